@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A section once it has been checked: typed, complete with its defaults, each value with its origin. */
+#ifndef CONFIG_VALUE_H
+#define CONFIG_VALUE_H
+
+#include <berth/settings.h>
+
+#include "schema.h"
+#include "tree.h"
+
+/** One typed value. The same object that a plugin sees as `struct berth_value`. */
+struct berth_value {
+    const struct schema *schema;
+    enum berth_value_kind kind;
+    /** Where it was set; `file` is NULL where it is the schema's default. */
+    struct config_mark mark;
+    /** In a map or object. */
+    const char *key;
+    union {
+        bool boolean;
+        int64_t integer;
+        double number;
+        const char *string;
+        struct {
+            struct berth_value **items;
+            size_t count;
+        };
+    };
+};
+
+/** The values of one section and their memory; borrows text from the tree and the schema. */
+struct config_values;
+
+struct config_check_options {
+    /** Unknown names are warnings. */
+    bool lenient;
+    /** Names the section in messages: "plugins.io.berth.store.v1.lmdb", or NULL for the top. */
+    const char *section;
+};
+
+/**
+ * Checks a section against its schema and completes it. Says all that is wrong, with what was expected and
+ * for an unknown name the nearest known one.
+ *
+ * @param node  NULL where the section is not there: all defaults.
+ * @return the values, to be destroyed; NULL where there were errors.
+ */
+struct config_values *config_values_create(const struct schema *schema, const struct config_node *node,
+                                           const struct config_check_options *options,
+                                           struct config_diagnostics *diagnostics);
+void config_values_destroy(struct config_values *values);
+
+/** As plugins see it; lives as long as the values. */
+const struct berth_settings *config_values_settings(const struct config_values *values);
+
+/** "10s" -> nanoseconds, "4KiB" -> bytes. False, with what is wrong in `err`, for anything else. */
+bool config_parse_duration(const char *text, int64_t *ret_ns, struct berth_error *err);
+bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error *err);
+
+/** The known name nearest to `name` by edit distance, or NULL where none is near enough to be meant. */
+const char *config_nearest(const char *name, const char *const *known, size_t count);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a module says of itself: read from the YAML text of its note, without running any of its code. */
+#ifndef CORE_MANIFEST_H
+#define CORE_MANIFEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/call.h>
+#include <berth/error.h>
+#include <config/schema.h>
+
+struct manifest_method {
+    const char *name;
+    enum berth_method_kind kind;
+};
+
+struct manifest_service {
+    const char *name;
+    const struct manifest_method *methods;
+    size_t method_count;
+};
+
+/** A type, a URI or "*", and where it stands in the note. */
+struct manifest_requirement {
+    const char *name;
+    struct config_mark mark;
+};
+
+/** A setting of an older version of the section that has another name: dotted paths. */
+struct manifest_rename {
+    /** The rename applies to sections written for a version below this one. */
+    uint32_t before_version;
+    const char *from;
+    const char *to;
+};
+
+struct manifest;
+
+struct manifest_plugin {
+    const struct manifest *manifest;
+    const char *type;
+    const char *id;
+    /** type "." id */
+    const char *uri;
+    const char *description;
+    const struct manifest_requirement *requirements;
+    size_t requirement_count;
+    const struct manifest_requirement *wants;
+    size_t want_count;
+    const struct manifest_service *services;
+    size_t service_count;
+    /** An object; never NULL, perhaps without fields. */
+    const struct schema *config;
+    /** The version of the section that `config` describes, from 1. */
+    uint32_t config_version;
+    const struct manifest_rename *renames;
+    size_t rename_count;
+    struct config_mark mark;
+};
+
+struct manifest {
+    /** Where the text came from; marks in messages name it. */
+    const char *path;
+    const char *module;
+    const char *version;
+    const char *description;
+    const char *author;
+    const char *licence;
+    struct manifest_plugin *plugins;
+    size_t plugin_count;
+    /** FNV-1a, 64 bits, of the text. */
+    uint64_t hash;
+};
+
+/**
+ * Parses a manifest. Strict: an unknown key, a malformed type, id, name or schema is an error with its place.
+ *
+ * @param path  the file the text was found in; copied.
+ * @return to be destroyed, or NULL with errors in `diagnostics`.
+ */
+struct manifest *manifest_parse(const char *path, const char *text, size_t length,
+                                struct config_diagnostics *diagnostics);
+void manifest_destroy(struct manifest *manifest);
+
+uint64_t manifest_hash(const char *text, size_t length);
+
+/** Is it `<reverse DNS>.v<N>`; an id `[A-Za-z0-9_-]+` of at most 76 bytes? */
+bool manifest_type_is_valid(const char *type);
+bool manifest_id_is_valid(const char *id);
+
+/**
+ * Splits a URI behind its `vN` label. @return false where it is none; a bare type is none.
+ * @param ret_type_length  bytes of `uri` that are its type; the id stands behind the dot that follows.
+ */
+bool manifest_uri_split(const char *uri, size_t *ret_type_length);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's configuration: its own settings, and each plugin's section checked against its manifest. */
+#ifndef CORE_SETTINGS_H
+#define CORE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/settings.h>
+#include <config/diagnostics.h>
+
+#include "log.h"
+#include "manifest.h"
+#include "plan.h"
+
+/** How long each step may take, in nanoseconds. */
+struct settings_timeouts {
+    uint64_t prepare_ns, init_ns, serve_ns, drain_ns, close_ns;
+};
+
+struct settings {
+    uint32_t version;
+    const char *root;
+    const char *state;
+    const char *const *plugin_dirs;
+    size_t plugin_dir_count;
+    const struct plan_uri *required;
+    size_t required_count;
+    /** Disabled plugins and chosen exporters. */
+    struct plan_settings plan;
+    enum berth_log_level log_level;
+    enum log_format log_format;
+    struct settings_timeouts timeouts;
+    unsigned prepare_threads;
+};
+
+struct settings_options {
+    /** The main file, NULL for the default place; there a missing file is fine. */
+    const char *path;
+    /** Override what the files say; NULL or 0: do not. */
+    const char *root;
+    const char *state;
+    const char *const *plugin_dirs;
+    size_t plugin_dir_count;
+    /** Unknown names are warnings. */
+    bool lenient;
+};
+
+/**
+ * Reads the main file and what it imports, and checks all but the plugins' sections.
+ *
+ * @return to be destroyed; NULL with errors in `diagnostics`.
+ */
+struct settings *settings_load(const struct settings_options *options,
+                               struct config_diagnostics *diagnostics);
+void settings_destroy(struct settings *settings);
+
+/**
+ * Checks what the configuration says of plugins against what was found: sections, URIs under required and
+ * disabled. `files_refused`: some files could not be read, so an unknown URI may be one of theirs; the
+ * message says so.
+ *
+ * @return false with errors in `diagnostics`.
+ */
+bool settings_check_plugins(struct settings *settings, const struct manifest *const *manifests, size_t count,
+                            bool files_refused, struct config_diagnostics *diagnostics);
+
+/** A plugin's section, complete; after settings_check_plugins. Never NULL for a plugin that was checked. */
+const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
+/** The deadlines of one plugin: its own where `timeouts.plugins` has some, else the general ones. */
+struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri);
+
+#endif

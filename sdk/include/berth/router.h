@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam between servers and services. A server knows paths and bytes and opens each call here; the
+ * router finds the service, runs the interceptors and hands the call to a handler. Only servers and
+ * interceptors need this header.
+ *
+ *     bytes ─server─▶ berth_router (open, deliver, half_close, writable, cancel) ─▶ handler
+ *     bytes ◀─server─ berth_stream_ops (send, finish, …)                         ◀─ handler
+ */
+#ifndef BERTH_ROUTER_H
+#define BERTH_ROUTER_H
+
+#include <berth/call.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The server's own end of one call; opaque to the router. */
+struct berth_stream;
+
+/**
+ * What the router asks of a server, for one call. `finish` is the last: neither side touches the other's
+ * end of that call afterwards. All of it may be called from inside the router's functions.
+ */
+struct berth_stream_ops {
+    uint32_t size;
+
+    /** Sends one message; copies. BERTH_OK or BERTH_RESOURCE_EXHAUSTED (over a limit, nothing sent). */
+    enum berth_code (*send)(struct berth_stream *stream, const void *message, size_t length);
+
+    /** May more be sent without piling up? After a no, the server calls router->writable once there is room.
+     */
+    bool (*can_send)(struct berth_stream *stream);
+
+    enum berth_code (*add_header)(struct berth_stream *stream, const char *key, const void *value,
+                                  size_t length);
+    enum berth_code (*add_trailer)(struct berth_stream *stream, const char *key, const void *value,
+                                   size_t length);
+    enum berth_code (*send_headers)(struct berth_stream *stream);
+
+    /** Ends the call. `message` may be NULL; all is copied. */
+    void (*finish)(struct berth_stream *stream, enum berth_code code, const char *message,
+                   const void *details, size_t details_length);
+
+    /** Deliver nothing until resumed. May come before router->open has returned. */
+    void (*pause)(struct berth_stream *stream);
+    /** Deliver again; the server may do so before this returns. */
+    void (*resume)(struct berth_stream *stream);
+};
+
+/** What a server knows of a call when it opens it. All of it must live until the call has ended. */
+struct berth_call_request {
+    uint32_t size;
+    const char *path;
+    const char *transport;
+    const struct berth_peer *peer;
+    /** On the clock of uv_hrtime(); 0: none. The server keeps it: at that time it calls `cancel`. */
+    uint64_t deadline_ns;
+    const struct berth_metadata *metadata;
+    size_t metadata_count;
+    struct berth_stream *stream;
+    const struct berth_stream_ops *stream_ops;
+};
+
+/** One service as the router knows it, live or not. */
+struct berth_route_info {
+    uint32_t size;
+    const char *service;
+    /** The URI of the plugin that exports it. */
+    const char *plugin;
+    /** Do calls reach an instance? */
+    bool live;
+    const void *descriptors;
+    size_t descriptors_length;
+};
+
+/**
+ * The router, as a server sees it. Every function is called on the loop's thread.
+ *
+ * A call that was opened ends in exactly one of two ways: the router calls `stream_ops->finish`, or the
+ * server calls `cancel`. Any of open, deliver, half_close and writable may bring `finish` about before it
+ * returns, so a server looks at its own stream before it goes on with the call.
+ */
+struct berth_router {
+    uint32_t size;
+
+    /**
+     * Opens a call. @return NULL where it has been finished already (no such service or method:
+     * UNIMPLEMENTED; refused by an interceptor; its plugin gone: UNAVAILABLE).
+     */
+    struct berth_call *(*open)(const struct berth_router *router, const struct berth_call_request *request);
+
+    /** One whole message, never while paused. The bytes are borrowed until this returns. */
+    void (*deliver)(struct berth_call *call, const void *message, size_t length);
+    /** The caller's side has ended. A unary call without exactly one message is finished as INTERNAL. */
+    void (*half_close)(struct berth_call *call);
+    void (*writable)(struct berth_call *call);
+    /** The call is over for the server: reset, lost, or past its deadline. `stream_ops` is not used again. */
+    void (*cancel)(struct berth_call *call, enum berth_code code);
+
+    /** Tells of each service, in the plan's order, until the visitor returns false. */
+    void (*each)(const struct berth_router *router,
+                 bool (*on_route)(void *context, const struct berth_route_info *route), void *context);
+};
+
+/**
+ * Hooks around every call of every transport, in the plan's order of the plugins that add them; on_finish in
+ * reverse. `self` is what was given with it.
+ */
+struct berth_interceptor {
+    uint32_t size;
+    const char *name;
+
+    /**
+     * A call begins. `*ret_state` is this interceptor's own for this call.
+     * @return BERTH_OK: go on; BERTH_PENDING: `admit` follows exactly once (unless on_finish comes first);
+     *         anything else refuses the call with it, and this interceptor hears no more of the call.
+     */
+    enum berth_code (*on_start)(void *self, struct berth_call *call, void **ret_state,
+                                struct berth_error *err);
+    void (*on_message)(void *self, struct berth_call *call, void *state, const void *message, size_t length);
+    void (*on_finish)(void *self, struct berth_call *call, void *state, enum berth_code code,
+                      const char *message);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

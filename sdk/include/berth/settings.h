@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plugin's configuration as the host hands it over: a tree, checked against the schema of the manifest,
+ * with every default filled in. Code that `berth-sdk generate` writes turns it into a typed struct; who does
+ * without that tool reads it here. Immutable: any thread may read it, until the plugin is closed.
+ */
+#ifndef BERTH_SETTINGS_H
+#define BERTH_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One value of the tree. Opaque. */
+struct berth_value;
+
+enum berth_value_kind {
+    /** An optional setting that has neither a value nor a default. */
+    BERTH_VALUE_NONE = 0,
+    BERTH_VALUE_BOOL = 1,
+    /** int; also duration, in nanoseconds, and bytes. */
+    BERTH_VALUE_INT = 2,
+    BERTH_VALUE_FLOAT = 3,
+    /** string, path (absolute) and enum. UTF-8 without NUL. */
+    BERTH_VALUE_STRING = 4,
+    BERTH_VALUE_LIST = 5,
+    /** map and object. */
+    BERTH_VALUE_MAP = 6,
+};
+
+/** The tree and how to read it. Every function takes NULL for a value that is not there. */
+struct berth_settings {
+    uint32_t size;
+    /** The plugin's whole section, a map; never NULL. */
+    const struct berth_value *root;
+
+    enum berth_value_kind (*kind)(const struct berth_value *value);
+    /** These four give false, 0, 0.0 and NULL for a value of another kind. */
+    bool (*boolean)(const struct berth_value *value);
+    int64_t (*integer)(const struct berth_value *value);
+    double (*number)(const struct berth_value *value);
+    const char *(*string)(const struct berth_value *value);
+    /** How many items a list or map has; 0 for other kinds. */
+    size_t (*count)(const struct berth_value *value);
+    /** The item at `i`, and for a map its key where `ret_key` is not NULL; NULL past the end. */
+    const struct berth_value *(*at)(const struct berth_value *value, size_t i, const char **ret_key);
+    /** The value at a key of a map; NULL where there is none. */
+    const struct berth_value *(*find)(const struct berth_value *value, const char *key);
+    /** "conf.d/20-a.yaml:7:3" or "default": for messages. Lives as long as the settings. */
+    const char *(*where)(const struct berth_value *value);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
