@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every cell of the table of requirements, and how each is worded. */
+#include <core/verdict.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LIST_MAX 4
+
+struct cell {
+    enum berth_state providers[LIST_MAX];
+    size_t count;
+    enum verdict_answer answer;
+    enum berth_state state;
+    enum berth_code code;
+    enum verdict_blame blame;
+};
+
+static struct verdict answer_for(enum verdict_requirement requirement, const struct cell *cell)
+{
+    struct verdict_tally tally = {0};
+
+    for (size_t i = 0; i < cell->count; i++)
+        verdict_count(&tally, cell->providers[i]);
+    return verdict_of(requirement, &tally);
+}
+
+#define GIVES_UP VERDICT_GIVE_UP, BERTH_STATE_BLOCKED
+
+static const struct cell cells[] = {
+    {{0}, 0, GIVES_UP, BERTH_NOT_FOUND, VERDICT_BLAME_NOBODY},
+    {{BERTH_STATE_DISABLED}, 1, GIVES_UP, BERTH_FAILED_PRECONDITION, VERDICT_BLAME_DISABLED},
+    {{BERTH_STATE_DISABLED, BERTH_STATE_DISABLED},
+     2,
+     GIVES_UP,
+     BERTH_FAILED_PRECONDITION,
+     VERDICT_BLAME_DISABLED},
+    {{BERTH_STATE_SKIPPED}, 1, VERDICT_GIVE_UP, BERTH_STATE_SKIPPED, BERTH_SKIP, VERDICT_BLAME_SKIPPED},
+    {{BERTH_STATE_SKIPPED, BERTH_STATE_DISABLED},
+     2,
+     VERDICT_GIVE_UP,
+     BERTH_STATE_SKIPPED,
+     BERTH_SKIP,
+     VERDICT_BLAME_SKIPPED},
+    {{BERTH_STATE_FAILED}, 1, GIVES_UP, BERTH_FAILED_PRECONDITION, VERDICT_BLAME_FALLEN},
+    {{BERTH_STATE_TIMED_OUT}, 1, GIVES_UP, BERTH_FAILED_PRECONDITION, VERDICT_BLAME_FALLEN},
+    {{BERTH_STATE_BLOCKED}, 1, GIVES_UP, BERTH_FAILED_PRECONDITION, VERDICT_BLAME_FALLEN},
+    {{BERTH_STATE_REJECTED}, 1, GIVES_UP, BERTH_FAILED_PRECONDITION, VERDICT_BLAME_FALLEN},
+    {{BERTH_STATE_SKIPPED, BERTH_STATE_FAILED}, 2, GIVES_UP, BERTH_FAILED_PRECONDITION, VERDICT_BLAME_FALLEN},
+    {{BERTH_STATE_READY}, 1, VERDICT_START, BERTH_STATE_STARTING, BERTH_OK, VERDICT_BLAME_NOBODY},
+    {{BERTH_STATE_SERVING}, 1, VERDICT_START, BERTH_STATE_STARTING, BERTH_OK, VERDICT_BLAME_NOBODY},
+    {{BERTH_STATE_FAILED, BERTH_STATE_READY, BERTH_STATE_SKIPPED, BERTH_STATE_DISABLED},
+     4,
+     VERDICT_START,
+     BERTH_STATE_STARTING,
+     BERTH_OK,
+     VERDICT_BLAME_NOBODY},
+};
+
+static void what_is_required_starts_only_with_a_ready_provider(void **state)
+{
+    for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
+        struct verdict verdict = answer_for(VERDICT_REQUIRES, &cells[i]);
+
+        assert_int_equal(verdict.answer, cells[i].answer);
+        assert_int_equal(verdict.state, cells[i].state);
+        assert_int_equal(verdict.code, cells[i].code);
+        assert_int_equal(verdict.blame, cells[i].blame);
+    }
+}
+
+static void what_is_wanted_starts_whatever_became_of_it(void **state)
+{
+    for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
+        assert_int_equal(answer_for(VERDICT_ORDERS, &cells[i]).answer, VERDICT_START);
+}
+
+static void nothing_is_decided_before_all_have_settled(void **state)
+{
+    static const enum berth_state open[] = {BERTH_STATE_WAITING, BERTH_STATE_PREPARING, BERTH_STATE_STARTING};
+
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        const struct cell cell = {.providers = {BERTH_STATE_READY, open[i], BERTH_STATE_FAILED}, .count = 3};
+
+        assert_int_equal(answer_for(VERDICT_REQUIRES, &cell).answer, VERDICT_WAIT);
+        assert_int_equal(answer_for(VERDICT_ORDERS, &cell).answer, VERDICT_WAIT);
+    }
+}
+
+static void the_blamed_are_those_of_the_gravest_kind(void **state)
+{
+    assert_true(verdict_blames(VERDICT_BLAME_FALLEN, BERTH_STATE_TIMED_OUT));
+    assert_false(verdict_blames(VERDICT_BLAME_FALLEN, BERTH_STATE_SKIPPED));
+    assert_true(verdict_blames(VERDICT_BLAME_SKIPPED, BERTH_STATE_SKIPPED));
+    assert_true(verdict_blames(VERDICT_BLAME_DISABLED, BERTH_STATE_DISABLED));
+    assert_false(verdict_blames(VERDICT_BLAME_NOBODY, BERTH_STATE_FAILED));
+}
+
+static void the_sentence_names_the_requirement_the_provider_and_the_root(void **state)
+{
+    static const struct {
+        struct verdict_cause cause;
+        const char *sentence;
+    } rows[] = {
+        {{.requirement = "a.v1"},
+         "requires a.v1, which nobody provides: is its module in a plugin directory?"},
+        {{.requirement = "a.v1",
+          .provider_count = 1,
+          .provider = "a.v1.x",
+          .state = BERTH_STATE_SKIPPED,
+          .root = "a.v1.x",
+          .reason = "no such device"},
+         "requires a.v1, but a.v1.x was skipped: no such device"},
+        {{.requirement = "a.v1.x",
+          .provider_count = 1,
+          .provider = "a.v1.x",
+          .state = BERTH_STATE_BLOCKED,
+          .root = "b.v1.y",
+          .reason = "requires c.v1, which nobody provides"},
+         "requires a.v1.x, which is blocked because of b.v1.y: requires c.v1, which nobody provides"},
+        {{.requirement = "a.v1",
+          .provider_count = 3,
+          .provider = "a.v1.x",
+          .state = BERTH_STATE_FAILED,
+          .root = "a.v1.x",
+          .reason = "out of disk"},
+         "requires a.v1, of whose 3 providers none runs: a.v1.x has failed: out of disk"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct berth_error sentence;
+
+        verdict_explain(&rows[i].cause, &sentence);
+        assert_string_equal(sentence.message, rows[i].sentence);
+    }
+}
+
+static void a_long_reason_is_cut_and_says_so(void **state)
+{
+    char reason[3000];
+    struct berth_error sentence;
+    const struct verdict_cause cause = {
+        .requirement = "a.v1", .provider_count = 1, .provider = "a.v1.x", .reason = reason};
+
+    memset(reason, 'x', sizeof(reason));
+    reason[sizeof(reason) - 1] = '\0';
+    verdict_explain(&cause, &sentence);
+    assert_true(strlen(sentence.message) < 500);
+    assert_string_equal(sentence.message + strlen(sentence.message) - 3, "...");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_required_starts_only_with_a_ready_provider),
+        cmocka_unit_test(what_is_wanted_starts_whatever_became_of_it),
+        cmocka_unit_test(nothing_is_decided_before_all_have_settled),
+        cmocka_unit_test(the_blamed_are_those_of_the_gravest_kind),
+        cmocka_unit_test(the_sentence_names_the_requirement_the_provider_and_the_root),
+        cmocka_unit_test(a_long_reason_is_cut_and_says_so),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
