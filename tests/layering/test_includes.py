@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Greps for the directions that may not be: see HACKING in README.md."""
+
+import re
+import unittest
+
+import sources
+
+
+def c_files(*rooms):
+    return sources.files(*sources.C_ENDINGS, under=rooms or sources.ROOMS)
+
+
+class Includes(unittest.TestCase):
+    def assert_none(self, offences, rule):
+        self.assertEqual([], offences, rule)
+
+    def offenders(self, paths, pattern):
+        return [f"{path}: {name}" for path in paths for name in sources.includes(path) if re.match(pattern, name)]
+
+    def test_a_quoted_path_stays_in_its_folder(self):
+        self.assert_none(self.offenders(c_files(), r'".*/'), "quotes are for neighbours, use <…> for a contract")
+
+    def test_dlfcn_is_seen_by_core_module_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "core/module.c"]
+        self.assert_none(self.offenders(paths, r"<dlfcn\.h>"), "only core/module.c loads code")
+
+    def test_yaml_is_seen_by_config_yaml_alone(self):
+        paths = [p for p in c_files() if str(p) != "config/yaml.c"]
+        self.assert_none(self.offenders(paths, r"<yaml\.h>"), "only config/yaml.c reads YAML")
+
+    def test_nghttp2_is_seen_by_sdk_rpc_alone(self):
+        paths = [p for p in c_files() if p.parts[:2] != ("sdk", "rpc")]
+        self.assert_none(self.offenders(paths, r"<nghttp2/"), "only sdk/rpc speaks HTTP/2")
+
+    def test_systemd_is_seen_by_core_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "core"]
+        self.assert_none(self.offenders(paths, r"<systemd/"), "only the host talks to the service manager")
+
+    def test_the_contract_knows_nothing_of_the_host(self):
+        allowed = r"<(berth/|uv\.h|std|cstd|string\.h|inttypes\.h|limits\.h|assert\.h|errno\.h|protobuf-c/)"
+        paths = c_files("sdk/include")
+        wrong = [f"{p}: {name}" for p in paths for name in sources.includes(p) if not re.match(allowed, name)]
+        self.assert_none(wrong, "sdk/include is berth/, libuv and the standard library")
+
+    def test_config_does_not_know_the_core(self):
+        self.assert_none(self.offenders(c_files("config"), r"<(core|rpc|plugins|tests|tools)/"), "layers go down")
+
+    def test_the_core_knows_no_plugin_and_none_of_their_libraries(self):
+        forbidden = r"<(plugins|rpc|nghttp2|protobuf-c|openssl|tests|tools)/|<lmdb\.h>"
+        self.assert_none(self.offenders(c_files("core"), forbidden), "plugins are named in configuration only")
+
+    def test_the_core_names_no_plugin(self):
+        wrong = []
+        for path in c_files("core"):
+            code = sources.without_comments(sources.text(path))
+            wrong += [f"{path}: {uri}" for uri in re.findall(r'"(io\.(?:containerd|berth)\.[^"]*)"', code)]
+        self.assert_none(wrong, "core/ has no type and no plugin of its own")
+
+    def test_a_plugin_sees_only_the_contract(self):
+        forbidden = r"<(config|core|plugins|tests|tools)/"
+        self.assert_none(self.offenders(c_files("plugins", "sdk/template"), forbidden), "plugins include <berth/…>")
+
+    def test_the_rpc_library_stands_on_its_own(self):
+        self.assert_none(self.offenders(c_files("sdk/rpc"), r"<(config|core|plugins|tests|tools)/"), "no host in it")
+
+    def test_berthctl_reaches_the_daemon_over_its_socket_only(self):
+        self.assert_none(self.offenders(c_files("tools/berthctl"), r"<(core|plugins|tests)/"), "no shared core")
+
+    def test_berth_sdk_has_the_manifest_and_nothing_else_of_the_core(self):
+        forbidden = r"<(core/(?!manifest\.h|note\.h)|plugins/|tests/)"
+        self.assert_none(self.offenders(c_files("tools/berth-sdk"), forbidden), "it loads no module")
+
+    def test_nothing_includes_the_tests(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests"]
+        self.assert_none(self.offenders(paths, r"<tests/"), "tests are leaves")
+
+    def test_every_file_begins_with_its_licence(self):
+        wrong = []
+        for path in sources.files(*sources.C_ENDINGS, ".py"):
+            lines = sources.text(path).splitlines()[:2]
+            if lines and lines[0].startswith("#!"):
+                lines = lines[1:]
+            if not lines or "SPDX-License-Identifier: Apache-2.0" not in lines[0]:
+                wrong.append(str(path))
+        self.assert_none(wrong, "the first line is the SPDX line")
+
+
+if __name__ == "__main__":
+    unittest.main()
