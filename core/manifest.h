@@ -3,6 +3,7 @@
 #ifndef CORE_MANIFEST_H
 #define CORE_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,16 @@ struct manifest_rename {
     const char *to;
 };
 
+/** What a plugin does beside init, named under `callbacks`: for `berth-sdk generate`. */
+enum manifest_callback {
+    MANIFEST_CALLBACK_PREPARE = 1 << 0,
+    MANIFEST_CALLBACK_DISCARD = 1 << 1,
+    MANIFEST_CALLBACK_SERVE = 1 << 2,
+    MANIFEST_CALLBACK_DRAIN = 1 << 3,
+    MANIFEST_CALLBACK_CLOSE = 1 << 4,
+    MANIFEST_CALLBACK_MIGRATE = 1 << 5,
+};
+
 struct manifest;
 
 struct manifest_plugin {
@@ -56,6 +67,10 @@ struct manifest_plugin {
     uint32_t config_version;
     const struct manifest_rename *renames;
     size_t rename_count;
+    /** Bits of enum manifest_callback. */
+    uint32_t callbacks;
+    /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */
+    const char *interface;
     struct config_mark mark;
 };
 
