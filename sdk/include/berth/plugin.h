@@ -418,10 +418,13 @@ static inline void berth_complete(const struct berth_host *host, enum berth_step
     host->complete(host, step, code, NULL, message);
 }
 
-/** A ready instance cannot do its job any more. It is listed as failed; close still comes. */
+/**
+ * A ready instance cannot do its job any more. It is listed as failed; close still comes. (In brackets below,
+ * because cmocka has a macro of that name.)
+ */
 static inline void berth_fail(const struct berth_host *host, enum berth_code code, const char *message)
 {
-    host->fail(host, code, message);
+    (host->fail)(host, code, message);
 }
 
 #ifdef __cplusplus
