@@ -100,7 +100,11 @@ void manifest_destroy(struct manifest *manifest);
 
 uint64_t manifest_hash(const char *text, size_t length);
 
-/** Is it `<reverse DNS>.v<N>`; an id `[A-Za-z0-9_-]+` of at most 76 bytes? */
+/**
+ * Is it `<reverse DNS>.v<N>`, of two labels or more before the version and at most 128 bytes; an id
+ * `[A-Za-z0-9_-]+` of at most 76 bytes? No label of a type but its last looks like a version, so that a
+ * type is never a URI too.
+ */
 bool manifest_type_is_valid(const char *type);
 bool manifest_id_is_valid(const char *id);
 

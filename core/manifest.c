@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the YAML text of a note into what the module registers. Strict, and says all that is wrong at once.
+ */
+#include "manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <config/value.h>
+
+#define PLUGINS_MAX 256
+#define ID_MAX 76
+/* A URI names a folder, so type, dot and id together stay below NAME_MAX. */
+#define TYPE_MAX 128
+#define NAME_MAX_BYTES 255
+#define VERSION_NUMBER_MAX 1000000
+
+/* A manifest and the tree that its texts are borrowed from. */
+struct owned_manifest {
+    struct manifest manifest;
+    struct config_tree *tree;
+};
+
+struct reader {
+    struct config_tree *tree;
+    struct config_diagnostics *diagnostics;
+};
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "v1", "v27": no zero in front, so that one version has one spelling. */
+static bool is_version_label(const char *label, size_t length)
+{
+    if (length < 2 || length > 9 || label[0] != 'v' || label[1] == '0')
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        if (!is_digit(label[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool is_label(const char *label, size_t length)
+{
+    if (length == 0 || !is_alnum(label[0]))
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        if (!is_alnum(label[i]) && label[i] != '-' && label[i] != '_')
+            return false;
+    }
+    return true;
+}
+
+/* The version label may only be the last one: else a type could be read as a URI. */
+static bool is_type(const char *type, size_t length)
+{
+    size_t count = 0;
+    size_t start = 0;
+
+    if (length > TYPE_MAX)
+        return false;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && type[i] != '.')
+            continue;
+        if (!is_label(type + start, i - start))
+            return false;
+        if (is_version_label(type + start, i - start))
+            return i == length && count >= 2;
+        count++;
+        start = i + 1;
+    }
+    return false;
+}
+
+bool manifest_type_is_valid(const char *type)
+{
+    return is_type(type, strlen(type));
+}
+
+bool manifest_id_is_valid(const char *id)
+{
+    size_t length = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return length > 0 && length <= ID_MAX && id[length] == '\0';
+}
+
+bool manifest_uri_split(const char *uri, size_t *ret_type_length)
+{
+    const char *dot = strrchr(uri, '.');
+
+    if (dot == NULL || !manifest_id_is_valid(dot + 1) || !is_type(uri, (size_t)(dot - uri)))
+        return false;
+    *ret_type_length = (size_t)(dot - uri);
+    return true;
+}
+
+uint64_t manifest_hash(const char *text, size_t length)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
+    return hash;
+}
+
+/* An identifier as protobuf has it: "SayHello". */
+static bool is_identifier(const char *name, size_t length)
+{
+    if (length == 0 || is_digit(name[0]))
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (!is_alnum(name[i]) && name[i] != '_')
+            return false;
+    }
+    return length <= NAME_MAX_BYTES;
+}
+
+/* Parts joined by dots, each of which `is_part`: "helloworld.Greeter", "limits.burst". */
+static bool is_dotted(const char *name, bool (*is_part)(const char *part, size_t length))
+{
+    size_t length;
+
+    if (strlen(name) > NAME_MAX_BYTES)
+        return false;
+    for (;; name += length + 1) {
+        length = strcspn(name, ".");
+        if (!is_part(name, length))
+            return false;
+        if (name[length] == '\0')
+            return true;
+    }
+}
+
+#define complain(reader, mark, ...)                                                                          \
+    config_diagnostics_add((reader)->diagnostics, CONFIG_ERROR, (mark), __VA_ARGS__)
+
+/* An array of at least one member, so that NULL only means that memory is out. */
+static void *allocate(struct reader *reader, const struct config_node *node, size_t count, size_t size)
+{
+    void *array = calloc(count > 0 ? count : 1, size);
+
+    if (array == NULL)
+        complain(reader, &node->mark, "no memory for its %zu items", count);
+    return array;
+}
+
+static const char *kind_name(enum config_node_kind kind)
+{
+    switch (kind) {
+    case CONFIG_SCALAR:
+        return "a text";
+    case CONFIG_LIST:
+        return "a list";
+    case CONFIG_MAP:
+        return "a map";
+    }
+    return "nothing";
+}
+
+static bool expect(struct reader *reader, const struct config_node *node, enum config_node_kind kind,
+                   const char *what)
+{
+    if (node->kind == kind)
+        return true;
+    complain(reader, &node->mark, "%s must be %s, not %s", what, kind_name(kind), kind_name(node->kind));
+    return false;
+}
+
+static void check_keys(struct reader *reader, const struct config_node *map, const char *what,
+                       const char *const *known, size_t count)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        const struct config_node *item = map->items[i];
+        const char *nearest;
+        bool is_known = false;
+
+        for (size_t j = 0; j < count && !is_known; j++)
+            is_known = strcmp(item->key, known[j]) == 0;
+        if (is_known)
+            continue;
+        nearest = config_nearest(item->key, known, count);
+        if (nearest != NULL)
+            complain(reader, &item->key_mark, "%s has no key \"%.60s\": did you mean \"%s\"?", what,
+                     item->key, nearest);
+        else
+            complain(reader, &item->key_mark, "%s has no key \"%.60s\"", what, item->key);
+    }
+}
+
+/* The text at a key; NULL where it is not there or wrong, which then has been said. */
+static const char *read_text(struct reader *reader, const struct config_node *map, const char *key,
+                             bool required, const char *what)
+{
+    const struct config_node *node = config_node_find(map, key);
+
+    if (node == NULL) {
+        if (required)
+            complain(reader, &map->mark, "%s has no %s, which it must have", what, key);
+        return NULL;
+    }
+    if (!expect(reader, node, CONFIG_SCALAR, key))
+        return NULL;
+    if (node->length == 0)
+        complain(reader, &node->mark, "%s is empty", key);
+    return node->text;
+}
+
+static bool read_number(struct reader *reader, const struct config_node *node, const char *key,
+                        uint32_t *ret_number)
+{
+    uint32_t number = 0;
+
+    if (!expect(reader, node, CONFIG_SCALAR, key))
+        return false;
+    for (size_t i = 0; i < node->length && number <= VERSION_NUMBER_MAX; i++)
+        number = is_digit(node->text[i]) ? number * 10 + (uint32_t)(node->text[i] - '0') : UINT32_MAX;
+    if (number == 0 || number > VERSION_NUMBER_MAX) {
+        complain(reader, &node->mark, "%s: \"%.60s\" is no number from 1 to %d", key, node->text,
+                 VERSION_NUMBER_MAX);
+        return false;
+    }
+    *ret_number = number;
+    return true;
+}
+
+static void check_requirement(struct reader *reader, const struct config_node *node, size_t sibling_count)
+{
+    size_t type_length;
+
+    if (strcmp(node->text, "*") == 0) {
+        if (sibling_count > 1)
+            complain(reader, &node->mark, "\"*\" stands alone: it means all other plugins already");
+    } else if (!manifest_type_is_valid(node->text) && !manifest_uri_split(node->text, &type_length)) {
+        complain(reader, &node->mark,
+                 "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
+                 "io.example.store.v1.main, nor \"*\"",
+                 node->text);
+    }
+}
+
+static struct manifest_requirement *read_requirements(struct reader *reader, const struct config_node *map,
+                                                      const char *key, size_t *ret_count)
+{
+    const struct config_node *list = config_node_find(map, key);
+    struct manifest_requirement *requirements;
+
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, key))
+        return NULL;
+    requirements = allocate(reader, list, list->count, sizeof(*requirements));
+    if (requirements == NULL)
+        return NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *node = list->items[i];
+
+        if (!expect(reader, node, CONFIG_SCALAR, "a requirement"))
+            continue;
+        check_requirement(reader, node, list->count);
+        requirements[(*ret_count)++] = (struct manifest_requirement){.name = node->text, .mark = node->mark};
+    }
+    return requirements;
+}
+
+static enum berth_method_kind read_kind(struct reader *reader, const struct config_node *node)
+{
+    static const char *const kinds[] = {
+        [BERTH_METHOD_UNARY] = "unary",
+        [BERTH_METHOD_SERVER_STREAM] = "server_stream",
+        [BERTH_METHOD_CLIENT_STREAM] = "client_stream",
+        [BERTH_METHOD_BIDI_STREAM] = "bidi_stream",
+    };
+
+    if (!expect(reader, node, CONFIG_SCALAR, "a method's kind"))
+        return BERTH_METHOD_UNARY;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(node->text, kinds[i]) == 0)
+            return (enum berth_method_kind)i;
+    }
+    complain(reader, &node->mark,
+             "\"%.60s\" is no kind of method: use unary, server_stream, client_stream or bidi_stream",
+             node->text);
+    return BERTH_METHOD_UNARY;
+}
+
+static void read_service(struct reader *reader, const struct config_node *node,
+                         struct manifest_service *service)
+{
+    struct manifest_method *methods;
+
+    service->name = node->key;
+    if (!is_dotted(node->key, is_identifier))
+        complain(reader, &node->key_mark, "\"%.200s\" is no name of a service such as helloworld.Greeter",
+                 node->key);
+    if (!expect(reader, node, CONFIG_MAP, "a service"))
+        return;
+    methods = allocate(reader, node, node->count, sizeof(*methods));
+    if (methods == NULL)
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct config_node *method = node->items[i];
+
+        if (!is_identifier(method->key, strlen(method->key)))
+            complain(reader, &method->key_mark, "\"%.200s\" is no name of a method such as SayHello",
+                     method->key);
+        methods[i] = (struct manifest_method){.name = method->key, .kind = read_kind(reader, method)};
+    }
+    service->methods = methods;
+    service->method_count = node->count;
+}
+
+static void read_services(struct reader *reader, const struct config_node *map,
+                          struct manifest_plugin *plugin)
+{
+    const struct config_node *node = config_node_find(map, "services");
+    struct manifest_service *services;
+
+    if (node == NULL || !expect(reader, node, CONFIG_MAP, "services"))
+        return;
+    services = allocate(reader, node, node->count, sizeof(*services));
+    if (services == NULL)
+        return;
+    for (size_t i = 0; i < node->count; i++)
+        read_service(reader, node->items[i], &services[i]);
+    plugin->services = services;
+    plugin->service_count = node->count;
+}
+
+static uint32_t read_callback(struct reader *reader, const struct config_node *node)
+{
+    /* In the order of enum manifest_callback. */
+    static const char *const words[] = {"prepare", "discard", "serve", "drain", "close", "migrate"};
+    const size_t count = sizeof(words) / sizeof(words[0]);
+    const char *nearest;
+
+    if (!expect(reader, node, CONFIG_SCALAR, "a callback"))
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(node->text, words[i]) == 0)
+            return 1u << i;
+    }
+    nearest = config_nearest(node->text, words, count);
+    complain(reader, &node->mark, "\"%.60s\" is no callback: %s%s", node->text,
+             nearest != NULL ? "did you mean " : "use prepare, discard, serve, drain, close or migrate",
+             nearest != NULL ? nearest : "");
+    return 0;
+}
+
+static void read_callbacks(struct reader *reader, const struct config_node *map,
+                           struct manifest_plugin *plugin)
+{
+    const struct config_node *list = config_node_find(map, "callbacks");
+
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, "callbacks"))
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        uint32_t callback = read_callback(reader, list->items[i]);
+
+        if ((plugin->callbacks & callback) != 0)
+            complain(reader, &list->items[i]->mark, "%s is named twice", list->items[i]->text);
+        plugin->callbacks |= callback;
+    }
+    if ((plugin->callbacks & MANIFEST_CALLBACK_DISCARD) != 0 &&
+        (plugin->callbacks & MANIFEST_CALLBACK_PREPARE) == 0)
+        complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
+}
+
+static void read_interface(struct reader *reader, const struct config_node *map,
+                           struct manifest_plugin *plugin)
+{
+    plugin->interface = read_text(reader, map, "interface", false, "a plugin");
+    if (plugin->interface != NULL && !is_identifier(plugin->interface, strlen(plugin->interface)))
+        complain(reader, &config_node_find(map, "interface")->mark,
+                 "interface: \"%.60s\" is no name of a C struct such as berth_store", plugin->interface);
+}
+
+static const char *read_setting_path(struct reader *reader, const struct config_node *map, const char *key)
+{
+    const char *path = read_text(reader, map, key, true, "a rename");
+
+    if (path != NULL && *path != '\0' && !is_dotted(path, is_label))
+        complain(reader, &config_node_find(map, key)->mark,
+                 "%s: \"%.200s\" is no name of a setting such as limits.burst", key, path);
+    return path;
+}
+
+static void read_rename(struct reader *reader, const struct config_node *node, uint32_t config_version,
+                        struct manifest_rename *rename)
+{
+    static const char *const known[] = {"before", "from", "to"};
+    const struct config_node *before;
+
+    if (!expect(reader, node, CONFIG_MAP, "a rename"))
+        return;
+    check_keys(reader, node, "a rename", known, sizeof(known) / sizeof(known[0]));
+    rename->from = read_setting_path(reader, node, "from");
+    rename->to = read_setting_path(reader, node, "to");
+    before = config_node_find(node, "before");
+    if (before == NULL)
+        complain(reader, &node->mark, "a rename has no before, which it must have");
+    else if (read_number(reader, before, "before", &rename->before_version) &&
+             (rename->before_version < 2 || rename->before_version > config_version))
+        complain(reader, &before->mark, "before: %u applies to no older version: config_version is %u",
+                 rename->before_version, config_version);
+}
+
+static void read_renames(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    const struct config_node *list = config_node_find(map, "renames");
+    struct manifest_rename *renames;
+
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, "renames"))
+        return;
+    renames = allocate(reader, list, list->count, sizeof(*renames));
+    if (renames == NULL)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        read_rename(reader, list->items[i], plugin->config_version, &renames[i]);
+    plugin->renames = renames;
+    plugin->rename_count = list->count;
+}
+
+static void read_config(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    const struct config_node *version = config_node_find(map, "config_version");
+    const struct config_node *config = config_node_find(map, "config");
+
+    plugin->config_version = 1;
+    if (version != NULL)
+        read_number(reader, version, "config_version", &plugin->config_version);
+    read_renames(reader, map, plugin);
+    if (config == NULL || expect(reader, config, CONFIG_MAP, "config"))
+        plugin->config = schema_create(config, reader->diagnostics);
+}
+
+/* Type, id and the URI that they make. */
+static void read_name(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    char uri[TYPE_MAX + ID_MAX + 2];
+    int length;
+
+    plugin->type = read_text(reader, map, "type", true, "a plugin");
+    plugin->id = read_text(reader, map, "id", true, "a plugin");
+    if (plugin->type != NULL && !manifest_type_is_valid(plugin->type))
+        complain(reader, &config_node_find(map, "type")->mark,
+                 "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
+                 "labels or more, and a version",
+                 plugin->type);
+    if (plugin->id != NULL && !manifest_id_is_valid(plugin->id))
+        complain(reader, &config_node_find(map, "id")->mark,
+                 "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id, ID_MAX);
+    if (plugin->type == NULL || plugin->id == NULL)
+        return;
+    length = snprintf(uri, sizeof(uri), "%s.%s", plugin->type, plugin->id);
+    if (length > 0 && (size_t)length < sizeof(uri))
+        plugin->uri = config_tree_add_text(reader->tree, uri, (size_t)length);
+}
+
+static void read_plugin(struct reader *reader, const struct config_node *node, struct manifest_plugin *plugin)
+{
+    static const char *const known[] = {
+        "type",      "id",        "description",    "requires", "wants",  "services",
+        "callbacks", "interface", "config_version", "renames",  "config",
+    };
+
+    plugin->mark = node->mark;
+    if (!expect(reader, node, CONFIG_MAP, "a plugin"))
+        return;
+    check_keys(reader, node, "a plugin", known, sizeof(known) / sizeof(known[0]));
+    read_name(reader, node, plugin);
+    plugin->description = read_text(reader, node, "description", false, "a plugin");
+    plugin->requirements = read_requirements(reader, node, "requires", &plugin->requirement_count);
+    plugin->wants = read_requirements(reader, node, "wants", &plugin->want_count);
+    read_services(reader, node, plugin);
+    read_callbacks(reader, node, plugin);
+    read_interface(reader, node, plugin);
+    read_config(reader, node, plugin);
+}
+
+static int compare_uris(const void *a, const void *b)
+{
+    const struct manifest_plugin *left = *(const struct manifest_plugin *const *)a;
+    const struct manifest_plugin *right = *(const struct manifest_plugin *const *)b;
+    int order = strcmp(left->uri, right->uri);
+
+    return order != 0 ? order : (left > right) - (left < right);
+}
+
+static void check_twins(struct reader *reader, const struct manifest *manifest)
+{
+    const struct manifest_plugin *sorted[PLUGINS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest->plugin_count; i++) {
+        if (manifest->plugins[i].uri != NULL)
+            sorted[count++] = &manifest->plugins[i];
+    }
+    qsort(sorted, count, sizeof(sorted[0]), compare_uris);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(sorted[i - 1]->uri, sorted[i]->uri) == 0)
+            complain(reader, &sorted[i]->mark, "%s is there already, at line %u", sorted[i]->uri,
+                     sorted[i - 1]->mark.line);
+    }
+}
+
+static void read_plugins(struct reader *reader, const struct config_node *root, struct manifest *manifest)
+{
+    const struct config_node *list = config_node_find(root, "plugins");
+
+    if (list == NULL) {
+        complain(reader, &root->mark, "a manifest has no plugins, which it must have");
+        return;
+    }
+    if (!expect(reader, list, CONFIG_LIST, "plugins"))
+        return;
+    if (list->count == 0 || list->count > PLUGINS_MAX) {
+        complain(reader, &list->mark, "plugins: %zu of them, a module holds 1 to %d", list->count,
+                 PLUGINS_MAX);
+        return;
+    }
+    manifest->plugins = allocate(reader, list, list->count, sizeof(*manifest->plugins));
+    if (manifest->plugins == NULL)
+        return;
+    manifest->plugin_count = list->count;
+    for (size_t i = 0; i < list->count; i++) {
+        manifest->plugins[i].manifest = manifest;
+        read_plugin(reader, list->items[i], &manifest->plugins[i]);
+    }
+    check_twins(reader, manifest);
+}
+
+static void read_manifest(struct reader *reader, const struct config_node *root, struct manifest *manifest)
+{
+    static const char *const known[] = {"module", "version", "description", "author", "licence", "plugins"};
+
+    if (!expect(reader, root, CONFIG_MAP, "a manifest"))
+        return;
+    check_keys(reader, root, "a manifest", known, sizeof(known) / sizeof(known[0]));
+    manifest->module = read_text(reader, root, "module", true, "a manifest");
+    if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
+        complain(reader, &config_node_find(root, "module")->mark,
+                 "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -", manifest->module,
+                 ID_MAX);
+    manifest->version = read_text(reader, root, "version", true, "a manifest");
+    manifest->description = read_text(reader, root, "description", false, "a manifest");
+    manifest->author = read_text(reader, root, "author", false, "a manifest");
+    manifest->licence = read_text(reader, root, "licence", false, "a manifest");
+    read_plugins(reader, root, manifest);
+}
+
+struct manifest *manifest_parse(const char *path, const char *text, size_t length,
+                                struct config_diagnostics *diagnostics)
+{
+    struct reader reader = {.diagnostics = diagnostics};
+    size_t errors_before = diagnostics->error_count;
+    struct owned_manifest *owned;
+    const struct config_node *root;
+    char name[4096 + 16];
+
+    snprintf(name, sizeof(name), "%s: note", path);
+    reader.tree = config_yaml_read(name, text, length, &config_limits_manifest, diagnostics);
+    if (reader.tree == NULL)
+        return NULL;
+    owned = calloc(1, sizeof(*owned));
+    if (owned == NULL) {
+        config_tree_destroy(reader.tree);
+        complain(&reader, &(struct config_mark){.file = name}, "no memory for the manifest");
+        return NULL;
+    }
+    owned->tree = reader.tree;
+    owned->manifest.path = config_tree_add_text(reader.tree, path, strlen(path));
+    owned->manifest.hash = manifest_hash(text, length);
+    root = config_tree_root(reader.tree);
+    if (root == NULL)
+        complain(&reader, &(struct config_mark){.file = name}, "the manifest is empty");
+    else
+        read_manifest(&reader, root, &owned->manifest);
+    if (diagnostics->error_count == errors_before)
+        return &owned->manifest;
+    manifest_destroy(&owned->manifest);
+    return NULL;
+}
+
+static void finish_plugin(struct manifest_plugin *plugin)
+{
+    for (size_t i = 0; i < plugin->service_count; i++)
+        free((void *)plugin->services[i].methods);
+    free((void *)plugin->services);
+    free((void *)plugin->requirements);
+    free((void *)plugin->wants);
+    free((void *)plugin->renames);
+    schema_destroy((struct schema *)plugin->config);
+}
+
+void manifest_destroy(struct manifest *manifest)
+{
+    struct owned_manifest *owned = (struct owned_manifest *)manifest;
+
+    if (manifest == NULL)
+        return;
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        finish_plugin(&manifest->plugins[i]);
+    free(manifest->plugins);
+    config_tree_destroy(owned->tree);
+    free(owned);
+}
