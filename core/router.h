@@ -27,9 +27,20 @@ void router_hold(struct router *router, const char *service, size_t max_calls);
 /** New calls are refused with the code and the reason; calls that run are left alone. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
 
-/** How many calls run on a generation of a service, and how to hear when the last has ended. */
+/** How many calls run on a generation of a service. */
 size_t router_calls(const struct router *router, const char *service, uint64_t generation);
-/** Ends every call that runs on the instance: UNAVAILABLE. */
+/** How many calls run on an instance, over all its services. */
+size_t router_instance_calls(const struct router *router, const void *instance);
+/**
+ * Calls `on_idle` once, as soon as no call runs on the instance: perhaps before this returns. One watch for
+ * an instance; a NULL `on_idle` forgets it.
+ */
+void router_when_idle(struct router *router, const void *instance, void (*on_idle)(void *context),
+                      void *context);
+/**
+ * Ends every call that runs on the instance: UNAVAILABLE. A call that is in the middle of a callback counts
+ * until that returns: router_when_idle tells.
+ */
 void router_end_calls(struct router *router, const void *instance, const char *reason);
 
 /** Adds an interceptor at a place in the plan's order; chains are rebuilt. `owner` names it for removal. */

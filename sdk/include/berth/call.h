@@ -4,7 +4,8 @@
  *
  * Everything here happens on the thread of the loop that the instance was given. A handler gets its
  * callbacks from the top level of that loop or from inside an operation of its own on the same call;
- * it may use every operation from inside every callback.
+ * it may use every operation from inside every callback. Of the operations only finish, reply and resume
+ * can bring on_end about before they return, and only where no callback of the call is running.
  */
 #ifndef BERTH_CALL_H
 #define BERTH_CALL_H
@@ -219,7 +220,10 @@ static inline void berth_call_pause(struct berth_call *call)
     call->ops->pause(call);
 }
 
-/** Takes messages again; what had come meanwhile is delivered, the first perhaps before this returns. */
+/**
+ * Takes messages again; what had come meanwhile is delivered, the first perhaps before this returns: so the
+ * call may have ended then, if the handler ends it in on_message.
+ */
 static inline void berth_call_resume(struct berth_call *call)
 {
     call->ops->resume(call);

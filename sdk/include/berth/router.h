@@ -49,7 +49,10 @@ struct berth_stream_ops {
     void (*resume)(struct berth_stream *stream);
 };
 
-/** What a server knows of a call when it opens it. All of it must live until the call has ended. */
+/**
+ * What a server knows of a call when it opens it. `transport` and `stream_ops` are constant for the server's
+ * whole life, `stream` lives until the call has ended; the rest is copied by open.
+ */
 struct berth_call_request {
     uint32_t size;
     const char *path;
@@ -81,6 +84,9 @@ struct berth_route_info {
  * A call that was opened ends in exactly one of two ways: the router calls `stream_ops->finish`, or the
  * server calls `cancel`. Any of open, deliver, half_close and writable may bring `finish` about before it
  * returns, so a server looks at its own stream before it goes on with the call.
+ *
+ * A server does not call `cancel` from inside its stream_ops: it notes what went wrong and cancels once the
+ * loop comes round. (The handler may be in the middle of its own use of the call.)
  */
 struct berth_router {
     uint32_t size;
@@ -93,7 +99,7 @@ struct berth_router {
 
     /** One whole message, never while paused. The bytes are borrowed until this returns. */
     void (*deliver)(struct berth_call *call, const void *message, size_t length);
-    /** The caller's side has ended. A unary call without exactly one message is finished as INTERNAL. */
+    /** The caller's side has ended. Where one request is due, none or several end the call as INTERNAL. */
     void (*half_close)(struct berth_call *call);
     void (*writable)(struct berth_call *call);
     /** The call is over for the server: reset, lost, or past its deadline. `stream_ops` is not used again. */
@@ -102,6 +108,12 @@ struct berth_router {
     /** Tells of each service, in the plan's order, until the visitor returns false. */
     void (*each)(const struct berth_router *router,
                  bool (*on_route)(void *context, const struct berth_route_info *route), void *context);
+
+    /**
+     * `deliver` and `half_close` in one, for a server that knows that this message is the last: a unary
+     * request then reaches its handler without a copy.
+     */
+    void (*deliver_last)(struct berth_call *call, const void *message, size_t length);
 };
 
 /**
@@ -114,12 +126,18 @@ struct berth_interceptor {
 
     /**
      * A call begins. `*ret_state` is this interceptor's own for this call.
-     * @return BERTH_OK: go on; BERTH_PENDING: `admit` follows exactly once (unless on_finish comes first);
-     *         anything else refuses the call with it, and this interceptor hears no more of the call.
+     * @return BERTH_OK: go on; BERTH_PENDING: the host's `admit` follows exactly once (unless on_finish comes
+     *         first); anything else, also given to `admit`, refuses the call with it, and this interceptor
+     *         hears no more of the call.
      */
     enum berth_code (*on_start)(void *self, struct berth_call *call, void **ret_state,
                                 struct berth_error *err);
     void (*on_message)(void *self, struct berth_call *call, void *state, const void *message, size_t length);
+    /**
+     * How the call ends, before the caller hears of it: trailers may be added, unless it was cancelled. Also
+     * where the interceptor's own plugin goes while the call runs (then UNAVAILABLE, and the call goes on).
+     * `message` may be NULL.
+     */
     void (*on_finish)(void *self, struct berth_call *call, void *state, enum berth_code code,
                       const char *message);
 };
