@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one event looks like in the log, whatever stands in its text. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <core/log.h>
+
+#define URI "io.berth.store.v1.lmdb"
+
+static char lines[65536];
+
+/* Logs one event through a pipe and returns what came out. */
+static const char *logged(enum log_format format, enum berth_log_level level, const char *uri,
+                          const char *text)
+{
+    ssize_t length;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    log_start(BERTH_LOG_INFO, format, ends[1]);
+    log_write(level, uri, text);
+    close(ends[1]);
+    length = read(ends[0], lines, sizeof(lines) - 1);
+    assert_true(length >= 0);
+    lines[length] = '\0';
+    close(ends[0]);
+    log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
+    return lines;
+}
+
+static void a_line_has_time_level_plugin_and_text(void **state)
+{
+    const char *line = logged(LOG_TEXT, BERTH_LOG_INFO, URI, "opened map_size=64MiB");
+
+    assert_int_equal(line[4], '-');
+    assert_int_equal(line[10], 'T');
+    assert_int_equal(line[19], '.');
+    assert_string_equal(line + 23, "Z info  " URI ": opened map_size=64MiB\n");
+}
+
+static void a_line_of_the_daemon_names_no_plugin(void **state)
+{
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_ERROR, NULL, "no") + 23, "Z error no\n");
+}
+
+static void a_level_that_is_off_writes_nothing(void **state)
+{
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_DEBUG, URI, "detail"), "");
+}
+
+static void control_characters_are_escaped_so_that_one_event_is_one_line(void **state)
+{
+    assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_WARN, NULL, "a\nb\tc\x1b[2Jd\x7f\xc2\x9b\r"),
+                        "<4>a\\nb\\tc\\x1b[2Jd\\x7f\\xc2\\x9b\\x0d\n");
+}
+
+static void bytes_that_are_no_text_are_escaped_and_text_is_kept(void **state)
+{
+    assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_INFO, NULL, "gr\xc3\xbc\xc3\x9f \xff\xc3"),
+                        "<6>gr\xc3\xbc\xc3\x9f \\xff\\xc3\n");
+}
+
+static void json_is_one_object_a_line(void **state)
+{
+    const char *line = logged(LOG_JSON, BERTH_LOG_WARN, URI, "a \"b\" \\ \n \x01 \xff");
+
+    assert_memory_equal(line, "{\"time\":\"2", 10);
+    assert_string_equal(strstr(line, "\",\"level\""),
+                        "\",\"level\":\"warn\",\"plugin\":\"" URI
+                        "\",\"message\":\"a \\\"b\\\" \\\\ \\n \\u0001 \\ufffd\"}\n");
+}
+
+static void journal_priorities_are_those_of_syslog(void **state)
+{
+    assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_ERROR, URI, "x"), "<3>" URI ": x\n");
+    assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_INFO, URI, "x"), "<6>" URI ": x\n");
+}
+
+static void a_text_that_is_too_long_is_cut_and_still_ends_its_line(void **state)
+{
+    static char text[30000];
+    const char *line;
+    size_t length;
+
+    memset(text, '\x01', sizeof(text) - 1);
+    line = logged(LOG_JSON, BERTH_LOG_INFO, NULL, text);
+    length = strlen(line);
+    assert_true(length < 8192);
+    assert_string_equal(line + length - 6, "...\"}\n");
+    assert_ptr_equal(strchr(line, '\n'), line + length - 1);
+}
+
+static void a_level_outside_the_enum_is_logged_as_info(void **state)
+{
+    assert_string_equal(logged(LOG_JOURNAL, (enum berth_log_level)77, NULL, "x"), "<6>x\n");
+}
+
+static void journal_format_is_chosen_only_for_the_stream_it_names(void **state)
+{
+    setenv("JOURNAL_STREAM", "1:2", 1);
+    assert_int_equal(log_format_of(STDERR_FILENO), LOG_TEXT);
+    setenv("JOURNAL_STREAM", "nonsense", 1);
+    assert_int_equal(log_format_of(STDERR_FILENO), LOG_TEXT);
+    unsetenv("JOURNAL_STREAM");
+    assert_int_equal(log_format_of(STDERR_FILENO), LOG_TEXT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_has_time_level_plugin_and_text),
+        cmocka_unit_test(a_line_of_the_daemon_names_no_plugin),
+        cmocka_unit_test(a_level_that_is_off_writes_nothing),
+        cmocka_unit_test(control_characters_are_escaped_so_that_one_event_is_one_line),
+        cmocka_unit_test(bytes_that_are_no_text_are_escaped_and_text_is_kept),
+        cmocka_unit_test(json_is_one_object_a_line),
+        cmocka_unit_test(journal_priorities_are_those_of_syslog),
+        cmocka_unit_test(a_text_that_is_too_long_is_cut_and_still_ends_its_line),
+        cmocka_unit_test(a_level_outside_the_enum_is_logged_as_info),
+        cmocka_unit_test(journal_format_is_chosen_only_for_the_stream_it_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
