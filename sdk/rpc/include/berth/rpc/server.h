@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A gRPC server on a libuv loop. It speaks HTTP/2 to its peers and opens each call at a `struct
+ * berth_router`: the host's own, or a `struct berth_rpc_services` in a program without a host.
+ *
+ *     berth_rpc_server_create(loop, NULL, router, &server, &err);
+ *     berth_rpc_server_listen_unix(server, &(struct berth_rpc_unix_options){.path = "/run/x.sock"}, &err);
+ *     …
+ *     berth_rpc_server_drain(server, on_drained, self);    what runs may finish
+ *     berth_rpc_server_close(server, on_closed, self);     whatever still runs is cut; then the memory goes
+ *
+ * Everything is called on the thread of the loop. Any of it may be called from inside a handler.
+ */
+#ifndef BERTH_RPC_SERVER_H
+#define BERTH_RPC_SERVER_H
+
+#include <sys/types.h>
+
+#include <uv.h>
+
+#include <berth/error.h>
+#include <berth/router.h>
+#include <berth/rpc/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct berth_rpc_server;
+
+enum berth_rpc_log_level {
+    BERTH_RPC_LOG_ERROR = 0,
+    BERTH_RPC_LOG_WARN = 1,
+    BERTH_RPC_LOG_INFO = 2,
+    BERTH_RPC_LOG_DEBUG = 3,
+};
+
+/** Bounds on what a peer may cost. A member that is 0 (or that `size` does not reach) has its default. */
+struct berth_rpc_server_options {
+    /** sizeof(struct berth_rpc_server_options) as the caller compiled it. */
+    uint32_t size;
+
+    /** Connections at one time; further ones are closed at once. Default 4096. */
+    uint32_t max_connections;
+    /** Calls at one time on one connection; further ones are refused, which a client repeats. Default 256. */
+    uint32_t max_concurrent_streams;
+    /** A request's headers, counted as RFC 9113 6.5.2 does: bytes and 32 for each field. Default 16 KiB. */
+    uint32_t max_header_list_bytes;
+    /** From accepting a connection to its HTTP/2 preface and settings. Default 10 s. */
+    uint32_t handshake_timeout_ms;
+    /** How long a peer may read nothing while something is being written to it. Default 60 s. */
+    uint32_t write_timeout_ms;
+
+    /** The largest message taken; a larger one ends its call with RESOURCE_EXHAUSTED. Default 16 MiB. */
+    uint64_t max_recv_message_bytes;
+    /** The largest message sent; `send` refuses a larger one. Default 16 MiB. */
+    uint64_t max_send_message_bytes;
+    /** Of all unfinished messages that one connection is sending us. Default 4 × max_recv_message_bytes. */
+    uint64_t max_unfinished_bytes;
+    /** Of all messages waiting for one peer to read; beyond that `send` refuses. Default 32 MiB. */
+    uint64_t max_queued_bytes;
+
+    /** What an operator should know, one sentence without a newline; at most one line a second a cause. */
+    void (*on_log)(void *context, enum berth_rpc_log_level level, const char *message);
+    void *context;
+};
+
+/** What the server has done and holds. */
+struct berth_rpc_server_stats {
+    uint32_t size;
+    uint32_t connections;
+    uint32_t calls;
+    uint64_t connections_accepted;
+    uint64_t connections_refused;
+    uint64_t calls_opened;
+    /** By grpc-status as sent; cancelled calls count as CANCELLED. */
+    uint64_t calls_ended[17];
+    uint64_t bytes_received;
+    uint64_t bytes_sent;
+};
+
+/** Where to listen. */
+struct berth_rpc_unix_options {
+    uint32_t size;
+    /** Absolute or relative; at most 107 bytes, as the kernel has it. Copied. */
+    const char *path;
+    /** Permission bits of the socket; 0: 0660. */
+    mode_t mode;
+    /** Owner and group of the socket; (uid_t)-1 and (gid_t)-1 leave them. Only read where `set_owner`. */
+    bool set_owner;
+    uid_t uid;
+    gid_t gid;
+};
+
+/**
+ * Makes a server that listens nowhere yet.
+ *
+ * @param options  NULL for all defaults; copied.
+ * @param router   Opens the calls; must outlive the server.
+ * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED without memory; BERTH_INVALID_ARGUMENT for a bound that is
+ *         out of its range.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_create(uv_loop_t *loop,
+                                                      const struct berth_rpc_server_options *options,
+                                                      const struct berth_router *router,
+                                                      struct berth_rpc_server **ret_server,
+                                                      struct berth_error *err);
+
+/**
+ * Listens on a unix socket; may be called for several paths. The socket appears under its name only
+ * when it is listening, with its mode and owner. A socket that nobody answers is replaced. The file goes when
+ * the server closes, if it is still ours. Beside it lies `<path>.lock`, which is held as long as we listen
+ * and left behind.
+ *
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a path that is empty or too long; BERTH_ALREADY_EXISTS where
+ *         a live process listens there (its pid is in `err`) or the path is no socket;
+ *         BERTH_PERMISSION_DENIED, BERTH_NOT_FOUND (no such folder) or BERTH_UNAVAILABLE with the reason.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
+                                                           const struct berth_rpc_unix_options *options,
+                                                           struct berth_error *err);
+
+/**
+ * Serves one connected stream socket that somebody else accepted, such as an end of a socketpair.
+ * The descriptor belongs to the server from BERTH_OK on; otherwise it stays the caller's.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *server, int fd,
+                                                     struct berth_error *err);
+
+/**
+ * Takes no further connections, tells the peers to go elsewhere (GOAWAY twice) and lets what runs finish.
+ * Has no deadline of its own: the owner calls close when it has waited enough.
+ *
+ * @param on_drained  Called once, when no connection is left, possibly before this returns; not called
+ *                    where close comes first. May be NULL.
+ */
+BERTH_RPC_API void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context),
+                                          void *context);
+
+/**
+ * Ends everything: calls still running are cancelled, their peers told UNAVAILABLE. The server must not be
+ * used after this.
+ *
+ * @param on_closed  Called once, from the loop, when every handle is closed and the memory is gone.
+ *                   May be NULL.
+ */
+BERTH_RPC_API void berth_rpc_server_close(struct berth_rpc_server *server, void (*on_closed)(void *context),
+                                          void *context);
+
+/** Fills the members that `stats->size` reaches. */
+BERTH_RPC_API void berth_rpc_server_get_stats(const struct berth_rpc_server *server,
+                                              struct berth_rpc_server_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
