@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berth-sdk generate: from plugin.yaml to the header and source that make a module of an author's code. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <berth/plugin.h>
+
+#include "cname.h"
+#include "command.h"
+#include "file.h"
+#include "generate.h"
+
+const char generate_help[] =
+    "usage: berth-sdk generate plugin.yaml [-o DIR]\n"
+    "       berth-sdk generate plugin.yaml --header FILE --source FILE\n"
+    "\n"
+    "Writes the C header with the typed settings and the prototypes of what you define,\n"
+    "and the C source with the manifest's note and the module's tables. Both compile as\n"
+    "C17 and C++17. The same input gives the same bytes.\n"
+    "\n"
+    "  -o, --output DIR   write DIR/MODULE-plugin.h and DIR/MODULE-plugin.c (default: .)\n"
+    "      --header FILE  write the header here\n"
+    "      --source FILE  write the source here; it includes the header by its last name\n"
+    "\n"
+    "exit codes: 0 written, 1 the manifest is wrong or a file cannot be written, 2 usage\n";
+
+struct arguments {
+    const char *manifest;
+    const char *directory;
+    const char *header;
+    const char *source;
+};
+
+static void print_diagnostics(struct config_diagnostics *diagnostics)
+{
+    config_diagnostics_sort(diagnostics);
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char *line = config_diagnostic_format(&diagnostics->items[i]);
+
+        fprintf(stderr, "berth-sdk: %s%s\n",
+                diagnostics->items[i].severity == CONFIG_WARNING ? "warning: " : "", line);
+        free(line);
+    }
+    config_diagnostics_finish(diagnostics);
+}
+
+static char *output_path(const struct arguments *arguments, const char *given,
+                         const struct manifest *manifest, const char *suffix)
+{
+    if (given != NULL)
+        return cname_format("%s", given);
+    return cname_format("%s/%s-plugin.%s", arguments->directory, manifest->module, suffix);
+}
+
+static bool write_output(const char *path, const char *text, size_t length)
+{
+    struct berth_error err;
+
+    if (file_write(path, text, length, &err) == BERTH_OK)
+        return true;
+    fprintf(stderr, "berth-sdk: %s\n", err.message);
+    return false;
+}
+
+static bool write_header(const struct generate_model *model, const char *path, const char *header_name)
+{
+    char *text;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    if (out == NULL)
+        abort();
+    generate_header(out, model, header_name);
+    fclose(out);
+
+    bool written = write_output(path, text, length);
+
+    free(text);
+    return written;
+}
+
+static bool write_source(const struct generate_model *model, const char *path, const char *header_name,
+                         const char *yaml, size_t yaml_length)
+{
+    char *text;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    if (out == NULL)
+        abort();
+    generate_source(out, model, header_name, yaml, yaml_length);
+    fclose(out);
+
+    bool written = write_output(path, text, length);
+
+    free(text);
+    return written;
+}
+
+static bool write_both(const struct arguments *arguments, const struct generate_model *model,
+                       const char *yaml, size_t length)
+{
+    char *header = output_path(arguments, arguments->header, model->manifest, "h");
+    char *source = output_path(arguments, arguments->source, model->manifest, "c");
+    const char *slash = strrchr(header, '/');
+    const char *header_name = slash == NULL ? header : slash + 1;
+    bool written =
+        write_header(model, header, header_name) && write_source(model, source, header_name, yaml, length);
+
+    free(header);
+    free(source);
+    return written;
+}
+
+static int generate_from(const struct arguments *arguments, const char *yaml, size_t length)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct manifest *manifest = manifest_parse(arguments->manifest, yaml, length, &diagnostics);
+    struct generate_model model = {0};
+    bool fine = manifest != NULL && generate_model_init(&model, manifest, &diagnostics);
+
+    print_diagnostics(&diagnostics);
+    fine = fine && write_both(arguments, &model, yaml, length);
+    generate_model_finish(&model);
+    manifest_destroy(manifest);
+    return fine ? EXIT_FINE : EXIT_BAD;
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'},
+        {"header", required_argument, NULL, 'H'},
+        {"source", required_argument, NULL, 'S'},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+        if (option == 'o')
+            ret->directory = optarg;
+        else if (option == 'H')
+            ret->header = optarg;
+        else if (option == 'S')
+            ret->source = optarg;
+        else
+            return command_usage("generate", "an option is not known or lacks its value");
+    }
+    if (argc - optind != 1)
+        return command_usage("generate", "one plugin.yaml is wanted, %d were given", argc - optind);
+    if ((ret->header == NULL) != (ret->source == NULL))
+        return command_usage("generate", "--header and --source go together");
+    ret->manifest = argv[optind];
+    return EXIT_FINE;
+}
+
+int command_generate(int argc, char **argv)
+{
+    struct arguments arguments = {.directory = "."};
+    int code = parse_arguments(argc, argv, &arguments);
+    struct berth_error err;
+    char *yaml;
+    size_t length;
+
+    if (code != EXIT_FINE)
+        return code;
+    if (file_read(arguments.manifest, BERTH_NOTE_MAX - 1, &yaml, &length, &err) != BERTH_OK) {
+        fprintf(stderr, "berth-sdk: %s\n", err.message);
+        return EXIT_BAD;
+    }
+    code = generate_from(&arguments, yaml, length);
+    free(yaml);
+    return code;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chooses the C names of all that is generated, and refuses a manifest where two would be the same. */
+#include "generate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cname.h"
+
+/* What the members of a plugin's life are called; a method of these names gets its service's name too. */
+static const char *const reserved[] = {"prepare",     "discard",       "init",     "serve",
+                                       "drain",       "close",         "migrate",  "config",
+                                       "config_init", "config_finish", "interface"};
+
+struct naming {
+    struct cname_set taken;
+    struct config_diagnostics *diagnostics;
+    bool failed;
+};
+
+static void take(struct naming *naming, const char *name, const struct config_mark *mark, const char *meaning)
+{
+    const char *other = cname_set_add(&naming->taken, name, meaning);
+
+    if (other == NULL)
+        return;
+    config_diagnostics_add(naming->diagnostics, CONFIG_ERROR, mark,
+                           "%s and %s would both be \"%s\" in C: rename one of them", other, meaning, name);
+    naming->failed = true;
+}
+
+/* "grpc" of "io.containerd.grpc.v1": tells apart plugins that share an id. The caller frees. */
+static char *type_kind(const char *type)
+{
+    const char *end = strrchr(type, '.');
+    const char *begin = end;
+
+    if (end == NULL)
+        return cname_from(type);
+    while (begin > type && begin[-1] != '.')
+        begin--;
+
+    char *word = cname_format("%.*s", (int)(end - begin), begin);
+    char *result = cname_from(word);
+
+    free(word);
+    return result;
+}
+
+static bool shares_id(const struct manifest *manifest, const struct manifest_plugin *plugin)
+{
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        if (&manifest->plugins[i] != plugin && strcmp(manifest->plugins[i].id, plugin->id) == 0)
+            return true;
+    return false;
+}
+
+static char *plugin_name(const struct manifest *manifest, const struct manifest_plugin *plugin)
+{
+    char *id = cname_from(plugin->id);
+    char *name;
+
+    if (shares_id(manifest, plugin)) {
+        char *kind = type_kind(plugin->type);
+
+        name = cname_format("%s_%s", kind, id);
+        free(kind);
+    } else if (strcmp(id, "uv") == 0 || strncmp(id, "berth", 5) == 0) {
+        name = cname_format("plugin_%s", id);
+    } else {
+        name = cname_format("%s", id);
+    }
+    free(id);
+    return name;
+}
+
+/* How often a method's name stands among the plugin's services and the names of its life. */
+static size_t count_method(const struct manifest_plugin *plugin, const char *snake)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+        count += strcmp(reserved[i], snake) == 0;
+    for (size_t i = 0; i < plugin->service_count; i++)
+        for (size_t j = 0; j < plugin->services[i].method_count; j++) {
+            char *other = cname_snake(plugin->services[i].methods[j].name);
+
+            count += strcmp(other, snake) == 0;
+            free(other);
+        }
+    return count;
+}
+
+static char *handler_name(const struct generate_plugin *plugin, const struct manifest_service *service,
+                          const struct manifest_method *method)
+{
+    const char *dot = strrchr(service->name, '.');
+    char *service_snake = cname_snake(dot == NULL ? service->name : dot + 1);
+    char *snake = cname_snake(method->name);
+    char *name = count_method(plugin->plugin, snake) > 1
+                     ? cname_format("%s_%s_%s", plugin->name, service_snake, snake)
+                     : cname_format("%s_%s", plugin->name, snake);
+
+    free(service_snake);
+    free(snake);
+    return name;
+}
+
+static void name_handlers(struct generate_plugin *plugin, struct naming *naming)
+{
+    const struct manifest_plugin *from = plugin->plugin;
+
+    for (size_t i = 0; i < from->service_count; i++)
+        plugin->handler_count += from->services[i].method_count;
+    plugin->handlers = calloc(plugin->handler_count + 1, sizeof(*plugin->handlers));
+    if (plugin->handlers == NULL)
+        abort();
+
+    size_t n = 0;
+
+    for (size_t i = 0; i < from->service_count; i++)
+        for (size_t j = 0; j < from->services[i].method_count; j++) {
+            const struct manifest_service *service = &from->services[i];
+            char *meaning = cname_format("method %s/%s", service->name, service->methods[j].name);
+
+            plugin->handlers[n] = handler_name(plugin, service, &service->methods[j]);
+            take(naming, plugin->handlers[n++], &from->mark, meaning);
+            free(meaning);
+        }
+}
+
+static void take_members(struct naming *naming, const struct schema *object)
+{
+    struct naming members = {.diagnostics = naming->diagnostics};
+
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct schema *field = object->fields[i];
+        char *name = cname_from(field->name);
+        char *has = cname_format("has_%s", name);
+        char *meaning = cname_format("setting %s", field->name);
+
+        take(&members, name, &field->mark, meaning);
+        if (generate_has_presence(field))
+            take(&members, has, &field->mark, meaning);
+        free(name);
+        free(has);
+        free(meaning);
+    }
+    naming->failed = naming->failed || members.failed;
+    cname_set_finish(&members.taken);
+}
+
+static void take_words(struct naming *naming, const struct schema *schema, const char *tag)
+{
+    char *upper = cname_upper(tag);
+
+    for (size_t i = 0; i < schema->choice_count; i++) {
+        char *word = cname_from(schema->choices[i]);
+        char *upper_word = cname_upper(word);
+        char *constant = cname_format("%s_%s", upper, upper_word);
+        char *meaning = cname_format("value %s", schema->choices[i]);
+
+        take(naming, constant, &schema->mark, meaning);
+        free(word);
+        free(upper_word);
+        free(constant);
+        free(meaning);
+    }
+    free(upper);
+}
+
+static void take_type(void *context, const struct schema *schema, const char *tag)
+{
+    struct naming *naming = context;
+    char *meaning = cname_format("setting %s", schema->name == NULL ? "config" : schema->name);
+
+    if (schema->name != NULL)
+        take(naming, tag, &schema->mark, meaning);
+    if (schema->kind == SCHEMA_OBJECT)
+        take_members(naming, schema);
+    if (schema->kind == SCHEMA_ENUM)
+        take_words(naming, schema, tag);
+    if (schema->kind == SCHEMA_MAP) {
+        char *entry = cname_format("%s_entry", tag);
+
+        take(naming, entry, &schema->mark, meaning);
+        free(entry);
+    }
+    free(meaning);
+}
+
+static void take_life(struct naming *naming, const struct generate_plugin *plugin)
+{
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        char *name = cname_format("%s_%s", plugin->name, reserved[i]);
+
+        take(naming, name, &plugin->plugin->mark, plugin->plugin->uri);
+        free(name);
+    }
+}
+
+bool generate_model_init(struct generate_model *model, const struct manifest *manifest,
+                         struct config_diagnostics *diagnostics)
+{
+    struct naming naming = {.diagnostics = diagnostics};
+
+    *model = (struct generate_model){.manifest = manifest, .count = manifest->plugin_count};
+    model->plugins = calloc(manifest->plugin_count + 1, sizeof(*model->plugins));
+    if (model->plugins == NULL)
+        abort();
+    for (size_t i = 0; i < model->count; i++) {
+        struct generate_plugin *plugin = &model->plugins[i];
+
+        plugin->plugin = &manifest->plugins[i];
+        plugin->name = plugin_name(manifest, plugin->plugin);
+        take_life(&naming, plugin);
+        name_handlers(plugin, &naming);
+        if (plugin->plugin->config->field_count > 0) {
+            plugin->config = cname_format("%s_config", plugin->name);
+            generate_walk(plugin->plugin->config, plugin->config, take_type, &naming);
+        }
+    }
+    cname_set_finish(&naming.taken);
+    return !naming.failed;
+}
+
+void generate_model_finish(struct generate_model *model)
+{
+    for (size_t i = 0; i < model->count; i++) {
+        struct generate_plugin *plugin = &model->plugins[i];
+
+        for (size_t j = 0; j < plugin->handler_count; j++)
+            free(plugin->handlers[j]);
+        free(plugin->handlers);
+        free(plugin->config);
+        free(plugin->name);
+    }
+    free(model->plugins);
+    *model = (struct generate_model){0};
+}
