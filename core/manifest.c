@@ -232,19 +232,12 @@ static bool read_number(struct reader *reader, const struct config_node *node, c
     return true;
 }
 
-static void check_requirement(struct reader *reader, const struct config_node *node, size_t sibling_count)
+/* That "*" stands alone is a rule of the plan's. */
+static bool is_requirement(const char *name)
 {
     size_t type_length;
 
-    if (strcmp(node->text, "*") == 0) {
-        if (sibling_count > 1)
-            complain(reader, &node->mark, "\"*\" stands alone: it means all other plugins already");
-    } else if (!manifest_type_is_valid(node->text) && !manifest_uri_split(node->text, &type_length)) {
-        complain(reader, &node->mark,
-                 "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
-                 "io.example.store.v1.main, nor \"*\"",
-                 node->text);
-    }
+    return strcmp(name, "*") == 0 || manifest_type_is_valid(name) || manifest_uri_split(name, &type_length);
 }
 
 static struct manifest_requirement *read_requirements(struct reader *reader, const struct config_node *map,
@@ -263,7 +256,11 @@ static struct manifest_requirement *read_requirements(struct reader *reader, con
 
         if (!expect(reader, node, CONFIG_SCALAR, "a requirement"))
             continue;
-        check_requirement(reader, node, list->count);
+        if (!is_requirement(node->text))
+            complain(reader, &node->mark,
+                     "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
+                     "io.example.store.v1.main, nor \"*\"",
+                     node->text);
         requirements[(*ret_count)++] = (struct manifest_requirement){.name = node->text, .mark = node->mark};
     }
     return requirements;
