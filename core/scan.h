@@ -10,16 +10,14 @@
 
 /** One file that was found: either with its manifest or with the reason why it is refused. */
 struct scan_file {
-    /** The real path: absolute, without symlinks. */
+    /** The real path: absolute, without symlinks; where refused, perhaps the path it was found at. */
     char *path;
-    /** Open for reading until the scan is finished, so that its inode cannot be reused; -1 where refused. */
-    int fd;
-    /** As fstat gave it when the manifest was read. */
+    /** As fstat gave it when the manifest was read; for verify_same. */
     struct stat status;
     /** NULL where refused. */
     struct manifest *manifest;
     enum berth_code code;
-    /** Why it is refused, one line, malloced; or NULL. */
+    /** Why it is refused, one line that begins with the path, malloced; or NULL. */
     char *reason;
 };
 
@@ -34,7 +32,7 @@ struct scan {
 
 /**
  * Scans directories. A bad file costs that file only, a bad directory that directory only. Files are those
- * whose names end in ".so"; what has no berth note is refused as no module.
+ * whose names end in ".so"; what has no berth note is refused as no module. Aborts when memory is out.
  */
 void scan_directories(const char *const *directories, size_t count, struct scan *ret_scan);
 void scan_finish(struct scan *scan);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks plugin directories in their order and reads the manifest of each file that may be trusted. */
+#include "scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <search.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "note.h"
+#include "verify.h"
+
+/* A file or directory that was met, as the operator gave it. */
+struct seen {
+    dev_t device;
+    ino_t inode;
+    char *path;
+};
+
+struct scanner {
+    struct scan *scan;
+    /* Trees of struct seen, for tsearch. */
+    void *files;
+    void *directories;
+    size_t file_capacity;
+};
+
+static void *or_abort(void *memory)
+{
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static char *copy(const char *text)
+{
+    return or_abort(strdup(text));
+}
+
+BERTH_PRINTF(2, 3)
+static void warn(struct scan *scan, const char *format, ...)
+{
+    va_list arguments;
+    char *line = NULL;
+
+    va_start(arguments, format);
+    if (vasprintf(&line, format, arguments) < 0)
+        abort();
+    va_end(arguments);
+    scan->warnings = or_abort(realloc(scan->warnings, (scan->warning_count + 1) * sizeof(scan->warnings[0])));
+    scan->warnings[scan->warning_count++] = line;
+}
+
+static void add_file(struct scanner *scanner, const struct scan_file *file)
+{
+    struct scan *scan = scanner->scan;
+
+    if (scan->count == scanner->file_capacity) {
+        scanner->file_capacity = scanner->file_capacity == 0 ? 64 : scanner->file_capacity * 2;
+        scan->files = or_abort(realloc(scan->files, scanner->file_capacity * sizeof(scan->files[0])));
+    }
+    scan->files[scan->count++] = *file;
+}
+
+static int compare_seen(const void *a, const void *b)
+{
+    const struct seen *left = a;
+    const struct seen *right = b;
+
+    if (left->device != right->device)
+        return left->device < right->device ? -1 : 1;
+    return (left->inode > right->inode) - (left->inode < right->inode);
+}
+
+static void free_seen(void *node)
+{
+    struct seen *seen = node;
+
+    free(seen->path);
+    free(seen);
+}
+
+/* The path under which the same thing was met before; NULL, and it is kept, where it is met first. */
+static const char *meet(void **tree, const struct stat *status, const char *path)
+{
+    struct seen *seen = or_abort(malloc(sizeof(*seen)));
+    struct seen *first;
+
+    *seen = (struct seen){.device = status->st_dev, .inode = status->st_ino, .path = copy(path)};
+    first = *(struct seen **)or_abort(tsearch(seen, tree, compare_seen));
+    if (first == seen)
+        return NULL;
+    free_seen(seen);
+    return first->path;
+}
+
+static char *reason_of(struct config_diagnostics *diagnostics)
+{
+    const struct config_diagnostic *first = NULL;
+    char *line, *reason;
+
+    config_diagnostics_sort(diagnostics);
+    for (size_t i = 0; i < diagnostics->count && first == NULL; i++) {
+        if (diagnostics->items[i].severity == CONFIG_ERROR)
+            first = &diagnostics->items[i];
+    }
+    if (first == NULL)
+        return copy("its manifest is wrong");
+    line = config_diagnostic_format(first);
+    if (diagnostics->error_count == 1)
+        return line;
+    if (asprintf(&reason, "%s (and %zu more in this manifest)", line, diagnostics->error_count - 1) < 0)
+        abort();
+    free(line);
+    return reason;
+}
+
+static void read_manifest(struct scan_file *file, const char *text, size_t length)
+{
+    struct config_diagnostics diagnostics = {0};
+
+    file->manifest = manifest_parse(file->path, text, length, &diagnostics);
+    if (file->manifest == NULL) {
+        file->code = BERTH_INVALID_ARGUMENT;
+        file->reason = reason_of(&diagnostics);
+    }
+    config_diagnostics_finish(&diagnostics);
+}
+
+static void read_note(struct scan_file *file, int fd)
+{
+    struct berth_error err;
+    char *text = NULL;
+    size_t length = 0;
+
+    file->code = note_read(fd, file->path, &text, &length, &err);
+    if (file->code == BERTH_OK)
+        read_manifest(file, text, length);
+    else
+        file->reason = copy(err.message);
+    free(text);
+}
+
+static void scan_file(struct scanner *scanner, const char *directory, const char *name)
+{
+    struct scan_file file = {0};
+    struct berth_error err;
+    const char *first;
+    char *found;
+    int fd;
+
+    if (asprintf(&found, "%s/%s", directory, name) < 0)
+        abort();
+    file.code = verify_open(directory, name, &fd, &file.path, &file.status, &err);
+    if (file.code != BERTH_OK) {
+        file.path = found;
+        file.reason = copy(err.message);
+        add_file(scanner, &file);
+        return;
+    }
+    first = meet(&scanner->files, &file.status, found);
+    if (first == NULL) {
+        read_note(&file, fd);
+        add_file(scanner, &file);
+    } else {
+        warn(scanner->scan, "%s: is the same file as %s; it is taken once", found, first);
+        free(file.path);
+    }
+    close(fd);
+    free(found);
+}
+
+static int is_module_name(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+
+    return length > 3 && strcmp(entry->d_name + length - 3, ".so") == 0;
+}
+
+/* By bytes, so that the order depends on no locale. */
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void scan_names(struct scanner *scanner, const char *directory)
+{
+    struct dirent **entries;
+    int count = scandir(directory, &entries, is_module_name, compare_names);
+
+    if (count < 0) {
+        warn(scanner->scan, "%s: plugin directory cannot be read: %s", directory, strerror(errno));
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        scan_file(scanner, directory, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void scan_directory(struct scanner *scanner, const char *given)
+{
+    char *directory = realpath(given, NULL);
+    struct berth_error err;
+    struct stat status;
+    const char *first;
+
+    if (directory == NULL || stat(directory, &status) != 0) {
+        if (errno == ENOENT)
+            warn(scanner->scan, "%s: plugin directory is not there; nothing is read from it", given);
+        else
+            warn(scanner->scan, "%s: plugin directory cannot be read: %s", given, strerror(errno));
+    } else if (verify_directory(directory, &err) != BERTH_OK) {
+        warn(scanner->scan, "%s: nothing is read from this plugin directory: %s", given, err.message);
+    } else if ((first = meet(&scanner->directories, &status, given)) != NULL) {
+        warn(scanner->scan, "%s: is the same plugin directory as %s; it is read once", given, first);
+    } else {
+        scan_names(scanner, directory);
+    }
+    free(directory);
+}
+
+void scan_directories(const char *const *directories, size_t count, struct scan *ret_scan)
+{
+    struct scanner scanner = {.scan = ret_scan};
+
+    *ret_scan = (struct scan){0};
+    for (size_t i = 0; i < count; i++)
+        scan_directory(&scanner, directories[i]);
+    tdestroy(scanner.files, free_seen);
+    tdestroy(scanner.directories, free_seen);
+}
+
+void scan_finish(struct scan *scan)
+{
+    for (size_t i = 0; i < scan->count; i++) {
+        manifest_destroy(scan->files[i].manifest);
+        free(scan->files[i].path);
+        free(scan->files[i].reason);
+    }
+    for (size_t i = 0; i < scan->warning_count; i++)
+        free(scan->warnings[i]);
+    free(scan->files);
+    free(scan->warnings);
+    *scan = (struct scan){0};
+}

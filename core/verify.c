@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trusts a file only where nobody but root and ourselves could have written it or put it in its place. */
+#include "verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum berth_code code_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+        return BERTH_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+        return BERTH_PERMISSION_DENIED;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return BERTH_RESOURCE_EXHAUSTED;
+    default:
+        return BERTH_INVALID_ARGUMENT;
+    }
+}
+
+static enum berth_code check_owner(const char *path, const struct stat *status, struct berth_error *err)
+{
+    uid_t us = geteuid();
+
+    if (status->st_uid == 0 || status->st_uid == us)
+        return BERTH_OK;
+    if (us == 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: is not trusted: it belongs to user %u, it must belong to root "
+                               "(chown root %s)",
+                               path, (unsigned)status->st_uid, path);
+    return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                           "%s: is not trusted: it belongs to user %u, it must belong to root or to user %u, "
+                           "who runs berthd (chown %u %s)",
+                           path, (unsigned)status->st_uid, (unsigned)us, (unsigned)us, path);
+}
+
+/* An access list that lets others write shows as a writable group, so that the mode has all of it. */
+static enum berth_code check_mode(const char *path, const struct stat *status, struct berth_error *err)
+{
+    if ((status->st_mode & (S_IWGRP | S_IWOTH)) == 0)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                           "%s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; "
+                           "chmod go-w %s)",
+                           path, (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group",
+                           (unsigned)(status->st_mode & 07777), (unsigned)status->st_uid,
+                           (unsigned)status->st_gid, path);
+}
+
+static enum berth_code check_trust(const char *path, const struct stat *status, struct berth_error *err)
+{
+    enum berth_code code = check_owner(path, status, err);
+
+    return code == BERTH_OK ? check_mode(path, status, err) : code;
+}
+
+static enum berth_code check_folder(const char *path, struct berth_error *err)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return berth_error_set(err, code_of(errno), "%s: cannot be looked at: %s", path, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is no directory", path);
+    return check_trust(path, &status, err);
+}
+
+enum berth_code verify_directory(const char *path, struct berth_error *err)
+{
+    char parent[PATH_MAX];
+    size_t length = strlen(path);
+    enum berth_code code = BERTH_OK;
+
+    if (path[0] != '/' || length >= sizeof(parent))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%.200s: must be an absolute path of less than %d bytes", path, PATH_MAX);
+    code = check_folder("/", err);
+    for (size_t i = 1; code == BERTH_OK && i < length;) {
+        i += strcspn(path + i, "/");
+        memcpy(parent, path, i);
+        parent[i] = '\0';
+        code = check_folder(parent, err);
+        i++;
+    }
+    return code;
+}
+
+/* Is `path` the directory's own or that of something below it? */
+static bool is_below(const char *directory, const char *path)
+{
+    size_t length = strlen(directory);
+
+    if (strcmp(directory, "/") == 0)
+        return true;
+    return strncmp(path, directory, length) == 0 && path[length] == '/';
+}
+
+/* Where a symlink of the directory leads, as long as it does not lead out of it. */
+static enum berth_code follow(const char *directory, const char *link, char **ret_path,
+                              struct berth_error *err)
+{
+    char *path = realpath(link, NULL);
+    enum berth_code code = BERTH_OK;
+    char *slash;
+
+    if (path == NULL)
+        return berth_error_set(err, code_of(errno), "%s: is a symlink that leads nowhere: %s", link,
+                               strerror(errno));
+    if (!is_below(directory, path)) {
+        code = berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: is not trusted: it is a symlink that leads out of its directory, to %s; "
+                               "copy the file or name its directory under plugin_dirs",
+                               link, path);
+    } else {
+        slash = strrchr(path, '/');
+        *slash = '\0';
+        if (strcmp(path, directory) != 0)
+            code = verify_directory(path[0] != '\0' ? path : "/", err);
+        *slash = '/';
+    }
+    if (code == BERTH_OK)
+        *ret_path = path;
+    else
+        free(path);
+    return code;
+}
+
+/* What is no regular file is opened all the same, but without waiting for a pipe's other end. */
+static int open_file(const char *path)
+{
+    return open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static const char *kind_name(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return "a directory";
+    case S_IFIFO:
+        return "a pipe";
+    case S_IFSOCK:
+        return "a socket";
+    case S_IFCHR:
+    case S_IFBLK:
+        return "a device";
+    default:
+        return "something else";
+    }
+}
+
+static enum berth_code check_file(int fd, const char *path, struct stat *ret_status, struct berth_error *err)
+{
+    struct stat status;
+    enum berth_code code;
+
+    if (fstat(fd, &status) != 0)
+        return berth_error_set(err, code_of(errno), "%s: cannot be looked at: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is %s, not a file", path,
+                               kind_name(status.st_mode));
+    code = check_trust(path, &status, err);
+    if (code == BERTH_OK)
+        *ret_status = status;
+    return code;
+}
+
+static enum berth_code open_checked(const char *path, int *ret_fd, struct stat *ret_status,
+                                    struct berth_error *err)
+{
+    int fd = open_file(path);
+    enum berth_code code;
+
+    /* A socket cannot be opened at all. */
+    if (fd < 0 && errno == ENXIO)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is a socket, not a file", path);
+    if (fd < 0)
+        return berth_error_set(err, code_of(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    code = check_file(fd, path, ret_status, err);
+    if (code == BERTH_OK)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return code;
+}
+
+static bool is_symlink(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
+enum berth_code verify_open(const char *directory, const char *name, int *ret_fd, char **ret_path,
+                            struct stat *ret_status, struct berth_error *err)
+{
+    char joined[PATH_MAX];
+    const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
+    int length = snprintf(joined, sizeof(joined), "%s%s%s", directory, slash, name);
+    char *path = NULL;
+    enum berth_code code;
+
+    if (length < 0 || (size_t)length >= sizeof(joined) || strchr(name, '/') != NULL)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s/%.200s: is no name of a file there",
+                               directory, name);
+    if (is_symlink(joined)) {
+        code = follow(directory, joined, &path, err);
+        if (code != BERTH_OK)
+            return code;
+    } else {
+        path = strdup(joined);
+    }
+    if (path == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for its path", joined);
+    code = open_checked(path, ret_fd, ret_status, err);
+    if (code == BERTH_OK)
+        *ret_path = path;
+    else
+        free(path);
+    return code;
+}
+
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err)
+{
+    struct stat current;
+
+    if (lstat(path, &current) != 0)
+        return berth_error_set(err, code_of(errno), "%s: is gone since it was checked: %s", path,
+                               strerror(errno));
+    if (current.st_dev != status->st_dev || current.st_ino != status->st_ino)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: is another file than the one that was checked (inode %llu then, %llu "
+                               "now); start berthd again",
+                               path, (unsigned long long)status->st_ino, (unsigned long long)current.st_ino);
+    if (current.st_size != status->st_size || !is_same_time(current.st_mtim, status->st_mtim) ||
+        !is_same_time(current.st_ctim, status->st_ctim))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: was changed since it was checked (%lld bytes then, %lld now); start "
+                               "berthd again",
+                               path, (long long)status->st_size, (long long)current.st_size);
+    return BERTH_OK;
+}
