@@ -36,14 +36,17 @@ enum schema_kind {
 struct schema {
     enum schema_kind kind;
     const char *name;
+    /** Its place among the fields of its object. */
+    size_t index;
     const char *doc;
     bool required;
+    /** Never printed, with all that is in it. */
     bool secret;
     /** What to use instead, where the setting is deprecated; else NULL. */
     const char *deprecated;
     /** As written; checked against the schema itself when that is read. NULL: none. */
     const struct config_node *default_;
-    /** Bounds on the value, or on the length of a string or the number of items. In the kind's own unit. */
+    /** Bounds on the value, or on the bytes of a string or the number of items. In the kind's own unit. */
     bool has_min, has_max;
     int64_t min, max;
     double min_float, max_float;
@@ -57,6 +60,8 @@ struct schema {
     /** Object. */
     struct schema **fields;
     size_t field_count;
+    /** The same, sorted by name: for schema_find_field. */
+    struct schema **sorted_fields;
     struct config_mark mark;
 };
 
@@ -69,6 +74,14 @@ struct schema {
 struct schema *schema_create(const struct config_node *node, struct config_diagnostics *diagnostics);
 void schema_destroy(struct schema *schema);
 
+/** The field of an object, or NULL. */
+const struct schema *schema_find_field(const struct schema *object, const char *name);
+/** Is it an object with a field, however deep, that has to be set? */
+bool schema_requires_fields(const struct schema *object);
+/** Does a length, not a value, stand under `min` and `max`? */
+bool schema_counts(enum schema_kind kind);
+
+/** "duration". */
 const char *schema_kind_name(enum schema_kind kind);
 
 #endif

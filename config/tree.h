@@ -64,12 +64,17 @@ void config_node_append(struct config_tree *tree, struct config_node *parent, st
 /** Removes the item at `i`. */
 void config_node_remove(struct config_node *parent, size_t i);
 
-/** The value at a key of a map; NULL where there is none or `map` is no map (or NULL). */
+/** The value at a key of a map; NULL where there is none or `map` is no map (or NULL). Linear. */
 struct config_node *config_node_find(const struct config_node *map, const char *key);
+/** Did its author write a key and no value: nothing at all, `~` or `null`, without quotes? */
+bool config_node_is_empty(const struct config_node *node);
+
+/** Moves what `other` holds into the tree, with no change of place; `other` is destroyed. Its root. */
+struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tree *other);
 
 /**
- * Lays `over` upon the tree: maps are merged key by key, anything else is replaced, marks go along. The nodes
- * of `over` move in; it is destroyed.
+ * Lays `over` upon the tree: maps are merged key by key, anything else is replaced, marks go along. A key
+ * without a value leaves a map or list as it is. The nodes of `over` move in; it is destroyed.
  */
 void config_tree_merge(struct config_tree *tree, struct config_tree *over);
 

@@ -7,13 +7,21 @@
 
 #include "schema.h"
 #include "tree.h"
+#include "units.h"
 
-/** One typed value. The same object that a plugin sees as `struct berth_value`. */
+/**
+ * One typed value. The same object that a plugin sees as `struct berth_value`. An object has a value for each
+ * of its fields, in the schema's order: BERTH_VALUE_NONE where there is neither a value nor a default, which
+ * is also what an object is that was not set and has a required field somewhere.
+ */
 struct berth_value {
+    /** NULL where untyped. */
     const struct schema *schema;
     enum berth_value_kind kind;
     /** Where it was set; `file` is NULL where it is the schema's default. */
     struct config_mark mark;
+    /** The mark as text, or "default". */
+    const char *where;
     /** In a map or object. */
     const char *key;
     union {
@@ -34,6 +42,8 @@ struct config_values;
 struct config_check_options {
     /** Unknown names are warnings. */
     bool lenient;
+    /** Required settings may be missing: the section of a plugin that will not run. */
+    bool partial;
     /** Names the section in messages: "plugins.io.berth.store.v1.lmdb", or NULL for the top. */
     const char *section;
 };
@@ -50,12 +60,14 @@ struct config_values *config_values_create(const struct schema *schema, const st
                                            struct config_diagnostics *diagnostics);
 void config_values_destroy(struct config_values *values);
 
+/**
+ * A section as it stands, unchecked: scalars are strings, whatever they look like. For migrations.
+ */
+struct config_values *config_values_create_untyped(const struct config_node *node);
+
+const struct berth_value *config_values_root(const struct config_values *values);
 /** As plugins see it; lives as long as the values. */
 const struct berth_settings *config_values_settings(const struct config_values *values);
-
-/** "10s" -> nanoseconds, "4KiB" -> bytes. False, with what is wrong in `err`, for anything else. */
-bool config_parse_duration(const char *text, int64_t *ret_ns, struct berth_error *err);
-bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error *err);
 
 /** The known name nearest to `name` by edit distance, or NULL where none is near enough to be meant. */
 const char *config_nearest(const char *name, const char *const *known, size_t count);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collects what is wrong with somebody's files, each with its place, so that all of it is said at once. */
+#include "diagnostics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What does not fit is cut: a message may quote what a file chose. */
+enum {
+    MESSAGE_MAX = 4096,
+};
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        abort();
+    return copy;
+}
+
+/* A message is one line, and what a file chose does not steer a terminal. */
+static void replace_controls(char *message)
+{
+    for (char *at = message; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
+    }
+}
+
+static struct config_diagnostic *add_item(struct config_diagnostics *diagnostics)
+{
+    size_t count = diagnostics->count;
+
+    if (count >= CONFIG_DIAGNOSTICS_MAX) {
+        diagnostics->dropped++;
+        return NULL;
+    }
+    if ((count & (count - 1)) == 0) {
+        size_t capacity = count == 0 ? 1 : count * 2;
+
+        diagnostics->items = realloc(diagnostics->items, capacity * sizeof(*diagnostics->items));
+        if (diagnostics->items == NULL)
+            abort();
+    }
+    diagnostics->count++;
+    return &diagnostics->items[count];
+}
+
+void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
+                            const struct config_mark *mark, const char *format, ...)
+{
+    struct config_diagnostic *item;
+    char message[MESSAGE_MAX];
+    va_list arguments;
+
+    if (severity == CONFIG_ERROR)
+        diagnostics->error_count++;
+    item = add_item(diagnostics);
+    if (item == NULL)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    replace_controls(message);
+    *item = (struct config_diagnostic){.severity = severity, .message = copy_text(message)};
+    if (mark != NULL && mark->file != NULL)
+        item->mark = (struct config_mark){copy_text(mark->file), mark->line, mark->column};
+}
+
+static int compare_numbers(uint32_t a, uint32_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct config_mark *left = &((const struct config_diagnostic *)a)->mark;
+    const struct config_mark *right = &((const struct config_diagnostic *)b)->mark;
+    int order = strcmp(left->file == NULL ? "" : left->file, right->file == NULL ? "" : right->file);
+
+    if (order == 0)
+        order = compare_numbers(left->line, right->line);
+    return order != 0 ? order : compare_numbers(left->column, right->column);
+}
+
+void config_diagnostics_sort(struct config_diagnostics *diagnostics)
+{
+    if (diagnostics->count > 1)
+        qsort(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items), compare_places);
+}
+
+char *config_diagnostic_format(const struct config_diagnostic *diagnostic)
+{
+    const struct config_mark *mark = &diagnostic->mark;
+    char *line;
+    int length;
+
+    if (mark->file == NULL)
+        return copy_text(diagnostic->message);
+    if (mark->line == 0)
+        length = asprintf(&line, "%s: %s", mark->file, diagnostic->message);
+    else
+        length = asprintf(&line, "%s:%u:%u: %s", mark->file, mark->line, mark->column, diagnostic->message);
+    if (length < 0)
+        abort();
+    return line;
+}
+
+void config_diagnostics_finish(struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        free((char *)diagnostics->items[i].mark.file);
+        free(diagnostics->items[i].message);
+    }
+    free(diagnostics->items);
+    *diagnostics = (struct config_diagnostics){0};
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads scalars strictly: what is written has to be of the type, not merely turn into it somehow. */
+#include "scalar.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a message may show of a value. */
+struct shown {
+    char text[80];
+};
+
+static struct shown show(const struct schema *schema, const struct config_node *node)
+{
+    struct shown shown;
+
+    if (schema != NULL && schema->secret)
+        snprintf(shown.text, sizeof(shown.text), "<secret>");
+    else
+        snprintf(shown.text, sizeof(shown.text), "\"%.60s%s\"", node->text, node->length > 60 ? "…" : "");
+    return shown;
+}
+
+static bool refuse(struct berth_error *err, const struct schema *schema, const struct config_node *node,
+                   const char *expected)
+{
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is no %s", show(schema, node).text, expected);
+    return false;
+}
+
+bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct berth_error *err)
+{
+    bool is_true = strcmp(node->text, "true") == 0;
+
+    if (!node->plain || (!is_true && strcmp(node->text, "false") != 0))
+        return refuse(err, NULL, node, "bool (write true or false, without quotes)");
+    *ret_boolean = is_true;
+    return true;
+}
+
+static int base_of(const char **digits)
+{
+    if (strncmp(*digits, "0x", 2) == 0) {
+        *digits += 2;
+        return 16;
+    }
+    if (strncmp(*digits, "0o", 2) == 0) {
+        *digits += 2;
+        return 8;
+    }
+    return 10;
+}
+
+static bool digits_are_valid(const char *digits, int base)
+{
+    const char *set = base == 16 ? "0123456789abcdefABCDEF" : base == 8 ? "01234567" : "0123456789";
+
+    return *digits != '\0' && digits[strspn(digits, set)] == '\0';
+}
+
+static bool read_int(const struct config_node *node, int64_t *ret_integer, struct berth_error *err)
+{
+    const char *digits = node->text;
+    bool negative = *digits == '-';
+    unsigned long long magnitude;
+    int base;
+
+    if (negative || *digits == '+')
+        digits++;
+    base = base_of(&digits);
+    if (!node->plain || !digits_are_valid(digits, base))
+        return refuse(err, NULL, node, "int (write digits, without quotes)");
+    if (base == 10 && digits[0] == '0' && digits[1] != '\0')
+        return refuse(err, NULL, node, "int: drop the leading 0, or write 0o… where it is octal");
+    errno = 0;
+    magnitude = strtoull(digits, NULL, base);
+    if (errno != 0 || magnitude > (unsigned long long)INT64_MAX + negative)
+        return refuse(err, NULL, node, "int that fits 64 bits");
+    *ret_integer = (int64_t)(negative ? 0 - magnitude : magnitude);
+    return true;
+}
+
+bool scalar_read_integer(enum schema_kind kind, const struct config_node *node, int64_t *ret_integer,
+                         struct berth_error *err)
+{
+    if (kind == SCHEMA_DURATION)
+        return config_parse_duration(node->text, ret_integer, err);
+    if (kind == SCHEMA_BYTES)
+        return config_parse_bytes(node->text, ret_integer, err);
+    return read_int(node, ret_integer, err);
+}
+
+/* Digits with at most one point and an exponent: not all that strtod takes (hex, inf, nan). */
+static bool is_float(const char *text)
+{
+    size_t digits;
+
+    text += *text == '-' || *text == '+';
+    digits = strspn(text, "0123456789");
+    text += digits;
+    if (*text == '.') {
+        size_t decimals = strspn(++text, "0123456789");
+
+        text += decimals;
+        digits += decimals;
+    }
+    if (digits == 0)
+        return false;
+    if (*text != 'e' && *text != 'E')
+        return *text == '\0';
+    text++;
+    text += *text == '-' || *text == '+';
+    return digits_are_valid(text, 10);
+}
+
+/* The point is a point, whatever locale a plugin may have set. */
+static double parse_float(const char *text)
+{
+    locale_t locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    double number;
+
+    if (locale == (locale_t)0)
+        abort();
+    number = strtod_l(text, NULL, locale);
+    freelocale(locale);
+    return number;
+}
+
+bool scalar_read_float(const struct config_node *node, double *ret_number, struct berth_error *err)
+{
+    double number;
+
+    if (!node->plain || !is_float(node->text))
+        return refuse(err, NULL, node, "float (write a number such as 0.5, without quotes)");
+    number = parse_float(node->text);
+    if (__builtin_isinf(number))
+        return refuse(err, NULL, node, "float: it is too large");
+    *ret_number = number;
+    return true;
+}
+
+static void format_bound(const struct schema *schema, int64_t bound, char ret_text[CONFIG_UNITS_MAX])
+{
+    if (schema->kind == SCHEMA_DURATION)
+        config_format_duration(bound, ret_text);
+    else if (schema->kind == SCHEMA_BYTES)
+        config_format_bytes(bound, ret_text);
+    else
+        snprintf(ret_text, CONFIG_UNITS_MAX, "%lld", (long long)bound);
+}
+
+static bool check_range(const struct schema *schema, const struct config_node *node, int64_t value,
+                        struct berth_error *err)
+{
+    bool is_small = schema->has_min && value < schema->min;
+    char bound[CONFIG_UNITS_MAX];
+
+    if (!is_small && !(schema->has_max && value > schema->max))
+        return true;
+    format_bound(schema, is_small ? schema->min : schema->max, bound);
+    berth_error_set(err, BERTH_OUT_OF_RANGE, "%s is too %s: at %s %s", show(schema, node).text,
+                    is_small ? "small" : "large", is_small ? "least" : "most", bound);
+    return false;
+}
+
+static bool check_float_range(const struct schema *schema, const struct config_node *node, double value,
+                              struct berth_error *err)
+{
+    bool is_small = schema->has_min && value < schema->min_float;
+
+    if (!is_small && !(schema->has_max && value > schema->max_float))
+        return true;
+    berth_error_set(err, BERTH_OUT_OF_RANGE, "%s is too %s: at %s %g", show(schema, node).text,
+                    is_small ? "small" : "large", is_small ? "least" : "most",
+                    is_small ? schema->min_float : schema->max_float);
+    return false;
+}
+
+bool scalar_check_count(const struct schema *schema, size_t count, const char *what, struct berth_error *err)
+{
+    bool is_small = schema->has_min && (int64_t)count < schema->min;
+
+    if (!is_small && !(schema->has_max && (int64_t)count > schema->max))
+        return true;
+    berth_error_set(err, BERTH_OUT_OF_RANGE, "it is %zu %s: at %s %lld", count, what,
+                    is_small ? "least" : "most", (long long)(is_small ? schema->min : schema->max));
+    return false;
+}
+
+static bool read_string(const struct schema *schema, const struct config_node *node,
+                        struct berth_value *ret_value, struct berth_error *err)
+{
+    if (!scalar_check_count(schema, node->length, "bytes long", err))
+        return false;
+    if (schema->compiled_pattern != NULL && regexec(schema->compiled_pattern, node->text, 0, NULL, 0) != 0) {
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s does not match the pattern %s",
+                        show(schema, node).text, schema->pattern);
+        return false;
+    }
+    ret_value->kind = BERTH_VALUE_STRING;
+    ret_value->string = node->text;
+    return true;
+}
+
+/* Room for the folder of a file, absolute, with a slash at its end. */
+static bool find_folder(const char *file, char *folder, size_t size, struct berth_error *err)
+{
+    const char *slash = file == NULL ? NULL : strrchr(file, '/');
+    int length = slash == NULL ? 0 : (int)(slash - file) + 1;
+    size_t used = 0;
+
+    if (length == 0 || file[0] != '/') {
+        if (getcwd(folder, size - 1) == NULL) {
+            berth_error_set(err, BERTH_UNAVAILABLE,
+                            "the working directory is not known: %s: write the whole path", strerror(errno));
+            return false;
+        }
+        used = strlen(folder);
+        used += (size_t)snprintf(folder + used, size - used, folder[used - 1] == '/' ? "" : "/");
+    }
+    while (length >= 2 && file[0] == '.' && file[1] == '/') {
+        file += 2;
+        length -= 2;
+    }
+    if (snprintf(folder + used, size - used, "%.*s", length, length == 0 ? "" : file) >= (int)(size - used)) {
+        berth_error_set(err, BERTH_OUT_OF_RANGE, "the path of %.200s is too long", file);
+        return false;
+    }
+    return true;
+}
+
+static bool read_path(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+                      struct berth_value *ret_value, struct berth_error *err)
+{
+    char folder[4096];
+    const char *rest = node->text;
+    size_t length;
+    char *path;
+
+    if (!read_string(schema, node, ret_value, err))
+        return false;
+    if (node->text[0] == '/')
+        return true;
+    if (node->length == 0) {
+        berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                        "an empty path leads nowhere: write one or remove the key");
+        return false;
+    }
+    if (!find_folder(node->mark.file, folder, sizeof(folder), err))
+        return false;
+    while (strncmp(rest, "./", 2) == 0)
+        rest += 2;
+    length = strlen(folder);
+    path = config_arena_allocate(arena, length + strlen(rest) + 1);
+    memcpy(path, folder, length);
+    strcpy(path + length, rest);
+    ret_value->string = path;
+    return true;
+}
+
+static bool read_enum(const struct schema *schema, const struct config_node *node,
+                      struct berth_value *ret_value, struct berth_error *err)
+{
+    const char *nearest;
+    char known[512] = "";
+    size_t length = 0;
+
+    for (size_t i = 0; i < schema->choice_count; i++) {
+        if (strcmp(schema->choices[i], node->text) == 0) {
+            ret_value->kind = BERTH_VALUE_STRING;
+            ret_value->string = schema->choices[i];
+            return true;
+        }
+        if (length < sizeof(known))
+            length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s", i == 0 ? "" : ", ",
+                                       schema->choices[i]);
+    }
+    nearest = schema->secret ? NULL : config_nearest(node->text, schema->choices, schema->choice_count);
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is none of: %s%s%s%s", show(schema, node).text, known,
+                    nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
+                    nearest == NULL ? "" : "\"?)");
+    return false;
+}
+
+static bool read_number(const struct schema *schema, const struct config_node *node,
+                        struct berth_value *ret_value, struct berth_error *err)
+{
+    if (schema->kind == SCHEMA_FLOAT) {
+        ret_value->kind = BERTH_VALUE_FLOAT;
+        return scalar_read_float(node, &ret_value->number, err) &&
+               check_float_range(schema, node, ret_value->number, err);
+    }
+    if (schema->kind == SCHEMA_BOOL) {
+        ret_value->kind = BERTH_VALUE_BOOL;
+        return scalar_read_bool(node, &ret_value->boolean, err);
+    }
+    ret_value->kind = BERTH_VALUE_INT;
+    return scalar_read_integer(schema->kind, node, &ret_value->integer, err) &&
+           check_range(schema, node, ret_value->integer, err);
+}
+
+bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+                 struct berth_value *ret_value, struct berth_error *err)
+{
+    bool is_read = false;
+
+    switch (schema->kind) {
+    case SCHEMA_STRING:
+        return read_string(schema, node, ret_value, err);
+    case SCHEMA_PATH:
+        return read_path(schema, node, arena, ret_value, err);
+    case SCHEMA_ENUM:
+        return read_enum(schema, node, ret_value, err);
+    case SCHEMA_BOOL:
+    case SCHEMA_INT:
+    case SCHEMA_FLOAT:
+    case SCHEMA_DURATION:
+    case SCHEMA_BYTES:
+        is_read = read_number(schema, node, ret_value, err);
+        if (!is_read && schema->secret)
+            berth_error_set(err, BERTH_INVALID_ARGUMENT, "<secret> is no %s within its bounds",
+                            schema_kind_name(schema->kind));
+        return is_read;
+    case SCHEMA_LIST:
+    case SCHEMA_MAP:
+    case SCHEMA_OBJECT:
+        break;
+    }
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is no %s", show(schema, node).text,
+                    schema_kind_name(schema->kind));
+    return false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One word of configuration into the value that its schema wants. */
+#ifndef CONFIG_SCALAR_H
+#define CONFIG_SCALAR_H
+
+#include "arena.h"
+#include "value.h"
+
+/**
+ * Reads and checks a scalar: its kind, bounds, pattern and choices.
+ *
+ * @param arena      where a path is put together.
+ * @param ret_value  kind and content are set, nothing else.
+ * @return false with what was found and what was expected in `err`; a secret's text is not in it.
+ */
+bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+                 struct berth_value *ret_value, struct berth_error *err);
+
+/** Reads a number in the kind's own unit, as for `min` and `max`; for what is counted a plain number. */
+bool scalar_read_integer(enum schema_kind kind, const struct config_node *node, int64_t *ret_integer,
+                         struct berth_error *err);
+bool scalar_read_float(const struct config_node *node, double *ret_number, struct berth_error *err);
+bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct berth_error *err);
+
+/** Is a length or count within the schema's bounds? `what` is "bytes long" or "items". */
+bool scalar_check_count(const struct schema *schema, size_t count, const char *what, struct berth_error *err);
+
+#endif

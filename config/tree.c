@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Untyped trees: nodes in one arena, and two trees laid upon each other. */
+#include "tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+
+struct config_tree {
+    struct config_arena arena;
+    struct config_node *root;
+};
+
+const struct config_limits config_limits_file = {
+    .max_bytes = 4 * 1024 * 1024,
+    .max_depth = 64,
+    .max_nodes = 100000,
+};
+
+const struct config_limits config_limits_manifest = {
+    .max_bytes = 64 * 1024,
+    .max_depth = 32,
+    .max_nodes = 10000,
+};
+
+struct config_tree *config_tree_create(void)
+{
+    struct config_tree *tree = calloc(1, sizeof(*tree));
+
+    if (tree == NULL)
+        abort();
+    return tree;
+}
+
+void config_tree_destroy(struct config_tree *tree)
+{
+    if (tree == NULL)
+        return;
+    config_arena_finish(&tree->arena);
+    free(tree);
+}
+
+struct config_node *config_tree_root(const struct config_tree *tree)
+{
+    return tree->root;
+}
+
+void config_tree_set_root(struct config_tree *tree, struct config_node *root)
+{
+    tree->root = root;
+}
+
+struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,
+                                         struct config_mark mark)
+{
+    struct config_node *node = config_arena_allocate(&tree->arena, sizeof(*node));
+
+    node->kind = kind;
+    node->mark = mark;
+    if (kind == CONFIG_SCALAR)
+        node->text = "";
+    return node;
+}
+
+const char *config_tree_add_text(struct config_tree *tree, const char *text, size_t length)
+{
+    return config_arena_copy(&tree->arena, text, length);
+}
+
+/* Room is for 4, then for the next power of two: so the count alone says when it is used up. */
+static bool is_full(size_t count)
+{
+    return count == 0 || (count >= 4 && (count & (count - 1)) == 0);
+}
+
+void config_node_append(struct config_tree *tree, struct config_node *parent, struct config_node *item)
+{
+    if (is_full(parent->count)) {
+        size_t capacity = parent->count == 0 ? 4 : parent->count * 2;
+        struct config_node **items =
+            config_arena_allocate(&tree->arena, capacity * sizeof(struct config_node *));
+
+        if (parent->count > 0)
+            memcpy(items, parent->items, parent->count * sizeof(struct config_node *));
+        parent->items = items;
+    }
+    parent->items[parent->count++] = item;
+}
+
+void config_node_remove(struct config_node *parent, size_t i)
+{
+    memmove(&parent->items[i], &parent->items[i + 1], (parent->count - i - 1) * sizeof(struct config_node *));
+    parent->count--;
+}
+
+struct config_node *config_node_find(const struct config_node *map, const char *key)
+{
+    if (map == NULL || map->kind != CONFIG_MAP)
+        return NULL;
+    for (size_t i = 0; i < map->count; i++) {
+        if (strcmp(map->items[i]->key, key) == 0)
+            return map->items[i];
+    }
+    return NULL;
+}
+
+bool config_node_is_empty(const struct config_node *node)
+{
+    if (node->kind != CONFIG_SCALAR || !node->plain)
+        return false;
+    return node->length == 0 || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0;
+}
+
+struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tree *other)
+{
+    struct config_node *root = other->root;
+
+    config_arena_take(&tree->arena, &other->arena);
+    free(other);
+    return root;
+}
+
+/* The items of a map by key, so that merging two large maps is not quadratic. */
+struct slot {
+    const char *key;
+    size_t index;
+};
+
+static int compare_slots(const void *a, const void *b)
+{
+    return strcmp(((const struct slot *)a)->key, ((const struct slot *)b)->key);
+}
+
+static struct slot *create_slots(const struct config_node *map)
+{
+    struct slot *slots = calloc(map->count + 1, sizeof(*slots));
+
+    if (slots == NULL)
+        abort();
+    for (size_t i = 0; i < map->count; i++)
+        slots[i] = (struct slot){map->items[i]->key, i};
+    qsort(slots, map->count, sizeof(*slots), compare_slots);
+    return slots;
+}
+
+static bool keeps_what_is_below(const struct config_node *base, const struct config_node *over)
+{
+    return base->kind != CONFIG_SCALAR && config_node_is_empty(over);
+}
+
+/* As deep as the trees, which their readers bound. */
+static void merge_maps(struct config_tree *tree, struct config_node *base, const struct config_node *over)
+{
+    struct slot *slots = create_slots(base);
+    size_t count = base->count;
+
+    for (size_t i = 0; i < over->count; i++) {
+        struct config_node *item = over->items[i];
+        struct slot key = {.key = item->key};
+        struct slot *slot = bsearch(&key, slots, count, sizeof(*slots), compare_slots);
+
+        if (slot == NULL)
+            config_node_append(tree, base, item);
+        else if (base->items[slot->index]->kind == CONFIG_MAP && item->kind == CONFIG_MAP)
+            merge_maps(tree, base->items[slot->index], item);
+        else if (!keeps_what_is_below(base->items[slot->index], item))
+            base->items[slot->index] = item;
+    }
+    free(slots);
+}
+
+void config_tree_merge(struct config_tree *tree, struct config_tree *over)
+{
+    struct config_node *root = config_tree_adopt(tree, over);
+
+    if (root == NULL)
+        return;
+    if (tree->root == NULL)
+        tree->root = root;
+    else if (tree->root->kind == CONFIG_MAP && root->kind == CONFIG_MAP)
+        merge_maps(tree, tree->root, root);
+    else if (!keeps_what_is_below(tree->root, root))
+        tree->root = root;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Durations and sizes as people write them, both ways. */
+#ifndef CONFIG_UNITS_H
+#define CONFIG_UNITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/error.h>
+
+/** Room for either, with the NUL. */
+#define CONFIG_UNITS_MAX 32
+
+/**
+ * "10s", "1m30s", "1.5h", "250ms", "0" -> nanoseconds. False, with what is wrong in `err`, for anything else:
+ * a number without a unit, a negative one, one past 292 years or finer than a nanosecond.
+ */
+bool config_parse_duration(const char *text, int64_t *ret_ns, struct berth_error *err);
+/** "4KiB", "1.5GiB", "10MB", "512B", "512" -> bytes. */
+bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error *err);
+
+/** Written so that it reads back as the same value: "1m30s", "1.5s", "250ms", "0s". */
+void config_format_duration(int64_t ns, char ret_text[CONFIG_UNITS_MAX]);
+/** The largest unit that divides it: "4KiB", "10MB", "1500". */
+void config_format_bytes(int64_t bytes, char ret_text[CONFIG_UNITS_MAX]);
+
+#endif

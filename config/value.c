@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks a section against its schema, and completes it with the defaults. */
+#include "value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "scalar.h"
+#include "view.h"
+
+enum {
+    /* Defaults inside of items multiply: a small file must not become gigabytes. */
+    VALUES_MAX = 1000000,
+};
+
+struct config_values {
+    struct config_arena arena;
+    struct berth_value *root;
+    struct berth_settings settings;
+};
+
+struct builder {
+    struct config_arena *arena;
+    const struct config_check_options *options;
+    struct config_diagnostics *diagnostics;
+    size_t value_count;
+    bool failed;
+};
+
+/* Where a value stands in its section: for messages. */
+struct place {
+    const struct place *parent;
+    const char *key;
+    size_t index;
+};
+
+static size_t format_place(const struct place *place, char *text, size_t size)
+{
+    size_t length;
+    int more;
+
+    if (place == NULL || size < 2)
+        return 0;
+    length = format_place(place->parent, text, size);
+    if (place->key == NULL)
+        more = snprintf(text + length, size - length, "[%zu]", place->index);
+    else
+        more = snprintf(text + length, size - length, "%s%s", length == 0 ? "" : ".", place->key);
+    return (size_t)more >= size - length ? size - 1 : length + (size_t)more;
+}
+
+BERTH_PRINTF(5, 6)
+static void report(struct builder *builder, enum config_severity severity, const struct place *place,
+                   const struct config_mark *mark, const char *format, ...)
+{
+    const char *section = builder->options->section;
+    char path[512] = "";
+    char message[BERTH_ERROR_MAX + 256];
+    va_list arguments;
+
+    if (severity == CONFIG_ERROR)
+        builder->failed = true;
+    format_place(place, path, sizeof(path));
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    config_diagnostics_add(builder->diagnostics, severity, mark, "%s%s%s%s%s", section == NULL ? "" : section,
+                           section == NULL ? "" : ": ", path, path[0] == '\0' ? "" : ": ", message);
+}
+
+static const char *format_mark(struct config_arena *arena, const struct config_mark *mark)
+{
+    char numbers[32];
+    size_t length = strlen(mark->file);
+    size_t more = 0;
+    char *where;
+
+    if (mark->line > 0)
+        more = (size_t)snprintf(numbers, sizeof(numbers), ":%u:%u", mark->line, mark->column);
+    where = config_arena_allocate(arena, length + more + 1);
+    memcpy(where, mark->file, length);
+    memcpy(where + length, numbers, more);
+    return where;
+}
+
+/* `node` is NULL or the schema's own default where nobody set the value. */
+static struct berth_value *add_value(struct builder *builder, const struct schema *schema,
+                                     const struct config_node *node, bool is_default)
+{
+    struct berth_value *value;
+
+    if (++builder->value_count > VALUES_MAX) {
+        if (builder->value_count == VALUES_MAX + 1)
+            report(builder, CONFIG_ERROR, NULL, node == NULL ? NULL : &node->mark,
+                   "with its defaults this section has more than %d values", VALUES_MAX);
+        return NULL;
+    }
+    value = config_arena_allocate(builder->arena, sizeof(*value));
+    value->schema = schema;
+    value->where = "default";
+    if (node != NULL && !is_default) {
+        value->mark = node->mark;
+        value->where = format_mark(builder->arena, &node->mark);
+    }
+    return value;
+}
+
+static struct berth_value *build(struct builder *builder, const struct schema *schema,
+                                 const struct config_node *node, bool is_default, const struct place *place);
+
+static struct berth_value **add_items(struct builder *builder, struct berth_value *value, size_t count)
+{
+    value->items = config_arena_allocate(builder->arena, count * sizeof(struct berth_value *));
+    return value->items;
+}
+
+static void build_items(struct builder *builder, struct berth_value *value, const struct config_node *node,
+                        bool is_default, const struct place *place)
+{
+    const struct schema *schema = value->schema;
+    bool is_map = schema->kind == SCHEMA_MAP;
+    struct berth_error err;
+
+    value->kind = is_map ? BERTH_VALUE_MAP : BERTH_VALUE_LIST;
+    if (!scalar_check_count(schema, node->count, "items", &err))
+        report(builder, CONFIG_ERROR, place, &node->mark, "%s", err.message);
+    add_items(builder, value, node->count);
+    for (size_t i = 0; i < node->count; i++) {
+        const struct config_node *item = node->items[i];
+        struct place at = {.parent = place, .key = is_map ? item->key : NULL, .index = i};
+        struct berth_value *built = build(builder, schema->items, item, is_default, &at);
+
+        if (built == NULL)
+            continue;
+        built->key = item->key;
+        value->items[value->count++] = built;
+    }
+}
+
+static void report_unknown(struct builder *builder, const struct schema *schema,
+                           const struct config_node *item, const struct place *place)
+{
+    bool lenient = builder->options->lenient;
+    const char **known;
+    const char *nearest = NULL;
+
+    if (builder->diagnostics->count < CONFIG_DIAGNOSTICS_MAX && schema->field_count > 0) {
+        known = config_arena_allocate(builder->arena, schema->field_count * sizeof(char *));
+        for (size_t i = 0; i < schema->field_count; i++)
+            known[i] = schema->fields[i]->name;
+        nearest = config_nearest(item->key, known, schema->field_count);
+    }
+    if (nearest != NULL)
+        report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
+               "there is no setting \"%.100s\" (did you mean \"%s\"?)", item->key, nearest);
+    else
+        report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
+               "there is no setting \"%.100s\"", item->key);
+}
+
+static void report_deprecated(struct builder *builder, const struct schema *field,
+                              const struct config_node *item, const struct place *place)
+{
+    if (field->deprecated != NULL)
+        report(builder, CONFIG_WARNING, place, &item->key_mark, "it is deprecated: use %s",
+               field->deprecated);
+}
+
+static void build_set_fields(struct builder *builder, struct berth_value *value,
+                             const struct config_node *node, const struct place *place, bool *seen)
+{
+    for (size_t i = 0; node != NULL && i < node->count; i++) {
+        const struct config_node *item = node->items[i];
+        const struct schema *field = schema_find_field(value->schema, item->key);
+        struct place at = {.parent = place, .key = item->key};
+
+        if (field == NULL) {
+            report_unknown(builder, value->schema, item, place);
+            continue;
+        }
+        report_deprecated(builder, field, item, &at);
+        seen[field->index] = true;
+        value->items[field->index] = build(builder, field, item, false, &at);
+    }
+}
+
+static void build_missing_fields(struct builder *builder, struct berth_value *value,
+                                 const struct config_node *node, const struct place *place, const bool *seen)
+{
+    for (size_t i = 0; i < value->schema->field_count; i++) {
+        const struct schema *field = value->schema->fields[i];
+        struct place at = {.parent = place, .key = field->name};
+
+        if (!seen[i]) {
+            if (field->required && !builder->options->partial)
+                report(builder, CONFIG_ERROR, &at, node == NULL ? NULL : &node->mark,
+                       "it is required (%s) and not set", schema_kind_name(field->kind));
+            value->items[i] = build(builder, field, field->default_, true, &at);
+        }
+        if (value->items[i] != NULL)
+            value->items[i]->key = field->name;
+    }
+}
+
+static void build_object(struct builder *builder, struct berth_value *value, const struct config_node *node,
+                         const struct place *place)
+{
+    const struct schema *schema = value->schema;
+    bool *seen;
+
+    if (node == NULL && place != NULL && (schema->required || schema_requires_fields(schema)))
+        return;
+    value->kind = BERTH_VALUE_MAP;
+    add_items(builder, value, schema->field_count);
+    value->count = schema->field_count;
+    seen = config_arena_allocate(builder->arena, schema->field_count * sizeof(*seen));
+    build_set_fields(builder, value, node, place, seen);
+    build_missing_fields(builder, value, node, place, seen);
+}
+
+static bool kind_fits(const struct schema *schema, const struct config_node *node)
+{
+    switch (node->kind) {
+    case CONFIG_SCALAR:
+        return schema->kind < SCHEMA_LIST;
+    case CONFIG_LIST:
+        return schema->kind == SCHEMA_LIST;
+    case CONFIG_MAP:
+        return schema->kind == SCHEMA_MAP || schema->kind == SCHEMA_OBJECT;
+    }
+    return false;
+}
+
+static void report_kind(struct builder *builder, const struct schema *schema, const struct config_node *node,
+                        const struct place *place)
+{
+    static const char *const found[] = {
+        [CONFIG_SCALAR] = "a single value", [CONFIG_LIST] = "a list", [CONFIG_MAP] = "a map"};
+
+    if (config_node_is_empty(node))
+        report(builder, CONFIG_ERROR, place, &node->mark,
+               "it has no value: write one (%s), or remove the key for the default",
+               schema_kind_name(schema->kind));
+    else
+        report(builder, CONFIG_ERROR, place, &node->mark, "expected %s, found %s",
+               schema_kind_name(schema->kind), found[node->kind]);
+}
+
+static struct berth_value *build_scalar(struct builder *builder, struct berth_value *value,
+                                        const struct config_node *node, const struct place *place)
+{
+    struct berth_error err;
+
+    if (scalar_read(value->schema, node, builder->arena, value, &err))
+        return value;
+    report(builder, CONFIG_ERROR, place, &node->mark, "%s", err.message);
+    return NULL;
+}
+
+/* NULL where there was an error. As deep as the schema, which its reader bounds. */
+static struct berth_value *build(struct builder *builder, const struct schema *schema,
+                                 const struct config_node *node, bool is_default, const struct place *place)
+{
+    struct berth_value *value;
+
+    if (node != NULL && config_node_is_empty(node) && schema->kind >= SCHEMA_LIST) {
+        node = schema->default_;
+        is_default = true;
+    }
+    value = add_value(builder, schema, node, is_default);
+    if (value == NULL)
+        return NULL;
+    if (node != NULL && (!kind_fits(schema, node) || config_node_is_empty(node))) {
+        report_kind(builder, schema, node, place);
+        return NULL;
+    }
+    if (schema->kind == SCHEMA_OBJECT)
+        build_object(builder, value, node, place);
+    else if (node != NULL && schema->kind < SCHEMA_LIST)
+        return build_scalar(builder, value, node, place);
+    else if (node != NULL)
+        build_items(builder, value, node, is_default, place);
+    return value;
+}
+
+static struct config_values *create_empty(void)
+{
+    struct config_values *values = calloc(1, sizeof(*values));
+
+    if (values == NULL)
+        abort();
+    return values;
+}
+
+struct config_values *config_values_create(const struct schema *schema, const struct config_node *node,
+                                           const struct config_check_options *options,
+                                           struct config_diagnostics *diagnostics)
+{
+    struct config_values *values = create_empty();
+    struct builder builder = {.arena = &values->arena, .options = options, .diagnostics = diagnostics};
+
+    values->root = build(&builder, schema, node, false, NULL);
+    if (builder.failed || values->root == NULL) {
+        config_values_destroy(values);
+        return NULL;
+    }
+    values->settings = view_of(values->root);
+    return values;
+}
+
+static struct berth_value *copy_untyped(struct config_arena *arena, const struct config_node *node)
+{
+    struct berth_value *value = config_arena_allocate(arena, sizeof(*value));
+
+    value->mark = node->mark;
+    value->where = format_mark(arena, &node->mark);
+    value->key = node->key;
+    if (node->kind == CONFIG_SCALAR) {
+        value->kind = BERTH_VALUE_STRING;
+        value->string = node->text;
+        return value;
+    }
+    value->kind = node->kind == CONFIG_LIST ? BERTH_VALUE_LIST : BERTH_VALUE_MAP;
+    value->items = config_arena_allocate(arena, node->count * sizeof(struct berth_value *));
+    for (size_t i = 0; i < node->count; i++)
+        value->items[value->count++] = copy_untyped(arena, node->items[i]);
+    return value;
+}
+
+struct config_values *config_values_create_untyped(const struct config_node *node)
+{
+    struct config_values *values = create_empty();
+
+    values->root = copy_untyped(&values->arena, node);
+    values->settings = view_of(values->root);
+    return values;
+}
+
+void config_values_destroy(struct config_values *values)
+{
+    if (values == NULL)
+        return;
+    config_arena_finish(&values->arena);
+    free(values);
+}
+
+const struct berth_value *config_values_root(const struct config_values *values)
+{
+    return values->root;
+}
+
+const struct berth_settings *config_values_settings(const struct config_values *values)
+{
+    return &values->settings;
+}

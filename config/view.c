@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a plugin sees of typed values: a table of questions, each of which takes NULL for what is not there.
+ */
+#include "view.h"
+
+#include <string.h>
+
+static enum berth_value_kind view_kind(const struct berth_value *value)
+{
+    return value == NULL ? BERTH_VALUE_NONE : value->kind;
+}
+
+static bool view_boolean(const struct berth_value *value)
+{
+    return view_kind(value) == BERTH_VALUE_BOOL && value->boolean;
+}
+
+static int64_t view_integer(const struct berth_value *value)
+{
+    return view_kind(value) == BERTH_VALUE_INT ? value->integer : 0;
+}
+
+static double view_number(const struct berth_value *value)
+{
+    return view_kind(value) == BERTH_VALUE_FLOAT ? value->number : 0.0;
+}
+
+static const char *view_string(const struct berth_value *value)
+{
+    return view_kind(value) == BERTH_VALUE_STRING ? value->string : NULL;
+}
+
+static size_t view_count(const struct berth_value *value)
+{
+    enum berth_value_kind kind = view_kind(value);
+
+    return kind == BERTH_VALUE_LIST || kind == BERTH_VALUE_MAP ? value->count : 0;
+}
+
+static const struct berth_value *view_at(const struct berth_value *value, size_t i, const char **ret_key)
+{
+    if (i >= view_count(value))
+        return NULL;
+    if (ret_key != NULL)
+        *ret_key = value->items[i]->key;
+    return value->items[i];
+}
+
+static const struct berth_value *view_find(const struct berth_value *value, const char *key)
+{
+    if (view_kind(value) != BERTH_VALUE_MAP)
+        return NULL;
+    for (size_t i = 0; i < value->count; i++) {
+        if (strcmp(value->items[i]->key, key) == 0)
+            return value->items[i];
+    }
+    return NULL;
+}
+
+static const char *view_where(const struct berth_value *value)
+{
+    return value == NULL ? "default" : value->where;
+}
+
+struct berth_settings view_of(const struct berth_value *root)
+{
+    return (struct berth_settings){
+        .size = sizeof(struct berth_settings),
+        .root = root,
+        .kind = view_kind,
+        .boolean = view_boolean,
+        .integer = view_integer,
+        .number = view_number,
+        .string = view_string,
+        .count = view_count,
+        .at = view_at,
+        .find = view_find,
+        .where = view_where,
+    };
+}

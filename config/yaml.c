@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the part of YAML that configuration needs into a tree, bounded. The only user of yaml.h. */
+#include "tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <yaml.h>
+
+/* A list or map that is still open. */
+struct frame {
+    struct config_node *node;
+    /* In a map: the key whose value comes next, or NULL. */
+    const char *key;
+    struct config_mark key_mark;
+};
+
+struct reader {
+    yaml_parser_t parser;
+    const char *file;
+    const char *text;
+    size_t length;
+    const struct config_limits *limits;
+    struct config_diagnostics *diagnostics;
+    struct config_tree *tree;
+    struct frame *frames;
+    unsigned depth;
+    size_t node_count;
+    unsigned document_count;
+    bool failed;
+};
+
+BERTH_PRINTF(3, 4)
+static void add_error(struct reader *reader, struct config_mark mark, const char *format, ...)
+{
+    char message[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    config_diagnostics_add(reader->diagnostics, CONFIG_ERROR, &mark, "%s", message);
+    reader->failed = true;
+}
+
+static struct config_mark mark_of(const struct reader *reader, const yaml_mark_t *mark)
+{
+    return (struct config_mark){reader->file, (uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
+}
+
+static struct config_mark mark_at(const struct reader *reader, size_t offset)
+{
+    struct config_mark mark = {reader->file, 1, 1};
+
+    for (size_t i = 0; i < offset && i < reader->length; i++) {
+        unsigned char byte = (unsigned char)reader->text[i];
+
+        if (byte == '\n') {
+            mark.line++;
+            mark.column = 1;
+        } else if ((byte & 0xc0) != 0x80) {
+            mark.column++;
+        }
+    }
+    return mark;
+}
+
+/* Bytes of the well-formed UTF-8 sequence at `bytes` (Unicode 15, table 3-7), or 0. */
+static size_t sequence_length(const unsigned char *bytes, size_t length)
+{
+    unsigned char first = bytes[0];
+    size_t count = first < 0x80   ? 1
+                   : first < 0xc2 ? 0
+                   : first < 0xe0 ? 2
+                   : first < 0xf0 ? 3
+                   : first < 0xf5 ? 4
+                                  : 0;
+
+    if (count > length)
+        return 0;
+    for (size_t i = 1; i < count; i++) {
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f) ||
+        (first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f))
+        return 0;
+    return count;
+}
+
+static bool text_is_clean(struct reader *reader)
+{
+    const unsigned char *bytes = (const unsigned char *)reader->text;
+
+    for (size_t i = 0; i < reader->length;) {
+        size_t count = sequence_length(bytes + i, reader->length - i);
+
+        if (bytes[i] == 0) {
+            add_error(reader, mark_at(reader, i), "there is a NUL byte here: configuration is UTF-8 text");
+            return false;
+        }
+        if (count == 0) {
+            add_error(reader, mark_at(reader, i), "byte 0x%02x is not valid UTF-8 here", bytes[i]);
+            return false;
+        }
+        i += count;
+    }
+    return true;
+}
+
+static void add_parser_error(struct reader *reader)
+{
+    const yaml_parser_t *parser = &reader->parser;
+    const char *problem = parser->problem == NULL ? "it is no YAML" : parser->problem;
+
+    switch (parser->error) {
+    case YAML_READER_ERROR:
+        add_error(reader, mark_at(reader, parser->problem_offset), "%s", problem);
+        break;
+    case YAML_MEMORY_ERROR:
+        add_error(reader, (struct config_mark){.file = reader->file}, "out of memory while reading");
+        break;
+    default:
+        if (parser->context == NULL)
+            add_error(reader, mark_of(reader, &parser->problem_mark), "%s", problem);
+        else
+            add_error(reader, mark_of(reader, &parser->problem_mark), "%s: %s (began in line %zu)",
+                      parser->context, problem, parser->context_mark.line + 1);
+    }
+}
+
+static struct frame *top(struct reader *reader)
+{
+    return reader->depth == 0 ? NULL : &reader->frames[reader->depth - 1];
+}
+
+/* Puts a value where it belongs: the root, the next item of a list, or the key that waits for it. */
+static void place_node(struct reader *reader, struct config_node *node)
+{
+    struct frame *frame = top(reader);
+
+    if (frame == NULL) {
+        config_tree_set_root(reader->tree, node);
+        return;
+    }
+    if (frame->node->kind == CONFIG_MAP) {
+        node->key = frame->key;
+        node->key_mark = frame->key_mark;
+        frame->key = NULL;
+    }
+    config_node_append(reader->tree, frame->node, node);
+}
+
+static bool count_node(struct reader *reader, struct config_mark mark)
+{
+    if (++reader->node_count <= reader->limits->max_nodes)
+        return true;
+    add_error(reader, mark, "more than %zu values in one file: split it up", reader->limits->max_nodes);
+    return false;
+}
+
+static void check_properties(struct reader *reader, struct config_mark mark, const yaml_char_t *anchor,
+                             bool has_tag)
+{
+    if (anchor != NULL)
+        add_error(reader, mark, "the anchor &%.64s is not taken here: write the value out where it is needed",
+                  anchor);
+    if (has_tag)
+        add_error(reader, mark, "a tag (!…) is not taken here: the schema says what type a value has");
+}
+
+static bool next_is_key(struct reader *reader)
+{
+    struct frame *frame = top(reader);
+
+    return frame != NULL && frame->node->kind == CONFIG_MAP && frame->key == NULL;
+}
+
+static bool read_scalar(struct reader *reader, const yaml_event_t *event)
+{
+    const char *value = (const char *)event->data.scalar.value;
+    size_t length = event->data.scalar.length;
+    bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    struct config_mark mark = mark_of(reader, &event->start_mark);
+    const char *text;
+    struct config_node *node;
+
+    check_properties(reader, mark, event->data.scalar.anchor,
+                     event->data.scalar.tag != NULL || (plain && !event->data.scalar.plain_implicit));
+    if (memchr(value, '\0', length) != NULL) {
+        add_error(reader, mark, "there is a NUL (\\0) in this text: no setting can hold one");
+        return true;
+    }
+    text = config_tree_add_text(reader->tree, value, length);
+    if (next_is_key(reader)) {
+        if (length == 0)
+            add_error(reader, mark, "a key is empty: give it a name");
+        top(reader)->key = text;
+        top(reader)->key_mark = mark;
+        return true;
+    }
+    if (!count_node(reader, mark))
+        return false;
+    node = config_tree_add_node(reader->tree, CONFIG_SCALAR, mark);
+    node->text = text;
+    node->length = length;
+    node->plain = plain;
+    place_node(reader, node);
+    return true;
+}
+
+static bool open_node(struct reader *reader, enum config_node_kind kind, struct config_mark mark)
+{
+    struct config_node *node;
+
+    if (next_is_key(reader)) {
+        add_error(reader, mark, "a %s cannot be a key: keys are plain words",
+                  kind == CONFIG_LIST ? "list" : "map");
+        return false;
+    }
+    if (reader->depth >= reader->limits->max_depth) {
+        add_error(reader, mark, "nested deeper than %u levels", reader->limits->max_depth);
+        return false;
+    }
+    if (!count_node(reader, mark))
+        return false;
+    node = config_tree_add_node(reader->tree, kind, mark);
+    place_node(reader, node);
+    reader->frames[reader->depth++] = (struct frame){.node = node};
+    return true;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct config_node *left = *(struct config_node *const *)a;
+    const struct config_node *right = *(struct config_node *const *)b;
+    int order = strcmp(left->key, right->key);
+
+    if (order != 0)
+        return order;
+    if (left->key_mark.line != right->key_mark.line)
+        return left->key_mark.line < right->key_mark.line ? -1 : 1;
+    return left->key_mark.column < right->key_mark.column ? -1 : 1;
+}
+
+static void refuse_twice(struct reader *reader, const struct config_node *first,
+                         const struct config_node *second)
+{
+    add_error(reader, second->key_mark, "the key \"%.200s\" stands here a second time: it is set in line %u",
+              second->key, first->key_mark.line);
+}
+
+/* Sorts rather than compares all pairs: a map can be as large as the file. */
+static void check_duplicates(struct reader *reader, const struct config_node *map)
+{
+    struct config_node *few[16];
+    struct config_node **sorted = few;
+
+    if (map->count > sizeof(few) / sizeof(few[0]))
+        sorted = malloc(map->count * sizeof(struct config_node *));
+    if (sorted == NULL)
+        abort();
+    if (map->count > 0)
+        memcpy(sorted, map->items, map->count * sizeof(struct config_node *));
+    qsort(sorted, map->count, sizeof(struct config_node *), compare_keys);
+    for (size_t i = 1; i < map->count; i++) {
+        if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
+            refuse_twice(reader, sorted[i - 1], sorted[i]);
+    }
+    if (sorted != few)
+        free(sorted);
+}
+
+static void close_node(struct reader *reader)
+{
+    struct config_node *node = reader->frames[--reader->depth].node;
+
+    if (node->kind == CONFIG_MAP)
+        check_duplicates(reader, node);
+}
+
+static bool start_document(struct reader *reader, const yaml_event_t *event)
+{
+    if (++reader->document_count > 1) {
+        add_error(reader, mark_of(reader, &event->start_mark),
+                  "a second document (---) begins here: a file holds one");
+        return false;
+    }
+    if (event->data.document_start.tag_directives.start != event->data.document_start.tag_directives.end)
+        add_error(reader, mark_of(reader, &event->start_mark), "a %%TAG directive is not taken here");
+    return true;
+}
+
+/* False where reading on makes no sense. */
+static bool read_event(struct reader *reader, const yaml_event_t *event)
+{
+    struct config_mark mark = mark_of(reader, &event->start_mark);
+
+    switch (event->type) {
+    case YAML_NO_EVENT:
+    case YAML_STREAM_START_EVENT:
+    case YAML_STREAM_END_EVENT:
+    case YAML_DOCUMENT_END_EVENT:
+        return true;
+    case YAML_DOCUMENT_START_EVENT:
+        return start_document(reader, event);
+    case YAML_ALIAS_EVENT:
+        add_error(reader, mark, "the alias *%.64s is not taken here: write the value out",
+                  event->data.alias.anchor);
+        return false;
+    case YAML_SCALAR_EVENT:
+        return read_scalar(reader, event);
+    case YAML_SEQUENCE_START_EVENT:
+        check_properties(reader, mark, event->data.sequence_start.anchor,
+                         event->data.sequence_start.tag != NULL);
+        return open_node(reader, CONFIG_LIST, mark);
+    case YAML_MAPPING_START_EVENT:
+        check_properties(reader, mark, event->data.mapping_start.anchor,
+                         event->data.mapping_start.tag != NULL);
+        return open_node(reader, CONFIG_MAP, mark);
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+        close_node(reader);
+        return true;
+    }
+    return true;
+}
+
+static void read_events(struct reader *reader)
+{
+    bool more = true;
+
+    while (more) {
+        yaml_event_t event;
+
+        if (!yaml_parser_parse(&reader->parser, &event)) {
+            add_parser_error(reader);
+            return;
+        }
+        more = read_event(reader, &event) && event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+}
+
+static void read_text(struct reader *reader)
+{
+    if (!yaml_parser_initialize(&reader->parser)) {
+        add_error(reader, (struct config_mark){.file = reader->file}, "out of memory while reading");
+        return;
+    }
+    yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&reader->parser, (const unsigned char *)reader->text, reader->length);
+    read_events(reader);
+    yaml_parser_delete(&reader->parser);
+}
+
+struct config_tree *config_yaml_read(const char *name, const char *text, size_t length,
+                                     const struct config_limits *limits,
+                                     struct config_diagnostics *diagnostics)
+{
+    struct reader reader = {
+        .text = text,
+        .length = length,
+        .limits = limits,
+        .diagnostics = diagnostics,
+        .tree = config_tree_create(),
+        .frames = calloc(limits->max_depth, sizeof(struct frame)),
+    };
+
+    if (reader.frames == NULL)
+        abort();
+    reader.file = config_tree_add_text(reader.tree, name, strlen(name));
+    if (length > limits->max_bytes)
+        add_error(&reader, (struct config_mark){.file = reader.file}, "%zu bytes are too many: at most %zu",
+                  length, limits->max_bytes);
+    else if (text_is_clean(&reader))
+        read_text(&reader);
+    free(reader.frames);
+    if (reader.failed) {
+        config_tree_destroy(reader.tree);
+        return NULL;
+    }
+    return reader.tree;
+}
