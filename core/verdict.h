@@ -3,10 +3,13 @@
 #ifndef CORE_VERDICT_H
 #define CORE_VERDICT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <berth/error.h>
 #include <berth/inspect.h>
+
+#include "plan.h"
 
 /** What a line of the manifest asks for. "*", and anything under `wants`, only orders. */
 enum verdict_requirement {
@@ -77,5 +80,34 @@ struct verdict_cause {
 
 /** Words it: one line, for `reason`. */
 void verdict_explain(const struct verdict_cause *cause, struct berth_error *ret_sentence);
+
+/** Where one entry of a plan stands. */
+struct verdict_provider {
+    enum berth_state state;
+    /** One line, or NULL. */
+    const char *reason;
+    /** The entry that it blames, or PLAN_NONE. */
+    size_t cause;
+};
+
+/** What becomes of an entry whose providers have settled. */
+struct verdict_decision {
+    bool start;
+    /** BERTH_STATE_BLOCKED or BERTH_STATE_SKIPPED, unless it starts. */
+    enum berth_state state;
+    enum berth_code code;
+    /** The provider to blame, or PLAN_NONE. */
+    size_t cause;
+    /** Malloced. Where it starts all the same: who fell, for the log; NULL where none did. */
+    char *reason;
+};
+
+/**
+ * Applies the table to an entry of a plan that runs, once all that it requires and wants has settled.
+ *
+ * @param providers  one for each entry of the plan, in its order.
+ */
+void verdict_decide(const struct plan *plan, size_t entry, const struct verdict_provider *providers,
+                    struct verdict_decision *ret_decision);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -154,6 +155,84 @@ static void a_long_reason_is_cut_and_says_so(void **state)
     assert_string_equal(sentence.message + strlen(sentence.message) - 3, "...");
 }
 
+/* a.v1.x requires b.v1 and wants c.v1, of which there are two and one. */
+static const char *const uris[] = {"b.v1.one", "b.v1.two", "c.v1.x", "a.v1.x"};
+
+struct decided {
+    enum berth_state states[3];
+    bool start;
+    enum berth_state state;
+    size_t cause;
+    const char *reason;
+};
+
+static void decide(const struct decided *expected)
+{
+    static const size_t members[] = {0, 1, 2};
+    static struct plan_type types[] = {{"b.v1", members, 2}, {"c.v1", members + 2, 1}};
+    static const struct plan_requirement requirements[] = {
+        {.name = "b.v1", .binding = true, .target = PLAN_TARGET_TYPE, .index = 0},
+        {.name = "c.v1", .target = PLAN_TARGET_TYPE, .index = 1}};
+    struct manifest_plugin plugins[4];
+    struct plan_entry entries[4] = {0};
+    struct verdict_provider providers[4];
+    const struct plan plan = {
+        .entries = entries, .count = 4, .run_count = 4, .types = types, .type_count = 2};
+    struct verdict_decision decision;
+
+    for (size_t i = 0; i < 4; i++) {
+        plugins[i] = (struct manifest_plugin){.uri = uris[i]};
+        entries[i].plugin = &plugins[i];
+        providers[i] = (struct verdict_provider){
+            .state = i < 3 ? expected->states[i] : BERTH_STATE_WAITING, .reason = "why", .cause = PLAN_NONE};
+    }
+    entries[3].requirements = requirements;
+    entries[3].requirement_count = 2;
+    verdict_decide(&plan, 3, providers, &decision);
+    assert_int_equal(decision.start, expected->start);
+    assert_int_equal(decision.state, expected->state);
+    assert_int_equal(decision.cause, expected->cause);
+    if (expected->reason == NULL)
+        assert_null(decision.reason);
+    else
+        assert_string_equal(decision.reason, expected->reason);
+    free(decision.reason);
+}
+
+static void an_entry_of_a_plan_is_decided_by_the_same_rule(void **state)
+{
+    static const struct decided rows[] = {
+        {{BERTH_STATE_READY, BERTH_STATE_READY, BERTH_STATE_READY},
+         true,
+         BERTH_STATE_STARTING,
+         PLAN_NONE,
+         NULL},
+        {{BERTH_STATE_SKIPPED, BERTH_STATE_SERVING, BERTH_STATE_SKIPPED},
+         true,
+         BERTH_STATE_STARTING,
+         PLAN_NONE,
+         NULL},
+        {{BERTH_STATE_READY, BERTH_STATE_FAILED, BERTH_STATE_READY},
+         true,
+         BERTH_STATE_STARTING,
+         PLAN_NONE,
+         "starts without b.v1.two (failed: why)"},
+        {{BERTH_STATE_SKIPPED, BERTH_STATE_SKIPPED, BERTH_STATE_READY},
+         false,
+         BERTH_STATE_SKIPPED,
+         0,
+         "requires b.v1, of whose 2 providers none runs: b.v1.one was skipped: why"},
+        {{BERTH_STATE_DISABLED, BERTH_STATE_TIMED_OUT, BERTH_STATE_READY},
+         false,
+         BERTH_STATE_BLOCKED,
+         1,
+         "requires b.v1, of whose 2 providers none runs: b.v1.two has timed out: why"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        decide(&rows[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +242,7 @@ int main(void)
         cmocka_unit_test(the_blamed_are_those_of_the_gravest_kind),
         cmocka_unit_test(the_sentence_names_the_requirement_the_provider_and_the_root),
         cmocka_unit_test(a_long_reason_is_cut_and_says_so),
+        cmocka_unit_test(an_entry_of_a_plan_is_decided_by_the_same_rule),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Orders plugins by what they require, and says of each that cannot run why not. Pure. */
+#include "plan_build.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *plan_build_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static char *format_text(const char *format, va_list arguments)
+{
+    char *text;
+
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    return text;
+}
+
+/* Doubles the room of a list whenever its count is a power of two. */
+static void append(char ***list, size_t *count, char *text)
+{
+    if ((*count & (*count - 1)) == 0) {
+        *list = reallocarray(*list, *count == 0 ? 1 : *count * 2, sizeof(**list));
+        if (*list == NULL)
+            abort();
+    }
+    (*list)[(*count)++] = text;
+}
+
+const char *plan_build_text(struct plan_build *build, const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    text = format_text(format, arguments);
+    va_end(arguments);
+    append(&build->memory->texts, &build->memory->text_count, text);
+    return text;
+}
+
+void plan_build_warn(struct plan_build *build, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    append(&build->memory->plan.warnings, &build->memory->plan.warning_count, format_text(format, arguments));
+    va_end(arguments);
+}
+
+void plan_build_stop(struct plan_build *build, size_t entry, enum plan_verdict verdict, enum berth_code code,
+                     const char *reason, size_t cause)
+{
+    struct plan_entry *stopped = &build->entries[entry];
+
+    stopped->verdict = verdict;
+    stopped->code = code;
+    stopped->reason = reason;
+    stopped->cause = cause;
+    build->root_of[entry] = cause == PLAN_NONE ? entry : build->root_of[cause];
+}
+
+enum berth_state plan_build_state(enum plan_verdict verdict)
+{
+    switch (verdict) {
+    case PLAN_RUN:
+        return BERTH_STATE_WAITING;
+    case PLAN_DISABLED:
+        return BERTH_STATE_DISABLED;
+    case PLAN_BLOCKED:
+        return BERTH_STATE_BLOCKED;
+    case PLAN_REJECTED:
+        return BERTH_STATE_REJECTED;
+    }
+    return BERTH_STATE_REJECTED;
+}
+
+const char *plan_build_uri(const struct plan_build *build, size_t entry)
+{
+    return build->entries[entry].plugin->uri;
+}
+
+static int compare_plugins(const void *a, const void *b)
+{
+    const struct manifest_plugin *left = *(const struct manifest_plugin *const *)a;
+    const struct manifest_plugin *right = *(const struct manifest_plugin *const *)b;
+    int order = strcmp(left->uri, right->uri);
+
+    if (order == 0)
+        order = strcmp(left->manifest->path, right->manifest->path);
+    if (order == 0)
+        order = (left->mark.line > right->mark.line) - (left->mark.line < right->mark.line);
+    return order;
+}
+
+static size_t count_plugins(const struct manifest *const *manifests, size_t manifest_count)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest_count; i++)
+        count += manifests[i]->plugin_count;
+    return count;
+}
+
+static const struct manifest_plugin **sorted_plugins(const struct manifest *const *manifests,
+                                                     size_t manifest_count, size_t count)
+{
+    const struct manifest_plugin **plugins = plan_build_allocate(count, sizeof(const void *));
+    size_t next = 0;
+
+    for (size_t i = 0; i < manifest_count; i++)
+        for (size_t j = 0; j < manifests[i]->plugin_count; j++)
+            plugins[next++] = &manifests[i]->plugins[j];
+    qsort(plugins, count, sizeof(const void *), compare_plugins);
+    return plugins;
+}
+
+static void add_entries(struct plan_build *build, const struct manifest *const *manifests,
+                        size_t manifest_count)
+{
+    const struct manifest_plugin **plugins = sorted_plugins(manifests, manifest_count, build->count);
+
+    build->entries = plan_build_allocate(build->count, sizeof(*build->entries));
+    build->root_of = plan_build_allocate(build->count, sizeof(*build->root_of));
+    name_table_init(&build->memory->uris, build->count);
+    for (size_t i = 0; i < build->count; i++) {
+        build->entries[i] = (struct plan_entry){.plugin = plugins[i], .cause = PLAN_NONE, .level = -1};
+        build->root_of[i] = i;
+        name_table_add(&build->memory->uris, plugins[i]->uri, i);
+    }
+    free(plugins);
+}
+
+static int compare_types(const void *a, const void *b)
+{
+    return strcmp(((const struct plan_build_type *)a)->name, ((const struct plan_build_type *)b)->name);
+}
+
+static void name_types(struct plan_build *build)
+{
+    struct name_table *table = &build->memory->types;
+
+    build->types = plan_build_allocate(build->count, sizeof(*build->types));
+    name_table_init(table, build->count);
+    for (size_t i = 0; i < build->count; i++)
+        if (name_table_add(table, build->entries[i].plugin->type, build->type_count) == build->type_count)
+            build->types[build->type_count++].name = build->entries[i].plugin->type;
+    qsort(build->types, build->type_count, sizeof(*build->types), compare_types);
+    name_table_finish(table);
+    name_table_init(table, build->type_count);
+    for (size_t i = 0; i < build->type_count; i++)
+        name_table_add(table, build->types[i].name, i);
+}
+
+static void add_types(struct plan_build *build)
+{
+    size_t first = 0;
+
+    name_types(build);
+    build->type_of = plan_build_allocate(build->count, sizeof(*build->type_of));
+    build->members = plan_build_allocate(build->count, sizeof(*build->members));
+    for (size_t i = 0; i < build->count; i++) {
+        build->type_of[i] = name_table_find(&build->memory->types, build->entries[i].plugin->type);
+        build->types[build->type_of[i]].member_count++;
+    }
+    for (size_t i = 0; i < build->type_count; i++) {
+        build->types[i].members = build->members + first;
+        first += build->types[i].member_count;
+        build->types[i].member_count = 0;
+    }
+    for (size_t i = 0; i < build->count; i++) {
+        struct plan_build_type *type = &build->types[build->type_of[i]];
+
+        build->members[(size_t)(type->members - build->members) + type->member_count++] = i;
+    }
+}
+
+static struct plan_requirement resolve(const struct plan_build *build, const char *name, bool binding)
+{
+    struct plan_requirement requirement = {.name = name, .binding = binding, .index = PLAN_NONE};
+
+    if (strcmp(name, "*") == 0) {
+        requirement.target = PLAN_TARGET_ALL;
+        requirement.binding = false;
+        return requirement;
+    }
+    requirement.target = PLAN_TARGET_TYPE;
+    requirement.index = name_table_find(&build->memory->types, name);
+    if (requirement.index != PLAN_NONE)
+        return requirement;
+    requirement.index = name_table_find(&build->memory->uris, name);
+    requirement.target = requirement.index == PLAN_NONE ? PLAN_TARGET_NOBODY : PLAN_TARGET_PLUGIN;
+    return requirement;
+}
+
+static size_t count_requirements(const struct plan_build *build)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < build->count; i++)
+        count += build->entries[i].plugin->requirement_count + build->entries[i].plugin->want_count;
+    return count;
+}
+
+static void resolve_all(struct plan_build *build)
+{
+    struct plan_requirement *next =
+        plan_build_allocate(count_requirements(build), sizeof(struct plan_requirement));
+
+    build->memory->requirements = next;
+    for (size_t i = 0; i < build->count; i++) {
+        struct plan_entry *entry = &build->entries[i];
+        const struct manifest_plugin *plugin = entry->plugin;
+
+        entry->requirements = next;
+        entry->requirement_count = plugin->requirement_count + plugin->want_count;
+        for (size_t j = 0; j < plugin->requirement_count; j++)
+            *next++ = resolve(build, plugin->requirements[j].name, true);
+        for (size_t j = 0; j < plugin->want_count; j++)
+            *next++ = resolve(build, plugin->wants[j].name, false);
+    }
+}
+
+/* The order of the entries: those that run by level, then the others, each by URI. */
+static size_t *sort_entries(const struct plan_build *build, size_t *ret_place_of)
+{
+    size_t *next = plan_build_allocate((size_t)build->max_level + 3, sizeof(*next));
+    size_t *order = plan_build_allocate(build->count, sizeof(*order));
+    size_t last = (size_t)(build->max_level + 1);
+
+    for (size_t i = 0; i < build->count; i++)
+        next[build->entries[i].level < 0 ? last + 1 : (size_t)build->entries[i].level + 1]++;
+    for (size_t i = 1; i <= last; i++)
+        next[i] += next[i - 1];
+    for (size_t i = 0; i < build->count; i++) {
+        size_t bucket = build->entries[i].level < 0 ? last : (size_t)build->entries[i].level;
+
+        ret_place_of[i] = next[bucket]++;
+        order[ret_place_of[i]] = i;
+    }
+    free(next);
+    return order;
+}
+
+static void publish_entries(struct plan_build *build, const size_t *order, const size_t *place_of)
+{
+    struct plan *plan = &build->memory->plan;
+    struct plan_requirement *requirements = build->memory->requirements;
+    size_t requirement_count = count_requirements(build);
+
+    plan->entries = plan_build_allocate(build->count, sizeof(*plan->entries));
+    plan->count = build->count;
+    for (size_t i = 0; i < build->count; i++) {
+        plan->entries[i] = build->entries[order[i]];
+        if (plan->entries[i].cause != PLAN_NONE)
+            plan->entries[i].cause = place_of[plan->entries[i].cause];
+        if (plan->entries[i].verdict == PLAN_RUN)
+            plan->run_count++;
+    }
+    for (size_t i = 0; i < requirement_count; i++)
+        if (requirements[i].target == PLAN_TARGET_PLUGIN)
+            requirements[i].index = place_of[requirements[i].index];
+    for (size_t i = 0; i < build->memory->uris.slot_count; i++)
+        if (build->memory->uris.slots[i].name != NULL)
+            build->memory->uris.slots[i].value = place_of[build->memory->uris.slots[i].value];
+}
+
+static void publish_types(struct plan_build *build, const size_t *order)
+{
+    struct plan *plan = &build->memory->plan;
+    size_t *members = build->members;
+
+    plan->types = plan_build_allocate(build->type_count, sizeof(*plan->types));
+    plan->type_count = build->type_count;
+    build->memory->members = members;
+    for (size_t i = 0; i < build->type_count; i++)
+        plan->types[i] = (struct plan_type){.name = build->types[i].name, .members = build->types[i].members};
+    for (size_t i = 0; i < build->count; i++) {
+        struct plan_type *type = &plan->types[build->type_of[order[i]]];
+
+        if (plan->entries[i].verdict != PLAN_REJECTED)
+            members[(size_t)(type->members - members) + type->member_count++] = i;
+    }
+}
+
+static void publish(struct plan_build *build)
+{
+    size_t *place_of = plan_build_allocate(build->count, sizeof(*place_of));
+    size_t *order = sort_entries(build, place_of);
+
+    publish_entries(build, order, place_of);
+    publish_types(build, order);
+    assert(build->max_level >= 0 || build->memory->plan.run_count == 0);
+    free(order);
+    free(place_of);
+}
+
+static void build_finish(struct plan_build *build)
+{
+    free(build->entries);
+    free(build->type_of);
+    free(build->root_of);
+    free(build->types);
+}
+
+struct plan *plan_create(const struct manifest *const *manifests, size_t manifest_count,
+                         const struct plan_settings *settings)
+{
+    struct plan_memory *memory = plan_build_allocate(1, sizeof(*memory));
+    struct plan_build build = {
+        .settings = settings,
+        .memory = memory,
+        .count = count_plugins(manifests, manifest_count),
+    };
+
+    add_entries(&build, manifests, manifest_count);
+    add_types(&build);
+    resolve_all(&build);
+    plan_rules_apply(&build);
+    plan_block_apply(&build);
+    plan_cycles_apply(&build);
+    plan_block_apply(&build);
+    plan_cycles_warn(&build);
+    plan_order_apply(&build);
+    publish(&build);
+    build_finish(&build);
+    return &memory->plan;
+}
+
+void plan_destroy(struct plan *plan)
+{
+    struct plan_memory *memory = (struct plan_memory *)plan;
+
+    if (plan == NULL)
+        return;
+    for (size_t i = 0; i < memory->text_count; i++)
+        free(memory->texts[i]);
+    for (size_t i = 0; i < plan->warning_count; i++)
+        free(plan->warnings[i]);
+    free(memory->texts);
+    free(plan->warnings);
+    free(plan->entries);
+    free(plan->types);
+    free(memory->requirements);
+    free(memory->members);
+    name_table_finish(&memory->uris);
+    name_table_finish(&memory->types);
+    free(memory);
+}
+
+size_t plan_find(const struct plan *plan, const char *uri)
+{
+    return name_table_find(&((const struct plan_memory *)plan)->uris, uri);
+}
+
+size_t plan_find_type(const struct plan *plan, const char *type)
+{
+    return name_table_find(&((const struct plan_memory *)plan)->types, type);
+}

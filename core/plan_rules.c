@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules that a plugin breaks or keeps by itself: a URI of its own, not its own provider, "*" alone,
+ * services that nobody else exports; and what the configuration disables. */
+#include "plan_build.h"
+
+#include <string.h>
+
+static void reject(struct plan_build *build, size_t entry, enum berth_code code, const char *reason,
+                   size_t cause)
+{
+    plan_build_stop(build, entry, PLAN_REJECTED, code, reason, cause);
+}
+
+/* Of those with one URI, which stand side by side, the first by path stays. */
+static void reject_duplicates(struct plan_build *build)
+{
+    size_t first = 0;
+
+    for (size_t i = 1; i < build->count; i++) {
+        if (strcmp(plan_build_uri(build, i), plan_build_uri(build, first)) != 0) {
+            first = i;
+            continue;
+        }
+        reject(build, i, BERTH_ALREADY_EXISTS,
+               plan_build_text(build, "%s in %s has the same URI and is used instead: remove one of the two",
+                               plan_build_uri(build, first), build->entries[first].plugin->manifest->path),
+               first);
+    }
+}
+
+static const char *disabled_reason(struct plan_build *build, const struct plan_uri *disabled)
+{
+    if (disabled->mark.file == NULL)
+        return "named under disabled_plugins";
+    return plan_build_text(build, "named under disabled_plugins at %s:%u:%u", disabled->mark.file,
+                           disabled->mark.line, disabled->mark.column);
+}
+
+static void disable(struct plan_build *build)
+{
+    for (size_t i = 0; i < build->settings->disabled_count; i++) {
+        const struct plan_uri *disabled = &build->settings->disabled[i];
+        size_t entry = name_table_find(&build->memory->uris, disabled->uri);
+
+        if (entry != NAME_TABLE_NONE && build->entries[entry].verdict == PLAN_RUN)
+            plan_build_stop(build, entry, PLAN_DISABLED, BERTH_SKIP, disabled_reason(build, disabled),
+                            PLAN_NONE);
+    }
+}
+
+static const char *broken_requirement(struct plan_build *build, const struct manifest_plugin *plugin,
+                                      const struct manifest_requirement *requirement)
+{
+    if (strcmp(requirement->name, plugin->type) == 0)
+        return plan_build_text(build,
+                               "requires its own type %s, and no plugin is its own provider: name the others "
+                               "by their URIs",
+                               plugin->type);
+    if (strcmp(requirement->name, plugin->uri) == 0)
+        return plan_build_text(build, "requires itself (%s): remove that line from its manifest",
+                               plugin->uri);
+    if (strcmp(requirement->name, "*") == 0 && plugin->requirement_count > 1)
+        return plan_build_text(build,
+                               "requires \"*\" together with %zu other%s: \"*\" means all, and stands alone",
+                               plugin->requirement_count - 1, plugin->requirement_count > 2 ? "s" : "");
+    return NULL;
+}
+
+static void reject_broken(struct plan_build *build, size_t entry)
+{
+    const struct manifest_plugin *plugin = build->entries[entry].plugin;
+
+    for (size_t i = 0; i < plugin->requirement_count; i++) {
+        const char *reason = broken_requirement(build, plugin, &plugin->requirements[i]);
+
+        if (reason != NULL) {
+            reject(build, entry, BERTH_INVALID_ARGUMENT, reason, PLAN_NONE);
+            return;
+        }
+    }
+}
+
+static bool exports_service(const struct manifest_plugin *plugin, const char *service)
+{
+    for (size_t i = 0; i < plugin->service_count; i++)
+        if (strcmp(plugin->services[i].name, service) == 0)
+            return true;
+    return false;
+}
+
+static void read_choices(struct plan_build *build, struct name_table *chosen)
+{
+    for (size_t i = 0; i < build->settings->choice_count; i++) {
+        const struct plan_choice *choice = &build->settings->choices[i];
+        size_t entry = name_table_find(&build->memory->uris, choice->uri);
+
+        if (entry == NAME_TABLE_NONE)
+            plan_build_warn(build, "services: %s is to come from %s, which is not there: the choice is void",
+                            choice->service, choice->uri);
+        else if (build->entries[entry].verdict != PLAN_RUN)
+            plan_build_warn(build, "services: %s is to come from %s, which is %s: the choice is void",
+                            choice->service, choice->uri,
+                            berth_state_name(plan_build_state(build->entries[entry].verdict)));
+        else if (!exports_service(build->entries[entry].plugin, choice->service))
+            plan_build_warn(build,
+                            "services: %s is to come from %s, which does not export it: the choice is void",
+                            choice->service, choice->uri);
+        else
+            name_table_add(chosen, choice->service, entry);
+    }
+}
+
+/* Rejects an entry where somebody else is to export one of its services. */
+static void reject_loser(struct plan_build *build, size_t entry, const struct name_table *chosen,
+                         const struct name_table *exporters)
+{
+    const struct manifest_plugin *plugin = build->entries[entry].plugin;
+
+    for (size_t i = 0; i < plugin->service_count && build->entries[entry].verdict == PLAN_RUN; i++) {
+        const char *service = plugin->services[i].name;
+        size_t choice = name_table_find(chosen, service);
+        size_t first = name_table_find(exporters, service);
+
+        if (choice != NAME_TABLE_NONE && choice != entry)
+            reject(build, entry, BERTH_ALREADY_EXISTS,
+                   plan_build_text(build, "exports %s, which the configuration takes from %s (services: %s)",
+                                   service, plan_build_uri(build, choice), service),
+                   choice);
+        else if (choice == NAME_TABLE_NONE && first != NAME_TABLE_NONE)
+            reject(build, entry, BERTH_ALREADY_EXISTS,
+                   plan_build_text(build,
+                                   "exports %s, as %s does: choose one in the configuration, services: {%s: "
+                                   "%s}",
+                                   service, plan_build_uri(build, first), service, plugin->uri),
+                   first);
+    }
+}
+
+static size_t count_services(const struct plan_build *build)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < build->count; i++)
+        count += build->entries[i].plugin->service_count;
+    return count;
+}
+
+static void reject_second_exporters(struct plan_build *build)
+{
+    struct name_table chosen, exporters;
+
+    name_table_init(&chosen, build->settings->choice_count);
+    name_table_init(&exporters, count_services(build));
+    read_choices(build, &chosen);
+    for (size_t i = 0; i < build->count; i++) {
+        const struct manifest_plugin *plugin = build->entries[i].plugin;
+
+        if (build->entries[i].verdict != PLAN_RUN)
+            continue;
+        reject_loser(build, i, &chosen, &exporters);
+        for (size_t j = 0; j < plugin->service_count && build->entries[i].verdict == PLAN_RUN; j++)
+            name_table_add(&exporters, plugin->services[j].name, i);
+    }
+    name_table_finish(&chosen);
+    name_table_finish(&exporters);
+}
+
+void plan_rules_apply(struct plan_build *build)
+{
+    reject_duplicates(build);
+    disable(build);
+    for (size_t i = 0; i < build->count; i++)
+        if (build->entries[i].verdict == PLAN_RUN)
+            reject_broken(build, i);
+    reject_second_exporters(build);
+}

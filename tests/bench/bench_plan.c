@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Times the plan for 1,000, 10,000 and 100,000 plugins with four requirements each: medians of five. */
+#include <core/plan.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define RUNS 5
+#define REQUIREMENTS 4
+#define PER_TYPE 10
+#define NAME_MAX_BYTES 72
+
+struct set {
+    size_t count;
+    struct manifest *manifests;
+    const struct manifest **pointers;
+    struct manifest_plugin *plugins;
+    struct manifest_requirement *requirements;
+    char (*types)[NAME_MAX_BYTES];
+    char (*uris)[NAME_MAX_BYTES];
+};
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static void fill_plugin(struct set *set, size_t i, unsigned *seed)
+{
+    struct manifest_requirement *requirements = &set->requirements[i * REQUIREMENTS];
+    size_t below = i / PER_TYPE;
+
+    for (size_t j = 0; j < REQUIREMENTS && below > 0; j++)
+        requirements[j].name = j % 2 == 0 ? set->types[(size_t)rand_r(seed) % below]
+                                          : set->uris[(size_t)rand_r(seed) % (below * PER_TYPE)];
+    set->plugins[i] = (struct manifest_plugin){
+        .manifest = &set->manifests[i],
+        .type = set->types[i / PER_TYPE],
+        .id = "plugin",
+        .uri = set->uris[i],
+        .requirements = requirements,
+        .requirement_count = below > 0 ? REQUIREMENTS : 0,
+    };
+    set->manifests[i] = (struct manifest){.path = "bench.so", .plugins = &set->plugins[i], .plugin_count = 1};
+}
+
+static void set_init(struct set *set, size_t count)
+{
+    unsigned seed = 1;
+
+    *set = (struct set){
+        .count = count,
+        .manifests = allocate(count, sizeof(*set->manifests)),
+        .pointers = allocate(count, sizeof(*set->pointers)),
+        .plugins = allocate(count, sizeof(*set->plugins)),
+        .requirements = allocate(count * REQUIREMENTS, sizeof(*set->requirements)),
+        .types = allocate(count, sizeof(*set->types)),
+        .uris = allocate(count, sizeof(*set->uris)),
+    };
+    for (size_t i = 0; i < count; i++) {
+        snprintf(set->types[i], NAME_MAX_BYTES, "io.berth.bench%zu.v1", i);
+        snprintf(set->uris[i], NAME_MAX_BYTES, "io.berth.bench%zu.v1.plugin%zu", i / PER_TYPE, i);
+    }
+    for (size_t i = 0; i < count; i++)
+        fill_plugin(set, i, &seed);
+    for (size_t i = 0; i < count; i++)
+        set->pointers[i] = &set->manifests[i];
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t j = (size_t)rand_r(&seed) % (i + 1);
+        const struct manifest *manifest = set->pointers[i];
+
+        set->pointers[i] = set->pointers[j];
+        set->pointers[j] = manifest;
+    }
+}
+
+static void set_finish(struct set *set)
+{
+    free(set->manifests);
+    free(set->pointers);
+    free(set->plugins);
+    free(set->requirements);
+    free(set->types);
+    free(set->uris);
+}
+
+static double run_ms(const struct set *set)
+{
+    const struct plan_settings settings = {0};
+    struct timespec start, end;
+    struct plan *plan;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    plan = plan_create(set->pointers, set->count, &settings);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (plan->run_count != set->count)
+        abort();
+    plan_destroy(plan);
+    return (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) / 1e6;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+
+    return (left > right) - (left < right);
+}
+
+int main(void)
+{
+    static const size_t counts[] = {1000, 10000, 100000};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        double times[RUNS];
+        struct set set;
+
+        set_init(&set, counts[i]);
+        for (size_t j = 0; j < RUNS; j++)
+            times[j] = run_ms(&set);
+        qsort(times, RUNS, sizeof(times[0]), compare_times);
+        printf("plan plugins=%zu requirements=%zu median_ms=%.2f min_ms=%.2f max_ms=%.2f\n", counts[i],
+               counts[i] * REQUIREMENTS, times[RUNS / 2], times[0], times[RUNS - 1]);
+        set_finish(&set);
+    }
+    return 0;
+}

@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan: its rules, the static cells of the table of requirements, cycles, order, and that input order
+ * does not matter. */
+#include <core/plan.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PLUGINS_MAX 64
+#define NAMES_MAX 8
+
+/* One plugin of a case: NULL-ended lists. */
+struct fake {
+    const char *uri;
+    const char *requirements[NAMES_MAX];
+    const char *wants[NAMES_MAX];
+    const char *services[NAMES_MAX];
+};
+
+struct scene {
+    struct manifest manifests[PLUGINS_MAX];
+    const struct manifest *pointers[PLUGINS_MAX];
+    struct manifest_plugin plugins[PLUGINS_MAX];
+    struct manifest_requirement names[PLUGINS_MAX][2][NAMES_MAX];
+    struct manifest_service services[PLUGINS_MAX][NAMES_MAX];
+    char types[PLUGINS_MAX][64];
+    char paths[PLUGINS_MAX][16];
+    size_t count;
+    struct plan_settings settings;
+    struct plan *plan;
+};
+
+static size_t fill_names(struct manifest_requirement *names, const char *const *from)
+{
+    size_t count = 0;
+
+    for (; count < NAMES_MAX && from[count] != NULL; count++)
+        names[count].name = from[count];
+    return count;
+}
+
+static void add_fake(struct scene *scene, const struct fake *fake)
+{
+    size_t i = scene->count++;
+    struct manifest_plugin *plugin = &scene->plugins[i];
+    const char *id = strrchr(fake->uri, '.');
+
+    snprintf(scene->types[i], sizeof(scene->types[i]), "%.*s", (int)(id - fake->uri), fake->uri);
+    snprintf(scene->paths[i], sizeof(scene->paths[i]), "/p/%02zu.so", i);
+    *plugin = (struct manifest_plugin){
+        .manifest = &scene->manifests[i],
+        .type = scene->types[i],
+        .id = id + 1,
+        .uri = fake->uri,
+        .requirements = scene->names[i][0],
+        .requirement_count = fill_names(scene->names[i][0], fake->requirements),
+        .wants = scene->names[i][1],
+        .want_count = fill_names(scene->names[i][1], fake->wants),
+        .services = scene->services[i],
+    };
+    for (size_t j = 0; j < NAMES_MAX && fake->services[j] != NULL; j++)
+        scene->services[i][plugin->service_count++].name = fake->services[j];
+    scene->manifests[i] = (struct manifest){.path = scene->paths[i], .plugins = plugin, .plugin_count = 1};
+    scene->pointers[i] = &scene->manifests[i];
+}
+
+static void make_plan(struct scene *scene, const struct fake *fakes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        add_fake(scene, &fakes[i]);
+    scene->plan = plan_create(scene->pointers, scene->count, &scene->settings);
+}
+
+#define MAKE_PLAN(scene, fakes) make_plan(scene, fakes, sizeof(fakes) / sizeof((fakes)[0]))
+
+static int set_up(void **state)
+{
+    *state = calloc(1, sizeof(struct scene));
+    return *state == NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+
+    plan_destroy(scene->plan);
+    free(scene);
+    return 0;
+}
+
+static const struct plan_entry *entry_of(const struct scene *scene, const char *uri)
+{
+    size_t i = plan_find(scene->plan, uri);
+
+    assert_int_not_equal(i, PLAN_NONE);
+    return &scene->plan->entries[i];
+}
+
+static void expect(const struct scene *scene, const char *uri, enum plan_verdict verdict,
+                   enum berth_code code, const char *reason)
+{
+    const struct plan_entry *entry = entry_of(scene, uri);
+
+    assert_string_equal(entry->plugin->uri, uri);
+    assert_int_equal(entry->verdict, verdict);
+    assert_int_equal(entry->code, code);
+    if (reason == NULL)
+        assert_null(entry->reason);
+    else
+        assert_string_equal(entry->reason, reason);
+    assert_int_equal(entry->level >= 0, verdict == PLAN_RUN);
+}
+
+static void expect_order(const struct scene *scene, const char *const *uris, size_t count)
+{
+    assert_int_equal(scene->plan->count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(scene->plan->entries[i].plugin->uri, uris[i]);
+}
+
+static const char *cause_of(const struct scene *scene, const char *uri)
+{
+    size_t cause = entry_of(scene, uri)->cause;
+
+    return cause == PLAN_NONE ? NULL : scene->plan->entries[cause].plugin->uri;
+}
+
+static void an_empty_plan_has_nothing_in_it(void **state)
+{
+    struct scene *scene = *state;
+
+    make_plan(scene, NULL, 0);
+    assert_int_equal(scene->plan->count, 0);
+    assert_int_equal(plan_find(scene->plan, "a.v1.x"), PLAN_NONE);
+    assert_int_equal(plan_find_type(scene->plan, "a.v1"), PLAN_NONE);
+}
+
+static void providers_come_first_and_ties_go_by_uri(void **state)
+{
+    static const struct fake fakes[] = {
+        {"z.v1.last", {"m.v1"}}, {"m.v1.two"}, {"m.v1.one", {"a.v1.base"}}, {"a.v1.base"}, {"b.v1.other"},
+    };
+    static const char *const order[] = {"a.v1.base", "b.v1.other", "m.v1.two", "m.v1.one", "z.v1.last"};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect_order(scene, order, 5);
+    assert_int_equal(scene->plan->run_count, 5);
+    assert_int_equal(entry_of(scene, "m.v1.two")->level, 0);
+    assert_int_equal(entry_of(scene, "m.v1.one")->level, 1);
+    assert_int_equal(entry_of(scene, "z.v1.last")->level, 2);
+}
+
+static void types_list_their_members_in_the_plans_order(void **state)
+{
+    static const struct fake fakes[] = {
+        {"m.v1.a", {"n.v1.z"}}, {"m.v1.b"}, {"n.v1.z"}, {"m.v1.c", {"m.v1"}}, {"m.v1.d", {"gone.v1"}},
+    };
+    struct scene *scene = *state;
+    const struct plan_type *type;
+
+    MAKE_PLAN(scene, fakes);
+    type = &scene->plan->types[plan_find_type(scene->plan, "m.v1")];
+    assert_string_equal(type->name, "m.v1");
+    assert_int_equal(type->member_count, 3);
+    assert_int_equal(type->members[0], plan_find(scene->plan, "m.v1.b"));
+    assert_int_equal(type->members[1], plan_find(scene->plan, "m.v1.a"));
+    assert_int_equal(type->members[2], plan_find(scene->plan, "m.v1.d"));
+}
+
+static void requirements_are_resolved_to_what_they_name(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {"b.v1", "c.v1.y"}, {"gone.v1"}},
+        {"b.v1.y"},
+        {"c.v1.y"},
+    };
+    struct scene *scene = *state;
+    const struct plan_requirement *requirements;
+
+    MAKE_PLAN(scene, fakes);
+    assert_int_equal(entry_of(scene, "a.v1.x")->requirement_count, 3);
+    requirements = entry_of(scene, "a.v1.x")->requirements;
+    assert_int_equal(requirements[0].target, PLAN_TARGET_TYPE);
+    assert_int_equal(requirements[0].index, plan_find_type(scene->plan, "b.v1"));
+    assert_true(requirements[0].binding);
+    assert_int_equal(requirements[1].target, PLAN_TARGET_PLUGIN);
+    assert_int_equal(requirements[1].index, plan_find(scene->plan, "c.v1.y"));
+    assert_int_equal(requirements[2].target, PLAN_TARGET_NOBODY);
+    assert_false(requirements[2].binding);
+}
+
+static void of_two_with_one_uri_the_first_by_path_stays(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.x"}, {"a.v1.x"}, {"b.v1.y", {"a.v1.x"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    assert_string_equal(entry_of(scene, "a.v1.x")->plugin->manifest->path, "/p/00.so");
+    expect(scene, "b.v1.y", PLAN_RUN, BERTH_OK, NULL);
+    assert_int_equal(scene->plan->entries[2].verdict, PLAN_REJECTED);
+    assert_int_equal(scene->plan->entries[2].code, BERTH_ALREADY_EXISTS);
+    assert_string_equal(scene->plan->entries[2].reason,
+                        "a.v1.x in /p/00.so has the same URI and is used instead: remove one of the two");
+    assert_int_equal(scene->plan->entries[2].cause, plan_find(scene->plan, "a.v1.x"));
+}
+
+static void a_plugin_may_not_require_its_own_type_or_itself(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {"a.v1"}}, {"a.v1.y"}, {"b.v1.x", {"b.v1.x"}}, {"c.v1.x", {"c.v1.y"}}, {"c.v1.y"}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_REJECTED, BERTH_INVALID_ARGUMENT,
+           "requires its own type a.v1, and no plugin is its own provider: name the others by their URIs");
+    expect(scene, "a.v1.y", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "b.v1.x", PLAN_REJECTED, BERTH_INVALID_ARGUMENT,
+           "requires itself (b.v1.x): remove that line from its manifest");
+    expect(scene, "c.v1.x", PLAN_RUN, BERTH_OK, NULL);
+}
+
+static void a_star_stands_alone(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.x", {"*", "b.v1"}}, {"b.v1.y"}, {"c.v1.z", {"*"}, {"b.v1"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_REJECTED, BERTH_INVALID_ARGUMENT,
+           "requires \"*\" together with 1 other: \"*\" means all, and stands alone");
+    expect(scene, "c.v1.z", PLAN_RUN, BERTH_OK, NULL);
+}
+
+static void a_star_comes_after_all_that_do_not_come_after_it(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.star", {"*"}},
+                                        {"b.v1.after", {"a.v1"}},
+                                        {"c.v1.after", {"b.v1.after"}},
+                                        {"z.v1.before"},
+                                        {"y.v1.before", {"z.v1.before"}}};
+    static const char *const order[] = {"z.v1.before", "y.v1.before", "a.v1.star", "b.v1.after",
+                                        "c.v1.after"};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect_order(scene, order, 5);
+    assert_int_equal(entry_of(scene, "a.v1.star")->requirements[0].target, PLAN_TARGET_ALL);
+    assert_int_equal(entry_of(scene, "a.v1.star")->level, 2);
+}
+
+static void several_stars_follow_one_another(void **state)
+{
+    static const struct fake fakes[] = {
+        {"b.v1.star", {"*"}}, {"a.v1.star", {"*"}, {"m.v1"}}, {"c.v1.star", {"*"}}, {"m.v1.x", {"c.v1.star"}},
+        {"z.v1.base"},
+    };
+    static const char *const order[] = {"z.v1.base", "b.v1.star", "c.v1.star", "m.v1.x", "a.v1.star"};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect_order(scene, order, 5);
+    for (size_t i = 1; i < 5; i++)
+        assert_int_equal(scene->plan->entries[i].level, i);
+}
+
+static void a_fallen_plugin_does_not_block_a_star(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.star", {"*"}}, {"b.v1.x", {"gone.v1"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.star", PLAN_RUN, BERTH_OK, NULL);
+}
+
+static const struct plan_uri disabled[] = {
+    {"d.v1.off", {"berthd.yaml", 7, 3}}, {"d.v1.off2", {"berthd.yaml", 8, 3}}, {"d.v1.unknown", {0}}};
+
+static void a_plugin_is_disabled_by_its_uri(void **state)
+{
+    static const struct fake fakes[] = {{"d.v1.off"}, {"d.v1.on"}, {"a.v1.x", {"d.v1"}}};
+    struct scene *scene = *state;
+
+    scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 3};
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "d.v1.off", PLAN_DISABLED, BERTH_SKIP, "named under disabled_plugins at berthd.yaml:7:3");
+    expect(scene, "a.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    assert_int_equal(scene->plan->run_count, 2);
+}
+
+/* Each row: what the plugin a.v1.x says, and what becomes of it. */
+static void every_static_cell_of_the_table(void **state)
+{
+    static const struct fake others[] = {
+        {"d.v1.off"},
+        {"d.v1.off2"},
+        {"b.v1.one", {"gone.v1"}},
+        {"b.v1.two", {"gone.v1"}},
+        {"r.v1.self", {"r.v1"}},
+        {"some.v1.blocked", {"gone.v1"}},
+        {"some.v1.good"},
+    };
+    static const struct {
+        struct fake fake;
+        enum plan_verdict verdict;
+        enum berth_code code;
+        const char *cause;
+        const char *reason;
+    } rows[] = {
+        {{"a.v1.x", {"gone.v1"}},
+         PLAN_BLOCKED,
+         BERTH_NOT_FOUND,
+         NULL,
+         "requires gone.v1, which nobody provides: is its module in a plugin directory?"},
+        {{"a.v1.x", {"gone.v1.y"}},
+         PLAN_BLOCKED,
+         BERTH_NOT_FOUND,
+         NULL,
+         "requires gone.v1.y, which nobody provides: is its module in a plugin directory?"},
+        {{"a.v1.x", {0}, {"gone.v1", "gone.v1.y"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"d.v1"}},
+         PLAN_BLOCKED,
+         BERTH_FAILED_PRECONDITION,
+         "d.v1.off",
+         "requires d.v1, of whose 2 providers none runs: d.v1.off is disabled: named under disabled_plugins "
+         "at berthd.yaml:7:3"},
+        {{"a.v1.x", {"d.v1.off2"}},
+         PLAN_BLOCKED,
+         BERTH_FAILED_PRECONDITION,
+         "d.v1.off2",
+         "requires d.v1.off2, which is disabled: named under disabled_plugins at berthd.yaml:8:3"},
+        {{"a.v1.x", {0}, {"d.v1", "d.v1.off"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"b.v1"}},
+         PLAN_BLOCKED,
+         BERTH_FAILED_PRECONDITION,
+         "b.v1.one",
+         "requires b.v1, of whose 2 providers none runs: b.v1.one is blocked: requires gone.v1, which nobody "
+         "provides: is its module in a plugin directory?"},
+        {{"a.v1.x", {"b.v1.two"}},
+         PLAN_BLOCKED,
+         BERTH_FAILED_PRECONDITION,
+         "b.v1.two",
+         "requires b.v1.two, which is blocked: requires gone.v1, which nobody provides: is its module in a "
+         "plugin directory?"},
+        {{"a.v1.x", {0}, {"b.v1", "b.v1.two"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"r.v1"}},
+         PLAN_BLOCKED,
+         BERTH_FAILED_PRECONDITION,
+         "r.v1.self",
+         "requires r.v1, but r.v1.self is rejected: requires its own type r.v1, and no plugin is its own "
+         "provider: name the others by their URIs"},
+        {{"a.v1.x", {0}, {"r.v1"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"some.v1"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"some.v1.good"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"some.v1.blocked"}},
+         PLAN_BLOCKED,
+         BERTH_FAILED_PRECONDITION,
+         "some.v1.blocked",
+         "requires some.v1.blocked, which is blocked: requires gone.v1, which nobody provides: is its module "
+         "in a plugin directory?"},
+        {{"a.v1.x", {0}, {"some.v1", "some.v1.blocked"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+    };
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        plan_destroy(scene->plan);
+        memset(scene, 0, sizeof(*scene));
+        scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 3};
+        add_fake(scene, &rows[i].fake);
+        MAKE_PLAN(scene, others);
+        expect(scene, "a.v1.x", rows[i].verdict, rows[i].code, rows[i].reason);
+        if (rows[i].cause == NULL)
+            assert_null(cause_of(scene, "a.v1.x"));
+        else
+            assert_string_equal(cause_of(scene, "a.v1.x"), rows[i].cause);
+    }
+}
+
+static void a_chain_of_blocked_plugins_names_its_root_and_each_cause(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {"b.v1"}}, {"b.v1.x", {"c.v1.x"}}, {"c.v1.x", {"gone.v1"}}, {"z.v1.x"}};
+    static const char *const order[] = {"z.v1.x", "a.v1.x", "b.v1.x", "c.v1.x"};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect_order(scene, order, 4);
+    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+           "requires b.v1, but b.v1.x is blocked because of c.v1.x: requires gone.v1, which nobody provides: "
+           "is its module in a plugin directory?");
+    assert_string_equal(cause_of(scene, "a.v1.x"), "b.v1.x");
+    assert_string_equal(cause_of(scene, "b.v1.x"), "c.v1.x");
+    assert_null(cause_of(scene, "c.v1.x"));
+}
+
+#define CYCLE "stands in a cycle of requirements, one of which must go or become a wants: "
+
+static void a_cycle_of_two_is_blocked_with_its_path(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {"b.v1.x"}}, {"b.v1.x", {"a.v1"}}, {"c.v1.x", {"a.v1.x"}}, {"d.v1.x"}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
+    expect(scene, "b.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
+    expect(scene, "c.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+           "requires a.v1.x, which is blocked: " CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
+    expect(scene, "d.v1.x", PLAN_RUN, BERTH_OK, NULL);
+}
+
+static void a_cycle_of_fifty_is_printed_whole(void **state)
+{
+    struct scene *scene = *state;
+    char uris[50][16];
+    struct fake fakes[50] = {0};
+    const char *reason;
+
+    for (size_t i = 0; i < 50; i++)
+        snprintf(uris[i], sizeof(uris[i]), "t%02zu.v1.x", i);
+    for (size_t i = 0; i < 50; i++) {
+        fakes[i].uri = uris[i];
+        fakes[i].requirements[0] = uris[(i + 1) % 50];
+    }
+    MAKE_PLAN(scene, fakes);
+    assert_int_equal(scene->plan->run_count, 0);
+    reason = entry_of(scene, "t33.v1.x")->reason;
+    for (size_t i = 0; i < 50; i++)
+        assert_non_null(strstr(reason, uris[i]));
+    assert_string_equal(strrchr(reason, '>'), "> t00.v1.x");
+}
+
+static void each_member_of_a_knot_stands_in_the_path_it_is_given(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {"b.v1.x"}},
+        {"b.v1.x", {"a.v1.x", "c.v1"}},
+        {"c.v1.x", {"d.v1.x", "b.v1.x"}},
+        {"d.v1.x", {"c.v1.x"}},
+    };
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
+    expect(scene, "c.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "c.v1.x -> b.v1.x -> c.v1.x (one of c.v1)");
+    expect(scene, "d.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "d.v1.x -> c.v1.x -> d.v1.x");
+}
+
+static void two_cycles_are_two_reports(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {"b.v1.x"}}, {"b.v1.x", {"a.v1.x"}}, {"c.v1.x", {"d.v1.x"}}, {"d.v1.x", {"c.v1.x"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
+    expect(scene, "d.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "c.v1.x -> d.v1.x -> c.v1.x");
+}
+
+static void a_wish_inside_a_cycle_gives_way_with_a_warning(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.x", {0}, {"b.v1"}}, {"b.v1.x", {"a.v1.x"}}};
+    static const char *const order[] = {"a.v1.x", "b.v1.x"};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect_order(scene, order, 2);
+    assert_int_equal(scene->plan->run_count, 2);
+    assert_true(entry_of(scene, "a.v1.x")->requirements[0].dropped);
+    assert_int_equal(scene->plan->warning_count, 1);
+    assert_string_equal(scene->plan->warnings[0],
+                        "a.v1.x wants b.v1, which itself comes after it: the wish gives way");
+}
+
+static void wanting_ones_own_type_gives_way(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x", {0}, {"a.v1"}}, {"a.v1.y", {0}, {"a.v1"}}, {"b.v1.x", {0}, {"b.v1.x"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    assert_int_equal(scene->plan->run_count, 3);
+    assert_int_equal(scene->plan->warning_count, 3);
+}
+
+static void a_missing_provider_is_never_called_a_cycle(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.x", {"b.v1.x", "gone.v1"}},
+                                        {"b.v1.x", {"a.v1.x"}},
+                                        {"t.v1.y"},
+                                        {"u.v1.x", {"t.v1"}},
+                                        {"t.v1.x", {"u.v1.x", "gone.v1"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_NOT_FOUND,
+           "requires gone.v1, which nobody provides: is its module in a plugin directory?");
+    assert_string_equal(cause_of(scene, "b.v1.x"), "a.v1.x");
+    expect(scene, "u.v1.x", PLAN_RUN, BERTH_OK, NULL);
+}
+
+static void the_second_exporter_of_a_service_is_rejected(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.b", {0}, {0}, {"hello.Greeter"}},
+                                        {"a.v1.a", {0}, {0}, {"hello.Other", "hello.Greeter"}},
+                                        {"a.v1.c", {0}, {0}, {"hello.Third"}}};
+    struct scene *scene = *state;
+
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.a", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "a.v1.b", PLAN_REJECTED, BERTH_ALREADY_EXISTS,
+           "exports hello.Greeter, as a.v1.a does: choose one in the configuration, services: "
+           "{hello.Greeter: a.v1.b}");
+    expect(scene, "a.v1.c", PLAN_RUN, BERTH_OK, NULL);
+    assert_string_equal(cause_of(scene, "a.v1.b"), "a.v1.a");
+}
+
+static void the_configuration_chooses_who_exports_a_service(void **state)
+{
+    static const struct fake fakes[] = {{"a.v1.b", {0}, {0}, {"hello.Greeter"}},
+                                        {"a.v1.a", {0}, {0}, {"hello.Greeter"}}};
+    static const struct plan_choice choices[] = {
+        {"hello.Greeter", "a.v1.b"}, {"hello.Greeter", "a.v1.gone"}, {"hello.Nothing", "a.v1.a"}};
+    struct scene *scene = *state;
+
+    scene->settings = (struct plan_settings){.choices = choices, .choice_count = 3};
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.b", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "a.v1.a", PLAN_REJECTED, BERTH_ALREADY_EXISTS,
+           "exports hello.Greeter, which the configuration takes from a.v1.b (services: hello.Greeter)");
+    assert_int_equal(scene->plan->warning_count, 2);
+    assert_string_equal(
+        scene->plan->warnings[0],
+        "services: hello.Greeter is to come from a.v1.gone, which is not there: the choice is void");
+}
+
+static void a_disabled_exporter_competes_with_nobody(void **state)
+{
+    static const struct fake fakes[] = {{"d.v1.off", {0}, {0}, {"hello.Greeter"}},
+                                        {"e.v1.x", {0}, {0}, {"hello.Greeter"}}};
+    struct scene *scene = *state;
+
+    scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 1};
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "e.v1.x", PLAN_RUN, BERTH_OK, NULL);
+}
+
+static const struct fake shuffled[] = {
+    {"a.v1.x", {"b.v1", "c.v1"}},
+    {"a.v1.y", {"a.v1.x"}},
+    {"b.v1.x"},
+    {"b.v1.y", {"gone.v1"}},
+    {"b.v1.z", {0}, {"c.v1"}},
+    {"c.v1.x", {0}, {"a.v1"}},
+    {"c.v1.y", {"d.v1.x"}},
+    {"d.v1.x", {"e.v1.x"}},
+    {"e.v1.x", {"d.v1"}},
+    {"s.v1.star", {"*"}},
+    {"s.v1.two", {"*"}},
+    {"t.v1.x", {"s.v1.two"}},
+    {"u.v1.x", {0}, {0}, {"h.Hello"}},
+    {"u.v1.y", {0}, {0}, {"h.Hello"}},
+};
+
+/* All that a plan says, as text. */
+static char *print_plan(const struct plan *plan)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    assert_non_null(out);
+    for (size_t i = 0; i < plan->count; i++)
+        fprintf(out, "%s %d %d %zu %s\n", plan->entries[i].plugin->uri, (int)plan->entries[i].verdict,
+                (int)plan->entries[i].level, plan->entries[i].cause,
+                plan->entries[i].reason == NULL ? "-" : plan->entries[i].reason);
+    for (size_t i = 0; i < plan->warning_count; i++)
+        fprintf(out, "%s\n", plan->warnings[i]);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void shuffle(const struct manifest **manifests, size_t count, unsigned *seed)
+{
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t j = (size_t)rand_r(seed) % (i + 1);
+        const struct manifest *manifest = manifests[i];
+
+        manifests[i] = manifests[j];
+        manifests[j] = manifest;
+    }
+}
+
+static void the_order_of_the_input_does_not_matter(void **state)
+{
+    struct scene *scene = *state;
+    unsigned seed = 1;
+    char *expected;
+
+    MAKE_PLAN(scene, shuffled);
+    expected = print_plan(scene->plan);
+    for (int round = 0; round < 200; round++) {
+        char *text;
+
+        plan_destroy(scene->plan);
+        shuffle(scene->pointers, scene->count, &seed);
+        scene->plan = plan_create(scene->pointers, scene->count, &scene->settings);
+        text = print_plan(scene->plan);
+        assert_string_equal(text, expected);
+        free(text);
+    }
+    free(expected);
+}
+
+/* What each waits for must stand before it, whatever the graph. */
+static void check_order(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+
+        assert_int_equal(entry->verdict, PLAN_RUN);
+        for (size_t j = 0; j < entry->requirement_count; j++) {
+            const struct plan_requirement *requirement = &entry->requirements[j];
+
+            if (requirement->dropped || requirement->index == PLAN_NONE)
+                continue;
+            if (requirement->target == PLAN_TARGET_PLUGIN) {
+                assert_true(requirement->index < i || requirement->index >= plan->run_count);
+                continue;
+            }
+            for (size_t k = 0; k < plan->types[requirement->index].member_count; k++) {
+                size_t member = plan->types[requirement->index].members[k];
+
+                assert_true(member < i || member >= plan->run_count);
+            }
+        }
+    }
+}
+
+static void random_plans_keep_every_promise(void **state)
+{
+    static const char *const types[] = {"a.v1", "b.v1", "c.v1", "d.v1", "e.v1", "f.v1", "g.v1", "*"};
+    struct scene *scene = *state;
+    unsigned seed = 7;
+
+    for (int round = 0; round < 500; round++) {
+        char uris[40][16];
+        struct fake fakes[40] = {0};
+
+        plan_destroy(scene->plan);
+        memset(scene, 0, sizeof(*scene));
+        for (size_t i = 0; i < 40; i++) {
+            snprintf(uris[i], sizeof(uris[i]), "%s.x%zu", types[rand_r(&seed) % 7], i);
+            fakes[i].uri = uris[i];
+            for (int j = rand_r(&seed) % 3; j > 0; j--)
+                fakes[i].wants[j - 1] = types[rand_r(&seed) % 7];
+            if (rand_r(&seed) % 4 == 0)
+                fakes[i].requirements[0] = types[rand_r(&seed) % 8];
+            else if (i > 0 && rand_r(&seed) % 2 == 0)
+                fakes[i].requirements[0] = uris[(size_t)rand_r(&seed) % i];
+        }
+        MAKE_PLAN(scene, fakes);
+        check_order(scene->plan);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_empty_plan_has_nothing_in_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(providers_come_first_and_ties_go_by_uri, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(types_list_their_members_in_the_plans_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requirements_are_resolved_to_what_they_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_two_with_one_uri_the_first_by_path_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_plugin_may_not_require_its_own_type_or_itself, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_star_stands_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_star_comes_after_all_that_do_not_come_after_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(several_stars_follow_one_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_fallen_plugin_does_not_block_a_star, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_plugin_is_disabled_by_its_uri, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_static_cell_of_the_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_chain_of_blocked_plugins_names_its_root_and_each_cause, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_cycle_of_two_is_blocked_with_its_path, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cycle_of_fifty_is_printed_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_member_of_a_knot_stands_in_the_path_it_is_given, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(two_cycles_are_two_reports, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wish_inside_a_cycle_gives_way_with_a_warning, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wanting_ones_own_type_gives_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_provider_is_never_called_a_cycle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_second_exporter_of_a_service_is_rejected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_configuration_chooses_who_exports_a_service, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disabled_exporter_competes_with_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_order_of_the_input_does_not_matter, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(random_plans_keep_every_promise, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
