@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The project's protos as Python modules, compiled by protoc when a test asks for them first."""
+
+import atexit
+import importlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import workshop
+
+_PROTOS = workshop.SOURCE / "sdk" / "proto"
+
+
+def _compile():
+    folder = tempfile.mkdtemp(prefix="berth-protos-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    files = [str(path.relative_to(_PROTOS)) for path in sorted(_PROTOS.rglob("*.proto"))]
+    subprocess.run(["protoc", f"--proto_path={_PROTOS}", f"--python_out={folder}", *files], check=True)
+    sys.path.insert(0, folder)
+    # These packages share their first name with installed ones.
+    for shared in ("google", "grpc"):
+        package = importlib.import_module(shared)
+        package.__path__.append(f"{folder}/{shared}")
+
+
+_compile()
+health = importlib.import_module("grpc.health.v1.health_pb2")
+inspect = importlib.import_module("berth.inspect.v1.inspect_pb2")
+introspection = importlib.import_module("containerd.services.introspection.v1.introspection_pb2")
+version = importlib.import_module("containerd.services.version.v1.version_pb2")
+greeter = importlib.import_module("helloworld.helloworld_pb2")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""berthctl: what it prints, and its exit codes."""
+
+import json
+import unittest
+
+from daemon import BERTHCTL, Case, run
+from workshop import Plugin
+
+GREETER = "io.containerd.grpc.v1.greeter"
+
+
+class Berthctl(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules()
+        self.workshop.add("chain", Plugin("io.example.bottom.v1", "bottom", init='return berth_error_set(err, BERTH_ABORTED, "no luck");'),
+                          Plugin("io.example.middle.v1", "middle", requires=["io.example.bottom.v1"]),
+                          Plugin("io.example.top.v1", "top", requires=["io.example.middle.v1"]),
+                          Plugin("io.example.off.v1", "off"))
+        self.workshop.write_config(disabled_plugins=["io.example.off.v1.off"])
+        (self.workshop.plugins / "text.so").write_text("no ELF file")
+        self.daemon = self.start()
+
+    def tearDown(self):
+        self.assert_stops(self.daemon)
+
+    def ctl(self, *arguments, code=0):
+        done = self.daemon.ctl(*arguments)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_ls_has_containerds_columns(self):
+        header, *rows = self.ctl("plugins", "ls").splitlines()
+        self.assertEqual(["TYPE", "ID", "PLATFORMS", "STATUS"], header.split())
+        self.assertIn(["io.containerd.grpc.v1", "greeter", "-", "ok"], [row.split() for row in rows])
+
+    def test_ls_is_what_ctr_prints(self):
+        import shutil
+
+        if shutil.which("ctr") is None:
+            self.skipTest("ctr is not installed")
+        theirs = run("ctr", "--address", self.daemon.address, "plugins", "ls").stdout
+        self.assertEqual([line.split() for line in theirs.splitlines()],
+                         [line.split() for line in self.ctl("plugins", "ls").splitlines()])
+
+    def test_ls_all_has_what_never_ran_with_its_reason_in_one_line(self):
+        text = self.ctl("plugins", "ls", "--all")
+        self.assert_line(text, "text.so", "ELF")
+        self.assert_line(text, "io.example.off.v1", "disabled")
+        self.assert_line(text, "io.example.top.v1", "blocked")
+
+    def test_ls_json_d_q_and_filters(self):
+        json.loads(self.ctl("plugins", "ls", "--json"))
+        self.assertIn(GREETER, json.dumps(json.loads(self.ctl("plugins", "ls", "--all", "--json"))).replace('", "', "."))
+        self.assertIn("Type:", self.ctl("plugins", "ls", "-d"))
+        self.assertIn(GREETER, self.ctl("plugins", "ls", "-q").split())
+        self.assertEqual(2, len(self.ctl("plugins", "ls", "id==greeter").splitlines()))
+
+    def test_inspect_tells_all_of_one(self):
+        text = self.ctl("plugins", "inspect", GREETER)
+        for word in (GREETER, "greeter.so", "helloworld.Greeter"):
+            self.assertIn(word, text)
+
+    def test_inspect_of_nobody_is_bad_news_with_the_nearest_name(self):
+        done = self.daemon.ctl("plugins", "inspect", "io.containerd.grpc.v1.greter")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("io.containerd.grpc.v1.greter", done.stderr)
+
+    def test_explain_walks_down_to_what_is_to_blame(self):
+        text = self.ctl("explain", "io.example.top.v1.top", code=1)
+        top, middle, bottom = (text.index(f"io.example.{n}.v1.{n}") for n in ("top", "middle", "bottom"))
+        self.assertLess(top, bottom)
+        self.assertLess(middle, text.index("no luck"))
+
+    def test_explain_of_a_healthy_plugin_is_good_news(self):
+        self.ctl("explain", GREETER)
+
+    def test_graph_is_text_dot_or_json(self):
+        self.assertIn("io.example.middle.v1.middle", self.ctl("plugins", "graph"))
+        self.assertTrue(self.ctl("plugins", "graph", "--dot").startswith("digraph"))
+        json.loads(self.ctl("plugins", "graph", "--json"))
+
+    def test_blame_prints_times_and_the_critical_path(self):
+        text = self.ctl("plugins", "blame")
+        self.assertIn(GREETER, text)
+        self.assertIn("ms", text)
+        self.assertIn("critical path", text.lower())
+
+    def test_version_prints_both_ends(self):
+        self.assertRegex(self.ctl("version"), r"(?s)berthctl.*\d+\.\d+.*berthd.*\d+\.\d+|Client.*Server")
+
+    def test_wrong_usage_is_2(self):
+        for arguments in ([], ["fly"], ["plugins"], ["plugins", "eat"], ["plugins", "inspect"], ["plugins", "ls", "--no-such"],
+                          ["explain"]):
+            with self.subTest(arguments=arguments):
+                done = self.daemon.ctl(*arguments)
+                self.assertEqual(2, done.returncode, done.stdout + done.stderr)
+                self.assertNotEqual("", done.stderr)
+
+    def test_help_is_0(self):
+        self.assertEqual(0, run(BERTHCTL, "--help").returncode)
+
+    def test_no_daemon_is_3_and_names_the_socket(self):
+        done = run(BERTHCTL, "--address", "/nowhere/berth.sock", "plugins", "ls")
+        self.assertEqual(3, done.returncode)
+        self.assertIn("/nowhere/berth.sock", done.stderr)
+
+    def test_the_environment_names_the_socket(self):
+        self.assertEqual(0, run(BERTHCTL, "version", BERTH_ADDRESS=self.daemon.address).returncode)
+        done = run(BERTHCTL, "version", BERTH_ADDRESS="/nowhere/else.sock")
+        self.assertEqual(3, done.returncode)
+        self.assertIn("/nowhere/else.sock", done.stderr)
+
+    def test_no_colours_where_no_terminal_is(self):
+        self.assertNotIn("\033", self.ctl("plugins", "ls", "--all"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bad configuration gets: every fault at once, each with its place, what was expected and the nearest name."""
+
+import os
+import time
+import unittest
+
+from daemon import Case
+from workshop import Plugin
+
+GREETER = "io.containerd.grpc.v1.greeter"
+
+
+class Config(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules()
+
+    def base(self):
+        w = self.workshop
+        return f"version: 1\nroot: {w.root}\nstate: {w.state}\nplugin_dirs: [{w.plugins}]\n"
+
+    def check(self, text, *flags):
+        config = self.workshop.write_config(text)
+        return self.berthd("config", "check", "--config", config, *flags)
+
+    def assert_refused(self, text, *texts):
+        """`config check` and `run` both say it, on one line, and end with 3."""
+        done = self.check(text)
+        self.assertEqual(3, done.returncode, done.stdout + done.stderr)
+        self.assert_line(done.stderr, *texts)
+        self.assert_refuses(3, *texts)
+        return done.stderr
+
+    def test_a_good_file_is_fine(self):
+        done = self.check(self.base() + f"plugins:\n  {GREETER}: {{greeting: Hi}}\n")
+        self.assertEqual(0, done.returncode, done.stderr)
+
+    def test_a_typo_in_a_key_is_explained_with_the_nearest(self):
+        self.assert_refused(self.base() + "disabled_plugin: []\n", "berthd.yaml:5:1", "disabled_plugin",
+                            "disabled_plugins")
+
+    def test_a_typo_in_a_plugins_section_is_explained(self):
+        self.assert_refused(self.base() + f"plugins:\n  {GREETER}: {{greting: Hi}}\n", "berthd.yaml:6:", "greting",
+                            "greeting")
+
+    def test_a_section_for_nobody_names_the_nearest_plugin(self):
+        self.assert_refused(self.base() + "plugins:\n  io.containerd.grpc.v1.greter: {}\n", "berthd.yaml:6:3",
+                            "io.containerd.grpc.v1.greter", GREETER)
+
+    def test_all_errors_come_at_once(self):
+        done = self.check(self.base() + "log: {level: loud}\nprepare_threads: many\ncolour: blue\n"
+                          f"plugins:\n  {GREETER}: {{max_name: 12 apples}}\ndisabled_plugins: [io.example.nobody.v1.n]\n")
+        self.assertEqual(3, done.returncode)
+        for place in ("berthd.yaml:5:", "berthd.yaml:6:", "berthd.yaml:7:", "berthd.yaml:9:", "berthd.yaml:10:"):
+            self.assertIn(place, done.stderr)
+        self.assert_line(done.stderr, "loud", "error", "warn", "info", "debug")
+        self.assert_line(done.stderr, "12 apples")
+
+    def test_lenient_makes_unknown_names_warnings(self):
+        text = self.base() + "colour: blue\nplugins:\n  io.example.nobody.v1.n: {}\n"
+        self.assertEqual(3, self.check(text).returncode)
+        done = self.check(text, "--lenient")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assert_line(done.stderr, "colour")
+
+    def test_a_duplicate_key_is_refused_with_its_place(self):
+        self.assert_refused(self.base() + "log: {level: info}\nlog: {level: debug}\n", "berthd.yaml:6:1", "log")
+
+    def test_an_unknown_uri_among_the_disabled_is_refused(self):
+        self.assert_refused(self.base() + "disabled_plugins: [io.containerd.grpc.v1.greter]\n", "berthd.yaml:5:", GREETER)
+
+    def test_a_value_out_of_range_is_refused_with_the_range(self):
+        self.assert_refused(self.base() + "prepare_threads: 0\n", "berthd.yaml:5:", "0")
+
+    def test_a_file_of_100_mb_is_refused_at_once(self):
+        config = self.workshop.write_config("")
+        with open(config, "r+b") as file:
+            file.truncate(100 * 1024 * 1024)
+        begin = time.monotonic()
+        self.assert_refuses(3, "berthd.yaml", "MiB")
+        self.assertLess(time.monotonic() - begin, 5)
+
+    def test_100_mb_of_text_are_refused_at_once(self):
+        with open(self.workshop.write_config(self.base()), "ab") as file:
+            for _ in range(100):
+                file.write(b"# padding padding padding padding\n" * (1024 * 1024 // 34))
+        self.assert_refuses(3, "berthd.yaml", "MiB")
+
+    def test_a_depth_of_ten_thousand_is_refused(self):
+        self.assert_refused(self.base() + "plugins: " + "[" * 10000 + "]" * 10000 + "\n", "berthd.yaml:5:", "64")
+
+    def test_an_alias_bomb_is_refused_at_its_first_anchor(self):
+        bomb = "a: &a [x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n"
+                                           for i in range(12))
+        self.assert_refused(self.base() + bomb, "berthd.yaml:5:", "anchor")
+
+    def test_a_nul_byte_is_refused(self):
+        self.assert_refused((self.base() + "log: {level: \0}\n").encode(), "berthd.yaml")
+        self.assert_refused((self.base() + 'log: {level: "a\\0b"}\n').encode(), "berthd.yaml:5:", "NUL")
+
+    def test_invalid_utf_8_is_refused(self):
+        self.assert_refused((self.base() + "log: {level: ").encode() + b"\xff\xfe}\n", "berthd.yaml", "UTF-8")
+
+    def test_broken_yaml_is_refused_with_its_place(self):
+        self.assert_refused(self.base() + "log: {level: info\nplugins: }\n", "berthd.yaml:")
+
+    def test_a_file_that_is_not_there_is_refused_by_name(self):
+        self.workshop.config = self.workshop.top / "nowhere.yaml"
+        self.assert_refuses(3, "nowhere.yaml")
+
+    def test_imports_are_merged_and_the_later_wins(self):
+        folder = self.workshop.top / "conf.d"
+        folder.mkdir()
+        (folder / "10-a.yaml").write_text(f"plugins:\n  {GREETER}: {{greeting: Ahoy}}\nprepare_threads: 7\n")
+        (folder / "20-b.yaml").write_text(f"plugins:\n  {GREETER}:\n    greeting: Moin\n")
+        config = self.workshop.write_config(self.base() + f"imports: [conf.d/*.yaml]\nplugins:\n  {GREETER}: {{max_name: 1KiB}}\n")
+        done = self.berthd("config", "dump", "--origin", "--config", config)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assert_line(done.stdout, "greeting", "Moin", "20-b.yaml:3:")
+        self.assert_line(done.stdout, "max_name", "berthd.yaml:7:")
+        self.assert_line(done.stdout, "prepare_threads", "7", "10-a.yaml:3:")
+        self.assert_line(done.stdout, "default")
+
+    def test_the_default_configuration_loads_back(self):
+        config = self.workshop.write_config()
+        done = self.berthd("config", "default", "--config", config)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn(GREETER, done.stdout)
+        again = self.workshop.top / "default.yaml"
+        again.write_text(done.stdout)
+        checked = self.berthd("config", "check", "--config", again, "--plugin-dir", self.workshop.plugins)
+        self.assertEqual(0, checked.returncode, checked.stderr)
+
+    def test_a_dump_loads_back_and_says_the_same(self):
+        config = self.workshop.write_config(self.base() + f"plugins:\n  {GREETER}: {{greeting: 'Ho: ho #1'}}\n")
+        first = self.berthd("config", "dump", "--config", config)
+        self.assertEqual(0, first.returncode, first.stderr)
+        again = self.workshop.top / "again.yaml"
+        again.write_text(first.stdout)
+        self.assertEqual(first.stdout, self.berthd("config", "dump", "--config", again).stdout)
+
+    def test_a_secret_is_never_printed(self):
+        self.workshop.add("vault", Plugin("io.example.vault.v1", "vault",
+                                          yaml="config:\n  key: {type: string, secret: true}"))
+        config = self.workshop.write_config(self.base() + "log: {level: debug}\n"
+                                            "plugins:\n  io.example.vault.v1.vault: {key: hunter2}\n")
+        for command in (["dump"], ["dump", "--origin"], ["default"]):
+            done = self.berthd("config", *command, "--config", config)
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertNotIn("hunter2", done.stdout + done.stderr)
+        daemon = self.start()
+        self.assertNotIn("hunter2", daemon.log)
+        self.assert_stops(daemon)
+
+    def test_an_old_section_is_migrated_by_its_renames(self):
+        self.workshop.add("mover", Plugin("io.example.mover.v1", "mover", yaml=(
+            "config_version: 2\nrenames: [{before: 2, from: old_name, to: name}]\n"
+            "config:\n  name: {type: string, default: nobody}")))
+        config = self.workshop.write_config(self.base() + "plugins:\n  io.example.mover.v1.mover: "
+                                            "{config_version: 1, old_name: Anna}\n")
+        done = self.berthd("config", "migrate", "--config", config)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assert_line(done.stdout, "name: Anna")
+        self.assertNotIn("old_name", done.stdout)
+        self.assert_stops(self.start())
+
+    def test_no_file_at_all_is_fine_for_a_user(self):
+        home = self.workshop.top / "home"
+        home.mkdir()
+        if os.geteuid() == 0:
+            self.skipTest("root's defaults are the system's")
+        done = self.berthd("config", "check", HOME=home, XDG_CONFIG_HOME=home / "c", XDG_DATA_HOME=home / "d",
+                           XDG_RUNTIME_DIR=home / "r")
+        self.assertEqual(0, done.returncode, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

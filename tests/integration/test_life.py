@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plugin gets whose init or close does not end as it should."""
+
+import time
+import unittest
+
+from daemon import Case
+from workshop import Plugin
+
+TYPE = "io.example.fixture.v1"
+
+# A timer of the instance, which calls `on_timer` once after some milliseconds.
+TIMER = """
+static uv_timer_t timer;
+static const struct berth_host *host_of_timer;
+static void on_timer_closed(uv_handle_t *handle) { (void)handle; }
+static void act(const struct berth_host *host);
+static void on_timer(uv_timer_t *handle)
+{
+    uv_close((uv_handle_t *)handle, on_timer_closed);
+    act(host_of_timer);
+}
+static enum berth_code later(const struct berth_host *host, uint64_t ms)
+{
+    host_of_timer = host;
+    uv_timer_init(host->loop, &timer);
+    uv_timer_start(&timer, on_timer, ms, 0);
+    return BERTH_PENDING;
+}
+"""
+
+
+class Life(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules()
+
+    def add(self, name, *, act=None, **pieces):
+        code = "" if act is None else TIMER + f"static void act(const struct berth_host *host) {{ {act} }}\n"
+        self.workshop.add(name, Plugin(TYPE, name, **pieces), code=code)
+        self.workshop.add("dependent", Plugin("io.example.dependent.v1", "dependent", requires=[f"{TYPE}.{name}"]))
+
+    def listed(self, name, *, after_stop=None):
+        daemon = self.start()
+        found = self.plugins(daemon)
+        self.assert_stops(daemon)
+        return found[f"{TYPE}.{name}"], found["io.example.dependent.v1.dependent"], daemon.log
+
+    def test_a_failed_init_is_listed_with_its_code_and_blocks_its_dependents(self):
+        self.add("fails", init='return berth_error_set(err, BERTH_DATA_LOSS, "the disk is made of cheese");')
+        fails, dependent, _ = self.listed("fails")
+        self.assertEqual(("failed", 15), (fails.state, fails.code))
+        self.assertIn("the disk is made of cheese", fails.reason)
+        self.assertEqual(("blocked", f"{TYPE}.fails"), (dependent.state, dependent.cause))
+        self.assertIn("the disk is made of cheese", dependent.reason)
+
+    def test_a_skip_is_no_failure_and_dependents_are_skipped_too(self):
+        self.add("skips", init='return berth_error_set(err, BERTH_SKIP, "no such hardware");')
+        skips, dependent, _ = self.listed("skips")
+        self.assertEqual("skipped", skips.state)
+        self.assertIn("no such hardware", skips.reason)
+        self.assertIn(dependent.state, ("skipped", "blocked"))
+        self.assertEqual(f"{TYPE}.skips", dependent.cause)
+
+    def test_an_init_that_completes_later_is_waited_for(self):
+        self.add("slow", act="berth_complete_init(host, &timer);", init="return later(host, 50);")
+        slow, dependent, _ = self.listed("slow")
+        self.assertIn(slow.state, ("ready", "serving"))
+        self.assertIn(dependent.state, ("ready", "serving"))
+
+    def test_an_init_that_never_completes_is_timed_out(self):
+        self.workshop.write_config(timeouts={"init": "300ms"})
+        self.add("never", init="return BERTH_PENDING;")
+        never, dependent, _ = self.listed("never")
+        self.assertEqual("timed out", never.state)
+        self.assertIn("300ms", never.reason)
+        self.assertEqual(("blocked", f"{TYPE}.never"), (dependent.state, dependent.cause))
+
+    def test_an_override_gives_one_plugin_more_time(self):
+        self.workshop.write_config(timeouts={"init": "200ms", "plugins": {f"{TYPE}.slow": {"init": "30s"}}})
+        self.add("slow", act="berth_complete_init(host, &timer);", init="return later(host, 600);")
+        slow, _, _ = self.listed("slow")
+        self.assertIn(slow.state, ("ready", "serving"))
+
+    def test_a_completion_after_the_deadline_is_closed_and_never_installed(self):
+        closed = self.workshop.top / "closed"
+        self.workshop.write_config(timeouts={"init": "100ms"})
+        self.add("late", act="berth_complete_init(host, &timer);", init="return later(host, 500);", members=".close = end",
+                 code=f"""static enum berth_code end(const struct berth_host *h, void *instance, struct berth_error *e)
+                    {{ (void)h, (void)e; return instance == &timer && system("touch {closed}") == 0 ? 0 : 2; }}""")
+        daemon = self.start()
+        end = time.monotonic() + 30
+        while not closed.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertTrue(closed.exists(), daemon.log)
+        self.assertEqual("timed out", self.plugins(daemon)[f"{TYPE}.late"].state)
+        self.assert_line(daemon.log, f"{TYPE}.late", "late")
+        self.assert_stops(daemon)
+
+    def test_a_second_completion_is_logged_and_changes_nothing(self):
+        self.add("twice", act="berth_complete_init(host, &timer); berth_complete_init(host, &timer);",
+                 init="return later(host, 10);")
+        twice, dependent, log = self.listed("twice")
+        self.assertIn(twice.state, ("ready", "serving"))
+        self.assertIn(dependent.state, ("ready", "serving"))
+        self.assert_line(log, f"{TYPE}.twice", "complete")
+
+    def test_a_completion_after_a_failure_is_logged_and_changes_nothing(self):
+        self.add("zombie", act='berth_fail_init(host, BERTH_ABORTED, "gave up"); berth_complete_init(host, &timer);',
+                 init="return later(host, 10);")
+        zombie, dependent, log = self.listed("zombie")
+        self.assertEqual(("failed", 10), (zombie.state, zombie.code))
+        self.assertEqual("blocked", dependent.state)
+        self.assert_line(log, f"{TYPE}.zombie", "complete")
+
+    def test_a_failure_after_a_completion_is_logged_and_changes_nothing(self):
+        self.add("regrets", act='berth_complete_init(host, &timer); berth_fail_init(host, BERTH_ABORTED, "no");',
+                 init="return later(host, 10);")
+        regrets, dependent, log = self.listed("regrets")
+        self.assertIn(regrets.state, ("ready", "serving"))
+        self.assertIn(dependent.state, ("ready", "serving"))
+        self.assert_line(log, f"{TYPE}.regrets", "complete")
+
+    def test_a_close_that_never_completes_does_not_keep_the_daemon(self):
+        self.workshop.write_config(timeouts={"close": "300ms"})
+        self.add("clings", members=".close = cling", code="""
+            static enum berth_code cling(const struct berth_host *h, void *instance, struct berth_error *e)
+            { (void)h, (void)instance, (void)e; return BERTH_PENDING; }""")
+        daemon = self.start()
+        daemon.signal(15)
+        self.assertIn(daemon.wait(), (0, 1))
+        self.assert_line(daemon.log, f"{TYPE}.clings", "close", "300ms")
+
+    def test_plugins_close_in_reverse_order(self):
+        order = self.workshop.top / "order"
+        close = """static enum berth_code end_{0}(const struct berth_host *h, void *instance, struct berth_error *e)
+            {{ (void)h, (void)instance, (void)e; return system("echo {0} >>{1}") == 0 ? 0 : 2; }}"""
+        self.workshop.add("one", Plugin("io.example.one.v1", "one", members=".close = end_one",
+                                        code=close.format("one", order)))
+        self.workshop.add("two", Plugin("io.example.two.v1", "two", requires=["io.example.one.v1"],
+                                        members=".close = end_two", code=close.format("two", order)))
+        self.assert_stops(self.start())
+        self.assertEqual(["two", "one"], order.read_text().split())
+
+    def test_prepare_runs_beside_others_and_hands_over(self):
+        prepare = """static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
+            { (void)p, (void)e; usleep(400000); *ret = (void *)&prepare; return BERTH_OK; }
+            static void discard(void *prepared) { (void)prepared; }"""
+        for i in range(4):
+            self.workshop.add(f"p{i}", Plugin(TYPE, f"p{i}", code="", members=".prepare = prepare, .discard = discard",
+                                              init="if (prepared != (void *)&prepare) return BERTH_INTERNAL;"),
+                              code=prepare)
+        daemon = self.start()
+        found = self.plugins(daemon)
+        steps = [found[f"{TYPE}.p{i}"].message.times.prepare for i in range(4)]
+        self.assertEqual({"ready"}, {found[f"{TYPE}.p{i}"].state for i in range(4)} - {"serving"} or {"ready"})
+        span = max(s.start_ns + s.duration_ns for s in steps) - min(s.start_ns for s in steps)
+        self.assertLess(span, 1.2e9, "four times 0.4 s overlap")
+        self.assert_stops(daemon)
+
+    def test_a_prepare_past_its_deadline_is_abandoned(self):
+        self.workshop.write_config(timeouts={"prepare": "200ms"})
+        code = """static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
+            { (void)ret, (void)e; while (!p->is_cancelled(p)) usleep(1000); usleep(100000); return BERTH_CANCELLED; }"""
+        self.workshop.add("stuck", Plugin(TYPE, "stuck", members=".prepare = prepare"), code=code)
+        daemon = self.start()
+        stuck = self.plugins(daemon)[f"{TYPE}.stuck"]
+        self.assertEqual("timed out", stuck.state)
+        self.assertIn("200ms", stuck.reason)
+        self.assert_stops(daemon)
+
+    def test_required_plugins_are_met_by_ready_alone(self):
+        self.workshop.add("fails", Plugin(TYPE, "fails", init='return berth_error_set(err, BERTH_ABORTED, "broken");'))
+        self.workshop.add("skips", Plugin(TYPE, "skips", init='return berth_error_set(err, BERTH_SKIP, "not here");'))
+        for name, reason in (("fails", "broken"), ("skips", "not here")):
+            with self.subTest(name=name):
+                self.workshop.write_config(required_plugins=[f"{TYPE}.{name}"])
+                self.assert_refuses(1, f"{TYPE}.{name}", reason)
+
+    def test_a_required_plugin_that_nobody_provides_is_a_wrong_configuration(self):
+        self.workshop.write_config(required_plugins=["io.example.nobody.v1.nobody"])
+        self.assert_refuses(3, "berthd.yaml:", "io.example.nobody.v1.nobody")
+
+    def test_a_required_plugin_that_is_disabled_is_refused_with_both_places(self):
+        self.workshop.add("both", Plugin(TYPE, "both"))
+        self.workshop.write_config(required_plugins=[f"{TYPE}.both"], disabled_plugins=[f"{TYPE}.both"])
+        daemon = self.launch()
+        self.assertIn(daemon.wait(), (1, 3), daemon.log)
+        self.assert_line(daemon.log, f"{TYPE}.both", "disabled")
+
+    def test_a_readiness_hold_keeps_ready_waiting_and_no_dependent(self):
+        self.workshop.add("holds", Plugin(TYPE, "holds", init="""
+            hold = berth_hold(host, "the first sync"); later(host, 400);"""),
+            code="static struct berth_hold *hold;" + TIMER
+            + "static void act(const struct berth_host *host) { berth_release(host, hold); }")
+        self.workshop.add("user", Plugin("io.example.user.v1", "user", requires=[TYPE]))
+        daemon = self.start()
+        found = self.plugins(daemon)
+        held = found[f"{TYPE}.holds"].message.times
+        self.assertGreaterEqual(held.ready_at_ns - held.init.start_ns, 350_000_000)
+        self.assertLess(found["io.example.user.v1.user"].message.times.init.start_ns, held.ready_at_ns)
+        self.assert_stops(daemon)
+
+
+if __name__ == "__main__":
+    unittest.main()

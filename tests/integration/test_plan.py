@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the plan does with plugins that cannot all run, and that it does so without running any of their code."""
+
+import json
+import unittest
+
+from daemon import Case
+from workshop import Plugin
+
+KIND = "io.example.{}.v1"
+
+
+def kind(name):
+    return KIND.format(name)
+
+
+class Plan(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules()
+
+    def listed(self, *names):
+        daemon = self.start()
+        found = self.plugins(daemon)
+        self.log = daemon.log
+        self.assert_stops(daemon)
+        return [found[f"{kind(name)}.{name}"] for name in names]
+
+    def test_two_modules_with_one_uri_cost_the_second(self):
+        self.workshop.add("first", Plugin(kind("twin"), "twin"))
+        self.workshop.add("second", Plugin(kind("twin"), "twin"))
+        daemon = self.start()
+        table = daemon.ctl("plugins", "ls", "--all").stdout
+        rows = [line for line in table.splitlines() if kind("twin") in line.split()[:1]]
+        self.assertEqual(2, len(rows), table)
+        self.assertEqual(1, sum("ok" in row.split() for row in rows), table)
+        self.assertTrue(any("first.so" in row for row in rows), table)
+        self.assert_stops(daemon)
+
+    def test_a_plugin_that_requires_its_own_type_is_rejected(self):
+        self.workshop.add("own", Plugin(kind("own"), "own", requires=[kind("own")]))
+        (own,) = self.listed("own")
+        self.assertEqual("rejected", own.state)
+        self.assertIn(kind("own"), own.reason)
+
+    def test_a_star_with_others_is_rejected(self):
+        self.workshop.add("star", Plugin(kind("star"), "star", requires=["*", kind("other")]))
+        daemon = self.start()
+        star = [p for p in self.plugins(daemon).values() if "star" in repr(p)]
+        self.assertEqual(["rejected"], [p.state for p in star])
+        self.assertIn("*", star[0].reason)
+        self.assert_stops(daemon)
+
+    def test_a_star_alone_starts_after_all_others(self):
+        self.workshop.add("star", Plugin(kind("star"), "star", requires=["*"]))
+        self.workshop.add("zz", Plugin(kind("zz"), "zz"))
+        daemon = self.start()
+        started = [uri for uri, p in self.plugins(daemon).items() if p.state in ("ready", "serving")]
+        self.assertEqual(f"{kind('star')}.star", started[-1])
+        self.assert_stops(daemon)
+
+    def assert_cycle(self, size):
+        names = [f"c{i:02}" for i in range(size)]
+        for i, name in enumerate(names):
+            self.workshop.add(name, Plugin(kind(name), name, requires=[kind(names[(i + 1) % size])]))
+        self.workshop.add("after", Plugin(kind("after"), "after", requires=[kind("c00")]))
+        self.workshop.add("beside", Plugin(kind("beside"), "beside"))
+        *members, after, beside = self.listed(*names, "after", "beside")
+        for member in members:
+            self.assertEqual("blocked", member.state)
+            self.assertIn("cycle", member.reason)
+        self.assertEqual("blocked", after.state)
+        self.assertIn(beside.state, ("ready", "serving"))
+        longest = max(members[0].reason, self.log, key=len)
+        for name in names:
+            self.assertIn(f"{kind(name)}.{name}", longest)
+
+    def test_a_cycle_of_two_costs_its_members_and_what_requires_them(self):
+        self.assert_cycle(2)
+
+    def test_a_cycle_of_fifty_is_printed_whole(self):
+        self.assert_cycle(50)
+
+    def test_a_cycle_of_one_by_its_own_uri_is_refused(self):
+        uri = f"{kind('self')}.self"
+        self.workshop.add("self", Plugin(kind("self"), "self", requires=[uri]))
+        (own,) = self.listed("self")
+        self.assertIn(own.state, ("rejected", "blocked"))
+        self.assertIn(uri, own.reason)
+
+    def test_a_missing_provider_is_named_and_is_no_cycle(self):
+        self.workshop.add("lonely", Plugin(kind("lonely"), "lonely", requires=["io.example.nobody.v1"]))
+        (lonely,) = self.listed("lonely")
+        self.assertEqual("blocked", lonely.state)
+        self.assertIn("io.example.nobody.v1", lonely.reason)
+        self.assertNotIn("cycle", lonely.reason)
+
+    def test_a_disabled_provider_is_named_with_the_place_that_disabled_it(self):
+        self.workshop.add("base", Plugin(kind("base"), "base"))
+        self.workshop.add("upper", Plugin(kind("upper"), "upper", requires=[kind("base")]))
+        config = self.workshop.write_config(disabled_plugins=[f"{kind('base')}.base"])
+        base, upper = self.listed("base", "upper")
+        self.assertEqual("disabled", base.state)
+        self.assertEqual("blocked", upper.state)
+        self.assertIn(f"{kind('base')}.base", upper.reason)
+        self.assertIn(f"{config.name}:", upper.reason)
+
+    def constructor(self):
+        """A module that leaves a file behind as soon as it is loaded, and then crashes."""
+        trace = self.workshop.top / "constructor-ran"
+        self.workshop.add("crash", Plugin(kind("crash"), "crash"), code=f"""
+            __attribute__((constructor)) static void run_at_load(void)
+            {{
+                if (system("touch {trace}") == 0)
+                    abort();
+            }}""")
+        return trace
+
+    def test_plan_and_check_run_no_code_of_a_plugin(self):
+        trace = self.constructor()
+        config = self.workshop.write_config()
+        for command in (["plan"], ["plan", "--json"], ["plan", "--dot"], ["config", "check"], ["config", "default"],
+                        ["config", "dump"], ["config", "dump", "--origin"], ["config", "migrate"]):
+            with self.subTest(command=command):
+                done = self.berthd(*command, "--config", config)
+                self.assertEqual(0, done.returncode, done.stderr)
+                self.assertFalse(trace.exists())
+
+    def test_plan_prints_the_order_for_people_programs_and_dot(self):
+        self.workshop.add("base", Plugin(kind("base"), "base"))
+        self.workshop.add("upper", Plugin(kind("upper"), "upper", requires=[kind("base")]))
+        self.workshop.add("stuck", Plugin(kind("stuck"), "stuck", requires=["io.example.nobody.v1"]))
+        config = self.workshop.write_config()
+        text = self.berthd("plan", "--config", config).stdout
+        self.assertLess(text.index(f"{kind('base')}.base"), text.index(f"{kind('upper')}.upper"))
+        self.assert_line(text, f"{kind('stuck')}.stuck", "io.example.nobody.v1")
+        self.assertIn("upper", json.dumps(json.loads(self.berthd("plan", "--json", "--config", config).stdout)))
+        dot = self.berthd("plan", "--dot", "--config", config).stdout
+        self.assertTrue(dot.startswith("digraph"), dot)
+
+    def test_plan_is_the_same_every_time(self):
+        for name in ("delta", "alpha", "charlie", "bravo"):
+            self.workshop.add(name, Plugin(kind(name), name))
+        config = self.workshop.write_config()
+        self.assertEqual(1, len({self.berthd("plan", "--config", config).stdout for _ in range(5)}))
+
+    def test_plan_makes_no_folder(self):
+        config = self.workshop.write_config()
+        self.berthd("plan", "--config", config)
+        self.assertFalse(self.workshop.root.exists())
+        self.assertFalse(self.workshop.state.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
