@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes JSON (RFC 8259): always valid, whatever bytes a path or a message is made of. */
+#include "json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* How many bytes of a well-formed UTF-8 character begin the text; 0 where none does (RFC 3629). */
+static size_t character_length(const unsigned char *text)
+{
+    size_t length = text[0] < 0x80 ? 1 : text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+
+    if ((text[0] >= 0x80 && text[0] < 0xc2) || text[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
+        (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+static void put_character(FILE *out, const unsigned char *text, size_t length)
+{
+    if (length == 0)
+        fputs("\\ufffd", out);
+    else if (text[0] == '"' || text[0] == '\\')
+        fprintf(out, "\\%c", text[0]);
+    else if (text[0] == '\n')
+        fputs("\\n", out);
+    else if (text[0] == '\t')
+        fputs("\\t", out);
+    else if (text[0] < 0x20 || text[0] == 0x7f)
+        fprintf(out, "\\u%04x", text[0]);
+    else
+        fwrite(text, 1, length, out);
+}
+
+static void put_quoted(FILE *out, const char *value)
+{
+    const unsigned char *text = (const unsigned char *)value;
+
+    fputc('"', out);
+    while (*text != '\0') {
+        size_t length = character_length(text);
+
+        put_character(out, text, length);
+        text += length > 0 ? length : 1;
+    }
+    fputc('"', out);
+}
+
+static void new_line(struct config_json *json)
+{
+    fprintf(json->out, "\n%*s", (int)(json->depth * 2), "");
+}
+
+static void begin_value(struct config_json *json, const char *key)
+{
+    if (json->has_items)
+        fputc(',', json->out);
+    if (json->depth > 0)
+        new_line(json);
+    json->has_items = true;
+    if (key == NULL)
+        return;
+    put_quoted(json->out, key);
+    fputs(": ", json->out);
+}
+
+void config_json_open(struct config_json *json, const char *key, char bracket)
+{
+    begin_value(json, key);
+    fputc(bracket, json->out);
+    json->depth++;
+    json->has_items = false;
+}
+
+void config_json_close(struct config_json *json, char bracket)
+{
+    json->depth--;
+    if (json->has_items)
+        new_line(json);
+    json->has_items = true;
+    fputc(bracket, json->out);
+    if (json->depth == 0)
+        fputc('\n', json->out);
+}
+
+void config_json_string(struct config_json *json, const char *key, const char *value)
+{
+    begin_value(json, key);
+    if (value == NULL)
+        fputs("null", json->out);
+    else
+        put_quoted(json->out, value);
+}
+
+void config_json_integer(struct config_json *json, const char *key, int64_t value)
+{
+    begin_value(json, key);
+    fprintf(json->out, "%" PRId64, value);
+}
+
+void config_json_bool(struct config_json *json, const char *key, bool value)
+{
+    begin_value(json, key);
+    fputs(value ? "true" : "false", json->out);
+}
