@@ -11,8 +11,10 @@ enum exit_code {
 };
 
 int command_generate(int argc, char **argv);
+int command_check(int argc, char **argv);
 
 extern const char generate_help[];
+extern const char check_help[];
 
 /** Says on standard error what is wrong with the arguments, and where help is. @return EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int command_usage(const char *command, const char *format, ...);

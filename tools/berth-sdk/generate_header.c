@@ -32,6 +32,17 @@ static const char *unit(const struct schema *schema)
     return "";
 }
 
+/* A sentence of the author's: with its full stop. */
+static void write_sentence(FILE *out, const char *before, const char *text)
+{
+    size_t length = strlen(text);
+
+    fputs(before, out);
+    generate_write_comment(out, text);
+    if (length > 0 && strchr(".!?", text[length - 1]) == NULL)
+        fputc('.', out);
+}
+
 static void write_doc(FILE *out, const struct schema *schema)
 {
     bool has_default = schema->default_ != NULL && schema->default_->kind == CONFIG_SCALAR;
@@ -39,19 +50,14 @@ static void write_doc(FILE *out, const struct schema *schema)
     if (schema->doc == NULL && !has_default && *unit(schema) == '\0' && schema->deprecated == NULL &&
         !schema->secret)
         return;
-    fputs("    /** ", out);
-    generate_write_comment(out, schema->doc == NULL ? schema->name : schema->doc);
+    fputs("    /**", out);
+    if (schema->doc != NULL)
+        write_sentence(out, " ", schema->doc);
     fputs(unit(schema), out);
-    if (has_default) {
-        fputs(" Default: ", out);
-        generate_write_comment(out, schema->default_->text);
-        fputc('.', out);
-    }
-    if (schema->deprecated != NULL) {
-        fputs(" Deprecated: use ", out);
-        generate_write_comment(out, schema->deprecated);
-        fputc('.', out);
-    }
+    if (has_default)
+        write_sentence(out, " Default: ", schema->default_->text);
+    if (schema->deprecated != NULL)
+        write_sentence(out, " Deprecated: use ", schema->deprecated);
     fprintf(out, "%s */\n", schema->secret ? " Secret: never log it." : "");
 }
 
@@ -60,9 +66,9 @@ static void write_field(FILE *out, const struct schema *field, const char *tag)
     char *type = generate_type(field, tag);
     char *name = cname_from(field->name);
 
-    write_doc(out, field);
     if (generate_has_presence(field))
         fprintf(out, "    bool has_%s;\n", name);
+    write_doc(out, field);
     fprintf(out, "    %s%s;\n", type, name);
     free(name);
     free(type);

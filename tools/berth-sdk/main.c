@@ -8,14 +8,16 @@
 
 #include "command.h"
 
-static const char help[] = "usage: berth-sdk COMMAND [ARGUMENT...]\n"
-                           "\n"
-                           "  generate  write a module's header and source from its plugin.yaml\n"
-                           "\n"
-                           "  berth-sdk COMMAND --help   says more\n"
-                           "  berth-sdk --version\n"
-                           "\n"
-                           "exit codes: 0 fine, 1 the answer is bad news, 2 usage\n";
+static const char help[] =
+    "usage: berth-sdk COMMAND [ARGUMENT...]\n"
+    "\n"
+    "  generate  write a module's header and source from its plugin.yaml\n"
+    "  check     say what would make a built module fail on a host, without running it\n"
+    "\n"
+    "  berth-sdk COMMAND --help   says more\n"
+    "  berth-sdk --version\n"
+    "\n"
+    "exit codes: 0 fine, 1 the answer is bad news, 2 usage\n";
 
 static const struct command {
     const char *name;
@@ -23,6 +25,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"generate", generate_help, command_generate},
+    {"check", check_help, command_check},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finds what runs or weakens a process merely because the file is loaded. */
+#include <string.h>
+
+#include "check_rules.h"
+
+static void check_segments(const struct elf_image *image, struct check_report *report)
+{
+    bool has_stack = false, has_relro = false;
+    Elf64_Phdr segment;
+
+    for (size_t i = 0; elf_image_segment(image, i, &segment); i++) {
+        has_relro = has_relro || segment.p_type == PT_GNU_RELRO;
+        if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) != 0 && (segment.p_flags & PF_X) != 0)
+            check_report_add(report, CHECK_ERROR, "segments",
+                             "segment %zu is writable and executable at once: link without -N and without "
+                             "sections that are both",
+                             i);
+        if (segment.p_type != PT_GNU_STACK)
+            continue;
+        has_stack = true;
+        if ((segment.p_flags & PF_X) != 0)
+            check_report_add(
+                report, CHECK_ERROR, "stack",
+                "it asks for an executable stack: link with -z noexecstack, and end assembler files "
+                "with a .note.GNU-stack section");
+    }
+    if (!has_stack)
+        check_report_add(report, CHECK_ERROR, "stack",
+                         "it does not say that its stack need not be executable: link with -z noexecstack");
+    if (!has_relro)
+        check_report_add(report, CHECK_WARNING, "relro", "its tables stay writable: link with -z relro");
+}
+
+static void check_flags(const struct elf_image *image, struct check_report *report)
+{
+    uint64_t flags = elf_image_flags(image, DT_FLAGS);
+    uint64_t flags_1 = elf_image_flags(image, DT_FLAGS_1);
+    uint64_t value;
+
+    if ((flags & DF_BIND_NOW) == 0 && (flags_1 & DF_1_NOW) == 0 &&
+        !elf_image_dynamic(image, DT_BIND_NOW, 0, &value))
+        check_report_add(report, CHECK_WARNING, "now",
+                         "it was not linked with -z now: its jump table stays writable");
+    if ((flags & DF_TEXTREL) != 0 || elf_image_dynamic(image, DT_TEXTREL, 0, &value))
+        check_report_add(report, CHECK_ERROR, "textrel",
+                         "its code must be written to when it is loaded: compile all of it with -fPIC");
+    if ((flags & DF_STATIC_TLS) != 0)
+        check_report_add(
+            report, CHECK_WARNING, "tls",
+            "it uses static thread-local storage, of which a running process has little: compile "
+            "without -ftls-model=initial-exec");
+    if ((flags_1 & DF_1_NOOPEN) != 0)
+        check_report_add(report, CHECK_ERROR, "open", "it forbids dlopen: link without -z nodlopen");
+    if ((flags_1 & DF_1_PIE) != 0)
+        check_report_add(report, CHECK_ERROR, "open", "it is a program: link with -shared");
+    if ((flags_1 & DF_1_NODELETE) != 0)
+        check_report_add(report, CHECK_WARNING, "open", "it can never be unloaded: link without -z nodelete");
+}
+
+/* gcc and clang put one function of their own, frame_dummy, into every shared object. */
+static void check_constructors(const struct elf_image *image, struct check_report *report)
+{
+    uint64_t count = elf_image_flags(image, DT_INIT_ARRAYSZ) / sizeof(Elf64_Addr);
+
+    if (count > 1)
+        check_report_add(
+            report, CHECK_WARNING, "constructors",
+            "%llu functions run as soon as the file is loaded, and only one is the compiler's own: "
+            "what a constructor or a global object does belongs into init",
+            (unsigned long long)count);
+}
+
+static bool is_safe_directory(const char *directory, size_t length)
+{
+    static const char *const origins[] = {"$ORIGIN", "${ORIGIN}"};
+
+    for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+        size_t n = strlen(origins[i]);
+
+        if (length >= n && memcmp(directory, origins[i], n) == 0 && (length == n || directory[n] == '/'))
+            return true;
+    }
+    return length > 0 && directory[0] == '/';
+}
+
+static void check_path(const struct elf_image *image, int64_t tag, const char *name,
+                       struct check_report *report)
+{
+    uint64_t offset;
+    const char *path;
+
+    if (!elf_image_dynamic(image, tag, 0, &offset))
+        return;
+    path = elf_image_string(image, offset);
+    if (path == NULL) {
+        check_report_add(report, CHECK_ERROR, "rpath", "its %s lies outside the file", name);
+        return;
+    }
+    for (const char *begin = path;;) {
+        const char *end = strchrnul(begin, ':');
+
+        if (!is_safe_directory(begin, (size_t)(end - begin))) {
+            check_report_add(
+                report, CHECK_ERROR, "rpath",
+                "its %s \"%.200s\" depends on the folder that the host was started in: use $ORIGIN", name,
+                path);
+            return;
+        }
+        if (*end == '\0')
+            break;
+        begin = end + 1;
+    }
+    check_report_add(report, CHECK_WARNING, "rpath",
+                     "its %s \"%.200s\" goes before the system's libraries: link without -rpath unless those "
+                     "folders are installed with it",
+                     name, path);
+}
+
+void check_hardening(const struct elf_image *image, struct check_report *report)
+{
+    check_segments(image, report);
+    check_flags(image, report);
+    check_constructors(image, report);
+    check_path(image, DT_RPATH, "RPATH", report);
+    check_path(image, DT_RUNPATH, "RUNPATH", report);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the manifest of a built module as a host does, and says all that is wrong with it. */
+#include <stdlib.h>
+
+#include <core/note.h>
+
+#include "check_rules.h"
+#include "cname.h"
+
+static const char check[] = "manifest";
+
+static void keep_names(const struct manifest *manifest, struct check_report *report)
+{
+    report->module = cname_format("%s %s", manifest->module, manifest->version);
+    report->plugins = calloc(manifest->plugin_count + 1, sizeof(*report->plugins));
+    if (report->plugins == NULL)
+        abort();
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        report->plugins[report->plugin_count++] = cname_format("%s", manifest->plugins[i].uri);
+}
+
+static void keep_diagnostics(struct config_diagnostics *diagnostics, struct check_report *report)
+{
+    config_diagnostics_sort(diagnostics);
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct config_diagnostic *item = &diagnostics->items[i];
+
+        check_report_add(report, item->severity == CONFIG_ERROR ? CHECK_ERROR : CHECK_WARNING, check,
+                         "line %u, column %u of the note: %s", item->mark.line, item->mark.column,
+                         item->message);
+    }
+    config_diagnostics_finish(diagnostics);
+}
+
+struct manifest *check_manifest(const void *bytes, size_t length, const char *path,
+                                struct check_report *report)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct manifest *manifest;
+    struct berth_error err;
+    size_t text_length;
+    char *text;
+
+    if (note_find(bytes, length, path, &text, &text_length, &err) != BERTH_OK) {
+        check_report_add(report, CHECK_ERROR, check, "%s", err.message);
+        return NULL;
+    }
+    manifest = manifest_parse(path, text, text_length, &diagnostics);
+    free(text);
+    keep_diagnostics(&diagnostics, report);
+    if (manifest != NULL)
+        keep_names(manifest, report);
+    return manifest;
+}

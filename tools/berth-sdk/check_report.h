@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `berth-sdk check` has to say of one file. */
+#ifndef BERTH_SDK_CHECK_REPORT_H
+#define BERTH_SDK_CHECK_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum check_severity {
+    CHECK_ERROR,
+    CHECK_WARNING,
+};
+
+struct check_finding {
+    enum check_severity severity;
+    /** The check that found it: "symbols". Static. */
+    const char *check;
+    char *message;
+};
+
+/** Zero-initialise, but for the path. */
+struct check_report {
+    const char *path;
+    /** "greeter 1.2.0", and the URIs of its plugins; NULL where the manifest could not be read. */
+    char *module;
+    char **plugins;
+    size_t plugin_count;
+    struct check_finding *findings;
+    size_t count;
+    size_t error_count;
+};
+
+__attribute__((format(printf, 4, 5))) void check_report_add(struct check_report *report,
+                                                            enum check_severity severity, const char *check,
+                                                            const char *format, ...);
+void check_report_write_text(const struct check_report *report, FILE *out);
+/** One JSON object without a newline. */
+void check_report_write_json(const struct check_report *report, FILE *out);
+void check_report_finish(struct check_report *report);
+
+#endif
