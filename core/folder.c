@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the folders that the daemon and its plugins write in, and refuses those that others could tamper
+ * with. */
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PLUGIN_MODE 0700
+#define PARENT_MODE 0755
+
+static enum berth_code code_of(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return BERTH_PERMISSION_DENIED;
+    case ENOSPC:
+    case EDQUOT:
+        return BERTH_RESOURCE_EXHAUSTED;
+    case EROFS:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return BERTH_FAILED_PRECONDITION;
+    default:
+        return BERTH_INTERNAL;
+    }
+}
+
+static enum berth_code fail(const char *what, const char *path, const char *doing, int error,
+                            struct berth_error *err)
+{
+    return berth_error_set(err, code_of(error), "%s: %s: cannot %s: %s; set `%s` to a folder that %s", what,
+                           path, doing, strerror(error), what,
+                           error == ENOSPC || error == EDQUOT ? "has room" : "this user can write to");
+}
+
+/* Like mkdir -p; `path` is changed and restored on the way. */
+static int make_parents(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int error = mkdir(path, PARENT_MODE) == 0 || errno == EEXIST ? 0 : errno;
+        *slash = '/';
+        if (error != 0 && error != EROFS && error != EACCES)
+            return error;
+    }
+    return 0;
+}
+
+static int make(const char *path, mode_t mode)
+{
+    char *copy = strdup(path);
+    int error;
+
+    if (copy == NULL)
+        return ENOMEM;
+    error = make_parents(copy);
+    free(copy);
+    if (error == 0 && mkdir(path, mode) != 0 && errno != EEXIST)
+        error = errno;
+    return error;
+}
+
+/* Only the last folder: verifying the way to it is the owner's business, who chose it. */
+static enum berth_code check_owner(const char *what, const char *path, int fd, struct berth_error *err)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return fail(what, path, "look at it", errno, err);
+    if (status.st_uid != geteuid() && status.st_uid != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s belongs to user %u, and this daemon runs as %u: change its owner",
+                               what, path, (unsigned)status.st_uid, (unsigned)geteuid());
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s may be written to by others (mode %04o): chmod go-w %s", what, path,
+                               (unsigned)status.st_mode & 07777, path);
+    return BERTH_OK;
+}
+
+/* Writes a block to a file without a name, because a full disk shows only then. */
+static int try_write(const char *path)
+{
+    static const char block[4096] = {1};
+    int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    ssize_t written;
+    int error;
+
+    if (fd < 0)
+        return errno == EOPNOTSUPP || errno == EISDIR ? 0 : errno;
+    written = write(fd, block, sizeof(block));
+    error = written < 0 ? errno : written < (ssize_t)sizeof(block) ? ENOSPC : 0;
+    close(fd);
+    return error;
+}
+
+enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err)
+{
+    int error = make(path, mode);
+    enum berth_code code;
+    int fd;
+
+    if (error != 0)
+        return fail(what, path, "make it", error, err);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(what, path, "open it", errno, err);
+    code = check_owner(what, path, fd, err);
+    close(fd);
+    error = code == BERTH_OK ? try_write(path) : 0;
+    if (error != 0)
+        return fail(what, path, "write to it", error, err);
+    return code;
+}
+
+/* What somebody else put there, or opened to others, is not handed to a plugin as its own. */
+static enum berth_code check_private(const char *path, struct berth_error *err)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return berth_error_set(err, code_of(errno), "%s: cannot look at it: %s", path, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is no folder: move it away", path);
+    if (status.st_uid != geteuid())
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s belongs to user %u, and this daemon runs as %u: change its owner", path,
+                               (unsigned)status.st_uid, (unsigned)geteuid());
+    if ((status.st_mode & 0077) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s has mode %04o where 0700 is due: chmod 700 %s", path,
+                               (unsigned)status.st_mode & 07777, path);
+    return BERTH_OK;
+}
+
+enum berth_code folder_get(struct folder *folder, const char **ret_path, struct berth_error *err)
+{
+    char path[PATH_MAX];
+    enum berth_code code;
+
+    if (folder->path == NULL) {
+        if (snprintf(path, sizeof(path), "%s/%s", folder->base, folder->name) >= (int)sizeof(path))
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s/%s is too long for a path",
+                                   folder->base, folder->name);
+        if (mkdir(path, PLUGIN_MODE) != 0 && errno != EEXIST)
+            return berth_error_set(err, code_of(errno), "%s: cannot make it: %s", path, strerror(errno));
+        code = check_private(path, err);
+        if (code != BERTH_OK)
+            return code;
+        folder->path = strdup(path);
+        if (folder->path == NULL)
+            return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    *ret_path = folder->path;
+    return BERTH_OK;
+}
+
+void folder_finish(struct folder *folder)
+{
+    free(folder->path);
+    folder->path = NULL;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The folders that the daemon writes in: its root and state, and one of each for a plugin that asks. */
+#ifndef CORE_FOLDER_H
+#define CORE_FOLDER_H
+
+#include <sys/types.h>
+
+#include <berth/error.h>
+
+/**
+ * Makes a folder and what is missing above it, and proves that it can be written to.
+ *
+ * @param what  "root" or "state", for messages: the key of the configuration that set it.
+ * @return BERTH_OK; BERTH_PERMISSION_DENIED where others own it or may write to it; BERTH_FAILED_PRECONDITION
+ *         for a read-only file system; BERTH_RESOURCE_EXHAUSTED for a full one; else what the system says.
+ */
+enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err);
+
+/** One folder of a plugin, made on first ask. Any one thread at a time. */
+struct folder {
+    /** Both borrowed. */
+    const char *base;
+    const char *name;
+    /** NULL until it was asked for. */
+    char *path;
+};
+
+/** @param ret_path  `base`/`name`, its mode 0700 and ours; lives until folder_finish. */
+enum berth_code folder_get(struct folder *folder, const char **ret_path, struct berth_error *err);
+void folder_finish(struct folder *folder);
+
+#endif

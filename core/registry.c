@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each plugin as it stands at run time; hands an instance only to those whose manifest asks for it. */
+#include "registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "utf8.h"
+
+struct registry {
+    const struct plan *plan;
+    struct registry_plugin *plugins;
+    uint64_t start_ns;
+};
+
+static enum berth_state state_of_verdict(enum plan_verdict verdict, enum berth_code code)
+{
+    switch (verdict) {
+    case PLAN_RUN:
+        return BERTH_STATE_WAITING;
+    case PLAN_DISABLED:
+        return BERTH_STATE_DISABLED;
+    case PLAN_BLOCKED:
+        return code == BERTH_SKIP ? BERTH_STATE_SKIPPED : BERTH_STATE_BLOCKED;
+    case PLAN_REJECTED:
+        return BERTH_STATE_REJECTED;
+    }
+    return BERTH_STATE_REJECTED;
+}
+
+static void init_plugin(struct registry *registry, size_t index)
+{
+    const struct plan_entry *entry = &registry->plan->entries[index];
+    struct registry_plugin *plugin = &registry->plugins[index];
+
+    plugin->entry = entry;
+    plugin->index = index;
+    plugin->cause = PLAN_NONE;
+    plugin->root = PLAN_NONE;
+    if (entry->verdict == PLAN_RUN)
+        registry_move(plugin, BERTH_STATE_WAITING);
+    else
+        registry_blame(registry, plugin, state_of_verdict(entry->verdict, entry->code), entry->code,
+                       entry->reason, entry->cause);
+}
+
+struct registry *registry_create(const struct plan *plan)
+{
+    struct registry *registry = calloc(1, sizeof(*registry));
+
+    if (registry != NULL)
+        registry->plugins = calloc(plan->count > 0 ? plan->count : 1, sizeof(*registry->plugins));
+    if (registry == NULL || registry->plugins == NULL)
+        abort();
+    registry->plan = plan;
+    registry->start_ns = uv_hrtime();
+    for (size_t i = 0; i < plan->count; i++)
+        init_plugin(registry, i);
+    return registry;
+}
+
+void registry_destroy(struct registry *registry)
+{
+    if (registry == NULL)
+        return;
+    for (size_t i = 0; i < registry->plan->count; i++) {
+        free(registry->plugins[i].reason);
+        publication_finish(&registry->plugins[i].publication);
+        readiness_finish(&registry->plugins[i].readiness);
+    }
+    free(registry->plugins);
+    free(registry);
+}
+
+const struct plan *registry_plan(const struct registry *registry)
+{
+    return registry->plan;
+}
+
+struct registry_plugin *registry_get(const struct registry *registry, size_t index)
+{
+    return &registry->plugins[index];
+}
+
+struct registry_plugin *registry_find(const struct registry *registry, const char *uri)
+{
+    size_t index = plan_find(registry->plan, uri);
+
+    return index != PLAN_NONE ? &registry->plugins[index] : NULL;
+}
+
+uint64_t registry_since_start(const struct registry *registry)
+{
+    return uv_hrtime() - registry->start_ns;
+}
+
+void registry_move(struct registry_plugin *plugin, enum berth_state state)
+{
+    plugin->state = state;
+    plugin->code = BERTH_OK;
+}
+
+/* The plan's causes may point at entries whose record is not filled in yet, so its chain is walked there. */
+static size_t root_of(const struct registry *registry, size_t cause)
+{
+    size_t root = cause;
+
+    for (size_t steps = 0; root != PLAN_NONE && steps < registry->plan->count; steps++) {
+        const struct plan_entry *entry = &registry->plan->entries[root];
+        size_t next = entry->verdict == PLAN_RUN ? registry->plugins[root].root : entry->cause;
+
+        if (next == PLAN_NONE)
+            break;
+        root = next;
+    }
+    return root;
+}
+
+void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
+                    enum berth_code code, const char *reason, size_t cause)
+{
+    char *copy = reason != NULL ? strdup(reason) : NULL;
+
+    if (copy != NULL)
+        utf8_make_line(copy);
+    free(plugin->reason);
+    plugin->reason = copy;
+    plugin->state = state;
+    plugin->code = code;
+    plugin->cause = cause;
+    plugin->root = root_of(registry, cause);
+    readiness_finish(&plugin->readiness);
+}
+
+bool registry_plugin_is_ready(const struct registry_plugin *plugin)
+{
+    return plugin->state == BERTH_STATE_READY || plugin->state == BERTH_STATE_SERVING ||
+           plugin->state == BERTH_STATE_DRAINING;
+}
+
+bool registry_plugin_has_settled(const struct registry_plugin *plugin)
+{
+    return plugin->state != BERTH_STATE_WAITING && plugin->state != BERTH_STATE_PREPARING &&
+           plugin->state != BERTH_STATE_STARTING;
+}
+
+static bool covers(const struct plan_requirement *requirement, const char *name)
+{
+    size_t length = strlen(requirement->name);
+
+    if (strcmp(requirement->name, "*") == 0 || strcmp(requirement->name, name) == 0)
+        return true;
+    return requirement->target == PLAN_TARGET_TYPE && strncmp(requirement->name, name, length) == 0 &&
+           name[length] == '.' && strchr(name + length + 1, '.') == NULL;
+}
+
+const struct plan_requirement *registry_declared(const struct registry *registry,
+                                                 const struct registry_plugin *plugin, const char *name)
+{
+    for (size_t i = 0; i < plugin->entry->requirement_count; i++)
+        if (covers(&plugin->entry->requirements[i], name))
+            return &plugin->entry->requirements[i];
+    return NULL;
+}
+
+static enum berth_code check_declared(const struct registry *registry, const struct registry_plugin *plugin,
+                                      const char *name, struct berth_error *err)
+{
+    if (name == NULL)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s asked for a plugin without naming one",
+                               plugin->entry->plugin->uri);
+    if (registry_declared(registry, plugin, name) != NULL)
+        return BERTH_OK;
+    return berth_error_set(
+        err, BERTH_FAILED_PRECONDITION,
+        "%s may not fetch %s, which it did not declare: add it under `requires` or `wants` "
+        "in its plugin.yaml",
+        plugin->entry->plugin->uri, name);
+}
+
+static struct berth_ref ref_to(const struct registry_plugin *plugin)
+{
+    return (struct berth_ref){
+        .uri = plugin->entry->plugin->uri,
+        .interface =
+            plugin->table != NULL && BERTH_HAS(plugin->table, interface) ? plugin->table->interface : NULL,
+        .instance = plugin->instance,
+        .generation = plugin->generation,
+    };
+}
+
+enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
+                               const char *uri, struct berth_ref *ret_ref, struct berth_error *err)
+{
+    enum berth_code code = check_declared(registry, plugin, uri, err);
+    const struct registry_plugin *found;
+
+    if (code != BERTH_OK)
+        return code;
+    found = registry_find(registry, uri);
+    if (found == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "nobody provides %s", uri);
+    if (!registry_plugin_is_ready(found))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not ready but %s%s%s", uri,
+                               berth_state_name(found->state), found->reason != NULL ? ": " : "",
+                               found->reason != NULL ? found->reason : "");
+    *ret_ref = ref_to(found);
+    return BERTH_OK;
+}
+
+/* The next member of a type from `*place` on that is ready and not the asker; NULL: no more. */
+static const struct registry_plugin *next_ready(const struct registry *registry,
+                                                const struct registry_plugin *asker, const char *type,
+                                                size_t *place)
+{
+    size_t index = plan_find_type(registry->plan, type);
+
+    if (index == PLAN_NONE)
+        return NULL;
+    while (*place < registry->plan->types[index].member_count) {
+        const struct registry_plugin *member =
+            &registry->plugins[registry->plan->types[index].members[(*place)++]];
+
+        if (member != asker && registry_plugin_is_ready(member))
+            return member;
+    }
+    return NULL;
+}
+
+static enum berth_code refuse_several(const struct registry *registry, const struct registry_plugin *asker,
+                                      const char *type, struct berth_error *err)
+{
+    char names[1024] = "";
+    const struct registry_plugin *member;
+    size_t place = 0, used = 0;
+
+    while ((member = next_ready(registry, asker, type, &place)) != NULL && used < sizeof(names))
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "",
+                                 member->entry->plugin->uri);
+    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                           "%s wants the only %s, and there are several: %s; name one by its URI, or disable "
+                           "the others under `disabled_plugins`",
+                           asker->entry->plugin->uri, type, names);
+}
+
+enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,
+                                      const char *type, struct berth_ref *ret_ref, struct berth_error *err)
+{
+    enum berth_code code = check_declared(registry, plugin, type, err);
+    const struct registry_plugin *first;
+    size_t place = 0;
+
+    if (code != BERTH_OK)
+        return code;
+    first = next_ready(registry, plugin, type, &place);
+    if (first == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "no plugin of type %s is ready", type);
+    if (next_ready(registry, plugin, type, &place) != NULL)
+        return refuse_several(registry, plugin, type, err);
+    *ret_ref = ref_to(first);
+    return BERTH_OK;
+}
+
+enum berth_code registry_each(const struct registry *registry, const struct registry_plugin *plugin,
+                              const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
+                              void *context, struct berth_error *err)
+{
+    enum berth_code code = check_declared(registry, plugin, type, err);
+    const struct registry_plugin *member;
+    size_t place = 0;
+
+    if (code != BERTH_OK)
+        return code;
+    while ((member = next_ready(registry, plugin, type, &place)) != NULL) {
+        struct berth_ref ref = ref_to(member);
+
+        if (!on_ref(context, &ref))
+            break;
+    }
+    return BERTH_OK;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each plugin as it stands at run time, by type and id, and its instance for those who may have it. */
+#ifndef CORE_REGISTRY_H
+#define CORE_REGISTRY_H
+
+#include <berth/plugin.h>
+
+#include "plan.h"
+#include "publication.h"
+#include "readiness.h"
+
+/** The record of one plan entry. Others read it; state, code, reason and cause change by the functions below.
+ */
+struct registry_plugin {
+    const struct plan_entry *entry;
+    size_t index;
+
+    enum berth_state state;
+    enum berth_code code;
+    /** One line of UTF-8, or NULL. */
+    char *reason;
+    /** The entry that is to blame, and the one where that chain ends; PLAN_NONE where it is no other. */
+    size_t cause, root;
+
+    /** NULL where the module is not loaded. */
+    const struct berth_plugin *table;
+    /** What init made, NULL perhaps even so; valid where registry_plugin_is_ready. */
+    void *instance;
+    uint64_t generation;
+    struct berth_times times;
+    struct publication publication;
+    struct readiness readiness;
+};
+
+struct registry;
+
+/** States, codes and reasons are those of the plan's verdicts. @param plan  borrowed. */
+struct registry *registry_create(const struct plan *plan);
+void registry_destroy(struct registry *registry);
+
+const struct plan *registry_plan(const struct registry *registry);
+struct registry_plugin *registry_get(const struct registry *registry, size_t index);
+/** NULL where nobody has the URI. */
+struct registry_plugin *registry_find(const struct registry *registry, const char *uri);
+
+/** On the clock of uv_hrtime(): what times count from. */
+uint64_t registry_since_start(const struct registry *registry);
+
+/** Moves a plugin on while nothing is wrong with it. */
+void registry_move(struct registry_plugin *plugin, enum berth_state state);
+/** Ends it badly, or skips it. `reason` is copied; `cause` is PLAN_NONE where it is its own. */
+void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
+                    enum berth_code code, const char *reason, size_t cause);
+
+/** Ready or serving; on its way out others may still use it, so draining counts too. */
+bool registry_plugin_is_ready(const struct registry_plugin *plugin);
+/** Will its state change no more before it serves? */
+bool registry_plugin_has_settled(const struct registry_plugin *plugin);
+/** Its requirement that covers a URI or a type, "*" included; NULL: not declared. */
+const struct plan_requirement *registry_declared(const struct registry *registry,
+                                                 const struct registry_plugin *plugin, const char *name);
+
+/** As berth_get, berth_get_single and berth_each say, for what `plugin` declared. */
+enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
+                               const char *uri, struct berth_ref *ret_ref, struct berth_error *err);
+enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,
+                                      const char *type, struct berth_ref *ret_ref, struct berth_error *err);
+enum berth_code registry_each(const struct registry *registry, const struct registry_plugin *plugin,
+                              const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
+                              void *context, struct berth_error *err);
+
+#endif
