@@ -86,7 +86,8 @@ struct berth_route_info {
  * returns, so a server looks at its own stream before it goes on with the call.
  *
  * A server does not call `cancel` from inside its stream_ops: it notes what went wrong and cancels once the
- * loop comes round. (The handler may be in the middle of its own use of the call.)
+ * loop comes round, since the handler may be in the middle of its own use of the call. Only inside `resume`
+ * may it deliver.
  */
 struct berth_router {
     uint32_t size;

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One service as the router knows it: its methods, its state, and the generations that calls still run on. */
+#include "route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t hash_text(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return hash;
+}
+
+/* Both kinds of entries, routes and methods, are found by a string that they own. */
+typedef const char *key_of(const void *entry);
+
+static const char *key_of_route(const void *entry)
+{
+    return ((const struct route *)entry)->service;
+}
+
+static const char *key_of_method(const void *entry)
+{
+    return ((const struct route_method *)entry)->path;
+}
+
+static void **index_slot(const struct route_index *index, key_of *key, const char *text)
+{
+    size_t mask = index->capacity - 1;
+    size_t i = hash_text(text) & mask;
+
+    while (index->slots[i] != NULL && strcmp(key(index->slots[i]), text) != 0)
+        i = (i + 1) & mask;
+    return &index->slots[i];
+}
+
+static void *index_find(const struct route_index *index, key_of *key, const char *text)
+{
+    return index->capacity == 0 ? NULL : *index_slot(index, key, text);
+}
+
+/* Makes room for `more` entries, so that adding them cannot fail. */
+static bool index_reserve(struct route_index *index, key_of *key, size_t more)
+{
+    struct route_index wider = {.capacity = index->capacity == 0 ? 64 : index->capacity};
+
+    while ((index->count + more) * 2 > wider.capacity)
+        wider.capacity *= 2;
+    if (wider.capacity == index->capacity)
+        return true;
+    wider.slots = calloc(wider.capacity, sizeof(*wider.slots));
+    if (wider.slots == NULL)
+        return false;
+    wider.count = index->count;
+    for (size_t i = 0; i < index->capacity; i++)
+        if (index->slots[i] != NULL)
+            *index_slot(&wider, key, key(index->slots[i])) = index->slots[i];
+    free(index->slots);
+    *index = wider;
+    return true;
+}
+
+static void index_add(struct route_index *index, key_of *key, void *entry)
+{
+    *index_slot(index, key, key(entry)) = entry;
+    index->count++;
+}
+
+static void binding_destroy(struct binding *binding)
+{
+    LIST_REMOVE(binding, link);
+    free(binding);
+}
+
+static void route_destroy(struct route *route)
+{
+    struct binding *binding;
+
+    if (route == NULL)
+        return;
+    while ((binding = LIST_FIRST(&route->bindings)) != NULL)
+        binding_destroy(binding);
+    for (size_t i = 0; i < route->method_count; i++) {
+        free(route->methods[i].path);
+        free(route->methods[i].name);
+    }
+    free(route->methods);
+    free(route->service);
+    free(route->plugin);
+    free(route->reason);
+    free(route);
+}
+
+static bool add_methods(struct route *route, const struct manifest_service *service)
+{
+    route->methods = calloc(service->method_count + 1, sizeof(*route->methods));
+    if (route->methods == NULL)
+        return false;
+    for (size_t i = 0; i < service->method_count; i++) {
+        struct route_method *method = &route->methods[i];
+
+        *method = (struct route_method){.route = route, .kind = service->methods[i].kind, .index = i};
+        route->method_count++;
+        method->name = strdup(service->methods[i].name);
+        if (method->name == NULL || asprintf(&method->path, "/%s/%s", service->name, method->name) < 0)
+            return false;
+    }
+    return true;
+}
+
+static struct route *route_create(const struct manifest_plugin *plugin,
+                                  const struct manifest_service *service)
+{
+    struct route *route = calloc(1, sizeof(*route));
+
+    if (route == NULL)
+        return NULL;
+    TAILQ_INIT(&route->held);
+    route->service = strdup(service->name);
+    route->plugin = strdup(plugin->uri);
+    if (route->service == NULL || route->plugin == NULL || !add_methods(route, service)) {
+        route_destroy(route);
+        return NULL;
+    }
+    return route;
+}
+
+void routes_finish(struct routes *routes)
+{
+    for (size_t i = 0; i < routes->count; i++)
+        route_destroy(routes->items[i]);
+    free(routes->items);
+    free(routes->by_service.slots);
+    free(routes->by_path.slots);
+}
+
+static bool routes_reserve(struct routes *routes, size_t methods)
+{
+    struct route **items = reallocarray(routes->items, routes->count + 1, sizeof(struct route *));
+
+    if (items == NULL)
+        return false;
+    routes->items = items;
+    return index_reserve(&routes->by_service, key_of_route, 1) &&
+           index_reserve(&routes->by_path, key_of_method, methods);
+}
+
+enum berth_code routes_declare(struct routes *routes, const struct manifest_plugin *plugin,
+                               const struct manifest_service *service, struct berth_error *err)
+{
+    const struct route *before = routes_find(routes, service->name);
+    struct route *route;
+
+    if (before != NULL)
+        return berth_error_set(err, BERTH_ALREADY_EXISTS,
+                               "the service %s is exported by %s already; %s cannot export it as well",
+                               service->name, before->plugin, plugin->uri);
+    route = route_create(plugin, service);
+    if (route == NULL || !routes_reserve(routes, route->method_count)) {
+        route_destroy(route);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
+                               service->name);
+    }
+    routes->items[routes->count++] = route;
+    index_add(&routes->by_service, key_of_route, route);
+    for (size_t i = 0; i < route->method_count; i++)
+        index_add(&routes->by_path, key_of_method, &route->methods[i]);
+    return BERTH_OK;
+}
+
+struct route *routes_find(const struct routes *routes, const char *service)
+{
+    return index_find(&routes->by_service, key_of_route, service);
+}
+
+const struct route_method *routes_find_method(const struct routes *routes, const char *path)
+{
+    return index_find(&routes->by_path, key_of_method, path);
+}
+
+/* The method at `i` of a module's table, whose methods may be narrower or wider than ours. */
+static struct berth_method table_method(const struct berth_service *table, size_t i)
+{
+    struct berth_method method = {0};
+    size_t width = table->method_size < sizeof(method) ? table->method_size : sizeof(method);
+
+    memcpy(&method, (const char *)table->methods + i * table->method_size, width);
+    return method;
+}
+
+static bool table_find(const struct berth_service *table, const char *name, struct berth_method *ret_method)
+{
+    for (size_t i = 0; i < table->method_count; i++) {
+        struct berth_method method = table_method(table, i);
+
+        if (strcmp(method.name, name) == 0) {
+            *ret_method = method;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool takes_one_request(enum berth_method_kind kind)
+{
+    return kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
+}
+
+static enum berth_code bind_method(const struct route_method *method, const struct berth_service *table,
+                                   struct berth_method *ret_method, struct berth_error *err)
+{
+    const struct route *route = method->route;
+    struct berth_method found;
+
+    if (!table_find(table, method->name, &found))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: its manifest names the method %s, its code has none of that name",
+                               route->plugin, method->path);
+    if (found.kind != method->kind)
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: the manifest and the code differ on how many messages %s carries each way", route->plugin,
+            method->path);
+    if (takes_one_request(found.kind) && found.on_message == NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: the code of %s has no on_message",
+                               route->plugin, method->path);
+    *ret_method = found;
+    return BERTH_OK;
+}
+
+static enum berth_code check_table(const struct route *route, const struct berth_service *table,
+                                   struct berth_error *err)
+{
+    if (table->size < offsetof(struct berth_service, method_count) + sizeof(table->method_count) ||
+        table->method_size < offsetof(struct berth_method, on_end) + sizeof(table->methods->on_end))
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: the table of %s is too small (%u and %u bytes): build it against this SDK", route->plugin,
+            route->service, table->size, table->method_size);
+    if (table->method_count != route->method_count)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: its manifest names %zu methods of %s, its code has %zu", route->plugin,
+                               route->method_count, route->service, table->method_count);
+    return BERTH_OK;
+}
+
+static struct binding *binding_create(struct route *route, const struct berth_service *table)
+{
+    struct binding *binding = calloc(1, sizeof(*binding) + route->method_count * sizeof(binding->methods[0]));
+
+    if (binding == NULL)
+        return NULL;
+    binding->route = route;
+    binding->live = true;
+    if (BERTH_HAS(table, descriptors) && BERTH_HAS(table, descriptors_length)) {
+        binding->descriptors = table->descriptors;
+        binding->descriptors_length = table->descriptors_length;
+    }
+    return binding;
+}
+
+enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
+                           uint64_t generation, struct berth_error *err)
+{
+    enum berth_code code = check_table(route, table, err);
+    struct binding *binding;
+
+    if (code != BERTH_OK)
+        return code;
+    binding = binding_create(route, table);
+    if (binding == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for %s", route->service);
+    for (size_t i = 0; i < route->method_count && code == BERTH_OK; i++)
+        code = bind_method(&route->methods[i], table, &binding->methods[i], err);
+    if (code != BERTH_OK) {
+        free(binding);
+        return code;
+    }
+    binding->instance = instance;
+    binding->generation = generation;
+    route_unbind(route);
+    route->live = binding;
+    LIST_INSERT_HEAD(&route->bindings, binding, link);
+    return BERTH_OK;
+}
+
+void route_unbind(struct route *route)
+{
+    struct binding *binding = route->live;
+
+    if (binding == NULL)
+        return;
+    route->live = NULL;
+    binding->live = false;
+    if (binding->calls == 0)
+        binding_destroy(binding);
+}
+
+void binding_pin(struct binding *binding)
+{
+    binding->calls++;
+}
+
+void binding_unpin(struct binding *binding)
+{
+    if (--binding->calls == 0 && !binding->live)
+        binding_destroy(binding);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where calls go: the host's view, which changes routes and interceptors, and the servers', which open calls.
+ */
+#include "router.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "call.h"
+#include "chain.h"
+#include "route.h"
+
+/* Somebody waits for the last call on an instance. */
+struct watch {
+    LIST_ENTRY(watch) link;
+    const void *instance;
+    void (*on_idle)(void *context);
+    void *context;
+};
+
+struct router {
+    /* First, so that what servers hold leads back here. */
+    struct berth_router interface;
+    struct calls calls;
+    struct chain *chain;
+    struct routes routes;
+    LIST_HEAD(, watch) watches;
+};
+
+static struct router *router_of(const struct berth_router *interface)
+{
+    return (struct router *)(uintptr_t)interface;
+}
+
+static enum berth_code unknown_path(const struct routes *routes, const char *path, struct berth_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *service;
+    bool known;
+
+    if (path[0] != '/' || slash == path)
+        return berth_error_set(err, BERTH_UNIMPLEMENTED, "malformed method name: \"%s\"", path);
+    service = strndup(path + 1, (size_t)(slash - path - 1));
+    if (service == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the call");
+    known = routes_find(routes, service) != NULL;
+    if (known)
+        berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown method %s for service %s", slash + 1, service);
+    else
+        berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown service %s", service);
+    free(service);
+    return BERTH_UNIMPLEMENTED;
+}
+
+static struct berth_call *open_call(const struct berth_router *interface,
+                                    const struct berth_call_request *request)
+{
+    struct router *router = router_of(interface);
+    const struct route_method *method = routes_find_method(&router->routes, request->path);
+    struct berth_error err;
+    enum berth_code code;
+
+    if (method != NULL)
+        return call_open(&router->calls, router->chain, method, request);
+    code = unknown_path(&router->routes, request->path, &err);
+    request->stream_ops->finish(request->stream, code, err.message, NULL, 0);
+    return NULL;
+}
+
+static void each_route(const struct berth_router *interface,
+                       bool (*on_route)(void *context, const struct berth_route_info *route), void *context)
+{
+    const struct router *router = router_of(interface);
+
+    for (size_t i = 0; i < router->routes.count; i++) {
+        const struct route *route = router->routes.items[i];
+        struct berth_route_info info = {
+            .size = sizeof(info),
+            .service = route->service,
+            .plugin = route->plugin,
+            .live = route->state == ROUTE_LIVE,
+        };
+
+        if (route->live != NULL) {
+            info.descriptors = route->live->descriptors;
+            info.descriptors_length = route->live->descriptors_length;
+        }
+        if (!on_route(context, &info))
+            return;
+    }
+}
+
+static size_t route_calls(const struct route *route, const void *instance)
+{
+    const struct binding *binding;
+    size_t calls = 0;
+
+    LIST_FOREACH(binding, &route->bindings, link)
+    if (binding->instance == instance)
+        calls += binding->calls;
+    return calls;
+}
+
+size_t router_instance_calls(const struct router *router, const void *instance)
+{
+    size_t calls = 0;
+
+    for (size_t i = 0; i < router->routes.count; i++)
+        calls += route_calls(router->routes.items[i], instance);
+    return calls;
+}
+
+static struct watch *find_watch(const struct router *router, const void *instance)
+{
+    struct watch *watch;
+
+    LIST_FOREACH(watch, &router->watches, link)
+    if (watch->instance == instance)
+        return watch;
+    return NULL;
+}
+
+static void tell_if_idle(struct router *router, struct watch *watch)
+{
+    void (*on_idle)(void *context) = watch->on_idle;
+    void *context = watch->context;
+
+    if (router_instance_calls(router, watch->instance) > 0)
+        return;
+    LIST_REMOVE(watch, link);
+    free(watch);
+    on_idle(context);
+}
+
+static void on_unpinned(struct calls *calls, const void *instance)
+{
+    struct router *router = (struct router *)((char *)calls - offsetof(struct router, calls));
+    struct watch *watch = find_watch(router, instance);
+
+    if (watch != NULL)
+        tell_if_idle(router, watch);
+}
+
+static void forget_watch(struct router *router, const void *instance)
+{
+    struct watch *watch = find_watch(router, instance);
+
+    if (watch == NULL)
+        return;
+    LIST_REMOVE(watch, link);
+    free(watch);
+}
+
+void router_when_idle(struct router *router, const void *instance, void (*on_idle)(void *context),
+                      void *context)
+{
+    struct watch *watch;
+
+    forget_watch(router, instance);
+    if (on_idle == NULL)
+        return;
+    watch = malloc(sizeof(*watch));
+    if (watch == NULL)
+        abort();
+    *watch = (struct watch){.instance = instance, .on_idle = on_idle, .context = context};
+    LIST_INSERT_HEAD(&router->watches, watch, link);
+    calls_reap(&router->calls);
+    if (find_watch(router, instance) == watch)
+        tell_if_idle(router, watch);
+}
+
+struct router *router_create(void)
+{
+    struct router *router = calloc(1, sizeof(*router));
+
+    if (router == NULL)
+        abort();
+    router->chain = chain_create();
+    if (router->chain == NULL)
+        abort();
+    router->calls.on_unpinned = on_unpinned;
+    router->interface = (struct berth_router){
+        .size = sizeof(router->interface),
+        .open = open_call,
+        .deliver = call_deliver,
+        .half_close = call_half_close,
+        .writable = call_writable,
+        .cancel = call_cancel,
+        .each = each_route,
+        .deliver_last = call_deliver_last,
+    };
+    return router;
+}
+
+void router_destroy(struct router *router)
+{
+    struct watch *watch;
+
+    if (router == NULL)
+        return;
+    calls_reap(&router->calls);
+    while ((watch = LIST_FIRST(&router->watches)) != NULL) {
+        LIST_REMOVE(watch, link);
+        free(watch);
+    }
+    chain_drop(router->chain);
+    routes_finish(&router->routes);
+    free(router);
+}
+
+const struct berth_router *router_interface(const struct router *router)
+{
+    return &router->interface;
+}
+
+enum berth_code router_declare(struct router *router, const struct manifest_plugin *plugin,
+                               const struct manifest_service *service, struct berth_error *err)
+{
+    return routes_declare(&router->routes, plugin, service, err);
+}
+
+/* Those that wait at this moment try again; who comes to wait meanwhile is left. */
+static void retry_held(struct route *route)
+{
+    for (size_t waiting = route->held_count; waiting > 0 && route->held_count > 0; waiting--)
+        call_retry(TAILQ_FIRST(&route->held));
+}
+
+enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
+                                void *instance, uint64_t generation, struct berth_error *err)
+{
+    struct route *route = routes_find(&router->routes, service);
+    enum berth_code code;
+
+    if (route == NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "the service %s stands in no manifest: declare it there", service);
+    code = route_bind(route, table, instance, generation, err);
+    if (code != BERTH_OK)
+        return code;
+    route->state = ROUTE_LIVE;
+    retry_held(route);
+    return BERTH_OK;
+}
+
+void router_hold(struct router *router, const char *service, size_t max_calls)
+{
+    struct route *route = routes_find(&router->routes, service);
+
+    if (route == NULL)
+        return;
+    route->state = ROUTE_HELD;
+    route->max_held = max_calls;
+}
+
+void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason)
+{
+    struct route *route = routes_find(&router->routes, service);
+    char *copy;
+
+    if (route == NULL)
+        return;
+    copy = strdup(reason);
+    if (copy == NULL)
+        abort();
+    free(route->reason);
+    route->reason = copy;
+    route->code = code;
+    route->state = ROUTE_GONE;
+    route_unbind(route);
+    retry_held(route);
+}
+
+size_t router_calls(const struct router *router, const char *service, uint64_t generation)
+{
+    const struct route *route = routes_find(&router->routes, service);
+    const struct binding *binding;
+    size_t calls = 0;
+
+    if (route == NULL)
+        return 0;
+    LIST_FOREACH(binding, &route->bindings, link)
+    if (binding->generation == generation)
+        calls += binding->calls;
+    return calls;
+}
+
+void router_end_calls(struct router *router, const void *instance, const char *reason)
+{
+    struct call_cursor cursor;
+    struct call *call = calls_first(&router->calls, &cursor);
+
+    for (; call != NULL; call = calls_next(&router->calls, &cursor))
+        if (call->started && call->public.instance == instance)
+            call_end(call, BERTH_UNAVAILABLE, reason);
+}
+
+enum berth_code router_add_interceptor(struct router *router, const struct berth_interceptor *interceptor,
+                                       void *self, size_t order, const void *owner, struct berth_error *err)
+{
+    const struct hook hook = {.interceptor = interceptor, .self = self, .owner = owner, .order = order};
+    struct chain *chain = chain_with(router->chain, &hook);
+
+    if (chain == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the interceptor %s",
+                               interceptor->name);
+    chain_drop(router->chain);
+    router->chain = chain;
+    return BERTH_OK;
+}
+
+static void forget_hooks(struct router *router, const void *owner)
+{
+    struct call_cursor cursor;
+    struct call *call = calls_first(&router->calls, &cursor);
+
+    for (; call != NULL; call = calls_next(&router->calls, &cursor))
+        call_forget_hooks(call, owner);
+}
+
+void router_remove_interceptors(struct router *router, const void *owner)
+{
+    struct chain *before = router->chain;
+    struct chain *chain = chain_without(before, owner);
+
+    if (chain == NULL)
+        abort();
+    router->chain = chain;
+    forget_hooks(router, owner);
+    for (size_t i = 0; i < before->count; i++)
+        if (before->hooks[i]->owner == owner)
+            before->hooks[i]->removed = true;
+    chain_drop(before);
+}
+
+void router_admit(struct router *router, struct berth_call *call, enum berth_code code, const char *message)
+{
+    call_admit(call, code, message);
+}
