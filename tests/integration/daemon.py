@@ -91,7 +91,7 @@ class Daemon:
                 raise AssertionError(f"{text!r} is not in the log:\n{self.log}")
             time.sleep(0.02)
 
-    def signal(self, number):
+    def send(self, number):
         self.process.send_signal(number)
 
     def wait(self, timeout=PATIENCE):
@@ -110,7 +110,7 @@ class Daemon:
         return code
 
     def stop(self, number=signal.SIGTERM):
-        self.signal(number)
+        self.send(number)
         return self.wait()
 
     def ctl(self, *arguments, **variables):

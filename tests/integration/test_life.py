@@ -127,7 +127,7 @@ class Life(Case):
             static enum berth_code cling(const struct berth_host *h, void *instance, struct berth_error *e)
             { (void)h, (void)instance, (void)e; return BERTH_PENDING; }""")
         daemon = self.start()
-        daemon.signal(15)
+        daemon.send(15)
         self.assertIn(daemon.wait(), (0, 1))
         self.assert_line(daemon.log, f"{TYPE}.clings", "close", "300ms")
 

@@ -29,7 +29,7 @@ class Signals(Case):
 
     def test_sighup_is_logged_and_changes_nothing(self):
         daemon = self.start()
-        daemon.signal(signal.SIGHUP)
+        daemon.send(signal.SIGHUP)
         daemon.wait_for_log("SIGHUP")
         self.assertEqual(0, daemon.ctl("version").returncode)
         self.assert_stops(daemon)
@@ -65,15 +65,15 @@ class Signals(Case):
             { (void)h, (void)instance, (void)e; return BERTH_PENDING; }""")
         self.workshop.write_config(timeouts={"close": "60s"})
         daemon = self.start()
-        daemon.signal(signal.SIGTERM)
+        daemon.send(signal.SIGTERM)
         time.sleep(0.5)
         self.assertTrue(daemon.is_alive(), daemon.log)
-        daemon.signal(signal.SIGTERM)
+        daemon.send(signal.SIGTERM)
         self.assertEqual(4, daemon.wait(10), daemon.log)
 
     def test_the_service_manager_hears_ready_and_stopping(self):
         daemon = self.start()
-        daemon.signal(signal.SIGTERM)
+        daemon.send(signal.SIGTERM)
         self.assertTrue(daemon.notify.wait("STOPPING=1", 30, daemon.is_alive))
         self.assertEqual(0, daemon.wait())
         self.assert_line(daemon.log, "ready", "ms")
