@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Manifests, right ones and wrong ones, as they stand in a note. */
+#include <core/manifest.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define HEAD "module: m\nversion: 1.0.0\nplugins:\n  - "
+#define PLUGIN HEAD "type: io.example.v1\n    id: a\n    "
+
+static struct manifest *parse(const char *text, struct config_diagnostics *diagnostics)
+{
+    return manifest_parse("/p/m.so", text, strlen(text), diagnostics);
+}
+
+static struct manifest *parse_good(const char *text)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct manifest *manifest = parse(text, &diagnostics);
+
+    if (manifest == NULL || diagnostics.count > 0)
+        fail_msg("refused: %s", diagnostics.count > 0 ? diagnostics.items[0].message : "without a reason");
+    config_diagnostics_finish(&diagnostics);
+    return manifest;
+}
+
+static void every_key_is_read(void **state)
+{
+    struct manifest *manifest =
+        parse_good("module: greeter\nversion: 1.2.0\ndescription: Says hello.\nauthor: Ada\n"
+                   "licence: Apache-2.0\nplugins:\n"
+                   "  - type: io.containerd.grpc.v1\n    id: greeter\n    description: The word.\n"
+                   "    requires: [io.berth.store.v1, io.berth.store.v1.main]\n"
+                   "    wants: [\"*\"]\n"
+                   "    services:\n      helloworld.Greeter: {SayHello: unary, Watch: server_stream}\n"
+                   "    callbacks: [prepare, discard, migrate]\n    interface: berth_greeter\n"
+                   "    config_version: 3\n"
+                   "    renames: [{before: 2, from: word, to: texts.word}]\n"
+                   "    config:\n      greeting: {type: string, default: Hello}\n");
+    const struct manifest_plugin *plugin = &manifest->plugins[0];
+
+    assert_string_equal(manifest->path, "/p/m.so");
+    assert_string_equal(manifest->module, "greeter");
+    assert_string_equal(manifest->version, "1.2.0");
+    assert_string_equal(manifest->description, "Says hello.");
+    assert_string_equal(manifest->author, "Ada");
+    assert_string_equal(manifest->licence, "Apache-2.0");
+    assert_int_equal(manifest->plugin_count, 1);
+    assert_ptr_equal(plugin->manifest, manifest);
+    assert_string_equal(plugin->uri, "io.containerd.grpc.v1.greeter");
+    assert_string_equal(plugin->description, "The word.");
+    assert_int_equal(plugin->requirement_count, 2);
+    assert_string_equal(plugin->requirements[1].name, "io.berth.store.v1.main");
+    assert_int_equal(plugin->requirements[1].mark.line, 10);
+    assert_int_equal(plugin->want_count, 1);
+    assert_string_equal(plugin->wants[0].name, "*");
+    assert_int_equal(plugin->service_count, 1);
+    assert_string_equal(plugin->services[0].name, "helloworld.Greeter");
+    assert_int_equal(plugin->services[0].method_count, 2);
+    assert_string_equal(plugin->services[0].methods[1].name, "Watch");
+    assert_int_equal(plugin->services[0].methods[1].kind, BERTH_METHOD_SERVER_STREAM);
+    assert_int_equal(plugin->callbacks,
+                     MANIFEST_CALLBACK_PREPARE | MANIFEST_CALLBACK_DISCARD | MANIFEST_CALLBACK_MIGRATE);
+    assert_string_equal(plugin->interface, "berth_greeter");
+    assert_int_equal(plugin->config_version, 3);
+    assert_int_equal(plugin->rename_count, 1);
+    assert_int_equal(plugin->renames[0].before_version, 2);
+    assert_string_equal(plugin->renames[0].to, "texts.word");
+    assert_int_equal(plugin->config->field_count, 1);
+    manifest_destroy(manifest);
+}
+
+static void what_may_be_left_out_is_empty(void **state)
+{
+    struct manifest *manifest = parse_good(HEAD "{type: io.example.v1, id: a}\n");
+    const struct manifest_plugin *plugin = &manifest->plugins[0];
+
+    assert_null(manifest->description);
+    assert_null(plugin->description);
+    assert_null(plugin->interface);
+    assert_int_equal(plugin->requirement_count + plugin->want_count + plugin->service_count, 0);
+    assert_int_equal(plugin->callbacks, 0);
+    assert_int_equal(plugin->config_version, 1);
+    assert_non_null(plugin->config);
+    assert_int_equal(plugin->config->field_count, 0);
+    manifest_destroy(manifest);
+}
+
+static void the_hash_is_fnv_1a_of_the_text(void **state)
+{
+    struct manifest *manifest = parse_good(HEAD "{type: io.example.v1, id: a}\n");
+    const char *text = HEAD "{type: io.example.v1, id: a}\n";
+
+    assert_true(manifest_hash("", 0) == 0xcbf29ce484222325u);
+    assert_true(manifest_hash("foobar", 6) == 0x85944171f73967e8u);
+    assert_true(manifest->hash == manifest_hash(text, strlen(text)));
+    manifest_destroy(manifest);
+}
+
+static const struct wrong_case {
+    const char *text;
+    /** What one of the lines must have, with its place. */
+    const char *line;
+} wrong_cases[] = {
+    {"", "/p/m.so: note: the manifest is empty"},
+    {"- a\n", "/p/m.so: note:1:1: a manifest must be a map, not a list"},
+    {"version: 1\nplugins: [{type: io.example.v1, id: a}]\n", "note:1:1: a manifest has no module"},
+    {"module: m\nplugins: [{type: io.example.v1, id: a}]\n", "note:1:1: a manifest has no version"},
+    {"module: m\nversion: 1\n", "note:1:1: a manifest has no plugins"},
+    {"module: m\nversion: 1\nplugins: []\n", "note:3:10: plugins: 0 of them, a module holds 1 to 256"},
+    {"module: m\nversion: 1\nplugins: {}\n", "note:3:10: plugins must be a list, not a map"},
+    {"module: m n\nversion: 1\nplugins: []\n", "note:1:9: module: \"m n\" is no name"},
+    {"module: m\nversion: ''\nplugins: []\n", "note:2:10: version is empty"},
+    {"module: m\nversion: [1]\nplugins: []\n", "note:2:10: version must be a text, not a list"},
+    {"modul: m\nversion: 1\nplugins: []\n",
+     "note:1:1: a manifest has no key \"modul\": did you mean \"module\"?"},
+    {"module: m\nmodule: n\nversion: 1\nplugins: []\n", "note:2:1: "},
+    {HEAD "a\n", "note:4:5: a plugin must be a map, not a text"},
+    {HEAD "id: a\n", "note:4:5: a plugin has no type"},
+    {HEAD "type: io.example.v1\n", "note:4:5: a plugin has no id"},
+    {HEAD "{type: example.v1, id: a}\n", "note:4:12: type: \"example.v1\" is no type"},
+    {HEAD "{type: io.example, id: a}\n", "note:4:12: type: \"io.example\" is no type"},
+    {HEAD "{type: io.example.v1, id: a.b}\n", "note:4:31: id: \"a.b\" is no id"},
+    {HEAD "{type: io.example.v1, id: a}\n  - {type: io.example.v1, id: a}\n",
+     "note:5:5: io.example.v1.a is there already, at line 4"},
+    {PLUGIN "require: [io.other.store.v1]\n",
+     "note:6:5: a plugin has no key \"require\": did you mean \"requires\"?"},
+    {PLUGIN "requires: io.other.store.v1\n", "note:6:15: requires must be a list, not a text"},
+    {PLUGIN "requires: [store]\n", "note:6:16: \"store\" is neither a type"},
+    {PLUGIN "wants: [[a]]\n", "note:6:13: a requirement must be a text, not a list"},
+    {PLUGIN "services: [a.B]\n", "note:6:15: services must be a map, not a list"},
+    {PLUGIN "services: {a.B: unary}\n", "note:6:21: a service must be a map, not a text"},
+    {PLUGIN "services: {a..B: {C: unary}}\n", "note:6:16: \"a..B\" is no name of a service"},
+    {PLUGIN "services: {a.B: {C-D: unary}}\n", "note:6:22: \"C-D\" is no name of a method"},
+    {PLUGIN "services: {a.B: {C: streaming}}\n", "note:6:25: \"streaming\" is no kind of method: use unary"},
+    {PLUGIN "callbacks: [prepair]\n", "note:6:17: \"prepair\" is no callback: did you mean prepare"},
+    {PLUGIN "callbacks: [close, close]\n", "note:6:24: close is named twice"},
+    {PLUGIN "callbacks: [discard]\n", "note:6:16: discard frees what prepare made"},
+    {PLUGIN "interface: 9th\n", "note:6:16: interface: \"9th\" is no name of a C struct"},
+    {PLUGIN "config_version: 0\n", "note:6:21: config_version: \"0\" is no number from 1"},
+    {PLUGIN "config_version: 99999999999999999999\n",
+     "config_version: \"99999999999999999999\" is no number"},
+    {PLUGIN "renames: [{before: 2, from: a, to: b}]\n",
+     "note:6:24: before: 2 applies to no older version: config_version is 1"},
+    {PLUGIN "renames: [{from: a, to: b}]\n", "note:6:15: a rename has no before"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: a..b, to: b}]\n",
+     "note:7:33: from: \"a..b\" is no name of a setting"},
+    {PLUGIN "config: [a]\n", "note:6:13: config must be a map, not a list"},
+    {PLUGIN "config: {a: {type: strin}}\n", "note:6:24: "},
+    {"module: &m m\nversion: 1\nplugins: []\n", "note:1:"},
+    {"module: m\n---\nmodule: n\n", "note:2:"},
+};
+
+static bool says(const struct config_diagnostics *diagnostics, const char *line)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < diagnostics->count && !found; i++) {
+        char *text = config_diagnostic_format(&diagnostics->items[i]);
+
+        found = strstr(text, line) != NULL;
+        free(text);
+    }
+    return found;
+}
+
+static void a_wrong_manifest_is_refused_with_its_place(void **state)
+{
+    for (size_t i = 0; i < sizeof(wrong_cases) / sizeof(wrong_cases[0]); i++) {
+        const struct wrong_case *wrong = &wrong_cases[i];
+        struct config_diagnostics diagnostics = {0};
+        struct manifest *manifest = parse(wrong->text, &diagnostics);
+
+        if (manifest != NULL || !says(&diagnostics, wrong->line)) {
+            for (size_t j = 0; j < diagnostics.count; j++)
+                print_error("%u:%u: %s\n", diagnostics.items[j].mark.line, diagnostics.items[j].mark.column,
+                            diagnostics.items[j].message);
+            fail_msg("expected \"%s\" of:\n%s", wrong->line, wrong->text);
+        }
+        config_diagnostics_finish(&diagnostics);
+    }
+}
+
+static void all_that_is_wrong_is_said_at_once(void **state)
+{
+    struct config_diagnostics diagnostics = {0};
+
+    assert_null(parse(PLUGIN "wans: []\n    interface: 9th\n    requires: [a, b]\n", &diagnostics));
+    assert_int_equal(diagnostics.error_count, 4);
+    config_diagnostics_finish(&diagnostics);
+}
+
+static void a_manifest_cut_anywhere_is_parsed_or_refused(void **state)
+{
+    static const char text[] = PLUGIN "services: {a.B: {C: unary}}\n    config: {d: {type: int, max: 3}}\n"
+                                      "    config_version: 2\n    renames: [{before: 2, from: a, to: d}]\n";
+
+    for (size_t length = 0; length < sizeof(text); length++) {
+        struct config_diagnostics diagnostics = {0};
+        struct manifest *manifest = manifest_parse("/p/m.so", text, length, &diagnostics);
+
+        assert_true((manifest == NULL) == (diagnostics.error_count > 0));
+        manifest_destroy(manifest);
+        config_diagnostics_finish(&diagnostics);
+    }
+}
+
+static void types_are_told_from_other_names(void **state)
+{
+    static const struct {
+        const char *name;
+        bool is_type;
+    } cases[] = {
+        {"io.containerd.grpc.v1", true},
+        {"io.containerd.image-verifier.v1", true},
+        {"io.example.v12", true},
+        {"io.v1", false},
+        {"v1", false},
+        {"", false},
+        {".io.example.v1", false},
+        {"io..example.v1", false},
+        {"io.example.v1.", false},
+        {"io.example.v0", false},
+        {"io.example.v01", false},
+        {"io.example.v", false},
+        {"io.example.V1", false},
+        {"io.example.v1.v2", false},
+        {"io.exa mple.v1", false},
+        {"io.-example.v1", false},
+        {"*", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (manifest_type_is_valid(cases[i].name) != cases[i].is_type)
+            fail_msg("%s", cases[i].name);
+    }
+}
+
+static void a_uri_is_split_behind_its_version(void **state)
+{
+    size_t length = 0;
+
+    assert_true(manifest_uri_split("io.containerd.grpc.v1.greeter", &length));
+    assert_int_equal(length, strlen("io.containerd.grpc.v1"));
+    assert_true(manifest_uri_split("io.example.v1.v2", &length));
+    assert_int_equal(length, strlen("io.example.v1"));
+    assert_false(manifest_uri_split("io.containerd.grpc.v1", &length));
+    assert_false(manifest_uri_split("io.containerd.grpc.v1.", &length));
+    assert_false(manifest_uri_split("greeter", &length));
+    assert_false(manifest_uri_split("", &length));
+}
+
+static void an_id_has_at_most_76_bytes(void **state)
+{
+    char id[78];
+
+    memset(id, 'x', 77);
+    id[77] = '\0';
+    assert_false(manifest_id_is_valid(id));
+    id[76] = '\0';
+    assert_true(manifest_id_is_valid(id));
+    assert_true(manifest_id_is_valid("containers-service_2"));
+    assert_false(manifest_id_is_valid(""));
+    assert_false(manifest_id_is_valid("a.b"));
+    assert_false(manifest_id_is_valid("a/b"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(what_may_be_left_out_is_empty),
+        cmocka_unit_test(the_hash_is_fnv_1a_of_the_text),
+        cmocka_unit_test(a_wrong_manifest_is_refused_with_its_place),
+        cmocka_unit_test(all_that_is_wrong_is_said_at_once),
+        cmocka_unit_test(a_manifest_cut_anywhere_is_parsed_or_refused),
+        cmocka_unit_test(types_are_told_from_other_names),
+        cmocka_unit_test(a_uri_is_split_behind_its_version),
+        cmocka_unit_test(an_id_has_at_most_76_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real modules, whole and each with one defect, through the loader. */
+#include <core/module.h>
+#include <core/note.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* A fixture as a scan would hand it over, without the question whether it may be trusted. */
+static void find_at(const char *path, struct scan_file *file)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct berth_error err;
+    char *text;
+    size_t length;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        fail_msg("%s: %s", path, strerror(errno));
+    *file = (struct scan_file){.path = strdup(path)};
+    assert_int_equal(fstat(fd, &file->status), 0);
+    if (note_read(fd, path, &text, &length, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    file->manifest = manifest_parse(path, text, length, &diagnostics);
+    assert_non_null(file->manifest);
+    config_diagnostics_finish(&diagnostics);
+    free(text);
+    close(fd);
+}
+
+static void find(const char *name, struct scan_file *file)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s.so", getenv("BERTH_FIXTURES"), name);
+    find_at(path, file);
+}
+
+static void finish(struct scan_file *file)
+{
+    manifest_destroy(file->manifest);
+    free(file->path);
+}
+
+static struct module *load(const struct scan_file *file)
+{
+    struct module *module = NULL;
+    struct berth_error err;
+
+    if (module_load(file, &module, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    return module;
+}
+
+static void a_good_module_is_loaded_and_its_plugin_found(void **state)
+{
+    struct scan_file file;
+    struct module *module;
+
+    find("good", &file);
+    module = load(&file);
+    assert_string_equal(module_path(module), file.path);
+    assert_non_null(module_find(module, "io.berth.fixture.v1", "good"));
+    assert_null(module_find(module, "io.berth.fixture.v1", "other"));
+    assert_null(module_find(module, "io.berth.fixture.v2", "good"));
+    module_unload(module);
+    finish(&file);
+}
+
+static void a_module_can_be_loaded_again_after_it_was_unloaded(void **state)
+{
+    struct scan_file file;
+
+    find("good", &file);
+    module_unload(load(&file));
+    module_unload(load(&file));
+    finish(&file);
+}
+
+static void services_may_stand_in_another_order_than_in_the_manifest(void **state)
+{
+    struct scan_file file;
+    struct module *module;
+
+    find("services", &file);
+    module = load(&file);
+    assert_non_null(module_find(module, "io.berth.fixture.v1", "echo")->services);
+    assert_non_null(module_find(module, "io.berth.fixture.v1", "plain"));
+    module_unload(module);
+    finish(&file);
+}
+
+static const struct refused_case {
+    const char *name;
+    enum berth_code code;
+    /** Two pieces that the sentence must have. */
+    const char *first, *second;
+} refused_cases[] = {
+    {"no_module", BERTH_FAILED_PRECONDITION, "does not export berth_module", "BERTH_MODULE"},
+    {"module_too_small", BERTH_FAILED_PRECONDITION, "berth_module has 16 bytes", "it needs 56"},
+    {"abi_2", BERTH_FAILED_PRECONDITION, "abi is 2 in berth_module", "this host speaks 1"},
+    {"uv_newer", BERTH_FAILED_PRECONDITION, "uv_version is 1.250.0 in berth_module",
+     "this host runs libuv 1."},
+    {"uv_handle_size", BERTH_FAILED_PRECONDITION, "uv_tcp_size is ", "this host has "},
+    {"note_hash_stale", BERTH_FAILED_PRECONDITION, "note_hash is 0000000000001234", "a stale build"},
+    {"plugin_missing", BERTH_FAILED_PRECONDITION, "lacks the plugin io.berth.fixture.v1.absent",
+     "build it again"},
+    {"plugin_extra", BERTH_FAILED_PRECONDITION, "does not name the plugin io.berth.fixture.v1.unknown",
+     "again"},
+    {"service_kind", BERTH_FAILED_PRECONDITION, "another kind", "fixture.Echo/Say"},
+    {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "build it again"},
+    {"undefined_symbol", BERTH_UNAVAILABLE, "needs the symbol fixture_nobody_has_this,", "link it"},
+};
+
+static void a_defect_is_refused_with_the_field_and_both_values(void **state)
+{
+    for (size_t i = 0; i < sizeof(refused_cases) / sizeof(refused_cases[0]); i++) {
+        const struct refused_case *refused = &refused_cases[i];
+        struct berth_error err = {{0}};
+        struct module *module = NULL;
+        struct scan_file file;
+        enum berth_code code;
+
+        find(refused->name, &file);
+        code = module_load(&file, &module, &err);
+        if (code != refused->code || strstr(err.message, refused->first) == NULL ||
+            strstr(err.message, refused->second) == NULL)
+            fail_msg("%s: %s: %s", refused->name, berth_code_name(code), err.message);
+        assert_int_equal(strncmp(err.message, file.path, strlen(file.path)), 0);
+        assert_null(module);
+        finish(&file);
+    }
+}
+
+/* A copy of a fixture in a folder of its own, which the caller removes. */
+static void copy_fixture(const char *name, const char *path)
+{
+    char command[3 * PATH_MAX];
+
+    snprintf(command, sizeof(command), "cp '%s/%s.so' '%s.new' && mv '%s.new' '%s'", getenv("BERTH_FIXTURES"),
+             name, path, path, path);
+    assert_int_equal(system(command), 0);
+}
+
+static void make_folder(char folder[static PATH_MAX])
+{
+    const char *parent = getenv("TMPDIR");
+
+    snprintf(folder, PATH_MAX, "%s/berth-module-XXXXXX", parent != NULL ? parent : "/tmp");
+    assert_non_null(mkdtemp(folder));
+}
+
+static void remove_folder(const char *folder)
+{
+    char command[PATH_MAX + 16];
+
+    snprintf(command, sizeof(command), "rm -r '%s'", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_file_replaced_since_it_was_checked_is_refused(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    struct berth_error err;
+    struct module *module;
+    struct scan_file file;
+
+    make_folder(folder);
+    snprintf(path, sizeof(path), "%s/a.so", folder);
+    copy_fixture("good", path);
+    find_at(path, &file);
+    copy_fixture("standalone", path);
+    assert_int_equal(module_load(&file, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "is another file than the one that was checked"));
+    unlink(path);
+    assert_int_equal(module_load(&file, &module, &err), BERTH_NOT_FOUND);
+    finish(&file);
+    remove_folder(folder);
+}
+
+static void a_file_written_to_since_it_was_checked_is_refused(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    struct berth_error err;
+    struct module *module;
+    struct scan_file file;
+    int fd;
+
+    make_folder(folder);
+    snprintf(path, sizeof(path), "%s/a.so", folder);
+    copy_fixture("good", path);
+    find_at(path, &file);
+    fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
+    assert_int_equal(module_load(&file, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "was changed since it was checked"));
+    finish(&file);
+    remove_folder(folder);
+}
+
+static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    struct berth_error err;
+    struct module *module;
+    struct scan_file old, current;
+
+    make_folder(folder);
+    snprintf(path, sizeof(path), "%s/a.so", folder);
+    copy_fixture("stays_loaded", path);
+    find_at(path, &old);
+    module_unload(load(&old));
+    module_unload(load(&old));
+    copy_fixture("stays_loaded", path);
+    find_at(path, &current);
+    assert_int_equal(module_load(&current, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "an older file of this name is still in memory"));
+    finish(&old);
+    finish(&current);
+    remove_folder(folder);
+}
+
+static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
+{
+    struct berth_error err;
+    struct scan_file imitator, victim;
+    struct module *module, *loaded;
+
+    find("good", &victim);
+    find("soname_of_another", &imitator);
+    loaded = load(&imitator);
+    assert_int_equal(module_load(&victim, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "the loader answers with"));
+    assert_non_null(strstr(err.message, imitator.path));
+    module_unload(loaded);
+    module_unload(load(&victim));
+    finish(&imitator);
+    finish(&victim);
+}
+
+static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16], link_path[PATH_MAX + 16];
+    struct berth_error err;
+    struct scan_file first, second;
+    struct module *module, *loaded;
+
+    make_folder(folder);
+    snprintf(path, sizeof(path), "%s/a.so", folder);
+    snprintf(link_path, sizeof(link_path), "%s/b.so", folder);
+    copy_fixture("good", path);
+    assert_int_equal(link(path, link_path), 0);
+    find_at(path, &first);
+    find_at(link_path, &second);
+    loaded = load(&first);
+    assert_int_equal(module_load(&second, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "the loader answers with"));
+    assert_non_null(strstr(err.message, path));
+    module_unload(loaded);
+    finish(&first);
+    finish(&second);
+    remove_folder(folder);
+}
+
+static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    struct scan_file file;
+
+    make_folder(folder);
+    snprintf(path, sizeof(path), "%s/mark", folder);
+    setenv("BERTH_FIXTURE_MARK", path, 1);
+    find("constructor_marks", &file);
+    assert_int_equal(access(path, F_OK), -1);
+    module_unload(load(&file));
+    assert_int_equal(access(path, F_OK), 0);
+    unsetenv("BERTH_FIXTURE_MARK");
+    finish(&file);
+    remove_folder(folder);
+}
+
+static void a_checked_table_is_not_read_past_its_size(void **state)
+{
+    struct manifest manifest = {.path = "/p/x.so"};
+    struct berth_module *table = malloc(8);
+    struct berth_error err;
+
+    assert_non_null(table);
+    memcpy(table, (uint32_t[]){BERTH_ABI, 8}, 8);
+    assert_int_equal(module_check(table, &manifest, &err), BERTH_FAILED_PRECONDITION);
+    assert_string_equal(err.message,
+                        "/p/x.so: size is 8 in berth_module, this host needs at least 56: build the "
+                        "module against this host's SDK");
+    free(table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_module_is_loaded_and_its_plugin_found),
+        cmocka_unit_test(a_module_can_be_loaded_again_after_it_was_unloaded),
+        cmocka_unit_test(services_may_stand_in_another_order_than_in_the_manifest),
+        cmocka_unit_test(a_defect_is_refused_with_the_field_and_both_values),
+        cmocka_unit_test(a_file_replaced_since_it_was_checked_is_refused),
+        cmocka_unit_test(a_file_written_to_since_it_was_checked_is_refused),
+        cmocka_unit_test(an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk),
+        cmocka_unit_test(a_module_cannot_answer_for_another_path_by_its_soname),
+        cmocka_unit_test(a_file_that_is_loaded_under_another_name_is_refused),
+        cmocka_unit_test(a_constructor_runs_only_when_its_module_is_loaded),
+        cmocka_unit_test(a_checked_table_is_not_read_past_its_size),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
