@@ -2,6 +2,7 @@
 /* Puts texts together, doubling the memory as they grow. */
 #include "text.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,12 +53,30 @@ void config_text_add_spaces(struct config_text *text, size_t count)
         config_text_add_bytes(text, " ", 1);
 }
 
-static void add_escaped(struct config_text *text, unsigned char byte)
+/* Bytes of a character at `bytes` that cannot stand between quotes as it is, or 0; YAML 1.1 breaks lines at
+ * U+0085, U+2028 and U+2029 too. */
+static size_t special_length(const unsigned char *bytes, size_t length, unsigned *ret_character)
 {
-    switch (byte) {
+    *ret_character = bytes[0];
+    if (bytes[0] < 0x20 || bytes[0] == '"' || bytes[0] == '\\' || bytes[0] == 0x7f)
+        return 1;
+    if (length >= 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0) {
+        *ret_character = bytes[1];
+        return 2;
+    }
+    if (length >= 3 && bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] == 0xa8 || bytes[2] == 0xa9)) {
+        *ret_character = 0x2000u + (bytes[2] - 0x80u);
+        return 3;
+    }
+    return 0;
+}
+
+static void add_escaped(struct config_text *text, unsigned character)
+{
+    switch (character) {
     case '"':
     case '\\':
-        config_text_add(text, "\\%c", byte);
+        config_text_add(text, "\\%c", (char)character);
         break;
     case '\n':
         config_text_add_bytes(text, "\\n", 2);
@@ -66,7 +85,7 @@ static void add_escaped(struct config_text *text, unsigned char byte)
         config_text_add_bytes(text, "\\t", 2);
         break;
     default:
-        config_text_add(text, "\\u%04x", byte);
+        config_text_add(text, "\\u%04x", character);
     }
 }
 
@@ -75,17 +94,33 @@ void config_text_add_quoted(struct config_text *text, const char *bytes, size_t 
     size_t start = 0;
 
     config_text_add_bytes(text, "\"", 1);
-    for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)bytes[i];
+    for (size_t i = 0; i < length;) {
+        unsigned character;
+        size_t special = special_length((const unsigned char *)bytes + i, length - i, &character);
 
-        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f)
+        if (special == 0) {
+            i++;
             continue;
+        }
         config_text_add_bytes(text, bytes + start, i - start);
-        add_escaped(text, byte);
-        start = i + 1;
+        add_escaped(text, character);
+        i += special;
+        start = i;
     }
     config_text_add_bytes(text, bytes + start, length - start);
     config_text_add_bytes(text, "\"", 1);
+}
+
+void config_text_add_cleaned(struct config_text *text, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        unsigned character;
+        size_t special = special_length((const unsigned char *)bytes + i, length - i, &character);
+        bool is_harmless = special == 0 || character == '"' || character == '\\';
+
+        config_text_add_bytes(text, is_harmless ? bytes + i : " ", 1);
+        i += special == 0 ? 1 : special;
+    }
 }
 
 char *config_text_take(struct config_text *text)

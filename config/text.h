@@ -22,6 +22,8 @@ void config_text_add_spaces(struct config_text *text, size_t count);
 
 /** In double quotes with JSON's escapes, which YAML reads alike. */
 void config_text_add_quoted(struct config_text *text, const char *bytes, size_t length);
+/** With a space for each character that would end a line or steer a terminal: for comments. */
+void config_text_add_cleaned(struct config_text *text, const char *bytes, size_t length);
 
 /** The text, malloced, for the caller to free; never NULL. Leaves an empty one behind. */
 char *config_text_take(struct config_text *text);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <berth/settings.h>
+#include <berth/plugin.h>
 #include <config/diagnostics.h>
 
 #include "log.h"
@@ -33,6 +33,8 @@ struct settings {
     enum log_format log_format;
     struct settings_timeouts timeouts;
     unsigned prepare_threads;
+    /** The trees, values and sections behind all of it. */
+    struct settings_store *store;
 };
 
 struct settings_options {
@@ -47,6 +49,9 @@ struct settings_options {
     bool lenient;
 };
 
+/** Where the main file is looked for where nobody names one; malloced. */
+char *settings_default_path(void);
+
 /**
  * Reads the main file and what it imports, and checks all but the plugins' sections.
  *
@@ -57,16 +62,35 @@ struct settings *settings_load(const struct settings_options *options,
 void settings_destroy(struct settings *settings);
 
 /**
- * Checks what the configuration says of plugins against what was found: sections, URIs under required and
- * disabled. `files_refused`: some files could not be read, so an unknown URI may be one of theirs; the
- * message says so.
+ * Checks what the configuration says of plugins against what was found: sections, URIs under required,
+ * disabled, timeouts and services. Declared renames are applied to sections of an older version, with a
+ * warning. Where a section's older version needs the plugin's own `migrate`, its check waits for
+ * settings_migrate_plugin. A plugin that is disabled may lack what is required.
  *
+ * @param manifests      to outlive the settings.
+ * @param files_refused  some files could not be read, so an unknown URI may be one of theirs; the message
+ *                       says so.
  * @return false with errors in `diagnostics`.
  */
 bool settings_check_plugins(struct settings *settings, const struct manifest *const *manifests, size_t count,
                             bool files_refused, struct config_diagnostics *diagnostics);
 
-/** A plugin's section, complete; after settings_check_plugins. Never NULL for a plugin that was checked. */
+/** Does the section wait for the plugin's own `migrate`? Then settings_of_plugin is NULL until it was run. */
+bool settings_needs_migration(const struct settings *settings, const char *uri);
+
+/**
+ * Lets a plugin bring its section up to date, and checks the outcome.
+ *
+ * @param migrate  of the loaded module's table.
+ * @return BERTH_OK, also where there was nothing to do; what `migrate` answered; BERTH_INVALID_ARGUMENT where
+ *         the outcome breaks the schema. Errors are in `diagnostics`.
+ */
+enum berth_code settings_migrate_plugin(struct settings *settings, const struct manifest_plugin *plugin,
+                                        enum berth_code (*migrate)(const struct berth_migration *migration,
+                                                                   struct berth_error *err),
+                                        struct config_diagnostics *diagnostics);
+
+/** A plugin's section, complete; after settings_check_plugins. NULL for a plugin that was not checked. */
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
 /** The deadlines of one plugin: its own where `timeouts.plugins` has some, else the general ones. */
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri);

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the main file and its imports, bounded in depth, number and size. */
+#include "load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "text.h"
+
+struct loader {
+    struct config_diagnostics *diagnostics;
+    size_t file_count;
+    size_t byte_count;
+    bool failed;
+};
+
+/* A file that is being read, and the one that imports it. */
+struct origin {
+    const struct origin *parent;
+    const char *path;
+    unsigned depth;
+    dev_t device;
+    ino_t inode;
+};
+
+static struct config_mark whole_file(const char *path)
+{
+    return (struct config_mark){.file = path};
+}
+
+static bool refuse_file(const char *path, struct config_diagnostics *diagnostics, const char *what,
+                        const char *why)
+{
+    struct config_mark mark = whole_file(path);
+
+    config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark, "%s%s", what, why);
+    return false;
+}
+
+static bool check_size(const char *path, long long size, size_t most, struct config_diagnostics *diagnostics)
+{
+    struct config_mark mark = whole_file(path);
+
+    if (size <= (long long)most)
+        return true;
+    config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark,
+                           "%lld bytes are too many: a file has at most %zu; split it up with imports", size,
+                           most);
+    return false;
+}
+
+/* Without blocking on a FIFO, and without a byte of what is too large. */
+static int open_file(const char *path, size_t most, struct config_diagnostics *diagnostics,
+                     struct stat *ret_status)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool is_fine;
+
+    if (fd < 0) {
+        refuse_file(path, diagnostics, "it cannot be opened: ", strerror(errno));
+        return -1;
+    }
+    if (fstat(fd, ret_status) != 0)
+        is_fine = refuse_file(path, diagnostics, "it cannot be examined: ", strerror(errno));
+    else if (!S_ISREG(ret_status->st_mode))
+        is_fine = refuse_file(path, diagnostics, "it is no regular file", "");
+    else
+        is_fine = check_size(path, (long long)ret_status->st_size, most, diagnostics);
+    if (is_fine)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* A file may grow while it is read: one byte more than allowed is enough to know. */
+static char *read_bytes(int fd, const char *path, size_t most, struct config_diagnostics *diagnostics,
+                        size_t *ret_length)
+{
+    struct config_text text = {0};
+    char chunk[16384];
+
+    for (;;) {
+        ssize_t got = read(fd, chunk, sizeof(chunk));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            refuse_file(path, diagnostics, "it cannot be read: ", strerror(errno));
+        else if (got > 0)
+            config_text_add_bytes(&text, chunk, (size_t)got);
+        if (got < 0 || !check_size(path, (long long)text.length, most, diagnostics)) {
+            config_text_finish(&text);
+            return NULL;
+        }
+        if (got == 0)
+            break;
+    }
+    *ret_length = text.length;
+    return config_text_take(&text);
+}
+
+static struct config_tree *read_tree(const char *path, const struct config_limits *limits,
+                                     struct config_diagnostics *diagnostics, struct stat *ret_status,
+                                     size_t *ret_length)
+{
+    struct config_tree *tree = NULL;
+    int fd = open_file(path, limits->max_bytes, diagnostics, ret_status);
+    char *bytes;
+
+    if (fd < 0)
+        return NULL;
+    bytes = read_bytes(fd, path, limits->max_bytes, diagnostics, ret_length);
+    if (bytes != NULL)
+        tree = config_yaml_read(path, bytes, *ret_length, limits, diagnostics);
+    free(bytes);
+    close(fd);
+    return tree;
+}
+
+struct config_tree *config_load_file(const char *path, const struct config_limits *limits,
+                                     struct config_diagnostics *diagnostics)
+{
+    struct stat status;
+    size_t length;
+
+    return read_tree(path, limits, diagnostics, &status, &length);
+}
+
+BERTH_PRINTF(3, 4)
+static void fail(struct loader *loader, const struct config_mark *mark, const char *format, ...)
+{
+    char message[2048];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    config_diagnostics_add(loader->diagnostics, CONFIG_ERROR, mark, "%s", message);
+    loader->failed = true;
+}
+
+/* "a.yaml -> b.yaml", from the main file on. */
+static void add_chain(struct config_text *text, const struct origin *origin)
+{
+    if (origin->parent != NULL) {
+        add_chain(text, origin->parent);
+        config_text_add(text, " -> ");
+    }
+    config_text_add(text, "%s", origin->path);
+}
+
+static bool is_cycle(struct loader *loader, const struct origin *origin, const struct config_mark *mark)
+{
+    for (const struct origin *at = origin->parent; at != NULL; at = at->parent) {
+        struct config_text chain = {0};
+
+        if (at->device != origin->device || at->inode != origin->inode)
+            continue;
+        add_chain(&chain, origin);
+        fail(loader, mark, "this import comes back to a file that it started from: %s", chain.bytes);
+        config_text_finish(&chain);
+        return true;
+    }
+    return false;
+}
+
+static struct config_tree *load_one(struct loader *loader, const struct origin *parent, const char *path,
+                                    const struct config_mark *mark);
+
+/* The folder of the file that imports, with what a glob would read as a wildcard escaped. */
+static char *absolute_pattern(const char *file, const char *pattern)
+{
+    const char *slash = strrchr(file, '/');
+    struct config_text text = {0};
+
+    for (const char *at = file; pattern[0] != '/' && slash != NULL && at <= slash; at++) {
+        if (strchr("*?[\\", *at) != NULL)
+            config_text_add(&text, "\\");
+        config_text_add_bytes(&text, at, 1);
+    }
+    config_text_add(&text, "%s", pattern);
+    return config_text_take(&text);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void import_matches(struct loader *loader, const struct origin *origin,
+                           const struct config_node *import, struct config_tree *tree, glob_t *found)
+{
+    qsort(found->gl_pathv, found->gl_pathc, sizeof(char *), compare_paths);
+    for (size_t i = 0; i < found->gl_pathc; i++) {
+        struct config_tree *over = load_one(loader, origin, found->gl_pathv[i], &import->mark);
+
+        if (over != NULL)
+            config_tree_merge(tree, over);
+    }
+}
+
+static void import_pattern(struct loader *loader, const struct origin *origin,
+                           const struct config_node *import, struct config_tree *tree)
+{
+    char *pattern;
+    glob_t found;
+    int code;
+
+    if (import->kind != CONFIG_SCALAR || import->length == 0) {
+        fail(loader, &import->mark, "an import is the name of a file or a pattern such as conf.d/*.yaml");
+        return;
+    }
+    pattern = absolute_pattern(origin->path, import->text);
+    code = glob(pattern, GLOB_NOSORT, NULL, &found);
+    if (code == 0)
+        import_matches(loader, origin, import, tree, &found);
+    else if (code != GLOB_NOMATCH)
+        fail(loader, &import->mark, "the folder of %s cannot be read", import->text);
+    else if (strpbrk(import->text, "*?[") == NULL)
+        fail(loader, &import->mark, "there is no file %s to import", pattern);
+    globfree(&found);
+    free(pattern);
+}
+
+static void import_all(struct loader *loader, const struct origin *origin, struct config_tree *tree)
+{
+    const struct config_node *imports = config_node_find(config_tree_root(tree), "imports");
+
+    if (imports == NULL || config_node_is_empty(imports))
+        return;
+    if (imports->kind != CONFIG_LIST) {
+        fail(loader, &imports->mark, "imports: expected a list of patterns, such as [conf.d/*.yaml]");
+        return;
+    }
+    if (origin->depth >= CONFIG_LOAD_MAX_DEPTH && imports->count > 0) {
+        fail(loader, &imports->mark, "imports nested deeper than %d, by way of %s", CONFIG_LOAD_MAX_DEPTH,
+             origin->path);
+        return;
+    }
+    for (size_t i = 0; i < imports->count; i++)
+        import_pattern(loader, origin, imports->items[i], tree);
+}
+
+static void remove_imports(struct config_tree *tree)
+{
+    struct config_node *root = config_tree_root(tree);
+
+    for (size_t i = 0; root != NULL && root->kind == CONFIG_MAP && i < root->count; i++) {
+        if (strcmp(root->items[i]->key, "imports") == 0)
+            config_node_remove(root, i--);
+    }
+}
+
+static bool root_is_map(struct loader *loader, struct config_tree *tree)
+{
+    struct config_node *root = config_tree_root(tree);
+
+    if (root != NULL && config_node_is_empty(root))
+        config_tree_set_root(tree, NULL);
+    else if (root != NULL && root->kind != CONFIG_MAP) {
+        fail(loader, &root->mark, "a configuration is a map of settings, such as version: 1");
+        return false;
+    }
+    return true;
+}
+
+static bool is_within_bounds(struct loader *loader, size_t length, const struct config_mark *mark)
+{
+    loader->file_count++;
+    loader->byte_count += length;
+    if (loader->file_count <= CONFIG_LOAD_MAX_FILES && loader->byte_count <= CONFIG_LOAD_MAX_BYTES)
+        return true;
+    if (!loader->failed)
+        fail(loader, mark,
+             "the files of this configuration are too many or too large: at most %d files with %d bytes in "
+             "all",
+             CONFIG_LOAD_MAX_FILES, CONFIG_LOAD_MAX_BYTES);
+    return false;
+}
+
+static struct config_tree *load_one(struct loader *loader, const struct origin *parent, const char *path,
+                                    const struct config_mark *mark)
+{
+    struct origin origin = {.parent = parent, .path = path, .depth = parent == NULL ? 0 : parent->depth + 1};
+    struct config_tree *tree;
+    struct stat status;
+    size_t length = 0;
+
+    if (loader->file_count > CONFIG_LOAD_MAX_FILES || loader->byte_count > CONFIG_LOAD_MAX_BYTES)
+        return NULL;
+    tree = read_tree(path, &config_limits_file, loader->diagnostics, &status, &length);
+    if (tree == NULL) {
+        loader->failed = true;
+        return NULL;
+    }
+    origin.device = status.st_dev;
+    origin.inode = status.st_ino;
+    if (is_cycle(loader, &origin, mark) || !is_within_bounds(loader, length, mark) ||
+        !root_is_map(loader, tree)) {
+        config_tree_destroy(tree);
+        return NULL;
+    }
+    import_all(loader, &origin, tree);
+    if (parent != NULL)
+        remove_imports(tree);
+    return tree;
+}
+
+struct config_tree *config_load(const char *path, bool missing_is_fine,
+                                struct config_diagnostics *diagnostics)
+{
+    struct loader loader = {.diagnostics = diagnostics};
+    struct config_mark mark = whole_file(path);
+    struct config_tree *tree;
+
+    if (missing_is_fine && access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return config_tree_create();
+    tree = load_one(&loader, NULL, path, &mark);
+    if (loader.failed) {
+        config_tree_destroy(tree);
+        return NULL;
+    }
+    return tree;
+}

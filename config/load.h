@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A main file and all that it imports, as one tree in which each value knows its file. */
+#ifndef CONFIG_LOAD_H
+#define CONFIG_LOAD_H
+
+#include <stdbool.h>
+
+#include "tree.h"
+
+/** How deep imports may import, how many files there may be, and how many bytes in all. */
+#define CONFIG_LOAD_MAX_DEPTH 8
+#define CONFIG_LOAD_MAX_FILES 1000
+#define CONFIG_LOAD_MAX_BYTES (16 * 1024 * 1024)
+
+/**
+ * Reads one file. What is too large is refused before it is read.
+ *
+ * @return the tree, or NULL with at least one error in `diagnostics`.
+ */
+struct config_tree *config_load_file(const char *path, const struct config_limits *limits,
+                                     struct config_diagnostics *diagnostics);
+
+/**
+ * Reads a file and lays upon it what it lists under `imports`: globs, relative to the file that has them, in
+ * their order, the matches of one sorted by bytes; later wins. Imported files may import. A name without
+ * wildcards has to be there; a pattern may match nothing. The `imports` of imported files are not kept.
+ *
+ * @param missing_is_fine  then a main file that is not there is an empty one.
+ * @return the tree, or NULL with at least one error in `diagnostics`.
+ */
+struct config_tree *config_load(const char *path, bool missing_is_fine,
+                                struct config_diagnostics *diagnostics);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes typed values as YAML and as JSON. */
+#include "print.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char secret_text[] = "<secret>";
+
+static bool is_secret(const struct berth_value *value)
+{
+    return value->schema != NULL && value->schema->secret && value->kind != BERTH_VALUE_NONE;
+}
+
+/* What other readers of YAML would take for something else than a text. */
+static bool looks_typed(const char *text)
+{
+    static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcasecmp(text, words[i]) == 0)
+            return true;
+    }
+    return text[strspn(text, "0123456789.+-eExXoO_:")] == '\0';
+}
+
+static bool is_plain(const char *text, size_t length)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._";
+
+    if (length == 0 || strchr(letters, text[0]) == NULL || text[length - 1] == ' ' || looks_typed(text))
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == ':' ? text[i + 1] == ' ' || text[i + 1] == '\0'
+                           : strchr(letters, text[i]) == NULL && strchr(" @%+=,*-", text[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void print_text(struct config_text *out, const char *text)
+{
+    size_t length = strlen(text);
+
+    if (is_plain(text, length))
+        config_text_add_bytes(out, text, length);
+    else
+        config_text_add_quoted(out, text, length);
+}
+
+void config_print_key(struct config_text *out, const char *key)
+{
+    print_text(out, key);
+}
+
+/* As few digits as read back to the same number, with a point whatever the locale. */
+static void print_float(struct config_text *out, double number)
+{
+    char text[40];
+
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    for (char *at = text; *at != '\0'; at++)
+        *at = *at == ',' ? '.' : *at;
+    config_text_add(out, "%s", text);
+}
+
+/* A duration or size in its unit; false for a plain number. */
+static bool format_units(const struct berth_value *value, char ret_text[CONFIG_UNITS_MAX])
+{
+    enum schema_kind kind = value->schema == NULL ? SCHEMA_INT : value->schema->kind;
+
+    if (kind == SCHEMA_DURATION)
+        config_format_duration(value->integer, ret_text);
+    else if (kind == SCHEMA_BYTES)
+        config_format_bytes(value->integer, ret_text);
+    else
+        snprintf(ret_text, CONFIG_UNITS_MAX, "%lld", (long long)value->integer);
+    return kind == SCHEMA_DURATION || kind == SCHEMA_BYTES;
+}
+
+void config_print_scalar(struct config_text *out, const struct berth_value *value)
+{
+    char units[CONFIG_UNITS_MAX];
+
+    if (is_secret(value)) {
+        config_text_add(out, "%s", secret_text);
+        return;
+    }
+    switch (value->kind) {
+    case BERTH_VALUE_BOOL:
+        config_text_add(out, "%s", value->boolean ? "true" : "false");
+        break;
+    case BERTH_VALUE_INT:
+        format_units(value, units);
+        config_text_add(out, "%s", units);
+        break;
+    case BERTH_VALUE_FLOAT:
+        print_float(out, value->number);
+        break;
+    case BERTH_VALUE_STRING:
+        print_text(out, value->string);
+        break;
+    case BERTH_VALUE_NONE:
+    case BERTH_VALUE_LIST:
+    case BERTH_VALUE_MAP:
+        break;
+    }
+}
+
+static bool is_block(const struct berth_value *value)
+{
+    return !is_secret(value) && (value->kind == BERTH_VALUE_LIST || value->kind == BERTH_VALUE_MAP) &&
+           value->count > 0;
+}
+
+static void end_line(struct config_text *out, const struct berth_value *value, bool origins)
+{
+    if (origins)
+        config_text_add(out, "  # %s", value->where);
+    config_text_add(out, "\n");
+}
+
+/* What stands on the line of its key or dash, when it is no block. */
+static void print_inline(struct config_text *out, const struct berth_value *value, bool origins)
+{
+    if (!is_secret(value) && value->kind == BERTH_VALUE_LIST)
+        config_text_add(out, "[]");
+    else if (!is_secret(value) && value->kind == BERTH_VALUE_MAP)
+        config_text_add(out, "{}");
+    else
+        config_print_scalar(out, value);
+    end_line(out, value, origins);
+}
+
+static void print_list(struct config_text *out, const struct berth_value *list, size_t indent, bool origins);
+
+static void print_entry(struct config_text *out, const struct berth_value *value, size_t indent, bool origins)
+{
+    if (value->kind == BERTH_VALUE_NONE) {
+        config_text_add(out, "# ");
+        config_print_key(out, value->key);
+        config_text_add(out, ": is not set\n");
+        return;
+    }
+    config_print_key(out, value->key);
+    config_text_add(out, is_block(value) ? ":\n" : ": ");
+    if (!is_block(value))
+        print_inline(out, value, origins);
+    else if (value->kind == BERTH_VALUE_LIST)
+        print_list(out, value, indent + 2, origins);
+    else
+        config_print_values(out, value, indent + 2, origins);
+}
+
+/* The first entry of a map in a list stands behind the dash. */
+static void print_entries(struct config_text *out, const struct berth_value *map, size_t indent, bool origins,
+                          bool behind_dash)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        if (i > 0 || !behind_dash)
+            config_text_add_spaces(out, indent);
+        print_entry(out, map->items[i], indent, origins);
+    }
+}
+
+static void print_list(struct config_text *out, const struct berth_value *list, size_t indent, bool origins)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct berth_value *item = list->items[i];
+
+        config_text_add_spaces(out, indent);
+        if (is_block(item) && item->kind == BERTH_VALUE_LIST) {
+            config_text_add(out, "-\n");
+            print_list(out, item, indent + 2, origins);
+            continue;
+        }
+        config_text_add(out, "- ");
+        if (is_block(item))
+            print_entries(out, item, indent + 2, origins, item->items[0]->kind != BERTH_VALUE_NONE);
+        else
+            print_inline(out, item, origins);
+    }
+}
+
+void config_print_values(struct config_text *out, const struct berth_value *map, size_t indent, bool origins)
+{
+    print_entries(out, map, indent, origins, false);
+}
+
+static void print_json_scalar(struct config_text *out, const struct berth_value *value)
+{
+    char units[CONFIG_UNITS_MAX];
+
+    switch (value->kind) {
+    case BERTH_VALUE_INT:
+        config_text_add(out, format_units(value, units) ? "\"%s\"" : "%s", units);
+        break;
+    case BERTH_VALUE_STRING:
+        config_text_add_quoted(out, value->string, strlen(value->string));
+        break;
+    case BERTH_VALUE_BOOL:
+    case BERTH_VALUE_FLOAT:
+        config_print_scalar(out, value);
+        break;
+    case BERTH_VALUE_NONE:
+    case BERTH_VALUE_LIST:
+    case BERTH_VALUE_MAP:
+        config_text_add(out, "null");
+    }
+}
+
+void config_print_json(struct config_text *out, const struct berth_value *value, size_t indent)
+{
+    bool is_map = value->kind == BERTH_VALUE_MAP;
+
+    if (is_secret(value)) {
+        config_text_add(out, "\"%s\"", secret_text);
+        return;
+    }
+    if (!is_map && value->kind != BERTH_VALUE_LIST) {
+        print_json_scalar(out, value);
+        return;
+    }
+    config_text_add(out, is_map ? "{" : "[");
+    for (size_t i = 0; i < value->count; i++) {
+        config_text_add(out, i == 0 ? "\n" : ",\n");
+        config_text_add_spaces(out, indent + 2);
+        if (is_map) {
+            config_text_add_quoted(out, value->items[i]->key, strlen(value->items[i]->key));
+            config_text_add(out, ": ");
+        }
+        config_print_json(out, value->items[i], indent + 2);
+    }
+    if (value->count > 0) {
+        config_text_add(out, "\n");
+        config_text_add_spaces(out, indent);
+    }
+    config_text_add(out, is_map ? "}" : "]");
+}
