@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthd config check: all that is wrong with the configuration, at once. */
+#include "command.h"
+#include "survey.h"
+
+#include <stdio.h>
+
+int command_config_check(const struct command_options *options)
+{
+    struct survey survey;
+    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+
+    survey_print_diagnostics(&survey);
+    if (good)
+        printf("the configuration is fine; %zu module%s found\n", survey.manifest_count,
+               survey.manifest_count == 1 ? "" : "s");
+    else
+        fprintf(stderr, "berthd: the configuration has %zu error%s\n", survey.diagnostics.error_count,
+                survey.diagnostics.error_count == 1 ? "" : "s");
+    survey_finish(&survey);
+    return good ? DAEMON_EXIT_OK : DAEMON_EXIT_CONFIG;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthd config dump: the configuration as it takes effect. */
+#include "command.h"
+#include "settings_print.h"
+#include "survey.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int command_config_dump(const struct command_options *options)
+{
+    struct survey survey;
+    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+
+    survey_print_diagnostics(&survey);
+    if (good) {
+        char *text = options->json ? settings_print_json(survey.settings)
+                                   : settings_print(survey.settings, options->origin);
+
+        fputs(text, stdout);
+        free(text);
+    }
+    survey_finish(&survey);
+    return good ? DAEMON_EXIT_OK : DAEMON_EXIT_CONFIG;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthd plan: what run would do, without running a line of plugin code. */
+#include "command.h"
+#include "plan_print.h"
+#include "survey.h"
+
+#include <stdio.h>
+
+/* What the daemon would refuse to run without. */
+static bool check_required(const struct survey *survey)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < survey->settings->required_count; i++) {
+        const struct plan_uri *required = &survey->settings->required[i];
+        size_t entry = plan_find(survey->plan, required->uri);
+
+        if (entry != PLAN_NONE && survey->plan->entries[entry].verdict == PLAN_RUN)
+            continue;
+        fprintf(stderr, "berthd: %s stands under required_plugins (%s:%u:%u) but %s: the daemon would end\n",
+                required->uri, required->mark.file == NULL ? "" : required->mark.file, required->mark.line,
+                required->mark.column,
+                entry == PLAN_NONE ? "is not there"
+                                   : plan_verdict_name(survey->plan->entries[entry].verdict));
+        good = false;
+    }
+    return good;
+}
+
+static bool all_will_run(const struct survey *survey)
+{
+    for (size_t i = 0; i < survey->plan->count; i++) {
+        enum plan_verdict verdict = survey->plan->entries[i].verdict;
+
+        if (verdict == PLAN_BLOCKED || verdict == PLAN_REJECTED)
+            return false;
+    }
+    return survey->refused_count == 0;
+}
+
+static void print(const struct survey *survey, const struct command_options *options)
+{
+    if (options->json)
+        plan_print_json(stdout, survey->plan, &survey->scan);
+    else if (options->dot)
+        plan_print_dot(stdout, survey->plan);
+    else
+        plan_print_text(stdout, survey->plan, &survey->scan);
+}
+
+int command_plan(const struct command_options *options)
+{
+    struct survey survey;
+    int code = DAEMON_EXIT_CONFIG;
+    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+
+    survey_print_diagnostics(&survey);
+    if (good) {
+        survey_plan(&survey);
+        for (size_t i = 0; i < survey.plan->warning_count; i++)
+            fprintf(stderr, "warning: %s\n", survey.plan->warnings[i]);
+        print(&survey, options);
+        code = check_required(&survey) && all_will_run(&survey) ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
+    }
+    survey_finish(&survey);
+    return code;
+}

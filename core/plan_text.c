@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan for people: what starts in which order, and why the others do not. */
+#include "plan_print.h"
+
+#include <string.h>
+
+const char *plan_verdict_name(enum plan_verdict verdict)
+{
+    switch (verdict) {
+    case PLAN_RUN:
+        return "run";
+    case PLAN_DISABLED:
+        return "disabled";
+    case PLAN_BLOCKED:
+        return "blocked";
+    case PLAN_REJECTED:
+        return "rejected";
+    }
+    return "rejected";
+}
+
+static int widest_uri(const struct plan *plan)
+{
+    size_t widest = strlen("PLUGIN");
+
+    for (size_t i = 0; i < plan->count; i++) {
+        size_t length = strlen(plan->entries[i].plugin->uri);
+
+        if (length > widest)
+            widest = length;
+    }
+    return (int)widest;
+}
+
+static void print_entry(FILE *out, const struct plan_entry *entry, int width)
+{
+    const struct manifest *manifest = entry->plugin->manifest;
+    char level[16] = "-";
+
+    if (entry->verdict == PLAN_RUN)
+        snprintf(level, sizeof(level), "%d", (int)entry->level);
+    fprintf(out, "%-6s %-9s %-*s  %s %s\n", level, plan_verdict_name(entry->verdict), width,
+            entry->plugin->uri, manifest->module, manifest->version);
+    if (entry->reason != NULL)
+        fprintf(out, "%16s %s\n", "", entry->reason);
+}
+
+static void print_refused(FILE *out, const struct scan *scan)
+{
+    for (size_t i = 0; i < scan->count; i++)
+        if (scan->files[i].manifest == NULL)
+            fprintf(out, "%-6s %-9s %s\n", "-", "refused", scan->files[i].reason);
+}
+
+static void print_summary(FILE *out, const struct plan *plan, const struct scan *scan)
+{
+    size_t counts[PLAN_REJECTED + 1] = {0}, refused = 0;
+
+    for (size_t i = 0; i < plan->count; i++)
+        counts[plan->entries[i].verdict]++;
+    for (size_t i = 0; i < scan->count; i++)
+        refused += scan->files[i].manifest == NULL;
+    fprintf(out, "\n%zu to run", counts[PLAN_RUN]);
+    for (enum plan_verdict verdict = PLAN_DISABLED; verdict <= PLAN_REJECTED; verdict++)
+        if (counts[verdict] > 0)
+            fprintf(out, ", %zu %s", counts[verdict], plan_verdict_name(verdict));
+    if (refused > 0)
+        fprintf(out, ", %zu file%s refused", refused, refused == 1 ? "" : "s");
+    fputs("\n", out);
+}
+
+void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan)
+{
+    int width = widest_uri(plan);
+
+    fprintf(out, "%-6s %-9s %-*s  %s\n", "LEVEL", "VERDICT", width, "PLUGIN", "MODULE");
+    for (size_t i = 0; i < plan->count; i++)
+        print_entry(out, &plan->entries[i], width);
+    print_refused(out, scan);
+    print_summary(out, plan, scan);
+}

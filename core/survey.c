@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looks at configuration and files for the commands that load nothing. */
+#include "survey.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+bool survey_is_no_module(const struct scan_file *file)
+{
+    return file->manifest == NULL && file->code == BERTH_NOT_FOUND;
+}
+
+static void collect_manifests(struct survey *survey)
+{
+    survey->manifests = calloc(survey->scan.count + 1, sizeof(*survey->manifests));
+    if (survey->manifests == NULL)
+        abort();
+    for (size_t i = 0; i < survey->scan.count; i++) {
+        const struct scan_file *file = &survey->scan.files[i];
+
+        if (file->manifest != NULL)
+            survey->manifests[survey->manifest_count++] = file->manifest;
+        else if (!survey_is_no_module(file))
+            survey->refused_count++;
+    }
+}
+
+bool survey_take(const struct settings_options *options, struct survey *ret_survey)
+{
+    *ret_survey = (struct survey){0};
+    ret_survey->settings = settings_load(options, &ret_survey->diagnostics);
+    if (ret_survey->settings == NULL)
+        return false;
+    scan_directories(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count,
+                     &ret_survey->scan);
+    collect_manifests(ret_survey);
+    return true;
+}
+
+bool survey_check(struct survey *survey)
+{
+    return settings_check_plugins(survey->settings, survey->manifests, survey->manifest_count,
+                                  survey->refused_count > 0, &survey->diagnostics);
+}
+
+void survey_plan(struct survey *survey)
+{
+    survey->plan = plan_create(survey->manifests, survey->manifest_count, &survey->settings->plan);
+}
+
+void survey_print_diagnostics(struct survey *survey)
+{
+    config_diagnostics_sort(&survey->diagnostics);
+    for (size_t i = 0; i < survey->diagnostics.count; i++) {
+        const struct config_diagnostic *diagnostic = &survey->diagnostics.items[i];
+        char *line = config_diagnostic_format(diagnostic);
+
+        fprintf(stderr, "%s%s\n", diagnostic->severity == CONFIG_WARNING ? "warning: " : "", line);
+        free(line);
+    }
+    if (survey->diagnostics.dropped > 0)
+        fprintf(stderr, "and %zu more\n", survey->diagnostics.dropped);
+    for (size_t i = 0; i < survey->scan.warning_count; i++)
+        fprintf(stderr, "warning: %s\n", survey->scan.warnings[i]);
+}
+
+void survey_finish(struct survey *survey)
+{
+    plan_destroy(survey->plan);
+    free(survey->manifests);
+    scan_finish(&survey->scan);
+    settings_destroy(survey->settings);
+    config_diagnostics_finish(&survey->diagnostics);
+}

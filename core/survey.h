@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be known without loading anything: configuration, files, manifests and the plan. For commands. */
+#ifndef CORE_SURVEY_H
+#define CORE_SURVEY_H
+
+#include "plan.h"
+#include "scan.h"
+#include "settings.h"
+
+struct survey {
+    struct settings *settings;
+    struct scan scan;
+    const struct manifest **manifests;
+    size_t manifest_count;
+    /** Files that are modules, or should be, and were refused. */
+    size_t refused_count;
+    /** After survey_plan. */
+    struct plan *plan;
+    struct config_diagnostics diagnostics;
+};
+
+/**
+ * Reads the configuration and scans the plugin directories.
+ * @return false where the configuration is wrong; `ret_survey` is to be finished all the same.
+ */
+bool survey_take(const struct settings_options *options, struct survey *ret_survey);
+/** Checks what the configuration says of plugins. @return false where it is wrong. */
+bool survey_check(struct survey *survey);
+void survey_plan(struct survey *survey);
+/** Prints what is wrong with the configuration, and warnings of the scan, to standard error. */
+void survey_print_diagnostics(struct survey *survey);
+/** Is the file an ordinary library rather than a module that was refused? */
+bool survey_is_no_module(const struct scan_file *file);
+void survey_finish(struct survey *survey);
+
+#endif

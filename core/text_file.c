@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes whole files: to a neighbour first, which takes the place when it is complete. */
+#include "text_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum berth_code code_of(int error)
+{
+    switch (error) {
+    case EEXIST:
+        return BERTH_ALREADY_EXISTS;
+    case ENOENT:
+        return BERTH_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return BERTH_PERMISSION_DENIED;
+    case ENOSPC:
+    case EDQUOT:
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    return BERTH_INTERNAL;
+}
+
+static enum berth_code fail(const char *path, const char *what, struct berth_error *err)
+{
+    int error = errno;
+
+    return berth_error_set(err, code_of(error), "%s: cannot %s: %s", path, what, strerror(error));
+}
+
+static enum berth_code write_all(int fd, const char *path, const char *text, struct berth_error *err)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        ssize_t count = write(fd, text, left);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fail(path, "write", err);
+        text += count;
+        left -= (size_t)count;
+    }
+    return fsync(fd) == 0 ? BERTH_OK : fail(path, "write", err);
+}
+
+static enum berth_code write_new(const char *path, const char *text, const struct stat *like,
+                                 struct berth_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, like == NULL ? 0644 : 0600);
+    enum berth_code code = BERTH_OK;
+
+    if (fd < 0)
+        return fail(path, "be made", err);
+    if (like != NULL &&
+        (fchown(fd, like->st_uid, like->st_gid) != 0 || fchmod(fd, like->st_mode & 07777) != 0))
+        code = fail(path, "be given its owner and mode", err);
+    if (code == BERTH_OK)
+        code = write_all(fd, path, text, err);
+    if (close(fd) != 0 && code == BERTH_OK)
+        code = fail(path, "write", err);
+    if (code != BERTH_OK)
+        unlink(path);
+    return code;
+}
+
+enum berth_code text_file_create(const char *path, const char *text, struct berth_error *err)
+{
+    return write_new(path, text, NULL, err);
+}
+
+enum berth_code text_file_replace(const char *path, const char *text, struct berth_error *err)
+{
+    char next[PATH_MAX], kept[PATH_MAX];
+    struct stat status;
+    enum berth_code code;
+
+    if ((size_t)snprintf(next, sizeof(next), "%s.new", path) >= sizeof(next) ||
+        (size_t)snprintf(kept, sizeof(kept), "%s.bak", path) >= sizeof(kept))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
+    if (stat(path, &status) != 0)
+        return fail(path, "be read", err);
+    code = write_new(next, text, &status, err);
+    if (code != BERTH_OK)
+        return code;
+    unlink(kept);
+    if (link(path, kept) != 0)
+        code = fail(kept, "be made", err);
+    else if (rename(next, path) != 0)
+        code = fail(path, "be replaced", err);
+    if (code != BERTH_OK)
+        unlink(next);
+    return code;
+}
