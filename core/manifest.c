@@ -196,11 +196,19 @@ static void check_keys(struct reader *reader, const struct config_node *map, con
     }
 }
 
+/* What stands at a key; a key with nothing behind it is as good as none. */
+static const struct config_node *find(const struct config_node *map, const char *key)
+{
+    const struct config_node *node = config_node_find(map, key);
+
+    return node != NULL && config_node_is_empty(node) ? NULL : node;
+}
+
 /* The text at a key; NULL where it is not there or wrong, which then has been said. */
 static const char *read_text(struct reader *reader, const struct config_node *map, const char *key,
                              bool required, const char *what)
 {
-    const struct config_node *node = config_node_find(map, key);
+    const struct config_node *node = find(map, key);
 
     if (node == NULL) {
         if (required)
@@ -243,7 +251,7 @@ static bool is_requirement(const char *name)
 static struct manifest_requirement *read_requirements(struct reader *reader, const struct config_node *map,
                                                       const char *key, size_t *ret_count)
 {
-    const struct config_node *list = config_node_find(map, key);
+    const struct config_node *list = find(map, key);
     struct manifest_requirement *requirements;
 
     if (list == NULL || !expect(reader, list, CONFIG_LIST, key))
@@ -316,7 +324,7 @@ static void read_service(struct reader *reader, const struct config_node *node,
 static void read_services(struct reader *reader, const struct config_node *map,
                           struct manifest_plugin *plugin)
 {
-    const struct config_node *node = config_node_find(map, "services");
+    const struct config_node *node = find(map, "services");
     struct manifest_service *services;
 
     if (node == NULL || !expect(reader, node, CONFIG_MAP, "services"))
@@ -353,7 +361,7 @@ static uint32_t read_callback(struct reader *reader, const struct config_node *n
 static void read_callbacks(struct reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
-    const struct config_node *list = config_node_find(map, "callbacks");
+    const struct config_node *list = find(map, "callbacks");
 
     if (list == NULL || !expect(reader, list, CONFIG_LIST, "callbacks"))
         return;
@@ -374,7 +382,7 @@ static void read_interface(struct reader *reader, const struct config_node *map,
 {
     plugin->interface = read_text(reader, map, "interface", false, "a plugin");
     if (plugin->interface != NULL && !is_identifier(plugin->interface, strlen(plugin->interface)))
-        complain(reader, &config_node_find(map, "interface")->mark,
+        complain(reader, &find(map, "interface")->mark,
                  "interface: \"%.60s\" is no name of a C struct such as berth_store", plugin->interface);
 }
 
@@ -383,8 +391,8 @@ static const char *read_setting_path(struct reader *reader, const struct config_
     const char *path = read_text(reader, map, key, true, "a rename");
 
     if (path != NULL && *path != '\0' && !is_dotted(path, is_label))
-        complain(reader, &config_node_find(map, key)->mark,
-                 "%s: \"%.200s\" is no name of a setting such as limits.burst", key, path);
+        complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is no name of a setting such as limits.burst",
+                 key, path);
     return path;
 }
 
@@ -399,7 +407,7 @@ static void read_rename(struct reader *reader, const struct config_node *node, u
     check_keys(reader, node, "a rename", known, sizeof(known) / sizeof(known[0]));
     rename->from = read_setting_path(reader, node, "from");
     rename->to = read_setting_path(reader, node, "to");
-    before = config_node_find(node, "before");
+    before = find(node, "before");
     if (before == NULL)
         complain(reader, &node->mark, "a rename has no before, which it must have");
     else if (read_number(reader, before, "before", &rename->before_version) &&
@@ -410,7 +418,7 @@ static void read_rename(struct reader *reader, const struct config_node *node, u
 
 static void read_renames(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
-    const struct config_node *list = config_node_find(map, "renames");
+    const struct config_node *list = find(map, "renames");
     struct manifest_rename *renames;
 
     if (list == NULL || !expect(reader, list, CONFIG_LIST, "renames"))
@@ -426,8 +434,8 @@ static void read_renames(struct reader *reader, const struct config_node *map, s
 
 static void read_config(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
-    const struct config_node *version = config_node_find(map, "config_version");
-    const struct config_node *config = config_node_find(map, "config");
+    const struct config_node *version = find(map, "config_version");
+    const struct config_node *config = find(map, "config");
 
     plugin->config_version = 1;
     if (version != NULL)
@@ -446,12 +454,12 @@ static void read_name(struct reader *reader, const struct config_node *map, stru
     plugin->type = read_text(reader, map, "type", true, "a plugin");
     plugin->id = read_text(reader, map, "id", true, "a plugin");
     if (plugin->type != NULL && !manifest_type_is_valid(plugin->type))
-        complain(reader, &config_node_find(map, "type")->mark,
+        complain(reader, &find(map, "type")->mark,
                  "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
                  "labels or more, and a version",
                  plugin->type);
     if (plugin->id != NULL && !manifest_id_is_valid(plugin->id))
-        complain(reader, &config_node_find(map, "id")->mark,
+        complain(reader, &find(map, "id")->mark,
                  "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id, ID_MAX);
     if (plugin->type == NULL || plugin->id == NULL)
         return;
@@ -509,7 +517,7 @@ static void check_twins(struct reader *reader, const struct manifest *manifest)
 
 static void read_plugins(struct reader *reader, const struct config_node *root, struct manifest *manifest)
 {
-    const struct config_node *list = config_node_find(root, "plugins");
+    const struct config_node *list = find(root, "plugins");
 
     if (list == NULL) {
         complain(reader, &root->mark, "a manifest has no plugins, which it must have");
@@ -542,7 +550,7 @@ static void read_manifest(struct reader *reader, const struct config_node *root,
     check_keys(reader, root, "a manifest", known, sizeof(known) / sizeof(known[0]));
     manifest->module = read_text(reader, root, "module", true, "a manifest");
     if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
-        complain(reader, &config_node_find(root, "module")->mark,
+        complain(reader, &find(root, "module")->mark,
                  "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -", manifest->module,
                  ID_MAX);
     manifest->version = read_text(reader, root, "version", true, "a manifest");
