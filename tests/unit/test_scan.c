@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole directories of modules, good ones and bad ones. */
+#include <core/scan.h>
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "scratch.h"
+
+/* Two plugin directories side by side, and a path below them. */
+struct place {
+    char root[PATH_MAX];
+    char first[PATH_MAX + 16];
+    char second[PATH_MAX + 16];
+    char path[2 * PATH_MAX];
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+
+    assert_non_null(place);
+    scratch_create(place->root);
+    snprintf(place->first, sizeof(place->first), "%s/first", place->root);
+    snprintf(place->second, sizeof(place->second), "%s/second", place->root);
+    assert_int_equal(mkdir(place->first, 0755), 0);
+    assert_int_equal(mkdir(place->second, 0755), 0);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    scratch_remove(place->root);
+    free(place);
+    return 0;
+}
+
+static const char *below(struct place *place, const char *name)
+{
+    snprintf(place->path, sizeof(place->path), "%s/%s", place->root, name);
+    return place->path;
+}
+
+static void write_file(struct place *place, const char *name, const void *bytes, size_t length)
+{
+    int fd = open(below(place, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0644), 0);
+    assert_int_equal(write(fd, bytes, length), length);
+    close(fd);
+}
+
+static char *read_fixture(const char *fixture, size_t *ret_length)
+{
+    char path[PATH_MAX];
+    char *bytes = malloc(1 << 20);
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s.so", getenv("BERTH_FIXTURES"), fixture);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(bytes);
+    *ret_length = fread(bytes, 1, 1 << 20, file);
+    assert_true(*ret_length > 0 && *ret_length < 1 << 20);
+    fclose(file);
+    return bytes;
+}
+
+static void put(struct place *place, const char *fixture, const char *name)
+{
+    size_t length;
+    char *bytes = read_fixture(fixture, &length);
+
+    write_file(place, name, bytes, length);
+    free(bytes);
+}
+
+static void scan_both(struct place *place, struct scan *scan)
+{
+    const char *const directories[] = {place->first, place->second};
+
+    scan_directories(directories, 2, scan);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    put(place, "good", "second/a.so");
+    put(place, "standalone", "first/z.so");
+    put(place, "twin_a", "first/B.so");
+    put(place, "twin_b", "first/a.so");
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 4);
+    assert_int_equal(scan.warning_count, 0);
+    assert_true(ends_with(scan.files[0].path, "/first/B.so"));
+    assert_true(ends_with(scan.files[1].path, "/first/a.so"));
+    assert_true(ends_with(scan.files[2].path, "/first/z.so"));
+    assert_true(ends_with(scan.files[3].path, "/second/a.so"));
+    assert_string_equal(scan.files[3].manifest->module, "good");
+    assert_string_equal(scan.files[3].manifest->path, scan.files[3].path);
+    scan_finish(&scan);
+}
+
+static void names_that_do_not_end_in_so_are_no_modules(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    put(place, "good", "first/good.so.1");
+    put(place, "good", "first/good");
+    put(place, "good", "first/.so");
+    write_file(place, "first/README", "text", 4);
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 0);
+    assert_int_equal(scan.warning_count, 0);
+    scan_finish(&scan);
+}
+
+static const struct refused_case {
+    const char *fixture;
+    enum berth_code code;
+    const char *piece;
+} refused_cases[] = {
+    {"no_note", BERTH_NOT_FOUND, "has no berth note"},
+    {"note_type_2", BERTH_INVALID_ARGUMENT, "is of type 2, this host reads type 1"},
+    {"note_huge", BERTH_INVALID_ARGUMENT, "at most 65536 are read"},
+    {"note_empty", BERTH_INVALID_ARGUMENT, "note: the manifest is empty"},
+    {"note_no_yaml", BERTH_INVALID_ARGUMENT, ": note:2:"},
+    {"note_alias_bomb", BERTH_INVALID_ARGUMENT, ": note:2:4: "},
+    {"note_unknown_key", BERTH_INVALID_ARGUMENT, "did you mean \"requires\"?"},
+};
+
+static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    for (size_t i = 0; i < sizeof(refused_cases) / sizeof(refused_cases[0]); i++) {
+        const struct refused_case *refused = &refused_cases[i];
+
+        put(place, refused->fixture, "first/bad.so");
+        put(place, "good", "first/good.so");
+        scan_both(place, &scan);
+        assert_int_equal(scan.count, 2);
+        if (scan.files[0].code != refused->code || strstr(scan.files[0].reason, refused->piece) == NULL)
+            fail_msg("%s: %s: %s", refused->fixture, berth_code_name(scan.files[0].code),
+                     scan.files[0].reason);
+        assert_int_equal(strncmp(scan.files[0].reason, scan.files[0].path, strlen(scan.files[0].path)), 0);
+        assert_null(strchr(scan.files[0].reason, '\n'));
+        assert_null(scan.files[0].manifest);
+        assert_non_null(scan.files[1].manifest);
+        assert_null(scan.files[1].reason);
+        scan_finish(&scan);
+        unlink(below(place, "first/bad.so"));
+    }
+}
+
+static void a_file_that_may_not_be_trusted_is_not_even_read(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    put(place, "good", "first/good.so");
+    assert_int_equal(chmod(place->path, 0666), 0);
+    assert_int_equal(symlink("/bin/sh", below(place, "first/out.so")), 0);
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 2);
+    assert_int_equal(scan.files[0].code, BERTH_PERMISSION_DENIED);
+    assert_int_equal(scan.files[1].code, BERTH_PERMISSION_DENIED);
+    assert_null(scan.files[0].manifest);
+    assert_true(ends_with(scan.files[1].path, "/first/out.so"));
+    scan_finish(&scan);
+}
+
+static void a_file_met_twice_is_taken_once_with_a_warning_that_names_both(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    put(place, "good", "first/good.so");
+    assert_int_equal(symlink("good.so", below(place, "first/a.so")), 0);
+    put(place, "standalone", "second/b.so");
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 2);
+    assert_true(ends_with(scan.files[0].path, "/first/good.so"));
+    assert_int_equal(scan.warning_count, 1);
+    assert_non_null(strstr(scan.warnings[0], "/first/good.so: is the same file as "));
+    assert_non_null(strstr(scan.warnings[0], "/first/a.so; it is taken once"));
+    scan_finish(&scan);
+}
+
+static void a_hard_link_in_another_directory_is_the_same_file(void **state)
+{
+    struct place *place = *state;
+    char original[2 * PATH_MAX];
+    struct scan scan;
+
+    put(place, "good", "first/good.so");
+    memcpy(original, place->path, sizeof(original));
+    assert_int_equal(link(original, below(place, "second/other.so")), 0);
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 1);
+    assert_int_equal(scan.warning_count, 1);
+    assert_non_null(strstr(scan.warnings[0], "/second/other.so: is the same file as "));
+    scan_finish(&scan);
+}
+
+static void a_directory_given_twice_is_read_once(void **state)
+{
+    struct place *place = *state;
+    const char *directories[] = {place->first, place->first, place->second};
+    struct scan scan;
+
+    put(place, "good", "first/good.so");
+    assert_int_equal(rmdir(place->second), 0);
+    assert_int_equal(symlink("first", place->second), 0);
+    scan_directories(directories, 3, &scan);
+    assert_int_equal(scan.count, 1);
+    assert_int_equal(scan.warning_count, 2);
+    assert_non_null(strstr(scan.warnings[0], "is the same plugin directory as "));
+    assert_non_null(strstr(scan.warnings[1], "/second: is the same plugin directory as "));
+    scan_finish(&scan);
+}
+
+static void a_bad_directory_costs_that_directory_only(void **state)
+{
+    struct place *place = *state;
+    const char *directories[] = {"/nowhere/at/all", place->first, "/dev/null", place->second};
+    struct scan scan;
+
+    put(place, "good", "first/bad.so");
+    put(place, "good", "second/good.so");
+    assert_int_equal(chmod(place->first, 0777), 0);
+    scan_directories(directories, 4, &scan);
+    assert_int_equal(scan.count, 1);
+    assert_non_null(scan.files[0].manifest);
+    assert_int_equal(scan.warning_count, 3);
+    assert_string_equal(scan.warnings[0],
+                        "/nowhere/at/all: plugin directory is not there; nothing is read from it");
+    assert_non_null(strstr(scan.warnings[1], "everybody may write to it (mode 0777"));
+    assert_non_null(strstr(scan.warnings[2], "/dev/null: is no directory"));
+    scan_finish(&scan);
+}
+
+static void a_stripped_module_keeps_its_manifest(void **state)
+{
+    struct place *place = *state;
+    char command[5 * PATH_MAX];
+    struct scan scan;
+
+    put(place, "good", "first/good.so");
+    snprintf(command, sizeof(command), "strip --strip-all '%s' && chmod 644 '%s'", place->path, place->path);
+    assert_int_equal(system(command), 0);
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 1);
+    assert_non_null(scan.files[0].manifest);
+    scan_finish(&scan);
+}
+
+static void a_module_cut_anywhere_never_breaks_the_scan(void **state)
+{
+    struct place *place = *state;
+    size_t length;
+    char *bytes = read_fixture("good", &length);
+    struct scan scan;
+
+    for (size_t cut = 0; cut < length; cut += 97) {
+        write_file(place, "first/cut.so", bytes, cut);
+        assert_int_equal(truncate(place->path, (off_t)cut), 0);
+        scan_both(place, &scan);
+        assert_int_equal(scan.count, 1);
+        assert_true((scan.files[0].manifest == NULL) == (scan.files[0].reason != NULL));
+        scan_finish(&scan);
+    }
+    free(bytes);
+}
+
+static void no_constructor_runs(void **state)
+{
+    struct place *place = *state;
+    char mark[2 * PATH_MAX];
+    struct scan scan;
+
+    put(place, "constructor_marks", "first/marks.so");
+    put(place, "constructor_crashes", "first/crashes.so");
+    snprintf(mark, sizeof(mark), "%s/mark", place->root);
+    setenv("BERTH_FIXTURE_MARK", mark, 1);
+    scan_both(place, &scan);
+    unsetenv("BERTH_FIXTURE_MARK");
+    assert_int_equal(scan.count, 2);
+    assert_non_null(scan.files[0].manifest);
+    assert_non_null(scan.files[1].manifest);
+    assert_int_equal(access(mark, F_OK), -1);
+    scan_finish(&scan);
+}
+
+#define test_in_place(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_in_place(files_come_by_directory_and_then_by_the_bytes_of_their_names),
+        test_in_place(names_that_do_not_end_in_so_are_no_modules),
+        test_in_place(a_bad_file_costs_that_file_only_and_its_reason_is_kept),
+        test_in_place(a_file_that_may_not_be_trusted_is_not_even_read),
+        test_in_place(a_file_met_twice_is_taken_once_with_a_warning_that_names_both),
+        test_in_place(a_hard_link_in_another_directory_is_the_same_file),
+        test_in_place(a_directory_given_twice_is_read_once),
+        test_in_place(a_bad_directory_costs_that_directory_only),
+        test_in_place(a_stripped_module_keeps_its_manifest),
+        test_in_place(a_module_cut_anywhere_never_breaks_the_scan),
+        test_in_place(no_constructor_runs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
