@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filters as a whole: parsed once, asked of every object. */
+#include <berth/filter.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "selector.h"
+
+struct berth_filter {
+    size_t count;
+    struct selectors alternatives[];
+};
+
+static enum berth_code check_size(const char *const *texts, size_t count, struct berth_error *err)
+{
+    size_t bytes = count;
+
+    for (size_t i = 0; i < count && bytes <= BERTH_FILTER_MAX_BYTES; i++)
+        bytes += strlen(texts[i]);
+    if (bytes > BERTH_FILTER_MAX_BYTES)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "filters: more than %d bytes in one request: invalid argument",
+                               BERTH_FILTER_MAX_BYTES);
+    return BERTH_OK;
+}
+
+enum berth_code berth_filter_create(const char *const *texts, size_t count, struct berth_filter **ret_filter,
+                                    struct berth_error *err)
+{
+    struct selector_budget budget = {BERTH_FILTER_MAX_SELECTORS, BERTH_FILTER_MAX_PATTERNS};
+    enum berth_code code = check_size(texts, count, err);
+    struct berth_filter *filter;
+
+    if (code != BERTH_OK)
+        return code;
+    filter = calloc(1, sizeof(*filter) + count * sizeof(filter->alternatives[0]));
+    if (filter == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the filters");
+    for (size_t i = 0; i < count && code == BERTH_OK; i++)
+        code = selectors_parse(texts[i], &budget, &filter->alternatives[filter->count++], err);
+    if (code == BERTH_OK)
+        *ret_filter = filter;
+    else
+        berth_filter_destroy(filter);
+    return code;
+}
+
+void berth_filter_destroy(struct berth_filter *filter)
+{
+    if (filter == NULL)
+        return;
+    for (size_t i = 0; i < filter->count; i++)
+        selectors_finish(&filter->alternatives[i]);
+    free(filter);
+}
+
+static bool selector_matches(const struct selector *selector, berth_filter_field *field, void *context)
+{
+    const char *value = "";
+    bool present = field(context, (const char *const *)selector->path, selector->path_count, &value);
+
+    if (!present)
+        value = "";
+    switch (selector->comparison) {
+    case COMPARE_PRESENT:
+        return present;
+    case COMPARE_EQUAL:
+        return present && strcmp(value, selector->value) == 0;
+    case COMPARE_NOT_EQUAL:
+        return strcmp(value, selector->value) != 0;
+    case COMPARE_MATCHES:
+        return selector->pattern != NULL && pattern_matches(selector->pattern, value);
+    }
+    return false;
+}
+
+static bool all_match(const struct selectors *selectors, berth_filter_field *field, void *context)
+{
+    for (size_t i = 0; i < selectors->count; i++)
+        if (!selector_matches(&selectors->items[i], field, context))
+            return false;
+    return true;
+}
+
+bool berth_filter_matches(const struct berth_filter *filter, berth_filter_field *field, void *context)
+{
+    for (size_t i = 0; i < filter->count; i++)
+        if (all_match(&filter->alternatives[i], field, context))
+            return true;
+    return filter->count == 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The filters of containerd's API, as every List takes them: `type==io.berth.store.v1,id~="^lm"`.
+ *
+ *     selector   field path, alone (is it there?) or with an operator and a value
+ *     field      [A-Za-z0-9_-]+, or "quoted"; joined with dots
+ *     operator   == equal; != differs, also from what is absent; ~= regular expression, unanchored
+ *     value      up to a comma or a space, or "quoted"; after ~= also /quoted/ or |quoted|
+ *
+ * Selectors joined with commas must all match; of several filters one is enough; none, or an empty one,
+ * matches everything. A static library: link it into the module.
+ */
+#ifndef BERTH_FILTER_H
+#define BERTH_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <berth/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What one request may ask for: bytes and selectors over all filters, and regular expressions. */
+#define BERTH_FILTER_MAX_BYTES 65536
+#define BERTH_FILTER_MAX_SELECTORS 1024
+#define BERTH_FILTER_MAX_PATTERNS 32
+
+/** Parsed filters. Immutable. */
+struct berth_filter;
+
+/**
+ * Looks up a field of the object that is being matched: `count` names, at least one.
+ *
+ * @param ret_value  NUL-ended, to live until the filter has answered; written only where it is there.
+ * @return is it there?
+ */
+typedef bool berth_filter_field(void *context, const char *const *path, size_t count, const char **ret_value);
+
+/**
+ * Parses filters, one of which must match. A regular expression that is none matches nothing.
+ *
+ * @param texts  UTF-8; not used after this returns.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with containerd's wording where one cannot be parsed or all
+ *         together are too large; BERTH_RESOURCE_EXHAUSTED without memory.
+ */
+enum berth_code berth_filter_create(const char *const *texts, size_t count, struct berth_filter **ret_filter,
+                                    struct berth_error *err);
+
+/** Takes NULL. */
+void berth_filter_destroy(struct berth_filter *filter);
+
+/** Does the object match, whose fields `field` tells? The work for one regular expression is bounded. */
+bool berth_filter_matches(const struct berth_filter *filter, berth_filter_field *field, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
