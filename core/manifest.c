@@ -9,11 +9,9 @@
 
 #include <config/value.h>
 
+#include "manifest_name.h"
+
 #define PLUGINS_MAX 256
-#define ID_MAX 76
-/* A URI names a folder, so type, dot and id together stay below NAME_MAX. */
-#define TYPE_MAX 128
-#define NAME_MAX_BYTES 255
 #define VERSION_NUMBER_MAX 1000000
 
 /* A manifest and the tree that its texts are borrowed from. */
@@ -27,82 +25,6 @@ struct reader {
     struct config_diagnostics *diagnostics;
 };
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* "v1", "v27": no zero in front, so that one version has one spelling. */
-static bool is_version_label(const char *label, size_t length)
-{
-    if (length < 2 || length > 9 || label[0] != 'v' || label[1] == '0')
-        return false;
-    for (size_t i = 1; i < length; i++) {
-        if (!is_digit(label[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool is_label(const char *label, size_t length)
-{
-    if (length == 0 || !is_alnum(label[0]))
-        return false;
-    for (size_t i = 1; i < length; i++) {
-        if (!is_alnum(label[i]) && label[i] != '-' && label[i] != '_')
-            return false;
-    }
-    return true;
-}
-
-/* The version label may only be the last one: else a type could be read as a URI. */
-static bool is_type(const char *type, size_t length)
-{
-    size_t count = 0;
-    size_t start = 0;
-
-    if (length > TYPE_MAX)
-        return false;
-    for (size_t i = 0; i <= length; i++) {
-        if (i < length && type[i] != '.')
-            continue;
-        if (!is_label(type + start, i - start))
-            return false;
-        if (is_version_label(type + start, i - start))
-            return i == length && count >= 2;
-        count++;
-        start = i + 1;
-    }
-    return false;
-}
-
-bool manifest_type_is_valid(const char *type)
-{
-    return is_type(type, strlen(type));
-}
-
-bool manifest_id_is_valid(const char *id)
-{
-    size_t length = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
-
-    return length > 0 && length <= ID_MAX && id[length] == '\0';
-}
-
-bool manifest_uri_split(const char *uri, size_t *ret_type_length)
-{
-    const char *dot = strrchr(uri, '.');
-
-    if (dot == NULL || !manifest_id_is_valid(dot + 1) || !is_type(uri, (size_t)(dot - uri)))
-        return false;
-    *ret_type_length = (size_t)(dot - uri);
-    return true;
-}
-
 uint64_t manifest_hash(const char *text, size_t length)
 {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -110,34 +32,6 @@ uint64_t manifest_hash(const char *text, size_t length)
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
     return hash;
-}
-
-/* An identifier as protobuf has it: "SayHello". */
-static bool is_identifier(const char *name, size_t length)
-{
-    if (length == 0 || is_digit(name[0]))
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        if (!is_alnum(name[i]) && name[i] != '_')
-            return false;
-    }
-    return length <= NAME_MAX_BYTES;
-}
-
-/* Parts joined by dots, each of which `is_part`: "helloworld.Greeter", "limits.burst". */
-static bool is_dotted(const char *name, bool (*is_part)(const char *part, size_t length))
-{
-    size_t length;
-
-    if (strlen(name) > NAME_MAX_BYTES)
-        return false;
-    for (;; name += length + 1) {
-        length = strcspn(name, ".");
-        if (!is_part(name, length))
-            return false;
-        if (name[length] == '\0')
-            return true;
-    }
 }
 
 #define complain(reader, mark, ...)                                                                          \
@@ -230,7 +124,8 @@ static bool read_number(struct reader *reader, const struct config_node *node, c
     if (!expect(reader, node, CONFIG_SCALAR, key))
         return false;
     for (size_t i = 0; i < node->length && number <= VERSION_NUMBER_MAX; i++)
-        number = is_digit(node->text[i]) ? number * 10 + (uint32_t)(node->text[i] - '0') : UINT32_MAX;
+        number = node->text[i] >= '0' && node->text[i] <= '9' ? number * 10 + (uint32_t)(node->text[i] - '0')
+                                                              : UINT32_MAX;
     if (number == 0 || number > VERSION_NUMBER_MAX) {
         complain(reader, &node->mark, "%s: \"%.60s\" is no number from 1 to %d", key, node->text,
                  VERSION_NUMBER_MAX);
@@ -301,7 +196,7 @@ static void read_service(struct reader *reader, const struct config_node *node,
     struct manifest_method *methods;
 
     service->name = node->key;
-    if (!is_dotted(node->key, is_identifier))
+    if (!manifest_service_is_valid(node->key))
         complain(reader, &node->key_mark, "\"%.200s\" is no name of a service such as helloworld.Greeter",
                  node->key);
     if (!expect(reader, node, CONFIG_MAP, "a service"))
@@ -312,7 +207,7 @@ static void read_service(struct reader *reader, const struct config_node *node,
     for (size_t i = 0; i < node->count; i++) {
         const struct config_node *method = node->items[i];
 
-        if (!is_identifier(method->key, strlen(method->key)))
+        if (!manifest_identifier_is_valid(method->key))
             complain(reader, &method->key_mark, "\"%.200s\" is no name of a method such as SayHello",
                      method->key);
         methods[i] = (struct manifest_method){.name = method->key, .kind = read_kind(reader, method)};
@@ -381,7 +276,7 @@ static void read_interface(struct reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
     plugin->interface = read_text(reader, map, "interface", false, "a plugin");
-    if (plugin->interface != NULL && !is_identifier(plugin->interface, strlen(plugin->interface)))
+    if (plugin->interface != NULL && !manifest_identifier_is_valid(plugin->interface))
         complain(reader, &find(map, "interface")->mark,
                  "interface: \"%.60s\" is no name of a C struct such as berth_store", plugin->interface);
 }
@@ -390,7 +285,7 @@ static const char *read_setting_path(struct reader *reader, const struct config_
 {
     const char *path = read_text(reader, map, key, true, "a rename");
 
-    if (path != NULL && *path != '\0' && !is_dotted(path, is_label))
+    if (path != NULL && *path != '\0' && !manifest_setting_is_valid(path))
         complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is no name of a setting such as limits.burst",
                  key, path);
     return path;
@@ -448,7 +343,7 @@ static void read_config(struct reader *reader, const struct config_node *map, st
 /* Type, id and the URI that they make. */
 static void read_name(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
-    char uri[TYPE_MAX + ID_MAX + 2];
+    char uri[MANIFEST_TYPE_MAX + MANIFEST_ID_MAX + 2];
     int length;
 
     plugin->type = read_text(reader, map, "type", true, "a plugin");
@@ -460,7 +355,8 @@ static void read_name(struct reader *reader, const struct config_node *map, stru
                  plugin->type);
     if (plugin->id != NULL && !manifest_id_is_valid(plugin->id))
         complain(reader, &find(map, "id")->mark,
-                 "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id, ID_MAX);
+                 "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
+                 MANIFEST_ID_MAX);
     if (plugin->type == NULL || plugin->id == NULL)
         return;
     length = snprintf(uri, sizeof(uri), "%s.%s", plugin->type, plugin->id);
@@ -552,7 +448,7 @@ static void read_manifest(struct reader *reader, const struct config_node *root,
     if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
         complain(reader, &find(root, "module")->mark,
                  "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -", manifest->module,
-                 ID_MAX);
+                 MANIFEST_ID_MAX);
     manifest->version = read_text(reader, root, "version", true, "a manifest");
     manifest->description = read_text(reader, root, "description", false, "a manifest");
     manifest->author = read_text(reader, root, "author", false, "a manifest");

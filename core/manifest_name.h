@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names inside a manifest; those that others ask about too stand in manifest.h. */
+#ifndef CORE_MANIFEST_NAME_H
+#define CORE_MANIFEST_NAME_H
+
+#include <stdbool.h>
+
+#define MANIFEST_ID_MAX 76
+/* A URI names a folder, so type, dot and id together stay below NAME_MAX. */
+#define MANIFEST_TYPE_MAX 128
+
+/** "SayHello": an identifier of C and of protobuf. */
+bool manifest_identifier_is_valid(const char *name);
+/** "helloworld.Greeter". */
+bool manifest_service_is_valid(const char *name);
+/** "limits.burst". */
+bool manifest_setting_is_valid(const char *path);
+
+#endif
