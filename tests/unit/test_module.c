@@ -46,6 +46,14 @@ static void find(const char *name, struct scan_file *file)
     find_at(path, file);
 }
 
+static bool has(const char *name)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s.so", getenv("BERTH_FIXTURES"), name);
+    return access(path, R_OK) == 0;
+}
+
 static void finish(struct scan_file *file)
 {
     manifest_destroy(file->manifest);
@@ -96,6 +104,27 @@ static void services_may_stand_in_another_order_than_in_the_manifest(void **stat
     module = load(&file);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "echo")->services);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "plain"));
+    module_unload(module);
+    finish(&file);
+}
+
+static void a_module_in_cxx_is_loaded_like_one_in_c(void **state)
+{
+    const struct berth_host host = {.size = sizeof(host), .uri = "io.berth.fixture.v1.in_cxx"};
+    const struct berth_plugin *plugin;
+    struct berth_error err;
+    struct scan_file file;
+    struct module *module;
+    void *instance = NULL;
+
+    if (!has("in_cxx"))
+        skip();
+    find("in_cxx", &file);
+    module = load(&file);
+    plugin = module_find(module, "io.berth.fixture.v1", "in_cxx");
+    assert_int_equal(plugin->init(&host, NULL, &instance, &err), BERTH_OK);
+    assert_non_null(instance);
+    assert_int_equal(plugin->close(&host, instance, &err), BERTH_OK);
     module_unload(module);
     finish(&file);
 }
@@ -311,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_good_module_is_loaded_and_its_plugin_found),
         cmocka_unit_test(a_module_can_be_loaded_again_after_it_was_unloaded),
         cmocka_unit_test(services_may_stand_in_another_order_than_in_the_manifest),
+        cmocka_unit_test(a_module_in_cxx_is_loaded_like_one_in_c),
         cmocka_unit_test(a_defect_is_refused_with_the_field_and_both_values),
         cmocka_unit_test(a_file_replaced_since_it_was_checked_is_refused),
         cmocka_unit_test(a_file_written_to_since_it_was_checked_is_refused),

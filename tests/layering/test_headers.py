@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every header of the contract stands alone, as C17 and as C++ from 11 to 23, without a warning."""
+
+import itertools
+import shutil
+import subprocess
+import unittest
+
+import sources
+
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unused-parameter"]
+LANGUAGES = [("c", "-std=c17"), ("c", "-std=gnu17"), ("c++", "-std=c++11"), ("c++", "-std=c++17"), ("c++", "-std=c++2b")]
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+LIBUV = subprocess.run(["pkg-config", "--cflags", "libuv"], capture_output=True, text=True).stdout.split()
+
+# What an author writes by hand; it has to mean the same in both languages.
+PLUGIN = """
+#include <berth/plugin.h>
+
+BERTH_NOTE("module: m\\nversion: 1.0.0\\nplugins: [{type: io.example.v1, id: a}]\\n");
+
+static enum berth_code on_init(const struct berth_host *host, void *, void **ret_instance, struct berth_error *err)
+{
+    berth_log(host, BERTH_LOG_INFO, "n=%d", 1);
+    *ret_instance = (void *)(uintptr_t)host->generation;
+    return berth_error_set(err, BERTH_OK, "%s", "");
+}
+
+static const struct berth_plugin plugin = {PLUGIN_MEMBERS};
+
+BERTH_MODULE(&plugin);
+"""
+
+
+def compile_text(compiler, language, standard, text):
+    command = [compiler, "-x", language, standard, *WARNINGS, "-D_GNU_SOURCE", *LIBUV, "-fPIC", "-fsyntax-only",
+               "-I", str(sources.TOP / "sdk/include"), "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True)
+
+
+class Headers(unittest.TestCase):
+    def assert_compiles(self, compiler, language, standard, text):
+        result = compile_text(compiler, language, standard, text)
+        self.assertEqual(0, result.returncode, f"{compiler} {standard}:\n{result.stderr}")
+
+    def test_there_is_a_compiler(self):
+        self.assertNotEqual([], COMPILERS)
+
+    def test_each_header_compiles_alone(self):
+        headers = [p.relative_to("sdk/include") for p in sources.files(".h", under=["sdk/include"])]
+        self.assertIn("berth/plugin.h", [str(header) for header in headers])
+        for compiler, (language, standard), header in itertools.product(COMPILERS, LANGUAGES, headers):
+            with self.subTest(compiler=compiler, standard=standard, header=str(header)):
+                self.assert_compiles(compiler, language, standard, f"#include <{header}>\nextern int not_empty;\n")
+
+    def test_a_plugin_by_hand_compiles(self):
+        c = PLUGIN.replace("void *,", "void *prepared,").replace(
+            "PLUGIN_MEMBERS", '.size = sizeof(plugin), .type = "io.example.v1", .id = "a", .init = on_init')
+        cxx = PLUGIN.replace(
+            "PLUGIN_MEMBERS", 'sizeof(struct berth_plugin), "io.example.v1", "a", nullptr, nullptr, on_init, '
+                              "nullptr, nullptr, nullptr, nullptr, nullptr, nullptr")
+        for compiler, (language, standard) in itertools.product(COMPILERS, LANGUAGES):
+            with self.subTest(compiler=compiler, standard=standard):
+                self.assert_compiles(compiler, language, standard, c if language == "c" else cxx)
+
+
+if __name__ == "__main__":
+    unittest.main()
