@@ -924,7 +924,7 @@ static void routes_are_listed_with_their_state(void **state)
 static void many_services_are_all_found(void **state)
 {
     struct fixture *fixture = *state;
-    char names[500][16];
+    char names[500][32];
 
     for (size_t i = 0; i < 500; i++) {
         struct manifest_service more = {.name = names[i], .methods = manifest_methods, .method_count = 4};
@@ -935,9 +935,9 @@ static void many_services_are_all_found(void **state)
                          BERTH_OK);
     }
     for (size_t i = 0; i < 500; i++) {
-        char path[32];
+        char path[64];
 
-        snprintf(path, sizeof(path), "/%s/Both", names[i]);
+        snprintf(path, sizeof(path), "/%.40s/Both", names[i]);
         assert_non_null(open_path(fixture, path));
         assert_string_equal(fixture->stream.call->service, names[i]);
         cancel(fixture);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests and replies as protobuf-c messages, for handlers that use that library. */
+#ifndef BERTH_PROTOBUF_H
+#define BERTH_PROTOBUF_H
+
+#include <stdlib.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include <berth/call.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What may be allocated for a request beyond four times its bytes: many small fields cost more than theirs.
+ */
+#define BERTH_UNPACK_SLACK (1024 * 1024)
+
+struct berth_unpack_budget {
+    size_t left;
+};
+
+static inline void *berth_unpack_allocate(void *budget, size_t size)
+{
+    struct berth_unpack_budget *own = (struct berth_unpack_budget *)budget;
+    size_t cost = size + 2 * sizeof(void *);
+
+    if (size > own->left || cost > own->left)
+        return NULL;
+    own->left -= cost;
+    return malloc(size);
+}
+
+static inline void berth_unpack_free(void *budget, void *memory)
+{
+    (void)budget;
+    free(memory);
+}
+
+/**
+ * Unpacks a request; what it may allocate is bounded by its length.
+ *
+ * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL for bytes that are no such
+ *         message, and then the call has been finished as INTERNAL.
+ */
+static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
+                                                  const ProtobufCMessageDescriptor *descriptor,
+                                                  const void *bytes, size_t length)
+{
+    struct berth_unpack_budget budget = {4 * length + BERTH_UNPACK_SLACK};
+    ProtobufCAllocator allocator = {berth_unpack_allocate, berth_unpack_free, &budget};
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(descriptor, &allocator, length, (const uint8_t *)bytes);
+    char reason[256];
+
+    if (message != NULL)
+        return message;
+    snprintf(reason, sizeof(reason), "grpc: error unmarshalling request: no valid %s", descriptor->name);
+    berth_call_finish(call, BERTH_INTERNAL, reason);
+    return NULL;
+}
+
+/** Packs a message and sends it, as berth_call_send; BERTH_RESOURCE_EXHAUSTED also without memory. */
+static inline enum berth_code berth_call_send_message(struct berth_call *call,
+                                                      const ProtobufCMessage *message)
+{
+    uint8_t small[512];
+    size_t length = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = length <= sizeof(small) ? small : (uint8_t *)malloc(length);
+    enum berth_code code;
+
+    if (bytes == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    code = berth_call_send(call, bytes, protobuf_c_message_pack(message, bytes));
+    if (bytes != small)
+        free(bytes);
+    return code;
+}
+
+/** Sends the one answer of a unary method and ends the call well; what cannot be sent ends it with a code. */
+static inline void berth_call_reply_message(struct berth_call *call, const ProtobufCMessage *message)
+{
+    enum berth_code code = berth_call_send_message(call, message);
+
+    berth_call_finish(call, code, code == BERTH_OK ? NULL : "the reply is larger than this server sends");
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
