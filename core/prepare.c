@@ -266,7 +266,7 @@ void prepare_submit(struct prepare_pool *pool, struct prepare_job *job)
     uv_mutex_unlock(&pool->lock);
 }
 
-/* Under the lock: a job that has not begun ends here. */
+/* Under the lock. */
 static void leave_queue(struct prepare_pool *pool, struct prepare_job *job)
 {
     struct prepare_job **place = &pool->waiting.first;
@@ -277,7 +277,18 @@ static void leave_queue(struct prepare_pool *pool, struct prepare_job *job)
     if (*place == NULL)
         pool->waiting.end = place;
     pool->waiting.count--;
-    end_early(pool, job, BERTH_CANCELLED, "it was given up before it began");
+}
+
+bool prepare_withdraw(struct prepare_job *job)
+{
+    bool is_queued;
+
+    uv_mutex_lock(&job->pool->lock);
+    is_queued = job->place == PREPARE_QUEUED;
+    if (is_queued)
+        leave_queue(job->pool, job);
+    uv_mutex_unlock(&job->pool->lock);
+    return is_queued;
 }
 
 void prepare_abandon(struct prepare_job *job)
@@ -288,9 +299,10 @@ void prepare_abandon(struct prepare_job *job)
     uv_mutex_lock(&pool->lock);
     if (!job->is_abandoned) {
         job->is_abandoned = true;
-        if (job->place == PREPARE_QUEUED)
+        if (job->place == PREPARE_QUEUED) {
             leave_queue(pool, job);
-        else if (job->place == PREPARE_RUNNING) {
+            end_early(pool, job, BERTH_CANCELLED, "it was given up before it began");
+        } else if (job->place == PREPARE_RUNNING) {
             pool->stuck++;
             staff(pool);
         }

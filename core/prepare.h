@@ -23,6 +23,7 @@ struct prepare_job {
     const char *uri;
     const struct berth_settings *settings;
     struct folder root, state;
+    void *owner;
     /** Both on the loop: it runs now; it has returned, or it never ran because it was abandoned before. */
     void (*on_begun)(struct prepare_job *job);
     void (*on_ended)(struct prepare_job *job);
@@ -52,6 +53,8 @@ void prepare_submit(struct prepare_pool *pool, struct prepare_job *job);
  * returns.
  */
 void prepare_abandon(struct prepare_job *job);
+/** Takes back a job that has not begun; on_ended does not come. @return false where it has. */
+bool prepare_withdraw(struct prepare_job *job);
 /** Only says so to the plugin; the result still counts. */
 void prepare_cancel(struct prepare_job *job);
 

@@ -44,7 +44,7 @@ static void init_plugin(struct registry *registry, size_t index)
                        entry->reason, entry->cause);
 }
 
-struct registry *registry_create(const struct plan *plan)
+struct registry *registry_create(const struct plan *plan, uint64_t start_ns)
 {
     struct registry *registry = calloc(1, sizeof(*registry));
 
@@ -53,7 +53,7 @@ struct registry *registry_create(const struct plan *plan)
     if (registry == NULL || registry->plugins == NULL)
         abort();
     registry->plan = plan;
-    registry->start_ns = uv_hrtime();
+    registry->start_ns = start_ns;
     for (size_t i = 0; i < plan->count; i++)
         init_plugin(registry, i);
     return registry;

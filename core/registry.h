@@ -34,8 +34,13 @@ struct registry_plugin {
 
 struct registry;
 
-/** States, codes and reasons are those of the plan's verdicts. @param plan  borrowed. */
-struct registry *registry_create(const struct plan *plan);
+/**
+ * States, codes and reasons are those of the plan's verdicts.
+ *
+ * @param plan      borrowed.
+ * @param start_ns  when the daemon started, on the clock of uv_hrtime().
+ */
+struct registry *registry_create(const struct plan *plan, uint64_t start_ns);
 void registry_destroy(struct registry *registry);
 
 const struct plan *registry_plan(const struct registry *registry);
@@ -43,7 +48,7 @@ struct registry_plugin *registry_get(const struct registry *registry, size_t ind
 /** NULL where nobody has the URI. */
 struct registry_plugin *registry_find(const struct registry *registry, const char *uri);
 
-/** On the clock of uv_hrtime(): what times count from. */
+/** Nanoseconds since the daemon's start. */
 uint64_t registry_since_start(const struct registry *registry);
 
 /** Moves a plugin on while nothing is wrong with it. */

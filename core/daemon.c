@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The phases of the daemon in order; owns the loop, the signals and the exit code. */
+#include "daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "drain.h"
+#include "folder.h"
+#include "inspect.h"
+#include "lifecycle.h"
+#include "loading.h"
+#include "notify.h"
+#include "required.h"
+#include "signals.h"
+
+/* Sockets stand in the state folder, for others to reach; what is in the root is nobody else's business. */
+#define ROOT_MODE 0700
+#define STATE_MODE 0711
+
+/* How long handles that are closing may take once every plugin is closed. */
+#define DRAIN_LIMIT_MS 1000
+
+struct daemon {
+    const struct settings_options *options;
+    int exit_code;
+    uint64_t start_ns;
+    uv_loop_t loop;
+    struct signals signals;
+    struct settings *settings;
+    struct scan scan;
+    const struct manifest **manifests;
+    size_t manifest_count;
+    struct plan *plan;
+    struct registry *registry;
+    struct router *router;
+    struct inspect inspect;
+    struct loading loading;
+    struct lifecycle *lifecycle;
+    bool is_loop_open, is_stopped;
+};
+
+static bool fail(struct daemon *daemon, int exit_code)
+{
+    daemon->exit_code = exit_code;
+    return false;
+}
+
+static void on_stop(void *context, int number)
+{
+    struct daemon *daemon = context;
+
+    log_line(BERTH_LOG_INFO, "%s: stops", number == SIGINT ? "SIGINT" : "SIGTERM");
+    if (daemon->lifecycle == NULL)
+        return;
+    notify_stopping();
+    daemon->inspect.is_draining = true;
+    lifecycle_stop(daemon->lifecycle);
+}
+
+static void on_hangup(void *context)
+{
+    log_line(BERTH_LOG_INFO,
+             "SIGHUP: this version reads nothing again; restart it to change its configuration");
+}
+
+static bool open_loop(struct daemon *daemon)
+{
+    int error = uv_loop_init(&daemon->loop);
+
+    if (error != 0) {
+        log_line(BERTH_LOG_ERROR, "no event loop: %s", uv_strerror(error));
+        return fail(daemon, DAEMON_EXIT_FAILED);
+    }
+    daemon->is_loop_open = true;
+    daemon->signals.on_stop = on_stop;
+    daemon->signals.on_hangup = on_hangup;
+    daemon->signals.context = daemon;
+    if (!signals_start(&daemon->signals, &daemon->loop, DAEMON_EXIT_FORCED))
+        abort();
+    return true;
+}
+
+/* Says what is wrong, and empties the list. */
+static void report(struct config_diagnostics *diagnostics)
+{
+    config_diagnostics_sort(diagnostics);
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char *line = config_diagnostic_format(&diagnostics->items[i]);
+
+        log_write(diagnostics->items[i].severity == CONFIG_ERROR ? BERTH_LOG_ERROR : BERTH_LOG_WARN, NULL,
+                  line);
+        free(line);
+    }
+    if (diagnostics->dropped > 0)
+        log_line(BERTH_LOG_ERROR, "and %zu more like these", diagnostics->dropped);
+    config_diagnostics_finish(diagnostics);
+    *diagnostics = (struct config_diagnostics){0};
+}
+
+static bool load_settings(struct daemon *daemon)
+{
+    struct config_diagnostics diagnostics = {0};
+
+    daemon->settings = settings_load(daemon->options, &diagnostics);
+    if (daemon->settings != NULL)
+        log_start(daemon->settings->log_level, daemon->settings->log_format, STDERR_FILENO);
+    report(&diagnostics);
+    return daemon->settings != NULL || fail(daemon, DAEMON_EXIT_CONFIG);
+}
+
+static bool make_folders(struct daemon *daemon)
+{
+    const char *root = daemon->settings->root, *state = daemon->settings->state;
+    struct berth_error root_error, state_error;
+    bool has_root = folder_prepare("root", root, ROOT_MODE, &root_error) == BERTH_OK;
+    bool has_state = folder_prepare("state", state, STATE_MODE, &state_error) == BERTH_OK;
+
+    if (!has_root)
+        log_line(BERTH_LOG_ERROR, "%s", root_error.message);
+    if (!has_state)
+        log_line(BERTH_LOG_ERROR, "%s", state_error.message);
+    return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
+}
+
+static bool scan_files(struct daemon *daemon)
+{
+    struct scan *scan = &daemon->scan;
+
+    scan_directories(daemon->settings->plugin_dirs, daemon->settings->plugin_dir_count, scan);
+    for (size_t i = 0; i < scan->warning_count; i++)
+        log_line(BERTH_LOG_WARN, "%s", scan->warnings[i]);
+    daemon->manifests = calloc(scan->count + 1, sizeof(*daemon->manifests));
+    if (daemon->manifests == NULL)
+        abort();
+    for (size_t i = 0; i < scan->count; i++) {
+        if (scan->files[i].manifest != NULL)
+            daemon->manifests[daemon->manifest_count++] = scan->files[i].manifest;
+        else
+            log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
+    }
+    return true;
+}
+
+static bool check_settings(struct daemon *daemon)
+{
+    struct config_diagnostics diagnostics = {0};
+    bool is_fine = settings_check_plugins(daemon->settings, daemon->manifests, daemon->manifest_count,
+                                          daemon->manifest_count < daemon->scan.count, &diagnostics);
+
+    report(&diagnostics);
+    return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
+}
+
+static void report_entry(const struct plan_entry *entry)
+{
+    switch (entry->verdict) {
+    case PLAN_RUN:
+        return;
+    case PLAN_DISABLED:
+        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "disabled: %s", entry->reason);
+        return;
+    case PLAN_BLOCKED:
+        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "blocked: %s", entry->reason);
+        return;
+    case PLAN_REJECTED:
+        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "rejected: %s", entry->reason);
+        return;
+    }
+}
+
+static bool make_plan(struct daemon *daemon)
+{
+    daemon->plan = plan_create(daemon->manifests, daemon->manifest_count, &daemon->settings->plan);
+    for (size_t i = 0; i < daemon->plan->warning_count; i++)
+        log_line(BERTH_LOG_WARN, "%s", daemon->plan->warnings[i]);
+    for (size_t i = daemon->plan->run_count; i < daemon->plan->count; i++)
+        report_entry(&daemon->plan->entries[i]);
+    return true;
+}
+
+/* A service of a plugin that does not run is known all the same, so that its callers hear why it is gone. */
+static void declare_service(struct daemon *daemon, const struct plan_entry *entry,
+                            const struct manifest_service *service)
+{
+    char reason[BERTH_ERROR_MAX];
+    struct berth_error error;
+
+    if (router_declare(daemon->router, entry->plugin, service, &error) != BERTH_OK) {
+        if (entry->verdict == PLAN_RUN)
+            log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "%s", error.message);
+        return;
+    }
+    if (entry->verdict == PLAN_RUN)
+        return;
+    snprintf(reason, sizeof(reason), "%s does not run: %s", entry->plugin->uri, entry->reason);
+    router_set_gone(daemon->router, service->name, BERTH_UNAVAILABLE, reason);
+}
+
+static bool declare_services(struct daemon *daemon)
+{
+    daemon->router = router_create();
+    for (size_t i = 0; i < daemon->plan->count; i++)
+        for (size_t k = 0; k < daemon->plan->entries[i].plugin->service_count; k++)
+            declare_service(daemon, &daemon->plan->entries[i], &daemon->plan->entries[i].plugin->services[k]);
+    return true;
+}
+
+static bool load_modules(struct daemon *daemon)
+{
+    daemon->loading.scan = &daemon->scan;
+    daemon->loading.settings = daemon->settings;
+    daemon->loading.registry = daemon->registry;
+    loading_run(&daemon->loading);
+    return true;
+}
+
+static bool make_registry(struct daemon *daemon)
+{
+    daemon->registry = registry_create(daemon->plan, daemon->start_ns);
+    inspect_init(&daemon->inspect, daemon->registry, &daemon->scan, daemon->settings->root,
+                 daemon->settings->state);
+    return true;
+}
+
+static void give_up(struct daemon *daemon, const char *why)
+{
+    log_line(BERTH_LOG_ERROR, "%s: stops", why);
+    daemon->exit_code = DAEMON_EXIT_FAILED;
+    daemon->inspect.is_draining = true;
+    lifecycle_stop(daemon->lifecycle);
+}
+
+static bool has_required(struct daemon *daemon)
+{
+    char why[96];
+    size_t missing = required_count_missing(daemon->registry, daemon->settings->required,
+                                            daemon->settings->required_count);
+
+    if (missing == 0)
+        return true;
+    snprintf(why, sizeof(why), "%zu of %zu required plugins %s not ready", missing,
+             daemon->settings->required_count, missing == 1 ? "is" : "are");
+    give_up(daemon, why);
+    return false;
+}
+
+static void on_settled(void *context)
+{
+    struct daemon *daemon = context;
+
+    if (has_required(daemon))
+        lifecycle_serve(daemon->lifecycle);
+}
+
+/* Where all that would serve have failed, nobody can reach this daemon, not even to ask why. */
+static bool serves_nothing(const struct daemon *daemon)
+{
+    size_t servers = 0, serving = 0;
+
+    for (size_t i = 0; i < daemon->plan->run_count; i++) {
+        const struct registry_plugin *plugin = registry_get(daemon->registry, i);
+
+        servers += plugin->times.serve_start_ns > 0;
+        serving += plugin->state == BERTH_STATE_SERVING;
+    }
+    return servers > 0 && serving == 0;
+}
+
+static void name_holds(const struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->plan->run_count; i++) {
+        const struct registry_plugin *plugin = registry_get(daemon->registry, i);
+
+        for (const struct berth_hold *hold = plugin->readiness.holds; hold != NULL; hold = hold->next)
+            log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "readiness waits for: %s", hold->what);
+    }
+}
+
+static void on_served(void *context)
+{
+    struct daemon *daemon = context;
+
+    if (!has_required(daemon))
+        return;
+    if (serves_nothing(daemon))
+        give_up(daemon, "nothing serves");
+    else
+        name_holds(daemon);
+}
+
+static size_t count_ready(const struct daemon *daemon)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < daemon->plan->run_count; i++)
+        count += registry_plugin_is_ready(registry_get(daemon->registry, i));
+    return count;
+}
+
+static void on_ready(void *context)
+{
+    struct daemon *daemon = context;
+    char status[128];
+
+    daemon->inspect.is_ready = true;
+    daemon->inspect.ready_ns = registry_since_start(daemon->registry);
+    snprintf(status, sizeof(status), "ready in %.0f ms, %zu of %zu plugins",
+             (double)daemon->inspect.ready_ns / 1e6, count_ready(daemon), daemon->plan->count);
+    log_line(BERTH_LOG_INFO, "%s", status);
+    notify_ready(status);
+}
+
+static void on_stopped(void *context)
+{
+    struct daemon *daemon = context;
+
+    daemon->is_stopped = true;
+    uv_stop(&daemon->loop);
+}
+
+static bool run_plugins(struct daemon *daemon)
+{
+    struct lifecycle_options options = {
+        .host =
+            {
+                .loop = &daemon->loop,
+                .registry = daemon->registry,
+                .router = daemon->router,
+                .inspect = &daemon->inspect.table,
+                .root = daemon->settings->root,
+                .state = daemon->settings->state,
+            },
+        .parts = daemon->loading.parts,
+        .prepare_threads = daemon->settings->prepare_threads,
+        .events = {on_settled, on_served, on_ready, on_stopped},
+        .context = daemon,
+    };
+
+    daemon->lifecycle = lifecycle_create(&options);
+    lifecycle_start(daemon->lifecycle);
+    while (!daemon->is_stopped)
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    return true;
+}
+
+static void name_busy(const struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->plan->run_count; i++)
+        if (lifecycle_is_busy(daemon->lifecycle, i))
+            log_plugin(BERTH_LOG_WARN, daemon->plan->entries[i].plugin->uri,
+                       "has not ended: its module stays loaded, and the daemon ends without waiting for it");
+}
+
+/* What a plugin may still run or point at stays as it is: the process ends under it. */
+static void end_under(const struct daemon *daemon)
+{
+    if (daemon->lifecycle != NULL)
+        name_busy(daemon);
+    fflush(NULL);
+    _exit(daemon->exit_code);
+}
+
+static void close_loop(struct daemon *daemon)
+{
+    bool is_busy = daemon->lifecycle != NULL && lifecycle_is_any_busy(daemon->lifecycle);
+
+    signals_stop(&daemon->signals);
+    if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS))
+        end_under(daemon);
+}
+
+static void finish(struct daemon *daemon)
+{
+    if (daemon->is_loop_open)
+        close_loop(daemon);
+    lifecycle_destroy(daemon->lifecycle);
+    router_destroy(daemon->router);
+    registry_destroy(daemon->registry);
+    loading_finish(&daemon->loading);
+    plan_destroy(daemon->plan);
+    settings_destroy(daemon->settings);
+    scan_finish(&daemon->scan);
+    free(daemon->manifests);
+}
+
+int daemon_run(const struct settings_options *options)
+{
+    static bool (*const phases[])(struct daemon * daemon) = {
+        open_loop, load_settings,    make_folders,  scan_files,   check_settings,
+        make_plan, declare_services, make_registry, load_modules, run_plugins,
+    };
+    struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
+    size_t count = sizeof(phases) / sizeof(phases[0]);
+
+    for (size_t i = 0; i < count && !signals_are_to_stop(); i++)
+        if (!phases[i](&daemon))
+            break;
+    if (signals_are_to_stop() && daemon.lifecycle == NULL)
+        log_line(BERTH_LOG_INFO, "told to stop before any plugin had started");
+    finish(&daemon);
+    return daemon.exit_code;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs a loop to its end once all who used it should be gone. */
+#ifndef CORE_DRAIN_H
+#define CORE_DRAIN_H
+
+#include <stdbool.h>
+
+#include <uv.h>
+
+/**
+ * Runs what is closing to its end, within `limit_ms`, and closes the loop.
+ * @return false where handles or requests were left open, which are logged; the loop is not closed then.
+ */
+bool drain_loop(uv_loop_t *loop, unsigned limit_ms);
+
+#endif

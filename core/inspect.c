@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tells of the daemon and of all that it found: nothing that was found is left out, whatever became of it. */
+#include "inspect.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifndef BERTH_REVISION
+#define BERTH_REVISION ""
+#endif
+
+/* What an info points at that has to be put together for it. */
+struct scratch {
+    const char **strings;
+    struct berth_edge *edges;
+    size_t string_count, edge_count;
+};
+
+static struct berth_strings take_strings(struct scratch *scratch, size_t first)
+{
+    return (struct berth_strings){.items = scratch->strings + first, .count = scratch->string_count - first};
+}
+
+static struct berth_strings add_requirements(struct scratch *scratch,
+                                             const struct manifest_requirement *requirements, size_t count)
+{
+    size_t first = scratch->string_count;
+
+    for (size_t i = 0; i < count; i++)
+        scratch->strings[scratch->string_count++] = requirements[i].name;
+    return take_strings(scratch, first);
+}
+
+static struct berth_strings add_services(struct scratch *scratch, const struct manifest_plugin *plugin)
+{
+    size_t first = scratch->string_count;
+
+    for (size_t i = 0; i < plugin->service_count; i++)
+        scratch->strings[scratch->string_count++] = plugin->services[i].name;
+    return take_strings(scratch, first);
+}
+
+static struct berth_strings add_holds(struct scratch *scratch, const struct readiness *readiness)
+{
+    size_t first = scratch->string_count;
+
+    for (const struct berth_hold *hold = readiness->holds; hold != NULL; hold = hold->next)
+        scratch->strings[scratch->string_count++] = hold->what;
+    return take_strings(scratch, first);
+}
+
+/* The providers of one requirement, by index; NULL: the first `*ret_count` entries of the plan. */
+static const size_t *providers_of(const struct plan *plan, size_t entry,
+                                  const struct plan_requirement *requirement, size_t *ret_count)
+{
+    *ret_count = 0;
+    switch (requirement->target) {
+    case PLAN_TARGET_PLUGIN:
+        *ret_count = 1;
+        return &requirement->index;
+    case PLAN_TARGET_TYPE:
+        *ret_count = plan->types[requirement->index].member_count;
+        return plan->types[requirement->index].members;
+    case PLAN_TARGET_ALL:
+        *ret_count = entry < plan->run_count ? entry : 0;
+        return NULL;
+    case PLAN_TARGET_NOBODY:
+        return NULL;
+    }
+    return NULL;
+}
+
+static size_t count_edges(const struct plan *plan, size_t entry)
+{
+    size_t total = 0, count;
+
+    for (size_t i = 0; i < plan->entries[entry].requirement_count; i++) {
+        providers_of(plan, entry, &plan->entries[entry].requirements[i], &count);
+        total += count;
+    }
+    return total;
+}
+
+static void add_edges(struct scratch *scratch, const struct plan *plan, size_t entry)
+{
+    for (size_t i = 0; i < plan->entries[entry].requirement_count; i++) {
+        const struct plan_requirement *requirement = &plan->entries[entry].requirements[i];
+        size_t count;
+        const size_t *providers = providers_of(plan, entry, requirement, &count);
+
+        for (size_t k = 0; k < count; k++) {
+            size_t provider = providers != NULL ? providers[k] : k;
+
+            if (provider != entry)
+                scratch->edges[scratch->edge_count++] = (struct berth_edge){
+                    .provider = plan->entries[provider].plugin->uri,
+                    .requirement = requirement->name,
+                    .binding = requirement->binding,
+                };
+        }
+    }
+}
+
+static bool allocate_scratch(struct scratch *scratch, const struct plan *plan,
+                             const struct registry_plugin *plugin)
+{
+    const struct manifest_plugin *manifest = plugin->entry->plugin;
+    size_t strings = manifest->requirement_count + manifest->want_count + manifest->service_count +
+                     plugin->readiness.count;
+    size_t edges = count_edges(plan, plugin->index);
+
+    scratch->strings = calloc(strings > 0 ? strings : 1, sizeof(*scratch->strings));
+    scratch->edges = calloc(edges > 0 ? edges : 1, sizeof(*scratch->edges));
+    scratch->string_count = 0;
+    scratch->edge_count = 0;
+    return scratch->strings != NULL && scratch->edges != NULL;
+}
+
+static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *scratch,
+                               const struct manifest_plugin *manifest)
+{
+    info->uri = manifest->uri;
+    info->type = manifest->type;
+    info->id = manifest->id;
+    info->path = manifest->manifest->path;
+    info->module = manifest->manifest->module;
+    info->version = manifest->manifest->version;
+    info->description =
+        manifest->description != NULL ? manifest->description : manifest->manifest->description;
+    info->requirements = add_requirements(scratch, manifest->requirements, manifest->requirement_count);
+    info->wants = add_requirements(scratch, manifest->wants, manifest->want_count);
+    info->services = add_services(scratch, manifest);
+}
+
+static void fill_from_registry(struct berth_plugin_info *info, struct scratch *scratch,
+                               const struct plan *plan, const struct registry_plugin *plugin)
+{
+    info->state = plugin->state;
+    info->code = plugin->code;
+    info->reason = plugin->reason;
+    info->cause = plugin->cause != PLAN_NONE ? plan->entries[plugin->cause].plugin->uri : NULL;
+    info->capabilities =
+        (struct berth_strings){plugin->publication.capabilities, plugin->publication.capability_count};
+    info->platforms = plugin->publication.platforms;
+    info->platform_count = plugin->publication.platform_count;
+    info->exports = plugin->publication.exports;
+    info->export_count = plugin->publication.export_count;
+    info->level = plugin->entry->level;
+    info->generation = plugin->generation;
+    info->times = plugin->times;
+    info->holds = add_holds(scratch, &plugin->readiness);
+    add_edges(scratch, plan, plugin->index);
+    info->edges = scratch->edges;
+    info->edge_count = scratch->edge_count;
+}
+
+typedef bool (*visitor)(void *context, const struct berth_plugin_info *info);
+
+static bool visit_plugin(const struct inspect *inspect, size_t index, visitor on_plugin, void *context)
+{
+    const struct plan *plan = registry_plan(inspect->registry);
+    const struct registry_plugin *plugin = registry_get(inspect->registry, index);
+    struct berth_plugin_info info = {.size = sizeof(info)};
+    struct scratch scratch;
+    bool goes_on = false;
+
+    if (allocate_scratch(&scratch, plan, plugin)) {
+        fill_from_manifest(&info, &scratch, plugin->entry->plugin);
+        fill_from_registry(&info, &scratch, plan, plugin);
+        goes_on = on_plugin(context, &info);
+    }
+    free(scratch.strings);
+    free(scratch.edges);
+    return goes_on;
+}
+
+static bool visit_refused(const struct scan_file *file, visitor on_plugin, void *context)
+{
+    struct berth_plugin_info info = {
+        .size = sizeof(info),
+        .path = file->path,
+        .state = BERTH_STATE_REJECTED,
+        .code = file->code,
+        .reason = file->reason,
+        .level = -1,
+    };
+
+    return on_plugin(context, &info);
+}
+
+static void inspect_each(const struct berth_inspect *table, visitor on_plugin, void *context)
+{
+    const struct inspect *inspect = table->context;
+    size_t count = registry_plan(inspect->registry)->count;
+
+    for (size_t i = 0; i < count; i++)
+        if (!visit_plugin(inspect, i, on_plugin, context))
+            return;
+    for (size_t i = 0; inspect->scan != NULL && i < inspect->scan->count; i++)
+        if (inspect->scan->files[i].manifest == NULL &&
+            !visit_refused(&inspect->scan->files[i], on_plugin, context))
+            return;
+}
+
+static void inspect_daemon(const struct berth_inspect *table, struct berth_daemon_info *ret_info)
+{
+    const struct inspect *inspect = table->context;
+
+    *ret_info = (struct berth_daemon_info){
+        .size = sizeof(*ret_info),
+        .version = BERTH_VERSION,
+        .revision = BERTH_REVISION,
+        .root = inspect->root,
+        .state = inspect->state,
+        .pid = getpid(),
+        .ready = inspect->is_ready,
+        .draining = inspect->is_draining,
+        .ready_ns = inspect->ready_ns,
+    };
+}
+
+void inspect_init(struct inspect *inspect, const struct registry *registry, const struct scan *scan,
+                  const char *root, const char *state)
+{
+    *inspect = (struct inspect){
+        .table = {.size = sizeof(inspect->table), .each = inspect_each, .daemon = inspect_daemon},
+        .registry = registry,
+        .scan = scan,
+        .root = root,
+        .state = state,
+    };
+    inspect->table.context = inspect;
+}

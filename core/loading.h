@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads the modules of a plan's plugins, each file once, and readies each plugin's part for the lifecycle. */
+#ifndef CORE_LOADING_H
+#define CORE_LOADING_H
+
+#include "lifecycle.h"
+#include "module.h"
+#include "scan.h"
+#include "settings.h"
+
+/** Borrowed, except what loading_run and loading_finish make and free. */
+struct loading {
+    const struct scan *scan;
+    struct settings *settings;
+    struct registry *registry;
+    /** One for each file of the scan; NULL where it was not needed or could not be loaded. */
+    struct module **modules;
+    /** One for each entry of the plan that runs. */
+    struct lifecycle_part *parts;
+};
+
+/**
+ * Loads, in the plan's order, until the daemon is told to stop. A file that cannot be loaded, and a section
+ * that its plugin cannot migrate, cost those plugins only: they have failed in the registry then, and are
+ * logged.
+ */
+void loading_run(struct loading *loading);
+/** All plugins are closed. Modules are unloaded in reverse. */
+void loading_finish(struct loading *loading);
+
+#endif

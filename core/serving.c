@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The second part of a life: serve, readiness, and a failure in the middle of it. */
+#include "serving.h"
+
+#include <string.h>
+
+#include "log.h"
+
+void serving_begin(struct life *life)
+{
+    if (life->plugin->state == BERTH_STATE_READY && BERTH_HAS(life->table, serve))
+        step_begin(life, BERTH_STEP_SERVE);
+    else
+        life_settle(life);
+}
+
+void serving_on_serve_ended(struct life *life, const struct step_outcome *outcome)
+{
+    life->host.takes_holds = false;
+    if (life->plugin->state == BERTH_STATE_READY) {
+        if (outcome->code == BERTH_OK)
+            registry_move(life->plugin, BERTH_STATE_SERVING);
+        else if ((int)outcome->code == BERTH_SKIP)
+            log_plugin(BERTH_LOG_INFO, life_uri(life), "does not serve: %s", outcome->message);
+        else
+            life_fall_in(life, "serve", outcome);
+    }
+    life_settle(life);
+}
+
+static bool requires(const struct lifecycle *lifecycle, size_t entry, size_t provider)
+{
+    const struct plan_entry *dependent = &lifecycle->plan->entries[entry];
+    const char *type = lifecycle->plan->entries[provider].plugin->type;
+
+    for (size_t i = 0; i < dependent->requirement_count; i++) {
+        const struct plan_requirement *requirement = &dependent->requirements[i];
+
+        if (requirement->binding &&
+            ((requirement->target == PLAN_TARGET_PLUGIN && requirement->index == provider) ||
+             (requirement->target == PLAN_TARGET_TYPE && strcmp(requirement->name, type) == 0)))
+            return true;
+    }
+    return false;
+}
+
+static void warn_dependents(const struct life *failed)
+{
+    const struct lifecycle *lifecycle = failed->lifecycle;
+
+    for (size_t i = 0; i < lifecycle->plan->run_count; i++)
+        if (i != failed->plugin->index && life_is_well(&lifecycle->lives[i]) &&
+            requires(lifecycle, i, failed->plugin->index))
+            log_plugin(BERTH_LOG_WARN, life_uri(&lifecycle->lives[i]),
+                       "goes on although %s, which it requires, "
+                       "has failed",
+                       life_uri(failed));
+}
+
+void serving_on_fail(struct life *life, enum berth_code code, const char *message)
+{
+    struct step_outcome outcome = {.code = step_sane_code(code), .message = message != NULL ? message : ""};
+
+    if (outcome.code == BERTH_OK || (int)outcome.code == BERTH_SKIP)
+        outcome.code = BERTH_UNKNOWN;
+    if (life->plugin->state != BERTH_STATE_READY && life->plugin->state != BERTH_STATE_SERVING) {
+        log_plugin(BERTH_LOG_WARN, life_uri(life), "says that it failed while it is %s: ignored: %s",
+                   berth_state_name(life->plugin->state), outcome.message);
+        return;
+    }
+    life->host.takes_holds = false;
+    life_fall_in(life, "it", &outcome);
+    warn_dependents(life);
+    life_wake(life->lifecycle);
+}
+
+void serving_on_released(struct life *life)
+{
+    if (life->plugin->readiness.count == 0 && life_is_well(life))
+        life->plugin->times.ready_at_ns = registry_since_start(life->lifecycle->registry);
+    life_wake(life->lifecycle);
+}
+
+bool serving_is_all_ready(const struct lifecycle *lifecycle)
+{
+    for (size_t i = 0; i < lifecycle->plan->run_count; i++)
+        if (lifecycle->lives[i].plugin->readiness.count > 0)
+            return false;
+    return true;
+}
