@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table that the plugin under test is handed, with the rules of the real one. */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake.h"
+
+static struct berth_testing *of_host(const struct berth_host *host)
+{
+    return (struct berth_testing *)((char *)(uintptr_t)host - offsetof(struct berth_testing, host));
+}
+
+static struct berth_testing *of_prepare(const struct berth_prepare *prepare)
+{
+    return (struct berth_testing *)((char *)(uintptr_t)prepare - offsetof(struct berth_testing, prepare));
+}
+
+static bool logs(const struct berth_host *host, enum berth_log_level level)
+{
+    (void)host;
+    (void)level;
+    return true;
+}
+
+static void host_log(const struct berth_host *host, enum berth_log_level level, const char *text)
+{
+    fake_log(of_host(host), level, text);
+}
+
+static enum berth_code root_dir(const struct berth_host *host, const char **ret_path, struct berth_error *err)
+{
+    return fake_folder_get(&of_host(host)->root_dir, ret_path, err);
+}
+
+static enum berth_code state_dir(const struct berth_host *host, const char **ret_path,
+                                 struct berth_error *err)
+{
+    return fake_folder_get(&of_host(host)->state_dir, ret_path, err);
+}
+
+/* Is `uri` of the type, which is what the URI has before its last dot? */
+static bool is_of_type(const char *uri, const char *type)
+{
+    size_t length = strlen(type);
+
+    return strncmp(uri, type, length) == 0 && uri[length] == '.' && strchr(uri + length + 1, '.') == NULL;
+}
+
+static bool names(const struct manifest_requirement *requirements, size_t count, const char *wanted)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *name = requirements[i].name;
+
+        if (strcmp(name, "*") == 0 || strcmp(name, wanted) == 0 || is_of_type(wanted, name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_declared(const struct berth_testing *testing, const char *wanted)
+{
+    const struct manifest_plugin *plugin = testing->description;
+
+    return names(plugin->requirements, plugin->requirement_count, wanted) ||
+           names(plugin->wants, plugin->want_count, wanted);
+}
+
+static enum berth_code undeclared(const char *wanted, struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                           "%s is not declared: add it to requires or wants in plugin.yaml", wanted);
+}
+
+static struct berth_ref make_ref(const struct fake_provider *provider)
+{
+    return (struct berth_ref){
+        .uri = provider->uri,
+        .interface = provider->interface,
+        .instance = provider->instance,
+        .generation = 1,
+    };
+}
+
+static enum berth_code get(const struct berth_host *host, const char *uri, struct berth_ref *ret_ref,
+                           struct berth_error *err)
+{
+    const struct berth_testing *testing = of_host(host);
+
+    if (!is_declared(testing, uri))
+        return undeclared(uri, err);
+    for (size_t i = 0; i < testing->provider_count; i++) {
+        if (strcmp(testing->providers[i].uri, uri) != 0)
+            continue;
+        *ret_ref = make_ref(&testing->providers[i]);
+        return BERTH_OK;
+    }
+    return berth_error_set(err, BERTH_NOT_FOUND, "%s is not provided: see berth_testing_provide", uri);
+}
+
+static enum berth_code get_single(const struct berth_host *host, const char *type, struct berth_ref *ret_ref,
+                                  struct berth_error *err)
+{
+    const struct berth_testing *testing = of_host(host);
+    const struct fake_provider *found = NULL;
+
+    if (!is_declared(testing, type))
+        return undeclared(type, err);
+    for (size_t i = 0; i < testing->provider_count; i++) {
+        if (!is_of_type(testing->providers[i].uri, type))
+            continue;
+        if (found != NULL)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                                   "%s is provided by both %s and %s: one is wanted", type, found->uri,
+                                   testing->providers[i].uri);
+        found = &testing->providers[i];
+    }
+    if (found == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "%s is not provided: see berth_testing_provide", type);
+    *ret_ref = make_ref(found);
+    return BERTH_OK;
+}
+
+static enum berth_code each(const struct berth_host *host, const char *type,
+                            bool (*on_ref)(void *context, const struct berth_ref *ref), void *context,
+                            struct berth_error *err)
+{
+    const struct berth_testing *testing = of_host(host);
+
+    if (!is_declared(testing, type))
+        return undeclared(type, err);
+    for (size_t i = 0; i < testing->provider_count; i++) {
+        struct berth_ref ref = make_ref(&testing->providers[i]);
+
+        if (is_of_type(ref.uri, type) && !on_ref(context, &ref))
+            break;
+    }
+    return BERTH_OK;
+}
+
+static enum berth_code add_export(const struct berth_host *host, const char *key, const char *value)
+{
+    struct berth_testing *testing = of_host(host);
+
+    for (size_t i = 0; i < testing->export_count; i++) {
+        if (strcmp(testing->exports[i].key, key) != 0)
+            continue;
+        free(testing->exports[i].value);
+        testing->exports[i].value = fake_format("%s", value);
+        return BERTH_OK;
+    }
+    testing->exports = fake_grow(testing->exports, testing->export_count, sizeof(*testing->exports));
+    testing->exports[testing->export_count++] =
+        (struct fake_export){.key = fake_format("%s", key), .value = fake_format("%s", value)};
+    return BERTH_OK;
+}
+
+static enum berth_code add_platform(const struct berth_host *host, const char *os, const char *architecture,
+                                    const char *variant)
+{
+    struct berth_testing *testing = of_host(host);
+
+    testing->platforms = fake_grow(testing->platforms, testing->platform_count, sizeof(*testing->platforms));
+    testing->platforms[testing->platform_count++] = (struct fake_platform){
+        .os = fake_format("%s", os),
+        .architecture = fake_format("%s", architecture),
+        .variant = fake_format("%s", variant == NULL ? "" : variant),
+    };
+    return BERTH_OK;
+}
+
+static enum berth_code add_capability(const struct berth_host *host, const char *capability)
+{
+    struct berth_testing *testing = of_host(host);
+
+    testing->capabilities =
+        fake_grow(testing->capabilities, testing->capability_count, sizeof(*testing->capabilities));
+    testing->capabilities[testing->capability_count++] = fake_format("%s", capability);
+    return BERTH_OK;
+}
+
+static bool is_too_late_for_a_hold(const struct berth_testing *testing)
+{
+    if (BERTH_HAS(testing->plugin, serve))
+        return testing->steps[BERTH_STEP_SERVE].ended;
+    return testing->steps[BERTH_STEP_INIT].ended;
+}
+
+static struct berth_hold *hold(const struct berth_host *host, const char *what)
+{
+    struct berth_testing *testing = of_host(host);
+    struct berth_hold *result;
+
+    if (is_too_late_for_a_hold(testing))
+        return NULL;
+    result = fake_grow(NULL, 0, sizeof(*result));
+    result->what = fake_format("%s", what);
+    LIST_INSERT_HEAD(&testing->holds, result, link);
+    return result;
+}
+
+static void release(const struct berth_host *host, struct berth_hold *released)
+{
+    (void)host;
+    if (released == NULL)
+        return;
+    LIST_REMOVE(released, link);
+    free(released->what);
+    free(released);
+}
+
+static enum berth_code intercept(const struct berth_host *host, const struct berth_interceptor *interceptor,
+                                 void *self, struct berth_error *err)
+{
+    struct berth_testing *testing = of_host(host);
+
+    if (!testing->steps[BERTH_STEP_INIT].begun || testing->steps[BERTH_STEP_INIT].ended)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "interceptors are added during init only");
+    return router_add_interceptor(testing->router, interceptor, self, 0, testing, err);
+}
+
+static void admit(const struct berth_host *host, struct berth_call *call, enum berth_code code,
+                  const char *message)
+{
+    router_admit(of_host(host)->router, call, code, message);
+}
+
+static void complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
+                     void *instance, const char *message)
+{
+    fake_step_complete(of_host(host), step, code, instance, message);
+}
+
+static void fail(const struct berth_host *host, enum berth_code code, const char *message)
+{
+    struct berth_testing *testing = of_host(host);
+
+    if (!testing->instance_is_open)
+        fake_fault(testing, "berth_fail came without a ready instance");
+    if (testing->failure != BERTH_OK)
+        return;
+    testing->failure = code;
+    snprintf(testing->failure_message, sizeof(testing->failure_message), "%s", message);
+}
+
+static void prepare_log(const struct berth_prepare *prepare, enum berth_log_level level, const char *text)
+{
+    fake_log(of_prepare(prepare), level, text);
+}
+
+static enum berth_code prepare_root_dir(const struct berth_prepare *prepare, const char **ret_path,
+                                        struct berth_error *err)
+{
+    return fake_folder_get(&of_prepare(prepare)->root_dir, ret_path, err);
+}
+
+static enum berth_code prepare_state_dir(const struct berth_prepare *prepare, const char **ret_path,
+                                         struct berth_error *err)
+{
+    return fake_folder_get(&of_prepare(prepare)->state_dir, ret_path, err);
+}
+
+static bool is_cancelled(const struct berth_prepare *prepare)
+{
+    return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
+}
+
+void fake_host_init(struct berth_testing *testing)
+{
+    testing->prepare = (struct berth_prepare){
+        .size = sizeof(testing->prepare),
+        .uri = testing->description->uri,
+        .settings = config_values_settings(testing->values),
+        .log = prepare_log,
+        .root_dir = prepare_root_dir,
+        .state_dir = prepare_state_dir,
+        .is_cancelled = is_cancelled,
+    };
+    testing->host = (struct berth_host){
+        .size = sizeof(testing->host),
+        .uri = testing->description->uri,
+        .type = testing->description->type,
+        .id = testing->description->id,
+        .generation = 1,
+        .loop = &testing->loop,
+        .settings = config_values_settings(testing->values),
+        .router = router_interface(testing->router),
+        .inspect = &testing->inspect,
+        .logs = logs,
+        .log = host_log,
+        .root_dir = root_dir,
+        .state_dir = state_dir,
+        .get = get,
+        .get_single = get_single,
+        .each = each,
+        .add_export = add_export,
+        .add_platform = add_platform,
+        .add_capability = add_capability,
+        .hold = hold,
+        .release = release,
+        .intercept = intercept,
+        .admit = admit,
+        .complete = complete,
+        .fail = fail,
+    };
+}
+
+void fake_host_finish(struct berth_testing *testing)
+{
+    while (!LIST_EMPTY(&testing->holds)) {
+        struct berth_hold *kept = LIST_FIRST(&testing->holds);
+
+        release(&testing->host, kept);
+    }
+    for (size_t i = 0; i < testing->provider_count; i++)
+        free(testing->providers[i].uri);
+    for (size_t i = 0; i < testing->line_count; i++)
+        free(testing->lines[i].text);
+    for (size_t i = 0; i < testing->export_count; i++) {
+        free(testing->exports[i].key);
+        free(testing->exports[i].value);
+    }
+    for (size_t i = 0; i < testing->platform_count; i++) {
+        free(testing->platforms[i].os);
+        free(testing->platforms[i].architecture);
+        free(testing->platforms[i].variant);
+    }
+    for (size_t i = 0; i < testing->capability_count; i++)
+        free(testing->capabilities[i]);
+    free(testing->providers);
+    free(testing->lines);
+    free(testing->exports);
+    free(testing->platforms);
+    free(testing->capabilities);
+    fake_folder_remove(testing->root_dir);
+    fake_folder_remove(testing->state_dir);
+}
+
+void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
+                           void *instance)
+{
+    testing->providers = fake_grow(testing->providers, testing->provider_count, sizeof(*testing->providers));
+    testing->providers[testing->provider_count++] = (struct fake_provider){
+        .uri = fake_format("%s", uri),
+        .interface = interface,
+        .instance = instance,
+    };
+}

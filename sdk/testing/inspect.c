@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a plugin under test sees of its host: itself and what the test provides. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fake.h"
+
+static const struct berth_testing *testing_of(const struct berth_inspect *inspect)
+{
+    return inspect->context;
+}
+
+/* "io.example.v1" of "io.example.v1.hello" and the rest of it, in place. */
+static void split(char *uri, struct berth_plugin_info *info)
+{
+    size_t length;
+
+    if (!manifest_uri_split(uri, &length))
+        return;
+    uri[length] = '\0';
+    info->type = uri;
+    info->id = uri + length + 1;
+}
+
+static bool tell_provider(const struct fake_provider *provider,
+                          bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
+                          void *context)
+{
+    char *parts = fake_format("%s", provider->uri);
+    struct berth_plugin_info info = {
+        .size = sizeof(info),
+        .uri = provider->uri,
+        .state = BERTH_STATE_READY,
+        .generation = 1,
+    };
+    bool more;
+
+    split(parts, &info);
+    more = on_plugin(context, &info);
+    free(parts);
+    return more;
+}
+
+static void each(const struct berth_inspect *inspect,
+                 bool (*on_plugin)(void *context, const struct berth_plugin_info *info), void *context)
+{
+    const struct berth_testing *testing = testing_of(inspect);
+    struct berth_plugin_info info = {
+        .size = sizeof(info),
+        .uri = testing->description->uri,
+        .type = testing->description->type,
+        .id = testing->description->id,
+        .path = testing->manifest->path,
+        .module = testing->manifest->module,
+        .version = testing->manifest->version,
+        .description = testing->description->description,
+        .state = testing->instance_is_open ? BERTH_STATE_READY : BERTH_STATE_STARTING,
+        .level = testing->provider_count > 0,
+        .generation = 1,
+    };
+
+    for (size_t i = 0; i < testing->provider_count; i++)
+        if (!tell_provider(&testing->providers[i], on_plugin, context))
+            return;
+    on_plugin(context, &info);
+}
+
+static void tell_daemon(const struct berth_inspect *inspect, struct berth_daemon_info *ret_info)
+{
+    (void)inspect;
+    *ret_info = (struct berth_daemon_info){
+        .size = sizeof(*ret_info),
+        .version = "0.0.0-testing",
+        .revision = "",
+        .root = "/nonexistent/root",
+        .state = "/nonexistent/state",
+        .pid = getpid(),
+    };
+}
+
+void fake_inspect_init(struct berth_testing *testing)
+{
+    testing->inspect = (struct berth_inspect){
+        .size = sizeof(testing->inspect),
+        .context = testing,
+        .each = each,
+        .daemon = tell_daemon,
+    };
+}
