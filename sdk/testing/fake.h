@@ -75,6 +75,8 @@ struct berth_testing {
     atomic_bool prepare_is_cancelled;
     void *instance;
     bool instance_is_open;
+    /** It came after its deadline: the loop's next turn closes it. */
+    bool must_close;
     struct fake_step steps[STEP_COUNT];
 
     struct fake_provider *providers;
@@ -121,6 +123,8 @@ void fake_step_complete(struct berth_testing *testing, enum berth_step step, enu
                         void *instance, const char *message);
 /** Ends the steps whose deadline has passed. */
 void fake_steps_expire(struct berth_testing *testing);
+/** Closes an instance that came too late. */
+void fake_steps_settle(struct berth_testing *testing);
 /** When the next deadline of a step passes, on the clock of uv_hrtime; UINT64_MAX where there is none. */
 uint64_t fake_steps_due_ns(const struct berth_testing *testing);
 void fake_calls_expire(struct berth_testing *testing);

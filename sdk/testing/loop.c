@@ -19,6 +19,7 @@ static void turn(struct berth_testing *testing)
     }
     fake_steps_expire(testing);
     fake_calls_expire(testing);
+    fake_steps_settle(testing);
 }
 
 static void find_waiter(uv_handle_t *handle, void *context)

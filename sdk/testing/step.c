@@ -68,6 +68,17 @@ static void close_late(struct berth_testing *testing, void *instance)
     fake_log(testing, BERTH_LOG_WARN, "init completed after its deadline; the instance is closed");
     testing->instance = instance;
     testing->instance_is_open = true;
+    testing->must_close = true;
+}
+
+void fake_steps_settle(struct berth_testing *testing)
+{
+    struct berth_error err;
+
+    if (!testing->must_close)
+        return;
+    testing->must_close = false;
+    berth_testing_close(testing, &err);
 }
 
 void fake_step_complete(struct berth_testing *testing, enum berth_step which, enum berth_code code,
