@@ -104,21 +104,38 @@ static char *read_bytes(int fd, const char *path, size_t most, struct config_dia
     return config_text_take(&text);
 }
 
-static struct config_tree *read_tree(const char *path, const struct config_limits *limits,
-                                     struct config_diagnostics *diagnostics, struct stat *ret_status,
-                                     size_t *ret_length)
+static char *load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
+                        struct stat *ret_status, size_t *ret_length)
 {
-    struct config_tree *tree = NULL;
-    int fd = open_file(path, limits->max_bytes, diagnostics, ret_status);
+    int fd = open_file(path, most, diagnostics, ret_status);
     char *bytes;
 
     if (fd < 0)
         return NULL;
-    bytes = read_bytes(fd, path, limits->max_bytes, diagnostics, ret_length);
-    if (bytes != NULL)
-        tree = config_yaml_read(path, bytes, *ret_length, limits, diagnostics);
-    free(bytes);
+    bytes = read_bytes(fd, path, most, diagnostics, ret_length);
     close(fd);
+    return bytes;
+}
+
+char *config_load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
+                        size_t *ret_length)
+{
+    struct stat status;
+
+    return load_bytes(path, most, diagnostics, &status, ret_length);
+}
+
+static struct config_tree *read_tree(const char *path, const struct config_limits *limits,
+                                     struct config_diagnostics *diagnostics, struct stat *ret_status,
+                                     size_t *ret_length)
+{
+    char *bytes = load_bytes(path, limits->max_bytes, diagnostics, ret_status, ret_length);
+    struct config_tree *tree;
+
+    if (bytes == NULL)
+        return NULL;
+    tree = config_yaml_read(path, bytes, *ret_length, limits, diagnostics);
+    free(bytes);
     return tree;
 }
 

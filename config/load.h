@@ -13,6 +13,13 @@
 #define CONFIG_LOAD_MAX_BYTES (16 * 1024 * 1024)
 
 /**
+ * The bytes of a file, malloced, with a NUL behind them; NULL with an error in `diagnostics`, as for what is
+ * larger than `most`.
+ */
+char *config_load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
+                        size_t *ret_length);
+
+/**
  * Reads one file. What is too large is refused before it is read.
  *
  * @return the tree, or NULL with at least one error in `diagnostics`.

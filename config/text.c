@@ -31,18 +31,23 @@ void config_text_add_bytes(struct config_text *text, const char *bytes, size_t l
 
 void config_text_add(struct config_text *text, const char *format, ...)
 {
+    char few[256];
     va_list arguments;
     va_list again;
     int length;
 
     va_start(arguments, format);
     va_copy(again, arguments);
-    length = vsnprintf(NULL, 0, format, arguments);
+    length = vsnprintf(few, sizeof(few), format, arguments);
     if (length < 0)
         abort();
-    reserve(text, (size_t)length);
-    vsnprintf(text->bytes + text->length, (size_t)length + 1, format, again);
-    text->length += (size_t)length;
+    if ((size_t)length < sizeof(few)) {
+        config_text_add_bytes(text, few, (size_t)length);
+    } else {
+        reserve(text, (size_t)length);
+        vsnprintf(text->bytes + text->length, (size_t)length + 1, format, again);
+        text->length += (size_t)length;
+    }
     va_end(again);
     va_end(arguments);
 }

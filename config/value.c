@@ -99,7 +99,7 @@ static struct berth_value *add_value(struct builder *builder, const struct schem
     value = config_arena_allocate(builder->arena, sizeof(*value));
     value->schema = schema;
     value->where = "default";
-    if (node != NULL && !is_default) {
+    if (node != NULL && !is_default && node->mark.file != NULL) {
         value->mark = node->mark;
         value->where = format_mark(builder->arena, &node->mark);
     }

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rewrites a configuration file for the versions of the sections that the plugins have. */
+#include "settings_print.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <config/load.h>
+#include <config/print.h>
+
+#include "settings_migration.h"
+#include "settings_store.h"
+
+/* `config_version` comes first in a section. */
+static void put_version(struct config_tree *tree, struct config_node *section, uint32_t version)
+{
+    struct config_node *node = config_tree_add_node(tree, CONFIG_SCALAR, section->mark);
+    char text[16];
+
+    node->key = "config_version";
+    node->key_mark = section->mark;
+    node->length = (size_t)snprintf(text, sizeof(text), "%u", version);
+    node->text = config_tree_add_text(tree, text, node->length);
+    node->plain = true;
+    config_node_append(tree, section, node);
+    memmove(section->items + 1, section->items, (section->count - 1) * sizeof(struct config_node *));
+    section->items[0] = node;
+}
+
+static bool leave_to_hand(const struct manifest_plugin *plugin, const struct config_node *section,
+                          uint32_t version, struct config_diagnostics *diagnostics)
+{
+    config_diagnostics_add(
+        diagnostics, CONFIG_WARNING, &section->key_mark,
+        "%s: its section is of version %u; only its module can bring it to version %u, so it "
+        "stays as it is",
+        plugin->uri, version, plugin->config_version);
+    return false;
+}
+
+/* True where the section was changed. Where it has no version it stays without one. */
+static bool migrate_section(const struct settings_migration *migration, struct config_tree *tree,
+                            const struct manifest_plugin *plugin, struct config_node *section,
+                            struct config_diagnostics *diagnostics)
+{
+    bool has_version = config_node_find(section, "config_version") != NULL;
+    uint32_t version = 0;
+    size_t renamed;
+
+    if (!migration_take_version(plugin, section, &version, diagnostics))
+        return false;
+    if (migration_needs_plugin(plugin, version) && migration->on_migrate == NULL) {
+        put_version(tree, section, version);
+        return leave_to_hand(plugin, section, version, diagnostics);
+    }
+    renamed = migration_apply_renames(tree, plugin, section, version, diagnostics);
+    if (migration_needs_plugin(plugin, version))
+        migration_run(tree, plugin, section, version, migration->on_migrate, migration->context, diagnostics);
+    if (has_version)
+        put_version(tree, section, plugin->config_version);
+    return renamed > 0 || version < plugin->config_version;
+}
+
+static size_t migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
+                           struct config_diagnostics *diagnostics)
+{
+    struct config_node *sections = config_node_find(config_tree_root(tree), "plugins");
+    const struct manifest_plugin **plugins;
+    size_t plugin_count;
+    size_t changed = 0;
+
+    if (sections == NULL || sections->kind != CONFIG_MAP)
+        return 0;
+    plugins = settings_sort_plugins(migration->manifests, migration->count, &plugin_count);
+    for (size_t i = 0; i < sections->count; i++) {
+        struct config_node *section = sections->items[i];
+        const struct manifest_plugin *plugin = settings_find_plugin(plugins, plugin_count, section->key);
+
+        if (plugin != NULL && section->kind == CONFIG_MAP)
+            changed += migrate_section(migration, tree, plugin, section, diagnostics);
+    }
+    free(plugins);
+    return changed;
+}
+
+static char *print_whole(const struct config_tree *tree)
+{
+    struct config_text out = {0};
+
+    config_print_tree(&out, config_tree_root(tree), 0);
+    return config_text_take(&out);
+}
+
+bool settings_migrate_file(const char *path, const struct settings_migration *migration, char **ret_text,
+                           size_t *ret_changed, struct config_diagnostics *diagnostics)
+{
+    size_t errors = diagnostics->error_count;
+    size_t changed = 0;
+    size_t length;
+    char *text = config_load_bytes(path, config_limits_file.max_bytes, diagnostics, &length);
+    struct config_tree *tree = NULL;
+
+    if (text != NULL)
+        tree = config_yaml_read(path, text, length, &config_limits_file, diagnostics);
+    if (tree != NULL)
+        changed = migrate_tree(migration, tree, diagnostics);
+    if (tree == NULL || diagnostics->error_count > errors) {
+        free(text);
+        config_tree_destroy(tree);
+        return false;
+    }
+    if (changed > 0) {
+        free(text);
+        text = print_whole(tree);
+    }
+    config_tree_destroy(tree);
+    *ret_text = text;
+    *ret_changed = changed;
+    return true;
+}

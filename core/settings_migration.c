@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Renames settings and lets plugins edit their sections, as untyped trees. */
+#include "settings_migration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <config/value.h>
+
+/* The longest dotted path: of a rename, or from a plugin. */
+enum {
+    PATH_MAX_BYTES = 512,
+    PATH_MAX_STEPS = 32,
+};
+
+/* "limits.burst" taken apart. */
+struct path {
+    char text[PATH_MAX_BYTES];
+    const char *steps[PATH_MAX_STEPS];
+    size_t count;
+};
+
+static bool split_path(const char *text, struct path *ret_path)
+{
+    char *rest = ret_path->text;
+
+    ret_path->count = 0;
+    if (strlen(text) >= sizeof(ret_path->text))
+        return false;
+    strcpy(ret_path->text, text);
+    while (rest != NULL) {
+        char *step = strsep(&rest, ".");
+
+        if (*step == '\0' || ret_path->count == PATH_MAX_STEPS)
+            return false;
+        ret_path->steps[ret_path->count++] = step;
+    }
+    return true;
+}
+
+static struct config_node *find_path(struct config_node *map, const struct path *path, size_t count)
+{
+    for (size_t i = 0; map != NULL && i < count; i++)
+        map = config_node_find(map, path->steps[i]);
+    return map;
+}
+
+static void remove_child(struct config_node *map, const struct config_node *child)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->items[i] == child) {
+            config_node_remove(map, i);
+            return;
+        }
+    }
+}
+
+/* With the maps on the way that become empty. NULL where there is nothing at the path. */
+static struct config_node *take_path(struct config_node *section, const struct path *path)
+{
+    struct config_node *taken = find_path(section, path, path->count);
+    struct config_node *child = taken;
+
+    for (size_t i = path->count; child != NULL && i > 0; i--) {
+        struct config_node *parent = find_path(section, path, i - 1);
+
+        remove_child(parent, child);
+        child = parent->count == 0 ? parent : NULL;
+    }
+    return taken;
+}
+
+/* The map that holds the path's last step, made on the way; NULL where something else stands there. */
+static struct config_node *make_parents(struct config_tree *tree, struct config_node *section,
+                                        const struct path *path, const struct config_node *origin)
+{
+    struct config_node *map = section;
+
+    for (size_t i = 0; i + 1 < path->count; i++) {
+        struct config_node *next = config_node_find(map, path->steps[i]);
+
+        if (next == NULL) {
+            next = config_tree_add_node(tree, CONFIG_MAP, origin->mark);
+            next->key = config_tree_add_text(tree, path->steps[i], strlen(path->steps[i]));
+            next->key_mark = origin->key_mark;
+            config_node_append(tree, map, next);
+        }
+        if (next->kind != CONFIG_MAP)
+            return NULL;
+        map = next;
+    }
+    return map;
+}
+
+static bool put_path(struct config_tree *tree, struct config_node *section, const struct path *path,
+                     struct config_node *node)
+{
+    struct config_node *map = make_parents(tree, section, path, node);
+    const char *last = path->steps[path->count - 1];
+    struct config_node *before;
+
+    if (map == NULL)
+        return false;
+    before = config_node_find(map, last);
+    if (before != NULL)
+        remove_child(map, before);
+    node->key = config_tree_add_text(tree, last, strlen(last));
+    config_node_append(tree, map, node);
+    return true;
+}
+
+bool migration_take_version(const struct manifest_plugin *plugin, struct config_node *section,
+                            uint32_t *ret_version, struct config_diagnostics *diagnostics)
+{
+    struct config_node *node = config_node_find(section, "config_version");
+    char *end;
+    unsigned long version;
+
+    *ret_version = plugin->config_version;
+    if (node == NULL)
+        return true;
+    remove_child(section, node);
+    version = node->kind == CONFIG_SCALAR && node->plain ? strtoul(node->text, &end, 10) : 0;
+    if (version == 0 || *end != '\0' || version > UINT32_MAX || node->text[0] == '-') {
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
+                               "%s: config_version: expected a number from 1 to %u, the version that this "
+                               "section is written for",
+                               plugin->uri, plugin->config_version);
+        return false;
+    }
+    if (version > plugin->config_version) {
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
+                               "%s: config_version: this section is of version %lu, but module %s %s knows "
+                               "versions up to %u: install a newer module",
+                               plugin->uri, version, plugin->manifest->module, plugin->manifest->version,
+                               plugin->config_version);
+        return false;
+    }
+    *ret_version = (uint32_t)version;
+    return true;
+}
+
+bool migration_needs_plugin(const struct manifest_plugin *plugin, uint32_t version)
+{
+    return version < plugin->config_version && (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) != 0;
+}
+
+static bool schema_knows(const struct schema *schema, const struct path *path)
+{
+    for (size_t i = 0; i < path->count; i++) {
+        schema = schema->kind == SCHEMA_OBJECT ? schema_find_field(schema, path->steps[i]) : NULL;
+        if (schema == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* True where it was applied. */
+static bool apply_rename(struct config_tree *tree, const struct manifest_plugin *plugin,
+                         struct config_node *section, const struct manifest_rename *rename, uint32_t version,
+                         struct config_diagnostics *diagnostics)
+{
+    struct path from, to;
+    struct config_node *node;
+
+    if (!split_path(rename->from, &from) || !split_path(rename->to, &to))
+        return false;
+    if (rename->before_version <= version && schema_knows(plugin->config, &from))
+        return false;
+    node = find_path(section, &from, from.count);
+    if (node == NULL)
+        return false;
+    if (find_path(section, &to, to.count) != NULL) {
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->key_mark,
+                               "%s: %s is the old name of %s, and both are set: remove this one", plugin->uri,
+                               rename->from, rename->to);
+        return false;
+    }
+    take_path(section, &from);
+    if (!put_path(tree, section, &to, node)) {
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->key_mark,
+                               "%s: %s is now called %s, but there stands something else: rename it by hand",
+                               plugin->uri, rename->from, rename->to);
+        return false;
+    }
+    config_diagnostics_add(diagnostics, CONFIG_WARNING, &node->key_mark,
+                           "%s: %s is called %s since version %u of this section; `berthd config migrate` "
+                           "rewrites the file",
+                           plugin->uri, rename->from, rename->to, rename->before_version);
+    return true;
+}
+
+static int compare_versions(const void *a, const void *b)
+{
+    const struct manifest_rename *left = *(const struct manifest_rename *const *)a;
+    const struct manifest_rename *right = *(const struct manifest_rename *const *)b;
+
+    if (left->before_version != right->before_version)
+        return left->before_version < right->before_version ? -1 : 1;
+    return left < right ? -1 : left > right;
+}
+
+size_t migration_apply_renames(struct config_tree *tree, const struct manifest_plugin *plugin,
+                               struct config_node *section, uint32_t version,
+                               struct config_diagnostics *diagnostics)
+{
+    const struct manifest_rename **sorted;
+    size_t applied = 0;
+
+    if (plugin->rename_count == 0 || section == NULL || section->kind != CONFIG_MAP)
+        return 0;
+    sorted = calloc(plugin->rename_count, sizeof(*sorted));
+    if (sorted == NULL)
+        abort();
+    for (size_t i = 0; i < plugin->rename_count; i++)
+        sorted[i] = &plugin->renames[i];
+    qsort(sorted, plugin->rename_count, sizeof(*sorted), compare_versions);
+    for (size_t i = 0; i < plugin->rename_count; i++)
+        applied += apply_rename(tree, plugin, section, sorted[i], version, diagnostics);
+    free(sorted);
+    return applied;
+}
+
+/* What a plugin's callback works on. Views stay until it has ended: it may hold values of an earlier one. */
+struct run {
+    struct berth_migration table;
+    struct config_tree *tree;
+    struct config_node *section;
+    struct config_values **views;
+    size_t view_count;
+};
+
+static void renew_view(struct run *run)
+{
+    run->views = realloc(run->views, (run->view_count + 1) * sizeof(struct config_values *));
+    if (run->views == NULL)
+        abort();
+    run->views[run->view_count] = config_values_create_untyped(run->section);
+    run->table.settings = config_values_settings(run->views[run->view_count++]);
+}
+
+/* What a plugin sets counts as written where its section begins. */
+static void set_marks(struct config_node *node, struct config_mark mark)
+{
+    node->mark = node->key_mark = mark;
+    for (size_t i = 0; i < node->count; i++)
+        set_marks(node->items[i], mark);
+}
+
+static struct config_node *parse_value(struct run *run, const char *yaml, struct berth_error *err)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree =
+        config_yaml_read(run->section->mark.file, yaml, strlen(yaml), &config_limits_manifest, &diagnostics);
+    struct config_node *node = NULL;
+
+    if (tree == NULL)
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is no YAML: %s", yaml,
+                        diagnostics.items[0].message);
+    else if ((node = config_tree_adopt(run->tree, tree)) == NULL)
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "an empty text is no value: write \"\" in quotes");
+    else
+        set_marks(node, run->section->mark);
+    config_diagnostics_finish(&diagnostics);
+    return node;
+}
+
+static enum berth_code on_set(const struct berth_migration *migration, const char *path, const char *yaml,
+                              struct berth_error *err)
+{
+    struct run *run = (struct run *)migration;
+    struct path steps;
+    struct config_node *node;
+
+    if (!split_path(path, &steps))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is no dotted path", path);
+    node = parse_value(run, yaml, err);
+    if (node == NULL)
+        return BERTH_INVALID_ARGUMENT;
+    if (!put_path(run->tree, run->section, &steps, node))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s cannot be set: a step on its way is no map: remove that one first", path);
+    renew_view(run);
+    return BERTH_OK;
+}
+
+static enum berth_code on_remove(const struct berth_migration *migration, const char *path)
+{
+    struct run *run = (struct run *)migration;
+    struct path steps;
+
+    if (!split_path(path, &steps) || take_path(run->section, &steps) == NULL)
+        return BERTH_NOT_FOUND;
+    renew_view(run);
+    return BERTH_OK;
+}
+
+static void finish_run(struct run *run)
+{
+    for (size_t i = 0; i < run->view_count; i++)
+        config_values_destroy(run->views[i]);
+    free(run->views);
+}
+
+enum berth_code migration_run(struct config_tree *tree, const struct manifest_plugin *plugin,
+                              struct config_node *section, uint32_t version, migration_callback *on_migrate,
+                              void *context, struct config_diagnostics *diagnostics)
+{
+    struct berth_error err = {""};
+    struct run run = {
+        .table = {.size = sizeof(run.table),
+                  .uri = plugin->uri,
+                  .from_version = version,
+                  .to_version = plugin->config_version,
+                  .set = on_set,
+                  .remove = on_remove},
+        .tree = tree,
+        .section = section,
+    };
+    enum berth_code code;
+
+    renew_view(&run);
+    code = on_migrate(context, plugin, &run.table, &err);
+    finish_run(&run);
+    if (code != BERTH_OK)
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &section->mark,
+                               "%s: its section of version %u could not be brought to version %u: %s",
+                               plugin->uri, version, plugin->config_version, err.message);
+    return code;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings a section of an older version up to date, in memory: declared renames, then the plugin's own code.
+ */
+#ifndef CORE_SETTINGS_MIGRATION_H
+#define CORE_SETTINGS_MIGRATION_H
+
+#include <berth/plugin.h>
+#include <config/tree.h>
+
+#include "manifest.h"
+
+/**
+ * Takes `config_version` out of a section and says for which version it is written: the plugin's own where it
+ * does not say.
+ *
+ * @return false, with an error in `diagnostics`, for a version that is none or newer than the plugin's.
+ */
+bool migration_take_version(const struct manifest_plugin *plugin, struct config_node *section,
+                            uint32_t *ret_version, struct config_diagnostics *diagnostics);
+
+/**
+ * Applies the renames that lie between `version` and the plugin's, with a warning for each. A section of the
+ * plugin's own version may still use an old name where the schema does not know it.
+ *
+ * @return how many were applied; errors are in `diagnostics`.
+ */
+size_t migration_apply_renames(struct config_tree *tree, const struct manifest_plugin *plugin,
+                               struct config_node *section, uint32_t version,
+                               struct config_diagnostics *diagnostics);
+
+typedef enum berth_code migration_callback(void *context, const struct manifest_plugin *plugin,
+                                           const struct berth_migration *migration, struct berth_error *err);
+
+/**
+ * Runs a plugin's own code over a section.
+ *
+ * @return what it answered; a failure is an error in `diagnostics` too.
+ */
+enum berth_code migration_run(struct config_tree *tree, const struct manifest_plugin *plugin,
+                              struct config_node *section, uint32_t version, migration_callback *on_migrate,
+                              void *context, struct config_diagnostics *diagnostics);
+
+/** Does the plugin say that it has a `migrate` for sections of this version? */
+bool migration_needs_plugin(const struct manifest_plugin *plugin, uint32_t version);
+
+#endif

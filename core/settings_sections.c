@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks what the configuration says of plugins against the plugins that there are. */
+#include "settings_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "settings_migration.h"
+
+/* What was found, for asking by name. */
+struct found {
+    const struct manifest_plugin **plugins;
+    size_t plugin_count;
+    /** The same as names, for the nearest one. */
+    const char **uris;
+    struct service {
+        const char *name;
+        const struct manifest_plugin *plugin;
+    } * services;
+    size_t service_count;
+    bool files_refused;
+};
+
+static int compare_plugins(const void *a, const void *b)
+{
+    const struct manifest_plugin *left = *(const struct manifest_plugin *const *)a;
+    const struct manifest_plugin *right = *(const struct manifest_plugin *const *)b;
+
+    return strcmp(left->uri, right->uri);
+}
+
+/* Allocations follow from manifests, which their readers bound. */
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static size_t drop_twins(const struct manifest_plugin **plugins, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || strcmp(plugins[kept - 1]->uri, plugins[i]->uri) != 0)
+            plugins[kept++] = plugins[i];
+    }
+    return kept;
+}
+
+const struct manifest_plugin **settings_sort_plugins(const struct manifest *const *manifests, size_t count,
+                                                     size_t *ret_count)
+{
+    const struct manifest_plugin **plugins;
+    size_t total = 0;
+    size_t filled = 0;
+
+    for (size_t i = 0; i < count; i++)
+        total += manifests[i]->plugin_count;
+    plugins = allocate(total, sizeof(*plugins));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < manifests[i]->plugin_count; j++)
+            plugins[filled++] = &manifests[i]->plugins[j];
+    }
+    qsort(plugins, total, sizeof(*plugins), compare_plugins);
+    *ret_count = drop_twins(plugins, total);
+    return plugins;
+}
+
+const struct manifest_plugin *settings_find_plugin(const struct manifest_plugin *const *plugins, size_t count,
+                                                   const char *uri)
+{
+    struct manifest_plugin key = {.uri = uri};
+    const struct manifest_plugin *wanted = &key;
+    const struct manifest_plugin *const *found =
+        bsearch(&wanted, plugins, count, sizeof(*plugins), compare_plugins);
+
+    return found == NULL ? NULL : *found;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+    const struct service *left = a;
+    const struct service *right = b;
+    int order = strcmp(left->name, right->name);
+
+    return order != 0 ? order : strcmp(left->plugin->uri, right->plugin->uri);
+}
+
+static void find_services(struct found *found)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < found->plugin_count; i++)
+        total += found->plugins[i]->service_count;
+    found->services = allocate(total, sizeof(*found->services));
+    for (size_t i = 0; i < found->plugin_count; i++) {
+        const struct manifest_plugin *plugin = found->plugins[i];
+
+        for (size_t j = 0; j < plugin->service_count; j++)
+            found->services[found->service_count++] = (struct service){plugin->services[j].name, plugin};
+    }
+    qsort(found->services, total, sizeof(*found->services), compare_services);
+}
+
+static void find_all(struct found *found, const struct manifest *const *manifests, size_t count)
+{
+    found->plugins = settings_sort_plugins(manifests, count, &found->plugin_count);
+    found->uris = allocate(found->plugin_count, sizeof(*found->uris));
+    for (size_t i = 0; i < found->plugin_count; i++)
+        found->uris[i] = found->plugins[i]->uri;
+    find_services(found);
+}
+
+static void forget_all(struct found *found)
+{
+    free(found->plugins);
+    free(found->uris);
+    free(found->services);
+}
+
+/* A file that was refused costs that file only: what names a plugin of it does not stop the daemon. */
+static enum config_severity severity_of_unknown(const struct settings *settings, const struct found *found)
+{
+    return settings->store->lenient || found->files_refused ? CONFIG_WARNING : CONFIG_ERROR;
+}
+
+/* `what`: "required_plugins". True where the plugin is there, or is taken to be. */
+static bool check_uri(const struct settings *settings, const struct found *found, const char *what,
+                      const char *uri, const struct config_mark *mark, struct config_diagnostics *diagnostics)
+{
+    enum config_severity severity = severity_of_unknown(settings, found);
+    const char *nearest = NULL;
+
+    if (settings_find_plugin(found->plugins, found->plugin_count, uri) != NULL)
+        return true;
+    if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+        nearest = config_nearest(uri, found->uris, found->plugin_count);
+    config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
+                           uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
+                           nearest == NULL ? "" : "\"?)",
+                           found->files_refused ? "; it may be in one of the files that were refused" : "");
+    return severity == CONFIG_WARNING;
+}
+
+static bool check_uris(const struct settings *settings, const struct found *found, const char *what,
+                       const struct plan_uri *uris, size_t count, struct config_diagnostics *diagnostics)
+{
+    bool is_fine = true;
+
+    for (size_t i = 0; i < count; i++)
+        is_fine = check_uri(settings, found, what, uris[i].uri, &uris[i].mark, diagnostics) && is_fine;
+    return is_fine;
+}
+
+/* The keys of a map are URIs. */
+static bool check_keys(const struct settings *settings, const struct found *found, const char *what,
+                       const struct config_node *map, struct config_diagnostics *diagnostics)
+{
+    bool is_fine = true;
+
+    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
+        is_fine =
+            check_uri(settings, found, what, map->items[i]->key, &map->items[i]->key_mark, diagnostics) &&
+            is_fine;
+    return is_fine;
+}
+
+/* The first exporter of a service, or NULL. */
+static const struct service *find_service(const struct found *found, const char *name)
+{
+    size_t low = 0;
+    size_t high = found->service_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(found->services[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < found->service_count && strcmp(found->services[low].name, name) == 0 ? &found->services[low]
+                                                                                      : NULL;
+}
+
+static bool refuse_unknown_service(const struct settings *settings, const struct found *found,
+                                   const struct config_node *choice, struct config_diagnostics *diagnostics)
+{
+    enum config_severity severity = severity_of_unknown(settings, found);
+    const char **names = allocate(found->service_count, sizeof(*names));
+    const char *nearest = NULL;
+
+    for (size_t i = 0; i < found->service_count; i++)
+        names[i] = found->services[i].name;
+    if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+        nearest = config_nearest(choice->key, names, found->service_count);
+    config_diagnostics_add(diagnostics, severity, &choice->key_mark,
+                           "services: no plugin exports \"%.200s\"%s%s%s", choice->key,
+                           nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
+                           nearest == NULL ? "" : "\"?)");
+    free(names);
+    return severity == CONFIG_WARNING;
+}
+
+static bool check_choice(const struct settings *settings, const struct found *found,
+                         const struct config_node *choice, struct config_diagnostics *diagnostics)
+{
+    const struct service *first = find_service(found, choice->key);
+
+    if (first == NULL)
+        return refuse_unknown_service(settings, found, choice, diagnostics);
+    if (settings_find_plugin(found->plugins, found->plugin_count, choice->text) == NULL)
+        return check_uri(settings, found, "services", choice->text, &choice->mark, diagnostics);
+    for (const struct service *at = first;
+         at < found->services + found->service_count && strcmp(at->name, choice->key) == 0; at++) {
+        if (strcmp(at->plugin->uri, choice->text) == 0)
+            return true;
+    }
+    config_diagnostics_add(diagnostics, CONFIG_ERROR, &choice->mark,
+                           "services: %s does not export %s, but %s does", choice->text, choice->key,
+                           first->plugin->uri);
+    return false;
+}
+
+static bool check_choices(const struct settings *settings, const struct found *found,
+                          struct config_diagnostics *diagnostics)
+{
+    const struct config_node *map = config_node_find(config_tree_root(settings->store->tree), "services");
+    bool is_fine = true;
+
+    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
+        is_fine = check_choice(settings, found, map->items[i], diagnostics) && is_fine;
+    return is_fine;
+}
+
+static bool check_names(const struct settings *settings, const struct found *found,
+                        struct config_diagnostics *diagnostics)
+{
+    const struct config_node *timeouts =
+        config_node_find(config_tree_root(settings->store->tree), "timeouts");
+    bool is_fine = check_keys(settings, found, "plugins", settings->store->plugins, diagnostics);
+
+    is_fine =
+        check_keys(settings, found, "timeouts.plugins", config_node_find(timeouts, "plugins"), diagnostics) &&
+        is_fine;
+    is_fine = check_uris(settings, found, "required_plugins", settings->required, settings->required_count,
+                         diagnostics) &&
+              is_fine;
+    is_fine = check_uris(settings, found, "disabled_plugins", settings->plan.disabled,
+                         settings->plan.disabled_count, diagnostics) &&
+              is_fine;
+    return check_choices(settings, found, diagnostics) && is_fine;
+}
+
+static int compare_sections(const void *a, const void *b)
+{
+    return strcmp(((const struct settings_section *)a)->plugin->uri,
+                  ((const struct settings_section *)b)->plugin->uri);
+}
+
+struct settings_section *settings_find_section(const struct settings *settings, const char *uri)
+{
+    struct manifest_plugin plugin = {.uri = uri};
+    struct settings_section key = {.plugin = &plugin};
+
+    if (settings->store->section_count == 0)
+        return NULL;
+    return bsearch(&key, settings->store->sections, settings->store->section_count, sizeof(key),
+                   compare_sections);
+}
+
+/* Plugins come sorted, and so do the sections. */
+static void create_sections(struct settings *settings, const struct found *found)
+{
+    struct settings_store *store = settings->store;
+
+    store->sections = config_arena_allocate(&store->arena, found->plugin_count * sizeof(*store->sections));
+    store->section_count = found->plugin_count;
+    for (size_t i = 0; i < found->plugin_count; i++)
+        store->sections[i].plugin = found->plugins[i];
+    for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
+        struct settings_section *section = settings_find_section(settings, store->plugins->items[i]->key);
+
+        if (section != NULL)
+            section->node = store->plugins->items[i];
+    }
+    for (size_t i = 0; i < settings->plan.disabled_count; i++) {
+        struct settings_section *section = settings_find_section(settings, settings->plan.disabled[i].uri);
+
+        if (section != NULL)
+            section->disabled = true;
+    }
+}
+
+bool settings_check_section(struct settings *settings, struct settings_section *section,
+                            struct config_diagnostics *diagnostics)
+{
+    struct config_check_options options = {
+        .lenient = settings->store->lenient,
+        .partial = section->disabled,
+        .section = section->plugin->uri,
+    };
+
+    section->values = config_values_create(section->plugin->config, section->node, &options, diagnostics);
+    return section->values != NULL;
+}
+
+static bool prepare_section(struct settings *settings, struct settings_section *section,
+                            struct config_diagnostics *diagnostics)
+{
+    size_t errors = diagnostics->error_count;
+
+    section->version = section->plugin->config_version;
+    if (section->node == NULL || section->node->kind != CONFIG_MAP)
+        return settings_check_section(settings, section, diagnostics);
+    if (!migration_take_version(section->plugin, section->node, &section->version, diagnostics))
+        return false;
+    migration_apply_renames(settings->store->tree, section->plugin, section->node, section->version,
+                            diagnostics);
+    if (diagnostics->error_count > errors)
+        return false;
+    if (!migration_needs_plugin(section->plugin, section->version))
+        return settings_check_section(settings, section, diagnostics);
+    section->waits = !section->disabled;
+    return true;
+}
+
+bool settings_check_plugins(struct settings *settings, const struct manifest *const *manifests, size_t count,
+                            bool files_refused, struct config_diagnostics *diagnostics)
+{
+    struct found found = {.files_refused = files_refused};
+    bool is_fine;
+
+    find_all(&found, manifests, count);
+    is_fine = check_names(settings, &found, diagnostics);
+    create_sections(settings, &found);
+    for (size_t i = 0; i < settings->store->section_count; i++)
+        is_fine = prepare_section(settings, &settings->store->sections[i], diagnostics) && is_fine;
+    forget_all(&found);
+    return is_fine;
+}
+
+bool settings_needs_migration(const struct settings *settings, const char *uri)
+{
+    const struct settings_section *section = settings_find_section(settings, uri);
+
+    return section != NULL && section->waits;
+}
+
+/* The callback of a plugin's table, in the shape that migration_run calls. */
+struct table_callback {
+    enum berth_code (*migrate)(const struct berth_migration *migration, struct berth_error *err);
+};
+
+static enum berth_code call_table(void *context, const struct manifest_plugin *plugin,
+                                  const struct berth_migration *migration, struct berth_error *err)
+{
+    return ((struct table_callback *)context)->migrate(migration, err);
+}
+
+enum berth_code settings_migrate_plugin(struct settings *settings, const struct manifest_plugin *plugin,
+                                        enum berth_code (*migrate)(const struct berth_migration *migration,
+                                                                   struct berth_error *err),
+                                        struct config_diagnostics *diagnostics)
+{
+    struct settings_section *section = settings_find_section(settings, plugin->uri);
+    struct table_callback callback = {migrate};
+    enum berth_code code;
+
+    if (section == NULL || !section->waits)
+        return BERTH_OK;
+    code = migration_run(settings->store->tree, plugin, section->node, section->version, call_table,
+                         &callback, diagnostics);
+    if (code != BERTH_OK)
+        return code;
+    section->waits = false;
+    return settings_check_section(settings, section, diagnostics) ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands behind `struct settings`: for the files that share it, settings*.c. */
+#ifndef CORE_SETTINGS_STORE_H
+#define CORE_SETTINGS_STORE_H
+
+#include <config/arena.h>
+#include <config/value.h>
+
+#include "settings.h"
+
+/** One plugin and what the configuration says of it. */
+struct settings_section {
+    const struct manifest_plugin *plugin;
+    /** NULL where the files have none. Its `config_version` has been taken out. */
+    struct config_node *node;
+    /** The version that `node` is written for. */
+    uint32_t version;
+    bool disabled;
+    /** Its older version is for the plugin's own `migrate`; until then there are no values. */
+    bool waits;
+    struct config_values *values;
+};
+
+struct settings_store {
+    struct config_arena arena;
+    struct config_tree *schema_tree;
+    struct schema *schema;
+    struct config_tree *tree;
+    /** The daemon's own values. */
+    struct config_values *values;
+    /** The map under `plugins`, taken out of the tree's root; or NULL. */
+    struct config_node *plugins;
+    bool lenient;
+    /** By URI; each URI once. */
+    struct settings_section *sections;
+    size_t section_count;
+};
+
+/** As settings_load, with a tree that it takes over. */
+struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,
+                                 struct config_diagnostics *diagnostics);
+
+/** NULL where no such plugin was found. */
+struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
+
+/** Checks a section that does not wait, and keeps its values. False with errors in `diagnostics`. */
+bool settings_check_section(struct settings *settings, struct settings_section *section,
+                            struct config_diagnostics *diagnostics);
+
+/** The plugins of all manifests by URI, of equal ones the first; malloced. */
+const struct manifest_plugin **settings_sort_plugins(const struct manifest *const *manifests, size_t count,
+                                                     size_t *ret_count);
+/** NULL where there is none. */
+const struct manifest_plugin *settings_find_plugin(const struct manifest_plugin *const *plugins, size_t count,
+                                                   const char *uri);
+
+#endif

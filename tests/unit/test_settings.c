@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's configuration: defaults, files, sections of plugins, migrations and printed forms. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <core/settings.h>
+#include <core/settings_print.h>
+
+static const char greeter_text[] = "module: greeter\n"
+                                   "version: 1.2.0\n"
+                                   "plugins:\n"
+                                   "  - type: io.containerd.grpc.v1\n"
+                                   "    id: greeter\n"
+                                   "    description: Says hello.\n"
+                                   "    services:\n"
+                                   "      helloworld.Greeter: {SayHello: unary}\n"
+                                   "    config_version: 3\n"
+                                   "    renames:\n"
+                                   "      - {before: 3, from: text.opening, to: greeting}\n"
+                                   "      - {before: 2, from: hello, to: text.opening}\n"
+                                   "    config:\n"
+                                   "      greeting: {type: string, default: Hello, doc: Opens each reply.}\n"
+                                   "      max_name: {type: bytes, default: 4KiB, max: 1MiB}\n"
+                                   "      token: {type: string, secret: true, default: hunter2}\n";
+
+static const char store_text[] = "module: store\n"
+                                 "version: 2.0.0\n"
+                                 "plugins:\n"
+                                 "  - type: io.berth.store.v1\n"
+                                 "    id: lmdb\n"
+                                 "    config_version: 2\n"
+                                 "    callbacks: [migrate]\n"
+                                 "    config:\n"
+                                 "      map_size: {type: bytes, default: 64MiB}\n"
+                                 "      limits: {type: object, fields: {burst: {type: int, default: 5}}}\n"
+                                 "  - type: io.berth.store.v1\n"
+                                 "    id: needy\n"
+                                 "    config:\n"
+                                 "      address: {type: string, required: true}\n";
+
+/* One configuration file with the two modules above. */
+struct scene {
+    char folder[64];
+    char path[128];
+    struct manifest *manifests[2];
+    struct settings *settings;
+    struct config_diagnostics diagnostics;
+};
+
+static void write_file(const struct scene *scene, const char *name, const char *text)
+{
+    char path[256];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", scene->folder, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static struct scene set_scene(const char *text)
+{
+    struct scene scene = {.folder = "/tmp/berth-settings-XXXXXX"};
+
+    assert_non_null(mkdtemp(scene.folder));
+    snprintf(scene.path, sizeof(scene.path), "%s/berthd.yaml", scene.folder);
+    if (text != NULL)
+        write_file(&scene, "berthd.yaml", text);
+    scene.manifests[0] = manifest_parse("greeter.so", greeter_text, strlen(greeter_text), &scene.diagnostics);
+    scene.manifests[1] = manifest_parse("store.so", store_text, strlen(store_text), &scene.diagnostics);
+    assert_non_null(scene.manifests[0]);
+    assert_non_null(scene.manifests[1]);
+    return scene;
+}
+
+static bool load(struct scene *scene, bool lenient)
+{
+    struct settings_options options = {.path = scene->path, .lenient = lenient};
+
+    scene->settings = settings_load(&options, &scene->diagnostics);
+    return scene->settings != NULL;
+}
+
+static bool check(struct scene *scene)
+{
+    return settings_check_plugins(scene->settings, (const struct manifest *const *)scene->manifests, 2, false,
+                                  &scene->diagnostics);
+}
+
+static void strike(struct scene *scene)
+{
+    static const char *const names[] = {"berthd.yaml", "10-a.yaml"};
+
+    settings_destroy(scene->settings);
+    manifest_destroy(scene->manifests[0]);
+    manifest_destroy(scene->manifests[1]);
+    config_diagnostics_finish(&scene->diagnostics);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/%s", scene->folder, names[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(scene->folder), 0);
+}
+
+/* Is there a diagnostic of this severity whose line, without the folder, is this? Prints them all if not. */
+static bool says(const struct scene *scene, enum config_severity severity, const char *expected)
+{
+    size_t folder = strlen(scene->folder);
+
+    for (size_t i = 0; i < scene->diagnostics.count; i++) {
+        char *line = config_diagnostic_format(&scene->diagnostics.items[i]);
+        const char *shown = strncmp(line, scene->folder, folder) == 0 ? line + folder + 1 : line;
+        bool is_it = strcmp(shown, expected) == 0 && scene->diagnostics.items[i].severity == severity;
+
+        free(line);
+        if (is_it)
+            return true;
+    }
+    for (size_t i = 0; i < scene->diagnostics.count; i++)
+        print_message("said: %s\n", scene->diagnostics.items[i].message);
+    return false;
+}
+
+static const char *string_of(const struct scene *scene, const char *uri, const char *key)
+{
+    const struct berth_settings *settings = settings_of_plugin(scene->settings, uri);
+
+    assert_non_null(settings);
+    return settings->string(settings->find(settings->root, key));
+}
+
+static void without_a_file_there_are_defaults(void **state)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct settings *settings;
+
+    setenv("XDG_CONFIG_HOME", "/nonexistent/config", 1);
+    settings = settings_load(&(struct settings_options){0}, &diagnostics);
+    assert_non_null(settings);
+    assert_int_equal(settings->version, 1);
+    assert_int_equal(settings->prepare_threads, 4);
+    assert_int_equal(settings->timeouts.prepare_ns, 30000000000);
+    assert_int_equal(settings->timeouts.close_ns, 5000000000);
+    assert_int_equal(settings->log_level, BERTH_LOG_INFO);
+    assert_true(settings->plugin_dir_count >= 1);
+    if (geteuid() == 0) {
+        assert_string_equal(settings->root, "/var/lib/berth");
+        assert_string_equal(settings->state, "/run/berth");
+    }
+    settings_destroy(settings);
+    config_diagnostics_finish(&diagnostics);
+}
+
+static void a_named_file_has_to_be_there(void **state)
+{
+    struct scene scene = set_scene(NULL);
+
+    assert_false(load(&scene, false));
+    assert_true(says(&scene, CONFIG_ERROR, "berthd.yaml: it cannot be opened: No such file or directory"));
+    strike(&scene);
+}
+
+static void a_file_sets_what_the_daemon_does(void **state)
+{
+    struct scene scene = set_scene("root: data\nstate: /run/x\nplugin_dirs: [modules, /opt/modules]\n"
+                                   "required_plugins: [io.berth.store.v1.lmdb]\n"
+                                   "disabled_plugins: [io.containerd.grpc.v1.greeter]\n"
+                                   "services: {helloworld.Greeter: io.containerd.grpc.v1.greeter}\n"
+                                   "log: {level: debug, format: json}\n"
+                                   "timeouts: {init: 3s, plugins: {io.berth.store.v1.lmdb: {init: 1m}}}\n"
+                                   "prepare_threads: 8\n");
+    char path[128];
+
+    assert_true(load(&scene, false));
+    snprintf(path, sizeof(path), "%s/data", scene.folder);
+    assert_string_equal(scene.settings->root, path);
+    assert_string_equal(scene.settings->state, "/run/x");
+    snprintf(path, sizeof(path), "%s/modules", scene.folder);
+    assert_int_equal(scene.settings->plugin_dir_count, 2);
+    assert_string_equal(scene.settings->plugin_dirs[0], path);
+    assert_int_equal(scene.settings->required_count, 1);
+    assert_int_equal(scene.settings->required[0].mark.line, 4);
+    assert_int_equal(scene.settings->plan.disabled_count, 1);
+    assert_string_equal(scene.settings->plan.choices[0].service, "helloworld.Greeter");
+    assert_int_equal(scene.settings->log_level, BERTH_LOG_DEBUG);
+    assert_int_equal(scene.settings->log_format, LOG_JSON);
+    assert_int_equal(scene.settings->prepare_threads, 8);
+    assert_int_equal(settings_timeouts_of(scene.settings, "io.berth.store.v1.lmdb").init_ns, 60000000000);
+    assert_int_equal(settings_timeouts_of(scene.settings, "io.berth.store.v1.lmdb").drain_ns, 10000000000);
+    assert_int_equal(settings_timeouts_of(scene.settings, "io.berth.store.v1.x").init_ns, 3000000000);
+    strike(&scene);
+}
+
+static void the_command_line_wins_over_files(void **state)
+{
+    struct scene scene = set_scene("root: /a\nstate: /b\nplugin_dirs: [/c]\n");
+    const char *const directories[] = {"/z", "relative"};
+    struct settings_options options = {
+        .path = scene.path, .root = "/x", .state = "/y", .plugin_dirs = directories, .plugin_dir_count = 2};
+    char *text;
+
+    scene.settings = settings_load(&options, &scene.diagnostics);
+    assert_non_null(scene.settings);
+    assert_string_equal(scene.settings->root, "/x");
+    assert_string_equal(scene.settings->state, "/y");
+    assert_int_equal(scene.settings->plugin_dir_count, 2);
+    assert_string_equal(scene.settings->plugin_dirs[0], "/z");
+    assert_int_equal(scene.settings->plugin_dirs[1][0], '/');
+    text = settings_print(scene.settings, true);
+    assert_non_null(strstr(text, "root: /x  # --root\n"));
+    free(text);
+    strike(&scene);
+}
+
+static void all_that_is_wrong_is_said_at_once(void **state)
+{
+    struct scene scene =
+        set_scene("verson: 1\nprepare_threads: 0\nlog: {level: loud}\ntimeouts: {init: soon}\n"
+                  "plugins: [x]\n");
+
+    assert_false(load(&scene, false));
+    assert_int_equal(scene.diagnostics.error_count, 5);
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:1:1: there is no setting \"verson\" (did you mean \"version\"?)"));
+    assert_true(
+        says(&scene, CONFIG_ERROR, "berthd.yaml:2:18: prepare_threads: \"0\" is too small: at least 1"));
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:3:14: log.level: \"loud\" is none of: error, warn, info, debug"));
+    strike(&scene);
+}
+
+static void unknown_plugins_are_errors_with_the_nearest_name(void **state)
+{
+    struct scene scene =
+        set_scene("required_plugins: [io.berth.store.v1.lmbd]\n"
+                  "disabled_plugins: [io.berth.nothing.v1.x]\n"
+                  "services: {helloworld.Greetr: x, helloworld.Greeter: io.berth.store.v1.lmdb}\n"
+                  "timeouts: {plugins: {io.berth.store.v1.lmd: {init: 1s}}}\n"
+                  "plugins:\n"
+                  "  io.berth.store.v1.needy: {address: a}\n"
+                  "  io.containerd.grpc.v1.greter: {greeting: Hi}\n");
+
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 6);
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:1:20: required_plugins: no plugin \"io.berth.store.v1.lmbd\" was found (did you "
+             "mean \"io.berth.store.v1.lmdb\"?)"));
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:2:20: disabled_plugins: no plugin \"io.berth.nothing.v1.x\" was found"));
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:3:12: services: no plugin exports \"helloworld.Greetr\" (did you mean "
+                     "\"helloworld.Greeter\"?)"));
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:3:54: services: io.berth.store.v1.lmdb does not export helloworld.Greeter, but "
+             "io.containerd.grpc.v1.greeter does"));
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:4:22: timeouts.plugins: no plugin \"io.berth.store.v1.lmd\" was found (did you "
+             "mean \"io.berth.store.v1.lmdb\"?)"));
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:7:3: plugins: no plugin \"io.containerd.grpc.v1.greter\" was found (did you mean "
+             "\"io.containerd.grpc.v1.greeter\"?)"));
+    strike(&scene);
+}
+
+static void lenient_makes_unknown_names_warnings(void **state)
+{
+    struct scene scene = set_scene("verson: 1\nrequired_plugins: [io.berth.store.v1.lmbd]\n"
+                                   "plugins:\n"
+                                   "  io.berth.store.v1.needy: {address: a, other: 1}\n"
+                                   "  io.containerd.grpc.v1.greter: {greeting: Hi}\n");
+
+    assert_true(load(&scene, true));
+    assert_true(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 0);
+    assert_int_equal(scene.diagnostics.count, 4);
+    strike(&scene);
+}
+
+static void a_refused_file_does_not_make_its_section_an_error(void **state)
+{
+    struct scene scene =
+        set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n  io.x.y.v1.z: {a: 1}\n");
+
+    assert_true(load(&scene, false));
+    assert_true(settings_check_plugins(scene.settings, (const struct manifest *const *)scene.manifests, 2,
+                                       true, &scene.diagnostics));
+    assert_true(
+        says(&scene, CONFIG_WARNING,
+             "berthd.yaml:3:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in one of the files "
+             "that were refused"));
+    strike(&scene);
+}
+
+static void sections_are_checked_and_completed(void **state)
+{
+    struct scene scene = set_scene("imports: ['[0-9]*-a.yaml']\nplugins:\n"
+                                   "  io.containerd.grpc.v1.greeter: {greeting: Hi, max_name: 2MiB}\n");
+
+    write_file(&scene, "10-a.yaml",
+               "plugins:\n  io.containerd.grpc.v1.greeter: {max_name: 8KiB}\n"
+               "  io.berth.store.v1.needy: {address: a}\n");
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_string_equal(string_of(&scene, "io.containerd.grpc.v1.greeter", "greeting"), "Hi");
+    assert_string_equal(string_of(&scene, "io.berth.store.v1.needy", "address"), "a");
+    assert_null(settings_of_plugin(scene.settings, "io.x.y.v1.z"));
+    strike(&scene);
+}
+
+static void wrong_sections_are_named_with_their_plugin(void **state)
+{
+    struct scene scene = set_scene("plugins:\n"
+                                   "  io.containerd.grpc.v1.greeter: {greting: Hi, max_name: 2MiB}\n");
+
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 3);
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:2:35: io.containerd.grpc.v1.greeter: there is no setting \"greting\" (did you mean "
+             "\"greeting\"?)"));
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:2:58: io.containerd.grpc.v1.greeter: max_name: \"2MiB\" is too large: at most "
+             "1MiB"));
+    assert_true(
+        says(&scene, CONFIG_ERROR, "io.berth.store.v1.needy: address: it is required (string) and not set"));
+    strike(&scene);
+}
+
+static void a_disabled_plugin_may_lack_what_is_required(void **state)
+{
+    struct scene scene = set_scene("disabled_plugins: [io.berth.store.v1.needy]\n");
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    strike(&scene);
+}
+
+static void renames_of_older_versions_are_applied_in_order(void **state)
+{
+    struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n"
+                                   "  io.containerd.grpc.v1.greeter: {config_version: 1, hello: Hi}\n");
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_string_equal(string_of(&scene, "io.containerd.grpc.v1.greeter", "greeting"), "Hi");
+    assert_int_equal(scene.diagnostics.count, 2);
+    assert_true(
+        says(&scene, CONFIG_WARNING,
+             "berthd.yaml:3:54: io.containerd.grpc.v1.greeter: hello is called text.opening since version 2 "
+             "of this section; `berthd config migrate` rewrites the file"));
+    strike(&scene);
+}
+
+static void an_old_name_is_understood_without_a_version(void **state)
+{
+    struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n"
+                                   "  io.containerd.grpc.v1.greeter: {text: {opening: Hi}}\n");
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_string_equal(string_of(&scene, "io.containerd.grpc.v1.greeter", "greeting"), "Hi");
+    strike(&scene);
+}
+
+static void old_and_new_name_together_are_an_error(void **state)
+{
+    struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n"
+                                   "  io.containerd.grpc.v1.greeter: {text: {opening: Hi}, greeting: Ho}\n");
+
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:3:42: io.containerd.grpc.v1.greeter: text.opening is the old name of greeting, and "
+             "both are set: remove this one"));
+    strike(&scene);
+}
+
+static void a_section_from_the_future_is_refused(void **state)
+{
+    struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a, config_version: x}\n"
+                                   "  io.containerd.grpc.v1.greeter: {config_version: 4}\n");
+
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 2);
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:3:51: io.containerd.grpc.v1.greeter: config_version: this section is of version 4, "
+             "but module greeter 1.2.0 knows versions up to 3: install a newer module"));
+    strike(&scene);
+}
+
+static enum berth_code migrate_store(const struct berth_migration *migration, struct berth_error *err)
+{
+    const struct berth_settings *settings = migration->settings;
+    const char *megabytes = settings->string(settings->find(settings->root, "megabytes"));
+    char yaml[64];
+    enum berth_code code;
+
+    assert_int_equal(migration->from_version, 1);
+    assert_int_equal(migration->to_version, 2);
+    assert_string_equal(megabytes, "128");
+    snprintf(yaml, sizeof(yaml), "%sMiB", megabytes);
+    assert_int_equal(migration->set(migration, "map_size", "[", err), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(migration->set(migration, "", "1", err), BERTH_INVALID_ARGUMENT);
+    code = migration->set(migration, "map_size", yaml, err);
+    assert_int_equal(migration->set(migration, "limits.burst", "9", err), BERTH_OK);
+    assert_int_equal(migration->set(migration, "map_size.x", "9", err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(migration->settings->find(migration->settings->root, "limits"));
+    assert_int_equal(migration->remove(migration, "nothing"), BERTH_NOT_FOUND);
+    assert_int_equal(migration->remove(migration, "megabytes"), BERTH_OK);
+    return code;
+}
+
+static enum berth_code refuse_store(const struct berth_migration *migration, struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "these megabytes are of no use");
+}
+
+static const char old_store[] = "plugins:\n  io.berth.store.v1.needy: {address: a}\n"
+                                "  io.berth.store.v1.lmdb: {config_version: 1, megabytes: 128}\n";
+
+static void a_plugin_brings_its_own_section_up_to_date(void **state)
+{
+    struct scene scene = set_scene(old_store);
+    const char *uri = "io.berth.store.v1.lmdb";
+    const struct berth_settings *section;
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_true(settings_needs_migration(scene.settings, uri));
+    assert_null(settings_of_plugin(scene.settings, uri));
+    assert_int_equal(settings_migrate_plugin(scene.settings, &scene.manifests[1]->plugins[0], migrate_store,
+                                             &scene.diagnostics),
+                     BERTH_OK);
+    assert_false(settings_needs_migration(scene.settings, uri));
+    section = settings_of_plugin(scene.settings, uri);
+    assert_int_equal(section->integer(section->find(section->root, "map_size")), 128 << 20);
+    assert_int_equal(section->integer(section->find(section->find(section->root, "limits"), "burst")), 9);
+    strike(&scene);
+}
+
+static void a_failed_migration_is_an_error_in_the_plugins_words(void **state)
+{
+    struct scene scene = set_scene(old_store);
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_int_equal(settings_migrate_plugin(scene.settings, &scene.manifests[1]->plugins[0], refuse_store,
+                                             &scene.diagnostics),
+                     BERTH_INVALID_ARGUMENT);
+    assert_true(
+        says(&scene, CONFIG_ERROR,
+             "berthd.yaml:3:27: io.berth.store.v1.lmdb: its section of version 1 could not be brought to "
+             "version 2: these megabytes are of no use"));
+    assert_true(settings_needs_migration(scene.settings, "io.berth.store.v1.lmdb"));
+    strike(&scene);
+}
+
+static void the_default_configuration_loads_back(void **state)
+{
+    struct scene scene = set_scene(NULL);
+    char *text = settings_print_default(NULL, (const struct manifest *const *)scene.manifests, 2);
+    char *first, *second;
+
+    assert_non_null(strstr(text, "    # Opens each reply. (string)\n    greeting: Hello\n"));
+    assert_non_null(strstr(text, "    # (string; required)\n    # address:\n"));
+    assert_null(strstr(text, "hunter2"));
+    write_file(&scene, "berthd.yaml", text);
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.count, 1);
+    assert_int_equal(scene.diagnostics.error_count, 1);
+    first = settings_print(scene.settings, false);
+    settings_destroy(scene.settings);
+    write_file(&scene, "berthd.yaml", "");
+    assert_true(load(&scene, false));
+    check(&scene);
+    second = settings_print(scene.settings, false);
+    assert_string_equal(first, second);
+    free(text);
+    free(first);
+    free(second);
+    strike(&scene);
+}
+
+static void a_dump_says_where_each_value_comes_from(void **state)
+{
+    struct scene scene = set_scene("prepare_threads: 2\nplugins:\n"
+                                   "  io.berth.store.v1.needy: {address: a}\n"
+                                   "  io.containerd.grpc.v1.greeter: {greeting: Hi, token: s3cret}\n");
+    char line[256];
+    char *text;
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    text = settings_print(scene.settings, true);
+    snprintf(line, sizeof(line), "\nprepare_threads: 2  # %s:1:18\n", scene.path);
+    assert_non_null(strstr(text, line));
+    snprintf(line, sizeof(line), "    greeting: Hi  # %s:4:45\n    max_name: 4KiB  # default\n", scene.path);
+    assert_non_null(strstr(text, line));
+    assert_non_null(strstr(text, "    token: <secret>  #"));
+    assert_null(strstr(text, "s3cret"));
+    free(text);
+    text = settings_print_json(scene.settings);
+    assert_non_null(strstr(text, "\"token\": \"<secret>\""));
+    assert_non_null(strstr(text, "\"prepare_threads\": 2"));
+    assert_null(strstr(text, "s3cret"));
+    free(text);
+    strike(&scene);
+}
+
+static enum berth_code on_migrate(void *context, const struct manifest_plugin *plugin,
+                                  const struct berth_migration *migration, struct berth_error *err)
+{
+    (*(unsigned *)context)++;
+    return migrate_store(migration, err);
+}
+
+static void a_file_is_rewritten_for_the_versions_of_today(void **state)
+{
+    struct scene scene = set_scene("version: 1 # a comment\nplugins:\n"
+                                   "  io.containerd.grpc.v1.greeter: {config_version: 1, hello: \"Hi\"}\n"
+                                   "  io.berth.store.v1.lmdb: {config_version: 1, megabytes: 128}\n");
+    unsigned calls = 0;
+    struct settings_migration migration = {(const struct manifest *const *)scene.manifests, 2, on_migrate,
+                                           &calls};
+    size_t changed = 0;
+    char *text;
+
+    assert_true(settings_migrate_file(scene.path, &migration, &text, &changed, &scene.diagnostics));
+    assert_int_equal(changed, 2);
+    assert_int_equal(calls, 1);
+    assert_string_equal(text, "version: 1\n"
+                              "plugins:\n"
+                              "  io.containerd.grpc.v1.greeter:\n"
+                              "    config_version: 3\n"
+                              "    greeting: \"Hi\"\n"
+                              "  io.berth.store.v1.lmdb:\n"
+                              "    config_version: 2\n"
+                              "    map_size: 128MiB\n"
+                              "    limits:\n"
+                              "      burst: 9\n");
+    free(text);
+    strike(&scene);
+}
+
+static void a_file_without_old_sections_is_left_as_it_is(void **state)
+{
+    static const char original[] = "# mine\nplugins: {io.containerd.grpc.v1.greeter: {greeting: Hi}}\n";
+    struct scene scene = set_scene(original);
+    struct settings_migration migration = {(const struct manifest *const *)scene.manifests, 2, NULL, NULL};
+    size_t changed = 7;
+    char *text;
+
+    assert_true(settings_migrate_file(scene.path, &migration, &text, &changed, &scene.diagnostics));
+    assert_int_equal(changed, 0);
+    assert_string_equal(text, original);
+    free(text);
+    strike(&scene);
+}
+
+static void the_installed_example_loads_back(void **state)
+{
+    const char *path = getenv("BERTH_EXAMPLE");
+    struct settings_options options = {.path = path};
+    struct scene scene;
+
+    if (path == NULL)
+        skip();
+    scene = set_scene(NULL);
+    scene.settings = settings_load(&options, &scene.diagnostics);
+    assert_non_null(scene.settings);
+    assert_int_equal(scene.diagnostics.count, 0);
+    strike(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_file_there_are_defaults),
+        cmocka_unit_test(a_named_file_has_to_be_there),
+        cmocka_unit_test(a_file_sets_what_the_daemon_does),
+        cmocka_unit_test(the_command_line_wins_over_files),
+        cmocka_unit_test(all_that_is_wrong_is_said_at_once),
+        cmocka_unit_test(unknown_plugins_are_errors_with_the_nearest_name),
+        cmocka_unit_test(lenient_makes_unknown_names_warnings),
+        cmocka_unit_test(a_refused_file_does_not_make_its_section_an_error),
+        cmocka_unit_test(sections_are_checked_and_completed),
+        cmocka_unit_test(wrong_sections_are_named_with_their_plugin),
+        cmocka_unit_test(a_disabled_plugin_may_lack_what_is_required),
+        cmocka_unit_test(renames_of_older_versions_are_applied_in_order),
+        cmocka_unit_test(an_old_name_is_understood_without_a_version),
+        cmocka_unit_test(old_and_new_name_together_are_an_error),
+        cmocka_unit_test(a_section_from_the_future_is_refused),
+        cmocka_unit_test(a_plugin_brings_its_own_section_up_to_date),
+        cmocka_unit_test(a_failed_migration_is_an_error_in_the_plugins_words),
+        cmocka_unit_test(the_default_configuration_loads_back),
+        cmocka_unit_test(a_dump_says_where_each_value_comes_from),
+        cmocka_unit_test(a_file_is_rewritten_for_the_versions_of_today),
+        cmocka_unit_test(a_file_without_old_sections_is_left_as_it_is),
+        cmocka_unit_test(the_installed_example_loads_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
