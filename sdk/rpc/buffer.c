@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run of bytes that grows, charged to a budget. */
+#include "buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUFFER_SMALLEST 1024
+
+bool buffer_reserve(struct buffer *buffer, size_t more, size_t largest, struct budget *budget)
+{
+    size_t needed = buffer->length + more;
+    size_t capacity = buffer->capacity * 2 > BUFFER_SMALLEST ? buffer->capacity * 2 : BUFFER_SMALLEST;
+    unsigned char *bytes;
+
+    if (needed <= buffer->capacity)
+        return true;
+    if (capacity > largest)
+        capacity = largest;
+    if (capacity < needed)
+        capacity = needed;
+    if (budget != NULL && budget->used + (capacity - buffer->capacity) > budget->limit)
+        return false;
+    bytes = realloc(buffer->bytes, capacity);
+    if (bytes == NULL)
+        return false;
+    if (budget != NULL)
+        budget->used += capacity - buffer->capacity;
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+    return true;
+}
+
+bool buffer_append(struct buffer *buffer, const void *bytes, size_t length, struct budget *budget)
+{
+    if (!buffer_reserve(buffer, length, SIZE_MAX, budget))
+        return false;
+    if (length > 0)
+        memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    return true;
+}
+
+void buffer_finish(struct buffer *buffer, struct budget *budget)
+{
+    if (budget != NULL)
+        budget->used -= buffer->capacity;
+    free(buffer->bytes);
+    *buffer = (struct buffer){0};
+}

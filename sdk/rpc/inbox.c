@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gives a call its messages, and holds back the bytes that come while it is paused. */
+#include "inbox.h"
+
+#include <string.h>
+
+static enum framing_state give_out(struct inbox *inbox, struct framing_span *input, inbox_deliver deliver,
+                                   void *context, struct framing_span *ret_bad)
+{
+    while (!inbox->is_paused) {
+        struct framing_span message;
+        enum framing_state state = framing_next(&inbox->framing, input, &message);
+
+        if (state == FRAMING_MORE)
+            return state;
+        if (state != FRAMING_MESSAGE) {
+            *ret_bad = message;
+            return state;
+        }
+        if (!deliver(context, message.bytes, message.length)) {
+            input->length = 0;
+            return FRAMING_MORE;
+        }
+    }
+    return FRAMING_MORE;
+}
+
+static size_t held_length(const struct inbox *inbox)
+{
+    return inbox->held.length - inbox->held_offset;
+}
+
+static enum framing_state take_held(struct inbox *inbox, inbox_deliver deliver, void *context,
+                                    size_t *ret_eaten, struct framing_span *ret_bad)
+{
+    struct framing_span input = {inbox->held.bytes + inbox->held_offset, held_length(inbox)};
+    size_t before = input.length;
+    enum framing_state state = give_out(inbox, &input, deliver, context, ret_bad);
+
+    *ret_eaten = before - input.length;
+    inbox->held_offset += before - input.length;
+    if (held_length(inbox) == 0) {
+        buffer_finish(&inbox->held, inbox->framing.budget);
+        inbox->held_offset = 0;
+    }
+    return state;
+}
+
+/* What was given out goes when it is more than what is left, so that the buffer stays within twice a window.
+ */
+static bool hold(struct inbox *inbox, const struct framing_span *input)
+{
+    struct buffer *held = &inbox->held;
+
+    if (inbox->held_offset > held_length(inbox)) {
+        memmove(held->bytes, held->bytes + inbox->held_offset, held_length(inbox));
+        held->length -= inbox->held_offset;
+        inbox->held_offset = 0;
+    }
+    return buffer_append(held, input->bytes, input->length, inbox->framing.budget);
+}
+
+enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,
+                              void *context, size_t *ret_eaten, struct framing_span *ret_bad)
+{
+    struct framing_span input = {bytes, length};
+    enum framing_state state = FRAMING_MORE;
+
+    *ret_eaten = 0;
+    if (held_length(inbox) > 0)
+        state = take_held(inbox, deliver, context, ret_eaten, ret_bad);
+    if (state != FRAMING_MORE)
+        return state;
+    if (held_length(inbox) == 0)
+        state = give_out(inbox, &input, deliver, context, ret_bad);
+    *ret_eaten += length - input.length;
+    if (state == FRAMING_MORE && input.length > 0 && !hold(inbox, &input))
+        return FRAMING_NO_ROOM;
+    return state;
+}
+
+bool inbox_is_holding(const struct inbox *inbox)
+{
+    return held_length(inbox) > 0;
+}
+
+size_t inbox_finish(struct inbox *inbox)
+{
+    size_t held = held_length(inbox);
+
+    framing_finish(&inbox->framing);
+    buffer_finish(&inbox->held, inbox->framing.budget);
+    inbox->held_offset = 0;
+    return held;
+}

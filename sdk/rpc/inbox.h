@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_INBOX_H
+#define RPC_INBOX_H
+
+#include "framing.h"
+
+/** What came in for one call. All zero with `framing.budget` and its limit set is fresh. */
+struct inbox {
+    struct framing framing;
+    /** What came while paused, as it came. */
+    struct buffer held;
+    size_t held_offset;
+    bool is_paused;
+};
+
+/** @return false: the call takes no further message. */
+typedef bool (*inbox_deliver)(void *context, const void *message, size_t length);
+
+/**
+ * Takes what came, behind what is held, and gives each whole message out unless paused, also when `deliver`
+ * pauses or resumes.
+ *
+ * @param ret_eaten  How many bytes, held ones included, are done with: the peer may send as many more. Always
+ *                   written.
+ * @param ret_bad    The message that FRAMING_TOO_LARGE speaks of.
+ * @return FRAMING_MORE while all is well, otherwise what is wrong with the input.
+ */
+enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,
+                              void *context, size_t *ret_eaten, struct framing_span *ret_bad);
+
+/** Is something held that could be given out if it were not paused? */
+bool inbox_is_holding(const struct inbox *inbox);
+
+/** @return how many bytes were held. */
+size_t inbox_finish(struct inbox *inbox);
+
+#endif

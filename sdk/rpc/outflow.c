@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lets HTTP/2 pull messages at the pace of the peer's windows, and tells the sender when to wait. */
+#include "outflow.h"
+
+static void note_room(struct outflow *outflow)
+{
+    if (!outflow->is_awaited || outflow->outbox.length >= OUTFLOW_ROOMY_BYTES)
+        return;
+    outflow->is_awaited = false;
+    outflow->on_room(outflow);
+}
+
+static ssize_t on_read(nghttp2_session *session, int32_t stream_id, uint8_t *buffer, size_t length,
+                       uint32_t *ret_flags, nghttp2_data_source *source, void *user_data)
+{
+    struct outflow *outflow = source->ptr;
+
+    *ret_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (length >= outflow->outbox.length && outflow->is_ended) {
+        *ret_flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (outflow->on_last != NULL) {
+            *ret_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            outflow->on_last(outflow);
+        }
+        return (ssize_t)outflow->outbox.length;
+    }
+    if (outflow->outbox.length == 0) {
+        outflow->is_deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    return (ssize_t)(length < outflow->outbox.length ? length : outflow->outbox.length);
+}
+
+static void on_run(void *context, struct message_block *block, const unsigned char *bytes, size_t length)
+{
+    batch_add_run(context, block, bytes, length);
+}
+
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length,
+                        nghttp2_data_source *source, void *user_data)
+{
+    struct connection *connection = user_data;
+    struct outflow *outflow = source->ptr;
+
+    if (!batch_has_room(connection->filling))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    if (length > outflow->outbox.length)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    batch_add_bytes(connection->filling, header, 9);
+    outbox_take(&outflow->outbox, length, on_run, connection->filling);
+    connection->queued_bytes -= length;
+    note_room(outflow);
+    return 0;
+}
+
+nghttp2_data_provider outflow_provider(struct outflow *outflow)
+{
+    return (nghttp2_data_provider){.source = {.ptr = outflow}, .read_callback = on_read};
+}
+
+void outflow_set_callbacks(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+}
+
+enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,
+                             uint64_t max_message, uint64_t max_queued)
+{
+    struct message_block *block;
+
+    if (length > max_message || length > UINT32_MAX)
+        return BERTH_RESOURCE_EXHAUSTED;
+    if (outflow->connection != NULL && outflow->connection->queued_bytes > 0 &&
+        outflow->connection->queued_bytes + length > max_queued)
+        return BERTH_RESOURCE_EXHAUSTED;
+    block = message_block_create(message, (uint32_t)length);
+    if (block == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    if (outflow->connection != NULL)
+        outflow->connection->queued_bytes += block->length;
+    outbox_add(&outflow->outbox, block);
+    return BERTH_OK;
+}
+
+bool outflow_can_send(struct outflow *outflow, uint64_t max_queued)
+{
+    bool is_roomy = outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
+                    (outflow->connection == NULL || outflow->outbox.length == 0 ||
+                     outflow->connection->queued_bytes < max_queued / 2);
+
+    if (!is_roomy)
+        outflow->is_awaited = true;
+    return is_roomy;
+}
+
+void outflow_wake(struct outflow *outflow, int32_t stream_id)
+{
+    if (!outflow->is_deferred)
+        return;
+    outflow->is_deferred = false;
+    nghttp2_session_resume_data(outflow->connection->session, stream_id);
+}
+
+void outflow_clear(struct outflow *outflow)
+{
+    if (outflow->connection != NULL)
+        outflow->connection->queued_bytes -= outflow->outbox.length;
+    outbox_clear(&outflow->outbox);
+}

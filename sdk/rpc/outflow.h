@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_OUTFLOW_H
+#define RPC_OUTFLOW_H
+
+#include "connection.h"
+#include "outbox.h"
+
+/** Below this much waiting a stream may send more without piling up. */
+#define OUTFLOW_ROOMY_BYTES (64 * 1024)
+
+/** One stream's messages on their way into HTTP/2. */
+struct outflow {
+    struct connection *connection;
+    struct outbox outbox;
+    /** Nothing follows what is in the outbox. */
+    bool is_ended;
+    /** HTTP/2 has been told that there is nothing to send and waits to be told otherwise. */
+    bool is_deferred;
+    /** Somebody was told not to send and wants to hear when he may. */
+    bool is_awaited;
+    /** The last byte is leaving: submit the trailers. NULL: the stream ends with the last byte. */
+    void (*on_last)(struct outflow *outflow);
+    /** There is room again; called from inside HTTP/2, so only take note of it. */
+    void (*on_room)(struct outflow *outflow);
+};
+
+/** What to hand to nghttp2 with the headers. */
+nghttp2_data_provider outflow_provider(struct outflow *outflow);
+
+/** Sets the callback of nghttp2 that goes with it. */
+void outflow_set_callbacks(nghttp2_session_callbacks *callbacks);
+
+/** @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED over the limits or without memory. Copies. */
+enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,
+                             uint64_t max_message, uint64_t max_queued);
+
+/** Is there room? A no is remembered. */
+bool outflow_can_send(struct outflow *outflow, uint64_t max_queued);
+
+/** Wakes the stream where HTTP/2 waits for it. */
+void outflow_wake(struct outflow *outflow, int32_t stream_id);
+
+/** Forgets what has not left. */
+void outflow_clear(struct outflow *outflow);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server as its owner sees it: where it listens, what it bounds, how it ends. */
+#include "server_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "container.h"
+
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
+#define MIB (UINT64_C(1024) * 1024)
+
+void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
+                const char *format, ...)
+{
+    char text[512];
+    uint64_t now = uv_hrtime();
+    va_list arguments;
+
+    if (server->limits.on_log == NULL ||
+        (server->logged_ns[cause] != 0 && now - server->logged_ns[cause] < NANOSECONDS_PER_SECOND))
+        return;
+    server->logged_ns[cause] = now;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    server->limits.on_log(server->limits.context, level, text);
+}
+
+static void default32(uint32_t *value, uint32_t otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static void default64(uint64_t *value, uint64_t otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static enum berth_code take_options(struct berth_rpc_server_options *limits,
+                                    const struct berth_rpc_server_options *options, struct berth_error *err)
+{
+    size_t size = options == NULL ? 0 : options->size;
+
+    *limits = (struct berth_rpc_server_options){0};
+    if (options != NULL)
+        memcpy(limits, options, size < sizeof(*limits) ? size : sizeof(*limits));
+    default32(&limits->max_connections, 4096);
+    default32(&limits->max_concurrent_streams, 256);
+    default32(&limits->max_header_list_bytes, 16 * 1024);
+    default32(&limits->handshake_timeout_ms, 10 * 1000);
+    default32(&limits->write_timeout_ms, 60 * 1000);
+    default64(&limits->max_recv_message_bytes, 16 * MIB);
+    default64(&limits->max_send_message_bytes, 16 * MIB);
+    default64(&limits->max_unfinished_bytes, 4 * limits->max_recv_message_bytes);
+    default64(&limits->max_queued_bytes, 32 * MIB);
+    if (limits->max_recv_message_bytes > UINT32_MAX || limits->max_send_message_bytes > UINT32_MAX)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "a message of gRPC has at most %lu bytes; choose a smaller limit",
+                               (unsigned long)UINT32_MAX);
+    if (limits->max_unfinished_bytes < limits->max_recv_message_bytes + 5)
+        limits->max_unfinished_bytes = limits->max_recv_message_bytes + 5;
+    return BERTH_OK;
+}
+
+static void close_all(struct turn_task *task);
+
+enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_server_options *options,
+                                        const struct berth_router *router,
+                                        struct berth_rpc_server **ret_server, struct berth_error *err)
+{
+    struct berth_rpc_server *server = calloc(1, sizeof(*server));
+    enum berth_code code;
+
+    if (server == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
+    code = take_options(&server->limits, options, err);
+    if (code == BERTH_OK && server_session_create(server) != 0)
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
+    if (code != BERTH_OK) {
+        free(server);
+        return code;
+    }
+    server->router = router;
+    server->close_task.run = close_all;
+    engine_init(&server->engine, loop);
+    *ret_server = server;
+    return BERTH_OK;
+}
+
+static void on_engine_closed(struct engine *engine)
+{
+    struct berth_rpc_server *server = CONTAINER_OF(engine, struct berth_rpc_server, engine);
+    void (*on_closed)(void *) = server->on_closed;
+    void *context = server->closed_context;
+
+    while (server->free_streams != NULL) {
+        struct berth_stream *stream = server->free_streams;
+
+        server->free_streams = stream->next;
+        free(stream);
+    }
+    server_session_destroy(server);
+    free(server);
+    if (on_closed != NULL)
+        on_closed(context);
+}
+
+void server_settle(struct berth_rpc_server *server)
+{
+    void (*on_drained)(void *) = server->on_drained;
+
+    if (server->connections != NULL)
+        return;
+    if (server->is_draining && !server->is_closing && on_drained != NULL) {
+        server->on_drained = NULL;
+        on_drained(server->drained_context);
+        return;
+    }
+    if (!server->is_closing || server->listeners != NULL || server->is_engine_closing)
+        return;
+    server->is_engine_closing = true;
+    turn_remove(&server->engine.turn, &server->close_task);
+    engine_close(&server->engine, on_engine_closed);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct server_listener *listener = handle->data;
+    struct berth_rpc_server *server = listener->server;
+    struct server_listener **place = &server->listeners;
+
+    while (*place != listener)
+        place = &(*place)->next;
+    *place = listener->next;
+    free(listener);
+    server_settle(server);
+}
+
+static void close_listeners(struct berth_rpc_server *server)
+{
+    for (struct server_listener *listener = server->listeners; listener != NULL; listener = listener->next) {
+        if (listener->is_closing)
+            continue;
+        listener->is_closing = true;
+        unix_socket_release(&listener->socket);
+        uv_close((uv_handle_t *)&listener->pipe, on_listener_closed);
+    }
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct server_listener *listener = stream->data;
+    struct berth_rpc_server *server = listener->server;
+
+    if (status == 0)
+        status = server_connection_accept(server, stream);
+    if (status < 0)
+        server_log(server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN, "%s: cannot take a connection: %s",
+                   listener->socket.path, uv_strerror(status));
+}
+
+static int listen_on(struct server_listener *listener, int fd)
+{
+    int result;
+
+    uv_pipe_init(listener->server->engine.loop, &listener->pipe, 0);
+    listener->pipe.data = listener;
+    listener->next = listener->server->listeners;
+    listener->server->listeners = listener;
+    result = uv_pipe_open(&listener->pipe, fd);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    return uv_listen((uv_stream_t *)&listener->pipe, 1024, on_connection);
+}
+
+enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
+                                             const struct berth_rpc_unix_options *options,
+                                             struct berth_error *err)
+{
+    struct server_listener *listener = calloc(1, sizeof(*listener));
+    enum berth_code code;
+    int result;
+    int fd;
+
+    if (listener == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
+                               options->path);
+    listener->server = server;
+    code = unix_socket_claim(&listener->socket, options, &fd, err);
+    if (code != BERTH_OK) {
+        free(listener);
+        return code;
+    }
+    result = listen_on(listener, fd);
+    if (result == 0)
+        return BERTH_OK;
+    listener->is_closing = true;
+    unix_socket_release(&listener->socket);
+    uv_close((uv_handle_t *)&listener->pipe, on_listener_closed);
+    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", options->path,
+                           uv_strerror(result));
+}
+
+enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *server, int fd, struct berth_error *err)
+{
+    struct server_connection *connection;
+    int result = server_connection_open(server, fd, &connection);
+
+    if (result == 0)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot serve descriptor %d: %s", fd, uv_strerror(result));
+}
+
+void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context), void *context)
+{
+    server->is_draining = true;
+    server->on_drained = on_drained;
+    server->drained_context = context;
+    close_listeners(server);
+    for (struct server_connection *connection = server->connections; connection != NULL;
+         connection = connection->next)
+        if (connection->drain_step == SERVER_DRAIN_NONE)
+            server_connection_drain(connection);
+    server_settle(server);
+}
+
+static void close_all(struct turn_task *task)
+{
+    struct berth_rpc_server *server = CONTAINER_OF(task, struct berth_rpc_server, close_task);
+
+    for (struct server_connection *connection = server->connections; connection != NULL;
+         connection = connection->next)
+        server_connection_end(connection, "the server is shutting down");
+    server_settle(server);
+}
+
+void berth_rpc_server_close(struct berth_rpc_server *server, void (*on_closed)(void *context), void *context)
+{
+    server->is_closing = true;
+    server->on_drained = NULL;
+    server->on_closed = on_closed;
+    server->closed_context = context;
+    close_listeners(server);
+    turn_add(&server->engine.turn, &server->close_task);
+}
+
+void berth_rpc_server_get_stats(const struct berth_rpc_server *server, struct berth_rpc_server_stats *stats)
+{
+    struct berth_rpc_server_stats full = server->stats;
+    uint32_t size = stats->size < sizeof(full) ? stats->size : (uint32_t)sizeof(full);
+
+    full.bytes_received = server->engine.bytes_received;
+    full.bytes_sent = server->engine.bytes_sent;
+    full.size = size;
+    memcpy(stats, &full, size);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One peer of the server, from accept to close; and how it is asked to go. */
+#include "server_state.h"
+
+#include <stdlib.h>
+
+#include "container.h"
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+/* How long a draining server waits for a peer to answer the ping behind its notice. */
+#define NOTICE_TIMEOUT_MS 5000
+
+static struct server_connection *from_base(struct connection *base)
+{
+    return CONTAINER_OF(base, struct server_connection, base);
+}
+
+static void on_ready(struct connection *base)
+{
+    struct server_connection *connection = from_base(base);
+
+    while (connection->first_ready != NULL) {
+        struct berth_stream *stream = connection->first_ready;
+
+        connection->first_ready = stream->next_ready;
+        if (connection->first_ready == NULL)
+            connection->end_ready = &connection->first_ready;
+        server_stream_process(stream);
+    }
+}
+
+static void on_chunk(struct connection *base, void *stream_data, int32_t stream_id, const uint8_t *bytes,
+                     size_t length)
+{
+    if (stream_data == NULL)
+        connection_consume(base, stream_id, length);
+    else
+        server_stream_take(stream_data, bytes, length);
+}
+
+static void on_lost(struct connection *base, const char *reason)
+{
+    struct server_connection *connection = from_base(base);
+    struct berth_rpc_server *server = connection->server;
+
+    deadlines_stop(&server->engine.deadlines, &connection->handshake_deadline);
+    deadlines_stop(&server->engine.deadlines, &connection->drain_deadline);
+    server_log(server, SERVER_CAUSE_LOST, BERTH_RPC_LOG_DEBUG, "%s: %s", connection->peer.address, reason);
+    while (connection->streams != NULL) {
+        struct berth_stream *stream = connection->streams;
+
+        stream->is_closed = true;
+        if (stream->is_opened)
+            server_stream_abort(stream, BERTH_CANCELLED, NULL);
+        server_stream_destroy(stream);
+    }
+}
+
+static void on_closed(struct connection *base)
+{
+    struct server_connection *connection = from_base(base);
+    struct berth_rpc_server *server = connection->server;
+
+    *connection->previous = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    server->stats.connections--;
+    free(connection);
+    server_settle(server);
+}
+
+static const struct connection_events events = {
+    .on_ready = on_ready,
+    .on_chunk = on_chunk,
+    .on_lost = on_lost,
+    .on_closed = on_closed,
+};
+
+static void on_handshake_overdue(struct deadline *deadline)
+{
+    struct server_connection *connection =
+        CONTAINER_OF(deadline, struct server_connection, handshake_deadline);
+
+    connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
+}
+
+static struct server_connection *create(struct berth_rpc_server *server)
+{
+    struct server_connection *connection = calloc(1, sizeof(*connection));
+
+    if (connection == NULL)
+        return NULL;
+    connection->server = server;
+    connection->end_ready = &connection->first_ready;
+    connection->unfinished.limit = server->limits.max_unfinished_bytes;
+    connection->base.write_timeout_ms = server->limits.write_timeout_ms;
+    connection->next = server->connections;
+    connection->previous = &server->connections;
+    if (connection->next != NULL)
+        connection->next->previous = &connection->next;
+    server->connections = connection;
+    server->stats.connections++;
+    connection_init(&connection->base, &server->engine, &events);
+    return connection;
+}
+
+static int start(struct server_connection *connection)
+{
+    struct berth_rpc_server *server = connection->server;
+    uv_os_fd_t fd;
+    int result = uv_fileno(&connection->base.socket.handle, &fd);
+
+    if (result == 0)
+        peer_init(&connection->peer, fd);
+    if (result == 0 && server_session_start(connection) != 0)
+        result = UV_ENOMEM;
+    if (result == 0)
+        result = connection_start(&connection->base);
+    if (result == 0 &&
+        !deadlines_start(&server->engine.deadlines, &connection->handshake_deadline,
+                         uv_hrtime() + server->limits.handshake_timeout_ms * NANOSECONDS_PER_MILLISECOND,
+                         on_handshake_overdue))
+        result = UV_ENOMEM;
+    if (result == 0)
+        server->stats.connections_accepted++;
+    return result;
+}
+
+int server_connection_open(struct berth_rpc_server *server, int fd, struct server_connection **ret_connection)
+{
+    struct server_connection *connection = create(server);
+    int result;
+
+    if (connection == NULL)
+        return UV_ENOMEM;
+    result = uv_pipe_open(&connection->base.socket.pipe, fd);
+    if (result < 0) {
+        connection_lose(&connection->base, uv_strerror(result));
+        return result;
+    }
+    result = start(connection);
+    if (result < 0)
+        connection_lose(&connection->base, uv_strerror(result));
+    *ret_connection = connection;
+    return 0;
+}
+
+static bool is_full(const struct berth_rpc_server *server)
+{
+    return server->stats.connections > server->limits.max_connections;
+}
+
+int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *listener)
+{
+    struct server_connection *connection = create(server);
+    int result;
+
+    if (connection == NULL)
+        return UV_ENOMEM;
+    result = uv_accept(listener, &connection->base.socket.stream);
+    if (result == 0 && is_full(server)) {
+        server->stats.connections_refused++;
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "%u connections are open, as many as may be: further ones are closed at once",
+                   server->limits.max_connections);
+        connection_lose(&connection->base, "the server has as many connections as it takes");
+        return 0;
+    }
+    if (result == 0)
+        result = start(connection);
+    if (result < 0)
+        connection_lose(&connection->base, uv_strerror(result));
+    return result;
+}
+
+static void go_away(struct server_connection *connection)
+{
+    nghttp2_session *session = connection->base.session;
+
+    connection->drain_step = SERVER_DRAIN_FINAL;
+    deadlines_stop(&connection->server->engine.deadlines, &connection->drain_deadline);
+    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
+                          NGHTTP2_NO_ERROR, NULL, 0);
+    connection_touch(&connection->base);
+}
+
+static void on_notice_overdue(struct deadline *deadline)
+{
+    go_away(CONTAINER_OF(deadline, struct server_connection, drain_deadline));
+}
+
+void server_connection_drain(struct server_connection *connection)
+{
+    nghttp2_session *session = connection->base.session;
+
+    if (connection->base.is_lost || connection->drain_step == SERVER_DRAIN_FINAL)
+        return;
+    if (connection->drain_step == SERVER_DRAIN_NOTICED) {
+        go_away(connection);
+        return;
+    }
+    connection->drain_step = SERVER_DRAIN_NOTICED;
+    nghttp2_submit_shutdown_notice(session);
+    nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL);
+    connection_touch(&connection->base);
+    if (!deadlines_start(&connection->server->engine.deadlines, &connection->drain_deadline,
+                         uv_hrtime() + NOTICE_TIMEOUT_MS * NANOSECONDS_PER_MILLISECOND, on_notice_overdue))
+        go_away(connection);
+}
+
+void server_connection_end(struct server_connection *connection, const char *reason)
+{
+    nghttp2_session *session = connection->base.session;
+
+    if (connection->base.is_lost)
+        return;
+    for (struct berth_stream *stream = connection->streams; stream != NULL; stream = stream->next)
+        if (stream->is_opened)
+            server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
+    if (session != NULL) {
+        nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
+                              NGHTTP2_NO_ERROR, NULL, 0);
+        if (connection->base.writing == NULL)
+            connection_write(&connection->base);
+    }
+    connection_lose(&connection->base, reason);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's side of HTTP/2: takes note of what a peer does, in nghttp2's callbacks, and keeps it within
+ * bounds. Nothing here calls a handler; that waits for the top level.
+ */
+#include "server_state.h"
+
+#include <string.h>
+
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
+
+/* Large messages crawl at the 64 KiB that RFC 9113 6.9.2 starts with. */
+#define STREAM_WINDOW (1024 * 1024)
+#define CONNECTION_WINDOW (4 * 1024 * 1024)
+
+/* gRPC's keepalive proposal A8: pings closer than this are strikes, and so many strikes are forgiven. */
+#define PING_INTERVAL_NS (300 * NANOSECONDS_PER_SECOND)
+#define IDLE_PING_INTERVAL_NS (7200 * NANOSECONDS_PER_SECOND)
+#define PING_STRIKES_MAX 2
+
+/* Streams that a peer makes us reset, and DATA frames without data. */
+#define ABUSE_BURST 1000
+#define ABUSE_PER_SECOND 33
+
+#define OUTBOUND_ACKS_MAX 1000
+#define SETTINGS_MAX 32
+#define CONTINUATIONS_MAX 8
+
+bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t per_second)
+{
+    uint64_t now = uv_hrtime();
+    uint64_t earned = (now - allowance->last_ns) / (NANOSECONDS_PER_SECOND / per_second);
+
+    if (allowance->last_ns == 0 || earned > burst - allowance->left) {
+        allowance->left = burst;
+        allowance->last_ns = now;
+    } else {
+        allowance->left += (uint32_t)earned;
+        allowance->last_ns += earned * (NANOSECONDS_PER_SECOND / per_second);
+    }
+    if (allowance->left == 0)
+        return false;
+    allowance->left--;
+    return true;
+}
+
+static void terminate(struct server_connection *connection, const char *debug, const char *what)
+{
+    nghttp2_session *session = connection->base.session;
+
+    if (connection->base.doom != NULL)
+        return;
+    connection->base.doom = what;
+    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
+                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)debug, strlen(debug));
+    server_log(connection->server, SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN, "%s: %s; its connection is closed",
+               connection->peer.address, what);
+    connection_touch(&connection->base);
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct server_connection *connection = user_data;
+    struct berth_stream *stream;
+
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    stream = server_stream_create(connection, frame->hd.stream_id);
+    if (stream == NULL)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *user_data)
+{
+    struct server_connection *connection = user_data;
+    struct berth_stream *stream;
+
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (stream != NULL)
+        request_add(&stream->request, (const char *)name, name_length, (const char *)value, value_length,
+                    connection->server->limits.max_header_list_bytes);
+    return 0;
+}
+
+static void receive_ping(struct server_connection *connection)
+{
+    uint64_t now = uv_hrtime();
+    uint64_t interval = connection->streams == NULL ? IDLE_PING_INTERVAL_NS : PING_INTERVAL_NS;
+
+    if (connection->last_ping_ns != 0 && now - connection->last_ping_ns < interval)
+        connection->ping_strikes++;
+    connection->last_ping_ns = now;
+    if (connection->ping_strikes > PING_STRIKES_MAX)
+        terminate(connection, "too_many_pings", "it pings more often than it may");
+}
+
+static void receive_end_of_frame(struct server_connection *connection, const nghttp2_frame *frame)
+{
+    struct berth_stream *stream =
+        nghttp2_session_get_stream_user_data(connection->base.session, frame->hd.stream_id);
+    bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+    if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !ends &&
+        !allowance_take(&connection->empty_frames, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, "too_many_empty_frames", "it sends DATA frames without data");
+    if (stream == NULL)
+        return;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        stream->has_headers = true;
+    if (ends)
+        stream->is_remote_ended = true;
+    if (ends || frame->hd.type == NGHTTP2_HEADERS)
+        server_stream_ready(stream);
+}
+
+static void receive_ping_ack(struct server_connection *connection)
+{
+    if (connection->drain_step == SERVER_DRAIN_NOTICED)
+        server_connection_drain(connection);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct server_connection *connection = user_data;
+    bool is_ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+
+    if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)
+        receive_end_of_frame(connection, frame);
+    else if (frame->hd.type == NGHTTP2_SETTINGS && !is_ack)
+        deadlines_stop(&connection->server->engine.deadlines, &connection->handshake_deadline);
+    else if (frame->hd.type == NGHTTP2_PING && is_ack)
+        receive_ping_ack(connection);
+    else if (frame->hd.type == NGHTTP2_PING)
+        receive_ping(connection);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user_data)
+{
+    struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+
+    if (stream == NULL)
+        return 0;
+    stream->is_closed = true;
+    server_stream_ready(stream);
+    return 0;
+}
+
+/* A client that has not ended its side is told that nobody listens (RFC 9113 8.1). */
+static void reset_unread(nghttp2_session *session, int32_t stream_id)
+{
+    if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct server_connection *connection = user_data;
+
+    if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) {
+        connection->ping_strikes = 0;
+        connection->last_ping_ns = 0;
+    }
+    if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        reset_unread(session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        frame->rst_stream.error_code != NGHTTP2_CANCEL &&
+        !allowance_take(&connection->resets, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, "too_many_errors", "it makes this server reset too many of its calls");
+    return 0;
+}
+
+int server_session_create(struct berth_rpc_server *server)
+{
+    int result = nghttp2_session_callbacks_new(&server->callbacks);
+
+    if (result != 0)
+        return result;
+    result = nghttp2_option_new(&server->option);
+    if (result != 0) {
+        nghttp2_session_callbacks_del(server->callbacks);
+        return result;
+    }
+    connection_set_callbacks(server->callbacks);
+    outflow_set_callbacks(server->callbacks);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(server->callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(server->callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(server->callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(server->callbacks, on_frame_sent);
+    nghttp2_session_callbacks_set_on_stream_close_callback(server->callbacks, on_stream_close);
+    nghttp2_option_set_no_auto_window_update(server->option, 1);
+    nghttp2_option_set_no_closed_streams(server->option, 1);
+    nghttp2_option_set_max_outbound_ack(server->option, OUTBOUND_ACKS_MAX);
+    nghttp2_option_set_max_settings(server->option, SETTINGS_MAX);
+    nghttp2_option_set_max_continuations(server->option, CONTINUATIONS_MAX);
+    nghttp2_option_set_stream_reset_rate_limit(server->option, ABUSE_BURST, ABUSE_PER_SECOND);
+    return 0;
+}
+
+void server_session_destroy(struct berth_rpc_server *server)
+{
+    nghttp2_session_callbacks_del(server->callbacks);
+    nghttp2_option_del(server->option);
+}
+
+int server_session_start(struct server_connection *connection)
+{
+    const struct berth_rpc_server_options *limits = &connection->server->limits;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->max_concurrent_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
+    };
+    nghttp2_session *session;
+    int result = nghttp2_session_server_new2(&session, connection->server->callbacks, connection,
+                                             connection->server->option);
+
+    if (result != 0)
+        return result;
+    connection->base.session = session;
+    result =
+        nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+    if (result == 0)
+        result = nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
+    return result;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_SERVER_STATE_H
+#define RPC_SERVER_STATE_H
+
+#include <nghttp2/nghttp2.h>
+
+#include <berth/rpc/server.h>
+
+#include "connection.h"
+#include "inbox.h"
+#include "outflow.h"
+#include "peer.h"
+#include "request.h"
+#include "unix_socket.h"
+
+/** What a log line is about; each may speak once a second. */
+enum server_cause {
+    SERVER_CAUSE_REFUSED,
+    SERVER_CAUSE_ACCEPT,
+    SERVER_CAUSE_LOST,
+    SERVER_CAUSE_ABUSE,
+    SERVER_CAUSES,
+};
+
+struct server_listener {
+    struct server_listener *next;
+    struct berth_rpc_server *server;
+    uv_pipe_t pipe;
+    struct unix_socket socket;
+    bool is_closing;
+};
+
+/** How often something that costs a peer little may happen: `burst` at once, and so many a second after. */
+struct allowance {
+    uint64_t last_ns;
+    uint32_t left;
+};
+
+struct berth_rpc_server {
+    struct engine engine;
+    const struct berth_router *router;
+    struct berth_rpc_server_options limits;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+    struct server_connection *connections;
+    struct server_listener *listeners;
+    struct berth_rpc_server_stats stats;
+    uint64_t logged_ns[SERVER_CAUSES];
+    struct turn_task close_task;
+    /** Streams that ended, for those that begin. */
+    struct berth_stream *free_streams;
+    size_t free_stream_count;
+    bool is_draining;
+    bool is_closing;
+    bool is_engine_closing;
+    void (*on_drained)(void *context);
+    void *drained_context;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+enum server_drain_step {
+    SERVER_DRAIN_NONE,
+    /** The notice is out, and a ping behind it. */
+    SERVER_DRAIN_NOTICED,
+    /** The peer knows which of its calls are served. */
+    SERVER_DRAIN_FINAL,
+};
+
+struct server_connection {
+    struct connection base;
+    struct berth_rpc_server *server;
+    struct server_connection *next;
+    struct server_connection **previous;
+    struct berth_stream *streams;
+    struct berth_stream *first_ready;
+    struct berth_stream **end_ready;
+    struct peer peer;
+    struct budget unfinished;
+
+    struct deadline handshake_deadline;
+    struct deadline drain_deadline;
+    enum server_drain_step drain_step;
+
+    uint64_t last_ping_ns;
+    uint32_t ping_strikes;
+    struct allowance resets;
+    struct allowance empty_frames;
+};
+
+/** One call, from its HEADERS to the end of the HTTP/2 stream. */
+struct berth_stream {
+    struct server_connection *connection;
+    struct berth_stream *next;
+    struct berth_stream **previous;
+    struct berth_stream *next_ready;
+    struct berth_call *call;
+    int32_t id;
+
+    bool is_ready;
+    bool has_headers;
+    bool is_opened;
+    bool is_remote_ended;
+    bool is_half_close_told;
+    bool is_writable_due;
+    bool is_submitted;
+    bool is_ended;
+    bool is_closed;
+
+    struct request request;
+    struct inbox inbox;
+    struct outflow outflow;
+    struct deadline deadline;
+    struct metadata_list headers;
+    struct metadata_list trailers;
+    struct arena arena;
+    _Alignas(max_align_t) unsigned char first[1024];
+};
+
+/** Logs unless the cause spoke within the last second. */
+BERTH_PRINTF(4, 5)
+void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
+                const char *format, ...);
+
+/** A connection or a listener is gone: is that the end of the server? */
+void server_settle(struct berth_rpc_server *server);
+
+/** Takes over a socket. @return 0 or a libuv error; then the socket is still the caller's. */
+int server_connection_open(struct berth_rpc_server *server, int fd,
+                           struct server_connection **ret_connection);
+/** The same for the connection that waits at a listener. */
+int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *listener);
+void server_connection_drain(struct server_connection *connection);
+/** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
+void server_connection_end(struct server_connection *connection, const char *reason);
+
+/** @return 0 or an nghttp2 error. */
+int server_session_create(struct berth_rpc_server *server);
+void server_session_destroy(struct berth_rpc_server *server);
+int server_session_start(struct server_connection *connection);
+
+/** Takes one from an allowance. @return false where it is used up. */
+bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t per_second);
+
+struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id);
+/** From the top level, or without a call. */
+void server_stream_destroy(struct berth_stream *stream);
+/** Puts it in line for server_stream_process. */
+void server_stream_ready(struct berth_stream *stream);
+/** Does what is due; may destroy it. From the top level. */
+void server_stream_process(struct berth_stream *stream);
+void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length);
+/** Ends the call on both sides. */
+void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);
+
+/** Sends the headers, for what follows on them. @return false without memory; the stream is reset. */
+bool server_response_begin(struct berth_stream *stream);
+/** Sends the status, and the headers where they have not left. */
+void server_response_end(struct berth_stream *stream, enum berth_code code, const char *message,
+                         const void *details, size_t details_length);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes a path for a listening unix socket so that no live one is ever replaced and no client meets a
+ * half-made one. */
+#include "unix_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+#define DEFAULT_MODE 0660
+#define PATH_LENGTH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+
+static enum berth_code code_of(int error)
+{
+    if (error == EACCES || error == EPERM)
+        return BERTH_PERMISSION_DENIED;
+    if (error == ENOENT || error == ENOTDIR)
+        return BERTH_NOT_FOUND;
+    return BERTH_UNAVAILABLE;
+}
+
+static enum berth_code refuse(struct berth_error *err, const char *path, const char *step)
+{
+    int error = errno;
+
+    return berth_error_set(err, code_of(error), "cannot listen on %s: %s: %s", path, step, strerror(error));
+}
+
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    memcpy(address.sun_path, path, strlen(path));
+    return address;
+}
+
+/* @return 1 where somebody answers, with its pid where it is known; 0 where nobody does; -1 and errno. */
+static int probe(const char *path, pid_t *ret_pid)
+{
+    struct sockaddr_un address = address_of(path);
+    struct ucred peer = {0};
+    socklen_t length = sizeof(peer);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int result;
+    int error;
+
+    if (fd < 0)
+        return -1;
+    result = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    error = errno;
+    if (result == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
+        *ret_pid = peer.pid;
+    close(fd);
+    if (result == 0 || error == EAGAIN)
+        return 1;
+    errno = error;
+    return error == ECONNREFUSED || error == ENOENT ? 0 : -1;
+}
+
+static enum berth_code refuse_taken(const char *path, pid_t pid, struct berth_error *err)
+{
+    if (pid > 0)
+        return berth_error_set(
+            err, BERTH_ALREADY_EXISTS,
+            "cannot listen on %s: process %ld listens there already; stop it or choose another path", path,
+            (long)pid);
+    return berth_error_set(
+        err, BERTH_ALREADY_EXISTS,
+        "cannot listen on %s: another process listens there already; stop it or choose another path", path);
+}
+
+static enum berth_code take_lock(struct unix_socket *unix_socket, struct berth_error *err)
+{
+    char name[PATH_LENGTH_MAX + sizeof(".lock")];
+    pid_t pid = 0;
+    int error;
+
+    snprintf(name, sizeof(name), "%s.lock", unix_socket->path);
+    unix_socket->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (unix_socket->lock_fd < 0)
+        return refuse(err, unix_socket->path, "opening its .lock");
+    if (flock(unix_socket->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return BERTH_OK;
+    error = errno;
+    close(unix_socket->lock_fd);
+    errno = error;
+    if (error != EWOULDBLOCK)
+        return refuse(err, unix_socket->path, "locking its .lock");
+    probe(unix_socket->path, &pid);
+    return refuse_taken(unix_socket->path, pid, err);
+}
+
+static enum berth_code check_path_is_free(const char *path, struct berth_error *err)
+{
+    struct stat status;
+    pid_t pid = 0;
+    int answer;
+
+    if (lstat(path, &status) < 0)
+        return errno == ENOENT ? BERTH_OK : refuse(err, path, "looking at it");
+    if (!S_ISSOCK(status.st_mode))
+        return berth_error_set(
+            err, BERTH_ALREADY_EXISTS,
+            "cannot listen on %s: it is there and no socket; remove it or choose another path", path);
+    answer = probe(path, &pid);
+    if (answer < 0)
+        return refuse(err, path, "seeing whether somebody listens there");
+    return answer == 0 ? BERTH_OK : refuse_taken(path, pid, err);
+}
+
+/* A name in the same folder that is as short as the kernel demands. */
+static void make_temporary_name(const char *path, char ret_name[PATH_LENGTH_MAX + 1])
+{
+    size_t length = strlen(path);
+
+    memcpy(ret_name, path, length);
+    if (length == PATH_LENGTH_MAX)
+        length--;
+    ret_name[length] = path[length] == '~' ? '_' : '~';
+    ret_name[length + 1] = '\0';
+}
+
+static enum berth_code dress(const char *name, const struct berth_rpc_unix_options *options,
+                             struct berth_error *err)
+{
+    if (chmod(name, options->mode != 0 ? options->mode : DEFAULT_MODE) < 0)
+        return refuse(err, options->path, "setting its mode");
+    if (options->set_owner && chown(name, options->uid, options->gid) < 0)
+        return refuse(err, options->path, "setting its owner");
+    return BERTH_OK;
+}
+
+static enum berth_code bind_and_show(struct unix_socket *unix_socket,
+                                     const struct berth_rpc_unix_options *options, int fd,
+                                     struct berth_error *err)
+{
+    char name[PATH_LENGTH_MAX + 1];
+    struct sockaddr_un address;
+    struct stat status;
+    enum berth_code code;
+
+    make_temporary_name(unix_socket->path, name);
+    if (lstat(name, &status) == 0 && S_ISSOCK(status.st_mode))
+        unlink(name);
+    address = address_of(name);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return refuse(err, unix_socket->path, "binding");
+    code = dress(name, options, err);
+    if (code == BERTH_OK && listen(fd, BACKLOG) < 0)
+        code = refuse(err, unix_socket->path, "listening");
+    if (code == BERTH_OK && (lstat(name, &status) < 0 || rename(name, unix_socket->path) < 0))
+        code = refuse(err, unix_socket->path, "giving it its name");
+    if (code != BERTH_OK) {
+        unlink(name);
+        return code;
+    }
+    unix_socket->device = status.st_dev;
+    unix_socket->inode = status.st_ino;
+    return BERTH_OK;
+}
+
+static enum berth_code claim_locked(struct unix_socket *unix_socket,
+                                    const struct berth_rpc_unix_options *options, int *ret_fd,
+                                    struct berth_error *err)
+{
+    enum berth_code code = check_path_is_free(unix_socket->path, err);
+    int fd;
+
+    if (code != BERTH_OK)
+        return code;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return refuse(err, unix_socket->path, "making a socket");
+    code = bind_and_show(unix_socket, options, fd, err);
+    if (code == BERTH_OK)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return code;
+}
+
+static enum berth_code check_length(const char *path, struct berth_error *err)
+{
+    if (path == NULL || path[0] == '\0')
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot listen: the socket's path is empty");
+    if (strlen(path) > PATH_LENGTH_MAX)
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "cannot listen on %s: the path has %zu bytes and the kernel takes %zu; choose a shorter one",
+            path, strlen(path), PATH_LENGTH_MAX);
+    return BERTH_OK;
+}
+
+enum berth_code unix_socket_claim(struct unix_socket *unix_socket,
+                                  const struct berth_rpc_unix_options *options, int *ret_fd,
+                                  struct berth_error *err)
+{
+    enum berth_code code = check_length(options->path, err);
+
+    if (code != BERTH_OK)
+        return code;
+    *unix_socket = (struct unix_socket){.path = strdup(options->path), .lock_fd = -1};
+    if (unix_socket->path == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
+                               options->path);
+    code = take_lock(unix_socket, err);
+    if (code != BERTH_OK)
+        goto free_path;
+    code = claim_locked(unix_socket, options, ret_fd, err);
+    if (code == BERTH_OK)
+        return BERTH_OK;
+    close(unix_socket->lock_fd);
+free_path:
+    free(unix_socket->path);
+    return code;
+}
+
+void unix_socket_release(struct unix_socket *unix_socket)
+{
+    struct stat status;
+
+    if (lstat(unix_socket->path, &status) == 0 && status.st_dev == unix_socket->device &&
+        status.st_ino == unix_socket->inode)
+        unlink(unix_socket->path);
+    close(unix_socket->lock_fd);
+    free(unix_socket->path);
+}
