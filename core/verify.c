@@ -136,12 +136,6 @@ static enum berth_code follow(const char *directory, const char *link, char **re
     return code;
 }
 
-/* What is no regular file is opened all the same, but without waiting for a pipe's other end. */
-static int open_file(const char *path)
-{
-    return open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-}
-
 static const char *kind_name(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -175,58 +169,70 @@ static enum berth_code check_file(int fd, const char *path, struct stat *ret_sta
     return code;
 }
 
-static enum berth_code open_checked(const char *path, int *ret_fd, struct stat *ret_status,
-                                    struct berth_error *err)
+/* What is no regular file is opened all the same, but without waiting for a pipe's other end. */
+static int open_file(const char *path)
 {
-    int fd = open_file(path);
-    enum berth_code code;
-
-    /* A socket cannot be opened at all. */
-    if (fd < 0 && errno == ENXIO)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is a socket, not a file", path);
-    if (fd < 0)
-        return berth_error_set(err, code_of(errno), "%s: cannot be opened: %s", path, strerror(errno));
-    code = check_file(fd, path, ret_status, err);
-    if (code == BERTH_OK)
-        *ret_fd = fd;
-    else
-        close(fd);
-    return code;
+    return open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
-static bool is_symlink(const char *path)
+static enum berth_code say_unopened(const char *path, int error, struct berth_error *err)
 {
-    struct stat status;
+    /* A socket cannot be opened at all. */
+    if (error == ENXIO)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is a socket, not a file", path);
+    return berth_error_set(err, code_of(error), "%s: cannot be opened: %s", path, strerror(error));
+}
 
-    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+/* Opens a file, or what a symlink leads to; `*path` is the real path in the end. Malloced, owned by the
+ * caller. */
+static enum berth_code open_real(const char *directory, char **path, int *ret_fd, struct berth_error *err)
+{
+    int fd = open_file(*path);
+    enum berth_code code;
+    char *real = NULL;
+
+    if (fd < 0 && errno == ELOOP) {
+        code = follow(directory, *path, &real, err);
+        if (code != BERTH_OK)
+            return code;
+        free(*path);
+        *path = real;
+        fd = open_file(real);
+    }
+    if (fd < 0)
+        return say_unopened(*path, errno, err);
+    *ret_fd = fd;
+    return BERTH_OK;
 }
 
 enum berth_code verify_open(const char *directory, const char *name, int *ret_fd, char **ret_path,
                             struct stat *ret_status, struct berth_error *err)
 {
-    char joined[PATH_MAX];
     const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
-    int length = snprintf(joined, sizeof(joined), "%s%s%s", directory, slash, name);
-    char *path = NULL;
     enum berth_code code;
+    char *path = NULL;
+    int fd = -1;
 
-    if (length < 0 || (size_t)length >= sizeof(joined) || strchr(name, '/') != NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s/%.200s: is no name of a file there",
-                               directory, name);
-    if (is_symlink(joined)) {
-        code = follow(directory, joined, &path, err);
-        if (code != BERTH_OK)
-            return code;
-    } else {
-        path = strdup(joined);
-    }
-    if (path == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for its path", joined);
-    code = open_checked(path, ret_fd, ret_status, err);
-    if (code == BERTH_OK)
-        *ret_path = path;
-    else
-        free(path);
+    if (strchr(name, '/') != NULL)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s: is no name of a file in a directory",
+                               name);
+    if (asprintf(&path, "%s%s%s", directory, slash, name) < 0)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s/%s: no memory for its path", directory,
+                               name);
+    code = open_real(directory, &path, &fd, err);
+    if (code != BERTH_OK)
+        goto free_path;
+    code = check_file(fd, path, ret_status, err);
+    if (code != BERTH_OK)
+        goto close_file;
+    *ret_path = path;
+    *ret_fd = fd;
+    return BERTH_OK;
+
+close_file:
+    close(fd);
+free_path:
+    free(path);
     return code;
 }
 

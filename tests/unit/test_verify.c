@@ -203,7 +203,7 @@ static void what_is_no_file_is_refused_without_waiting(void **state)
     assert_int_equal(chdir("/"), 0);
     close(fd);
     expect_refused(place, "absent.so", BERTH_NOT_FOUND, "No such file");
-    expect_refused(place, "../a.so", BERTH_INVALID_ARGUMENT, "is no name of a file there");
+    expect_refused(place, "../a.so", BERTH_INVALID_ARGUMENT, "is no name of a file in a directory");
 }
 
 static void link_to(struct place *place, const char *target, const char *name)
