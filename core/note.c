@@ -264,7 +264,11 @@ static enum berth_code find_in_segments(const struct source *source, const Elf64
                                    "program headers", err);
 
     for (size_t i = 0; code == BERTH_OK && i < header->e_phnum; i++) {
-        if (segments[i].p_type == PT_NOTE)
+        /* Mapped all the same, a segment that ends past the file would end the process where it is touched.
+         */
+        if (segments[i].p_type == PT_LOAD && !fits(source, segments[i].p_offset, segments[i].p_filesz))
+            code = truncated(source, "segments", err);
+        else if (segments[i].p_type == PT_NOTE)
             code = walk_segment(source, &segments[i], &note_count, &found, err);
     }
     if (code != BERTH_OK)

@@ -217,6 +217,37 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
     remove_folder(folder);
 }
 
+static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    struct scan_file file;
+    struct berth_error err;
+    off_t length;
+    char *text;
+    size_t text_length;
+    int fd;
+
+    make_folder(folder);
+    snprintf(path, sizeof(path), "%s/a.so", folder);
+    copy_fixture("good", path);
+    find_at(path, &file);
+    length = file.status.st_size;
+    finish(&file);
+    for (; length > 0; length -= length / 16 + 1) {
+        assert_int_equal(truncate(path, length), 0);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        if (note_read(fd, path, &text, &text_length, &err) == BERTH_OK) {
+            free(text);
+            find_at(path, &file);
+            module_unload(load(&file));
+            finish(&file);
+        }
+        close(fd);
+    }
+    remove_folder(folder);
+}
+
 static void a_file_written_to_since_it_was_checked_is_refused(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
@@ -343,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_module_in_cxx_is_loaded_like_one_in_c),
         cmocka_unit_test(a_defect_is_refused_with_the_field_and_both_values),
         cmocka_unit_test(a_file_replaced_since_it_was_checked_is_refused),
+        cmocka_unit_test(a_module_cut_anywhere_is_refused_or_still_whole),
         cmocka_unit_test(a_file_written_to_since_it_was_checked_is_refused),
         cmocka_unit_test(an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk),
         cmocka_unit_test(a_module_cannot_answer_for_another_path_by_its_soname),

@@ -202,6 +202,12 @@ static void break_segment_size(struct image *image)
     segment_of(image, 1)->p_filesz = UINT64_MAX;
 }
 
+static void break_loaded_segment(struct image *image)
+{
+    segment_of(image, 0)->p_offset = image->length - 8;
+    segment_of(image, 0)->p_filesz = 9;
+}
+
 static void break_owner_size(struct image *image)
 {
     ((Elf64_Nhdr *)(image->bytes + image->notes_at))->n_namesz = UINT32_MAX;
@@ -280,6 +286,7 @@ static const struct broken_case {
     {"header offset", break_header_offset, BERTH_INVALID_ARGUMENT, "truncated", "program headers"},
     {"segment offset", break_segment_offset, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
     {"segment size", break_segment_size, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
+    {"loaded segment", break_loaded_segment, BERTH_INVALID_ARGUMENT, "truncated", "its segments lie outside"},
     {"owner size", break_owner_size, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
     {"text size", break_text_size, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
     {"note type", break_note_type, BERTH_INVALID_ARGUMENT, "of type 2", "reads type 1"},
