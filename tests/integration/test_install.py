@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `meson install` leaves behind, and where modules of a checkout are taken from."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from workshop import BUILD, SOURCE, trusted_folder
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.top = Path(tempfile.mkdtemp(prefix="install-", dir=trusted_folder()))
+        cls.addClassCleanup(shutil.rmtree, cls.top, ignore_errors=True)
+        done = subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--quiet", "--destdir", str(cls.top)],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
+        cls.files = {"/" + str(path.relative_to(cls.top)) for path in cls.top.rglob("*")}
+
+    def assert_installed(self, *endings):
+        for ending in endings:
+            with self.subTest(ending=ending):
+                self.assertEqual(1, sum(path.endswith(ending) for path in self.files), ending)
+
+    def test_programs_modules_and_headers_are_there(self):
+        self.assert_installed("/bin/berthd", "/bin/berthctl", "/bin/berth-sdk", "/include/berth/plugin.h",
+                              "/include/berth/call.h", "/pkgconfig/berth.pc", "/berth/module.map")
+        self.assert_installed(*[f"/berth/plugins/{name}.so" for name in
+                                ("server-grpc", "introspection", "version", "health", "greeter")])
+
+    def test_manual_pages_completion_and_unit_are_there(self):
+        self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man8/berthd.8", "/man5/berthd.yaml.5",
+                              "/systemd/system/berthd.service")
+        self.assert_installed(*[f"/bash-completion/completions/{name}" for name in ("berthd", "berthctl", "berth-sdk")])
+
+    def test_the_unit_starts_the_daemon_that_was_installed(self):
+        unit = next(self.top.rglob("berthd.service")).read_text()
+        self.assertIn("Type=notify", unit)
+        program = re.search(r"^ExecStart=(\S+) run$", unit, re.MULTILINE)[1]
+        self.assertIn(program, self.files)
+
+    def test_pkg_config_knows_the_directory_of_the_modules(self):
+        file = next(self.top.rglob("berth.pc"))
+        done = subprocess.run(["pkg-config", "--variable=plugindir", "berth"], capture_output=True, text=True, check=True,
+                              env={**os.environ, "PKG_CONFIG_PATH": str(file.parent)})
+        self.assertIn(f"{done.stdout.strip()}/greeter.so", self.files)
+
+    def test_nothing_that_was_installed_may_be_written_by_others(self):
+        for path in self.top.rglob("*"):
+            if not path.is_symlink():
+                self.assertEqual(0, path.stat().st_mode & 0o022, path)
+
+
+class CleanPlace(unittest.TestCase):
+    """tools/clean-place finds a folder that berthd trusts, wherever the checkout is."""
+
+    def setUp(self):
+        self.home = Path(tempfile.mkdtemp(prefix="place-", dir=trusted_folder()))
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+
+    def checkout(self, top):
+        (top / "tools").mkdir(parents=True)
+        shutil.copy(SOURCE / "tools" / "clean-place", top / "tools")
+        return top
+
+    def place(self, top):
+        return subprocess.run([str(top / "tools" / "clean-place"), "plugins"], capture_output=True, text=True, check=False,
+                              env={"PATH": os.environ["PATH"], "HOME": str(self.home)})
+
+    def test_a_clean_checkout_keeps_its_modules(self):
+        top = self.checkout(self.home / "checkout")
+        self.assertEqual(f"{top.resolve()}/run/plugins", self.place(top).stdout.strip())
+
+    def test_below_tmp_the_cache_of_the_user_is_taken(self):
+        folder = Path(tempfile.mkdtemp(prefix="berth-checkout-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        done = self.place(self.checkout(folder / "berth"))
+        self.assertTrue(done.stdout.startswith(f"{self.home.resolve()}/.cache/berth/"), done.stdout + done.stderr)
+
+    def test_a_checkout_that_the_group_may_write_is_no_place(self):
+        top = self.checkout(self.home / "checkout")
+        top.chmod(0o775)
+        self.assertIn("/.cache/berth/", self.place(top).stdout)
+
+    @unittest.skipIf(os.geteuid() == 0, "root has one place more")
+    def test_where_no_place_is_clean_every_reason_is_given(self):
+        self.home.chmod(0o777)
+        done = self.place(self.checkout(self.home / "checkout"))
+        self.assertEqual(1, done.returncode)
+        self.assertIn("others may write", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
