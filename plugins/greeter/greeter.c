@@ -94,16 +94,20 @@ static void spell(struct berth_call *call)
 
 static void spell_hello(struct berth_call *call, const void *request, size_t length)
 {
-    struct spelling *spelling = calloc(1, sizeof(*spelling));
+    char *name = take_name(call, request, length);
+    struct spelling *spelling;
 
-    call->state = spelling;
+    if (name == NULL)
+        return;
+    spelling = calloc(1, sizeof(*spelling));
     if (spelling == NULL) {
+        free(name);
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory to spell a name");
         return;
     }
-    spelling->name = take_name(call, request, length);
-    if (spelling->name != NULL)
-        spell(call);
+    spelling->name = name;
+    call->state = spelling;
+    spell(call);
 }
 
 static void on_spelling_end(struct berth_call *call, enum berth_code code)

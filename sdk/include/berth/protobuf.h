@@ -41,24 +41,34 @@ static inline void berth_unpack_free(void *budget, void *memory)
 /**
  * Unpacks a request; what it may allocate is bounded by its length.
  *
- * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL for bytes that are no such
- *         message, and then the call has been finished as INTERNAL.
+ * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL with the sentence that
+ *         clients know, to go with BERTH_INTERNAL, for bytes that are no such message.
  */
-static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
-                                                  const ProtobufCMessageDescriptor *descriptor,
-                                                  const void *bytes, size_t length)
+static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *descriptor, const void *bytes,
+                                             size_t length, struct berth_error *err)
 {
     struct berth_unpack_budget budget = {4 * length + BERTH_UNPACK_SLACK};
     ProtobufCAllocator allocator = {berth_unpack_allocate, berth_unpack_free, &budget};
     ProtobufCMessage *message =
         protobuf_c_message_unpack(descriptor, &allocator, length, (const uint8_t *)bytes);
-    char reason[256];
 
-    if (message != NULL)
-        return message;
-    snprintf(reason, sizeof(reason), "grpc: error unmarshalling request: no valid %s", descriptor->name);
-    berth_call_finish(call, BERTH_INTERNAL, reason);
-    return NULL;
+    if (message == NULL)
+        berth_error_set(err, BERTH_INTERNAL, "grpc: error unmarshalling request: no valid %s",
+                        descriptor->name);
+    return message;
+}
+
+/** The same for a call, which is finished as INTERNAL where this returns NULL. */
+static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
+                                                  const ProtobufCMessageDescriptor *descriptor,
+                                                  const void *bytes, size_t length)
+{
+    struct berth_error err;
+    ProtobufCMessage *message = berth_unpack(descriptor, bytes, length, &err);
+
+    if (message == NULL)
+        berth_call_finish(call, BERTH_INTERNAL, err.message);
+    return message;
 }
 
 /** Packs a message and sends it, as berth_call_send; BERTH_RESOURCE_EXHAUSTED also without memory. */

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One plugin with all that the host knows of it. */
+#include "describe.h"
+
+#include <stdlib.h>
+
+#include <berth/inspect/v1/inspect.pb-c.h>
+
+typedef Berth__Inspect__V1__Plugin plugin_message;
+
+/* What the lists of one message point to. */
+struct lists {
+    Berth__Inspect__V1__Platform *platforms;
+    Berth__Inspect__V1__Export *exports;
+    Berth__Inspect__V1__Edge *edges;
+    void **platform_pointers;
+    void **export_pointers;
+    void **edge_pointers;
+};
+
+static char *text(const char *value)
+{
+    return (char *)(uintptr_t)(value == NULL ? "" : value);
+}
+
+static char **items(const struct berth_strings *strings)
+{
+    return (char **)(uintptr_t)strings->items;
+}
+
+/* `count` messages of a size, and the pointers to them that protobuf-c wants. */
+static bool make_list(size_t count, size_t size, void **ret_items, void ***ret_pointers)
+{
+    char *list = calloc(count + 1, size);
+    void **pointers = calloc(count + 1, sizeof(*pointers));
+
+    for (size_t i = 0; list != NULL && pointers != NULL && i < count; i++)
+        pointers[i] = list + i * size;
+    *ret_items = list;
+    *ret_pointers = pointers;
+    return list != NULL && pointers != NULL;
+}
+
+static bool fill_platforms(plugin_message *message, const struct berth_plugin_info *plugin,
+                           struct lists *lists)
+{
+    if (!make_list(plugin->platform_count, sizeof(*lists->platforms), (void **)&lists->platforms,
+                   &lists->platform_pointers))
+        return false;
+    for (size_t i = 0; i < plugin->platform_count; i++) {
+        berth__inspect__v1__platform__init(&lists->platforms[i]);
+        lists->platforms[i].os = text(plugin->platforms[i].os);
+        lists->platforms[i].architecture = text(plugin->platforms[i].architecture);
+        lists->platforms[i].variant = text(plugin->platforms[i].variant);
+    }
+    message->n_platforms = plugin->platform_count;
+    message->platforms = (Berth__Inspect__V1__Platform **)lists->platform_pointers;
+    return true;
+}
+
+static bool fill_exports(plugin_message *message, const struct berth_plugin_info *plugin, struct lists *lists)
+{
+    if (!make_list(plugin->export_count, sizeof(*lists->exports), (void **)&lists->exports,
+                   &lists->export_pointers))
+        return false;
+    for (size_t i = 0; i < plugin->export_count; i++) {
+        berth__inspect__v1__export__init(&lists->exports[i]);
+        lists->exports[i].key = text(plugin->exports[i].key);
+        lists->exports[i].value = text(plugin->exports[i].value);
+    }
+    message->n_exports = plugin->export_count;
+    message->exports = (Berth__Inspect__V1__Export **)lists->export_pointers;
+    return true;
+}
+
+static bool fill_edges(plugin_message *message, const struct berth_plugin_info *plugin, struct lists *lists)
+{
+    if (!make_list(plugin->edge_count, sizeof(*lists->edges), (void **)&lists->edges, &lists->edge_pointers))
+        return false;
+    for (size_t i = 0; i < plugin->edge_count; i++) {
+        berth__inspect__v1__edge__init(&lists->edges[i]);
+        lists->edges[i].provider = text(plugin->edges[i].provider);
+        lists->edges[i].requirement = text(plugin->edges[i].requirement);
+        lists->edges[i].binding = plugin->edges[i].binding;
+    }
+    message->n_edges = plugin->edge_count;
+    message->edges = (Berth__Inspect__V1__Edge **)lists->edge_pointers;
+    return true;
+}
+
+static Berth__Inspect__V1__State state(enum berth_state state)
+{
+    switch (state) {
+    case BERTH_STATE_REJECTED:
+        return BERTH__INSPECT__V1__STATE__STATE_REJECTED;
+    case BERTH_STATE_DISABLED:
+        return BERTH__INSPECT__V1__STATE__STATE_DISABLED;
+    case BERTH_STATE_BLOCKED:
+        return BERTH__INSPECT__V1__STATE__STATE_BLOCKED;
+    case BERTH_STATE_WAITING:
+        return BERTH__INSPECT__V1__STATE__STATE_WAITING;
+    case BERTH_STATE_PREPARING:
+        return BERTH__INSPECT__V1__STATE__STATE_PREPARING;
+    case BERTH_STATE_STARTING:
+        return BERTH__INSPECT__V1__STATE__STATE_STARTING;
+    case BERTH_STATE_READY:
+        return BERTH__INSPECT__V1__STATE__STATE_READY;
+    case BERTH_STATE_SERVING:
+        return BERTH__INSPECT__V1__STATE__STATE_SERVING;
+    case BERTH_STATE_DRAINING:
+        return BERTH__INSPECT__V1__STATE__STATE_DRAINING;
+    case BERTH_STATE_STOPPED:
+        return BERTH__INSPECT__V1__STATE__STATE_STOPPED;
+    case BERTH_STATE_SKIPPED:
+        return BERTH__INSPECT__V1__STATE__STATE_SKIPPED;
+    case BERTH_STATE_FAILED:
+        return BERTH__INSPECT__V1__STATE__STATE_FAILED;
+    case BERTH_STATE_TIMED_OUT:
+        return BERTH__INSPECT__V1__STATE__STATE_TIMED_OUT;
+    }
+    return BERTH__INSPECT__V1__STATE__STATE_UNSPECIFIED;
+}
+
+static Berth__Inspect__V1__Step *fill_step(Berth__Inspect__V1__Step *step, uint64_t start_ns,
+                                           uint64_t duration_ns)
+{
+    berth__inspect__v1__step__init(step);
+    step->start_ns = start_ns;
+    step->duration_ns = duration_ns;
+    return start_ns == 0 && duration_ns == 0 ? NULL : step;
+}
+
+static bool append_with_times(plugin_message *message, const struct berth_times *times,
+                              struct replies *replies)
+{
+    Berth__Inspect__V1__Times all = BERTH__INSPECT__V1__TIMES__INIT;
+    Berth__Inspect__V1__Step load, config, prepare, init, serve;
+
+    all.load = fill_step(&load, times->load_start_ns, times->load_ns);
+    all.config = fill_step(&config, times->config_start_ns, times->config_ns);
+    all.prepare = fill_step(&prepare, times->prepare_start_ns, times->prepare_ns);
+    all.init = fill_step(&init, times->init_start_ns, times->init_ns);
+    all.serve = fill_step(&serve, times->serve_start_ns, times->serve_ns);
+    all.ready_at_ns = times->ready_at_ns;
+    message->times = &all;
+    return replies_append(replies, &message->base);
+}
+
+static void fill_strings(plugin_message *message, const struct berth_plugin_info *plugin)
+{
+    message->uri = text(plugin->uri);
+    message->type = text(plugin->type);
+    message->id = text(plugin->id);
+    message->path = text(plugin->path);
+    message->module = text(plugin->module);
+    message->version = text(plugin->version);
+    message->description = text(plugin->description);
+    message->reason = text(plugin->reason);
+    message->cause = text(plugin->cause);
+    message->n_requires = plugin->requirements.count;
+    message->requires = items(&plugin->requirements);
+    message->n_wants = plugin->wants.count;
+    message->wants = items(&plugin->wants);
+    message->n_services = plugin->services.count;
+    message->services = items(&plugin->services);
+    message->n_capabilities = plugin->capabilities.count;
+    message->capabilities = items(&plugin->capabilities);
+    message->n_holds = plugin->holds.count;
+    message->holds = items(&plugin->holds);
+}
+
+static void free_lists(struct lists *lists)
+{
+    free(lists->platforms);
+    free(lists->platform_pointers);
+    free(lists->exports);
+    free(lists->export_pointers);
+    free(lists->edges);
+    free(lists->edge_pointers);
+}
+
+bool describe_in_full(const struct berth_plugin_info *plugin, struct replies *replies)
+{
+    plugin_message message = BERTH__INSPECT__V1__PLUGIN__INIT;
+    struct lists lists = {0};
+    bool appended;
+
+    fill_strings(&message, plugin);
+    message.state = state(plugin->state);
+    message.code = (int32_t)plugin->code;
+    message.level = plugin->level;
+    message.generation = plugin->generation;
+    appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
+               fill_edges(&message, plugin, &lists) && append_with_times(&message, &plugin->times, replies);
+    free_lists(&lists);
+    return appended;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* containerd's introspection service: plugins, the server, and one plugin by its name. */
+#include "introspection-plugin.h"
+
+#include <stdlib.h>
+
+#include <berth/protobuf.h>
+#include <containerd/services/introspection/v1/introspection.pb-c.h>
+
+#include "describe.h"
+#include "introspection.h"
+
+enum berth_code introspection_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                                   struct berth_error *err)
+{
+    struct introspection *introspection;
+    struct berth_ref ref;
+    enum berth_code code = berth_get(host, BERTH_INTROSPECTION_URI, &ref, err);
+
+    if (code != BERTH_OK)
+        return code;
+    introspection = malloc(sizeof(*introspection));
+    if (introspection == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the introspection service");
+    *introspection = (struct introspection){.service = ref.interface, .instance = ref.instance};
+    *ret_instance = introspection;
+    return BERTH_OK;
+}
+
+enum berth_code introspection_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    free(instance);
+    return BERTH_OK;
+}
+
+/* A refusal in containerd's form: the sentence, then the class of the error. */
+static void refuse_filters(struct berth_call *call, enum berth_code code, const struct berth_error *err)
+{
+    char sentence[BERTH_ERROR_MAX + 32];
+
+    snprintf(sentence, sizeof(sentence), "%s: invalid argument", err->message);
+    berth_call_finish(call, code, code == BERTH_INVALID_ARGUMENT ? sentence : err->message);
+}
+
+struct listing {
+    struct replies replies;
+    bool failed;
+};
+
+/* Files that could not even name their plugins are nothing that containerd's clients know. */
+static bool list_plugin(void *context, const struct berth_plugin_info *plugin)
+{
+    struct listing *listing = context;
+
+    if (plugin->uri != NULL && !describe_to_containerd(plugin, &listing->replies))
+        listing->failed = true;
+    return !listing->failed;
+}
+
+static void reply_with_list(struct berth_call *call, const struct listing *listing)
+{
+    if (listing->failed)
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of plugins");
+    else
+        berth_call_reply(call, listing->replies.bytes, listing->replies.length);
+}
+
+static void plugins(struct berth_call *call, const void *request, size_t length)
+{
+    const struct introspection *introspection = call->instance;
+    Containerd__Services__Introspection__V1__PluginsRequest *asked;
+    struct listing listing = {0};
+    struct berth_error err;
+    enum berth_code code;
+
+    asked = (void *)berth_call_unpack(
+        call, &containerd__services__introspection__v1__plugins_request__descriptor, request, length);
+    if (asked == NULL)
+        return;
+    code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
+                                           asked->n_filters, list_plugin, &listing, &err);
+    protobuf_c_message_free_unpacked(&asked->base, NULL);
+    if (code == BERTH_OK)
+        reply_with_list(call, &listing);
+    else
+        refuse_filters(call, code, &err);
+    replies_finish(&listing.replies);
+}
+
+const struct berth_handler introspection_introspection_plugins = {
+    .on_message = plugins,
+};
+
+static void server(struct berth_call *call, const void *request, size_t length)
+{
+    const struct introspection *introspection = call->instance;
+    Containerd__Services__Introspection__V1__ServerResponse reply =
+        CONTAINERD__SERVICES__INTROSPECTION__V1__SERVER_RESPONSE__INIT;
+    struct berth_introspection_server told;
+
+    introspection->service->server(introspection->instance, &told);
+    reply.uuid = (char *)(uintptr_t)told.uuid;
+    reply.pid = told.pid;
+    reply.pidns = told.pid_namespace;
+    berth_call_reply_message(call, &reply.base);
+}
+
+const struct berth_handler introspection_server = {
+    .on_message = server,
+};
+
+struct search {
+    const Containerd__Services__Introspection__V1__PluginInfoRequest *asked;
+    struct listing listing;
+    bool found;
+    bool runs;
+};
+
+static bool compare_plugin(void *context, const struct berth_plugin_info *plugin)
+{
+    struct search *search = context;
+
+    if (plugin->uri == NULL || strcmp(plugin->type, search->asked->type) != 0 ||
+        strcmp(plugin->id, search->asked->id) != 0)
+        return true;
+    search->found = true;
+    search->runs = plugin->state == BERTH_STATE_READY || plugin->state == BERTH_STATE_SERVING;
+    list_plugin(&search->listing, plugin);
+    return false;
+}
+
+static void reply_with_plugin(struct berth_call *call, const struct search *search)
+{
+    const Containerd__Services__Introspection__V1__PluginInfoRequest *asked = search->asked;
+    char sentence[512];
+
+    if (!search->found) {
+        snprintf(sentence, sizeof(sentence), "plugin %.200s.%.200s not found: not found", asked->type,
+                 asked->id);
+        berth_call_finish(call, BERTH_NOT_FOUND, sentence);
+    } else if (asked->options == NULL) {
+        reply_with_list(call, &search->listing);
+    } else if (!search->runs) {
+        snprintf(sentence, sizeof(sentence), "plugin %.200s.%.200s is not loaded: failed precondition",
+                 asked->type, asked->id);
+        berth_call_finish(call, BERTH_FAILED_PRECONDITION, sentence);
+    } else {
+        snprintf(sentence, sizeof(sentence), "plugin %.200s.%.200s tells nothing of itself: not implemented",
+                 asked->type, asked->id);
+        berth_call_finish(call, BERTH_UNIMPLEMENTED, sentence);
+    }
+}
+
+static void plugin_info(struct berth_call *call, const void *request, size_t length)
+{
+    const struct introspection *introspection = call->instance;
+    struct search search = {0};
+    struct berth_error err;
+    ProtobufCMessage *message = berth_call_unpack(
+        call, &containerd__services__introspection__v1__plugin_info_request__descriptor, request, length);
+
+    if (message == NULL)
+        return;
+    search.asked = (const void *)message;
+    introspection->service->plugins(introspection->instance, NULL, 0, compare_plugin, &search, &err);
+    reply_with_plugin(call, &search);
+    replies_finish(&search.listing.replies);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+const struct berth_handler introspection_plugin_info = {
+    .on_message = plugin_info,
+};

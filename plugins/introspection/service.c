@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The logic of introspection, for any transport: the daemon's identity, and plugins found by filters. */
+#include "introspection-plugin.h"
+
+#include <stdlib.h>
+
+#include <berth/filter.h>
+#include <berth/types/introspection.h>
+
+#include "identity.h"
+
+struct service {
+    const struct berth_inspect *inspect;
+    uint64_t pid_namespace;
+    char uuid[IDENTITY_UUID_SIZE];
+};
+
+/* A root that is full or read-only costs the daemon its memory of who it is, nothing else. */
+static enum berth_code find_identity(const struct berth_prepare *prepare, struct service *service,
+                                     struct berth_error *err)
+{
+    const char *folder;
+
+    if (prepare->root_dir(prepare, &folder, err) == BERTH_OK &&
+        identity_keep_uuid(folder, service->uuid, err) == BERTH_OK)
+        return BERTH_OK;
+    berth_prepare_log(prepare, BERTH_LOG_WARN, "%s; the daemon has another UUID until it is restarted",
+                      err->message);
+    return identity_make_uuid(service->uuid, err);
+}
+
+enum berth_code introspection_service_prepare(const struct berth_prepare *prepare, void **ret_prepared,
+                                              struct berth_error *err)
+{
+    struct service *service = calloc(1, sizeof(*service));
+    enum berth_code code;
+
+    if (service == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the introspection service");
+    service->pid_namespace = identity_pid_namespace();
+    code = find_identity(prepare, service, err);
+    if (code == BERTH_OK)
+        *ret_prepared = service;
+    else
+        free(service);
+    return code;
+}
+
+void introspection_service_discard(void *prepared)
+{
+    free(prepared);
+}
+
+enum berth_code introspection_service_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                                           struct berth_error *err)
+{
+    struct service *service = prepared;
+
+    service->inspect = host->inspect;
+    *ret_instance = service;
+    return BERTH_OK;
+}
+
+enum berth_code introspection_service_close(const struct berth_host *host, void *instance,
+                                            struct berth_error *err)
+{
+    free(instance);
+    return BERTH_OK;
+}
+
+static void tell_daemon(void *instance, struct berth_daemon_info *ret_daemon)
+{
+    const struct service *service = instance;
+
+    *ret_daemon = (struct berth_daemon_info){.size = sizeof(*ret_daemon)};
+    service->inspect->daemon(service->inspect, ret_daemon);
+}
+
+static void tell_server(void *instance, struct berth_introspection_server *ret_server)
+{
+    const struct service *service = instance;
+    struct berth_daemon_info daemon;
+
+    tell_daemon(instance, &daemon);
+    *ret_server = (struct berth_introspection_server){
+        .size = sizeof(*ret_server),
+        .uuid = service->uuid,
+        .pid = (uint64_t)daemon.pid,
+        .pid_namespace = service->pid_namespace,
+    };
+}
+
+struct visit {
+    const struct berth_filter *filter;
+    bool (*on_plugin)(void *context, const struct berth_plugin_info *plugin);
+    void *context;
+};
+
+/* A field that is empty counts as absent, as in containerd. */
+static bool plugin_field(void *context, const char *const *path, size_t count, const char **ret_value)
+{
+    const struct berth_plugin_info *plugin = context;
+    const struct {
+        const char *name;
+        const char *value;
+    } fields[] = {
+        {"type", plugin->type},     {"id", plugin->id},
+        {"uri", plugin->uri},       {"state", berth_state_name(plugin->state)},
+        {"module", plugin->module}, {"version", plugin->version},
+        {"path", plugin->path},
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (strcmp(path[0], fields[i].name) != 0 || fields[i].value == NULL || *fields[i].value == '\0')
+            continue;
+        *ret_value = fields[i].value;
+        return true;
+    }
+    return false;
+}
+
+static bool visit_plugin(void *context, const struct berth_plugin_info *plugin)
+{
+    const struct visit *visit = context;
+
+    if (!berth_filter_matches(visit->filter, plugin_field, (void *)(uintptr_t)plugin))
+        return true;
+    return visit->on_plugin(visit->context, plugin);
+}
+
+static enum berth_code visit_plugins(void *instance, const char *const *filters, size_t filter_count,
+                                     bool (*on_plugin)(void *context, const struct berth_plugin_info *plugin),
+                                     void *context, struct berth_error *err)
+{
+    const struct service *service = instance;
+    struct visit visit = {.on_plugin = on_plugin, .context = context};
+    struct berth_filter *filter;
+    enum berth_code code = berth_filter_create(filters, filter_count, &filter, err);
+
+    if (code != BERTH_OK)
+        return code;
+    visit.filter = filter;
+    service->inspect->each(service->inspect, visit_plugin, &visit);
+    berth_filter_destroy(filter);
+    return BERTH_OK;
+}
+
+const struct berth_introspection introspection_service_interface = {
+    .size = sizeof(introspection_service_interface),
+    .server = tell_server,
+    .daemon = tell_daemon,
+    .plugins = visit_plugins,
+};
