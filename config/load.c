@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "text.h"
+#include "units.h"
 
 struct loader {
     struct config_diagnostics *diagnostics;
@@ -45,12 +46,14 @@ static bool refuse_file(const char *path, struct config_diagnostics *diagnostics
 static bool check_size(const char *path, long long size, size_t most, struct config_diagnostics *diagnostics)
 {
     struct config_mark mark = whole_file(path);
+    char found[CONFIG_UNITS_MAX], bound[CONFIG_UNITS_MAX];
 
     if (size <= (long long)most)
         return true;
+    config_format_bytes(size, found);
+    config_format_bytes((int64_t)most, bound);
     config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark,
-                           "%lld bytes are too many: a file has at most %zu; split it up with imports", size,
-                           most);
+                           "it is too large: %s, at most %s; split it up with imports", found, bound);
     return false;
 }
 

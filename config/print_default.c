@@ -157,8 +157,11 @@ static void print_field(const struct printer *printer, const struct schema *fiel
 static void print_object(const struct printer *printer, const struct schema *object,
                          const struct berth_value *defaults)
 {
-    for (size_t i = 0; i < object->field_count; i++)
+    for (size_t i = 0; i < object->field_count; i++) {
+        if (printer->indent == 0 && i > 0)
+            config_text_add(printer->out, "\n");
         print_field(printer, object->fields[i], defaults == NULL ? NULL : defaults->items[i]);
+    }
 }
 
 void config_print_defaults(struct config_text *out, const struct schema *object,

@@ -192,8 +192,8 @@ static void build_missing_fields(struct builder *builder, struct berth_value *va
         const struct schema *field = value->schema->fields[i];
         struct place at = {.parent = place, .key = field->name};
 
-        if (!seen[i]) {
-            if (field->required && !builder->options->partial)
+        if (value->items[i] == NULL) {
+            if (!seen[i] && field->required && !builder->options->partial)
                 report(builder, CONFIG_ERROR, &at, node == NULL ? NULL : &node->mark,
                        "it is required (%s) and not set", schema_kind_name(field->kind));
             value->items[i] = build(builder, field, field->default_, true, &at);
@@ -301,7 +301,7 @@ struct config_values *config_values_create(const struct schema *schema, const st
     struct builder builder = {.arena = &values->arena, .options = options, .diagnostics = diagnostics};
 
     values->root = build(&builder, schema, node, false, NULL);
-    if (builder.failed || values->root == NULL) {
+    if (values->root == NULL || (builder.failed && !options->forgiving)) {
         config_values_destroy(values);
         return NULL;
     }

@@ -44,6 +44,8 @@ struct config_check_options {
     bool lenient;
     /** Required settings may be missing: the section of a plugin that will not run. */
     bool partial;
+    /** Values are handed out in spite of errors: what is wrong has its default or is left out. */
+    bool forgiving;
     /** Names the section in messages: "plugins.io.berth.store.v1.lmdb", or NULL for the top. */
     const char *section;
 };
@@ -53,7 +55,7 @@ struct config_check_options {
  * for an unknown name the nearest known one.
  *
  * @param node  NULL where the section is not there: all defaults.
- * @return the values, to be destroyed; NULL where there were errors.
+ * @return the values, to be destroyed; NULL where there were errors, unless `forgiving`.
  */
 struct config_values *config_values_create(const struct schema *schema, const struct config_node *node,
                                            const struct config_check_options *options,

@@ -96,19 +96,17 @@ static void apply_options(struct config_tree *tree, const struct settings_option
 }
 
 /* Their sections have schemas of their own, which are not known before the files were scanned. */
-static bool take_plugins(struct settings_store *store, struct config_diagnostics *diagnostics)
+static void take_plugins(struct settings_store *store, struct config_diagnostics *diagnostics)
 {
     struct config_node *plugins = take(config_tree_root(store->tree), "plugins");
 
     if (plugins == NULL || config_node_is_empty(plugins))
-        return true;
-    if (plugins->kind != CONFIG_MAP) {
+        return;
+    if (plugins->kind == CONFIG_MAP)
+        store->plugins = plugins;
+    else
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &plugins->mark,
                                "plugins: expected a map from the URIs of plugins to their settings");
-        return false;
-    }
-    store->plugins = plugins;
-    return true;
 }
 
 static const struct berth_value *find(const struct settings *settings, const struct berth_value *map,
@@ -217,29 +215,36 @@ static struct settings *create_empty(void)
     return settings;
 }
 
+/* Would a scan look into the directories that are meant? */
+static bool directories_are_known(const struct settings *settings)
+{
+    const struct config_node *node = config_node_find(config_tree_root(settings->store->tree), "plugin_dirs");
+
+    return node == NULL || (node->kind == CONFIG_LIST && node->count == settings->plugin_dir_count);
+}
+
 struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,
                                  struct config_diagnostics *diagnostics)
 {
-    struct config_check_options check = {.lenient = options->lenient};
-    struct settings *settings;
-    struct settings_store *store;
-    bool is_fine;
+    struct config_check_options check = {.lenient = options->lenient, .forgiving = true};
+    struct settings *settings = create_empty();
+    struct settings_store *store = settings->store;
+    size_t errors = diagnostics->error_count;
 
-    settings = create_empty();
-    store = settings->store;
     store->tree = tree;
     store->lenient = options->lenient;
     store->schema = settings_schema_create(&store->schema_tree);
     find_or_make_root(tree);
     apply_options(tree, options);
-    is_fine = take_plugins(store, diagnostics);
+    take_plugins(store, diagnostics);
     store->values = config_values_create(store->schema, config_tree_root(tree), &check, diagnostics);
-    if (!is_fine || store->values == NULL) {
-        settings_destroy(settings);
-        return NULL;
-    }
-    fill(settings);
-    return settings;
+    if (store->values != NULL)
+        fill(settings);
+    if (store->values != NULL &&
+        (diagnostics->error_count == errors || (options->keep_going && directories_are_known(settings))))
+        return settings;
+    settings_destroy(settings);
+    return NULL;
 }
 
 struct settings *settings_load(const struct settings_options *options, struct config_diagnostics *diagnostics)

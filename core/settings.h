@@ -47,6 +47,11 @@ struct settings_options {
     size_t plugin_dir_count;
     /** Unknown names are warnings. */
     bool lenient;
+    /**
+     * Hand settings out in spite of errors, where it is known which plugin directories are meant, so that
+     * settings_check_plugins can say the rest. Look at the diagnostics' error_count before use.
+     */
+    bool keep_going;
 };
 
 /** Where the main file is looked for where nobody names one; malloced. */
@@ -55,7 +60,7 @@ char *settings_default_path(void);
 /**
  * Reads the main file and what it imports, and checks all but the plugins' sections.
  *
- * @return to be destroyed; NULL with errors in `diagnostics`.
+ * @return to be destroyed; NULL with errors in `diagnostics`, but see `keep_going`.
  */
 struct settings *settings_load(const struct settings_options *options,
                                struct config_diagnostics *diagnostics);

@@ -82,7 +82,7 @@ char *settings_print_default(const struct settings_options *options, const struc
     config_text_add(&out,
                     "# berthd's configuration. Every value here is the default: keep what you change.\n\n");
     add_daemon_defaults(&out, options);
-    config_text_add(&out, "# Sections of plugins, by their URIs.\nplugins:\n");
+    config_text_add(&out, "\n# Sections of plugins, by their URIs.\nplugins:\n");
     plugins = settings_sort_plugins(manifests, count, &plugin_count);
     for (size_t i = 0; i < plugin_count; i++)
         add_plugin_defaults(&out, plugins[i]);

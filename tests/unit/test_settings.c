@@ -240,6 +240,32 @@ static void all_that_is_wrong_is_said_at_once(void **state)
     strike(&scene);
 }
 
+static void plugins_are_checked_in_spite_of_errors_elsewhere(void **state)
+{
+    struct scene scene = set_scene("prepare_threads: many\nlog: loud\nplugins:\n"
+                                   "  io.berth.store.v1.needy: {address: a, adress: b}\n");
+    struct settings_options options = {.path = scene.path, .keep_going = true};
+
+    scene.settings = settings_load(&options, &scene.diagnostics);
+    assert_non_null(scene.settings);
+    assert_int_equal(scene.diagnostics.error_count, 2);
+    assert_int_equal(scene.settings->prepare_threads, 4);
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 3);
+    strike(&scene);
+}
+
+static void plugins_are_not_checked_against_directories_that_nobody_meant(void **state)
+{
+    struct scene scene = set_scene("plugin_dirs: [/a, {}]\n");
+    struct settings_options options = {.path = scene.path, .keep_going = true};
+
+    scene.settings = settings_load(&options, &scene.diagnostics);
+    assert_null(scene.settings);
+    assert_int_equal(scene.diagnostics.error_count, 1);
+    strike(&scene);
+}
+
 static void unknown_plugins_are_errors_with_the_nearest_name(void **state)
 {
     struct scene scene =
@@ -602,6 +628,8 @@ int main(void)
         cmocka_unit_test(a_file_sets_what_the_daemon_does),
         cmocka_unit_test(the_command_line_wins_over_files),
         cmocka_unit_test(all_that_is_wrong_is_said_at_once),
+        cmocka_unit_test(plugins_are_checked_in_spite_of_errors_elsewhere),
+        cmocka_unit_test(plugins_are_not_checked_against_directories_that_nobody_meant),
         cmocka_unit_test(unknown_plugins_are_errors_with_the_nearest_name),
         cmocka_unit_test(lenient_makes_unknown_names_warnings),
         cmocka_unit_test(a_refused_file_does_not_make_its_section_an_error),
