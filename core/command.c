@@ -2,6 +2,7 @@
 /* The table of berthd's commands, their options and their help. */
 #include "command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,7 +239,7 @@ int command_start(const struct command *command, int argc, char **argv)
         code = command->run(&options);
     free(directories);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "berthd: standard output: %m\n");
+        fprintf(stderr, "berthd: standard output: %s\n", strerror(errno));
         return DAEMON_EXIT_FAILED;
     }
     return code;

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthctl plugins ls: containerd's table, and with --all what never could run. */
+#include "command.h"
+#include "introspected.h"
+#include "plugin_print.h"
+
+#include <stdlib.h>
+
+static enum table_colour status_colour(const char *status)
+{
+    return *status == 'o' ? TABLE_GREEN : *status == 's' ? TABLE_YELLOW : TABLE_RED;
+}
+
+static void add_header(struct table *table, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        table_add(table, names[i]);
+    table_add(table, "");
+    table_end_line(table);
+}
+
+static void print_table(struct table *table, const struct command_options *options)
+{
+    table_print(table, stdout, options->with_colours);
+    table_finish(table);
+}
+
+/* A refused file has no type, and its path for an id. */
+static void add_plugin(struct table *table, const plugin_message *plugin)
+{
+    char *platforms = plugin_platforms(plugin);
+
+    table_add(table, *plugin->uri == '\0' ? "-" : plugin->type);
+    table_add(table, *plugin->uri == '\0' ? plugin->path : plugin->id);
+    table_add(table, platforms);
+    table_add_coloured(table, status_colour(plugin_status(plugin)), plugin_status(plugin));
+    table_add_coloured(table, plugin_state_colour(plugin), plugin_state_name(plugin));
+    table_add(table, plugin->reason);
+    table_end_line(table);
+    free(platforms);
+}
+
+static void print_all(const struct plugin_list *list, const struct command_options *options)
+{
+    static const char *const names[] = {"TYPE", "ID", "PLATFORMS", "STATUS", "STATE"};
+    struct table table = {0};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        table_add(&table, names[i]);
+    table_add(&table, "REASON");
+    table_end_line(&table);
+    for (size_t i = 0; i < list->count; i++)
+        add_plugin(&table, list->plugins[i]);
+    print_table(&table, options);
+}
+
+static void print_blocks(const struct plugin_list *list, const struct command_options *options)
+{
+    struct table table = {0};
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0)
+            table_end_line(&table);
+        plugin_print_text(&table, list->plugins[i]);
+    }
+    print_table(&table, options);
+}
+
+static void print_json(const struct plugin_list *list)
+{
+    struct config_json json = {.out = stdout};
+
+    config_json_open(&json, NULL, '[');
+    for (size_t i = 0; i < list->count; i++)
+        plugin_print_json(&json, list->plugins[i]);
+    config_json_close(&json, ']');
+}
+
+static int inspect(const struct command_options *options)
+{
+    struct plugin_list list;
+    struct berth_error err;
+    enum berth_code code =
+        client_plugins(&options->client, options->words, options->word_count, options->all, &list, &err);
+
+    if (code != BERTH_OK)
+        return command_fail(options, code, &err);
+    if (options->json)
+        print_json(&list);
+    else if (options->detailed)
+        print_blocks(&list, options);
+    else if (!options->quiet)
+        print_all(&list, options);
+    for (size_t i = 0; i < list.count && options->quiet; i++)
+        if (*list.plugins[i]->uri != '\0')
+            puts(list.plugins[i]->uri);
+    plugin_list_finish(&list);
+    return COMMAND_EXIT_OK;
+}
+
+static void print_introspected(const Containerd__Services__Introspection__V1__PluginsResponse *answer,
+                               const struct command_options *options)
+{
+    static const char *const names[] = {"TYPE", "ID", "PLATFORMS", "STATUS"};
+    struct table table = {0};
+
+    if (!options->detailed)
+        add_header(&table, names, sizeof(names) / sizeof(names[0]));
+    for (size_t i = 0; i < answer->n_plugins; i++) {
+        if (options->detailed)
+            introspected_add_block(&table, answer->plugins[i], i == 0);
+        else
+            introspected_add_line(&table, answer->plugins[i],
+                                  status_colour(introspected_status(answer->plugins[i])));
+    }
+    print_table(&table, options);
+}
+
+int command_plugins_ls(const struct command_options *options)
+{
+    Containerd__Services__Introspection__V1__PluginsResponse *answer;
+    struct berth_error err;
+    enum berth_code code;
+
+    if (options->all || options->json)
+        return inspect(options);
+    code = client_introspect(&options->client, options->words, options->word_count, &answer, &err);
+    if (code != BERTH_OK)
+        return command_fail(options, code, &err);
+    if (!options->quiet)
+        print_introspected(answer, options);
+    for (size_t i = 0; i < answer->n_plugins && options->quiet; i++)
+        printf("%s.%s\n", answer->plugins[i]->type, answer->plugins[i]->id);
+    protobuf_c_message_free_unpacked(&answer->base, NULL);
+    return COMMAND_EXIT_OK;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plugins as a daemon told of them. */
+#include "plugin_list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <config/value.h>
+
+#include <berth/inspect.h>
+
+#include "platform_set.h"
+#include "printable.h"
+
+static void clean_all(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        printable_clean(texts[i]);
+}
+
+static void clean(plugin_message *plugin)
+{
+    char *texts[] = {plugin->uri,     plugin->type,        plugin->id,     plugin->path, plugin->module,
+                     plugin->version, plugin->description, plugin->reason, plugin->cause};
+
+    clean_all(texts, sizeof(texts) / sizeof(texts[0]));
+    clean_all(plugin->requires, plugin->n_requires);
+    clean_all(plugin->wants, plugin->n_wants);
+    clean_all(plugin->services, plugin->n_services);
+    clean_all(plugin->capabilities, plugin->n_capabilities);
+    clean_all(plugin->holds, plugin->n_holds);
+    for (size_t i = 0; i < plugin->n_edges; i++) {
+        printable_clean(plugin->edges[i]->provider);
+        printable_clean(plugin->edges[i]->requirement);
+    }
+}
+
+void plugin_list_add(struct plugin_list *list, plugin_message *plugin)
+{
+    clean(plugin);
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 32 : list->capacity * 2;
+        list->plugins = reallocarray(list->plugins, list->capacity, sizeof(*list->plugins));
+        if (list->plugins == NULL)
+            abort();
+    }
+    list->plugins[list->count++] = plugin;
+}
+
+void plugin_list_finish(struct plugin_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        berth__inspect__v1__plugin__free_unpacked(list->plugins[i], NULL);
+    free(list->plugins);
+    *list = (struct plugin_list){0};
+}
+
+const plugin_message *plugin_list_find(const struct plugin_list *list, const char *uri)
+{
+    const plugin_message *found = NULL;
+
+    for (size_t i = 0; i < list->count && *uri != '\0'; i++) {
+        if (strcmp(list->plugins[i]->uri, uri) != 0)
+            continue;
+        if (list->plugins[i]->state != BERTH__INSPECT__V1__STATE__STATE_REJECTED)
+            return list->plugins[i];
+        if (found == NULL)
+            found = list->plugins[i];
+    }
+    return found;
+}
+
+static const char *only_with_id(const struct plugin_list *list, const char *id)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (*list->plugins[i]->uri == '\0' || strcmp(list->plugins[i]->id, id) != 0)
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = list->plugins[i]->uri;
+    }
+    return found;
+}
+
+const char *plugin_list_nearest(const struct plugin_list *list, const char *uri)
+{
+    const char **uris = calloc(list->count + 1, sizeof(*uris));
+    const char *nearest = only_with_id(list, uri);
+
+    if (uris == NULL)
+        abort();
+    for (size_t i = 0; i < list->count; i++)
+        uris[i] = list->plugins[i]->uri;
+    if (nearest == NULL)
+        nearest = config_nearest(uri, uris, list->count);
+    free(uris);
+    return nearest;
+}
+
+size_t plugin_list_refused(const struct plugin_list *list)
+{
+    size_t refused = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        refused += *list->plugins[i]->uri == '\0';
+    return refused;
+}
+
+/* On the wire 0 is kept for "unspecified". */
+static enum berth_state state_of(const plugin_message *plugin)
+{
+    return (enum berth_state)((int)plugin->state - 1);
+}
+
+const char *plugin_state_name(const plugin_message *plugin)
+{
+    return berth_state_name(state_of(plugin));
+}
+
+enum table_colour plugin_state_colour(const plugin_message *plugin)
+{
+    switch (state_of(plugin)) {
+    case BERTH_STATE_READY:
+    case BERTH_STATE_SERVING:
+        return TABLE_GREEN;
+    case BERTH_STATE_REJECTED:
+    case BERTH_STATE_BLOCKED:
+    case BERTH_STATE_FAILED:
+    case BERTH_STATE_TIMED_OUT:
+        return TABLE_RED;
+    case BERTH_STATE_DISABLED:
+    case BERTH_STATE_SKIPPED:
+    case BERTH_STATE_WAITING:
+    case BERTH_STATE_PREPARING:
+    case BERTH_STATE_STARTING:
+    case BERTH_STATE_DRAINING:
+    case BERTH_STATE_STOPPED:
+        return TABLE_YELLOW;
+    }
+    return TABLE_PLAIN;
+}
+
+bool plugin_is_well(const plugin_message *plugin)
+{
+    return state_of(plugin) == BERTH_STATE_READY || state_of(plugin) == BERTH_STATE_SERVING;
+}
+
+bool plugin_has_settled(const plugin_message *plugin)
+{
+    enum berth_state state = state_of(plugin);
+
+    return state != BERTH_STATE_WAITING && state != BERTH_STATE_PREPARING && state != BERTH_STATE_STARTING;
+}
+
+const char *plugin_status(const plugin_message *plugin)
+{
+    if (plugin->code == BERTH_OK)
+        return "ok";
+    return plugin->code == BERTH_SKIP ? "skip" : "error";
+}
+
+char *plugin_platforms(const plugin_message *plugin)
+{
+    struct platform_set set = {0};
+
+    for (size_t i = 0; i < plugin->n_platforms; i++)
+        platform_set_add(&set, plugin->platforms[i]->os, plugin->platforms[i]->architecture,
+                         plugin->platforms[i]->variant);
+    return platform_set_join(&set);
+}
+
+uint64_t plugin_step_ns(const Berth__Inspect__V1__Step *step)
+{
+    return step == NULL ? 0 : step->duration_ns;
+}
+
+static uint64_t end_of(const Berth__Inspect__V1__Step *step)
+{
+    return step == NULL ? 0 : step->start_ns + step->duration_ns;
+}
+
+uint64_t plugin_settled_ns(const plugin_message *plugin)
+{
+    const Berth__Inspect__V1__Times *times = plugin->times;
+
+    if (times == NULL)
+        return 0;
+    if (times->init != NULL)
+        return end_of(times->init);
+    if (times->prepare != NULL)
+        return end_of(times->prepare);
+    return times->load != NULL ? end_of(times->load) : 0;
+}
+
+uint64_t plugin_cost_ns(const plugin_message *plugin)
+{
+    const Berth__Inspect__V1__Times *times = plugin->times;
+
+    if (times == NULL)
+        return 0;
+    return plugin_step_ns(times->load) + plugin_step_ns(times->config) + plugin_step_ns(times->prepare) +
+           plugin_step_ns(times->init) + plugin_step_ns(times->serve);
+}
+
+void plugin_format_duration(uint64_t ns, char ret_text[PLUGIN_DURATION_MAX])
+{
+    static const struct {
+        uint64_t ns;
+        const char *name;
+    } units[] = {{1000000000, "s"}, {1000000, "ms"}, {1000, "us"}};
+
+    if (ns == 0) {
+        strcpy(ret_text, "-");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        double value = (double)ns / (double)units[i].ns;
+
+        if (ns < units[i].ns)
+            continue;
+        snprintf(ret_text, PLUGIN_DURATION_MAX, "%.*f%s",
+                 value < 10    ? 2
+                 : value < 100 ? 1
+                               : 0,
+                 value, units[i].name);
+        return;
+    }
+    snprintf(ret_text, PLUGIN_DURATION_MAX, "%uns", (unsigned)ns);
+}

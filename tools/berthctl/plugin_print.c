@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prints one plugin: what is not known, or empty, leaves no line. */
+#include "plugin_print.h"
+
+#include <stdlib.h>
+
+static void add_line(struct table *table, const char *name, const char *text)
+{
+    if (*text == '\0')
+        return;
+    table_add(table, name);
+    table_add(table, text);
+    table_end_line(table);
+}
+
+BERTH_PRINTF(3, 4)
+static void add_format(struct table *table, const char *name, const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    va_end(arguments);
+    add_line(table, name, text);
+    free(text);
+}
+
+/* The name stands before the first of several. */
+static void add_list(struct table *table, const char *name, char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        add_line(table, i == 0 ? name : "", texts[i]);
+}
+
+static void add_state(struct table *table, const plugin_message *plugin)
+{
+    table_add(table, "State:");
+    table_add_coloured(table, plugin_state_colour(plugin), plugin_state_name(plugin));
+    table_end_line(table);
+    if (plugin->code != BERTH_OK && plugin->code != BERTH_SKIP)
+        add_line(table, "Code:", berth_code_name((enum berth_code)plugin->code));
+    add_line(table, "Reason:", plugin->reason);
+    add_line(table, "Because of:", plugin->cause);
+    add_list(table, "Not ready for:", plugin->holds, plugin->n_holds);
+}
+
+static void add_edges(struct table *table, const plugin_message *plugin)
+{
+    for (size_t i = 0; i < plugin->n_edges; i++)
+        add_format(table, i == 0 ? "Follows:" : "", "%s (%s %s)", plugin->edges[i]->provider,
+                   plugin->edges[i]->binding ? "requires" : "wants", plugin->edges[i]->requirement);
+}
+
+static void add_exports(struct table *table, const plugin_message *plugin)
+{
+    for (size_t i = 0; i < plugin->n_exports; i++)
+        add_format(table, i == 0 ? "Exports:" : "", "%s = %s", plugin->exports[i]->key,
+                   plugin->exports[i]->value);
+}
+
+static void add_step(struct table *table, const char *name, const Berth__Inspect__V1__Step *step)
+{
+    char start[PLUGIN_DURATION_MAX], length[PLUGIN_DURATION_MAX];
+
+    if (step == NULL)
+        return;
+    plugin_format_duration(step->start_ns, start);
+    plugin_format_duration(step->duration_ns, length);
+    add_format(table, name, "%s, from %s on", length, start);
+}
+
+static void add_times(struct table *table, const Berth__Inspect__V1__Times *times)
+{
+    char ready[PLUGIN_DURATION_MAX];
+
+    if (times == NULL)
+        return;
+    add_step(table, "Load:", times->load);
+    add_step(table, "Config:", times->config);
+    add_step(table, "Prepare:", times->prepare);
+    add_step(table, "Init:", times->init);
+    add_step(table, "Serve:", times->serve);
+    plugin_format_duration(times->ready_at_ns, ready);
+    if (times->ready_at_ns > 0)
+        add_format(table, "Ready:", "after %s", ready);
+}
+
+void plugin_print_text(struct table *table, const plugin_message *plugin)
+{
+    char *platforms = plugin_platforms(plugin);
+
+    add_line(table, "URI:", plugin->uri);
+    add_state(table, plugin);
+    add_format(table, "Module:", "%s%s%s", plugin->module, *plugin->version == '\0' ? "" : " ",
+               plugin->version);
+    add_line(table, "File:", plugin->path);
+    add_line(table, "Description:", plugin->description);
+    add_list(table, "Requires:", plugin->requires, plugin->n_requires);
+    add_list(table, "Wants:", plugin->wants, plugin->n_wants);
+    add_edges(table, plugin);
+    add_list(table, "Services:", plugin->services, plugin->n_services);
+    add_list(table, "Capabilities:", plugin->capabilities, plugin->n_capabilities);
+    if (plugin->n_platforms > 0)
+        add_line(table, "Platforms:", platforms);
+    add_exports(table, plugin);
+    if (plugin->level >= 0)
+        add_format(table, "Level:", "%d", (int)plugin->level);
+    if (plugin->generation > 0)
+        add_format(table, "Generation:", "%llu", (unsigned long long)plugin->generation);
+    add_times(table, plugin->times);
+    free(platforms);
+}
+
+static void json_list(struct config_json *json, const char *key, char *const *texts, size_t count)
+{
+    config_json_open(json, key, '[');
+    for (size_t i = 0; i < count; i++)
+        config_json_string(json, NULL, texts[i]);
+    config_json_close(json, ']');
+}
+
+static void json_text(struct config_json *json, const char *key, const char *text)
+{
+    config_json_string(json, key, *text == '\0' ? NULL : text);
+}
+
+static void json_step(struct config_json *json, const char *key, const Berth__Inspect__V1__Step *step)
+{
+    if (step == NULL)
+        return;
+    config_json_open(json, key, '{');
+    config_json_integer(json, "start_ns", (int64_t)step->start_ns);
+    config_json_integer(json, "duration_ns", (int64_t)step->duration_ns);
+    config_json_close(json, '}');
+}
+
+static void json_times(struct config_json *json, const Berth__Inspect__V1__Times *times)
+{
+    config_json_open(json, "times", '{');
+    if (times != NULL) {
+        json_step(json, "load", times->load);
+        json_step(json, "config", times->config);
+        json_step(json, "prepare", times->prepare);
+        json_step(json, "init", times->init);
+        json_step(json, "serve", times->serve);
+        if (times->ready_at_ns > 0)
+            config_json_integer(json, "ready_at_ns", (int64_t)times->ready_at_ns);
+    }
+    config_json_close(json, '}');
+}
+
+static void json_platforms(struct config_json *json, const plugin_message *plugin)
+{
+    config_json_open(json, "platforms", '[');
+    for (size_t i = 0; i < plugin->n_platforms; i++) {
+        config_json_open(json, NULL, '{');
+        json_text(json, "os", plugin->platforms[i]->os);
+        json_text(json, "architecture", plugin->platforms[i]->architecture);
+        json_text(json, "variant", plugin->platforms[i]->variant);
+        config_json_close(json, '}');
+    }
+    config_json_close(json, ']');
+}
+
+static void json_exports(struct config_json *json, const plugin_message *plugin)
+{
+    config_json_open(json, "exports", '{');
+    for (size_t i = 0; i < plugin->n_exports; i++)
+        config_json_string(json, plugin->exports[i]->key, plugin->exports[i]->value);
+    config_json_close(json, '}');
+}
+
+static void json_edges(struct config_json *json, const plugin_message *plugin)
+{
+    config_json_open(json, "edges", '[');
+    for (size_t i = 0; i < plugin->n_edges; i++) {
+        config_json_open(json, NULL, '{');
+        config_json_string(json, "provider", plugin->edges[i]->provider);
+        config_json_string(json, "requirement", plugin->edges[i]->requirement);
+        config_json_bool(json, "binding", plugin->edges[i]->binding);
+        config_json_close(json, '}');
+    }
+    config_json_close(json, ']');
+}
+
+static void json_identity(struct config_json *json, const plugin_message *plugin)
+{
+    json_text(json, "uri", plugin->uri);
+    json_text(json, "type", plugin->type);
+    json_text(json, "id", plugin->id);
+    json_text(json, "path", plugin->path);
+    json_text(json, "module", plugin->module);
+    json_text(json, "version", plugin->version);
+    json_text(json, "description", plugin->description);
+}
+
+void plugin_print_json(struct config_json *json, const plugin_message *plugin)
+{
+    config_json_open(json, NULL, '{');
+    json_identity(json, plugin);
+    config_json_string(json, "state", plugin_state_name(plugin));
+    config_json_string(json, "status", plugin_status(plugin));
+    config_json_string(json, "code", berth_code_name((enum berth_code)plugin->code));
+    json_text(json, "reason", plugin->reason);
+    json_text(json, "cause", plugin->cause);
+    json_list(json, "requires", plugin->requires, plugin->n_requires);
+    json_list(json, "wants", plugin->wants, plugin->n_wants);
+    json_list(json, "services", plugin->services, plugin->n_services);
+    json_list(json, "capabilities", plugin->capabilities, plugin->n_capabilities);
+    json_platforms(json, plugin);
+    json_exports(json, plugin);
+    json_edges(json, plugin);
+    config_json_integer(json, "level", plugin->level);
+    config_json_integer(json, "generation", (int64_t)plugin->generation);
+    json_times(json, plugin->times);
+    json_list(json, "holds", plugin->holds, plugin->n_holds);
+    config_json_close(json, '}');
+}
