@@ -114,7 +114,7 @@ const struct berth_host *berth_testing_host(struct berth_testing *testing)
 
 uv_loop_t *berth_testing_loop(struct berth_testing *testing)
 {
-    return &testing->loop;
+    return testing->loop;
 }
 
 void *berth_testing_instance(const struct berth_testing *testing)

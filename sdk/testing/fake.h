@@ -61,7 +61,7 @@ struct berth_testing {
     struct berth_host host;
     struct berth_prepare prepare;
     struct berth_inspect inspect;
-    uv_loop_t loop;
+    uv_loop_t *loop;
 
     struct manifest *manifest;
     const struct manifest_plugin *description;

@@ -282,7 +282,7 @@ void fake_host_init(struct berth_testing *testing)
         .type = testing->description->type,
         .id = testing->description->id,
         .generation = 1,
-        .loop = &testing->loop,
+        .loop = testing->loop,
         .settings = config_values_settings(testing->values),
         .router = router_interface(testing->router),
         .inspect = &testing->inspect,

@@ -14,8 +14,8 @@
 static void turn(struct berth_testing *testing)
 {
     for (int i = 0; i < TURNS; i++) {
-        uv_update_time(&testing->loop);
-        uv_run(&testing->loop, UV_RUN_NOWAIT);
+        uv_update_time(testing->loop);
+        uv_run(testing->loop, UV_RUN_NOWAIT);
     }
     fake_steps_expire(testing);
     fake_calls_expire(testing);
@@ -33,9 +33,9 @@ static void find_waiter(uv_handle_t *handle, void *context)
 /* Could anything but the clock bring the loop an event? Work on other threads, or a descriptor. */
 static bool waits_for_the_world(struct berth_testing *testing)
 {
-    bool found = testing->loop.active_reqs.count > 0;
+    bool found = testing->loop->active_reqs.count > 0;
 
-    uv_walk(&testing->loop, find_waiter, &found);
+    uv_walk(testing->loop, find_waiter, &found);
     return found;
 }
 
@@ -43,7 +43,7 @@ bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), vo
                bool stop_when_idle)
 {
     uint64_t begun = clock_real();
-    struct pollfd backend = {.fd = uv_backend_fd(&testing->loop), .events = POLLIN};
+    struct pollfd backend = {.fd = uv_backend_fd(testing->loop), .events = POLLIN};
 
     turn(testing);
     while (!is_done(context) && clock_real() - begun < WAIT_NS) {
@@ -73,10 +73,10 @@ static uint64_t next_due(struct berth_testing *testing, uint64_t end)
     uint64_t due = steps < calls ? steps : calls;
     int timer_ms;
 
-    uv_update_time(&testing->loop);
-    timer_ms = uv_backend_timeout(&testing->loop);
-    if (timer_ms > 0 && (uv_now(&testing->loop) + (uint64_t)timer_ms) * MILLISECOND_NS < due)
-        due = (uv_now(&testing->loop) + (uint64_t)timer_ms) * MILLISECOND_NS;
+    uv_update_time(testing->loop);
+    timer_ms = uv_backend_timeout(testing->loop);
+    if (timer_ms > 0 && (uv_now(testing->loop) + (uint64_t)timer_ms) * MILLISECOND_NS < due)
+        due = (uv_now(testing->loop) + (uint64_t)timer_ms) * MILLISECOND_NS;
     return due < end ? due : end;
 }
 
