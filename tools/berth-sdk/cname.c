@@ -142,6 +142,18 @@ char *cname_from(const char *name)
     return result;
 }
 
+char *cname_for_plugin(const char *id)
+{
+    char *name = cname_from(id);
+    char *prefixed;
+
+    if (strcmp(name, "uv") != 0 && strncmp(name, "berth", 5) != 0)
+        return name;
+    prefixed = cname_format("plugin_%s", name);
+    free(name);
+    return prefixed;
+}
+
 /* A word begins at a capital that follows a small letter or digit, or that ends a run of capitals. */
 static bool begins_word(const char *name, size_t i)
 {

@@ -12,6 +12,9 @@ __attribute__((format(printf, 1, 2))) char *cname_format(const char *format, ...
 /** "server-grpc" -> "server_grpc", "class" -> "class_", "2fa" -> "n2fa": fine in C and C++. The caller frees.
  */
 char *cname_from(const char *name);
+/** The prefix of all that is generated for a plugin: its id, or "plugin_uv" where that would clash with ours.
+ */
+char *cname_for_plugin(const char *id);
 /** "SayHello" -> "say_hello", "GetURL" -> "get_url". */
 char *cname_snake(const char *name);
 /** "greeter_config" -> "GREETER_CONFIG". */

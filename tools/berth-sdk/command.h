@@ -10,9 +10,11 @@ enum exit_code {
     EXIT_USAGE = 2,
 };
 
+int command_new(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_check(int argc, char **argv);
 
+extern const char new_help[];
 extern const char generate_help[];
 extern const char check_help[];
 

@@ -57,20 +57,16 @@ static bool shares_id(const struct manifest *manifest, const struct manifest_plu
 
 static char *plugin_name(const struct manifest *manifest, const struct manifest_plugin *plugin)
 {
-    char *id = cname_from(plugin->id);
-    char *name;
+    char *name = cname_for_plugin(plugin->id);
 
     if (shares_id(manifest, plugin)) {
         char *kind = type_kind(plugin->type);
+        char *both = cname_format("%s_%s", kind, name);
 
-        name = cname_format("%s_%s", kind, id);
         free(kind);
-    } else if (strcmp(id, "uv") == 0 || strncmp(id, "berth", 5) == 0) {
-        name = cname_format("plugin_%s", id);
-    } else {
-        name = cname_format("%s", id);
+        free(name);
+        return both;
     }
-    free(id);
     return name;
 }
 

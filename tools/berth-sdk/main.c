@@ -11,6 +11,7 @@
 static const char help[] =
     "usage: berth-sdk COMMAND [ARGUMENT...]\n"
     "\n"
+    "  new       make the folder of a plugin that builds and tests itself\n"
     "  generate  write a module's header and source from its plugin.yaml\n"
     "  check     say what would make a built module fail on a host, without running it\n"
     "\n"
@@ -24,6 +25,7 @@ static const struct command {
     const char *help;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    {"new", new_help, command_new},
     {"generate", generate_help, command_generate},
     {"check", check_help, command_check},
 };

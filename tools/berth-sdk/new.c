@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berth-sdk new: the folder of a plugin that builds and tests itself, out of the SDK's template. */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <core/manifest.h>
+
+#include "cname.h"
+#include "command.h"
+#include "file.h"
+#include "template.h"
+
+const char new_help[] =
+    "usage: berth-sdk new NAME [--dir DIR] [--type TYPE]\n"
+    "\n"
+    "Makes the folder of a plugin: plugin.yaml, source, messages, test, meson.build, README.\n"
+    "It builds against the installed SDK and passes its own test at once.\n"
+    "\n"
+    "  NAME                the plugin's id: small letters, digits and single dashes\n"
+    "  -d, --dir DIR       where; it must not exist or be empty (default: NAME)\n"
+    "  -t, --type TYPE     the contract it fulfils (default: io.containerd.grpc.v1)\n"
+    "      --template DIR  another template than the installed one\n"
+    "\n"
+    "exit codes: 0 made, 1 it cannot be written, 2 usage\n";
+
+#define NAME_MAX_LENGTH 60
+
+struct arguments {
+    const char *name;
+    const char *directory;
+    const char *type;
+    const char *template;
+};
+
+/* Small letters, digits and single dashes: it becomes an id, a file's name, a package and part of C names. */
+static bool name_is_valid(const char *name)
+{
+    size_t length = strlen(name);
+
+    if (length == 0 || length > NAME_MAX_LENGTH || !islower((unsigned char)name[0]))
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        bool dash = name[i] == '-';
+
+        if (!islower((unsigned char)name[i]) && !isdigit((unsigned char)name[i]) && !dash)
+            return false;
+        if (dash && (name[i - 1] == '-' || name[i + 1] == '\0'))
+            return false;
+    }
+    return true;
+}
+
+static bool make_directory(const char *path)
+{
+    if (mkdir(path, 0777) == 0)
+        return true;
+    /* Removing succeeds for an empty folder only. */
+    if (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0777) == 0)
+        return true;
+    if (errno == ENOTEMPTY || errno == ENOTDIR || errno == EEXIST)
+        fprintf(
+            stderr,
+            "berth-sdk: %s is there already and is not empty: nothing was written; choose another --dir\n",
+            path);
+    else
+        fprintf(stderr, "berth-sdk: %s: cannot be made: %s\n", path, strerror(errno));
+    return false;
+}
+
+static void print_next(const struct arguments *arguments)
+{
+    printf("%s: a plugin is there, %s.%s. Next:\n"
+           "\n"
+           "    cd %s\n"
+           "    meson setup build && meson test -C build\n"
+           "\n"
+           "Then see its README.md, and plugin.yaml for what it can be set to.\n",
+           arguments->directory, arguments->type, arguments->name, arguments->directory);
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+    static const struct option options[] = {
+        {"dir", required_argument, NULL, 'd'},
+        {"type", required_argument, NULL, 't'},
+        {"template", required_argument, NULL, 'T'},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "d:t:", options, NULL)) != -1) {
+        if (option == 'd')
+            ret->directory = optarg;
+        else if (option == 't')
+            ret->type = optarg;
+        else if (option == 'T')
+            ret->template = optarg;
+        else
+            return command_usage("new", "an option is not known or lacks its value");
+    }
+    if (argc - optind != 1)
+        return command_usage("new", "one NAME is wanted, %d were given", argc - optind);
+    ret->name = argv[optind];
+    if (!name_is_valid(ret->name))
+        return command_usage(
+            "new", "\"%s\" is no name: small letters, digits and single dashes, at most %d, a letter first",
+            ret->name, NAME_MAX_LENGTH);
+    if (!manifest_type_is_valid(ret->type))
+        return command_usage("new", "\"%s\" is no type such as io.containerd.grpc.v1", ret->type);
+    if (ret->directory == NULL)
+        ret->directory = ret->name;
+    return EXIT_FINE;
+}
+
+int command_new(int argc, char **argv)
+{
+    struct arguments arguments = {.type = "io.containerd.grpc.v1"};
+    int code = parse_arguments(argc, argv, &arguments);
+    struct template template;
+    struct berth_error err;
+
+    if (code != EXIT_FINE)
+        return code;
+    if (template_load(&template, arguments.template, &err) != BERTH_OK) {
+        fprintf(stderr, "berth-sdk: %s\n", err.message);
+        return EXIT_BAD;
+    }
+    code = EXIT_BAD;
+    if (make_directory(arguments.directory)) {
+        if (template_write(&template, arguments.directory, arguments.name, arguments.type, &err) == BERTH_OK)
+            code = EXIT_FINE;
+        else
+            fprintf(stderr, "berth-sdk: %s\n", err.message);
+    }
+    template_finish(&template);
+    if (code == EXIT_FINE)
+        print_next(&arguments);
+    return code;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the SDK's template and writes it out with the names of one plugin. */
+#include "template.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cname.h"
+#include "file.h"
+
+#define TEXT_MAX_BYTES ((size_t)1 << 20)
+
+/* What each file of the template is called in the plugin's folder. */
+static const struct {
+    const char *source;
+    const char *target;
+} files[TEMPLATE_FILES] = {
+    {"plugin.yaml.in", "plugin.yaml"},     {"plugin.c.in", "@name@.c"},
+    {"messages.proto.in", "@name@.proto"}, {"test.c.in", "test_@name@.c"},
+    {"meson.build.in", "meson.build"},     {"README.md.in", "README.md"},
+    {"gitignore.in", ".gitignore"},
+};
+
+struct marker {
+    const char *mark;
+    char *text;
+};
+
+#define MARKERS 6
+
+/* As protoc-c spells a package in the names of types: "my_plugin" -> "MyPlugin". */
+static char *camel(const char *package)
+{
+    char *result = cname_format("%s", package);
+    char *end = result;
+    bool capital = true;
+
+    for (const char *c = package; *c != '\0'; c++) {
+        if (*c != '_')
+            *end++ = (char)(capital ? toupper((unsigned char)*c) : *c);
+        capital = *c == '_';
+    }
+    *end = '\0';
+    return result;
+}
+
+static void markers_init(struct marker markers[static MARKERS], const char *name, const char *type)
+{
+    char *package = cname_format("%s", name);
+
+    for (char *c = package; *c != '\0'; c++)
+        *c = *c == '-' ? '_' : *c;
+    markers[0] = (struct marker){"@name@", cname_format("%s", name)};
+    markers[1] = (struct marker){"@c_name@", cname_for_plugin(name)};
+    markers[2] = (struct marker){"@package@", package};
+    markers[3] = (struct marker){"@camel@", camel(package)};
+    markers[4] = (struct marker){"@upper@", cname_upper(package)};
+    markers[5] = (struct marker){"@type@", cname_format("%s", type)};
+}
+
+static void markers_finish(struct marker markers[static MARKERS])
+{
+    for (size_t i = 0; i < MARKERS; i++)
+        free(markers[i].text);
+}
+
+static const struct marker *marker_at(const struct marker markers[static MARKERS], const char *text)
+{
+    for (size_t i = 0; i < MARKERS; i++)
+        if (strncmp(text, markers[i].mark, strlen(markers[i].mark)) == 0)
+            return &markers[i];
+    return NULL;
+}
+
+/* The caller frees. */
+static char *fill(const char *text, const struct marker markers[static MARKERS])
+{
+    char *result;
+    size_t length;
+    FILE *out = open_memstream(&result, &length);
+
+    if (out == NULL)
+        abort();
+    while (*text != '\0') {
+        const struct marker *marker = *text == '@' ? marker_at(markers, text) : NULL;
+
+        if (marker == NULL) {
+            fputc(*text++, out);
+        } else {
+            fputs(marker->text, out);
+            text += strlen(marker->mark);
+        }
+    }
+    fclose(out);
+    return result;
+}
+
+/* Where the SDK was installed, or beside this program where the whole of it was moved. */
+static char *find_directory(void)
+{
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    if (access(BERTH_TEMPLATE_DIR, R_OK) == 0 || length < 0)
+        return cname_format("%s", BERTH_TEMPLATE_DIR);
+    self[length] = '\0';
+    slash = strrchr(self, '/');
+    return cname_format("%.*s/../share/berth/template", slash == NULL ? 0 : (int)(slash - self), self);
+}
+
+enum berth_code template_load(struct template *template, const char *directory, struct berth_error *err)
+{
+    char *from = directory == NULL ? find_directory() : cname_format("%s", directory);
+    enum berth_code code = BERTH_OK;
+
+    *template = (struct template){0};
+    for (size_t i = 0; i < TEMPLATE_FILES && code == BERTH_OK; i++) {
+        char *path = cname_format("%s/%s", from, files[i].source);
+        size_t length;
+
+        code = file_read(path, TEXT_MAX_BYTES, &template->texts[i], &length, err);
+        free(path);
+    }
+    free(from);
+    if (code != BERTH_OK)
+        template_finish(template);
+    return code;
+}
+
+void template_finish(struct template *template)
+{
+    for (size_t i = 0; i < TEMPLATE_FILES; i++)
+        free(template->texts[i]);
+    *template = (struct template){0};
+}
+
+static enum berth_code write_one(const char *directory, const char *target, const char *text,
+                                 const struct marker markers[static MARKERS], struct berth_error *err)
+{
+    char *name = fill(target, markers);
+    char *path = cname_format("%s/%s", directory, name);
+    char *filled = fill(text, markers);
+    enum berth_code code = file_write(path, filled, strlen(filled), err);
+
+    free(filled);
+    free(path);
+    free(name);
+    return code;
+}
+
+enum berth_code template_write(const struct template *template, const char *directory, const char *name,
+                               const char *type, struct berth_error *err)
+{
+    struct marker markers[MARKERS];
+    enum berth_code code = BERTH_OK;
+
+    markers_init(markers, name, type);
+    for (size_t i = 0; i < TEMPLATE_FILES && code == BERTH_OK; i++)
+        code = write_one(directory, files[i].target, template->texts[i], markers, err);
+    markers_finish(markers);
+    return code;
+}
