@@ -26,7 +26,7 @@ int command_config_default(const struct command_options *options)
 {
     struct survey survey;
     int code = DAEMON_EXIT_CONFIG;
-    bool good = survey_take(&options->settings, &survey);
+    bool good = survey_take(&options->settings, &survey) && survey_is_good(&survey);
 
     survey_print_diagnostics(&survey);
     if (good) {

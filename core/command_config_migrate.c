@@ -89,7 +89,7 @@ int command_config_migrate(const struct command_options *options)
     struct survey survey;
     int code = DAEMON_EXIT_CONFIG;
 
-    if (survey_take(&options->settings, &survey))
+    if (survey_take(&options->settings, &survey) && survey_is_good(&survey))
         code = migrate(&survey, options, path);
     else
         survey_print_diagnostics(&survey);

@@ -33,7 +33,7 @@ static void print_edge(FILE *out, const struct plan *plan, size_t entry,
                 requirement->dropped ? ", color=gray" : "");
         break;
     case PLAN_TARGET_ALL:
-        fprintf(out, "  p%zu -> all [style=dashed];\n", entry);
+        fprintf(out, "  p%zu -> \"*\" [style=dashed];\n", entry);
         break;
     case PLAN_TARGET_NOBODY:
         fprintf(out, "  p%zu -> \"%s\" [style=%s, color=%s];\n", entry, requirement->name, style,
@@ -63,9 +63,7 @@ static void print_type(FILE *out, const struct plan *plan, size_t i)
 
 void plan_print_dot(FILE *out, const struct plan *plan)
 {
-    fputs("digraph plan {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n  all [shape=ellipse, "
-          "label=\"*\"];\n",
-          out);
+    fputs("digraph plan {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n", out);
     for (size_t i = 0; i < plan->count; i++)
         print_entry(out, plan, i);
     for (size_t i = 0; i < plan->type_count; i++)

@@ -27,8 +27,11 @@ static void collect_manifests(struct survey *survey)
 
 bool survey_take(const struct settings_options *options, struct survey *ret_survey)
 {
+    struct settings_options patient = *options;
+
+    patient.keep_going = true;
     *ret_survey = (struct survey){0};
-    ret_survey->settings = settings_load(options, &ret_survey->diagnostics);
+    ret_survey->settings = settings_load(&patient, &ret_survey->diagnostics);
     if (ret_survey->settings == NULL)
         return false;
     scan_directories(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count,
@@ -37,10 +40,16 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
     return true;
 }
 
+bool survey_is_good(const struct survey *survey)
+{
+    return survey->settings != NULL && survey->diagnostics.error_count == 0;
+}
+
 bool survey_check(struct survey *survey)
 {
-    return settings_check_plugins(survey->settings, survey->manifests, survey->manifest_count,
-                                  survey->refused_count > 0, &survey->diagnostics);
+    settings_check_plugins(survey->settings, survey->manifests, survey->manifest_count,
+                           survey->refused_count > 0, &survey->diagnostics);
+    return survey_is_good(survey);
 }
 
 void survey_plan(struct survey *survey)

@@ -20,11 +20,15 @@ struct survey {
 };
 
 /**
- * Reads the configuration and scans the plugin directories.
- * @return false where the configuration is wrong; `ret_survey` is to be finished all the same.
+ * Reads the configuration and scans the plugin directories, in spite of errors wherever that can be done, so
+ * that a check can say all of them.
+ *
+ * @return false where it could not go on; `ret_survey` is to be finished all the same.
  */
 bool survey_take(const struct settings_options *options, struct survey *ret_survey);
-/** Checks what the configuration says of plugins. @return false where it is wrong. */
+/** Has nothing been wrong so far? */
+bool survey_is_good(const struct survey *survey);
+/** Checks what the configuration says of plugins. @return survey_is_good. */
 bool survey_check(struct survey *survey);
 void survey_plan(struct survey *survey);
 /** Prints what is wrong with the configuration, and warnings of the scan, to standard error. */
