@@ -146,7 +146,7 @@ static const struct refused_case {
      "build it again"},
     {"plugin_extra", BERTH_FAILED_PRECONDITION, "does not name the plugin io.berth.fixture.v1.unknown",
      "again"},
-    {"service_kind", BERTH_FAILED_PRECONDITION, "another kind", "fixture.Echo/Say"},
+    {"service_kind", BERTH_FAILED_PRECONDITION, "another kind", "fixture.Kind/Say"},
     {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "build it again"},
     {"undefined_symbol", BERTH_UNAVAILABLE, "needs the symbol fixture_nobody_has_this,", "link it"},
 };
