@@ -7,23 +7,31 @@
 #include <berth/protobuf.h>
 #include <helloworld/helloworld.pb-c.h>
 
+static void refuse_length(struct berth_call *call, size_t length, int64_t max_name)
+{
+    char reason[128];
+
+    snprintf(reason, sizeof(reason), "the name has %zu bytes; max_name allows %lld", length,
+             (long long)max_name);
+    berth_call_finish(call, BERTH_INVALID_ARGUMENT, reason);
+}
+
 /* The name that a request brings, to be freed; NULL where the call has been refused. */
 static char *take_name(struct berth_call *call, const void *request, size_t length)
 {
     const struct greeter_config *config = call->instance;
-    ProtobufCMessage *message =
-        berth_call_unpack(call, &helloworld__hello_request__descriptor, request, length);
+    Helloworld__HelloRequest *hello =
+        (void *)berth_call_unpack(call, &helloworld__hello_request__descriptor, request, length);
     char *name = NULL;
 
-    if (message == NULL)
+    if (hello == NULL)
         return NULL;
-    name = strdup(((Helloworld__HelloRequest *)message)->name);
-    protobuf_c_message_free_unpacked(message, NULL);
-    if (name != NULL && strlen(name) <= (size_t)config->max_name)
-        return name;
-    free(name);
-    berth_call_finish(call, BERTH_INVALID_ARGUMENT, "the name is longer than this greeter's max_name");
-    return NULL;
+    if (strlen(hello->name) > (size_t)config->max_name)
+        refuse_length(call, strlen(hello->name), config->max_name);
+    else if ((name = strdup(hello->name)) == NULL)
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the name");
+    helloworld__hello_request__free_unpacked(hello, NULL);
+    return name;
 }
 
 static void say_hello(struct berth_call *call, const void *request, size_t length)

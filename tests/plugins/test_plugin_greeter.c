@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The greeter, as its author would test it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <berth/testing.h>
+#include <helloworld/helloworld.pb-c.h>
+
+static struct berth_testing *start(const char *settings)
+{
+    struct berth_error err;
+    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, settings, &err);
+
+    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    return testing;
+}
+
+static void stop(struct berth_testing *testing)
+{
+    struct berth_error err = {""};
+
+    if (berth_testing_destroy(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+}
+
+static size_t pack(const char *name, uint8_t *bytes)
+{
+    Helloworld__HelloRequest request = HELLOWORLD__HELLO_REQUEST__INIT;
+
+    request.name = (char *)(uintptr_t)name;
+    return helloworld__hello_request__pack(&request, bytes);
+}
+
+static struct berth_testing_call *call_with(struct berth_testing *testing, const char *path, const char *name)
+{
+    uint8_t bytes[8192];
+
+    return berth_testing_unary(testing, path, bytes, pack(name, bytes));
+}
+
+static void assert_reply(const struct berth_testing_call *call, size_t i, const char *expected)
+{
+    size_t length;
+    const void *bytes = berth_testing_call_reply(call, i, &length);
+    Helloworld__HelloReply *reply = helloworld__hello_reply__unpack(NULL, length, bytes);
+
+    assert_non_null(reply);
+    assert_string_equal(reply->message, expected);
+    helloworld__hello_reply__free_unpacked(reply, NULL);
+}
+
+static void it_greets_with_the_configured_word(void **state)
+{
+    static const char *const cases[][2] = {{NULL, "Hello Ada"}, {"greeting: Salut", "Salut Ada"}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct berth_testing *testing = start(cases[i][0]);
+        struct berth_testing_call *call = call_with(testing, "/helloworld.Greeter/SayHello", "Ada");
+
+        assert_int_equal(berth_testing_call_code(call), BERTH_OK);
+        assert_reply(call, 0, cases[i][1]);
+        berth_testing_call_destroy(call);
+        stop(testing);
+    }
+}
+
+static void a_name_that_is_too_long_is_refused(void **state)
+{
+    static const char *const paths[] = {"/helloworld.Greeter/SayHello", "/helloworld.Greeter/SpellHello"};
+    struct berth_testing *testing = start("max_name: 3");
+
+    for (size_t i = 0; i < 2; i++) {
+        struct berth_testing_call *call = call_with(testing, paths[i], "Adam");
+
+        assert_int_equal(berth_testing_call_code(call), BERTH_INVALID_ARGUMENT);
+        assert_string_equal(berth_testing_call_message(call), "the name has 4 bytes; max_name allows 3");
+        berth_testing_call_destroy(call);
+    }
+    stop(testing);
+}
+
+static void bytes_that_are_no_request_are_refused(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_testing_call *call =
+        berth_testing_unary(testing, "/helloworld.Greeter/SpellHello", "\x0a\xff", 2);
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_INTERNAL);
+    assert_string_equal(berth_testing_call_message(call),
+                        "grpc: error unmarshalling request: no valid helloworld.HelloRequest");
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void it_spells_letter_by_letter(void **state)
+{
+    static const char *const letters[] = {"Z", "o", "\xc3\xab"};
+    struct berth_testing *testing = start(NULL);
+    struct berth_testing_call *call = call_with(testing, "/helloworld.Greeter/SpellHello", "Zo\xc3\xab");
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_OK);
+    assert_int_equal(berth_testing_call_reply_count(call), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_reply(call, i, letters[i]);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_slow_reader_is_waited_for(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_testing_call *call =
+        berth_testing_call_create(testing, "/helloworld.Greeter/SpellHello", NULL);
+    uint8_t bytes[64];
+
+    berth_testing_call_set_slow(call, true);
+    berth_testing_call_send(call, bytes, pack("Ada", bytes));
+    berth_testing_call_half_close(call);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_code(call), BERTH_PENDING);
+    assert_true(berth_testing_call_reply_count(call) < 3);
+    berth_testing_call_set_slow(call, false);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_code(call), BERTH_OK);
+    assert_int_equal(berth_testing_call_reply_count(call), 3);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_caller_who_leaves_costs_nothing(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_testing_call *call =
+        berth_testing_call_create(testing, "/helloworld.Greeter/SpellHello", NULL);
+    uint8_t bytes[64];
+
+    berth_testing_call_set_slow(call, true);
+    berth_testing_call_send(call, bytes, pack("Ada", bytes));
+    berth_testing_call_half_close(call);
+    berth_testing_call_cancel(call);
+    assert_int_equal(berth_testing_call_code(call), BERTH_CANCELLED);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_greets_with_the_configured_word),
+        cmocka_unit_test(a_name_that_is_too_long_is_refused),
+        cmocka_unit_test(bytes_that_are_no_request_are_refused),
+        cmocka_unit_test(it_spells_letter_by_letter),
+        cmocka_unit_test(a_slow_reader_is_waited_for),
+        cmocka_unit_test(a_caller_who_leaves_costs_nothing),
+    };
+
+    return cmocka_run_group_tests_name("greeter", tests, NULL, NULL);
+}
