@@ -193,7 +193,6 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     }
     health->host = host;
     uv_timer_init(host->loop, &health->timer);
-    uv_unref((uv_handle_t *)&health->timer);
     health->timer.data = health;
     *ret_instance = health;
     return BERTH_OK;

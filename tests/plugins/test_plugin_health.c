@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Health: what Check answers, and when Watch speaks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <berth/testing.h>
+#include <grpc/health/v1/health.pb-c.h>
+
+#define CHECK "/grpc.health.v1.Health/Check"
+#define WATCH "/grpc.health.v1.Health/Watch"
+
+enum {
+    SERVING = 1,
+    NOT_SERVING = 2,
+    SERVICE_UNKNOWN = 3,
+};
+
+static struct berth_testing *start(void)
+{
+    struct berth_error err;
+    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, NULL, &err);
+
+    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    return testing;
+}
+
+static void stop(struct berth_testing *testing)
+{
+    struct berth_error err = {""};
+
+    if (berth_testing_destroy(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+}
+
+static size_t pack(const char *service, uint8_t *bytes)
+{
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+
+    request.service = (char *)(uintptr_t)service;
+    return grpc__health__v1__health_check_request__pack(&request, bytes);
+}
+
+static struct berth_testing_call *ask(struct berth_testing *testing, const char *path, const char *service)
+{
+    uint8_t bytes[256];
+
+    return berth_testing_unary(testing, path, bytes, pack(service, bytes));
+}
+
+static int status(const struct berth_testing_call *call, size_t i)
+{
+    size_t length;
+    const void *bytes = berth_testing_call_reply(call, i, &length);
+    Grpc__Health__V1__HealthCheckResponse *reply;
+    int status;
+
+    assert_non_null(bytes);
+    reply = grpc__health__v1__health_check_response__unpack(NULL, length, bytes);
+    assert_non_null(reply);
+    status = (int)reply->status;
+    grpc__health__v1__health_check_response__free_unpacked(reply, NULL);
+    return status;
+}
+
+static void on_message(struct berth_call *call, const void *message, size_t length)
+{
+}
+
+static const struct berth_method methods[] = {
+    {.name = "M", .kind = BERTH_METHOD_UNARY, .on_message = on_message},
+};
+
+static const struct berth_service service = {
+    .size = sizeof(service),
+    .method_size = sizeof(methods[0]),
+    .name = "test.Later",
+    .methods = methods,
+    .method_count = 1,
+};
+
+static void a_live_service_serves(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call = ask(testing, CHECK, "grpc.health.v1.Health");
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_OK);
+    assert_int_equal(status(call, 0), SERVING);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_daemon_that_is_not_ready_does_not_serve(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call = ask(testing, CHECK, "");
+
+    assert_int_equal(status(call, 0), NOT_SERVING);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void an_unknown_service_is_not_found(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call = ask(testing, CHECK, "test.Later");
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_NOT_FOUND);
+    assert_string_equal(berth_testing_call_message(call), "unknown service");
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_watch_tells_of_changes_alone(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call = ask(testing, WATCH, "test.Later");
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_PENDING);
+    assert_int_equal(berth_testing_call_reply_count(call), 1);
+    assert_int_equal(status(call, 0), SERVICE_UNKNOWN);
+    berth_testing_advance(testing, 2000);
+    assert_int_equal(berth_testing_call_reply_count(call), 1);
+    assert_int_equal(berth_testing_provide_service(testing, &service, NULL, &err), BERTH_OK);
+    berth_testing_advance(testing, 2000);
+    assert_int_equal(berth_testing_call_reply_count(call), 2);
+    assert_int_equal(status(call, 1), SERVING);
+    berth_testing_call_cancel(call);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_slow_watcher_is_told_when_it_reads(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call = ask(testing, WATCH, "test.Later");
+    struct berth_error err;
+
+    berth_testing_call_set_slow(call, true);
+    assert_int_equal(berth_testing_provide_service(testing, &service, NULL, &err), BERTH_OK);
+    berth_testing_advance(testing, 2000);
+    assert_int_equal(berth_testing_call_reply_count(call), 1);
+    berth_testing_call_set_slow(call, false);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_reply_count(call), 2);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void several_watch_at_one_time(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *first = ask(testing, WATCH, "test.Later");
+    struct berth_testing_call *second = ask(testing, WATCH, "");
+    struct berth_error err;
+
+    assert_int_equal(status(second, 0), NOT_SERVING);
+    berth_testing_call_destroy(second);
+    assert_int_equal(berth_testing_provide_service(testing, &service, NULL, &err), BERTH_OK);
+    berth_testing_advance(testing, 2000);
+    assert_int_equal(status(first, 1), SERVING);
+    berth_testing_call_destroy(first);
+    stop(testing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_live_service_serves),
+        cmocka_unit_test(a_daemon_that_is_not_ready_does_not_serve),
+        cmocka_unit_test(an_unknown_service_is_not_found),
+        cmocka_unit_test(a_watch_tells_of_changes_alone),
+        cmocka_unit_test(a_slow_watcher_is_told_when_it_reads),
+        cmocka_unit_test(several_watch_at_one_time),
+    };
+
+    return cmocka_run_group_tests_name("health", tests, NULL, NULL);
+}
