@@ -73,8 +73,9 @@ struct walk {
     size_t *towards;
     size_t *from;
     size_t *queue;
-    /** The last entry on whose way from the start a node was seen. */
-    size_t *stamp;
+    /** The last entry on whose way from the start, or to it, a node was seen. */
+    size_t *seen_back;
+    size_t *seen_ahead;
 };
 
 /* Breadth first, so that paths are short. */
@@ -121,38 +122,48 @@ static void step(const struct walk *walk, FILE *text, size_t node, size_t before
 }
 
 /*
- * Goes once round a cycle through `entry`: towards the start until the way from the start is met, then along
- * that way back. With `text` it prints, else it notes the path for all that were met.
+ * Where the way from the entry towards the start first meets the way from the start to the entry. Both are
+ * walked in turn, so that it costs no more than the cycle is long.
  */
-static void go_round(const struct walk *walk, size_t entry, FILE *text, const char **ret_paths,
-                     const char *path)
+static size_t find_meeting(const struct walk *walk, size_t entry)
 {
-    size_t node = walk->towards[entry], before = entry, meeting;
+    size_t back = entry, ahead = walk->towards[entry];
+
+    walk->seen_back[entry] = entry;
+    while (walk->seen_back[ahead] != entry) {
+        walk->seen_ahead[ahead] = entry;
+        back = walk->from[back];
+        walk->seen_back[back] = entry;
+        if (walk->seen_ahead[back] == entry)
+            return back;
+        ahead = walk->from[ahead] == ahead ? ahead : walk->towards[ahead];
+    }
+    return ahead;
+}
+
+/*
+ * Goes once round a cycle through `entry`: towards the start as far as the meeting, then along the way from
+ * the start. With `text` it prints, else it notes the path for all that were met.
+ */
+static void go_round(const struct walk *walk, size_t entry, size_t meeting, FILE *text,
+                     const char **ret_paths, const char *path)
+{
+    size_t node = walk->towards[entry], before = entry;
     size_t *back = walk->queue;
     size_t back_count = 0;
 
-    while (walk->stamp[node] != entry) {
+    for (; node != meeting; node = walk->towards[node]) {
         step(walk, text, node, before, ret_paths, path);
         before = node;
-        node = walk->towards[node];
     }
-    meeting = node;
-    for (node = entry; node != meeting; node = walk->from[node])
-        back[back_count++] = node;
     step(walk, text, meeting, before, ret_paths, path);
-    before = meeting;
+    for (before = meeting, node = entry; node != meeting; node = walk->from[node])
+        back[back_count++] = node;
     while (back_count > 0) {
         node = back[--back_count];
         step(walk, text, node, before, ret_paths, path);
         before = node;
     }
-}
-
-/* Marks the way from the start to the entry; of the start itself it is that node alone. */
-static void mark_way(const struct walk *walk, size_t entry)
-{
-    for (size_t node = entry; walk->stamp[node] != entry; node = walk->from[node])
-        walk->stamp[node] = entry;
 }
 
 /* The start of the spreading has no way to itself: it begins with any provider inside. */
@@ -166,7 +177,7 @@ static void open_start(const struct walk *walk, size_t start)
             walk->towards[start] = providers->targets[i];
 }
 
-static char *print_cycle(const struct walk *walk, size_t entry)
+static char *print_cycle(const struct walk *walk, size_t entry, size_t meeting)
 {
     char *path = NULL;
     size_t length;
@@ -175,7 +186,7 @@ static char *print_cycle(const struct walk *walk, size_t entry)
     if (text == NULL)
         abort();
     fprintf(text, "%s", plan_build_uri(walk->cycles->build, entry));
-    go_round(walk, entry, text, NULL, NULL);
+    go_round(walk, entry, meeting, text, NULL, NULL);
     if (fclose(text) != 0)
         abort();
     return path;
@@ -183,14 +194,13 @@ static char *print_cycle(const struct walk *walk, size_t entry)
 
 static void explain_member(const struct walk *walk, size_t entry, const char **ret_paths)
 {
-    char *path;
+    size_t meeting = find_meeting(walk, entry);
+    char *path = print_cycle(walk, entry, meeting);
+    const char *reason = plan_build_text(
+        walk->cycles->build, "stands in a cycle of requirements, one of which must go or become a wants: %s",
+        path);
 
-    mark_way(walk, entry);
-    path = print_cycle(walk, entry);
-    go_round(walk, entry, NULL, ret_paths,
-             plan_build_text(walk->cycles->build,
-                             "stands in a cycle of requirements, one of which must go or become a wants: %s",
-                             path));
+    go_round(walk, entry, meeting, NULL, ret_paths, reason);
     free(path);
 }
 
@@ -199,17 +209,18 @@ static void explain_all(const struct cycles *cycles, const char **ret_paths)
 {
     const struct plan_build *build = cycles->build;
     size_t count = cycles->providers.node_count;
-    size_t *memory = plan_build_allocate(count * 4, sizeof(*memory));
+    size_t *memory = plan_build_allocate(count * 5, sizeof(*memory));
     struct plan_graph dependents;
     const struct walk walk = {
         .cycles = cycles,
         .towards = memory,
         .from = memory + count,
         .queue = memory + 2 * count,
-        .stamp = memory + 3 * count,
+        .seen_back = memory + 3 * count,
+        .seen_ahead = memory + 4 * count,
     };
 
-    for (size_t i = 0; i < count * 4; i++)
+    for (size_t i = 0; i < count * 5; i++)
         memory[i] = PLAN_NONE;
     plan_graph_init_reverse(&dependents, &cycles->providers);
     for (size_t i = 0; i < build->count; i++) {

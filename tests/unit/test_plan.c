@@ -645,6 +645,22 @@ static void check_order(const struct plan *plan)
     }
 }
 
+/* A path begins and ends with one plugin, and is about whom it is given to. */
+static void check_paths(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const char *reason = plan->entries[i].reason;
+        size_t length;
+
+        if (reason == NULL || strncmp(reason, CYCLE, strlen(CYCLE)) != 0)
+            continue;
+        reason += strlen(CYCLE);
+        length = strcspn(reason, " ");
+        assert_non_null(strstr(reason, plan->entries[i].plugin->uri));
+        assert_int_equal(strncmp(strrchr(reason, '>') + 2, reason, length), 0);
+    }
+}
+
 static void random_plans_keep_every_promise(void **state)
 {
     static const char *const types[] = {"a.v1", "b.v1", "c.v1", "d.v1", "e.v1", "f.v1", "g.v1", "*"};
@@ -657,18 +673,20 @@ static void random_plans_keep_every_promise(void **state)
 
         plan_destroy(scene->plan);
         memset(scene, 0, sizeof(*scene));
-        for (size_t i = 0; i < 40; i++) {
+        for (size_t i = 0; i < 40; i++)
             snprintf(uris[i], sizeof(uris[i]), "%s.x%zu", types[rand_r(&seed) % 7], i);
+        for (size_t i = 0; i < 40; i++) {
             fakes[i].uri = uris[i];
             for (int j = rand_r(&seed) % 3; j > 0; j--)
                 fakes[i].wants[j - 1] = types[rand_r(&seed) % 7];
             if (rand_r(&seed) % 4 == 0)
                 fakes[i].requirements[0] = types[rand_r(&seed) % 8];
             else if (i > 0 && rand_r(&seed) % 2 == 0)
-                fakes[i].requirements[0] = uris[(size_t)rand_r(&seed) % i];
+                fakes[i].requirements[0] = uris[(size_t)rand_r(&seed) % 40];
         }
         MAKE_PLAN(scene, fakes);
         check_order(scene->plan);
+        check_paths(scene->plan);
     }
 }
 
