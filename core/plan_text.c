@@ -19,30 +19,45 @@ const char *plan_verdict_name(enum plan_verdict verdict)
     return "rejected";
 }
 
-static int widest_uri(const struct plan *plan)
+struct widths {
+    int uri;
+    int module;
+};
+
+static int longer(int width, size_t length)
 {
-    size_t widest = strlen("PLUGIN");
-
-    for (size_t i = 0; i < plan->count; i++) {
-        size_t length = strlen(plan->entries[i].plugin->uri);
-
-        if (length > widest)
-            widest = length;
-    }
-    return (int)widest;
+    return length > (size_t)width ? (int)length : width;
 }
 
-static void print_entry(FILE *out, const struct plan_entry *entry, int width)
+/* "greeter 1.2.0" */
+static size_t module_length(const struct manifest *manifest)
+{
+    return strlen(manifest->module) + 1 + strlen(manifest->version);
+}
+
+static struct widths measure(const struct plan *plan)
+{
+    struct widths widths = {.uri = (int)strlen("PLUGIN"), .module = (int)strlen("MODULE")};
+
+    for (size_t i = 0; i < plan->count; i++) {
+        widths.uri = longer(widths.uri, strlen(plan->entries[i].plugin->uri));
+        widths.module = longer(widths.module, module_length(plan->entries[i].plugin->manifest));
+    }
+    return widths;
+}
+
+static void print_entry(FILE *out, const struct plan_entry *entry, const struct widths *widths)
 {
     const struct manifest *manifest = entry->plugin->manifest;
     char level[16] = "-";
 
     if (entry->verdict == PLAN_RUN)
         snprintf(level, sizeof(level), "%d", (int)entry->level);
-    fprintf(out, "%-6s %-9s %-*s  %s %s\n", level, plan_verdict_name(entry->verdict), width,
+    fprintf(out, "%-6s %-9s %-*s  %s %s", level, plan_verdict_name(entry->verdict), widths->uri,
             entry->plugin->uri, manifest->module, manifest->version);
     if (entry->reason != NULL)
-        fprintf(out, "%16s %s\n", "", entry->reason);
+        fprintf(out, "%*s  %s", widths->module - (int)module_length(manifest), "", entry->reason);
+    fputc('\n', out);
 }
 
 static void print_refused(FILE *out, const struct scan *scan)
@@ -71,11 +86,12 @@ static void print_summary(FILE *out, const struct plan *plan, const struct scan 
 
 void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan)
 {
-    int width = widest_uri(plan);
+    const struct widths widths = measure(plan);
 
-    fprintf(out, "%-6s %-9s %-*s  %s\n", "LEVEL", "VERDICT", width, "PLUGIN", "MODULE");
+    fprintf(out, "%-6s %-9s %-*s  %-*s  REASON\n", "LEVEL", "VERDICT", widths.uri, "PLUGIN", widths.module,
+            "MODULE");
     for (size_t i = 0; i < plan->count; i++)
-        print_entry(out, &plan->entries[i], width);
+        print_entry(out, &plan->entries[i], &widths);
     print_refused(out, scan);
     print_summary(out, plan, scan);
 }
