@@ -60,6 +60,7 @@ static void on_handle_closed(uv_handle_t *handle)
     if (connection->writing != NULL)
         engine_return_batch(connection->engine, connection->writing);
     nghttp2_session_del(connection->session);
+    connection->session = NULL;
     connection->events->on_closed(connection);
 }
 

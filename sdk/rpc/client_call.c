@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One call on the client: what its caller asks goes into HTTP/2, what comes back goes to its handlers. */
+#include "client_state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "container.h"
+#include "timeout.h"
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+/* Longer than anybody waits; keeps sums of times within their type. */
+#define TIMEOUT_MS_MAX (UINT64_C(100) * 365 * 24 * 3600 * 1000)
+
+/* :method, :scheme, :path, :authority, te, content-type, user-agent, grpc-timeout, grpc-accept-encoding */
+#define PROTOCOL_FIELDS 9
+
+static void leave_list(struct berth_rpc_call *call)
+{
+    if (call->previous == NULL)
+        return;
+    *call->previous = call->next;
+    if (call->next != NULL)
+        call->next->previous = call->previous;
+    call->previous = NULL;
+}
+
+void client_call_join(struct berth_rpc_call *call, struct berth_rpc_call **list)
+{
+    leave_list(call);
+    call->next = *list;
+    call->previous = list;
+    if (call->next != NULL)
+        call->next->previous = &call->next;
+    *list = call;
+}
+
+void client_call_ready(struct berth_rpc_call *call)
+{
+    struct berth_rpc_channel *channel = call->channel;
+
+    if (call->is_ready)
+        return;
+    call->is_ready = true;
+    call->next_ready = NULL;
+    *channel->end_ready = call;
+    channel->end_ready = &call->next_ready;
+    turn_add(&channel->engine.turn, &channel->task);
+}
+
+static void touch(struct berth_rpc_call *call)
+{
+    if (call->connection != NULL)
+        connection_touch(&call->connection->base);
+}
+
+void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message)
+{
+    if (call->is_over)
+        return;
+    call->is_over = true;
+    call->code = code;
+    call->message = arena_copy(&call->arena, message, strlen(message));
+    if (call->message == NULL)
+        call->message = "";
+    deadlines_stop(&call->channel->engine.deadlines, &call->deadline);
+    if (!call->is_unknown) {
+        outflow_clear(&call->outflow);
+        nghttp2_submit_rst_stream(call->connection->base.session, NGHTTP2_FLAG_NONE, call->id,
+                                  NGHTTP2_CANCEL);
+        touch(call);
+    }
+    client_call_ready(call);
+}
+
+static void leave_line(struct berth_rpc_call *call)
+{
+    struct berth_rpc_channel *channel = call->channel;
+    struct berth_rpc_call **place = &channel->first_ready;
+
+    if (!call->is_ready)
+        return;
+    while (*place != call)
+        place = &(*place)->next_ready;
+    *place = call->next_ready;
+    if (channel->end_ready == &call->next_ready)
+        channel->end_ready = place;
+}
+
+static void destroy(struct berth_rpc_call *call)
+{
+    struct berth_rpc_channel *channel = call->channel;
+    size_t held;
+
+    leave_line(call);
+    leave_list(call);
+    deadlines_stop(&channel->engine.deadlines, &call->deadline);
+    outflow_clear(&call->outflow);
+    held = inbox_finish(&call->inbox);
+    if (call->connection != NULL)
+        connection_consume(&call->connection->base, call->id, held);
+    arena_finish(&call->arena);
+    free(call);
+    channel_settle(channel);
+}
+
+static bool deliver(void *context, const void *message, size_t length)
+{
+    struct berth_rpc_call *call = context;
+
+    if (call->handlers->on_message != NULL)
+        call->handlers->on_message(call->context, call, message, length);
+    return !call->is_over;
+}
+
+static void complain(struct berth_rpc_call *call, enum framing_state state,
+                     const struct framing_span *message)
+{
+    char text[128];
+
+    switch (state) {
+    case FRAMING_MORE:
+    case FRAMING_MESSAGE:
+        break;
+    case FRAMING_COMPRESSED:
+        client_call_end(call, BERTH_INTERNAL,
+                        "the server sent a compressed message without being asked for it");
+        break;
+    case FRAMING_BAD_FLAG:
+        client_call_end(call, BERTH_INTERNAL, "the server sent a message with an unknown flag");
+        break;
+    case FRAMING_TOO_LARGE:
+        snprintf(text, sizeof(text), "the server sent a message of %zu bytes and this client takes %" PRIu64,
+                 message->length, call->channel->limits.max_recv_message_bytes);
+        client_call_end(call, BERTH_RESOURCE_EXHAUSTED, text);
+        break;
+    case FRAMING_NO_ROOM:
+        client_call_end(call, BERTH_RESOURCE_EXHAUSTED, "out of memory");
+        break;
+    }
+}
+
+void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length)
+{
+    struct framing_span bad = {0};
+    enum framing_state state;
+    size_t eaten = length;
+
+    if (!call->is_over) {
+        state = inbox_take(&call->inbox, bytes, length, deliver, call, &eaten, &bad);
+        complain(call, state, &bad);
+        if (state != FRAMING_MORE)
+            eaten = length;
+    }
+    if (call->connection != NULL)
+        connection_consume(&call->connection->base, call->id, eaten);
+    touch(call);
+}
+
+static void tell_headers(struct berth_rpc_call *call)
+{
+    call->is_headers_told = true;
+    if (call->handlers->on_headers != NULL)
+        call->handlers->on_headers(call->context, call, call->response.headers.items,
+                                   call->response.headers.count);
+}
+
+static void conclude(struct berth_rpc_call *call)
+{
+    const char *message;
+    enum berth_code code;
+
+    if (call->inbox.is_paused && inbox_is_holding(&call->inbox))
+        return;
+    code = response_result(&call->response, call->stream_error, &message);
+    if (code == BERTH_OK && framing_is_inside(&call->inbox.framing)) {
+        code = BERTH_INTERNAL;
+        message = "the server's answer ends inside a message";
+    }
+    client_call_end(call, code, message);
+}
+
+static void tell_end(struct berth_rpc_call *call)
+{
+    call->is_end_told = true;
+    if (call->handlers->on_end != NULL)
+        call->handlers->on_end(call->context, call, call->code, call->message, call->response.trailers.items,
+                               call->response.trailers.count);
+}
+
+void client_call_process(struct berth_rpc_call *call)
+{
+    call->is_ready = false;
+    if (!call->is_over && call->response.has_headers && !call->is_headers_told)
+        tell_headers(call);
+    if (!call->is_over && !call->inbox.is_paused && inbox_is_holding(&call->inbox))
+        client_call_take(call, NULL, 0);
+    if (!call->is_over && call->is_writable_due) {
+        call->is_writable_due = false;
+        if (call->handlers->on_writable != NULL)
+            call->handlers->on_writable(call->context, call);
+    }
+    if (!call->is_over && (call->is_remote_ended || (call->is_unknown && call->id != 0)))
+        conclude(call);
+    if (call->is_over && !call->is_end_told)
+        tell_end(call);
+    /* HTTP/2 refers to the call's outflow until it has closed the stream. */
+    if (call->is_end_told && call->is_unknown)
+        destroy(call);
+}
+
+static void on_overdue(struct deadline *deadline)
+{
+    struct berth_rpc_call *call = CONTAINER_OF(deadline, struct berth_rpc_call, deadline);
+    char message[256];
+
+    if (call->id == 0)
+        snprintf(message, sizeof(message), "deadline exceeded while connecting to %s", call->channel->path);
+    else
+        snprintf(message, sizeof(message), "deadline exceeded while waiting for %s", call->channel->path);
+    client_call_end(call, BERTH_DEADLINE_EXCEEDED, message);
+}
+
+static void on_room(struct outflow *outflow)
+{
+    struct berth_rpc_call *call = CONTAINER_OF(outflow, struct berth_rpc_call, outflow);
+
+    call->is_writable_due = true;
+    client_call_ready(call);
+}
+
+static nghttp2_nv field(const char *name, const char *value, size_t length)
+{
+    return (nghttp2_nv){.name = (uint8_t *)name,
+                        .value = (uint8_t *)value,
+                        .namelen = strlen(name),
+                        .valuelen = length,
+                        .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
+static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char timeout[TIMEOUT_TEXT_MAX])
+{
+    uint64_t now = uv_hrtime();
+    size_t count = 0;
+
+    fields[count++] = field(":method", "POST", 4);
+    fields[count++] = field(":scheme", "http", 4);
+    fields[count++] = field(":path", call->path, strlen(call->path));
+    fields[count++] = field(":authority", "localhost", 9);
+    fields[count++] = field("te", "trailers", 8);
+    fields[count++] = field("content-type", "application/grpc", 16);
+    fields[count++] = field("user-agent", call->channel->user_agent, strlen(call->channel->user_agent));
+    fields[count++] = field("grpc-accept-encoding", "identity", 8);
+    if (call->deadline_ns != 0) {
+        timeout_format(call->deadline_ns > now ? call->deadline_ns - now : 1, timeout);
+        fields[count++] = field("grpc-timeout", timeout, strlen(timeout));
+    }
+    for (size_t i = 0; i < call->metadata.count; i++)
+        fields[count++] = field(call->metadata.items[i].key, call->metadata.items[i].value,
+                                call->metadata.items[i].value_length);
+    return count;
+}
+
+void client_call_submit(struct berth_rpc_call *call, struct client_connection *connection)
+{
+    nghttp2_nv *fields = arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(*fields));
+    nghttp2_data_provider provider = outflow_provider(&call->outflow);
+    char timeout[TIMEOUT_TEXT_MAX];
+    int32_t id = NGHTTP2_ERR_NOMEM;
+
+    if (fields != NULL)
+        id = nghttp2_submit_request(connection->base.session, NULL, fields,
+                                    make_fields(call, fields, timeout), &provider, call);
+    if (id < 0) {
+        client_call_end(call, BERTH_UNAVAILABLE, nghttp2_strerror(id));
+        return;
+    }
+    client_call_join(call, &connection->calls);
+    call->id = id;
+    call->is_unknown = false;
+    call->connection = connection;
+    call->outflow.connection = &connection->base;
+    connection->base.queued_bytes += call->outflow.outbox.length;
+    connection_touch(&connection->base);
+}
+
+static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
+                                     const struct berth_rpc_call_handlers *handlers, void *context)
+{
+    struct berth_rpc_call *call = malloc(sizeof(*call));
+
+    if (call == NULL)
+        return NULL;
+    memset(call, 0, offsetof(struct berth_rpc_call, first));
+    call->channel = channel;
+    call->handlers = handlers;
+    call->context = context;
+    call->is_unknown = true;
+    call->outflow.on_room = on_room;
+    call->inbox.framing.budget = &channel->unfinished;
+    call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;
+    arena_init(&call->arena, call->first, sizeof(call->first));
+    client_call_join(call, &channel->waiting);
+    return call;
+}
+
+static enum berth_code take_options(struct berth_rpc_call *call, const struct berth_rpc_call_options *options,
+                                    struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    if (options->path == NULL || options->path[0] != '/' || strrchr(options->path, '/') == options->path)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "\"%s\" is no path of a method (try /package.Service/Method)",
+                               options->path == NULL ? "" : options->path);
+    call->path = arena_copy(&call->arena, options->path, strlen(options->path));
+    if (call->path == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", options->path);
+    for (size_t i = 0; i < options->metadata_count && code == BERTH_OK; i++) {
+        const struct berth_metadata *item = &options->metadata[i];
+
+        code = metadata_prepare(&call->metadata, &call->arena, item->key, item->value, item->value_length);
+        if (code != BERTH_OK)
+            berth_error_set(err, code, "%s: metadata \"%s\" cannot be sent", options->path, item->key);
+    }
+    return code;
+}
+
+static enum berth_code start_deadline(struct berth_rpc_call *call, uint64_t timeout_ms,
+                                      struct berth_error *err)
+{
+    if (timeout_ms == 0)
+        return BERTH_OK;
+    if (timeout_ms > TIMEOUT_MS_MAX)
+        timeout_ms = TIMEOUT_MS_MAX;
+    call->deadline_ns = uv_hrtime() + timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    if (deadlines_start(&call->channel->engine.deadlines, &call->deadline, call->deadline_ns, on_overdue))
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", call->path);
+}
+
+enum berth_code berth_rpc_call_start(struct berth_rpc_channel *channel,
+                                     const struct berth_rpc_call_options *given,
+                                     const struct berth_rpc_call_handlers *handlers, void *context,
+                                     struct berth_rpc_call **ret_call, struct berth_error *err)
+{
+    struct berth_rpc_call_options options = {0};
+    struct berth_rpc_call *call = create(channel, handlers, context);
+    enum berth_code code;
+
+    if (call == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot start a call: out of memory");
+    memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
+    code = take_options(call, &options, err);
+    if (code == BERTH_OK)
+        code = start_deadline(call, options.timeout_ms, err);
+    if (code != BERTH_OK) {
+        destroy(call);
+        return code;
+    }
+    turn_add(&channel->engine.turn, &channel->task);
+    *ret_call = call;
+    return BERTH_OK;
+}
+
+enum berth_code berth_rpc_call_send(struct berth_rpc_call *call, const void *message, size_t length)
+{
+    enum berth_code code;
+
+    if (call->is_over || call->outflow.is_ended)
+        return BERTH_FAILED_PRECONDITION;
+    code = outflow_send(&call->outflow, message, length, call->channel->limits.max_send_message_bytes,
+                        call->channel->limits.max_queued_bytes);
+    if (code == BERTH_OK && call->connection != NULL) {
+        outflow_wake(&call->outflow, call->id);
+        touch(call);
+    }
+    return code;
+}
+
+bool berth_rpc_call_can_send(struct berth_rpc_call *call)
+{
+    return !call->is_over && !call->outflow.is_ended &&
+           outflow_can_send(&call->outflow, call->channel->limits.max_queued_bytes);
+}
+
+void berth_rpc_call_half_close(struct berth_rpc_call *call)
+{
+    if (call->is_over)
+        return;
+    call->outflow.is_ended = true;
+    if (call->connection != NULL) {
+        outflow_wake(&call->outflow, call->id);
+        touch(call);
+    }
+}
+
+void berth_rpc_call_cancel(struct berth_rpc_call *call)
+{
+    client_call_end(call, BERTH_CANCELLED, "the caller gave the call up");
+}
+
+void berth_rpc_call_pause(struct berth_rpc_call *call)
+{
+    call->inbox.is_paused = true;
+}
+
+void berth_rpc_call_resume(struct berth_rpc_call *call)
+{
+    call->inbox.is_paused = false;
+    client_call_ready(call);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A channel: one address, a connection to it when a call needs one, and the calls that wait for that. */
+#include "client_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "container.h"
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+#define MIB (UINT64_C(1024) * 1024)
+#define BACKOFF_MS_MAX 5000
+
+static void default32(uint32_t *value, uint32_t otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static void default64(uint64_t *value, uint64_t otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static enum berth_code check_address(const char *address, const char **ret_path, struct berth_error *err)
+{
+    const size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+    const char *path = address;
+
+    if (address == NULL || address[0] == '\0')
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "the address is empty (try /run/berth/berth.sock)");
+    if (strncmp(path, "unix:", 5) == 0)
+        path += 5;
+    if (strncmp(path, "//", 2) == 0)
+        path += 2;
+    if (path[0] == '\0' || strlen(path) > longest)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%s: a socket's path has 1 to %zu bytes, and this has %zu", address, longest,
+                               strlen(path));
+    *ret_path = path;
+    return BERTH_OK;
+}
+
+static void take_options(struct berth_rpc_channel_options *limits,
+                         const struct berth_rpc_channel_options *options)
+{
+    memset(limits, 0, sizeof(*limits));
+    memcpy(limits, options, options->size < sizeof(*limits) ? options->size : sizeof(*limits));
+    default32(&limits->connect_attempts, 1);
+    default32(&limits->connect_backoff_ms, 50);
+    default32(&limits->connect_timeout_ms, 5000);
+    default32(&limits->max_header_list_bytes, 16 * 1024);
+    default64(&limits->max_recv_message_bytes, 16 * MIB);
+    default64(&limits->max_send_message_bytes, 16 * MIB);
+    default64(&limits->max_queued_bytes, 32 * MIB);
+}
+
+static void run_task(struct turn_task *task);
+
+static struct berth_rpc_channel *create(const char *path, const char *user_agent)
+{
+    struct berth_rpc_channel *channel = calloc(1, sizeof(*channel));
+
+    if (channel == NULL)
+        return NULL;
+    channel->path = strdup(path);
+    channel->user_agent = strdup(user_agent);
+    if (channel->path != NULL && channel->user_agent != NULL && client_session_create(channel) == 0)
+        return channel;
+    free(channel->path);
+    free(channel->user_agent);
+    free(channel);
+    return NULL;
+}
+
+enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc_channel_options *options,
+                                         struct berth_rpc_channel **ret_channel, struct berth_error *err)
+{
+    struct berth_rpc_channel_options limits;
+    struct berth_rpc_channel *channel;
+    const char *path = NULL;
+    enum berth_code code;
+
+    take_options(&limits, options);
+    code = check_address(limits.address, &path, err);
+    if (code != BERTH_OK)
+        return code;
+    channel = create(path, limits.user_agent != NULL ? limits.user_agent : "berth-rpc/" BERTH_RPC_VERSION);
+    if (channel == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", limits.address);
+    channel->limits = limits;
+    channel->unfinished.limit = UINT64_MAX;
+    channel->end_ready = &channel->first_ready;
+    channel->task.run = run_task;
+    engine_init(&channel->engine, loop);
+    *ret_channel = channel;
+    return BERTH_OK;
+}
+
+void channel_process(struct berth_rpc_channel *channel)
+{
+    while (channel->first_ready != NULL) {
+        struct berth_rpc_call *call = channel->first_ready;
+
+        channel->first_ready = call->next_ready;
+        if (channel->first_ready == NULL)
+            channel->end_ready = &channel->first_ready;
+        client_call_process(call);
+    }
+}
+
+static bool is_waiting(const struct berth_rpc_call *call)
+{
+    return !call->is_over && call->id == 0;
+}
+
+static bool has_waiting(const struct berth_rpc_channel *channel)
+{
+    for (const struct berth_rpc_call *call = channel->waiting; call != NULL; call = call->next)
+        if (is_waiting(call))
+            return true;
+    return false;
+}
+
+static void fail_waiting(struct berth_rpc_channel *channel, enum berth_code code, const char *message)
+{
+    for (struct berth_rpc_call *call = channel->waiting; call != NULL; call = call->next)
+        if (is_waiting(call))
+            client_call_end(call, code, message);
+}
+
+/* The list has the latest call first; they leave in the order in which they were started. */
+void channel_send_waiting(struct berth_rpc_channel *channel, struct client_connection *connection)
+{
+    struct berth_rpc_call *oldest_first = NULL;
+
+    channel->failed_attempts = 0;
+    while (channel->waiting != NULL)
+        client_call_join(channel->waiting, &oldest_first);
+    while (oldest_first != NULL) {
+        if (is_waiting(oldest_first))
+            client_call_submit(oldest_first, connection);
+        else
+            client_call_join(oldest_first, &channel->waiting);
+    }
+}
+
+static void on_backoff_over(struct deadline *deadline)
+{
+    channel_connect(CONTAINER_OF(deadline, struct berth_rpc_channel, backoff_deadline));
+}
+
+/* Half to all of the doubled pause, so that clients do not come back in step. */
+static uint64_t backoff_ns(const struct berth_rpc_channel *channel)
+{
+    uint64_t pause_ms = channel->limits.connect_backoff_ms;
+    uint64_t half_ns;
+
+    for (uint32_t i = 1; i < channel->failed_attempts && pause_ms < BACKOFF_MS_MAX; i++)
+        pause_ms *= 2;
+    if (pause_ms > BACKOFF_MS_MAX)
+        pause_ms = BACKOFF_MS_MAX;
+    half_ns = pause_ms * NANOSECONDS_PER_MILLISECOND / 2 + 1;
+    return half_ns + uv_hrtime() % half_ns;
+}
+
+void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason)
+{
+    char message[512];
+
+    if (channel->is_closing)
+        return;
+    if (++channel->failed_attempts < channel->limits.connect_attempts &&
+        deadlines_start(&channel->engine.deadlines, &channel->backoff_deadline,
+                        uv_hrtime() + backoff_ns(channel), on_backoff_over))
+        return;
+    channel->failed_attempts = 0;
+    snprintf(message, sizeof(message), "cannot connect to %s: %s", channel->path, reason);
+    fail_waiting(channel, BERTH_UNAVAILABLE, message);
+}
+
+void channel_connect(struct berth_rpc_channel *channel)
+{
+    if (channel->is_closing || channel->current != NULL || channel->backoff_deadline.place != 0 ||
+        !has_waiting(channel))
+        return;
+    channel->current = client_connection_open(channel);
+    if (channel->current == NULL)
+        channel_connect_failed(channel, "out of memory");
+}
+
+static void lose_connections(struct berth_rpc_channel *channel)
+{
+    for (struct client_connection *connection = channel->connections; connection != NULL;
+         connection = connection->next)
+        connection_lose(&connection->base, "the channel was closed");
+}
+
+static void run_task(struct turn_task *task)
+{
+    struct berth_rpc_channel *channel = CONTAINER_OF(task, struct berth_rpc_channel, task);
+
+    if (channel->is_closing) {
+        fail_waiting(channel, BERTH_CANCELLED, "the channel was closed");
+        lose_connections(channel);
+        channel_process(channel);
+        channel_settle(channel);
+        return;
+    }
+    if (channel->current != NULL && channel->current->is_ready)
+        channel_send_waiting(channel, channel->current);
+    else
+        channel_connect(channel);
+    channel_process(channel);
+}
+
+static void on_engine_closed(struct engine *engine)
+{
+    struct berth_rpc_channel *channel = CONTAINER_OF(engine, struct berth_rpc_channel, engine);
+    void (*on_closed)(void *) = channel->on_closed;
+    void *context = channel->closed_context;
+
+    client_session_destroy(channel);
+    free(channel->path);
+    free(channel->user_agent);
+    free(channel);
+    if (on_closed != NULL)
+        on_closed(context);
+}
+
+void channel_settle(struct berth_rpc_channel *channel)
+{
+    if (!channel->is_closing || channel->is_engine_closing || channel->connections != NULL ||
+        channel->waiting != NULL || channel->first_ready != NULL)
+        return;
+    channel->is_engine_closing = true;
+    turn_remove(&channel->engine.turn, &channel->task);
+    engine_close(&channel->engine, on_engine_closed);
+}
+
+void berth_rpc_channel_close(struct berth_rpc_channel *channel, void (*on_closed)(void *context),
+                             void *context)
+{
+    channel->is_closing = true;
+    channel->on_closed = on_closed;
+    channel->closed_context = context;
+    turn_add(&channel->engine.turn, &channel->task);
+}

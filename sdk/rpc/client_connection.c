@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection of a channel, from connect to close. */
+#include "client_state.h"
+
+#include <stdlib.h>
+
+#include "container.h"
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+static struct client_connection *from_base(struct connection *base)
+{
+    return CONTAINER_OF(base, struct client_connection, base);
+}
+
+static void on_ready(struct connection *base)
+{
+    channel_process(from_base(base)->channel);
+}
+
+static void on_chunk(struct connection *base, void *stream_data, int32_t stream_id, const uint8_t *bytes,
+                     size_t length)
+{
+    if (stream_data == NULL)
+        connection_consume(base, stream_id, length);
+    else
+        client_call_take(stream_data, bytes, length);
+}
+
+static void end_calls(struct client_connection *connection, const char *reason)
+{
+    char message[256];
+
+    snprintf(message, sizeof(message), "the connection to %s was lost: %s", connection->channel->path,
+             reason);
+    for (struct berth_rpc_call *call = connection->calls; call != NULL; call = call->next) {
+        call->is_unknown = true;
+        if (!call->is_remote_ended)
+            client_call_end(call, BERTH_UNAVAILABLE, message);
+        client_call_ready(call);
+    }
+}
+
+static void on_lost(struct connection *base, const char *reason)
+{
+    struct client_connection *connection = from_base(base);
+    struct berth_rpc_channel *channel = connection->channel;
+    bool was_current = channel->current == connection;
+
+    deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
+    if (was_current)
+        channel->current = NULL;
+    end_calls(connection, reason);
+    if (was_current && !connection->is_ready)
+        channel_connect_failed(channel, reason);
+    else
+        channel_connect(channel);
+}
+
+static void on_closed(struct connection *base)
+{
+    struct client_connection *connection = from_base(base);
+    struct berth_rpc_channel *channel = connection->channel;
+    struct client_connection **place = &channel->connections;
+
+    /* Calls that were not yet told of the end outlive the connection. */
+    while (connection->calls != NULL) {
+        struct berth_rpc_call *call = connection->calls;
+
+        outflow_clear(&call->outflow);
+        call->outflow.connection = NULL;
+        call->connection = NULL;
+        client_call_join(call, &channel->waiting);
+    }
+    while (*place != connection)
+        place = &(*place)->next;
+    *place = connection->next;
+    free(connection);
+    channel_settle(channel);
+}
+
+static const struct connection_events events = {
+    .on_ready = on_ready,
+    .on_chunk = on_chunk,
+    .on_lost = on_lost,
+    .on_closed = on_closed,
+};
+
+static void on_connect_overdue(struct deadline *deadline)
+{
+    struct client_connection *connection = CONTAINER_OF(deadline, struct client_connection, connect_deadline);
+
+    connection_lose(&connection->base, "it did not answer in time");
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct client_connection *connection = request->data;
+
+    if (connection->base.is_lost)
+        return;
+    if (status == 0 && client_session_start(connection) != 0)
+        status = UV_ENOMEM;
+    if (status == 0)
+        status = connection_start(&connection->base);
+    if (status < 0)
+        connection_lose(&connection->base, uv_strerror(status));
+}
+
+struct client_connection *client_connection_open(struct berth_rpc_channel *channel)
+{
+    struct client_connection *connection = calloc(1, sizeof(*connection));
+
+    if (connection == NULL)
+        return NULL;
+    connection->channel = channel;
+    connection->next = channel->connections;
+    connection->request.data = connection;
+    channel->connections = connection;
+    connection_init(&connection->base, &channel->engine, &events);
+    uv_pipe_connect(&connection->request, &connection->base.socket.pipe, channel->path, on_connected);
+    deadlines_start(&channel->engine.deadlines, &connection->connect_deadline,
+                    uv_hrtime() + channel->limits.connect_timeout_ms * NANOSECONDS_PER_MILLISECOND,
+                    on_connect_overdue);
+    return connection;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_CLIENT_STATE_H
+#define RPC_CLIENT_STATE_H
+
+#include <nghttp2/nghttp2.h>
+
+#include <berth/rpc/client.h>
+
+#include "connection.h"
+#include "inbox.h"
+#include "metadata.h"
+#include "outflow.h"
+
+struct berth_rpc_channel {
+    struct engine engine;
+    struct berth_rpc_channel_options limits;
+    char *path;
+    char *user_agent;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+
+    /** Every connection that is not closed; `current` takes new calls. */
+    struct client_connection *connections;
+    struct client_connection *current;
+    uint32_t failed_attempts;
+    struct deadline backoff_deadline;
+
+    /** Calls that no connection has. */
+    struct berth_rpc_call *waiting;
+    struct berth_rpc_call *first_ready;
+    struct berth_rpc_call **end_ready;
+    struct turn_task task;
+    struct budget unfinished;
+    bool is_closing;
+    bool is_engine_closing;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+struct client_connection {
+    struct connection base;
+    struct berth_rpc_channel *channel;
+    struct client_connection *next;
+    struct berth_rpc_call *calls;
+    uv_connect_t request;
+    struct deadline connect_deadline;
+    /** The server's settings came. */
+    bool is_ready;
+};
+
+/** What the server said. */
+struct response {
+    size_t header_bytes;
+    unsigned http_status;
+    bool is_grpc;
+    bool has_headers;
+    bool has_status;
+    bool is_too_large;
+    bool is_malformed;
+    enum berth_code code;
+    const char *message;
+    struct metadata_list headers;
+    struct metadata_list trailers;
+};
+
+struct berth_rpc_call {
+    struct berth_rpc_channel *channel;
+    struct client_connection *connection;
+    struct berth_rpc_call *next;
+    struct berth_rpc_call **previous;
+    struct berth_rpc_call *next_ready;
+    const struct berth_rpc_call_handlers *handlers;
+    void *context;
+    int32_t id;
+
+    bool is_ready;
+    bool is_headers_told;
+    bool is_writable_due;
+    bool is_remote_ended;
+    /** HTTP/2 does not know it: it never did, or no longer does. */
+    bool is_unknown;
+    uint32_t stream_error;
+    bool is_over;
+    bool is_end_told;
+    enum berth_code code;
+    const char *message;
+
+    const char *path;
+    struct metadata_list metadata;
+    struct response response;
+    struct inbox inbox;
+    struct outflow outflow;
+    uint64_t deadline_ns;
+    struct deadline deadline;
+    struct arena arena;
+    _Alignas(max_align_t) unsigned char first[1024];
+};
+
+/** Sees to it that calls find a connection, or fail. */
+void channel_connect(struct berth_rpc_channel *channel);
+/** From the top level: gives every call in line what is due. */
+void channel_process(struct berth_rpc_channel *channel);
+/** The connection stands: the waiting calls go out on it. */
+void channel_send_waiting(struct berth_rpc_channel *channel, struct client_connection *connection);
+void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason);
+/** A connection or a call is gone: is that the end of the channel? */
+void channel_settle(struct berth_rpc_channel *channel);
+
+/** @return NULL without memory. Connects on its own; what fails comes as channel_connect_failed. */
+struct client_connection *client_connection_open(struct berth_rpc_channel *channel);
+
+/** @return 0 or an nghttp2 error. */
+int client_session_create(struct berth_rpc_channel *channel);
+void client_session_destroy(struct berth_rpc_channel *channel);
+int client_session_start(struct client_connection *connection);
+
+/** Takes one field of a response. */
+void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,
+                  size_t name_length, const char *value, size_t value_length, size_t max_header_bytes);
+/** How the call ended, from what came and how the stream was closed. @param ret_message  Never NULL. */
+enum berth_code response_result(const struct response *response, uint32_t stream_error,
+                                const char **ret_message);
+
+/** Hands the request to HTTP/2. */
+void client_call_submit(struct berth_rpc_call *call, struct client_connection *connection);
+void client_call_ready(struct berth_rpc_call *call);
+/** From the top level; may free it. */
+void client_call_process(struct berth_rpc_call *call);
+void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length);
+/** Decides how it ends; on_end follows. `message` is copied. */
+void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message);
+/** Moves it to the head of one of the lists of calls. */
+void client_call_join(struct berth_rpc_call *call, struct berth_rpc_call **list);
+
+#endif
