@@ -78,14 +78,14 @@ class Config(Case):
         with open(config, "r+b") as file:
             file.truncate(100 * 1024 * 1024)
         begin = time.monotonic()
-        self.assert_refuses(3, "berthd.yaml", "4194304")
+        self.assert_refuses(3, "berthd.yaml", "4MiB")
         self.assertLess(time.monotonic() - begin, 5)
 
     def test_100_mb_of_text_are_refused_at_once(self):
         with open(self.workshop.write_config(self.base()), "ab") as file:
             for _ in range(100):
                 file.write(b"# padding padding padding padding\n" * (1024 * 1024 // 34))
-        self.assert_refuses(3, "berthd.yaml", "4194304")
+        self.assert_refuses(3, "berthd.yaml", "4MiB")
 
     def test_a_depth_of_ten_thousand_is_refused(self):
         self.assert_refused(self.base() + "plugins: " + "[" * 10000 + "]" * 10000 + "\n", "berthd.yaml:5:", "64")
