@@ -17,6 +17,15 @@ static enum berth_code stale(const struct manifest *manifest, struct berth_error
                            manifest->path, what, name);
 }
 
+static enum berth_code stale_member(const struct manifest *manifest, struct berth_error *err,
+                                    const char *what, const char *owner, char between, const char *member)
+{
+    char name[600];
+
+    snprintf(name, sizeof(name), "%s%c%s", owner, between, member);
+    return stale(manifest, err, what, name);
+}
+
 static enum berth_code differs(const struct manifest *manifest, struct berth_error *err, const char *field,
                                uint64_t theirs, uint64_t ours)
 {
@@ -145,18 +154,20 @@ static bool manifest_has(const struct manifest *manifest, const char *type, cons
 }
 
 static enum berth_code check_method(const struct berth_method *method, const struct manifest_method *expected,
-                                    const char *where, const struct manifest *manifest,
+                                    const char *service, const struct manifest *manifest,
                                     struct berth_error *err)
 {
-    bool is_checked_for_caller =
+    bool has_one_request =
         expected->kind == BERTH_METHOD_UNARY || expected->kind == BERTH_METHOD_SERVER_STREAM;
 
     if (method->kind != expected->kind)
-        return stale(manifest, err, "a method has another kind in its table than in the manifest:", where);
-    if (is_checked_for_caller && method->on_message == NULL)
+        return stale_member(manifest, err,
+                            "a method has another kind in its table than in the manifest:", service, '/',
+                            expected->name);
+    if (has_one_request && method->on_message == NULL)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: %s has no on_message, so that no request could reach it", manifest->path,
-                               where);
+                               "%s: %s/%s has no on_message, so that no request could reach it",
+                               manifest->path, service, expected->name);
     return BERTH_OK;
 }
 
@@ -183,7 +194,6 @@ static enum berth_code check_service(const struct berth_service *service,
                                      struct berth_error *err)
 {
     const uint32_t least = offsetof(struct berth_method, on_end) + sizeof(service->methods->on_end);
-    char where[600];
     enum berth_code code = BERTH_OK;
 
     if (service->method_size < least)
@@ -194,11 +204,11 @@ static enum berth_code check_service(const struct berth_service *service,
     for (size_t i = 0; code == BERTH_OK && i < expected->method_count; i++) {
         const struct berth_method *method = find_method(service, expected->methods[i].name, i);
 
-        snprintf(where, sizeof(where), "%s/%s", expected->name, expected->methods[i].name);
         if (method == NULL)
-            code = stale(manifest, err, "the table of services lacks the method", where);
+            code = stale_member(manifest, err, "the table of services lacks the method", expected->name, '/',
+                                expected->methods[i].name);
         else
-            code = check_method(method, &expected->methods[i], where, manifest, err);
+            code = check_method(method, &expected->methods[i], expected->name, manifest, err);
     }
     return code;
 }
@@ -268,13 +278,13 @@ static enum berth_code check_plugins(const struct berth_module *module, const st
 
     for (size_t i = 0; module->plugins[i] != NULL; i++) {
         const struct berth_plugin *plugin = module->plugins[i];
-        char uri[512];
 
-        snprintf(uri, sizeof(uri), "%s.%s", plugin->type, plugin->id);
         if (!manifest_has(manifest, plugin->type, plugin->id))
-            return stale(manifest, err, "the manifest does not name the plugin", uri);
+            return stale_member(manifest, err, "the manifest does not name the plugin", plugin->type, '.',
+                                plugin->id);
         if (find_plugin(module, plugin->type, plugin->id) != plugin)
-            return stale(manifest, err, "berth_module has twice the plugin", uri);
+            return stale_member(manifest, err, "berth_module has twice the plugin", plugin->type, '.',
+                                plugin->id);
     }
     for (size_t i = 0; code == BERTH_OK && i < manifest->plugin_count; i++) {
         const struct manifest_plugin *expected = &manifest->plugins[i];

@@ -294,6 +294,32 @@ static void a_module_cut_anywhere_never_breaks_the_scan(void **state)
     free(bytes);
 }
 
+static void many_files_keep_the_order_of_their_names(void **state)
+{
+    struct place *place = *state;
+    size_t length;
+    char *bytes = read_fixture("good", &length);
+    struct scan scan;
+
+    for (int i = 0; i < 300; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "first/m%03d.so", i);
+        write_file(place, name, bytes, i % 50 == 7 ? 100 : length);
+    }
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 300);
+    for (size_t i = 0; i < scan.count; i++) {
+        char end[32];
+
+        snprintf(end, sizeof(end), "/m%03zu.so", i);
+        assert_true(ends_with(scan.files[i].path, end));
+        assert_true((scan.files[i].manifest == NULL) == (i % 50 == 7));
+    }
+    scan_finish(&scan);
+    free(bytes);
+}
+
 static void no_constructor_runs(void **state)
 {
     struct place *place = *state;
@@ -328,6 +354,7 @@ int main(void)
         test_in_place(a_bad_directory_costs_that_directory_only),
         test_in_place(a_stripped_module_keeps_its_manifest),
         test_in_place(a_module_cut_anywhere_never_breaks_the_scan),
+        test_in_place(many_files_keep_the_order_of_their_names),
         test_in_place(no_constructor_runs),
     };
 
