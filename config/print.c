@@ -21,7 +21,7 @@ static bool looks_typed(const char *text)
         if (strcasecmp(text, words[i]) == 0)
             return true;
     }
-    return text[strspn(text, "0123456789.+-eExXoO_:")] == '\0';
+    return strpbrk(text, "0123456789") != NULL && text[strspn(text, "0123456789.+-eExXoO_:")] == '\0';
 }
 
 static bool is_plain(const char *text, size_t length)
@@ -167,22 +167,35 @@ static void print_entries(struct config_text *out, const struct berth_value *map
     }
 }
 
+static bool has_set_entry(const struct berth_value *map)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->items[i]->kind != BERTH_VALUE_NONE)
+            return true;
+    }
+    return false;
+}
+
+static void print_item(struct config_text *out, const struct berth_value *item, size_t indent, bool origins)
+{
+    bool is_list = item->kind == BERTH_VALUE_LIST;
+    bool is_inline = !is_block(item) || (!is_list && !has_set_entry(item));
+    bool behind_dash = !is_inline && !is_list && item->items[0]->kind != BERTH_VALUE_NONE;
+
+    config_text_add(out, is_inline || behind_dash ? "- " : "-\n");
+    if (is_inline)
+        print_inline(out, item, origins);
+    else if (is_list)
+        print_list(out, item, indent + 2, origins);
+    else
+        print_entries(out, item, indent + 2, origins, behind_dash);
+}
+
 static void print_list(struct config_text *out, const struct berth_value *list, size_t indent, bool origins)
 {
     for (size_t i = 0; i < list->count; i++) {
-        const struct berth_value *item = list->items[i];
-
         config_text_add_spaces(out, indent);
-        if (is_block(item) && item->kind == BERTH_VALUE_LIST) {
-            config_text_add(out, "-\n");
-            print_list(out, item, indent + 2, origins);
-            continue;
-        }
-        config_text_add(out, "- ");
-        if (is_block(item))
-            print_entries(out, item, indent + 2, origins, item->items[0]->kind != BERTH_VALUE_NONE);
-        else
-            print_inline(out, item, origins);
+        print_item(out, list->items[i], indent, origins);
     }
 }
 

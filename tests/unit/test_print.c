@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Printed configurations: YAML with and without origins, JSON, defaults with their docs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <config/print.h>
+
+static const char schema_text[] =
+    "greeting: {type: string, default: Hello, doc: \"The word that\\nopens.\"}\n"
+    "size: {type: bytes, default: 4KiB, max: 1MiB}\n"
+    "wait: {type: duration, default: 90s}\n"
+    "ratio: {type: float, default: 0.1}\n"
+    "on: {type: bool, default: true}\n"
+    "token: {type: string, default: hunter2, secret: true}\n"
+    "keys: {type: list, items: {type: string}, secret: true, default: [hunter2]}\n"
+    "address: {type: string}\n"
+    "names: {type: list, items: {type: string}, default: ['1', 'a b', '']}\n"
+    "old: {type: int, default: 1, deprecated: new}\n"
+    "hosts: {type: list, items: {type: object, fields: {name: {type: string}, port: {type: int, default: "
+    "80}}}}\n"
+    "limits: {type: map, items: {type: int}, default: {}}\n"
+    "tls: {type: object, fields: {key: {type: path, required: true}, strict: {type: bool, default: true}}}\n"
+    "log: {type: object, fields: {level: {type: enum, values: [low, high], default: low}}}\n";
+
+struct printed {
+    struct config_tree *schema_tree, *tree;
+    struct schema *schema;
+    struct config_values *values;
+    struct config_diagnostics diagnostics;
+    struct config_text out;
+};
+
+static struct printed begin(const char *section)
+{
+    struct printed printed = {0};
+    struct config_check_options options = {0};
+
+    printed.schema_tree = config_yaml_read("m", schema_text, strlen(schema_text), &config_limits_manifest,
+                                           &printed.diagnostics);
+    assert_non_null(printed.schema_tree);
+    printed.schema = schema_create(config_tree_root(printed.schema_tree), &printed.diagnostics);
+    assert_non_null(printed.schema);
+    if (section != NULL) {
+        printed.tree =
+            config_yaml_read("f", section, strlen(section), &config_limits_file, &printed.diagnostics);
+        assert_non_null(printed.tree);
+    }
+    printed.values =
+        config_values_create(printed.schema, printed.tree == NULL ? NULL : config_tree_root(printed.tree),
+                             &options, &printed.diagnostics);
+    assert_non_null(printed.values);
+    return printed;
+}
+
+static void end(struct printed *printed)
+{
+    config_text_finish(&printed->out);
+    config_values_destroy(printed->values);
+    schema_destroy(printed->schema);
+    config_tree_destroy(printed->tree);
+    config_tree_destroy(printed->schema_tree);
+    config_diagnostics_finish(&printed->diagnostics);
+}
+
+static void values_print_as_people_write_them(void **state)
+{
+    struct printed printed = begin("size: 8192\nhosts: [{name: x}, {port: 81}]\nlimits: {a: 1, 'b c': 2}\n"
+                                   "tls: {key: /k}\ngreeting: 'yes'\n");
+
+    config_print_values(&printed.out, config_values_root(printed.values), 0, false);
+    assert_string_equal(printed.out.bytes, "greeting: \"yes\"\n"
+                                           "size: 8KiB\n"
+                                           "wait: 1m30s\n"
+                                           "ratio: 0.1\n"
+                                           "\"on\": true\n"
+                                           "token: <secret>\n"
+                                           "keys: <secret>\n"
+                                           "# address: is not set\n"
+                                           "names:\n"
+                                           "  - \"1\"\n"
+                                           "  - a b\n"
+                                           "  - \"\"\n"
+                                           "old: 1\n"
+                                           "hosts:\n"
+                                           "  - name: x\n"
+                                           "    port: 80\n"
+                                           "  -\n"
+                                           "    # name: is not set\n"
+                                           "    port: 81\n"
+                                           "limits:\n"
+                                           "  a: 1\n"
+                                           "  b c: 2\n"
+                                           "tls:\n"
+                                           "  key: /k\n"
+                                           "  strict: true\n"
+                                           "log:\n"
+                                           "  level: low\n");
+    end(&printed);
+}
+
+static void origins_stand_behind_each_value(void **state)
+{
+    struct printed printed = begin("size: 8192\nnames: [x]\nlimits: {}\n");
+
+    config_print_values(&printed.out, config_values_root(printed.values), 2, true);
+    assert_non_null(strstr(printed.out.bytes, "  greeting: Hello  # default\n  size: 8KiB  # f:1:7\n"));
+    assert_non_null(strstr(printed.out.bytes, "  names:\n    - x  # f:2:9\n"));
+    assert_non_null(strstr(printed.out.bytes, "  limits: {}  # f:3:9\n"));
+    end(&printed);
+}
+
+static void json_has_no_secrets_either(void **state)
+{
+    struct printed printed = begin("greeting: \"q\\\"\\n\"\nhosts: [{name: x}]\n");
+
+    config_print_json(&printed.out, config_values_root(printed.values), 0);
+    assert_null(strstr(printed.out.bytes, "hunter2"));
+    assert_non_null(strstr(printed.out.bytes, "  \"greeting\": \"q\\\"\\n\",\n  \"size\": \"4KiB\",\n"));
+    assert_non_null(strstr(printed.out.bytes,
+                           "  \"ratio\": 0.1,\n  \"on\": true,\n  \"token\": \"<secret>\",\n"
+                           "  \"keys\": \"<secret>\",\n  \"address\": null,\n"));
+    assert_non_null(
+        strstr(printed.out.bytes,
+               "  \"hosts\": [\n    {\n      \"name\": \"x\",\n      \"port\": 80\n    }\n  ],\n"));
+    assert_non_null(strstr(printed.out.bytes, "  \"limits\": {},\n"));
+    end(&printed);
+}
+
+static void defaults_have_their_docs_and_load_back(void **state)
+{
+    struct printed printed = begin(NULL);
+    struct printed again;
+    struct config_text first = {0}, second = {0};
+
+    config_print_defaults(&printed.out, printed.schema, config_values_root(printed.values), 0);
+    assert_non_null(strstr(printed.out.bytes, "# The word that\n# opens. (string)\ngreeting: Hello\n"));
+    assert_non_null(strstr(printed.out.bytes, "# (bytes, at most 1MiB)\nsize: 4KiB\n"));
+    assert_non_null(strstr(printed.out.bytes, "# (string; secret)\n# token:\n"));
+    assert_non_null(strstr(printed.out.bytes, "# (int; deprecated: use new)\n# old: 1\n"));
+    assert_non_null(
+        strstr(printed.out.bytes, "# tls:\n  # (path; required)\n  # key:\n  # (bool)\n  # strict:\n"));
+    assert_non_null(strstr(printed.out.bytes, "log:\n  # (enum: low, high)\n  level: low\n"));
+    assert_null(strstr(printed.out.bytes, "hunter2"));
+    again = begin(printed.out.bytes);
+    assert_int_equal(again.diagnostics.count, 0);
+    config_print_values(&first, config_values_root(printed.values), 0, false);
+    config_print_values(&second, config_values_root(again.values), 0, false);
+    assert_string_equal(first.bytes, second.bytes);
+    config_text_finish(&first);
+    config_text_finish(&second);
+    end(&again);
+    end(&printed);
+}
+
+static void a_printed_section_reads_back_the_same(void **state)
+{
+    struct printed printed =
+        begin("size: 1MB\nwait: 1.5s\nratio: 1e-7\nhosts: [{name: 'a: b'}, {port: 1}]\n"
+              "greeting: \"\\tü#\\u2028\"\nnames: ['- x', '#', 'null', '~', ' x', 'x ', '{', '0x1']\n");
+    struct printed again;
+    char *secretless;
+
+    config_print_values(&printed.out, config_values_root(printed.values), 0, false);
+    secretless = strstr(printed.out.bytes, "token: <secret>\nkeys: <secret>\n");
+    assert_non_null(secretless);
+    memset(secretless, ' ', strlen("token: <secret>\nkeys: <secret>"));
+    again = begin(printed.out.bytes);
+    config_print_values(&again.out, config_values_root(again.values), 0, false);
+    secretless = strstr(again.out.bytes, "token: <secret>\nkeys: <secret>\n");
+    memset(secretless, ' ', strlen("token: <secret>\nkeys: <secret>"));
+    assert_string_equal(printed.out.bytes, again.out.bytes);
+    end(&again);
+    end(&printed);
+}
+
+static void a_comment_cannot_end_its_line(void **state)
+{
+    struct config_text out = {0};
+
+    config_print_comment(&out, "one\xc2\x85two\xe2\x80\xa8three\rfour\nfive", 2);
+    assert_string_equal(out.bytes, "  # one two three four\n  # five\n");
+    config_text_finish(&out);
+}
+
+static void a_long_comment_is_wrapped_at_words(void **state)
+{
+    struct config_text out = {0};
+    char *line;
+
+    for (int i = 0; i < 60; i++)
+        config_text_add(&out, "word%d ", i);
+    line = config_text_take(&out);
+    config_print_comment(&out, line, 0);
+    free(line);
+    for (char *rest = out.bytes; (line = strsep(&rest, "\n")) != NULL;)
+        assert_true(strlen(line) <= 100);
+    config_text_finish(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_print_as_people_write_them),
+        cmocka_unit_test(origins_stand_behind_each_value),
+        cmocka_unit_test(json_has_no_secrets_either),
+        cmocka_unit_test(defaults_have_their_docs_and_load_back),
+        cmocka_unit_test(a_printed_section_reads_back_the_same),
+        cmocka_unit_test(a_comment_cannot_end_its_line),
+        cmocka_unit_test(a_long_comment_is_wrapped_at_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

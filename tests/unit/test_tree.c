@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Untyped trees: growing, looking up, and laying one upon another. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <config/print.h>
+#include <config/tree.h>
+
+static struct config_tree *read_tree(const char *name, const char *text)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree = config_yaml_read(name, text, strlen(text), &config_limits_file, &diagnostics);
+
+    assert_non_null(tree);
+    return tree;
+}
+
+static void assert_prints(const struct config_tree *tree, const char *expected)
+{
+    struct config_text out = {0};
+
+    config_print_tree(&out, config_tree_root(tree), 0);
+    assert_string_equal(out.bytes, expected);
+    config_text_finish(&out);
+}
+
+static void assert_merges(const char *base, const char *over, const char *expected)
+{
+    struct config_tree *tree = read_tree("base", base);
+
+    config_tree_merge(tree, read_tree("over", over));
+    assert_prints(tree, expected);
+    config_tree_destroy(tree);
+}
+
+static void maps_merge_key_by_key_and_the_rest_is_replaced(void **state)
+{
+    assert_merges("a: 1\nb: {x: 1, w: 2}\nc: [1, 2]\n", "b: {w: 3, z: 4}\nc: [9]\nd: 5\n",
+                  "a: 1\nb:\n  x: 1\n  w: 3\n  z: 4\nc:\n  - 9\nd: 5\n");
+    assert_merges("a: {x: 1}\n", "a: 2\n", "a: 2\n");
+    assert_merges("a: 2\n", "a: {x: 1}\n", "a:\n  x: 1\n");
+    assert_merges("", "a: 1\n", "a: 1\n");
+    assert_merges("a: 1\n", "", "a: 1\n");
+    assert_merges("a: 1\n", "- 1\n", "- 1\n");
+}
+
+static void a_key_without_a_value_leaves_maps_and_lists(void **state)
+{
+    assert_merges("a: {x: 1}\nb: [1]\nc: 2\n", "a:\nb: ~\nc: null\n", "a:\n  x: 1\nb:\n  - 1\nc: null\n");
+    assert_merges("a: {x: 1}\n", "a: \"\"\n", "a: \"\"\n");
+}
+
+static void marks_go_along(void **state)
+{
+    struct config_tree *tree = read_tree("base", "a: {x: 1, y: 2}\n");
+    struct config_node *a;
+
+    config_tree_merge(tree, read_tree("over", "\n\na: {y: 3}\n"));
+    a = config_node_find(config_tree_root(tree), "a");
+    assert_string_equal(config_node_find(a, "x")->mark.file, "base");
+    assert_string_equal(config_node_find(a, "y")->mark.file, "over");
+    assert_int_equal(config_node_find(a, "y")->mark.line, 3);
+    config_tree_destroy(tree);
+}
+
+static void lists_grow_and_shrink(void **state)
+{
+    struct config_tree *tree = config_tree_create();
+    struct config_mark mark = {"f", 1, 1};
+    struct config_node *list = config_tree_add_node(tree, CONFIG_LIST, mark);
+    struct config_node *nodes[1000];
+
+    for (size_t i = 0; i < 1000; i++) {
+        nodes[i] = config_tree_add_node(tree, CONFIG_SCALAR, mark);
+        config_node_append(tree, list, nodes[i]);
+        if (i % 3 == 2)
+            config_node_remove(list, list->count - 2);
+    }
+    assert_int_equal(list->count, 1000 - 333);
+    assert_ptr_equal(list->items[0], nodes[0]);
+    assert_ptr_equal(list->items[1], nodes[2]);
+    assert_ptr_equal(list->items[list->count - 1], nodes[999]);
+    config_tree_destroy(tree);
+}
+
+static void looking_up_where_there_is_no_map_finds_nothing(void **state)
+{
+    struct config_tree *tree = read_tree("f", "[a]");
+
+    assert_null(config_node_find(NULL, "a"));
+    assert_null(config_node_find(config_tree_root(tree), "a"));
+    config_tree_destroy(tree);
+    config_tree_destroy(NULL);
+}
+
+static void large_maps_merge(void **state)
+{
+    enum { COUNT = 50000 };
+    char *base = malloc(COUNT * 16), *over = malloc(COUNT * 16);
+    size_t base_length = 0, over_length = 0;
+    struct config_tree *tree;
+
+    for (size_t i = 0; i < COUNT; i++) {
+        base_length += (size_t)sprintf(base + base_length, "key%zu: 1\n", i);
+        over_length += (size_t)sprintf(over + over_length, "key%zu: 2\n", COUNT - i);
+    }
+    tree = read_tree("base", base);
+    config_tree_merge(tree, read_tree("over", over));
+    assert_int_equal(config_tree_root(tree)->count, COUNT + 1);
+    assert_string_equal(config_tree_root(tree)->items[0]->text, "1");
+    assert_string_equal(config_tree_root(tree)->items[1]->text, "2");
+    config_tree_destroy(tree);
+    free(base);
+    free(over);
+}
+
+static void a_printed_tree_reads_back_the_same(void **state)
+{
+    static const char text[] =
+        "quoted: \"1\"\nempty:\n\"key with: colon\": x\nlists: [[1, [2]], [], {}]\n"
+        "maps: [{a: 1, b: {c: d}}, {e: [f]}]\nlines: \"one\\ntwo\\u0085\\u2028\\\"\\\\\"\n";
+    struct config_tree *tree;
+    struct config_text first = {0}, second = {0};
+
+    tree = read_tree("f", text);
+    config_print_tree(&first, config_tree_root(tree), 0);
+    config_tree_destroy(tree);
+    tree = read_tree("f", first.bytes);
+    config_print_tree(&second, config_tree_root(tree), 0);
+    assert_string_equal(first.bytes, second.bytes);
+    assert_string_equal(config_node_find(config_tree_root(tree), "lines")->text,
+                        "one\ntwo\xc2\x85\xe2\x80\xa8\"\\");
+    assert_int_equal(config_node_find(config_tree_root(tree), "lists")->items[0]->items[1]->count, 1);
+    config_tree_destroy(tree);
+    config_text_finish(&first);
+    config_text_finish(&second);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maps_merge_key_by_key_and_the_rest_is_replaced),
+        cmocka_unit_test(a_key_without_a_value_leaves_maps_and_lists),
+        cmocka_unit_test(marks_go_along),
+        cmocka_unit_test(lists_grow_and_shrink),
+        cmocka_unit_test(looking_up_where_there_is_no_map_finds_nothing),
+        cmocka_unit_test(large_maps_merge),
+        cmocka_unit_test(a_printed_tree_reads_back_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The YAML reader: places of words, and what it refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <config/tree.h>
+
+static struct config_tree *read_bytes(const char *text, size_t length, struct config_diagnostics *diagnostics)
+{
+    return config_yaml_read("a.yaml", text, length, &config_limits_file, diagnostics);
+}
+
+static void assert_refused_bytes(const char *text, size_t length, const char *expected)
+{
+    struct config_diagnostics diagnostics = {0};
+    char *line;
+
+    assert_null(read_bytes(text, length, &diagnostics));
+    assert_true(diagnostics.error_count >= 1);
+    line = config_diagnostic_format(&diagnostics.items[0]);
+    assert_string_equal(line, expected);
+    free(line);
+    config_diagnostics_finish(&diagnostics);
+}
+
+static void assert_refused(const char *text, const char *expected)
+{
+    assert_refused_bytes(text, strlen(text), expected);
+}
+
+static struct config_tree *assert_read(const char *text)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree = read_bytes(text, strlen(text), &diagnostics);
+
+    if (tree == NULL)
+        print_message("%s\n", diagnostics.items[0].message);
+    assert_non_null(tree);
+    assert_int_equal(diagnostics.count, 0);
+    return tree;
+}
+
+/* The text `count` times. */
+static char *repeat(const char *text, size_t count)
+{
+    size_t length = strlen(text);
+    char *repeated = malloc(length * count + 1);
+
+    assert_non_null(repeated);
+    for (size_t i = 0; i < count; i++)
+        memcpy(repeated + i * length, text, length);
+    repeated[length * count] = '\0';
+    return repeated;
+}
+
+static void every_node_knows_its_place(void **state)
+{
+    struct config_tree *tree = assert_read("a: 1\nlist:\n  - \"x\"\n  - {k: ü, z: v}\n");
+    struct config_node *root = config_tree_root(tree);
+    struct config_node *list = config_node_find(root, "list");
+    struct config_node *z = config_node_find(list->items[1], "z");
+
+    assert_string_equal(root->mark.file, "a.yaml");
+    assert_int_equal(list->key_mark.line, 2);
+    assert_int_equal(list->key_mark.column, 1);
+    assert_int_equal(list->mark.line, 3);
+    assert_int_equal(z->key_mark.line, 4);
+    assert_int_equal(z->key_mark.column, 12);
+    assert_int_equal(z->mark.column, 15);
+    assert_true(config_node_find(root, "a")->plain);
+    assert_false(list->items[0]->plain);
+    config_tree_destroy(tree);
+}
+
+static void block_texts_and_quotes_are_read(void **state)
+{
+    struct config_tree *tree =
+        assert_read("%YAML 1.2\n---\na: |\n  one\n  two\nb: 'it''s'\nc: \"\\u00fc\"\n");
+    struct config_node *root = config_tree_root(tree);
+
+    assert_string_equal(config_node_find(root, "a")->text, "one\ntwo\n");
+    assert_string_equal(config_node_find(root, "b")->text, "it's");
+    assert_string_equal(config_node_find(root, "c")->text, "ü");
+    config_tree_destroy(tree);
+}
+
+static void an_empty_document_has_no_root(void **state)
+{
+    static const char *const texts[] = {"", "\n", "# only a comment\n", "\xef\xbb\xbf"};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config_tree *tree = assert_read(texts[i]);
+
+        assert_null(config_tree_root(tree));
+        config_tree_destroy(tree);
+    }
+}
+
+static void what_configuration_does_not_need_is_refused_at_its_place(void **state)
+{
+    static const struct {
+        const char *text, *line;
+    } cases[] = {
+        {"a: &x 1\n", "a.yaml:1:4: the anchor &x is not taken here: write the value out where it is needed"},
+        {"a: &x [1]\n",
+         "a.yaml:1:4: the anchor &x is not taken here: write the value out where it is needed"},
+        {"a: {b: &x {}}\n",
+         "a.yaml:1:8: the anchor &x is not taken here: write the value out where it is needed"},
+        {"a: *x\n", "a.yaml:1:4: the alias *x is not taken here: write the value out"},
+        {"a: !!str 1\n", "a.yaml:1:4: a tag (!…) is not taken here: the schema says what type a value has"},
+        {"a: ! 1\n", "a.yaml:1:4: a tag (!…) is not taken here: the schema says what type a value has"},
+        {"!x a: 1\n", "a.yaml:1:1: a tag (!…) is not taken here: the schema says what type a value has"},
+        {"- !!seq [1]\n", "a.yaml:1:3: a tag (!…) is not taken here: the schema says what type a value has"},
+        {"%TAG ! tag:x,2000:\n---\na: 1\n", "a.yaml:1:1: a %TAG directive is not taken here"},
+        {"a: 1\n---\nb: 2\n", "a.yaml:2:1: a second document (---) begins here: a file holds one"},
+        {"a: 1\nb: 2\na: 3\n", "a.yaml:3:1: the key \"a\" stands here a second time: it is set in line 1"},
+        {"x: {a: 1, 'a': 2}\n", "a.yaml:1:11: the key \"a\" stands here a second time: it is set in line 1"},
+        {"[a]: 1\n", "a.yaml:1:1: a list cannot be a key: keys are plain words"},
+        {"? {a: 1}\n: 1\n", "a.yaml:1:3: a map cannot be a key: keys are plain words"},
+        {"\"\": 1\n", "a.yaml:1:1: a key is empty: give it a name"},
+        {"a: \"x\\0y\"\n", "a.yaml:1:4: there is a NUL (\\0) in this text: no setting can hold one"},
+        {"\"\\0\": y\n", "a.yaml:1:1: there is a NUL (\\0) in this text: no setting can hold one"},
+        {"a: 1\nb: \xff\n", "a.yaml:2:4: byte 0xff is not valid UTF-8 here"},
+        {"ü: \xc0\x80\n", "a.yaml:1:4: byte 0xc0 is not valid UTF-8 here"},
+        {"a: \xed\xa0\x80\n", "a.yaml:1:4: byte 0xed is not valid UTF-8 here"},
+        {"a: \xf4\x90\x80\x80\n", "a.yaml:1:4: byte 0xf4 is not valid UTF-8 here"},
+        {"a: \xe2\x82", "a.yaml:1:4: byte 0xe2 is not valid UTF-8 here"},
+        {"a: \x01\n", "a.yaml:1:4: control characters are not allowed"},
+        {"\xff\xfe\x61\x00", "a.yaml:1:1: byte 0xff is not valid UTF-8 here"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused(cases[i].text, cases[i].line);
+}
+
+static void a_nul_byte_is_refused_at_its_place(void **state)
+{
+    assert_refused_bytes("a: 1\nb: x\0y\n", 11,
+                         "a.yaml:2:5: there is a NUL byte here: configuration is UTF-8 text");
+}
+
+static void what_is_no_yaml_is_refused_with_its_line(void **state)
+{
+    static const char *const texts[] = {"a: [1, 2\n", "a: b: c\n", "a: {b: 1\nc: 2\n",
+                                        "\ta: 1\n",   "a: 'x\n",   "a: @x\n"};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config_diagnostics diagnostics = {0};
+
+        assert_null(read_bytes(texts[i], strlen(texts[i]), &diagnostics));
+        assert_int_equal(diagnostics.count, 1);
+        assert_true(diagnostics.items[0].mark.line >= 1);
+        config_diagnostics_finish(&diagnostics);
+    }
+}
+
+static void all_duplicate_keys_are_said_at_once(void **state)
+{
+    struct config_diagnostics diagnostics = {0};
+    const char *text = "a: 1\na: 2\nb: {c: 1, c: 2}\na: 3\n";
+
+    assert_null(read_bytes(text, strlen(text), &diagnostics));
+    assert_int_equal(diagnostics.error_count, 3);
+    config_diagnostics_finish(&diagnostics);
+}
+
+static void a_depth_of_10000_is_refused(void **state)
+{
+    char *flow = repeat("[", 10000);
+    char *maps = repeat("{a: ", 10000);
+    char *block = repeat("- ", 10000);
+
+    assert_refused(flow, "a.yaml:1:65: nested deeper than 64 levels");
+    assert_refused(maps, "a.yaml:1:257: nested deeper than 64 levels");
+    assert_refused(block, "a.yaml:1:129: nested deeper than 64 levels");
+    free(flow);
+    free(maps);
+    free(block);
+}
+
+static void depth_64_is_read(void **state)
+{
+    char *open = repeat("[", 64);
+    char *close = repeat("]", 64);
+    char text[200];
+    struct config_tree *tree;
+
+    snprintf(text, sizeof(text), "%s%s\n", open, close);
+    tree = assert_read(text);
+    config_tree_destroy(tree);
+    free(open);
+    free(close);
+}
+
+static void an_alias_bomb_ends_at_its_first_alias(void **state)
+{
+    assert_refused("a: &a [x, x]\nb: [*a, *a]\nc: [*b, *b]\n",
+                   "a.yaml:1:4: the anchor &a is not taken here: write the value out where it is needed");
+    assert_refused("<<: *a\n", "a.yaml:1:5: the alias *a is not taken here: write the value out");
+}
+
+static void too_many_values_are_refused(void **state)
+{
+    char *items = repeat("- x\n", 100001);
+
+    assert_refused(items, "a.yaml:100000:3: more than 100000 values in one file: split it up");
+    free(items);
+}
+
+static void too_many_bytes_are_refused(void **state)
+{
+    char *text = repeat("# comment\n", 500000);
+
+    assert_refused(text, "a.yaml: 5000000 bytes are too many: at most 4194304");
+    free(text);
+}
+
+/* Ten times as many keys take about ten times as long: checked with a generous bound for busy machines. */
+static double seconds_for(size_t keys)
+{
+    char *text = malloc(keys * 16 + 1);
+    size_t length = 0;
+    struct timespec before, after;
+    struct config_tree *tree;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < keys; i++)
+        length += (size_t)sprintf(text + length, "key%zu: 1\n", i);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    tree = assert_read(text);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    config_tree_destroy(tree);
+    free(text);
+    return (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+}
+
+static void many_keys_in_one_map_are_not_quadratic(void **state)
+{
+    seconds_for(9000);
+    assert_true(seconds_for(90000) < 40 * seconds_for(9000) + 0.5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_node_knows_its_place),
+        cmocka_unit_test(block_texts_and_quotes_are_read),
+        cmocka_unit_test(an_empty_document_has_no_root),
+        cmocka_unit_test(what_configuration_does_not_need_is_refused_at_its_place),
+        cmocka_unit_test(a_nul_byte_is_refused_at_its_place),
+        cmocka_unit_test(what_is_no_yaml_is_refused_with_its_line),
+        cmocka_unit_test(all_duplicate_keys_are_said_at_once),
+        cmocka_unit_test(a_depth_of_10000_is_refused),
+        cmocka_unit_test(depth_64_is_read),
+        cmocka_unit_test(an_alias_bomb_ends_at_its_first_alias),
+        cmocka_unit_test(too_many_values_are_refused),
+        cmocka_unit_test(too_many_bytes_are_refused),
+        cmocka_unit_test(many_keys_in_one_map_are_not_quadratic),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
