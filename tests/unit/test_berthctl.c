@@ -273,7 +273,7 @@ static void an_introspected_plugin_looks_as_in_ctr(void **state)
     assert_string_equal(introspected_status(plugin), "skip");
     assert_string_equal(text, "Type:          io.containerd.snapshotter.v1\n"
                               "ID:            aufs\n"
-                              "Requires:      \n"
+                              "Requires:     \n"
                               "               io.containerd.content.v1\n"
                               "Platforms:     linux/amd64\n"
                               "Exports:      \n"

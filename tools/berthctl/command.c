@@ -234,8 +234,8 @@ int command_read_globals(struct command_options *options, int argc, char **argv,
 static int check_words(const struct command *command, const struct command_options *options)
 {
     if (options->word_count < command->min_words) {
-        fprintf(stderr, "berthctl: %s takes %s; see berthctl %s --help\n", command->name, command->arguments,
-                command->name);
+        fprintf(stderr, "berthctl: %s takes a %s; see berthctl %s --help\n", command->name,
+                command->arguments, command->name);
         return COMMAND_EXIT_USAGE;
     }
     if (options->word_count > command->max_words) {
@@ -268,10 +268,12 @@ int command_fail(const struct command_options *options, enum berth_code code, co
     const char *address = options->client.address;
 
     if (code == BERTH_UNAVAILABLE || code == BERTH_DEADLINE_EXCEEDED) {
+        bool is_named = strstr(err->message, address) != NULL;
+
         fprintf(stderr,
-                "berthctl: cannot reach the daemon at %s: %s\n"
+                "berthctl: cannot reach the daemon%s%s: %s\n"
                 "Is berthd running? Name its socket with --address or BERTH_ADDRESS.\n",
-                address, err->message);
+                is_named ? "" : " at ", is_named ? "" : address, err->message);
         return COMMAND_EXIT_UNREACHABLE;
     }
     if (code == BERTH_INVALID_ARGUMENT) {
@@ -291,19 +293,21 @@ const plugin_message *command_find_plugin(const struct command_options *options,
 {
     const char *uri = options->words[0];
     const plugin_message *plugin = plugin_list_find(list, uri);
+    size_t refused = plugin_list_refused(list);
     const char *nearest;
 
     if (plugin != NULL)
         return plugin;
     nearest = plugin_list_nearest(list, uri);
-    fprintf(stderr, "berthctl: there is no plugin %s", uri);
     if (nearest != NULL)
-        fprintf(stderr, "; did you mean %s?", nearest);
-    if (plugin_list_refused(list) > 0)
-        fprintf(stderr, "; %zu file%s refused: see berthctl plugins ls --all", plugin_list_refused(list),
-                plugin_list_refused(list) == 1 ? " was" : "s were");
-    else if (nearest == NULL)
-        fputs("; berthctl plugins ls --all lists what was found", stderr);
-    fputc('\n', stderr);
+        fprintf(stderr, "berthctl: there is no plugin %s; did you mean %s?\n", uri, nearest);
+    else
+        fprintf(stderr, "berthctl: there is no plugin %s; berthctl plugins ls --all lists what was found\n",
+                uri);
+    if (refused > 0)
+        fprintf(
+            stderr,
+            "It may be in a file that was refused, of which there %s %zu: see berthctl plugins ls --all\n",
+            refused == 1 ? "is" : "are", refused);
     return NULL;
 }

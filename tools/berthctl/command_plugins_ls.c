@@ -5,6 +5,7 @@
 #include "plugin_print.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static enum table_colour status_colour(const char *status)
 {
@@ -25,13 +26,20 @@ static void print_table(struct table *table, const struct command_options *optio
     table_finish(table);
 }
 
-/* A refused file has no type, and its path for an id. */
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+/* A refused file has no type, and its name for an id. */
 static void add_plugin(struct table *table, const plugin_message *plugin)
 {
     char *platforms = plugin_platforms(plugin);
 
     table_add(table, *plugin->uri == '\0' ? "-" : plugin->type);
-    table_add(table, *plugin->uri == '\0' ? plugin->path : plugin->id);
+    table_add(table, *plugin->uri == '\0' ? file_name(plugin->path) : plugin->id);
     table_add(table, platforms);
     table_add_coloured(table, status_colour(plugin_status(plugin)), plugin_status(plugin));
     table_add_coloured(table, plugin_state_colour(plugin), plugin_state_name(plugin));

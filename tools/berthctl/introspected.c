@@ -145,7 +145,7 @@ void introspected_add_block(struct table *table, const introspected_plugin *plug
     add_pair(table, "Type:", plugin->type);
     add_pair(table, "ID:", plugin->id);
     if (plugin->n_requires > 0)
-        add_pair(table, "Requires:", "");
+        add_heading(table, "Requires:");
     for (size_t i = 0; i < plugin->n_requires; i++)
         add_pair(table, "", plugin->requires[i]);
     if (plugin->n_platforms > 0)

@@ -25,25 +25,37 @@ static int match(const struct command *command, int argc, char **argv)
     return strcmp(space + 1, argv[1]) == 0 ? 2 : 0;
 }
 
-static int refuse(int argc, char **argv)
+/* The command that was meant by the first two words, or by the first. */
+static const char *nearest_command(int argc, char **argv)
 {
-    bool is_group = strcmp(argv[0], "plugins") == 0;
     const char *names[COMMANDS_MAX];
+    const char *nearest = NULL;
     size_t count = 0;
     char words[128];
-    const char *nearest;
 
     for (const struct command *command = command_table; command->name != NULL; command++)
         names[count++] = command->name;
-    snprintf(words, sizeof(words), "%s%s%s", argv[0], is_group && argc > 1 ? " " : "",
-             is_group && argc > 1 ? argv[1] : "");
-    nearest = config_nearest(words, names, count);
+    if (argc > 1) {
+        snprintf(words, sizeof(words), "%s %s", argv[0], argv[1]);
+        nearest = config_nearest(words, names, count);
+    }
+    return nearest != NULL ? nearest : config_nearest(argv[0], names, count);
+}
+
+static int refuse(int argc, char **argv)
+{
+    bool is_group = strcmp(argv[0], "plugins") == 0;
+    const char *nearest = nearest_command(argc, argv);
+    const char *second = is_group && argc > 1 ? argv[1] : "";
+
     if (is_group && argc == 1)
         fputs("berthctl: plugins what? ls, inspect, graph, blame or explain\n", stderr);
     else if (nearest != NULL)
-        fprintf(stderr, "berthctl: there is no command '%s'; did you mean '%s'?\n", words, nearest);
+        fprintf(stderr, "berthctl: there is no command '%s%s%s'; did you mean '%s'?\n", argv[0],
+                *second == '\0' ? "" : " ", second, nearest);
     else
-        fprintf(stderr, "berthctl: there is no command '%s'; berthctl --help lists them\n", words);
+        fprintf(stderr, "berthctl: there is no command '%s%s%s'; berthctl --help lists them\n", argv[0],
+                *second == '\0' ? "" : " ", second);
     return COMMAND_EXIT_USAGE;
 }
 
