@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t hash_of(const char *name)
+uint64_t name_table_hash(const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u;
 
@@ -46,7 +46,7 @@ static struct name_table_slot *slot_of(const struct name_table *table, const cha
 
 size_t name_table_add(struct name_table *table, const char *name, size_t value)
 {
-    uint64_t hash = hash_of(name);
+    uint64_t hash = name_table_hash(name);
     struct name_table_slot *slot = slot_of(table, name, hash);
 
     if (slot->name == NULL)
@@ -54,9 +54,14 @@ size_t name_table_add(struct name_table *table, const char *name, size_t value)
     return slot->value;
 }
 
-size_t name_table_find(const struct name_table *table, const char *name)
+size_t name_table_find_hashed(const struct name_table *table, const char *name, uint64_t hash)
 {
-    const struct name_table_slot *slot = slot_of(table, name, hash_of(name));
+    const struct name_table_slot *slot = slot_of(table, name, hash);
 
     return slot->name == NULL ? NAME_TABLE_NONE : slot->value;
+}
+
+size_t name_table_find(const struct name_table *table, const char *name)
+{
+    return name_table_find_hashed(table, name, name_table_hash(name));
 }

@@ -30,4 +30,8 @@ size_t name_table_add(struct name_table *table, const char *name, size_t value);
 /** @return the value, or NAME_TABLE_NONE. */
 size_t name_table_find(const struct name_table *table, const char *name);
 
+/** The same for who looks one name up in several tables. */
+uint64_t name_table_hash(const char *name);
+size_t name_table_find_hashed(const struct name_table *table, const char *name, uint64_t hash);
+
 #endif

@@ -186,6 +186,7 @@ static void add_types(struct plan_build *build)
 static struct plan_requirement resolve(const struct plan_build *build, const char *name, bool binding)
 {
     struct plan_requirement requirement = {.name = name, .binding = binding, .index = PLAN_NONE};
+    uint64_t hash = name_table_hash(name);
 
     if (strcmp(name, "*") == 0) {
         requirement.target = PLAN_TARGET_ALL;
@@ -193,10 +194,10 @@ static struct plan_requirement resolve(const struct plan_build *build, const cha
         return requirement;
     }
     requirement.target = PLAN_TARGET_TYPE;
-    requirement.index = name_table_find(&build->memory->types, name);
+    requirement.index = name_table_find_hashed(&build->memory->types, name, hash);
     if (requirement.index != PLAN_NONE)
         return requirement;
-    requirement.index = name_table_find(&build->memory->uris, name);
+    requirement.index = name_table_find_hashed(&build->memory->uris, name, hash);
     requirement.target = requirement.index == PLAN_NONE ? PLAN_TARGET_NOBODY : PLAN_TARGET_PLUGIN;
     return requirement;
 }
@@ -326,8 +327,8 @@ struct plan *plan_create(const struct manifest *const *manifests, size_t manifes
     resolve_all(&build);
     plan_rules_apply(&build);
     plan_block_apply(&build);
-    plan_cycles_apply(&build);
-    plan_block_apply(&build);
+    if (plan_cycles_apply(&build))
+        plan_block_apply(&build);
     plan_cycles_warn(&build);
     plan_order_apply(&build);
     publish(&build);

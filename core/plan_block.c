@@ -117,8 +117,6 @@ static void tell(struct block *block, size_t node)
 
 static void block_init(struct block *block, struct plan_build *build)
 {
-    struct plan_graph providers;
-
     block->build = build;
     block->tallies = plan_build_allocate(build->type_count, sizeof(*block->tallies));
     block->blamed = plan_build_allocate(build->type_count, sizeof(*block->blamed));
@@ -129,21 +127,29 @@ static void block_init(struct block *block, struct plan_build *build)
         for (size_t j = 0; j < build->types[i].member_count; j++)
             verdict_count(&block->tallies[i], state_of(block, build->types[i].members[j]));
     }
-    plan_graph_init(&providers, build, true);
-    plan_graph_init_reverse(&block->dependents, &providers);
-    plan_graph_finish(&providers);
+}
+
+/* The graph is that of before the check: who was blocked in it is still a node with dependents. */
+static void spread(struct block *block, const struct plan_graph *providers)
+{
+    plan_graph_init_reverse(&block->dependents, providers);
+    for (size_t i = 0; i < block->queue_count; i++)
+        tell(block, block->queue[i]);
+    plan_graph_finish(&block->dependents);
 }
 
 void plan_block_apply(struct plan_build *build)
 {
+    struct plan_graph providers;
     struct block block;
 
+    plan_graph_init(&providers, build, true);
     block_init(&block, build);
     for (size_t i = 0; i < build->count; i++)
         check(&block, i);
-    for (size_t i = 0; i < block.queue_count; i++)
-        tell(&block, block.queue[i]);
-    plan_graph_finish(&block.dependents);
+    if (block.queue_count > 0)
+        spread(&block, &providers);
+    plan_graph_finish(&providers);
     free(block.tallies);
     free(block.blamed);
     free(block.queue);

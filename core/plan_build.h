@@ -76,7 +76,8 @@ void plan_graph_finish(struct plan_graph *graph);
 /** The phases, in their order. */
 void plan_rules_apply(struct plan_build *build);
 void plan_block_apply(struct plan_build *build);
-void plan_cycles_apply(struct plan_build *build);
+/** @return true where it blocked some. */
+bool plan_cycles_apply(struct plan_build *build);
 /** Says which wishes of those that run gave way. */
 void plan_cycles_warn(struct plan_build *build);
 void plan_order_apply(struct plan_build *build);

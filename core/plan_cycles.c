@@ -237,29 +237,38 @@ static void explain_all(const struct cycles *cycles, const char **ret_paths)
     free(memory);
 }
 
-static void block_members(struct cycles *cycles)
+static bool block_members(struct cycles *cycles)
 {
     struct plan_build *build = cycles->build;
-    const char **paths = plan_build_allocate(build->count, sizeof(*paths));
+    const char **paths;
+    bool has_cycle = false;
 
+    for (size_t i = 0; i < build->count && !has_cycle; i++)
+        has_cycle = is_in_cycle(cycles, i);
+    if (!has_cycle)
+        return false;
+    paths = plan_build_allocate(build->count, sizeof(*paths));
     explain_all(cycles, paths);
     for (size_t i = 0; i < build->count; i++)
         if (paths[i] != NULL)
             plan_build_stop(build, i, PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, paths[i], PLAN_NONE);
     free(paths);
+    return true;
 }
 
-void plan_cycles_apply(struct plan_build *build)
+bool plan_cycles_apply(struct plan_build *build)
 {
     struct cycles cycles;
+    bool blocked;
 
     cycles_find(&cycles, build);
     if (drop_wants(&cycles) > 0) {
         cycles_finish(&cycles);
         cycles_find(&cycles, build);
     }
-    block_members(&cycles);
+    blocked = block_members(&cycles);
     cycles_finish(&cycles);
+    return blocked;
 }
 
 void plan_cycles_warn(struct plan_build *build)
