@@ -24,10 +24,13 @@ static void keep_diagnostics(struct config_diagnostics *diagnostics, struct chec
     config_diagnostics_sort(diagnostics);
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct config_diagnostic *item = &diagnostics->items[i];
+        enum check_severity severity = item->severity == CONFIG_ERROR ? CHECK_ERROR : CHECK_WARNING;
 
-        check_report_add(report, item->severity == CONFIG_ERROR ? CHECK_ERROR : CHECK_WARNING, check,
-                         "line %u, column %u of the note: %s", item->mark.line, item->mark.column,
-                         item->message);
+        if (item->mark.line == 0)
+            check_report_add(report, severity, check, "%s", item->message);
+        else
+            check_report_add(report, severity, check, "line %u, column %u of the note: %s", item->mark.line,
+                             item->mark.column, item->message);
     }
     config_diagnostics_finish(diagnostics);
 }
@@ -42,7 +45,7 @@ struct manifest *check_manifest(const void *bytes, size_t length, const char *pa
     char *text;
 
     if (note_find(bytes, length, path, &text, &text_length, &err) != BERTH_OK) {
-        check_report_add(report, CHECK_ERROR, check, "%s", err.message);
+        check_report_add(report, CHECK_ERROR, check, "%s", check_report_strip(report, err.message));
         return NULL;
     }
     manifest = manifest_parse(path, text, text_length, &diagnostics);

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cname.h"
 
@@ -38,6 +39,15 @@ void check_report_add(struct check_report *report, enum check_severity severity,
     if (report->findings == NULL)
         abort();
     report->findings[report->count++] = finding;
+}
+
+const char *check_report_strip(const struct check_report *report, const char *message)
+{
+    size_t length = strlen(report->path);
+
+    if (strncmp(message, report->path, length) == 0 && strncmp(message + length, ": ", 2) == 0)
+        return message + length + 2;
+    return message;
 }
 
 /* Names of a file's symbols and libraries go to a terminal: nothing but what can be seen. */

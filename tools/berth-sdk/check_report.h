@@ -34,6 +34,8 @@ struct check_report {
 __attribute__((format(printf, 4, 5))) void check_report_add(struct check_report *report,
                                                             enum check_severity severity, const char *check,
                                                             const char *format, ...);
+/** A message without the file's name in front, which every line of the report has. */
+const char *check_report_strip(const struct check_report *report, const char *message);
 void check_report_write_text(const struct check_report *report, FILE *out);
 /** One JSON object without a newline. */
 void check_report_write_json(const struct check_report *report, FILE *out);

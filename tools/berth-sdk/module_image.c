@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rebuilds a module's tables from its file, following pointers through the relocations. */
+#include "module_image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "elf_relocations.h"
+
+/* Longer tables are not followed: a host refuses them as well. */
+#define TABLE_MAX 1024
+/* All copies together. Real modules need a few kilobytes. */
+#define BUDGET_BYTES ((size_t)16 << 20)
+
+struct block {
+    struct block *next;
+    max_align_t bytes[];
+};
+
+struct module_image {
+    const struct elf_image *image;
+    struct elf_relocations relocations;
+    struct block *blocks;
+    size_t used;
+    struct berth_module module;
+    bool damaged;
+};
+
+static void *add_block(struct module_image *module, size_t count, size_t size)
+{
+    struct block *block;
+
+    if (module->damaged || size > BUDGET_BYTES || count > (BUDGET_BYTES - module->used) / (size + 1))
+        goto damaged;
+    block = calloc(1, sizeof(*block) + count * size);
+    if (block == NULL)
+        goto damaged;
+    block->next = module->blocks;
+    module->blocks = block;
+    module->used += sizeof(*block) + count * size;
+    return block->bytes;
+damaged:
+    module->damaged = true;
+    return NULL;
+}
+
+/* Copies what the file has of a table into `table`, which is zero; at most as much as the table says it is.
+ */
+static void read_table(const struct module_image *module, uint64_t address, void *table, size_t size)
+{
+    struct elf_table bytes = elf_image_at(module->image, address, size);
+
+    if (bytes.length > 0)
+        memcpy(table, bytes.bytes, bytes.length);
+}
+
+static uint64_t read_pointer(const struct module_image *module, uint64_t address)
+{
+    return elf_relocations_pointer(&module->relocations, module->image, address);
+}
+
+/* A name of at most 4 KiB, in place; NULL where there is none. */
+static const char *read_name(const struct module_image *module, uint64_t address)
+{
+    uint64_t at = read_pointer(module, address);
+    struct elf_table bytes = at == 0 ? (struct elf_table){0} : elf_image_at(module->image, at, 4096);
+
+    if (bytes.length == 0 || memchr(bytes.bytes, '\0', bytes.length) == NULL)
+        return NULL;
+    return (const char *)bytes.bytes;
+}
+
+/* How many pointers stand before the NULL that ends a table. */
+static size_t count_pointers(struct module_image *module, uint64_t address)
+{
+    size_t count = 0;
+
+    while (count <= TABLE_MAX && read_pointer(module, address + count * 8) != 0)
+        count++;
+    if (count > TABLE_MAX)
+        module->damaged = true;
+    return module->damaged ? 0 : count;
+}
+
+static void nothing(struct berth_call *call, const void *message, size_t length)
+{
+    (void)call;
+    (void)message;
+    (void)length;
+}
+
+static void read_method(struct module_image *module, uint64_t address, struct berth_method *method)
+{
+    read_table(module, address, method, sizeof(*method));
+    *method = (struct berth_method){
+        .name = read_name(module, address + offsetof(struct berth_method, name)),
+        .kind = method->kind,
+        .on_message =
+            read_pointer(module, address + offsetof(struct berth_method, on_message)) != 0 ? nothing : NULL,
+    };
+}
+
+/* Methods wider than ours are taken at our width, as a host does. */
+static void read_methods(struct module_image *module, uint64_t address, struct berth_service *service)
+{
+    size_t stride = service->method_size;
+    struct berth_method *methods;
+
+    service->methods = NULL;
+    if (stride < sizeof(*methods))
+        return;
+    methods = add_block(module, service->method_count, sizeof(*methods));
+    for (size_t i = 0; methods != NULL && i < service->method_count; i++)
+        read_method(module, address + i * stride, &methods[i]);
+    service->methods = methods;
+    service->method_size = sizeof(*methods);
+}
+
+static struct berth_service *read_service(struct module_image *module, uint64_t address)
+{
+    struct berth_service *service = add_block(module, 1, sizeof(*service));
+
+    if (service == NULL)
+        return NULL;
+    read_table(module, address, service, sizeof(*service));
+    service->name = read_name(module, address + offsetof(struct berth_service, name));
+    read_methods(module, read_pointer(module, address + offsetof(struct berth_service, methods)), service);
+    service->descriptors = NULL;
+    service->descriptors_length = 0;
+    return service;
+}
+
+static const struct berth_service *const *read_services(struct module_image *module, uint64_t address)
+{
+    size_t count = count_pointers(module, address);
+    const struct berth_service **services = add_block(module, count + 1, sizeof(*services));
+
+    for (size_t i = 0; services != NULL && i < count; i++)
+        services[i] = read_service(module, read_pointer(module, address + i * 8));
+    return services;
+}
+
+static struct berth_plugin *read_plugin(struct module_image *module, uint64_t address)
+{
+    struct berth_plugin *plugin = add_block(module, 1, sizeof(*plugin));
+    uint64_t services = read_pointer(module, address + offsetof(struct berth_plugin, services));
+
+    if (plugin == NULL)
+        return NULL;
+    read_table(module, address, plugin, sizeof(plugin->size));
+    plugin->type = read_name(module, address + offsetof(struct berth_plugin, type));
+    plugin->id = read_name(module, address + offsetof(struct berth_plugin, id));
+    if (services != 0 && plugin->size >= offsetof(struct berth_plugin, services) + sizeof(plugin->services))
+        plugin->services = read_services(module, services);
+    return plugin;
+}
+
+static const struct berth_plugin *const *read_plugins(struct module_image *module, uint64_t address)
+{
+    size_t count = count_pointers(module, address);
+    const struct berth_plugin **plugins = add_block(module, count + 1, sizeof(*plugins));
+
+    for (size_t i = 0; plugins != NULL && i < count; i++)
+        plugins[i] = read_plugin(module, read_pointer(module, address + i * 8));
+    return plugins;
+}
+
+struct module_image *module_image_create(const struct elf_image *image, uint64_t address, uint64_t size,
+                                         struct berth_error *err)
+{
+    struct module_image *module = calloc(1, sizeof(*module));
+    uint64_t plugins;
+
+    if (module == NULL)
+        abort();
+    module->image = image;
+    elf_relocations_init(&module->relocations, image);
+    read_table(module, address, &module->module,
+               size < sizeof(module->module) ? (size_t)size : sizeof(module->module));
+    plugins = read_pointer(module, address + offsetof(struct berth_module, plugins));
+    module->module.plugins = NULL;
+    if (module->module.size >= sizeof(module->module) && plugins != 0)
+        module->module.plugins = read_plugins(module, plugins);
+    if (!module->damaged)
+        return module;
+    berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                    "its tables are damaged: one has no end or more than %d entries", TABLE_MAX);
+    module_image_destroy(module);
+    return NULL;
+}
+
+const struct berth_module *module_image_get(const struct module_image *module)
+{
+    return &module->module;
+}
+
+void module_image_destroy(struct module_image *module)
+{
+    if (module == NULL)
+        return;
+    while (module->blocks != NULL) {
+        struct block *next = module->blocks->next;
+
+        free(module->blocks);
+        module->blocks = next;
+    }
+    elf_relocations_finish(&module->relocations);
+    free(module);
+}
