@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads the manifest of a built module as a host does, and says all that is wrong with it. */
 #include <stdlib.h>
+#include <string.h>
 
 #include <core/note.h>
 
@@ -35,6 +36,21 @@ static void keep_diagnostics(struct config_diagnostics *diagnostics, struct chec
     config_diagnostics_finish(diagnostics);
 }
 
+/* What the plan of every host refuses, whatever else is there. */
+static void check_requirements(const struct manifest_plugin *plugin, struct check_report *report)
+{
+    for (size_t i = 0; i < plugin->requirement_count; i++) {
+        const char *name = plugin->requirements[i].name;
+
+        if (strcmp(name, "*") == 0 && plugin->requirement_count > 1)
+            check_report_add(report, CHECK_ERROR, check, "%s: requires \"*\" with others: it stands alone",
+                             plugin->uri);
+        if (strcmp(name, plugin->uri) == 0 || strcmp(name, plugin->type) == 0)
+            check_report_add(report, CHECK_ERROR, check, "%s: requires %s, which it is itself", plugin->uri,
+                             name);
+    }
+}
+
 struct manifest *check_manifest(const void *bytes, size_t length, const char *path,
                                 struct check_report *report)
 {
@@ -51,7 +67,10 @@ struct manifest *check_manifest(const void *bytes, size_t length, const char *pa
     manifest = manifest_parse(path, text, text_length, &diagnostics);
     free(text);
     keep_diagnostics(&diagnostics, report);
-    if (manifest != NULL)
-        keep_names(manifest, report);
+    if (manifest == NULL)
+        return NULL;
+    keep_names(manifest, report);
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        check_requirements(&manifest->plugins[i], report);
     return manifest;
 }

@@ -32,14 +32,17 @@ struct arguments {
     const char *source;
 };
 
-static void print_diagnostics(struct config_diagnostics *diagnostics)
+/* The places are in the file itself, not in a note. */
+static void print_diagnostics(struct config_diagnostics *diagnostics, const char *path)
 {
     config_diagnostics_sort(diagnostics);
     for (size_t i = 0; i < diagnostics->count; i++) {
-        char *line = config_diagnostic_format(&diagnostics->items[i]);
+        struct config_diagnostic shown = diagnostics->items[i];
+        char *line;
 
-        fprintf(stderr, "berth-sdk: %s%s\n",
-                diagnostics->items[i].severity == CONFIG_WARNING ? "warning: " : "", line);
+        shown.mark.file = path;
+        line = config_diagnostic_format(&shown);
+        fprintf(stderr, "berth-sdk: %s%s\n", shown.severity == CONFIG_WARNING ? "warning: " : "", line);
         free(line);
     }
     config_diagnostics_finish(diagnostics);
@@ -120,7 +123,7 @@ static int generate_from(const struct arguments *arguments, const char *yaml, si
     struct generate_model model = {0};
     bool fine = manifest != NULL && generate_model_init(&model, manifest, &diagnostics);
 
-    print_diagnostics(&diagnostics);
+    print_diagnostics(&diagnostics, arguments->manifest);
     fine = fine && write_both(arguments, &model, yaml, length);
     generate_model_finish(&model);
     manifest_destroy(manifest);

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An author's day: the installed SDK, out of tree, from `berth-sdk new` to a module that passes the check."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from workshop import BUILD, trusted_folder
+
+CC = shlex.split(os.environ.get("BERTH_TEST_CC", "cc"))
+FIXTURES = BUILD / "tests" / "fixtures"
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"]
+NOTE = 'BERTH_NOTE("module: m\\nversion: 1.0.0\\nplugins:\\n  - {type: io.example.v1, id: m}\\n");'
+TABLE = 'static const struct berth_plugin m = {.size = sizeof(m), .type = "io.example.v1", .id = "m"};'
+MODULE = f"#include <berth/plugin.h>\n{NOTE}\n{TABLE}\nBERTH_MODULE(&m);\n"
+ALL_KINDS = """\
+module: everything
+version: 1.2.0
+description: 'Says "hello" \\ ??= wörld */'
+plugins:
+  - type: io.example.service.v1
+    id: everything
+    callbacks: [prepare, discard, serve, drain, close, migrate]
+    interface: example_table
+    services:
+      example.One: {SayHello: unary, Watch: server_stream, Init: unary}
+      example.Two: {Watch: bidi_stream, Put: client_stream}
+    config:
+      greeting: {type: string, default: Hello, doc: "A */ word."}
+      token: {type: string, secret: true}
+      class: {type: int}
+      size: {type: bytes, default: 4KiB}
+      ratio: {type: float, default: 0.5}
+      on: {type: bool, default: true}
+      wait: {type: duration}
+      file: {type: path}
+      mode: {type: enum, values: [fast, very_slow], default: fast}
+      names: {type: list, items: {type: string}}
+      modes: {type: list, items: {type: enum, values: [x, y]}}
+      labels: {type: map, items: {type: string}}
+      peers: {type: list, items: {type: object, fields: {host: {type: string, required: true}, ports: {type: list, items: {type: int}}}}}
+      limits: {type: object, fields: {burst: {type: int, default: 3}, per: {type: map, items: {type: object, fields: {rate: {type: float, default: 1.5}}}}}}
+  - {type: io.example.v1, id: twin}
+  - {type: io.example.other.v1, id: twin}
+"""
+
+
+def run(*command, **options):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **options)
+
+
+class Sdk(unittest.TestCase):
+    """The SDK as it is installed, moved to a folder of the test's own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.top = Path(tempfile.mkdtemp(prefix="sdk-", dir=trusted_folder()))
+        cls.addClassCleanup(shutil.rmtree, cls.top, ignore_errors=True)
+        cls.top.chmod(0o755)
+        done = run("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", cls.top / "root")
+        if done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
+        packages = next((cls.top / "root").rglob("berth.pc")).parent
+        for package in packages.glob("*.pc"):
+            text = package.read_text()
+            prefix = re.search(r"^prefix=(.*)$", text, re.MULTILINE)[1]
+            moved = cls.top / "root" / prefix.lstrip("/")
+            package.write_text(text.replace(f"prefix={prefix}", f"prefix={moved}", 1))
+        cls.sdk = moved / "bin" / "berth-sdk"
+        cls.environment = {**os.environ, "PKG_CONFIG_PATH": str(packages), "CC": shlex.join(CC)}
+        library = next(packages.parent.glob("libberth-testing.a"))
+        cls.sanitized = "__asan_" in run("nm", library).stdout
+        cls.sanitize = ["-fsanitize=address,undefined"] if cls.sanitized else []
+        cls.flags = cls.pkg_config("--cflags", "berth")
+        cls.map = cls.pkg_config("--variable=modulemap", "berth")[0]
+
+    @classmethod
+    def pkg_config(cls, *arguments):
+        done = run("pkg-config", *arguments, env=cls.environment)
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+        return shlex.split(done.stdout)
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="author-", dir=self.top))
+        self.folder.chmod(0o755)
+
+    def must(self, *command, **options):
+        done = run(*command, **{"cwd": self.folder, "env": self.environment, **options})
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def check(self, *files):
+        """The findings of each file by its name: a list of (severity, check, message)."""
+        done = run(self.sdk, "check", "--json", *files, cwd=self.folder)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        reports = json.loads(done.stdout)
+        worst = any(finding["severity"] == "error" for report in reports for finding in report["findings"])
+        self.assertEqual(1 if worst else 0, done.returncode)
+        return {Path(report["path"]).name: [(f["severity"], f["check"], f["message"]) for f in report["findings"]]
+                for report in reports}
+
+    def module(self, name, source=MODULE, *flags, linked="-Wl,-z,now", script=True, libraries=("-luv",), mode=0o644):
+        """Builds a module as a Makefile would."""
+        ending = ".cc" if "-xc++" in flags else ".c"
+        path = self.folder / (name + ending)
+        path.write_text(source)
+        scripts = [f"-Wl,--version-script={self.map}"] if script else []
+        self.must(*CC, *self.flags, "-fPIC", "-shared", *[linked] * bool(linked), *scripts, *flags, path,
+                  "-o", self.folder / f"{name}.so", *libraries)
+        (self.folder / f"{name}.so").chmod(mode)
+        return f"{name}.so"
+
+    def assert_found(self, name, severity, check, text, **options):
+        """`name` is a file, or with options a module to be built first: it has this finding and no other."""
+        file = self.module(name, **options) if options else name
+        findings = self.check(file)[file]
+        self.assertEqual([(severity, check)], [finding[:2] for finding in findings], findings)
+        self.assertIn(text, findings[0][2])
+
+
+class New(Sdk):
+    def test_a_plugin_builds_and_passes_its_own_test_at_once(self):
+        said = self.must(self.sdk, "new", "hello")
+        self.assertIn("meson setup build && meson test -C build", said)
+        sanitize = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if self.sanitized else []
+        self.must("meson", "setup", "build", "--werror", *sanitize, cwd=self.folder / "hello")
+        said = self.must("meson", "test", "-C", "build", cwd=self.folder / "hello")
+        self.assertRegex(said, r"Ok: +2\b")
+        errors = [f for f in self.check("hello/build/hello.so")["hello.so"] if f[0] == "error"]
+        self.assertEqual([], errors)
+        exported = run("nm", "-D", "--defined-only", self.folder / "hello/build/hello.so").stdout.split()
+        if not self.sanitized:
+            self.assertEqual(["berth_module"], exported[2::3])
+            self.assertEqual([], self.check("hello/build/hello.so")["hello.so"])
+
+    def test_names_with_dashes_and_keywords_work(self):
+        for name in ("my-2nd-plugin", "class", "berth-x"):
+            with self.subTest(name=name):
+                self.must(self.sdk, "new", name, "--type", "io.example.v3", "--dir", f"in-{name}")
+                self.must(self.sdk, "generate", f"in-{name}/plugin.yaml", "-o", f"in-{name}")
+                self.must("protoc-c", "--c_out=.", f"{name}.proto", cwd=self.folder / f"in-{name}")
+                self.must(*CC, *STRICT, *self.flags, "-c", f"{name}.c", cwd=self.folder / f"in-{name}")
+
+    def test_nothing_is_overwritten(self):
+        (self.folder / "taken").mkdir()
+        (self.folder / "taken" / "precious").write_text("mine")
+        (self.folder / "file").write_text("mine")
+        for place in ("taken", "file"):
+            done = run(self.sdk, "new", "hello", "--dir", place, cwd=self.folder)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("nothing was written", done.stderr)
+        self.assertEqual(["precious"], os.listdir(self.folder / "taken"))
+
+    def test_an_empty_folder_is_taken(self):
+        (self.folder / "empty").mkdir()
+        self.must(self.sdk, "new", "hello", "--dir", "empty")
+
+    def test_bad_names_and_types_are_usage_errors(self):
+        for arguments in (["Hello"], ["9lives"], ["a--b"], ["a-"], [""], ["a.b"], ["../x"], ["x" * 61], [], ["a", "b"],
+                          ["a", "--type", "grpc"], ["a", "--nonsense"]):
+            with self.subTest(arguments=arguments):
+                done = run(self.sdk, "new", *arguments, cwd=self.folder)
+                self.assertEqual(2, done.returncode)
+                self.assertIn("see berth-sdk new --help", done.stderr)
+        self.assertEqual([], os.listdir(self.folder))
+
+
+class Generate(Sdk):
+    def generate(self, text, *arguments):
+        (self.folder / "plugin.yaml").write_text(text)
+        return run(self.sdk, "generate", "plugin.yaml", *arguments, cwd=self.folder)
+
+    def test_the_same_manifest_gives_the_same_bytes(self):
+        self.assertEqual(0, self.generate(ALL_KINDS).returncode)
+        self.assertEqual(0, self.generate(ALL_KINDS, "--header", "b.h", "--source", "b.c").returncode)
+        first = (self.folder / "everything-plugin.c").read_text().replace("everything-plugin.h", "b.h")
+        self.assertEqual(first, (self.folder / "b.c").read_text())
+
+    def test_generated_code_is_clean_c17_and_cxx17(self):
+        self.assertEqual(0, self.generate(ALL_KINDS).returncode)
+        compilers = [command for command in (["gcc"], ["clang"]) if shutil.which(command[0])]
+        for command in compilers:
+            for language in (["-xc", "-std=c17"], ["-xc++", "-std=c++17"]):
+                with self.subTest(command=command, language=language):
+                    self.must(*command, *STRICT, "-Wconversion", *self.flags, "-fPIC", *language, "-c",
+                              "everything-plugin.c", "-o", "x.o")
+
+    def test_a_function_that_is_missing_is_named_by_the_linker(self):
+        self.assertEqual(0, self.generate("module: m\nversion: 1.0.0\nplugins:\n"
+                                          "  - {type: io.example.v1, id: m, callbacks: [serve]}\n").returncode)
+        (self.folder / "m.c").write_text('#include "m-plugin.h"\nenum berth_code m_init(const struct berth_host *h, '
+                                         "void *p, void **r, struct berth_error *e) { return BERTH_OK; }\n")
+        done = run(*CC, *self.flags, "-fPIC", "-shared", "-Wl,-z,defs", "m.c", "m-plugin.c", "-o", "m.so", cwd=self.folder)
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn("m_serve", done.stderr)
+
+    def test_a_wrong_manifest_is_refused_with_its_place(self):
+        done = self.generate("module: m\nversion: 1.0.0\nplugins:\n  - {type: io.example.v1, id: m, requirs: [a]}\n")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("plugin.yaml:4:", done.stderr)
+        self.assertIn("requires", done.stderr)
+        self.assertEqual(["plugin.yaml"], os.listdir(self.folder))
+
+    def test_two_things_with_one_name_in_c_are_refused(self):
+        done = self.generate("module: m\nversion: 1.0.0\nplugins:\n  - type: io.example.v1\n    id: m\n    config:\n"
+                             "      a: {type: object, fields: {b: {type: enum, values: [x]}}}\n"
+                             "      a_b: {type: enum, values: [x]}\n")
+        self.assertEqual(1, done.returncode)
+        self.assertIn("m_config_a_b", done.stderr)
+
+    def test_usage(self):
+        for arguments in ([], ["a", "b"], ["a", "--header", "x"], ["--nonsense"]):
+            self.assertEqual(2, run(self.sdk, "generate", *arguments).returncode)
+        self.assertEqual(1, run(self.sdk, "generate", "/nonexistent.yaml").returncode)
+        self.assertIn("exit codes", self.must(self.sdk, "generate", "--help"))
+        self.assertIn('did you mean "generate"', run(self.sdk, "generat").stderr)
+        self.assertRegex(self.must(self.sdk, "--version"), r"^berth-sdk \d")
+
+
+class OtherWays(Sdk):
+    def test_a_module_made_with_the_macros_is_fine(self):
+        self.assertEqual([], self.check(self.module("m"))["m.so"])
+
+    def test_the_note_survives_strip(self):
+        self.module("m")
+        self.must("strip", "--strip-all", "m.so")
+        self.assertEqual([], self.check("m.so")["m.so"])
+
+    def test_a_plugin_in_cxx17_runs_in_the_fake_host(self):
+        (self.folder / "plugin.yaml").write_text(
+            "module: plus\nversion: 1.0.0\nplugins:\n  - type: io.example.v1\n    id: plus\n    callbacks: [close]\n"
+            "    services: {example.Plus: {Echo: unary}}\n    config: {word: {type: string, default: plus}}\n")
+        (self.folder / "plus.cc").write_text('''
+#include "plus-plugin.h"
+#include <string>
+struct plus { std::string word; };
+enum berth_code plus_init(const struct berth_host *host, void *, void **ret_instance, struct berth_error *err)
+{
+    plus_config config;
+    enum berth_code code = plus_config_init(&config, host->settings, err);
+    if (code != BERTH_OK)
+        return code;
+    *ret_instance = new plus{config.word};
+    plus_config_finish(&config);
+    return BERTH_OK;
+}
+enum berth_code plus_close(const struct berth_host *, void *instance, struct berth_error *)
+{
+    delete static_cast<plus *>(instance);
+    return BERTH_OK;
+}
+static void echo(struct berth_call *call, const void *message, size_t length)
+{
+    std::string reply = static_cast<plus *>(call->instance)->word + std::string(static_cast<const char *>(message), length);
+    berth_call_reply(call, reply.data(), reply.size());
+}
+const struct berth_handler plus_echo = {nullptr, echo, nullptr, nullptr, nullptr};
+''')
+        (self.folder / "test.cc").write_text('''
+#include <berth/testing.h>
+#include <cstdlib>
+#include <cstring>
+int main()
+{
+    struct berth_error err;
+    struct berth_testing *t = berth_testing_create(&berth_module, nullptr, "word: 1+", &err);
+    if (t == nullptr || berth_testing_start(t, &err) != BERTH_OK)
+        return 1;
+    struct berth_testing_call *call = berth_testing_unary(t, "/example.Plus/Echo", "2", 1);
+    if (std::strcmp(static_cast<const char *>(berth_testing_call_reply(call, 0, nullptr)), "1+2") != 0)
+        return 2;
+    berth_testing_call_destroy(call);
+    return berth_testing_destroy(t, &err) == BERTH_OK ? 0 : 3;
+}
+''')
+        cxx = ["clang++" if "clang" in CC[-1] else "g++"]
+        self.must(self.sdk, "generate", "plugin.yaml")
+        strict = [*STRICT, "-std=c++17", "-xc++", "-fPIC", "-fvisibility=hidden"]
+        self.must(*cxx, *strict, *self.flags, "-shared", "plus.cc", "plus-plugin.c", "-o", "plus.so", "-Wl,-z,defs",
+                  "-Wl,-z,now", f"-Wl,--version-script={self.map}", "-Wno-unused-parameter")
+        self.assertEqual([], self.check("plus.so")["plus.so"])
+        self.must(*cxx, *strict, *self.sanitize, *self.pkg_config("--cflags", "berth-testing"), "test.cc", "plus.cc",
+                  "plus-plugin.c", "-o", "test", *self.pkg_config("--libs", "berth-testing"))
+        self.must(self.folder / "test")
+
+
+class Check(Sdk):
+    def test_defects_of_a_module_each_get_their_finding(self):
+        fixtures = {
+            "abi_2": ("abi", "abi is 2"), "uv_newer": ("abi", "uv_version"), "uv_handle_size": ("abi", "uv_tcp_size"),
+            "module_too_small": ("abi", "16 bytes"), "no_module": ("abi", "does not export berth_module"),
+            "note_hash_stale": ("abi", "stale build"), "plugin_missing": ("abi", "lacks the plugin"),
+            "plugin_extra": ("abi", "does not name the plugin"), "service_kind": ("abi", "another kind"),
+            "service_missing": ("abi", "lacks the service"), "no_note": ("manifest", "no berth note"),
+            "note_huge": ("manifest", "at most 65536"), "note_unknown_key": ("manifest", 'did you mean "requires"'),
+            "note_empty": ("manifest", "empty"), "requires_itself": ("manifest", "which it is itself"),
+            "star_with_others": ("manifest", "stands alone"), "undefined_symbol": ("symbols", "fixture_nobody_has_this"),
+        }
+        for name in fixtures:
+            shutil.copy(FIXTURES / f"{name}.so", self.folder)
+        findings = self.check(*[f"{name}.so" for name in fixtures])
+        for name, (check, text) in fixtures.items():
+            with self.subTest(name=name):
+                self.assertTrue(any(f[0] == "error" and f[1] == check and text in f[2] for f in findings[f"{name}.so"]),
+                                findings[f"{name}.so"])
+
+    def test_an_executable_stack(self):
+        self.assert_found("m", "error", "stack", "-z noexecstack", linked="-Wl,-z,now,-z,execstack")
+
+    def test_no_z_now(self):
+        self.assert_found("m", "warning", "now", "-z now", linked="-Wl,-z,lazy")
+
+    def test_rpath_and_runpath(self):
+        self.assert_found("a", "warning", "rpath", "RUNPATH", linked="-Wl,-z,now,--enable-new-dtags,-rpath,/opt/lib")
+        self.assert_found("b", "warning", "rpath", "RPATH", linked="-Wl,-z,now,--disable-new-dtags,-rpath,$ORIGIN/lib")
+        self.assert_found("c", "error", "rpath", "started in", linked="-Wl,-z,now,-rpath,lib")
+
+    def test_constructors(self):
+        source = MODULE + "int side;\n__attribute__((constructor)) static void early(void) { side = 1; }\n"
+        self.assert_found("m", "warning", "constructors", "belongs into init", source=source)
+
+    def test_no_constructor_is_run(self):
+        mark = self.folder / "mark"
+        shutil.copy(FIXTURES / "constructor_marks.so", self.folder)
+        self.must(self.sdk, "check", "constructor_marks.so", env={**self.environment, "BERTH_FIXTURE_MARK": str(mark)})
+        self.assertFalse(mark.exists())
+
+    def test_more_than_one_exported_symbol(self):
+        self.assert_found("m", "warning", "exports", "another_one", source=MODULE + "int another_one;\n", script=False)
+
+    def test_a_symbol_of_the_host(self):
+        source = MODULE + "void berth_log_all(void);\nvoid f(void);\nvoid f(void) { berth_log_all(); }\n" \
+            "__attribute__((used)) static void (*const keep)(void) = f;\n"
+        self.assert_found("m", "error", "symbols", "berth_log_all", source=source)
+
+    def test_libuv_that_is_not_linked(self):
+        source = MODULE + "__attribute__((used)) static int (*const keep)(uv_timer_t *) = uv_timer_stop;\n"
+        self.assert_found("m", "warning", "symbols", "uv_timer_stop", source=source, libraries=())
+
+    def test_a_library_that_is_not_there(self):
+        (self.folder / "gone.c").write_text("int gone(void); int gone(void) { return 1; }\n")
+        self.must(*CC, "-shared", "-fPIC", "gone.c", "-o", "libgone.so", "-Wl,-soname,libgone.so.7")
+        source = MODULE + "int gone(void);\n__attribute__((used)) static int (*const keep)(void) = gone;\n"
+        self.module("m", source, libraries=("-L" + str(self.folder), "-lgone"))
+        (self.folder / "libgone.so").unlink()
+        findings = self.check("m.so")["m.so"]
+        self.assertEqual({"libraries", "symbols"}, {finding[1] for finding in findings})
+        self.assertIn("libgone.so.7", findings[0][2])
+
+    def test_a_library_found_by_its_runpath_provides_its_symbols(self):
+        (self.folder / "here.c").write_text("int here(void); int here(void) { return 1; }\n")
+        self.must(*CC, "-shared", "-fPIC", "here.c", "-o", "libhere.so")
+        source = MODULE + "int here(void);\n__attribute__((used)) static int (*const keep)(void) = here;\n"
+        self.module("m", source, linked="-Wl,-z,now,-rpath,$ORIGIN", libraries=("-L" + str(self.folder), "-lhere"))
+        self.assertEqual(["rpath"], [finding[1] for finding in self.check("m.so")["m.so"]])
+
+    def patched(self, name, change):
+        """A module whose bytes were changed: `change` gets them and the offset of each program header."""
+        data = bytearray((self.folder / self.module(name)).read_bytes())
+        start, count = int.from_bytes(data[32:40], "little"), int.from_bytes(data[56:58], "little")
+        change(data, [start + 56 * i for i in range(count)])
+        (self.folder / f"{name}.so").write_bytes(data)
+        return f"{name}.so"
+
+    def test_a_segment_that_is_writable_and_executable(self):
+        def change(data, headers):
+            load = next(h for h in headers if int.from_bytes(data[h:h + 4], "little") == 1)
+            data[load + 4] = 7
+
+        self.assert_found(self.patched("m", change), "error", "segments", "writable and executable")
+
+    def test_a_program_header_for_the_stack_that_is_missing(self):
+        def change(data, headers):
+            stack = next(h for h in headers if int.from_bytes(data[h:h + 4], "little") == 0x6474E551)
+            data[stack:stack + 4] = b"\0\0\0\0"
+
+        self.assert_found(self.patched("m", change), "error", "stack", "does not say")
+
+    def test_text_relocations(self):
+        def change(data, headers):
+            dynamic = next(h for h in headers if int.from_bytes(data[h:h + 4], "little") == 2)
+            entry = int.from_bytes(data[dynamic + 8:dynamic + 16], "little")
+            while int.from_bytes(data[entry:entry + 8], "little") != 0:
+                entry += 16
+            data[entry] = 22
+
+        self.assert_found(self.patched("m", change), "error", "textrel", "-fPIC")
+
+    def test_a_place_where_others_may_write(self):
+        self.assert_found("m", "warning", "place", "mode 0666", mode=0o666)
+        self.folder.chmod(0o777)
+        self.assert_found("n", "warning", "place", "mode 0777", mode=0o644)
+
+    def test_every_shortened_module_is_refused_and_none_crashes_it(self):
+        data = (self.folder / self.module("whole")).read_bytes()
+        names = []
+        for length in (*range(0, 1024, 16), *range(1024, len(data), 499)):
+            names.append(f"{length}.so")
+            (self.folder / names[-1]).write_bytes(data[:length])
+        done = run(self.sdk, "check", *names, cwd=self.folder)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertEqual(len(names), len(re.findall(r"^\d+\.so: (?!error|warning)", done.stdout, re.MULTILINE)))
+
+    def test_what_is_no_module_at_all(self):
+        os.mkfifo(self.folder / "fifo.so")
+        (self.folder / "text.so").write_text("hello\n")
+        for name in ("fifo.so", "text.so", "absent.so", "."):
+            done = run(self.sdk, "check", name, cwd=self.folder, timeout=10)
+            self.assertEqual(1, done.returncode)
+            self.assertIn(f"{name}: error: ", done.stdout)
+
+    def test_usage(self):
+        self.assertEqual(2, run(self.sdk, "check").returncode)
+        self.assertEqual(2, run(self.sdk, "check", "--nonsense", "x").returncode)
+
+
+if __name__ == "__main__":
+    unittest.main()
