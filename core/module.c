@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "module_check.h"
 #include "verify.h"
 
 struct module {

@@ -27,9 +27,4 @@ const char *module_path(const struct module *module);
 /** The plugin's table as the module has it, or NULL. Read members only through BERTH_HAS. */
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id);
 
-/** Compares a module's constant with this host, for module_load and for tests. Touches nothing past `size`.
- */
-enum berth_code module_check(const struct berth_module *module, const struct manifest *manifest,
-                             struct berth_error *err);
-
 #endif

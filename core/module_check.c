@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compares what a module exports with this host and with the manifest, field by field before it is used. */
-#include "module.h"
+#include "module_check.h"
 
 #include <inttypes.h>
 #include <string.h>

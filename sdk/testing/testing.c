@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <core/module_check.h>
+
 #include "clock.h"
 #include "fake.h"
 
@@ -62,22 +64,12 @@ static bool choose_plugin(struct berth_testing *testing, const char *uri, struct
 static bool find_table(struct berth_testing *testing, const struct berth_module *module,
                        struct berth_error *err)
 {
-    if (module->abi != BERTH_ABI) {
-        berth_error_set(err, BERTH_FAILED_PRECONDITION, "the module has contract version %u, this is %u",
-                        module->abi, BERTH_ABI);
+    if (module_check(module, testing->manifest, err) != BERTH_OK)
         return false;
-    }
-    if (module->note_hash != 0 && module->note_hash != testing->manifest->hash) {
-        berth_error_set(err, BERTH_FAILED_PRECONDITION, "the module was generated from another plugin.yaml");
-        return false;
-    }
     for (size_t i = 0; module->plugins[i] != NULL; i++)
         if (strcmp(module->plugins[i]->type, testing->description->type) == 0 &&
             strcmp(module->plugins[i]->id, testing->description->id) == 0)
             testing->plugin = module->plugins[i];
-    if (testing->plugin == NULL)
-        berth_error_set(err, BERTH_FAILED_PRECONDITION, "the module has no table for %s of its manifest",
-                        testing->description->uri);
     return testing->plugin != NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real modules, whole and each with one defect, through the loader. */
 #include <core/module.h>
+#include <core/module_check.h>
 #include <core/note.h>
 
 #include <errno.h>
