@@ -5,8 +5,20 @@
 
 #include <string.h>
 
-static bool is_one_line(const struct config_node *node)
+/* What is plain between brackets may mean something else on a line of its own. */
+static bool reads_otherwise(const char *text, size_t length)
 {
+    if (strchr("-?:", text[0]) != NULL && (text[1] == ' ' || text[1] == '\0') && length > 0)
+        return true;
+    return strncmp(text, "---", 3) == 0 || strncmp(text, "...", 3) == 0 || strstr(text, ": ") != NULL ||
+           strstr(text, " #") != NULL || strstr(text, "\xef\xbb\xbf") != NULL ||
+           (length > 0 && text[length - 1] == ':');
+}
+
+static bool stays_plain(const struct config_node *node)
+{
+    if (!node->plain || reads_otherwise(node->text, node->length))
+        return false;
     for (size_t i = 0; i < node->length; i++) {
         if ((unsigned char)node->text[i] < 0x20 || node->text[i] == 0x7f)
             return false;
@@ -16,7 +28,7 @@ static bool is_one_line(const struct config_node *node)
 
 static void print_scalar(struct config_text *out, const struct config_node *node)
 {
-    if (node->plain && is_one_line(node))
+    if (stays_plain(node))
         config_text_add_bytes(out, node->text, node->length);
     else
         config_text_add_quoted(out, node->text, node->length);

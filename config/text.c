@@ -59,7 +59,7 @@ void config_text_add_spaces(struct config_text *text, size_t count)
 }
 
 /* Bytes of a character at `bytes` that cannot stand between quotes as it is, or 0; YAML 1.1 breaks lines at
- * U+0085, U+2028 and U+2029 too. */
+ * U+0085, U+2028 and U+2029 too, and its readers skip U+FEFF. */
 static size_t special_length(const unsigned char *bytes, size_t length, unsigned *ret_character)
 {
     *ret_character = bytes[0];
@@ -71,6 +71,10 @@ static size_t special_length(const unsigned char *bytes, size_t length, unsigned
     }
     if (length >= 3 && bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] == 0xa8 || bytes[2] == 0xa9)) {
         *ret_character = 0x2000u + (bytes[2] - 0x80u);
+        return 3;
+    }
+    if (length >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
+        *ret_character = 0xfeff;
         return 3;
     }
     return 0;

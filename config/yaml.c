@@ -354,6 +354,15 @@ static void read_text(struct reader *reader)
     yaml_parser_delete(&reader->parser);
 }
 
+/* libyaml counts a byte order mark as a column, and then knows no "---" in its line. */
+static void skip_byte_order_mark(struct reader *reader)
+{
+    if (reader->length >= 3 && memcmp(reader->text, "\xef\xbb\xbf", 3) == 0) {
+        reader->text += 3;
+        reader->length -= 3;
+    }
+}
+
 struct config_tree *config_yaml_read(const char *name, const char *text, size_t length,
                                      const struct config_limits *limits,
                                      struct config_diagnostics *diagnostics)
@@ -370,6 +379,7 @@ struct config_tree *config_yaml_read(const char *name, const char *text, size_t 
     if (reader.frames == NULL)
         abort();
     reader.file = config_tree_add_text(reader.tree, name, strlen(name));
+    skip_byte_order_mark(&reader);
     if (length > limits->max_bytes)
         add_error(&reader, (struct config_mark){.file = reader.file}, "%zu bytes are too many: at most %zu",
                   length, limits->max_bytes);
