@@ -14,10 +14,12 @@ COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 LIBUV = subprocess.run(["pkg-config", "--cflags", "libuv"], capture_output=True, text=True).stdout.split()
 
 # What an author writes by hand; it has to mean the same in both languages.
+# Its manifest is longer than what ISO C asks a compiler to take.
 PLUGIN = """
 #include <berth/plugin.h>
 
-BERTH_NOTE("module: m\\nversion: 1.0.0\\nplugins: [{type: io.example.v1, id: a}]\\n");
+BERTH_NOTE("module: m\\nversion: 1.0.0\\nplugins: [{type: io.example.v1, id: a}]\\n"
+           MORE_TEXT);
 
 static enum berth_code on_init(const struct berth_host *host, void *, void **ret_instance, struct berth_error *err)
 {
@@ -29,7 +31,7 @@ static enum berth_code on_init(const struct berth_host *host, void *, void **ret
 static const struct berth_plugin plugin = {PLUGIN_MEMBERS};
 
 BERTH_MODULE(&plugin);
-"""
+""".replace("MORE_TEXT", '"# a comment of the manifest\\n"\n' * 200)
 
 
 def compile_text(compiler, language, standard, text):

@@ -250,17 +250,20 @@ struct berth_module {
 
 /**
  * Puts the manifest into the module, at compile time: `yaml` is a string literal with the text of a
- * plugin.yaml. Exactly once in a module, at file scope.
+ * plugin.yaml. Exactly once in a module, at file scope. (As an extension, so that -Wpedantic takes a text of
+ * more than 4095 bytes.)
  */
 #define BERTH_NOTE(yaml)                                                                                     \
-    struct berth_note {                                                                                      \
+    __extension__ struct berth_note {                                                                        \
         uint32_t owner_length, text_length, type;                                                            \
         char owner[8];                                                                                       \
         char text[sizeof(yaml)];                                                                             \
     };                                                                                                       \
-    BERTH_LINKAGE __attribute__((section(".note.berth"), used, aligned(4), visibility("hidden")))            \
-    const struct berth_note berth_note_of_this_module = {                                                    \
-        (uint32_t)sizeof(BERTH_NOTE_OWNER), (uint32_t)sizeof(yaml), BERTH_NOTE_TYPE, BERTH_NOTE_OWNER, yaml}
+    __extension__ BERTH_LINKAGE                                                                              \
+        __attribute__((section(".note.berth"), used, aligned(4), visibility("hidden")))                      \
+        const struct berth_note berth_note_of_this_module = {(uint32_t)sizeof(BERTH_NOTE_OWNER),             \
+                                                             (uint32_t)sizeof(yaml), BERTH_NOTE_TYPE,        \
+                                                             BERTH_NOTE_OWNER, yaml}
 
 /**
  * Exports the module by hand, after BERTH_NOTE: its arguments are pointers to plugin tables.
