@@ -112,8 +112,10 @@ enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena
         return BERTH_INVALID_ARGUMENT;
     if (metadata_is_binary(key, strlen(key))) {
         copy = arena_take(arena, BASE64_ENCODED_LENGTH(length) + 1);
-        if (copy != NULL)
+        if (copy != NULL) {
             base64_encode(value, length, copy);
+            copy[BASE64_ENCODED_LENGTH(length)] = '\0';
+        }
         length = BASE64_ENCODED_LENGTH(length);
     } else if (text_is_sendable(value, length)) {
         copy = arena_copy(arena, value, length);

@@ -202,7 +202,6 @@ void server_connection_drain(struct server_connection *connection)
     }
     connection->drain_step = SERVER_DRAIN_NOTICED;
     nghttp2_submit_shutdown_notice(session);
-    nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL);
     connection_touch(&connection->base);
     if (!deadlines_start(&connection->server->engine.deadlines, &connection->drain_deadline,
                          uv_hrtime() + NOTICE_TIMEOUT_MS * NANOSECONDS_PER_MILLISECOND, on_notice_overdue))

@@ -167,6 +167,9 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         connection->ping_strikes = 0;
         connection->last_ping_ns = 0;
     }
+    /* nghttp2 lets pings overtake, and the answer is to prove that the notice was read. */
+    if (frame->hd.type == NGHTTP2_GOAWAY && connection->drain_step == SERVER_DRAIN_NOTICED)
+        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL);
     if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
         reset_unread(session, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
