@@ -224,6 +224,93 @@ class Generate(Sdk):
         self.assertRegex(self.must(self.sdk, "--version"), r"^berth-sdk \d")
 
 
+FILLED = """
+greeting: Hi
+size: 1MiB
+on: false
+wait: 1m30s
+file: /tmp/x
+mode: very_slow
+names: [a, b]
+modes: [y, x]
+labels: {k: v}
+peers: [{host: h, ports: [1, 2]}, {host: i}]
+limits: {per: {u: {rate: 2.5}, w: {}}}
+"""
+READ_SETTINGS = """
+#undef NDEBUG
+#include <assert.h>
+#include <berth/testing.h>
+#include "everything-plugin.h"
+struct example_table { int nothing; };
+const struct example_table everything_interface = {0};
+const struct berth_handler everything_say_hello, everything_one_watch, everything_one_init, everything_two_watch,
+    everything_put;
+enum berth_code everything_prepare(const struct berth_prepare *p, void **r, struct berth_error *e) { return BERTH_OK; }
+void everything_discard(void *p) {}
+enum berth_code everything_init(const struct berth_host *h, void *p, void **r, struct berth_error *e) { return BERTH_OK; }
+enum berth_code everything_serve(const struct berth_host *h, void *i, struct berth_error *e) { return BERTH_OK; }
+enum berth_code everything_drain(const struct berth_host *h, void *i, struct berth_error *e) { return BERTH_OK; }
+enum berth_code everything_close(const struct berth_host *h, void *i, struct berth_error *e) { return BERTH_OK; }
+enum berth_code everything_migrate(const struct berth_migration *m, struct berth_error *e) { return BERTH_OK; }
+enum berth_code example_twin_init(const struct berth_host *h, void *p, void **r, struct berth_error *e) { return BERTH_OK; }
+enum berth_code other_twin_init(const struct berth_host *h, void *p, void **r, struct berth_error *e) { return BERTH_OK; }
+
+static void expect_defaults(const struct everything_config *c)
+{
+    assert(strcmp(c->greeting, "Hello") == 0 && c->token == NULL && !c->has_class_ && c->size == 4096);
+    assert(c->ratio == 0.5 && c->on && !c->has_wait && c->file == NULL);
+    assert(c->mode == EVERYTHING_CONFIG_MODE_FAST && c->names.count == 0 && c->limits.burst == 3);
+}
+
+static void expect_filled(const struct everything_config *c)
+{
+    assert(strcmp(c->greeting, "Hi") == 0 && c->size == 1 << 20 && !c->on);
+    assert(c->has_wait && c->wait == INT64_C(90000000000) && strcmp(c->file, "/tmp/x") == 0);
+    assert(c->mode == EVERYTHING_CONFIG_MODE_VERY_SLOW);
+    assert(c->names.count == 2 && strcmp(c->names.items[1], "b") == 0);
+    assert(c->modes.count == 2 && c->modes.items[0] == EVERYTHING_CONFIG_MODES_ITEM_Y);
+    assert(c->labels.count == 1 && strcmp(c->labels.items[0].key, "k") == 0 && strcmp(c->labels.items[0].value, "v") == 0);
+    assert(c->peers.count == 2 && c->peers.items[0].ports.count == 2 && c->peers.items[0].ports.items[1] == 2);
+    assert(strcmp(c->peers.items[1].host, "i") == 0 && c->peers.items[1].ports.count == 0);
+    assert(c->limits.per.count == 2 && c->limits.per.items[0].value.rate == 2.5 && c->limits.per.items[1].value.rate == 1.5);
+}
+
+static void read_settings(const char *yaml, void (*expect)(const struct everything_config *))
+{
+    struct berth_error err = {""};
+    struct berth_testing *t = berth_testing_create(&berth_module, "io.example.service.v1.everything", yaml, &err);
+    struct everything_config config;
+    if (t == NULL)
+        puts(err.message);
+    assert(t != NULL && berth_testing_start(t, &err) == BERTH_OK);
+    assert(everything_config_init(&config, berth_testing_host(t)->settings, &err) == BERTH_OK);
+    expect(&config);
+    everything_config_finish(&config);
+    struct berth_testing_call *call = berth_testing_unary(t, "/example.One/SayHello", "", 0);
+    assert(berth_testing_call_code(call) == BERTH_UNIMPLEMENTED);
+    berth_testing_call_destroy(call);
+    assert(berth_testing_destroy(t, &err) == BERTH_OK);
+}
+
+int main(int argc, char **argv)
+{
+    read_settings(NULL, expect_defaults);
+    read_settings(argv[1], expect_filled);
+}
+"""
+
+
+class Settings(Sdk):
+    def test_every_kind_of_setting_arrives_in_the_struct(self):
+        (self.folder / "plugin.yaml").write_text(ALL_KINDS)
+        (self.folder / "test.c").write_text(READ_SETTINGS)
+        self.must(self.sdk, "generate", "plugin.yaml")
+        self.must(*CC, *self.sanitize, *self.pkg_config("--cflags", "berth-testing"), "test.c", "everything-plugin.c",
+                  "-o", "test", *self.pkg_config("--libs", "berth-testing"))
+        self.must(self.folder / "test", FILLED)
+
+
 class OtherWays(Sdk):
     def test_a_module_made_with_the_macros_is_fine(self):
         self.assertEqual([], self.check(self.module("m"))["m.so"])
