@@ -73,7 +73,11 @@ void plan_graph_init(struct plan_graph *graph, const struct plan_build *build, b
 void plan_graph_init_reverse(struct plan_graph *graph, const struct plan_graph *forward);
 void plan_graph_finish(struct plan_graph *graph);
 
+/** How many lines of requires and wants there are, of all entries. */
+size_t plan_collect_requirements(const struct plan_build *build);
+
 /** The phases, in their order. */
+void plan_collect(struct plan_build *build, const struct manifest *const *manifests, size_t manifest_count);
 void plan_rules_apply(struct plan_build *build);
 void plan_block_apply(struct plan_build *build);
 /** @return true where it blocked some. */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts all plugins of all manifests side by side, by URI, and finds out what each of their requirements
+ * names. */
+#include "plan_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_plugins(const void *a, const void *b)
+{
+    const struct manifest_plugin *left = *(const struct manifest_plugin *const *)a;
+    const struct manifest_plugin *right = *(const struct manifest_plugin *const *)b;
+    int order = strcmp(left->uri, right->uri);
+
+    if (order == 0)
+        order = strcmp(left->manifest->path, right->manifest->path);
+    if (order == 0)
+        order = (left->mark.line > right->mark.line) - (left->mark.line < right->mark.line);
+    return order;
+}
+
+static size_t count_plugins(const struct manifest *const *manifests, size_t manifest_count)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest_count; i++)
+        count += manifests[i]->plugin_count;
+    return count;
+}
+
+static const struct manifest_plugin **sorted_plugins(const struct manifest *const *manifests,
+                                                     size_t manifest_count, size_t count)
+{
+    const struct manifest_plugin **plugins = plan_build_allocate(count, sizeof(const void *));
+    size_t next = 0;
+
+    for (size_t i = 0; i < manifest_count; i++)
+        for (size_t j = 0; j < manifests[i]->plugin_count; j++)
+            plugins[next++] = &manifests[i]->plugins[j];
+    qsort(plugins, count, sizeof(const void *), compare_plugins);
+    return plugins;
+}
+
+static void add_entries(struct plan_build *build, const struct manifest *const *manifests,
+                        size_t manifest_count)
+{
+    const struct manifest_plugin **plugins = sorted_plugins(manifests, manifest_count, build->count);
+
+    build->entries = plan_build_allocate(build->count, sizeof(*build->entries));
+    build->root_of = plan_build_allocate(build->count, sizeof(*build->root_of));
+    name_table_init(&build->memory->uris, build->count);
+    for (size_t i = 0; i < build->count; i++) {
+        build->entries[i] = (struct plan_entry){.plugin = plugins[i], .cause = PLAN_NONE, .level = -1};
+        build->root_of[i] = i;
+        name_table_add(&build->memory->uris, plugins[i]->uri, i);
+    }
+    free(plugins);
+}
+
+static int compare_types(const void *a, const void *b)
+{
+    return strcmp(((const struct plan_build_type *)a)->name, ((const struct plan_build_type *)b)->name);
+}
+
+static void name_types(struct plan_build *build)
+{
+    struct name_table *table = &build->memory->types;
+
+    build->types = plan_build_allocate(build->count, sizeof(*build->types));
+    name_table_init(table, build->count);
+    for (size_t i = 0; i < build->count; i++)
+        if (name_table_add(table, build->entries[i].plugin->type, build->type_count) == build->type_count)
+            build->types[build->type_count++].name = build->entries[i].plugin->type;
+    qsort(build->types, build->type_count, sizeof(*build->types), compare_types);
+    name_table_finish(table);
+    name_table_init(table, build->type_count);
+    for (size_t i = 0; i < build->type_count; i++)
+        name_table_add(table, build->types[i].name, i);
+}
+
+static void add_types(struct plan_build *build)
+{
+    size_t first = 0;
+
+    name_types(build);
+    build->type_of = plan_build_allocate(build->count, sizeof(*build->type_of));
+    build->members = plan_build_allocate(build->count, sizeof(*build->members));
+    for (size_t i = 0; i < build->count; i++) {
+        build->type_of[i] = name_table_find(&build->memory->types, build->entries[i].plugin->type);
+        build->types[build->type_of[i]].member_count++;
+    }
+    for (size_t i = 0; i < build->type_count; i++) {
+        build->types[i].members = build->members + first;
+        first += build->types[i].member_count;
+        build->types[i].member_count = 0;
+    }
+    for (size_t i = 0; i < build->count; i++) {
+        struct plan_build_type *type = &build->types[build->type_of[i]];
+
+        build->members[(size_t)(type->members - build->members) + type->member_count++] = i;
+    }
+}
+
+static struct plan_requirement resolve(const struct plan_build *build, const char *name, bool binding)
+{
+    struct plan_requirement requirement = {.name = name, .binding = binding, .index = PLAN_NONE};
+    uint64_t hash = name_table_hash(name);
+
+    if (strcmp(name, "*") == 0) {
+        requirement.target = PLAN_TARGET_ALL;
+        requirement.binding = false;
+        return requirement;
+    }
+    requirement.target = PLAN_TARGET_TYPE;
+    requirement.index = name_table_find_hashed(&build->memory->types, name, hash);
+    if (requirement.index != PLAN_NONE)
+        return requirement;
+    requirement.index = name_table_find_hashed(&build->memory->uris, name, hash);
+    requirement.target = requirement.index == PLAN_NONE ? PLAN_TARGET_NOBODY : PLAN_TARGET_PLUGIN;
+    return requirement;
+}
+
+size_t plan_collect_requirements(const struct plan_build *build)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < build->count; i++)
+        count += build->entries[i].plugin->requirement_count + build->entries[i].plugin->want_count;
+    return count;
+}
+
+static void resolve_all(struct plan_build *build)
+{
+    struct plan_requirement *next =
+        plan_build_allocate(plan_collect_requirements(build), sizeof(struct plan_requirement));
+
+    build->memory->requirements = next;
+    for (size_t i = 0; i < build->count; i++) {
+        struct plan_entry *entry = &build->entries[i];
+        const struct manifest_plugin *plugin = entry->plugin;
+
+        entry->requirements = next;
+        entry->requirement_count = plugin->requirement_count + plugin->want_count;
+        for (size_t j = 0; j < plugin->requirement_count; j++)
+            *next++ = resolve(build, plugin->requirements[j].name, true);
+        for (size_t j = 0; j < plugin->want_count; j++)
+            *next++ = resolve(build, plugin->wants[j].name, false);
+    }
+}
+
+void plan_collect(struct plan_build *build, const struct manifest *const *manifests, size_t manifest_count)
+{
+    build->count = count_plugins(manifests, manifest_count);
+    add_entries(build, manifests, manifest_count);
+    add_types(build);
+    resolve_all(build);
+}
