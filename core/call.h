@@ -127,6 +127,18 @@ void call_enter(struct call *call);
 void call_leave(struct call *call);
 void call_leave_to_handler(struct call *call);
 
+/** The methods of its instance; once it has started. */
+const struct berth_method *call_handler(const struct call *call);
+
+/** Asks the interceptors that have not been asked yet, as far as it goes, and then the route. */
+void call_proceed(struct call *call);
+/** Binds to the live instance and calls its on_start, and passes on what came meanwhile. */
+void call_start(struct call *call);
+/** Tells those that are to hear of it how the call ends, in reverse order. */
+void call_finish_hooks(struct call *call, const char *message);
+/** Leaves the queue of a held route, where it stands in one. */
+void call_leave_queue(struct call *call);
+
 /** Decides the end, tells the interceptors and then the server. The handler hears of it when the call is
  * left. */
 void call_decide(struct call *call, enum berth_code code, const char *message, const void *details,
