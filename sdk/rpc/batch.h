@@ -19,7 +19,6 @@
 
 /** What one write sends: frames in a row, and message bytes between them that stay where they are. */
 struct batch {
-    uv_write_t request;
     size_t byte_count;
     size_t piece_count;
     size_t block_count;

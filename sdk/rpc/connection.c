@@ -5,12 +5,24 @@
  */
 #include "connection.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include "container.h"
 
 /* Batches that one connection may write in one turn before the others have theirs. */
 #define ROUNDS_MAX 4
 
 #define NANOSECONDS_PER_MILLISECOND 1000000u
+
+static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) &&
+                  offsetof(uv_buf_t, base) == offsetof(struct iovec, iov_base) &&
+                  offsetof(uv_buf_t, len) == offsetof(struct iovec, iov_len),
+              "pieces are handed to the kernel as they are");
 
 static void run_task(struct turn_task *task);
 
@@ -20,6 +32,8 @@ void connection_init(struct connection *connection, struct engine *engine,
     connection->engine = engine;
     connection->events = events;
     connection->task.run = run_task;
+    connection->blocked_fd = -1;
+    connection->open_handles = 1;
     uv_pipe_init(engine->loop, &connection->socket.pipe, 0);
     connection->socket.handle.data = connection;
 }
@@ -57,6 +71,10 @@ static void on_handle_closed(uv_handle_t *handle)
 {
     struct connection *connection = handle->data;
 
+    if (--connection->open_handles > 0)
+        return;
+    if (connection->blocked_fd >= 0)
+        close(connection->blocked_fd);
     if (connection->writing != NULL)
         engine_return_batch(connection->engine, connection->writing);
     nghttp2_session_del(connection->session);
@@ -73,6 +91,8 @@ void connection_lose(struct connection *connection, const char *reason)
     deadlines_stop(&connection->engine->deadlines, &connection->write_deadline);
     connection->events->on_lost(connection, reason);
     uv_close(&connection->socket.handle, on_handle_closed);
+    if (connection->blocked_fd >= 0)
+        uv_close((uv_handle_t *)&connection->blocked, on_handle_closed);
 }
 
 static bool give_chunk(struct connection *connection)
@@ -129,8 +149,10 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 
 int connection_start(struct connection *connection)
 {
-    int result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
+    int result = uv_fileno(&connection->socket.handle, &connection->fd);
 
+    if (result == 0)
+        result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
     connection_touch(connection);
     return result;
 }
@@ -141,52 +163,94 @@ static void on_write_overdue(struct deadline *deadline)
                     "the peer does not read what is sent to it");
 }
 
-static void on_written(uv_write_t *request, int status)
+/*
+ * libuv's own writes raise SIGPIPE where the peer is gone, and a library may not tell a program what to do
+ * with signals.
+ * @return 0 or a libuv error; what could not be written stays in the batch.
+ */
+static int write_now(struct connection *connection, struct batch *batch)
 {
-    struct connection *connection = request->data;
+    while (batch->total > 0) {
+        struct msghdr message = {.msg_iov = (struct iovec *)batch->pieces, .msg_iovlen = batch->piece_count};
+        ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-    if (connection->is_lost)
-        return;
-    connection->engine->bytes_sent += connection->writing->total;
-    engine_return_batch(connection->engine, connection->writing);
-    connection->writing = NULL;
-    deadlines_stop(&connection->engine->deadlines, &connection->write_deadline);
-    if (status < 0)
-        connection_lose(connection, uv_strerror(status));
-    else
-        connection_touch(connection);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return errno == EAGAIN ? 0 : uv_translate_sys_error(errno);
+        connection->engine->bytes_sent += (uint64_t)written;
+        batch_advance(batch, (size_t)written);
+    }
+    return 0;
 }
 
-static int write_later(struct connection *connection, struct batch *batch)
+static void start_write_deadline(struct connection *connection)
 {
-    int result = uv_write(&batch->request, &connection->socket.stream, batch->pieces,
-                          (unsigned)batch->piece_count, on_written);
-
-    if (result < 0)
-        return result;
-    batch->request.data = connection;
-    connection->writing = batch;
     if (connection->write_timeout_ms > 0)
         deadlines_start(&connection->engine->deadlines, &connection->write_deadline,
                         uv_hrtime() + (uint64_t)connection->write_timeout_ms * NANOSECONDS_PER_MILLISECOND,
                         on_write_overdue);
+}
+
+static void on_writable(uv_poll_t *poll, int status, int ready)
+{
+    struct connection *connection = poll->data;
+    size_t before = connection->writing->total;
+    int result = status < 0 ? status : write_now(connection, connection->writing);
+
+    if (result < 0) {
+        connection_lose(connection, uv_strerror(result));
+        return;
+    }
+    if (connection->writing->total > 0) {
+        if (connection->writing->total < before)
+            start_write_deadline(connection);
+        return;
+    }
+    uv_poll_stop(poll);
+    deadlines_stop(&connection->engine->deadlines, &connection->write_deadline);
+    engine_return_batch(connection->engine, connection->writing);
+    connection->writing = NULL;
+    connection_touch(connection);
+}
+
+/* A second descriptor of the same socket, because a loop takes each only once. */
+static int open_blocked(struct connection *connection)
+{
+    int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0);
+    int result;
+
+    if (fd < 0)
+        return uv_translate_sys_error(errno);
+    result = uv_poll_init(connection->engine->loop, &connection->blocked, fd);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    connection->blocked_fd = fd;
+    connection->blocked.data = connection;
+    connection->open_handles++;
+    return 0;
+}
+
+static int write_later(struct connection *connection, struct batch *batch)
+{
+    int result = connection->blocked_fd < 0 ? open_blocked(connection) : 0;
+
+    if (result == 0)
+        result = uv_poll_start(&connection->blocked, UV_WRITABLE, on_writable);
+    if (result < 0)
+        return result;
+    connection->writing = batch;
+    start_write_deadline(connection);
     return 0;
 }
 
 /* @return 0 or the error that ends the connection. The batch is given back or being written. */
 static int write_batch(struct connection *connection, struct batch *batch)
 {
-    int written = uv_try_write(&connection->socket.stream, batch->pieces, (unsigned)batch->piece_count);
-    int result = 0;
+    int result = write_now(connection, batch);
 
-    if (written == UV_EAGAIN)
-        written = 0;
-    if (written < 0) {
-        result = written;
-    } else {
-        connection->engine->bytes_sent += (uint64_t)written;
-        batch_advance(batch, (size_t)written);
-    }
     if (result == 0 && batch->total > 0)
         result = write_later(connection, batch);
     if (connection->writing != batch)

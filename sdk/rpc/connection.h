@@ -37,6 +37,11 @@ struct connection {
         uv_stream_t stream;
         uv_pipe_t pipe;
     } socket;
+    uv_os_fd_t fd;
+    /** Waits for room in the socket where it was full; `blocked_fd` is -1 until then. */
+    uv_poll_t blocked;
+    int blocked_fd;
+    unsigned open_handles;
     struct engine *engine;
     nghttp2_session *session;
     const struct connection_events *events;
