@@ -33,11 +33,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     struct config_diagnostics diagnostics = {0};
-    struct config_tree *tree =
-        config_yaml_read("schema", schema_text, strlen(schema_text), &config_limits_manifest, &diagnostics);
 
-    assert(tree != NULL);
-    schema = schema_create(config_tree_root(tree), &diagnostics);
+    schema_tree =
+        config_yaml_read("schema", schema_text, strlen(schema_text), &config_limits_manifest, &diagnostics);
+    assert(schema_tree != NULL);
+    schema = schema_create(config_tree_root(schema_tree), &diagnostics);
     assert(schema != NULL);
     return 0;
 }
