@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <core/module_check.h>
+#include <core/settings_migration.h>
 
 #include "clock.h"
 #include "fake.h"
@@ -73,18 +74,54 @@ static bool find_table(struct berth_testing *testing, const struct berth_module 
     return testing->plugin != NULL;
 }
 
+static enum berth_code run_migrate(void *context, const struct manifest_plugin *description,
+                                   const struct berth_migration *migration, struct berth_error *err)
+{
+    const struct berth_testing *testing = context;
+
+    if (!BERTH_HAS(testing->plugin, migrate))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: its table has no migrate",
+                               description->uri);
+    return testing->plugin->migrate(migration, err);
+}
+
+/* Brings a section of an older `config_version` up to date, as a host does before it checks it. */
+static bool migrate(struct berth_testing *testing, struct config_node *section,
+                    struct config_diagnostics *diagnostics)
+{
+    const struct manifest_plugin *description = testing->description;
+    uint32_t version = description->config_version;
+
+    if (section == NULL || section->kind != CONFIG_MAP)
+        return true;
+    if (!migration_take_version(description, section, &version, diagnostics))
+        return false;
+    migration_apply_renames(testing->section, description, section, version, diagnostics);
+    if (diagnostics->error_count > 0)
+        return false;
+    return !migration_needs_plugin(description, version) ||
+           migration_run(testing->section, description, section, version, run_migrate, testing,
+                         diagnostics) == BERTH_OK;
+}
+
+static void check_section(struct berth_testing *testing, struct config_diagnostics *diagnostics)
+{
+    struct config_node *section = testing->section == NULL ? NULL : config_tree_root(testing->section);
+    struct config_check_options options = {0};
+
+    if (migrate(testing, section, diagnostics))
+        testing->values = config_values_create(testing->description->config, section, &options, diagnostics);
+}
+
 static bool read_settings(struct berth_testing *testing, const char *settings, struct berth_error *err)
 {
     struct config_diagnostics diagnostics = {0};
-    struct config_check_options options = {0};
 
     if (settings != NULL)
         testing->section =
             config_yaml_read("settings", settings, strlen(settings), &config_limits_file, &diagnostics);
     if (settings == NULL || testing->section != NULL)
-        testing->values = config_values_create(
-            testing->description->config,
-            testing->section == NULL ? NULL : config_tree_root(testing->section), &options, &diagnostics);
+        check_section(testing, &diagnostics);
     if (testing->values == NULL)
         explain(&diagnostics, err);
     config_diagnostics_finish(&diagnostics);

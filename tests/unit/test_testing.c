@@ -23,7 +23,10 @@ BERTH_NOTE("module: clockwork\n"
            "    config:\n"
            "      greeting: {type: string, default: Hello}\n"
            "      start_after: {type: duration, default: 0s}\n"
-           "      fault: {type: string, default: none}\n");
+           "      fault: {type: string, default: none}\n"
+           "    config_version: 3\n"
+           "    callbacks: [migrate]\n"
+           "    renames: [{before: 2, from: word, to: greeting}]\n");
 
 struct clockwork {
     const struct berth_host *host;
@@ -118,6 +121,16 @@ static enum berth_code clockwork_close(const struct berth_host *host, void *inst
         return BERTH_PENDING;
     uv_close((uv_handle_t *)&clock->timer, on_closed);
     return BERTH_PENDING;
+}
+
+/* Until version 3 the greeting was shouted. */
+static enum berth_code clockwork_migrate(const struct berth_migration *migration, struct berth_error *err)
+{
+    const char *greeting = setting(migration->settings, "greeting");
+
+    if (greeting == NULL || strcmp(greeting, "HI") != 0)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "greeting: was not shouted");
+    return migration->set(migration, "greeting", "Hi", err);
 }
 
 static void say(struct berth_call *call, const void *message, size_t length)
@@ -227,6 +240,7 @@ static const struct berth_plugin plugin = {
     .close = clockwork_close,
     .interface = &table,
     .services = services,
+    .migrate = clockwork_migrate,
 };
 BERTH_MODULE(&plugin);
 
@@ -306,6 +320,18 @@ static void settings_are_checked_against_the_manifest(void **state)
     assert_null(berth_testing_create(&berth_module, NULL, "start_after: 12 apples", &err));
     assert_non_null(strstr(err.message, "settings:1:14"));
     assert_null(berth_testing_create(&berth_module, NULL, "[", &err));
+}
+
+static void an_older_section_is_migrated_first(void **state)
+{
+    struct berth_testing *testing = start("{config_version: 1, word: HI}");
+    struct berth_error err;
+
+    assert_string_equal(berth_testing_export(testing, "greeting"), "Hi");
+    destroy(testing);
+    assert_null(berth_testing_create(&berth_module, NULL, "{config_version: 2, greeting: hi}", &err));
+    assert_non_null(strstr(err.message, "was not shouted"));
+    assert_null(berth_testing_create(&berth_module, NULL, "{config_version: 4}", &err));
 }
 
 static void a_manifest_that_does_not_fit_is_refused(void **state)
@@ -596,6 +622,7 @@ int main(void)
         cmocka_unit_test(a_life_from_prepare_to_close),
         cmocka_unit_test(destroy_closes_what_is_open),
         cmocka_unit_test(settings_are_checked_against_the_manifest),
+        cmocka_unit_test(an_older_section_is_migrated_first),
         cmocka_unit_test(a_manifest_that_does_not_fit_is_refused),
         cmocka_unit_test(prepare_may_skip_and_be_cancelled),
         cmocka_unit_test(what_was_not_declared_or_provided_cannot_be_fetched),

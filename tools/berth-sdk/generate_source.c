@@ -7,9 +7,7 @@
 
 static void write_note(FILE *out, const char *text, size_t length)
 {
-    fputs("#pragma GCC diagnostic push\n#pragma GCC diagnostic ignored \"-Woverlength-strings\"\n"
-          "BERTH_NOTE(",
-          out);
+    fputs("BERTH_NOTE(", out);
     do {
         const char *end = memchr(text, '\n', length);
         size_t line = end == NULL ? length : (size_t)(end - text) + 1;
@@ -20,7 +18,7 @@ static void write_note(FILE *out, const char *text, size_t length)
         text += line;
         length -= line;
     } while (length > 0);
-    fputs(");\n#pragma GCC diagnostic pop\n\n", out);
+    fputs(");\n\n", out);
 }
 
 static void write_service(FILE *out, const struct generate_plugin *plugin, size_t number,

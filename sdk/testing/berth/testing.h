@@ -35,7 +35,8 @@ struct berth_testing_call;
  * Makes a host for one plugin of a module, whose manifest it finds in the test program itself.
  *
  * @param uri       the plugin, or NULL where the module has only one.
- * @param settings  the plugin's section of berthd.yaml, as YAML; NULL: all defaults.
+ * @param settings  the plugin's section of berthd.yaml, as YAML; NULL: all defaults. With a `config_version`
+ * below the manifest's it is migrated first, by renames and by the plugin's own `migrate`.
  * @return NULL with the reason in `err`: a manifest or settings that a daemon would refuse, tables that do
  * not fit the manifest.
  */
