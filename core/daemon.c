@@ -28,6 +28,7 @@ struct daemon {
     uint64_t start_ns;
     uv_loop_t loop;
     struct signals signals;
+    struct config_diagnostics diagnostics;
     struct settings *settings;
     struct scan scan;
     const struct manifest **manifests;
@@ -82,7 +83,6 @@ static bool open_loop(struct daemon *daemon)
     return true;
 }
 
-/* Says what is wrong, and empties the list. */
 static void report(struct config_diagnostics *diagnostics)
 {
     config_diagnostics_sort(diagnostics);
@@ -95,33 +95,21 @@ static void report(struct config_diagnostics *diagnostics)
     }
     if (diagnostics->dropped > 0)
         log_line(BERTH_LOG_ERROR, "and %zu more like these", diagnostics->dropped);
-    config_diagnostics_finish(diagnostics);
-    *diagnostics = (struct config_diagnostics){0};
 }
 
+/* Goes on in spite of errors, so that they are said together with those of the plugins' sections. */
 static bool load_settings(struct daemon *daemon)
 {
-    struct config_diagnostics diagnostics = {0};
+    struct settings_options options = *daemon->options;
 
-    daemon->settings = settings_load(daemon->options, &diagnostics);
-    if (daemon->settings != NULL)
-        log_start(daemon->settings->log_level, daemon->settings->log_format, STDERR_FILENO);
-    report(&diagnostics);
-    return daemon->settings != NULL || fail(daemon, DAEMON_EXIT_CONFIG);
-}
-
-static bool make_folders(struct daemon *daemon)
-{
-    const char *root = daemon->settings->root, *state = daemon->settings->state;
-    struct berth_error root_error, state_error;
-    bool has_root = folder_prepare("root", root, ROOT_MODE, &root_error) == BERTH_OK;
-    bool has_state = folder_prepare("state", state, STATE_MODE, &state_error) == BERTH_OK;
-
-    if (!has_root)
-        log_line(BERTH_LOG_ERROR, "%s", root_error.message);
-    if (!has_state)
-        log_line(BERTH_LOG_ERROR, "%s", state_error.message);
-    return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
+    options.keep_going = true;
+    daemon->settings = settings_load(&options, &daemon->diagnostics);
+    if (daemon->settings == NULL) {
+        report(&daemon->diagnostics);
+        return fail(daemon, DAEMON_EXIT_CONFIG);
+    }
+    log_start(daemon->settings->log_level, daemon->settings->log_format, STDERR_FILENO);
+    return true;
 }
 
 static bool scan_files(struct daemon *daemon)
@@ -145,12 +133,24 @@ static bool scan_files(struct daemon *daemon)
 
 static bool check_settings(struct daemon *daemon)
 {
-    struct config_diagnostics diagnostics = {0};
-    bool is_fine = settings_check_plugins(daemon->settings, daemon->manifests, daemon->manifest_count,
-                                          daemon->manifest_count < daemon->scan.count, &diagnostics);
+    settings_check_plugins(daemon->settings, daemon->manifests, daemon->manifest_count,
+                           daemon->manifest_count < daemon->scan.count, &daemon->diagnostics);
+    report(&daemon->diagnostics);
+    return daemon->diagnostics.error_count == 0 || fail(daemon, DAEMON_EXIT_CONFIG);
+}
 
-    report(&diagnostics);
-    return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
+static bool make_folders(struct daemon *daemon)
+{
+    const char *root = daemon->settings->root, *state = daemon->settings->state;
+    struct berth_error root_error, state_error;
+    bool has_root = folder_prepare("root", root, ROOT_MODE, &root_error) == BERTH_OK;
+    bool has_state = folder_prepare("state", state, STATE_MODE, &state_error) == BERTH_OK;
+
+    if (!has_root)
+        log_line(BERTH_LOG_ERROR, "%s", root_error.message);
+    if (!has_state)
+        log_line(BERTH_LOG_ERROR, "%s", state_error.message);
+    return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
 }
 
 static void report_entry(const struct plan_entry *entry)
@@ -382,14 +382,15 @@ static void finish(struct daemon *daemon)
     plan_destroy(daemon->plan);
     settings_destroy(daemon->settings);
     scan_finish(&daemon->scan);
+    config_diagnostics_finish(&daemon->diagnostics);
     free(daemon->manifests);
 }
 
 int daemon_run(const struct settings_options *options)
 {
     static bool (*const phases[])(struct daemon * daemon) = {
-        open_loop, load_settings,    make_folders,  scan_files,   check_settings,
-        make_plan, declare_services, make_registry, load_modules, run_plugins,
+        open_loop, load_settings,    scan_files,    check_settings, make_folders,
+        make_plan, declare_services, make_registry, load_modules,   run_plugins,
     };
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);
