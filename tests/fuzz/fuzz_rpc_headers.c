@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Header fields of a peer, a name and a value to each pair of lines, as a request's and as a response's. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sdk/rpc/percent.h>
+#include <sdk/rpc/request.h>
+#include <sdk/rpc/timeout.h>
+
+static void check_metadata(const struct metadata_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        assert(list->items[i].key != NULL);
+        assert(list->items[i].value[list->items[i].value_length] == '\0');
+    }
+}
+
+static void check_timeout(const char *text, size_t length)
+{
+    char formatted[TIMEOUT_TEXT_MAX];
+    uint64_t value;
+    uint64_t again;
+
+    if (!timeout_parse(text, length, &value))
+        return;
+    timeout_format(value, formatted);
+    assert(timeout_parse(formatted, strlen(formatted), &again) && again >= value);
+}
+
+static void check_percent(const char *text, size_t length)
+{
+    char *decoded = malloc(length + 1);
+    char *encoded;
+    size_t decoded_length = percent_decode(text, length, decoded);
+    size_t encoded_length;
+
+    assert(decoded_length <= length);
+    encoded = malloc(PERCENT_ENCODED_MAX(decoded_length) + 1);
+    encoded_length = percent_encode(decoded, decoded_length, encoded);
+    assert(encoded_length <= PERCENT_ENCODED_MAX(decoded_length));
+    assert(percent_decode(encoded, encoded_length, encoded) == decoded_length);
+    assert(memcmp(encoded, decoded, decoded_length) == 0);
+    free(encoded);
+    free(decoded);
+}
+
+static const char *line_end(const char *line, const char *end)
+{
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+
+    return newline == NULL ? end : newline;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    _Alignas(max_align_t) unsigned char first[256];
+    const char *at = (const char *)data;
+    const char *end = at + size;
+    struct request request;
+    struct arena arena;
+
+    if (size == 0)
+        return 0;
+    arena_init(&arena, first, sizeof(first));
+    request_init(&request, &arena);
+    while (at < end) {
+        const char *name_end = line_end(at, end);
+        const char *value = name_end < end ? name_end + 1 : end;
+        const char *value_end = line_end(value, end);
+
+        request_add(&request, at, (size_t)(name_end - at), value, (size_t)(value_end - value), 8192);
+        check_timeout(value, (size_t)(value_end - value));
+        check_percent(value, (size_t)(value_end - value));
+        at = value_end < end ? value_end + 1 : end;
+    }
+    request_complete(&request);
+    check_metadata(&request.metadata);
+    assert(request.code != BERTH_OK || (request.path != NULL && request.path[0] == '/'));
+    arena_finish(&arena);
+    return 0;
+}
