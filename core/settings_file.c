@@ -110,8 +110,12 @@ bool settings_migrate_file(const char *path, const struct settings_migration *mi
         return false;
     }
     if (changed > 0) {
+        struct config_mark whole = {.file = path};
+
         free(text);
         text = print_whole(tree);
+        config_diagnostics_add(diagnostics, CONFIG_WARNING, &whole,
+                               "the rewritten text has neither the comments nor the layout of the file");
     }
     config_tree_destroy(tree);
     *ret_text = text;

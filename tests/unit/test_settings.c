@@ -576,6 +576,8 @@ static void a_file_is_rewritten_for_the_versions_of_today(void **state)
     assert_true(settings_migrate_file(scene.path, &migration, &text, &changed, &scene.diagnostics));
     assert_int_equal(changed, 2);
     assert_int_equal(calls, 1);
+    assert_true(says(&scene, CONFIG_WARNING,
+                     "berthd.yaml: the rewritten text has neither the comments nor the layout of the file"));
     assert_string_equal(text, "version: 1\n"
                               "plugins:\n"
                               "  io.containerd.grpc.v1.greeter:\n"
