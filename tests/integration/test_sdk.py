@@ -407,6 +407,7 @@ class Check(Sdk):
     def test_rpath_and_runpath(self):
         self.assert_found("a", "warning", "rpath", "RUNPATH", linked="-Wl,-z,now,--enable-new-dtags,-rpath,/opt/lib")
         self.assert_found("b", "warning", "rpath", "RPATH", linked="-Wl,-z,now,--disable-new-dtags,-rpath,$ORIGIN/lib")
+        self.assert_found("d", "warning", "rpath", "XXX", linked="-Wl,-z,now,-rpath,$ORIGIN/lib:XXXXXX")
         self.assert_found("c", "error", "rpath", "started in", linked="-Wl,-z,now,-rpath,lib")
 
     def test_constructors(self):

@@ -81,6 +81,9 @@ static bool is_safe_directory(const char *directory, size_t length)
         if (length >= n && memcmp(directory, origins[i], n) == 0 && (length == n || directory[n] == '/'))
             return true;
     }
+    /* Meson fills up a path that it will shorten at installation with these. */
+    if (length > 0 && strspn(directory, "X") >= length)
+        return true;
     return length > 0 && directory[0] == '/';
 }
 
