@@ -196,11 +196,13 @@ static enum berth_code check_service(const struct berth_service *service,
     const uint32_t least = offsetof(struct berth_method, on_end) + sizeof(service->methods->on_end);
     enum berth_code code = BERTH_OK;
 
-    if (service->method_size < least)
+    if (service->method_size < least || service->method_size % _Alignof(struct berth_method) != 0)
         return differs(manifest, err, "method_size", service->method_size, sizeof(struct berth_method));
     if (service->method_count != expected->method_count)
         return stale(manifest, err, "another number of methods in the table than in the manifest has",
                      expected->name);
+    if (service->methods == NULL && service->method_count > 0)
+        return stale(manifest, err, "a table of services has no methods:", expected->name);
     for (size_t i = 0; code == BERTH_OK && i < expected->method_count; i++) {
         const struct berth_method *method = find_method(service, expected->methods[i].name, i);
 

@@ -149,6 +149,8 @@ static const struct refused_case {
      "again"},
     {"service_kind", BERTH_FAILED_PRECONDITION, "another kind", "fixture.Kind/Say"},
     {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "build it again"},
+    {"service_no_methods", BERTH_FAILED_PRECONDITION, "has no methods: fixture.Only", "build it again"},
+    {"service_odd_size", BERTH_FAILED_PRECONDITION, "method_size is ", "this host has "},
     {"undefined_symbol", BERTH_UNAVAILABLE, "needs the symbol fixture_nobody_has_this,", "link it"},
 };
 
