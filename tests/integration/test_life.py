@@ -188,6 +188,18 @@ class Life(Case):
         self.assertIn(daemon.wait(), (1, 3), daemon.log)
         self.assert_line(daemon.log, f"{TYPE}.both", "disabled")
 
+    def test_required_plugins_that_are_missing_failing_and_disabled_are_all_named_at_once(self):
+        self.workshop.add("fails", Plugin(TYPE, "fails", init='return berth_error_set(err, BERTH_ABORTED, "broken");'))
+        self.workshop.add("off", Plugin(TYPE, "off"))
+        self.workshop.write_config(required_plugins=[f"{TYPE}.fails", f"{TYPE}.off", "io.example.nobody.v1.nobody"],
+                                   disabled_plugins=[f"{TYPE}.off"])
+        daemon = self.launch("--lenient")
+        self.assertEqual(1, daemon.wait(), daemon.log)
+        self.assert_line(daemon.log, f"{TYPE}.fails", "required", "broken")
+        self.assert_line(daemon.log, f"{TYPE}.off", "required", "disabled")
+        self.assert_line(daemon.log, "io.example.nobody.v1.nobody", "required")
+        self.assert_line(daemon.log, "3 of 3 required plugins are not ready")
+
     def test_a_readiness_hold_keeps_ready_waiting_and_no_dependent(self):
         self.workshop.add("holds", Plugin(TYPE, "holds", init="""
             hold = berth_hold(host, "the first sync"); later(host, 400);"""),
