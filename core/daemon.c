@@ -56,7 +56,7 @@ static void on_stop(void *context, int number)
     if (daemon->lifecycle == NULL)
         return;
     notify_stopping();
-    daemon->inspect.is_draining = true;
+    daemon->inspect.daemon.draining = true;
     lifecycle_stop(daemon->lifecycle);
 }
 
@@ -228,7 +228,7 @@ static void give_up(struct daemon *daemon, const char *why)
 {
     log_line(BERTH_LOG_ERROR, "%s: stops", why);
     daemon->exit_code = DAEMON_EXIT_FAILED;
-    daemon->inspect.is_draining = true;
+    daemon->inspect.daemon.draining = true;
     lifecycle_stop(daemon->lifecycle);
 }
 
@@ -304,10 +304,10 @@ static void on_ready(void *context)
     struct daemon *daemon = context;
     char status[128];
 
-    daemon->inspect.is_ready = true;
-    daemon->inspect.ready_ns = registry_since_start(daemon->registry);
+    daemon->inspect.daemon.ready = true;
+    daemon->inspect.daemon.ready_ns = registry_since_start(daemon->registry);
     snprintf(status, sizeof(status), "ready in %.0f ms, %zu of %zu plugins",
-             (double)daemon->inspect.ready_ns / 1e6, count_ready(daemon), daemon->plan->count);
+             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->plan->count);
     log_line(BERTH_LOG_INFO, "%s", status);
     notify_ready(status);
 }

@@ -202,32 +202,21 @@ static void inspect_each(const struct berth_inspect *table, visitor on_plugin, v
             return;
 }
 
-static void inspect_daemon(const struct berth_inspect *table, struct berth_daemon_info *ret_info)
-{
-    const struct inspect *inspect = table->context;
-
-    *ret_info = (struct berth_daemon_info){
-        .size = sizeof(*ret_info),
-        .version = BERTH_VERSION,
-        .revision = BERTH_REVISION,
-        .root = inspect->root,
-        .state = inspect->state,
-        .pid = getpid(),
-        .ready = inspect->is_ready,
-        .draining = inspect->is_draining,
-        .ready_ns = inspect->ready_ns,
-    };
-}
-
 void inspect_init(struct inspect *inspect, const struct registry *registry, const struct scan *scan,
                   const char *root, const char *state)
 {
     *inspect = (struct inspect){
-        .table = {.size = sizeof(inspect->table), .each = inspect_each, .daemon = inspect_daemon},
+        .table = {.size = sizeof(inspect->table),
+                  .context = inspect,
+                  .each = inspect_each,
+                  .daemon = &inspect->daemon},
+        .daemon = {.size = sizeof(inspect->daemon),
+                   .version = BERTH_VERSION,
+                   .revision = BERTH_REVISION,
+                   .root = root,
+                   .state = state,
+                   .pid = getpid()},
         .registry = registry,
         .scan = scan,
-        .root = root,
-        .state = state,
     };
-    inspect->table.context = inspect;
 }

@@ -6,16 +6,13 @@
 #include "registry.h"
 #include "scan.h"
 
-/** Embedded by the owner, who keeps the last members up to date. */
+/** Embedded by the owner, who keeps `daemon` up to date. */
 struct inspect {
     struct berth_inspect table;
+    struct berth_daemon_info daemon;
     const struct registry *registry;
     /** For the files that were refused; may be NULL. */
     const struct scan *scan;
-    const char *root;
-    const char *state;
-    bool is_ready, is_draining;
-    uint64_t ready_ns;
 };
 
 /** All borrowed. */

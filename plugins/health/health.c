@@ -53,16 +53,15 @@ static bool compare_route(void *context, const struct berth_route_info *route)
 static serving_status find_status(const struct health *health, const char *service)
 {
     const struct berth_host *host = health->host;
-    struct berth_daemon_info daemon = {.size = sizeof(daemon)};
+    const struct berth_daemon_info *daemon = host->inspect->daemon;
     struct search search = {.service = service};
 
-    host->inspect->daemon(host->inspect, &daemon);
     if (*service == '\0')
-        return daemon.ready && !daemon.draining ? SERVING : NOT_SERVING;
+        return daemon->ready && !daemon->draining ? SERVING : NOT_SERVING;
     host->router->each(host->router, compare_route, &search);
     if (!search.found)
         return SERVICE_UNKNOWN;
-    return search.live && !daemon.draining ? SERVING : NOT_SERVING;
+    return search.live && !daemon->draining ? SERVING : NOT_SERVING;
 }
 
 /* The service that a request names, to be freed; NULL where the call has been finished. */

@@ -115,17 +115,16 @@ static void daemon_info(struct berth_call *call, const void *request, size_t len
 {
     const struct introspection *introspection = call->instance;
     Berth__Inspect__V1__DaemonResponse reply = BERTH__INSPECT__V1__DAEMON_RESPONSE__INIT;
-    struct berth_daemon_info daemon;
+    const struct berth_daemon_info *daemon = introspection->service->daemon(introspection->instance);
 
-    introspection->service->daemon(introspection->instance, &daemon);
-    reply.version = text(daemon.version);
-    reply.revision = text(daemon.revision);
-    reply.root = text(daemon.root);
-    reply.state = text(daemon.state);
-    reply.pid = daemon.pid;
-    reply.ready = daemon.ready;
-    reply.draining = daemon.draining;
-    reply.ready_ns = daemon.ready_ns;
+    reply.version = text(daemon->version);
+    reply.revision = text(daemon->revision);
+    reply.root = text(daemon->root);
+    reply.state = text(daemon->state);
+    reply.pid = daemon->pid;
+    reply.ready = daemon->ready;
+    reply.draining = daemon->draining;
+    reply.ready_ns = daemon->ready_ns;
     berth_call_reply_message(call, &reply.base);
 }
 

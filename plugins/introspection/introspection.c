@@ -96,12 +96,11 @@ static void server(struct berth_call *call, const void *request, size_t length)
     const struct introspection *introspection = call->instance;
     Containerd__Services__Introspection__V1__ServerResponse reply =
         CONTAINERD__SERVICES__INTROSPECTION__V1__SERVER_RESPONSE__INIT;
-    struct berth_introspection_server told;
+    const struct berth_introspection_server *told = introspection->service->server(introspection->instance);
 
-    introspection->service->server(introspection->instance, &told);
-    reply.uuid = (char *)(uintptr_t)told.uuid;
-    reply.pid = told.pid;
-    reply.pidns = told.pid_namespace;
+    reply.uuid = (char *)(uintptr_t)told->uuid;
+    reply.pid = told->pid;
+    reply.pidns = told->pid_namespace;
     berth_call_reply_message(call, &reply.base);
 }
 

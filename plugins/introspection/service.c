@@ -11,7 +11,7 @@
 
 struct service {
     const struct berth_inspect *inspect;
-    uint64_t pid_namespace;
+    struct berth_introspection_server server;
     char uuid[IDENTITY_UUID_SIZE];
 };
 
@@ -37,7 +37,11 @@ enum berth_code introspection_service_prepare(const struct berth_prepare *prepar
 
     if (service == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the introspection service");
-    service->pid_namespace = identity_pid_namespace();
+    service->server = (struct berth_introspection_server){
+        .size = sizeof(service->server),
+        .uuid = service->uuid,
+        .pid_namespace = identity_pid_namespace(),
+    };
     code = find_identity(prepare, service, err);
     if (code == BERTH_OK)
         *ret_prepared = service;
@@ -57,6 +61,7 @@ enum berth_code introspection_service_init(const struct berth_host *host, void *
     struct service *service = prepared;
 
     service->inspect = host->inspect;
+    service->server.pid = (uint64_t)host->inspect->daemon->pid;
     *ret_instance = service;
     return BERTH_OK;
 }
@@ -68,26 +73,18 @@ enum berth_code introspection_service_close(const struct berth_host *host, void 
     return BERTH_OK;
 }
 
-static void tell_daemon(void *instance, struct berth_daemon_info *ret_daemon)
+static const struct berth_daemon_info *get_daemon(void *instance)
 {
     const struct service *service = instance;
 
-    *ret_daemon = (struct berth_daemon_info){.size = sizeof(*ret_daemon)};
-    service->inspect->daemon(service->inspect, ret_daemon);
+    return service->inspect->daemon;
 }
 
-static void tell_server(void *instance, struct berth_introspection_server *ret_server)
+static const struct berth_introspection_server *get_server(void *instance)
 {
     const struct service *service = instance;
-    struct berth_daemon_info daemon;
 
-    tell_daemon(instance, &daemon);
-    *ret_server = (struct berth_introspection_server){
-        .size = sizeof(*ret_server),
-        .uuid = service->uuid,
-        .pid = (uint64_t)daemon.pid,
-        .pid_namespace = service->pid_namespace,
-    };
+    return &service->server;
 }
 
 struct visit {
@@ -147,7 +144,7 @@ static enum berth_code visit_plugins(void *instance, const char *const *filters,
 
 const struct berth_introspection introspection_service_interface = {
     .size = sizeof(introspection_service_interface),
-    .server = tell_server,
-    .daemon = tell_daemon,
+    .server = get_server,
+    .daemon = get_daemon,
     .plugins = visit_plugins,
 };

@@ -41,13 +41,11 @@ static void on_log(void *context, enum berth_rpc_log_level level, const char *me
 /* The configured socket, or the one in the daemon's state folder; NULL where memory is out. */
 static char *make_address(const struct berth_host *host, const struct grpc_config *config)
 {
-    struct berth_daemon_info daemon = {.size = sizeof(daemon)};
     char *address;
 
     if (config->address != NULL)
         return strdup(config->address);
-    host->inspect->daemon(host->inspect, &daemon);
-    return asprintf(&address, "%s/berth.sock", daemon.state) < 0 ? NULL : address;
+    return asprintf(&address, "%s/berth.sock", host->inspect->daemon->state) < 0 ? NULL : address;
 }
 
 static enum berth_code make_server(struct grpc *grpc, struct berth_error *err)

@@ -8,13 +8,11 @@
 static void version(struct berth_call *call, const void *request, size_t length)
 {
     const struct berth_inspect *inspect = call->instance;
-    struct berth_daemon_info daemon = {.size = sizeof(daemon)};
     Containerd__Services__Version__V1__VersionResponse reply =
         CONTAINERD__SERVICES__VERSION__V1__VERSION_RESPONSE__INIT;
 
-    inspect->daemon(inspect, &daemon);
-    reply.version = (char *)(uintptr_t)daemon.version;
-    reply.revision = (char *)(uintptr_t)daemon.revision;
+    reply.version = (char *)(uintptr_t)inspect->daemon->version;
+    reply.revision = (char *)(uintptr_t)inspect->daemon->revision;
     berth_call_reply_message(call, &reply.base);
 }
 

@@ -61,6 +61,7 @@ struct berth_testing {
     struct berth_host host;
     struct berth_prepare prepare;
     struct berth_inspect inspect;
+    struct berth_daemon_info daemon;
     uv_loop_t *loop;
 
     struct manifest *manifest;

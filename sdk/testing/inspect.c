@@ -65,25 +65,20 @@ static void each(const struct berth_inspect *inspect,
     on_plugin(context, &info);
 }
 
-static void tell_daemon(const struct berth_inspect *inspect, struct berth_daemon_info *ret_info)
+void fake_inspect_init(struct berth_testing *testing)
 {
-    (void)inspect;
-    *ret_info = (struct berth_daemon_info){
-        .size = sizeof(*ret_info),
+    testing->daemon = (struct berth_daemon_info){
+        .size = sizeof(testing->daemon),
         .version = "0.0.0-testing",
         .revision = "",
         .root = "/nonexistent/root",
         .state = "/nonexistent/state",
         .pid = getpid(),
     };
-}
-
-void fake_inspect_init(struct berth_testing *testing)
-{
     testing->inspect = (struct berth_inspect){
         .size = sizeof(testing->inspect),
         .context = testing,
         .each = each,
-        .daemon = tell_daemon,
+        .daemon = &testing->daemon,
     };
 }

@@ -151,7 +151,8 @@ struct berth_inspect {
      * false. */
     void (*each)(const struct berth_inspect *inspect,
                  bool (*on_plugin)(void *context, const struct berth_plugin_info *info), void *context);
-    void (*daemon)(const struct berth_inspect *inspect, struct berth_daemon_info *ret_info);
+    /** Kept up to date by the host: look again whenever it matters. Never NULL. */
+    const struct berth_daemon_info *daemon;
 };
 
 #ifdef __cplusplus

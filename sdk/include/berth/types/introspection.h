@@ -26,8 +26,9 @@ struct berth_introspection_server {
 
 struct berth_introspection {
     uint32_t size;
-    void (*server)(void *instance, struct berth_introspection_server *ret_server);
-    void (*daemon)(void *instance, struct berth_daemon_info *ret_daemon);
+    /** What is handed out lives as long as the instance. */
+    const struct berth_introspection_server *(*server)(void *instance);
+    const struct berth_daemon_info *(*daemon)(void *instance);
 
     /**
      * Visits the plugins that one of the filters lets through (<berth/filter.h>; none: all), in the plan's
