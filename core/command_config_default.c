@@ -16,7 +16,7 @@ static int write_text(const char *output, const char *text)
         fputs(text, stdout);
         return DAEMON_EXIT_OK;
     }
-    if (text_file_create(output, text, &err) == BERTH_OK)
+    if (text_file_create(output, 0644, text, &err) == BERTH_OK)
         return DAEMON_EXIT_OK;
     fprintf(stderr, "berthd: %s\n", err.message);
     return DAEMON_EXIT_FAILED;

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static const struct scan_file *file_of(const struct survey *survey, const struct manifest *manifest)
 {
@@ -41,6 +42,14 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
     return code;
 }
 
+/* The copy has the secrets of the original, so that no more people may read it. */
+static mode_t mode_of(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 ? status.st_mode & 0666 : 0600;
+}
+
 static int write_text(const struct command_options *options, const char *path, const char *text,
                       size_t changed)
 {
@@ -48,7 +57,7 @@ static int write_text(const struct command_options *options, const char *path, c
     enum berth_code code = BERTH_OK;
 
     if (options->output != NULL)
-        code = text_file_create(options->output, text, &err);
+        code = text_file_create(options->output, mode_of(path), text, &err);
     else if (!options->in_place)
         fputs(text, stdout);
     else if (changed > 0)

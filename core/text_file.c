@@ -51,10 +51,10 @@ static enum berth_code write_all(int fd, const char *path, const char *text, str
     return fsync(fd) == 0 ? BERTH_OK : fail(path, "write", err);
 }
 
-static enum berth_code write_new(const char *path, const char *text, const struct stat *like,
+static enum berth_code write_new(const char *path, mode_t mode, const char *text, const struct stat *like,
                                  struct berth_error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, like == NULL ? 0644 : 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     enum berth_code code = BERTH_OK;
 
     if (fd < 0)
@@ -71,9 +71,9 @@ static enum berth_code write_new(const char *path, const char *text, const struc
     return code;
 }
 
-enum berth_code text_file_create(const char *path, const char *text, struct berth_error *err)
+enum berth_code text_file_create(const char *path, mode_t mode, const char *text, struct berth_error *err)
 {
-    return write_new(path, text, NULL, err);
+    return write_new(path, mode, text, NULL, err);
 }
 
 enum berth_code text_file_replace(const char *path, const char *text, struct berth_error *err)
@@ -87,7 +87,7 @@ enum berth_code text_file_replace(const char *path, const char *text, struct ber
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
     if (stat(path, &status) != 0)
         return fail(path, "be read", err);
-    code = write_new(next, text, &status, err);
+    code = write_new(next, 0600, text, &status, err);
     if (code != BERTH_OK)
         return code;
     unlink(kept);

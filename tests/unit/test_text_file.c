@@ -64,10 +64,21 @@ static void a_file_that_is_there_is_not_overwritten(void **state)
     const struct folder *folder = *state;
     struct berth_error err;
 
-    assert_int_equal(text_file_create(folder->file, "one\n", &err), BERTH_OK);
-    assert_int_equal(text_file_create(folder->file, "two\n", &err), BERTH_ALREADY_EXISTS);
+    assert_int_equal(text_file_create(folder->file, 0644, "one\n", &err), BERTH_OK);
+    assert_int_equal(text_file_create(folder->file, 0644, "two\n", &err), BERTH_ALREADY_EXISTS);
     assert_non_null(strstr(err.message, folder->file));
     expect_text(folder->file, "one\n");
+}
+
+static void a_file_is_made_with_the_mode_that_was_asked_for(void **state)
+{
+    const struct folder *folder = *state;
+    struct berth_error err;
+    struct stat status;
+
+    assert_int_equal(text_file_create(folder->file, 0600, "secret\n", &err), BERTH_OK);
+    assert_int_equal(stat(folder->file, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
 }
 
 static void replacing_keeps_the_old_file_and_its_mode(void **state)
@@ -76,7 +87,7 @@ static void replacing_keeps_the_old_file_and_its_mode(void **state)
     struct berth_error err;
     struct stat status;
 
-    assert_int_equal(text_file_create(folder->file, "one\n", &err), BERTH_OK);
+    assert_int_equal(text_file_create(folder->file, 0644, "one\n", &err), BERTH_OK);
     assert_int_equal(chmod(folder->file, 0640), 0);
     assert_int_equal(text_file_replace(folder->file, "two\n", &err), BERTH_OK);
     assert_int_equal(text_file_replace(folder->file, "three\n", &err), BERTH_OK);
@@ -93,7 +104,7 @@ static void what_cannot_be_written_changes_nothing(void **state)
     struct berth_error err;
 
     assert_int_equal(text_file_replace(folder->file, "x", &err), BERTH_NOT_FOUND);
-    assert_int_equal(text_file_create(folder->file, "one\n", &err), BERTH_OK);
+    assert_int_equal(text_file_create(folder->file, 0644, "one\n", &err), BERTH_OK);
     assert_int_equal(mkdir(folder->next, 0700), 0);
     assert_int_equal(text_file_replace(folder->file, "two\n", &err), BERTH_ALREADY_EXISTS);
     expect_text(folder->file, "one\n");
@@ -104,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_that_is_there_is_not_overwritten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_is_made_with_the_mode_that_was_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replacing_keeps_the_old_file_and_its_mode, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_written_changes_nothing, set_up, tear_down),
     };
