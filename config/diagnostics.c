@@ -19,12 +19,14 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-/* A message is one line, and what a file chose does not steer a terminal. */
+/* A message is one line, and what a file or its name chose does not steer a terminal. */
 static void replace_controls(char *message)
 {
-    for (char *at = message; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+    for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f)
             *at = '?';
+        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
     }
 }
 
@@ -104,6 +106,7 @@ char *config_diagnostic_format(const struct config_diagnostic *diagnostic)
         length = asprintf(&line, "%s:%u:%u: %s", mark->file, mark->line, mark->column, diagnostic->message);
     if (length < 0)
         abort();
+    replace_controls(line);
     return line;
 }
 

@@ -119,8 +119,10 @@ static bool is_block(const struct berth_value *value)
 
 static void end_line(struct config_text *out, const struct berth_value *value, bool origins)
 {
-    if (origins)
-        config_text_add(out, "  # %s", value->where);
+    if (origins) {
+        config_text_add(out, "  # ");
+        config_text_add_cleaned(out, value->where, strlen(value->where));
+    }
     config_text_add(out, "\n");
 }
 

@@ -58,7 +58,7 @@ int command_plan(const struct command_options *options)
     if (good) {
         survey_plan(&survey);
         for (size_t i = 0; i < survey.plan->warning_count; i++)
-            fprintf(stderr, "warning: %s\n", survey.plan->warnings[i]);
+            survey_print_warning(survey.plan->warnings[i]);
         print(&survey, options);
         code = check_required(&survey) && all_will_run(&survey) ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
     }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 const char *plan_verdict_name(enum plan_verdict verdict)
 {
     switch (verdict) {
@@ -55,16 +57,21 @@ static void print_entry(FILE *out, const struct plan_entry *entry, const struct 
         snprintf(level, sizeof(level), "%d", (int)entry->level);
     fprintf(out, "%-6s %-9s %-*s  %s %s", level, plan_verdict_name(entry->verdict), widths->uri,
             entry->plugin->uri, manifest->module, manifest->version);
-    if (entry->reason != NULL)
-        fprintf(out, "%*s  %s", widths->module - (int)module_length(manifest), "", entry->reason);
+    if (entry->reason != NULL) {
+        fprintf(out, "%*s  ", widths->module - (int)module_length(manifest), "");
+        utf8_write_line(out, entry->reason);
+    }
     fputc('\n', out);
 }
 
 static void print_refused(FILE *out, const struct scan *scan)
 {
     for (size_t i = 0; i < scan->count; i++)
-        if (scan->files[i].manifest == NULL)
-            fprintf(out, "%-6s %-9s %s\n", "-", "refused", scan->files[i].reason);
+        if (scan->files[i].manifest == NULL) {
+            fprintf(out, "%-6s %-9s ", "-", "refused");
+            utf8_write_line(out, scan->files[i].reason);
+            fputc('\n', out);
+        }
 }
 
 static void print_summary(FILE *out, const struct plan *plan, const struct scan *scan)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "utf8.h"
+
 bool survey_is_no_module(const struct scan_file *file)
 {
     return file->manifest == NULL && file->code == BERTH_NOT_FOUND;
@@ -57,6 +59,13 @@ void survey_plan(struct survey *survey)
     survey->plan = plan_create(survey->manifests, survey->manifest_count, &survey->settings->plan);
 }
 
+void survey_print_warning(const char *warning)
+{
+    fputs("warning: ", stderr);
+    utf8_write_line(stderr, warning);
+    fputc('\n', stderr);
+}
+
 void survey_print_diagnostics(struct survey *survey)
 {
     config_diagnostics_sort(&survey->diagnostics);
@@ -70,7 +79,7 @@ void survey_print_diagnostics(struct survey *survey)
     if (survey->diagnostics.dropped > 0)
         fprintf(stderr, "and %zu more\n", survey->diagnostics.dropped);
     for (size_t i = 0; i < survey->scan.warning_count; i++)
-        fprintf(stderr, "warning: %s\n", survey->scan.warnings[i]);
+        survey_print_warning(survey->scan.warnings[i]);
 }
 
 void survey_finish(struct survey *survey)

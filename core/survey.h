@@ -19,6 +19,9 @@ struct survey {
     struct config_diagnostics diagnostics;
 };
 
+/** One line on standard error, whatever stands in names of files. */
+void survey_print_warning(const char *warning);
+
 /**
  * Reads the configuration and scans the plugin directories, in spite of errors wherever that can be done, so
  * that a check can say all of them.

@@ -88,3 +88,20 @@ void utf8_make_line(char *text)
         i += bytes > 0 ? bytes : 1;
     }
 }
+
+void utf8_write_line(FILE *out, const char *text)
+{
+    size_t length = strlen(text);
+
+    for (size_t i = 0; i < length;) {
+        size_t bytes = utf8_character(text + i, length - i);
+
+        if (bytes == 0)
+            fputc('?', out);
+        else if (is_control(text + i, bytes))
+            fputc(' ', out);
+        else
+            fwrite(text + i, 1, bytes, out);
+        i += bytes > 0 ? bytes : 1;
+    }
+}

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /** Bytes of the character at `text`, 1 to 4; 0 where none of at most `length` bytes stands there. */
 size_t utf8_character(const char *text, size_t length);
@@ -14,5 +15,8 @@ bool utf8_is_line(const char *text);
 
 /** Makes it so, in place: what is no character becomes '?', control characters become spaces. */
 void utf8_make_line(char *text);
+
+/** Writes to a stream what utf8_make_line would make of it. */
+void utf8_write_line(FILE *out, const char *text);
 
 #endif

@@ -165,6 +165,31 @@ class Config(Case):
         self.assertNotIn("old_name", done.stdout)
         self.assert_stops(self.start())
 
+    def test_a_migrated_copy_is_no_more_readable_than_the_file(self):
+        self.workshop.add("mover", Plugin("io.example.mover.v1", "mover", yaml=(
+            "config_version: 2\nrenames: [{before: 2, from: pin, to: password}]\n"
+            "config:\n  password: {type: string, secret: true}")))
+        config = self.workshop.write_config(self.base() + "plugins:\n  io.example.mover.v1.mover: "
+                                            "{config_version: 1, pin: hunter2}\n")
+        config.chmod(0o600)
+        copy = self.workshop.top / "copy.yaml"
+        done = self.berthd("config", "migrate", "--config", config, "--output", copy)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(0o600, copy.stat().st_mode & 0o777)
+
+    def test_names_of_files_steer_no_terminal(self):
+        folder = self.workshop.top / "conf.d"
+        folder.mkdir()
+        part = folder / "a\n\x1b[31mred.yaml"
+        self.workshop.plugins.joinpath("b\n\x1b[31mred.so").write_bytes(b"no module")
+        config = self.workshop.write_config(self.base() + "imports: [conf.d/*.yaml]\n")
+        for text in ("bogus: 1\n", "log: {level: warn}\n"):
+            part.write_text(text, encoding="utf-8")
+            for command in (["config", "check"], ["config", "dump", "--origin"], ["plan"]):
+                done = self.berthd(*command, "--config", config)
+                self.assertNotIn("\x1b", done.stdout + done.stderr, command)
+                self.assertNotIn("\nred", done.stdout + done.stderr, command)
+
     def test_no_file_at_all_is_fine_for_a_user(self):
         home = self.workshop.top / "home"
         home.mkdir()
