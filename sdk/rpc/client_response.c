@@ -69,7 +69,7 @@ static bool add_protocol_field(struct response *response, struct arena *arena, c
 void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,
                   size_t name_length, const char *value, size_t value_length, size_t max_header_bytes)
 {
-    response->header_bytes += name_length + value_length + 32;
+    response->header_bytes += metadata_size(name, name_length, value, value_length);
     if (response->header_bytes > max_header_bytes) {
         response->is_too_large = true;
         return;

@@ -7,6 +7,7 @@
 #include "base64.h"
 
 #define FIRST_CAPACITY 8
+#define FIELD_OVERHEAD 32
 
 bool metadata_is_binary(const char *key, size_t length)
 {
@@ -25,6 +26,16 @@ bool metadata_is_reserved(const char *key, size_t length)
         if (strlen(names[i]) == length && memcmp(names[i], key, length) == 0)
             return true;
     return false;
+}
+
+size_t metadata_size(const char *key, size_t key_length, const char *value, size_t value_length)
+{
+    size_t values = 1;
+
+    if (metadata_is_binary(key, key_length))
+        for (size_t i = 0; i < value_length; i++)
+            values += value[i] == ',';
+    return key_length + value_length + values * FIELD_OVERHEAD;
 }
 
 enum berth_code metadata_add(struct metadata_list *list, struct arena *arena, struct berth_metadata item)

@@ -22,6 +22,12 @@ bool metadata_is_binary(const char *key, size_t length);
 bool metadata_is_reserved(const char *key, size_t length);
 
 /**
+ * What a received field counts towards a bound of headers: its bytes and 32 more (RFC 9113 6.5.2), these for
+ * each of the values that a "-bin" field is split into.
+ */
+size_t metadata_size(const char *key, size_t key_length, const char *value, size_t value_length);
+
+/**
  * Adds a field as it came off the wire; a "-bin" value is split at its commas and decoded.
  * @return BERTH_OK; BERTH_INTERNAL where it is no base64; BERTH_RESOURCE_EXHAUSTED.
  */

@@ -116,7 +116,7 @@ void request_add(struct request *request, const char *name, size_t name_length, 
 {
     enum berth_code code;
 
-    request->header_bytes += name_length + value_length + 32;
+    request->header_bytes += metadata_size(name, name_length, value, value_length);
     if (request->header_bytes > max_header_bytes) {
         complain(request, "200", BERTH_RESOURCE_EXHAUSTED,
                  "the request's headers are larger than this server takes (%zu bytes)", max_header_bytes);

@@ -170,6 +170,13 @@ static void received_metadata_keeps_order_and_splits_binary_values(void **state)
     arena_finish(&stage.arena);
 }
 
+static void each_value_of_a_binary_field_counts_towards_the_bound(void **state)
+{
+    assert_int_equal(metadata_size("a", 1, "1,2", 3), 4 + 32);
+    assert_int_equal(metadata_size("a-bin", 5, "YQ,YQ", 5), 10 + 2 * 32);
+    assert_int_equal(metadata_size("a-bin", 5, ",,,", 3), 8 + 4 * 32);
+}
+
 static void many_fields_are_all_kept(void **state)
 {
     struct stage stage;
@@ -232,6 +239,7 @@ int main(void)
         cmocka_unit_test(base64_goes_there_and_back_at_every_length),
         cmocka_unit_test(base64_takes_padding_and_refuses_the_rest),
         cmocka_unit_test(received_metadata_keeps_order_and_splits_binary_values),
+        cmocka_unit_test(each_value_of_a_binary_field_counts_towards_the_bound),
         cmocka_unit_test(many_fields_are_all_kept),
         cmocka_unit_test(metadata_that_cannot_travel_is_refused),
     };
