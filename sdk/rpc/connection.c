@@ -108,6 +108,13 @@ static bool give_chunk(struct connection *connection)
     return true;
 }
 
+/* Resets, acknowledgements, answers: a peer that reads none of them must not pile them up here. */
+static bool is_flooded(const struct connection *connection)
+{
+    return connection->max_queued_frames > 0 &&
+           nghttp2_session_get_outbound_queue_size(connection->session) > connection->max_queued_frames;
+}
+
 static void feed(struct connection *connection, const uint8_t *bytes, size_t length)
 {
     bool paused = true;
@@ -123,6 +130,8 @@ static void feed(struct connection *connection, const uint8_t *bytes, size_t len
         length -= (size_t)eaten;
         paused = give_chunk(connection) && !connection->is_lost;
     }
+    if (!connection->is_lost && is_flooded(connection))
+        connection_lose(connection, "the peer causes more frames than it reads");
     connection_touch(connection);
 }
 

@@ -54,6 +54,9 @@ struct connection {
     struct deadline write_deadline;
     uint32_t write_timeout_ms;
 
+    /** Frames that may wait to be written; more than that a peer can only cause on purpose. 0: no bound. */
+    size_t max_queued_frames;
+
     /** Bytes of messages that wait to be written, over all streams. */
     uint64_t queued_bytes;
 

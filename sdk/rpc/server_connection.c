@@ -11,6 +11,10 @@
 /* How long a draining server waits for a peer to answer the ping behind its notice. */
 #define NOTICE_TIMEOUT_MS 5000
 
+/* Frames that may wait for a peer: its streams', and what else a slow one causes. */
+#define QUEUED_FRAMES_MAX 4096
+#define QUEUED_FRAMES_PER_STREAM 8
+
 static struct server_connection *from_base(struct connection *base)
 {
     return CONTAINER_OF(base, struct server_connection, base);
@@ -95,6 +99,8 @@ static struct server_connection *create(struct berth_rpc_server *server)
     connection->end_ready = &connection->first_ready;
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;
+    connection->base.max_queued_frames =
+        QUEUED_FRAMES_MAX + QUEUED_FRAMES_PER_STREAM * (size_t)server->limits.max_concurrent_streams;
     connection->next = server->connections;
     connection->previous = &server->connections;
     if (connection->next != NULL)
