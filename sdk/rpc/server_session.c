@@ -179,6 +179,20 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* Headers beyond what HTTP/2 packs: without them the peer would wait for ever. */
+static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
+{
+    struct server_connection *connection = user_data;
+
+    if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
+        error == NGHTTP2_ERR_STREAM_CLOSING)
+        return 0;
+    server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN,
+               "the headers of an answer cannot be sent: %s; the call is reset", nghttp2_strerror(error));
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+    return 0;
+}
+
 int server_session_create(struct berth_rpc_server *server)
 {
     int result = nghttp2_session_callbacks_new(&server->callbacks);
@@ -196,6 +210,7 @@ int server_session_create(struct berth_rpc_server *server)
     nghttp2_session_callbacks_set_on_header_callback(server->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(server->callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(server->callbacks, on_frame_sent);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(server->callbacks, on_frame_not_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(server->callbacks, on_stream_close);
     nghttp2_option_set_no_auto_window_update(server->option, 1);
     nghttp2_option_set_no_closed_streams(server->option, 1);

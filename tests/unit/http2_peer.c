@@ -169,9 +169,10 @@ static void take_headers(struct http2_peer *peer, struct http2_answer *answer)
         left -= (size_t)eaten;
         if ((flags & NGHTTP2_HD_INFLATE_EMIT) == 0)
             continue;
-        assert(answer->header_count < 64 && item.namelen < 1024 && item.valuelen < 1024);
+        assert(answer->header_count < 64 && item.namelen < 1024);
         memcpy(answer->headers[answer->header_count][0], item.name, item.namelen);
-        memcpy(answer->headers[answer->header_count++][1], item.value, item.valuelen);
+        memcpy(answer->headers[answer->header_count++][1], item.value,
+               item.valuelen < 1023 ? item.valuelen : 1023);
     }
     nghttp2_hd_inflate_end_headers(peer->decoder);
     answer->header_frames++;

@@ -29,6 +29,7 @@ struct http2_answer {
     uint32_t reset_error;
     unsigned header_frames;
     size_t header_count;
+    /** Of a longer value its beginning. */
     char headers[64][2][1024];
     uint8_t data[1 << 17];
     size_t length;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -94,6 +95,18 @@ static void fill_up(struct berth_call *call, const void *message, size_t length)
     berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, text);
 }
 
+/* More than a frame of headers holds: as the sentence, and as the details. */
+static void say_too_much(struct berth_call *call, const void *message, size_t length)
+{
+    static char text[200 * 1024];
+
+    memset(text, '%', sizeof(text) - 1);
+    if (length == 0)
+        berth_call_finish(call, BERTH_ABORTED, text);
+    else
+        call->ops->finish(call, BERTH_ABORTED, "", text, sizeof(text));
+}
+
 static void hold_back(struct berth_call *call)
 {
     started++;
@@ -119,6 +132,7 @@ static const struct berth_method methods[] = {
      .on_end = count_end},
     {.name = "Early", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = stop_at_once},
     {.name = "Fill", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = fill_up},
+    {.name = "Wordy", .kind = BERTH_METHOD_UNARY, .on_message = say_too_much},
     {.name = "Hold", .kind = BERTH_METHOD_BIDI_STREAM, .on_start = hold_back, .on_message = ignore},
 };
 
@@ -388,6 +402,24 @@ static void row_5_an_answer_without_messages_is_one_frame(void **state)
     assert_status("0", NULL);
 }
 
+static void row_5_a_sentence_that_is_too_long_is_cut(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Wordy", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("10", NULL);
+    assert_non_null(http2_answer_get(&answer, "grpc-message"));
+}
+
+static void row_5_an_answer_that_cannot_be_sent_is_reset(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Wordy", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\1x", 6);
+    http2_peer_await(peer, 1, &answer);
+    assert_true(answer.is_reset);
+    assert_echo_still_works(3);
+}
+
 static void row_6_an_early_end_is_followed_by_a_reset_without_error(void **state)
 {
     http2_peer_call(peer, 0, 1, "/t.T/Early", NULL, 0);
@@ -652,6 +684,21 @@ static void row_20_making_the_server_reset_is_counted_too(void **state)
     assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
 }
 
+/* Nothing is read, so that the end is seen by the socket alone. */
+static void row_20_a_peer_that_reads_nothing_piles_up_nothing(void **state)
+{
+    struct pollfd ended = {.fd = peer->fd, .events = 0};
+
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 0, "\0\x40\0\0", 4);
+    http2_peer_call(peer, 0, 1, "/t.T/Fill", NULL, 0);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 1, "\0\x40\0\0", 4);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    for (uint32_t id = 3; id < 2 * 20000 && poll(&ended, 1, 0) == 0; id += 2)
+        http2_peer_call(peer, 0, id, "/t.T/Never", NULL, 0);
+    assert_int_equal(poll(&ended, 1, 5000), 1);
+    assert_int_not_equal(ended.revents & POLLHUP, 0);
+}
+
 static void row_21_endless_continuations_end_the_connection(void **state)
 {
     http2_peer_send_frame(peer, PEER_HEADERS, PEER_END_STREAM, 1, NULL, 0);
@@ -739,6 +786,8 @@ int main(void)
         ROW(row_3_malformed_http_is_reset_and_the_connection_lives, start),
         ROW(row_4_unknown_paths_are_unimplemented, start),
         ROW(row_5_an_answer_without_messages_is_one_frame, start),
+        ROW(row_5_a_sentence_that_is_too_long_is_cut, start),
+        ROW(row_5_an_answer_that_cannot_be_sent_is_reset, start),
         ROW(row_6_an_early_end_is_followed_by_a_reset_without_error, start),
         ROW(row_9_a_malformed_timeout_is_internal_and_none_left_is_exceeded, start),
         ROW(row_9_at_its_deadline_a_call_ends_and_its_handler_hears_so, start),
@@ -760,6 +809,7 @@ int main(void)
         ROW(row_19_a_drain_says_goaway_twice_and_finishes_what_runs, start),
         ROW(row_20_rapid_resets_end_the_connection_and_leave_nothing, start),
         ROW(row_20_making_the_server_reset_is_counted_too, start),
+        ROW(row_20_a_peer_that_reads_nothing_piles_up_nothing, start),
         ROW(row_21_endless_continuations_end_the_connection, start),
         ROW(row_22_a_peer_that_says_nothing_is_closed, start_small),
         ROW(row_22_garbage_is_closed, start),
