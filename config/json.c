@@ -5,23 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* How many bytes of a well-formed UTF-8 character begin the text; 0 where none does (RFC 3629). */
-static size_t character_length(const unsigned char *text)
-{
-    size_t length = text[0] < 0x80 ? 1 : text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+#include "utf8.h"
 
-    if ((text[0] >= 0x80 && text[0] < 0xc2) || text[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-        (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-static void put_character(FILE *out, const unsigned char *text, size_t length)
+static void put_character(FILE *out, const char *text, size_t length)
 {
     if (length == 0)
         fputs("\\ufffd", out);
@@ -31,22 +17,22 @@ static void put_character(FILE *out, const unsigned char *text, size_t length)
         fputs("\\n", out);
     else if (text[0] == '\t')
         fputs("\\t", out);
-    else if (text[0] < 0x20 || text[0] == 0x7f)
-        fprintf(out, "\\u%04x", text[0]);
+    else if ((unsigned char)text[0] < 0x20 || text[0] == 0x7f)
+        fprintf(out, "\\u%04x", (unsigned)text[0]);
     else
         fwrite(text, 1, length, out);
 }
 
 static void put_quoted(FILE *out, const char *value)
 {
-    const unsigned char *text = (const unsigned char *)value;
+    size_t length = strlen(value);
 
     fputc('"', out);
-    while (*text != '\0') {
-        size_t length = character_length(text);
+    for (size_t i = 0; i < length;) {
+        size_t bytes = utf8_character(value + i, length - i);
 
-        put_character(out, text, length);
-        text += length > 0 ? length : 1;
+        put_character(out, value + i, bytes);
+        i += bytes > 0 ? bytes : 1;
     }
     fputc('"', out);
 }

@@ -7,6 +7,8 @@
 
 #include <yaml.h>
 
+#include "utf8.h"
+
 /* A list or map that is still open. */
 struct frame {
     struct config_node *node;
@@ -65,35 +67,12 @@ static struct config_mark mark_at(const struct reader *reader, size_t offset)
     return mark;
 }
 
-/* Bytes of the well-formed UTF-8 sequence at `bytes` (Unicode 15, table 3-7), or 0. */
-static size_t sequence_length(const unsigned char *bytes, size_t length)
-{
-    unsigned char first = bytes[0];
-    size_t count = first < 0x80   ? 1
-                   : first < 0xc2 ? 0
-                   : first < 0xe0 ? 2
-                   : first < 0xf0 ? 3
-                   : first < 0xf5 ? 4
-                                  : 0;
-
-    if (count > length)
-        return 0;
-    for (size_t i = 1; i < count; i++) {
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f) ||
-        (first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f))
-        return 0;
-    return count;
-}
-
 static bool text_is_clean(struct reader *reader)
 {
     const unsigned char *bytes = (const unsigned char *)reader->text;
 
     for (size_t i = 0; i < reader->length;) {
-        size_t count = sequence_length(bytes + i, reader->length - i);
+        size_t count = utf8_character(reader->text + i, reader->length - i);
 
         if (bytes[i] == 0) {
             add_error(reader, mark_at(reader, i), "there is a NUL byte here: configuration is UTF-8 text");

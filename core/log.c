@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "utf8.h"
+#include <config/utf8.h>
 
 /* Room for the longest text of a plugin with some of it escaped; what is over it is cut, and marked so. */
 #define LINE_MAX_BYTES 8192

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <berth/plugin.h>
+#include <config/utf8.h>
 
 #if defined(__x86_64__)
 #define HOST_MACHINE EM_X86_64
@@ -282,40 +283,19 @@ static enum berth_code find_in_segments(const struct source *source, const Elf64
     return BERTH_OK;
 }
 
-/* The length of the UTF-8 sequence that begins at `text` (RFC 3629, section 4), or 0 where it is none. */
-static size_t utf8_length(const uint8_t *text, size_t left)
-{
-    uint8_t first = text[0];
-    size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-
-    if (length == 1)
-        return 1;
-    if (first < 0xc2 || first > 0xf4 || left < length || text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return length;
-}
-
 static enum berth_code check_text(const struct source *source, const char *text, size_t length,
                                   struct berth_error *err)
 {
-    const uint8_t *bytes = (const uint8_t *)text;
-
     for (size_t i = 0; i < length;) {
-        size_t step = utf8_length(bytes + i, length - i);
+        size_t step = utf8_character(text + i, length - i);
 
-        if (bytes[i] == '\0')
+        if (text[i] == '\0')
             return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: its berth note has a NUL at byte %zu",
                                    source->path, i);
         if (step == 0)
             return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                    "%s: its berth note is no UTF-8 at byte %zu (0x%02x)", source->path, i,
-                                   bytes[i]);
+                                   (unsigned char)text[i]);
         i += step;
     }
     return BERTH_OK;

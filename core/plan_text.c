@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "utf8.h"
+#include <config/utf8.h>
 
 const char *plan_verdict_name(enum plan_verdict verdict)
 {

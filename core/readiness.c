@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include <config/utf8.h>
 
 struct berth_hold *readiness_add(struct readiness *readiness, const char *what)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include <config/utf8.h>
 
 struct registry {
     const struct plan *plan;

@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include <config/text.h>
-
-#include "utf8.h"
+#include <config/utf8.h>
 
 /* Each %s is a quoted place. */
 static const char schema_format[] =

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "utf8.h"
+#include <config/utf8.h>
 
 bool survey_is_no_module(const struct scan_file *file)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tells text from bytes: what plugins hand over goes to terminals, logs and wires that take only UTF-8. */
-#ifndef CORE_UTF8_H
-#define CORE_UTF8_H
+#ifndef CONFIG_UTF8_H
+#define CONFIG_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
