@@ -3,7 +3,6 @@
 #include "daemon.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "drain.h"
@@ -14,6 +13,7 @@
 #include "notify.h"
 #include "required.h"
 #include "signals.h"
+#include "survey.h"
 
 /* Sockets stand in the state folder, for others to reach; what is in the root is nobody else's business. */
 #define ROOT_MODE 0700
@@ -28,12 +28,7 @@ struct daemon {
     uint64_t start_ns;
     uv_loop_t loop;
     struct signals signals;
-    struct config_diagnostics diagnostics;
-    struct settings *settings;
-    struct scan scan;
-    const struct manifest **manifests;
-    size_t manifest_count;
-    struct plan *plan;
+    struct survey survey;
     struct registry *registry;
     struct router *router;
     struct inspect inspect;
@@ -97,51 +92,39 @@ static void report(struct config_diagnostics *diagnostics)
         log_line(BERTH_LOG_ERROR, "and %zu more like these", diagnostics->dropped);
 }
 
-/* Goes on in spite of errors, so that they are said together with those of the plugins' sections. */
-static bool load_settings(struct daemon *daemon)
+static void report_files(const struct scan *scan)
 {
-    struct settings_options options = *daemon->options;
-
-    options.keep_going = true;
-    daemon->settings = settings_load(&options, &daemon->diagnostics);
-    if (daemon->settings == NULL) {
-        report(&daemon->diagnostics);
-        return fail(daemon, DAEMON_EXIT_CONFIG);
-    }
-    log_start(daemon->settings->log_level, daemon->settings->log_format, STDERR_FILENO);
-    return true;
-}
-
-static bool scan_files(struct daemon *daemon)
-{
-    struct scan *scan = &daemon->scan;
-
-    scan_directories(daemon->settings->plugin_dirs, daemon->settings->plugin_dir_count, scan);
     for (size_t i = 0; i < scan->warning_count; i++)
         log_line(BERTH_LOG_WARN, "%s", scan->warnings[i]);
-    daemon->manifests = calloc(scan->count + 1, sizeof(*daemon->manifests));
-    if (daemon->manifests == NULL)
-        abort();
-    for (size_t i = 0; i < scan->count; i++) {
-        if (scan->files[i].manifest != NULL)
-            daemon->manifests[daemon->manifest_count++] = scan->files[i].manifest;
-        else
+    for (size_t i = 0; i < scan->count; i++)
+        if (scan->files[i].manifest == NULL)
             log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
+}
+
+static bool take_survey(struct daemon *daemon)
+{
+    struct survey *survey = &daemon->survey;
+
+    if (!survey_take(daemon->options, survey)) {
+        report(&survey->diagnostics);
+        return fail(daemon, DAEMON_EXIT_CONFIG);
     }
+    log_start(survey->settings->log_level, survey->settings->log_format, STDERR_FILENO);
+    report_files(&survey->scan);
     return true;
 }
 
 static bool check_settings(struct daemon *daemon)
 {
-    settings_check_plugins(daemon->settings, daemon->manifests, daemon->manifest_count,
-                           daemon->manifest_count < daemon->scan.count, &daemon->diagnostics);
-    report(&daemon->diagnostics);
-    return daemon->diagnostics.error_count == 0 || fail(daemon, DAEMON_EXIT_CONFIG);
+    bool is_fine = survey_check(&daemon->survey);
+
+    report(&daemon->survey.diagnostics);
+    return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
 static bool make_folders(struct daemon *daemon)
 {
-    const char *root = daemon->settings->root, *state = daemon->settings->state;
+    const char *root = daemon->survey.settings->root, *state = daemon->survey.settings->state;
     struct berth_error root_error, state_error;
     bool has_root = folder_prepare("root", root, ROOT_MODE, &root_error) == BERTH_OK;
     bool has_state = folder_prepare("state", state, STATE_MODE, &state_error) == BERTH_OK;
@@ -172,11 +155,11 @@ static void report_entry(const struct plan_entry *entry)
 
 static bool make_plan(struct daemon *daemon)
 {
-    daemon->plan = plan_create(daemon->manifests, daemon->manifest_count, &daemon->settings->plan);
-    for (size_t i = 0; i < daemon->plan->warning_count; i++)
-        log_line(BERTH_LOG_WARN, "%s", daemon->plan->warnings[i]);
-    for (size_t i = daemon->plan->run_count; i < daemon->plan->count; i++)
-        report_entry(&daemon->plan->entries[i]);
+    survey_plan(&daemon->survey);
+    for (size_t i = 0; i < daemon->survey.plan->warning_count; i++)
+        log_line(BERTH_LOG_WARN, "%s", daemon->survey.plan->warnings[i]);
+    for (size_t i = daemon->survey.plan->run_count; i < daemon->survey.plan->count; i++)
+        report_entry(&daemon->survey.plan->entries[i]);
     return true;
 }
 
@@ -201,16 +184,17 @@ static void declare_service(struct daemon *daemon, const struct plan_entry *entr
 static bool declare_services(struct daemon *daemon)
 {
     daemon->router = router_create();
-    for (size_t i = 0; i < daemon->plan->count; i++)
-        for (size_t k = 0; k < daemon->plan->entries[i].plugin->service_count; k++)
-            declare_service(daemon, &daemon->plan->entries[i], &daemon->plan->entries[i].plugin->services[k]);
+    for (size_t i = 0; i < daemon->survey.plan->count; i++)
+        for (size_t k = 0; k < daemon->survey.plan->entries[i].plugin->service_count; k++)
+            declare_service(daemon, &daemon->survey.plan->entries[i],
+                            &daemon->survey.plan->entries[i].plugin->services[k]);
     return true;
 }
 
 static bool load_modules(struct daemon *daemon)
 {
-    daemon->loading.scan = &daemon->scan;
-    daemon->loading.settings = daemon->settings;
+    daemon->loading.scan = &daemon->survey.scan;
+    daemon->loading.settings = daemon->survey.settings;
     daemon->loading.registry = daemon->registry;
     loading_run(&daemon->loading);
     return true;
@@ -218,9 +202,9 @@ static bool load_modules(struct daemon *daemon)
 
 static bool make_registry(struct daemon *daemon)
 {
-    daemon->registry = registry_create(daemon->plan, daemon->start_ns);
-    inspect_init(&daemon->inspect, daemon->registry, &daemon->scan, daemon->settings->root,
-                 daemon->settings->state);
+    daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
+    inspect_init(&daemon->inspect, daemon->registry, &daemon->survey.scan, daemon->survey.settings->root,
+                 daemon->survey.settings->state);
     return true;
 }
 
@@ -235,13 +219,13 @@ static void give_up(struct daemon *daemon, const char *why)
 static bool has_required(struct daemon *daemon)
 {
     char why[96];
-    size_t missing = required_count_missing(daemon->registry, daemon->settings->required,
-                                            daemon->settings->required_count);
+    size_t missing = required_count_missing(daemon->registry, daemon->survey.settings->required,
+                                            daemon->survey.settings->required_count);
 
     if (missing == 0)
         return true;
     snprintf(why, sizeof(why), "%zu of %zu required plugins %s not ready", missing,
-             daemon->settings->required_count, missing == 1 ? "is" : "are");
+             daemon->survey.settings->required_count, missing == 1 ? "is" : "are");
     give_up(daemon, why);
     return false;
 }
@@ -259,7 +243,7 @@ static bool serves_nothing(const struct daemon *daemon)
 {
     size_t servers = 0, serving = 0;
 
-    for (size_t i = 0; i < daemon->plan->run_count; i++) {
+    for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
         const struct registry_plugin *plugin = registry_get(daemon->registry, i);
 
         servers += plugin->times.serve_start_ns > 0;
@@ -270,7 +254,7 @@ static bool serves_nothing(const struct daemon *daemon)
 
 static void name_holds(const struct daemon *daemon)
 {
-    for (size_t i = 0; i < daemon->plan->run_count; i++) {
+    for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
         const struct registry_plugin *plugin = registry_get(daemon->registry, i);
 
         for (const struct berth_hold *hold = plugin->readiness.holds; hold != NULL; hold = hold->next)
@@ -294,7 +278,7 @@ static size_t count_ready(const struct daemon *daemon)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < daemon->plan->run_count; i++)
+    for (size_t i = 0; i < daemon->survey.plan->run_count; i++)
         count += registry_plugin_is_ready(registry_get(daemon->registry, i));
     return count;
 }
@@ -307,7 +291,7 @@ static void on_ready(void *context)
     daemon->inspect.daemon.ready = true;
     daemon->inspect.daemon.ready_ns = registry_since_start(daemon->registry);
     snprintf(status, sizeof(status), "ready in %.0f ms, %zu of %zu plugins",
-             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->plan->count);
+             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey.plan->count);
     log_line(BERTH_LOG_INFO, "%s", status);
     notify_ready(status);
 }
@@ -329,11 +313,11 @@ static bool run_plugins(struct daemon *daemon)
                 .registry = daemon->registry,
                 .router = daemon->router,
                 .inspect = &daemon->inspect.table,
-                .root = daemon->settings->root,
-                .state = daemon->settings->state,
+                .root = daemon->survey.settings->root,
+                .state = daemon->survey.settings->state,
             },
         .parts = daemon->loading.parts,
-        .prepare_threads = daemon->settings->prepare_threads,
+        .prepare_threads = daemon->survey.settings->prepare_threads,
         .events = {on_settled, on_served, on_ready, on_stopped},
         .context = daemon,
     };
@@ -347,9 +331,9 @@ static bool run_plugins(struct daemon *daemon)
 
 static void name_busy(const struct daemon *daemon)
 {
-    for (size_t i = 0; i < daemon->plan->run_count; i++)
+    for (size_t i = 0; i < daemon->survey.plan->run_count; i++)
         if (lifecycle_is_busy(daemon->lifecycle, i))
-            log_plugin(BERTH_LOG_WARN, daemon->plan->entries[i].plugin->uri,
+            log_plugin(BERTH_LOG_WARN, daemon->survey.plan->entries[i].plugin->uri,
                        "has not ended: its module stays loaded, and the daemon ends without waiting for it");
 }
 
@@ -379,18 +363,14 @@ static void finish(struct daemon *daemon)
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);
     loading_finish(&daemon->loading);
-    plan_destroy(daemon->plan);
-    settings_destroy(daemon->settings);
-    scan_finish(&daemon->scan);
-    config_diagnostics_finish(&daemon->diagnostics);
-    free(daemon->manifests);
+    survey_finish(&daemon->survey);
 }
 
 int daemon_run(const struct settings_options *options)
 {
     static bool (*const phases[])(struct daemon * daemon) = {
-        open_loop, load_settings,    scan_files,    check_settings, make_folders,
-        make_plan, declare_services, make_registry, load_modules,   run_plugins,
+        open_loop,        take_survey,   check_settings, make_folders, make_plan,
+        declare_services, make_registry, load_modules,   run_plugins,
     };
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks at configuration and files for the commands that load nothing. */
+/* Looks at configuration and files without loading anything. */
 #include "survey.h"
 
 #include <stdio.h>
@@ -7,7 +7,8 @@
 
 #include <config/utf8.h>
 
-bool survey_is_no_module(const struct scan_file *file)
+/* An ordinary library, rather than a module that was refused. */
+static bool is_no_module(const struct scan_file *file)
 {
     return file->manifest == NULL && file->code == BERTH_NOT_FOUND;
 }
@@ -22,7 +23,7 @@ static void collect_manifests(struct survey *survey)
 
         if (file->manifest != NULL)
             survey->manifests[survey->manifest_count++] = file->manifest;
-        else if (!survey_is_no_module(file))
+        else if (!is_no_module(file))
             survey->refused_count++;
     }
 }
@@ -85,8 +86,8 @@ void survey_print_diagnostics(struct survey *survey)
 void survey_finish(struct survey *survey)
 {
     plan_destroy(survey->plan);
+    settings_destroy(survey->settings);
     free(survey->manifests);
     scan_finish(&survey->scan);
-    settings_destroy(survey->settings);
     config_diagnostics_finish(&survey->diagnostics);
 }

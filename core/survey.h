@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can be known without loading anything: configuration, files, manifests and the plan. For commands. */
+/*
+ * What can be known without loading anything: configuration, files, manifests and the plan. The daemon begins
+ * with it; the other commands are it, printed.
+ */
 #ifndef CORE_SURVEY_H
 #define CORE_SURVEY_H
 
@@ -12,7 +15,7 @@ struct survey {
     struct scan scan;
     const struct manifest **manifests;
     size_t manifest_count;
-    /** Files that are modules, or should be, and were refused. */
+    /** Files that are modules, or should be, and were refused; an ordinary library is none. */
     size_t refused_count;
     /** After survey_plan. */
     struct plan *plan;
@@ -36,8 +39,6 @@ bool survey_check(struct survey *survey);
 void survey_plan(struct survey *survey);
 /** Prints what is wrong with the configuration, and warnings of the scan, to standard error. */
 void survey_print_diagnostics(struct survey *survey);
-/** Is the file an ordinary library rather than a module that was refused? */
-bool survey_is_no_module(const struct scan_file *file);
 void survey_finish(struct survey *survey);
 
 #endif
