@@ -70,6 +70,11 @@ class Config(Case):
     def test_an_unknown_uri_among_the_disabled_is_refused(self):
         self.assert_refused(self.base() + "disabled_plugins: [io.containerd.grpc.v1.greter]\n", "berthd.yaml:5:", GREETER)
 
+    def test_a_library_that_is_no_module_hides_no_typo(self):
+        self.workshop.compile("libstray", "int stray(void) { return 1; }\n")
+        self.assert_refused(self.base() + "disabled_plugins: [io.containerd.grpc.v1.greter]\n",
+                            "io.containerd.grpc.v1.greeter")
+
     def test_a_value_out_of_range_is_refused_with_the_range(self):
         self.assert_refused(self.base() + "prepare_threads: 0\n", "berthd.yaml:5:", "0")
 
@@ -189,6 +194,44 @@ class Config(Case):
                 done = self.berthd(*command, "--config", config)
                 self.assertNotIn("\x1b", done.stdout + done.stderr, command)
                 self.assertNotIn("\nred", done.stdout + done.stderr, command)
+
+    def add_climber(self, answer):
+        """A plugin that brings its section up to date with code of its own."""
+        self.workshop.add("climber", Plugin(
+            "io.example.climber.v1", "climber", yaml=(
+                "config_version: 2\ncallbacks: [migrate]\n"
+                "config:\n  height: {type: int, required: true}\n  unit: {type: string, default: m}"),
+            code=("static enum berth_code climb(const struct berth_migration *m, struct berth_error *err)"
+                  "{ enum berth_code code = m->remove(m, \"feet\"); (void)err;"
+                  f"  if (code == BERTH_OK) code = m->set(m, \"height\", \"9\", err); {answer} }}"),
+            members=".migrate = climb,",
+            init=('berth_log(host, BERTH_LOG_INFO, "height=%d", (int)host->settings->integer('
+                  'host->settings->find(host->settings->root, "height")));')))
+        return self.workshop.write_config(self.base() + "plugins:\n  io.example.climber.v1.climber: "
+                                          "{config_version: 1, feet: 30}\n")
+
+    def test_an_old_section_is_migrated_by_its_plugin(self):
+        config = self.add_climber("return code;")
+        done = self.berthd("config", "migrate", "--config", config)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assert_line(done.stdout, "height: 9")
+        self.assert_line(done.stdout, "config_version: 2")
+        self.assertNotIn("feet", done.stdout)
+        daemon = self.start()
+        self.assert_line(daemon.log, "io.example.climber.v1.climber", "height=9")
+        self.assert_stops(daemon)
+
+    def test_a_migration_that_fails_costs_its_plugin_only(self):
+        config = self.add_climber(
+            'return berth_error_set(err, BERTH_FAILED_PRECONDITION, "30 feet are no height");')
+        done = self.berthd("config", "migrate", "--config", config)
+        self.assertEqual(3, done.returncode, done.stdout)
+        self.assert_line(done.stderr, "io.example.climber.v1.climber", "30 feet are no height")
+        daemon = self.start()
+        climber = self.plugins(daemon)["io.example.climber.v1.climber"]
+        self.assertEqual("failed", climber.state)
+        self.assertIn("30 feet are no height", climber.reason)
+        self.assert_stops(daemon)
 
     def test_no_file_at_all_is_fine_for_a_user(self):
         home = self.workshop.top / "home"
