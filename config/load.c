@@ -142,15 +142,6 @@ static struct config_tree *read_tree(const char *path, const struct config_limit
     return tree;
 }
 
-struct config_tree *config_load_file(const char *path, const struct config_limits *limits,
-                                     struct config_diagnostics *diagnostics)
-{
-    struct stat status;
-    size_t length;
-
-    return read_tree(path, limits, diagnostics, &status, &length);
-}
-
 BERTH_PRINTF(3, 4)
 static void fail(struct loader *loader, const struct config_mark *mark, const char *format, ...)
 {

@@ -20,14 +20,6 @@ char *config_load_bytes(const char *path, size_t most, struct config_diagnostics
                         size_t *ret_length);
 
 /**
- * Reads one file. What is too large is refused before it is read.
- *
- * @return the tree, or NULL with at least one error in `diagnostics`.
- */
-struct config_tree *config_load_file(const char *path, const struct config_limits *limits,
-                                     struct config_diagnostics *diagnostics);
-
-/**
  * Reads a file and lays upon it what it lists under `imports`: globs, relative to the file that has them, in
  * their order, the matches of one sorted by bytes; later wins. Imported files may import. A name without
  * wildcards has to be there; a pattern may match nothing. The `imports` of imported files are not kept.

@@ -307,17 +307,12 @@ void lifecycle_serve(struct lifecycle *lifecycle)
 
 void lifecycle_stop(struct lifecycle *lifecycle)
 {
-    if (lifecycle_is_stopping(lifecycle))
+    if (lifecycle->phase >= LIFECYCLE_QUIESCING)
         return;
     lifecycle->phase = LIFECYCLE_QUIESCING;
     for (size_t i = 0; i < lifecycle->plan->run_count; i++)
         starting_cancel(&lifecycle->lives[i]);
     life_wake(lifecycle);
-}
-
-bool lifecycle_is_stopping(const struct lifecycle *lifecycle)
-{
-    return lifecycle->phase >= LIFECYCLE_QUIESCING;
 }
 
 bool lifecycle_is_busy(const struct lifecycle *lifecycle, size_t index)

@@ -47,7 +47,6 @@ void lifecycle_serve(struct lifecycle *lifecycle);
  * to repeat.
  */
 void lifecycle_stop(struct lifecycle *lifecycle);
-bool lifecycle_is_stopping(const struct lifecycle *lifecycle);
 
 /**
  * After on_stopped: may code of this plugin still run, because its prepare never returned or a step of its

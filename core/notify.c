@@ -4,11 +4,6 @@
 
 #include <systemd/sd-daemon.h>
 
-void notify_status(const char *status)
-{
-    sd_notifyf(0, "STATUS=%s", status);
-}
-
 void notify_ready(const char *status)
 {
     sd_notifyf(0, "READY=1\nSTATUS=%s", status);

@@ -4,7 +4,6 @@
 #define CORE_NOTIFY_H
 
 /** `status` is one line for `systemctl status`. */
-void notify_status(const char *status);
 void notify_ready(const char *status);
 void notify_stopping(void);
 

@@ -138,12 +138,6 @@ bool registry_plugin_is_ready(const struct registry_plugin *plugin)
            plugin->state == BERTH_STATE_DRAINING;
 }
 
-bool registry_plugin_has_settled(const struct registry_plugin *plugin)
-{
-    return plugin->state != BERTH_STATE_WAITING && plugin->state != BERTH_STATE_PREPARING &&
-           plugin->state != BERTH_STATE_STARTING;
-}
-
 static bool covers(const struct plan_requirement *requirement, const char *name)
 {
     size_t length = strlen(requirement->name);
@@ -154,22 +148,21 @@ static bool covers(const struct plan_requirement *requirement, const char *name)
            name[length] == '.' && strchr(name + length + 1, '.') == NULL;
 }
 
-const struct plan_requirement *registry_declared(const struct registry *registry,
-                                                 const struct registry_plugin *plugin, const char *name)
+static bool has_declared(const struct registry_plugin *plugin, const char *name)
 {
     for (size_t i = 0; i < plugin->entry->requirement_count; i++)
         if (covers(&plugin->entry->requirements[i], name))
-            return &plugin->entry->requirements[i];
-    return NULL;
+            return true;
+    return false;
 }
 
-static enum berth_code check_declared(const struct registry *registry, const struct registry_plugin *plugin,
-                                      const char *name, struct berth_error *err)
+static enum berth_code check_declared(const struct registry_plugin *plugin, const char *name,
+                                      struct berth_error *err)
 {
     if (name == NULL)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s asked for a plugin without naming one",
                                plugin->entry->plugin->uri);
-    if (registry_declared(registry, plugin, name) != NULL)
+    if (has_declared(plugin, name))
         return BERTH_OK;
     return berth_error_set(
         err, BERTH_FAILED_PRECONDITION,
@@ -192,7 +185,7 @@ static struct berth_ref ref_to(const struct registry_plugin *plugin)
 enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err)
 {
-    enum berth_code code = check_declared(registry, plugin, uri, err);
+    enum berth_code code = check_declared(plugin, uri, err);
     const struct registry_plugin *found;
 
     if (code != BERTH_OK)
@@ -246,7 +239,7 @@ static enum berth_code refuse_several(const struct registry *registry, const str
 enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,
                                       const char *type, struct berth_ref *ret_ref, struct berth_error *err)
 {
-    enum berth_code code = check_declared(registry, plugin, type, err);
+    enum berth_code code = check_declared(plugin, type, err);
     const struct registry_plugin *first;
     size_t place = 0;
 
@@ -265,7 +258,7 @@ enum berth_code registry_each(const struct registry *registry, const struct regi
                               const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
                               void *context, struct berth_error *err)
 {
-    enum berth_code code = check_declared(registry, plugin, type, err);
+    enum berth_code code = check_declared(plugin, type, err);
     const struct registry_plugin *member;
     size_t place = 0;
 

@@ -59,11 +59,6 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
 
 /** Ready or serving; on its way out others may still use it, so draining counts too. */
 bool registry_plugin_is_ready(const struct registry_plugin *plugin);
-/** Will its state change no more before it serves? */
-bool registry_plugin_has_settled(const struct registry_plugin *plugin);
-/** Its requirement that covers a URI or a type, "*" included; NULL: not declared. */
-const struct plan_requirement *registry_declared(const struct registry *registry,
-                                                 const struct registry_plugin *plugin, const char *name);
 
 /** As berth_get, berth_get_single and berth_each say, for what `plugin` declared. */
 enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,

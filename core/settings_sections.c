@@ -295,8 +295,9 @@ static void create_sections(struct settings *settings, const struct found *found
     }
 }
 
-bool settings_check_section(struct settings *settings, struct settings_section *section,
-                            struct config_diagnostics *diagnostics)
+/* Checks a section that does not wait, and keeps its values. */
+static bool check_section(struct settings *settings, struct settings_section *section,
+                          struct config_diagnostics *diagnostics)
 {
     struct config_check_options options = {
         .lenient = settings->store->lenient,
@@ -315,7 +316,7 @@ static bool prepare_section(struct settings *settings, struct settings_section *
 
     section->version = section->plugin->config_version;
     if (section->node == NULL || section->node->kind != CONFIG_MAP)
-        return settings_check_section(settings, section, diagnostics);
+        return check_section(settings, section, diagnostics);
     if (!migration_take_version(section->plugin, section->node, &section->version, diagnostics))
         return false;
     migration_apply_renames(settings->store->tree, section->plugin, section->node, section->version,
@@ -323,7 +324,7 @@ static bool prepare_section(struct settings *settings, struct settings_section *
     if (diagnostics->error_count > errors)
         return false;
     if (!migration_needs_plugin(section->plugin, section->version))
-        return settings_check_section(settings, section, diagnostics);
+        return check_section(settings, section, diagnostics);
     section->waits = !section->disabled;
     return true;
 }
@@ -377,5 +378,5 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
     if (code != BERTH_OK)
         return code;
     section->waits = false;
-    return settings_check_section(settings, section, diagnostics) ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+    return check_section(settings, section, diagnostics) ? BERTH_OK : BERTH_INVALID_ARGUMENT;
 }

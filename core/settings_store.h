@@ -43,10 +43,6 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
 /** NULL where no such plugin was found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
 
-/** Checks a section that does not wait, and keeps its values. False with errors in `diagnostics`. */
-bool settings_check_section(struct settings *settings, struct settings_section *section,
-                            struct config_diagnostics *diagnostics);
-
 /** The plugins of all manifests by URI, of equal ones the first; malloced. */
 const struct manifest_plugin **settings_sort_plugins(const struct manifest *const *manifests, size_t count,
                                                      size_t *ret_count);

@@ -132,8 +132,9 @@ static void fail_waiting(struct berth_rpc_channel *channel, enum berth_code code
             client_call_end(call, code, message);
 }
 
-/* The list has the latest call first; they leave in the order in which they were started. */
-void channel_send_waiting(struct berth_rpc_channel *channel, struct client_connection *connection)
+/* The connection stands: the waiting calls go out on it. The list has the latest first; they leave in the
+ * order in which they were started. */
+static void send_waiting(struct berth_rpc_channel *channel, struct client_connection *connection)
 {
     struct berth_rpc_call *oldest_first = NULL;
 
@@ -211,7 +212,7 @@ static void run_task(struct turn_task *task)
         return;
     }
     if (channel->current != NULL && channel->current->is_ready)
-        channel_send_waiting(channel, channel->current);
+        send_waiting(channel, channel->current);
     else
         channel_connect(channel);
     channel_process(channel);

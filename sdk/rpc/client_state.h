@@ -100,8 +100,6 @@ struct berth_rpc_call {
 void channel_connect(struct berth_rpc_channel *channel);
 /** From the top level: gives every call in line what is due. */
 void channel_process(struct berth_rpc_channel *channel);
-/** The connection stands: the waiting calls go out on it. */
-void channel_send_waiting(struct berth_rpc_channel *channel, struct client_connection *connection);
 void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason);
 /** A connection or a call is gone: is that the end of the channel? */
 void channel_settle(struct berth_rpc_channel *channel);

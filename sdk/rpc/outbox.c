@@ -71,11 +71,6 @@ void outbox_take(struct outbox *outbox, size_t length,
     }
 }
 
-bool outbox_is_inside(const struct outbox *outbox)
-{
-    return outbox->offset > 0;
-}
-
 void outbox_clear(struct outbox *outbox)
 {
     while (outbox->first != NULL)

@@ -38,9 +38,6 @@ void outbox_take(struct outbox *outbox, size_t length,
                                 size_t length),
                  void *context);
 
-/** Has part of a message been taken? */
-bool outbox_is_inside(const struct outbox *outbox);
-
 void outbox_clear(struct outbox *outbox);
 
 #endif

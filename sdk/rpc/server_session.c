@@ -26,7 +26,8 @@
 #define SETTINGS_MAX 32
 #define CONTINUATIONS_MAX 8
 
-bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t per_second)
+/* Takes one from an allowance; false where it is used up. */
+static bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t per_second)
 {
     uint64_t now = uv_hrtime();
     uint64_t earned = (now - allowance->last_ns) / (NANOSECONDS_PER_SECOND / per_second);

@@ -140,9 +140,6 @@ int server_session_create(struct berth_rpc_server *server);
 void server_session_destroy(struct berth_rpc_server *server);
 int server_session_start(struct server_connection *connection);
 
-/** Takes one from an allowance. @return false where it is used up. */
-bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t per_second);
-
 struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id);
 /** From the top level, or without a call. */
 void server_stream_destroy(struct berth_stream *stream);

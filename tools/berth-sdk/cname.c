@@ -199,11 +199,6 @@ static const struct cname_entry *find(const struct cname_set *set, const char *n
     return NULL;
 }
 
-bool cname_set_has(const struct cname_set *set, const char *name)
-{
-    return find(set, name) != NULL;
-}
-
 const char *cname_set_add(struct cname_set *set, const char *name, const char *meaning)
 {
     const struct cname_entry *taken = find(set, name);

@@ -31,7 +31,6 @@ struct cname_set {
 
 /** Adds a name, which it copies. @return NULL, or what the name already stands for. */
 const char *cname_set_add(struct cname_set *set, const char *name, const char *meaning);
-bool cname_set_has(const struct cname_set *set, const char *name);
 void cname_set_finish(struct cname_set *set);
 
 #endif

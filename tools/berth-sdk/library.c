@@ -108,12 +108,12 @@ static bool try_default(struct search *search)
     return false;
 }
 
-const struct library *library_find(const struct library_list *list, const char *name)
+static bool is_listed(const struct library_list *list, const char *name)
 {
     for (size_t i = 0; i < list->count; i++)
         if (strcmp(list->items[i].name, name) == 0)
-            return &list->items[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 bool library_add(struct library_list *list, const char *name, const struct elf_image *user,
@@ -121,7 +121,7 @@ bool library_add(struct library_list *list, const char *name, const struct elf_i
 {
     struct search search = {.list = list, .name = name, .machine = user->header.e_machine};
 
-    if (library_find(list, name) != NULL)
+    if (is_listed(list, name))
         return true;
     if (strlen(name) > 4096)
         return false;

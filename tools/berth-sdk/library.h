@@ -29,7 +29,6 @@ struct library_list {
  */
 bool library_add(struct library_list *list, const char *name, const struct elf_image *user,
                  const char *user_path);
-const struct library *library_find(const struct library_list *list, const char *name);
 void library_list_finish(struct library_list *list);
 
 #endif
