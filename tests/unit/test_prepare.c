@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What blocks runs beside the loop, and what is given up leaves nothing behind. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -209,22 +210,42 @@ static void a_pool_with_a_hanging_job_says_that_it_cannot_close(void **state)
     finish();
 }
 
+static size_t count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    size_t count = 0;
+
+    assert_non_null(tasks);
+    while (readdir(tasks) != NULL)
+        count++;
+    closedir(tasks);
+    return count - 2; /* "." and ".." */
+}
+
 static void a_pool_without_work_starts_no_thread(void **state)
 {
+    struct prepare_job job;
+
     start(4);
+    assert_int_equal(count_threads(), 1);
+    submit(&job, &failing);
+    assert_int_equal(count_threads(), 2);
+    while (run.ended < 1)
+        uv_run(&run.loop, UV_RUN_ONCE);
     finish();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First, while no thread of another test may still be on its way out. */
+        cmocka_unit_test(a_pool_without_work_starts_no_thread),
         cmocka_unit_test(jobs_overlap_up_to_the_number_of_threads),
         cmocka_unit_test(a_failure_comes_with_its_sentence),
         cmocka_unit_test(a_job_that_is_given_up_is_cancelled_and_its_late_result_discarded),
         cmocka_unit_test(a_job_that_hangs_does_not_keep_the_next_from_beginning),
         cmocka_unit_test(a_job_that_is_given_up_before_it_began_never_runs),
         cmocka_unit_test(a_pool_with_a_hanging_job_says_that_it_cannot_close),
-        cmocka_unit_test(a_pool_without_work_starts_no_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,8 +269,9 @@ struct berth_module {
  * Exports the module by hand, after BERTH_NOTE: its arguments are pointers to plugin tables.
  *
  *     BERTH_NOTE("module: greeter\nversion: 1.0.0\nplugins:\n  - {type: io.example.v1, id: greeter}\n");
- *     static const struct berth_plugin greeter = {.size = sizeof(greeter), .type = "io.example.v1", .id =
- * "greeter"}; BERTH_MODULE(&greeter);
+ *     static const struct berth_plugin greeter = {
+ *         .size = sizeof(greeter), .type = "io.example.v1", .id = "greeter"};
+ *     BERTH_MODULE(&greeter);
  */
 #define BERTH_MODULE(...)                                                                                    \
     static const struct berth_plugin *const berth_plugins_of_this_module[] = {__VA_ARGS__, NULL};            \
