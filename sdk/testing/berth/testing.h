@@ -3,10 +3,13 @@
  * Runs a plugin inside a test: a host, a loop and a clock, and no daemon. The test is linked from the
  * module's own sources and `pkg-config --cflags --libs berth-testing`:
  *
- *     struct berth_testing *t = berth_testing_create(&berth_module, "io.example.v1.hello", "greeting: Hi",
- * &err); assert(berth_testing_start(t, &err) == BERTH_OK); struct berth_testing_call *call =
- * berth_testing_unary(t, "/example.Hello/Say", request, length); assert(berth_testing_call_code(call) ==
- * BERTH_OK); berth_testing_call_destroy(call); assert(berth_testing_destroy(t, &err) == BERTH_OK);
+ *     struct berth_testing *t = berth_testing_create(&berth_module, NULL, "greeting: Hi", &err);
+ *
+ *     assert(berth_testing_start(t, &err) == BERTH_OK);
+ *     struct berth_testing_call *call = berth_testing_unary(t, "/example.Hello/Say", request, length);
+ *     assert(berth_testing_call_code(call) == BERTH_OK);
+ *     berth_testing_call_destroy(call);
+ *     assert(berth_testing_destroy(t, &err) == BERTH_OK);
  *
  * Time stands still. From create to destroy the whole process sees a monotonic clock (uv_hrtime, uv_now, the
  * timers of every loop) that only berth_testing_advance moves. So the loop is run by the functions below and
