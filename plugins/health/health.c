@@ -3,6 +3,7 @@
 #include "health-plugin.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include <berth/protobuf.h>
@@ -15,6 +16,9 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
 #define SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
 #define NOT_SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
 #define SERVICE_UNKNOWN GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
+
+/* Longer names than a manifest may have. They are kept for as long as somebody watches. */
+#define SERVICE_MAX 1024
 
 /* One who watches a service, and what it was told last. */
 struct watch {
@@ -73,6 +77,11 @@ static char *take_service(struct berth_call *call, const void *request, size_t l
 
     if (asked == NULL)
         return NULL;
+    if (strlen(asked->service) > SERVICE_MAX) {
+        protobuf_c_message_free_unpacked(&asked->base, NULL);
+        berth_call_finish(call, BERTH_INVALID_ARGUMENT, "no service has a name as long as this");
+        return NULL;
+    }
     service = strdup(asked->service);
     protobuf_c_message_free_unpacked(&asked->base, NULL);
     if (service == NULL)

@@ -47,7 +47,7 @@ static size_t pack(const char *service, uint8_t *bytes)
 
 static struct berth_testing_call *ask(struct berth_testing *testing, const char *path, const char *service)
 {
-    uint8_t bytes[256];
+    uint8_t bytes[2048];
 
     return berth_testing_unary(testing, path, bytes, pack(service, bytes));
 }
@@ -115,6 +115,19 @@ static void an_unknown_service_is_not_found(void **state)
     stop(testing);
 }
 
+static void a_name_that_no_service_can_have_is_refused(void **state)
+{
+    static char name[1026];
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call;
+
+    memset(name, 'x', sizeof(name) - 1);
+    call = ask(testing, WATCH, name);
+    assert_int_equal(berth_testing_call_code(call), BERTH_INVALID_ARGUMENT);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
 static void a_watch_tells_of_changes_alone(void **state)
 {
     struct berth_testing *testing = start();
@@ -174,6 +187,7 @@ int main(void)
         cmocka_unit_test(a_live_service_serves),
         cmocka_unit_test(a_daemon_that_is_not_ready_does_not_serve),
         cmocka_unit_test(an_unknown_service_is_not_found),
+        cmocka_unit_test(a_name_that_no_service_can_have_is_refused),
         cmocka_unit_test(a_watch_tells_of_changes_alone),
         cmocka_unit_test(a_slow_watcher_is_told_when_it_reads),
         cmocka_unit_test(several_watch_at_one_time),
