@@ -3,6 +3,9 @@
 #include "log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,11 +18,17 @@
 #define LINE_MAX_BYTES 8192
 #define CUT_MARK "..."
 
+/* How long a line may keep its writer. */
+#define PATIENCE_MS 200
+
 static struct {
     enum berth_log_level level;
     enum log_format format;
     int fd;
 } output = {BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO};
+
+/* Lines since the last one that could be written. */
+static atomic_uint lost;
 
 struct line {
     char bytes[LINE_MAX_BYTES];
@@ -180,21 +189,63 @@ static void end_line(struct line *line)
         (size_t)snprintf(line->bytes + line->length, sizeof(line->bytes) - line->length, "%s%s", mark, end);
 }
 
-/* A reader that is gone or slow must not stop the daemon: what cannot be written is lost. */
-static void write_line(const struct line *line)
+/* Waits a little, but only for a reader that has taken the line before. */
+static bool has_room(void)
 {
-    size_t done = 0;
+    struct pollfd poll_output = {.fd = output.fd, .events = POLLOUT};
+    int ready;
 
-    while (done < line->length) {
-        ssize_t written = write(output.fd, line->bytes + done, line->length - done);
-
-        if (written < 0 && errno != EINTR)
-            return;
-        if (written > 0)
-            done += (size_t)written;
-    }
+    do
+        ready = poll(&poll_output, 1, atomic_load(&lost) > 0 ? 0 : PATIENCE_MS);
+    while (ready < 0 && errno == EINTR);
+    return ready != 0;
 }
 
+/* At most PIPE_BUF at a time, for which there is room where poll(2) says that there is any. */
+static bool write_bytes(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written;
+
+        if (!has_room())
+            return false;
+        written = write(output.fd, bytes, length < PIPE_BUF ? length : PIPE_BUF);
+        if (written < 0 && errno != EINTR)
+            return false;
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
+    }
+    return true;
+}
+
+static void format_line(struct line *line, enum berth_log_level level, const char *uri, const char *text)
+{
+    line->length = 0;
+    line->is_cut = false;
+    if (output.format == LOG_JSON)
+        format_json(line, level, uri, text);
+    else
+        format_text(line, level, uri, text);
+    end_line(line);
+}
+
+static void tell_of_lost(void)
+{
+    unsigned missed = atomic_load(&lost);
+    struct line line;
+    char text[96];
+
+    if (missed == 0)
+        return;
+    snprintf(text, sizeof(text), "%u lines before the last one are lost: nobody read this log", missed);
+    format_line(&line, BERTH_LOG_WARN, NULL, text);
+    if (write_bytes(line.bytes, line.length))
+        atomic_fetch_sub(&lost, missed);
+}
+
+/* A reader that is gone or does not read must not stop the daemon: what cannot be written is lost. */
 void log_write(enum berth_log_level level, const char *uri, const char *text)
 {
     int saved_errno = errno;
@@ -204,14 +255,11 @@ void log_write(enum berth_log_level level, const char *uri, const char *text)
         level = BERTH_LOG_INFO;
     if (!log_is_on(level))
         return;
-    line.length = 0;
-    line.is_cut = false;
-    if (output.format == LOG_JSON)
-        format_json(&line, level, uri, text);
+    format_line(&line, level, uri, text);
+    if (write_bytes(line.bytes, line.length))
+        tell_of_lost();
     else
-        format_text(&line, level, uri, text);
-    end_line(&line);
-    write_line(&line);
+        atomic_fetch_add(&lost, 1);
     errno = saved_errno;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one event looks like in the log, whatever stands in its text. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,6 +98,30 @@ static void a_text_that_is_too_long_is_cut_and_still_ends_its_line(void **state)
     assert_ptr_equal(strchr(line, '\n'), line + length - 1);
 }
 
+static void a_reader_that_stops_reading_stops_nobody(void **state)
+{
+    static const char block[4096];
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    while (write(ends[1], block, sizeof(block)) > 0)
+        continue;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    log_start(BERTH_LOG_INFO, LOG_JOURNAL, ends[1]);
+    alarm(60);
+    log_write(BERTH_LOG_INFO, NULL, "lost");
+    log_write(BERTH_LOG_INFO, NULL, "lost");
+    alarm(0);
+    while (read(ends[0], lines, sizeof(block)) > 0 && lines[0] == '\0')
+        if (read(ends[0], lines, sizeof(block)) > 0)
+            log_write(BERTH_LOG_INFO, NULL, "read again");
+    assert_non_null(strstr(lines, "<6>read again\n<4>2 lines before the last one are lost"));
+    close(ends[0]);
+    close(ends[1]);
+    log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
+}
+
 static void a_level_outside_the_enum_is_logged_as_info(void **state)
 {
     assert_string_equal(logged(LOG_JOURNAL, (enum berth_log_level)77, NULL, "x"), "<6>x\n");
@@ -123,6 +148,7 @@ int main(void)
         cmocka_unit_test(json_is_one_object_a_line),
         cmocka_unit_test(journal_priorities_are_those_of_syslog),
         cmocka_unit_test(a_text_that_is_too_long_is_cut_and_still_ends_its_line),
+        cmocka_unit_test(a_reader_that_stops_reading_stops_nobody),
         cmocka_unit_test(a_level_outside_the_enum_is_logged_as_info),
         cmocka_unit_test(journal_format_is_chosen_only_for_the_stream_it_names),
     };
