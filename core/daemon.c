@@ -337,12 +337,14 @@ static void name_busy(const struct daemon *daemon)
                        "has not ended: its module stays loaded, and the daemon ends without waiting for it");
 }
 
-/* What a plugin may still run or point at stays as it is: the process ends under it. */
+/*
+ * What a plugin may still run or point at stays as it is: the process ends under it. Its streams are not
+ * flushed, as one that a thread blocks on is locked.
+ */
 static void end_under(const struct daemon *daemon)
 {
     if (daemon->lifecycle != NULL)
         name_busy(daemon);
-    fflush(NULL);
     _exit(daemon->exit_code);
 }
 

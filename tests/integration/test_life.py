@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plugin gets whose init or close does not end as it should."""
 
+import os
 import time
 import unittest
 
@@ -168,6 +169,16 @@ class Life(Case):
         self.assertEqual("timed out", stuck.state)
         self.assertIn("200ms", stuck.reason)
         self.assert_stops(daemon)
+
+    def test_a_prepare_that_blocks_on_a_stream_does_not_keep_the_daemon(self):
+        fifo = self.workshop.top / "fifo"
+        os.mkfifo(fifo)
+        self.workshop.write_config(timeouts={"prepare": "200ms", "close": "200ms"})
+        code = f"""static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
+            {{ (void)p, (void)ret, (void)e; char line[8]; FILE *stream = fopen("{fifo}", "r+");
+               return fgets(line, sizeof(line), stream) ? BERTH_CANCELLED : BERTH_ABORTED; }}"""
+        self.workshop.add("stuck", Plugin(TYPE, "stuck", members=".prepare = prepare"), code=code)
+        self.assert_stops(self.start())
 
     def test_required_plugins_are_met_by_ready_alone(self):
         self.workshop.add("fails", Plugin(TYPE, "fails", init='return berth_error_set(err, BERTH_ABORTED, "broken");'))
