@@ -3,6 +3,7 @@
 #include "server_state.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "container.h"
 
@@ -10,6 +11,9 @@
 
 /* How long a draining server waits for a peer to answer the ping behind its notice. */
 #define NOTICE_TIMEOUT_MS 5000
+
+/* Descriptors that no connection takes: an eighth of all, and at most so many. */
+#define DESCRIPTORS_RESERVED 64
 
 /* Frames that may wait for a peer: its streams', and what else a slow one causes. */
 #define QUEUED_FRAMES_MAX 4096
@@ -157,6 +161,40 @@ static bool is_full(const struct berth_rpc_server *server)
     return server->stats.connections > server->limits.max_connections;
 }
 
+/* Files that plugins open, and second descriptors of sockets, must be had all the same. */
+static bool is_short_of_descriptors(const struct server_connection *connection, struct rlimit *ret_limit)
+{
+    uv_os_fd_t fd;
+    rlim_t reserve;
+
+    if (uv_fileno(&connection->base.socket.handle, &fd) != 0 || getrlimit(RLIMIT_NOFILE, ret_limit) != 0 ||
+        ret_limit->rlim_cur == RLIM_INFINITY)
+        return false;
+    reserve = ret_limit->rlim_cur / 8 < DESCRIPTORS_RESERVED ? ret_limit->rlim_cur / 8 : DESCRIPTORS_RESERVED;
+    return (rlim_t)fd + reserve >= ret_limit->rlim_cur;
+}
+
+/* @return false, and the reason is logged, where there is no room for one more. */
+static bool has_room(struct server_connection *connection)
+{
+    struct berth_rpc_server *server = connection->server;
+    struct rlimit limit;
+
+    if (is_full(server))
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "%u connections are open, as many as may be: further ones are closed at once",
+                   server->limits.max_connections);
+    else if (is_short_of_descriptors(connection, &limit))
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "%u connections are open, and this process may have %llu descriptors (RLIMIT_NOFILE): "
+                   "further ones are closed at once",
+                   server->stats.connections - 1, (unsigned long long)limit.rlim_cur);
+    else
+        return true;
+    server->stats.connections_refused++;
+    return false;
+}
+
 int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *listener)
 {
     struct server_connection *connection = create(server);
@@ -165,11 +203,7 @@ int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *liste
     if (connection == NULL)
         return UV_ENOMEM;
     result = uv_accept(listener, &connection->base.socket.stream);
-    if (result == 0 && is_full(server)) {
-        server->stats.connections_refused++;
-        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
-                   "%u connections are open, as many as may be: further ones are closed at once",
-                   server->limits.max_connections);
+    if (result == 0 && !has_room(connection)) {
         connection_lose(&connection->base, "the server has as many connections as it takes");
         return 0;
     }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -756,6 +757,31 @@ static void row_22_connections_over_the_bound_are_closed_and_there_is_room_again
     assert_echo_still_works(1);
 }
 
+static void row_22_some_descriptors_are_left_to_others(void **state)
+{
+    struct http2_peer *peers[48] = {NULL};
+    struct rlimit before, limit;
+    bool is_refused = false;
+    size_t count = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = (struct rlimit){.rlim_cur = 80, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    while (!is_refused && count < 48) {
+        struct pollfd ended = {.fd = -1};
+
+        peers[count] = http2_peer_open(served.path, true);
+        ended.fd = peers[count++]->fd;
+        is_refused = poll(&ended, 1, 50) == 1 && (ended.revents & POLLHUP) != 0;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(is_refused);
+    assert_true(peers[count - 1]->fd < 75);
+    while (count > 0)
+        http2_peer_close(peers[--count]);
+    assert_echo_still_works(1);
+}
+
 static void row_23_headers_may_come_before_the_request_has_ended(void **state)
 {
     http2_peer_call(peer, 0, 1, "/t.T/Chat", NULL, 0);
@@ -815,6 +841,7 @@ int main(void)
         ROW(row_22_garbage_is_closed, start),
         ROW(row_22_frames_without_data_are_counted, start),
         ROW(row_22_connections_over_the_bound_are_closed_and_there_is_room_again, start_small),
+        ROW(row_22_some_descriptors_are_left_to_others, start),
         ROW(row_23_headers_may_come_before_the_request_has_ended, start),
 #undef ROW
     };
