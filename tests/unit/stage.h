@@ -30,6 +30,8 @@ struct stage {
     struct lifecycle_part parts[STAGE_PLUGINS];
     struct lifecycle *lifecycle;
     int log_fd;
+    /** Where plugins may keep things; nowhere unless a test says. */
+    const char *root;
     bool settled, served, ready, stopped;
     /** What the owner does once all have settled. */
     bool stops_when_settled;
@@ -139,7 +141,7 @@ static inline void stage_start(void)
         .host = {.loop = &stage.loop,
                  .registry = stage.registry,
                  .router = stage.router,
-                 .root = "/nonexistent/root",
+                 .root = stage.root != NULL ? stage.root : "/nonexistent/root",
                  .state = "/nonexistent/state"},
         .parts = stage.parts,
         .prepare_threads = 2,
