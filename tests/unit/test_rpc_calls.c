@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -669,6 +670,51 @@ static void services_that_are_wrong_are_refused(void **state)
     assert_null(none);
 }
 
+static struct berth_rpc_server_stats stats_of_server(void)
+{
+    struct berth_rpc_server_stats stats = {.size = sizeof(stats)};
+
+    berth_rpc_server_get_stats(f.server, &stats);
+    return stats;
+}
+
+static void what_a_server_has_done_is_counted(void **state)
+{
+    struct berth_rpc_server_stats stats,
+        older = {.size = offsetof(struct berth_rpc_server_stats, calls_opened)};
+
+    ask(call("/t.T/Echo"), "hello");
+    run_until_over(1);
+    stats = stats_of_server();
+    assert_int_equal(stats.connections, 1);
+    assert_int_equal(stats.connections_accepted, 1);
+    assert_int_equal(stats.calls, 0);
+    assert_int_equal(stats.calls_opened, 1);
+    assert_int_equal(stats.calls_ended[BERTH_OK], 1);
+    assert_true(stats.bytes_received > strlen("hello") && stats.bytes_sent > strlen("hello"));
+    berth_rpc_server_get_stats(f.server, &older);
+    assert_int_equal(older.connections_accepted, 1);
+    assert_int_equal(older.calls_opened, 0);
+}
+
+static void a_socket_that_somebody_else_connected_is_served(void **state)
+{
+    unsigned char header[9] = {0};
+    struct berth_error err;
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(berth_rpc_server_adopt(f.server, ends[0], &err), BERTH_OK);
+    for (int i = 0; i < 500 && recv(ends[1], header, sizeof(header), MSG_PEEK) != sizeof(header); i++)
+        run_for(10);
+    assert_int_equal(header[3], 4); /* SETTINGS, RFC 9113 6.5 */
+    close(ends[1]);
+    for (int i = 0; i < 500 && stats_of_server().connections > 0; i++)
+        run_for(10);
+    assert_int_equal(stats_of_server().connections, 0);
+    assert_int_equal(berth_rpc_server_adopt(f.server, -1, &err), BERTH_UNAVAILABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -697,6 +743,8 @@ int main(void)
         CALL(attempts_to_connect_are_repeated_as_often_as_told),
         CALL(a_deadline_holds_while_connecting),
         CALL(services_that_are_wrong_are_refused),
+        CALL(what_a_server_has_done_is_counted),
+        CALL(a_socket_that_somebody_else_connected_is_served),
 #undef CALL
     };
 

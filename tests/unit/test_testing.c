@@ -401,6 +401,31 @@ static void a_pending_init_waits_for_the_clock(void **state)
     destroy(testing);
 }
 
+static void a_step_may_be_given_more_time(void **state)
+{
+    struct berth_testing *testing = create("start_after: 20s");
+    struct berth_error err;
+
+    berth_testing_set_timeout(testing, BERTH_STEP_INIT, 30000);
+    assert_int_equal(berth_testing_start(testing, &err), BERTH_PENDING);
+    berth_testing_advance(testing, 20000);
+    assert_int_equal(berth_testing_step(testing, BERTH_STEP_INIT, &err), BERTH_OK);
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    destroy(testing);
+}
+
+static void a_plugin_that_says_that_it_failed_is_heard(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_failure(testing, &err), BERTH_OK);
+    berth_fail(berth_testing_host(testing), BERTH_DATA_LOSS, "the spring broke");
+    assert_int_equal(berth_testing_failure(testing, &err), BERTH_DATA_LOSS);
+    assert_string_equal(err.message, "the spring broke");
+    destroy(testing);
+}
+
 static void a_late_instance_is_closed_and_never_used(void **state)
 {
     struct berth_testing *testing = create("start_after: 20s");
@@ -627,6 +652,8 @@ int main(void)
         cmocka_unit_test(prepare_may_skip_and_be_cancelled),
         cmocka_unit_test(what_was_not_declared_or_provided_cannot_be_fetched),
         cmocka_unit_test(a_pending_init_waits_for_the_clock),
+        cmocka_unit_test(a_step_may_be_given_more_time),
+        cmocka_unit_test(a_plugin_that_says_that_it_failed_is_heard),
         cmocka_unit_test(a_late_instance_is_closed_and_never_used),
         cmocka_unit_test(completing_twice_is_a_fault),
         cmocka_unit_test(a_hold_that_is_kept_is_a_fault),
