@@ -98,6 +98,13 @@ class Berthctl(Case):
                 self.assertEqual(2, done.returncode, done.stdout + done.stderr)
                 self.assertNotEqual("", done.stderr)
 
+    def test_a_command_that_is_nearly_one_is_named(self):
+        for words, meant in ((["plgins"], "plugins"), (["plgins", "ls"], "plugins ls"), (["explian"], "explain")):
+            with self.subTest(words=words):
+                done = self.daemon.ctl(*words)
+                self.assertEqual(2, done.returncode, done.stdout + done.stderr)
+                self.assertIn(f"did you mean '{meant}'?", done.stderr)
+
     def test_help_is_0(self):
         self.assertEqual(0, run(BERTHCTL, "--help").returncode)
 

@@ -28,9 +28,9 @@ static int match(const struct command *command, int argc, char **argv)
 /* The command that was meant by the first two words, or by the first. */
 static const char *nearest_command(int argc, char **argv)
 {
-    const char *names[COMMANDS_MAX];
+    const char *names[COMMANDS_MAX + 1] = {"plugins"};
     const char *nearest = NULL;
-    size_t count = 0;
+    size_t count = 1;
     char words[128];
 
     for (const struct command *command = command_table; command->name != NULL; command++)
