@@ -124,11 +124,13 @@ static const struct berth_settings *settings_for(struct loading *loading, struct
                                                  const struct berth_plugin *table)
 {
     const char *uri = plugin->entry->plugin->uri;
+    uint64_t migration_start_ns = uv_hrtime(), start_ns;
 
-    plugin->times.config_start_ns = registry_since_start(loading->registry);
     if (settings_needs_migration(loading->settings, uri) && !migrate(loading, plugin, table))
         return NULL;
-    plugin->times.config_ns = registry_since_start(loading->registry) - plugin->times.config_start_ns;
+    settings_get_check_time(loading->settings, uri, &start_ns, &plugin->times.config_ns);
+    plugin->times.config_start_ns = registry_time_of(loading->registry, start_ns);
+    plugin->times.config_ns += uv_hrtime() - migration_start_ns;
     return settings_of_plugin(loading->settings, uri);
 }
 

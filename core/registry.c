@@ -89,9 +89,14 @@ struct registry_plugin *registry_find(const struct registry *registry, const cha
     return index != PLAN_NONE ? &registry->plugins[index] : NULL;
 }
 
+uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns)
+{
+    return clock_ns > registry->start_ns ? clock_ns - registry->start_ns : 0;
+}
+
 uint64_t registry_since_start(const struct registry *registry)
 {
-    return uv_hrtime() - registry->start_ns;
+    return registry_time_of(registry, uv_hrtime());
 }
 
 void registry_move(struct registry_plugin *plugin, enum berth_state state)

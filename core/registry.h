@@ -50,6 +50,8 @@ struct registry_plugin *registry_find(const struct registry *registry, const cha
 
 /** Nanoseconds since the daemon's start. */
 uint64_t registry_since_start(const struct registry *registry);
+/** The same for a time on the clock of uv_hrtime(); 0 for one before the start. */
+uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns);
 
 /** Moves a plugin on while nothing is wrong with it. */
 void registry_move(struct registry_plugin *plugin, enum berth_state state);

@@ -279,6 +279,15 @@ const struct berth_settings *settings_of_plugin(const struct settings *settings,
     return section == NULL || section->values == NULL ? NULL : config_values_settings(section->values);
 }
 
+void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,
+                             uint64_t *ret_took_ns)
+{
+    const struct settings_section *section = settings_find_section(settings, uri);
+
+    *ret_start_ns = section == NULL ? 0 : section->check_start_ns;
+    *ret_took_ns = section == NULL ? 0 : section->check_ns;
+}
+
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri)
 {
     struct settings_timeouts timeouts = settings->timeouts;

@@ -97,6 +97,10 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
 
 /** A plugin's section, complete; after settings_check_plugins. NULL for a plugin that was not checked. */
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
+/** When the check of its section began, on the clock of uv_hrtime(), and how long it took; 0 for one not
+ * checked. */
+void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,
+                             uint64_t *ret_took_ns);
 /** The deadlines of one plugin: its own where `timeouts.plugins` has some, else the general ones. */
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri);
 

@@ -18,6 +18,8 @@ struct settings_section {
     bool disabled;
     /** Its older version is for the plugin's own `migrate`; until then there are no values. */
     bool waits;
+    /** When its check began, on the clock of uv_hrtime(), and how long it took. */
+    uint64_t check_start_ns, check_ns;
     struct config_values *values;
 };
 

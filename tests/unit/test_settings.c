@@ -333,6 +333,23 @@ static void a_refused_file_does_not_make_its_section_an_error(void **state)
     strike(&scene);
 }
 
+static void the_check_of_a_section_is_timed(void **state)
+{
+    struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n");
+    uint64_t before_ns = uv_hrtime(), start_ns = 0, took_ns = 0;
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    settings_get_check_time(scene.settings, "io.berth.store.v1.needy", &start_ns, &took_ns);
+    assert_true(start_ns >= before_ns);
+    assert_true(took_ns > 0);
+    assert_true(start_ns + took_ns <= uv_hrtime());
+    settings_get_check_time(scene.settings, "io.x.y.v1.z", &start_ns, &took_ns);
+    assert_int_equal(start_ns, 0);
+    assert_int_equal(took_ns, 0);
+    strike(&scene);
+}
+
 static void sections_are_checked_and_completed(void **state)
 {
     struct scene scene = set_scene("imports: ['[0-9]*-a.yaml']\nplugins:\n"
@@ -641,6 +658,7 @@ int main(void)
         cmocka_unit_test(renames_of_older_versions_are_applied_in_order),
         cmocka_unit_test(an_old_name_is_understood_without_a_version),
         cmocka_unit_test(old_and_new_name_together_are_an_error),
+        cmocka_unit_test(the_check_of_a_section_is_timed),
         cmocka_unit_test(a_section_from_the_future_is_refused),
         cmocka_unit_test(a_plugin_brings_its_own_section_up_to_date),
         cmocka_unit_test(a_failed_migration_is_an_error_in_the_plugins_words),
