@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd config check: all that is wrong with the configuration, at once. */
 #include "command.h"
-#include "survey.h"
 
 #include <stdio.h>
+
+#include "survey.h"
 
 int command_config_check(const struct command_options *options)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd config default: every setting with its documentation and its default. */
 #include "command.h"
-#include "settings_print.h"
-#include "survey.h"
-#include "text_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "settings_print.h"
+#include "survey.h"
+#include "text_file.h"
 
 static int write_text(const char *output, const char *text)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd config dump: the configuration as it takes effect. */
 #include "command.h"
-#include "settings_print.h"
-#include "survey.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "settings_print.h"
+#include "survey.h"
 
 int command_config_dump(const struct command_options *options)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd config migrate: sections of older versions, rewritten for the modules that are there. */
 #include "command.h"
-#include "module.h"
-#include "settings_print.h"
-#include "survey.h"
-#include "text_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+
+#include "module.h"
+#include "settings_print.h"
+#include "survey.h"
+#include "text_file.h"
 
 static const struct scan_file *file_of(const struct survey *survey, const struct manifest *manifest)
 {

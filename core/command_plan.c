@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd plan: what run would do, without running a line of plugin code. */
 #include "command.h"
-#include "plan_print.h"
-#include "survey.h"
 
 #include <stdio.h>
+
+#include "plan_print.h"
+#include "survey.h"
 
 /* What the daemon would refuse to run without. */
 static bool check_required(const struct survey *survey)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthctl plugins blame: what the start took, and which chain of plugins decided it. */
 #include "command.h"
-#include "critical_path.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <config/json.h>
+
+#include "critical_path.h"
 
 /* The dearest first; equal ones by URI. */
 static int compare_costs(const void *a, const void *b)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthctl plugins ls: containerd's table, and with --all what never could run. */
 #include "command.h"
-#include "introspected.h"
-#include "plugin_print.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "introspected.h"
+#include "plugin_print.h"
 
 static enum table_colour status_colour(const char *status)
 {
