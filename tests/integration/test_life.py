@@ -132,16 +132,17 @@ class Life(Case):
         self.assertIn(daemon.wait(), (0, 1))
         self.assert_line(daemon.log, f"{TYPE}.clings", "close", "300ms")
 
-    def test_plugins_close_in_reverse_order(self):
+    def test_plugins_close_in_reverse_order_and_then_modules_go(self):
         order = self.workshop.top / "order"
-        close = """static enum berth_code end_{0}(const struct berth_host *h, void *instance, struct berth_error *e)
-            {{ (void)h, (void)instance, (void)e; return system("echo {0} >>{1}") == 0 ? 0 : 2; }}"""
+        code = """static enum berth_code end_{0}(const struct berth_host *h, void *instance, struct berth_error *e)
+            {{ (void)h, (void)instance, (void)e; return system("echo {0} >>{1}") == 0 ? 0 : 2; }}
+            __attribute__((destructor)) static void go(void) {{ if (system("echo module >>{1}") != 0) abort(); }}"""
         self.workshop.add("one", Plugin("io.example.one.v1", "one", members=".close = end_one",
-                                        code=close.format("one", order)))
+                                        code=code.format("one", order)))
         self.workshop.add("two", Plugin("io.example.two.v1", "two", requires=["io.example.one.v1"],
-                                        members=".close = end_two", code=close.format("two", order)))
+                                        members=".close = end_two", code=code.format("two", order)))
         self.assert_stops(self.start())
-        self.assertEqual(["two", "one"], order.read_text().split())
+        self.assertEqual(["two", "one", "module", "module"], order.read_text().split())
 
     def test_prepare_runs_beside_others_and_hands_over(self):
         prepare = """static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
