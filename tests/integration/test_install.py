@@ -45,6 +45,13 @@ class Install(unittest.TestCase):
         program = re.search(r"^ExecStart=(\S+) run$", unit, re.MULTILINE)[1]
         self.assertIn(program, self.files)
 
+    def test_the_manual_names_the_folders_of_this_prefix(self):
+        pages = next(self.top.rglob("berthd.8")).read_text()
+        named = re.findall(r"^\.It Pa (/\S+(?:/berthd.yaml|/plugins))$", pages, re.MULTILINE)
+        self.assertEqual(2, len(named), named)
+        for path in named:
+            self.assertIn(path, self.files)
+
     def test_pkg_config_knows_the_directory_of_the_modules(self):
         file = next(self.top.rglob("berth.pc"))
         done = subprocess.run(["pkg-config", "--variable=plugindir", "berth"], capture_output=True, text=True, check=True,
