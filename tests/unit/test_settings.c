@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -160,6 +161,43 @@ static void without_a_file_there_are_defaults(void **state)
     }
     settings_destroy(settings);
     config_diagnostics_finish(&diagnostics);
+}
+
+/* In a process of its own, which nobody's variables and no rights of root follow. */
+static int look_as_a_user(void)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct settings *settings;
+    char *path;
+    bool is_right;
+
+    if (geteuid() == 0 && setuid(65534) != 0)
+        return 2;
+    setenv("XDG_CONFIG_HOME", "/nonexistent/config", 1);
+    setenv("XDG_DATA_HOME", "relative/paths/count/for/nothing", 1);
+    setenv("XDG_RUNTIME_DIR", "/nonexistent/run", 1);
+    setenv("HOME", "/nonexistent/home", 1);
+    path = settings_default_path();
+    settings = settings_load(&(struct settings_options){0}, &diagnostics);
+    is_right = settings != NULL && strcmp(path, "/nonexistent/config/berth/berthd.yaml") == 0 &&
+               strcmp(settings->root, "/nonexistent/home/.local/share/berth") == 0 &&
+               strcmp(settings->state, "/nonexistent/run/berth") == 0;
+    settings_destroy(settings);
+    config_diagnostics_finish(&diagnostics);
+    free(path);
+    return is_right ? 0 : 1;
+}
+
+static void a_user_has_folders_of_his_own(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(look_as_a_user());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void a_named_file_has_to_be_there(void **state)
@@ -643,6 +681,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file_there_are_defaults),
+        cmocka_unit_test(a_user_has_folders_of_his_own),
         cmocka_unit_test(a_named_file_has_to_be_there),
         cmocka_unit_test(a_file_sets_what_the_daemon_does),
         cmocka_unit_test(the_command_line_wins_over_files),
