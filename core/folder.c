@@ -79,6 +79,10 @@ static enum berth_code check_owner(const char *what, const char *path, int fd, s
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s: %s belongs to user %u, and this daemon runs as %u: change its owner",
                                what, path, (unsigned)status.st_uid, (unsigned)geteuid());
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s is shared by all (mode %04o): choose a folder below it", what, path,
+                               (unsigned)status.st_mode & 07777);
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s: %s may be written to by others (mode %04o): chmod go-w %s", what, path,

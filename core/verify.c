@@ -45,17 +45,20 @@ static enum berth_code check_owner(const char *path, const struct stat *status, 
                            path, (unsigned)status->st_uid, (unsigned)us, (unsigned)us, path);
 }
 
-/* An access list that lets others write shows as a writable group, so that the mode has all of it. */
+/* An access list that lets others write shows as a writable group, so that the mode has all of it. A sticky
+ * folder is shared on purpose, as /tmp is, and is to stay so. */
 static enum berth_code check_mode(const char *path, const struct stat *status, struct berth_error *err)
 {
+    bool is_shared = S_ISDIR(status->st_mode) && (status->st_mode & S_ISVTX) != 0;
+
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) == 0)
         return BERTH_OK;
-    return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                           "%s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; "
-                           "chmod go-w %s)",
-                           path, (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group",
-                           (unsigned)(status->st_mode & 07777), (unsigned)status->st_uid,
-                           (unsigned)status->st_gid, path);
+    return berth_error_set(
+        err, BERTH_PERMISSION_DENIED,
+        "%s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; %s%s)", path,
+        (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group", (unsigned)(status->st_mode & 07777),
+        (unsigned)status->st_uid, (unsigned)status->st_gid,
+        is_shared ? "keep modules in a folder that is not below it" : "chmod go-w ", is_shared ? "" : path);
 }
 
 static enum berth_code check_trust(const char *path, const struct stat *status, struct berth_error *err)

@@ -107,13 +107,15 @@ static void a_parent_that_others_may_write_to_is_named(void **state)
     expect_directory(place->path, BERTH_PERMISSION_DENIED, parent, "mode 0777");
 }
 
-static void a_sticky_parent_is_refused_too(void **state)
+static void a_sticky_parent_is_refused_too_and_stays_shared(void **state)
 {
     struct place *place = *state;
 
     make_folder(place, "tmp", 01777);
     make_folder(place, "tmp/plugins", 0755);
-    expect_directory(place->path, BERTH_PERMISSION_DENIED, "/tmp: is not trusted", "mode 1777");
+    expect_directory(place->path, BERTH_PERMISSION_DENIED,
+                     "/tmp: is not trusted: everybody may write to it (mode 1777",
+                     "keep modules in a folder that is not below it");
 }
 
 static void a_directory_or_file_of_a_stranger_is_refused(void **state)
@@ -290,7 +292,7 @@ int main(void)
         test_in_place(a_directory_of_ours_is_trusted),
         test_in_place(a_directory_that_others_may_write_to_is_refused_with_the_remedy),
         test_in_place(a_parent_that_others_may_write_to_is_named),
-        test_in_place(a_sticky_parent_is_refused_too),
+        test_in_place(a_sticky_parent_is_refused_too_and_stays_shared),
         test_in_place(a_directory_or_file_of_a_stranger_is_refused),
         test_in_place(a_path_must_be_absolute_and_lead_to_a_directory),
         test_in_place(a_file_of_ours_is_opened),
