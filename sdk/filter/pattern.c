@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps of backtracking for one text, and KiB of memory: some ten milliseconds at the worst. */
-#define MATCH_LIMIT 100000
+/* Steps of backtracking for one text, and KiB of memory: a millisecond or two at the worst. */
+#define MATCH_LIMIT 10000
 #define HEAP_LIMIT_KIB 1024
 #define PATTERN_MAX 4096
 #define NESTING_MAX 64
@@ -17,6 +17,8 @@ struct pattern {
     pcre2_code *code;
     pcre2_match_data *match;
     pcre2_match_context *context;
+    /** It went over a limit once, and is not tried again: a filter is asked of every object. */
+    bool is_costly;
 };
 
 static pcre2_code *compile(const char *text)
@@ -65,8 +67,14 @@ void pattern_destroy(struct pattern *pattern)
     free(pattern);
 }
 
-bool pattern_matches(const struct pattern *pattern, const char *text)
+bool pattern_matches(struct pattern *pattern, const char *text)
 {
-    return pcre2_match(pattern->code, (PCRE2_SPTR)text, strlen(text), 0, 0, pattern->match,
-                       pattern->context) >= 0;
+    int result;
+
+    if (pattern->is_costly)
+        return false;
+    result =
+        pcre2_match(pattern->code, (PCRE2_SPTR)text, strlen(text), 0, 0, pattern->match, pattern->context);
+    pattern->is_costly = result < PCRE2_ERROR_NOMATCH;
+    return result >= 0;
 }

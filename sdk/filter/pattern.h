@@ -11,6 +11,6 @@ struct pattern;
 struct pattern *pattern_create(const char *text);
 void pattern_destroy(struct pattern *pattern);
 /** Is it anywhere in the text? No, where finding out would take too long. */
-bool pattern_matches(const struct pattern *pattern, const char *text);
+bool pattern_matches(struct pattern *pattern, const char *text);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include <berth/filter.h>
@@ -190,6 +191,22 @@ static void a_regular_expression_that_explodes_gives_up(void **state)
     berth_filter_destroy(filter);
 }
 
+static void what_gave_up_once_costs_nothing_for_further_objects(void **state)
+{
+    const char *texts[32];
+    struct berth_filter *filter;
+    struct berth_error err;
+    clock_t begun = clock();
+
+    for (size_t i = 0; i < 32; i++)
+        texts[i] = "id~=\"^(a|aa|a+)*$\"";
+    assert_int_equal(berth_filter_create(texts, 32, &filter, &err), BERTH_OK);
+    for (size_t i = 0; i < 200; i++)
+        assert_false(berth_filter_matches(filter, long_field, NULL));
+    berth_filter_destroy(filter);
+    assert_true((clock() - begun) / CLOCKS_PER_SEC < 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_filter_is_refused_in_containerds_words),
         cmocka_unit_test(what_one_request_asks_is_bounded),
         cmocka_unit_test(a_regular_expression_that_explodes_gives_up),
+        cmocka_unit_test(what_gave_up_once_costs_nothing_for_further_objects),
     };
 
     return cmocka_run_group_tests_name("filter", tests, NULL, NULL);
