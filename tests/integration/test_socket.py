@@ -63,6 +63,11 @@ class Socket(Case):
         self.assertEqual(0o600, stat.S_IMODE(os.stat(daemon.address).st_mode))
         self.assert_stops(daemon)
 
+    def test_a_mode_that_shuts_out_the_owner_is_refused(self):
+        for mode in ("000", "0077"):
+            self.configure(mode=mode)
+            self.assert_refuses(3, "berthd.yaml:", "mode", mode)
+
     def test_strangers_to_the_protocol_harm_nobody(self):
         daemon = self.start()
         for garbage in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 100_000, os.urandom(5000),
