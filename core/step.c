@@ -29,8 +29,11 @@ bool step_is_pending(const struct life *life)
     return has_status(life, STEP_PENDING);
 }
 
+/* What has closed has nothing under way, also where its drain never said so. */
 bool step_is_late(const struct life *life)
 {
+    if (life->steps[BERTH_STEP_CLOSE].status == STEP_ENDED)
+        return false;
     return has_status(life, STEP_LATE);
 }
 

@@ -634,6 +634,7 @@ static void a_drain_past_its_deadline_is_closed_all_the_same(void **state)
     stage_run_until(&stage.ready);
     stage_stop();
     assert_string_equal(stage.trace, "init a, serve a, later a, close a, ");
+    assert_false(lifecycle_is_any_busy(stage.lifecycle));
     berth_complete(host_of("a"), BERTH_STEP_DRAIN, BERTH_OK, NULL);
     stage_close();
 }
