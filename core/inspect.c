@@ -178,7 +178,7 @@ static bool visit_refused(const struct scan_file *file, visitor on_plugin, void 
 {
     struct berth_plugin_info info = {
         .size = sizeof(info),
-        .path = file->path,
+        .path = file->shown,
         .state = BERTH_STATE_REJECTED,
         .code = file->code,
         .reason = file->reason,

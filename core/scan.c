@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <config/utf8.h>
+
 #include "note.h"
 #include "verify.h"
 
@@ -124,7 +126,7 @@ static void read_manifest(struct scan_file *file, const char *text, size_t lengt
 {
     struct config_diagnostics diagnostics = {0};
 
-    file->manifest = manifest_parse(file->path, text, length, &diagnostics);
+    file->manifest = manifest_parse(file->shown, text, length, &diagnostics);
     if (file->manifest == NULL) {
         file->code = BERTH_INVALID_ARGUMENT;
         file->reason = reason_of(&diagnostics);
@@ -146,6 +148,22 @@ static void read_note(struct scan_file *file, int fd)
     free(text);
 }
 
+/* A list that holds what is no text cannot be read by anybody. */
+static void keep(struct scanner *scanner, struct scan_file *file)
+{
+    if (file->reason != NULL)
+        utf8_make_line(file->reason);
+    add_file(scanner, file);
+}
+
+static char *as_line(const char *path)
+{
+    char *line = copy(path);
+
+    utf8_make_line(line);
+    return line;
+}
+
 static void scan_file(struct scanner *scanner, const char *directory, const char *name)
 {
     struct scan_file file = {0};
@@ -159,14 +177,16 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
     file.code = verify_open(directory, name, &fd, &file.path, &file.status, &err);
     if (file.code != BERTH_OK) {
         file.path = found;
+        file.shown = as_line(found);
         file.reason = copy(err.message);
-        add_file(scanner, &file);
+        keep(scanner, &file);
         return;
     }
     first = meet(&scanner->files, &file.status, found);
     if (first == NULL) {
+        file.shown = as_line(file.path);
         read_note(&file, fd);
-        add_file(scanner, &file);
+        keep(scanner, &file);
     } else {
         warn(scanner->scan, "%s: is the same file as %s; it is taken once", found, first);
         free(file.path);
@@ -242,6 +262,7 @@ void scan_finish(struct scan *scan)
     for (size_t i = 0; i < scan->count; i++) {
         manifest_destroy(scan->files[i].manifest);
         free(scan->files[i].path);
+        free(scan->files[i].shown);
         free(scan->files[i].reason);
     }
     for (size_t i = 0; i < scan->warning_count; i++)

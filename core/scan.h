@@ -12,6 +12,8 @@
 struct scan_file {
     /** The real path: absolute, without symlinks; where refused, perhaps the path it was found at. */
     char *path;
+    /** The path for people and wires: one line of UTF-8, whatever the file is called. */
+    char *shown;
     /** As fstat gave it when the manifest was read; for verify_same. */
     struct stat status;
     /** NULL where refused. */

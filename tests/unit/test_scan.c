@@ -99,6 +99,23 @@ static bool ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
+static void a_name_that_is_no_text_is_shown_as_a_line(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    put(place, "good", "first/a\xff\n.so");
+    write_file(place, "first/b\xff\n.so", "no module", 9);
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 2);
+    assert_true(ends_with(scan.files[0].path, "/first/a\xff\n.so"));
+    assert_true(ends_with(scan.files[0].shown, "/first/a? .so"));
+    assert_string_equal(scan.files[0].manifest->path, scan.files[0].shown);
+    assert_true(ends_with(scan.files[1].shown, "/first/b? .so"));
+    assert_non_null(strstr(scan.files[1].reason, "/first/b? .so: "));
+    scan_finish(&scan);
+}
+
 static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **state)
 {
     struct place *place = *state;
@@ -345,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_in_place(files_come_by_directory_and_then_by_the_bytes_of_their_names),
+        test_in_place(a_name_that_is_no_text_is_shown_as_a_line),
         test_in_place(names_that_do_not_end_in_so_are_no_modules),
         test_in_place(a_bad_file_costs_that_file_only_and_its_reason_is_kept),
         test_in_place(a_file_that_may_not_be_trusted_is_not_even_read),
