@@ -20,6 +20,8 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
 /* Longer names than a manifest may have. They are kept for as long as somebody watches. */
 #define SERVICE_MAX 1024
 
+static const char going[] = "the daemon is stopping";
+
 /* One who watches a service, and what it was told last. */
 struct watch {
     LIST_ENTRY(watch) link;
@@ -143,11 +145,17 @@ static void add_watch(struct health *health, struct watch *watch)
 
 static void watch(struct berth_call *call, const void *request, size_t length)
 {
+    const struct health *health = call->instance;
     char *service = take_service(call, request, length);
     struct watch *watch;
 
     if (service == NULL)
         return;
+    if (health->host->inspect->daemon->draining) {
+        free(service);
+        berth_call_finish(call, BERTH_UNAVAILABLE, going);
+        return;
+    }
     watch = calloc(1, sizeof(*watch));
     if (watch == NULL) {
         free(service);
@@ -203,6 +211,22 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     uv_timer_init(host->loop, &health->timer);
     health->timer.data = health;
     *ret_instance = health;
+    return BERTH_OK;
+}
+
+/* Watches have no end of their own and would keep the daemon for as long as a drain may take. */
+enum berth_code health_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct health *health = instance;
+    struct watch *watch = LIST_FIRST(&health->watches);
+
+    while (watch != NULL) {
+        struct watch *next = LIST_NEXT(watch, link);
+
+        tell(watch);
+        berth_call_finish(watch->call, BERTH_UNAVAILABLE, going);
+        watch = next;
+    }
     return BERTH_OK;
 }
 

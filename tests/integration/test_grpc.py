@@ -66,6 +66,16 @@ class Grpc(Case):
         self.assert_code(grpc.StatusCode.NOT_FOUND, self.call, "/grpc.health.v1.Health/Check",
                          protos.health.HealthCheckRequest(service="no.Such"), protos.health.HealthCheckResponse)
 
+    def test_a_health_watch_does_not_keep_the_daemon(self):
+        with ask.channel(self.daemon.address) as channel:
+            watch = channel.unary_stream("/grpc.health.v1.Health/Watch", response_deserializer=protos.health.HealthCheckResponse.FromString,
+                                         request_serializer=protos.health.HealthCheckRequest.SerializeToString)
+            answers = watch(protos.health.HealthCheckRequest(), timeout=60)
+            self.assertEqual(protos.health.HealthCheckResponse.SERVING, next(answers).status)
+            self.assert_stops(self.daemon)
+            self.assertNotIn("drain", self.daemon.log)
+        self.daemon = self.start()
+
     def test_a_health_watch_starts_with_the_state(self):
         with ask.channel(self.daemon.address) as channel:
             watch = channel.unary_stream("/grpc.health.v1.Health/Watch", response_deserializer=protos.health.HealthCheckResponse.FromString,

@@ -165,6 +165,22 @@ static void a_slow_watcher_is_told_when_it_reads(void **state)
     stop(testing);
 }
 
+static void a_drain_ends_those_who_watch(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *first = ask(testing, WATCH, "test.Later");
+    struct berth_testing_call *second = ask(testing, WATCH, "");
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_drain(testing, &err), BERTH_OK);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_code(first), BERTH_UNAVAILABLE);
+    assert_int_equal(berth_testing_call_code(second), BERTH_UNAVAILABLE);
+    berth_testing_call_destroy(first);
+    berth_testing_call_destroy(second);
+    stop(testing);
+}
+
 static void several_watch_at_one_time(void **state)
 {
     struct berth_testing *testing = start();
@@ -190,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_name_that_no_service_can_have_is_refused),
         cmocka_unit_test(a_watch_tells_of_changes_alone),
         cmocka_unit_test(a_slow_watcher_is_told_when_it_reads),
+        cmocka_unit_test(a_drain_ends_those_who_watch),
         cmocka_unit_test(several_watch_at_one_time),
     };
 
