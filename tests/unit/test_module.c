@@ -96,6 +96,22 @@ static void a_module_can_be_loaded_again_after_it_was_unloaded(void **state)
     finish(&file);
 }
 
+static void a_module_gives_no_symbol_to_another(void **state)
+{
+    struct scan_file generous, needy;
+    struct module *module, *refused;
+    struct berth_error err;
+
+    find("shows_a_symbol", &generous);
+    find("undefined_symbol", &needy);
+    module = load(&generous);
+    assert_int_equal(module_load(&needy, &refused, &err), BERTH_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "fixture_nobody_has_this"));
+    module_unload(module);
+    finish(&generous);
+    finish(&needy);
+}
+
 static void services_may_stand_in_another_order_than_in_the_manifest(void **state)
 {
     struct scan_file file;
@@ -373,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_module_is_loaded_and_its_plugin_found),
         cmocka_unit_test(a_module_can_be_loaded_again_after_it_was_unloaded),
+        cmocka_unit_test(a_module_gives_no_symbol_to_another),
         cmocka_unit_test(services_may_stand_in_another_order_than_in_the_manifest),
         cmocka_unit_test(a_module_in_cxx_is_loaded_like_one_in_c),
         cmocka_unit_test(a_defect_is_refused_with_the_field_and_both_values),
