@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every phase of the plan uses: memory, sentences, and the end of an entry's run. */
+#include "plan_build.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void *plan_build_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static char *format_text(const char *format, va_list arguments)
+{
+    char *text;
+
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    return text;
+}
+
+/* Doubles the room of a list whenever its count is a power of two. */
+static void append(char ***list, size_t *count, char *text)
+{
+    if ((*count & (*count - 1)) == 0) {
+        *list = reallocarray(*list, *count == 0 ? 1 : *count * 2, sizeof(**list));
+        if (*list == NULL)
+            abort();
+    }
+    (*list)[(*count)++] = text;
+}
+
+const char *plan_build_text(struct plan_build *build, const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    text = format_text(format, arguments);
+    va_end(arguments);
+    append(&build->memory->texts, &build->memory->text_count, text);
+    return text;
+}
+
+void plan_build_warn(struct plan_build *build, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    append(&build->memory->plan.warnings, &build->memory->plan.warning_count, format_text(format, arguments));
+    va_end(arguments);
+}
+
+void plan_build_stop(struct plan_build *build, size_t entry, enum plan_verdict verdict, enum berth_code code,
+                     const char *reason, size_t cause)
+{
+    struct plan_entry *stopped = &build->entries[entry];
+
+    stopped->verdict = verdict;
+    stopped->code = code;
+    stopped->reason = reason;
+    stopped->cause = cause;
+    build->root_of[entry] = cause == PLAN_NONE ? entry : build->root_of[cause];
+}
+
+enum berth_state plan_build_state(enum plan_verdict verdict)
+{
+    switch (verdict) {
+    case PLAN_RUN:
+        return BERTH_STATE_WAITING;
+    case PLAN_DISABLED:
+        return BERTH_STATE_DISABLED;
+    case PLAN_BLOCKED:
+        return BERTH_STATE_BLOCKED;
+    case PLAN_REJECTED:
+        return BERTH_STATE_REJECTED;
+    }
+    return BERTH_STATE_REJECTED;
+}
+
+const char *plan_build_uri(const struct plan_build *build, size_t entry)
+{
+    return build->entries[entry].plugin->uri;
+}
