@@ -2,9 +2,11 @@
 /*
  * A gRPC client: a channel to one address, and calls of all four kinds on it.
  *
- *     berth_rpc_channel_create(loop, &(struct berth_rpc_channel_options){.address = "/run/x.sock"}, &channel,
- * &err); berth_rpc_call_start(channel, &(struct berth_rpc_call_options){.path = "/pkg.Service/Method"},
- *                          &handlers, self, &call, &err);
+ *     const struct berth_rpc_channel_options where = {.size = sizeof(where), .address = "/run/x.sock"};
+ *     const struct berth_rpc_call_options what = {.size = sizeof(what), .path = "/pkg.Service/Method"};
+ *
+ *     berth_rpc_channel_create(loop, &where, &channel, &err);
+ *     berth_rpc_call_start(channel, &what, &handlers, self, &call, &err);
  *     berth_rpc_call_send(call, request, length);
  *     berth_rpc_call_half_close(call);
  *     …on_message(self, …), on_end(self, code, message, …)

@@ -3,8 +3,10 @@
  * A gRPC server on a libuv loop. It speaks HTTP/2 to its peers and opens each call at a `struct
  * berth_router`: the host's own, or a `struct berth_rpc_services` in a program without a host.
  *
+ *     const struct berth_rpc_unix_options where = {.size = sizeof(where), .path = "/run/x.sock"};
+ *
  *     berth_rpc_server_create(loop, NULL, router, &server, &err);
- *     berth_rpc_server_listen_unix(server, &(struct berth_rpc_unix_options){.path = "/run/x.sock"}, &err);
+ *     berth_rpc_server_listen_unix(server, &where, &err);
  *     …
  *     berth_rpc_server_drain(server, on_drained, self);    what runs may finish
  *     berth_rpc_server_close(server, on_closed, self);     whatever still runs is cut; then the memory goes
