@@ -6,11 +6,17 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* timeout(1) and shells signal a process and then its whole group: that is one wish, told twice. */
+#define ECHO_MS 100
 
 static volatile sig_atomic_t stop_signal, hangups;
 static struct signals *volatile current;
 static volatile sig_atomic_t forced_exit_code;
+/* Only touched by on_signal, which nothing of its kind interrupts. */
+static struct timespec stopped_at;
 
 static void end_at_once(void)
 {
@@ -21,6 +27,26 @@ static void end_at_once(void)
     _exit(forced_exit_code);
 }
 
+static bool is_echo(const struct timespec *now)
+{
+    int64_t seconds = now->tv_sec - stopped_at.tv_sec;
+
+    return seconds * 1000 + (now->tv_nsec - stopped_at.tv_nsec) / 1000000 < ECHO_MS;
+}
+
+static void take_stop(int number)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (stop_signal == 0) {
+        stopped_at = now;
+        stop_signal = number;
+    } else if (!is_echo(&now)) {
+        end_at_once();
+    }
+}
+
 static void on_signal(int number)
 {
     int saved_errno = errno;
@@ -28,10 +54,8 @@ static void on_signal(int number)
 
     if (number == SIGHUP)
         hangups++;
-    else if (stop_signal != 0)
-        end_at_once();
     else
-        stop_signal = number;
+        take_stop(number);
     if (signals != NULL)
         uv_async_send(&signals->wake);
     errno = saved_errno;
@@ -42,6 +66,8 @@ static void set_handler(int number, void (*handler)(int number))
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
 
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGTERM);
+    sigaddset(&action.sa_mask, SIGINT);
     sigaction(number, &action, NULL);
 }
 

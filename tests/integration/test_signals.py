@@ -71,6 +71,12 @@ class Signals(Case):
         daemon.send(signal.SIGTERM)
         self.assertEqual(4, daemon.wait(10), daemon.log)
 
+    def test_a_signal_that_comes_twice_at_once_is_one(self):
+        daemon = self.start()
+        daemon.send(signal.SIGTERM)
+        daemon.send(signal.SIGINT)
+        self.assertEqual(0, daemon.wait(), daemon.log)
+
     def test_the_service_manager_hears_ready_and_stopping(self):
         daemon = self.start()
         daemon.send(signal.SIGTERM)
