@@ -92,7 +92,8 @@ static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error 
     call->answer = BERTH_PENDING;
     code = hook->interceptor->on_start(hook->self, &call->public, &call->hook_states[i].state, err);
     call->asking = NULL;
-    return code == BERTH_PENDING ? call->answer : code;
+    /* A refusal that was given stands, also where OK is returned behind it. */
+    return code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING) ? call->answer : code;
 }
 
 /* Asks the interceptors that have not been asked yet, as far as it goes. */

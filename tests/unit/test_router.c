@@ -1100,6 +1100,22 @@ static void an_admission_inside_on_start_counts(void **state)
     assert_events("a-finish(CANCELLED) no-trailer end(CANCELLED) ");
 }
 
+static void refuse_at_once(struct guard *guard, struct berth_call *call)
+{
+    free(guard->state);
+    router_admit(admitting->router, call, BERTH_PERMISSION_DENIED, "not you");
+}
+
+static void a_refusal_inside_on_start_stands_whatever_it_returns(void **state)
+{
+    struct guard a = {.name = "a", .code = BERTH_OK, .in_start = refuse_at_once};
+
+    admitting = *state;
+    add_guard(admitting, &a, 1);
+    assert_null(open_path(admitting, "/test.Echo/Both"));
+    assert_events("a-start finish(PERMISSION_DENIED: not you) ");
+}
+
 static void finish_inside(struct guard *guard, struct berth_call *call)
 {
     berth_call_finish(call, BERTH_ABORTED, "not today");
@@ -1209,6 +1225,7 @@ int main(void)
         TEST(a_pending_call_can_be_refused_later),
         TEST(a_pending_call_can_be_cancelled),
         TEST(an_admission_inside_on_start_counts),
+        TEST(a_refusal_inside_on_start_stands_whatever_it_returns),
         TEST(an_interceptor_may_end_the_call_inside_on_start),
         TEST(a_removed_interceptor_lets_go_of_running_calls),
         TEST(a_call_that_waits_for_a_removed_interceptor_ends),
