@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd's command line: finds the command that was meant. */
 #include <getopt.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <config/value.h>
 
@@ -56,8 +59,21 @@ static int refuse(int argc, char **argv)
     return DAEMON_EXIT_USAGE;
 }
 
+/* Where a descriptor below 3 is closed, a socket or a plugin's file would take its place, and the log go
+ * there.
+ */
+static bool open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!open_standard_streams())
+        return DAEMON_EXIT_FAILED;
     if (argc < 2) {
         print_help(stderr);
         return DAEMON_EXIT_USAGE;

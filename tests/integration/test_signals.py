@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How berthd ends, and what it tells the service manager on the way."""
 
+import os
 import signal
 import time
 import unittest
@@ -76,6 +77,11 @@ class Signals(Case):
         daemon.send(signal.SIGTERM)
         daemon.send(signal.SIGINT)
         self.assertEqual(0, daemon.wait(), daemon.log)
+
+    def test_closed_standard_streams_are_not_taken_by_others(self):
+        daemon = self.launch(preexec=lambda: os.closerange(0, 3)).wait_for()
+        self.assertEqual({"/dev/null"}, {os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in range(3)})
+        self.assert_stops(daemon)
 
     def test_the_service_manager_hears_ready_and_stopping(self):
         daemon = self.start()
