@@ -160,6 +160,19 @@ class Life(Case):
         self.assertLess(span, 1.2e9, "four times 0.4 s overlap")
         self.assert_stops(daemon)
 
+    def test_prepares_share_as_many_threads_as_are_configured(self):
+        prepare = """static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
+            { (void)p, (void)e, (void)ret; usleep(100000); return BERTH_OK; }"""
+        for i in range(3):
+            self.workshop.add(f"p{i}", Plugin(TYPE, f"p{i}", members=".prepare = prepare"), code=prepare)
+        self.workshop.write_config(prepare_threads=1)
+        daemon = self.start()
+        found = self.plugins(daemon)
+        steps = sorted((found[f"{TYPE}.p{i}"].message.times.prepare for i in range(3)), key=lambda s: s.start_ns)
+        for earlier, later in zip(steps, steps[1:]):
+            self.assertGreaterEqual(later.start_ns, earlier.start_ns + earlier.duration_ns)
+        self.assert_stops(daemon)
+
     def test_a_prepare_past_its_deadline_is_abandoned(self):
         self.workshop.write_config(timeouts={"prepare": "200ms"})
         code = """static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
