@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "utf8.h"
+#include <berth/utf8.h>
 
 static void put_character(FILE *out, const char *text, size_t length)
 {
@@ -29,7 +29,7 @@ static void put_quoted(FILE *out, const char *value)
 
     fputc('"', out);
     for (size_t i = 0; i < length;) {
-        size_t bytes = utf8_character(value + i, length - i);
+        size_t bytes = berth_utf8_character(value + i, length - i);
 
         put_character(out, value + i, bytes);
         i += bytes > 0 ? bytes : 1;

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells text from bytes: what plugins hand over goes to terminals, logs and wires that take only UTF-8. */
+/* One line out of bytes: what plugins hand over goes to terminals and logs that take only printable UTF-8. */
 #ifndef CONFIG_UTF8_H
 #define CONFIG_UTF8_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
-
-/** Bytes of the character at `text`, 1 to 4; 0 where none of at most `length` bytes stands there. */
-size_t utf8_character(const char *text, size_t length);
 
 /** Is it all UTF-8 without control characters? */
 bool utf8_is_line(const char *text);

@@ -7,7 +7,7 @@
 
 #include <yaml.h>
 
-#include "utf8.h"
+#include <berth/utf8.h>
 
 /* A list or map that is still open. */
 struct frame {
@@ -72,7 +72,7 @@ static bool text_is_clean(struct reader *reader)
     const unsigned char *bytes = (const unsigned char *)reader->text;
 
     for (size_t i = 0; i < reader->length;) {
-        size_t count = utf8_character(reader->text + i, reader->length - i);
+        size_t count = berth_utf8_character(reader->text + i, reader->length - i);
 
         if (bytes[i] == 0) {
             add_error(reader, mark_at(reader, i), "there is a NUL byte here: configuration is UTF-8 text");

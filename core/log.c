@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <config/utf8.h>
+#include <berth/utf8.h>
 
 /* Room for the longest text of a plugin with some of it escaped; what is over it is cut, and marked so. */
 #define LINE_MAX_BYTES 8192
@@ -107,7 +107,7 @@ static void add_escaped(struct line *line, const char *text)
     size_t length = strlen(text);
 
     for (size_t i = 0; i < length;) {
-        size_t bytes = utf8_character(text + i, length - i);
+        size_t bytes = berth_utf8_character(text + i, length - i);
 
         if (output.format == LOG_JSON && (text[i] == '"' || text[i] == '\\'))
             add(line, "\\", 1);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include <berth/plugin.h>
-#include <config/utf8.h>
+#include <berth/utf8.h>
 
 #if defined(__x86_64__)
 #define HOST_MACHINE EM_X86_64
@@ -287,7 +287,7 @@ static enum berth_code check_text(const struct source *source, const char *text,
                                   struct berth_error *err)
 {
     for (size_t i = 0; i < length;) {
-        size_t step = utf8_character(text + i, length - i);
+        size_t step = berth_utf8_character(text + i, length - i);
 
         if (text[i] == '\0')
             return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: its berth note has a NUL at byte %zu",

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include <berth/utf8.h>
+
 static bool is_plain(unsigned char byte)
 {
     return byte >= 0x20 && byte <= 0x7e && byte != '%';
@@ -20,21 +22,35 @@ static int hex_value(char digit)
     return -1;
 }
 
-size_t percent_encode(const char *text, size_t length, char *ret_encoded)
+static size_t escape(const char *bytes, size_t length, char *ret_escaped)
 {
     static const char digits[] = "0123456789ABCDEF";
-    size_t written = 0;
 
     for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)text[i];
+        unsigned char byte = (unsigned char)bytes[i];
 
-        if (is_plain(byte)) {
+        *ret_escaped++ = '%';
+        *ret_escaped++ = digits[byte >> 4];
+        *ret_escaped++ = digits[byte & 15];
+    }
+    return length * 3;
+}
+
+size_t percent_encode(const char *text, size_t length, char *ret_encoded)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    size_t written = 0;
+
+    for (size_t i = 0; i < length;) {
+        size_t bytes = berth_utf8_character(text + i, length - i);
+
+        if (bytes == 0)
+            written += escape(replacement, sizeof(replacement) - 1, ret_encoded + written);
+        else if (is_plain((unsigned char)text[i]))
             ret_encoded[written++] = text[i];
-            continue;
-        }
-        ret_encoded[written++] = '%';
-        ret_encoded[written++] = digits[byte >> 4];
-        ret_encoded[written++] = digits[byte & 15];
+        else
+            written += escape(text + i, bytes, ret_encoded + written);
+        i += bytes > 0 ? bytes : 1;
     }
     return written;
 }

@@ -94,6 +94,15 @@ static void a_message_is_percent_coded_and_back(void **state)
     }
 }
 
+static void a_message_that_is_no_text_is_made_one(void **state)
+{
+    char coded[PERCENT_ENCODED_MAX(5)];
+    size_t length = percent_encode("a\xc3<\xa9z", 5, coded);
+
+    assert_int_equal(length, strlen("a%EF%BF%BD<%EF%BF%BDz"));
+    assert_memory_equal(coded, "a%EF%BF%BD<%EF%BF%BDz", length);
+}
+
 static void what_is_no_escape_is_left_as_it_is(void **state)
 {
     static const char *const cases[] = {"%", "%4", "%zz", "100%", "%%41"};
@@ -235,6 +244,7 @@ int main(void)
         cmocka_unit_test(anything_else_is_no_timeout),
         cmocka_unit_test(a_formatted_timeout_is_read_back_no_shorter),
         cmocka_unit_test(a_message_is_percent_coded_and_back),
+        cmocka_unit_test(a_message_that_is_no_text_is_made_one),
         cmocka_unit_test(what_is_no_escape_is_left_as_it_is),
         cmocka_unit_test(base64_goes_there_and_back_at_every_length),
         cmocka_unit_test(base64_takes_padding_and_refuses_the_rest),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is a character of UTF-8 and what only looks like one, and lines made of both. */
+#include <berth/utf8.h>
 #include <config/utf8.h>
 
 #include <setjmp.h>
@@ -20,10 +21,10 @@ static void the_first_and_last_of_each_length_are_characters(void **state)
     for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++) {
         size_t length = strlen(characters[i]);
 
-        assert_int_equal(utf8_character(characters[i], length), length);
-        assert_int_equal(utf8_character(characters[i], length - 1), 0);
+        assert_int_equal(berth_utf8_character(characters[i], length), length);
+        assert_int_equal(berth_utf8_character(characters[i], length - 1), 0);
     }
-    assert_int_equal(utf8_character("\0", 1), 1);
+    assert_int_equal(berth_utf8_character("\0", 1), 1);
 }
 
 static void overlong_forms_surrogates_and_what_is_past_the_end_are_none(void **state)
@@ -44,7 +45,7 @@ static void overlong_forms_surrogates_and_what_is_past_the_end_are_none(void **s
     };
 
     for (size_t i = 0; i < sizeof(impostors) / sizeof(impostors[0]); i++)
-        assert_int_equal(utf8_character(impostors[i], strlen(impostors[i])), 0);
+        assert_int_equal(berth_utf8_character(impostors[i], strlen(impostors[i])), 0);
 }
 
 static void a_line_has_no_control_characters(void **state)

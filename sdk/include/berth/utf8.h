@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tells text from bytes (RFC 3629): what a peer sent as a string need not be one. */
+#ifndef BERTH_UTF8_H
+#define BERTH_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the lead byte promises; overlong forms, surrogates and what is past U+10FFFF are found below. */
+static inline size_t berth_utf8_promised(unsigned char lead)
+{
+    if (lead < 0x80)
+        return 1;
+    if (lead >= 0xC2 && lead <= 0xDF)
+        return 2;
+    if (lead >= 0xE0 && lead <= 0xEF)
+        return 3;
+    return lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+}
+
+static inline bool berth_utf8_second_is_valid(unsigned char lead, unsigned char second)
+{
+    switch (lead) {
+    case 0xE0:
+        return second >= 0xA0;
+    case 0xED:
+        return second <= 0x9F;
+    case 0xF0:
+        return second >= 0x90;
+    case 0xF4:
+        return second <= 0x8F;
+    default:
+        return true;
+    }
+}
+
+/** Bytes of the character at `text`, 1 to 4; 0 where none of at most `length` bytes stands there. */
+static inline size_t berth_utf8_character(const char *text, size_t length)
+{
+    size_t bytes = length > 0 ? berth_utf8_promised((unsigned char)text[0]) : 0;
+
+    if (bytes == 0 || bytes > length)
+        return 0;
+    for (size_t i = 1; i < bytes; i++)
+        if (((unsigned char)text[i] & 0xC0) != 0x80)
+            return 0;
+    if (bytes > 1 && !berth_utf8_second_is_valid((unsigned char)text[0], (unsigned char)text[1]))
+        return 0;
+    return bytes;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
