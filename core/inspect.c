@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#ifndef BERTH_REVISION
-#define BERTH_REVISION ""
-#endif
+#include "revision.h"
 
 /* What an info points at that has to be put together for it. */
 struct scratch {
