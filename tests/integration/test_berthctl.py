@@ -2,12 +2,26 @@
 """berthctl: what it prints, and its exit codes."""
 
 import json
+import os
+import subprocess
 import unittest
 
-from daemon import BERTHCTL, Case, run
+from daemon import BERTHCTL, Case, environment, run
 from workshop import Plugin
 
 GREETER = "io.containerd.grpc.v1.greeter"
+
+
+def on_terminal(program, *arguments, **variables):
+    """What a program prints where its standard output is a terminal; a page of it fits the terminal's own buffer."""
+    reader, terminal = os.openpty()
+    try:
+        subprocess.run([str(program), *arguments], stdin=subprocess.DEVNULL, stdout=terminal, check=True, timeout=60,
+                       env=environment(**{"TERM": "xterm", **variables}))
+        return os.read(reader, 65536).decode()
+    finally:
+        os.close(terminal)
+        os.close(reader)
 
 
 class Berthctl(Case):
@@ -104,6 +118,14 @@ class Berthctl(Case):
                 done = self.daemon.ctl(*words)
                 self.assertEqual(2, done.returncode, done.stdout + done.stderr)
                 self.assertIn(f"did you mean '{meant}'?", done.stderr)
+
+    def test_colours_are_for_terminals_that_want_them(self):
+        for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+            with self.subTest(variables=variables):
+                shown = on_terminal(BERTHCTL, "--address", self.daemon.address, "plugins", "ls", **variables)
+                self.assertIn("greeter", shown)
+                self.assertEqual(coloured, "\x1b[" in shown, shown)
+        self.assertNotIn("\x1b[", self.ctl("plugins", "ls"))
 
     def test_help_is_0(self):
         self.assertEqual(0, run(BERTHCTL, "--help").returncode)

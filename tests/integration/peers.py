@@ -79,11 +79,15 @@ class Containerd(Peer):
         self.command = ["containerd", "--config", str(config)]
 
 
-def daemons():
+def kinds():
     """berthd, and containerd where it is installed and we are root, without whom it does not start."""
     if shutil.which("containerd") and os.geteuid() == 0:
-        return [Berthd(), Containerd()]
-    return [Berthd()]
+        return [Berthd, Containerd]
+    return [Berthd]
+
+
+def daemons():
+    return [kind() for kind in kinds()]
 
 
 def versions():
