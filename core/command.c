@@ -19,7 +19,7 @@ const struct command command_table[] = {
      0, command_run},
     {"plan", "print what run would do, without running a line of plugin code",
      "Prints order, levels, verdicts and reasons from the manifests and the configuration.\n\n"
-     "Exit status: 0 all will run, 1 something is blocked, rejected or refused, 2 wrong usage,\n"
+     "Exit status: 0 all will run, 1 something is blocked or rejected, 2 wrong usage,\n"
      "3 wrong configuration.\n",
      COMMAND_TAKES_JSON | COMMAND_TAKES_DOT, command_plan},
     {"config default", "print a complete configuration, commented, from the manifests",

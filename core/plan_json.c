@@ -72,7 +72,7 @@ static void print_types(struct config_json *json, const struct plan *plan)
 
 static void print_refused(struct config_json *json, const struct scan *scan)
 {
-    config_json_open(json, "refused", '[');
+    config_json_open(json, "rejected_files", '[');
     for (size_t i = 0; i < scan->count; i++) {
         if (scan->files[i].manifest != NULL)
             continue;

@@ -68,7 +68,7 @@ static void print_refused(FILE *out, const struct scan *scan)
 {
     for (size_t i = 0; i < scan->count; i++)
         if (scan->files[i].manifest == NULL) {
-            fprintf(out, "%-6s %-9s ", "-", "refused");
+            fprintf(out, "%-6s %-9s ", "-", "rejected");
             utf8_write_line(out, scan->files[i].reason);
             fputc('\n', out);
         }
@@ -87,7 +87,7 @@ static void print_summary(FILE *out, const struct plan *plan, const struct scan 
         if (counts[verdict] > 0)
             fprintf(out, ", %zu %s", counts[verdict], plan_verdict_name(verdict));
     if (refused > 0)
-        fprintf(out, ", %zu file%s refused", refused, refused == 1 ? "" : "s");
+        fprintf(out, ", %zu file%s rejected", refused, refused == 1 ? "" : "s");
     fputs("\n", out);
 }
 

@@ -143,7 +143,7 @@ static bool check_uri(const struct settings *settings, const struct found *found
     config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
                            uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
                            nearest == NULL ? "" : "\"?)",
-                           found->files_refused ? "; it may be in one of the files that were refused" : "");
+                           found->files_refused ? "; it may be in one of the files that were rejected" : "");
     return severity == CONFIG_WARNING;
 }
 

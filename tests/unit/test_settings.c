@@ -367,7 +367,7 @@ static void a_refused_file_does_not_make_its_section_an_error(void **state)
     assert_true(
         says(&scene, CONFIG_WARNING,
              "berthd.yaml:3:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in one of the files "
-             "that were refused"));
+             "that were rejected"));
     strike(&scene);
 }
 
