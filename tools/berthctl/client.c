@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <berth/rpc/client.h>
 
@@ -12,26 +11,6 @@
 
 /* A daemon that streams without end must not fill our memory. */
 #define PLUGINS_MAX 1000000
-
-char *client_default_address(void)
-{
-    const char *address = getenv("BERTH_ADDRESS");
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    char *made;
-    int length;
-
-    if (address != NULL && *address != '\0')
-        length = asprintf(&made, "%s", address);
-    else if (geteuid() == 0)
-        length = asprintf(&made, "/run/berth/berth.sock");
-    else if (runtime != NULL && *runtime != '\0')
-        length = asprintf(&made, "%s/berth/berth.sock", runtime);
-    else
-        length = asprintf(&made, "/run/user/%u/berth/berth.sock", (unsigned)geteuid());
-    if (length < 0)
-        abort();
-    return made;
-}
 
 /* Packed by protobuf-c; aborts when memory is out: all of it came from the command line. */
 static void *pack(const ProtobufCMessage *message, size_t *ret_length)

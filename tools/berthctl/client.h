@@ -18,9 +18,6 @@ struct client {
     uint64_t timeout_ms;
 };
 
-/** The address where nobody names one: $BERTH_ADDRESS, else of root's or the user's own daemon. Malloced. */
-char *client_default_address(void);
-
 /**
  * Everything about plugins.
  *

@@ -7,6 +7,7 @@
 
 #include <config/value.h>
 
+#include "address.h"
 #include "command.h"
 
 #define COMMANDS_MAX 16
@@ -76,7 +77,7 @@ static int find_and_start(struct command_options *options, int argc, char **argv
 
 int main(int argc, char **argv)
 {
-    char *address = client_default_address();
+    char *address = address_find();
     struct command_options options = {
         .client = {.address = address, .timeout_ms = DEFAULT_TIMEOUT_MS},
         .with_colours = table_wants_colours(),

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where berthctl looks for a user's daemon: where that user's berthd listens. */
+#include <tools/berthctl/address.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NOBODY 65534
+
+static int become_a_user(void **state)
+{
+    (void)state;
+    unsetenv("BERTH_ADDRESS");
+    unsetenv("XDG_RUNTIME_DIR");
+    unsetenv("XDG_DATA_HOME");
+    setenv("HOME", "/home/anna", 1);
+    return geteuid() == 0 ? seteuid(NOBODY) : 0;
+}
+
+static void assert_address(const char *expected)
+{
+    char *address = address_find();
+
+    assert_string_equal(expected, address);
+    free(address);
+}
+
+static void the_runtime_folder_is_taken_where_there_is_one(void **state)
+{
+    (void)state;
+    setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+    assert_address("/run/user/7/berth/berth.sock");
+}
+
+static void without_a_runtime_folder_it_is_below_the_data(void **state)
+{
+    (void)state;
+    assert_address("/home/anna/.local/share/berth/run/berth.sock");
+    setenv("XDG_DATA_HOME", "/data", 1);
+    assert_address("/data/berth/run/berth.sock");
+}
+
+static void a_relative_folder_counts_as_none(void **state)
+{
+    (void)state;
+    setenv("XDG_RUNTIME_DIR", "run", 1);
+    setenv("XDG_DATA_HOME", "data", 1);
+    assert_address("/home/anna/.local/share/berth/run/berth.sock");
+}
+
+static void the_address_that_is_named_comes_first(void **state)
+{
+    (void)state;
+    setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+    setenv("BERTH_ADDRESS", "/else/where.sock", 1);
+    assert_address("/else/where.sock");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_runtime_folder_is_taken_where_there_is_one, become_a_user),
+        cmocka_unit_test_setup(without_a_runtime_folder_it_is_below_the_data, become_a_user),
+        cmocka_unit_test_setup(a_relative_folder_counts_as_none, become_a_user),
+        cmocka_unit_test_setup(the_address_that_is_named_comes_first, become_a_user),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
