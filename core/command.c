@@ -19,8 +19,8 @@ const struct command command_table[] = {
      0, command_run},
     {"plan", "print what run would do, without running a line of plugin code",
      "Prints order, levels, verdicts and reasons from the manifests and the configuration.\n\n"
-     "Exit status: 0 all will run, 1 something is blocked or rejected, 2 wrong usage,\n"
-     "3 wrong configuration.\n",
+     "Exit status: 0 all will run, 1 something is blocked or rejected, or a plugin directory is,\n"
+     "2 wrong usage, 3 wrong configuration.\n",
      COMMAND_TAKES_JSON | COMMAND_TAKES_DOT, command_plan},
     {"config default", "print a complete configuration, commented, from the manifests",
      "Prints every setting of the daemon and of the plugins that were found, with its documentation and\n"

@@ -36,7 +36,7 @@ static bool all_will_run(const struct survey *survey)
         if (verdict == PLAN_BLOCKED || verdict == PLAN_REJECTED)
             return false;
     }
-    return survey->refused_count == 0;
+    return survey->refused_count == 0 && survey->scan.refused_directories == 0;
 }
 
 static void print(const struct survey *survey, const struct command_options *options)

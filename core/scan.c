@@ -58,6 +58,12 @@ static void warn(struct scan *scan, const char *format, ...)
     scan->warnings[scan->warning_count++] = line;
 }
 
+static void warn_unreadable(struct scan *scan, const char *directory)
+{
+    warn(scan, "%s: plugin directory cannot be read: %s", directory, strerror(errno));
+    scan->refused_directories++;
+}
+
 static void add_file(struct scanner *scanner, const struct scan_file *file)
 {
     struct scan *scan = scanner->scan;
@@ -214,7 +220,7 @@ static void scan_names(struct scanner *scanner, const char *directory)
     int count = scandir(directory, &entries, is_module_name, compare_names);
 
     if (count < 0) {
-        warn(scanner->scan, "%s: plugin directory cannot be read: %s", directory, strerror(errno));
+        warn_unreadable(scanner->scan, directory);
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -235,8 +241,9 @@ static void scan_directory(struct scanner *scanner, const char *given)
         if (errno == ENOENT)
             warn(scanner->scan, "%s: plugin directory is not there; nothing is read from it", given);
         else
-            warn(scanner->scan, "%s: plugin directory cannot be read: %s", given, strerror(errno));
+            warn_unreadable(scanner->scan, given);
     } else if (verify_directory(directory, &err) != BERTH_OK) {
+        scanner->scan->refused_directories++;
         warn(scanner->scan, "%s: nothing is read from this plugin directory: %s", given, err.message);
     } else if ((first = meet(&scanner->directories, &status, given)) != NULL) {
         warn(scanner->scan, "%s: is the same plugin directory as %s; it is read once", given, first);

@@ -30,6 +30,8 @@ struct scan {
     /** One line each, malloced: a directory that is not there or may not be trusted, a file given twice. */
     char **warnings;
     size_t warning_count;
+    /** How many directories may not be trusted or cannot be read; one that is not there is not among them. */
+    size_t refused_directories;
 };
 
 /**

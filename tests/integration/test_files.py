@@ -147,6 +147,17 @@ class Files(Case):
         self.assertIn(found[f"{TYPE}.good"].state, ("ready", "serving"))
         self.assert_stops(daemon)
 
+    def test_a_plan_without_a_directory_that_is_not_trusted_is_bad_news(self):
+        loose = self.workshop.top / "loose"
+        loose.mkdir()
+        config = self.workshop.write_config(plugin_dirs=[str(loose), str(self.workshop.plugins)])
+        loose.chmod(0o755)
+        self.assertEqual(0, self.berthd("plan", "--config", config).returncode)
+        loose.chmod(0o777)
+        done = self.berthd("plan", "--config", config)
+        self.assertEqual(1, done.returncode, done.stdout)
+        self.assert_line(done.stderr, str(loose), "writ")
+
     def test_a_file_that_is_found_twice_is_loaded_once(self):
         os.link(self.workshop.plugins / "aa-good.so", self.workshop.plugins / "zz-again.so")
         daemon = self.start()
