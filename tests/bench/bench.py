@@ -30,7 +30,7 @@ def machine():
     debian = Path("/etc/debian_version").read_text().strip()
     compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return (f"{os.cpu_count()} CPUs ({cpu[1] if cpu else os.uname().machine}), {memory_kib / 1024**2:.0f} GiB, "
-            f"Linux {os.uname().release}, Debian {debian}, {compiler}; load before it {os.getloadavg()[0]:.1f}")
+            f"Linux {os.uname().release.split('-')[0]}, Debian {debian}, {compiler}; load before it {os.getloadavg()[0]:.1f}")
 
 
 def section(name, lines):
