@@ -3,8 +3,7 @@
  * called here. */
 #include "client_state.h"
 
-#define STREAM_WINDOW (1024 * 1024)
-#define CONNECTION_WINDOW (4 * 1024 * 1024)
+#include "profile.h"
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
@@ -93,38 +92,27 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
 
 int client_session_create(struct berth_rpc_channel *channel)
 {
-    int result = nghttp2_session_callbacks_new(&channel->callbacks);
+    int result = profile_create(&channel->callbacks, &channel->option);
 
     if (result != 0)
         return result;
-    result = nghttp2_option_new(&channel->option);
-    if (result != 0) {
-        nghttp2_session_callbacks_del(channel->callbacks);
-        return result;
-    }
-    connection_set_callbacks(channel->callbacks);
-    outflow_set_callbacks(channel->callbacks);
     nghttp2_session_callbacks_set_on_header_callback(channel->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(channel->callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(channel->callbacks, on_frame_not_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(channel->callbacks, on_stream_close);
-    nghttp2_option_set_no_auto_window_update(channel->option, 1);
-    nghttp2_option_set_no_closed_streams(channel->option, 1);
-    nghttp2_option_set_max_outbound_ack(channel->option, 1000);
     return 0;
 }
 
 void client_session_destroy(struct berth_rpc_channel *channel)
 {
-    nghttp2_session_callbacks_del(channel->callbacks);
-    nghttp2_option_del(channel->option);
+    profile_destroy(channel->callbacks, channel->option);
 }
 
 int client_session_start(struct client_connection *connection)
 {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, PROFILE_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connection->channel->limits.max_header_list_bytes},
     };
     nghttp2_session *session;
@@ -137,6 +125,7 @@ int client_session_start(struct client_connection *connection)
     result =
         nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
     if (result == 0)
-        result = nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
+        result =
+            nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, PROFILE_CONNECTION_WINDOW);
     return result;
 }

@@ -7,11 +7,9 @@
 
 #include <string.h>
 
-#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
+#include "profile.h"
 
-/* Large messages crawl at the 64 KiB that RFC 9113 6.9.2 starts with. */
-#define STREAM_WINDOW (1024 * 1024)
-#define CONNECTION_WINDOW (4 * 1024 * 1024)
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
 /* gRPC's keepalive proposal A8: pings closer than this are strikes, and so many strikes are forgiven. */
 #define PING_INTERVAL_NS (300 * NANOSECONDS_PER_SECOND)
@@ -22,7 +20,6 @@
 #define ABUSE_BURST 1000
 #define ABUSE_PER_SECOND 33
 
-#define OUTBOUND_ACKS_MAX 1000
 #define SETTINGS_MAX 32
 #define CONTINUATIONS_MAX 8
 
@@ -196,26 +193,16 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
 
 int server_session_create(struct berth_rpc_server *server)
 {
-    int result = nghttp2_session_callbacks_new(&server->callbacks);
+    int result = profile_create(&server->callbacks, &server->option);
 
     if (result != 0)
         return result;
-    result = nghttp2_option_new(&server->option);
-    if (result != 0) {
-        nghttp2_session_callbacks_del(server->callbacks);
-        return result;
-    }
-    connection_set_callbacks(server->callbacks);
-    outflow_set_callbacks(server->callbacks);
     nghttp2_session_callbacks_set_on_begin_headers_callback(server->callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(server->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(server->callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(server->callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(server->callbacks, on_frame_not_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(server->callbacks, on_stream_close);
-    nghttp2_option_set_no_auto_window_update(server->option, 1);
-    nghttp2_option_set_no_closed_streams(server->option, 1);
-    nghttp2_option_set_max_outbound_ack(server->option, OUTBOUND_ACKS_MAX);
     nghttp2_option_set_max_settings(server->option, SETTINGS_MAX);
     nghttp2_option_set_max_continuations(server->option, CONTINUATIONS_MAX);
     nghttp2_option_set_stream_reset_rate_limit(server->option, ABUSE_BURST, ABUSE_PER_SECOND);
@@ -224,8 +211,7 @@ int server_session_create(struct berth_rpc_server *server)
 
 void server_session_destroy(struct berth_rpc_server *server)
 {
-    nghttp2_session_callbacks_del(server->callbacks);
-    nghttp2_option_del(server->option);
+    profile_destroy(server->callbacks, server->option);
 }
 
 int server_session_start(struct server_connection *connection)
@@ -233,7 +219,7 @@ int server_session_start(struct server_connection *connection)
     const struct berth_rpc_server_options *limits = &connection->server->limits;
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->max_concurrent_streams},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, PROFILE_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
     };
     nghttp2_session *session;
@@ -246,6 +232,7 @@ int server_session_start(struct server_connection *connection)
     result =
         nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
     if (result == 0)
-        result = nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
+        result =
+            nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, PROFILE_CONNECTION_WINDOW);
     return result;
 }

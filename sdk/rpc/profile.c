@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How both sides use nghttp2: who hears of data, who opens the window, and how many answers may pile up. */
+#include "profile.h"
+
+#include "outflow.h"
+
+/* PING and SETTINGS acknowledgements that a peer leaves unread. */
+#define OUTBOUND_ACKS_MAX 1000
+
+int profile_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option)
+{
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+    int result = nghttp2_session_callbacks_new(&callbacks);
+
+    if (result != 0)
+        return result;
+    result = nghttp2_option_new(&option);
+    if (result != 0) {
+        nghttp2_session_callbacks_del(callbacks);
+        return result;
+    }
+    connection_set_callbacks(callbacks);
+    outflow_set_callbacks(callbacks);
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_outbound_ack(option, OUTBOUND_ACKS_MAX);
+    *ret_callbacks = callbacks;
+    *ret_option = option;
+    return 0;
+}
+
+void profile_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option)
+{
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_option_del(option);
+}
