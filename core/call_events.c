@@ -185,6 +185,7 @@ void call_start(struct call *call)
     binding_pin(binding);
     call->binding = binding;
     call->public.instance = binding->instance;
+    call->public.handlers = binding->handlers;
     call->started = true;
     if (call_handler(call)->on_start != NULL)
         call_handler(call)->on_start(&call->public);

@@ -259,6 +259,7 @@ static struct binding *binding_create(struct route *route, const struct berth_se
         binding->descriptors = table->descriptors;
         binding->descriptors_length = table->descriptors_length;
     }
+    binding->handlers = BERTH_SERVICE_HANDLERS(table);
     return binding;
 }
 

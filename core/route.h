@@ -32,6 +32,7 @@ struct binding {
     size_t calls;
     const void *descriptors;
     size_t descriptors_length;
+    const void *handlers;
     /** Copies of the module's, as wide as this host knows them, in the manifest's order. */
     struct berth_method methods[];
 };

@@ -217,8 +217,9 @@ static const struct berth_call_ops call_ops = {
     .annotation = annotation_of,
 };
 
-struct berth_call *service_call_open(const struct berth_call_request *request, const char *service,
-                                     const struct berth_method *method, void *instance)
+struct berth_call *service_call_open(const struct berth_call_request *request,
+                                     const struct berth_service *service, const struct berth_method *method,
+                                     void *instance)
 {
     struct service_call *self = calloc(1, sizeof(*self));
 
@@ -233,7 +234,7 @@ struct berth_call *service_call_open(const struct berth_call_request *request, c
         .size = sizeof(self->base),
         .ops = &call_ops,
         .path = request->path,
-        .service = service,
+        .service = service->name,
         .method = method->name,
         .kind = method->kind,
         .transport = request->transport,
@@ -242,6 +243,7 @@ struct berth_call *service_call_open(const struct berth_call_request *request, c
         .metadata = request->metadata,
         .metadata_count = request->metadata_count,
         .instance = instance,
+        .handlers = BERTH_SERVICE_HANDLERS(service),
     };
     enter(self);
     if (method->on_start != NULL)

@@ -6,8 +6,9 @@
 
 /** Begins a call of `method`, whose handler may have ended it already. @return NULL then, or without memory.
  */
-struct berth_call *service_call_open(const struct berth_call_request *request, const char *service,
-                                     const struct berth_method *method, void *instance);
+struct berth_call *service_call_open(const struct berth_call_request *request,
+                                     const struct berth_service *service, const struct berth_method *method,
+                                     void *instance);
 
 void service_call_deliver(struct berth_call *call, const void *message, size_t length);
 void service_call_half_close(struct berth_call *call);

@@ -92,7 +92,7 @@ static struct berth_call *open_call(const struct berth_router *router,
     method = find_method(entry->service, slash + 1);
     if (method == NULL)
         return refuse(request, "unknown method %s for service %s", slash + 1, entry->service->name);
-    return service_call_open(request, entry->service->name, method, entry->instance);
+    return service_call_open(request, entry->service, method, entry->instance);
 }
 
 static void each(const struct berth_router *router,

@@ -76,7 +76,13 @@ struct berth_service {
     /** A serialised google.protobuf.FileDescriptorSet for reflection, or NULL. */
     const void *descriptors;
     size_t descriptors_length;
+    /** What the callbacks of `methods` find in `call->handlers`: theirs to define. May be NULL. */
+    const void *handlers;
 };
+
+/** The `handlers` of a service whose author's header may be older. */
+#define BERTH_SERVICE_HANDLERS(service)                                                                      \
+    ((service)->size > offsetof(struct berth_service, handlers) ? (service)->handlers : NULL)
 
 /** One header or trailer. `key` is lower case; the value of a key that ends in "-bin" is raw bytes. */
 struct berth_metadata {
@@ -95,6 +101,13 @@ struct berth_peer {
     int64_t pid;
     int64_t uid;
     int64_t gid;
+    /** Of the client's certificate, which was verified: its subject as RFC 2253 writes it; NULL without one.
+     */
+    const char *tls_subject;
+    /** Its subject alternative names, each with its kind: "DNS:a.example", "URI:spiffe://a/b",
+     * "IP:127.0.0.1". */
+    const char *const *tls_names;
+    size_t tls_name_count;
 };
 
 /** What a handler can do with a call. Use the inline functions below rather than the members. */
@@ -112,6 +125,8 @@ struct berth_call_ops {
     void (*resume)(struct berth_call *call);
     enum berth_code (*annotate)(struct berth_call *call, const char *key, const char *value);
     const char *(*annotation)(struct berth_call *call, const char *key);
+    enum berth_code (*compress)(struct berth_call *call, bool wanted);
+    bool (*came_compressed)(struct berth_call *call);
 };
 
 /**
@@ -128,7 +143,7 @@ struct berth_call {
     const char *method;
     enum berth_method_kind kind;
 
-    /** What carries the call: "grpc", "ttrpc", "test". */
+    /** What carries the call: "grpc" (a unix socket), "tcp" (gRPC over TCP), "ttrpc", "test". */
     const char *transport;
     const struct berth_peer *peer;
 
@@ -143,7 +158,13 @@ struct berth_call {
     void *instance;
     /** The handler's own. */
     void *state;
+    /** As its struct berth_service has it. */
+    const void *handlers;
 };
+
+/** Is this operation there? A host may be older than the header. */
+#define BERTH_CALL_OPS_HAVE(call, member)                                                                    \
+    ((call)->ops->size > offsetof(struct berth_call_ops, member) && (call)->ops->member != NULL)
 
 /**
  * Sends one message; the bytes are copied before this returns.
@@ -239,6 +260,24 @@ static inline const char *berth_call_annotation(struct berth_call *call, const c
 static inline enum berth_code berth_call_annotate(struct berth_call *call, const char *key, const char *value)
 {
     return call->ops->annotate(call, key, value);
+}
+
+/**
+ * Are the messages sent from here on compressed, where the caller takes that? Where this is not called the
+ * server's configuration decides. A message is sent as it is where compressing does not make it smaller.
+ *
+ * @return BERTH_OK, also where the caller takes no compression; BERTH_FAILED_PRECONDITION where it is wanted
+ *         and the headers left without it; BERTH_UNIMPLEMENTED on a transport that has none.
+ */
+static inline enum berth_code berth_call_compress(struct berth_call *call, bool wanted)
+{
+    return BERTH_CALL_OPS_HAVE(call, compress) ? call->ops->compress(call, wanted) : BERTH_UNIMPLEMENTED;
+}
+
+/** Had the caller compressed the message that on_message was given? Only meant inside on_message. */
+static inline bool berth_call_came_compressed(struct berth_call *call)
+{
+    return BERTH_CALL_OPS_HAVE(call, came_compressed) && call->ops->came_compressed(call);
 }
 
 /** The first value of a key, or NULL; `key` in lower case. */

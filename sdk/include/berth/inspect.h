@@ -144,6 +144,9 @@ struct berth_daemon_info {
     uint64_t ready_ns;
 };
 
+/** Somebody who wants to hear of changes. */
+struct berth_watch;
+
 struct berth_inspect {
     uint32_t size;
     const void *context;
@@ -153,6 +156,16 @@ struct berth_inspect {
                  bool (*on_plugin)(void *context, const struct berth_plugin_info *info), void *context);
     /** Kept up to date by the host: look again whenever it matters. Never NULL. */
     const struct berth_daemon_info *daemon;
+
+    /**
+     * Calls `on_change` from the top level of the loop, soon after anything that this table or the routes
+     * tell has changed; several changes may come as one.
+     * @return to be given to `unwatch` by whoever asked, before its close has ended; NULL without memory.
+     */
+    struct berth_watch *(*watch)(const struct berth_inspect *inspect, void (*on_change)(void *context),
+                                 void *context);
+    /** `on_change` does not come any more. May be called from inside it. */
+    void (*unwatch)(const struct berth_inspect *inspect, struct berth_watch *watch);
 };
 
 #ifdef __cplusplus

@@ -47,6 +47,10 @@ struct berth_stream_ops {
     void (*pause)(struct berth_stream *stream);
     /** Deliver again; the server may do so before this returns. */
     void (*resume)(struct berth_stream *stream);
+
+    /** As berth_call_compress and berth_call_came_compressed; NULL where the transport has no compression. */
+    enum berth_code (*compress)(struct berth_stream *stream, bool wanted);
+    bool (*came_compressed)(struct berth_stream *stream);
 };
 
 /**
@@ -76,6 +80,9 @@ struct berth_route_info {
     bool live;
     const void *descriptors;
     size_t descriptors_length;
+    /** The transports that may carry it, as its plugin's manifest names them; NULL: all. */
+    const char *const *transports;
+    size_t transport_count;
 };
 
 /**
@@ -141,6 +148,8 @@ struct berth_interceptor {
      */
     void (*on_finish)(void *self, struct berth_call *call, void *state, enum berth_code code,
                       const char *message);
+    /** A message that the handler sends, before it goes to the server. */
+    void (*on_reply)(void *self, struct berth_call *call, void *state, const void *message, size_t length);
 };
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A gRPC client: a channel to one address, and calls of all four kinds on it.
+ * A client for gRPC and ttrpc: a channel to one address, and calls of all four kinds on it.
  *
  *     const struct berth_rpc_channel_options where = {.size = sizeof(where), .address = "/run/x.sock"};
  *     const struct berth_rpc_call_options what = {.size = sizeof(what), .path = "/pkg.Service/Method"};
@@ -22,6 +22,7 @@
 #include <berth/call.h>
 #include <berth/error.h>
 #include <berth/rpc/export.h>
+#include <berth/rpc/transport.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,7 +37,7 @@ struct berth_rpc_call;
 struct berth_rpc_channel_options {
     /** sizeof(struct berth_rpc_channel_options) as the caller compiled it. */
     uint32_t size;
-    /** A path, with or without "unix:" before it. Copied. */
+    /** A path, with or without "unix:" before it, or "tcp:HOST:PORT", "tcp:[::1]:PORT". Copied. */
     const char *address;
     /** How many times a connection is tried before the calls that wait for it fail; 1 by default. */
     uint32_t connect_attempts;
@@ -54,6 +55,22 @@ struct berth_rpc_channel_options {
     uint64_t max_queued_bytes;
     /** The user-agent header; "berth-rpc/<version>" by default. Copied. */
     const char *user_agent;
+
+    enum berth_rpc_protocol protocol;
+    /** NULL: in clear. For "tcp:" only; read before create returns. */
+    const struct berth_rpc_tls_options *tls;
+    /** Are messages sent compressed, with gzip, where that makes them smaller? */
+    bool compress;
+    /** A connection with calls on which nothing came for so long is pinged; 0: never. */
+    uint32_t keepalive_time_ms;
+    /** How long the answer may take before the connection is lost. Default 20 s. */
+    uint32_t keepalive_timeout_ms;
+    /**
+     * How often a call that the server has not begun to work on (refused, or beyond its GOAWAY, or the
+     * connection went before a byte of it was sent) is tried again without anybody being told. Default 3;
+     * UINT32_MAX: never.
+     */
+    uint32_t max_transparent_retries;
 };
 
 /** What a caller wants to hear of its call; `context` is what it gave at the start. NULL: not interested. */
@@ -88,6 +105,10 @@ struct berth_rpc_call_options {
     /** Initial metadata, copied. Keys in lower case; values of keys that end in "-bin" are raw bytes. */
     const struct berth_metadata *metadata;
     size_t metadata_count;
+    /** Waits for the server to be there, within the deadline, rather than fail when it cannot be reached. */
+    bool wait_for_ready;
+    /** For wrappers: what berth_rpc_call_tag gives back. */
+    const void *tag;
 };
 
 /**
@@ -138,6 +159,17 @@ BERTH_RPC_API void berth_rpc_call_half_close(struct berth_rpc_call *call);
 /** Gives the call up: on_end follows with CANCELLED, and nothing else does. */
 BERTH_RPC_API void berth_rpc_call_cancel(struct berth_rpc_call *call);
 
+/** The same with a code of the caller's: for who cannot use what the server sends. */
+BERTH_RPC_API void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_code code,
+                                       const char *message);
+
+/** What the call was started with as `tag`. */
+BERTH_RPC_API const void *berth_rpc_call_tag(const struct berth_rpc_call *call);
+
+/** As berth_call_compress, for this call only, and berth_call_came_compressed. */
+BERTH_RPC_API enum berth_code berth_rpc_call_compress(struct berth_rpc_call *call, bool wanted);
+BERTH_RPC_API bool berth_rpc_call_came_compressed(const struct berth_rpc_call *call);
+
 /** No on_message until resumed; the server is stopped once its window is full. */
 BERTH_RPC_API void berth_rpc_call_pause(struct berth_rpc_call *call);
 BERTH_RPC_API void berth_rpc_call_resume(struct berth_rpc_call *call);
@@ -154,6 +186,9 @@ struct berth_rpc_unary_options {
     size_t metadata_count;
     const void *request;
     size_t request_length;
+    enum berth_rpc_protocol protocol;
+    const struct berth_rpc_tls_options *tls;
+    bool wait_for_ready;
 };
 
 /**

@@ -23,6 +23,7 @@
 #include <berth/error.h>
 #include <berth/router.h>
 #include <berth/rpc/export.h>
+#include <berth/rpc/transport.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +36,15 @@ enum berth_rpc_log_level {
     BERTH_RPC_LOG_WARN = 1,
     BERTH_RPC_LOG_INFO = 2,
     BERTH_RPC_LOG_DEBUG = 3,
+};
+
+/** What a server does with the messages that its clients would take compressed. */
+enum berth_rpc_compression {
+    /** Sends them as they are, unless a handler asks for it. */
+    BERTH_RPC_COMPRESS_ON_REQUEST = 0,
+    BERTH_RPC_COMPRESS_ALWAYS = 1,
+    /** Tells every client that it knows none, neither to send nor to take. */
+    BERTH_RPC_COMPRESS_NEVER = 2,
 };
 
 /** Bounds on what a peer may cost. A member that is 0 (or that `size` does not reach) has its default. */
@@ -65,6 +75,28 @@ struct berth_rpc_server_options {
     /** What an operator should know, one sentence without a newline; at most one line a second a cause. */
     void (*on_log)(void *context, enum berth_rpc_log_level level, const char *message);
     void *context;
+
+    /** What calls that came over gRPC have as `transport`: "grpc" by default. Copied. */
+    const char *transport;
+    enum berth_rpc_compression compression;
+    /**
+     * Of everything that the whole server keeps for its peers: unfinished messages, messages waiting to be
+     * read. Beyond that calls end with RESOURCE_EXHAUSTED. Default 256 MiB.
+     */
+    uint64_t max_buffered_bytes;
+
+    /** A connection on which nothing came for so long is pinged; UINT32_MAX: never. Default 2 h. */
+    uint32_t keepalive_time_ms;
+    /** How long its answer may take before the connection is lost. Default 20 s. */
+    uint32_t keepalive_timeout_ms;
+    /** How often a peer may ping; oftener ends its connection. Default 5 min. */
+    uint32_t min_ping_interval_ms;
+    /** A connection without calls for so long is drained; 0: never. */
+    uint32_t max_idle_ms;
+    /** A connection as old as this, give or take a tenth, is drained; 0: never. */
+    uint32_t max_age_ms;
+    /** What runs on a connection that is drained for its age may take so long; 0: for ever. */
+    uint32_t max_age_grace_ms;
 };
 
 /** What the server has done and holds. */
@@ -92,6 +124,16 @@ struct berth_rpc_unix_options {
     bool set_owner;
     uid_t uid;
     gid_t gid;
+    enum berth_rpc_protocol protocol;
+};
+
+struct berth_rpc_tcp_options {
+    uint32_t size;
+    /** "127.0.0.1:50051", "[::1]:50051"; port 0: any that is free. No names. Copied. */
+    const char *address;
+    /** NULL: in clear. Read before listen returns; what the files hold is kept. TLS 1.2 or newer, ALPN "h2".
+     */
+    const struct berth_rpc_tls_options *tls;
 };
 
 /**
@@ -121,6 +163,18 @@ BERTH_RPC_API enum berth_code berth_rpc_server_create(uv_loop_t *loop,
 BERTH_RPC_API enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
                                                            const struct berth_rpc_unix_options *options,
                                                            struct berth_error *err);
+
+/**
+ * Listens for gRPC on a TCP address; may be called for several.
+ *
+ * @param ret_port  The port that is listened on, of interest where the address says 0. May be NULL.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an address or a certificate that is none, with its file and
+ *         what is wrong with it; BERTH_ALREADY_EXISTS where the address is taken; BERTH_PERMISSION_DENIED;
+ *         BERTH_UNAVAILABLE with the reason.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
+                                                          const struct berth_rpc_tcp_options *options,
+                                                          uint16_t *ret_port, struct berth_error *err);
 
 /**
  * Serves one connected stream socket that somebody else accepted, such as an end of a socketpair.
