@@ -68,7 +68,7 @@ void client_call_end(struct berth_rpc_call *call, enum berth_code code, const ch
     deadlines_stop(&call->channel->engine.deadlines, &call->deadline);
     if (!call->is_unknown) {
         outflow_clear(&call->outflow);
-        nghttp2_submit_rst_stream(call->connection->base.session, NGHTTP2_FLAG_NONE, call->id,
+        nghttp2_submit_rst_stream(call->connection->http2.session, NGHTTP2_FLAG_NONE, call->id,
                                   NGHTTP2_CANCEL);
         touch(call);
     }
@@ -100,7 +100,7 @@ static void destroy(struct berth_rpc_call *call)
     outflow_clear(&call->outflow);
     held = inbox_finish(&call->inbox);
     if (call->connection != NULL)
-        connection_consume(&call->connection->base, call->id, held);
+        http2_consume(&call->connection->http2, call->id, held);
     arena_finish(&call->arena);
     free(call);
     channel_settle(channel);
@@ -155,7 +155,7 @@ void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t 
             eaten = length;
     }
     if (call->connection != NULL)
-        connection_consume(&call->connection->base, call->id, eaten);
+        http2_consume(&call->connection->http2, call->id, eaten);
     touch(call);
 }
 
@@ -271,7 +271,7 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     int32_t id = NGHTTP2_ERR_NOMEM;
 
     if (fields != NULL)
-        id = nghttp2_submit_request(connection->base.session, NULL, fields,
+        id = nghttp2_submit_request(connection->http2.session, NULL, fields,
                                     make_fields(call, fields, timeout), &provider, call);
     if (id < 0) {
         client_call_end(call, BERTH_UNAVAILABLE, nghttp2_strerror(id));
@@ -281,7 +281,7 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     call->id = id;
     call->is_unknown = false;
     call->connection = connection;
-    call->outflow.connection = &connection->base;
+    call->outflow.http2 = &connection->http2;
     connection->base.queued_bytes += call->outflow.outbox.length;
     connection_touch(&connection->base);
 }

@@ -18,11 +18,11 @@ static void on_ready(struct connection *base)
     channel_process(from_base(base)->channel);
 }
 
-static void on_chunk(struct connection *base, void *stream_data, int32_t stream_id, const uint8_t *bytes,
+static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length)
 {
     if (stream_data == NULL)
-        connection_consume(base, stream_id, length);
+        http2_consume(http2, stream_id, length);
     else
         client_call_take(stream_data, bytes, length);
 }
@@ -68,7 +68,7 @@ static void on_closed(struct connection *base)
         struct berth_rpc_call *call = connection->calls;
 
         outflow_clear(&call->outflow);
-        call->outflow.connection = NULL;
+        call->outflow.http2 = NULL;
         call->connection = NULL;
         client_call_join(call, &channel->waiting);
     }
@@ -81,7 +81,6 @@ static void on_closed(struct connection *base)
 
 static const struct connection_events events = {
     .on_ready = on_ready,
-    .on_chunk = on_chunk,
     .on_lost = on_lost,
     .on_closed = on_closed,
 };
@@ -102,7 +101,7 @@ static void on_connected(uv_connect_t *request, int status)
     if (status == 0 && client_session_start(connection) != 0)
         status = UV_ENOMEM;
     if (status == 0)
-        status = connection_start(&connection->base);
+        status = connection_start(&connection->base, &http2_protocol, &connection->http2);
     if (status < 0)
         connection_lose(&connection->base, uv_strerror(status));
 }
@@ -116,6 +115,8 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
     connection->channel = channel;
     connection->next = channel->connections;
     connection->request.data = connection;
+    connection->http2.connection = &connection->base;
+    connection->http2.on_chunk = on_chunk;
     channel->connections = connection;
     connection_init(&connection->base, &channel->engine, &events);
     uv_pipe_connect(&connection->request, &connection->base.socket.pipe, channel->path, on_connected);

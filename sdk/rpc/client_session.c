@@ -3,13 +3,14 @@
  * called here. */
 #include "client_state.h"
 
+#include "container.h"
 #include "profile.h"
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *user_data)
 {
-    struct client_connection *connection = user_data;
+    struct client_connection *connection = CONTAINER_OF(user_data, struct client_connection, http2);
     struct berth_rpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
     if (call == NULL || frame->hd.type != NGHTTP2_HEADERS)
@@ -40,7 +41,7 @@ static void receive_settings(struct client_connection *connection)
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-    struct client_connection *connection = user_data;
+    struct client_connection *connection = CONTAINER_OF(user_data, struct client_connection, http2);
     struct berth_rpc_call *call;
 
     if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
@@ -77,7 +78,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 /* A request that never left has no stream that could be closed. */
 static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
 {
-    struct client_connection *connection = user_data;
+    struct client_connection *connection = CONTAINER_OF(user_data, struct client_connection, http2);
 
     if (frame->hd.type != NGHTTP2_HEADERS ||
         nghttp2_session_find_stream(session, frame->hd.stream_id) != NULL)
@@ -116,16 +117,19 @@ int client_session_start(struct client_connection *connection)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connection->channel->limits.max_header_list_bytes},
     };
     nghttp2_session *session;
-    int result = nghttp2_session_client_new2(&session, connection->channel->callbacks, connection,
+    int result = nghttp2_session_client_new2(&session, connection->channel->callbacks, &connection->http2,
                                              connection->channel->option);
 
     if (result != 0)
         return result;
-    connection->base.session = session;
     result =
         nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
     if (result == 0)
         result =
             nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, PROFILE_CONNECTION_WINDOW);
+    if (result == 0)
+        connection->http2.session = session;
+    else
+        nghttp2_session_del(session);
     return result;
 }

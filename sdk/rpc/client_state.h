@@ -2,11 +2,9 @@
 #ifndef RPC_CLIENT_STATE_H
 #define RPC_CLIENT_STATE_H
 
-#include <nghttp2/nghttp2.h>
-
 #include <berth/rpc/client.h>
 
-#include "connection.h"
+#include "http2.h"
 #include "inbox.h"
 #include "metadata.h"
 #include "outflow.h"
@@ -46,6 +44,8 @@ struct client_connection {
     struct deadline connect_deadline;
     /** The server's settings came. */
     bool is_ready;
+
+    struct http2 http2;
 };
 
 /** What the server said. */

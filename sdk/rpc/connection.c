@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moves bytes between one socket and one nghttp2 session: all that a turn of the loop brings leaves in one
- * write, and what a message consists of is told at the top level, never from inside nghttp2.
+ * Moves bytes between one socket and one session of whatever protocol: all that a turn of the loop brings
+ * leaves in one write.
  */
 #include "connection.h"
 
@@ -38,33 +38,10 @@ void connection_init(struct connection *connection, struct engine *engine,
     connection->socket.handle.data = connection;
 }
 
-static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes,
-                         size_t length, void *user_data)
-{
-    struct connection *connection = user_data;
-
-    connection->chunk = bytes;
-    connection->chunk_length = length;
-    connection->chunk_stream_id = stream_id;
-    connection->chunk_stream = nghttp2_session_get_stream_user_data(session, stream_id);
-    return NGHTTP2_ERR_PAUSE;
-}
-
-void connection_set_callbacks(nghttp2_session_callbacks *callbacks)
-{
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
-}
-
 void connection_touch(struct connection *connection)
 {
     if (!connection->is_lost)
         turn_add(&connection->engine->turn, &connection->task);
-}
-
-void connection_consume(struct connection *connection, int32_t stream_id, size_t length)
-{
-    if (length > 0 && connection->session != NULL)
-        nghttp2_session_consume(connection->session, stream_id, length);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -77,7 +54,8 @@ static void on_handle_closed(uv_handle_t *handle)
         close(connection->blocked_fd);
     if (connection->writing != NULL)
         engine_return_batch(connection->engine, connection->writing);
-    nghttp2_session_del(connection->session);
+    if (connection->session != NULL)
+        connection->protocol->finish(connection->session);
     connection->session = NULL;
     connection->events->on_closed(connection);
 }
@@ -95,46 +73,6 @@ void connection_lose(struct connection *connection, const char *reason)
         uv_close((uv_handle_t *)&connection->blocked, on_handle_closed);
 }
 
-static bool give_chunk(struct connection *connection)
-{
-    const uint8_t *chunk = connection->chunk;
-
-    connection->events->on_ready(connection);
-    if (chunk == NULL)
-        return false;
-    connection->chunk = NULL;
-    connection->events->on_chunk(connection, connection->chunk_stream, connection->chunk_stream_id, chunk,
-                                 connection->chunk_length);
-    return true;
-}
-
-/* Resets, acknowledgements, answers: a peer that reads none of them must not pile them up here. */
-static bool is_flooded(const struct connection *connection)
-{
-    return connection->max_queued_frames > 0 &&
-           nghttp2_session_get_outbound_queue_size(connection->session) > connection->max_queued_frames;
-}
-
-static void feed(struct connection *connection, const uint8_t *bytes, size_t length)
-{
-    bool paused = true;
-
-    while (paused) {
-        ssize_t eaten = nghttp2_session_mem_recv(connection->session, bytes, length);
-
-        if (eaten < 0) {
-            connection_lose(connection, nghttp2_strerror((int)eaten));
-            return;
-        }
-        bytes += eaten;
-        length -= (size_t)eaten;
-        paused = give_chunk(connection) && !connection->is_lost;
-    }
-    if (!connection->is_lost && is_flooded(connection))
-        connection_lose(connection, "the peer causes more frames than it reads");
-    connection_touch(connection);
-}
-
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buffer)
 {
     struct connection *connection = handle->data;
@@ -145,6 +83,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buffer
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
     struct connection *connection = stream->data;
+    const char *reason;
 
     if (length < 0) {
         connection_lose(connection,
@@ -152,14 +91,20 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         return;
     }
     connection->engine->bytes_received += (uint64_t)length;
-    if (length > 0)
-        feed(connection, (const uint8_t *)buffer->base, (size_t)length);
+    if (length == 0)
+        return;
+    reason = connection->protocol->feed(connection->session, (const uint8_t *)buffer->base, (size_t)length);
+    if (reason != NULL)
+        connection_lose(connection, reason);
+    connection_touch(connection);
 }
 
-int connection_start(struct connection *connection)
+int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)
 {
     int result = uv_fileno(&connection->socket.handle, &connection->fd);
 
+    connection->protocol = protocol;
+    connection->session = session;
     if (result == 0)
         result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
     connection_touch(connection);
@@ -267,29 +212,12 @@ static int write_batch(struct connection *connection, struct batch *batch)
     return result;
 }
 
-static const char *fill(struct connection *connection, struct batch *batch)
-{
-    connection->filling = batch;
-    while (batch_has_room(batch)) {
-        const uint8_t *bytes;
-        ssize_t length = nghttp2_session_mem_send(connection->session, &bytes);
-
-        if (length < 0)
-            return nghttp2_strerror((int)length);
-        if (length == 0)
-            break;
-        if (length > BATCH_FRAME_MAX)
-            return "HTTP/2 made a frame that is larger than any";
-        batch_add_bytes(batch, bytes, (size_t)length);
-    }
-    return NULL;
-}
-
 void connection_write(struct connection *connection)
 {
     for (int round = 0; round < ROUNDS_MAX && connection->writing == NULL; round++) {
         struct batch *batch = engine_borrow_batch(connection->engine);
-        const char *reason = batch == NULL ? "out of memory" : fill(connection, batch);
+        const char *reason =
+            batch == NULL ? "out of memory" : connection->protocol->fill(connection->session, batch);
         int result = 0;
 
         if (reason == NULL && batch->total == 0) {
@@ -323,7 +251,6 @@ static void run_task(struct turn_task *task)
         return;
     if (connection->doom != NULL)
         connection_lose(connection, connection->doom);
-    else if (!nghttp2_session_want_read(connection->session) &&
-             !nghttp2_session_want_write(connection->session))
+    else if (connection->protocol->is_over(connection->session))
         connection_lose(connection, "the peer or this side has ended the connection");
 }

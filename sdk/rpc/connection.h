@@ -2,7 +2,6 @@
 #ifndef RPC_CONNECTION_H
 #define RPC_CONNECTION_H
 
-#include <nghttp2/nghttp2.h>
 #include <uv.h>
 
 #include <berth/error.h>
@@ -13,12 +12,8 @@ struct connection;
 
 /** What happens on a connection, for the server's or the client's side of it. All from the top level. */
 struct connection_events {
-    /** Streams may have something to do; called after every piece of input, before and after writing. */
+    /** Calls may have something to do; called after every piece of input, before and after writing. */
     void (*on_ready)(struct connection *connection);
-
-    /** Bytes of a message, borrowed. `stream_data` is the stream's, NULL where it has none. */
-    void (*on_chunk)(struct connection *connection, void *stream_data, int32_t stream_id,
-                     const uint8_t *bytes, size_t length);
 
     /** No byte moves any more; end every call here. */
     void (*on_lost)(struct connection *connection, const char *reason);
@@ -27,10 +22,23 @@ struct connection_events {
     void (*on_closed)(struct connection *connection);
 };
 
-/**
- * One socket with one HTTP/2 session on it. It is the first member of its owner, and the `user_data` of the
- * session's callbacks.
- */
+/** What is spoken on a connection. `session` is what connection_start was given. All from the top level. */
+struct connection_protocol {
+    /** Takes all that came; the bytes are borrowed. @return NULL, or why the connection ends. */
+    const char *(*feed)(void *session, const uint8_t *bytes, size_t length);
+
+    /** Adds what waits to be written, as much as the batch takes. @return NULL, or why the connection ends.
+     */
+    const char *(*fill)(void *session, struct batch *batch);
+
+    /** Is there nothing more to hear or to say? Then the connection ends. */
+    bool (*is_over)(const void *session);
+
+    /** No byte moves any more, and every call was told so: frees what the session holds. */
+    void (*finish)(void *session);
+};
+
+/** One socket with one session on it. It is the first member of its owner. */
 struct connection {
     union {
         uv_handle_t handle;
@@ -43,28 +51,18 @@ struct connection {
     int blocked_fd;
     unsigned open_handles;
     struct engine *engine;
-    nghttp2_session *session;
     const struct connection_events *events;
+    const struct connection_protocol *protocol;
+    void *session;
     struct turn_task task;
 
     /** The batch that is being written. */
     struct batch *writing;
-    /** The batch that is being filled. */
-    struct batch *filling;
     struct deadline write_deadline;
     uint32_t write_timeout_ms;
 
-    /** Frames that may wait to be written; more than that a peer can only cause on purpose. 0: no bound. */
-    size_t max_queued_frames;
-
     /** Bytes of messages that wait to be written, over all streams. */
     uint64_t queued_bytes;
-
-    /** A DATA chunk that HTTP/2 just came upon. */
-    void *chunk_stream;
-    const uint8_t *chunk;
-    size_t chunk_length;
-    int32_t chunk_stream_id;
 
     /** Why the connection ends once what is submitted has been written; NULL: it does not. */
     const char *doom;
@@ -75,11 +73,14 @@ struct connection {
 void connection_init(struct connection *connection, struct engine *engine,
                      const struct connection_events *events);
 
-/** Sets those of nghttp2's callbacks that connections of both sides have in common. */
-void connection_set_callbacks(nghttp2_session_callbacks *callbacks);
-
-/** Reads and writes from now on. `session` is set. @return 0 or a libuv error. */
-int connection_start(struct connection *connection);
+/**
+ * Reads and writes from now on.
+ *
+ * @param session  Belongs to the connection from the call on, whatever it returns.
+ * @return 0 or a libuv error.
+ */
+int connection_start(struct connection *connection, const struct connection_protocol *protocol,
+                     void *session);
 
 /** There is something to write or to do: at the end of this turn. */
 void connection_touch(struct connection *connection);
@@ -89,8 +90,5 @@ void connection_lose(struct connection *connection, const char *reason);
 
 /** Writes what can be written at once, without waiting for the end of the turn. */
 void connection_write(struct connection *connection);
-
-/** Tells the peer that `length` bytes of a stream are used up, so that it may send as many more. */
-void connection_consume(struct connection *connection, int32_t stream_id, size_t length);
 
 #endif

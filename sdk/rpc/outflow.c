@@ -39,16 +39,16 @@ static void on_run(void *context, struct message_block *block, const unsigned ch
 static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length,
                         nghttp2_data_source *source, void *user_data)
 {
-    struct connection *connection = user_data;
+    struct http2 *http2 = user_data;
     struct outflow *outflow = source->ptr;
 
-    if (!batch_has_room(connection->filling))
+    if (!batch_has_room(http2->filling))
         return NGHTTP2_ERR_WOULDBLOCK;
     if (length > outflow->outbox.length)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    batch_add_bytes(connection->filling, header, 9);
-    outbox_take(&outflow->outbox, length, on_run, connection->filling);
-    connection->queued_bytes -= length;
+    batch_add_bytes(http2->filling, header, 9);
+    outbox_take(&outflow->outbox, length, on_run, http2->filling);
+    http2->connection->queued_bytes -= length;
     note_room(outflow);
     return 0;
 }
@@ -70,14 +70,14 @@ enum berth_code outflow_send(struct outflow *outflow, const void *message, size_
 
     if (length > max_message || length > UINT32_MAX)
         return BERTH_RESOURCE_EXHAUSTED;
-    if (outflow->connection != NULL && outflow->connection->queued_bytes > 0 &&
-        outflow->connection->queued_bytes + length > max_queued)
+    if (outflow->http2 != NULL && outflow->http2->connection->queued_bytes > 0 &&
+        outflow->http2->connection->queued_bytes + length > max_queued)
         return BERTH_RESOURCE_EXHAUSTED;
     block = message_block_create(message, (uint32_t)length);
     if (block == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
-    if (outflow->connection != NULL)
-        outflow->connection->queued_bytes += block->length;
+    if (outflow->http2 != NULL)
+        outflow->http2->connection->queued_bytes += block->length;
     outbox_add(&outflow->outbox, block);
     return BERTH_OK;
 }
@@ -85,8 +85,8 @@ enum berth_code outflow_send(struct outflow *outflow, const void *message, size_
 bool outflow_can_send(struct outflow *outflow, uint64_t max_queued)
 {
     bool is_roomy = outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
-                    (outflow->connection == NULL || outflow->outbox.length == 0 ||
-                     outflow->connection->queued_bytes < max_queued / 2);
+                    (outflow->http2 == NULL || outflow->outbox.length == 0 ||
+                     outflow->http2->connection->queued_bytes < max_queued / 2);
 
     if (!is_roomy)
         outflow->is_awaited = true;
@@ -98,12 +98,12 @@ void outflow_wake(struct outflow *outflow, int32_t stream_id)
     if (!outflow->is_deferred)
         return;
     outflow->is_deferred = false;
-    nghttp2_session_resume_data(outflow->connection->session, stream_id);
+    nghttp2_session_resume_data(outflow->http2->session, stream_id);
 }
 
 void outflow_clear(struct outflow *outflow)
 {
-    if (outflow->connection != NULL)
-        outflow->connection->queued_bytes -= outflow->outbox.length;
+    if (outflow->http2 != NULL)
+        outflow->http2->connection->queued_bytes -= outflow->outbox.length;
     outbox_clear(&outflow->outbox);
 }

@@ -2,7 +2,7 @@
 #ifndef RPC_OUTFLOW_H
 #define RPC_OUTFLOW_H
 
-#include "connection.h"
+#include "http2.h"
 #include "outbox.h"
 
 /** Below this much waiting a stream may send more without piling up. */
@@ -10,7 +10,7 @@
 
 /** One stream's messages on their way into HTTP/2. */
 struct outflow {
-    struct connection *connection;
+    struct http2 *http2;
     struct outbox outbox;
     /** Nothing follows what is in the outbox. */
     bool is_ended;

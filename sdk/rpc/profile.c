@@ -20,7 +20,7 @@ int profile_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **r
         nghttp2_session_callbacks_del(callbacks);
         return result;
     }
-    connection_set_callbacks(callbacks);
+    http2_set_callbacks(callbacks);
     outflow_set_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);

@@ -9,15 +9,8 @@
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
-/* How long a draining server waits for a peer to answer the ping behind its notice. */
-#define NOTICE_TIMEOUT_MS 5000
-
 /* Descriptors that no connection takes: an eighth of all, and at most so many. */
 #define DESCRIPTORS_RESERVED 64
-
-/* Frames that may wait for a peer: its streams', and what else a slow one causes. */
-#define QUEUED_FRAMES_MAX 4096
-#define QUEUED_FRAMES_PER_STREAM 8
 
 static struct server_connection *from_base(struct connection *base)
 {
@@ -28,23 +21,7 @@ static void on_ready(struct connection *base)
 {
     struct server_connection *connection = from_base(base);
 
-    while (connection->first_ready != NULL) {
-        struct berth_stream *stream = connection->first_ready;
-
-        connection->first_ready = stream->next_ready;
-        if (connection->first_ready == NULL)
-            connection->end_ready = &connection->first_ready;
-        server_stream_process(stream);
-    }
-}
-
-static void on_chunk(struct connection *base, void *stream_data, int32_t stream_id, const uint8_t *bytes,
-                     size_t length)
-{
-    if (stream_data == NULL)
-        connection_consume(base, stream_id, length);
-    else
-        server_stream_take(stream_data, bytes, length);
+    connection->protocol->process(connection);
 }
 
 static void on_lost(struct connection *base, const char *reason)
@@ -55,14 +32,7 @@ static void on_lost(struct connection *base, const char *reason)
     deadlines_stop(&server->engine.deadlines, &connection->handshake_deadline);
     deadlines_stop(&server->engine.deadlines, &connection->drain_deadline);
     server_log(server, SERVER_CAUSE_LOST, BERTH_RPC_LOG_DEBUG, "%s: %s", connection->peer.address, reason);
-    while (connection->streams != NULL) {
-        struct berth_stream *stream = connection->streams;
-
-        stream->is_closed = true;
-        if (stream->is_opened)
-            server_stream_abort(stream, BERTH_CANCELLED, NULL);
-        server_stream_destroy(stream);
-    }
+    connection->protocol->lose(connection);
 }
 
 static void on_closed(struct connection *base)
@@ -80,7 +50,6 @@ static void on_closed(struct connection *base)
 
 static const struct connection_events events = {
     .on_ready = on_ready,
-    .on_chunk = on_chunk,
     .on_lost = on_lost,
     .on_closed = on_closed,
 };
@@ -100,11 +69,9 @@ static struct server_connection *create(struct berth_rpc_server *server)
     if (connection == NULL)
         return NULL;
     connection->server = server;
-    connection->end_ready = &connection->first_ready;
+    connection->protocol = &server_http2;
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;
-    connection->base.max_queued_frames =
-        QUEUED_FRAMES_MAX + QUEUED_FRAMES_PER_STREAM * (size_t)server->limits.max_concurrent_streams;
     connection->next = server->connections;
     connection->previous = &server->connections;
     if (connection->next != NULL)
@@ -123,10 +90,8 @@ static int start(struct server_connection *connection)
 
     if (result == 0)
         peer_init(&connection->peer, fd);
-    if (result == 0 && server_session_start(connection) != 0)
-        result = UV_ENOMEM;
     if (result == 0)
-        result = connection_start(&connection->base);
+        result = connection->protocol->start(connection);
     if (result == 0 &&
         !deadlines_start(&server->engine.deadlines, &connection->handshake_deadline,
                          uv_hrtime() + server->limits.handshake_timeout_ms * NANOSECONDS_PER_MILLISECOND,
@@ -214,54 +179,18 @@ int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *liste
     return result;
 }
 
-static void go_away(struct server_connection *connection)
-{
-    nghttp2_session *session = connection->base.session;
-
-    connection->drain_step = SERVER_DRAIN_FINAL;
-    deadlines_stop(&connection->server->engine.deadlines, &connection->drain_deadline);
-    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
-                          NGHTTP2_NO_ERROR, NULL, 0);
-    connection_touch(&connection->base);
-}
-
-static void on_notice_overdue(struct deadline *deadline)
-{
-    go_away(CONTAINER_OF(deadline, struct server_connection, drain_deadline));
-}
-
 void server_connection_drain(struct server_connection *connection)
 {
-    nghttp2_session *session = connection->base.session;
-
-    if (connection->base.is_lost || connection->drain_step == SERVER_DRAIN_FINAL)
-        return;
-    if (connection->drain_step == SERVER_DRAIN_NOTICED) {
-        go_away(connection);
-        return;
-    }
-    connection->drain_step = SERVER_DRAIN_NOTICED;
-    nghttp2_submit_shutdown_notice(session);
-    connection_touch(&connection->base);
-    if (!deadlines_start(&connection->server->engine.deadlines, &connection->drain_deadline,
-                         uv_hrtime() + NOTICE_TIMEOUT_MS * NANOSECONDS_PER_MILLISECOND, on_notice_overdue))
-        go_away(connection);
+    if (!connection->base.is_lost && connection->drain_step != SERVER_DRAIN_FINAL)
+        connection->protocol->drain(connection);
 }
 
 void server_connection_end(struct server_connection *connection, const char *reason)
 {
-    nghttp2_session *session = connection->base.session;
-
     if (connection->base.is_lost)
         return;
-    for (struct berth_stream *stream = connection->streams; stream != NULL; stream = stream->next)
-        if (stream->is_opened)
-            server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
-    if (session != NULL) {
-        nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
-                              NGHTTP2_NO_ERROR, NULL, 0);
-        if (connection->base.writing == NULL)
-            connection_write(&connection->base);
-    }
+    connection->protocol->end(connection, reason);
+    if (connection->base.session != NULL && connection->base.writing == NULL)
+        connection_write(&connection->base);
     connection_lose(&connection->base, reason);
 }

@@ -54,7 +54,7 @@ static void put_head(struct fields *fields, const struct berth_stream *stream)
 
 static void reset(struct berth_stream *stream, uint32_t error)
 {
-    nghttp2_submit_rst_stream(stream->connection->base.session, NGHTTP2_FLAG_NONE, stream->id, error);
+    nghttp2_submit_rst_stream(stream->connection->http2.session, NGHTTP2_FLAG_NONE, stream->id, error);
     connection_touch(&stream->connection->base);
 }
 
@@ -70,7 +70,7 @@ bool server_response_begin(struct berth_stream *stream)
         return false;
     }
     put_head(&fields, stream);
-    nghttp2_submit_response(stream->connection->base.session, stream->id, fields.items, fields.count,
+    nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count,
                             &provider);
     connection_touch(&stream->connection->base);
     return true;
@@ -140,7 +140,7 @@ static void send_trailers_only(struct berth_stream *stream)
     }
     put_head(&fields, stream);
     put_list(&fields, &stream->trailers);
-    nghttp2_submit_response(stream->connection->base.session, stream->id, fields.items, fields.count, NULL);
+    nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count, NULL);
     connection_touch(&stream->connection->base);
 }
 
@@ -154,7 +154,7 @@ static void send_trailers(struct outflow *outflow)
         return;
     }
     put_list(&fields, &stream->trailers);
-    nghttp2_submit_trailer(stream->connection->base.session, stream->id, fields.items, fields.count);
+    nghttp2_submit_trailer(stream->connection->http2.session, stream->id, fields.items, fields.count);
 }
 
 void server_response_end(struct berth_stream *stream, enum berth_code code, const char *message,

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "container.h"
 #include "profile.h"
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
@@ -44,7 +45,7 @@ static bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t
 
 static void terminate(struct server_connection *connection, const char *debug, const char *what)
 {
-    nghttp2_session *session = connection->base.session;
+    nghttp2_session *session = connection->http2.session;
 
     if (connection->base.doom != NULL)
         return;
@@ -58,7 +59,7 @@ static void terminate(struct server_connection *connection, const char *debug, c
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-    struct server_connection *connection = user_data;
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
     struct berth_stream *stream;
 
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -74,7 +75,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *user_data)
 {
-    struct server_connection *connection = user_data;
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
     struct berth_stream *stream;
 
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -101,7 +102,7 @@ static void receive_ping(struct server_connection *connection)
 static void receive_end_of_frame(struct server_connection *connection, const nghttp2_frame *frame)
 {
     struct berth_stream *stream =
-        nghttp2_session_get_stream_user_data(connection->base.session, frame->hd.stream_id);
+        nghttp2_session_get_stream_user_data(connection->http2.session, frame->hd.stream_id);
     bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
     if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !ends &&
@@ -125,7 +126,7 @@ static void receive_ping_ack(struct server_connection *connection)
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-    struct server_connection *connection = user_data;
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
     bool is_ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
 
     if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)
@@ -159,7 +160,7 @@ static void reset_unread(nghttp2_session *session, int32_t stream_id)
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-    struct server_connection *connection = user_data;
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
 
     if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) {
         connection->ping_strikes = 0;
@@ -180,7 +181,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 /* Headers beyond what HTTP/2 packs: without them the peer would wait for ever. */
 static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
 {
-    struct server_connection *connection = user_data;
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
 
     if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
         error == NGHTTP2_ERR_STREAM_CLOSING)
@@ -223,16 +224,19 @@ int server_session_start(struct server_connection *connection)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
     };
     nghttp2_session *session;
-    int result = nghttp2_session_server_new2(&session, connection->server->callbacks, connection,
+    int result = nghttp2_session_server_new2(&session, connection->server->callbacks, &connection->http2,
                                              connection->server->option);
 
     if (result != 0)
         return result;
-    connection->base.session = session;
     result =
         nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
     if (result == 0)
         result =
             nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, PROFILE_CONNECTION_WINDOW);
+    if (result == 0)
+        connection->http2.session = session;
+    else
+        nghttp2_session_del(session);
     return result;
 }

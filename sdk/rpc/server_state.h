@@ -2,11 +2,9 @@
 #ifndef RPC_SERVER_STATE_H
 #define RPC_SERVER_STATE_H
 
-#include <nghttp2/nghttp2.h>
-
 #include <berth/rpc/server.h>
 
-#include "connection.h"
+#include "http2.h"
 #include "inbox.h"
 #include "outflow.h"
 #include "peer.h"
@@ -68,14 +66,32 @@ enum server_drain_step {
     SERVER_DRAIN_FINAL,
 };
 
+struct server_connection;
+
+/** How the server speaks one protocol. */
+struct server_protocol {
+    /** Makes a session and starts the connection on it. @return 0 or a libuv error. */
+    int (*start)(struct server_connection *connection);
+
+    /** From the top level: gives every call in line what is due. */
+    void (*process)(struct server_connection *connection);
+
+    /** Asks the peer to go elsewhere; comes again where a step of it was answered, or took too long. */
+    void (*drain)(struct server_connection *connection);
+
+    /** Cancels every call, tells the peer UNAVAILABLE and that this was the end. */
+    void (*end)(struct server_connection *connection, const char *reason);
+
+    /** The peer is gone, or never came to start: cancels every call and frees what it took. */
+    void (*lose)(struct server_connection *connection);
+};
+
 struct server_connection {
     struct connection base;
+    const struct server_protocol *protocol;
     struct berth_rpc_server *server;
     struct server_connection *next;
     struct server_connection **previous;
-    struct berth_stream *streams;
-    struct berth_stream *first_ready;
-    struct berth_stream **end_ready;
     struct peer peer;
     struct budget unfinished;
 
@@ -83,6 +99,11 @@ struct server_connection {
     struct deadline drain_deadline;
     enum server_drain_step drain_step;
 
+    /** What follows is HTTP/2's. */
+    struct http2 http2;
+    struct berth_stream *streams;
+    struct berth_stream *first_ready;
+    struct berth_stream **end_ready;
     uint64_t last_ping_ns;
     uint32_t ping_strikes;
     struct allowance resets;
@@ -126,7 +147,9 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
 /** A connection or a listener is gone: is that the end of the server? */
 void server_settle(struct berth_rpc_server *server);
 
-/** Takes over a socket. @return 0 or a libuv error; then the socket is still the caller's. */
+extern const struct server_protocol server_http2;
+
+/** Takes over a socket, for gRPC. @return 0 or a libuv error; then the socket is still the caller's. */
 int server_connection_open(struct berth_rpc_server *server, int fd,
                            struct server_connection **ret_connection);
 /** The same for the connection that waits at a listener. */

@@ -59,7 +59,7 @@ struct berth_stream *server_stream_create(struct server_connection *connection, 
     stream->id = id;
     stream->inbox.framing.budget = &connection->unfinished;
     stream->inbox.framing.max_message_bytes = connection->server->limits.max_recv_message_bytes;
-    stream->outflow.connection = &connection->base;
+    stream->outflow.http2 = &connection->http2;
     stream->outflow.on_room = on_room;
     arena_init(&stream->arena, stream->first, sizeof(stream->first));
     request_init(&stream->request, &stream->arena);
@@ -93,7 +93,7 @@ void server_stream_destroy(struct berth_stream *stream)
     leave_line(stream);
     deadlines_stop(&server->engine.deadlines, &stream->deadline);
     outflow_clear(&stream->outflow);
-    connection_consume(&stream->connection->base, stream->id, inbox_finish(&stream->inbox));
+    http2_consume(&stream->connection->http2, stream->id, inbox_finish(&stream->inbox));
     arena_finish(&stream->arena);
     *stream->previous = stream->next;
     if (stream->next != NULL)
@@ -136,7 +136,7 @@ static void drop_output(struct berth_stream *stream)
 
     outflow_clear(&stream->outflow);
     if (!is_clean && !stream->is_closed)
-        nghttp2_submit_rst_stream(stream->connection->base.session, NGHTTP2_FLAG_NONE, stream->id,
+        nghttp2_submit_rst_stream(stream->connection->http2.session, NGHTTP2_FLAG_NONE, stream->id,
                                   NGHTTP2_CANCEL);
 }
 
@@ -258,7 +258,7 @@ void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_
         if (state != FRAMING_MORE)
             eaten = length;
     }
-    connection_consume(&stream->connection->base, stream->id, eaten);
+    http2_consume(&stream->connection->http2, stream->id, eaten);
 }
 
 static void tell_half_close(struct berth_stream *stream)

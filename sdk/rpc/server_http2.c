@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A peer of the server that speaks HTTP/2: its streams in line, and how it is asked to go. */
+#include "server_state.h"
+
+#include "container.h"
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+/* How long a draining server waits for a peer to answer the ping behind its notice. */
+#define NOTICE_TIMEOUT_MS 5000
+
+/* Frames that may wait for a peer: its streams', and what else a slow one causes. */
+#define QUEUED_FRAMES_MAX 4096
+#define QUEUED_FRAMES_PER_STREAM 8
+
+static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
+                     size_t length)
+{
+    if (stream_data == NULL)
+        http2_consume(http2, stream_id, length);
+    else
+        server_stream_take(stream_data, bytes, length);
+}
+
+static int start(struct server_connection *connection)
+{
+    connection->end_ready = &connection->first_ready;
+    connection->http2.connection = &connection->base;
+    connection->http2.on_chunk = on_chunk;
+    connection->http2.max_queued_frames =
+        QUEUED_FRAMES_MAX +
+        QUEUED_FRAMES_PER_STREAM * (size_t)connection->server->limits.max_concurrent_streams;
+    if (server_session_start(connection) != 0)
+        return UV_ENOMEM;
+    return connection_start(&connection->base, &http2_protocol, &connection->http2);
+}
+
+static void process(struct server_connection *connection)
+{
+    while (connection->first_ready != NULL) {
+        struct berth_stream *stream = connection->first_ready;
+
+        connection->first_ready = stream->next_ready;
+        if (connection->first_ready == NULL)
+            connection->end_ready = &connection->first_ready;
+        server_stream_process(stream);
+    }
+}
+
+static void submit_goaway(struct server_connection *connection)
+{
+    nghttp2_session *session = connection->http2.session;
+
+    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
+                          NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+static void go_away(struct server_connection *connection)
+{
+    connection->drain_step = SERVER_DRAIN_FINAL;
+    deadlines_stop(&connection->server->engine.deadlines, &connection->drain_deadline);
+    submit_goaway(connection);
+    connection_touch(&connection->base);
+}
+
+static void on_notice_overdue(struct deadline *deadline)
+{
+    go_away(CONTAINER_OF(deadline, struct server_connection, drain_deadline));
+}
+
+static void drain(struct server_connection *connection)
+{
+    if (connection->drain_step == SERVER_DRAIN_NOTICED) {
+        go_away(connection);
+        return;
+    }
+    connection->drain_step = SERVER_DRAIN_NOTICED;
+    nghttp2_submit_shutdown_notice(connection->http2.session);
+    connection_touch(&connection->base);
+    if (!deadlines_start(&connection->server->engine.deadlines, &connection->drain_deadline,
+                         uv_hrtime() + NOTICE_TIMEOUT_MS * NANOSECONDS_PER_MILLISECOND, on_notice_overdue))
+        go_away(connection);
+}
+
+static void end(struct server_connection *connection, const char *reason)
+{
+    for (struct berth_stream *stream = connection->streams; stream != NULL; stream = stream->next)
+        if (stream->is_opened)
+            server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
+    if (connection->http2.session != NULL)
+        submit_goaway(connection);
+}
+
+static void lose(struct server_connection *connection)
+{
+    while (connection->streams != NULL) {
+        struct berth_stream *stream = connection->streams;
+
+        stream->is_closed = true;
+        if (stream->is_opened)
+            server_stream_abort(stream, BERTH_CANCELLED, NULL);
+        server_stream_destroy(stream);
+    }
+}
+
+const struct server_protocol server_http2 = {
+    .start = start,
+    .process = process,
+    .drain = drain,
+    .end = end,
+    .lose = lose,
+};
