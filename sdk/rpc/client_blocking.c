@@ -18,8 +18,10 @@ static void on_message(void *context, struct berth_rpc_call *call, const void *m
 {
     struct waiter *waiter = context;
 
-    if (waiter->messages++ > 0)
+    if (waiter->messages++ > 0) {
+        berth_rpc_call_fail(call, BERTH_INTERNAL, "the server sent a second answer to a call that has one");
         return;
+    }
     waiter->response = malloc(length + 1);
     if (waiter->response == NULL)
         return;
@@ -39,8 +41,7 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
         berth_error_set(waiter->err, code, "%s", message);
     else if (waiter->messages != 1)
         waiter->code =
-            berth_error_set(waiter->err, BERTH_INTERNAL, "the server sent %zu answers to a call that has one",
-                            waiter->messages);
+            berth_error_set(waiter->err, BERTH_INTERNAL, "the server sent no answer to a call that has one");
     else if (waiter->response == NULL)
         waiter->code = berth_error_set(waiter->err, BERTH_RESOURCE_EXHAUSTED, "out of memory");
     berth_rpc_channel_close(waiter->channel, NULL, NULL);
@@ -55,13 +56,19 @@ static const struct berth_rpc_call_handlers handlers = {
 static enum berth_code start(struct waiter *waiter, uv_loop_t *loop,
                              const struct berth_rpc_unary_options *options)
 {
-    const struct berth_rpc_channel_options channel = {.size = sizeof(channel), .address = options->address};
+    const struct berth_rpc_channel_options channel = {
+        .size = sizeof(channel),
+        .address = options->address,
+        .protocol = options->protocol,
+        .tls = options->tls,
+    };
     const struct berth_rpc_call_options opening = {
         .size = sizeof(opening),
         .path = options->path,
         .timeout_ms = options->timeout_ms,
         .metadata = options->metadata,
         .metadata_count = options->metadata_count,
+        .wait_for_ready = options->wait_for_ready,
     };
     struct berth_rpc_call *call;
     enum berth_code code = berth_rpc_channel_create(loop, &channel, &waiter->channel, waiter->err);

@@ -214,9 +214,13 @@ void client_call_process(struct berth_rpc_call *call)
 static void on_overdue(struct deadline *deadline)
 {
     struct berth_rpc_call *call = CONTAINER_OF(deadline, struct berth_rpc_call, deadline);
-    char message[256];
+    char message[512];
+    char place[384];
 
-    if (call->id == 0)
+    if (call->id == 0 && call->channel->failed_attempts > 0) {
+        channel_describe_failure(call->channel, place, sizeof(place));
+        snprintf(message, sizeof(message), "deadline exceeded while connecting to %s", place);
+    } else if (call->id == 0)
         snprintf(message, sizeof(message), "deadline exceeded while connecting to %s", call->channel->path);
     else
         snprintf(message, sizeof(message), "deadline exceeded while waiting for %s", call->channel->path);
@@ -353,6 +357,8 @@ enum berth_code berth_rpc_call_start(struct berth_rpc_channel *channel,
     if (call == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot start a call: out of memory");
     memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
+    call->tag = options.tag;
+    call->waits_for_ready = options.wait_for_ready;
     code = take_options(call, &options, err);
     if (code == BERTH_OK)
         code = start_deadline(call, options.timeout_ms, err);
@@ -400,6 +406,16 @@ void berth_rpc_call_half_close(struct berth_rpc_call *call)
 void berth_rpc_call_cancel(struct berth_rpc_call *call)
 {
     client_call_end(call, BERTH_CANCELLED, "the caller gave the call up");
+}
+
+void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_code code, const char *message)
+{
+    client_call_end(call, code, message == NULL ? "" : message);
+}
+
+const void *berth_rpc_call_tag(const struct berth_rpc_call *call)
+{
+    return call->tag;
 }
 
 void berth_rpc_call_pause(struct berth_rpc_call *call)

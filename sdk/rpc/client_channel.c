@@ -2,6 +2,7 @@
 /* A channel: one address, a connection to it when a call needs one, and the calls that wait for that. */
 #include "client_state.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -95,6 +96,8 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
     channel->unfinished.limit = UINT64_MAX;
     channel->end_ready = &channel->first_ready;
     channel->task.run = run_task;
+    channel->backoff = (struct backoff){.first_ns = limits.connect_backoff_ms * NANOSECONDS_PER_MILLISECOND,
+                                        .longest_ns = BACKOFF_MS_MAX * NANOSECONDS_PER_MILLISECOND};
     engine_init(&channel->engine, loop);
     *ret_channel = channel;
     return BERTH_OK;
@@ -125,11 +128,18 @@ static bool has_waiting(const struct berth_rpc_channel *channel)
     return false;
 }
 
-static void fail_waiting(struct berth_rpc_channel *channel, enum berth_code code, const char *message)
+static void fail_waiting(struct berth_rpc_channel *channel, bool with_patient, enum berth_code code,
+                         const char *message)
 {
     for (struct berth_rpc_call *call = channel->waiting; call != NULL; call = call->next)
-        if (is_waiting(call))
+        if (is_waiting(call) && (with_patient || !call->waits_for_ready))
             client_call_end(call, code, message);
+}
+
+static void end_failure(struct berth_rpc_channel *channel)
+{
+    channel->failed_attempts = 0;
+    channel->is_failing = false;
 }
 
 /* The connection stands: the waiting calls go out on it. The list has the latest first; they leave in the
@@ -138,7 +148,8 @@ static void send_waiting(struct berth_rpc_channel *channel, struct client_connec
 {
     struct berth_rpc_call *oldest_first = NULL;
 
-    channel->failed_attempts = 0;
+    end_failure(channel);
+    backoff_reset(&channel->backoff);
     while (channel->waiting != NULL)
         client_call_join(channel->waiting, &oldest_first);
     while (oldest_first != NULL) {
@@ -149,45 +160,73 @@ static void send_waiting(struct berth_rpc_channel *channel, struct client_connec
     }
 }
 
+/* The next call begins to count anew where none is waiting. */
 static void on_backoff_over(struct deadline *deadline)
 {
-    channel_connect(CONTAINER_OF(deadline, struct berth_rpc_channel, backoff_deadline));
+    struct berth_rpc_channel *channel = CONTAINER_OF(deadline, struct berth_rpc_channel, backoff_deadline);
+
+    if (!has_waiting(channel))
+        end_failure(channel);
+    channel_connect(channel);
 }
 
-/* Half to all of the doubled pause, so that clients do not come back in step. */
-static uint64_t backoff_ns(const struct berth_rpc_channel *channel)
+void channel_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size)
 {
-    uint64_t pause_ms = channel->limits.connect_backoff_ms;
-    uint64_t half_ns;
+    if (channel->failed_attempts > 1)
+        snprintf(text, size, "%s: %s, tried %" PRIu32 " times", channel->path, channel->failure,
+                 channel->failed_attempts);
+    else
+        snprintf(text, size, "%s: %s", channel->path, channel->failure);
+}
 
-    for (uint32_t i = 1; i < channel->failed_attempts && pause_ms < BACKOFF_MS_MAX; i++)
-        pause_ms *= 2;
-    if (pause_ms > BACKOFF_MS_MAX)
-        pause_ms = BACKOFF_MS_MAX;
-    half_ns = pause_ms * NANOSECONDS_PER_MILLISECOND / 2 + 1;
-    return half_ns + uv_hrtime() % half_ns;
+static void fail_impatient(struct berth_rpc_channel *channel)
+{
+    char place[384];
+    char message[512];
+
+    channel_describe_failure(channel, place, sizeof(place));
+    snprintf(message, sizeof(message), "cannot connect to %s", place);
+    fail_waiting(channel, false, BERTH_UNAVAILABLE, message);
+}
+
+/* Counted from the beginning of the last try, which may have taken longer than that itself. */
+static bool start_pause(struct berth_rpc_channel *channel)
+{
+    uint32_t random = 0;
+    uint64_t pause;
+
+    uv_random(NULL, NULL, &random, sizeof(random), 0, NULL);
+    pause = backoff_next(&channel->backoff, random);
+    return deadlines_start(&channel->engine.deadlines, &channel->backoff_deadline,
+                           channel->try_started_ns + pause, on_backoff_over);
 }
 
 void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason)
 {
-    char message[512];
-
     if (channel->is_closing)
         return;
-    if (++channel->failed_attempts < channel->limits.connect_attempts &&
-        deadlines_start(&channel->engine.deadlines, &channel->backoff_deadline,
-                        uv_hrtime() + backoff_ns(channel), on_backoff_over))
+    channel->failed_attempts++;
+    snprintf(channel->failure, sizeof(channel->failure), "%s", reason);
+    if (!start_pause(channel)) {
+        fail_waiting(channel, true, BERTH_RESOURCE_EXHAUSTED, "out of memory");
         return;
-    channel->failed_attempts = 0;
-    snprintf(message, sizeof(message), "cannot connect to %s: %s", channel->path, reason);
-    fail_waiting(channel, BERTH_UNAVAILABLE, message);
+    }
+    if (channel->failed_attempts < channel->limits.connect_attempts)
+        return;
+    channel->is_failing = true;
+    fail_impatient(channel);
 }
 
 void channel_connect(struct berth_rpc_channel *channel)
 {
-    if (channel->is_closing || channel->current != NULL || channel->backoff_deadline.place != 0 ||
-        !has_waiting(channel))
+    if (channel->is_closing || channel->current != NULL || !has_waiting(channel))
         return;
+    if (channel->backoff_deadline.place != 0) {
+        if (channel->is_failing)
+            fail_impatient(channel);
+        return;
+    }
+    channel->try_started_ns = uv_hrtime();
     channel->current = client_connection_open(channel);
     if (channel->current == NULL)
         channel_connect_failed(channel, "out of memory");
@@ -205,7 +244,7 @@ static void run_task(struct turn_task *task)
     struct berth_rpc_channel *channel = CONTAINER_OF(task, struct berth_rpc_channel, task);
 
     if (channel->is_closing) {
-        fail_waiting(channel, BERTH_CANCELLED, "the channel was closed");
+        fail_waiting(channel, true, BERTH_CANCELLED, "the channel was closed");
         lose_connections(channel);
         channel_process(channel);
         channel_settle(channel);

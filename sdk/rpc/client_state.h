@@ -4,6 +4,7 @@
 
 #include <berth/rpc/client.h>
 
+#include "client_backoff.h"
 #include "http2.h"
 #include "inbox.h"
 #include "metadata.h"
@@ -20,7 +21,13 @@ struct berth_rpc_channel {
     /** Every connection that is not closed; `current` takes new calls. */
     struct client_connection *connections;
     struct client_connection *current;
+    /** Of the tries that began with a call, and why the last of them failed. */
     uint32_t failed_attempts;
+    char failure[160];
+    /** They are used up: until a connection stands, only calls that wait for that are kept. */
+    bool is_failing;
+    struct backoff backoff;
+    uint64_t try_started_ns;
     struct deadline backoff_deadline;
 
     /** Calls that no connection has. */
@@ -71,9 +78,11 @@ struct berth_rpc_call {
     struct berth_rpc_call *next_ready;
     const struct berth_rpc_call_handlers *handlers;
     void *context;
+    const void *tag;
     int32_t id;
 
     bool is_ready;
+    bool waits_for_ready;
     bool is_headers_told;
     bool is_writable_due;
     bool is_remote_ended;
@@ -101,6 +110,8 @@ void channel_connect(struct berth_rpc_channel *channel);
 /** From the top level: gives every call in line what is due. */
 void channel_process(struct berth_rpc_channel *channel);
 void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason);
+/** Why there is no connection: "the address: the reason". */
+void channel_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
 /** A connection or a call is gone: is that the end of the channel? */
 void channel_settle(struct berth_rpc_channel *channel);
 

@@ -39,9 +39,15 @@ struct berth_rpc_channel_options {
     uint32_t size;
     /** A path, with or without "unix:" before it, or "tcp:HOST:PORT", "tcp:[::1]:PORT". Copied. */
     const char *address;
-    /** How many times a connection is tried before the calls that wait for it fail; 1 by default. */
+    /**
+     * How many times a connection is tried before the calls that wait for it fail, those with wait_for_ready
+     * excepted; 1 by default. After that, calls fail at once until the next pause is over.
+     */
     uint32_t connect_attempts;
-    /** The pause between two tries: doubled each time up to 5 s, with jitter. Default 50 ms. */
+    /**
+     * From the beginning of a try that fails to that of the next one: 1.6 times as long each time, up to 5 s,
+     * give or take a fifth; as at first again after a good connection. Default 50 ms.
+     */
     uint32_t connect_backoff_ms;
     /** How long one try may take, its HTTP/2 settings included. Default 5 s. */
     uint32_t connect_timeout_ms;
@@ -105,7 +111,10 @@ struct berth_rpc_call_options {
     /** Initial metadata, copied. Keys in lower case; values of keys that end in "-bin" are raw bytes. */
     const struct berth_metadata *metadata;
     size_t metadata_count;
-    /** Waits for the server to be there, within the deadline, rather than fail when it cannot be reached. */
+    /**
+     * Waits for the server to be there, within the deadline or until it is cancelled, rather than fail when
+     * it cannot be reached: tries go on for as long as such a call waits.
+     */
     bool wait_for_ready;
     /** For wrappers: what berth_rpc_call_tag gives back. */
     const void *tag;
