@@ -118,6 +118,11 @@ struct berth_rpc_call_options {
     bool wait_for_ready;
     /** For wrappers: what berth_rpc_call_tag gives back. */
     const void *tag;
+    /**
+     * What the method is. ttrpc must know it, since there a call begins according to its kind: a request of
+     * the unary and server-streaming kinds leaves when the caller has half closed. gRPC does without.
+     */
+    enum berth_method_kind kind;
 };
 
 /**
