@@ -146,10 +146,39 @@ static const struct berth_peer unknown_peer = {
     .gid = -1,
 };
 
+/* The text of a certificate, where the server's header knew of it. */
+static struct berth_peer known_peer(const struct berth_call_request *request)
+{
+    const struct berth_peer *peer = request->peer != NULL ? request->peer : &unknown_peer;
+    struct berth_peer known = {.size = sizeof(known),
+                               .address = peer->address,
+                               .pid = peer->pid,
+                               .uid = peer->uid,
+                               .gid = peer->gid};
+
+    if (peer->size >= sizeof(known)) {
+        known.tls_subject = peer->tls_subject;
+        known.tls_names = peer->tls_names;
+        known.tls_name_count = peer->tls_name_count;
+    }
+    return known;
+}
+
+static size_t peer_size(const struct berth_peer *peer)
+{
+    size_t size = sizeof(*peer) + strlen(peer->address) + 1;
+
+    if (peer->tls_subject != NULL)
+        size += strlen(peer->tls_subject) + 1;
+    for (size_t i = 0; i < peer->tls_name_count; i++)
+        size += sizeof(char *) + strlen(peer->tls_names[i]) + 1;
+    return size;
+}
+
 /* Bytes that a call needs behind its hooks for what it copies out of the request. */
 static size_t copies_size(const struct berth_call_request *request, const struct berth_peer *peer)
 {
-    size_t size = sizeof(*peer) + strlen(peer->address) + 1;
+    size_t size = peer_size(peer);
 
     for (size_t i = 0; i < request->metadata_count; i++)
         size += sizeof(struct berth_metadata) + strlen(request->metadata[i].key) + 1 +
@@ -167,16 +196,28 @@ static const char *copy_text(char **cursor, const char *text, size_t length)
     return copy;
 }
 
+static void copy_peer(struct berth_peer *own, const char **names, const struct berth_peer *peer,
+                      char **cursor)
+{
+    *own = *peer;
+    own->address = copy_text(cursor, peer->address, strlen(peer->address));
+    if (peer->tls_subject != NULL)
+        own->tls_subject = copy_text(cursor, peer->tls_subject, strlen(peer->tls_subject));
+    for (size_t i = 0; i < peer->tls_name_count; i++)
+        names[i] = copy_text(cursor, peer->tls_names[i], strlen(peer->tls_names[i]));
+    own->tls_names = names;
+}
+
+/* The peer, its list of names, the list of metadata, and behind them all texts. */
 static void copy_request(struct call *call, const struct berth_call_request *request,
                          const struct berth_peer *peer, void *space)
 {
     struct berth_peer *own_peer = space;
-    struct berth_metadata *metadata = (struct berth_metadata *)(own_peer + 1);
+    const char **names = (const char **)(own_peer + 1);
+    struct berth_metadata *metadata = (struct berth_metadata *)(names + peer->tls_name_count);
     char *cursor = (char *)(metadata + request->metadata_count);
 
-    *own_peer =
-        (struct berth_peer){.size = sizeof(*own_peer), .pid = peer->pid, .uid = peer->uid, .gid = peer->gid};
-    own_peer->address = copy_text(&cursor, peer->address, strlen(peer->address));
+    copy_peer(own_peer, names, peer, &cursor);
     for (size_t i = 0; i < request->metadata_count; i++) {
         const struct berth_metadata *from = &request->metadata[i];
 
@@ -192,9 +233,9 @@ static void copy_request(struct call *call, const struct berth_call_request *req
 static struct call *call_create(struct calls *calls, struct chain *chain, const struct route_method *method,
                                 const struct berth_call_request *request)
 {
-    const struct berth_peer *peer = request->peer != NULL ? request->peer : &unknown_peer;
+    struct berth_peer peer = known_peer(request);
     size_t fixed = sizeof(struct call) + chain->count * sizeof(struct hook_state);
-    struct call *call = malloc(fixed + copies_size(request, peer));
+    struct call *call = malloc(fixed + copies_size(request, &peer));
 
     if (call == NULL)
         return NULL;
@@ -209,7 +250,7 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
         .transport = request->transport,
         .deadline_ns = request->deadline_ns,
     };
-    copy_request(call, request, peer, (char *)call + fixed);
+    copy_request(call, request, &peer, (char *)call + fixed);
     call->calls = calls;
     call->chain = chain_take(chain);
     call->method = method;

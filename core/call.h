@@ -74,6 +74,8 @@ struct call {
     bool headers_sent;
     bool request_taken;
     bool request_delivered;
+    /** Interceptors look at a message that the handler sends. */
+    bool showing_reply;
     size_t replies;
     /** The one request, where it came before the end of the caller's side or while it could not be delivered.
      */

@@ -17,15 +17,31 @@ static bool gives_one_reply(const struct call *call)
     return call->public.kind == BERTH_METHOD_UNARY || call->public.kind == BERTH_METHOD_CLIENT_STREAM;
 }
 
+/* From the handler outwards, hence in reverse. One that ends the call keeps the message from leaving. */
+static void show_reply(struct call *call, const void *message, size_t length)
+{
+    call->showing_reply = true;
+    for (size_t i = call->hooks_started; i > 0 && !call->ended; i--) {
+        const struct hook *hook = call->chain->hooks[i - 1];
+        struct hook_state *state = &call->hook_states[i - 1];
+
+        if (!hook->removed && !state->finished && BERTH_HAS(hook->interceptor, on_reply))
+            hook->interceptor->on_reply(hook->self, &call->public, state->state, message, length);
+    }
+    call->showing_reply = false;
+}
+
 static enum berth_code op_send(struct berth_call *public, const void *message, size_t length)
 {
     struct call *call = call_of(public);
-    enum berth_code code;
+    enum berth_code code = BERTH_FAILED_PRECONDITION;
 
-    if (call->ended || (gives_one_reply(call) && call->replies > 0))
+    if (call->ended || call->showing_reply || (gives_one_reply(call) && call->replies > 0))
         return BERTH_FAILED_PRECONDITION;
     call_enter(call);
-    code = call->stream_ops->send(call->stream, message, length);
+    show_reply(call, message, length);
+    if (!call->ended)
+        code = call->stream_ops->send(call->stream, message, length);
     if (code == BERTH_OK) {
         call->headers_sent = true;
         call->replies++;

@@ -10,6 +10,7 @@
 /* What an info points at that has to be put together for it. */
 struct scratch {
     const char **strings;
+    struct berth_strings *transports;
     struct berth_edge *edges;
     size_t string_count, edge_count;
 };
@@ -33,8 +34,13 @@ static struct berth_strings add_services(struct scratch *scratch, const struct m
 {
     size_t first = scratch->string_count;
 
-    for (size_t i = 0; i < plugin->service_count; i++)
-        scratch->strings[scratch->string_count++] = plugin->services[i].name;
+    for (size_t i = 0; i < plugin->service_count; i++) {
+        const struct manifest_service *service = &plugin->services[i];
+
+        scratch->strings[scratch->string_count++] = service->name;
+        scratch->transports[i] =
+            (struct berth_strings){.items = service->transports, .count = service->transport_count};
+    }
     return take_strings(scratch, first);
 }
 
@@ -108,10 +114,11 @@ static bool allocate_scratch(struct scratch *scratch, const struct plan *plan,
     size_t edges = count_edges(plan, plugin->index);
 
     scratch->strings = calloc(strings > 0 ? strings : 1, sizeof(*scratch->strings));
+    scratch->transports = calloc(manifest->service_count + 1, sizeof(*scratch->transports));
     scratch->edges = calloc(edges > 0 ? edges : 1, sizeof(*scratch->edges));
     scratch->string_count = 0;
     scratch->edge_count = 0;
-    return scratch->strings != NULL && scratch->edges != NULL;
+    return scratch->strings != NULL && scratch->transports != NULL && scratch->edges != NULL;
 }
 
 static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *scratch,
@@ -128,6 +135,7 @@ static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *s
     info->requirements = add_requirements(scratch, manifest->requirements, manifest->requirement_count);
     info->wants = add_requirements(scratch, manifest->wants, manifest->want_count);
     info->services = add_services(scratch, manifest);
+    info->transports = scratch->transports;
 }
 
 static void fill_from_registry(struct berth_plugin_info *info, struct scratch *scratch,
@@ -168,6 +176,7 @@ static bool visit_plugin(const struct inspect *inspect, size_t index, visitor on
         goes_on = on_plugin(context, &info);
     }
     free(scratch.strings);
+    free(scratch.transports);
     free(scratch.edges);
     return goes_on;
 }

@@ -10,19 +10,15 @@
 #include <config/value.h>
 
 #include "manifest_name.h"
+#include "manifest_reader.h"
+#include "manifest_services.h"
 
 #define PLUGINS_MAX 256
-#define VERSION_NUMBER_MAX 1000000
 
 /* A manifest and the tree that its texts are borrowed from. */
 struct owned_manifest {
     struct manifest manifest;
     struct config_tree *tree;
-};
-
-struct reader {
-    struct config_tree *tree;
-    struct config_diagnostics *diagnostics;
 };
 
 uint64_t manifest_hash(const char *text, size_t length)
@@ -34,107 +30,6 @@ uint64_t manifest_hash(const char *text, size_t length)
     return hash;
 }
 
-#define complain(reader, mark, ...)                                                                          \
-    config_diagnostics_add((reader)->diagnostics, CONFIG_ERROR, (mark), __VA_ARGS__)
-
-/* An array of at least one member, so that NULL only means that memory is out. */
-static void *allocate(struct reader *reader, const struct config_node *node, size_t count, size_t size)
-{
-    void *array = calloc(count > 0 ? count : 1, size);
-
-    if (array == NULL)
-        complain(reader, &node->mark, "no memory for its %zu items", count);
-    return array;
-}
-
-static const char *kind_name(enum config_node_kind kind)
-{
-    switch (kind) {
-    case CONFIG_SCALAR:
-        return "a text";
-    case CONFIG_LIST:
-        return "a list";
-    case CONFIG_MAP:
-        return "a map";
-    }
-    return "nothing";
-}
-
-static bool expect(struct reader *reader, const struct config_node *node, enum config_node_kind kind,
-                   const char *what)
-{
-    if (node->kind == kind)
-        return true;
-    complain(reader, &node->mark, "%s must be %s, not %s", what, kind_name(kind), kind_name(node->kind));
-    return false;
-}
-
-static void check_keys(struct reader *reader, const struct config_node *map, const char *what,
-                       const char *const *known, size_t count)
-{
-    for (size_t i = 0; i < map->count; i++) {
-        const struct config_node *item = map->items[i];
-        const char *nearest;
-        bool is_known = false;
-
-        for (size_t j = 0; j < count && !is_known; j++)
-            is_known = strcmp(item->key, known[j]) == 0;
-        if (is_known)
-            continue;
-        nearest = config_nearest(item->key, known, count);
-        if (nearest != NULL)
-            complain(reader, &item->key_mark, "%s has no key \"%.60s\": did you mean \"%s\"?", what,
-                     item->key, nearest);
-        else
-            complain(reader, &item->key_mark, "%s has no key \"%.60s\"", what, item->key);
-    }
-}
-
-/* What stands at a key; a key with nothing behind it is as good as none. */
-static const struct config_node *find(const struct config_node *map, const char *key)
-{
-    const struct config_node *node = config_node_find(map, key);
-
-    return node != NULL && config_node_is_empty(node) ? NULL : node;
-}
-
-/* The text at a key; NULL where it is not there or wrong, which then has been said. */
-static const char *read_text(struct reader *reader, const struct config_node *map, const char *key,
-                             bool required, const char *what)
-{
-    const struct config_node *node = find(map, key);
-
-    if (node == NULL) {
-        if (required)
-            complain(reader, &map->mark, "%s has no %s, which it must have", what, key);
-        return NULL;
-    }
-    if (!expect(reader, node, CONFIG_SCALAR, key))
-        return NULL;
-    if (node->length == 0)
-        complain(reader, &node->mark, "%s is empty", key);
-    return node->text;
-}
-
-static bool read_number(struct reader *reader, const struct config_node *node, const char *key,
-                        uint32_t *ret_number)
-{
-    uint32_t number = 0;
-
-    if (!expect(reader, node, CONFIG_SCALAR, key))
-        return false;
-    for (size_t i = 0; i < node->length && number <= VERSION_NUMBER_MAX; i++)
-        number = node->text[i] >= '0' && node->text[i] <= '9' ? number * 10 + (uint32_t)(node->text[i] - '0')
-                                                              : UINT32_MAX;
-    if (number == 0 || number > VERSION_NUMBER_MAX) {
-        complain(reader, &node->mark, "%s: \"%.60s\" is no number from 1 to %d", key, node->text,
-                 VERSION_NUMBER_MAX);
-        return false;
-    }
-    *ret_number = number;
-    return true;
-}
-
 /* That "*" stands alone is a rule of the plan's. */
 static bool is_requirement(const char *name)
 {
@@ -143,182 +38,124 @@ static bool is_requirement(const char *name)
     return strcmp(name, "*") == 0 || manifest_type_is_valid(name) || manifest_uri_split(name, &type_length);
 }
 
-static struct manifest_requirement *read_requirements(struct reader *reader, const struct config_node *map,
-                                                      const char *key, size_t *ret_count)
+static struct manifest_requirement *read_requirements(struct manifest_reader *reader,
+                                                      const struct config_node *map, const char *key,
+                                                      size_t *ret_count)
 {
-    const struct config_node *list = find(map, key);
+    const struct config_node *list = manifest_find(map, key);
     struct manifest_requirement *requirements;
 
-    if (list == NULL || !expect(reader, list, CONFIG_LIST, key))
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, key))
         return NULL;
-    requirements = allocate(reader, list, list->count, sizeof(*requirements));
+    requirements = manifest_allocate(reader, list, list->count, sizeof(*requirements));
     if (requirements == NULL)
         return NULL;
     for (size_t i = 0; i < list->count; i++) {
         const struct config_node *node = list->items[i];
 
-        if (!expect(reader, node, CONFIG_SCALAR, "a requirement"))
+        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a requirement"))
             continue;
         if (!is_requirement(node->text))
-            complain(reader, &node->mark,
-                     "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
-                     "io.example.store.v1.main, nor \"*\"",
-                     node->text);
+            manifest_complain(reader, &node->mark,
+                              "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
+                              "io.example.store.v1.main, nor \"*\"",
+                              node->text);
         requirements[(*ret_count)++] = (struct manifest_requirement){.name = node->text, .mark = node->mark};
     }
     return requirements;
 }
 
-static enum berth_method_kind read_kind(struct reader *reader, const struct config_node *node)
-{
-    static const char *const kinds[] = {
-        [BERTH_METHOD_UNARY] = "unary",
-        [BERTH_METHOD_SERVER_STREAM] = "server_stream",
-        [BERTH_METHOD_CLIENT_STREAM] = "client_stream",
-        [BERTH_METHOD_BIDI_STREAM] = "bidi_stream",
-    };
-
-    if (!expect(reader, node, CONFIG_SCALAR, "a method's kind"))
-        return BERTH_METHOD_UNARY;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strcmp(node->text, kinds[i]) == 0)
-            return (enum berth_method_kind)i;
-    }
-    complain(reader, &node->mark,
-             "\"%.60s\" is no kind of method: use unary, server_stream, client_stream or bidi_stream",
-             node->text);
-    return BERTH_METHOD_UNARY;
-}
-
-static void read_service(struct reader *reader, const struct config_node *node,
-                         struct manifest_service *service)
-{
-    struct manifest_method *methods;
-
-    service->name = node->key;
-    if (!manifest_service_is_valid(node->key))
-        complain(reader, &node->key_mark, "\"%.200s\" is no name of a service such as helloworld.Greeter",
-                 node->key);
-    if (!expect(reader, node, CONFIG_MAP, "a service"))
-        return;
-    methods = allocate(reader, node, node->count, sizeof(*methods));
-    if (methods == NULL)
-        return;
-    for (size_t i = 0; i < node->count; i++) {
-        const struct config_node *method = node->items[i];
-
-        if (!manifest_identifier_is_valid(method->key))
-            complain(reader, &method->key_mark, "\"%.200s\" is no name of a method such as SayHello",
-                     method->key);
-        methods[i] = (struct manifest_method){.name = method->key, .kind = read_kind(reader, method)};
-    }
-    service->methods = methods;
-    service->method_count = node->count;
-}
-
-static void read_services(struct reader *reader, const struct config_node *map,
-                          struct manifest_plugin *plugin)
-{
-    const struct config_node *node = find(map, "services");
-    struct manifest_service *services;
-
-    if (node == NULL || !expect(reader, node, CONFIG_MAP, "services"))
-        return;
-    services = allocate(reader, node, node->count, sizeof(*services));
-    if (services == NULL)
-        return;
-    for (size_t i = 0; i < node->count; i++)
-        read_service(reader, node->items[i], &services[i]);
-    plugin->services = services;
-    plugin->service_count = node->count;
-}
-
-static uint32_t read_callback(struct reader *reader, const struct config_node *node)
+static uint32_t read_callback(struct manifest_reader *reader, const struct config_node *node)
 {
     /* In the order of enum manifest_callback. */
     static const char *const words[] = {"prepare", "discard", "serve", "drain", "close", "migrate"};
     const size_t count = sizeof(words) / sizeof(words[0]);
     const char *nearest;
 
-    if (!expect(reader, node, CONFIG_SCALAR, "a callback"))
+    if (!manifest_expect(reader, node, CONFIG_SCALAR, "a callback"))
         return 0;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(node->text, words[i]) == 0)
             return 1u << i;
     }
     nearest = config_nearest(node->text, words, count);
-    complain(reader, &node->mark, "\"%.60s\" is no callback: %s%s", node->text,
-             nearest != NULL ? "did you mean " : "use prepare, discard, serve, drain, close or migrate",
-             nearest != NULL ? nearest : "");
+    manifest_complain(reader, &node->mark, "\"%.60s\" is no callback: %s%s", node->text,
+                      nearest != NULL ? "did you mean "
+                                      : "use prepare, discard, serve, drain, close or migrate",
+                      nearest != NULL ? nearest : "");
     return 0;
 }
 
-static void read_callbacks(struct reader *reader, const struct config_node *map,
+static void read_callbacks(struct manifest_reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
-    const struct config_node *list = find(map, "callbacks");
+    const struct config_node *list = manifest_find(map, "callbacks");
 
-    if (list == NULL || !expect(reader, list, CONFIG_LIST, "callbacks"))
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "callbacks"))
         return;
     for (size_t i = 0; i < list->count; i++) {
         uint32_t callback = read_callback(reader, list->items[i]);
 
         if ((plugin->callbacks & callback) != 0)
-            complain(reader, &list->items[i]->mark, "%s is named twice", list->items[i]->text);
+            manifest_complain(reader, &list->items[i]->mark, "%s is named twice", list->items[i]->text);
         plugin->callbacks |= callback;
     }
     if ((plugin->callbacks & MANIFEST_CALLBACK_DISCARD) != 0 &&
         (plugin->callbacks & MANIFEST_CALLBACK_PREPARE) == 0)
-        complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
+        manifest_complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
 }
 
-static void read_interface(struct reader *reader, const struct config_node *map,
+static void read_interface(struct manifest_reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
-    plugin->interface = read_text(reader, map, "interface", false, "a plugin");
+    plugin->interface = manifest_read_text(reader, map, "interface", false, "a plugin");
     if (plugin->interface != NULL && !manifest_identifier_is_valid(plugin->interface))
-        complain(reader, &find(map, "interface")->mark,
-                 "interface: \"%.60s\" is no name of a C struct such as berth_store", plugin->interface);
+        manifest_complain(reader, &manifest_find(map, "interface")->mark,
+                          "interface: \"%.60s\" is no name of a C struct such as berth_store",
+                          plugin->interface);
 }
 
-static const char *read_setting_path(struct reader *reader, const struct config_node *map, const char *key)
+static const char *read_setting_path(struct manifest_reader *reader, const struct config_node *map,
+                                     const char *key)
 {
-    const char *path = read_text(reader, map, key, true, "a rename");
+    const char *path = manifest_read_text(reader, map, key, true, "a rename");
 
     if (path != NULL && *path != '\0' && !manifest_setting_is_valid(path))
-        complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is no name of a setting such as limits.burst",
-                 key, path);
+        manifest_complain(reader, &manifest_find(map, key)->mark,
+                          "%s: \"%.200s\" is no name of a setting such as limits.burst", key, path);
     return path;
 }
 
-static void read_rename(struct reader *reader, const struct config_node *node, uint32_t config_version,
-                        struct manifest_rename *rename)
+static void read_rename(struct manifest_reader *reader, const struct config_node *node,
+                        uint32_t config_version, struct manifest_rename *rename)
 {
     static const char *const known[] = {"before", "from", "to"};
     const struct config_node *before;
 
-    if (!expect(reader, node, CONFIG_MAP, "a rename"))
+    if (!manifest_expect(reader, node, CONFIG_MAP, "a rename"))
         return;
-    check_keys(reader, node, "a rename", known, sizeof(known) / sizeof(known[0]));
+    manifest_check_keys(reader, node, "a rename", known, sizeof(known) / sizeof(known[0]));
     rename->from = read_setting_path(reader, node, "from");
     rename->to = read_setting_path(reader, node, "to");
-    before = find(node, "before");
+    before = manifest_find(node, "before");
     if (before == NULL)
-        complain(reader, &node->mark, "a rename has no before, which it must have");
-    else if (read_number(reader, before, "before", &rename->before_version) &&
+        manifest_complain(reader, &node->mark, "a rename has no before, which it must have");
+    else if (manifest_read_number(reader, before, "before", &rename->before_version) &&
              (rename->before_version < 2 || rename->before_version > config_version))
-        complain(reader, &before->mark, "before: %u applies to no older version: config_version is %u",
-                 rename->before_version, config_version);
+        manifest_complain(reader, &before->mark,
+                          "before: %u applies to no older version: config_version is %u",
+                          rename->before_version, config_version);
 }
 
-static void read_renames(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+static void read_renames(struct manifest_reader *reader, const struct config_node *map,
+                         struct manifest_plugin *plugin)
 {
-    const struct config_node *list = find(map, "renames");
+    const struct config_node *list = manifest_find(map, "renames");
     struct manifest_rename *renames;
 
-    if (list == NULL || !expect(reader, list, CONFIG_LIST, "renames"))
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "renames"))
         return;
-    renames = allocate(reader, list, list->count, sizeof(*renames));
+    renames = manifest_allocate(reader, list, list->count, sizeof(*renames));
     if (renames == NULL)
         return;
     for (size_t i = 0; i < list->count; i++)
@@ -327,36 +164,39 @@ static void read_renames(struct reader *reader, const struct config_node *map, s
     plugin->rename_count = list->count;
 }
 
-static void read_config(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+static void read_config(struct manifest_reader *reader, const struct config_node *map,
+                        struct manifest_plugin *plugin)
 {
-    const struct config_node *version = find(map, "config_version");
-    const struct config_node *config = find(map, "config");
+    const struct config_node *version = manifest_find(map, "config_version");
+    const struct config_node *config = manifest_find(map, "config");
 
     plugin->config_version = 1;
     if (version != NULL)
-        read_number(reader, version, "config_version", &plugin->config_version);
+        manifest_read_number(reader, version, "config_version", &plugin->config_version);
     read_renames(reader, map, plugin);
-    if (config == NULL || expect(reader, config, CONFIG_MAP, "config"))
+    if (config == NULL || manifest_expect(reader, config, CONFIG_MAP, "config"))
         plugin->config = schema_create(config, reader->diagnostics);
 }
 
 /* Type, id and the URI that they make. */
-static void read_name(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+static void read_name(struct manifest_reader *reader, const struct config_node *map,
+                      struct manifest_plugin *plugin)
 {
     char uri[MANIFEST_TYPE_MAX + MANIFEST_ID_MAX + 2];
     int length;
 
-    plugin->type = read_text(reader, map, "type", true, "a plugin");
-    plugin->id = read_text(reader, map, "id", true, "a plugin");
+    plugin->type = manifest_read_text(reader, map, "type", true, "a plugin");
+    plugin->id = manifest_read_text(reader, map, "id", true, "a plugin");
     if (plugin->type != NULL && !manifest_type_is_valid(plugin->type))
-        complain(reader, &find(map, "type")->mark,
-                 "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
-                 "labels or more, and a version",
-                 plugin->type);
+        manifest_complain(
+            reader, &manifest_find(map, "type")->mark,
+            "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
+            "labels or more, and a version",
+            plugin->type);
     if (plugin->id != NULL && !manifest_id_is_valid(plugin->id))
-        complain(reader, &find(map, "id")->mark,
-                 "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
-                 MANIFEST_ID_MAX);
+        manifest_complain(reader, &manifest_find(map, "id")->mark,
+                          "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
+                          MANIFEST_ID_MAX);
     if (plugin->type == NULL || plugin->id == NULL)
         return;
     length = snprintf(uri, sizeof(uri), "%s.%s", plugin->type, plugin->id);
@@ -364,22 +204,23 @@ static void read_name(struct reader *reader, const struct config_node *map, stru
         plugin->uri = config_tree_add_text(reader->tree, uri, (size_t)length);
 }
 
-static void read_plugin(struct reader *reader, const struct config_node *node, struct manifest_plugin *plugin)
+static void read_plugin(struct manifest_reader *reader, const struct config_node *node,
+                        struct manifest_plugin *plugin)
 {
     static const char *const known[] = {
-        "type",      "id",        "description",    "requires", "wants",  "services",
-        "callbacks", "interface", "config_version", "renames",  "config",
+        "type",       "id",        "description", "requires",       "wants",   "services",
+        "transports", "callbacks", "interface",   "config_version", "renames", "config",
     };
 
     plugin->mark = node->mark;
-    if (!expect(reader, node, CONFIG_MAP, "a plugin"))
+    if (!manifest_expect(reader, node, CONFIG_MAP, "a plugin"))
         return;
-    check_keys(reader, node, "a plugin", known, sizeof(known) / sizeof(known[0]));
+    manifest_check_keys(reader, node, "a plugin", known, sizeof(known) / sizeof(known[0]));
     read_name(reader, node, plugin);
-    plugin->description = read_text(reader, node, "description", false, "a plugin");
+    plugin->description = manifest_read_text(reader, node, "description", false, "a plugin");
     plugin->requirements = read_requirements(reader, node, "requires", &plugin->requirement_count);
     plugin->wants = read_requirements(reader, node, "wants", &plugin->want_count);
-    read_services(reader, node, plugin);
+    manifest_read_services(reader, node, plugin);
     read_callbacks(reader, node, plugin);
     read_interface(reader, node, plugin);
     read_config(reader, node, plugin);
@@ -394,7 +235,7 @@ static int compare_uris(const void *a, const void *b)
     return order != 0 ? order : (left > right) - (left < right);
 }
 
-static void check_twins(struct reader *reader, const struct manifest *manifest)
+static void check_twins(struct manifest_reader *reader, const struct manifest *manifest)
 {
     const struct manifest_plugin *sorted[PLUGINS_MAX];
     size_t count = 0;
@@ -406,27 +247,28 @@ static void check_twins(struct reader *reader, const struct manifest *manifest)
     qsort(sorted, count, sizeof(sorted[0]), compare_uris);
     for (size_t i = 1; i < count; i++) {
         if (strcmp(sorted[i - 1]->uri, sorted[i]->uri) == 0)
-            complain(reader, &sorted[i]->mark, "%s is there already, at line %u", sorted[i]->uri,
-                     sorted[i - 1]->mark.line);
+            manifest_complain(reader, &sorted[i]->mark, "%s is there already, at line %u", sorted[i]->uri,
+                              sorted[i - 1]->mark.line);
     }
 }
 
-static void read_plugins(struct reader *reader, const struct config_node *root, struct manifest *manifest)
+static void read_plugins(struct manifest_reader *reader, const struct config_node *root,
+                         struct manifest *manifest)
 {
-    const struct config_node *list = find(root, "plugins");
+    const struct config_node *list = manifest_find(root, "plugins");
 
     if (list == NULL) {
-        complain(reader, &root->mark, "a manifest has no plugins, which it must have");
+        manifest_complain(reader, &root->mark, "a manifest has no plugins, which it must have");
         return;
     }
-    if (!expect(reader, list, CONFIG_LIST, "plugins"))
+    if (!manifest_expect(reader, list, CONFIG_LIST, "plugins"))
         return;
     if (list->count == 0 || list->count > PLUGINS_MAX) {
-        complain(reader, &list->mark, "plugins: %zu of them, a module holds 1 to %d", list->count,
-                 PLUGINS_MAX);
+        manifest_complain(reader, &list->mark, "plugins: %zu of them, a module holds 1 to %d", list->count,
+                          PLUGINS_MAX);
         return;
     }
-    manifest->plugins = allocate(reader, list, list->count, sizeof(*manifest->plugins));
+    manifest->plugins = manifest_allocate(reader, list, list->count, sizeof(*manifest->plugins));
     if (manifest->plugins == NULL)
         return;
     manifest->plugin_count = list->count;
@@ -437,29 +279,30 @@ static void read_plugins(struct reader *reader, const struct config_node *root, 
     check_twins(reader, manifest);
 }
 
-static void read_manifest(struct reader *reader, const struct config_node *root, struct manifest *manifest)
+static void read_manifest(struct manifest_reader *reader, const struct config_node *root,
+                          struct manifest *manifest)
 {
     static const char *const known[] = {"module", "version", "description", "author", "licence", "plugins"};
 
-    if (!expect(reader, root, CONFIG_MAP, "a manifest"))
+    if (!manifest_expect(reader, root, CONFIG_MAP, "a manifest"))
         return;
-    check_keys(reader, root, "a manifest", known, sizeof(known) / sizeof(known[0]));
-    manifest->module = read_text(reader, root, "module", true, "a manifest");
+    manifest_check_keys(reader, root, "a manifest", known, sizeof(known) / sizeof(known[0]));
+    manifest->module = manifest_read_text(reader, root, "module", true, "a manifest");
     if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
-        complain(reader, &find(root, "module")->mark,
-                 "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -", manifest->module,
-                 MANIFEST_ID_MAX);
-    manifest->version = read_text(reader, root, "version", true, "a manifest");
-    manifest->description = read_text(reader, root, "description", false, "a manifest");
-    manifest->author = read_text(reader, root, "author", false, "a manifest");
-    manifest->licence = read_text(reader, root, "licence", false, "a manifest");
+        manifest_complain(reader, &manifest_find(root, "module")->mark,
+                          "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -",
+                          manifest->module, MANIFEST_ID_MAX);
+    manifest->version = manifest_read_text(reader, root, "version", true, "a manifest");
+    manifest->description = manifest_read_text(reader, root, "description", false, "a manifest");
+    manifest->author = manifest_read_text(reader, root, "author", false, "a manifest");
+    manifest->licence = manifest_read_text(reader, root, "licence", false, "a manifest");
     read_plugins(reader, root, manifest);
 }
 
 struct manifest *manifest_parse(const char *path, const char *text, size_t length,
                                 struct config_diagnostics *diagnostics)
 {
-    struct reader reader = {.diagnostics = diagnostics};
+    struct manifest_reader reader = {.diagnostics = diagnostics};
     size_t errors_before = diagnostics->error_count;
     struct owned_manifest *owned;
     const struct config_node *root;
@@ -472,7 +315,7 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
     owned = calloc(1, sizeof(*owned));
     if (owned == NULL) {
         config_tree_destroy(reader.tree);
-        complain(&reader, &(struct config_mark){.file = name}, "no memory for the manifest");
+        manifest_complain(&reader, &(struct config_mark){.file = name}, "no memory for the manifest");
         return NULL;
     }
     owned->tree = reader.tree;
@@ -480,7 +323,7 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
     owned->manifest.hash = manifest_hash(text, length);
     root = config_tree_root(reader.tree);
     if (root == NULL)
-        complain(&reader, &(struct config_mark){.file = name}, "the manifest is empty");
+        manifest_complain(&reader, &(struct config_mark){.file = name}, "the manifest is empty");
     else
         read_manifest(&reader, root, &owned->manifest);
     if (diagnostics->error_count == errors_before)
@@ -491,9 +334,7 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
 
 static void finish_plugin(struct manifest_plugin *plugin)
 {
-    for (size_t i = 0; i < plugin->service_count; i++)
-        free((void *)plugin->services[i].methods);
-    free((void *)plugin->services);
+    manifest_finish_services(plugin);
     free((void *)plugin->requirements);
     free((void *)plugin->wants);
     free((void *)plugin->renames);

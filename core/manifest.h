@@ -20,6 +20,11 @@ struct manifest_service {
     const char *name;
     const struct manifest_method *methods;
     size_t method_count;
+    /** Which may carry it, as the manifest names them; "grpc" alone where it does not. To the router NULL:
+     * all.
+     */
+    const char *const *transports;
+    size_t transport_count;
 };
 
 /** A type, a URI or "*", and where it stands in the note. */

@@ -8,6 +8,7 @@
 
 /* As long as a file's name may be. */
 #define NAME_BYTES_MAX 255
+#define TRANSPORT_BYTES_MAX 31
 
 static bool is_alnum(char c)
 {
@@ -121,6 +122,13 @@ bool manifest_identifier_is_valid(const char *name)
 bool manifest_service_is_valid(const char *name)
 {
     return is_dotted(name, is_identifier);
+}
+
+bool manifest_transport_is_valid(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+    return name[0] >= 'a' && name[0] <= 'z' && name[length] == '\0' && length <= TRANSPORT_BYTES_MAX;
 }
 
 static bool is_setting(const char *name, size_t length)

@@ -13,6 +13,8 @@
 bool manifest_identifier_is_valid(const char *name);
 /** "helloworld.Greeter". */
 bool manifest_service_is_valid(const char *name);
+/** "ttrpc": `[a-z][a-z0-9-]*`, of at most 31 bytes. */
+bool manifest_transport_is_valid(const char *name);
 /** "limits.burst". */
 bool manifest_setting_is_valid(const char *path);
 

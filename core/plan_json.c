@@ -30,6 +30,20 @@ static void print_services(struct config_json *json, const struct manifest_plugi
     config_json_close(json, ']');
 }
 
+static void print_transports(struct config_json *json, const struct manifest_plugin *plugin)
+{
+    config_json_open(json, "transports", '{');
+    for (size_t i = 0; i < plugin->service_count; i++) {
+        const struct manifest_service *service = &plugin->services[i];
+
+        config_json_open(json, service->name, '[');
+        for (size_t k = 0; k < service->transport_count; k++)
+            config_json_string(json, NULL, service->transports[k]);
+        config_json_close(json, ']');
+    }
+    config_json_close(json, '}');
+}
+
 static void print_entry(struct config_json *json, const struct plan *plan, const struct plan_entry *entry)
 {
     const struct manifest_plugin *plugin = entry->plugin;
@@ -50,6 +64,7 @@ static void print_entry(struct config_json *json, const struct plan *plan, const
     print_requirements(json, entry, "requires", 0, plugin->requirement_count);
     print_requirements(json, entry, "wants", plugin->requirement_count, plugin->want_count);
     print_services(json, plugin);
+    print_transports(json, plugin);
     config_json_close(json, '}');
 }
 

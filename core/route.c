@@ -87,6 +87,9 @@ static void route_destroy(struct route *route)
         free(route->methods[i].path);
         free(route->methods[i].name);
     }
+    for (size_t i = 0; i < route->transport_count; i++)
+        free(route->transports[i]);
+    free(route->transports);
     free(route->methods);
     free(route->service);
     free(route->plugin);
@@ -111,6 +114,22 @@ static bool add_methods(struct route *route, const struct manifest_service *serv
     return true;
 }
 
+static bool add_transports(struct route *route, const struct manifest_service *service)
+{
+    if (service->transport_count == 0)
+        return true;
+    route->transports = calloc(service->transport_count, sizeof(*route->transports));
+    if (route->transports == NULL)
+        return false;
+    for (size_t i = 0; i < service->transport_count; i++) {
+        route->transports[i] = strdup(service->transports[i]);
+        if (route->transports[i] == NULL)
+            return false;
+        route->transport_count++;
+    }
+    return true;
+}
+
 static struct route *route_create(const struct manifest_plugin *plugin,
                                   const struct manifest_service *service)
 {
@@ -121,7 +140,8 @@ static struct route *route_create(const struct manifest_plugin *plugin,
     TAILQ_INIT(&route->held);
     route->service = strdup(service->name);
     route->plugin = strdup(plugin->uri);
-    if (route->service == NULL || route->plugin == NULL || !add_methods(route, service)) {
+    if (route->service == NULL || route->plugin == NULL || !add_methods(route, service) ||
+        !add_transports(route, service)) {
         route_destroy(route);
         return NULL;
     }
@@ -179,6 +199,14 @@ struct route *routes_find(const struct routes *routes, const char *service)
 const struct route_method *routes_find_method(const struct routes *routes, const char *path)
 {
     return index_find(&routes->by_path, key_of_method, path);
+}
+
+bool route_takes_transport(const struct route *route, const char *transport)
+{
+    for (size_t i = 0; i < route->transport_count; i++)
+        if (strcmp(route->transports[i], transport) == 0)
+            return true;
+    return route->transport_count == 0 || strcmp(transport, "test") == 0;
 }
 
 /* The method at `i` of a module's table, whose methods may be narrower or wider than ours. */

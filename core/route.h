@@ -47,6 +47,9 @@ enum route_state {
 struct route {
     char *service;
     char *plugin;
+    /** Which may carry it; NULL: all. */
+    char **transports;
+    size_t transport_count;
     enum route_state state;
     struct route_method *methods;
     size_t method_count;
@@ -78,6 +81,9 @@ enum berth_code routes_declare(struct routes *routes, const struct manifest_plug
                                const struct manifest_service *service, struct berth_error *err);
 struct route *routes_find(const struct routes *routes, const char *service);
 const struct route_method *routes_find_method(const struct routes *routes, const char *path);
+
+/** May a server of this name carry it? Tests may carry everything. */
+bool route_takes_transport(const struct route *route, const char *transport);
 
 /**
  * Puts an instance behind the route, in place of the one before.

@@ -32,19 +32,21 @@ static struct router *router_of(const struct berth_router *interface)
     return (struct router *)(uintptr_t)interface;
 }
 
-static enum berth_code unknown_path(const struct routes *routes, const char *path, struct berth_error *err)
+/* A service that the call's transport may not carry is as unknown as one that nobody exports. */
+static enum berth_code unknown_path(const struct routes *routes, const char *path, const char *transport,
+                                    struct berth_error *err)
 {
     const char *slash = strrchr(path, '/');
+    const struct route *route;
     char *service;
-    bool known;
 
     if (path[0] != '/' || slash == path)
         return berth_error_set(err, BERTH_UNIMPLEMENTED, "malformed method name: \"%s\"", path);
     service = strndup(path + 1, (size_t)(slash - path - 1));
     if (service == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the call");
-    known = routes_find(routes, service) != NULL;
-    if (known)
+    route = routes_find(routes, service);
+    if (route != NULL && route_takes_transport(route, transport))
         berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown method %s for service %s", slash + 1, service);
     else
         berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown service %s", service);
@@ -60,9 +62,9 @@ static struct berth_call *open_call(const struct berth_router *interface,
     struct berth_error err;
     enum berth_code code;
 
-    if (method != NULL)
+    if (method != NULL && route_takes_transport(method->route, request->transport))
         return call_open(&router->calls, router->chain, method, request);
-    code = unknown_path(&router->routes, request->path, &err);
+    code = unknown_path(&router->routes, request->path, request->transport, &err);
     request->stream_ops->finish(request->stream, code, err.message, NULL, 0);
     return NULL;
 }
@@ -79,6 +81,8 @@ static void each_route(const struct berth_router *interface,
             .service = route->service,
             .plugin = route->plugin,
             .live = route->state == ROUTE_LIVE,
+            .transports = (const char *const *)route->transports,
+            .transport_count = route->transport_count,
         };
 
         if (route->live != NULL) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <berth/inspect/v1/inspect.pb-c.h>
+#include <berth/plugin.h>
 
 typedef Berth__Inspect__V1__Plugin plugin_message;
 
@@ -13,9 +14,11 @@ struct lists {
     Berth__Inspect__V1__Platform *platforms;
     Berth__Inspect__V1__Export *exports;
     Berth__Inspect__V1__Edge *edges;
+    Berth__Inspect__V1__ServiceTransports *transports;
     void **platform_pointers;
     void **export_pointers;
     void **edge_pointers;
+    void **transport_pointers;
 };
 
 static char *text(const char *value)
@@ -85,6 +88,25 @@ static bool fill_edges(plugin_message *message, const struct berth_plugin_info *
     }
     message->n_edges = plugin->edge_count;
     message->edges = (Berth__Inspect__V1__Edge **)lists->edge_pointers;
+    return true;
+}
+
+static bool fill_transports(plugin_message *message, const struct berth_plugin_info *plugin,
+                            struct lists *lists)
+{
+    size_t count = BERTH_HAS(plugin, transports) ? plugin->services.count : 0;
+
+    if (!make_list(count, sizeof(*lists->transports), (void **)&lists->transports,
+                   &lists->transport_pointers))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        berth__inspect__v1__service_transports__init(&lists->transports[i]);
+        lists->transports[i].service = text(plugin->services.items[i]);
+        lists->transports[i].n_transports = plugin->transports[i].count;
+        lists->transports[i].transports = items(&plugin->transports[i]);
+    }
+    message->n_transports = count;
+    message->transports = (Berth__Inspect__V1__ServiceTransports **)lists->transport_pointers;
     return true;
 }
 
@@ -177,6 +199,8 @@ static void free_lists(struct lists *lists)
     free(lists->export_pointers);
     free(lists->edges);
     free(lists->edge_pointers);
+    free(lists->transports);
+    free(lists->transport_pointers);
 }
 
 bool describe_in_full(const struct berth_plugin_info *plugin, struct replies *replies)
@@ -191,7 +215,8 @@ bool describe_in_full(const struct berth_plugin_info *plugin, struct replies *re
     message.level = plugin->level;
     message.generation = plugin->generation;
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
-               fill_edges(&message, plugin, &lists) && append_with_times(&message, &plugin->times, replies);
+               fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
+               append_with_times(&message, &plugin->times, replies);
     free_lists(&lists);
     return appended;
 }

@@ -26,10 +26,14 @@ typedef Containerd__Services__Introspection__V1__PluginsResponse containerd_plug
 static const char *const requirements[] = {"io.berth.store.v1"};
 static const struct berth_platform platforms[] = {{"linux", "amd64", NULL}};
 static const struct berth_export exports[] = {{"root", "/r"}};
+static const char *const services[] = {"a.B", "a.C"};
+static const char *const transport_names[] = {"grpc", "tcp"};
+static const struct berth_strings transports[] = {{transport_names, 2}, {transport_names, 1}};
 static const struct berth_edge edges[] = {{"io.berth.store.v1.lmdb", "io.berth.store.v1", true}};
 
 static const struct berth_plugin_info found[] = {
     {
+        .size = sizeof(found[0]),
         .uri = "io.berth.store.v1.lmdb",
         .type = "io.berth.store.v1",
         .id = "lmdb",
@@ -40,6 +44,8 @@ static const struct berth_plugin_info found[] = {
         .export_count = 1,
         .generation = 1,
         .times = {.init_start_ns = 5, .init_ns = 7},
+        .services = {services, 2},
+        .transports = transports,
     },
     {
         .uri = "io.berth.test.v1.skipped",
@@ -382,8 +388,14 @@ static void our_clients_see_all_that_is_known(void **state)
     assert_int_equal(plugin->times->init->start_ns, 5);
     assert_int_equal(plugin->times->init->duration_ns, 7);
     assert_null(plugin->times->prepare);
+    assert_int_equal(plugin->n_transports, 2);
+    assert_string_equal(plugin->transports[0]->service, "a.B");
+    assert_int_equal(plugin->transports[0]->n_transports, 2);
+    assert_string_equal(plugin->transports[0]->transports[1], "tcp");
+    assert_int_equal(plugin->transports[1]->n_transports, 1);
     berth__inspect__v1__plugin__free_unpacked(plugin, NULL);
     plugin = take_plugin(call, 1);
+    assert_int_equal(plugin->n_transports, 0);
     assert_int_equal(plugin->n_edges, 1);
     assert_string_equal(plugin->edges[0]->provider, "io.berth.store.v1.lmdb");
     assert_true(plugin->edges[0]->binding);

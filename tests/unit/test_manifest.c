@@ -38,6 +38,7 @@ static void every_key_is_read(void **state)
                    "    requires: [io.berth.store.v1, io.berth.store.v1.main]\n"
                    "    wants: [\"*\"]\n"
                    "    services:\n      helloworld.Greeter: {SayHello: unary, Watch: server_stream}\n"
+                   "    transports: {helloworld.Greeter: [tcp, ttrpc]}\n"
                    "    callbacks: [prepare, discard, migrate]\n    interface: berth_greeter\n"
                    "    config_version: 3\n"
                    "    renames: [{before: 2, from: word, to: texts.word}]\n"
@@ -64,6 +65,9 @@ static void every_key_is_read(void **state)
     assert_int_equal(plugin->services[0].method_count, 2);
     assert_string_equal(plugin->services[0].methods[1].name, "Watch");
     assert_int_equal(plugin->services[0].methods[1].kind, BERTH_METHOD_SERVER_STREAM);
+    assert_int_equal(plugin->services[0].transport_count, 2);
+    assert_string_equal(plugin->services[0].transports[0], "tcp");
+    assert_string_equal(plugin->services[0].transports[1], "ttrpc");
     assert_int_equal(plugin->callbacks,
                      MANIFEST_CALLBACK_PREPARE | MANIFEST_CALLBACK_DISCARD | MANIFEST_CALLBACK_MIGRATE);
     assert_string_equal(plugin->interface, "berth_greeter");
@@ -88,6 +92,19 @@ static void what_may_be_left_out_is_empty(void **state)
     assert_int_equal(plugin->config_version, 1);
     assert_non_null(plugin->config);
     assert_int_equal(plugin->config->field_count, 0);
+    manifest_destroy(manifest);
+}
+
+static void a_service_goes_over_grpc_alone_unless_its_plugin_says_more(void **state)
+{
+    struct manifest *manifest = parse_good(PLUGIN "services: {a.B: {C: unary}, a.D: {C: unary}}\n"
+                                                  "    transports: {a.D: [ttrpc]}\n");
+    const struct manifest_service *services = manifest->plugins[0].services;
+
+    assert_int_equal(services[0].transport_count, 1);
+    assert_string_equal(services[0].transports[0], "grpc");
+    assert_int_equal(services[1].transport_count, 1);
+    assert_string_equal(services[1].transports[0], "ttrpc");
     manifest_destroy(manifest);
 }
 
@@ -138,6 +155,21 @@ static const struct wrong_case {
     {PLUGIN "services: {a..B: {C: unary}}\n", "note:6:16: \"a..B\" is no name of a service"},
     {PLUGIN "services: {a.B: {C-D: unary}}\n", "note:6:22: \"C-D\" is no name of a method"},
     {PLUGIN "services: {a.B: {C: streaming}}\n", "note:6:25: \"streaming\" is no kind of method: use unary"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: {a.b: [tcp]}\n",
+     "note:7:18: transports: \"a.b\" does not stand under services"},
+    {PLUGIN "transports: {a.B: [tcp]}\n", "note:6:18: transports: \"a.B\" does not stand under services"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: {a.B: tcp}\n",
+     "note:7:23: the transports of a service must be a list, not a text"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: {a.B: [tcp, TCP]}\n",
+     "note:7:29: \"TCP\" is no name of a transport"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: {a.B: [tcp, tcp]}\n",
+     "note:7:29: the transport tcp is named twice"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: {a.B: []}\n",
+     "note:7:23: a.B goes over no transport"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: {a.B: [[a], [b]]}\n",
+     "note:7:24: a transport must be a text, not a list"},
+    {PLUGIN "services: {a.B: {C: unary}}\n    transports: [tcp]\n",
+     "note:7:17: transports must be a map, not a list"},
     {PLUGIN "callbacks: [prepair]\n", "note:6:17: \"prepair\" is no callback: did you mean prepare"},
     {PLUGIN "callbacks: [close, close]\n", "note:6:24: close is named twice"},
     {PLUGIN "callbacks: [discard]\n", "note:6:16: discard frees what prepare made"},
@@ -197,8 +229,9 @@ static void all_that_is_wrong_is_said_at_once(void **state)
 
 static void a_manifest_cut_anywhere_is_parsed_or_refused(void **state)
 {
-    static const char text[] = PLUGIN "services: {a.B: {C: unary}}\n    config: {d: {type: int, max: 3}}\n"
-                                      "    config_version: 2\n    renames: [{before: 2, from: a, to: d}]\n";
+    static const char text[] = PLUGIN
+        "services: {a.B: {C: unary}}\n    transports: {a.B: [tcp]}\n    config: {d: {type: int, max: 3}}\n"
+        "    config_version: 2\n    renames: [{before: 2, from: a, to: d}]\n";
 
     for (size_t length = 0; length < sizeof(text); length++) {
         struct config_diagnostics diagnostics = {0};
@@ -275,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(what_may_be_left_out_is_empty),
+        cmocka_unit_test(a_service_goes_over_grpc_alone_unless_its_plugin_says_more),
         cmocka_unit_test(the_hash_is_fnv_1a_of_the_text),
         cmocka_unit_test(a_wrong_manifest_is_refused_with_its_place),
         cmocka_unit_test(all_that_is_wrong_is_said_at_once),

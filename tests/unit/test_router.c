@@ -186,6 +186,16 @@ static const struct manifest_service manifest_service = {
     .method_count = 4,
 };
 
+static const char *const transports[] = {"grpc", "ttrpc"};
+
+static const struct manifest_service narrow_manifest_service = {
+    .name = "test.Narrow",
+    .methods = manifest_methods,
+    .method_count = 4,
+    .transports = transports,
+    .transport_count = 2,
+};
+
 static const struct manifest_plugin plugin = {.uri = "io.test.v1.echo"};
 
 struct fixture {
@@ -231,18 +241,24 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct berth_call *open_with(struct fixture *fixture, struct berth_stream *stream, const char *path)
+static struct berth_call *open_over(struct fixture *fixture, struct berth_stream *stream, const char *path,
+                                    const char *transport)
 {
     const struct berth_call_request request = {
         .size = sizeof(request),
         .path = path,
-        .transport = "test",
+        .transport = transport,
         .stream = stream,
         .stream_ops = &stream_ops,
     };
 
     stream->call = fixture->interface->open(fixture->interface, &request);
     return stream->call;
+}
+
+static struct berth_call *open_with(struct fixture *fixture, struct berth_stream *stream, const char *path)
+{
+    return open_over(fixture, stream, path, "test");
 }
 
 static struct berth_call *open_path(struct fixture *fixture, const char *path)
@@ -793,7 +809,15 @@ static void a_call_tells_who_calls_and_outlives_the_request(void **state)
     struct fixture *fixture = *state;
     struct berth_metadata metadata[] = {{"user", "me", 2}, {"blob-bin", "\0\1", 2}};
     char address[] = "unix:pid=7";
-    struct berth_peer peer = {.size = sizeof(peer), .address = address, .pid = 7, .uid = 0, .gid = 1};
+    const char *names[] = {"DNS:a.example", "URI:spiffe://a/b"};
+    struct berth_peer peer = {.size = sizeof(peer),
+                              .address = address,
+                              .pid = 7,
+                              .uid = 0,
+                              .gid = 1,
+                              .tls_subject = "CN=a",
+                              .tls_names = names,
+                              .tls_name_count = 2};
     const struct berth_call_request request = {
         .size = sizeof(request),
         .path = "/test.Echo/Both",
@@ -810,6 +834,7 @@ static void a_call_tells_who_calls_and_outlives_the_request(void **state)
     memset(metadata, 0, sizeof(metadata));
     memset(address, 0, sizeof(address));
     memset(&peer, 0, sizeof(peer));
+    memset(names, 0, sizeof(names));
     assert_string_equal(call->service, "test.Echo");
     assert_string_equal(call->method, "Both");
     assert_string_equal(call->path, "/test.Echo/Both");
@@ -818,11 +843,37 @@ static void a_call_tells_who_calls_and_outlives_the_request(void **state)
     assert_string_equal(call->peer->address, "unix:pid=7");
     assert_int_equal(call->peer->pid, 7);
     assert_int_equal(call->peer->gid, 1);
+    assert_string_equal(call->peer->tls_subject, "CN=a");
+    assert_int_equal(call->peer->tls_name_count, 2);
+    assert_string_equal(call->peer->tls_names[1], "URI:spiffe://a/b");
     assert_string_equal(berth_call_metadata(call, "user")->value, "me");
     assert_memory_equal(berth_call_metadata(call, "blob-bin")->value, "\0\1\0", 3);
     assert_null(berth_call_metadata(call, "nope"));
     fixture->interface->cancel(call, BERTH_OK);
     assert_events("start end(CANCELLED) ");
+}
+
+static void a_peer_of_an_older_server_has_no_certificate(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_peer peer = {.size = offsetof(struct berth_peer, tls_subject),
+                                    .address = "old",
+                                    .tls_subject = "not there",
+                                    .tls_name_count = 9};
+    const struct berth_call_request request = {
+        .size = sizeof(request),
+        .path = "/test.Echo/Both",
+        .transport = "test",
+        .peer = &peer,
+        .stream = &fixture->stream,
+        .stream_ops = &stream_ops,
+    };
+    struct berth_call *call = fixture->interface->open(fixture->interface, &request);
+
+    assert_string_equal(call->peer->address, "old");
+    assert_null(call->peer->tls_subject);
+    assert_int_equal(call->peer->tls_name_count, 0);
+    fixture->interface->cancel(call, BERTH_OK);
 }
 
 static void annotations_are_kept_and_replaced(void **state)
@@ -921,6 +972,55 @@ static void routes_are_listed_with_their_state(void **state)
     assert_events("test.Echo of io.test.v1.echo live descriptors test.Echo of io.test.v1.echo down  ");
 }
 
+static void a_service_goes_over_the_transports_that_its_plugin_names(void **state)
+{
+    static const char *const carried_by[] = {"grpc", "ttrpc", "test"};
+    struct fixture *fixture = *state;
+
+    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_non_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", carried_by[i]));
+        assert_string_equal(fixture->stream.call->transport, carried_by[i]);
+        cancel(fixture);
+        assert_events("start end(CANCELLED) ");
+    }
+}
+
+static void over_another_transport_a_service_is_unknown(void **state)
+{
+    struct fixture *fixture = *state;
+
+    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL);
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "tcp"));
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "tcp"));
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "grp"));
+    assert_events("finish(UNIMPLEMENTED: unknown service test.Narrow) "
+                  "finish(UNIMPLEMENTED: unknown service test.Narrow) "
+                  "finish(UNIMPLEMENTED: unknown service test.Narrow) ");
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "grpc"));
+    assert_events("finish(UNIMPLEMENTED: unknown method Nope for service test.Narrow) ");
+}
+
+static bool on_transports(void *context, const struct berth_route_info *route)
+{
+    if (route->transports == NULL)
+        event("%s over all ", route->service);
+    for (size_t i = 0; i < route->transport_count; i++)
+        event("%s over %s ", route->service, route->transports[i]);
+    return true;
+}
+
+static void routes_tell_their_transports(void **state)
+{
+    struct fixture *fixture = *state;
+
+    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    fixture->interface->each(fixture->interface, on_transports, NULL);
+    assert_events("test.Echo over all test.Narrow over grpc test.Narrow over ttrpc ");
+}
+
 static void many_services_are_all_found(void **state)
 {
     struct fixture *fixture = *state;
@@ -1011,6 +1111,104 @@ static void interceptors_stand_around_a_call_in_order(void **state)
     deliver_last(fixture, "x");
     assert_events("a-start b-start start a-message b-message message(x) sent(pong) b-finish(OK) "
                   "trailer(guard=b) a-finish(OK) trailer(guard=a) finish(OK) end(OK) ");
+}
+
+static void watcher_message(void *self, struct berth_call *call, void *state, const void *message,
+                            size_t length)
+{
+    event("%s-in(%.*s) ", (const char *)self, (int)length, (const char *)message);
+}
+
+static void watcher_reply(void *self, struct berth_call *call, void *state, const void *message,
+                          size_t length)
+{
+    event("%s-out(%.*s) ", (const char *)self, (int)length, (const char *)message);
+}
+
+static const struct berth_interceptor watcher_hooks = {
+    .size = sizeof(watcher_hooks),
+    .name = "watcher",
+    .on_message = watcher_message,
+    .on_reply = watcher_reply,
+};
+
+static void add_watcher(struct fixture *fixture, const char *name, size_t order,
+                        const struct berth_interceptor *hooks)
+{
+    assert_int_equal(
+        router_add_interceptor(fixture->router, hooks, (void *)(uintptr_t)name, order, name, NULL), BERTH_OK);
+}
+
+static void messages_are_seen_both_ways_by_all_interceptors(void **state)
+{
+    struct fixture *fixture = *state;
+
+    add_watcher(fixture, "a", 1, &watcher_hooks);
+    add_watcher(fixture, "b", 2, &watcher_hooks);
+    fixture->instance.in_message = send_twice;
+    open_path(fixture, "/test.Echo/Both");
+    deliver(fixture, "x");
+    assert_events("start a-in(x) b-in(x) message(x) b-out(one) a-out(one) sent(one) send=OK "
+                  "b-out(one) a-out(one) sent(one) send=OK ");
+    router_remove_interceptors(fixture->router, "b");
+    deliver(fixture, "y");
+    assert_events("a-in(y) message(y) a-out(one) sent(one) send=OK a-out(one) sent(one) send=OK ");
+    cancel(fixture);
+    assert_events("end(CANCELLED) ");
+}
+
+static void an_interceptor_of_an_older_sdk_is_not_asked_about_replies(void **state)
+{
+    struct berth_interceptor older = watcher_hooks;
+    struct fixture *fixture = *state;
+
+    older.size = offsetof(struct berth_interceptor, on_reply);
+    add_watcher(fixture, "a", 1, &older);
+    fixture->instance.in_message = reply;
+    open_path(fixture, "/test.Echo/Unary");
+    deliver_last(fixture, "x");
+    assert_events("start a-in(x) message(x) sent(pong) finish(OK) end(OK) ");
+}
+
+static void refuse_reply(void *self, struct berth_call *call, void *state, const void *message, size_t length)
+{
+    event("%s-out ", (const char *)self);
+    berth_call_finish(call, BERTH_PERMISSION_DENIED, "that does not leave");
+}
+
+static void an_interceptor_may_keep_a_reply_from_leaving(void **state)
+{
+    static const struct berth_interceptor refusing = {
+        .size = sizeof(refusing), .name = "refusing", .on_reply = refuse_reply};
+    struct fixture *fixture = *state;
+
+    add_watcher(fixture, "a", 1, &watcher_hooks);
+    add_watcher(fixture, "b", 2, &refusing);
+    fixture->instance.in_message = send_twice;
+    open_path(fixture, "/test.Echo/Down");
+    deliver_last(fixture, "x");
+    assert_events("start a-in(x) message(x) b-out finish(PERMISSION_DENIED: that does not leave) "
+                  "send=FAILED_PRECONDITION send=FAILED_PRECONDITION end(PERMISSION_DENIED) ");
+}
+
+static void send_in_reply(void *self, struct berth_call *call, void *state, const void *message,
+                          size_t length)
+{
+    event("nested=%s ", berth_code_name(berth_call_send(call, "more", 4)));
+}
+
+static void an_interceptor_sends_nothing_of_its_own(void **state)
+{
+    static const struct berth_interceptor sending = {
+        .size = sizeof(sending), .name = "sending", .on_reply = send_in_reply};
+    struct fixture *fixture = *state;
+
+    add_watcher(fixture, "a", 1, &sending);
+    fixture->instance.in_message = send_one;
+    open_path(fixture, "/test.Echo/Both");
+    deliver(fixture, "x");
+    assert_events("start message(x) nested=FAILED_PRECONDITION sent(one) send=OK ");
+    cancel(fixture);
 }
 
 static void a_refusal_is_heard_by_those_before_it(void **state)
@@ -1212,13 +1410,21 @@ int main(void)
         TEST(resuming_may_end_the_call),
         TEST(headers_and_trailers_keep_to_their_time),
         TEST(a_call_tells_who_calls_and_outlives_the_request),
+        TEST(a_peer_of_an_older_server_has_no_certificate),
         TEST(annotations_are_kept_and_replaced),
         TEST(the_last_call_of_an_instance_is_heard_of),
         TEST(ending_the_calls_of_an_instance_ends_all_of_them),
         TEST(a_call_in_the_middle_of_a_callback_counts_until_it_returns),
         TEST(routes_are_listed_with_their_state),
+        TEST(a_service_goes_over_the_transports_that_its_plugin_names),
+        TEST(over_another_transport_a_service_is_unknown),
+        TEST(routes_tell_their_transports),
         TEST(many_services_are_all_found),
         TEST(interceptors_stand_around_a_call_in_order),
+        TEST(messages_are_seen_both_ways_by_all_interceptors),
+        TEST(an_interceptor_of_an_older_sdk_is_not_asked_about_replies),
+        TEST(an_interceptor_may_keep_a_reply_from_leaving),
+        TEST(an_interceptor_sends_nothing_of_its_own),
         TEST(a_refusal_is_heard_by_those_before_it),
         TEST(a_pending_call_goes_on_when_it_is_admitted),
         TEST(only_the_first_admission_counts),

@@ -30,6 +30,10 @@ static void clean(plugin_message *plugin)
     clean_all(plugin->services, plugin->n_services);
     clean_all(plugin->capabilities, plugin->n_capabilities);
     clean_all(plugin->holds, plugin->n_holds);
+    for (size_t i = 0; i < plugin->n_transports; i++) {
+        printable_clean(plugin->transports[i]->service);
+        clean_all(plugin->transports[i]->transports, plugin->transports[i]->n_transports);
+    }
     for (size_t i = 0; i < plugin->n_edges; i++) {
         printable_clean(plugin->edges[i]->provider);
         printable_clean(plugin->edges[i]->requirement);

@@ -53,6 +53,36 @@ static void add_edges(struct table *table, const plugin_message *plugin)
                    plugin->edges[i]->binding ? "requires" : "wants", plugin->edges[i]->requirement);
 }
 
+/* "grpc, tcp"; to be freed. */
+static char *join(char *const *texts, size_t count)
+{
+    char *joined = NULL;
+    size_t size;
+    FILE *out = open_memstream(&joined, &size);
+
+    if (out == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s%s", i == 0 ? "" : ", ", texts[i]);
+    if (fclose(out) != 0)
+        abort();
+    return joined;
+}
+
+/* A daemon of an older version does not tell the transports. */
+static void add_services(struct table *table, const plugin_message *plugin)
+{
+    if (plugin->n_transports == 0)
+        add_list(table, "Services:", plugin->services, plugin->n_services);
+    for (size_t i = 0; i < plugin->n_transports; i++) {
+        const Berth__Inspect__V1__ServiceTransports *service = plugin->transports[i];
+        char *transports = join(service->transports, service->n_transports);
+
+        add_format(table, i == 0 ? "Services:" : "", "%s over %s", service->service, transports);
+        free(transports);
+    }
+}
+
 static void add_exports(struct table *table, const plugin_message *plugin)
 {
     for (size_t i = 0; i < plugin->n_exports; i++)
@@ -100,7 +130,7 @@ void plugin_print_text(struct table *table, const plugin_message *plugin)
     add_list(table, "Requires:", plugin->requires, plugin->n_requires);
     add_list(table, "Wants:", plugin->wants, plugin->n_wants);
     add_edges(table, plugin);
-    add_list(table, "Services:", plugin->services, plugin->n_services);
+    add_services(table, plugin);
     add_list(table, "Capabilities:", plugin->capabilities, plugin->n_capabilities);
     if (plugin->n_platforms > 0)
         add_line(table, "Platforms:", platforms);
@@ -196,6 +226,15 @@ static void json_identity(struct config_json *json, const plugin_message *plugin
     json_text(json, "description", plugin->description);
 }
 
+static void json_transports(struct config_json *json, const plugin_message *plugin)
+{
+    config_json_open(json, "transports", '{');
+    for (size_t i = 0; i < plugin->n_transports; i++)
+        json_list(json, plugin->transports[i]->service, plugin->transports[i]->transports,
+                  plugin->transports[i]->n_transports);
+    config_json_close(json, '}');
+}
+
 void plugin_print_json(struct config_json *json, const plugin_message *plugin)
 {
     config_json_open(json, NULL, '{');
@@ -208,6 +247,7 @@ void plugin_print_json(struct config_json *json, const plugin_message *plugin)
     json_list(json, "requires", plugin->requires, plugin->n_requires);
     json_list(json, "wants", plugin->wants, plugin->n_wants);
     json_list(json, "services", plugin->services, plugin->n_services);
+    json_transports(json, plugin);
     json_list(json, "capabilities", plugin->capabilities, plugin->n_capabilities);
     json_platforms(json, plugin);
     json_exports(json, plugin);

@@ -126,6 +126,8 @@ struct berth_plugin_info {
     struct berth_times times;
     /** Readiness holds that are still kept, as the plugin worded them. */
     struct berth_strings holds;
+    /** Which transports may carry each of `services`, in the same order. */
+    const struct berth_strings *transports;
 };
 
 /** What is true of the whole daemon. */

@@ -125,8 +125,9 @@ struct berth_router {
 };
 
 /**
- * Hooks around every call of every transport, in the plan's order of the plugins that add them; on_finish in
- * reverse. `self` is what was given with it.
+ * Hooks around every call of every transport, in the plan's order of the plugins that add them; on_reply and
+ * on_finish in reverse. `self` is what was given with it. A hook may annotate the call, add headers and
+ * trailers, and end the call with a code; it sends no messages.
  */
 struct berth_interceptor {
     uint32_t size;
@@ -148,7 +149,10 @@ struct berth_interceptor {
      */
     void (*on_finish)(void *self, struct berth_call *call, void *state, enum berth_code code,
                       const char *message);
-    /** A message that the handler sends, before it goes to the server. */
+    /**
+     * A message that the handler sends, before it goes to the server, which may still refuse it as too large.
+     * Where the hook ends the call the message does not leave.
+     */
     void (*on_reply)(void *self, struct berth_call *call, void *state, const void *message, size_t length);
 };
 
