@@ -118,7 +118,7 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;
     channel->connections = connection;
-    connection_init(&connection->base, &channel->engine, &events);
+    connection_init(&connection->base, &channel->engine, UV_NAMED_PIPE, &events);
     uv_pipe_connect(&connection->request, &connection->base.socket.pipe, channel->path, on_connected);
     deadlines_start(&channel->engine.deadlines, &connection->connect_deadline,
                     uv_hrtime() + channel->limits.connect_timeout_ms * NANOSECONDS_PER_MILLISECOND,

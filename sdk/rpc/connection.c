@@ -26,7 +26,7 @@ static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) &&
 
 static void run_task(struct turn_task *task);
 
-void connection_init(struct connection *connection, struct engine *engine,
+void connection_init(struct connection *connection, struct engine *engine, uv_handle_type type,
                      const struct connection_events *events)
 {
     connection->engine = engine;
@@ -34,7 +34,10 @@ void connection_init(struct connection *connection, struct engine *engine,
     connection->task.run = run_task;
     connection->blocked_fd = -1;
     connection->open_handles = 1;
-    uv_pipe_init(engine->loop, &connection->socket.pipe, 0);
+    if (type == UV_TCP)
+        uv_tcp_init(engine->loop, &connection->socket.tcp);
+    else
+        uv_pipe_init(engine->loop, &connection->socket.pipe, 0);
     connection->socket.handle.data = connection;
 }
 
@@ -105,6 +108,9 @@ int connection_start(struct connection *connection, const struct connection_prot
 
     connection->protocol = protocol;
     connection->session = session;
+    /* What a turn brought leaves in one write, so that there is nothing to wait for. */
+    if (result == 0 && connection->socket.handle.type == UV_TCP)
+        result = uv_tcp_nodelay(&connection->socket.tcp, 1);
     if (result == 0)
         result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
     connection_touch(connection);

@@ -44,6 +44,7 @@ struct connection {
         uv_handle_t handle;
         uv_stream_t stream;
         uv_pipe_t pipe;
+        uv_tcp_t tcp;
     } socket;
     uv_os_fd_t fd;
     /** Waits for room in the socket where it was full; `blocked_fd` is -1 until then. */
@@ -69,8 +70,12 @@ struct connection {
     bool is_lost;
 };
 
-/** Readies the socket and nothing else; from here on connection_close must be used. */
-void connection_init(struct connection *connection, struct engine *engine,
+/**
+ * Readies the socket and nothing else; from here on connection_lose must be used.
+ *
+ * @param type  UV_NAMED_PIPE or UV_TCP.
+ */
+void connection_init(struct connection *connection, struct engine *engine, uv_handle_type type,
                      const struct connection_events *events);
 
 /**

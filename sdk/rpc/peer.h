@@ -4,7 +4,10 @@
 
 #include <berth/call.h>
 
-#define PEER_ADDRESS_MAX 64
+#include "tcp_address.h"
+
+/** Of an IPv6 address with its port, or a unix peer's numbers. */
+#define PEER_ADDRESS_MAX TCP_ADDRESS_MAX
 
 /** Who is at the other end, as the kernel says. */
 struct peer {

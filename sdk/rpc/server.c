@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "container.h"
 
@@ -66,6 +65,15 @@ static enum berth_code take_options(struct berth_rpc_server_options *limits,
     return BERTH_OK;
 }
 
+static bool copy_transport(struct berth_rpc_server *server)
+{
+    const char *transport = server->limits.transport;
+
+    server->transport = strdup(transport != NULL && transport[0] != '\0' ? transport : "grpc");
+    server->limits.transport = server->transport;
+    return server->transport != NULL;
+}
+
 static void close_all(struct turn_task *task);
 
 enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_server_options *options,
@@ -78,9 +86,12 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     if (server == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
     code = take_options(&server->limits, options, err);
+    if (code == BERTH_OK && !copy_transport(server))
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
     if (code == BERTH_OK && server_session_create(server) != 0)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
     if (code != BERTH_OK) {
+        free(server->transport);
         free(server);
         return code;
     }
@@ -104,6 +115,7 @@ static void on_engine_closed(struct engine *engine)
         free(stream);
     }
     server_session_destroy(server);
+    free(server->transport);
     free(server);
     if (on_closed != NULL)
         on_closed(context);
@@ -127,86 +139,6 @@ void server_settle(struct berth_rpc_server *server)
     engine_close(&server->engine, on_engine_closed);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
-{
-    struct server_listener *listener = handle->data;
-    struct berth_rpc_server *server = listener->server;
-    struct server_listener **place = &server->listeners;
-
-    while (*place != listener)
-        place = &(*place)->next;
-    *place = listener->next;
-    free(listener);
-    server_settle(server);
-}
-
-static void close_listeners(struct berth_rpc_server *server)
-{
-    for (struct server_listener *listener = server->listeners; listener != NULL; listener = listener->next) {
-        if (listener->is_closing)
-            continue;
-        listener->is_closing = true;
-        unix_socket_release(&listener->socket);
-        uv_close((uv_handle_t *)&listener->pipe, on_listener_closed);
-    }
-}
-
-static void on_connection(uv_stream_t *stream, int status)
-{
-    struct server_listener *listener = stream->data;
-    struct berth_rpc_server *server = listener->server;
-
-    if (status == 0)
-        status = server_connection_accept(server, stream);
-    if (status < 0)
-        server_log(server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN, "%s: cannot take a connection: %s",
-                   listener->socket.path, uv_strerror(status));
-}
-
-static int listen_on(struct server_listener *listener, int fd)
-{
-    int result;
-
-    uv_pipe_init(listener->server->engine.loop, &listener->pipe, 0);
-    listener->pipe.data = listener;
-    listener->next = listener->server->listeners;
-    listener->server->listeners = listener;
-    result = uv_pipe_open(&listener->pipe, fd);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
-    return uv_listen((uv_stream_t *)&listener->pipe, 1024, on_connection);
-}
-
-enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
-                                             const struct berth_rpc_unix_options *options,
-                                             struct berth_error *err)
-{
-    struct server_listener *listener = calloc(1, sizeof(*listener));
-    enum berth_code code;
-    int result;
-    int fd;
-
-    if (listener == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
-                               options->path);
-    listener->server = server;
-    code = unix_socket_claim(&listener->socket, options, &fd, err);
-    if (code != BERTH_OK) {
-        free(listener);
-        return code;
-    }
-    result = listen_on(listener, fd);
-    if (result == 0)
-        return BERTH_OK;
-    listener->is_closing = true;
-    unix_socket_release(&listener->socket);
-    uv_close((uv_handle_t *)&listener->pipe, on_listener_closed);
-    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", options->path,
-                           uv_strerror(result));
-}
-
 enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *server, int fd, struct berth_error *err)
 {
     struct server_connection *connection;
@@ -222,7 +154,7 @@ void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(
     server->is_draining = true;
     server->on_drained = on_drained;
     server->drained_context = context;
-    close_listeners(server);
+    server_close_listeners(server);
     for (struct server_connection *connection = server->connections; connection != NULL;
          connection = connection->next)
         if (connection->drain_step == SERVER_DRAIN_NONE)
@@ -246,7 +178,7 @@ void berth_rpc_server_close(struct berth_rpc_server *server, void (*on_closed)(v
     server->on_drained = NULL;
     server->on_closed = on_closed;
     server->closed_context = context;
-    close_listeners(server);
+    server_close_listeners(server);
     turn_add(&server->engine.turn, &server->close_task);
 }
 

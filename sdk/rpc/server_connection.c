@@ -62,14 +62,15 @@ static void on_handshake_overdue(struct deadline *deadline)
     connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
 }
 
-static struct server_connection *create(struct berth_rpc_server *server)
+static struct server_connection *create(struct berth_rpc_server *server, uv_handle_type type,
+                                        const struct server_protocol *protocol)
 {
     struct server_connection *connection = calloc(1, sizeof(*connection));
 
     if (connection == NULL)
         return NULL;
     connection->server = server;
-    connection->protocol = &server_http2;
+    connection->protocol = protocol;
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;
     connection->next = server->connections;
@@ -78,7 +79,7 @@ static struct server_connection *create(struct berth_rpc_server *server)
         connection->next->previous = &connection->next;
     server->connections = connection;
     server->stats.connections++;
-    connection_init(&connection->base, &server->engine, &events);
+    connection_init(&connection->base, &server->engine, type, &events);
     return connection;
 }
 
@@ -104,12 +105,17 @@ static int start(struct server_connection *connection)
 
 int server_connection_open(struct berth_rpc_server *server, int fd, struct server_connection **ret_connection)
 {
-    struct server_connection *connection = create(server);
+    uv_handle_type type = uv_guess_handle(fd);
+    struct server_connection *connection;
     int result;
 
+    if (type != UV_TCP && type != UV_NAMED_PIPE)
+        return UV_ENOTSOCK;
+    connection = create(server, type, &server_http2);
     if (connection == NULL)
         return UV_ENOMEM;
-    result = uv_pipe_open(&connection->base.socket.pipe, fd);
+    result = type == UV_TCP ? uv_tcp_open(&connection->base.socket.tcp, fd)
+                            : uv_pipe_open(&connection->base.socket.pipe, fd);
     if (result < 0) {
         connection_lose(&connection->base, uv_strerror(result));
         return result;
@@ -160,14 +166,15 @@ static bool has_room(struct server_connection *connection)
     return false;
 }
 
-int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *listener)
+int server_connection_accept(struct server_listener *listener)
 {
-    struct server_connection *connection = create(server);
+    struct server_connection *connection =
+        create(listener->server, listener->socket.handle.type, listener->protocol);
     int result;
 
     if (connection == NULL)
         return UV_ENOMEM;
-    result = uv_accept(listener, &connection->base.socket.stream);
+    result = uv_accept(&listener->socket.stream, &connection->base.socket.stream);
     if (result == 0 && !has_room(connection)) {
         connection_lose(&connection->base, "the server has as many connections as it takes");
         return 0;

@@ -9,6 +9,7 @@
 #include "outflow.h"
 #include "peer.h"
 #include "request.h"
+#include "tcp_address.h"
 #include "unix_socket.h"
 
 /** What a log line is about; each may speak once a second. */
@@ -21,11 +22,24 @@ enum server_cause {
     SERVER_CAUSES,
 };
 
+struct server_protocol;
+
+/** One address that is listened on. */
 struct server_listener {
     struct server_listener *next;
     struct berth_rpc_server *server;
-    uv_pipe_t pipe;
-    struct unix_socket socket;
+    const struct server_protocol *protocol;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } socket;
+    /** Of a unix socket. */
+    struct unix_socket place;
+    /** For people. */
+    const char *name;
+    char address[TCP_ADDRESS_MAX];
     bool is_closing;
 };
 
@@ -39,6 +53,7 @@ struct berth_rpc_server {
     struct engine engine;
     const struct berth_router *router;
     struct berth_rpc_server_options limits;
+    char *transport;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     struct server_connection *connections;
@@ -147,13 +162,16 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
 /** A connection or a listener is gone: is that the end of the server? */
 void server_settle(struct berth_rpc_server *server);
 
+/** Takes no further connections; server_settle follows when they are closed. */
+void server_close_listeners(struct berth_rpc_server *server);
+
 extern const struct server_protocol server_http2;
 
 /** Takes over a socket, for gRPC. @return 0 or a libuv error; then the socket is still the caller's. */
 int server_connection_open(struct berth_rpc_server *server, int fd,
                            struct server_connection **ret_connection);
 /** The same for the connection that waits at a listener. */
-int server_connection_accept(struct berth_rpc_server *server, uv_stream_t *listener);
+int server_connection_accept(struct server_listener *listener);
 void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);

@@ -186,7 +186,7 @@ static void open_call(struct berth_stream *stream)
     struct berth_call_request opening = {
         .size = sizeof(opening),
         .path = request->path,
-        .transport = "grpc",
+        .transport = server_of(stream)->transport,
         .peer = &stream->connection->peer.who,
         .metadata = request->metadata.items,
         .metadata_count = request->metadata.count,
