@@ -118,7 +118,8 @@ static bool deliver(void *context, const void *message, size_t length)
 static void complain(struct berth_rpc_call *call, enum framing_state state,
                      const struct framing_span *message)
 {
-    char text[128];
+    uint64_t limit = call->channel->limits.max_recv_message_bytes;
+    char text[160];
 
     switch (state) {
     case FRAMING_MORE:
@@ -133,7 +134,17 @@ static void complain(struct berth_rpc_call *call, enum framing_state state,
         break;
     case FRAMING_TOO_LARGE:
         snprintf(text, sizeof(text), "the server sent a message of %zu bytes and this client takes %" PRIu64,
-                 message->length, call->channel->limits.max_recv_message_bytes);
+                 message->length, limit);
+        client_call_end(call, BERTH_RESOURCE_EXHAUSTED, text);
+        break;
+    case FRAMING_BROKEN:
+        client_call_end(call, BERTH_INTERNAL, "the server sent a message that cannot be decompressed");
+        break;
+    case FRAMING_TOO_LARGE_EXPANDED:
+        snprintf(text, sizeof(text),
+                 "the server sent a message of %zu bytes that has at least %" PRIu64
+                 " when decompressed, and this client takes %" PRIu64,
+                 message->length, limit + 1, limit);
         client_call_end(call, BERTH_RESOURCE_EXHAUSTED, text);
         break;
     case FRAMING_NO_ROOM:

@@ -3,6 +3,7 @@
 #define RPC_ENGINE_H
 
 #include "batch.h"
+#include "codec.h"
 #include "deadlines.h"
 #include "turn.h"
 
@@ -15,6 +16,7 @@ struct engine {
     struct deadlines deadlines;
     /** A batch that nobody is writing, or NULL. */
     struct batch *spare;
+    struct codec codec;
     uint64_t bytes_received;
     uint64_t bytes_sent;
     unsigned open_parts;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static enum framing_state check_prefix(const struct framing *framing, const unsigned char *prefix,
+static enum framing_state check_prefix(struct framing *framing, const unsigned char *prefix,
                                        struct framing_span *ret_message)
 {
     uint32_t length = (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 | (uint32_t)prefix[3] << 8 |
@@ -16,7 +16,8 @@ static enum framing_state check_prefix(const struct framing *framing, const unsi
     *ret_message = (struct framing_span){.length = length};
     if (length > framing->max_message_bytes)
         return FRAMING_TOO_LARGE;
-    return prefix[0] == 1 ? FRAMING_COMPRESSED : FRAMING_MESSAGE;
+    framing->was_compressed = prefix[0] == 1;
+    return framing->was_compressed && !framing->takes_compressed ? FRAMING_COMPRESSED : FRAMING_MESSAGE;
 }
 
 static void eat(struct framing_span *input, size_t length)
@@ -97,9 +98,9 @@ void framing_finish(struct framing *framing)
     buffer_finish(&framing->partial, framing->budget);
 }
 
-void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], uint32_t length)
+void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compressed, uint32_t length)
 {
-    prefix[0] = 0;
+    prefix[0] = is_compressed;
     prefix[1] = (unsigned char)(length >> 24);
     prefix[2] = (unsigned char)(length >> 16);
     prefix[3] = (unsigned char)(length >> 8);

@@ -12,7 +12,7 @@ enum framing_state {
     /** All input is eaten and no message is whole. */
     FRAMING_MORE,
     FRAMING_MESSAGE,
-    /** The message's flag says compressed. */
+    /** The message's flag says compressed, and nobody said how. */
     FRAMING_COMPRESSED,
     /** The flag is neither 0 nor 1. */
     FRAMING_BAD_FLAG,
@@ -20,6 +20,10 @@ enum framing_state {
     FRAMING_TOO_LARGE,
     /** The budget or the memory is used up. */
     FRAMING_NO_ROOM,
+    /** What came compressed cannot be expanded. Only from an inbox, as the next one. */
+    FRAMING_BROKEN,
+    /** It would be larger than the limit. */
+    FRAMING_TOO_LARGE_EXPANDED,
 };
 
 /** Where the messages of one direction of one call are put together. All zero with `budget` set is fresh. */
@@ -27,6 +31,10 @@ struct framing {
     struct buffer partial;
     struct budget *budget;
     uint64_t max_message_bytes;
+    /** May messages be flagged as compressed? */
+    bool takes_compressed;
+    /** Was the message that was given out last? */
+    bool was_compressed;
     /** `partial` holds a message that was given out. */
     bool is_given;
 };
@@ -52,7 +60,7 @@ bool framing_is_inside(const struct framing *framing);
 
 void framing_finish(struct framing *framing);
 
-/** Writes the prefix of an uncompressed message. */
-void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], uint32_t length);
+/** Writes the prefix of a message. */
+void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compressed, uint32_t length);
 
 #endif

@@ -4,6 +4,47 @@
 
 #include <string.h>
 
+static enum framing_state refusal(enum codec_result result)
+{
+    switch (result) {
+    case CODEC_DONE:
+        break;
+    case CODEC_BROKEN:
+        return FRAMING_BROKEN;
+    case CODEC_TOO_LARGE:
+        return FRAMING_TOO_LARGE_EXPANDED;
+    case CODEC_NO_ROOM:
+        return FRAMING_NO_ROOM;
+    }
+    return FRAMING_MESSAGE;
+}
+
+/* @return FRAMING_MESSAGE; FRAMING_MORE where the call takes no further one; or why it cannot be had. */
+static enum framing_state deliver_expanded(struct inbox *inbox, const struct framing_span *message,
+                                           inbox_deliver deliver, void *context)
+{
+    struct codec *codec = inbox->codec;
+    const void *plain = NULL;
+    size_t length = 0;
+    enum framing_state state = refusal(codec_expand(codec, inbox->coding, message->bytes, message->length,
+                                                    inbox->framing.max_message_bytes, &plain, &length));
+
+    if (state != FRAMING_MESSAGE)
+        return state;
+    if (!deliver(context, plain, length))
+        state = FRAMING_MORE;
+    codec_release_plain(codec);
+    return state;
+}
+
+static enum framing_state deliver_one(struct inbox *inbox, const struct framing_span *message,
+                                      inbox_deliver deliver, void *context)
+{
+    if (inbox->framing.was_compressed)
+        return deliver_expanded(inbox, message, deliver, context);
+    return deliver(context, message->bytes, message->length) ? FRAMING_MESSAGE : FRAMING_MORE;
+}
+
 static enum framing_state give_out(struct inbox *inbox, struct framing_span *input, inbox_deliver deliver,
                                    void *context, struct framing_span *ret_bad)
 {
@@ -13,13 +54,14 @@ static enum framing_state give_out(struct inbox *inbox, struct framing_span *inp
 
         if (state == FRAMING_MORE)
             return state;
+        if (state == FRAMING_MESSAGE) {
+            state = deliver_one(inbox, &message, deliver, context);
+            if (state == FRAMING_MORE)
+                input->length = 0;
+        }
         if (state != FRAMING_MESSAGE) {
             *ret_bad = message;
             return state;
-        }
-        if (!deliver(context, message.bytes, message.length)) {
-            input->length = 0;
-            return FRAMING_MORE;
         }
     }
     return FRAMING_MORE;

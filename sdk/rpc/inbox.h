@@ -2,11 +2,15 @@
 #ifndef RPC_INBOX_H
 #define RPC_INBOX_H
 
+#include "codec.h"
 #include "framing.h"
 
 /** What came in for one call. All zero with `framing.budget` and its limit set is fresh. */
 struct inbox {
     struct framing framing;
+    /** What expands messages, where `framing.takes_compressed`. */
+    struct codec *codec;
+    enum coding coding;
     /** What came while paused, as it came. */
     struct buffer held;
     size_t held_offset;
@@ -22,7 +26,7 @@ typedef bool (*inbox_deliver)(void *context, const void *message, size_t length)
  *
  * @param ret_eaten  How many bytes, held ones included, are done with: the peer may send as many more. Always
  *                   written.
- * @param ret_bad    The message that FRAMING_TOO_LARGE speaks of.
+ * @param ret_bad    The message that FRAMING_TOO_LARGE and FRAMING_TOO_LARGE_EXPANDED speak of.
  * @return FRAMING_MORE while all is well, otherwise what is wrong with the input.
  */
 enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,

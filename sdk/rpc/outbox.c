@@ -14,10 +14,34 @@ struct message_block *message_block_create(const void *message, uint32_t length)
     if (block == NULL)
         return NULL;
     *block = (struct message_block){.references = 1, .length = FRAMING_PREFIX + (size_t)length};
-    framing_write_prefix(block->bytes, length);
+    framing_write_prefix(block->bytes, false, length);
     if (length > 0)
         memcpy(block->bytes + FRAMING_PREFIX, message, length);
     return block;
+}
+
+/* Compressed in place, and what was too much of the block is given back. */
+struct message_block *message_block_create_compressed(struct codec *codec, enum coding coding,
+                                                      const void *message, uint32_t length)
+{
+    struct message_block *block;
+    struct message_block *smaller;
+    size_t used;
+
+    if (length <= CODEC_NEVER_SMALLER)
+        return NULL;
+    block = malloc(sizeof(*block) + FRAMING_PREFIX + length - 1);
+    if (block == NULL)
+        return NULL;
+    used = codec_compress(codec, coding, message, length, block->bytes + FRAMING_PREFIX, length - 1);
+    if (used == 0) {
+        free(block);
+        return NULL;
+    }
+    *block = (struct message_block){.references = 1, .length = FRAMING_PREFIX + used};
+    framing_write_prefix(block->bytes, true, (uint32_t)used);
+    smaller = realloc(block, sizeof(*block) + block->length);
+    return smaller != NULL ? smaller : block;
 }
 
 struct message_block *message_block_ref(struct message_block *block)

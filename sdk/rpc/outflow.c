@@ -63,6 +63,15 @@ void outflow_set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
 }
 
+static struct message_block *make_block(const struct outflow *outflow, const void *message, uint32_t length)
+{
+    struct message_block *block = NULL;
+
+    if (outflow->compresses && outflow->coding != CODING_IDENTITY)
+        block = message_block_create_compressed(outflow->codec, outflow->coding, message, length);
+    return block != NULL ? block : message_block_create(message, length);
+}
+
 enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,
                              uint64_t max_message, uint64_t max_queued)
 {
@@ -73,7 +82,7 @@ enum berth_code outflow_send(struct outflow *outflow, const void *message, size_
     if (outflow->http2 != NULL && outflow->http2->connection->queued_bytes > 0 &&
         outflow->http2->connection->queued_bytes + length > max_queued)
         return BERTH_RESOURCE_EXHAUSTED;
-    block = message_block_create(message, (uint32_t)length);
+    block = make_block(outflow, message, (uint32_t)length);
     if (block == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     if (outflow->http2 != NULL)

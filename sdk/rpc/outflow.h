@@ -18,6 +18,10 @@ struct outflow {
     bool is_deferred;
     /** Somebody was told not to send and wants to hear when he may. */
     bool is_awaited;
+    /** How messages are compressed while `compresses`, and by what. */
+    enum coding coding;
+    struct codec *codec;
+    bool compresses;
     /** The last byte is leaving: submit the trailers. NULL: the stream ends with the last byte. */
     void (*on_last)(struct outflow *outflow);
     /** There is room again; called from inside HTTP/2, so only take note of it. */

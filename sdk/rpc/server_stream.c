@@ -221,7 +221,8 @@ static bool deliver(void *context, const void *message, size_t length)
 static void complain(struct berth_stream *stream, enum framing_state state,
                      const struct framing_span *message)
 {
-    char text[128];
+    uint64_t limit = server_of(stream)->limits.max_recv_message_bytes;
+    char text[160];
 
     switch (state) {
     case FRAMING_MORE:
@@ -236,7 +237,17 @@ static void complain(struct berth_stream *stream, enum framing_state state,
         break;
     case FRAMING_TOO_LARGE:
         snprintf(text, sizeof(text), "grpc: received message larger than max (%zu vs. %" PRIu64 ")",
-                 message->length, server_of(stream)->limits.max_recv_message_bytes);
+                 message->length, limit);
+        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
+        break;
+    case FRAMING_BROKEN:
+        server_stream_abort(stream, BERTH_INTERNAL, "grpc: failed to decompress the received message");
+        break;
+    case FRAMING_TOO_LARGE_EXPANDED:
+        snprintf(text, sizeof(text),
+                 "grpc: received message of %zu bytes is larger than max when decompressed (at least %" PRIu64
+                 " vs. %" PRIu64 ")",
+                 message->length, limit + 1, limit);
         server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
         break;
     case FRAMING_NO_ROOM:

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes of a call, cut and paused at will: the messages must be those of the bytes in one piece. */
+/*
+ * Bytes of a call, cut and paused at will, compressed or not: the messages must be those of the bytes in one
+ * piece.
+ */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +10,9 @@
 #include <sdk/rpc/inbox.h>
 
 #define LIMIT 4096
-#define HEARD_MAX (128 * 1024)
+#define HEARD_MAX (512 * 1024)
+/* Of what may expand, so that it fits. */
+#define COMPRESSED_MAX 2048
 #define BUDGET (1 << 20)
 
 struct heard {
@@ -49,16 +54,21 @@ static enum framing_state take_all(struct inbox *inbox, struct heard *heard, con
 }
 
 static struct heard listen_to(const uint8_t *data, size_t length, size_t step, bool pauses,
-                              enum framing_state *ret_state)
+                              enum coding coding, enum framing_state *ret_state)
 {
+    static struct codec codec;
     struct budget budget = {.limit = BUDGET};
-    struct inbox inbox = {.framing = {.budget = &budget, .max_message_bytes = LIMIT}};
+    struct inbox inbox = {.framing = {.budget = &budget,
+                                      .max_message_bytes = LIMIT,
+                                      .takes_compressed = coding != CODING_IDENTITY},
+                          .codec = &codec,
+                          .coding = coding};
     struct heard heard = {.inbox = &inbox, .bytes = malloc(HEARD_MAX), .pauses = pauses};
 
     assert(heard.bytes != NULL);
     *ret_state = take_all(&inbox, &heard, data, length, step);
     inbox_finish(&inbox);
-    assert(budget.used == 0);
+    assert(budget.used == 0 && codec.plain.capacity <= CODEC_PLAIN_KEPT);
     return heard;
 }
 
@@ -70,11 +80,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum framing_state cut_state;
     struct heard whole;
     struct heard cut;
+    enum coding coding;
 
     if (size < 2 || size > 64 * 1024)
         return 0;
-    whole = listen_to(data + 2, size - 2, size, false, &whole_state);
-    cut = listen_to(data + 2, size - 2, (size_t)data[0] + 1, (data[1] & 1) != 0, &cut_state);
+    coding = (data[1] >> 1 & 3) < CODINGS_KNOWN ? (enum coding)(data[1] >> 1 & 3) : CODING_IDENTITY;
+    if (coding != CODING_IDENTITY && size > COMPRESSED_MAX)
+        return 0;
+    whole = listen_to(data + 2, size - 2, size, false, coding, &whole_state);
+    cut = listen_to(data + 2, size - 2, (size_t)data[0] + 1, (data[1] & 1) != 0, coding, &cut_state);
     assert(whole_state == cut_state);
     assert(whole.length == cut.length && memcmp(whole.bytes, cut.bytes, whole.length) == 0);
     free(whole.bytes);
