@@ -19,3 +19,21 @@ def verdict(value, goal):
 def table(header, rows):
     return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header),
             *["| " + " | ".join(map(str, row)) + " |" for row in rows]]
+
+
+class Goals:
+    """What was aimed at and what was found, as a table."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, value, bound, at_most=False, unit=""):
+        met = value <= bound if at_most else value >= bound
+        self.rows.append((name, f"{'≤' if at_most else '≥'} {bound:g}{unit}", f"{value:.2f}{unit}",
+                          "met" if met else "NOT MET"))
+
+    def are_met(self):
+        return all(row[-1] == "met" for row in self.rows)
+
+    def table(self):
+        return table(("goal", "wanted", "measured", ""), self.rows)
