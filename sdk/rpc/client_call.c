@@ -24,17 +24,25 @@ static void leave_list(struct berth_rpc_call *call)
     *call->previous = call->next;
     if (call->next != NULL)
         call->next->previous = call->previous;
+    else
+        call->list->end = call->previous;
     call->previous = NULL;
 }
 
-void client_call_join(struct berth_rpc_call *call, struct berth_rpc_call **list)
+void call_list_init(struct call_list *list)
+{
+    list->first = NULL;
+    list->end = &list->first;
+}
+
+void client_call_join(struct berth_rpc_call *call, struct call_list *list)
 {
     leave_list(call);
-    call->next = *list;
-    call->previous = list;
-    if (call->next != NULL)
-        call->next->previous = &call->next;
-    *list = call;
+    call->next = NULL;
+    call->previous = list->end;
+    call->list = list;
+    *list->end = call;
+    list->end = &call->next;
 }
 
 void client_call_ready(struct berth_rpc_call *call)
@@ -75,6 +83,16 @@ void client_call_end(struct berth_rpc_call *call, enum berth_code code, const ch
     client_call_ready(call);
 }
 
+/* There may be room for a call that waits. */
+void client_call_forget(struct berth_rpc_call *call)
+{
+    if (call->is_unknown)
+        return;
+    call->is_unknown = true;
+    call->connection->open_streams--;
+    client_call_ready(call);
+}
+
 static void leave_line(struct berth_rpc_call *call)
 {
     struct berth_rpc_channel *channel = call->channel;
@@ -98,6 +116,7 @@ static void destroy(struct berth_rpc_call *call)
     leave_list(call);
     deadlines_stop(&channel->engine.deadlines, &call->deadline);
     outflow_clear(&call->outflow);
+    replay_finish(&call->replay);
     held = inbox_finish(&call->inbox);
     if (call->connection != NULL)
         http2_consume(&call->connection->http2, call->id, held);
@@ -213,6 +232,8 @@ void client_call_process(struct berth_rpc_call *call)
         if (call->handlers->on_writable != NULL)
             call->handlers->on_writable(call->context, call);
     }
+    if (client_call_retry(call))
+        return;
     if (!call->is_over && (call->is_remote_ended || (call->is_unknown && call->id != 0)))
         conclude(call);
     if (call->is_over && !call->is_end_told)
@@ -288,6 +309,10 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     if (fields != NULL)
         id = nghttp2_submit_request(connection->http2.session, NULL, fields,
                                     make_fields(call, fields, timeout), &provider, call);
+    if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE) {
+        client_connection_retire(connection);
+        return;
+    }
     if (id < 0) {
         client_call_end(call, BERTH_UNAVAILABLE, nghttp2_strerror(id));
         return;
@@ -296,6 +321,8 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     call->id = id;
     call->is_unknown = false;
     call->connection = connection;
+    connection->is_used = true;
+    connection->open_streams++;
     call->outflow.http2 = &connection->http2;
     connection->base.queued_bytes += call->outflow.outbox.length;
     connection_touch(&connection->base);
@@ -314,6 +341,7 @@ static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
     call->context = context;
     call->is_unknown = true;
     call->outflow.on_room = on_room;
+    call->replay.budget = &channel->kept;
     call->inbox.framing.budget = &channel->unfinished;
     call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;
     arena_init(&call->arena, call->first, sizeof(call->first));
@@ -388,8 +416,12 @@ enum berth_code berth_rpc_call_send(struct berth_rpc_call *call, const void *mes
 
     if (call->is_over || call->outflow.is_ended)
         return BERTH_FAILED_PRECONDITION;
+    if (call->connection == NULL && !replay_has_room(&call->replay, length))
+        return BERTH_RESOURCE_EXHAUSTED;
     code = outflow_send(&call->outflow, message, length, call->channel->limits.max_send_message_bytes,
                         call->channel->limits.max_queued_bytes);
+    if (code == BERTH_OK)
+        replay_keep(&call->replay, call->outflow.outbox.last);
     if (code == BERTH_OK && call->connection != NULL) {
         outflow_wake(&call->outflow, call->id);
         touch(call);

@@ -54,6 +54,9 @@ static void take_options(struct berth_rpc_channel_options *limits,
     default32(&limits->connect_backoff_ms, 50);
     default32(&limits->connect_timeout_ms, 5000);
     default32(&limits->max_header_list_bytes, 16 * 1024);
+    default32(&limits->max_transparent_retries, 3);
+    if (limits->max_transparent_retries == UINT32_MAX)
+        limits->max_transparent_retries = 0;
     default64(&limits->max_recv_message_bytes, 16 * MIB);
     default64(&limits->max_send_message_bytes, 16 * MIB);
     default64(&limits->max_queued_bytes, 32 * MIB);
@@ -94,6 +97,8 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", limits.address);
     channel->limits = limits;
     channel->unfinished.limit = UINT64_MAX;
+    channel->kept.limit = limits.max_queued_bytes;
+    call_list_init(&channel->waiting);
     channel->end_ready = &channel->first_ready;
     channel->task.run = run_task;
     channel->backoff = (struct backoff){.first_ns = limits.connect_backoff_ms * NANOSECONDS_PER_MILLISECOND,
@@ -122,7 +127,7 @@ static bool is_waiting(const struct berth_rpc_call *call)
 
 static bool has_waiting(const struct berth_rpc_channel *channel)
 {
-    for (const struct berth_rpc_call *call = channel->waiting; call != NULL; call = call->next)
+    for (const struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = call->next)
         if (is_waiting(call))
             return true;
     return false;
@@ -131,7 +136,7 @@ static bool has_waiting(const struct berth_rpc_channel *channel)
 static void fail_waiting(struct berth_rpc_channel *channel, bool with_patient, enum berth_code code,
                          const char *message)
 {
-    for (struct berth_rpc_call *call = channel->waiting; call != NULL; call = call->next)
+    for (struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = call->next)
         if (is_waiting(call) && (with_patient || !call->waits_for_ready))
             client_call_end(call, code, message);
 }
@@ -142,21 +147,19 @@ static void end_failure(struct berth_rpc_channel *channel)
     channel->is_failing = false;
 }
 
-/* The connection stands: the waiting calls go out on it. The list has the latest first; they leave in the
- * order in which they were started. */
+/* In the order in which they were started, as many as the server takes at one time. */
 static void send_waiting(struct berth_rpc_channel *channel, struct client_connection *connection)
 {
-    struct berth_rpc_call *oldest_first = NULL;
+    struct berth_rpc_call *next;
 
     end_failure(channel);
     backoff_reset(&channel->backoff);
-    while (channel->waiting != NULL)
-        client_call_join(channel->waiting, &oldest_first);
-    while (oldest_first != NULL) {
-        if (is_waiting(oldest_first))
-            client_call_submit(oldest_first, connection);
-        else
-            client_call_join(oldest_first, &channel->waiting);
+    for (struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = next) {
+        next = call->next;
+        if (channel->current != connection || !client_connection_has_room(connection))
+            break;
+        if (is_waiting(call))
+            client_call_submit(call, connection);
     }
 }
 
@@ -203,7 +206,7 @@ static bool start_pause(struct berth_rpc_channel *channel)
 
 void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason)
 {
-    if (channel->is_closing)
+    if (channel->is_closing || !has_waiting(channel))
         return;
     channel->failed_attempts++;
     snprintf(channel->failure, sizeof(channel->failure), "%s", reason);
@@ -252,8 +255,7 @@ static void run_task(struct turn_task *task)
     }
     if (channel->current != NULL && channel->current->is_ready)
         send_waiting(channel, channel->current);
-    else
-        channel_connect(channel);
+    channel_connect(channel);
     channel_process(channel);
 }
 
@@ -274,7 +276,7 @@ static void on_engine_closed(struct engine *engine)
 void channel_settle(struct berth_rpc_channel *channel)
 {
     if (!channel->is_closing || channel->is_engine_closing || channel->connections != NULL ||
-        channel->waiting != NULL || channel->first_ready != NULL)
+        channel->waiting.first != NULL || channel->first_ready != NULL)
         return;
     channel->is_engine_closing = true;
     turn_remove(&channel->engine.turn, &channel->task);

@@ -29,32 +29,42 @@ static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, 
 
 static void end_calls(struct client_connection *connection, const char *reason)
 {
+    struct berth_rpc_call *next;
     char message[256];
 
     snprintf(message, sizeof(message), "the connection to %s was lost: %s", connection->channel->path,
              reason);
-    for (struct berth_rpc_call *call = connection->calls; call != NULL; call = call->next) {
-        call->is_unknown = true;
-        if (!call->is_remote_ended)
+    for (struct berth_rpc_call *call = connection->calls.first; call != NULL; call = next) {
+        next = call->next;
+        if (call->is_unknown)
+            continue;
+        client_call_forget(call);
+        if (!client_call_retry(call) && !call->is_remote_ended)
             client_call_end(call, BERTH_UNAVAILABLE, message);
-        client_call_ready(call);
     }
+}
+
+/* One that took no call is a try that failed, or it could be made again and again without a pause. */
+void client_connection_leave(struct client_connection *connection, const char *reason)
+{
+    struct berth_rpc_channel *channel = connection->channel;
+
+    if (channel->current != connection)
+        return;
+    channel->current = NULL;
+    if (!connection->is_used)
+        channel_connect_failed(channel, reason);
+    turn_add(&channel->engine.turn, &channel->task);
 }
 
 static void on_lost(struct connection *base, const char *reason)
 {
     struct client_connection *connection = from_base(base);
     struct berth_rpc_channel *channel = connection->channel;
-    bool was_current = channel->current == connection;
 
     deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
-    if (was_current)
-        channel->current = NULL;
     end_calls(connection, reason);
-    if (was_current && !connection->is_ready)
-        channel_connect_failed(channel, reason);
-    else
-        channel_connect(channel);
+    client_connection_leave(connection, reason);
 }
 
 static void on_closed(struct connection *base)
@@ -64,14 +74,8 @@ static void on_closed(struct connection *base)
     struct client_connection **place = &channel->connections;
 
     /* Calls that were not yet told of the end outlive the connection. */
-    while (connection->calls != NULL) {
-        struct berth_rpc_call *call = connection->calls;
-
-        outflow_clear(&call->outflow);
-        call->outflow.http2 = NULL;
-        call->connection = NULL;
-        client_call_join(call, &channel->waiting);
-    }
+    while (connection->calls.first != NULL)
+        client_call_detach(connection->calls.first);
     while (*place != connection)
         place = &(*place)->next;
     *place = connection->next;
@@ -84,6 +88,19 @@ static const struct connection_events events = {
     .on_lost = on_lost,
     .on_closed = on_closed,
 };
+
+bool client_connection_has_room(const struct client_connection *connection)
+{
+    return connection->open_streams < nghttp2_session_get_remote_settings(
+                                          connection->http2.session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+void client_connection_retire(struct client_connection *connection)
+{
+    client_connection_leave(connection, "all its stream numbers are used");
+    nghttp2_submit_goaway(connection->http2.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
+    connection_touch(&connection->base);
+}
 
 static void on_connect_overdue(struct deadline *deadline)
 {
@@ -113,6 +130,7 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
     if (connection == NULL)
         return NULL;
     connection->channel = channel;
+    call_list_init(&connection->calls);
     connection->next = channel->connections;
     connection->request.data = connection;
     connection->http2.connection = &connection->base;

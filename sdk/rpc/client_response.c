@@ -120,6 +120,22 @@ static enum berth_code code_of_stream_error(uint32_t error)
     }
 }
 
+static const char *sentence_of(uint32_t error)
+{
+    switch (error) {
+    case NGHTTP2_REFUSED_STREAM:
+        return "the server refused the call before it began to work on it";
+    case NGHTTP2_CANCEL:
+        return "the server gave the call up";
+    case NGHTTP2_ENHANCE_YOUR_CALM:
+        return "the server asks for less at a time";
+    case NGHTTP2_INADEQUATE_SECURITY:
+        return "the server asks for a safer connection";
+    default:
+        return nghttp2_http2_strerror(error);
+    }
+}
+
 static enum berth_code complain(const char **ret_message, enum berth_code code, const char *message)
 {
     *ret_message = message;
@@ -142,7 +158,6 @@ enum berth_code response_result(const struct response *response, uint32_t stream
     if (response->http_status == 200 && !response->is_grpc)
         return complain(ret_message, BERTH_UNKNOWN, "the server answered with something that is not gRPC");
     if (stream_error != NGHTTP2_NO_ERROR)
-        return complain(ret_message, code_of_stream_error(stream_error),
-                        nghttp2_http2_strerror(stream_error));
+        return complain(ret_message, code_of_stream_error(stream_error), sentence_of(stream_error));
     return complain(ret_message, BERTH_INTERNAL, "the server ended the call without a status");
 }

@@ -28,6 +28,7 @@ static void receive_headers(struct berth_rpc_call *call)
     if (call->response.http_status >= 100 && call->response.http_status < 200)
         return;
     call->response.has_headers = true;
+    replay_finish(&call->replay);
 }
 
 static void receive_settings(struct client_connection *connection)
@@ -46,8 +47,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
     if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
         receive_settings(connection);
-    if (frame->hd.type == NGHTTP2_GOAWAY && connection->channel->current == connection)
-        connection->channel->current = NULL;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        client_connection_leave(connection, "the server takes no calls (GOAWAY)");
     call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (call == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
         return 0;
@@ -61,9 +62,12 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static void forget(struct berth_rpc_call *call, uint32_t error)
 {
-    call->is_unknown = true;
+    struct berth_rpc_channel *channel = call->channel;
+
     call->stream_error = error;
-    client_call_ready(call);
+    client_call_forget(call);
+    if (channel->waiting.first != NULL)
+        turn_add(&channel->engine.turn, &channel->task);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user_data)
@@ -83,11 +87,25 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
     if (frame->hd.type != NGHTTP2_HEADERS ||
         nghttp2_session_find_stream(session, frame->hd.stream_id) != NULL)
         return 0;
-    for (struct berth_rpc_call *call = connection->calls; call != NULL; call = call->next)
+    for (struct berth_rpc_call *call = connection->calls.first; call != NULL; call = call->next)
         if (call->id == frame->hd.stream_id && !call->is_unknown) {
             forget(call, NGHTTP2_REFUSED_STREAM);
             break;
         }
+    return 0;
+}
+
+/* From here on bytes of the request may leave. */
+static int on_before_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct client_connection *connection = CONTAINER_OF(user_data, struct client_connection, http2);
+    struct berth_rpc_call *call;
+
+    if (frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (call != NULL)
+        call->batch_number = connection->base.batch_number;
     return 0;
 }
 
@@ -100,6 +118,7 @@ int client_session_create(struct berth_rpc_channel *channel)
     nghttp2_session_callbacks_set_on_header_callback(channel->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(channel->callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(channel->callbacks, on_frame_not_sent);
+    nghttp2_session_callbacks_set_before_frame_send_callback(channel->callbacks, on_before_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(channel->callbacks, on_stream_close);
     return 0;
 }

@@ -5,10 +5,17 @@
 #include <berth/rpc/client.h>
 
 #include "client_backoff.h"
+#include "client_replay.h"
 #include "http2.h"
 #include "inbox.h"
 #include "metadata.h"
 #include "outflow.h"
+
+/** Calls in the order in which they joined. */
+struct call_list {
+    struct berth_rpc_call *first;
+    struct berth_rpc_call **end;
+};
 
 struct berth_rpc_channel {
     struct engine engine;
@@ -31,7 +38,9 @@ struct berth_rpc_channel {
     struct deadline backoff_deadline;
 
     /** Calls that no connection has. */
-    struct berth_rpc_call *waiting;
+    struct call_list waiting;
+    /** Messages that may have to be sent again, and those of calls that wait for a connection. */
+    struct budget kept;
     struct berth_rpc_call *first_ready;
     struct berth_rpc_call **end_ready;
     struct turn_task task;
@@ -46,11 +55,15 @@ struct client_connection {
     struct connection base;
     struct berth_rpc_channel *channel;
     struct client_connection *next;
-    struct berth_rpc_call *calls;
+    struct call_list calls;
+    /** Of the calls, those that HTTP/2 knows. */
+    uint32_t open_streams;
     uv_connect_t request;
     struct deadline connect_deadline;
     /** The server's settings came. */
     bool is_ready;
+    /** It took a call. */
+    bool is_used;
 
     struct http2 http2;
 };
@@ -75,11 +88,15 @@ struct berth_rpc_call {
     struct client_connection *connection;
     struct berth_rpc_call *next;
     struct berth_rpc_call **previous;
+    struct call_list *list;
     struct berth_rpc_call *next_ready;
     const struct berth_rpc_call_handlers *handlers;
     void *context;
     const void *tag;
     int32_t id;
+    /** The connection's batch that the request begins in; 0: none has it. */
+    uint64_t batch_number;
+    uint32_t retries;
 
     bool is_ready;
     bool waits_for_ready;
@@ -99,6 +116,7 @@ struct berth_rpc_call {
     struct response response;
     struct inbox inbox;
     struct outflow outflow;
+    struct replay replay;
     uint64_t deadline_ns;
     struct deadline deadline;
     struct arena arena;
@@ -115,6 +133,12 @@ void channel_describe_failure(const struct berth_rpc_channel *channel, char *tex
 /** A connection or a call is gone: is that the end of the channel? */
 void channel_settle(struct berth_rpc_channel *channel);
 
+/** Does the server take one more call on it? */
+bool client_connection_has_room(const struct client_connection *connection);
+/** It takes no further call. `reason` is said where it never took one. */
+void client_connection_leave(struct client_connection *connection, const char *reason);
+/** Tells the server so too; it ends with its last call. */
+void client_connection_retire(struct client_connection *connection);
 /** @return NULL without memory. Connects on its own; what fails comes as channel_connect_failed. */
 struct client_connection *client_connection_open(struct berth_rpc_channel *channel);
 
@@ -138,7 +162,15 @@ void client_call_process(struct berth_rpc_call *call);
 void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length);
 /** Decides how it ends; on_end follows. `message` is copied. */
 void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message);
-/** Moves it to the head of one of the lists of calls. */
-void client_call_join(struct berth_rpc_call *call, struct berth_rpc_call **list);
+/** Moves it to the end of one of the lists of calls. */
+void client_call_join(struct berth_rpc_call *call, struct call_list *list);
+void call_list_init(struct call_list *list);
+/** HTTP/2 knows it no more, or never will. */
+void client_call_forget(struct berth_rpc_call *call);
+/** Takes it from its connection, which is gone or has forgotten it. */
+void client_call_detach(struct berth_rpc_call *call);
+/** Lets it wait for a connection once more where nobody can have worked on it. @return false where it ends.
+ */
+bool client_call_retry(struct berth_rpc_call *call);
 
 #endif

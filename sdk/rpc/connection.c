@@ -139,6 +139,7 @@ static int write_now(struct connection *connection, struct batch *batch)
         if (written < 0)
             return errno == EAGAIN ? 0 : uv_translate_sys_error(errno);
         connection->engine->bytes_sent += (uint64_t)written;
+        connection->written_number = connection->batch_number;
         batch_advance(batch, (size_t)written);
     }
     return 0;
@@ -222,10 +223,12 @@ void connection_write(struct connection *connection)
 {
     for (int round = 0; round < ROUNDS_MAX && connection->writing == NULL; round++) {
         struct batch *batch = engine_borrow_batch(connection->engine);
-        const char *reason =
-            batch == NULL ? "out of memory" : connection->protocol->fill(connection->session, batch);
+        const char *reason = "out of memory";
         int result = 0;
 
+        connection->batch_number++;
+        if (batch != NULL)
+            reason = connection->protocol->fill(connection->session, batch);
         if (reason == NULL && batch->total == 0) {
             engine_return_batch(connection->engine, batch);
             return;

@@ -59,6 +59,9 @@ struct connection {
 
     /** The batch that is being written. */
     struct batch *writing;
+    /** Of the batch that was begun last, counted from 1, and of the last one of which a byte was written. */
+    uint64_t batch_number;
+    uint64_t written_number;
     struct deadline write_deadline;
     uint32_t write_timeout_ms;
 

@@ -11,6 +11,8 @@
 /** One framed message; shared by the outbox it waits in and the writes that it is part of. */
 struct message_block {
     struct message_block *next;
+    /** For who keeps it beside the outbox. */
+    struct message_block *next_kept;
     size_t references;
     size_t length;
     unsigned char bytes[];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An HTTP/2 client made of bare frames, for what no honest client sends. */
+/* An HTTP/2 client or server made of bare frames, for what no honest one sends. */
 #include "http2_peer.h"
 
 #include <assert.h>
@@ -45,20 +45,28 @@ void http2_peer_send_frame(struct http2_peer *peer, uint8_t type, uint8_t flags,
     free(frame);
 }
 
-struct http2_peer *http2_peer_open(const char *path, bool is_mute)
+static struct http2_peer *create(int fd)
 {
     struct http2_peer *peer = calloc(1, sizeof(*peer));
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     nghttp2_hd_deflater *deflater;
     nghttp2_hd_inflater *inflater;
 
-    assert(peer != NULL && strlen(path) < sizeof(address.sun_path));
-    memcpy(address.sun_path, path, strlen(path));
+    assert(peer != NULL);
     nghttp2_hd_deflate_new(&deflater, 4096);
     nghttp2_hd_inflate_new(&inflater);
     peer->encoder = deflater;
     peer->decoder = inflater;
-    peer->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    peer->fd = fd;
+    return peer;
+}
+
+struct http2_peer *http2_peer_open(const char *path, bool is_mute)
+{
+    struct http2_peer *peer = create(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    assert(strlen(path) < sizeof(address.sun_path));
+    memcpy(address.sun_path, path, strlen(path));
     if (connect(peer->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         abort();
     if (is_mute)
@@ -176,6 +184,21 @@ static void take_headers(struct http2_peer *peer, struct http2_answer *answer)
     }
     nghttp2_hd_inflate_end_headers(peer->decoder);
     answer->header_frames++;
+}
+
+struct http2_peer *http2_peer_accept(int listener, bool is_mute, int timeout_ms)
+{
+    struct pollfd readable = {.fd = listener, .events = POLLIN};
+    struct http2_peer *peer;
+    char preface[24];
+
+    if (poll(&readable, 1, timeout_ms) <= 0)
+        return NULL;
+    peer = create(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+    read_fully(peer, preface, sizeof(preface), timeout_ms);
+    if (!is_mute)
+        http2_peer_send_frame(peer, PEER_SETTINGS, 0, 0, NULL, 0);
+    return peer;
 }
 
 bool http2_peer_read(struct http2_peer *peer, int timeout_ms)

@@ -35,7 +35,7 @@ struct http2_answer {
     size_t length;
 };
 
-/** A client made of bare frames, which may break every rule. */
+/** A client or a server made of bare frames, which may break every rule. */
 struct http2_peer {
     int fd;
     void *encoder;
@@ -61,6 +61,9 @@ struct http2_field {
 
 /** Connects and, unless `is_mute`, sends the preface and empty settings. */
 struct http2_peer *http2_peer_open(const char *path, bool is_mute);
+/** The other side: takes one connection and its preface, and unless `is_mute` sends empty settings. @return
+ * NULL where none came for `timeout_ms`. */
+struct http2_peer *http2_peer_accept(int listener, bool is_mute, int timeout_ms);
 void http2_peer_close(struct http2_peer *peer);
 
 void http2_peer_send(struct http2_peer *peer, const void *bytes, size_t length);
