@@ -43,6 +43,12 @@ static bool fail(struct daemon *daemon, int exit_code)
     return false;
 }
 
+static void begin_draining(struct daemon *daemon)
+{
+    daemon->inspect.daemon.draining = true;
+    changes_note(&daemon->inspect.changes);
+}
+
 static void on_stop(void *context, int number)
 {
     struct daemon *daemon = context;
@@ -51,7 +57,7 @@ static void on_stop(void *context, int number)
     if (daemon->lifecycle == NULL)
         return;
     notify_stopping();
-    daemon->inspect.daemon.draining = true;
+    begin_draining(daemon);
     lifecycle_stop(daemon->lifecycle);
 }
 
@@ -203,8 +209,9 @@ static bool load_modules(struct daemon *daemon)
 static bool make_registry(struct daemon *daemon)
 {
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
-    inspect_init(&daemon->inspect, daemon->registry, &daemon->survey.scan, daemon->survey.settings->root,
-                 daemon->survey.settings->state);
+    inspect_init(&daemon->inspect, &daemon->loop, daemon->registry, &daemon->survey.scan,
+                 daemon->survey.settings->root, daemon->survey.settings->state);
+    router_set_changes(daemon->router, &daemon->inspect.changes);
     return true;
 }
 
@@ -212,7 +219,7 @@ static void give_up(struct daemon *daemon, const char *why)
 {
     log_line(BERTH_LOG_ERROR, "%s: stops", why);
     daemon->exit_code = DAEMON_EXIT_FAILED;
-    daemon->inspect.daemon.draining = true;
+    begin_draining(daemon);
     lifecycle_stop(daemon->lifecycle);
 }
 
@@ -290,6 +297,7 @@ static void on_ready(void *context)
 
     daemon->inspect.daemon.ready = true;
     daemon->inspect.daemon.ready_ns = registry_since_start(daemon->registry);
+    changes_note(&daemon->inspect.changes);
     snprintf(status, sizeof(status), "ready in %.0f ms, %zu of %zu plugins",
              (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey.plan->count);
     log_line(BERTH_LOG_INFO, "%s", status);
@@ -353,6 +361,8 @@ static void close_loop(struct daemon *daemon)
     bool is_busy = daemon->lifecycle != NULL && lifecycle_is_any_busy(daemon->lifecycle);
 
     signals_stop(&daemon->signals);
+    if (daemon->registry != NULL)
+        inspect_finish(&daemon->inspect);
     if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS))
         end_under(daemon);
 }

@@ -58,20 +58,33 @@ static enum berth_code host_each(const struct berth_host *table, const char *typ
     return registry_each(host->registry, host->plugin, type, on_ref, context, err);
 }
 
+/* What a plugin publishes is shown at once. */
+static enum berth_code publish(struct host *host, enum berth_code code)
+{
+    registry_note_change(host->registry);
+    return code;
+}
+
 static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
 {
-    return publication_add_export(&of_table(table)->plugin->publication, key, value);
+    struct host *host = of_table(table);
+
+    return publish(host, publication_add_export(&host->plugin->publication, key, value));
 }
 
 static enum berth_code host_add_platform(const struct berth_host *table, const char *os,
                                          const char *architecture, const char *variant)
 {
-    return publication_add_platform(&of_table(table)->plugin->publication, os, architecture, variant);
+    struct host *host = of_table(table);
+
+    return publish(host, publication_add_platform(&host->plugin->publication, os, architecture, variant));
 }
 
 static enum berth_code host_add_capability(const struct berth_host *table, const char *capability)
 {
-    return publication_add_capability(&of_table(table)->plugin->publication, capability);
+    struct host *host = of_table(table);
+
+    return publish(host, publication_add_capability(&host->plugin->publication, capability));
 }
 
 static struct berth_hold *host_hold(const struct berth_host *table, const char *what)
@@ -84,6 +97,7 @@ static struct berth_hold *host_hold(const struct berth_host *table, const char *
             "asked too late to hold the daemon's readiness: only until its init or serve has completed");
         return NULL;
     }
+    registry_note_change(host->registry);
     return readiness_add(&host->plugin->readiness, what != NULL ? what : "something");
 }
 

@@ -209,14 +209,37 @@ static void inspect_each(const struct berth_inspect *table, visitor on_plugin, v
             return;
 }
 
-void inspect_init(struct inspect *inspect, const struct registry *registry, const struct scan *scan,
-                  const char *root, const char *state)
+static struct changes *changes_of(const struct berth_inspect *table)
+{
+    return &((struct inspect *)(uintptr_t)table->context)->changes;
+}
+
+static struct berth_watch *inspect_watch(const struct berth_inspect *table, void (*on_change)(void *context),
+                                         void *context)
+{
+    return changes_watch(changes_of(table), on_change, context);
+}
+
+static void inspect_unwatch(const struct berth_inspect *table, struct berth_watch *watch)
+{
+    changes_unwatch(changes_of(table), watch);
+}
+
+void inspect_finish(struct inspect *inspect)
+{
+    changes_finish(&inspect->changes);
+}
+
+void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *registry,
+                  const struct scan *scan, const char *root, const char *state)
 {
     *inspect = (struct inspect){
         .table = {.size = sizeof(inspect->table),
                   .context = inspect,
                   .each = inspect_each,
-                  .daemon = &inspect->daemon},
+                  .daemon = &inspect->daemon,
+                  .watch = inspect_watch,
+                  .unwatch = inspect_unwatch},
         .daemon = {.size = sizeof(inspect->daemon),
                    .version = BERTH_VERSION,
                    .revision = BERTH_REVISION,
@@ -226,4 +249,6 @@ void inspect_init(struct inspect *inspect, const struct registry *registry, cons
         .registry = registry,
         .scan = scan,
     };
+    changes_init(&inspect->changes, loop);
+    registry_set_changes(registry, &inspect->changes);
 }

@@ -11,6 +11,7 @@ struct registry {
     const struct plan *plan;
     struct registry_plugin *plugins;
     uint64_t start_ns;
+    struct changes *changes;
 };
 
 static enum berth_state state_of_verdict(enum plan_verdict verdict, enum berth_code code)
@@ -38,7 +39,7 @@ static void init_plugin(struct registry *registry, size_t index)
     plugin->cause = PLAN_NONE;
     plugin->root = PLAN_NONE;
     if (entry->verdict == PLAN_RUN)
-        registry_move(plugin, BERTH_STATE_WAITING);
+        registry_move(registry, plugin, BERTH_STATE_WAITING);
     else
         registry_blame(registry, plugin, state_of_verdict(entry->verdict, entry->code), entry->code,
                        entry->reason, entry->cause);
@@ -99,10 +100,21 @@ uint64_t registry_since_start(const struct registry *registry)
     return registry_time_of(registry, uv_hrtime());
 }
 
-void registry_move(struct registry_plugin *plugin, enum berth_state state)
+void registry_set_changes(struct registry *registry, struct changes *changes)
+{
+    registry->changes = changes;
+}
+
+void registry_note_change(struct registry *registry)
+{
+    changes_note(registry->changes);
+}
+
+void registry_move(struct registry *registry, struct registry_plugin *plugin, enum berth_state state)
 {
     plugin->state = state;
     plugin->code = BERTH_OK;
+    registry_note_change(registry);
 }
 
 /* The plan's causes may point at entries whose record is not filled in yet, so its chain is walked there. */
@@ -135,6 +147,7 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
     plugin->cause = cause;
     plugin->root = root_of(registry, cause);
     readiness_finish(&plugin->readiness);
+    registry_note_change(registry);
 }
 
 bool registry_plugin_is_ready(const struct registry_plugin *plugin)

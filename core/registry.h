@@ -5,6 +5,7 @@
 
 #include <berth/plugin.h>
 
+#include "changes.h"
 #include "plan.h"
 #include "publication.h"
 #include "readiness.h"
@@ -53,8 +54,13 @@ uint64_t registry_since_start(const struct registry *registry);
 /** The same for a time on the clock of uv_hrtime(); 0 for one before the start. */
 uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns);
 
+/** Who is told of changes; borrowed. NULL, as at the beginning: nobody. */
+void registry_set_changes(struct registry *registry, struct changes *changes);
+/** Something that is kept here and shown has changed, by other means than the functions below. */
+void registry_note_change(struct registry *registry);
+
 /** Moves a plugin on while nothing is wrong with it. */
-void registry_move(struct registry_plugin *plugin, enum berth_state state);
+void registry_move(struct registry *registry, struct registry_plugin *plugin, enum berth_state state);
 /** Ends it badly, or skips it. `reason` is copied; `cause` is PLAN_NONE where it is its own. */
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
                     enum berth_code code, const char *reason, size_t cause);

@@ -25,6 +25,7 @@ struct router {
     struct chain *chain;
     struct routes routes;
     LIST_HEAD(, watch) watches;
+    struct changes *changes;
 };
 
 static struct router *router_of(const struct berth_router *interface)
@@ -217,9 +218,15 @@ const struct berth_router *router_interface(const struct router *router)
     return &router->interface;
 }
 
+void router_set_changes(struct router *router, struct changes *changes)
+{
+    router->changes = changes;
+}
+
 enum berth_code router_declare(struct router *router, const struct manifest_plugin *plugin,
                                const struct manifest_service *service, struct berth_error *err)
 {
+    changes_note(router->changes);
     return routes_declare(&router->routes, plugin, service, err);
 }
 
@@ -243,6 +250,7 @@ enum berth_code router_set_live(struct router *router, const char *service, cons
     if (code != BERTH_OK)
         return code;
     route->state = ROUTE_LIVE;
+    changes_note(router->changes);
     retry_held(route);
     return BERTH_OK;
 }
@@ -255,6 +263,7 @@ void router_hold(struct router *router, const char *service, size_t max_calls)
         return;
     route->state = ROUTE_HELD;
     route->max_held = max_calls;
+    changes_note(router->changes);
 }
 
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason)
@@ -272,6 +281,7 @@ void router_set_gone(struct router *router, const char *service, enum berth_code
     route->code = code;
     route->state = ROUTE_GONE;
     route_unbind(route);
+    changes_note(router->changes);
     retry_held(route);
 }
 

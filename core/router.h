@@ -6,6 +6,7 @@
 
 #include <berth/router.h>
 
+#include "changes.h"
 #include "manifest.h"
 
 struct router;
@@ -13,6 +14,8 @@ struct router;
 struct router *router_create(void);
 /** No call may be open. */
 void router_destroy(struct router *router);
+/** Who is told when routes change; borrowed. NULL, as at the beginning: nobody. */
+void router_set_changes(struct router *router, struct changes *changes);
 /** As servers see it. */
 const struct berth_router *router_interface(const struct router *router);
 

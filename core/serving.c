@@ -19,7 +19,7 @@ void serving_on_serve_ended(struct life *life, const struct step_outcome *outcom
     life->host.takes_holds = false;
     if (life->plugin->state == BERTH_STATE_READY) {
         if (outcome->code == BERTH_OK)
-            registry_move(life->plugin, BERTH_STATE_SERVING);
+            registry_move(life->lifecycle->registry, life->plugin, BERTH_STATE_SERVING);
         else if ((int)outcome->code == BERTH_SKIP)
             log_plugin(BERTH_LOG_INFO, life_uri(life), "does not serve: %s", outcome->message);
         else
@@ -78,6 +78,7 @@ void serving_on_released(struct life *life)
 {
     if (life->plugin->readiness.count == 0 && life_is_well(life))
         life->plugin->times.ready_at_ns = registry_since_start(life->lifecycle->registry);
+    registry_note_change(life->lifecycle->registry);
     life_wake(life->lifecycle);
 }
 

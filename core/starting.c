@@ -29,7 +29,7 @@ static void give_up_for_stop(struct life *life)
 
 static void begin_init(struct life *life)
 {
-    registry_move(life->plugin, BERTH_STATE_STARTING);
+    registry_move(life->lifecycle->registry, life->plugin, BERTH_STATE_STARTING);
     life->plugin->generation++;
     life->host.table.generation = life->plugin->generation;
     life->host.takes_holds = true;
@@ -124,7 +124,7 @@ static void begin_prepare(struct life *life)
     job->owner = life;
     life->job = job;
     lifecycle->in_flight++;
-    registry_move(life->plugin, BERTH_STATE_PREPARING);
+    registry_move(life->lifecycle->registry, life->plugin, BERTH_STATE_PREPARING);
     prepare_submit(lifecycle->pool, job);
 }
 
@@ -153,7 +153,7 @@ static void become_ready(struct life *life, void *instance)
 {
     life->has_instance = true;
     life->plugin->instance = instance;
-    registry_move(life->plugin, BERTH_STATE_READY);
+    registry_move(life->lifecycle->registry, life->plugin, BERTH_STATE_READY);
     if (!BERTH_HAS(life->table, serve))
         life->host.takes_holds = false;
     if (life->plugin->readiness.count == 0)

@@ -11,7 +11,7 @@ void stopping_drain(struct life *life)
 
     if (!life_is_well(life) || never_served || !BERTH_HAS(life->table, drain))
         return;
-    registry_move(life->plugin, BERTH_STATE_DRAINING);
+    registry_move(life->lifecycle->registry, life->plugin, BERTH_STATE_DRAINING);
     step_begin(life, BERTH_STEP_DRAIN);
 }
 
@@ -35,7 +35,7 @@ static void cut_off(struct life *life)
     struct router *router = life->lifecycle->router;
 
     if (life->plugin->state != BERTH_STATE_FAILED && life->plugin->state != BERTH_STATE_TIMED_OUT)
-        registry_move(life->plugin, BERTH_STATE_STOPPED);
+        registry_move(life->lifecycle->registry, life->plugin, BERTH_STATE_STOPPED);
     if (router == NULL)
         return;
     life_close_routes(life);

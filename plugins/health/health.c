@@ -33,14 +33,13 @@ struct watch {
 
 struct health {
     const struct berth_host *host;
-    struct health_config config;
-    /* Runs as long as somebody watches. */
-    uv_timer_t timer;
+    struct berth_watch *changes;
     LIST_HEAD(, watch) watches;
 };
 
 struct search {
     const char *service;
+    const char *transport;
     bool found;
     bool live;
 };
@@ -51,16 +50,18 @@ static bool compare_route(void *context, const struct berth_route_info *route)
 
     if (strcmp(route->service, search->service) != 0)
         return true;
-    search->found = true;
+    search->found = berth_route_takes(route, search->transport);
     search->live = route->live;
     return false;
 }
 
-static serving_status find_status(const struct health *health, const char *service)
+/* Who asks over a transport that may not carry the service hears of none. */
+static serving_status find_status(const struct berth_call *call, const char *service)
 {
+    const struct health *health = call->instance;
     const struct berth_host *host = health->host;
     const struct berth_daemon_info *daemon = host->inspect->daemon;
-    struct search search = {.service = service};
+    struct search search = {.service = service, .transport = call->transport};
 
     if (*service == '\0')
         return daemon->ready && !daemon->draining ? SERVING : NOT_SERVING;
@@ -98,7 +99,7 @@ static void check(struct berth_call *call, const void *request, size_t length)
 
     if (service == NULL)
         return;
-    reply.status = find_status(call->instance, service);
+    reply.status = find_status(call, service);
     free(service);
     if (reply.status == SERVICE_UNKNOWN)
         berth_call_finish(call, BERTH_NOT_FOUND, "unknown service");
@@ -115,7 +116,7 @@ static void tell(struct watch *watch)
 {
     check_response reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
-    reply.status = find_status(watch->call->instance, watch->service);
+    reply.status = find_status(watch->call, watch->service);
     if ((watch->is_told && reply.status == watch->told) || !berth_call_can_send(watch->call))
         return;
     if (berth_call_send_message(watch->call, &reply.base) != BERTH_OK)
@@ -124,28 +125,18 @@ static void tell(struct watch *watch)
     watch->is_told = true;
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_change(void *context)
 {
-    struct health *health = timer->data;
+    struct health *health = context;
     struct watch *watch;
 
     LIST_FOREACH(watch, &health->watches, link)
     tell(watch);
 }
 
-static void add_watch(struct health *health, struct watch *watch)
-{
-    uint64_t interval_ms = (uint64_t)health->config.watch_interval / 1000000;
-
-    if (LIST_EMPTY(&health->watches))
-        uv_timer_start(&health->timer, on_timer, interval_ms, interval_ms);
-    LIST_INSERT_HEAD(&health->watches, watch, link);
-    tell(watch);
-}
-
 static void watch(struct berth_call *call, const void *request, size_t length)
 {
-    const struct health *health = call->instance;
+    struct health *health = call->instance;
     char *service = take_service(call, request, length);
     struct watch *watch;
 
@@ -165,7 +156,8 @@ static void watch(struct berth_call *call, const void *request, size_t length)
     watch->call = call;
     watch->service = service;
     call->state = watch;
-    add_watch(call->instance, watch);
+    LIST_INSERT_HEAD(&health->watches, watch, link);
+    tell(watch);
 }
 
 static void on_watch_writable(struct berth_call *call)
@@ -176,14 +168,11 @@ static void on_watch_writable(struct berth_call *call)
 
 static void on_watch_end(struct berth_call *call, enum berth_code code)
 {
-    struct health *health = call->instance;
     struct watch *watch = call->state;
 
     if (watch == NULL)
         return;
     LIST_REMOVE(watch, link);
-    if (LIST_EMPTY(&health->watches))
-        uv_timer_stop(&health->timer);
     free(watch->service);
     free(watch);
 }
@@ -197,19 +186,20 @@ const struct berth_handler health_watch = {
 enum berth_code health_init(const struct berth_host *host, void *prepared, void **ret_instance,
                             struct berth_error *err)
 {
-    struct health *health = calloc(1, sizeof(*health));
-    enum berth_code code;
+    struct health *health;
 
+    if (!BERTH_HAS(host->inspect, watch))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "this daemon does not tell of changes: it is older than the health plugin");
+    health = calloc(1, sizeof(*health));
     if (health == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the health service");
-    code = health_config_init(&health->config, host->settings, err);
-    if (code != BERTH_OK) {
-        free(health);
-        return code;
-    }
     health->host = host;
-    uv_timer_init(host->loop, &health->timer);
-    health->timer.data = health;
+    health->changes = host->inspect->watch(host->inspect, on_change, health);
+    if (health->changes == NULL) {
+        free(health);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to hear of changes");
+    }
     *ret_instance = health;
     return BERTH_OK;
 }
@@ -230,20 +220,11 @@ enum berth_code health_drain(const struct berth_host *host, void *instance, stru
     return BERTH_OK;
 }
 
-static void on_timer_closed(uv_handle_t *timer)
-{
-    struct health *health = timer->data;
-    const struct berth_host *host = health->host;
-
-    health_config_finish(&health->config);
-    free(health);
-    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
-}
-
 enum berth_code health_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct health *health = instance;
 
-    uv_close((uv_handle_t *)&health->timer, on_timer_closed);
-    return BERTH_PENDING;
+    host->inspect->unwatch(host->inspect, health->changes);
+    free(health);
+    return BERTH_OK;
 }

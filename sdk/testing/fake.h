@@ -9,6 +9,7 @@
 
 #include <berth/testing.h>
 #include <config/value.h>
+#include <core/changes.h>
 #include <core/manifest.h>
 #include <core/router.h>
 
@@ -62,6 +63,7 @@ struct berth_testing {
     struct berth_prepare prepare;
     struct berth_inspect inspect;
     struct berth_daemon_info daemon;
+    struct changes changes;
     uv_loop_t *loop;
 
     struct manifest *manifest;
@@ -114,6 +116,8 @@ void fake_log(struct berth_testing *testing, enum berth_log_level level, const c
 void fake_host_init(struct berth_testing *testing);
 void fake_host_finish(struct berth_testing *testing);
 void fake_inspect_init(struct berth_testing *testing);
+/** Its handle is closed once the loop has come round. */
+void fake_inspect_finish(struct berth_testing *testing);
 
 /** A folder of the test's own, made on first ask. */
 enum berth_code fake_folder_get(char **folder, const char **ret_path, struct berth_error *err);

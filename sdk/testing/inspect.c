@@ -65,8 +65,40 @@ static void each(const struct berth_inspect *inspect,
     on_plugin(context, &info);
 }
 
+static struct changes *changes_of(const struct berth_inspect *inspect)
+{
+    return &((struct berth_testing *)(uintptr_t)inspect->context)->changes;
+}
+
+static struct berth_watch *watch(const struct berth_inspect *inspect, void (*on_change)(void *context),
+                                 void *context)
+{
+    return changes_watch(changes_of(inspect), on_change, context);
+}
+
+static void unwatch(const struct berth_inspect *inspect, struct berth_watch *watch)
+{
+    changes_unwatch(changes_of(inspect), watch);
+}
+
+void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining)
+{
+    testing->daemon.ready = ready;
+    testing->daemon.draining = draining;
+    changes_note(&testing->changes);
+}
+
+void fake_inspect_finish(struct berth_testing *testing)
+{
+    if (!LIST_EMPTY(&testing->changes.watches))
+        fake_fault(testing, "a watch over changes was never given back");
+    changes_finish(&testing->changes);
+}
+
 void fake_inspect_init(struct berth_testing *testing)
 {
+    changes_init(&testing->changes, testing->loop);
+    router_set_changes(testing->router, &testing->changes);
     testing->daemon = (struct berth_daemon_info){
         .size = sizeof(testing->daemon),
         .version = "0.0.0-testing",
@@ -80,5 +112,7 @@ void fake_inspect_init(struct berth_testing *testing)
         .context = testing,
         .each = each,
         .daemon = &testing->daemon,
+        .watch = watch,
+        .unwatch = unwatch,
     };
 }

@@ -249,6 +249,7 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
         return BERTH_OK;
     fake_calls_finish(testing);
     close_instance(testing);
+    fake_inspect_finish(testing);
     close_loop(testing);
     for (struct berth_hold *hold = LIST_FIRST(&testing->holds); hold != NULL; hold = LIST_NEXT(hold, link))
         fake_fault(testing, "the hold \"%s\" was never let go", hold->what);

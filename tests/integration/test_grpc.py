@@ -73,6 +73,8 @@ class Grpc(Case):
             answers = watch(protos.health.HealthCheckRequest(), timeout=60)
             self.assertEqual(protos.health.HealthCheckResponse.SERVING, next(answers).status)
             self.assert_stops(self.daemon)
+            self.assertEqual(protos.health.HealthCheckResponse.NOT_SERVING, next(answers).status)
+            self.assert_code(grpc.StatusCode.UNAVAILABLE, next, answers)
             self.assertNotIn("drain", self.daemon.log)
         self.daemon = self.start()
 

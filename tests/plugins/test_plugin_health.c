@@ -140,7 +140,7 @@ static void a_watch_tells_of_changes_alone(void **state)
     berth_testing_advance(testing, 2000);
     assert_int_equal(berth_testing_call_reply_count(call), 1);
     assert_int_equal(berth_testing_provide_service(testing, &service, NULL, &err), BERTH_OK);
-    berth_testing_advance(testing, 2000);
+    berth_testing_run(testing);
     assert_int_equal(berth_testing_call_reply_count(call), 2);
     assert_int_equal(status(call, 1), SERVING);
     berth_testing_call_cancel(call);
@@ -191,9 +191,39 @@ static void several_watch_at_one_time(void **state)
     assert_int_equal(status(second, 0), NOT_SERVING);
     berth_testing_call_destroy(second);
     assert_int_equal(berth_testing_provide_service(testing, &service, NULL, &err), BERTH_OK);
-    berth_testing_advance(testing, 2000);
+    berth_testing_run(testing);
     assert_int_equal(status(first, 1), SERVING);
     berth_testing_call_destroy(first);
+    stop(testing);
+}
+
+static void the_daemon_serves_from_ready_until_it_drains(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call = ask(testing, WATCH, "");
+
+    berth_testing_set_daemon(testing, true, false);
+    berth_testing_run(testing);
+    berth_testing_set_daemon(testing, true, true);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_reply_count(call), 3);
+    assert_int_equal(status(call, 0), NOT_SERVING);
+    assert_int_equal(status(call, 1), SERVING);
+    assert_int_equal(status(call, 2), NOT_SERVING);
+    berth_testing_call_destroy(call);
+    call = ask(testing, CHECK, "grpc.health.v1.Health");
+    assert_int_equal(status(call, 0), NOT_SERVING);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void an_interval_that_is_not_needed_any_more_is_still_taken(void **state)
+{
+    struct berth_error err;
+    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, "watch_interval: 1s", &err);
+
+    assert_non_null(testing);
+    assert_int_equal(berth_testing_start(testing, &err), BERTH_OK);
     stop(testing);
 }
 
@@ -208,6 +238,8 @@ int main(void)
         cmocka_unit_test(a_slow_watcher_is_told_when_it_reads),
         cmocka_unit_test(a_drain_ends_those_who_watch),
         cmocka_unit_test(several_watch_at_one_time),
+        cmocka_unit_test(the_daemon_serves_from_ready_until_it_drains),
+        cmocka_unit_test(an_interval_that_is_not_needed_any_more_is_still_taken),
     };
 
     return cmocka_run_group_tests_name("health", tests, NULL, NULL);

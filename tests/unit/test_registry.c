@@ -19,7 +19,7 @@ static void open_all_ready(const char *plugins)
     stage_open(plugins);
     for (size_t i = 0; i < stage.plan->run_count; i++) {
         registry_get(stage.registry, i)->instance = (void *)(uintptr_t)registry_get(stage.registry, i)->entry;
-        registry_move(registry_get(stage.registry, i), BERTH_STATE_READY);
+        registry_move(stage.registry, registry_get(stage.registry, i), BERTH_STATE_READY);
     }
 }
 
@@ -100,10 +100,10 @@ static void the_single_one_of_a_type_is_refused_where_there_are_several(void **s
     assert_int_equal(registry_fetch_single(stage.registry, user, "io.test.a.v1", &ref, &err),
                      BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "io.test.a.v1.one, io.test.a.v1.two"));
-    registry_move(stage_plugin("one"), BERTH_STATE_STOPPED);
+    registry_move(stage.registry, stage_plugin("one"), BERTH_STATE_STOPPED);
     assert_int_equal(registry_fetch_single(stage.registry, user, "io.test.a.v1", &ref, &err), BERTH_OK);
     assert_string_equal(ref.uri, "io.test.a.v1.two");
-    registry_move(stage_plugin("two"), BERTH_STATE_STOPPED);
+    registry_move(stage.registry, stage_plugin("two"), BERTH_STATE_STOPPED);
     assert_int_equal(registry_fetch_single(stage.registry, user, "io.test.a.v1", &ref, &err),
                      BERTH_NOT_FOUND);
     close_all();
@@ -120,7 +120,7 @@ static void all_of_a_type_are_the_ready_ones(void **state)
     size_t count = 0;
 
     open_all_ready(A B USER);
-    registry_move(stage_plugin("one"), BERTH_STATE_STOPPED);
+    registry_move(stage.registry, stage_plugin("one"), BERTH_STATE_STOPPED);
     assert_int_equal(
         registry_each(stage.registry, stage_plugin("user"), "io.test.a.v1", count_ref, &count, &err),
         BERTH_OK);

@@ -85,6 +85,26 @@ struct berth_route_info {
     size_t transport_count;
 };
 
+/** Does a call that came over this transport find the service? */
+static inline bool berth_route_takes(const struct berth_route_info *route, const char *transport)
+{
+    static const char test[] = "test";
+    const char *const *names = route->transports;
+
+    if (route->size <= offsetof(struct berth_route_info, transport_count) || names == NULL)
+        return true;
+    for (size_t i = 0; i <= route->transport_count; i++) {
+        const char *a = i < route->transport_count ? names[i] : test;
+        const char *b = transport;
+
+        while (*a != '\0' && *a == *b)
+            a++, b++;
+        if (*a == *b)
+            return true;
+    }
+    return false;
+}
+
 /**
  * The router, as a server sees it. Every function is called on the loop's thread.
  *

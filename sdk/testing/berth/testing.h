@@ -98,6 +98,9 @@ bool berth_testing_run_until(struct berth_testing *testing, bool (*is_done)(void
 /** Runs what can run at once. */
 void berth_testing_run(struct berth_testing *testing);
 
+/** What berth_inspect tells of the daemon, at first neither; those who watch hear of it. */
+void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining);
+
 const struct berth_host *berth_testing_host(struct berth_testing *testing);
 uv_loop_t *berth_testing_loop(struct berth_testing *testing);
 /** What init made; NULL before. */
