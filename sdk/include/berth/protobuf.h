@@ -4,6 +4,7 @@
 #define BERTH_PROTOBUF_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -17,16 +18,24 @@ extern "C" {
  */
 #define BERTH_UNPACK_SLACK (1024 * 1024)
 
+/** How much of the stack messages inside messages may take; some hundred levels. */
+#define BERTH_UNPACK_STACK (512 * 1024)
+
 struct berth_unpack_budget {
     size_t left;
+    /** Where unpacking began: protobuf-c goes one call deeper for each message in a message. */
+    uintptr_t stack;
 };
 
 static inline void *berth_unpack_allocate(void *budget, size_t size)
 {
     struct berth_unpack_budget *own = (struct berth_unpack_budget *)budget;
+    uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
     size_t cost = size + 2 * sizeof(void *);
 
     if (size > own->left || cost > own->left)
+        return NULL;
+    if ((own->stack > stack ? own->stack - stack : stack - own->stack) > BERTH_UNPACK_STACK)
         return NULL;
     own->left -= cost;
     return malloc(size);
@@ -39,18 +48,31 @@ static inline void berth_unpack_free(void *budget, void *memory)
 }
 
 /**
- * Unpacks a request; what it may allocate is bounded by its length.
+ * Unpacks a message of a stranger: at most `max_allocated` bytes are allocated, and messages inside messages
+ * go only so deep as the stack bears.
  *
- * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL with the sentence that
- *         clients know, to go with BERTH_INTERNAL, for bytes that are no such message.
+ * @return to be freed with protobuf_c_message_free_unpacked(message, NULL), or NULL.
+ */
+static inline ProtobufCMessage *berth_unpack_within(const ProtobufCMessageDescriptor *descriptor,
+                                                    const void *bytes, size_t length, size_t max_allocated)
+{
+    struct berth_unpack_budget budget = {max_allocated, (uintptr_t)__builtin_frame_address(0)};
+    ProtobufCAllocator allocator = {berth_unpack_allocate, berth_unpack_free, &budget};
+
+    return protobuf_c_message_unpack(descriptor, &allocator, length, (const uint8_t *)bytes);
+}
+
+/**
+ * Unpacks a message; what it may allocate is bounded by its length.
+ *
+ * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL with a sentence, to go with
+ *         BERTH_INTERNAL, for bytes that are no such message.
  */
 static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *descriptor, const void *bytes,
                                              size_t length, struct berth_error *err)
 {
-    struct berth_unpack_budget budget = {4 * length + BERTH_UNPACK_SLACK};
-    ProtobufCAllocator allocator = {berth_unpack_allocate, berth_unpack_free, &budget};
     ProtobufCMessage *message =
-        protobuf_c_message_unpack(descriptor, &allocator, length, (const uint8_t *)bytes);
+        berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
 
     if (message == NULL)
         berth_error_set(err, BERTH_INTERNAL, "grpc: error unmarshalling request: no valid %s",
@@ -58,17 +80,24 @@ static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *d
     return message;
 }
 
-/** The same for a call, which is finished as INTERNAL where this returns NULL. */
+/** The same for a call, which is finished as INTERNAL, with the words of its transport, where this returns
+ * NULL. */
 static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
                                                   const ProtobufCMessageDescriptor *descriptor,
                                                   const void *bytes, size_t length)
 {
+    ProtobufCMessage *message =
+        berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
+    bool ttrpc = call->transport != NULL && strcmp(call->transport, "ttrpc") == 0;
     struct berth_error err;
-    ProtobufCMessage *message = berth_unpack(descriptor, bytes, length, &err);
 
-    if (message == NULL)
-        berth_call_finish(call, BERTH_INTERNAL, err.message);
-    return message;
+    if (message != NULL)
+        return message;
+    berth_error_set(&err, BERTH_INTERNAL, "%s: no valid %s",
+                    ttrpc ? "ttrpc: error unmarshalling payload" : "grpc: error unmarshalling request",
+                    descriptor->name);
+    berth_call_finish(call, BERTH_INTERNAL, err.message);
+    return NULL;
 }
 
 /** Packs a message and sends it, as berth_call_send; BERTH_RESOURCE_EXHAUSTED also without memory. */
