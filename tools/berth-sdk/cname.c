@@ -164,12 +164,11 @@ static bool begins_word(const char *name, size_t i)
     return isupper((unsigned char)name[i - 1]) && islower((unsigned char)name[i + 1]);
 }
 
-char *cname_snake(const char *name)
+char *cname_words(const char *name)
 {
     size_t length = strlen(name);
     char *spaced = cname_format("%*s", (int)(2 * length + 1), "");
     char *end = spaced;
-    char *result;
 
     for (size_t i = 0; i < length; i++) {
         if (begins_word(name, i))
@@ -177,8 +176,15 @@ char *cname_snake(const char *name)
         *end++ = (char)tolower((unsigned char)name[i]);
     }
     *end = '\0';
-    result = cname_from(spaced);
-    free(spaced);
+    return spaced;
+}
+
+char *cname_snake(const char *name)
+{
+    char *words = cname_words(name);
+    char *result = cname_from(words);
+
+    free(words);
     return result;
 }
 

@@ -15,7 +15,9 @@ char *cname_from(const char *name);
 /** The prefix of all that is generated for a plugin: its id, or "plugin_uv" where that would clash with ours.
  */
 char *cname_for_plugin(const char *id);
-/** "SayHello" -> "say_hello", "GetURL" -> "get_url". */
+/** "SayHello" -> "say_hello", "Class" -> "class": for the middle of a name. */
+char *cname_words(const char *name);
+/** "SayHello" -> "say_hello", "GetURL" -> "get_url", "Class" -> "class_". */
 char *cname_snake(const char *name);
 /** "greeter_config" -> "GREETER_CONFIG". */
 char *cname_upper(const char *name);

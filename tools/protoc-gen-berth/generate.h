@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that write code share. */
+#ifndef PROTOC_GEN_BERTH_GENERATE_H
+#define PROTOC_GEN_BERTH_GENERATE_H
+
+#include <stdio.h>
+
+#include "model.h"
+#include "text.h"
+
+/** What a file's, a service's and a method's names stand for in text with holes; ends with a NULL name. */
+struct generate_values {
+    struct text_value items[16];
+};
+
+void generate_file_values(struct generate_values *values, const struct model_file *file);
+void generate_service_values(struct generate_values *values, const struct model_service *service);
+void generate_method_values(struct generate_values *values, const struct model_service *service,
+                            const struct model_method *method);
+
+/** Does its caller, or its handler, send one message after the other? */
+bool generate_streams_requests(const struct model_method *method);
+bool generate_streams_replies(const struct model_method *method);
+
+/** The four files of a .proto: "x.berth.h", "x.berth.c", "x.client.h", "x.client.c". */
+void generate_service_header(FILE *out, const struct model_file *file);
+void generate_service_source(FILE *out, const struct model_file *file);
+void generate_client_header(FILE *out, const struct model_file *file);
+void generate_client_source(FILE *out, const struct model_file *file);
+
+#endif
