@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "container.h"
 
@@ -23,26 +22,6 @@ static void default64(uint64_t *value, uint64_t otherwise)
 {
     if (*value == 0)
         *value = otherwise;
-}
-
-static enum berth_code check_address(const char *address, const char **ret_path, struct berth_error *err)
-{
-    const size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-    const char *path = address;
-
-    if (address == NULL || address[0] == '\0')
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "the address is empty (try /run/berth/berth.sock)");
-    if (strncmp(path, "unix:", 5) == 0)
-        path += 5;
-    if (strncmp(path, "//", 2) == 0)
-        path += 2;
-    if (path[0] == '\0' || strlen(path) > longest)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: a socket's path has 1 to %zu bytes, and this has %zu", address, longest,
-                               strlen(path));
-    *ret_path = path;
-    return BERTH_OK;
 }
 
 static void take_options(struct berth_rpc_channel_options *limits,
@@ -64,13 +43,16 @@ static void take_options(struct berth_rpc_channel_options *limits,
 
 static void run_task(struct turn_task *task);
 
-static struct berth_rpc_channel *create(const char *path, const char *user_agent)
+static struct berth_rpc_channel *create(const struct client_address *address, const char *text,
+                                        const char *user_agent)
 {
     struct berth_rpc_channel *channel = calloc(1, sizeof(*channel));
 
     if (channel == NULL)
         return NULL;
-    channel->path = strdup(path);
+    channel->is_tcp = address->path == NULL;
+    channel->target = address->target;
+    channel->path = strdup(channel->is_tcp ? text : address->path);
     channel->user_agent = strdup(user_agent);
     if (channel->path != NULL && channel->user_agent != NULL && client_session_create(channel) == 0)
         return channel;
@@ -85,14 +67,15 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
 {
     struct berth_rpc_channel_options limits;
     struct berth_rpc_channel *channel;
-    const char *path = NULL;
+    struct client_address address;
     enum berth_code code;
 
     take_options(&limits, options);
-    code = check_address(limits.address, &path, err);
+    code = client_address_parse(limits.address, &address, err);
     if (code != BERTH_OK)
         return code;
-    channel = create(path, limits.user_agent != NULL ? limits.user_agent : "berth-rpc/" BERTH_RPC_VERSION);
+    channel = create(&address, limits.address,
+                     limits.user_agent != NULL ? limits.user_agent : "berth-rpc/" BERTH_RPC_VERSION);
     if (channel == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", limits.address);
     channel->limits = limits;
@@ -222,6 +205,8 @@ void channel_connect_failed(struct berth_rpc_channel *channel, const char *reaso
 
 void channel_connect(struct berth_rpc_channel *channel)
 {
+    const char *reason;
+
     if (channel->is_closing || channel->current != NULL || !has_waiting(channel))
         return;
     if (channel->backoff_deadline.place != 0) {
@@ -230,9 +215,9 @@ void channel_connect(struct berth_rpc_channel *channel)
         return;
     }
     channel->try_started_ns = uv_hrtime();
-    channel->current = client_connection_open(channel);
+    channel->current = client_connection_open(channel, &reason);
     if (channel->current == NULL)
-        channel_connect_failed(channel, "out of memory");
+        channel_connect_failed(channel, reason);
 }
 
 static void lose_connections(struct berth_rpc_channel *channel)

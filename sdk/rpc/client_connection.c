@@ -3,6 +3,7 @@
 #include "client_state.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "container.h"
 
@@ -63,6 +64,8 @@ static void on_lost(struct connection *base, const char *reason)
     struct berth_rpc_channel *channel = connection->channel;
 
     deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
+    if (connection->is_dialling)
+        dial_cancel(&connection->connecting.dial);
     end_calls(connection, reason);
     client_connection_leave(connection, reason);
 }
@@ -109,35 +112,86 @@ static void on_connect_overdue(struct deadline *deadline)
     connection_lose(&connection->base, "it did not answer in time");
 }
 
+static void start(struct client_connection *connection)
+{
+    int result = client_session_start(connection) != 0 ? UV_ENOMEM : 0;
+
+    if (result == 0)
+        result = connection_start(&connection->base, &http2_protocol, &connection->http2);
+    if (result < 0)
+        connection_lose(&connection->base, uv_strerror(result));
+}
+
 static void on_connected(uv_connect_t *request, int status)
 {
     struct client_connection *connection = request->data;
 
-    if (connection->base.is_lost)
-        return;
-    if (status == 0 && client_session_start(connection) != 0)
-        status = UV_ENOMEM;
-    if (status == 0)
-        status = connection_start(&connection->base, &http2_protocol, &connection->http2);
     if (status < 0)
         connection_lose(&connection->base, uv_strerror(status));
+    if (!connection->base.is_lost)
+        start(connection);
 }
 
-struct client_connection *client_connection_open(struct berth_rpc_channel *channel)
+static void on_dialled(struct dial *dial, int fd, const char *reason)
+{
+    struct client_connection *connection = CONTAINER_OF(dial, struct client_connection, connecting.dial);
+    int result = fd < 0 ? 0 : uv_tcp_open(&connection->base.socket.tcp, fd);
+
+    if (result < 0) {
+        close(fd);
+        reason = uv_strerror(result);
+    }
+    connection->is_dialling = false;
+    if (fd < 0 || result < 0)
+        connection_lose(&connection->base, reason);
+    else
+        start(connection);
+    connection_release(&connection->base);
+}
+
+/* @return 0 or a libuv error. */
+static int start_dialling(struct client_connection *connection)
+{
+    struct berth_rpc_channel *channel = connection->channel;
+    int result;
+
+    connection->connecting.dial.on_done = on_dialled;
+    result = dial_start(&connection->connecting.dial, channel->engine.loop, &channel->target);
+    connection->is_dialling = result == 0;
+    return result;
+}
+
+static void start_connecting(struct client_connection *connection)
+{
+    connection->connecting.request.data = connection;
+    uv_pipe_connect(&connection->connecting.request, &connection->base.socket.pipe, connection->channel->path,
+                    on_connected);
+}
+
+struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason)
 {
     struct client_connection *connection = calloc(1, sizeof(*connection));
+    int result = connection == NULL ? UV_ENOMEM : 0;
 
-    if (connection == NULL)
+    if (result == 0) {
+        connection->channel = channel;
+        result = channel->is_tcp ? start_dialling(connection) : 0;
+    }
+    if (result < 0) {
+        *ret_reason = uv_strerror(result);
+        free(connection);
         return NULL;
-    connection->channel = channel;
+    }
     call_list_init(&connection->calls);
     connection->next = channel->connections;
-    connection->request.data = connection;
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;
     channel->connections = connection;
-    connection_init(&connection->base, &channel->engine, UV_NAMED_PIPE, &events);
-    uv_pipe_connect(&connection->request, &connection->base.socket.pipe, channel->path, on_connected);
+    connection_init(&connection->base, &channel->engine, channel->is_tcp ? UV_TCP : UV_NAMED_PIPE, &events);
+    if (channel->is_tcp)
+        connection_hold(&connection->base);
+    else
+        start_connecting(connection);
     deadlines_start(&channel->engine.deadlines, &connection->connect_deadline,
                     uv_hrtime() + channel->limits.connect_timeout_ms * NANOSECONDS_PER_MILLISECOND,
                     on_connect_overdue);

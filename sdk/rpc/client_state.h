@@ -4,8 +4,10 @@
 
 #include <berth/rpc/client.h>
 
+#include "client_address.h"
 #include "client_backoff.h"
 #include "client_replay.h"
+#include "dial.h"
 #include "http2.h"
 #include "inbox.h"
 #include "metadata.h"
@@ -20,7 +22,10 @@ struct call_list {
 struct berth_rpc_channel {
     struct engine engine;
     struct berth_rpc_channel_options limits;
+    /** Of its unix socket; of TCP the whole address, for people. */
     char *path;
+    bool is_tcp;
+    struct tcp_target target;
     char *user_agent;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
@@ -58,7 +63,11 @@ struct client_connection {
     struct call_list calls;
     /** Of the calls, those that HTTP/2 knows. */
     uint32_t open_streams;
-    uv_connect_t request;
+    union {
+        uv_connect_t request;
+        struct dial dial;
+    } connecting;
+    bool is_dialling;
     struct deadline connect_deadline;
     /** The server's settings came. */
     bool is_ready;
@@ -139,8 +148,12 @@ bool client_connection_has_room(const struct client_connection *connection);
 void client_connection_leave(struct client_connection *connection, const char *reason);
 /** Tells the server so too; it ends with its last call. */
 void client_connection_retire(struct client_connection *connection);
-/** @return NULL without memory. Connects on its own; what fails comes as channel_connect_failed. */
-struct client_connection *client_connection_open(struct berth_rpc_channel *channel);
+/**
+ * Connects on its own; what fails comes as channel_connect_failed.
+ *
+ * @return NULL where it cannot even begin, and why.
+ */
+struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason);
 
 /** @return 0 or an nghttp2 error. */
 int client_session_create(struct berth_rpc_channel *channel);

@@ -33,7 +33,7 @@ void connection_init(struct connection *connection, struct engine *engine, uv_ha
     connection->events = events;
     connection->task.run = run_task;
     connection->blocked_fd = -1;
-    connection->open_handles = 1;
+    connection->holders = 1;
     if (type == UV_TCP)
         uv_tcp_init(engine->loop, &connection->socket.tcp);
     else
@@ -47,11 +47,14 @@ void connection_touch(struct connection *connection)
         turn_add(&connection->engine->turn, &connection->task);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+void connection_hold(struct connection *connection)
 {
-    struct connection *connection = handle->data;
+    connection->holders++;
+}
 
-    if (--connection->open_handles > 0)
+void connection_release(struct connection *connection)
+{
+    if (--connection->holders > 0)
         return;
     if (connection->blocked_fd >= 0)
         close(connection->blocked_fd);
@@ -61,6 +64,11 @@ static void on_handle_closed(uv_handle_t *handle)
         connection->protocol->finish(connection->session);
     connection->session = NULL;
     connection->events->on_closed(connection);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    connection_release(handle->data);
 }
 
 void connection_lose(struct connection *connection, const char *reason)
@@ -190,7 +198,7 @@ static int open_blocked(struct connection *connection)
     }
     connection->blocked_fd = fd;
     connection->blocked.data = connection;
-    connection->open_handles++;
+    connection->holders++;
     return 0;
 }
 

@@ -50,7 +50,8 @@ struct connection {
     /** Waits for room in the socket where it was full; `blocked_fd` is -1 until then. */
     uv_poll_t blocked;
     int blocked_fd;
-    unsigned open_handles;
+    /** Handles that are not closed, and whatever else holds it. */
+    unsigned holders;
     struct engine *engine;
     const struct connection_events *events;
     const struct connection_protocol *protocol;
@@ -89,6 +90,10 @@ void connection_init(struct connection *connection, struct engine *engine, uv_ha
  */
 int connection_start(struct connection *connection, const struct connection_protocol *protocol,
                      void *session);
+
+/** Something beside the socket still uses the memory: on_closed waits for its release. */
+void connection_hold(struct connection *connection);
+void connection_release(struct connection *connection);
 
 /** There is something to write or to do: at the end of this turn. */
 void connection_touch(struct connection *connection);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server and client over TCP: addresses that are right and wrong, names, and sockets that others opened. */
+#include "rpc_pair.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tcp_address.h"
+
+static uint16_t listen_at(const char *address)
+{
+    const struct berth_rpc_tcp_options options = {.size = sizeof(options), .address = address};
+    uint16_t port = 0;
+
+    if (berth_rpc_server_listen_tcp(pair.server, &options, &port, &pair.err) != BERTH_OK)
+        fail_msg("%s", pair.err.message);
+    assert_int_not_equal(port, 0);
+    return port;
+}
+
+static enum berth_code try_listen(const char *address)
+{
+    const struct berth_rpc_tcp_options options = {.size = sizeof(options), .address = address};
+
+    return berth_rpc_server_listen_tcp(pair.server, &options, NULL, &pair.err);
+}
+
+static void connect_to(const char *host, uint16_t port)
+{
+    char address[64];
+
+    snprintf(address, sizeof(address), "tcp:%s:%u", host, port);
+    pair_connect(address, NULL);
+}
+
+static void a_call_over_tcp_knows_its_transport_and_peer(void **state)
+{
+    connect_to("127.0.0.1", listen_at("127.0.0.1:0"));
+    pair_ask("/t.T/Echo", "hello");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_OK);
+    assert_string_equal(pair.text, "hello");
+    assert_string_equal(pair.transport, "tcp");
+    assert_memory_equal(pair.peer, "127.0.0.1:", 10);
+    assert_string_equal(pair.subject, "");
+}
+
+static void ipv6_is_written_in_brackets(void **state)
+{
+    connect_to("[::1]", listen_at("[::1]:0"));
+    pair_ask("/t.T/Echo", "six");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_OK);
+    assert_memory_equal(pair.peer, "[::1]:", 6);
+}
+
+/* localhost has an address of each kind, and only one of them is listened on. */
+static void each_address_of_a_name_is_tried(void **state)
+{
+    connect_to("localhost", listen_at("127.0.0.1:0"));
+    pair_ask("/t.T/Echo", "by name");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_OK);
+}
+
+static void nobody_there_is_unavailable_with_the_reason(void **state)
+{
+    connect_to("127.0.0.1", 1);
+    pair_ask("/t.T/Echo", "hello");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_UNAVAILABLE);
+    assert_string_equal(pair.message, "cannot connect to tcp:127.0.0.1:1: 127.0.0.1:1: connection refused");
+}
+
+static void a_name_that_nobody_knows_is_unavailable(void **state)
+{
+    connect_to("no-such-host.invalid", 50051);
+    pair_ask("/t.T/Echo", "hello");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_UNAVAILABLE);
+    assert_non_null(strstr(pair.message, "its name cannot be looked up"));
+}
+
+static void a_channel_may_be_closed_while_it_looks_up_a_name(void **state)
+{
+    connect_to("no-such-host.invalid", 50051);
+    pair_ask("/t.T/Echo", "hello");
+    uv_run(&pair.loop, UV_RUN_NOWAIT);
+    berth_rpc_channel_close(pair.channel, NULL, NULL);
+    pair.channel = NULL;
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_CANCELLED);
+}
+
+static void much_flows_both_ways_at_the_readers_pace(void **state)
+{
+    static const char block[PAIR_BLOCK];
+    size_t sent = 0;
+
+    connect_to("127.0.0.1", listen_at("127.0.0.1:0"));
+    pair.to_send = 1000;
+    pair_ask("/t.T/Blocks", "go");
+    pair_run_until_over(1);
+    assert_int_equal(pair.received, 1000 * PAIR_BLOCK);
+    pair_ask("/t.T/Count", NULL);
+    for (; sent < 1000; sent++) {
+        while (!berth_rpc_call_can_send(pair.call))
+            uv_run(&pair.loop, UV_RUN_ONCE);
+        assert_int_equal(berth_rpc_call_send(pair.call, block, sizeof(block)), BERTH_OK);
+    }
+    berth_rpc_call_half_close(pair.call);
+    pair_run_until_over(2);
+    assert_string_equal(pair.text, "32768000");
+}
+
+static void an_address_that_is_taken_is_refused(void **state)
+{
+    char address[32];
+
+    snprintf(address, sizeof(address), "127.0.0.1:%u", listen_at("127.0.0.1:0"));
+    assert_int_equal(try_listen(address), BERTH_ALREADY_EXISTS);
+    assert_non_null(strstr(pair.err.message, "another process listens there already"));
+}
+
+static void an_address_of_another_machine_is_refused(void **state)
+{
+    assert_int_equal(try_listen("192.0.2.1:50051"), BERTH_UNAVAILABLE);
+    assert_non_null(strstr(pair.err.message, "no address of this machine"));
+}
+
+static void what_is_no_address_is_refused_with_an_example(void **state)
+{
+    static const char *const wrong[] = {"",           "127.0.0.1",  ":50051",     "localhost:50051",
+                                        "::1:50051",  "[::1]",      "127.0.0.1:", "1.2.3.4:65536",
+                                        "1.2.3.4:-1", "1.2.3.4: 1", "[::1]x:50",  "[127.0.0.1:1",
+                                        "1.2.3:50051"};
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(try_listen(wrong[i]), BERTH_INVALID_ARGUMENT);
+        assert_non_null(strstr(pair.err.message, "try 127.0.0.1:50051"));
+    }
+    assert_int_equal(try_listen(NULL), BERTH_INVALID_ARGUMENT);
+}
+
+static void a_channel_refuses_what_is_no_address(void **state)
+{
+    static const char *const wrong[] = {"tcp:", "tcp:host", "tcp::50051", "tcp:host:0", "tcp:host:x"};
+    struct berth_rpc_channel *channel;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        const struct berth_rpc_channel_options options = {.size = sizeof(options), .address = wrong[i]};
+
+        assert_int_equal(berth_rpc_channel_create(&pair.loop, &options, &channel, &pair.err),
+                         BERTH_INVALID_ARGUMENT);
+    }
+}
+
+static void addresses_are_written_as_they_are_read(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:50051", "0.0.0.0:0", "[::1]:65535", "[::]:1"};
+    char text[TCP_ADDRESS_MAX];
+    struct sockaddr_storage address;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_int_equal(tcp_address_parse(texts[i], &address, &pair.err), BERTH_OK);
+        tcp_address_format(&address, text);
+        assert_string_equal(text, texts[i]);
+    }
+}
+
+/* Connects to a socket of the test's own, whose other end the server adopts. */
+static void a_tcp_socket_that_somebody_else_accepted_is_served(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int delay = 0;
+    int fd;
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    connect_to("127.0.0.1", ntohs(address.sin_port));
+    pair_ask("/t.T/Echo", "adopted");
+    pair_run_for(50);
+    fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(berth_rpc_server_adopt(pair.server, fd, &pair.err), BERTH_OK);
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_OK);
+    assert_memory_equal(pair.peer, "127.0.0.1:", 10);
+    length = sizeof(delay);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &delay, &length), 0);
+    assert_int_not_equal(delay, 0);
+    close(listener);
+}
+
+static void what_is_no_stream_socket_is_not_adopted(void **state)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(berth_rpc_server_adopt(pair.server, fd, &pair.err), BERTH_UNAVAILABLE);
+    assert_int_equal(close(fd), 0);
+}
+
+#define CALL(name) cmocka_unit_test_setup_teardown(name, pair_start, pair_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CALL(a_call_over_tcp_knows_its_transport_and_peer),
+        CALL(ipv6_is_written_in_brackets),
+        CALL(each_address_of_a_name_is_tried),
+        CALL(nobody_there_is_unavailable_with_the_reason),
+        CALL(a_name_that_nobody_knows_is_unavailable),
+        CALL(a_channel_may_be_closed_while_it_looks_up_a_name),
+        CALL(much_flows_both_ways_at_the_readers_pace),
+        CALL(an_address_that_is_taken_is_refused),
+        CALL(an_address_of_another_machine_is_refused),
+        CALL(what_is_no_address_is_refused_with_an_example),
+        CALL(a_channel_refuses_what_is_no_address),
+        CALL(addresses_are_written_as_they_are_read),
+        CALL(a_tcp_socket_that_somebody_else_accepted_is_served),
+        CALL(what_is_no_stream_socket_is_not_adopted),
+    };
+
+    return cmocka_run_group_tests_name("rpc over TCP", tests, NULL, NULL);
+}
