@@ -147,6 +147,24 @@ static void op_resume(struct berth_call *public)
     call_leave(call);
 }
 
+static enum berth_code op_compress(struct berth_call *public, bool wanted)
+{
+    struct call *call = call_of(public);
+
+    if (!BERTH_STREAM_OPS_HAVE(call->stream_ops, compress))
+        return BERTH_UNIMPLEMENTED;
+    return call->stream == NULL ? BERTH_FAILED_PRECONDITION
+                                : call->stream_ops->compress(call->stream, wanted);
+}
+
+static bool op_came_compressed(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    return BERTH_STREAM_OPS_HAVE(call->stream_ops, came_compressed) && call->stream != NULL &&
+           call->stream_ops->came_compressed(call->stream);
+}
+
 static struct annotation *find_annotation(const struct call *call, const char *key)
 {
     struct annotation *annotation = call->annotations;
@@ -206,6 +224,8 @@ const struct berth_call_ops call_ops = {
     .resume = op_resume,
     .annotate = op_annotate,
     .annotation = op_annotation,
+    .compress = op_compress,
+    .came_compressed = op_came_compressed,
 };
 
 void call_free_annotations(struct call *call)

@@ -70,16 +70,22 @@ static void add_content_type(struct request *request, const char *value, size_t 
 static void add_timeout(struct request *request, const char *value, size_t length)
 {
     if (!timeout_parse(value, length, &request->timeout_ns))
-        complain(request, "200", BERTH_INTERNAL, "malformed grpc-timeout \"%.*s\"", quotable(length), value);
+        complain(request, "400", BERTH_INTERNAL, "malformed grpc-timeout \"%.*s\"", quotable(length), value);
 }
 
 static void add_encoding(struct request *request, const char *value, size_t length)
 {
-    if (is_name(value, length, "identity") || request->code != BERTH_OK)
-        return;
-    request->is_encoding_refused = true;
-    complain(request, "200", BERTH_UNIMPLEMENTED,
-             "grpc: Decompressor is not installed for grpc-encoding \"%.*s\"", quotable(length), value);
+    request->speaks_of_coding = true;
+    request->coding = coding_parse(value, length);
+    request->encoding = request->coding == CODING_UNKNOWN
+                            ? arena_copy(request->arena, value, (size_t)quotable(length))
+                            : coding_name(request->coding);
+}
+
+static void add_accepted(struct request *request, const char *value, size_t length)
+{
+    request->speaks_of_coding = true;
+    request->accepted = coding_choose(request->accepted, value, length);
 }
 
 static void add_method(struct request *request, const char *value, size_t length)
@@ -104,6 +110,8 @@ static bool add_protocol_field(struct request *request, const char *name, size_t
         add_timeout(request, value, value_length);
     else if (is_name(name, name_length, "grpc-encoding"))
         add_encoding(request, value, value_length);
+    else if (is_name(name, name_length, "grpc-accept-encoding"))
+        add_accepted(request, value, value_length);
     else if (is_name(name, name_length, "user-agent"))
         return false;
     else
@@ -143,11 +151,23 @@ static void check_path(struct request *request)
                  quotable(strlen(path)), path);
 }
 
-void request_complete(struct request *request)
+static void check_coding(struct request *request, bool takes_compressed)
+{
+    if (!takes_compressed)
+        request->accepted = CODING_IDENTITY;
+    if (request->coding == CODING_IDENTITY || (takes_compressed && request->coding != CODING_UNKNOWN))
+        return;
+    complain(request, "200", BERTH_UNIMPLEMENTED,
+             "grpc: Decompressor is not installed for grpc-encoding \"%s\"",
+             request->encoding == NULL ? "" : request->encoding);
+}
+
+void request_complete(struct request *request, bool takes_compressed)
 {
     if (request->content_type == NULL && strcmp(request->http_status, "200") == 0)
         complain(request, "415", BERTH_INVALID_ARGUMENT, "invalid gRPC request content-type \"\"");
     if (request->content_type == NULL)
         request->content_type = GRPC_CONTENT_TYPE;
+    check_coding(request, takes_compressed);
     check_path(request);
 }

@@ -3,6 +3,7 @@
 #define RPC_REQUEST_H
 
 #include "arena.h"
+#include "coding.h"
 #include "metadata.h"
 
 /** The head of one call as it came off the wire. */
@@ -21,7 +22,13 @@ struct request {
     const char *message;
     /** 200 but for peers that do not speak gRPC. */
     const char *http_status;
-    bool is_encoding_refused;
+    /** How its messages are compressed, and the peer's own word for it. */
+    enum coding coding;
+    const char *encoding;
+    /** What the peer takes. */
+    enum coding accepted;
+    /** Did it say anything of compression? */
+    bool speaks_of_coding;
     bool is_post;
 };
 
@@ -32,7 +39,11 @@ void request_init(struct request *request, struct arena *arena);
 void request_add(struct request *request, const char *name, size_t name_length, const char *value,
                  size_t value_length, size_t max_header_bytes);
 
-/** After the last field: decides whether the call can be opened. */
-void request_complete(struct request *request);
+/**
+ * After the last field: decides whether the call can be opened.
+ *
+ * @param takes_compressed  Otherwise the request must not be, and no answer is to be.
+ */
+void request_complete(struct request *request, bool takes_compressed);
 
 #endif

@@ -47,9 +47,20 @@ static void put_head(struct fields *fields, const struct berth_stream *stream)
     put_own(fields, ":status", request->http_status);
     put_own(fields, "content-type",
             request->content_type != NULL ? request->content_type : "application/grpc");
-    if (request->is_encoding_refused)
-        put_own(fields, "grpc-accept-encoding", "identity");
+    if (request->speaks_of_coding)
+        put_own(fields, "grpc-accept-encoding",
+                stream->connection->server->limits.compression == BERTH_RPC_COMPRESS_NEVER ? "identity"
+                                                                                           : CODING_ACCEPTED);
     put_list(fields, &stream->headers);
+}
+
+/* How messages are compressed from here on, if ever: that is said once, ahead of them. */
+static void put_coding(struct fields *fields, struct berth_stream *stream)
+{
+    if (!stream->outflow.compresses)
+        stream->outflow.coding = CODING_IDENTITY;
+    if (stream->outflow.coding != CODING_IDENTITY)
+        put_own(fields, "grpc-encoding", coding_name(stream->outflow.coding));
 }
 
 static void reset(struct berth_stream *stream, uint32_t error)
@@ -61,7 +72,7 @@ static void reset(struct berth_stream *stream, uint32_t error)
 bool server_response_begin(struct berth_stream *stream)
 {
     struct fields fields = {.items =
-                                arena_take(&stream->arena, (3 + stream->headers.count) * sizeof(nghttp2_nv))};
+                                arena_take(&stream->arena, (4 + stream->headers.count) * sizeof(nghttp2_nv))};
     nghttp2_data_provider provider = outflow_provider(&stream->outflow);
 
     stream->is_submitted = true;
@@ -70,6 +81,7 @@ bool server_response_begin(struct berth_stream *stream)
         return false;
     }
     put_head(&fields, stream);
+    put_coding(&fields, stream);
     nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count,
                             &provider);
     connection_touch(&stream->connection->base);

@@ -180,6 +180,18 @@ static bool start_deadline(struct berth_stream *stream, uint64_t *ret_deadline_n
     return false;
 }
 
+static void take_codings(struct berth_stream *stream)
+{
+    struct berth_rpc_server *server = server_of(stream);
+
+    stream->inbox.codec = &server->engine.codec;
+    stream->inbox.coding = stream->request.coding;
+    stream->inbox.framing.takes_compressed = stream->request.coding != CODING_IDENTITY;
+    stream->outflow.codec = &server->engine.codec;
+    stream->outflow.coding = stream->request.accepted;
+    stream->outflow.compresses = server->limits.compression == BERTH_RPC_COMPRESS_ALWAYS;
+}
+
 static void open_call(struct berth_stream *stream)
 {
     struct request *request = &stream->request;
@@ -198,11 +210,12 @@ static void open_call(struct berth_stream *stream)
 
     stream->is_opened = true;
     server_of(stream)->stats.calls_opened++;
-    request_complete(request);
+    request_complete(request, server_of(stream)->limits.compression != BERTH_RPC_COMPRESS_NEVER);
     if (request->code != BERTH_OK) {
         end(stream, request->code, request->message, NULL, 0);
         return;
     }
+    take_codings(stream);
     if (!start_deadline(stream, &opening.deadline_ns))
         return;
     call = router->open(router, &opening);
@@ -355,6 +368,20 @@ static void resume_stream(struct berth_stream *stream)
     server_stream_ready(stream);
 }
 
+/* What the peer is told ahead of the messages stands, so it can only be said before that. */
+static enum berth_code compress(struct berth_stream *stream, bool wanted)
+{
+    if (wanted && stream->is_submitted && stream->outflow.coding != stream->request.accepted)
+        return BERTH_FAILED_PRECONDITION;
+    stream->outflow.compresses = wanted;
+    return BERTH_OK;
+}
+
+static bool came_compressed(struct berth_stream *stream)
+{
+    return stream->inbox.framing.was_compressed;
+}
+
 static const struct berth_stream_ops stream_ops = {
     .size = sizeof(stream_ops),
     .send = send_message,
@@ -365,4 +392,6 @@ static const struct berth_stream_ops stream_ops = {
     .finish = end,
     .pause = pause_stream,
     .resume = resume_stream,
+    .compress = compress,
+    .came_compressed = came_compressed,
 };

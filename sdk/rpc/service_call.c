@@ -157,6 +157,23 @@ static void resume_call(struct berth_call *call)
         self->stream_ops->resume(self->stream);
 }
 
+static enum berth_code compress(struct berth_call *call, bool wanted)
+{
+    struct service_call *self = from_base(call);
+
+    if (!BERTH_STREAM_OPS_HAVE(self->stream_ops, compress))
+        return BERTH_UNIMPLEMENTED;
+    return self->is_over ? BERTH_FAILED_PRECONDITION : self->stream_ops->compress(self->stream, wanted);
+}
+
+static bool came_compressed(struct berth_call *call)
+{
+    struct service_call *self = from_base(call);
+
+    return BERTH_STREAM_OPS_HAVE(self->stream_ops, came_compressed) && !self->is_over &&
+           self->stream_ops->came_compressed(self->stream);
+}
+
 static struct annotation *find_annotation(const struct service_call *self, const char *key)
 {
     struct annotation *annotation = self->annotations;
@@ -215,6 +232,8 @@ static const struct berth_call_ops call_ops = {
     .resume = resume_call,
     .annotate = annotate,
     .annotation = annotation_of,
+    .compress = compress,
+    .came_compressed = came_compressed,
 };
 
 struct berth_call *service_call_open(const struct berth_call_request *request,

@@ -9,6 +9,7 @@
 struct bytes {
     char *data;
     size_t length;
+    bool compressed;
 };
 
 struct pair {
@@ -38,6 +39,13 @@ struct berth_testing_call {
     bool half_close_waits;
     bool paused;
     bool delivering;
+
+    /** What the caller sends; what was delivered last; what the handler wants of its replies. */
+    bool sends_compressed;
+    bool came_compressed;
+    bool compresses;
+    /** Did it, when the headers left? */
+    bool announces_coding;
 
     bool slow;
     bool was_refused;
@@ -71,7 +79,8 @@ static enum berth_code keep_reply(struct berth_stream *stream, const void *messa
 
     call->headers_sent = true;
     call->replies = fake_grow(call->replies, call->reply_count, sizeof(*call->replies));
-    call->replies[call->reply_count++] = copy_bytes(message, length);
+    call->replies[call->reply_count] = copy_bytes(message, length);
+    call->replies[call->reply_count++].compressed = call->compresses;
     return BERTH_OK;
 }
 
@@ -152,6 +161,7 @@ static void deliver(struct berth_testing_call *call)
         return;
     call->delivering = true;
     while (!call->paused && !call->over && call->waiting_count > 0) {
+        call->came_compressed = call->waiting[0].compressed;
         call->testing->host.router->deliver(call->call, call->waiting[0].data, call->waiting[0].length);
         forget_first(call);
     }
@@ -173,6 +183,23 @@ static void resume_stream(struct berth_stream *stream)
     deliver(of_stream(stream));
 }
 
+static enum berth_code compress(struct berth_stream *stream, bool wanted)
+{
+    struct berth_testing_call *call = of_stream(stream);
+
+    if (wanted && call->headers_sent && !call->announces_coding)
+        return BERTH_FAILED_PRECONDITION;
+    if (!call->headers_sent)
+        call->announces_coding = wanted;
+    call->compresses = wanted;
+    return BERTH_OK;
+}
+
+static bool came_compressed(struct berth_stream *stream)
+{
+    return of_stream(stream)->came_compressed;
+}
+
 static const struct berth_stream_ops stream_ops = {
     .size = sizeof(stream_ops),
     .send = keep_reply,
@@ -183,6 +210,8 @@ static const struct berth_stream_ops stream_ops = {
     .finish = finish,
     .pause = pause_stream,
     .resume = resume_stream,
+    .compress = compress,
+    .came_compressed = came_compressed,
 };
 
 struct berth_testing_call *berth_testing_call_create(struct berth_testing *testing, const char *path,
@@ -228,7 +257,8 @@ void berth_testing_call_send(struct berth_testing_call *call, const void *messag
     if (call->over)
         return;
     call->waiting = fake_grow(call->waiting, call->waiting_count, sizeof(*call->waiting));
-    call->waiting[call->waiting_count++] = copy_bytes(message, length);
+    call->waiting[call->waiting_count] = copy_bytes(message, length);
+    call->waiting[call->waiting_count++].compressed = call->sends_compressed;
     deliver(call);
 }
 
@@ -253,6 +283,11 @@ static void cancel(struct berth_testing_call *call, enum berth_code code)
 void berth_testing_call_cancel(struct berth_testing_call *call)
 {
     cancel(call, BERTH_CANCELLED);
+}
+
+void berth_testing_call_set_compressed(struct berth_testing_call *call, bool compressed)
+{
+    call->sends_compressed = compressed;
 }
 
 void berth_testing_call_set_slow(struct berth_testing_call *call, bool slow)
@@ -371,6 +406,11 @@ const void *berth_testing_call_reply(const struct berth_testing_call *call, size
     if (ret_length != NULL)
         *ret_length = call->replies[i].length;
     return call->replies[i].data;
+}
+
+bool berth_testing_call_reply_is_compressed(const struct berth_testing_call *call, size_t i)
+{
+    return i < call->reply_count && call->replies[i].compressed;
 }
 
 static const char *find_pair(const struct pairs *pairs, const char *key)

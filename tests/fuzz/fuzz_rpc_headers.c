@@ -88,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_percent(value, (size_t)(value_end - value));
         at = value_end < end ? value_end + 1 : end;
     }
-    request_complete(&request);
+    request_complete(&request, true);
+    assert(request.code != BERTH_OK || request.coding != CODING_UNKNOWN);
     check_metadata(&request.metadata);
     assert(request.code != BERTH_OK || (request.path != NULL && request.path[0] == '/'));
     arena_finish(&arena);

@@ -83,10 +83,19 @@ class Interop(unittest.TestCase):
         error = self.assert_fails(grpc.StatusCode.UNIMPLEMENTED, lambda: call(b"", timeout=20))
         self.assertEqual(error.details(), "unknown service no.Such")
 
-    def test_compressed_requests_are_unimplemented(self):
-        call = self.method("unary_unary", "Echo")
-        self.assert_fails(grpc.StatusCode.UNIMPLEMENTED,
-                          lambda: call(b"x" * 10000, timeout=20, compression=grpc.Compression.Gzip))
+    def test_compressed_messages_go_both_ways(self):
+        noise = os.urandom(5000)
+        for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+            for payload in (b"", b"x", b"x" * 10000, noise, bytes(4 * 1024 * 1024)):
+                self.assertEqual(self.unary("Echo", payload, compression=compression)[0], payload)
+            answers = self.method("stream_stream", "Chat")(iter([b"x" * 1000, noise, b""]), timeout=20,
+                                                           compression=compression)
+            self.assertEqual(list(answers), [b"x" * 1000, noise, b""])
+
+    def test_a_message_that_expands_over_the_limit_is_resource_exhausted(self):
+        error = self.assert_fails(grpc.StatusCode.RESOURCE_EXHAUSTED,
+                                  lambda: self.unary("Echo", bytes(64 * 1024 * 1024), compression=grpc.Compression.Gzip))
+        self.assertIn("(at least 16777217 vs. 16777216)", error.details())
 
     def test_a_deadline_ends_the_call(self):
         start = time.monotonic()

@@ -200,6 +200,7 @@ static void sum_half_close(struct berth_call *call)
 
 static void echo(struct berth_call *call, const void *message, size_t length)
 {
+    berth_call_compress(call, berth_call_came_compressed(call));
     berth_call_send(call, message, length);
     if (length == 5 && memcmp(message, "pause", 5) == 0)
         berth_call_pause(call);
@@ -320,6 +321,31 @@ static void settings_are_checked_against_the_manifest(void **state)
     assert_null(berth_testing_create(&berth_module, NULL, "start_after: 12 apples", &err));
     assert_non_null(strstr(err.message, "settings:1:14"));
     assert_null(berth_testing_create(&berth_module, NULL, "[", &err));
+}
+
+static void a_caller_can_compress_and_sees_what_is_compressed_for_it(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_testing_call *call = berth_testing_call_create(testing, "/example.Clock/Echo", NULL);
+    struct berth_testing_call *late = berth_testing_call_create(testing, "/example.Clock/Echo", NULL);
+
+    berth_testing_call_set_compressed(call, true);
+    berth_testing_call_send(call, "one", 3);
+    berth_testing_call_set_compressed(call, false);
+    berth_testing_call_send(call, "two", 3);
+    berth_testing_call_set_compressed(call, true);
+    berth_testing_call_send(call, "three", 5);
+    assert_true(berth_testing_call_reply_is_compressed(call, 0));
+    assert_false(berth_testing_call_reply_is_compressed(call, 1));
+    assert_true(berth_testing_call_reply_is_compressed(call, 2));
+    assert_false(berth_testing_call_reply_is_compressed(call, 3));
+    berth_testing_call_send(late, "plain", 5);
+    berth_testing_call_set_compressed(late, true);
+    berth_testing_call_send(late, "too late", 8);
+    assert_false(berth_testing_call_reply_is_compressed(late, 1));
+    berth_testing_call_destroy(call);
+    berth_testing_call_destroy(late);
+    destroy(testing);
 }
 
 static void an_older_section_is_migrated_first(void **state)
@@ -647,6 +673,7 @@ int main(void)
         cmocka_unit_test(a_life_from_prepare_to_close),
         cmocka_unit_test(destroy_closes_what_is_open),
         cmocka_unit_test(settings_are_checked_against_the_manifest),
+        cmocka_unit_test(a_caller_can_compress_and_sees_what_is_compressed_for_it),
         cmocka_unit_test(an_older_section_is_migrated_first),
         cmocka_unit_test(a_manifest_that_does_not_fit_is_refused),
         cmocka_unit_test(prepare_may_skip_and_be_cancelled),

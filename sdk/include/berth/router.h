@@ -53,6 +53,10 @@ struct berth_stream_ops {
     bool (*came_compressed)(struct berth_stream *stream);
 };
 
+/** Is this operation there? A server may be older than the header. */
+#define BERTH_STREAM_OPS_HAVE(ops, member)                                                                   \
+    ((ops)->size > offsetof(struct berth_stream_ops, member) && (ops)->member != NULL)
+
 /**
  * What a server knows of a call when it opens it. `transport` and `stream_ops` are constant for the server's
  * whole life, `stream` lives until the call has ended; the rest is copied by open.

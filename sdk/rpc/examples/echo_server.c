@@ -51,9 +51,11 @@ static bool fail_where_asked(struct berth_call *call)
     return true;
 }
 
+/* As it came: compressed, where it did and the caller takes that. */
 static void echo(struct berth_call *call, const void *message, size_t length)
 {
     return_metadata(call);
+    berth_call_compress(call, berth_call_came_compressed(call));
     if (!fail_where_asked(call))
         berth_call_reply(call, message, length);
 }
@@ -126,6 +128,7 @@ static void answer_sum(struct berth_call *call)
 /* A caller that does not read is not read either. */
 static void echo_each(struct berth_call *call, const void *message, size_t length)
 {
+    berth_call_compress(call, berth_call_came_compressed(call));
     if (berth_call_send(call, message, length) != BERTH_OK)
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "too much is waiting for you to read");
     else if (!berth_call_can_send(call))

@@ -144,6 +144,8 @@ void berth_testing_call_send(struct berth_testing_call *call, const void *messag
 /** No more messages come. */
 void berth_testing_call_half_close(struct berth_testing_call *call);
 void berth_testing_call_cancel(struct berth_testing_call *call);
+/** Are the messages sent from here on said to come compressed? */
+void berth_testing_call_set_compressed(struct berth_testing_call *call, bool compressed);
 /** A caller that does not read: berth_call_can_send says no until it does again. */
 void berth_testing_call_set_slow(struct berth_testing_call *call, bool slow);
 
@@ -155,6 +157,8 @@ size_t berth_testing_call_reply_count(const struct berth_testing_call *call);
 /** The reply at `i`, with a NUL behind it; NULL past the last. */
 const void *berth_testing_call_reply(const struct berth_testing_call *call, size_t i, size_t *ret_length);
 /** The first header or trailer of that key; NULL where there is none. */
+/** Did the handler want it compressed? false also past the last one. */
+bool berth_testing_call_reply_is_compressed(const struct berth_testing_call *call, size_t i);
 const char *berth_testing_call_header(const struct berth_testing_call *call, const char *key);
 const char *berth_testing_call_trailer(const struct berth_testing_call *call, const char *key);
 

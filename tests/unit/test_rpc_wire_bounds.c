@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a peer may cost a gRPC server, frame by frame, and what it is told where that is too much. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "wire_server.h"
+
+static void row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other(void **state)
+{
+    static const char block[16384];
+    uint32_t window = 1 << 20;
+
+    http2_peer_call(peer, 0, 1, "/t.T/Hold", NULL, 0);
+    assert_true(eventually(&started, 1));
+    for (uint32_t sent = 0; sent < window; sent += sizeof(block))
+        send_data(0, 1, block, sizeof(block));
+    http2_peer_call(peer, 0, 3, "/t.T/Echo", NULL, 0);
+    send_data(PEER_END_STREAM, 3, "\0\0\0\0\0", 5);
+    memset(&answer, 0, sizeof(answer));
+    while (peer->id != 3 || peer->type != PEER_DATA) {
+        assert_true(http2_peer_read(peer, 2000));
+        assert_false(peer->type == PEER_WINDOW_UPDATE && peer->id == 1);
+    }
+    assert_int_equal(peer->settings[4], window);
+}
+
+static void row_15_what_waits_for_a_peer_is_bounded(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Fill", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 0, "\0\x40\0\0", 4);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 1, "\0\x40\0\0", 4);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("8", "15");
+}
+
+static void row_16_settings_name_the_bounds(void **state)
+{
+    assert_true(http2_peer_read(peer, 2000));
+    assert_true(peer->has_settings);
+    assert_int_equal(peer->settings[3], 256);
+    assert_int_equal(peer->settings[6], 16 * 1024);
+}
+
+static void row_16_headers_over_the_bound_are_refused_and_the_connection_lives(void **state)
+{
+    static char big[12 * 1024];
+    const struct http2_field more[] = {{"x-a", big}, {"x-b", big}};
+
+    memset(big, 'x', sizeof(big) - 1);
+    http2_peer_call(peer, PEER_END_STREAM, 1, "/t.T/Echo", more, 2);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("8", NULL);
+    assert_echo_still_works(3);
+}
+
+/* As long as the peer has not confirmed the bound; behind that it breaks the protocol. */
+static void row_16_streams_over_the_bound_are_refused(void **state)
+{
+    for (uint32_t id = 1; id <= 3; id += 2)
+        http2_peer_call(peer, 0, id, "/t.T/Never", NULL, 0);
+    http2_peer_call(peer, 0, 5, "/t.T/Echo", NULL, 0);
+    http2_peer_await(peer, 5, &answer);
+    assert_true(answer.is_reset);
+    assert_int_equal(answer.reset_error, 7);
+}
+
+static void row_16_what_other_clients_announce_is_taken(void **state)
+{
+    http2_peer_send_frame(
+        peer, PEER_SETTINGS, 0, 0,
+        "\0\2\0\0\0\0\0\3\0\0\0\0\0\4\0\x3f\xff\xff\0\5\0\x3f\xff\xff\0\6\0\0\x20\0\xfe\3\0\0\0\1", 36);
+    assert_echo_still_works(1);
+}
+
+static void row_20_rapid_resets_end_the_connection_and_leave_nothing(void **state)
+{
+    for (uint32_t id = 1; id < 2 * 1500; id += 2) {
+        http2_peer_call(peer, PEER_END_STREAM, id, "/t.T/Silent", NULL, 0);
+        http2_peer_send_frame(peer, PEER_RST_STREAM, 0, id, "\0\0\0\x8", 4);
+    }
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    http2_peer_close(peer);
+    peer = http2_peer_open(wire_path(), false);
+    assert_echo_still_works(1);
+}
+
+static void row_20_making_the_server_reset_is_counted_too(void **state)
+{
+    for (uint32_t id = 1; id < 2 * 1500; id += 2) {
+        http2_peer_call(peer, 0, id, "/t.T/Silent", NULL, 0);
+        http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, id, "\0\0\0\0", 4);
+    }
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+}
+
+/* Nothing is read, so that the end is seen by the socket alone. */
+static void row_20_a_peer_that_reads_nothing_piles_up_nothing(void **state)
+{
+    struct pollfd ended = {.fd = peer->fd, .events = 0};
+
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 0, "\0\x40\0\0", 4);
+    http2_peer_call(peer, 0, 1, "/t.T/Fill", NULL, 0);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 1, "\0\x40\0\0", 4);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    for (uint32_t id = 3; id < 2 * 20000 && poll(&ended, 1, 0) == 0; id += 2)
+        http2_peer_call(peer, 0, id, "/t.T/Never", NULL, 0);
+    assert_int_equal(poll(&ended, 1, 5000), 1);
+    assert_int_not_equal(ended.revents & POLLHUP, 0);
+}
+
+static void row_21_endless_continuations_end_the_connection(void **state)
+{
+    http2_peer_send_frame(peer, PEER_HEADERS, PEER_END_STREAM, 1, NULL, 0);
+    for (int i = 0; i < 20; i++)
+        http2_peer_send_frame(peer, PEER_CONTINUATION, 0, 1, NULL, 0);
+    while (http2_peer_read(peer, 2000))
+        assert_int_not_equal(peer->type, PEER_HEADERS);
+    http2_peer_close(peer);
+    peer = http2_peer_open(wire_path(), false);
+    assert_echo_still_works(1);
+}
+
+static void row_22_a_peer_that_says_nothing_is_closed(void **state)
+{
+    struct http2_peer *mute = http2_peer_open(wire_path(), true);
+
+    while (http2_peer_read(mute, 2000))
+        continue;
+    http2_peer_close(mute);
+    assert_echo_still_works(1);
+}
+
+static void row_22_garbage_is_closed(void **state)
+{
+    struct http2_peer *other = http2_peer_open(wire_path(), true);
+
+    http2_peer_send(other, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+    while (http2_peer_read(other, 2000))
+        continue;
+    http2_peer_close(other);
+    assert_echo_still_works(1);
+}
+
+static void row_22_frames_without_data_are_counted(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Silent", NULL, 0);
+    for (int i = 0; i < 1500; i++)
+        send_data(0, 1, NULL, 0);
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+}
+
+static void row_22_connections_over_the_bound_are_closed_and_there_is_room_again(void **state)
+{
+    struct http2_peer *second = http2_peer_open(wire_path(), false);
+    struct http2_peer *third;
+
+    assert_true(http2_peer_read(second, 2000));
+    third = http2_peer_open(wire_path(), false);
+    assert_false(http2_peer_read(third, 2000));
+    http2_peer_close(third);
+    http2_peer_close(second);
+    nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    http2_peer_close(peer);
+    peer = http2_peer_open(wire_path(), false);
+    assert_echo_still_works(1);
+}
+
+static void row_22_some_descriptors_are_left_to_others(void **state)
+{
+    struct http2_peer *peers[48] = {NULL};
+    struct rlimit before, limit;
+    bool is_refused = false;
+    size_t count = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = (struct rlimit){.rlim_cur = 80, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    while (!is_refused && count < 48) {
+        struct pollfd ended = {.fd = -1};
+
+        peers[count] = http2_peer_open(wire_path(), true);
+        ended.fd = peers[count++]->fd;
+        is_refused = poll(&ended, 1, 50) == 1 && (ended.revents & POLLHUP) != 0;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(is_refused);
+    assert_true(peers[count - 1]->fd < 75);
+    while (count > 0)
+        http2_peer_close(peers[--count]);
+    assert_echo_still_works(1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name, options) cmocka_unit_test_setup_teardown(name, options, wire_stop)
+        ROW(row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other, wire_start),
+        ROW(row_15_what_waits_for_a_peer_is_bounded, wire_start_small),
+        ROW(row_16_settings_name_the_bounds, wire_start),
+        ROW(row_16_headers_over_the_bound_are_refused_and_the_connection_lives, wire_start),
+        ROW(row_16_streams_over_the_bound_are_refused, wire_start_small),
+        ROW(row_16_what_other_clients_announce_is_taken, wire_start),
+        ROW(row_20_rapid_resets_end_the_connection_and_leave_nothing, wire_start),
+        ROW(row_20_making_the_server_reset_is_counted_too, wire_start),
+        ROW(row_20_a_peer_that_reads_nothing_piles_up_nothing, wire_start),
+        ROW(row_21_endless_continuations_end_the_connection, wire_start),
+        ROW(row_22_a_peer_that_says_nothing_is_closed, wire_start_small),
+        ROW(row_22_garbage_is_closed, wire_start),
+        ROW(row_22_frames_without_data_are_counted, wire_start),
+        ROW(row_22_connections_over_the_bound_are_closed_and_there_is_room_again, wire_start_small),
+        ROW(row_22_some_descriptors_are_left_to_others, wire_start),
+#undef ROW
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
