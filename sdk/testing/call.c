@@ -229,7 +229,6 @@ struct berth_testing_call *berth_testing_call_create(struct berth_testing *testi
     struct berth_call_request request = {
         .size = sizeof(request),
         .path = path,
-        .transport = "test",
         .peer = &peer,
         .stream = (struct berth_stream *)call,
         .stream_ops = &stream_ops,
@@ -240,6 +239,7 @@ struct berth_testing_call *berth_testing_call_create(struct berth_testing *testi
     options = options == NULL ? &nothing : options;
     if (options->deadline_ms > 0)
         call->deadline_ns = request.deadline_ns = uv_hrtime() + options->deadline_ms * MILLISECOND_NS;
+    request.transport = options->transport != NULL ? options->transport : "test";
     request.metadata = options->metadata;
     request.metadata_count = options->metadata_count;
     call->testing = testing;

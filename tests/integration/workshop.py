@@ -3,6 +3,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -85,7 +86,7 @@ class Workshop:
         path = self.plugins / f"{name}.so"
         text = self.top / f"{name}.c"
         text.write_text(source, encoding="utf-8")
-        command = [os.environ.get("BERTH_TEST_CC", "cc"), "-shared", "-fPIC", "-O0", "-fvisibility=hidden",
+        command = [*shlex.split(os.environ.get("BERTH_TEST_CC", "cc")), "-shared", "-fPIC", "-O0", "-fvisibility=hidden",
                    "-D_GNU_SOURCE", "-Wl,-z,now", f"-I{SOURCE}/sdk/include", "-o", str(path), str(text), *flags]
         subprocess.run(command, check=True)
         path.chmod(0o755)

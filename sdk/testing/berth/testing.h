@@ -128,6 +128,8 @@ struct berth_testing_call_options {
     uint64_t deadline_ms;
     const struct berth_metadata *metadata;
     size_t metadata_count;
+    /** What carries it: "grpc", "tcp", "ttrpc"; NULL: "test", which every service takes. Static. */
+    const char *transport;
 };
 
 /** Opens a call, "/helloworld.Greeter/SayHello"; `options` may be NULL. Never NULL. */
