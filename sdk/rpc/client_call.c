@@ -223,6 +223,8 @@ static void tell_end(struct berth_rpc_call *call)
 void client_call_process(struct berth_rpc_call *call)
 {
     call->is_ready = false;
+    if (response_is_foreign(&call->response))
+        conclude(call);
     if (!call->is_over && call->response.has_headers && !call->is_headers_told)
         tell_headers(call);
     if (!call->is_over && !call->inbox.is_paused && inbox_is_holding(&call->inbox))

@@ -142,6 +142,12 @@ static enum berth_code complain(const char **ret_message, enum berth_code code, 
     return code;
 }
 
+bool response_is_foreign(const struct response *response)
+{
+    return response->has_headers && !response->has_status &&
+           (response->http_status != 200 || !response->is_grpc);
+}
+
 enum berth_code response_result(const struct response *response, uint32_t stream_error,
                                 const char **ret_message)
 {

@@ -163,6 +163,8 @@ int client_session_start(struct client_connection *connection);
 /** Takes one field of a response. */
 void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,
                   size_t name_length, const char *value, size_t value_length, size_t max_header_bytes);
+/** Did its headers come from something that does not speak gRPC? Then what follows is not read. */
+bool response_is_foreign(const struct response *response);
 /** How the call ended, from what came and how the stream was closed. @param ret_message  Never NULL. */
 enum berth_code response_result(const struct response *response, uint32_t stream_error,
                                 const char **ret_message);
