@@ -48,10 +48,9 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
     outcome->code = code;
     outcome->trailers = count;
     snprintf(outcome->message, sizeof(outcome->message), "%s", message);
+    outcome->is_over = true;
     if (outcome->on_end != NULL)
         outcome->on_end(outcome);
-    outcome->is_over = true;
-    outcome->call = NULL;
 }
 
 static const struct berth_rpc_call_handlers handlers = {
@@ -134,6 +133,7 @@ void caller_ask(struct caller *caller, struct outcome *outcome, const struct ber
         what = *options;
     what.size = sizeof(what);
     what.path = "/t.T/M";
+    outcome->is_over = false;
     if (berth_rpc_call_start(caller->channel, &what, &handlers, outcome, &outcome->call, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     if (request == NULL)

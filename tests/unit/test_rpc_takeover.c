@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One server drains and another takes its path over, while callers go on as if nothing happened. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <berth/rpc/server.h>
+#include <berth/rpc/services.h>
+
+#include "rpc_caller.h"
+
+#define CALLERS 16
+#define TAKEOVERS 8
+#define CALLS_BETWEEN 500
+
+static struct caller c;
+static struct outcome callers[CALLERS];
+static struct berth_rpc_services *services;
+static struct berth_rpc_server *servers[TAKEOVERS + 1];
+static unsigned closed;
+static unsigned answered;
+static unsigned failed;
+static bool is_enough;
+
+static void echo(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_reply(call, message, length);
+}
+
+static const struct berth_method methods[] = {
+    {.name = "M", .kind = BERTH_METHOD_UNARY, .on_message = echo},
+};
+
+static const struct berth_service service = {
+    .size = sizeof(service),
+    .method_size = sizeof(methods[0]),
+    .name = "t.T",
+    .methods = methods,
+    .method_count = 1,
+};
+
+static void listen_at_the_path(unsigned number)
+{
+    const struct berth_rpc_unix_options where = {.size = sizeof(where), .path = c.path};
+    struct berth_error err;
+
+    if (berth_rpc_server_create(&c.loop, NULL, berth_rpc_services_router(services), &servers[number], &err) !=
+            BERTH_OK ||
+        berth_rpc_server_listen_unix(servers[number], &where, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+}
+
+static void on_closed(void *context)
+{
+    (void)context;
+    closed++;
+}
+
+static void on_drained(void *server)
+{
+    berth_rpc_server_close(server, on_closed, NULL);
+}
+
+static void ask(struct outcome *outcome);
+
+static void ask_again(struct outcome *outcome)
+{
+    if (outcome->code == BERTH_OK)
+        answered++;
+    else
+        failed++;
+    if (outcome->code != BERTH_OK)
+        print_message("%s\n", outcome->message);
+    if (!is_enough)
+        ask(outcome);
+}
+
+static void ask(struct outcome *outcome)
+{
+    outcome->on_end = ask_again;
+    caller_ask(&c, outcome, NULL, "hello");
+}
+
+static int start(void **state)
+{
+    const struct berth_rpc_service_entry entry = {.service = &service};
+
+    (void)state;
+    memset(callers, 0, sizeof(callers));
+    closed = answered = failed = 0;
+    is_enough = false;
+    caller_start(&c, "takeover");
+    return berth_rpc_services_create(&entry, 1, &services, NULL) == BERTH_OK ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    char lock[80];
+
+    (void)state;
+    caller_stop(&c);
+    berth_rpc_services_destroy(services);
+    snprintf(lock, sizeof(lock), "%s.lock", c.path);
+    unlink(lock);
+    return 0;
+}
+
+static void run_until_answered(unsigned count)
+{
+    while (answered + failed < count)
+        uv_run(&c.loop, UV_RUN_ONCE);
+}
+
+/* @param pause_ms  For how long nobody listens. */
+static void take_over_under_load(uint64_t pause_ms)
+{
+    listen_at_the_path(0);
+    for (unsigned i = 0; i < CALLERS; i++)
+        ask(&callers[i]);
+    for (unsigned i = 1; i <= TAKEOVERS; i++) {
+        run_until_answered(i * CALLS_BETWEEN);
+        berth_rpc_server_drain(servers[i - 1], on_drained, servers[i - 1]);
+        if (pause_ms > 0)
+            caller_run_for(&c, pause_ms);
+        listen_at_the_path(i);
+    }
+    run_until_answered((TAKEOVERS + 1) * CALLS_BETWEEN);
+    is_enough = true;
+    caller_run_for(&c, 50);
+    berth_rpc_server_close(servers[TAKEOVERS], on_closed, NULL);
+    while (closed <= TAKEOVERS)
+        uv_run(&c.loop, UV_RUN_ONCE);
+    assert_int_equal(failed, 0);
+}
+
+static void no_call_fails_when_another_server_takes_over_at_once(void **state)
+{
+    (void)state;
+    caller_open(&c, NULL);
+    take_over_under_load(0);
+}
+
+static void no_call_fails_when_nobody_listens_for_a_while_and_there_are_tries_left(void **state)
+{
+    const struct berth_rpc_channel_options options = {.connect_attempts = 20, .connect_backoff_ms = 5};
+
+    (void)state;
+    caller_open(&c, &options);
+    take_over_under_load(20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(no_call_fails_when_another_server_takes_over_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(
+            no_call_fails_when_nobody_listens_for_a_while_and_there_are_tries_left, start, stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
