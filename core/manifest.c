@@ -115,6 +115,32 @@ static void read_interface(struct manifest_reader *reader, const struct config_n
                           plugin->interface);
 }
 
+static void read_protos(struct manifest_reader *reader, const struct config_node *map,
+                        struct manifest_plugin *plugin)
+{
+    const struct config_node *list = manifest_find(map, "protos");
+    const char **protos;
+
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "protos"))
+        return;
+    protos = manifest_allocate(reader, list, list->count, sizeof(*protos));
+    if (protos == NULL)
+        return;
+    plugin->protos = protos;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *node = list->items[i];
+
+        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a file under protos"))
+            continue;
+        if (!manifest_proto_is_valid(node->text))
+            manifest_complain(reader, &node->mark,
+                              "protos: \"%.200s\" is no .proto file as protoc is given it, such as "
+                              "greeter.proto or example/v1/greeter.proto",
+                              node->text);
+        protos[plugin->proto_count++] = node->text;
+    }
+}
+
 static const char *read_setting_path(struct manifest_reader *reader, const struct config_node *map,
                                      const char *key)
 {
@@ -208,8 +234,8 @@ static void read_plugin(struct manifest_reader *reader, const struct config_node
                         struct manifest_plugin *plugin)
 {
     static const char *const known[] = {
-        "type",       "id",        "description", "requires",       "wants",   "services",
-        "transports", "callbacks", "interface",   "config_version", "renames", "config",
+        "type",      "id",        "description",    "requires", "wants",  "services", "transports",
+        "callbacks", "interface", "config_version", "renames",  "config", "protos",
     };
 
     plugin->mark = node->mark;
@@ -223,6 +249,7 @@ static void read_plugin(struct manifest_reader *reader, const struct config_node
     manifest_read_services(reader, node, plugin);
     read_callbacks(reader, node, plugin);
     read_interface(reader, node, plugin);
+    read_protos(reader, node, plugin);
     read_config(reader, node, plugin);
 }
 
@@ -338,6 +365,7 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->requirements);
     free((void *)plugin->wants);
     free((void *)plugin->renames);
+    free((void *)plugin->protos);
     schema_destroy((struct schema *)plugin->config);
 }
 

@@ -76,6 +76,9 @@ struct manifest_plugin {
     uint32_t callbacks;
     /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */
     const char *interface;
+    /** The .proto files in which its services stand, as protoc is given them: for the generator. */
+    const char *const *protos;
+    size_t proto_count;
     struct config_mark mark;
 };
 

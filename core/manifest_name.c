@@ -119,6 +119,21 @@ bool manifest_identifier_is_valid(const char *name)
     return is_identifier(name, strlen(name));
 }
 
+bool manifest_proto_is_valid(const char *path)
+{
+    static const char ending[] = ".proto";
+    size_t length = strlen(path);
+
+    if (length < sizeof(ending) || length > NAME_BYTES_MAX || *path == '/' || strstr(path, "..") != NULL ||
+        strcmp(path + length - sizeof(ending) + 1, ending) != 0)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (!is_alnum(path[i]) && strchr("_-./+", path[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
 bool manifest_service_is_valid(const char *name)
 {
     return is_dotted(name, is_identifier);

@@ -15,6 +15,8 @@ bool manifest_identifier_is_valid(const char *name);
 bool manifest_service_is_valid(const char *name);
 /** "ttrpc": `[a-z][a-z0-9-]*`, of at most 31 bytes. */
 bool manifest_transport_is_valid(const char *name);
+/** "example/v1/greeter.proto": letters, digits and `_-./+`, relative, without a "..". */
+bool manifest_proto_is_valid(const char *path);
 /** "limits.burst". */
 bool manifest_setting_is_valid(const char *path);
 

@@ -4,56 +4,35 @@
 
 #include <stdlib.h>
 
-#include <berth/protobuf.h>
-#include <helloworld/helloworld.pb-c.h>
-
-static void refuse_length(struct berth_call *call, size_t length, int64_t max_name)
+/* Is the name short enough? Where it is not, the call has been refused. */
+static bool check_name(struct berth_call *call, const char *name)
 {
+    const struct greeter_config *config = call->instance;
+    size_t length = strlen(name);
     char reason[128];
 
+    if (length <= (size_t)config->max_name)
+        return true;
     snprintf(reason, sizeof(reason), "the name has %zu bytes; max_name allows %lld", length,
-             (long long)max_name);
+             (long long)config->max_name);
     berth_call_finish(call, BERTH_INVALID_ARGUMENT, reason);
+    return false;
 }
 
-/* The name that a request brings, to be freed; NULL where the call has been refused. */
-static char *take_name(struct berth_call *call, const void *request, size_t length)
+static void say_hello(struct berth_call *call, const Helloworld__HelloRequest *request)
 {
     const struct greeter_config *config = call->instance;
-    Helloworld__HelloRequest *hello =
-        (void *)berth_call_unpack(call, &helloworld__hello_request__descriptor, request, length);
-    char *name = NULL;
-
-    if (hello == NULL)
-        return NULL;
-    if (strlen(hello->name) > (size_t)config->max_name)
-        refuse_length(call, strlen(hello->name), config->max_name);
-    else if ((name = strdup(hello->name)) == NULL)
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the name");
-    helloworld__hello_request__free_unpacked(hello, NULL);
-    return name;
-}
-
-static void say_hello(struct berth_call *call, const void *request, size_t length)
-{
-    const struct greeter_config *config = call->instance;
-    char *name = take_name(call, request, length);
     Helloworld__HelloReply reply = HELLOWORLD__HELLO_REPLY__INIT;
 
-    if (name == NULL)
+    if (!check_name(call, request->name))
         return;
-    if (asprintf(&reply.message, "%s %s", config->greeting, name) < 0) {
+    if (asprintf(&reply.message, "%s %s", config->greeting, request->name) < 0) {
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the greeting");
-    } else {
-        berth_call_reply_message(call, &reply.base);
-        free(reply.message);
+        return;
     }
-    free(name);
+    helloworld_greeter_say_hello_reply(call, &reply);
+    free(reply.message);
 }
-
-const struct berth_handler greeter_say_hello = {
-    .on_message = say_hello,
-};
 
 /* How far a name has been spelled. */
 struct spelling {
@@ -81,7 +60,7 @@ static enum berth_code send_letter(struct berth_call *call, struct spelling *spe
     if (reply.message == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     spelling->next += length;
-    code = berth_call_send_message(call, &reply.base);
+    code = helloworld_greeter_spell_hello_send(call, &reply);
     free(reply.message);
     return code;
 }
@@ -100,22 +79,18 @@ static void spell(struct berth_call *call)
     berth_call_finish(call, code, NULL);
 }
 
-static void spell_hello(struct berth_call *call, const void *request, size_t length)
+static void spell_hello(struct berth_call *call, const Helloworld__HelloRequest *request)
 {
-    char *name = take_name(call, request, length);
     struct spelling *spelling;
 
-    if (name == NULL)
+    if (!check_name(call, request->name))
         return;
     spelling = calloc(1, sizeof(*spelling));
-    if (spelling == NULL) {
-        free(name);
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory to spell a name");
-        return;
-    }
-    spelling->name = name;
     call->state = spelling;
-    spell(call);
+    if (spelling == NULL || (spelling->name = strdup(request->name)) == NULL)
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory to spell a name");
+    else
+        spell(call);
 }
 
 static void on_spelling_end(struct berth_call *call, enum berth_code code)
@@ -127,10 +102,9 @@ static void on_spelling_end(struct berth_call *call, enum berth_code code)
     free(spelling);
 }
 
-const struct berth_handler greeter_spell_hello = {
-    .on_message = spell_hello,
-    .on_writable = spell,
-    .on_end = on_spelling_end,
+const struct helloworld_greeter_handlers greeter_greeter_handlers = {
+    .say_hello = {.on_message = say_hello},
+    .spell_hello = {.on_message = spell_hello, .on_writable = spell, .on_end = on_spelling_end},
 };
 
 enum berth_code greeter_init(const struct berth_host *host, void *prepared, void **ret_instance,

@@ -188,6 +188,15 @@ char *cname_snake(const char *name)
     return result;
 }
 
+char *cname_for_service(const char *name)
+{
+    char *words = cname_words(name);
+
+    for (char *c = words; *c != '\0'; c++)
+        *c = *c == '.' ? '_' : *c;
+    return words;
+}
+
 char *cname_upper(const char *name)
 {
     char *result = cname_format("%s", name);

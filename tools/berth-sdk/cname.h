@@ -19,6 +19,8 @@ char *cname_for_plugin(const char *id);
 char *cname_words(const char *name);
 /** "SayHello" -> "say_hello", "GetURL" -> "get_url", "Class" -> "class_". */
 char *cname_snake(const char *name);
+/** "foo_bar.v1.HTTPServer" -> "foo_bar_v1_http_server": the prefix of what protoc-gen-berth writes for it. */
+char *cname_for_service(const char *name);
 /** "greeter_config" -> "GREETER_CONFIG". */
 char *cname_upper(const char *name);
 

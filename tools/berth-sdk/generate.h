@@ -15,7 +15,9 @@ struct generate_plugin {
     char *name;
     /** "greeter_config"; NULL where it has no settings. */
     char *config;
-    /** One for each method, service by service: "greeter_say_hello". */
+    /** Where its services come from protos, one for each: "greeter_greeter_handlers"; else NULL. */
+    char **tables;
+    /** Else one for each method, service by service: "greeter_say_hello". */
     char **handlers;
     size_t handler_count;
 };

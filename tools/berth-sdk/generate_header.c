@@ -198,6 +198,34 @@ static void write_handlers(FILE *out, const struct generate_plugin *plugin)
         fputc('\n', out);
 }
 
+static void write_tables(FILE *out, const struct generate_plugin *plugin)
+{
+    for (size_t i = 0; i < plugin->plugin->service_count; i++) {
+        char *stem = cname_for_service(plugin->plugin->services[i].name);
+
+        fprintf(out, "/** %s. */\nextern const struct %s_handlers %s;\n", plugin->plugin->services[i].name,
+                stem, plugin->tables[i]);
+        free(stem);
+    }
+    if (plugin->plugin->service_count > 0)
+        fputc('\n', out);
+}
+
+/* Several plugins of a module may name the same file: it guards itself. */
+static void write_includes(FILE *out, const struct generate_model *model)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < model->count; i++)
+        for (size_t j = 0; j < model->plugins[i].plugin->proto_count; j++, count++) {
+            const char *proto = model->plugins[i].plugin->protos[j];
+
+            fprintf(out, "#include \"%.*s.berth.h\"\n", (int)(strlen(proto) - strlen(".proto")), proto);
+        }
+    if (count > 0)
+        fputc('\n', out);
+}
+
 void generate_header(FILE *out, const struct generate_model *model, const char *header_name)
 {
     char *word = cname_from(header_name);
@@ -206,12 +234,16 @@ void generate_header(FILE *out, const struct generate_model *model, const char *
     fprintf(out, "/* Written by berth-sdk generate from the manifest of %s. Edit that one. */\n",
             model->manifest->module);
     fprintf(out, "#ifndef %s\n#define %s\n\n#include <berth/generated.h>\n\n", guard, guard);
+    write_includes(out, model);
     fputs("#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", out);
     for (size_t i = 0; i < model->count; i++) {
         if (model->plugins[i].config != NULL)
             write_config(out, &model->plugins[i]);
         write_callbacks(out, &model->plugins[i]);
-        write_handlers(out, &model->plugins[i]);
+        if (model->plugins[i].tables != NULL)
+            write_tables(out, &model->plugins[i]);
+        else
+            write_handlers(out, &model->plugins[i]);
     }
     fprintf(out, "#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
     free(guard);

@@ -102,6 +102,41 @@ static char *handler_name(const struct generate_plugin *plugin, const struct man
     return name;
 }
 
+/* The last word of a service's name; all of it where another service ends with that word too. */
+static char *table_name(const struct generate_plugin *plugin, const struct manifest_service *service)
+{
+    const char *dot = strrchr(service->name, '.');
+    const char *last = dot == NULL ? service->name : dot + 1;
+    size_t count = 0;
+    char *words, *name;
+
+    for (size_t i = 0; i < plugin->plugin->service_count; i++) {
+        const char *other_dot = strrchr(plugin->plugin->services[i].name, '.');
+
+        count += strcmp(other_dot == NULL ? plugin->plugin->services[i].name : other_dot + 1, last) == 0;
+    }
+    words = cname_for_service(count > 1 ? service->name : last);
+    name = cname_format("%s_%s_handlers", plugin->name, words);
+    free(words);
+    return name;
+}
+
+static void name_tables(struct generate_plugin *plugin, struct naming *naming)
+{
+    const struct manifest_plugin *from = plugin->plugin;
+
+    plugin->tables = calloc(from->service_count + 1, sizeof(*plugin->tables));
+    if (plugin->tables == NULL)
+        abort();
+    for (size_t i = 0; i < from->service_count; i++) {
+        char *meaning = cname_format("service %s", from->services[i].name);
+
+        plugin->tables[i] = table_name(plugin, &from->services[i]);
+        take(naming, plugin->tables[i], &from->mark, meaning);
+        free(meaning);
+    }
+}
+
 static void name_handlers(struct generate_plugin *plugin, struct naming *naming)
 {
     const struct manifest_plugin *from = plugin->plugin;
@@ -210,7 +245,10 @@ bool generate_model_init(struct generate_model *model, const struct manifest *ma
         plugin->plugin = &manifest->plugins[i];
         plugin->name = plugin_name(manifest, plugin->plugin);
         take_life(&naming, plugin);
-        name_handlers(plugin, &naming);
+        if (plugin->plugin->proto_count > 0)
+            name_tables(plugin, &naming);
+        else
+            name_handlers(plugin, &naming);
         if (plugin->plugin->config->field_count > 0) {
             plugin->config = cname_format("%s_config", plugin->name);
             generate_walk(plugin->plugin->config, plugin->config, take_type, &naming);
@@ -228,6 +266,9 @@ void generate_model_finish(struct generate_model *model)
         for (size_t j = 0; j < plugin->handler_count; j++)
             free(plugin->handlers[j]);
         free(plugin->handlers);
+        for (size_t j = 0; plugin->tables != NULL && plugin->tables[j] != NULL; j++)
+            free(plugin->tables[j]);
+        free(plugin->tables);
         free(plugin->config);
         free(plugin->name);
     }

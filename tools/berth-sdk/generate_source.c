@@ -3,7 +3,10 @@
 #include "generate.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "cname.h"
 
 static void write_note(FILE *out, const char *text, size_t length)
 {
@@ -50,6 +53,64 @@ static void write_service(FILE *out, const struct generate_plugin *plugin, size_
         fputs("NULL, 0, NULL, 0};\n\n", out);
 }
 
+static const char *kind_word(enum berth_method_kind kind)
+{
+    switch (kind) {
+    case BERTH_METHOD_UNARY:
+        return "unary";
+    case BERTH_METHOD_SERVER_STREAM:
+        return "server_stream";
+    case BERTH_METHOD_CLIENT_STREAM:
+        return "client_stream";
+    case BERTH_METHOD_BIDI_STREAM:
+        return "bidi_stream";
+    }
+    return "";
+}
+
+/* What the manifest says of a method against what the .proto says, while the compiler has both. */
+static void write_method_check(FILE *out, const struct manifest_service *service, const char *constant,
+                               const struct manifest_method *method)
+{
+    char *words = cname_words(method->name);
+    char *upper = cname_upper(words);
+
+    fprintf(out,
+            "#ifndef %s_%s_KIND\n"
+            "#error \"the manifest names the method %s of %s, which the .proto does not have\"\n"
+            "#elif %s_%s_KIND != %d\n"
+            "#error \"the manifest says that %s/%s is %s, and the .proto says something else\"\n"
+            "#endif\n",
+            constant, upper, method->name, service->name, constant, upper, (int)method->kind, service->name,
+            method->name, kind_word(method->kind));
+    free(upper);
+    free(words);
+}
+
+static void write_typed_service(FILE *out, const struct generate_plugin *plugin, size_t number)
+{
+    const struct manifest_service *service = &plugin->plugin->services[number];
+    char *stem = cname_for_service(service->name);
+    char *constant = cname_upper(stem);
+
+    fprintf(out,
+            "#ifndef %s_SERVICE\n"
+            "#error \"no file under protos: has the service %s: name the one that has it\"\n"
+            "#endif\n",
+            constant, service->name);
+    for (size_t i = 0; i < service->method_count; i++)
+        write_method_check(out, service, constant, &service->methods[i]);
+    fprintf(out,
+            "#if %s_METHOD_COUNT != %zu\n"
+            "#error \"the .proto of %s has methods that the manifest does not name\"\n"
+            "#endif\n"
+            "\nstatic const struct berth_service generated_%s_service_%zu = %s_SERVICE(&%s);\n\n",
+            constant, service->method_count, service->name, plugin->name, number, constant,
+            plugin->tables[number]);
+    free(constant);
+    free(stem);
+}
+
 static void write_services(FILE *out, const struct generate_plugin *plugin)
 {
     char *const *handlers = plugin->handlers;
@@ -57,6 +118,10 @@ static void write_services(FILE *out, const struct generate_plugin *plugin)
     if (plugin->plugin->service_count == 0)
         return;
     for (size_t i = 0; i < plugin->plugin->service_count; i++) {
+        if (plugin->tables != NULL) {
+            write_typed_service(out, plugin, i);
+            continue;
+        }
         write_service(out, plugin, i, handlers);
         handlers += plugin->plugin->services[i].method_count;
     }

@@ -116,7 +116,7 @@ static enum berth_code name_service(struct reading *reading, const char *word, s
                                reading->file->proto->name, word);
     service->name =
         package == NULL || *package == '\0' ? cname_format("%s", word) : cname_format("%s.%s", package, word);
-    service->stem = names_service(service->name);
+    service->stem = cname_for_service(service->name);
     service->constant = cname_upper(service->stem);
     meaning = cname_format("service %s", service->name);
     code = take(reading, service->stem, meaning);

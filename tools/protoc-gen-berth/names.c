@@ -96,15 +96,6 @@ char *names_file_stem(const char *file)
     return cname_format("%s", file);
 }
 
-char *names_service(const char *full_name)
-{
-    char *words = cname_words(full_name);
-
-    for (char *c = words; *c != '\0'; c++)
-        *c = *c == '.' ? '_' : *c;
-    return words;
-}
-
 bool names_is_full(const char *name)
 {
     bool begins = true;

@@ -13,8 +13,6 @@ char *names_symbol(const char *full_name);
 char *names_file_identifier(const char *file);
 /** "a/x.proto" -> "a/x". */
 char *names_file_stem(const char *file);
-/** "foo_bar.v1.HTTPServer" -> "foo_bar_v1_http_server": the prefix of all that is generated for a service. */
-char *names_service(const char *full_name);
 
 /** Is it words of letters, digits and underscores, with a dot between them? */
 bool names_is_full(const char *name);
