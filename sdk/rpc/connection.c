@@ -43,7 +43,8 @@ void connection_init(struct connection *connection, struct engine *engine, uv_ha
 
 void connection_touch(struct connection *connection)
 {
-    if (!connection->is_lost)
+    connection->is_touched = true;
+    if (!connection->is_lost && !connection->is_running)
         turn_add(&connection->engine->turn, &connection->task);
 }
 
@@ -227,7 +228,8 @@ static int write_batch(struct connection *connection, struct batch *batch)
     return result;
 }
 
-void connection_write(struct connection *connection)
+/* @return true where there may be more to write, and others are to have their turn first. */
+static bool write_rounds(struct connection *connection)
 {
     for (int round = 0; round < ROUNDS_MAX && connection->writing == NULL; round++) {
         struct batch *batch = engine_borrow_batch(connection->engine);
@@ -239,7 +241,7 @@ void connection_write(struct connection *connection)
             reason = connection->protocol->fill(connection->session, batch);
         if (reason == NULL && batch->total == 0) {
             engine_return_batch(connection->engine, batch);
-            return;
+            return false;
         }
         if (reason == NULL)
             result = write_batch(connection, batch);
@@ -247,10 +249,31 @@ void connection_write(struct connection *connection)
             engine_return_batch(connection->engine, batch);
         if (reason != NULL || result < 0) {
             connection_lose(connection, reason != NULL ? reason : uv_strerror(result));
-            return;
+            return false;
         }
     }
-    if (connection->writing == NULL)
+    return connection->writing == NULL;
+}
+
+void connection_write(struct connection *connection)
+{
+    if (write_rounds(connection))
+        connection_touch(connection);
+}
+
+/*
+ * Writing tells streams that they are done with, which on_ready hears of in this turn: only what comes up
+ * then is worth another one.
+ */
+static void write_in_turn(struct connection *connection)
+{
+    connection->is_running = true;
+    connection->events->on_ready(connection);
+    connection->is_touched = connection->writing == NULL && !connection->is_lost && write_rounds(connection);
+    if (!connection->is_lost)
+        connection->events->on_ready(connection);
+    connection->is_running = false;
+    if (connection->is_touched)
         connection_touch(connection);
 }
 
@@ -258,13 +281,8 @@ static void run_task(struct turn_task *task)
 {
     struct connection *connection = CONTAINER_OF(task, struct connection, task);
 
-    connection->events->on_ready(connection);
-    if (connection->writing == NULL)
-        connection_write(connection);
-    if (connection->is_lost)
-        return;
-    connection->events->on_ready(connection);
-    if (connection->writing != NULL)
+    write_in_turn(connection);
+    if (connection->is_lost || connection->writing != NULL)
         return;
     if (connection->doom != NULL)
         connection_lose(connection, connection->doom);

@@ -57,6 +57,9 @@ struct connection {
     const struct connection_protocol *protocol;
     void *session;
     struct turn_task task;
+    /** Its task is being run, and there has been something to do since. */
+    bool is_running;
+    bool is_touched;
 
     /** The batch that is being written. */
     struct batch *writing;
