@@ -343,6 +343,7 @@ static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
     call->context = context;
     call->is_unknown = true;
     call->outflow.on_room = on_room;
+    call->outflow.pool = &channel->engine.pool;
     call->replay.budget = &channel->kept;
     call->inbox.framing.budget = &channel->unfinished;
     call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;

@@ -136,8 +136,9 @@ int client_session_start(struct client_connection *connection)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connection->channel->limits.max_header_list_bytes},
     };
     nghttp2_session *session;
-    int result = nghttp2_session_client_new2(&session, connection->channel->callbacks, &connection->http2,
-                                             connection->channel->option);
+    nghttp2_mem memory = profile_memory(&connection->channel->engine.pool);
+    int result = nghttp2_session_client_new3(&session, connection->channel->callbacks, &connection->http2,
+                                             connection->channel->option, &memory);
 
     if (result != 0)
         return result;

@@ -11,6 +11,7 @@ void engine_init(struct engine *engine, uv_loop_t *loop)
     turn_init(&engine->turn, loop);
     deadlines_init(&engine->deadlines, loop);
     engine->spare = NULL;
+    engine->pool = (struct pool){0};
     engine->codec = (struct codec){.deadlines = &engine->deadlines};
     engine->bytes_received = 0;
     engine->bytes_sent = 0;
@@ -38,6 +39,7 @@ static void close_part(struct engine *engine)
     if (--engine->open_parts > 0)
         return;
     codec_finish(&engine->codec);
+    pool_finish(&engine->pool);
     deadlines_finish(&engine->deadlines);
     batch_destroy(engine->spare);
     engine->on_closed(engine);

@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "codec.h"
 #include "deadlines.h"
+#include "pool.h"
 #include "turn.h"
 
 #define ENGINE_READ_BYTES (64 * 1024)
@@ -17,6 +18,7 @@ struct engine {
     /** A batch that nobody is writing, or NULL. */
     struct batch *spare;
     struct codec codec;
+    struct pool pool;
     uint64_t bytes_received;
     uint64_t bytes_sent;
     unsigned open_parts;

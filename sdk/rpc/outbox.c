@@ -2,14 +2,13 @@
 /* Framed messages on their way out: copied once when they are sent, and from then on only referred to. */
 #include "outbox.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "framing.h"
 
-struct message_block *message_block_create(const void *message, uint32_t length)
+struct message_block *message_block_create(struct pool *pool, const void *message, uint32_t length)
 {
-    struct message_block *block = malloc(sizeof(*block) + FRAMING_PREFIX + length);
+    struct message_block *block = pool_take(pool, sizeof(*block) + FRAMING_PREFIX + length);
 
     if (block == NULL)
         return NULL;
@@ -21,8 +20,9 @@ struct message_block *message_block_create(const void *message, uint32_t length)
 }
 
 /* Compressed in place, and what was too much of the block is given back. */
-struct message_block *message_block_create_compressed(struct codec *codec, enum coding coding,
-                                                      const void *message, uint32_t length)
+struct message_block *message_block_create_compressed(struct pool *pool, struct codec *codec,
+                                                      enum coding coding, const void *message,
+                                                      uint32_t length)
 {
     struct message_block *block;
     struct message_block *smaller;
@@ -30,17 +30,17 @@ struct message_block *message_block_create_compressed(struct codec *codec, enum 
 
     if (length <= CODEC_NEVER_SMALLER)
         return NULL;
-    block = malloc(sizeof(*block) + FRAMING_PREFIX + length - 1);
+    block = pool_take(pool, sizeof(*block) + FRAMING_PREFIX + length - 1);
     if (block == NULL)
         return NULL;
     used = codec_compress(codec, coding, message, length, block->bytes + FRAMING_PREFIX, length - 1);
     if (used == 0) {
-        free(block);
+        pool_give(block);
         return NULL;
     }
     *block = (struct message_block){.references = 1, .length = FRAMING_PREFIX + used};
     framing_write_prefix(block->bytes, true, (uint32_t)used);
-    smaller = realloc(block, sizeof(*block) + block->length);
+    smaller = pool_resize(pool, block, sizeof(*block) + block->length);
     return smaller != NULL ? smaller : block;
 }
 
@@ -53,7 +53,7 @@ struct message_block *message_block_ref(struct message_block *block)
 void message_block_unref(struct message_block *block)
 {
     if (--block->references == 0)
-        free(block);
+        pool_give(block);
 }
 
 void outbox_add(struct outbox *outbox, struct message_block *block)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "codec.h"
+#include "pool.h"
 
 /** One framed message; shared by the outbox it waits in and the writes that it is part of. */
 struct message_block {
@@ -19,10 +20,11 @@ struct message_block {
 };
 
 /** @return a block with a reference, holding the prefix and a copy of the message; NULL without memory. */
-struct message_block *message_block_create(const void *message, uint32_t length);
+struct message_block *message_block_create(struct pool *pool, const void *message, uint32_t length);
 /** The same of the message's compressed form. @return NULL also where that is no smaller. */
-struct message_block *message_block_create_compressed(struct codec *codec, enum coding coding,
-                                                      const void *message, uint32_t length);
+struct message_block *message_block_create_compressed(struct pool *pool, struct codec *codec,
+                                                      enum coding coding, const void *message,
+                                                      uint32_t length);
 struct message_block *message_block_ref(struct message_block *block);
 void message_block_unref(struct message_block *block);
 

@@ -68,8 +68,9 @@ static struct message_block *make_block(const struct outflow *outflow, const voi
     struct message_block *block = NULL;
 
     if (outflow->compresses && outflow->coding != CODING_IDENTITY)
-        block = message_block_create_compressed(outflow->codec, outflow->coding, message, length);
-    return block != NULL ? block : message_block_create(message, length);
+        block =
+            message_block_create_compressed(outflow->pool, outflow->codec, outflow->coding, message, length);
+    return block != NULL ? block : message_block_create(outflow->pool, message, length);
 }
 
 enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,

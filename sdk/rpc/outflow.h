@@ -21,6 +21,8 @@ struct outflow {
     /** How messages are compressed while `compresses`, and by what. */
     enum coding coding;
     struct codec *codec;
+    /** Where messages are kept. */
+    struct pool *pool;
     bool compresses;
     /** The last byte is leaving: submit the trailers. NULL: the stream ends with the last byte. */
     void (*on_last)(struct outflow *outflow);

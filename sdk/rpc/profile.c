@@ -2,6 +2,8 @@
 /* How both sides use nghttp2: who hears of data, who opens the window, and how many answers may pile up. */
 #include "profile.h"
 
+#include <string.h>
+
 #include "outflow.h"
 
 /* PING and SETTINGS acknowledgements that a peer leaves unread. */
@@ -28,6 +30,34 @@ int profile_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **r
     *ret_callbacks = callbacks;
     *ret_option = option;
     return 0;
+}
+
+static void *allocate(size_t size, void *pool)
+{
+    return pool_take(pool, size);
+}
+
+static void release(void *memory, void *pool)
+{
+    (void)pool;
+    pool_give(memory);
+}
+
+static void *allocate_zeroed(size_t count, size_t size, void *pool)
+{
+    void *memory = size > 0 && count > SIZE_MAX / size ? NULL : pool_take(pool, count * size);
+
+    return memory == NULL ? NULL : memset(memory, 0, count * size);
+}
+
+static void *resize(void *memory, size_t size, void *pool)
+{
+    return pool_resize(pool, memory, size);
+}
+
+nghttp2_mem profile_memory(struct pool *pool)
+{
+    return (nghttp2_mem){pool, allocate, release, allocate_zeroed, resize};
 }
 
 void profile_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option)

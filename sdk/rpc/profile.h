@@ -4,6 +4,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "pool.h"
+
 /*
  * Bytes a peer may send before we have used them, on one stream and on a whole connection: large messages
  * crawl at the 64 KiB that RFC 9113 6.9.2 starts with.
@@ -17,6 +19,8 @@
  * @return 0, or nghttp2's error, and then there is nothing to destroy.
  */
 int profile_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option);
+/** nghttp2 takes its memory from a pool, which must outlive the session. */
+nghttp2_mem profile_memory(struct pool *pool);
 void profile_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option);
 
 #endif

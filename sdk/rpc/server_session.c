@@ -224,8 +224,9 @@ int server_session_start(struct server_connection *connection)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
     };
     nghttp2_session *session;
-    int result = nghttp2_session_server_new2(&session, connection->server->callbacks, &connection->http2,
-                                             connection->server->option);
+    nghttp2_mem memory = profile_memory(&connection->server->engine.pool);
+    int result = nghttp2_session_server_new3(&session, connection->server->callbacks, &connection->http2,
+                                             connection->server->option, &memory);
 
     if (result != 0)
         return result;

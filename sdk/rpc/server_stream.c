@@ -61,6 +61,7 @@ struct berth_stream *server_stream_create(struct server_connection *connection, 
     stream->inbox.framing.max_message_bytes = connection->server->limits.max_recv_message_bytes;
     stream->outflow.http2 = &connection->http2;
     stream->outflow.on_room = on_room;
+    stream->outflow.pool = &connection->server->engine.pool;
     arena_init(&stream->arena, stream->first, sizeof(stream->first));
     request_init(&stream->request, &stream->arena);
     stream->next = connection->streams;

@@ -107,25 +107,29 @@ static void what_zlib_writes_is_read(void **state)
 static void what_does_not_become_smaller_is_not_compressed(void **state)
 {
     struct codec codec = {0};
+    struct pool pool = {0};
     unsigned char noise[4096];
     uint32_t seed = 1;
 
     for (size_t i = 0; i < sizeof(noise); i++)
         noise[i] = (unsigned char)((seed = seed * 1664525 + 1013904223) >> 24);
     for (size_t c = 0; c < 2; c++) {
-        assert_null(message_block_create_compressed(&codec, both[c], noise, sizeof(noise)));
-        assert_null(message_block_create_compressed(&codec, both[c], "abc", 3));
-        assert_null(message_block_create_compressed(&codec, both[c], "", 0));
-        assert_null(message_block_create_compressed(&codec, both[c], "0123456789abcdef", 16));
+        assert_null(message_block_create_compressed(&pool, &codec, both[c], noise, sizeof(noise)));
+        assert_null(message_block_create_compressed(&pool, &codec, both[c], "abc", 3));
+        assert_null(message_block_create_compressed(&pool, &codec, both[c], "", 0));
+        assert_null(message_block_create_compressed(&pool, &codec, both[c], "0123456789abcdef", 16));
     }
     codec_finish(&codec);
+    pool_finish(&pool);
 }
 
 static void a_block_says_that_it_is_compressed_and_is_cut_to_size(void **state)
 {
     static const unsigned char zeros[10000];
     struct codec codec = {0};
-    struct message_block *block = message_block_create_compressed(&codec, CODING_GZIP, zeros, sizeof(zeros));
+    struct pool pool = {0};
+    struct message_block *block =
+        message_block_create_compressed(&pool, &codec, CODING_GZIP, zeros, sizeof(zeros));
 
     assert_non_null(block);
     assert_in_range(block->length, FRAMING_PREFIX + 18, 200);
@@ -133,6 +137,7 @@ static void a_block_says_that_it_is_compressed_and_is_cut_to_size(void **state)
     assert_int_equal(block->bytes[4], block->length - FRAMING_PREFIX);
     message_block_unref(block);
     codec_finish(&codec);
+    pool_finish(&pool);
 }
 
 static void data_that_is_cut_or_goes_on_is_broken(void **state)
