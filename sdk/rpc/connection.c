@@ -103,6 +103,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         return;
     }
     connection->engine->bytes_received += (uint64_t)length;
+    connection->heard_ms = uv_now(connection->engine->loop);
     if (length == 0)
         return;
     reason = connection->protocol->feed(connection->session, (const uint8_t *)buffer->base, (size_t)length);

@@ -69,6 +69,9 @@ struct connection {
     struct deadline write_deadline;
     uint32_t write_timeout_ms;
 
+    /** When the last byte came, on the clock of uv_now(). */
+    uint64_t heard_ms;
+
     /** Bytes of messages that wait to be written, over all streams. */
     uint64_t queued_bytes;
 

@@ -52,6 +52,8 @@ static enum berth_code take_options(struct berth_rpc_server_options *limits,
     default32(&limits->max_header_list_bytes, 16 * 1024);
     default32(&limits->handshake_timeout_ms, 10 * 1000);
     default32(&limits->write_timeout_ms, 60 * 1000);
+    default32(&limits->keepalive_time_ms, 2 * 3600 * 1000);
+    default32(&limits->keepalive_timeout_ms, 20 * 1000);
     default64(&limits->max_recv_message_bytes, 16 * MIB);
     default64(&limits->max_send_message_bytes, 16 * MIB);
     default64(&limits->max_unfinished_bytes, 4 * limits->max_recv_message_bytes);

@@ -31,6 +31,7 @@ static void on_lost(struct connection *base, const char *reason)
 
     deadlines_stop(&server->engine.deadlines, &connection->handshake_deadline);
     deadlines_stop(&server->engine.deadlines, &connection->drain_deadline);
+    server_age_stop(connection);
     server_log(server, SERVER_CAUSE_LOST, BERTH_RPC_LOG_DEBUG, "%s: %s", connection->peer.address, reason);
     connection->protocol->lose(connection);
 }
@@ -97,6 +98,8 @@ static int start(struct server_connection *connection)
         !deadlines_start(&server->engine.deadlines, &connection->handshake_deadline,
                          uv_hrtime() + server->limits.handshake_timeout_ms * NANOSECONDS_PER_MILLISECOND,
                          on_handshake_overdue))
+        result = UV_ENOMEM;
+    if (result == 0 && !server_age_start(connection))
         result = UV_ENOMEM;
     if (result == 0)
         server->stats.connections_accepted++;

@@ -22,6 +22,28 @@ static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, 
         server_stream_take(stream_data, bytes, length);
 }
 
+/* Not a drain's, which has zeros. */
+static void ping(struct keepalive *keepalive)
+{
+    struct server_connection *connection = CONTAINER_OF(keepalive, struct server_connection, keepalive);
+
+    nghttp2_submit_ping(connection->http2.session, NGHTTP2_FLAG_NONE, (const uint8_t *)"liveness");
+    connection_touch(&connection->base);
+}
+
+static void start_keepalive(struct server_connection *connection)
+{
+    const struct berth_rpc_server_options *limits = &connection->server->limits;
+
+    connection->keepalive = (struct keepalive){
+        .connection = &connection->base,
+        .time_ms = limits->keepalive_time_ms == UINT32_MAX ? 0 : limits->keepalive_time_ms,
+        .timeout_ms = limits->keepalive_timeout_ms,
+        .ping = ping,
+    };
+    keepalive_start(&connection->keepalive);
+}
+
 static int start(struct server_connection *connection)
 {
     connection->end_ready = &connection->first_ready;
@@ -32,6 +54,7 @@ static int start(struct server_connection *connection)
         QUEUED_FRAMES_PER_STREAM * (size_t)connection->server->limits.max_concurrent_streams;
     if (server_session_start(connection) != 0)
         return UV_ENOMEM;
+    start_keepalive(connection);
     return connection_start(&connection->base, &http2_protocol, &connection->http2);
 }
 
@@ -93,6 +116,7 @@ static void end(struct server_connection *connection, const char *reason)
 
 static void lose(struct server_connection *connection)
 {
+    keepalive_stop(&connection->keepalive);
     while (connection->streams != NULL) {
         struct berth_stream *stream = connection->streams;
 

@@ -11,10 +11,11 @@
 #include "profile.h"
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
 /* gRPC's keepalive proposal A8: pings closer than this are strikes, and so many strikes are forgiven. */
-#define PING_INTERVAL_NS (300 * NANOSECONDS_PER_SECOND)
-#define IDLE_PING_INTERVAL_NS (7200 * NANOSECONDS_PER_SECOND)
+#define PING_INTERVAL_MS (300 * 1000)
+#define IDLE_PING_INTERVAL_MS (7200 * 1000)
 #define PING_STRIKES_MAX 2
 
 /* Streams that a peer makes us reset, and DATA frames without data. */
@@ -87,12 +88,21 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
+/* What the owner allows holds for a connection without calls too. */
+static uint64_t ping_interval_ns(const struct server_connection *connection)
+{
+    uint32_t allowed_ms = connection->server->limits.min_ping_interval_ms;
+
+    if (allowed_ms == 0)
+        allowed_ms = connection->calls == 0 ? IDLE_PING_INTERVAL_MS : PING_INTERVAL_MS;
+    return allowed_ms * NANOSECONDS_PER_MILLISECOND;
+}
+
 static void receive_ping(struct server_connection *connection)
 {
     uint64_t now = uv_hrtime();
-    uint64_t interval = connection->streams == NULL ? IDLE_PING_INTERVAL_NS : PING_INTERVAL_NS;
 
-    if (connection->last_ping_ns != 0 && now - connection->last_ping_ns < interval)
+    if (connection->last_ping_ns != 0 && now - connection->last_ping_ns < ping_interval_ns(connection))
         connection->ping_strikes++;
     connection->last_ping_ns = now;
     if (connection->ping_strikes > PING_STRIKES_MAX)
@@ -118,9 +128,13 @@ static void receive_end_of_frame(struct server_connection *connection, const ngh
         server_stream_ready(stream);
 }
 
-static void receive_ping_ack(struct server_connection *connection)
+/* The answer to the ping behind the notice; that of keepalive has bytes in it. */
+static void receive_ping_ack(struct server_connection *connection, const nghttp2_ping *ping)
 {
-    if (connection->drain_step == SERVER_DRAIN_NOTICED)
+    static const uint8_t zeros[sizeof(ping->opaque_data)];
+
+    if (connection->drain_step == SERVER_DRAIN_NOTICED &&
+        memcmp(ping->opaque_data, zeros, sizeof(zeros)) == 0)
         server_connection_drain(connection);
 }
 
@@ -134,7 +148,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     else if (frame->hd.type == NGHTTP2_SETTINGS && !is_ack)
         deadlines_stop(&connection->server->engine.deadlines, &connection->handshake_deadline);
     else if (frame->hd.type == NGHTTP2_PING && is_ack)
-        receive_ping_ack(connection);
+        receive_ping_ack(connection, &frame->ping);
     else if (frame->hd.type == NGHTTP2_PING)
         receive_ping(connection);
     return 0;

@@ -6,6 +6,7 @@
 
 #include "http2.h"
 #include "inbox.h"
+#include "keepalive.h"
 #include "outflow.h"
 #include "peer.h"
 #include "request.h"
@@ -114,8 +115,15 @@ struct server_connection {
     struct deadline drain_deadline;
     enum server_drain_step drain_step;
 
+    /** Calls that are not over, and since when there is none. */
+    uint32_t calls;
+    uint64_t idle_since_ns;
+    struct deadline idle_deadline;
+    struct deadline age_deadline;
+
     /** What follows is HTTP/2's. */
     struct http2 http2;
+    struct keepalive keepalive;
     struct berth_stream *streams;
     struct berth_stream *first_ready;
     struct berth_stream **end_ready;
@@ -175,6 +183,14 @@ int server_connection_accept(struct server_listener *listener);
 void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);
+
+/** Waits for the connection to be idle or old, as the server's options have it. @return false without memory.
+ */
+bool server_age_start(struct server_connection *connection);
+void server_age_stop(struct server_connection *connection);
+/** Every call of a connection is counted, whatever its protocol. */
+void server_call_began(struct server_connection *connection);
+void server_call_ended(struct server_connection *connection);
 
 /** @return 0 or an nghttp2 error. */
 int server_session_create(struct berth_rpc_server *server);

@@ -69,7 +69,7 @@ struct berth_stream *server_stream_create(struct server_connection *connection, 
     if (stream->next != NULL)
         stream->next->previous = &stream->next;
     connection->streams = stream;
-    connection->server->stats.calls++;
+    server_call_began(connection);
     return stream;
 }
 
@@ -99,7 +99,7 @@ void server_stream_destroy(struct berth_stream *stream)
     *stream->previous = stream->next;
     if (stream->next != NULL)
         stream->next->previous = stream->previous;
-    server->stats.calls--;
+    server_call_ended(stream->connection);
     release(server, stream);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -29,6 +30,156 @@ static void row_17_pings_behind_answers_are_forgiven(void **state)
         http2_peer_send_frame(peer, PEER_PING, 0, 0, "bdpprobe", 8);
         assert_echo_still_works(id);
     }
+}
+
+static int start_strict(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.min_ping_interval_ms = 20});
+}
+
+static void row_17_how_often_is_the_owners_to_say(void **state)
+{
+    for (int i = 0; i < 8; i++) {
+        http2_peer_send_frame(peer, PEER_PING, 0, 0, "12345678", 8);
+        assert_true(http2_peer_await_frame(peer, PEER_PING, 2000));
+        nanosleep(&(struct timespec){.tv_nsec = 60 * 1000 * 1000}, NULL);
+    }
+    for (int i = 0; i < 4; i++)
+        http2_peer_send_frame(peer, PEER_PING, 0, 0, "12345678", 8);
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_int_equal(peer->payload[7], 11);
+}
+
+static int start_anxious(void **state)
+{
+    return wire_start_with(
+        &(struct berth_rpc_server_options){.keepalive_time_ms = 150, .keepalive_timeout_ms = 500});
+}
+
+static bool await_ping(int timeout_ms)
+{
+    while (http2_peer_read(peer, timeout_ms))
+        if (peer->type == PEER_PING && (peer->flags & PEER_ACK) == 0)
+            return true;
+    return false;
+}
+
+static void row_18_a_silent_peer_is_pinged_and_lives_as_long_as_it_answers(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        assert_true(await_ping(2000));
+        http2_peer_send_frame(peer, PEER_PING, PEER_ACK, 0, peer->payload, 8);
+    }
+    assert_echo_still_works(1);
+}
+
+static void row_18_a_peer_that_answers_no_ping_is_lost_and_its_calls_are_cancelled(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Never", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    assert_true(await_ping(2000));
+    assert_false(http2_peer_read(peer, 2000));
+    assert_true(eventually(&cancelled, 1));
+}
+
+static int start_calm(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.keepalive_time_ms = 500});
+}
+
+static void row_18_a_peer_that_speaks_is_not_pinged(void **state)
+{
+    for (uint32_t id = 1; id < 40; id += 2) {
+        nanosleep(&(struct timespec){.tv_nsec = 40 * 1000 * 1000}, NULL);
+        http2_peer_call(peer, 0, id, "/t.T/Echo", NULL, 0);
+        send_data(PEER_END_STREAM, id, "\0\0\0\0\2ok", 7);
+        while (http2_peer_read(peer, 2000) && (peer->id != id || (peer->flags & PEER_END_STREAM) == 0))
+            assert_false(peer->type == PEER_PING);
+    }
+}
+
+static int start_without_keepalive(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.keepalive_time_ms = UINT32_MAX});
+}
+
+static void row_18_keepalive_can_be_had_not_at_all(void **state)
+{
+    assert_false(await_ping(300));
+    assert_echo_still_works(1);
+}
+
+static int start_busy(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_idle_ms = 150});
+}
+
+static void answer_the_drain(void)
+{
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 3000));
+    assert_memory_equal(peer->payload, "\x7f\xff\xff\xff\0\0\0\0", 8);
+    assert_true(await_ping(2000));
+    http2_peer_send_frame(peer, PEER_PING, PEER_ACK, 0, peer->payload, 8);
+}
+
+static void row_18_an_idle_connection_is_drained(void **state)
+{
+    assert_echo_still_works(1);
+    answer_the_drain();
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_memory_equal(peer->payload, "\0\0\0\1\0\0\0\0", 8);
+    assert_false(http2_peer_read(peer, 2000));
+}
+
+static void row_18_a_connection_with_a_call_is_not_idle(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Silent", NULL, 0);
+    while (http2_peer_read(peer, 400))
+        assert_int_not_equal(peer->type, PEER_GOAWAY);
+    send_data(PEER_END_STREAM, 1, NULL, 0);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
+    answer_the_drain();
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_false(http2_peer_read(peer, 2000));
+}
+
+static int start_mortal(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_age_ms = 150, .max_age_grace_ms = 300});
+}
+
+static void row_18_an_old_connection_is_drained_and_its_calls_end_within_the_grace(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Silent", NULL, 0);
+    http2_peer_call(peer, 0, 3, "/t.T/Never", NULL, 0);
+    answer_the_drain();
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_memory_equal(peer->payload, "\0\0\0\3\0\0\0\0", 8);
+    send_data(PEER_END_STREAM, 1, NULL, 0);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
+    http2_peer_await(peer, 3, &answer);
+    assert_status("14", "the connection is as old as it may be");
+    while (http2_peer_read(peer, 2000))
+        continue;
+    assert_true(eventually(&cancelled, 1));
+}
+
+static int start_patient(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_age_ms = 100});
+}
+
+static void row_18_without_a_bound_of_grace_a_call_takes_its_time(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Silent", NULL, 0);
+    answer_the_drain();
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_false(http2_peer_read(peer, 400));
+    send_data(PEER_END_STREAM, 1, NULL, 0);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
 }
 
 static void row_19_a_drain_says_goaway_twice_and_finishes_what_runs(void **state)
@@ -60,6 +211,15 @@ int main(void)
 #define ROW(name, options) cmocka_unit_test_setup_teardown(name, options, wire_stop)
         ROW(row_17_pings_are_answered_and_too_many_end_the_connection, wire_start),
         ROW(row_17_pings_behind_answers_are_forgiven, wire_start),
+        ROW(row_17_how_often_is_the_owners_to_say, start_strict),
+        ROW(row_18_a_silent_peer_is_pinged_and_lives_as_long_as_it_answers, start_anxious),
+        ROW(row_18_a_peer_that_answers_no_ping_is_lost_and_its_calls_are_cancelled, start_anxious),
+        ROW(row_18_a_peer_that_speaks_is_not_pinged, start_calm),
+        ROW(row_18_keepalive_can_be_had_not_at_all, start_without_keepalive),
+        ROW(row_18_an_idle_connection_is_drained, start_busy),
+        ROW(row_18_a_connection_with_a_call_is_not_idle, start_busy),
+        ROW(row_18_an_old_connection_is_drained_and_its_calls_end_within_the_grace, start_mortal),
+        ROW(row_18_without_a_bound_of_grace_a_call_takes_its_time, start_patient),
         ROW(row_19_a_drain_says_goaway_twice_and_finishes_what_runs, wire_start),
 #undef ROW
     };

@@ -89,7 +89,10 @@ struct berth_rpc_server_options {
     uint32_t keepalive_time_ms;
     /** How long its answer may take before the connection is lost. Default 20 s. */
     uint32_t keepalive_timeout_ms;
-    /** How often a peer may ping; oftener ends its connection. Default 5 min. */
+    /**
+     * How often a peer may ping, apart from pings behind what is sent to it; oftener ends its connection.
+     * Default 5 min, and 2 h on a connection without calls.
+     */
     uint32_t min_ping_interval_ms;
     /** A connection without calls for so long is drained; 0: never. */
     uint32_t max_idle_ms;
