@@ -112,6 +112,17 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     connection_touch(connection);
 }
 
+void connection_pause_reading(struct connection *connection)
+{
+    uv_read_stop(&connection->socket.stream);
+}
+
+void connection_resume_reading(struct connection *connection)
+{
+    if (!connection->is_lost)
+        uv_read_start(&connection->socket.stream, on_alloc, on_read);
+}
+
 int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)
 {
     int result = uv_fileno(&connection->socket.handle, &connection->fd);

@@ -101,6 +101,10 @@ int connection_start(struct connection *connection, const struct connection_prot
 void connection_hold(struct connection *connection);
 void connection_release(struct connection *connection);
 
+/** Takes nothing off the socket, so that the peer waits; and reads on. */
+void connection_pause_reading(struct connection *connection);
+void connection_resume_reading(struct connection *connection);
+
 /** There is something to write or to do: at the end of this turn. */
 void connection_touch(struct connection *connection);
 

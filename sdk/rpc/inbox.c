@@ -121,6 +121,23 @@ enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t len
     return state;
 }
 
+bool inbox_hold(struct inbox *inbox, const void *message, size_t length)
+{
+    unsigned char prefix[FRAMING_PREFIX];
+    const struct framing_span head = {prefix, sizeof(prefix)};
+    const struct framing_span body = {message, length};
+
+    framing_write_prefix(prefix, false, (uint32_t)length);
+    if (!buffer_reserve(&inbox->held, sizeof(prefix) + length, SIZE_MAX, inbox->framing.budget))
+        return false;
+    return hold(inbox, &head) && hold(inbox, &body);
+}
+
+size_t inbox_held_bytes(const struct inbox *inbox)
+{
+    return held_length(inbox);
+}
+
 bool inbox_is_holding(const struct inbox *inbox)
 {
     return held_length(inbox) > 0;

@@ -32,6 +32,11 @@ typedef bool (*inbox_deliver)(void *context, const void *message, size_t length)
 enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,
                               void *context, size_t *ret_eaten, struct framing_span *ret_bad);
 
+/** Holds a whole message behind what is held. @return false without memory or budget. */
+bool inbox_hold(struct inbox *inbox, const void *message, size_t length);
+
+size_t inbox_held_bytes(const struct inbox *inbox);
+
 /** Is something held that could be given out if it were not paused? */
 bool inbox_is_holding(const struct inbox *inbox);
 

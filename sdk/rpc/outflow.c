@@ -2,12 +2,27 @@
 /* Lets HTTP/2 pull messages at the pace of the peer's windows, and tells the sender when to wait. */
 #include "outflow.h"
 
+static struct connection *connection_of(const struct outflow *outflow)
+{
+    return outflow->http2 != NULL ? outflow->http2->connection : outflow->connection;
+}
+
 static void note_room(struct outflow *outflow)
 {
     if (!outflow->is_awaited || outflow->outbox.length >= OUTFLOW_ROOMY_BYTES)
         return;
     outflow->is_awaited = false;
     outflow->on_room(outflow);
+}
+
+void outflow_take(struct outflow *outflow, size_t length,
+                  void (*on_run)(void *context, struct message_block *block, const unsigned char *bytes,
+                                 size_t length),
+                  void *context)
+{
+    outbox_take(&outflow->outbox, length, on_run, context);
+    connection_of(outflow)->queued_bytes -= length;
+    note_room(outflow);
 }
 
 static ssize_t on_read(nghttp2_session *session, int32_t stream_id, uint8_t *buffer, size_t length,
@@ -47,9 +62,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     if (length > outflow->outbox.length)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     batch_add_bytes(http2->filling, header, 9);
-    outbox_take(&outflow->outbox, length, on_run, http2->filling);
-    http2->connection->queued_bytes -= length;
-    note_room(outflow);
+    outflow_take(outflow, length, on_run, http2->filling);
     return 0;
 }
 
@@ -76,27 +89,28 @@ static struct message_block *make_block(const struct outflow *outflow, const voi
 enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,
                              uint64_t max_message, uint64_t max_queued)
 {
+    struct connection *connection = connection_of(outflow);
     struct message_block *block;
 
     if (length > max_message || length > UINT32_MAX)
         return BERTH_RESOURCE_EXHAUSTED;
-    if (outflow->http2 != NULL && outflow->http2->connection->queued_bytes > 0 &&
-        outflow->http2->connection->queued_bytes + length > max_queued)
+    if (connection != NULL && connection->queued_bytes > 0 && connection->queued_bytes + length > max_queued)
         return BERTH_RESOURCE_EXHAUSTED;
     block = make_block(outflow, message, (uint32_t)length);
     if (block == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
-    if (outflow->http2 != NULL)
-        outflow->http2->connection->queued_bytes += block->length;
+    if (connection != NULL)
+        connection->queued_bytes += block->length;
     outbox_add(&outflow->outbox, block);
     return BERTH_OK;
 }
 
 bool outflow_can_send(struct outflow *outflow, uint64_t max_queued)
 {
-    bool is_roomy = outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
-                    (outflow->http2 == NULL || outflow->outbox.length == 0 ||
-                     outflow->http2->connection->queued_bytes < max_queued / 2);
+    const struct connection *connection = connection_of(outflow);
+    bool is_roomy =
+        outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
+        (connection == NULL || outflow->outbox.length == 0 || connection->queued_bytes < max_queued / 2);
 
     if (!is_roomy)
         outflow->is_awaited = true;
@@ -113,7 +127,9 @@ void outflow_wake(struct outflow *outflow, int32_t stream_id)
 
 void outflow_clear(struct outflow *outflow)
 {
-    if (outflow->http2 != NULL)
-        outflow->http2->connection->queued_bytes -= outflow->outbox.length;
+    struct connection *connection = connection_of(outflow);
+
+    if (connection != NULL)
+        connection->queued_bytes -= outflow->outbox.length;
     outbox_clear(&outflow->outbox);
 }

@@ -8,9 +8,11 @@
 /** Below this much waiting a stream may send more without piling up. */
 #define OUTFLOW_ROOMY_BYTES (64 * 1024)
 
-/** One stream's messages on their way into HTTP/2. */
+/** One stream's messages on their way into HTTP/2, or whatever takes them. */
 struct outflow {
     struct http2 *http2;
+    /** Where its bytes count, if there is no `http2`; NULL: nowhere. */
+    struct connection *connection;
     struct outbox outbox;
     /** Nothing follows what is in the outbox. */
     bool is_ended;
@@ -42,6 +44,12 @@ enum berth_code outflow_send(struct outflow *outflow, const void *message, size_
 
 /** Is there room? A no is remembered. */
 bool outflow_can_send(struct outflow *outflow, uint64_t max_queued);
+
+/** Takes `length` bytes, which must be there, off the front, as outbox_take does. Has a connection. */
+void outflow_take(struct outflow *outflow, size_t length,
+                  void (*on_run)(void *context, struct message_block *block, const unsigned char *bytes,
+                                 size_t length),
+                  void *context);
 
 /** Wakes the stream where HTTP/2 waits for it. */
 void outflow_wake(struct outflow *outflow, int32_t stream_id);

@@ -10,6 +10,9 @@
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define MIB (UINT64_C(1024) * 1024)
 
+/* Calls whose memory is kept for the next ones; a few busy connections' worth. */
+#define SPARE_CALLS_MAX 256
+
 void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
                 const char *format, ...)
 {
@@ -25,6 +28,11 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     server->limits.on_log(server->limits.context, level, text);
+}
+
+void server_count_end(struct berth_rpc_server *server, enum berth_code code)
+{
+    server->stats.calls_ended[(unsigned)code <= BERTH_UNAUTHENTICATED ? (unsigned)code : BERTH_UNKNOWN]++;
 }
 
 static void default32(uint32_t *value, uint32_t otherwise)
@@ -98,6 +106,8 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
         return code;
     }
     server->router = router;
+    server->streams = (struct spares){.size = sizeof(struct berth_stream), .max = SPARE_CALLS_MAX};
+    server->ttrpc_calls = (struct spares){.size = server_ttrpc_call_size, .max = SPARE_CALLS_MAX};
     server->close_task.run = close_all;
     engine_init(&server->engine, loop);
     *ret_server = server;
@@ -110,12 +120,8 @@ static void on_engine_closed(struct engine *engine)
     void (*on_closed)(void *) = server->on_closed;
     void *context = server->closed_context;
 
-    while (server->free_streams != NULL) {
-        struct berth_stream *stream = server->free_streams;
-
-        server->free_streams = stream->next;
-        free(stream);
-    }
+    spares_finish(&server->streams);
+    spares_finish(&server->ttrpc_calls);
     server_session_destroy(server);
     free(server->transport);
     free(server);

@@ -94,7 +94,7 @@ static int start(struct server_connection *connection)
         peer_init(&connection->peer, fd);
     if (result == 0)
         result = connection->protocol->start(connection);
-    if (result == 0 &&
+    if (result == 0 && connection->protocol->has_handshake &&
         !deadlines_start(&server->engine.deadlines, &connection->handshake_deadline,
                          uv_hrtime() + server->limits.handshake_timeout_ms * NANOSECONDS_PER_MILLISECOND,
                          on_handshake_overdue))

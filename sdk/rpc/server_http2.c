@@ -128,6 +128,7 @@ static void lose(struct server_connection *connection)
 }
 
 const struct server_protocol server_http2 = {
+    .has_handshake = true,
     .start = start,
     .process = process,
     .drain = drain,

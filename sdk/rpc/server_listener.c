@@ -80,11 +80,19 @@ static int listen_on_pipe(struct server_listener *listener, int fd)
     return uv_listen(&listener->socket.stream, BACKLOG, on_connection);
 }
 
+static const struct server_protocol *protocol_of(const struct berth_rpc_unix_options *options)
+{
+    bool is_ttrpc = options->size > offsetof(struct berth_rpc_unix_options, protocol) &&
+                    options->protocol == BERTH_RPC_TTRPC;
+
+    return is_ttrpc ? &server_ttrpc : &server_http2;
+}
+
 enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
                                              const struct berth_rpc_unix_options *options,
                                              struct berth_error *err)
 {
-    struct server_listener *listener = create(server, &server_http2);
+    struct server_listener *listener = create(server, protocol_of(options));
     enum berth_code code;
     int result;
     int fd;

@@ -9,6 +9,7 @@
 #include "keepalive.h"
 #include "outflow.h"
 #include "peer.h"
+#include "spares.h"
 #include "request.h"
 #include "tcp_address.h"
 #include "unix_socket.h"
@@ -20,6 +21,7 @@ enum server_cause {
     SERVER_CAUSE_LOST,
     SERVER_CAUSE_ABUSE,
     SERVER_CAUSE_UNSENT,
+    SERVER_CAUSE_ODD,
     SERVER_CAUSES,
 };
 
@@ -62,9 +64,9 @@ struct berth_rpc_server {
     struct berth_rpc_server_stats stats;
     uint64_t logged_ns[SERVER_CAUSES];
     struct turn_task close_task;
-    /** Streams that ended, for those that begin. */
-    struct berth_stream *free_streams;
-    size_t free_stream_count;
+    /** Of struct berth_stream, and of struct server_ttrpc_call. */
+    struct spares streams;
+    struct spares ttrpc_calls;
     bool is_draining;
     bool is_closing;
     bool is_engine_closing;
@@ -86,6 +88,9 @@ struct server_connection;
 
 /** How the server speaks one protocol. */
 struct server_protocol {
+    /** Is there something that a peer must say before its first call, in time? */
+    bool has_handshake;
+
     /** Makes a session and starts the connection on it. @return 0 or a libuv error. */
     int (*start)(struct server_connection *connection);
 
@@ -120,6 +125,9 @@ struct server_connection {
     uint64_t idle_since_ns;
     struct deadline idle_deadline;
     struct deadline age_deadline;
+
+    /** The peer's side of ttrpc, if it speaks that; goes with the session. */
+    struct server_ttrpc *ttrpc;
 
     /** What follows is HTTP/2's. */
     struct http2 http2;
@@ -174,6 +182,13 @@ void server_settle(struct berth_rpc_server *server);
 void server_close_listeners(struct berth_rpc_server *server);
 
 extern const struct server_protocol server_http2;
+extern const struct server_protocol server_ttrpc;
+
+/** Of a struct server_ttrpc_call. */
+extern const size_t server_ttrpc_call_size;
+
+/** Counts a call that ended. */
+void server_count_end(struct berth_rpc_server *server, enum berth_code code);
 
 /** Takes over a socket, for gRPC. @return 0 or a libuv error; then the socket is still the caller's. */
 int server_connection_open(struct berth_rpc_server *server, int fd,

@@ -8,9 +8,6 @@
 
 #include "container.h"
 
-/* Streams kept for the next calls; a few busy connections' worth. */
-#define FREE_STREAMS_MAX 256
-
 static const struct berth_stream_ops stream_ops;
 
 static struct berth_rpc_server *server_of(const struct berth_stream *stream)
@@ -26,31 +23,9 @@ static void on_room(struct outflow *outflow)
     server_stream_ready(stream);
 }
 
-static struct berth_stream *allocate(struct berth_rpc_server *server)
-{
-    struct berth_stream *stream = server->free_streams;
-
-    if (stream == NULL)
-        return malloc(sizeof(*stream));
-    server->free_streams = stream->next;
-    server->free_stream_count--;
-    return stream;
-}
-
-static void release(struct berth_rpc_server *server, struct berth_stream *stream)
-{
-    if (server->free_stream_count >= FREE_STREAMS_MAX) {
-        free(stream);
-        return;
-    }
-    stream->next = server->free_streams;
-    server->free_streams = stream;
-    server->free_stream_count++;
-}
-
 struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id)
 {
-    struct berth_stream *stream = allocate(connection->server);
+    struct berth_stream *stream = spares_take(&connection->server->streams);
 
     if (stream == NULL)
         return NULL;
@@ -100,7 +75,7 @@ void server_stream_destroy(struct berth_stream *stream)
     if (stream->next != NULL)
         stream->next->previous = stream->previous;
     server_call_ended(stream->connection);
-    release(server, stream);
+    spares_give(&server->streams, stream);
 }
 
 void server_stream_ready(struct berth_stream *stream)
@@ -126,7 +101,7 @@ static void end(struct berth_stream *stream, enum berth_code code, const char *m
     stream->is_ended = true;
     stream->call = NULL;
     deadlines_stop(&server->engine.deadlines, &stream->deadline);
-    server->stats.calls_ended[(unsigned)code <= BERTH_UNAUTHENTICATED ? (unsigned)code : BERTH_UNKNOWN]++;
+    server_count_end(server, code);
     server_response_end(stream, code, message, details, details_length);
 }
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a call over ttrpc is answered: Data and its end, or one Response with the message or the failure in it.
+ */
+#include "server_ttrpc.h"
+
+#include <string.h>
+
+#include <berth/utf8.h>
+
+#include "container.h"
+
+/* The longest sentence that goes with a status, and the most of details: what is over it is cut, or left out.
+ */
+#define MESSAGE_MAX 4096
+#define DETAILS_MAX 8192
+
+static const char replacement[] = "\xef\xbf\xbd";
+
+/* A Status holds text: U+FFFD for each byte that is none. `place` has room for three times `length`. */
+static size_t copy_text(unsigned char *place, const char *text, size_t length)
+{
+    unsigned char *begin = place;
+    size_t at = 0;
+
+    while (at < length) {
+        size_t step = berth_utf8_character(text + at, length - at);
+        const char *source = step > 0 ? text + at : replacement;
+        size_t size = step > 0 ? step : sizeof(replacement) - 1;
+
+        memcpy(place, source, size);
+        place += size;
+        at += step > 0 ? step : 1;
+    }
+    return (size_t)(place - begin);
+}
+
+/* Cut where a character begins. */
+static size_t sendable_length(const char *message)
+{
+    size_t length = strnlen(message, MESSAGE_MAX + 1);
+
+    if (length <= MESSAGE_MAX)
+        return length;
+    length = MESSAGE_MAX;
+    while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
+        length--;
+    return length;
+}
+
+static struct span make_text(struct arena *arena, const char *message)
+{
+    size_t length = message == NULL ? 0 : sendable_length(message);
+    unsigned char *text = length == 0 ? NULL : arena_take(arena, 3 * length);
+
+    if (text == NULL)
+        return (struct span){NULL, 0};
+    return (struct span){text, copy_text(text, message, length)};
+}
+
+void server_ttrpc_answer(struct server_ttrpc_call *self, enum berth_code code, const char *message,
+                         const void *details, size_t details_length)
+{
+    const struct span none = {NULL, 0};
+    struct span status = {details, details_length <= DETAILS_MAX ? details_length : 0};
+    struct span text;
+    unsigned char *bytes;
+    size_t size;
+
+    if (code == BERTH_OK)
+        return;
+    text = make_text(&self->arena, message);
+    size = ttrpc_status_size(code, text, status);
+    bytes = arena_take(&self->arena, size);
+    if (bytes == NULL) {
+        bytes = self->bare_failure;
+        size = ttrpc_status_size(code, none, none);
+        text = status = none;
+    }
+    ttrpc_status_write(bytes, code, text, status);
+    self->failure = (struct span){bytes, size};
+}
+
+const char *server_ttrpc_refusal(enum berth_code code, const char *message, struct arena *arena)
+{
+    static const char no_service[] = "unknown service ";
+    static const char no_method[] = "unknown method ";
+    const char *method = message + strlen(no_method);
+    const char *end;
+    const char *copy;
+
+    if (code != BERTH_UNIMPLEMENTED || message == NULL)
+        return message;
+    if (strncmp(message, no_service, strlen(no_service)) == 0)
+        return message + strlen("unknown ");
+    if (strncmp(message, no_method, strlen(no_method)) != 0 || (end = strchr(method, ' ')) == NULL)
+        return message;
+    copy = arena_copy(arena, message + strlen("unknown "), (size_t)(end - message) - strlen("unknown "));
+    return copy != NULL ? copy : message;
+}
+
+/* The message that is the whole answer. */
+static void put_reply(struct server_ttrpc_call *self, struct batch *batch)
+{
+    bool is_in_outflow = self->outflow.outbox.first != NULL;
+    uint32_t length = is_in_outflow ? ttrpc_message_length(&self->outflow) : (uint32_t)self->reply.length;
+    unsigned char prefix[TTRPC_PAYLOAD_PREFIX_MAX];
+    size_t prefix_length = length == 0 ? 0 : ttrpc_response_payload_prefix(prefix, length);
+
+    ttrpc_put_header(batch, (uint32_t)prefix_length + length, &self->stream, TTRPC_RESPONSE, 0);
+    batch_add_bytes(batch, prefix, prefix_length);
+    if (is_in_outflow)
+        ttrpc_put_message(batch, &self->outflow);
+    else
+        batch_add_bytes(batch, self->reply.bytes, self->reply.length);
+}
+
+static void put_end(struct server_ttrpc_call *self, struct batch *batch)
+{
+    if (self->failure.length > 0) {
+        ttrpc_put_header(batch, (uint32_t)self->failure.length, &self->stream, TTRPC_RESPONSE, 0);
+        batch_add_bytes(batch, self->failure.bytes, self->failure.length);
+    } else if (self->is_streaming) {
+        ttrpc_put_header(batch, 0, &self->stream, TTRPC_DATA, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA);
+    } else {
+        put_reply(self, batch);
+    }
+}
+
+bool server_ttrpc_call_put(struct ttrpc_stream *stream, struct batch *batch)
+{
+    struct server_ttrpc_call *self = CONTAINER_OF(stream, struct server_ttrpc_call, stream);
+
+    if (self->is_streaming && self->outflow.outbox.first != NULL) {
+        ttrpc_put_data(batch, stream, &self->outflow);
+        return self->outflow.outbox.first != NULL || self->is_ended;
+    }
+    if (self->is_ended) {
+        put_end(self, batch);
+        server_ttrpc_call_destroy(self);
+    }
+    return false;
+}
