@@ -14,8 +14,9 @@
 /* Longer than anybody waits; keeps sums of times within their type. */
 #define TIMEOUT_MS_MAX (UINT64_C(100) * 365 * 24 * 3600 * 1000)
 
-/* :method, :scheme, :path, :authority, te, content-type, user-agent, grpc-timeout, grpc-accept-encoding */
-#define PROTOCOL_FIELDS 9
+/* :method, :scheme, :path, :authority, te, content-type, user-agent, grpc-timeout, grpc-accept-encoding,
+ * grpc-encoding */
+#define PROTOCOL_FIELDS 10
 
 static void leave_list(struct berth_rpc_call *call)
 {
@@ -146,7 +147,10 @@ static void complain(struct berth_rpc_call *call, enum framing_state state,
         break;
     case FRAMING_COMPRESSED:
         client_call_end(call, BERTH_INTERNAL,
-                        "the server sent a compressed message without being asked for it");
+                        call->response.coding == CODING_UNKNOWN
+                            ? "the server sent a message compressed as this client cannot read it (it "
+                              "can: " CODING_ACCEPTED ")"
+                            : "the server sent a compressed message and did not say how");
         break;
     case FRAMING_BAD_FLAG:
         client_call_end(call, BERTH_INTERNAL, "the server sent a message with an unknown flag");
@@ -192,6 +196,7 @@ void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t 
 static void tell_headers(struct berth_rpc_call *call)
 {
     call->is_headers_told = true;
+    client_coding_receive(call);
     if (call->handlers->on_headers != NULL)
         call->handlers->on_headers(call->context, call, call->response.headers.items,
                                    call->response.headers.count);
@@ -290,7 +295,10 @@ static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char 
     fields[count++] = field("te", "trailers", 8);
     fields[count++] = field("content-type", "application/grpc", 16);
     fields[count++] = field("user-agent", call->channel->user_agent, strlen(call->channel->user_agent));
-    fields[count++] = field("grpc-accept-encoding", "identity", 8);
+    fields[count++] = field("grpc-accept-encoding", CODING_ACCEPTED, strlen(CODING_ACCEPTED));
+    if (call->outflow.coding != CODING_IDENTITY)
+        fields[count++] = field("grpc-encoding", coding_name(call->outflow.coding),
+                                strlen(coding_name(call->outflow.coding)));
     if (call->deadline_ns != 0) {
         timeout_format(call->deadline_ns > now ? call->deadline_ns - now : 1, timeout);
         fields[count++] = field("grpc-timeout", timeout, strlen(timeout));
@@ -348,6 +356,7 @@ static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
     call->inbox.framing.budget = &channel->unfinished;
     call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;
     arena_init(&call->arena, call->first, sizeof(call->first));
+    client_coding_init(call);
     client_call_join(call, &channel->waiting);
     return call;
 }

@@ -58,6 +58,8 @@ static bool add_protocol_field(struct response *response, struct arena *arena, c
         response->is_grpc = value_length >= 16 && memcmp(value, "application/grpc", 16) == 0;
     } else if (is_name(name, name_length, "grpc-status")) {
         add_status(response, value, value_length);
+    } else if (is_name(name, name_length, "grpc-encoding")) {
+        response->coding = coding_parse(value, value_length);
     } else if (is_name(name, name_length, "grpc-message")) {
         add_message(response, arena, value, value_length);
     } else {

@@ -86,6 +86,7 @@ struct response {
     bool has_status;
     bool is_too_large;
     bool is_malformed;
+    enum coding coding;
     enum berth_code code;
     const char *message;
     struct metadata_list headers;
@@ -159,6 +160,11 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
 int client_session_create(struct berth_rpc_channel *channel);
 void client_session_destroy(struct berth_rpc_channel *channel);
 int client_session_start(struct client_connection *connection);
+
+/** Before anything is sent. */
+void client_coding_init(struct berth_rpc_call *call);
+/** The response's headers came. */
+void client_coding_receive(struct berth_rpc_call *call);
 
 /** Takes one field of a response. */
 void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,

@@ -65,7 +65,11 @@ struct berth_rpc_channel_options {
     enum berth_rpc_protocol protocol;
     /** NULL: in clear. For "tcp:" only; read before create returns. */
     const struct berth_rpc_tls_options *tls;
-    /** Are messages sent compressed, with gzip, where that makes them smaller? */
+    /**
+     * Are messages sent compressed, with gzip, where that makes them smaller? A server that does not know
+     * gzip ends such calls with UNIMPLEMENTED. What servers send compressed, with gzip or deflate, is always
+     * read.
+     */
     bool compress;
     /** A connection with calls on which nothing came for so long is pinged; 0: never. */
     uint32_t keepalive_time_ms;
@@ -180,8 +184,12 @@ BERTH_RPC_API void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_c
 /** What the call was started with as `tag`. */
 BERTH_RPC_API const void *berth_rpc_call_tag(const struct berth_rpc_call *call);
 
-/** As berth_call_compress, for this call only, and berth_call_came_compressed. */
+/**
+ * As berth_call_compress, for this call only; meant before the first message. FAILED_PRECONDITION where it is
+ * wanted and the request left without it, or the call is over; UNIMPLEMENTED on ttrpc.
+ */
 BERTH_RPC_API enum berth_code berth_rpc_call_compress(struct berth_rpc_call *call, bool wanted);
+/** As berth_call_came_compressed: inside on_message. */
 BERTH_RPC_API bool berth_rpc_call_came_compressed(const struct berth_rpc_call *call);
 
 /** No on_message until resumed; the server is stopped once its window is full. */
