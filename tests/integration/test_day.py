@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stranger's day: from `berth-sdk new` to a plugin that ctr lists and gRPC reaches, and what mistakes are told."""
 
+import re
 import shutil
+import sys
+import textwrap
 import unittest
 
 import grpc
@@ -52,6 +55,18 @@ class Day(Sdk, Case):
         if shutil.which("ctr"):
             self.assertEqual(daemon.ctl("plugins", "ls").stdout,
                              run("ctr", "--address", daemon.address, "plugins", "ls").stdout)
+        self.assert_stops(daemon)
+
+    def test_its_streaming_service_is_called_from_c_and_from_python_as_its_readme_says(self):
+        self.drop_in()
+        daemon = self.start()
+        said = self.must(self.harbour / "build" / "call_harbour", daemon.address, "Ann")
+        self.assertEqual(["Hello, Ann", "1", "2", "3"], said.splitlines())
+        readme = (self.harbour / "README.md").read_text()
+        script = textwrap.dedent(re.search(r"^    import grpc.*?(?=^##)", readme, re.MULTILINE | re.DOTALL)[0])
+        self.must("protoc", "--python_out=.", "harbour.proto", cwd=self.harbour)
+        (self.harbour / "call.py").write_text(script)
+        self.assertEqual(said, self.must(sys.executable, "call.py", daemon.address, cwd=self.harbour))
         self.assert_stops(daemon)
 
     def test_a_typo_in_its_configuration_is_explained(self):

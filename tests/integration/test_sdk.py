@@ -106,6 +106,11 @@ class Sdk(unittest.TestCase):
         return {Path(report["path"]).name: [(f["severity"], f["check"], f["message"]) for f in report["findings"]]
                 for report in reports}
 
+    def protoc(self, what, *protos, **options):
+        """Runs the installed generator over .proto files."""
+        plugin = self.pkg_config("--variable=protoc_gen_berth", "berth")[0]
+        return self.must("protoc", f"--plugin={plugin}", "-I.", f"--berth_opt={what}", "--berth_out=.", *protos, **options)
+
     def module(self, name, source=MODULE, *flags, linked="-Wl,-z,now", script=True, libraries=("-luv",), mode=0o644):
         """Builds a module as a Makefile would."""
         ending = ".cc" if "-xc++" in flags else ".c"
@@ -145,8 +150,24 @@ class New(Sdk):
             with self.subTest(name=name):
                 self.must(self.sdk, "new", name, "--type", "io.example.v3", "--dir", f"in-{name}")
                 self.must(self.sdk, "generate", f"in-{name}/plugin.yaml", "-o", f"in-{name}")
-                self.must("protoc-c", "--c_out=.", f"{name}.proto", cwd=self.folder / f"in-{name}")
-                self.must(*CC, *STRICT, *self.flags, "-c", f"{name}.c", cwd=self.folder / f"in-{name}")
+                self.protoc("messages,service,client", f"{name}.proto", cwd=self.folder / f"in-{name}")
+                for source in (f"{name}.c", f"{name}.berth.c", f"call_{name}.c", f"{name}.client.c", f"{name}-plugin.c"):
+                    self.must(*CC, *STRICT, *self.flags, "-c", source, cwd=self.folder / f"in-{name}")
+
+    def test_a_service_of_another_package_builds_and_passes_its_test(self):
+        for service in ("harbour.v1.HTTPShips", "Odd_package.class.Delete"):
+            with self.subTest(service=service):
+                name = "plugin-" + service.rsplit(".")[-1].lower()
+                self.must(self.sdk, "new", name, "--service", service)
+                folder = self.folder / name
+                self.assertIn(service + ":", (folder / "plugin.yaml").read_text())
+                sanitize = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if self.sanitized else []
+                self.must("meson", "setup", "build", "--werror", *sanitize, cwd=folder)
+                self.assertRegex(self.must("meson", "test", "-C", "build", cwd=folder), r"Ok: +2\b")
+                self.must("meson", "compile", "-C", "build", cwd=folder)
+                told = run(folder / f"build/call_{name}", "unix:/nonexistent/x.sock", "Ann")
+                self.assertEqual(1, told.returncode)
+                self.assertIn("UNAVAILABLE", told.stderr)
 
     def test_nothing_is_overwritten(self):
         (self.folder / "taken").mkdir()
@@ -164,7 +185,8 @@ class New(Sdk):
 
     def test_bad_names_and_types_are_usage_errors(self):
         for arguments in (["Hello"], ["9lives"], ["a--b"], ["a-"], [""], ["a.b"], ["../x"], ["x" * 61], [], ["a", "b"],
-                          ["a", "--type", "grpc"], ["a", "--nonsense"]):
+                          ["a", "--type", "grpc"], ["a", "--service", "Ships"], ["a", "--service", "a..B"],
+                          ["a", "--service", "a-b.C"], ["a", "--service", "2.C"], ["a", "--nonsense"]):
             with self.subTest(arguments=arguments):
                 done = run(self.sdk, "new", *arguments, cwd=self.folder)
                 self.assertEqual(2, done.returncode)

@@ -47,10 +47,10 @@ static void write_service(FILE *out, const struct generate_plugin *plugin, size_
             "    \"%s\", ",
             plugin->name, number, service->name);
     if (service->method_count > 0)
-        fprintf(out, "generated_%s_methods_%zu, %zu, NULL, 0};\n\n", plugin->name, number,
+        fprintf(out, "generated_%s_methods_%zu, %zu, NULL, 0, NULL};\n\n", plugin->name, number,
                 service->method_count);
     else
-        fputs("NULL, 0, NULL, 0};\n\n", out);
+        fputs("NULL, 0, NULL, 0, NULL};\n\n", out);
 }
 
 static const char *kind_word(enum berth_method_kind kind)

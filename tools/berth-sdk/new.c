@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <core/manifest.h>
+#include <tools/protoc-gen-berth/names.h>
 
 #include "cname.h"
 #include "command.h"
@@ -17,24 +18,28 @@
 #include "template.h"
 
 const char new_help[] =
-    "usage: berth-sdk new NAME [--dir DIR] [--type TYPE]\n"
+    "usage: berth-sdk new NAME [--dir DIR] [--type TYPE] [--service PACKAGE.SERVICE]\n"
     "\n"
-    "Makes the folder of a plugin: plugin.yaml, source, messages, test, meson.build, README.\n"
+    "Makes the folder of a plugin: plugin.yaml, a .proto with a unary and a streaming method,\n"
+    "source with typed handlers, test, client, meson.build, README.\n"
     "It builds against the installed SDK and passes its own test at once.\n"
     "\n"
     "  NAME                the plugin's id: small letters, digits and single dashes\n"
     "  -d, --dir DIR       where; it must not exist or be empty (default: NAME)\n"
     "  -t, --type TYPE     the contract it fulfils (default: io.containerd.grpc.v1)\n"
+    "  -s, --service NAME  the service it exports, \"harbour.v1.Ships\" (default: NAME.Greeter)\n"
     "      --template DIR  another template than the installed one\n"
     "\n"
     "exit codes: 0 made, 1 it cannot be written, 2 usage\n";
 
 #define NAME_MAX_LENGTH 60
+#define SERVICE_MAX_LENGTH 200
 
 struct arguments {
     const char *name;
     const char *directory;
     const char *type;
+    const char *service;
     const char *template;
 };
 
@@ -54,6 +59,21 @@ static bool name_is_valid(const char *name)
             return false;
     }
     return true;
+}
+
+static bool service_is_valid(const char *service)
+{
+    return names_is_full(service) && strchr(service, '.') != NULL && strlen(service) <= SERVICE_MAX_LENGTH;
+}
+
+/* "harbour-2" exports "harbour_2.Greeter". The caller frees. */
+static char *default_service(const char *name)
+{
+    char *service = cname_format("%s.Greeter", name);
+
+    for (char *c = service; *c != '\0'; c++)
+        *c = *c == '-' ? '_' : *c;
+    return service;
 }
 
 static bool make_directory(const char *path)
@@ -89,16 +109,19 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
     static const struct option options[] = {
         {"dir", required_argument, NULL, 'd'},
         {"type", required_argument, NULL, 't'},
+        {"service", required_argument, NULL, 's'},
         {"template", required_argument, NULL, 'T'},
         {0},
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, "d:t:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "d:t:s:", options, NULL)) != -1) {
         if (option == 'd')
             ret->directory = optarg;
         else if (option == 't')
             ret->type = optarg;
+        else if (option == 's')
+            ret->service = optarg;
         else if (option == 'T')
             ret->template = optarg;
         else
@@ -113,9 +136,24 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
             ret->name, NAME_MAX_LENGTH);
     if (!manifest_type_is_valid(ret->type))
         return command_usage("new", "\"%s\" is no type such as io.containerd.grpc.v1", ret->type);
+    if (ret->service != NULL && !service_is_valid(ret->service))
+        return command_usage("new", "\"%s\" is no service with its package, such as harbour.v1.Ships",
+                             ret->service);
     if (ret->directory == NULL)
         ret->directory = ret->name;
     return EXIT_FINE;
+}
+
+static enum berth_code write_folder(const struct arguments *arguments, const struct template *template,
+                                    struct berth_error *err)
+{
+    char *service = arguments->service != NULL ? cname_format("%s", arguments->service)
+                                               : default_service(arguments->name);
+    enum berth_code code =
+        template_write(template, arguments->directory, arguments->name, arguments->type, service, err);
+
+    free(service);
+    return code;
 }
 
 int command_new(int argc, char **argv)
@@ -133,7 +171,7 @@ int command_new(int argc, char **argv)
     }
     code = EXIT_BAD;
     if (make_directory(arguments.directory)) {
-        if (template_write(&template, arguments.directory, arguments.name, arguments.type, &err) == BERTH_OK)
+        if (write_folder(&arguments, &template, &err) == BERTH_OK)
             code = EXIT_FINE;
         else
             fprintf(stderr, "berth-sdk: %s\n", err.message);

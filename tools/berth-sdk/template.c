@@ -2,12 +2,13 @@
 /* Reads the SDK's template and writes it out with the names of one plugin. */
 #include "template.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <tools/protoc-gen-berth/names.h>
 
 #include "cname.h"
 #include "file.h"
@@ -22,7 +23,7 @@ static const struct {
     {"plugin.yaml.in", "plugin.yaml"},     {"plugin.c.in", "@name@.c"},
     {"messages.proto.in", "@name@.proto"}, {"test.c.in", "test_@name@.c"},
     {"meson.build.in", "meson.build"},     {"README.md.in", "README.md"},
-    {"gitignore.in", ".gitignore"},
+    {"gitignore.in", ".gitignore"},        {"call.c.in", "call_@name@.c"},
 };
 
 struct marker {
@@ -30,36 +31,52 @@ struct marker {
     char *text;
 };
 
-#define MARKERS 6
+#define MARKERS 11
 
-/* As protoc-c spells a package in the names of types: "my_plugin" -> "MyPlugin". */
-static char *camel(const char *package)
+/* Of a service's name: what stands before its last dot, and what stands behind it. */
+static char *package_of(const char *service)
 {
-    char *result = cname_format("%s", package);
-    char *end = result;
-    bool capital = true;
-
-    for (const char *c = package; *c != '\0'; c++) {
-        if (*c != '_')
-            *end++ = (char)(capital ? toupper((unsigned char)*c) : *c);
-        capital = *c == '_';
-    }
-    *end = '\0';
-    return result;
+    return cname_format("%.*s", (int)(strrchr(service, '.') - service), service);
 }
 
-static void markers_init(struct marker markers[static MARKERS], const char *name, const char *type)
+/* As protoc names the module that it writes for Python. */
+static char *python_module(const char *name)
 {
-    char *package = cname_format("%s", name);
+    char *module = cname_format("%s", name);
 
-    for (char *c = package; *c != '\0'; c++)
+    for (char *c = module; *c != '\0'; c++)
         *c = *c == '-' ? '_' : *c;
+    return module;
+}
+
+static char *table_name(const char *plugin, const char *service)
+{
+    char *words = cname_words(strrchr(service, '.') + 1);
+    char *table = cname_format("%s_%s_handlers", plugin, words);
+
+    free(words);
+    return table;
+}
+
+/* "symbol" is what protobuf-c's functions for a message of the package begin with. */
+static void markers_init(struct marker markers[static MARKERS], const char *name, const char *type,
+                         const char *service)
+{
+    char *package = package_of(service);
+    char *c_name = cname_for_plugin(name);
+    char *symbol = names_symbol(package);
+
     markers[0] = (struct marker){"@name@", cname_format("%s", name)};
-    markers[1] = (struct marker){"@c_name@", cname_for_plugin(name)};
+    markers[1] = (struct marker){"@c_name@", c_name};
     markers[2] = (struct marker){"@package@", package};
-    markers[3] = (struct marker){"@camel@", camel(package)};
-    markers[4] = (struct marker){"@upper@", cname_upper(package)};
+    markers[3] = (struct marker){"@camel@", names_type(package)};
+    markers[4] = (struct marker){"@upper@", cname_upper(symbol)};
     markers[5] = (struct marker){"@type@", cname_format("%s", type)};
+    markers[6] = (struct marker){"@service@", cname_format("%s", strrchr(service, '.') + 1)};
+    markers[7] = (struct marker){"@symbol@", symbol};
+    markers[8] = (struct marker){"@stem@", cname_for_service(service)};
+    markers[9] = (struct marker){"@table@", table_name(c_name, service)};
+    markers[10] = (struct marker){"@module@", python_module(name)};
 }
 
 static void markers_finish(struct marker markers[static MARKERS])
@@ -154,12 +171,12 @@ static enum berth_code write_one(const char *directory, const char *target, cons
 }
 
 enum berth_code template_write(const struct template *template, const char *directory, const char *name,
-                               const char *type, struct berth_error *err)
+                               const char *type, const char *service, struct berth_error *err)
 {
     struct marker markers[MARKERS];
     enum berth_code code = BERTH_OK;
 
-    markers_init(markers, name, type);
+    markers_init(markers, name, type, service);
     for (size_t i = 0; i < TEMPLATE_FILES && code == BERTH_OK; i++)
         code = write_one(directory, files[i].target, template->texts[i], markers, err);
     markers_finish(markers);

@@ -7,7 +7,7 @@
 
 #include <berth/error.h>
 
-#define TEMPLATE_FILES 7
+#define TEMPLATE_FILES 8
 
 struct template
 {
@@ -21,8 +21,8 @@ struct template
 enum berth_code template_load(struct template *template, const char *directory, struct berth_error *err);
 void template_finish(struct template *template);
 
-/** Writes them into an empty folder. */
+/** Writes them into an empty folder. @param service  with its package: "harbour.v1.Ships". */
 enum berth_code template_write(const struct template *template, const char *directory, const char *name,
-                               const char *type, struct berth_error *err);
+                               const char *type, const char *service, struct berth_error *err);
 
 #endif
