@@ -13,11 +13,11 @@ import workshop
 _PROTOS = workshop.SOURCE / "sdk" / "proto"
 
 
-def _compile():
+def add(place, *files):
+    """Compiles files below `place`; their modules can be imported then."""
     folder = tempfile.mkdtemp(prefix="berth-protos-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    files = [str(path.relative_to(_PROTOS)) for path in sorted(_PROTOS.rglob("*.proto"))]
-    subprocess.run(["protoc", f"--proto_path={_PROTOS}", f"--python_out={folder}", *files], check=True)
+    subprocess.run(["protoc", f"--proto_path={place}", f"--python_out={folder}", *files], check=True)
     sys.path.insert(0, folder)
     # These packages share their first name with installed ones.
     for shared in ("google", "grpc"):
@@ -25,7 +25,7 @@ def _compile():
         package.__path__.append(f"{folder}/{shared}")
 
 
-_compile()
+add(_PROTOS, *[str(path.relative_to(_PROTOS)) for path in sorted(_PROTOS.rglob("*.proto"))])
 health = importlib.import_module("grpc.health.v1.health_pb2")
 inspect = importlib.import_module("berth.inspect.v1.inspect_pb2")
 introspection = importlib.import_module("containerd.services.introspection.v1.introspection_pb2")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 def modules():
     build = Path(os.environ["BERTH_BUILD"])
-    return sorted(build.glob("plugins/*/*.so"))
+    return sorted([*build.glob("plugins/*/*.so"), *build.glob("tests/interop/module/*.so")])
 
 
 def symbols(module, which):
