@@ -333,6 +333,7 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     call->connection = connection;
     connection->is_used = true;
     connection->open_streams++;
+    keepalive_wake(&connection->keepalive);
     call->outflow.http2 = &connection->http2;
     connection->base.queued_bytes += call->outflow.outbox.length;
     connection_touch(&connection->base);

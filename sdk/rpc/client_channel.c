@@ -36,6 +36,7 @@ static void take_options(struct berth_rpc_channel_options *limits,
     default32(&limits->max_transparent_retries, 3);
     if (limits->max_transparent_retries == UINT32_MAX)
         limits->max_transparent_retries = 0;
+    default32(&limits->keepalive_timeout_ms, 20 * 1000);
     default64(&limits->max_recv_message_bytes, 16 * MIB);
     default64(&limits->max_send_message_bytes, 16 * MIB);
     default64(&limits->max_queued_bytes, 32 * MIB);

@@ -64,6 +64,7 @@ static void on_lost(struct connection *base, const char *reason)
     struct berth_rpc_channel *channel = connection->channel;
 
     deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
+    keepalive_stop(&connection->keepalive);
     if (connection->is_dialling)
         dial_cancel(&connection->connecting.dial);
     end_calls(connection, reason);
@@ -183,6 +184,7 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
         return NULL;
     }
     call_list_init(&connection->calls);
+    client_keepalive_init(connection);
     connection->next = channel->connections;
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;

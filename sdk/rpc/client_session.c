@@ -47,8 +47,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
     if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
         receive_settings(connection);
-    if (frame->hd.type == NGHTTP2_GOAWAY)
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        client_keepalive_hear(connection->channel, &frame->goaway);
         client_connection_leave(connection, "the server takes no calls (GOAWAY)");
+    }
     call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (call == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
         return 0;

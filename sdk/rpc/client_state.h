@@ -10,6 +10,7 @@
 #include "dial.h"
 #include "http2.h"
 #include "inbox.h"
+#include "keepalive.h"
 #include "metadata.h"
 #include "outflow.h"
 
@@ -69,6 +70,7 @@ struct client_connection {
     } connecting;
     bool is_dialling;
     struct deadline connect_deadline;
+    struct keepalive keepalive;
     /** The server's settings came. */
     bool is_ready;
     /** It took a call. */
@@ -165,6 +167,10 @@ int client_session_start(struct client_connection *connection);
 void client_coding_init(struct berth_rpc_call *call);
 /** The response's headers came. */
 void client_coding_receive(struct berth_rpc_call *call);
+
+void client_keepalive_init(struct client_connection *connection);
+/** Does the server say that it was pinged too often? Then later connections do so half as often. */
+void client_keepalive_hear(struct berth_rpc_channel *channel, const nghttp2_goaway *goaway);
 
 /** Takes one field of a response. */
 void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,

@@ -57,6 +57,17 @@ void keepalive_start(struct keepalive *keepalive)
     wait(keepalive, keepalive->time_ms);
 }
 
+void keepalive_wake(struct keepalive *keepalive)
+{
+    uint64_t due_ms = keepalive->connection->heard_ms + keepalive->time_ms;
+    uint64_t now = now_ms(keepalive);
+
+    if (keepalive->time_ms == 0 || keepalive->deadline.place != 0)
+        return;
+    keepalive->is_asking = false;
+    wait(keepalive, due_ms > now ? due_ms - now : 0);
+}
+
 void keepalive_stop(struct keepalive *keepalive)
 {
     if (keepalive->connection != NULL)

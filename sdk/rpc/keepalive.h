@@ -28,6 +28,8 @@ struct keepalive {
 
 /** Waits for silence from now on; does nothing where it does already. The first five members are set. */
 void keepalive_start(struct keepalive *keepalive);
+/** There is a reason to ask again: the silence so far counts. */
+void keepalive_wake(struct keepalive *keepalive);
 /** Before the connection goes. */
 void keepalive_stop(struct keepalive *keepalive);
 

@@ -241,6 +241,105 @@ static void tries_come_at_growing_intervals(void **state)
     assert_in_range(accepted, 3, 7);
 }
 
+static atomic_int pings;
+static atomic_int is_deaf;
+static atomic_int is_annoyed;
+
+/* Never answers a call; pings it answers unless it is deaf. */
+static void count_pings(int listener)
+{
+    struct http2_peer *peer;
+
+    while ((peer = http2_peer_accept(listener, false, 1000)) != NULL) {
+        accepted++;
+        while (http2_peer_read(peer, 5000)) {
+            if (peer->type != PEER_PING || (peer->flags & PEER_ACK) != 0)
+                continue;
+            pings++;
+            if (is_annoyed) {
+                http2_peer_send_frame(peer, PEER_GOAWAY, 0, 0, "\x7f\xff\xff\xff\0\0\0\x0btoo_many_pings",
+                                      22);
+                break;
+            }
+            if (!is_deaf)
+                http2_peer_send_frame(peer, PEER_PING, PEER_ACK, 0, peer->payload, 8);
+        }
+        http2_peer_close(peer);
+    }
+}
+
+static int start_pinging(void **state)
+{
+    const struct berth_rpc_channel_options options = {.keepalive_time_ms = 50, .keepalive_timeout_ms = 60};
+
+    start(state);
+    pings = is_deaf = is_annoyed = 0;
+    caller_open(&c, &options);
+    caller_play(&c, count_pings);
+    return 0;
+}
+
+static void a_silent_connection_with_a_call_is_pinged_and_lives(void **state)
+{
+    static struct outcome outcome;
+
+    (void)state;
+    caller_ask(&c, &outcome, NULL, "x");
+    caller_run_for(&c, 500);
+    assert_in_range(pings, 4, 10);
+    assert_false(outcome.is_over);
+}
+
+static void a_connection_without_calls_is_not_pinged(void **state)
+{
+    struct outcome outcome = {0};
+    int before;
+
+    (void)state;
+    caller_ask(&c, &outcome, NULL, "x");
+    caller_run_for(&c, 30);
+    berth_rpc_call_cancel(outcome.call);
+    caller_await(&c, &outcome, 1);
+    before = pings;
+    caller_run_for(&c, 300);
+    assert_int_equal(pings, before);
+}
+
+static void a_server_that_answers_no_ping_is_lost(void **state)
+{
+    struct outcome outcome = {0};
+
+    (void)state;
+    is_deaf = 1;
+    caller_ask(&c, &outcome, NULL, "x");
+    caller_await(&c, &outcome, 1);
+    assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
+    assert_non_null(strstr(outcome.message, "answers no ping"));
+}
+
+static uint64_t silence_until_pinged(void)
+{
+    struct outcome outcome = {0};
+    uint64_t start_ns = uv_hrtime();
+
+    caller_ask(&c, &outcome, NULL, "x");
+    caller_await(&c, &outcome, 1);
+    return (uv_hrtime() - start_ns) / 1000000;
+}
+
+static void a_server_that_is_pinged_too_often_is_pinged_half_as_often_from_then_on(void **state)
+{
+    (void)state;
+    is_annoyed = 1;
+    silence_until_pinged();
+    silence_until_pinged();
+    silence_until_pinged();
+    /* 50, 100, 200 and now 400 ms. */
+    assert_in_range(silence_until_pinged(), 390, 5000);
+    assert_int_equal(pings, 4);
+    assert_int_equal(accepted, 4);
+}
+
 static void a_call_is_failed_with_the_callers_own_words(void **state)
 {
     struct outcome outcome = {0};
@@ -317,6 +416,12 @@ int main(void)
         TEST(a_deadline_holds_while_a_server_says_nothing),
         TEST(a_server_that_says_goodbye_first_is_not_asked_without_end),
         TEST(tries_come_at_growing_intervals),
+        cmocka_unit_test_setup_teardown(a_silent_connection_with_a_call_is_pinged_and_lives, start_pinging,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_connection_without_calls_is_not_pinged, start_pinging, stop),
+        cmocka_unit_test_setup_teardown(a_server_that_answers_no_ping_is_lost, start_pinging, stop),
+        cmocka_unit_test_setup_teardown(
+            a_server_that_is_pinged_too_often_is_pinged_half_as_often_from_then_on, start_pinging, stop),
         TEST(a_call_is_failed_with_the_callers_own_words),
         TEST(a_tag_comes_back),
         TEST(options_of_an_older_header_are_taken),
