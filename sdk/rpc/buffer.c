@@ -7,6 +7,31 @@
 
 #define BUFFER_SMALLEST 1024
 
+/* As dynamic thresholds do for the queues of a switch (Choudhury and Hahne 1998). */
+bool budget_take(struct budget *budget, uint64_t bytes)
+{
+    struct budget *parent = budget->parent;
+    uint64_t wanted = budget->used + bytes;
+
+    if (wanted > budget->limit)
+        return false;
+    if (parent != NULL && wanted > parent->limit - parent->used) {
+        parent->refusals++;
+        return false;
+    }
+    if (parent != NULL)
+        parent->used += bytes;
+    budget->used = wanted;
+    return true;
+}
+
+void budget_give(struct budget *budget, uint64_t bytes)
+{
+    budget->used -= bytes;
+    if (budget->parent != NULL)
+        budget->parent->used -= bytes;
+}
+
 bool buffer_reserve(struct buffer *buffer, size_t more, size_t largest, struct budget *budget)
 {
     size_t needed = buffer->length + more;
@@ -19,13 +44,14 @@ bool buffer_reserve(struct buffer *buffer, size_t more, size_t largest, struct b
         capacity = largest;
     if (capacity < needed)
         capacity = needed;
-    if (budget != NULL && budget->used + (capacity - buffer->capacity) > budget->limit)
+    if (budget != NULL && !budget_take(budget, capacity - buffer->capacity))
         return false;
     bytes = realloc(buffer->bytes, capacity);
-    if (bytes == NULL)
+    if (bytes == NULL) {
+        if (budget != NULL)
+            budget_give(budget, capacity - buffer->capacity);
         return false;
-    if (budget != NULL)
-        budget->used += capacity - buffer->capacity;
+    }
     buffer->bytes = bytes;
     buffer->capacity = capacity;
     return true;
@@ -44,7 +70,7 @@ bool buffer_append(struct buffer *buffer, const void *bytes, size_t length, stru
 void buffer_finish(struct buffer *buffer, struct budget *budget)
 {
     if (budget != NULL)
-        budget->used -= buffer->capacity;
+        budget_give(budget, buffer->capacity);
     free(buffer->bytes);
     *buffer = (struct buffer){0};
 }

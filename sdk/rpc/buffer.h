@@ -6,11 +6,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Bytes of one connection's peers that are held at one time, and how many may be. */
+/** Bytes that are held at one time for whoever it is, and how many may be. */
 struct budget {
     uint64_t used;
     uint64_t limit;
+    /** That of all, which this is a part of; NULL: none. */
+    struct budget *parent;
+    /** How often a part of this was refused because of this. */
+    uint64_t refusals;
 };
+
+/**
+ * Takes from the budget and from its parent. Of the parent nobody has more than what is left of it for the
+ * others, so that however many greedy ones there are somebody modest is served.
+ *
+ * @return false where that is too much; nothing was taken.
+ */
+bool budget_take(struct budget *budget, uint64_t bytes);
+void budget_give(struct budget *budget, uint64_t bytes);
 
 /** All zero is an empty buffer. */
 struct buffer {

@@ -335,7 +335,7 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     connection->open_streams++;
     keepalive_wake(&connection->keepalive);
     call->outflow.http2 = &connection->http2;
-    connection->base.queued_bytes += call->outflow.outbox.length;
+    budget_take(&connection->base.queued, call->outflow.outbox.length);
     connection_touch(&connection->base);
 }
 

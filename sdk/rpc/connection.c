@@ -30,6 +30,7 @@ void connection_init(struct connection *connection, struct engine *engine, uv_ha
                      const struct connection_events *events)
 {
     connection->engine = engine;
+    connection->queued.limit = UINT64_MAX;
     connection->events = events;
     connection->task.run = run_task;
     connection->blocked_fd = -1;

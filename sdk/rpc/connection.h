@@ -73,7 +73,7 @@ struct connection {
     uint64_t heard_ms;
 
     /** Bytes of messages that wait to be written, over all streams. */
-    uint64_t queued_bytes;
+    struct budget queued;
 
     /** Why the connection ends once what is submitted has been written; NULL: it does not. */
     const char *doom;

@@ -21,7 +21,7 @@ void outflow_take(struct outflow *outflow, size_t length,
                   void *context)
 {
     outbox_take(&outflow->outbox, length, on_run, context);
-    connection_of(outflow)->queued_bytes -= length;
+    budget_give(&connection_of(outflow)->queued, length);
     note_room(outflow);
 }
 
@@ -94,13 +94,15 @@ enum berth_code outflow_send(struct outflow *outflow, const void *message, size_
 
     if (length > max_message || length > UINT32_MAX)
         return BERTH_RESOURCE_EXHAUSTED;
-    if (connection != NULL && connection->queued_bytes > 0 && connection->queued_bytes + length > max_queued)
+    if (connection != NULL && connection->queued.used > 0 && connection->queued.used + length > max_queued)
         return BERTH_RESOURCE_EXHAUSTED;
     block = make_block(outflow, message, (uint32_t)length);
     if (block == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
-    if (connection != NULL)
-        connection->queued_bytes += block->length;
+    if (connection != NULL && !budget_take(&connection->queued, block->length)) {
+        message_block_unref(block);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
     outbox_add(&outflow->outbox, block);
     return BERTH_OK;
 }
@@ -110,7 +112,7 @@ bool outflow_can_send(struct outflow *outflow, uint64_t max_queued)
     const struct connection *connection = connection_of(outflow);
     bool is_roomy =
         outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
-        (connection == NULL || outflow->outbox.length == 0 || connection->queued_bytes < max_queued / 2);
+        (connection == NULL || outflow->outbox.length == 0 || connection->queued.used < max_queued / 2);
 
     if (!is_roomy)
         outflow->is_awaited = true;
@@ -130,6 +132,6 @@ void outflow_clear(struct outflow *outflow)
     struct connection *connection = connection_of(outflow);
 
     if (connection != NULL)
-        connection->queued_bytes -= outflow->outbox.length;
+        budget_give(&connection->queued, outflow->outbox.length);
     outbox_clear(&outflow->outbox);
 }

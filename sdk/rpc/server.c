@@ -66,12 +66,15 @@ static enum berth_code take_options(struct berth_rpc_server_options *limits,
     default64(&limits->max_send_message_bytes, 16 * MIB);
     default64(&limits->max_unfinished_bytes, 4 * limits->max_recv_message_bytes);
     default64(&limits->max_queued_bytes, 32 * MIB);
+    default64(&limits->max_buffered_bytes, 256 * MIB);
     if (limits->max_recv_message_bytes > UINT32_MAX || limits->max_send_message_bytes > UINT32_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "a message of gRPC has at most %lu bytes; choose a smaller limit",
                                (unsigned long)UINT32_MAX);
     if (limits->max_unfinished_bytes < limits->max_recv_message_bytes + 5)
         limits->max_unfinished_bytes = limits->max_recv_message_bytes + 5;
+    if (limits->max_buffered_bytes < 2 * (limits->max_recv_message_bytes + 5))
+        limits->max_buffered_bytes = 2 * (limits->max_recv_message_bytes + 5);
     return BERTH_OK;
 }
 
@@ -106,6 +109,7 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
         return code;
     }
     server->router = router;
+    server->buffered.limit = server->limits.max_buffered_bytes;
     server->streams = (struct spares){.size = sizeof(struct berth_stream), .max = SPARE_CALLS_MAX};
     server->ttrpc_calls = (struct spares){.size = server_ttrpc_call_size, .max = SPARE_CALLS_MAX};
     server->close_task.run = close_all;

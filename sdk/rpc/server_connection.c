@@ -17,11 +17,25 @@ static struct server_connection *from_base(struct connection *base)
     return CONTAINER_OF(base, struct server_connection, base);
 }
 
+static void tell_refusals(struct berth_rpc_server *server)
+{
+    if (server->buffered.refusals == server->refusals_told)
+        return;
+    server->refusals_told = server->buffered.refusals;
+    server_log(
+        server, SERVER_CAUSE_FULL, BERTH_RPC_LOG_WARN,
+        "%llu of %llu bytes are kept for %u connections: what they send or are sent beyond their share ends "
+        "its call with RESOURCE_EXHAUSTED (max_buffered_bytes)",
+        (unsigned long long)server->buffered.used, (unsigned long long)server->buffered.limit,
+        server->stats.connections);
+}
+
 static void on_ready(struct connection *base)
 {
     struct server_connection *connection = from_base(base);
 
     connection->protocol->process(connection);
+    tell_refusals(connection->server);
 }
 
 static void on_lost(struct connection *base, const char *reason)
@@ -73,6 +87,7 @@ static struct server_connection *create(struct berth_rpc_server *server, uv_hand
     connection->server = server;
     connection->protocol = protocol;
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
+    connection->unfinished.parent = &server->buffered;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;
     connection->next = server->connections;
     connection->previous = &server->connections;
@@ -81,6 +96,7 @@ static struct server_connection *create(struct berth_rpc_server *server, uv_hand
     server->connections = connection;
     server->stats.connections++;
     connection_init(&connection->base, &server->engine, type, &events);
+    connection->base.queued.parent = &server->buffered;
     return connection;
 }
 

@@ -21,6 +21,7 @@ enum server_cause {
     SERVER_CAUSE_LOST,
     SERVER_CAUSE_ABUSE,
     SERVER_CAUSE_UNSENT,
+    SERVER_CAUSE_FULL,
     SERVER_CAUSE_ODD,
     SERVER_CAUSES,
 };
@@ -62,6 +63,9 @@ struct berth_rpc_server {
     struct server_connection *connections;
     struct server_listener *listeners;
     struct berth_rpc_server_stats stats;
+    /** All that is kept for peers: the parent of what each connection has. */
+    struct budget buffered;
+    uint64_t refusals_told;
     uint64_t logged_ns[SERVER_CAUSES];
     struct turn_task close_task;
     /** Of struct berth_stream, and of struct server_ttrpc_call. */

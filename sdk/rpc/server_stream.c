@@ -241,7 +241,7 @@ static void complain(struct berth_stream *stream, enum framing_state state,
         break;
     case FRAMING_NO_ROOM:
         server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED,
-                            "this connection sends more unfinished messages than the server holds");
+                            "the server has no room for more unfinished messages of this connection");
         break;
     }
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -199,6 +200,87 @@ static void row_22_some_descriptors_are_left_to_others(void **state)
     assert_echo_still_works(1);
 }
 
+static int start_tight(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_recv_message_bytes = 200 * 1024,
+                                                              .max_buffered_bytes = 1024 * 1024});
+}
+
+/* Until the server has taken all that was sent before. */
+static void await_ping(struct http2_peer *of)
+{
+    http2_peer_send_frame(of, PEER_PING, 0, 0, "are we ?", 8);
+    assert_true(http2_peer_await_frame(of, PEER_PING, 2000));
+}
+
+/* The beginning of a message of 200 KiB, and all but its last byte; once the window is as large as that. */
+static void send_most(struct http2_peer *to, uint32_t id)
+{
+    static const char block[16 * 1024];
+    size_t left = 200 * 1024 - 1;
+
+    await_ping(to);
+    http2_peer_call(to, 0, id, "/t.T/Silent", NULL, 0);
+    http2_peer_send_frame(to, PEER_DATA, 0, id, "\0\0\3\x20\0", 5);
+    for (; left > sizeof(block); left -= sizeof(block))
+        http2_peer_send_frame(to, PEER_DATA, 0, id, block, sizeof(block));
+    http2_peer_send_frame(to, PEER_DATA, 0, id, block, left);
+}
+
+static void row_22_what_all_connections_hold_is_bounded_and_each_has_its_share(void **state)
+{
+    struct http2_peer *greedy[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        greedy[i] = http2_peer_open(wire_path(), false);
+        send_most(greedy[i], 1);
+        await_ping(greedy[i]);
+    }
+    assert_int_equal(logged, 0);
+    send_most(peer, 1);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("8", "the server has no room for more unfinished messages of this connection");
+    assert_echo_still_works(3);
+    assert_int_equal(logged, 1);
+    http2_peer_send_frame(greedy[0], PEER_DATA, PEER_END_STREAM, 1, "x", 1);
+    http2_peer_await(greedy[0], 1, &answer);
+    assert_status("0", NULL);
+    send_most(peer, 5);
+    send_data(PEER_END_STREAM, 5, "x", 1);
+    http2_peer_await(peer, 5, &answer);
+    assert_status("0", NULL);
+    for (size_t i = 0; i < 4; i++)
+        http2_peer_close(greedy[i]);
+}
+
+/* Peers that open their windows and read nothing: Fill tells how many blocks of 64 KiB it got rid of. */
+static void row_22_what_waits_for_all_connections_is_bounded(void **state)
+{
+    struct http2_peer *others[3];
+    int least = 16;
+
+    for (size_t i = 0; i < 3; i++) {
+        others[i] = http2_peer_open(wire_path(), false);
+        http2_peer_call(others[i], 0, 1, "/t.T/Fill", NULL, 0);
+        http2_peer_send_frame(others[i], PEER_DATA, PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+        await_ping(others[i]);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        int sent;
+
+        http2_peer_send_frame(others[i], PEER_WINDOW_UPDATE, 0, 0, "\0\x40\0\0", 4);
+        http2_peer_send_frame(others[i], PEER_WINDOW_UPDATE, 0, 1, "\0\x40\0\0", 4);
+        http2_peer_await(others[i], 1, &answer);
+        assert_status("8", NULL);
+        sent = atoi(http2_answer_get(&answer, "grpc-message"));
+        assert_in_range(sent, 1, least);
+        least = sent;
+        http2_peer_close(others[i]);
+    }
+    assert_int_equal(logged, 1);
+    assert_echo_still_works(1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +300,8 @@ int main(void)
         ROW(row_22_frames_without_data_are_counted, wire_start),
         ROW(row_22_connections_over_the_bound_are_closed_and_there_is_room_again, wire_start_small),
         ROW(row_22_some_descriptors_are_left_to_others, wire_start),
+        ROW(row_22_what_all_connections_hold_is_bounded_and_each_has_its_share, start_tight),
+        ROW(row_22_what_waits_for_all_connections_is_bounded, start_tight),
 #undef ROW
     };
 

@@ -81,7 +81,9 @@ struct berth_rpc_server_options {
     enum berth_rpc_compression compression;
     /**
      * Of everything that the whole server keeps for its peers: unfinished messages, messages waiting to be
-     * read. Beyond that calls end with RESOURCE_EXHAUSTED. Default 256 MiB.
+     * read. One connection has at most as much of it, each way, as is left for the others, so that a few
+     * greedy ones never take all. Beyond that calls end with RESOURCE_EXHAUSTED. Default 256 MiB; at least
+     * twice max_recv_message_bytes.
      */
     uint64_t max_buffered_bytes;
 
