@@ -6,9 +6,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include <berth/protobuf.h>
-#include <grpc/health/v1/health.pb-c.h>
-
 typedef Grpc__Health__V1__HealthCheckRequest check_request;
 typedef Grpc__Health__V1__HealthCheckResponse check_response;
 typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
@@ -71,45 +68,16 @@ static serving_status find_status(const struct berth_call *call, const char *ser
     return search.live && !daemon->draining ? SERVING : NOT_SERVING;
 }
 
-/* The service that a request names, to be freed; NULL where the call has been finished. */
-static char *take_service(struct berth_call *call, const void *request, size_t length)
-{
-    check_request *asked =
-        (void *)berth_call_unpack(call, &grpc__health__v1__health_check_request__descriptor, request, length);
-    char *service;
-
-    if (asked == NULL)
-        return NULL;
-    if (strlen(asked->service) > SERVICE_MAX) {
-        protobuf_c_message_free_unpacked(&asked->base, NULL);
-        berth_call_finish(call, BERTH_INVALID_ARGUMENT, "no service has a name as long as this");
-        return NULL;
-    }
-    service = strdup(asked->service);
-    protobuf_c_message_free_unpacked(&asked->base, NULL);
-    if (service == NULL)
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the name of a service");
-    return service;
-}
-
-static void check(struct berth_call *call, const void *request, size_t length)
+static void check(struct berth_call *call, const check_request *request)
 {
     check_response reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    char *service = take_service(call, request, length);
 
-    if (service == NULL)
-        return;
-    reply.status = find_status(call, service);
-    free(service);
+    reply.status = find_status(call, request->service);
     if (reply.status == SERVICE_UNKNOWN)
         berth_call_finish(call, BERTH_NOT_FOUND, "unknown service");
     else
-        berth_call_reply_message(call, &reply.base);
+        grpc_health_v1_health_check_reply(call, &reply);
 }
-
-const struct berth_handler health_check = {
-    .on_message = check,
-};
 
 /* Tells of a change; who does not read is told once there is room. */
 static void tell(struct watch *watch)
@@ -119,7 +87,7 @@ static void tell(struct watch *watch)
     reply.status = find_status(watch->call, watch->service);
     if ((watch->is_told && reply.status == watch->told) || !berth_call_can_send(watch->call))
         return;
-    if (berth_call_send_message(watch->call, &reply.base) != BERTH_OK)
+    if (grpc_health_v1_health_watch_send(watch->call, &reply) != BERTH_OK)
         return;
     watch->told = reply.status;
     watch->is_told = true;
@@ -134,27 +102,38 @@ static void on_change(void *context)
     tell(watch);
 }
 
-static void watch(struct berth_call *call, const void *request, size_t length)
+static struct watch *watch_create(struct berth_call *call, const char *service)
+{
+    struct watch *watch = calloc(1, sizeof(*watch));
+
+    if (watch != NULL)
+        watch->service = strdup(service);
+    if (watch == NULL || watch->service == NULL) {
+        free(watch);
+        return NULL;
+    }
+    watch->call = call;
+    return watch;
+}
+
+static void watch(struct berth_call *call, const check_request *request)
 {
     struct health *health = call->instance;
-    char *service = take_service(call, request, length);
     struct watch *watch;
 
-    if (service == NULL)
-        return;
     if (health->host->inspect->daemon->draining) {
-        free(service);
         berth_call_finish(call, BERTH_UNAVAILABLE, going);
         return;
     }
-    watch = calloc(1, sizeof(*watch));
+    if (strlen(request->service) > SERVICE_MAX) {
+        berth_call_finish(call, BERTH_INVALID_ARGUMENT, "no service has a name as long as this");
+        return;
+    }
+    watch = watch_create(call, request->service);
     if (watch == NULL) {
-        free(service);
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory to watch a service");
         return;
     }
-    watch->call = call;
-    watch->service = service;
     call->state = watch;
     LIST_INSERT_HEAD(&health->watches, watch, link);
     tell(watch);
@@ -177,10 +156,9 @@ static void on_watch_end(struct berth_call *call, enum berth_code code)
     free(watch);
 }
 
-const struct berth_handler health_watch = {
-    .on_message = watch,
-    .on_writable = on_watch_writable,
-    .on_end = on_watch_end,
+const struct grpc_health_v1_health_handlers health_health_handlers = {
+    .check = {.on_message = check},
+    .watch = {.on_message = watch, .on_writable = on_watch_writable, .on_end = on_watch_end},
 };
 
 enum berth_code health_init(const struct berth_host *host, void *prepared, void **ret_instance,

@@ -34,20 +34,15 @@ static bool list_plugin(void *context, const struct berth_plugin_info *plugin)
     return !listing->failed;
 }
 
-static enum berth_code make_list(struct berth_call *call, struct listing *listing, const void *request,
-                                 size_t length, struct berth_error *err)
+static enum berth_code make_list(struct berth_call *call, struct listing *listing,
+                                 const Berth__Inspect__V1__PluginsRequest *asked, struct berth_error *err)
 {
     const struct introspection *introspection = call->instance;
-    Berth__Inspect__V1__PluginsRequest *asked;
     enum berth_code code;
 
-    asked = (void *)berth_unpack(&berth__inspect__v1__plugins_request__descriptor, request, length, err);
-    if (asked == NULL)
-        return BERTH_INTERNAL;
     listing->all = asked->all;
     code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
                                            asked->n_filters, list_plugin, listing, err);
-    protobuf_c_message_free_unpacked(&asked->base, NULL);
     if (code == BERTH_OK && listing->failed)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of plugins");
     return code;
@@ -73,7 +68,7 @@ static void send_list(struct berth_call *call)
         berth_call_finish(call, code, "a plugin's description is larger than this server sends");
 }
 
-static void plugins(struct berth_call *call, const void *request, size_t length)
+static void plugins(struct berth_call *call, const Berth__Inspect__V1__PluginsRequest *request)
 {
     struct listing *listing = calloc(1, sizeof(*listing));
     struct berth_error err;
@@ -84,7 +79,7 @@ static void plugins(struct berth_call *call, const void *request, size_t length)
         return;
     }
     call->state = listing;
-    code = make_list(call, listing, request, length, &err);
+    code = make_list(call, listing, request, &err);
     if (code == BERTH_OK)
         send_list(call);
     else
@@ -100,18 +95,12 @@ static void on_plugins_end(struct berth_call *call, enum berth_code code)
     free(listing);
 }
 
-const struct berth_handler introspection_inspect_plugins = {
-    .on_message = plugins,
-    .on_writable = send_list,
-    .on_end = on_plugins_end,
-};
-
 static char *text(const char *value)
 {
     return (char *)(uintptr_t)(value == NULL ? "" : value);
 }
 
-static void daemon_info(struct berth_call *call, const void *request, size_t length)
+static void daemon_info(struct berth_call *call, const Berth__Inspect__V1__DaemonRequest *request)
 {
     const struct introspection *introspection = call->instance;
     Berth__Inspect__V1__DaemonResponse reply = BERTH__INSPECT__V1__DAEMON_RESPONSE__INIT;
@@ -125,9 +114,10 @@ static void daemon_info(struct berth_call *call, const void *request, size_t len
     reply.ready = daemon->ready;
     reply.draining = daemon->draining;
     reply.ready_ns = daemon->ready_ns;
-    berth_call_reply_message(call, &reply.base);
+    berth_inspect_v1_inspect_daemon_reply(call, &reply);
 }
 
-const struct berth_handler introspection_daemon = {
-    .on_message = daemon_info,
+const struct berth_inspect_v1_inspect_handlers introspection_inspect_handlers = {
+    .plugins = {.on_message = plugins, .on_writable = send_list, .on_end = on_plugins_end},
+    .daemon = {.on_message = daemon_info},
 };

@@ -65,21 +65,16 @@ static void reply_with_list(struct berth_call *call, const struct listing *listi
         berth_call_reply(call, listing->replies.bytes, listing->replies.length);
 }
 
-static void plugins(struct berth_call *call, const void *request, size_t length)
+static void plugins(struct berth_call *call,
+                    const Containerd__Services__Introspection__V1__PluginsRequest *asked)
 {
     const struct introspection *introspection = call->instance;
-    Containerd__Services__Introspection__V1__PluginsRequest *asked;
     struct listing listing = {0};
     struct berth_error err;
     enum berth_code code;
 
-    asked = (void *)berth_call_unpack(
-        call, &containerd__services__introspection__v1__plugins_request__descriptor, request, length);
-    if (asked == NULL)
-        return;
     code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
                                            asked->n_filters, list_plugin, &listing, &err);
-    protobuf_c_message_free_unpacked(&asked->base, NULL);
     if (code == BERTH_OK)
         reply_with_list(call, &listing);
     else
@@ -87,11 +82,7 @@ static void plugins(struct berth_call *call, const void *request, size_t length)
     replies_finish(&listing.replies);
 }
 
-const struct berth_handler introspection_introspection_plugins = {
-    .on_message = plugins,
-};
-
-static void server(struct berth_call *call, const void *request, size_t length)
+static void server(struct berth_call *call, const Google__Protobuf__Empty *request)
 {
     const struct introspection *introspection = call->instance;
     Containerd__Services__Introspection__V1__ServerResponse reply =
@@ -101,12 +92,8 @@ static void server(struct berth_call *call, const void *request, size_t length)
     reply.uuid = (char *)(uintptr_t)told->uuid;
     reply.pid = told->pid;
     reply.pidns = told->pid_namespace;
-    berth_call_reply_message(call, &reply.base);
+    containerd_services_introspection_v1_introspection_server_reply(call, &reply);
 }
-
-const struct berth_handler introspection_server = {
-    .on_message = server,
-};
 
 struct search {
     const Containerd__Services__Introspection__V1__PluginInfoRequest *asked;
@@ -150,23 +137,21 @@ static void reply_with_plugin(struct berth_call *call, const struct search *sear
     }
 }
 
-static void plugin_info(struct berth_call *call, const void *request, size_t length)
+static void plugin_info(struct berth_call *call,
+                        const Containerd__Services__Introspection__V1__PluginInfoRequest *asked)
 {
     const struct introspection *introspection = call->instance;
-    struct search search = {0};
+    struct search search = {.asked = asked};
     struct berth_error err;
-    ProtobufCMessage *message = berth_call_unpack(
-        call, &containerd__services__introspection__v1__plugin_info_request__descriptor, request, length);
 
-    if (message == NULL)
-        return;
-    search.asked = (const void *)message;
     introspection->service->plugins(introspection->instance, NULL, 0, compare_plugin, &search, &err);
     reply_with_plugin(call, &search);
     replies_finish(&search.listing.replies);
-    protobuf_c_message_free_unpacked(message, NULL);
 }
 
-const struct berth_handler introspection_plugin_info = {
-    .on_message = plugin_info,
+const struct containerd_services_introspection_v1_introspection_handlers
+    introspection_introspection_handlers = {
+        .plugins = {.on_message = plugins},
+        .server = {.on_message = server},
+        .plugin_info = {.on_message = plugin_info},
 };

@@ -2,10 +2,7 @@
 /* Answers containerd's version service with the daemon's own version. */
 #include "version-plugin.h"
 
-#include <berth/protobuf.h>
-#include <containerd/services/version/v1/version.pb-c.h>
-
-static void version(struct berth_call *call, const void *request, size_t length)
+static void version(struct berth_call *call, const Google__Protobuf__Empty *request)
 {
     const struct berth_inspect *inspect = call->instance;
     Containerd__Services__Version__V1__VersionResponse reply =
@@ -13,11 +10,11 @@ static void version(struct berth_call *call, const void *request, size_t length)
 
     reply.version = (char *)(uintptr_t)inspect->daemon->version;
     reply.revision = (char *)(uintptr_t)inspect->daemon->revision;
-    berth_call_reply_message(call, &reply.base);
+    containerd_services_version_v1_version_version_reply(call, &reply);
 }
 
-const struct berth_handler version_version = {
-    .on_message = version,
+const struct containerd_services_version_v1_version_handlers version_version_handlers = {
+    .version = {.on_message = version},
 };
 
 enum berth_code version_init(const struct berth_host *host, void *prepared, void **ret_instance,

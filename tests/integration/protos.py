@@ -11,6 +11,7 @@ import tempfile
 import workshop
 
 _PROTOS = workshop.SOURCE / "sdk" / "proto"
+_GRPC_PROTOS = "/usr/share/grpc-proto"
 
 
 def add(place, *files):
@@ -26,7 +27,10 @@ def add(place, *files):
 
 
 add(_PROTOS, *[str(path.relative_to(_PROTOS)) for path in sorted(_PROTOS.rglob("*.proto"))])
+add(_GRPC_PROTOS, "grpc/reflection/v1/reflection.proto", "grpc/reflection/v1alpha/reflection.proto")
 health = importlib.import_module("grpc.health.v1.health_pb2")
+reflection = importlib.import_module("grpc.reflection.v1.reflection_pb2")
+reflection_v1alpha = importlib.import_module("grpc.reflection.v1alpha.reflection_pb2")
 inspect = importlib.import_module("berth.inspect.v1.inspect_pb2")
 introspection = importlib.import_module("containerd.services.introspection.v1.introspection_pb2")
 version = importlib.import_module("containerd.services.version.v1.version_pb2")

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one request of server reflection is answered, from an index. */
+#ifndef REFLECTION_ANSWER_H
+#define REFLECTION_ANSWER_H
+
+#include <berth/error.h>
+#include <grpc/reflection/v1/reflection.pb-c.h>
+
+#include "descriptor_index.h"
+
+/** The message, and what it points to beside the index and the request. */
+struct answer {
+    Grpc__Reflection__V1__ServerReflectionResponse response;
+    Grpc__Reflection__V1__FileDescriptorResponse files;
+    Grpc__Reflection__V1__ExtensionNumberResponse extensions;
+    Grpc__Reflection__V1__ListServiceResponse services;
+    Grpc__Reflection__V1__ErrorResponse error;
+    void *items, *pointers;
+};
+
+/** Fills an answer, in the end with an error. Index and request are borrowed until it is finished. */
+void answer_make(struct answer *answer, const struct descriptor_index *index,
+                 const Grpc__Reflection__V1__ServerReflectionRequest *request);
+/** Makes an error of it, whatever it was. `message` is static. */
+void answer_refuse(struct answer *answer, enum berth_code code, const char *message);
+void answer_finish(struct answer *answer);
+
+#endif

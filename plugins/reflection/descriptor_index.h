@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What .proto files define, by name: files, symbols, extensions. Takes descriptors of any quality. */
+#ifndef REFLECTION_DESCRIPTOR_INDEX_H
+#define REFLECTION_DESCRIPTOR_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Longer names are left out. */
+#define DESCRIPTOR_NAME_MAX 1024
+
+struct descriptor_file {
+    const char *name;
+    /** A serialised google.protobuf.FileDescriptorProto. */
+    const uint8_t *bytes;
+    size_t length;
+    /** Its part of what all files import. */
+    size_t first_import, import_count;
+};
+
+/** A name and the file that defines it; for an extension the name of the type that it extends. */
+struct descriptor_entry {
+    const char *name;
+    int32_t number;
+    size_t file;
+};
+
+struct descriptor_index;
+
+/** NULL where memory is out. */
+struct descriptor_index *descriptor_index_create(void);
+void descriptor_index_destroy(struct descriptor_index *index);
+
+/** Copied. @return false where memory is out. */
+bool descriptor_index_add_service(struct descriptor_index *index, const char *service);
+/**
+ * Adds the files of a serialised google.protobuf.FileDescriptorSet, which is copied. Of two files with one
+ * name the first is found.
+ * @return false where some of it is broken, or more than an index holds, and is left out.
+ */
+bool descriptor_index_add_set(struct descriptor_index *index, const void *set, size_t length);
+/** Only what was added before is found, and only after this. */
+void descriptor_index_seal(struct descriptor_index *index);
+
+/** In the order of their bytes. */
+const char *const *descriptor_index_services(const struct descriptor_index *index, size_t *ret_count);
+/** NULL where there is none. */
+const struct descriptor_file *descriptor_index_file(const struct descriptor_index *index, const char *name);
+/** Of "package.Message.field" and the like. */
+const struct descriptor_file *descriptor_index_symbol(const struct descriptor_index *index, const char *name);
+const struct descriptor_file *descriptor_index_extension(const struct descriptor_index *index,
+                                                         const char *type, int32_t number);
+/** The extensions of a type, by number; NULL where nobody extends it. */
+const struct descriptor_entry *descriptor_index_extensions(const struct descriptor_index *index,
+                                                           const char *type, size_t *ret_count);
+/**
+ * A file and all that it imports, each once, itself first.
+ * @param ret_files  as many as the index has files.
+ * @return how many they are.
+ */
+size_t descriptor_index_closure(const struct descriptor_index *index, const struct descriptor_file *file,
+                                const struct descriptor_file **ret_files);
+size_t descriptor_index_file_count(const struct descriptor_index *index);
+
+/** For the walk. A copy that lives as long as the index; NULL where that is full. */
+const char *descriptor_index_keep(struct descriptor_index *index, const void *bytes, size_t length);
+/** For the walk. @return false where the index is full. */
+bool descriptor_index_add_symbol(struct descriptor_index *index, const char *name, size_t file);
+bool descriptor_index_add_extension(struct descriptor_index *index, const char *type, int32_t number,
+                                    size_t file);
+
+#endif
