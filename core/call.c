@@ -47,7 +47,7 @@ static void call_free(struct call *call)
     call_free_annotations(call);
     chain_drop(call->chain);
     free(call->request);
-    free(call);
+    calls_give_block(call->calls, call);
 }
 
 /* The last that is heard of a call: nobody works on it any more. */
@@ -235,11 +235,10 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
 {
     struct berth_peer peer = known_peer(request);
     size_t fixed = sizeof(struct call) + chain->count * sizeof(struct hook_state);
-    struct call *call = malloc(fixed + copies_size(request, &peer));
+    struct call *call = calls_take_block(calls, fixed, copies_size(request, &peer));
 
     if (call == NULL)
         return NULL;
-    memset(call, 0, fixed);
     call->public = (struct berth_call){
         .size = sizeof(call->public),
         .ops = &call_ops,

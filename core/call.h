@@ -25,6 +25,9 @@ struct call_cursor {
 /** All calls that are open. */
 struct calls {
     LIST_HEAD(, call) all;
+    /** Memory of calls that ended, for those that begin. */
+    LIST_HEAD(, call) kept;
+    size_t kept_count;
     struct call_cursor *cursors;
     /** How many functions of ours, for whatever call, are on the stack. */
     unsigned depth;
@@ -42,6 +45,8 @@ struct hook_state {
 
 struct call {
     struct berth_call public;
+    /** Of the memory that it stands in. */
+    size_t block_bytes;
     struct calls *calls;
     LIST_ENTRY(call) link;
     const struct route_method *method;
@@ -149,6 +154,13 @@ void call_decide(struct call *call, enum berth_code code, const char *message, c
 void call_update_pause(struct call *call);
 /** The one request goes to the handler, where it is there, complete and welcome. */
 void call_pass_kept_request(struct call *call);
+
+/** Memory for a call and `more` bytes behind its `fixed` ones, which are zero but for `block_bytes`; or NULL.
+ */
+struct call *calls_take_block(struct calls *calls, size_t fixed, size_t more);
+void calls_give_block(struct calls *calls, struct call *call);
+/** Frees what is kept. */
+void calls_finish(struct calls *calls);
 
 /** Walks over all calls, also while they end: `for (call = calls_first(…); call; call = calls_next(…))`. */
 struct call *calls_first(struct calls *calls, struct call_cursor *cursor);

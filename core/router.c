@@ -210,6 +210,7 @@ void router_destroy(struct router *router)
     }
     chain_drop(router->chain);
     routes_finish(&router->routes);
+    calls_finish(&router->calls);
     free(router);
 }
 

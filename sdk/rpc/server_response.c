@@ -16,6 +16,7 @@ struct fields {
     size_t count;
 };
 
+/* Literals and what stands in the call's arena: both outlive the frame. */
 static void put(struct fields *fields, const char *name, const char *value, size_t length)
 {
     fields->items[fields->count++] = (nghttp2_nv){
@@ -23,15 +24,13 @@ static void put(struct fields *fields, const char *name, const char *value, size
         .value = (uint8_t *)value,
         .namelen = strlen(name),
         .valuelen = length,
-        .flags = NGHTTP2_NV_FLAG_NONE,
+        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
     };
 }
 
-/* `name` is a literal. */
 static void put_own(struct fields *fields, const char *name, const char *value)
 {
     put(fields, name, value, strlen(value));
-    fields->items[fields->count - 1].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
 }
 
 static void put_list(struct fields *fields, const struct metadata_list *list)

@@ -66,6 +66,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     stream = server_stream_create(connection, frame->hd.stream_id);
+    connection->opening = stream;
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
@@ -77,12 +78,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *user_data)
 {
     struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
-    struct berth_stream *stream;
+    struct berth_stream *stream = connection->opening;
 
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream != NULL)
+    if (stream != NULL && stream->id == frame->hd.stream_id)
         request_add(&stream->request, (const char *)name, name_length, (const char *)value, value_length,
                     connection->server->limits.max_header_list_bytes);
     return 0;

@@ -139,6 +139,8 @@ struct server_connection {
     struct berth_stream *streams;
     struct berth_stream *first_ready;
     struct berth_stream **end_ready;
+    /** The one whose headers are coming. */
+    struct berth_stream *opening;
     uint64_t last_ping_ns;
     uint32_t ping_strikes;
     struct allowance resets;
