@@ -12,7 +12,8 @@
  *     …on_message(self, …), on_end(self, code, message, …)
  *
  * Everything is called on the thread of the loop. Any of it may be called from inside a callback. A program
- * that only wants one answer uses berth_rpc_unary_blocking and needs no loop.
+ * that only wants one answer uses berth_rpc_unary_blocking and needs no loop. A callback may come just before
+ * the loop sleeps, so whoever runs the loop until something has happened calls uv_stop in it.
  */
 #ifndef BERTH_RPC_CLIENT_H
 #define BERTH_RPC_CLIENT_H
