@@ -3,8 +3,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import unittest
+from concurrent import futures
+
+import grpc
 
 from daemon import BERTHCTL, Case, environment, run
 from workshop import Plugin
@@ -137,6 +141,22 @@ class Berthctl(Case):
         self.assertEqual(3, done.returncode)
         self.assertIn("/nowhere/berth.sock", done.stderr)
 
+    def test_only_where_nobody_listens_it_asks_whether_the_daemon_runs(self):
+        for address in ("/nowhere/berth.sock", str(self.workshop.top / "stale.sock")):
+            if not address.startswith("/nowhere"):
+                with socket.socket(socket.AF_UNIX) as stale:
+                    stale.bind(address)
+            self.assertIn("Is berthd running?", run(BERTHCTL, "--address", address, "version").stderr)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
+    def test_who_may_not_use_the_socket_is_told_so(self):
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(BERTHCTL), "--address",
+                               self.daemon.address, "version"], capture_output=True, text=True, check=False, env=environment())
+        self.assertEqual(3, done.returncode)
+        self.assertIn("permission denied", done.stderr)
+        self.assertIn("You may not use that socket", done.stderr)
+        self.assertNotIn("running?", done.stderr)
+
     def test_the_environment_names_the_socket(self):
         self.assertEqual(0, run(BERTHCTL, "version", BERTH_ADDRESS=self.daemon.address).returncode)
         done = run(BERTHCTL, "version", BERTH_ADDRESS="/nowhere/else.sock")
@@ -145,6 +165,43 @@ class Berthctl(Case):
 
     def test_no_colours_where_no_terminal_is(self):
         self.assertNotIn("\033", self.ctl("plugins", "ls", "--all"))
+
+
+class Strange(unittest.TestCase):
+    """Something answers that is no berthd."""
+
+    def serve(self, answer, address="127.0.0.1:0", credentials=None):
+        handler = grpc.unary_stream_rpc_method_handler(lambda request, context: iter([answer]))
+
+        class Everything(grpc.GenericRpcHandler):
+            def service(self, details):
+                return handler
+
+        server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[Everything()],
+                             options=[("grpc.max_send_message_length", -1)])
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        server.start()
+        self.addCleanup(server.stop, 0)
+        return f"tcp:127.0.0.1:{port}"
+
+    def test_it_is_asked_over_tcp(self):
+        done = run(BERTHCTL, "--address", self.serve(b""), "version", "--json")
+        self.assertIn('"server"', done.stdout, done.stderr)
+
+    def test_an_answer_that_unpacks_to_too_much_is_refused(self):
+        bomb = b"\x92\x01\x00" * (5 * 1024 * 1024)
+        for words in (["plugins", "ls"], ["plugins", "graph"]):
+            done = subprocess.run(["prlimit", f"--as={512 * 1024 * 1024}", str(BERTHCTL), "--address", self.serve(bomb), *words],
+                                  capture_output=True, text=True, check=False, env=environment())
+            self.assertEqual(1, done.returncode, done.stderr)
+            self.assertRegex(done.stderr, "is not readable|is no containerd.services")
+
+    def test_tls_is_for_tcp_and_takes_a_pair(self):
+        for words, said in ((["--tls-ca", "x"], "TLS is spoken to tcp:"),
+                            (["--address", "tcp:127.0.0.1:1", "--tls-cert", "x"], "go together")):
+            done = run(BERTHCTL, *words, "version")
+            self.assertEqual(2, done.returncode)
+            self.assertIn(said, done.stderr)
 
 
 if __name__ == "__main__":

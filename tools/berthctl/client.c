@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/protobuf.h>
 #include <berth/rpc/client.h>
 
 #include "printable.h"
 
 /* A daemon that streams without end must not fill our memory. */
 #define PLUGINS_MAX 1000000
+#define PLUGINS_BYTES_MAX (size_t)(256 * 1024 * 1024)
 
 /* Packed by protobuf-c; aborts when memory is out: all of it came from the command line. */
 static void *pack(const ProtobufCMessage *message, size_t *ret_length)
@@ -21,6 +23,13 @@ static void *pack(const ProtobufCMessage *message, size_t *ret_length)
         abort();
     *ret_length = protobuf_c_message_pack(message, bytes);
     return bytes;
+}
+
+/* An answer is as little trusted as a request. */
+static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const void *bytes,
+                                size_t length)
+{
+    return berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
 }
 
 static enum berth_code ask(const struct client *client, const char *path, const ProtobufCMessage *request,
@@ -37,6 +46,7 @@ static enum berth_code ask(const struct client *client, const char *path, const 
         .timeout_ms = client->timeout_ms,
         .request = bytes,
         .request_length = request_length,
+        .tls = client->tls,
     };
     enum berth_code code = berth_rpc_unary_blocking(&options, &response, &length, err);
 
@@ -45,7 +55,7 @@ static enum berth_code ask(const struct client *client, const char *path, const 
         printable_clean(err->message);
         return code;
     }
-    message = protobuf_c_message_unpack(answer, NULL, length, response);
+    message = unpack(answer, response, length);
     free(response);
     if (message == NULL)
         return berth_error_set(err, BERTH_INTERNAL, "the answer to %s is no %s", path, answer->name);
@@ -101,24 +111,22 @@ struct stream {
     struct berth_rpc_channel *channel;
     struct berth_error *err;
     enum berth_code code;
+    size_t received;
 };
 
 static void on_message(void *context, struct berth_rpc_call *call, const void *message, size_t length)
 {
     struct stream *stream = context;
-    plugin_message *plugin;
+    plugin_message *plugin = NULL;
 
-    if (stream->code != BERTH_OK)
-        return;
-    plugin =
-        stream->list->count < PLUGINS_MAX ? berth__inspect__v1__plugin__unpack(NULL, length, message) : NULL;
+    stream->received += length;
+    if (stream->list->count < PLUGINS_MAX && stream->received <= PLUGINS_BYTES_MAX)
+        plugin = (plugin_message *)unpack(&berth__inspect__v1__plugin__descriptor, message, length);
     if (plugin != NULL) {
         plugin_list_add(stream->list, plugin);
         return;
     }
-    stream->code =
-        berth_error_set(stream->err, BERTH_INTERNAL, "the daemon's list of plugins is not readable");
-    berth_rpc_call_cancel(call);
+    berth_rpc_call_fail(call, BERTH_INTERNAL, "the daemon's list of plugins is not readable");
 }
 
 static void on_end(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,
@@ -179,7 +187,8 @@ static void run_loop(uv_loop_t *loop)
 enum berth_code client_plugins(const struct client *client, char *const *filters, size_t count, bool all,
                                struct plugin_list *ret_list, struct berth_error *err)
 {
-    const struct berth_rpc_channel_options options = {.size = sizeof(options), .address = client->address};
+    const struct berth_rpc_channel_options options = {
+        .size = sizeof(options), .address = client->address, .tls = client->tls};
     struct plugin_list list = {0};
     struct stream stream = {.list = &list, .err = err};
     enum berth_code code;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <berth/error.h>
+#include <berth/rpc/transport.h>
 #include <containerd/services/introspection/v1/introspection.pb-c.h>
 #include <containerd/services/version/v1/version.pb-c.h>
 
@@ -16,6 +17,8 @@
 struct client {
     const char *address;
     uint64_t timeout_ms;
+    /** NULL: in clear. */
+    const struct berth_rpc_tls_options *tls;
 };
 
 /**

@@ -9,6 +9,8 @@
 
 #include <config/value.h>
 
+#include "reach.h"
+
 #define EXIT_HELP                                                                                            \
     "\nExit status: 0 fine, 1 the answer is bad news, 2 wrong usage, 3 the daemon cannot be reached.\n"
 
@@ -55,6 +57,10 @@ struct command_option {
 
 enum {
     OPTION_TIMEOUT = 1,
+    OPTION_TLS_CA,
+    OPTION_TLS_CERT,
+    OPTION_TLS_KEY,
+    OPTION_TLS_SERVER_NAME,
     OPTION_JSON,
     OPTION_DOT,
     OPTION_ALL,
@@ -66,8 +72,13 @@ static const struct command_option options_table[] = {
     {COMMAND_TAKES_QUIET, 'q', "quiet", NULL, "the URIs only"},
     {COMMAND_TAKES_JSON, OPTION_JSON, "json", NULL, "as JSON"},
     {COMMAND_TAKES_DOT, OPTION_DOT, "dot", NULL, "as a graph for dot(1)"},
-    {0, 'a', "address", "PATH", "the daemon's socket; else $BERTH_ADDRESS, else the usual place"},
+    {0, 'a', "address", "ADDRESS",
+     "the daemon's socket or tcp:HOST:PORT; else $BERTH_ADDRESS, else the usual place"},
     {0, OPTION_TIMEOUT, "timeout", "TIME", "give up after this long, such as 5s (10s by default)"},
+    {0, OPTION_TLS_CA, "tls-ca", "FILE", "over TLS, trusting who has a certificate of these"},
+    {0, OPTION_TLS_CERT, "tls-cert", "FILE", "over TLS, showing this certificate"},
+    {0, OPTION_TLS_KEY, "tls-key", "FILE", "the private key of --tls-cert"},
+    {0, OPTION_TLS_SERVER_NAME, "tls-server-name", "NAME", "over TLS, expecting a certificate of this name"},
     {0, 'h', "help", NULL, "print this"},
 };
 
@@ -85,9 +96,9 @@ static void print_option(const struct command_option *option)
     snprintf(left, sizeof(left), "--%s%s%s", option->name, option->argument == NULL ? "" : " ",
              option->argument == NULL ? "" : option->argument);
     if (option->letter >= ' ')
-        printf("  -%c, %-16s %s\n", option->letter, left, option->help);
+        printf("  -%c, %-22s %s\n", option->letter, left, option->help);
     else
-        printf("      %-16s %s\n", left, option->help);
+        printf("      %-22s %s\n", left, option->help);
 }
 
 static void print_help(const struct command *command)
@@ -105,7 +116,9 @@ static void print_main_help(FILE *out)
           out);
     for (const struct command *command = command_table; command->name != NULL; command++)
         fprintf(out, "  %-16s %s\n", command->name, command->summary);
-    fputs("\n  --address PATH, --timeout TIME, --help, --version; berthctl COMMAND --help tells more\n", out);
+    fputs("\n  --address ADDRESS, --timeout TIME, --tls-ca FILE, --help, --version; berthctl COMMAND --help "
+          "tells more\n",
+          out);
 }
 
 static void describe_options(unsigned takes, struct option *ret_long, char *ret_short)
@@ -176,6 +189,18 @@ static int set_option(struct command_options *options, int letter)
         break;
     case OPTION_TIMEOUT:
         return set_timeout(options, optarg);
+    case OPTION_TLS_CA:
+        options->tls.ca_file = optarg;
+        break;
+    case OPTION_TLS_CERT:
+        options->tls.certificate_file = optarg;
+        break;
+    case OPTION_TLS_KEY:
+        options->tls.key_file = optarg;
+        break;
+    case OPTION_TLS_SERVER_NAME:
+        options->tls.server_name = optarg;
+        break;
     case OPTION_JSON:
         options->json = true;
         break;
@@ -231,6 +256,30 @@ int command_read_globals(struct command_options *options, int argc, char **argv,
     return code;
 }
 
+/* Over TLS where anything is said of it. @return -1 to go on, else an exit code. */
+static int set_tls(struct command_options *options)
+{
+    struct berth_rpc_tls_options *tls = &options->tls;
+
+    if (tls->ca_file == NULL && tls->certificate_file == NULL && tls->key_file == NULL &&
+        tls->server_name == NULL)
+        return -1;
+    if (strncmp(options->client.address, "tcp:", 4) != 0) {
+        fprintf(
+            stderr,
+            "berthctl: TLS is spoken to tcp:HOST:PORT, and the address is %s; name another with --address\n",
+            options->client.address);
+        return COMMAND_EXIT_USAGE;
+    }
+    if ((tls->certificate_file == NULL) != (tls->key_file == NULL)) {
+        fputs("berthctl: --tls-cert and --tls-key go together\n", stderr);
+        return COMMAND_EXIT_USAGE;
+    }
+    tls->size = sizeof(*tls);
+    options->client.tls = tls;
+    return -1;
+}
+
 static int check_words(const struct command *command, const struct command_options *options)
 {
     if (options->word_count < command->min_words) {
@@ -260,7 +309,23 @@ int command_start(const struct command *command, struct command_options *options
     options->words = argv + optind;
     options->word_count = (size_t)(argc - optind);
     code = check_words(command, options);
+    if (code < 0)
+        code = set_tls(options);
     return code >= 0 ? code : command->run(options);
+}
+
+static const char *advice(const char *address)
+{
+    switch (reach_look(address)) {
+    case REACH_NOBODY:
+        return "Is berthd running? Name its socket with --address or BERTH_ADDRESS.\n";
+    case REACH_FORBIDDEN:
+        return "You may not use that socket: ask as its owner or in its group, which berthd's config sets "
+               "(uid, gid and mode of io.containerd.server.v1.grpc).\n";
+    case REACH_UNKNOWN:
+        break;
+    }
+    return "";
 }
 
 int command_fail(const struct command_options *options, enum berth_code code, const struct berth_error *err)
@@ -270,10 +335,8 @@ int command_fail(const struct command_options *options, enum berth_code code, co
     if (code == BERTH_UNAVAILABLE || code == BERTH_DEADLINE_EXCEEDED) {
         bool is_named = strstr(err->message, address) != NULL;
 
-        fprintf(stderr,
-                "berthctl: cannot reach the daemon%s%s: %s\n"
-                "Is berthd running? Name its socket with --address or BERTH_ADDRESS.\n",
-                is_named ? "" : " at ", is_named ? "" : address, err->message);
+        fprintf(stderr, "berthctl: cannot reach the daemon%s%s: %s\n%s", is_named ? "" : " at ",
+                is_named ? "" : address, err->message, advice(address));
         return COMMAND_EXIT_UNREACHABLE;
     }
     if (code == BERTH_INVALID_ARGUMENT) {

@@ -29,6 +29,7 @@ enum command_takes {
 
 struct command_options {
     struct client client;
+    struct berth_rpc_tls_options tls;
     bool json;
     bool dot;
     bool all;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tells a daemon that does not run from one that this user may not ask. */
+#include "reach.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* @return 0 or an errno. */
+static int knock(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd, error = 0;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        error = errno;
+    close(fd);
+    return error;
+}
+
+enum reach reach_look(const char *address)
+{
+    if (strncmp(address, "tcp:", 4) == 0)
+        return REACH_UNKNOWN;
+    if (strncmp(address, "unix:", 5) == 0)
+        address += 5;
+    if (strncmp(address, "//", 2) == 0)
+        address += 2;
+    switch (knock(address)) {
+    case ENOENT:
+    case ENOTDIR:
+    case ECONNREFUSED:
+        return REACH_NOBODY;
+    case EACCES:
+    case EPERM:
+        return REACH_FORBIDDEN;
+    default:
+        return REACH_UNKNOWN;
+    }
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a daemon cannot be reached, as far as its socket tells. */
+#ifndef BERTHCTL_REACH_H
+#define BERTHCTL_REACH_H
+
+enum reach {
+    /** No socket is there, or nobody listens at it. */
+    REACH_NOBODY,
+    /** Somebody may, and this user may not. */
+    REACH_FORBIDDEN,
+    /** It can be reached, or nothing is known. */
+    REACH_UNKNOWN,
+};
+
+/** Looks at the unix socket that an address of berthctl's names; of any other address nothing is known. */
+enum reach reach_look(const char *address);
+
+#endif
