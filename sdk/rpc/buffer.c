@@ -15,7 +15,7 @@ bool budget_take(struct budget *budget, uint64_t bytes)
 
     if (wanted > budget->limit)
         return false;
-    if (parent != NULL && wanted > parent->limit - parent->used) {
+    if (parent != NULL && wanted + bytes > parent->limit - parent->used) {
         parent->refusals++;
         return false;
     }

@@ -20,7 +20,7 @@ static void on_ready(struct connection *base)
 }
 
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
-                     size_t length)
+                     size_t length, bool is_last)
 {
     if (stream_data == NULL)
         http2_consume(http2, stream_id, length);

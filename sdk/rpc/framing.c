@@ -88,6 +88,22 @@ enum framing_state framing_next(struct framing *framing, struct framing_span *in
     return FRAMING_MESSAGE;
 }
 
+bool framing_keep(struct framing *framing, struct framing_span *message)
+{
+    struct buffer *partial = &framing->partial;
+
+    if (framing->is_given)
+        return true;
+    if (!buffer_reserve(partial, message->length, message->length, framing->budget))
+        return false;
+    if (message->length > 0)
+        memcpy(partial->bytes, message->bytes, message->length);
+    partial->length = message->length;
+    framing->is_given = true;
+    message->bytes = partial->bytes;
+    return true;
+}
+
 bool framing_is_inside(const struct framing *framing)
 {
     return framing->partial.length > 0 && !framing->is_given;

@@ -55,6 +55,13 @@ struct framing_span {
 enum framing_state framing_next(struct framing *framing, struct framing_span *input,
                                 struct framing_span *ret_message);
 
+/**
+ * Keeps the message that was given out last, in memory of its own; the next framing_next forgets it.
+ *
+ * @return false without memory or budget.
+ */
+bool framing_keep(struct framing *framing, struct framing_span *message);
+
 /** Did the input end inside a message? */
 bool framing_is_inside(const struct framing *framing);
 

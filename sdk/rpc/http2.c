@@ -5,11 +5,22 @@
  */
 #include "http2.h"
 
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user_data)
+{
+    struct http2 *http2 = user_data;
+
+    if (head->type == NGHTTP2_DATA)
+        http2->frame_left = head->length;
+    return 0;
+}
+
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes,
                          size_t length, void *user_data)
 {
     struct http2 *http2 = user_data;
 
+    http2->frame_left -= length;
+    http2->chunk_is_last = (flags & NGHTTP2_FLAG_END_STREAM) != 0 && http2->frame_left == 0;
     http2->chunk = bytes;
     http2->chunk_length = length;
     http2->chunk_stream_id = stream_id;
@@ -19,6 +30,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
 
 void http2_set_callbacks(nghttp2_session_callbacks *callbacks)
 {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
 }
 
@@ -36,7 +48,8 @@ static bool give_chunk(struct http2 *http2)
     if (chunk == NULL)
         return false;
     http2->chunk = NULL;
-    http2->on_chunk(http2, http2->chunk_stream, http2->chunk_stream_id, chunk, http2->chunk_length);
+    http2->on_chunk(http2, http2->chunk_stream, http2->chunk_stream_id, chunk, http2->chunk_length,
+                    http2->chunk_is_last);
     return true;
 }
 

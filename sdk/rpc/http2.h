@@ -12,9 +12,9 @@ struct http2 {
     nghttp2_session *session;
 
     /** Bytes of a message, borrowed; from the top level. `stream_data` is the stream's, NULL where it has
-     * none. */
+     * none. `is_last`: nothing follows them on the stream; some peers say so only later. */
     void (*on_chunk)(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
-                     size_t length);
+                     size_t length, bool is_last);
 
     /** Frames that may wait to be written; more than that a peer can only cause on purpose. 0: no bound. */
     size_t max_queued_frames;
@@ -26,6 +26,9 @@ struct http2 {
     void *chunk_stream;
     const uint8_t *chunk;
     size_t chunk_length;
+    bool chunk_is_last;
+    /** Of the DATA frame that is coming in. */
+    size_t frame_left;
     int32_t chunk_stream_id;
 };
 

@@ -45,17 +45,37 @@ static enum framing_state deliver_one(struct inbox *inbox, const struct framing_
     return deliver(context, message->bytes, message->length) ? FRAMING_MESSAGE : FRAMING_MORE;
 }
 
-static enum framing_state give_out(struct inbox *inbox, struct framing_span *input, inbox_deliver deliver,
-                                   void *context, struct framing_span *ret_bad)
+/* @return FRAMING_MESSAGE where it was given out or kept, and there may be another one. */
+static enum framing_state give_or_keep(struct inbox *inbox, struct framing_span *message, bool more_follows,
+                                       inbox_deliver deliver, void *context)
+{
+    inbox->is_last = inbox->is_ending && !more_follows;
+    if (!inbox->takes_one || more_follows || inbox->is_last)
+        return deliver_one(inbox, message, deliver, context);
+    if (!framing_keep(&inbox->framing, message))
+        return FRAMING_NO_ROOM;
+    inbox->is_keeping = true;
+    inbox->kept = *message;
+    return FRAMING_MESSAGE;
+}
+
+/* @param more_behind  More than the input follows. */
+static enum framing_state give_out(struct inbox *inbox, struct framing_span *input, bool more_behind,
+                                   inbox_deliver deliver, void *context, struct framing_span *ret_bad)
 {
     while (!inbox->is_paused) {
-        struct framing_span message;
-        enum framing_state state = framing_next(&inbox->framing, input, &message);
+        struct framing_span message = inbox->kept;
+        enum framing_state state = FRAMING_MESSAGE;
 
+        if (!inbox->is_keeping)
+            state = framing_next(&inbox->framing, input, &message);
+        else if (input->length == 0 && !inbox->is_ending)
+            return FRAMING_MORE;
+        inbox->is_keeping = false;
         if (state == FRAMING_MORE)
             return state;
         if (state == FRAMING_MESSAGE) {
-            state = deliver_one(inbox, &message, deliver, context);
+            state = give_or_keep(inbox, &message, more_behind || input->length > 0, deliver, context);
             if (state == FRAMING_MORE)
                 input->length = 0;
         }
@@ -72,12 +92,12 @@ static size_t held_length(const struct inbox *inbox)
     return inbox->held.length - inbox->held_offset;
 }
 
-static enum framing_state take_held(struct inbox *inbox, inbox_deliver deliver, void *context,
-                                    size_t *ret_eaten, struct framing_span *ret_bad)
+static enum framing_state take_held(struct inbox *inbox, bool more_behind, inbox_deliver deliver,
+                                    void *context, size_t *ret_eaten, struct framing_span *ret_bad)
 {
     struct framing_span input = {inbox->held.bytes + inbox->held_offset, held_length(inbox)};
     size_t before = input.length;
-    enum framing_state state = give_out(inbox, &input, deliver, context, ret_bad);
+    enum framing_state state = give_out(inbox, &input, more_behind, deliver, context, ret_bad);
 
     *ret_eaten = before - input.length;
     inbox->held_offset += before - input.length;
@@ -110,11 +130,11 @@ enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t len
 
     *ret_eaten = 0;
     if (held_length(inbox) > 0)
-        state = take_held(inbox, deliver, context, ret_eaten, ret_bad);
+        state = take_held(inbox, length > 0, deliver, context, ret_eaten, ret_bad);
     if (state != FRAMING_MORE)
         return state;
     if (held_length(inbox) == 0)
-        state = give_out(inbox, &input, deliver, context, ret_bad);
+        state = give_out(inbox, &input, false, deliver, context, ret_bad);
     *ret_eaten += length - input.length;
     if (state == FRAMING_MORE && input.length > 0 && !hold(inbox, &input))
         return FRAMING_NO_ROOM;
@@ -140,13 +160,14 @@ size_t inbox_held_bytes(const struct inbox *inbox)
 
 bool inbox_is_holding(const struct inbox *inbox)
 {
-    return held_length(inbox) > 0;
+    return held_length(inbox) > 0 || inbox->is_keeping;
 }
 
 size_t inbox_finish(struct inbox *inbox)
 {
     size_t held = held_length(inbox);
 
+    inbox->is_keeping = false;
     framing_finish(&inbox->framing);
     buffer_finish(&inbox->held, inbox->framing.budget);
     inbox->held_offset = 0;

@@ -15,6 +15,15 @@ struct inbox {
     struct buffer held;
     size_t held_offset;
     bool is_paused;
+
+    /** Only one message is due: it is kept until there is another one, or the end. */
+    bool takes_one;
+    /** Nothing follows what is being taken. */
+    bool is_ending;
+    /** Of the message that is being given out: nothing follows it. */
+    bool is_last;
+    bool is_keeping;
+    struct framing_span kept;
 };
 
 /** @return false: the call takes no further message. */

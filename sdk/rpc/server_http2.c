@@ -14,12 +14,12 @@
 #define QUEUED_FRAMES_PER_STREAM 8
 
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
-                     size_t length)
+                     size_t length, bool is_last)
 {
     if (stream_data == NULL)
         http2_consume(http2, stream_id, length);
     else
-        server_stream_take(stream_data, bytes, length);
+        server_stream_take(stream_data, bytes, length, is_last);
 }
 
 /* Not a drain's, which has zeros. */

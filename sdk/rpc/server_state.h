@@ -225,7 +225,8 @@ void server_stream_destroy(struct berth_stream *stream);
 void server_stream_ready(struct berth_stream *stream);
 /** Does what is due; may destroy it. From the top level. */
 void server_stream_process(struct berth_stream *stream);
-void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length);
+/** @param is_last  Nothing follows these bytes. */
+void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length, bool is_last);
 /** Ends the call on both sides. */
 void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);
 

@@ -197,15 +197,28 @@ static void open_call(struct berth_stream *stream)
     if (!start_deadline(stream, &opening.deadline_ns))
         return;
     call = router->open(router, &opening);
-    if (!stream->is_ended)
-        stream->call = call;
+    if (stream->is_ended || call == NULL)
+        return;
+    stream->call = call;
+    stream->inbox.takes_one = call->kind == BERTH_METHOD_UNARY || call->kind == BERTH_METHOD_SERVER_STREAM;
+}
+
+static bool has_deliver_last(const struct berth_router *router)
+{
+    return router->size > offsetof(struct berth_router, deliver_last) && router->deliver_last != NULL;
 }
 
 static bool deliver(void *context, const void *message, size_t length)
 {
     struct berth_stream *stream = context;
+    const struct berth_router *router = server_of(stream)->router;
 
-    server_of(stream)->router->deliver(stream->call, message, length);
+    if (!stream->inbox.takes_one || !stream->inbox.is_last || !has_deliver_last(router)) {
+        router->deliver(stream->call, message, length);
+    } else {
+        stream->is_half_close_told = true;
+        router->deliver_last(stream->call, message, length);
+    }
     return stream->call != NULL;
 }
 
@@ -248,13 +261,14 @@ static void complain(struct berth_stream *stream, enum framing_state state,
     }
 }
 
-void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length)
+void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length, bool is_last)
 {
     struct framing_span bad = {0};
     enum framing_state state;
     size_t eaten = length;
 
     if (stream->call != NULL) {
+        stream->inbox.is_ending = is_last;
         state = inbox_take(&stream->inbox, bytes, length, deliver, stream, &eaten, &bad);
         complain(stream, state, &bad);
         if (state != FRAMING_MORE)
@@ -280,7 +294,7 @@ void server_stream_process(struct berth_stream *stream)
     if (stream->has_headers && !stream->is_opened)
         open_call(stream);
     if (stream->call != NULL && !stream->inbox.is_paused && inbox_is_holding(&stream->inbox))
-        server_stream_take(stream, NULL, 0);
+        server_stream_take(stream, NULL, 0, stream->is_remote_ended);
     if (stream->call != NULL && stream->is_writable_due) {
         stream->is_writable_due = false;
         server_of(stream)->router->writable(stream->call);

@@ -276,10 +276,15 @@ static void refuse(struct service_call *self, const char *message)
     end(self, BERTH_INTERNAL);
 }
 
+static void refuse_several(struct service_call *self)
+{
+    refuse(self, "cardinality violation: received several messages for a method that takes one");
+}
+
 static void keep_request(struct service_call *self, const void *message, size_t length)
 {
     if (self->has_request) {
-        refuse(self, "cardinality violation: received several messages for a method that takes one");
+        refuse_several(self);
         return;
     }
     self->request = malloc(length + 1);
@@ -302,6 +307,24 @@ void service_call_deliver(struct berth_call *call, const void *message, size_t l
         keep_request(self, message, length);
     else if (self->method->on_message != NULL)
         self->method->on_message(call, message, length);
+    leave(self);
+}
+
+void service_call_deliver_last(struct berth_call *call, const void *message, size_t length)
+{
+    struct service_call *self = from_base(call);
+
+    enter(self);
+    if (!takes_one_message(self)) {
+        if (self->method->on_message != NULL)
+            self->method->on_message(call, message, length);
+        if (!self->is_over && self->method->on_half_close != NULL)
+            self->method->on_half_close(call);
+    } else if (self->has_request) {
+        refuse_several(self);
+    } else {
+        self->method->on_message(call, message, length);
+    }
     leave(self);
 }
 

@@ -11,6 +11,7 @@ struct berth_call *service_call_open(const struct berth_call_request *request,
                                      void *instance);
 
 void service_call_deliver(struct berth_call *call, const void *message, size_t length);
+void service_call_deliver_last(struct berth_call *call, const void *message, size_t length);
 void service_call_half_close(struct berth_call *call);
 void service_call_writable(struct berth_call *call);
 void service_call_cancel(struct berth_call *call, enum berth_code code);

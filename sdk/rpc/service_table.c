@@ -177,6 +177,7 @@ enum berth_code berth_rpc_services_create(const struct berth_rpc_service_entry *
         .writable = service_call_writable,
         .cancel = service_call_cancel,
         .each = each,
+        .deliver_last = service_call_deliver_last,
     };
     *ret_services = services;
     return BERTH_OK;

@@ -201,6 +201,120 @@ static void nothing_follows_a_message_that_ended_the_call(void **state)
     assert_int_equal(inbox_finish(&inbox), 0);
 }
 
+static bool on_one(void *context, const void *message, size_t length)
+{
+    struct heard *heard = context;
+
+    heard->stops = heard->inbox->is_last;
+    memcpy(heard->text, message, length);
+    heard->text[length] = '\0';
+    heard->messages++;
+    return true;
+}
+
+static void the_only_message_is_kept_until_the_end_wherever_it_is_cut(void **state)
+{
+    static const char one[] = "\0\0\0\0\3abc";
+
+    for (size_t cut = 0; cut <= 8; cut++) {
+        struct budget budget = {.limit = 2000};
+        struct inbox inbox = fresh(&budget);
+        struct heard heard = {.inbox = &inbox};
+        struct framing_span bad;
+        size_t eaten, all;
+
+        inbox.takes_one = true;
+        assert_int_equal(inbox_take(&inbox, one, cut, on_one, &heard, &all, &bad), FRAMING_MORE);
+        assert_int_equal(inbox_take(&inbox, one + cut, 8 - cut, on_one, &heard, &eaten, &bad), FRAMING_MORE);
+        assert_int_equal(all + eaten, 8);
+        assert_int_equal(heard.messages, 0);
+        assert_true(inbox_is_holding(&inbox));
+        assert_true(budget.used >= 3);
+        inbox.is_ending = true;
+        assert_int_equal(inbox_take(&inbox, NULL, 0, on_one, &heard, &eaten, &bad), FRAMING_MORE);
+        assert_int_equal(heard.messages, 1);
+        assert_true(heard.stops);
+        assert_string_equal(heard.text, "abc");
+        assert_false(inbox_is_holding(&inbox));
+        inbox_finish(&inbox);
+        assert_int_equal(budget.used, 0);
+    }
+}
+
+static void the_only_message_is_given_out_where_it_lies_when_it_comes_with_the_end(void **state)
+{
+    struct budget budget = {.limit = 0};
+    struct inbox inbox = fresh(&budget);
+    struct heard heard = {.inbox = &inbox};
+    struct framing_span bad;
+    size_t eaten;
+
+    inbox.takes_one = inbox.is_ending = true;
+    inbox_take(&inbox, three, 8, on_one, &heard, &eaten, &bad);
+    assert_string_equal(heard.text, "abc");
+    assert_true(heard.stops);
+    inbox_finish(&inbox);
+}
+
+static void a_kept_message_is_given_out_when_another_one_follows(void **state)
+{
+    struct budget budget = {.limit = 2000};
+    struct inbox inbox = fresh(&budget);
+    struct heard heard = {.inbox = &inbox};
+    struct framing_span bad;
+    size_t eaten;
+
+    inbox.takes_one = true;
+    inbox_take(&inbox, three, 8, on_one, &heard, &eaten, &bad);
+    assert_int_equal(heard.messages, 0);
+    inbox_take(&inbox, three + 8, 1, on_one, &heard, &eaten, &bad);
+    assert_int_equal(heard.messages, 1);
+    assert_false(heard.stops);
+    inbox_take(&inbox, three + 9, 4, on_one, &heard, &eaten, &bad);
+    assert_int_equal(heard.messages, 1);
+    inbox_finish(&inbox);
+    assert_int_equal(budget.used, 0);
+}
+
+static void what_is_kept_is_charged(void **state)
+{
+    struct budget budget = {.limit = 2};
+    struct inbox inbox = fresh(&budget);
+    struct heard heard = {.inbox = &inbox};
+    struct framing_span bad;
+    size_t eaten;
+
+    inbox.takes_one = true;
+    assert_int_equal(inbox_take(&inbox, three, 8, on_one, &heard, &eaten, &bad), FRAMING_NO_ROOM);
+    inbox_finish(&inbox);
+    assert_int_equal(budget.used, 0);
+}
+
+static void a_part_of_a_budget_leaves_the_others_as_much_as_it_has(void **state)
+{
+    struct budget all = {.limit = 100};
+    struct budget a = {.limit = 1000, .parent = &all};
+    struct budget b = {.limit = 1000, .parent = &all};
+    struct budget c = {.limit = 10, .parent = &all};
+
+    assert_false(budget_take(&a, 101));
+    assert_true(budget_take(&a, 40));
+    assert_false(budget_take(&a, 11));
+    assert_true(budget_take(&a, 10));
+    assert_true(budget_take(&b, 25));
+    assert_false(budget_take(&b, 1));
+    assert_int_equal(all.refusals, 3);
+    assert_false(budget_take(&c, 11));
+    assert_int_equal(all.refusals, 3);
+    assert_true(budget_take(&c, 10));
+    assert_int_equal(all.used, 85);
+    budget_give(&a, 50);
+    assert_true(budget_take(&b, 20));
+    budget_give(&b, 45);
+    budget_give(&c, 10);
+    assert_int_equal(all.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +327,11 @@ int main(void)
         cmocka_unit_test(a_pause_holds_the_rest_back_until_it_ends),
         cmocka_unit_test(what_is_held_stays_within_bounds_when_it_is_never_empty),
         cmocka_unit_test(nothing_follows_a_message_that_ended_the_call),
+        cmocka_unit_test(the_only_message_is_kept_until_the_end_wherever_it_is_cut),
+        cmocka_unit_test(the_only_message_is_given_out_where_it_lies_when_it_comes_with_the_end),
+        cmocka_unit_test(a_kept_message_is_given_out_when_another_one_follows),
+        cmocka_unit_test(what_is_kept_is_charged),
+        cmocka_unit_test(a_part_of_a_budget_leaves_the_others_as_much_as_it_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

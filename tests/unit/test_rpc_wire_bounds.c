@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <sdk/rpc/codec.h>
+
 #include "wire_server.h"
 
 static void row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other(void **state)
@@ -253,6 +255,33 @@ static void row_22_what_all_connections_hold_is_bounded_and_each_has_its_share(v
         http2_peer_close(greedy[i]);
 }
 
+/* Bombs that could expand to the limit, and wait: what is kept of each is what came. */
+static void row_12_a_compressed_request_waits_for_its_end_compressed(void **state)
+{
+    static const unsigned char zeros[16 * 1024];
+    struct codec codec = {0};
+    const struct http2_field gzip = {"grpc-encoding", "gzip"};
+    char message[256] = {1};
+    size_t length =
+        codec_compress(&codec, CODING_GZIP, zeros, sizeof(zeros), message + 5, sizeof(message) - 5);
+
+    codec_finish(&codec);
+    assert_in_range(length, 1, 200);
+    message[4] = (char)length;
+    for (uint32_t id = 1; id < 2 * 200; id += 2) {
+        http2_peer_call(peer, 0, id, "/t.T/Echo", &gzip, 1);
+        send_data(0, id, message, 5 + length);
+    }
+    await_ping(peer);
+    for (uint32_t id = 1; id < 2 * 200; id += 2) {
+        send_data(PEER_END_STREAM, id, NULL, 0);
+        http2_peer_await(peer, id, &answer);
+        assert_status("0", NULL);
+        assert_int_equal(answer.length, 5 + sizeof(zeros));
+        http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 0, "\0\1\0\0", 4);
+    }
+}
+
 /* Peers that open their windows and read nothing: Fill tells how many blocks of 64 KiB it got rid of. */
 static void row_22_what_waits_for_all_connections_is_bounded(void **state)
 {
@@ -300,6 +329,7 @@ int main(void)
         ROW(row_22_frames_without_data_are_counted, wire_start),
         ROW(row_22_connections_over_the_bound_are_closed_and_there_is_room_again, wire_start_small),
         ROW(row_22_some_descriptors_are_left_to_others, wire_start),
+        ROW(row_12_a_compressed_request_waits_for_its_end_compressed, start_tight),
         ROW(row_22_what_all_connections_hold_is_bounded_and_each_has_its_share, start_tight),
         ROW(row_22_what_waits_for_all_connections_is_bounded, start_tight),
 #undef ROW
