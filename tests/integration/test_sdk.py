@@ -8,10 +8,11 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import textwrap
 import unittest
 from pathlib import Path
 
-from workshop import BUILD, trusted_folder
+from workshop import BUILD, SOURCE, trusted_folder
 
 CC = shlex.split(os.environ.get("BERTH_TEST_CC", "cc"))
 FIXTURES = BUILD / "tests" / "fixtures"
@@ -244,6 +245,87 @@ class Generate(Sdk):
         self.assertIn("exit codes", self.must(self.sdk, "generate", "--help"))
         self.assertIn('did you mean "generate"', run(self.sdk, "generat").stderr)
         self.assertRegex(self.must(self.sdk, "--version"), r"^berth-sdk \d")
+
+
+TYPED = """\
+module: ships
+version: 1.0.0
+plugins:
+  - type: io.example.v1
+    id: ships
+    protos: [ships.proto]
+    services:
+      ships.v1.Ships: {Get: unary, Watch: server_stream}
+      ships.v2.Ships: {Get: unary}
+"""
+SHIPS = """\
+syntax = "proto3";
+package ships.v1;
+import "next.proto";
+message Ship { optional string name = 1; }
+service Ships { rpc Get(Ship) returns (Ship); rpc Watch(Ship) returns (stream ships.v2.Ship); }
+"""
+NEXT_SHIPS = """\
+syntax = "proto3";
+package ships.v2;
+message Ship { string name = 1; }
+service Ships { rpc Get(Ship) returns (Ship); }
+"""
+
+
+class Typed(Sdk):
+    """A plugin whose services come from .proto files."""
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "ships.proto").write_text(SHIPS)
+        (self.folder / "next.proto").write_text(NEXT_SHIPS)
+        self.protoc("messages,service", "ships.proto", "next.proto")
+
+    def compile(self, manifest, *flags):
+        (self.folder / "plugin.yaml").write_text(manifest)
+        self.must(self.sdk, "generate", "plugin.yaml")
+        return run(*CC, *STRICT, "-Wconversion", *self.flags, "-fPIC", *flags, "-c", "ships-plugin.c", "-o", "x.o",
+                   cwd=self.folder)
+
+    def test_services_of_two_packages_and_files_make_one_module(self):
+        manifest = TYPED.replace("[ships.proto]", "[ships.proto, next.proto]")
+        self.assertEqual("", self.compile(manifest).stderr)
+        header = (self.folder / "ships-plugin.h").read_text()
+        for table in ("ships_v1_ships", "ships_v2_ships"):
+            self.assertIn(f"extern const struct {table}_handlers ships_{table}_handlers;", header)
+        if "clang" not in CC[-1]:
+            self.must("g++", *STRICT, *self.flags, "-std=c++11", "-xc++", "-fsyntax-only", "ships-plugin.c")
+
+    def test_what_manifest_and_proto_disagree_on_is_named_by_the_compiler(self):
+        both = TYPED.replace("[ships.proto]", "[ships.proto, next.proto]")
+        cases = [
+            (TYPED, "no file under protos: has the service ships.v2.Ships"),
+            (both.replace("Watch: server_stream", "Watch: unary"), "says that ships.v1.Ships/Watch is unary"),
+            (both.replace("Watch: server_stream", "Wait: unary"), "names the method Wait of ships.v1.Ships"),
+            (both.replace(", Watch: server_stream", ""), "of ships.v1.Ships has methods that the manifest does not name"),
+        ]
+        for manifest, said in cases:
+            with self.subTest(said=said):
+                done = self.compile(manifest)
+                self.assertNotEqual(0, done.returncode)
+                self.assertIn(said, done.stderr)
+
+    def test_a_name_that_is_no_proto_is_refused_with_its_place(self):
+        for name in ("/etc/x.proto", "../x.proto", "x.txt", ".proto", '"a b.proto"', '"x\\n.proto"'):
+            (self.folder / "plugin.yaml").write_text(TYPED.replace("[ships.proto]", f"[{name}]"))
+            done = run(self.sdk, "generate", "plugin.yaml", cwd=self.folder)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("plugin.yaml:6:14: protos:", done.stderr)
+
+    def test_the_makefile_of_the_guide_builds_a_module_that_passes_the_check(self):
+        guide = (SOURCE / "sdk" / "README.md").read_text()
+        makefile = textwrap.dedent(re.search(r"With make:\n\n(.*?)\n\n`messages`", guide, re.DOTALL)[1])
+        self.must(self.sdk, "new", "hello")
+        folder = self.folder / "hello"
+        (folder / "Makefile").write_text(makefile)
+        self.must("make", "CC=" + " ".join(CC) + " -fvisibility=hidden", "hello.so", cwd=folder)
+        self.assertEqual([], self.check("hello/hello.so")["hello.so"])
 
 
 FILLED = """
