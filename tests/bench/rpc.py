@@ -138,6 +138,23 @@ def streams(quick, goals):
     return lines
 
 
+def ttrpc(quick, goals):
+    """libberth-rpc's client on both, for there is no load generator of other people's."""
+    calls = 20000 if quick else 200000
+    with running(rpc_peers.TtrpcBerthd, rpc_peers.TtrpcServer) as servers:
+        runs = {(load, server.name): (server, "ttrpc", server.path("Nothing"), calls // share, connections, streams)
+                for load, share, connections, streams in ((BUSY, 1, 8, 32), (ALONE, 10, 1, 1))
+                for server in servers.values()}
+        found = rpc_load.interleaved(2 if quick else 9,
+                                     {key: lambda run=run: rpc_load.own(*run) for key, run in runs.items()})
+    lines = ["", "ttrpc, unary, libberth-rpc's client; calls a second, and the server's CPU time for one call", ""]
+    lines += figures.table(("load", "server", "calls/s", "CPU µs"),
+                           [(load, name, spread(runs, "rate", 0), spread(runs, "cpu")) for (load, name), runs in found.items()])
+    for load, title in ((BUSY, "-c 8 -m 32"), (ALONE, "-c 1 -m 1")):
+        goals.add(f"ttrpc calls/s by Go's, {title}", share(found[load, "berthd"], found[load, "Go's ttrpc"]), 2.5)
+    return lines
+
+
 def memory(quick, goals):
     count, last = (2000, 100000) if quick else (10000, 1000000)
     with running(rpc_peers.Berthd) as servers:
@@ -163,5 +180,5 @@ def cost(quick):
 
 def measure(quick):
     goals = figures.Goals()
-    lines = [*unary(quick, goals), *streams(quick, goals), *memory(quick, goals), *cost(quick)]
+    lines = [*unary(quick, goals), *streams(quick, goals), *ttrpc(quick, goals), *memory(quick, goals), *cost(quick)]
     return [*goals.table(), "", *lines], goals.are_met()

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call and a connection may cost, counted rather than timed, so that a busy machine changes nothing."""
+
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
+
+import rpc_memory  # noqa: E402
+from daemon import BERTHD  # noqa: E402
+from rpc_cost import Counted  # noqa: E402
+from rpc_peers import Berthd  # noqa: E402
+
+KIB = 1024
+
+
+def is_sanitized():
+    return b"__asan_" in subprocess.run(["nm", "-D", str(BERTHD)], capture_output=True, check=True).stdout
+
+
+@unittest.skipIf(is_sanitized(), "a sanitizer has memory and calls of its own")
+class Cost(unittest.TestCase):
+    def test_calls_in_flight_share_their_system_calls_and_hardly_allocate(self):
+        with Counted() as counted:
+            call = counted.per_call(10000, 8, 32)
+        self.assertLess(call["allocations"], 1.1, call)
+        self.assertLess(call["reads"] + call["writes"] + call["waits"], 0.5, call)
+
+    def test_a_lone_call_costs_one_system_call_to_wait_one_to_read_and_one_to_write(self):
+        with Counted() as counted:
+            call = counted.per_call(2000, 1, 1)
+        self.assertLess(call["allocations"], 1.1, call)
+        for kind in ("reads", "writes", "waits"):
+            self.assertLess(call[kind], 1.1, call)
+
+    def test_fifty_thousand_calls_leave_nothing_behind(self):
+        server = Berthd()
+        self.addCleanup(server.remove)
+        server.start()
+        before, after = rpc_memory.growth_bytes(server, 5000, 55000)
+        self.assertLess(after - before, 512 * KIB)
+
+    def test_an_idle_connection_holds_no_more_than_16_kib(self):
+        server = Berthd()
+        self.addCleanup(server.remove)
+        server.start()
+        self.assertLess(rpc_memory.idle_bytes(server, 1000), 16 * KIB)
+
+
+if __name__ == "__main__":
+    unittest.main()
