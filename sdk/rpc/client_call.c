@@ -289,9 +289,9 @@ static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char 
     size_t count = 0;
 
     fields[count++] = field(":method", "POST", 4);
-    fields[count++] = field(":scheme", "http", 4);
+    fields[count++] = call->channel->tls == NULL ? field(":scheme", "http", 4) : field(":scheme", "https", 5);
     fields[count++] = field(":path", call->path, strlen(call->path));
-    fields[count++] = field(":authority", "localhost", 9);
+    fields[count++] = field(":authority", call->channel->authority, strlen(call->channel->authority));
     fields[count++] = field("te", "trailers", 8);
     fields[count++] = field("content-type", "application/grpc", 16);
     fields[count++] = field("user-agent", call->channel->user_agent, strlen(call->channel->user_agent));

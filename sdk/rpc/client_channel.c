@@ -44,6 +44,26 @@ static void take_options(struct berth_rpc_channel_options *limits,
 
 static void run_task(struct turn_task *task);
 
+static void destroy(struct berth_rpc_channel *channel)
+{
+    client_session_destroy(channel);
+    tls_context_unref(channel->tls);
+    free(channel->path);
+    free(channel->user_agent);
+    free(channel);
+}
+
+static enum berth_code set_up_tls(struct berth_rpc_channel *channel,
+                                  const struct berth_rpc_channel_options *limits, struct berth_error *err)
+{
+    if (limits->tls == NULL)
+        return BERTH_OK;
+    if (channel->is_tcp && limits->protocol == BERTH_RPC_GRPC)
+        return tls_context_create_client(limits->tls, channel->target.host, &channel->tls, err);
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "%s: TLS is for gRPC over TCP only (try tcp:HOST:PORT)", limits->address);
+}
+
 static struct berth_rpc_channel *create(const struct client_address *address, const char *text,
                                         const char *user_agent)
 {
@@ -54,6 +74,8 @@ static struct berth_rpc_channel *create(const struct client_address *address, co
     channel->is_tcp = address->path == NULL;
     channel->target = address->target;
     channel->path = strdup(channel->is_tcp ? text : address->path);
+    channel->authority =
+        channel->is_tcp && channel->path != NULL ? channel->path + strlen("tcp:") : "localhost";
     channel->user_agent = strdup(user_agent);
     if (channel->path != NULL && channel->user_agent != NULL && client_session_create(channel) == 0)
         return channel;
@@ -79,6 +101,12 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
                      limits.user_agent != NULL ? limits.user_agent : "berth-rpc/" BERTH_RPC_VERSION);
     if (channel == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", limits.address);
+    code = set_up_tls(channel, &limits, err);
+    if (code != BERTH_OK) {
+        destroy(channel);
+        return code;
+    }
+    limits.tls = NULL;
     channel->limits = limits;
     channel->unfinished.limit = UINT64_MAX;
     channel->kept.limit = limits.max_queued_bytes;
@@ -251,10 +279,7 @@ static void on_engine_closed(struct engine *engine)
     void (*on_closed)(void *) = channel->on_closed;
     void *context = channel->closed_context;
 
-    client_session_destroy(channel);
-    free(channel->path);
-    free(channel->user_agent);
-    free(channel);
+    destroy(channel);
     if (on_closed != NULL)
         on_closed(context);
 }

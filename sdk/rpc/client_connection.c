@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "tls.h"
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
@@ -115,8 +116,11 @@ static void on_connect_overdue(struct deadline *deadline)
 
 static void start(struct client_connection *connection)
 {
-    int result = client_session_start(connection) != 0 ? UV_ENOMEM : 0;
+    struct tls_context *tls = connection->channel->tls;
+    int result = tls != NULL && !tls_cover(&connection->base, tls, NULL) ? UV_ENOMEM : 0;
 
+    if (result == 0 && client_session_start(connection) != 0)
+        result = UV_ENOMEM;
     if (result == 0)
         result = connection_start(&connection->base, &http2_protocol, &connection->http2);
     if (result < 0)

@@ -13,6 +13,7 @@
 #include "keepalive.h"
 #include "metadata.h"
 #include "outflow.h"
+#include "tls_context.h"
 
 /** Calls in the order in which they joined. */
 struct call_list {
@@ -27,6 +28,10 @@ struct berth_rpc_channel {
     char *path;
     bool is_tcp;
     struct tcp_target target;
+    /** NULL: in clear. */
+    struct tls_context *tls;
+    /** What calls say as :authority (RFC 9113 8.3.1). */
+    const char *authority;
     char *user_agent;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "tls.h"
 
 /* Batches that one connection may write in one turn before the others have theirs. */
 #define ROUNDS_MAX 4
@@ -65,12 +66,49 @@ void connection_release(struct connection *connection)
     if (connection->session != NULL)
         connection->protocol->finish(connection->session);
     connection->session = NULL;
+    tls_destroy(connection->tls);
     connection->events->on_closed(connection);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
 {
     connection_release(handle->data);
+}
+
+/*
+ * libuv's own writes raise SIGPIPE where the peer is gone, and a library may not tell a program what to do
+ * with signals.
+ * @return 0 or a libuv error; what could not be written stays in the batch.
+ */
+static int write_now(struct connection *connection, struct batch *batch)
+{
+    while (batch->total > 0) {
+        struct msghdr message = {.msg_iov = (struct iovec *)batch->pieces, .msg_iovlen = batch->piece_count};
+        ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return errno == EAGAIN ? 0 : uv_translate_sys_error(errno);
+        connection->engine->bytes_sent += (uint64_t)written;
+        connection->written_number = connection->batch_number;
+        batch_advance(batch, (size_t)written);
+    }
+    return 0;
+}
+
+static void say_last_words(struct connection *connection)
+{
+    struct batch *batch;
+
+    if (connection->session == NULL || connection->protocol->leave == NULL || connection->writing != NULL)
+        return;
+    batch = engine_borrow_batch(connection->engine);
+    if (batch == NULL)
+        return;
+    connection->protocol->leave(connection->session, batch);
+    write_now(connection, batch);
+    engine_return_batch(connection->engine, batch);
 }
 
 void connection_lose(struct connection *connection, const char *reason)
@@ -80,6 +118,7 @@ void connection_lose(struct connection *connection, const char *reason)
     connection->is_lost = true;
     turn_remove(&connection->engine->turn, &connection->task);
     deadlines_stop(&connection->engine->deadlines, &connection->write_deadline);
+    say_last_words(connection);
     connection->events->on_lost(connection, reason);
     uv_close(&connection->socket.handle, on_handle_closed);
     if (connection->blocked_fd >= 0)
@@ -128,6 +167,8 @@ int connection_start(struct connection *connection, const struct connection_prot
 {
     int result = uv_fileno(&connection->socket.handle, &connection->fd);
 
+    if (connection->tls != NULL)
+        session = tls_start(connection->tls, &protocol, session);
     connection->protocol = protocol;
     connection->session = session;
     /* What a turn brought leaves in one write, so that there is nothing to wait for. */
@@ -143,28 +184,6 @@ static void on_write_overdue(struct deadline *deadline)
 {
     connection_lose(CONTAINER_OF(deadline, struct connection, write_deadline),
                     "the peer does not read what is sent to it");
-}
-
-/*
- * libuv's own writes raise SIGPIPE where the peer is gone, and a library may not tell a program what to do
- * with signals.
- * @return 0 or a libuv error; what could not be written stays in the batch.
- */
-static int write_now(struct connection *connection, struct batch *batch)
-{
-    while (batch->total > 0) {
-        struct msghdr message = {.msg_iov = (struct iovec *)batch->pieces, .msg_iovlen = batch->piece_count};
-        ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return errno == EAGAIN ? 0 : uv_translate_sys_error(errno);
-        connection->engine->bytes_sent += (uint64_t)written;
-        connection->written_number = connection->batch_number;
-        batch_advance(batch, (size_t)written);
-    }
-    return 0;
 }
 
 static void start_write_deadline(struct connection *connection)

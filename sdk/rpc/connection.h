@@ -9,6 +9,7 @@
 #include "engine.h"
 
 struct connection;
+struct tls;
 
 /** What happens on a connection, for the server's or the client's side of it. All from the top level. */
 struct connection_events {
@@ -30,6 +31,12 @@ struct connection_protocol {
     /** Adds what waits to be written, as much as the batch takes. @return NULL, or why the connection ends.
      */
     const char *(*fill)(void *session, struct batch *batch);
+
+    /**
+     * The connection ends, for whatever reason: adds what the peer should hear last, which is sent as far as
+     * the socket takes it at once. NULL: nothing.
+     */
+    void (*leave)(void *session, struct batch *batch);
 
     /** Is there nothing more to hear or to say? Then the connection ends. */
     bool (*is_over)(const void *session);
@@ -56,6 +63,8 @@ struct connection {
     const struct connection_events *events;
     const struct connection_protocol *protocol;
     void *session;
+    /** What stands between them and the socket; NULL: nothing. */
+    struct tls *tls;
     struct turn_task task;
     /** Its task is being run, and there has been something to do since. */
     bool is_running;

@@ -10,7 +10,7 @@ void engine_init(struct engine *engine, uv_loop_t *loop)
     engine->loop = loop;
     turn_init(&engine->turn, loop);
     deadlines_init(&engine->deadlines, loop);
-    engine->spare = NULL;
+    engine->spare_count = 0;
     engine->pool = (struct pool){0};
     engine->codec = (struct codec){.deadlines = &engine->deadlines};
     engine->bytes_received = 0;
@@ -19,19 +19,16 @@ void engine_init(struct engine *engine, uv_loop_t *loop)
 
 struct batch *engine_borrow_batch(struct engine *engine)
 {
-    struct batch *batch = engine->spare;
-
-    engine->spare = NULL;
-    return batch != NULL ? batch : batch_create();
+    return engine->spare_count > 0 ? engine->spares[--engine->spare_count] : batch_create();
 }
 
 void engine_return_batch(struct engine *engine, struct batch *batch)
 {
     batch_reset(batch);
-    if (engine->spare != NULL)
+    if (engine->spare_count == ENGINE_SPARES)
         batch_destroy(batch);
     else
-        engine->spare = batch;
+        engine->spares[engine->spare_count++] = batch;
 }
 
 static void close_part(struct engine *engine)
@@ -41,7 +38,8 @@ static void close_part(struct engine *engine)
     codec_finish(&engine->codec);
     pool_finish(&engine->pool);
     deadlines_finish(&engine->deadlines);
-    batch_destroy(engine->spare);
+    while (engine->spare_count > 0)
+        batch_destroy(engine->spares[--engine->spare_count]);
     engine->on_closed(engine);
 }
 

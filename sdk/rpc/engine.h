@@ -9,14 +9,16 @@
 #include "turn.h"
 
 #define ENGINE_READ_BYTES (64 * 1024)
+#define ENGINE_SPARES 2
 
 /** What all connections of one server or one channel share. */
 struct engine {
     uv_loop_t *loop;
     struct turn turn;
     struct deadlines deadlines;
-    /** A batch that nobody is writing, or NULL. */
-    struct batch *spare;
+    /** Batches that nobody uses: TLS takes one for what it seals and one for what comes of it. */
+    struct batch *spares[ENGINE_SPARES];
+    size_t spare_count;
     struct codec codec;
     struct pool pool;
     uint64_t bytes_received;

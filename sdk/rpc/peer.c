@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who calls: by SO_PEERCRED on a unix socket, by address over TCP. */
+/* Who calls: by SO_PEERCRED on a unix socket, by address over TCP, by certificate over TLS. */
 #include "peer.h"
 
 #include <stdio.h>
@@ -31,4 +31,11 @@ void peer_init(struct peer *peer, int fd)
         tcp_address_format(&address, peer->address);
     else
         ask_credentials(peer, fd);
+}
+
+void peer_identify(struct peer *peer, const struct tls_identity *identity)
+{
+    peer->who.tls_subject = identity->subject;
+    peer->who.tls_names = (const char *const *)identity->names;
+    peer->who.tls_name_count = identity->name_count;
 }

@@ -5,6 +5,7 @@
 #include <berth/call.h>
 
 #include "tcp_address.h"
+#include "tls_identity.h"
 
 /** Of an IPv6 address with its port, or a unix peer's numbers. */
 #define PEER_ADDRESS_MAX TCP_ADDRESS_MAX
@@ -17,5 +18,8 @@ struct peer {
 
 /** Asks the kernel who is at the other end of a connected socket. Stays where it is afterwards. */
 void peer_init(struct peer *peer, int fd);
+
+/** What its certificate says; borrowed. */
+void peer_identify(struct peer *peer, const struct tls_identity *identity);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "container.h"
+#include "tls.h"
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
@@ -46,7 +47,11 @@ static void on_lost(struct connection *base, const char *reason)
     deadlines_stop(&server->engine.deadlines, &connection->handshake_deadline);
     deadlines_stop(&server->engine.deadlines, &connection->drain_deadline);
     server_age_stop(connection);
-    server_log(server, SERVER_CAUSE_LOST, BERTH_RPC_LOG_DEBUG, "%s: %s", connection->peer.address, reason);
+    if (base->tls != NULL && tls_has_failed(base->tls))
+        server_log(server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", connection->peer.address, reason);
+    else
+        server_log(server, SERVER_CAUSE_LOST, BERTH_RPC_LOG_DEBUG, "%s: %s", connection->peer.address,
+                   reason);
     connection->protocol->lose(connection);
 }
 
@@ -100,7 +105,17 @@ static struct server_connection *create(struct berth_rpc_server *server, uv_hand
     return connection;
 }
 
-static int start(struct server_connection *connection)
+static void on_secured(struct connection *base)
+{
+    struct server_connection *connection = from_base(base);
+    const struct tls_identity *identity = tls_identify(base->tls);
+
+    if (identity != NULL)
+        peer_identify(&connection->peer, identity);
+}
+
+/* @param tls  NULL: in clear. */
+static int start(struct server_connection *connection, struct tls_context *tls)
 {
     struct berth_rpc_server *server = connection->server;
     uv_os_fd_t fd;
@@ -108,6 +123,8 @@ static int start(struct server_connection *connection)
 
     if (result == 0)
         peer_init(&connection->peer, fd);
+    if (result == 0 && tls != NULL && !tls_cover(&connection->base, tls, on_secured))
+        result = UV_ENOMEM;
     if (result == 0)
         result = connection->protocol->start(connection);
     if (result == 0 && connection->protocol->has_handshake &&
@@ -139,7 +156,7 @@ int server_connection_open(struct berth_rpc_server *server, int fd, struct serve
         connection_lose(&connection->base, uv_strerror(result));
         return result;
     }
-    result = start(connection);
+    result = start(connection, NULL);
     if (result < 0)
         connection_lose(&connection->base, uv_strerror(result));
     *ret_connection = connection;
@@ -199,7 +216,7 @@ int server_connection_accept(struct server_listener *listener)
         return 0;
     }
     if (result == 0)
-        result = start(connection);
+        result = start(connection, listener->tls);
     if (result < 0)
         connection_lose(&connection->base, uv_strerror(result));
     return result;

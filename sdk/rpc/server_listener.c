@@ -16,6 +16,7 @@ static void on_listener_closed(uv_handle_t *handle)
     while (*place != listener)
         place = &(*place)->next;
     *place = listener->next;
+    tls_context_unref(listener->tls);
     free(listener);
     server_settle(server);
 }
@@ -153,6 +154,22 @@ static int listen_on_tcp(struct server_listener *listener, struct sockaddr_stora
     return result;
 }
 
+/* Files and keys are read before anybody is let in. */
+static enum berth_code set_up_tls(struct server_listener *listener,
+                                  const struct berth_rpc_tcp_options *options, struct berth_error *err)
+{
+    const char *warning = NULL;
+    enum berth_code code;
+
+    if (options->tls == NULL)
+        return BERTH_OK;
+    code = tls_context_create_server(options->tls, &listener->tls, &warning, err);
+    if (code == BERTH_OK && warning != NULL)
+        server_log(listener->server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", options->address,
+                   warning);
+    return code;
+}
+
 enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
                                             const struct berth_rpc_tcp_options *options, uint16_t *ret_port,
                                             struct berth_error *err)
@@ -168,6 +185,11 @@ enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
     if (listener == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
                                options->address);
+    code = set_up_tls(listener, options, err);
+    if (code != BERTH_OK) {
+        free(listener);
+        return code;
+    }
     result = listen_on_tcp(listener, &address);
     if (result < 0) {
         close_listener(listener);

@@ -12,6 +12,7 @@
 #include "spares.h"
 #include "request.h"
 #include "tcp_address.h"
+#include "tls_context.h"
 #include "unix_socket.h"
 
 /** What a log line is about; each may speak once a second. */
@@ -19,6 +20,7 @@ enum server_cause {
     SERVER_CAUSE_REFUSED,
     SERVER_CAUSE_ACCEPT,
     SERVER_CAUSE_LOST,
+    SERVER_CAUSE_TLS,
     SERVER_CAUSE_ABUSE,
     SERVER_CAUSE_UNSENT,
     SERVER_CAUSE_FULL,
@@ -41,6 +43,8 @@ struct server_listener {
     } socket;
     /** Of a unix socket. */
     struct unix_socket place;
+    /** NULL: in clear. */
+    struct tls_context *tls;
     /** For people. */
     const char *name;
     char address[TCP_ADDRESS_MAX];

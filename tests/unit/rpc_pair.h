@@ -49,6 +49,8 @@ extern struct pair pair;
 /** cmocka's setup: /t.T/Echo (unary), /t.T/Blocks (sends `to_send` blocks), /t.T/Count (takes a stream,
  * answers its bytes). `transport` of calls is "tcp". */
 int pair_start(void **state);
+/** The same, with two seconds for a handshake. */
+int pair_start_hasty(void **state);
 int pair_stop(void **state);
 
 /** Makes the channel. */
