@@ -306,7 +306,9 @@ static void a_stalled_answer_ends_at_the_deadline_and_the_server_hears_of_it(voi
 
 static void nonsense(void)
 {
-    http2_peer_send(peer, "HTTP/1.1 400 Bad Request\r\n\r\n and so on and so on", 50);
+    static const char page[] = "HTTP/1.1 400 Bad Request\r\n\r\n and so on and so on";
+
+    http2_peer_send(peer, page, sizeof(page));
 }
 
 static void nonsense_ends_the_connection_and_its_calls(void **state)
