@@ -332,6 +332,7 @@ void client_call_submit(struct berth_rpc_call *call, struct client_connection *c
     call->is_unknown = false;
     call->connection = connection;
     connection->is_used = true;
+    call->batch_number = connection->base.batch_number + 1;
     connection->open_streams++;
     keepalive_wake(&connection->keepalive);
     call->outflow.http2 = &connection->http2;

@@ -6,7 +6,7 @@
 /* Did the connection end before a byte of the request was on its way? */
 static bool never_left(const struct berth_rpc_call *call)
 {
-    return call->batch_number == 0 || call->batch_number > call->connection->base.written_number;
+    return call->batch_number > call->connection->base.written_number;
 }
 
 static bool is_untouched(const struct berth_rpc_call *call)

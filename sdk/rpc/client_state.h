@@ -111,7 +111,7 @@ struct berth_rpc_call {
     void *context;
     const void *tag;
     int32_t id;
-    /** The connection's batch that the request begins in; 0: none has it. */
+    /** The first of the connection's batches that may hold a byte of the request. */
     uint64_t batch_number;
     uint32_t retries;
 
