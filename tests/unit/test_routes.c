@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which calls find which service: paths, transports, tables that differ from their manifest, listings. */
+#include "router_stage.h"
+
+static void unknown_paths_are_refused_in_the_words_that_clients_know(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *events;
+    } cases[] = {
+        {"/test.Echo/Nope", "finish(UNIMPLEMENTED: unknown method Nope for service test.Echo) "},
+        {"/test.Nope/Unary", "finish(UNIMPLEMENTED: unknown service test.Nope) "},
+        {"/bad", "finish(UNIMPLEMENTED: malformed method name: \"/bad\") "},
+        {"bad/Unary", "finish(UNIMPLEMENTED: malformed method name: \"bad/Unary\") "},
+        {"", "finish(UNIMPLEMENTED: malformed method name: \"\") "},
+        {"/", "finish(UNIMPLEMENTED: malformed method name: \"/\") "},
+        {"/test.Echo/Unary/", "finish(UNIMPLEMENTED: unknown service test.Echo/Unary) "},
+        {"/test.echo/Unary", "finish(UNIMPLEMENTED: unknown service test.echo) "},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_null(open_path(*state, cases[i].path));
+        assert_events(cases[i].events);
+    }
+}
+
+static void a_path_of_any_length_is_refused(void **state)
+{
+    char path[100000];
+
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[50000] = '/';
+    path[sizeof(path) - 1] = '\0';
+    assert_null(open_path(*state, path));
+    events[40] = '\0';
+    assert_events("finish(UNIMPLEMENTED: unknown service xx");
+}
+
+static void a_service_is_declared_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_error err;
+
+    assert_int_equal(router_declare(fixture->router, &plugin, &manifest_service, &err), BERTH_ALREADY_EXISTS);
+    assert_non_null(strstr(err.message, "test.Echo is exported by io.test.v1.echo already"));
+}
+
+static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
+{
+    static const struct berth_method unknown[] = {
+        METHOD("Unary", BERTH_METHOD_UNARY), METHOD("Down", BERTH_METHOD_SERVER_STREAM),
+        METHOD("Up", BERTH_METHOD_CLIENT_STREAM), METHOD("Bath", BERTH_METHOD_BIDI_STREAM)};
+    static const struct berth_method kinds[] = {
+        METHOD("Unary", BERTH_METHOD_BIDI_STREAM), METHOD("Down", BERTH_METHOD_SERVER_STREAM),
+        METHOD("Up", BERTH_METHOD_CLIENT_STREAM), METHOD("Both", BERTH_METHOD_BIDI_STREAM)};
+    static const struct berth_method deaf[] = {{.name = "Unary", .kind = BERTH_METHOD_UNARY},
+                                               METHOD("Down", BERTH_METHOD_SERVER_STREAM),
+                                               METHOD("Up", BERTH_METHOD_CLIENT_STREAM),
+                                               METHOD("Both", BERTH_METHOD_BIDI_STREAM)};
+    const struct {
+        const struct berth_method *methods;
+        size_t count;
+        uint32_t method_size;
+        const char *reason;
+    } cases[] = {
+        {unknown, 4, sizeof(methods[0]), "its manifest names the method /test.Echo/Both, its code has none"},
+        {kinds, 4, sizeof(methods[0]), "differ on how many messages /test.Echo/Unary carries"},
+        {deaf, 4, sizeof(methods[0]), "the code of /test.Echo/Unary has no on_message"},
+        {methods, 3, sizeof(methods[0]), "its manifest names 4 methods of test.Echo, its code has 3"},
+        {methods, 4, 8, "the table of test.Echo is too small"},
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct berth_service table = service;
+        struct berth_error err;
+
+        table.methods = cases[i].methods;
+        table.method_count = cases[i].count;
+        table.method_size = cases[i].method_size;
+        assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, NULL, 2, &err),
+                         BERTH_FAILED_PRECONDITION);
+        assert_non_null(strstr(err.message, cases[i].reason));
+    }
+    assert_int_equal(router_set_live(fixture->router, "test.Nope", &service, NULL, 2, NULL),
+                     BERTH_FAILED_PRECONDITION);
+}
+
+static void a_module_with_wider_methods_is_served(void **state)
+{
+    struct fixture *fixture = *state;
+    struct {
+        struct berth_method method;
+        void *of_a_later_sdk;
+    } wide[4];
+    struct berth_service table = service;
+
+    for (size_t i = 0; i < 4; i++) {
+        wide[i].method = methods[3 - i];
+        wide[i].of_a_later_sdk = NULL;
+    }
+    table.methods = &wide[0].method;
+    table.method_size = sizeof(wide[0]);
+    assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, &fixture->instance, 2, NULL),
+                     BERTH_OK);
+    fixture->instance.in_message = reply;
+    open_path(fixture, "/test.Echo/Unary");
+    deliver_last(fixture, "x");
+    assert_events("start message(x) sent(pong) finish(OK) end(OK) ");
+}
+
+static bool on_route(void *context, const struct berth_route_info *route)
+{
+    event("%s of %s %s %.*s ", route->service, route->plugin, route->live ? "live" : "down",
+          (int)route->descriptors_length, (const char *)route->descriptors);
+    return true;
+}
+
+static void routes_are_listed_with_their_state(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->interface->each(fixture->interface, on_route, NULL);
+    router_set_gone(fixture->router, "test.Echo", BERTH_UNAVAILABLE, "gone");
+    fixture->interface->each(fixture->interface, on_route, NULL);
+    assert_events("test.Echo of io.test.v1.echo live descriptors test.Echo of io.test.v1.echo down  ");
+}
+
+static void a_service_goes_over_the_transports_that_its_plugin_names(void **state)
+{
+    static const char *const carried_by[] = {"grpc", "ttrpc", "test"};
+    struct fixture *fixture = *state;
+
+    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_non_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", carried_by[i]));
+        assert_string_equal(fixture->stream.call->transport, carried_by[i]);
+        cancel(fixture);
+        assert_events("start end(CANCELLED) ");
+    }
+}
+
+static void over_another_transport_a_service_is_unknown(void **state)
+{
+    struct fixture *fixture = *state;
+
+    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL);
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "tcp"));
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "tcp"));
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "grp"));
+    assert_events("finish(UNIMPLEMENTED: unknown service test.Narrow) "
+                  "finish(UNIMPLEMENTED: unknown service test.Narrow) "
+                  "finish(UNIMPLEMENTED: unknown service test.Narrow) ");
+    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "grpc"));
+    assert_events("finish(UNIMPLEMENTED: unknown method Nope for service test.Narrow) ");
+}
+
+static bool on_transports(void *context, const struct berth_route_info *route)
+{
+    if (route->transports == NULL)
+        event("%s over all ", route->service);
+    for (size_t i = 0; i < route->transport_count; i++)
+        event("%s over %s ", route->service, route->transports[i]);
+    return true;
+}
+
+static void routes_tell_their_transports(void **state)
+{
+    struct fixture *fixture = *state;
+
+    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    fixture->interface->each(fixture->interface, on_transports, NULL);
+    assert_events("test.Echo over all test.Narrow over grpc test.Narrow over ttrpc ");
+}
+
+static void many_services_are_all_found(void **state)
+{
+    struct fixture *fixture = *state;
+    char names[500][32];
+
+    for (size_t i = 0; i < 500; i++) {
+        struct manifest_service more = {.name = names[i], .methods = manifest_methods, .method_count = 4};
+
+        snprintf(names[i], sizeof(names[i]), "test.S%zu", i);
+        assert_int_equal(router_declare(fixture->router, &plugin, &more, NULL), BERTH_OK);
+        assert_int_equal(router_set_live(fixture->router, names[i], &service, &fixture->instance, 1, NULL),
+                         BERTH_OK);
+    }
+    for (size_t i = 0; i < 500; i++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/%.40s/Both", names[i]);
+        assert_non_null(open_path(fixture, path));
+        assert_string_equal(fixture->stream.call->service, names[i]);
+        cancel(fixture);
+        events[0] = '\0';
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(unknown_paths_are_refused_in_the_words_that_clients_know),
+        TEST(a_path_of_any_length_is_refused),
+        TEST(a_service_is_declared_once),
+        TEST(a_table_that_differs_from_its_manifest_never_gets_live),
+        TEST(a_module_with_wider_methods_is_served),
+        TEST(routes_are_listed_with_their_state),
+        TEST(a_service_goes_over_the_transports_that_its_plugin_names),
+        TEST(over_another_transport_a_service_is_unknown),
+        TEST(routes_tell_their_transports),
+        TEST(many_services_are_all_found),
+    };
+
+    return cmocka_run_group_tests_name("routes", tests, NULL, NULL);
+}
