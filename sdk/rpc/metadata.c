@@ -105,13 +105,21 @@ static bool key_is_sendable(const char *key)
     return length > 0 && key[length] == '\0' && !metadata_is_reserved(key, length);
 }
 
-/* HTTP strips blanks at the ends (RFC 9113 8.2.1), so a value with them would not arrive as it was sent. */
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+/*
+ * HTTP strips blanks at the ends (RFC 9113 8.2.1), so a value with them would not arrive as it was sent.
+ * Bytes over 0x7f are none of gRPC's but HTTP's; who receives them must be able to send them back.
+ */
 static bool text_is_sendable(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        if (text[i] < 0x20 || text[i] > 0x7e)
+        if (((unsigned char)text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7f)
             return false;
-    return length == 0 || (text[0] != ' ' && text[length - 1] != ' ');
+    return length == 0 || (!is_blank(text[0]) && !is_blank(text[length - 1]));
 }
 
 enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena, const char *key,

@@ -37,7 +37,7 @@ enum berth_code metadata_receive(struct metadata_list *list, struct arena *arena
 /**
  * Adds a field in its wire form.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a key that is not `[0-9a-z_.-]+` or reserved, or a value
- * outside 0x20 to 0x7e under a key that is not "-bin"; BERTH_RESOURCE_EXHAUSTED.
+ * that HTTP cannot carry under a key that is not "-bin"; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena, const char *key,
                                  const void *value, size_t length);

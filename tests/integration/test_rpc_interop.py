@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls the example server of libberth-rpc with grpcio: what another implementation sees of it."""
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -96,6 +97,24 @@ class Interop(unittest.TestCase):
         error = self.assert_fails(grpc.StatusCode.RESOURCE_EXHAUSTED,
                                   lambda: self.unary("Echo", bytes(64 * 1024 * 1024), compression=grpc.Compression.Gzip))
         self.assertIn("(at least 16777217 vs. 16777216)", error.details())
+
+    def test_a_draining_server_finishes_what_runs_and_takes_no_more(self):
+        messages = queue.Queue()
+        answers = self.method("stream_stream", "Chat")(iter(messages.get, None), timeout=30)
+        messages.put(b"before")
+        self.assertEqual(next(answers), b"before")
+        self.server.send_signal(signal.SIGTERM)
+        self.assert_fails(grpc.StatusCode.UNAVAILABLE, self.call_until_refused)
+        messages.put(b"after")
+        self.assertEqual(next(answers), b"after")
+        messages.put(None)
+        self.assertEqual(list(answers), [])
+        self.assertEqual(self.server.wait(timeout=20), 0)
+
+    def call_until_refused(self):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            self.unary("Echo", b"x")
 
     def test_a_deadline_ends_the_call(self):
         start = time.monotonic()

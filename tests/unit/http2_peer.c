@@ -19,6 +19,12 @@ void http2_peer_send(struct http2_peer *peer, const void *bytes, size_t length)
 {
     const char *from = bytes;
 
+    if (peer->is_corked) {
+        assert(peer->corked_length + length <= sizeof(peer->corked));
+        memcpy(peer->corked + peer->corked_length, bytes, length);
+        peer->corked_length += length;
+        return;
+    }
     while (length > 0) {
         ssize_t sent = send(peer->fd, from, length, MSG_NOSIGNAL);
 
@@ -27,6 +33,20 @@ void http2_peer_send(struct http2_peer *peer, const void *bytes, size_t length)
         from += sent;
         length -= (size_t)sent;
     }
+}
+
+void http2_peer_cork(struct http2_peer *peer)
+{
+    peer->is_corked = true;
+}
+
+void http2_peer_uncork(struct http2_peer *peer)
+{
+    size_t length = peer->corked_length;
+
+    peer->is_corked = false;
+    peer->corked_length = 0;
+    http2_peer_send(peer, peer->corked, length);
 }
 
 void http2_peer_send_frame(struct http2_peer *peer, uint8_t type, uint8_t flags, uint32_t id,

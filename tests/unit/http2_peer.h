@@ -52,6 +52,9 @@ struct http2_peer {
     /** Where the headers of `answer_id` go. */
     struct http2_answer *answer;
     uint32_t answer_id;
+    bool is_corked;
+    size_t corked_length;
+    uint8_t corked[1 << 16];
 };
 
 struct http2_field {
@@ -67,6 +70,9 @@ struct http2_peer *http2_peer_accept(int listener, bool is_mute, int timeout_ms)
 void http2_peer_close(struct http2_peer *peer);
 
 void http2_peer_send(struct http2_peer *peer, const void *bytes, size_t length);
+/** What is sent between these leaves in one piece. At most 64 KiB. */
+void http2_peer_cork(struct http2_peer *peer);
+void http2_peer_uncork(struct http2_peer *peer);
 void http2_peer_send_frame(struct http2_peer *peer, uint8_t type, uint8_t flags, uint32_t id,
                            const void *payload, size_t length);
 void http2_peer_send_headers(struct http2_peer *peer, uint8_t flags, uint32_t id,

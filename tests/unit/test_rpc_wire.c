@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -304,6 +306,162 @@ static void row_23_headers_may_come_before_the_request_has_ended(void **state)
     assert_int_equal(peer->length, 6);
 }
 
+static void row_7_a_sentence_is_percent_encoded_utf8(void **state)
+{
+    static const struct {
+        const char *said;
+        const char *sent;
+    } cases[] = {
+        {"\5plain ~ text", "plain ~ text"},
+        {"\5"
+         "100 %",
+         "100 %25"},
+        {"\5"
+         "a\nb\x7f",
+         "a%0Ab%7F"},
+        {"\5\xc3\xbc\xe2\x82\xac", "%C3%BC%E2%82%AC"},
+        {"\5no\xff"
+         "text",
+         "no%EF%BF%BDtext"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char message[64] = {0, 0, 0, 0, (char)strlen(cases[i].said)};
+        uint32_t id = (uint32_t)i * 2 + 1;
+
+        memcpy(message + 5, cases[i].said, strlen(cases[i].said));
+        http2_peer_call(peer, 0, id, "/t.T/Say", NULL, 0);
+        send_data(PEER_END_STREAM, id, message, 5 + strlen(cases[i].said));
+        http2_peer_await(peer, id, &answer);
+        assert_status("5", cases[i].sent);
+    }
+}
+
+static void assert_field(size_t *at, const char *name, const char *value)
+{
+    while (*at < answer.header_count && strcmp(answer.headers[*at][0], name) != 0)
+        (*at)++;
+    if (*at == answer.header_count)
+        fail_msg("no further %s", name);
+    assert_string_equal(answer.headers[(*at)++][1], value);
+}
+
+static void row_8_metadata_keeps_its_order_and_binary_values_travel_unpadded(void **state)
+{
+    const struct http2_field sent[] = {
+        {"x-a", "1"},         {"x-raw-bin", "YQ=="}, {"x-a", "2, 3"},        {"x-raw-bin", "YWI,YWJj"},
+        {"x_odd.name-0", ""}, {"x-odd", "\xc3\xbc"}, {"x-inner", "a\tb  c"},
+    };
+    static const struct http2_field expected[] = {
+        {"x-a", "1"},          {"x-raw-bin", "YQ"},  {"x-a", "2, 3"},       {"x-raw-bin", "YWI"},
+        {"x-raw-bin", "YWJj"}, {"x_odd.name-0", ""}, {"x-odd", "\xc3\xbc"}, {"x-inner", "a\tb  c"},
+    };
+    size_t at = 0;
+
+    http2_peer_call(peer, 0, 1, "/t.T/Return", sent, sizeof(sent) / sizeof(sent[0]));
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        assert_field(&at, expected[i].name, expected[i].value);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "trailer-%s", expected[i].name);
+        assert_field(&at, name, expected[i].value);
+    }
+}
+
+static void row_8_reserved_names_are_not_metadata_and_bad_base64_is_internal(void **state)
+{
+    const struct http2_field reserved = {"grpc-future", "x"};
+    const struct http2_field bad = {"x-bin", "!"};
+
+    http2_peer_call(peer, 0, 1, "/t.T/Return", &reserved, 1);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
+    assert_null(http2_answer_get(&answer, "grpc-future"));
+    http2_peer_call(peer, 0, 3, "/t.T/Return", &bad, 1);
+    http2_peer_await(peer, 3, &answer);
+    assert_header(":status", "200");
+    assert_status("13", NULL);
+}
+
+/* Of gRPC's statuscodes.md: those that a library never makes by itself are left to handlers. */
+static void row_13_the_library_makes_only_codes_of_its_own(void **state)
+{
+    static const struct {
+        const char *path;
+        struct http2_field field;
+        const char *bytes;
+        size_t length;
+        const char *code;
+    } cases[] = {
+        {"/t.T/Nothing", {"x", "x"}, "", 0, "12"},
+        {"/no.Such/Echo", {"x", "x"}, "", 0, "12"},
+        {"/t.T/Echo", {"grpc-encoding", "lzma"}, "", 0, "12"},
+        {"/t.T/Echo", {"grpc-timeout", "soon"}, "", 0, "13"},
+        {"/t.T/Echo", {"x-bin", "?"}, "", 0, "13"},
+        {"/t.T/Echo", {"x", "x"}, "", 0, "13"},
+        {"/t.T/Echo", {"x", "x"}, "\7\0\0\0\0", 5, "13"},
+        {"/t.T/Echo", {"x", "x"}, "\1\0\0\0\0", 5, "13"},
+        {"/t.T/Echo", {"grpc-encoding", "gzip"}, "\1\0\0\0\1x", 6, "13"},
+        {"/t.T/Echo", {"x", "x"}, "\0\xff\0\0\0", 5, "8"},
+        {"/t.T/Echo", {"grpc-timeout", "0n"}, "\0\0\0\0\0", 5, "4"},
+        {"/t.T/Never", {"grpc-timeout", "1m"}, "\0\0\0\0\0", 5, "4"},
+        {"/t.T/Say", {"x", "x"}, "\0\0\0\0\1\x4d", 6, "2"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t id = (uint32_t)i * 2 + 1;
+
+        http2_peer_call(peer, 0, id, cases[i].path, &cases[i].field, 1);
+        send_data(PEER_END_STREAM, id, cases[i].bytes, cases[i].length);
+        http2_peer_await(peer, id, &answer);
+        assert_status(cases[i].code, NULL);
+    }
+}
+
+static void row_25_the_answers_of_one_turn_leave_in_one_write(void **state)
+{
+    static uint8_t bytes[1 << 16];
+    struct pollfd readable = {.fd = peer->fd, .events = POLLIN};
+    size_t ends = 0;
+    ssize_t length;
+
+    assert_echo_still_works(1);
+    http2_peer_cork(peer);
+    for (uint32_t id = 3; id < 3 + 2 * 32; id += 2) {
+        http2_peer_call(peer, 0, id, "/t.T/Echo", NULL, 0);
+        send_data(PEER_END_STREAM, id, "\0\0\0\0\2ok", 7);
+    }
+    http2_peer_uncork(peer);
+    assert_int_equal(poll(&readable, 1, 5000), 1);
+    length = recv(peer->fd, bytes, sizeof(bytes), 0);
+    for (ssize_t at = 0; at + 9 <= length;) {
+        ends += bytes[at + 3] == PEER_HEADERS && (bytes[at + 4] & PEER_END_STREAM) != 0;
+        at += 9 + ((ssize_t)bytes[at] << 16 | (ssize_t)bytes[at + 1] << 8 | bytes[at + 2]);
+    }
+    assert_int_equal(ends, 32);
+}
+
+static void row_26_no_code_of_a_handler_becomes_an_http_error(void **state)
+{
+    for (unsigned char code = 1; code <= 16; code++) {
+        char message[] = {0, 0, 0, 0, 1, (char)code};
+        char number[4];
+        uint32_t id = code * 2u - 1;
+
+        snprintf(number, sizeof(number), "%u", code);
+        http2_peer_call(peer, 0, id, "/t.T/Say", NULL, 0);
+        send_data(PEER_END_STREAM, id, message, 6);
+        http2_peer_await(peer, id, &answer);
+        assert_header(":status", "200");
+        assert_status(number, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +484,12 @@ int main(void)
         ROW(row_14_a_reset_cancels_the_handler, wire_start),
         ROW(row_14_a_lost_connection_cancels_every_handler, wire_start),
         ROW(row_23_headers_may_come_before_the_request_has_ended, wire_start),
+        ROW(row_7_a_sentence_is_percent_encoded_utf8, wire_start),
+        ROW(row_8_metadata_keeps_its_order_and_binary_values_travel_unpadded, wire_start),
+        ROW(row_8_reserved_names_are_not_metadata_and_bad_base64_is_internal, wire_start),
+        ROW(row_13_the_library_makes_only_codes_of_its_own, wire_start),
+        ROW(row_25_the_answers_of_one_turn_leave_in_one_write, wire_start),
+        ROW(row_26_no_code_of_a_handler_becomes_an_http_error, wire_start),
 #undef ROW
     };
 

@@ -107,6 +107,31 @@ static void say_too_much(struct berth_call *call, const void *message, size_t le
         call->ops->finish(call, BERTH_ABORTED, "", text, sizeof(text));
 }
 
+/* The first byte is the code, the others are the sentence. */
+static void say_what_was_asked(struct berth_call *call, const void *message, size_t length)
+{
+    const unsigned char *bytes = message;
+    char text[64];
+
+    snprintf(text, sizeof(text), "%.*s", (int)length - 1, (const char *)bytes + 1);
+    berth_call_finish(call, (enum berth_code)bytes[0], text);
+}
+
+/* Whatever came ahead of the request goes back, ahead of the answer and behind it. */
+static void return_metadata(struct berth_call *call, const void *message, size_t length)
+{
+    for (size_t i = 0; i < call->metadata_count; i++) {
+        const struct berth_metadata *item = &call->metadata[i];
+        char key[64];
+
+        snprintf(key, sizeof(key), "trailer-%s", item->key);
+        if (berth_call_add_header(call, item->key, item->value, item->value_length) != BERTH_OK ||
+            berth_call_add_trailer(call, key, item->value, item->value_length) != BERTH_OK)
+            berth_call_finish(call, BERTH_DATA_LOSS, item->key);
+    }
+    berth_call_reply(call, message, length);
+}
+
 static void want_compression(struct berth_call *call)
 {
     berth_call_compress(call, true);
@@ -153,6 +178,8 @@ static const struct berth_method methods[] = {
     {.name = "Early", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = stop_at_once},
     {.name = "Fill", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = fill_up},
     {.name = "Wordy", .kind = BERTH_METHOD_UNARY, .on_message = say_too_much},
+    {.name = "Say", .kind = BERTH_METHOD_UNARY, .on_message = say_what_was_asked},
+    {.name = "Return", .kind = BERTH_METHOD_UNARY, .on_message = return_metadata},
     {.name = "Small",
      .kind = BERTH_METHOD_BIDI_STREAM,
      .on_start = want_compression,

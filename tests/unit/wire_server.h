@@ -15,7 +15,8 @@ extern struct http2_answer answer;
 /**
  * The service is t.T: Echo answers with its request; Never never; Chat sends all back, after its headers;
  * Silent takes all and sends nothing; Early ends at the first message; Fill sends until it may not; Wordy
- * says too much; Hold takes nothing; Small and Plain send a kilobyte for each message, Small compressed until
+ * says too much; Say ends with the code of its first byte and the sentence behind it; Return gives all
+ * metadata back; Hold takes nothing; Small and Plain send a kilobyte for each message, Small compressed until
  * a message has three bytes, and again from one that has two.
  */
 
