@@ -46,7 +46,7 @@ class Target:
 class Interop:
     """Started with the configuration beside this file, but for ports and sockets of its own."""
 
-    def __init__(self):
+    def __init__(self, with_fixed_ports=False):
         self.workshop = workshop.Workshop()
         self.workshop.add_default_modules()
         self.add_module(MODULE)
@@ -54,7 +54,10 @@ class Interop:
         text = (HERE / "berthd.yaml").read_text(encoding="utf-8")
         text = text.replace("state: state", f"state: {self.workshop.state}")
         text = text.replace("state/", f"{self.workshop.state}/")
-        self.workshop.write_config(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", text))
+        if not with_fixed_ports:
+            text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", text)
+        self.workshop.write_config(text)
+        self.ttrpc_address = self.workshop.state / "berth.sock.ttrpc"
         self.daemon = Daemon(self.workshop).wait_for()
 
     def add_module(self, path):
