@@ -167,14 +167,25 @@ def memory(quick, goals):
             f"RSS; {before / MIB:.2f} MiB are resident after 10,000 calls, {after / MIB:.2f} MiB after {last:,}"]
 
 
+# Why each of rpc_cost.COUNTS is what it is.
+REASONS = {
+    "allocations": "none is left for an empty reply: streams, calls and HTTP/2's pieces are kept for the next call. A 4 KiB reply "
+                   "takes two: the plugin's packed message, and the copy that waits for the peer",
+    "frees": "one for each allocation",
+    "reads": "one takes what has come on a connection, all 32 calls of it",
+    "writes": "one sendmsg a turn of the loop and connection, the answers to all 32 calls in it",
+    "waits": "one epoll_wait a turn, for all connections that have something",
+}
+
+
 def cost(quick):
     calls = 20000 if quick else 200000
     with rpc_cost.Counted() as counted:
-        busy = counted.per_call(calls, 8, 32)
-        alone = counted.per_call(calls // 10, 1, 1)
-    lines = ["", "One unary call of berthd's in its steady state, nothing asked and nothing answered:", ""]
-    lines += figures.table(("", "-c 8 -m 32", "-c 1 -m 1"),
-                           [(name, f"{busy[name]:.3f}", f"{alone[name]:.3f}") for name in rpc_cost.COUNTS])
+        runs = [counted.per_call(calls // share, connections, streams, method)
+                for method in ("Nothing", "Page") for share, connections, streams in ((1, 8, 32), (10, 1, 1))]
+    lines = ["", "What one unary call of berthd's asks of malloc and of the kernel in its steady state:", ""]
+    lines += figures.table(("", *(row[0] for row in UNARY), "why"),
+                           [(name, *(f"{abs(run[name]):.3f}" for run in runs), REASONS[name]) for name in rpc_cost.COUNTS])
     return lines
 
 
