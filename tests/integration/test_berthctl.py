@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 import unittest
 from concurrent import futures
 
@@ -195,6 +196,31 @@ class Strange(unittest.TestCase):
                                   capture_output=True, text=True, check=False, env=environment())
             self.assertEqual(1, done.returncode, done.stderr)
             self.assertRegex(done.stderr, "is not readable|is no containerd.services")
+
+    def certificate(self):
+        """A certificate of daemon.example that is its own authority: its file and that of its key."""
+        folder = tempfile.TemporaryDirectory(prefix="berthctl-")
+        self.addCleanup(folder.cleanup)
+        certificate, key = os.path.join(folder.name, "cert.pem"), os.path.join(folder.name, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                        "-subj", "/CN=daemon.example", "-addext", "subjectAltName=DNS:daemon.example", "-out", certificate,
+                        "-keyout", key], check=True, capture_output=True)
+        return certificate, key
+
+    def test_it_is_asked_over_tls_and_must_be_who_it_should_be(self):
+        certificate, key = self.certificate()
+        with open(certificate, "rb") as shown, open(key, "rb") as private:
+            credentials = grpc.ssl_server_credentials([(private.read(), shown.read())])
+        address = self.serve(b"", credentials=credentials)
+        trusted = ["--address", address, "--tls-ca", certificate]
+        done = run(BERTHCTL, *trusted, "--tls-server-name", "daemon.example", "version", "--json")
+        self.assertIn('"server"', done.stdout, done.stderr)
+        for words in (trusted, [*trusted, "--tls-server-name", "other.example"],
+                      ["--address", address, "--tls-ca", self.certificate()[0], "--tls-server-name", "daemon.example"],
+                      ["--address", address]):
+            with self.subTest(words=words):
+                done = run(BERTHCTL, *words, "plugins", "ls")
+                self.assertEqual((3, ""), (done.returncode, done.stdout), done.stderr)
 
     def test_tls_is_for_tcp_and_takes_a_pair(self):
         for words, said in ((["--tls-ca", "x"], "TLS is spoken to tcp:"),
