@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call on the client: what its caller asks goes into HTTP/2, what comes back goes to its handlers. */
+/* One call on the client: what its caller asks goes to the server, what comes back goes to its handlers. */
 #include "client_state.h"
 
 #include <inttypes.h>
@@ -7,16 +7,11 @@
 #include <string.h>
 
 #include "container.h"
-#include "timeout.h"
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
 /* Longer than anybody waits; keeps sums of times within their type. */
 #define TIMEOUT_MS_MAX (UINT64_C(100) * 365 * 24 * 3600 * 1000)
-
-/* :method, :scheme, :path, :authority, te, content-type, user-agent, grpc-timeout, grpc-accept-encoding,
- * grpc-encoding */
-#define PROTOCOL_FIELDS 10
 
 static void leave_list(struct berth_rpc_call *call)
 {
@@ -77,9 +72,7 @@ void client_call_end(struct berth_rpc_call *call, enum berth_code code, const ch
     deadlines_stop(&call->channel->engine.deadlines, &call->deadline);
     if (!call->is_unknown) {
         outflow_clear(&call->outflow);
-        nghttp2_submit_rst_stream(call->connection->http2.session, NGHTTP2_FLAG_NONE, call->id,
-                                  NGHTTP2_CANCEL);
-        touch(call);
+        call->channel->protocol->reset(call);
     }
     client_call_ready(call);
 }
@@ -126,7 +119,7 @@ static void destroy(struct berth_rpc_call *call)
     channel_settle(channel);
 }
 
-static bool deliver(void *context, const void *message, size_t length)
+bool client_call_deliver(void *context, const void *message, size_t length)
 {
     struct berth_rpc_call *call = context;
 
@@ -183,7 +176,7 @@ void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t 
     size_t eaten = length;
 
     if (!call->is_over) {
-        state = inbox_take(&call->inbox, bytes, length, deliver, call, &eaten, &bad);
+        state = inbox_take(&call->inbox, bytes, length, client_call_deliver, call, &eaten, &bad);
         complain(call, state, &bad);
         if (state != FRAMING_MORE)
             eaten = length;
@@ -233,7 +226,7 @@ void client_call_process(struct berth_rpc_call *call)
     if (!call->is_over && call->response.has_headers && !call->is_headers_told)
         tell_headers(call);
     if (!call->is_over && !call->inbox.is_paused && inbox_is_holding(&call->inbox))
-        client_call_take(call, NULL, 0);
+        call->channel->protocol->give_held(call);
     if (!call->is_over && call->is_writable_due) {
         call->is_writable_due = false;
         if (call->handlers->on_writable != NULL)
@@ -274,72 +267,6 @@ static void on_room(struct outflow *outflow)
     client_call_ready(call);
 }
 
-static nghttp2_nv field(const char *name, const char *value, size_t length)
-{
-    return (nghttp2_nv){.name = (uint8_t *)name,
-                        .value = (uint8_t *)value,
-                        .namelen = strlen(name),
-                        .valuelen = length,
-                        .flags = NGHTTP2_NV_FLAG_NONE};
-}
-
-static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char timeout[TIMEOUT_TEXT_MAX])
-{
-    uint64_t now = uv_hrtime();
-    size_t count = 0;
-
-    fields[count++] = field(":method", "POST", 4);
-    fields[count++] = call->channel->tls == NULL ? field(":scheme", "http", 4) : field(":scheme", "https", 5);
-    fields[count++] = field(":path", call->path, strlen(call->path));
-    fields[count++] = field(":authority", call->channel->authority, strlen(call->channel->authority));
-    fields[count++] = field("te", "trailers", 8);
-    fields[count++] = field("content-type", "application/grpc", 16);
-    fields[count++] = field("user-agent", call->channel->user_agent, strlen(call->channel->user_agent));
-    fields[count++] = field("grpc-accept-encoding", CODING_ACCEPTED, strlen(CODING_ACCEPTED));
-    if (call->outflow.coding != CODING_IDENTITY)
-        fields[count++] = field("grpc-encoding", coding_name(call->outflow.coding),
-                                strlen(coding_name(call->outflow.coding)));
-    if (call->deadline_ns != 0) {
-        timeout_format(call->deadline_ns > now ? call->deadline_ns - now : 1, timeout);
-        fields[count++] = field("grpc-timeout", timeout, strlen(timeout));
-    }
-    for (size_t i = 0; i < call->metadata.count; i++)
-        fields[count++] = field(call->metadata.items[i].key, call->metadata.items[i].value,
-                                call->metadata.items[i].value_length);
-    return count;
-}
-
-void client_call_submit(struct berth_rpc_call *call, struct client_connection *connection)
-{
-    nghttp2_nv *fields = arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(*fields));
-    nghttp2_data_provider provider = outflow_provider(&call->outflow);
-    char timeout[TIMEOUT_TEXT_MAX];
-    int32_t id = NGHTTP2_ERR_NOMEM;
-
-    if (fields != NULL)
-        id = nghttp2_submit_request(connection->http2.session, NULL, fields,
-                                    make_fields(call, fields, timeout), &provider, call);
-    if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE) {
-        client_connection_retire(connection);
-        return;
-    }
-    if (id < 0) {
-        client_call_end(call, BERTH_UNAVAILABLE, nghttp2_strerror(id));
-        return;
-    }
-    client_call_join(call, &connection->calls);
-    call->id = id;
-    call->is_unknown = false;
-    call->connection = connection;
-    connection->is_used = true;
-    call->batch_number = connection->base.batch_number + 1;
-    connection->open_streams++;
-    keepalive_wake(&connection->keepalive);
-    call->outflow.http2 = &connection->http2;
-    budget_take(&connection->base.queued, call->outflow.outbox.length);
-    connection_touch(&connection->base);
-}
-
 static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
                                      const struct berth_rpc_call_handlers *handlers, void *context)
 {
@@ -378,7 +305,7 @@ static enum berth_code take_options(struct berth_rpc_call *call, const struct be
     for (size_t i = 0; i < options->metadata_count && code == BERTH_OK; i++) {
         const struct berth_metadata *item = &options->metadata[i];
 
-        code = metadata_prepare(&call->metadata, &call->arena, item->key, item->value, item->value_length);
+        code = call->channel->protocol->add_metadata(call, item);
         if (code != BERTH_OK)
             berth_error_set(err, code, "%s: metadata \"%s\" cannot be sent", options->path, item->key);
     }
@@ -412,6 +339,7 @@ enum berth_code berth_rpc_call_start(struct berth_rpc_channel *channel,
     memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
     call->tag = options.tag;
     call->waits_for_ready = options.wait_for_ready;
+    call->kind = options.kind;
     code = take_options(call, &options, err);
     if (code == BERTH_OK)
         code = start_deadline(call, options.timeout_ms, err);
@@ -426,19 +354,22 @@ enum berth_code berth_rpc_call_start(struct berth_rpc_channel *channel,
 
 enum berth_code berth_rpc_call_send(struct berth_rpc_call *call, const void *message, size_t length)
 {
+    uint64_t most = call->channel->limits.max_send_message_bytes;
     enum berth_code code;
 
     if (call->is_over || call->outflow.is_ended)
         return BERTH_FAILED_PRECONDITION;
+    code = call->channel->protocol->may_send(call, length);
+    if (code != BERTH_OK)
+        return code;
     if (call->connection == NULL && !replay_has_room(&call->replay, length))
         return BERTH_RESOURCE_EXHAUSTED;
-    code = outflow_send(&call->outflow, message, length, call->channel->limits.max_send_message_bytes,
-                        call->channel->limits.max_queued_bytes);
+    code = outflow_send(&call->outflow, message, length, most, call->channel->limits.max_queued_bytes);
+    call->is_message_sent = call->is_message_sent || code == BERTH_OK;
     if (code == BERTH_OK)
         replay_keep(&call->replay, call->outflow.outbox.last);
     if (code == BERTH_OK && call->connection != NULL) {
-        outflow_wake(&call->outflow, call->id);
-        touch(call);
+        call->channel->protocol->wake(call);
     }
     return code;
 }
@@ -455,8 +386,7 @@ void berth_rpc_call_half_close(struct berth_rpc_call *call)
         return;
     call->outflow.is_ended = true;
     if (call->connection != NULL) {
-        outflow_wake(&call->outflow, call->id);
-        touch(call);
+        call->channel->protocol->wake(call);
     }
 }
 

@@ -108,6 +108,7 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
     }
     limits.tls = NULL;
     channel->limits = limits;
+    channel->protocol = limits.protocol == BERTH_RPC_TTRPC ? &client_ttrpc : &client_http2;
     channel->unfinished.limit = UINT64_MAX;
     channel->kept.limit = limits.max_queued_bytes;
     call_list_init(&channel->waiting);
@@ -168,10 +169,10 @@ static void send_waiting(struct berth_rpc_channel *channel, struct client_connec
     backoff_reset(&channel->backoff);
     for (struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = next) {
         next = call->next;
-        if (channel->current != connection || !client_connection_has_room(connection))
+        if (channel->current != connection || !channel->protocol->has_room(connection))
             break;
         if (is_waiting(call))
-            client_call_submit(call, connection);
+            channel->protocol->submit(call, connection);
     }
 }
 

@@ -20,15 +20,6 @@ static void on_ready(struct connection *base)
     channel_process(from_base(base)->channel);
 }
 
-static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
-                     size_t length, bool is_last)
-{
-    if (stream_data == NULL)
-        http2_consume(http2, stream_id, length);
-    else
-        client_call_take(stream_data, bytes, length);
-}
-
 static void end_calls(struct client_connection *connection, const char *reason)
 {
     struct berth_rpc_call *next;
@@ -68,6 +59,7 @@ static void on_lost(struct connection *base, const char *reason)
     keepalive_stop(&connection->keepalive);
     if (connection->is_dialling)
         dial_cancel(&connection->connecting.dial);
+    channel->protocol->lose(connection);
     end_calls(connection, reason);
     client_connection_leave(connection, reason);
 }
@@ -94,12 +86,6 @@ static const struct connection_events events = {
     .on_closed = on_closed,
 };
 
-bool client_connection_has_room(const struct client_connection *connection)
-{
-    return connection->open_streams < nghttp2_session_get_remote_settings(
-                                          connection->http2.session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-}
-
 void client_connection_retire(struct client_connection *connection)
 {
     client_connection_leave(connection, "all its stream numbers are used");
@@ -119,10 +105,8 @@ static void start(struct client_connection *connection)
     struct tls_context *tls = connection->channel->tls;
     int result = tls != NULL && !tls_cover(&connection->base, tls, NULL) ? UV_ENOMEM : 0;
 
-    if (result == 0 && client_session_start(connection) != 0)
-        result = UV_ENOMEM;
     if (result == 0)
-        result = connection_start(&connection->base, &http2_protocol, &connection->http2);
+        result = connection->channel->protocol->start(connection);
     if (result < 0)
         connection_lose(&connection->base, uv_strerror(result));
 }
@@ -190,8 +174,6 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
     call_list_init(&connection->calls);
     client_keepalive_init(connection);
     connection->next = channel->connections;
-    connection->http2.connection = &connection->base;
-    connection->http2.on_chunk = on_chunk;
     channel->connections = connection;
     connection_init(&connection->base, &channel->engine, channel->is_tcp ? UV_TCP : UV_NAMED_PIPE, &events);
     if (channel->is_tcp)

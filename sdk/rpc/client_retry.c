@@ -28,6 +28,7 @@ void client_call_detach(struct berth_rpc_call *call)
 {
     outflow_clear(&call->outflow);
     call->outflow.http2 = NULL;
+    call->outflow.connection = NULL;
     call->outflow.is_deferred = false;
     call->connection = NULL;
     client_call_join(call, &call->channel->waiting);
@@ -40,6 +41,7 @@ bool client_call_retry(struct berth_rpc_call *call)
     client_call_detach(call);
     call->retries++;
     call->id = 0;
+    call->is_request_sent = false;
     call->batch_number = 0;
     call->stream_error = 0;
     call->is_remote_ended = false;

@@ -14,6 +14,42 @@
 #include "metadata.h"
 #include "outflow.h"
 #include "tls_context.h"
+#include "ttrpc_session.h"
+
+struct client_connection;
+
+/** How a client speaks one protocol. */
+struct client_protocol {
+    /** The socket stands: makes a session and starts the connection on it. @return 0 or a libuv error. */
+    int (*start)(struct client_connection *connection);
+
+    /** No byte moves any more; the calls hear of it next. */
+    void (*lose)(struct client_connection *connection);
+
+    /** Does the server take one more call on it? */
+    bool (*has_room)(const struct client_connection *connection);
+
+    /** Begins the call on a connection that is ready and has room. */
+    void (*submit)(struct berth_rpc_call *call, struct client_connection *connection);
+
+    /** There is more to send, or the caller has half closed. */
+    void (*wake)(struct berth_rpc_call *call);
+
+    /** The caller is no longer interested. client_call_forget follows, at once or later. */
+    void (*reset)(struct berth_rpc_call *call);
+
+    /** Gives out what waits in the inbox, which is not paused. */
+    void (*give_held)(struct berth_rpc_call *call);
+
+    /** Keeps what the caller sends ahead of its messages. @return as metadata_prepare. */
+    enum berth_code (*add_metadata)(struct berth_rpc_call *call, const struct berth_metadata *item);
+
+    /** @return BERTH_OK, or why this message cannot be sent. */
+    enum berth_code (*may_send)(const struct berth_rpc_call *call, size_t length);
+};
+
+extern const struct client_protocol client_http2;
+extern const struct client_protocol client_ttrpc;
 
 /** Calls in the order in which they joined. */
 struct call_list {
@@ -23,6 +59,7 @@ struct call_list {
 
 struct berth_rpc_channel {
     struct engine engine;
+    const struct client_protocol *protocol;
     struct berth_rpc_channel_options limits;
     /** Of its unix socket; of TCP the whole address, for people. */
     char *path;
@@ -82,6 +119,8 @@ struct client_connection {
     bool is_used;
 
     struct http2 http2;
+    /** The session of ttrpc, where that is spoken; goes with the connection's. */
+    struct client_ttrpc *ttrpc;
 };
 
 /** What the server said. */
@@ -110,7 +149,9 @@ struct berth_rpc_call {
     const struct berth_rpc_call_handlers *handlers;
     void *context;
     const void *tag;
+    enum berth_method_kind kind;
     int32_t id;
+    struct ttrpc_stream stream;
     /** The first of the connection's batches that may hold a byte of the request. */
     uint64_t batch_number;
     uint32_t retries;
@@ -120,7 +161,11 @@ struct berth_rpc_call {
     bool is_headers_told;
     bool is_writable_due;
     bool is_remote_ended;
-    /** HTTP/2 does not know it: it never did, or no longer does. */
+    /** The caller sent a message. */
+    bool is_message_sent;
+    /** Of ttrpc: what begins the call has left. */
+    bool is_request_sent;
+    /** The protocol does not know it: it never did, or no longer does. */
     bool is_unknown;
     uint32_t stream_error;
     bool is_over;
@@ -150,8 +195,6 @@ void channel_describe_failure(const struct berth_rpc_channel *channel, char *tex
 /** A connection or a call is gone: is that the end of the channel? */
 void channel_settle(struct berth_rpc_channel *channel);
 
-/** Does the server take one more call on it? */
-bool client_connection_has_room(const struct client_connection *connection);
 /** It takes no further call. `reason` is said where it never took one. */
 void client_connection_leave(struct client_connection *connection, const char *reason);
 /** Tells the server so too; it ends with its last call. */
@@ -186,18 +229,18 @@ bool response_is_foreign(const struct response *response);
 enum berth_code response_result(const struct response *response, uint32_t stream_error,
                                 const char **ret_message);
 
-/** Hands the request to HTTP/2. */
-void client_call_submit(struct berth_rpc_call *call, struct client_connection *connection);
 void client_call_ready(struct berth_rpc_call *call);
 /** From the top level; may free it. */
 void client_call_process(struct berth_rpc_call *call);
 void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length);
+/** An inbox_deliver; `context` is the call. */
+bool client_call_deliver(void *context, const void *message, size_t length);
 /** Decides how it ends; on_end follows. `message` is copied. */
 void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message);
 /** Moves it to the end of one of the lists of calls. */
 void client_call_join(struct berth_rpc_call *call, struct call_list *list);
 void call_list_init(struct call_list *list);
-/** HTTP/2 knows it no more, or never will. */
+/** The protocol knows it no more, or never will. */
 void client_call_forget(struct berth_rpc_call *call);
 /** Takes it from its connection, which is gone or has forgotten it. */
 void client_call_detach(struct berth_rpc_call *call);

@@ -98,7 +98,7 @@ enum berth_code metadata_receive(struct metadata_list *list, struct arena *arena
     }
 }
 
-static bool key_is_sendable(const char *key)
+bool metadata_key_is_sendable(const char *key)
 {
     size_t length = strspn(key, "0123456789abcdefghijklmnopqrstuvwxyz_.-");
 
@@ -127,7 +127,7 @@ enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena
 {
     char *copy;
 
-    if (!key_is_sendable(key))
+    if (!metadata_key_is_sendable(key))
         return BERTH_INVALID_ARGUMENT;
     if (metadata_is_binary(key, strlen(key))) {
         copy = arena_take(arena, BASE64_ENCODED_LENGTH(length) + 1);

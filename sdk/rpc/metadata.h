@@ -34,6 +34,9 @@ size_t metadata_size(const char *key, size_t key_length, const char *value, size
 enum berth_code metadata_receive(struct metadata_list *list, struct arena *arena, const char *key,
                                  size_t key_length, const char *value, size_t value_length);
 
+/** Is it `[0-9a-z_.-]+`, and not reserved? */
+bool metadata_key_is_sendable(const char *key);
+
 /**
  * Adds a field in its wire form.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a key that is not `[0-9a-z_.-]+` or reserved, or a value

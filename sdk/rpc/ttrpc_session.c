@@ -219,6 +219,8 @@ void ttrpc_stream_give_held(struct ttrpc_stream *stream, inbox_deliver deliver, 
     size_t eaten;
 
     inbox_take(stream->inbox, NULL, 0, give_one, &giving, &eaten, &bad);
+    if (stream->session == NULL)
+        return;
     settle_full(stream);
     settle_reading(stream->session);
 }
