@@ -40,6 +40,7 @@ static void every_key_is_read(void **state)
                    "    services:\n      helloworld.Greeter: {SayHello: unary, Watch: server_stream}\n"
                    "    transports: {helloworld.Greeter: [tcp, ttrpc]}\n"
                    "    callbacks: [prepare, discard, migrate]\n    interface: berth_greeter\n"
+                   "    protos: [greeter.proto, example/v1/more.proto]\n"
                    "    config_version: 3\n"
                    "    renames: [{before: 2, from: word, to: texts.word}]\n"
                    "    config:\n      greeting: {type: string, default: Hello}\n");
@@ -70,6 +71,8 @@ static void every_key_is_read(void **state)
     assert_string_equal(plugin->services[0].transports[1], "ttrpc");
     assert_int_equal(plugin->callbacks,
                      MANIFEST_CALLBACK_PREPARE | MANIFEST_CALLBACK_DISCARD | MANIFEST_CALLBACK_MIGRATE);
+    assert_int_equal(plugin->proto_count, 2);
+    assert_string_equal(plugin->protos[1], "example/v1/more.proto");
     assert_string_equal(plugin->interface, "berth_greeter");
     assert_int_equal(plugin->config_version, 3);
     assert_int_equal(plugin->rename_count, 1);
@@ -89,6 +92,7 @@ static void what_may_be_left_out_is_empty(void **state)
     assert_null(plugin->interface);
     assert_int_equal(plugin->requirement_count + plugin->want_count + plugin->service_count, 0);
     assert_int_equal(plugin->callbacks, 0);
+    assert_int_equal(plugin->proto_count, 0);
     assert_int_equal(plugin->config_version, 1);
     assert_non_null(plugin->config);
     assert_int_equal(plugin->config->field_count, 0);
@@ -170,6 +174,10 @@ static const struct wrong_case {
      "note:7:24: a transport must be a text, not a list"},
     {PLUGIN "services: {a.B: {C: unary}}\n    transports: [tcp]\n",
      "note:7:17: transports must be a map, not a list"},
+    {PLUGIN "protos: greeter.proto\n", "note:6:13: protos must be a list, not a text"},
+    {PLUGIN "protos: [a.proto, ../b.proto]\n",
+     "note:6:23: protos: \"../b.proto\" is no .proto file as protoc is given it"},
+    {PLUGIN "protos: [a.txt]\n", "note:6:14: protos: \"a.txt\" is no .proto file"},
     {PLUGIN "callbacks: [prepair]\n", "note:6:17: \"prepair\" is no callback: did you mean prepare"},
     {PLUGIN "callbacks: [close, close]\n", "note:6:24: close is named twice"},
     {PLUGIN "callbacks: [discard]\n", "note:6:16: discard frees what prepare made"},
