@@ -490,6 +490,46 @@ static void a_hold_that_is_kept_is_a_fault(void **state)
     assert_string_equal(err.message, "the hold \"winding up\" was never let go");
 }
 
+static void count_change(void *context)
+{
+    (*(size_t *)context)++;
+}
+
+static void who_watches_hears_of_changes_and_has_to_leave(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    const struct berth_inspect *inspect = berth_testing_host(testing)->inspect;
+    size_t changes = 0, kept = 0;
+    struct berth_watch *watch = inspect->watch(inspect, count_change, &changes);
+    struct berth_error err;
+
+    berth_testing_set_daemon(testing, true, false);
+    assert_true(inspect->daemon->ready);
+    assert_int_equal(changes, 0);
+    berth_testing_run(testing);
+    assert_int_equal(changes, 1);
+    inspect->unwatch(inspect, watch);
+    inspect->watch(inspect, count_change, &kept);
+    berth_testing_set_daemon(testing, true, true);
+    berth_testing_run(testing);
+    assert_int_equal(changes, 1);
+    assert_int_equal(kept, 1);
+    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
+    assert_string_equal(err.message, "a watch over changes was never given back");
+}
+
+static void a_caller_comes_over_the_transport_that_it_names(void **state)
+{
+    const struct berth_testing_call_options over_tcp = {.transport = "tcp"};
+    struct berth_testing *testing = start(NULL);
+    struct berth_testing_call *call = berth_testing_call_create(testing, "/example.Clock/Say", &over_tcp);
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_UNIMPLEMENTED);
+    assert_string_equal(berth_testing_call_message(call), "unknown service example.Clock");
+    berth_testing_call_destroy(call);
+    destroy(testing);
+}
+
 static void a_close_that_hangs_is_a_fault_with_its_handle(void **state)
 {
     struct berth_testing *testing = start("fault: hangs");
@@ -684,6 +724,8 @@ int main(void)
         cmocka_unit_test(a_late_instance_is_closed_and_never_used),
         cmocka_unit_test(completing_twice_is_a_fault),
         cmocka_unit_test(a_hold_that_is_kept_is_a_fault),
+        cmocka_unit_test(who_watches_hears_of_changes_and_has_to_leave),
+        cmocka_unit_test(a_caller_comes_over_the_transport_that_it_names),
         cmocka_unit_test(a_close_that_hangs_is_a_fault_with_its_handle),
         cmocka_unit_test(a_unary_call_gets_its_reply_and_header),
         cmocka_unit_test(a_refusal_carries_code_sentence_and_trailer),
