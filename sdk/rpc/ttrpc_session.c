@@ -104,7 +104,10 @@ static void settle_reading(struct ttrpc_session *session)
 
 static void end_full(struct ttrpc_stream *stream)
 {
-    if (!stream->is_full)
+    bool has_progressed = stream->has_progressed;
+
+    stream->has_progressed = false;
+    if (!stream->is_full || has_progressed)
         return;
     stream->is_full = false;
     stream->session->full_count--;
@@ -116,7 +119,10 @@ static void on_stall_overdue(struct deadline *deadline)
     struct ttrpc_session *session = CONTAINER_OF(deadline, struct ttrpc_session, stall_deadline);
 
     ttrpc_session_each(session, end_full);
-    connection_resume_reading(session->connection);
+    if (session->full_count == 0)
+        connection_resume_reading(session->connection);
+    else
+        settle_reading(session);
 }
 
 static void settle_full(struct ttrpc_stream *stream)
@@ -209,6 +215,7 @@ static bool give_one(void *context, const void *message, size_t length)
     const struct giving *giving = context;
 
     giving->stream->held--;
+    giving->stream->has_progressed = true;
     return giving->deliver(giving->context, message, length);
 }
 

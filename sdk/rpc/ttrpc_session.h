@@ -12,7 +12,7 @@
 #define TTRPC_HELD_MESSAGES_MAX 64
 #define TTRPC_HELD_BYTES_MAX (4u << 20)
 
-/** How long that lasts before the call is ended. */
+/** How long that lasts before a call that takes none of them is ended. */
 #define TTRPC_STALL_MS 1000
 
 struct ttrpc_session;
@@ -29,6 +29,8 @@ struct ttrpc_stream {
     unsigned held;
     /** More wait than may. */
     bool is_full;
+    /** It took a message since somebody last looked. */
+    bool has_progressed;
 };
 
 /** What a server or a client makes of a session. All from the top level. */
