@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A gRPC server on a libuv loop. It speaks HTTP/2 to its peers and opens each call at a `struct
- * berth_router`: the host's own, or a `struct berth_rpc_services` in a program without a host.
+ * A gRPC and ttrpc server on a libuv loop. It speaks HTTP/2 or ttrpc to its peers and opens each call at a
+ * `struct berth_router`: the host's own, or a `struct berth_rpc_services` in a program without a host.
  *
  *     const struct berth_rpc_unix_options where = {.size = sizeof(where), .path = "/run/x.sock"};
  *
@@ -129,6 +129,12 @@ struct berth_rpc_unix_options {
     bool set_owner;
     uid_t uid;
     gid_t gid;
+    /**
+     * What is spoken here; one server may listen for both. Calls over ttrpc say "ttrpc" as their transport.
+     * The protocol has no headers, no trailers, no compression and no message above 4 MiB: metadata that a
+     * handler adds is dropped. It has no flow control either: of a call that takes nothing 64 messages or 4
+     * MiB wait, then its connection is not read for a second, then the call ends with RESOURCE_EXHAUSTED.
+     */
     enum berth_rpc_protocol protocol;
 };
 
