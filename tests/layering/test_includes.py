@@ -33,6 +33,10 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[:2] != ("sdk", "rpc") and p.name != "http2_peer.c"]
         self.assert_none(self.offenders(paths, r"<nghttp2/"), "only sdk/rpc speaks HTTP/2")
 
+    def test_zlib_is_seen_by_one_file_of_sdk_rpc_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/rpc/codec.c"]
+        self.assert_none(self.offenders(paths, r"<zlib\.h>"), "only sdk/rpc/codec.c compresses")
+
     def test_systemd_is_seen_by_core_alone(self):
         paths = [p for p in c_files() if p.parts[0] != "core"]
         self.assert_none(self.offenders(paths, r"<systemd/"), "only the host talks to the service manager")
