@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A berthd with the interoperability module, that listens in every way; and the programs that call it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import grpc
 
+import ask
 import certificates
 import workshop
 from daemon import PATIENCE, Daemon, environment
@@ -43,20 +45,20 @@ class Target:
                                    options=alone)
 
 
-class Interop:
-    """Started with the configuration beside this file, but for ports and sockets of its own."""
+SERVER_TCP = "io.containerd.server.v1.grpc-tcp"
 
-    def __init__(self, with_fixed_ports=False):
+
+class Berthd:
+    """Started with the configuration beside this file. `security` of its TCP: plain, tls, or mtls, where clients show
+    certificates too; its port is any that is free, unless the configuration's own is wanted."""
+
+    def __init__(self, security="plain", with_fixed_port=False):
+        self.security = security
         self.workshop = workshop.Workshop()
         self.workshop.add_default_modules()
         self.add_module(MODULE)
         certificates.make(self.workshop.top)
-        text = (HERE / "berthd.yaml").read_text(encoding="utf-8")
-        text = text.replace("state: state", f"state: {self.workshop.state}")
-        text = text.replace("state/", f"{self.workshop.state}/")
-        if not with_fixed_ports:
-            text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", text)
-        self.workshop.write_config(text)
+        self.write_config(with_fixed_port)
         self.ttrpc_address = self.workshop.state / "berth.sock.ttrpc"
         self.daemon = Daemon(self.workshop).wait_for()
 
@@ -64,10 +66,30 @@ class Interop:
         shutil.copy(path, self.workshop.plugins)
         (self.workshop.plugins / path.name).chmod(0o755)
 
-    def target(self, name):
-        """unix, tcp, tls or mtls."""
+    def write_config(self, with_fixed_port):
+        text = (HERE / "berthd.yaml").read_text(encoding="utf-8")
+        text = text.replace("state: state", f"state: {self.workshop.state}")
+        text = text.replace("state/", f"{self.workshop.state}/")
+        if not with_fixed_port:
+            text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", text)
+        self.workshop.write_config(text)
+        if self.security != "plain":
+            files = {"tls_cert": "../server.pem", "tls_key": "../server.key"}
+            if self.security == "mtls":
+                files["tls_ca"] = "../ca.pem"
+            more = self.workshop.top / "conf.d" / "tls.yaml"
+            more.parent.mkdir(mode=0o755)
+            more.write_text(json.dumps({"plugins": {SERVER_TCP: files}}), encoding="utf-8")
+
+    def unix_target(self):
         path = self.workshop.state / "berth.sock"
         return Target(f"unix:{path}", path)
+
+    def tcp_target(self):
+        server = ask.plugins(self.daemon.address)[SERVER_TCP].message
+        address = next(export.value for export in server.exports if export.key == "address")
+        return Target(address, f"tcp:{address}", self.workshop.top if self.security != "plain" else None,
+                      mutual=self.security == "mtls")
 
     def stop(self):
         try:
@@ -78,7 +100,33 @@ class Interop:
             self.workshop.remove()
 
 
-TARGETS = ("unix",)
+class Interop:
+    """Daemons for every target, each started when it is asked for first."""
+
+    def __init__(self):
+        self.daemons = {}
+
+    def berthd(self, security="plain"):
+        if security not in self.daemons:
+            self.daemons[security] = Berthd(security)
+        return self.daemons[security]
+
+    def target(self, name):
+        """unix; tcp in clear; tls and mtls."""
+        if name == "unix":
+            return self.berthd().unix_target()
+        return self.berthd("plain" if name == "tcp" else name).tcp_target()
+
+    @property
+    def workshop(self):
+        return self.berthd().workshop
+
+    def stop(self):
+        for berthd in self.daemons.values():
+            berthd.stop()
+
+
+TARGETS = ("unix", "tcp", "tls", "mtls")
 
 
 class Program:
