@@ -164,7 +164,9 @@ static void check_coding(struct request *request, bool takes_compressed)
 
 void request_complete(struct request *request, bool takes_compressed)
 {
-    if (request->content_type == NULL && strcmp(request->http_status, "200") == 0)
+    /* Of headers that are too large the rest is not looked at, and the content type may be in it. */
+    if (request->content_type == NULL && request->code != BERTH_RESOURCE_EXHAUSTED &&
+        strcmp(request->http_status, "200") == 0)
         complain(request, "415", BERTH_INVALID_ARGUMENT, "invalid gRPC request content-type \"\"");
     if (request->content_type == NULL)
         request->content_type = GRPC_CONTENT_TYPE;
