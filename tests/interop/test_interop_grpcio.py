@@ -3,8 +3,11 @@
 
 import unittest
 
+import grpc
+
 import grpcio_cases
 from interop_daemon import TARGETS, Interop, add_tests
+from interop_protos import empty, messages
 
 CASES = {case.__name__: case for case in grpcio_cases.CASES}
 
@@ -21,6 +24,26 @@ def tearDownModule():
 for name in TARGETS:
     add_tests(globals(), f"Over_{name}", CASES, lambda name=name: grpcio_cases.Peer(interop.target(name).open_channel),
               lambda peer, case: CASES[case](peer), lambda peer: peer.close())
+
+class Certificates(unittest.TestCase):
+    def user(self, name):
+        peer = grpcio_cases.Peer(interop.target(name).open_channel)
+        self.addCleanup(peer.close)
+        return peer.method("UnaryCall")(messages.SimpleRequest(fill_username=True), timeout=30).username
+
+    def test_a_handler_is_told_whose_certificate_it_was(self):
+        self.assertEqual("O=berth interop,CN=client", self.user("mtls"))
+        self.assertEqual("", self.user("tls"))
+
+    def test_a_client_without_certificate_is_turned_away(self):
+        target = interop.target("mtls")
+        target.mutual = False
+        peer = grpcio_cases.Peer(target.open_channel)
+        self.addCleanup(peer.close)
+        with self.assertRaises(grpc.RpcError) as raised:
+            peer.method("EmptyCall")(empty.Empty(), timeout=30)
+        self.assertEqual(grpc.StatusCode.UNAVAILABLE, raised.exception.code())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -89,5 +89,42 @@ class H2load(unittest.TestCase):
         self.assertRegex(done.stdout.decode(), r"2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed")
 
 
+class Nghttp(unittest.TestCase):
+    def call(self, path, data, *options):
+        """All that nghttp saw, and its exit code is 0."""
+        body.write_bytes(data)
+        done = run("nghttp", "--verbose", "--no-push", "--data", body, "--header", "content-type: application/grpc",
+                   "--header", "te: trailers", *options, f"http://{interop.target('tcp').grpc_address}{path}")
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout.decode(errors="replace")
+
+    def assert_answered(self, seen, times=1):
+        self.assertEqual(times, seen.count("grpc-status: 0"), seen[-3000:])
+
+    def test_frames_may_be_padded(self):
+        self.assert_answered(self.call(EMPTY, framed(), "--padding", 200))
+
+    def test_headers_that_are_continued_beyond_the_limit_are_refused_for_that(self):
+        seen = self.call(EMPTY, framed(), "--continuation")
+        self.assertIn("grpc-status: 8", seen)
+        self.assertIn("larger than this server takes", seen)
+
+    def test_trailers_of_a_client_are_passed_over(self):
+        self.assert_answered(self.call(EMPTY, framed(), "--trailer", "x-late: yes"))
+
+    def test_a_client_may_keep_no_header_table_and_small_windows(self):
+        request = messages.SimpleRequest(response_size=200_000, payload=messages.Payload(body=bytes(200_000)))
+        for options in (["--header-table-size", 0, "--encoder-header-table-size", 0],
+                        ["--window-bits", 8, "--connection-window-bits", 16]):
+            self.assert_answered(self.call(UNARY, framed(request.SerializeToString()), *options))
+
+    def test_many_streams_go_over_one_connection(self):
+        self.assert_answered(self.call(EMPTY, framed(), "--multiply", 50), 50)
+
+    def test_priorities_of_the_old_kind_and_expectations_do_no_harm(self):
+        self.assert_answered(self.call(EMPTY, framed(), "--weight", 7))
+        self.assert_answered(self.call(EMPTY, framed(), "--expect-continue", "--timeout", 5))
+
+
 if __name__ == "__main__":
     unittest.main()
