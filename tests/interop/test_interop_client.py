@@ -37,14 +37,21 @@ def run_beside_grpcio():
         server.stop(0).wait()
 
 
-def run_beside_grpcxx():
-    path = interop.workshop.short / "grpcxx.sock"
-    with subprocess.Popen([str(GRPCXX), "server", f"unix:{path}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True, env=environment()) as server:
+def run_beside_grpcxx(security):
+    """The same against grpc++'s: on a unix socket, or on TCP with certificates on both sides."""
+    folder = interop.workshop.top
+    address = f"unix:{interop.workshop.short}/grpcxx.sock" if security is None else "127.0.0.1:0"
+    options = [] if security is None else ["--certificate", folder / "server.pem", "--key", folder / "server.key",
+                                           "--ca", folder / "ca.pem"]
+    with subprocess.Popen([str(word) for word in (GRPCXX, "server", address, *options)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, env=environment()) as server:
         try:
-            if not server.stdout.readline().startswith("listening"):
+            words = server.stdout.readline().split()
+            if words[:1] != ["listening"]:
                 raise AssertionError("the grpc++ server does not listen")
-            return run("grpc", Target(f"unix:{path}", path))
+            if security is None:
+                return run("grpc", Target(address, address))
+            return run("grpc", Target(address, f"tcp:127.0.0.1:{words[1]}", folder, mutual=True))
         finally:
             server.stdin.close()
             server.wait(30)
@@ -56,7 +63,9 @@ for name in TARGETS:
 add_tests(globals(), "BesideGrpcio", [case for case in program_cases(CLIENT, "grpc") if case not in NOT_FOR_GRPCIO],
           run_beside_grpcio, Program.check)
 if GRPCXX.exists():
-    add_tests(globals(), "BesideGrpcxx", program_cases(CLIENT, "grpc"), run_beside_grpcxx, Program.check)
+    for name, security in (("BesideGrpcxx", None), ("BesideGrpcxxOverMtls", "mtls")):
+        add_tests(globals(), name, program_cases(CLIENT, "grpc"),
+                  lambda security=security: run_beside_grpcxx(security), Program.check)
 
 if __name__ == "__main__":
     unittest.main()
