@@ -18,6 +18,7 @@ from daemon import PATIENCE, Daemon, environment
 HERE = Path(__file__).parent
 MODULE = workshop.BUILD / "tests" / "interop" / "module" / "interop.so"
 CLIENT = workshop.BUILD / "tests" / "interop" / "client" / "interop_client"
+TTRPC_PEER = workshop.BUILD / "tests" / "interop" / "go" / "ttrpc_peer"
 GRPCXX = workshop.BUILD / "tests" / "interop" / "grpcxx" / "grpcxx"
 
 

@@ -17,6 +17,7 @@ extern const struct interop_case cases_unary[];
 extern const struct interop_case cases_streams[];
 extern const struct interop_case cases_endings[];
 extern const struct interop_case cases_ttrpc[];
+extern const struct interop_case cases_peer[];
 
 #define TEST_SERVICE "/grpc.testing.TestService/"
 #define LARGE_REQUEST 271828

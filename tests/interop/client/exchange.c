@@ -29,6 +29,17 @@ static void keep(char *kept, size_t size, const struct berth_metadata *metadata,
     }
 }
 
+static void keep_details(struct exchange *exchange, const struct berth_metadata *metadata, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(metadata[i].key, "grpc-status-details-bin") != 0 ||
+            metadata[i].value_length > sizeof(exchange->details))
+            continue;
+        memcpy(exchange->details, metadata[i].value, metadata[i].value_length);
+        exchange->details_length = metadata[i].value_length;
+    }
+}
+
 /* What is waited for may come just before the loop sleeps. */
 static void wake(struct exchange *exchange)
 {
@@ -80,6 +91,7 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
     exchange->code = code;
     snprintf(exchange->message, sizeof(exchange->message), "%s", message);
     keep(exchange->trailing, sizeof(exchange->trailing), trailers, count, "x-grpc-test-echo-trailing-bin");
+    keep_details(exchange, trailers, count);
 }
 
 static const struct berth_rpc_call_handlers handlers = {
@@ -103,8 +115,9 @@ struct exchange *exchange_start(struct peer *peer, const struct exchange_options
         .path = options->path,
         .kind = options->kind,
         .timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : PATIENCE_MS,
-        .metadata = wants_echo,
-        .metadata_count = options->wants_echo ? sizeof(wants_echo) / sizeof(wants_echo[0]) : 0,
+        .metadata = options->wants_echo ? wants_echo : options->metadata,
+        .metadata_count =
+            options->wants_echo ? sizeof(wants_echo) / sizeof(wants_echo[0]) : options->metadata_count,
     };
     struct berth_error err;
 

@@ -43,6 +43,9 @@ struct exchange {
     char cache_control[64];
     enum berth_code code;
     char message[256];
+    /** The google.rpc.Status that came with a failure. */
+    unsigned char details[512];
+    size_t details_length;
 };
 
 struct exchange_options {
@@ -54,6 +57,9 @@ struct exchange_options {
     uint64_t timeout_ms;
     /** Is the metadata sent that the server shall send back? */
     bool wants_echo;
+    /** What is sent otherwise. */
+    const struct berth_metadata *metadata;
+    size_t metadata_count;
     /** On which channel; NULL: the peer's. */
     struct berth_rpc_channel *channel;
 };

@@ -2,11 +2,11 @@
 /*
  * libberth-rpc's client as one side of the interoperability cases:
  *
- *     interop_client grpc|ttrpc|both ADDRESS [--ca FILE] [--certificate FILE --key FILE] [--name SERVER]
- *     interop_client list grpc|ttrpc|both
+ *     interop_client grpc|ttrpc|both|peer ADDRESS [--ca FILE] [--certificate FILE --key FILE] [--name SERVER]
+ *     interop_client list grpc|ttrpc|both|peer
  *
- * runs the cases of gRPC's service, of ttrpc's over ttrpc, or both services' over gRPC, and prints "ok CASE"
- * or "failed CASE: why" for each.
+ * runs the cases of gRPC's service, of ttrpc's over ttrpc, both services' over gRPC, or those of a peer
+ * without streams over ttrpc, and prints "ok CASE" or "failed CASE: why" for each.
  */
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +46,8 @@ static int run_tables(struct peer *peer, const char *services)
 {
     int failed = 0;
 
+    if (strcmp(services, "peer") == 0)
+        return run_table(peer, cases_peer);
     if (strcmp(services, "ttrpc") != 0)
         failed +=
             run_table(peer, cases_unary) + run_table(peer, cases_streams) + run_table(peer, cases_endings);
@@ -69,6 +71,11 @@ static bool set_option(struct berth_rpc_tls_options *tls, const char *name, cons
     return true;
 }
 
+static bool is_over_ttrpc(const char *services)
+{
+    return strcmp(services, "ttrpc") == 0 || strcmp(services, "peer") == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct berth_rpc_tls_options tls = {.size = sizeof(tls)};
@@ -78,7 +85,7 @@ int main(int argc, char **argv)
     for (int i = 3; understood && i < argc; i += 2)
         understood = set_option(&tls, argv[i], argv[i + 1]);
     if (!understood) {
-        fprintf(stderr, "usage: interop_client grpc|ttrpc|both ADDRESS [--ca FILE] "
+        fprintf(stderr, "usage: interop_client grpc|ttrpc|both|peer ADDRESS [--ca FILE] "
                         "[--certificate FILE --key FILE] [--name SERVER]\n");
         return 2;
     }
@@ -87,7 +94,7 @@ int main(int argc, char **argv)
     struct peer peer = {
         .options = {.size = sizeof(peer.options),
                     .address = argv[2],
-                    .protocol = strcmp(argv[1], "ttrpc") == 0 ? BERTH_RPC_TTRPC : BERTH_RPC_GRPC,
+                    .protocol = is_over_ttrpc(argv[1]) ? BERTH_RPC_TTRPC : BERTH_RPC_GRPC,
                     .tls = tls.ca_file != NULL ? &tls : NULL},
     };
     if (!peer_open(&peer))
