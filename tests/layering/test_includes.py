@@ -37,6 +37,10 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/rpc/codec.c"]
         self.assert_none(self.offenders(paths, r"<zlib\.h>"), "only sdk/rpc/codec.c compresses")
 
+    def test_openssl_is_seen_by_the_tls_files_of_sdk_rpc_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and not re.match(r"sdk/rpc/tls", str(p))]
+        self.assert_none(self.offenders(paths, r"<openssl/"), "only sdk/rpc/tls* encrypts")
+
     def test_systemd_is_seen_by_core_alone(self):
         paths = [p for p in c_files() if p.parts[0] != "core"]
         self.assert_none(self.offenders(paths, r"<systemd/"), "only the host talks to the service manager")
@@ -68,6 +72,9 @@ class Includes(unittest.TestCase):
 
     def test_the_rpc_library_stands_on_its_own(self):
         self.assert_none(self.offenders(c_files("sdk/rpc"), r"<(config|core|plugins|tests|tools)/"), "no host in it")
+        library = [p for p in c_files("sdk/rpc") if "examples" not in p.parts]
+        strange = r"<(berth/(?!rpc/|(call|error|router|utf8)\.h>)|protobuf-c/)"
+        self.assert_none(self.offenders(library, strange), "a server or client without host, plugins and messages")
 
     def test_berthctl_reaches_the_daemon_over_its_socket_only(self):
         self.assert_none(self.offenders(c_files("tools/berthctl"), r"<(core|plugins|tests)/"), "no shared core")
