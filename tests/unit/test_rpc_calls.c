@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -576,7 +577,9 @@ static void a_channel_finds_the_server_again_after_it_was_away(void **state)
     assert_int_equal(f.code, BERTH_UNAVAILABLE);
     assert_non_null(strstr(f.message, f.path));
     start_server(NULL);
-    ask(call("/t.T/Echo"), "again");
+    ask(call_with(&(struct berth_rpc_call_options){
+            .size = sizeof(struct berth_rpc_call_options), .path = "/t.T/Echo", .wait_for_ready = true}),
+        "again");
     run_until_over(3);
     assert_int_equal(f.code, BERTH_OK);
     assert_string_equal(f.text, "again");
@@ -697,6 +700,26 @@ static void what_a_server_has_done_is_counted(void **state)
     assert_int_equal(older.calls_opened, 0);
 }
 
+static void connections_that_were_refused_are_counted(void **state)
+{
+    const struct berth_rpc_server_options options = {.size = sizeof(options), .max_connections = 1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    berth_rpc_server_close(f.server, NULL, NULL);
+    start_server(&options);
+    ask(call("/t.T/Echo"), "hello");
+    run_until_over(1);
+    strcpy(address.sun_path, f.path);
+    assert_int_equal(connect(other, (struct sockaddr *)&address, sizeof(address)), 0);
+    for (int i = 0; i < 500 && stats_of_server().connections_refused == 0; i++)
+        run_for(10);
+    close(other);
+    assert_int_equal(stats_of_server().connections_refused, 1);
+    assert_int_equal(stats_of_server().connections, 1);
+    assert_int_equal(stats_of_server().calls_ended[BERTH_OK], 1);
+}
+
 static void a_socket_that_somebody_else_connected_is_served(void **state)
 {
     unsigned char header[9] = {0};
@@ -744,6 +767,7 @@ int main(void)
         CALL(a_deadline_holds_while_connecting),
         CALL(services_that_are_wrong_are_refused),
         CALL(what_a_server_has_done_is_counted),
+        CALL(connections_that_were_refused_are_counted),
         CALL(a_socket_that_somebody_else_connected_is_served),
 #undef CALL
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A channel on its way to a server: tries, pauses, calls that wait and calls that do not, deadlines and
- * cancels. */
+ * cancels; and what it says of itself. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +41,47 @@ static void serve_one(int listener)
     for (uint32_t id = script_await_call(peer); id != 0; id = script_await_call(peer))
         script_answer(peer, id, "here");
     http2_peer_close(peer);
+}
+
+static struct http2_answer request;
+
+static void keep_the_request(int listener)
+{
+    struct http2_peer *peer = http2_peer_accept(listener, false, 1000);
+
+    if (peer == NULL)
+        return;
+    http2_peer_await(peer, 1, &request);
+    script_answer(peer, 1, "here");
+    while (http2_peer_read(peer, 1000))
+        continue;
+    http2_peer_close(peer);
+}
+
+static const char *user_agent_of(const struct berth_rpc_channel_options *options)
+{
+    struct outcome outcome = {0};
+
+    caller_play(&c, keep_the_request);
+    caller_open(&c, options);
+    caller_ask(&c, &outcome, NULL, "x");
+    caller_await(&c, &outcome, 1);
+    assert_int_equal(outcome.code, BERTH_OK);
+    return http2_answer_get(&request, "user-agent");
+}
+
+static void a_channel_says_which_library_asks(void **state)
+{
+    (void)state;
+    assert_memory_equal(user_agent_of(NULL), "berth-rpc/", strlen("berth-rpc/"));
+}
+
+static void a_channel_says_who_asks_in_its_owners_words(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        user_agent_of(&(struct berth_rpc_channel_options){.user_agent = "harbour-master/7 (tests)"}),
+        "harbour-master/7 (tests)");
 }
 
 static void a_channel_without_calls_connects_to_nobody(void **state)
@@ -424,6 +465,8 @@ int main(void)
             a_server_that_is_pinged_too_often_is_pinged_half_as_often_from_then_on, start_pinging, stop),
         TEST(a_call_is_failed_with_the_callers_own_words),
         TEST(a_tag_comes_back),
+        TEST(a_channel_says_which_library_asks),
+        TEST(a_channel_says_who_asks_in_its_owners_words),
         TEST(options_of_an_older_header_are_taken),
         TEST(what_waits_for_a_connection_is_bounded),
     };

@@ -77,6 +77,27 @@ static void a_free_path_is_taken_with_its_mode_and_given_back(void **state)
     assert_int_equal(access(in_folder("s"), F_OK), -1);
 }
 
+static void a_socket_is_given_to_the_owner_and_group_that_were_chosen(void **state)
+{
+    const struct berth_rpc_unix_options options = {
+        .path = in_folder("s"), .set_owner = true, .uid = (uid_t)-1, .gid = 12345};
+    struct unix_socket claimed;
+    struct berth_error err;
+    struct stat status;
+    int fd;
+
+    if (geteuid() != 0) {
+        assert_int_equal(unix_socket_claim(&claimed, &options, &fd, &err), BERTH_PERMISSION_DENIED);
+        return;
+    }
+    assert_int_equal(unix_socket_claim(&claimed, &options, &fd, &err), BERTH_OK);
+    assert_int_equal(lstat(in_folder("s"), &status), 0);
+    assert_int_equal(status.st_uid, 0);
+    assert_int_equal(status.st_gid, 12345);
+    close(fd);
+    unix_socket_release(&claimed);
+}
+
 static void a_stale_socket_is_replaced(void **state)
 {
     struct unix_socket claimed;
@@ -192,6 +213,8 @@ static void a_socket_that_somebody_put_in_our_place_is_not_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_socket_is_given_to_the_owner_and_group_that_were_chosen,
+                                        make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_free_path_is_taken_with_its_mode_and_given_back, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_stale_socket_is_replaced, make_folder, remove_folder),

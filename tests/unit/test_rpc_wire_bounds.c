@@ -255,6 +255,31 @@ static void row_22_what_all_connections_hold_is_bounded_and_each_has_its_share(v
         http2_peer_close(greedy[i]);
 }
 
+static int start_with_room_for_one(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_recv_message_bytes = 200 * 1024,
+                                                              .max_unfinished_bytes = 300 * 1024});
+}
+
+static void row_15_what_one_connection_leaves_unfinished_is_bounded(void **state)
+{
+    struct http2_peer *other;
+
+    send_most(peer, 1);
+    send_most(peer, 3);
+    http2_peer_await(peer, 3, &answer);
+    assert_status("8", "the server has no room for more unfinished messages of this connection");
+    other = http2_peer_open(wire_path(), false);
+    send_most(other, 1);
+    http2_peer_send_frame(other, PEER_DATA, PEER_END_STREAM, 1, "x", 1);
+    http2_peer_await(other, 1, &answer);
+    assert_status("0", NULL);
+    http2_peer_close(other);
+    send_data(PEER_END_STREAM, 1, "x", 1);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
+}
+
 /* Bombs that could expand to the limit, and wait: what is kept of each is what came. */
 static void row_12_a_compressed_request_waits_for_its_end_compressed(void **state)
 {
@@ -316,6 +341,7 @@ int main(void)
 #define ROW(name, options) cmocka_unit_test_setup_teardown(name, options, wire_stop)
         ROW(row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other, wire_start),
         ROW(row_15_what_waits_for_a_peer_is_bounded, wire_start_small),
+        ROW(row_15_what_one_connection_leaves_unfinished_is_bounded, start_with_room_for_one),
         ROW(row_16_settings_name_the_bounds, wire_start),
         ROW(row_16_headers_over_the_bound_are_refused_and_the_connection_lives, wire_start),
         ROW(row_16_streams_over_the_bound_are_refused, wire_start_small),
