@@ -240,6 +240,8 @@ void client_call_end(struct berth_rpc_call *call, enum berth_code code, const ch
 /** Moves it to the end of one of the lists of calls. */
 void client_call_join(struct berth_rpc_call *call, struct call_list *list);
 void call_list_init(struct call_list *list);
+/** Its protocol does not know it; nothing is told. */
+void client_call_destroy(struct berth_rpc_call *call);
 /** The protocol knows it no more, or never will. */
 void client_call_forget(struct berth_rpc_call *call);
 /** Takes it from its connection, which is gone or has forgotten it. */
