@@ -10,6 +10,9 @@
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define MIB (UINT64_C(1024) * 1024)
 
+/* The longest sentence that goes with a status: larger headers would cost the call its status. */
+#define MESSAGE_MAX 4096
+
 /* Calls whose memory is kept for the next ones; a few busy connections' worth. */
 #define SPARE_CALLS_MAX 256
 
@@ -28,6 +31,18 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     server->limits.on_log(server->limits.context, level, text);
+}
+
+size_t server_message_length(const char *message)
+{
+    size_t length = strnlen(message, MESSAGE_MAX + 1);
+
+    if (length <= MESSAGE_MAX)
+        return length;
+    length = MESSAGE_MAX;
+    while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
+        length--;
+    return length;
 }
 
 void server_count_end(struct berth_rpc_server *server, enum berth_code code)

@@ -8,9 +8,6 @@
 #include "container.h"
 #include "percent.h"
 
-/* The longest sentence that goes with a status; what is over it is cut. */
-#define MESSAGE_MAX 4096
-
 struct fields {
     nghttp2_nv *items;
     size_t count;
@@ -109,19 +106,6 @@ static bool add_details(struct berth_stream *stream, const void *details, size_t
                                                 BASE64_ENCODED_LENGTH(length)}) == BERTH_OK;
 }
 
-/* Headers that are larger than HTTP/2 or the peer takes would cost the call its status. */
-static size_t sendable_length(const char *message)
-{
-    size_t length = strnlen(message, MESSAGE_MAX + 1);
-
-    if (length <= MESSAGE_MAX)
-        return length;
-    length = MESSAGE_MAX;
-    while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
-        length--;
-    return length;
-}
-
 /* @return false without memory. */
 static bool add_status(struct berth_stream *stream, enum berth_code code, const char *message,
                        const void *details, size_t details_length)
@@ -133,7 +117,8 @@ static bool add_status(struct berth_stream *stream, enum berth_code code, const 
     if (metadata_add(&stream->trailers, &stream->arena,
                      (struct berth_metadata){"grpc-status", number, strlen(number)}) != BERTH_OK)
         return false;
-    if (message != NULL && message[0] != '\0' && !add_message(stream, message, sendable_length(message)))
+    if (message != NULL && message[0] != '\0' &&
+        !add_message(stream, message, server_message_length(message)))
         return false;
     return details_length == 0 || add_details(stream, details, details_length);
 }

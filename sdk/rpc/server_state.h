@@ -197,6 +197,9 @@ extern const struct server_protocol server_ttrpc;
 /** Of a struct server_ttrpc_call. */
 extern const size_t server_ttrpc_call_size;
 
+/** How much of the sentence of a status is sent; it is cut where a character begins. */
+size_t server_message_length(const char *message);
+
 /** Counts a call that ended. */
 void server_count_end(struct berth_rpc_server *server, enum berth_code code);
 

@@ -9,9 +9,7 @@
 
 #include "container.h"
 
-/* The longest sentence that goes with a status, and the most of details: what is over it is cut, or left out.
- */
-#define MESSAGE_MAX 4096
+/* What is over it is left out. */
 #define DETAILS_MAX 8192
 
 static const char replacement[] = "\xef\xbf\xbd";
@@ -34,22 +32,9 @@ static size_t copy_text(unsigned char *place, const char *text, size_t length)
     return (size_t)(place - begin);
 }
 
-/* Cut where a character begins. */
-static size_t sendable_length(const char *message)
-{
-    size_t length = strnlen(message, MESSAGE_MAX + 1);
-
-    if (length <= MESSAGE_MAX)
-        return length;
-    length = MESSAGE_MAX;
-    while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
-        length--;
-    return length;
-}
-
 static struct span make_text(struct arena *arena, const char *message)
 {
-    size_t length = message == NULL ? 0 : sendable_length(message);
+    size_t length = message == NULL ? 0 : server_message_length(message);
     unsigned char *text = length == 0 ? NULL : arena_take(arena, 3 * length);
 
     if (text == NULL)
