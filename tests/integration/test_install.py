@@ -32,7 +32,7 @@ class Install(unittest.TestCase):
         self.assert_installed("/bin/berthd", "/bin/berthctl", "/bin/berth-sdk", "/include/berth/plugin.h",
                               "/include/berth/call.h", "/pkgconfig/berth.pc", "/berth/module.map")
         self.assert_installed(*[f"/berth/plugins/{name}.so" for name in
-                                ("server-grpc", "server-grpc-tcp", "server-ttrpc", "introspection", "version", "health", "greeter")])
+                                ("servers", "introspection", "version", "health", "greeter")])
 
     def test_manual_pages_completion_and_unit_are_there(self):
         self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man8/berthd.8", "/man5/berthd.yaml.5",

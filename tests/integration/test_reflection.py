@@ -86,7 +86,7 @@ class Reflection(Case):
 
 class Absent(Case):
     def test_a_service_that_failed_is_not_there(self):
-        self.workshop.add_default_modules("reflection", "server-grpc")
+        self.workshop.add_default_modules("reflection", "servers")
         self.workshop.add("broken", Plugin("io.containerd.grpc.v1", "broken", yaml="services: {a.Broken: {Do: unary}}",
                                            init='return berth_error_set(err, BERTH_ABORTED, "no luck");'))
         self.daemon = self.start()
@@ -97,7 +97,7 @@ class Absent(Case):
                          [service.name for service in listed.list_services_response.service])
 
     def test_an_open_stream_does_not_keep_the_daemon(self):
-        self.workshop.add_default_modules("reflection", "server-grpc")
+        self.workshop.add_default_modules("reflection", "servers")
         self.daemon = self.start()
         package, messages = VERSIONS[0]
         with ask.channel(self.daemon.address) as channel:

@@ -14,7 +14,7 @@ class Tls(Case):
         super().setUp()
         self.folder = self.workshop.top / "tls"
         self.folder.mkdir()
-        self.workshop.add_default_modules("server-grpc", "server-grpc-tcp", "greeter")
+        self.workshop.add_default_modules("servers", "greeter")
 
     def openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self.folder)

@@ -1,42 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Carries calls over gRPC on TCP, with TLS: what the configuration says, handed to libberth-rpc. */
-#include "server-grpc-tcp-plugin.h"
+#include "servers-plugin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <berth/rpc/server.h>
+#include "server.h"
 
 struct grpc_tcp {
-    const struct berth_host *host;
+    struct server server;
     struct grpc_tcp_config config;
-    struct berth_rpc_server *server;
-    /** The host waits for the end of a drain. */
-    bool drain_is_pending;
-    bool drained;
 };
 
-static enum berth_log_level host_level(enum berth_rpc_log_level level)
+static void destroy(struct server *server)
 {
-    switch (level) {
-    case BERTH_RPC_LOG_ERROR:
-        return BERTH_LOG_ERROR;
-    case BERTH_RPC_LOG_WARN:
-        return BERTH_LOG_WARN;
-    case BERTH_RPC_LOG_INFO:
-        return BERTH_LOG_INFO;
-    case BERTH_RPC_LOG_DEBUG:
-        break;
-    }
-    return BERTH_LOG_DEBUG;
-}
+    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
 
-static void on_log(void *context, enum berth_rpc_log_level level, const char *message)
-{
-    const struct grpc_tcp *tcp = context;
-
-    berth_log(tcp->host, host_level(level), "%s", message);
+    grpc_tcp_config_finish(&tcp->config);
+    server_finish(server);
+    free(tcp);
 }
 
 /* What other machines reach must be protected, unless the operator says that it need not be. */
@@ -62,24 +45,9 @@ static enum berth_code check_config(const struct grpc_tcp_config *config, struct
 
 static enum berth_code make_server(struct grpc_tcp *tcp, struct berth_error *err)
 {
-    const struct berth_rpc_server_options options = {
-        .size = sizeof(options),
-        .max_connections = (uint32_t)tcp->config.max_connections,
-        .max_concurrent_streams = (uint32_t)tcp->config.max_concurrent_streams,
-        .max_recv_message_bytes = (uint64_t)tcp->config.max_recv_message_bytes,
-        .max_send_message_bytes = (uint64_t)tcp->config.max_send_message_bytes,
-        .on_log = on_log,
-        .context = tcp,
-        .transport = "tcp",
-    };
+    struct berth_rpc_server_options options = {SERVER_OPTIONS(&tcp->config), .transport = "tcp"};
 
-    return berth_rpc_server_create(tcp->host->loop, &options, tcp->host->router, &tcp->server, err);
-}
-
-static void grpc_tcp_destroy(struct grpc_tcp *tcp)
-{
-    grpc_tcp_config_finish(&tcp->config);
-    free(tcp);
+    return server_init(&tcp->server, &options, err);
 }
 
 static enum berth_code set_up(struct grpc_tcp *tcp, struct berth_error *err)
@@ -100,14 +68,14 @@ enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, voi
 
     if (tcp == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
-    tcp->host = host;
+    tcp->server = (struct server){.host = host, .destroy = destroy};
     code = grpc_tcp_config_init(&tcp->config, host->settings, err);
     if (code == BERTH_OK)
         code = set_up(tcp, err);
     if (code == BERTH_OK)
         *ret_instance = tcp;
     else
-        grpc_tcp_destroy(tcp);
+        destroy(&tcp->server);
     return code;
 }
 
@@ -116,18 +84,18 @@ static enum berth_code publish(struct grpc_tcp *tcp, uint16_t port, struct berth
 {
     const char *configured = tcp->config.address;
     const char *colon = strrchr(configured, ':');
-    char address[128];
+    char *address;
     enum berth_code code;
 
-    snprintf(address, sizeof(address), "%.*s:%u", (int)(colon - configured), configured, port);
-    code = berth_add_export(tcp->host, "address", address);
-    if (code != BERTH_OK)
-        return berth_error_set(err, code, "cannot publish the address %s", address);
-    berth_log(tcp->host, BERTH_LOG_INFO, "listening address=%s tls=%s", address,
-              tcp->config.tls_cert == NULL ? "no"
-              : tcp->config.tls_ca == NULL ? "yes"
-                                           : "mutual");
-    return BERTH_OK;
+    if (asprintf(&address, "%.*s:%u", (int)(colon - configured), configured, port) < 0)
+        address = NULL;
+    code = server_export(&tcp->server, address, err);
+    if (code == BERTH_OK)
+        berth_log(tcp->server.host, BERTH_LOG_INFO, "listening address=%s tls=%s", address,
+                  tcp->config.tls_cert == NULL ? "no"
+                  : tcp->config.tls_ca == NULL ? "yes"
+                                               : "mutual");
+    return code;
 }
 
 enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, struct berth_error *err)
@@ -146,42 +114,17 @@ enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, st
         .tls = config->tls_cert == NULL ? NULL : &tls,
     };
     uint16_t port;
-    enum berth_code code = berth_rpc_server_listen_tcp(tcp->server, &options, &port, err);
+    enum berth_code code = berth_rpc_server_listen_tcp(tcp->server.rpc, &options, &port, err);
 
     return code == BERTH_OK ? publish(tcp, port, err) : code;
 }
 
-static void on_drained(void *context)
-{
-    struct grpc_tcp *tcp = context;
-
-    tcp->drained = true;
-    if (tcp->drain_is_pending)
-        berth_complete(tcp->host, BERTH_STEP_DRAIN, BERTH_OK, NULL);
-}
-
 enum berth_code grpc_tcp_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
-    struct grpc_tcp *tcp = instance;
-
-    berth_rpc_server_drain(tcp->server, on_drained, tcp);
-    tcp->drain_is_pending = !tcp->drained;
-    return tcp->drained ? BERTH_OK : BERTH_PENDING;
-}
-
-static void on_closed(void *context)
-{
-    struct grpc_tcp *tcp = context;
-    const struct berth_host *host = tcp->host;
-
-    grpc_tcp_destroy(tcp);
-    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+    return server_drain(instance);
 }
 
 enum berth_code grpc_tcp_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
-    struct grpc_tcp *tcp = instance;
-
-    berth_rpc_server_close(tcp->server, on_closed, tcp);
-    return BERTH_PENDING;
+    return server_close(instance);
 }
