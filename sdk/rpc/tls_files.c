@@ -41,9 +41,11 @@ static enum berth_code refuse_errno(struct berth_error *err, const char *what, c
 {
     int error = errno;
 
-    return berth_error_set(
-        err, error == EACCES || error == EPERM ? BERTH_PERMISSION_DENIED : BERTH_INVALID_ARGUMENT,
-        "cannot use the %s %s: %s", what, path, strerror(error));
+    if (error == EACCES || error == EPERM)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "cannot use the %s %s: %s; uid %lu must be able to read it", what, path,
+                               strerror(error), (unsigned long)geteuid());
+    return refuse(err, what, path, strerror(error));
 }
 
 static enum berth_code read_all(int fd, const char *what, const char *path, size_t size,
