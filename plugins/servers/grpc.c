@@ -2,9 +2,15 @@
 /* Carries calls over gRPC on a unix socket: what the configuration says, handed to libberth-rpc. */
 #include "servers-plugin.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "server.h"
+
+static_assert((int)GRPC_CONFIG_COMPRESSION_ON_REQUEST == (int)BERTH_RPC_COMPRESS_ON_REQUEST &&
+                  (int)GRPC_CONFIG_COMPRESSION_ALWAYS == (int)BERTH_RPC_COMPRESS_ALWAYS &&
+                  (int)GRPC_CONFIG_COMPRESSION_NEVER == (int)BERTH_RPC_COMPRESS_NEVER,
+              "the setting's values are the library's, in its order");
 
 struct grpc {
     struct server server;
@@ -22,7 +28,8 @@ static void destroy(struct server *server)
 
 static enum berth_code set_up(struct grpc *grpc, struct berth_error *err)
 {
-    struct berth_rpc_server_options options = {SERVER_OPTIONS(&grpc->config)};
+    struct berth_rpc_server_options options = {SERVER_OPTIONS(&grpc->config),
+                                               SERVER_HTTP2_OPTIONS(&grpc->config)};
 
     return server_init_unix(&grpc->server, grpc->config.address, "berth.sock", &options, err);
 }

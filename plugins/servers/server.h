@@ -19,12 +19,37 @@ struct server {
     bool drained;
 };
 
+/** Rounded up, so that a short time does not become the 0 that means another thing. */
+static inline uint32_t server_milliseconds(int64_t nanoseconds)
+{
+    return (uint32_t)((nanoseconds + 999999) / 1000000);
+}
+
 /** What the settings of every server say, as members of struct berth_rpc_server_options. */
 #define SERVER_OPTIONS(config)                                                                               \
     .size = sizeof(struct berth_rpc_server_options), .max_connections = (uint32_t)(config)->max_connections, \
     .max_concurrent_streams = (uint32_t)(config)->max_concurrent_streams,                                    \
+    .max_header_list_bytes = (uint32_t)(config)->max_header_list_bytes,                                      \
+    .write_timeout_ms = server_milliseconds((config)->write_timeout),                                        \
     .max_recv_message_bytes = (uint64_t)(config)->max_recv_message_bytes,                                    \
-    .max_send_message_bytes = (uint64_t)(config)->max_send_message_bytes
+    .max_send_message_bytes = (uint64_t)(config)->max_send_message_bytes,                                    \
+    .max_unfinished_bytes =                                                                                  \
+        (config)->has_max_unfinished_bytes ? (uint64_t)(config)->max_unfinished_bytes : 0,                   \
+    .max_queued_bytes = (uint64_t)(config)->max_queued_bytes,                                                \
+    .max_buffered_bytes = (uint64_t)(config)->max_buffered_bytes,                                            \
+    .max_idle_ms = server_milliseconds((config)->max_idle),                                                  \
+    .max_age_ms = server_milliseconds((config)->max_age),                                                    \
+    .max_age_grace_ms = server_milliseconds((config)->max_age_grace)
+
+/** What those that speak HTTP/2 have besides. */
+#define SERVER_HTTP2_OPTIONS(config)                                                                         \
+    .handshake_timeout_ms = server_milliseconds((config)->handshake_timeout),                                \
+    .compression = (enum berth_rpc_compression)(config)->compression,                                        \
+    .keepalive_time_ms =                                                                                     \
+        (config)->keepalive_time == 0 ? UINT32_MAX : server_milliseconds((config)->keepalive_time),          \
+    .keepalive_timeout_ms = server_milliseconds((config)->keepalive_timeout),                                \
+    .min_ping_interval_ms =                                                                                  \
+        (config)->has_min_ping_interval ? server_milliseconds((config)->min_ping_interval) : 0
 
 /** What the settings of those on unix sockets say, as members of struct berth_rpc_unix_options. */
 #define SERVER_UNIX_OPTIONS(config)                                                                          \

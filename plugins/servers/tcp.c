@@ -2,11 +2,17 @@
 /* Carries calls over gRPC on TCP, with TLS: what the configuration says, handed to libberth-rpc. */
 #include "servers-plugin.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server.h"
+
+static_assert((int)GRPC_TCP_CONFIG_COMPRESSION_ON_REQUEST == (int)BERTH_RPC_COMPRESS_ON_REQUEST &&
+                  (int)GRPC_TCP_CONFIG_COMPRESSION_ALWAYS == (int)BERTH_RPC_COMPRESS_ALWAYS &&
+                  (int)GRPC_TCP_CONFIG_COMPRESSION_NEVER == (int)BERTH_RPC_COMPRESS_NEVER,
+              "the setting's values are the library's, in its order");
 
 struct grpc_tcp {
     struct server server;
@@ -26,7 +32,14 @@ static void destroy(struct server *server)
 static enum berth_code check_config(const struct grpc_tcp_config *config, struct berth_error *err)
 {
     bool is_local = strncmp(config->address, "127.", 4) == 0 || strncmp(config->address, "[::1]:", 6) == 0;
+    bool is_number = (config->address[0] >= '0' && config->address[0] <= '9') || config->address[0] == '[';
 
+    /* The library says so too, but only of an address that may be listened on. */
+    if (!is_number)
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "\"%.128s\" is no IP address and port (try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)",
+            config->address);
     if ((config->tls_cert == NULL) != (config->tls_key == NULL))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "tls_cert and tls_key belong together; set %s too",
@@ -45,7 +58,8 @@ static enum berth_code check_config(const struct grpc_tcp_config *config, struct
 
 static enum berth_code make_server(struct grpc_tcp *tcp, struct berth_error *err)
 {
-    struct berth_rpc_server_options options = {SERVER_OPTIONS(&tcp->config), .transport = "tcp"};
+    struct berth_rpc_server_options options = {SERVER_OPTIONS(&tcp->config),
+                                               SERVER_HTTP2_OPTIONS(&tcp->config), .transport = "tcp"};
 
     return server_init(&tcp->server, &options, err);
 }

@@ -11,11 +11,33 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <berth/rpc/server.h>
 #include <berth/testing.h>
 
 #define GRPC "io.containerd.server.v1.grpc"
 #define TCP "io.containerd.server.v1.grpc-tcp"
 #define TTRPC "io.containerd.server.v1.ttrpc"
+
+/* What the plugin asked of the library last: the linker has its calls pass through here. */
+static struct berth_rpc_server_options asked;
+
+enum berth_code __real_berth_rpc_server_create(uv_loop_t *loop,
+                                               const struct berth_rpc_server_options *options,
+                                               const struct berth_router *router,
+                                               struct berth_rpc_server **ret_server, struct berth_error *err);
+enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
+                                               const struct berth_rpc_server_options *options,
+                                               const struct berth_router *router,
+                                               struct berth_rpc_server **ret_server, struct berth_error *err);
+
+enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
+                                               const struct berth_rpc_server_options *options,
+                                               const struct berth_router *router,
+                                               struct berth_rpc_server **ret_server, struct berth_error *err)
+{
+    asked = *options;
+    return __real_berth_rpc_server_create(loop, options, router, ret_server, err);
+}
 
 static char folder[] = "/tmp/berth-test-XXXXXX";
 
@@ -195,6 +217,101 @@ static void certificate_key_and_authorities_come_together(void **state)
                      "tls_ca is for clients");
 }
 
+static void ask(const char *uri, const char *settings)
+{
+    struct berth_error err;
+    struct berth_testing *testing;
+    char text[1024];
+
+    snprintf(text, sizeof(text), "address: %s\n%s", strcmp(uri, TCP) == 0 ? "127.0.0.1:0" : "/tmp/unused",
+             settings);
+    testing = berth_testing_create(&berth_module, uri, text, &err);
+    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    assert_int_equal(asked.size, sizeof(asked));
+}
+
+static const char *const uris[] = {GRPC, TCP, TTRPC};
+
+static void every_setting_reaches_the_server(void **state)
+{
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        ask(uris[i], "max_connections: 11\nmax_concurrent_streams: 12\nmax_header_list_bytes: 13KiB\n"
+                     "max_recv_message_bytes: 14KiB\nmax_send_message_bytes: 15KiB\n"
+                     "max_unfinished_bytes: 16KiB\nmax_queued_bytes: 17KiB\nmax_buffered_bytes: 18MiB\n"
+                     "write_timeout: 19s\nmax_idle: 20m\nmax_age: 21h\nmax_age_grace: 22ms\n");
+        assert_int_equal(asked.max_connections, 11);
+        assert_int_equal(asked.max_concurrent_streams, 12);
+        assert_int_equal(asked.max_header_list_bytes, 13 << 10);
+        assert_int_equal(asked.max_recv_message_bytes, 14 << 10);
+        assert_int_equal(asked.max_send_message_bytes, 15 << 10);
+        assert_int_equal(asked.max_unfinished_bytes, 16 << 10);
+        assert_int_equal(asked.max_queued_bytes, 17 << 10);
+        assert_int_equal(asked.max_buffered_bytes, 18 << 20);
+        assert_int_equal(asked.write_timeout_ms, 19 * 1000);
+        assert_int_equal(asked.max_idle_ms, 20 * 60 * 1000);
+        assert_int_equal(asked.max_age_ms, 21 * 3600 * 1000);
+        assert_int_equal(asked.max_age_grace_ms, 22);
+    }
+}
+
+static void what_only_http2_has_reaches_its_servers(void **state)
+{
+    const char *settings = "handshake_timeout: 11s\nkeepalive_time: 12s\nkeepalive_timeout: 13s\n"
+                           "min_ping_interval: 14s\ncompression: always\n";
+
+    for (size_t i = 0; i < 2; i++) {
+        ask(uris[i], settings);
+        assert_int_equal(asked.handshake_timeout_ms, 11 * 1000);
+        assert_int_equal(asked.keepalive_time_ms, 12 * 1000);
+        assert_int_equal(asked.keepalive_timeout_ms, 13 * 1000);
+        assert_int_equal(asked.min_ping_interval_ms, 14 * 1000);
+        assert_int_equal(asked.compression, BERTH_RPC_COMPRESS_ALWAYS);
+        ask(uris[i], "compression: never\n");
+        assert_int_equal(asked.compression, BERTH_RPC_COMPRESS_NEVER);
+    }
+    assert_refused(TTRPC, "compression: always", "compression");
+    assert_refused(TTRPC, "keepalive_time: 1s", "keepalive_time");
+}
+
+/* As berth/rpc/server.h has them. */
+static void what_is_not_set_is_as_the_library_has_it(void **state)
+{
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        uint64_t message = strcmp(uris[i], TTRPC) == 0 ? 4 << 20 : 16 << 20;
+
+        ask(uris[i], "");
+        assert_int_equal(asked.max_connections, 4096);
+        assert_int_equal(asked.max_concurrent_streams, 256);
+        assert_int_equal(asked.max_header_list_bytes, 16 << 10);
+        assert_int_equal(asked.max_recv_message_bytes, message);
+        assert_int_equal(asked.max_send_message_bytes, message);
+        assert_int_equal(asked.max_unfinished_bytes, 0);
+        assert_int_equal(asked.max_queued_bytes, 32 << 20);
+        assert_int_equal(asked.max_buffered_bytes, 256 << 20);
+        assert_int_equal(asked.write_timeout_ms, 60 * 1000);
+        assert_int_equal(asked.max_idle_ms + asked.max_age_ms + asked.max_age_grace_ms, 0);
+        assert_int_equal(asked.min_ping_interval_ms, 0);
+        assert_int_equal(asked.compression, BERTH_RPC_COMPRESS_ON_REQUEST);
+        if (strcmp(uris[i], TTRPC) == 0)
+            continue;
+        assert_int_equal(asked.handshake_timeout_ms, 10 * 1000);
+        assert_int_equal(asked.keepalive_time_ms, 2 * 3600 * 1000);
+        assert_int_equal(asked.keepalive_timeout_ms, 20 * 1000);
+    }
+}
+
+static void no_time_at_all_means_never_and_a_short_one_does_not(void **state)
+{
+    ask(GRPC, "keepalive_time: 0s\nmax_idle: 0s\nmax_age: 1ns\n");
+    assert_true(asked.keepalive_time_ms == UINT32_MAX);
+    assert_int_equal(asked.max_idle_ms, 0);
+    assert_int_equal(asked.max_age_ms, 1);
+    assert_refused(GRPC, "write_timeout: 0s", "write_timeout");
+    assert_refused(GRPC, "max_age: 2000h", "max_age");
+}
+
 static int run_on_unix_sockets(const char *name, const char *uri)
 {
     void *server = (void *)(uintptr_t)uri;
@@ -214,6 +331,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limit_that_no_frame_of_ttrpc_has_is_refused),
+        cmocka_unit_test(every_setting_reaches_the_server),
+        cmocka_unit_test(what_only_http2_has_reaches_its_servers),
+        cmocka_unit_test(what_is_not_set_is_as_the_library_has_it),
+        cmocka_unit_test(no_time_at_all_means_never_and_a_short_one_does_not),
         cmocka_unit_test(tcp_says_on_which_port_it_listens),
         cmocka_unit_test(without_an_address_tcp_does_not_apply),
         cmocka_unit_test(other_machines_are_not_served_in_clear_unless_told),
