@@ -11,6 +11,11 @@ static void reject(struct plan_build *build, size_t entry, enum berth_code code,
     plan_build_stop(build, entry, PLAN_REJECTED, code, reason, cause);
 }
 
+static const char *path_of(const struct plan_build *build, size_t entry)
+{
+    return build->entries[entry].plugin->manifest->path;
+}
+
 /* Of those with one URI, which stand side by side, the first by path stays. */
 static void reject_duplicates(struct plan_build *build)
 {
@@ -22,8 +27,8 @@ static void reject_duplicates(struct plan_build *build)
             continue;
         }
         reject(build, i, BERTH_ALREADY_EXISTS,
-               plan_build_text(build, "%s in %s has the same URI and is used instead: remove one of the two",
-                               plan_build_uri(build, first), build->entries[first].plugin->manifest->path),
+               plan_build_text(build, "%s in %s is used instead of that in %s: remove one of the two files",
+                               plan_build_uri(build, first), path_of(build, first), path_of(build, i)),
                first);
     }
 }

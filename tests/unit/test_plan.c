@@ -206,8 +206,9 @@ static void of_two_with_one_uri_the_first_by_path_stays(void **state)
     expect(scene, "b.v1.y", PLAN_RUN, BERTH_OK, NULL);
     assert_int_equal(scene->plan->entries[2].verdict, PLAN_REJECTED);
     assert_int_equal(scene->plan->entries[2].code, BERTH_ALREADY_EXISTS);
-    assert_string_equal(scene->plan->entries[2].reason,
-                        "a.v1.x in /p/00.so has the same URI and is used instead: remove one of the two");
+    assert_string_equal(
+        scene->plan->entries[2].reason,
+        "a.v1.x in /p/00.so is used instead of that in /p/01.so: remove one of the two files");
     assert_int_equal(scene->plan->entries[2].cause, plan_find(scene->plan, "a.v1.x"));
 }
 
