@@ -86,16 +86,16 @@ void ttrpc_session_refuse(struct ttrpc_session *session, uint32_t id, enum berth
 
 static void on_stall_overdue(struct deadline *deadline);
 
-/* Reads on when no call is full; and while one is, not. */
+/* Reads on when no call is full; and while one is, not, unless there is no memory to end that in time. */
 static void settle_reading(struct ttrpc_session *session)
 {
     struct deadlines *deadlines = &session->connection->engine->deadlines;
     bool is_stalled = session->stall_deadline.place != 0;
 
     if (session->full_count > 0 && !is_stalled) {
-        connection_pause_reading(session->connection);
-        deadlines_start(deadlines, &session->stall_deadline,
-                        uv_hrtime() + TTRPC_STALL_MS * NANOSECONDS_PER_MILLISECOND, on_stall_overdue);
+        if (deadlines_start(deadlines, &session->stall_deadline,
+                            uv_hrtime() + TTRPC_STALL_MS * NANOSECONDS_PER_MILLISECOND, on_stall_overdue))
+            connection_pause_reading(session->connection);
     } else if (session->full_count == 0 && is_stalled) {
         deadlines_stop(deadlines, &session->stall_deadline);
         connection_resume_reading(session->connection);
@@ -275,6 +275,20 @@ static const char *feed(void *context, const uint8_t *bytes, size_t length)
                : NULL;
 }
 
+/* What was written goes when it is more than what is left, or a peer that is always behind would keep it all.
+ */
+static void drop_written(struct ttrpc_session *session)
+{
+    struct buffer *answers = &session->answers;
+    size_t left = answers->length - session->answers_offset;
+
+    if (session->answers_offset <= left)
+        return;
+    memmove(answers->bytes, answers->bytes + session->answers_offset, left);
+    answers->length = left;
+    session->answers_offset = 0;
+}
+
 static void put_answers(struct ttrpc_session *session, struct batch *batch)
 {
     struct buffer *answers = &session->answers;
@@ -286,8 +300,10 @@ static void put_answers(struct ttrpc_session *session, struct batch *batch)
         batch_add_bytes(batch, answers->bytes + session->answers_offset, step);
         session->answers_offset += step;
     }
-    if (answers->length > session->answers_offset)
+    if (answers->length > session->answers_offset) {
+        drop_written(session);
         return;
+    }
     buffer_finish(answers, NULL);
     session->answers_offset = 0;
 }
