@@ -3,21 +3,26 @@
  */
 #include "server_ttrpc.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <berth/utf8.h>
 
 #include "container.h"
 
-/* What is over it is left out. */
+/* What of a sentence is over it once it is text is cut, and details over theirs are left out. */
+#define TEXT_MAX 4096
 #define DETAILS_MAX 8192
+
+static_assert(TTRPC_HEADER + TEXT_MAX + DETAILS_MAX + 64 <= BATCH_FRAME_MAX,
+              "a batch that has room has room for any failure");
 
 static const char replacement[] = "\xef\xbf\xbd";
 
-/* A Status holds text: U+FFFD for each byte that is none. `place` has room for three times `length`. */
-static size_t copy_text(unsigned char *place, const char *text, size_t length)
+/* A Status holds text: U+FFFD for each byte that is none. What has no room is cut. */
+static size_t copy_text(unsigned char *place, size_t room, const char *text, size_t length)
 {
-    unsigned char *begin = place;
+    size_t copied = 0;
     size_t at = 0;
 
     while (at < length) {
@@ -25,21 +30,24 @@ static size_t copy_text(unsigned char *place, const char *text, size_t length)
         const char *source = step > 0 ? text + at : replacement;
         size_t size = step > 0 ? step : sizeof(replacement) - 1;
 
-        memcpy(place, source, size);
-        place += size;
+        if (size > room - copied)
+            break;
+        memcpy(place + copied, source, size);
+        copied += size;
         at += step > 0 ? step : 1;
     }
-    return (size_t)(place - begin);
+    return copied;
 }
 
 static struct span make_text(struct arena *arena, const char *message)
 {
     size_t length = message == NULL ? 0 : server_message_length(message);
-    unsigned char *text = length == 0 ? NULL : arena_take(arena, 3 * length);
+    size_t room = 3 * length < TEXT_MAX ? 3 * length : TEXT_MAX;
+    unsigned char *text = length == 0 ? NULL : arena_take(arena, room);
 
     if (text == NULL)
         return (struct span){NULL, 0};
-    return (struct span){text, copy_text(text, message, length)};
+    return (struct span){text, copy_text(text, room, message, length)};
 }
 
 void server_ttrpc_answer(struct server_ttrpc_call *self, enum berth_code code, const char *message,
@@ -69,7 +77,6 @@ const char *server_ttrpc_refusal(enum berth_code code, const char *message, stru
 {
     static const char no_service[] = "unknown service ";
     static const char no_method[] = "unknown method ";
-    const char *method = message + strlen(no_method);
     const char *end;
     const char *copy;
 
@@ -77,7 +84,8 @@ const char *server_ttrpc_refusal(enum berth_code code, const char *message, stru
         return message;
     if (strncmp(message, no_service, strlen(no_service)) == 0)
         return message + strlen("unknown ");
-    if (strncmp(message, no_method, strlen(no_method)) != 0 || (end = strchr(method, ' ')) == NULL)
+    if (strncmp(message, no_method, strlen(no_method)) != 0 ||
+        (end = strchr(message + strlen(no_method), ' ')) == NULL)
         return message;
     copy = arena_copy(arena, message + strlen("unknown "), (size_t)(end - message) - strlen("unknown "));
     return copy != NULL ? copy : message;

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -97,6 +98,11 @@ static void greet_early(struct berth_call *call)
     berth_call_send(call, "hello", 5);
 }
 
+static void fail_early(struct berth_call *call)
+{
+    berth_call_finish(call, BERTH_UNIMPLEMENTED, NULL);
+}
+
 static void sum_at_once(struct berth_call *call)
 {
     berth_call_reply(call, "early", 5);
@@ -110,6 +116,16 @@ static void stop_at_once(struct berth_call *call, const void *message, size_t le
 static void refuse(struct berth_call *call, const void *message, size_t length)
 {
     berth_call_finish_with_details(call, BERTH_NOT_FOUND, "no \xff such", "\x08\x05\x1a\x02\x0a\x00", 6);
+}
+
+/* As long as a failure can be: no byte of its message is text, and its details are many. */
+static void refuse_at_length(struct berth_call *call, const void *message, size_t length)
+{
+    static char noise[8192];
+    static char details[8190] = "\x1a\xfb\x3f";
+
+    memset(noise, 0xff, sizeof(noise) - 1);
+    berth_call_finish_with_details(call, BERTH_NOT_FOUND, noise, details, sizeof(details));
 }
 
 static void hold_back(struct berth_call *call)
@@ -184,6 +200,8 @@ static const struct berth_method methods[] = {
     {.name = "Echo", .kind = BERTH_METHOD_UNARY, .on_message = echo},
     {.name = "Note", .kind = BERTH_METHOD_UNARY, .on_message = note_call},
     {.name = "Fail", .kind = BERTH_METHOD_UNARY, .on_message = refuse},
+    {.name = "FailLong", .kind = BERTH_METHOD_UNARY, .on_message = refuse_at_length},
+    {.name = "FailEarly", .kind = BERTH_METHOD_UNARY, .on_start = fail_early, .on_message = ignore},
     {.name = "TooMuch", .kind = BERTH_METHOD_UNARY, .on_message = reply_too_much},
     {.name = "Much", .kind = BERTH_METHOD_UNARY, .on_message = reply_much},
     {.name = "Early", .kind = BERTH_METHOD_CLIENT_STREAM, .on_start = sum_at_once},
@@ -644,6 +662,45 @@ static void a_failure_brings_its_details_and_is_text(void **state)
     assert_int_equal(answer.length, 2 + 2 + 2 + 11 + 4);
 }
 
+/* In one piece, so that they are answered in one turn: two long failures, echoes, and a third one. */
+static void ask_for_failures(uint32_t first, int echoes)
+{
+    static char requests[64 * 1024];
+    char text[500];
+    int ends[2];
+    ssize_t length;
+
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    ttrpc_peer_request(ends[0], first, 0, "/t.T/FailLong", NULL, 0, 0, NULL);
+    ttrpc_peer_request(ends[0], first + 2, 0, "/t.T/FailLong", NULL, 0, 0, NULL);
+    for (int i = 0; i < echoes; i++)
+        ttrpc_peer_request(ends[0], first + 4 + 2 * (uint32_t)i, 0, "/t.T/Echo", text, sizeof(text), 0, NULL);
+    ttrpc_peer_request(ends[0], first + 4 + 2 * (uint32_t)echoes, 0, "/t.T/FailLong", NULL, 0, 0, NULL);
+    length = recv(ends[1], requests, sizeof(requests), 0);
+    ttrpc_peer_send(peer, requests, (size_t)length);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* The last begins wherever an answer may begin in what is written at once. */
+static void long_failures_have_room_among_other_answers(void **state)
+{
+    for (int echoes = 0; echoes < 40; echoes++) {
+        ask_for_failures(1 + (uint32_t)echoes * 100, echoes);
+        for (int i = 0; i < echoes + 3; i++)
+            assert_true(ttrpc_peer_read(peer, &answer, 5000));
+        assert_int_equal(answer.code, BERTH_NOT_FOUND);
+        assert_in_range(answer.length, 8190 + 4000, 8190 + 4096 + 32);
+    }
+}
+
+static void a_call_may_fail_at_its_start_without_a_word(void **state)
+{
+    call(1, 0, "/t.T/FailEarly");
+    await_failure(1, BERTH_UNIMPLEMENTED, "");
+}
+
 static void a_reply_over_the_frames_size_is_refused(void **state)
 {
     call(1, 0, "/t.T/TooMuch");
@@ -852,6 +909,8 @@ int main(void)
         CASE(metadata_is_bounded),
         CASE(a_deadline_ends_the_call_on_both_sides),
         CASE(a_failure_brings_its_details_and_is_text),
+        CASE(long_failures_have_room_among_other_answers),
+        CASE(a_call_may_fail_at_its_start_without_a_word),
         CASE(a_reply_over_the_frames_size_is_refused),
         CASE(answers_come_in_any_order),
         CASE(a_lost_connection_cancels_its_calls),
