@@ -59,9 +59,12 @@ static void put_coding(struct fields *fields, struct berth_stream *stream)
         put_own(fields, "grpc-encoding", coding_name(stream->outflow.coding));
 }
 
+/* Where not even that can be had, the peer learns of it by the end of the connection. */
 static void reset(struct berth_stream *stream, uint32_t error)
 {
-    nghttp2_submit_rst_stream(stream->connection->http2.session, NGHTTP2_FLAG_NONE, stream->id, error);
+    if (nghttp2_submit_rst_stream(stream->connection->http2.session, NGHTTP2_FLAG_NONE, stream->id, error) !=
+        0)
+        stream->connection->base.doom = "out of memory";
     connection_touch(&stream->connection->base);
 }
 
@@ -78,8 +81,11 @@ bool server_response_begin(struct berth_stream *stream)
     }
     put_head(&fields, stream);
     put_coding(&fields, stream);
-    nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count,
-                            &provider);
+    if (nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count,
+                                &provider) != 0) {
+        reset(stream, NGHTTP2_INTERNAL_ERROR);
+        return false;
+    }
     connection_touch(&stream->connection->base);
     return true;
 }
@@ -136,7 +142,9 @@ static void send_trailers_only(struct berth_stream *stream)
     }
     put_head(&fields, stream);
     put_list(&fields, &stream->trailers);
-    nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count, NULL);
+    if (nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count,
+                                NULL) != 0)
+        reset(stream, NGHTTP2_INTERNAL_ERROR);
     connection_touch(&stream->connection->base);
 }
 
@@ -150,7 +158,9 @@ static void send_trailers(struct outflow *outflow)
         return;
     }
     put_list(&fields, &stream->trailers);
-    nghttp2_submit_trailer(stream->connection->http2.session, stream->id, fields.items, fields.count);
+    if (nghttp2_submit_trailer(stream->connection->http2.session, stream->id, fields.items, fields.count) !=
+        0)
+        reset(stream, NGHTTP2_INTERNAL_ERROR);
 }
 
 void server_response_end(struct berth_stream *stream, enum berth_code code, const char *message,
