@@ -16,7 +16,11 @@ bool metadata_is_binary(const char *key, size_t length)
 
 bool metadata_is_reserved(const char *key, size_t length)
 {
-    static const char *const names[] = {"te", "content-type", "user-agent", "host", "connection"};
+    /* What belongs to one message or connection: a peer refuses all that has it wrong (RFC
+     * 9113 8.1.1, 8.2.2). */
+    static const char *const names[] = {
+        "te",         "content-type", "content-length",   "user-agent",        "host",
+        "connection", "keep-alive",   "proxy-connection", "transfer-encoding", "upgrade"};
 
     if (length > 0 && key[0] == ':')
         return true;

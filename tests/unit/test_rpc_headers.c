@@ -221,6 +221,8 @@ static void metadata_that_cannot_travel_is_refused(void **state)
         {"grpc-status", "0", BERTH_INVALID_ARGUMENT},
         {"te", "trailers", BERTH_INVALID_ARGUMENT},
         {"connection", "close", BERTH_INVALID_ARGUMENT},
+        {"transfer-encoding", "chunked", BERTH_INVALID_ARGUMENT},
+        {"content-length", "5", BERTH_INVALID_ARGUMENT},
         {"x-key", "line\nbreak", BERTH_INVALID_ARGUMENT},
         {"x-key", "\xc3\xbc \t\xff", BERTH_OK},
         {"x-key", "tab\t", BERTH_INVALID_ARGUMENT},
