@@ -81,11 +81,8 @@ static enum berth_code start(struct waiter *waiter, uv_loop_t *loop,
         return code;
     }
     code = berth_rpc_call_send(call, options->request, options->request_length);
-    if (code != BERTH_OK) {
-        berth_error_set(waiter->err, code, "the request is larger than a client sends");
-        berth_rpc_channel_close(waiter->channel, NULL, NULL);
-        return code;
-    }
+    if (code != BERTH_OK)
+        berth_rpc_call_fail(call, code, "the request is larger than a client sends");
     berth_rpc_call_half_close(call);
     return BERTH_OK;
 }

@@ -618,6 +618,24 @@ static void nobody_there_is_unavailable_with_the_address(void **state)
     assert_string_equal(err.message, "cannot connect to /no/such.sock: no such file or directory");
 }
 
+static void a_request_that_is_too_large_to_send_is_refused_for_that(void **state)
+{
+    const size_t length = 17 << 20;
+    const struct berth_rpc_unary_options options = {.size = sizeof(options),
+                                                    .address = f.path,
+                                                    .path = "/t.T/Echo",
+                                                    .request = calloc(1, length),
+                                                    .request_length = length};
+    struct berth_error err;
+    size_t response_length;
+    void *response;
+
+    assert_int_equal(berth_rpc_unary_blocking(&options, &response, &response_length, &err),
+                     BERTH_RESOURCE_EXHAUSTED);
+    assert_string_equal(err.message, "the request is larger than a client sends");
+    free((void *)options.request);
+}
+
 static void attempts_to_connect_are_repeated_as_often_as_told(void **state)
 {
     const struct berth_rpc_channel_options again = {
@@ -763,6 +781,7 @@ int main(void)
         CALL(a_server_may_be_closed_by_its_handler),
         CALL(closing_a_channel_ends_its_calls_first),
         CALL(nobody_there_is_unavailable_with_the_address),
+        CALL(a_request_that_is_too_large_to_send_is_refused_for_that),
         CALL(attempts_to_connect_are_repeated_as_often_as_told),
         CALL(a_deadline_holds_while_connecting),
         CALL(services_that_are_wrong_are_refused),
