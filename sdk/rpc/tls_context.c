@@ -150,6 +150,12 @@ static enum berth_code fill_client(struct tls_context *context, const struct ber
 {
     SSL_CTX *settings = context->settings;
 
+    /* OpenSSL would take any name for this one. */
+    if (options->server_name != NULL && options->server_name[0] == '\0')
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "the name that the server's certificate must bear is empty; leave it out to "
+                               "have it bear %s",
+                               host);
     SSL_CTX_set_verify(settings, SSL_VERIFY_PEER, NULL);
     context->server_name = strdup(options->server_name != NULL ? options->server_name : host);
     if (context->server_name == NULL || SSL_CTX_set_alpn_protos(settings, http2, sizeof(http2)) != 0)

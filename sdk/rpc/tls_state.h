@@ -7,8 +7,9 @@
 #include "tls.h"
 #include "tls_context.h"
 
-/** Of the text in one record; four records with all that TLS adds fill a batch. */
-#define TLS_RECORD_BYTES (BATCH_BYTES_MAX / 4 - 256)
+/** Of the text that is sealed at one time; four of them fill a batch with all that TLS adds, also where the
+ * peer asks for records of 512 bytes (RFC 6066 4). */
+#define TLS_RECORD_BYTES (BATCH_BYTES_MAX / 4 - 1024)
 
 struct tls_context {
     size_t references;

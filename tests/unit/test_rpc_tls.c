@@ -178,6 +178,19 @@ static void a_server_of_another_name_is_not_believed(void **state)
     assert_int_equal(pair.code, BERTH_OK);
 }
 
+static void a_name_that_is_empty_is_refused(void **state)
+{
+    struct berth_rpc_tls_options tls = believing("ca.pem");
+    const struct berth_rpc_channel_options options = {
+        .size = sizeof(options), .address = "tcp:localhost:1", .tls = &tls};
+
+    tls.server_name = "";
+    assert_int_equal(berth_rpc_channel_create(&pair.loop, &options, &pair.channel, &pair.err),
+                     BERTH_INVALID_ARGUMENT);
+    assert_string_equal(pair.err.message, "the name that the server's certificate must bear is empty; leave "
+                                          "it out to have it bear localhost");
+}
+
 static void a_server_in_clear_is_not_spoken_to(void **state)
 {
     const struct berth_rpc_tls_options tls = believing("ca.pem");
@@ -562,6 +575,7 @@ int main(void)
         CALL(a_server_of_another_authority_is_not_believed),
         CALL(an_authority_that_has_expired_is_not_believed),
         CALL(a_server_of_another_name_is_not_believed),
+        CALL(a_name_that_is_empty_is_refused),
         CALL(a_server_in_clear_is_not_spoken_to),
         CALL(much_flows_both_ways_at_the_readers_pace),
         CALL(files_that_cannot_be_used_are_refused_by_name),
