@@ -208,8 +208,10 @@ int server_connection_accept(struct server_listener *listener)
         create(listener->server, listener->socket.handle.type, listener->protocol);
     int result;
 
-    if (connection == NULL)
+    if (connection == NULL) {
+        server_listener_refuse(listener);
         return UV_ENOMEM;
+    }
     result = uv_accept(&listener->socket.stream, &connection->base.socket.stream);
     if (result == 0 && !has_room(connection)) {
         connection_lose(&connection->base, "the server has as many connections as it takes");

@@ -7,18 +7,24 @@
 
 #define BACKLOG 1024
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_handle_closed(struct server_listener *listener)
 {
-    struct server_listener *listener = handle->data;
     struct berth_rpc_server *server = listener->server;
     struct server_listener **place = &server->listeners;
 
+    if (--listener->open_handles > 0)
+        return;
     while (*place != listener)
         place = &(*place)->next;
     *place = listener->next;
     tls_context_unref(listener->tls);
     free(listener);
     server_settle(server);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    on_handle_closed(handle->data);
 }
 
 static void close_listener(struct server_listener *listener)
@@ -37,15 +43,46 @@ void server_close_listeners(struct berth_rpc_server *server)
         close_listener(listener);
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void take_connection(struct server_listener *listener, int status)
 {
-    struct server_listener *listener = stream->data;
-
     if (status == 0)
         status = server_connection_accept(listener);
     if (status < 0)
         server_log(listener->server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN,
                    "%s: cannot take a connection: %s", listener->name, uv_strerror(status));
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    take_connection(stream->data, status);
+}
+
+static void on_refused_closed(uv_handle_t *handle)
+{
+    struct server_listener *listener = handle->data;
+
+    listener->is_refusing = false;
+    if (listener->has_waiting && !listener->is_closing)
+        take_connection(listener, 0);
+    on_handle_closed(listener);
+}
+
+void server_listener_refuse(struct server_listener *listener)
+{
+    uv_loop_t *loop = listener->server->engine.loop;
+
+    listener->has_waiting = listener->is_refusing;
+    if (listener->is_refusing)
+        return;
+    if (listener->socket.handle.type == UV_TCP)
+        uv_tcp_init(loop, &listener->refused.tcp);
+    else
+        uv_pipe_init(loop, &listener->refused.pipe, 0);
+    listener->refused.handle.data = listener;
+    listener->is_refusing = true;
+    listener->open_handles++;
+    uv_accept(&listener->socket.stream, &listener->refused.stream);
+    uv_close(&listener->refused.handle, on_refused_closed);
 }
 
 static struct server_listener *create(struct berth_rpc_server *server, const struct server_protocol *protocol)
@@ -65,6 +102,7 @@ static void join(struct server_listener *listener)
     listener->socket.handle.data = listener;
     listener->next = listener->server->listeners;
     listener->server->listeners = listener;
+    listener->open_handles = 1;
 }
 
 static int listen_on_pipe(struct server_listener *listener, int fd)

@@ -49,6 +49,17 @@ struct server_listener {
     const char *name;
     char address[TCP_ADDRESS_MAX];
     bool is_closing;
+    /** Handles that are not closed. */
+    unsigned open_handles;
+    /** A connection that is closed at once, and whether a further one waits behind it. */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } refused;
+    bool is_refusing;
+    bool has_waiting;
 };
 
 /** How often something that costs a peer little may happen: `burst` at once, and so many a second after. */
@@ -187,6 +198,10 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
 
 /** A connection or a listener is gone: is that the end of the server? */
 void server_settle(struct berth_rpc_server *server);
+
+/** Closes the connection that waits, which there is no memory to serve: libuv listens again when it is taken.
+ */
+void server_listener_refuse(struct server_listener *listener);
 
 /** Takes no further connections; server_settle follows when they are closed. */
 void server_close_listeners(struct berth_rpc_server *server);
