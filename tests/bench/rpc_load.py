@@ -2,7 +2,6 @@
 """The clients: h2load, which is the same stranger to every server, and libberth-rpc's own."""
 
 import re
-import statistics
 import subprocess
 import tempfile
 from pathlib import Path
@@ -81,7 +80,3 @@ def interleaved(rounds, runs):
         for key, run in (list(runs.items())[::-1] if number % 2 else runs.items()):
             found[key].append(run())
     return found
-
-
-def median(runs, what):
-    return statistics.median(what(run) for run in runs)
