@@ -18,6 +18,9 @@
 /* Batches that one connection may write in one turn before the others have theirs. */
 #define ROUNDS_MAX 4
 
+/* The kernel takes as much again for what it keeps of each piece (socket(7), SO_SNDBUF). */
+#define UNIX_SOCKET_BYTES (208 * 1024)
+
 #define NANOSECONDS_PER_MILLISECOND 1000000u
 
 static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) &&
@@ -163,6 +166,20 @@ void connection_resume_reading(struct connection *connection)
         uv_read_start(&connection->socket.stream, on_alloc, on_read);
 }
 
+/*
+ * What a turn brought leaves in one write, so that TCP has nothing to wait for. Through a unix socket two
+ * programs hand over as often as it is full: it is made as large as anybody may make it, at most.
+ */
+static int tune(struct connection *connection)
+{
+    const int room = UNIX_SOCKET_BYTES;
+
+    if (connection->socket.handle.type == UV_TCP)
+        return uv_tcp_nodelay(&connection->socket.tcp, 1);
+    setsockopt(connection->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    return 0;
+}
+
 int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)
 {
     int result = uv_fileno(&connection->socket.handle, &connection->fd);
@@ -171,9 +188,8 @@ int connection_start(struct connection *connection, const struct connection_prot
         session = tls_start(connection->tls, &protocol, session);
     connection->protocol = protocol;
     connection->session = session;
-    /* What a turn brought leaves in one write, so that there is nothing to wait for. */
-    if (result == 0 && connection->socket.handle.type == UV_TCP)
-        result = uv_tcp_nodelay(&connection->socket.tcp, 1);
+    if (result == 0)
+        result = tune(connection);
     if (result == 0)
         result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
     connection_touch(connection);
