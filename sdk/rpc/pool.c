@@ -4,6 +4,7 @@
 #include "pool.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,13 @@ void *pool_take(struct pool *pool, size_t size)
     return piece->bytes;
 }
 
+static bool is_worth_keeping(const struct pool *pool, size_t size)
+{
+    size_t limit = size <= POOL_SMALL_MAX ? POOL_KEPT_MAX : POOL_KEPT_MAX - POOL_KEPT_FOR_SMALL;
+
+    return POOL_IS_USED && size <= POOL_PIECE_MAX && pool->kept_bytes + size <= limit;
+}
+
 void pool_give(void *memory)
 {
     struct pool_piece *piece;
@@ -74,7 +82,7 @@ void pool_give(void *memory)
         return;
     piece = piece_of(memory);
     pool = piece->link.pool;
-    if (!POOL_IS_USED || piece->size > POOL_PIECE_MAX || pool->kept_bytes + piece->size > POOL_KEPT_MAX) {
+    if (!is_worth_keeping(pool, piece->size)) {
         free(piece);
         return;
     }
@@ -88,7 +96,7 @@ void *pool_resize(struct pool *pool, void *memory, size_t size)
     size_t room = memory == NULL ? 0 : piece_of(memory)->size - sizeof(struct pool_piece);
     void *other;
 
-    if (size <= room && room - size < POOL_PIECE_MAX)
+    if (size <= room && room - size < POOL_WASTE_MAX)
         return memory;
     other = pool_take(pool, size);
     if (other == NULL || memory == NULL)

@@ -4,12 +4,20 @@
 
 #include <stddef.h>
 
-/** Bytes of the largest piece that is kept, and the unit by which sizes differ; each with its header. */
-#define POOL_PIECE_MAX 1024
+/**
+ * Bytes of the largest piece that is kept, a message of 4 KiB with its framing, and the unit by which sizes
+ * differ; each with its header.
+ */
+#define POOL_PIECE_MAX (4096 + 512)
 #define POOL_UNIT 32
 
-/** Bytes that a pool keeps at most. */
-#define POOL_KEPT_MAX ((size_t)256 * 1024)
+/** What a piece that is made smaller may have too much. */
+#define POOL_WASTE_MAX 1024
+
+/** Bytes that a pool keeps at most, and how many of them only pieces up to POOL_SMALL_MAX may take. */
+#define POOL_KEPT_MAX ((size_t)1024 * 1024)
+#define POOL_KEPT_FOR_SMALL ((size_t)256 * 1024)
+#define POOL_SMALL_MAX 1024
 
 struct pool_piece;
 

@@ -175,8 +175,8 @@ def memory(quick, goals):
 
 # Why each of rpc_cost.COUNTS is what it is.
 REASONS = {
-    "allocations": "none is left for an empty reply: streams, calls and HTTP/2's pieces are kept for the next call. A 4 KiB reply "
-                   "takes two: the plugin's packed message, and the copy that waits for the peer",
+    "allocations": "none is left: streams, calls, HTTP/2's pieces and messages of up to 4 KiB are kept for the next call, and the "
+                   "plugin packs such a message on the stack; only where more than 768 KiB of them wait at a time some are allocated",
     "frees": "one for each allocation",
     "reads": "one takes what has come on a connection, all 32 calls of it",
     "writes": "one sendmsg a turn of the loop and connection, the answers to all 32 calls in it",

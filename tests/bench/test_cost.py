@@ -28,6 +28,11 @@ class Cost(unittest.TestCase):
         self.assertLess(call["allocations"], 0.1, call)
         self.assertLess(call["reads"] + call["writes"] + call["waits"], 0.5, call)
 
+    def test_a_reply_of_4_kib_allocates_nothing(self):
+        with Counted() as counted:
+            call = counted.per_call(10000, 8, 16, "Page")
+        self.assertLess(call["allocations"], 0.1, call)
+
     def test_a_lone_call_costs_one_system_call_to_wait_one_to_read_and_one_to_write(self):
         with Counted() as counted:
             call = counted.per_call(2000, 1, 1)

