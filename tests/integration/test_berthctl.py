@@ -191,9 +191,11 @@ class Strange(unittest.TestCase):
 
     def test_an_answer_that_unpacks_to_too_much_is_refused(self):
         bomb = b"\x92\x01\x00" * (5 * 1024 * 1024)
+        # A sanitizer's own map of the memory is larger than any bound that says something.
+        bounded = ["prlimit", f"--as={512 * 1024 * 1024}"] if os.environ["BERTH_TEST_SANITIZE"] == "none" else []
         for words in (["plugins", "ls"], ["plugins", "graph"]):
-            done = subprocess.run(["prlimit", f"--as={512 * 1024 * 1024}", str(BERTHCTL), "--address", self.serve(bomb), *words],
-                                  capture_output=True, text=True, check=False, env=environment())
+            done = subprocess.run([*bounded, str(BERTHCTL), "--address", self.serve(bomb), *words], capture_output=True, text=True,
+                                  check=False, env=environment())
             self.assertEqual(1, done.returncode, done.stderr)
             self.assertRegex(done.stderr, "is not readable|is no containerd.services")
 

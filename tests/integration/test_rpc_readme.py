@@ -17,6 +17,7 @@ import grpc
 BUILD = Path(os.environ["BERTH_BUILD"])
 SOURCE = Path(os.environ["BERTH_SOURCE"])
 CC = shlex.split(os.environ["BERTH_TEST_CC"])
+SANITIZE = os.environ["BERTH_TEST_SANITIZE"]
 EXAMPLES = BUILD / "sdk" / "rpc" / "examples"
 HELLO = "h\u00e4llo"
 
@@ -59,7 +60,8 @@ class Readme(Case):
         # The sysroot goes before every path, of the system's own libraries too; those are found without.
         ours = subprocess.run(["pkg-config", "--cflags", "--libs", "berth-rpc"], env=self.pkg_config, check=True,
                               capture_output=True, text=True).stdout.split()
-        return [*ours, "-luv"]
+        sanitized = [] if SANITIZE == "none" else [f"-fsanitize={SANITIZE}"]
+        return [*ours, "-luv", *sanitized]
 
     def block(self, name):
         return re.search(rf"```c {name}\n(.*?)```", self.text, re.DOTALL)[1]
