@@ -257,6 +257,21 @@ static void lose_connections(struct berth_rpc_channel *channel)
         connection_lose(&connection->base, "the channel was closed");
 }
 
+static void end_calls(struct call_list *list)
+{
+    for (struct berth_rpc_call *call = list->first; call != NULL; call = call->next)
+        client_call_end(call, BERTH_CANCELLED, "the channel was closed");
+}
+
+/* Calls whose answers are whole and held back until they resume, which they never may. */
+static void end_held(struct berth_rpc_channel *channel)
+{
+    end_calls(&channel->waiting);
+    for (struct client_connection *connection = channel->connections; connection != NULL;
+         connection = connection->next)
+        end_calls(&connection->calls);
+}
+
 static void run_task(struct turn_task *task)
 {
     struct berth_rpc_channel *channel = CONTAINER_OF(task, struct berth_rpc_channel, task);
@@ -264,6 +279,7 @@ static void run_task(struct turn_task *task)
     if (channel->is_closing) {
         fail_waiting(channel, true, BERTH_CANCELLED, "the channel was closed");
         lose_connections(channel);
+        end_held(channel);
         channel_process(channel);
         channel_settle(channel);
         return;

@@ -381,6 +381,21 @@ static void the_end_waits_for_messages_that_are_held_back(void **state)
     assert_int_equal(outcome.code, BERTH_OK);
 }
 
+static void a_channel_that_closes_ends_calls_that_hold_messages_back(void **state)
+{
+    (void)state;
+    outcome.on_message = pause_it;
+    answer = ten_messages;
+    caller_play(&c, answer_and_wait);
+    caller_ask(&c, &outcome, NULL, "x");
+    caller_run_for(&c, 50);
+    assert_false(outcome.is_over);
+    berth_rpc_channel_close(c.channel, NULL, NULL);
+    c.channel = NULL;
+    caller_await(&c, &outcome, 1);
+    assert_int_equal(outcome.code, BERTH_CANCELLED);
+}
+
 static void use_everything(struct outcome *given)
 {
     assert_int_equal(berth_rpc_call_send(given->call, "x", 1), BERTH_FAILED_PRECONDITION);
@@ -491,6 +506,7 @@ int main(void)
         TEST(nothing_comes_after_a_cancel_inside_a_message),
         TEST(a_pause_that_is_taken_back_in_the_same_message_loses_none),
         TEST(the_end_waits_for_messages_that_are_held_back),
+        TEST(a_channel_that_closes_ends_calls_that_hold_messages_back),
         TEST(every_operation_may_be_used_at_the_end_and_changes_nothing),
         TEST(a_channel_may_be_closed_at_the_end_of_a_call),
         TEST(a_deadline_is_sent_as_what_is_left_of_it),
