@@ -102,6 +102,8 @@ static void end(struct berth_stream *stream, enum berth_code code, const char *m
         return;
     stream->is_ended = true;
     stream->call = NULL;
+    if (stream->inbox.framing.partial.bytes != NULL)
+        server_stream_ready(stream);
     deadlines_stop(&server->engine.deadlines, &stream->deadline);
     server_count_end(server, code);
     server_response_end(stream, code, message, details, details_length);
@@ -288,9 +290,17 @@ static void tell_half_close(struct berth_stream *stream)
         server_of(stream)->router->half_close(stream->call);
 }
 
+/* The answer may wait for its peer for long, and the request need not wait with it. */
+static void drop_input(struct berth_stream *stream)
+{
+    http2_consume(&stream->connection->http2, stream->id, inbox_finish(&stream->inbox));
+}
+
 void server_stream_process(struct berth_stream *stream)
 {
     stream->is_ready = false;
+    if (stream->is_ended)
+        drop_input(stream);
     if (stream->has_headers && !stream->is_opened)
         open_call(stream);
     if (stream->call != NULL && !stream->inbox.is_paused && inbox_is_holding(&stream->inbox))
