@@ -272,6 +272,8 @@ struct berth_call *call_open(struct calls *calls, struct chain *chain, const str
                                     0);
         return NULL;
     }
+    if (BERTH_STREAM_OPS_HAVE(request->stream_ops, found))
+        request->stream_ops->found(request->stream, call->public.kind);
     call_enter(call);
     call_proceed(call);
     ended = call->ended;

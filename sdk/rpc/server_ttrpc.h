@@ -22,14 +22,14 @@ struct server_ttrpc_call {
     struct server_ttrpc *peer;
     struct server_ttrpc_call *next_ready;
     struct berth_call *call;
+    /** NULL until it is known to be one. */
+    const char *path;
 
     bool is_ready;
-    /** The router has not yet said of what kind the method is. */
-    bool is_opening;
+    /** The router knows the method. */
+    bool is_found;
     /** It answers with Data; otherwise with one Response. */
     bool is_streaming;
-    /** What it answers is there, where it is one message. */
-    bool has_reply;
     bool is_remote_ended;
     bool is_half_close_told;
     bool is_writable_due;
@@ -57,12 +57,19 @@ void server_ttrpc_call_destroy(struct server_ttrpc_call *self);
 /** Opens the call of a Request and gives it the payload. `bytes` is what was parsed. */
 void server_ttrpc_call_open(struct server_ttrpc_call *self, const struct ttrpc_request *request,
                             struct span bytes, unsigned flags);
+/** Takes the payload of a call that has no other. */
+void server_ttrpc_call_take_only(struct server_ttrpc_call *self, struct span payload);
 /** Takes a message of Data. */
 void server_ttrpc_call_take(struct server_ttrpc_call *self, struct span message);
 /** The caller will send no more. */
 void server_ttrpc_call_half_close(struct server_ttrpc_call *self);
+/** It has something to do, at the top level. */
+void server_ttrpc_call_ready(struct server_ttrpc_call *self);
 /** Does what is due. From the top level. */
 void server_ttrpc_call_process(struct server_ttrpc_call *self);
+/** Ends the caller's side; nothing where that has been. */
+void server_ttrpc_call_end(struct server_ttrpc_call *self, enum berth_code code, const char *message,
+                           const void *details, size_t details_length);
 /** Ends the call on both sides. */
 void server_ttrpc_call_abort(struct server_ttrpc_call *self, enum berth_code code, const char *message);
 /** As ttrpc_side has it. */
@@ -72,7 +79,27 @@ bool server_ttrpc_call_put(struct ttrpc_stream *stream, struct batch *batch);
 void server_ttrpc_answer(struct server_ttrpc_call *self, enum berth_code code, const char *message,
                          const void *details, size_t details_length);
 
-/** What the router's refusals are called in ttrpc. @return `message` or what is meant, in `arena`. */
-const char *server_ttrpc_refusal(enum berth_code code, const char *message, struct arena *arena);
+/** What the router's refusals are called in ttrpc. @return `message` or what is meant, in the call's arena.
+ */
+const char *server_ttrpc_refusal(struct server_ttrpc_call *self, enum berth_code code, const char *message);
+
+/** What the router asks of such a call. */
+extern const struct berth_stream_ops server_ttrpc_call_ops;
+
+static inline struct berth_rpc_server *server_ttrpc_call_server(const struct server_ttrpc_call *self)
+{
+    return self->peer->connection->server;
+}
+
+/* The router carries the pointer, and looks at nothing behind it: `struct berth_stream` itself is gRPC's. */
+static inline struct berth_stream *server_ttrpc_call_to_router(struct server_ttrpc_call *self)
+{
+    return (struct berth_stream *)(void *)self;
+}
+
+static inline struct server_ttrpc_call *server_ttrpc_call_from_router(struct berth_stream *stream)
+{
+    return (struct server_ttrpc_call *)(void *)stream;
+}
 
 #endif

@@ -73,22 +73,30 @@ void server_ttrpc_answer(struct server_ttrpc_call *self, enum berth_code code, c
     self->failure = (struct span){bytes, size};
 }
 
-const char *server_ttrpc_refusal(enum berth_code code, const char *message, struct arena *arena)
+const char *server_ttrpc_refusal(struct server_ttrpc_call *self, enum berth_code code, const char *message)
 {
-    static const char no_service[] = "unknown service ";
-    static const char no_method[] = "unknown method ";
-    const char *end;
-    const char *copy;
+    static const char unknown[] = "unknown ";
+    const char *method;
+    int service_length;
+    size_t size;
+    char *text;
 
-    if (code != BERTH_UNIMPLEMENTED || message == NULL)
+    if (code != BERTH_UNIMPLEMENTED || message == NULL || self->path == NULL)
         return message;
-    if (strncmp(message, no_service, strlen(no_service)) == 0)
-        return message + strlen("unknown ");
-    if (strncmp(message, no_method, strlen(no_method)) != 0 ||
-        (end = strchr(message + strlen(no_method), ' ')) == NULL)
+    method = strrchr(self->path, '/') + 1;
+    service_length = (int)(method - self->path) - 2;
+    size = strlen(self->path) + 64;
+    text = arena_take(&self->arena, size);
+    if (text == NULL)
         return message;
-    copy = arena_copy(arena, message + strlen("unknown "), (size_t)(end - message) - strlen("unknown "));
-    return copy != NULL ? copy : message;
+    snprintf(text, size, "%sservice %.*s", unknown, service_length, self->path + 1);
+    if (strcmp(text, message) == 0)
+        return text + strlen(unknown);
+    snprintf(text, size, "%smethod %s for service %.*s", unknown, method, service_length, self->path + 1);
+    if (strcmp(text, message) != 0)
+        return message;
+    snprintf(text, size, "method %s", method);
+    return text;
 }
 
 /* The message that is the whole answer. */

@@ -2,35 +2,18 @@
 /* One call over ttrpc on the server: carries its events to the router, and the router's answers away. */
 #include "server_ttrpc.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "container.h"
 
-/* Replies up to this length wait in the call's own memory. */
-#define REPLY_IN_ARENA_MAX 512
-
 const size_t server_ttrpc_call_size = sizeof(struct server_ttrpc_call);
-
-static const struct berth_stream_ops stream_ops;
-
-/* To the router a server's end of a call is opaque. */
-static struct server_ttrpc_call *from_router(struct berth_stream *stream)
-{
-    return (struct server_ttrpc_call *)(void *)stream;
-}
-
-static struct berth_rpc_server *server_of(const struct server_ttrpc_call *self)
-{
-    return self->peer->connection->server;
-}
 
 static const struct berth_router *router_of(const struct server_ttrpc_call *self)
 {
-    return server_of(self)->router;
+    return server_ttrpc_call_server(self)->router;
 }
 
-static void ready(struct server_ttrpc_call *self)
+void server_ttrpc_call_ready(struct server_ttrpc_call *self)
 {
     struct server_ttrpc *peer = self->peer;
 
@@ -48,7 +31,7 @@ static void on_room(struct outflow *outflow)
     struct server_ttrpc_call *self = CONTAINER_OF(outflow, struct server_ttrpc_call, outflow);
 
     self->is_writable_due = true;
-    ready(self);
+    server_ttrpc_call_ready(self);
 }
 
 struct server_ttrpc_call *server_ttrpc_call_create(struct server_ttrpc *peer, uint32_t id)
@@ -60,7 +43,6 @@ struct server_ttrpc_call *server_ttrpc_call_create(struct server_ttrpc *peer, ui
         return NULL;
     memset(self, 0, offsetof(struct server_ttrpc_call, first));
     self->peer = peer;
-    self->is_opening = true;
     self->inbox.framing.budget = &peer->connection->unfinished;
     self->inbox.framing.max_message_bytes = UINT32_MAX;
     self->outflow.connection = &peer->connection->base;
@@ -89,7 +71,7 @@ static void leave_line(struct server_ttrpc_call *self)
 
 void server_ttrpc_call_destroy(struct server_ttrpc_call *self)
 {
-    struct berth_rpc_server *server = server_of(self);
+    struct berth_rpc_server *server = server_ttrpc_call_server(self);
 
     leave_line(self);
     deadlines_stop(&server->engine.deadlines, &self->deadline);
@@ -101,10 +83,10 @@ void server_ttrpc_call_destroy(struct server_ttrpc_call *self)
     spares_give(&server->ttrpc_calls, self);
 }
 
-static void end(struct server_ttrpc_call *self, enum berth_code code, const char *message,
-                const void *details, size_t details_length)
+void server_ttrpc_call_end(struct server_ttrpc_call *self, enum berth_code code, const char *message,
+                           const void *details, size_t details_length)
 {
-    struct berth_rpc_server *server = server_of(self);
+    struct berth_rpc_server *server = server_ttrpc_call_server(self);
 
     if (self->is_ended)
         return;
@@ -112,10 +94,8 @@ static void end(struct server_ttrpc_call *self, enum berth_code code, const char
     self->call = NULL;
     deadlines_stop(&server->engine.deadlines, &self->deadline);
     server_count_end(server, code);
-    if (self->is_opening)
-        message = server_ttrpc_refusal(code, message, &self->arena);
-    if (self->is_opening && code == BERTH_OK && !self->has_reply)
-        self->is_streaming = true;
+    if (!self->is_found)
+        message = server_ttrpc_refusal(self, code, message);
     if (code != BERTH_OK && !self->is_streaming)
         outflow_clear(&self->outflow);
     server_ttrpc_answer(self, code, message, details, details_length);
@@ -130,119 +110,9 @@ void server_ttrpc_call_abort(struct server_ttrpc_call *self, enum berth_code cod
         return;
     if (code == BERTH_DEADLINE_EXCEEDED)
         outflow_clear(&self->outflow);
-    end(self, code, message, NULL, 0);
+    server_ttrpc_call_end(self, code, message, NULL, 0);
     if (call != NULL)
         router_of(self)->cancel(call, code == BERTH_DEADLINE_EXCEEDED ? code : BERTH_CANCELLED);
-}
-
-static void on_overdue(struct deadline *deadline)
-{
-    server_ttrpc_call_abort(CONTAINER_OF(deadline, struct server_ttrpc_call, deadline),
-                            BERTH_DEADLINE_EXCEEDED, "deadline exceeded");
-}
-
-/* @return false where there is no time left. */
-static bool start_deadline(struct server_ttrpc_call *self, int64_t timeout, uint64_t *ret_deadline_ns)
-{
-    *ret_deadline_ns = 0;
-    if (timeout == 0)
-        return true;
-    if (timeout < 0) {
-        end(self, BERTH_DEADLINE_EXCEEDED, "deadline exceeded: the call came with no time left", NULL, 0);
-        return false;
-    }
-    *ret_deadline_ns = uv_hrtime() + (uint64_t)timeout;
-    if (deadlines_start(&server_of(self)->engine.deadlines, &self->deadline, *ret_deadline_ns, on_overdue))
-        return true;
-    end(self, BERTH_RESOURCE_EXHAUSTED, "out of memory", NULL, 0);
-    return false;
-}
-
-/* What handlers get as a C string must end where the peer ended it. */
-static bool is_word(struct span text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (text.bytes[i] <= ' ' || text.bytes[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static const char *copy_key(struct arena *arena, struct span key)
-{
-    char *copy = arena_copy(arena, key.bytes, key.length);
-
-    for (size_t i = 0; copy != NULL && i < key.length; i++)
-        if (copy[i] >= 'A' && copy[i] <= 'Z')
-            copy[i] = (char)(copy[i] + ('a' - 'A'));
-    return copy;
-}
-
-static enum berth_code take_pair(struct server_ttrpc_call *self, const struct ttrpc_pair *pair)
-{
-    struct berth_metadata item = {.value_length = pair->value.length};
-
-    if (pair->key.length == 0 || !is_word(pair->key))
-        return BERTH_INVALID_ARGUMENT;
-    item.key = copy_key(&self->arena, pair->key);
-    item.value = arena_copy(&self->arena, pair->value.bytes, pair->value.length);
-    if (item.key == NULL || item.value == NULL)
-        return BERTH_RESOURCE_EXHAUSTED;
-    return metadata_add(&self->metadata, &self->arena, item);
-}
-
-static enum berth_code take_metadata(struct server_ttrpc_call *self, struct span rest)
-{
-    enum berth_code code = BERTH_OK;
-    struct ttrpc_pair pair;
-
-    while (code == BERTH_OK && ttrpc_metadata_next(&rest, &pair))
-        code = take_pair(self, &pair);
-    return code;
-}
-
-static char *make_path(struct server_ttrpc_call *self, const struct ttrpc_request *request)
-{
-    char *path = arena_take(&self->arena, request->service.length + request->method.length + 3);
-    unsigned char *place = (unsigned char *)path;
-
-    if (path == NULL)
-        return NULL;
-    *place++ = '/';
-    place = wire_write_raw(place, request->service.bytes, request->service.length);
-    *place++ = '/';
-    place = wire_write_raw(place, request->method.bytes, request->method.length);
-    *place = '\0';
-    return path;
-}
-
-/* @return NULL where the call is refused. */
-static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_request *request,
-                             struct span bytes)
-{
-    uint32_t most = server_of(self)->limits.max_header_list_bytes;
-    enum berth_code code = BERTH_OK;
-    const char *path = NULL;
-    char text[128];
-
-    if (request->service.length + request->method.length + request->metadata_bytes > most) {
-        snprintf(text, sizeof(text), "the request's metadata is larger than this server takes (%lu bytes)",
-                 (unsigned long)most);
-        end(self, BERTH_RESOURCE_EXHAUSTED, text, NULL, 0);
-        return NULL;
-    }
-    if (!is_word(request->service) || !is_word(request->method)) {
-        end(self, BERTH_UNIMPLEMENTED, "malformed method name", NULL, 0);
-        return NULL;
-    }
-    if (request->metadata_count > 0)
-        code = take_metadata(self, bytes);
-    if (code == BERTH_OK && (path = make_path(self, request)) == NULL)
-        code = BERTH_RESOURCE_EXHAUSTED;
-    if (code != BERTH_OK)
-        end(self, code,
-            code == BERTH_INVALID_ARGUMENT ? "a key of the request's metadata is no word" : "out of memory",
-            NULL, 0);
-    return path;
 }
 
 static bool deliver(void *context, const void *message, size_t length)
@@ -256,7 +126,7 @@ static bool deliver(void *context, const void *message, size_t length)
 /* @return false where the message is over the limit. */
 static bool is_takeable(struct server_ttrpc_call *self, struct span message)
 {
-    uint64_t most = server_of(self)->limits.max_recv_message_bytes;
+    uint64_t most = server_ttrpc_call_server(self)->limits.max_recv_message_bytes;
     char text[128];
 
     if (message.length <= most)
@@ -296,8 +166,7 @@ static bool has_deliver_last(const struct berth_router *router)
     return router->size > offsetof(struct berth_router, deliver_last) && router->deliver_last != NULL;
 }
 
-/* The payload is all that this method takes. */
-static void take_only(struct server_ttrpc_call *self, struct span payload)
+void server_ttrpc_call_take_only(struct server_ttrpc_call *self, struct span payload)
 {
     const struct berth_router *router = router_of(self);
 
@@ -309,65 +178,6 @@ static void take_only(struct server_ttrpc_call *self, struct span payload)
         self->is_half_close_told = true;
         router->deliver_last(self->call, payload.bytes, payload.length);
     }
-}
-
-static void take_first(struct server_ttrpc_call *self, const struct ttrpc_request *request, unsigned flags)
-{
-    if (request->has_payload)
-        server_ttrpc_call_take(self, request->payload);
-    if ((flags & TTRPC_REMOTE_OPEN) == 0 || (flags & TTRPC_REMOTE_CLOSED) != 0)
-        server_ttrpc_call_half_close(self);
-}
-
-/* What a handler sent before this was known may wait as Data. */
-static void settle_kind(struct server_ttrpc_call *self)
-{
-    enum berth_method_kind kind = self->call->kind;
-
-    self->is_opening = false;
-    self->is_streaming = kind == BERTH_METHOD_SERVER_STREAM || kind == BERTH_METHOD_BIDI_STREAM;
-    if (self->is_streaming && self->outflow.outbox.first != NULL)
-        ttrpc_stream_due(&self->stream);
-}
-
-static void open_call(struct server_ttrpc_call *self, const char *path, uint64_t deadline_ns)
-{
-    const struct berth_call_request opening = {
-        .size = sizeof(opening),
-        .path = path,
-        .transport = "ttrpc",
-        .peer = &self->peer->connection->peer.who,
-        .deadline_ns = deadline_ns,
-        .metadata = self->metadata.items,
-        .metadata_count = self->metadata.count,
-        .stream = (struct berth_stream *)(void *)self,
-        .stream_ops = &stream_ops,
-    };
-    struct berth_call *call = router_of(self)->open(router_of(self), &opening);
-
-    if (!self->is_ended)
-        self->call = call;
-}
-
-void server_ttrpc_call_open(struct server_ttrpc_call *self, const struct ttrpc_request *request,
-                            struct span bytes, unsigned flags)
-{
-    const char *path = take_head(self, request, bytes);
-    uint64_t deadline_ns;
-
-    server_of(self)->stats.calls_opened++;
-    /* Until the kind is known the caller's view of it is all there is. */
-    self->is_streaming = (flags & TTRPC_REMOTE_CLOSED) != 0;
-    if (path == NULL || !start_deadline(self, request->timeout_nano, &deadline_ns))
-        return;
-    open_call(self, path, deadline_ns);
-    if (self->call == NULL)
-        return;
-    settle_kind(self);
-    if (self->call->kind == BERTH_METHOD_UNARY || self->call->kind == BERTH_METHOD_SERVER_STREAM)
-        take_only(self, request->payload);
-    else
-        take_first(self, request, flags);
 }
 
 void server_ttrpc_call_process(struct server_ttrpc_call *self)
@@ -382,88 +192,3 @@ void server_ttrpc_call_process(struct server_ttrpc_call *self)
     if (self->is_remote_ended)
         tell_half_close(self);
 }
-
-static enum berth_code keep_reply(struct server_ttrpc_call *self, const void *message, size_t length)
-{
-    const char *copy = arena_copy(&self->arena, message, length);
-
-    if (copy == NULL)
-        return BERTH_RESOURCE_EXHAUSTED;
-    self->reply = (struct span){(const unsigned char *)copy, length};
-    self->has_reply = true;
-    return BERTH_OK;
-}
-
-static enum berth_code send_message(struct berth_stream *stream, const void *message, size_t length)
-{
-    struct server_ttrpc_call *self = from_router(stream);
-    const struct berth_rpc_server_options *limits = &server_of(self)->limits;
-    size_t most = TTRPC_DATA_MAX - (self->is_streaming ? 0 : TTRPC_PAYLOAD_PREFIX_MAX);
-    enum berth_code code;
-
-    if (length > most || length > limits->max_send_message_bytes)
-        return BERTH_RESOURCE_EXHAUSTED;
-    if (!self->is_streaming && !self->is_opening && length <= REPLY_IN_ARENA_MAX)
-        return keep_reply(self, message, length);
-    code = outflow_send(&self->outflow, message, length, limits->max_send_message_bytes,
-                        limits->max_queued_bytes);
-    if (code != BERTH_OK)
-        return code;
-    /* Two messages are a stream. */
-    if (self->is_opening && self->has_reply)
-        self->is_streaming = true;
-    self->has_reply = true;
-    if (self->is_streaming)
-        ttrpc_stream_due(&self->stream);
-    return BERTH_OK;
-}
-
-static bool can_send(struct berth_stream *stream)
-{
-    struct server_ttrpc_call *self = from_router(stream);
-
-    return outflow_can_send(&self->outflow, server_of(self)->limits.max_queued_bytes);
-}
-
-/* ttrpc has neither headers nor trailers: what a handler adds for other transports is dropped. */
-static enum berth_code drop_metadata(struct berth_stream *stream, const char *key, const void *value,
-                                     size_t length)
-{
-    return BERTH_OK;
-}
-
-static enum berth_code send_headers(struct berth_stream *stream)
-{
-    return BERTH_OK;
-}
-
-static void finish(struct berth_stream *stream, enum berth_code code, const char *message,
-                   const void *details, size_t details_length)
-{
-    end(from_router(stream), code, message, details, details_length);
-}
-
-static void pause_call(struct berth_stream *stream)
-{
-    from_router(stream)->inbox.is_paused = true;
-}
-
-static void resume_call(struct berth_stream *stream)
-{
-    struct server_ttrpc_call *self = from_router(stream);
-
-    self->inbox.is_paused = false;
-    ready(self);
-}
-
-static const struct berth_stream_ops stream_ops = {
-    .size = sizeof(stream_ops),
-    .send = send_message,
-    .can_send = can_send,
-    .add_header = drop_metadata,
-    .add_trailer = drop_metadata,
-    .send_headers = send_headers,
-    .finish = finish,
-    .pause = pause_call,
-    .resume = resume_call,
-};

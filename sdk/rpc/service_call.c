@@ -264,6 +264,8 @@ struct berth_call *service_call_open(const struct berth_call_request *request,
         .instance = instance,
         .handlers = BERTH_SERVICE_HANDLERS(service),
     };
+    if (BERTH_STREAM_OPS_HAVE(request->stream_ops, found))
+        request->stream_ops->found(request->stream, method->kind);
     enter(self);
     if (method->on_start != NULL)
         method->on_start(&self->base);

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/** The server's own end of one call; opaque to the router. */
+/** The server's own end of one call: whatever it gave to `open`, which nobody but the server looks into. */
 struct berth_stream;
 
 /**
@@ -51,6 +51,13 @@ struct berth_stream_ops {
     /** As berth_call_compress and berth_call_came_compressed; NULL where the transport has no compression. */
     enum berth_code (*compress)(struct berth_stream *stream, bool wanted);
     bool (*came_compressed)(struct berth_stream *stream);
+
+    /**
+     * The method is there, and of this kind: comes from inside open, before any other operation of the call;
+     * not where open refuses the call for want of a service, a method or memory. NULL: the server need not
+     * know.
+     */
+    void (*found)(struct berth_stream *stream, enum berth_method_kind kind);
 };
 
 /** Is this operation there? A server may be older than the header. */
