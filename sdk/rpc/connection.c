@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -178,6 +179,13 @@ static int tune(struct connection *connection)
         return uv_tcp_nodelay(&connection->socket.tcp, 1);
     setsockopt(connection->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     return 0;
+}
+
+bool connection_has_unread(const struct connection *connection)
+{
+    int length = 0;
+
+    return ioctl(connection->fd, FIONREAD, &length) == 0 && length > 0;
 }
 
 int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)

@@ -114,6 +114,9 @@ void connection_release(struct connection *connection);
 void connection_pause_reading(struct connection *connection);
 void connection_resume_reading(struct connection *connection);
 
+/** Has the peer sent what was not read? */
+bool connection_has_unread(const struct connection *connection);
+
 /** There is something to write or to do: at the end of this turn. */
 void connection_touch(struct connection *connection);
 

@@ -323,11 +323,13 @@ static const char *fill(void *context, struct batch *batch)
     return NULL;
 }
 
+/* What has come unread is a call that would never hear why. */
 static bool is_over(const void *context)
 {
     const struct ttrpc_session *session = context;
 
-    return session->is_leaving && session->streams.count == 0 && session->answers.length == 0;
+    return session->is_leaving && session->streams.count == 0 && session->answers.length == 0 &&
+           !ttrpc_reader_is_inside(&session->reader) && !connection_has_unread(session->connection);
 }
 
 const struct connection_protocol ttrpc_protocol = {

@@ -39,6 +39,7 @@ static atomic_int started;
 static atomic_int ended;
 static atomic_int last_code;
 static atomic_int logged;
+static atomic_int may_drain;
 static char noted[2048];
 
 static void count_start(struct berth_call *call)
@@ -106,6 +107,12 @@ static void fail_early(struct berth_call *call)
 static void sum_at_once(struct berth_call *call)
 {
     berth_call_reply(call, "early", 5);
+}
+
+static void speak_and_fail(struct berth_call *call)
+{
+    berth_call_send(call, "last words", 10);
+    berth_call_finish(call, BERTH_ABORTED, "no more");
 }
 
 static void stop_at_once(struct berth_call *call, const void *message, size_t length)
@@ -196,6 +203,22 @@ static void send_many(struct berth_call *call, const void *message, size_t lengt
     send_while_roomy(call);
 }
 
+static void close_server(void *context)
+{
+    berth_rpc_server_close(served.server, NULL, NULL);
+    uv_close((uv_handle_t *)&served.order, NULL);
+}
+
+/* What comes while it waits is in the socket and unread when the drain begins. */
+static void drain_later(struct berth_call *call, const void *message, size_t length)
+{
+    started++;
+    while (!may_drain)
+        usleep(1000);
+    berth_rpc_server_drain(served.server, close_server, NULL);
+    berth_call_reply(call, NULL, 0);
+}
+
 static const struct berth_method methods[] = {
     {.name = "Echo", .kind = BERTH_METHOD_UNARY, .on_message = echo},
     {.name = "Note", .kind = BERTH_METHOD_UNARY, .on_message = note_call},
@@ -226,6 +249,9 @@ static const struct berth_method methods[] = {
      .on_start = greet_early,
      .on_message = send_back,
      .on_half_close = finish_well},
+    {.name = "LastWords", .kind = BERTH_METHOD_BIDI_STREAM, .on_start = speak_and_fail},
+    {.name = "LastSum", .kind = BERTH_METHOD_CLIENT_STREAM, .on_start = speak_and_fail},
+    {.name = "Drain", .kind = BERTH_METHOD_UNARY, .on_message = drain_later},
     {.name = "Stop", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = stop_at_once},
     {.name = "Hold",
      .kind = BERTH_METHOD_BIDI_STREAM,
@@ -241,12 +267,6 @@ static const struct berth_service service = {
     .methods = methods,
     .method_count = sizeof(methods) / sizeof(methods[0]),
 };
-
-static void close_server(void *context)
-{
-    berth_rpc_server_close(served.server, NULL, NULL);
-    uv_close((uv_handle_t *)&served.order, NULL);
-}
 
 static void on_order(uv_async_t *handle)
 {
@@ -276,7 +296,7 @@ static int start_with(struct berth_rpc_server_options options)
     options.size = sizeof(options);
     options.on_log = on_log;
     served.drains = false;
-    started = ended = last_code = logged = 0;
+    started = ended = last_code = logged = may_drain = 0;
     snprintf(served.path, sizeof(served.path), "/tmp/ttrpc-wire-%ld", (long)getpid());
     uv_loop_init(&served.loop);
     uv_async_init(&served.loop, &served.order, on_order);
@@ -585,6 +605,16 @@ static void a_stream_may_end_while_its_caller_goes_on(void **state)
     assert_alive(3);
 }
 
+static void what_a_stream_sends_before_it_fails_arrives(void **state)
+{
+    call(1, TTRPC_REMOTE_OPEN, "/t.T/LastWords");
+    await_data(1, "last words");
+    await_failure(1, BERTH_ABORTED, "no more");
+    call(3, TTRPC_REMOTE_OPEN, "/t.T/LastSum");
+    await_failure(3, BERTH_ABORTED, "no more");
+    assert_alive(5);
+}
+
 static void a_client_stream_may_be_answered_before_its_first_message(void **state)
 {
     call(1, TTRPC_REMOTE_OPEN, "/t.T/Early");
@@ -848,6 +878,25 @@ static void a_server_that_drains_closes_idle_connections_and_waits_for_calls(voi
     assert_int_equal(finish_server(), 0);
 }
 
+static void a_drain_answers_what_lies_unread(void **state)
+{
+    int other = ttrpc_peer_open(served.path);
+
+    ttrpc_peer_request(other, 1, 0, "/t.T/Echo", NULL, 0, 0, NULL);
+    assert_true(ttrpc_peer_read(other, &answer, 5000));
+    call(1, 0, "/t.T/Drain");
+    await(&started, 1);
+    ttrpc_peer_request(other, 3, 0, "/t.T/Echo", NULL, 0, 0, NULL);
+    may_drain = 1;
+    assert_true(ttrpc_peer_read(other, &answer, 5000));
+    assert_int_equal(answer.id, 3);
+    assert_int_equal(answer.code, BERTH_UNAVAILABLE);
+    assert_false(ttrpc_peer_read(other, &answer, 5000));
+    close(other);
+    await_answer(1, TTRPC_RESPONSE);
+    assert_int_equal(finish_server(), 0);
+}
+
 static void a_server_that_closes_tells_the_callers(void **state)
 {
     call(1, 0, "/t.T/Never");
@@ -902,6 +951,7 @@ int main(void)
         CASE(a_bidirectional_stream_flows_both_ways),
         CASE(an_empty_data_frame_that_closes_is_an_empty_message),
         CASE(a_stream_may_end_while_its_caller_goes_on),
+        CASE(what_a_stream_sends_before_it_fails_arrives),
         CASE(a_client_stream_may_be_answered_before_its_first_message),
         CASE(the_payload_of_a_streams_request_is_its_first_message),
         CASE(an_absent_payload_is_an_empty_message),
@@ -923,6 +973,7 @@ int main(void)
         SMALL(what_a_slow_peer_has_waiting_is_bounded),
         CASE(a_handler_is_told_when_it_may_send_again),
         CASE(a_peer_that_reads_no_answers_is_left),
+        ENDS(a_drain_answers_what_lies_unread),
         ENDS(a_server_that_drains_closes_idle_connections_and_waits_for_calls),
         ENDS(a_server_that_closes_tells_the_callers),
         CASE(garbage_costs_only_its_connection),
