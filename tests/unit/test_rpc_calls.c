@@ -423,6 +423,8 @@ static void a_server_stream_waits_for_its_reader(void **state)
     f.to_send = 1000;
     f.pauses = true;
     ask(call("/t.T/Blocks"), "");
+    for (int i = 0; i < 1000 && f.to_send > 990; i++)
+        run_for(10);
     run_for(200);
     assert_int_equal(f.messages, 1);
     assert_in_range(f.to_send, 900, 990);

@@ -84,11 +84,24 @@ static void a_channel_says_who_asks_in_its_owners_words(void **state)
         "harbour-master/7 (tests)");
 }
 
+static void count_one(int listener)
+{
+    struct http2_peer *peer = http2_peer_accept(listener, false, 200);
+
+    if (peer == NULL)
+        return;
+    accepted++;
+    http2_peer_close(peer);
+}
+
 static void a_channel_without_calls_connects_to_nobody(void **state)
 {
     (void)state;
+    caller_play(&c, count_one);
     caller_open(&c, NULL);
     caller_run_for(&c, 100);
+    caller_end_play(&c);
+    assert_int_equal(accepted, 0);
 }
 
 static void when_the_tries_are_used_up_a_call_is_unavailable_and_says_how_many_there_were(void **state)
@@ -252,7 +265,8 @@ static void a_server_that_says_goodbye_first_is_not_asked_without_end(void **sta
     caller_await(&c, &outcome, 1);
     caller_end_play(&c);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
-    assert_in_range(accepted, 4, 8);
+    /* A try that got as far as the settings counts as one of three repetitions, and the tries begin anew. */
+    assert_in_range(accepted, 4, 4 * (3 + 1));
 }
 
 static void hang_up(int listener)
@@ -311,7 +325,7 @@ static void count_pings(int listener)
 
 static int start_pinging(void **state)
 {
-    const struct berth_rpc_channel_options options = {.keepalive_time_ms = 50, .keepalive_timeout_ms = 60};
+    const struct berth_rpc_channel_options options = {.keepalive_time_ms = 50, .keepalive_timeout_ms = 500};
 
     start(state);
     pings = is_deaf = is_annoyed = 0;
@@ -323,11 +337,13 @@ static int start_pinging(void **state)
 static void a_silent_connection_with_a_call_is_pinged_and_lives(void **state)
 {
     static struct outcome outcome;
+    uint64_t start_ns = uv_hrtime();
 
     (void)state;
     caller_ask(&c, &outcome, NULL, "x");
-    caller_run_for(&c, 500);
-    assert_in_range(pings, 4, 10);
+    for (int i = 0; i < 500 && pings < 4; i++)
+        caller_run_for(&c, 20);
+    assert_in_range(pings, 4, (uv_hrtime() - start_ns) / (50 * 1000000));
     assert_false(outcome.is_over);
 }
 
@@ -341,6 +357,7 @@ static void a_connection_without_calls_is_not_pinged(void **state)
     caller_run_for(&c, 30);
     berth_rpc_call_cancel(outcome.call);
     caller_await(&c, &outcome, 1);
+    caller_run_for(&c, 100);
     before = pings;
     caller_run_for(&c, 300);
     assert_int_equal(pings, before);
