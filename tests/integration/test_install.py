@@ -29,14 +29,33 @@ class Install(unittest.TestCase):
                 self.assertEqual(1, sum(path.endswith(ending) for path in self.files), ending)
 
     def test_programs_modules_and_headers_are_there(self):
-        self.assert_installed("/bin/berthd", "/bin/berthctl", "/bin/berth-sdk", "/include/berth/plugin.h",
-                              "/include/berth/call.h", "/pkgconfig/berth.pc", "/berth/module.map")
-        self.assert_installed(*[f"/berth/plugins/{name}.so" for name in
-                                ("servers", "introspection", "version", "health", "greeter")])
+        self.assert_installed("/bin/berthd", "/bin/berthctl", "/bin/berth-sdk", "/bin/protoc-gen-berth",
+                              "/pkgconfig/berth.pc", "/berth/module.map")
+        modules = sorted(path.name for path in (SOURCE / "plugins").iterdir() if path.is_dir())
+        self.assertIn("greeter", modules)
+        self.assert_installed(*[f"/berth/plugins/{name}.so" for name in modules])
+
+    def test_every_header_of_the_contract_and_of_the_library_is_there(self):
+        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/testing"):
+            headers = [path.relative_to(SOURCE / top) for path in (SOURCE / top).glob("berth/**/*.h")]
+            self.assertNotEqual([], headers, top)
+            self.assert_installed(*[f"/include/{header}" for header in headers])
+
+    def test_the_library_is_found_by_its_soname_and_exports_its_own_names_only(self):
+        self.assert_installed("/libberth-rpc.so", "/libberth-rpc.so.0", "/pkgconfig/berth-rpc.pc")
+        library = next(self.top.rglob("libberth-rpc.so")).resolve()
+        names = subprocess.run(["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True).stdout
+        names = {line.split()[2].partition("@")[0] for line in names.splitlines()}
+        declared = set()
+        for header in (SOURCE / "sdk" / "rpc" / "include" / "berth" / "rpc").glob("*.h"):
+            code = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
+            declared |= set(re.findall(r"BERTH_RPC_API[^;{]*?\b(berth_rpc_\w+)\(", code))
+        self.assertGreater(len(declared), 20)
+        self.assertEqual(declared | {"BERTH_RPC_0"}, names)
 
     def test_manual_pages_completion_and_unit_are_there(self):
-        self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man8/berthd.8", "/man5/berthd.yaml.5",
-                              "/systemd/system/berthd.service")
+        self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",
+                              "/man5/berthd.yaml.5", "/systemd/system/berthd.service")
         self.assert_installed(*[f"/bash-completion/completions/{name}" for name in ("berthd", "berthctl", "berth-sdk")])
 
     def test_the_unit_starts_the_daemon_that_was_installed(self):
