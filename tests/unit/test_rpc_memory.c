@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * No allocation of a server or a channel may fail without an end: each test makes calls again and again, and
+ * each time the next allocation of all fails.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <berth/rpc/client.h>
+#include <berth/rpc/server.h>
+#include <berth/rpc/services.h>
+
+#define CALLS 2
+#define PATIENCE_MS 20000
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_OWN_MALLOC 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_OWN_MALLOC 1
+#endif
+#endif
+#ifndef HAS_OWN_MALLOC
+#define HAS_OWN_MALLOC 0
+#endif
+
+/* Of all allocations since `is_watching`, which fails; and how many pieces are held. */
+static bool is_watching;
+static long countdown;
+static long held;
+
+#if !HAS_OWN_MALLOC
+/* The libraries take these too. */
+#define VISIBLE __attribute__((visibility("default")))
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void __libc_free(void *memory);
+
+static bool fails(void)
+{
+    return is_watching && --countdown == 0;
+}
+
+VISIBLE void *malloc(size_t size)
+{
+    void *memory = fails() ? NULL : __libc_malloc(size);
+
+    held += memory != NULL;
+    return memory;
+}
+
+VISIBLE void *calloc(size_t count, size_t size)
+{
+    void *memory = fails() ? NULL : __libc_calloc(count, size);
+
+    held += memory != NULL;
+    return memory;
+}
+
+VISIBLE void *realloc(void *old, size_t size)
+{
+    void *memory = fails() ? NULL : __libc_realloc(old, size);
+
+    held += memory != NULL && old == NULL;
+    return memory;
+}
+
+VISIBLE void free(void *memory)
+{
+    held -= memory != NULL;
+    __libc_free(memory);
+}
+
+/* libuv ends the process where it has no memory. */
+static int spare_libuv(void **state)
+{
+    return uv_replace_allocator(__libc_malloc, __libc_realloc, __libc_calloc, __libc_free);
+}
+#else
+static int spare_libuv(void **state)
+{
+    return 0;
+}
+#endif
+
+static struct {
+    uv_loop_t loop;
+    uv_timer_t timer;
+    struct berth_rpc_server *server;
+    struct berth_rpc_channel *channel;
+    enum berth_rpc_protocol protocol;
+    char path[64];
+    unsigned started;
+    unsigned over;
+    enum berth_code codes[CALLS];
+    unsigned handlers_started;
+    unsigned handlers_ended;
+    bool is_late;
+} f;
+
+static void count_start(struct berth_call *call)
+{
+    f.handlers_started++;
+}
+
+static void count_end(struct berth_call *call, enum berth_code code)
+{
+    f.handlers_ended++;
+}
+
+static void echo(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_add_header(call, "x-header", "1", 1);
+    berth_call_add_trailer(call, "x-trailer", "1", 1);
+    berth_call_reply(call, message, length);
+}
+
+static void send_back(struct berth_call *call, const void *message, size_t length)
+{
+    enum berth_code code = berth_call_send(call, message, length);
+
+    if (code != BERTH_OK)
+        berth_call_finish(call, code, NULL);
+}
+
+static void fail_with_details(struct berth_call *call)
+{
+    berth_call_finish_with_details(call, BERTH_NOT_FOUND, "no such thing", "\x08\x05", 2);
+}
+
+static const struct berth_method methods[] = {
+    {.name = "Echo",
+     .kind = BERTH_METHOD_UNARY,
+     .on_start = count_start,
+     .on_message = echo,
+     .on_end = count_end},
+    {.name = "Chat",
+     .kind = BERTH_METHOD_BIDI_STREAM,
+     .on_start = count_start,
+     .on_message = send_back,
+     .on_half_close = fail_with_details,
+     .on_end = count_end},
+};
+
+static const struct berth_service service = {
+    .size = sizeof(service),
+    .method_size = sizeof(methods[0]),
+    .name = "t.T",
+    .methods = methods,
+    .method_count = sizeof(methods) / sizeof(methods[0]),
+};
+
+/* One message more in the stream, then its end. */
+static void on_message(void *context, struct berth_rpc_call *call, const void *message, size_t length)
+{
+    if (context == &f.codes[1] && length == 1 && berth_rpc_call_send(call, "22", 2) != BERTH_OK)
+        berth_rpc_call_cancel(call);
+    else if (context == &f.codes[1] && length == 2)
+        berth_rpc_call_half_close(call);
+}
+
+static void on_end(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,
+                   const struct berth_metadata *trailers, size_t count)
+{
+    *(enum berth_code *)context = code;
+    if (++f.over == f.started)
+        uv_stop(&f.loop);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+    f.is_late = true;
+    uv_stop(&f.loop);
+}
+
+static bool start_server(struct berth_rpc_services *services)
+{
+    const struct berth_rpc_server_options options = {.size = sizeof(options),
+                                                     .compression = BERTH_RPC_COMPRESS_ALWAYS};
+    const struct berth_rpc_unix_options where = {
+        .size = sizeof(where), .path = f.path, .protocol = f.protocol};
+    struct berth_error err;
+
+    return berth_rpc_server_create(&f.loop, &options, berth_rpc_services_router(services), &f.server, &err) ==
+               BERTH_OK &&
+           berth_rpc_server_listen_unix(f.server, &where, &err) == BERTH_OK;
+}
+
+static bool open_channel(void)
+{
+    const struct berth_rpc_channel_options options = {.size = sizeof(options),
+                                                      .address = f.path,
+                                                      .protocol = f.protocol,
+                                                      .compress = true,
+                                                      .connect_timeout_ms = 200,
+                                                      .keepalive_time_ms = PATIENCE_MS};
+    struct berth_error err;
+
+    return berth_rpc_channel_create(&f.loop, &options, &f.channel, &err) == BERTH_OK;
+}
+
+static void ask(const char *path, enum berth_method_kind kind, const char *text, size_t length,
+                enum berth_code *ret_code)
+{
+    static const struct berth_rpc_call_handlers handlers = {
+        .size = sizeof(handlers), .on_message = on_message, .on_end = on_end};
+    static const struct berth_metadata metadata = {"x-key", "value", 5};
+    const struct berth_rpc_call_options options = {.size = sizeof(options),
+                                                   .path = path,
+                                                   .kind = kind,
+                                                   .timeout_ms = 2 * PATIENCE_MS,
+                                                   .metadata = &metadata,
+                                                   .metadata_count = 1};
+    struct berth_rpc_call *call;
+    struct berth_error err;
+
+    if (berth_rpc_call_start(f.channel, &options, &handlers, ret_code, &call, &err) != BERTH_OK)
+        return;
+    f.started++;
+    if (berth_rpc_call_send(call, text, length) != BERTH_OK)
+        berth_rpc_call_cancel(call);
+    else if (kind == BERTH_METHOD_UNARY)
+        berth_rpc_call_half_close(call);
+}
+
+static void make_calls(void)
+{
+    static char large[3000];
+
+    ask("/t.T/Echo", BERTH_METHOD_UNARY, large, sizeof(large), &f.codes[0]);
+    ask("/t.T/Chat", BERTH_METHOD_BIDI_STREAM, "1", 1, &f.codes[1]);
+    uv_timer_start(&f.timer, on_late, PATIENCE_MS, 0);
+    if (f.started > 0)
+        uv_run(&f.loop, UV_RUN_DEFAULT);
+}
+
+/* @return how many pieces of memory it left behind. */
+static long run_with_failure(enum berth_rpc_protocol protocol, long number)
+{
+    const struct berth_rpc_service_entry entry = {.service = &service};
+    struct berth_rpc_services *services;
+    struct berth_error err;
+    long before = held;
+    char lock[80];
+
+    memset(&f, 0, sizeof(f));
+    f.protocol = protocol;
+    snprintf(f.path, sizeof(f.path), "/tmp/rpc-memory-%ld", (long)getpid());
+    snprintf(lock, sizeof(lock), "%s.lock", f.path);
+    uv_loop_init(&f.loop);
+    uv_timer_init(&f.loop, &f.timer);
+    assert_int_equal(berth_rpc_services_create(&entry, 1, &services, &err), BERTH_OK);
+    countdown = number;
+    is_watching = true;
+    if (start_server(services) && open_channel())
+        make_calls();
+    is_watching = false;
+    if (f.channel != NULL)
+        berth_rpc_channel_close(f.channel, NULL, NULL);
+    if (f.server != NULL)
+        berth_rpc_server_close(f.server, NULL, NULL);
+    uv_close((uv_handle_t *)&f.timer, NULL);
+    while (uv_run(&f.loop, UV_RUN_DEFAULT) != 0)
+        continue;
+    berth_rpc_services_destroy(services);
+    assert_int_equal(uv_loop_close(&f.loop), 0);
+    unlink(lock);
+    return held - before;
+}
+
+static void fail_each(enum berth_rpc_protocol protocol)
+{
+    bool is_done = false;
+
+    if (HAS_OWN_MALLOC)
+        skip();
+    run_with_failure(protocol, 0);
+    for (long number = 1; !is_done; number++) {
+        long left = run_with_failure(protocol, number);
+
+        is_done = countdown > 0;
+        if (left != 0 || f.is_late || f.over != f.started || f.handlers_started != f.handlers_ended)
+            fail_msg("allocation %ld: %ld pieces left, %u of %u calls over, %u of %u handlers ended", number,
+                     left, f.over, f.started, f.handlers_ended, f.handlers_started);
+    }
+    assert_int_equal(f.codes[0], BERTH_OK);
+    assert_int_equal(f.codes[1], BERTH_NOT_FOUND);
+}
+
+static void any_failed_allocation_of_grpc_ends_the_calls_and_leaves_nothing(void **state)
+{
+    fail_each(BERTH_RPC_GRPC);
+}
+
+static void any_failed_allocation_of_ttrpc_ends_the_calls_and_leaves_nothing(void **state)
+{
+    fail_each(BERTH_RPC_TTRPC);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_failed_allocation_of_grpc_ends_the_calls_and_leaves_nothing),
+        cmocka_unit_test(any_failed_allocation_of_ttrpc_ends_the_calls_and_leaves_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, spare_libuv, NULL);
+}
