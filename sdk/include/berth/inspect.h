@@ -128,6 +128,10 @@ struct berth_plugin_info {
     struct berth_strings holds;
     /** Which transports may carry each of `services`, in the same order. */
     const struct berth_strings *transports;
+    /** What a ready or serving instance said of itself last; BERTH_OK where all is well. */
+    enum berth_code condition;
+    /** One line; NULL where all is well. */
+    const char *condition_reason;
 };
 
 /** What is true of the whole daemon. */

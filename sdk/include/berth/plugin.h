@@ -147,6 +147,7 @@ struct berth_host {
     void (*complete)(const struct berth_host *host, enum berth_step step, enum berth_code code,
                      void *instance, const char *message);
     void (*fail)(const struct berth_host *host, enum berth_code code, const char *message);
+    void (*report)(const struct berth_host *host, enum berth_code code, const char *message);
 };
 
 /**
@@ -429,6 +430,17 @@ static inline void berth_complete(const struct berth_host *host, enum berth_step
 static inline void berth_fail(const struct berth_host *host, enum berth_code code, const char *message)
 {
     (host->fail)(host, code, message);
+}
+
+/**
+ * How an instance is that goes on living: with any code but BERTH_OK it is listed as degraded with the
+ * sentence, and health says NOT_SERVING for its services and for those of the plugins that require it.
+ * BERTH_OK: well again; `message` may be NULL then. The last one said counts.
+ */
+static inline void berth_report(const struct berth_host *host, enum berth_code code, const char *message)
+{
+    if (BERTH_HAS(host, report))
+        host->report(host, code, message);
 }
 
 #ifdef __cplusplus

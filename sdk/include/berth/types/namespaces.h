@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * io.containerd.service.v1.namespaces-service: the namespaces that clients divide their objects by. One comes
+ * into being with its first object or by name, and goes by name once nothing is in it. Values are serialised
+ * containerd.services.namespaces.v1.Namespace messages. On the loop's thread.
+ */
+#ifndef BERTH_TYPES_NAMESPACES_H
+#define BERTH_TYPES_NAMESPACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/error.h>
+#include <berth/types/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERTH_NAMESPACES_URI "io.containerd.service.v1.namespaces-service"
+
+/** Objects that keep a namespace from being removed. Lives as long as the plugin that says so. */
+struct berth_namespace_occupant {
+    uint32_t size;
+    /** For the sentence `namespace "x" must be empty, but it still has containers`. */
+    const char *kind;
+    /** Before the namespace's name in the name of the bucket that holds them: "containers/". */
+    const char *bucket_prefix;
+};
+
+/** How a change ended: exactly once, from the top level of the loop, never before the function returned. */
+typedef void berth_namespaces_done(void *context, enum berth_code code, const char *message,
+                                   struct berth_store_bytes value);
+
+struct berth_namespaces {
+    uint32_t size;
+
+    /**
+     * For a change of another plugin that puts an object into `name`: makes the namespace where it is not
+     * there yet, in the same transaction. No event tells of it.
+     */
+    enum berth_code (*ensure)(void *instance, struct berth_store_txn *txn, const char *name,
+                              struct berth_error *err);
+    /** During the init of whoever occupies; until `leave`, before its close has ended. */
+    enum berth_code (*occupy)(void *instance, const struct berth_namespace_occupant *occupant,
+                              struct berth_error *err);
+    void (*leave)(void *instance, const struct berth_namespace_occupant *occupant);
+
+    /** One that is not there is one without labels, as containerd has it. @param txn  NULL: a snapshot. */
+    enum berth_code (*get)(void *instance, struct berth_store_txn *txn, const char *name,
+                           void (*on_namespace)(void *context, struct berth_store_bytes value), void *context,
+                           struct berth_error *err);
+    /** All, in byte order of their names, until the visitor returns false. */
+    enum berth_code (*list)(void *instance, struct berth_store_txn *txn,
+                            bool (*on_namespace)(void *context, struct berth_store_bytes value),
+                            void *context, struct berth_error *err);
+
+    /** `value` is copied. `done` is told the namespace as it is then. Labels keep containerd's rules. */
+    void (*create)(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,
+                   void *context);
+    /** `paths` are those of the field mask: "labels.<key>"; none: all labels are replaced. Copied. */
+    void (*update)(void *instance, struct berth_store_bytes value, const char *const *paths,
+                   size_t path_count, berth_namespaces_done *done, void *context);
+    void (*remove)(void *instance, const char *name, berth_namespaces_done *done, void *context);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
