@@ -150,6 +150,13 @@ static void host_fail(const struct berth_host *table, enum berth_code code, cons
     host->on_fail(host, code, message);
 }
 
+static void host_report(const struct berth_host *table, enum berth_code code, const char *message)
+{
+    struct host *host = of_table(table);
+
+    host->on_report(host, code, message);
+}
+
 static const struct berth_host functions = {
     .size = sizeof(functions),
     .logs = host_logs,
@@ -168,6 +175,7 @@ static const struct berth_host functions = {
     .admit = host_admit,
     .complete = host_complete,
     .fail = host_fail,
+    .report = host_report,
 };
 
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,

@@ -21,6 +21,7 @@ struct host {
     void (*on_complete)(struct host *host, enum berth_step step, enum berth_code code, void *instance,
                         const char *message);
     void (*on_fail)(struct host *host, enum berth_code code, const char *message);
+    void (*on_report)(struct host *host, enum berth_code code, const char *message);
     void (*on_released)(struct host *host);
 };
 

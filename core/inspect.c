@@ -158,6 +158,8 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     add_edges(scratch, plan, plugin->index);
     info->edges = scratch->edges;
     info->edge_count = scratch->edge_count;
+    info->condition = plugin->condition;
+    info->condition_reason = plugin->condition_reason;
 }
 
 typedef bool (*visitor)(void *context, const struct berth_plugin_info *info);

@@ -63,6 +63,11 @@ static void on_fail(struct host *host, enum berth_code code, const char *message
     serving_on_fail(of_host(host), code, message);
 }
 
+static void on_report(struct host *host, enum berth_code code, const char *message)
+{
+    serving_on_report(of_host(host), code, message);
+}
+
 static void on_released(struct host *host)
 {
     serving_on_released(of_host(host));
@@ -244,6 +249,7 @@ static void init_life(struct lifecycle *lifecycle, size_t index)
     host_init(&life->host, life->plugin, &lifecycle->options.host, part->settings);
     life->host.on_complete = on_complete;
     life->host.on_fail = on_fail;
+    life->host.on_report = on_report;
     life->host.on_released = on_released;
     deadline_init(&life->deadline, lifecycle->options.host.loop, on_deadline);
 }

@@ -66,6 +66,7 @@ void registry_destroy(struct registry *registry)
         return;
     for (size_t i = 0; i < registry->plan->count; i++) {
         free(registry->plugins[i].reason);
+        free(registry->plugins[i].condition_reason);
         publication_finish(&registry->plugins[i].publication);
         readiness_finish(&registry->plugins[i].readiness);
     }
@@ -110,8 +111,45 @@ void registry_note_change(struct registry *registry)
     changes_note(registry->changes);
 }
 
+/* NULL also where memory is out: a sentence is not worth a daemon. */
+static char *make_line(const char *text)
+{
+    char *line = text != NULL ? strndup(text, BERTH_ERROR_MAX - 1) : NULL;
+
+    if (line != NULL)
+        utf8_make_line(line);
+    return line;
+}
+
+static void forget_condition(struct registry_plugin *plugin)
+{
+    free(plugin->condition_reason);
+    plugin->condition_reason = NULL;
+    plugin->condition = BERTH_OK;
+}
+
+bool registry_set_condition(struct registry *registry, struct registry_plugin *plugin, enum berth_code code,
+                            const char *reason)
+{
+    char *line = code != BERTH_OK ? make_line(reason) : NULL;
+    bool is_other = code != plugin->condition || (line == NULL) != (plugin->condition_reason == NULL) ||
+                    (line != NULL && strcmp(line, plugin->condition_reason) != 0);
+
+    if (!is_other) {
+        free(line);
+        return false;
+    }
+    forget_condition(plugin);
+    plugin->condition = code;
+    plugin->condition_reason = line;
+    registry_note_change(registry);
+    return true;
+}
+
 void registry_move(struct registry *registry, struct registry_plugin *plugin, enum berth_state state)
 {
+    if (state == BERTH_STATE_STOPPED)
+        forget_condition(plugin);
     plugin->state = state;
     plugin->code = BERTH_OK;
     registry_note_change(registry);
@@ -141,6 +179,7 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
     if (copy != NULL)
         utf8_make_line(copy);
     free(plugin->reason);
+    forget_condition(plugin);
     plugin->reason = copy;
     plugin->state = state;
     plugin->code = code;

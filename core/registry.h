@@ -23,6 +23,10 @@ struct registry_plugin {
     /** The entry that is to blame, and the one where that chain ends; PLAN_NONE where it is no other. */
     size_t cause, root;
 
+    /** What its instance said of itself last, and the sentence; BERTH_OK and NULL where all is well. */
+    enum berth_code condition;
+    char *condition_reason;
+
     /** NULL where the module is not loaded. */
     const struct berth_plugin *table;
     /** What init made, NULL perhaps even so; valid where registry_plugin_is_ready. */
@@ -64,6 +68,14 @@ void registry_move(struct registry *registry, struct registry_plugin *plugin, en
 /** Ends it badly, or skips it. `reason` is copied; `cause` is PLAN_NONE where it is its own. */
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
                     enum berth_code code, const char *reason, size_t cause);
+
+/**
+ * What the instance says of itself while it lives; forgotten once it is blamed or stopped.
+ * @param reason  copied; NULL with BERTH_OK.
+ * @return is that other than before?
+ */
+bool registry_set_condition(struct registry *registry, struct registry_plugin *plugin, enum berth_code code,
+                            const char *reason);
 
 /** Ready or serving; on its way out others may still use it, so draining counts too. */
 bool registry_plugin_is_ready(const struct registry_plugin *plugin);

@@ -74,6 +74,31 @@ void serving_on_fail(struct life *life, enum berth_code code, const char *messag
     life_wake(life->lifecycle);
 }
 
+static bool may_report(const struct life *life)
+{
+    return life->plugin->state == BERTH_STATE_STARTING || registry_plugin_is_ready(life->plugin);
+}
+
+void serving_on_report(struct life *life, enum berth_code code, const char *message)
+{
+    enum berth_code condition = step_sane_code(code);
+    const char *reason = message != NULL && message[0] != '\0' ? message : "it gave no reason";
+
+    if ((int)condition == BERTH_SKIP)
+        condition = BERTH_UNKNOWN;
+    if (!may_report(life)) {
+        log_plugin(BERTH_LOG_DEBUG, life_uri(life), "reports %s while it is %s: ignored",
+                   berth_code_name(condition), berth_state_name(life->plugin->state));
+        return;
+    }
+    if (!registry_set_condition(life->lifecycle->registry, life->plugin, condition, reason))
+        return;
+    if (condition == BERTH_OK)
+        log_plugin(BERTH_LOG_INFO, life_uri(life), "well again");
+    else
+        log_plugin(BERTH_LOG_WARN, life_uri(life), "degraded: %s: %s", berth_code_name(condition), reason);
+}
+
 void serving_on_released(struct life *life)
 {
     if (life->plugin->readiness.count == 0 && life_is_well(life))

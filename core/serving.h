@@ -10,6 +10,7 @@ void serving_begin(struct life *life);
 void serving_on_serve_ended(struct life *life, const struct step_outcome *outcome);
 /** What the plugin says of itself through its host table. */
 void serving_on_fail(struct life *life, enum berth_code code, const char *message);
+void serving_on_report(struct life *life, enum berth_code code, const char *message);
 /** It let go of a readiness hold. */
 void serving_on_released(struct life *life);
 /** Is no readiness hold kept? */

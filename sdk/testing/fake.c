@@ -107,6 +107,22 @@ enum berth_code berth_testing_failure(const struct berth_testing *testing, struc
     return berth_error_set(err, testing->failure, "%s", testing->failure_message);
 }
 
+void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
+                        const char *message)
+{
+    free(condition->reason);
+    condition->code = code;
+    condition->reason = code == BERTH_OK ? NULL : fake_format("%s", message);
+    changes_note(&testing->changes);
+}
+
+enum berth_code berth_testing_condition(const struct berth_testing *testing, struct berth_error *err)
+{
+    if (testing->condition.code == BERTH_OK)
+        return BERTH_OK;
+    return berth_error_set(err, testing->condition.code, "%s", testing->condition.reason);
+}
+
 const struct berth_host *berth_testing_host(struct berth_testing *testing)
 {
     return &testing->host;

@@ -21,10 +21,17 @@ struct fake_line {
     char *text;
 };
 
+/** What an instance says of itself: BERTH_OK and NULL where all is well. */
+struct fake_condition {
+    enum berth_code code;
+    char *reason;
+};
+
 struct fake_provider {
     char *uri;
     const void *interface;
     void *instance;
+    struct fake_condition condition;
 };
 
 struct fake_export {
@@ -100,6 +107,7 @@ struct berth_testing {
     char *state_dir;
     enum berth_code failure;
     char failure_message[BERTH_ERROR_MAX];
+    struct fake_condition condition;
     /** What was done against the contract, one sentence a line; NULL: nothing. */
     char *faults;
 };
@@ -111,6 +119,10 @@ void *fake_grow(void *items, size_t count, size_t item_size);
 /** Notes what the plugin did against the contract. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);
+
+/** Those who watch hear of it. */
+void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
+                        const char *message);
 
 /** Fills in the tables that the plugin is handed. */
 void fake_host_init(struct berth_testing *testing);

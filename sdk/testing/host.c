@@ -243,6 +243,17 @@ static void fail(const struct berth_host *host, enum berth_code code, const char
     snprintf(testing->failure_message, sizeof(testing->failure_message), "%s", message);
 }
 
+static void report(const struct berth_host *host, enum berth_code code, const char *message)
+{
+    struct berth_testing *testing = of_host(host);
+
+    if (!testing->steps[BERTH_STEP_INIT].begun)
+        fake_fault(testing, "berth_report came before init");
+    if (code != BERTH_OK && (message == NULL || *message == '\0'))
+        fake_fault(testing, "berth_report gave %s without a sentence that says why", berth_code_name(code));
+    fake_condition_set(testing, &testing->condition, code, message == NULL ? "" : message);
+}
+
 static void prepare_log(const struct berth_prepare *prepare, enum berth_log_level level, const char *text)
 {
     fake_log(of_prepare(prepare), level, text);
@@ -302,6 +313,7 @@ void fake_host_init(struct berth_testing *testing)
         .admit = admit,
         .complete = complete,
         .fail = fail,
+        .report = report,
     };
 }
 
@@ -312,8 +324,11 @@ void fake_host_finish(struct berth_testing *testing)
 
         release(&testing->host, kept);
     }
-    for (size_t i = 0; i < testing->provider_count; i++)
+    for (size_t i = 0; i < testing->provider_count; i++) {
         free(testing->providers[i].uri);
+        free(testing->providers[i].condition.reason);
+    }
+    free(testing->condition.reason);
     for (size_t i = 0; i < testing->line_count; i++)
         free(testing->lines[i].text);
     for (size_t i = 0; i < testing->export_count; i++) {
@@ -345,4 +360,12 @@ void berth_testing_provide(struct berth_testing *testing, const char *uri, const
         .interface = interface,
         .instance = instance,
     };
+}
+
+void berth_testing_set_condition(struct berth_testing *testing, const char *uri, enum berth_code code,
+                                 const char *message)
+{
+    for (size_t i = 0; i < testing->provider_count; i++)
+        if (strcmp(testing->providers[i].uri, uri) == 0)
+            fake_condition_set(testing, &testing->providers[i].condition, code, message);
 }

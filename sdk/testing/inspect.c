@@ -32,6 +32,8 @@ static bool tell_provider(const struct fake_provider *provider,
         .uri = provider->uri,
         .state = BERTH_STATE_READY,
         .generation = 1,
+        .condition = provider->condition.code,
+        .condition_reason = provider->condition.reason,
     };
     bool more;
 
@@ -57,6 +59,8 @@ static void each(const struct berth_inspect *inspect,
         .state = testing->instance_is_open ? BERTH_STATE_READY : BERTH_STATE_STARTING,
         .level = testing->provider_count > 0,
         .generation = 1,
+        .condition = testing->condition.code,
+        .condition_reason = testing->condition.reason,
     };
 
     for (size_t i = 0; i < testing->provider_count; i++)

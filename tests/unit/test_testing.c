@@ -452,6 +452,30 @@ static void a_plugin_that_says_that_it_failed_is_heard(void **state)
     destroy(testing);
 }
 
+static void what_a_plugin_reports_of_itself_is_heard(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_condition(testing, &err), BERTH_OK);
+    berth_report(berth_testing_host(testing), BERTH_UNAVAILABLE, "the spring is being wound");
+    assert_int_equal(berth_testing_condition(testing, &err), BERTH_UNAVAILABLE);
+    assert_string_equal(err.message, "the spring is being wound");
+    berth_report(berth_testing_host(testing), BERTH_OK, NULL);
+    assert_int_equal(berth_testing_condition(testing, &err), BERTH_OK);
+    destroy(testing);
+}
+
+static void a_report_without_a_sentence_is_a_fault(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    struct berth_error err;
+
+    berth_report(berth_testing_host(testing), BERTH_UNAVAILABLE, NULL);
+    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "berth_report gave UNAVAILABLE without a sentence"));
+}
+
 static void a_late_instance_is_closed_and_never_used(void **state)
 {
     struct berth_testing *testing = create("start_after: 20s");
@@ -721,6 +745,8 @@ int main(void)
         cmocka_unit_test(a_pending_init_waits_for_the_clock),
         cmocka_unit_test(a_step_may_be_given_more_time),
         cmocka_unit_test(a_plugin_that_says_that_it_failed_is_heard),
+        cmocka_unit_test(what_a_plugin_reports_of_itself_is_heard),
+        cmocka_unit_test(a_report_without_a_sentence_is_a_fault),
         cmocka_unit_test(a_late_instance_is_closed_and_never_used),
         cmocka_unit_test(completing_twice_is_a_fault),
         cmocka_unit_test(a_hold_that_is_kept_is_a_fault),

@@ -63,6 +63,9 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
  */
 void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
                            void *instance);
+/** What an instance that the test provides says of itself, as by berth_report; those who watch hear of it. */
+void berth_testing_set_condition(struct berth_testing *testing, const char *uri, enum berth_code code,
+                                 const char *message);
 /** Offers a service of somebody else, for testing servers and interceptors. Static, as in a module. */
 enum berth_code berth_testing_provide_service(struct berth_testing *testing,
                                               const struct berth_service *service, void *instance,
@@ -121,6 +124,9 @@ bool berth_testing_has_capability(const struct berth_testing *testing, const cha
 size_t berth_testing_holds(const struct berth_testing *testing);
 /** Has it called berth_fail? BERTH_OK, or the code with its sentence in `err`. */
 enum berth_code berth_testing_failure(const struct berth_testing *testing, struct berth_error *err);
+
+/** What it said last with berth_report: BERTH_OK, or the code with its sentence in `err`. */
+enum berth_code berth_testing_condition(const struct berth_testing *testing, struct berth_error *err);
 
 /** How a call begins. Zero-initialise. */
 struct berth_testing_call_options {
