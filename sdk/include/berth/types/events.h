@@ -20,6 +20,9 @@ extern "C" {
 
 #define BERTH_EXCHANGE_URI "io.containerd.event.v1.exchange"
 
+/** The seconds of an event whose time was never set, without nanoseconds: the year 1, as in containerd. */
+#define BERTH_EVENT_NO_TIME INT64_C(-62135596800)
+
 struct berth_subscription;
 
 /** One event: containerd.types.Envelope. Borrowed. */
@@ -32,7 +35,7 @@ struct berth_event {
     const char *namespace_name;
     /** "/containers/create": components that are identifiers, each after a slash. */
     const char *topic;
-    /** google.protobuf.Any of the event: "containerd.events.ContainerCreate" and its bytes. */
+    /** google.protobuf.Any of the event: "containerd.events.ContainerCreate", never NULL, and its bytes. */
     const char *type_url;
     const void *value;
     size_t value_length;
@@ -51,11 +54,15 @@ struct berth_exchange {
      * Stamps an event with the time and tells it: only namespace_name, topic, type_url and value of `event`
      * are read.
      * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a namespace, topic or type that is none, with containerd's
-     *         sentence; BERTH_RESOURCE_EXHAUSTED without memory.
+     *         sentence; BERTH_RESOURCE_EXHAUSTED without memory, for an event that is larger than the
+     *         exchange takes, and inside on_event where too much waits already.
      */
     enum berth_code (*publish)(void *instance, const struct berth_event *event, struct berth_error *err);
 
-    /** Tells an event of somebody else as it is, with its own time; that must be set. As `publish`. */
+    /**
+     * Tells an event of somebody else as it is, with its own time: in the years 1 to 9999, and not
+     * BERTH_EVENT_NO_TIME. As `publish`.
+     */
     enum berth_code (*forward)(void *instance, const struct berth_event *event, struct berth_error *err);
 
     /**
@@ -72,6 +79,15 @@ struct berth_exchange {
                                  struct berth_error *err);
     /** Nothing more comes. From anywhere. NULL is fine. */
     void (*unsubscribe)(void *instance, struct berth_subscription *subscription);
+
+    /**
+     * Keeps an event for later without copying it: all who keep it share it.
+     * @param event  what on_event was given, before it returns.
+     * @return to be given to `release`, each time it was kept, before the close of whoever asked has ended;
+     *         NULL where everything kept is more than the exchange's max_kept_bytes.
+     */
+    const struct berth_event *(*keep)(void *instance, const struct berth_event *event);
+    void (*release)(void *instance, const struct berth_event *kept);
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An event of the exchange's own: one piece of memory with all its bytes, shared by all who keep it. */
+#ifndef EVENTS_ENVELOPE_H
+#define EVENTS_ENVELOPE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <berth/types/events.h>
+
+struct envelope {
+    /** First, so that who is given the one can keep the other. */
+    struct berth_event event;
+    /** It waits to be told. */
+    STAILQ_ENTRY(envelope) link;
+    uint64_t sequence;
+    size_t references;
+    /** All that it takes of memory. */
+    size_t bytes;
+    /** Does it count among what is kept? */
+    bool is_kept;
+};
+
+/** A copy of an event that was checked, with one reference; NULL without memory. */
+struct envelope *envelope_create(const struct berth_event *event);
+void envelope_destroy(struct envelope *envelope);
+
+static inline struct envelope *envelope_of(const struct berth_event *event)
+{
+    return (struct envelope *)(uintptr_t)event;
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a filter can ask of an event: its namespace, its topic, and the fields of its message. */
+#ifndef EVENTS_EVENT_FIELDS_H
+#define EVENTS_EVENT_FIELDS_H
+
+#include <stdbool.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include <berth/types/events.h>
+
+/** Set `event`, the rest zero; the message is unpacked once, when a filter asks for it first. */
+struct event_fields {
+    const struct berth_event *event;
+    ProtobufCMessage *message;
+    bool is_unpacked;
+};
+
+/** A berth_filter_field. @param context  a struct event_fields. */
+bool event_fields_find(void *context, const char *const *path, size_t count, const char **ret_value);
+void event_fields_finish(struct event_fields *fields);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tells every event to all who subscribed, one event after the other. */
+#include "events-plugin.h"
+
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include <berth/filter.h>
+#include <berth/types/events.h>
+
+#include "envelope.h"
+#include "envelope_check.h"
+#include "event_fields.h"
+
+struct berth_subscription {
+    TAILQ_ENTRY(berth_subscription) link;
+    /** NULL where everything is let through. */
+    struct berth_filter *filter;
+    void (*on_event)(void *context, const struct berth_event *event);
+    void *context;
+    /** What had been published when it began. */
+    uint64_t began_after;
+    bool is_over;
+};
+
+struct exchange {
+    struct exchange_config config;
+    TAILQ_HEAD(, berth_subscription) subscriptions;
+    uint64_t sequence;
+    size_t kept_bytes;
+    /** Published while another event is being told. */
+    STAILQ_HEAD(, envelope) waiting;
+    bool is_telling;
+    /** Somebody unsubscribed meanwhile. */
+    bool has_left;
+};
+
+enum berth_code exchange_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                              struct berth_error *err)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    enum berth_code code;
+
+    if (exchange == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the exchange of events");
+    code = exchange_config_init(&exchange->config, host->settings, err);
+    if (code != BERTH_OK) {
+        free(exchange);
+        return code;
+    }
+    TAILQ_INIT(&exchange->subscriptions);
+    STAILQ_INIT(&exchange->waiting);
+    *ret_instance = exchange;
+    return BERTH_OK;
+}
+
+static void subscription_destroy(struct exchange *exchange, struct berth_subscription *subscription)
+{
+    TAILQ_REMOVE(&exchange->subscriptions, subscription, link);
+    berth_filter_destroy(subscription->filter);
+    free(subscription);
+}
+
+enum berth_code exchange_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct exchange *exchange = instance;
+
+    while (!TAILQ_EMPTY(&exchange->subscriptions))
+        subscription_destroy(exchange, TAILQ_FIRST(&exchange->subscriptions));
+    exchange_config_finish(&exchange->config);
+    free(exchange);
+    return BERTH_OK;
+}
+
+static bool count_kept(struct exchange *exchange, struct envelope *envelope)
+{
+    size_t limit = (size_t)exchange->config.max_kept_bytes;
+
+    if (envelope->is_kept)
+        return true;
+    if (exchange->kept_bytes >= limit || envelope->bytes > limit - exchange->kept_bytes)
+        return false;
+    exchange->kept_bytes += envelope->bytes;
+    envelope->is_kept = true;
+    return true;
+}
+
+static void unref(struct exchange *exchange, struct envelope *envelope)
+{
+    if (--envelope->references > 0)
+        return;
+    if (envelope->is_kept)
+        exchange->kept_bytes -= envelope->bytes;
+    envelope_destroy(envelope);
+}
+
+static const struct berth_event *keep(void *instance, const struct berth_event *event)
+{
+    struct envelope *envelope = envelope_of(event);
+
+    if (!count_kept(instance, envelope))
+        return NULL;
+    envelope->references++;
+    return event;
+}
+
+static void release(void *instance, const struct berth_event *kept)
+{
+    unref(instance, envelope_of(kept));
+}
+
+/* Not those who came after it was published, from inside an on_event. */
+static bool is_for(const struct berth_subscription *subscription, const struct envelope *envelope,
+                   struct event_fields *fields)
+{
+    return !subscription->is_over && envelope->sequence > subscription->began_after &&
+           (subscription->filter == NULL ||
+            berth_filter_matches(subscription->filter, event_fields_find, fields));
+}
+
+static void tell(struct exchange *exchange, struct envelope *envelope)
+{
+    struct event_fields fields = {.event = &envelope->event};
+    struct berth_subscription *subscription;
+
+    TAILQ_FOREACH(subscription, &exchange->subscriptions, link)
+    if (is_for(subscription, envelope, &fields))
+        subscription->on_event(subscription->context, &envelope->event);
+    event_fields_finish(&fields);
+    unref(exchange, envelope);
+}
+
+static void sweep(struct exchange *exchange)
+{
+    struct berth_subscription *subscription = TAILQ_FIRST(&exchange->subscriptions);
+
+    while (subscription != NULL) {
+        struct berth_subscription *next = TAILQ_NEXT(subscription, link);
+
+        if (subscription->is_over)
+            subscription_destroy(exchange, subscription);
+        subscription = next;
+    }
+    exchange->has_left = false;
+}
+
+/* And what is published meanwhile, each event after the one before has reached everybody. */
+static void tell_in_turn(struct exchange *exchange, struct envelope *envelope)
+{
+    exchange->is_telling = true;
+    tell(exchange, envelope);
+    while (!STAILQ_EMPTY(&exchange->waiting)) {
+        envelope = STAILQ_FIRST(&exchange->waiting);
+        STAILQ_REMOVE_HEAD(&exchange->waiting, link);
+        tell(exchange, envelope);
+    }
+    exchange->is_telling = false;
+    if (exchange->has_left)
+        sweep(exchange);
+}
+
+/* Bounded, for an on_event that publishes several events for each. */
+static enum berth_code wait_for_turn(struct exchange *exchange, struct envelope *envelope,
+                                     struct berth_error *err)
+{
+    if (!count_kept(exchange, envelope)) {
+        unref(exchange, envelope);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "event published while another is told: %zu bytes wait already, see the "
+                               "exchange's max_kept_bytes",
+                               exchange->kept_bytes);
+    }
+    STAILQ_INSERT_TAIL(&exchange->waiting, envelope, link);
+    return BERTH_OK;
+}
+
+static enum berth_code accept_event(struct exchange *exchange, const struct berth_event *event,
+                                    struct berth_error *err)
+{
+    struct envelope *envelope;
+
+    exchange->sequence++;
+    if (TAILQ_EMPTY(&exchange->subscriptions))
+        return BERTH_OK;
+    envelope = envelope_create(event);
+    if (envelope == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for an event");
+    envelope->sequence = exchange->sequence;
+    if (exchange->is_telling)
+        return wait_for_turn(exchange, envelope, err);
+    tell_in_turn(exchange, envelope);
+    return BERTH_OK;
+}
+
+static enum berth_code publish(void *instance, const struct berth_event *event, struct berth_error *err)
+{
+    struct exchange *exchange = instance;
+    enum berth_code code = envelope_check_published(event, (size_t)exchange->config.max_event_bytes, err);
+    struct berth_event stamped;
+    struct timespec now;
+
+    if (code != BERTH_OK)
+        return code;
+    clock_gettime(CLOCK_REALTIME, &now);
+    stamped = (struct berth_event){
+        .size = sizeof(stamped),
+        .seconds = now.tv_sec,
+        .nanoseconds = (int32_t)now.tv_nsec,
+        .namespace_name = event->namespace_name,
+        .topic = event->topic,
+        .type_url = event->type_url,
+        .value = event->value,
+        .value_length = event->value_length,
+    };
+    return accept_event(exchange, &stamped, err);
+}
+
+static enum berth_code forward(void *instance, const struct berth_event *event, struct berth_error *err)
+{
+    struct exchange *exchange = instance;
+    enum berth_code code = envelope_check_forwarded(event, (size_t)exchange->config.max_event_bytes, err);
+
+    return code == BERTH_OK ? accept_event(exchange, event, err) : code;
+}
+
+static enum berth_code subscribe(void *instance, const char *const *filters, size_t filter_count,
+                                 void (*on_event)(void *context, const struct berth_event *event),
+                                 void *context, struct berth_subscription **ret_subscription,
+                                 struct berth_error *err)
+{
+    struct exchange *exchange = instance;
+    struct berth_subscription *subscription = calloc(1, sizeof(*subscription));
+    enum berth_code code = BERTH_OK;
+
+    if (subscription == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a subscription");
+    if (filter_count > 0)
+        code = berth_filter_create(filters, filter_count, &subscription->filter, err);
+    if (code != BERTH_OK) {
+        free(subscription);
+        return code;
+    }
+    subscription->on_event = on_event;
+    subscription->context = context;
+    subscription->began_after = exchange->sequence;
+    TAILQ_INSERT_TAIL(&exchange->subscriptions, subscription, link);
+    *ret_subscription = subscription;
+    return BERTH_OK;
+}
+
+static void unsubscribe(void *instance, struct berth_subscription *subscription)
+{
+    struct exchange *exchange = instance;
+
+    if (subscription == NULL)
+        return;
+    subscription->is_over = true;
+    if (exchange->is_telling)
+        exchange->has_left = true;
+    else
+        subscription_destroy(exchange, subscription);
+}
+
+const struct berth_exchange exchange_interface = {
+    .size = sizeof(exchange_interface),
+    .publish = publish,
+    .forward = forward,
+    .subscribe = subscribe,
+    .unsubscribe = unsubscribe,
+    .keep = keep,
+    .release = release,
+};
