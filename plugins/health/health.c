@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gRPC's health checking: the daemon's readiness, and of each service whether calls reach an instance. */
+/* gRPC's health checking: the daemon's readiness, and of each service whether calls reach an instance that
+ * can do its job. */
 #include "health-plugin.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+
+#include "conditions.h"
 
 typedef Grpc__Health__V1__HealthCheckRequest check_request;
 typedef Grpc__Health__V1__HealthCheckResponse check_response;
@@ -31,15 +34,27 @@ struct watch {
 struct health {
     const struct berth_host *host;
     struct berth_watch *changes;
+    struct conditions conditions;
+    /** Something has changed since they were looked at. */
+    bool is_stale;
     LIST_HEAD(, watch) watches;
 };
 
 struct search {
+    struct health *health;
     const char *service;
     const char *transport;
     bool found;
     bool live;
+    enum condition condition;
 };
+
+static enum condition find_condition(struct health *health, const char *uri)
+{
+    if (health->is_stale)
+        health->is_stale = !conditions_refresh(&health->conditions, health->host->inspect);
+    return conditions_find(&health->conditions, uri);
+}
 
 static bool compare_route(void *context, const struct berth_route_info *route)
 {
@@ -49,23 +64,36 @@ static bool compare_route(void *context, const struct berth_route_info *route)
         return true;
     search->found = berth_route_takes(route, search->transport);
     search->live = route->live;
+    if (search->found && search->live)
+        search->condition = find_condition(search->health, route->plugin);
     return false;
 }
 
-/* Who asks over a transport that may not carry the service hears of none. */
+/* Plugins are told of where the services that list them are: on this machine. */
+static bool may_ask_for_plugins(const struct berth_call *call)
+{
+    return strcmp(call->transport, "tcp") != 0;
+}
+
+/* The name of a service, or the URI of a plugin. Who asks over a transport that may not carry the service
+ * hears of none. */
 static serving_status find_status(const struct berth_call *call, const char *service)
 {
-    const struct health *health = call->instance;
+    struct health *health = call->instance;
     const struct berth_host *host = health->host;
     const struct berth_daemon_info *daemon = host->inspect->daemon;
-    struct search search = {.service = service, .transport = call->transport};
+    struct search search = {.health = health, .service = service, .transport = call->transport};
 
     if (*service == '\0')
         return daemon->ready && !daemon->draining ? SERVING : NOT_SERVING;
     host->router->each(host->router, compare_route, &search);
+    if (!search.found && may_ask_for_plugins(call)) {
+        search.condition = find_condition(health, service);
+        search.found = search.live = search.condition != CONDITION_UNKNOWN;
+    }
     if (!search.found)
         return SERVICE_UNKNOWN;
-    return search.live && !daemon->draining ? SERVING : NOT_SERVING;
+    return search.live && search.condition != CONDITION_ILL && !daemon->draining ? SERVING : NOT_SERVING;
 }
 
 static void check(struct berth_call *call, const check_request *request)
@@ -98,6 +126,7 @@ static void on_change(void *context)
     struct health *health = context;
     struct watch *watch;
 
+    health->is_stale = true;
     LIST_FOREACH(watch, &health->watches, link)
     tell(watch);
 }
@@ -173,6 +202,7 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     if (health == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the health service");
     health->host = host;
+    health->is_stale = true;
     health->changes = host->inspect->watch(host->inspect, on_change, health);
     if (health->changes == NULL) {
         free(health);
@@ -203,6 +233,7 @@ enum berth_code health_close(const struct berth_host *host, void *instance, stru
     struct health *health = instance;
 
     host->inspect->unwatch(host->inspect, health->changes);
+    conditions_finish(&health->conditions);
     free(health);
     return BERTH_OK;
 }

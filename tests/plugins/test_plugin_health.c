@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Health: what Check answers, and when Watch speaks. */
+/* Health: what Check answers, when Watch speaks, and which plugins are well. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 
 #include <berth/testing.h>
 #include <grpc/health/v1/health.pb-c.h>
+#include <plugins/health/conditions.h>
 
 #define CHECK "/grpc.health.v1.Health/Check"
 #define WATCH "/grpc.health.v1.Health/Watch"
@@ -217,6 +218,161 @@ static void the_daemon_serves_from_ready_until_it_drains(void **state)
     stop(testing);
 }
 
+#define STORE "io.berth.store.v1.lmdb"
+
+static int check_over(struct berth_testing *testing, const char *name, const char *transport)
+{
+    const struct berth_testing_call_options options = {.transport = transport};
+    struct berth_testing_call *call = berth_testing_call_create(testing, CHECK, &options);
+    uint8_t bytes[2048];
+    int answer;
+
+    berth_testing_call_send(call, bytes, pack(name, bytes));
+    berth_testing_call_half_close(call);
+    answer = berth_testing_call_code(call) == BERTH_OK ? status(call, 0) : SERVICE_UNKNOWN;
+    berth_testing_call_destroy(call);
+    return answer;
+}
+
+static void a_plugin_is_asked_for_by_its_uri(void **state)
+{
+    struct berth_testing *testing = start();
+
+    assert_int_equal(check_over(testing, STORE, "grpc"), SERVICE_UNKNOWN);
+    berth_testing_provide(testing, STORE, NULL, NULL);
+    berth_testing_set_condition(testing, STORE, BERTH_OK, NULL);
+    berth_testing_run(testing);
+    assert_int_equal(check_over(testing, STORE, "grpc"), SERVING);
+    assert_int_equal(check_over(testing, STORE, "ttrpc"), SERVING);
+    assert_int_equal(check_over(testing, STORE, "tcp"), SERVICE_UNKNOWN);
+    berth_testing_set_condition(testing, STORE, BERTH_UNAVAILABLE, "the disk is full");
+    berth_testing_run(testing);
+    assert_int_equal(check_over(testing, STORE, "grpc"), NOT_SERVING);
+    stop(testing);
+}
+
+static void who_watches_a_plugin_hears_that_it_is_degraded_and_well_again(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_testing_call *call;
+
+    berth_testing_provide(testing, STORE, NULL, NULL);
+    call = ask(testing, WATCH, STORE);
+    berth_testing_set_condition(testing, STORE, BERTH_UNAVAILABLE, "the disk is full");
+    berth_testing_run(testing);
+    berth_testing_set_condition(testing, STORE, BERTH_OK, NULL);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_reply_count(call), 3);
+    assert_int_equal(status(call, 0), SERVING);
+    assert_int_equal(status(call, 1), NOT_SERVING);
+    assert_int_equal(status(call, 2), SERVING);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_service_does_not_serve_while_its_plugin_is_degraded(void **state)
+{
+    struct berth_testing *testing = start();
+
+    berth_report(berth_testing_host(testing), BERTH_INTERNAL, "lost count");
+    berth_testing_run(testing);
+    assert_int_equal(check_over(testing, "grpc.health.v1.Health", "grpc"), NOT_SERVING);
+    berth_report(berth_testing_host(testing), BERTH_OK, NULL);
+    berth_testing_run(testing);
+    assert_int_equal(check_over(testing, "grpc.health.v1.Health", "grpc"), SERVING);
+    stop(testing);
+}
+
+/* A daemon's plugins, in the plan's order. */
+struct listed {
+    struct berth_plugin_info plugins[4];
+    size_t count;
+};
+
+static void list_each(const struct berth_inspect *inspect,
+                      bool (*on_plugin)(void *context, const struct berth_plugin_info *info), void *context)
+{
+    const struct listed *listed = inspect->context;
+
+    for (size_t i = 0; i < listed->count && on_plugin(context, &listed->plugins[i]); i++)
+        ;
+}
+
+static struct berth_plugin_info describe(const char *uri, enum berth_state state,
+                                         const struct berth_edge *edges, size_t edge_count)
+{
+    return (struct berth_plugin_info){
+        .size = sizeof(struct berth_plugin_info),
+        .uri = uri,
+        .state = state,
+        .edges = edges,
+        .edge_count = edge_count,
+        .times.ready_at_ns = state == BERTH_STATE_READY ? 1 : 0,
+    };
+}
+
+/* A store; what requires it; what requires that; and what only wants the store. */
+static const struct berth_edge on_store[] = {{"store", "type", true}};
+static const struct berth_edge on_service[] = {{"other", "type", true}, {"service", "type", true}};
+static const struct berth_edge after_store[] = {{"store", "type", false}};
+
+static void fill(struct listed *listed, enum berth_state store)
+{
+    *listed = (struct listed){
+        .plugins = {describe("store", store, NULL, 0), describe("service", BERTH_STATE_READY, on_store, 1),
+                    describe("grpc", BERTH_STATE_SERVING, on_service, 2),
+                    describe("loner", BERTH_STATE_READY, after_store, 1)},
+        .count = 4,
+    };
+}
+
+static void assert_conditions(struct listed *listed, const char *expected)
+{
+    const struct berth_inspect inspect = {.size = sizeof(inspect), .context = listed, .each = list_each};
+    struct conditions conditions = {0};
+    char found[8] = "";
+
+    assert_true(conditions_refresh(&conditions, &inspect));
+    for (size_t i = 0; i < listed->count; i++)
+        found[i] = "?wi"[conditions_find(&conditions, listed->plugins[i].uri)];
+    assert_string_equal(found, expected);
+    assert_int_equal(conditions_find(&conditions, "stores"), CONDITION_UNKNOWN);
+    conditions_finish(&conditions);
+}
+
+static void what_requires_a_degraded_plugin_is_ill_however_far_away(void **state)
+{
+    struct listed listed;
+
+    fill(&listed, BERTH_STATE_READY);
+    assert_conditions(&listed, "wwww");
+    listed.plugins[0].condition = BERTH_UNAVAILABLE;
+    assert_conditions(&listed, "iiiw");
+    listed.plugins[0].condition = BERTH_OK;
+    listed.plugins[1].condition = BERTH_UNAVAILABLE;
+    assert_conditions(&listed, "wiiw");
+}
+
+static void what_requires_a_fallen_plugin_is_ill_unless_it_began_without_it(void **state)
+{
+    struct listed listed;
+
+    fill(&listed, BERTH_STATE_FAILED);
+    assert_conditions(&listed, "iwww");
+    listed.plugins[0].times.ready_at_ns = 1;
+    assert_conditions(&listed, "iiiw");
+}
+
+static void a_host_that_knows_no_conditions_is_taken_at_its_states(void **state)
+{
+    struct listed listed;
+
+    fill(&listed, BERTH_STATE_READY);
+    listed.plugins[0].condition = BERTH_UNAVAILABLE;
+    listed.plugins[0].size = offsetof(struct berth_plugin_info, condition);
+    assert_conditions(&listed, "wwww");
+}
+
 static void an_interval_that_is_not_needed_any_more_is_still_taken(void **state)
 {
     struct berth_error err;
@@ -239,6 +395,12 @@ int main(void)
         cmocka_unit_test(a_drain_ends_those_who_watch),
         cmocka_unit_test(several_watch_at_one_time),
         cmocka_unit_test(the_daemon_serves_from_ready_until_it_drains),
+        cmocka_unit_test(a_plugin_is_asked_for_by_its_uri),
+        cmocka_unit_test(who_watches_a_plugin_hears_that_it_is_degraded_and_well_again),
+        cmocka_unit_test(a_service_does_not_serve_while_its_plugin_is_degraded),
+        cmocka_unit_test(what_requires_a_degraded_plugin_is_ill_however_far_away),
+        cmocka_unit_test(what_requires_a_fallen_plugin_is_ill_unless_it_began_without_it),
+        cmocka_unit_test(a_host_that_knows_no_conditions_is_taken_at_its_states),
         cmocka_unit_test(an_interval_that_is_not_needed_any_more_is_still_taken),
     };
 

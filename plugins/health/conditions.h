@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which plugins can do their job: each by itself, and by all that it requires. */
+#ifndef HEALTH_CONDITIONS_H
+#define HEALTH_CONDITIONS_H
+
+#include <berth/inspect.h>
+
+enum condition {
+    /** Nobody has the URI. */
+    CONDITION_UNKNOWN,
+    CONDITION_WELL,
+    /** It is not up, it or what it requires says that it is degraded, or what it requires has fallen. */
+    CONDITION_ILL,
+};
+
+struct condition_entry {
+    char *uri;
+    enum condition condition;
+};
+
+/** Zero-initialise. Sorted by URI. */
+struct conditions {
+    struct condition_entry *entries;
+    size_t count;
+    size_t capacity;
+};
+
+/** Looks at all plugins again. @return false where memory is out; what was known stays. */
+bool conditions_refresh(struct conditions *conditions, const struct berth_inspect *inspect);
+enum condition conditions_find(const struct conditions *conditions, const char *uri);
+void conditions_finish(struct conditions *conditions);
+
+#endif
