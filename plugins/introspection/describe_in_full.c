@@ -152,6 +152,14 @@ static Berth__Inspect__V1__Step *fill_step(Berth__Inspect__V1__Step *step, uint6
     return start_ns == 0 && duration_ns == 0 ? NULL : step;
 }
 
+static void fill_condition(plugin_message *message, const struct berth_plugin_info *plugin)
+{
+    if (plugin->size <= offsetof(struct berth_plugin_info, condition_reason))
+        return;
+    message->condition = (int32_t)plugin->condition;
+    message->condition_reason = text(plugin->condition_reason);
+}
+
 static bool append_with_times(plugin_message *message, const struct berth_times *times,
                               struct replies *replies)
 {
@@ -214,6 +222,7 @@ bool describe_in_full(const struct berth_plugin_info *plugin, struct replies *re
     message.code = (int32_t)plugin->code;
     message.level = plugin->level;
     message.generation = plugin->generation;
+    fill_condition(&message, plugin);
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
                fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
                append_with_times(&message, &plugin->times, replies);

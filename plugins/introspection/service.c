@@ -93,6 +93,13 @@ struct visit {
     void *context;
 };
 
+static const char *condition_of(const struct berth_plugin_info *plugin)
+{
+    bool is_known = plugin->size > offsetof(struct berth_plugin_info, condition);
+
+    return is_known && plugin->condition != BERTH_OK ? "degraded" : NULL;
+}
+
 /* A field that is empty counts as absent, as in containerd. */
 static bool plugin_field(void *context, const char *const *path, size_t count, const char **ret_value)
 {
@@ -104,7 +111,7 @@ static bool plugin_field(void *context, const char *const *path, size_t count, c
         {"type", plugin->type},     {"id", plugin->id},
         {"uri", plugin->uri},       {"state", berth_state_name(plugin->state)},
         {"module", plugin->module}, {"version", plugin->version},
-        {"path", plugin->path},
+        {"path", plugin->path},     {"condition", condition_of(plugin)},
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {

@@ -46,6 +46,8 @@ static const struct berth_plugin_info found[] = {
         .times = {.init_start_ns = 5, .init_ns = 7},
         .services = {services, 2},
         .transports = transports,
+        .condition = BERTH_UNAVAILABLE,
+        .condition_reason = "the disk is full",
     },
     {
         .uri = "io.berth.test.v1.skipped",
@@ -388,6 +390,8 @@ static void our_clients_see_all_that_is_known(void **state)
     assert_int_equal(plugin->times->init->start_ns, 5);
     assert_int_equal(plugin->times->init->duration_ns, 7);
     assert_null(plugin->times->prepare);
+    assert_int_equal(plugin->condition, BERTH_UNAVAILABLE);
+    assert_string_equal(plugin->condition_reason, "the disk is full");
     assert_int_equal(plugin->n_transports, 2);
     assert_string_equal(plugin->transports[0]->service, "a.B");
     assert_int_equal(plugin->transports[0]->n_transports, 2);
@@ -396,6 +400,7 @@ static void our_clients_see_all_that_is_known(void **state)
     berth__inspect__v1__plugin__free_unpacked(plugin, NULL);
     plugin = take_plugin(call, 1);
     assert_int_equal(plugin->n_transports, 0);
+    assert_int_equal(plugin->condition, 0);
     assert_int_equal(plugin->n_edges, 1);
     assert_string_equal(plugin->edges[0]->provider, "io.berth.store.v1.lmdb");
     assert_true(plugin->edges[0]->binding);

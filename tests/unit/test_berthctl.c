@@ -132,6 +132,29 @@ static void explaining_walks_down_to_the_root(void **state)
     plugin_list_finish(&list);
 }
 
+static void explaining_tells_what_is_degraded_and_who_stands_on_it(void **state)
+{
+    struct plugin_list list = {0};
+    plugin_message *store = add(&list, "io.store.v1.s", BERTH__INSPECT__V1__STATE__STATE_READY);
+    plugin_message *service = add(&list, "io.service.v1.s", BERTH__INSPECT__V1__STATE__STATE_READY);
+
+    store->condition = BERTH_UNAVAILABLE;
+    store->condition_reason = copy("the disk is full");
+    add_edge(service, "io.store.v1.s");
+    service->edges[0]->binding = true;
+    assert_false(plugin_is_well(store));
+    expect_explanation(
+        &list, "io.store.v1.s",
+        "io.store.v1.s is ready, degraded\n    UNAVAILABLE: the disk is full\n"
+        "\nnext: mend what the sentence names: it goes on by itself once it can, and health says "
+        "NOT_SERVING until then\n");
+    expect_explanation(
+        &list, "io.service.v1.s",
+        "io.service.v1.s is ready\n    stands on io.store.v1.s, which is degraded: the disk is full\n"
+        "\nnext: nothing: it is well\n");
+    plugin_list_finish(&list);
+}
+
 static void a_ring_of_causes_ends(void **state)
 {
     struct plugin_list list = {0};
@@ -291,6 +314,7 @@ int main(void)
         cmocka_unit_test(an_unknown_uri_brings_up_the_one_that_was_meant),
         cmocka_unit_test(of_two_with_one_uri_the_one_that_lives_is_found),
         cmocka_unit_test(explaining_walks_down_to_the_root),
+        cmocka_unit_test(explaining_tells_what_is_degraded_and_who_stands_on_it),
         cmocka_unit_test(a_ring_of_causes_ends),
         cmocka_unit_test(one_that_starts_says_what_it_waits_for),
         cmocka_unit_test(one_that_lost_to_another_is_its_own_root),

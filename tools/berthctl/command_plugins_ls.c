@@ -38,13 +38,15 @@ static const char *file_name(const char *path)
 static void add_plugin(struct table *table, const plugin_message *plugin)
 {
     char *platforms = plugin_platforms(plugin);
+    char state[PLUGIN_STATE_MAX];
 
+    plugin_format_state(plugin, state);
     table_add(table, *plugin->uri == '\0' ? "-" : plugin->type);
     table_add(table, *plugin->uri == '\0' ? file_name(plugin->path) : plugin->id);
     table_add(table, platforms);
     table_add_coloured(table, status_colour(plugin_status(plugin)), plugin_status(plugin));
-    table_add_coloured(table, plugin_state_colour(plugin), plugin_state_name(plugin));
-    table_add(table, plugin->reason);
+    table_add_coloured(table, plugin_state_colour(plugin), state);
+    table_add(table, *plugin->reason != '\0' ? plugin->reason : plugin->condition_reason);
     table_end_line(table);
     free(platforms);
 }

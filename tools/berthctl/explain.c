@@ -15,10 +15,12 @@ static const char *code_name(const plugin_message *plugin)
 static void print_state(FILE *out, const plugin_message *plugin, bool with_colours)
 {
     const char *code = code_name(plugin);
+    char state[PLUGIN_STATE_MAX];
 
+    plugin_format_state(plugin, state);
     table_print_coloured(out, with_colours, TABLE_BOLD, plugin->uri);
     fputs(" is ", out);
-    table_print_coloured(out, with_colours, plugin_state_colour(plugin), plugin_state_name(plugin));
+    table_print_coloured(out, with_colours, plugin_state_colour(plugin), state);
     if (code != NULL)
         fprintf(out, " (%s)", code);
     fputc('\n', out);
@@ -28,6 +30,9 @@ static void print_facts(FILE *out, const plugin_message *plugin)
 {
     if (*plugin->reason != '\0')
         fprintf(out, "    %s\n", plugin->reason);
+    if (plugin_is_degraded(plugin))
+        fprintf(out, "    %s: %s\n", berth_code_name((enum berth_code)plugin->condition),
+                plugin->condition_reason);
     if (*plugin->path == '\0')
         return;
     fprintf(out, "    in %s", plugin->path);
@@ -49,6 +54,18 @@ static void print_open(FILE *out, const struct plugin_list *list, const plugin_m
     }
     for (size_t i = 0; i < plugin->n_holds; i++)
         fprintf(out, "    holds readiness back: %s\n", plugin->holds[i]);
+}
+
+/* What it stands on and cannot use for now. */
+static void print_degraded(FILE *out, const struct plugin_list *list, const plugin_message *plugin)
+{
+    for (size_t i = 0; i < plugin->n_edges; i++) {
+        const plugin_message *provider = plugin_list_find(list, plugin->edges[i]->provider);
+
+        if (provider == NULL || !plugin->edges[i]->binding || !plugin_is_degraded(provider))
+            continue;
+        fprintf(out, "    stands on %s, which is degraded: %s\n", provider->uri, provider->condition_reason);
+    }
 }
 
 /* The step of a plugin that ran out of time: the one that has a start and nothing after it. */
@@ -103,7 +120,11 @@ static void print_advice(FILE *out, const plugin_message *root)
         return;
     case BERTH__INSPECT__V1__STATE__STATE_READY:
     case BERTH__INSPECT__V1__STATE__STATE_SERVING:
-        fputs("nothing: it is well\n", out);
+        fputs(plugin_is_degraded(root)
+                  ? "mend what the sentence names: it goes on by itself once it can, and "
+                    "health says NOT_SERVING until then\n"
+                  : "nothing: it is well\n",
+              out);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_DRAINING:
     case BERTH__INSPECT__V1__STATE__STATE_STOPPED:
@@ -121,6 +142,7 @@ void explain_print(FILE *out, const struct plugin_list *list, const plugin_messa
     print_state(out, plugin, with_colours);
     print_facts(out, plugin);
     print_open(out, list, plugin, with_colours);
+    print_degraded(out, list, plugin);
     for (size_t i = 0; i < list->count; i++) {
         const plugin_message *cause = plugin_list_find(list, root->cause);
 

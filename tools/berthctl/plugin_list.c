@@ -119,13 +119,26 @@ static enum berth_state state_of(const plugin_message *plugin)
     return (enum berth_state)((int)plugin->state - 1);
 }
 
+bool plugin_is_degraded(const plugin_message *plugin)
+{
+    return plugin->condition != BERTH_OK;
+}
+
 const char *plugin_state_name(const plugin_message *plugin)
 {
     return berth_state_name(state_of(plugin));
 }
 
+void plugin_format_state(const plugin_message *plugin, char ret_text[PLUGIN_STATE_MAX])
+{
+    snprintf(ret_text, PLUGIN_STATE_MAX, "%s%s", plugin_state_name(plugin),
+             plugin_is_degraded(plugin) ? ", degraded" : "");
+}
+
 enum table_colour plugin_state_colour(const plugin_message *plugin)
 {
+    if (plugin_is_degraded(plugin))
+        return TABLE_YELLOW;
     switch (state_of(plugin)) {
     case BERTH_STATE_READY:
     case BERTH_STATE_SERVING:
@@ -149,7 +162,9 @@ enum table_colour plugin_state_colour(const plugin_message *plugin)
 
 bool plugin_is_well(const plugin_message *plugin)
 {
-    return state_of(plugin) == BERTH_STATE_READY || state_of(plugin) == BERTH_STATE_SERVING;
+    enum berth_state state = state_of(plugin);
+
+    return (state == BERTH_STATE_READY || state == BERTH_STATE_SERVING) && !plugin_is_degraded(plugin);
 }
 
 bool plugin_has_settled(const plugin_message *plugin)

@@ -36,7 +36,12 @@ size_t plugin_list_refused(const struct plugin_list *list);
 /** "ready", "timed out"; "unknown" for a state from a newer daemon. */
 const char *plugin_state_name(const plugin_message *plugin);
 enum table_colour plugin_state_colour(const plugin_message *plugin);
-/** Ready or serving. */
+/** "ready, degraded" where it is that, else its state's name. */
+#define PLUGIN_STATE_MAX 32
+void plugin_format_state(const plugin_message *plugin, char ret_text[PLUGIN_STATE_MAX]);
+/** Does it say of itself that it cannot do its job for now? */
+bool plugin_is_degraded(const plugin_message *plugin);
+/** Ready or serving, and not degraded. */
 bool plugin_is_well(const plugin_message *plugin);
 /** Has it come to the end of its start, well or not? */
 bool plugin_has_settled(const plugin_message *plugin);

@@ -36,9 +36,15 @@ static void add_list(struct table *table, const char *name, char *const *texts, 
 
 static void add_state(struct table *table, const plugin_message *plugin)
 {
+    char state[PLUGIN_STATE_MAX];
+
+    plugin_format_state(plugin, state);
     table_add(table, "State:");
-    table_add_coloured(table, plugin_state_colour(plugin), plugin_state_name(plugin));
+    table_add_coloured(table, plugin_state_colour(plugin), state);
     table_end_line(table);
+    if (plugin_is_degraded(plugin))
+        add_format(table, "Condition:", "%s: %s", berth_code_name((enum berth_code)plugin->condition),
+                   plugin->condition_reason);
     if (plugin->code != BERTH_OK && plugin->code != BERTH_SKIP)
         add_line(table, "Code:", berth_code_name((enum berth_code)plugin->code));
     add_line(table, "Reason:", plugin->reason);
@@ -244,6 +250,8 @@ void plugin_print_json(struct config_json *json, const plugin_message *plugin)
     config_json_string(json, "code", berth_code_name((enum berth_code)plugin->code));
     json_text(json, "reason", plugin->reason);
     json_text(json, "cause", plugin->cause);
+    config_json_string(json, "condition", berth_code_name((enum berth_code)plugin->condition));
+    json_text(json, "condition_reason", plugin->condition_reason);
     json_list(json, "requires", plugin->requires, plugin->n_requires);
     json_list(json, "wants", plugin->wants, plugin->n_wants);
     json_list(json, "services", plugin->services, plugin->n_services);
