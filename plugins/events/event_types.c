@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include <containerd/events/container.pb-c.h>
 #include <containerd/events/content.pb-c.h>
 #include <containerd/events/image.pb-c.h>
+#include <containerd/events/namespace.pb-c.h>
 #include <containerd/events/sandbox.pb-c.h>
 #include <containerd/events/snapshot.pb-c.h>
 #include <containerd/events/task.pb-c.h>
@@ -13,8 +15,14 @@
 static const char any_prefix[] = "type.googleapis.com/";
 
 static const ProtobufCMessageDescriptor *const event_types[] = {
+    &containerd__events__container_create__descriptor,
+    &containerd__events__container_delete__descriptor,
+    &containerd__events__container_update__descriptor,
     &containerd__events__content_create__descriptor,
     &containerd__events__content_delete__descriptor,
+    &containerd__events__namespace_create__descriptor,
+    &containerd__events__namespace_delete__descriptor,
+    &containerd__events__namespace_update__descriptor,
     &containerd__events__sandbox_create__descriptor,
     &containerd__events__sandbox_exit__descriptor,
     &containerd__events__sandbox_start__descriptor,
