@@ -49,25 +49,50 @@ static struct config_diagnostic *add_item(struct config_diagnostics *diagnostics
     return &diagnostics->items[count];
 }
 
-void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
-                            const struct config_mark *mark, const char *format, ...)
+/* NULL where there is no room for more. */
+static struct config_diagnostic *add_message(struct config_diagnostics *diagnostics,
+                                             enum config_severity severity, const struct config_mark *mark,
+                                             const char *format, va_list arguments)
 {
     struct config_diagnostic *item;
     char message[MESSAGE_MAX];
-    va_list arguments;
 
     if (severity == CONFIG_ERROR)
         diagnostics->error_count++;
     item = add_item(diagnostics);
     if (item == NULL)
-        return;
-    va_start(arguments, format);
+        return NULL;
     vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
     replace_controls(message);
     *item = (struct config_diagnostic){.severity = severity, .message = copy_text(message)};
     if (mark != NULL && mark->file != NULL)
         item->mark = (struct config_mark){copy_text(mark->file), mark->line, mark->column};
+    return item;
+}
+
+void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
+                            const struct config_mark *mark, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_message(diagnostics, severity, mark, format, arguments);
+    va_end(arguments);
+}
+
+void config_diagnostics_add_deprecation(struct config_diagnostics *diagnostics, const char *setting,
+                                        const struct config_mark *mark, const char *format, ...)
+{
+    struct config_diagnostic *item;
+    va_list arguments;
+
+    va_start(arguments, format);
+    item = add_message(diagnostics, CONFIG_WARNING, mark, format, arguments);
+    va_end(arguments);
+    if (item == NULL)
+        return;
+    item->deprecated = copy_text(setting);
+    replace_controls(item->deprecated);
 }
 
 static int compare_numbers(uint32_t a, uint32_t b)
@@ -115,6 +140,7 @@ void config_diagnostics_finish(struct config_diagnostics *diagnostics)
     for (size_t i = 0; i < diagnostics->count; i++) {
         free((char *)diagnostics->items[i].mark.file);
         free(diagnostics->items[i].message);
+        free(diagnostics->items[i].deprecated);
     }
     free(diagnostics->items);
     *diagnostics = (struct config_diagnostics){0};

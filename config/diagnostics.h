@@ -26,6 +26,8 @@ struct config_diagnostic {
     /** With a copy of the file's name, so that it outlives the tree. */
     struct config_mark mark;
     char *message;
+    /** The setting that is to be given up, where that is what it warns of; else NULL. */
+    char *deprecated;
 };
 
 /** Keeps at most CONFIG_DIAGNOSTICS_MAX; later ones are only counted. Zero-initialise. */
@@ -42,6 +44,14 @@ struct config_diagnostics {
 BERTH_PRINTF(4, 5)
 void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
                             const struct config_mark *mark, const char *format, ...);
+
+/**
+ * Adds a warning of something that still works and is to be given up.
+ * @param setting  what it is, the same from start to start: a plugin's URI, a slash and the setting's path.
+ */
+BERTH_PRINTF(4, 5)
+void config_diagnostics_add_deprecation(struct config_diagnostics *diagnostics, const char *setting,
+                                        const struct config_mark *mark, const char *format, ...);
 
 /** Orders them by file, line and column, for printing. */
 void config_diagnostics_sort(struct config_diagnostics *diagnostics);

@@ -162,9 +162,17 @@ static void report_unknown(struct builder *builder, const struct schema *schema,
 static void report_deprecated(struct builder *builder, const struct schema *field,
                               const struct config_node *item, const struct place *place)
 {
-    if (field->deprecated != NULL)
-        report(builder, CONFIG_WARNING, place, &item->key_mark, "it is deprecated: use %s",
-               field->deprecated);
+    const char *section = builder->options->section;
+    char path[512] = "", setting[1024];
+
+    if (field->deprecated == NULL)
+        return;
+    format_place(place, path, sizeof(path));
+    snprintf(setting, sizeof(setting), "%s%s%s", section == NULL ? "" : section, section == NULL ? "" : "/",
+             path);
+    config_diagnostics_add_deprecation(builder->diagnostics, setting, &item->key_mark,
+                                       "%s%s%s: it is deprecated: use %s", section == NULL ? "" : section,
+                                       section == NULL ? "" : ": ", path, field->deprecated);
 }
 
 static void build_set_fields(struct builder *builder, struct berth_value *value,

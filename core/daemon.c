@@ -33,6 +33,7 @@ struct daemon {
     struct router *router;
     struct inspect inspect;
     struct loading loading;
+    struct notices notices;
     struct lifecycle *lifecycle;
     bool is_loop_open, is_stopped;
 };
@@ -125,6 +126,7 @@ static bool check_settings(struct daemon *daemon)
     bool is_fine = survey_check(&daemon->survey);
 
     report(&daemon->survey.diagnostics);
+    notices_take(&daemon->notices, &daemon->survey.diagnostics);
     return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
@@ -202,7 +204,10 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.scan = &daemon->survey.scan;
     daemon->loading.settings = daemon->survey.settings;
     daemon->loading.registry = daemon->registry;
+    daemon->loading.notices = &daemon->notices;
     loading_run(&daemon->loading);
+    daemon->inspect.daemon.deprecations = daemon->notices.items;
+    daemon->inspect.daemon.deprecation_count = daemon->notices.count;
     return true;
 }
 
@@ -375,6 +380,7 @@ static void finish(struct daemon *daemon)
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);
     loading_finish(&daemon->loading);
+    notices_finish(&daemon->notices);
     survey_finish(&daemon->survey);
 }
 

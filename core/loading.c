@@ -110,6 +110,7 @@ static bool migrate(struct loading *loading, struct registry_plugin *plugin, con
         log_plugin(BERTH_LOG_WARN, plugin->entry->plugin->uri, "%s", line);
         free(line);
     }
+    notices_take(loading->notices, &diagnostics);
     if (code != BERTH_OK) {
         char *line = diagnostics.count > 0 ? config_diagnostic_format(&diagnostics.items[0]) : NULL;
 

@@ -5,6 +5,7 @@
 
 #include "lifecycle.h"
 #include "module.h"
+#include "notices.h"
 #include "scan.h"
 #include "settings.h"
 
@@ -13,6 +14,8 @@ struct loading {
     const struct scan *scan;
     struct settings *settings;
     struct registry *registry;
+    /** Takes what is deprecated in a section once its plugin has migrated it. */
+    struct notices *notices;
     /** One for each file of the scan; NULL where it was not needed or could not be loaded. */
     struct module **modules;
     /** One for each entry of the plan that runs. */

@@ -155,6 +155,32 @@ static bool schema_knows(const struct schema *schema, const struct path *path)
     return true;
 }
 
+/* What `config migrate` mends: a setting of a plugin's section by an old name, or the section's version. */
+BERTH_PRINTF(5, 6)
+static void deprecate(const struct manifest_plugin *plugin, const char *name, const struct config_mark *mark,
+                      struct config_diagnostics *diagnostics, const char *format, ...)
+{
+    char setting[1024], text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    snprintf(setting, sizeof(setting), "%s/%s", plugin->uri, name);
+    config_diagnostics_add_deprecation(diagnostics, setting, mark,
+                                       "%s: %s %s; `berthd config migrate` rewrites the file", plugin->uri,
+                                       name, text);
+}
+
+void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
+                               uint32_t version, struct config_diagnostics *diagnostics)
+{
+    if (version < plugin->config_version)
+        deprecate(plugin, "config_version", &section->key_mark, diagnostics,
+                  "is %u, and sections of version %u are what this module is made for", version,
+                  plugin->config_version);
+}
+
 /* True where it was applied. */
 static bool apply_rename(struct config_tree *tree, const struct manifest_plugin *plugin,
                          struct config_node *section, const struct manifest_rename *rename, uint32_t version,
@@ -183,10 +209,8 @@ static bool apply_rename(struct config_tree *tree, const struct manifest_plugin 
                                plugin->uri, rename->from, rename->to);
         return false;
     }
-    config_diagnostics_add(diagnostics, CONFIG_WARNING, &node->key_mark,
-                           "%s: %s is called %s since version %u of this section; `berthd config migrate` "
-                           "rewrites the file",
-                           plugin->uri, rename->from, rename->to, rename->before_version);
+    deprecate(plugin, rename->from, &node->key_mark, diagnostics,
+              "is called %s since version %u of this section", rename->to, rename->before_version);
     return true;
 }
 

@@ -28,6 +28,10 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
                                struct config_node *section, uint32_t version,
                                struct config_diagnostics *diagnostics);
 
+/** Warns of a section that is written for an older version than the plugin's. */
+void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
+                               uint32_t version, struct config_diagnostics *diagnostics);
+
 typedef enum berth_code migration_callback(void *context, const struct manifest_plugin *plugin,
                                            const struct berth_migration *migration, struct berth_error *err);
 

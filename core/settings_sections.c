@@ -314,17 +314,19 @@ static bool check_section(struct settings *settings, struct settings_section *se
 static bool prepare_section(struct settings *settings, struct settings_section *section,
                             struct config_diagnostics *diagnostics)
 {
-    size_t errors = diagnostics->error_count;
+    size_t errors = diagnostics->error_count, renamed;
 
     section->version = section->plugin->config_version;
     if (section->node == NULL || section->node->kind != CONFIG_MAP)
         return check_section(settings, section, diagnostics);
     if (!migration_take_version(section->plugin, section->node, &section->version, diagnostics))
         return false;
-    migration_apply_renames(settings->store->tree, section->plugin, section->node, section->version,
-                            diagnostics);
+    renamed = migration_apply_renames(settings->store->tree, section->plugin, section->node, section->version,
+                                      diagnostics);
     if (diagnostics->error_count > errors)
         return false;
+    if (renamed == 0)
+        migration_warn_of_version(section->plugin, section->node, section->version, diagnostics);
     if (!migration_needs_plugin(section->plugin, section->version))
         return check_section(settings, section, diagnostics);
     section->waits = !section->disabled;

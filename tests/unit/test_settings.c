@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <core/notices.h>
 #include <core/settings.h>
 #include <core/settings_print.h>
 
@@ -450,6 +451,28 @@ static void renames_of_older_versions_are_applied_in_order(void **state)
     strike(&scene);
 }
 
+static void what_is_deprecated_is_named_the_same_from_start_to_start(void **state)
+{
+    struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n"
+                                   "  io.containerd.grpc.v1.greeter: {config_version: 1, hello: Hi}\n"
+                                   "  io.berth.store.v1.lmdb: {config_version: 1, megabytes: 128}\n");
+    struct notices notices = {0};
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    notices_take(&notices, &scene.diagnostics);
+    assert_int_equal(notices.count, 3);
+    assert_string_equal(notices.items[0].subject, "io.berth.store.v1.lmdb/config_version");
+    assert_non_null(strstr(notices.items[0].message,
+                           "berthd.yaml:4:3: io.berth.store.v1.lmdb: config_version is 1, and sections of "
+                           "version 2 are what this module is made for; `berthd config migrate` rewrites "
+                           "the file"));
+    assert_string_equal(notices.items[1].subject, "io.containerd.grpc.v1.greeter/hello");
+    assert_string_equal(notices.items[2].subject, "io.containerd.grpc.v1.greeter/text.opening");
+    notices_finish(&notices);
+    strike(&scene);
+}
+
 static void an_old_name_is_understood_without_a_version(void **state)
 {
     struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n"
@@ -695,6 +718,7 @@ int main(void)
         cmocka_unit_test(wrong_sections_are_named_with_their_plugin),
         cmocka_unit_test(a_disabled_plugin_may_lack_what_is_required),
         cmocka_unit_test(renames_of_older_versions_are_applied_in_order),
+        cmocka_unit_test(what_is_deprecated_is_named_the_same_from_start_to_start),
         cmocka_unit_test(an_old_name_is_understood_without_a_version),
         cmocka_unit_test(old_and_new_name_together_are_an_error),
         cmocka_unit_test(the_check_of_a_section_is_timed),

@@ -239,6 +239,7 @@ static void a_deprecated_setting_warns_and_names_the_other(void **state)
     assert_non_null(checked.values);
     assert_int_equal(checked.diagnostics.count, 1);
     assert_non_null(strstr(checked.diagnostics.items[0].message, "it is deprecated: use new_name"));
+    assert_string_equal(checked.diagnostics.items[0].deprecated, "T.a/old");
     finish(&checked);
 }
 

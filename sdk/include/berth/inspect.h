@@ -134,6 +134,14 @@ struct berth_plugin_info {
     const char *condition_reason;
 };
 
+/** Something that still works and is to be given up. */
+struct berth_notice {
+    /** What it is, the same from start to start: "io.containerd.grpc.v1.health/watch_interval". */
+    const char *subject;
+    /** One line: where it stands and what to do instead. */
+    const char *message;
+};
+
 /** What is true of the whole daemon. */
 struct berth_daemon_info {
     uint32_t size;
@@ -148,6 +156,9 @@ struct berth_daemon_info {
     bool draining;
     /** From start to ready, in nanoseconds; 0 before. */
     uint64_t ready_ns;
+    /** What the configuration says by old names, in old versions of sections, or by deprecated settings. */
+    const struct berth_notice *deprecations;
+    size_t deprecation_count;
 };
 
 /** Somebody who wants to hear of changes. */

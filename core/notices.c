@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps what the configuration said that is to be given up, for services that tell of it. */
+#include "notices.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct notices *notices, const struct config_diagnostic *diagnostic)
+{
+    struct berth_notice *items = reallocarray(notices->items, notices->count + 1, sizeof(*items));
+    char *subject = strdup(diagnostic->deprecated);
+
+    if (items == NULL || subject == NULL)
+        abort();
+    items[notices->count++] =
+        (struct berth_notice){.subject = subject, .message = config_diagnostic_format(diagnostic)};
+    notices->items = items;
+}
+
+void notices_take(struct notices *notices, const struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->items[i].deprecated != NULL)
+            add(notices, &diagnostics->items[i]);
+}
+
+void notices_finish(struct notices *notices)
+{
+    for (size_t i = 0; i < notices->count; i++) {
+        free((char *)notices->items[i].subject);
+        free((char *)notices->items[i].message);
+    }
+    free(notices->items);
+    *notices = (struct notices){0};
+}
