@@ -5,15 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/utf8.h>
+
 static void add(struct notices *notices, const struct config_diagnostic *diagnostic)
 {
     struct berth_notice *items = reallocarray(notices->items, notices->count + 1, sizeof(*items));
     char *subject = strdup(diagnostic->deprecated);
 
+    char *message = config_diagnostic_format(diagnostic);
+
     if (items == NULL || subject == NULL)
         abort();
-    items[notices->count++] =
-        (struct berth_notice){.subject = subject, .message = config_diagnostic_format(diagnostic)};
+    utf8_make_line(subject);
+    utf8_make_line(message);
+    items[notices->count++] = (struct berth_notice){.subject = subject, .message = message};
     notices->items = items;
 }
 

@@ -9,6 +9,7 @@
 
 #include "describe.h"
 #include "introspection.h"
+#include "warnings.h"
 
 enum berth_code introspection_init(const struct berth_host *host, void *prepared, void **ret_instance,
                                    struct berth_error *err)
@@ -88,11 +89,19 @@ static void server(struct berth_call *call, const Google__Protobuf__Empty *reque
     Containerd__Services__Introspection__V1__ServerResponse reply =
         CONTAINERD__SERVICES__INTROSPECTION__V1__SERVER_RESPONSE__INIT;
     const struct berth_introspection_server *told = introspection->service->server(introspection->instance);
+    struct warnings warnings = {.failed = false};
 
     reply.uuid = (char *)(uintptr_t)told->uuid;
     reply.pid = told->pid;
     reply.pidns = told->pid_namespace;
-    containerd_services_introspection_v1_introspection_server_reply(call, &reply);
+    introspection->service->deprecations(introspection->instance, warnings_add, &warnings);
+    reply.n_deprecations = warnings.count;
+    reply.deprecations = warnings.items;
+    if (warnings.failed)
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of deprecations");
+    else
+        containerd_services_introspection_v1_introspection_server_reply(call, &reply);
+    warnings_finish(&warnings);
 }
 
 struct search {

@@ -11,6 +11,8 @@
 
 struct service {
     const struct berth_inspect *inspect;
+    /** Without an interface where no plugin collects them. */
+    struct berth_ref deprecations;
     struct berth_introspection_server server;
     char uuid[IDENTITY_UUID_SIZE];
 };
@@ -62,6 +64,8 @@ enum berth_code introspection_service_init(const struct berth_host *host, void *
 
     service->inspect = host->inspect;
     service->server.pid = (uint64_t)host->inspect->daemon->pid;
+    if (berth_get(host, BERTH_DEPRECATIONS_URI, &service->deprecations, err) != BERTH_OK)
+        service->deprecations = (struct berth_ref){.interface = NULL};
     *ret_instance = service;
     return BERTH_OK;
 }
@@ -149,9 +153,22 @@ static enum berth_code visit_plugins(void *instance, const char *const *filters,
     return BERTH_OK;
 }
 
+static void visit_deprecations(void *instance,
+                               bool (*on_deprecation)(void *context,
+                                                      const struct berth_deprecation *deprecation),
+                               void *context)
+{
+    const struct service *service = instance;
+    const struct berth_deprecations *deprecations = service->deprecations.interface;
+
+    if (deprecations != NULL)
+        deprecations->each(service->deprecations.instance, on_deprecation, context);
+}
+
 const struct berth_introspection introspection_service_interface = {
     .size = sizeof(introspection_service_interface),
     .server = get_server,
     .daemon = get_daemon,
     .plugins = visit_plugins,
+    .deprecations = visit_deprecations,
 };

@@ -145,10 +145,45 @@ static void keep_log(const struct berth_prepare *prepare, enum berth_log_level l
     snprintf(logged, sizeof(logged), "%d %s", (int)level, text);
 }
 
+/* Another plugin's list of deprecations; none where `has_deprecations` is false. */
+static bool has_deprecations;
+
+static void tell_deprecations(void *instance,
+                              bool (*on_deprecation)(void *context,
+                                                     const struct berth_deprecation *deprecation),
+                              void *context)
+{
+    const struct berth_deprecation told_of[] = {
+        {.size = sizeof(told_of[0]),
+         .id = "a/b",
+         .message = "use c",
+         .last_seconds = 7,
+         .last_nanoseconds = 9},
+        {.size = sizeof(told_of[0]), .id = "d/e", .message = "use f", .last_seconds = 8},
+    };
+
+    assert_ptr_equal(instance, &has_deprecations);
+    for (size_t i = 0; i < 2 && on_deprecation(context, &told_of[i]); i++)
+        ;
+}
+
+static const struct berth_deprecations their_deprecations = {.size = sizeof(their_deprecations),
+                                                             .each = tell_deprecations};
+
+static enum berth_code get_deprecations(const struct berth_host *host, const char *uri,
+                                        struct berth_ref *ret_ref, struct berth_error *err)
+{
+    assert_string_equal(uri, "io.containerd.warning.v1.deprecations");
+    if (!has_deprecations)
+        return berth_error_set(err, BERTH_NOT_FOUND, "nobody provides it");
+    *ret_ref = (struct berth_ref){.interface = &their_deprecations, .instance = &has_deprecations};
+    return BERTH_OK;
+}
+
 static int set_up(void **state)
 {
     const struct berth_prepare prepare = {.size = sizeof(prepare), .root_dir = no_root, .log = keep_log};
-    const struct berth_host host = {.size = sizeof(host), .inspect = &inspect};
+    const struct berth_host host = {.size = sizeof(host), .inspect = &inspect, .get = get_deprecations};
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     struct berth_error err;
     void *prepared;
@@ -291,6 +326,38 @@ static void the_server_tells_who_it_is(void **state)
     assert_int_equal(stat("/proc/self/ns/pid", &status), 0);
     assert_int_equal(reply->pidns, status.st_ino);
     assert_int_equal(reply->n_deprecations, 0);
+    containerd__services__introspection__v1__server_response__free_unpacked(reply, NULL);
+    berth_testing_call_destroy(call);
+}
+
+static int set_up_with_deprecations(void **state)
+{
+    has_deprecations = true;
+    return set_up(state);
+}
+
+static int tear_down_with_deprecations(void **state)
+{
+    has_deprecations = false;
+    return tear_down(state);
+}
+
+static void the_server_tells_what_is_deprecated(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_testing_call *call = berth_testing_unary(fixture->testing, CONTAINERD "Server", "", 0);
+    Containerd__Services__Introspection__V1__ServerResponse *reply;
+    size_t length;
+    const void *bytes = berth_testing_call_reply(call, 0, &length);
+
+    reply = containerd__services__introspection__v1__server_response__unpack(NULL, length, bytes);
+    assert_non_null(reply);
+    assert_int_equal(reply->n_deprecations, 2);
+    assert_string_equal(reply->deprecations[0]->id, "a/b");
+    assert_string_equal(reply->deprecations[0]->message, "use c");
+    assert_int_equal(reply->deprecations[0]->last_occurrence->seconds, 7);
+    assert_int_equal(reply->deprecations[0]->last_occurrence->nanos, 9);
+    assert_string_equal(reply->deprecations[1]->id, "d/e");
     containerd__services__introspection__v1__server_response__free_unpacked(reply, NULL);
     berth_testing_call_destroy(call);
 }
@@ -546,6 +613,8 @@ int main(void)
         TEST(filters_choose_by_type_and_id),
         TEST(a_filter_that_is_none_is_refused_in_containerds_words),
         TEST(the_server_tells_who_it_is),
+        cmocka_unit_test_setup_teardown(the_server_tells_what_is_deprecated, set_up_with_deprecations,
+                                        tear_down_with_deprecations),
         TEST(one_plugin_is_found_by_its_name),
         TEST(what_one_plugin_cannot_tell_has_its_code),
         TEST(our_clients_see_all_that_is_known),

@@ -8,6 +8,7 @@
 #define BERTH_TYPES_INTROSPECTION_H
 
 #include <berth/inspect.h>
+#include <berth/types/deprecations.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,13 +33,19 @@ struct berth_introspection {
 
     /**
      * Visits the plugins that one of the filters lets through (<berth/filter.h>; none: all), in the plan's
-     * order, and files that were refused last. Fields: type, id, uri, state, module, version, path.
+     * order, and files that were refused last. Fields: type, id, uri, state, module, version, path,
+     * condition.
      *
      * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a filter that is none, and then nothing was visited.
      */
     enum berth_code (*plugins)(void *instance, const char *const *filters, size_t filter_count,
                                bool (*on_plugin)(void *context, const struct berth_plugin_info *plugin),
                                void *context, struct berth_error *err);
+
+    /** Visits what berth/types/deprecations.h tells of; nothing where no plugin does. */
+    void (*deprecations)(void *instance,
+                         bool (*on_deprecation)(void *context, const struct berth_deprecation *deprecation),
+                         void *context);
 };
 
 #ifdef __cplusplus

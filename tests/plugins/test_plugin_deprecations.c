@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deprecations: each is kept once, with when it was last met. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include <berth/testing.h>
+#include <berth/types/deprecations.h>
+
+struct fixture {
+    struct berth_testing *testing;
+    const struct berth_deprecations *deprecations;
+    void *instance;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    struct berth_error err;
+
+    *state = fixture;
+    fixture->testing = berth_testing_create(&berth_module, NULL, NULL, &err);
+    assert_non_null(fixture->testing);
+    assert_int_equal(berth_testing_start(fixture->testing, &err), BERTH_OK);
+    fixture->deprecations = berth_testing_interface(fixture->testing);
+    fixture->instance = berth_testing_instance(fixture->testing);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_error err;
+    enum berth_code code = berth_testing_destroy(fixture->testing, &err);
+
+    free(fixture);
+    return code != BERTH_OK;
+}
+
+static enum berth_code emit(struct fixture *fixture, const char *id, const char *message)
+{
+    struct berth_error err;
+
+    return fixture->deprecations->emit(fixture->instance, id, message, &err);
+}
+
+/* "id=message, " of each, and the time of the last. */
+struct listing {
+    char text[256];
+    size_t count;
+    size_t stop_after;
+    struct timespec last;
+};
+
+static bool list(void *context, const struct berth_deprecation *deprecation)
+{
+    struct listing *listing = context;
+    size_t used = strlen(listing->text);
+
+    snprintf(listing->text + used, sizeof(listing->text) - used, "%s=%s, ", deprecation->id,
+             deprecation->message);
+    listing->last = (struct timespec){deprecation->last_seconds, deprecation->last_nanoseconds};
+    return ++listing->count != listing->stop_after;
+}
+
+static void each_id_is_kept_once_with_the_last_message(void **state)
+{
+    struct fixture *fixture = *state;
+    struct listing listing = {.text = ""};
+
+    assert_int_equal(emit(fixture, "a", "use b"), BERTH_OK);
+    assert_int_equal(emit(fixture, "z/\xc3\xa4", "use y"), BERTH_OK);
+    assert_int_equal(emit(fixture, "a", "use c"), BERTH_OK);
+    fixture->deprecations->each(fixture->instance, list, &listing);
+    assert_string_equal(listing.text, "a=use c, z/\xc3\xa4=use y, ");
+}
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void the_time_is_when_it_was_last_met(void **state)
+{
+    struct fixture *fixture = *state;
+    struct listing first = {.text = ""}, second = {.text = ""};
+    struct timespec before, between;
+
+    clock_gettime(CLOCK_REALTIME, &before);
+    emit(fixture, "a", "use b");
+    fixture->deprecations->each(fixture->instance, list, &first);
+    clock_gettime(CLOCK_REALTIME, &between);
+    emit(fixture, "a", "use b");
+    fixture->deprecations->each(fixture->instance, list, &second);
+    assert_true(nanoseconds(first.last) >= nanoseconds(before));
+    assert_true(nanoseconds(first.last) <= nanoseconds(between));
+    assert_true(nanoseconds(second.last) >= nanoseconds(between));
+}
+
+static void a_visitor_may_stop(void **state)
+{
+    struct fixture *fixture = *state;
+    struct listing listing = {.text = "", .stop_after = 1};
+
+    emit(fixture, "a", "use b");
+    emit(fixture, "c", "use d");
+    fixture->deprecations->each(fixture->instance, list, &listing);
+    assert_string_equal(listing.text, "a=use b, ");
+}
+
+static void what_is_no_line_is_refused(void **state)
+{
+    static char long_id[BERTH_DEPRECATIONS_ID_MAX + 2];
+    struct fixture *fixture = *state;
+    struct listing listing = {.text = ""};
+
+    memset(long_id, 'x', sizeof(long_id) - 1);
+    assert_int_equal(emit(fixture, "", "use b"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, NULL, "use b"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, "a", ""), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, "a\nb", "use b"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, "a", "use \xff"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, "a", "use \x1b[2J"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, long_id, "use b"), BERTH_INVALID_ARGUMENT);
+    fixture->deprecations->each(fixture->instance, list, &listing);
+    assert_int_equal(listing.count, 0);
+}
+
+static void there_is_an_end_to_them(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[32];
+
+    for (unsigned i = 0; i < BERTH_DEPRECATIONS_MAX; i++) {
+        snprintf(id, sizeof(id), "id-%u", i);
+        assert_int_equal(emit(fixture, id, "use less"), BERTH_OK);
+    }
+    assert_int_equal(emit(fixture, "one more", "use less"), BERTH_RESOURCE_EXHAUSTED);
+    assert_int_equal(emit(fixture, "id-0", "use even less"), BERTH_OK);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(each_id_is_kept_once_with_the_last_message),
+        TEST(the_time_is_when_it_was_last_met),
+        TEST(a_visitor_may_stop),
+        TEST(what_is_no_line_is_refused),
+        TEST(there_is_an_end_to_them),
+    };
+
+    return cmocka_run_group_tests_name("deprecations", tests, NULL, NULL);
+}
