@@ -21,7 +21,7 @@ static const char list_help[] =
 
 static const char explain_help[] =
     "Walks the chain of causes: why the plugin is as it is, down to what is to blame, and what to do.\n"
-    "Ends with 1 unless the plugin is ready or serving.\n" EXIT_HELP;
+    "Ends with 1 unless the plugin is ready or serving and not degraded.\n" EXIT_HELP;
 
 const struct command command_table[] = {
     {"plugins ls", "[FILTER]...", "list plugins", list_help,
@@ -41,6 +41,10 @@ const struct command command_table[] = {
     {"plugins explain", "URI", "the same as explain", explain_help, 0, 1, 1, command_explain},
     {"explain", "URI", "say why a plugin is as it is, and what to do", explain_help, 0, 1, 1,
      command_explain},
+    {"deprecations", "", "list what the daemon was told in a way that is to be given up",
+     "Prints each with when it was last met: deprecated settings, old names and old versions in the\n"
+     "configuration, and what plugins met since.\n" EXIT_HELP,
+     COMMAND_TAKES_JSON, 0, 0, command_deprecations},
     {"version", "", "print the versions of berthctl and of the daemon",
      "Prints both, and what the daemon is: its process, its folders, whether it is ready.\n" EXIT_HELP,
      COMMAND_TAKES_JSON, 0, 0, command_version},

@@ -79,6 +79,7 @@ int command_plugins_inspect(const struct command_options *options);
 int command_plugins_graph(const struct command_options *options);
 int command_plugins_blame(const struct command_options *options);
 int command_explain(const struct command_options *options);
+int command_deprecations(const struct command_options *options);
 int command_version(const struct command_options *options);
 
 #endif
