@@ -36,7 +36,7 @@ class Install(unittest.TestCase):
         self.assert_installed(*[f"/berth/plugins/{name}.so" for name in modules])
 
     def test_every_header_of_the_contract_and_of_the_library_is_there(self):
-        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/testing"):
+        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/store/include", "sdk/testing"):
             headers = [path.relative_to(SOURCE / top) for path in (SOURCE / top).glob("berth/**/*.h")]
             self.assertNotEqual([], headers, top)
             self.assert_installed(*[f"/include/{header}" for header in headers])

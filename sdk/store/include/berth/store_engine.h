@@ -112,9 +112,45 @@ size_t berth_store_core_waiting(const struct berth_store_core *core);
 
 /**
  * The table of every store of this library. Its functions take as `instance` a pointer to an object whose
- * first member is the `struct berth_store_core *`.
+ * first member is the `struct berth_store_core *`. A plugin that names its table in plugin.yaml defines it
+ * so:
+ *
+ *     const struct berth_store example_interface = BERTH_STORE_INTERFACE;
  */
 extern const struct berth_store berth_store_interface;
+
+enum berth_code berth_store_core_begin(void *instance, struct berth_store_txn **ret_txn,
+                                       struct berth_error *err);
+void berth_store_core_end(struct berth_store_txn *txn);
+enum berth_code berth_store_core_get(struct berth_store_txn *txn, const char *bucket,
+                                     struct berth_store_bytes key, struct berth_store_bytes *ret_value,
+                                     struct berth_error *err);
+enum berth_code berth_store_core_next(struct berth_store_txn *txn, const char *bucket,
+                                      struct berth_store_bytes after, struct berth_store_entry *ret_entry,
+                                      struct berth_error *err);
+enum berth_code berth_store_core_next_bucket(struct berth_store_txn *txn, const char *after,
+                                             char ret_bucket[BERTH_STORE_BUCKET_MAX + 1],
+                                             struct berth_error *err);
+enum berth_code berth_store_core_put(struct berth_store_txn *txn, const char *bucket,
+                                     struct berth_store_bytes key, struct berth_store_bytes value,
+                                     struct berth_error *err);
+enum berth_code berth_store_core_remove(struct berth_store_txn *txn, const char *bucket,
+                                        struct berth_store_bytes key, struct berth_error *err);
+void berth_store_core_update(void *instance, struct berth_store_update *update);
+struct berth_store_watch *berth_store_core_watch(void *instance, const char *prefix,
+                                                 void (*on_change)(void *context,
+                                                                   const struct berth_store_change *change),
+                                                 void *context);
+void berth_store_core_unwatch(void *instance, struct berth_store_watch *watch);
+const struct berth_store_limits *berth_store_core_limits(void *instance);
+
+#define BERTH_STORE_INTERFACE                                                                                \
+    {                                                                                                        \
+        sizeof(struct berth_store), berth_store_core_begin, berth_store_core_end, berth_store_core_get,      \
+            berth_store_core_next, berth_store_core_next_bucket, berth_store_core_put,                       \
+            berth_store_core_remove, berth_store_core_update, berth_store_core_watch,                        \
+            berth_store_core_unwatch, berth_store_core_limits,                                               \
+    }
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_STORE_CORE_H
+#define BERTH_STORE_CORE_H
+
+#include <stdbool.h>
+
+#include <berth/store_engine.h>
+
+#include "overlay.h"
+#include "queue.h"
+#include "watch.h"
+
+struct berth_store_core {
+    const struct berth_store_engine *engine;
+    void *self;
+    struct berth_store_limits limits;
+    /* Snapshots and changes that are open. */
+    size_t brackets;
+
+    struct store_queue waiting;
+    /* Those of the batch, in order. */
+    struct store_queue running;
+    struct store_overlay overlay;
+    struct berth_store_batch batch;
+    bool is_committing;
+    /* What the running change's view failed with. */
+    struct berth_error sentence;
+    /* For callers that want none. */
+    struct berth_error unheard;
+
+    struct store_watches watches;
+
+    /* The end of the loop's turn: the idle handle keeps it from going to sleep before. */
+    uv_check_t turn;
+    uv_idle_t awake;
+    bool is_closing;
+    bool is_ending;
+    void (*on_closed)(void *self);
+};
+
+/* At the end of this turn of the loop, or the next one. */
+void store_core_wake(struct berth_store_core *core);
+
+#endif

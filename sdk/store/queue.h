@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_STORE_QUEUE_H
+#define BERTH_STORE_QUEUE_H
+
+#include <stdbool.h>
+
+#include <berth/types/store.h>
+
+/* What the store remembers of an update, in the update's own memory. */
+enum store_update_slot {
+    STORE_UPDATE_NEXT = 0,
+    STORE_UPDATE_MESSAGE = 1,
+    STORE_UPDATE_CODE = 2,
+    STORE_UPDATE_ATTEMPTS = 3,
+    STORE_UPDATE_TRAITS = 4,
+};
+
+enum store_update_trait {
+    /* Joined with others it was too much. */
+    STORE_UPDATE_ALONE = 1,
+    /* The view failed it: that is its end, whatever is committed. */
+    STORE_UPDATE_FAILED = 2,
+    STORE_UPDATE_WROTE = 4,
+};
+
+/* Updates in the order they were asked for. Zeroed is empty. */
+struct store_queue {
+    struct berth_store_update *first;
+    struct berth_store_update *last;
+    size_t count;
+};
+
+/* As one that nobody has run yet. */
+void store_queue_add(struct store_queue *queue, struct berth_store_update *update);
+/* As it is, to the end. */
+void store_queue_append(struct store_queue *queue, struct berth_store_update *update);
+/* NULL where it is empty. */
+struct berth_store_update *store_queue_take(struct store_queue *queue);
+/* Puts all of `front` before `queue`; `front` is empty then. */
+void store_queue_put_back(struct store_queue *queue, struct store_queue *front);
+
+static inline uintptr_t store_update_get(const struct berth_store_update *update, enum store_update_slot slot)
+{
+    return (uintptr_t)update->reserved[slot];
+}
+
+static inline void store_update_set(struct berth_store_update *update, enum store_update_slot slot,
+                                    uintptr_t value)
+{
+    update->reserved[slot] = (void *)value;
+}
+
+static inline bool store_update_is(const struct berth_store_update *update, enum store_update_trait trait)
+{
+    return (store_update_get(update, STORE_UPDATE_TRAITS) & trait) != 0;
+}
+
+static inline void store_update_mark(struct berth_store_update *update, enum store_update_trait trait,
+                                     bool is_so)
+{
+    uintptr_t others = store_update_get(update, STORE_UPDATE_TRAITS) & ~(uintptr_t)trait;
+
+    store_update_set(update, STORE_UPDATE_TRAITS, is_so ? others | trait : others);
+}
+
+#endif
