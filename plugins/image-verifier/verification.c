@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One image on its way through the verifiers, one after the other, until all have agreed or one has not. */
+#include "verification.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "child.h"
+#include "folder.h"
+#include "program.h"
+
+#define DESCRIPTOR_MEDIA_TYPE "application/vnd.oci.descriptor.v1+json"
+
+struct berth_verification {
+    const struct verification_rules *rules;
+    berth_image_verified *done;
+    void *context;
+    void (*on_over)(void *owner);
+    void *owner;
+    bool is_cancelled;
+
+    char *name;
+    char *digest;
+    char input[PROGRAM_INPUT_MAX];
+    size_t input_length;
+
+    /* What runs on another thread: it has these to itself until it has ended. */
+    uv_work_t work;
+    struct folder folder;
+    size_t next;
+    enum berth_code code;
+    struct berth_error err;
+
+    struct child child;
+    bool runs;
+    uint64_t began_ns;
+    size_t limit;
+    char *reason;
+    size_t reason_length;
+};
+
+static void destroy(struct berth_verification *verification)
+{
+    folder_finish(&verification->folder);
+    free(verification->name);
+    free(verification->digest);
+    free(verification->reason);
+    free(verification);
+}
+
+static void finish(struct berth_verification *verification, enum berth_code code, bool ok, const char *reason)
+{
+    void (*on_over)(void *owner) = verification->on_over;
+    void *owner = verification->owner;
+
+    verification->done(verification->context, code, code == BERTH_OK && ok, reason);
+    destroy(verification);
+    on_over(owner);
+}
+
+static const char *verifier(const struct berth_verification *verification)
+{
+    return verification->folder.names[verification->next];
+}
+
+/* No verdict: what the verifier did, and for how long. */
+static void fail(struct berth_verification *verification, enum berth_code code, const char *why)
+{
+    struct berth_error err;
+
+    berth_error_set(&err, code, "failed to call verifier %.255s (runtime %.3fs): %.1600s",
+                    verifier(verification), (double)(uv_hrtime() - verification->began_ns) / 1e9, why);
+    finish(verification, code, false, err.message);
+}
+
+static void finish_cancelled(struct berth_verification *verification)
+{
+    finish(verification, BERTH_CANCELLED, false, "the verification of the image was given up");
+}
+
+/* Together they are bounded: what does not fit is left out. */
+static bool add_reason(struct berth_verification *verification, const char *text)
+{
+    const char *comma = verification->reason_length > 0 ? ", " : "";
+    char *piece, *grown;
+    int length = asprintf(&piece, "%s%s => %s", comma, verifier(verification), text);
+
+    if (length < 0)
+        return false;
+    if (verification->reason_length + (size_t)length > VERIFICATION_REASON_MAX) {
+        free(piece);
+        return true;
+    }
+    grown = realloc(verification->reason, verification->reason_length + (size_t)length + 1);
+    if (grown != NULL) {
+        memcpy(grown + verification->reason_length, piece, (size_t)length + 1);
+        verification->reason = grown;
+        verification->reason_length += (size_t)length;
+    }
+    free(piece);
+    return grown != NULL;
+}
+
+static void run_next(struct berth_verification *verification);
+
+static void reject(struct berth_verification *verification, const char *text)
+{
+    char *reason;
+
+    if (asprintf(&reason, "verifier %s rejected image (exit code %d): %s", verifier(verification),
+                 verification->child.number, text) < 0)
+        reason = NULL;
+    finish(verification, BERTH_OK, false, reason != NULL ? reason : "a verifier rejected the image");
+    free(reason);
+}
+
+static void take_exit(struct berth_verification *verification)
+{
+    char *text = output_text(&verification->child.output.output);
+
+    if (verification->child.number != 0) {
+        reject(verification, text != NULL ? text : "");
+    } else if (text == NULL || !add_reason(verification, text)) {
+        fail(verification, BERTH_RESOURCE_EXHAUSTED, "no memory for what it wrote");
+    } else {
+        verification->next++;
+        run_next(verification);
+    }
+    free(text);
+}
+
+static void fail_by_signal(struct berth_verification *verification)
+{
+    struct berth_error err;
+    int number = verification->child.number;
+
+    berth_error_set(&err, BERTH_ABORTED, "it was ended by signal %d (%s)", number, strsignal(number));
+    fail(verification, BERTH_ABORTED, err.message);
+}
+
+static void fail_by_time(struct berth_verification *verification)
+{
+    struct berth_error err;
+
+    berth_error_set(&err, BERTH_DEADLINE_EXCEEDED,
+                    "it took longer than per_verifier_timeout (%.3fs) and was killed",
+                    (double)verification->rules->timeout_ms / 1e3);
+    fail(verification, BERTH_DEADLINE_EXCEEDED, err.message);
+}
+
+static void take_end(struct berth_verification *verification)
+{
+    switch (verification->child.end) {
+    case CHILD_EXITED:
+        take_exit(verification);
+        break;
+    case CHILD_SIGNALLED:
+        fail_by_signal(verification);
+        break;
+    case CHILD_TIMED_OUT:
+        fail_by_time(verification);
+        break;
+    case CHILD_KILLED:
+        finish_cancelled(verification);
+        break;
+    case CHILD_LOST:
+        fail(verification, BERTH_UNAVAILABLE, "how it ended cannot be told");
+        break;
+    }
+}
+
+static void log_line(void *context, const char *line)
+{
+    const struct berth_verification *verification = context;
+
+    berth_log(verification->rules->host, BERTH_LOG_DEBUG, "image_verifier=%s stream=stderr %s",
+              verifier(verification), line);
+}
+
+static void on_child_end(struct child *child)
+{
+    struct berth_verification *verification =
+        (struct berth_verification *)((char *)child - offsetof(struct berth_verification, child));
+
+    verification->runs = false;
+    output_each_line(&child->errors.output, log_line, verification);
+    if (verification->is_cancelled)
+        finish_cancelled(verification);
+    else
+        take_end(verification);
+}
+
+/* On another thread. */
+static enum berth_code start_program(struct berth_verification *verification, const char *path, char *shown,
+                                     struct berth_error *err)
+{
+    char *const arguments[] = {
+        shown,
+        (char[]){"-name"},
+        verification->name,
+        (char[]){"-digest"},
+        verification->digest,
+        (char[]){"-stdin-media-type"},
+        (char[]){DESCRIPTOR_MEDIA_TYPE},
+        NULL,
+    };
+    const struct program_call call = {
+        .path = path,
+        .arguments = arguments,
+        .environment = verification->rules->environment,
+        .input = verification->input,
+        .input_length = verification->input_length,
+    };
+
+    return program_start(&verification->child.program, &call, err);
+}
+
+static void work_on_program(uv_work_t *work)
+{
+    struct berth_verification *verification = work->data;
+    struct berth_error *err = &verification->err;
+    char *path = NULL, *shown = NULL;
+
+    verification->code = folder_find_program(&verification->folder, verifier(verification), &path, err);
+    if (verification->code == BERTH_OK &&
+        asprintf(&shown, "%s/%s", verification->folder.path, verifier(verification)) < 0) {
+        shown = NULL;
+        verification->code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for its name");
+    }
+    if (verification->code == BERTH_OK)
+        verification->code = start_program(verification, path, shown, err);
+    free(path);
+    free(shown);
+}
+
+static void on_program(uv_work_t *work, int status)
+{
+    struct berth_verification *verification = work->data;
+
+    if (verification->code != BERTH_OK) {
+        fail(verification, verification->code, verification->err.message);
+        return;
+    }
+    verification->runs = true;
+    child_watch(&verification->child, verification->rules->host->loop, verification->rules->timeout_ms,
+                on_child_end);
+    if (verification->is_cancelled)
+        child_kill(&verification->child);
+}
+
+static void run_next(struct berth_verification *verification)
+{
+    const char *reason = verification->reason != NULL ? verification->reason : "no image verifier was called";
+
+    if (verification->is_cancelled) {
+        finish_cancelled(verification);
+    } else if (verification->next == verification->limit) {
+        finish(verification, BERTH_OK, true, reason);
+    } else {
+        verification->child = (struct child){0};
+        verification->began_ns = uv_hrtime();
+        uv_queue_work(verification->rules->host->loop, &verification->work, work_on_program, on_program);
+    }
+}
+
+static void begin(struct berth_verification *verification)
+{
+    const struct verification_rules *rules = verification->rules;
+    size_t count = verification->folder.count;
+
+    verification->limit = count;
+    if (rules->max_verifiers >= 0 && (size_t)rules->max_verifiers < count) {
+        verification->limit = (size_t)rules->max_verifiers;
+        berth_log(rules->host, BERTH_LOG_WARN,
+                  "%s has %zu verifiers and max_verifiers is %zu: the others are skipped", rules->bin_dir,
+                  count, verification->limit);
+    }
+    run_next(verification);
+}
+
+static void accept_all(struct berth_verification *verification, const char *format)
+{
+    struct berth_error text;
+
+    snprintf(text.message, sizeof(text.message), format, verification->rules->bin_dir);
+    finish(verification, BERTH_OK, true, text.message);
+}
+
+static void work_on_folder(uv_work_t *work)
+{
+    struct berth_verification *verification = work->data;
+
+    verification->code = folder_read(&verification->folder, verification->rules->bin_dir, &verification->err);
+}
+
+static void on_folder(uv_work_t *work, int status)
+{
+    struct berth_verification *verification = work->data;
+
+    if (verification->is_cancelled)
+        finish_cancelled(verification);
+    else if (verification->code != BERTH_OK)
+        finish(verification, verification->code, false, verification->err.message);
+    else if (!verification->folder.exists)
+        accept_all(verification, "image verifier directory %s does not exist");
+    else if (verification->folder.count == 0)
+        accept_all(verification, "no image verifier binaries found in %s");
+    else
+        begin(verification);
+}
+
+static enum berth_code check_length(const char *what, const char *text, size_t most, struct berth_error *err)
+{
+    size_t length = text != NULL ? strlen(text) : 0;
+
+    if (length > 0 && length <= most)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "an image's %s must have 1 to %zu bytes; this one has %zu: invalid argument", what,
+                           most, length);
+}
+
+/* What may stand between quotes in JSON as it is; neither a digest nor a media type has anything else. */
+static enum berth_code check_word(const char *what, const char *text, size_t most, struct berth_error *err)
+{
+    enum berth_code code = check_length(what, text, most, err);
+
+    for (; code == BERTH_OK && *text != '\0'; text++)
+        if (*text <= ' ' || *text > '~' || *text == '"' || *text == '\\')
+            code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                                   "an image's %s has no blanks, quotes or control characters: invalid "
+                                   "argument",
+                                   what);
+    return code;
+}
+
+static enum berth_code check_image(const struct berth_image *image, struct berth_error *err)
+{
+    enum berth_code code = check_length("name", image->name, BERTH_IMAGE_NAME_MAX, err);
+
+    if (code == BERTH_OK)
+        code = check_word("digest", image->digest, BERTH_IMAGE_DIGEST_MAX, err);
+    if (code == BERTH_OK)
+        code = check_word("media type", image->media_type, BERTH_IMAGE_MEDIA_TYPE_MAX, err);
+    return code;
+}
+
+static bool copy_image(struct berth_verification *verification, const struct berth_image *image)
+{
+    verification->name = strdup(image->name);
+    verification->digest = strdup(image->digest);
+    verification->input_length =
+        (size_t)snprintf(verification->input, sizeof(verification->input),
+                         "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}\n", image->media_type,
+                         image->digest, (long long)image->manifest_size);
+    return verification->name != NULL && verification->digest != NULL;
+}
+
+enum berth_code verification_start(const struct verification_rules *rules, const struct berth_image *image,
+                                   berth_image_verified *done, void *context, void (*on_over)(void *owner),
+                                   void *owner, struct berth_verification **ret_verification,
+                                   struct berth_error *err)
+{
+    enum berth_code code = check_image(image, err);
+    struct berth_verification *verification;
+
+    if (code != BERTH_OK)
+        return code;
+    verification = calloc(1, sizeof(*verification));
+    if (verification == NULL || !copy_image(verification, image)) {
+        if (verification != NULL)
+            destroy(verification);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to verify an image");
+    }
+    verification->rules = rules;
+    verification->done = done;
+    verification->context = context;
+    verification->on_over = on_over;
+    verification->owner = owner;
+    verification->work.data = verification;
+    *ret_verification = verification;
+    uv_queue_work(rules->host->loop, &verification->work, work_on_folder, on_folder);
+    return BERTH_OK;
+}
+
+void verification_cancel(struct berth_verification *verification)
+{
+    verification->is_cancelled = true;
+    if (verification->runs)
+        child_kill(&verification->child);
+}
