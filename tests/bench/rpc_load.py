@@ -34,14 +34,14 @@ class Run:
         return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
 
 
-def h2load(server, path, calls, connections, streams, request=b"", log=False):
+def h2load(server, path, calls, connections, streams, request=b"", log=False, headers=()):
     """So many unary calls; every one must be answered with status 200."""
     with tempfile.TemporaryDirectory(prefix="load") as folder:
         data, lines = Path(folder, "request"), Path(folder, "lines")
         data.write_bytes(framed(request))
         command = ["h2load", "-B", f"unix:{server.address}", "-p", "h2c", "-n", calls, "-c", connections, "-m", streams,
                    "-d", data, "-H", "content-type: application/grpc", "-H", "te: trailers",
-                   *(["--log-file", lines] if log else []), f"http://localhost{path}"]
+                   *(word for header in headers for word in ("-H", header)), *(["--log-file", lines] if log else []), f"http://localhost{path}"]
         before = server.cpu_seconds()
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True, timeout=600)
         cpu = server.cpu_seconds() - before
@@ -52,9 +52,12 @@ def h2load(server, path, calls, connections, streams, request=b"", log=False):
     return Run(server, calls, elapsed, cpu, latencies)
 
 
-def own(server, protocol, path, calls, connections, streams, request=b""):
-    """The same with libberth-rpc's client, which wants each call to end well."""
-    return client(server, protocol, f"unix:{server.address}", path, calls, connections, streams, request.hex())
+def own(server, protocol, path, calls, connections, streams, request=b"", namespace="", first=1):
+    """The same with libberth-rpc's client, which wants each call to end well; its number takes the place of ########."""
+    with tempfile.NamedTemporaryFile(prefix="load") as file:
+        Path(file.name).write_bytes(request)
+        return client(server, protocol, f"unix:{server.address}", path, calls, connections, streams, f"@{file.name}",
+                      namespace, first)
 
 
 def own_write(server, path, messages, length):
@@ -69,7 +72,7 @@ def client(server, *words):
         raise RuntimeError(f"{server.name}: {done.stderr}")
     found = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.]+)", done.stdout)}
     run = Run(server, int(found["calls"]), found["seconds"], server.cpu_seconds() - before)
-    run.bytes = found["bytes"]
+    run.bytes, run.first, run.p50_us, run.p99_us = (found[key] for key in ("bytes", "first", "p50_us", "p99_us"))
     return run
 
 

@@ -2,10 +2,12 @@
 /*
  * libberth-rpc's client as a load: so many calls, so many of them at a time, on so many connections.
  *
- *     load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME [REQUEST_HEX]
+ *     load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME [REQUEST [NAMESPACE [FIRST]]]
  *     load_client write ADDRESS PATH MESSAGES BYTES
  *
- * It prints what a second brings, and after how long calls were answered.
+ * REQUEST is hexadecimal, or @ and the name of a file; where eight # stand in it each call puts its number,
+ * counted from FIRST. NAMESPACE is containerd's. It prints what a second brings, after how long calls were
+ * answered, and when the first message came.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,17 +18,22 @@
 
 #define CONNECTIONS_MAX 256
 #define MESSAGE_MAX (64 * 1024 * 1024)
+#define REQUEST_MAX (1024 * 1024)
+#define PLACEHOLDER "########"
 
 struct load {
     struct berth_rpc_channel *channels[CONNECTIONS_MAX];
     size_t channel_count;
     const char *path;
-    unsigned char request[64];
+    const char *namespace_name;
+    unsigned char *request;
     size_t request_length;
-    size_t calls, started, ended;
+    /** Where in the request a call's number goes; NULL: nowhere. */
+    unsigned char *number;
+    size_t calls, started, ended, first_number;
     uint64_t *latencies_ns;
     uint64_t messages, bytes;
-    uint64_t begin_ns;
+    uint64_t begin_ns, first_ns;
     /** Of a call that writes: what each of its messages is, and how many are left. */
     unsigned char *chunk;
     size_t chunk_length, chunks_left;
@@ -59,7 +66,8 @@ static void on_message(void *context, struct berth_rpc_call *call, const void *m
 {
     struct one *one = context;
 
-    one->load->messages++;
+    if (one->load->messages++ == 0)
+        one->load->first_ns = uv_hrtime();
     one->load->bytes += length;
 }
 
@@ -105,13 +113,31 @@ static const struct berth_rpc_call_handlers handlers = {
     .on_end = on_end,
 };
 
+static void write_number(struct load *load)
+{
+    char digits[24];
+
+    if (load->number == NULL)
+        return;
+    snprintf(digits, sizeof(digits), "%08zu", load->first_number + load->started);
+    memcpy(load->number, digits, strlen(PLACEHOLDER));
+}
+
 static void start(struct one *one)
 {
     struct load *load = one->load;
-    const struct berth_rpc_call_options options = {.size = sizeof(options), .path = load->path};
+    const struct berth_metadata metadata = {"containerd-namespace", load->namespace_name,
+                                            strlen(load->namespace_name)};
+    const struct berth_rpc_call_options options = {
+        .size = sizeof(options),
+        .path = load->path,
+        .metadata = &metadata,
+        .metadata_count = *load->namespace_name != '\0',
+    };
     struct berth_rpc_call *call;
     struct berth_error err;
 
+    write_number(load);
     load->started++;
     one->begin_ns = uv_hrtime();
     if (berth_rpc_call_start(one->channel, &options, &handlers, one, &call, &err) != BERTH_OK)
@@ -169,8 +195,10 @@ static void report(const struct load *load)
     double seconds = (double)(uv_hrtime() - load->begin_ns) / 1e9;
 
     qsort(load->latencies_ns, load->calls, sizeof(*load->latencies_ns), by_size);
-    printf("seconds=%.6f calls=%zu messages=%" PRIu64 " bytes=%" PRIu64 " p50_us=%.1f p99_us=%.1f\n", seconds,
-           load->calls, load->messages, load->bytes, (double)load->latencies_ns[load->calls / 2] / 1e3,
+    printf("seconds=%.6f first=%.6f calls=%zu messages=%" PRIu64 " bytes=%" PRIu64
+           " p50_us=%.1f p99_us=%.1f\n",
+           seconds, load->messages == 0 ? 0 : (double)(load->first_ns - load->begin_ns) / 1e9, load->calls,
+           load->messages, load->bytes, (double)load->latencies_ns[load->calls / 2] / 1e3,
            (double)load->latencies_ns[load->calls * 99 / 100] / 1e3);
 }
 
@@ -184,11 +212,27 @@ static size_t number(const char *text)
     return value;
 }
 
-static void set_request(struct load *load, const char *hex)
+static void read_request(struct load *load, const char *path)
 {
-    for (; *hex != '\0' && load->request_length < sizeof(load->request); hex += 2)
-        if (sscanf(hex, "%2hhx", &load->request[load->request_length++]) != 1)
-            die(hex, "is no hexadecimal");
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL)
+        die(path, "cannot be opened");
+    load->request_length = fread(load->request, 1, REQUEST_MAX, file);
+    fclose(file);
+}
+
+static void set_request(struct load *load, const char *text)
+{
+    load->request = allocate(REQUEST_MAX, 1);
+    if (*text == '@') {
+        read_request(load, text + 1);
+    } else {
+        for (; *text != '\0' && load->request_length < REQUEST_MAX; text += 2)
+            if (sscanf(text, "%2hhx", &load->request[load->request_length++]) != 1)
+                die(text, "is no hexadecimal");
+    }
+    load->number = memmem(load->request, load->request_length, PLACEHOLDER, strlen(PLACEHOLDER));
 }
 
 /* berth.bench.v1.Chunk with so many bytes of data. */
@@ -206,7 +250,7 @@ static void set_chunk(struct load *load, size_t bytes)
 
 int main(int argc, char **argv)
 {
-    struct load load = {.channel_count = 1, .calls = 1};
+    struct load load = {.channel_count = 1, .calls = 1, .namespace_name = ""};
     enum berth_rpc_protocol protocol = BERTH_RPC_GRPC;
     size_t at_a_time = 1;
     uv_loop_t loop;
@@ -214,14 +258,17 @@ int main(int argc, char **argv)
     if (argc == 6 && strcmp(argv[1], "write") == 0) {
         load.chunks_left = number(argv[4]);
         set_chunk(&load, number(argv[5]));
-    } else if (argc == 7 || argc == 8) {
+    } else if (argc >= 7 && argc <= 10) {
         protocol = strcmp(argv[1], "ttrpc") == 0 ? BERTH_RPC_TTRPC : BERTH_RPC_GRPC;
         load.calls = number(argv[4]);
         load.channel_count = number(argv[5]);
         at_a_time = number(argv[6]);
-        set_request(&load, argc == 8 ? argv[7] : "");
+        set_request(&load, argc > 7 ? argv[7] : "");
+        load.namespace_name = argc > 8 ? argv[8] : "";
+        load.first_number = argc > 9 ? number(argv[9]) : 0;
     } else {
-        die("usage", "load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME [REQUEST_HEX]");
+        die("usage", "load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME [REQUEST "
+                     "[NAMESPACE [FIRST]]]");
     }
     load.path = argv[3];
     if (load.channel_count > CONNECTIONS_MAX)
@@ -231,6 +278,7 @@ int main(int argc, char **argv)
     run(&load, &loop, at_a_time);
     report(&load);
     free(load.chunk);
+    free(load.request);
     free(load.latencies_ns);
     return uv_loop_close(&loop) == 0 ? 0 : 1;
 }
