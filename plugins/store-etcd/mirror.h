@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_ETCD_MIRROR_H
+#define STORE_ETCD_MIRROR_H
+
+#include <stdint.h>
+
+#include <bsd/sys/tree.h>
+
+#include "layout.h"
+
+/* One entry, never changed: it is replaced. A removed one is kept by who removed it until all have been told.
+ */
+struct mirror_entry {
+    RB_ENTRY(mirror_entry) link;
+    size_t name_length;
+    size_t value_length;
+    /* "BUCKET,KEY", then the value. */
+    unsigned char bytes[];
+};
+
+RB_HEAD(mirror_tree, mirror_entry);
+
+/* What is committed, as of one revision of etcd. Zeroed is empty. */
+struct mirror {
+    struct mirror_tree entries;
+    uint64_t count;
+    /* Of memory, entries themselves counted. */
+    uint64_t bytes;
+    /* All events up to here are in it. */
+    int64_t revision;
+    /* Of the head: its mod_revision, 0 where there is none, and the id in it. */
+    int64_t head_revision;
+    char head[LAYOUT_ID_MAX];
+    /* Daemons that share the prefix. */
+    int64_t nodes;
+};
+
+/* NULL without memory. Not in any mirror yet. */
+struct mirror_entry *mirror_entry_create(const struct layout_name *name, const void *value, size_t length);
+uint64_t mirror_entry_bytes(const struct mirror_entry *entry);
+struct berth_store_bytes mirror_entry_key(const struct mirror_entry *entry);
+struct berth_store_bytes mirror_entry_value(const struct mirror_entry *entry);
+/* Copies the bucket's name. */
+void mirror_entry_bucket(const struct mirror_entry *entry, char ret_bucket[BERTH_STORE_BUCKET_MAX + 1]);
+/* As memcmp, by name. */
+int mirror_entry_compare(const struct mirror_entry *one, const struct mirror_entry *other);
+
+/* Takes the entry over. @return the one of that name it replaces, which is the caller's; or NULL. */
+struct mirror_entry *mirror_put(struct mirror *mirror, struct mirror_entry *entry);
+/* Takes the entry of the same name out. @return it, the caller's; NULL where there is none. */
+struct mirror_entry *mirror_remove(struct mirror *mirror, const struct mirror_entry *named);
+
+struct mirror_entry *mirror_find(const struct mirror *mirror, const char *bucket,
+                                 struct berth_store_bytes key);
+/* The bucket's first entry after the key; NULL past the last. */
+struct mirror_entry *mirror_next(const struct mirror *mirror, const char *bucket,
+                                 struct berth_store_bytes after);
+/* The first entry of the first bucket after this one; NULL past the last. */
+struct mirror_entry *mirror_next_bucket(const struct mirror *mirror, const char *after);
+
+struct mirror_entry *mirror_first(const struct mirror *mirror);
+struct mirror_entry *mirror_following(struct mirror_entry *entry);
+
+void mirror_finish(struct mirror *mirror);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* io.berth.store.v1.etcd: what is configured becomes a store. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout.h"
+#include "store-etcd-plugin.h"
+#include "store.h"
+
+#define NS_PER_MS 1000000
+/* Of a request: what is in it besides names and values, for each write and once. */
+#define WRITE_OVERHEAD (LAYOUT_PREFIX_MAX + 64)
+#define REQUEST_OVERHEAD 1024
+
+const struct berth_store etcd_interface = BERTH_STORE_INTERFACE;
+
+struct instance {
+    const struct berth_host *host;
+    struct etcd_config config;
+    struct berth_rpc_tls_options tls;
+    /* Why the start failed. */
+    enum berth_code code;
+    struct berth_error failure;
+};
+
+static uint64_t milliseconds(int64_t nanoseconds)
+{
+    return (uint64_t)nanoseconds / NS_PER_MS;
+}
+
+static const struct berth_rpc_tls_options *choose_tls(struct instance *self)
+{
+    const struct etcd_config *config = &self->config;
+
+    self->tls = (struct berth_rpc_tls_options){
+        .size = sizeof(self->tls),
+        .certificate_file = config->tls_cert,
+        .key_file = config->tls_key,
+        .ca_file = config->tls_ca,
+        .server_name = config->tls_name,
+    };
+    return config->tls || config->tls_ca != NULL || config->tls_cert != NULL || config->tls_key != NULL ||
+                   config->tls_name != NULL
+               ? &self->tls
+               : NULL;
+}
+
+static enum berth_code choose_limits(const struct etcd_config *config, struct berth_store_limits *ret_limits,
+                                     struct berth_error *err)
+{
+    uint64_t overhead = REQUEST_OVERHEAD + (uint64_t)config->max_writes * WRITE_OVERHEAD;
+    uint64_t request = (uint64_t)config->max_request;
+    uint64_t value = (uint64_t)config->max_value;
+
+    if (request < overhead || request - overhead < value + BERTH_STORE_NAME_MAX)
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "max_request (%llu bytes) has no room for a value of max_value (%llu bytes) and "
+            "what goes with max_writes (%lld) names: raise it, and etcd's "
+            "--max-request-bytes with it",
+            (unsigned long long)request, (unsigned long long)value, (long long)config->max_writes);
+    *ret_limits = (struct berth_store_limits){
+        .size = sizeof(*ret_limits),
+        .max_value = value,
+        .max_writes = (uint64_t)config->max_writes,
+        .max_change = request - overhead,
+    };
+    return BERTH_OK;
+}
+
+static enum berth_code choose(struct instance *self, struct store_options *ret_options,
+                              struct berth_error *err)
+{
+    const struct etcd_config *config = &self->config;
+
+    *ret_options = (struct store_options){
+        .endpoints = config->endpoints.items,
+        .endpoint_count = config->endpoints.count,
+        .prefix = config->prefix,
+        .tls = choose_tls(self),
+        .user = config->user,
+        .password = config->password,
+        .dial_timeout_ms = milliseconds(config->dial_timeout),
+        .commit_timeout_ms = milliseconds(config->commit_timeout),
+        .max_stale_ms = milliseconds(config->max_stale),
+        .lease_ttl_ms = milliseconds(config->lease_ttl),
+        .max_mirror = (uint64_t)config->max_mirror,
+        .max_request = (uint64_t)config->max_request,
+    };
+    return choose_limits(config, &ret_options->limits, err);
+}
+
+static void destroy(struct instance *self)
+{
+    etcd_config_finish(&self->config);
+    free(self);
+}
+
+static void on_failed_end(struct store *store)
+{
+    struct instance *self = store->owner;
+
+    free(store);
+    berth_fail_init(self->host, self->code, self->failure.message);
+    destroy(self);
+}
+
+static void on_started(struct store *store, enum berth_code code, const char *message)
+{
+    struct instance *self = store->owner;
+
+    if (code == BERTH_OK) {
+        berth_complete_init(self->host, store);
+        return;
+    }
+    self->code = berth_error_set(&self->failure, code, "%s", message);
+    store_end(store, on_failed_end);
+}
+
+static enum berth_code start(struct instance *self, struct berth_error *err)
+{
+    struct store_options options;
+    struct store *store;
+    enum berth_code code = choose(self, &options, err);
+
+    if (code == BERTH_OK && options.endpoint_count == 0)
+        code = berth_error_set(err, BERTH_SKIP,
+                               "no endpoints are configured, as endpoints: "
+                               "[tcp:127.0.0.1:2379]");
+    if (code == BERTH_OK)
+        code = store_start(self->host, &options, self, on_started, &store, err);
+    if (code != BERTH_OK)
+        return code;
+    berth_add_export(self->host, "prefix", self->config.prefix);
+    berth_add_export(self->host, "node", store->id);
+    return BERTH_PENDING;
+}
+
+enum berth_code etcd_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                          struct berth_error *err)
+{
+    struct instance *self = calloc(1, sizeof(*self));
+    enum berth_code code;
+
+    (void)prepared, (void)ret_instance;
+    if (self == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a store");
+    self->host = host;
+    code = etcd_config_init(&self->config, host->settings, err);
+    if (code != BERTH_OK) {
+        free(self);
+        return code;
+    }
+    code = start(self, err);
+    if (code != BERTH_PENDING)
+        destroy(self);
+    return code;
+}
+
+static void on_ended(struct store *store)
+{
+    struct instance *self = store->owner;
+    const struct berth_host *host = self->host;
+
+    free(store);
+    destroy(self);
+    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+}
+
+enum berth_code etcd_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    (void)host, (void)err;
+    store_end(instance, on_ended);
+    return BERTH_PENDING;
+}
