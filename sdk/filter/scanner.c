@@ -91,7 +91,7 @@ static bool is_one_of(int32_t rune, const char *characters)
 
 static bool is_field_rune(int32_t rune)
 {
-    return is_one_of(rune, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+    return is_one_of(rune, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 }
 
 /* White space as Unicode has it. */

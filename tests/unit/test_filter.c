@@ -128,6 +128,7 @@ static void a_filter_is_refused_in_containerds_words(void **state)
         {"id==\"\\U99999999\"", "[id== >|\"|< \\U99999999\"]: unquoting failed: quote syntax error"},
         {"id==\"\\000\"", "[id== >|\"|< \\000\"]: unquoting failed: quote syntax error"},
         {"id==.a", "[id== >|.|< a]: expected value or quoted"},
+        {"an-id", "[an >|-|< id]: expected an operator (\"==\"|\"!=\"|\"~=\")"},
         {"id?", "[id >|?|< ]: expected an operator (\"==\"|\"!=\"|\"~=\")"},
         {"id\xff", "[id >|\xff|< ]: rune error"},
         {"a==\"b\"é", "[a==\"b\" >|\xc3|< \xa9]: unexpected input: é"},

@@ -3,7 +3,7 @@
  * The filters of containerd's API, as every List takes them: `type==io.berth.store.v1,id~="^lm"`.
  *
  *     selector   field path, alone (is it there?) or with an operator and a value
- *     field      [A-Za-z0-9_-]+, or "quoted"; joined with dots
+ *     field      [A-Za-z0-9_]+, or "quoted"; joined with dots
  *     operator   == equal; != differs, also from what is absent; ~= regular expression, unanchored
  *     value      up to a comma or a space, or "quoted"; after ~= also /quoted/ or |quoted|
  *
