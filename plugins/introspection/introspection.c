@@ -124,6 +124,7 @@ static bool compare_plugin(void *context, const struct berth_plugin_info *plugin
     return false;
 }
 
+/* The sentences are containerd's, to the letter. */
 static void reply_with_plugin(struct berth_call *call, const struct search *search)
 {
     const Containerd__Services__Introspection__V1__PluginInfoRequest *asked = search->asked;
@@ -136,13 +137,11 @@ static void reply_with_plugin(struct berth_call *call, const struct search *sear
     } else if (asked->options == NULL) {
         reply_with_list(call, &search->listing);
     } else if (!search->runs) {
-        snprintf(sentence, sizeof(sentence), "plugin %.200s.%.200s is not loaded: failed precondition",
-                 asked->type, asked->id);
-        berth_call_finish(call, BERTH_FAILED_PRECONDITION, sentence);
+        berth_call_finish(call, BERTH_FAILED_PRECONDITION,
+                          "cannot get extra info, plugin not successfully loaded: failed precondition");
     } else {
-        snprintf(sentence, sizeof(sentence), "plugin %.200s.%.200s tells nothing of itself: not implemented",
-                 asked->type, asked->id);
-        berth_call_finish(call, BERTH_UNIMPLEMENTED, sentence);
+        berth_call_finish(call, BERTH_UNIMPLEMENTED,
+                          "plugin does not provided extra information: not implemented");
     }
 }
 

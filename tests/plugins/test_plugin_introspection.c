@@ -405,9 +405,9 @@ static void what_one_plugin_cannot_tell_has_its_code(void **state)
     } cases[] = {
         {"io.no.v1", "x", false, BERTH_NOT_FOUND, "plugin io.no.v1.x not found: not found"},
         {"io.berth.test.v1", "failed", true, BERTH_FAILED_PRECONDITION,
-         "plugin io.berth.test.v1.failed is not loaded: failed precondition"},
+         "cannot get extra info, plugin not successfully loaded: failed precondition"},
         {"io.berth.store.v1", "lmdb", true, BERTH_UNIMPLEMENTED,
-         "plugin io.berth.store.v1.lmdb tells nothing of itself: not implemented"},
+         "plugin does not provided extra information: not implemented"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
