@@ -23,6 +23,15 @@ static enum berth_code parse_path(const char *text, struct client_address *ret_a
     return BERTH_OK;
 }
 
+/* "127.0.0.1:50051": a socket of such a name is in no usual place. */
+static bool is_target_without_scheme(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+
+    return strncmp(text, "unix:", 5) != 0 && strchr(text, '/') == NULL && colon != NULL && colon > text &&
+           colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0';
+}
+
 enum berth_code client_address_parse(const char *text, struct client_address *ret_address,
                                      struct berth_error *err)
 {
@@ -32,6 +41,11 @@ enum berth_code client_address_parse(const char *text, struct client_address *re
     if (text == NULL || text[0] == '\0')
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "the address is empty (try /run/berth/berth.sock)");
+    if (strncmp(text, "tcp:", 4) != 0 && is_target_without_scheme(text))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%.256s: a host and a port are written tcp:%.256s, and a socket of that name "
+                               "unix:%.256s",
+                               text, text, text);
     if (strncmp(text, "tcp:", 4) != 0)
         return parse_path(text, ret_address, err);
     code = tcp_target_parse(text + 4, &address.target, err);

@@ -145,6 +145,29 @@ static void what_is_no_address_is_refused_with_an_example(void **state)
     assert_int_equal(try_listen(NULL), BERTH_INVALID_ARGUMENT);
 }
 
+static void a_channel_names_the_scheme_that_is_missing(void **state)
+{
+    static const char *const bare[] = {"127.0.0.1:50051", "localhost:1", "[::1]:50051"};
+    static const char *const sockets[] = {"unix:name:1", "./name:1", "/run/a:1", "name", "name:", "name:x1"};
+    struct berth_rpc_channel *channel;
+    char expected[64];
+
+    for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
+        const struct berth_rpc_channel_options options = {.size = sizeof(options), .address = bare[i]};
+
+        snprintf(expected, sizeof(expected), "are written tcp:%s,", bare[i]);
+        assert_int_equal(berth_rpc_channel_create(&pair.loop, &options, &channel, &pair.err),
+                         BERTH_INVALID_ARGUMENT);
+        assert_non_null(strstr(pair.err.message, expected));
+    }
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        const struct berth_rpc_channel_options options = {.size = sizeof(options), .address = sockets[i]};
+
+        assert_int_equal(berth_rpc_channel_create(&pair.loop, &options, &channel, &pair.err), BERTH_OK);
+        berth_rpc_channel_close(channel, NULL, NULL);
+    }
+}
+
 static void a_channel_refuses_what_is_no_address(void **state)
 {
     static const char *const wrong[] = {"tcp:", "tcp:host", "tcp::50051", "tcp:host:0", "tcp:host:x"};
@@ -223,6 +246,7 @@ int main(void)
         CALL(an_address_that_is_taken_is_refused),
         CALL(an_address_of_another_machine_is_refused),
         CALL(what_is_no_address_is_refused_with_an_example),
+        CALL(a_channel_names_the_scheme_that_is_missing),
         CALL(a_channel_refuses_what_is_no_address),
         CALL(addresses_are_written_as_they_are_read),
         CALL(a_tcp_socket_that_somebody_else_accepted_is_served),
