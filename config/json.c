@@ -7,6 +7,8 @@
 
 #include <berth/utf8.h>
 
+#include "units.h"
+
 static void put_character(FILE *out, const char *text, size_t length)
 {
     if (length == 0)
@@ -87,6 +89,15 @@ void config_json_integer(struct config_json *json, const char *key, int64_t valu
 {
     begin_value(json, key);
     fprintf(json->out, "%" PRId64, value);
+}
+
+void config_json_float(struct config_json *json, const char *key, double value)
+{
+    char text[CONFIG_UNITS_MAX];
+
+    config_format_float(value, text);
+    begin_value(json, key);
+    fputs(text, json->out);
 }
 
 void config_json_bool(struct config_json *json, const char *key, bool value)

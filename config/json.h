@@ -22,6 +22,7 @@ void config_json_close(struct config_json *json, char bracket);
 /** NULL is written as null; bytes that are no UTF-8 as U+FFFD. */
 void config_json_string(struct config_json *json, const char *key, const char *value);
 void config_json_integer(struct config_json *json, const char *key, int64_t value);
+void config_json_float(struct config_json *json, const char *key, double value);
 void config_json_bool(struct config_json *json, const char *key, bool value);
 
 #endif

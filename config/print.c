@@ -53,18 +53,11 @@ void config_print_key(struct config_text *out, const char *key)
     print_text(out, key);
 }
 
-/* As few digits as read back to the same number, with a point whatever the locale. */
 static void print_float(struct config_text *out, double number)
 {
-    char text[40];
+    char text[CONFIG_UNITS_MAX];
 
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    for (char *at = text; *at != '\0'; at++)
-        *at = *at == ',' ? '.' : *at;
+    config_format_float(number, text);
     config_text_add(out, "%s", text);
 }
 
@@ -206,53 +199,47 @@ void config_print_values(struct config_text *out, const struct berth_value *map,
     print_entries(out, map, indent, origins, false);
 }
 
-static void print_json_scalar(struct config_text *out, const struct berth_value *value)
+static void print_json_scalar(struct config_json *json, const char *key, const struct berth_value *value)
 {
     char units[CONFIG_UNITS_MAX];
 
     switch (value->kind) {
     case BERTH_VALUE_INT:
-        config_text_add(out, format_units(value, units) ? "\"%s\"" : "%s", units);
+        if (format_units(value, units))
+            config_json_string(json, key, units);
+        else
+            config_json_integer(json, key, value->integer);
         break;
     case BERTH_VALUE_STRING:
-        config_text_add_quoted(out, value->string, strlen(value->string));
+        config_json_string(json, key, value->string);
         break;
     case BERTH_VALUE_BOOL:
+        config_json_bool(json, key, value->boolean);
+        break;
     case BERTH_VALUE_FLOAT:
-        config_print_scalar(out, value);
+        config_json_float(json, key, value->number);
         break;
     case BERTH_VALUE_NONE:
     case BERTH_VALUE_LIST:
     case BERTH_VALUE_MAP:
-        config_text_add(out, "null");
+        config_json_string(json, key, NULL);
     }
 }
 
-void config_print_json(struct config_text *out, const struct berth_value *value, size_t indent)
+void config_print_json(struct config_json *json, const char *key, const struct berth_value *value)
 {
     bool is_map = value->kind == BERTH_VALUE_MAP;
 
     if (is_secret(value)) {
-        config_text_add(out, "\"%s\"", secret_text);
+        config_json_string(json, key, secret_text);
         return;
     }
     if (!is_map && value->kind != BERTH_VALUE_LIST) {
-        print_json_scalar(out, value);
+        print_json_scalar(json, key, value);
         return;
     }
-    config_text_add(out, is_map ? "{" : "[");
-    for (size_t i = 0; i < value->count; i++) {
-        config_text_add(out, i == 0 ? "\n" : ",\n");
-        config_text_add_spaces(out, indent + 2);
-        if (is_map) {
-            config_text_add_quoted(out, value->items[i]->key, strlen(value->items[i]->key));
-            config_text_add(out, ": ");
-        }
-        config_print_json(out, value->items[i], indent + 2);
-    }
-    if (value->count > 0) {
-        config_text_add(out, "\n");
-        config_text_add_spaces(out, indent);
-    }
-    config_text_add(out, is_map ? "}" : "]");
+    config_json_open(json, key, is_map ? '{' : '[');
+    for (size_t i = 0; i < value->count; i++)
+        config_print_json(json, is_map ? value->items[i]->key : NULL, value->items[i]);
+    config_json_close(json, is_map ? '}' : ']');
 }

@@ -3,6 +3,7 @@
 #ifndef CONFIG_PRINT_H
 #define CONFIG_PRINT_H
 
+#include "json.h"
 #include "text.h"
 #include "value.h"
 
@@ -14,8 +15,8 @@
  */
 void config_print_values(struct config_text *out, const struct berth_value *map, size_t indent, bool origins);
 
-/** Adds a value as JSON on lines of its own, the first without indent, no newline at the end. */
-void config_print_json(struct config_text *out, const struct berth_value *value, size_t indent);
+/** Writes a value, as a member of that key where it is not NULL. Secrets are `<secret>`. */
+void config_print_json(struct config_json *json, const char *key, const struct berth_value *value);
 
 /**
  * Adds every field of an object with its doc as a comment and its default. What has no default, is secret or

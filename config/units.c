@@ -2,6 +2,8 @@
 /* Reads and writes durations (Go's spelling) and sizes (IEC and SI), in whole nanoseconds and bytes. */
 #include "units.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 __extension__ typedef __int128 wide;
@@ -227,4 +229,15 @@ void config_format_bytes(int64_t bytes, char ret_text[CONFIG_UNITS_MAX])
         snprintf(ret_text, CONFIG_UNITS_MAX, "%lld", (long long)bytes);
     else
         snprintf(ret_text, CONFIG_UNITS_MAX, "%lld%s", (long long)(bytes / unit->factor), unit->name);
+}
+
+void config_format_float(double number, char ret_text[CONFIG_UNITS_MAX])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(ret_text, CONFIG_UNITS_MAX, "%.*g", digits, number);
+        if (strtod(ret_text, NULL) == number)
+            break;
+    }
+    for (char *at = ret_text; *at != '\0'; at++)
+        *at = *at == ',' ? '.' : *at;
 }

@@ -24,5 +24,7 @@ bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error
 void config_format_duration(int64_t ns, char ret_text[CONFIG_UNITS_MAX]);
 /** The largest unit that divides it: "4KiB", "10MB", "1500". */
 void config_format_bytes(int64_t bytes, char ret_text[CONFIG_UNITS_MAX]);
+/** As few digits as read back to the same number, with a point whatever the locale: "0.1", "1e+300". */
+void config_format_float(double number, char ret_text[CONFIG_UNITS_MAX]);
 
 #endif

@@ -129,9 +129,11 @@ char *settings_print_json(const struct settings *settings)
         calloc(daemon.count + 1 + store->section_count, sizeof(struct berth_value *));
     struct berth_value *sections = calloc(store->section_count + 1, sizeof(*sections));
     struct berth_value plugins = {.kind = BERTH_VALUE_MAP, .key = "plugins"};
-    struct config_text out = {0};
+    char *text = NULL;
+    size_t length;
+    struct config_json json = {.out = open_memstream(&text, &length)};
 
-    if (items == NULL || sections == NULL)
+    if (items == NULL || sections == NULL || json.out == NULL)
         abort();
     memcpy(items, daemon.items, daemon.count * sizeof(struct berth_value *));
     plugins.items = items + daemon.count + 1;
@@ -144,9 +146,10 @@ char *settings_print_json(const struct settings *settings)
     }
     items[daemon.count++] = &plugins;
     daemon.items = items;
-    config_print_json(&out, &daemon, 0);
-    config_text_add(&out, "\n");
+    config_print_json(&json, NULL, &daemon);
+    if (fclose(json.out) != 0)
+        abort();
     free(items);
     free(sections);
-    return config_text_take(&out);
+    return text;
 }

@@ -61,6 +61,18 @@ static void check_tree(const struct config_tree *tree)
     config_diagnostics_finish(&diagnostics);
 }
 
+static void print_json(const struct berth_value *value)
+{
+    char *text = NULL;
+    size_t length;
+    struct config_json json = {.out = open_memstream(&text, &length)};
+
+    assert(json.out != NULL);
+    config_print_json(&json, NULL, value);
+    assert(fclose(json.out) == 0);
+    free(text);
+}
+
 static void check_values(const struct config_node *root)
 {
     static const struct config_check_options options[] = {
@@ -74,7 +86,7 @@ static void check_values(const struct config_node *root)
         assert(values != NULL || diagnostics.error_count > 0);
         if (values != NULL) {
             config_print_values(&out, config_values_root(values), 0, true);
-            config_print_json(&out, config_values_root(values), 0);
+            print_json(config_values_root(values));
         }
         config_text_finish(&out);
         config_values_destroy(values);

@@ -40,9 +40,11 @@ static void objects_and_arrays_nest(void **state)
     config_json_close(&json, '}');
     config_json_close(&json, ']');
     config_json_bool(&json, "c", true);
+    config_json_float(&json, "f", 0.1);
     config_json_string(&json, "d", NULL);
     config_json_close(&json, '}');
     expect(&json, "{\n  \"a\": \"x\",\n  \"b\": [\n    -9223372036854775808,\n    {}\n  ],\n  \"c\": true,\n"
+                  "  \"f\": 0.1,\n"
                   "  \"d\": null\n}\n");
 }
 
