@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include <containerd/events/container.pb-c.h>
+#include <containerd/events/container.pb-c.h>
 #include <containerd/events/content.pb-c.h>
 #include <containerd/events/image.pb-c.h>
+#include <containerd/events/namespace.pb-c.h>
 #include <containerd/events/namespace.pb-c.h>
 #include <containerd/events/sandbox.pb-c.h>
 #include <containerd/events/snapshot.pb-c.h>
@@ -18,8 +20,14 @@ static const ProtobufCMessageDescriptor *const event_types[] = {
     &containerd__events__container_create__descriptor,
     &containerd__events__container_delete__descriptor,
     &containerd__events__container_update__descriptor,
+    &containerd__events__container_create__descriptor,
+    &containerd__events__container_delete__descriptor,
+    &containerd__events__container_update__descriptor,
     &containerd__events__content_create__descriptor,
     &containerd__events__content_delete__descriptor,
+    &containerd__events__namespace_create__descriptor,
+    &containerd__events__namespace_delete__descriptor,
+    &containerd__events__namespace_update__descriptor,
     &containerd__events__namespace_create__descriptor,
     &containerd__events__namespace_delete__descriptor,
     &containerd__events__namespace_update__descriptor,

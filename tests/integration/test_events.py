@@ -2,6 +2,7 @@
 """Events through berthd: published and forwarded over both transports, heard by Debian's ctr and by many others."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from daemon import BUILD, PATIENCE, Case, environment
 from google.protobuf.any_pb2 import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from test_ttrpc import REQUEST, Peer, request
+from workshop import SOURCE
 
 SERVICE = "/containerd.services.events.v1.Events/"
 STORM = BUILD / "tests" / "integration" / "event_storm"
@@ -183,6 +185,30 @@ class Events(EventsCase):
         stop.set()
         while any(thread.is_alive() for thread in threads):
             self.publish("/tasks/exit", exit_of("c1"))
+        self.assert_stops(self.daemon)
+
+
+class Example(EventsCase):
+    def build(self):
+        """As the README has it: its YAML, its C, and what berth-sdk makes of the first."""
+        text = (SOURCE / "sdk/README.md").read_text(encoding="utf-8")
+        section = text[text.index("## Events"):text.index("## Interceptors")]
+        yaml = re.search(r"^(    module: diary\n.*?)^$", section, re.DOTALL | re.MULTILINE)[1]
+        folder = self.workshop.top / "author"
+        folder.mkdir()
+        (folder / "plugin.yaml").write_text(yaml.replace("\n    ", "\n").lstrip(), encoding="utf-8")
+        subprocess.run([BUILD / "tools/berth-sdk/berth-sdk", "generate", "plugin.yaml"], cwd=folder, check=True)
+        source = re.search(r"```c\n(.*?)```", section, re.DOTALL)[1]
+        self.workshop.compile("diary", source, "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+                              "-Wno-missing-field-initializers", f"-I{folder}", str(folder / "diary-plugin.c"))
+
+    def test_the_example_of_the_readme_logs_what_its_filter_lets_through(self):
+        self.build()
+        self.daemon = self.start()
+        self.publish("/tasks/start", exit_of("c1"))
+        self.publish("/tasks/exit", exit_of("c1"), "moby")
+        self.daemon.wait_for_log("diary: namespace=moby topic=/tasks/exit type=containerd.events.TaskExit")
+        self.assertNotIn("/start", self.daemon.log)
         self.assert_stops(self.daemon)
 
 

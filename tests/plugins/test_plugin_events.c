@@ -10,6 +10,7 @@
 
 #include <berth/testing.h>
 #include <berth/types/events.h>
+#include <containerd/events/container.pb-c.h>
 #include <containerd/events/image.pb-c.h>
 #include <containerd/events/task.pb-c.h>
 #include <containerd/types/event.pb-c.h>
@@ -505,6 +506,24 @@ static void filters_choose_by_labels_with_dots(void **state)
     assert_int_equal(passes("event.labels.io.x.y", type, &create.base), 1);
 }
 
+static void filters_look_into_messages_but_not_into_what_any_holds(void **state)
+{
+    Containerd__Events__ContainerCreate create = CONTAINERD__EVENTS__CONTAINER_CREATE__INIT;
+    Containerd__Events__ContainerCreate__Runtime runtime =
+        CONTAINERD__EVENTS__CONTAINER_CREATE__RUNTIME__INIT;
+    Google__Protobuf__Any options = GOOGLE__PROTOBUF__ANY__INIT;
+    const char *type = "containerd.events.ContainerCreate";
+
+    assert_int_equal(passes("event.runtime.name", type, &create.base), 0);
+    options.type_url = (char *)(uintptr_t) "x.Y";
+    runtime.name = (char *)(uintptr_t) "runc";
+    runtime.options = &options;
+    create.runtime = &runtime;
+    assert_int_equal(passes("event.runtime.name==runc", type, &create.base), 1);
+    assert_int_equal(passes("event.runtime.options.type_url", type, &create.base), 0);
+    assert_int_equal(passes("event.runtime", type, &create.base), 0);
+}
+
 static void events_of_unknown_types_or_broken_bytes_have_no_fields(void **state)
 {
     Containerd__Events__TaskOOM message = CONTAINERD__EVENTS__TASK_OOM__INIT;
@@ -566,6 +585,7 @@ int main(void)
         TEST(a_filter_that_is_none_is_refused),
         TEST(filters_choose_by_namespace_topic_and_fields),
         TEST(filters_choose_by_labels_with_dots),
+        TEST(filters_look_into_messages_but_not_into_what_any_holds),
         TEST(events_of_unknown_types_or_broken_bytes_have_no_fields),
         TEST(subscriptions_left_behind_go_with_the_exchange),
     };
