@@ -9,6 +9,8 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include <berth/call.h>
+#include <berth/utf8.h>
+#include <berth/wire.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,21 +82,78 @@ static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *d
     return message;
 }
 
+/** Is it UTF-8, and without a NUL, behind which a C string would end? */
+static inline bool berth_string_is_text(const uint8_t *bytes, size_t length)
+{
+    size_t place = 0;
+
+    while (place < length) {
+        size_t character = berth_utf8_character((const char *)bytes + place, length - place);
+
+        if (character == 0 || bytes[place] == '\0')
+            return false;
+        place += character;
+    }
+    return true;
+}
+
+/**
+ * Are the strings of a message text, also those of messages in it? protobuf-c does not ask, proto3 wants it.
+ * @param bytes  were unpacked, so that messages in messages go no deeper than the stack bears.
+ */
+static inline bool berth_strings_are_text(const ProtobufCMessageDescriptor *descriptor, const void *bytes,
+                                          size_t length)
+{
+    struct berth_wire wire = berth_wire_of(bytes, length);
+    struct berth_wire_field field;
+
+    while (berth_wire_next(&wire, &field)) {
+        const ProtobufCFieldDescriptor *known =
+            field.type == BERTH_WIRE_BYTES ? protobuf_c_message_descriptor_get_field(descriptor, field.number)
+                                           : NULL;
+
+        if (known == NULL)
+            continue;
+        if (known->type == PROTOBUF_C_TYPE_STRING && !berth_string_is_text(field.data, field.length))
+            return false;
+        if (known->type == PROTOBUF_C_TYPE_MESSAGE &&
+            !berth_strings_are_text((const ProtobufCMessageDescriptor *)known->descriptor, field.data,
+                                    field.length))
+            return false;
+    }
+    return true;
+}
+
+/** Unpacks a request whose strings are text; `ret_why` says what else it is. */
+static inline ProtobufCMessage *berth_unpack_text(const ProtobufCMessageDescriptor *descriptor,
+                                                  const void *bytes, size_t length, const char **ret_why)
+{
+    ProtobufCMessage *message =
+        berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
+
+    *ret_why = "no valid";
+    if (message == NULL || berth_strings_are_text(descriptor, bytes, length))
+        return message;
+    *ret_why = "string field contains invalid UTF-8 or a NUL: no valid";
+    protobuf_c_message_free_unpacked(message, NULL);
+    return NULL;
+}
+
 /** The same for a call, which is finished as INTERNAL, with the words of its transport, where this returns
  * NULL. */
 static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
                                                   const ProtobufCMessageDescriptor *descriptor,
                                                   const void *bytes, size_t length)
 {
-    ProtobufCMessage *message =
-        berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
+    const char *why;
+    ProtobufCMessage *message = berth_unpack_text(descriptor, bytes, length, &why);
     bool ttrpc = call->transport != NULL && strcmp(call->transport, "ttrpc") == 0;
     struct berth_error err;
 
     if (message != NULL)
         return message;
-    berth_error_set(&err, BERTH_INTERNAL, "%s: no valid %s",
-                    ttrpc ? "ttrpc: error unmarshalling payload" : "grpc: error unmarshalling request",
+    berth_error_set(&err, BERTH_INTERNAL, "%s: %s %s",
+                    ttrpc ? "ttrpc: error unmarshalling payload" : "grpc: error unmarshalling request", why,
                     descriptor->name);
     berth_call_finish(call, BERTH_INTERNAL, err.message);
     return NULL;

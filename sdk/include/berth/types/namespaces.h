@@ -20,10 +20,14 @@ extern "C" {
 
 #define BERTH_NAMESPACES_URI "io.containerd.service.v1.namespaces-service"
 
-/** Objects that keep a namespace from being removed. Lives as long as the plugin that says so. */
+/** Objects that keep a namespace from being removed, or go with it. Lives as long as the plugin that says so.
+ */
 struct berth_namespace_occupant {
     uint32_t size;
-    /** For the sentence `namespace "x" must be empty, but it still has containers`. */
+    /**
+     * For the sentence `namespace "x" must be empty, but it still has containers`. NULL: they do not keep it,
+     * they go with it.
+     */
     const char *kind;
     /** Before the namespace's name in the name of the bucket that holds them: "containers/". */
     const char *bucket_prefix;
@@ -56,13 +60,22 @@ struct berth_namespaces {
                             bool (*on_namespace)(void *context, struct berth_store_bytes value),
                             void *context, struct berth_error *err);
 
-    /** `value` is copied. `done` is told the namespace as it is then. Labels keep containerd's rules. */
-    void (*create)(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,
-                   void *context);
-    /** `paths` are those of the field mask: "labels.<key>"; none: all labels are replaced. Copied. */
-    void (*update)(void *instance, struct berth_store_bytes value, const char *const *paths,
-                   size_t path_count, berth_namespaces_done *done, void *context);
-    void (*remove)(void *instance, const char *name, berth_namespaces_done *done, void *context);
+    /**
+     * The three changes. What they are given is copied. Labels keep containerd's rules (<berth/labels.h>).
+     * `done` is told the namespace as it is then, no bytes where it was removed.
+     * @return BERTH_OK: `done` follows. Anything else, with containerd's sentence: refused, `done` does not
+     *         come. Through `done` come BERTH_ALREADY_EXISTS, BERTH_NOT_FOUND, BERTH_FAILED_PRECONDITION for
+     *         one that is not empty, and the store's.
+     */
+    enum berth_code (*create)(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,
+                              void *context, struct berth_error *err);
+    /** `paths` are those of the field mask: "labels.<key>"; none: all labels are replaced. Makes it where it
+     * is not there. */
+    enum berth_code (*update)(void *instance, struct berth_store_bytes value, const char *const *paths,
+                              size_t path_count, berth_namespaces_done *done, void *context,
+                              struct berth_error *err);
+    enum berth_code (*remove)(void *instance, const char *name, berth_namespaces_done *done, void *context,
+                              struct berth_error *err);
 };
 
 #ifdef __cplusplus

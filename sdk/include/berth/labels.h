@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* containerd's rules for labels, of containers, namespaces, leases and whatever else has them. */
+#ifndef BERTH_LABELS_H
+#define BERTH_LABELS_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include <berth/error.h>
+#include <berth/utf8.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Bytes of a key and its value together. */
+#define BERTH_LABEL_MAX 4096
+
+/** How much of a key that is too large its refusal shows, in bytes. */
+#define BERTH_LABEL_SHOWN 10
+
+/** What of the key is shown, without a character cut in two. */
+static inline int berth_label_shown(const char *key, size_t length)
+{
+    size_t shown = 0;
+    size_t bytes = berth_utf8_character(key, length);
+
+    while (bytes > 0 && shown + bytes <= BERTH_LABEL_SHOWN) {
+        shown += bytes;
+        bytes = berth_utf8_character(key + shown, length - shown);
+    }
+    return (int)shown;
+}
+
+/**
+ * May this label be written? An empty value is fine: it stands for no such label, and whoever writes leaves
+ * it out.
+ *
+ * @param key  UTF-8, need not end in NUL.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with the sentence that containerd's clients know, to which the
+ *         caller adds whose label it is in front: "containers.Labels: …".
+ */
+static inline enum berth_code berth_label_check(const char *key, size_t key_length, size_t value_length,
+                                                struct berth_error *err)
+{
+    if (key_length == 0 && value_length > 0)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "key required: invalid argument");
+    if (key_length > BERTH_LABEL_MAX || value_length > BERTH_LABEL_MAX - key_length)
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "label key and value greater than maximum size (%d bytes), key: %.*s: invalid argument",
+            BERTH_LABEL_MAX, berth_label_shown(key, key_length), key);
+    return BERTH_OK;
+}
+
+/** The key that a path of a field mask names, "a.b" of "labels.a.b"; NULL where it is another path. */
+static inline const char *berth_label_of_path(const char *path)
+{
+    return strncmp(path, "labels.", 7) == 0 ? path + 7 : NULL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
