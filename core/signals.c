@@ -98,6 +98,8 @@ bool signals_start(struct signals *signals, uv_loop_t *loop, int exit_code)
     set_handler(SIGINT, on_signal);
     set_handler(SIGHUP, on_signal);
     set_handler(SIGPIPE, SIG_IGN);
+    /* A write beyond a limit of the file's size fails, as on a full disk. */
+    set_handler(SIGXFSZ, SIG_IGN);
     return true;
 }
 

@@ -19,7 +19,7 @@ struct signals {
 };
 
 /**
- * Ignores SIGPIPE too. One at a time in a process.
+ * Ignores SIGPIPE and SIGXFSZ too. One at a time in a process.
  *
  * @param exit_code  of the process when a second signal ends it.
  * @return false where the loop has no room.

@@ -41,6 +41,10 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[0] != "tests" and not re.match(r"sdk/rpc/tls", str(p))]
         self.assert_none(self.offenders(paths, r"<openssl/"), "only sdk/rpc/tls* encrypts")
 
+    def test_lmdb_is_seen_by_its_plugin_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and p.parts[:2] != ("plugins", "store-lmdb")]
+        self.assert_none(self.offenders(paths, r"<lmdb\.h>"), "only plugins/store-lmdb keeps a file of LMDB")
+
     def test_systemd_is_seen_by_core_alone(self):
         paths = [p for p in c_files() if p.parts[0] != "core"]
         self.assert_none(self.offenders(paths, r"<systemd/"), "only the host talks to the service manager")

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file of a store, open: locked, checked, of our schema, mapped by LMDB. */
+#ifndef STORE_LMDB_ENVIRONMENT_H
+#define STORE_LMDB_ENVIRONMENT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lmdb.h>
+
+#include <berth/error.h>
+
+struct environment_options {
+    /** An existing folder of ours alone. */
+    const char *folder;
+    uint64_t map_size;
+    uint64_t max_size;
+    /** As of file_check. */
+    bool is_checked_fully;
+    bool (*is_cancelled)(void *context);
+    void *context;
+};
+
+struct environment {
+    MDB_env *lmdb;
+    MDB_dbi entries;
+    char path[PATH_MAX];
+    uint64_t max_size;
+    /** The address space that the file has. */
+    uint64_t map_size;
+    /** The version that the file had. */
+    uint32_t found_schema;
+    /** The map is gone for want of address space: LMDB must not be asked for anything but its end. */
+    bool is_lost;
+
+    int lock_fd;
+    int file_fd;
+};
+
+/**
+ * Opens the store of a folder, or begins it. Blocks. Of a file that it refuses no byte was changed.
+ *
+ * @param ret_environment  to be given to environment_close.
+ * @return BERTH_OK; as file_check, folder_lock_take, schema_open and failure_set.
+ */
+enum berth_code environment_open(const struct environment_options *options,
+                                 struct environment **ret_environment, struct berth_error *err);
+/** No transaction may be open. NULL is fine. */
+void environment_close(struct environment *environment);
+
+/**
+ * Doubles the map, at most to `limit`. No transaction may be open.
+ * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED where it is as large as that, or there is no address space.
+ */
+enum berth_code environment_grow(struct environment *environment, uint64_t limit, struct berth_error *err);
+/** Takes back what was grown beyond max_size, as far as no page lies there. No transaction may be open. */
+enum berth_code environment_shrink(struct environment *environment, struct berth_error *err);
+/** The map as another process has grown it. No transaction may be open. */
+enum berth_code environment_follow(struct environment *environment, struct berth_error *err);
+
+/**
+ * Asks the disk for so many bytes behind the end of the file.
+ * @return 0, and a write of them will find them; else the errno of one that would not. From any thread.
+ */
+int environment_find_room(const struct environment *environment, uint64_t bytes);
+/** In bytes; 0 where the file is not to be asked. From any thread. */
+uint64_t environment_file_size(const struct environment *environment);
+
+#endif

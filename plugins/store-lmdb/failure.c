@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What LMDB and the system answer, as a code and a sentence. */
+#include "failure.h"
+
+#include <errno.h>
+
+#include <lmdb.h>
+
+enum kind {
+    DISK_FULL,
+    NOT_ALLOWED,
+    NO_MEMORY,
+    DAMAGED,
+    TOO_LARGE,
+    OTHER,
+};
+
+static enum kind tell_kind(int number)
+{
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return DISK_FULL;
+    case EROFS:
+    case EACCES:
+    case EPERM:
+        return NOT_ALLOWED;
+    case ENOMEM:
+        return NO_MEMORY;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+        return DAMAGED;
+    case MDB_TXN_FULL:
+    case MDB_MAP_FULL:
+        return TOO_LARGE;
+    default:
+        return OTHER;
+    }
+}
+
+enum berth_code failure_set(struct berth_error *err, int number, const char *path, const char *what)
+{
+    const char *reason = mdb_strerror(number);
+
+    switch (tell_kind(number)) {
+    case DISK_FULL:
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: %s; make room on its disk", path, what,
+                               reason);
+    case NOT_ALLOWED:
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: %s: %s; the daemon's user must be able to write there", path, what,
+                               reason);
+    case NO_MEMORY:
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: no memory or address space", path,
+                               what);
+    case DAMAGED:
+        return berth_error_set(err, BERTH_DATA_LOSS,
+                               "%s: %s: the file is damaged (%s); a restart checks it and says where", path,
+                               what, reason);
+    case TOO_LARGE:
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: %s", path, what, reason);
+    case OTHER:
+        break;
+    }
+    return berth_error_set(err, BERTH_UNAVAILABLE, "%s: %s: %s", path, what, reason);
+}

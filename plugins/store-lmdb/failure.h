@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What LMDB and the system answer, as a code and a sentence. */
+#ifndef STORE_LMDB_FAILURE_H
+#define STORE_LMDB_FAILURE_H
+
+#include <berth/error.h>
+
+/**
+ * @param number  of LMDB, or an errno; not 0.
+ * @param what    what did not work, "the change was not written".
+ * @return the code, never BERTH_OK.
+ */
+enum berth_code failure_set(struct berth_error *err, int number, const char *path, const char *what);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads a file of LMDB before LMDB does. LMDB maps the file and believes every number in it: on a damaged one
+ * it reads and writes wherever those numbers lead. So this goes down all its trees first, by read(), and says
+ * what is wrong where something is.
+ */
+#ifndef STORE_LMDB_FILE_CHECK_H
+#define STORE_LMDB_FILE_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <berth/error.h>
+
+struct file_check {
+    const char *path;
+    /** All trees; else only what LMDB reads to open the file, and its size. */
+    bool is_full;
+    /** NULL, or asked now and then; true ends the check with BERTH_CANCELLED. */
+    bool (*is_cancelled)(void *context);
+    void *context;
+};
+
+/**
+ * @param fd  to be read; its position is of no account.
+ * @return BERTH_OK: no byte of the trees leads LMDB astray. BERTH_DATA_LOSS with what is damaged, or
+ *         BERTH_FAILED_PRECONDITION for a file of another kind; BERTH_RESOURCE_EXHAUSTED, BERTH_CANCELLED,
+ *         BERTH_UNAVAILABLE where it could not be read.
+ */
+enum berth_code file_check(int fd, const struct file_check *check, struct berth_error *err);
+
+#endif

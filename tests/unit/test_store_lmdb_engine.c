@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine under a store that is the test itself: reading, committing, growing, and disks that fail. */
+#include <plugins/store-lmdb/engine.h>
+#include <plugins/store-lmdb/layout.h>
+#include <plugins/store-lmdb/schema.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <cmocka.h>
+
+#include "scratch.h"
+
+/* LMDB finds these before those of the C library, by names that large files must not change. */
+#define SEEN_BY_LMDB __attribute__((visibility("default")))
+ssize_t write_at(int fd, const void *bytes, size_t length, off_t at) __asm__("pwrite");
+ssize_t write_parts_at(int fd, const struct iovec *parts, int count, off_t at) __asm__("pwritev");
+
+/* What the next calls of LMDB's writer meet: an errno, or 0. */
+static struct {
+    int write;
+    int sync;
+    int meta;
+    bool is_short;
+} fault;
+
+/* Pages go by pwritev or writev or pwrite; what ends a commit is written by pwrite, and is less than a page.
+ */
+static bool fails(int number)
+{
+    if (number != 0)
+        errno = number;
+    return number != 0;
+}
+
+SEEN_BY_LMDB ssize_t write_at(int fd, const void *bytes, size_t length, off_t at)
+{
+    if (length < 4096 ? at >= 0 && length > 64 && fails(fault.meta) : fails(fault.write))
+        return -1;
+    if (fault.is_short && length >= 4096)
+        length = 512;
+    return syscall(SYS_pwrite64, fd, bytes, length, at);
+}
+
+SEEN_BY_LMDB ssize_t write_parts_at(int fd, const struct iovec *parts, int count, off_t at)
+{
+    if (fails(fault.write))
+        return -1;
+    return syscall(SYS_pwritev, fd, parts, count, (unsigned long)at, 0ul);
+}
+
+SEEN_BY_LMDB ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    struct iovec first = {parts[0].iov_base, 512};
+
+    if (fails(fault.write))
+        return -1;
+    if (!fault.is_short)
+        return syscall(SYS_writev, fd, parts, count);
+    fault.is_short = false;
+    fault.write = ENOSPC;
+    return syscall(SYS_writev, fd, &first, 1);
+}
+
+SEEN_BY_LMDB int fdatasync(int fd)
+{
+    return fails(fault.sync) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+struct fixture {
+    char folder[PATH_MAX];
+    uv_loop_t loop;
+    struct berth_host host;
+    struct engine engine;
+    struct environment *environment;
+
+    /* What the engine told. */
+    bool is_done;
+    enum berth_code code;
+    char message[BERTH_ERROR_MAX];
+    enum berth_code reported;
+    char report[BERTH_ERROR_MAX];
+    unsigned reports;
+    char size[32];
+    bool has_failed;
+    bool is_stopped;
+};
+
+static struct fixture *of_host(const struct berth_host *host)
+{
+    return (struct fixture *)(uintptr_t)((const char *)host - offsetof(struct fixture, host));
+}
+
+static enum berth_code add_export(const struct berth_host *host, const char *key, const char *value)
+{
+    if (strcmp(key, "size") == 0)
+        snprintf(of_host(host)->size, sizeof(of_host(host)->size), "%s", value);
+    return BERTH_OK;
+}
+
+static void keep_report(const struct berth_host *host, enum berth_code code, const char *message)
+{
+    of_host(host)->reported = code;
+    of_host(host)->reports++;
+    snprintf(of_host(host)->report, BERTH_ERROR_MAX, "%s", message != NULL ? message : "");
+}
+
+static void keep_failure(const struct berth_host *host, enum berth_code code, const char *message)
+{
+    of_host(host)->has_failed = true;
+}
+
+static void on_committed(void *context, enum berth_code code, const char *message)
+{
+    struct fixture *fixture = context;
+
+    fixture->is_done = true;
+    fixture->code = code;
+    snprintf(fixture->message, sizeof(fixture->message), "%s", message != NULL ? message : "");
+}
+
+static void open_store(struct fixture *fixture, uint64_t map_size, uint64_t max_size)
+{
+    const struct environment_options options = {
+        .folder = fixture->folder, .map_size = map_size, .max_size = max_size, .is_checked_fully = true};
+    struct berth_error err;
+
+    if (environment_open(&options, &fixture->environment, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(
+        engine_start(&fixture->engine, &fixture->host, fixture->environment, on_committed, fixture, &err),
+        BERTH_OK);
+}
+
+static void on_stopped(void *context)
+{
+    struct fixture *fixture = context;
+
+    fixture->is_stopped = true;
+}
+
+static void close_store(struct fixture *fixture)
+{
+    fixture->is_stopped = false;
+    engine_stop(&fixture->engine, on_stopped);
+    while (!fixture->is_stopped)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    environment_close(fixture->environment);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+    *state = fixture;
+    memset(&fault, 0, sizeof(fault));
+    scratch_create(fixture->folder);
+    uv_loop_init(&fixture->loop);
+    fixture->host = (struct berth_host){
+        .size = sizeof(fixture->host),
+        .loop = &fixture->loop,
+        .add_export = add_export,
+        .report = keep_report,
+        .fail = keep_failure,
+    };
+    open_store(fixture, 1 << 20, 8 << 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    int open;
+
+    memset(&fault, 0, sizeof(fault));
+    close_store(fixture);
+    open = uv_loop_close(&fixture->loop);
+    scratch_remove(fixture->folder);
+    free(fixture);
+    return open;
+}
+
+static enum berth_code commit_all(struct fixture *fixture, const struct berth_store_write *writes,
+                                  size_t count)
+{
+    const struct berth_store_batch batch = {.writes = writes, .count = count, .changes = 1};
+
+    fixture->is_done = false;
+    engine_functions.commit(&fixture->engine, &batch);
+    assert_false(fixture->is_done);
+    while (!fixture->is_done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    return fixture->code;
+}
+
+static struct berth_store_write a_write(const char *bucket, const char *key, const char *value)
+{
+    struct berth_store_write write = {.bucket = bucket, .key = berth_store_text(key)};
+
+    if (value != NULL)
+        write.value = berth_store_text(value);
+    return write;
+}
+
+static enum berth_code commit(struct fixture *fixture, const char *bucket, const char *key, const char *value)
+{
+    const struct berth_store_write write = a_write(bucket, key, value);
+
+    return commit_all(fixture, &write, 1);
+}
+
+static enum berth_code commit_large(struct fixture *fixture, const char *key, size_t length)
+{
+    struct berth_store_write write = a_write("large", key, "");
+    char *value = calloc(1, length);
+    enum berth_code code;
+
+    write.value = (struct berth_store_bytes){value, length};
+    code = commit_all(fixture, &write, 1);
+    free(value);
+    return code;
+}
+
+static enum berth_code read_it(struct fixture *fixture, const char *bucket, const char *key,
+                               struct berth_store_bytes *ret_value, struct berth_error *err)
+{
+    enum berth_code code = engine_functions.begin(&fixture->engine, err);
+
+    return code != BERTH_OK
+               ? code
+               : engine_functions.get(&fixture->engine, bucket, berth_store_text(key), ret_value, err);
+}
+
+static void assert_value(struct fixture *fixture, const char *bucket, const char *key, const char *value)
+{
+    struct berth_store_bytes found;
+    struct berth_error err;
+    enum berth_code code = read_it(fixture, bucket, key, &found, &err);
+
+    if (value == NULL) {
+        assert_int_equal(code, BERTH_NOT_FOUND);
+        return;
+    }
+    assert_int_equal(code, BERTH_OK);
+    assert_int_equal(found.length, strlen(value));
+    assert_memory_equal(found.data, value, found.length);
+}
+
+static void what_was_committed_is_there_and_after_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    assert_int_equal(commit(fixture, "b", "empty", ""), BERTH_OK);
+    assert_value(fixture, "b", "key", "value");
+    close_store(fixture);
+    open_store(fixture, 1 << 20, 8 << 20);
+    assert_value(fixture, "b", "key", "value");
+    assert_value(fixture, "b", "empty", "");
+    assert_int_equal(commit(fixture, "b", "key", NULL), BERTH_OK);
+    assert_int_equal(commit(fixture, "b", "none", NULL), BERTH_OK);
+    assert_value(fixture, "b", "key", NULL);
+}
+
+static void buckets_and_keys_come_in_their_order(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_store_write writes[] = {a_write("a", "1", "x"), a_write("a", "2", "y"),
+                                               a_write("a.b", "1", "z"), a_write("a/b", "1", "u")};
+    const char *const order[] = {"a", "a.b", "a/b"};
+    char bucket[BERTH_STORE_BUCKET_MAX + 1] = "";
+    struct berth_store_entry entry = {{NULL, 0}, {NULL, 0}};
+    struct berth_error err;
+
+    assert_int_equal(commit_all(fixture, writes, 4), BERTH_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(engine_functions.next_bucket(&fixture->engine, bucket, bucket, &err), BERTH_OK);
+        assert_string_equal(bucket, order[i]);
+    }
+    assert_int_equal(engine_functions.next_bucket(&fixture->engine, bucket, bucket, &err), BERTH_NOT_FOUND);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(engine_functions.next(&fixture->engine, "a", entry.key, &entry, &err), BERTH_OK);
+        assert_memory_equal(entry.key.data, writes[i].key.data, 1);
+        assert_memory_equal(entry.value.data, writes[i].value.data, 1);
+    }
+    assert_int_equal(engine_functions.next(&fixture->engine, "a", entry.key, &entry, &err), BERTH_NOT_FOUND);
+    assert_int_equal(engine_functions.next(&fixture->engine, "aa", berth_store_text(""), &entry, &err),
+                     BERTH_NOT_FOUND);
+}
+
+static void a_commit_is_not_seen_before_it_has_ended(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_store_write write = a_write("b", "key", "new");
+    const struct berth_store_batch batch = {.writes = &write, .count = 1, .changes = 1};
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    fixture->is_done = false;
+    engine_functions.commit(&fixture->engine, &batch);
+    /* Long enough for the thread to be done; the loop has not heard of it. */
+    uv_sleep(50);
+    assert_value(fixture, "b", "key", "old");
+    while (!fixture->is_done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_value(fixture, "b", "key", "new");
+}
+
+static void a_batch_without_writes_asks_whether_anything_has_changed(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t before;
+
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    before = mdb_txn_id(fixture->engine.pinned);
+    fault.sync = EIO;
+    assert_int_equal(commit_all(fixture, NULL, 0), BERTH_OK);
+    assert_int_equal(mdb_txn_id(fixture->engine.pinned), before);
+}
+
+static void a_name_and_a_value_of_the_largest_size_fit(void **state)
+{
+    struct fixture *fixture = *state;
+    char bucket[BERTH_STORE_BUCKET_MAX + 1], key[BERTH_STORE_NAME_MAX - BERTH_STORE_BUCKET_MAX + 1];
+
+    memset(bucket, 'b', sizeof(bucket) - 1);
+    memset(key, '\xff', sizeof(key) - 1);
+    bucket[sizeof(bucket) - 1] = key[sizeof(key) - 1] = '\0';
+    assert_int_equal(commit(fixture, bucket, key, "value"), BERTH_OK);
+    assert_value(fixture, bucket, key, "value");
+}
+
+static void the_map_grows_under_way_and_what_was_there_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_error err;
+    struct berth_store_bytes value;
+
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    assert_int_equal(fixture->environment->map_size, 1 << 20);
+    assert_int_equal(commit_large(fixture, "a", 3 << 20), BERTH_OK);
+    assert_int_equal(fixture->environment->map_size, 4 << 20);
+    assert_int_equal(commit_large(fixture, "b", 3 << 20), BERTH_OK);
+    assert_int_equal(fixture->environment->map_size, 8 << 20);
+    assert_value(fixture, "b", "key", "value");
+    assert_int_equal(read_it(fixture, "large", "b", &value, &err), BERTH_OK);
+    assert_int_equal(value.length, 3 << 20);
+    assert_true(strtoull(fixture->size, NULL, 10) > 6 << 20);
+}
+
+static void a_full_store_says_which_entry_did_not_fit_and_can_be_emptied(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit_large(fixture, "a", 3 << 20), BERTH_OK);
+    assert_int_equal(commit_large(fixture, "b", 4 << 20), BERTH_OK);
+    assert_int_equal(commit_large(fixture, "c", 4 << 20), BERTH_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(fixture->message, "bucket large, key \"c\""));
+    assert_non_null(strstr(fixture->message, "max_size of 8388608 bytes"));
+    assert_int_equal(fixture->reported, BERTH_RESOURCE_EXHAUSTED);
+    while (commit(fixture, "fill", "more", "x") == BERTH_OK && fixture->reports < 1000) {
+        char key[32];
+
+        snprintf(key, sizeof(key), "%u", (unsigned)mdb_txn_id(fixture->engine.pinned));
+        if (commit_large(fixture, key, 100000) != BERTH_OK)
+            break;
+    }
+    assert_int_equal(commit(fixture, "large", "a", NULL), BERTH_OK);
+    assert_int_equal(fixture->reported, BERTH_OK);
+    assert_int_equal(commit_large(fixture, "again", 1 << 20), BERTH_OK);
+    assert_true(fixture->environment->map_size <= 8 << 20);
+}
+
+static void a_full_disk_fails_the_change_and_nothing_else(void **state)
+{
+    static const int numbers[] = {ENOSPC, EDQUOT, EFBIG};
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    for (size_t i = 0; i < 3; i++) {
+        fault.write = numbers[i];
+        assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_RESOURCE_EXHAUSTED);
+        assert_non_null(strstr(fixture->message, "make room on its disk"));
+        assert_int_equal(fixture->reported, BERTH_RESOURCE_EXHAUSTED);
+        assert_value(fixture, "b", "key", "old");
+        fault.write = 0;
+        assert_int_equal(commit(fixture, "b", "other", "value"), BERTH_OK);
+        assert_int_equal(fixture->reported, BERTH_OK);
+    }
+    assert_int_equal(fixture->reports, 6);
+    assert_int_equal(commit(fixture, "b", "other", "value"), BERTH_OK);
+    assert_int_equal(fixture->reports, 6);
+}
+
+static void a_disk_that_takes_only_a_part_is_a_full_one(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    fault.is_short = true;
+    assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(fixture->message, "make room on its disk"));
+    assert_value(fixture, "b", "key", "old");
+}
+
+static void what_could_not_be_synced_did_not_happen(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    fault.sync = EIO;
+    assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_UNAVAILABLE);
+    assert_value(fixture, "b", "key", "old");
+    fault.sync = 0;
+    assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_OK);
+    close_store(fixture);
+    open_store(fixture, 1 << 20, 8 << 20);
+    assert_value(fixture, "b", "key", "new");
+}
+
+static void when_the_last_write_fails_the_change_may_have_happened(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    fault.meta = EIO;
+    assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_UNKNOWN);
+    assert_non_null(strstr(fixture->message, "after a restart"));
+    fault.meta = 0;
+    assert_value(fixture, "b", "key", "old");
+    assert_int_equal(commit(fixture, "b", "other", "value"), BERTH_UNAVAILABLE);
+    assert_non_null(strstr(fixture->message, "restart the daemon"));
+    assert_int_equal(fixture->reported, BERTH_UNAVAILABLE);
+    close_store(fixture);
+    open_store(fixture, 1 << 20, 8 << 20);
+    assert_value(fixture, "b", "key", "old");
+    assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_OK);
+}
+
+static void a_file_that_is_cut_while_it_is_open_is_said(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_store_bytes value;
+    struct berth_error err;
+
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    assert_int_equal(truncate(fixture->environment->path, 8192), 0);
+    assert_int_equal(read_it(fixture, "b", "key", &value, &err), BERTH_DATA_LOSS);
+    assert_non_null(strstr(err.message, "was cut"));
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_DATA_LOSS);
+}
+
+static void damage_entry(struct fixture *fixture, const char *bucket, const char *key)
+{
+    struct layout_name made;
+    MDB_txn *txn;
+    MDB_val name, data, damaged;
+    char bytes[64];
+
+    layout_make_name(bucket, berth_store_text(key), &made);
+    name = (MDB_val){made.length, made.bytes};
+    assert_int_equal(mdb_txn_begin(fixture->environment->lmdb, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_get(txn, fixture->environment->entries, &name, &data), 0);
+    memcpy(bytes, data.mv_data, data.mv_size);
+    bytes[data.mv_size - 1] ^= 1;
+    damaged = (MDB_val){data.mv_size, bytes};
+    assert_int_equal(mdb_put(txn, fixture->environment->entries, &name, &damaged, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+static void a_damaged_entry_is_named_and_the_others_live_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_store_bytes value;
+    struct berth_store_entry entry;
+    struct berth_error err;
+
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    assert_int_equal(commit(fixture, "b", "other", "value"), BERTH_OK);
+    damage_entry(fixture, "b", "key");
+    /* That was somebody else, as far as the engine knows. */
+    assert_int_equal(commit(fixture, "b", "third", "value"), BERTH_ABORTED);
+    assert_int_equal(commit(fixture, "b", "third", "value"), BERTH_OK);
+    assert_int_equal(read_it(fixture, "b", "key", &value, &err), BERTH_DATA_LOSS);
+    assert_non_null(strstr(err.message, "bucket b, key \"key\""));
+    assert_int_equal(engine_functions.next(&fixture->engine, "b", berth_store_text(""), &entry, &err),
+                     BERTH_DATA_LOSS);
+    assert_int_equal(engine_functions.next(&fixture->engine, "b", berth_store_text("key"), &entry, &err),
+                     BERTH_OK);
+    assert_value(fixture, "b", "other", "value");
+    assert_int_equal(commit(fixture, "b", "key", "mended"), BERTH_OK);
+    assert_value(fixture, "b", "key", "mended");
+}
+
+static void nobody_gets_the_file_of_a_daemon_that_has_it(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct environment_options options = {
+        .folder = fixture->folder, .map_size = 1 << 20, .max_size = 1 << 20};
+    struct environment *second;
+    struct berth_error err;
+
+    assert_int_equal(environment_open(&options, &second, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_committed_is_there_and_after_a_restart),
+        TEST(buckets_and_keys_come_in_their_order),
+        TEST(a_commit_is_not_seen_before_it_has_ended),
+        TEST(a_batch_without_writes_asks_whether_anything_has_changed),
+        TEST(a_name_and_a_value_of_the_largest_size_fit),
+        TEST(the_map_grows_under_way_and_what_was_there_stays),
+        TEST(a_full_store_says_which_entry_did_not_fit_and_can_be_emptied),
+        TEST(a_full_disk_fails_the_change_and_nothing_else),
+        TEST(a_disk_that_takes_only_a_part_is_a_full_one),
+        TEST(what_could_not_be_synced_did_not_happen),
+        TEST(when_the_last_write_fails_the_change_may_have_happened),
+        TEST(a_file_that_is_cut_while_it_is_open_is_said),
+        TEST(a_damaged_entry_is_named_and_the_others_live_on),
+        TEST(nobody_gets_the_file_of_a_daemon_that_has_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
