@@ -17,11 +17,70 @@ struct lists {
     Containerd__Types__Platform **platform_pointers;
     export_message *exports;
     export_message **export_pointers;
+    /** Types, one string a piece. */
+    char **requires;
+    size_t require_count;
 };
 
 static char *text(const char *value)
 {
     return (char *)(uintptr_t)(value == NULL ? "" : value);
+}
+
+/* A type ends in its version: "v1". */
+static bool is_version(const char *label)
+{
+    return label[0] == 'v' && label[1] != '\0' && label[1 + strspn(label + 1, "0123456789")] == '\0';
+}
+
+/* The type that a requirement names, itself or by one of its plugins. To be freed; NULL without memory. */
+static char *type_of(const char *requirement)
+{
+    const char *last = strrchr(requirement, '.');
+
+    return last == NULL || is_version(last + 1) ? strdup(requirement)
+                                                : strndup(requirement, (size_t)(last - requirement));
+}
+
+static bool has_requirement(const struct lists *lists, const char *type)
+{
+    for (size_t i = 0; i < lists->require_count; i++)
+        if (strcmp(lists->requires[i], type) == 0)
+            return true;
+    return false;
+}
+
+/* containerd's clients know types only, each once. */
+static bool fill_requirements(plugin_message *message, const struct berth_plugin_info *plugin,
+                              struct lists *lists)
+{
+    lists->requires = calloc(plugin->requirements.count + 1, sizeof(*lists->requires));
+    if (lists->requires == NULL)
+        return false;
+    for (size_t i = 0; i < plugin->requirements.count; i++) {
+        char *type = type_of(plugin->requirements.items[i]);
+
+        if (type == NULL)
+            return false;
+        if (has_requirement(lists, type))
+            free(type);
+        else
+        lists->requires[lists->require_count++] = type;
+    }
+    message->n_requires = lists->require_count;
+    message->requires = lists->requires;
+    return true;
+}
+
+static void free_lists(struct lists *lists)
+{
+    for (size_t i = 0; i < lists->require_count; i++)
+        free(lists->requires[i]);
+    free(lists->requires);
+    free(lists->platforms);
+    free(lists->platform_pointers);
+    free(lists->exports);
+    free(lists->export_pointers);
 }
 
 static bool fill_platforms(plugin_message *message, const struct berth_plugin_info *plugin,
@@ -142,16 +201,12 @@ bool describe_to_containerd(const struct berth_plugin_info *plugin, struct repli
 
     message.type = text(plugin->type);
     message.id = text(plugin->id);
-    message.n_requires = plugin->requirements.count;
-    message.requires = (char **)(uintptr_t)plugin->requirements.items;
     message.n_capabilities = plugin->capabilities.count;
     message.capabilities = (char **)(uintptr_t)plugin->capabilities.items;
-    appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
-               fill_error(&message, plugin, &status) && replies_append(replies, &message.base);
+    appended = fill_requirements(&message, plugin, &lists) && fill_platforms(&message, plugin, &lists) &&
+               fill_exports(&message, plugin, &lists) && fill_error(&message, plugin, &status) &&
+               replies_append(replies, &message.base);
     free(status.message);
-    free(lists.platforms);
-    free(lists.platform_pointers);
-    free(lists.exports);
-    free(lists.export_pointers);
+    free_lists(&lists);
     return appended;
 }

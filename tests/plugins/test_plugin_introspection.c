@@ -23,7 +23,8 @@ typedef Containerd__Services__Introspection__V1__Plugin containerd_plugin;
 typedef Containerd__Services__Introspection__V1__PluginsResponse containerd_plugins;
 
 /* What a host could tell. */
-static const char *const requirements[] = {"io.berth.store.v1"};
+static const char *const requirements[] = {"io.berth.store.v1.lmdb", "io.berth.store.v1", "*", "io.b.v12",
+                                           "io.b.v1.v"};
 static const struct berth_platform platforms[] = {{"linux", "amd64", NULL}};
 static const struct berth_export exports[] = {{"root", "/r"}};
 static const char *const services[] = {"a.B", "a.C"};
@@ -56,7 +57,7 @@ static const struct berth_plugin_info found[] = {
         .state = BERTH_STATE_SKIPPED,
         .code = BERTH_SKIP,
         .reason = "no such device",
-        .requirements = {requirements, 1},
+        .requirements = {requirements, 5},
         .edges = edges,
         .edge_count = 1,
     },
@@ -250,7 +251,11 @@ static void containerds_clients_see_every_plugin_in_order(void **state)
     assert_int_equal(plugins->plugins[0]->n_exports, 1);
     assert_string_equal(plugins->plugins[0]->exports[0]->key, "root");
     assert_string_equal(plugins->plugins[0]->exports[0]->value, "/r");
+    assert_int_equal(plugins->plugins[1]->n_requires, 4);
     assert_string_equal(plugins->plugins[1]->requires[0], "io.berth.store.v1");
+    assert_string_equal(plugins->plugins[1]->requires[1], "*");
+    assert_string_equal(plugins->plugins[1]->requires[2], "io.b.v12");
+    assert_string_equal(plugins->plugins[1]->requires[3], "io.b.v1");
     containerd__services__introspection__v1__plugins_response__free_unpacked(plugins, NULL);
 }
 
