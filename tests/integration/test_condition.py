@@ -64,6 +64,7 @@ class Condition(Case):
         self.workshop.add_default_modules("servers", "introspection", "health")
         self.workshop.add("moody", Plugin("io.berth.store.v1", "moody", init=INIT, members=".close = close_moody,"),
                           Plugin("io.example.middle.v1", "middle", requires=["io.berth.store.v1"]),
+                          Plugin("io.containerd.service.v1", "other-service", requires=["io.berth.store.v1"]),
                           Plugin("io.example.grpc.v1", "greeter", requires=["io.example.middle.v1.middle"],
                                  members=".services = greeter_services,", yaml="services: {a.Greeter: {Do: unary}}"),
                           code=MOODY)
@@ -87,7 +88,7 @@ class Condition(Case):
         self.wait_for_health(STORE, NOT_SERVING)
         for name in (GREETER, "io.example.middle.v1.middle", "io.example.grpc.v1.greeter"):
             self.assertEqual(NOT_SERVING, self.health(name), name)
-        for name in ("", "grpc.health.v1.Health"):
+        for name in ("", "grpc.health.v1.Health", "containerd.services.introspection.v1.Introspection"):
             self.assertEqual(SERVING, self.health(name), name)
         self.broken.unlink()
         self.wait_for_health(GREETER, SERVING)
