@@ -29,6 +29,8 @@ enum berth_code events_init(const struct berth_host *host, void *prepared, void 
     events->exchange = ref.interface;
     events->exchange_instance = ref.instance;
     TAILQ_INIT(&events->subscribers);
+    uv_timer_init(host->loop, &events->retry);
+    events->retry.data = events;
     *ret_instance = events;
     return BERTH_OK;
 }
@@ -43,13 +45,22 @@ enum berth_code events_drain(const struct berth_host *host, void *instance, stru
     return BERTH_OK;
 }
 
+static void on_closed(uv_handle_t *retry)
+{
+    struct events *events = retry->data;
+    const struct berth_host *host = events->host;
+
+    events_config_finish(&events->config);
+    free(events);
+    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+}
+
 enum berth_code events_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct events *events = instance;
 
-    events_config_finish(&events->config);
-    free(events);
-    return BERTH_OK;
+    uv_close((uv_handle_t *)&events->retry, on_closed);
+    return BERTH_PENDING;
 }
 
 static void answer(struct berth_call *call, enum berth_code code, const struct berth_error *err)

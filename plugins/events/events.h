@@ -20,6 +20,8 @@ struct events {
     size_t subscriber_count;
     /** What all of them are behind. */
     size_t queued_events;
+    /** Runs while a server has no memory for what its callers would read. */
+    uv_timer_t retry;
     bool is_draining;
 };
 

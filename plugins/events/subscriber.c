@@ -12,7 +12,13 @@ struct subscriber {
     struct berth_call *call;
     struct berth_subscription *subscription;
     struct event_queue queue;
+    /** How often in a row its server had no memory for its next event. */
+    unsigned refusals;
 };
+
+/* For ten seconds. */
+#define RETRY_MS 100
+#define REFUSALS_MAX 100
 
 static const char stopping[] = "the daemon is stopping";
 
@@ -140,34 +146,62 @@ static void enqueue(struct subscriber *subscriber, const struct berth_event *eve
     end_slow(subscriber, "the daemon's memory");
 }
 
-/* @return is the subscriber still there? */
-static bool send_event(struct subscriber *subscriber, const struct berth_event *event)
+static void retry_later(struct events *events);
+
+/* A server that has no memory left, because others do not read, is no fault of this caller. */
+static void flush(struct subscriber *subscriber)
 {
-    if (berth_call_send(subscriber->call, event->envelope, event->envelope_length) == BERTH_OK)
-        return true;
-    end_slow(subscriber, "this server's memory, or its largest message,");
-    return false;
+    const struct berth_event *event;
+
+    while (subscriber->queue.count > 0 && berth_call_can_send(subscriber->call)) {
+        event = event_queue_first(&subscriber->queue);
+        if (berth_call_send(subscriber->call, event->envelope, event->envelope_length) != BERTH_OK) {
+            if (++subscriber->refusals < REFUSALS_MAX)
+                retry_later(subscriber->events);
+            else
+                end_slow(subscriber, "the server's memory, or its largest message,");
+            return;
+        }
+        subscriber->refusals = 0;
+        drop_first(subscriber);
+    }
+}
+
+static void on_retry(uv_timer_t *retry)
+{
+    struct events *events = retry->data;
+    struct subscriber *subscriber = TAILQ_FIRST(&events->subscribers);
+
+    while (subscriber != NULL) {
+        struct subscriber *next = TAILQ_NEXT(subscriber, link);
+
+        flush(subscriber);
+        subscriber = next;
+    }
+}
+
+static void retry_later(struct events *events)
+{
+    if (!uv_is_active((uv_handle_t *)&events->retry))
+        uv_timer_start(&events->retry, on_retry, RETRY_MS, 0);
 }
 
 static void on_event(void *context, const struct berth_event *event)
 {
     struct subscriber *subscriber = context;
 
-    if (subscriber->queue.count == 0 && berth_call_can_send(subscriber->call))
-        send_event(subscriber, event);
-    else
-        enqueue(subscriber, event);
+    if (subscriber->queue.count == 0 && berth_call_can_send(subscriber->call)) {
+        if (berth_call_send(subscriber->call, event->envelope, event->envelope_length) == BERTH_OK)
+            return;
+        retry_later(subscriber->events);
+    }
+    enqueue(subscriber, event);
 }
 
 void subscriber_on_writable(struct berth_call *call)
 {
-    struct subscriber *subscriber = call->state;
-
-    while (subscriber != NULL && subscriber->queue.count > 0 && berth_call_can_send(call)) {
-        if (!send_event(subscriber, event_queue_first(&subscriber->queue)))
-            return;
-        drop_first(subscriber);
-    }
+    if (call->state != NULL)
+        flush(call->state);
 }
 
 void subscriber_on_end(struct berth_call *call, enum berth_code code)
@@ -240,6 +274,7 @@ void subscriber_on_request(struct berth_call *call,
 
 void subscribers_end(struct events *events)
 {
+    uv_timer_stop(&events->retry);
     while (!TAILQ_EMPTY(&events->subscribers))
         end(TAILQ_FIRST(&events->subscribers), BERTH_UNAVAILABLE, stopping);
 }

@@ -188,6 +188,22 @@ class Events(EventsCase):
         self.assert_stops(self.daemon)
 
 
+class Crowded(EventsCase):
+    """A server that can hold a few of the events at a time, and more subscribers."""
+
+    def test_a_server_without_room_for_all_serves_them_one_after_the_other(self):
+        limits = {"max_recv_message_bytes": "1MiB", "max_buffered_bytes": "2MiB"}
+        self.workshop.write_config(plugins={"io.containerd.server.v1.grpc": limits})
+        self.daemon = self.start()
+        listeners = [self.listen() for _ in range(12)]
+        large = [Any(type_url="x.Large", value=bytes([i]) * 700000) for i in range(3)]
+        for event in large:
+            self.publish("/large", event)
+        for listener in listeners:
+            self.assertEqual(large, [listener.next().event for _ in large])
+        self.assert_stops(self.daemon)
+
+
 class Example(EventsCase):
     def build(self):
         """As the README has it: its YAML, its C, and what berth-sdk makes of the first."""
