@@ -2,7 +2,6 @@
 /* Keeps a connection to some member of etcd, and says when there is none. */
 #include "link.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,7 +33,7 @@ static void try_again(struct store *store)
 
     store->endpoint++;
     if (store->tried % store->options.endpoint_count == 0) {
-        pause = store->backoff_ms / 2 + (uint64_t)rand() % (store->backoff_ms / 2 + 1);
+        pause = store->backoff_ms / 2 + uv_hrtime() % (store->backoff_ms / 2 + 1);
         store->backoff_ms = store->backoff_ms < LAST_BACKOFF_MS / 2 ? store->backoff_ms * 2 : LAST_BACKOFF_MS;
     }
     uv_timer_start(&store->retry, on_retry, pause, 0);

@@ -44,6 +44,7 @@ struct session {
     struct berth_rpc_call *keepalive;
     int64_t lease;
     bool awaits_beat;
+    uint64_t ticked_ms;
     bool was_refused;
     void (*on_revoked)(struct session *session);
 };

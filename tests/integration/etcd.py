@@ -7,12 +7,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import workshop
+
+sys.path.append(str(workshop.SOURCE / "tests" / "interop"))
+import certificates
 
 PATIENCE = 60.0
 DRIVER = workshop.BUILD / "tests" / "integration" / "store_etcd" / "store_etcd_driver"
@@ -40,6 +44,10 @@ def wait_until(is_so, what, timeout=PATIENCE):
 class Etcd:
     """One member alone, its data in memory where there is such a place."""
 
+    scheme = "http"
+    login = ()
+    more_urls = ""
+
     def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="berth-etcd-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
         self.port, self.peer_port = free_ports(2)
@@ -51,19 +59,20 @@ class Etcd:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        client, peer = f"http://{self.endpoint}", f"http://127.0.0.1:{self.peer_port}"
+        client, peer = f"{self.scheme}://{self.endpoint}", f"http://127.0.0.1:{self.peer_port}"
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                ["etcd", "--data-dir", str(self.folder / "data"), "--log-level", "error", "--listen-client-urls", client,
+                ["etcd", "--data-dir", str(self.folder / "data"), "--log-level", "error", "--listen-client-urls", client + self.more_urls,
                  "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                 "--initial-cluster", f"default={peer}", *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                 "--initial-cluster", f"default={peer}", *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder)
         wait_until(lambda: self.ctl("endpoint", "health", check=False).returncode == 0, "a healthy etcd")
         return self
 
     def ctl(self, *arguments, check=True, user=None):
         environment = {"PATH": os.environ["PATH"], "ETCDCTL_API": "3"}
         more = [f"--user={user}"] if user else []
-        return subprocess.run(["etcdctl", "--endpoints", self.endpoint, "--command-timeout=5s", *more, *arguments],
+        return subprocess.run(["etcdctl", "--endpoints", self.endpoint, "--command-timeout=5s", *self.login, *more, *arguments],
                               env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=check,
                               timeout=PATIENCE)
 
@@ -93,6 +102,20 @@ class Etcd:
     def wipe(self):
         self.kill()
         shutil.rmtree(self.folder / "data", ignore_errors=True)
+
+    def demand_certificates(self):
+        """Over TLS only, and with a client's certificate; they lie in its folder. Before the start."""
+        certificates.make(self.folder)
+        self.scheme = "https"
+        self.options += ("--cert-file", str(self.folder / "server.pem"), "--key-file", str(self.folder / "server.key"),
+                         "--trusted-ca-file", str(self.folder / "ca.pem"), "--client-cert-auth")
+        self.login = ("--cacert", str(self.folder / "ca.pem"), "--cert", str(self.folder / "client.pem"),
+                      "--key", str(self.folder / "client.key"))
+
+    def listen_on_a_socket(self):
+        """On a unix socket too, whose path this is. Before the start. etcd wants it to look like host and port."""
+        self.more_urls = ",unix://socket:1"
+        return self.folder / "socket:1"
 
     def remove(self):
         self.kill()

@@ -336,6 +336,33 @@ class Users(Case):
         self.assertRegex(third.wait_for("^started"), "^started UNAVAILABLE .*user name is empty")
 
 
+class Ways(unittest.TestCase):
+    """Other ways to etcd than TCP in clear."""
+
+    def setUp(self):
+        self.etcd = Etcd()
+        self.addCleanup(self.etcd.remove)
+
+    def launch(self, endpoints, **options):
+        driver = Driver(endpoints, **options)
+        self.addCleanup(driver.kill)
+        return driver
+
+    def test_a_unix_socket(self):
+        path = self.etcd.listen_on_a_socket()
+        self.etcd.start()
+        one = self.launch(f"unix:{path}").started()
+        self.assertEqual("OK ", one.change("put", "b k v"))
+
+    def test_tls_with_a_certificate_of_each_side(self):
+        self.etcd.demand_certificates()
+        self.etcd.start()
+        one = self.launch(f"tcp:{self.etcd.endpoint}", tls=self.etcd.folder).started()
+        self.assertEqual("OK ", one.change("put", "b k v"))
+        other = self.launch(f"tcp:{self.etcd.endpoint}", dial_timeout=1000)
+        self.assertRegex(other.wait_for("^started"), "^started UNAVAILABLE")
+
+
 class Garbage(unittest.TestCase):
     """Servers that are no etcd."""
 

@@ -26,6 +26,8 @@ struct driver {
     char line[4096];
     size_t length;
     const char *endpoints[8];
+    struct berth_rpc_tls_options tls;
+    char tls_files[3][256];
     int exit_code;
 };
 
@@ -298,6 +300,20 @@ static void on_started(struct store *store, enum berth_code code, const char *me
     uv_read_start((uv_stream_t *)&driver.input, allocate, on_input);
 }
 
+/* What lies in a folder: ca.pem, client.pem and client.key. */
+static void trust(struct store_options *options, const char *folder)
+{
+    static const char *const names[] = {"ca.pem", "client.pem", "client.key"};
+
+    for (size_t i = 0; i < 3; i++)
+        snprintf(driver.tls_files[i], sizeof(driver.tls_files[i]), "%s/%s", folder, names[i]);
+    driver.tls = (struct berth_rpc_tls_options){.size = sizeof(driver.tls),
+                                                .ca_file = driver.tls_files[0],
+                                                .certificate_file = driver.tls_files[1],
+                                                .key_file = driver.tls_files[2]};
+    options->tls = &driver.tls;
+}
+
 static void set(struct store_options *options, const char *argument)
 {
     const struct {
@@ -321,6 +337,8 @@ static void set(struct store_options *options, const char *argument)
         options->user = argument + 5;
     if (strncmp(argument, "password=", 9) == 0)
         options->password = argument + 9;
+    if (strncmp(argument, "tls=", 4) == 0)
+        trust(options, argument + 4);
 }
 
 static void choose(struct store_options *options, char **argv)
