@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""berthd with its store in etcd: what it shows, how it degrades, and how it leaves."""
+
+import time
+import unittest
+
+import ask
+from daemon import PATIENCE, Case
+from etcd import Etcd, wait_until
+
+STORE = "io.berth.store.v1.etcd"
+
+
+class DaemonEtcd(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules("servers", "introspection", "health", "store-etcd")
+
+    def etcd(self):
+        etcd = Etcd()
+        self.addCleanup(etcd.remove)
+        return etcd.start()
+
+    def configure(self, **settings):
+        self.workshop.write_config(plugins={STORE: settings})
+
+    def exports(self, daemon):
+        return {each.key: each.value for each in ask.plugins(daemon.address)[STORE].message.exports}
+
+    def wait_for(self, daemon, text):
+        end = time.monotonic() + PATIENCE
+        while text not in daemon.ctl("plugins", "inspect", STORE).stdout:
+            self.assertLess(time.monotonic(), end, daemon.log)
+            time.sleep(0.05)
+
+    def test_without_endpoints_it_is_skipped_with_the_reason(self):
+        daemon = self.start()
+        self.assert_line(daemon.ctl("plugins", "inspect", STORE).stdout, "no endpoints are configured")
+        self.assert_stops(daemon)
+
+    def test_it_shows_where_it_is_and_leaves_no_trace_of_its_presence(self):
+        etcd = self.etcd()
+        self.configure(endpoints=[f"tcp:{etcd.endpoint}"], prefix="/test/berth")
+        daemon = self.start()
+        wait_until(lambda: self.exports(daemon).get("nodes") == "1", "itself to be counted")
+        exports = self.exports(daemon)
+        self.assertEqual(("/test/berth", f"tcp:{etcd.endpoint}"), (exports["prefix"], exports["endpoint"]))
+        present = etcd.ctl("get", "--prefix", "/test/berth/nodes/").stdout
+        self.assertIn(exports["node"], present)
+        self.assertIn(f"pid={daemon.pid} ", present)
+        self.assert_stops(daemon)
+        self.assertEqual("", etcd.ctl("get", "--prefix", "/test/berth/nodes/").stdout)
+
+    def test_it_is_degraded_while_etcd_is_away(self):
+        etcd = self.etcd()
+        self.configure(endpoints=[f"tcp:{etcd.endpoint}"])
+        daemon = self.start()
+        etcd.kill()
+        self.wait_for(daemon, "UNAVAILABLE: no connection to etcd since")
+        etcd.start()
+        end = time.monotonic() + PATIENCE
+        while "no connection to etcd" in daemon.ctl("plugins", "inspect", STORE).stdout:
+            self.assertLess(time.monotonic(), end, daemon.log)
+            time.sleep(0.05)
+        self.assert_stops(daemon)
+
+    def test_nobody_there_is_a_failed_plugin_and_the_daemon_lives(self):
+        self.configure(endpoints=["tcp:127.0.0.1:1"], dial_timeout="300ms", password="hush-hush")
+        daemon = self.start()
+        self.wait_for(daemon, "no etcd could be loaded from within dial_timeout (300 ms); last tried: tcp:127.0.0.1:1")
+        self.assertNotIn("hush-hush", daemon.log)
+        self.assert_stops(daemon)
+
+    def test_an_endpoint_that_is_none_is_refused_with_its_place(self):
+        self.configure(endpoints=["http://127.0.0.1:2379"])
+        result = self.berthd("config", "check", "--config", str(self.workshop.config))
+        self.assertNotEqual(0, result.returncode)
+        self.assertIn("endpoints", result.stdout + result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
