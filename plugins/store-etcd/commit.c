@@ -215,6 +215,7 @@ void commit_start(struct store *store, const struct berth_store_batch *batch)
 
     commit->batch = batch;
     commit->head_revision = store->mirror.head_revision;
+    memcpy(commit->head, store->mirror.head, sizeof(commit->head));
     commit->has_succeeded = commit->was_refused = commit->may_have_happened = false;
     snprintf(commit->id, sizeof(commit->id), "%s-%" PRIu64, store->id, ++commit->counter);
     commit->txn = txn_create(&store->layout, batch, commit->head_revision, commit->id);
@@ -248,7 +249,7 @@ enum berth_code commit_judge(const struct commit *commit, const struct mirror *l
 {
     if (commit->has_succeeded || strcmp(loaded->head, commit->id) == 0)
         return BERTH_OK;
-    if (loaded->head_revision == commit->head_revision)
+    if (loaded->head_revision == commit->head_revision && strcmp(loaded->head, commit->head) == 0)
         return BERTH_PENDING;
     if (commit->batch->count > 0 && commit->may_have_happened)
         return BERTH_UNKNOWN;

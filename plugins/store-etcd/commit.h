@@ -28,8 +28,9 @@ struct commit {
     /* "NODE-COUNTER". */
     char id[LAYOUT_ID_MAX];
     uint64_t counter;
-    /* The head's mod_revision as the batch saw it. */
+    /* The head as the batch saw it: its mod_revision and what is in it. */
     int64_t head_revision;
+    char head[LAYOUT_ID_MAX];
     /* Where an answer is awaited. */
     struct berth_rpc_call *call;
     /* What etcd answered: one of the two, and the watch has the last word. */

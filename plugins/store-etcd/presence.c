@@ -23,7 +23,7 @@ static void do_without(struct session *session, enum berth_code code, const char
 {
     session->awaits_beat = false;
     session->lease = 0;
-    if (!session->was_refused)
+    if (!session->was_refused && !session->store->is_ending)
         berth_log(session->store->host, BERTH_LOG_WARN,
                   "this daemon cannot be seen in etcd: %s endpoint=%s code=%s", message, session->endpoint,
                   berth_code_name(code));

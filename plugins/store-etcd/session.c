@@ -8,6 +8,9 @@
 
 #include "store.h"
 
+/* An answer may hold as much as etcd takes in a request, and what it adds. */
+#define ANSWER_MAX(request) ((request)*3 < (16u << 20) ? (16u << 20) : (request)*3)
+
 static void free_when_closed(struct session *session)
 {
     struct store *owner = session->owner;
@@ -79,16 +82,15 @@ void session_await(struct session *session, const char *step)
     uv_timer_start(&session->timer, on_patience_lost, session->store->options.dial_timeout_ms, 0);
 }
 
-/* Is the head, at the mirror's revision, what the mirror says? Then its history is this cluster's. */
+/* Is the head, at the mirror's revision, what the mirror says? Then its history is this cluster's. Where
+ * there was none yet nothing can be told, and little is there to be loaded. */
 static bool is_as_known(const struct mirror *mirror, const Etcdserverpb__RangeResponse *reply)
 {
     const Mvccpb__KeyValue *head = reply->n_kvs == 0 ? NULL : reply->kvs[0];
     size_t length = strlen(mirror->head);
 
-    if (head == NULL || mirror->head_revision == 0)
-        return head == NULL && mirror->head_revision == 0;
-    return head->mod_revision == mirror->head_revision && head->value.len >= length &&
-           memcmp(head->value.data, mirror->head, length) == 0;
+    return head != NULL && mirror->head_revision != 0 && head->mod_revision == mirror->head_revision &&
+           head->value.len >= length && memcmp(head->value.data, mirror->head, length) == 0;
 }
 
 static void on_head(void *context, struct berth_rpc_call *call, const Etcdserverpb__RangeResponse *reply)
@@ -194,6 +196,7 @@ static enum berth_code open_channel(struct session *session, struct berth_error 
         .size = sizeof(where),
         .address = session->endpoint,
         .connect_timeout_ms = (uint32_t)options->dial_timeout_ms,
+        .max_recv_message_bytes = ANSWER_MAX(options->max_request),
         .max_send_message_bytes = options->max_request + 64 * 1024,
     };
 

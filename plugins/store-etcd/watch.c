@@ -27,10 +27,12 @@ static bool gather(struct session *session, const Mvccpb__Event *event)
         return false;
     if (session->gathered == NULL)
         session->gathered = revision_create(number);
-    if (session->gathered != NULL && revision_add(session->gathered, &session->store->layout, event))
-        return true;
-    session_lose(session, "no memory for what it tells");
-    return false;
+    if (session->gathered == NULL || !revision_add(session->gathered, &session->store->layout, event))
+        session_lose(session, "no memory for what it tells");
+    else if (session->gathered->bytes > session->store->options.max_mirror)
+        session_lose(session, "revision %lld alone needs more memory than max_mirror allows",
+                     (long long)number);
+    return session->store != NULL;
 }
 
 static void on_created(struct session *session)
