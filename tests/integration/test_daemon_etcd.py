@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """berthd with its store in etcd: what it shows, how it degrades, and how it leaves."""
 
+import re
 import time
 import unittest
 
 import ask
 from daemon import PATIENCE, Case
 from etcd import Etcd, wait_until
+from workshop import SOURCE
 
 STORE = "io.berth.store.v1.etcd"
 
@@ -70,6 +72,13 @@ class DaemonEtcd(Case):
         self.wait_for(daemon, "no etcd could be loaded from within dial_timeout (300 ms); last tried: tcp:127.0.0.1:1")
         self.assertNotIn("hush-hush", daemon.log)
         self.assert_stops(daemon)
+
+    def test_the_configuration_that_the_readme_shows_is_one(self):
+        text = (SOURCE / "README.md").read_text(encoding="utf-8")
+        shown = re.search(r"```yaml\n(plugins:\n  io.berth.store.v1.etcd:.*?)```", text, re.DOTALL)[1]
+        self.workshop.write_config(f"version: 1\nplugin_dirs: [{self.workshop.plugins}]\n{shown}")
+        result = self.berthd("config", "check", "--config", str(self.workshop.config))
+        self.assertEqual(0, result.returncode, result.stdout + result.stderr)
 
     def test_an_endpoint_that_is_none_is_refused_with_its_place(self):
         self.configure(endpoints=["http://127.0.0.1:2379"])
