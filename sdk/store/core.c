@@ -67,6 +67,11 @@ void store_core_wake(struct berth_store_core *core)
     uv_idle_start(&core->awake, stay_awake);
 }
 
+void store_core_end_batch(struct berth_store_core *core, enum berth_code code, const char *message)
+{
+    store_batch_end(core, code, message != NULL ? message : "the store gave no reason");
+}
+
 struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct berth_store_engine *engine,
                                                  void *self, const struct berth_store_limits *limits)
 {
@@ -77,6 +82,7 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
     core->engine = engine;
     core->self = self;
     core->limits = *limits;
+    core->on_committed = store_core_end_batch;
     uv_check_init(loop, &core->turn);
     uv_idle_init(loop, &core->awake);
     core->turn.data = core;
@@ -93,7 +99,7 @@ void berth_store_core_close(struct berth_store_core *core, void (*on_closed)(voi
 
 void berth_store_committed(struct berth_store_core *core, enum berth_code code, const char *message)
 {
-    store_batch_end(core, code, message != NULL ? message : "the store gave no reason");
+    core->on_committed(core, code, message);
 }
 
 void berth_store_core_tell(struct berth_store_core *core, const struct berth_store_change *change)

@@ -23,6 +23,8 @@ struct berth_store_core {
     struct store_overlay overlay;
     struct berth_store_batch batch;
     bool is_committing;
+    /* Where the engine's word of a commit goes. */
+    void (*on_committed)(struct berth_store_core *core, enum berth_code code, const char *message);
     /* What the running change's view failed with. */
     struct berth_error sentence;
     /* For callers that want none. */
@@ -40,5 +42,8 @@ struct berth_store_core {
 
 /* At the end of this turn of the loop, or the next one. */
 void store_core_wake(struct berth_store_core *core);
+
+/* The batch has ended so. */
+void store_core_end_batch(struct berth_store_core *core, enum berth_code code, const char *message);
 
 #endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cases of the conformance suite: entries, names, their bounds and their order. */
+#include "conform.h"
+
+#include <stdlib.h>
+
+#define FLOOR_VALUE (1 << 20)
+#define FLOOR_WRITES 64
+#define MANY_WRITES 4096
+
+static const struct berth_store *const store = &berth_store_interface;
+static const struct berth_store_bytes nothing;
+
+static void an_entry_is_there_once_it_is_done(struct conform *c)
+{
+    CHECK(conform_is(c, "b", BYTES("k"), nothing));
+    CHECK(conform_write(c, "b", BYTES("k"), BYTES("v")) == BERTH_OK);
+    CHECK(conform_is(c, "b", BYTES("k"), BYTES("v")));
+    CHECK(conform_write(c, "b", BYTES("k"), BYTES("another")) == BERTH_OK);
+    CHECK(conform_is(c, "b", BYTES("k"), BYTES("another")));
+}
+
+static void a_removed_entry_is_gone_and_removing_none_is_fine(struct conform *c)
+{
+    CHECK(conform_write(c, "b", BYTES("k"), nothing) == BERTH_OK);
+    CHECK(conform_write(c, "b", BYTES("k"), BYTES("v")) == BERTH_OK);
+    CHECK(conform_write(c, "b", BYTES("k"), nothing) == BERTH_OK);
+    CHECK(conform_is(c, "b", BYTES("k"), nothing));
+    CHECK(conform_write(c, "b", BYTES("k"), BYTES("again")) == BERTH_OK);
+    CHECK(conform_is(c, "b", BYTES("k"), BYTES("again")));
+}
+
+static void an_empty_value_is_a_value(struct conform *c)
+{
+    struct berth_store_entry entry;
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    CHECK(conform_write(c, "b", BYTES("k"), BYTES("")) == BERTH_OK);
+    CHECK(conform_is(c, "b", BYTES("k"), BYTES("")));
+    CHECK(store->begin(c->instance, &txn, &err) == BERTH_OK);
+    CHECK(store->next(txn, "b", nothing, &entry, &err) == BERTH_OK);
+    CHECK(entry.value.data != NULL && entry.value.length == 0);
+    store->end(txn);
+}
+
+static void a_value_may_hold_any_bytes(struct conform *c)
+{
+    unsigned char bytes[256];
+    struct berth_store_bytes value = {bytes, sizeof(bytes)};
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (unsigned char)i;
+    CHECK(conform_write(c, "b", value, value) == BERTH_OK);
+    CHECK(conform_is(c, "b", value, value));
+}
+
+static void a_key_of_one_bucket_is_none_of_another(struct conform *c)
+{
+    CHECK(conform_write(c, "a", BYTES("bc"), BYTES("1")) == BERTH_OK);
+    CHECK(conform_write(c, "ab", BYTES("c"), BYTES("2")) == BERTH_OK);
+    CHECK(conform_write(c, "a/b", BYTES("c"), BYTES("3")) == BERTH_OK);
+    CHECK(conform_write(c, "a", BYTES("/b"), BYTES("4")) == BERTH_OK);
+    CHECK(conform_is(c, "a", BYTES("bc"), BYTES("1")));
+    CHECK(conform_is(c, "ab", BYTES("c"), BYTES("2")));
+    CHECK(conform_is(c, "a/b", BYTES("c"), BYTES("3")));
+    CHECK(conform_is(c, "a", BYTES("c"), nothing));
+    CHECK(conform_is(c, "abc", BYTES("c"), nothing));
+    CHECK(conform_write(c, "ab", BYTES("c"), nothing) == BERTH_OK);
+    CHECK(conform_is(c, "a", BYTES("bc"), BYTES("1")));
+}
+
+/* In byte order. */
+static const struct berth_store_bytes keys[] = {
+    {"\0", 1},       {"\0\0", 2}, {"\0\xff", 2}, {"\x01", 1},     {"/", 1},
+    {"a", 1},        {"a\0", 2},  {"a\0b", 3},   {"a/", 2},       {"aa", 2},
+    {"a\xff", 2},    {"b", 1},    {"\x7f", 1},   {"\x80", 1},     {"\xfe", 1},
+    {"\xfe\xff", 2}, {"\xff", 1}, {"\xff\0", 2}, {"\xff\xff", 2}, {"\xff\xff\xff", 3},
+};
+
+#define KEYS (sizeof(keys) / sizeof(keys[0]))
+
+static enum berth_code write_keys(struct conform_update *update, struct berth_store_txn *txn,
+                                  struct berth_error *err)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        store->put(txn, "b", keys[(i * 7) % KEYS], keys[(i * 7) % KEYS], err);
+    store->put(txn, "a", BYTES("before"), BYTES("1"), err);
+    return store->put(txn, "b-", BYTES("after"), BYTES("1"), err);
+}
+
+static void check_keys(struct berth_store_txn *txn)
+{
+    struct berth_store_entry entry = {0};
+    struct berth_error err;
+
+    for (size_t i = 0; i < KEYS; i++) {
+        CHECK(store->next(txn, "b", entry.key, &entry, &err) == BERTH_OK);
+        CHECK(conform_equal(entry.key, keys[i]));
+        CHECK(conform_equal(entry.value, keys[i]));
+    }
+    CHECK(store->next(txn, "b", entry.key, &entry, &err) == BERTH_NOT_FOUND);
+}
+
+static void keys_come_in_the_order_of_their_bytes(struct conform *c)
+{
+    struct conform_update update = {.change = write_keys};
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    CHECK(conform_do(c, &update) == BERTH_OK);
+    CHECK(store->begin(c->instance, &txn, &err) == BERTH_OK);
+    check_keys(txn);
+    store->end(txn);
+}
+
+static enum berth_code read_keys(struct conform_update *update, struct berth_store_txn *txn,
+                                 struct berth_error *err)
+{
+    write_keys(update, txn, err);
+    check_keys(txn);
+    return BERTH_OK;
+}
+
+static void a_change_sees_the_same_order(struct conform *c)
+{
+    struct conform_update update = {.change = read_keys};
+
+    CHECK(conform_do(c, &update) == BERTH_OK);
+    CHECK(conform_do(c, &update) == BERTH_OK);
+}
+
+static void next_goes_on_from_a_key_that_is_not_there(struct conform *c)
+{
+    struct berth_store_entry entry;
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    CHECK(conform_write(c, "b", BYTES("c"), BYTES("1")) == BERTH_OK);
+    CHECK(conform_write(c, "b", BYTES("ca"), BYTES("2")) == BERTH_OK);
+    CHECK(store->begin(c->instance, &txn, &err) == BERTH_OK);
+    CHECK(store->next(txn, "b", BYTES("a"), &entry, &err) == BERTH_OK);
+    CHECK(conform_equal(entry.key, BYTES("c")));
+    CHECK(store->next(txn, "b", BYTES("c\0"), &entry, &err) == BERTH_OK);
+    CHECK(conform_equal(entry.key, BYTES("ca")));
+    CHECK(store->next(txn, "b", BYTES("d"), &entry, &err) == BERTH_NOT_FOUND);
+    CHECK(store->next(txn, "c", nothing, &entry, &err) == BERTH_NOT_FOUND);
+    store->end(txn);
+}
+
+static const char *const buckets[] = {"-", "a", "a-", "a-b", "a.b", "a/", "a/b", "a0", "aA", "a_", "aa", "b"};
+
+#define BUCKETS (sizeof(buckets) / sizeof(buckets[0]))
+
+static enum berth_code write_buckets(struct conform_update *update, struct berth_store_txn *txn,
+                                     struct berth_error *err)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        store->put(txn, buckets[(i * 5) % BUCKETS], BYTES("\xff"), BYTES(""), err);
+        store->put(txn, buckets[(i * 5) % BUCKETS], BYTES("\0"), BYTES(""), err);
+    }
+    return BERTH_OK;
+}
+
+static void check_buckets(struct berth_store_txn *txn, size_t without)
+{
+    char bucket[BERTH_STORE_BUCKET_MAX + 1] = "";
+    struct berth_error err;
+
+    for (size_t i = 0; i < BUCKETS; i++) {
+        if (i == without)
+            continue;
+        CHECK(store->next_bucket(txn, bucket, bucket, &err) == BERTH_OK);
+        CHECK(strcmp(bucket, buckets[i]) == 0);
+    }
+    CHECK(store->next_bucket(txn, bucket, bucket, &err) == BERTH_NOT_FOUND);
+}
+
+static void check_buckets_now(struct conform *c, size_t without)
+{
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    CHECK(store->begin(c->instance, &txn, &err) == BERTH_OK);
+    check_buckets(txn, without);
+    store->end(txn);
+}
+
+static enum berth_code empty_a_bucket(struct conform_update *update, struct berth_store_txn *txn,
+                                      struct berth_error *err)
+{
+    store->remove(txn, buckets[5], BYTES("\0"), err);
+    check_buckets(txn, BUCKETS);
+    store->remove(txn, buckets[5], BYTES("\xff"), err);
+    check_buckets(txn, 5);
+    return BERTH_OK;
+}
+
+static void buckets_come_in_order_and_are_there_while_they_hold_an_entry(struct conform *c)
+{
+    char bucket[BERTH_STORE_BUCKET_MAX + 1];
+    struct conform_update update = {.change = write_buckets};
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    CHECK(store->begin(c->instance, &txn, &err) == BERTH_OK);
+    CHECK(store->next_bucket(txn, "", bucket, &err) == BERTH_NOT_FOUND);
+    store->end(txn);
+    CHECK(conform_do(c, &update) == BERTH_OK);
+    check_buckets_now(c, BUCKETS);
+    update.change = empty_a_bucket;
+    CHECK(conform_do(c, &update) == BERTH_OK);
+    check_buckets_now(c, 5);
+}
+
+/* One byte in the name less or more than it may have. */
+static void check_length(struct conform *c, size_t bucket_length, size_t key_length, bool fits)
+{
+    char bucket[BERTH_STORE_BUCKET_MAX + 2] = "";
+    unsigned char key[BERTH_STORE_NAME_MAX + 1];
+    struct berth_store_bytes name = {key, key_length};
+    enum berth_code code;
+
+    memset(bucket, 'z', bucket_length);
+    memset(key, 0xff, sizeof(key));
+    code = conform_write(c, bucket, name, BYTES("v"));
+    CHECK(code == (fits ? BERTH_OK : BERTH_INVALID_ARGUMENT));
+    if (!fits)
+        return;
+    CHECK(conform_is(c, bucket, name, BYTES("v")));
+    key[key_length - 1] = 0;
+    CHECK(conform_is(c, bucket, name, nothing));
+    CHECK(conform_write(c, bucket, name, BYTES("w")) == BERTH_OK);
+    key[key_length - 1] = 0xff;
+    CHECK(conform_is(c, bucket, name, BYTES("v")));
+}
+
+static void names_may_be_as_long_as_they_may(struct conform *c)
+{
+    check_length(c, 1, 1, true);
+    check_length(c, 1, BERTH_STORE_NAME_MAX - 1, true);
+    check_length(c, 1, BERTH_STORE_NAME_MAX, false);
+    check_length(c, BERTH_STORE_BUCKET_MAX, 1, true);
+    check_length(c, BERTH_STORE_BUCKET_MAX, BERTH_STORE_NAME_MAX - BERTH_STORE_BUCKET_MAX, true);
+    check_length(c, BERTH_STORE_BUCKET_MAX, BERTH_STORE_NAME_MAX - BERTH_STORE_BUCKET_MAX + 1, false);
+    check_length(c, BERTH_STORE_BUCKET_MAX + 1, 1, false);
+    check_length(c, 0, 1, false);
+    check_length(c, 1, 0, false);
+}
+
+static void a_bucket_s_name_has_no_strange_bytes(struct conform *c)
+{
+    static const char *const strange[] = {" ", "a b", "a\n", "\xc3\xa4", "a:", "a\\", "*", "a\x7f"};
+    struct berth_store_bytes value;
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++)
+        CHECK(conform_write(c, strange[i], BYTES("k"), BYTES("v")) == BERTH_INVALID_ARGUMENT);
+    CHECK(store->begin(c->instance, &txn, &err) == BERTH_OK);
+    CHECK(store->get(txn, "a b", BYTES("k"), &value, &err) == BERTH_INVALID_ARGUMENT);
+    store->end(txn);
+    CHECK(conform_write(c, "AZaz09._-/", BYTES("k"), BYTES("v")) == BERTH_OK);
+}
+
+static void a_value_may_be_as_large_as_it_may(struct conform *c)
+{
+    uint64_t most = store->limits(c->instance)->max_value;
+    struct berth_store_bytes value = {calloc(1, FLOOR_VALUE), FLOOR_VALUE};
+
+    CHECK(most >= FLOOR_VALUE && value.data != NULL);
+    CHECK(store->limits(c->instance)->max_change >= FLOOR_VALUE + BERTH_STORE_NAME_MAX);
+    CHECK(conform_write(c, "b", BYTES("k"), value) == BERTH_OK);
+    CHECK(conform_is(c, "b", BYTES("k"), value));
+    /* It is refused by its length, before anybody reads it. */
+    value.length = (size_t)most + 1;
+    CHECK(conform_write(c, "b", BYTES("l"), value) == BERTH_RESOURCE_EXHAUSTED);
+    CHECK(conform_is(c, "b", BYTES("l"), nothing));
+    free((void *)value.data);
+}
+
+static enum berth_code write_many(struct conform_update *update, struct berth_store_txn *txn,
+                                  struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    for (uint32_t i = 0; i < update->index; i++)
+        code = store->put(txn, "many", (struct berth_store_bytes){&i, sizeof(i)}, BYTES("v"), err);
+    return code;
+}
+
+static void a_change_writes_as_many_names_as_it_may(struct conform *c)
+{
+    uint64_t most = store->limits(c->instance)->max_writes;
+    struct conform_update update = {.change = write_many, .index = FLOOR_WRITES};
+
+    CHECK(most >= FLOOR_WRITES);
+    CHECK(conform_do(c, &update) == BERTH_OK);
+    if (most > MANY_WRITES)
+        return;
+    update.index = (size_t)most;
+    CHECK(conform_do(c, &update) == BERTH_OK);
+    update.index = (size_t)most + 1;
+    CHECK(conform_do(c, &update) == BERTH_RESOURCE_EXHAUSTED);
+    CHECK(strstr(update.message, "many") != NULL);
+}
+
+static enum berth_code write_one_name_often(struct conform_update *update, struct berth_store_txn *txn,
+                                            struct berth_error *err)
+{
+    for (uint64_t i = 0; i <= MANY_WRITES; i++)
+        CHECK(store->put(txn, "b", BYTES("k"), BYTES("v"), err) == BERTH_OK);
+    return BERTH_OK;
+}
+
+static void writing_one_name_often_counts_once(struct conform *c)
+{
+    struct conform_update update = {.change = write_one_name_often};
+
+    CHECK(conform_do(c, &update) == BERTH_OK);
+}
+
+#define CASE(name)                                                                                           \
+    {                                                                                                        \
+#name, name, 0                                                                                       \
+    }
+
+const struct conform_case conform_entries[] = {
+    CASE(an_entry_is_there_once_it_is_done),
+    CASE(a_removed_entry_is_gone_and_removing_none_is_fine),
+    CASE(an_empty_value_is_a_value),
+    CASE(a_value_may_hold_any_bytes),
+    CASE(a_key_of_one_bucket_is_none_of_another),
+    CASE(keys_come_in_the_order_of_their_bytes),
+    CASE(a_change_sees_the_same_order),
+    CASE(next_goes_on_from_a_key_that_is_not_there),
+    CASE(buckets_come_in_order_and_are_there_while_they_hold_an_entry),
+    CASE(names_may_be_as_long_as_they_may),
+    CASE(a_bucket_s_name_has_no_strange_bytes),
+    CASE(a_value_may_be_as_large_as_it_may),
+    CASE(a_change_writes_as_many_names_as_it_may),
+    CASE(writing_one_name_often_counts_once),
+    {NULL, NULL, 0},
+};
