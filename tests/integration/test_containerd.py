@@ -21,18 +21,18 @@ FILTERS = [
 ]
 
 
-# Requests of several filters, and of bytes that are no text.
+# Requests of several filters, and of characters that are seldom met.
 REQUESTS = [
     [], [b""], [b"", b"id==version"], [b"id==none", b"id==version"], [b"id==version", b"id=="], [b"id==", b"type="],
-    [b"id==\xff"], [b"\xc3"], [b"id==\xed\xa0\x80"], [b"id==\xef\xbf\xbd"], [b"id\xc2\xa0==\xe2\x80\xa8version"], [b"id==\xc2\x85"],
+    [b"id==\xef\xbf\xbd"], [b"id\xc2\xa0==\xe2\x80\xa8version"], [b"id==\xc2\x85"],
     [b'id=="\\uD800"'], [b'id=="\\U00110000"'], [b'id=="a\\"b"'], [b"id~=/a\\/b/"], [b"id~=|a\\|b|"], [b'id=="\\101"'], [b'"id".type'],
     [b"id==" + b"x" * 3000], [b"x" * 300 + b"="],
 ]
 
-# What a filter may be made of; but for NUL, where our strings end.
+# What a filter may be made of.
 PIECES = [
     b"id", b"type", b"labels", b"==", b"!=", b"~=", b"=", b"!", b"~", b",", b".", b'"', b"/", b"|", b"\\", b"\\x41", b"\\u00e9", b"\\n",
-    b"\\0", b"\\101", b"-", b" ", b"\t", b"\n", b"a", b"_", b"1", b"\xc3\xa9", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"\xf0\x9f\x98\x80", b"(", b")",
+    b"\\0", b"\\101", b"-", b" ", b"\t", b"\n", b"a", b"_", b"1", b"\xc3\xa9", b"\xe2\x80\xa8", b"\xf0\x9f\x98\x80", b"(", b")",
     b"*", b"[", b"^", b"$", b"io.containerd", b'"a b"', b"/ver/", b"|v|", b"'", b"`", b"\x01", b"\x7f", b"\xc2\xa0", b'\\"', b"\\/", b"\\400",
 ]
 
@@ -94,6 +94,16 @@ class Containerd(unittest.TestCase):
                 ours, theirs = (answer(call, filters) for call in calls)
                 self.assertEqual(theirs[:2], ours[:2])
                 self.assertEqual(theirs[2] & both_have, ours[2] & both_have)
+
+    def test_what_is_no_text_is_no_request(self):
+        """containerd 1.6 looks at it as a filter; a Go server of today refuses it like this."""
+        with grpc.insecure_channel(f"unix:{self.daemons[0].address}") as channel:
+            call = channel.unary_unary("/containerd.services.introspection.v1.Introspection/Plugins")
+            for text in (b"id==\xff", b"\xc3", b"id==\xed\xa0\x80", b"id==\0"):
+                with self.assertRaises(grpc.RpcError) as caught:
+                    call(pack([text]), timeout=60)
+                self.assertEqual(grpc.StatusCode.INTERNAL, caught.exception.code())
+                self.assertIn("grpc: error unmarshalling request: string field contains invalid UTF-8", caught.exception.details())
 
     def test_the_version_has_the_same_lines(self):
         ours, theirs = ([line.split(":")[0] for line in done.stdout.splitlines()] for done in self.ask("version"))
