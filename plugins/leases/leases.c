@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* containerd's leases service: what clients ask is handed to the service, and its bytes are the answers. */
+#include "leases-plugin.h"
+
+#include <stdlib.h>
+
+#include <berth/answer.h>
+#include <berth/namespace.h>
+#include <berth/types/leases.h>
+#include <berth/wire.h>
+
+/* What the handlers find in `call->instance`. */
+struct leases {
+    const struct berth_leases *service;
+    void *instance;
+};
+
+/* A request's bytes, packed anew: so that no text has more in it than its handler saw. */
+struct packed {
+    uint8_t *bytes;
+    size_t length;
+};
+
+enum berth_code leases_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                            struct berth_error *err)
+{
+    struct leases *leases;
+    struct berth_ref ref;
+    enum berth_code code = berth_get(host, BERTH_LEASES_URI, &ref, err);
+
+    if (code != BERTH_OK)
+        return code;
+    leases = malloc(sizeof(*leases));
+    if (leases == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the leases service");
+    *leases = (struct leases){.service = ref.interface, .instance = ref.instance};
+    *ret_instance = leases;
+    return BERTH_OK;
+}
+
+enum berth_code leases_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    free(instance);
+    return BERTH_OK;
+}
+
+/* The namespace, or the call is finished. */
+static bool find_namespace(struct berth_call *call, const char **ret_name)
+{
+    struct berth_error err;
+    enum berth_code code = berth_call_namespace(call, ret_name, &err);
+
+    if (code != BERTH_OK)
+        berth_call_finish(call, code, err.message);
+    return code == BERTH_OK;
+}
+
+static bool pack(struct berth_call *call, const ProtobufCMessage *message, struct packed *ret_packed)
+{
+    size_t length = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = malloc(length + 1);
+
+    if (bytes == NULL) {
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for a call");
+        return false;
+    }
+    *ret_packed = (struct packed){bytes, protobuf_c_message_pack(message, bytes)};
+    return true;
+}
+
+static void reply(struct berth_call *call, struct berth_wire_buffer *buffer)
+{
+    if (buffer->failed)
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the reply");
+    else
+        berth_call_reply(call, buffer->bytes, buffer->length);
+    berth_wire_finish(buffer);
+}
+
+/* A refusal before anything was asked of the store: `done` does not come. */
+static void refuse(struct berth_answer *answer, enum berth_code code, const struct berth_error *err)
+{
+    struct berth_call *call = berth_answer_take(answer);
+
+    if (call != NULL)
+        berth_call_finish(call, code, err->message);
+}
+
+static void on_created(void *context, enum berth_code code, const char *message,
+                       struct berth_store_bytes value)
+{
+    struct berth_call *call = berth_answer_take(context);
+    struct berth_wire_buffer buffer = {0};
+
+    if (call == NULL)
+        return;
+    if (code != BERTH_OK) {
+        berth_call_finish(call, code, message);
+        return;
+    }
+    berth_wire_put_bytes(&buffer, 1, value.data, value.length);
+    reply(call, &buffer);
+}
+
+/* CreateRequest has the numbers of Lease. */
+static void create(struct berth_call *call, const Containerd__Services__Leases__V1__CreateRequest *asked)
+{
+    const struct leases *leases = call->instance;
+    struct berth_answer *answer;
+    struct packed lease = {0};
+    struct berth_error err;
+    const char *name;
+    enum berth_code code;
+
+    if (!find_namespace(call, &name) || !pack(call, &asked->base, &lease))
+        return;
+    answer = berth_answer_later(call);
+    if (answer != NULL) {
+        code = leases->service->create(leases->instance, name,
+                                       (struct berth_store_bytes){lease.bytes, lease.length}, on_created,
+                                       answer, &err);
+        if (code != BERTH_OK)
+            refuse(answer, code, &err);
+    }
+    free(lease.bytes);
+}
+
+/* The answer is google.protobuf.Empty. */
+static void on_changed(void *context, enum berth_code code, const char *message,
+                       struct berth_store_bytes value)
+{
+    struct berth_call *call = berth_answer_take(context);
+
+    if (call == NULL)
+        return;
+    if (code == BERTH_OK)
+        berth_call_reply(call, "", 0);
+    else
+        berth_call_finish(call, code, message);
+}
+
+/* With `sync` or without: nothing but the lease itself is to be waited for, and that is gone when answered.
+ */
+static void remove_lease(struct berth_call *call,
+                         const Containerd__Services__Leases__V1__DeleteRequest *asked)
+{
+    const struct leases *leases = call->instance;
+    struct berth_answer *answer;
+    struct berth_error err;
+    const char *name;
+    enum berth_code code;
+
+    if (!find_namespace(call, &name))
+        return;
+    answer = berth_answer_later(call);
+    if (answer == NULL)
+        return;
+    code = leases->service->remove(leases->instance, name, asked->id, on_changed, answer, &err);
+    if (code != BERTH_OK)
+        refuse(answer, code, &err);
+}
+
+typedef enum berth_code change_resource(void *instance, const char *namespace_name, const char *id,
+                                        struct berth_store_bytes resource, berth_leases_done *done,
+                                        void *context, struct berth_error *err);
+
+static void set_resource(struct berth_call *call, change_resource *change, const char *id,
+                         const Containerd__Services__Leases__V1__Resource *resource)
+{
+    const struct leases *leases = call->instance;
+    struct berth_answer *answer;
+    struct packed packed = {0};
+    struct berth_error err;
+    const char *name;
+    enum berth_code code;
+
+    if (!find_namespace(call, &name) || (resource != NULL && !pack(call, &resource->base, &packed)))
+        return;
+    answer = berth_answer_later(call);
+    if (answer != NULL) {
+        code = change(leases->instance, name, id, (struct berth_store_bytes){packed.bytes, packed.length},
+                      on_changed, answer, &err);
+        if (code != BERTH_OK)
+            refuse(answer, code, &err);
+    }
+    free(packed.bytes);
+}
+
+static void add_resource(struct berth_call *call,
+                         const Containerd__Services__Leases__V1__AddResourceRequest *asked)
+{
+    const struct leases *leases = call->instance;
+
+    set_resource(call, leases->service->add_resource, asked->id, asked->resource);
+}
+
+static void delete_resource(struct berth_call *call,
+                            const Containerd__Services__Leases__V1__DeleteResourceRequest *asked)
+{
+    const struct leases *leases = call->instance;
+
+    set_resource(call, leases->service->remove_resource, asked->id, asked->resource);
+}
+
+/* Both lists have their messages in field 1. */
+static bool add_to_list(void *context, struct berth_store_bytes value)
+{
+    struct berth_wire_buffer *buffer = context;
+
+    berth_wire_put_bytes(buffer, 1, value.data, value.length);
+    return !buffer->failed;
+}
+
+static void finish_list(struct berth_call *call, struct berth_wire_buffer *buffer, enum berth_code code,
+                        const char *message)
+{
+    if (code == BERTH_OK) {
+        reply(call, buffer);
+        return;
+    }
+    berth_wire_finish(buffer);
+    berth_call_finish(call, code, message);
+}
+
+/* A filter that is none is refused in containerd's form: the sentence, then the class of the error. */
+static void list(struct berth_call *call, const Containerd__Services__Leases__V1__ListRequest *asked)
+{
+    const struct leases *leases = call->instance;
+    char sentence[BERTH_ERROR_MAX + 32];
+    struct berth_wire_buffer buffer = {0};
+    struct berth_error err = {""};
+    const char *name;
+    enum berth_code code;
+
+    if (!find_namespace(call, &name))
+        return;
+    code = leases->service->list(leases->instance, NULL, name, (const char *const *)asked->filters,
+                                 asked->n_filters, add_to_list, &buffer, &err);
+    snprintf(sentence, sizeof(sentence), "%s%s", err.message,
+             code == BERTH_INVALID_ARGUMENT ? ": invalid argument" : "");
+    finish_list(call, &buffer, code, sentence);
+}
+
+static void list_resources(struct berth_call *call,
+                           const Containerd__Services__Leases__V1__ListResourcesRequest *asked)
+{
+    const struct leases *leases = call->instance;
+    struct berth_wire_buffer buffer = {0};
+    struct berth_error err = {""};
+    const char *name;
+    enum berth_code code;
+
+    if (!find_namespace(call, &name))
+        return;
+    code = leases->service->resources(leases->instance, NULL, name, asked->id, add_to_list, &buffer, &err);
+    finish_list(call, &buffer, code, err.message);
+}
+
+const struct containerd_services_leases_v1_leases_handlers leases_leases_handlers = {
+    .create = {.on_message = create, .on_end = berth_answer_on_end},
+    .delete_ = {.on_message = remove_lease, .on_end = berth_answer_on_end},
+    .list = {.on_message = list},
+    .add_resource = {.on_message = add_resource, .on_end = berth_answer_on_end},
+    .delete_resource = {.on_message = delete_resource, .on_end = berth_answer_on_end},
+    .list_resources = {.on_message = list_resources},
+};

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tells of leases: those that filters let through, and what one of them keeps. */
+#include "reading.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <berth/filter.h>
+#include <berth/protobuf.h>
+#include <containerd/services/leases/v1/leases.pb-c.h>
+
+#include "record.h"
+
+/* "labels.a.b" is the label a.b; a name of several parts is put together in `joined`. */
+struct match {
+    const Containerd__Services__Leases__V1__Lease *lease;
+    char joined[BERTH_FILTER_MAX_BYTES + 1];
+};
+
+static const char *join(struct match *match, const char *const *parts, size_t count)
+{
+    size_t used = 0;
+
+    match->joined[0] = '\0';
+    for (size_t i = 0; i < count && used < sizeof(match->joined); i++)
+        used += (size_t)snprintf(match->joined + used, sizeof(match->joined) - used, "%s%s", i > 0 ? "." : "",
+                                 parts[i]);
+    return match->joined;
+}
+
+static bool find_label(struct match *match, const char *key, const char **ret_value)
+{
+    for (size_t i = 0; i < match->lease->n_labels; i++) {
+        if (strcmp(match->lease->labels[i]->key, key) != 0)
+            continue;
+        *ret_value = match->lease->labels[i]->value;
+        return true;
+    }
+    return false;
+}
+
+static bool find_field(void *context, const char *const *path, size_t count, const char **ret_value)
+{
+    struct match *match = context;
+
+    if (strcmp(path[0], "id") == 0 && match->lease->id[0] != '\0') {
+        *ret_value = match->lease->id;
+        return true;
+    }
+    if (strcmp(path[0], "labels") != 0 || count < 2)
+        return false;
+    return find_label(match, join(match, path + 1, count - 1), ret_value);
+}
+
+struct listing {
+    struct berth_filter *filter;
+    struct match *match;
+    bool (*on_lease)(void *context, struct berth_store_bytes value);
+    void *context;
+};
+
+static enum berth_code matches(struct listing *listing, struct berth_store_bytes lease, bool *ret_matches,
+                               struct berth_error *err)
+{
+    ProtobufCMessage *message;
+
+    *ret_matches = true;
+    if (listing->match == NULL)
+        return BERTH_OK;
+    message =
+        berth_unpack(&containerd__services__leases__v1__lease__descriptor, lease.data, lease.length, err);
+    if (message == NULL)
+        return berth_error_set(err, BERTH_DATA_LOSS, "a lease in the store is damaged");
+    listing->match->lease = (const Containerd__Services__Leases__V1__Lease *)message;
+    *ret_matches = berth_filter_matches(listing->filter, find_field, listing->match);
+    protobuf_c_message_free_unpacked(message, NULL);
+    return BERTH_OK;
+}
+
+static enum berth_code visit(const struct service *service, struct berth_store_txn *txn, const char *bucket,
+                             struct listing *listing, struct berth_error *err)
+{
+    struct berth_store_entry entry = {.key = {"", 0}};
+    enum berth_code code;
+    bool goes_on = true;
+    bool is_wanted;
+
+    while (goes_on) {
+        code = service->store->next(txn, bucket, entry.key, &entry, err);
+        if (code == BERTH_NOT_FOUND)
+            return BERTH_OK;
+        if (code == BERTH_OK) {
+            entry.value.length = record_lease_length(entry.value);
+            code = matches(listing, entry.value, &is_wanted, err);
+        }
+        if (code != BERTH_OK)
+            return code;
+        if (is_wanted)
+            goes_on = listing->on_lease(listing->context, entry.value);
+    }
+    return BERTH_OK;
+}
+
+static enum berth_code begin(const struct service *service, struct berth_store_txn *given,
+                             struct berth_store_txn **ret_txn, struct berth_error *err)
+{
+    *ret_txn = given;
+    return given != NULL ? BERTH_OK : service->store->begin(service->store_instance, ret_txn, err);
+}
+
+static void end(const struct service *service, struct berth_store_txn *given, struct berth_store_txn *txn)
+{
+    if (given == NULL)
+        service->store->end(txn);
+}
+
+/* Without filters no lease need be looked into. */
+static bool lets_all_through(const char *const *filters, size_t filter_count)
+{
+    for (size_t i = 0; i < filter_count; i++)
+        if (*filters[i] == '\0')
+            return true;
+    return filter_count == 0;
+}
+
+static enum berth_code prepare(struct listing *listing, const char *const *filters, size_t filter_count,
+                               struct berth_error *err)
+{
+    enum berth_code code = berth_filter_create(filters, filter_count, &listing->filter, err);
+
+    if (code != BERTH_OK || lets_all_through(filters, filter_count))
+        return code;
+    listing->match = malloc(sizeof(*listing->match));
+    if (listing->match != NULL)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to filter leases");
+}
+
+enum berth_code reading_list(void *instance, struct berth_store_txn *txn, const char *namespace_name,
+                             const char *const *filters, size_t filter_count,
+                             bool (*on_lease)(void *context, struct berth_store_bytes value), void *context,
+                             struct berth_error *err)
+{
+    const struct service *service = instance;
+    struct listing listing = {.on_lease = on_lease, .context = context};
+    char bucket[SERVICE_BUCKET_MAX];
+    struct berth_store_txn *view;
+    enum berth_code code = service_bucket(namespace_name, bucket, err);
+
+    if (code == BERTH_OK)
+        code = prepare(&listing, filters, filter_count, err);
+    if (code == BERTH_OK)
+        code = begin(service, txn, &view, err);
+    if (code == BERTH_OK) {
+        code = visit(service, view, bucket, &listing, err);
+        end(service, txn, view);
+    }
+    berth_filter_destroy(listing.filter);
+    free(listing.match);
+    return code;
+}
+
+enum berth_code reading_resources(void *instance, struct berth_store_txn *txn, const char *namespace_name,
+                                  const char *id,
+                                  bool (*on_resource)(void *context, struct berth_store_bytes resource),
+                                  void *context, struct berth_error *err)
+{
+    const struct service *service = instance;
+    char bucket[SERVICE_BUCKET_MAX];
+    struct berth_store_bytes record;
+    struct berth_store_txn *view;
+    enum berth_code code = service_bucket(namespace_name, bucket, err);
+
+    if (code == BERTH_OK)
+        code = begin(service, txn, &view, err);
+    if (code != BERTH_OK)
+        return code;
+    code = service_find(service, view, bucket, id, &record, err);
+    if (code == BERTH_OK)
+        record_each_resource(record, on_resource, context);
+    end(service, txn, view);
+    return code;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A lease as the store keeps it. */
+#include "record.h"
+
+#include <string.h>
+
+#include <berth/namespace.h>
+#include <berth/protobuf.h>
+#include <berth/wire_map.h>
+
+/* Fields of containerd.services.leases.v1.Lease, and ours. */
+enum {
+    ID = 1,
+    CREATED_AT = 2,
+    LABELS = 3,
+    RESOURCES = 16,
+};
+
+static enum berth_code say_no_lease(struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "a lease's id and labels must be text, in a message Lease: invalid argument");
+}
+
+static enum berth_code say_no_memory(struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a lease");
+}
+
+static enum berth_code take_id(struct record_draft *draft, const struct berth_wire_field *field,
+                               struct berth_error *err)
+{
+    if (!berth_string_is_text(field->data, field->length))
+        return say_no_lease(err);
+    if (field->length > BERTH_LEASE_ID_MAX)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "the lease's id has %zu bytes, at most %d are allowed: invalid argument",
+                               field->length, BERTH_LEASE_ID_MAX);
+    memcpy(draft->id, field->data, field->length);
+    draft->id[field->length] = '\0';
+    return BERTH_OK;
+}
+
+static enum berth_code take_field(struct record_draft *draft, struct berth_wire_map *labels,
+                                  const struct berth_wire_field *field, struct berth_error *err)
+{
+    if (field->type != BERTH_WIRE_BYTES)
+        return BERTH_OK;
+    if (field->number == ID)
+        return take_id(draft, field, err);
+    if (field->number == LABELS && !berth_wire_map_read(labels, field))
+        return say_no_lease(err);
+    return BERTH_OK;
+}
+
+/* Leaves out what has no value. Labels have no limit of their own in containerd's leases: the store's holds.
+ */
+static enum berth_code check_label(struct berth_wire_entry *label, struct berth_error *err)
+{
+    char quoted[1024], value[512];
+
+    if (!berth_string_is_text(label->key, label->key_length) ||
+        !berth_string_is_text(label->value, label->value_length))
+        return say_no_lease(err);
+    if (label->key_length > 0 || label->value_length == 0) {
+        if (label->value_length == 0)
+            label->value = NULL;
+        return BERTH_OK;
+    }
+    snprintf(value, sizeof(value), "%.*s", (int)(label->value_length < 500 ? label->value_length : 500),
+             (const char *)label->value);
+    berth_identifier_quote(value, quoted, sizeof(quoted));
+    return berth_error_set(err, BERTH_UNKNOWN, "failed to set label \"\"=%s: key required", quoted);
+}
+
+static enum berth_code settle(struct berth_wire_map *labels, struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    if (labels->failed)
+        return say_no_memory(err);
+    berth_wire_map_settle(labels);
+    for (size_t i = 0; i < labels->count && code == BERTH_OK; i++)
+        code = check_label(&labels->entries[i], err);
+    berth_wire_map_settle(labels);
+    return code;
+}
+
+static enum berth_code take_labels(struct record_draft *draft, struct berth_wire_map *labels,
+                                   struct berth_error *err)
+{
+    enum berth_code code = settle(labels, err);
+    const struct berth_wire_entry *expiry;
+
+    if (code != BERTH_OK)
+        return code;
+    expiry = berth_wire_map_find(labels, EXPIRY_LABEL, strlen(EXPIRY_LABEL));
+    if (expiry != NULL)
+        draft->expires = expiry_parse((const char *)expiry->value, expiry->value_length, &draft->expiry);
+    draft->has_bad_expiry = expiry != NULL && !draft->expires;
+    berth_wire_map_put(labels, &draft->labels, LABELS);
+    return draft->labels.failed ? say_no_memory(err) : BERTH_OK;
+}
+
+enum berth_code record_draft_init(struct record_draft *draft, struct berth_store_bytes lease,
+                                  struct berth_error *err)
+{
+    struct berth_wire wire = berth_wire_of(lease.data, lease.length);
+    struct berth_wire_map labels = {0};
+    struct berth_wire_field field;
+    enum berth_code code = BERTH_OK;
+
+    *draft = (struct record_draft){0};
+    while (code == BERTH_OK && berth_wire_next(&wire, &field))
+        code = take_field(draft, &labels, &field, err);
+    if (code == BERTH_OK && !berth_wire_is_whole(&wire))
+        code = say_no_lease(err);
+    if (code == BERTH_OK)
+        code = take_labels(draft, &labels, err);
+    berth_wire_map_finish(&labels);
+    if (code != BERTH_OK)
+        record_draft_finish(draft);
+    return code;
+}
+
+void record_draft_finish(struct record_draft *draft)
+{
+    berth_wire_finish(&draft->labels);
+}
+
+bool record_write(const struct record_draft *draft, const struct expiry *created,
+                  struct berth_wire_buffer *ret_record)
+{
+    struct berth_wire_buffer time = {0};
+
+    berth_wire_put_number(&time, 1, (uint64_t)created->seconds);
+    berth_wire_put_number(&time, 2, created->nanoseconds);
+    berth_wire_put_bytes(ret_record, ID, draft->id, strlen(draft->id));
+    berth_wire_put_bytes(ret_record, CREATED_AT, time.bytes, time.length);
+    berth_wire_put(ret_record, draft->labels.bytes, draft->labels.length);
+    ret_record->failed = ret_record->failed || time.failed;
+    berth_wire_finish(&time);
+    return !ret_record->failed;
+}
+
+static bool is_resource(const struct berth_wire_field *field)
+{
+    return field->number == RESOURCES && field->type == BERTH_WIRE_BYTES;
+}
+
+size_t record_lease_length(struct berth_store_bytes record)
+{
+    struct berth_wire wire = berth_wire_of(record.data, record.length);
+    const uint8_t *begin = wire.next;
+    const uint8_t *end = wire.next;
+    struct berth_wire_field field;
+
+    while (berth_wire_next(&wire, &field) && !is_resource(&field))
+        end = wire.next;
+    return (size_t)(end - begin);
+}
+
+/* The value of a label's field where its key is that one. */
+static bool find_value(const struct berth_wire_field *label, const char *key,
+                       struct berth_store_bytes *ret_value)
+{
+    struct berth_wire wire = berth_wire_of(label->data, label->length);
+    struct berth_store_bytes value = {"", 0};
+    struct berth_wire_field part;
+    bool is_it = false;
+
+    while (berth_wire_next(&wire, &part)) {
+        if (part.number == 1 && part.type == BERTH_WIRE_BYTES)
+            is_it = part.length == strlen(key) && memcmp(part.data, key, part.length) == 0;
+        else if (part.number == 2 && part.type == BERTH_WIRE_BYTES)
+            value = (struct berth_store_bytes){part.data, part.length};
+    }
+    *ret_value = value;
+    return is_it;
+}
+
+bool record_expiry(struct berth_store_bytes record, struct expiry *ret_expiry)
+{
+    struct berth_wire wire = berth_wire_of(record.data, record.length);
+    struct berth_store_bytes value;
+    struct berth_wire_field field;
+
+    while (berth_wire_next(&wire, &field) && !is_resource(&field))
+        if (field.number == LABELS && field.type == BERTH_WIRE_BYTES &&
+            find_value(&field, EXPIRY_LABEL, &value))
+            return expiry_parse(value.data, value.length, ret_expiry);
+    return false;
+}
+
+void record_each_resource(struct berth_store_bytes record,
+                          bool (*on_resource)(void *context, struct berth_store_bytes resource),
+                          void *context)
+{
+    struct berth_wire wire = berth_wire_of(record.data, record.length);
+    struct berth_wire_field field;
+
+    while (berth_wire_next(&wire, &field))
+        if (is_resource(&field) &&
+            !on_resource(context, (struct berth_store_bytes){field.data, field.length}))
+            return;
+}
+
+static void put_resource(struct berth_wire_buffer *record, const struct resource *resource)
+{
+    berth_wire_put_head(record, RESOURCES,
+                        berth_wire_size_of_bytes(1, resource->id.length) +
+                            berth_wire_size_of_bytes(2, resource->type.length));
+    berth_wire_put_bytes(record, 1, resource->id.data, resource->id.length);
+    berth_wire_put_bytes(record, 2, resource->type.data, resource->type.length);
+}
+
+/* The offsets between which the resource stands, or is to stand. */
+static bool find_place(struct berth_store_bytes record, const struct resource *resource, size_t *ret_begin,
+                       size_t *ret_end)
+{
+    struct berth_wire wire = berth_wire_of(record.data, record.length);
+    const uint8_t *bytes = wire.next;
+    struct berth_wire_field field;
+    struct resource other;
+    int order = 1;
+
+    *ret_begin = *ret_end = record.length;
+    while (order > 0 && berth_wire_next(&wire, &field)) {
+        if (!is_resource(&field) ||
+            !resource_read((struct berth_store_bytes){field.data, field.length}, &other))
+            continue;
+        order = resource_compare(resource, &other);
+        if (order > 0)
+            continue;
+        *ret_begin = (size_t)(field.whole - bytes);
+        *ret_end = order == 0 ? *ret_begin + field.whole_length : *ret_begin;
+    }
+    return order == 0;
+}
+
+bool record_set_resource(struct berth_store_bytes record, const struct resource *resource, bool keeps,
+                         struct berth_wire_buffer *ret_record, bool *ret_changed)
+{
+    const uint8_t *bytes = record.data;
+    size_t begin, end;
+    bool found = find_place(record, resource, &begin, &end);
+
+    *ret_changed = found != keeps;
+    if (!*ret_changed)
+        return true;
+    berth_wire_put(ret_record, bytes, begin);
+    if (keeps)
+        put_resource(ret_record, resource);
+    berth_wire_put(ret_record, bytes + end, record.length - end);
+    return !ret_record->failed;
+}

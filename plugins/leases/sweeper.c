@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removes leases whose time is over. */
+#include "sweeper.h"
+
+#include <string.h>
+
+#include "index.h"
+#include "record.h"
+
+static const struct berth_store_bytes no_key = {"", 0};
+
+static enum berth_code remove_lease(struct sweeper *sweeper, struct berth_store_txn *txn,
+                                    const struct index_entry *entry, struct berth_error *err)
+{
+    struct berth_store_bytes key = berth_store_text(entry->id);
+    struct berth_store_bytes record;
+    char bucket[BERTH_STORE_BUCKET_MAX + 1];
+    struct expiry expiry;
+    enum berth_code code;
+
+    snprintf(bucket, sizeof(bucket), "leases/%s", entry->namespace_name);
+    code = sweeper->store->get(txn, bucket, key, &record, err);
+    if (code == BERTH_NOT_FOUND)
+        return BERTH_OK;
+    if (code != BERTH_OK)
+        return code;
+    /* It may be another of that name, made after the one that stands in the index went with its namespace. */
+    if (!record_expiry(record, &expiry) || expiry_compare(&expiry, &sweeper->until) > 0)
+        return BERTH_OK;
+    sweeper->removed++;
+    return sweeper->store->remove(txn, bucket, key, err);
+}
+
+/* The first of the index, if its time is over. */
+static enum berth_code remove_first(struct sweeper *sweeper, struct berth_store_txn *txn, bool *ret_more,
+                                    struct berth_error *err)
+{
+    struct berth_store_entry first;
+    struct index_entry entry;
+    enum berth_code code = sweeper->store->next(txn, INDEX_BUCKET, no_key, &first, err);
+    bool is_entry;
+
+    *ret_more = false;
+    if (code != BERTH_OK)
+        return code == BERTH_NOT_FOUND ? BERTH_OK : code;
+    is_entry = index_read(first.key, &entry);
+    if (is_entry && expiry_compare(&entry.expiry, &sweeper->until) > 0)
+        return BERTH_OK;
+    if (is_entry)
+        code = remove_lease(sweeper, txn, &entry, err);
+    if (code == BERTH_OK)
+        code = sweeper->store->remove(txn, INDEX_BUCKET, first.key, err);
+    *ret_more = true;
+    return code;
+}
+
+static enum berth_code sweep(struct berth_store_update *update, struct berth_store_txn *txn,
+                             struct berth_error *err)
+{
+    struct sweeper *sweeper = (struct sweeper *)update;
+    enum berth_code code = BERTH_OK;
+    bool more = true;
+
+    sweeper->removed = 0;
+    for (size_t i = 0; i < sweeper->batch && code == BERTH_OK && more; i++)
+        code = remove_first(sweeper, txn, &more, err);
+    return code;
+}
+
+static void wait_until(struct sweeper *sweeper, const struct expiry *time)
+{
+    sweeper->waits = true;
+    sweeper->next = *time;
+    alarm_set(&sweeper->alarm, time);
+}
+
+static void try_later(struct sweeper *sweeper, const char *why)
+{
+    struct expiry time = expiry_now();
+    int64_t nanoseconds = time.nanoseconds + sweeper->retry_ns;
+
+    berth_log(sweeper->host, BERTH_LOG_WARN,
+              "leases that have expired cannot be removed, it is tried again after sweep_retry: %s", why);
+    time.seconds += nanoseconds / 1000000000;
+    time.nanoseconds = (uint32_t)(nanoseconds % 1000000000);
+    wait_until(sweeper, &time);
+}
+
+static enum berth_code find_next(struct sweeper *sweeper, struct expiry *ret_next, struct berth_error *err)
+{
+    struct berth_store_entry first;
+    struct index_entry entry = {.expiry = {0}};
+    struct berth_store_txn *txn;
+    enum berth_code code = sweeper->store->begin(sweeper->store_instance, &txn, err);
+
+    if (code != BERTH_OK)
+        return code;
+    code = sweeper->store->next(txn, INDEX_BUCKET, no_key, &first, err);
+    /* What is no entry is removed with those whose time is over. */
+    if (code == BERTH_OK && !index_read(first.key, &entry))
+        entry.expiry = (struct expiry){0};
+    sweeper->store->end(txn);
+    *ret_next = entry.expiry;
+    return code;
+}
+
+static void look(struct sweeper *sweeper)
+{
+    struct expiry now = expiry_now();
+    struct berth_error err;
+    struct expiry next;
+    enum berth_code code;
+
+    if (sweeper->sweeps || sweeper->is_closing)
+        return;
+    sweeper->waits = false;
+    alarm_unset(&sweeper->alarm);
+    code = find_next(sweeper, &next, &err);
+    if (code == BERTH_NOT_FOUND)
+        return;
+    if (code != BERTH_OK) {
+        try_later(sweeper, err.message);
+    } else if (expiry_compare(&next, &now) > 0) {
+        wait_until(sweeper, &next);
+    } else {
+        sweeper->sweeps = true;
+        sweeper->until = now;
+        sweeper->store->update(sweeper->store_instance, &sweeper->update);
+    }
+}
+
+static void end_close(struct sweeper *sweeper)
+{
+    if (sweeper->alarm_is_closed && !sweeper->sweeps)
+        sweeper->on_closed(sweeper);
+}
+
+static void on_swept(struct berth_store_update *update, enum berth_code code, const char *message)
+{
+    struct sweeper *sweeper = (struct sweeper *)update;
+
+    sweeper->sweeps = false;
+    if (code == BERTH_OK && sweeper->removed > 0)
+        berth_log(sweeper->host, BERTH_LOG_DEBUG, "removed leases that had expired count=%zu",
+                  sweeper->removed);
+    if (sweeper->is_closing)
+        end_close(sweeper);
+    else if (code == BERTH_OK)
+        look(sweeper);
+    else
+        try_later(sweeper, message);
+}
+
+static void on_ring(struct alarm *alarm)
+{
+    look((struct sweeper *)((char *)alarm - offsetof(struct sweeper, alarm)));
+}
+
+void sweeper_hear(struct sweeper *sweeper, const struct expiry *expiry)
+{
+    if (sweeper->store == NULL || (sweeper->waits && expiry_compare(expiry, &sweeper->next) >= 0))
+        return;
+    look(sweeper);
+}
+
+static void on_change(void *context, const struct berth_store_change *change)
+{
+    struct index_entry entry;
+
+    if (change->after.data != NULL && index_read(change->key, &entry))
+        sweeper_hear(context, &entry.expiry);
+}
+
+/* Two writes for each lease. */
+static size_t bound_batch(const struct sweeper_settings *settings)
+{
+    uint64_t most = settings->store->limits(settings->store_instance)->max_writes / 2;
+
+    return (uint64_t)settings->batch < most ? (size_t)settings->batch : (size_t)most;
+}
+
+enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_settings *settings,
+                              struct berth_error *err)
+{
+    enum berth_code code = alarm_init(&sweeper->alarm, settings->host->loop, on_ring, err);
+
+    if (code != BERTH_OK)
+        return code;
+    sweeper->update.change = sweep;
+    sweeper->update.done = on_swept;
+    sweeper->host = settings->host;
+    sweeper->store = settings->store;
+    sweeper->store_instance = settings->store_instance;
+    sweeper->batch = bound_batch(settings);
+    sweeper->retry_ns = settings->retry_ns;
+    sweeper->watch = sweeper->store->watch(sweeper->store_instance, INDEX_BUCKET, on_change, sweeper);
+    if (sweeper->watch == NULL)
+        berth_log(sweeper->host, BERTH_LOG_WARN,
+                  "no memory to watch the store: leases of other daemons are removed late");
+    look(sweeper);
+    return BERTH_OK;
+}
+
+static void on_alarm_closed(struct alarm *alarm)
+{
+    struct sweeper *sweeper = (struct sweeper *)((char *)alarm - offsetof(struct sweeper, alarm));
+
+    sweeper->alarm_is_closed = true;
+    end_close(sweeper);
+}
+
+void sweeper_close(struct sweeper *sweeper, void (*on_closed)(struct sweeper *sweeper))
+{
+    sweeper->is_closing = true;
+    sweeper->on_closed = on_closed;
+    sweeper->store->unwatch(sweeper->store_instance, sweeper->watch);
+    alarm_close(&sweeper->alarm, on_alarm_closed);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Removes leases whose time is over: when the next one's is, and a bounded number in one change. It remembers
+ * nothing but the time it waits for, so a daemon that starts goes on where another stopped; and where several
+ * share a store each change looks anew, so that the first one removes and the others find nothing.
+ */
+#ifndef LEASES_SWEEPER_H
+#define LEASES_SWEEPER_H
+
+#include <berth/plugin.h>
+#include <berth/types/store.h>
+
+#include "alarm.h"
+
+struct sweeper {
+    struct berth_store_update update;
+    const struct berth_host *host;
+    const struct berth_store *store;
+    void *store_instance;
+    struct berth_store_watch *watch;
+    struct alarm alarm;
+    /** Of leases in one change. */
+    size_t batch;
+    int64_t retry_ns;
+
+    /** A change is on its way: everything whose time is not after `until` goes. */
+    bool sweeps;
+    struct expiry until;
+    size_t removed;
+
+    bool waits;
+    struct expiry next;
+    bool is_closing;
+    bool alarm_is_closed;
+    void (*on_closed)(struct sweeper *sweeper);
+};
+
+struct sweeper_settings {
+    const struct berth_host *host;
+    const struct berth_store *store;
+    void *store_instance;
+    int64_t batch;
+    int64_t retry_ns;
+};
+
+/** Begins. @param sweeper  zero-initialised. */
+enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_settings *settings,
+                              struct berth_error *err);
+/** A lease was made that ends then. Fine for one that was never started. */
+void sweeper_hear(struct sweeper *sweeper, const struct expiry *expiry);
+/** `on_closed` comes from the top level of the loop. */
+void sweeper_close(struct sweeper *sweeper, void (*on_closed)(struct sweeper *sweeper));
+
+#endif
