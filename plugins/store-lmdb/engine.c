@@ -3,7 +3,6 @@
 #include "engine.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "failure.h"
 #include "layout.h"
@@ -22,170 +21,45 @@ static void lose(struct engine *engine, enum berth_code code, const char *messag
     berth_fail(engine->host, code, message);
 }
 
-static int renew(struct engine *engine)
-{
-    int number;
-
-    if (engine->pinned == NULL) {
-        number = mdb_txn_begin(engine->environment->lmdb, NULL, MDB_RDONLY, &engine->pinned);
-        return number != 0 ? number
-                           : mdb_cursor_open(engine->pinned, engine->environment->entries, &engine->cursor);
-    }
-    number = mdb_txn_renew(engine->pinned);
-    return number != 0 ? number : mdb_cursor_renew(engine->pinned, engine->cursor);
-}
-
-/* To the last commit. */
-static enum berth_code pin(struct engine *engine, struct berth_error *err)
-{
-    int number = renew(engine);
-
-    if (number == MDB_MAP_RESIZED) {
-        enum berth_code code = environment_follow(engine->environment, err);
-
-        if (code != BERTH_OK)
-            return code;
-        number = renew(engine);
-    }
-    if (number != 0)
-        return failure_set(err, number, path_of(engine), "cannot be read");
-    engine->file_size = environment_file_size(engine->environment);
-    return BERTH_OK;
-}
-
-static void unpin(struct engine *engine)
-{
-    mdb_txn_reset(engine->pinned);
-}
-
-/* A map of a file that was cut ends the process where it is read. */
 static enum berth_code begin(void *self, struct berth_error *err)
 {
     struct engine *engine = self;
 
     if (engine->is_lost)
         return berth_error_set(err, BERTH_UNAVAILABLE, "%s", engine->lost);
-    if (environment_file_size(engine->environment) >= engine->file_size)
-        return BERTH_OK;
-    return berth_error_set(err, BERTH_DATA_LOSS,
-                           "%s was cut while it was open, it had %" PRIu64
-                           " bytes: stop the daemon and put a copy from before in its place",
-                           path_of(engine), engine->file_size);
-}
-
-static enum berth_code refuse_entry(const struct engine *engine, const char *bucket,
-                                    struct berth_store_bytes key, struct berth_error *err)
-{
-    char text[LAYOUT_PRINT_MAX];
-
-    return berth_error_set(
-        err, BERTH_DATA_LOSS,
-        "%s: bucket %s, key \"%s\": the entry is damaged, its checksum is another: remove it, or put "
-        "a copy of the file from before in its place",
-        path_of(engine), bucket, layout_print_key(key, text));
-}
-
-static enum berth_code read_record(const struct engine *engine, const char *bucket,
-                                   struct berth_store_bytes key, const MDB_val *name, const MDB_val *data,
-                                   struct berth_store_bytes *ret_value, struct berth_error *err)
-{
-    if (layout_read_record((struct berth_store_bytes){name->mv_data, name->mv_size},
-                           (struct berth_store_bytes){data->mv_data, data->mv_size}, ret_value))
-        return BERTH_OK;
-    return refuse_entry(engine, bucket, key, err);
+    return reader_check(&engine->reader, err);
 }
 
 static enum berth_code get(void *self, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err)
 {
     struct engine *engine = self;
-    struct layout_name made;
-    MDB_val name, data;
-    int number;
 
-    layout_make_name(bucket, key, &made);
-    name = (MDB_val){made.length, made.bytes};
-    number = mdb_get(engine->pinned, engine->environment->entries, &name, &data);
-    if (number == MDB_NOTFOUND)
-        return BERTH_NOT_FOUND;
-    if (number != 0)
-        return failure_set(err, number, path_of(engine), "cannot be read");
-    return read_record(engine, bucket, key, &name, &data, ret_value, err);
-}
-
-/* The first entry whose name is not less, or where `is_behind`, greater. */
-static int seek(struct engine *engine, struct layout_name *from, bool is_behind, MDB_val *name, MDB_val *data)
-{
-    int number;
-
-    *name = (MDB_val){from->length, from->bytes};
-    number = mdb_cursor_get(engine->cursor, name, data, MDB_SET_RANGE);
-    if (number == 0 && is_behind && name->mv_size == from->length &&
-        memcmp(name->mv_data, from->bytes, from->length) == 0)
-        number = mdb_cursor_get(engine->cursor, name, data, MDB_NEXT);
-    return number;
-}
-
-/* Where the search has come to: its bucket and key. */
-static enum berth_code split(const struct engine *engine, int number, const MDB_val *name,
-                             const char **ret_bucket, struct berth_store_bytes *ret_key,
-                             struct berth_error *err)
-{
-    if (number == MDB_NOTFOUND)
-        return BERTH_NOT_FOUND;
-    if (number != 0)
-        return failure_set(err, number, path_of(engine), "cannot be read");
-    if (layout_split_name((struct berth_store_bytes){name->mv_data, name->mv_size}, ret_bucket, ret_key))
-        return BERTH_OK;
-    return berth_error_set(err, BERTH_DATA_LOSS, "%s: an entry is damaged: it has no bucket",
-                           path_of(engine));
+    return reader_get(&engine->reader, bucket, key, ret_value, err);
 }
 
 static enum berth_code next(void *self, const char *bucket, struct berth_store_bytes after,
                             struct berth_store_entry *ret_entry, struct berth_error *err)
 {
     struct engine *engine = self;
-    struct layout_name from;
-    MDB_val name, data;
-    const char *found;
-    struct berth_store_bytes key, value;
-    enum berth_code code;
 
-    layout_make_name(bucket, after, &from);
-    code = split(engine, seek(engine, &from, true, &name, &data), &name, &found, &key, err);
-    if (code != BERTH_OK)
-        return code;
-    if (strcmp(found, bucket) != 0)
-        return BERTH_NOT_FOUND;
-    code = read_record(engine, bucket, key, &name, &data, &value, err);
-    if (code == BERTH_OK)
-        *ret_entry = (struct berth_store_entry){key, value};
-    return code;
+    return reader_next(&engine->reader, bucket, after, ret_entry, err);
 }
 
 static enum berth_code next_bucket(void *self, const char *after, char ret_bucket[BERTH_STORE_BUCKET_MAX + 1],
                                    struct berth_error *err)
 {
     struct engine *engine = self;
-    struct layout_name from;
-    MDB_val name, data;
-    const char *found;
-    struct berth_store_bytes key;
-    enum berth_code code;
 
-    layout_make_end(after, &from);
-    code = split(engine, seek(engine, &from, false, &name, &data), &name, &found, &key, err);
-    if (code == BERTH_OK)
-        memcpy(ret_bucket, found, strlen(found) + 1);
-    return code;
+    return reader_next_bucket(&engine->reader, after, ret_bucket, err);
 }
 
 static void send_job(struct engine *engine, const struct berth_store_batch *batch)
 {
     const struct writer_job job = {
         .batch = batch,
-        .base = mdb_txn_id(engine->pinned),
-        .file_size = engine->file_size,
+        .base = mdb_txn_id(engine->reader.pinned),
+        .file_size = engine->reader.file_size,
     };
 
     writer_commit(&engine->writer, &job);
@@ -229,21 +103,21 @@ static void show_size(struct engine *engine)
 {
     char text[24];
 
-    snprintf(text, sizeof(text), "%" PRIu64, engine->file_size);
+    snprintf(text, sizeof(text), "%" PRIu64, engine->reader.file_size);
     berth_add_export(engine->host, "size", text);
 }
 
 /* The file has moved on, by us or by somebody else. */
 static void move(struct engine *engine, enum berth_code code)
 {
-    uint64_t size_before = engine->file_size;
+    uint64_t size_before = engine->reader.file_size;
     struct berth_error err;
     enum berth_code pinned;
 
-    unpin(engine);
+    reader_unpin(&engine->reader);
     pinned = environment_shrink(engine->environment, &err);
     if (pinned == BERTH_OK)
-        pinned = pin(engine, &err);
+        pinned = reader_pin(&engine->reader, &err);
     if (pinned != BERTH_OK) {
         lose(engine, pinned, err.message);
         end_commit(engine, code == BERTH_OK ? BERTH_OK : BERTH_UNAVAILABLE,
@@ -252,7 +126,7 @@ static void move(struct engine *engine, enum berth_code code)
     }
     if (code == BERTH_OK)
         report(engine, BERTH_OK, NULL);
-    if (engine->file_size != size_before)
+    if (engine->reader.file_size != size_before)
         show_size(engine);
     end_commit(engine, code, code == BERTH_OK ? NULL : "another process has changed the file");
 }
@@ -292,13 +166,13 @@ static enum berth_code grow(struct engine *engine, struct berth_error *err)
     struct berth_error lost;
     enum berth_code code, pinned;
 
-    unpin(engine);
+    reader_unpin(&engine->reader);
     code = environment_grow(engine->environment, limit, err);
     if (engine->environment->is_lost) {
         lose(engine, code, err->message);
         return code;
     }
-    pinned = pin(engine, &lost);
+    pinned = reader_pin(&engine->reader, &lost);
     if (pinned != BERTH_OK)
         lose(engine, pinned, lost.message);
     return code;
@@ -360,8 +234,8 @@ static void on_turned(struct engine *engine, const struct writer_result *result)
         refuse(engine, &refused);
         return;
     }
-    unpin(engine);
-    code = pin(engine, &err);
+    reader_unpin(&engine->reader);
+    code = reader_pin(&engine->reader, &err);
     if (code == BERTH_OK) {
         write_batch(engine);
         return;
@@ -419,16 +293,6 @@ const struct berth_store_engine engine_functions = {
     .commit = commit,
 };
 
-static void drop_pinned(struct engine *engine)
-{
-    if (engine->cursor != NULL)
-        mdb_cursor_close(engine->cursor);
-    if (engine->pinned != NULL)
-        mdb_txn_abort(engine->pinned);
-    engine->cursor = NULL;
-    engine->pinned = NULL;
-}
-
 static void tell_of_file(struct engine *engine)
 {
     char text[16];
@@ -447,9 +311,12 @@ enum berth_code engine_start(struct engine *engine, const struct berth_host *hos
     enum berth_code code;
     int number;
 
-    *engine = (struct engine){
-        .host = host, .environment = environment, .on_committed = on_committed, .context = context};
-    code = pin(engine, err);
+    *engine = (struct engine){.host = host,
+                              .environment = environment,
+                              .reader = {.environment = environment},
+                              .on_committed = on_committed,
+                              .context = context};
+    code = reader_pin(&engine->reader, err);
     if (code == BERTH_OK) {
         number = writer_start(&engine->writer, host->loop, environment, on_written, engine);
         if (number != 0)
@@ -459,7 +326,7 @@ enum berth_code engine_start(struct engine *engine, const struct berth_host *hos
     if (code == BERTH_OK)
         tell_of_file(engine);
     else
-        drop_pinned(engine);
+        reader_drop(&engine->reader);
     return code;
 }
 
@@ -467,7 +334,7 @@ static void on_writer_stopped(void *context)
 {
     struct engine *engine = context;
 
-    drop_pinned(engine);
+    reader_drop(&engine->reader);
     engine->on_stopped(engine->context);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine of sdk/store over one file. Reading goes by one transaction of LMDB that stays open, pinned to
- * the last commit, so that it costs no lock and shows nothing before its time; it moves when the writer is
- * done. Growing the map takes it away and puts it back, at the top level of the loop, where nobody reads.
+ * The engine of sdk/store over one file: a reader that is pinned to the last commit, and moves when the
+ * writer is done. Growing the map unpins it and pins it again, at the top level of the loop, where nobody
+ * reads.
  */
 #ifndef STORE_LMDB_ENGINE_H
 #define STORE_LMDB_ENGINE_H
@@ -11,6 +11,7 @@
 #include <berth/store_engine.h>
 
 #include "environment.h"
+#include "reader.h"
 #include "writer.h"
 
 /** One value, one change: what fits into a batch with room to spare. */
@@ -24,16 +25,12 @@
 struct engine {
     const struct berth_host *host;
     struct environment *environment;
+    struct reader reader;
     struct writer writer;
     /** Where commits are told; see engine_start. */
     void (*on_committed)(void *context, enum berth_code code, const char *message);
     void *context;
 
-    /* NULL before the first. */
-    MDB_txn *pinned;
-    MDB_cursor *cursor;
-    /* The file's size when it was pinned. */
-    uint64_t file_size;
     /* Not to be read any more; the sentence is in `lost`. */
     bool is_lost;
     char lost[BERTH_ERROR_MAX];

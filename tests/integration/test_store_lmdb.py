@@ -182,6 +182,20 @@ class Files(StoreCase):
         self.assertEqual(0o600, self.file.stat().st_mode & 0o7777)
         self.assert_stops(daemon)
 
+    @unittest.skipIf(shutil.which("mdb_copy") is None, "mdb_copy is not installed (Debian's package lmdb-utils)")
+    def test_a_copy_taken_while_it_runs_is_a_store(self):
+        self.add_scribe()
+        daemon = self.start()
+        self.wait_for_count(daemon, "wrote ", 20)
+        copy = self.workshop.top / "copy.mdb"
+        done = run("mdb_copy", "-n", self.file, copy)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assert_stops(daemon)
+        shutil.copy(copy, self.file)
+        daemon = self.start()
+        self.assertGreaterEqual(int(re.search(r"found (\d+)", daemon.log).group(1)), 20)
+        self.assert_stops(daemon)
+
     def test_what_was_written_survives_kill_9(self):
         self.add_scribe()
         daemon = self.start()

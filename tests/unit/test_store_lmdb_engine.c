@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 #include "scratch.h"
@@ -316,10 +317,10 @@ static void a_batch_without_writes_asks_whether_anything_has_changed(void **stat
     uint64_t before;
 
     assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
-    before = mdb_txn_id(fixture->engine.pinned);
+    before = mdb_txn_id(fixture->engine.reader.pinned);
     fault.sync = EIO;
     assert_int_equal(commit_all(fixture, NULL, 0), BERTH_OK);
-    assert_int_equal(mdb_txn_id(fixture->engine.pinned), before);
+    assert_int_equal(mdb_txn_id(fixture->engine.reader.pinned), before);
 }
 
 static void a_name_and_a_value_of_the_largest_size_fit(void **state)
@@ -365,7 +366,7 @@ static void a_full_store_says_which_entry_did_not_fit_and_can_be_emptied(void **
     while (commit(fixture, "fill", "more", "x") == BERTH_OK && fixture->reports < 1000) {
         char key[32];
 
-        snprintf(key, sizeof(key), "%u", (unsigned)mdb_txn_id(fixture->engine.pinned));
+        snprintf(key, sizeof(key), "%u", (unsigned)mdb_txn_id(fixture->engine.reader.pinned));
         if (commit_large(fixture, key, 100000) != BERTH_OK)
             break;
     }
@@ -496,6 +497,34 @@ static void a_damaged_entry_is_named_and_the_others_live_on(void **state)
     assert_value(fixture, "b", "key", "mended");
 }
 
+/* In a child that ends without a word: a reader of the file as it is. */
+static void leave_reader(const char *path)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        MDB_env *env;
+        MDB_txn *txn;
+
+        _exit(mdb_env_create(&env) != 0 || mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY, 0600) != 0 ||
+              mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void readers_of_processes_that_are_gone_keep_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit_large(fixture, "a", 300000), BERTH_OK);
+    leave_reader(fixture->environment->path);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(commit_large(fixture, "a", 300000 + (size_t)i), BERTH_OK);
+    assert_int_equal(fixture->environment->map_size, 1 << 20);
+}
+
 static void nobody_gets_the_file_of_a_daemon_that_has_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -526,6 +555,7 @@ int main(void)
         TEST(when_the_last_write_fails_the_change_may_have_happened),
         TEST(a_file_that_is_cut_while_it_is_open_is_said),
         TEST(a_damaged_entry_is_named_and_the_others_live_on),
+        TEST(readers_of_processes_that_are_gone_keep_no_room),
         TEST(nobody_gets_the_file_of_a_daemon_that_has_it),
     };
 
