@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -497,6 +498,42 @@ static void a_damaged_entry_is_named_and_the_others_live_on(void **state)
     assert_value(fixture, "b", "key", "mended");
 }
 
+static rlim_t address_space_used(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+static void without_address_space_the_map_stays_as_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_store_write write = a_write("large", "a", "");
+    struct rlimit before, small;
+
+    write.value = (struct berth_store_bytes){calloc(1, 3 << 20), 3 << 20};
+    /* What a sanitizer maps for itself leaves nothing to be limited. */
+    if (address_space_used() > (rlim_t)1 << 40) {
+        free((void *)(uintptr_t)write.value.data);
+        skip();
+    }
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    getrlimit(RLIMIT_AS, &before);
+    small = (struct rlimit){address_space_used() + (1 << 20), before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &small), 0);
+    assert_int_equal(commit_all(fixture, &write, 1), BERTH_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(fixture->message, "no memory or address space"));
+    assert_value(fixture, "b", "key", "value");
+    assert_false(fixture->has_failed);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(commit_all(fixture, &write, 1), BERTH_OK);
+    free((void *)(uintptr_t)write.value.data);
+}
+
 /* In a child that ends without a word: a reader of the file as it is. */
 static void leave_reader(const char *path)
 {
@@ -555,6 +592,7 @@ int main(void)
         TEST(when_the_last_write_fails_the_change_may_have_happened),
         TEST(a_file_that_is_cut_while_it_is_open_is_said),
         TEST(a_damaged_entry_is_named_and_the_others_live_on),
+        TEST(without_address_space_the_map_stays_as_it_is),
         TEST(readers_of_processes_that_are_gone_keep_no_room),
         TEST(nobody_gets_the_file_of_a_daemon_that_has_it),
     };
