@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <berth/namespace.h>
+
 #include "fake.h"
 
 struct bytes {
@@ -247,8 +249,12 @@ struct berth_testing_call *berth_testing_call_create(struct berth_testing *testi
 
     struct berth_call *opened = testing->host.router->open(testing->host.router, &request);
 
-    if (!call->over)
-        call->call = opened;
+    if (call->over)
+        return call;
+    call->call = opened;
+    if (options->namespace_name != NULL &&
+        berth_call_annotate(opened, BERTH_NAMESPACE_ANNOTATION, options->namespace_name) != BERTH_OK)
+        abort();
     return call;
 }
 

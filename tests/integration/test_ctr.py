@@ -70,9 +70,9 @@ class Ctr(Case):
         self.assertIsNotNone(re.search(r"Server:\n  Version: +\S+\n  Revision: *.*\n  UUID: [0-9a-f-]{36}", text), text)
 
     def test_a_command_that_we_do_not_serve_says_so(self):
-        done = run("ctr", "--address", self.daemon.address, "namespaces", "ls")
+        done = run("ctr", "--address", self.daemon.address, "images", "ls")
         self.assertEqual(1, done.returncode)
-        self.assertIn("unknown service containerd.services.namespaces.v1.Namespaces", done.stderr)
+        self.assertIn("unknown service containerd.services.images.v1.Images", done.stderr)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,9 @@ struct berth_testing_call_options {
     size_t metadata_count;
     /** What carries it: "grpc", "tcp", "ttrpc"; NULL: "test", which every service takes. Static. */
     const char *transport;
+    /** What the caller works in, as the interceptor io.berth.interceptor.v1.namespace would note it; NULL:
+     * none. */
+    const char *namespace_name;
 };
 
 /** Opens a call, "/helloworld.Greeter/SayHello"; `options` may be NULL. Never NULL. */
