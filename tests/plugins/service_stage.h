@@ -41,10 +41,9 @@ static enum berth_code stage_publish(void *instance, const struct berth_event *e
 
     snprintf(stage->told + used, sizeof(stage->told) - used, "%s %s %s\n", event->namespace_name,
              event->topic, event->type_url);
-    assert_true(event->value_length <= sizeof(stage->last_bytes));
-    if (event->value_length > 0)
-        memcpy(stage->last_bytes, event->value, event->value_length);
     stage->last_event = (struct berth_store_bytes){stage->last_bytes, event->value_length};
+    if (event->value_length > 0 && event->value_length <= sizeof(stage->last_bytes))
+        memcpy(stage->last_bytes, event->value, event->value_length);
     return BERTH_OK;
 }
 

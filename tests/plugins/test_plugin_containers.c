@@ -1,0 +1,840 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers as containerd's clients know them: codes, sentences, masks, filters, lists, events. */
+#include <protobuf-c/protobuf-c.h>
+
+#include "service_stage.h"
+
+#include <berth/types/containers.h>
+#include <containerd/events/container.pb-c.h>
+#include <containerd/services/containers/v1/containers.pb-c.h>
+
+#define METHODS "/containerd.services.containers.v1.Containers/"
+#define MESSAGE(name) Containerd__Services__Containers__V1__##name
+
+enum berth_code containers_service_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                                        struct berth_error *err);
+enum berth_code containers_service_close(const struct berth_host *host, void *instance,
+                                         struct berth_error *err);
+extern const struct berth_containers containers_service_interface;
+
+/* The namespaces service, as far as containers see it. */
+static const struct berth_namespace_occupant *occupant;
+
+static enum berth_code ensure(void *instance, struct berth_store_txn *txn, const char *name,
+                              struct berth_error *err)
+{
+    return berth_store_interface.put(txn, "namespaces", berth_store_text(name), berth_store_text(name), err);
+}
+
+static enum berth_code occupy(void *instance, const struct berth_namespace_occupant *who,
+                              struct berth_error *err)
+{
+    occupant = who;
+    return BERTH_OK;
+}
+
+static void leave(void *instance, const struct berth_namespace_occupant *who)
+{
+    assert_ptr_equal(occupant, who);
+    occupant = NULL;
+}
+
+static const struct berth_namespaces namespaces = {
+    .size = sizeof(namespaces), .ensure = ensure, .occupy = occupy, .leave = leave};
+
+static int set_up(void **state)
+{
+    *state = stage_create("io.containerd.grpc.v1.containers", BERTH_CONTAINERS_URI,
+                          &containers_service_interface, &namespaces, containers_service_init);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    return stage_destroy(*state, containers_service_close) != 0 || occupant != NULL;
+}
+
+/* A container as a client gives it; NULL leaves a field out. Lists are "key=value key=value". */
+struct given {
+    const char *id;
+    const char *labels;
+    const char *image;
+    const char *runtime;
+    const char *spec;
+    const char *snapshotter;
+    const char *snapshot_key;
+    const char *extensions;
+};
+
+/* The message made of it, and what it points to. */
+struct asked {
+    MESSAGE(Container) message;
+    MESSAGE(Container__Runtime) runtime;
+    Google__Protobuf__Any spec;
+    Google__Protobuf__Timestamp time;
+    MESSAGE(Container__LabelsEntry) labels[4];
+    MESSAGE(Container__LabelsEntry) * label_pointers[4];
+    MESSAGE(Container__ExtensionsEntry) extensions[4];
+    MESSAGE(Container__ExtensionsEntry) * extension_pointers[4];
+    Google__Protobuf__Any values[4];
+    char *words[16];
+    size_t word_count;
+};
+
+static char *text(const char *value)
+{
+    return (char *)(uintptr_t)(value == NULL ? "" : value);
+}
+
+/* Cuts the next "key=value" off. */
+static bool next_pair(struct asked *asked, const char **pairs, char **ret_key, char **ret_value)
+{
+    size_t length = *pairs == NULL ? 0 : strcspn(*pairs, " ");
+    char *word;
+
+    if (length == 0)
+        return false;
+    word = asked->words[asked->word_count++] = strndup(*pairs, length);
+    *pairs += length + ((*pairs)[length] == ' ');
+    *ret_key = word;
+    *ret_value = strchr(word, '=');
+    *(*ret_value)++ = '\0';
+    return true;
+}
+
+static void add_labels(struct asked *asked, const char *pairs)
+{
+    char *key;
+    char *value;
+
+    asked->message.labels = asked->label_pointers;
+    while (next_pair(asked, &pairs, &key, &value)) {
+        size_t i = asked->message.n_labels++;
+
+        containerd__services__containers__v1__container__labels_entry__init(&asked->labels[i]);
+        asked->labels[i].key = key;
+        asked->labels[i].value = value;
+        asked->label_pointers[i] = &asked->labels[i];
+    }
+}
+
+static void add_extensions(struct asked *asked, const char *pairs)
+{
+    char *key;
+    char *value;
+
+    asked->message.extensions = asked->extension_pointers;
+    while (next_pair(asked, &pairs, &key, &value)) {
+        size_t i = asked->message.n_extensions++;
+
+        containerd__services__containers__v1__container__extensions_entry__init(&asked->extensions[i]);
+        google__protobuf__any__init(&asked->values[i]);
+        asked->values[i].type_url = value;
+        asked->extensions[i].key = key;
+        asked->extensions[i].value = &asked->values[i];
+        asked->extension_pointers[i] = &asked->extensions[i];
+    }
+}
+
+static void ask_for(struct asked *asked, const struct given *given)
+{
+    *asked = (struct asked){.word_count = 0};
+    containerd__services__containers__v1__container__init(&asked->message);
+    containerd__services__containers__v1__container__runtime__init(&asked->runtime);
+    google__protobuf__any__init(&asked->spec);
+    google__protobuf__timestamp__init(&asked->time);
+    asked->message.id = text(given->id);
+    asked->message.image = text(given->image);
+    asked->message.snapshotter = text(given->snapshotter);
+    asked->message.snapshot_key = text(given->snapshot_key);
+    asked->runtime.name = text(given->runtime);
+    asked->message.runtime = given->runtime == NULL ? NULL : &asked->runtime;
+    asked->spec.type_url = text(given->spec);
+    asked->message.spec = given->spec == NULL ? NULL : &asked->spec;
+    asked->time.seconds = -62135596800;
+    asked->message.created_at = asked->message.updated_at = &asked->time;
+    add_labels(asked, given->labels);
+    add_extensions(asked, given->extensions);
+}
+
+static void forget(struct asked *asked)
+{
+    for (size_t i = 0; i < asked->word_count; i++)
+        free(asked->words[i]);
+}
+
+static void create_in(struct service_stage *stage, const char *namespace_name, const struct given *given)
+{
+    MESSAGE(CreateContainerRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__CREATE_CONTAINER_REQUEST__INIT;
+    struct asked asked;
+
+    ask_for(&asked, given);
+    request.container = &asked.message;
+    stage_call(stage, namespace_name, METHODS "Create", &request.base);
+    forget(&asked);
+}
+
+static void create(struct service_stage *stage, const struct given *given)
+{
+    create_in(stage, "default", given);
+}
+
+static void update(struct service_stage *stage, const struct given *given, const char *path)
+{
+    MESSAGE(UpdateContainerRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__UPDATE_CONTAINER_REQUEST__INIT;
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    char *paths[] = {text(path)};
+    struct asked asked;
+
+    ask_for(&asked, given);
+    mask.n_paths = 1;
+    mask.paths = paths;
+    request.container = &asked.message;
+    request.update_mask = path == NULL ? NULL : &mask;
+    stage_call(stage, "default", METHODS "Update", &request.base);
+    forget(&asked);
+}
+
+static void get_in(struct service_stage *stage, const char *namespace_name, const char *id)
+{
+    MESSAGE(GetContainerRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__GET_CONTAINER_REQUEST__INIT;
+
+    request.id = text(id);
+    stage_call(stage, namespace_name, METHODS "Get", &request.base);
+}
+
+static void delete_(struct service_stage *stage, const char *id)
+{
+    MESSAGE(DeleteContainerRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__DELETE_CONTAINER_REQUEST__INIT;
+
+    request.id = text(id);
+    stage_call(stage, "default", METHODS "Delete", &request.base);
+}
+
+static struct berth_testing_call *list(struct service_stage *stage, const char *method, const char *filter)
+{
+    MESSAGE(ListContainersRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__LIST_CONTAINERS_REQUEST__INIT;
+    char *filters[] = {text(filter)};
+
+    request.filters = filters;
+    request.n_filters = filter != NULL;
+    return stage_call(stage, "default", method, &request.base);
+}
+
+/* The reply at `i`, all of which have containers as their field 1. */
+static MESSAGE(ListContainersResponse) * reply_at(struct service_stage *stage, size_t i)
+{
+    size_t length;
+    const void *bytes = berth_testing_call_reply(stage->call, i, &length);
+
+    assert_non_null(bytes);
+    return containerd__services__containers__v1__list_containers_response__unpack(NULL, length, bytes);
+}
+
+static void show(const MESSAGE(Container) * container, char *shown, size_t size)
+{
+    snprintf(shown, size, "%s image=%s runtime=%s spec=%s snapshot=%s/%s", container->id, container->image,
+             container->runtime->name, container->spec->type_url, container->snapshotter,
+             container->snapshot_key);
+    for (size_t i = 0; i < container->n_labels; i++)
+        snprintf(shown + strlen(shown), size - strlen(shown), " %s=%s", container->labels[i]->key,
+                 container->labels[i]->value);
+    for (size_t i = 0; i < container->n_extensions; i++)
+        snprintf(shown + strlen(shown), size - strlen(shown), " +%s=%s", container->extensions[i]->key,
+                 container->extensions[i]->value->type_url);
+}
+
+static void assert_replied(struct service_stage *stage, const char *expected)
+{
+    MESSAGE(ListContainersResponse) * reply;
+    char shown[2048];
+
+    stage_assert(stage, BERTH_OK, "");
+    reply = reply_at(stage, 0);
+    assert_non_null(reply);
+    assert_int_equal(reply->n_containers, 1);
+    show(reply->containers[0], shown, sizeof(shown));
+    assert_true(reply->containers[0]->created_at->seconds > 1600000000);
+    assert_true(reply->containers[0]->updated_at->seconds >= reply->containers[0]->created_at->seconds);
+    protobuf_c_message_free_unpacked(&reply->base, NULL);
+    assert_string_equal(shown, expected);
+}
+
+/* The ids of all replies of List or ListStream. */
+static void ids_of(struct service_stage *stage, char *ids, size_t size)
+{
+    *ids = '\0';
+    for (size_t i = 0; i < berth_testing_call_reply_count(stage->call); i++) {
+        MESSAGE(ListContainersResponse) *reply = reply_at(stage, i);
+
+        for (size_t k = 0; k < reply->n_containers; k++)
+            snprintf(ids + strlen(ids), size - strlen(ids), "%s%s", *ids == '\0' ? "" : " ",
+                     reply->containers[k]->id);
+        protobuf_c_message_free_unpacked(&reply->base, NULL);
+    }
+}
+
+static const struct given plain = {.id = "c1", .runtime = "runc", .spec = "oci"};
+static const struct given full = {
+    .id = "c2",
+    .labels = "b=2 a=1 empty=",
+    .image = "busybox",
+    .runtime = "kata",
+    .spec = "oci",
+    .snapshotter = "native",
+    .snapshot_key = "s2",
+    .extensions = "x=1 y=2",
+};
+
+#define LONG_ID "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define INVALID "create container failed validation: "
+
+static void what_is_created_is_checked_in_containerds_order(void **state)
+{
+    static char big[4200];
+    const struct {
+        struct given given;
+        const char *sentence;
+    } cases[] = {
+        {{.id = NULL}, INVALID "container.ID: identifier must not be empty: invalid argument"},
+        {{.id = "bad id"},
+         INVALID "container.ID: identifier \"bad id\" must match "
+                 "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument"},
+        {{.id = LONG_ID},
+         INVALID "container.ID: identifier \"" LONG_ID
+                 "\" greater than maximum length (76 characters): invalid argument"},
+        {{.id = "c", .extensions = "=1", .labels = big},
+         INVALID "container.Extension keys must not be zero-length: invalid argument"},
+        {{.id = "c", .labels = big},
+         INVALID "containers.Labels: label key and value greater than maximum size (4096 bytes), key: "
+                 "containerd: invalid argument"},
+        {{.id = "c", .labels = "=v"}, INVALID "containers.Labels: key required: invalid argument"},
+        {{.id = "c", .spec = "oci"}, INVALID "container.Runtime.Name must be set: invalid argument"},
+        {{.id = "c", .runtime = "", .spec = "oci"},
+         INVALID "container.Runtime.Name must be set: invalid argument"},
+        {{.id = "c", .runtime = "runc", .snapshot_key = "s"},
+         INVALID "container.Spec must be set: invalid argument"},
+        {{.id = "c", .runtime = "runc", .spec = "oci", .snapshot_key = "s"},
+         INVALID "container.Snapshotter must be set if container.SnapshotKey is set: invalid argument"},
+    };
+
+    memset(big, 'b', sizeof(big) - 1);
+    memcpy(big, "containerd.io/x=", 16);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        create(*state, &cases[i].given);
+        stage_assert(*state, BERTH_INVALID_ARGUMENT, cases[i].sentence);
+    }
+}
+
+static void a_container_is_made_once_and_read_as_it_was_given(void **state)
+{
+    struct service_stage *stage = *state;
+
+    create(stage, &full);
+    assert_replied(stage, "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=1 b=2 +x=1 +y=2");
+    create(stage, &full);
+    stage_assert(stage, BERTH_ALREADY_EXISTS, "container \"c2\": already exists");
+    get_in(stage, "default", "c2");
+    assert_replied(stage, "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=1 b=2 +x=1 +y=2");
+    create_in(stage, "other", &full);
+    stage_assert(stage, BERTH_OK, "");
+    assert_string_equal(occupant->kind, "containers");
+    assert_string_equal(occupant->bucket_prefix, "containers/");
+}
+
+static void a_namespace_must_be_named_and_valid(void **state)
+{
+    static const char *const methods[] = {METHODS "Get",    METHODS "List",   METHODS "ListStream",
+                                          METHODS "Create", METHODS "Delete", METHODS "Update"};
+    MESSAGE(UpdateContainerRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__UPDATE_CONTAINER_REQUEST__INIT;
+    struct asked asked;
+
+    ask_for(&asked, &plain);
+    request.container = &asked.message;
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        static const MESSAGE(GetContainerRequest) nothing =
+            CONTAINERD__SERVICES__CONTAINERS__V1__GET_CONTAINER_REQUEST__INIT;
+        const ProtobufCMessage *sent = strstr(methods[i], "Update") != NULL ? &request.base : &nothing.base;
+
+        stage_call(*state, NULL, methods[i], sent);
+        stage_assert(*state, BERTH_FAILED_PRECONDITION, "namespace is required: failed precondition");
+        stage_call(*state, "bad ns", methods[i], sent);
+        stage_assert(*state, BERTH_INVALID_ARGUMENT,
+                     "namespace validation: identifier \"bad ns\" must match "
+                     "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument");
+    }
+}
+
+static void what_is_not_there_is_not_found_in_each_methods_words(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct given absent = {.id = "c3", .runtime = "runc", .spec = "oci"};
+
+    create(stage, &plain);
+    get_in(stage, "default", "c3");
+    stage_assert(stage, BERTH_NOT_FOUND, "container \"c3\" in namespace \"default\": not found");
+    get_in(stage, "other", "c1");
+    stage_assert(stage, BERTH_NOT_FOUND, "container \"c1\" in namespace \"other\": not found");
+    get_in(stage, "default", "");
+    stage_assert(stage, BERTH_NOT_FOUND, "container \"\" in namespace \"default\": not found");
+    get_in(stage, "default", LONG_ID);
+    stage_assert(stage, BERTH_NOT_FOUND, "container \"" LONG_ID "\" in namespace \"default\": not found");
+    delete_(stage, "c3");
+    stage_assert(stage, BERTH_NOT_FOUND, "container c3: not found");
+    delete_(stage, "");
+    stage_assert(stage, BERTH_NOT_FOUND, "container : not found");
+    delete_(stage, "bad id");
+    stage_assert(stage, BERTH_NOT_FOUND, "container bad id: not found");
+    update(stage, &absent, NULL);
+    stage_assert(stage, BERTH_NOT_FOUND, "container \"c3\": not found");
+    update(stage, &absent, "labels.a");
+    stage_assert(stage, BERTH_NOT_FOUND, "container \"c3\": not found");
+}
+
+static void an_update_changes_what_its_mask_names(void **state)
+{
+    static const struct {
+        struct given given;
+        const char *path;
+        const char *expected;
+    } cases[] = {
+        {{.labels = "a=9 z=8"},
+         "labels.a",
+         "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=9 b=2 +x=1 +y=2"},
+        {{.labels = "b.c/d=4"},
+         "labels.b.c/d",
+         "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=9 b=2 b.c/d=4 +x=1 +y=2"},
+        {{.labels = "a="},
+         "labels.a",
+         "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 b=2 b.c/d=4 +x=1 +y=2"},
+        {{.labels = NULL},
+         "labels.none",
+         "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 b=2 b.c/d=4 +x=1 +y=2"},
+        {{.labels = "q=1 r="},
+         "labels",
+         "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 q=1 +x=1 +y=2"},
+        {{.image = "alpine"},
+         "image",
+         "c2 image=alpine runtime=kata spec=oci snapshot=native/s2 q=1 +x=1 +y=2"},
+        {{.image = NULL}, "image", "c2 image= runtime=kata spec=oci snapshot=native/s2 q=1 +x=1 +y=2"},
+        {{.spec = "oci2"}, "spec", "c2 image= runtime=kata spec=oci2 snapshot=native/s2 q=1 +x=1 +y=2"},
+        {{.snapshot_key = "s3"},
+         "snapshotkey",
+         "c2 image= runtime=kata spec=oci2 snapshot=native/s3 q=1 +x=1 +y=2"},
+        {{.extensions = "x=3 z=4"},
+         "extensions.x",
+         "c2 image= runtime=kata spec=oci2 snapshot=native/s3 q=1 +x=3 +y=2"},
+        {{.extensions = NULL},
+         "extensions.y",
+         "c2 image= runtime=kata spec=oci2 snapshot=native/s3 q=1 +x=3 +y=2"},
+        {{.extensions = "z=4"},
+         "extensions",
+         "c2 image= runtime=kata spec=oci2 snapshot=native/s3 q=1 +x=3 +y=2 +z=4"},
+        {{.runtime = "kata", .spec = "oci", .snapshotter = "native", .labels = "l=1", .extensions = "w=5"},
+         NULL,
+         "c2 image= runtime=kata spec=oci snapshot=native/ l=1 +w=5 +x=3 +y=2 +z=4"},
+    };
+
+    create(*state, &full);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct given given = cases[i].given;
+
+        given.id = "c2";
+        update(*state, &given, cases[i].path);
+        assert_replied(*state, cases[i].expected);
+        get_in(*state, "default", "c2");
+        assert_replied(*state, cases[i].expected);
+    }
+}
+
+static void an_update_that_is_refused_changes_nothing(void **state)
+{
+    static char big[4200];
+    const struct {
+        struct given given;
+        const char *path;
+        const char *sentence;
+    } cases[] = {
+        {{.id = "c1"}, "runtime", "cannot update \"runtime\" field on \"c1\": invalid argument"},
+        {{.id = "c1"}, "snapshot_key", "cannot update \"snapshot_key\" field on \"c1\": invalid argument"},
+        {{.id = "c1"}, "created_at", "cannot update \"created_at\" field on \"c1\": invalid argument"},
+        {{.id = "c1"}, "", "cannot update \"\" field on \"c1\": invalid argument"},
+        {{.id = NULL}, "labels.a", "Container.ID required"},
+        {{.id = "c1", .labels = big},
+         "labels",
+         "update failed validation: containers.Labels: label key and value greater than maximum size (4096 "
+         "bytes), key: x: invalid argument"},
+        {{.id = "c1", .extensions = "=1"},
+         "extensions",
+         "update failed validation: container.Extension keys must not be zero-length: invalid argument"},
+        {{.id = "c1"}, "spec", "update failed validation: container.Spec must be set: invalid argument"},
+        {{.id = "c1", .snapshot_key = "s"},
+         "snapshotkey",
+         "update failed validation: container.Snapshotter must be set if container.SnapshotKey is set: "
+         "invalid argument"},
+        {{.id = "c1"}, NULL, "container.Runtime.Name field is immutable: invalid argument"},
+        {{.id = "c1", .runtime = "runc", .spec = "oci", .snapshotter = "other"},
+         NULL,
+         "container.Snapshotter field is immutable: invalid argument"},
+        {{.id = "c1", .runtime = "runc"},
+         NULL,
+         "update failed validation: container.Spec must be set: invalid argument"},
+    };
+
+    memset(big, 'b', sizeof(big) - 1);
+    memcpy(big, "x=", 2);
+    create(*state, &plain);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        update(*state, &cases[i].given, cases[i].path);
+        stage_assert(*state, BERTH_INVALID_ARGUMENT, cases[i].sentence);
+    }
+    get_in(*state, "default", "c1");
+    assert_replied(*state, "c1 image= runtime=runc spec=oci snapshot=/");
+}
+
+static void messages_without_their_parts_are_answered(void **state)
+{
+    MESSAGE(CreateContainerRequest)
+    created = CONTAINERD__SERVICES__CONTAINERS__V1__CREATE_CONTAINER_REQUEST__INIT;
+    MESSAGE(UpdateContainerRequest)
+    updated = CONTAINERD__SERVICES__CONTAINERS__V1__UPDATE_CONTAINER_REQUEST__INIT;
+
+    stage_call(*state, "default", METHODS "Create", &created.base);
+    stage_assert(*state, BERTH_INVALID_ARGUMENT,
+                 INVALID "container.ID: identifier must not be empty: invalid argument");
+    stage_call(*state, "default", METHODS "Update", &updated.base);
+    stage_assert(*state, BERTH_INVALID_ARGUMENT, "Container.ID required");
+}
+
+static void the_times_are_the_servers(void **state)
+{
+    struct service_stage *stage = *state;
+    MESSAGE(ListContainersResponse) * first, *second;
+    const struct given labelled = {.id = "c1", .labels = "a=1"};
+
+    create(stage, &plain);
+    first = reply_at(stage, 0);
+    update(stage, &labelled, "labels.a");
+    second = reply_at(stage, 0);
+    assert_true(first->containers[0]->created_at->seconds > 1600000000);
+    assert_true(first->containers[0]->created_at->seconds == second->containers[0]->created_at->seconds);
+    assert_true(first->containers[0]->created_at->nanos == second->containers[0]->created_at->nanos);
+    assert_true(second->containers[0]->updated_at->seconds > first->containers[0]->updated_at->seconds ||
+                second->containers[0]->updated_at->nanos != first->containers[0]->updated_at->nanos);
+    protobuf_c_message_free_unpacked(&first->base, NULL);
+    protobuf_c_message_free_unpacked(&second->base, NULL);
+}
+
+static void filters_find_containers_by_their_fields(void **state)
+{
+    static const struct {
+        const char *filter;
+        const char *ids;
+    } cases[] = {
+        {NULL, "B a c1 c2"},
+        {"", "B a c1 c2"},
+        {"id==c1", "c1"},
+        {"id~=^c", "c1 c2"},
+        {"id!=c1", "B a c2"},
+        {"image==busybox", "c2"},
+        {"image", "c2"},
+        {"image!=busybox", "B a c1"},
+        {"runtime.name==kata", "c2"},
+        {"runtime", ""},
+        {"runtime.options", ""},
+        {"labels.a==1", "c2"},
+        {"labels.a", "a c2"},
+        {"labels.\"io.x/y\"==v", "a"},
+        {"labels.io.\"x/y\"==v", "a"},
+        {"labels.io", ""},
+        {"labels", ""},
+        {"id~=^c,labels.b==2,image~=busy", "c2"},
+        {"spec", ""},
+        {"nonsense!=1", "B a c1 c2"},
+    };
+    const struct given labelled = {
+        .id = "a", .runtime = "runc", .spec = "oci", .labels = "a= io.x/y=v a.b=c"};
+    const struct given last = {.id = "B", .runtime = "runc", .spec = "oci"};
+    const struct given emptied = {.id = "a", .labels = "a=3"};
+    char ids[256];
+
+    create(*state, &plain);
+    create(*state, &full);
+    create(*state, &labelled);
+    create(*state, &last);
+    update(*state, &emptied, "labels.a");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        list(*state, METHODS "List", cases[i].filter);
+        stage_assert(*state, BERTH_OK, "");
+        ids_of(*state, ids, sizeof(ids));
+        assert_string_equal(ids, cases[i].ids);
+        list(*state, METHODS "ListStream", cases[i].filter);
+        stage_assert(*state, BERTH_OK, "");
+        ids_of(*state, ids, sizeof(ids));
+        assert_string_equal(ids, cases[i].ids);
+    }
+}
+
+static void a_filter_that_is_none_is_refused(void **state)
+{
+    list(*state, METHODS "List", "id==");
+    stage_assert(
+        *state, BERTH_INVALID_ARGUMENT,
+        "filters: parse error: [id==]: expected value or quoted: invalid argument: invalid argument");
+    list(*state, METHODS "ListStream", "id==");
+    stage_assert(
+        *state, BERTH_INVALID_ARGUMENT,
+        "filters: parse error: [id==]: expected value or quoted: invalid argument: invalid argument");
+}
+
+static void a_stream_goes_on_behind_what_was_sent_whatever_changed_meanwhile(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
+    struct berth_testing_call *slow;
+    char ids[256];
+
+    for (int i = 0; i < 9; i++) {
+        char id[8];
+        const struct given given = {.id = id, .runtime = "runc", .spec = "oci"};
+
+        snprintf(id, sizeof(id), "c%d", i * 2);
+        if (i < 5)
+            create(stage, &given);
+    }
+    slow = berth_testing_call_create(stage->testing, METHODS "ListStream", &options);
+    berth_testing_call_set_slow(slow, true);
+    berth_testing_call_send(slow, "", 0);
+    berth_testing_call_half_close(slow);
+    berth_testing_run(stage->testing);
+    assert_int_equal(berth_testing_call_code(slow), BERTH_PENDING);
+    assert_int_equal(berth_testing_call_reply_count(slow), 0);
+    delete_(stage, "c4");
+    create(stage, &(const struct given){.id = "c5", .runtime = "runc", .spec = "oci"});
+    berth_testing_call_set_slow(slow, false);
+    berth_testing_run(stage->testing);
+    assert_int_equal(berth_testing_call_code(slow), BERTH_OK);
+    berth_testing_call_destroy(stage->call);
+    stage->call = slow;
+    ids_of(stage, ids, sizeof(ids));
+    assert_string_equal(ids, "c0 c2 c5 c6 c8");
+}
+
+static void a_stream_that_nobody_reads_ends_with_its_caller(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
+
+    create(stage, &plain);
+    berth_testing_call_destroy(stage->call);
+    stage->call = berth_testing_call_create(stage->testing, METHODS "ListStream", &options);
+    berth_testing_call_set_slow(stage->call, true);
+    berth_testing_call_send(stage->call, "\x0a\x02id", 4);
+    berth_testing_call_half_close(stage->call);
+    berth_testing_run(stage->testing);
+    berth_testing_call_cancel(stage->call);
+}
+
+struct paging {
+    char ids[256];
+    size_t left;
+    char last[80];
+};
+
+static bool take(void *context, const struct berth_store_entry *container)
+{
+    struct paging *paging = context;
+
+    snprintf(paging->last, sizeof(paging->last), "%.*s", (int)container->key.length,
+             (const char *)container->key.data);
+    snprintf(paging->ids + strlen(paging->ids), sizeof(paging->ids) - strlen(paging->ids), " %s",
+             paging->last);
+    return --paging->left > 0;
+}
+
+static void a_listing_goes_on_after_a_key(void **state)
+{
+    struct service_stage *stage = *state;
+    struct paging paging = {.left = 2};
+    struct berth_containers_query query = {.size = sizeof(query), .namespace_name = "default"};
+    struct berth_error err;
+
+    for (int i = 0; i < 5; i++) {
+        char id[8];
+
+        snprintf(id, sizeof(id), "c%d", i);
+        create(stage, &(const struct given){.id = id, .runtime = "runc", .spec = "oci"});
+    }
+    assert_int_equal(containers_service_interface.list(stage->service, NULL, &query, take, &paging, &err),
+                     BERTH_OK);
+    assert_string_equal(paging.ids, " c0 c1");
+    query.after = berth_store_text(paging.last);
+    paging.left = 99;
+    delete_(stage, "c1");
+    assert_int_equal(containers_service_interface.list(stage->service, NULL, &query, take, &paging, &err),
+                     BERTH_OK);
+    assert_string_equal(paging.ids, " c0 c1 c2 c3 c4");
+}
+
+static void put_as_other(struct service_stage *stage, const char *bucket, const char *key, const char *value)
+{
+    struct berth_error err;
+    struct berth_store_bytes bytes = {value, value == NULL ? 0 : strlen(value)};
+
+    assert_int_equal(
+        berth_store_memory_write_as_other(stage->memory, bucket, berth_store_text(key), bytes, &err),
+        BERTH_OK);
+    for (int turn = 0; turn < 100; turn++)
+        berth_testing_run(stage->testing);
+}
+
+static void a_list_that_is_too_large_for_one_message_says_what_helps(void **state)
+{
+    struct service_stage *stage = *state;
+    const size_t large = 1000 * 1000;
+    char *value = malloc(large + 8);
+    char id[8];
+
+    assert_non_null(value);
+    memcpy(value, "\x1a\xc0\x84\x3d", 4);
+    memset(value + 4, 'i', large);
+    value[large + 4] = '\0';
+    for (int i = 0; i < 17; i++) {
+        snprintf(id, sizeof(id), "c%d", i);
+        put_as_other(stage, "containers/default", id, value);
+        stage->told[0] = '\0';
+    }
+    free(value);
+    list(stage, METHODS "List", NULL);
+    stage_assert(stage, BERTH_RESOURCE_EXHAUSTED,
+                 "16 and more containers take 16000128 bytes, which is more than one message may: ask for "
+                 "fewer by filters, or for each in a message of its own by ListStream");
+    list(stage, METHODS "ListStream", NULL);
+    stage_assert(stage, BERTH_OK, "");
+    assert_int_equal(berth_testing_call_reply_count(stage->call), 17);
+}
+
+static void each_change_is_told(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct given given = {.id = "c2", .labels = "n=1"};
+    Containerd__Events__ContainerCreate *created;
+    Containerd__Events__ContainerUpdate *updated;
+    Containerd__Events__ContainerDelete *deleted;
+
+    create(stage, &full);
+    created =
+        containerd__events__container_create__unpack(NULL, stage->last_event.length, stage->last_event.data);
+    assert_string_equal(created->id, "c2");
+    assert_string_equal(created->image, "busybox");
+    assert_string_equal(created->runtime->name, "kata");
+    protobuf_c_message_free_unpacked(&created->base, NULL);
+    update(stage, &given, "labels.n");
+    updated =
+        containerd__events__container_update__unpack(NULL, stage->last_event.length, stage->last_event.data);
+    assert_string_equal(updated->id, "c2");
+    assert_string_equal(updated->snapshot_key, "s2");
+    assert_int_equal(updated->n_labels, 3);
+    protobuf_c_message_free_unpacked(&updated->base, NULL);
+    delete_(stage, "c2");
+    deleted =
+        containerd__events__container_delete__unpack(NULL, stage->last_event.length, stage->last_event.data);
+    assert_string_equal(deleted->id, "c2");
+    protobuf_c_message_free_unpacked(&deleted->base, NULL);
+    delete_(stage, "c2");
+    assert_string_equal(stage->told, "default /containers/create containerd.events.ContainerCreate\n"
+                                     "default /containers/update containerd.events.ContainerUpdate\n"
+                                     "default /containers/delete containerd.events.ContainerDelete\n");
+}
+
+static void what_another_daemon_does_is_told_too(void **state)
+{
+    struct service_stage *stage = *state;
+
+    put_as_other(stage, "containers/moby", "c",
+                 "\x0a\x01"
+                 "c");
+    put_as_other(stage, "containers/moby", "c",
+                 "\x0a\x01"
+                 "c\x1a\x01i");
+    put_as_other(stage, "containers/moby", "c", NULL);
+    assert_string_equal(stage->told, "moby /containers/create containerd.events.ContainerCreate\n"
+                                     "moby /containers/update containerd.events.ContainerUpdate\n"
+                                     "moby /containers/delete containerd.events.ContainerDelete\n");
+    assert_int_equal(stage->last_event.length, 3);
+}
+
+static void fields_of_a_newer_program_survive_an_update(void **state)
+{
+    static const char stored[] = "\x0a\x01"
+                                 "c\x22\x06\x0a\x04runc\x2a\x05\x0a\x03oci\x5a\x03pod\x9a\x06\x03new";
+    struct service_stage *stage = *state;
+    const struct given given = {.id = "c", .runtime = "runc", .spec = "oci", .labels = "a=1"};
+    size_t length;
+    const void *reply;
+
+    put_as_other(stage, "containers/default", "c", stored);
+    update(stage, &given, NULL);
+    stage_assert(stage, BERTH_OK, "");
+    reply = berth_testing_call_reply(stage->call, 0, &length);
+    assert_non_null(memmem(reply, length, "\x9a\x06\x03new", 6));
+    assert_non_null(memmem(reply, length, "\x5a\x03pod", 5));
+}
+
+static void a_damaged_container_is_said_to_be_one(void **state)
+{
+    const struct given given = {.id = "c", .labels = "a=1"};
+
+    put_as_other(*state, "containers/default", "c", "\x0a\x7f");
+    update(*state, &given, "labels.a");
+    stage_assert(*state, BERTH_DATA_LOSS, "container \"c\" is damaged in the store");
+}
+
+static void a_call_that_is_cancelled_leaves_its_change_to_end(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
+    static const char request[] = "\x0a\x12\x0a\x01"
+                                  "c\x22\x06\x0a\x04runc\x2a\x05\x0a\x03oci";
+
+    berth_testing_call_destroy(stage->call);
+    stage->call = berth_testing_call_create(stage->testing, METHODS "Create", &options);
+    berth_testing_call_send(stage->call, request, sizeof(request) - 1);
+    berth_testing_call_half_close(stage->call);
+    berth_testing_call_cancel(stage->call);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_created_is_checked_in_containerds_order),
+        TEST(a_container_is_made_once_and_read_as_it_was_given),
+        TEST(a_namespace_must_be_named_and_valid),
+        TEST(what_is_not_there_is_not_found_in_each_methods_words),
+        TEST(an_update_changes_what_its_mask_names),
+        TEST(an_update_that_is_refused_changes_nothing),
+        TEST(messages_without_their_parts_are_answered),
+        TEST(the_times_are_the_servers),
+        TEST(filters_find_containers_by_their_fields),
+        TEST(a_filter_that_is_none_is_refused),
+        TEST(a_stream_goes_on_behind_what_was_sent_whatever_changed_meanwhile),
+        TEST(a_stream_that_nobody_reads_ends_with_its_caller),
+        TEST(a_listing_goes_on_after_a_key),
+        TEST(a_list_that_is_too_large_for_one_message_says_what_helps),
+        TEST(each_change_is_told),
+        TEST(what_another_daemon_does_is_told_too),
+        TEST(fields_of_a_newer_program_survive_an_update),
+        TEST(a_damaged_container_is_said_to_be_one),
+        TEST(a_call_that_is_cancelled_leaves_its_change_to_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
