@@ -83,14 +83,18 @@ void session_await(struct session *session, const char *step)
 }
 
 /* Is the head, at the mirror's revision, what the mirror says? Then its history is this cluster's. Where
- * there was none yet nothing can be told, and little is there to be loaded. */
-static bool is_as_known(const struct mirror *mirror, const Etcdserverpb__RangeResponse *reply)
+ * there was none yet, entries made by hand tell nothing and are loaded anew; but not at the cost of a batch's
+ * trace. */
+static bool is_as_known(const struct store *store, const Etcdserverpb__RangeResponse *reply)
 {
     const Mvccpb__KeyValue *head = reply->n_kvs == 0 ? NULL : reply->kvs[0];
+    const struct mirror *mirror = &store->mirror;
     size_t length = strlen(mirror->head);
 
-    return head != NULL && mirror->head_revision != 0 && head->mod_revision == mirror->head_revision &&
-           head->value.len >= length && memcmp(head->value.data, mirror->head, length) == 0;
+    if (mirror->head_revision == 0)
+        return head == NULL && (mirror->count == 0 || commit_is_open(&store->commit));
+    return head != NULL && head->mod_revision == mirror->head_revision && head->value.len >= length &&
+           memcmp(head->value.data, mirror->head, length) == 0;
 }
 
 static void on_head(void *context, struct berth_rpc_call *call, const Etcdserverpb__RangeResponse *reply)
@@ -99,7 +103,7 @@ static void on_head(void *context, struct berth_rpc_call *call, const Etcdserver
 
     (void)call;
     if (session->store != NULL)
-        session->is_as_known = is_as_known(&session->store->mirror, reply);
+        session->is_as_known = is_as_known(session->store, reply);
 }
 
 static void on_head_end(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,

@@ -564,6 +564,7 @@ static void an_unsaid_refusal_is_sent_again_with_the_same_id(void **state)
     assert_int_equal(stage->txns, 2);
     assert_int_equal(one.runs, 1);
     assert_string_equal(stage->id, stage->last_id);
+    assert_int_equal(stage->watched_from, 11);
     assert_int_equal(berth_testing_condition(stage->testing, &(struct berth_error){""}), BERTH_OK);
     happen(stage, 11, "/berth/head", stage->id, true);
     assert_true(berth_testing_run_until(stage->testing, is_done, &one));
@@ -616,6 +617,29 @@ static void a_watch_that_was_compacted_away_is_loaded_anew_and_the_difference_to
     assert_true(berth_testing_run_until(stage->testing, has_ranged_twice, stage));
     assert_string_equal(stage->told, "caught up b gone v->; caught up b made ->w; ");
     assert_int_equal(stage->watched_from, 21);
+    stage_destroy(stage);
+}
+
+static void a_head_of_the_same_number_in_another_history_is_noticed(void **state)
+{
+    struct stage *stage = stage_create("");
+    struct berth_error err;
+
+    (void)state;
+    keep(stage, 4, "/berth/head", "old-1");
+    keep(stage, 4, "/berth/data/b,k", "old");
+    assert_int_equal(start(stage, &err), BERTH_OK);
+    stage->table->watch(berth_testing_instance(stage->testing), "", tell, stage);
+    stage->pair_count = 0;
+    keep(stage, 4, "/berth/head", "new-1");
+    keep(stage, 4, "/berth/data/b,k", "new");
+    stage->ranges = 0;
+    berth_call_finish(stage->watch, BERTH_UNAVAILABLE, "etcdserver: server stopped");
+    stage->watch = NULL;
+    berth_testing_run(stage->testing);
+    berth_testing_advance(stage->testing, 1000);
+    assert_true(berth_testing_run_until(stage->testing, has_ranged_twice, stage));
+    assert_string_equal(stage->told, "caught up b k old->new; ");
     stage_destroy(stage);
 }
 
@@ -734,6 +758,7 @@ int main(void)
         cmocka_unit_test(an_unsaid_refusal_is_sent_again_with_the_same_id),
         cmocka_unit_test(what_no_answer_comes_to_ends_unknown_and_the_late_truth_is_told_as_own),
         cmocka_unit_test(a_watch_that_was_compacted_away_is_loaded_anew_and_the_difference_told),
+        cmocka_unit_test(a_head_of_the_same_number_in_another_history_is_noticed),
         cmocka_unit_test(a_silent_heart_is_a_lost_connection_and_reads_go_on_until_max_stale),
         cmocka_unit_test(an_etcd_without_leases_is_a_good_store_and_said_so_once),
         cmocka_unit_test(old_news_ends_the_connection_and_changes_nothing),
