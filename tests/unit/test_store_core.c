@@ -328,9 +328,9 @@ static void a_conflict_runs_all_again_on_what_is_there_then(void **state)
     f.updates[1].says = BERTH_ALREADY_EXISTS;
     put(1, 'b', NULL);
     run_until_commit(1);
+    put(2, 'c', "later");
     strcpy(f.engine.values['b'], "theirs");
     commit_ends(BERTH_ABORTED, "lost");
-    put(2, 'c', "later");
     run_until_commit(2);
     assert_int_equal(f.ended, 0);
     assert_int_equal(f.updates[0].runs, 2);
@@ -444,6 +444,21 @@ static void close_waits_for_the_batch_on_its_way_and_ends_the_rest(void **state)
     assert_int_equal(f.updates[2].runs, 0);
 }
 
+static void every_update_that_comes_before_the_very_end_ends(void **state)
+{
+    size_t asked = 0;
+
+    berth_store_core_close(f.engine.core, on_closed);
+    while (!f.engine.is_closed) {
+        assert_in_range(asked, 0, MAX_UPDATES - 1);
+        put(asked++, 'a', "x");
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(f.ended, asked);
+    for (size_t i = 0; i < asked; i++)
+        assert_int_equal(f.updates[i].code, BERTH_UNAVAILABLE);
+}
+
 static void a_conflict_during_the_close_ends_as_unavailable(void **state)
 {
     put(0, 'a', "x");
@@ -472,6 +487,7 @@ static void brackets_nest_and_only_the_outermost_reaches_the_engine(void **state
 struct watcher {
     struct berth_store_watch *watch;
     struct berth_store_watch *victim;
+    struct watcher *friend;
     unsigned heard;
 };
 
@@ -482,6 +498,9 @@ static void on_change(void *context, const struct berth_store_change *change_tol
     watcher->heard++;
     store->unwatch(&f.engine, watcher->victim);
     watcher->victim = NULL;
+    if (watcher->friend != NULL)
+        watcher->friend->watch = store->watch(&f.engine, "", on_change, watcher->friend);
+    watcher->friend = NULL;
 }
 
 static void watch(struct watcher *watcher, const char *prefix)
@@ -512,6 +531,19 @@ static void a_watch_hears_of_its_prefix_until_it_is_taken_back(void **state)
     store->unwatch(&f.engine, NULL);
 }
 
+static void who_begins_to_watch_meanwhile_hears_from_the_next_on(void **state)
+{
+    struct berth_store_change told = {.size = sizeof(told), .bucket = "b"};
+    struct watcher last = {0}, first = {.friend = &last};
+
+    watch(&first, "");
+    berth_store_core_tell(f.engine.core, &told);
+    assert_non_null(last.watch);
+    assert_int_equal(last.heard, 0);
+    berth_store_core_tell(f.engine.core, &told);
+    assert_int_equal(last.heard, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -533,9 +565,11 @@ int main(void)
         TEST(a_damaged_entry_fails_who_reads_it),
         TEST(an_update_may_be_asked_for_again_from_its_end),
         TEST(close_waits_for_the_batch_on_its_way_and_ends_the_rest),
+        TEST(every_update_that_comes_before_the_very_end_ends),
         TEST(a_conflict_during_the_close_ends_as_unavailable),
         TEST(brackets_nest_and_only_the_outermost_reaches_the_engine),
         TEST(a_watch_hears_of_its_prefix_until_it_is_taken_back),
+        TEST(who_begins_to_watch_meanwhile_hears_from_the_next_on),
     };
 
     return cmocka_run_group_tests_name("store_core", tests, NULL, NULL);
