@@ -122,8 +122,8 @@ class Condition(Case):
         told = json.loads(self.daemon.ctl("plugins", "inspect", "--json", STORE).stdout)
         self.assertEqual(("ready", "UNAVAILABLE", "somebody broke it"), (told["state"], told["condition"], told["condition_reason"]))
         self.assertEqual([STORE], self.daemon.ctl("plugins", "ls", "--all", "-q", "condition==degraded").stdout.split())
-        explained = self.daemon.ctl("explain", "io.example.middle.v1.middle")
-        self.assertIn(f"stands on {STORE}, which is degraded: somebody broke it", explained.stdout)
+        explained = self.daemon.ctl("explain", "io.example.grpc.v1.greeter").stdout
+        self.assertIn(f"below it, {STORE} is ready, degraded\n    UNAVAILABLE: somebody broke it", explained)
         self.assert_stops(self.daemon)
 
     def test_an_unknown_uri_is_an_unknown_service(self):

@@ -150,8 +150,9 @@ static void explaining_tells_what_is_degraded_and_who_stands_on_it(void **state)
         "NOT_SERVING until then\n");
     expect_explanation(
         &list, "io.service.v1.s",
-        "io.service.v1.s is ready\n    stands on io.store.v1.s, which is degraded: the disk is full\n"
-        "\nnext: nothing: it is well\n");
+        "io.service.v1.s is ready\nbelow it, io.store.v1.s is ready, degraded\n"
+        "    UNAVAILABLE: the disk is full\n\nnext: mend what the sentence names: it goes on by itself "
+        "once it can, and health says NOT_SERVING until then\n");
     plugin_list_finish(&list);
 }
 

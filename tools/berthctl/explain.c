@@ -56,16 +56,41 @@ static void print_open(FILE *out, const struct plugin_list *list, const plugin_m
         fprintf(out, "    holds readiness back: %s\n", plugin->holds[i]);
 }
 
-/* What it stands on and cannot use for now. */
-static void print_degraded(FILE *out, const struct plugin_list *list, const plugin_message *plugin)
+/* Deeper than any plan; a peer may tell anything. */
+#define DEPTH_MAX 1000
+
+/* Looks at each plugin once. */
+static const plugin_message *search_degraded(const struct plugin_list *list, const plugin_message *plugin,
+                                             bool *is_seen, unsigned depth)
 {
     for (size_t i = 0; i < plugin->n_edges; i++) {
         const plugin_message *provider = plugin_list_find(list, plugin->edges[i]->provider);
+        const plugin_message *found;
+        size_t place = 0;
 
-        if (provider == NULL || !plugin->edges[i]->binding || !plugin_is_degraded(provider))
+        while (place < list->count && list->plugins[place] != provider)
+            place++;
+        if (!plugin->edges[i]->binding || place == list->count || is_seen[place] || depth == DEPTH_MAX)
             continue;
-        fprintf(out, "    stands on %s, which is degraded: %s\n", provider->uri, provider->condition_reason);
+        is_seen[place] = true;
+        found = plugin_is_degraded(provider) ? provider : search_degraded(list, provider, is_seen, depth + 1);
+        if (found != NULL)
+            return found;
     }
+    return NULL;
+}
+
+/* What it stands on, however far below, and cannot use for now; NULL: nothing. */
+static const plugin_message *find_degraded(const struct plugin_list *list, const plugin_message *plugin)
+{
+    bool *is_seen = calloc(list->count + 1, sizeof(*is_seen));
+    const plugin_message *found;
+
+    if (is_seen == NULL)
+        abort();
+    found = search_degraded(list, plugin, is_seen, 0);
+    free(is_seen);
+    return found;
 }
 
 /* The step of a plugin that ran out of time: the one that has a start and nothing after it. */
@@ -142,7 +167,13 @@ void explain_print(FILE *out, const struct plugin_list *list, const plugin_messa
     print_state(out, plugin, with_colours);
     print_facts(out, plugin);
     print_open(out, list, plugin, with_colours);
-    print_degraded(out, list, plugin);
+    if (plugin_is_well(plugin) && (root = find_degraded(list, plugin)) != NULL) {
+        fputs("below it, ", out);
+        print_state(out, root, with_colours);
+        print_facts(out, root);
+    } else {
+        root = plugin;
+    }
     for (size_t i = 0; i < list->count; i++) {
         const plugin_message *cause = plugin_list_find(list, root->cause);
 
