@@ -130,17 +130,29 @@ static bool check_settings(struct daemon *daemon)
     return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
+/* On a disk that is full or read-only much can still be read; whoever needs to write says so itself. */
+static bool make_folder(const char *what, const char *path, mode_t mode)
+{
+    struct berth_error error;
+    enum berth_code code = folder_prepare(what, path, mode, &error);
+
+    if (code == BERTH_OK) {
+        code = folder_try(what, path, &error);
+        if (code == BERTH_RESOURCE_EXHAUSTED || code == BERTH_FAILED_PRECONDITION) {
+            log_line(BERTH_LOG_WARN, "%s; goes on without what has to be written there", error.message);
+            return true;
+        }
+    }
+    if (code != BERTH_OK)
+        log_line(BERTH_LOG_ERROR, "%s", error.message);
+    return code == BERTH_OK;
+}
+
 static bool make_folders(struct daemon *daemon)
 {
-    const char *root = daemon->survey.settings->root, *state = daemon->survey.settings->state;
-    struct berth_error root_error, state_error;
-    bool has_root = folder_prepare("root", root, ROOT_MODE, &root_error) == BERTH_OK;
-    bool has_state = folder_prepare("state", state, STATE_MODE, &state_error) == BERTH_OK;
+    bool has_root = make_folder("root", daemon->survey.settings->root, ROOT_MODE);
+    bool has_state = make_folder("state", daemon->survey.settings->state, STATE_MODE);
 
-    if (!has_root)
-        log_line(BERTH_LOG_ERROR, "%s", root_error.message);
-    if (!has_state)
-        log_line(BERTH_LOG_ERROR, "%s", state_error.message);
     return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
 }
 

@@ -119,10 +119,14 @@ enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, 
         return fail(what, path, "open it", errno, err);
     code = check_owner(what, path, fd, err);
     close(fd);
-    error = code == BERTH_OK ? try_write(path) : 0;
-    if (error != 0)
-        return fail(what, path, "write to it", error, err);
     return code;
+}
+
+enum berth_code folder_try(const char *what, const char *path, struct berth_error *err)
+{
+    int error = try_write(path);
+
+    return error == 0 ? BERTH_OK : fail(what, path, "write to it", error, err);
 }
 
 /* What somebody else put there, or opened to others, is not handed to a plugin as its own. */

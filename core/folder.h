@@ -8,13 +8,20 @@
 #include <berth/error.h>
 
 /**
- * Makes a folder and what is missing above it, and proves that it can be written to.
+ * Makes a folder and what is missing above it, and refuses one that others could tamper with.
  *
  * @param what  "root" or "state", for messages: the key of the configuration that set it.
- * @return BERTH_OK; BERTH_PERMISSION_DENIED where others own it or may write to it; BERTH_FAILED_PRECONDITION
- *         for a read-only file system; BERTH_RESOURCE_EXHAUSTED for a full one; else what the system says.
+ * @return BERTH_OK; BERTH_PERMISSION_DENIED where others own it or may write to it; else what the system
+ * says.
  */
 enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err);
+/**
+ * Proves that a folder can be written to, for one that is there.
+ *
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION for a read-only file system; BERTH_RESOURCE_EXHAUSTED for a
+ * full one: what is there can be read all the same; else what the system says.
+ */
+enum berth_code folder_try(const char *what, const char *path, struct berth_error *err);
 
 /** One folder of a plugin, made on first ask. Any one thread at a time. */
 struct folder {
