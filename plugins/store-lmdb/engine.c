@@ -16,7 +16,7 @@ static const char *path_of(const struct engine *engine)
 /* Nothing can be read any more, and there is no way back but a restart. */
 static void lose(struct engine *engine, enum berth_code code, const char *message)
 {
-    engine->is_lost = true;
+    engine->is_lost = engine->environment->is_lost = true;
     snprintf(engine->lost, sizeof(engine->lost), "%s", message);
     berth_fail(engine->host, code, message);
 }
@@ -254,11 +254,36 @@ static void leave_open(struct engine *engine, const struct writer_result *result
     fail_commit(engine, BERTH_UNKNOWN, err.message);
 }
 
+/* With a new LMDB the file is what it was before the change, unless LMDB could not put that back. */
+static void begin_anew(struct engine *engine, const struct writer_result *result)
+{
+    uint64_t before = mdb_txn_id(engine->reader.pinned);
+    struct berth_error err;
+    enum berth_code code;
+
+    reader_drop(&engine->reader);
+    code = environment_reopen(engine->environment, &err);
+    if (code == BERTH_OK)
+        code = reader_pin(&engine->reader, &err);
+    if (code != BERTH_OK) {
+        lose(engine, code, err.message);
+        end_commit(engine, BERTH_UNKNOWN, err.message);
+        return;
+    }
+    engine->is_turning = false;
+    if (mdb_txn_id(engine->reader.pinned) == before) {
+        refuse(engine, result);
+        return;
+    }
+    lose(engine, BERTH_UNAVAILABLE, "what the disk has of the last change is not known: restart the daemon");
+    leave_open(engine, result);
+}
+
 static void on_written(void *context, const struct writer_result *result)
 {
     struct engine *engine = context;
 
-    if (engine->is_turning) {
+    if (engine->is_turning && result->end != WRITER_UNDONE) {
         on_turned(engine, result);
         return;
     }
@@ -277,6 +302,9 @@ static void on_written(void *context, const struct writer_result *result)
         return;
     case WRITER_FAILED:
         refuse(engine, result);
+        return;
+    case WRITER_UNDONE:
+        begin_anew(engine, result);
         return;
     case WRITER_UNCERTAIN:
         leave_open(engine, result);

@@ -213,6 +213,19 @@ static enum berth_code migrate(struct environment *environment, struct berth_err
     return failure_set(err, number, environment->path, "cannot be brought up to date");
 }
 
+enum berth_code environment_reopen(struct environment *environment, struct berth_error *err)
+{
+    enum berth_code code;
+
+    mdb_env_close(environment->lmdb);
+    environment->lmdb = NULL;
+    code = open_lmdb(environment, environment->map_size, err);
+    if (code == BERTH_OK)
+        code = open_tables(environment, err);
+    environment->is_lost = code != BERTH_OK;
+    return code;
+}
+
 static enum berth_code open_all(struct environment *environment, const struct environment_options *options,
                                 struct berth_error *err)
 {

@@ -56,6 +56,11 @@ void environment_close(struct environment *environment);
 enum berth_code environment_grow(struct environment *environment, uint64_t limit, struct berth_error *err);
 /** Takes back what was grown beyond max_size, as far as no page lies there. No transaction may be open. */
 enum berth_code environment_shrink(struct environment *environment, struct berth_error *err);
+/**
+ * Begins anew with LMDB, which has given up on the file, without letting go of it. No transaction may be
+ * open. @return BERTH_OK; as failure_set, and it is lost.
+ */
+enum berth_code environment_reopen(struct environment *environment, struct berth_error *err);
 /** The map as another process has grown it. No transaction may be open. */
 enum berth_code environment_follow(struct environment *environment, struct berth_error *err);
 

@@ -3,6 +3,7 @@
 #include "writer.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "layout.h"
 #include "schema.h"
@@ -89,7 +90,7 @@ static struct writer_result write_in(struct environment *environment, MDB_txn *t
         return result;
     result = failed(number);
     if (is_uncertain(environment))
-        result.end = WRITER_UNCERTAIN;
+        result.end = fdatasync(environment->file_fd) == 0 ? WRITER_UNDONE : WRITER_UNCERTAIN;
     return result;
 }
 

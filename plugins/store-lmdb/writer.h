@@ -25,6 +25,8 @@ enum writer_end {
     WRITER_OUTDATED,
     /** Nothing of it happened. */
     WRITER_FAILED,
+    /** The very last write failed, but what LMDB put in its place is on the disk. LMDB takes no more. */
+    WRITER_UNDONE,
     /** The very last write failed: after a crash the batch may be there or not. LMDB takes no more. */
     WRITER_UNCERTAIN,
 };

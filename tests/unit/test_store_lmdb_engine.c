@@ -27,7 +27,9 @@ ssize_t write_parts_at(int fd, const struct iovec *parts, int count, off_t at) _
 static struct {
     int write;
     int sync;
+    /* Of the write that ends a commit; the one that takes it back goes well. */
     int meta;
+    int sync_after_meta;
     bool is_short;
 } fault;
 
@@ -40,9 +42,23 @@ static bool fails(int number)
     return number != 0;
 }
 
+/* It was written, and then could not be synced. */
+static ssize_t fail_meta(int fd, const void *bytes, size_t length, off_t at)
+{
+    int number = fault.meta;
+
+    (void)!syscall(SYS_pwrite64, fd, bytes, length, at);
+    fault.meta = 0;
+    fault.sync = fault.sync_after_meta;
+    errno = number;
+    return -1;
+}
+
 SEEN_BY_LMDB ssize_t write_at(int fd, const void *bytes, size_t length, off_t at)
 {
-    if (length < 4096 ? at >= 0 && length > 64 && fails(fault.meta) : fails(fault.write))
+    if (length > 64 && length < 4096 && fault.meta != 0)
+        return fail_meta(fd, bytes, length, at);
+    if (length >= 4096 && fails(fault.write))
         return -1;
     if (fault.is_short && length >= 4096)
         length = 512;
@@ -424,15 +440,34 @@ static void what_could_not_be_synced_did_not_happen(void **state)
     assert_value(fixture, "b", "key", "new");
 }
 
-static void when_the_last_write_fails_the_change_may_have_happened(void **state)
+static void when_the_last_write_fails_the_change_did_not_happen_and_others_can(void **state)
 {
     struct fixture *fixture = *state;
 
     assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
-    fault.meta = EIO;
+    for (int i = 0; i < 3; i++) {
+        fault.meta = ENOSPC;
+        assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_RESOURCE_EXHAUSTED);
+        assert_int_equal(fixture->reported, BERTH_RESOURCE_EXHAUSTED);
+        assert_value(fixture, "b", "key", "old");
+        assert_int_equal(commit(fixture, "b", "other", "value"), BERTH_OK);
+        assert_int_equal(fixture->reported, BERTH_OK);
+    }
+    close_store(fixture);
+    open_store(fixture, 1 << 20, 8 << 20);
+    assert_value(fixture, "b", "key", "old");
+    assert_value(fixture, "b", "other", "value");
+}
+
+static void when_the_last_write_fails_and_no_sync_follows_the_change_may_have_happened(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    fault.meta = fault.sync_after_meta = EIO;
     assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_UNKNOWN);
     assert_non_null(strstr(fixture->message, "after a restart"));
-    fault.meta = 0;
+    fault.sync = 0;
     assert_value(fixture, "b", "key", "old");
     assert_int_equal(commit(fixture, "b", "other", "value"), BERTH_UNAVAILABLE);
     assert_non_null(strstr(fixture->message, "restart the daemon"));
@@ -589,7 +624,8 @@ int main(void)
         TEST(a_full_disk_fails_the_change_and_nothing_else),
         TEST(a_disk_that_takes_only_a_part_is_a_full_one),
         TEST(what_could_not_be_synced_did_not_happen),
-        TEST(when_the_last_write_fails_the_change_may_have_happened),
+        TEST(when_the_last_write_fails_the_change_did_not_happen_and_others_can),
+        TEST(when_the_last_write_fails_and_no_sync_follows_the_change_may_have_happened),
         TEST(a_file_that_is_cut_while_it_is_open_is_said),
         TEST(a_damaged_entry_is_named_and_the_others_live_on),
         TEST(without_address_space_the_map_stays_as_it_is),
