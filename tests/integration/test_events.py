@@ -12,7 +12,7 @@ import unittest
 
 import grpc
 import protos
-from daemon import BUILD, PATIENCE, Case, environment
+from daemon import BUILD, PATIENCE, Case, environment, run
 from google.protobuf.any_pb2 import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from test_ttrpc import REQUEST, Peer, request
@@ -245,6 +245,22 @@ class Ctr(EventsCase):
         self.assertIn("code = Unavailable desc = the daemon is stopping", printed[-1])
         self.assertEqual(1, ctr.wait(PATIENCE))
         self.assertEqual(0, self.daemon.wait(), self.daemon.log)
+
+    def test_what_ctr_does_is_told(self):
+        self.daemon = self.start()
+        listener = self.listen('topic~="^/namespaces/"', "event.id==c1")
+        for arguments in (["namespaces", "create", "n1", "colour=red"], ["namespaces", "label", "n1", "colour=blue"],
+                          ["-n", "n1", "containers", "create", "--rootfs", "/", "c1", "true"],
+                          ["-n", "n1", "containers", "rm", "c1"], ["namespaces", "rm", "n1"]):
+            done = run("ctr", "--address", self.daemon.address, *arguments)
+            self.assertEqual(0, done.returncode, done.stderr)
+        heard = [listener.next() for _ in range(5)]
+        self.assertEqual(["/namespaces/create", "/namespaces/update", "/containers/create", "/containers/delete",
+                          "/namespaces/delete"], [each.topic for each in heard])
+        self.assertEqual(["containerd.events." + name for name in (
+            "NamespaceCreate", "NamespaceUpdate", "ContainerCreate", "ContainerDelete", "NamespaceDelete")],
+                         [each.event.type_url for each in heard])
+        self.assert_stops(self.daemon)
 
     def publish_until_printed(self, ctr):
         """ctr does not say when it has subscribed."""
