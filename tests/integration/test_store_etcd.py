@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store over a real etcd: shared, cut off, lied to, and none of it loses or doubles a change."""
 
+import os
 import socket
+import subprocess
 import threading
 import unittest
 
-from etcd import Driver, Etcd, Proxy, wait_until
+from etcd import DRIVER, Driver, Etcd, Proxy, wait_until
+from workshop import BUILD
 
 
 class Case(unittest.TestCase):
@@ -32,6 +35,16 @@ class Case(unittest.TestCase):
     def assert_quits(self, *drivers):
         for driver in drivers:
             self.assertEqual(0, driver.quit(), driver.log())
+
+
+class Conformance(Case):
+    def test_every_rule_of_a_store_holds(self):
+        done = subprocess.run([str(DRIVER.with_name("store_etcd_conformance"))], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, errors="replace", timeout=240, check=False,
+                              env={**os.environ, "LD_LIBRARY_PATH": f"{BUILD}/sdk/rpc",
+                                   "STORE_ETCD_ENDPOINT": f"tcp:{self.etcd.endpoint}"})
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertGreater(done.stdout.count("\nok "), 30, done.stdout)
 
 
 class Shared(Case):
