@@ -75,8 +75,9 @@ class DaemonEtcd(Case):
 
     def test_the_configuration_that_the_readme_shows_is_one(self):
         text = (SOURCE / "README.md").read_text(encoding="utf-8")
-        shown = re.search(r"```yaml\n(plugins:\n  io.berth.store.v1.etcd:.*?)```", text, re.DOTALL)[1]
+        shown = re.search(r"```yaml\n(disabled_plugins: [^\n]*\nplugins:\n  io.berth.store.v1.etcd:.*?)```", text, re.DOTALL)[1]
         self.workshop.write_config(f"version: 1\nplugin_dirs: [{self.workshop.plugins}]\n{shown}")
+        self.workshop.add_default_modules("store-lmdb")
         result = self.berthd("config", "check", "--config", str(self.workshop.config))
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
 
