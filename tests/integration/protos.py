@@ -41,4 +41,6 @@ containers = importlib.import_module("containerd.services.containers.v1.containe
 events = importlib.import_module("containerd.services.events.v1.events_pb2")
 forwarding = importlib.import_module("containerd.services.ttrpc.events.v1.events_pb2")
 tasks = importlib.import_module("containerd.events.task_pb2")
+empty = importlib.import_module("google.protobuf.empty_pb2")
+containers = importlib.import_module("containerd.services.containers.v1.containers_pb2")
 greeter = importlib.import_module("helloworld.helloworld_pb2")
