@@ -14,10 +14,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 import memory  # noqa: E402
 import plan  # noqa: E402
 import rpc  # noqa: E402
+import services  # noqa: E402
 import startup  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
-BENCHMARKS = {"startup": startup, "memory": memory, "plan": plan, "rpc": rpc}
+BENCHMARKS = {"startup": startup, "memory": memory, "plan": plan, "rpc": rpc, "services": services}
 HEAD = """# Measured
 
 Every section is written by the command that stands in it. Numbers are medians, with the least and the greatest in

@@ -97,6 +97,18 @@ class Berthd(Server):
         self.variables = {**variables, **({"LD_PRELOAD": preload} if preload else {})}
 
 
+class Stored(Server):
+    """berthd with the plugins it comes with and nothing set, its store among them."""
+
+    name = "berthd"
+
+    def __init__(self):
+        super().__init__()
+        other = peers.Berthd()
+        self.workshop.remove()
+        self.workshop, self.address, self.command = other.workshop, other.address, other.command
+
+
 class TtrpcBerthd(Berthd):
     """The same daemon on its ttrpc socket."""
 
