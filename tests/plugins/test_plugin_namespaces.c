@@ -354,11 +354,13 @@ static void what_another_daemon_does_is_told_too(void **state)
 static void fields_of_a_newer_program_survive_an_update(void **state)
 {
     struct service_stage *stage = *state;
+    const void *reply;
     size_t length;
 
     put_as_other(stage, "namespaces", "n", "\x0a\x01n\x9a\x06\x03new");
     update(stage, "n", "a=1", NULL);
-    assert_non_null(memmem(berth_testing_call_reply(stage->call, 0, &length), length, "\x9a\x06\x03new", 6));
+    reply = berth_testing_call_reply(stage->call, 0, &length);
+    assert_non_null(memmem(reply, length, "\x9a\x06\x03new", 6));
 }
 
 struct ensuring {
