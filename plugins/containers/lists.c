@@ -83,6 +83,8 @@ struct stream {
     char last[BERTH_IDENTIFIER_MAX + 1];
     bool is_full;
     enum berth_code code;
+    /* Only while messages are sent. */
+    struct berth_wire_buffer message;
 };
 
 static void destroy_stream(struct stream *stream)
@@ -93,6 +95,38 @@ static void destroy_stream(struct stream *stream)
     free(stream);
 }
 
+/* Of empty filters one is enough: what is kept is bounded by what filters may take. */
+static size_t count_filters(const Containerd__Services__Containers__V1__ListContainersRequest *request)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < request->n_filters; i++)
+        count += *request->filters[i] != '\0';
+    return count + (count < request->n_filters);
+}
+
+static bool keep_filters(struct stream *stream,
+                         const Containerd__Services__Containers__V1__ListContainersRequest *request)
+{
+    size_t count = count_filters(request);
+    bool has_empty = false;
+
+    stream->filters = calloc(count + 1, sizeof(*stream->filters));
+    if (stream->filters == NULL)
+        return false;
+    for (size_t i = 0; i < request->n_filters; i++) {
+        bool is_empty = *request->filters[i] == '\0';
+
+        if (is_empty && has_empty)
+            continue;
+        has_empty = has_empty || is_empty;
+        stream->filters[stream->filter_count] = strdup(request->filters[i]);
+        if (stream->filters[stream->filter_count++] == NULL)
+            return false;
+    }
+    return true;
+}
+
 static struct stream *make_stream(struct berth_call *call,
                                   const Containerd__Services__Containers__V1__ListContainersRequest *request)
 {
@@ -101,16 +135,7 @@ static struct stream *make_stream(struct berth_call *call,
     if (stream == NULL)
         return NULL;
     stream->call = call;
-    stream->filters = calloc(request->n_filters + 1, sizeof(*stream->filters));
-    for (size_t i = 0; stream->filters != NULL && i < request->n_filters; i++) {
-        stream->filters[i] = strdup(request->filters[i]);
-        stream->filter_count++;
-        if (stream->filters[i] != NULL)
-            continue;
-        destroy_stream(stream);
-        return NULL;
-    }
-    if (stream->filters != NULL)
+    if (keep_filters(stream, request))
         return stream;
     destroy_stream(stream);
     return NULL;
@@ -119,15 +144,15 @@ static struct stream *make_stream(struct berth_call *call,
 static bool send_next(void *context, const struct berth_store_entry *container)
 {
     struct stream *stream = context;
-    struct berth_wire_buffer message = {0};
 
     stream->is_full = !berth_call_can_send(stream->call);
     if (stream->is_full)
         return false;
-    berth_wire_put_bytes(&message, 1, container->value.data, container->value.length);
-    stream->code = message.failed ? BERTH_RESOURCE_EXHAUSTED
-                                  : berth_call_send(stream->call, message.bytes, message.length);
-    berth_wire_finish(&message);
+    stream->message.length = 0;
+    berth_wire_put_bytes(&stream->message, 1, container->value.data, container->value.length);
+    stream->code = stream->message.failed
+                       ? BERTH_RESOURCE_EXHAUSTED
+                       : berth_call_send(stream->call, stream->message.bytes, stream->message.length);
     snprintf(stream->last, sizeof(stream->last), "%.*s", (int)container->key.length,
              (const char *)container->key.data);
     return stream->code == BERTH_OK;
@@ -150,6 +175,7 @@ void stream_go_on(struct berth_call *call)
     stream->is_full = false;
     if (code == BERTH_OK)
         code = containers->service->list(containers->instance, NULL, &query, send_next, stream, &err);
+    berth_wire_finish(&stream->message);
     if (code != BERTH_OK)
         refuse_list(call, code, &err);
     else if (stream->code != BERTH_OK)

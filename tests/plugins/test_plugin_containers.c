@@ -593,6 +593,23 @@ static void a_filter_that_is_none_is_refused(void **state)
         "filters: parse error: [id==]: expected value or quoted: invalid argument: invalid argument");
 }
 
+static void empty_filters_let_all_through_however_many(void **state)
+{
+    MESSAGE(ListContainersRequest)
+    request = CONTAINERD__SERVICES__CONTAINERS__V1__LIST_CONTAINERS_REQUEST__INIT;
+    char *filters[] = {text(""), text("id==c2"), text(""), text("")};
+    char ids[64];
+
+    create(*state, &plain);
+    create(*state, &full);
+    request.filters = filters;
+    request.n_filters = 4;
+    stage_call(*state, "default", METHODS "ListStream", &request.base);
+    stage_assert(*state, BERTH_OK, "");
+    ids_of(*state, ids, sizeof(ids));
+    assert_string_equal(ids, "c1 c2");
+}
+
 static void a_stream_goes_on_behind_what_was_sent_whatever_changed_meanwhile(void **state)
 {
     struct service_stage *stage = *state;
@@ -825,6 +842,7 @@ int main(void)
         TEST(the_times_are_the_servers),
         TEST(filters_find_containers_by_their_fields),
         TEST(a_filter_that_is_none_is_refused),
+        TEST(empty_filters_let_all_through_however_many),
         TEST(a_stream_goes_on_behind_what_was_sent_whatever_changed_meanwhile),
         TEST(a_stream_that_nobody_reads_ends_with_its_caller),
         TEST(a_listing_goes_on_after_a_key),

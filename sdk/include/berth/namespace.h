@@ -69,16 +69,17 @@ static inline enum berth_code berth_identifier_check(const char *identifier, str
 
     if (*identifier == '\0')
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "identifier must not be empty: invalid argument");
+    /* The common case is quick: each call is asked this. */
+    if (strlen(identifier) <= BERTH_IDENTIFIER_MAX && berth_identifier_matches(identifier))
+        return BERTH_OK;
     berth_identifier_quote(identifier, quoted, sizeof(quoted));
     if (strlen(identifier) > BERTH_IDENTIFIER_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "identifier %s greater than maximum length (%d characters): invalid argument",
                                quoted, BERTH_IDENTIFIER_MAX);
-    if (!berth_identifier_matches(identifier))
-        return berth_error_set(
-            err, BERTH_INVALID_ARGUMENT,
-            "identifier %s must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument", quoted);
-    return BERTH_OK;
+    return berth_error_set(
+        err, BERTH_INVALID_ARGUMENT,
+        "identifier %s must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument", quoted);
 }
 
 /**
