@@ -6,7 +6,7 @@
 
 #include <berth/answer.h>
 #include <berth/namespace.h>
-#include <berth/wire.h>
+#include <berth/protobuf.h>
 
 #include "lists.h"
 
@@ -52,14 +52,6 @@ static void append(void *context, struct berth_store_bytes value)
     berth_wire_put_bytes(context, 1, value.data, value.length);
 }
 
-static void reply_with(struct berth_call *call, struct berth_wire_buffer *reply)
-{
-    if (reply->failed)
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for a container");
-    else
-        berth_call_reply(call, reply->bytes, reply->length);
-}
-
 static void get(struct berth_call *call, const SERVICE(GetContainerRequest) * request)
 {
     const struct containers *containers = call->instance;
@@ -70,11 +62,7 @@ static void get(struct berth_call *call, const SERVICE(GetContainerRequest) * re
 
     if (code == BERTH_OK)
         code = containers->service->get(containers->instance, NULL, name, request->id, append, &found, &err);
-    if (code == BERTH_OK)
-        reply_with(call, &found);
-    else
-        berth_call_finish(call, code, err.message);
-    berth_wire_finish(&found);
+    berth_call_answer_wire(call, &found, code, err.message);
 }
 
 static void on_changed(void *context, enum berth_code code, const char *message,
@@ -85,41 +73,25 @@ static void on_changed(void *context, enum berth_code code, const char *message,
 
     if (call == NULL)
         return;
-    if (code == BERTH_OK) {
+    if (code == BERTH_OK)
         append(&changed, value);
-        reply_with(call, &changed);
-    } else {
-        berth_call_finish(call, code, message);
-    }
-    berth_wire_finish(&changed);
+    berth_call_answer_wire(call, &changed, code, message);
 }
 
 static void on_removed(void *context, enum berth_code code, const char *message,
                        struct berth_store_bytes value)
 {
-    struct berth_call *call = berth_answer_take(context);
-
-    if (call != NULL && code == BERTH_OK)
-        berth_call_reply(call, "", 0);
-    else if (call != NULL)
-        berth_call_finish(call, code, message);
-}
-
-static void refuse(struct berth_answer *answer, enum berth_code code, const struct berth_error *err)
-{
-    struct berth_call *call = berth_answer_take(answer);
-
-    if (call != NULL)
-        berth_call_finish(call, code, err->message);
+    berth_answer_finish(context, code, message);
 }
 
 /* One that is not there is one without fields. */
-static void pack(const SERVICE(Container) * message, struct berth_wire_buffer *buffer)
+static enum berth_code pack(const SERVICE(Container) * message, struct berth_wire_buffer *buffer,
+                            struct berth_error *err)
 {
-    size_t length = message == NULL ? 0 : protobuf_c_message_get_packed_size(&message->base);
-
-    if (length > 0 && berth_wire_reserve(buffer, length))
-        buffer->length = protobuf_c_message_pack(&message->base, buffer->bytes);
+    berth_wire_put_message(buffer, message == NULL ? NULL : &message->base);
+    if (buffer->failed)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the container");
+    return BERTH_OK;
 }
 
 static void create(struct berth_call *call, const SERVICE(CreateContainerRequest) * request)
@@ -135,16 +107,14 @@ static void create(struct berth_call *call, const SERVICE(CreateContainerRequest
         return;
     code = berth_call_namespace(call, &name, &err);
     if (code == BERTH_OK)
-        pack(request->container, &asked);
-    if (asked.failed)
-        code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED, "no memory for the container");
+        code = pack(request->container, &asked, &err);
     if (code == BERTH_OK)
         code = containers->service->create(containers->instance, name,
                                            (struct berth_store_bytes){asked.bytes, asked.length}, on_changed,
                                            answer, &err);
     berth_wire_finish(&asked);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 /* That an id is there is asked before the namespace, as containerd does. */
@@ -171,9 +141,7 @@ static void update(struct berth_call *call, const SERVICE(UpdateContainerRequest
         return;
     code = check_update(call, request, &name, &err);
     if (code == BERTH_OK)
-        pack(request->container, &asked);
-    if (asked.failed)
-        code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED, "no memory for the container");
+        code = pack(request->container, &asked, &err);
     if (code == BERTH_OK)
         code = containers->service->update(containers->instance, name,
                                            (struct berth_store_bytes){asked.bytes, asked.length},
@@ -181,7 +149,7 @@ static void update(struct berth_call *call, const SERVICE(UpdateContainerRequest
                                            mask == NULL ? 0 : mask->n_paths, on_changed, answer, &err);
     berth_wire_finish(&asked);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 static void delete_(struct berth_call *call, const SERVICE(DeleteContainerRequest) * request)
@@ -198,7 +166,7 @@ static void delete_(struct berth_call *call, const SERVICE(DeleteContainerReques
     if (code == BERTH_OK)
         code = containers->service->remove(containers->instance, name, request->id, on_removed, answer, &err);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 const struct containerd_services_containers_v1_containers_handlers containers_containers_handlers = {

@@ -6,19 +6,13 @@
 
 #include <berth/answer.h>
 #include <berth/namespace.h>
+#include <berth/protobuf.h>
 #include <berth/types/leases.h>
-#include <berth/wire.h>
 
 /* What the handlers find in `call->instance`. */
 struct leases {
     const struct berth_leases *service;
     void *instance;
-};
-
-/* A request's bytes, packed anew: so that no text has more in it than its handler saw. */
-struct packed {
-    uint8_t *bytes;
-    size_t length;
 };
 
 enum berth_code leases_init(const struct berth_host *host, void *prepared, void **ret_instance,
@@ -55,35 +49,17 @@ static bool find_namespace(struct berth_call *call, const char **ret_name)
     return code == BERTH_OK;
 }
 
-static bool pack(struct berth_call *call, const ProtobufCMessage *message, struct packed *ret_packed)
+/* A request's message, packed anew, so that no text has more in it than its handler saw; without fields it is
+ * one all the same. Or the call is finished. */
+static bool pack(struct berth_call *call, const ProtobufCMessage *message, struct berth_wire_buffer *buffer)
 {
-    size_t length = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = malloc(length + 1);
-
-    if (bytes == NULL) {
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for a call");
-        return false;
-    }
-    *ret_packed = (struct packed){bytes, protobuf_c_message_pack(message, bytes)};
-    return true;
-}
-
-static void reply(struct berth_call *call, struct berth_wire_buffer *buffer)
-{
-    if (buffer->failed)
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the reply");
-    else
-        berth_call_reply(call, buffer->bytes, buffer->length);
+    if (berth_wire_reserve(buffer, 1))
+        berth_wire_put_message(buffer, message);
+    if (!buffer->failed)
+        return true;
     berth_wire_finish(buffer);
-}
-
-/* A refusal before anything was asked of the store: `done` does not come. */
-static void refuse(struct berth_answer *answer, enum berth_code code, const struct berth_error *err)
-{
-    struct berth_call *call = berth_answer_take(answer);
-
-    if (call != NULL)
-        berth_call_finish(call, code, err->message);
+    berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for a call");
+    return false;
 }
 
 static void on_created(void *context, enum berth_code code, const char *message,
@@ -94,12 +70,9 @@ static void on_created(void *context, enum berth_code code, const char *message,
 
     if (call == NULL)
         return;
-    if (code != BERTH_OK) {
-        berth_call_finish(call, code, message);
-        return;
-    }
-    berth_wire_put_bytes(&buffer, 1, value.data, value.length);
-    reply(call, &buffer);
+    if (code == BERTH_OK)
+        berth_wire_put_bytes(&buffer, 1, value.data, value.length);
+    berth_call_answer_wire(call, &buffer, code, message);
 }
 
 /* CreateRequest has the numbers of Lease. */
@@ -107,7 +80,7 @@ static void create(struct berth_call *call, const Containerd__Services__Leases__
 {
     const struct leases *leases = call->instance;
     struct berth_answer *answer;
-    struct packed lease = {0};
+    struct berth_wire_buffer lease = {0};
     struct berth_error err;
     const char *name;
     enum berth_code code;
@@ -120,23 +93,16 @@ static void create(struct berth_call *call, const Containerd__Services__Leases__
                                        (struct berth_store_bytes){lease.bytes, lease.length}, on_created,
                                        answer, &err);
         if (code != BERTH_OK)
-            refuse(answer, code, &err);
+            berth_answer_finish(answer, code, err.message);
     }
-    free(lease.bytes);
+    berth_wire_finish(&lease);
 }
 
 /* The answer is google.protobuf.Empty. */
 static void on_changed(void *context, enum berth_code code, const char *message,
                        struct berth_store_bytes value)
 {
-    struct berth_call *call = berth_answer_take(context);
-
-    if (call == NULL)
-        return;
-    if (code == BERTH_OK)
-        berth_call_reply(call, "", 0);
-    else
-        berth_call_finish(call, code, message);
+    berth_answer_finish(context, code, message);
 }
 
 /* With `sync` or without: nothing but the lease itself is to be waited for, and that is gone when answered.
@@ -157,7 +123,7 @@ static void remove_lease(struct berth_call *call,
         return;
     code = leases->service->remove(leases->instance, name, asked->id, on_changed, answer, &err);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 typedef enum berth_code change_resource(void *instance, const char *namespace_name, const char *id,
@@ -169,7 +135,7 @@ static void set_resource(struct berth_call *call, change_resource *change, const
 {
     const struct leases *leases = call->instance;
     struct berth_answer *answer;
-    struct packed packed = {0};
+    struct berth_wire_buffer packed = {0};
     struct berth_error err;
     const char *name;
     enum berth_code code;
@@ -181,9 +147,9 @@ static void set_resource(struct berth_call *call, change_resource *change, const
         code = change(leases->instance, name, id, (struct berth_store_bytes){packed.bytes, packed.length},
                       on_changed, answer, &err);
         if (code != BERTH_OK)
-            refuse(answer, code, &err);
+            berth_answer_finish(answer, code, err.message);
     }
-    free(packed.bytes);
+    berth_wire_finish(&packed);
 }
 
 static void add_resource(struct berth_call *call,
@@ -211,17 +177,6 @@ static bool add_to_list(void *context, struct berth_store_bytes value)
     return !buffer->failed;
 }
 
-static void finish_list(struct berth_call *call, struct berth_wire_buffer *buffer, enum berth_code code,
-                        const char *message)
-{
-    if (code == BERTH_OK) {
-        reply(call, buffer);
-        return;
-    }
-    berth_wire_finish(buffer);
-    berth_call_finish(call, code, message);
-}
-
 /* A filter that is none is refused in containerd's form: the sentence, then the class of the error. */
 static void list(struct berth_call *call, const Containerd__Services__Leases__V1__ListRequest *asked)
 {
@@ -238,7 +193,7 @@ static void list(struct berth_call *call, const Containerd__Services__Leases__V1
                                  asked->n_filters, add_to_list, &buffer, &err);
     snprintf(sentence, sizeof(sentence), "%s%s", err.message,
              code == BERTH_INVALID_ARGUMENT ? ": invalid argument" : "");
-    finish_list(call, &buffer, code, sentence);
+    berth_call_answer_wire(call, &buffer, code, sentence);
 }
 
 static void list_resources(struct berth_call *call,
@@ -253,7 +208,7 @@ static void list_resources(struct berth_call *call,
     if (!find_namespace(call, &name))
         return;
     code = leases->service->resources(leases->instance, NULL, name, asked->id, add_to_list, &buffer, &err);
-    finish_list(call, &buffer, code, err.message);
+    berth_call_answer_wire(call, &buffer, code, err.message);
 }
 
 const struct containerd_services_leases_v1_leases_handlers leases_leases_handlers = {

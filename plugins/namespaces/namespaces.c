@@ -39,15 +39,6 @@ enum berth_code namespaces_close(const struct berth_host *host, void *instance, 
     return BERTH_OK;
 }
 
-static void reply(struct berth_call *call, struct berth_wire_buffer *reply)
-{
-    if (reply->failed)
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the answer");
-    else
-        berth_call_reply(call, reply->bytes, reply->length);
-    berth_wire_finish(reply);
-}
-
 /* Field 1 of every reply but Delete's. */
 static void append(void *context, struct berth_store_bytes value)
 {
@@ -71,12 +62,7 @@ static void get(struct berth_call *call,
     enum berth_code code =
         namespaces->service->get(namespaces->instance, NULL, request->name, append, &found, &err);
 
-    if (code == BERTH_OK) {
-        reply(call, &found);
-        return;
-    }
-    berth_wire_finish(&found);
-    berth_call_finish(call, code, err.message);
+    berth_call_answer_wire(call, &found, code, err.message);
 }
 
 static void list(struct berth_call *call,
@@ -87,12 +73,7 @@ static void list(struct berth_call *call,
     struct berth_error err;
     enum berth_code code = namespaces->service->list(namespaces->instance, NULL, append_next, &found, &err);
 
-    if (code == BERTH_OK) {
-        reply(call, &found);
-        return;
-    }
-    berth_wire_finish(&found);
-    berth_call_finish(call, code, err.message);
+    berth_call_answer_wire(call, &found, code, err.message);
 }
 
 static void on_changed(void *context, enum berth_code code, const char *message,
@@ -103,40 +84,21 @@ static void on_changed(void *context, enum berth_code code, const char *message,
 
     if (call == NULL)
         return;
-    if (code != BERTH_OK) {
-        berth_call_finish(call, code, message);
-        return;
-    }
-    append(&changed, value);
-    reply(call, &changed);
+    if (code == BERTH_OK)
+        append(&changed, value);
+    berth_call_answer_wire(call, &changed, code, message);
 }
 
 static void on_removed(void *context, enum berth_code code, const char *message,
                        struct berth_store_bytes value)
 {
-    struct berth_call *call = berth_answer_take(context);
-
-    if (call != NULL && code == BERTH_OK)
-        berth_call_reply(call, "", 0);
-    else if (call != NULL)
-        berth_call_finish(call, code, message);
-}
-
-static void refuse(struct berth_answer *answer, enum berth_code code, const struct berth_error *err)
-{
-    struct berth_call *call = berth_answer_take(answer);
-
-    if (call != NULL)
-        berth_call_finish(call, code, err->message);
+    berth_answer_finish(context, code, message);
 }
 
 /* A namespace that is not there has neither name nor labels. */
 static void pack(const namespace_message *message, struct berth_wire_buffer *buffer)
 {
-    size_t length = message == NULL ? 0 : protobuf_c_message_get_packed_size(&message->base);
-
-    if (length > 0 && berth_wire_reserve(buffer, length))
-        buffer->length = protobuf_c_message_pack(&message->base, buffer->bytes);
+    berth_wire_put_message(buffer, message == NULL ? NULL : &message->base);
 }
 
 static void create(struct berth_call *call,
@@ -157,7 +119,7 @@ static void create(struct berth_call *call,
                                            answer, &err);
     berth_wire_finish(&asked);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 static void update(struct berth_call *call,
@@ -180,7 +142,7 @@ static void update(struct berth_call *call,
                                            mask == NULL ? 0 : mask->n_paths, on_changed, answer, &err);
     berth_wire_finish(&asked);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 static void delete_(struct berth_call *call,
@@ -195,7 +157,7 @@ static void delete_(struct berth_call *call,
         return;
     code = namespaces->service->remove(namespaces->instance, request->name, on_removed, answer, &err);
     if (code != BERTH_OK)
-        refuse(answer, code, &err);
+        berth_answer_finish(answer, code, err.message);
 }
 
 const struct containerd_services_namespaces_v1_namespaces_handlers namespaces_namespaces_handlers = {

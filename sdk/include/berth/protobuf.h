@@ -187,6 +187,31 @@ static inline void berth_call_reply_message(struct berth_call *call, const Proto
     berth_call_finish(call, code, code == BERTH_OK ? NULL : "the reply is larger than this server sends");
 }
 
+/** Packs a message behind what is written; NULL is a message without fields. */
+static inline void berth_wire_put_message(struct berth_wire_buffer *buffer, const ProtobufCMessage *message)
+{
+    size_t length = message == NULL ? 0 : protobuf_c_message_get_packed_size(message);
+
+    if (length > 0 && berth_wire_reserve(buffer, length))
+        buffer->length += protobuf_c_message_pack(message, buffer->bytes + buffer->length);
+}
+
+/**
+ * Ends a unary call: BERTH_OK with what was written, any other code with its sentence;
+ * BERTH_RESOURCE_EXHAUSTED where memory for the reply ran out. Frees what was written.
+ */
+static inline void berth_call_answer_wire(struct berth_call *call, struct berth_wire_buffer *reply,
+                                          enum berth_code code, const char *message)
+{
+    if (code != BERTH_OK)
+        berth_call_finish(call, code, message);
+    else if (reply->failed)
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the reply");
+    else
+        berth_call_reply(call, reply->bytes, reply->length);
+    berth_wire_finish(reply);
+}
+
 #ifdef __cplusplus
 }
 #endif
