@@ -25,8 +25,9 @@ extern "C" {
 
 /**
  * How a change ended: exactly once, from the top level of the loop, never before the function returned.
- * @param value  with BERTH_OK the container as it is then, no bytes where it was removed. Lives until this
- *               returns, as `message` does.
+ * @param message  the sentence; NULL with BERTH_OK.
+ * @param value    with BERTH_OK the container as it is then, no bytes where it was removed. Lives until this
+ *                 returns, as `message` does.
  */
 typedef void berth_containers_done(void *context, enum berth_code code, const char *message,
                                    struct berth_store_bytes value);

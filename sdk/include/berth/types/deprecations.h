@@ -48,7 +48,8 @@ struct berth_deprecations {
      *         BERTH_RESOURCE_EXHAUSTED past BERTH_DEPRECATIONS_MAX.
      */
     enum berth_code (*emit)(void *instance, const char *id, const char *message, struct berth_error *err);
-    /** In the order in which the ids were first met, until the visitor returns false. */
+    /** In the order in which the ids were first met, until the visitor returns false. What it is shown lives
+     * until it returns. */
     void (*each)(void *instance,
                  bool (*on_deprecation)(void *context, const struct berth_deprecation *deprecation),
                  void *context);

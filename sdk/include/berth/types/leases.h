@@ -26,7 +26,12 @@ extern "C" {
 /** The longest id of a lease, in bytes: what a store's names have room for. */
 #define BERTH_LEASE_ID_MAX 256
 
-/** How a change ended, as berth_namespaces_done of <berth/types/namespaces.h>. */
+/**
+ * How a change ended: exactly once, from the top level of the loop, never before the function returned.
+ * @param message  the sentence; NULL with BERTH_OK.
+ * @param value    after a BERTH_OK of `create` the lease, else no bytes. Lives until this returns, as
+ *                 `message` does.
+ */
 typedef void berth_leases_done(void *context, enum berth_code code, const char *message,
                                struct berth_store_bytes value);
 
@@ -62,7 +67,7 @@ struct berth_leases {
 
     /**
      * For a change of another plugin that makes a resource inside a lease: as add_resource, in the same
-     * transaction.
+     * transaction. @return BERTH_OK; what add_resource tells `done`; the store's.
      */
     enum berth_code (*hold)(void *instance, struct berth_store_txn *txn, const char *namespace_name,
                             const char *id, struct berth_store_bytes resource, struct berth_error *err);
