@@ -75,6 +75,8 @@ static void on_verdict(uv_timer_t *timer)
 /* From the top level of the loop. */
 static void refuse(struct store *store, enum berth_code code)
 {
+    txn_destroy(store->commit.txn);
+    store->commit.txn = NULL;
     store->commit.verdict = code;
     uv_timer_start(&store->commit.deadline, on_verdict, 0, 0);
 }

@@ -9,9 +9,6 @@
 
 /* Changes by hand that come while a batch is on its way wait for its end; a flood of them does not. */
 #define MAX_HELD_BYTES (64 * 1024 * 1024)
-/* Of what others wrote a little more fits than of our own, so that who counts differently does not cut us
- * off. */
-#define MIRROR_SLACK(max) ((max) / 8)
 
 static enum berth_store_cause cause_of(const struct store *store, const struct revision *revision)
 {
@@ -39,7 +36,7 @@ static struct revision *take_held(struct store *store)
 
     store->held = NULL;
     store->held_end = &store->held;
-    store->held_bytes = 0;
+    store->held_bytes = store->held_memory = 0;
     return held;
 }
 
@@ -60,6 +57,7 @@ static void hold(struct store *store, struct revision *revision)
     *store->held_end = revision;
     store->held_end = &revision->next;
     store->held_bytes += revision->bytes;
+    store->held_memory += revision->memory;
 }
 
 static void apply_all(struct store *store, struct revision *revisions)
@@ -105,10 +103,11 @@ static void decide(struct store *store, struct revision *revision)
 
 static bool has_room(const struct store *store, const struct revision *revision)
 {
-    uint64_t max = store->options.max_mirror;
+    /* What ends the waiting, and what need not wait, is as large as it is. */
+    bool is_to_wait = commit_is_open(&store->commit) && !revision->moves_head;
 
-    return store->held_bytes + revision->bytes <= MAX_HELD_BYTES &&
-           store->mirror.bytes + store->held_bytes + revision->bytes <= max + MIRROR_SLACK(max);
+    return (!is_to_wait || store->held_memory + revision->memory <= MAX_HELD_BYTES) &&
+           store->mirror.bytes + store->held_bytes + revision->bytes <= store_mirror_max(store);
 }
 
 bool store_on_revision(struct store *store, struct revision *revision)

@@ -24,7 +24,7 @@ static bool keep_entry(struct session *session, const struct layout_name *name, 
         return false;
     }
     free(mirror_put(mirror, entry));
-    if (mirror->bytes <= session->store->options.max_mirror)
+    if (mirror->bytes <= store_mirror_max(session->store))
         return true;
     session_lose(session, "what is there needs more memory than max_mirror allows (%llu bytes)",
                  (unsigned long long)session->store->options.max_mirror);
@@ -107,15 +107,17 @@ static void on_page(void *context, struct berth_rpc_call *call, const Etcdserver
     (void)call;
     if (session->store == NULL)
         return;
-    if (session->loading.revision == 0 && reply->header != NULL)
+    if (session->loading.revision == 0 && reply->header != NULL) {
         session->loading.revision = reply->header->revision;
+        session->loading.cluster = reply->header->cluster_id;
+    }
     for (size_t i = 0; i < reply->n_kvs; i++)
         if (!keep(session, reply->kvs[i]))
             return;
     session->has_answered = true;
     session->has_more = reply->more;
-    if (session->loading.revision <= 0 || (reply->more && reply->n_kvs == 0) ||
-        (reply->more && !go_on(session, reply->kvs[reply->n_kvs - 1])))
+    if (session->loading.revision <= 0 || session->loading.revision == INT64_MAX ||
+        (reply->more && reply->n_kvs == 0) || (reply->more && !go_on(session, reply->kvs[reply->n_kvs - 1])))
         session_lose(session, "what it answers is no etcd's: no revision, or pages that do not go on");
     else
         adjust_page(session, reply);

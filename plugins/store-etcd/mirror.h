@@ -28,6 +28,8 @@ struct mirror {
     uint64_t bytes;
     /* All events up to here are in it. */
     int64_t revision;
+    /* Whose revisions these are: a cluster that was restored from a backup is another. */
+    uint64_t cluster;
     /* Of the head: its mod_revision, 0 where there is none, and the id in it. */
     int64_t head_revision;
     char head[LAYOUT_ID_MAX];

@@ -184,10 +184,10 @@ void session_be_present(struct session *session)
 {
     uint64_t interval = session->store->options.lease_ttl_ms / BEATS_IN_A_LEASE;
 
-    session->awaits_beat = false;
     session->ticked_ms = uv_now(session->timer.loop);
     uv_timer_start(&session->timer, beat, interval, interval);
-    beat(&session->timer);
+    if (!session->awaits_beat)
+        beat(&session->timer);
 }
 
 static void on_revoke_end(void *context, struct berth_rpc_call *call, enum berth_code code,

@@ -12,6 +12,7 @@ struct revision *revision_create(int64_t number)
     if (revision == NULL)
         return NULL;
     revision->number = number;
+    revision->memory = sizeof(*revision);
     revision->end = &revision->first;
     return revision;
 }
@@ -46,6 +47,7 @@ static bool add_change(struct revision *revision, const struct layout_name *name
         free(change);
         return false;
     }
+    revision->memory += sizeof(*change) + mirror_entry_bytes(change->entry);
     if (!is_removal)
         revision->bytes += mirror_entry_bytes(change->entry);
     *revision->end = change;

@@ -30,6 +30,8 @@ struct revision {
     int nodes;
     /* What applying it adds to a mirror at most. */
     uint64_t bytes;
+    /* What it takes itself, removals counted. */
+    uint64_t memory;
     struct revision_change *first;
     struct revision_change **end;
 };

@@ -91,6 +91,8 @@ static bool is_as_known(const struct store *store, const Etcdserverpb__RangeResp
     const struct mirror *mirror = &store->mirror;
     size_t length = strlen(mirror->head);
 
+    if (reply->header == NULL || reply->header->cluster_id != mirror->cluster)
+        return false;
     if (mirror->head_revision == 0)
         return head == NULL && (mirror->count == 0 || commit_is_open(&store->commit));
     return head != NULL && head->mod_revision == mirror->head_revision && head->value.len >= length &&

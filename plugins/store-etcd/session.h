@@ -39,6 +39,8 @@ struct session {
     /* Watching. */
     struct berth_rpc_call *watch;
     struct revision *gathered;
+    /* All up to here has come: the mirror may be behind while a batch is on its way. */
+    int64_t told_revision;
 
     /* Being present. */
     struct berth_rpc_call *keepalive;
@@ -66,7 +68,8 @@ void session_load(struct session *session);
 /* watch.c: all that comes after the store's mirror. */
 void session_watch(struct session *session);
 void session_watch_finish(struct session *session);
-/* presence.c: a key that goes when we go, and the heartbeat that keeps it. */
+/* presence.c: a key that goes when we go, and the heartbeat that keeps it. Once more for each new watch: what
+ * is still to be answered is not asked again. */
 void session_be_present(struct session *session);
 /* Takes the key away; on_revoked when that has ended, however it did. False: there is nothing to wait for. */
 bool session_revoke(struct session *session, void (*on_revoked)(struct session *session));

@@ -51,6 +51,7 @@ struct store {
     struct revision *held;
     struct revision **held_end;
     uint64_t held_bytes;
+    uint64_t held_memory;
 
     /* The one in use; those that are being closed only count. */
     struct session *session;
@@ -104,6 +105,13 @@ void store_on_session_closed(struct store *store);
 
 /* Since when there is no connection, and why: a sentence for who is refused. */
 void store_describe_loss(const struct store *store, struct berth_error *err);
+
+/* How much the mirror may take: of what is there already a little more than of what we add, so that a daemon
+ * that counts otherwise, or the last bytes of a batch, cut nobody off. */
+static inline uint64_t store_mirror_max(const struct store *store)
+{
+    return store->options.max_mirror + store->options.max_mirror / 8;
+}
 
 /* What was held while a batch was on its way: shown and told, or to be fetched once more. */
 void store_apply_held(struct store *store);

@@ -4,22 +4,28 @@
 
 #include "store.h"
 
+/* Who removes all that a mirror may hold by one request needs more than it for a while: each entry's name,
+ * and what is noted of its end. No revision of etcd's needs so much. */
+#define REVISION_MAX(mirror) (4 * (mirror))
+
 /* False: the session is over. */
 static bool flush(struct session *session)
 {
     struct revision *revision = session->gathered;
 
     session->gathered = NULL;
-    return revision == NULL || store_on_revision(session->store, revision);
+    if (revision == NULL)
+        return true;
+    session->told_revision = revision->number;
+    return store_on_revision(session->store, revision);
 }
 
 static bool gather(struct session *session, const Mvccpb__Event *event)
 {
-    int64_t known =
-        session->gathered == NULL ? session->store->mirror.revision : session->gathered->number - 1;
+    int64_t known = session->gathered == NULL ? session->told_revision : session->gathered->number - 1;
     int64_t number = event->kv == NULL ? 0 : event->kv->mod_revision;
 
-    if (number <= known) {
+    if (number <= known || number == INT64_MAX) {
         session_lose(session, "it tells of revision %lld after %lld", (long long)number, (long long)known);
         return false;
     }
@@ -29,7 +35,8 @@ static bool gather(struct session *session, const Mvccpb__Event *event)
         session->gathered = revision_create(number);
     if (session->gathered == NULL || !revision_add(session->gathered, &session->store->layout, event))
         session_lose(session, "no memory for what it tells");
-    else if (session->gathered->bytes > session->store->options.max_mirror)
+    else if (session->gathered->bytes > session->store->options.max_mirror ||
+             session->gathered->memory > REVISION_MAX(session->store->options.max_mirror))
         session_lose(session, "revision %lld alone needs more memory than max_mirror allows",
                      (long long)number);
     return session->store != NULL;
@@ -108,6 +115,7 @@ void session_watch(struct session *session)
     struct berth_rpc_call_options options = session_call_options(session);
     struct berth_error err;
 
+    session->told_revision = session->store->mirror.revision;
     session_await(session, "beginning to watch");
     if (etcdserverpb_watch_watch_start(session->channel, &options, &watch_events, session, &session->watch,
                                        &err) != BERTH_OK)

@@ -30,6 +30,7 @@ struct stage {
     /* What a Range is answered. */
     enum berth_code range_code;
     int64_t revision;
+    uint64_t cluster;
     Mvccpb__KeyValue pairs[MAX_PAIRS];
     size_t pair_count;
     bool has_more;
@@ -49,6 +50,7 @@ struct stage {
 
     struct berth_call *renewal;
     bool grants_leases;
+    bool keeps_silent;
     size_t beats;
 
     char told[512];
@@ -83,6 +85,7 @@ static void on_range(struct berth_call *call, const Etcdserverpb__RangeRequest *
         return;
     }
     header.revision = stage->revision;
+    header.cluster_id = stage->cluster;
     for (size_t i = 0; i < stage->pair_count; i++)
         pairs[i] = &stage->pairs[i];
     reply.header = stage->revision == 0 ? NULL : &header;
@@ -150,6 +153,8 @@ static void on_grant(struct berth_call *call, const Etcdserverpb__LeaseGrantRequ
     Etcdserverpb__LeaseGrantResponse reply = ETCDSERVERPB__LEASE_GRANT_RESPONSE__INIT;
 
     stage_of(call)->beats++;
+    if (stage_of(call)->keeps_silent)
+        return;
     if (!stage_of(call)->grants_leases) {
         berth_call_finish(call, BERTH_PERMISSION_DENIED, "etcdserver: no leases here");
         return;
@@ -706,16 +711,127 @@ static void old_news_ends_the_connection_and_changes_nothing(void **state)
     stage_destroy(stage);
 }
 
+static bool is_degraded(void *context)
+{
+    struct berth_error err;
+
+    return berth_testing_condition(((struct stage *)context)->testing, &err) != BERTH_OK;
+}
+
+static void revisions_that_go_backwards_while_a_batch_is_on_its_way_are_no_news(void **state)
+{
+    struct stage *stage = stage_start("");
+    struct berth_error err;
+    struct change one;
+
+    (void)state;
+    ask(stage, &one, "mine", "v");
+    happen(stage, 12, "/berth/data/b,k", "new", true);
+    happen(stage, 11, "/berth/data/b,k", "old", true);
+    assert_true(berth_testing_run_until(stage->testing, is_degraded, stage));
+    berth_testing_condition(stage->testing, &err);
+    assert_non_null(strstr(err.message, "revision 11 after 12"));
+    assert_int_equal(berth_testing_close(stage->testing, &err), BERTH_PENDING);
+    berth_testing_advance(stage->testing, 2000);
+    assert_true(berth_testing_run_until(stage->testing, close_has_ended, stage));
+    stage_destroy(stage);
+}
+
+static void a_revision_without_an_end_is_not_kept(void **state)
+{
+    struct stage *stage = stage_start("max_mirror: 1MiB");
+    struct berth_error err;
+    char key[64];
+
+    (void)state;
+    for (int i = 0; i < 100000 && !is_degraded(stage) && stage->watch != NULL; i++) {
+        snprintf(key, sizeof(key), "/berth/data/b,%d", i);
+        happen(stage, 11, key, NULL, false);
+        if (i % 100 == 0)
+            berth_testing_run(stage->testing);
+    }
+    assert_int_equal(berth_testing_condition(stage->testing, &err), BERTH_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "revision 11 alone"));
+    stage_destroy(stage);
+}
+
+static void a_watch_that_begins_again_and_again_brings_no_second_heartbeat(void **state)
+{
+    struct stage *stage = stage_create("");
+    Etcdserverpb__WatchResponse reply = ETCDSERVERPB__WATCH_RESPONSE__INIT;
+    struct berth_error err;
+
+    (void)state;
+    stage->keeps_silent = true;
+    assert_int_equal(start(stage, &err), BERTH_OK);
+    assert_true(berth_testing_run_until(stage->testing, is_watched, stage));
+    reply.created = true;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(etcdserverpb_watch_watch_send(stage->watch, &reply), BERTH_OK);
+    happen(stage, 11, "/berth/data/b,k", "v", true);
+    for (int i = 0; i < 1000 && strcmp(get(stage, "k"), "v") != 0; i++)
+        berth_testing_run(stage->testing);
+    assert_string_equal(get(stage, "k"), "v");
+    berth_testing_run(stage->testing);
+    assert_int_equal(stage->beats, 1);
+    stage_destroy(stage);
+}
+
+static void a_store_that_is_a_little_over_max_mirror_is_loaded_again(void **state)
+{
+    struct stage *stage = stage_create("max_mirror: 1MiB");
+    char *value = malloc(152001), keys[7][32];
+    struct berth_error err;
+
+    (void)state;
+    assert_non_null(value);
+    memset(value, 'v', 152000);
+    value[152000] = '\0';
+    for (int i = 0; i < 7; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "/berth/data/b,%d", i);
+        keep(stage, 4, keys[i], value);
+    }
+    if (start(stage, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    stage_destroy(stage);
+    free(value);
+}
+
+static void the_same_numbers_of_another_cluster_are_noticed(void **state)
+{
+    struct stage *stage = stage_create("");
+    struct berth_error err;
+
+    (void)state;
+    keep(stage, 4, "/berth/head", "old-1");
+    keep(stage, 5, "/berth/data/b,k", "by hand");
+    stage->cluster = 1;
+    assert_int_equal(start(stage, &err), BERTH_OK);
+    stage->table->watch(berth_testing_instance(stage->testing), "", tell, stage);
+    stage->pair_count = 0;
+    keep(stage, 4, "/berth/head", "old-1");
+    keep(stage, 5, "/berth/data/b,k", "from a backup");
+    stage->cluster = 2;
+    stage->ranges = 0;
+    berth_call_finish(stage->watch, BERTH_UNAVAILABLE, "etcdserver: server stopped");
+    stage->watch = NULL;
+    berth_testing_run(stage->testing);
+    berth_testing_advance(stage->testing, 1000);
+    assert_true(berth_testing_run_until(stage->testing, has_ranged_twice, stage));
+    assert_string_equal(stage->told, "caught up b k by hand->from a backup; ");
+    stage_destroy(stage);
+}
+
 static void answers_that_are_no_etcds_fail_the_start(void **state)
 {
     struct stage *stage;
     struct berth_error err;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         stage = stage_create("dial_timeout: 1s");
-        stage->revision = i == 0 ? 0 : 10;
-        stage->has_more = i > 0;
+        stage->revision = i == 0 ? 0 : i == 3 ? INT64_MAX : 10;
+        stage->has_more = i == 1 || i == 2;
         if (i == 2)
             keep(stage, 4, "/a", "before all that was asked for");
         assert_int_equal(berth_testing_start(stage->testing, &err), BERTH_PENDING);
@@ -762,6 +878,11 @@ int main(void)
         cmocka_unit_test(a_silent_heart_is_a_lost_connection_and_reads_go_on_until_max_stale),
         cmocka_unit_test(an_etcd_without_leases_is_a_good_store_and_said_so_once),
         cmocka_unit_test(old_news_ends_the_connection_and_changes_nothing),
+        cmocka_unit_test(revisions_that_go_backwards_while_a_batch_is_on_its_way_are_no_news),
+        cmocka_unit_test(a_revision_without_an_end_is_not_kept),
+        cmocka_unit_test(a_watch_that_begins_again_and_again_brings_no_second_heartbeat),
+        cmocka_unit_test(a_store_that_is_a_little_over_max_mirror_is_loaded_again),
+        cmocka_unit_test(the_same_numbers_of_another_cluster_are_noticed),
         cmocka_unit_test(answers_that_are_no_etcds_fail_the_start),
         cmocka_unit_test(a_close_waits_for_the_batch_on_its_way_but_not_for_ever),
     };
