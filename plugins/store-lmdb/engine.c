@@ -58,7 +58,7 @@ static void send_job(struct engine *engine, const struct berth_store_batch *batc
 {
     const struct writer_job job = {
         .batch = batch,
-        .base = mdb_txn_id(engine->reader.pinned),
+        .base = engine->base,
         .file_size = engine->reader.file_size,
     };
 
@@ -75,6 +75,7 @@ static void commit(void *self, const struct berth_store_batch *batch)
     struct engine *engine = self;
 
     engine->batch = batch;
+    engine->base = mdb_txn_id(engine->reader.pinned);
     write_batch(engine);
 }
 
@@ -230,6 +231,8 @@ static void on_turned(struct engine *engine, const struct writer_result *result)
     enum berth_code code;
 
     engine->is_turning = false;
+    if (result->end == WRITER_DONE)
+        engine->base++;
     if (result->end == WRITER_UNCERTAIN || result->number == MDB_PANIC) {
         refuse(engine, &refused);
         return;

@@ -37,6 +37,8 @@ struct engine {
 
     void (*on_stopped)(void *context);
     const struct berth_store_batch *batch;
+    /* The transaction that its changes have seen, whatever has been pinned since. */
+    uint64_t base;
     /* For this batch an empty transaction was made, or is on its way. */
     bool has_turned, is_turning;
     bool is_reported;

@@ -115,13 +115,30 @@ static struct writer_result confirm(struct environment *environment, const struc
     return (struct writer_result){.end = info.me_last_txnid == job->base ? WRITER_DONE : WRITER_OUTDATED};
 }
 
+/* Nobody has written since `base`: behind `size` lies nothing. */
+static void cut(struct environment *environment, const struct writer_job *job, uint64_t size)
+{
+    MDB_txn *txn;
+
+    if (mdb_txn_begin(environment->lmdb, NULL, 0, &txn) != 0)
+        return;
+    if (mdb_txn_id(txn) == job->base + 1)
+        (void)!ftruncate(environment->file_fd, (off_t)size);
+    mdb_txn_abort(txn);
+}
+
 /* LMDB calls it EIO where the disk took only a part: was there no room for the rest? */
 static struct writer_result write_again(struct environment *environment, const struct writer_job *job)
 {
     uint64_t bytes = job->batch != NULL ? job->batch->bytes : 0;
+    uint64_t size = environment_file_size(environment);
     int number = environment_find_room(environment, 2 * bytes + ROOM_FOR_TREES);
+    struct writer_result result = number != 0 ? failed(number) : write_once(environment, job);
 
-    return number != 0 ? failed(number) : write_once(environment, job);
+    /* It was no matter of room, and would take more of it each time. */
+    if (number == 0 && result.end == WRITER_FAILED && size > 0)
+        cut(environment, job, size);
+    return result;
 }
 
 static struct writer_result run(struct environment *environment, const struct writer_job *job)

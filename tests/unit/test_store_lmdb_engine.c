@@ -597,6 +597,85 @@ static void readers_of_processes_that_are_gone_keep_no_room(void **state)
     assert_int_equal(fixture->environment->map_size, 1 << 20);
 }
 
+/* Another process changes an entry by itself. */
+static void write_as_other(const char *path, const char *value)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct layout_name name;
+        unsigned char record[64];
+        size_t length = strlen(value);
+        MDB_env *env;
+        MDB_txn *txn;
+        MDB_dbi entries;
+        MDB_val key, data = {length + LAYOUT_SUM_SIZE, record};
+
+        layout_make_name("b", berth_store_text("key"), &name);
+        key = (MDB_val){name.length, name.bytes};
+        layout_make_record((struct berth_store_bytes){name.bytes, name.length}, berth_store_text(value),
+                           record);
+        _exit(mdb_env_create(&env) != 0 || mdb_env_set_maxdbs(env, 4) != 0 ||
+              mdb_env_open(env, path, MDB_NOSUBDIR, 0600) != 0 || mdb_txn_begin(env, NULL, 0, &txn) != 0 ||
+              mdb_dbi_open(txn, "entries", 0, &entries) != 0 || mdb_put(txn, entries, &key, &data, 0) != 0 ||
+              mdb_txn_commit(txn) != 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static bool has_written(struct writer *writer)
+{
+    bool has_result;
+
+    uv_mutex_lock(&writer->lock);
+    has_result = writer->has_result;
+    uv_mutex_unlock(&writer->lock);
+    return has_result;
+}
+
+static void what_another_process_wrote_while_room_was_made_is_seen_before_it_is_written_over(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_store_write writes[] = {a_write("b", "key", "of an older state"), a_write("large", "a", "")};
+    const struct berth_store_batch batch = {.writes = writes, .count = 2, .changes = 1};
+    char *value = calloc(1, 1500000);
+
+    assert_non_null(value);
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    writes[1].value = (struct berth_store_bytes){value, 1500000};
+    fixture->is_done = false;
+    engine_functions.commit(&fixture->engine, &batch);
+    while (!has_written(&fixture->engine.writer))
+        usleep(1000);
+    write_as_other(fixture->environment->path, "of another");
+    while (!fixture->is_done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_int_equal(fixture->code, BERTH_ABORTED);
+    assert_value(fixture, "b", "key", "of another");
+    assert_int_equal(commit_all(fixture, writes, 2), BERTH_OK);
+    assert_value(fixture, "b", "key", "of an older state");
+    free(value);
+}
+
+static void a_disk_that_fails_for_good_takes_no_more_room_each_time(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t size;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    size = environment_file_size(fixture->environment);
+    fault.write = EIO;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_UNAVAILABLE);
+    assert_int_equal(environment_file_size(fixture->environment), size);
+    fault.write = 0;
+    assert_value(fixture, "b", "key", "old");
+    assert_int_equal(commit(fixture, "b", "key", "new"), BERTH_OK);
+    assert_value(fixture, "b", "key", "new");
+}
+
 static void nobody_gets_the_file_of_a_daemon_that_has_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -630,6 +709,8 @@ int main(void)
         TEST(a_damaged_entry_is_named_and_the_others_live_on),
         TEST(without_address_space_the_map_stays_as_it_is),
         TEST(readers_of_processes_that_are_gone_keep_no_room),
+        TEST(what_another_process_wrote_while_room_was_made_is_seen_before_it_is_written_over),
+        TEST(a_disk_that_fails_for_good_takes_no_more_room_each_time),
         TEST(nobody_gets_the_file_of_a_daemon_that_has_it),
     };
 
