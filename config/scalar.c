@@ -196,8 +196,11 @@ static bool read_string(const struct schema *schema, const struct config_node *n
     if (!scalar_check_count(schema, node->length, "bytes long", err))
         return false;
     if (schema->compiled_pattern != NULL && regexec(schema->compiled_pattern, node->text, 0, NULL, 0) != 0) {
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s does not match the pattern %s",
-                        show(schema, node).text, schema->pattern);
+        bool has_doc = schema->doc != NULL && schema->doc[0] != '\0';
+
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s does not match the pattern %s%s%s",
+                        show(schema, node).text, schema->pattern, has_doc ? ": " : "",
+                        has_doc ? schema->doc : "");
         return false;
     }
     ret_value->kind = BERTH_VALUE_STRING;

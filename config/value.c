@@ -251,8 +251,9 @@ static void report_kind(struct builder *builder, const struct schema *schema, co
                "it has no value: write one (%s), or remove the key for the default",
                schema_kind_name(schema->kind));
     else
-        report(builder, CONFIG_ERROR, place, &node->mark, "expected %s, found %s",
-               schema_kind_name(schema->kind), found[node->kind]);
+        report(builder, CONFIG_ERROR, place, &node->mark, "expected %s, found %s%s",
+               schema_kind_name(schema->kind), found[node->kind],
+               schema->kind == SCHEMA_LIST ? "; a list is written [ONE, TWO]" : "");
 }
 
 static struct berth_value *build_scalar(struct builder *builder, struct berth_value *value,

@@ -192,9 +192,12 @@ static void each_mistake_has_its_sentence(void **state)
          "/etc/berth/berthd.yaml:1:4: T.a: e: \"inof\" is none of: debug, info (did you mean \"info\"?)"},
         {"l: {type: list, items: {type: object, fields: {n: {type: int}}}}", "l: [{n: 1}, {n: x}]",
          "/etc/berth/berthd.yaml:1:17: T.a: l[1].n: \"x\" is no int (write digits, without quotes)"},
+        {"s: {type: string, pattern: \"[a-z]+\", doc: Letters.}", "s: abc1",
+         "/etc/berth/berthd.yaml:1:4: T.a: s: \"abc1\" does not match the pattern [a-z]+: Letters."},
         {"s: {type: string}", "s: [a]", "/etc/berth/berthd.yaml:1:4: T.a: s: expected string, found a list"},
         {"l: {type: list, items: {type: string}}", "l: a",
-         "/etc/berth/berthd.yaml:1:4: T.a: l: expected list, found a single value"},
+         "/etc/berth/berthd.yaml:1:4: T.a: l: expected list, found a single value; a list is written [ONE, "
+         "TWO]"},
         {"s: {type: string}", "- s", "/etc/berth/berthd.yaml:1:1: T.a: expected object, found a list"},
         {"s: {type: string}", "s:",
          "/etc/berth/berthd.yaml:1:3: T.a: s: it has no value: write one (string), or remove the key for the "
