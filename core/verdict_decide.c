@@ -2,6 +2,7 @@
 /* The rule for requirements, applied to an entry of a plan and to what has become of all the others. */
 #include "verdict.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,19 +81,27 @@ static char *explain(const struct providers *providers, const char *requirement,
     return text;
 }
 
-/* A type can lose some of its providers and still do. */
+/* A type can lose some of its providers and still do. What is to blame further down has a line of its own. */
 static char *explain_start(const struct providers *providers, const struct verdict_tally *tally)
 {
     size_t fallen = tally->fallen == 0 ? PLAN_NONE : first_blamed(providers, VERDICT_BLAME_FALLEN);
-    const char *reason;
+    const char *joint = ": ";
+    const char *why;
+    char more[40] = "";
     char *text;
 
     if (fallen == PLAN_NONE)
         return NULL;
-    reason = providers->states[fallen].reason;
-    if (asprintf(&text, "starts without %s (%s%s%s)", providers->plan->entries[fallen].plugin->uri,
-                 berth_state_name(providers->states[fallen].state), reason == NULL ? "" : ": ",
-                 reason == NULL ? "" : reason) < 0)
+    why = providers->states[fallen].reason;
+    if (root_of(providers, fallen) != fallen) {
+        joint = " because of ";
+        why = providers->plan->entries[root_of(providers, fallen)].plugin->uri;
+    }
+    if (tally->fallen > 1)
+        snprintf(more, sizeof(more), " and %zu more", tally->fallen - 1);
+    if (asprintf(&text, "starts without %s%s (%s%s%s)", providers->plan->entries[fallen].plugin->uri, more,
+                 berth_state_name(providers->states[fallen].state), why == NULL ? "" : joint,
+                 why == NULL ? "" : why) < 0)
         abort();
     return text;
 }

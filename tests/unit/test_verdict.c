@@ -233,6 +233,34 @@ static void an_entry_of_a_plan_is_decided_by_the_same_rule(void **state)
         decide(&rows[i]);
 }
 
+static void who_starts_without_some_is_told_how_many_and_whose_fault_it_is(void **state)
+{
+    static const size_t members[] = {0, 1};
+    static struct plan_type types[] = {{"b.v1", members, 2}};
+    static const struct plan_requirement wants = {.name = "b.v1", .target = PLAN_TARGET_TYPE};
+    struct manifest_plugin plugins[4];
+    struct plan_entry entries[4] = {0};
+    struct verdict_provider providers[4] = {
+        {.state = BERTH_STATE_BLOCKED, .reason = "a long story", .cause = 2},
+        {.state = BERTH_STATE_BLOCKED, .reason = "a long story", .cause = 2},
+        {.state = BERTH_STATE_FAILED, .reason = "why", .cause = PLAN_NONE},
+        {.state = BERTH_STATE_WAITING, .cause = PLAN_NONE}};
+    const struct plan plan = {
+        .entries = entries, .count = 4, .run_count = 4, .types = types, .type_count = 1};
+    struct verdict_decision decision;
+
+    for (size_t i = 0; i < 4; i++) {
+        plugins[i] = (struct manifest_plugin){.uri = uris[i]};
+        entries[i].plugin = &plugins[i];
+    }
+    entries[3].requirements = &wants;
+    entries[3].requirement_count = 1;
+    verdict_decide(&plan, 3, providers, &decision);
+    assert_true(decision.start);
+    assert_string_equal(decision.reason, "starts without b.v1.one and 1 more (blocked because of c.v1.x)");
+    free(decision.reason);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(the_sentence_names_the_requirement_the_provider_and_the_root),
         cmocka_unit_test(a_long_reason_is_cut_and_says_so),
         cmocka_unit_test(an_entry_of_a_plan_is_decided_by_the_same_rule),
+        cmocka_unit_test(who_starts_without_some_is_told_how_many_and_whose_fault_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
