@@ -113,7 +113,8 @@ static void on_dial_timeout(uv_timer_t *timer)
 
     store->is_starting = false;
     berth_error_set(&err, BERTH_UNAVAILABLE,
-                    "no etcd could be loaded from within dial_timeout (%llu ms); last tried: %s",
+                    "no etcd could be loaded from within dial_timeout (%llu ms); last tried: %s; once etcd "
+                    "is there, start berthd again",
                     (unsigned long long)store->options.dial_timeout_ms,
                     store->why[0] != '\0' ? store->why : store->options.endpoints[0]);
     store->on_started(store, BERTH_UNAVAILABLE, err.message);

@@ -125,8 +125,7 @@ static enum berth_code start(struct instance *self, struct berth_error *err)
 
     if (code == BERTH_OK && options.endpoint_count == 0)
         code = berth_error_set(err, BERTH_SKIP,
-                               "no endpoints are configured, as endpoints: "
-                               "[tcp:127.0.0.1:2379]");
+                               "no endpoints are configured (try endpoints: [tcp:127.0.0.1:2379])");
     if (code == BERTH_OK)
         code = store_start(self->host, &options, self, on_started, &store, err);
     if (code != BERTH_OK)

@@ -86,6 +86,17 @@ class DaemonEtcd(Case):
         result = self.berthd("config", "check", "--config", str(self.workshop.config))
         self.assertNotEqual(0, result.returncode)
         self.assertIn("endpoints", result.stdout + result.stderr)
+        self.assertIn("as tcp:127.0.0.1:2379", result.stdout + result.stderr)
+
+    def test_what_can_be_no_endpoint_is_refused_before_the_start(self):
+        for endpoint, is_one in (("tcp:127.0.0.1:2379", True), ("tcp:etcd-1.example:2379", True), ("tcp:[::1]:2379", True),
+                                 ("tcp:[fe80::1%eth0]:2379", True), ("unix:/run/etcd.sock", True), ("/run/etcd.sock", True),
+                                 ("127.0.0.1:2379", False), ("tcp:127.0.0.1", False), ("tcp://127.0.0.1:2379", False),
+                                 ("tcp:::1:2379", False), ("tcp:etcd:https", False), ("unix:etcd.sock", False)):
+            with self.subTest(endpoint=endpoint):
+                self.configure(endpoints=[endpoint])
+                result = self.berthd("config", "check", "--config", str(self.workshop.config))
+                self.assertEqual(is_one, result.returncode == 0, result.stdout + result.stderr)
 
 
 if __name__ == "__main__":
