@@ -73,7 +73,10 @@ static enum berth_code read_at(const struct walk *walk, void *bytes, size_t leng
             return berth_error_set(walk->err, BERTH_UNAVAILABLE, "%s cannot be read at byte %" PRIu64 ": %s",
                                    walk->check->path, at + had, strerror(errno));
         if (more == 0)
-            return berth_error_set(walk->err, BERTH_DATA_LOSS, "%s ends too soon, at byte %" PRIu64,
+            return berth_error_set(walk->err, BERTH_DATA_LOSS,
+                                   "%s is damaged: it ends too soon, at byte %" PRIu64
+                                   "; put a copy from before in its place, or move it away to begin with an "
+                                   "empty store",
                                    walk->check->path, at + had);
         had += (size_t)more;
     }
