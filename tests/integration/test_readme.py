@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md shows works."""
+"""What README.md and the authors' guide show works."""
 
+import os
 import re
+import signal
+import subprocess
 import unittest
 
 import ask
 import protos
 from daemon import Case
-from workshop import SOURCE
+from workshop import BUILD, SOURCE
 
 
 class Readme(Case):
@@ -21,6 +24,26 @@ class Readme(Case):
         message = protos.greeter.HelloRequest(name="as it came")
         reply = ask.unary(daemon.address, "/example.Echo/Say", message, protos.greeter.HelloRequest)
         self.assertEqual("as it came", reply.name)
+        self.assert_stops(daemon)
+
+    def test_the_plugin_that_keeps_something_counts_on_after_a_kill(self):
+        text = (SOURCE / "sdk/README.md").read_text(encoding="utf-8")
+        section = text[text.index("## Keeping things"):text.index("## Events")]
+        yaml = re.search(r"^(    module: visits\n.*?)^$", section, re.DOTALL | re.MULTILINE)[1]
+        folder = self.workshop.top / "author"
+        folder.mkdir()
+        (folder / "plugin.yaml").write_text(yaml.replace("\n    ", "\n").lstrip(), encoding="utf-8")
+        subprocess.run([BUILD / "tools/berth-sdk/berth-sdk", "generate", "plugin.yaml"], cwd=folder, check=True)
+        source = re.search(r"```c\n(.*?)```", section, re.DOTALL)[1]
+        self.workshop.add_default_modules()
+        self.workshop.compile("visits", source, "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+                              "-Wno-missing-field-initializers", f"-I{folder}", str(folder / "visits-plugin.c"))
+        daemon = self.start()
+        daemon.wait_for_log("visits: start number 1")
+        os.kill(daemon.pid, signal.SIGKILL)
+        daemon.process.wait()
+        daemon = self.start()
+        daemon.wait_for_log("visits: start number 2")
         self.assert_stops(daemon)
 
 
