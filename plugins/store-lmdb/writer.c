@@ -250,8 +250,8 @@ void writer_commit(struct writer *writer, const struct writer_job *job)
     uv_mutex_lock(&writer->lock);
     writer->job = *job;
     writer->has_job = true;
-    uv_cond_signal(&writer->wake_thread);
     uv_mutex_unlock(&writer->lock);
+    uv_cond_signal(&writer->wake_thread);
 }
 
 static void on_closed(uv_handle_t *handle)
