@@ -164,7 +164,7 @@ static enum berth_code draft(struct change *change, struct berth_store_bytes val
 enum berth_code change_create(void *instance, const char *namespace_name, struct berth_store_bytes value,
                               berth_leases_done *done, void *context, struct berth_error *err)
 {
-    struct change *change;
+    struct change *change = NULL;
     enum berth_code code = start(instance, namespace_name, done, context, &change, err);
 
     if (code != BERTH_OK)
@@ -208,7 +208,7 @@ static enum berth_code set_id(struct change *change, const char *id, struct bert
 enum berth_code change_remove(void *instance, const char *namespace_name, const char *id,
                               berth_leases_done *done, void *context, struct berth_error *err)
 {
-    struct change *change;
+    struct change *change = NULL;
     enum berth_code code = start(instance, namespace_name, done, context, &change, err);
 
     if (code != BERTH_OK)
@@ -275,7 +275,7 @@ static enum berth_code ask_for_resource(void *instance, const char *namespace_na
                                         struct berth_store_bytes resource, bool keeps,
                                         berth_leases_done *done, void *context, struct berth_error *err)
 {
-    struct change *change;
+    struct change *change = NULL;
     enum berth_code code = start(instance, namespace_name, done, context, &change, err);
 
     if (code != BERTH_OK)
