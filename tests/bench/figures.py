@@ -32,5 +32,8 @@ class Goals:
         self.rows.append((name, f"{'≤' if at_most else '≥'} {bound:g}{unit}", f"{value:.2f}{unit}",
                           "met" if met else "NOT MET"))
 
+    def are_met(self):
+        return all(row[-1] == "met" for row in self.rows)
+
     def table(self):
         return table(("goal", "wanted", "measured", ""), self.rows)

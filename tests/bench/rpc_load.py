@@ -52,12 +52,12 @@ def h2load(server, path, calls, connections, streams, request=b"", log=False, he
     return Run(server, calls, elapsed, cpu, latencies)
 
 
-def own(server, protocol, path, calls, connections, streams, request=b"", namespace="", first=1):
+def own(server, protocol, path, calls, connections, streams, request=b"", namespace="", first=1, numbers=None):
     """The same with libberth-rpc's client, which wants each call to end well; its number takes the place of ########."""
     with tempfile.NamedTemporaryFile(prefix="load") as file:
         Path(file.name).write_bytes(request)
         return client(server, protocol, f"unix:{server.address}", path, calls, connections, streams, f"@{file.name}",
-                      namespace, first)
+                      namespace, first, numbers or calls)
 
 
 def own_write(server, path, messages, length):

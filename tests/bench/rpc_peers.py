@@ -4,6 +4,7 @@
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import peers
@@ -75,8 +76,8 @@ class Server(peers.Peer):
         return LOAD + method
 
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """All its threads', to the nanosecond: clock_getcpuclockid(3), which Python does not have."""
+        return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def resident_bytes(self):
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

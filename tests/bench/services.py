@@ -16,6 +16,8 @@ from rpc import MIB, running, share
 CREATES = (("1 at a time", 1, 1), ("32 at a time", 8, 4))
 STORED = 10000
 ROUNDS, QUICK_ROUNDS = 7, 3
+# A disk stalls now and then, which must not decide by whose turn it was: many runs, and short ones.
+CREATE_ROUNDS, QUICK_CREATE_ROUNDS, CREATE_CALLS = 21, 7, 300
 NAMESPACE = "containerd-namespace: "
 
 
@@ -46,12 +48,12 @@ def by_load(found):
 
 
 def creates(quick, goals):
-    spec, calls = services_data.usual_spec(), 300 if quick else 1000
+    spec = services_data.usual_spec()
     with running(*kinds()) as servers:
         numbers = {name: Numbers() for name in servers}
-        runs = {(load, name): lambda server=server, rest=rest: create(server, numbers[server.name], calls, *rest, "created", spec)
+        runs = {(load, name): lambda server=server, rest=rest: create(server, numbers[server.name], CREATE_CALLS, *rest, "created", spec)
                 for load, *rest in CREATES for name, server in servers.items()}
-        found = rpc_load.interleaved(QUICK_ROUNDS if quick else ROUNDS, runs)
+        found = rpc_load.interleaved(QUICK_CREATE_ROUNDS if quick else CREATE_ROUNDS, runs)
     for load, *_ in CREATES:
         goals.add(f"Create by containerd's, {load}", share(found[load, "berthd"], found[load, "containerd"]), 1)
     lines = [f"Containers/Create, each of another container with a spec of {len(spec):,} bytes, libberth-rpc's client; answered "
@@ -94,7 +96,7 @@ def read_runs(servers, count, quick):
             runs[f"Get, one container, h2load {load}", name] = (
                 rpc_load.h2load, server, path + "Get", calls // share_of, connections, streams, one, True, [NAMESPACE + "usual"])
         runs["Get, each another container, 32 at a time", name] = (
-            rpc_load.own, server, "grpc", path + "Get", min(calls, count), 8, 4, services_data.get(), "usual")
+            rpc_load.own, server, "grpc", path + "Get", calls, 8, 4, services_data.get(), "usual", 1, count)
         runs[f"List of {count:,} small ones", name] = (rpc_load.own, server, "grpc", path + "List", 3, 1, 1, b"", "small")
         for namespace in ("small", "usual"):
             runs[f"ListStream of {count:,} {namespace} ones", name] = (
@@ -160,4 +162,4 @@ def measure(quick):
     goals, lines = figures.Goals(), []
     for part in (creates, stored):
         lines += part(quick, goals)
-    return [*goals.table(), "", *lines], True
+    return [*goals.table(), "", *lines], goals.are_met()

@@ -1,35 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often a server has the disk write and waits for it, seen by strace, so that both are seen by the same eyes."""
 
+import os
 import re
 import time
 from pathlib import Path
 
 SYNCS = ("fdatasync", "fsync", "msync", "sync_file_range", "syncfs", "sync")
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
-CALL = re.compile(r"^\d+ +(\w+)\((\d*)(.*)")
-OPENED = re.compile(r"O_D?SYNC.*= (\d+)$")
+CALL = re.compile(r"^\d+ +(\w+)\((\d*)")
+FLAGS = re.compile(r"^flags:\s*(\d+)", re.MULTILINE)
 
 
 def trace(server, file):
     """Has the server run under strace, which keeps out of its way but for these calls (-D: as its grandchild)."""
-    names = ",".join(("openat", *SYNCS, *WRITES))
+    names = ",".join((*SYNCS, *WRITES))
     server.command = ["strace", "-D", "-f", "-qq", "--seccomp-bpf", "-s", "0", "-o", file, "-e", f"trace={names}", "-e", "signal=none",
                       *server.command]
 
 
-def syncs(lines, opened):
-    """`opened` holds the files whose every write is a sync, and is kept up to date."""
-    count = 0
-    for line in lines:
-        call = CALL.match(line)
-        if call is None:
-            continue
-        name, number, rest = call.groups()
-        if name == "openat" and (found := OPENED.search(rest)):
-            opened.add(found[1])
-        count += name in SYNCS or (name in WRITES and number in opened)
-    return count
+def opened(server):
+    """The files whose every write is a sync, by the numbers that they have now: numbers are given out again."""
+    folder = Path(f"/proc/{server.process.pid}/fdinfo")
+    return {file.name for file in folder.iterdir() if int(FLAGS.search(file.read_text())[1], 8) & os.O_DSYNC}
+
+
+def syncs(lines, files):
+    calls = filter(None, map(CALL.match, lines))
+    return sum(call[1] in SYNCS or (call[1] in WRITES and call[2] in files) for call in calls)
 
 
 def written(file):
@@ -43,8 +41,6 @@ def count(server, load):
     file = Path(server.workshop.top, "strace")
     trace(server, file)
     server.start()
-    opened = set()
-    before = written(file)
-    syncs(before, opened)
+    before = len(written(file))
     load()
-    return syncs(written(file)[len(before):], opened)
+    return syncs(written(file)[before:], opened(server))

@@ -2,12 +2,13 @@
 /*
  * libberth-rpc's client as a load: so many calls, so many of them at a time, on so many connections.
  *
- *     load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME [REQUEST [NAMESPACE [FIRST]]]
+ *     load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME
+ *                 [REQUEST [NAMESPACE [FIRST [NUMBERS]]]]
  *     load_client write ADDRESS PATH MESSAGES BYTES
  *
  * REQUEST is hexadecimal, or @ and the name of a file; where eight # stand in it each call puts its number,
- * counted from FIRST. NAMESPACE is containerd's. It prints what a second brings, after how long calls were
- * answered, and when the first message came.
+ * counted from FIRST, and after so many NUMBERS from there again. NAMESPACE is containerd's. It prints what a
+ * second brings, after how long calls were answered, and when the first message came.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ struct load {
     size_t request_length;
     /** Where in the request a call's number goes; NULL: nowhere. */
     unsigned char *number;
-    size_t calls, started, ended, first_number;
+    size_t calls, started, ended, first_number, numbers;
     uint64_t *latencies_ns;
     uint64_t messages, bytes;
     uint64_t begin_ns, first_ns;
@@ -119,7 +120,7 @@ static void write_number(struct load *load)
 
     if (load->number == NULL)
         return;
-    snprintf(digits, sizeof(digits), "%08zu", load->first_number + load->started);
+    snprintf(digits, sizeof(digits), "%08zu", load->first_number + load->started % load->numbers);
     memcpy(load->number, digits, strlen(PLACEHOLDER));
 }
 
@@ -250,7 +251,7 @@ static void set_chunk(struct load *load, size_t bytes)
 
 int main(int argc, char **argv)
 {
-    struct load load = {.channel_count = 1, .calls = 1, .namespace_name = ""};
+    struct load load = {.channel_count = 1, .calls = 1, .numbers = SIZE_MAX, .namespace_name = ""};
     enum berth_rpc_protocol protocol = BERTH_RPC_GRPC;
     size_t at_a_time = 1;
     uv_loop_t loop;
@@ -258,7 +259,7 @@ int main(int argc, char **argv)
     if (argc == 6 && strcmp(argv[1], "write") == 0) {
         load.chunks_left = number(argv[4]);
         set_chunk(&load, number(argv[5]));
-    } else if (argc >= 7 && argc <= 10) {
+    } else if (argc >= 7 && argc <= 11) {
         protocol = strcmp(argv[1], "ttrpc") == 0 ? BERTH_RPC_TTRPC : BERTH_RPC_GRPC;
         load.calls = number(argv[4]);
         load.channel_count = number(argv[5]);
@@ -266,9 +267,10 @@ int main(int argc, char **argv)
         set_request(&load, argc > 7 ? argv[7] : "");
         load.namespace_name = argc > 8 ? argv[8] : "";
         load.first_number = argc > 9 ? number(argv[9]) : 0;
+        load.numbers = argc > 10 ? number(argv[10]) : load.numbers;
     } else {
         die("usage", "load_client grpc|ttrpc ADDRESS PATH CALLS CONNECTIONS CALLS_AT_A_TIME [REQUEST "
-                     "[NAMESPACE [FIRST]]]");
+                     "[NAMESPACE [FIRST [NUMBERS]]]]");
     }
     load.path = argv[3];
     if (load.channel_count > CONNECTIONS_MAX)
