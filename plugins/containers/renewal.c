@@ -170,14 +170,28 @@ static enum berth_code update(struct berth_store_update *update, struct berth_st
     return code;
 }
 
+/* Once they have been taken over there is nothing more to do: but each time costs as much as the request is
+ * large. */
+static bool is_repeated(const char *path, unsigned *taken)
+{
+    unsigned bit = strcmp(path, "labels") == 0 ? 1 : strcmp(path, "extensions") == 0 ? 2 : 0;
+    bool is_repeated = (*taken & bit) != 0;
+
+    *taken |= bit;
+    return is_repeated;
+}
+
 /* The change outlives the request. */
 static bool keep(struct change *change, struct berth_store_bytes value, const char *const *paths,
                  size_t path_count)
 {
+    unsigned taken = 0;
+
     berth_wire_put(&change->asked, value.data, value.length);
     change->asked_length = value.length;
     for (size_t i = 0; i < path_count; i++)
-        berth_wire_put(&change->asked, paths[i], strlen(paths[i]) + 1);
+        if (!is_repeated(paths[i], &taken))
+            berth_wire_put(&change->asked, paths[i], strlen(paths[i]) + 1);
     return !change->asked.failed;
 }
 
