@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <berth/labels.h>
+
 #include "container.h"
 
 enum berth_code search_init(struct search *search, const char *const *filters, size_t filter_count,
@@ -16,61 +18,74 @@ enum berth_code search_init(struct search *search, const char *const *filters, s
 void search_finish(struct search *search)
 {
     berth_filter_destroy(search->filter);
+    berth_wire_map_finish(&search->labels);
     berth_wire_finish(&search->copy);
 }
 
 /*
- * The string with a NUL behind it. On the wire a tag follows it, or nothing; the NUL is put over that in the
- * copy, where nothing but strings is ever read, so that all strings of one container may be asked for.
+ * The string with a NUL behind it, at its place in the copy. On the wire a tag follows it, or nothing, so the
+ * NUL is in the way of no other string, and all strings of one container may be asked for.
  */
 static const char *end_in_copy(struct search *search, struct berth_store_bytes string)
 {
     size_t place = (size_t)((const uint8_t *)string.data - (const uint8_t *)search->value.data);
+    char *copy = (char *)search->copy.bytes + place;
 
-    search->copy.bytes[place + string.length] = '\0';
-    return (const char *)search->copy.bytes + place;
+    memcpy(copy, string.data, string.length);
+    copy[string.length] = '\0';
+    return copy;
 }
 
-/* The names of a path are joined with dots, as a label's key may hold some. */
-static bool is_key(const struct berth_store_bytes key, const char *const *path, size_t count)
+/* The names of a path are joined with dots, as a label's key may hold some. 0: longer than any key. */
+static size_t join(const char *const *path, size_t count, char ret_key[BERTH_LABEL_MAX])
 {
-    const char *at = key.data;
-    const char *end = at + key.length;
+    size_t used = 0;
 
     for (size_t i = 0; i < count; i++) {
         size_t length = strlen(path[i]);
 
-        if (i > 0 && (at == end || *at++ != '.'))
-            return false;
-        if ((size_t)(end - at) < length || memcmp(at, path[i], length) != 0)
-            return false;
-        at += length;
+        if (length >= BERTH_LABEL_MAX - used)
+            return 0;
+        if (i > 0)
+            ret_key[used++] = '.';
+        memcpy(ret_key + used, path[i], length);
+        used += length;
     }
-    return at == end;
+    return used;
 }
 
-static bool find_label(struct berth_store_bytes value, const char *const *path, size_t count,
-                       struct berth_store_bytes *ret_label)
+/* In order, so that a filter of many selectors costs a container of many labels no more than their sum. */
+static void read_labels(struct search *search)
 {
-    struct berth_wire wire = berth_wire_of(value.data, value.length);
+    struct berth_wire wire = berth_wire_of(search->value.data, search->value.length);
     struct berth_wire_field field;
 
-    while (berth_wire_next(&wire, &field)) {
-        struct berth_store_bytes entry = {field.data, field.length};
-        struct berth_store_bytes key;
-
-        if (field.number != CONTAINER_LABELS || field.type != BERTH_WIRE_BYTES)
-            continue;
-        key = container_find(entry, 1);
-        if (key.data == NULL || !is_key(key, path, count))
-            continue;
-        *ret_label = container_find(entry, 2);
-        return ret_label->data != NULL;
-    }
-    return false;
+    search->labels.count = 0;
+    while (berth_wire_next(&wire, &field))
+        if (field.number == CONTAINER_LABELS && field.type == BERTH_WIRE_BYTES)
+            berth_wire_map_read(&search->labels, &field);
+    berth_wire_map_settle(&search->labels);
+    search->has_labels = true;
+    search->copy.failed = search->copy.failed || search->labels.failed;
 }
 
-static bool find_field(const struct search *search, const char *const *path, size_t count,
+static bool find_label(struct search *search, const char *const *path, size_t count,
+                       struct berth_store_bytes *ret_label)
+{
+    char key[BERTH_LABEL_MAX];
+    size_t length = join(path, count, key);
+    const struct berth_wire_entry *label;
+
+    if (!search->has_labels)
+        read_labels(search);
+    label = length > 0 ? berth_wire_map_find(&search->labels, key, length) : NULL;
+    if (label == NULL)
+        return false;
+    *ret_label = (struct berth_store_bytes){label->value, label->value_length};
+    return true;
+}
+
+static bool find_field(struct search *search, const char *const *path, size_t count,
                        struct berth_store_bytes *ret_string)
 {
     *ret_string = (struct berth_store_bytes){NULL, 0};
@@ -82,7 +97,7 @@ static bool find_field(const struct search *search, const char *const *path, siz
         *ret_string =
             container_find(container_find(search->value, CONTAINER_RUNTIME), CONTAINER_RUNTIME_NAME);
     else if (strcmp(path[0], "labels") == 0 && count > 1)
-        return find_label(search->value, path + 1, count - 1, ret_string);
+        return find_label(search, path + 1, count - 1, ret_string);
     return ret_string->length > 0;
 }
 
@@ -102,9 +117,7 @@ bool search_matches(struct search *search, struct berth_store_bytes value)
     if (search->filter == NULL)
         return true;
     search->value = value;
-    search->copy.length = 0;
-    if (!berth_wire_reserve(&search->copy, value.length + 1))
-        return false;
-    berth_wire_put(&search->copy, value.data, value.length);
-    return berth_filter_matches(search->filter, on_field, search);
+    search->has_labels = false;
+    return berth_wire_reserve(&search->copy, value.length + 1) &&
+           berth_filter_matches(search->filter, on_field, search) && !search->copy.failed;
 }

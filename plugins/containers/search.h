@@ -7,14 +7,17 @@
 
 #include <berth/filter.h>
 #include <berth/types/store.h>
-#include <berth/wire.h>
+#include <berth/wire_map.h>
 
 /** Zero-initialise. */
 struct search {
     struct berth_filter *filter;
-    /** The container in hand, and a copy of it whose strings get a NUL where they are looked at. */
+    /** The container in hand, and room for a copy of those of its strings that are asked for. */
     struct berth_store_bytes value;
     struct berth_wire_buffer copy;
+    /** Its labels, once one of them has been asked for. */
+    struct berth_wire_map labels;
+    bool has_labels;
 };
 
 enum berth_code search_init(struct search *search, const char *const *filters, size_t filter_count,
