@@ -13,23 +13,35 @@
 struct leases {
     const struct berth_leases *service;
     void *instance;
+    /** Of a list's reply. */
+    size_t max_list_bytes;
 };
 
 enum berth_code leases_init(const struct berth_host *host, void *prepared, void **ret_instance,
                             struct berth_error *err)
 {
+    struct leases_config config;
     struct leases *leases;
     struct berth_ref ref;
     enum berth_code code = berth_get(host, BERTH_LEASES_URI, &ref, err);
 
+    if (code == BERTH_OK)
+        code = leases_config_init(&config, host->settings, err);
     if (code != BERTH_OK)
         return code;
     leases = malloc(sizeof(*leases));
     if (leases == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the leases service");
-    *leases = (struct leases){.service = ref.interface, .instance = ref.instance};
-    *ret_instance = leases;
-    return BERTH_OK;
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the leases service");
+    else
+        *leases = (struct leases){
+            .service = ref.interface,
+            .instance = ref.instance,
+            .max_list_bytes = (size_t)config.max_list_bytes,
+        };
+    leases_config_finish(&config);
+    if (code == BERTH_OK)
+        *ret_instance = leases;
+    return code;
 }
 
 enum berth_code leases_close(const struct berth_host *host, void *instance, struct berth_error *err)
@@ -168,13 +180,36 @@ static void delete_resource(struct berth_call *call,
     set_resource(call, leases->service->remove_resource, asked->id, asked->resource);
 }
 
+struct list {
+    struct berth_wire_buffer reply;
+    size_t max_bytes;
+    bool is_too_long;
+};
+
 /* Both lists have their messages in field 1. */
 static bool add_to_list(void *context, struct berth_store_bytes value)
 {
-    struct berth_wire_buffer *buffer = context;
+    struct list *list = context;
 
-    berth_wire_put_bytes(buffer, 1, value.data, value.length);
-    return !buffer->failed;
+    list->is_too_long = list->reply.length + berth_wire_size_of_bytes(1, value.length) > list->max_bytes;
+    if (list->is_too_long)
+        return false;
+    berth_wire_put_bytes(&list->reply, 1, value.data, value.length);
+    return !list->reply.failed;
+}
+
+static void finish_list(struct berth_call *call, struct list *list, enum berth_code code, const char *message)
+{
+    struct berth_error err;
+
+    if (code == BERTH_OK && list->is_too_long) {
+        code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED,
+                               "the list takes more than %zu bytes, which is more than one message may: ask "
+                               "for fewer by filters",
+                               list->max_bytes);
+        message = err.message;
+    }
+    berth_call_answer_wire(call, &list->reply, code, message);
 }
 
 /* A filter that is none is refused in containerd's form: the sentence, then the class of the error. */
@@ -182,7 +217,7 @@ static void list(struct berth_call *call, const Containerd__Services__Leases__V1
 {
     const struct leases *leases = call->instance;
     char sentence[BERTH_ERROR_MAX + 32];
-    struct berth_wire_buffer buffer = {0};
+    struct list found = {.max_bytes = leases->max_list_bytes};
     struct berth_error err = {""};
     const char *name;
     enum berth_code code;
@@ -190,25 +225,25 @@ static void list(struct berth_call *call, const Containerd__Services__Leases__V1
     if (!find_namespace(call, &name))
         return;
     code = leases->service->list(leases->instance, NULL, name, (const char *const *)asked->filters,
-                                 asked->n_filters, add_to_list, &buffer, &err);
+                                 asked->n_filters, add_to_list, &found, &err);
     snprintf(sentence, sizeof(sentence), "%s%s", err.message,
              code == BERTH_INVALID_ARGUMENT ? ": invalid argument" : "");
-    berth_call_answer_wire(call, &buffer, code, sentence);
+    finish_list(call, &found, code, sentence);
 }
 
 static void list_resources(struct berth_call *call,
                            const Containerd__Services__Leases__V1__ListResourcesRequest *asked)
 {
     const struct leases *leases = call->instance;
-    struct berth_wire_buffer buffer = {0};
+    struct list found = {.max_bytes = leases->max_list_bytes};
     struct berth_error err = {""};
     const char *name;
     enum berth_code code;
 
     if (!find_namespace(call, &name))
         return;
-    code = leases->service->resources(leases->instance, NULL, name, asked->id, add_to_list, &buffer, &err);
-    berth_call_answer_wire(call, &buffer, code, err.message);
+    code = leases->service->resources(leases->instance, NULL, name, asked->id, add_to_list, &found, &err);
+    finish_list(call, &found, code, err.message);
 }
 
 const struct containerd_services_leases_v1_leases_handlers leases_leases_handlers = {

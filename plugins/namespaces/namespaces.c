@@ -14,23 +14,35 @@ typedef Containerd__Services__Namespaces__V1__Namespace namespace_message;
 struct namespaces {
     const struct berth_namespaces *service;
     void *instance;
+    /** Of List's reply. */
+    size_t max_list_bytes;
 };
 
 enum berth_code namespaces_init(const struct berth_host *host, void *prepared, void **ret_instance,
                                 struct berth_error *err)
 {
+    struct namespaces_config config;
     struct namespaces *namespaces;
     struct berth_ref ref;
     enum berth_code code = berth_get(host, BERTH_NAMESPACES_URI, &ref, err);
 
+    if (code == BERTH_OK)
+        code = namespaces_config_init(&config, host->settings, err);
     if (code != BERTH_OK)
         return code;
     namespaces = malloc(sizeof(*namespaces));
     if (namespaces == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the namespaces service");
-    *namespaces = (struct namespaces){.service = ref.interface, .instance = ref.instance};
-    *ret_instance = namespaces;
-    return BERTH_OK;
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the namespaces service");
+    else
+        *namespaces = (struct namespaces){
+            .service = ref.interface,
+            .instance = ref.instance,
+            .max_list_bytes = (size_t)config.max_list_bytes,
+        };
+    namespaces_config_finish(&config);
+    if (code == BERTH_OK)
+        *ret_instance = namespaces;
+    return code;
 }
 
 enum berth_code namespaces_close(const struct berth_host *host, void *instance, struct berth_error *err)
@@ -45,12 +57,21 @@ static void append(void *context, struct berth_store_bytes value)
     berth_wire_put_bytes(context, 1, value.data, value.length);
 }
 
+struct list {
+    struct berth_wire_buffer reply;
+    size_t max_bytes;
+    bool is_too_long;
+};
+
 static bool append_next(void *context, struct berth_store_bytes value)
 {
-    const struct berth_wire_buffer *buffer = context;
+    struct list *list = context;
 
-    append(context, value);
-    return !buffer->failed;
+    list->is_too_long = list->reply.length + berth_wire_size_of_bytes(1, value.length) > list->max_bytes;
+    if (list->is_too_long)
+        return false;
+    append(&list->reply, value);
+    return !list->reply.failed;
 }
 
 static void get(struct berth_call *call,
@@ -69,11 +90,16 @@ static void list(struct berth_call *call,
                  const Containerd__Services__Namespaces__V1__ListNamespacesRequest *request)
 {
     const struct namespaces *namespaces = call->instance;
-    struct berth_wire_buffer found = {0};
+    struct list found = {.max_bytes = namespaces->max_list_bytes};
     struct berth_error err;
     enum berth_code code = namespaces->service->list(namespaces->instance, NULL, append_next, &found, &err);
 
-    berth_call_answer_wire(call, &found, code, err.message);
+    if (code == BERTH_OK && found.is_too_long)
+        code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED,
+                               "the namespaces with their labels take more than %zu bytes, which is more "
+                               "than one message may",
+                               found.max_bytes);
+    berth_call_answer_wire(call, &found.reply, code, err.message);
 }
 
 static void on_changed(void *context, enum berth_code code, const char *message,
