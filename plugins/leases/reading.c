@@ -28,13 +28,24 @@ static const char *join(struct match *match, const char *const *parts, size_t co
     return match->joined;
 }
 
+/* They are stored in the order of their keys. */
 static bool find_label(struct match *match, const char *key, const char **ret_value)
 {
-    for (size_t i = 0; i < match->lease->n_labels; i++) {
-        if (strcmp(match->lease->labels[i]->key, key) != 0)
-            continue;
-        *ret_value = match->lease->labels[i]->value;
-        return true;
+    size_t low = 0;
+    size_t high = match->lease->n_labels;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(match->lease->labels[middle]->key, key);
+
+        if (order == 0) {
+            *ret_value = match->lease->labels[middle]->value;
+            return true;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return false;
 }
@@ -52,6 +63,10 @@ static bool find_field(void *context, const char *const *path, size_t count, con
     return find_label(match, join(match, path + 1, count - 1), ret_value);
 }
 
+/* What a byte of a lease may take in memory: of a label with key and value of a byte each one takes a dozen.
+ */
+#define UNPACKED_MOST 32
+
 struct listing {
     struct berth_filter *filter;
     struct match *match;
@@ -67,8 +82,8 @@ static enum berth_code matches(struct listing *listing, struct berth_store_bytes
     *ret_matches = true;
     if (listing->match == NULL)
         return BERTH_OK;
-    message =
-        berth_unpack(&containerd__services__leases__v1__lease__descriptor, lease.data, lease.length, err);
+    message = berth_unpack_within(&containerd__services__leases__v1__lease__descriptor, lease.data,
+                                  lease.length, UNPACKED_MOST * lease.length + BERTH_UNPACK_SLACK);
     if (message == NULL)
         return berth_error_set(err, BERTH_DATA_LOSS, "a lease in the store is damaged");
     listing->match->lease = (const Containerd__Services__Leases__V1__Lease *)message;
