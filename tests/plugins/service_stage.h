@@ -100,8 +100,9 @@ static bool stage_is_set(void *context)
     return *(bool *)context;
 }
 
-static struct service_stage *stage_create(const char *uri, const char *service_uri, const void *interface,
-                                          const struct berth_namespaces *namespaces,
+/* @param settings  of the grpc.v1 plugin; NULL: none. */
+static struct service_stage *stage_create(const char *uri, const char *settings, const char *service_uri,
+                                          const void *interface, const struct berth_namespaces *namespaces,
                                           enum berth_code (*init)(const struct berth_host *host,
                                                                   void *prepared, void **ret_instance,
                                                                   struct berth_error *err))
@@ -119,7 +120,7 @@ static struct service_stage *stage_create(const char *uri, const char *service_u
         .logs = stage_logs,
     };
     stage->namespaces = namespaces;
-    stage->testing = berth_testing_create(&berth_module, uri, NULL, &err);
+    stage->testing = berth_testing_create(&berth_module, uri, settings, &err);
     assert_non_null(stage->testing);
     stage->memory = berth_store_memory_create(berth_testing_loop(stage->testing));
     assert_non_null(stage->memory);

@@ -42,10 +42,21 @@ static void leave(void *instance, const struct berth_namespace_occupant *who)
 static const struct berth_namespaces namespaces = {
     .size = sizeof(namespaces), .ensure = ensure, .occupy = occupy, .leave = leave};
 
+static struct service_stage *make_stage(const char *settings)
+{
+    return stage_create("io.containerd.grpc.v1.containers", settings, BERTH_CONTAINERS_URI,
+                        &containers_service_interface, &namespaces, containers_service_init);
+}
+
 static int set_up(void **state)
 {
-    *state = stage_create("io.containerd.grpc.v1.containers", BERTH_CONTAINERS_URI,
-                          &containers_service_interface, &namespaces, containers_service_init);
+    *state = make_stage(NULL);
+    return 0;
+}
+
+static int set_up_for_short_lists(void **state)
+{
+    *state = make_stage("max_list_bytes: 1KiB");
     return 0;
 }
 
@@ -737,6 +748,26 @@ static void a_list_that_is_too_large_for_one_message_says_what_helps(void **stat
     assert_int_equal(berth_testing_call_reply_count(stage->call), 17);
 }
 
+static void a_list_is_bounded_by_max_list_bytes(void **state)
+{
+    struct service_stage *stage = *state;
+    char id[8];
+
+    for (int i = 0; i < 40; i++) {
+        snprintf(id, sizeof(id), "c%02d", i);
+        create(stage,
+               &(struct given){
+                   .id = id, .image = "docker.io/library/busybox:1", .runtime = "runc", .spec = "oci"});
+        stage_assert(stage, BERTH_OK, "");
+    }
+    list(stage, METHODS "List", NULL);
+    assert_int_equal(berth_testing_call_code(stage->call), BERTH_RESOURCE_EXHAUSTED);
+    list(stage, METHODS "List", "id~=\"c0[0-4]\"");
+    stage_assert(stage, BERTH_OK, "");
+    list(stage, METHODS "ListStream", NULL);
+    assert_int_equal(berth_testing_call_reply_count(stage->call), 40);
+}
+
 static void each_change_is_told(void **state)
 {
     struct service_stage *stage = *state;
@@ -847,6 +878,8 @@ int main(void)
         TEST(a_stream_that_nobody_reads_ends_with_its_caller),
         TEST(a_listing_goes_on_after_a_key),
         TEST(a_list_that_is_too_large_for_one_message_says_what_helps),
+        cmocka_unit_test_setup_teardown(a_list_is_bounded_by_max_list_bytes, set_up_for_short_lists,
+                                        tear_down),
         TEST(each_change_is_told),
         TEST(what_another_daemon_does_is_told_too),
         TEST(fields_of_a_newer_program_survive_an_update),

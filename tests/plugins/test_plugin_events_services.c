@@ -149,6 +149,12 @@ static int start_small(void **state)
     return 0;
 }
 
+static int start_with_few_bytes(void **state)
+{
+    start("max_queued_bytes: 1KiB");
+    return 0;
+}
+
 static int stop(void **state)
 {
     if (berth_testing_destroy(testing, &err) != BERTH_OK)
@@ -358,6 +364,22 @@ static void who_does_not_read_is_ended_and_the_others_are_served(void **state)
     berth_testing_call_destroy(reader);
 }
 
+static void who_is_too_many_bytes_behind_is_ended(void **state)
+{
+    struct berth_testing_call *stuck = subscribe(NULL);
+
+    berth_testing_call_set_slow(stuck, true);
+    for (unsigned i = 0; i < 256; i++)
+        tell(i);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_code(stuck), BERTH_PENDING);
+    tell(256);
+    berth_testing_run(testing);
+    assert_non_null(strstr(berth_testing_call_message(stuck), "256 events (1024 bytes) behind"));
+    assert_non_null(strstr(berth_testing_call_message(stuck), "max_queued_bytes"));
+    berth_testing_call_destroy(stuck);
+}
+
 static void all_together_are_bounded_and_the_furthest_behind_goes(void **state)
 {
     struct berth_testing_call *first = subscribe(NULL);
@@ -457,6 +479,7 @@ int main(void)
         TEST(a_filter_that_is_none_is_refused_as_containerd_does),
         TEST(who_reads_later_gets_everything_in_order),
         SMALL(who_does_not_read_is_ended_and_the_others_are_served),
+        cmocka_unit_test_setup_teardown(who_is_too_many_bytes_behind_is_ended, start_with_few_bytes, stop),
         SMALL(all_together_are_bounded_and_the_furthest_behind_goes),
         TEST(what_the_exchange_cannot_keep_costs_the_furthest_behind),
         TEST(who_has_nothing_waiting_goes_itself_where_nothing_can_be_kept),

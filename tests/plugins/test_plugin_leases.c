@@ -181,7 +181,7 @@ static void start(struct stage *stage)
 
 static int set_up(void **state)
 {
-    struct stage *stage = make("sweep_batch: 3");
+    struct stage *stage = make("{sweep_batch: 3, sweep_retry: 25s}");
 
     start(stage);
     *state = stage;
@@ -845,9 +845,9 @@ static void a_store_that_refuses_is_asked_again_later(void **state)
     set_wall(stage, 10);
     assert_true(berth_testing_has_logged(stage->testing, "the store is away"));
     assert_int_equal(faults.begun, begun + 1);
-    assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 20);
+    assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 35);
     faults.refuses = false;
-    set_wall(stage, 20);
+    set_wall(stage, 35);
     assert_string_equal(list(stage, NULL), "");
 }
 

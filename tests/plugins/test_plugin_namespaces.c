@@ -21,7 +21,7 @@ typedef SERVICE(Namespace__LabelsEntry) label_message;
 
 static int set_up(void **state)
 {
-    *state = stage_create("io.containerd.grpc.v1.namespaces", BERTH_NAMESPACES_URI,
+    *state = stage_create("io.containerd.grpc.v1.namespaces", NULL, BERTH_NAMESPACES_URI,
                           &namespaces_service_interface, NULL, namespaces_service_init);
     return 0;
 }
