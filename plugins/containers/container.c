@@ -80,20 +80,6 @@ static enum berth_code check_id(struct berth_store_bytes id, struct berth_error 
     return code;
 }
 
-static enum berth_code check_labels(const struct berth_wire_map *labels, struct berth_error *err)
-{
-    for (size_t i = 0; i < labels->count; i++) {
-        const struct berth_wire_entry *label = &labels->entries[i];
-        struct berth_error why;
-        enum berth_code code =
-            berth_label_check((const char *)label->key, label->key_length, label->value_length, &why);
-
-        if (code != BERTH_OK)
-            return berth_error_set(err, code, "containers.Labels: %.500s", why.message);
-    }
-    return BERTH_OK;
-}
-
 static enum berth_code check_fields(const struct container *container, struct berth_error *err)
 {
     const struct berth_store_bytes *fields = container->fields;
@@ -119,16 +105,13 @@ enum berth_code container_check(struct container *container, struct berth_error 
         code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "container.Extension keys must not be zero-length: invalid argument");
     if (code == BERTH_OK)
-        code = check_labels(&container->labels, err);
+        code = berth_labels_check(&container->labels, "containers.Labels", err);
     return code == BERTH_OK ? check_fields(container, err) : code;
 }
 
 bool container_write(struct container *container, struct berth_wire_buffer *buffer)
 {
-    for (size_t i = 0; i < container->labels.count; i++)
-        if (container->labels.entries[i].value_length == 0)
-            container->labels.entries[i].value = NULL;
-    berth_wire_map_settle(&container->labels);
+    berth_labels_settle(&container->labels);
     for (uint32_t i = CONTAINER_ID; i < CONTAINER_FIELDS; i++) {
         if (i == CONTAINER_LABELS)
             berth_wire_map_put(&container->labels, buffer, i);

@@ -4,45 +4,23 @@
 
 #include <string.h>
 
+#include <berth/labels.h>
+
 #include "container.h"
 
 #define EXTENSIONS_PREFIX "extensions."
-#define LABELS_PREFIX "labels."
-
-static void set_entry(struct berth_wire_map *map, const struct berth_wire_entry *entry)
-{
-    berth_wire_map_set(map, entry->key, entry->key_length, entry->value, entry->value_length);
-}
 
 static void replace_labels(struct container *container, const struct container *asked)
 {
     container->labels.count = 0;
-    for (size_t i = 0; i < asked->labels.count; i++)
-        set_entry(&container->labels, &asked->labels.entries[i]);
-}
-
-/* A label that was not given is removed. */
-static void set_label(struct container *container, const struct container *asked, const char *key)
-{
-    const struct berth_wire_entry *label = berth_wire_map_find(&asked->labels, key, strlen(key));
-
-    berth_wire_map_set(&container->labels, key, strlen(key), label == NULL ? NULL : label->value,
-                       label == NULL ? 0 : label->value_length);
+    berth_wire_map_take_all(&container->labels, &asked->labels);
 }
 
 /* Extensions are added and replaced, never removed. */
-static void merge_extensions(struct container *container, const struct container *asked)
-{
-    for (size_t i = 0; i < asked->extensions.count; i++)
-        set_entry(&container->extensions, &asked->extensions.entries[i]);
-}
-
 static void merge_extension(struct container *container, const struct container *asked, const char *key)
 {
-    const struct berth_wire_entry *extension = berth_wire_map_find(&asked->extensions, key, strlen(key));
-
-    if (extension != NULL)
-        set_entry(&container->extensions, extension);
+    if (berth_wire_map_find(&asked->extensions, key, strlen(key)) != NULL)
+        berth_wire_map_take(&container->extensions, &asked->extensions, key, strlen(key));
 }
 
 static enum berth_code apply_path(struct container *container, const struct container *asked,
@@ -53,6 +31,7 @@ static enum berth_code apply_path(struct container *container, const struct cont
         enum container_field field;
     } fields[] = {
         {"spec", CONTAINER_SPEC}, {"image", CONTAINER_IMAGE}, {"snapshotkey", CONTAINER_SNAPSHOT_KEY}};
+    const char *label = berth_label_of_path(path);
     char quoted[BERTH_ERROR_MAX - 256];
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -64,9 +43,9 @@ static enum berth_code apply_path(struct container *container, const struct cont
     if (strcmp(path, "labels") == 0)
         replace_labels(container, asked);
     else if (strcmp(path, "extensions") == 0)
-        merge_extensions(container, asked);
-    else if (strncmp(path, LABELS_PREFIX, strlen(LABELS_PREFIX)) == 0)
-        set_label(container, asked, path + strlen(LABELS_PREFIX));
+        berth_wire_map_take_all(&container->extensions, &asked->extensions);
+    else if (label != NULL)
+        berth_wire_map_take(&container->labels, &asked->labels, label, strlen(label));
     else if (strncmp(path, EXTENSIONS_PREFIX, strlen(EXTENSIONS_PREFIX)) == 0)
         merge_extension(container, asked, path + strlen(EXTENSIONS_PREFIX));
     else {

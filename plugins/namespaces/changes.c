@@ -148,17 +148,14 @@ static enum berth_code set_labels(const struct change *change, const struct name
     const char *path = (const char *)change->asked.bytes + change->value_length;
     const char *end = (const char *)change->asked.bytes + change->asked.length;
 
-    if (path == end)
+    if (path == end) {
         value->labels.count = 0;
-    for (size_t i = 0; path == end && i < asked->labels.count; i++)
-        berth_wire_map_set(&value->labels, asked->labels.entries[i].key, asked->labels.entries[i].key_length,
-                           asked->labels.entries[i].value, asked->labels.entries[i].value_length);
+        berth_wire_map_take_all(&value->labels, &asked->labels);
+    }
     for (; path < end; path += strlen(path) + 1) {
         const char *key = berth_label_of_path(path);
-        const struct berth_wire_entry *label = berth_wire_map_find(&asked->labels, key, strlen(key));
 
-        berth_wire_map_set(&value->labels, key, strlen(key), label == NULL ? NULL : label->value,
-                           label == NULL ? 0 : label->value_length);
+        berth_wire_map_take(&value->labels, &asked->labels, key, strlen(key));
     }
     return value->labels.failed ? BERTH_RESOURCE_EXHAUSTED : BERTH_OK;
 }

@@ -41,24 +41,12 @@ enum berth_code namespace_value_read(struct namespace_value *value, struct berth
 enum berth_code namespace_value_check(struct namespace_value *value, struct berth_error *err)
 {
     berth_wire_map_settle(&value->labels);
-    for (size_t i = 0; i < value->labels.count; i++) {
-        const struct berth_wire_entry *label = &value->labels.entries[i];
-        struct berth_error why;
-        enum berth_code code =
-            berth_label_check((const char *)label->key, label->key_length, label->value_length, &why);
-
-        if (code != BERTH_OK)
-            return berth_error_set(err, code, "namespace.Labels: %.500s", why.message);
-    }
-    return BERTH_OK;
+    return berth_labels_check(&value->labels, "namespace.Labels", err);
 }
 
 bool namespace_value_write(struct namespace_value *value, struct berth_wire_buffer *buffer)
 {
-    for (size_t i = 0; i < value->labels.count; i++)
-        if (value->labels.entries[i].value_length == 0)
-            value->labels.entries[i].value = NULL;
-    berth_wire_map_settle(&value->labels);
+    berth_labels_settle(&value->labels);
     berth_wire_put_bytes(buffer, NAME, value->name.data, value->name.length);
     berth_wire_map_put(&value->labels, buffer, LABELS);
     berth_wire_put(buffer, value->others.bytes, value->others.length);

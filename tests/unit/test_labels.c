@@ -40,6 +40,23 @@ static void a_label_is_refused_for_its_size_or_for_want_of_a_key(void **state)
     }
 }
 
+static void labels_are_refused_by_the_first_that_is_and_settled_without_empty_ones(void **state)
+{
+    struct berth_wire_map labels = {0};
+    struct berth_error err = {""};
+
+    berth_wire_map_set(&labels, "b", 1, "2", 1);
+    berth_wire_map_set(&labels, "a", 1, "", 0);
+    assert_int_equal(berth_labels_check(&labels, "ships.Labels", &err), BERTH_OK);
+    berth_labels_settle(&labels);
+    assert_int_equal(labels.count, 1);
+    assert_memory_equal(labels.entries[0].key, "b", 1);
+    berth_wire_map_set(&labels, "", 0, "3", 1);
+    assert_int_equal(berth_labels_check(&labels, "ships.Labels", &err), BERTH_INVALID_ARGUMENT);
+    assert_string_equal(err.message, "ships.Labels: key required: invalid argument");
+    berth_wire_map_finish(&labels);
+}
+
 static void a_path_names_a_label_with_all_its_dots(void **state)
 {
     assert_string_equal(berth_label_of_path("labels.a.b/c"), "a.b/c");
@@ -52,6 +69,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_label_is_refused_for_its_size_or_for_want_of_a_key),
+        cmocka_unit_test(labels_are_refused_by_the_first_that_is_and_settled_without_empty_ones),
         cmocka_unit_test(a_path_names_a_label_with_all_its_dots),
     };
 

@@ -92,6 +92,31 @@ static void the_last_of_one_key_counts_and_keys_are_ordered(void **state)
     berth_wire_map_finish(&map);
 }
 
+static void a_map_takes_entries_of_another(void **state)
+{
+    struct berth_wire_map map = {0};
+    struct berth_wire_map from = {0};
+
+    put(&map, "a", "1");
+    put(&map, "b", "2");
+    put(&from, "a", "3");
+    put(&from, "c", "4");
+    berth_wire_map_settle(&from);
+    berth_wire_map_take(&map, &from, "a", 1);
+    berth_wire_map_take(&map, &from, "b", 1);
+    berth_wire_map_settle(&map);
+    assert_int_equal(map.count, 1);
+    assert_memory_equal(berth_wire_map_find(&map, "a", 1)->value, "3", 1);
+    put(&map, "b", "5");
+    berth_wire_map_take_all(&map, &from);
+    berth_wire_map_settle(&map);
+    assert_int_equal(map.count, 3);
+    assert_memory_equal(berth_wire_map_find(&map, "b", 1)->value, "5", 1);
+    assert_memory_equal(berth_wire_map_find(&map, "c", 1)->value, "4", 1);
+    berth_wire_map_finish(&map);
+    berth_wire_map_finish(&from);
+}
+
 static void a_map_survives_the_wire(void **state)
 {
     struct berth_wire_map map = {0};
@@ -130,6 +155,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_read_as_it_was),
         cmocka_unit_test(what_is_no_field_ends_the_reading_and_is_told),
         cmocka_unit_test(the_last_of_one_key_counts_and_keys_are_ordered),
+        cmocka_unit_test(a_map_takes_entries_of_another),
         cmocka_unit_test(a_map_survives_the_wire),
         cmocka_unit_test(strings_that_a_c_string_could_not_hold_are_no_text),
     };

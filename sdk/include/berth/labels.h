@@ -8,6 +8,7 @@
 
 #include <berth/error.h>
 #include <berth/utf8.h>
+#include <berth/wire_map.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,34 @@ static inline enum berth_code berth_label_check(const char *key, size_t key_leng
             "label key and value greater than maximum size (%d bytes), key: %.*s: invalid argument",
             BERTH_LABEL_MAX, berth_label_shown(key, key_length), key);
     return BERTH_OK;
+}
+
+/**
+ * The same for each of a map.
+ * @param whose  stands before the sentence: "containers.Labels".
+ */
+static inline enum berth_code berth_labels_check(const struct berth_wire_map *labels, const char *whose,
+                                                 struct berth_error *err)
+{
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct berth_wire_entry *label = &labels->entries[i];
+        struct berth_error why;
+        enum berth_code code =
+            berth_label_check((const char *)label->key, label->key_length, label->value_length, &why);
+
+        if (code != BERTH_OK)
+            return berth_error_set(err, code, "%s: %.500s", whose, why.message);
+    }
+    return BERTH_OK;
+}
+
+/** Leaves out labels without a value, and settles the map. */
+static inline void berth_labels_settle(struct berth_wire_map *labels)
+{
+    for (size_t i = 0; i < labels->count; i++)
+        if (labels->entries[i].value_length == 0)
+            labels->entries[i].value = NULL;
+    berth_wire_map_settle(labels);
 }
 
 /** The key that a path of a field mask names, "a.b" of "labels.a.b"; NULL where it is another path. */

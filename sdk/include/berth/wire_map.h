@@ -142,6 +142,24 @@ static inline const struct berth_wire_entry *berth_wire_map_find(const struct be
     return NULL;
 }
 
+/** Sets what a settled map has for this key; removes it where that has nothing. */
+static inline void berth_wire_map_take(struct berth_wire_map *map, const struct berth_wire_map *from,
+                                       const void *key, size_t key_length)
+{
+    const struct berth_wire_entry *entry = berth_wire_map_find(from, key, key_length);
+
+    berth_wire_map_set(map, key, key_length, entry == NULL ? NULL : entry->value,
+                       entry == NULL ? 0 : entry->value_length);
+}
+
+/** Sets all that another map has. */
+static inline void berth_wire_map_take_all(struct berth_wire_map *map, const struct berth_wire_map *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        berth_wire_map_set(map, from->entries[i].key, from->entries[i].key_length, from->entries[i].value,
+                           from->entries[i].value_length);
+}
+
 /** Writes a settled map as field `number`. */
 static inline void berth_wire_map_put(const struct berth_wire_map *map, struct berth_wire_buffer *buffer,
                                       uint32_t number)
