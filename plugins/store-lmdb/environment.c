@@ -344,10 +344,6 @@ uint64_t environment_file_size(const struct environment *environment)
 int environment_find_room(const struct environment *environment, uint64_t bytes)
 {
     off_t size = (off_t)environment_file_size(environment);
-    int number = posix_fallocate(environment->file_fd, size, (off_t)bytes);
 
-    /* Some of it may be there: of no use to us, perhaps to others. */
-    if (number != 0 && ftruncate(environment->file_fd, size) != 0)
-        return errno;
-    return number;
+    return posix_fallocate(environment->file_fd, size, (off_t)bytes);
 }

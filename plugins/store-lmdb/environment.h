@@ -65,7 +65,8 @@ enum berth_code environment_reopen(struct environment *environment, struct berth
 enum berth_code environment_follow(struct environment *environment, struct berth_error *err);
 
 /**
- * Asks the disk for so many bytes behind the end of the file.
+ * Asks the disk for so many bytes behind the end of the file, which is longer then; where there was no room
+ * for all of them, perhaps too.
  * @return 0, and a write of them will find them; else the errno of one that would not. From any thread.
  */
 int environment_find_room(const struct environment *environment, uint64_t bytes);

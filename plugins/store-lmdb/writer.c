@@ -115,7 +115,7 @@ static struct writer_result confirm(struct environment *environment, const struc
     return (struct writer_result){.end = info.me_last_txnid == job->base ? WRITER_DONE : WRITER_OUTDATED};
 }
 
-/* Nobody has written since `base`: behind `size` lies nothing. */
+/* Gives back what the file had not before, unless somebody has written since `base`: then it may be his. */
 static void cut(struct environment *environment, const struct writer_job *job, uint64_t size)
 {
     MDB_txn *txn;
@@ -135,8 +135,8 @@ static struct writer_result write_again(struct environment *environment, const s
     int number = environment_find_room(environment, 2 * bytes + ROOM_FOR_TREES);
     struct writer_result result = number != 0 ? failed(number) : write_once(environment, job);
 
-    /* It was no matter of room, and would take more of it each time. */
-    if (number == 0 && result.end == WRITER_FAILED && size > 0)
+    /* What did not help is of use to others, and would be taken again each time. */
+    if (result.end == WRITER_FAILED && size > 0)
         cut(environment, job, size);
     return result;
 }

@@ -22,6 +22,8 @@
 #define SEEN_BY_LMDB __attribute__((visibility("default")))
 ssize_t write_at(int fd, const void *bytes, size_t length, off_t at) __asm__("pwrite");
 ssize_t write_parts_at(int fd, const struct iovec *parts, int count, off_t at) __asm__("pwritev");
+int find_room(int fd, off_t at, off_t length) __asm__("posix_fallocate");
+int find_room_64(int fd, off_t at, off_t length) __asm__("posix_fallocate64");
 
 /* What the next calls of LMDB's writer meet: an errno, or 0. */
 static struct {
@@ -31,6 +33,8 @@ static struct {
     int meta;
     int sync_after_meta;
     bool is_short;
+    /* There is no more room, and this happens when it is looked for. */
+    void (*on_room)(void);
 } fault;
 
 /* Pages go by pwritev or writev or pwrite; what ends a commit is written by pwrite, and is less than a page.
@@ -83,6 +87,27 @@ SEEN_BY_LMDB ssize_t writev(int fd, const struct iovec *parts, int count)
     fault.is_short = false;
     fault.write = ENOSPC;
     return syscall(SYS_writev, fd, &first, 1);
+}
+
+static int look_for_room(int fd, off_t at, off_t length)
+{
+    void (*on_room)(void) = fault.on_room;
+
+    if (on_room == NULL)
+        return syscall(SYS_fallocate, fd, 0, at, length) == 0 ? 0 : errno;
+    fault.on_room = NULL;
+    on_room();
+    return ENOSPC;
+}
+
+int find_room(int fd, off_t at, off_t length)
+{
+    return look_for_room(fd, at, length);
+}
+
+int find_room_64(int fd, off_t at, off_t length)
+{
+    return look_for_room(fd, at, length);
 }
 
 SEEN_BY_LMDB int fdatasync(int fd)
@@ -605,8 +630,8 @@ static void write_as_other(const char *path, const char *value)
 
     if (child == 0) {
         struct layout_name name;
-        unsigned char record[64];
         size_t length = strlen(value);
+        unsigned char *record = malloc(length + LAYOUT_SUM_SIZE);
         MDB_env *env;
         MDB_txn *txn;
         MDB_dbi entries;
@@ -657,6 +682,34 @@ static void what_another_process_wrote_while_room_was_made_is_seen_before_it_is_
     assert_int_equal(commit_all(fixture, writes, 2), BERTH_OK);
     assert_value(fixture, "b", "key", "of an older state");
     free(value);
+}
+
+static const char *other_path;
+static char other_value[200001];
+
+static void write_much_as_other(void)
+{
+    fault.write = 0;
+    write_as_other(other_path, other_value);
+}
+
+static void what_another_process_wrote_on_a_full_disk_is_not_cut_off(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_error err;
+
+    assert_int_equal(commit(fixture, "b", "key", "old"), BERTH_OK);
+    memset(other_value, 'o', sizeof(other_value) - 1);
+    other_path = fixture->environment->path;
+    fault.write = EIO;
+    fault.on_room = write_much_as_other;
+    assert_int_equal(commit(fixture, "b", "other", "new"), BERTH_RESOURCE_EXHAUSTED);
+    assert_int_equal(commit_all(fixture, NULL, 0), BERTH_ABORTED);
+    assert_int_equal(engine_functions.begin(&fixture->engine, &err), BERTH_OK);
+    assert_value(fixture, "b", "key", other_value);
+    close_store(fixture);
+    open_store(fixture, 1 << 20, 8 << 20);
+    assert_value(fixture, "b", "key", other_value);
 }
 
 static void a_disk_that_fails_for_good_takes_no_more_room_each_time(void **state)
@@ -710,6 +763,7 @@ int main(void)
         TEST(without_address_space_the_map_stays_as_it_is),
         TEST(readers_of_processes_that_are_gone_keep_no_room),
         TEST(what_another_process_wrote_while_room_was_made_is_seen_before_it_is_written_over),
+        TEST(what_another_process_wrote_on_a_full_disk_is_not_cut_off),
         TEST(a_disk_that_fails_for_good_takes_no_more_room_each_time),
         TEST(nobody_gets_the_file_of_a_daemon_that_has_it),
     };
