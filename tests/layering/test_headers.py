@@ -11,6 +11,9 @@ import sources
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unused-parameter"]
 LANGUAGES = [("c", "-std=c17"), ("c", "-std=gnu17"), ("c++", "-std=c++11"), ("c++", "-std=c++17"), ("c++", "-std=c++2b")]
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+FOLDERS = ["sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/store/include", "sdk/testing/berth"]
+INCLUDES = [arguments for folder in FOLDERS
+            for arguments in ("-I", str(sources.TOP / folder.removesuffix("/berth")))]
 LIBUV = subprocess.run(["pkg-config", "--cflags", "libuv"], capture_output=True, text=True).stdout.split()
 
 # What an author writes by hand; it has to mean the same in both languages.
@@ -36,7 +39,7 @@ BERTH_MODULE(&plugin);
 
 def compile_text(compiler, language, standard, text):
     command = [compiler, "-x", language, standard, *WARNINGS, "-D_GNU_SOURCE", *LIBUV, "-fPIC", "-fsyntax-only",
-               "-I", str(sources.TOP / "sdk/include"), "-"]
+               *INCLUDES, "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True)
 
 
@@ -49,8 +52,10 @@ class Headers(unittest.TestCase):
         self.assertNotEqual([], COMPILERS)
 
     def test_each_header_compiles_alone(self):
-        headers = [p.relative_to("sdk/include") for p in sources.files(".h", under=["sdk/include"])]
-        self.assertIn("berth/plugin.h", [str(header) for header in headers])
+        headers = [path.relative_to(folder.removesuffix("/berth"))
+                   for folder in FOLDERS for path in sources.files(".h", under=[folder])]
+        for known in ("plugin", "rpc/client", "filter", "store_engine", "testing"):
+            self.assertIn(f"berth/{known}.h", [str(header) for header in headers])
         for compiler, (language, standard), header in itertools.product(COMPILERS, LANGUAGES, headers):
             with self.subTest(compiler=compiler, standard=standard, header=str(header)):
                 self.assert_compiles(compiler, language, standard, f"#include <{header}>\nextern int not_empty;\n")
