@@ -11,7 +11,6 @@ static void add(struct notices *notices, const struct config_diagnostic *diagnos
 {
     struct berth_notice *items = reallocarray(notices->items, notices->count + 1, sizeof(*items));
     char *subject = strdup(diagnostic->deprecated);
-
     char *message = config_diagnostic_format(diagnostic);
 
     if (items == NULL || subject == NULL)

@@ -36,7 +36,8 @@ typedef void berth_containers_done(void *context, enum berth_code code, const ch
 struct berth_containers_query {
     uint32_t size;
     const char *namespace_name;
-    /** One of them must match (<berth/filter.h>); none: all. Fields: id, image, runtime.name, labels.<key>.
+    /**
+     * One of them must match (<berth/filter.h>); none: all. Fields: id, image, runtime.name, labels.<key>.
      */
     const char *const *filters;
     size_t filter_count;

@@ -25,7 +25,8 @@ extern "C" {
 /** One verification that runs. */
 struct berth_verification;
 
-/** The image: its name, and the descriptor that the name was resolved to (OCI image specification). Copied.
+/**
+ * The image: its name, and the descriptor that the name was resolved to (OCI image specification). Copied.
  */
 struct berth_image {
     uint32_t size;

@@ -20,7 +20,8 @@ extern "C" {
 
 #define BERTH_NAMESPACES_URI "io.containerd.service.v1.namespaces-service"
 
-/** Objects that keep a namespace from being removed, or go with it. Lives as long as the plugin that says so.
+/**
+ * Objects that keep a namespace from being removed, or go with it. Lives as long as the plugin that says so.
  */
 struct berth_namespace_occupant {
     uint32_t size;

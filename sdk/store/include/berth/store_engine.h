@@ -20,7 +20,8 @@
 extern "C" {
 #endif
 
-/** The library's part of one store. An engine's instance begins with a pointer to it, see berth_store_core.
+/**
+ * The library's part of one store. An engine's instance begins with a pointer to it, see berth_store_core.
  */
 struct berth_store_core;
 
@@ -35,7 +36,8 @@ struct berth_store_write {
 /** Writes that become true together: ordered by bucket and key, each name once. */
 struct berth_store_batch {
     const struct berth_store_write *writes;
-    /** None: changes refused, or only read; they ask whether the state they saw is still the committed one.
+    /**
+     * None: changes refused, or only read; they ask whether the state they saw is still the committed one.
      */
     size_t count;
     /** Of all names and values. */
