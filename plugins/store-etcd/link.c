@@ -65,9 +65,11 @@ static void report(struct store *store)
 void store_on_lost(struct store *store, bool was_live, const char *reason)
 {
     const char *endpoint = store->options.endpoints[store->endpoint % store->options.endpoint_count];
+    bool is_named = strstr(reason, endpoint) != NULL;
 
     store->session = NULL;
-    snprintf(store->why, sizeof(store->why), "%s: %s", endpoint, reason);
+    snprintf(store->why, sizeof(store->why), "%s%s%s", is_named ? "" : endpoint, is_named ? "" : ": ",
+             reason);
     commit_on_lost(&store->commit);
     store_forget_held(store);
     if (was_live && store->down_since_ms == 0) {
