@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <berth/filter.h>
 #include <berth/protobuf.h>
 #include <google/protobuf/any.pb-c.h>
 
@@ -23,17 +24,22 @@ static bool find_text(const char *text, const char **ret_value)
     return true;
 }
 
-/* Is `key` what the names come to with dots between them? */
-static bool is_joined(const char *key, const char *const *names, size_t count)
+/* With dots between them; 0 where no filter is that long. */
+static size_t join(const char *const *names, size_t count, char ret_key[BERTH_FILTER_MAX_BYTES])
 {
+    size_t used = 0;
+
     for (size_t i = 0; i < count; i++) {
         size_t length = strlen(names[i]);
 
-        if ((i > 0 && *key++ != '.') || strncmp(key, names[i], length) != 0)
-            return false;
-        key += length;
+        if (length >= BERTH_FILTER_MAX_BYTES - used)
+            return 0;
+        if (i > 0)
+            ret_key[used++] = '.';
+        memcpy(ret_key + used, names[i], length);
+        used += length;
     }
-    return *key == '\0';
+    return used;
 }
 
 static const char *text_of_entry(const ProtobufCMessage *entry, const char *name)
@@ -47,37 +53,62 @@ static const char *text_of_entry(const ProtobufCMessage *entry, const char *name
     return text == NULL ? "" : text;
 }
 
-/* A label's name may have dots, which the filter took for the ends of names. The last of several counts. */
-static bool find_label(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                       const char *const *names, size_t count, const char **ret_value)
+/* Of several with one name the last counts. In order, as a thousand subscribers may each ask for a thousand
+ * of them. */
+static const struct berth_wire_map *read_labels(struct event_fields *fields, const ProtobufCMessage *message,
+                                                const ProtobufCFieldDescriptor *field)
 {
-    size_t entry_count = *(const size_t *)member(message, field->quantifier_offset);
+    size_t count = *(const size_t *)member(message, field->quantifier_offset);
     ProtobufCMessage *const *entries = *(ProtobufCMessage *const *const *)member(message, field->offset);
 
-    while (entry_count-- > 0) {
-        if (!is_joined(text_of_entry(entries[entry_count], "key"), names, count))
-            continue;
-        *ret_value = text_of_entry(entries[entry_count], "value");
-        return true;
+    if (fields->labels_of == entries)
+        return &fields->labels;
+    fields->labels.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *key = text_of_entry(entries[i], "key");
+        const char *value = text_of_entry(entries[i], "value");
+
+        berth_wire_map_set(&fields->labels, key, strlen(key), value, strlen(value));
     }
-    return false;
+    berth_wire_map_settle(&fields->labels);
+    fields->labels_of = entries;
+    return &fields->labels;
 }
 
-static bool find_in(const ProtobufCMessage *message, const char *const *names, size_t count,
-                    const char **ret_value);
+/* A label's name may have dots, which the filter took for the ends of names. */
+static bool find_label(struct event_fields *fields, const ProtobufCMessage *message,
+                       const ProtobufCFieldDescriptor *field, const char *const *names, size_t count,
+                       const char **ret_value)
+{
+    char key[BERTH_FILTER_MAX_BYTES];
+    size_t length = join(names, count, key);
+    const struct berth_wire_entry *label =
+        length > 0 ? berth_wire_map_find(read_labels(fields, message, field), key, length) : NULL;
 
-static bool find_below(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                       const char *const *names, size_t count, const char **ret_value)
+    if (label == NULL)
+        return false;
+    *ret_value = (const char *)label->value;
+    return true;
+}
+
+static bool find_in(struct event_fields *fields, const ProtobufCMessage *message, const char *const *names,
+                    size_t count, const char **ret_value);
+
+static bool find_below(struct event_fields *fields, const ProtobufCMessage *message,
+                       const ProtobufCFieldDescriptor *field, const char *const *names, size_t count,
+                       const char **ret_value)
 {
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        return strcmp(field->name, "labels") == 0 && find_label(message, field, names, count, ret_value);
+        return strcmp(field->name, "labels") == 0 &&
+               find_label(fields, message, field, names, count, ret_value);
     return field->descriptor != &google__protobuf__any__descriptor &&
-           find_in(*(ProtobufCMessage *const *)member(message, field->offset), names, count, ret_value);
+           find_in(fields, *(ProtobufCMessage *const *)member(message, field->offset), names, count,
+                   ret_value);
 }
 
 /* Texts, truths, messages and labels can be asked for; numbers and times cannot, as in containerd. */
-static bool find_in(const ProtobufCMessage *message, const char *const *names, size_t count,
-                    const char **ret_value)
+static bool find_in(struct event_fields *fields, const ProtobufCMessage *message, const char *const *names,
+                    size_t count, const char **ret_value)
 {
     const ProtobufCFieldDescriptor *field =
         message == NULL || count == 0
@@ -87,7 +118,7 @@ static bool find_in(const ProtobufCMessage *message, const char *const *names, s
     if (field == NULL)
         return false;
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return find_below(message, field, names + 1, count - 1, ret_value);
+        return find_below(fields, message, field, names + 1, count - 1, ret_value);
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return false;
     if (field->type == PROTOBUF_C_TYPE_STRING)
@@ -123,11 +154,12 @@ bool event_fields_find(void *context, const char *const *path, size_t count, con
         return find_text(fields->event->topic, ret_value);
     if (strcmp(path[0], "event") != 0)
         return false;
-    return find_in(message_of(fields), path + 1, count - 1, ret_value);
+    return find_in(fields, message_of(fields), path + 1, count - 1, ret_value);
 }
 
 void event_fields_finish(struct event_fields *fields)
 {
+    berth_wire_map_finish(&fields->labels);
     if (fields->message != NULL)
         protobuf_c_message_free_unpacked(fields->message, NULL);
 }

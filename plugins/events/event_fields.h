@@ -8,12 +8,16 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include <berth/types/events.h>
+#include <berth/wire_map.h>
 
 /** Set `event`, the rest zero; the message is unpacked once, when a filter asks for it first. */
 struct event_fields {
     const struct berth_event *event;
     ProtobufCMessage *message;
     bool is_unpacked;
+    /** Labels in order, once one of them was asked for, and whose they are. */
+    struct berth_wire_map labels;
+    const void *labels_of;
 };
 
 /** A berth_filter_field. @param context  a struct event_fields. */
