@@ -29,51 +29,67 @@ struct origin {
     ino_t inode;
 };
 
+/* A file that is to be read, and where it is named. */
+struct source {
+    const char *path;
+    /* NULL for one that no file imports. */
+    const struct config_mark *import;
+    struct config_diagnostics *diagnostics;
+};
+
 static struct config_mark whole_file(const char *path)
 {
     return (struct config_mark){.file = path};
 }
 
-static bool refuse_file(const char *path, struct config_diagnostics *diagnostics, const char *what,
-                        const char *why)
+/* An import is corrected where it is written; for the main file its name is place enough. */
+BERTH_PRINTF(2, 3)
+static bool refuse_file(const struct source *source, const char *format, ...)
 {
-    struct config_mark mark = whole_file(path);
+    struct config_mark mark = whole_file(source->path);
+    char why[256];
+    va_list arguments;
 
-    config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark, "%s%s", what, why);
+    va_start(arguments, format);
+    vsnprintf(why, sizeof(why), format, arguments);
+    va_end(arguments);
+    if (source->import == NULL)
+        config_diagnostics_add(source->diagnostics, CONFIG_ERROR, &mark, "%s", why);
+    else
+        config_diagnostics_add(source->diagnostics, CONFIG_ERROR, source->import, "%s: %s", source->path,
+                               why);
     return false;
 }
 
-static bool check_size(const char *path, long long size, size_t most, struct config_diagnostics *diagnostics)
+static bool check_size(const struct source *source, long long size, size_t most)
 {
-    struct config_mark mark = whole_file(path);
     char found[CONFIG_UNITS_MAX], bound[CONFIG_UNITS_MAX];
 
     if (size <= (long long)most)
         return true;
     config_format_bytes(size, found);
     config_format_bytes((int64_t)most, bound);
-    config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark,
-                           "it is too large: %s, at most %s; split it up with imports", found, bound);
-    return false;
+    return refuse_file(source, "too large: %s, at most %s; split it up with imports", found, bound);
 }
 
 /* Without blocking on a FIFO, and without a byte of what is too large. */
-static int open_file(const char *path, size_t most, struct config_diagnostics *diagnostics,
-                     struct stat *ret_status)
+static int open_file(const struct source *source, size_t most, struct stat *ret_status)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     bool is_fine;
 
     if (fd < 0) {
-        refuse_file(path, diagnostics, "it cannot be opened: ", strerror(errno));
+        refuse_file(source, "cannot be opened: %s", strerror(errno));
         return -1;
     }
     if (fstat(fd, ret_status) != 0)
-        is_fine = refuse_file(path, diagnostics, "it cannot be examined: ", strerror(errno));
+        is_fine = refuse_file(source, "cannot be examined: %s", strerror(errno));
+    else if (S_ISDIR(ret_status->st_mode))
+        is_fine = refuse_file(source, "is a directory");
     else if (!S_ISREG(ret_status->st_mode))
-        is_fine = refuse_file(path, diagnostics, "it is no regular file", "");
+        is_fine = refuse_file(source, "not a regular file");
     else
-        is_fine = check_size(path, (long long)ret_status->st_size, most, diagnostics);
+        is_fine = check_size(source, (long long)ret_status->st_size, most);
     if (is_fine)
         return fd;
     close(fd);
@@ -81,8 +97,7 @@ static int open_file(const char *path, size_t most, struct config_diagnostics *d
 }
 
 /* A file may grow while it is read: one byte more than allowed is enough to know. */
-static char *read_bytes(int fd, const char *path, size_t most, struct config_diagnostics *diagnostics,
-                        size_t *ret_length)
+static char *read_bytes(int fd, const struct source *source, size_t most, size_t *ret_length)
 {
     struct config_text text = {0};
     char chunk[16384];
@@ -93,10 +108,10 @@ static char *read_bytes(int fd, const char *path, size_t most, struct config_dia
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            refuse_file(path, diagnostics, "it cannot be read: ", strerror(errno));
+            refuse_file(source, "cannot be read: %s", strerror(errno));
         else if (got > 0)
             config_text_add_bytes(&text, chunk, (size_t)got);
-        if (got < 0 || !check_size(path, (long long)text.length, most, diagnostics)) {
+        if (got < 0 || !check_size(source, (long long)text.length, most)) {
             config_text_finish(&text);
             return NULL;
         }
@@ -107,15 +122,14 @@ static char *read_bytes(int fd, const char *path, size_t most, struct config_dia
     return config_text_take(&text);
 }
 
-static char *load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
-                        struct stat *ret_status, size_t *ret_length)
+static char *load_bytes(const struct source *source, size_t most, struct stat *ret_status, size_t *ret_length)
 {
-    int fd = open_file(path, most, diagnostics, ret_status);
+    int fd = open_file(source, most, ret_status);
     char *bytes;
 
     if (fd < 0)
         return NULL;
-    bytes = read_bytes(fd, path, most, diagnostics, ret_length);
+    bytes = read_bytes(fd, source, most, ret_length);
     close(fd);
     return bytes;
 }
@@ -123,21 +137,21 @@ static char *load_bytes(const char *path, size_t most, struct config_diagnostics
 char *config_load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
                         size_t *ret_length)
 {
+    const struct source source = {.path = path, .diagnostics = diagnostics};
     struct stat status;
 
-    return load_bytes(path, most, diagnostics, &status, ret_length);
+    return load_bytes(&source, most, &status, ret_length);
 }
 
-static struct config_tree *read_tree(const char *path, const struct config_limits *limits,
-                                     struct config_diagnostics *diagnostics, struct stat *ret_status,
-                                     size_t *ret_length)
+static struct config_tree *read_tree(const struct source *source, const struct config_limits *limits,
+                                     struct stat *ret_status, size_t *ret_length)
 {
-    char *bytes = load_bytes(path, limits->max_bytes, diagnostics, ret_status, ret_length);
+    char *bytes = load_bytes(source, limits->max_bytes, ret_status, ret_length);
     struct config_tree *tree;
 
     if (bytes == NULL)
         return NULL;
-    tree = config_yaml_read(path, bytes, *ret_length, limits, diagnostics);
+    tree = config_yaml_read(source->path, bytes, *ret_length, limits, source->diagnostics);
     free(bytes);
     return tree;
 }
@@ -183,18 +197,19 @@ static bool is_cycle(struct loader *loader, const struct origin *origin, const s
 static struct config_tree *load_one(struct loader *loader, const struct origin *parent, const char *path,
                                     const struct config_mark *mark);
 
-/* The folder of the file that imports, with what a glob would read as a wildcard escaped. */
-static char *absolute_pattern(const char *file, const char *pattern)
+/* Relative to the folder of the file that imports. Where it is a pattern, wildcards in that folder's name are
+ * escaped. */
+static char *absolute_name(const char *file, const char *name, bool is_pattern)
 {
     const char *slash = strrchr(file, '/');
     struct config_text text = {0};
 
-    for (const char *at = file; pattern[0] != '/' && slash != NULL && at <= slash; at++) {
-        if (strchr("*?[\\", *at) != NULL)
+    for (const char *at = file; name[0] != '/' && slash != NULL && at <= slash; at++) {
+        if (is_pattern && strchr("*?[\\", *at) != NULL)
             config_text_add(&text, "\\");
         config_text_add_bytes(&text, at, 1);
     }
-    config_text_add(&text, "%s", pattern);
+    config_text_add(&text, "%s", name);
     return config_text_take(&text);
 }
 
@@ -203,39 +218,68 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void import_matches(struct loader *loader, const struct origin *origin,
-                           const struct config_node *import, struct config_tree *tree, glob_t *found)
+static void import_file(struct loader *loader, const struct origin *origin, const struct config_node *import,
+                        struct config_tree *tree, const char *path)
 {
-    qsort(found->gl_pathv, found->gl_pathc, sizeof(char *), compare_paths);
-    for (size_t i = 0; i < found->gl_pathc; i++) {
-        struct config_tree *over = load_one(loader, origin, found->gl_pathv[i], &import->mark);
+    struct config_tree *over = load_one(loader, origin, path, &import->mark);
 
-        if (over != NULL)
-            config_tree_merge(tree, over);
-    }
+    if (over != NULL)
+        config_tree_merge(tree, over);
+}
+
+/* glob(3) hands its error function no context. */
+static _Thread_local struct {
+    char folder[512];
+    int error;
+} unreadable;
+
+/* A folder that is not there holds no match; one that cannot be read may hold some. */
+static int on_unreadable_folder(const char *folder, int error)
+{
+    if (error == ENOENT)
+        return 0;
+    snprintf(unreadable.folder, sizeof(unreadable.folder), "%s", folder);
+    unreadable.error = error;
+    return 1;
 }
 
 static void import_pattern(struct loader *loader, const struct origin *origin,
                            const struct config_node *import, struct config_tree *tree)
 {
-    char *pattern;
+    char *pattern = absolute_name(origin->path, import->text, true);
     glob_t found;
-    int code;
+    int code = glob(pattern, GLOB_NOSORT, on_unreadable_folder, &found);
+
+    if (code == 0) {
+        qsort(found.gl_pathv, found.gl_pathc, sizeof(char *), compare_paths);
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            import_file(loader, origin, import, tree, found.gl_pathv[i]);
+    } else if (code == GLOB_ABORTED) {
+        fail(loader, &import->mark, "%s: directory %s cannot be read: %s", import->text, unreadable.folder,
+             strerror(unreadable.error));
+    } else if (code != GLOB_NOMATCH) {
+        fail(loader, &import->mark, "%s: out of memory", import->text);
+    }
+    globfree(&found);
+    free(pattern);
+}
+
+static void import_entry(struct loader *loader, const struct origin *origin, const struct config_node *import,
+                         struct config_tree *tree)
+{
+    char *path;
 
     if (import->kind != CONFIG_SCALAR || import->length == 0) {
         fail(loader, &import->mark, "an import is the name of a file or a pattern such as conf.d/*.yaml");
         return;
     }
-    pattern = absolute_pattern(origin->path, import->text);
-    code = glob(pattern, GLOB_NOSORT, NULL, &found);
-    if (code == 0)
-        import_matches(loader, origin, import, tree, &found);
-    else if (code != GLOB_NOMATCH)
-        fail(loader, &import->mark, "the folder of %s cannot be read", import->text);
-    else if (strpbrk(import->text, "*?[") == NULL)
-        fail(loader, &import->mark, "there is no file %s to import", pattern);
-    globfree(&found);
-    free(pattern);
+    if (strpbrk(import->text, "*?[") != NULL) {
+        import_pattern(loader, origin, import, tree);
+        return;
+    }
+    path = absolute_name(origin->path, import->text, false);
+    import_file(loader, origin, import, tree, path);
+    free(path);
 }
 
 static void import_all(struct loader *loader, const struct origin *origin, struct config_tree *tree)
@@ -254,7 +298,7 @@ static void import_all(struct loader *loader, const struct origin *origin, struc
         return;
     }
     for (size_t i = 0; i < imports->count; i++)
-        import_pattern(loader, origin, imports->items[i], tree);
+        import_entry(loader, origin, imports->items[i], tree);
 }
 
 static void remove_imports(struct config_tree *tree)
@@ -298,13 +342,14 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
                                     const struct config_mark *mark)
 {
     struct origin origin = {.parent = parent, .path = path, .depth = parent == NULL ? 0 : parent->depth + 1};
+    const struct source source = {path, parent == NULL ? NULL : mark, loader->diagnostics};
     struct config_tree *tree;
     struct stat status;
     size_t length = 0;
 
     if (loader->file_count > CONFIG_LOAD_MAX_FILES || loader->byte_count > CONFIG_LOAD_MAX_BYTES)
         return NULL;
-    tree = read_tree(path, &config_limits_file, loader->diagnostics, &status, &length);
+    tree = read_tree(&source, &config_limits_file, &status, &length);
     if (tree == NULL) {
         loader->failed = true;
         return NULL;
@@ -323,18 +368,16 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
 }
 
 struct config_tree *config_load(const char *path, bool missing_is_fine,
-                                struct config_diagnostics *diagnostics)
+                                struct config_diagnostics *diagnostics, bool *ret_is_complete)
 {
     struct loader loader = {.diagnostics = diagnostics};
     struct config_mark mark = whole_file(path);
     struct config_tree *tree;
 
+    *ret_is_complete = true;
     if (missing_is_fine && access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return config_tree_create();
     tree = load_one(&loader, NULL, path, &mark);
-    if (loader.failed) {
-        config_tree_destroy(tree);
-        return NULL;
-    }
+    *ret_is_complete = !loader.failed;
     return tree;
 }

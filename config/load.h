@@ -25,9 +25,11 @@ char *config_load_bytes(const char *path, size_t most, struct config_diagnostics
  * wildcards has to be there; a pattern may match nothing. The `imports` of imported files are not kept.
  *
  * @param missing_is_fine  then a main file that is not there is an empty one.
- * @return the tree, or NULL with at least one error in `diagnostics`.
+ * @param ret_is_complete  false where a file could not be read or an import led nowhere; then there is at
+ * least one error in `diagnostics`, and the tree holds what the other files say.
+ * @return the tree; NULL where the main file could not be read.
  */
 struct config_tree *config_load(const char *path, bool missing_is_fine,
-                                struct config_diagnostics *diagnostics);
+                                struct config_diagnostics *diagnostics, bool *ret_is_complete);
 
 #endif

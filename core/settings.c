@@ -23,15 +23,15 @@ char *settings_default_path(void)
 }
 
 static struct config_tree *load_tree(const struct settings_options *options,
-                                     struct config_diagnostics *diagnostics)
+                                     struct config_diagnostics *diagnostics, bool *ret_is_complete)
 {
     char *path;
     struct config_tree *tree;
 
     if (options->path != NULL)
-        return config_load(options->path, false, diagnostics);
+        return config_load(options->path, false, diagnostics, ret_is_complete);
     path = settings_default_path();
-    tree = config_load(path, true, diagnostics);
+    tree = config_load(path, true, diagnostics, ret_is_complete);
     free(path);
     return tree;
 }
@@ -249,9 +249,18 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
 
 struct settings *settings_load(const struct settings_options *options, struct config_diagnostics *diagnostics)
 {
-    struct config_tree *tree = load_tree(options, diagnostics);
+    bool is_complete;
+    struct config_tree *tree = load_tree(options, diagnostics, &is_complete);
+    struct settings *settings = tree == NULL ? NULL : settings_create(tree, options, diagnostics);
 
-    return tree == NULL ? NULL : settings_create(tree, options, diagnostics);
+    if (settings == NULL || is_complete)
+        return settings;
+    if (options->keep_going) {
+        settings->store->is_incomplete = true;
+        return settings;
+    }
+    settings_destroy(settings);
+    return NULL;
 }
 
 void settings_destroy(struct settings *settings)

@@ -348,7 +348,7 @@ static bool take_section(struct settings *settings, struct settings_section *sec
 bool settings_check_plugins(struct settings *settings, const struct manifest *const *manifests, size_t count,
                             bool files_refused, struct config_diagnostics *diagnostics)
 {
-    struct found found = {.files_refused = files_refused};
+    struct found found = {.files_refused = files_refused || settings->store->is_incomplete};
     bool is_fine;
 
     find_all(&found, manifests, count);

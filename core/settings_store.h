@@ -33,6 +33,8 @@ struct settings_store {
     /** The map under `plugins`, taken out of the tree's root; or NULL. */
     struct config_node *plugins;
     bool lenient;
+    /** A file could not be read, so another plugin directory may be meant. */
+    bool is_incomplete;
     /** By URI; each URI once. */
     struct settings_section *sections;
     size_t section_count;

@@ -45,8 +45,10 @@ static void write_file(const char *path, const char *text)
 
 static struct config_tree *load(const char *path, struct config_diagnostics *diagnostics)
 {
+    bool is_complete;
+
     *diagnostics = (struct config_diagnostics){0};
-    return config_load(path, false, diagnostics);
+    return config_load(path, false, diagnostics, &is_complete);
 }
 
 static void assert_value(const struct config_tree *tree, const char *key, const char *text, const char *file,
@@ -62,10 +64,12 @@ static void assert_value(const struct config_tree *tree, const char *key, const 
 
 static void assert_refused(const char *path, const char *expected)
 {
-    struct config_diagnostics diagnostics;
+    struct config_diagnostics diagnostics = {0};
+    bool is_complete;
     char *line;
 
-    assert_null(load(path, &diagnostics));
+    config_tree_destroy(config_load(path, false, &diagnostics, &is_complete));
+    assert_false(is_complete);
     assert_int_equal(diagnostics.error_count, 1);
     line = config_diagnostic_format(&diagnostics.items[0]);
     assert_string_equal(line, expected);
@@ -179,39 +183,90 @@ static void imports_that_multiply_are_bounded(void **state)
         write_file(name, text);
     }
     write_file("8.yaml", "x: 1\n");
-    assert_null(load("0.yaml", &diagnostics));
+    config_tree_destroy(load("0.yaml", &diagnostics));
     assert_int_equal(diagnostics.error_count, 1);
     assert_non_null(strstr(diagnostics.items[0].message, "too many or too large"));
     config_diagnostics_finish(&diagnostics);
 }
 
-static void what_is_wrong_in_several_files_is_said_at_once(void **state)
+static void what_is_wrong_in_several_files_is_said_at_once_and_the_others_are_read(void **state)
 {
-    struct config_diagnostics diagnostics;
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree;
+    bool is_complete;
 
     write_file("main.yaml", "imports: [missing.yaml, 'conf.d/*.yaml', {}]\n");
     write_file("conf.d/a.yaml", "x: [\n");
     write_file("conf.d/b.yaml", "- x\n");
-    assert_null(load("main.yaml", &diagnostics));
+    write_file("conf.d/c.yaml", "x: c\n");
+    tree = config_load("main.yaml", false, &diagnostics, &is_complete);
+    assert_false(is_complete);
     assert_int_equal(diagnostics.error_count, 4);
+    assert_value(tree, "x", "c", "conf.d/c.yaml", 1);
+    config_tree_destroy(tree);
     config_diagnostics_finish(&diagnostics);
 }
 
 static void files_that_cannot_be_read_are_named(void **state)
 {
-    assert_refused("none.yaml", "none.yaml: it cannot be opened: No such file or directory");
-    assert_refused("conf.d", "conf.d: it is no regular file");
+    assert_refused("none.yaml", "none.yaml: cannot be opened: No such file or directory");
+    assert_refused("conf.d", "conf.d: is a directory");
     assert_int_equal(mkfifo("fifo", 0600), 0);
-    assert_refused("fifo", "fifo: it is no regular file");
+    assert_refused("fifo", "fifo: not a regular file");
     write_file("main.yaml", "imports: x\n");
     assert_refused("main.yaml",
                    "main.yaml:1:10: imports: expected a list of patterns, such as [conf.d/*.yaml]");
     write_file("main.yaml", "imports: [nothing.yaml]\n");
-    assert_refused("main.yaml", "main.yaml:1:11: there is no file nothing.yaml to import");
+}
+
+static void an_import_that_cannot_be_read_is_named_where_it_is_written(void **state)
+{
+    static const struct {
+        const char *import, *expected;
+    } cases[] = {
+        {"nothing.yaml", "nothing.yaml: cannot be opened: No such file or directory"},
+        {"a\\b.yaml", "a\\b.yaml: cannot be opened: No such file or directory"},
+        {".", ".: is a directory"},
+        {"conf.d", "conf.d: is a directory"},
+        {"con*.d", "conf.d: is a directory"},
+        {"/dev/null", "/dev/null: not a regular file"},
+        {"loop", "loop: cannot be opened: Too many levels of symbolic links"},
+        {"loop/*.yaml", "loop/*.yaml: directory loop cannot be read: Too many levels of symbolic links"},
+        {"large", "large: too large: 100MiB, at most 4MiB; split it up with imports"},
+    };
+
+    assert_int_equal(symlink("loop", "loop"), 0);
+    write_file("large", "");
+    assert_int_equal(truncate("large", 100 * 1024 * 1024), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[128], expected[256];
+
+        snprintf(text, sizeof(text), "imports: ['%s']\n", cases[i].import);
+        snprintf(expected, sizeof(expected), "main.yaml:1:11: %s", cases[i].expected);
+        write_file("main.yaml", text);
+        assert_refused("main.yaml", expected);
+    }
+}
+
+/* Root may read all, so it becomes nobody for a moment. */
+static void a_pattern_in_an_unreadable_folder_is_an_error(void **state)
+{
+    bool is_root = geteuid() == 0;
+
+    write_file("main.yaml", "imports: ['conf.d/*.yaml']\n");
+    write_file("conf.d/a.yaml", "x: a\n");
+    assert_int_equal(chmod("conf.d", 0), 0);
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(is_root ? seteuid(65534) : 0, 0);
+    assert_refused("main.yaml",
+                   "main.yaml:1:11: conf.d/*.yaml: directory conf.d cannot be read: Permission denied");
+    assert_int_equal(is_root ? seteuid(0) : 0, 0);
+    assert_int_equal(chmod("conf.d", 0700), 0);
 }
 
 static void a_pattern_may_match_nothing_and_a_main_file_be_missing(void **state)
 {
+    bool is_complete;
     struct config_diagnostics diagnostics = {0};
     struct config_tree *tree;
 
@@ -219,7 +274,8 @@ static void a_pattern_may_match_nothing_and_a_main_file_be_missing(void **state)
     tree = load("main.yaml", &diagnostics);
     assert_non_null(tree);
     config_tree_destroy(tree);
-    tree = config_load("missing.yaml", true, &diagnostics);
+    tree = config_load("missing.yaml", true, &diagnostics, &is_complete);
+    assert_true(is_complete);
     assert_non_null(tree);
     assert_null(config_tree_root(tree));
     config_tree_destroy(tree);
@@ -230,7 +286,7 @@ static void a_file_of_100_mb_is_refused_without_being_read(void **state)
 {
     write_file("main.yaml", "");
     assert_int_equal(truncate("main.yaml", 100 * 1024 * 1024), 0);
-    assert_refused("main.yaml", "main.yaml: it is too large: 100MiB, at most 4MiB; split it up with imports");
+    assert_refused("main.yaml", "main.yaml: too large: 100MiB, at most 4MiB; split it up with imports");
 }
 
 /* /proc says of its files that they are empty. */
@@ -255,8 +311,10 @@ int main(void)
         in_folder(a_cycle_is_refused_with_its_path),
         in_folder(imports_that_nest_too_deep_are_refused),
         in_folder(imports_that_multiply_are_bounded),
-        in_folder(what_is_wrong_in_several_files_is_said_at_once),
+        in_folder(what_is_wrong_in_several_files_is_said_at_once_and_the_others_are_read),
         in_folder(files_that_cannot_be_read_are_named),
+        in_folder(an_import_that_cannot_be_read_is_named_where_it_is_written),
+        in_folder(a_pattern_in_an_unreadable_folder_is_an_error),
         in_folder(a_pattern_may_match_nothing_and_a_main_file_be_missing),
         in_folder(a_file_of_100_mb_is_refused_without_being_read),
         in_folder(a_file_that_lies_about_its_size_is_bounded_all_the_same),

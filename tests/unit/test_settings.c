@@ -206,7 +206,7 @@ static void a_named_file_has_to_be_there(void **state)
     struct scene scene = set_scene(NULL);
 
     assert_false(load(&scene, false));
-    assert_true(says(&scene, CONFIG_ERROR, "berthd.yaml: it cannot be opened: No such file or directory"));
+    assert_true(says(&scene, CONFIG_ERROR, "berthd.yaml: cannot be opened: No such file or directory"));
     strike(&scene);
 }
 
@@ -291,6 +291,33 @@ static void plugins_are_checked_in_spite_of_errors_elsewhere(void **state)
     assert_int_equal(scene.settings->prepare_threads, 4);
     assert_false(check(&scene));
     assert_int_equal(scene.diagnostics.error_count, 3);
+    strike(&scene);
+}
+
+static void a_broken_import_hides_nothing_of_the_other_files(void **state)
+{
+    struct scene scene = set_scene("imports: [missing.yaml]\nprepare_threads: many\nplugins:\n"
+                                   "  io.berth.store.v1.needy: {address: a, adress: b}\n"
+                                   "  io.x.y.v1.z: {}\n");
+    struct settings_options options = {.path = scene.path, .keep_going = true};
+
+    scene.settings = settings_load(&options, &scene.diagnostics);
+    assert_non_null(scene.settings);
+    assert_int_equal(scene.diagnostics.error_count, 2);
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 3);
+    assert_true(says(&scene, CONFIG_WARNING,
+                     "berthd.yaml:5:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in one of the "
+                     "files that were rejected"));
+    strike(&scene);
+}
+
+static void settings_of_a_broken_import_are_not_handed_out(void **state)
+{
+    struct scene scene = set_scene("imports: [missing.yaml]\n");
+
+    assert_false(load(&scene, false));
+    assert_int_equal(scene.diagnostics.error_count, 1);
     strike(&scene);
 }
 
@@ -710,6 +737,8 @@ int main(void)
         cmocka_unit_test(the_command_line_wins_over_files),
         cmocka_unit_test(all_that_is_wrong_is_said_at_once),
         cmocka_unit_test(plugins_are_checked_in_spite_of_errors_elsewhere),
+        cmocka_unit_test(a_broken_import_hides_nothing_of_the_other_files),
+        cmocka_unit_test(settings_of_a_broken_import_are_not_handed_out),
         cmocka_unit_test(plugins_are_not_checked_against_directories_that_nobody_meant),
         cmocka_unit_test(unknown_plugins_are_errors_with_the_nearest_name),
         cmocka_unit_test(lenient_makes_unknown_names_warnings),
