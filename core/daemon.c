@@ -405,6 +405,7 @@ int daemon_run(const struct settings_options *options)
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);
 
+    notify_start();
     for (size_t i = 0; i < count && !signals_are_to_stop(); i++)
         if (!phases[i](&daemon))
             break;

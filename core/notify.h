@@ -1,10 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the service manager how the daemon fares (sd_notify(3)); without one this does nothing. */
+/* Tells the service manager how the daemon fares, by the protocol of sd_notify(3). Without a service manager
+ * all of this does nothing. From the loop's thread. */
 #ifndef CORE_NOTIFY_H
 #define CORE_NOTIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** As many descriptors as one datagram takes here; the kernel's own limit is 253. */
+#define NOTIFY_FDS_MAX 64
+
+/**
+ * Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID and removes them from the environment, so that no child
+ * speaks in the daemon's place. Before any thread is started.
+ */
+void notify_start(void);
 
 /** `status` is one line for `systemctl status`. */
 void notify_ready(const char *status);
 void notify_stopping(void);
+void notify_status(const char *status);
+
+/** Asks for `timeout_us` more from now on, while a start or a stop is under way. */
+void notify_extend_timeout(uint64_t timeout_us);
+
+/** How often the service manager wants notify_watchdog() at least, in microseconds; 0: never. */
+uint64_t notify_watchdog_us(void);
+void notify_watchdog(void);
+
+/**
+ * Sends lines of NAME=VALUE with descriptors, as FDSTORE=1 and BARRIER=1 do. The descriptors stay the
+ * caller's.
+ *
+ * @return 0; -ENOTCONN without a service manager, -E2BIG above NOTIFY_FDS_MAX, or sendmsg's own errors.
+ */
+int notify_send(const char *lines, const int *fds, size_t fd_count);
+
+/**
+ * Waits until the service manager has read all that was sent before.
+ *
+ * @return 0; -ETIMEDOUT; what notify_send returns.
+ */
+int notify_barrier(int timeout_ms);
 
 #endif
