@@ -31,7 +31,7 @@ int command_config_default(const struct command_options *options)
 
     survey_print_diagnostics(&survey);
     if (good) {
-        char *text = settings_print_default(&options->settings, survey.manifests, survey.manifest_count);
+        char *text = settings_print_default(&options->settings, &survey.catalog);
 
         code = write_text(options->output, text);
         free(text);

@@ -74,8 +74,7 @@ static int write_text(const struct command_options *options, const char *path, c
 static int migrate(struct survey *survey, const struct command_options *options, const char *path)
 {
     const struct settings_migration migration = {
-        .manifests = survey->manifests,
-        .count = survey->manifest_count,
+        .catalog = &survey->catalog,
         .on_migrate = run_migrate,
         .context = survey,
     };

@@ -31,9 +31,9 @@ static bool check_required(const struct survey *survey)
 static bool all_will_run(const struct survey *survey)
 {
     for (size_t i = 0; i < survey->plan->count; i++) {
-        enum plan_verdict verdict = survey->plan->entries[i].verdict;
+        const struct plan_entry *entry = &survey->plan->entries[i];
 
-        if (verdict == PLAN_BLOCKED || verdict == PLAN_REJECTED)
+        if (entry->verdict == PLAN_BLOCKED || (entry->verdict == PLAN_REJECTED && !entry->is_replaced))
             return false;
     }
     return survey->refused_count == 0 && survey->scan.refused_directories == 0;

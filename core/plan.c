@@ -87,8 +87,7 @@ static void build_finish(struct plan_build *build)
     free(build->types);
 }
 
-struct plan *plan_create(const struct manifest *const *manifests, size_t manifest_count,
-                         const struct plan_settings *settings)
+struct plan *plan_create(const struct catalog *catalog, const struct plan_settings *settings)
 {
     struct plan_memory *memory = plan_build_allocate(1, sizeof(*memory));
     struct plan_build build = {
@@ -96,7 +95,7 @@ struct plan *plan_create(const struct manifest *const *manifests, size_t manifes
         .memory = memory,
     };
 
-    plan_collect(&build, manifests, manifest_count);
+    plan_collect(&build, catalog);
     plan_rules_apply(&build);
     plan_block_apply(&build);
     if (plan_cycles_apply(&build))

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "manifest.h"
+#include "catalog.h"
 
 /** No index. */
 #define PLAN_NONE SIZE_MAX
@@ -24,7 +24,7 @@ enum plan_verdict {
     PLAN_DISABLED,
     /** What it requires can never be there. */
     PLAN_BLOCKED,
-    /** Breaks a rule of its own: a URI twice, requires its own type, "*" with others, a service twice. */
+    /** Lost to another module, or breaks a rule: requires its own type, "*" with others, a service twice. */
     PLAN_REJECTED,
 };
 
@@ -61,6 +61,8 @@ struct plan_type {
 struct plan_entry {
     const struct manifest_plugin *plugin;
     enum plan_verdict verdict;
+    /** Rejected only because another module provides it: no fault of anybody's. */
+    bool is_replaced;
     /** BERTH_OK for PLAN_RUN; BERTH_SKIP for disabled. */
     enum berth_code code;
     /** One sentence, NULL for PLAN_RUN. */
@@ -107,11 +109,10 @@ struct plan {
 /**
  * Makes the plan.
  *
- * @param manifests  borrowed for as long as the plan lives, in any order.
+ * @param catalog  borrowed for as long as the plan lives. Who lost there is an entry too, and rejected.
  * @return never NULL: what is wrong with a plugin is its verdict. Aborts when memory is out.
  */
-struct plan *plan_create(const struct manifest *const *manifests, size_t manifest_count,
-                         const struct plan_settings *settings);
+struct plan *plan_create(const struct catalog *catalog, const struct plan_settings *settings);
 void plan_destroy(struct plan *plan);
 
 /** The index of a URI among the entries, or PLAN_NONE. Of a URI that stands twice, the one that is not

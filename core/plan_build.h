@@ -77,7 +77,7 @@ void plan_graph_finish(struct plan_graph *graph);
 size_t plan_collect_requirements(const struct plan_build *build);
 
 /** The phases, in their order. */
-void plan_collect(struct plan_build *build, const struct manifest *const *manifests, size_t manifest_count);
+void plan_collect(struct plan_build *build, const struct catalog *catalog);
 void plan_rules_apply(struct plan_build *build);
 void plan_block_apply(struct plan_build *build);
 /** @return true where it blocked some. */

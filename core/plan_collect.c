@@ -6,55 +6,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_plugins(const void *a, const void *b)
+static void add_entry(struct plan_build *build, const struct manifest_plugin *plugin)
 {
-    const struct manifest_plugin *left = *(const struct manifest_plugin *const *)a;
-    const struct manifest_plugin *right = *(const struct manifest_plugin *const *)b;
-    int order = strcmp(left->uri, right->uri);
+    size_t i = build->count++;
 
-    if (order == 0)
-        order = strcmp(left->manifest->path, right->manifest->path);
-    if (order == 0)
-        order = (left->mark.line > right->mark.line) - (left->mark.line < right->mark.line);
-    return order;
+    build->entries[i] = (struct plan_entry){.plugin = plugin, .cause = PLAN_NONE, .level = -1};
+    build->root_of[i] = i;
+    name_table_add(&build->memory->uris, plugin->uri, i);
 }
 
-static size_t count_plugins(const struct manifest *const *manifests, size_t manifest_count)
+static void reject_losers(struct plan_build *build, const struct catalog *catalog)
 {
-    size_t count = 0;
+    const struct catalog_loser *loser = catalog->losers;
 
-    for (size_t i = 0; i < manifest_count; i++)
-        count += manifests[i]->plugin_count;
-    return count;
-}
-
-static const struct manifest_plugin **sorted_plugins(const struct manifest *const *manifests,
-                                                     size_t manifest_count, size_t count)
-{
-    const struct manifest_plugin **plugins = plan_build_allocate(count, sizeof(const void *));
-    size_t next = 0;
-
-    for (size_t i = 0; i < manifest_count; i++)
-        for (size_t j = 0; j < manifests[i]->plugin_count; j++)
-            plugins[next++] = &manifests[i]->plugins[j];
-    qsort(plugins, count, sizeof(const void *), compare_plugins);
-    return plugins;
-}
-
-static void add_entries(struct plan_build *build, const struct manifest *const *manifests,
-                        size_t manifest_count)
-{
-    const struct manifest_plugin **plugins = sorted_plugins(manifests, manifest_count, build->count);
-
-    build->entries = plan_build_allocate(build->count, sizeof(*build->entries));
-    build->root_of = plan_build_allocate(build->count, sizeof(*build->root_of));
-    name_table_init(&build->memory->uris, build->count);
-    for (size_t i = 0; i < build->count; i++) {
-        build->entries[i] = (struct plan_entry){.plugin = plugins[i], .cause = PLAN_NONE, .level = -1};
-        build->root_of[i] = i;
-        name_table_add(&build->memory->uris, plugins[i]->uri, i);
+    for (size_t i = 0; i < build->count && loser < catalog->losers + catalog->loser_count; i++) {
+        if (build->entries[i].plugin != loser->plugin)
+            continue;
+        plan_build_stop(build, i, PLAN_REJECTED, BERTH_ALREADY_EXISTS, loser->reason,
+                        name_table_find(&build->memory->uris, loser->winner->uri));
+        build->entries[i].is_replaced = true;
+        loser++;
     }
-    free(plugins);
+}
+
+/* By URI, and who is used before who lost to it: the first entry of a URI is the one that others mean. */
+static void add_entries(struct plan_build *build, const struct catalog *catalog)
+{
+    size_t total = catalog->count + catalog->loser_count, winner = 0, loser = 0;
+
+    build->entries = plan_build_allocate(total, sizeof(*build->entries));
+    build->root_of = plan_build_allocate(total, sizeof(*build->root_of));
+    name_table_init(&build->memory->uris, total);
+    while (build->count < total) {
+        if (loser == catalog->loser_count ||
+            (winner < catalog->count &&
+             strcmp(catalog->plugins[winner]->uri, catalog->losers[loser].plugin->uri) <= 0))
+            add_entry(build, catalog->plugins[winner++]);
+        else
+            add_entry(build, catalog->losers[loser++].plugin);
+    }
+    reject_losers(build, catalog);
 }
 
 static int compare_types(const void *a, const void *b)
@@ -78,6 +69,12 @@ static void name_types(struct plan_build *build)
         name_table_add(table, build->types[i].name, i);
 }
 
+/* Who lost to another of its URI provides nothing of its own. */
+static bool is_meant(const struct plan_build *build, size_t entry)
+{
+    return name_table_find(&build->memory->uris, plan_build_uri(build, entry)) == entry;
+}
+
 static void add_types(struct plan_build *build)
 {
     size_t first = 0;
@@ -87,7 +84,7 @@ static void add_types(struct plan_build *build)
     build->members = plan_build_allocate(build->count, sizeof(*build->members));
     for (size_t i = 0; i < build->count; i++) {
         build->type_of[i] = name_table_find(&build->memory->types, build->entries[i].plugin->type);
-        build->types[build->type_of[i]].member_count++;
+        build->types[build->type_of[i]].member_count += is_meant(build, i);
     }
     for (size_t i = 0; i < build->type_count; i++) {
         build->types[i].members = build->members + first;
@@ -97,7 +94,8 @@ static void add_types(struct plan_build *build)
     for (size_t i = 0; i < build->count; i++) {
         struct plan_build_type *type = &build->types[build->type_of[i]];
 
-        build->members[(size_t)(type->members - build->members) + type->member_count++] = i;
+        if (is_meant(build, i))
+            build->members[(size_t)(type->members - build->members) + type->member_count++] = i;
     }
 }
 
@@ -148,10 +146,9 @@ static void resolve_all(struct plan_build *build)
     }
 }
 
-void plan_collect(struct plan_build *build, const struct manifest *const *manifests, size_t manifest_count)
+void plan_collect(struct plan_build *build, const struct catalog *catalog)
 {
-    build->count = count_plugins(manifests, manifest_count);
-    add_entries(build, manifests, manifest_count);
+    add_entries(build, catalog);
     add_types(build);
     resolve_all(build);
 }

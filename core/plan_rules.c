@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules that a plugin breaks or keeps by itself: a URI of its own, not its own provider, "*" alone,
- * services that nobody else exports; and what the configuration disables. */
+/* The rules that a plugin breaks or keeps by itself: not its own provider, "*" alone, services that nobody
+ * else exports; and what the configuration disables. */
 #include "plan_build.h"
 
 #include <string.h>
@@ -9,28 +9,6 @@ static void reject(struct plan_build *build, size_t entry, enum berth_code code,
                    size_t cause)
 {
     plan_build_stop(build, entry, PLAN_REJECTED, code, reason, cause);
-}
-
-static const char *path_of(const struct plan_build *build, size_t entry)
-{
-    return build->entries[entry].plugin->manifest->path;
-}
-
-/* Of those with one URI, which stand side by side, the first by path stays. */
-static void reject_duplicates(struct plan_build *build)
-{
-    size_t first = 0;
-
-    for (size_t i = 1; i < build->count; i++) {
-        if (strcmp(plan_build_uri(build, i), plan_build_uri(build, first)) != 0) {
-            first = i;
-            continue;
-        }
-        reject(build, i, BERTH_ALREADY_EXISTS,
-               plan_build_text(build, "%s in %s is used instead of that in %s: remove one of the two files",
-                               plan_build_uri(build, first), path_of(build, first), path_of(build, i)),
-               first);
-    }
 }
 
 static const char *disabled_reason(struct plan_build *build, const struct plan_uri *disabled)
@@ -172,7 +150,6 @@ static void reject_second_exporters(struct plan_build *build)
 
 void plan_rules_apply(struct plan_build *build)
 {
-    reject_duplicates(build);
     disable(build);
     for (size_t i = 0; i < build->count; i++)
         if (build->entries[i].verdict == PLAN_RUN)

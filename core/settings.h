@@ -10,8 +10,8 @@
 #include <berth/plugin.h>
 #include <config/diagnostics.h>
 
+#include "catalog.h"
 #include "log.h"
-#include "manifest.h"
 #include "plan.h"
 
 /** How long each step may take, in nanoseconds. */
@@ -72,13 +72,13 @@ void settings_destroy(struct settings *settings);
  * warning. Where a section's older version needs the plugin's own `migrate`, its check waits for
  * settings_migrate_plugin. A plugin that is disabled may lack what is required.
  *
- * @param manifests      to outlive the settings.
+ * @param catalog        to outlive the settings.
  * @param files_refused  some files could not be read, so an unknown URI may be one of theirs; the message
  *                       says so.
  * @return false with errors in `diagnostics`.
  */
-bool settings_check_plugins(struct settings *settings, const struct manifest *const *manifests, size_t count,
-                            bool files_refused, struct config_diagnostics *diagnostics);
+bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
+                            struct config_diagnostics *diagnostics);
 
 /** Does the section wait for the plugin's own `migrate`? Then settings_of_plugin is NULL until it was run. */
 bool settings_needs_migration(const struct settings *settings, const char *uri);

@@ -65,21 +65,17 @@ static size_t migrate_tree(const struct settings_migration *migration, struct co
                            struct config_diagnostics *diagnostics)
 {
     struct config_node *sections = config_node_find(config_tree_root(tree), "plugins");
-    const struct manifest_plugin **plugins;
-    size_t plugin_count;
     size_t changed = 0;
 
     if (sections == NULL || sections->kind != CONFIG_MAP)
         return 0;
-    plugins = settings_sort_plugins(migration->manifests, migration->count, &plugin_count);
     for (size_t i = 0; i < sections->count; i++) {
         struct config_node *section = sections->items[i];
-        const struct manifest_plugin *plugin = settings_find_plugin(plugins, plugin_count, section->key);
+        const struct manifest_plugin *plugin = catalog_find(migration->catalog, section->key);
 
         if (plugin != NULL && section->kind == CONFIG_MAP)
             changed += migrate_section(migration, tree, plugin, section, diagnostics);
     }
-    free(plugins);
     return changed;
 }
 

@@ -72,21 +72,16 @@ static void add_daemon_defaults(struct config_text *out, const struct settings_o
     config_diagnostics_finish(&diagnostics);
 }
 
-char *settings_print_default(const struct settings_options *options, const struct manifest *const *manifests,
-                             size_t count)
+char *settings_print_default(const struct settings_options *options, const struct catalog *catalog)
 {
     struct config_text out = {0};
-    const struct manifest_plugin **plugins;
-    size_t plugin_count;
 
     config_text_add(&out,
                     "# berthd's configuration. Every value here is the default: keep what you change.\n\n");
     add_daemon_defaults(&out, options);
     config_text_add(&out, "\n# Sections of plugins, by their URIs.\nplugins:\n");
-    plugins = settings_sort_plugins(manifests, count, &plugin_count);
-    for (size_t i = 0; i < plugin_count; i++)
-        add_plugin_defaults(&out, plugins[i]);
-    free(plugins);
+    for (size_t i = 0; i < catalog->count; i++)
+        add_plugin_defaults(&out, catalog->plugins[i]);
     return config_text_take(&out);
 }
 

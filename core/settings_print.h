@@ -9,7 +9,6 @@
 #include <berth/plugin.h>
 #include <config/diagnostics.h>
 
-#include "manifest.h"
 #include "settings.h"
 
 /**
@@ -17,11 +16,9 @@
  * loads back and changes nothing.
  *
  * @param options    `root`, `state` and `plugin_dirs` stand in it where they are given; may be NULL.
- * @param manifests  in any order; printed by URI.
  * @return malloced.
  */
-char *settings_print_default(const struct settings_options *options, const struct manifest *const *manifests,
-                             size_t count);
+char *settings_print_default(const struct settings_options *options, const struct catalog *catalog);
 
 /**
  * The effective configuration, the daemon's and every checked section by URI, after settings_check_plugins.
@@ -35,8 +32,7 @@ char *settings_print_json(const struct settings *settings);
 
 /** How one file is brought up to date. */
 struct settings_migration {
-    const struct manifest *const *manifests;
-    size_t count;
+    const struct catalog *catalog;
     /**
      * Runs a plugin's own `migrate`, for those that name it under `callbacks`: loads the module. NULL: such
      * sections only get the declared renames, with a warning.

@@ -17,10 +17,10 @@ static const char schema_format[] =
     "each.}\n"
     "state: {type: path, default: %s, doc: 'Where sockets and other things of one run are; may be emptied at "
     "boot.'}\n"
-    "plugin_dirs: {type: list, items: {type: path}, default: [%s%s%s], doc: 'Folders with modules, scanned "
-    "in "
-    "this order. They and every parent have to belong to root or the daemon''s user, and be writable by "
-    "nobody else.'}\n"
+    "plugin_dirs: {type: list, items: {type: path}, default: [%s%s%s], doc: 'Folders with modules, in "
+    "order of precedence: where two modules provide the same plugin, the first is used, as with PATH. The "
+    "folders and every parent have to belong to root or the daemon''s user, and be writable by nobody "
+    "else.'}\n"
     "imports: {type: list, items: {type: string}, default: [], doc: 'More files, laid upon this one in this "
     "order: names or patterns such as conf.d/*.yaml, relative to the file they stand in.'}\n"
     "required_plugins: {type: list, items: {type: string}, default: [], doc: 'URIs of plugins without which "
@@ -171,8 +171,8 @@ static char *format_schema(void)
     root = quote(places.root);
     state = quote(places.state);
     user_plugins = quote(places.user_plugins);
-    config_text_add(&text, schema_format, root, state, "\"" BERTH_PLUGIN_DIR "\"",
-                    places.user_plugins == NULL ? "" : ", ", user_plugins);
+    config_text_add(&text, schema_format, root, state, user_plugins, places.user_plugins == NULL ? "" : ", ",
+                    "\"" BERTH_PLUGIN_DIR "\"");
     free(root);
     free(state);
     free(user_plugins);

@@ -11,8 +11,7 @@
 
 /* What was found, for asking by name. */
 struct found {
-    const struct manifest_plugin **plugins;
-    size_t plugin_count;
+    const struct catalog *catalog;
     /** The same as names, for the nearest one. */
     const char **uris;
     struct service {
@@ -23,14 +22,6 @@ struct found {
     bool files_refused;
 };
 
-static int compare_plugins(const void *a, const void *b)
-{
-    const struct manifest_plugin *left = *(const struct manifest_plugin *const *)a;
-    const struct manifest_plugin *right = *(const struct manifest_plugin *const *)b;
-
-    return strcmp(left->uri, right->uri);
-}
-
 /* Allocations follow from manifests, which their readers bound. */
 static void *allocate(size_t count, size_t size)
 {
@@ -39,47 +30,6 @@ static void *allocate(size_t count, size_t size)
     if (memory == NULL)
         abort();
     return memory;
-}
-
-static size_t drop_twins(const struct manifest_plugin **plugins, size_t count)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || strcmp(plugins[kept - 1]->uri, plugins[i]->uri) != 0)
-            plugins[kept++] = plugins[i];
-    }
-    return kept;
-}
-
-const struct manifest_plugin **settings_sort_plugins(const struct manifest *const *manifests, size_t count,
-                                                     size_t *ret_count)
-{
-    const struct manifest_plugin **plugins;
-    size_t total = 0;
-    size_t filled = 0;
-
-    for (size_t i = 0; i < count; i++)
-        total += manifests[i]->plugin_count;
-    plugins = allocate(total, sizeof(*plugins));
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < manifests[i]->plugin_count; j++)
-            plugins[filled++] = &manifests[i]->plugins[j];
-    }
-    qsort(plugins, total, sizeof(*plugins), compare_plugins);
-    *ret_count = drop_twins(plugins, total);
-    return plugins;
-}
-
-const struct manifest_plugin *settings_find_plugin(const struct manifest_plugin *const *plugins, size_t count,
-                                                   const char *uri)
-{
-    struct manifest_plugin key = {.uri = uri};
-    const struct manifest_plugin *wanted = &key;
-    const struct manifest_plugin *const *found =
-        bsearch(&wanted, plugins, count, sizeof(*plugins), compare_plugins);
-
-    return found == NULL ? NULL : *found;
 }
 
 static int compare_services(const void *a, const void *b)
@@ -95,11 +45,11 @@ static void find_services(struct found *found)
 {
     size_t total = 0;
 
-    for (size_t i = 0; i < found->plugin_count; i++)
-        total += found->plugins[i]->service_count;
+    for (size_t i = 0; i < found->catalog->count; i++)
+        total += found->catalog->plugins[i]->service_count;
     found->services = allocate(total, sizeof(*found->services));
-    for (size_t i = 0; i < found->plugin_count; i++) {
-        const struct manifest_plugin *plugin = found->plugins[i];
+    for (size_t i = 0; i < found->catalog->count; i++) {
+        const struct manifest_plugin *plugin = found->catalog->plugins[i];
 
         for (size_t j = 0; j < plugin->service_count; j++)
             found->services[found->service_count++] = (struct service){plugin->services[j].name, plugin};
@@ -107,18 +57,16 @@ static void find_services(struct found *found)
     qsort(found->services, total, sizeof(*found->services), compare_services);
 }
 
-static void find_all(struct found *found, const struct manifest *const *manifests, size_t count)
+static void find_all(struct found *found)
 {
-    found->plugins = settings_sort_plugins(manifests, count, &found->plugin_count);
-    found->uris = allocate(found->plugin_count, sizeof(*found->uris));
-    for (size_t i = 0; i < found->plugin_count; i++)
-        found->uris[i] = found->plugins[i]->uri;
+    found->uris = allocate(found->catalog->count, sizeof(*found->uris));
+    for (size_t i = 0; i < found->catalog->count; i++)
+        found->uris[i] = found->catalog->plugins[i]->uri;
     find_services(found);
 }
 
 static void forget_all(struct found *found)
 {
-    free(found->plugins);
     free(found->uris);
     free(found->services);
 }
@@ -134,12 +82,19 @@ static bool check_uri(const struct settings *settings, const struct found *found
                       const char *uri, const struct config_mark *mark, struct config_diagnostics *diagnostics)
 {
     enum config_severity severity = severity_of_unknown(settings, found);
+    const struct catalog_loser *loser;
     const char *nearest = NULL;
 
-    if (settings_find_plugin(found->plugins, found->plugin_count, uri) != NULL)
+    if (catalog_find(found->catalog, uri) != NULL)
         return true;
+    loser = catalog_find_loser(found->catalog, uri);
+    if (loser != NULL) {
+        config_diagnostics_add(diagnostics, CONFIG_WARNING, mark, "%s: ignoring this entry: %s: %s", what,
+                               loser->plugin->manifest->path, loser->reason);
+        return true;
+    }
     if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
-        nearest = config_nearest(uri, found->uris, found->plugin_count);
+        nearest = config_nearest(uri, found->uris, found->catalog->count);
     config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
                            uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
                            nearest == NULL ? "" : "\"?)",
@@ -214,7 +169,7 @@ static bool check_choice(const struct settings *settings, const struct found *fo
 
     if (first == NULL)
         return refuse_unknown_service(settings, found, choice, diagnostics);
-    if (settings_find_plugin(found->plugins, found->plugin_count, choice->text) == NULL)
+    if (catalog_find(found->catalog, choice->text) == NULL)
         return check_uri(settings, found, "services", choice->text, &choice->mark, diagnostics);
     for (const struct service *at = first;
          at < found->services + found->service_count && strcmp(at->name, choice->key) == 0; at++) {
@@ -279,10 +234,10 @@ static void create_sections(struct settings *settings, const struct found *found
 {
     struct settings_store *store = settings->store;
 
-    store->sections = config_arena_allocate(&store->arena, found->plugin_count * sizeof(*store->sections));
-    store->section_count = found->plugin_count;
-    for (size_t i = 0; i < found->plugin_count; i++)
-        store->sections[i].plugin = found->plugins[i];
+    store->sections = config_arena_allocate(&store->arena, found->catalog->count * sizeof(*store->sections));
+    store->section_count = found->catalog->count;
+    for (size_t i = 0; i < found->catalog->count; i++)
+        store->sections[i].plugin = found->catalog->plugins[i];
     for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
         struct settings_section *section = settings_find_section(settings, store->plugins->items[i]->key);
 
@@ -345,13 +300,16 @@ static bool take_section(struct settings *settings, struct settings_section *sec
     return is_fine;
 }
 
-bool settings_check_plugins(struct settings *settings, const struct manifest *const *manifests, size_t count,
-                            bool files_refused, struct config_diagnostics *diagnostics)
+bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
+                            struct config_diagnostics *diagnostics)
 {
-    struct found found = {.files_refused = files_refused || settings->store->is_incomplete};
+    struct found found = {
+        .catalog = catalog,
+        .files_refused = files_refused || settings->store->is_incomplete,
+    };
     bool is_fine;
 
-    find_all(&found, manifests, count);
+    find_all(&found);
     is_fine = check_names(settings, &found, diagnostics);
     create_sections(settings, &found);
     for (size_t i = 0; i < settings->store->section_count; i++)

@@ -47,11 +47,4 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
 /** NULL where no such plugin was found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
 
-/** The plugins of all manifests by URI, of equal ones the first; malloced. */
-const struct manifest_plugin **settings_sort_plugins(const struct manifest *const *manifests, size_t count,
-                                                     size_t *ret_count);
-/** NULL where there is none. */
-const struct manifest_plugin *settings_find_plugin(const struct manifest_plugin *const *plugins, size_t count,
-                                                   const char *uri);
-
 #endif

@@ -13,19 +13,22 @@ static bool is_no_module(const struct scan_file *file)
     return file->manifest == NULL && file->code == BERTH_NOT_FOUND;
 }
 
-static void collect_manifests(struct survey *survey)
+static void make_catalog(struct survey *survey)
 {
-    survey->manifests = calloc(survey->scan.count + 1, sizeof(*survey->manifests));
-    if (survey->manifests == NULL)
+    const struct manifest **manifests = calloc(survey->scan.count + 1, sizeof(*manifests));
+
+    if (manifests == NULL)
         abort();
     for (size_t i = 0; i < survey->scan.count; i++) {
         const struct scan_file *file = &survey->scan.files[i];
 
         if (file->manifest != NULL)
-            survey->manifests[survey->manifest_count++] = file->manifest;
+            manifests[survey->manifest_count++] = file->manifest;
         else if (!is_no_module(file))
             survey->refused_count++;
     }
+    catalog_init(&survey->catalog, manifests, survey->manifest_count);
+    free(manifests);
 }
 
 bool survey_take(const struct settings_options *options, struct survey *ret_survey)
@@ -39,7 +42,7 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
         return false;
     scan_directories(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count,
                      &ret_survey->scan);
-    collect_manifests(ret_survey);
+    make_catalog(ret_survey);
     return true;
 }
 
@@ -50,14 +53,14 @@ bool survey_is_good(const struct survey *survey)
 
 bool survey_check(struct survey *survey)
 {
-    settings_check_plugins(survey->settings, survey->manifests, survey->manifest_count,
-                           survey->refused_count > 0, &survey->diagnostics);
+    settings_check_plugins(survey->settings, &survey->catalog, survey->refused_count > 0,
+                           &survey->diagnostics);
     return survey_is_good(survey);
 }
 
 void survey_plan(struct survey *survey)
 {
-    survey->plan = plan_create(survey->manifests, survey->manifest_count, &survey->settings->plan);
+    survey->plan = plan_create(&survey->catalog, &survey->settings->plan);
 }
 
 void survey_print_warning(const char *warning)
@@ -87,7 +90,7 @@ void survey_finish(struct survey *survey)
 {
     plan_destroy(survey->plan);
     settings_destroy(survey->settings);
-    free(survey->manifests);
+    catalog_finish(&survey->catalog);
     scan_finish(&survey->scan);
     config_diagnostics_finish(&survey->diagnostics);
 }

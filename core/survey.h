@@ -13,8 +13,9 @@
 struct survey {
     struct settings *settings;
     struct scan scan;
-    const struct manifest **manifests;
     size_t manifest_count;
+    /** Which of the manifests' plugins are used. */
+    struct catalog catalog;
     /** Files that are modules, or should be, and were refused; an ordinary library is none. */
     size_t refused_count;
     /** After survey_plan. */

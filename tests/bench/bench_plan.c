@@ -101,14 +101,18 @@ static double now_ms(clockid_t clock)
 static void run(const struct set *set, double *ret_ms, double *ret_cpu_ms)
 {
     const struct plan_settings settings = {0};
+    struct catalog catalog;
     double start = now_ms(CLOCK_MONOTONIC), cpu_start = now_ms(CLOCK_PROCESS_CPUTIME_ID);
-    struct plan *plan = plan_create(set->pointers, set->count, &settings);
+    struct plan *plan;
 
+    catalog_init(&catalog, set->pointers, set->count);
+    plan = plan_create(&catalog, &settings);
     *ret_ms = now_ms(CLOCK_MONOTONIC) - start;
     *ret_cpu_ms = now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
     if (plan->run_count != set->count)
         abort();
     plan_destroy(plan);
+    catalog_finish(&catalog);
 }
 
 static int compare_times(const void *a, const void *b)

@@ -37,6 +37,70 @@ class Plan(Case):
         self.assertTrue(any("first.so" in row for row in rows), table)
         self.assert_stops(daemon)
 
+    def greet(self, folder, file, greeting, *, module="hello", more=()):
+        """A module whose plugin greets by a setting of its own default, and perhaps has more plugins."""
+        plugin = Plugin(kind("hello"), "hello", yaml=f"config:\n  {greeting}: {{type: string, default: {greeting}}}",
+                        init=f"""
+            const struct berth_settings *settings = host->settings;
+            const char *text = settings->string(settings->find(settings->root, "{greeting}"));
+            if (text == NULL || strcmp(text, "{greeting}") != 0)
+                return berth_error_set(err, BERTH_INTERNAL, "no {greeting}");
+            berth_log(host, BERTH_LOG_INFO, "greeting=%s", text);""")
+        built = self.workshop.add(module, plugin, *[Plugin(kind(name), name) for name in more])
+        folder.mkdir(exist_ok=True)
+        built.rename(folder / file)
+
+    def assert_first_wins(self, folders, winner, loser, reason):
+        """The settings are those of the module that runs, and everybody says who lost and why."""
+        self.workshop.write_config(plugin_dirs=[str(folder) for folder in folders])
+        plan = self.berthd("plan", "--config", self.workshop.config)
+        self.assertEqual(0, plan.returncode, plan.stdout + plan.stderr)
+        self.assert_line(plan.stdout, "rejected", f"{kind('hello')}.hello", str(winner), reason)
+        daemon = self.start()
+        self.assert_line(daemon.log, "hello", "greeting=first")
+        self.assert_line(daemon.log, "hello", str(winner), reason)
+        table = daemon.ctl("plugins", "ls", "--all").stdout
+        self.assert_line(table, "hello", "ok")
+        self.assert_line(daemon.ctl("explain", f"{kind('hello')}.hello").stdout, "not used", str(loser), reason)
+        self.assertEqual(1, self.berthd("config", "default", "--config", self.workshop.config).stdout.count(
+            f"{kind('hello')}.hello"))
+        self.assert_stops(daemon)
+
+    def test_a_users_copy_in_the_first_directory_wins_whatever_the_paths_are(self):
+        mine, system = self.workshop.top / "zz-mine", self.workshop.top / "aa-system"
+        self.greet(system, "hello.so", "second")
+        self.greet(mine, "hello.so", "first")
+        self.assert_first_wins([mine, system, self.workshop.plugins], mine / "hello.so", system / "hello.so",
+                               "its directory comes first in plugin_dirs")
+
+    def test_an_old_file_left_beside_the_new_one_wins_by_its_name_and_is_named(self):
+        plugins = self.workshop.plugins
+        self.greet(plugins, "later.so", "second")
+        self.greet(plugins, "hello-old.so", "first")
+        (plugins / "later.so").rename(plugins / "hello.so")
+        self.assert_first_wins([plugins], plugins / "hello-old.so", plugins / "hello.so", "its file name sorts first")
+
+    def test_plugins_of_two_versions_of_a_module_are_never_mixed(self):
+        plugins = self.workshop.plugins
+        self.greet(plugins, "v2.so", "second", more=["added"])
+        self.greet(plugins, "v1.so", "first")
+        self.workshop.write_config(plugins={f"{kind('added')}.added": {}})
+        daemon = self.start()
+        self.assert_line(daemon.log, "plugins:", f"{plugins}/v2.so", f"{plugins}/v1.so", "never mixed")
+        added = self.plugins(daemon)[f"{kind('added')}.added"]
+        self.assertEqual("rejected", added.state)
+        self.assertIn(f"{plugins}/v1.so (hello 1.0.0) is used instead of this whole module", added.reason)
+        self.assert_stops(daemon)
+
+    def test_a_module_of_another_name_keeps_its_other_plugins(self):
+        plugins = self.workshop.plugins
+        self.greet(plugins, "zz-suite.so", "second", module="suite", more=["extra"])
+        self.greet(plugins, "hello.so", "first")
+        daemon = self.start()
+        self.assert_line(daemon.log, "greeting=first")
+        self.assertIn(self.plugins(daemon)[f"{kind('extra')}.extra"].state, ("ready", "serving"))
+        self.assert_stops(daemon)
+
     def test_a_plugin_that_requires_its_own_type_is_rejected(self):
         self.workshop.add("own", Plugin(kind("own"), "own", requires=[kind("own")]))
         (own,) = self.listed("own")

@@ -24,6 +24,7 @@
 struct stage {
     uv_loop_t loop;
     struct manifest *manifest;
+    struct catalog catalog;
     struct plan *plan;
     struct registry *registry;
     struct router *router;
@@ -90,7 +91,8 @@ static inline void stage_open(const char *plugins)
         print_error("%s\n", diagnostics.items[i].message);
     assert_non_null(stage.manifest);
     config_diagnostics_finish(&diagnostics);
-    stage.plan = plan_create((const struct manifest *const[]){stage.manifest}, 1, &settings);
+    catalog_init(&stage.catalog, (const struct manifest *const[]){stage.manifest}, 1);
+    stage.plan = plan_create(&stage.catalog, &settings);
     stage.registry = registry_create(stage.plan, uv_hrtime());
     stage.router = router_create();
     for (size_t i = 0; i < stage.plan->run_count; i++)
@@ -210,6 +212,7 @@ static inline void stage_close(void)
     router_destroy(stage.router);
     registry_destroy(stage.registry);
     plan_destroy(stage.plan);
+    catalog_finish(&stage.catalog);
     manifest_destroy(stage.manifest);
     log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
     close(stage.log_fd);

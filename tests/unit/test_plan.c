@@ -31,6 +31,7 @@ struct scene {
     char types[PLUGINS_MAX][64];
     char paths[PLUGINS_MAX][16];
     size_t count;
+    struct catalog catalog;
     struct plan_settings settings;
     struct plan *plan;
 };
@@ -65,7 +66,8 @@ static void add_fake(struct scene *scene, const struct fake *fake)
     };
     for (size_t j = 0; j < NAMES_MAX && fake->services[j] != NULL; j++)
         scene->services[i][plugin->service_count++].name = fake->services[j];
-    scene->manifests[i] = (struct manifest){.path = scene->paths[i], .plugins = plugin, .plugin_count = 1};
+    scene->manifests[i] = (struct manifest){
+        .path = scene->paths[i], .module = "m", .version = "1.0", .plugins = plugin, .plugin_count = 1};
     scene->pointers[i] = &scene->manifests[i];
 }
 
@@ -73,7 +75,8 @@ static void make_plan(struct scene *scene, const struct fake *fakes, size_t coun
 {
     for (size_t i = 0; i < count; i++)
         add_fake(scene, &fakes[i]);
-    scene->plan = plan_create(scene->pointers, scene->count, &scene->settings);
+    catalog_init(&scene->catalog, scene->pointers, scene->count);
+    scene->plan = plan_create(&scene->catalog, &scene->settings);
 }
 
 #define MAKE_PLAN(scene, fakes) make_plan(scene, fakes, sizeof(fakes) / sizeof((fakes)[0]))
@@ -89,6 +92,7 @@ static int tear_down(void **state)
     struct scene *scene = *state;
 
     plan_destroy(scene->plan);
+    catalog_finish(&scene->catalog);
     free(scene);
     return 0;
 }
@@ -195,7 +199,7 @@ static void requirements_are_resolved_to_what_they_name(void **state)
     assert_false(requirements[2].binding);
 }
 
-static void of_two_with_one_uri_the_first_by_path_stays(void **state)
+static void who_lost_to_another_module_is_listed_and_costs_nobody(void **state)
 {
     static const struct fake fakes[] = {{"a.v1.x"}, {"a.v1.x"}, {"b.v1.y", {"a.v1.x"}}};
     struct scene *scene = *state;
@@ -208,7 +212,7 @@ static void of_two_with_one_uri_the_first_by_path_stays(void **state)
     assert_int_equal(scene->plan->entries[2].code, BERTH_ALREADY_EXISTS);
     assert_string_equal(
         scene->plan->entries[2].reason,
-        "a.v1.x in /p/00.so is used instead of that in /p/01.so: remove one of the two files");
+        "/p/00.so (m 1.0) is used instead: its file name sorts first; remove one of the two files");
     assert_int_equal(scene->plan->entries[2].cause, plan_find(scene->plan, "a.v1.x"));
 }
 
@@ -612,8 +616,10 @@ static void the_order_of_the_input_does_not_matter(void **state)
         char *text;
 
         plan_destroy(scene->plan);
+        catalog_finish(&scene->catalog);
         shuffle(scene->pointers, scene->count, &seed);
-        scene->plan = plan_create(scene->pointers, scene->count, &scene->settings);
+        catalog_init(&scene->catalog, scene->pointers, scene->count);
+        scene->plan = plan_create(&scene->catalog, &scene->settings);
         text = print_plan(scene->plan);
         assert_string_equal(text, expected);
         free(text);
@@ -698,7 +704,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(providers_come_first_and_ties_go_by_uri, set_up, tear_down),
         cmocka_unit_test_setup_teardown(types_list_their_members_in_the_plans_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(requirements_are_resolved_to_what_they_name, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(of_two_with_one_uri_the_first_by_path_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_lost_to_another_module_is_listed_and_costs_nobody, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_plugin_may_not_require_its_own_type_or_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_star_stands_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_star_comes_after_all_that_do_not_come_after_it, set_up, tear_down),

@@ -53,6 +53,7 @@ struct scene {
     char folder[64];
     char path[128];
     struct manifest *manifests[2];
+    struct catalog catalog;
     struct settings *settings;
     struct config_diagnostics diagnostics;
 };
@@ -81,6 +82,7 @@ static struct scene set_scene(const char *text)
     scene.manifests[1] = manifest_parse("store.so", store_text, strlen(store_text), &scene.diagnostics);
     assert_non_null(scene.manifests[0]);
     assert_non_null(scene.manifests[1]);
+    catalog_init(&scene.catalog, (const struct manifest *const *)scene.manifests, 2);
     return scene;
 }
 
@@ -94,8 +96,7 @@ static bool load(struct scene *scene, bool lenient)
 
 static bool check(struct scene *scene)
 {
-    return settings_check_plugins(scene->settings, (const struct manifest *const *)scene->manifests, 2, false,
-                                  &scene->diagnostics);
+    return settings_check_plugins(scene->settings, &scene->catalog, false, &scene->diagnostics);
 }
 
 static void strike(struct scene *scene)
@@ -103,6 +104,7 @@ static void strike(struct scene *scene)
     static const char *const names[] = {"berthd.yaml", "10-a.yaml"};
 
     settings_destroy(scene->settings);
+    catalog_finish(&scene->catalog);
     manifest_destroy(scene->manifests[0]);
     manifest_destroy(scene->manifests[1]);
     config_diagnostics_finish(&scene->diagnostics);
@@ -390,8 +392,7 @@ static void a_refused_file_does_not_make_its_section_an_error(void **state)
         set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n  io.x.y.v1.z: {a: 1}\n");
 
     assert_true(load(&scene, false));
-    assert_true(settings_check_plugins(scene.settings, (const struct manifest *const *)scene.manifests, 2,
-                                       true, &scene.diagnostics));
+    assert_true(settings_check_plugins(scene.settings, &scene.catalog, true, &scene.diagnostics));
     assert_true(
         says(&scene, CONFIG_WARNING,
              "berthd.yaml:3:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in one of the files "
@@ -610,7 +611,7 @@ static void a_failed_migration_is_an_error_in_the_plugins_words(void **state)
 static void the_default_configuration_loads_back(void **state)
 {
     struct scene scene = set_scene(NULL);
-    char *text = settings_print_default(NULL, (const struct manifest *const *)scene.manifests, 2);
+    char *text = settings_print_default(NULL, &scene.catalog);
     char *first, *second;
 
     assert_non_null(strstr(text, "    # Opens each reply. (string)\n    greeting: Hello\n"));
@@ -673,8 +674,7 @@ static void a_file_is_rewritten_for_the_versions_of_today(void **state)
                                    "  io.containerd.grpc.v1.greeter: {config_version: 1, hello: \"Hi\"}\n"
                                    "  io.berth.store.v1.lmdb: {config_version: 1, megabytes: 128}\n");
     unsigned calls = 0;
-    struct settings_migration migration = {(const struct manifest *const *)scene.manifests, 2, on_migrate,
-                                           &calls};
+    struct settings_migration migration = {&scene.catalog, on_migrate, &calls};
     size_t changed = 0;
     char *text;
 
@@ -701,7 +701,7 @@ static void a_file_without_old_sections_is_left_as_it_is(void **state)
 {
     static const char original[] = "# mine\nplugins: {io.containerd.grpc.v1.greeter: {greeting: Hi}}\n";
     struct scene scene = set_scene(original);
-    struct settings_migration migration = {(const struct manifest *const *)scene.manifests, 2, NULL, NULL};
+    struct settings_migration migration = {&scene.catalog, NULL, NULL};
     size_t changed = 7;
     char *text;
 

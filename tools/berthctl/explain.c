@@ -41,6 +41,18 @@ static void print_facts(FILE *out, const plugin_message *plugin)
     fputc('\n', out);
 }
 
+/* Copies in other modules, which lost to this one. */
+static void print_replaced(FILE *out, const struct plugin_list *list, const plugin_message *plugin)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const plugin_message *other = list->plugins[i];
+
+        if (other != plugin && strcmp(other->uri, plugin->uri) == 0)
+            fprintf(out, "    not used: %s (%s %s): %s\n", other->path, other->module, other->version,
+                    other->reason);
+    }
+}
+
 static void print_open(FILE *out, const struct plugin_list *list, const plugin_message *plugin,
                        bool with_colours)
 {
@@ -166,6 +178,7 @@ void explain_print(FILE *out, const struct plugin_list *list, const plugin_messa
 
     print_state(out, plugin, with_colours);
     print_facts(out, plugin);
+    print_replaced(out, list, plugin);
     print_open(out, list, plugin, with_colours);
     if (plugin_is_well(plugin) && (root = find_degraded(list, plugin)) != NULL) {
         fputs("below it, ", out);
