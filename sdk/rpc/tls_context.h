@@ -15,7 +15,7 @@ struct tls_context;
  *
  * @param ret_warning  What an operator should look at all the same, or NULL; lives as long as the context.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_PERMISSION_DENIED with the file and what is wrong with
- * it; BERTH_RESOURCE_EXHAUSTED.
+ * it; BERTH_UNAVAILABLE where the library with OpenSSL cannot be loaded; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options,
                                           struct tls_context **ret_context, const char **ret_warning,

@@ -53,6 +53,15 @@ class Install(unittest.TestCase):
         self.assertGreater(len(declared), 20)
         self.assertEqual(declared | {"BERTH_RPC_0"}, names)
 
+    def test_the_library_for_tls_lies_beside_it_and_is_found_there(self):
+        library = next(self.top.rglob("libberth-rpc.so.0"))
+        beside = library.with_name("libberth-rpc-tls.so.0")
+        self.assertTrue(beside.is_file())
+        dynamic = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(["$ORIGIN"], re.findall(r"R(?:UN)?PATH.*\[(.*)\]", dynamic))
+        names = subprocess.run(["nm", "-D", "--defined-only", str(beside)], capture_output=True, text=True, check=True).stdout
+        self.assertEqual({"berth_rpc_tls", "BERTH_RPC_PRIVATE"}, {line.split()[2].partition("@")[0] for line in names.splitlines()})
+
     def test_manual_pages_completion_and_unit_are_there(self):
         self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",
                               "/man5/berthd.yaml.5", "/systemd/system/berthd.service")

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google's gRPC client on berthd's TCP address: in clear, over TLS, and with a certificate of its own."""
 
+import os
 import re
+import shutil
 import subprocess
+import unittest
+from pathlib import Path
 
 import grpc
 import protos
-from daemon import Case
+from daemon import BERTHCTL, BUILD, Case, run
+
+# AddressSanitizer calls dlopen in the library's place, so that libberth-rpc-tls is linked there.
+IS_PRELOADED = "address" in os.environ.get("BERTH_TEST_SANITIZE", "")
 
 
 class Tls(Case):
@@ -81,4 +88,36 @@ class Tls(Case):
         self.assertIn("world", self.hello(self.secure("ca", "client")))
         self.assert_unavailable(self.secure("ca"))
         self.assert_unavailable(self.secure("ca", "stranger"))
+        self.assert_stops(self.daemon)
+
+    @unittest.skipIf(IS_PRELOADED, "the sanitizer has OpenSSL loaded beforehand")
+    def test_openssl_is_loaded_by_whoever_uses_tls_and_by_nobody_else(self):
+        def mapped():
+            maps = Path(f"/proc/{self.daemon.pid}/maps").read_text()
+            return set(re.findall(r"/(libberth-rpc-tls|libssl|libcrypto)\.so", maps))
+
+        self.serve()
+        self.assertIn("world", self.hello(grpc.insecure_channel(f"127.0.0.1:{self.port}")))
+        self.assertEqual(set(), mapped())
+        self.assert_stops(self.daemon)
+        self.serve(**self.make_server())
+        self.assertIn("world", self.hello(self.secure("ca")))
+        self.assertEqual({"libberth-rpc-tls", "libssl", "libcrypto"}, mapped())
+        self.assert_stops(self.daemon)
+
+    @unittest.skipIf(IS_PRELOADED, "the sanitizer has OpenSSL loaded beforehand")
+    def test_where_its_library_is_missing_tls_is_refused_and_clear_text_works(self):
+        alone = self.workshop.top / "alone"
+        alone.mkdir()
+        shutil.copy(BUILD / "sdk" / "rpc" / "libberth-rpc.so.0", alone)
+        self.make_authority("ca")
+        done = run(BERTHCTL, "--address", "tcp:127.0.0.1:1", "--tls-ca", self.folder / "ca.pem", "plugins", "ls",
+                   LD_LIBRARY_PATH=alone)
+        self.assertEqual(3, done.returncode, done.stderr)
+        self.assertIn("cannot reach the daemon at tcp:127.0.0.1:1: cannot use TLS: libberth-rpc-tls.so.0: ", done.stderr)
+        self.assertIn("must be in the same directory as libberth-rpc.so.0", done.stderr)
+        self.workshop.add_default_modules("introspection")
+        self.serve()
+        done = self.daemon.ctl("plugins", "ls", LD_LIBRARY_PATH=alone)
+        self.assertEqual(0, done.returncode, done.stderr)
         self.assert_stops(self.daemon)
