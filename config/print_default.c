@@ -88,6 +88,8 @@ static void add_kind(struct config_text *text, const struct schema *schema)
     add_bound(text, schema, "most", schema->has_max, schema->max, schema->max_float);
     if (schema->pattern != NULL)
         config_text_add(text, ", matching %s", schema->pattern);
+    if (schema->format != CONFIG_FORMAT_ANY)
+        config_text_add(text, ", format %s", config_format_name(schema->format));
 }
 
 static void print_doc(const struct printer *printer, const struct schema *schema)

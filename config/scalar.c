@@ -190,6 +190,25 @@ bool scalar_check_count(const struct schema *schema, size_t count, const char *w
     return false;
 }
 
+static bool finish_format(const struct schema *schema, bool is_fine, struct berth_error *err)
+{
+    if (!is_fine && schema->secret)
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "<secret> does not have the format %s",
+                        config_format_name(schema->format));
+    return is_fine;
+}
+
+/* `text` is what the plugin will get: of a path the whole. */
+static bool check_format(const struct schema *schema, const char *text, struct berth_error *err)
+{
+    return finish_format(schema, config_format_check(schema->format, text, err), err);
+}
+
+bool scalar_check_file(const struct schema *schema, const struct berth_value *value, struct berth_error *err)
+{
+    return finish_format(schema, config_format_check_file(schema->format, value->string, err), err);
+}
+
 static bool read_string(const struct schema *schema, const struct config_node *node,
                         struct berth_value *ret_value, struct berth_error *err)
 {
@@ -205,7 +224,7 @@ static bool read_string(const struct schema *schema, const struct config_node *n
     }
     ret_value->kind = BERTH_VALUE_STRING;
     ret_value->string = node->text;
-    return true;
+    return schema->kind == SCHEMA_PATH || check_format(schema, node->text, err);
 }
 
 /* Room for the folder of a file, absolute, with a slash at its end. */
@@ -235,8 +254,9 @@ static bool find_folder(const char *file, char *folder, size_t size, struct bert
     return true;
 }
 
-static bool read_path(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
-                      struct berth_value *ret_value, struct berth_error *err)
+/* Makes it absolute. */
+static bool complete_path(const struct schema *schema, const struct config_node *node,
+                          struct config_arena *arena, struct berth_value *ret_value, struct berth_error *err)
 {
     char folder[4096];
     const char *rest = node->text;
@@ -262,6 +282,12 @@ static bool read_path(const struct schema *schema, const struct config_node *nod
     strcpy(path + length, rest);
     ret_value->string = path;
     return true;
+}
+
+static bool read_path(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+                      struct berth_value *ret_value, struct berth_error *err)
+{
+    return complete_path(schema, node, arena, ret_value, err) && check_format(schema, ret_value->string, err);
 }
 
 static bool read_enum(const struct schema *schema, const struct config_node *node,

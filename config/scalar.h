@@ -22,6 +22,9 @@ bool scalar_read_integer(enum schema_kind kind, const struct config_node *node, 
 bool scalar_read_float(const struct config_node *node, double *ret_number, struct berth_error *err);
 bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct berth_error *err);
 
+/** Looks at the file that a value names, where its format asks for one. As scalar_read. */
+bool scalar_check_file(const struct schema *schema, const struct berth_value *value, struct berth_error *err);
+
 /** Is a length or count within the schema's bounds? `what` is "bytes long" or "items". */
 bool scalar_check_count(const struct schema *schema, size_t count, const char *what, struct berth_error *err);
 

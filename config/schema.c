@@ -176,6 +176,31 @@ static bool read_pattern(struct reader *reader, struct schema *schema, const str
     return true;
 }
 
+static bool read_format(struct reader *reader, struct schema *schema, const struct config_node *node)
+{
+    const char *known[CONFIG_FORMAT_COUNT];
+    const char *nearest;
+    size_t count = 0;
+
+    if (!want_text(reader, schema, node))
+        return false;
+    for (int i = CONFIG_FORMAT_ANY + 1; i < CONFIG_FORMAT_COUNT; i++) {
+        enum config_format format = (enum config_format)i;
+
+        if (schema->kind != (config_format_is_of_path(format) ? SCHEMA_PATH : SCHEMA_STRING))
+            continue;
+        known[count++] = config_format_name(format);
+        if (strcmp(known[count - 1], node->text) == 0) {
+            schema->format = format;
+            return true;
+        }
+    }
+    nearest = config_nearest(node->text, known, count);
+    return add_error(reader, &node->mark, "%s: type %s has no format \"%.60s\"%s%s%s", schema->name,
+                     schema_kind_name(schema->kind), node->text, nearest == NULL ? "" : " (did you mean \"",
+                     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+}
+
 static bool choice_stands_before(const struct schema *schema, const char *choice)
 {
     for (size_t i = 0; i < schema->choice_count; i++) {
@@ -255,6 +280,7 @@ static const struct member {
     {"min", read_min},
     {"max", read_max},
     {"pattern", read_pattern},
+    {"format", read_format},
     {"values", read_values},
     {"items", read_items},
     {"fields", read_object},

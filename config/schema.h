@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format.h"
 #include "tree.h"
 
 enum schema_kind {
@@ -30,8 +31,8 @@ enum schema_kind {
 
 /**
  * One setting, or one object with its fields. In YAML: a map with `type` and the rest of the members by the
- * same names (`default`, `required`, `min`, `max`, `pattern`, `doc`, `deprecated`, `secret`, `values` for an
- * enum, `items` for list and map, `fields` for an object).
+ * same names (`default`, `required`, `min`, `max`, `pattern`, `format`, `doc`, `deprecated`, `secret`,
+ * `values` for an enum, `items` for list and map, `fields` for an object).
  */
 struct schema {
     enum schema_kind kind;
@@ -53,6 +54,8 @@ struct schema {
     /** POSIX extended, on the whole string. */
     const char *pattern;
     regex_t *compiled_pattern;
+    /** Of a string or path; CONFIG_FORMAT_ANY where it is free. */
+    enum config_format format;
     const char *const *choices;
     size_t choice_count;
     /** List and map: what each item is. */

@@ -260,8 +260,11 @@ static struct berth_value *build_scalar(struct builder *builder, struct berth_va
                                         const struct config_node *node, const struct place *place)
 {
     struct berth_error err;
+    bool is_fine = scalar_read(value->schema, node, builder->arena, value, &err);
 
-    if (scalar_read(value->schema, node, builder->arena, value, &err))
+    if (is_fine && builder->options->look_at_files)
+        is_fine = scalar_check_file(value->schema, value, &err);
+    if (is_fine)
         return value;
     report(builder, CONFIG_ERROR, place, &node->mark, "%s", err.message);
     return NULL;

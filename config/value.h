@@ -46,6 +46,8 @@ struct config_check_options {
     bool partial;
     /** Values are handed out in spite of errors: what is wrong has its default or is left out. */
     bool forgiving;
+    /** Files and directories that a format asks for have to be there. */
+    bool look_at_files;
     /** Names the section in messages: "plugins.io.berth.store.v1.lmdb", or NULL for the top. */
     const char *section;
 };

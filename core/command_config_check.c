@@ -8,8 +8,12 @@
 
 int command_config_check(const struct command_options *options)
 {
+    struct settings_options settings = options->settings;
     struct survey survey;
-    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+    bool good;
+
+    settings.look_at_files = true;
+    good = survey_take(&settings, &survey) && survey_check(&survey);
 
     survey_print_diagnostics(&survey);
     if (good)

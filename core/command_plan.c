@@ -51,9 +51,13 @@ static void print(const struct survey *survey, const struct command_options *opt
 
 int command_plan(const struct command_options *options)
 {
+    struct settings_options settings = options->settings;
     struct survey survey;
     int code = DAEMON_EXIT_CONFIG;
-    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+    bool good;
+
+    settings.look_at_files = true;
+    good = survey_take(&settings, &survey) && survey_check(&survey);
 
     survey_print_diagnostics(&survey);
     if (good) {

@@ -13,7 +13,10 @@
 
 int command_run(const struct command_options *options)
 {
+    struct settings_options settings = options->settings;
+
+    settings.look_at_files = true;
     mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
-    return daemon_run(&options->settings);
+    return daemon_run(&settings);
 }

@@ -233,6 +233,7 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
 
     store->tree = tree;
     store->lenient = options->lenient;
+    store->look_at_files = options->look_at_files;
     store->schema = settings_schema_create(&store->schema_tree);
     find_or_make_root(tree);
     apply_options(tree, options);

@@ -52,6 +52,8 @@ struct settings_options {
      * settings_check_plugins can say the rest. Look at the diagnostics' error_count before use.
      */
     bool keep_going;
+    /** Files and directories that plugins' settings name have to be there. */
+    bool look_at_files;
 };
 
 /** Where the main file is looked for where nobody names one; malloced. */

@@ -252,6 +252,38 @@ static void create_sections(struct settings *settings, const struct found *found
     }
 }
 
+static const struct config_mark *mark_of_disabled(const struct settings *settings, const char *uri)
+{
+    size_t i = 0;
+
+    while (strcmp(settings->plan.disabled[i].uri, uri) != 0)
+        i++;
+    return &settings->plan.disabled[i].mark;
+}
+
+/* A plugin that has to be ready and must not run. */
+static bool check_required(const struct settings *settings, struct config_diagnostics *diagnostics)
+{
+    bool is_fine = true;
+
+    for (size_t i = 0; i < settings->required_count; i++) {
+        const char *uri = settings->required[i].uri;
+        const struct settings_section *section = settings_find_section(settings, uri);
+        const struct config_mark *mark;
+
+        if (section == NULL || !section->disabled)
+            continue;
+        mark = mark_of_disabled(settings, uri);
+        config_diagnostics_add(
+            diagnostics, CONFIG_ERROR, &settings->required[i].mark,
+            "required_plugins: %s is also disabled (disabled_plugins, %s:%u:%u); remove it "
+            "from one of the two",
+            uri, mark->file, mark->line, mark->column);
+        is_fine = false;
+    }
+    return is_fine;
+}
+
 /* Checks a section that does not wait, and keeps its values. */
 static bool check_section(struct settings *settings, struct settings_section *section,
                           struct config_diagnostics *diagnostics)
@@ -259,6 +291,7 @@ static bool check_section(struct settings *settings, struct settings_section *se
     struct config_check_options options = {
         .lenient = settings->store->lenient,
         .partial = section->disabled,
+        .look_at_files = settings->store->look_at_files && !section->disabled,
         .section = section->plugin->uri,
     };
 
@@ -312,6 +345,7 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
     find_all(&found);
     is_fine = check_names(settings, &found, diagnostics);
     create_sections(settings, &found);
+    is_fine = check_required(settings, diagnostics) && is_fine;
     for (size_t i = 0; i < settings->store->section_count; i++)
         is_fine = take_section(settings, &settings->store->sections[i], diagnostics) && is_fine;
     forget_all(&found);

@@ -32,7 +32,7 @@ struct settings_store {
     struct config_values *values;
     /** The map under `plugins`, taken out of the tree's root; or NULL. */
     struct config_node *plugins;
-    bool lenient;
+    bool lenient, look_at_files;
     /** A file could not be read, so another plugin directory may be meant. */
     bool is_incomplete;
     /** By URI; each URI once. */

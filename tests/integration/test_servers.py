@@ -231,7 +231,7 @@ class Options(Servers):
 
 
 class Mistakes(Servers):
-    """Each is told with what to do about it, and the rest of the daemon runs."""
+    """Each is told with what to do about it: what the configuration alone shows before anything is loaded."""
 
     def setUp(self):
         super().setUp()
@@ -253,11 +253,24 @@ class Mistakes(Servers):
         self.assertEqual("failed", self.plugins(daemon)[TCP].state)
         self.assert_stops(daemon)
 
+    def assert_refused(self, text, **settings):
+        """By run, plan and config check alike."""
+        self.configure(grpc_tcp=settings)
+        self.assertIn("berthd.yaml:", self.assert_refuses(3, TCP, text))
+        for command in (("plan",), ("config", "check")):
+            done = self.berthd(*command, "--config", self.workshop.config)
+            self.assertEqual(3, done.returncode, done.stderr)
+            self.assert_line(done.stderr, TCP, text)
+
     def test_addresses(self):
-        tries = "(try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)"
-        for address in ("127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "localhost:50051", ":50051", "::1:50051"):
+        for address, problem in (("127.0.0.1", "has no port"), ("127.0.0.1:", '"" is not a port number'),
+                                 ("127.0.0.1:99999", "port 99999 is out of range (0 to 65535)"),
+                                 (":50051", "has no host before the port"),
+                                 ("::1:50051", "an IPv6 address is written in brackets (try [::1]:50051)")):
             with self.subTest(address=address):
-                self.assert_told(f'"{address}" is no IP address and port {tries}', address=address)
+                self.assert_refused(problem, address=address)
+        self.assert_told("is no IP address and port (try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)",
+                         address="localhost:50051")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -268,17 +281,19 @@ class Mistakes(Servers):
     def test_certificates_and_keys(self):
         own = {"address": "127.0.0.1:0", "tls_cert": self.path("server.pem"), "tls_key": self.path("server.key")}
         for text, change in (("set tls_key too", {"tls_key": None}), ("set tls_cert too", {"tls_cert": None}),
-                             ("No such file", {"tls_key": self.path("none.key")}),
                              ("does not belong to the certificate", {"tls_key": self.path("other.key")}),
-                             ("it holds none in PEM", {"tls_cert": self.path("server.key")}),
-                             ("it is no file", {"tls_ca": self.path(".")})):
+                             ("it holds none in PEM", {"tls_cert": self.path("server.key")})):
             with self.subTest(text=text):
                 self.assert_told(text, **{key: value for key, value in {**own, **change}.items() if value is not None})
+        for text, change in (("No such file", {"tls_key": self.path("none.key")}),
+                             ("is not a regular file", {"tls_ca": self.path(".")})):
+            with self.subTest(text=text):
+                self.assert_refused(text, **{**own, **change})
 
     @unittest.skipIf(os.geteuid() == 0, "root may read all")
     def test_a_key_that_may_not_be_read(self):
         os.chmod(self.path("server.key"), 0)
-        self.assert_told(f"uid {os.geteuid()} must be able to read it", address="127.0.0.1:0",
+        self.assert_refused("Permission denied", address="127.0.0.1:0",
                          tls_cert=self.path("server.pem"), tls_key=self.path("server.key"))
 
 

@@ -454,6 +454,24 @@ static void wrong_sections_are_named_with_their_plugin(void **state)
     strike(&scene);
 }
 
+static void a_plugin_is_not_both_required_and_disabled(void **state)
+{
+    struct scene scene = set_scene("required_plugins: [io.berth.store.v1.lmdb, io.berth.store.v1.needy]\n"
+                                   "disabled_plugins: [io.berth.store.v1.needy]\n");
+    char *line;
+
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 1);
+    line = config_diagnostic_format(&scene.diagnostics.items[0]);
+    assert_non_null(strstr(line,
+                           "berthd.yaml:1:44: required_plugins: io.berth.store.v1.needy is also disabled "
+                           "(disabled_plugins, "));
+    assert_non_null(strstr(line, "berthd.yaml:2:20); remove it from one of the two"));
+    free(line);
+    strike(&scene);
+}
+
 static void a_disabled_plugin_may_lack_what_is_required(void **state)
 {
     struct scene scene = set_scene("disabled_plugins: [io.berth.store.v1.needy]\n");
@@ -745,6 +763,7 @@ int main(void)
         cmocka_unit_test(a_refused_file_does_not_make_its_section_an_error),
         cmocka_unit_test(sections_are_checked_and_completed),
         cmocka_unit_test(wrong_sections_are_named_with_their_plugin),
+        cmocka_unit_test(a_plugin_is_not_both_required_and_disabled),
         cmocka_unit_test(a_disabled_plugin_may_lack_what_is_required),
         cmocka_unit_test(renames_of_older_versions_are_applied_in_order),
         cmocka_unit_test(what_is_deprecated_is_named_the_same_from_start_to_start),

@@ -213,6 +213,121 @@ static void each_mistake_has_its_sentence(void **state)
         assert_refused(cases[i].schema, cases[i].section, cases[i].line);
 }
 
+static void addresses_are_taken_apart(void **state)
+{
+    static const char address[] = "a: {type: string, format: address}";
+    static const char host_port[] = "a: {type: string, format: host_port}";
+    static const struct {
+        const char *schema, *text;
+        /** NULL where it is fine. */
+        const char *problem;
+    } cases[] = {
+        {address, "tcp:127.0.0.1:2379", NULL},
+        {address, "127.0.0.1:2379", NULL},
+        {address, "tcp:etcd-1.example:1", NULL},
+        {address, "'[::1]:65535'", NULL},
+        {address, "'tcp:[::ffff:127.0.0.1]:2379'", NULL},
+        {address, "'[fe80::1%eth0]:2379'", NULL},
+        {address, "unix:/run/x.sock", NULL},
+        {address, "/run/x.sock", NULL},
+        {host_port, "127.0.0.1:0", NULL},
+        {host_port, "localhost:50051", NULL},
+        {address, "127.0.0.1:0", "port 0 is out of range (1 to 65535)"},
+        {address, "tcp:etcd:99999", "port 99999 is out of range (1 to 65535)"},
+        {host_port, "0.0.0.0:65536", "port 65536 is out of range (0 to 65535)"},
+        {host_port, "0.0.0.0:99999999999999999999", "port 99999999999999999999 is out of range"},
+        {host_port, "127.0.0.1:http", "\"http\" is not a port number"},
+        {host_port, "'127.0.0.1:'", "\"\" is not a port number"},
+        {host_port, "127.0.0.1", "has no port (try 127.0.0.1:50051)"},
+        {host_port, "'[::1]'", "has no port (try [::1]:50051)"},
+        {host_port, "'::1:50051'", "an IPv6 address is written in brackets"},
+        {host_port, "'[::zz]:1'", "is not an IPv6 address in brackets"},
+        {host_port, "'[]:1'", "is not an IPv6 address in brackets"},
+        {host_port, "':50051'", "has no host before the port (try 127.0.0.1:50051)"},
+        {host_port, "tcp:127.0.0.1:1", "an IPv6 address is written in brackets"},
+        {host_port, "a b:1", "' ' is not part of a host name"},
+        {address, "http://etcd:2379", "is a URL; write the host and port alone"},
+        {address, "tcp://etcd:2379", "is a URL; write the host and port alone"},
+        {address, "unix://run/x.sock", NULL},
+        {address, "unix:run/x.sock", "the path of a unix socket has to be absolute"},
+        {address, "''", "has no port"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char section[128];
+        struct checked checked;
+
+        snprintf(section, sizeof(section), "a: %s", cases[i].text);
+        checked = check(cases[i].schema, section);
+        if ((checked.values != NULL) != (cases[i].problem == NULL))
+            fail_msg("%s: %s", cases[i].text,
+                     checked.diagnostics.count > 0 ? checked.diagnostics.items[0].message : "taken");
+        if (cases[i].problem != NULL &&
+            strstr(checked.diagnostics.items[0].message, cases[i].problem) == NULL)
+            fail_msg("%s: %s", cases[i].text, checked.diagnostics.items[0].message);
+        finish(&checked);
+    }
+}
+
+static void the_path_of_a_socket_is_as_long_as_the_kernel_takes(void **state)
+{
+    static const struct config_check_options options = {.section = "T.a"};
+    char section[160];
+
+    for (int length = 107; length <= 108; length++) {
+        struct checked checked;
+
+        snprintf(section, sizeof(section), "s: /%0*d", length - 1, 0);
+        checked = check_with("s: {type: path, format: socket}", section, &options);
+        assert_int_equal(checked.values != NULL, length == 107);
+        if (length == 108)
+            assert_non_null(strstr(checked.diagnostics.items[0].message,
+                                   "is too long for a unix socket: 108 bytes, the kernel allows 107"));
+        finish(&checked);
+    }
+}
+
+/* Only where the check may look: what a dump prints does not depend on it. */
+static void files_are_looked_at_where_it_is_asked_for(void **state)
+{
+    static const struct {
+        const char *schema, *section, *problem;
+    } cases[] = {
+        {"f: {type: path, format: file}", "f: /etc/passwd", NULL},
+        {"f: {type: path, format: file}", "f: /no/such.pem",
+         "/etc/berth/berthd.yaml:1:4: T.a: f: cannot read /no/such.pem: No such file or directory"},
+        {"f: {type: path, format: file}", "f: /etc",
+         "/etc/berth/berthd.yaml:1:4: T.a: f: /etc is not a regular file"},
+        {"f: {type: path, format: file}", "f: /dev/null",
+         "/etc/berth/berthd.yaml:1:4: T.a: f: /dev/null is not a regular file"},
+        {"f: {type: path, format: directory}", "f: /etc", NULL},
+        {"f: {type: path, format: directory}", "f: /etc/passwd",
+         "/etc/berth/berthd.yaml:1:4: T.a: f: /etc/passwd is not a directory"},
+        {"f: {type: path}", "f: /no/such", NULL},
+        {"f: {type: path, format: file, default: /no/such.pem}", NULL,
+         "T.a: f: cannot read /no/such.pem: No such file or directory"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (int looks = 0; looks <= 1; looks++) {
+            const struct config_check_options options = {.section = "T.a", .look_at_files = looks};
+            struct checked checked = check_with(cases[i].schema, cases[i].section, &options);
+
+            assert_int_equal(checked.values == NULL, looks && cases[i].problem != NULL);
+            if (checked.values == NULL) {
+                char *line = config_diagnostic_format(&checked.diagnostics.items[0]);
+
+                if (cases[i].section != NULL)
+                    assert_string_equal(line, cases[i].problem);
+                else
+                    assert_non_null(strstr(line, cases[i].problem));
+                free(line);
+            }
+            finish(&checked);
+        }
+    }
+}
+
 static void all_mistakes_are_said_at_once(void **state)
 {
     struct checked checked =
@@ -258,11 +373,14 @@ static void a_secret_is_in_no_message(void **state)
         "s: {type: bytes, secret: true}",
         "s: {type: list, secret: true, items: {type: int}}",
         "s: {type: object, secret: true, fields: {n: {type: int}}}",
+        "s: {type: string, secret: true, format: host_port}",
+        "s: {type: path, secret: true, format: file}",
     };
 
     for (size_t i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++) {
         const char *section = i == 7 ? "s: [hunter2]" : i == 8 ? "s: {n: hunter2}" : "s: hunter2";
-        struct checked checked = check(schemas[i], section);
+        const struct config_check_options options = {.section = "T.a", .look_at_files = true};
+        struct checked checked = check_with(schemas[i], section, &options);
 
         assert_null(checked.values);
         for (size_t j = 0; j < checked.diagnostics.count; j++)
@@ -415,6 +533,9 @@ int main(void)
         cmocka_unit_test(defaults_complete_a_section_that_is_not_there),
         cmocka_unit_test(a_value_says_where_it_was_set),
         cmocka_unit_test(each_mistake_has_its_sentence),
+        cmocka_unit_test(addresses_are_taken_apart),
+        cmocka_unit_test(the_path_of_a_socket_is_as_long_as_the_kernel_takes),
+        cmocka_unit_test(files_are_looked_at_where_it_is_asked_for),
         cmocka_unit_test(all_mistakes_are_said_at_once),
         cmocka_unit_test(lenient_turns_unknown_names_into_warnings),
         cmocka_unit_test(a_deprecated_setting_warns_and_names_the_other),
