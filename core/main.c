@@ -1,96 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd's command line: finds the command that was meant. */
-#include <getopt.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <config/value.h>
-
+/* berthd's command line: its commands, their options and their help. */
 #include "command.h"
 
-#define COMMANDS_MAX 16
+static const struct cli_option common_options[] = {
+    {"config", 'c', "FILE", "main configuration file", 0},
+    {"root", 0, "DIR", "where plugins keep what must survive a restart", 0},
+    {"state", 0, "DIR", "where plugins keep sockets and other run-time files", 0},
+    {"plugin-dir", 0, "DIR", "directory with modules; may be repeated, replaces plugin_dirs", 0},
+    {"lenient", 0, NULL, "report unknown names in the configuration as warnings", 0},
+    {0},
+};
 
-static void print_help(FILE *out)
+static const struct cli_option plan_options[] = {
+    {"json", 0, NULL, "print JSON", 'f'},
+    {"dot", 0, NULL, "print a graph for dot(1)", 'f'},
+    {0},
+};
+
+static const struct cli_option default_options[] = {
+    {"output", 'o', "FILE", "write to FILE, which must not exist", 0},
+    {0},
+};
+
+static const struct cli_option dump_options[] = {
+    {"origin", 0, NULL, "print the file:line:column that set each value", 'f'},
+    {"json", 0, NULL, "print JSON", 'f'},
+    {0},
+};
+
+static const struct cli_option migrate_options[] = {
+    {"in-place", 0, NULL, "rewrite the file; keep the old one as FILE.bak", 'o'},
+    {"output", 'o', "FILE", "write to FILE, which must not exist", 'o'},
+    {0},
+};
+
+static const struct cli_command commands[] = {
+    {"run", "", "run the daemon in the foreground",
+     "Scans, plans, loads and starts plugins, and runs until a signal ends it.\n"
+     "SIGTERM and SIGINT drain and close; a second signal exits at once.\n",
+     NULL, 0, 0, command_run},
+    {"plan", "", "show what run would do, without running plugin code",
+     "Prints order, levels, verdicts and reasons, from the manifests and the configuration.\n"
+     "Exits with 1 if anything is blocked or rejected, or a plugin directory is.\n",
+     plan_options, 0, 0, command_plan},
+    {"config default", "", "print a complete, commented configuration from the manifests",
+     "Prints every setting of the daemon and of the installed plugins with its documentation\n"
+     "and default. The output can be loaded as it is.\n",
+     default_options, 0, 0, command_config_default},
+    {"config check", "", "check the configuration and report every error",
+     "Checks the daemon's settings and each plugin's section, without running plugin code.\n", NULL, 0, 0,
+     command_config_check},
+    {"config dump", "", "print the effective configuration",
+     "Prints the files merged and with defaults filled in, without secrets.\n", dump_options, 0, 0,
+     command_config_dump},
+    {"config migrate", "", "update sections written for older plugins",
+     "Rewrites the sections of one file that were written for an older config_version, as the\n"
+     "manifests declare it. Where a plugin has migration code of its own, its module is loaded\n"
+     "and the code run.\n",
+     migrate_options, 0, 0, command_config_migrate},
+    {0},
+};
+
+static const struct cli_program program = {
+    .name = "berthd",
+    .version = BERTH_VERSION,
+    .summary = "A host for plugins that are shared objects: scans, plans, loads and runs them.",
+    .exit_status = "Exit status: 0 success or ended by a signal, 1 failure, 2 wrong usage,\n"
+                   "3 wrong configuration, 4 ended by a second signal.\n",
+    .options = common_options,
+    .commands = commands,
+};
+
+static int start(const struct cli_line *line)
 {
-    fputs("usage: berthd COMMAND [OPTION]...\n\n"
-          "A host for plugins that are shared objects: scans, plans, loads and runs them.\n\n",
-          out);
-    for (const struct command *command = command_table; command->name != NULL; command++)
-        fprintf(out, "  %-16s %s\n", command->name, command->summary);
-    fputs("\n  --help, --version; berthd COMMAND --help tells what a command takes\n", out);
-}
+    struct command_options options = {
+        .settings = {.path = cli_value(line, "config"),
+                     .root = cli_value(line, "root"),
+                     .state = cli_value(line, "state"),
+                     .lenient = cli_has(line, "lenient")},
+        .json = cli_has(line, "json"),
+        .dot = cli_has(line, "dot"),
+        .origin = cli_has(line, "origin"),
+        .in_place = cli_has(line, "in-place"),
+        .output = cli_value(line, "output"),
+    };
 
-/* How many words of argv are the command's name: 0, 1 or 2. */
-static int match(const struct command *command, int argc, char **argv)
-{
-    const char *space = strchr(command->name, ' ');
-
-    if (argc > 1 && strcmp(command->name, argv[1]) == 0)
-        return 1;
-    if (space == NULL || argc < 3)
-        return 0;
-    if (strlen(argv[1]) != (size_t)(space - command->name) ||
-        strncmp(command->name, argv[1], (size_t)(space - command->name)) != 0)
-        return 0;
-    return strcmp(space + 1, argv[2]) == 0 ? 2 : 0;
-}
-
-static int refuse(int argc, char **argv)
-{
-    const char *names[COMMANDS_MAX];
-    size_t count = 0;
-    char words[128];
-    const char *nearest;
-
-    for (const struct command *command = command_table; command->name != NULL; command++)
-        names[count++] = command->name;
-    snprintf(words, sizeof(words), "%s%s%s", argv[1], strcmp(argv[1], "config") == 0 && argc > 2 ? " " : "",
-             strcmp(argv[1], "config") == 0 && argc > 2 ? argv[2] : "");
-    nearest = config_nearest(words, names, count);
-    if (strcmp(words, "config") == 0)
-        fputs("berthd: config what? default, check, dump or migrate\n", stderr);
-    else if (nearest != NULL)
-        fprintf(stderr, "berthd: there is no command '%s'; did you mean '%s'?\n", words, nearest);
-    else
-        fprintf(stderr, "berthd: there is no command '%s'; berthd --help lists them\n", words);
-    return DAEMON_EXIT_USAGE;
-}
-
-/* Where a descriptor below 3 is closed, a socket or a plugin's file would take its place, and the log go
- * there.
- */
-static bool open_standard_streams(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-            return false;
-    return true;
+    options.settings.plugin_dirs = cli_values(line, "plugin-dir", &options.settings.plugin_dir_count);
+    return line->command->run(&options);
 }
 
 int main(int argc, char **argv)
 {
-    if (!open_standard_streams())
-        return DAEMON_EXIT_FAILED;
-    if (argc < 2) {
-        print_help(stderr);
-        return DAEMON_EXIT_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_help(stdout);
-        return DAEMON_EXIT_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        puts("berthd " BERTH_VERSION);
-        return DAEMON_EXIT_OK;
-    }
-    for (const struct command *command = command_table; command->name != NULL; command++) {
-        int words = match(command, argc, argv);
+    struct cli_line line;
+    int code;
 
-        if (words > 0)
-            return command_start(command, argc - words, argv + words);
-    }
-    return refuse(argc, argv);
+    if (!cli_guard_streams())
+        return DAEMON_EXIT_FAILED;
+    code = cli_parse(&program, argc, argv, &line);
+    if (code == CLI_GO_ON)
+        code = start(&line);
+    cli_line_finish(&line);
+    return cli_end(&program, code);
 }

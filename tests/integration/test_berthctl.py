@@ -97,6 +97,16 @@ class Berthctl(Case):
     def test_explain_of_a_healthy_plugin_is_good_news(self):
         self.ctl("explain", GREETER)
 
+    def test_explain_is_told_to_programs_too(self):
+        told = json.loads(self.ctl("explain", "--json", "io.example.top.v1.top", code=1))
+        self.assertEqual(("io.example.top.v1.top", False), (told["uri"], told["well"]))
+        self.assertEqual(["io.example.top.v1.top", "io.example.middle.v1.middle", "io.example.bottom.v1.bottom"],
+                         [cause["uri"] for cause in told["causes"]][:3])
+        self.assertIn("no luck", told["causes"][-1]["reason"])
+        self.assertIn("restart berthd", told["next"])
+        told = json.loads(self.ctl("plugins", "explain", "--json", GREETER))
+        self.assertEqual((True, [GREETER]), (told["well"], [cause["uri"] for cause in told["causes"]]))
+
     def test_graph_is_text_dot_or_json(self):
         self.assertIn("io.example.middle.v1.middle", self.ctl("plugins", "graph"))
         self.assertTrue(self.ctl("plugins", "graph", "--dot").startswith("digraph"))
@@ -124,7 +134,7 @@ class Berthctl(Case):
             with self.subTest(words=words):
                 done = self.daemon.ctl(*words)
                 self.assertEqual(2, done.returncode, done.stdout + done.stderr)
-                self.assertIn(f"did you mean '{meant}'?", done.stderr)
+                self.assertIn(f'did you mean "{meant}"?', done.stderr)
 
     def test_colours_are_for_terminals_that_want_them(self):
         for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
@@ -225,7 +235,7 @@ class Strange(unittest.TestCase):
                 self.assertEqual((3, ""), (done.returncode, done.stdout), done.stderr)
 
     def test_tls_is_for_tcp_and_takes_a_pair(self):
-        for words, said in ((["--tls-ca", "x"], "TLS is spoken to tcp:"),
+        for words, said in ((["--tls-ca", "x"], "TLS needs an address of the form tcp:"),
                             (["--address", "tcp:127.0.0.1:1", "--tls-cert", "x"], "go together")):
             done = run(BERTHCTL, *words, "version")
             self.assertEqual(2, done.returncode)

@@ -242,7 +242,7 @@ class Generate(Sdk):
         for arguments in ([], ["a", "b"], ["a", "--header", "x"], ["--nonsense"]):
             self.assertEqual(2, run(self.sdk, "generate", *arguments).returncode)
         self.assertEqual(1, run(self.sdk, "generate", "/nonexistent.yaml").returncode)
-        self.assertIn("exit codes", self.must(self.sdk, "generate", "--help"))
+        self.assertIn("Exit status", self.must(self.sdk, "generate", "--help"))
         self.assertIn('did you mean "generate"', run(self.sdk, "generat").stderr)
         self.assertRegex(self.must(self.sdk, "--version"), r"^berth-sdk \d")
 

@@ -62,7 +62,7 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("config"), r"<(core|rpc|plugins|tests|tools)/"), "layers go down")
 
     def test_the_core_knows_no_plugin_and_none_of_their_libraries(self):
-        forbidden = r"<(plugins|rpc|nghttp2|protobuf-c|openssl|tests|tools)/|<lmdb\.h>"
+        forbidden = r"<(plugins|rpc|nghttp2|protobuf-c|openssl|tests)/|<tools/(?!cli/)|<lmdb\.h>"
         self.assert_none(self.offenders(c_files("core"), forbidden), "plugins are named in configuration only")
 
     def test_the_core_names_no_plugin(self):
@@ -89,6 +89,9 @@ class Includes(unittest.TestCase):
     def test_berth_sdk_has_of_the_core_what_loads_nothing(self):
         forbidden = r"<(core/(?!manifest\.h|module_check\.h|note\.h)|plugins/|tests/)"
         self.assert_none(self.offenders(c_files("tools/berth-sdk"), forbidden), "it loads no module")
+
+    def test_the_option_parser_knows_no_program(self):
+        self.assert_none(self.offenders(c_files("tools/cli"), r"<(core|plugins|rpc|tests|tools)/"), "the programs are its users")
 
     def test_nothing_includes_the_tests(self):
         paths = [p for p in c_files() if p.parts[0] != "tests"]

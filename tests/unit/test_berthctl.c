@@ -123,12 +123,12 @@ static void explaining_walks_down_to_the_root(void **state)
     add_fallen(&list, "io.b.v1.x", BERTH__INSPECT__V1__STATE__STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
                "requires io.c.v1", "io.c.v1.x");
     add_fallen(&list, "io.c.v1.x", BERTH__INSPECT__V1__STATE__STATE_FAILED, BERTH_UNAVAILABLE, "no disk", "");
-    expect_explanation(&list, "io.a.v1.x",
-                       "io.a.v1.x is blocked (FAILED_PRECONDITION)\n    requires io.b.v1\n"
-                       "because io.b.v1.x is blocked (FAILED_PRECONDITION)\n    requires io.c.v1\n"
-                       "because io.c.v1.x is failed (UNAVAILABLE)\n    no disk\n"
-                       "\nnext: mend what the reason names and start the daemon again; its log has the lines "
-                       "of io.c.v1.x\n");
+    expect_explanation(
+        &list, "io.a.v1.x",
+        "io.a.v1.x is blocked (FAILED_PRECONDITION)\n    requires io.b.v1\n"
+        "because io.b.v1.x is blocked (FAILED_PRECONDITION)\n    requires io.c.v1\n"
+        "because io.c.v1.x is failed (UNAVAILABLE)\n    no disk\n"
+        "\nnext: fix the problem above, then restart berthd; its log has the lines of io.c.v1.x\n");
     plugin_list_finish(&list);
 }
 
@@ -146,13 +146,13 @@ static void explaining_tells_what_is_degraded_and_who_stands_on_it(void **state)
     expect_explanation(
         &list, "io.store.v1.s",
         "io.store.v1.s is ready, degraded\n    UNAVAILABLE: the disk is full\n"
-        "\nnext: mend what the sentence names: it goes on by itself once it can, and health says "
-        "NOT_SERVING until then\n");
-    expect_explanation(
-        &list, "io.service.v1.s",
-        "io.service.v1.s is ready\nbelow it, io.store.v1.s is ready, degraded\n"
-        "    UNAVAILABLE: the disk is full\n\nnext: mend what the sentence names: it goes on by itself "
-        "once it can, and health says NOT_SERVING until then\n");
+        "\nnext: fix the problem above: the plugin recovers by itself, and health reports NOT_SERVING until "
+        "then\n");
+    expect_explanation(&list, "io.service.v1.s",
+                       "io.service.v1.s is ready\nbelow it, io.store.v1.s is ready, degraded\n"
+                       "    UNAVAILABLE: the disk is full\n\nnext: fix the problem above: the plugin "
+                       "recovers by itself, and "
+                       "health reports NOT_SERVING until then\n");
     plugin_list_finish(&list);
 }
 

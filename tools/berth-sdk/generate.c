@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berth-sdk generate: from plugin.yaml to the header and source that make a module of an author's code. */
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,20 +9,6 @@
 #include "command.h"
 #include "file.h"
 #include "generate.h"
-
-const char generate_help[] =
-    "usage: berth-sdk generate plugin.yaml [-o DIR]\n"
-    "       berth-sdk generate plugin.yaml --header FILE --source FILE\n"
-    "\n"
-    "Writes the C header with the typed settings and the prototypes of what you define,\n"
-    "and the C source with the manifest's note and the module's tables. Both compile as\n"
-    "C17 and C++17. The same input gives the same bytes.\n"
-    "\n"
-    "  -o, --output DIR   write DIR/MODULE-plugin.h and DIR/MODULE-plugin.c (default: .)\n"
-    "      --header FILE  write the header here\n"
-    "      --source FILE  write the source here; it includes the header by its last name\n"
-    "\n"
-    "exit codes: 0 written, 1 the manifest is wrong or a file cannot be written, 2 usage\n";
 
 struct arguments {
     const char *manifest;
@@ -130,43 +115,28 @@ static int generate_from(const struct arguments *arguments, const char *yaml, si
     return fine ? EXIT_FINE : EXIT_BAD;
 }
 
-static int parse_arguments(int argc, char **argv, struct arguments *ret)
+static int read_arguments(const struct cli_line *line, struct arguments *ret)
 {
-    static const struct option options[] = {
-        {"output", required_argument, NULL, 'o'},
-        {"header", required_argument, NULL, 'H'},
-        {"source", required_argument, NULL, 'S'},
-        {0},
+    *ret = (struct arguments){
+        .manifest = line->words[0],
+        .directory = cli_has(line, "output") ? cli_value(line, "output") : ".",
+        .header = cli_value(line, "header"),
+        .source = cli_value(line, "source"),
     };
-    int option;
-
-    while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
-        if (option == 'o')
-            ret->directory = optarg;
-        else if (option == 'H')
-            ret->header = optarg;
-        else if (option == 'S')
-            ret->source = optarg;
-        else
-            return command_usage("generate", "an option is not known or lacks its value");
-    }
-    if (argc - optind != 1)
-        return command_usage("generate", "one plugin.yaml is wanted, %d were given", argc - optind);
     if ((ret->header == NULL) != (ret->source == NULL))
-        return command_usage("generate", "--header and --source go together");
-    ret->manifest = argv[optind];
-    return EXIT_FINE;
+        return cli_refuse(line, "--header and --source go together");
+    return CLI_GO_ON;
 }
 
-int command_generate(int argc, char **argv)
+int command_generate(const struct command_options *options)
 {
-    struct arguments arguments = {.directory = "."};
-    int code = parse_arguments(argc, argv, &arguments);
+    struct arguments arguments;
+    int code = read_arguments(options->line, &arguments);
     struct berth_error err;
     char *yaml;
     size_t length;
 
-    if (code != EXIT_FINE)
+    if (code != CLI_GO_ON)
         return code;
     if (file_read(arguments.manifest, BERTH_NOTE_MAX - 1, &yaml, &length, &err) != BERTH_OK) {
         fprintf(stderr, "berth-sdk: %s\n", err.message);

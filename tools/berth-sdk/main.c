@@ -1,83 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berth-sdk: what a plugin author does with sources and built modules. Loads no module. */
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <config/value.h>
+#include <stdint.h>
 
 #include "command.h"
 
-static const char help[] =
-    "usage: berth-sdk COMMAND [ARGUMENT...]\n"
-    "\n"
-    "  new       make the folder of a plugin that builds and tests itself\n"
-    "  generate  write a module's header and source from its plugin.yaml\n"
-    "  check     say what would make a built module fail on a host, without running it\n"
-    "\n"
-    "  berth-sdk COMMAND --help   says more\n"
-    "  berth-sdk --version\n"
-    "\n"
-    "exit codes: 0 fine, 1 the answer is bad news, 2 usage\n";
+static const struct cli_option common_options[] = {{0}};
 
-static const struct command {
-    const char *name;
-    const char *help;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {"new", new_help, command_new},
-    {"generate", generate_help, command_generate},
-    {"check", check_help, command_check},
+static const struct cli_option new_options[] = {
+    {"dir", 'd', "DIR", "folder to create; must not exist or be empty (default: NAME)", 0},
+    {"type", 't', "TYPE", "contract the plugin fulfils (default: io.containerd.grpc.v1)", 0},
+    {"service", 's', "PACKAGE.SERVICE", "service to export, such as harbour.v1.Ships (default: NAME.Greeter)",
+     0},
+    {"template", 0, "DIR", "use another template than the installed one", 0},
+    {0},
 };
 
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+static const struct cli_option generate_options[] = {
+    {"output", 'o', "DIR", "write DIR/MODULE-plugin.h and DIR/MODULE-plugin.c (default: .)", 0},
+    {"header", 0, "FILE", "write the header to FILE; needs --source", 0},
+    {"source", 0, "FILE", "write the source to FILE; includes the header by its last name", 0},
+    {0},
+};
 
-int command_usage(const char *command, const char *format, ...)
-{
-    va_list arguments;
+static const struct cli_option check_options[] = {
+    {"json", 0, NULL, "print a JSON array: path, module, plugins and findings of each file", 0},
+    {0},
+};
 
-    fputs("berth-sdk: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "; see berth-sdk %s%s--help\n", command, *command == '\0' ? "" : " ");
-    return EXIT_USAGE;
-}
+static const struct cli_command commands[] = {
+    {"new", "NAME", "create the folder of a plugin that builds and tests itself",
+     "Creates the folder of a plugin: plugin.yaml, a .proto with a unary and a streaming method,\n"
+     "source with typed handlers, test, client, meson.build, README. It builds against the\n"
+     "installed SDK and passes its own test.\n"
+     "NAME is the plugin's id: lower-case letters, digits and single dashes.\n",
+     new_options, 1, 1, command_new},
+    {"generate", "PLUGIN.YAML", "write a module's header and source from its plugin.yaml",
+     "Writes the C header with the typed settings and the prototypes of what you define, and the\n"
+     "C source with the manifest's note and the module's tables. Both compile as C17 and C++17.\n"
+     "The same input gives the same bytes.\n",
+     generate_options, 1, 1, command_generate},
+    {"check", "FILE.so...", "report what would make a built module fail on a host",
+     "Reports everything that would make a built module fail on a host, or that a host should\n"
+     "not be asked to load. No code of the file is run.\n"
+     "\n"
+     "Errors:    manifest and its note; contract and libuv it was built for; a stale build;\n"
+     "           missing libraries, undefined symbols; executable stack; segments that are\n"
+     "           writable and executable; text relocations; an RPATH that depends on the\n"
+     "           working directory\n"
+     "Warnings:  more than one exported symbol; constructors (other than the compiler's own, one\n"
+     "           per file); RPATH and RUNPATH; no -z now, no RELRO; static TLS; a file or folder\n"
+     "           that others may write to, which a host refuses to load from\n",
+     check_options, 1, SIZE_MAX, command_check},
+    {0},
+};
 
-static int run_command(const struct command *command, int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return fputs(command->help, stdout) < 0 ? EXIT_BAD : EXIT_FINE;
-    return command->run(argc, argv);
-}
-
-static int unknown_command(const char *name)
-{
-    const char *names[COMMAND_COUNT];
-
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        names[i] = commands[i].name;
-
-    const char *nearest = config_nearest(name, names, COMMAND_COUNT);
-
-    if (nearest == NULL)
-        return command_usage("", "\"%s\" is no command", name);
-    return command_usage("", "\"%s\" is no command, did you mean \"%s\"?", name, nearest);
-}
+static const struct cli_program program = {
+    .name = "berth-sdk",
+    .version = BERTH_VERSION,
+    .summary = "The plugin author's tool: works on sources and built modules, and runs no module's code.",
+    .exit_status = "Exit status: 0 success, 1 the manifest or module is wrong or a file cannot be written,\n"
+                   "2 wrong usage.\n",
+    .options = common_options,
+    .commands = commands,
+};
 
 int main(int argc, char **argv)
 {
-    const char *name = argc < 2 ? "" : argv[1];
+    struct cli_line line;
+    struct command_options options = {.line = &line};
+    int code;
 
-    if (argc < 2)
-        return command_usage("", "a command is wanted");
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-        return fputs(help, stdout) < 0 ? EXIT_BAD : EXIT_FINE;
-    if (strcmp(name, "--version") == 0)
-        return puts("berth-sdk " BERTH_VERSION) < 0 ? EXIT_BAD : EXIT_FINE;
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return run_command(&commands[i], argc - 1, argv + 1);
-    return unknown_command(name);
+    if (!cli_guard_streams())
+        return EXIT_BAD;
+    code = cli_parse(&program, argc, argv, &line);
+    if (code == CLI_GO_ON)
+        code = line.command->run(&options);
+    cli_line_finish(&line);
+    return cli_end(&program, code);
 }

@@ -2,7 +2,6 @@
 /* berth-sdk new: the folder of a plugin that builds and tests itself, out of the SDK's template. */
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +15,6 @@
 #include "command.h"
 #include "file.h"
 #include "template.h"
-
-const char new_help[] =
-    "usage: berth-sdk new NAME [--dir DIR] [--type TYPE] [--service PACKAGE.SERVICE]\n"
-    "\n"
-    "Makes the folder of a plugin: plugin.yaml, a .proto with a unary and a streaming method,\n"
-    "source with typed handlers, test, client, meson.build, README.\n"
-    "It builds against the installed SDK and passes its own test at once.\n"
-    "\n"
-    "  NAME                the plugin's id: small letters, digits and single dashes\n"
-    "  -d, --dir DIR       where; it must not exist or be empty (default: NAME)\n"
-    "  -t, --type TYPE     the contract it fulfils (default: io.containerd.grpc.v1)\n"
-    "  -s, --service NAME  the service it exports, \"harbour.v1.Ships\" (default: NAME.Greeter)\n"
-    "      --template DIR  another template than the installed one\n"
-    "\n"
-    "exit codes: 0 made, 1 it cannot be written, 2 usage\n";
 
 #define NAME_MAX_LENGTH 60
 #define SERVICE_MAX_LENGTH 200
@@ -104,44 +88,28 @@ static void print_next(const struct arguments *arguments)
            arguments->directory, arguments->type, arguments->name, arguments->directory);
 }
 
-static int parse_arguments(int argc, char **argv, struct arguments *ret)
+static int read_arguments(const struct cli_line *line, struct arguments *ret)
 {
-    static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'},
-        {"type", required_argument, NULL, 't'},
-        {"service", required_argument, NULL, 's'},
-        {"template", required_argument, NULL, 'T'},
-        {0},
+    *ret = (struct arguments){
+        .name = line->words[0],
+        .directory = cli_has(line, "dir") ? cli_value(line, "dir") : line->words[0],
+        .type = cli_has(line, "type") ? cli_value(line, "type") : "io.containerd.grpc.v1",
+        .service = cli_value(line, "service"),
+        .template = cli_value(line, "template"),
     };
-    int option;
-
-    while ((option = getopt_long(argc, argv, "d:t:s:", options, NULL)) != -1) {
-        if (option == 'd')
-            ret->directory = optarg;
-        else if (option == 't')
-            ret->type = optarg;
-        else if (option == 's')
-            ret->service = optarg;
-        else if (option == 'T')
-            ret->template = optarg;
-        else
-            return command_usage("new", "an option is not known or lacks its value");
-    }
-    if (argc - optind != 1)
-        return command_usage("new", "one NAME is wanted, %d were given", argc - optind);
-    ret->name = argv[optind];
     if (!name_is_valid(ret->name))
-        return command_usage(
-            "new", "\"%s\" is no name: small letters, digits and single dashes, at most %d, a letter first",
+        return cli_refuse(
+            line,
+            "\"%s\" is not a valid name: use lower-case letters, digits and single dashes, at most "
+            "%d, starting with a letter",
             ret->name, NAME_MAX_LENGTH);
     if (!manifest_type_is_valid(ret->type))
-        return command_usage("new", "\"%s\" is no type such as io.containerd.grpc.v1", ret->type);
+        return cli_refuse(line, "--type: \"%s\" is not a type; use a name such as io.containerd.grpc.v1",
+                          ret->type);
     if (ret->service != NULL && !service_is_valid(ret->service))
-        return command_usage("new", "\"%s\" is no service with its package, such as harbour.v1.Ships",
-                             ret->service);
-    if (ret->directory == NULL)
-        ret->directory = ret->name;
-    return EXIT_FINE;
+        return cli_refuse(line, "--service: \"%s\" is not PACKAGE.SERVICE, such as harbour.v1.Ships",
+                          ret->service);
+    return CLI_GO_ON;
 }
 
 static enum berth_code write_folder(const struct arguments *arguments, const struct template *template,
@@ -156,14 +124,14 @@ static enum berth_code write_folder(const struct arguments *arguments, const str
     return code;
 }
 
-int command_new(int argc, char **argv)
+int command_new(const struct command_options *options)
 {
-    struct arguments arguments = {.type = "io.containerd.grpc.v1"};
-    int code = parse_arguments(argc, argv, &arguments);
+    struct arguments arguments;
+    int code = read_arguments(options->line, &arguments);
     struct template template;
     struct berth_error err;
 
-    if (code != EXIT_FINE)
+    if (code != CLI_GO_ON)
         return code;
     if (template_load(&template, arguments.template, &err) != BERTH_OK) {
         fprintf(stderr, "berth-sdk: %s\n", err.message);

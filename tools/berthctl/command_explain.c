@@ -15,7 +15,10 @@ int command_explain(const struct command_options *options)
         return command_fail(options, code, &err);
     plugin = command_find_plugin(options, &list);
     if (plugin != NULL) {
-        explain_print(stdout, &list, plugin, options->with_colours);
+        if (options->json)
+            explain_print_json(stdout, &list, plugin);
+        else
+            explain_print(stdout, &list, plugin, options->with_colours);
         if (plugin_is_well(plugin))
             exit_code = COMMAND_EXIT_OK;
     }

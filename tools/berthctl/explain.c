@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/json.h>
+#include <config/text.h>
+
 static const char *code_name(const plugin_message *plugin)
 {
     return plugin->code == BERTH_OK || plugin->code == BERTH_SKIP
@@ -115,87 +118,176 @@ static const char *last_step(const plugin_message *plugin)
     return plugin->times->init == NULL && plugin->times->prepare != NULL ? "prepare" : "init";
 }
 
-static void print_blocked_advice(FILE *out, const plugin_message *root)
+static const char *blocked_advice(const plugin_message *root)
 {
-    if (root->code == BERTH_NOT_FOUND)
-        fputs("install a module that provides it into a plugin directory; `berthd plan` shows the outcome "
-              "ahead of time\n",
-              out);
-    else
-        fputs("change one of the manifests on that path; `berthd plan --dot` draws it\n", out);
+    return root->code == BERTH_NOT_FOUND
+               ? "install a module that provides it into a plugin directory; `berthd plan` shows the outcome "
+                 "in advance"
+               : "change one of the manifests on that path; `berthd plan --dot` draws it";
 }
 
-static void print_advice(FILE *out, const plugin_message *root)
+static void add_advice(struct config_text *text, const plugin_message *root)
 {
     const char *uri = root->uri;
 
-    fputs("\nnext: ", out);
     switch ((int)root->state) {
     case BERTH__INSPECT__V1__STATE__STATE_REJECTED:
-        fputs(
-            "mend what the reason names, check the file with `berth-sdk check`, and start the daemon again\n",
-            out);
+        config_text_add(text,
+                        "fix the problem above, check the file with `berth-sdk check`, then restart berthd");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_DISABLED:
-        fprintf(out, "take %s out of disabled_plugins and start the daemon again\n", uri);
+        config_text_add(text, "remove %s from disabled_plugins, then restart berthd", uri);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_BLOCKED:
-        print_blocked_advice(out, root);
+        config_text_add(text, "%s", blocked_advice(root));
         return;
     case BERTH__INSPECT__V1__STATE__STATE_SKIPPED:
-        fputs("nothing, unless it should apply here: it said itself that it does not\n", out);
+        config_text_add(text, "nothing, unless it should apply here: it decided itself that it does not");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_FAILED:
-        fprintf(out, "mend what the reason names and start the daemon again; its log has the lines of %s\n",
-                uri);
+        config_text_add(text, "fix the problem above, then restart berthd; its log has the lines of %s", uri);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_TIMED_OUT:
-        fprintf(out,
-                "look for what it waits for in the log, or give it more time: timeouts: {plugins: {%s: {%s: "
-                "60s}}}\n",
-                uri, last_step(root));
+        config_text_add(text,
+                        "look in the log for what it waits for, or give it more time: timeouts: {plugins: "
+                        "{%s: {%s: 60s}}}",
+                        uri, last_step(root));
         return;
     case BERTH__INSPECT__V1__STATE__STATE_READY:
     case BERTH__INSPECT__V1__STATE__STATE_SERVING:
-        fputs(plugin_is_degraded(root)
-                  ? "mend what the sentence names: it goes on by itself once it can, and "
-                    "health says NOT_SERVING until then\n"
-                  : "nothing: it is well\n",
-              out);
+        config_text_add(text, "%s",
+                        plugin_is_degraded(root)
+                            ? "fix the problem above: the plugin recovers by itself, and "
+                              "health reports NOT_SERVING until then"
+                            : "nothing: it is healthy");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_DRAINING:
     case BERTH__INSPECT__V1__STATE__STATE_STOPPED:
-        fputs("nothing: the daemon is being stopped\n", out);
+        config_text_add(text, "nothing: the daemon is shutting down");
         return;
     default:
-        fputs("wait: the daemon is still starting; ask again\n", out);
+        config_text_add(text, "wait: the daemon is still starting; ask again");
     }
 }
 
-void explain_print(FILE *out, const struct plugin_list *list, const plugin_message *plugin, bool with_colours)
-{
-    const plugin_message *root = plugin;
+/* From a plugin to the root cause. What degrades a healthy plugin comes second. */
+struct chain {
+    const plugin_message **links;
+    size_t count;
+    bool second_is_below;
+};
 
-    print_state(out, plugin, with_colours);
-    print_facts(out, plugin);
-    print_replaced(out, list, plugin);
-    print_open(out, list, plugin, with_colours);
-    if (plugin_is_well(plugin) && (root = find_degraded(list, plugin)) != NULL) {
-        fputs("below it, ", out);
-        print_state(out, root, with_colours);
-        print_facts(out, root);
-    } else {
-        root = plugin;
+static struct chain find_chain(const struct plugin_list *list, const plugin_message *plugin)
+{
+    struct chain chain = {.links = calloc(list->count + 2, sizeof(*chain.links))};
+    const plugin_message *root = plugin, *below = NULL;
+
+    if (chain.links == NULL)
+        abort();
+    chain.links[chain.count++] = plugin;
+    if (plugin_is_well(plugin))
+        below = find_degraded(list, plugin);
+    if (below != NULL) {
+        chain.links[chain.count++] = root = below;
+        chain.second_is_below = true;
     }
     for (size_t i = 0; i < list->count; i++) {
         const plugin_message *cause = plugin_list_find(list, root->cause);
 
-        if (cause == NULL || cause == plugin || cause == root || plugin_is_well(cause))
+        if (cause == NULL || cause == plugin || cause == root || plugin_is_well(cause) ||
+            chain.count == list->count + 2)
             break;
-        root = cause;
-        fputs("because ", out);
-        print_state(out, root, with_colours);
-        print_facts(out, root);
+        chain.links[chain.count++] = root = cause;
     }
-    print_advice(out, root);
+    return chain;
+}
+
+void explain_print(FILE *out, const struct plugin_list *list, const plugin_message *plugin, bool with_colours)
+{
+    struct chain chain = find_chain(list, plugin);
+    struct config_text next = {0};
+
+    for (size_t i = 0; i < chain.count; i++) {
+        if (i > 0)
+            fputs(i == 1 && chain.second_is_below ? "below it, " : "because ", out);
+        print_state(out, chain.links[i], with_colours);
+        print_facts(out, chain.links[i]);
+        if (i == 0) {
+            print_replaced(out, list, plugin);
+            print_open(out, list, plugin, with_colours);
+        }
+    }
+    add_advice(&next, chain.links[chain.count - 1]);
+    fprintf(out, "\nnext: %s\n", next.bytes);
+    config_text_finish(&next);
+    free(chain.links);
+}
+
+static const char *null_if_empty(const char *text)
+{
+    return *text == '\0' ? NULL : text;
+}
+
+static void json_link(struct config_json *json, const plugin_message *plugin)
+{
+    char state[PLUGIN_STATE_MAX];
+
+    plugin_format_state(plugin, state);
+    config_json_open(json, NULL, '{');
+    config_json_string(json, "uri", plugin->uri);
+    config_json_string(json, "state", state);
+    config_json_string(json, "code", code_name(plugin));
+    config_json_string(json, "reason",
+                       *plugin->reason != '\0' ? plugin->reason : null_if_empty(plugin->condition_reason));
+    config_json_string(json, "path", null_if_empty(plugin->path));
+    config_json_close(json, '}');
+}
+
+static void json_replaced(struct config_json *json, const struct plugin_list *list,
+                          const plugin_message *plugin)
+{
+    config_json_open(json, "not_used", '[');
+    for (size_t i = 0; i < list->count; i++)
+        if (list->plugins[i] != plugin && strcmp(list->plugins[i]->uri, plugin->uri) == 0)
+            config_json_string(json, NULL, list->plugins[i]->path);
+    config_json_close(json, ']');
+}
+
+static void json_open_work(struct config_json *json, const struct plugin_list *list,
+                           const plugin_message *plugin)
+{
+    config_json_open(json, "waits_for", '[');
+    for (size_t i = 0; i < plugin->n_edges; i++) {
+        const plugin_message *provider = plugin_list_find(list, plugin->edges[i]->provider);
+
+        if (provider != NULL && !plugin_has_settled(provider))
+            config_json_string(json, NULL, provider->uri);
+    }
+    config_json_close(json, ']');
+    config_json_open(json, "holds", '[');
+    for (size_t i = 0; i < plugin->n_holds; i++)
+        config_json_string(json, NULL, plugin->holds[i]);
+    config_json_close(json, ']');
+}
+
+void explain_print_json(FILE *out, const struct plugin_list *list, const plugin_message *plugin)
+{
+    struct chain chain = find_chain(list, plugin);
+    struct config_json json = {.out = out};
+    struct config_text next = {0};
+
+    add_advice(&next, chain.links[chain.count - 1]);
+    config_json_open(&json, NULL, '{');
+    config_json_string(&json, "uri", plugin->uri);
+    config_json_bool(&json, "well", plugin_is_well(plugin));
+    config_json_open(&json, "causes", '[');
+    for (size_t i = 0; i < chain.count; i++)
+        json_link(&json, chain.links[i]);
+    config_json_close(&json, ']');
+    json_replaced(&json, list, plugin);
+    json_open_work(&json, list, plugin);
+    config_json_string(&json, "next", next.bytes);
+    config_json_close(&json, '}');
+    config_text_finish(&next);
+    free(chain.links);
 }

@@ -7,5 +7,7 @@
 
 void explain_print(FILE *out, const struct plugin_list *list, const plugin_message *plugin,
                    bool with_colours);
+/** The same as one JSON object: `uri`, `well`, `causes` from the plugin to the root cause, `next`. */
+void explain_print_json(FILE *out, const struct plugin_list *list, const plugin_message *plugin);
 
 #endif

@@ -1,101 +1,162 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthctl's command line: finds the command that was meant. */
-#include <errno.h>
-#include <stdio.h>
+/* berthctl's command line: its commands, their options and their help. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/value.h>
+#include <config/units.h>
 
 #include "address.h"
 #include "command.h"
 
-#define COMMANDS_MAX 16
 #define DEFAULT_TIMEOUT_MS 10000
 
-/* How many words are the command's name: 0, 1 or 2. */
-static int match(const struct command *command, int argc, char **argv)
-{
-    const char *space = strchr(command->name, ' ');
+static const struct cli_option common_options[] = {
+    {"address", 'a', "ADDRESS", "socket or tcp:HOST:PORT of the daemon (default: $BERTH_ADDRESS)", 0},
+    {"timeout", 0, "TIME", "give up after TIME, such as 5s (default: 10s)", 0},
+    {"tls-ca", 0, "FILE", "use TLS; trust the CAs in FILE", 0},
+    {"tls-cert", 0, "FILE", "use TLS; present the certificate in FILE", 0},
+    {"tls-key", 0, "FILE", "private key of --tls-cert", 0},
+    {"tls-server-name", 0, "NAME", "use TLS; expect a certificate for NAME", 0},
+    {0},
+};
 
-    if (space == NULL)
-        return strcmp(command->name, argv[0]) == 0;
-    if (argc < 2 || strlen(argv[0]) != (size_t)(space - command->name) ||
-        strncmp(command->name, argv[0], (size_t)(space - command->name)) != 0)
-        return 0;
-    return strcmp(space + 1, argv[1]) == 0 ? 2 : 0;
+static const struct cli_option list_options[] = {
+    {"all", 0, NULL, "include rejected, disabled and blocked plugins, with reasons", 0},
+    {"detailed", 'd', NULL, "print everything about each plugin", 'f'},
+    {"quiet", 'q', NULL, "print URIs only", 'f'},
+    {"json", 0, NULL, "print JSON", 'f'},
+    {0},
+};
+
+static const struct cli_option graph_options[] = {
+    {"dot", 0, NULL, "print a graph for dot(1)", 'f'},
+    {"json", 0, NULL, "print JSON", 'f'},
+    {0},
+};
+
+static const struct cli_option json_options[] = {
+    {"json", 0, NULL, "print JSON", 0},
+    {0},
+};
+
+static const char explain_help[] =
+    "Follows the chain of causes: why the plugin is in its state, down to the root cause, and\n"
+    "what to do about it. Exits with 1 unless the plugin is ready or serving and not degraded.\n";
+
+static const struct cli_command commands[] = {
+    {"plugins ls", "[FILTER]...", "list plugins",
+     "Prints TYPE, ID, PLATFORMS and STATUS, in the order in which the daemon starts plugins.\n"
+     "FILTER is a containerd filter, such as 'type~=grpc,id==greeter'; a plugin is listed if any\n"
+     "of them matches.\n",
+     list_options, 0, SIZE_MAX, command_plugins_ls},
+    {"plugins inspect", "URI", "show everything about a plugin",
+     "Prints state, reason, origin, requirements, services, exports and times.\n"
+     "Exits with 1 unless the plugin is ready or serving and not degraded.\n",
+     json_options, 1, 1, command_plugins_inspect},
+    {"plugins graph", "", "show which plugin requires or wants which",
+     "Prints one edge per line: dependent, provider, and the requirement that joins them.\n", graph_options,
+     0, 0, command_plugins_graph},
+    {"plugins blame", "", "show startup time per plugin, slowest first",
+     "Prints the time of each step, and the chain of plugins that determined when the daemon\n"
+     "became ready.\n",
+     json_options, 0, 0, command_plugins_blame},
+    {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
+    {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,
+     1, command_explain},
+    {"deprecations", "", "list deprecated settings and API uses",
+     "Prints each with its last occurrence: deprecated settings, old names and old versions of\n"
+     "sections in the configuration, and what plugins have met since the start.\n",
+     json_options, 0, 0, command_deprecations},
+    {"version", "", "print the versions of berthctl and of the daemon",
+     "Prints both versions and the daemon's process, folders and readiness.\n", json_options, 0, 0,
+     command_version},
+    {0},
+};
+
+static const struct cli_program program = {
+    .name = "berthctl",
+    .version = BERTH_VERSION,
+    .summary = "Asks a running berthd about its plugins.",
+    .exit_status = "Exit status: 0 success, 1 the answer is bad news, 2 wrong usage,\n"
+                   "3 the daemon cannot be reached.\n",
+    .options = common_options,
+    .commands = commands,
+};
+
+static int set_timeout(const struct cli_line *line, struct client *client)
+{
+    const char *text = cli_value(line, "timeout");
+    struct berth_error err;
+    int64_t ns;
+
+    if (text == NULL)
+        return CLI_GO_ON;
+    if (!config_parse_duration(text, &ns, &err))
+        return cli_refuse(line, "--timeout: %s", err.message);
+    client->timeout_ms = ((uint64_t)ns + 999999) / 1000000;
+    return CLI_GO_ON;
 }
 
-/* The command that was meant by the first two words, or by the first. */
-static const char *nearest_command(int argc, char **argv)
+/* TLS is used where any option asks for it. */
+static int set_tls(const struct cli_line *line, struct command_options *options)
 {
-    const char *names[COMMANDS_MAX + 1] = {"plugins"};
-    const char *nearest = NULL;
-    size_t count = 1;
-    char words[128];
+    struct berth_rpc_tls_options *tls = &options->tls;
 
-    for (const struct command *command = command_table; command->name != NULL; command++)
-        names[count++] = command->name;
-    if (argc > 1) {
-        snprintf(words, sizeof(words), "%s %s", argv[0], argv[1]);
-        nearest = config_nearest(words, names, count);
-    }
-    return nearest != NULL ? nearest : config_nearest(argv[0], names, count);
+    *tls = (struct berth_rpc_tls_options){
+        .size = sizeof(*tls),
+        .ca_file = cli_value(line, "tls-ca"),
+        .certificate_file = cli_value(line, "tls-cert"),
+        .key_file = cli_value(line, "tls-key"),
+        .server_name = cli_value(line, "tls-server-name"),
+    };
+    if (tls->ca_file == NULL && tls->certificate_file == NULL && tls->key_file == NULL &&
+        tls->server_name == NULL)
+        return CLI_GO_ON;
+    if (strncmp(options->client.address, "tcp:", 4) != 0)
+        return cli_refuse(line, "TLS needs an address of the form tcp:HOST:PORT, not %s",
+                          options->client.address);
+    if ((tls->certificate_file == NULL) != (tls->key_file == NULL))
+        return cli_refuse(line, "--tls-cert and --tls-key go together");
+    options->client.tls = tls;
+    return CLI_GO_ON;
 }
 
-static int refuse(int argc, char **argv)
+static int start(const struct cli_line *line)
 {
-    bool is_group = strcmp(argv[0], "plugins") == 0;
-    const char *nearest = nearest_command(argc, argv);
-    const char *second = is_group && argc > 1 ? argv[1] : "";
+    char *address = address_find();
+    struct command_options options = {
+        .client = {.address = cli_has(line, "address") ? cli_value(line, "address") : address,
+                   .timeout_ms = DEFAULT_TIMEOUT_MS},
+        .json = cli_has(line, "json"),
+        .dot = cli_has(line, "dot"),
+        .all = cli_has(line, "all"),
+        .detailed = cli_has(line, "detailed"),
+        .quiet = cli_has(line, "quiet"),
+        .words = line->words,
+        .word_count = line->word_count,
+        .with_colours = table_wants_colours(),
+    };
+    int code = set_timeout(line, &options.client);
 
-    if (is_group && argc == 1)
-        fputs("berthctl: plugins what? ls, inspect, graph, blame or explain\n", stderr);
-    else if (nearest != NULL)
-        fprintf(stderr, "berthctl: there is no command '%s%s%s'; did you mean '%s'?\n", argv[0],
-                *second == '\0' ? "" : " ", second, nearest);
-    else
-        fprintf(stderr, "berthctl: there is no command '%s%s%s'; berthctl --help lists them\n", argv[0],
-                *second == '\0' ? "" : " ", second);
-    return COMMAND_EXIT_USAGE;
-}
-
-static int find_and_start(struct command_options *options, int argc, char **argv)
-{
-    if (argc < 1) {
-        fputs("berthctl: which command? berthctl --help lists them\n", stderr);
-        return COMMAND_EXIT_USAGE;
-    }
-    for (const struct command *command = command_table; command->name != NULL; command++) {
-        int words = match(command, argc, argv);
-
-        if (words > 0)
-            return command_start(command, options, argc - words + 1, argv + words - 1);
-    }
-    return refuse(argc, argv);
+    if (code == CLI_GO_ON)
+        code = set_tls(line, &options);
+    if (code == CLI_GO_ON)
+        code = line->command->run(&options);
+    free(address);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    char *address = address_find();
-    struct command_options options = {
-        .client = {.address = address, .timeout_ms = DEFAULT_TIMEOUT_MS},
-        .with_colours = table_wants_colours(),
-    };
-    int code, next = 1;
+    struct cli_line line;
+    int code;
 
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("berthctl " BERTH_VERSION);
-        free(address);
-        return COMMAND_EXIT_OK;
-    }
-    code = command_read_globals(&options, argc, argv, &next);
-    if (code < 0)
-        code = find_and_start(&options, argc - next, argv + next);
-    free(address);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "berthctl: standard output: %s\n", strerror(errno));
+    if (!cli_guard_streams())
         return COMMAND_EXIT_BAD_NEWS;
-    }
-    return code;
+    code = cli_parse(&program, argc, argv, &line);
+    if (code == CLI_GO_ON)
+        code = start(&line);
+    cli_line_finish(&line);
+    return cli_end(&program, code);
 }
