@@ -118,23 +118,48 @@ static int compare_losers(const void *a, const void *b)
     return order != 0 ? order : (left->place > right->place) - (left->place < right->place);
 }
 
-void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
+static void add_all(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
 {
-    struct contest contest = {.catalog = catalog};
     size_t total = 0;
 
     for (size_t i = 0; i < count; i++)
         total += manifests[i]->plugin_count;
-    *catalog = (struct catalog){
-        .plugins = allocate(total, sizeof(*catalog->plugins)),
-        .losers = allocate(total, sizeof(*catalog->losers)),
-    };
+    catalog->plugins = allocate(total, sizeof(*catalog->plugins));
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < manifests[i]->plugin_count; k++)
+            catalog->plugins[catalog->count++] = &manifests[i]->plugins[k];
+    qsort(catalog->plugins, catalog->count, sizeof(*catalog->plugins), compare_plugins);
+}
+
+static bool has_twins(const struct catalog *catalog)
+{
+    for (size_t i = 1; i < catalog->count; i++)
+        if (strcmp(catalog->plugins[i - 1]->uri, catalog->plugins[i]->uri) == 0)
+            return true;
+    return false;
+}
+
+static void hold_contest(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
+{
+    struct contest contest = {.catalog = catalog};
+    size_t total = catalog->count;
+
+    catalog->count = 0;
+    catalog->losers = allocate(total, sizeof(*catalog->losers));
     name_table_init(&contest.winners, total);
     for (size_t i = 0; i < count; i++)
         add_manifest(&contest, manifests[i]);
     name_table_finish(&contest.winners);
     qsort(catalog->plugins, catalog->count, sizeof(*catalog->plugins), compare_plugins);
     qsort(catalog->losers, catalog->loser_count, sizeof(*catalog->losers), compare_losers);
+}
+
+void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
+{
+    *catalog = (struct catalog){0};
+    add_all(catalog, manifests, count);
+    if (has_twins(catalog))
+        hold_contest(catalog, manifests, count);
 }
 
 void catalog_finish(struct catalog *catalog)

@@ -164,6 +164,9 @@ static void report_entry(const struct plan_entry *entry)
     case PLAN_DISABLED:
         log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "disabled: %s", entry->reason);
         return;
+    case PLAN_SKIPPED:
+        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "skipped: %s", entry->reason);
+        return;
     case PLAN_BLOCKED:
         log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "blocked: %s", entry->reason);
         return;

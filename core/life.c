@@ -73,11 +73,8 @@ void life_close_routes(struct life *life)
 
 static void show_providers(struct life *life)
 {
-    struct verdict_provider *provider = &life->lifecycle->providers[life->plugin->index];
-
-    provider->state = life->plugin->state;
-    provider->reason = life->plugin->reason;
-    provider->cause = life->plugin->cause;
+    verdicts_set(life->lifecycle->verdicts, life->plugin->index, life->plugin->state, life->plugin->reason,
+                 life->plugin->cause);
 }
 
 /* A skip is an answer, not a failure; who is blocked only repeats what somebody else's line has said. */

@@ -87,8 +87,8 @@ struct lifecycle {
     enum lifecycle_phase phase;
     /** `plan->run_count` of them. */
     struct life *lives;
-    /** As the verdicts see them, one for each entry. */
-    struct verdict_provider *providers;
+    /** Where each entry stands for its dependents. */
+    struct verdicts *verdicts;
     struct turns *turns;
     /** NULL until somebody prepares. */
     struct prepare_pool *pool;

@@ -263,14 +263,14 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-static void init_providers(struct lifecycle *lifecycle)
+/* Who could not be loaded has fallen already. */
+static void init_verdicts(struct lifecycle *lifecycle)
 {
-    lifecycle->providers = allocate(lifecycle->plan->count, sizeof(*lifecycle->providers));
-    for (size_t i = 0; i < lifecycle->plan->count; i++) {
+    lifecycle->verdicts = verdicts_create(lifecycle->plan);
+    for (size_t i = 0; i < lifecycle->plan->run_count; i++) {
         const struct registry_plugin *plugin = registry_get(lifecycle->registry, i);
 
-        lifecycle->providers[i] = (struct verdict_provider){
-            .state = plugin->state, .reason = plugin->reason, .cause = plugin->cause};
+        verdicts_set(lifecycle->verdicts, i, plugin->state, plugin->reason, plugin->cause);
     }
 }
 
@@ -288,7 +288,7 @@ struct lifecycle *lifecycle_create(const struct lifecycle_options *options)
     lifecycle->on_turn = on_turn;
     for (size_t i = 0; i < lifecycle->plan->run_count; i++)
         init_life(lifecycle, i);
-    init_providers(lifecycle);
+    init_verdicts(lifecycle);
     return lifecycle;
 }
 
@@ -343,7 +343,7 @@ void lifecycle_destroy(struct lifecycle *lifecycle)
     for (size_t i = 0; i < lifecycle->plan->run_count; i++)
         host_finish(&lifecycle->lives[i].host);
     turns_destroy(lifecycle->turns);
-    free(lifecycle->providers);
+    verdicts_destroy(lifecycle->verdicts);
     free(lifecycle->lives);
     free(lifecycle);
 }

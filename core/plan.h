@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <berth/inspect.h>
+
 #include "catalog.h"
 
 /** No index. */
@@ -22,6 +24,8 @@ enum plan_verdict {
     PLAN_RUN,
     /** Named under disabled_plugins. */
     PLAN_DISABLED,
+    /** Lacks a setting that its manifest names under skip_unless, or all that it requires was skipped. */
+    PLAN_SKIPPED,
     /** What it requires can never be there. */
     PLAN_BLOCKED,
     /** Lost to another module, or breaks a rule: requires its own type, "*" with others, a service twice. */
@@ -63,12 +67,12 @@ struct plan_entry {
     enum plan_verdict verdict;
     /** Rejected only because another module provides it: no fault of anybody's. */
     bool is_replaced;
-    /** BERTH_OK for PLAN_RUN; BERTH_SKIP for disabled. */
+    /** BERTH_OK for PLAN_RUN; BERTH_SKIP for disabled and skipped. */
     enum berth_code code;
     /** One sentence, NULL for PLAN_RUN. */
     const char *reason;
-    /** The entry to blame, or PLAN_NONE. */
-    size_t cause;
+    /** The entry to blame, or PLAN_NONE; and the one where that chain ends, itself where it blames nobody. */
+    size_t cause, root;
     /** 0 for what waits for nothing; -1 unless PLAN_RUN. */
     int32_t level;
     const struct plan_requirement *requirements;
@@ -114,6 +118,9 @@ struct plan {
  */
 struct plan *plan_create(const struct catalog *catalog, const struct plan_settings *settings);
 void plan_destroy(struct plan *plan);
+
+/** How an entry with this verdict is listed. */
+enum berth_state plan_verdict_state(enum plan_verdict verdict);
 
 /** The index of a URI among the entries, or PLAN_NONE. Of a URI that stands twice, the one that is not
  * rejected. */

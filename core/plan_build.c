@@ -59,31 +59,17 @@ void plan_build_warn(struct plan_build *build, const char *format, ...)
 void plan_build_stop(struct plan_build *build, size_t entry, enum plan_verdict verdict, enum berth_code code,
                      const char *reason, size_t cause)
 {
-    struct plan_entry *stopped = &build->entries[entry];
+    struct plan_entry *stopped = &build->plan->entries[entry];
 
     stopped->verdict = verdict;
     stopped->code = code;
     stopped->reason = reason;
     stopped->cause = cause;
-    build->root_of[entry] = cause == PLAN_NONE ? entry : build->root_of[cause];
-}
-
-enum berth_state plan_build_state(enum plan_verdict verdict)
-{
-    switch (verdict) {
-    case PLAN_RUN:
-        return BERTH_STATE_WAITING;
-    case PLAN_DISABLED:
-        return BERTH_STATE_DISABLED;
-    case PLAN_BLOCKED:
-        return BERTH_STATE_BLOCKED;
-    case PLAN_REJECTED:
-        return BERTH_STATE_REJECTED;
-    }
-    return BERTH_STATE_REJECTED;
+    verdicts_set(build->verdicts, entry, plan_verdict_state(verdict), reason, cause);
+    stopped->root = verdicts_root(build->verdicts, entry);
 }
 
 const char *plan_build_uri(const struct plan_build *build, size_t entry)
 {
-    return build->entries[entry].plugin->uri;
+    return build->plan->entries[entry].plugin->uri;
 }

@@ -3,10 +3,8 @@
 #ifndef CORE_PLAN_BUILD_H
 #define CORE_PLAN_BUILD_H
 
-#include <berth/inspect.h>
-
 #include "name_table.h"
-#include "plan.h"
+#include "plan_graph.h"
 #include "verdict.h"
 
 /** The plan and the memory behind it. */
@@ -20,36 +18,17 @@ struct plan_memory {
     size_t text_count;
 };
 
-/** All plugins of one type, rejected ones too, by URI. */
-struct plan_build_type {
-    const char *name;
-    const size_t *members;
-    size_t member_count;
-};
-
 /**
- * Entries stand by URI here, and every index counts in that order. Nodes of the graph: the entries, then the
- * types.
+ * The plan's entries stand by URI until it is published, and every index counts in that order. Rejected ones
+ * are members of their types until then, so that they can be blamed.
  */
 struct plan_build {
     const struct plan_settings *settings;
     struct plan_memory *memory;
-    struct plan_entry *entries;
-    size_t count;
+    struct plan *plan;
+    struct verdicts *verdicts;
     size_t *type_of;
-    /** Where each one's chain of causes ends. */
-    size_t *root_of;
-    struct plan_build_type *types;
-    size_t type_count;
-    size_t *members;
     int32_t max_level;
-};
-
-/** Who depends on whom, among those that run; targets of node i are at first[i] up to first[i + 1]. */
-struct plan_graph {
-    size_t node_count;
-    size_t *first;
-    size_t *targets;
 };
 
 /** A sentence that lives as long as the plan. */
@@ -63,15 +42,7 @@ void *plan_build_allocate(size_t count, size_t size);
 /** Ends the run of an entry. `cause` is PLAN_NONE where it is its own. */
 void plan_build_stop(struct plan_build *build, size_t entry, enum plan_verdict verdict, enum berth_code code,
                      const char *reason, size_t cause);
-enum berth_state plan_build_state(enum plan_verdict verdict);
 const char *plan_build_uri(const struct plan_build *build, size_t entry);
-
-/** The node a requirement points at, or PLAN_NONE where it orders nothing. */
-size_t plan_graph_target(const struct plan_build *build, const struct plan_requirement *requirement);
-/** Edges from dependents to providers, among those that run. */
-void plan_graph_init(struct plan_graph *graph, const struct plan_build *build, bool binding_only);
-void plan_graph_init_reverse(struct plan_graph *graph, const struct plan_graph *forward);
-void plan_graph_finish(struct plan_graph *graph);
 
 /** How many lines of requires and wants there are, of all entries. */
 size_t plan_collect_requirements(const struct plan_build *build);

@@ -8,10 +8,10 @@
 
 static void add_entry(struct plan_build *build, const struct manifest_plugin *plugin)
 {
-    size_t i = build->count++;
+    size_t i = build->plan->count++;
 
-    build->entries[i] = (struct plan_entry){.plugin = plugin, .cause = PLAN_NONE, .level = -1};
-    build->root_of[i] = i;
+    build->plan->entries[i] =
+        (struct plan_entry){.plugin = plugin, .cause = PLAN_NONE, .root = i, .level = -1};
     name_table_add(&build->memory->uris, plugin->uri, i);
 }
 
@@ -19,12 +19,12 @@ static void reject_losers(struct plan_build *build, const struct catalog *catalo
 {
     const struct catalog_loser *loser = catalog->losers;
 
-    for (size_t i = 0; i < build->count && loser < catalog->losers + catalog->loser_count; i++) {
-        if (build->entries[i].plugin != loser->plugin)
+    for (size_t i = 0; i < build->plan->count && loser < catalog->losers + catalog->loser_count; i++) {
+        if (build->plan->entries[i].plugin != loser->plugin)
             continue;
         plan_build_stop(build, i, PLAN_REJECTED, BERTH_ALREADY_EXISTS, loser->reason,
                         name_table_find(&build->memory->uris, loser->winner->uri));
-        build->entries[i].is_replaced = true;
+        build->plan->entries[i].is_replaced = true;
         loser++;
     }
 }
@@ -34,10 +34,9 @@ static void add_entries(struct plan_build *build, const struct catalog *catalog)
 {
     size_t total = catalog->count + catalog->loser_count, winner = 0, loser = 0;
 
-    build->entries = plan_build_allocate(total, sizeof(*build->entries));
-    build->root_of = plan_build_allocate(total, sizeof(*build->root_of));
+    build->plan->entries = plan_build_allocate(total, sizeof(*build->plan->entries));
     name_table_init(&build->memory->uris, total);
-    while (build->count < total) {
+    while (build->plan->count < total) {
         if (loser == catalog->loser_count ||
             (winner < catalog->count &&
              strcmp(catalog->plugins[winner]->uri, catalog->losers[loser].plugin->uri) <= 0))
@@ -45,34 +44,34 @@ static void add_entries(struct plan_build *build, const struct catalog *catalog)
         else
             add_entry(build, catalog->losers[loser++].plugin);
     }
-    reject_losers(build, catalog);
 }
 
 static int compare_types(const void *a, const void *b)
 {
-    return strcmp(((const struct plan_build_type *)a)->name, ((const struct plan_build_type *)b)->name);
+    return strcmp(((const struct plan_type *)a)->name, ((const struct plan_type *)b)->name);
 }
 
 static void name_types(struct plan_build *build)
 {
     struct name_table *table = &build->memory->types;
 
-    build->types = plan_build_allocate(build->count, sizeof(*build->types));
-    name_table_init(table, build->count);
-    for (size_t i = 0; i < build->count; i++)
-        if (name_table_add(table, build->entries[i].plugin->type, build->type_count) == build->type_count)
-            build->types[build->type_count++].name = build->entries[i].plugin->type;
-    qsort(build->types, build->type_count, sizeof(*build->types), compare_types);
+    build->plan->types = plan_build_allocate(build->plan->count, sizeof(*build->plan->types));
+    name_table_init(table, build->plan->count);
+    for (size_t i = 0; i < build->plan->count; i++)
+        if (name_table_add(table, build->plan->entries[i].plugin->type, build->plan->type_count) ==
+            build->plan->type_count)
+            build->plan->types[build->plan->type_count++].name = build->plan->entries[i].plugin->type;
+    qsort(build->plan->types, build->plan->type_count, sizeof(*build->plan->types), compare_types);
     name_table_finish(table);
-    name_table_init(table, build->type_count);
-    for (size_t i = 0; i < build->type_count; i++)
-        name_table_add(table, build->types[i].name, i);
+    name_table_init(table, build->plan->type_count);
+    for (size_t i = 0; i < build->plan->type_count; i++)
+        name_table_add(table, build->plan->types[i].name, i);
 }
 
 /* Who lost to another of its URI provides nothing of its own. */
 static bool is_meant(const struct plan_build *build, size_t entry)
 {
-    return name_table_find(&build->memory->uris, plan_build_uri(build, entry)) == entry;
+    return entry == 0 || strcmp(plan_build_uri(build, entry - 1), plan_build_uri(build, entry)) != 0;
 }
 
 static void add_types(struct plan_build *build)
@@ -80,22 +79,23 @@ static void add_types(struct plan_build *build)
     size_t first = 0;
 
     name_types(build);
-    build->type_of = plan_build_allocate(build->count, sizeof(*build->type_of));
-    build->members = plan_build_allocate(build->count, sizeof(*build->members));
-    for (size_t i = 0; i < build->count; i++) {
-        build->type_of[i] = name_table_find(&build->memory->types, build->entries[i].plugin->type);
-        build->types[build->type_of[i]].member_count += is_meant(build, i);
+    build->type_of = plan_build_allocate(build->plan->count, sizeof(*build->type_of));
+    build->memory->members = plan_build_allocate(build->plan->count, sizeof(*build->memory->members));
+    for (size_t i = 0; i < build->plan->count; i++) {
+        build->type_of[i] = name_table_find(&build->memory->types, build->plan->entries[i].plugin->type);
+        build->plan->types[build->type_of[i]].member_count += is_meant(build, i);
     }
-    for (size_t i = 0; i < build->type_count; i++) {
-        build->types[i].members = build->members + first;
-        first += build->types[i].member_count;
-        build->types[i].member_count = 0;
+    for (size_t i = 0; i < build->plan->type_count; i++) {
+        build->plan->types[i].members = build->memory->members + first;
+        first += build->plan->types[i].member_count;
+        build->plan->types[i].member_count = 0;
     }
-    for (size_t i = 0; i < build->count; i++) {
-        struct plan_build_type *type = &build->types[build->type_of[i]];
+    for (size_t i = 0; i < build->plan->count; i++) {
+        struct plan_type *type = &build->plan->types[build->type_of[i]];
 
         if (is_meant(build, i))
-            build->members[(size_t)(type->members - build->members) + type->member_count++] = i;
+            build->memory->members[(size_t)(type->members - build->memory->members) + type->member_count++] =
+                i;
     }
 }
 
@@ -122,8 +122,9 @@ size_t plan_collect_requirements(const struct plan_build *build)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < build->count; i++)
-        count += build->entries[i].plugin->requirement_count + build->entries[i].plugin->want_count;
+    for (size_t i = 0; i < build->plan->count; i++)
+        count +=
+            build->plan->entries[i].plugin->requirement_count + build->plan->entries[i].plugin->want_count;
     return count;
 }
 
@@ -133,8 +134,8 @@ static void resolve_all(struct plan_build *build)
         plan_build_allocate(plan_collect_requirements(build), sizeof(struct plan_requirement));
 
     build->memory->requirements = next;
-    for (size_t i = 0; i < build->count; i++) {
-        struct plan_entry *entry = &build->entries[i];
+    for (size_t i = 0; i < build->plan->count; i++) {
+        struct plan_entry *entry = &build->plan->entries[i];
         const struct manifest_plugin *plugin = entry->plugin;
 
         entry->requirements = next;
@@ -151,4 +152,6 @@ void plan_collect(struct plan_build *build, const struct catalog *catalog)
     add_entries(build, catalog);
     add_types(build);
     resolve_all(build);
+    build->verdicts = verdicts_create(build->plan);
+    reject_losers(build, catalog);
 }

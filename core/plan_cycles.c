@@ -15,10 +15,10 @@ struct cycles {
 
 static void cycles_find(struct cycles *cycles, struct plan_build *build)
 {
-    size_t count = build->count + build->type_count;
+    size_t count = build->plan->count + build->plan->type_count;
 
     cycles->build = build;
-    plan_graph_init(&cycles->providers, build, false);
+    plan_graph_init(&cycles->providers, build->plan, false);
     cycles->component_of = plan_build_allocate(count, sizeof(*cycles->component_of));
     cycles->sizes = plan_build_allocate(count, sizeof(*cycles->sizes));
     plan_components_find(&cycles->providers, cycles->component_of, cycles->sizes);
@@ -38,7 +38,7 @@ static bool is_in_cycle(const struct cycles *cycles, size_t node)
 
 static bool gives_way(const struct cycles *cycles, size_t entry, const struct plan_requirement *requirement)
 {
-    size_t target = plan_graph_target(cycles->build, requirement);
+    size_t target = plan_graph_target(cycles->build->plan, requirement);
 
     if (requirement->binding || target == PLAN_NONE)
         return false;
@@ -51,8 +51,8 @@ static size_t drop_wants(struct cycles *cycles)
     struct plan_build *build = cycles->build;
     size_t dropped = 0;
 
-    for (size_t i = 0; i < build->count; i++) {
-        const struct plan_entry *entry = &build->entries[i];
+    for (size_t i = 0; i < build->plan->count; i++) {
+        const struct plan_entry *entry = &build->plan->entries[i];
         struct plan_requirement *requirements =
             build->memory->requirements + (entry->requirements - build->memory->requirements);
 
@@ -102,11 +102,11 @@ static void spread(const struct walk *walk, const struct plan_graph *graph, size
 
 static void print_node(const struct plan_build *build, FILE *text, size_t node, size_t before)
 {
-    if (node >= build->count)
+    if (node >= build->plan->count)
         return;
     fprintf(text, " -> %s", plan_build_uri(build, node));
-    if (before >= build->count)
-        fprintf(text, " (one of %s)", build->types[before - build->count].name);
+    if (before >= build->plan->count)
+        fprintf(text, " (one of %s)", build->plan->types[before - build->plan->count].name);
 }
 
 /* Prints one step and says that the node's cycle is known. */
@@ -117,7 +117,7 @@ static void step(const struct walk *walk, FILE *text, size_t node, size_t before
 
     if (text != NULL)
         print_node(build, text, node, before);
-    else if (node < build->count && ret_paths[node] == NULL)
+    else if (node < build->plan->count && ret_paths[node] == NULL)
         ret_paths[node] = path;
 }
 
@@ -223,7 +223,7 @@ static void explain_all(const struct cycles *cycles, const char **ret_paths)
     for (size_t i = 0; i < count * 5; i++)
         memory[i] = PLAN_NONE;
     plan_graph_init_reverse(&dependents, &cycles->providers);
-    for (size_t i = 0; i < build->count; i++) {
+    for (size_t i = 0; i < build->plan->count; i++) {
         if (!is_in_cycle(cycles, i) || ret_paths[i] != NULL)
             continue;
         if (walk.from[i] == PLAN_NONE) {
@@ -243,13 +243,13 @@ static bool block_members(struct cycles *cycles)
     const char **paths;
     bool has_cycle = false;
 
-    for (size_t i = 0; i < build->count && !has_cycle; i++)
+    for (size_t i = 0; i < build->plan->count && !has_cycle; i++)
         has_cycle = is_in_cycle(cycles, i);
     if (!has_cycle)
         return false;
-    paths = plan_build_allocate(build->count, sizeof(*paths));
+    paths = plan_build_allocate(build->plan->count, sizeof(*paths));
     explain_all(cycles, paths);
-    for (size_t i = 0; i < build->count; i++)
+    for (size_t i = 0; i < build->plan->count; i++)
         if (paths[i] != NULL)
             plan_build_stop(build, i, PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, paths[i], PLAN_NONE);
     free(paths);
@@ -273,8 +273,8 @@ bool plan_cycles_apply(struct plan_build *build)
 
 void plan_cycles_warn(struct plan_build *build)
 {
-    for (size_t i = 0; i < build->count; i++) {
-        const struct plan_entry *entry = &build->entries[i];
+    for (size_t i = 0; i < build->plan->count; i++) {
+        const struct plan_entry *entry = &build->plan->entries[i];
 
         for (size_t j = 0; j < entry->requirement_count && entry->verdict == PLAN_RUN; j++)
             if (entry->requirements[j].dropped)

@@ -9,6 +9,7 @@ static const char *colour_of(enum plan_verdict verdict)
     case PLAN_RUN:
         return "black";
     case PLAN_DISABLED:
+    case PLAN_SKIPPED:
         return "gray";
     case PLAN_BLOCKED:
     case PLAN_REJECTED:

@@ -53,18 +53,10 @@ static size_t pop_star(struct order *order)
     }
 }
 
-static bool is_star(const struct plan_entry *entry)
-{
-    for (size_t i = 0; i < entry->requirement_count; i++)
-        if (entry->requirements[i].target == PLAN_TARGET_ALL)
-            return true;
-    return false;
-}
-
 /* All providers of the node have their level. */
 static void release(struct order *order, size_t node)
 {
-    if (node < order->build->count && is_star(&order->build->entries[node]))
+    if (node < order->build->plan->count && plan_graph_is_star(&order->build->plan->entries[node]))
         push_star(order, node);
     else
         order->queue[order->queue_count++] = node;
@@ -77,8 +69,8 @@ static void settle(struct order *order, size_t node)
     const struct plan_graph *graph = &order->dependents;
     int32_t level = order->highest[node];
 
-    if (node < build->count) {
-        build->entries[node].level = ++level;
+    if (node < build->plan->count) {
+        build->plan->entries[node].level = ++level;
         if (level > build->max_level)
             build->max_level = level;
     }
@@ -95,15 +87,15 @@ static void settle(struct order *order, size_t node)
 static void order_init(struct order *order, struct plan_build *build)
 {
     struct plan_graph providers;
-    size_t count = build->count + build->type_count;
+    size_t count = build->plan->count + build->plan->type_count;
 
     *order = (struct order){.build = build};
-    plan_graph_init(&providers, build, false);
+    plan_graph_init(&providers, build->plan, false);
     plan_graph_init_reverse(&order->dependents, &providers);
     order->waits_for = plan_build_allocate(count, sizeof(*order->waits_for));
     order->highest = plan_build_allocate(count, sizeof(*order->highest));
     order->queue = plan_build_allocate(count, sizeof(*order->queue));
-    order->stars = plan_build_allocate(build->count, sizeof(*order->stars));
+    order->stars = plan_build_allocate(build->plan->count, sizeof(*order->stars));
     for (size_t i = 0; i < count; i++) {
         order->waits_for[i] = providers.first[i + 1] - providers.first[i];
         order->highest[i] = -1;
@@ -122,11 +114,11 @@ static void order_finish(struct order *order)
 
 static void release_free(struct order *order)
 {
-    size_t count = order->build->count + order->build->type_count;
+    size_t count = order->build->plan->count + order->build->plan->type_count;
 
     for (size_t i = 0; i < count; i++)
         if (order->waits_for[i] == 0 &&
-            (i >= order->build->count || order->build->entries[i].verdict == PLAN_RUN))
+            (i >= order->build->plan->count || order->build->plan->entries[i].verdict == PLAN_RUN))
             release(order, i);
 }
 

@@ -25,7 +25,7 @@ static void disable(struct plan_build *build)
         const struct plan_uri *disabled = &build->settings->disabled[i];
         size_t entry = name_table_find(&build->memory->uris, disabled->uri);
 
-        if (entry != NAME_TABLE_NONE && build->entries[entry].verdict == PLAN_RUN)
+        if (entry != NAME_TABLE_NONE && build->plan->entries[entry].verdict == PLAN_RUN)
             plan_build_stop(build, entry, PLAN_DISABLED, BERTH_SKIP, disabled_reason(build, disabled),
                             PLAN_NONE);
     }
@@ -51,7 +51,7 @@ static const char *broken_requirement(struct plan_build *build, const struct man
 
 static void reject_broken(struct plan_build *build, size_t entry)
 {
-    const struct manifest_plugin *plugin = build->entries[entry].plugin;
+    const struct manifest_plugin *plugin = build->plan->entries[entry].plugin;
 
     for (size_t i = 0; i < plugin->requirement_count; i++) {
         const char *reason = broken_requirement(build, plugin, &plugin->requirements[i]);
@@ -80,11 +80,11 @@ static void read_choices(struct plan_build *build, struct name_table *chosen)
         if (entry == NAME_TABLE_NONE)
             plan_build_warn(build, "services: %s is to come from %s, which is not there: the choice is void",
                             choice->service, choice->uri);
-        else if (build->entries[entry].verdict != PLAN_RUN)
+        else if (build->plan->entries[entry].verdict != PLAN_RUN)
             plan_build_warn(build, "services: %s is to come from %s, which is %s: the choice is void",
                             choice->service, choice->uri,
-                            berth_state_name(plan_build_state(build->entries[entry].verdict)));
-        else if (!exports_service(build->entries[entry].plugin, choice->service))
+                            berth_state_name(plan_verdict_state(build->plan->entries[entry].verdict)));
+        else if (!exports_service(build->plan->entries[entry].plugin, choice->service))
             plan_build_warn(build,
                             "services: %s is to come from %s, which does not export it: the choice is void",
                             choice->service, choice->uri);
@@ -97,9 +97,9 @@ static void read_choices(struct plan_build *build, struct name_table *chosen)
 static void reject_loser(struct plan_build *build, size_t entry, const struct name_table *chosen,
                          const struct name_table *exporters)
 {
-    const struct manifest_plugin *plugin = build->entries[entry].plugin;
+    const struct manifest_plugin *plugin = build->plan->entries[entry].plugin;
 
-    for (size_t i = 0; i < plugin->service_count && build->entries[entry].verdict == PLAN_RUN; i++) {
+    for (size_t i = 0; i < plugin->service_count && build->plan->entries[entry].verdict == PLAN_RUN; i++) {
         const char *service = plugin->services[i].name;
         size_t choice = name_table_find(chosen, service);
         size_t first = name_table_find(exporters, service);
@@ -123,8 +123,8 @@ static size_t count_services(const struct plan_build *build)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < build->count; i++)
-        count += build->entries[i].plugin->service_count;
+    for (size_t i = 0; i < build->plan->count; i++)
+        count += build->plan->entries[i].plugin->service_count;
     return count;
 }
 
@@ -135,13 +135,13 @@ static void reject_second_exporters(struct plan_build *build)
     name_table_init(&chosen, build->settings->choice_count);
     name_table_init(&exporters, count_services(build));
     read_choices(build, &chosen);
-    for (size_t i = 0; i < build->count; i++) {
-        const struct manifest_plugin *plugin = build->entries[i].plugin;
+    for (size_t i = 0; i < build->plan->count; i++) {
+        const struct manifest_plugin *plugin = build->plan->entries[i].plugin;
 
-        if (build->entries[i].verdict != PLAN_RUN)
+        if (build->plan->entries[i].verdict != PLAN_RUN)
             continue;
         reject_loser(build, i, &chosen, &exporters);
-        for (size_t j = 0; j < plugin->service_count && build->entries[i].verdict == PLAN_RUN; j++)
+        for (size_t j = 0; j < plugin->service_count && build->plan->entries[i].verdict == PLAN_RUN; j++)
             name_table_add(&exporters, plugin->services[j].name, i);
     }
     name_table_finish(&chosen);
@@ -151,8 +151,8 @@ static void reject_second_exporters(struct plan_build *build)
 void plan_rules_apply(struct plan_build *build)
 {
     disable(build);
-    for (size_t i = 0; i < build->count; i++)
-        if (build->entries[i].verdict == PLAN_RUN)
+    for (size_t i = 0; i < build->plan->count; i++)
+        if (build->plan->entries[i].verdict == PLAN_RUN)
             reject_broken(build, i);
     reject_second_exporters(build);
 }

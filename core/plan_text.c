@@ -13,6 +13,8 @@ const char *plan_verdict_name(enum plan_verdict verdict)
         return "run";
     case PLAN_DISABLED:
         return "disabled";
+    case PLAN_SKIPPED:
+        return "skipped";
     case PLAN_BLOCKED:
         return "blocked";
     case PLAN_REJECTED:

@@ -14,21 +14,6 @@ struct registry {
     struct changes *changes;
 };
 
-static enum berth_state state_of_verdict(enum plan_verdict verdict, enum berth_code code)
-{
-    switch (verdict) {
-    case PLAN_RUN:
-        return BERTH_STATE_WAITING;
-    case PLAN_DISABLED:
-        return BERTH_STATE_DISABLED;
-    case PLAN_BLOCKED:
-        return code == BERTH_SKIP ? BERTH_STATE_SKIPPED : BERTH_STATE_BLOCKED;
-    case PLAN_REJECTED:
-        return BERTH_STATE_REJECTED;
-    }
-    return BERTH_STATE_REJECTED;
-}
-
 static void init_plugin(struct registry *registry, size_t index)
 {
     const struct plan_entry *entry = &registry->plan->entries[index];
@@ -37,12 +22,11 @@ static void init_plugin(struct registry *registry, size_t index)
     plugin->entry = entry;
     plugin->index = index;
     plugin->cause = PLAN_NONE;
-    plugin->root = PLAN_NONE;
     if (entry->verdict == PLAN_RUN)
         registry_move(registry, plugin, BERTH_STATE_WAITING);
     else
-        registry_blame(registry, plugin, state_of_verdict(entry->verdict, entry->code), entry->code,
-                       entry->reason, entry->cause);
+        registry_blame(registry, plugin, plan_verdict_state(entry->verdict), entry->code, entry->reason,
+                       entry->cause);
 }
 
 struct registry *registry_create(const struct plan *plan, uint64_t start_ns)
@@ -155,22 +139,6 @@ void registry_move(struct registry *registry, struct registry_plugin *plugin, en
     registry_note_change(registry);
 }
 
-/* The plan's causes may point at entries whose record is not filled in yet, so its chain is walked there. */
-static size_t root_of(const struct registry *registry, size_t cause)
-{
-    size_t root = cause;
-
-    for (size_t steps = 0; root != PLAN_NONE && steps < registry->plan->count; steps++) {
-        const struct plan_entry *entry = &registry->plan->entries[root];
-        size_t next = entry->verdict == PLAN_RUN ? registry->plugins[root].root : entry->cause;
-
-        if (next == PLAN_NONE)
-            break;
-        root = next;
-    }
-    return root;
-}
-
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
                     enum berth_code code, const char *reason, size_t cause)
 {
@@ -184,7 +152,6 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
     plugin->state = state;
     plugin->code = code;
     plugin->cause = cause;
-    plugin->root = root_of(registry, cause);
     readiness_finish(&plugin->readiness);
     registry_note_change(registry);
 }

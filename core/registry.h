@@ -20,8 +20,8 @@ struct registry_plugin {
     enum berth_code code;
     /** One line of UTF-8, or NULL. */
     char *reason;
-    /** The entry that is to blame, and the one where that chain ends; PLAN_NONE where it is no other. */
-    size_t cause, root;
+    /** The entry that is to blame; PLAN_NONE where it is no other. */
+    size_t cause;
 
     /** What its instance said of itself last, and the sentence; BERTH_OK and NULL where all is well. */
     enum berth_code condition;

@@ -131,18 +131,19 @@ static void begin_prepare(struct life *life)
 void starting_begin(struct life *life)
 {
     struct verdict_decision decision;
+    char *reason;
 
-    verdict_decide(life->lifecycle->plan, life->plugin->index, life->lifecycle->providers, &decision);
-    if (!decision.start) {
-        life_fall(life, decision.state, decision.code, decision.reason != NULL ? decision.reason : "",
-                  decision.cause);
-        free(decision.reason);
+    verdicts_decide(life->lifecycle->verdicts, life->plugin->index, &decision);
+    reason = verdicts_explain(life->lifecycle->verdicts, &decision);
+    if (decision.answer == VERDICT_GIVE_UP) {
+        life_fall(life, decision.state, decision.code, reason, decision.cause);
+        free(reason);
         life_settle(life);
         return;
     }
-    if (decision.reason != NULL)
-        log_plugin(BERTH_LOG_WARN, life_uri(life), "%s", decision.reason);
-    free(decision.reason);
+    if (reason != NULL)
+        log_plugin(BERTH_LOG_WARN, life_uri(life), "%s", reason);
+    free(reason);
     if (BERTH_HAS(life->table, prepare))
         begin_prepare(life);
     else

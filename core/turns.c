@@ -3,22 +3,20 @@
 #include "turns.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-/* Nodes are the plan's entries followed by its types. */
+#include "plan_graph.h"
+
+/* Nodes are those of the plan's graph. */
 struct node {
     /** How many nodes it waits for have not ended. */
     size_t open;
-    /** Its part of `followers`. */
-    size_t first_follower, follower_count;
     bool given, ended;
 };
 
 struct turns {
     const struct plan *plan;
     struct node *nodes;
-    size_t node_count;
-    size_t *followers;
+    struct plan_graph followers;
     /** Nothing before `first` and nothing from `last` on can be given out. */
     size_t first, last;
     /** All entries before it have ended: what those under "*" wait for. */
@@ -35,78 +33,6 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-/* A plugin is never its own provider, so a type that it wants itself does not keep it waiting. */
-static size_t awaited_node(const struct turns *turns, size_t entry,
-                           const struct plan_requirement *requirement)
-{
-    if (requirement->dropped)
-        return PLAN_NONE;
-    switch (requirement->target) {
-    case PLAN_TARGET_PLUGIN:
-        return requirement->index != entry ? requirement->index : PLAN_NONE;
-    case PLAN_TARGET_TYPE:
-        if (strcmp(requirement->name, turns->plan->entries[entry].plugin->type) == 0)
-            return PLAN_NONE;
-        return turns->plan->count + requirement->index;
-    case PLAN_TARGET_ALL:
-    case PLAN_TARGET_NOBODY:
-        return PLAN_NONE;
-    }
-    return PLAN_NONE;
-}
-
-static bool waits_for_all(const struct plan_entry *entry)
-{
-    for (size_t i = 0; i < entry->requirement_count; i++)
-        if (entry->requirements[i].target == PLAN_TARGET_ALL && !entry->requirements[i].dropped)
-            return true;
-    return false;
-}
-
-/* Tells of every edge, once to count them and once to store them. */
-static void visit_edges(struct turns *turns, void (*on_edge)(struct turns *turns, size_t from, size_t to))
-{
-    const struct plan *plan = turns->plan;
-
-    for (size_t i = 0; i < plan->run_count; i++)
-        for (size_t k = 0; k < plan->entries[i].requirement_count; k++) {
-            size_t from = awaited_node(turns, i, &plan->entries[i].requirements[k]);
-
-            if (from != PLAN_NONE)
-                on_edge(turns, from, i);
-        }
-    for (size_t i = 0; i < plan->type_count; i++)
-        for (size_t k = 0; k < plan->types[i].member_count; k++)
-            on_edge(turns, plan->types[i].members[k], plan->count + i);
-}
-
-static void count_edge(struct turns *turns, size_t from, size_t to)
-{
-    turns->nodes[from].follower_count++;
-    turns->nodes[to].open++;
-}
-
-static void store_edge(struct turns *turns, size_t from, size_t to)
-{
-    struct node *node = &turns->nodes[from];
-
-    turns->followers[node->first_follower + node->follower_count++] = to;
-}
-
-static void lay_out_followers(struct turns *turns)
-{
-    size_t total = 0;
-
-    visit_edges(turns, count_edge);
-    for (size_t i = 0; i < turns->node_count; i++) {
-        turns->nodes[i].first_follower = total;
-        total += turns->nodes[i].follower_count;
-        turns->nodes[i].follower_count = 0;
-    }
-    turns->followers = allocate(total, sizeof(*turns->followers));
-    visit_edges(turns, store_edge);
-}
-
 static void widen(struct turns *turns, size_t entry)
 {
     if (entry < turns->first)
@@ -117,10 +43,10 @@ static void widen(struct turns *turns, size_t entry)
 
 static void release_node(struct turns *turns, size_t index)
 {
-    const struct node *node = &turns->nodes[index];
+    const struct plan_graph *graph = &turns->followers;
 
-    for (size_t i = 0; i < node->follower_count; i++) {
-        size_t follower = turns->followers[node->first_follower + i];
+    for (size_t i = graph->first[index]; i < graph->first[index + 1]; i++) {
+        size_t follower = graph->targets[i];
 
         if (--turns->nodes[follower].open > 0)
             continue;
@@ -137,7 +63,7 @@ static void advance(struct turns *turns)
 
     while (turns->ended_before < plan->run_count && turns->nodes[turns->ended_before].ended)
         turns->ended_before++;
-    if (turns->ended_before < plan->run_count && waits_for_all(&plan->entries[turns->ended_before]))
+    if (turns->ended_before < plan->run_count && plan_graph_is_star(&plan->entries[turns->ended_before]))
         widen(turns, turns->ended_before);
 }
 
@@ -149,22 +75,23 @@ static void end_entry(struct turns *turns, size_t entry)
     advance(turns);
 }
 
-/* Types without members and what waits only for entries that do not run come free here. */
+/* Types without a member that runs come free here. */
 struct turns *turns_create(const struct plan *plan)
 {
     struct turns *turns = allocate(1, sizeof(*turns));
+    struct plan_graph providers;
 
     turns->plan = plan;
-    turns->node_count = plan->count + plan->type_count;
-    turns->nodes = allocate(turns->node_count, sizeof(*turns->nodes));
-    turns->open_entries = plan->count;
-    turns->last = plan->run_count;
-    lay_out_followers(turns);
-    for (size_t i = 0; i < plan->type_count; i++)
-        if (plan->types[i].member_count == 0)
-            release_node(turns, plan->count + i);
-    for (size_t i = plan->run_count; i < plan->count; i++)
-        end_entry(turns, i);
+    turns->nodes = allocate(plan->count + plan->type_count, sizeof(*turns->nodes));
+    turns->open_entries = plan->run_count;
+    plan_graph_init(&providers, plan, false);
+    plan_graph_init_reverse(&turns->followers, &providers);
+    for (size_t i = 0; i < providers.node_count; i++)
+        turns->nodes[i].open = providers.first[i + 1] - providers.first[i];
+    for (size_t i = plan->count; i < providers.node_count; i++)
+        if (providers.first[i] == providers.first[i + 1])
+            release_node(turns, i);
+    plan_graph_finish(&providers);
     turns->first = 0;
     turns->last = plan->run_count;
     return turns;
@@ -174,7 +101,7 @@ void turns_destroy(struct turns *turns)
 {
     if (turns == NULL)
         return;
-    free(turns->followers);
+    plan_graph_finish(&turns->followers);
     free(turns->nodes);
     free(turns);
 }
@@ -185,7 +112,7 @@ static bool may_go(const struct turns *turns, size_t entry)
 
     if (node->given || node->ended || node->open > 0)
         return false;
-    return turns->ended_before >= entry || !waits_for_all(&turns->plan->entries[entry]);
+    return turns->ended_before >= entry || !plan_graph_is_star(&turns->plan->entries[entry]);
 }
 
 size_t turns_next(struct turns *turns)

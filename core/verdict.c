@@ -7,49 +7,45 @@
 /* A root's reason may hold the path of a long cycle; who only depends on it need not repeat all of it. */
 #define REASON_MAX 400
 
-void verdict_count(struct verdict_tally *tally, enum berth_state state)
+size_t *verdict_counter(struct verdict_tally *tally, enum berth_state state)
 {
     switch (state) {
     case BERTH_STATE_WAITING:
     case BERTH_STATE_PREPARING:
     case BERTH_STATE_STARTING:
-        tally->open++;
-        return;
+        return &tally->open;
     case BERTH_STATE_READY:
     case BERTH_STATE_SERVING:
-        tally->ready++;
-        return;
+        return &tally->ready;
     case BERTH_STATE_SKIPPED:
-        tally->skipped++;
-        return;
+        return &tally->skipped;
     case BERTH_STATE_DISABLED:
-        tally->disabled++;
-        return;
+        return &tally->disabled;
     case BERTH_STATE_REJECTED:
     case BERTH_STATE_BLOCKED:
     case BERTH_STATE_FAILED:
     case BERTH_STATE_TIMED_OUT:
     case BERTH_STATE_DRAINING:
     case BERTH_STATE_STOPPED:
-        tally->fallen++;
-        return;
+        return &tally->fallen;
     }
+    return &tally->fallen;
 }
 
 bool verdict_blames(enum verdict_blame blame, enum berth_state state)
 {
-    struct verdict_tally tally = {0};
+    struct verdict_tally tally;
+    const size_t *counter = verdict_counter(&tally, state);
 
-    verdict_count(&tally, state);
     switch (blame) {
     case VERDICT_BLAME_NOBODY:
         return false;
     case VERDICT_BLAME_DISABLED:
-        return tally.disabled > 0;
+        return counter == &tally.disabled;
     case VERDICT_BLAME_SKIPPED:
-        return tally.skipped > 0;
+        return counter == &tally.skipped;
     case VERDICT_BLAME_FALLEN:
-        return tally.fallen > 0;
+        return counter == &tally.fallen;
     }
     return false;
 }

@@ -53,8 +53,8 @@ struct verdict {
     enum verdict_blame blame;
 };
 
-/** Counts a provider that stands at `state` in. */
-void verdict_count(struct verdict_tally *tally, enum berth_state state);
+/** Which member of a tally counts providers that stand at `state`. */
+size_t *verdict_counter(struct verdict_tally *tally, enum berth_state state);
 /** Is a provider in this state one of those to blame? */
 bool verdict_blames(enum verdict_blame blame, enum berth_state state);
 
@@ -81,33 +81,48 @@ struct verdict_cause {
 /** Words it: one line, for `reason`. */
 void verdict_explain(const struct verdict_cause *cause, struct berth_error *ret_sentence);
 
-/** Where one entry of a plan stands. */
-struct verdict_provider {
-    enum berth_state state;
-    /** One line, or NULL. */
-    const char *reason;
-    /** The entry that it blames, or PLAN_NONE. */
-    size_t cause;
-};
+/**
+ * Where each entry of a plan stands, as its dependents see it. The plan asks it ahead of time and the
+ * lifecycle while plugins start: what blocks a plugin, and who is to blame, is decided here and nowhere else.
+ */
+struct verdicts;
 
-/** What becomes of an entry whose providers have settled. */
+/** What becomes of an entry. */
 struct verdict_decision {
-    bool start;
-    /** BERTH_STATE_BLOCKED or BERTH_STATE_SKIPPED, unless it starts. */
+    enum verdict_answer answer;
+    /** BERTH_STATE_BLOCKED or BERTH_STATE_SKIPPED where it gives up. */
     enum berth_state state;
     enum berth_code code;
+    /** The requirement that decided it, where it gives up; or of which a provider fell; else NULL. */
+    const struct plan_requirement *requirement;
     /** The provider to blame, or PLAN_NONE. */
     size_t cause;
-    /** Malloced. Where it starts all the same: who fell, for the log; NULL where none did. */
-    char *reason;
 };
 
+/** Every entry stands as its verdict in the plan says. @param plan  borrowed, types and requirements
+ * included. */
+struct verdicts *verdicts_create(const struct plan *plan);
+void verdicts_destroy(struct verdicts *verdicts);
+
 /**
- * Applies the table to an entry of a plan that runs, once all that it requires and wants has settled.
+ * Where an entry stands from here on.
  *
- * @param providers  one for each entry of the plan, in its order.
+ * @param reason  borrowed until the next call for this entry; one line, or NULL.
+ * @param cause   the entry that it blames, which has been set before; or PLAN_NONE.
  */
-void verdict_decide(const struct plan *plan, size_t entry, const struct verdict_provider *providers,
-                    struct verdict_decision *ret_decision);
+void verdicts_set(struct verdicts *verdicts, size_t entry, enum berth_state state, const char *reason,
+                  size_t cause);
+/** Where the entry's chain of causes ends: itself where it blames nobody. */
+size_t verdicts_root(const struct verdicts *verdicts, size_t entry);
+/** May none of the type's providers become anything else? */
+bool verdicts_type_has_settled(const struct verdicts *verdicts, size_t type);
+
+/** Applies the table to all that an entry requires and wants. Constant time for each of them. */
+void verdicts_decide(struct verdicts *verdicts, size_t entry, struct verdict_decision *ret_decision);
+/**
+ * Words a decision in one line, malloced: why the entry gives up, or whom it starts without. NULL where it
+ * starts with all, or waits.
+ */
+char *verdicts_explain(const struct verdicts *verdicts, const struct verdict_decision *decision);
 
 #endif

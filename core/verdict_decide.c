@@ -1,135 +1,234 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rule for requirements, applied to an entry of a plan and to what has become of all the others. */
+/* The rule for requirements, applied to the entries of a plan as they come to stand. */
 #include "verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct providers {
-    const struct plan *plan;
-    const struct verdict_provider *states;
-    /** Those of one requirement. */
-    const size_t *members;
-    size_t count;
+struct standing {
+    enum berth_state state;
+    const char *reason;
+    /** Where the chain of causes ends. */
+    size_t root;
+    /** Whose tally counts it; PLAN_NONE for who is no member of its type. */
+    size_t type;
 };
 
-static struct providers providers_of(const struct plan *plan, const struct plan_requirement *requirement,
-                                     const struct verdict_provider *states)
-{
-    struct providers providers = {.plan = plan, .states = states};
+/* The providers of one type. */
+struct crowd {
+    struct verdict_tally tally;
+    /** Who was found to blame, and for what, since the last of them moved; so that many dependents do not
+     * look for it each. */
+    enum verdict_blame blame;
+    size_t blamed;
+};
 
-    switch (requirement->target) {
-    case PLAN_TARGET_TYPE:
-        providers.members = plan->types[requirement->index].members;
-        providers.count = plan->types[requirement->index].member_count;
-        break;
-    case PLAN_TARGET_PLUGIN:
-        providers.members = &requirement->index;
-        providers.count = 1;
-        break;
-    case PLAN_TARGET_ALL:
-    case PLAN_TARGET_NOBODY:
-        break;
-    }
-    return providers;
+struct verdicts {
+    const struct plan *plan;
+    struct standing *standings;
+    struct crowd *crowds;
+};
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
 }
 
-static struct verdict_tally tally_of(const struct providers *providers)
+struct verdicts *verdicts_create(const struct plan *plan)
+{
+    struct verdicts *verdicts = allocate(1, sizeof(*verdicts));
+
+    verdicts->plan = plan;
+    verdicts->standings = allocate(plan->count, sizeof(*verdicts->standings));
+    verdicts->crowds = allocate(plan->type_count, sizeof(*verdicts->crowds));
+    for (size_t i = 0; i < plan->count; i++)
+        verdicts->standings[i] = (struct standing){
+            .state = plan_verdict_state(plan->entries[i].verdict),
+            .reason = plan->entries[i].reason,
+            .root = plan->entries[i].root,
+            .type = PLAN_NONE,
+        };
+    for (size_t i = 0; i < plan->type_count; i++)
+        for (size_t k = 0; k < plan->types[i].member_count; k++) {
+            struct standing *member = &verdicts->standings[plan->types[i].members[k]];
+
+            member->type = i;
+            (*verdict_counter(&verdicts->crowds[i].tally, member->state))++;
+        }
+    return verdicts;
+}
+
+void verdicts_destroy(struct verdicts *verdicts)
+{
+    if (verdicts == NULL)
+        return;
+    free(verdicts->standings);
+    free(verdicts->crowds);
+    free(verdicts);
+}
+
+void verdicts_set(struct verdicts *verdicts, size_t entry, enum berth_state state, const char *reason,
+                  size_t cause)
+{
+    struct standing *standing = &verdicts->standings[entry];
+
+    if (standing->type != PLAN_NONE) {
+        struct crowd *crowd = &verdicts->crowds[standing->type];
+
+        (*verdict_counter(&crowd->tally, standing->state))--;
+        (*verdict_counter(&crowd->tally, state))++;
+        crowd->blame = VERDICT_BLAME_NOBODY;
+    }
+    standing->state = state;
+    standing->reason = reason;
+    standing->root = cause == PLAN_NONE ? entry : verdicts->standings[cause].root;
+}
+
+size_t verdicts_root(const struct verdicts *verdicts, size_t entry)
+{
+    return verdicts->standings[entry].root;
+}
+
+bool verdicts_type_has_settled(const struct verdicts *verdicts, size_t type)
+{
+    return verdicts->crowds[type].tally.open == 0;
+}
+
+static struct verdict_tally tally_of(const struct verdicts *verdicts,
+                                     const struct plan_requirement *requirement)
 {
     struct verdict_tally tally = {0};
 
-    for (size_t i = 0; i < providers->count; i++)
-        verdict_count(&tally, providers->states[providers->members[i]].state);
+    switch (requirement->target) {
+    case PLAN_TARGET_TYPE:
+        return verdicts->crowds[requirement->index].tally;
+    case PLAN_TARGET_PLUGIN:
+        *verdict_counter(&tally, verdicts->standings[requirement->index].state) = 1;
+        return tally;
+    case PLAN_TARGET_ALL:
+    case PLAN_TARGET_NOBODY:
+        return tally;
+    }
     return tally;
 }
 
-static size_t first_blamed(const struct providers *providers, enum verdict_blame blame)
+/* The first of the type's members that is to blame. */
+static size_t blame_member(struct verdicts *verdicts, size_t type, enum verdict_blame blame)
 {
-    for (size_t i = 0; i < providers->count; i++)
-        if (verdict_blames(blame, providers->states[providers->members[i]].state))
-            return providers->members[i];
-    return PLAN_NONE;
+    struct crowd *crowd = &verdicts->crowds[type];
+    const struct plan_type *of = &verdicts->plan->types[type];
+
+    if (crowd->blame == blame)
+        return crowd->blamed;
+    crowd->blame = blame;
+    crowd->blamed = PLAN_NONE;
+    for (size_t i = 0; i < of->member_count && crowd->blamed == PLAN_NONE; i++)
+        if (verdict_blames(blame, verdicts->standings[of->members[i]].state))
+            crowd->blamed = of->members[i];
+    return crowd->blamed;
 }
 
-/* Causes point at what settled earlier, so the chain ends; the bound is for a caller's mistake. */
-static size_t root_of(const struct providers *providers, size_t entry)
+static size_t cause_of(struct verdicts *verdicts, const struct plan_requirement *requirement,
+                       enum verdict_blame blame)
 {
-    for (size_t i = 0; i < providers->plan->count && providers->states[entry].cause != PLAN_NONE; i++)
-        entry = providers->states[entry].cause;
-    return entry;
+    if (blame == VERDICT_BLAME_NOBODY)
+        return PLAN_NONE;
+    if (requirement->target == PLAN_TARGET_TYPE)
+        return blame_member(verdicts, requirement->index, blame);
+    return requirement->index;
 }
 
-static char *explain(const struct providers *providers, const char *requirement, size_t provider)
+void verdicts_decide(struct verdicts *verdicts, size_t entry, struct verdict_decision *ret_decision)
 {
-    struct verdict_cause cause = {.requirement = requirement, .provider_count = providers->count};
-    struct berth_error sentence;
-    char *text;
-
-    if (provider != PLAN_NONE) {
-        size_t root = root_of(providers, provider);
-
-        cause.provider = providers->plan->entries[provider].plugin->uri;
-        cause.state = providers->states[provider].state;
-        cause.root = providers->plan->entries[root].plugin->uri;
-        cause.reason = providers->states[root].reason;
-    }
-    verdict_explain(&cause, &sentence);
-    text = strdup(sentence.message);
-    if (text == NULL)
-        abort();
-    return text;
-}
-
-/* A type can lose some of its providers and still do. What is to blame further down has a line of its own. */
-static char *explain_start(const struct providers *providers, const struct verdict_tally *tally)
-{
-    size_t fallen = tally->fallen == 0 ? PLAN_NONE : first_blamed(providers, VERDICT_BLAME_FALLEN);
-    const char *joint = ": ";
-    const char *why;
-    char more[40] = "";
-    char *text;
-
-    if (fallen == PLAN_NONE)
-        return NULL;
-    why = providers->states[fallen].reason;
-    if (root_of(providers, fallen) != fallen) {
-        joint = " because of ";
-        why = providers->plan->entries[root_of(providers, fallen)].plugin->uri;
-    }
-    if (tally->fallen > 1)
-        snprintf(more, sizeof(more), " and %zu more", tally->fallen - 1);
-    if (asprintf(&text, "starts without %s%s (%s%s%s)", providers->plan->entries[fallen].plugin->uri, more,
-                 berth_state_name(providers->states[fallen].state), why == NULL ? "" : joint,
-                 why == NULL ? "" : why) < 0)
-        abort();
-    return text;
-}
-
-void verdict_decide(const struct plan *plan, size_t entry, const struct verdict_provider *providers,
-                    struct verdict_decision *ret_decision)
-{
-    const struct plan_entry *self = &plan->entries[entry];
+    const struct plan_entry *self = &verdicts->plan->entries[entry];
 
     *ret_decision =
-        (struct verdict_decision){.start = true, .state = BERTH_STATE_STARTING, .cause = PLAN_NONE};
+        (struct verdict_decision){.answer = VERDICT_START, .state = BERTH_STATE_STARTING, .cause = PLAN_NONE};
     for (size_t i = 0; i < self->requirement_count; i++) {
         const struct plan_requirement *requirement = &self->requirements[i];
-        const struct providers of = providers_of(plan, requirement, providers);
-        const struct verdict_tally tally = tally_of(&of);
+        const struct verdict_tally tally = tally_of(verdicts, requirement);
         const struct verdict verdict =
             verdict_of(requirement->binding ? VERDICT_REQUIRES : VERDICT_ORDERS, &tally);
 
         if (verdict.answer == VERDICT_GIVE_UP) {
-            free(ret_decision->reason);
-            ret_decision->start = false;
-            ret_decision->state = verdict.state;
-            ret_decision->code = verdict.code;
-            ret_decision->cause = first_blamed(&of, verdict.blame);
-            ret_decision->reason = explain(&of, requirement->name, ret_decision->cause);
+            *ret_decision = (struct verdict_decision){
+                .answer = verdict.answer,
+                .state = verdict.state,
+                .code = verdict.code,
+                .requirement = requirement,
+                .cause = cause_of(verdicts, requirement, verdict.blame),
+            };
             return;
         }
-        if (ret_decision->reason == NULL && !requirement->dropped)
-            ret_decision->reason = explain_start(&of, &tally);
+        if (verdict.answer == VERDICT_WAIT)
+            ret_decision->answer = VERDICT_WAIT;
+        if (ret_decision->cause == PLAN_NONE && !requirement->dropped && tally.fallen > 0) {
+            ret_decision->requirement = requirement;
+            ret_decision->cause = cause_of(verdicts, requirement, VERDICT_BLAME_FALLEN);
+        }
     }
+}
+
+static const char *uri_of(const struct verdicts *verdicts, size_t entry)
+{
+    return verdicts->plan->entries[entry].plugin->uri;
+}
+
+static char *explain_end(const struct verdicts *verdicts, const struct verdict_decision *decision)
+{
+    struct verdict_cause cause = {.requirement = decision->requirement->name, .provider_count = 1};
+    struct berth_error sentence;
+
+    if (decision->requirement->target == PLAN_TARGET_TYPE)
+        cause.provider_count = verdicts->plan->types[decision->requirement->index].member_count;
+    if (decision->cause != PLAN_NONE) {
+        const struct standing *provider = &verdicts->standings[decision->cause];
+
+        cause.provider = uri_of(verdicts, decision->cause);
+        cause.state = provider->state;
+        cause.root = uri_of(verdicts, provider->root);
+        cause.reason = verdicts->standings[provider->root].reason;
+    }
+    verdict_explain(&cause, &sentence);
+    return strdup(sentence.message);
+}
+
+/* A type can lose some of its providers and still do. What is to blame further down has a line of its own. */
+static char *explain_start(const struct verdicts *verdicts, const struct verdict_decision *decision)
+{
+    const struct standing *fallen = &verdicts->standings[decision->cause];
+    size_t count = tally_of(verdicts, decision->requirement).fallen;
+    const char *joint = ": ";
+    const char *why = fallen->reason;
+    char more[40] = "";
+    char *text;
+
+    if (fallen->root != decision->cause) {
+        joint = " because of ";
+        why = uri_of(verdicts, fallen->root);
+    }
+    if (count > 1)
+        snprintf(more, sizeof(more), " and %zu more", count - 1);
+    if (asprintf(&text, "starts without %s%s (%s%s%s)", uri_of(verdicts, decision->cause), more,
+                 berth_state_name(fallen->state), why == NULL ? "" : joint, why == NULL ? "" : why) < 0)
+        return NULL;
+    return text;
+}
+
+char *verdicts_explain(const struct verdicts *verdicts, const struct verdict_decision *decision)
+{
+    char *text;
+
+    if (decision->requirement == NULL || decision->answer == VERDICT_WAIT)
+        return NULL;
+    text = decision->answer == VERDICT_GIVE_UP ? explain_end(verdicts, decision)
+                                               : explain_start(verdicts, decision);
+    if (text == NULL)
+        abort();
+    return text;
 }

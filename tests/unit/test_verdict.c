@@ -27,7 +27,7 @@ static struct verdict answer_for(enum verdict_requirement requirement, const str
     struct verdict_tally tally = {0};
 
     for (size_t i = 0; i < cell->count; i++)
-        verdict_count(&tally, cell->providers[i]);
+        (*verdict_counter(&tally, cell->providers[i]))++;
     return verdict_of(requirement, &tally);
 }
 
@@ -160,7 +160,7 @@ static const char *const uris[] = {"b.v1.one", "b.v1.two", "c.v1.x", "a.v1.x"};
 
 struct decided {
     enum berth_state states[3];
-    bool start;
+    enum verdict_answer answer;
     enum berth_state state;
     size_t cause;
     const char *reason;
@@ -175,55 +175,64 @@ static void decide(const struct decided *expected)
         {.name = "c.v1", .target = PLAN_TARGET_TYPE, .index = 1}};
     struct manifest_plugin plugins[4];
     struct plan_entry entries[4] = {0};
-    struct verdict_provider providers[4];
     const struct plan plan = {
         .entries = entries, .count = 4, .run_count = 4, .types = types, .type_count = 2};
     struct verdict_decision decision;
+    struct verdicts *verdicts;
+    char *reason;
 
     for (size_t i = 0; i < 4; i++) {
         plugins[i] = (struct manifest_plugin){.uri = uris[i]};
-        entries[i].plugin = &plugins[i];
-        providers[i] = (struct verdict_provider){
-            .state = i < 3 ? expected->states[i] : BERTH_STATE_WAITING, .reason = "why", .cause = PLAN_NONE};
+        entries[i] = (struct plan_entry){.plugin = &plugins[i], .cause = PLAN_NONE, .root = i};
     }
     entries[3].requirements = requirements;
     entries[3].requirement_count = 2;
-    verdict_decide(&plan, 3, providers, &decision);
-    assert_int_equal(decision.start, expected->start);
+    verdicts = verdicts_create(&plan);
+    for (size_t i = 0; i < 3; i++)
+        verdicts_set(verdicts, i, expected->states[i], "why", PLAN_NONE);
+    verdicts_decide(verdicts, 3, &decision);
+    reason = verdicts_explain(verdicts, &decision);
+    assert_int_equal(decision.answer, expected->answer);
     assert_int_equal(decision.state, expected->state);
     assert_int_equal(decision.cause, expected->cause);
     if (expected->reason == NULL)
-        assert_null(decision.reason);
+        assert_null(reason);
     else
-        assert_string_equal(decision.reason, expected->reason);
-    free(decision.reason);
+        assert_string_equal(reason, expected->reason);
+    free(reason);
+    verdicts_destroy(verdicts);
 }
 
 static void an_entry_of_a_plan_is_decided_by_the_same_rule(void **state)
 {
     static const struct decided rows[] = {
         {{BERTH_STATE_READY, BERTH_STATE_READY, BERTH_STATE_READY},
-         true,
+         VERDICT_START,
          BERTH_STATE_STARTING,
          PLAN_NONE,
          NULL},
         {{BERTH_STATE_SKIPPED, BERTH_STATE_SERVING, BERTH_STATE_SKIPPED},
-         true,
+         VERDICT_START,
          BERTH_STATE_STARTING,
          PLAN_NONE,
          NULL},
         {{BERTH_STATE_READY, BERTH_STATE_FAILED, BERTH_STATE_READY},
-         true,
+         VERDICT_START,
          BERTH_STATE_STARTING,
-         PLAN_NONE,
+         1,
          "starts without b.v1.two (failed: why)"},
+        {{BERTH_STATE_FAILED, BERTH_STATE_STARTING, BERTH_STATE_READY},
+         VERDICT_WAIT,
+         BERTH_STATE_STARTING,
+         0,
+         NULL},
         {{BERTH_STATE_SKIPPED, BERTH_STATE_SKIPPED, BERTH_STATE_READY},
-         false,
+         VERDICT_GIVE_UP,
          BERTH_STATE_SKIPPED,
          0,
          "requires b.v1, of whose 2 providers none runs: b.v1.one was skipped: why"},
         {{BERTH_STATE_DISABLED, BERTH_STATE_TIMED_OUT, BERTH_STATE_READY},
-         false,
+         VERDICT_GIVE_UP,
          BERTH_STATE_BLOCKED,
          1,
          "requires b.v1, of whose 2 providers none runs: b.v1.two has timed out: why"},
@@ -240,25 +249,66 @@ static void who_starts_without_some_is_told_how_many_and_whose_fault_it_is(void 
     static const struct plan_requirement wants = {.name = "b.v1", .target = PLAN_TARGET_TYPE};
     struct manifest_plugin plugins[4];
     struct plan_entry entries[4] = {0};
-    struct verdict_provider providers[4] = {
-        {.state = BERTH_STATE_BLOCKED, .reason = "a long story", .cause = 2},
-        {.state = BERTH_STATE_BLOCKED, .reason = "a long story", .cause = 2},
-        {.state = BERTH_STATE_FAILED, .reason = "why", .cause = PLAN_NONE},
-        {.state = BERTH_STATE_WAITING, .cause = PLAN_NONE}};
     const struct plan plan = {
         .entries = entries, .count = 4, .run_count = 4, .types = types, .type_count = 1};
     struct verdict_decision decision;
+    struct verdicts *verdicts;
+    char *reason;
 
     for (size_t i = 0; i < 4; i++) {
         plugins[i] = (struct manifest_plugin){.uri = uris[i]};
-        entries[i].plugin = &plugins[i];
+        entries[i] = (struct plan_entry){.plugin = &plugins[i], .cause = PLAN_NONE, .root = i};
     }
     entries[3].requirements = &wants;
     entries[3].requirement_count = 1;
-    verdict_decide(&plan, 3, providers, &decision);
-    assert_true(decision.start);
-    assert_string_equal(decision.reason, "starts without b.v1.one and 1 more (blocked because of c.v1.x)");
-    free(decision.reason);
+    verdicts = verdicts_create(&plan);
+    assert_false(verdicts_type_has_settled(verdicts, 0));
+    verdicts_set(verdicts, 2, BERTH_STATE_FAILED, "why", PLAN_NONE);
+    verdicts_set(verdicts, 0, BERTH_STATE_BLOCKED, "a long story", 2);
+    verdicts_set(verdicts, 1, BERTH_STATE_BLOCKED, "a longer story", 0);
+    assert_true(verdicts_type_has_settled(verdicts, 0));
+    assert_int_equal(verdicts_root(verdicts, 1), 2);
+    verdicts_decide(verdicts, 3, &decision);
+    assert_int_equal(decision.answer, VERDICT_START);
+    reason = verdicts_explain(verdicts, &decision);
+    assert_string_equal(reason, "starts without b.v1.one and 1 more (blocked because of c.v1.x)");
+    free(reason);
+    verdicts_destroy(verdicts);
+}
+
+/* Many plugins that require one type with many providers must cost no more than their sum. */
+static void whom_many_blame_is_looked_for_once_and_again_after_a_change(void **state)
+{
+    static const size_t members[] = {0, 1};
+    static struct plan_type types[] = {{"b.v1", members, 2}};
+    static const struct plan_requirement requires = {
+        .name = "b.v1", .binding = true, .target = PLAN_TARGET_TYPE};
+    struct manifest_plugin plugins[3];
+    struct plan_entry entries[3] = {0};
+    const struct plan plan = {
+        .entries = entries, .count = 3, .run_count = 3, .types = types, .type_count = 1};
+    struct verdict_decision decision;
+    struct verdicts *verdicts;
+
+    for (size_t i = 0; i < 3; i++) {
+        plugins[i] = (struct manifest_plugin){.uri = uris[i]};
+        entries[i] = (struct plan_entry){.plugin = &plugins[i], .cause = PLAN_NONE, .root = i};
+    }
+    entries[2].requirements = &requires;
+    entries[2].requirement_count = 1;
+    verdicts = verdicts_create(&plan);
+    verdicts_set(verdicts, 0, BERTH_STATE_SKIPPED, "why", PLAN_NONE);
+    verdicts_set(verdicts, 1, BERTH_STATE_SKIPPED, "why", PLAN_NONE);
+    verdicts_decide(verdicts, 2, &decision);
+    assert_int_equal(decision.cause, 0);
+    verdicts_set(verdicts, 1, BERTH_STATE_FAILED, "why", PLAN_NONE);
+    verdicts_decide(verdicts, 2, &decision);
+    assert_int_equal(decision.state, BERTH_STATE_BLOCKED);
+    assert_int_equal(decision.cause, 1);
+    verdicts_set(verdicts, 0, BERTH_STATE_FAILED, "why", PLAN_NONE);
+    verdicts_decide(verdicts, 2, &decision);
+    assert_int_equal(decision.cause, 0);
+    verdicts_destroy(verdicts);
 }
 
 int main(void)
@@ -272,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_long_reason_is_cut_and_says_so),
         cmocka_unit_test(an_entry_of_a_plan_is_decided_by_the_same_rule),
         cmocka_unit_test(who_starts_without_some_is_told_how_many_and_whose_fault_it_is),
+        cmocka_unit_test(whom_many_blame_is_looked_for_once_and_again_after_a_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
