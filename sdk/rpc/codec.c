@@ -15,6 +15,9 @@
 #define LEVEL Z_BEST_SPEED
 #define MEMORY_LEVEL 8
 
+/* Members of one message; each takes a peer 20 bytes, and this side a start. */
+#define GZIP_MEMBERS_MAX 1024
+
 /* What is not used for so long is given back. */
 #define IDLE_NS UINT64_C(10000000000)
 
@@ -139,8 +142,10 @@ static bool make_room(struct buffer *plain, z_stream *stream, size_t most)
     return true;
 }
 
-static enum codec_result expand(struct buffer *plain, z_stream *stream, size_t most)
+/* A gzip file may have several members, whose contents follow each other (RFC 1952 2.2). */
+static enum codec_result expand(struct buffer *plain, z_stream *stream, enum coding coding, size_t most)
 {
+    int members_left = coding == CODING_GZIP ? GZIP_MEMBERS_MAX : 1;
     int result = Z_OK;
 
     plain->length = 0;
@@ -151,6 +156,8 @@ static enum codec_result expand(struct buffer *plain, z_stream *stream, size_t m
         plain->length = (size_t)(stream->next_out - plain->bytes);
         if (plain->length == most)
             return CODEC_TOO_LARGE;
+        if (result == Z_STREAM_END && stream->avail_in > 0 && --members_left > 0)
+            result = inflateReset(stream);
     }
     if (result == Z_MEM_ERROR)
         return CODEC_NO_ROOM;
@@ -168,7 +175,7 @@ enum codec_result codec_expand(struct codec *codec, enum coding coding, const vo
         return CODEC_NO_ROOM;
     stream->next_in = (Bytef *)bytes;
     stream->avail_in = (uInt)length;
-    result = expand(&codec->plain, stream, (size_t)largest + 1);
+    result = expand(&codec->plain, stream, coding, (size_t)largest + 1);
     if (result != CODEC_DONE) {
         codec_release_plain(codec);
         return result;

@@ -171,6 +171,58 @@ static void data_that_is_cut_or_goes_on_is_broken(void **state)
 }
 
 /* 64 MiB of zeros in 64 KiB: a thousandfold. */
+/* @return the length of `count` members in a row, each of `length` bytes. */
+static size_t pack_members(struct codec *codec, enum coding coding, size_t count, size_t length,
+                           unsigned char **ret_packed)
+{
+    unsigned char *message = make_message(length);
+    unsigned char *packed = malloc(count * (length + 64));
+    size_t used = 0;
+
+    for (size_t i = 0; i < count; i++)
+        used += codec_compress(codec, coding, message, length, packed + used, length + 64);
+    free(message);
+    *ret_packed = packed;
+    return used;
+}
+
+static void the_members_of_a_gzip_file_follow_each_other(void **state)
+{
+    static const struct {
+        enum coding coding;
+        size_t members;
+        size_t length;
+        enum codec_result expected;
+    } cases[] = {
+        {CODING_GZIP, 2, 1000, CODEC_DONE},      {CODING_GZIP, 3, 0, CODEC_DONE},
+        {CODING_GZIP, 3, 100000, CODEC_DONE},    {CODING_GZIP, 4, 100000, CODEC_TOO_LARGE},
+        {CODING_GZIP, 1024, 0, CODEC_DONE},      {CODING_GZIP, 1025, 0, CODEC_BROKEN},
+        {CODING_DEFLATE, 2, 1000, CODEC_BROKEN},
+    };
+    struct codec codec = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unsigned char *packed;
+        size_t length = pack_members(&codec, cases[i].coding, cases[i].members, cases[i].length, &packed);
+        const void *plain;
+        size_t plain_length;
+
+        assert_int_equal(codec_expand(&codec, cases[i].coding, packed, length, 300000, &plain, &plain_length),
+                         cases[i].expected);
+        if (cases[i].expected == CODEC_DONE) {
+            unsigned char *message = make_message(cases[i].length);
+
+            assert_int_equal(plain_length, cases[i].members * cases[i].length);
+            for (size_t at = 0; at < plain_length; at += cases[i].length)
+                assert_memory_equal((const char *)plain + at, message, cases[i].length);
+            free(message);
+            codec_release_plain(&codec);
+        }
+        free(packed);
+    }
+    codec_finish(&codec);
+}
+
 static void a_bomb_takes_no_more_memory_than_the_limit(void **state)
 {
     const size_t bomb_length = 64 * MIB;
@@ -342,6 +394,7 @@ int main(void)
         cmocka_unit_test(what_does_not_become_smaller_is_not_compressed),
         cmocka_unit_test(a_block_says_that_it_is_compressed_and_is_cut_to_size),
         cmocka_unit_test(data_that_is_cut_or_goes_on_is_broken),
+        cmocka_unit_test(the_members_of_a_gzip_file_follow_each_other),
         cmocka_unit_test(a_bomb_takes_no_more_memory_than_the_limit),
         cmocka_unit_test(nothing_is_made_for_a_second_message),
         cmocka_unit_test(what_nobody_uses_is_given_back),
