@@ -165,6 +165,15 @@ static bool op_came_compressed(struct berth_call *public)
            call->stream_ops->came_compressed(call->stream);
 }
 
+static const char *op_refusal(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    return BERTH_STREAM_OPS_HAVE(call->stream_ops, refusal) && call->stream != NULL
+               ? call->stream_ops->refusal(call->stream)
+               : NULL;
+}
+
 static struct annotation *find_annotation(const struct call *call, const char *key)
 {
     struct annotation *annotation = call->annotations;
@@ -226,6 +235,7 @@ const struct berth_call_ops call_ops = {
     .annotation = op_annotation,
     .compress = op_compress,
     .came_compressed = op_came_compressed,
+    .refusal = op_refusal,
 };
 
 void call_free_annotations(struct call *call)

@@ -41,16 +41,19 @@ static bool append_next(void *context, const struct berth_store_entry *container
 static void reply_with_list(struct berth_call *call, const struct list *list)
 {
     char sentence[256];
-    enum berth_code code = BERTH_RESOURCE_EXHAUSTED;
 
-    if (!list->is_too_long && !list->reply.failed)
-        code = berth_call_send(call, list->reply.bytes, list->reply.length);
-    snprintf(
-        sentence, sizeof(sentence),
-        "%zu%s containers take %zu bytes, which is more than one message may: ask for fewer by filters, or "
-        "for each in a message of its own by ListStream",
-        list->count, list->is_too_long ? " and more" : "", list->reply.length);
-    berth_call_finish(call, code, code == BERTH_OK ? NULL : sentence);
+    if (list->is_too_long) {
+        snprintf(
+            sentence, sizeof(sentence),
+            "a list of more than %zu containers exceeds max_list_bytes (%zu): narrow the filters, or use "
+            "ListStream, which sends each in a message of its own",
+            list->count, list->max_bytes);
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, sentence);
+    } else if (list->reply.failed) {
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the reply");
+    } else {
+        berth_call_reply(call, list->reply.bytes, list->reply.length);
+    }
 }
 
 void list_all(struct berth_call *call,
@@ -179,7 +182,7 @@ void stream_go_on(struct berth_call *call)
     if (code != BERTH_OK)
         refuse_list(call, code, &err);
     else if (stream->code != BERTH_OK)
-        berth_call_finish(call, stream->code, "a container is larger than this server sends");
+        berth_call_finish_sent(call, stream->code);
     else if (!stream->is_full)
         berth_call_finish(call, BERTH_OK, NULL);
 }

@@ -65,7 +65,7 @@ static void send_list(struct berth_call *call)
         code = berth_call_send(call, message, length);
     }
     if (code != BERTH_OK)
-        berth_call_finish(call, code, "a plugin's description is larger than this server sends");
+        berth_call_finish_sent(call, code);
 }
 
 static void plugins(struct berth_call *call, const Berth__Inspect__V1__PluginsRequest *request)

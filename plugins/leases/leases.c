@@ -204,9 +204,7 @@ static void finish_list(struct berth_call *call, struct list *list, enum berth_c
 
     if (code == BERTH_OK && list->is_too_long) {
         code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED,
-                               "the list takes more than %zu bytes, which is more than one message may: ask "
-                               "for fewer by filters",
-                               list->max_bytes);
+                               "the list exceeds max_list_bytes (%zu): narrow the filters", list->max_bytes);
         message = err.message;
     }
     berth_call_answer_wire(call, &list->reply, code, message);

@@ -96,9 +96,7 @@ static void list(struct berth_call *call,
 
     if (code == BERTH_OK && found.is_too_long)
         code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED,
-                               "the namespaces with their labels take more than %zu bytes, which is more "
-                               "than one message may",
-                               found.max_bytes);
+                               "the list of namespaces exceeds max_list_bytes (%zu)", found.max_bytes);
     berth_call_answer_wire(call, &found.reply, code, err.message);
 }
 

@@ -116,7 +116,7 @@ static enum berth_code send_answer(struct berth_call *call, struct answer *answe
     enum berth_code code = berth_call_send_message(call, &answer->response.base);
 
     if (code == BERTH_RESOURCE_EXHAUSTED) {
-        answer_refuse(answer, BERTH_RESOURCE_EXHAUSTED, "the answer is larger than this server sends");
+        answer_refuse(answer, BERTH_RESOURCE_EXHAUSTED, berth_call_refusal(call));
         code = berth_call_send_message(call, &answer->response.base);
     }
     answer_finish(answer);

@@ -13,6 +13,7 @@ bool budget_take(struct budget *budget, uint64_t bytes)
     struct budget *parent = budget->parent;
     uint64_t wanted = budget->used + bytes;
 
+    budget->is_parent_full = wanted <= budget->limit;
     if (wanted > budget->limit)
         return false;
     if (parent != NULL && wanted + bytes > parent->limit - parent->used) {

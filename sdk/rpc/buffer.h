@@ -14,6 +14,8 @@ struct budget {
     struct budget *parent;
     /** How often a part of this was refused because of this. */
     uint64_t refusals;
+    /** The last refusal was for want of the parent's. */
+    bool is_parent_full;
 };
 
 /**

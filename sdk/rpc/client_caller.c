@@ -133,13 +133,14 @@ enum berth_code berth_rpc_call_send(struct berth_rpc_call *call, const void *mes
         return code;
     if (call->connection == NULL && !replay_has_room(&call->replay, length))
         return BERTH_RESOURCE_EXHAUSTED;
-    code = outflow_send(&call->outflow, message, length, most, call->channel->limits.max_queued_bytes);
-    call->is_message_sent = call->is_message_sent || code == BERTH_OK;
-    if (code == BERTH_OK)
-        replay_keep(&call->replay, call->outflow.outbox.last);
-    if (code == BERTH_OK && call->connection != NULL)
+    if (outflow_send(&call->outflow, message, length, most, call->channel->limits.max_queued_bytes) !=
+        OUTFLOW_SENT)
+        return BERTH_RESOURCE_EXHAUSTED;
+    call->is_message_sent = true;
+    replay_keep(&call->replay, call->outflow.outbox.last);
+    if (call->connection != NULL)
         call->channel->protocol->wake(call);
-    return code;
+    return BERTH_OK;
 }
 
 bool berth_rpc_call_can_send(struct berth_rpc_call *call)

@@ -86,37 +86,42 @@ static struct message_block *make_block(const struct outflow *outflow, const voi
     return block != NULL ? block : message_block_create(outflow->pool, message, length);
 }
 
-enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,
-                             uint64_t max_message, uint64_t max_queued)
+static bool is_roomy(const struct outflow *outflow, uint64_t max_queued)
+{
+    const struct connection *connection = connection_of(outflow);
+
+    return outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
+           (connection == NULL || outflow->outbox.length == 0 || connection->queued.used < max_queued / 2);
+}
+
+enum outflow_result outflow_send(struct outflow *outflow, const void *message, size_t length,
+                                 uint64_t max_message, uint64_t max_queued)
 {
     struct connection *connection = connection_of(outflow);
     struct message_block *block;
 
     if (length > max_message || length > UINT32_MAX)
-        return BERTH_RESOURCE_EXHAUSTED;
-    if (connection != NULL && connection->queued.used > 0 && connection->queued.used + length > max_queued)
-        return BERTH_RESOURCE_EXHAUSTED;
+        return OUTFLOW_TOO_LARGE;
+    if (connection != NULL && !is_roomy(outflow, max_queued) && connection->queued.used + length > max_queued)
+        return OUTFLOW_QUEUE_FULL;
     block = make_block(outflow, message, (uint32_t)length);
     if (block == NULL)
-        return BERTH_RESOURCE_EXHAUSTED;
+        return OUTFLOW_NO_MEMORY;
     if (connection != NULL && !budget_take(&connection->queued, block->length)) {
         message_block_unref(block);
-        return BERTH_RESOURCE_EXHAUSTED;
+        return OUTFLOW_NO_BUDGET;
     }
     outbox_add(&outflow->outbox, block);
-    return BERTH_OK;
+    return OUTFLOW_SENT;
 }
 
 bool outflow_can_send(struct outflow *outflow, uint64_t max_queued)
 {
-    const struct connection *connection = connection_of(outflow);
-    bool is_roomy =
-        outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
-        (connection == NULL || outflow->outbox.length == 0 || connection->queued.used < max_queued / 2);
+    bool can_send = is_roomy(outflow, max_queued);
 
-    if (!is_roomy)
+    if (!can_send)
         outflow->is_awaited = true;
-    return is_roomy;
+    return can_send;
 }
 
 void outflow_wake(struct outflow *outflow, int32_t stream_id)

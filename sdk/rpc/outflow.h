@@ -38,9 +38,23 @@ nghttp2_data_provider outflow_provider(struct outflow *outflow);
 /** Sets the callback of nghttp2 that goes with it. */
 void outflow_set_callbacks(nghttp2_session_callbacks *callbacks);
 
-/** @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED over the limits or without memory. Copies. */
-enum berth_code outflow_send(struct outflow *outflow, const void *message, size_t length,
-                             uint64_t max_message, uint64_t max_queued);
+enum outflow_result {
+    OUTFLOW_SENT,
+    /** The message is over `max_message`. */
+    OUTFLOW_TOO_LARGE,
+    /** More than `max_queued` would wait on the connection, and outflow_can_send says no. */
+    OUTFLOW_QUEUE_FULL,
+    /** The connection's share of what its server may keep for all peers is used up. */
+    OUTFLOW_NO_BUDGET,
+    OUTFLOW_NO_MEMORY,
+};
+
+/**
+ * Queues a copy. `max_queued` is there to make senders wait; it never refuses a message that
+ * outflow_can_send has room for, so the one reply of a unary call waits however much others have queued.
+ */
+enum outflow_result outflow_send(struct outflow *outflow, const void *message, size_t length,
+                                 uint64_t max_message, uint64_t max_queued);
 
 /** Is there room? A no is remembered. */
 bool outflow_can_send(struct outflow *outflow, uint64_t max_queued);

@@ -2,6 +2,7 @@
 /* The server as its owner sees it: where it listens, what it bounds, how it ends. */
 #include "server_state.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,74 @@ size_t server_message_length(const char *message)
     while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
         length--;
     return length;
+}
+
+/* Says which limit it was, and what it is set to. */
+static void describe_refusal(char *text, size_t size, const struct server_connection *connection,
+                             enum outflow_result why, size_t length, uint64_t most)
+{
+    const struct berth_rpc_server *server = connection->server;
+    uint64_t queued = connection->base.queued.used;
+
+    switch (why) {
+    case OUTFLOW_SENT:
+        break;
+    case OUTFLOW_TOO_LARGE:
+        if (most < server->limits.max_send_message_bytes)
+            snprintf(text, size, "message of %zu bytes exceeds what ttrpc carries (%" PRIu64 ")", length,
+                     most);
+        else
+            snprintf(text, size, "message of %zu bytes exceeds max_send_message_bytes (%" PRIu64 ")", length,
+                     most);
+        break;
+    case OUTFLOW_QUEUE_FULL:
+        snprintf(text, size,
+                 "message of %zu bytes exceeds max_queued_bytes (%" PRIu64 "): %" PRIu64
+                 " bytes are waiting for this client to read",
+                 length, server->limits.max_queued_bytes, queued);
+        break;
+    case OUTFLOW_NO_BUDGET:
+        snprintf(text, size,
+                 "message of %zu bytes exceeds this connection's share of max_buffered_bytes (%" PRIu64
+                 "): %" PRIu64 " bytes are buffered for %" PRIu32 " connections, %" PRIu64
+                 " of them for this one",
+                 length, server->buffered.limit, server->buffered.used, server->stats.connections, queued);
+        break;
+    case OUTFLOW_NO_MEMORY:
+        snprintf(text, size, "out of memory for a message of %zu bytes", length);
+        break;
+    }
+}
+
+const char *server_refuse_message(struct server_connection *connection, struct arena *arena,
+                                  enum outflow_result why, size_t length, uint64_t most)
+{
+    char text[256] = "";
+
+    describe_refusal(text, sizeof(text), connection, why, length, most);
+    /* What is over the budget of all is logged at the end of the turn, once for all calls. */
+    if (why != OUTFLOW_NO_BUDGET)
+        server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
+                   text, connection->peer.address);
+    return arena_copy(arena, text, strlen(text));
+}
+
+const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size)
+{
+    const struct budget *unfinished = &connection->unfinished;
+    const struct budget *buffered = &connection->server->buffered;
+
+    if (unfinished->is_parent_full)
+        snprintf(text, size,
+                 "this connection's share of max_buffered_bytes (%" PRIu64 ") is used up: %" PRIu64
+                 " bytes are buffered for %" PRIu32 " connections",
+                 buffered->limit, buffered->used, connection->server->stats.connections);
+    else
+        snprintf(text, size,
+                 "max_unfinished_bytes (%" PRIu64 ") exceeded: this connection has sent %" PRIu64
+                 " bytes of unfinished messages",
+                 unfinished->limit, unfinished->used);
+    return text;
 }
 
 void server_count_end(struct berth_rpc_server *server, enum berth_code code)

@@ -25,8 +25,8 @@ static void tell_refusals(struct berth_rpc_server *server)
     server->refusals_told = server->buffered.refusals;
     server_log(
         server, SERVER_CAUSE_FULL, BERTH_RPC_LOG_WARN,
-        "%llu of %llu bytes are kept for %u connections: what they send or are sent beyond their share ends "
-        "its call with RESOURCE_EXHAUSTED (max_buffered_bytes)",
+        "max_buffered_bytes reached: calls beyond a connection's share end with RESOURCE_EXHAUSTED used=%llu "
+        "limit=%llu connections=%u",
         (unsigned long long)server->buffered.used, (unsigned long long)server->buffered.limit,
         server->stats.connections);
 }

@@ -258,7 +258,7 @@ static void complain(struct berth_stream *stream, enum framing_state state,
         break;
     case FRAMING_NO_ROOM:
         server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED,
-                            "the server has no room for more unfinished messages of this connection");
+                            server_describe_no_room(stream->connection, text, sizeof(text)));
         break;
     }
 }
@@ -321,11 +321,15 @@ void server_stream_process(struct berth_stream *stream)
 static enum berth_code send_message(struct berth_stream *stream, const void *message, size_t length)
 {
     const struct berth_rpc_server_options *limits = &server_of(stream)->limits;
-    enum berth_code code = outflow_send(&stream->outflow, message, length, limits->max_send_message_bytes,
-                                        limits->max_queued_bytes);
+    uint64_t most = limits->max_send_message_bytes;
+    enum outflow_result result =
+        outflow_send(&stream->outflow, message, length, most, limits->max_queued_bytes);
 
-    if (code != BERTH_OK)
-        return code;
+    stream->refusal = NULL;
+    if (result != OUTFLOW_SENT) {
+        stream->refusal = server_refuse_message(stream->connection, &stream->arena, result, length, most);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
     if (!stream->is_submitted && !server_response_begin(stream))
         return BERTH_RESOURCE_EXHAUSTED;
     outflow_wake(&stream->outflow, stream->id);
@@ -384,6 +388,11 @@ static bool came_compressed(struct berth_stream *stream)
     return stream->inbox.framing.was_compressed;
 }
 
+static const char *refusal_of(struct berth_stream *stream)
+{
+    return stream->refusal;
+}
+
 static const struct berth_stream_ops stream_ops = {
     .size = sizeof(stream_ops),
     .send = send_message,
@@ -396,4 +405,5 @@ static const struct berth_stream_ops stream_ops = {
     .resume = resume_stream,
     .compress = compress,
     .came_compressed = came_compressed,
+    .refusal = refusal_of,
 };

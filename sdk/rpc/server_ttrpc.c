@@ -59,7 +59,8 @@ static bool may_begin(struct server_ttrpc *peer, const struct ttrpc_frame *frame
         refuse(peer, frame->id, BERTH_UNAVAILABLE, "the server is shutting down");
     else if (peer->session.streams.count >= most)
         refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED,
-               "this connection has %lu calls, as many as it may have at one time", (unsigned long)most);
+               "max_concurrent_streams (%lu) reached: this connection has as many calls in flight",
+               (unsigned long)most);
     else
         return true;
     return false;
@@ -124,14 +125,15 @@ static void on_frame(struct ttrpc_session *session, const struct ttrpc_frame *fr
 static void on_skipped(struct ttrpc_session *session, const struct ttrpc_frame *frame, enum ttrpc_read why)
 {
     struct server_ttrpc *peer = from_session(session);
+    char text[160];
 
     if (why == TTRPC_READ_OVERSIZE)
         refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED,
                "message length %lu exceed maximum message size of %lu", (unsigned long)frame->length,
                (unsigned long)TTRPC_DATA_MAX);
     else
-        refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED,
-               "this connection sends more unfinished messages than the server holds");
+        refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED, "%s",
+               server_describe_no_room(peer->connection, text, sizeof(text)));
 }
 
 static void on_stalled(struct ttrpc_stream *stream)

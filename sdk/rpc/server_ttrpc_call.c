@@ -139,11 +139,13 @@ static bool is_takeable(struct server_ttrpc_call *self, struct span message)
 
 void server_ttrpc_call_take(struct server_ttrpc_call *self, struct span message)
 {
+    char text[160];
+
     if (self->call == NULL || !is_takeable(self, message))
         return;
     if (ttrpc_stream_give(&self->stream, message, deliver, self) == FRAMING_NO_ROOM)
         server_ttrpc_call_abort(self, BERTH_RESOURCE_EXHAUSTED,
-                                "this connection sends more unfinished messages than the server holds");
+                                server_describe_no_room(self->peer->connection, text, sizeof(text)));
 }
 
 static void tell_half_close(struct server_ttrpc_call *self)

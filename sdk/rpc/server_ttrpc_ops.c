@@ -27,18 +27,26 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
 {
     struct server_ttrpc_call *self = server_ttrpc_call_from_router(stream);
     const struct berth_rpc_server_options *limits = &server_ttrpc_call_server(self)->limits;
-    size_t most = TTRPC_DATA_MAX - (self->is_streaming ? 0 : TTRPC_PAYLOAD_PREFIX_MAX);
-    enum berth_code code;
+    uint64_t carried = TTRPC_DATA_MAX - (self->is_streaming ? 0 : TTRPC_PAYLOAD_PREFIX_MAX);
+    uint64_t most = carried < limits->max_send_message_bytes ? carried : limits->max_send_message_bytes;
+    enum outflow_result result;
 
-    if (length > most || length > limits->max_send_message_bytes)
-        return BERTH_RESOURCE_EXHAUSTED;
-    if (!self->is_streaming && length <= REPLY_IN_ARENA_MAX)
+    self->refusal = NULL;
+    if (!self->is_streaming && length <= REPLY_IN_ARENA_MAX && length <= most)
         return keep_reply(self, message, length);
-    code = outflow_send(&self->outflow, message, length, limits->max_send_message_bytes,
-                        limits->max_queued_bytes);
-    if (code == BERTH_OK && self->is_streaming)
+    result = outflow_send(&self->outflow, message, length, most, limits->max_queued_bytes);
+    if (result != OUTFLOW_SENT) {
+        self->refusal = server_refuse_message(self->peer->connection, &self->arena, result, length, most);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    if (self->is_streaming)
         ttrpc_stream_due(&self->stream);
-    return code;
+    return BERTH_OK;
+}
+
+static const char *refusal_of(struct berth_stream *stream)
+{
+    return server_ttrpc_call_from_router(stream)->refusal;
 }
 
 static bool can_send(struct berth_stream *stream)
@@ -90,4 +98,5 @@ const struct berth_stream_ops server_ttrpc_call_ops = {
     .pause = pause_call,
     .resume = resume_call,
     .found = found,
+    .refusal = refusal_of,
 };

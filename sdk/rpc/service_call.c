@@ -220,6 +220,15 @@ static const char *annotation_of(struct berth_call *call, const char *key)
     return annotation == NULL ? NULL : annotation->value;
 }
 
+static const char *refusal_of(struct berth_call *call)
+{
+    struct service_call *self = from_base(call);
+
+    return !self->is_over && BERTH_STREAM_OPS_HAVE(self->stream_ops, refusal)
+               ? self->stream_ops->refusal(self->stream)
+               : NULL;
+}
+
 static const struct berth_call_ops call_ops = {
     .size = sizeof(call_ops),
     .send = send_message,
@@ -234,6 +243,7 @@ static const struct berth_call_ops call_ops = {
     .annotation = annotation_of,
     .compress = compress,
     .came_compressed = came_compressed,
+    .refusal = refusal_of,
 };
 
 struct berth_call *service_call_open(const struct berth_call_request *request,

@@ -22,10 +22,10 @@ def bomb(wbits):
 
 
 class Memory(AttackCase):
-    def test_a_peer_with_32_mib_of_answers_that_it_does_not_take(self):
+    def test_a_peer_with_answers_that_it_does_not_take(self):
         request = message(protos.greeter.HelloRequest(name="n" * 900_000).SerializeToString())
-        self.serve(plugins={GREETER: {"max_name": "1MiB"}})
-        # max_queued_bytes, and half as much again and more that malloc has between them.
+        self.serve(max_buffered_bytes="64MiB", plugins={GREETER: {"max_name": "1MiB"}})
+        # Half of max_buffered_bytes, and half as much again and more that malloc has between them.
         with self.attack(32 * MIB + 48 * MIB), Peer(self.daemon.address) as peer:
             peer.settle()
             for i in range(1, 121, 2):
@@ -33,6 +33,7 @@ class Memory(AttackCase):
                 peer.send_data(i, request, ends=True)
             # Sixty answers of 900 KB: those behind the bound end with RESOURCE_EXHAUSTED, which needs no window.
             self.assertTrue(peer.read_until(HEADERS, 119)[1] & END_STREAM)
+        self.assertIn("max_buffered_bytes reached", self.daemon.log)
 
     def test_messages_that_say_they_have_4_gib(self):
         self.serve()

@@ -84,7 +84,7 @@ class Services(Case):
             with self.assertRaises(grpc.RpcError) as raised:
                 list_all()
             self.assertEqual("RESOURCE_EXHAUSTED", raised.exception.code().name)
-            self.assertIn("more than 1024 bytes, which is more than one message may", raised.exception.details())
+            self.assertIn("exceeds max_list_bytes (1024)", raised.exception.details())
         self.assert_stops(self.daemon)
 
     def test_it_stops_with_everything_under_way(self):

@@ -740,9 +740,10 @@ static void a_list_that_is_too_large_for_one_message_says_what_helps(void **stat
     }
     free(value);
     list(stage, METHODS "List", NULL);
-    stage_assert(stage, BERTH_RESOURCE_EXHAUSTED,
-                 "16 and more containers take 16000128 bytes, which is more than one message may: ask for "
-                 "fewer by filters, or for each in a message of its own by ListStream");
+    stage_assert(
+        stage, BERTH_RESOURCE_EXHAUSTED,
+        "a list of more than 16 containers exceeds max_list_bytes (16777216): narrow the filters, or "
+        "use ListStream, which sends each in a message of its own");
     list(stage, METHODS "ListStream", NULL);
     stage_assert(stage, BERTH_OK, "");
     assert_int_equal(berth_testing_call_reply_count(stage->call), 17);

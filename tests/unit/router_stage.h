@@ -40,6 +40,7 @@ struct berth_stream {
     bool full;
     const char *resume_with;
     enum berth_code send_code;
+    const char *refusal;
 };
 
 static inline enum berth_code stream_send(struct berth_stream *stream, const void *message, size_t length)
@@ -97,6 +98,11 @@ static inline void stream_resume(struct berth_stream *stream)
         stream->router->deliver(stream->call, message, strlen(message));
 }
 
+static inline const char *stream_refusal(struct berth_stream *stream)
+{
+    return stream->refusal;
+}
+
 static const struct berth_stream_ops stream_ops = {
     .size = sizeof(stream_ops),
     .send = stream_send,
@@ -107,6 +113,7 @@ static const struct berth_stream_ops stream_ops = {
     .finish = stream_finish,
     .pause = stream_pause,
     .resume = stream_resume,
+    .refusal = stream_refusal,
 };
 
 /* The handlers' side: an instance says what its handlers do. */

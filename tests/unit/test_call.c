@@ -100,8 +100,13 @@ static void a_reply_that_is_too_large_ends_the_call_with_its_code(void **state)
     fixture->stream.send_code = BERTH_RESOURCE_EXHAUSTED;
     open_path(fixture, "/test.Echo/Unary");
     deliver_last(fixture, "");
-    assert_events("start message() sent(pong) finish(RESOURCE_EXHAUSTED: the reply is larger than this "
-                  "server sends) end(RESOURCE_EXHAUSTED) ");
+    assert_events("start message() sent(pong) finish(RESOURCE_EXHAUSTED: the server cannot send the message) "
+                  "end(RESOURCE_EXHAUSTED) ");
+    fixture->stream.refusal = "over the limit (3)";
+    open_path(fixture, "/test.Echo/Unary");
+    deliver_last(fixture, "");
+    assert_events("start message() sent(pong) finish(RESOURCE_EXHAUSTED: over the limit (3)) "
+                  "end(RESOURCE_EXHAUSTED) ");
 }
 
 static void messages_stream_in_as_they_come(void **state)

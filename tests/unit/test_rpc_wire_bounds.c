@@ -45,6 +45,75 @@ static void row_15_what_waits_for_a_peer_is_bounded(void **state)
     assert_status("8", "15");
 }
 
+/* Until the server has taken all that was sent before. */
+static void await_ping(struct http2_peer *of)
+{
+    http2_peer_send_frame(of, PEER_PING, 0, 0, "are we ?", 8);
+    assert_true(http2_peer_await_frame(of, PEER_PING, 2000));
+}
+
+static int start_with_a_short_queue(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_queued_bytes = 1024 * 1024});
+}
+
+/* Eight answers of 600 KiB, for which the peer opens its windows only when all of them are made. */
+static void assert_all_are_sent(const char *path)
+{
+    for (uint32_t id = 1; id < 17; id += 2) {
+        http2_peer_call(peer, 0, id, path, NULL, 0);
+        send_data(PEER_END_STREAM, id, "\0\0\0\0\0", 5);
+    }
+    await_ping(peer);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 0, "\0\x80\0\0", 4);
+    for (uint32_t id = 1; id < 17; id += 2) {
+        http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, id, "\0\x80\0\0", 4);
+        http2_peer_await(peer, id, &answer);
+        assert_status("0", NULL);
+    }
+    assert_int_equal(logged, 0);
+}
+
+static void row_15_the_one_reply_of_a_unary_call_waits_however_much_others_have_queued(void **state)
+{
+    assert_all_are_sent("/t.T/Large");
+}
+
+static void row_15_so_does_a_message_for_which_there_was_room(void **state)
+{
+    assert_all_are_sent("/t.T/LargeStream");
+}
+
+static int start_with_small_answers(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_send_message_bytes = 1000});
+}
+
+static void row_15_an_answer_over_the_limit_names_it_and_is_logged(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Large", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("8", "message of 614400 bytes exceeds max_send_message_bytes (1000)");
+    assert_int_equal(logged, 1);
+}
+
+static int start_with_little_memory(void **state)
+{
+    return wire_start_with(&(struct berth_rpc_server_options){.max_recv_message_bytes = 1000,
+                                                              .max_buffered_bytes = 1024 * 1024});
+}
+
+static void row_15_an_answer_over_the_budget_of_all_names_it(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Large", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 1, &answer);
+    assert_status(
+        "8", "message of 614400 bytes exceeds this connection's share of max_buffered_bytes (1048576): 0 "
+             "bytes are buffered for 1 connections, 0 of them for this one");
+}
+
 static void row_16_settings_name_the_bounds(void **state)
 {
     assert_true(http2_peer_read(peer, 2000));
@@ -212,13 +281,6 @@ static int start_tight(void **state)
                                                               .max_buffered_bytes = 1024 * 1024});
 }
 
-/* Until the server has taken all that was sent before. */
-static void await_ping(struct http2_peer *of)
-{
-    http2_peer_send_frame(of, PEER_PING, 0, 0, "are we ?", 8);
-    assert_true(http2_peer_await_frame(of, PEER_PING, 2000));
-}
-
 /* The beginning of a message of 200 KiB, and all but its last byte; once the window is as large as that. */
 static void send_most(struct http2_peer *to, uint32_t id)
 {
@@ -245,7 +307,9 @@ static void row_22_what_all_connections_hold_is_bounded_and_each_has_its_share(v
     assert_int_equal(logged, 0);
     send_most(peer, 1);
     http2_peer_await(peer, 1, &answer);
-    assert_status("8", "the server has no room for more unfinished messages of this connection");
+    assert_status("8", NULL);
+    assert_non_null(
+        strstr(http2_answer_get(&answer, "grpc-message"), "max_buffered_bytes (1048576) is used up"));
     assert_echo_still_works(3);
     assert_int_equal(logged, 1);
     http2_peer_send_frame(greedy[0], PEER_DATA, PEER_END_STREAM, 1, "x", 1);
@@ -272,7 +336,9 @@ static void row_15_what_one_connection_leaves_unfinished_is_bounded(void **state
     send_most(peer, 1);
     send_most(peer, 3);
     http2_peer_await(peer, 3, &answer);
-    assert_status("8", "the server has no room for more unfinished messages of this connection");
+    assert_status("8", NULL);
+    assert_non_null(
+        strstr(http2_answer_get(&answer, "grpc-message"), "max_unfinished_bytes (307200) exceeded"));
     other = http2_peer_open(wire_path(), false);
     send_most(other, 1);
     http2_peer_send_frame(other, PEER_DATA, PEER_END_STREAM, 1, "x", 1);
@@ -345,6 +411,11 @@ int main(void)
 #define ROW(name, options) cmocka_unit_test_setup_teardown(name, options, wire_stop)
         ROW(row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other, wire_start),
         ROW(row_15_what_waits_for_a_peer_is_bounded, wire_start_small),
+        ROW(row_15_the_one_reply_of_a_unary_call_waits_however_much_others_have_queued,
+            start_with_a_short_queue),
+        ROW(row_15_so_does_a_message_for_which_there_was_room, start_with_a_short_queue),
+        ROW(row_15_an_answer_over_the_limit_names_it_and_is_logged, start_with_small_answers),
+        ROW(row_15_an_answer_over_the_budget_of_all_names_it, start_with_little_memory),
         ROW(row_15_what_one_connection_leaves_unfinished_is_bounded, start_with_room_for_one),
         ROW(row_16_settings_name_the_bounds, wire_start),
         ROW(row_16_headers_over_the_bound_are_refused_and_the_connection_lives, wire_start),

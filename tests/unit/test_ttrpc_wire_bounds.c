@@ -99,7 +99,9 @@ static void long_failures_have_room_among_other_answers(void **state)
 static void a_reply_over_the_frames_size_is_refused(void **state)
 {
     call(1, 0, "/t.T/TooMuch");
-    await_failure(1, BERTH_RESOURCE_EXHAUSTED, "the reply is larger than this server sends");
+    await_failure(1, BERTH_RESOURCE_EXHAUSTED,
+                  "message of 4194304 bytes exceeds what ttrpc carries (4194298)");
+    assert_int_equal(logged, 1);
     call(3, 0, "/t.T/Much");
     await_answer(3, TTRPC_RESPONSE);
     assert_int_equal(answer.payload_length, TTRPC_DATA_MAX - 8);
@@ -134,7 +136,7 @@ static void too_many_calls_are_refused(void **state)
         call(id, 0, "/t.T/Never");
     call(9, 0, "/t.T/Echo");
     await_failure(9, BERTH_RESOURCE_EXHAUSTED,
-                  "this connection has 4 calls, as many as it may have at one time");
+                  "max_concurrent_streams (4) reached: this connection has as many calls in flight");
 }
 
 static void a_message_over_the_limit_is_refused(void **state)
@@ -155,6 +157,18 @@ static void what_a_slow_peer_has_waiting_is_bounded(void **state)
         assert_int_equal(answer.length, 64 * 1024);
     assert_int_equal(answer.code, BERTH_RESOURCE_EXHAUSTED);
     assert_int_equal(atoi(answer.message), 15);
+}
+
+/* Four replies of 4 MiB, and max_queued_bytes is one. */
+static void the_one_reply_of_a_unary_call_waits_however_much_others_have_queued(void **state)
+{
+    for (uint32_t id = 1; id < 9; id += 2)
+        call(id, 0, "/t.T/Much");
+    for (uint32_t id = 1; id < 9; id += 2) {
+        await_answer(id, TTRPC_RESPONSE);
+        assert_int_equal(answer.code, BERTH_OK);
+        assert_int_equal(answer.payload_length, TTRPC_DATA_MAX - 8);
+    }
 }
 
 static void a_handler_is_told_when_it_may_send_again(void **state)
@@ -201,6 +215,7 @@ int main(void)
         SMALL(too_many_calls_are_refused),
         SMALL(a_message_over_the_limit_is_refused),
         SMALL(what_a_slow_peer_has_waiting_is_bounded),
+        SMALL(the_one_reply_of_a_unary_call_waits_however_much_others_have_queued),
         CASE(a_handler_is_told_when_it_may_send_again),
         CASE(a_peer_that_reads_no_answers_is_left),
     };

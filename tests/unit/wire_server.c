@@ -107,6 +107,23 @@ static void say_too_much(struct berth_call *call, const void *message, size_t le
         call->ops->finish(call, BERTH_ABORTED, "", text, sizeof(text));
 }
 
+static void reply_at_length(struct berth_call *call, const void *message, size_t length)
+{
+    static const char block[WIRE_LARGE];
+
+    (void)message, (void)length;
+    berth_call_reply(call, block, sizeof(block));
+}
+
+static void stream_at_length(struct berth_call *call, const void *message, size_t length)
+{
+    static const char block[WIRE_LARGE];
+    bool may_send = berth_call_can_send(call);
+
+    (void)message, (void)length;
+    berth_call_finish_sent(call, may_send ? berth_call_send(call, block, sizeof(block)) : BERTH_ABORTED);
+}
+
 /* The first byte is the code, the others are the sentence. */
 static void say_what_was_asked(struct berth_call *call, const void *message, size_t length)
 {
@@ -177,6 +194,8 @@ static const struct berth_method methods[] = {
      .on_end = count_end},
     {.name = "Early", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = stop_at_once},
     {.name = "Fill", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = fill_up},
+    {.name = "Large", .kind = BERTH_METHOD_UNARY, .on_message = reply_at_length},
+    {.name = "LargeStream", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = stream_at_length},
     {.name = "Wordy", .kind = BERTH_METHOD_UNARY, .on_message = say_too_much},
     {.name = "Say", .kind = BERTH_METHOD_UNARY, .on_message = say_what_was_asked},
     {.name = "Return", .kind = BERTH_METHOD_UNARY, .on_message = return_metadata},

@@ -17,8 +17,9 @@ extern struct http2_answer answer;
  * Silent takes all and sends nothing; Early ends at the first message; Fill sends until it may not; Wordy
  * says too much; Say ends with the code of its first byte and the sentence behind it; Return gives all
  * metadata back; Hold takes nothing; Small and Plain send a kilobyte for each message, Small compressed until
- * a message has three bytes, and again from one that has two.
+ * a message has three bytes, and again from one that has two; Large and LargeStream send WIRE_LARGE bytes.
  */
+#define WIRE_LARGE (600 * 1024)
 
 /** Calls of t.T/Never and the like that began, and that ended as CANCELLED or DEADLINE_EXCEEDED. */
 extern atomic_int started;

@@ -127,6 +127,7 @@ struct berth_call_ops {
     const char *(*annotation)(struct berth_call *call, const char *key);
     enum berth_code (*compress)(struct berth_call *call, bool wanted);
     bool (*came_compressed)(struct berth_call *call);
+    const char *(*refusal)(struct berth_call *call);
 };
 
 /**
@@ -170,8 +171,9 @@ struct berth_call {
  * Sends one message; the bytes are copied before this returns.
  *
  * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED where it is over the transport's limit or too much is
- *         queued (nothing was sent, and the call goes on); BERTH_FAILED_PRECONDITION where a unary
- *         method sends twice or the call has ended.
+ *         queued (nothing was sent, and the call goes on; berth_call_refusal has the reason). After a yes
+ * from berth_call_can_send what others have queued does not count; BERTH_FAILED_PRECONDITION where a unary
+ * method sends twice or the call has ended.
  */
 static inline enum berth_code berth_call_send(struct berth_call *call, const void *message, size_t length)
 {
@@ -200,13 +202,29 @@ static inline void berth_call_finish_with_details(struct berth_call *call, enum 
     call->ops->finish(call, code, message, details, length);
 }
 
+/**
+ * Why the last berth_call_send was refused, for the caller to read: names the limit that was hit and its
+ * value.
+ *
+ * @return never NULL; lives until the next berth_call_send or the end of the call.
+ */
+static inline const char *berth_call_refusal(struct berth_call *call)
+{
+    const char *why = BERTH_CALL_OPS_HAVE(call, refusal) ? call->ops->refusal(call) : NULL;
+
+    return why != NULL ? why : "the server cannot send the message";
+}
+
+/** Ends the call as its last berth_call_send did: with BERTH_OK, or with its code and the reason for it. */
+static inline void berth_call_finish_sent(struct berth_call *call, enum berth_code code)
+{
+    call->ops->finish(call, code, code == BERTH_OK ? NULL : berth_call_refusal(call), NULL, 0);
+}
+
 /** Sends the one answer of a unary method and ends the call well. What cannot be sent ends it with a code. */
 static inline void berth_call_reply(struct berth_call *call, const void *message, size_t length)
 {
-    enum berth_code code = call->ops->send(call, message, length);
-
-    call->ops->finish(call, code, code == BERTH_OK ? NULL : "the reply is larger than this server sends",
-                      NULL, 0);
+    berth_call_finish_sent(call, call->ops->send(call, message, length));
 }
 
 /**

@@ -182,9 +182,7 @@ static inline enum berth_code berth_call_send_message(struct berth_call *call,
 /** Sends the one answer of a unary method and ends the call well; what cannot be sent ends it with a code. */
 static inline void berth_call_reply_message(struct berth_call *call, const ProtobufCMessage *message)
 {
-    enum berth_code code = berth_call_send_message(call, message);
-
-    berth_call_finish(call, code, code == BERTH_OK ? NULL : "the reply is larger than this server sends");
+    berth_call_finish_sent(call, berth_call_send_message(call, message));
 }
 
 /** Packs a message behind what is written; NULL is a message without fields. */

@@ -58,6 +58,9 @@ struct berth_stream_ops {
      * know.
      */
     void (*found)(struct berth_stream *stream, enum berth_method_kind kind);
+
+    /** As berth_call_refusal. NULL: the server does not tell. */
+    const char *(*refusal)(struct berth_stream *stream);
 };
 
 /** Is this operation there? A server may be older than the header. */

@@ -69,7 +69,10 @@ struct berth_rpc_server_options {
     uint64_t max_send_message_bytes;
     /** Of all unfinished messages that one connection is sending us. Default 4 × max_recv_message_bytes. */
     uint64_t max_unfinished_bytes;
-    /** Of all messages waiting for one peer to read; beyond that `send` refuses. Default 32 MiB. */
+    /**
+     * Of all messages waiting for one peer to read. Beyond that `can_send` says no, and `send` refuses those
+     * of a stream that has one waiting; the one reply of a unary call is always queued. Default 32 MiB.
+     */
     uint64_t max_queued_bytes;
 
     /** What an operator should know, one sentence without a newline; at most one line a second a cause. */
