@@ -7,27 +7,6 @@
 #include "plan_print.h"
 #include "survey.h"
 
-/* What the daemon would refuse to run without. */
-static bool check_required(const struct survey *survey)
-{
-    bool good = true;
-
-    for (size_t i = 0; i < survey->settings->required_count; i++) {
-        const struct plan_uri *required = &survey->settings->required[i];
-        size_t entry = plan_find(survey->plan, required->uri);
-
-        if (entry != PLAN_NONE && survey->plan->entries[entry].verdict == PLAN_RUN)
-            continue;
-        fprintf(stderr, "berthd: %s stands under required_plugins (%s:%u:%u) but %s: the daemon would end\n",
-                required->uri, required->mark.file == NULL ? "" : required->mark.file, required->mark.line,
-                required->mark.column,
-                entry == PLAN_NONE ? "is not there"
-                                   : plan_verdict_name(survey->plan->entries[entry].verdict));
-        good = false;
-    }
-    return good;
-}
-
 static bool all_will_run(const struct survey *survey)
 {
     for (size_t i = 0; i < survey->plan->count; i++) {
@@ -36,7 +15,7 @@ static bool all_will_run(const struct survey *survey)
         if (entry->verdict == PLAN_BLOCKED || (entry->verdict == PLAN_REJECTED && !entry->is_replaced))
             return false;
     }
-    return survey->refused_count == 0 && survey->scan.refused_directories == 0;
+    return survey->refused_count == 0;
 }
 
 static void print(const struct survey *survey, const struct command_options *options)
@@ -54,18 +33,23 @@ int command_plan(const struct command_options *options)
     struct settings_options settings = options->settings;
     struct survey survey;
     int code = DAEMON_EXIT_CONFIG;
-    bool good;
+    bool good, would_start = false;
 
     settings.look_at_files = true;
     good = survey_take(&settings, &survey) && survey_check(&survey);
 
-    survey_print_diagnostics(&survey);
     if (good) {
         survey_plan(&survey);
+        would_start = survey_would_start(&survey);
+    }
+    survey_print_diagnostics(&survey);
+    if (good) {
         for (size_t i = 0; i < survey.plan->warning_count; i++)
             survey_print_warning(survey.plan->warnings[i]);
         print(&survey, options);
-        code = check_required(&survey) && all_will_run(&survey) ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
+        if (!would_start)
+            fputs("berthd: the daemon would not start\n", stderr);
+        code = would_start && all_will_run(&survey) ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
     }
     survey_finish(&survey);
     return code;

@@ -237,7 +237,7 @@ static bool make_registry(struct daemon *daemon)
 
 static void give_up(struct daemon *daemon, const char *why)
 {
-    log_line(BERTH_LOG_ERROR, "%s: stops", why);
+    log_line(BERTH_LOG_ERROR, "%s; shutting down", why);
     daemon->exit_code = DAEMON_EXIT_FAILED;
     begin_draining(daemon);
     lifecycle_stop(daemon->lifecycle);
@@ -265,18 +265,26 @@ static void on_settled(void *context)
         lifecycle_serve(daemon->lifecycle);
 }
 
-/* Where all that would serve have failed, nobody can reach this daemon, not even to ask why. */
-static bool serves_nothing(const struct daemon *daemon)
+/* Without a server nobody can reach this daemon, not even to ask why. */
+static bool has_server(struct daemon *daemon)
 {
-    size_t servers = 0, serving = 0;
+    size_t servers = 0;
+    char why[128];
 
     for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
         const struct registry_plugin *plugin = registry_get(daemon->registry, i);
 
-        servers += plugin->times.serve_start_ns > 0;
-        serving += plugin->state == BERTH_STATE_SERVING;
+        if (plugin->state == BERTH_STATE_SERVING)
+            return true;
+        servers += plugin->table != NULL && BERTH_HAS(plugin->table, serve);
     }
-    return servers > 0 && serving == 0;
+    if (servers > 0)
+        snprintf(why, sizeof(why), "no server is running: none of %zu could start", servers);
+    else
+        snprintf(why, sizeof(why), "no server is running: none of %zu plugins is one",
+                 daemon->survey.plan->count);
+    give_up(daemon, why);
+    return false;
 }
 
 static void name_holds(const struct daemon *daemon)
@@ -293,11 +301,7 @@ static void on_served(void *context)
 {
     struct daemon *daemon = context;
 
-    if (!has_required(daemon))
-        return;
-    if (serves_nothing(daemon))
-        give_up(daemon, "nothing serves");
-    else
+    if (has_required(daemon) && has_server(daemon))
         name_holds(daemon);
 }
 

@@ -41,15 +41,16 @@ static const struct cli_command commands[] = {
      NULL, 0, 0, command_run},
     {"plan", "", "show what run would do, without running plugin code",
      "Prints order, levels, verdicts and reasons, from the manifests and the configuration.\n"
-     "Exits with 1 if anything is blocked or rejected, or a plugin directory is.\n",
+     "Exits with 1 if anything is blocked or rejected, or if run would not start.\n",
      plan_options, 0, 0, command_plan},
     {"config default", "", "print a complete, commented configuration from the manifests",
      "Prints every setting of the daemon and of the installed plugins with its documentation\n"
      "and default. The output can be loaded as it is.\n",
      default_options, 0, 0, command_config_default},
     {"config check", "", "check the configuration and report every error",
-     "Checks the daemon's settings and each plugin's section, without running plugin code.\n", NULL, 0, 0,
-     command_config_check},
+     "Checks the daemon's settings and each plugin's section, without running plugin code.\n"
+     "Exits with 1 if they are valid but run would not start: without a required plugin or a server.\n",
+     NULL, 0, 0, command_config_check},
     {"config dump", "", "print the effective configuration",
      "Prints the files merged and with defaults filled in, without secrets.\n", dump_options, 0, 0,
      command_config_dump},

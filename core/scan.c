@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <search.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,10 +57,26 @@ static void warn(struct scan *scan, const char *format, ...)
     scan->warnings[scan->warning_count++] = line;
 }
 
-static void warn_unreadable(struct scan *scan, const char *directory)
+static void refuse_directory(struct scan *scan, size_t directory, const char *given, const char *why,
+                             bool is_missing)
 {
-    warn(scan, "%s: plugin directory cannot be read: %s", directory, strerror(errno));
-    scan->refused_directories++;
+    struct scan_refusal refusal = {.directory = directory, .is_missing = is_missing};
+
+    if (asprintf(&refusal.reason, "%s: %s", given, why) < 0)
+        abort();
+    utf8_make_line(refusal.reason);
+    scan->refusals = or_abort(realloc(scan->refusals, (scan->refusal_count + 1) * sizeof(refusal)));
+    scan->refusals[scan->refusal_count++] = refusal;
+}
+
+/* With errno. */
+static void refuse_unreadable(struct scan *scan, size_t directory, const char *given)
+{
+    bool is_missing = errno == ENOENT;
+    char why[128];
+
+    snprintf(why, sizeof(why), "cannot be read: %s", strerror(errno));
+    refuse_directory(scan, directory, given, is_missing ? "no such directory" : why, is_missing);
 }
 
 static void add_file(struct scanner *scanner, const struct scan_file *file)
@@ -214,13 +229,13 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static void scan_names(struct scanner *scanner, const char *directory)
+static void scan_names(struct scanner *scanner, size_t index, const char *directory)
 {
     struct dirent **entries;
     int count = scandir(directory, &entries, is_module_name, compare_names);
 
     if (count < 0) {
-        warn_unreadable(scanner->scan, directory);
+        refuse_unreadable(scanner->scan, index, directory);
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -230,7 +245,7 @@ static void scan_names(struct scanner *scanner, const char *directory)
     free(entries);
 }
 
-static void scan_directory(struct scanner *scanner, const char *given)
+static void scan_directory(struct scanner *scanner, size_t index, const char *given)
 {
     char *directory = realpath(given, NULL);
     struct berth_error err;
@@ -238,17 +253,13 @@ static void scan_directory(struct scanner *scanner, const char *given)
     const char *first;
 
     if (directory == NULL || stat(directory, &status) != 0) {
-        if (errno == ENOENT)
-            warn(scanner->scan, "%s: plugin directory is not there; nothing is read from it", given);
-        else
-            warn_unreadable(scanner->scan, given);
+        refuse_unreadable(scanner->scan, index, given);
     } else if (verify_directory(directory, &err) != BERTH_OK) {
-        scanner->scan->refused_directories++;
-        warn(scanner->scan, "%s: nothing is read from this plugin directory: %s", given, err.message);
+        refuse_directory(scanner->scan, index, given, err.message, false);
     } else if ((first = meet(&scanner->directories, &status, given)) != NULL) {
         warn(scanner->scan, "%s: is the same plugin directory as %s; it is read once", given, first);
     } else {
-        scan_names(scanner, directory);
+        scan_names(scanner, index, directory);
     }
     free(directory);
 }
@@ -259,7 +270,7 @@ void scan_directories(const char *const *directories, size_t count, struct scan 
 
     *ret_scan = (struct scan){0};
     for (size_t i = 0; i < count; i++)
-        scan_directory(&scanner, directories[i]);
+        scan_directory(&scanner, i, directories[i]);
     tdestroy(scanner.files, free_seen);
     tdestroy(scanner.directories, free_seen);
 }
@@ -274,6 +285,9 @@ void scan_finish(struct scan *scan)
     }
     for (size_t i = 0; i < scan->warning_count; i++)
         free(scan->warnings[i]);
+    for (size_t i = 0; i < scan->refusal_count; i++)
+        free(scan->refusals[i].reason);
+    free(scan->refusals);
     free(scan->files);
     free(scan->warnings);
     *scan = (struct scan){0};

@@ -3,6 +3,7 @@
 #ifndef CORE_SCAN_H
 #define CORE_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -23,15 +24,26 @@ struct scan_file {
     char *reason;
 };
 
+/** One of the directories, from which nothing is read. */
+struct scan_refusal {
+    /** Its place among those that were given. */
+    size_t directory;
+    /** Nothing is there. Else it may not be trusted or cannot be read. */
+    bool is_missing;
+    /** One line that begins with the path, malloced. */
+    char *reason;
+};
+
 struct scan {
     /** In the order of the directories, names sorted by bytes within each. */
     struct scan_file *files;
     size_t count;
-    /** One line each, malloced: a directory that is not there or may not be trusted, a file given twice. */
+    /** In the order of the directories. */
+    struct scan_refusal *refusals;
+    size_t refusal_count;
+    /** One line each, malloced: a file or directory given twice. */
     char **warnings;
     size_t warning_count;
-    /** How many directories may not be trusted or cannot be read; one that is not there is not among them. */
-    size_t refused_directories;
 };
 
 /**

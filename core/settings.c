@@ -123,12 +123,16 @@ static const struct berth_value *find_top(const struct settings *settings, const
 static void fill_directories(struct settings *settings)
 {
     const struct berth_value *list = find_top(settings, "plugin_dirs");
-    const char **directories =
-        config_arena_allocate(&settings->store->arena, list->count * sizeof(*directories));
+    struct config_arena *arena = &settings->store->arena;
+    const char **directories = config_arena_allocate(arena, list->count * sizeof(*directories));
+    struct config_mark *marks = config_arena_allocate(arena, list->count * sizeof(*marks));
 
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         directories[i] = list->items[i]->string;
+        marks[i] = list->items[i]->mark;
+    }
     settings->plugin_dirs = directories;
+    settings->plugin_dir_marks = marks;
     settings->plugin_dir_count = list->count;
 }
 

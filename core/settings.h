@@ -25,6 +25,8 @@ struct settings {
     const char *state;
     const char *const *plugin_dirs;
     size_t plugin_dir_count;
+    /** Where each of them is named; no file for a built-in default. */
+    const struct config_mark *plugin_dir_marks;
     const struct plan_uri *required;
     size_t required_count;
     /** Disabled plugins and chosen exporters. */

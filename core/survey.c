@@ -7,6 +7,8 @@
 
 #include <config/utf8.h>
 
+#include "plan_print.h"
+
 /* An ordinary library, rather than a module that was refused. */
 static bool is_no_module(const struct scan_file *file)
 {
@@ -31,6 +33,22 @@ static void make_catalog(struct survey *survey)
     free(manifests);
 }
 
+/* A directory that somebody named has to be there. Nobody needs to make the built-in ones. */
+static void judge_directories(struct survey *survey)
+{
+    for (size_t i = 0; i < survey->scan.refusal_count; i++) {
+        const struct scan_refusal *refusal = &survey->scan.refusals[i];
+        const struct config_mark *mark = &survey->settings->plugin_dir_marks[refusal->directory];
+        bool is_default = mark->file == NULL;
+
+        if (is_default && refusal->is_missing)
+            continue;
+        config_diagnostics_add(&survey->diagnostics, is_default ? CONFIG_WARNING : CONFIG_ERROR, mark,
+                               "plugin_dirs: %s", refusal->reason);
+        survey->refused_count++;
+    }
+}
+
 bool survey_take(const struct settings_options *options, struct survey *ret_survey)
 {
     struct settings_options patient = *options;
@@ -43,6 +61,7 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
     scan_directories(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count,
                      &ret_survey->scan);
     make_catalog(ret_survey);
+    judge_directories(ret_survey);
     return true;
 }
 
@@ -61,6 +80,45 @@ bool survey_check(struct survey *survey)
 void survey_plan(struct survey *survey)
 {
     survey->plan = plan_create(&survey->catalog, &survey->settings->plan);
+}
+
+/* Callbacks that its manifest does not name cannot be known without running its code. */
+static size_t count_servers(const struct plan *plan)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < plan->run_count; i++)
+        count += (plan->entries[i].plugin->callbacks & MANIFEST_CALLBACK_SERVE) != 0;
+    return count;
+}
+
+static void refuse_required(const struct plan *plan, const struct plan_uri *required,
+                            struct config_diagnostics *refusals)
+{
+    size_t entry = plan_find(plan, required->uri);
+
+    if (entry == PLAN_NONE)
+        config_diagnostics_add(refusals, CONFIG_ERROR, &required->mark, "required plugin %s: no such plugin",
+                               required->uri);
+    else if (plan->entries[entry].verdict != PLAN_RUN)
+        config_diagnostics_add(refusals, CONFIG_ERROR, &required->mark, "required plugin %s is %s: %s",
+                               required->uri, plan_verdict_name(plan->entries[entry].verdict),
+                               plan->entries[entry].reason);
+}
+
+bool survey_would_start(struct survey *survey)
+{
+    const struct settings *settings = survey->settings;
+    size_t errors = survey->diagnostics.error_count;
+
+    for (size_t i = 0; i < settings->required_count; i++)
+        refuse_required(survey->plan, &settings->required[i], &survey->diagnostics);
+    if (count_servers(survey->plan) == 0)
+        config_diagnostics_add(
+            &survey->diagnostics, CONFIG_ERROR, NULL,
+            "no server: of the %zu plugins that would run, none names serve under callbacks",
+            survey->plan->run_count);
+    return survey->diagnostics.error_count == errors;
 }
 
 void survey_print_warning(const char *warning)

@@ -16,7 +16,10 @@ struct survey {
     size_t manifest_count;
     /** Which of the manifests' plugins are used. */
     struct catalog catalog;
-    /** Files that are modules, or should be, and were refused; an ordinary library is none. */
+    /**
+     * Directories, and files that are modules or should be, that were refused; an ordinary library is none,
+     * nor is a built-in directory that is missing.
+     */
     size_t refused_count;
     /** After survey_plan. */
     struct plan *plan;
@@ -38,6 +41,11 @@ bool survey_is_good(const struct survey *survey);
 /** Checks what the configuration says of plugins. @return survey_is_good. */
 bool survey_check(struct survey *survey);
 void survey_plan(struct survey *survey);
+/**
+ * After survey_plan: would the daemon come to be ready, as far as that can be known without plugin code? It
+ * needs the required plugins and a server. What is missing goes to `diagnostics`.
+ */
+bool survey_would_start(struct survey *survey);
 /** Prints what is wrong with the configuration, and warnings of the scan, to standard error. */
 void survey_print_diagnostics(struct survey *survey);
 void survey_finish(struct survey *survey);

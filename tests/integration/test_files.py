@@ -134,29 +134,35 @@ class Files(Case):
         (self.workshop.plugins / "outside.so").symlink_to(self.workshop.top / "elsewhere.so")
         self.assert_refused("outside.so", "symlink")
 
-    def test_a_directory_that_others_may_write_costs_that_directory_only(self):
-        loose = self.workshop.top / "loose"
-        loose.mkdir()
-        loose.chmod(0o777)
-        self.workshop.add("lost", Plugin(TYPE, "lost")).rename(loose / "lost.so")
-        self.workshop.write_config(plugin_dirs=[str(loose), str(self.workshop.plugins)])
-        daemon = self.start()
-        self.assert_line(daemon.log, str(loose), "writ")
-        found = self.plugins(daemon)
-        self.assertNotIn(f"{TYPE}.lost", found)
-        self.assertIn(found[f"{TYPE}.good"].state, ("ready", "serving"))
-        self.assert_stops(daemon)
+    def assert_directory_is_refused(self, path, *texts):
+        """run, plan and config check agree, at the place where it is named."""
+        config = self.workshop.write_config(plugin_dirs=[str(self.workshop.plugins), str(path)])
+        self.assert_refuses(3, "berthd.yaml:7:", str(path), *texts)
+        for command in (["plan"], ["config", "check"]):
+            with self.subTest(command=command):
+                done = self.berthd(*command, "--config", config)
+                self.assertEqual(3, done.returncode, done.stdout + done.stderr)
+                self.assert_line(done.stderr, "berthd.yaml:7:", str(path), *texts)
 
-    def test_a_plan_without_a_directory_that_is_not_trusted_is_bad_news(self):
+    def test_a_directory_that_is_named_and_missing_is_an_error(self):
+        self.assert_directory_is_refused(self.workshop.top / "nowhere", "no such directory")
+
+    def test_a_directory_that_is_named_and_no_directory_is_an_error(self):
+        self.assert_directory_is_refused(self.workshop.plugins / "aa-good.so", "directory")
+
+    def test_a_directory_that_is_named_and_open_to_others_is_an_error(self):
         loose = self.workshop.top / "loose"
         loose.mkdir()
-        config = self.workshop.write_config(plugin_dirs=[str(loose), str(self.workshop.plugins)])
-        loose.chmod(0o755)
-        self.assertEqual(0, self.berthd("plan", "--config", config).returncode)
         loose.chmod(0o777)
-        done = self.berthd("plan", "--config", config)
-        self.assertEqual(1, done.returncode, done.stdout)
-        self.assert_line(done.stderr, str(loose), "writ")
+        self.assert_directory_is_refused(loose, "writ")
+
+    def test_a_directory_on_the_command_line_is_named_too(self):
+        config = self.workshop.write_config()
+        for command in (["run"], ["plan"], ["config", "check"]):
+            with self.subTest(command=command):
+                done = self.berthd(*command, "--config", config, "--plugin-dir", "/nowhere")
+                self.assertEqual(3, done.returncode, done.stdout + done.stderr)
+                self.assert_line(done.stderr, "--plugin-dir", "/nowhere", "no such directory")
 
     def test_a_file_that_is_found_twice_is_loaded_once(self):
         os.link(self.workshop.plugins / "aa-good.so", self.workshop.plugins / "zz-again.so")

@@ -239,5 +239,51 @@ class Life(Case):
         self.assert_stops(daemon)
 
 
+class Reach(Case):
+    """A daemon that nobody can reach is not ready, whatever the reason."""
+
+    def assert_unreachable(self, *texts, checked=1):
+        daemon = self.launch()
+        self.assertEqual(1, daemon.wait(), daemon.log)
+        self.assertNotIn("READY=1", daemon.notify.lines)
+        self.assert_line(daemon.log, "no server is running", *texts)
+        for command in (["plan"], ["config", "check"]):
+            with self.subTest(command=command):
+                done = self.berthd(*command, "--config", self.workshop.config)
+                self.assertEqual(checked, done.returncode, done.stdout + done.stderr)
+                if checked:
+                    self.assert_line(done.stderr, "no server")
+
+    def test_no_plugin_at_all_is_no_daemon(self):
+        self.assert_unreachable("none of 0 plugins")
+
+    def test_plugins_without_a_server_are_no_daemon(self):
+        self.workshop.add_default_modules("greeter")
+        self.assert_unreachable("none of 1 plugins")
+
+    def test_servers_that_are_disabled_are_no_daemon(self):
+        self.workshop.add_default_modules("greeter", "servers")
+        self.workshop.write_config(disabled_plugins=["io.containerd.server.v1.grpc", "io.containerd.server.v1.ttrpc",
+                                                     "io.containerd.server.v1.grpc-tcp"])
+        self.assert_unreachable("none of 4 plugins")
+
+    def test_servers_that_all_fail_are_no_daemon(self):
+        self.workshop.add("deaf", Plugin(TYPE, "deaf", yaml="callbacks: [serve]", members=".serve = serve"), code="""
+            static enum berth_code serve(const struct berth_host *h, void *instance, struct berth_error *e)
+            { (void)h, (void)instance; return berth_error_set(e, BERTH_UNAVAILABLE, "the port is taken"); }""")
+        self.assert_unreachable("none of 1 could start", checked=0)
+
+    def test_a_required_plugin_that_cannot_run_is_told_by_every_command(self):
+        self.workshop.add_default_modules("greeter", "servers")
+        self.workshop.add("needs", Plugin(TYPE, "needs", requires=["io.example.nobody.v1"]))
+        self.workshop.write_config(required_plugins=[f"{TYPE}.needs"])
+        self.assert_refuses(1, "required plugin", f"{TYPE}.needs", "blocked")
+        for command in (["plan"], ["config", "check"]):
+            with self.subTest(command=command):
+                done = self.berthd(*command, "--config", self.workshop.config)
+                self.assertEqual(1, done.returncode, done.stdout + done.stderr)
+                self.assert_line(done.stderr, "berthd.yaml:", "required plugin", f"{TYPE}.needs", "blocked")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -270,11 +270,17 @@ static void a_bad_directory_costs_that_directory_only(void **state)
     scan_directories(directories, 4, &scan);
     assert_int_equal(scan.count, 1);
     assert_non_null(scan.files[0].manifest);
-    assert_int_equal(scan.warning_count, 3);
-    assert_string_equal(scan.warnings[0],
-                        "/nowhere/at/all: plugin directory is not there; nothing is read from it");
-    assert_non_null(strstr(scan.warnings[1], "everybody may write to it (mode 0777"));
-    assert_non_null(strstr(scan.warnings[2], "/dev/null: is no directory"));
+    assert_int_equal(scan.warning_count, 0);
+    assert_int_equal(scan.refusal_count, 3);
+    assert_int_equal(scan.refusals[0].directory, 0);
+    assert_true(scan.refusals[0].is_missing);
+    assert_string_equal(scan.refusals[0].reason, "/nowhere/at/all: no such directory");
+    assert_int_equal(scan.refusals[1].directory, 1);
+    assert_false(scan.refusals[1].is_missing);
+    assert_non_null(strstr(scan.refusals[1].reason, "everybody may write to it (mode 0777"));
+    assert_int_equal(scan.refusals[2].directory, 2);
+    assert_false(scan.refusals[2].is_missing);
+    assert_non_null(strstr(scan.refusals[2].reason, "/dev/null: is no directory"));
     scan_finish(&scan);
 }
 
