@@ -6,14 +6,14 @@
 #include <berth/error.h>
 
 /**
- * Loads a library by its soname and finds the table it exports. The library must be linked with -z nodelete:
- * it stays for the life of the process, so that callers keep no state, and a further call costs a look-up by
+ * Loads a library by its soname and finds the table it exports. It stays for the life of the process: OpenSSL
+ * leaves functions that run at exit, and callers need not keep a handle. A further call costs a look-up by
  * name.
  *
  * @param soname     where the calling file's RUNPATH, the environment or the linker's cache have it.
  * @param symbol     a constant table of functions.
  * @param ret_table  never freed.
- * @return BERTH_OK; BERTH_UNAVAILABLE with the loader's reason. From any thread.
+ * @return BERTH_OK; BERTH_UNAVAILABLE with the loader's reason alone. From any thread.
  */
 enum berth_code berth_lazy_library(const char *soname, const char *symbol, const void **ret_table,
                                    struct berth_error *err);

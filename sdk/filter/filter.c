@@ -7,6 +7,9 @@
 
 #include "selector.h"
 
+/* What the regular expressions of one request may take: enough for 32 ordinary ones. */
+#define PATTERN_BYTES_MAX ((size_t)1 << 20)
+
 struct berth_filter {
     size_t count;
     struct selectors alternatives[];
@@ -28,7 +31,11 @@ static enum berth_code check_size(const char *const *texts, size_t count, struct
 enum berth_code berth_filter_create(const char *const *texts, size_t count, struct berth_filter **ret_filter,
                                     struct berth_error *err)
 {
-    struct selector_budget budget = {BERTH_FILTER_MAX_SELECTORS, BERTH_FILTER_MAX_PATTERNS};
+    struct selector_budget budget = {
+        .selectors = BERTH_FILTER_MAX_SELECTORS,
+        .patterns = BERTH_FILTER_MAX_PATTERNS,
+        .pattern_bytes = PATTERN_BYTES_MAX,
+    };
     enum berth_code code = check_size(texts, count, err);
     struct berth_filter *filter;
 
@@ -70,7 +77,7 @@ static bool selector_matches(const struct selector *selector, berth_filter_field
     case COMPARE_NOT_EQUAL:
         return strcmp(value, selector->value) != 0;
     case COMPARE_MATCHES:
-        return selector->pattern != NULL && pattern_matches(selector->pattern, value);
+        return pattern_matches(selector->pattern, value);
     }
     return false;
 }

@@ -19,23 +19,59 @@ static enum berth_code out_of_memory(struct parser *parser)
     return berth_error_set(parser->err, BERTH_RESOURCE_EXHAUSTED, "no memory for the filter");
 }
 
+/* How much of a long text an error shows on either side of its place. */
+#define SHOWN_MAX 400
+
+static bool is_inside_character(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Where to begin so that at most SHOWN_MAX bytes are shown before `at`, and no half character. */
+static size_t shown_from(const char *text, size_t at)
+{
+    size_t from = at > SHOWN_MAX ? at - SHOWN_MAX : 0;
+
+    while (from < at && is_inside_character(text[from]))
+        from++;
+    return from;
+}
+
+static size_t shown_length(const char *text, size_t length)
+{
+    if (length <= SHOWN_MAX)
+        return length;
+    length = SHOWN_MAX;
+    while (length > 0 && is_inside_character(text[length]))
+        length--;
+    return length;
+}
+
 /* Shows the text with the place of the error between ">|" and "|<". */
 BERTH_PRINTF(3, 4)
 static enum berth_code fail_at(struct parser *parser, size_t at, const char *format, ...)
 {
     const char *text = parser->scanner.text;
+    size_t length = parser->scanner.length;
+    size_t from = shown_from(text, at < length ? at : length);
+    const char *begin = from > 0 ? "…" : "";
     struct berth_error reason;
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(reason.message, sizeof(reason.message), format, arguments);
     va_end(arguments);
-    if (at < parser->scanner.length)
+    if (at < length) {
+        size_t behind = shown_length(text + at + 1, length - at - 1);
+
         return berth_error_set(parser->err, BERTH_INVALID_ARGUMENT,
-                               "filters: parse error: [%.*s >|%c|< %s]: %.200s: invalid argument", (int)at,
-                               text, text[at], text + at + 1, reason.message);
+                               "filters: parse error: [%s%.*s >|%c|< %.*s%s]: %.200s: invalid argument",
+                               begin, (int)(at - from), text + from, text[at], (int)behind, text + at + 1,
+                               at + 1 + behind < length ? "…" : "", reason.message);
+    }
     return berth_error_set(parser->err, BERTH_INVALID_ARGUMENT,
-                           "filters: parse error: [%s]: %.200s: invalid argument", text, reason.message);
+                           "filters: parse error: [%s%s]: %.200s: invalid argument", begin, text + from,
+                           reason.message);
 }
 
 static enum berth_code copy(struct parser *parser, const struct lexeme *lexeme, char **ret_text)
@@ -125,10 +161,11 @@ static enum berth_code parse_operator(struct parser *parser, enum comparison *re
     return BERTH_OK;
 }
 
-static enum berth_code parse_value(struct parser *parser, struct selector *selector)
+static enum berth_code parse_value(struct parser *parser, struct selector *selector, size_t *ret_at)
 {
     struct lexeme lexeme = scanner_scan(&parser->scanner);
 
+    *ret_at = lexeme.at;
     if (lexeme.token == TOKEN_VALUE)
         return copy(parser, &lexeme, &selector->value);
     if (lexeme.token == TOKEN_QUOTED)
@@ -138,29 +175,35 @@ static enum berth_code parse_value(struct parser *parser, struct selector *selec
     return fail_at(parser, lexeme.at, "expected value or quoted");
 }
 
-static enum berth_code compile_value(struct parser *parser, struct selector *selector)
+static enum berth_code compile_value(struct parser *parser, struct selector *selector, size_t at)
 {
+    struct berth_error reason;
+    enum berth_code code;
+
     if (parser->budget->patterns == 0)
         return berth_error_set(
             parser->err, BERTH_INVALID_ARGUMENT,
             "filters: more regular expressions than one request may have: invalid argument");
     parser->budget->patterns--;
-    selector->pattern = pattern_create(selector->value);
-    return BERTH_OK;
+    code = pattern_create(selector->value, &parser->budget->pattern_bytes, &selector->pattern, &reason);
+    if (code == BERTH_INVALID_ARGUMENT)
+        return fail_at(parser, at, "regular expression: %s", reason.message);
+    return code == BERTH_OK ? BERTH_OK : berth_error_set(parser->err, code, "filters: %s", reason.message);
 }
 
 static enum berth_code parse_selector(struct parser *parser, struct selector *selector)
 {
     enum berth_code code = parse_path(parser, selector);
     int32_t next = scanner_peek(&parser->scanner);
+    size_t at = 0;
 
     if (code != BERTH_OK || next == ',' || next == SCANNER_END)
         return code;
     code = parse_operator(parser, &selector->comparison);
     if (code == BERTH_OK)
-        code = parse_value(parser, selector);
+        code = parse_value(parser, selector, &at);
     if (code == BERTH_OK && selector->comparison == COMPARE_MATCHES)
-        code = compile_value(parser, selector);
+        code = compile_value(parser, selector, at);
     return code;
 }
 

@@ -1,80 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A regular expression from outside: near to RE2 in what it takes, and bounded in what it costs. */
-#define PCRE2_CODE_UNIT_WIDTH 8
+/* A regular expression from outside, in RE2's dialect, which is containerd's. Bounded in what it costs. */
 #include "pattern.h"
 
-#include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps of backtracking for one text, and KiB of memory: a millisecond or two at the worst. */
-#define MATCH_LIMIT 10000
-#define HEAP_LIMIT_KIB 1024
-#define PATTERN_MAX 4096
-#define NESTING_MAX 64
+#include <sdk/base/lazy_library.h>
+
+#include "pattern_engine.h"
+
+#define PATTERN_MAX_BYTES 16384
+
+/*
+ * A subscriber keeps its patterns for hours, and RE2 fills what memory it is given with states. So a pattern
+ * gets the least that its program fits into: of a thousand subscribers with an ordinary one each, 32 MiB at
+ * the most.
+ */
+static const size_t memory_sizes[] = {32 << 10, 128 << 10, 512 << 10};
 
 struct pattern {
-    pcre2_code *code;
-    pcre2_match_data *match;
-    pcre2_match_context *context;
-    /** It went over a limit once, and is not tried again: a filter is asked of every object. */
-    bool is_costly;
+    const struct pattern_engine *engine;
+    void *compiled;
 };
 
-static pcre2_code *compile(const char *text)
+/* RE2 knows \C, one byte of a character; Go's syntax does not have it. Between \Q and \E nothing is special.
+ */
+static bool asks_for_bytes(const char *text)
 {
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
-                       PCRE2_NO_AUTO_CAPTURE;
-    pcre2_code *code;
-    PCRE2_SIZE where;
-    int error;
-
-    if (context == NULL)
-        return NULL;
-    pcre2_set_max_pattern_length(context, PATTERN_MAX);
-    pcre2_set_parens_nest_limit(context, NESTING_MAX);
-    code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options, &error, &where, context);
-    pcre2_compile_context_free(context);
-    return code;
+    while ((text = strchr(text, '\\')) != NULL && text[1] != '\0') {
+        if (text[1] == 'C')
+            return true;
+        if (text[1] == 'Q') {
+            text = strstr(text, "\\E");
+            if (text == NULL)
+                return false;
+        }
+        text += 2;
+    }
+    return false;
 }
 
-struct pattern *pattern_create(const char *text)
+static enum pattern_result compile(struct pattern *pattern, const char *text, size_t *max_bytes,
+                                   char *ret_reason)
 {
-    struct pattern *pattern = calloc(1, sizeof(*pattern));
+    enum pattern_result result = PATTERN_TOO_LARGE;
 
-    if (pattern == NULL)
-        return NULL;
-    pattern->code = compile(text);
-    pattern->match = pcre2_match_data_create(1, NULL);
-    pattern->context = pcre2_match_context_create(NULL);
-    if (pattern->code == NULL || pattern->match == NULL || pattern->context == NULL) {
-        pattern_destroy(pattern);
-        return NULL;
+    for (size_t i = 0; i < sizeof(memory_sizes) / sizeof(memory_sizes[0]) && result == PATTERN_TOO_LARGE;
+         i++) {
+        if (memory_sizes[i] > *max_bytes)
+            break;
+        result = pattern->engine->compile(text, memory_sizes[i], &pattern->compiled, ret_reason);
+        if (result == PATTERN_OK)
+            *max_bytes -= memory_sizes[i];
     }
-    pcre2_set_match_limit(pattern->context, MATCH_LIMIT);
-    pcre2_set_heap_limit(pattern->context, HEAP_LIMIT_KIB);
-    return pattern;
+    return result;
+}
+
+static enum berth_code compile_within(struct pattern *pattern, const char *text, size_t *max_bytes,
+                                      struct berth_error *err)
+{
+    char reason[PATTERN_REASON_MAX];
+
+    switch (compile(pattern, text, max_bytes, reason)) {
+    case PATTERN_OK:
+        return BERTH_OK;
+    case PATTERN_REFUSED:
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s", reason);
+    case PATTERN_TOO_LARGE:
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "too large once compiled, alone or with the others of this request");
+    case PATTERN_OUT_OF_MEMORY:
+        break;
+    }
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a regular expression");
+}
+
+enum berth_code pattern_create(const char *text, size_t *max_bytes, struct pattern **ret_pattern,
+                               struct berth_error *err)
+{
+    struct pattern pattern = {.engine = NULL};
+    const void *engine;
+    struct berth_error reason;
+    enum berth_code code;
+
+    if (strlen(text) > PATTERN_MAX_BYTES)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "longer than %d bytes", PATTERN_MAX_BYTES);
+    if (asks_for_bytes(text))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "invalid escape sequence: \\C");
+    code = berth_lazy_library(PATTERN_ENGINE_LIBRARY, PATTERN_ENGINE_SYMBOL, &engine, &reason);
+    if (code != BERTH_OK)
+        return berth_error_set(err, code, "cannot use regular expressions: %s (reinstall berth)",
+                               reason.message);
+    pattern.engine = engine;
+    code = compile_within(&pattern, text, max_bytes, err);
+    if (code != BERTH_OK)
+        return code;
+    *ret_pattern = malloc(sizeof(**ret_pattern));
+    if (*ret_pattern == NULL) {
+        pattern.engine->destroy(pattern.compiled);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a regular expression");
+    }
+    **ret_pattern = pattern;
+    return BERTH_OK;
 }
 
 void pattern_destroy(struct pattern *pattern)
 {
     if (pattern == NULL)
         return;
-    pcre2_match_context_free(pattern->context);
-    pcre2_match_data_free(pattern->match);
-    pcre2_code_free(pattern->code);
+    pattern->engine->destroy(pattern->compiled);
     free(pattern);
 }
 
-bool pattern_matches(struct pattern *pattern, const char *text)
+bool pattern_matches(const struct pattern *pattern, const char *text)
 {
-    int result;
-
-    if (pattern->is_costly)
-        return false;
-    result =
-        pcre2_match(pattern->code, (PCRE2_SPTR)text, strlen(text), 0, 0, pattern->match, pattern->context);
-    pattern->is_costly = result < PCRE2_ERROR_NOMATCH;
-    return result >= 0;
+    return pattern->engine->matches(pattern->compiled, text);
 }

@@ -21,7 +21,7 @@ struct selector {
     size_t path_count;
     enum comparison comparison;
     char *value;
-    /** NULL where the value of a ~= is no regular expression. */
+    /** Of a ~= alone. */
     struct pattern *pattern;
 };
 
@@ -34,6 +34,7 @@ struct selectors {
 struct selector_budget {
     size_t selectors;
     size_t patterns;
+    size_t pattern_bytes;
 };
 
 /** BERTH_OK; BERTH_INVALID_ARGUMENT with containerd's sentence; BERTH_RESOURCE_EXHAUSTED. To be finished in

@@ -3,8 +3,9 @@
  * anything who speaks in clear. Where both are linked together, as in tests, this file is left out. */
 #include "tls_library.h"
 
-#include <dlfcn.h>
 #include <string.h>
+
+#include <sdk/base/lazy_library.h>
 
 static const struct tls_library_user user = {
     .borrow_batch = engine_borrow_batch,
@@ -32,13 +33,12 @@ static const struct tls_library *find(struct berth_error *err)
     (void)err;
     return &berth_rpc_tls;
 #else
-    /* By its soname, which the loader looks for beside this library: RUNPATH is $ORIGIN. OpenSSL leaves
-     * functions that run at exit, so that it stays loaded. */
-    void *handle = dlopen(TLS_LIBRARY_SONAME, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    const struct tls_library *found = handle == NULL ? NULL : dlsym(handle, TLS_LIBRARY_SYMBOL);
+    /* The loader looks for it beside this library: RUNPATH is $ORIGIN. */
+    const void *found = NULL;
+    struct berth_error reason;
 
-    if (found == NULL)
-        refuse(err, dlerror());
+    if (berth_lazy_library(TLS_LIBRARY_SONAME, TLS_LIBRARY_SYMBOL, &found, &reason) != BERTH_OK)
+        refuse(err, reason.message);
     return found;
 #endif
 }

@@ -57,6 +57,13 @@ class Ctr(Case):
     def test_ls_q_prints_ids_only(self):
         self.assertIn("greeter", self.ctr("plugins", "ls", "-q").split())
 
+    def test_the_first_regular_expression_loads_its_engine(self):
+        has_engine = lambda: "libre2.so" in open(f"/proc/{self.daemon.pid}/maps", encoding="utf-8").read()
+        self.rows("id==greeter")
+        self.assertFalse(has_engine())
+        self.rows("id~=greeter")
+        self.assertTrue(has_engine())
+
     def test_filters_are_containerds(self):
         self.assertEqual([["io.containerd.grpc.v1", "greeter", "-", "ok"]], self.rows("id==greeter"))
         self.assertEqual({"io.example.odd.v1"}, {row[0] for row in self.rows("type~=odd")})

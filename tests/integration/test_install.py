@@ -62,6 +62,12 @@ class Install(unittest.TestCase):
         names = subprocess.run(["nm", "-D", "--defined-only", str(beside)], capture_output=True, text=True, check=True).stdout
         self.assertEqual({"berth_rpc_tls", "BERTH_RPC_PRIVATE"}, {line.split()[2].partition("@")[0] for line in names.splitlines()})
 
+    def test_the_engine_of_regular_expressions_is_found_by_its_soname(self):
+        self.assert_installed("/libberth-filter.a", "/libberth-filter-re2.so.0", "/pkgconfig/berth-filter.pc")
+        library = next(self.top.rglob("libberth-filter-re2.so.0")).resolve()
+        names = subprocess.run(["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(["berth_filter_re2"], [line.split()[2] for line in names.splitlines()])
+
     def test_manual_pages_completion_and_unit_are_there(self):
         self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",
                               "/man5/berthd.yaml.5", "/systemd/system/berthd.service")

@@ -11,8 +11,8 @@ def c_files(*rooms):
     return sources.files(*sources.C_ENDINGS, under=rooms or sources.ROOMS)
 
 
-# core/module.c loads modules. The others load a private library of ours, by its soname, when it is first needed.
-LOADERS = {"core/module.c", "sdk/rpc/tls_library.c"}
+# core/module.c loads modules, the other a private library of ours, by its soname, when it is first needed.
+LOADERS = {"core/module.c", "sdk/base/lazy_library.c"}
 
 
 class Includes(unittest.TestCase):
@@ -28,6 +28,16 @@ class Includes(unittest.TestCase):
     def test_dlfcn_is_seen_by_core_module_and_by_what_loads_a_library_of_ours(self):
         paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) not in LOADERS]
         self.assert_none(self.offenders(paths, r"<dlfcn\.h>"), "only these load code")
+
+    def test_the_base_of_the_libraries_is_seen_by_them_alone(self):
+        paths = [p for p in c_files() if p.parts[0] not in ("sdk", "tests")]
+        self.assert_none(self.offenders(paths, r"<sdk/"), "sdk/base is for the libraries of sdk/")
+        strange = r"<(berth/(?!error\.h>)|uv\.h|config/|core/|sdk/(?!base/))"
+        self.assert_none(self.offenders(c_files("sdk/base"), strange), "sdk/base stands on the C library")
+
+    def test_re2_is_seen_by_one_file_of_sdk_filter_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/filter/re2.cc"]
+        self.assert_none(self.offenders(paths, r"<re2/"), "only sdk/filter/re2.cc compiles patterns")
 
     def test_yaml_is_seen_by_config_yaml_alone(self):
         paths = [p for p in c_files() if str(p) != "config/yaml.c"]

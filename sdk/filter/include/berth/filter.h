@@ -39,11 +39,13 @@ struct berth_filter;
 typedef bool berth_filter_field(void *context, const char *const *path, size_t count, const char **ret_value);
 
 /**
- * Parses filters, one of which must match. A regular expression that is none matches nothing.
+ * Parses filters, one of which must match. Regular expressions are RE2's, as in containerd; the first one
+ * loads libberth-filter-re2, and with it RE2 and the C++ library, into the process.
  *
  * @param texts  UTF-8; not used after this returns.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT with containerd's wording where one cannot be parsed or all
- *         together are too large; BERTH_RESOURCE_EXHAUSTED without memory.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT where one cannot be parsed, in containerd's wording, a regular
+ * expression is refused, or all together are too large; BERTH_RESOURCE_EXHAUSTED without memory;
+ * BERTH_UNAVAILABLE where RE2 cannot be loaded.
  */
 enum berth_code berth_filter_create(const char *const *texts, size_t count, struct berth_filter **ret_filter,
                                     struct berth_error *err);
@@ -51,7 +53,10 @@ enum berth_code berth_filter_create(const char *const *texts, size_t count, stru
 /** Takes NULL. */
 void berth_filter_destroy(struct berth_filter *filter);
 
-/** Does the object match, whose fields `field` tells? The work for one regular expression is bounded. */
+/**
+ * Does the object match, whose fields `field` tells? The work for a regular expression grows with the length
+ * of the text, never faster.
+ */
 bool berth_filter_matches(const struct berth_filter *filter, berth_filter_field *field, void *context);
 
 #ifdef __cplusplus
