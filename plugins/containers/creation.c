@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include <berth/protobuf.h>
+#include <containerd/services/containers/v1/containers.pb-c.h>
+
 #include "container.h"
 
 static enum berth_code create(struct berth_store_update *update, struct berth_store_txn *txn,
@@ -41,8 +44,11 @@ enum berth_code containers_create(void *instance, const char *namespace_name, st
     const struct change_request request = {instance, namespace_name, done, context};
     struct container asked = {0};
     struct change *change = NULL;
-    enum berth_code code = container_read(&asked, value, err);
+    enum berth_code code = berth_text_check(&containerd__services__containers__v1__container__descriptor,
+                                            value.data, value.length, err);
 
+    if (code == BERTH_OK)
+        code = container_read(&asked, value, err);
     if (code == BERTH_OK)
         code = change_create(&request, asked.fields[CONTAINER_ID], CONTAINER_CREATED, &change, err);
     if (code == BERTH_OK)

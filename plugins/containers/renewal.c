@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include <berth/labels.h>
+#include <berth/protobuf.h>
+#include <containerd/services/containers/v1/containers.pb-c.h>
 
 #include "container.h"
 
@@ -185,7 +187,10 @@ enum berth_code containers_update(void *instance, const char *namespace_name, st
 
     if (id.length == 0)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "Container.ID required");
-    code = change_create(&request, id, CONTAINER_UPDATED, &change, err);
+    code = berth_text_check(&containerd__services__containers__v1__container__descriptor, value.data,
+                            value.length, err);
+    if (code == BERTH_OK)
+        code = change_create(&request, id, CONTAINER_UPDATED, &change, err);
     if (code != BERTH_OK)
         return code;
     if (!keep(change, value, paths, path_count)) {

@@ -7,6 +7,7 @@
 #include <berth/namespace.h>
 #include <berth/protobuf.h>
 #include <berth/wire_map.h>
+#include <containerd/services/leases/v1/leases.pb-c.h>
 
 /* Fields of containerd.services.leases.v1.Lease, and ours. */
 enum {
@@ -19,7 +20,7 @@ enum {
 static enum berth_code say_no_lease(struct berth_error *err)
 {
     return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                           "a lease's id and labels must be text, in a message Lease: invalid argument");
+                           "malformed containerd.services.leases.v1.Lease: invalid argument");
 }
 
 static enum berth_code say_no_memory(struct berth_error *err)
@@ -30,8 +31,6 @@ static enum berth_code say_no_memory(struct berth_error *err)
 static enum berth_code take_id(struct record_draft *draft, const struct berth_wire_field *field,
                                struct berth_error *err)
 {
-    if (!berth_string_is_text(field->data, field->length))
-        return say_no_lease(err);
     if (field->length > BERTH_LEASE_ID_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "the lease's id has %zu bytes, at most %d are allowed: invalid argument",
@@ -59,9 +58,6 @@ static enum berth_code check_label(struct berth_wire_entry *label, struct berth_
 {
     char quoted[1024], value[512];
 
-    if (!berth_string_is_text(label->key, label->key_length) ||
-        !berth_string_is_text(label->value, label->value_length))
-        return say_no_lease(err);
     if (label->key_length > 0 || label->value_length == 0) {
         if (label->value_length == 0)
             label->value = NULL;
@@ -108,7 +104,8 @@ enum berth_code record_draft_init(struct record_draft *draft, struct berth_store
     struct berth_wire wire = berth_wire_of(lease.data, lease.length);
     struct berth_wire_map labels = {0};
     struct berth_wire_field field;
-    enum berth_code code = BERTH_OK;
+    enum berth_code code =
+        berth_text_check(&containerd__services__leases__v1__lease__descriptor, lease.data, lease.length, err);
 
     *draft = (struct record_draft){0};
     while (code == BERTH_OK && berth_wire_next(&wire, &field))

@@ -105,8 +105,10 @@ enum berth_code resource_check(const struct resource *resource, struct berth_err
                                "type and id of a resource have more than %d bytes: invalid argument",
                                RESOURCE_MAX);
     if (!copy_text(resource->type, type) || !copy_text(resource->id, id))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "type and id of a resource must be text: invalid argument");
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "field %s of containerd.services.leases.v1.Resource is not text: invalid argument",
+            berth_string_is_text(resource->type.data, resource->type.length) ? "id" : "type");
     code = check_type(type, id, err);
     if (code == BERTH_OK && resource->id.length == 0)
         code = berth_error_set(err, BERTH_INVALID_ARGUMENT,

@@ -7,6 +7,8 @@
 
 #include <berth/labels.h>
 #include <berth/namespace.h>
+#include <berth/protobuf.h>
+#include <containerd/services/namespaces/v1/namespace.pb-c.h>
 
 #include "value.h"
 
@@ -122,8 +124,11 @@ enum berth_code namespaces_create(void *instance, struct berth_store_bytes value
 {
     struct namespace_value asked = {0};
     struct change *change = NULL;
-    enum berth_code code = namespace_value_read(&asked, value, err);
+    enum berth_code code = berth_text_check(&containerd__services__namespaces__v1__namespace__descriptor,
+                                            value.data, value.length, err);
 
+    if (code == BERTH_OK)
+        code = namespace_value_read(&asked, value, err);
     if (code == BERTH_OK)
         code = check_name(asked.name, err);
     if (code == BERTH_OK)
@@ -221,8 +226,11 @@ enum berth_code namespaces_update(void *instance, struct berth_store_bytes value
 {
     struct namespace_value asked = {0};
     struct change *change = NULL;
-    enum berth_code code = namespace_value_read(&asked, value, err);
+    enum berth_code code = berth_text_check(&containerd__services__namespaces__v1__namespace__descriptor,
+                                            value.data, value.length, err);
 
+    if (code == BERTH_OK)
+        code = namespace_value_read(&asked, value, err);
     if (code == BERTH_OK)
         code = check_name(asked.name, err);
     if (code == BERTH_OK)

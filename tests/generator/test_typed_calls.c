@@ -360,14 +360,14 @@ static void a_method_named_like_a_keyword_and_messages_of_other_packages(void **
 }
 
 /* Starts a raw call on a method and gives it bytes that are no message. */
-static void ask_nonsense(const char *path)
+static void ask_bytes(const char *path, const void *bytes, size_t length)
 {
     static const struct berth_rpc_call_handlers handlers = {.size = sizeof(handlers), .on_end = on_over};
     const struct berth_rpc_call_options options = {
         .size = sizeof(options), .path = path, .kind = BERTH_METHOD_BIDI_STREAM};
 
     assert_int_equal(berth_rpc_call_start(f.channel, &options, &handlers, &f, &f.call, NULL), BERTH_OK);
-    berth_rpc_call_send(f.call, "\x0a\xff", 2);
+    berth_rpc_call_send(f.call, bytes, length);
     berth_rpc_call_half_close(f.call);
     run_until_over();
 }
@@ -377,12 +377,47 @@ static void a_request_that_is_no_message_is_refused(void **state)
     static const char *const paths[] = {"/berth.tests.kinds.Kinds/One", "/berth.tests.kinds.Kinds/Both"};
 
     for (size_t i = 0; i < 2; i++) {
-        ask_nonsense(paths[i]);
+        ask_bytes(paths[i], "\x0a\xff", 2);
         assert_int_equal(f.code, BERTH_INTERNAL);
         assert_string_equal(f.message,
                             "grpc: error unmarshalling request: no valid berth.tests.kinds.Everything");
     }
     assert_int_equal(f.taken, 0);
+}
+
+static void a_string_that_is_no_text_is_refused_with_its_fields_name(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *wrong;
+    } cases[] = {
+        {"\x0a\1\xff", 3, "field text of berth.tests.kinds.Everything is not valid UTF-8"},
+        {"\x0a\3a\0b", 5, "field text of berth.tests.kinds.Everything contains a NUL byte"},
+        {"\x0a\3\xed\xa0\x80", 5, "field text of berth.tests.kinds.Everything is not valid UTF-8"},
+        /* The last one counts, and yet each is looked at. */
+        {"\x0a\1\xff\x0a\1a", 6, "field text of berth.tests.kinds.Everything is not valid UTF-8"},
+        {"\x1a\1\0", 3, "field perhaps_text of berth.tests.kinds.Everything contains a NUL byte"},
+        {"\x22\1\0", 3, "field word of berth.tests.kinds.Everything contains a NUL byte"},
+        {"\x2a\5\x12\3\x0a\1\0", 7,
+         "field inside.again.text of berth.tests.kinds.Everything contains a NUL byte"},
+        {"\x3a\0\x3a\0\x3a\5\x12\3\x0a\1\0", 11,
+         "field list[2].again.text of berth.tests.kinds.Everything contains a NUL byte"},
+        {"\x32\3\x0a\1k\x32\3\x0a\1\0", 10,
+         "field counts[1].key of berth.tests.kinds.Everything contains a NUL byte"},
+    };
+    static const char fine[] = "\x0a\2\xc3\xa9\x42\1\xff\xa2\6\1\0";
+    const ProtobufCMessageDescriptor *type = &berth__tests__kinds__everything__descriptor;
+    struct berth_error err;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ask_bytes("/berth.tests.kinds.Kinds/One", cases[i].bytes, cases[i].length);
+        assert_int_equal(f.code, BERTH_INVALID_ARGUMENT);
+        assert_string_equal(f.message, cases[i].wrong);
+    }
+    assert_int_equal(f.taken, 0);
+    /* Bytes, and a field 100 that nobody knows, may be anything. */
+    assert_int_equal(berth_text_check(type, fine, sizeof(fine) - 1, &err), BERTH_OK);
 }
 
 /* A message in a message in a message: each level is one call of protobuf-c's deeper. */
@@ -536,6 +571,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_method_named_like_a_keyword_and_messages_of_other_packages, start,
                                         stop),
         cmocka_unit_test_setup_teardown(a_request_that_is_no_message_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_string_that_is_no_text_is_refused_with_its_fields_name, start,
+                                        stop),
         cmocka_unit_test(a_request_of_endless_depth_is_refused_and_one_of_some_depth_is_not),
         cmocka_unit_test_setup_teardown(a_reply_that_is_no_message_ends_the_call_as_internal, start, stop),
         cmocka_unit_test_setup_teardown(a_request_larger_than_the_channel_sends_ends_its_call, start, stop),

@@ -163,8 +163,9 @@ class RawContainers(Case):
     def test_strings_that_are_no_text_are_refused(self):
         with self.assertRaises(grpc.RpcError) as caught:
             self.call(SERVICE + "Get", b"\x0a\x01\xff")
-        self.assertEqual(grpc.StatusCode.INTERNAL, caught.exception.code())
-        self.assertIn("invalid UTF-8", caught.exception.details())
+        self.assertEqual(grpc.StatusCode.INVALID_ARGUMENT, caught.exception.code())
+        self.assertEqual("field id of containerd.services.containers.v1.GetContainerRequest is not valid UTF-8",
+                         caught.exception.details())
 
 
 if __name__ == "__main__":

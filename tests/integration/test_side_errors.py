@@ -230,8 +230,12 @@ NONE = (
     ("truncated request", GET, b"\n\7c1", (), Ours(UNDECODABLE, NO_REQUEST.format(""))),
     ("no protobuf", GET, b"\xff\xff\xff", (), Ours(UNDECODABLE, NO_REQUEST.format(""))),
     ("a group", GET, b"\x0b", (), Ours(UNDECODABLE, NO_REQUEST.format(""))),
-    ("no UTF-8", GET, b"\n\2\xff\xfe", (), Ours("protobuf's strings are UTF-8, and newer containerds say so too", NO_REQUEST.format(
-        "string field contains invalid UTF-8 or a NUL: "))),
+    ("no UTF-8", GET, b"\n\2\xff\xfe", (), Ours(
+        "protobuf's strings are UTF-8; we name the field",
+        "INVALID_ARGUMENT: field id of containerd.services.containers.v1.GetContainerRequest is not valid UTF-8")),
+    ("a NUL", GET, b"\n\3a\0b", (), Ours(
+        "no identifier has one; we name the field",
+        "INVALID_ARGUMENT: field id of containerd.services.containers.v1.GetContainerRequest contains a NUL byte")),
     ("an unknown field", GET, b"\n\2c1\xf8\x07\1", ()),
     ("over 16 MiB", GET, TOO_LONG, ()),
     ("an encoding that containerd lacks", GET, b"", (("grpc-encoding", "gzip"),),

@@ -590,7 +590,7 @@ static void what_no_lease_can_keep_is_refused_in_containerds_words(void **state)
         {"l1", "ingests", "", BERTH_INVALID_ARGUMENT,
          "a resource of type ingests must have an id: invalid argument"},
         {"l1", "ingests", "\xff", BERTH_INVALID_ARGUMENT,
-         "type and id of a resource must be text: invalid argument"},
+         "field id of containerd.services.leases.v1.Resource is not text: invalid argument"},
     };
     struct stage *stage = *state;
 

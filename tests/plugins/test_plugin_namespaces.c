@@ -271,7 +271,10 @@ static void messages_without_their_parts_are_answered(void **state)
 static void strings_that_are_no_text_are_refused(void **state)
 {
     create(*state, "\xff", NULL);
-    assert_int_equal(berth_testing_call_code(((struct service_stage *)*state)->call), BERTH_INTERNAL);
+    stage_assert(
+        *state, BERTH_INVALID_ARGUMENT,
+        "field namespace.name of containerd.services.namespaces.v1.CreateNamespaceRequest is not valid "
+        "UTF-8");
 }
 
 static void one_that_is_not_there_cannot_be_removed(void **state)

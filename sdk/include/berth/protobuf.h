@@ -3,6 +3,7 @@
 #ifndef BERTH_PROTOBUF_H
 #define BERTH_PROTOBUF_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,65 +98,122 @@ static inline bool berth_string_is_text(const uint8_t *bytes, size_t length)
     return true;
 }
 
-/**
- * Are the strings of a message text, also those of messages in it? protobuf-c does not ask, proto3 wants it.
- * @param bytes  were unpacked, so that messages in messages go no deeper than the stack bears.
- */
-static inline bool berth_strings_are_text(const ProtobufCMessageDescriptor *descriptor, const void *bytes,
-                                          size_t length)
+/** A field on the way to a string, and the fields that it is in. */
+struct berth_text_place {
+    const struct berth_text_place *outer;
+    const ProtobufCFieldDescriptor *field;
+    /** The message that the field is in, from its first byte to the field. */
+    struct berth_wire before;
+};
+
+/* How often a repeated field comes before this one. */
+static inline size_t berth_text_index(const struct berth_text_place *place)
+{
+    struct berth_wire wire = place->before;
+    struct berth_wire_field field;
+    size_t index = 0;
+
+    while (berth_wire_next(&wire, &field))
+        index += field.number == place->field->id;
+    return index;
+}
+
+/* "container.labels[2].value". @return its length; what does not fit is cut. */
+static inline size_t berth_text_write_path(const struct berth_text_place *place, char *path, size_t size)
+{
+    size_t length = place->outer == NULL ? 0 : berth_text_write_path(place->outer, path, size);
+    int more;
+
+    if (place->field->label == PROTOBUF_C_LABEL_REPEATED)
+        more = snprintf(path + length, size - length, "%s%s[%zu]", length > 0 ? "." : "", place->field->name,
+                        berth_text_index(place));
+    else
+        more = snprintf(path + length, size - length, "%s%s", length > 0 ? "." : "", place->field->name);
+    return more < 0 || (size_t)more >= size - length ? size - 1 : length + (size_t)more;
+}
+
+static inline enum berth_code berth_text_refuse(const struct berth_text_place *place,
+                                                const ProtobufCMessageDescriptor *descriptor,
+                                                const struct berth_wire_field *string,
+                                                struct berth_error *err)
+{
+    bool has_nul = memchr(string->data, '\0', string->length) != NULL;
+    char path[256];
+
+    berth_text_write_path(place, path, sizeof(path));
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "field %s of %s %s", path, descriptor->name,
+                           has_nul ? "contains a NUL byte" : "is not valid UTF-8");
+}
+
+/* `message` is the whole one, `outer` the field of it whose content the bytes are. */
+static inline enum berth_code berth_text_check_inside(const ProtobufCMessageDescriptor *message,
+                                                      const ProtobufCMessageDescriptor *descriptor,
+                                                      const void *bytes, size_t length,
+                                                      const struct berth_text_place *outer,
+                                                      struct berth_error *err)
 {
     struct berth_wire wire = berth_wire_of(bytes, length);
+    struct berth_text_place place = {outer, NULL, wire};
     struct berth_wire_field field;
+    enum berth_code code = BERTH_OK;
 
-    while (berth_wire_next(&wire, &field)) {
-        const ProtobufCFieldDescriptor *known =
-            field.type == BERTH_WIRE_BYTES ? protobuf_c_message_descriptor_get_field(descriptor, field.number)
-                                           : NULL;
-
-        if (known == NULL)
+    while (code == BERTH_OK && berth_wire_next(&wire, &field)) {
+        if (field.type != BERTH_WIRE_BYTES)
             continue;
-        if (known->type == PROTOBUF_C_TYPE_STRING && !berth_string_is_text(field.data, field.length))
-            return false;
-        if (known->type == PROTOBUF_C_TYPE_MESSAGE &&
-            !berth_strings_are_text((const ProtobufCMessageDescriptor *)known->descriptor, field.data,
-                                    field.length))
-            return false;
+        place.field = protobuf_c_message_descriptor_get_field(descriptor, field.number);
+        place.before.end = field.whole;
+        if (place.field == NULL)
+            continue;
+        if (place.field->type == PROTOBUF_C_TYPE_STRING && !berth_string_is_text(field.data, field.length))
+            code = berth_text_refuse(&place, message, &field, err);
+        if (place.field->type == PROTOBUF_C_TYPE_MESSAGE)
+            code =
+                berth_text_check_inside(message, (const ProtobufCMessageDescriptor *)place.field->descriptor,
+                                        field.data, field.length, &place, err);
     }
-    return true;
+    return code;
 }
 
-/** Unpacks a request whose strings are text; `ret_why` says what else it is. */
-static inline ProtobufCMessage *berth_unpack_text(const ProtobufCMessageDescriptor *descriptor,
-                                                  const void *bytes, size_t length, const char **ret_why)
+/**
+ * Are the strings of a message text, also those of messages in it? protobuf-c does not ask, proto3 wants it,
+ * and a C string ends at a NUL. Fields that the descriptor does not know are not looked at.
+ *
+ * @param bytes  were unpacked, or are of a type without recursion, so that the stack bears their depth.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a sentence that names the field.
+ */
+static inline enum berth_code berth_text_check(const ProtobufCMessageDescriptor *descriptor,
+                                               const void *bytes, size_t length, struct berth_error *err)
 {
-    ProtobufCMessage *message =
-        berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
-
-    *ret_why = "no valid";
-    if (message == NULL || berth_strings_are_text(descriptor, bytes, length))
-        return message;
-    *ret_why = "string field contains invalid UTF-8 or a NUL: no valid";
-    protobuf_c_message_free_unpacked(message, NULL);
-    return NULL;
+    return berth_text_check_inside(descriptor, descriptor, bytes, length, NULL, err);
 }
 
-/** The same for a call, which is finished as INTERNAL, with the words of its transport, where this returns
- * NULL. */
+/**
+ * Unpacks the request of a call, whose strings are text. Where it returns NULL the call is finished: as
+ * INTERNAL, with the words of its transport, for bytes that are no such message; as INVALID_ARGUMENT, with
+ * the field's name, for a string that is not text.
+ */
 static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
                                                   const ProtobufCMessageDescriptor *descriptor,
                                                   const void *bytes, size_t length)
 {
-    const char *why;
-    ProtobufCMessage *message = berth_unpack_text(descriptor, bytes, length, &why);
+    ProtobufCMessage *message =
+        berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
     bool ttrpc = call->transport != NULL && strcmp(call->transport, "ttrpc") == 0;
     struct berth_error err;
+    enum berth_code code;
 
-    if (message != NULL)
+    if (message == NULL)
+        code = berth_error_set(&err, BERTH_INTERNAL, "%s: no valid %s",
+                               ttrpc ? "ttrpc: error unmarshalling payload"
+                                     : "grpc: error unmarshalling request",
+                               descriptor->name);
+    else
+        code = berth_text_check(descriptor, bytes, length, &err);
+    if (code == BERTH_OK)
         return message;
-    berth_error_set(&err, BERTH_INTERNAL, "%s: %s %s",
-                    ttrpc ? "ttrpc: error unmarshalling payload" : "grpc: error unmarshalling request", why,
-                    descriptor->name);
-    berth_call_finish(call, BERTH_INTERNAL, err.message);
+    if (message != NULL)
+        protobuf_c_message_free_unpacked(message, NULL);
+    berth_call_finish(call, code, err.message);
     return NULL;
 }
 
