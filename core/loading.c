@@ -96,7 +96,38 @@ static void fail(struct loading *loading, struct registry_plugin *plugin, enum b
     log_plugin(BERTH_LOG_ERROR, plugin->entry->plugin->uri, "failed: %s: %s", berth_code_name(code), reason);
 }
 
-/* What is wrong with a section has been said when this returns; the listing gets the first of it. */
+static const struct config_diagnostic *first_error(const struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->items[i].severity == CONFIG_ERROR)
+            return &diagnostics->items[i];
+    return NULL;
+}
+
+/* Warnings are logged. Of the errors the first is why the plugin fails, the others are logged too. */
+static bool settle_section(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
+                           struct config_diagnostics *diagnostics)
+{
+    const struct config_diagnostic *reason = first_error(diagnostics);
+
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct config_diagnostic *diagnostic = &diagnostics->items[i];
+        bool is_error = diagnostic->severity == CONFIG_ERROR;
+        char *line = config_diagnostic_format(diagnostic);
+
+        if (diagnostic == reason)
+            fail(loading, plugin, code, line);
+        else
+            log_plugin(is_error ? BERTH_LOG_ERROR : BERTH_LOG_WARN, plugin->entry->plugin->uri, "%s", line);
+        free(line);
+    }
+    if (code != BERTH_OK && reason == NULL)
+        fail(loading, plugin, code, "its configuration could not be migrated");
+    notices_take(loading->notices, diagnostics);
+    config_diagnostics_finish(diagnostics);
+    return code == BERTH_OK;
+}
+
 static bool migrate(struct loading *loading, struct registry_plugin *plugin, const struct berth_plugin *table)
 {
     struct config_diagnostics diagnostics = {0};
@@ -104,34 +135,30 @@ static bool migrate(struct loading *loading, struct registry_plugin *plugin, con
         settings_migrate_plugin(loading->settings, plugin->entry->plugin,
                                 BERTH_HAS(table, migrate) ? table->migrate : NULL, &diagnostics);
 
-    for (size_t i = 0; code == BERTH_OK && i < diagnostics.count; i++) {
-        char *line = config_diagnostic_format(&diagnostics.items[i]);
+    return settle_section(loading, plugin, code, &diagnostics);
+}
 
-        log_plugin(BERTH_LOG_WARN, plugin->entry->plugin->uri, "%s", line);
-        free(line);
-    }
-    notices_take(loading->notices, &diagnostics);
-    if (code != BERTH_OK) {
-        char *line = diagnostics.count > 0 ? config_diagnostic_format(&diagnostics.items[0]) : NULL;
+static bool check(struct loading *loading, struct registry_plugin *plugin, const struct berth_plugin *table)
+{
+    struct config_diagnostics diagnostics = {0};
+    bool is_fine = settings_check_plugin(loading->settings, plugin->entry->plugin->uri, table, &diagnostics);
 
-        fail(loading, plugin, code, line != NULL ? line : "its configuration could not be migrated");
-        free(line);
-    }
-    config_diagnostics_finish(&diagnostics);
-    return code == BERTH_OK;
+    return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);
 }
 
 static const struct berth_settings *settings_for(struct loading *loading, struct registry_plugin *plugin,
                                                  const struct berth_plugin *table)
 {
     const char *uri = plugin->entry->plugin->uri;
-    uint64_t migration_start_ns = uv_hrtime(), start_ns;
+    uint64_t own_start_ns = uv_hrtime(), start_ns;
 
     if (settings_needs_migration(loading->settings, uri) && !migrate(loading, plugin, table))
         return NULL;
+    if (!check(loading, plugin, table))
+        return NULL;
     settings_get_check_time(loading->settings, uri, &start_ns, &plugin->times.config_ns);
     plugin->times.config_start_ns = registry_time_of(loading->registry, start_ns);
-    plugin->times.config_ns += uv_hrtime() - migration_start_ns;
+    plugin->times.config_ns += uv_hrtime() - own_start_ns;
     return settings_of_plugin(loading->settings, uri);
 }
 

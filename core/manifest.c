@@ -68,7 +68,7 @@ static struct manifest_requirement *read_requirements(struct manifest_reader *re
 static uint32_t read_callback(struct manifest_reader *reader, const struct config_node *node)
 {
     /* In the order of enum manifest_callback. */
-    static const char *const words[] = {"prepare", "discard", "serve", "drain", "close", "migrate"};
+    static const char *const words[] = {"prepare", "discard", "serve", "drain", "close", "migrate", "check"};
     const size_t count = sizeof(words) / sizeof(words[0]);
     const char *nearest;
 
@@ -81,7 +81,7 @@ static uint32_t read_callback(struct manifest_reader *reader, const struct confi
     nearest = config_nearest(node->text, words, count);
     manifest_complain(reader, &node->mark, "\"%.60s\" is no callback: %s%s", node->text,
                       nearest != NULL ? "did you mean "
-                                      : "use prepare, discard, serve, drain, close or migrate",
+                                      : "use prepare, discard, serve, drain, close, migrate or check",
                       nearest != NULL ? nearest : "");
     return 0;
 }

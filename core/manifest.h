@@ -49,6 +49,7 @@ enum manifest_callback {
     MANIFEST_CALLBACK_DRAIN = 1 << 3,
     MANIFEST_CALLBACK_CLOSE = 1 << 4,
     MANIFEST_CALLBACK_MIGRATE = 1 << 5,
+    MANIFEST_CALLBACK_CHECK = 1 << 6,
 };
 
 struct manifest;

@@ -99,6 +99,15 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
                                                                    struct berth_error *err),
                                         struct config_diagnostics *diagnostics);
 
+/**
+ * Lets a plugin judge its section, which has to be complete by then.
+ *
+ * @param table  of the loaded module; without `check` nothing is wrong.
+ * @return false with errors in `diagnostics`.
+ */
+bool settings_check_plugin(const struct settings *settings, const char *uri, const struct berth_plugin *table,
+                           struct config_diagnostics *diagnostics);
+
 /** A plugin's section, complete; after settings_check_plugins. NULL for a plugin that was not checked. */
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
 /** When the check of its section began, on the clock of uv_hrtime(), and how long it took; 0 for one not

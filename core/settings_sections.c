@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include "settings_check.h"
 #include "settings_migration.h"
 
 /* What was found, for asking by name. */
@@ -357,6 +358,18 @@ bool settings_needs_migration(const struct settings *settings, const char *uri)
     const struct settings_section *section = settings_find_section(settings, uri);
 
     return section != NULL && section->waits;
+}
+
+bool settings_check_plugin(const struct settings *settings, const char *uri, const struct berth_plugin *table,
+                           struct config_diagnostics *diagnostics)
+{
+    static const struct config_mark nowhere = {0};
+    const struct settings_section *section = settings_find_section(settings, uri);
+
+    if (section == NULL || section->values == NULL || !BERTH_HAS(table, check))
+        return true;
+    return settings_check_run(uri, table->check, section->values,
+                              section->node == NULL ? &nowhere : &section->node->key_mark, diagnostics);
 }
 
 /* The callback of a plugin's table, in the shape that migration_run calls. */

@@ -28,32 +28,65 @@ static void destroy(struct server *server)
     free(tcp);
 }
 
+static struct berth_rpc_tls_options tls_options(const struct grpc_tcp_config *config)
+{
+    return (struct berth_rpc_tls_options){
+        .size = sizeof(struct berth_rpc_tls_options),
+        .certificate_file = config->tls_cert,
+        .key_file = config->tls_key,
+        .ca_file = config->tls_ca,
+    };
+}
+
 /* What other machines reach must be protected, unless the operator says that it need not be. */
-static enum berth_code check_config(const struct grpc_tcp_config *config, struct berth_error *err)
+static void check_address(const struct berth_check *check, const struct grpc_tcp_config *config)
 {
     bool is_local = strncmp(config->address, "127.", 4) == 0 || strncmp(config->address, "[::1]:", 6) == 0;
     bool is_number = (config->address[0] >= '0' && config->address[0] <= '9') || config->address[0] == '[';
 
     /* The library says so too, but only of an address that may be listened on. */
     if (!is_number)
-        return berth_error_set(
-            err, BERTH_INVALID_ARGUMENT,
+        berth_check_problem(
+            check, BERTH_LOG_ERROR, "address",
             "\"%.128s\" is no IP address and port (try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)",
             config->address);
+    else if (config->tls_cert == NULL && !is_local && !config->insecure)
+        berth_check_problem(check, BERTH_LOG_ERROR, "address",
+                            "%s can be reached from other machines, and without TLS anybody there may call; "
+                            "set tls_cert and tls_key, or insecure: true",
+                            config->address);
+}
+
+static void check_files(const struct berth_check *check, const struct grpc_tcp_config *config)
+{
+    const struct berth_rpc_tls_options tls = tls_options(config);
+    struct berth_error err;
+
     if ((config->tls_cert == NULL) != (config->tls_key == NULL))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "tls_cert and tls_key belong together; set %s too",
-                               config->tls_cert == NULL ? "tls_cert" : "tls_key");
-    if (config->tls_ca != NULL && config->tls_cert == NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "tls_ca is for clients that come over TLS; set tls_cert and tls_key too");
-    if (config->tls_cert == NULL && !is_local && !config->insecure)
-        return berth_error_set(
-            err, BERTH_INVALID_ARGUMENT,
-            "%s may be reached from other machines, and without TLS anybody there may call; "
-            "set tls_cert and tls_key, or insecure: true",
-            config->address);
-    return BERTH_OK;
+        berth_check_problem(check, BERTH_LOG_ERROR, config->tls_cert == NULL ? "tls_key" : "tls_cert",
+                            "a certificate and its key belong together; set %s too",
+                            config->tls_cert == NULL ? "tls_cert" : "tls_key");
+    else if (config->tls_ca != NULL && config->tls_cert == NULL)
+        berth_check_problem(check, BERTH_LOG_ERROR, "tls_ca",
+                            "this is for clients that connect over TLS; set tls_cert and tls_key too");
+    else if (config->tls_cert != NULL && berth_rpc_server_check_tls(&tls, &err) != BERTH_OK)
+        berth_check_problem(check, BERTH_LOG_ERROR, "tls_cert", "%s", err.message);
+}
+
+void grpc_tcp_check(const struct berth_check *check)
+{
+    struct grpc_tcp_config config;
+    struct berth_error err;
+
+    if (grpc_tcp_config_init(&config, check->settings, &err) != BERTH_OK) {
+        berth_check_problem(check, BERTH_LOG_ERROR, NULL, "%s", err.message);
+        return;
+    }
+    if (config.address != NULL) {
+        check_address(check, &config);
+        check_files(check, &config);
+    }
+    grpc_tcp_config_finish(&config);
 }
 
 static enum berth_code make_server(struct grpc_tcp *tcp, struct berth_error *err)
@@ -66,12 +99,9 @@ static enum berth_code make_server(struct grpc_tcp *tcp, struct berth_error *err
 
 static enum berth_code set_up(struct grpc_tcp *tcp, struct berth_error *err)
 {
-    enum berth_code code;
-
     if (tcp->config.address == NULL)
         return berth_error_set(err, BERTH_SKIP, "no address is set (try address: 127.0.0.1:50051)");
-    code = check_config(&tcp->config, err);
-    return code == BERTH_OK ? make_server(tcp, err) : code;
+    return make_server(tcp, err);
 }
 
 enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, void **ret_instance,
@@ -116,12 +146,7 @@ enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, st
 {
     struct grpc_tcp *tcp = instance;
     const struct grpc_tcp_config *config = &tcp->config;
-    const struct berth_rpc_tls_options tls = {
-        .size = sizeof(tls),
-        .certificate_file = config->tls_cert,
-        .key_file = config->tls_key,
-        .ca_file = config->tls_ca,
-    };
+    const struct berth_rpc_tls_options tls = tls_options(config);
     const struct berth_rpc_tcp_options options = {
         .size = sizeof(options),
         .address = config->address,

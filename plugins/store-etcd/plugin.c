@@ -28,12 +28,12 @@ static uint64_t milliseconds(int64_t nanoseconds)
     return (uint64_t)nanoseconds / NS_PER_MS;
 }
 
-static const struct berth_rpc_tls_options *choose_tls(struct instance *self)
+/* NULL where members are spoken to in clear. */
+static const struct berth_rpc_tls_options *choose_tls(const struct etcd_config *config,
+                                                      struct berth_rpc_tls_options *tls)
 {
-    const struct etcd_config *config = &self->config;
-
-    self->tls = (struct berth_rpc_tls_options){
-        .size = sizeof(self->tls),
+    *tls = (struct berth_rpc_tls_options){
+        .size = sizeof(*tls),
         .certificate_file = config->tls_cert,
         .key_file = config->tls_key,
         .ca_file = config->tls_ca,
@@ -41,7 +41,7 @@ static const struct berth_rpc_tls_options *choose_tls(struct instance *self)
     };
     return config->tls || config->tls_ca != NULL || config->tls_cert != NULL || config->tls_key != NULL ||
                    config->tls_name != NULL
-               ? &self->tls
+               ? tls
                : NULL;
 }
 
@@ -77,7 +77,7 @@ static enum berth_code choose(struct instance *self, struct store_options *ret_o
         .endpoints = config->endpoints.items,
         .endpoint_count = config->endpoints.count,
         .prefix = config->prefix,
-        .tls = choose_tls(self),
+        .tls = choose_tls(config, &self->tls),
         .user = config->user,
         .password = config->password,
         .dial_timeout_ms = milliseconds(config->dial_timeout),
@@ -88,6 +88,43 @@ static enum berth_code choose(struct instance *self, struct store_options *ret_o
         .max_request = (uint64_t)config->max_request,
     };
     return choose_limits(config, &ret_options->limits, err);
+}
+
+static void check_tls(const struct berth_check *check, const struct etcd_config *config)
+{
+    struct berth_rpc_tls_options options;
+    struct berth_error err;
+
+    if (choose_tls(config, &options) == NULL) {
+        if (config->user != NULL)
+            berth_check_problem(check, BERTH_LOG_WARN, "user",
+                                "the password is sent in clear text to tcp endpoints; set tls: true");
+    } else if ((config->tls_cert == NULL) != (config->tls_key == NULL)) {
+        berth_check_problem(check, BERTH_LOG_ERROR, config->tls_cert == NULL ? "tls_key" : "tls_cert",
+                            "a certificate and its key belong together; set %s too",
+                            config->tls_cert == NULL ? "tls_cert" : "tls_key");
+    } else if (berth_rpc_channel_check_tls(&options, &err) != BERTH_OK) {
+        berth_check_problem(check, BERTH_LOG_ERROR, config->tls_cert == NULL ? "tls_ca" : "tls_cert", "%s",
+                            err.message);
+    }
+}
+
+void etcd_check(const struct berth_check *check)
+{
+    struct berth_store_limits limits;
+    struct etcd_config config;
+    struct berth_error err;
+
+    if (etcd_config_init(&config, check->settings, &err) != BERTH_OK) {
+        berth_check_problem(check, BERTH_LOG_ERROR, NULL, "%s", err.message);
+        return;
+    }
+    if (config.endpoints.count > 0) {
+        if (choose_limits(&config, &limits, &err) != BERTH_OK)
+            berth_check_problem(check, BERTH_LOG_ERROR, "max_request", "%s", err.message);
+        check_tls(check, &config);
+    }
+    etcd_config_finish(&config);
 }
 
 static void destroy(struct instance *self)

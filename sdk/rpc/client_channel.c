@@ -53,6 +53,16 @@ static void destroy(struct berth_rpc_channel *channel)
     free(channel);
 }
 
+enum berth_code berth_rpc_channel_check_tls(const struct berth_rpc_tls_options *options,
+                                            struct berth_error *err)
+{
+    struct tls_context *context = NULL;
+    enum berth_code code = tls_context_create_client(options, "localhost", &context, err);
+
+    tls_context_unref(context);
+    return code;
+}
+
 static enum berth_code set_up_tls(struct berth_rpc_channel *channel,
                                   const struct berth_rpc_channel_options *limits, struct berth_error *err)
 {

@@ -192,6 +192,17 @@ static int listen_on_tcp(struct server_listener *listener, struct sockaddr_stora
     return result;
 }
 
+enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *options,
+                                           struct berth_error *err)
+{
+    struct tls_context *context = NULL;
+    const char *warning;
+    enum berth_code code = tls_context_create_server(options, &context, &warning, err);
+
+    tls_context_unref(context);
+    return code;
+}
+
 /* Files and keys are read before anybody is let in. */
 static enum berth_code set_up_tls(struct server_listener *listener,
                                   const struct berth_rpc_tcp_options *options, struct berth_error *err)

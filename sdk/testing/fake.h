@@ -116,6 +116,8 @@ struct berth_testing {
 BERTH_PRINTF(1, 2) char *fake_format(const char *format, ...);
 /** A copy of a list with one slot more; aborts when memory is out. */
 void *fake_grow(void *items, size_t count, size_t item_size);
+/** Lets the plugin judge its settings, as a host does before prepare and init. */
+enum berth_code fake_check(struct berth_testing *testing, struct berth_error *err);
 /** Notes what the plugin did against the contract. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);

@@ -212,7 +212,9 @@ enum berth_code berth_testing_start(struct berth_testing *testing, struct berth_
     if (step->begun)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "it was started before");
     begin(step);
-    code = prepare(testing, &prepared, &failure);
+    code = fake_check(testing, &failure);
+    if (code == BERTH_OK)
+        code = prepare(testing, &prepared, &failure);
     if (code == BERTH_OK && BERTH_HAS(testing->plugin, init))
         code = testing->plugin->init(&testing->host, prepared, &instance, &failure);
     answered(testing, BERTH_STEP_INIT, code, instance, &failure);

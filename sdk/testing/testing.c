@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <core/module_check.h>
+#include <core/settings_check.h>
 #include <core/settings_migration.h>
 
 #include "clock.h"
@@ -126,6 +127,30 @@ static bool read_settings(struct berth_testing *testing, const char *settings, s
         explain(&diagnostics, err);
     config_diagnostics_finish(&diagnostics);
     return testing->values != NULL;
+}
+
+enum berth_code fake_check(struct berth_testing *testing, struct berth_error *err)
+{
+    static const struct config_mark nowhere = {0};
+    struct config_diagnostics diagnostics = {0};
+    bool is_fine;
+
+    if (!BERTH_HAS(testing->plugin, check))
+        return BERTH_OK;
+    is_fine = settings_check_run(
+        testing->description->uri, testing->plugin->check, testing->values,
+        testing->section == NULL ? &nowhere : &config_tree_root(testing->section)->mark, &diagnostics);
+    for (size_t i = 0; i < diagnostics.count; i++) {
+        char *line = config_diagnostic_format(&diagnostics.items[i]);
+
+        if (diagnostics.items[i].severity == CONFIG_WARNING)
+            fake_log(testing, BERTH_LOG_WARN, line);
+        free(line);
+    }
+    if (!is_fine)
+        explain(&diagnostics, err);
+    config_diagnostics_finish(&diagnostics);
+    return is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT;
 }
 
 static bool declare_services(struct berth_testing *testing, struct berth_error *err)

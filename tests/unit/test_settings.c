@@ -609,6 +609,57 @@ static void a_plugin_brings_its_own_section_up_to_date(void **state)
     strike(&scene);
 }
 
+static void check_store(const struct berth_check *table)
+{
+    berth_check_problem(table, BERTH_LOG_ERROR, "map_size", "an odd size");
+    berth_check_problem(table, BERTH_LOG_ERROR, "limits.burst", "too lively");
+    berth_check_problem(table, BERTH_LOG_WARN, NULL, "made of %s", "sand");
+    berth_check_problem(table, BERTH_LOG_ERROR, "limits.nothing.1", "there is no such setting");
+    assert_int_equal(table->size, sizeof(*table));
+    assert_string_equal(table->uri, "io.berth.store.v1.lmdb");
+}
+
+static const struct berth_plugin checked_store = {.size = sizeof(checked_store), .check = check_store};
+static const struct berth_plugin unchecked_store = {.size = offsetof(struct berth_plugin, check)};
+
+static void a_plugin_judges_its_settings_where_they_stand(void **state)
+{
+    static const char text[] = "plugins:\n"
+                               "  io.berth.store.v1.lmdb:\n"
+                               "    map_size: 1MiB\n"
+                               "    limits: {burst: 7}\n"
+                               "disabled_plugins: [io.berth.store.v1.needy]\n";
+    struct scene scene = set_scene(text);
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_true(settings_check_plugin(scene.settings, "io.berth.store.v1.lmdb", &unchecked_store,
+                                      &scene.diagnostics));
+    assert_int_equal(scene.diagnostics.count, 0);
+    assert_false(
+        settings_check_plugin(scene.settings, "io.berth.store.v1.lmdb", &checked_store, &scene.diagnostics));
+    assert_true(
+        says(&scene, CONFIG_ERROR, "berthd.yaml:3:15: io.berth.store.v1.lmdb: map_size: an odd size"));
+    assert_true(
+        says(&scene, CONFIG_ERROR, "berthd.yaml:4:21: io.berth.store.v1.lmdb: limits.burst: too lively"));
+    assert_true(says(&scene, CONFIG_WARNING, "berthd.yaml:2:3: io.berth.store.v1.lmdb: made of sand"));
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:4:13: io.berth.store.v1.lmdb: limits.nothing.1: there is no such setting"));
+    strike(&scene);
+}
+
+static void where_nothing_is_configured_a_problem_has_no_place(void **state)
+{
+    struct scene scene = set_scene("disabled_plugins: [io.berth.store.v1.needy]\n");
+
+    assert_true(load(&scene, false));
+    assert_true(check(&scene));
+    assert_false(
+        settings_check_plugin(scene.settings, "io.berth.store.v1.lmdb", &checked_store, &scene.diagnostics));
+    assert_true(says(&scene, CONFIG_ERROR, "io.berth.store.v1.lmdb: map_size: an odd size"));
+    strike(&scene);
+}
+
 static void a_failed_migration_is_an_error_in_the_plugins_words(void **state)
 {
     struct scene scene = set_scene(old_store);
@@ -772,6 +823,8 @@ int main(void)
         cmocka_unit_test(the_check_of_a_section_is_timed),
         cmocka_unit_test(a_section_from_the_future_is_refused),
         cmocka_unit_test(a_plugin_brings_its_own_section_up_to_date),
+        cmocka_unit_test(a_plugin_judges_its_settings_where_they_stand),
+        cmocka_unit_test(where_nothing_is_configured_a_problem_has_no_place),
         cmocka_unit_test(a_failed_migration_is_an_error_in_the_plugins_words),
         cmocka_unit_test(the_default_configuration_loads_back),
         cmocka_unit_test(a_dump_says_where_each_value_comes_from),

@@ -25,7 +25,7 @@ BERTH_NOTE("module: clockwork\n"
            "      start_after: {type: duration, default: 0s}\n"
            "      fault: {type: string, default: none}\n"
            "    config_version: 3\n"
-           "    callbacks: [migrate]\n"
+           "    callbacks: [migrate, check]\n"
            "    renames: [{before: 2, from: word, to: greeting}]\n");
 
 struct clockwork {
@@ -131,6 +131,19 @@ static enum berth_code clockwork_migrate(const struct berth_migration *migration
     if (greeting == NULL || strcmp(greeting, "HI") != 0)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "greeting: was not shouted");
     return migration->set(migration, "greeting", "Hi", err);
+}
+
+/* What a schema cannot say of them. */
+static void clockwork_check(const struct berth_check *check)
+{
+    const struct berth_settings *settings = check->settings;
+
+    if (strcmp(setting(settings, "greeting"), "Ho") == 0)
+        berth_check_problem(check, BERTH_LOG_WARN, "greeting", "\"Ho\" is for %s only", "winter");
+    if (strcmp(setting(settings, "greeting"), "Bye") == 0)
+        berth_check_problem(check, BERTH_LOG_ERROR, "greeting", "\"Bye\" greets nobody");
+    if (strcmp(setting(settings, "fault"), "unfit") == 0)
+        berth_check_problem(check, BERTH_LOG_ERROR, "start_after", "too early for this fault");
 }
 
 static void say(struct berth_call *call, const void *message, size_t length)
@@ -242,6 +255,7 @@ static const struct berth_plugin plugin = {
     .interface = &table,
     .services = services,
     .migrate = clockwork_migrate,
+    .check = clockwork_check,
 };
 BERTH_MODULE(&plugin);
 
@@ -358,6 +372,28 @@ static void an_older_section_is_migrated_first(void **state)
     assert_null(berth_testing_create(&berth_module, NULL, "{config_version: 2, greeting: hi}", &err));
     assert_non_null(strstr(err.message, "was not shouted"));
     assert_null(berth_testing_create(&berth_module, NULL, "{config_version: 4}", &err));
+}
+
+static void settings_that_the_plugin_refuses_keep_it_from_starting(void **state)
+{
+    struct berth_testing *testing = create("{greeting: Bye, fault: unfit}");
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_start(testing, &err), BERTH_INVALID_ARGUMENT);
+    assert_string_equal(err.message,
+                        "settings:1:1: io.example.clock.v1.clockwork: start_after: too early for this fault\n"
+                        "settings:1:12: io.example.clock.v1.clockwork: greeting: \"Bye\" greets nobody");
+    assert_null(berth_testing_instance(testing));
+    destroy(testing);
+}
+
+static void what_the_plugin_warns_of_is_logged(void **state)
+{
+    struct berth_testing *testing = start("{greeting: Ho}");
+
+    assert_true(berth_testing_has_logged(
+        testing, "settings:1:12: io.example.clock.v1.clockwork: greeting: \"Ho\" is for winter only"));
+    destroy(testing);
 }
 
 static void a_manifest_that_does_not_fit_is_refused(void **state)
@@ -739,6 +775,8 @@ int main(void)
         cmocka_unit_test(settings_are_checked_against_the_manifest),
         cmocka_unit_test(a_caller_can_compress_and_sees_what_is_compressed_for_it),
         cmocka_unit_test(an_older_section_is_migrated_first),
+        cmocka_unit_test(settings_that_the_plugin_refuses_keep_it_from_starting),
+        cmocka_unit_test(what_the_plugin_warns_of_is_logged),
         cmocka_unit_test(a_manifest_that_does_not_fit_is_refused),
         cmocka_unit_test(prepare_may_skip_and_be_cancelled),
         cmocka_unit_test(what_was_not_declared_or_provided_cannot_be_fetched),

@@ -168,6 +168,7 @@ static void write_callbacks(FILE *out, const struct generate_plugin *plugin)
                                   "struct berth_error *err);\n"},
         {MANIFEST_CALLBACK_MIGRATE,
          "enum berth_code %s_migrate(const struct berth_migration *migration, struct berth_error *err);\n"},
+        {MANIFEST_CALLBACK_CHECK, "void %s_check(const struct berth_check *check);\n"},
     };
 
     fprintf(out, "/* Defined by the author; what each does and answers stands at struct berth_plugin. */\n");

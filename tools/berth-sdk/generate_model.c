@@ -8,9 +8,9 @@
 #include "cname.h"
 
 /* What the members of a plugin's life are called; a method of these names gets its service's name too. */
-static const char *const reserved[] = {"prepare",     "discard",       "init",     "serve",
-                                       "drain",       "close",         "migrate",  "config",
-                                       "config_init", "config_finish", "interface"};
+static const char *const reserved[] = {"prepare",     "discard",       "init",      "serve",
+                                       "drain",       "close",         "migrate",   "config",
+                                       "config_init", "config_finish", "interface", "check"};
 
 struct naming {
     struct cname_set taken;

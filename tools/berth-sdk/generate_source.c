@@ -160,6 +160,7 @@ static void write_plugin(FILE *out, const struct generate_plugin *plugin)
     else
         fputs("    NULL, /* services */\n", out);
     write_callback(out, plugin, MANIFEST_CALLBACK_MIGRATE, "migrate");
+    write_callback(out, plugin, MANIFEST_CALLBACK_CHECK, "check");
     fputs("};\n\n", out);
 }
 

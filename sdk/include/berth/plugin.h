@@ -102,6 +102,22 @@ struct berth_migration {
     enum berth_code (*remove)(const struct berth_migration *migration, const char *path);
 };
 
+/** What `check` can see: the plugin's settings, complete and passed by their schema. */
+struct berth_check {
+    uint32_t size;
+    const char *uri;
+    const struct berth_settings *settings;
+    /**
+     * Names a problem: BERTH_LOG_ERROR where the plugin cannot run with these settings, BERTH_LOG_WARN where
+     * it can. As often as there are problems, only while check runs.
+     *
+     * @param path  the setting, dotted ("limits.burst", "endpoints.2"); NULL for the section as a whole.
+     * @param text  what is wrong with the value, and what to do. The host adds the file, line and column.
+     */
+    void (*problem)(const struct berth_check *check, enum berth_log_level level, const char *path,
+                    const char *text);
+};
+
 /**
  * All that a plugin can see of the host, made for it alone: every function takes this table first. It is
  * valid from init until close has ended. Use the inline functions below: they look at `size`.
@@ -203,6 +219,14 @@ struct berth_plugin {
 
     /** Brings a section of an older version up to date, after the declared renames. No instance, no loop. */
     enum berth_code (*migrate)(const struct berth_migration *migration, struct berth_error *err);
+
+    /**
+     * Judges settings beyond what a schema can say: two that exclude each other, a certificate that does not
+     * fit its key. Runs in `berthd config check --load`, and before prepare and init, which do not come where
+     * it names an error. No instance, no loop; may read files, must not connect anywhere, change anything or
+     * take long.
+     */
+    void (*check)(const struct berth_check *check);
 };
 
 /**
@@ -311,6 +335,20 @@ static inline void berth_prepare_log(const struct berth_prepare *prepare, enum b
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     prepare->log(prepare, level, text);
+}
+
+/** Names a problem with a setting, from check: see berth_check. */
+BERTH_PRINTF(4, 5)
+static inline void berth_check_problem(const struct berth_check *check, enum berth_log_level level,
+                                       const char *path, const char *format, ...)
+{
+    char text[BERTH_LOG_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    check->problem(check, level, path, text);
 }
 
 /**

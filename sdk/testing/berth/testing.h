@@ -72,7 +72,7 @@ enum berth_code berth_testing_provide_service(struct berth_testing *testing,
                                               struct berth_error *err);
 
 /**
- * Runs prepare and init, serve, drain, close: each waits until the step has ended.
+ * Runs check, prepare and init; serve; drain; close: each waits until the step has ended.
  *
  * @return how it ended; BERTH_PENDING where only the clock, or something that takes more than two seconds,
  *         can end it: see berth_testing_advance and berth_testing_step. BERTH_FAILED_PRECONDITION where it is

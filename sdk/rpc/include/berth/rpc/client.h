@@ -131,6 +131,15 @@ struct berth_rpc_call_options {
 };
 
 /**
+ * Reads the files as a channel would, and says what is wrong with them. On any thread.
+ *
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_PERMISSION_DENIED with the file and what is wrong with
+ * it; BERTH_UNAVAILABLE where TLS is not installed; BERTH_RESOURCE_EXHAUSTED.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_channel_check_tls(const struct berth_rpc_tls_options *options,
+                                                          struct berth_error *err);
+
+/**
  * Makes a channel; connects with the first call and again whenever a call finds no connection.
  *
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an address that cannot be one; BERTH_RESOURCE_EXHAUSTED.

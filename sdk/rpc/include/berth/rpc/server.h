@@ -179,6 +179,15 @@ BERTH_RPC_API enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_serv
                                                            struct berth_error *err);
 
 /**
+ * Reads the files as listening would, and says what is wrong with them. Needs no server; on any thread.
+ *
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_PERMISSION_DENIED with the file and what is wrong with
+ * it; BERTH_UNAVAILABLE where TLS is not installed; BERTH_RESOURCE_EXHAUSTED.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *options,
+                                                         struct berth_error *err);
+
+/**
  * Listens for gRPC on a TCP address; may be called for several.
  *
  * @param ret_port  The port that is listened on, of interest where the address says 0. May be NULL.
