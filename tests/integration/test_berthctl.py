@@ -11,7 +11,7 @@ from concurrent import futures
 
 import grpc
 
-from daemon import BERTHCTL, Case, environment, run
+from daemon import BERTHCTL, BERTHD, BUILD, Case, environment, run
 from workshop import Plugin
 
 GREETER = "io.containerd.grpc.v1.greeter"
@@ -176,6 +176,19 @@ class Berthctl(Case):
 
     def test_no_colours_where_no_terminal_is(self):
         self.assertNotIn("\033", self.ctl("plugins", "ls", "--all"))
+
+    def test_closed_standard_streams_end_no_program(self):
+        programs = ([BERTHCTL, "--address", self.daemon.address, "plugins", "ls"],
+                    [BERTHCTL, "--address", self.workshop.short / "nobody", "version"],
+                    [BUILD / "tools" / "berth-sdk" / "berth-sdk", "check", self.workshop.plugins / "greeter.so"],
+                    [BERTHD, "plan", "--config", self.workshop.config])
+        for program in programs:
+            for closed in ((0,), (1,), (2,), (0, 1), (0, 1, 2)):
+                with self.subTest(program=program, closed=closed):
+                    process = subprocess.Popen([str(word) for word in program], stdin=subprocess.DEVNULL,
+                                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
+                                               preexec_fn=lambda: [os.close(fd) for fd in closed])
+                    self.assertIn(process.wait(60), (0, 1, 3))
 
 
 class Strange(unittest.TestCase):
