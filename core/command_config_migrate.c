@@ -39,7 +39,7 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
                                "%s: %s has no migrate, though its manifest does", plugin->uri, file->path);
     else
         code = table->migrate(migration, err);
-    module_unload(module);
+    module_destroy(module);
     return code;
 }
 

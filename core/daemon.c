@@ -366,7 +366,7 @@ static void name_busy(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->survey.plan->run_count; i++)
         if (lifecycle_is_busy(daemon->lifecycle, i))
             log_plugin(BERTH_LOG_WARN, daemon->survey.plan->entries[i].plugin->uri,
-                       "has not ended: its module stays loaded, and the daemon ends without waiting for it");
+                       "still running; exiting without waiting for it");
 }
 
 /*
@@ -380,15 +380,26 @@ static void end_under(const struct daemon *daemon)
     _exit(daemon->exit_code);
 }
 
+static bool name_owner(const void *context, const void *address, char *text, size_t size)
+{
+    return loading_name_owner(context, address, text, size);
+}
+
+/*
+ * The threads of libuv's pool end here rather than while the process exits, when destructors of modules may
+ * have run: what a plugin left to be destroyed at a thread's end finds everything as it was.
+ */
 static void close_loop(struct daemon *daemon)
 {
+    const struct drain_owners owners = {.name = name_owner, .context = &daemon->loading};
     bool is_busy = daemon->lifecycle != NULL && lifecycle_is_any_busy(daemon->lifecycle);
 
     signals_stop(&daemon->signals);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);
-    if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS))
+    if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS, &owners))
         end_under(daemon);
+    uv_library_shutdown();
 }
 
 static void finish(struct daemon *daemon)

@@ -50,7 +50,7 @@ void lifecycle_stop(struct lifecycle *lifecycle);
 
 /**
  * After on_stopped: may code of this plugin still run, because its prepare never returned or a step of its
- * was never completed? Then its module stays loaded, and the lifecycle is not destroyed.
+ * was never completed? Then the lifecycle is not destroyed.
  */
 bool lifecycle_is_busy(const struct lifecycle *lifecycle, size_t index);
 bool lifecycle_is_any_busy(const struct lifecycle *lifecycle);

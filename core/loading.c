@@ -197,11 +197,31 @@ void loading_run(struct loading *loading)
     finish_work(&work);
 }
 
+bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size)
+{
+    const char *file = module_file_at(address), *slash;
+
+    if (file == NULL)
+        return false;
+    slash = strrchr(file, '/');
+    snprintf(text, size, "%s", slash != NULL ? slash + 1 : file);
+    for (size_t i = 0; loading->modules != NULL && i < loading->scan->count; i++) {
+        const struct scan_file *candidate = &loading->scan->files[i];
+
+        if (loading->modules[i] == NULL || strcmp(candidate->path, file) != 0)
+            continue;
+        if (candidate->manifest->plugin_count == 1)
+            snprintf(text, size, "%s", candidate->manifest->plugins[0].uri);
+        else
+            snprintf(text, size, "module %s", slash + 1);
+    }
+    return true;
+}
+
 void loading_finish(struct loading *loading)
 {
-    for (size_t i = loading->modules != NULL ? loading->scan->count : 0; i-- > 0;)
-        if (loading->modules[i] != NULL)
-            module_unload(loading->modules[i]);
+    for (size_t i = 0; loading->modules != NULL && i < loading->scan->count; i++)
+        module_destroy(loading->modules[i]);
     free(loading->modules);
     free(loading->parts);
     loading->modules = NULL;

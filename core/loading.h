@@ -28,7 +28,12 @@ struct loading {
  * logged.
  */
 void loading_run(struct loading *loading);
-/** All plugins are closed. Modules are unloaded in reverse. */
+/**
+ * Who has an address: "io.example.v1.clock", "module clock.so" where it holds several plugins, else the name
+ * of a library. @return false where no file has it.
+ */
+bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size);
+/** All plugins are closed. Their code stays in memory. */
 void loading_finish(struct loading *loading);
 
 #endif

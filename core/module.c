@@ -13,7 +13,6 @@
 #include "verify.h"
 
 struct module {
-    void *handle;
     char *path;
     const struct berth_module *table;
 };
@@ -165,8 +164,6 @@ static enum berth_code open_object(const struct scan_file *file, void **ret_hand
     code = check_identity(handle, count_loads() == loads, file, err);
     if (code == BERTH_OK)
         *ret_handle = handle;
-    else
-        dlclose(handle);
     return code;
 }
 
@@ -185,34 +182,32 @@ enum berth_code module_load(const struct scan_file *file, struct module **ret_mo
     if (code == BERTH_OK)
         code = module_check(table, file->manifest, err);
     if (code != BERTH_OK)
-        goto close_object;
+        return code;
     module = malloc(sizeof(*module));
-    if (module == NULL) {
-        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
-        goto close_object;
-    }
-    *module = (struct module){.handle = handle, .path = strdup(file->path), .table = table};
+    if (module == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
+    *module = (struct module){.path = strdup(file->path), .table = table};
     if (module->path == NULL) {
-        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
-        goto free_module;
+        free(module);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
     }
     *ret_module = module;
     return BERTH_OK;
-
-free_module:
-    free(module);
-close_object:
-    dlclose(handle);
-    return code;
 }
 
-void module_unload(struct module *module)
+void module_destroy(struct module *module)
 {
     if (module == NULL)
         return;
-    dlclose(module->handle);
     free(module->path);
     free(module);
+}
+
+const char *module_file_at(const void *address)
+{
+    Dl_info info;
+
+    return address != NULL && dladdr(address, &info) != 0 ? info.dli_fname : NULL;
 }
 
 const char *module_path(const struct module *module)

@@ -14,17 +14,23 @@ struct module;
  * holds just the plugins of its manifest.
  *
  * @param file  borrowed for the length of the call.
- * @return BERTH_OK; else the file is unloaded again: FAILED_PRECONDITION for another ABI, a stale build or a
+ * @return BERTH_OK; FAILED_PRECONDITION for another ABI, a stale build or a
  * changed file (each with both values); UNAVAILABLE with the loader's reason, such as an undefined symbol's
  * name.
  */
 enum berth_code module_load(const struct scan_file *file, struct module **ret_module,
                             struct berth_error *err);
-/** No code, data or thread of the module may be in use. */
-void module_unload(struct module *module);
+/**
+ * Its code and data stay in memory for as long as the process lives, also where it was refused: a destructor
+ * of thread-specific data, an exit handler or a thread of its own may still run them, and nothing tells.
+ */
+void module_destroy(struct module *module);
 
 const char *module_path(const struct module *module);
 /** The plugin's table as the module has it, or NULL. Read members only through BERTH_HAS. */
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id);
+
+/** The file of the loaded object that has an address; NULL: none has. Borrowed for good. */
+const char *module_file_at(const void *address);
 
 #endif

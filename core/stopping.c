@@ -58,6 +58,6 @@ bool stopping_close(struct life *life)
 void stopping_on_close_ended(struct life *life, const struct step_outcome *outcome)
 {
     warn_of_end(life, BERTH_STEP_CLOSE, outcome,
-                outcome->is_timeout ? "its module stays loaded" : "it counts as closed");
+                outcome->is_timeout ? "going on without it" : "it counts as closed");
     life->plugin->instance = NULL;
 }

@@ -213,15 +213,14 @@ class Life(Case):
         self.assertIn(daemon.wait(), (1, 3), daemon.log)
         self.assert_line(daemon.log, f"{TYPE}.both", "disabled")
 
-    def test_required_plugins_that_are_missing_failing_and_disabled_are_all_named_at_once(self):
+    def test_required_plugins_that_are_missing_failing_and_blocked_are_all_named_at_once(self):
         self.workshop.add("fails", Plugin(TYPE, "fails", init='return berth_error_set(err, BERTH_ABORTED, "broken");'))
-        self.workshop.add("off", Plugin(TYPE, "off"))
-        self.workshop.write_config(required_plugins=[f"{TYPE}.fails", f"{TYPE}.off", "io.example.nobody.v1.nobody"],
-                                   disabled_plugins=[f"{TYPE}.off"])
+        self.workshop.add("lonely", Plugin(TYPE, "lonely", requires=["io.example.nobody.v1"]))
+        self.workshop.write_config(required_plugins=[f"{TYPE}.fails", f"{TYPE}.lonely", "io.example.nobody.v1.nobody"])
         daemon = self.launch("--lenient")
         self.assertEqual(1, daemon.wait(), daemon.log)
         self.assert_line(daemon.log, f"{TYPE}.fails", "required", "broken")
-        self.assert_line(daemon.log, f"{TYPE}.off", "required", "disabled")
+        self.assert_line(daemon.log, f"{TYPE}.lonely", "required", "blocked")
         self.assert_line(daemon.log, "io.example.nobody.v1.nobody", "required")
         self.assert_line(daemon.log, "3 of 3 required plugins are not ready")
 
@@ -237,6 +236,81 @@ class Life(Case):
         self.assertGreaterEqual(held.ready_at_ns - held.init.start_ns, 350_000_000)
         self.assertLess(found["io.example.user.v1.user"].message.times.init.start_ns, held.ready_at_ns)
         self.assert_stops(daemon)
+
+
+class End(Case):
+    """What plugins leave behind when the daemon ends."""
+
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules("servers", "introspection")
+
+    def test_thread_specific_data_on_the_threads_of_the_pool_outlives_every_close(self):
+        gone = self.workshop.top / "gone"
+        self.workshop.add("leaves", Plugin(TYPE, "leaves", init="""
+            if (uv_queue_work(host->loop, &work, leave, left) != 0) return BERTH_INTERNAL;
+            host_of_work = host; return BERTH_PENDING;"""),
+            code=f"""#include <pthread.h>
+            static uv_work_t work; static pthread_key_t key; static const struct berth_host *host_of_work;
+            static void go(void *value) {{ if (value == &key && system("touch {gone}") != 0) abort(); }}
+            static void leave(uv_work_t *w)
+            {{ (void)w; if (pthread_key_create(&key, go) != 0 || pthread_setspecific(key, &key) != 0) abort(); }}
+            static void left(uv_work_t *w, int s) {{ (void)w, (void)s; berth_complete_init(host_of_work, &work); }}""")
+        self.assert_stops(self.start())
+        self.assertTrue(gone.exists())
+
+    def test_a_module_that_was_refused_is_not_unloaded_under_its_threads(self):
+        ended = self.workshop.top / "ended"
+        self.workshop.compile("stale", f"""#include <berth/plugin.h>
+            #include <pthread.h>
+            #include <stdlib.h>
+            #include <unistd.h>
+            BERTH_NOTE("module: stale\\nversion: 1.0.0\\nplugins:\\n  - {{type: {TYPE}, id: stale}}\\n");
+            static const struct berth_plugin stale = {{.size = sizeof(stale), .type = "{TYPE}", .id = "stale"}};
+            static const struct berth_plugin *const all[] = {{&stale, 0}};
+            __attribute__((visibility("default"))) const struct berth_module berth_module =
+                BERTH_MODULE_INIT(0x1234, all);
+            static void *live(void *nothing)
+            {{ usleep(500000); return system("touch {ended}") == 0 ? nothing : &live; }}
+            __attribute__((constructor)) static void begin(void)
+            {{ pthread_t id; if (pthread_create(&id, NULL, live, NULL) != 0) abort(); }}""")
+        daemon = self.start()
+        end = time.monotonic() + 30
+        while not ended.exists() and daemon.is_alive() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertTrue(ended.exists(), daemon.log)
+        self.assertEqual("failed", self.plugins(daemon)[f"{TYPE}.stale"].state)
+        self.assert_stops(daemon)
+
+    def leak(self, *plugins, code):
+        self.workshop.add("leaky", *plugins, code=code)
+        daemon = self.start()
+        self.assert_stops(daemon)
+        return self.assert_line(daemon.log, "plugins leaked")
+
+    def test_leaked_handles_are_told_with_their_plugins(self):
+        line = self.leak(Plugin(TYPE, "leaky", init="""
+            uv_timer_t *timers = calloc(3, sizeof(*timers)); uv_tcp_t *tcp = calloc(1, sizeof(*tcp));
+            static uv_async_t async; uv_idle_t *idle = calloc(1, sizeof(*idle));
+            for (int i = 0; i < 3; i++) {
+                uv_timer_init(host->loop, &timers[i]);
+                uv_timer_start(&timers[i], on_timer, 1000000, 0);
+            }
+            uv_tcp_init(host->loop, tcp);
+            uv_async_init(host->loop, &async, NULL);
+            uv_idle_init(host->loop, idle);
+            kept[0] = timers; kept[1] = tcp; kept[2] = idle;"""),
+            code="static void *volatile kept[3]; static void on_timer(uv_timer_t *t) { (void)t; }")
+        self.assertIn("leaked 6 handles", line)
+        self.assertIn(f"timer of {TYPE}.leaky (3 times)", line)
+        self.assertIn(f"async of {TYPE}.leaky", line)
+        self.assertIn("tcp of unknown owner (no callback set)", line)
+        self.assertIn("idle of unknown owner (no callback set)", line)
+
+    def test_a_leak_of_a_module_with_several_plugins_names_the_module(self):
+        line = self.leak(Plugin(TYPE, "one", init="""
+            static uv_timer_t timer; uv_timer_init(host->loop, &timer);"""), Plugin(TYPE, "two"), code="")
+        self.assertIn("leaked 1 handle: timer of module leaky.so", line)
 
 
 class Reach(Case):

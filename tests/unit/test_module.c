@@ -74,17 +74,17 @@ static void a_good_module_is_loaded_and_its_plugin_found(void **state)
     assert_non_null(module_find(module, "io.berth.fixture.v1", "good"));
     assert_null(module_find(module, "io.berth.fixture.v1", "other"));
     assert_null(module_find(module, "io.berth.fixture.v2", "good"));
-    module_unload(module);
+    module_destroy(module);
     finish(&file);
 }
 
-static void a_module_can_be_loaded_again_after_it_was_unloaded(void **state)
+static void a_module_can_be_loaded_again(void **state)
 {
     struct scan_file file;
 
     find("good", &file);
-    module_unload(load(&file));
-    module_unload(load(&file));
+    module_destroy(load(&file));
+    module_destroy(load(&file));
     finish(&file);
 }
 
@@ -99,7 +99,7 @@ static void a_module_gives_no_symbol_to_another(void **state)
     module = load(&generous);
     assert_int_equal(module_load(&needy, &refused, &err), BERTH_UNAVAILABLE);
     assert_non_null(strstr(err.message, "fixture_nobody_has_this"));
-    module_unload(module);
+    module_destroy(module);
     finish(&generous);
     finish(&needy);
 }
@@ -113,7 +113,7 @@ static void services_may_stand_in_another_order_than_in_the_manifest(void **stat
     module = load(&file);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "echo")->services);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "plain"));
-    module_unload(module);
+    module_destroy(module);
     finish(&file);
 }
 
@@ -132,7 +132,7 @@ static void a_module_in_cxx_is_loaded_like_one_in_c(void **state)
     assert_int_equal(plugin->init(&host, NULL, &instance, &err), BERTH_OK);
     assert_non_null(instance);
     assert_int_equal(plugin->close(&host, instance, &err), BERTH_OK);
-    module_unload(module);
+    module_destroy(module);
     finish(&file);
 }
 
@@ -237,19 +237,19 @@ static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
     int fd;
 
     make_folder(folder);
-    snprintf(path, sizeof(path), "%s/a.so", folder);
-    copy_fixture("good", path);
-    find_at(path, &file);
+    find("good", &file);
     length = file.status.st_size;
     finish(&file);
     for (; length > 0; length -= length / 16 + 1) {
+        snprintf(path, sizeof(path), "%s/%u.so", folder, (unsigned)length);
+        copy_fixture("good", path);
         assert_int_equal(truncate(path, length), 0);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         assert_true(fd >= 0);
         if (note_read(fd, path, &text, &text_length, &err) == BERTH_OK) {
             free(text);
             find_at(path, &file);
-            module_unload(load(&file));
+            module_destroy(load(&file));
             finish(&file);
         }
         close(fd);
@@ -289,8 +289,8 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("stays_loaded", path);
     find_at(path, &old);
-    module_unload(load(&old));
-    module_unload(load(&old));
+    module_destroy(load(&old));
+    module_destroy(load(&old));
     copy_fixture("stays_loaded", path);
     find_at(path, &current);
     assert_int_equal(module_load(&current, &module, &err), BERTH_FAILED_PRECONDITION);
@@ -300,22 +300,52 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     remove_folder(folder);
 }
 
+/* In a process of its own, where nobody has loaded the victim. */
 static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
 {
-    struct berth_error err;
     struct scan_file imitator, victim;
-    struct module *module, *loaded;
+    pid_t child;
+    int status;
 
     find("good", &victim);
     find("soname_of_another", &imitator);
-    loaded = load(&imitator);
-    assert_int_equal(module_load(&victim, &module, &err), BERTH_FAILED_PRECONDITION);
-    assert_non_null(strstr(err.message, "the loader answers with"));
-    assert_non_null(strstr(err.message, imitator.path));
-    module_unload(loaded);
-    module_unload(load(&victim));
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct berth_error err;
+        struct module *module;
+
+        if (module_load(&imitator, &module, &err) != BERTH_OK)
+            _exit(1);
+        if (module_load(&victim, &module, &err) != BERTH_FAILED_PRECONDITION)
+            _exit(2);
+        _exit(strstr(err.message, "the loader answers with") != NULL &&
+                      strstr(err.message, imitator.path) != NULL
+                  ? 0
+                  : 3);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
     finish(&imitator);
     finish(&victim);
+}
+
+static void code_and_data_of_a_module_lead_back_to_its_file(void **state)
+{
+    struct scan_file file;
+    struct module *module;
+    int on_the_stack = 0;
+    char *on_the_heap = malloc(1);
+
+    find("good", &file);
+    module = load(&file);
+    assert_string_equal(module_file_at(module_find(module, "io.berth.fixture.v1", "good")), file.path);
+    module_destroy(module);
+    assert_null(module_file_at(NULL));
+    assert_null(module_file_at(&on_the_stack));
+    assert_null(module_file_at(on_the_heap));
+    free(on_the_heap);
+    finish(&file);
 }
 
 static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
@@ -336,7 +366,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
     assert_int_equal(module_load(&second, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "the loader answers with"));
     assert_non_null(strstr(err.message, path));
-    module_unload(loaded);
+    module_destroy(loaded);
     finish(&first);
     finish(&second);
     remove_folder(folder);
@@ -352,7 +382,7 @@ static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
     setenv("BERTH_FIXTURE_MARK", path, 1);
     find("constructor_marks", &file);
     assert_int_equal(access(path, F_OK), -1);
-    module_unload(load(&file));
+    module_destroy(load(&file));
     assert_int_equal(access(path, F_OK), 0);
     unsetenv("BERTH_FIXTURE_MARK");
     finish(&file);
@@ -377,8 +407,11 @@ static void a_checked_table_is_not_read_past_its_size(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First, as its child inherits what is loaded. */
+        cmocka_unit_test(a_module_cannot_answer_for_another_path_by_its_soname),
+        cmocka_unit_test(code_and_data_of_a_module_lead_back_to_its_file),
         cmocka_unit_test(a_good_module_is_loaded_and_its_plugin_found),
-        cmocka_unit_test(a_module_can_be_loaded_again_after_it_was_unloaded),
+        cmocka_unit_test(a_module_can_be_loaded_again),
         cmocka_unit_test(a_module_gives_no_symbol_to_another),
         cmocka_unit_test(services_may_stand_in_another_order_than_in_the_manifest),
         cmocka_unit_test(a_module_in_cxx_is_loaded_like_one_in_c),
@@ -387,7 +420,6 @@ int main(void)
         cmocka_unit_test(a_module_cut_anywhere_is_refused_or_still_whole),
         cmocka_unit_test(a_file_written_to_since_it_was_checked_is_refused),
         cmocka_unit_test(an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk),
-        cmocka_unit_test(a_module_cannot_answer_for_another_path_by_its_soname),
         cmocka_unit_test(a_file_that_is_loaded_under_another_name_is_refused),
         cmocka_unit_test(a_constructor_runs_only_when_its_module_is_loaded),
         cmocka_unit_test(a_checked_table_is_not_read_past_its_size),
