@@ -41,8 +41,11 @@ static enum berth_code make_list(struct berth_call *call, struct listing *listin
     enum berth_code code;
 
     listing->all = asked->all;
-    code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
-                                           asked->n_filters, list_plugin, listing, err);
+    code = introspection->service->check_filters(introspection->instance, (const char *const *)asked->filters,
+                                                 asked->n_filters, err);
+    if (code == BERTH_OK)
+        code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
+                                               asked->n_filters, list_plugin, listing, err);
     if (code == BERTH_OK && listing->failed)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of plugins");
     return code;

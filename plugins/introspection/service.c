@@ -2,6 +2,7 @@
 /* The logic of introspection, for any transport: the daemon's identity, and plugins found by filters. */
 #include "introspection-plugin.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include <berth/filter.h>
@@ -104,24 +105,32 @@ static const char *condition_of(const struct berth_plugin_info *plugin)
     return is_known && plugin->condition != BERTH_OK ? "degraded" : NULL;
 }
 
+/* As ctr and berthctl print it. */
+static const char *status_of(const struct berth_plugin_info *plugin)
+{
+    if (plugin->code == BERTH_OK)
+        return "ok";
+    return plugin->code == BERTH_SKIP ? "skip" : "error";
+}
+
+static const char *const field_names[] = {"type",   "id",      "uri",  "status",    "state",
+                                          "module", "version", "path", "condition", NULL};
+
 /* A field that is empty counts as absent, as in containerd. */
 static bool plugin_field(void *context, const char *const *path, size_t count, const char **ret_value)
 {
     const struct berth_plugin_info *plugin = context;
-    const struct {
-        const char *name;
-        const char *value;
-    } fields[] = {
-        {"type", plugin->type},     {"id", plugin->id},
-        {"uri", plugin->uri},       {"state", berth_state_name(plugin->state)},
-        {"module", plugin->module}, {"version", plugin->version},
-        {"path", plugin->path},     {"condition", condition_of(plugin)},
+    /* In the order of field_names. */
+    const char *const values[] = {
+        plugin->type,   plugin->id,      plugin->uri,  status_of(plugin),    berth_state_name(plugin->state),
+        plugin->module, plugin->version, plugin->path, condition_of(plugin),
     };
 
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        if (strcmp(path[0], fields[i].name) != 0 || fields[i].value == NULL || *fields[i].value == '\0')
+    static_assert(sizeof(field_names) == sizeof(values) + sizeof(values[0]), "a value for each field");
+    for (size_t i = 0; field_names[i] != NULL; i++) {
+        if (strcmp(path[0], field_names[i]) != 0 || values[i] == NULL || *values[i] == '\0')
             continue;
-        *ret_value = fields[i].value;
+        *ret_value = values[i];
         return true;
     }
     return false;
@@ -153,6 +162,19 @@ static enum berth_code visit_plugins(void *instance, const char *const *filters,
     return BERTH_OK;
 }
 
+static enum berth_code check_filters(void *instance, const char *const *filters, size_t filter_count,
+                                     struct berth_error *err)
+{
+    struct berth_filter *filter;
+    enum berth_code code = berth_filter_create(filters, filter_count, &filter, err);
+
+    if (code != BERTH_OK)
+        return code;
+    code = berth_filter_check(filter, field_names, err);
+    berth_filter_destroy(filter);
+    return code;
+}
+
 static void visit_deprecations(void *instance,
                                bool (*on_deprecation)(void *context,
                                                       const struct berth_deprecation *deprecation),
@@ -171,4 +193,5 @@ const struct berth_introspection introspection_service_interface = {
     .daemon = get_daemon,
     .plugins = visit_plugins,
     .deprecations = visit_deprecations,
+    .check_filters = check_filters,
 };

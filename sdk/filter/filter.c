@@ -62,6 +62,38 @@ void berth_filter_destroy(struct berth_filter *filter)
     free(filter);
 }
 
+static bool is_known(const struct selector *selector, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (selector->path_count == 1 && strcmp(selector->path[0], *names) == 0)
+            return true;
+    return false;
+}
+
+static enum berth_code refuse_field(const struct selector *selector, const char *const *names,
+                                    struct berth_error *err)
+{
+    struct berth_error list = {""};
+    size_t used = 0;
+
+    for (; *names != NULL && used < sizeof(list.message); names++)
+        used += (size_t)snprintf(list.message + used, sizeof(list.message) - used, "%s%s",
+                                 used == 0 ? "" : ", ", *names);
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "filters: unknown field \"%.100s%s\" (fields: %.1500s)", selector->path[0],
+                           selector->path_count > 1 ? ".…" : "", list.message);
+}
+
+enum berth_code berth_filter_check(const struct berth_filter *filter, const char *const *names,
+                                   struct berth_error *err)
+{
+    for (size_t i = 0; i < filter->count; i++)
+        for (size_t j = 0; j < filter->alternatives[i].count; j++)
+            if (!is_known(&filter->alternatives[i].items[j], names))
+                return refuse_field(&filter->alternatives[i].items[j], names, err);
+    return BERTH_OK;
+}
+
 static bool selector_matches(const struct selector *selector, berth_filter_field *field, void *context)
 {
     const char *value = "";

@@ -76,6 +76,26 @@ class Berthctl(Case):
         self.assertIn(GREETER, self.ctl("plugins", "ls", "-q").split())
         self.assertEqual(2, len(self.ctl("plugins", "ls", "id==greeter").splitlines()))
 
+    def test_filters_know_the_status_and_the_condition(self):
+        self.assertEqual({"bottom", "middle", "top"},
+                         {row.split(".")[-1] for row in self.ctl("plugins", "ls", "-q", "status==error").split()})
+        self.assertIn("io.example.off.v1.off", self.ctl("plugins", "ls", "-q", "status==skip").split())
+        self.assertNotIn("bottom", self.ctl("plugins", "ls", "status==ok"))
+        self.assertIn("text.so", self.ctl("plugins", "ls", "--all", "status==error,state==rejected"))
+        self.assertEqual("", self.ctl("plugins", "ls", "-q", "condition==degraded"))
+
+    def test_a_filter_of_an_unknown_field_or_a_broken_one_is_an_error(self):
+        fields = "(fields: type, id, uri, status, state, module, version, path, condition)"
+        for options in ([], ["--all"], ["--json"], ["-q"], ["-d"]):
+            for text, reason in (("foo==bar", f'filters: unknown field "foo" {fields}'), ("labels.a", f'"labels.…" {fields}'),
+                                 ("id.x==y", '"id.…"'), ("id==", "expected value or quoted"), ("id~=(", "missing ): ("),
+                                 ("id~=a(?=b)", "invalid perl operator: (?="), ("id=x", 'unsupported operator "="')):
+                with self.subTest(options=options, filter=text):
+                    done = self.daemon.ctl("plugins", "ls", *options, text)
+                    self.assertEqual((2, ""), (done.returncode, done.stdout))
+                    self.assertIn(reason, done.stderr)
+        self.assertEqual(2, self.daemon.ctl("plugins", "ls", "id==greeter", "nope").returncode)
+
     def test_inspect_tells_all_of_one(self):
         text = self.ctl("plugins", "inspect", GREETER)
         for word in (GREETER, "greeter.so", "helloworld.Greeter over grpc, tcp, ttrpc"):

@@ -333,6 +333,33 @@ static void one_hard_text_costs_the_others_nothing(void **state)
     berth_filter_destroy(filter);
 }
 
+static void a_field_that_no_object_has_is_refused_with_those_that_there_are(void **state)
+{
+    static const char *const names[] = {"id", "type", NULL};
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {"id==a", NULL},
+        {"", NULL},
+        {"id,type!=b", NULL},
+        {"id==a,nope", "filters: unknown field \"nope\" (fields: id, type)"},
+        {"id.more", "filters: unknown field \"id.…\" (fields: id, type)"},
+        {"\"\"", "filters: unknown field \"\" (fields: id, type)"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enum berth_code expected = cases[i].message == NULL ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+        struct berth_filter *filter;
+        struct berth_error err = {""};
+
+        assert_int_equal(berth_filter_create(&cases[i].text, 1, &filter, &err), BERTH_OK);
+        assert_int_equal(berth_filter_check(filter, names, &err), expected);
+        assert_string_equal(err.message, cases[i].message == NULL ? "" : cases[i].message);
+        berth_filter_destroy(filter);
+    }
+}
+
 static void large_patterns_match_or_are_refused(void **state)
 {
     static char alternation[9000], nested[2048], huge[BERTH_FILTER_MAX_BYTES - 16],
@@ -433,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_regular_expression_means_what_it_means_to_go),
         cmocka_unit_test(what_only_other_dialects_know_is_refused),
         cmocka_unit_test(one_hard_text_costs_the_others_nothing),
+        cmocka_unit_test(a_field_that_no_object_has_is_refused_with_those_that_there_are),
         cmocka_unit_test(large_patterns_match_or_are_refused),
         cmocka_unit_test(a_long_text_is_shown_around_its_error),
         cmocka_unit_test(time_grows_with_the_text_and_no_faster),

@@ -50,6 +50,15 @@ typedef bool berth_filter_field(void *context, const char *const *path, size_t c
 enum berth_code berth_filter_create(const char *const *texts, size_t count, struct berth_filter **ret_filter,
                                     struct berth_error *err);
 
+/**
+ * Refuses a filter that asks for a field that no object has. containerd takes one, and it is never there.
+ *
+ * @param names  of the fields, of one name each; NULL ends them.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT, which lists them.
+ */
+enum berth_code berth_filter_check(const struct berth_filter *filter, const char *const *names,
+                                   struct berth_error *err);
+
 /** Takes NULL. */
 void berth_filter_destroy(struct berth_filter *filter);
 

@@ -33,8 +33,8 @@ struct berth_introspection {
 
     /**
      * Visits the plugins that one of the filters lets through (<berth/filter.h>; none: all), in the plan's
-     * order, and files that were refused last. Fields: type, id, uri, state, module, version, path,
-     * condition.
+     * order, and files that were refused last. Fields: type, id, uri, status (ok, skip or error), state,
+     * module, version, path, condition. One that is not among them is never there, as in containerd.
      *
      * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a filter that is none, and then nothing was visited.
      */
@@ -46,6 +46,14 @@ struct berth_introspection {
     void (*deprecations)(void *instance,
                          bool (*on_deprecation)(void *context, const struct berth_deprecation *deprecation),
                          void *context);
+
+    /**
+     * Would `plugins` take these filters, and do they ask only for fields that are there?
+     *
+     * @return BERTH_OK; BERTH_INVALID_ARGUMENT, for an unknown field with those that are known.
+     */
+    enum berth_code (*check_filters)(void *instance, const char *const *filters, size_t filter_count,
+                                     struct berth_error *err);
 };
 
 #ifdef __cplusplus
