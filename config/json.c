@@ -11,6 +11,8 @@
 
 static void put_character(FILE *out, const char *text, size_t length)
 {
+    unsigned point = length == 0 ? 0 : berth_utf8_code_point(text, length);
+
     if (length == 0)
         fputs("\\ufffd", out);
     else if (text[0] == '"' || text[0] == '\\')
@@ -19,10 +21,12 @@ static void put_character(FILE *out, const char *text, size_t length)
         fputs("\\n", out);
     else if (text[0] == '\t')
         fputs("\\t", out);
-    else if ((unsigned char)text[0] < 0x20 || text[0] == 0x7f)
-        fprintf(out, "\\u%04x", (unsigned)text[0]);
-    else
+    else if (berth_utf8_is_printable(text, length))
         fwrite(text, 1, length, out);
+    else if (point < 0x10000)
+        fprintf(out, "\\u%04x", point);
+    else
+        fprintf(out, "\\u%04x\\u%04x", 0xd800 + ((point - 0x10000) >> 10), 0xdc00 + (point & 0x3ff));
 }
 
 static void put_quoted(FILE *out, const char *value)

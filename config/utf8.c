@@ -6,15 +6,6 @@
 
 #include <berth/utf8.h>
 
-/* C0, DEL, and C1 as UTF-8 spells it. */
-static bool is_control(const char *text, size_t bytes)
-{
-    unsigned char first = (unsigned char)text[0];
-
-    return (bytes == 1 && (first < 0x20 || first == 0x7F)) ||
-           (bytes == 2 && first == 0xC2 && (unsigned char)text[1] < 0xA0);
-}
-
 bool utf8_is_line(const char *text)
 {
     size_t length = strlen(text);
@@ -22,7 +13,7 @@ bool utf8_is_line(const char *text)
     for (size_t i = 0; i < length;) {
         size_t bytes = berth_utf8_character(text + i, length - i);
 
-        if (bytes == 0 || is_control(text + i, bytes))
+        if (bytes == 0 || !berth_utf8_is_printable(text + i, bytes))
             return false;
         i += bytes;
     }
@@ -38,7 +29,7 @@ void utf8_make_line(char *text)
 
         if (bytes == 0)
             text[i] = '?';
-        else if (is_control(text + i, bytes))
+        else if (!berth_utf8_is_printable(text + i, bytes))
             memset(text + i, ' ', bytes);
         i += bytes > 0 ? bytes : 1;
     }
@@ -53,7 +44,7 @@ void utf8_write_line(FILE *out, const char *text)
 
         if (bytes == 0)
             fputc('?', out);
-        else if (is_control(text + i, bytes))
+        else if (!berth_utf8_is_printable(text + i, bytes))
             fputc(' ', out);
         else
             fwrite(text + i, 1, bytes, out);

@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/** Is it all UTF-8 without control characters? */
+/** Is it all UTF-8, and printable (berth_utf8_is_printable)? */
 bool utf8_is_line(const char *text);
 
-/** Makes it so, in place: what is no character becomes '?', control characters become spaces. */
+/** Makes it so, in place: what is no character becomes '?', what is not printable becomes spaces. */
 void utf8_make_line(char *text);
 
 /** Writes to a stream what utf8_make_line would make of it. */

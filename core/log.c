@@ -93,13 +93,23 @@ static void add_byte(struct line *line, unsigned char byte)
     }
 }
 
-static bool must_escape(const char *text, size_t bytes)
+/* A character that must not reach a terminal: in JSON as its code point, else byte by byte. */
+static void add_character(struct line *line, const char *text, size_t bytes)
 {
-    unsigned char first = (unsigned char)text[0];
+    unsigned point = berth_utf8_code_point(text, bytes);
+    char escape[16];
 
-    if (bytes == 1)
-        return first < 0x20 || first == 0x7F;
-    return bytes == 0 || (bytes == 2 && first == 0xC2 && (unsigned char)text[1] < 0xA0);
+    if (output.format != LOG_JSON || bytes == 1) {
+        for (size_t i = 0; i < bytes; i++)
+            add_byte(line, (unsigned char)text[i]);
+        return;
+    }
+    if (point < 0x10000)
+        snprintf(escape, sizeof(escape), "\\u%04x", point);
+    else
+        snprintf(escape, sizeof(escape), "\\u%04x\\u%04x", 0xd800 + ((point - 0x10000) >> 10),
+                 0xdc00 + (point & 0x3ff));
+    add_text(line, escape);
 }
 
 static void add_escaped(struct line *line, const char *text)
@@ -111,11 +121,12 @@ static void add_escaped(struct line *line, const char *text)
 
         if (output.format == LOG_JSON && (text[i] == '"' || text[i] == '\\'))
             add(line, "\\", 1);
-        if (!must_escape(text + i, bytes))
+        if (bytes == 0)
+            add_byte(line, (unsigned char)text[i]);
+        else if (berth_utf8_is_printable(text + i, bytes))
             add(line, text + i, bytes);
         else
-            for (size_t k = 0; k < (bytes > 0 ? bytes : 1); k++)
-                add_byte(line, (unsigned char)text[i + k]);
+            add_character(line, text + i, bytes);
         i += bytes > 0 ? bytes : 1;
     }
 }

@@ -135,7 +135,9 @@ void survey_print_diagnostics(struct survey *survey)
         const struct config_diagnostic *diagnostic = &survey->diagnostics.items[i];
         char *line = config_diagnostic_format(diagnostic);
 
-        fprintf(stderr, "%s%s\n", diagnostic->severity == CONFIG_WARNING ? "warning: " : "", line);
+        fputs(diagnostic->severity == CONFIG_WARNING ? "warning: " : "", stderr);
+        utf8_write_line(stderr, line);
+        fputc('\n', stderr);
         free(line);
     }
     if (survey->diagnostics.dropped > 0)

@@ -28,6 +28,14 @@ static void expect(struct config_json *json, const char *expected)
     free(text);
 }
 
+static void what_is_not_printable_is_escaped(void **state)
+{
+    struct config_json json = begin();
+
+    config_json_string(&json, NULL, "a\u202e\x7f\xc2\x85\U000e0041\u00e9");
+    expect(&json, "\"a\\u202e\\u007f\\u0085\\udb40\\udc41\u00e9\"");
+}
+
 static void objects_and_arrays_nest(void **state)
 {
     struct config_json json = begin();
@@ -74,6 +82,7 @@ static void what_json_cannot_hold_is_escaped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_printable_is_escaped),
         cmocka_unit_test(objects_and_arrays_nest),
         cmocka_unit_test(what_json_cannot_hold_is_escaped),
     };

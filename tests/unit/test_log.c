@@ -62,6 +62,16 @@ static void control_characters_are_escaped_so_that_one_event_is_one_line(void **
                         "<4>a\\nb\\tc\\x1b[2Jd\\x7f\\xc2\\x9b\\x0d\n");
 }
 
+static void what_would_reorder_a_line_is_escaped(void **state)
+{
+    assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_WARN, NULL, "a\u202eb\u2066c\u200dd"),
+                        "<4>a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\u200dd\n");
+    assert_non_null(strstr(logged(LOG_JSON, BERTH_LOG_WARN, NULL,
+                                  "a\u202eb\xc2\x85"
+                                  "x\U000e0041d"),
+                           "a\\u202eb\\u0085x\\udb40\\udc41d"));
+}
+
 static void bytes_that_are_no_text_are_escaped_and_text_is_kept(void **state)
 {
     assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_INFO, NULL, "gr\xc3\xbc\xc3\x9f \xff\xc3"),
@@ -144,6 +154,7 @@ int main(void)
         cmocka_unit_test(a_line_of_the_daemon_names_no_plugin),
         cmocka_unit_test(a_level_that_is_off_writes_nothing),
         cmocka_unit_test(control_characters_are_escaped_so_that_one_event_is_one_line),
+        cmocka_unit_test(what_would_reorder_a_line_is_escaped),
         cmocka_unit_test(bytes_that_are_no_text_are_escaped_and_text_is_kept),
         cmocka_unit_test(json_is_one_object_a_line),
         cmocka_unit_test(journal_priorities_are_those_of_syslog),

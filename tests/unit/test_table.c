@@ -86,6 +86,23 @@ static void what_drives_a_terminal_does_not_get_through(void **state)
     free(text);
 }
 
+static void what_would_reorder_a_line_does_not_get_through(void **state)
+{
+    struct table table = {0};
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    assert_non_null(out);
+    table_add(&table, "a\u202eb\u2069\xff");
+    table_end_line(&table);
+    table_print(&table, out, false);
+    table_finish(&table);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, "a   b   ?\n");
+    free(text);
+}
+
 static void colours_do_not_widen_a_column(void **state)
 {
     struct table table = {0};
@@ -113,6 +130,7 @@ int main(void)
         cmocka_unit_test(widths_count_characters),
         cmocka_unit_test(empty_lines_and_tables_are_fine),
         cmocka_unit_test(what_drives_a_terminal_does_not_get_through),
+        cmocka_unit_test(what_would_reorder_a_line_does_not_get_through),
         cmocka_unit_test(colours_do_not_widen_a_column),
     };
 

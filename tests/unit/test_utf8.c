@@ -61,6 +61,29 @@ static void a_line_has_no_control_characters(void **state)
     assert_false(utf8_is_line("\xff"));
 }
 
+/* Which a terminal does not show but obeys, or which hide that a text is another one. */
+static void a_line_has_nothing_that_is_invisible_and_reorders_or_breaks_it(void **state)
+{
+    static const char *const bad[] = {
+        "\u061c", "\u200b", "\u200e", "\u200f", "\u2028",     "\u2029",     "\u202a", "\u202b",
+        "\u202c", "\u202d", "\u202e", "\u2060", "\u2066",     "\u2067",     "\u2068", "\u2069",
+        "\u206f", "\ufeff", "\ufff9", "\ufffb", "\U000e0001", "\U000e007f",
+    };
+    static const char *const good[] = {"\u061b", "\u061d",     "\u200c", "\u200d", "\u2010",
+                                       "\u2027", "\u202f",     "\u205f", "\u2070", "\ufffc",
+                                       "\ufffd", "\U000e0100", "\u05d0", "\u0627", "\U0001f6a2"};
+    char text[] = "evil\u202efdp.exe\U000e0041";
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (utf8_is_line(bad[i]))
+            fail_msg("%zu is printable", i);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        if (!utf8_is_line(good[i]))
+            fail_msg("%s is not printable", good[i]);
+    utf8_make_line(text);
+    assert_string_equal(text, "evil   fdp.exe    ");
+}
+
 static void whatever_comes_a_line_is_made_of_it(void **state)
 {
     char text[] = "a\nb\xff"
@@ -78,6 +101,7 @@ int main(void)
         cmocka_unit_test(the_first_and_last_of_each_length_are_characters),
         cmocka_unit_test(overlong_forms_surrogates_and_what_is_past_the_end_are_none),
         cmocka_unit_test(a_line_has_no_control_characters),
+        cmocka_unit_test(a_line_has_nothing_that_is_invisible_and_reorders_or_breaks_it),
         cmocka_unit_test(whatever_comes_a_line_is_made_of_it),
     };
 

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/utf8.h>
+
 #include <berth/protobuf.h>
 #include <berth/rpc/client.h>
-
-#include "printable.h"
 
 /* A daemon that streams without end must not fill our memory. */
 #define PLUGINS_MAX 1000000
@@ -52,7 +52,7 @@ static enum berth_code ask(const struct client *client, const char *path, const 
 
     free(bytes);
     if (code != BERTH_OK) {
-        printable_clean(err->message);
+        utf8_make_line(err->message);
         return code;
     }
     message = unpack(answer, response, length);
@@ -206,7 +206,7 @@ enum berth_code client_plugins(const struct client *client, char *const *filters
     if (code == BERTH_OK)
         code = stream.code;
     if (code != BERTH_OK) {
-        printable_clean(err->message);
+        utf8_make_line(err->message);
         plugin_list_finish(&list);
         return code;
     }

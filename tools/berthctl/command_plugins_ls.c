@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/utf8.h>
+
 #include "introspected.h"
 #include "plugin_print.h"
 
@@ -156,8 +158,12 @@ int command_plugins_ls(const struct command_options *options)
         return command_fail(options, code, &err);
     if (!options->quiet)
         print_introspected(answer, options);
-    for (size_t i = 0; i < answer->n_plugins && options->quiet; i++)
-        printf("%s.%s\n", answer->plugins[i]->type, answer->plugins[i]->id);
+    for (size_t i = 0; i < answer->n_plugins && options->quiet; i++) {
+        utf8_write_line(stdout, answer->plugins[i]->type);
+        putchar('.');
+        utf8_write_line(stdout, answer->plugins[i]->id);
+        putchar('\n');
+    }
     protobuf_c_message_free_unpacked(&answer->base, NULL);
     return COMMAND_EXIT_OK;
 }

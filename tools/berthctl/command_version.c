@@ -5,8 +5,7 @@
 #include <stdio.h>
 
 #include <config/json.h>
-
-#include "printable.h"
+#include <config/utf8.h>
 
 /* What a daemon said of itself; what it did not answer is NULL. */
 struct answers {
@@ -24,7 +23,7 @@ static void answers_finish(struct answers *answers)
 
 static void print_line(const char *name, char *text)
 {
-    printable_clean(text);
+    utf8_make_line(text);
     if (*text != '\0')
         printf("  %-10s %s\n", name, text);
 }

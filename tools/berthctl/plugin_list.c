@@ -6,23 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/utf8.h>
 #include <config/value.h>
 
 #include <berth/inspect.h>
 
 #include "platform_set.h"
-#include "printable.h"
 
 static void clean_all(char **texts, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        printable_clean(texts[i]);
+        utf8_make_line(texts[i]);
 }
 
 static void clean(plugin_message *plugin)
 {
-    char *texts[] = {plugin->uri,     plugin->type,        plugin->id,     plugin->path, plugin->module,
-                     plugin->version, plugin->description, plugin->reason, plugin->cause};
+    char *texts[] = {
+        plugin->uri,     plugin->type,        plugin->id,     plugin->path,  plugin->module,
+        plugin->version, plugin->description, plugin->reason, plugin->cause, plugin->condition_reason};
 
     clean_all(texts, sizeof(texts) / sizeof(texts[0]));
     clean_all(plugin->requires, plugin->n_requires);
@@ -31,12 +32,12 @@ static void clean(plugin_message *plugin)
     clean_all(plugin->capabilities, plugin->n_capabilities);
     clean_all(plugin->holds, plugin->n_holds);
     for (size_t i = 0; i < plugin->n_transports; i++) {
-        printable_clean(plugin->transports[i]->service);
+        utf8_make_line(plugin->transports[i]->service);
         clean_all(plugin->transports[i]->transports, plugin->transports[i]->n_transports);
     }
     for (size_t i = 0; i < plugin->n_edges; i++) {
-        printable_clean(plugin->edges[i]->provider);
-        printable_clean(plugin->edges[i]->requirement);
+        utf8_make_line(plugin->edges[i]->provider);
+        utf8_make_line(plugin->edges[i]->requirement);
     }
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "printable.h"
+#include <config/utf8.h>
 
 #define PADDING 4
 
@@ -19,13 +19,13 @@ static void *grow(void *items, size_t *capacity, size_t size)
     return items;
 }
 
-static char *copy_printable(const char *text)
+static char *copy_line(const char *text)
 {
     char *copy = strdup(text);
 
     if (copy == NULL)
         abort();
-    printable_clean(copy);
+    utf8_make_line(copy);
     return copy;
 }
 
@@ -42,7 +42,7 @@ void table_add_coloured(struct table *table, enum table_colour colour, const cha
     line = &table->lines[table->count - 1];
     if (line->count == line->capacity)
         line->cells = grow(line->cells, &line->capacity, sizeof(*line->cells));
-    line->cells[line->count++] = (struct table_cell){.text = copy_printable(text), .colour = colour};
+    line->cells[line->count++] = (struct table_cell){.text = copy_line(text), .colour = colour};
 }
 
 void table_add(struct table *table, const char *text)

@@ -53,6 +53,37 @@ static inline size_t berth_utf8_character(const char *text, size_t length)
     return bytes;
 }
 
+/** The code point of a character of 1 to 4 bytes, as berth_utf8_character has measured it. */
+static inline unsigned berth_utf8_code_point(const char *text, size_t bytes)
+{
+    unsigned point = (unsigned char)text[0];
+
+    if (bytes > 1)
+        point &= 0x7Fu >> bytes;
+    for (size_t i = 1; i < bytes; i++)
+        point = (point << 6) | ((unsigned char)text[i] & 0x3F);
+    return point;
+}
+
+/**
+ * May the character stand in a line for people, as others wrote it? Not a control character, and not one of
+ * those that are invisible and break the line or change the order or the look of what stands around it: a
+ * name with U+202E in it reads as another one. U+200C and U+200D stay, as scripts need them.
+ */
+static inline bool berth_utf8_is_printable(const char *text, size_t bytes)
+{
+    unsigned point = berth_utf8_code_point(text, bytes);
+
+    if (point < 0x20 || (point >= 0x7F && point < 0xA0))
+        return false;
+    if (point < 0x61C)
+        return true;
+    return point != 0x61C && point != 0x200B && point != 0x200E && point != 0x200F &&
+           !(point >= 0x2028 && point <= 0x202E) && !(point >= 0x2060 && point <= 0x206F) &&
+           point != 0xFEFF && !(point >= 0xFFF9 && point <= 0xFFFB) &&
+           !(point >= 0xE0000 && point <= 0xE007F);
+}
+
 #ifdef __cplusplus
 }
 #endif
