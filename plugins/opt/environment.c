@@ -67,8 +67,12 @@ static bool fill(char **environment, char *const *from, const char *bin, const c
 
 char **environment_create(char *const *from, const char *bin, const char *lib)
 {
+    static char *const nothing[] = {NULL};
     size_t count = 0;
     char **environment;
+
+    if (from == NULL)
+        from = nothing;
 
     while (from[count] != NULL)
         count++;

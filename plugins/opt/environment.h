@@ -4,7 +4,8 @@
 #define OPT_ENVIRONMENT_H
 
 /**
- * Copies an environment, with `bin` in front of its PATH and `lib` of its LD_LIBRARY_PATH.
+ * Copies an environment, which may be NULL, as clearenv(3) leaves it, with `bin` in front of its PATH and
+ * `lib` of its LD_LIBRARY_PATH.
  * @return NULL-ended; NULL without memory.
  */
 char **environment_create(char *const *from, const char *bin, const char *lib);

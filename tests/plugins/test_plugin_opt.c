@@ -155,6 +155,11 @@ static void no_list_has_an_empty_part(void **state)
     assert_string_equal(environment[1], "LD_LIBRARY_PATH=/o/lib");
     assert_null(environment[2]);
     environment_destroy(environment);
+    /* What `environ` is after clearenv. */
+    environment = environment_create(NULL, "/o/bin", "/o/lib");
+    assert_string_equal(environment[0], "PATH=/o/bin:/bin:/usr/bin");
+    assert_null(environment[2]);
+    environment_destroy(environment);
     environment = environment_create(empty, "/o/bin", "/o/lib");
     assert_string_equal(environment[1], "LD_LIBRARY_PATH=/o/lib");
     assert_string_equal(environment[2], "PATHS=/x");
