@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import textwrap
 import unittest
@@ -501,6 +502,25 @@ class Check(Sdk):
             with self.subTest(name=name):
                 self.assertTrue(any(f[0] == "error" and f[1] == check and text in f[2] for f in findings[f"{name}.so"]),
                                 findings[f"{name}.so"])
+
+    def test_tables_that_are_named_a_thousand_times_take_no_more_than_their_budget(self):
+        """24 KB whose tables, followed as often as they are named, are a million services."""
+        self.module("wide", f"""
+#include <berth/plugin.h>
+{NOTE}
+static const struct berth_service service = {{.size = sizeof(service), .method_size = sizeof(struct berth_method), .name = "a.B"}};
+#define TEN(x) x, x, x, x, x, x, x, x, x, x
+#define THOUSAND(x) TEN(TEN(TEN(x)))
+static const struct berth_service *const services[] = {{THOUSAND(&service), NULL}};
+static const struct berth_plugin m = {{.size = sizeof(m), .type = "io.example.v1", .id = "m", .services = services}};
+BERTH_MODULE(THOUSAND(&m));
+""")
+        code = f"import resource, subprocess; subprocess.run({[str(self.sdk), 'check', 'wide.so']!r}); " \
+               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        done = run(sys.executable, "-c", code, cwd=self.folder)
+        self.assertIn("its tables are damaged", done.stdout)
+        # KiB; a sanitizer holds back what was freed.
+        self.assertLess(int(done.stdout.split()[-1]), 600 << 10)
 
     def test_an_executable_stack(self):
         self.assert_found("m", "error", "stack", "-z noexecstack", linked="-Wl,-z,now,-z,execstack")

@@ -30,7 +30,9 @@ static void *add_block(struct module_image *module, size_t count, size_t size)
 {
     struct block *block;
 
-    if (module->damaged || size > BUDGET_BYTES || count > (BUDGET_BYTES - module->used) / (size + 1))
+    /* `used` includes the head of each block, so that it never exceeds the budget. */
+    if (module->damaged || BUDGET_BYTES - module->used < sizeof(*block) ||
+        count > (BUDGET_BYTES - module->used - sizeof(*block)) / size)
         goto damaged;
     block = calloc(1, sizeof(*block) + count * size);
     if (block == NULL)
