@@ -44,6 +44,7 @@ static inline uint32_t server_milliseconds(int64_t nanoseconds)
 /** What those that speak HTTP/2 have besides. */
 #define SERVER_HTTP2_OPTIONS(config)                                                                         \
     .handshake_timeout_ms = server_milliseconds((config)->handshake_timeout),                                \
+    .frame_timeout_ms = server_milliseconds((config)->frame_timeout),                                        \
     .compression = (enum berth_rpc_compression)(config)->compression,                                        \
     .keepalive_time_ms =                                                                                     \
         (config)->keepalive_time == 0 ? UINT32_MAX : server_milliseconds((config)->keepalive_time),          \

@@ -60,9 +60,8 @@ static bool is_flooded(const struct http2 *http2)
            nghttp2_session_get_outbound_queue_size(http2->session) > http2->max_queued_frames;
 }
 
-static const char *feed(void *session, const uint8_t *bytes, size_t length)
+static const char *feed_run(struct http2 *http2, const uint8_t *bytes, size_t length)
 {
-    struct http2 *http2 = session;
     bool is_paused = true;
 
     while (is_paused) {
@@ -74,7 +73,46 @@ static const char *feed(void *session, const uint8_t *bytes, size_t length)
         length -= (size_t)eaten;
         is_paused = give_chunk(http2) && !http2->connection->is_lost;
     }
-    return is_flooded(http2) ? "the peer causes more frames than it reads" : NULL;
+    return NULL;
+}
+
+/* What the framer lets through is fed run by run: what it drops counts once all before it was heard. */
+static const char *feed_framed(struct http2 *http2, const uint8_t *bytes, size_t length)
+{
+    struct framer *framer = http2->framer;
+    const char *reason = NULL;
+    uint64_t unfinished;
+
+    while (length > 0 && reason == NULL && !http2->connection->is_lost) {
+        uint64_t dropped = framer->dropped;
+        const uint8_t *run;
+        size_t run_length = framer_next(framer, &bytes, &length, &run);
+
+        if (framer->dropped > dropped)
+            http2->on_dropped(http2, framer->dropped - dropped);
+        if (framer->late_id != 0)
+            http2->on_late(http2, framer->late_id, framer->late_end);
+        if (run_length > 0)
+            reason = feed_run(http2, run, run_length);
+    }
+    unfinished = framer_unfinished(framer);
+    if (unfinished != 0 && unfinished != http2->unfinished && reason == NULL && !http2->connection->is_lost)
+        http2->on_unfinished(http2);
+    http2->unfinished = unfinished;
+    return reason;
+}
+
+static const char *feed(void *session, const uint8_t *bytes, size_t length)
+{
+    struct http2 *http2 = session;
+    const char *reason =
+        http2->framer == NULL ? feed_run(http2, bytes, length) : feed_framed(http2, bytes, length);
+
+    if (reason == NULL && is_flooded(http2))
+        reason = "the peer causes more frames than it reads";
+    if (reason != NULL && http2->on_broken != NULL)
+        http2->on_broken(http2, reason);
+    return reason;
 }
 
 static const char *fill(void *session, struct batch *batch)

@@ -2,6 +2,8 @@
 /* A peer of the server that speaks HTTP/2: its streams in line, and how it is asked to go. */
 #include "server_state.h"
 
+#include <inttypes.h>
+
 #include "container.h"
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
@@ -20,6 +22,71 @@ static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, 
         http2_consume(http2, stream_id, length);
     else
         server_stream_take(stream_data, bytes, length, is_last);
+}
+
+static struct server_connection *from_http2(struct http2 *http2)
+{
+    return CONTAINER_OF(http2, struct server_connection, http2);
+}
+
+static void on_dropped(struct http2 *http2, uint64_t frames)
+{
+    server_session_count_dropped(from_http2(http2), frames);
+}
+
+static void on_late(struct http2 *http2, int32_t stream_id, enum framer_end end)
+{
+    server_session_receive_late(from_http2(http2), stream_id, end);
+}
+
+static void on_broken(struct http2 *http2, const char *reason)
+{
+    struct server_connection *connection = from_http2(http2);
+
+    if (connection->base.doom == NULL)
+        server_log(connection->server, SERVER_CAUSE_PROTOCOL, BERTH_RPC_LOG_WARN,
+                   "protocol error, connection closed: %s peer=%s", reason, connection->peer.address);
+}
+
+static void on_frame_overdue(struct deadline *deadline);
+
+static void await_frame(struct server_connection *connection, uint64_t due_ns)
+{
+    deadlines_start(&connection->server->engine.deadlines, &connection->frame_deadline, due_ns,
+                    on_frame_overdue);
+}
+
+/* A loop that was held up hears of its clocks before it reads: what the peer has sent by then counts. */
+static void on_frame_overdue(struct deadline *deadline)
+{
+    struct server_connection *connection = CONTAINER_OF(deadline, struct server_connection, frame_deadline);
+    uint64_t due_ns = connection->frame_began_ns +
+                      connection->server->limits.frame_timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    uint64_t now = uv_hrtime();
+
+    if (framer_unfinished(&connection->framer) == 0)
+        return;
+    if (due_ns > now || connection_has_unread(&connection->base)) {
+        await_frame(connection, due_ns > now ? due_ns : now + NANOSECONDS_PER_MILLISECOND);
+        return;
+    }
+    server_log(connection->server, SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN,
+               "frame not completed within %" PRIu32 " ms, connection closed (frame_timeout) peer=%s",
+               connection->server->limits.frame_timeout_ms, connection->peer.address);
+    connection_lose(&connection->base, "a frame was not completed in time");
+}
+
+/* One deadline serves all frames, so that large uploads do not move it with each piece. */
+static void on_unfinished(struct http2 *http2)
+{
+    struct server_connection *connection = from_http2(http2);
+    uint32_t timeout_ms = connection->server->limits.frame_timeout_ms;
+
+    if (timeout_ms == 0)
+        return;
+    connection->frame_began_ns = uv_hrtime();
+    if (connection->frame_deadline.place == 0)
+        await_frame(connection, connection->frame_began_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND);
 }
 
 /* Not a drain's, which has zeros. */
@@ -49,6 +116,12 @@ static int start(struct server_connection *connection)
     connection->end_ready = &connection->first_ready;
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;
+    framer_init(&connection->framer);
+    connection->http2.framer = &connection->framer;
+    connection->http2.on_dropped = on_dropped;
+    connection->http2.on_late = on_late;
+    connection->http2.on_unfinished = on_unfinished;
+    connection->http2.on_broken = on_broken;
     connection->http2.max_queued_frames =
         QUEUED_FRAMES_MAX +
         QUEUED_FRAMES_PER_STREAM * (size_t)connection->server->limits.max_concurrent_streams;
@@ -117,6 +190,7 @@ static void end(struct server_connection *connection, const char *reason)
 static void lose(struct server_connection *connection)
 {
     keepalive_stop(&connection->keepalive);
+    deadlines_stop(&connection->server->engine.deadlines, &connection->frame_deadline);
     while (connection->streams != NULL) {
         struct berth_stream *stream = connection->streams;
 

@@ -18,15 +18,22 @@
 #define IDLE_PING_INTERVAL_MS (7200 * 1000)
 #define PING_STRIKES_MAX 2
 
-/* Streams that a peer makes us reset, and DATA frames without data. */
+/* Streams that a peer makes us reset, DATA frames without data, and frames that are dropped. */
 #define ABUSE_BURST 1000
 #define ABUSE_PER_SECOND 33
+
+/*
+ * nghttp2 ends the connection of a peer that has confirmed the bound of its streams and opens one more; here
+ * that one is refused, at the cost of no other. Sixteen bits of a setting's number are sent, and nghttp2
+ * takes the whole of it for one that it need not keep.
+ */
+#define UNENFORCED 0x10000
 
 #define SETTINGS_MAX 32
 #define CONTINUATIONS_MAX 8
 
-/* Takes one from an allowance; false where it is used up. */
-static bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t per_second)
+/* Takes `count` from an allowance; false where it is used up. */
+static bool allowance_take(struct allowance *allowance, uint64_t count, uint32_t burst, uint32_t per_second)
 {
     uint64_t now = uv_hrtime();
     uint64_t earned = (now - allowance->last_ns) / (NANOSECONDS_PER_SECOND / per_second);
@@ -38,24 +45,52 @@ static bool allowance_take(struct allowance *allowance, uint32_t burst, uint32_t
         allowance->left += (uint32_t)earned;
         allowance->last_ns += earned * (NANOSECONDS_PER_SECOND / per_second);
     }
-    if (allowance->left == 0)
+    if (allowance->left < count)
         return false;
-    allowance->left--;
+    allowance->left -= (uint32_t)count;
     return true;
 }
 
-static void terminate(struct server_connection *connection, const char *debug, const char *what)
+static void terminate(struct server_connection *connection, uint32_t code, const char *debug,
+                      const char *what)
 {
     nghttp2_session *session = connection->http2.session;
 
     if (connection->base.doom != NULL)
         return;
     connection->base.doom = what;
-    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
-                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)debug, strlen(debug));
-    server_log(connection->server, SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN, "%s: %s; its connection is closed",
-               connection->peer.address, what);
+    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session), code,
+                          (const uint8_t *)debug, strlen(debug));
+    server_log(connection->server, SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN, "%s, connection closed peer=%s",
+               what, connection->peer.address);
     connection_touch(&connection->base);
+}
+
+void server_session_count_dropped(struct server_connection *connection, uint64_t frames)
+{
+    if (!connection->is_drop_told && connection->framer.dropped_idle > 0) {
+        connection->is_drop_told = true;
+        server_log(connection->server, SERVER_CAUSE_DROPPED, BERTH_RPC_LOG_DEBUG,
+                   "ignoring RST_STREAM and WINDOW_UPDATE frames for streams that were never opened peer=%s",
+                   connection->peer.address);
+    }
+    if (!allowance_take(&connection->dropped_frames, frames, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_frames",
+                  "too many PRIORITY frames or frames for streams never opened");
+}
+
+void server_session_receive_late(struct server_connection *connection, int32_t stream_id, enum framer_end end)
+{
+    nghttp2_session *session = connection->http2.session;
+
+    /* Of a stream that is not closed yet nghttp2 sees it itself. */
+    if (nghttp2_session_find_stream(session, stream_id) != NULL)
+        return;
+    if (end == FRAMER_END_STREAM)
+        terminate(connection, NGHTTP2_STREAM_CLOSED, "stream_closed",
+                  "frames on a stream that the peer had ended");
+    else
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_STREAM_CLOSED);
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
@@ -65,6 +100,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    connection->opening = NULL;
+    if (connection->open_streams++ >= connection->server->limits.max_concurrent_streams)
+        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                         NGHTTP2_REFUSED_STREAM);
     stream = server_stream_create(connection, frame->hd.stream_id);
     connection->opening = stream;
     if (stream == NULL)
@@ -106,7 +145,8 @@ static void receive_ping(struct server_connection *connection)
         connection->ping_strikes++;
     connection->last_ping_ns = now;
     if (connection->ping_strikes > PING_STRIKES_MAX)
-        terminate(connection, "too_many_pings", "it pings more often than it may");
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings",
+                  "too many pings (min_ping_interval)");
 }
 
 static void receive_end_of_frame(struct server_connection *connection, const nghttp2_frame *frame)
@@ -116,8 +156,9 @@ static void receive_end_of_frame(struct server_connection *connection, const ngh
     bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
     if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !ends &&
-        !allowance_take(&connection->empty_frames, ABUSE_BURST, ABUSE_PER_SECOND))
-        terminate(connection, "too_many_empty_frames", "it sends DATA frames without data");
+        !allowance_take(&connection->empty_frames, 1, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_empty_frames",
+                  "too many empty DATA frames");
     if (stream == NULL)
         return;
     if (frame->hd.type == NGHTTP2_HEADERS)
@@ -156,8 +197,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user_data)
 {
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
     struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
 
+    connection->open_streams--;
     if (stream == NULL)
         return 0;
     stream->is_closed = true;
@@ -172,6 +215,16 @@ static void reset_unread(nghttp2_session *session, int32_t stream_id)
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
 }
 
+/* What terminate() has not told already. */
+static void tell_goaway(struct server_connection *connection, const nghttp2_goaway *goaway)
+{
+    if (connection->base.doom == NULL)
+        server_log(connection->server, SERVER_CAUSE_PROTOCOL, BERTH_RPC_LOG_WARN,
+                   "protocol error, connection closed: %.*s peer=%s goaway=%s", (int)goaway->opaque_data_len,
+                   (const char *)goaway->opaque_data, connection->peer.address,
+                   nghttp2_http2_strerror(goaway->error_code));
+}
+
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
@@ -180,6 +233,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         connection->ping_strikes = 0;
         connection->last_ping_ns = 0;
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+        tell_goaway(connection, &frame->goaway);
     /* nghttp2 lets pings overtake, and the answer is to prove that the notice was read. */
     if (frame->hd.type == NGHTTP2_GOAWAY && connection->drain_step == SERVER_DRAIN_NOTICED)
         nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL);
@@ -187,8 +242,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         reset_unread(session, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
         frame->rst_stream.error_code != NGHTTP2_CANCEL &&
-        !allowance_take(&connection->resets, ABUSE_BURST, ABUSE_PER_SECOND))
-        terminate(connection, "too_many_errors", "it makes this server reset too many of its calls");
+        !allowance_take(&connection->resets, 1, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_errors", "too many stream errors");
     return 0;
 }
 
@@ -233,7 +288,7 @@ int server_session_start(struct server_connection *connection)
 {
     const struct berth_rpc_server_options *limits = &connection->server->limits;
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->max_concurrent_streams},
+        {UNENFORCED | NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->max_concurrent_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, PROFILE_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
     };

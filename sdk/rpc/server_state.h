@@ -22,6 +22,9 @@ enum server_cause {
     SERVER_CAUSE_LOST,
     SERVER_CAUSE_TLS,
     SERVER_CAUSE_ABUSE,
+    SERVER_CAUSE_PROTOCOL,
+    SERVER_CAUSE_MALFORMED,
+    SERVER_CAUSE_DROPPED,
     SERVER_CAUSE_UNSENT,
     SERVER_CAUSE_FULL,
     SERVER_CAUSE_ODD,
@@ -150,16 +153,24 @@ struct server_connection {
 
     /** What follows is HTTP/2's. */
     struct http2 http2;
+    struct framer framer;
+    /** Waits for the end of a frame; one that began later moves it when it is due. */
+    struct deadline frame_deadline;
+    uint64_t frame_began_ns;
     struct keepalive keepalive;
     struct berth_stream *streams;
     struct berth_stream *first_ready;
     struct berth_stream **end_ready;
     /** The one whose headers are coming. */
     struct berth_stream *opening;
+    /** Streams that HTTP/2 has not closed, those that were refused among them. */
+    uint32_t open_streams;
     uint64_t last_ping_ns;
     uint32_t ping_strikes;
     struct allowance resets;
     struct allowance empty_frames;
+    struct allowance dropped_frames;
+    bool is_drop_told;
 };
 
 /** One call, from its HEADERS to the end of the HTTP/2 stream. */
@@ -253,6 +264,11 @@ void server_call_ended(struct server_connection *connection);
 int server_session_create(struct berth_rpc_server *server);
 void server_session_destroy(struct berth_rpc_server *server);
 int server_session_start(struct server_connection *connection);
+/** Frames were dropped that a client need not send. From the top level. */
+void server_session_count_dropped(struct server_connection *connection, uint64_t frames);
+/** DATA or HEADERS come for a stream that the client has ended. From the top level. */
+void server_session_receive_late(struct server_connection *connection, int32_t stream_id,
+                                 enum framer_end end);
 
 struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id);
 /** From the top level, or without a call. */

@@ -4,8 +4,8 @@
 import struct
 import unittest
 
-from attack import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, KIB, MIB, PING, RST_STREAM, SETTINGS,
-                    WINDOW_UPDATE, AttackCase, Peer, frame, literal, open_call, request_headers)
+from attack import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, KIB, MIB, PING, PRIORITY, RST_STREAM,
+                    SETTINGS, WINDOW_UPDATE, AttackCase, Peer, frame, literal, open_call, request_headers)
 
 
 class Frames(AttackCase):
@@ -38,6 +38,14 @@ class Frames(AttackCase):
 
     def test_pings_that_nobody_hears_answered(self):
         self.flood([frame(PING, 0, 0, b"12345678") * 1000] * 2000, reads=False)
+
+    def test_priorities(self):
+        piece = b"".join(frame(PRIORITY, 0, i, struct.pack(">IB", i % 97 + 1, 16)) for i in range(1, 1001, 2))
+        self.flood([open_call(1)] + [piece] * 1000)
+
+    def test_frames_for_calls_that_never_began(self):
+        cancel = struct.pack(">I", 8)
+        self.flood([open_call(1)] + [frame(RST_STREAM, 0, i, cancel) for i in range(3, 6001, 2)])
 
     def test_frames_without_data(self):
         self.flood([open_call(1)] + [frame(DATA, 0, 1) * 100] * 100)

@@ -165,6 +165,16 @@ class Options(Servers):
             self.assertRaises(EOFError, peer.wait_for, GOAWAY)
         self.assert_stops(self.daemon)
 
+    def test_a_frame_that_is_never_completed_ends_the_connection(self):
+        self.serve(grpc={"frame_timeout": "100ms"})
+        with Peer(self.daemon.address) as peer:
+            peer.wait_for(SETTINGS)
+            peer.begin(1)
+            peer.socket.sendall(b"\0\0\5\0")
+            self.assertRaises(EOFError, peer.wait_for, GOAWAY)
+        self.assert_line(self.daemon.log, "frame_timeout")
+        self.assert_stops(self.daemon)
+
     def test_who_never_shakes_hands_is_lost(self):
         self.serve(grpc={"handshake_timeout": "100ms"})
         with socket.socket(socket.AF_UNIX) as mute:

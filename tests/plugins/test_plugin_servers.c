@@ -255,7 +255,7 @@ static void every_setting_reaches_the_server(void **state)
 static void what_only_http2_has_reaches_its_servers(void **state)
 {
     const char *settings = "handshake_timeout: 11s\nkeepalive_time: 12s\nkeepalive_timeout: 13s\n"
-                           "min_ping_interval: 14s\ncompression: always\n";
+                           "min_ping_interval: 14s\ncompression: always\nframe_timeout: 15s\n";
 
     for (size_t i = 0; i < 2; i++) {
         ask(uris[i], settings);
@@ -263,6 +263,7 @@ static void what_only_http2_has_reaches_its_servers(void **state)
         assert_int_equal(asked.keepalive_time_ms, 12 * 1000);
         assert_int_equal(asked.keepalive_timeout_ms, 13 * 1000);
         assert_int_equal(asked.min_ping_interval_ms, 14 * 1000);
+        assert_int_equal(asked.frame_timeout_ms, 15 * 1000);
         assert_int_equal(asked.compression, BERTH_RPC_COMPRESS_ALWAYS);
         ask(uris[i], "compression: never\n");
         assert_int_equal(asked.compression, BERTH_RPC_COMPRESS_NEVER);
@@ -293,6 +294,7 @@ static void what_is_not_set_is_as_the_library_has_it(void **state)
         if (strcmp(uris[i], TTRPC) == 0)
             continue;
         assert_int_equal(asked.handshake_timeout_ms, 10 * 1000);
+        assert_int_equal(asked.frame_timeout_ms, strcmp(uris[i], TCP) == 0 ? 20 * 1000 : 0);
         assert_int_equal(asked.keepalive_time_ms, 2 * 3600 * 1000);
         assert_int_equal(asked.keepalive_timeout_ms, 20 * 1000);
     }

@@ -34,6 +34,7 @@ atomic_int started;
 atomic_int cancelled;
 atomic_int overdue;
 atomic_int logged;
+char last_line[512];
 
 static void echo(struct berth_call *call, const void *message, size_t length)
 {
@@ -243,9 +244,11 @@ static void run(void *argument)
 
 static void on_log(void *context, enum berth_rpc_log_level level, const char *message)
 {
-    (void)context, (void)message;
-    if (level != BERTH_RPC_LOG_DEBUG)
-        logged++;
+    (void)context;
+    if (level == BERTH_RPC_LOG_DEBUG)
+        return;
+    snprintf(last_line, sizeof(last_line), "%s", message);
+    logged++;
 }
 
 int wire_start_with(const struct berth_rpc_server_options *options)

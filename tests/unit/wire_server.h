@@ -27,6 +27,8 @@ extern atomic_int cancelled;
 extern atomic_int overdue;
 /** Lines that the server logged. */
 extern atomic_int logged;
+/** The last of them, whole once `logged` has counted it. */
+extern char last_line[512];
 
 /** For cmocka: with the default options, and with narrow ones. */
 int wire_start(void **state);

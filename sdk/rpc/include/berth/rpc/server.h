@@ -105,6 +105,11 @@ struct berth_rpc_server_options {
     uint32_t max_age_ms;
     /** What runs on a connection that is drained for its age may take so long; 0: for ever. */
     uint32_t max_age_grace_ms;
+    /**
+     * How long a gRPC peer may take over an HTTP/2 frame, or a header block, that it has begun to send; then
+     * its connection is closed. 0: unlimited.
+     */
+    uint32_t frame_timeout_ms;
 };
 
 /** What the server has done and holds. */
