@@ -16,6 +16,7 @@ struct command_options {
     bool dot;
     bool origin;
     bool in_place;
+    bool load;
     /** A file to write to; NULL: standard output. */
     const char *output;
 };

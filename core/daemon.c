@@ -214,8 +214,18 @@ static bool declare_services(struct daemon *daemon)
     return true;
 }
 
+static void on_loading_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
+                            const char *text)
+{
+    if (code == BERTH_OK)
+        log_plugin(level, uri, "%s", text);
+    else
+        log_plugin(level, uri, "failed: %s: %s", berth_code_name(code), text);
+}
+
 static bool load_modules(struct daemon *daemon)
 {
+    daemon->loading.on_line = on_loading_line;
     daemon->loading.scan = &daemon->survey.scan;
     daemon->loading.settings = daemon->survey.settings;
     daemon->loading.registry = daemon->registry;

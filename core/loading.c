@@ -93,7 +93,7 @@ static void fail(struct loading *loading, struct registry_plugin *plugin, enum b
                  const char *reason)
 {
     registry_blame(loading->registry, plugin, BERTH_STATE_FAILED, code, reason, PLAN_NONE);
-    log_plugin(BERTH_LOG_ERROR, plugin->entry->plugin->uri, "failed: %s: %s", berth_code_name(code), reason);
+    loading->on_line(loading->context, BERTH_LOG_ERROR, plugin->entry->plugin->uri, code, reason);
 }
 
 static const struct config_diagnostic *first_error(const struct config_diagnostics *diagnostics)
@@ -104,7 +104,7 @@ static const struct config_diagnostic *first_error(const struct config_diagnosti
     return NULL;
 }
 
-/* Warnings are logged. Of the errors the first is why the plugin fails, the others are logged too. */
+/* Of the errors the first is why the plugin fails. */
 static bool settle_section(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
                            struct config_diagnostics *diagnostics)
 {
@@ -118,7 +118,8 @@ static bool settle_section(struct loading *loading, struct registry_plugin *plug
         if (diagnostic == reason)
             fail(loading, plugin, code, line);
         else
-            log_plugin(is_error ? BERTH_LOG_ERROR : BERTH_LOG_WARN, plugin->entry->plugin->uri, "%s", line);
+            loading->on_line(loading->context, is_error ? BERTH_LOG_ERROR : BERTH_LOG_WARN,
+                             plugin->entry->plugin->uri, BERTH_OK, line);
         free(line);
     }
     if (code != BERTH_OK && reason == NULL)

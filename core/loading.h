@@ -16,6 +16,10 @@ struct loading {
     struct registry *registry;
     /** Takes what is deprecated in a section once its plugin has migrated it. */
     struct notices *notices;
+    /** Is told of each plugin that fails, with its code, and, with BERTH_OK, of what is odd otherwise. */
+    void (*on_line)(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
+                    const char *text);
+    void *context;
     /** One for each file of the scan; NULL where it was not needed or could not be loaded. */
     struct module **modules;
     /** One for each entry of the plan that runs. */
@@ -24,8 +28,7 @@ struct loading {
 
 /**
  * Loads, in the plan's order, until the daemon is told to stop. A file that cannot be loaded, and a section
- * that its plugin cannot migrate, cost those plugins only: they have failed in the registry then, and are
- * logged.
+ * that its plugin cannot migrate or refuses, cost those plugins only: they have failed in the registry then.
  */
 void loading_run(struct loading *loading);
 /**

@@ -22,6 +22,11 @@ static const struct cli_option default_options[] = {
     {0},
 };
 
+static const struct cli_option check_options[] = {
+    {"load", 0, NULL, "load the modules too, and let plugins check their settings", 0},
+    {0},
+};
+
 static const struct cli_option dump_options[] = {
     {"origin", 0, NULL, "print the file:line:column that set each value", 'f'},
     {"json", 0, NULL, "print JSON", 'f'},
@@ -49,8 +54,10 @@ static const struct cli_command commands[] = {
      default_options, 0, 0, command_config_default},
     {"config check", "", "check the configuration and report every error",
      "Checks the daemon's settings and each plugin's section, without running plugin code.\n"
-     "Exits with 1 if they are valid but run would not start: without a required plugin or a server.\n",
-     NULL, 0, 0, command_config_check},
+     "Exits with 1 if they are valid but run would not start: without a required plugin or a server.\n"
+     "With --load the modules are loaded, which runs their constructors, and plugins check what only\n"
+     "they can know, such as a key that does not fit its certificate. Nothing is started.\n",
+     check_options, 0, 0, command_config_check},
     {"config dump", "", "print the effective configuration",
      "Prints the files merged and with defaults filled in, without secrets.\n", dump_options, 0, 0,
      command_config_dump},
@@ -82,6 +89,7 @@ static int start(const struct cli_line *line)
         .json = cli_has(line, "json"),
         .dot = cli_has(line, "dot"),
         .origin = cli_has(line, "origin"),
+        .load = cli_has(line, "load"),
         .in_place = cli_has(line, "in-place"),
         .output = cli_value(line, "output"),
     };

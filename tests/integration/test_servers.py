@@ -256,8 +256,15 @@ class Mistakes(Servers):
                         "-days", "30", "-subj", "/CN=localhost", "-keyout", self.path(f"{name}.key"),
                         "-out", self.path(f"{name}.pem")], check=True, capture_output=True)
 
-    def assert_told(self, text, **settings):
+    def assert_told(self, text, seen_by_check=True, **settings):
+        """The plugin itself has to look: only its own start fails, and `config check --load` says it before."""
         self.configure(grpc_tcp=settings)
+        self.assertEqual(0, self.berthd("config", "check", "--config", self.workshop.config).returncode)
+        done = self.berthd("config", "check", "--load", "--config", self.workshop.config)
+        self.assertEqual(3 if seen_by_check else 0, done.returncode, done.stderr)
+        if seen_by_check:
+            self.assert_line(done.stderr, "berthd.yaml:", TCP, text)
+            self.assertIn("1 plugin could not be loaded with this configuration", done.stderr)
         daemon = self.start()
         self.assert_line(daemon.log, TCP, text)
         self.assertEqual("failed", self.plugins(daemon)[TCP].state)
@@ -285,7 +292,8 @@ class Mistakes(Servers):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            self.assert_told("another process listens there already; stop it or choose another port", address=address)
+            self.assert_told("another process listens there already; stop it or choose another port",
+                             seen_by_check=False, address=address)
         self.assert_told("set tls_cert and tls_key, or insecure: true", address="0.0.0.0:0")
 
     def test_certificates_and_keys(self):
