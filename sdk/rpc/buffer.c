@@ -20,17 +20,26 @@ bool budget_take(struct budget *budget, uint64_t bytes)
         parent->refusals++;
         return false;
     }
-    if (parent != NULL)
+    if (parent != NULL) {
         parent->used += bytes;
+        if (parent->used > parent->height)
+            parent->height = parent->used;
+    }
     budget->used = wanted;
     return true;
 }
 
 void budget_give(struct budget *budget, uint64_t bytes)
 {
+    struct budget *parent = budget->parent;
+
     budget->used -= bytes;
-    if (budget->parent != NULL)
-        budget->parent->used -= bytes;
+    if (parent == NULL)
+        return;
+    parent->used -= bytes;
+    if (parent->used <= parent->height / 4 && parent->on_fallen != NULL &&
+        parent->height >= parent->height_min)
+        parent->on_fallen(parent);
 }
 
 bool buffer_reserve(struct buffer *buffer, size_t more, size_t largest, struct budget *budget)

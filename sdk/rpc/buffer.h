@@ -16,6 +16,14 @@ struct budget {
     uint64_t refusals;
     /** The last refusal was for want of the parent's. */
     bool is_parent_full;
+
+    /** Of a parent: the most that was used since it was last low. */
+    uint64_t height;
+    /** Of a parent: called when parts give back and no more than a quarter of a height of at least
+     * `height_min` is in use; NULL: nobody cares. */
+    void (*on_fallen)(struct budget *budget);
+    uint64_t height_min;
+    void *watcher;
 };
 
 /**

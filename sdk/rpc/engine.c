@@ -12,6 +12,7 @@ void engine_init(struct engine *engine, uv_loop_t *loop)
     deadlines_init(&engine->deadlines, loop);
     engine->spare_count = 0;
     engine->pool = (struct pool){0};
+    engine->ebb = (struct ebb){0};
     engine->codec = (struct codec){.deadlines = &engine->deadlines};
     engine->bytes_received = 0;
     engine->bytes_sent = 0;
@@ -53,9 +54,14 @@ static void on_timer_closed(uv_handle_t *handle)
     close_part(CONTAINER_OF(handle, struct engine, deadlines.timer));
 }
 
+static void on_ebb_stopped(struct ebb *ebb)
+{
+    close_part(CONTAINER_OF(ebb, struct engine, ebb));
+}
+
 void engine_close(struct engine *engine, void (*on_closed)(struct engine *engine))
 {
-    engine->open_parts = 2;
+    engine->open_parts = ebb_stop(&engine->ebb, on_ebb_stopped) ? 2 : 3;
     engine->on_closed = on_closed;
     turn_close(&engine->turn, on_turn_closed);
     uv_close((uv_handle_t *)&engine->deadlines.timer, on_timer_closed);

@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "codec.h"
 #include "deadlines.h"
+#include "ebb.h"
 #include "pool.h"
 #include "turn.h"
 
@@ -21,6 +22,7 @@ struct engine {
     size_t spare_count;
     struct codec codec;
     struct pool pool;
+    struct ebb ebb;
     uint64_t bytes_received;
     uint64_t bytes_sent;
     unsigned open_parts;

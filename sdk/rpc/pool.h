@@ -27,7 +27,8 @@ struct pool {
     size_t kept_bytes;
 };
 
-/** Frees what it keeps; what was taken may not be given back after this. */
+/** Frees what it keeps, and is an empty pool. At its end nothing that was taken may be given back after this.
+ */
 void pool_finish(struct pool *pool);
 
 /** As malloc; what is small enough comes from what was given back. @return NULL without memory. */

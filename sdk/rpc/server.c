@@ -173,6 +173,15 @@ static bool copy_transport(struct berth_rpc_server *server)
 
 static void close_all(struct turn_task *task);
 
+static void drop_spares(struct ebb *ebb)
+{
+    struct berth_rpc_server *server = CONTAINER_OF(ebb, struct berth_rpc_server, engine.ebb);
+
+    spares_finish(&server->streams);
+    spares_finish(&server->ttrpc_calls);
+    pool_finish(&server->engine.pool);
+}
+
 enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_server_options *options,
                                         const struct berth_router *router,
                                         struct berth_rpc_server **ret_server, struct berth_error *err)
@@ -198,6 +207,7 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     server->ttrpc_calls = (struct spares){.size = server_ttrpc_call_size, .max = SPARE_CALLS_MAX};
     server->close_task.run = close_all;
     engine_init(&server->engine, loop);
+    ebb_watch(&server->engine.ebb, &server->buffered, loop, &server->engine.deadlines, drop_spares);
     *ret_server = server;
     return BERTH_OK;
 }

@@ -9,20 +9,31 @@ import rpc_load
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, SETTINGS = 0, 1, 4
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
+INITIAL_WINDOW_SIZE = 4
 
 
 def frame(kind, flags, stream, payload=b""):
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
-def one_call(path):
-    """A connection's first bytes and one unary call, its headers as plain literals (RFC 7541 6.2.2)."""
+def call(path, stream):
+    """One unary call of an empty message, its headers as plain literals (RFC 7541 6.2.2)."""
     fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "localhost",
               "content-type": "application/grpc", "te": "trailers"}
     block = b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
                      for name, value in fields.items())
-    return (PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_HEADERS, 1, block)
-            + frame(DATA, END_STREAM, 1, rpc_load.framed(b"")))
+    return frame(HEADERS, END_HEADERS, stream, block) + frame(DATA, END_STREAM, stream, rpc_load.framed(b""))
+
+
+def one_call(path):
+    """A connection's first bytes and a call."""
+    return PREFACE + frame(SETTINGS, 0, 0) + call(path, 1)
+
+
+def unread_calls(path, count):
+    """A connection's first bytes and calls whose replies may not be sent: no window is granted."""
+    no_window = INITIAL_WINDOW_SIZE.to_bytes(2, "big") + bytes(4)
+    return PREFACE + frame(SETTINGS, 0, 0, no_window) + b"".join(call(path, 1 + 2 * i) for i in range(count))
 
 
 def receive(connection, length):

@@ -3,21 +3,32 @@
 
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
+import memory  # noqa: E402
 import rpc_memory  # noqa: E402
 from daemon import BERTHD  # noqa: E402
 from rpc_cost import Counted  # noqa: E402
-from rpc_peers import Berthd  # noqa: E402
+from rpc_peers import Berthd, Stored  # noqa: E402
 
 KIB = 1024
+MIB = 1024 * KIB
 
 
 def is_sanitized():
     return b"__asan_" in subprocess.run(["nm", "-D", str(BERTHD)], capture_output=True, check=True).stdout
+
+
+def wait_until(condition, timeout=60):
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it has not come so far in time")
+        time.sleep(0.05)
 
 
 @unittest.skipIf(is_sanitized(), "a sanitizer has memory and calls of its own")
@@ -52,6 +63,27 @@ class Cost(unittest.TestCase):
         self.addCleanup(server.remove)
         server.start()
         self.assertLess(rpc_memory.idle_bytes(server, 1000), 16 * KIB)
+
+    def test_a_daemon_with_its_default_plugins_idles_within_5_5_mib(self):
+        server = Stored()
+        self.addCleanup(server.remove)
+        kib = memory.idle_kib(server)
+        self.assertLessEqual(kib["Rss"] / 1024, memory.IDLE_MIB, memory.largest(server.process.pid))
+        mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
+        for library in ("libcrypto", "libssl", "libsystemd", "libgcrypt", "libstdc++"):
+            self.assertNotIn(library, mapped)
+
+    def test_memory_that_unread_replies_took_is_given_back_when_their_callers_are_gone(self):
+        server = Berthd()
+        self.addCleanup(server.remove)
+        server.start()
+        before = server.resident_bytes()
+        callers = [rpc_memory.open_connection(server, rpc_memory.unread_calls(server.path("Page"), 100)) for _ in range(100)]
+        try:
+            wait_until(lambda: server.resident_bytes() > before + 40 * MIB)
+        finally:
+            rpc_memory.close(callers)
+        wait_until(lambda: server.resident_bytes() < before + 3 * MIB)
 
 
 if __name__ == "__main__":
