@@ -12,6 +12,7 @@
 #include "lifecycle.h"
 #include "loading.h"
 #include "notify.h"
+#include "progress.h"
 #include "required.h"
 #include "signals.h"
 #include "survey.h"
@@ -43,6 +44,7 @@ struct daemon {
     struct loading loading;
     struct notices notices;
     struct lifecycle *lifecycle;
+    struct progress progress;
     bool is_loop_open, is_stopped;
 };
 
@@ -52,28 +54,27 @@ static bool fail(struct daemon *daemon, int exit_code)
     return false;
 }
 
-static void begin_draining(struct daemon *daemon)
+static void begin_stop(struct daemon *daemon)
 {
     daemon->inspect.daemon.draining = true;
     changes_note(&daemon->inspect.changes);
+    notify_stopping();
+    progress_begin(&daemon->progress, "shutting down", daemon->lifecycle, daemon->router);
+    lifecycle_stop(daemon->lifecycle);
 }
 
 static void on_stop(void *context, int number)
 {
     struct daemon *daemon = context;
 
-    log_line(BERTH_LOG_INFO, "%s: stops", number == SIGINT ? "SIGINT" : "SIGTERM");
-    if (daemon->lifecycle == NULL)
-        return;
-    notify_stopping();
-    begin_draining(daemon);
-    lifecycle_stop(daemon->lifecycle);
+    log_line(BERTH_LOG_INFO, "received %s, shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
+    if (daemon->lifecycle != NULL)
+        begin_stop(daemon);
 }
 
 static void on_hangup(void *context)
 {
-    log_line(BERTH_LOG_INFO,
-             "SIGHUP: this version reads nothing again; restart it to change its configuration");
+    log_line(BERTH_LOG_INFO, "received SIGHUP, ignoring it; restart berthd to apply a changed configuration");
 }
 
 static bool open_loop(struct daemon *daemon)
@@ -85,6 +86,7 @@ static bool open_loop(struct daemon *daemon)
         return fail(daemon, DAEMON_EXIT_FAILED);
     }
     daemon->is_loop_open = true;
+    progress_init(&daemon->progress, &daemon->loop);
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_hangup = on_hangup;
     daemon->signals.context = daemon;
@@ -147,7 +149,7 @@ static bool make_folder(const char *what, const char *path, mode_t mode)
     if (code == BERTH_OK) {
         code = folder_try(what, path, &error);
         if (code == BERTH_RESOURCE_EXHAUSTED || code == BERTH_FAILED_PRECONDITION) {
-            log_line(BERTH_LOG_WARN, "%s; goes on without what has to be written there", error.message);
+            log_line(BERTH_LOG_WARN, "%s; going on without what has to be written there", error.message);
             return true;
         }
     }
@@ -257,8 +259,7 @@ static void give_up(struct daemon *daemon, const char *why)
 {
     log_line(BERTH_LOG_ERROR, "%s; shutting down", why);
     daemon->exit_code = DAEMON_EXIT_FAILED;
-    begin_draining(daemon);
-    lifecycle_stop(daemon->lifecycle);
+    begin_stop(daemon);
 }
 
 static bool has_required(struct daemon *daemon)
@@ -311,7 +312,8 @@ static void name_holds(const struct daemon *daemon)
         const struct registry_plugin *plugin = registry_get(daemon->registry, i);
 
         for (const struct berth_hold *hold = plugin->readiness.holds; hold != NULL; hold = hold->next)
-            log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "readiness waits for: %s", hold->what);
+            log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "holding readiness, waiting for: %s",
+                       hold->what);
     }
 }
 
@@ -319,8 +321,10 @@ static void on_served(void *context)
 {
     struct daemon *daemon = context;
 
-    if (has_required(daemon) && has_server(daemon))
-        name_holds(daemon);
+    if (!has_required(daemon) || !has_server(daemon))
+        return;
+    progress_end(&daemon->progress);
+    name_holds(daemon);
 }
 
 static size_t count_ready(const struct daemon *daemon)
@@ -363,6 +367,7 @@ static void on_stopped(void *context)
     struct daemon *daemon = context;
 
     daemon->is_stopped = true;
+    progress_end(&daemon->progress);
     uv_stop(&daemon->loop);
 }
 
@@ -385,6 +390,7 @@ static bool run_plugins(struct daemon *daemon)
     };
 
     daemon->lifecycle = lifecycle_create(&options);
+    progress_begin(&daemon->progress, "starting", daemon->lifecycle, daemon->router);
     lifecycle_start(daemon->lifecycle);
     while (!daemon->is_stopped)
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
@@ -425,6 +431,7 @@ static void close_loop(struct daemon *daemon)
     bool is_busy = daemon->lifecycle != NULL && lifecycle_is_any_busy(daemon->lifecycle);
 
     signals_stop(&daemon->signals);
+    progress_finish(&daemon->progress);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);
     if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS, &owners))
@@ -458,7 +465,7 @@ int daemon_run(const struct settings_options *options)
         if (!phases[i](&daemon))
             break;
     if (signals_are_to_stop() && daemon.lifecycle == NULL)
-        log_line(BERTH_LOG_INFO, "told to stop before any plugin had started");
+        log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
     return daemon.exit_code;
 }

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "serving.h"
 #include "starting.h"
+#include "step.h"
 #include "stopping.h"
 
 /* How long the loop may be kept from its I/O, and from signals, while plugins start one after the other. */
@@ -319,6 +320,21 @@ void lifecycle_stop(struct lifecycle *lifecycle)
     for (size_t i = 0; i < lifecycle->plan->run_count; i++)
         starting_cancel(&lifecycle->lives[i]);
     life_wake(lifecycle);
+}
+
+void lifecycle_each_pending(const struct lifecycle *lifecycle,
+                            void (*on_pending)(void *context, const char *uri, const char *step),
+                            void *context)
+{
+    for (size_t i = 0; i < lifecycle->plan->run_count; i++) {
+        const struct life *life = &lifecycle->lives[i];
+
+        if (life->job != NULL && !life->job->is_abandoned)
+            on_pending(context, life_uri(life), "prepare");
+        for (int step = 0; step < LIFE_STEPS; step++)
+            if (life->steps[step].status == STEP_PENDING)
+                on_pending(context, life_uri(life), step_name((enum berth_step)step));
+    }
 }
 
 bool lifecycle_is_busy(const struct lifecycle *lifecycle, size_t index)

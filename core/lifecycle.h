@@ -48,6 +48,11 @@ void lifecycle_serve(struct lifecycle *lifecycle);
  */
 void lifecycle_stop(struct lifecycle *lifecycle);
 
+/** What is waited for: each prepare that runs and each step that is pending, within its deadline. */
+void lifecycle_each_pending(const struct lifecycle *lifecycle,
+                            void (*on_pending)(void *context, const char *uri, const char *step),
+                            void *context);
+
 /**
  * After on_stopped: may code of this plugin still run, because its prepare never returned or a step of its
  * was never completed? Then the lifecycle is not destroyed.

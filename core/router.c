@@ -115,6 +115,51 @@ size_t router_instance_calls(const struct router *router, const void *instance)
     return calls;
 }
 
+/* Kinds of calls that are told apart; more are only counted. */
+#define KINDS_MAX 8
+
+struct kind {
+    const struct route_method *method;
+    const char *transport;
+    size_t count;
+};
+
+static void count_call(const struct call *call, struct kind *kinds, size_t *kind_count)
+{
+    size_t i = 0;
+
+    while (i < *kind_count &&
+           (kinds[i].method != call->method || strcmp(kinds[i].transport, call->public.transport) != 0))
+        i++;
+    if (i == KINDS_MAX)
+        return;
+    if (i == *kind_count)
+        kinds[(*kind_count)++] = (struct kind){call->method, call->public.transport, 0};
+    kinds[i].count++;
+}
+
+void router_describe_calls(const struct router *router, const void *instance, char *text, size_t size)
+{
+    struct kind kinds[KINDS_MAX];
+    size_t kind_count = 0, count = 0, used = 0;
+    const struct call *call;
+
+    LIST_FOREACH(call, &router->calls.all, link)
+    {
+        if (call->ended || (instance != NULL && (!call->started || call->public.instance != instance)))
+            continue;
+        count++;
+        count_call(call, kinds, &kind_count);
+    }
+    text[0] = '\0';
+    if (count > 0)
+        used = (size_t)snprintf(text, size, "%zu call%s in flight:", count, count == 1 ? "" : "s");
+    for (size_t i = 0; i < kind_count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s %s of %s over %s (%zu)", i > 0 ? "," : "",
+                                 kinds[i].method->path, kinds[i].method->route->plugin, kinds[i].transport,
+                                 kinds[i].count);
+}
+
 static struct watch *find_watch(const struct router *router, const void *instance)
 {
     struct watch *watch;

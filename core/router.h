@@ -35,6 +35,14 @@ size_t router_calls(const struct router *router, const char *service, uint64_t g
 /** How many calls run on an instance, over all its services. */
 size_t router_instance_calls(const struct router *router, const void *instance);
 /**
+ * Names the calls that are open by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over
+ * grpc (2)";
+ * "" where there is none.
+ *
+ * @param instance  of which they are; NULL: any.
+ */
+void router_describe_calls(const struct router *router, const void *instance, char *text, size_t size);
+/**
  * Calls `on_idle` once, as soon as no call runs on the instance: perhaps before this returns. One watch for
  * an instance; a NULL `on_idle` forgets it.
  */

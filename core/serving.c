@@ -52,9 +52,7 @@ static void warn_dependents(const struct life *failed)
         if (i != failed->plugin->index && life_is_well(&lifecycle->lives[i]) &&
             requires(lifecycle, i, failed->plugin->index))
             log_plugin(BERTH_LOG_WARN, life_uri(&lifecycle->lives[i]),
-                       "goes on although %s, which it requires, "
-                       "has failed",
-                       life_uri(failed));
+                       "still running although required plugin %s failed", life_uri(failed));
 }
 
 void serving_on_fail(struct life *life, enum berth_code code, const char *message)

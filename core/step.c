@@ -213,24 +213,35 @@ void step_complete(struct life *life, enum berth_step step, enum berth_code code
     }
 }
 
+/* A server waits for the calls it carries, which are other plugins'; anybody else for calls of its own. */
+static void describe_calls(const struct life *life, enum berth_step step, char *text, size_t size)
+{
+    bool is_server = BERTH_HAS(life->table, serve);
+
+    text[0] = '\0';
+    if (step == BERTH_STEP_DRAIN && life->lifecycle->router != NULL)
+        router_describe_calls(life->lifecycle->router, is_server ? NULL : life->plugin->instance, text, size);
+}
+
 static void describe_timeout(const struct life *life, enum berth_step step, char *text, size_t size)
 {
     bool is_cut_short = life->lifecycle->phase == LIFECYCLE_QUIESCING;
-    char limit[CONFIG_UNITS_MAX];
+    char limit[CONFIG_UNITS_MAX], calls[512];
 
+    describe_calls(life, step, calls, sizeof(calls));
     config_format_duration((int64_t)deadline_of(life, is_cut_short ? BERTH_STEP_CLOSE : step), limit);
     if (is_cut_short)
         snprintf(text, size,
                  "%s did not complete within %s after the daemon was told to stop (timeouts.close)",
                  step_name(step), limit);
     else
-        snprintf(text, size, "%s did not complete within %s (timeouts.%s)", step_name(step), limit,
-                 step_name(step));
+        snprintf(text, size, "%s did not complete within %s (timeouts.%s)%s%s", step_name(step), limit,
+                 step_name(step), calls[0] != '\0' ? "; " : "", calls);
 }
 
 void step_time_out(struct life *life)
 {
-    char message[192];
+    char message[768];
 
     for (int step = 0; step < LIFE_STEPS; step++) {
         if (life->steps[step].status != STEP_PENDING)

@@ -18,15 +18,19 @@ void stopping_drain(struct life *life)
 static void warn_of_end(const struct life *life, enum berth_step step, const struct step_outcome *outcome,
                         const char *consequence)
 {
-    if (outcome->code != BERTH_OK && (int)outcome->code != BERTH_SKIP)
-        log_plugin(BERTH_LOG_WARN, life_uri(life), "%s ended with %s%s%s: %s", step_name(step),
+    if (outcome->code == BERTH_OK || (int)outcome->code == BERTH_SKIP)
+        return;
+    if (outcome->is_timeout)
+        log_plugin(BERTH_LOG_WARN, life_uri(life), "%s; %s", outcome->message, consequence);
+    else
+        log_plugin(BERTH_LOG_WARN, life_uri(life), "%s failed: %s%s%s; %s", step_name(step),
                    berth_code_name(outcome->code), outcome->message[0] != '\0' ? ": " : "", outcome->message,
                    consequence);
 }
 
 void stopping_on_drain_ended(struct life *life, const struct step_outcome *outcome)
 {
-    warn_of_end(life, BERTH_STEP_DRAIN, outcome, "it is closed all the same");
+    warn_of_end(life, BERTH_STEP_DRAIN, outcome, "closing anyway");
 }
 
 /* Calls first, whose handlers use the instance; then the hooks, which the instance owns. */
@@ -40,7 +44,7 @@ static void cut_off(struct life *life)
         return;
     life_close_routes(life);
     if (life->plugin->entry->plugin->service_count > 0)
-        router_end_calls(router, life->plugin->instance, "the daemon stops");
+        router_end_calls(router, life->plugin->instance, "the daemon is shutting down");
     router_remove_interceptors(router, &life->host);
 }
 
@@ -57,7 +61,6 @@ bool stopping_close(struct life *life)
 
 void stopping_on_close_ended(struct life *life, const struct step_outcome *outcome)
 {
-    warn_of_end(life, BERTH_STEP_CLOSE, outcome,
-                outcome->is_timeout ? "going on without it" : "it counts as closed");
+    warn_of_end(life, BERTH_STEP_CLOSE, outcome, "going on without it");
     life->plugin->instance = NULL;
 }

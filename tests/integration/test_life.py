@@ -282,6 +282,50 @@ class End(Case):
         self.assertEqual("failed", self.plugins(daemon)[f"{TYPE}.stale"].state)
         self.assert_stops(daemon)
 
+    def test_a_handler_that_never_answers_is_named_by_the_drain_that_waits_for_it(self):
+        import grpc
+
+        arrived = self.workshop.top / "arrived"
+        self.workshop.write_config(timeouts={"drain": "2500ms"})
+        self.workshop.add("mute", Plugin(TYPE, "mute", yaml="services: {example.Mute: {Wait: unary, Say: unary}}",
+                                         members=".services = services"), code="""
+            static void on_message(struct berth_call *c, const void *m, size_t n)
+            { (void)c, (void)m, (void)n; if (system("echo >>ARRIVED") != 0) abort(); }
+            static const struct berth_method methods[] = {{.name = "Say", .on_message = on_message},
+                                                          {.name = "Wait", .on_message = on_message}};
+            static const struct berth_service service = {.size = sizeof(service), .method_size = sizeof(methods[0]),
+                .name = "example.Mute", .methods = methods, .method_count = 2};
+            static const struct berth_service *const services[] = {&service, NULL};""".replace("ARRIVED", str(arrived)))
+        daemon = self.start()
+        with grpc.insecure_channel("unix:" + daemon.address) as channel:
+            calls = [channel.unary_unary("/example.Mute/" + name).future(b"") for name in ("Wait", "Wait", "Say")]
+            end = time.monotonic() + 30
+            while time.monotonic() < end and (not arrived.exists() or len(arrived.read_text()) < 3):
+                time.sleep(0.02)
+            daemon.send(15)
+            self.assertEqual(0, daemon.wait(), daemon.log)
+            self.assertEqual({grpc.StatusCode.UNAVAILABLE}, {call.exception().code() for call in calls})
+        names = (f"/example.Mute/Wait of {TYPE}.mute over grpc (2)", f"/example.Mute/Say of {TYPE}.mute over grpc (1)")
+        self.assert_line(daemon.log, "shutting down: waiting for drain of io.containerd.server.v1.grpc;", *names)
+        self.assert_line(daemon.log, "io.containerd.server.v1.grpc: drain did not complete within 2.5s", *names)
+
+    def test_a_step_that_takes_long_asks_the_service_manager_for_more_time(self):
+        self.workshop.add("slow", Plugin(TYPE, "slow", init="return later(host, 3000);", members=".close = cling"),
+                          code=TIMER + """
+            static void act(const struct berth_host *host) { berth_complete_init(host, &timer); }
+            static enum berth_code cling(const struct berth_host *h, void *instance, struct berth_error *e)
+            { (void)h, (void)instance, (void)e; return BERTH_PENDING; }""")
+        self.workshop.write_config(timeouts={"close": "3s"})
+        daemon = self.launch().wait_for("EXTEND_TIMEOUT_USEC=10000000").wait_for()
+        self.assert_line(daemon.log, f"starting: waiting for init of {TYPE}.slow")
+        self.assertIn(f"STATUS=starting: waiting for init of {TYPE}.slow", daemon.notify.lines)
+        daemon.notify.lines.clear()
+        daemon.send(15)
+        daemon.wait_for("EXTEND_TIMEOUT_USEC=10000000")
+        self.assertEqual(0, daemon.wait(), daemon.log)
+        self.assert_line(daemon.log, f"shutting down: waiting for close of {TYPE}.slow")
+        self.assert_line(daemon.log, f"{TYPE}.slow: close did not complete within 3s")
+
     def leak(self, *plugins, code):
         self.workshop.add("leaky", *plugins, code=code)
         daemon = self.start()
