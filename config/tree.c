@@ -88,6 +88,19 @@ void config_node_append(struct config_tree *tree, struct config_node *parent, st
     parent->items[parent->count++] = item;
 }
 
+/* As deep as the tree, which its reader bounds. */
+struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node)
+{
+    struct config_node *copy = config_arena_allocate(&tree->arena, sizeof(*copy));
+
+    *copy = *node;
+    copy->items = NULL;
+    copy->count = 0;
+    for (size_t i = 0; i < node->count; i++)
+        config_node_append(tree, copy, config_tree_copy_node(tree, node->items[i]));
+    return copy;
+}
+
 void config_node_remove(struct config_node *parent, size_t i)
 {
     memmove(&parent->items[i], &parent->items[i + 1], (parent->count - i - 1) * sizeof(struct config_node *));

@@ -59,6 +59,8 @@ void config_tree_set_root(struct config_tree *tree, struct config_node *root);
 struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,
                                          struct config_mark mark);
 const char *config_tree_add_text(struct config_tree *tree, const char *text, size_t length);
+/** A copy of a node and all below it, with the same places. */
+struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node);
 /** Appends to a list, or to a map where `item->key` is set. */
 void config_node_append(struct config_tree *tree, struct config_node *parent, struct config_node *item);
 /** Removes the item at `i`. */

@@ -18,6 +18,7 @@ struct config_values {
     struct config_arena arena;
     struct berth_value *root;
     struct berth_settings settings;
+    struct config_misread misread;
 };
 
 struct builder {
@@ -321,10 +322,13 @@ struct config_values *config_values_create(const struct schema *schema, const st
     return values;
 }
 
-static struct berth_value *copy_untyped(struct config_arena *arena, const struct config_node *node)
+static struct berth_value *copy_untyped(struct config_values *values, const struct config_node *node)
 {
+    struct config_arena *arena = &values->arena;
     struct berth_value *value = config_arena_allocate(arena, sizeof(*value));
 
+    value->misread = &values->misread;
+    value->node = node;
     value->mark = node->mark;
     value->where = format_mark(arena, &node->mark);
     value->key = node->key;
@@ -336,7 +340,7 @@ static struct berth_value *copy_untyped(struct config_arena *arena, const struct
     value->kind = node->kind == CONFIG_LIST ? BERTH_VALUE_LIST : BERTH_VALUE_MAP;
     value->items = config_arena_allocate(arena, node->count * sizeof(struct berth_value *));
     for (size_t i = 0; i < node->count; i++)
-        value->items[value->count++] = copy_untyped(arena, node->items[i]);
+        value->items[value->count++] = copy_untyped(values, node->items[i]);
     return value;
 }
 
@@ -344,9 +348,14 @@ struct config_values *config_values_create_untyped(const struct config_node *nod
 {
     struct config_values *values = create_empty();
 
-    values->root = copy_untyped(&values->arena, node);
+    values->root = copy_untyped(values, node);
     values->settings = view_of(values->root);
     return values;
+}
+
+const struct config_misread *config_values_misread(const struct config_values *values)
+{
+    return &values->misread;
 }
 
 void config_values_destroy(struct config_values *values)

@@ -17,6 +17,10 @@
 struct berth_value {
     /** NULL where untyped. */
     const struct schema *schema;
+    /** Untyped: where a question that the text does not answer is noted; else NULL. */
+    struct config_misread *misread;
+    /** Untyped: what was written. */
+    const struct config_node *node;
     enum berth_value_kind kind;
     /** Where it was set; `file` is NULL where it is the schema's default. */
     struct config_mark mark;
@@ -64,10 +68,23 @@ struct config_values *config_values_create(const struct schema *schema, const st
                                            struct config_diagnostics *diagnostics);
 void config_values_destroy(struct config_values *values);
 
+/** The first question about untyped values to which the file has no answer. */
+struct config_misread {
+    struct config_mark mark;
+    /** "enabled: "maybe" is not true or false (…)"; "" while all were answered. */
+    char message[BERTH_ERROR_MAX];
+};
+
 /**
- * A section as it stands, unchecked: scalars are strings, whatever they look like. For migrations.
+ * A section as it stands, unchecked, for migrations. Each scalar is a string, and boolean(), integer() and
+ * number() read its text: integer() also a duration, in nanoseconds, and a size, in bytes. A text that is
+ * no such value is noted, so that what was made of it is not used.
+ *
+ * @param node  outlives the values.
  */
 struct config_values *config_values_create_untyped(const struct config_node *node);
+/** What was asked of untyped values in vain. */
+const struct config_misread *config_values_misread(const struct config_values *values);
 
 const struct berth_value *config_values_root(const struct config_values *values);
 /** As plugins see it; lives as long as the values. */

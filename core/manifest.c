@@ -142,9 +142,9 @@ static void read_protos(struct manifest_reader *reader, const struct config_node
 }
 
 static const char *read_setting_path(struct manifest_reader *reader, const struct config_node *map,
-                                     const char *key)
+                                     const char *key, bool required)
 {
-    const char *path = manifest_read_text(reader, map, key, true, "a rename");
+    const char *path = manifest_read_text(reader, map, key, required, "a rename");
 
     if (path != NULL && *path != '\0' && !manifest_setting_is_valid(path))
         manifest_complain(reader, &manifest_find(map, key)->mark,
@@ -153,7 +153,7 @@ static const char *read_setting_path(struct manifest_reader *reader, const struc
 }
 
 static void read_rename(struct manifest_reader *reader, const struct config_node *node,
-                        uint32_t config_version, struct manifest_rename *rename)
+                        const struct manifest_plugin *plugin, struct manifest_rename *rename)
 {
     static const char *const known[] = {"before", "from", "to"};
     const struct config_node *before;
@@ -161,16 +161,16 @@ static void read_rename(struct manifest_reader *reader, const struct config_node
     if (!manifest_expect(reader, node, CONFIG_MAP, "a rename"))
         return;
     manifest_check_keys(reader, node, "a rename", known, sizeof(known) / sizeof(known[0]));
-    rename->from = read_setting_path(reader, node, "from");
-    rename->to = read_setting_path(reader, node, "to");
+    rename->from = read_setting_path(reader, node, "from", true);
+    rename->to = read_setting_path(reader, node, "to", (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) == 0);
     before = manifest_find(node, "before");
     if (before == NULL)
         manifest_complain(reader, &node->mark, "a rename has no before, which it must have");
     else if (manifest_read_number(reader, before, "before", &rename->before_version) &&
-             (rename->before_version < 2 || rename->before_version > config_version))
+             (rename->before_version < 2 || rename->before_version > plugin->config_version))
         manifest_complain(reader, &before->mark,
                           "before: %u applies to no older version: config_version is %u",
-                          rename->before_version, config_version);
+                          rename->before_version, plugin->config_version);
 }
 
 static void read_renames(struct manifest_reader *reader, const struct config_node *map,
@@ -185,9 +185,46 @@ static void read_renames(struct manifest_reader *reader, const struct config_nod
     if (renames == NULL)
         return;
     for (size_t i = 0; i < list->count; i++)
-        read_rename(reader, list->items[i], plugin->config_version, &renames[i]);
+        read_rename(reader, list->items[i], plugin, &renames[i]);
     plugin->renames = renames;
     plugin->rename_count = list->count;
+}
+
+/* A section has had few names. */
+#define FORMERLY_MAX 16
+
+static void read_formerly(struct manifest_reader *reader, const struct config_node *map,
+                          struct manifest_plugin *plugin)
+{
+    const struct config_node *list = manifest_find(map, "formerly");
+    const char **names;
+
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "formerly"))
+        return;
+    if (list->count > FORMERLY_MAX) {
+        manifest_complain(reader, &list->mark, "formerly: %zu names are too many (at most %d)", list->count,
+                          FORMERLY_MAX);
+        return;
+    }
+    names = manifest_allocate(reader, list, list->count, sizeof(*names));
+    if (names == NULL)
+        return;
+    plugin->formerly = names;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *node = list->items[i];
+        size_t type_length;
+
+        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a name under formerly"))
+            continue;
+        if (!manifest_id_is_valid(node->text) && !manifest_uri_split(node->text, &type_length))
+            manifest_complain(reader, &node->mark,
+                              "formerly: \"%.200s\" is not a name of a section (use a word such as cri, or a "
+                              "URI such as io.example.store.v1.main)",
+                              node->text);
+        else if (plugin->uri != NULL && strcmp(node->text, plugin->uri) == 0)
+            manifest_complain(reader, &node->mark, "formerly: %s is the plugin's own URI", plugin->uri);
+        names[plugin->formerly_count++] = node->text;
+    }
 }
 
 static void read_config(struct manifest_reader *reader, const struct config_node *map,
@@ -200,6 +237,7 @@ static void read_config(struct manifest_reader *reader, const struct config_node
     if (version != NULL)
         manifest_read_number(reader, version, "config_version", &plugin->config_version);
     read_renames(reader, map, plugin);
+    read_formerly(reader, map, plugin);
     if (config == NULL || manifest_expect(reader, config, CONFIG_MAP, "config"))
         plugin->config = schema_create(config, reader->diagnostics);
 }
@@ -235,7 +273,7 @@ static void read_plugin(struct manifest_reader *reader, const struct config_node
 {
     static const char *const known[] = {
         "type",      "id",        "description",    "requires", "wants",  "services", "transports",
-        "callbacks", "interface", "config_version", "renames",  "config", "protos",
+        "callbacks", "interface", "config_version", "renames",  "config", "protos",   "formerly",
     };
 
     plugin->mark = node->mark;
@@ -365,6 +403,7 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->requirements);
     free((void *)plugin->wants);
     free((void *)plugin->renames);
+    free((void *)plugin->formerly);
     free((void *)plugin->protos);
     schema_destroy((struct schema *)plugin->config);
 }

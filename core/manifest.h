@@ -33,11 +33,12 @@ struct manifest_requirement {
     struct config_mark mark;
 };
 
-/** A setting of an older version of the section that has another name: dotted paths. */
+/** A setting of an older version of the section that has another name or meaning: dotted paths. */
 struct manifest_rename {
     /** The rename applies to sections written for a version below this one. */
     uint32_t before_version;
     const char *from;
+    /** NULL where the plugin's `migrate` takes care of it. */
     const char *to;
 };
 
@@ -73,6 +74,9 @@ struct manifest_plugin {
     uint32_t config_version;
     const struct manifest_rename *renames;
     size_t rename_count;
+    /** Names that the section had before: words or URIs. */
+    const char *const *formerly;
+    size_t formerly_count;
     /** Bits of enum manifest_callback. */
     uint32_t callbacks;
     /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */

@@ -8,6 +8,7 @@
 #include <config/load.h>
 #include <config/print.h>
 
+#include "settings_former.h"
 #include "settings_migration.h"
 #include "settings_store.h"
 
@@ -38,27 +39,32 @@ static bool leave_to_hand(const struct manifest_plugin *plugin, const struct con
     return false;
 }
 
-/* True where the section was changed. Where it has no version it stays without one. */
+/* True where the section was changed. One of the current version that does not say so stays without a
+ * version. */
 static bool migrate_section(const struct settings_migration *migration, struct config_tree *tree,
                             const struct manifest_plugin *plugin, struct config_node *section,
                             struct config_diagnostics *diagnostics)
 {
-    bool has_version = config_node_find(section, "config_version") != NULL;
-    uint32_t version = 0;
+    struct migration_version version;
+    bool is_old;
     size_t renamed;
 
-    if (!migration_take_version(plugin, section, &version, diagnostics))
+    if (!migration_find_version(tree, plugin, section, &version, diagnostics))
         return false;
-    if (migration_needs_plugin(plugin, version) && migration->on_migrate == NULL) {
-        put_version(tree, section, version);
-        return leave_to_hand(plugin, section, version, diagnostics);
+    is_old = version.number < plugin->config_version;
+    if (migration_needs_plugin(plugin, version.number) && migration->on_migrate == NULL) {
+        if (version.is_said)
+            put_version(tree, section, version.number);
+        return leave_to_hand(plugin, section, version.number, diagnostics);
     }
-    renamed = migration_apply_renames(tree, plugin, section, version, diagnostics);
-    if (migration_needs_plugin(plugin, version))
-        migration_run(tree, plugin, section, version, migration->on_migrate, migration->context, diagnostics);
-    if (has_version)
+    renamed = migration_apply_renames(tree, plugin, section, version.number, diagnostics);
+    if (migration_needs_plugin(plugin, version.number) &&
+        migration_run(tree, plugin, section, version.number, migration->on_migrate, migration->context,
+                      diagnostics) != BERTH_OK)
+        return false;
+    if (version.is_said || is_old)
         put_version(tree, section, plugin->config_version);
-    return renamed > 0 || version < plugin->config_version;
+    return renamed > 0 || is_old;
 }
 
 static size_t migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
@@ -69,6 +75,7 @@ static size_t migrate_tree(const struct settings_migration *migration, struct co
 
     if (sections == NULL || sections->kind != CONFIG_MAP)
         return 0;
+    changed = former_apply(tree, sections, migration->catalog, diagnostics);
     for (size_t i = 0; i < sections->count; i++) {
         struct config_node *section = sections->items[i];
         const struct manifest_plugin *plugin = catalog_find(migration->catalog, section->key);

@@ -45,6 +45,13 @@ static struct config_node *find_path(struct config_node *map, const struct path 
     return map;
 }
 
+struct config_node *migration_find_setting(struct config_node *section, const char *path)
+{
+    struct path steps;
+
+    return split_path(path, &steps) ? find_path(section, &steps, steps.count) : NULL;
+}
+
 static void remove_child(struct config_node *map, const struct config_node *child)
 {
     for (size_t i = 0; i < map->count; i++) {
@@ -109,37 +116,6 @@ static bool put_path(struct config_tree *tree, struct config_node *section, cons
     return true;
 }
 
-bool migration_take_version(const struct manifest_plugin *plugin, struct config_node *section,
-                            uint32_t *ret_version, struct config_diagnostics *diagnostics)
-{
-    struct config_node *node = config_node_find(section, "config_version");
-    char *end;
-    unsigned long version;
-
-    *ret_version = plugin->config_version;
-    if (node == NULL)
-        return true;
-    remove_child(section, node);
-    version = node->kind == CONFIG_SCALAR && node->plain ? strtoul(node->text, &end, 10) : 0;
-    if (version == 0 || *end != '\0' || version > UINT32_MAX || node->text[0] == '-') {
-        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
-                               "%s: config_version: expected a number from 1 to %u, the version that this "
-                               "section is written for",
-                               plugin->uri, plugin->config_version);
-        return false;
-    }
-    if (version > plugin->config_version) {
-        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
-                               "%s: config_version: this section is of version %lu, but module %s %s knows "
-                               "versions up to %u: install a newer module",
-                               plugin->uri, version, plugin->manifest->module, plugin->manifest->version,
-                               plugin->config_version);
-        return false;
-    }
-    *ret_version = (uint32_t)version;
-    return true;
-}
-
 bool migration_needs_plugin(const struct manifest_plugin *plugin, uint32_t version)
 {
     return version < plugin->config_version && (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) != 0;
@@ -173,12 +149,17 @@ static void deprecate(const struct manifest_plugin *plugin, const char *name, co
 }
 
 void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
-                               uint32_t version, struct config_diagnostics *diagnostics)
+                               const struct migration_version *version,
+                               struct config_diagnostics *diagnostics)
 {
-    if (version < plugin->config_version)
+    if (version->number < plugin->config_version && version->is_said)
         deprecate(plugin, "config_version", &section->key_mark, diagnostics,
-                  "is %u, and sections of version %u are what this module is made for", version,
+                  "is %u, and sections of version %u are what this module is made for", version->number,
                   plugin->config_version);
+    else if (version->number < plugin->config_version)
+        deprecate(plugin, "config_version", &section->key_mark, diagnostics,
+                  "is not set, and the section fits version %u but not version %u, the current one: migrated",
+                  version->number, plugin->config_version);
 }
 
 /* True where it was applied. */
@@ -189,7 +170,7 @@ static bool apply_rename(struct config_tree *tree, const struct manifest_plugin 
     struct path from, to;
     struct config_node *node;
 
-    if (!split_path(rename->from, &from) || !split_path(rename->to, &to))
+    if (rename->to == NULL || !split_path(rename->from, &from) || !split_path(rename->to, &to))
         return false;
     if (rename->before_version <= version && schema_knows(plugin->config, &from))
         return false;
@@ -243,6 +224,98 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
         applied += apply_rename(tree, plugin, section, sorted[i], version, diagnostics);
     free(sorted);
     return applied;
+}
+
+/* @return false, with an error, for what is no version or one newer than the plugin's. */
+static bool take_version(const struct manifest_plugin *plugin, struct config_node *section,
+                         struct migration_version *ret_version, struct config_diagnostics *diagnostics)
+{
+    struct config_node *node = config_node_find(section, "config_version");
+    char *end;
+    unsigned long version;
+
+    *ret_version = (struct migration_version){.number = plugin->config_version, .is_said = node != NULL};
+    if (node == NULL)
+        return true;
+    remove_child(section, node);
+    version = node->kind == CONFIG_SCALAR && node->plain ? strtoul(node->text, &end, 10) : 0;
+    if (version == 0 || *end != '\0' || version > UINT32_MAX || node->text[0] == '-') {
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
+                               "%s: config_version: expected a number from 1 to %u, the version that this "
+                               "section is written for",
+                               plugin->uri, plugin->config_version);
+        return false;
+    }
+    if (version > plugin->config_version) {
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
+                               "%s: config_version: this section is of version %lu, but module %s %s knows "
+                               "versions up to %u: install a newer module",
+                               plugin->uri, version, plugin->manifest->module, plugin->manifest->version,
+                               plugin->config_version);
+        return false;
+    }
+    ret_version->number = (uint32_t)version;
+    return true;
+}
+
+/* Versions that are tried for a section that does not say its own. */
+#define VERSIONS_TRIED_MAX 16
+
+/* What an older version had and the plugin's `migrate` takes care of is not for the schema to judge. */
+static void remove_migrated(const struct manifest_plugin *plugin, struct config_node *section,
+                            uint32_t version)
+{
+    for (size_t i = 0; i < plugin->rename_count; i++) {
+        const struct manifest_rename *rename = &plugin->renames[i];
+        struct path from;
+
+        if (rename->to == NULL && rename->before_version > version && split_path(rename->from, &from))
+            take_path(section, &from);
+    }
+}
+
+/* Are the section's names and values those of this version? What is missing tells nothing of the version. */
+static bool fits_version(struct config_tree *tree, const struct manifest_plugin *plugin,
+                         const struct config_node *section, uint32_t version)
+{
+    struct config_check_options options = {.partial = true};
+    struct config_diagnostics diagnostics = {0};
+    struct config_node *copy = config_tree_copy_node(tree, section);
+    struct config_values *values = NULL;
+
+    migration_apply_renames(tree, plugin, copy, version, &diagnostics);
+    remove_migrated(plugin, copy, version);
+    if (diagnostics.error_count == 0)
+        values = config_values_create(plugin->config, copy, &options, &diagnostics);
+    config_diagnostics_finish(&diagnostics);
+    config_values_destroy(values);
+    return values != NULL;
+}
+
+static uint32_t oldest_tried(const struct manifest_plugin *plugin)
+{
+    return plugin->config_version > VERSIONS_TRIED_MAX ? plugin->config_version - VERSIONS_TRIED_MAX : 1;
+}
+
+bool migration_find_version(struct config_tree *tree, const struct manifest_plugin *plugin,
+                            struct config_node *section, struct migration_version *ret_version,
+                            struct config_diagnostics *diagnostics)
+{
+    if (!take_version(plugin, section, ret_version, diagnostics))
+        return false;
+    if (ret_version->is_said || plugin->config_version == 1)
+        return true;
+    for (uint32_t version = plugin->config_version; version >= oldest_tried(plugin); version--) {
+        if (fits_version(tree, plugin, section, version)) {
+            ret_version->number = version;
+            return true;
+        }
+    }
+    config_diagnostics_add(diagnostics, CONFIG_WARNING, &section->key_mark,
+                           "%s: config_version is not set, so the section is checked as version %u, the "
+                           "current one; if it was written for an older version, add config_version: %u",
+                           plugin->uri, plugin->config_version, plugin->config_version - 1);
+    return true;
 }
 
 /* What a plugin's callback works on. Views stay until it has ended: it may hold values of an earlier one. */
@@ -319,6 +392,22 @@ static enum berth_code on_remove(const struct berth_migration *migration, const 
     return BERTH_OK;
 }
 
+/* Did the callback read a setting as what it is not? What it made of that is not to be used. */
+static bool has_misread(const struct run *run, const struct manifest_plugin *plugin,
+                        struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < run->view_count; i++) {
+        const struct config_misread *misread = config_values_misread(run->views[i]);
+
+        if (misread->message[0] == '\0')
+            continue;
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &misread->mark, "%s: %s", plugin->uri,
+                               misread->message);
+        return true;
+    }
+    return false;
+}
+
 static void finish_run(struct run *run)
 {
     for (size_t i = 0; i < run->view_count; i++)
@@ -345,10 +434,12 @@ enum berth_code migration_run(struct config_tree *tree, const struct manifest_pl
 
     renew_view(&run);
     code = on_migrate(context, plugin, &run.table, &err);
-    finish_run(&run);
     if (code != BERTH_OK)
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &section->mark,
                                "%s: its section of version %u could not be brought to version %u: %s",
                                plugin->uri, version, plugin->config_version, err.message);
+    if (has_misread(&run, plugin, diagnostics))
+        code = code != BERTH_OK ? code : BERTH_INVALID_ARGUMENT;
+    finish_run(&run);
     return code;
 }

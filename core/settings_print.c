@@ -98,7 +98,7 @@ static void add_section(struct config_text *out, const struct settings_section *
         config_text_add(out, " has no settings.\n");
     } else {
         config_text_add(out, " has a section of version %u, which its module brings to version %u.\n",
-                        section->version, section->plugin->config_version);
+                        section->version.number, section->plugin->config_version);
     }
 }
 

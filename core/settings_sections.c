@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks what the configuration says of plugins against the plugins that there are. */
+#include "settings_check.h"
+#include "settings_former.h"
 #include "settings_store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <uv.h>
-
-#include "settings_check.h"
-#include "settings_migration.h"
 
 /* What was found, for asking by name. */
 struct found {
@@ -78,6 +77,21 @@ static enum config_severity severity_of_unknown(const struct settings *settings,
     return settings->store->lenient || found->files_refused ? CONFIG_WARNING : CONFIG_ERROR;
 }
 
+/* The URI of the plugin that is called so for short, by its id, or was called so. */
+static const char *find_short_name(const struct found *found, const char *name)
+{
+    for (size_t i = 0; i < found->catalog->count; i++) {
+        const struct manifest_plugin *plugin = found->catalog->plugins[i];
+
+        if (strcmp(plugin->id, name) == 0)
+            return plugin->uri;
+        for (size_t j = 0; j < plugin->formerly_count; j++)
+            if (strcmp(plugin->formerly[j], name) == 0)
+                return plugin->uri;
+    }
+    return NULL;
+}
+
 /* `what`: "required_plugins". True where the plugin is there, or is taken to be. */
 static bool check_uri(const struct settings *settings, const struct found *found, const char *what,
                       const char *uri, const struct config_mark *mark, struct config_diagnostics *diagnostics)
@@ -95,6 +109,8 @@ static bool check_uri(const struct settings *settings, const struct found *found
         return true;
     }
     if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+        nearest = find_short_name(found, uri);
+    if (nearest == NULL && diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
         nearest = config_nearest(uri, found->uris, found->catalog->count);
     config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
                            uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
@@ -305,18 +321,19 @@ static bool prepare_section(struct settings *settings, struct settings_section *
 {
     size_t errors = diagnostics->error_count, renamed;
 
-    section->version = section->plugin->config_version;
+    section->version.number = section->plugin->config_version;
     if (section->node == NULL || section->node->kind != CONFIG_MAP)
         return check_section(settings, section, diagnostics);
-    if (!migration_take_version(section->plugin, section->node, &section->version, diagnostics))
+    if (!migration_find_version(settings->store->tree, section->plugin, section->node, &section->version,
+                                diagnostics))
         return false;
-    renamed = migration_apply_renames(settings->store->tree, section->plugin, section->node, section->version,
-                                      diagnostics);
+    renamed = migration_apply_renames(settings->store->tree, section->plugin, section->node,
+                                      section->version.number, diagnostics);
     if (diagnostics->error_count > errors)
         return false;
-    if (renamed == 0)
-        migration_warn_of_version(section->plugin, section->node, section->version, diagnostics);
-    if (!migration_needs_plugin(section->plugin, section->version))
+    if (renamed == 0 || !section->version.is_said)
+        migration_warn_of_version(section->plugin, section->node, &section->version, diagnostics);
+    if (!migration_needs_plugin(section->plugin, section->version.number))
         return check_section(settings, section, diagnostics);
     section->waits = !section->disabled;
     return true;
@@ -341,10 +358,12 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
         .catalog = catalog,
         .files_refused = files_refused || settings->store->is_incomplete,
     };
+    size_t errors = diagnostics->error_count;
     bool is_fine;
 
     find_all(&found);
-    is_fine = check_names(settings, &found, diagnostics);
+    former_apply(settings->store->tree, settings->store->plugins, catalog, diagnostics);
+    is_fine = check_names(settings, &found, diagnostics) && diagnostics->error_count == errors;
     create_sections(settings, &found);
     is_fine = check_required(settings, diagnostics) && is_fine;
     for (size_t i = 0; i < settings->store->section_count; i++)
@@ -394,7 +413,7 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
 
     if (section == NULL || !section->waits)
         return BERTH_OK;
-    code = migration_run(settings->store->tree, plugin, section->node, section->version, call_table,
+    code = migration_run(settings->store->tree, plugin, section->node, section->version.number, call_table,
                          &callback, diagnostics);
     if (code != BERTH_OK)
         return code;

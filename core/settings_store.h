@@ -7,6 +7,7 @@
 #include <config/value.h>
 
 #include "settings.h"
+#include "settings_migration.h"
 
 /** One plugin and what the configuration says of it. */
 struct settings_section {
@@ -14,7 +15,7 @@ struct settings_section {
     /** NULL where the files have none. Its `config_version` has been taken out. */
     struct config_node *node;
     /** The version that `node` is written for. */
-    uint32_t version;
+    struct migration_version version;
     bool disabled;
     /** Its older version is for the plugin's own `migrate`; until then there are no values. */
     bool waits;

@@ -129,3 +129,15 @@ enum berth_code greeter_close(const struct berth_host *host, void *instance, str
     free(instance);
     return BERTH_OK;
 }
+
+enum berth_code greeter_migrate(const struct berth_migration *migration, struct berth_error *err)
+{
+    const struct berth_settings *settings = migration->settings;
+    const struct berth_value *long_names = settings->find(settings->root, "long_names");
+    enum berth_code code;
+
+    if (long_names == NULL)
+        return BERTH_OK;
+    code = migration->set(migration, "max_name", settings->boolean(long_names) ? "1MiB" : "4KiB", err);
+    return code == BERTH_OK ? migration->remove(migration, "long_names") : code;
+}

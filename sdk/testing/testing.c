@@ -91,17 +91,17 @@ static bool migrate(struct berth_testing *testing, struct config_node *section,
                     struct config_diagnostics *diagnostics)
 {
     const struct manifest_plugin *description = testing->description;
-    uint32_t version = description->config_version;
+    struct migration_version version;
 
     if (section == NULL || section->kind != CONFIG_MAP)
         return true;
-    if (!migration_take_version(description, section, &version, diagnostics))
+    if (!migration_find_version(testing->section, description, section, &version, diagnostics))
         return false;
-    migration_apply_renames(testing->section, description, section, version, diagnostics);
+    migration_apply_renames(testing->section, description, section, version.number, diagnostics);
     if (diagnostics->error_count > 0)
         return false;
-    return !migration_needs_plugin(description, version) ||
-           migration_run(testing->section, description, section, version, run_migrate, testing,
+    return !migration_needs_plugin(description, version.number) ||
+           migration_run(testing->section, description, section, version.number, run_migrate, testing,
                          diagnostics) == BERTH_OK;
 }
 

@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import subprocess
+import textwrap
 import unittest
 
 import ask
 import protos
 from daemon import Case
-from workshop import BUILD, SOURCE
+from workshop import BUILD, SOURCE, Plugin
 
 
 class Readme(Case):
@@ -45,6 +46,25 @@ class Readme(Case):
         daemon = self.start()
         daemon.wait_for_log("visits: start number 2")
         self.assert_stops(daemon)
+
+    def test_the_migration_of_the_guide_keeps_what_the_file_says(self):
+        text = (SOURCE / "sdk/README.md").read_text(encoding="utf-8")
+        section = text[text.index("## Settings"):text.index("## Services")]
+        yaml = re.search(r"^(    config_version: 2\n.*?)^$", section, re.DOTALL | re.MULTILINE)[1]
+        migrate = re.search(r"```c\n(.*?)```", section, re.DOTALL)[1]
+        plugin = Plugin("io.example.v1", "hello", yaml=textwrap.dedent(yaml), members=".migrate = hello_migrate", code=migrate)
+        self.workshop.add("hello", plugin)
+        for old, new in (("off: true", '"enabled": false'), ("off: false", '"enabled": true'), ("limit: 7", '"burst": 7')):
+            for version in ("config_version: 1, ", ""):
+                base = f"root: {self.workshop.root}\nstate: {self.workshop.state}\nplugin_dirs: [{self.workshop.plugins}]\n"
+                config = self.workshop.write_config(base + f"plugins: {{io.example.v1.hello: {{{version}{old}}}}}\n")
+                migrated = self.berthd("config", "migrate", "--config", config)
+                self.assertEqual(0, migrated.returncode, migrated.stderr)
+                self.workshop.write_config(migrated.stdout)
+                dumped = self.berthd("config", "dump", "--json", "--config", config)
+                self.assertEqual(0, dumped.returncode, dumped.stderr)
+                self.assertEqual("", dumped.stderr)
+                self.assertIn(new, dumped.stdout)
 
 
 if __name__ == "__main__":

@@ -148,6 +148,42 @@ static void a_caller_who_leaves_costs_nothing(void **state)
     stop(testing);
 }
 
+/* Whether names of five thousand bytes are taken. */
+static void expect_long_names(const char *settings, bool taken)
+{
+    struct berth_testing *testing = start(settings);
+    char name[5001];
+    struct berth_testing_call *call;
+
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    call = call_with(testing, "/helloworld.Greeter/SayHello", name);
+    assert_int_equal(berth_testing_call_code(call), taken ? BERTH_OK : BERTH_INVALID_ARGUMENT);
+    berth_testing_call_destroy(call);
+    stop(testing);
+}
+
+static void a_section_of_version_1_means_what_it_meant(void **state)
+{
+    expect_long_names("config_version: 1\nlong_names: true", true);
+    expect_long_names("config_version: 1\nlong_names: false", false);
+    expect_long_names("long_names: true", true);
+    expect_long_names("long_names: false\ngreeting: Hi", false);
+}
+
+static void a_section_of_version_1_that_is_wrong_is_refused(void **state)
+{
+    static const char *const wrong[] = {"config_version: 1\nlong_names: yes", "long_names: 'true'",
+                                        "config_version: 2\nlong_names: true", "long_name: true"};
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct berth_error err;
+
+        assert_null(berth_testing_create(&berth_module, NULL, wrong[i], &err));
+        assert_non_null(strstr(err.message, "long_name"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +193,8 @@ int main(void)
         cmocka_unit_test(it_spells_letter_by_letter),
         cmocka_unit_test(a_slow_reader_is_waited_for),
         cmocka_unit_test(a_caller_who_leaves_costs_nothing),
+        cmocka_unit_test(a_section_of_version_1_means_what_it_meant),
+        cmocka_unit_test(a_section_of_version_1_that_is_wrong_is_refused),
     };
 
     return cmocka_run_group_tests_name("greeter", tests, NULL, NULL);

@@ -42,7 +42,8 @@ static void every_key_is_read(void **state)
                    "    callbacks: [prepare, discard, migrate]\n    interface: berth_greeter\n"
                    "    protos: [greeter.proto, example/v1/more.proto]\n"
                    "    config_version: 3\n"
-                   "    renames: [{before: 2, from: word, to: texts.word}]\n"
+                   "    renames: [{before: 2, from: word, to: texts.word}, {before: 3, from: old}]\n"
+                   "    formerly: [cri, io.example.v1.old]\n"
                    "    config:\n      greeting: {type: string, default: Hello}\n");
     const struct manifest_plugin *plugin = &manifest->plugins[0];
 
@@ -75,7 +76,11 @@ static void every_key_is_read(void **state)
     assert_string_equal(plugin->protos[1], "example/v1/more.proto");
     assert_string_equal(plugin->interface, "berth_greeter");
     assert_int_equal(plugin->config_version, 3);
-    assert_int_equal(plugin->rename_count, 1);
+    assert_int_equal(plugin->rename_count, 2);
+    assert_null(plugin->renames[1].to);
+    assert_int_equal(plugin->formerly_count, 2);
+    assert_string_equal(plugin->formerly[0], "cri");
+    assert_string_equal(plugin->formerly[1], "io.example.v1.old");
     assert_int_equal(plugin->renames[0].before_version, 2);
     assert_string_equal(plugin->renames[0].to, "texts.word");
     assert_int_equal(plugin->config->field_count, 1);
@@ -187,6 +192,9 @@ static const struct wrong_case {
      "config_version: \"99999999999999999999\" is no number"},
     {PLUGIN "renames: [{before: 2, from: a, to: b}]\n",
      "note:6:24: before: 2 applies to no older version: config_version is 1"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: a}]\n", "a rename has no to"},
+    {PLUGIN "formerly: [cri, a b]\n", "note:6:21: formerly: \"a b\" is not a name of a section"},
+    {PLUGIN "formerly: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]\n", "17 names are too many"},
     {PLUGIN "renames: [{from: a, to: b}]\n", "note:6:15: a rename has no before"},
     {PLUGIN "config_version: 2\n    renames: [{before: 2, from: a..b, to: b}]\n",
      "note:7:33: from: \"a..b\" is no name of a setting"},

@@ -90,7 +90,12 @@ struct berth_migration {
     /** The version the section was written for, and the one it is to become. */
     uint32_t from_version;
     uint32_t to_version;
-    /** The section as it stands, after the declared renames. */
+    /**
+     * The section as it stands, after the declared renames. Each single value is a string, as it was
+     * written. boolean, integer and number read that text, integer also a duration ("1m30s", nanoseconds) and
+     * a size ("4KiB", bytes). Where the text is no such value the migration fails with its place when the
+     * callback has returned, whatever it returns: look at `string` first where several kinds may be there.
+     */
     const struct berth_settings *settings;
     /**
      * Sets a value, given as YAML text, at a dotted path ("limits.burst"), making the maps on the way;

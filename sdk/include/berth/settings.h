@@ -39,7 +39,10 @@ struct berth_settings {
     const struct berth_value *root;
 
     enum berth_value_kind (*kind)(const struct berth_value *value);
-    /** These four give false, 0, 0.0 and NULL for a value of another kind. */
+    /**
+     * These four give false, 0, 0.0 and NULL for a value of another kind. In a migration, where each single
+     * value is a string, the first three read its text, see struct berth_migration.
+     */
     bool (*boolean)(const struct berth_value *value);
     int64_t (*integer)(const struct berth_value *value);
     double (*number)(const struct berth_value *value);
