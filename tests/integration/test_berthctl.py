@@ -181,8 +181,9 @@ class Berthctl(Case):
 
     @unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
     def test_who_may_not_use_the_socket_is_told_so(self):
-        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(BERTHCTL), "--address",
-                               self.daemon.address, "version"], capture_output=True, text=True, check=False, env=environment())
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                               *self.workshop.for_everybody(BERTHCTL), "--address", self.daemon.address, "version"],
+                              cwd="/", capture_output=True, text=True, check=False, env=environment())
         self.assertEqual(3, done.returncode)
         self.assertIn("permission denied", done.stderr)
         self.assertIn("You may not use that socket", done.stderr)

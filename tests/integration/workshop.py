@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -68,8 +69,23 @@ class Workshop:
         self.state = self.short / "state"
         self.plugins.mkdir(mode=0o755)
         self.config = None
+        self.public = None
+
+    def for_everybody(self, program):
+        """A copy of a program and its libraries that any user can run; the checkout may lie where others cannot look."""
+        if self.public is None:
+            self.public = Path(tempfile.mkdtemp(prefix="b-public-", dir="/tmp"))
+            self.public.chmod(0o755)
+        listing = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True).stdout
+        libraries = re.findall(rf"=> ({re.escape(str(BUILD.resolve()))}/\S+)", listing)
+        for path in (program, *libraries):
+            shutil.copy(path, self.public)
+            (self.public / Path(path).name).chmod(0o755)
+        return ["env", f"LD_LIBRARY_PATH={self.public}", str(self.public / Path(program).name)]
 
     def remove(self):
+        if self.public is not None:
+            shutil.rmtree(self.public, ignore_errors=True)
         subprocess.run(["chmod", "-R", "u+rwX", str(self.top)], check=False)
         shutil.rmtree(self.top, ignore_errors=True)
         shutil.rmtree(self.short, ignore_errors=True)
