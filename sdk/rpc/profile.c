@@ -9,26 +9,33 @@
 /* PING and SETTINGS acknowledgements that a peer leaves unread. */
 #define OUTBOUND_ACKS_MAX 1000
 
+int profile_option_create(nghttp2_option **ret_option)
+{
+    int result = nghttp2_option_new(ret_option);
+
+    if (result != 0)
+        return result;
+    nghttp2_option_set_no_auto_window_update(*ret_option, 1);
+    nghttp2_option_set_no_closed_streams(*ret_option, 1);
+    nghttp2_option_set_max_outbound_ack(*ret_option, OUTBOUND_ACKS_MAX);
+    return 0;
+}
+
 int profile_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option)
 {
     nghttp2_session_callbacks *callbacks;
-    nghttp2_option *option;
     int result = nghttp2_session_callbacks_new(&callbacks);
 
     if (result != 0)
         return result;
-    result = nghttp2_option_new(&option);
+    result = profile_option_create(ret_option);
     if (result != 0) {
         nghttp2_session_callbacks_del(callbacks);
         return result;
     }
     http2_set_callbacks(callbacks);
     outflow_set_callbacks(callbacks);
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_outbound_ack(option, OUTBOUND_ACKS_MAX);
     *ret_callbacks = callbacks;
-    *ret_option = option;
     return 0;
 }
 

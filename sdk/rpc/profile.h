@@ -19,6 +19,8 @@
  * @return 0, or nghttp2's error, and then there is nothing to destroy.
  */
 int profile_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option);
+/** One more object of the same options, which nghttp2_option_del destroys. @return 0 or nghttp2's error. */
+int profile_option_create(nghttp2_option **ret_option);
 /** nghttp2 takes its memory from a pool, which must outlive the session. */
 nghttp2_mem profile_memory(struct pool *pool);
 void profile_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option);

@@ -17,6 +17,14 @@
 /* Calls whose memory is kept for the next ones; a few busy connections' worth. */
 #define SPARE_CALLS_MAX 256
 
+/* A peer's own words must not end the line, or move a terminal's cursor. */
+static void blank_controls(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
                 const char *format, ...)
 {
@@ -31,6 +39,7 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    blank_controls(text);
     server->limits.on_log(server->limits.context, level, text);
 }
 

@@ -18,10 +18,14 @@
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length, bool is_last)
 {
-    if (stream_data == NULL)
+    struct berth_stream *stream = stream_data;
+
+    if (stream != NULL && stream->connection->checks_messages && !stream->is_malformed)
+        server_session_reject(stream, http_message_add_data(&stream->message, length, is_last));
+    if (stream == NULL || stream->is_malformed)
         http2_consume(http2, stream_id, length);
     else
-        server_stream_take(stream_data, bytes, length, is_last);
+        server_stream_take(stream, bytes, length, is_last);
 }
 
 static struct server_connection *from_http2(struct http2 *http2)

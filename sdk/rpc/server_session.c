@@ -18,9 +18,16 @@
 #define IDLE_PING_INTERVAL_MS (7200 * 1000)
 #define PING_STRIKES_MAX 2
 
-/* Streams that a peer makes us reset, DATA frames without data, and frames that are dropped. */
+/* Streams that a peer makes us reset, and DATA frames without data. */
 #define ABUSE_BURST 1000
 #define ABUSE_PER_SECOND 33
+
+/*
+ * Streams that a peer resets, which cost as much as other calls, and frames that are dropped, which cost next
+ * to nothing: a busy client whose deadlines are short has hundreds a second.
+ */
+#define RESETS_BURST 1000
+#define RESETS_PER_SECOND 500
 
 /*
  * nghttp2 ends the connection of a peer that has confirmed the bound of its streams and opens one more; here
@@ -66,6 +73,19 @@ static void terminate(struct server_connection *connection, uint32_t code, const
     connection_touch(&connection->base);
 }
 
+void server_session_reject(struct berth_stream *stream, const char *why)
+{
+    struct server_connection *connection = stream->connection;
+
+    if (why == NULL)
+        return;
+    stream->is_malformed = true;
+    nghttp2_submit_rst_stream(connection->http2.session, NGHTTP2_FLAG_NONE, stream->id,
+                              NGHTTP2_PROTOCOL_ERROR);
+    server_log(connection->server, SERVER_CAUSE_MALFORMED, BERTH_RPC_LOG_DEBUG,
+               "malformed request, stream reset: %s peer=%s", why, connection->peer.address);
+}
+
 void server_session_count_dropped(struct server_connection *connection, uint64_t frames)
 {
     if (!connection->is_drop_told && connection->framer.dropped_idle > 0) {
@@ -74,7 +94,7 @@ void server_session_count_dropped(struct server_connection *connection, uint64_t
                    "ignoring RST_STREAM and WINDOW_UPDATE frames for streams that were never opened peer=%s",
                    connection->peer.address);
     }
-    if (!allowance_take(&connection->dropped_frames, frames, ABUSE_BURST, ABUSE_PER_SECOND))
+    if (!allowance_take(&connection->dropped_frames, frames, RESETS_BURST, RESETS_PER_SECOND))
         terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_frames",
                   "too many PRIORITY frames or frames for streams never opened");
 }
@@ -117,13 +137,37 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *user_data)
 {
     struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
-    struct berth_stream *stream = connection->opening;
+    struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    const char *text = (const char *)value;
 
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+    if (frame->hd.type != NGHTTP2_HEADERS || stream == NULL || stream->is_malformed)
         return 0;
-    if (stream != NULL && stream->id == frame->hd.stream_id)
-        request_add(&stream->request, (const char *)name, name_length, (const char *)value, value_length,
+    http_message_strip((const char *)name, name_length, &text, &value_length);
+    if (connection->checks_messages)
+        server_session_reject(stream, http_message_add_field(&stream->message, (const char *)name,
+                                                             name_length, text, value_length));
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && !stream->is_malformed)
+        request_add(&stream->request, (const char *)name, name_length, text, value_length,
                     connection->server->limits.max_header_list_bytes);
+    return 0;
+}
+
+/* nghttp2 would leave out a field with a byte that no field may have; the request is malformed (RFC
+ * 9113 8.2.1). */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                             size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                             void *user_data)
+{
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* What nghttp2 thinks of a request, or of the first bytes of a connection. */
+static int on_error(nghttp2_session *session, int code, const char *text, size_t length, void *user_data)
+{
+    struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
+
+    server_log(connection->server, SERVER_CAUSE_MALFORMED, BERTH_RPC_LOG_DEBUG,
+               "malformed request: %.*s peer=%s", (int)length, text, connection->peer.address);
     return 0;
 }
 
@@ -159,7 +203,13 @@ static void receive_end_of_frame(struct server_connection *connection, const ngh
         !allowance_take(&connection->empty_frames, 1, ABUSE_BURST, ABUSE_PER_SECOND))
         terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_empty_frames",
                   "too many empty DATA frames");
-    if (stream == NULL)
+    if (stream == NULL || stream->is_malformed)
+        return;
+    if (connection->checks_messages)
+        server_session_reject(stream, frame->hd.type == NGHTTP2_HEADERS
+                                          ? http_message_end_fields(&stream->message, ends)
+                                          : http_message_add_data(&stream->message, 0, ends));
+    if (stream->is_malformed)
         return;
     if (frame->hd.type == NGHTTP2_HEADERS)
         stream->has_headers = true;
@@ -192,6 +242,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         receive_ping_ack(connection, &frame->ping);
     else if (frame->hd.type == NGHTTP2_PING)
         receive_ping(connection);
+    else if (frame->hd.type == NGHTTP2_RST_STREAM &&
+             !allowance_take(&connection->peer_resets, 1, RESETS_BURST, RESETS_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets", "too many calls reset");
     return 0;
 }
 
@@ -218,11 +271,14 @@ static void reset_unread(nghttp2_session *session, int32_t stream_id)
 /* What terminate() has not told already. */
 static void tell_goaway(struct server_connection *connection, const nghttp2_goaway *goaway)
 {
+    const char *name = nghttp2_http2_strerror(goaway->error_code);
+    bool has_reason = goaway->opaque_data_len > 0;
+
     if (connection->base.doom == NULL)
         server_log(connection->server, SERVER_CAUSE_PROTOCOL, BERTH_RPC_LOG_WARN,
-                   "protocol error, connection closed: %.*s peer=%s goaway=%s", (int)goaway->opaque_data_len,
-                   (const char *)goaway->opaque_data, connection->peer.address,
-                   nghttp2_http2_strerror(goaway->error_code));
+                   "protocol error, connection closed: %.*s peer=%s goaway=%s",
+                   has_reason ? (int)goaway->opaque_data_len : (int)strlen(name),
+                   has_reason ? (const char *)goaway->opaque_data : name, connection->peer.address, name);
 }
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
@@ -261,26 +317,43 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
     return 0;
 }
 
+static void set_limits(nghttp2_option *option)
+{
+    nghttp2_option_set_max_settings(option, SETTINGS_MAX);
+    nghttp2_option_set_max_continuations(option, CONTINUATIONS_MAX);
+    /* Counted here, where the log can say so. */
+    nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, 0);
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
+}
+
 int server_session_create(struct berth_rpc_server *server)
 {
-    int result = profile_create(&server->callbacks, &server->option);
+    int result = profile_option_create(&server->unix_option);
 
     if (result != 0)
         return result;
+    result = profile_create(&server->callbacks, &server->option);
+    if (result != 0) {
+        nghttp2_option_del(server->unix_option);
+        return result;
+    }
+    set_limits(server->option);
+    set_limits(server->unix_option);
+    nghttp2_option_set_no_http_messaging(server->unix_option, 1);
     nghttp2_session_callbacks_set_on_begin_headers_callback(server->callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(server->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(server->callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(server->callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(server->callbacks, on_frame_not_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(server->callbacks, on_stream_close);
-    nghttp2_option_set_max_settings(server->option, SETTINGS_MAX);
-    nghttp2_option_set_max_continuations(server->option, CONTINUATIONS_MAX);
-    nghttp2_option_set_stream_reset_rate_limit(server->option, ABUSE_BURST, ABUSE_PER_SECOND);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(server->callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_error_callback2(server->callbacks, on_error);
     return 0;
 }
 
 void server_session_destroy(struct berth_rpc_server *server)
 {
+    nghttp2_option_del(server->unix_option);
     profile_destroy(server->callbacks, server->option);
 }
 
@@ -294,9 +367,14 @@ int server_session_start(struct server_connection *connection)
     };
     nghttp2_session *session;
     nghttp2_mem memory = profile_memory(&connection->server->engine.pool);
-    int result = nghttp2_session_server_new3(&session, connection->server->callbacks, &connection->http2,
-                                             connection->server->option, &memory);
+    nghttp2_option *option = connection->server->option;
+    int result;
 
+    connection->checks_messages = connection->base.socket.handle.type == UV_NAMED_PIPE;
+    if (connection->checks_messages)
+        option = connection->server->unix_option;
+    result = nghttp2_session_server_new3(&session, connection->server->callbacks, &connection->http2, option,
+                                         &memory);
     if (result != 0)
         return result;
     result =

@@ -5,6 +5,7 @@
 #include <berth/rpc/server.h>
 
 #include "http2.h"
+#include "http_message.h"
 #include "inbox.h"
 #include "keepalive.h"
 #include "outflow.h"
@@ -77,7 +78,9 @@ struct berth_rpc_server {
     struct berth_rpc_server_options limits;
     char *transport;
     nghttp2_session_callbacks *callbacks;
+    /** For TCP; and for unix sockets, where requests are checked here. */
     nghttp2_option *option;
+    nghttp2_option *unix_option;
     struct server_connection *connections;
     struct server_listener *listeners;
     struct berth_rpc_server_stats stats;
@@ -154,6 +157,8 @@ struct server_connection {
     /** What follows is HTTP/2's. */
     struct http2 http2;
     struct framer framer;
+    /** By http_message.h rather than by nghttp2. */
+    bool checks_messages;
     /** Waits for the end of a frame; one that began later moves it when it is due. */
     struct deadline frame_deadline;
     uint64_t frame_began_ns;
@@ -167,6 +172,8 @@ struct server_connection {
     uint32_t open_streams;
     uint64_t last_ping_ns;
     uint32_t ping_strikes;
+    /** Streams that the peer resets, and that it makes us reset. */
+    struct allowance peer_resets;
     struct allowance resets;
     struct allowance empty_frames;
     struct allowance dropped_frames;
@@ -191,7 +198,10 @@ struct berth_stream {
     bool is_submitted;
     bool is_ended;
     bool is_closed;
+    /** The request breaks HTTP; the stream is reset. */
+    bool is_malformed;
 
+    struct http_message message;
     struct request request;
     struct inbox inbox;
     struct outflow outflow;
@@ -264,6 +274,8 @@ void server_call_ended(struct server_connection *connection);
 int server_session_create(struct berth_rpc_server *server);
 void server_session_destroy(struct berth_rpc_server *server);
 int server_session_start(struct server_connection *connection);
+/** The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
+void server_session_reject(struct berth_stream *stream, const char *why);
 /** Frames were dropped that a client need not send. From the top level. */
 void server_session_count_dropped(struct server_connection *connection, uint64_t frames);
 /** DATA or HEADERS come for a stream that the client has ended. From the top level. */

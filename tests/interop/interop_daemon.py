@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 MODULE = workshop.BUILD / "tests" / "interop" / "module" / "interop.so"
 CLIENT = workshop.BUILD / "tests" / "interop" / "client" / "interop_client"
 TTRPC_PEER = workshop.BUILD / "tests" / "interop" / "go" / "ttrpc_peer"
+GRPC_GO = workshop.BUILD / "tests" / "interop" / "gogrpc" / "grpc_go"
 GRPCXX = workshop.BUILD / "tests" / "interop" / "grpcxx" / "grpcxx"
 
 

@@ -3,6 +3,7 @@
 #include "http2_peer.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,24 @@ static struct http2_peer *create(int fd)
     return peer;
 }
 
+static void greet(struct http2_peer *peer)
+{
+    http2_peer_send(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    http2_peer_send_frame(peer, PEER_SETTINGS, 0, 0, NULL, 0);
+}
+
+struct http2_peer *http2_peer_open_tcp(uint16_t port)
+{
+    struct http2_peer *peer = create(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(peer->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        abort();
+    greet(peer);
+    return peer;
+}
+
 struct http2_peer *http2_peer_open(const char *path, bool is_mute)
 {
     struct http2_peer *peer = create(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -89,10 +108,8 @@ struct http2_peer *http2_peer_open(const char *path, bool is_mute)
     memcpy(address.sun_path, path, strlen(path));
     if (connect(peer->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         abort();
-    if (is_mute)
-        return peer;
-    http2_peer_send(peer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-    http2_peer_send_frame(peer, PEER_SETTINGS, 0, 0, NULL, 0);
+    if (!is_mute)
+        greet(peer);
     return peer;
 }
 

@@ -64,6 +64,7 @@ struct http2_field {
 
 /** Connects and, unless `is_mute`, sends the preface and empty settings. */
 struct http2_peer *http2_peer_open(const char *path, bool is_mute);
+struct http2_peer *http2_peer_open_tcp(uint16_t port);
 /** The other side: takes one connection and its preface, and unless `is_mute` sends empty settings. @return
  * NULL where none came for `timeout_ms`. */
 struct http2_peer *http2_peer_accept(int listener, bool is_mute, int timeout_ms);

@@ -107,18 +107,137 @@ static void row_3_malformed_http_is_reset_and_the_connection_lives(void **state)
         {{":method", "POST"},
          {":scheme", "http"},
          {":path", "/t.T/Echo"},
-         {"a", "x"},
+         {":authority", "x"},
+         {"b", "a\x01z"},
+         {"te", "trailers"}},
+        {{":method", "POST"},
+         {":scheme", "http"},
+         {":path", "/t.T/Echo"},
+         {":authority", "x"},
+         {"b@", "x"},
+         {"te", "trailers"}},
+        {{":method", "POST"},
+         {":scheme", "http"},
+         {":path", "/t.T/Echo"},
+         {":authority", "x"},
          {"b", "x"},
+         {"te", "deflate"}},
+        {{":method", "POST"},
+         {":scheme", "http"},
+         {":path", "/t.T/Echo"},
+         {":authority", "x"},
+         {"content-length", "5"},
          {"te", "trailers"}},
     };
+    struct http2_peer *by_unix = peer;
 
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        http2_peer_send_headers(peer, PEER_END_STREAM, (uint32_t)i * 2 + 1, bad[i], 6);
-        http2_peer_await(peer, (uint32_t)i * 2 + 1, &answer);
-        assert_true(answer.is_reset);
-        assert_int_equal(answer.reset_error, 1);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            http2_peer_send_headers(peer, PEER_END_STREAM, (uint32_t)i * 2 + 1, bad[i], 6);
+            http2_peer_await(peer, (uint32_t)i * 2 + 1, &answer);
+            assert_true(answer.is_reset);
+            assert_int_equal(answer.reset_error, 1);
+        }
+        assert_echo_still_works(101);
+        if (round == 0)
+            peer = http2_peer_open_tcp(wire_port());
     }
-    assert_echo_still_works(101);
+    http2_peer_close(peer);
+    peer = by_unix;
+}
+
+/* What socat, kubelet, grpc-java, grpc-dart and others put there; on TCP it names the host (RFC 9113 8.3.1).
+ */
+static void row_3_on_a_unix_socket_the_authority_may_be_anything(void **state)
+{
+    static const char *const cases[] = {"localhost",        "",    "/run/x.sock", "%2Frun%2Fx.sock",
+                                        "unix:/run/x.sock", "a b", "x:y:z",       "@abstract",
+                                        "\xc3\xbc"};
+    const struct http2_field none[] = {{":method", "POST"},
+                                       {":scheme", "http"},
+                                       {":path", "/t.T/Echo"},
+                                       {"content-type", "application/grpc"}};
+    struct http2_peer *by_unix = peer;
+
+    for (size_t i = 0; i <= sizeof(cases) / sizeof(cases[0]); i++) {
+        bool has_none = i == sizeof(cases) / sizeof(cases[0]);
+        struct http2_field fields[] = {
+            none[0], none[1], none[2], {":authority", has_none ? "" : cases[i]}, none[3]};
+        uint32_t id = (uint32_t)i * 2 + 1;
+
+        http2_peer_send_headers(peer, 0, id, has_none ? none : fields, has_none ? 4 : 5);
+        send_data(PEER_END_STREAM, id, "\0\0\0\0\0", 5);
+        http2_peer_await(peer, id, &answer);
+        assert_status("0", NULL);
+    }
+    peer = http2_peer_open_tcp(wire_port());
+    http2_peer_send_headers(peer, PEER_END_STREAM, 1, none, 4);
+    http2_peer_await(peer, 1, &answer);
+    assert_true(answer.is_reset);
+    assert_int_equal(answer.reset_error, 1);
+    assert_echo_still_works(3);
+    http2_peer_close(peer);
+    peer = by_unix;
+}
+
+/* What breaks HTTP behind the headers ends the call, on both. */
+static void row_3_a_request_that_goes_on_malformed_is_cancelled(void **state)
+{
+    static const struct http2_field trailer = {"x-a", "b"};
+    static const struct http2_field pseudo = {":path", "/"};
+    const struct http2_field length = {"content-length", "7"};
+    struct http2_peer *by_unix = peer;
+    int expected = 0;
+
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t id = 1; id < 11; id += 2) {
+            http2_peer_call(peer, 0, id, "/t.T/Silent", &length, id < 7 ? 1 : 0);
+            if (id == 1)
+                send_data(0, id, "\0\0\0\0\3abc", 8);
+            else if (id == 3)
+                send_data(PEER_END_STREAM, id, "\0\0\0\0\1a", 6);
+            else if (id == 5)
+                http2_peer_send_headers(peer, PEER_END_STREAM, id, &trailer, 1);
+            else
+                http2_peer_send_headers(peer, id == 7 ? 0 : PEER_END_STREAM, id, id == 7 ? &trailer : &pseudo,
+                                        1);
+            http2_peer_await(peer, id, &answer);
+            assert_true(answer.is_reset);
+            assert_int_equal(answer.reset_error, 1);
+            assert_true(eventually(&cancelled, ++expected));
+        }
+        http2_peer_call(peer, 0, 21, "/t.T/Silent", &length, 1);
+        send_data(0, 21, "\0\0\0\0\2ab", 7);
+        http2_peer_send_headers(peer, PEER_END_STREAM, 21, &trailer, 1);
+        http2_peer_await(peer, 21, &answer);
+        assert_status("0", NULL);
+        if (round == 0)
+            peer = http2_peer_open_tcp(wire_port());
+    }
+    http2_peer_close(peer);
+    peer = by_unix;
+}
+
+/* gRPC over HTTP/2, Custom-Metadata: a server may strip them, and grpc-go serves such calls. */
+static void row_8_blanks_around_values_are_stripped(void **state)
+{
+    const struct http2_field sent[] = {
+        {"x-a", " v w\t"}, {"x-b", "\t \t"}, {"x-c-bin", " YWI "}, {"grpc-timeout", " 5S "}};
+    struct http2_peer *by_unix = peer;
+
+    for (int round = 0; round < 2; round++) {
+        http2_peer_call(peer, 0, 1, "/t.T/Return", sent, sizeof(sent) / sizeof(sent[0]));
+        send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+        http2_peer_await(peer, 1, &answer);
+        assert_status("0", NULL);
+        assert_header("x-a", "v w");
+        assert_header("x-b", "");
+        assert_header("x-c-bin", "YWI");
+        if (round == 0)
+            peer = http2_peer_open_tcp(wire_port());
+    }
+    http2_peer_close(peer);
+    peer = by_unix;
 }
 
 static void row_4_unknown_paths_are_unimplemented(void **state)
@@ -470,6 +589,9 @@ int main(void)
         ROW(row_1_what_is_no_grpc_gets_415_and_grpc_variants_are_echoed, wire_start),
         ROW(row_2_another_method_than_post_gets_405_and_a_missing_te_is_taken, wire_start),
         ROW(row_3_malformed_http_is_reset_and_the_connection_lives, wire_start),
+        ROW(row_3_on_a_unix_socket_the_authority_may_be_anything, wire_start),
+        ROW(row_3_a_request_that_goes_on_malformed_is_cancelled, wire_start),
+        ROW(row_8_blanks_around_values_are_stripped, wire_start),
         ROW(row_4_unknown_paths_are_unimplemented, wire_start),
         ROW(row_5_an_answer_without_messages_is_one_frame, wire_start),
         ROW(row_5_a_sentence_that_is_too_long_is_cut, wire_start),

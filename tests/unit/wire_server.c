@@ -24,6 +24,7 @@ struct served {
     struct berth_rpc_services *services;
     struct berth_rpc_server *server;
     char path[64];
+    uint16_t port;
     bool drains;
 };
 
@@ -256,6 +257,7 @@ int wire_start_with(const struct berth_rpc_server_options *options)
     const struct berth_rpc_service_entry entry = {.service = &service};
     struct berth_rpc_server_options chosen = *options;
     struct berth_rpc_unix_options where = {.size = sizeof(where), .path = served.path};
+    struct berth_rpc_tcp_options beside = {.size = sizeof(beside), .address = "127.0.0.1:0"};
     struct berth_error err;
 
     served.drains = false;
@@ -268,7 +270,8 @@ int wire_start_with(const struct berth_rpc_server_options *options)
     if (berth_rpc_services_create(&entry, 1, &served.services, &err) != BERTH_OK ||
         berth_rpc_server_create(&served.loop, &chosen, berth_rpc_services_router(served.services),
                                 &served.server, &err) != BERTH_OK ||
-        berth_rpc_server_listen_unix(served.server, &where, &err) != BERTH_OK) {
+        berth_rpc_server_listen_unix(served.server, &where, &err) != BERTH_OK ||
+        berth_rpc_server_listen_tcp(served.server, &beside, &served.port, &err) != BERTH_OK) {
         fprintf(stderr, "%s\n", err.message);
         return -1;
     }
@@ -298,6 +301,11 @@ int wire_start_small(void **state)
 const char *wire_path(void)
 {
     return served.path;
+}
+
+uint16_t wire_port(void)
+{
+    return served.port;
 }
 
 void wire_end(bool drains)

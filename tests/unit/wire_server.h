@@ -37,6 +37,8 @@ int wire_stop(void **state);
 
 int wire_start_with(const struct berth_rpc_server_options *options);
 const char *wire_path(void);
+/** Of 127.0.0.1, where it listens as well. */
+uint16_t wire_port(void);
 /** The server closes, and drains before that where it is asked to. Returns at once. */
 void wire_end(bool drains);
 
