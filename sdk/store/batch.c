@@ -61,6 +61,7 @@ static enum fit run_one(struct berth_store_core *core, struct berth_store_update
     enum berth_code code;
 
     err.message[0] = '\0';
+    core->damaged.key_length = 0;
     store_overlay_begin(&core->overlay);
     code = update->change(update, &view, &err);
     store_update_mark(update, STORE_UPDATE_FAILED, view.failure != BERTH_OK);

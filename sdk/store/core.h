@@ -10,6 +10,13 @@
 #include "queue.h"
 #include "watch.h"
 
+/* A damaged entry. No key: there is none. */
+struct store_damaged {
+    char bucket[BERTH_STORE_BUCKET_MAX + 1];
+    unsigned char key[BERTH_STORE_NAME_MAX];
+    size_t key_length;
+};
+
 struct berth_store_core {
     const struct berth_store_engine *engine;
     void *self;
@@ -27,6 +34,8 @@ struct berth_store_core {
     void (*on_committed)(struct berth_store_core *core, enum berth_code code, const char *message);
     /* What the running change's view failed with. */
     struct berth_error sentence;
+    /* Where that was a damaged entry: this one. */
+    struct store_damaged damaged;
     /* For callers that want none. */
     struct berth_error unheard;
 

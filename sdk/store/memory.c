@@ -17,6 +17,7 @@ struct memory_entry {
     struct store_name name;
     /* `data` NULL: is to be removed; none such stands in the tree. */
     struct berth_store_bytes value;
+    bool is_damaged;
     char bytes[];
 };
 
@@ -204,6 +205,17 @@ static void commit(void *self, const struct berth_store_batch *batch)
     wake(memory);
 }
 
+static enum berth_code read_value(const struct memory_entry *entry, struct berth_store_bytes *ret_value,
+                                  struct berth_error *err)
+{
+    *ret_value = entry->is_damaged ? (struct berth_store_bytes){0} : entry->value;
+    if (entry->is_damaged)
+        return berth_error_set(err, BERTH_DATA_LOSS, "bucket %s, key \"%.*s\": the entry is damaged",
+                               entry->name.bucket, (int)entry->name.key.length,
+                               (const char *)entry->name.key.data);
+    return BERTH_OK;
+}
+
 static enum berth_code get(void *self, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err)
 {
@@ -213,8 +225,7 @@ static enum berth_code get(void *self, const char *bucket, struct berth_store_by
 
     if (entry == NULL)
         return BERTH_NOT_FOUND;
-    *ret_value = entry->value;
-    return BERTH_OK;
+    return read_value(entry, ret_value, err);
 }
 
 static enum berth_code next(void *self, const char *bucket, struct berth_store_bytes after,
@@ -228,8 +239,8 @@ static enum berth_code next(void *self, const char *bucket, struct berth_store_b
         entry = RB_NEXT(memory_tree, NULL, entry);
     if (entry == NULL || strcmp(entry->name.bucket, bucket) != 0)
         return BERTH_NOT_FOUND;
-    *ret_entry = (struct berth_store_entry){entry->name.key, entry->value};
-    return BERTH_OK;
+    ret_entry->key = entry->name.key;
+    return read_value(entry, &ret_entry->value, err);
 }
 
 static enum berth_code next_bucket(void *self, const char *after, char ret_bucket[BERTH_STORE_BUCKET_MAX + 1],
@@ -313,6 +324,17 @@ void berth_store_memory_close(struct berth_store_memory *memory, void (*on_close
     memory->on_closed = on_closed;
     memory->context = context;
     berth_store_core_close(memory->core, on_core_closed);
+}
+
+bool berth_store_memory_damage(struct berth_store_memory *memory, const char *bucket,
+                               struct berth_store_bytes key)
+{
+    struct memory_entry wanted = {.name = {bucket, key}};
+    struct memory_entry *entry = RB_FIND(memory_tree, &memory->entries, &wanted);
+
+    if (entry != NULL)
+        entry->is_damaged = true;
+    return entry != NULL;
 }
 
 enum berth_code berth_store_memory_write_as_other(struct berth_store_memory *memory, const char *bucket,

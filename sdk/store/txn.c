@@ -2,6 +2,7 @@
 /* Snapshots, and the view that a change has of what is committed with the batch's writes over it. */
 #include "txn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,11 +50,34 @@ void berth_store_core_end(struct berth_store_txn *txn)
     free(txn);
 }
 
-/* What a view failed with it fails with from then on. */
+/* A view that failed keeps failing with the same reason. */
 static enum berth_code check_view(struct berth_store_txn *txn, struct berth_error *err)
 {
     return txn->failure == BERTH_OK ? BERTH_OK
                                     : berth_error_set(err, txn->failure, "%s", txn->core->sentence.message);
+}
+
+/* The one way on for a change that met a damaged entry: it removes that one. */
+static void keep_damaged(struct berth_store_txn *txn, const struct store_name *name)
+{
+    struct store_damaged *damaged = &txn->core->damaged;
+
+    if (!txn->is_change || txn->failure != BERTH_OK || name->key.length == 0)
+        return;
+    snprintf(damaged->bucket, sizeof(damaged->bucket), "%s", name->bucket);
+    memcpy(damaged->key, name->key.data, name->key.length);
+    damaged->key_length = name->key.length;
+}
+
+static void pardon(struct berth_store_txn *txn, const struct store_name *name)
+{
+    struct store_damaged *damaged = &txn->core->damaged;
+    const struct store_name there = {damaged->bucket, {damaged->key, damaged->key_length}};
+
+    if (txn->failure != BERTH_DATA_LOSS || damaged->key_length == 0 || store_name_compare(&there, name) != 0)
+        return;
+    txn->failure = BERTH_OK;
+    damaged->key_length = 0;
 }
 
 static enum berth_code settle(struct berth_store_txn *txn, enum berth_code code, struct berth_error *err)
@@ -90,6 +114,8 @@ static enum berth_code read_value(struct berth_store_txn *txn, const struct stor
         value = written->value;
     else
         code = core->engine->get(core->self, name->bucket, name->key, &value, err);
+    if (code == BERTH_DATA_LOSS)
+        keep_damaged(txn, name);
     if (code != BERTH_OK)
         return code;
     if (written != NULL && value.data == NULL)
@@ -111,20 +137,21 @@ enum berth_code berth_store_core_get(struct berth_store_txn *txn, const char *bu
     return code;
 }
 
-/* The bucket's first committed entry after the name that the batch did not write to. */
+/* The bucket's first committed entry after the name that the batch did not write to. Of a damaged one there
+ * is the key. */
 static enum berth_code next_committed(struct berth_store_txn *txn, struct store_name after,
                                       struct berth_store_entry *ret_entry, struct berth_error *err)
 {
     struct berth_store_core *core = txn->core;
-    struct berth_store_entry entry = {0};
+    struct berth_store_entry entry;
     enum berth_code code;
 
     do {
+        entry = (struct berth_store_entry){0};
         code = core->engine->next(core->self, after.bucket, after.key, &entry, err);
         after.key = entry.key;
-    } while (code == BERTH_OK && find_written(txn, &after) != NULL);
-    if (code == BERTH_OK)
-        *ret_entry = entry;
+    } while (entry.key.length > 0 && find_written(txn, &after) != NULL);
+    *ret_entry = entry;
     return code;
 }
 
@@ -146,14 +173,17 @@ static enum berth_code read_next(struct berth_store_txn *txn, const struct store
     struct berth_store_entry entry = {0};
     enum berth_code code = next_committed(txn, *after, &entry, err);
 
-    if (code != BERTH_OK && (code != BERTH_NOT_FOUND || written == NULL))
-        return code;
-    if (written != NULL && (code == BERTH_NOT_FOUND || store_bytes_compare(written->name.key, entry.key) < 0))
+    if (written != NULL &&
+        (code == BERTH_NOT_FOUND ||
+         (entry.key.length > 0 && store_bytes_compare(written->name.key, entry.key) < 0))) {
         entry = (struct berth_store_entry){written->name.key, written->value};
-    if (entry.value.data == NULL)
+        code = BERTH_OK;
+    }
+    if (code == BERTH_OK && entry.value.data == NULL)
         entry.value = berth_store_text("");
-    *ret_entry = entry;
-    return BERTH_OK;
+    if (code == BERTH_OK || code == BERTH_DATA_LOSS)
+        *ret_entry = entry;
+    return code;
 }
 
 enum berth_code berth_store_core_next(struct berth_store_txn *txn, const char *bucket,
@@ -163,12 +193,16 @@ enum berth_code berth_store_core_next(struct berth_store_txn *txn, const char *b
     struct store_name name = {bucket, after};
     enum berth_code code = check_view(txn, err);
 
-    if (code != BERTH_OK)
+    if (code != BERTH_OK) {
+        *ret_entry = (struct berth_store_entry){0};
         return code;
+    }
     err = sentence_of(txn, err);
     code = store_name_check_after(&name, err);
     if (code == BERTH_OK)
         code = read_next(txn, &name, ret_entry, err);
+    if (code == BERTH_DATA_LOSS)
+        keep_damaged(txn, &(struct store_name){bucket, ret_entry->key});
     return settle(txn, code, err);
 }
 
@@ -206,6 +240,8 @@ static enum berth_code read_next_bucket(struct berth_store_txn *txn, const char 
         if (code != BERTH_OK)
             return code;
         code = read_next(txn, &(struct store_name){.bucket = bucket}, &entry, err);
+        if (code == BERTH_DATA_LOSS && entry.key.length > 0)
+            code = BERTH_OK;
     } while (code == BERTH_NOT_FOUND);
     if (code == BERTH_OK)
         memcpy(ret_bucket, bucket, sizeof(bucket));
@@ -287,5 +323,8 @@ enum berth_code berth_store_core_put(struct berth_store_txn *txn, const char *bu
 enum berth_code berth_store_core_remove(struct berth_store_txn *txn, const char *bucket,
                                         struct berth_store_bytes key, struct berth_error *err)
 {
-    return write_or_fail(txn, &(struct store_name){bucket, key}, (struct berth_store_bytes){0}, err);
+    const struct store_name name = {bucket, key};
+
+    pardon(txn, &name);
+    return write_or_fail(txn, &name, (struct berth_store_bytes){0}, err);
 }

@@ -56,7 +56,8 @@ struct berth_store_update {
      * times, each time on what is there then and with nothing of the time before: so it has no effect but
      * through `txn` and on its own results, which it sets anew. It does not ask for further changes. Any code
      * but BERTH_OK refuses: what it wrote is undone. After a function of `txn` failed with anything but
-     * BERTH_NOT_FOUND the change fails with that, whatever it returns.
+     * BERTH_NOT_FOUND the change fails with that, whatever it returns; only where an entry is damaged
+     * (BERTH_DATA_LOSS) it may remove that entry next, and go on.
      */
     enum berth_code (*change)(struct berth_store_update *update, struct berth_store_txn *txn,
                               struct berth_error *err);
@@ -130,7 +131,9 @@ struct berth_store {
      * The bucket's first entry whose key is greater than `after` in byte order; no bytes: the first of all.
      * In a change it shows what the change wrote. To go on in another callback keep a copy of the last key
      * and open a new snapshot: what is there all the time comes exactly once.
-     * @param ret_entry  lives as ret_value does; its key may be the next `after`.
+     * @param ret_entry  lives as ret_value does; its key may be the next `after`. With BERTH_DATA_LOSS: its
+     * key is that of the damaged entry, which may be the next `after` too; no key where nothing behind it can
+     * be read.
      * @return as `get`; BERTH_NOT_FOUND past the last.
      */
     enum berth_code (*next)(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes after,

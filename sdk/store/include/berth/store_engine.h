@@ -14,6 +14,7 @@
 
 #include <uv.h>
 
+#include <berth/plugin.h>
 #include <berth/types/store.h>
 
 #ifdef __cplusplus
@@ -61,7 +62,8 @@ struct berth_store_engine {
      * As of struct berth_store, on what is committed; names are in bounds. The state moves only when the
      * engine calls berth_store_committed or berth_store_core_tell, just before, and never within a bracket:
      * what a commit wrote is not to be seen before it has ended, nor what another daemon did while one is on
-     * its way.
+     * its way. `next` that answers BERTH_DATA_LOSS sets `ret_entry->key` where one entry is damaged and what
+     * is behind it can be read.
      */
     enum berth_code (*get)(void *self, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err);
@@ -111,6 +113,35 @@ void berth_store_core_tell(struct berth_store_core *core, const struct berth_sto
 
 /** Changes that wait or are on their way. */
 size_t berth_store_core_waiting(const struct berth_store_core *core);
+
+/** How many kinds of trouble a store can have at once. */
+#define BERTH_STORE_TROUBLES 4
+
+struct berth_store_trouble {
+    /** BERTH_OK: there is none. */
+    enum berth_code code;
+    char message[BERTH_ERROR_MAX];
+};
+
+/**
+ * What operators see of a store (berth_report): the trouble of the lowest kind that is set, until that is
+ * cleared. The kinds are the engine's. A commit that succeeds is no reason to clear one: on a full disk small
+ * ones do. It is over when a change of ordinary size would succeed; an engine finds out by trying one.
+ * Caller's memory; zero it, then set the host.
+ */
+struct berth_store_health {
+    const struct berth_host *host;
+    struct berth_store_trouble troubles[BERTH_STORE_TROUBLES];
+};
+
+/** @param kind  below BERTH_STORE_TROUBLES. The same code and message again report nothing. */
+void berth_store_health_set(struct berth_store_health *health, unsigned kind, enum berth_code code,
+                            const char *message);
+void berth_store_health_clear(struct berth_store_health *health, unsigned kind);
+static inline bool berth_store_health_has(const struct berth_store_health *health, unsigned kind)
+{
+    return health->troubles[kind].code != BERTH_OK;
+}
 
 /**
  * The table of every store of this library. Its functions take as `instance` a pointer to an object whose

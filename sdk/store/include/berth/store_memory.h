@@ -45,6 +45,13 @@ enum berth_code berth_store_memory_write_as_other(struct berth_store_memory *mem
                                                   struct berth_store_bytes key,
                                                   struct berth_store_bytes value, struct berth_error *err);
 
+/**
+ * Damages an entry as a bad disk would: who reads it is answered with BERTH_DATA_LOSS, until it is written or
+ * removed. @return false where there is none.
+ */
+bool berth_store_memory_damage(struct berth_store_memory *memory, const char *bucket,
+                               struct berth_store_bytes key);
+
 #ifdef __cplusplus
 }
 #endif
