@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "failure.h"
 #include "layout.h"
@@ -13,6 +14,58 @@ static const char *path_of(const struct engine *engine)
     return engine->environment->path;
 }
 
+/* How soon a probe follows: after a change for which there was no room, after one that may have made some,
+ * and while it stays as it is. */
+#define PROBE_NOW_MS 0
+#define PROBE_SOON_MS 100
+#define PROBE_LATER_MS 5000
+
+static enum writer_task task_of(const struct engine *engine)
+{
+    if (engine->step != ENGINE_WRITING)
+        return WRITER_TURN;
+    return engine->work == ENGINE_BATCH ? WRITER_BATCH : WRITER_PROBE;
+}
+
+static void take_step(struct engine *engine, enum engine_step step)
+{
+    struct writer_job job;
+
+    engine->step = step;
+    job = (struct writer_job){
+        .task = task_of(engine),
+        .batch = engine->batch,
+        .base = engine->base,
+        .file_size = engine->reader.file_size,
+    };
+    writer_commit(&engine->writer, &job);
+}
+
+static void begin_work(struct engine *engine, enum engine_work work)
+{
+    engine->work = work;
+    engine->has_turned = false;
+    take_step(engine, ENGINE_WRITING);
+}
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+
+    /* What the batch on its way meets tells as much, and asks again. */
+    if (engine->work != ENGINE_IDLE || engine->is_lost ||
+        berth_store_health_has(&engine->health, ENGINE_FILE))
+        return;
+    engine->base = reader_id(&engine->reader);
+    begin_work(engine, ENGINE_PROBE);
+}
+
+static void ask_for_probe(struct engine *engine, uint64_t delay_ms)
+{
+    if (!uv_is_active((uv_handle_t *)&engine->pause) || uv_timer_get_due_in(&engine->pause) > delay_ms)
+        uv_timer_start(&engine->pause, on_pause_over, delay_ms, 0);
+}
+
 /* Nothing can be read any more, and there is no way back but a restart. */
 static void lose(struct engine *engine, enum berth_code code, const char *message)
 {
@@ -21,53 +74,136 @@ static void lose(struct engine *engine, enum berth_code code, const char *messag
     berth_fail(engine->host, code, message);
 }
 
+static void lose_writes(struct engine *engine, enum berth_code code, const char *message)
+{
+    berth_store_health_set(&engine->health, ENGINE_WRITES, code, message);
+    ask_for_probe(engine, PROBE_LATER_MS);
+}
+
+/* Where something is wrong with the file itself. */
+static enum berth_code refuse_astray(struct engine *engine, enum environment_fate fate,
+                                     struct berth_error *err)
+{
+    enum berth_code code = environment_describe(engine->environment, fate, err);
+
+    if (fate == ENVIRONMENT_CUT)
+        berth_store_health_set(&engine->health, ENGINE_FILE, code, err->message);
+    else
+        lose_writes(engine, code, err->message);
+    return code;
+}
+
+/* To the last commit. Only while the writer has no work: else it might be what nobody has been told yet. */
+static enum berth_code pin_anew(struct engine *engine, struct berth_error *err)
+{
+    enum berth_code code;
+
+    reader_unpin(&engine->reader);
+    code = reader_pin(&engine->reader, err);
+    if (code != BERTH_OK)
+        lose(engine, code, err->message);
+    return code;
+}
+
 static enum berth_code begin(void *self, struct berth_error *err)
 {
     struct engine *engine = self;
+    enum environment_fate fate;
 
     if (engine->is_lost)
         return berth_error_set(err, BERTH_UNAVAILABLE, "%s", engine->lost);
-    return reader_check(&engine->reader, err);
+    fate = reader_look(&engine->reader);
+    if (fate != ENVIRONMENT_IN_PLACE)
+        return refuse_astray(engine, fate, err);
+    if (!engine->reader.has_failed)
+        return BERTH_OK;
+    if (engine->work == ENGINE_IDLE)
+        return pin_anew(engine, err);
+    return berth_error_set(err, BERTH_UNAVAILABLE, "%s cannot be read until the change in flight has ended",
+                           path_of(engine));
+}
+
+/*
+ * After a damaged page the reader begins anew, so that the others can be read. What it shows must not move
+ * within a bracket: where another process has written meanwhile it waits for the next one.
+ */
+static void revive(struct engine *engine)
+{
+    uint64_t before = reader_id(&engine->reader);
+    struct berth_error err;
+
+    if (engine->work == ENGINE_IDLE && pin_anew(engine, &err) == BERTH_OK)
+        engine->reader.has_failed = reader_id(&engine->reader) != before;
+}
+
+static void note_failure(struct engine *engine, const char *bucket, struct berth_store_bytes key,
+                         enum berth_code code, const struct berth_error *why)
+{
+    struct damage *damage = &engine->environment->damage;
+    struct berth_error err;
+
+    if (engine->reader.has_failed) {
+        if (!berth_store_health_has(&engine->health, ENGINE_FILE))
+            berth_store_health_set(&engine->health, ENGINE_FILE, code, why->message);
+        revive(engine);
+        return;
+    }
+    if (key.length == 0 || !damage_add(damage, bucket, key))
+        return;
+    damage_describe(damage, path_of(engine), &err);
+    berth_store_health_set(&engine->health, ENGINE_ENTRIES, code, err.message);
+}
+
+static enum berth_code check_reader(struct engine *engine, struct berth_error *err)
+{
+    if (engine->is_lost)
+        return berth_error_set(err, BERTH_UNAVAILABLE, "%s", engine->lost);
+    if (engine->reader.has_failed)
+        return berth_error_set(err, BERTH_UNAVAILABLE, "%s: a damaged page was met", path_of(engine));
+    return BERTH_OK;
 }
 
 static enum berth_code get(void *self, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err)
 {
     struct engine *engine = self;
+    enum berth_code code = check_reader(engine, err);
 
-    return reader_get(&engine->reader, bucket, key, ret_value, err);
+    if (code != BERTH_OK)
+        return code;
+    code = reader_get(&engine->reader, bucket, key, ret_value, err);
+    if (code != BERTH_OK && code != BERTH_NOT_FOUND)
+        note_failure(engine, bucket, key, code, err);
+    return code;
 }
 
 static enum berth_code next(void *self, const char *bucket, struct berth_store_bytes after,
                             struct berth_store_entry *ret_entry, struct berth_error *err)
 {
     struct engine *engine = self;
+    enum berth_code code = check_reader(engine, err);
 
-    return reader_next(&engine->reader, bucket, after, ret_entry, err);
+    if (code != BERTH_OK)
+        return code;
+    ret_entry->key.length = 0;
+    code = reader_next(&engine->reader, bucket, after, ret_entry, err);
+    if (code != BERTH_OK && code != BERTH_NOT_FOUND)
+        note_failure(engine, bucket, ret_entry->key, code, err);
+    return code;
 }
 
 static enum berth_code next_bucket(void *self, const char *after, char ret_bucket[BERTH_STORE_BUCKET_MAX + 1],
                                    struct berth_error *err)
 {
     struct engine *engine = self;
+    enum berth_code code = check_reader(engine, err);
 
-    return reader_next_bucket(&engine->reader, after, ret_bucket, err);
-}
-
-static void send_job(struct engine *engine, const struct berth_store_batch *batch)
-{
-    const struct writer_job job = {
-        .batch = batch,
-        .base = engine->base,
-        .file_size = engine->reader.file_size,
-    };
-
-    writer_commit(&engine->writer, &job);
-}
-
-static void write_batch(struct engine *engine)
-{
-    send_job(engine, engine->batch);
+    if (code != BERTH_OK)
+        return code;
+    code = reader_next_bucket(&engine->reader, after, ret_bucket, err);
+    if (code != BERTH_OK && code != BERTH_NOT_FOUND)
+        note_failure(engine, after, (struct berth_store_bytes){NULL, 0}, code, err);
+    return code;
 }
 
 static void commit(void *self, const struct berth_store_batch *batch)
@@ -75,69 +211,48 @@ static void commit(void *self, const struct berth_store_batch *batch)
     struct engine *engine = self;
 
     engine->batch = batch;
-    engine->base = mdb_txn_id(engine->reader.pinned);
-    write_batch(engine);
+    if (engine->work != ENGINE_IDLE)
+        return;
+    engine->base = reader_id(&engine->reader);
+    begin_work(engine, ENGINE_BATCH);
 }
 
-/* What operators see of it: the last commit's failure, until one succeeds. */
-static void report(struct engine *engine, enum berth_code code, const char *message)
+/* Of the batch, or of a probe, whose end is told to nobody. */
+static void end_work(struct engine *engine, enum berth_code code, const char *message)
 {
-    if (code != BERTH_OK || engine->is_reported)
-        berth_report(engine->host, code, message);
-    engine->is_reported = code != BERTH_OK;
-}
-
-static void end_commit(struct engine *engine, enum berth_code code, const char *message)
-{
-    engine->batch = NULL;
-    engine->has_turned = false;
-    engine->on_committed(engine->context, code, message);
-}
-
-static void fail_commit(struct engine *engine, enum berth_code code, const char *message)
-{
-    report(engine, code, message);
-    end_commit(engine, code, message);
-}
-
-static void show_size(struct engine *engine)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%" PRIu64, engine->reader.file_size);
-    berth_add_export(engine->host, "size", text);
-}
-
-/* The file has moved on, by us or by somebody else. */
-static void move(struct engine *engine, enum berth_code code)
-{
-    uint64_t size_before = engine->reader.file_size;
+    bool was_batch = engine->work == ENGINE_BATCH;
     struct berth_error err;
-    enum berth_code pinned;
 
-    reader_unpin(&engine->reader);
-    pinned = environment_shrink(engine->environment, &err);
-    if (pinned == BERTH_OK)
-        pinned = reader_pin(&engine->reader, &err);
-    if (pinned != BERTH_OK) {
-        lose(engine, pinned, err.message);
-        end_commit(engine, code == BERTH_OK ? BERTH_OK : BERTH_UNAVAILABLE,
-                   code == BERTH_OK ? NULL : err.message);
+    engine->work = ENGINE_IDLE;
+    if (engine->reader.has_failed && !engine->is_lost)
+        pin_anew(engine, &err);
+    if (was_batch) {
+        engine->batch = NULL;
+        engine->on_committed(engine->context, code, message);
         return;
     }
-    if (code == BERTH_OK)
-        report(engine, BERTH_OK, NULL);
-    if (engine->reader.file_size != size_before)
-        show_size(engine);
-    end_commit(engine, code, code == BERTH_OK ? NULL : "another process has changed the file");
+    if (berth_store_health_has(&engine->health, ENGINE_WRITES))
+        ask_for_probe(engine, PROBE_LATER_MS);
+    if (engine->batch != NULL)
+        begin_work(engine, ENGINE_BATCH);
 }
 
-static bool only_removes(const struct berth_store_batch *batch)
+static bool is_small(const struct engine *engine)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->writes[i].value.data != NULL)
-            return false;
-    return true;
+    return engine->work == ENGINE_PROBE || engine->batch->bytes <= SCHEMA_PROBE_BYTES;
+}
+
+/* Of a change that was too large for the room there is, others need not be the worse. */
+static void note_refusal(struct engine *engine, enum berth_code code, const char *message)
+{
+    if (code == BERTH_DATA_LOSS || code == BERTH_UNKNOWN)
+        berth_store_health_set(&engine->health, ENGINE_FILE, code, message);
+    else if (code == BERTH_RESOURCE_EXHAUSTED && !is_small(engine))
+        ask_for_probe(engine, PROBE_NOW_MS);
+    else if (berth_store_health_has(&engine->health, ENGINE_WRITES))
+        ask_for_probe(engine, PROBE_LATER_MS);
+    else
+        lose_writes(engine, code, message);
 }
 
 static enum berth_code say_where(const struct berth_store_write *write, enum berth_code code,
@@ -152,6 +267,87 @@ static enum berth_code say_where(const struct berth_store_write *write, enum ber
                            layout_print_key(write->key, text), reason.message);
 }
 
+static void fail_work(struct engine *engine, const struct berth_store_write *write, enum berth_code code,
+                      struct berth_error *err)
+{
+    note_refusal(engine, code, err->message);
+    end_work(engine, say_where(write, code, err), err->message);
+}
+
+static void end_lost(struct engine *engine)
+{
+    end_work(engine, BERTH_UNAVAILABLE, engine->lost);
+}
+
+static void show_size(struct engine *engine)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRIu64, engine->reader.file_size);
+    berth_add_export(engine->host, "size", text);
+}
+
+static void forget_damage(struct engine *engine)
+{
+    struct damage *damage = &engine->environment->damage;
+    struct berth_error err;
+
+    if (damage_is_empty(damage))
+        return;
+    damage_forget(damage, engine->batch);
+    if (damage_is_empty(damage)) {
+        berth_store_health_clear(&engine->health, ENGINE_ENTRIES);
+        return;
+    }
+    damage_describe(damage, path_of(engine), &err);
+    berth_store_health_set(&engine->health, ENGINE_ENTRIES, BERTH_DATA_LOSS, err.message);
+}
+
+/* What the next change would meet is not known by one that succeeded: it may have been a small one. */
+static void look_ahead(struct engine *engine)
+{
+    if (berth_store_health_has(&engine->health, ENGINE_WRITES))
+        ask_for_probe(engine, PROBE_SOON_MS);
+    else if (environment_is_low(engine->environment, 2 * SCHEMA_PROBE_BYTES))
+        ask_for_probe(engine, PROBE_LATER_MS);
+}
+
+/* The file has moved on, by us or by somebody else. */
+static void move(struct engine *engine, enum berth_code code, const char *message)
+{
+    uint64_t size_before = engine->reader.file_size;
+    struct berth_error err;
+    enum berth_code pinned;
+
+    reader_unpin(&engine->reader);
+    pinned = environment_shrink(engine->environment, &err);
+    if (pinned == BERTH_OK)
+        pinned = reader_pin(&engine->reader, &err);
+    if (pinned != BERTH_OK) {
+        lose(engine, pinned, err.message);
+        end_work(engine, code == BERTH_OK ? BERTH_OK : BERTH_UNAVAILABLE,
+                 code == BERTH_OK ? NULL : err.message);
+        return;
+    }
+    if (code == BERTH_OK && engine->work == ENGINE_BATCH) {
+        forget_damage(engine);
+        look_ahead(engine);
+    }
+    if (engine->reader.file_size != size_before)
+        show_size(engine);
+    end_work(engine, code, message);
+}
+
+static bool only_removes(const struct engine *engine)
+{
+    if (engine->work == ENGINE_PROBE)
+        return engine->step == ENGINE_TIDYING;
+    for (size_t i = 0; i < engine->batch->count; i++)
+        if (engine->batch->writes[i].value.data != NULL)
+            return false;
+    return true;
+}
+
 /* Readers of processes that are gone keep pages from being used again. */
 static bool has_freed_readers(const struct engine *engine)
 {
@@ -163,7 +359,7 @@ static bool has_freed_readers(const struct engine *engine)
 /* Larger, as far as it may be. Where it is lost: so is the store. */
 static enum berth_code grow(struct engine *engine, struct berth_error *err)
 {
-    uint64_t limit = engine->environment->max_size + (only_removes(engine->batch) ? ENGINE_RESERVE : 0);
+    uint64_t limit = engine->environment->max_size + (only_removes(engine) ? ENGINE_RESERVE : 0);
     struct berth_error lost;
     enum berth_code code, pinned;
 
@@ -179,14 +375,6 @@ static enum berth_code grow(struct engine *engine, struct berth_error *err)
     return code;
 }
 
-/* What the last transaction freed can be used when there was one more, and nobody reads what was before it.
- */
-static void turn(struct engine *engine)
-{
-    engine->has_turned = engine->is_turning = true;
-    send_job(engine, NULL);
-}
-
 static void make_room(struct engine *engine, const struct berth_store_write *write)
 {
     enum berth_code code = BERTH_OK;
@@ -194,14 +382,16 @@ static void make_room(struct engine *engine, const struct berth_store_write *wri
 
     if (!has_freed_readers(engine))
         code = grow(engine, &err);
-    if (engine->is_lost)
-        end_commit(engine, BERTH_UNAVAILABLE, engine->lost);
-    else if (code == BERTH_OK)
-        write_batch(engine);
-    else if (!engine->has_turned)
-        turn(engine);
-    else
-        fail_commit(engine, say_where(write, code, &err), err.message);
+    if (engine->is_lost) {
+        end_lost(engine);
+    } else if (code == BERTH_OK) {
+        take_step(engine, engine->step);
+    } else if (!engine->has_turned && engine->step == ENGINE_WRITING) {
+        engine->has_turned = true;
+        take_step(engine, ENGINE_TURNING);
+    } else {
+        fail_work(engine, write, code, &err);
+    }
 }
 
 static void refuse(struct engine *engine, const struct writer_result *result)
@@ -210,41 +400,76 @@ static void refuse(struct engine *engine, const struct writer_result *result)
     enum berth_code code;
 
     if (engine->is_lost) {
-        end_commit(engine, BERTH_UNAVAILABLE, engine->lost);
+        end_lost(engine);
         return;
     }
     if (result->number == MDB_PANIC)
-        code = berth_error_set(
-            &err, BERTH_UNAVAILABLE,
-            "%s takes no more changes since the end of one could not be written: restart the daemon",
-            path_of(engine));
+        code = berth_error_set(&err, BERTH_UNAVAILABLE,
+                               "%s: a commit could not be completed, no further changes are possible; "
+                               "restart berthd",
+                               path_of(engine));
     else
-        code = failure_set(&err, result->number, path_of(engine), "the change was not written");
-    fail_commit(engine, say_where(result->write, code, &err), err.message);
+        code = failure_set(&err, result->number, path_of(engine), "change not written");
+    if (result->number == MDB_PANIC)
+        berth_store_health_set(&engine->health, ENGINE_FILE, code, err.message);
+    else
+        note_refusal(engine, code, err.message);
+    end_work(engine, say_where(result->write, code, &err), err.message);
 }
 
-/* Whether it went well or not: the batch is tried once more, unless LMDB takes nothing any more. */
+static void go_astray(struct engine *engine, const struct writer_result *result)
+{
+    struct berth_error err;
+    enum berth_code code = refuse_astray(engine, result->fate, &err);
+
+    if (result->end == WRITER_WRITTEN_ASTRAY)
+        move(engine, BERTH_UNKNOWN, err.message);
+    else
+        end_work(engine, code, err.message);
+}
+
+/* There was room; it is given back before the next change needs it. */
+static void on_probed(struct engine *engine)
+{
+    struct berth_error err;
+
+    engine->base++;
+    if (pin_anew(engine, &err) == BERTH_OK)
+        take_step(engine, ENGINE_TIDYING);
+    else
+        end_lost(engine);
+}
+
+static void on_tidied(struct engine *engine)
+{
+    engine->base++;
+    berth_store_health_clear(&engine->health, ENGINE_WRITES);
+    move(engine, BERTH_OK, NULL);
+}
+
+/* Whether it went well or not: the work is tried once more. */
 static void on_turned(struct engine *engine, const struct writer_result *result)
 {
-    const struct writer_result refused = {.end = WRITER_FAILED, .number = MDB_PANIC};
     struct berth_error err;
-    enum berth_code code;
 
-    engine->is_turning = false;
-    if (result->end == WRITER_DONE)
+    if (result->end == WRITER_DONE || result->end == WRITER_WRITTEN_ASTRAY)
         engine->base++;
-    if (result->end == WRITER_UNCERTAIN || result->number == MDB_PANIC) {
-        refuse(engine, &refused);
-        return;
-    }
-    reader_unpin(&engine->reader);
-    code = reader_pin(&engine->reader, &err);
-    if (code == BERTH_OK) {
-        write_batch(engine);
-        return;
-    }
-    lose(engine, code, err.message);
-    end_commit(engine, BERTH_UNAVAILABLE, err.message);
+    if (pin_anew(engine, &err) == BERTH_OK)
+        take_step(engine, ENGINE_WRITING);
+    else
+        end_lost(engine);
+}
+
+static void on_done(struct engine *engine)
+{
+    if (engine->step == ENGINE_TIDYING)
+        on_tidied(engine);
+    else if (engine->work == ENGINE_PROBE)
+        on_probed(engine);
+    else if (engine->batch->count == 0)
+        end_work(engine, BERTH_OK, NULL);
+    else
+        move(engine, BERTH_OK, NULL);
 }
 
 static void leave_open(struct engine *engine, const struct writer_result *result)
@@ -253,14 +478,14 @@ static void leave_open(struct engine *engine, const struct writer_result *result
 
     failure_set(
         &err, result->number, path_of(engine),
-        "the end of a change could not be written, it may be there after a restart, which is needed now");
-    fail_commit(engine, BERTH_UNKNOWN, err.message);
+        "a commit could not be completed; after the restart that is needed now it may be there or not");
+    fail_work(engine, NULL, BERTH_UNKNOWN, &err);
 }
 
 /* With a new LMDB the file is what it was before the change, unless LMDB could not put that back. */
 static void begin_anew(struct engine *engine, const struct writer_result *result)
 {
-    uint64_t before = mdb_txn_id(engine->reader.pinned);
+    uint64_t before = reader_id(&engine->reader);
     struct berth_error err;
     enum berth_code code;
 
@@ -270,35 +495,37 @@ static void begin_anew(struct engine *engine, const struct writer_result *result
         code = reader_pin(&engine->reader, &err);
     if (code != BERTH_OK) {
         lose(engine, code, err.message);
-        end_commit(engine, BERTH_UNKNOWN, err.message);
+        end_work(engine, BERTH_UNKNOWN, err.message);
         return;
     }
-    engine->is_turning = false;
-    if (mdb_txn_id(engine->reader.pinned) == before) {
+    if (reader_id(&engine->reader) == before) {
         refuse(engine, result);
         return;
     }
-    lose(engine, BERTH_UNAVAILABLE, "what the disk has of the last change is not known: restart the daemon");
+    lose(engine, BERTH_UNAVAILABLE, "the state of the last change on disk is unknown; restart berthd");
     leave_open(engine, result);
+}
+
+/* LMDB gave up on the file, or could put it back. */
+static bool is_over(const struct writer_result *result)
+{
+    return result->end == WRITER_UNDONE || result->end == WRITER_UNCERTAIN || result->number == MDB_PANIC;
 }
 
 static void on_written(void *context, const struct writer_result *result)
 {
     struct engine *engine = context;
 
-    if (engine->is_turning && result->end != WRITER_UNDONE) {
+    if (engine->step == ENGINE_TURNING && !is_over(result)) {
         on_turned(engine, result);
         return;
     }
     switch (result->end) {
     case WRITER_DONE:
-        if (engine->batch->count == 0)
-            end_commit(engine, BERTH_OK, NULL);
-        else
-            move(engine, BERTH_OK);
+        on_done(engine);
         return;
     case WRITER_OUTDATED:
-        move(engine, BERTH_ABORTED);
+        move(engine, BERTH_ABORTED, "another process has changed the file");
         return;
     case WRITER_FULL:
         make_room(engine, result->write);
@@ -311,6 +538,10 @@ static void on_written(void *context, const struct writer_result *result)
         return;
     case WRITER_UNCERTAIN:
         leave_open(engine, result);
+        return;
+    case WRITER_ASTRAY:
+    case WRITER_WRITTEN_ASTRAY:
+        go_astray(engine, result);
         return;
     }
 }
@@ -334,43 +565,77 @@ static void tell_of_file(struct engine *engine)
     show_size(engine);
 }
 
+static void tell_of_health(struct engine *engine)
+{
+    const struct damage *damage = &engine->environment->damage;
+    struct berth_error err;
+
+    if (!damage_is_empty(damage)) {
+        damage_describe(damage, path_of(engine), &err);
+        berth_store_health_set(&engine->health, ENGINE_ENTRIES, BERTH_DATA_LOSS, err.message);
+    }
+    if (environment_is_low(engine->environment, 2 * SCHEMA_PROBE_BYTES))
+        ask_for_probe(engine, PROBE_NOW_MS);
+}
+
+static enum berth_code start_writer(struct engine *engine, struct berth_error *err)
+{
+    int number = writer_start(&engine->writer, engine->host->loop, engine->environment, on_written, engine);
+
+    if (number != 0)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the store's thread cannot be started: %s",
+                               uv_strerror(number));
+    uv_timer_init(engine->host->loop, &engine->pause);
+    engine->pause.data = engine;
+    engine->open_handles = 2;
+    return BERTH_OK;
+}
+
 enum berth_code engine_start(struct engine *engine, const struct berth_host *host,
                              struct environment *environment,
                              void (*on_committed)(void *context, enum berth_code code, const char *message),
                              void *context, struct berth_error *err)
 {
     enum berth_code code;
-    int number;
 
-    *engine = (struct engine){.host = host,
-                              .environment = environment,
-                              .reader = {.environment = environment},
-                              .on_committed = on_committed,
-                              .context = context};
+    memset(engine, 0, sizeof(*engine));
+    engine->host = engine->health.host = host;
+    engine->environment = engine->reader.environment = environment;
+    engine->on_committed = on_committed;
+    engine->context = context;
     code = reader_pin(&engine->reader, err);
-    if (code == BERTH_OK) {
-        number = writer_start(&engine->writer, host->loop, environment, on_written, engine);
-        if (number != 0)
-            code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the store's thread cannot be started: %s",
-                                   uv_strerror(number));
-    }
     if (code == BERTH_OK)
-        tell_of_file(engine);
-    else
+        code = start_writer(engine, err);
+    if (code != BERTH_OK) {
         reader_drop(&engine->reader);
-    return code;
+        return code;
+    }
+    tell_of_file(engine);
+    tell_of_health(engine);
+    return BERTH_OK;
+}
+
+static void end_when_closed(struct engine *engine)
+{
+    if (--engine->open_handles > 0)
+        return;
+    reader_drop(&engine->reader);
+    engine->on_stopped(engine->context);
+}
+
+static void on_pause_closed(uv_handle_t *handle)
+{
+    end_when_closed(handle->data);
 }
 
 static void on_writer_stopped(void *context)
 {
-    struct engine *engine = context;
-
-    reader_drop(&engine->reader);
-    engine->on_stopped(engine->context);
+    end_when_closed(context);
 }
 
 void engine_stop(struct engine *engine, void (*on_stopped)(void *context))
 {
     engine->on_stopped = on_stopped;
+    uv_close((uv_handle_t *)&engine->pause, on_pause_closed);
     writer_stop(&engine->writer, on_writer_stopped);
 }

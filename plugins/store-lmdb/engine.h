@@ -21,12 +21,41 @@
 /** Beyond max_size, for batches that only remove: a full store can be emptied. */
 #define ENGINE_RESERVE (4u << 20)
 
+/** Kinds of trouble, the gravest first. */
+enum engine_trouble {
+    /** The file is damaged, or LMDB has given up on it: until a restart. */
+    ENGINE_FILE,
+    /** No room, a disk that fails, a file that was moved away: until a change of ordinary size succeeds. */
+    ENGINE_WRITES,
+    /** Damaged entries: until they are written again or removed. */
+    ENGINE_ENTRIES,
+};
+
+/** What the writer is busy with. */
+enum engine_work {
+    ENGINE_IDLE,
+    ENGINE_BATCH,
+    /** A change of ordinary size, to see whether the next one of others would succeed. */
+    ENGINE_PROBE,
+};
+
+enum engine_step {
+    ENGINE_WRITING,
+    /** An empty transaction, once for each work, so that LMDB gives out what the one before has freed. */
+    ENGINE_TURNING,
+    /** What the probe has written is removed. */
+    ENGINE_TIDYING,
+};
+
 /** Caller's memory. */
 struct engine {
     const struct berth_host *host;
     struct environment *environment;
     struct reader reader;
     struct writer writer;
+    struct berth_store_health health;
+    /** Until the next probe. */
+    uv_timer_t pause;
     /** Where commits are told; see engine_start. */
     void (*on_committed)(void *context, enum berth_code code, const char *message);
     void *context;
@@ -36,12 +65,14 @@ struct engine {
     char lost[BERTH_ERROR_MAX];
 
     void (*on_stopped)(void *context);
+    unsigned open_handles;
+    enum engine_work work;
+    enum engine_step step;
+    bool has_turned;
+    /* The core's, until its end is told; it waits while there is a probe. */
     const struct berth_store_batch *batch;
-    /* The transaction that its changes have seen, whatever has been pinned since. */
+    /* The transaction that the writer's work builds upon: what a batch has seen, or our own after that. */
     uint64_t base;
-    /* For this batch an empty transaction was made, or is on its way. */
-    bool has_turned, is_turning;
-    bool is_reported;
 };
 
 extern const struct berth_store_engine engine_functions;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "failure.h"
@@ -38,14 +39,28 @@ static int create_lmdb(uint64_t map_size, MDB_env **ret_lmdb)
     return number;
 }
 
+/* LMDB opens the data file without O_CLOEXEC: a child of any plugin could then write to it. */
+static int open_path(MDB_env *lmdb, const char *path, unsigned flags)
+{
+    mdb_filehandle_t fd;
+    int number = mdb_env_open(lmdb, path, flags, FILE_MODE);
+
+    if (number == 0)
+        number = mdb_env_get_fd(lmdb, &fd);
+    if (number == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        number = errno;
+    return number;
+}
+
 static int sync_folder(const char *folder)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), number = 0;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), number;
 
     if (fd < 0)
         return errno;
-    if (fsync(fd) != 0)
-        number = errno;
+    do
+        number = fsync(fd) == 0 ? 0 : errno;
+    while (number == EINTR);
     close(fd);
     return number;
 }
@@ -59,7 +74,7 @@ static int write_tables(const char *path)
 
     if (number != 0)
         return number;
-    number = mdb_env_open(lmdb, path, OPEN_FLAGS | MDB_NOLOCK, FILE_MODE);
+    number = open_path(lmdb, path, OPEN_FLAGS | MDB_NOLOCK);
     if (number == 0)
         number = mdb_txn_begin(lmdb, NULL, 0, &txn);
     if (number == 0) {
@@ -110,6 +125,12 @@ static enum berth_code open_file(struct environment *environment, const char *fo
     return BERTH_OK;
 }
 
+/* LMDB maps as much as the first pages ask for: where they are damaged that is any number. */
+static enum berth_code check_head(const struct environment *environment, struct berth_error *err)
+{
+    return file_check(environment->file_fd, &(struct file_check){.path = environment->path}, err);
+}
+
 static enum berth_code check_file(const struct environment *environment,
                                   const struct environment_options *options, struct berth_error *err)
 {
@@ -123,6 +144,16 @@ static enum berth_code check_file(const struct environment *environment,
     return file_check(environment->file_fd, &check, err);
 }
 
+static int allocate(int fd, off_t at, off_t length)
+{
+    int number;
+
+    do
+        number = posix_fallocate(fd, at, length);
+    while (number == EINTR);
+    return number;
+}
+
 /* Room for LMDB's readers, really there. */
 static enum berth_code make_readers(const struct environment *environment, struct berth_error *err)
 {
@@ -133,7 +164,7 @@ static enum berth_code make_readers(const struct environment *environment, struc
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
     if (fd < 0)
         return failure_set(err, errno, path, "cannot be opened");
-    number = posix_fallocate(fd, 0, READERS_SIZE);
+    number = allocate(fd, 0, READERS_SIZE);
     close(fd);
     return number == 0 ? BERTH_OK : failure_set(err, number, path, "cannot be made");
 }
@@ -158,7 +189,7 @@ static enum berth_code open_lmdb(struct environment *environment, uint64_t map_s
     int number = create_lmdb(round_up(map_size), &environment->lmdb), dead;
 
     if (number == 0)
-        number = mdb_env_open(environment->lmdb, environment->path, OPEN_FLAGS, FILE_MODE);
+        number = open_path(environment->lmdb, environment->path, OPEN_FLAGS);
     if (number == 0)
         number = mdb_reader_check(environment->lmdb, &dead);
     if (number != 0)
@@ -213,13 +244,34 @@ static enum berth_code migrate(struct environment *environment, struct berth_err
     return failure_set(err, number, environment->path, "cannot be brought up to date");
 }
 
+/* Of those that are damaged the others are not the worse. */
+static enum berth_code check_entries(struct environment *environment,
+                                     const struct environment_options *options, struct berth_error *err)
+{
+    MDB_txn *txn;
+    enum berth_code code;
+    int number;
+
+    if (!options->is_checked_fully)
+        return BERTH_OK;
+    number = mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, &txn);
+    if (number != 0)
+        return failure_set(err, number, environment->path, "cannot be read");
+    code = damage_scan(&environment->damage, txn, environment->entries, environment->path,
+                       options->is_cancelled, options->context, err);
+    mdb_txn_abort(txn);
+    return code;
+}
+
 enum berth_code environment_reopen(struct environment *environment, struct berth_error *err)
 {
     enum berth_code code;
 
     mdb_env_close(environment->lmdb);
     environment->lmdb = NULL;
-    code = open_lmdb(environment, environment->map_size, err);
+    code = check_head(environment, err);
+    if (code == BERTH_OK)
+        code = open_lmdb(environment, environment->map_size, err);
     if (code == BERTH_OK)
         code = open_tables(environment, err);
     environment->is_lost = code != BERTH_OK;
@@ -243,6 +295,8 @@ static enum berth_code open_all(struct environment *environment, const struct en
         code = open_tables(environment, err);
     if (code == BERTH_OK)
         code = migrate(environment, err);
+    if (code == BERTH_OK)
+        code = check_entries(environment, options, err);
     return code;
 }
 
@@ -278,60 +332,60 @@ void environment_close(struct environment *environment)
         close(environment->file_fd);
     if (environment->lock_fd >= 0)
         close(environment->lock_fd);
+    damage_finish(&environment->damage);
     free(environment);
 }
 
-/* LMDB lets go of the old map before it asks for a new one; so it is found out first whether there will be
- * one. */
-static int resize(struct environment *environment, uint64_t size)
+/* Is there address space for a map of that size? LMDB lets go of the old one before it asks. */
+static bool can_map(uint64_t size)
 {
     void *trial = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    int number;
 
     if (trial == MAP_FAILED)
-        return errno;
+        return false;
     munmap(trial, size);
-    number = mdb_env_set_mapsize(environment->lmdb, size);
-    if (number == 0)
-        note_map_size(environment);
-    else
-        environment->is_lost = true;
-    return number;
+    return true;
 }
 
-enum berth_code environment_grow(struct environment *environment, uint64_t limit, struct berth_error *err)
+/* `size` 0: as large as another process has made it. */
+static enum berth_code map(struct environment *environment, uint64_t size, struct berth_error *err)
 {
-    uint64_t size = environment->map_size > limit / 2 ? limit : round_up(2 * environment->map_size);
+    enum berth_code code = check_head(environment, err);
     int number;
 
-    if (size <= environment->map_size)
-        return berth_error_set(
-            err, BERTH_RESOURCE_EXHAUSTED,
-            "%s has reached its max_size of %llu bytes: remove entries, or set a larger one",
-            environment->path, (unsigned long long)environment->max_size);
-    number = resize(environment, size);
-    return number == 0 ? BERTH_OK : failure_set(err, number, environment->path, "cannot be mapped");
-}
-
-enum berth_code environment_shrink(struct environment *environment, struct berth_error *err)
-{
-    int number = 0;
-
-    if (environment->map_size > environment->max_size)
-        number = resize(environment, environment->max_size);
-    return number == 0 ? BERTH_OK : failure_set(err, number, environment->path, "cannot be mapped");
-}
-
-enum berth_code environment_follow(struct environment *environment, struct berth_error *err)
-{
-    int number = mdb_env_set_mapsize(environment->lmdb, 0);
-
+    if (code != BERTH_OK)
+        return code;
+    if (size > 0 && !can_map(size))
+        return failure_set(err, ENOMEM, environment->path, "cannot be mapped");
+    number = mdb_env_set_mapsize(environment->lmdb, size);
     if (number == 0) {
         note_map_size(environment);
         return BERTH_OK;
     }
     environment->is_lost = true;
     return failure_set(err, number, environment->path, "cannot be mapped");
+}
+
+enum berth_code environment_grow(struct environment *environment, uint64_t limit, struct berth_error *err)
+{
+    uint64_t size = environment->map_size > limit / 2 ? limit : round_up(2 * environment->map_size);
+
+    if (size <= environment->map_size)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "%s has reached its max_size of %llu bytes; remove entries or raise max_size",
+                               environment->path, (unsigned long long)environment->max_size);
+    return map(environment, size, err);
+}
+
+enum berth_code environment_shrink(struct environment *environment, struct berth_error *err)
+{
+    return environment->map_size > environment->max_size ? map(environment, environment->max_size, err)
+                                                         : BERTH_OK;
+}
+
+enum berth_code environment_follow(struct environment *environment, struct berth_error *err)
+{
+    return map(environment, 0, err);
 }
 
 uint64_t environment_file_size(const struct environment *environment)
@@ -341,9 +395,72 @@ uint64_t environment_file_size(const struct environment *environment)
     return fstat(environment->file_fd, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
+/* A path that cannot be asked for another reason tells nothing about the file. */
+static bool is_at_path(const struct environment *environment, const struct stat *file)
+{
+    struct stat there;
+
+    if (lstat(environment->path, &there) == 0)
+        return there.st_dev == file->st_dev && there.st_ino == file->st_ino;
+    return errno != ENOENT && errno != ENOTDIR;
+}
+
+enum environment_fate environment_look(const struct environment *environment, uint64_t file_size,
+                                       bool at_path)
+{
+    struct stat file;
+
+    if (fstat(environment->file_fd, &file) != 0)
+        return ENVIRONMENT_IN_PLACE;
+    if (file.st_nlink == 0)
+        return ENVIRONMENT_DELETED;
+    if ((uint64_t)file.st_size < file_size)
+        return ENVIRONMENT_CUT;
+    return at_path && !is_at_path(environment, &file) ? ENVIRONMENT_MOVED : ENVIRONMENT_IN_PLACE;
+}
+
+enum berth_code environment_describe(const struct environment *environment, enum environment_fate fate,
+                                     struct berth_error *err)
+{
+    switch (fate) {
+    case ENVIRONMENT_IN_PLACE:
+        break;
+    case ENVIRONMENT_DELETED:
+        return berth_error_set(err, BERTH_DATA_LOSS,
+                               "%s was deleted while it was open: its entries are lost when berthd stops; "
+                               "rescue them by cp /proc/%ld/fd/%d, then restart berthd with a copy",
+                               environment->path, (long)getpid(), environment->file_fd);
+    case ENVIRONMENT_CUT:
+        return berth_error_set(
+            err, BERTH_DATA_LOSS,
+            "%s was truncated while it was open; stop berthd, restore a backup, then start it again",
+            environment->path);
+    case ENVIRONMENT_MOVED:
+        return berth_error_set(err, BERTH_UNAVAILABLE,
+                               "%s was moved away or replaced while it was open: changes would be lost; move "
+                               "the file back, or restart berthd to use what is there",
+                               environment->path);
+    }
+    return BERTH_OK;
+}
+
 int environment_find_room(const struct environment *environment, uint64_t bytes)
 {
     off_t size = (off_t)environment_file_size(environment);
 
-    return posix_fallocate(environment->file_fd, size, (off_t)bytes);
+    return allocate(environment->file_fd, size, (off_t)bytes);
+}
+
+bool environment_is_low(const struct environment *environment, uint64_t bytes)
+{
+    struct statvfs disk;
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    if (environment->is_lost || mdb_env_info(environment->lmdb, &info) != 0 ||
+        mdb_env_stat(environment->lmdb, &stat) != 0)
+        return false;
+    if ((info.me_last_pgno + 1) * stat.ms_psize + bytes > environment->max_size)
+        return true;
+    return fstatvfs(environment->file_fd, &disk) == 0 && disk.f_bavail * disk.f_frsize < bytes;
 }

@@ -11,6 +11,8 @@
 
 #include <berth/error.h>
 
+#include "damage.h"
+
 struct environment_options {
     /** An existing folder of ours alone. */
     const char *folder;
@@ -31,6 +33,8 @@ struct environment {
     uint64_t map_size;
     /** The version that the file had. */
     uint32_t found_schema;
+    /** What the full check found; then the engine's. */
+    struct damage damage;
     /** The map is gone for want of address space: LMDB must not be asked for anything but its end. */
     bool is_lost;
 
@@ -64,12 +68,34 @@ enum berth_code environment_reopen(struct environment *environment, struct berth
 /** The map as another process has grown it. No transaction may be open. */
 enum berth_code environment_follow(struct environment *environment, struct berth_error *err);
 
+/** What has become of the file since it was opened. */
+enum environment_fate {
+    ENVIRONMENT_IN_PLACE,
+    /** It has no name any more. */
+    ENVIRONMENT_DELETED,
+    ENVIRONMENT_CUT,
+    /** Its name is gone, or another file's. */
+    ENVIRONMENT_MOVED,
+};
+
+/**
+ * @param file_size  what the file had; a smaller one was cut.
+ * @param at_path    looks for the file at its path too, which is a second system call. From any thread.
+ */
+enum environment_fate environment_look(const struct environment *environment, uint64_t file_size,
+                                       bool at_path);
+/** @return BERTH_OK for ENVIRONMENT_IN_PLACE; BERTH_DATA_LOSS; BERTH_UNAVAILABLE where it was moved. */
+enum berth_code environment_describe(const struct environment *environment, enum environment_fate fate,
+                                     struct berth_error *err);
+
 /**
  * Asks the disk for so many bytes behind the end of the file, which is longer then; where there was no room
  * for all of them, perhaps too.
  * @return 0, and a write of them will find them; else the errno of one that would not. From any thread.
  */
 int environment_find_room(const struct environment *environment, uint64_t bytes);
+/** May a change of so many bytes meet the end of the disk, or max_size? Where it may: one has to be tried. */
+bool environment_is_low(const struct environment *environment, uint64_t bytes);
 /** In bytes; 0 where the file is not to be asked. From any thread. */
 uint64_t environment_file_size(const struct environment *environment);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What LMDB and the system answer, as a code and a sentence. */
+/* Errors of LMDB and of system calls as a code and a sentence. */
 #include "failure.h"
 
 #include <errno.h>
@@ -8,6 +8,8 @@
 
 enum kind {
     DISK_FULL,
+    FILE_LIMITED,
+    DISK_FAILS,
     NOT_ALLOWED,
     NO_MEMORY,
     DAMAGED,
@@ -20,8 +22,11 @@ static enum kind tell_kind(int number)
     switch (number) {
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
         return DISK_FULL;
+    case EFBIG:
+        return FILE_LIMITED;
+    case EIO:
+        return DISK_FAILS;
     case EROFS:
     case EACCES:
     case EPERM:
@@ -33,6 +38,7 @@ static enum kind tell_kind(int number)
     case MDB_INVALID:
     case MDB_CURSOR_FULL:
     case MDB_PAGE_FULL:
+    case MDB_BAD_TXN:
         return DAMAGED;
     case MDB_TXN_FULL:
     case MDB_MAP_FULL:
@@ -48,19 +54,25 @@ enum berth_code failure_set(struct berth_error *err, int number, const char *pat
 
     switch (tell_kind(number)) {
     case DISK_FULL:
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: %s; make room on its disk", path, what,
-                               reason);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: %s; free space on its disk", path,
+                               what, reason);
+    case FILE_LIMITED:
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "%s: %s: %s; raise the daemon's file size limit (LimitFSIZE=, ulimit -f)",
+                               path, what, reason);
+    case DISK_FAILS:
+        return berth_error_set(err, BERTH_UNAVAILABLE, "%s: %s: %s; the disk is failing, see the kernel log",
+                               path, what, reason);
     case NOT_ALLOWED:
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: %s: %s; the daemon's user must be able to write there", path, what,
-                               reason);
+                               "%s: %s: %s; the daemon's user needs write access", path, what, reason);
     case NO_MEMORY:
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: no memory or address space", path,
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: out of memory or address space", path,
                                what);
     case DAMAGED:
         return berth_error_set(err, BERTH_DATA_LOSS,
-                               "%s: %s: the file is damaged (%s); a restart checks it and says where", path,
-                               what, reason);
+                               "%s: %s: the file is damaged (%s); restart berthd to check it", path, what,
+                               reason);
     case TOO_LARGE:
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: %s", path, what, reason);
     case OTHER:

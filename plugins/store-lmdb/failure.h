@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What LMDB and the system answer, as a code and a sentence. */
+/* Errors of LMDB and of system calls as a code and a sentence. */
 #ifndef STORE_LMDB_FAILURE_H
 #define STORE_LMDB_FAILURE_H
 
@@ -7,7 +7,7 @@
 
 /**
  * @param number  of LMDB, or an errno; not 0.
- * @param what    what did not work, "the change was not written".
+ * @param what    what failed: "change not written".
  * @return the code, never BERTH_OK.
  */
 enum berth_code failure_set(struct berth_error *err, int number, const char *path, const char *what);

@@ -174,6 +174,24 @@ static enum berth_code check_large_free_list(struct walk *walk, const struct pag
     return code;
 }
 
+/* Through the system's cache once, as the entries' checksums will be by the map: what the disk cannot read
+ * ends the process there. */
+static enum berth_code read_through(const struct walk *walk, const struct page_node *node)
+{
+    unsigned char bytes[1 << 14];
+    uint64_t at = node->page * walk->meta.page_size + PAGE_HEADER_SIZE;
+    enum berth_code code = BERTH_OK;
+
+    for (uint64_t left = node->length; left > 0 && code == BERTH_OK;) {
+        size_t length = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+
+        code = read_at(walk, bytes, length, at);
+        at += length;
+        left -= length;
+    }
+    return code;
+}
+
 static enum berth_code check_large(struct walk *walk, const struct page_node *node)
 {
     unsigned char header[PAGE_HEADER_SIZE];
@@ -191,7 +209,9 @@ static enum berth_code check_large(struct walk *walk, const struct page_node *no
         return damaged(walk, node->page, wrong);
     walk->found.overflows += pages;
     code = claim(walk, node->page, pages, false);
-    return code == BERTH_OK && walk->kind == TABLE_FREE ? check_large_free_list(walk, node) : code;
+    if (code != BERTH_OK)
+        return code;
+    return walk->kind == TABLE_FREE ? check_large_free_list(walk, node) : read_through(walk, node);
 }
 
 static enum berth_code keep_table(struct walk *walk, uint64_t page, const struct page_node *node)

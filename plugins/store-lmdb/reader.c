@@ -2,7 +2,6 @@
 /* Reads entries by one transaction of LMDB that stays open. */
 #include "reader.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "failure.h"
@@ -35,7 +34,13 @@ enum berth_code reader_pin(struct reader *reader, struct berth_error *err)
     if (number != 0)
         return failure_set(err, number, reader->environment->path, "cannot be read");
     reader->file_size = environment_file_size(reader->environment);
+    reader->has_failed = false;
     return BERTH_OK;
+}
+
+uint64_t reader_id(const struct reader *reader)
+{
+    return mdb_txn_id(reader->pinned);
 }
 
 void reader_unpin(struct reader *reader)
@@ -43,14 +48,16 @@ void reader_unpin(struct reader *reader)
     mdb_txn_reset(reader->pinned);
 }
 
-enum berth_code reader_check(const struct reader *reader, struct berth_error *err)
+enum environment_fate reader_look(const struct reader *reader)
 {
-    if (environment_file_size(reader->environment) >= reader->file_size)
-        return BERTH_OK;
-    return berth_error_set(err, BERTH_DATA_LOSS,
-                           "%s was cut while it was open, it had %" PRIu64
-                           " bytes: stop the daemon and put a copy from before in its place",
-                           reader->environment->path, reader->file_size);
+    return environment_look(reader->environment, reader->file_size, false);
+}
+
+/* LMDB marks a transaction that met damage, and answers MDB_BAD_TXN from then on. */
+static enum berth_code fail(struct reader *reader, int number, struct berth_error *err)
+{
+    reader->has_failed = true;
+    return failure_set(err, number, reader->environment->path, "cannot be read");
 }
 
 static enum berth_code refuse_entry(const struct reader *reader, const char *bucket,
@@ -60,8 +67,8 @@ static enum berth_code refuse_entry(const struct reader *reader, const char *buc
 
     return berth_error_set(
         err, BERTH_DATA_LOSS,
-        "%s: bucket %s, key \"%s\": the entry is damaged, its checksum is another: remove it, or put "
-        "a copy of the file from before in its place",
+        "%s: bucket %s, key \"%s\": the entry is damaged (its checksum does not match); remove it or "
+        "restore a backup",
         reader->environment->path, bucket, layout_print_key(key, text));
 }
 
@@ -88,7 +95,7 @@ enum berth_code reader_get(struct reader *reader, const char *bucket, struct ber
     if (number == MDB_NOTFOUND)
         return BERTH_NOT_FOUND;
     if (number != 0)
-        return failure_set(err, number, reader->environment->path, "cannot be read");
+        return fail(reader, number, err);
     return read_record(reader, bucket, key, &name, &data, ret_value, err);
 }
 
@@ -106,17 +113,16 @@ static int seek(struct reader *reader, struct layout_name *from, bool is_behind,
 }
 
 /* Where the search has come to: its bucket and key. */
-static enum berth_code split(const struct reader *reader, int number, const MDB_val *name,
-                             const char **ret_bucket, struct berth_store_bytes *ret_key,
-                             struct berth_error *err)
+static enum berth_code split(struct reader *reader, int number, const MDB_val *name, const char **ret_bucket,
+                             struct berth_store_bytes *ret_key, struct berth_error *err)
 {
     if (number == MDB_NOTFOUND)
         return BERTH_NOT_FOUND;
     if (number != 0)
-        return failure_set(err, number, reader->environment->path, "cannot be read");
+        return fail(reader, number, err);
     if (layout_split_name((struct berth_store_bytes){name->mv_data, name->mv_size}, ret_bucket, ret_key))
         return BERTH_OK;
-    return berth_error_set(err, BERTH_DATA_LOSS, "%s: an entry is damaged: it has no bucket",
+    return berth_error_set(err, BERTH_DATA_LOSS, "%s: an entry is damaged: its name has no bucket",
                            reader->environment->path);
 }
 
@@ -126,7 +132,7 @@ enum berth_code reader_next(struct reader *reader, const char *bucket, struct be
     struct layout_name from;
     MDB_val name, data;
     const char *found;
-    struct berth_store_bytes key, value;
+    struct berth_store_bytes key, value = {NULL, 0};
     enum berth_code code;
 
     layout_make_name(bucket, after, &from);
@@ -136,8 +142,7 @@ enum berth_code reader_next(struct reader *reader, const char *bucket, struct be
     if (strcmp(found, bucket) != 0)
         return BERTH_NOT_FOUND;
     code = read_record(reader, bucket, key, &name, &data, &value, err);
-    if (code == BERTH_OK)
-        *ret_entry = (struct berth_store_entry){key, value};
+    *ret_entry = (struct berth_store_entry){key, value};
     return code;
 }
 

@@ -11,6 +11,7 @@
 
 #define ENTRIES "entries"
 #define ABOUT "berth"
+#define PROBE "probe"
 
 static MDB_val value_of(const char *text)
 {
@@ -140,10 +141,26 @@ int schema_migrate(MDB_txn *txn, MDB_dbi entries, uint32_t from)
     return number != 0 ? number : write_version(txn, about, SCHEMA_VERSION);
 }
 
+int schema_probe(MDB_txn *txn)
+{
+    MDB_dbi about;
+    MDB_val key = value_of(PROBE), value = {SCHEMA_PROBE_BYTES, NULL};
+    int number = mdb_dbi_open(txn, ABOUT, 0, &about);
+
+    if (number == 0)
+        number = mdb_put(txn, about, &key, &value, MDB_RESERVE);
+    if (number == 0)
+        memset(value.mv_data, 0, value.mv_size);
+    return number;
+}
+
 int schema_touch(MDB_txn *txn)
 {
     MDB_dbi about;
+    MDB_val key = value_of(PROBE);
     int number = mdb_dbi_open(txn, ABOUT, 0, &about);
 
-    return number != 0 ? number : write_version(txn, about, SCHEMA_VERSION);
+    if (number == 0)
+        number = mdb_del(txn, about, &key, NULL);
+    return number != 0 && number != MDB_NOTFOUND ? number : write_version(txn, about, SCHEMA_VERSION);
 }

@@ -3,7 +3,7 @@
  * The tables of a store, which version of them a file has, and the steps from older ones to ours.
  *
  *     entries   what is kept, as layout.h has it
- *     berth     about the file: "schema" -> the version, in decimal
+ *     berth     about the file: "schema" -> the version, in decimal; "probe" -> room that was asked for
  */
 #ifndef STORE_LMDB_SCHEMA_H
 #define STORE_LMDB_SCHEMA_H
@@ -33,7 +33,13 @@ enum berth_code schema_open(MDB_txn *txn, const char *path, MDB_dbi *ret_entries
 /** Takes the steps from an older version to SCHEMA_VERSION. @return 0 or a number of LMDB. */
 int schema_migrate(MDB_txn *txn, MDB_dbi entries, uint32_t from);
 
-/** Writes what is there already, so that LMDB takes the next number for its transactions. As schema_create.
+/** What a change of ordinary size takes. */
+#define SCHEMA_PROBE_BYTES (64u << 10)
+/** Writes so much beside the entries, where it stays until schema_touch. As schema_create. */
+int schema_probe(MDB_txn *txn);
+/**
+ * Writes the version that is there already, so that LMDB takes the next number for its transactions, and
+ * removes what a probe has left. As schema_create.
  */
 int schema_touch(MDB_txn *txn);
 

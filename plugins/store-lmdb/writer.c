@@ -11,6 +11,8 @@
 /* What a batch takes beside its names and values: the pages that lead there, and those that list free ones.
  */
 #define ROOM_FOR_TREES (256u << 10)
+/* How often a transaction that a signal has interrupted is begun anew. */
+#define INTERRUPTIONS_MAX 16
 
 /* Straight into LMDB's page, without a copy on the way. */
 static int put(MDB_txn *txn, MDB_dbi entries, MDB_val *name, const struct berth_store_write *write)
@@ -71,13 +73,51 @@ static bool is_uncertain(struct environment *environment)
     return number == MDB_PANIC;
 }
 
-/* `batch` as of writer_job. */
+static bool can_sync(const struct environment *environment)
+{
+    int number;
+
+    do
+        number = fdatasync(environment->file_fd);
+    while (number != 0 && errno == EINTR);
+    return number == 0;
+}
+
+static int apply_job(struct environment *environment, MDB_txn *txn, const struct writer_job *job,
+                     const struct berth_store_write **ret_write)
+{
+    switch (job->task) {
+    case WRITER_BATCH:
+        return apply_all(txn, environment->entries, job->batch, ret_write);
+    case WRITER_PROBE:
+        return schema_probe(txn);
+    case WRITER_TURN:
+        return schema_touch(txn);
+    }
+    return EINVAL;
+}
+
+/*
+ * Where a write was short LMDB says EIO, though no system call did: the disk is full. An EIO of the disk's
+ * own is not to be tried again: after one of fdatasync the next may succeed without having written what was
+ * lost.
+ */
+static int commit(MDB_txn *txn, bool *ret_was_short)
+{
+    int number;
+
+    errno = 0;
+    number = mdb_txn_commit(txn);
+    *ret_was_short = number == EIO && errno != EIO;
+    return number;
+}
+
 static struct writer_result write_in(struct environment *environment, MDB_txn *txn,
-                                     const struct berth_store_batch *batch)
+                                     const struct writer_job *job, bool *ret_was_short)
 {
     struct writer_result result = {.end = WRITER_DONE};
     const struct berth_store_write *write = NULL;
-    int number = batch != NULL ? apply_all(txn, environment->entries, batch, &write) : schema_touch(txn);
+    int number = apply_job(environment, txn, job, &write);
 
     if (number != 0) {
         mdb_txn_abort(txn);
@@ -85,16 +125,17 @@ static struct writer_result write_in(struct environment *environment, MDB_txn *t
         result.write = write;
         return result;
     }
-    number = mdb_txn_commit(txn);
+    number = commit(txn, ret_was_short);
     if (number == 0)
         return result;
     result = failed(number);
     if (is_uncertain(environment))
-        result.end = fdatasync(environment->file_fd) == 0 ? WRITER_UNDONE : WRITER_UNCERTAIN;
+        result.end = can_sync(environment) ? WRITER_UNDONE : WRITER_UNCERTAIN;
     return result;
 }
 
-static struct writer_result write_once(struct environment *environment, const struct writer_job *job)
+static struct writer_result write_once(struct environment *environment, const struct writer_job *job,
+                                       bool *ret_was_short)
 {
     MDB_txn *txn;
     int number = mdb_txn_begin(environment->lmdb, NULL, 0, &txn);
@@ -102,9 +143,23 @@ static struct writer_result write_once(struct environment *environment, const st
     if (number != 0)
         return failed(number);
     if (mdb_txn_id(txn) == job->base + 1)
-        return write_in(environment, txn, job->batch);
+        return write_in(environment, txn, job, ret_was_short);
     mdb_txn_abort(txn);
     return (struct writer_result){.end = WRITER_OUTDATED};
+}
+
+/* A signal that a plugin's thread was to have may come to this one. */
+static struct writer_result write_uninterrupted(struct environment *environment, const struct writer_job *job,
+                                                bool *ret_was_short)
+{
+    struct writer_result result;
+    unsigned interruptions = 0;
+
+    do {
+        *ret_was_short = false;
+        result = write_once(environment, job, ret_was_short);
+    } while (result.end == WRITER_FAILED && result.number == EINTR && ++interruptions < INTERRUPTIONS_MAX);
+    return result;
 }
 
 static struct writer_result confirm(struct environment *environment, const struct writer_job *job)
@@ -127,13 +182,15 @@ static void cut(struct environment *environment, const struct writer_job *job, u
     mdb_txn_abort(txn);
 }
 
-/* LMDB calls it EIO where the disk took only a part: was there no room for the rest? */
+/* The disk took only a part: was there no room for the rest? */
 static struct writer_result write_again(struct environment *environment, const struct writer_job *job)
 {
-    uint64_t bytes = job->batch != NULL ? job->batch->bytes : 0;
+    uint64_t bytes = job->task == WRITER_BATCH ? job->batch->bytes : SCHEMA_PROBE_BYTES;
     uint64_t size = environment_file_size(environment);
     int number = environment_find_room(environment, 2 * bytes + ROOM_FOR_TREES);
-    struct writer_result result = number != 0 ? failed(number) : write_once(environment, job);
+    bool was_short;
+    struct writer_result result =
+        number != 0 ? failed(number) : write_uninterrupted(environment, job, &was_short);
 
     /* What did not help is of use to others, and would be taken again each time. */
     if (result.end == WRITER_FAILED && size > 0)
@@ -141,18 +198,33 @@ static struct writer_result write_again(struct environment *environment, const s
     return result;
 }
 
+static struct writer_result write_durably(struct environment *environment, const struct writer_job *job)
+{
+    bool was_short;
+    struct writer_result result = write_uninterrupted(environment, job, &was_short);
+
+    return result.end == WRITER_FAILED && was_short ? write_again(environment, job) : result;
+}
+
 static struct writer_result run(struct environment *environment, const struct writer_job *job)
 {
-    struct writer_result result;
+    struct writer_result result = {.end = WRITER_ASTRAY};
 
     if (environment->is_lost)
         return failed(ENOMEM);
-    if (environment_file_size(environment) < job->file_size)
-        return failed(MDB_CORRUPTED);
-    if (job->batch != NULL && job->batch->count == 0)
+    result.fate = environment_look(environment, job->file_size, true);
+    if (result.fate != ENVIRONMENT_IN_PLACE)
+        return result;
+    if (job->task == WRITER_BATCH && job->batch->count == 0)
         return confirm(environment, job);
-    result = write_once(environment, job);
-    return result.end == WRITER_FAILED && result.number == EIO ? write_again(environment, job) : result;
+    result = write_durably(environment, job);
+    if (result.end != WRITER_DONE)
+        return result;
+    /* Only of a file that is still there when it is durable may it be said. */
+    result.fate = environment_look(environment, 0, true);
+    if (result.fate != ENVIRONMENT_IN_PLACE)
+        result.end = WRITER_WRITTEN_ASTRAY;
+    return result;
 }
 
 /* false when the thread is to end. */

@@ -29,19 +29,33 @@ enum writer_end {
     WRITER_UNDONE,
     /** The very last write failed: after a crash the batch may be there or not. LMDB takes no more. */
     WRITER_UNCERTAIN,
+    /** The file is not at its path any more, as `fate` tells; nothing of it happened. */
+    WRITER_ASTRAY,
+    /** As WRITER_ASTRAY, but the file that was there when it began has it. */
+    WRITER_WRITTEN_ASTRAY,
 };
 
 struct writer_result {
     enum writer_end end;
-    /** Of LMDB or an errno; 0 with WRITER_DONE and WRITER_OUTDATED. */
+    /** Of LMDB or an errno; else 0. */
     int number;
+    enum environment_fate fate;
     /** With WRITER_FULL: the write that found no place; NULL where it was the commit. */
     const struct berth_store_write *write;
 };
 
-/** What a batch is written on. */
+enum writer_task {
+    WRITER_BATCH,
+    /** An entry of ordinary size, which no reader sees, is written: would a change be? */
+    WRITER_PROBE,
+    /** What a probe has written is removed. After this LMDB gives out the pages that the transaction before
+     * has freed. */
+    WRITER_TURN,
+};
+
 struct writer_job {
-    /** NULL: an empty transaction, after which LMDB gives out the pages that the one before has freed. */
+    enum writer_task task;
+    /** Of WRITER_BATCH. */
     const struct berth_store_batch *batch;
     /** The transaction that its changes have seen. */
     uint64_t base;

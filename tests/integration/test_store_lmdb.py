@@ -216,7 +216,7 @@ class Limits(StoreCase):
         self.workshop.write_config()
         daemon = self.launch(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))).wait_for()
         daemon.wait_for_log("not written: RESOURCE_EXHAUSTED")
-        self.assert_line(daemon.log, "not written", "make room on its disk")
+        self.assert_line(daemon.log, "not written", "raise the daemon's file size limit")
         self.wait_for_listing(daemon, True)
         self.assert_stops(daemon)
 
@@ -226,6 +226,62 @@ class Limits(StoreCase):
         daemon = self.start()
         daemon.wait_for_log("not written: RESOURCE_EXHAUSTED")
         self.assert_line(daemon.log, "not written", "max_size of 2097152 bytes", 'bucket scribe, key "')
+        self.wait_for_listing(daemon, True)
+        self.assert_stops(daemon)
+        self.assertEqual(1, daemon.log.count("degraded"), daemon.log)
+
+    def test_a_store_that_is_full_when_it_opens_is_degraded_before_anybody_writes(self):
+        self.add_scribe()
+        self.workshop.write_config(plugins={STORE: {"map_size": "1MiB", "max_size": "2MiB"}})
+        daemon = self.start()
+        daemon.wait_for_log("not written: RESOURCE_EXHAUSTED")
+        self.assert_stops(daemon)
+        (self.workshop.plugins / "scribe.so").unlink()
+        daemon = self.start()
+        self.wait_for_listing(daemon, True)
+        self.assert_stops(daemon)
+
+
+class Gone(StoreCase):
+    """What becomes of the file behind the daemon's back."""
+
+    def start_writing(self):
+        self.add_scribe()
+        daemon = self.start()
+        self.wait_for_count(daemon, "wrote ", 3)
+        return daemon
+
+    def assert_refuses(self, daemon, *texts):
+        daemon.wait_for_log("not written: ")
+        self.assert_line(daemon.log, "not written", *texts)
+        self.wait_for_listing(daemon, True)
+        written = len(re.findall("wrote ", daemon.log))
+        self.wait_for_count(daemon, "not written", 20)
+        self.assertEqual(written, len(re.findall("wrote ", daemon.log)), daemon.log)
+
+    def test_nothing_is_acknowledged_after_the_root_is_deleted(self):
+        daemon = self.start_writing()
+        shutil.rmtree(self.workshop.root)
+        self.assert_refuses(daemon, "DATA_LOSS", "was deleted while it was open", str(self.file))
+        self.assert_stops(daemon)
+
+    def test_nothing_is_acknowledged_while_the_root_is_moved_away(self):
+        daemon = self.start_writing()
+        aside = self.workshop.root.with_name("aside")
+        self.workshop.root.rename(aside)
+        self.assert_refuses(daemon, "UNAVAILABLE", "was moved away or replaced", str(self.file))
+        written = len(re.findall("wrote ", daemon.log))
+        aside.rename(self.workshop.root)
+        self.wait_for_count(daemon, "wrote ", written + 3)
+        self.wait_for_listing(daemon, False)
+        self.assert_stops(daemon)
+
+    def test_nothing_is_acknowledged_after_the_file_is_replaced(self):
+        daemon = self.start_writing()
+        copy = self.file.with_name("copy")
+        shutil.copy(self.file, copy)
+        copy.rename(self.file)
+        self.assert_refuses(daemon, "was deleted while it was open", str(self.file))
         self.assert_stops(daemon)
 
 
