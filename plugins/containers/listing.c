@@ -13,23 +13,32 @@ struct listing {
     void *context;
 };
 
+/* Whether a damaged container would match is not known: it is passed over, and the end is no good one. */
 static enum berth_code visit(struct listing *listing, struct berth_store_bytes after, struct berth_error *err)
 {
     struct berth_store_entry entry = {.key = after};
+    enum berth_code end = BERTH_OK;
     bool goes_on = true;
 
     while (goes_on) {
-        enum berth_code code = listing->store->next(listing->txn, listing->bucket, entry.key, &entry, err);
+        struct berth_error why;
+        enum berth_code code = listing->store->next(listing->txn, listing->bucket, entry.key, &entry, &why);
 
+        if (code == BERTH_NOT_FOUND)
+            return end;
+        if (code != BERTH_OK && end == BERTH_OK)
+            end = berth_error_set(err, code, "%s", why.message);
+        if (code == BERTH_DATA_LOSS && entry.key.length > 0)
+            continue;
         if (code != BERTH_OK)
-            return code == BERTH_NOT_FOUND ? BERTH_OK : code;
+            return end;
         if (search_matches(&listing->search, entry.value))
             goes_on = listing->on_container(listing->context, &entry);
         else if (listing->search.copy.failed)
             return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
                                    "no memory to look at a container of %zu bytes", entry.value.length);
     }
-    return BERTH_OK;
+    return end;
 }
 
 static enum berth_code visit_in_snapshot(struct listing *listing, void *store_instance,

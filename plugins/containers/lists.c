@@ -86,6 +86,10 @@ struct stream {
     char last[BERTH_IDENTIFIER_MAX + 1];
     bool is_full;
     enum berth_code code;
+    /* What the store said of the first damaged container; the others are sent before the caller hears of it.
+     */
+    bool met_damage;
+    char *damage;
     /* Only while messages are sent. */
     struct berth_wire_buffer message;
 };
@@ -95,6 +99,7 @@ static void destroy_stream(struct stream *stream)
     for (size_t i = 0; stream->filters != NULL && i < stream->filter_count; i++)
         free(stream->filters[i]);
     free(stream->filters);
+    free(stream->damage);
     free(stream);
 }
 
@@ -161,6 +166,23 @@ static bool send_next(void *context, const struct berth_store_entry *container)
     return stream->code == BERTH_OK;
 }
 
+static void keep_damage(struct stream *stream, const struct berth_error *err)
+{
+    if (stream->met_damage)
+        return;
+    stream->met_damage = true;
+    stream->damage = strdup(err->message);
+}
+
+static void end_stream(struct stream *stream)
+{
+    if (stream->met_damage)
+        berth_call_finish(stream->call, BERTH_DATA_LOSS,
+                          stream->damage != NULL ? stream->damage : "a container is damaged in the store");
+    else
+        berth_call_finish(stream->call, BERTH_OK, NULL);
+}
+
 /* Sends for as long as the caller keeps up; on_writable goes on where it was left, in a new snapshot. */
 void stream_go_on(struct berth_call *call)
 {
@@ -179,12 +201,14 @@ void stream_go_on(struct berth_call *call)
     if (code == BERTH_OK)
         code = containers->service->list(containers->instance, NULL, &query, send_next, stream, &err);
     berth_wire_finish(&stream->message);
-    if (code != BERTH_OK)
+    if (code == BERTH_DATA_LOSS)
+        keep_damage(stream, &err);
+    if (code != BERTH_OK && code != BERTH_DATA_LOSS)
         refuse_list(call, code, &err);
     else if (stream->code != BERTH_OK)
         berth_call_finish_sent(call, stream->code);
     else if (!stream->is_full)
-        berth_call_finish(call, BERTH_OK, NULL);
+        end_stream(stream);
 }
 
 void stream_all(struct berth_call *call,

@@ -21,7 +21,8 @@ static enum berth_code remove_one(struct berth_store_update *update, struct bert
 
     if (code == BERTH_NOT_FOUND)
         return berth_error_set(err, code, "container %.1500s: not found", asked_id(change));
-    return code == BERTH_OK
+    /* A damaged one too. */
+    return code == BERTH_OK || code == BERTH_DATA_LOSS
                ? change->service->store->remove(txn, change->bucket, berth_store_text(change->id), err)
                : code;
 }

@@ -191,7 +191,8 @@ static enum berth_code apply_remove(struct berth_store_update *update, struct be
         index_make(&index, &expiry, change->namespace_name, change->id);
         code = store->remove(txn, INDEX_BUCKET, (struct berth_store_bytes){index.bytes, index.length}, err);
     }
-    if (code == BERTH_OK)
+    /* Of a damaged one the index is cleared when its time is over. */
+    if (code == BERTH_OK || code == BERTH_DATA_LOSS)
         code = store->remove(txn, change->bucket, berth_store_text(change->id), err);
     return code;
 }

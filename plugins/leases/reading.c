@@ -74,8 +74,8 @@ struct listing {
     void *context;
 };
 
-static enum berth_code matches(struct listing *listing, struct berth_store_bytes lease, bool *ret_matches,
-                               struct berth_error *err)
+static enum berth_code matches(struct listing *listing, struct berth_store_bytes id,
+                               struct berth_store_bytes lease, bool *ret_matches, struct berth_error *err)
 {
     ProtobufCMessage *message;
 
@@ -85,7 +85,8 @@ static enum berth_code matches(struct listing *listing, struct berth_store_bytes
     message = berth_unpack_within(&containerd__services__leases__v1__lease__descriptor, lease.data,
                                   lease.length, UNPACKED_MOST * lease.length + BERTH_UNPACK_SLACK);
     if (message == NULL)
-        return berth_error_set(err, BERTH_DATA_LOSS, "a lease in the store is damaged");
+        return berth_error_set(err, BERTH_DATA_LOSS, "lease \"%.*s\" is damaged in the store", (int)id.length,
+                               (const char *)id.data);
     listing->match->lease = (const Containerd__Services__Leases__V1__Lease *)message;
     *ret_matches = berth_filter_matches(listing->filter, find_field, listing->match);
     protobuf_c_message_free_unpacked(message, NULL);
@@ -106,7 +107,7 @@ static enum berth_code visit(const struct service *service, struct berth_store_t
             return BERTH_OK;
         if (code == BERTH_OK) {
             entry.value.length = record_lease_length(entry.value);
-            code = matches(listing, entry.value, &is_wanted, err);
+            code = matches(listing, entry.key, entry.value, &is_wanted, err);
         }
         if (code != BERTH_OK)
             return code;

@@ -22,13 +22,25 @@ static enum berth_code remove_lease(struct sweeper *sweeper, struct berth_store_
     code = sweeper->store->get(txn, bucket, key, &record, err);
     if (code == BERTH_NOT_FOUND)
         return BERTH_OK;
-    if (code != BERTH_OK)
+    if (code != BERTH_OK && code != BERTH_DATA_LOSS)
         return code;
     /* It may be another of that name, made after the one that stands in the index went with its namespace. */
-    if (!record_expiry(record, &expiry) || expiry_compare(&expiry, &sweeper->until) > 0)
+    if (code == BERTH_OK && (!record_expiry(record, &expiry) || expiry_compare(&expiry, &sweeper->until) > 0))
         return BERTH_OK;
+    sweeper->damaged += code == BERTH_DATA_LOSS;
     sweeper->removed++;
     return sweeper->store->remove(txn, bucket, key, err);
+}
+
+/* All of it is in its key. */
+static enum berth_code repair(struct sweeper *sweeper, struct berth_store_txn *txn,
+                              struct berth_store_bytes key, struct berth_error *err)
+{
+    enum berth_code code = sweeper->store->remove(txn, INDEX_BUCKET, key, err);
+
+    return code == BERTH_OK
+               ? sweeper->store->put(txn, INDEX_BUCKET, key, (struct berth_store_bytes){"", 0}, err)
+               : code;
 }
 
 /* The first of the index, if its time is over. */
@@ -41,6 +53,8 @@ static enum berth_code remove_first(struct sweeper *sweeper, struct berth_store_
     bool is_entry;
 
     *ret_more = false;
+    if (code == BERTH_DATA_LOSS && first.key.length > 0)
+        code = repair(sweeper, txn, first.key, err);
     if (code != BERTH_OK)
         return code == BERTH_NOT_FOUND ? BERTH_OK : code;
     is_entry = index_read(first.key, &entry);
@@ -61,7 +75,7 @@ static enum berth_code sweep(struct berth_store_update *update, struct berth_sto
     enum berth_code code = BERTH_OK;
     bool more = true;
 
-    sweeper->removed = 0;
+    sweeper->removed = sweeper->damaged = 0;
     for (size_t i = 0; i < sweeper->batch && code == BERTH_OK && more; i++)
         code = remove_first(sweeper, txn, &more, err);
     return code;
@@ -96,6 +110,8 @@ static enum berth_code find_next(struct sweeper *sweeper, struct expiry *ret_nex
     if (code != BERTH_OK)
         return code;
     code = sweeper->store->next(txn, INDEX_BUCKET, no_key, &first, err);
+    if (code == BERTH_DATA_LOSS && first.key.length > 0)
+        code = BERTH_OK;
     /* What is no entry is removed with those whose time is over. */
     if (code == BERTH_OK && !index_read(first.key, &entry))
         entry.expiry = (struct expiry){0};
@@ -143,6 +159,9 @@ static void on_swept(struct berth_store_update *update, enum berth_code code, co
     if (code == BERTH_OK && sweeper->removed > 0)
         berth_log(sweeper->host, BERTH_LOG_DEBUG, "removed leases that had expired count=%zu",
                   sweeper->removed);
+    if (code == BERTH_OK && sweeper->damaged > 0)
+        berth_log(sweeper->host, BERTH_LOG_WARN, "removed expired leases that were damaged count=%zu",
+                  sweeper->damaged);
     if (sweeper->is_closing)
         end_close(sweeper);
     else if (code == BERTH_OK)

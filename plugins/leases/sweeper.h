@@ -27,6 +27,8 @@ struct sweeper {
     bool sweeps;
     struct expiry until;
     size_t removed;
+    /** Of these. */
+    size_t damaged;
 
     bool waits;
     struct expiry next;

@@ -25,6 +25,7 @@ struct change {
     size_t value_length;
     /* The namespace as it is to be. */
     struct berth_wire_buffer result;
+    bool was_damaged;
 };
 
 static void destroy(struct change *change)
@@ -45,6 +46,10 @@ static void on_done(struct berth_store_update *update, enum berth_code code, con
     struct namespaces_service *service = change->service;
     struct berth_store_bytes result = {change->result.bytes, change->result.length};
 
+    if (code == BERTH_OK && change->was_damaged)
+        berth_log(service->host, BERTH_LOG_WARN,
+                  "replaced a damaged namespace; its labels are those of the update namespace=%s",
+                  change->name);
     if (code == BERTH_OK)
         namespaces_publish(service, change->event, change->name, asked_value(change));
     change->done(change->context, code, message, result);
@@ -191,6 +196,12 @@ static enum berth_code update(struct berth_store_update *update, struct berth_st
     enum berth_code code =
         change->service->store->get(txn, NAMESPACES_BUCKET, berth_store_text(change->name), &there, err);
 
+    /* It may hold containers, and so not be removed: what the update says makes it whole again. */
+    change->was_damaged = code == BERTH_DATA_LOSS;
+    if (change->was_damaged) {
+        there = (struct berth_store_bytes){"", 0};
+        code = change->service->store->remove(txn, NAMESPACES_BUCKET, berth_store_text(change->name), err);
+    }
     if (code == BERTH_OK || code == BERTH_NOT_FOUND)
         code = namespace_value_read(&value, there, err);
     if (code == BERTH_INVALID_ARGUMENT)
@@ -290,7 +301,7 @@ static enum berth_code empty(const struct namespaces_service *service, struct be
             continue;
         bucket_of(service->occupants[i], name, bucket);
         code = service->store->next(txn, bucket, first, &entry, err);
-        while (code == BERTH_OK) {
+        while (code == BERTH_OK || (code == BERTH_DATA_LOSS && entry.key.length > 0)) {
             code = service->store->remove(txn, bucket, entry.key, err);
             if (code == BERTH_OK)
                 code = service->store->next(txn, bucket, first, &entry, err);
@@ -312,9 +323,10 @@ static enum berth_code remove_one(struct berth_store_update *update, struct bert
         code = store->get(txn, NAMESPACES_BUCKET, key, &there, err);
     if (code == BERTH_NOT_FOUND)
         return berth_error_set(err, code, "namespace \"%s\": not found", change->name);
-    if (code == BERTH_OK)
-        code = empty(change->service, txn, change->name, err);
-    return code == BERTH_OK ? store->remove(txn, NAMESPACES_BUCKET, key, err) : code;
+    /* A damaged one too. */
+    if (code == BERTH_OK || code == BERTH_DATA_LOSS)
+        code = store->remove(txn, NAMESPACES_BUCKET, key, err);
+    return code == BERTH_OK ? empty(change->service, txn, change->name, err) : code;
 }
 
 enum berth_code namespaces_remove(void *instance, const char *name, berth_namespaces_done *done,

@@ -845,6 +845,90 @@ static void a_damaged_container_is_said_to_be_one(void **state)
     stage_assert(*state, BERTH_DATA_LOSS, "container \"c\" is damaged in the store");
 }
 
+static void damage(struct service_stage *stage, const char *id)
+{
+    assert_true(berth_store_memory_damage(stage->memory, "containers/default", berth_store_text(id)));
+}
+
+static void make_three_of_which_one_is_damaged(struct service_stage *stage)
+{
+    static const char *const made[] = {"a", "b", "c"};
+
+    for (size_t i = 0; i < 3; i++)
+        create(stage, &(const struct given){.id = made[i], .runtime = "runc", .spec = "oci"});
+    damage(stage, "b");
+}
+
+#define DAMAGED "bucket containers/default, key \"b\": the entry is damaged"
+
+static void of_damaged_containers_a_list_says_so_and_a_stream_sends_the_others_first(void **state)
+{
+    static const char *const filters[] = {NULL, "id!=none", "id==a"};
+    static const char *const sent[] = {"a c", "a c", "a"};
+    char ids[64];
+
+    make_three_of_which_one_is_damaged(*state);
+    for (size_t i = 0; i < 3; i++) {
+        list(*state, METHODS "List", filters[i]);
+        stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
+        list(*state, METHODS "ListStream", filters[i]);
+        stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
+        ids_of(*state, ids, sizeof(ids));
+        assert_string_equal(ids, sent[i]);
+    }
+}
+
+static void a_stream_that_met_a_damaged_container_says_so_however_slowly_it_is_read(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
+    struct berth_testing_call *slow;
+    char ids[64];
+
+    make_three_of_which_one_is_damaged(stage);
+    damage(stage, "a");
+    slow = berth_testing_call_create(stage->testing, METHODS "ListStream", &options);
+    berth_testing_call_set_slow(slow, true);
+    berth_testing_call_send(slow, "", 0);
+    berth_testing_call_half_close(slow);
+    berth_testing_run(stage->testing);
+    assert_int_equal(berth_testing_call_code(slow), BERTH_PENDING);
+    /* What it met is gone by now; its list is not complete all the same. */
+    berth_testing_call_destroy(stage->call);
+    stage->call = NULL;
+    delete_(stage, "a");
+    delete_(stage, "b");
+    berth_testing_call_set_slow(slow, false);
+    berth_testing_run(stage->testing);
+    berth_testing_call_destroy(stage->call);
+    stage->call = slow;
+    stage_assert(stage, BERTH_DATA_LOSS, "bucket containers/default, key \"a\": the entry is damaged");
+    ids_of(stage, ids, sizeof(ids));
+    assert_string_equal(ids, "c");
+}
+
+static void a_damaged_container_can_be_removed_and_made_again(void **state)
+{
+    const struct given given = {.id = "b", .runtime = "runc", .spec = "oci"};
+    char ids[64];
+
+    make_three_of_which_one_is_damaged(*state);
+    get_in(*state, "default", "b");
+    stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
+    create(*state, &given);
+    stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
+    update(*state, &given, "labels");
+    stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
+    delete_(*state, "b");
+    stage_assert(*state, BERTH_OK, "");
+    list(*state, METHODS "List", NULL);
+    stage_assert(*state, BERTH_OK, "");
+    ids_of(*state, ids, sizeof(ids));
+    assert_string_equal(ids, "a c");
+    create(*state, &given);
+    stage_assert(*state, BERTH_OK, "");
+}
+
 static void a_call_that_is_cancelled_leaves_its_change_to_end(void **state)
 {
     struct service_stage *stage = *state;
@@ -885,6 +969,9 @@ int main(void)
         TEST(what_another_daemon_does_is_told_too),
         TEST(fields_of_a_newer_program_survive_an_update),
         TEST(a_damaged_container_is_said_to_be_one),
+        TEST(of_damaged_containers_a_list_says_so_and_a_stream_sends_the_others_first),
+        TEST(a_stream_that_met_a_damaged_container_says_so_however_slowly_it_is_read),
+        TEST(a_damaged_container_can_be_removed_and_made_again),
         TEST(a_call_that_is_cancelled_leaves_its_change_to_end),
     };
 

@@ -834,6 +834,50 @@ static void an_index_that_says_more_than_there_is_does_no_harm(void **state)
     assert_string_equal(list(stage, NULL), "made-again ");
 }
 
+static void damage(struct stage *stage, const char *bucket, struct berth_store_bytes key)
+{
+    assert_true(berth_store_memory_damage(stage->memory, bucket, key));
+}
+
+static void a_damaged_lease_can_be_removed(void **state)
+{
+    struct stage *stage = *state;
+
+    create(stage, "l1", NULL);
+    create_until(stage, "l2", 10);
+    damage(stage, "leases/default", berth_store_text("l1"));
+    damage(stage, "leases/default", berth_store_text("l2"));
+    assert_answer(remove_one(stage, "l1"), BERTH_OK, "");
+    assert_answer(remove_one(stage, "l2"), BERTH_OK, "");
+    assert_string_equal(list(stage, NULL), "");
+    set_wall(stage, 10);
+    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
+}
+
+static void damage_keeps_no_lease_from_its_end(void **state)
+{
+    struct stage *stage = *state;
+    struct expiry expiry = {BEGIN + 20, 0};
+    struct index_key key;
+
+    create(stage, "for-ever", NULL);
+    create_until(stage, "first", 10);
+    create_until(stage, "second", 20);
+    create_until(stage, "third", 30);
+    damage(stage, "leases/default", berth_store_text("first"));
+    index_make(&key, &expiry, "default", "second");
+    damage(stage, INDEX_BUCKET, (struct berth_store_bytes){key.bytes, key.length});
+    set_wall(stage, 10);
+    assert_true(berth_testing_has_logged(stage->testing, "removed expired leases that were damaged count=1"));
+    assert_string_equal(list(stage, NULL), "for-ever second third ");
+    assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 20);
+    set_wall(stage, 20);
+    assert_string_equal(list(stage, NULL), "for-ever third ");
+    set_wall(stage, 30);
+    assert_string_equal(list(stage, NULL), "for-ever ");
+    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
+}
+
 static void a_store_that_refuses_is_asked_again_later(void **state)
 {
     struct stage *stage = *state;
@@ -965,6 +1009,8 @@ int main(void)
         ON_A_STAGE(a_lease_that_has_ended_when_it_is_made_goes_at_once),
         ON_A_STAGE(leases_of_other_daemons_end_too),
         ON_A_STAGE(an_index_that_says_more_than_there_is_does_no_harm),
+        ON_A_STAGE(a_damaged_lease_can_be_removed),
+        ON_A_STAGE(damage_keeps_no_lease_from_its_end),
         ON_A_STAGE(a_store_that_refuses_is_asked_again_later),
         cmocka_unit_test(a_daemon_that_starts_goes_on_where_another_stopped),
         cmocka_unit_test(a_daemon_that_is_told_not_to_removes_nothing),

@@ -336,6 +336,30 @@ static void what_occupies_a_namespace_keeps_it_and_the_rest_goes_with_it(void **
     service->leave(stage->service, &leases);
 }
 
+static void a_damaged_namespace_can_be_removed_or_written_anew(void **state)
+{
+    struct service_stage *stage = *state;
+    const struct berth_namespaces *service = &namespaces_service_interface;
+    const struct berth_namespace_occupant leases = {.size = sizeof(leases), .bucket_prefix = "leases/"};
+    struct berth_error err;
+
+    assert_int_equal(service->occupy(stage->service, &leases, &err), BERTH_OK);
+    create(stage, "n1", "a=1");
+    create(stage, "n2", "a=1 b=2");
+    put_as_other(stage, "leases/n1", "l1", "x");
+    put_as_other(stage, "leases/n1", "l2", "x");
+    for (size_t i = 0; i < 2; i++)
+        assert_true(
+            berth_store_memory_damage(stage->memory, "namespaces", berth_store_text(i == 0 ? "n1" : "n2")));
+    assert_true(berth_store_memory_damage(stage->memory, "leases/n1", berth_store_text("l1")));
+    delete_(stage, "n1");
+    stage_assert(stage, BERTH_OK, "");
+    update(stage, "n2", "c=3", "labels.c");
+    assert_replied(stage, "n2{c=3} ");
+    assert_listed(stage, "n2{c=3} ");
+    service->leave(stage->service, &leases);
+}
+
 static void what_another_daemon_does_is_told_too(void **state)
 {
     struct service_stage *stage = *state;
@@ -429,6 +453,7 @@ int main(void)
         TEST(strings_that_are_no_text_are_refused),
         TEST(one_that_is_not_there_cannot_be_removed),
         TEST(what_occupies_a_namespace_keeps_it_and_the_rest_goes_with_it),
+        TEST(a_damaged_namespace_can_be_removed_or_written_anew),
         TEST(what_another_daemon_does_is_told_too),
         TEST(fields_of_a_newer_program_survive_an_update),
         TEST(the_first_object_makes_its_namespace_in_silence),

@@ -60,7 +60,8 @@ struct berth_containers {
     /**
      * In byte order of their ids, until the visitor returns false. Who goes on later copies the id and asks
      * for what is after it.
-     * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a filter that is none; the store's.
+     * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an invalid filter; BERTH_DATA_LOSS where one is damaged,
+     * which `err` names, after the others have been visited; the store's.
      */
     enum berth_code (*list)(void *instance, struct berth_store_txn *txn,
                             const struct berth_containers_query *query,
