@@ -111,6 +111,11 @@ static int compare_places(const void *a, const void *b)
     return order != 0 ? order : compare_numbers(left->column, right->column);
 }
 
+enum config_severity config_diagnostics_of_unknown(const struct config_diagnostics *diagnostics)
+{
+    return diagnostics->forgives_unknown ? CONFIG_WARNING : CONFIG_ERROR;
+}
+
 void config_diagnostics_sort(struct config_diagnostics *diagnostics)
 {
     if (diagnostics->count > 1)

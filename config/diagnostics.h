@@ -36,6 +36,8 @@ struct config_diagnostics {
     size_t count;
     size_t error_count;
     size_t dropped;
+    /** What a newer berth may have written on purpose is a warning: for who reads built modules. */
+    bool forgives_unknown;
 };
 
 #define CONFIG_DIAGNOSTICS_MAX 1000
@@ -44,6 +46,9 @@ struct config_diagnostics {
 BERTH_PRINTF(4, 5)
 void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
                             const struct config_mark *mark, const char *format, ...);
+
+/** How a name that means nothing here is to be added: an error, unless `forgives_unknown`. */
+enum config_severity config_diagnostics_of_unknown(const struct config_diagnostics *diagnostics);
 
 /**
  * Adds a warning of something that still works and is to be given up.

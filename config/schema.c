@@ -59,6 +59,22 @@ static bool add_error(struct reader *reader, const struct config_mark *mark, con
     return false;
 }
 
+/* A name that a newer berth may know. @return whether the schema can do without. */
+BERTH_PRINTF(3, 4)
+static bool add_unknown(struct reader *reader, const struct config_mark *mark, const char *format, ...)
+{
+    enum config_severity severity = config_diagnostics_of_unknown(reader->diagnostics);
+    char message[BERTH_ERROR_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    config_diagnostics_add(reader->diagnostics, severity, mark, "%s%s", message,
+                           severity == CONFIG_WARNING ? "; ignoring it" : "");
+    return severity == CONFIG_WARNING;
+}
+
 static void *allocate(struct reader *reader, size_t bytes)
 {
     return config_arena_allocate(&reader->root->arena, bytes);
@@ -196,9 +212,9 @@ static bool read_format(struct reader *reader, struct schema *schema, const stru
         }
     }
     nearest = config_nearest(node->text, known, count);
-    return add_error(reader, &node->mark, "%s: type %s has no format \"%.60s\"%s%s%s", schema->name,
-                     schema_kind_name(schema->kind), node->text, nearest == NULL ? "" : " (did you mean \"",
-                     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+    return add_unknown(reader, &node->mark, "%s: type %s has no format \"%.60s\"%s%s%s", schema->name,
+                       schema_kind_name(schema->kind), node->text, nearest == NULL ? "" : " (did you mean \"",
+                       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
 }
 
 static bool choice_stands_before(const struct schema *schema, const char *choice)
@@ -295,9 +311,9 @@ static bool add_unknown_member(struct reader *reader, const struct schema *schem
     for (size_t i = 0; i < COUNT(members); i++)
         known[i] = members[i].name;
     nearest = config_nearest(node->key, known, COUNT(members));
-    return add_error(reader, &node->key_mark, "%s: \"%.60s\" is nothing that a setting has%s%s%s",
-                     schema->name, node->key, nearest == NULL ? "" : " (did you mean \"",
-                     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+    return add_unknown(reader, &node->key_mark, "%s: a setting has no key \"%.60s\"%s%s%s", schema->name,
+                       node->key, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "\"?)");
 }
 
 static size_t find_member(const char *name)
@@ -318,7 +334,7 @@ static bool read_members(struct reader *reader, struct schema *schema, const str
         size_t member = find_member(node->items[i]->key);
 
         if (member == COUNT(members))
-            is_fine = add_unknown_member(reader, schema, node->items[i]);
+            is_fine = add_unknown_member(reader, schema, node->items[i]) && is_fine;
         else
             found[member] = node->items[i];
     }

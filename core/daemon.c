@@ -220,7 +220,7 @@ static bool declare_services(struct daemon *daemon)
     for (size_t i = 0; i < daemon->survey.plan->count; i++)
         for (size_t k = 0; k < daemon->survey.plan->entries[i].plugin->service_count; k++)
             declare_service(daemon, &daemon->survey.plan->entries[i],
-                            &daemon->survey.plan->entries[i].plugin->services[k]);
+                            &daemon->survey.plan->entries[i].services[k]);
     return true;
 }
 

@@ -30,12 +30,12 @@ static struct berth_strings add_requirements(struct scratch *scratch,
     return take_strings(scratch, first);
 }
 
-static struct berth_strings add_services(struct scratch *scratch, const struct manifest_plugin *plugin)
+static struct berth_strings add_services(struct scratch *scratch, const struct plan_entry *entry)
 {
     size_t first = scratch->string_count;
 
-    for (size_t i = 0; i < plugin->service_count; i++) {
-        const struct manifest_service *service = &plugin->services[i];
+    for (size_t i = 0; i < entry->plugin->service_count; i++) {
+        const struct manifest_service *service = &entry->services[i];
 
         scratch->strings[scratch->string_count++] = service->name;
         scratch->transports[i] =
@@ -122,8 +122,10 @@ static bool allocate_scratch(struct scratch *scratch, const struct plan *plan,
 }
 
 static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *scratch,
-                               const struct manifest_plugin *manifest)
+                               const struct plan_entry *entry)
 {
+    const struct manifest_plugin *manifest = entry->plugin;
+
     info->uri = manifest->uri;
     info->type = manifest->type;
     info->id = manifest->id;
@@ -134,7 +136,7 @@ static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *s
         manifest->description != NULL ? manifest->description : manifest->manifest->description;
     info->requirements = add_requirements(scratch, manifest->requirements, manifest->requirement_count);
     info->wants = add_requirements(scratch, manifest->wants, manifest->want_count);
-    info->services = add_services(scratch, manifest);
+    info->services = add_services(scratch, entry);
     info->transports = scratch->transports;
 }
 
@@ -173,7 +175,7 @@ static bool visit_plugin(const struct inspect *inspect, size_t index, visitor on
     bool goes_on = false;
 
     if (allocate_scratch(&scratch, plan, plugin)) {
-        fill_from_manifest(&info, &scratch, plugin->entry->plugin);
+        fill_from_manifest(&info, &scratch, plugin->entry);
         fill_from_registry(&info, &scratch, plan, plugin);
         goes_on = on_plugin(context, &info);
     }

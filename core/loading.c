@@ -147,14 +147,30 @@ static bool check(struct loading *loading, struct registry_plugin *plugin, const
     return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);
 }
 
+/* What its section lacks came to light only when its own code had migrated it. */
+static void skip(struct loading *loading, struct registry_plugin *plugin, const char *condition)
+{
+    struct berth_error reason;
+
+    manifest_explain_unset(condition, &reason);
+    registry_blame(loading->registry, plugin, BERTH_STATE_SKIPPED, BERTH_SKIP, reason.message, PLAN_NONE);
+    log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "skipped: %s", reason.message);
+}
+
 static const struct berth_settings *settings_for(struct loading *loading, struct registry_plugin *plugin,
                                                  const struct berth_plugin *table)
 {
     const char *uri = plugin->entry->plugin->uri;
+    const char *unset;
     uint64_t own_start_ns = uv_hrtime(), start_ns;
 
     if (settings_needs_migration(loading->settings, uri) && !migrate(loading, plugin, table))
         return NULL;
+    unset = settings_find_unset(loading->settings, uri);
+    if (unset != NULL) {
+        skip(loading, plugin, unset);
+        return NULL;
+    }
     if (!check(loading, plugin, table))
         return NULL;
     settings_get_check_time(loading->settings, uri, &start_ns, &plugin->times.config_ns);

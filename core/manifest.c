@@ -15,6 +15,20 @@
 
 #define PLUGINS_MAX 256
 
+static const char *const module_keys[] = {"module",  "version", "description", "author",
+                                          "licence", "needs",   "plugins"};
+
+static const char *const plugin_keys[] = {
+    "type",      "id",        "description",    "requires", "wants",  "services", "transports",  "carries",
+    "callbacks", "interface", "config_version", "renames",  "config", "protos",   "skip_unless", "formerly",
+};
+
+/* In the order of enum manifest_callback. */
+static const char *const callback_names[] = {"prepare", "discard", "serve", "drain",
+                                             "close",   "migrate", "check"};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 /* A manifest and the tree that its texts are borrowed from. */
 struct owned_manifest {
     struct manifest manifest;
@@ -67,22 +81,19 @@ static struct manifest_requirement *read_requirements(struct manifest_reader *re
 
 static uint32_t read_callback(struct manifest_reader *reader, const struct config_node *node)
 {
-    /* In the order of enum manifest_callback. */
-    static const char *const words[] = {"prepare", "discard", "serve", "drain", "close", "migrate", "check"};
-    const size_t count = sizeof(words) / sizeof(words[0]);
     const char *nearest;
 
     if (!manifest_expect(reader, node, CONFIG_SCALAR, "a callback"))
         return 0;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(node->text, words[i]) == 0)
+    for (size_t i = 0; i < COUNT(callback_names); i++) {
+        if (strcmp(node->text, callback_names[i]) == 0)
             return 1u << i;
     }
-    nearest = config_nearest(node->text, words, count);
-    manifest_complain(reader, &node->mark, "\"%.60s\" is no callback: %s%s", node->text,
-                      nearest != NULL ? "did you mean "
-                                      : "use prepare, discard, serve, drain, close, migrate or check",
-                      nearest != NULL ? nearest : "");
+    nearest = config_nearest(node->text, callback_names, COUNT(callback_names));
+    manifest_complain_of_unknown(
+        reader, &node->mark, "callbacks: unknown callback \"%.60s\" (%s%s%s)", node->text,
+        nearest != NULL ? "did you mean \"" : "use prepare, discard, serve, drain, close, migrate or check",
+        nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     return 0;
 }
 
@@ -242,6 +253,123 @@ static void read_config(struct manifest_reader *reader, const struct config_node
         plugin->config = schema_create(config, reader->diagnostics);
 }
 
+/* Is it a setting of the plugin's section, perhaps inside objects? */
+static bool has_setting(const struct schema *config, const char *path)
+{
+    char name[MANIFEST_SETTING_MAX + 1];
+
+    while (config != NULL) {
+        size_t length = strcspn(path, ".");
+
+        snprintf(name, sizeof(name), "%.*s", (int)length, path);
+        config = config->kind == SCHEMA_OBJECT ? schema_find_field(config, name) : NULL;
+        if (path[length] == '\0')
+            return config != NULL;
+        path += length + 1;
+    }
+    return false;
+}
+
+static void check_condition(struct manifest_reader *reader, const struct manifest_plugin *plugin,
+                            const struct config_node *node)
+{
+    if (strncmp(node->text, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0) {
+        if (!manifest_identifier_is_valid(node->text + strlen(MANIFEST_ENV)))
+            manifest_complain(
+                reader, &node->mark,
+                "skip_unless: \"%.200s\" does not name an environment variable such as env:NAME", node->text);
+    } else if (!manifest_setting_is_valid(node->text) || !has_setting(plugin->config, node->text)) {
+        manifest_complain(reader, &node->mark,
+                          "skip_unless: \"%.200s\" is not a setting under config (for an environment "
+                          "variable write env:NAME)",
+                          node->text);
+    }
+}
+
+static void read_skip_unless(struct manifest_reader *reader, const struct config_node *map,
+                             struct manifest_plugin *plugin)
+{
+    const struct config_node *list = manifest_find(map, "skip_unless");
+    const char **conditions;
+
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "skip_unless"))
+        return;
+    conditions = manifest_allocate(reader, list, list->count, sizeof(*conditions));
+    if (conditions == NULL)
+        return;
+    plugin->skip_unless = conditions;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *node = list->items[i];
+
+        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a condition under skip_unless"))
+            continue;
+        if (plugin->config != NULL)
+            check_condition(reader, plugin, node);
+        conditions[plugin->skip_unless_count++] = node->text;
+    }
+}
+
+static bool is_set(const struct berth_settings *settings, const struct berth_value *value)
+{
+    switch (settings->kind(value)) {
+    case BERTH_VALUE_NONE:
+        return false;
+    case BERTH_VALUE_BOOL:
+        return settings->boolean(value);
+    case BERTH_VALUE_INT:
+    case BERTH_VALUE_FLOAT:
+        return true;
+    case BERTH_VALUE_STRING:
+        return *settings->string(value) != '\0';
+    case BERTH_VALUE_LIST:
+    case BERTH_VALUE_MAP:
+        return settings->count(value) > 0;
+    }
+    return true;
+}
+
+static bool setting_is_set(const struct berth_settings *settings, const char *path)
+{
+    const struct berth_value *value = settings->root;
+    char name[MANIFEST_SETTING_MAX + 1];
+
+    for (;;) {
+        size_t length = strcspn(path, ".");
+
+        snprintf(name, sizeof(name), "%.*s", (int)length, path);
+        value = settings->find(value, name);
+        if (path[length] == '\0')
+            return is_set(settings, value);
+        path += length + 1;
+    }
+}
+
+const char *manifest_find_unset(const struct manifest_plugin *plugin, const struct berth_settings *settings)
+{
+    for (size_t i = 0; i < plugin->skip_unless_count; i++) {
+        const char *condition = plugin->skip_unless[i];
+
+        if (strncmp(condition, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0) {
+            const char *value = getenv(condition + strlen(MANIFEST_ENV));
+
+            if (value == NULL || *value == '\0')
+                return condition;
+        } else if (!setting_is_set(settings, condition)) {
+            return condition;
+        }
+    }
+    return NULL;
+}
+
+void manifest_explain_unset(const char *condition, struct berth_error *ret_sentence)
+{
+    if (strncmp(condition, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0)
+        berth_error_set(ret_sentence, BERTH_SKIP, "the environment variable %.255s is not set",
+                        condition + strlen(MANIFEST_ENV));
+    else
+        berth_error_set(ret_sentence, BERTH_SKIP, "%.255s is not set in its configuration", condition);
+}
+
 /* Type, id and the URI that they make. */
 static void read_name(struct manifest_reader *reader, const struct config_node *map,
                       struct manifest_plugin *plugin)
@@ -271,15 +399,10 @@ static void read_name(struct manifest_reader *reader, const struct config_node *
 static void read_plugin(struct manifest_reader *reader, const struct config_node *node,
                         struct manifest_plugin *plugin)
 {
-    static const char *const known[] = {
-        "type",      "id",        "description",    "requires", "wants",  "services", "transports",
-        "callbacks", "interface", "config_version", "renames",  "config", "protos",   "formerly",
-    };
-
     plugin->mark = node->mark;
     if (!manifest_expect(reader, node, CONFIG_MAP, "a plugin"))
         return;
-    manifest_check_keys(reader, node, "a plugin", known, sizeof(known) / sizeof(known[0]));
+    manifest_check_keys(reader, node, "a plugin", plugin_keys, COUNT(plugin_keys));
     read_name(reader, node, plugin);
     plugin->description = manifest_read_text(reader, node, "description", false, "a plugin");
     plugin->requirements = read_requirements(reader, node, "requires", &plugin->requirement_count);
@@ -289,6 +412,7 @@ static void read_plugin(struct manifest_reader *reader, const struct config_node
     read_interface(reader, node, plugin);
     read_protos(reader, node, plugin);
     read_config(reader, node, plugin);
+    read_skip_unless(reader, node, plugin);
 }
 
 static int compare_uris(const void *a, const void *b)
@@ -344,14 +468,50 @@ static void read_plugins(struct manifest_reader *reader, const struct config_nod
     check_twins(reader, manifest);
 }
 
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What a host understands it can name: its keys and its callbacks. */
+static bool is_understood(const char *need)
+{
+    return is_among(need, module_keys, COUNT(module_keys)) ||
+           is_among(need, plugin_keys, COUNT(plugin_keys)) ||
+           is_among(need, callback_names, COUNT(callback_names));
+}
+
+/* Said first and alone: whatever else looks wrong may be what is not understood. */
+static bool check_needs(struct manifest_reader *reader, const struct config_node *root)
+{
+    const struct config_node *list = manifest_find(root, "needs");
+    size_t errors = reader->diagnostics->error_count;
+
+    if (list == NULL)
+        return true;
+    if (!manifest_expect(reader, list, CONFIG_LIST, "needs"))
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *node = list->items[i];
+
+        if (manifest_expect(reader, node, CONFIG_SCALAR, "a name under needs") && !is_understood(node->text))
+            manifest_complain(reader, &node->mark,
+                              "needs \"%.60s\", which this version of berth does not understand: upgrade "
+                              "berth, or use an older version of the module",
+                              node->text);
+    }
+    return reader->diagnostics->error_count == errors;
+}
+
 static void read_manifest(struct manifest_reader *reader, const struct config_node *root,
                           struct manifest *manifest)
 {
-    static const char *const known[] = {"module", "version", "description", "author", "licence", "plugins"};
-
-    if (!manifest_expect(reader, root, CONFIG_MAP, "a manifest"))
+    if (!manifest_expect(reader, root, CONFIG_MAP, "a manifest") || !check_needs(reader, root))
         return;
-    manifest_check_keys(reader, root, "a manifest", known, sizeof(known) / sizeof(known[0]));
+    manifest_check_keys(reader, root, "a manifest", module_keys, COUNT(module_keys));
     manifest->module = manifest_read_text(reader, root, "module", true, "a manifest");
     if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
         manifest_complain(reader, &manifest_find(root, "module")->mark,
@@ -405,6 +565,7 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->renames);
     free((void *)plugin->formerly);
     free((void *)plugin->protos);
+    free((void *)plugin->skip_unless);
     schema_destroy((struct schema *)plugin->config);
 }
 

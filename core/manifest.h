@@ -9,6 +9,7 @@
 
 #include <berth/call.h>
 #include <berth/error.h>
+#include <berth/settings.h>
 #include <config/schema.h>
 
 struct manifest_method {
@@ -81,6 +82,13 @@ struct manifest_plugin {
     uint32_t callbacks;
     /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */
     const char *interface;
+    /** Settings, and environment variables behind "env:": unless all of them are set the plugin is skipped.
+     */
+    const char *const *skip_unless;
+    size_t skip_unless_count;
+    /** The transports that it carries calls over, where it is a server that says so. */
+    const char *const *carries;
+    size_t carry_count;
     /** The .proto files in which its services stand, as protoc is given them: for the generator. */
     const char *const *protos;
     size_t proto_count;
@@ -102,7 +110,9 @@ struct manifest {
 };
 
 /**
- * Parses a manifest. Strict: an unknown key, a malformed type, id, name or schema is an error with its place.
+ * Parses a manifest. Strict: a malformed type, id, name or schema is an error with its place. So is an
+ * unknown key or callback, unless `diagnostics` forgives it: a newer berth-sdk may have written it. What must
+ * be understood stands under `needs`.
  *
  * @param path  the file the text was found in; copied.
  * @return to be destroyed, or NULL with errors in `diagnostics`.
@@ -110,6 +120,17 @@ struct manifest {
 struct manifest *manifest_parse(const char *path, const char *text, size_t length,
                                 struct config_diagnostics *diagnostics);
 void manifest_destroy(struct manifest *manifest);
+
+/** Before the name of an environment variable under skip_unless. */
+#define MANIFEST_ENV "env:"
+
+/**
+ * The first condition under the plugin's skip_unless that is not met; NULL where it need not be skipped.
+ * Unset are settings that are absent, empty or false; variables that are absent or empty.
+ */
+const char *manifest_find_unset(const struct manifest_plugin *plugin, const struct berth_settings *settings);
+/** Words that, as the reason of a skip. */
+void manifest_explain_unset(const char *condition, struct berth_error *ret_sentence);
 
 uint64_t manifest_hash(const char *text, size_t length);
 

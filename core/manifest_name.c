@@ -103,7 +103,7 @@ static bool is_dotted(const char *name, bool (*is_part)(const char *part, size_t
 {
     size_t length;
 
-    if (strlen(name) > NAME_BYTES_MAX)
+    if (strlen(name) > MANIFEST_SETTING_MAX)
         return false;
     for (;; name += length + 1) {
         length = strcspn(name, ".");

@@ -8,6 +8,7 @@
 #define MANIFEST_ID_MAX 76
 /* A URI names a folder, so type, dot and id together stay below NAME_MAX. */
 #define MANIFEST_TYPE_MAX 128
+#define MANIFEST_SETTING_MAX 255
 
 /** "SayHello": an identifier of C and of protobuf. */
 bool manifest_identifier_is_valid(const char *name);

@@ -54,11 +54,9 @@ void manifest_check_keys(struct manifest_reader *reader, const struct config_nod
         if (is_known)
             continue;
         nearest = config_nearest(item->key, known, count);
-        if (nearest != NULL)
-            manifest_complain(reader, &item->key_mark, "%s has no key \"%.60s\": did you mean \"%s\"?", what,
-                              item->key, nearest);
-        else
-            manifest_complain(reader, &item->key_mark, "%s has no key \"%.60s\"", what, item->key);
+        manifest_complain_of_unknown(reader, &item->key_mark, "%s has no key \"%.60s\"%s%s%s", what,
+                                     item->key, nearest != NULL ? " (did you mean \"" : "",
+                                     nearest != NULL ? nearest : "", nearest != NULL ? "\"?)" : "");
     }
 }
 

@@ -19,6 +19,12 @@ struct manifest_reader {
 #define manifest_complain(reader, mark, ...)                                                                 \
     config_diagnostics_add((reader)->diagnostics, CONFIG_ERROR, (mark), __VA_ARGS__)
 
+/** The same for a name that a newer berth may know. */
+#define manifest_complain_of_unknown(reader, mark, format, ...)                                              \
+    config_diagnostics_add((reader)->diagnostics, config_diagnostics_of_unknown((reader)->diagnostics),      \
+                           (mark), format "%s", __VA_ARGS__,                                                 \
+                           (reader)->diagnostics->forgives_unknown ? "; ignoring it" : "")
+
 /** An array of at least one member, so that NULL only means that memory is out, which then has been said. */
 void *manifest_allocate(struct manifest_reader *reader, const struct config_node *node, size_t count,
                         size_t size);

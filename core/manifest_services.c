@@ -92,6 +92,7 @@ static bool is_named_before(const struct config_node *list, size_t i)
     return false;
 }
 
+/* Names of transports, each once. */
 static void read_transport(struct manifest_reader *reader, const struct config_node *list, size_t i,
                            const char **ret_name)
 {
@@ -152,11 +153,29 @@ static void read_transports(struct manifest_reader *reader, const struct config_
     }
 }
 
+static void read_carried(struct manifest_reader *reader, const struct config_node *map,
+                         struct manifest_plugin *plugin)
+{
+    const struct config_node *list = manifest_find(map, "carries");
+    const char **names;
+
+    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "carries"))
+        return;
+    names = manifest_allocate(reader, list, list->count, sizeof(*names));
+    if (names == NULL)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        read_transport(reader, list, i, &names[i]);
+    plugin->carries = names;
+    plugin->carry_count = list->count;
+}
+
 void manifest_read_services(struct manifest_reader *reader, const struct config_node *map,
                             struct manifest_plugin *plugin)
 {
     read_services(reader, map, plugin);
     read_transports(reader, map, plugin);
+    read_carried(reader, map, plugin);
 }
 
 void manifest_finish_services(struct manifest_plugin *plugin)
@@ -167,4 +186,5 @@ void manifest_finish_services(struct manifest_plugin *plugin)
             free((void *)plugin->services[i].transports);
     }
     free((void *)plugin->services);
+    free((void *)plugin->carries);
 }

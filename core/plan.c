@@ -99,10 +99,13 @@ struct plan *plan_create(const struct catalog *catalog, const struct plan_settin
 
     plan_collect(&build, catalog);
     plan_rules_apply(&build);
+    plan_transports_apply(&build);
     plan_block_apply(&build);
     if (plan_cycles_apply(&build))
         plan_block_apply(&build);
     plan_cycles_warn(&build);
+    plan_transports_warn(&build);
+    plan_build_end_warnings(&build);
     plan_order_apply(&build);
     publish(&build);
     build_finish(&build);
@@ -125,6 +128,8 @@ void plan_destroy(struct plan *plan)
     free(plan->types);
     free(memory->requirements);
     free(memory->members);
+    free(memory->services);
+    free(memory->transports);
     name_table_finish(&memory->uris);
     name_table_finish(&memory->types);
     free(memory);

@@ -77,11 +77,20 @@ struct plan_entry {
     int32_t level;
     const struct plan_requirement *requirements;
     size_t requirement_count;
+    /** Those of its manifest, with the transports that the configuration adds. */
+    const struct manifest_service *services;
 };
 
 struct plan_uri {
     const char *uri;
     struct config_mark mark;
+};
+
+/** A plugin that is to be skipped for want of a setting or of an environment variable. */
+struct plan_unset {
+    const char *uri;
+    /** As under skip_unless in its manifest. */
+    const char *condition;
 };
 
 /** What the configuration has to say. All of it borrowed. */
@@ -94,6 +103,15 @@ struct plan_settings {
         const char *uri;
     } * choices;
     size_t choice_count;
+    /** Transports that may carry a service beyond those that its plugin names. */
+    const struct plan_transports {
+        const char *service;
+        const char *const *names;
+        size_t count;
+    } * transports;
+    size_t transport_count;
+    const struct plan_unset *unset;
+    size_t unset_count;
 };
 
 struct plan {
@@ -105,7 +123,8 @@ struct plan {
     /** Sorted by name. */
     struct plan_type *types;
     size_t type_count;
-    /** One sentence each: a `wants` that gave way, a choice that names nobody. */
+    /** One sentence each: a `wants` that gave way, a choice that names nobody, a transport that nobody
+     * carries. A last one counts those that are too many. */
     char **warnings;
     size_t warning_count;
 };

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A plan of many modules with the same fault is no flood. */
+#define WARNINGS_MAX 64
+
 void *plan_build_allocate(size_t count, size_t size)
 {
     void *memory = calloc(count > 0 ? count : 1, size);
@@ -51,9 +54,24 @@ void plan_build_warn(struct plan_build *build, const char *format, ...)
 {
     va_list arguments;
 
+    if (build->plan->warning_count == WARNINGS_MAX) {
+        build->memory->dropped_warnings++;
+        return;
+    }
     va_start(arguments, format);
     append(&build->memory->plan.warnings, &build->memory->plan.warning_count, format_text(format, arguments));
     va_end(arguments);
+}
+
+void plan_build_end_warnings(struct plan_build *build)
+{
+    char *text;
+
+    if (build->memory->dropped_warnings == 0)
+        return;
+    if (asprintf(&text, "and %zu more warnings like these", build->memory->dropped_warnings) < 0)
+        abort();
+    append(&build->memory->plan.warnings, &build->memory->plan.warning_count, text);
 }
 
 void plan_build_stop(struct plan_build *build, size_t entry, enum plan_verdict verdict, enum berth_code code,

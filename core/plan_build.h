@@ -16,6 +16,11 @@ struct plan_memory {
     struct name_table types;
     char **texts;
     size_t text_count;
+    /** Services whose transports are not those of the manifest. */
+    struct manifest_service *services;
+    const char **transports;
+    /** Warnings that were too many to be kept. */
+    size_t dropped_warnings;
 };
 
 /**
@@ -50,11 +55,16 @@ size_t plan_collect_requirements(const struct plan_build *build);
 /** The phases, in their order. */
 void plan_collect(struct plan_build *build, const struct catalog *catalog);
 void plan_rules_apply(struct plan_build *build);
+void plan_transports_apply(struct plan_build *build);
 void plan_block_apply(struct plan_build *build);
 /** @return true where it blocked some. */
 bool plan_cycles_apply(struct plan_build *build);
 /** Says which wishes of those that run gave way. */
 void plan_cycles_warn(struct plan_build *build);
+/** Says which services of those that run name transports that nobody carries. */
+void plan_transports_warn(struct plan_build *build);
+/** Counts the warnings that are too many. After all others. */
+void plan_build_end_warnings(struct plan_build *build);
 void plan_order_apply(struct plan_build *build);
 
 /** Tarjan's strongly connected components: the number of each node's, counted from 0, and their sizes. */

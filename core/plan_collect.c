@@ -10,8 +10,8 @@ static void add_entry(struct plan_build *build, const struct manifest_plugin *pl
 {
     size_t i = build->plan->count++;
 
-    build->plan->entries[i] =
-        (struct plan_entry){.plugin = plugin, .cause = PLAN_NONE, .root = i, .level = -1};
+    build->plan->entries[i] = (struct plan_entry){
+        .plugin = plugin, .services = plugin->services, .cause = PLAN_NONE, .root = i, .level = -1};
     name_table_add(&build->memory->uris, plugin->uri, i);
 }
 

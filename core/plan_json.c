@@ -30,11 +30,11 @@ static void print_services(struct config_json *json, const struct manifest_plugi
     config_json_close(json, ']');
 }
 
-static void print_transports(struct config_json *json, const struct manifest_plugin *plugin)
+static void print_transports(struct config_json *json, const struct plan_entry *entry)
 {
     config_json_open(json, "transports", '{');
-    for (size_t i = 0; i < plugin->service_count; i++) {
-        const struct manifest_service *service = &plugin->services[i];
+    for (size_t i = 0; i < entry->plugin->service_count; i++) {
+        const struct manifest_service *service = &entry->services[i];
 
         config_json_open(json, service->name, '[');
         for (size_t k = 0; k < service->transport_count; k++)
@@ -64,7 +64,7 @@ static void print_entry(struct config_json *json, const struct plan *plan, const
     print_requirements(json, entry, "requires", 0, plugin->requirement_count);
     print_requirements(json, entry, "wants", plugin->requirement_count, plugin->want_count);
     print_services(json, plugin);
-    print_transports(json, plugin);
+    print_transports(json, entry);
     config_json_close(json, '}');
 }
 

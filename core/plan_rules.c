@@ -31,6 +31,21 @@ static void disable(struct plan_build *build)
     }
 }
 
+static void skip(struct plan_build *build)
+{
+    for (size_t i = 0; i < build->settings->unset_count; i++) {
+        const struct plan_unset *unset = &build->settings->unset[i];
+        size_t entry = name_table_find(&build->memory->uris, unset->uri);
+        struct berth_error sentence;
+
+        if (entry == NAME_TABLE_NONE || build->plan->entries[entry].verdict != PLAN_RUN)
+            continue;
+        manifest_explain_unset(unset->condition, &sentence);
+        plan_build_stop(build, entry, PLAN_SKIPPED, BERTH_SKIP,
+                        plan_build_text(build, "%s", sentence.message), PLAN_NONE);
+    }
+}
+
 static const char *broken_requirement(struct plan_build *build, const struct manifest_plugin *plugin,
                                       const struct manifest_requirement *requirement)
 {
@@ -151,6 +166,7 @@ static void reject_second_exporters(struct plan_build *build)
 void plan_rules_apply(struct plan_build *build)
 {
     disable(build);
+    skip(build);
     for (size_t i = 0; i < build->plan->count; i++)
         if (build->plan->entries[i].verdict == PLAN_RUN)
             reject_broken(build, i);

@@ -16,6 +16,10 @@
 #include "note.h"
 #include "verify.h"
 
+/* Warnings about one manifest, and about all of them: a folder of modules from the future is no flood. */
+#define MANIFEST_WARNINGS_MAX 8
+#define ALL_WARNINGS_MAX 64
+
 /* A file or directory that was met, as the operator gave it. */
 struct seen {
     dev_t device;
@@ -29,6 +33,8 @@ struct scanner {
     void *files;
     void *directories;
     size_t file_capacity;
+    /* How many lines there were about what is ignored in manifests, said or not. */
+    size_t manifest_warnings;
 };
 
 static void *or_abort(void *memory)
@@ -55,6 +61,14 @@ static void warn(struct scan *scan, const char *format, ...)
     va_end(arguments);
     scan->warnings = or_abort(realloc(scan->warnings, (scan->warning_count + 1) * sizeof(scan->warnings[0])));
     scan->warnings[scan->warning_count++] = line;
+}
+
+static void warn_of_manifest(struct scanner *scanner, const char *line)
+{
+    if (scanner->manifest_warnings++ < ALL_WARNINGS_MAX) {
+        warn(scanner->scan, "%s", line);
+        utf8_make_line(scanner->scan->warnings[scanner->scan->warning_count - 1]);
+    }
 }
 
 static void refuse_directory(struct scan *scan, size_t directory, const char *given, const char *why,
@@ -143,19 +157,44 @@ static char *reason_of(struct config_diagnostics *diagnostics)
     return reason;
 }
 
-static void read_manifest(struct scan_file *file, const char *text, size_t length)
+/* What of a manifest is ignored; of many such things the first few are enough. */
+static void warn_of_ignored(struct scanner *scanner, struct config_diagnostics *diagnostics)
 {
-    struct config_diagnostics diagnostics = {0};
+    size_t said = 0;
+
+    config_diagnostics_sort(diagnostics);
+    for (; said < diagnostics->count && said < MANIFEST_WARNINGS_MAX; said++) {
+        char *line = config_diagnostic_format(&diagnostics->items[said]);
+
+        warn_of_manifest(scanner, line);
+        free(line);
+    }
+    if (said < diagnostics->count) {
+        char *line;
+
+        if (asprintf(&line, "%s: and %zu more warnings about this file", diagnostics->items[0].mark.file,
+                     diagnostics->count - said + diagnostics->dropped) < 0)
+            abort();
+        warn_of_manifest(scanner, line);
+        free(line);
+    }
+}
+
+static void read_manifest(struct scanner *scanner, struct scan_file *file, const char *text, size_t length)
+{
+    struct config_diagnostics diagnostics = {.forgives_unknown = true};
 
     file->manifest = manifest_parse(file->shown, text, length, &diagnostics);
     if (file->manifest == NULL) {
         file->code = BERTH_INVALID_ARGUMENT;
         file->reason = reason_of(&diagnostics);
+    } else {
+        warn_of_ignored(scanner, &diagnostics);
     }
     config_diagnostics_finish(&diagnostics);
 }
 
-static void read_note(struct scan_file *file, int fd)
+static void read_note(struct scanner *scanner, struct scan_file *file, int fd)
 {
     struct berth_error err;
     char *text = NULL;
@@ -163,7 +202,7 @@ static void read_note(struct scan_file *file, int fd)
 
     file->code = note_read(fd, file->path, &text, &length, &err);
     if (file->code == BERTH_OK)
-        read_manifest(file, text, length);
+        read_manifest(scanner, file, text, length);
     else
         file->reason = copy(err.message);
     free(text);
@@ -206,7 +245,7 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
     first = meet(&scanner->files, &file.status, found);
     if (first == NULL) {
         file.shown = as_line(file.path);
-        read_note(&file, fd);
+        read_note(scanner, &file, fd);
         keep(scanner, &file);
     } else {
         warn(scanner->scan, "%s: is the same file as %s; it is taken once", found, first);
@@ -271,6 +310,8 @@ void scan_directories(const char *const *directories, size_t count, struct scan 
     *ret_scan = (struct scan){0};
     for (size_t i = 0; i < count; i++)
         scan_directory(&scanner, i, directories[i]);
+    if (scanner.manifest_warnings > ALL_WARNINGS_MAX)
+        warn(ret_scan, "and %zu more warnings about manifests", scanner.manifest_warnings - ALL_WARNINGS_MAX);
     tdestroy(scanner.files, free_seen);
     tdestroy(scanner.directories, free_seen);
 }

@@ -159,6 +159,24 @@ static void fill_choices(struct settings *settings)
     settings->plan.choice_count = map->count;
 }
 
+static void fill_transports(struct settings *settings)
+{
+    const struct berth_value *map = find_top(settings, "transports");
+    struct plan_transports *transports =
+        config_arena_allocate(&settings->store->arena, map->count * sizeof(*transports));
+
+    for (size_t i = 0; i < map->count; i++) {
+        const struct berth_value *list = map->items[i];
+        const char **names = config_arena_allocate(&settings->store->arena, list->count * sizeof(*names));
+
+        for (size_t k = 0; k < list->count; k++)
+            names[k] = list->items[k]->string;
+        transports[i] = (struct plan_transports){list->key, names, list->count};
+    }
+    settings->plan.transports = transports;
+    settings->plan.transport_count = map->count;
+}
+
 static void fill_log(struct settings *settings)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
@@ -206,6 +224,7 @@ static void fill(struct settings *settings)
     settings->plan.disabled = copy_uris(settings, "disabled_plugins", &settings->plan.disabled_count);
     fill_directories(settings);
     fill_choices(settings);
+    fill_transports(settings);
     fill_log(settings);
     read_timeouts(settings, find_top(settings, "timeouts"), &settings->timeouts);
 }
@@ -291,6 +310,13 @@ const struct berth_settings *settings_of_plugin(const struct settings *settings,
     const struct settings_section *section = settings_find_section(settings, uri);
 
     return section == NULL || section->values == NULL ? NULL : config_values_settings(section->values);
+}
+
+const char *settings_find_unset(const struct settings *settings, const char *uri)
+{
+    const struct settings_section *section = settings_find_section(settings, uri);
+
+    return section == NULL ? NULL : section->unset;
 }
 
 void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,

@@ -110,6 +110,8 @@ bool settings_check_plugin(const struct settings *settings, const char *uri, con
 
 /** A plugin's section, complete; after settings_check_plugins. NULL for a plugin that was not checked. */
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
+/** What a section lacks of its plugin's skip_unless, once it was migrated; NULL: nothing. */
+const char *settings_find_unset(const struct settings *settings, const char *uri);
 /** When the check of its section began, on the clock of uv_hrtime(), and how long it took; 0 for one not
  * checked. */
 void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,

@@ -160,8 +160,10 @@ static const struct service *find_service(const struct found *found, const char 
                                                                                       : NULL;
 }
 
+/* `what`: "services". */
 static bool refuse_unknown_service(const struct settings *settings, const struct found *found,
-                                   const struct config_node *choice, struct config_diagnostics *diagnostics)
+                                   const char *what, const struct config_node *choice,
+                                   struct config_diagnostics *diagnostics)
 {
     enum config_severity severity = severity_of_unknown(settings, found);
     const char **names = allocate(found->service_count, sizeof(*names));
@@ -171,10 +173,9 @@ static bool refuse_unknown_service(const struct settings *settings, const struct
         names[i] = found->services[i].name;
     if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
         nearest = config_nearest(choice->key, names, found->service_count);
-    config_diagnostics_add(diagnostics, severity, &choice->key_mark,
-                           "services: no plugin exports \"%.200s\"%s%s%s", choice->key,
-                           nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
-                           nearest == NULL ? "" : "\"?)");
+    config_diagnostics_add(diagnostics, severity, &choice->key_mark, "%s: no plugin exports \"%.200s\"%s%s%s",
+                           what, choice->key, nearest == NULL ? "" : " (did you mean \"",
+                           nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
     free(names);
     return severity == CONFIG_WARNING;
 }
@@ -185,7 +186,7 @@ static bool check_choice(const struct settings *settings, const struct found *fo
     const struct service *first = find_service(found, choice->key);
 
     if (first == NULL)
-        return refuse_unknown_service(settings, found, choice, diagnostics);
+        return refuse_unknown_service(settings, found, "services", choice, diagnostics);
     if (catalog_find(found->catalog, choice->text) == NULL)
         return check_uri(settings, found, "services", choice->text, &choice->mark, diagnostics);
     for (const struct service *at = first;
@@ -210,6 +211,20 @@ static bool check_choices(const struct settings *settings, const struct found *f
     return is_fine;
 }
 
+/* The keys of the map are services. */
+static bool check_transports(const struct settings *settings, const struct found *found,
+                             struct config_diagnostics *diagnostics)
+{
+    const struct config_node *map = config_node_find(config_tree_root(settings->store->tree), "transports");
+    bool is_fine = true;
+
+    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
+        if (find_service(found, map->items[i]->key) == NULL)
+            is_fine =
+                refuse_unknown_service(settings, found, "transports", map->items[i], diagnostics) && is_fine;
+    return is_fine;
+}
+
 static bool check_names(const struct settings *settings, const struct found *found,
                         struct config_diagnostics *diagnostics)
 {
@@ -226,6 +241,7 @@ static bool check_names(const struct settings *settings, const struct found *fou
     is_fine = check_uris(settings, found, "disabled_plugins", settings->plan.disabled,
                          settings->plan.disabled_count, diagnostics) &&
               is_fine;
+    is_fine = check_transports(settings, found, diagnostics) && is_fine;
     return check_choices(settings, found, diagnostics) && is_fine;
 }
 
@@ -301,17 +317,38 @@ static bool check_required(const struct settings *settings, struct config_diagno
     return is_fine;
 }
 
+/* Whoever is skipped may lack what is required, as who is disabled. */
+static const char *find_unset(const struct settings_section *section,
+                              const struct config_check_options *options)
+{
+    struct config_check_options partial = *options;
+    struct config_diagnostics unsaid = {0};
+    struct config_values *values;
+    const char *unset = NULL;
+
+    if (section->plugin->skip_unless_count == 0)
+        return NULL;
+    partial.partial = true;
+    values = config_values_create(section->plugin->config, section->node, &partial, &unsaid);
+    if (values != NULL)
+        unset = manifest_find_unset(section->plugin, config_values_settings(values));
+    config_values_destroy(values);
+    config_diagnostics_finish(&unsaid);
+    return unset;
+}
+
 /* Checks a section that does not wait, and keeps its values. */
 static bool check_section(struct settings *settings, struct settings_section *section,
                           struct config_diagnostics *diagnostics)
 {
     struct config_check_options options = {
         .lenient = settings->store->lenient,
-        .partial = section->disabled,
-        .look_at_files = settings->store->look_at_files && !section->disabled,
         .section = section->plugin->uri,
     };
 
+    section->unset = section->disabled ? NULL : find_unset(section, &options);
+    options.partial = section->disabled || section->unset != NULL;
+    options.look_at_files = settings->store->look_at_files && !options.partial;
     section->values = config_values_create(section->plugin->config, section->node, &options, diagnostics);
     return section->values != NULL;
 }
@@ -351,6 +388,20 @@ static bool take_section(struct settings *settings, struct settings_section *sec
     return is_fine;
 }
 
+/* For the plan, which skips them. */
+static void list_unset(struct settings *settings)
+{
+    const struct settings_store *store = settings->store;
+    struct plan_unset *unset =
+        config_arena_allocate(&settings->store->arena, store->section_count * sizeof(*unset));
+
+    settings->plan.unset = unset;
+    for (size_t i = 0; i < store->section_count; i++)
+        if (store->sections[i].unset != NULL)
+            unset[settings->plan.unset_count++] =
+                (struct plan_unset){store->sections[i].plugin->uri, store->sections[i].unset};
+}
+
 bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
                             struct config_diagnostics *diagnostics)
 {
@@ -368,6 +419,7 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
     is_fine = check_required(settings, diagnostics) && is_fine;
     for (size_t i = 0; i < settings->store->section_count; i++)
         is_fine = take_section(settings, &settings->store->sections[i], diagnostics) && is_fine;
+    list_unset(settings);
     forget_all(&found);
     return is_fine;
 }

@@ -17,6 +17,8 @@ struct settings_section {
     /** The version that `node` is written for. */
     struct migration_version version;
     bool disabled;
+    /** What it lacks of skip_unless in its manifest, so that its plugin is skipped; or NULL. */
+    const char *unset;
     /** Its older version is for the plugin's own `migrate`; until then there are no values. */
     bool waits;
     /** When its check began, on the clock of uv_hrtime(), and how long it took. */

@@ -82,10 +82,8 @@ void grpc_tcp_check(const struct berth_check *check)
         berth_check_problem(check, BERTH_LOG_ERROR, NULL, "%s", err.message);
         return;
     }
-    if (config.address != NULL) {
-        check_address(check, &config);
-        check_files(check, &config);
-    }
+    check_address(check, &config);
+    check_files(check, &config);
     grpc_tcp_config_finish(&config);
 }
 
@@ -95,13 +93,6 @@ static enum berth_code make_server(struct grpc_tcp *tcp, struct berth_error *err
                                                SERVER_HTTP2_OPTIONS(&tcp->config), .transport = "tcp"};
 
     return server_init(&tcp->server, &options, err);
-}
-
-static enum berth_code set_up(struct grpc_tcp *tcp, struct berth_error *err)
-{
-    if (tcp->config.address == NULL)
-        return berth_error_set(err, BERTH_SKIP, "no address is set (try address: 127.0.0.1:50051)");
-    return make_server(tcp, err);
 }
 
 enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, void **ret_instance,
@@ -115,7 +106,7 @@ enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, voi
     tcp->server = (struct server){.host = host, .destroy = destroy};
     code = grpc_tcp_config_init(&tcp->config, host->settings, err);
     if (code == BERTH_OK)
-        code = set_up(tcp, err);
+        code = make_server(tcp, err);
     if (code == BERTH_OK)
         *ret_instance = tcp;
     else

@@ -119,11 +119,9 @@ void etcd_check(const struct berth_check *check)
         berth_check_problem(check, BERTH_LOG_ERROR, NULL, "%s", err.message);
         return;
     }
-    if (config.endpoints.count > 0) {
-        if (choose_limits(&config, &limits, &err) != BERTH_OK)
-            berth_check_problem(check, BERTH_LOG_ERROR, "max_request", "%s", err.message);
-        check_tls(check, &config);
-    }
+    if (choose_limits(&config, &limits, &err) != BERTH_OK)
+        berth_check_problem(check, BERTH_LOG_ERROR, "max_request", "%s", err.message);
+    check_tls(check, &config);
     etcd_config_finish(&config);
 }
 
@@ -160,9 +158,6 @@ static enum berth_code start(struct instance *self, struct berth_error *err)
     struct store *store;
     enum berth_code code = choose(self, &options, err);
 
-    if (code == BERTH_OK && options.endpoint_count == 0)
-        code = berth_error_set(err, BERTH_SKIP,
-                               "no endpoints are configured (try endpoints: [tcp:127.0.0.1:2379])");
     if (code == BERTH_OK)
         code = store_start(self->host, &options, self, on_started, &store, err);
     if (code != BERTH_OK)

@@ -202,6 +202,17 @@ static enum berth_code prepare(struct berth_testing *testing, void **ret_prepare
     return BERTH_OK;
 }
 
+/* What lacks a setting under skip_unless is skipped, and none of its code runs. */
+static enum berth_code check_conditions(const struct berth_testing *testing, struct berth_error *err)
+{
+    const char *unset = manifest_find_unset(testing->description, testing->host.settings);
+
+    if (unset == NULL)
+        return BERTH_OK;
+    manifest_explain_unset(unset, err);
+    return BERTH_SKIP;
+}
+
 enum berth_code berth_testing_start(struct berth_testing *testing, struct berth_error *err)
 {
     struct fake_step *step = &testing->steps[BERTH_STEP_INIT];
@@ -212,7 +223,9 @@ enum berth_code berth_testing_start(struct berth_testing *testing, struct berth_
     if (step->begun)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "it was started before");
     begin(step);
-    code = fake_check(testing, &failure);
+    code = check_conditions(testing, &failure);
+    if (code == BERTH_OK)
+        code = fake_check(testing, &failure);
     if (code == BERTH_OK)
         code = prepare(testing, &prepared, &failure);
     if (code == BERTH_OK && BERTH_HAS(testing->plugin, init))

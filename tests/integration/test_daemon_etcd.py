@@ -37,7 +37,9 @@ class DaemonEtcd(Case):
 
     def test_without_endpoints_it_is_skipped_with_the_reason(self):
         daemon = self.start()
-        self.assert_line(daemon.ctl("plugins", "inspect", STORE).stdout, "no endpoints are configured")
+        self.assert_line(daemon.ctl("plugins", "inspect", STORE).stdout, "endpoints is not set in its configuration")
+        with open(f"/proc/{daemon.pid}/maps", encoding="utf-8") as maps:
+            self.assertNotIn("store-etcd.so", maps.read())
         self.assert_stops(daemon)
 
     def test_it_shows_where_it_is_and_leaves_no_trace_of_its_presence(self):

@@ -492,6 +492,7 @@ class Check(Sdk):
             "plugin_extra": ("abi", "does not name the plugin"), "service_kind": ("abi", "another kind"),
             "service_missing": ("abi", "lacks the service"), "no_note": ("manifest", "no berth note"),
             "note_huge": ("manifest", "at most 65536"), "note_unknown_key": ("manifest", 'did you mean "requires"'),
+            "note_newer": ("manifest", 'a manifest has no key "k01"'),
             "note_empty": ("manifest", "empty"), "requires_itself": ("manifest", "which it is itself"),
             "star_with_others": ("manifest", "stands alone"), "undefined_symbol": ("symbols", "fixture_nobody_has_this"),
         }

@@ -33,7 +33,7 @@ static void every_key_is_read(void **state)
 {
     struct manifest *manifest =
         parse_good("module: greeter\nversion: 1.2.0\ndescription: Says hello.\nauthor: Ada\n"
-                   "licence: Apache-2.0\nplugins:\n"
+                   "licence: Apache-2.0\nneeds: [skip_unless, migrate]\nplugins:\n"
                    "  - type: io.containerd.grpc.v1\n    id: greeter\n    description: The word.\n"
                    "    requires: [io.berth.store.v1, io.berth.store.v1.main]\n"
                    "    wants: [\"*\"]\n"
@@ -44,6 +44,8 @@ static void every_key_is_read(void **state)
                    "    config_version: 3\n"
                    "    renames: [{before: 2, from: word, to: texts.word}, {before: 3, from: old}]\n"
                    "    formerly: [cri, io.example.v1.old]\n"
+                   "    carries: [quic, tcp]\n"
+                   "    skip_unless: [greeting, \"env:GREETER_ON\"]\n"
                    "    config:\n      greeting: {type: string, default: Hello}\n");
     const struct manifest_plugin *plugin = &manifest->plugins[0];
 
@@ -59,7 +61,7 @@ static void every_key_is_read(void **state)
     assert_string_equal(plugin->description, "The word.");
     assert_int_equal(plugin->requirement_count, 2);
     assert_string_equal(plugin->requirements[1].name, "io.berth.store.v1.main");
-    assert_int_equal(plugin->requirements[1].mark.line, 10);
+    assert_int_equal(plugin->requirements[1].mark.line, 11);
     assert_int_equal(plugin->want_count, 1);
     assert_string_equal(plugin->wants[0].name, "*");
     assert_int_equal(plugin->service_count, 1);
@@ -84,6 +86,10 @@ static void every_key_is_read(void **state)
     assert_int_equal(plugin->renames[0].before_version, 2);
     assert_string_equal(plugin->renames[0].to, "texts.word");
     assert_int_equal(plugin->config->field_count, 1);
+    assert_int_equal(plugin->carry_count, 2);
+    assert_string_equal(plugin->carries[0], "quic");
+    assert_int_equal(plugin->skip_unless_count, 2);
+    assert_string_equal(plugin->skip_unless[1], "env:GREETER_ON");
     manifest_destroy(manifest);
 }
 
@@ -144,7 +150,7 @@ static const struct wrong_case {
     {"module: m\nversion: ''\nplugins: []\n", "note:2:10: version is empty"},
     {"module: m\nversion: [1]\nplugins: []\n", "note:2:10: version must be a text, not a list"},
     {"modul: m\nversion: 1\nplugins: []\n",
-     "note:1:1: a manifest has no key \"modul\": did you mean \"module\"?"},
+     "note:1:1: a manifest has no key \"modul\" (did you mean \"module\"?)"},
     {"module: m\nmodule: n\nversion: 1\nplugins: []\n", "note:2:1: "},
     {HEAD "a\n", "note:4:5: a plugin must be a map, not a text"},
     {HEAD "id: a\n", "note:4:5: a plugin has no type"},
@@ -155,7 +161,7 @@ static const struct wrong_case {
     {HEAD "{type: io.example.v1, id: a}\n  - {type: io.example.v1, id: a}\n",
      "note:5:5: io.example.v1.a is there already, at line 4"},
     {PLUGIN "require: [io.other.store.v1]\n",
-     "note:6:5: a plugin has no key \"require\": did you mean \"requires\"?"},
+     "note:6:5: a plugin has no key \"require\" (did you mean \"requires\"?)"},
     {PLUGIN "requires: io.other.store.v1\n", "note:6:15: requires must be a list, not a text"},
     {PLUGIN "requires: [store]\n", "note:6:16: \"store\" is neither a type"},
     {PLUGIN "wants: [[a]]\n", "note:6:13: a requirement must be a text, not a list"},
@@ -183,7 +189,8 @@ static const struct wrong_case {
     {PLUGIN "protos: [a.proto, ../b.proto]\n",
      "note:6:23: protos: \"../b.proto\" is no .proto file as protoc is given it"},
     {PLUGIN "protos: [a.txt]\n", "note:6:14: protos: \"a.txt\" is no .proto file"},
-    {PLUGIN "callbacks: [prepair]\n", "note:6:17: \"prepair\" is no callback: did you mean prepare"},
+    {PLUGIN "callbacks: [prepair]\n",
+     "note:6:17: callbacks: unknown callback \"prepair\" (did you mean \"prepare\"?)"},
     {PLUGIN "callbacks: [close, close]\n", "note:6:24: close is named twice"},
     {PLUGIN "callbacks: [discard]\n", "note:6:16: discard frees what prepare made"},
     {PLUGIN "interface: 9th\n", "note:6:16: interface: \"9th\" is no name of a C struct"},
@@ -198,6 +205,15 @@ static const struct wrong_case {
     {PLUGIN "renames: [{from: a, to: b}]\n", "note:6:15: a rename has no before"},
     {PLUGIN "config_version: 2\n    renames: [{before: 2, from: a..b, to: b}]\n",
      "note:7:33: from: \"a..b\" is no name of a setting"},
+    {"module: m\nversion: 1\nneeds: [skip_unless, holograms]\nplugins: {}\n",
+     "note:3:22: needs \"holograms\", which this version of berth does not understand: upgrade berth"},
+    {"module: m\nversion: 1\nneeds: prepare\nplugins: []\n", "note:3:8: needs must be a list, not a text"},
+    {PLUGIN "config: {a: {type: int}}\n    skip_unless: [b]\n",
+     "note:7:19: skip_unless: \"b\" is not a setting under config (for an environment variable write env:"},
+    {PLUGIN "config: {a: {type: int}}\n    skip_unless: [a.b]\n", "skip_unless: \"a.b\" is not a setting"},
+    {PLUGIN "skip_unless: [\"env:A-B\"]\n", "skip_unless: \"env:A-B\" does not name an environment variable"},
+    {PLUGIN "skip_unless: a\n", "note:6:18: skip_unless must be a list, not a text"},
+    {PLUGIN "carries: [TCP]\n", "note:6:15: \"TCP\" is no name of a transport"},
     {PLUGIN "config: [a]\n", "note:6:13: config must be a map, not a list"},
     {PLUGIN "config: {a: {type: strin}}\n", "note:6:24: "},
     {"module: &m m\nversion: 1\nplugins: []\n", "note:1:"},
@@ -240,6 +256,52 @@ static void all_that_is_wrong_is_said_at_once(void **state)
 
     assert_null(parse(PLUGIN "wans: []\n    interface: 9th\n    requires: [a, b]\n", &diagnostics));
     assert_int_equal(diagnostics.error_count, 4);
+    config_diagnostics_finish(&diagnostics);
+}
+
+/* What a newer berth-sdk may have written: a module of it runs on, and the host says what it ignores. */
+static void what_is_not_known_is_a_warning_where_that_is_forgiven(void **state)
+{
+    static const char text[] = "module: m\nversion: 1.0.0\nhome: https://example.io\nplugins:\n"
+                               "  - type: io.example.v1\n    id: a\n    colour: red\n"
+                               "    callbacks: [init2, close]\n"
+                               "    config:\n"
+                               "      a: {type: string, shape: round, default: x}\n"
+                               "      b: {type: string, format: mac_address}\n";
+    static const char *const lines[] = {
+        "note:3:1: a manifest has no key \"home\"; ignoring it",
+        "note:7:5: a plugin has no key \"colour\"; ignoring it",
+        "note:8:17: callbacks: unknown callback \"init2\" (use prepare, discard, serve, drain, close or "
+        "migrate); ignoring it",
+        "note:10:25: a: a setting has no key \"shape\"; ignoring it",
+        "note:11:33: b: type string has no format \"mac_address\"; ignoring it",
+    };
+    struct config_diagnostics strict = {0}, forgiving = {.forgives_unknown = true};
+    struct manifest *manifest = parse(text, &forgiving);
+
+    assert_null(parse(text, &strict));
+    assert_int_equal(strict.error_count, 5);
+    assert_non_null(manifest);
+    assert_int_equal(forgiving.error_count, 0);
+    assert_int_equal(forgiving.count, 5);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (!says(&forgiving, lines[i]))
+            fail_msg("nothing says \"%s\"", lines[i]);
+    assert_int_equal(manifest->plugins[0].callbacks, MANIFEST_CALLBACK_CLOSE);
+    assert_int_equal(manifest->plugins[0].config->field_count, 2);
+    manifest_destroy(manifest);
+    config_diagnostics_finish(&strict);
+    config_diagnostics_finish(&forgiving);
+}
+
+/* Whatever else looks wrong may be what is not understood. */
+static void what_a_module_needs_is_asked_before_all_else(void **state)
+{
+    struct config_diagnostics diagnostics = {.forgives_unknown = true};
+
+    assert_null(parse("module: m\nversion: 1\nneeds: [holograms]\nplugins: {a: 1}\n", &diagnostics));
+    assert_int_equal(diagnostics.count, 1);
+    assert_true(says(&diagnostics, "needs \"holograms\""));
     config_diagnostics_finish(&diagnostics);
 }
 
@@ -328,6 +390,8 @@ int main(void)
         cmocka_unit_test(the_hash_is_fnv_1a_of_the_text),
         cmocka_unit_test(a_wrong_manifest_is_refused_with_its_place),
         cmocka_unit_test(all_that_is_wrong_is_said_at_once),
+        cmocka_unit_test(what_is_not_known_is_a_warning_where_that_is_forgiven),
+        cmocka_unit_test(what_a_module_needs_is_asked_before_all_else),
         cmocka_unit_test(a_manifest_cut_anywhere_is_parsed_or_refused),
         cmocka_unit_test(types_are_told_from_other_names),
         cmocka_unit_test(a_uri_is_split_behind_its_version),

@@ -547,6 +547,140 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
         "services: hello.Greeter is to come from a.v1.gone, which is not there: the choice is void");
 }
 
+static const char *state_name_of(const struct scene *scene, const char *uri)
+{
+    return berth_state_name(plan_verdict_state(entry_of(scene, uri)->verdict));
+}
+
+static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x"},
+        {"a.v1.y"},
+        {"b.v1.needs", {"a.v1"}},
+        {"c.v1.x"},
+        {"c.v1.y"},
+        {"d.v1.one", {"c.v1.x"}},
+        {"d.v1.any", {"c.v1"}},
+        {"e.v1.wants", {0}, {"c.v1.x"}},
+        {"f.v1.above", {"d.v1.one"}},
+    };
+    static const struct plan_unset unset[] = {
+        {"a.v1.x", "endpoints"}, {"a.v1.y", "env:CLOCK_ON"}, {"c.v1.x", "tls.cert"}, {"g.v1.gone", "x"}};
+    struct scene *scene = *state;
+
+    scene->settings = (struct plan_settings){.unset = unset, .unset_count = 4};
+    MAKE_PLAN(scene, fakes);
+    expect(scene, "a.v1.x", PLAN_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
+    expect(scene, "a.v1.y", PLAN_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
+    expect(scene, "b.v1.needs", PLAN_SKIPPED, BERTH_SKIP,
+           "requires a.v1, of whose 2 providers none runs: a.v1.x was skipped: endpoints is not set in its "
+           "configuration");
+    expect(scene, "d.v1.any", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "e.v1.wants", PLAN_RUN, BERTH_OK, NULL);
+    expect(
+        scene, "f.v1.above", PLAN_SKIPPED, BERTH_SKIP,
+        "requires d.v1.one, which was skipped because of c.v1.x: tls.cert is not set in its configuration");
+    assert_string_equal(state_name_of(scene, "d.v1.one"), "skipped");
+    assert_int_equal(entry_of(scene, "f.v1.above")->root, plan_find(scene->plan, "c.v1.x"));
+}
+
+static void what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip(void **state)
+{
+    static const struct fake fakes[] = {
+        {"a.v1.x"}, {"a.v1.y", {"gone.v1"}}, {"b.v1.needs", {"a.v1"}}, {"d.v1.off"}};
+    static const struct plan_unset unset[] = {{"a.v1.x", "endpoints"}, {"d.v1.off", "endpoints"}};
+    struct scene *scene = *state;
+
+    scene->settings =
+        (struct plan_settings){.unset = unset, .unset_count = 2, .disabled = disabled, .disabled_count = 1};
+    MAKE_PLAN(scene, fakes);
+    assert_int_equal(entry_of(scene, "b.v1.needs")->verdict, PLAN_BLOCKED);
+    assert_string_equal(cause_of(scene, "b.v1.needs"), "a.v1.y");
+    assert_int_equal(entry_of(scene, "d.v1.off")->verdict, PLAN_DISABLED);
+}
+
+static const char *const only_grpc[] = {"grpc"};
+static const char *const tcp_and_grpc[] = {"tcp", "grpc"};
+
+/* a.v1.x exports two services over grpc; s.v1.s carries what it is told. */
+static void export(struct scene *scene, const char *const *carries, size_t carry_count)
+{
+    static const struct fake fakes[] = {{"a.v1.x", {0}, {0}, {"h.One", "h.Two"}}, {"s.v1.s"}};
+
+    for (size_t i = 0; i < 2; i++)
+        add_fake(scene, &fakes[i]);
+    for (size_t i = 0; i < 2; i++) {
+        scene->services[0][i].transports = only_grpc;
+        scene->services[0][i].transport_count = 1;
+    }
+    scene->plugins[1].carries = carries;
+    scene->plugins[1].carry_count = carry_count;
+    make_plan(scene, NULL, 0);
+}
+
+static void the_configuration_widens_the_transports_of_a_service(void **state)
+{
+    static const struct plan_transports transports[] = {{"h.Two", tcp_and_grpc, 2}};
+    struct scene *scene = *state;
+    const struct plan_entry *entry;
+
+    scene->settings = (struct plan_settings){.transports = transports, .transport_count = 1};
+    export(scene, tcp_and_grpc, 2);
+    entry = entry_of(scene, "a.v1.x");
+    assert_int_equal(entry->services[0].transport_count, 1);
+    assert_string_equal(entry->services[1].name, "h.Two");
+    assert_int_equal(entry->services[1].transport_count, 2);
+    assert_string_equal(entry->services[1].transports[0], "grpc");
+    assert_string_equal(entry->services[1].transports[1], "tcp");
+    assert_int_equal(scene->plan->warning_count, 0);
+}
+
+static void nothing_is_widened_by_default(void **state)
+{
+    struct scene *scene = *state;
+
+    export(scene, tcp_and_grpc, 2);
+    assert_ptr_equal(entry_of(scene, "a.v1.x")->services, scene->services[0]);
+}
+
+static void a_transport_that_nobody_carries_is_a_warning(void **state)
+{
+    static const char *const quic[] = {"quic"};
+    static const struct plan_transports transports[] = {{"h.Two", quic, 1}};
+    struct scene *scene = *state;
+
+    scene->settings = (struct plan_settings){.transports = transports, .transport_count = 1};
+    export(scene, tcp_and_grpc, 2);
+    assert_int_equal(scene->plan->warning_count, 1);
+    assert_string_equal(
+        scene->plan->warnings[0],
+        "a.v1.x: h.Two names the transport quic, which no server carries (carried: tcp, grpc)");
+}
+
+static void where_no_server_says_what_it_carries_nobody_is_warned(void **state)
+{
+    struct scene *scene = *state;
+
+    export(scene, NULL, 0);
+    assert_int_equal(scene->plan->warning_count, 0);
+}
+
+static void many_warnings_are_cut_with_their_number(void **state)
+{
+    enum { CHOICES = 70 };
+    struct plan_choice choices[CHOICES];
+    static const struct fake fakes[] = {{"a.v1.x"}};
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < CHOICES; i++)
+        choices[i] = (struct plan_choice){"hello.Greeter", "a.v1.gone"};
+    scene->settings = (struct plan_settings){.choices = choices, .choice_count = CHOICES};
+    MAKE_PLAN(scene, fakes);
+    assert_int_equal(scene->plan->warning_count, 65);
+    assert_string_equal(scene->plan->warnings[64], "and 6 more warnings like these");
+}
+
 static void a_disabled_exporter_competes_with_nobody(void **state)
 {
     static const struct fake fakes[] = {{"d.v1.off", {0}, {0}, {"hello.Greeter"}},
@@ -726,6 +860,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_second_exporter_of_a_service_is_rejected, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_configuration_chooses_who_exports_a_service, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disabled_exporter_competes_with_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_configuration_widens_the_transports_of_a_service, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_widened_by_default, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_transport_that_nobody_carries_is_a_warning, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_no_server_says_what_it_carries_nobody_is_warned, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(many_warnings_are_cut_with_their_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_order_of_the_input_does_not_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(random_plans_keep_every_promise, set_up, tear_down),
     };

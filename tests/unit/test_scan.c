@@ -163,7 +163,6 @@ static const struct refused_case {
     {"note_empty", BERTH_INVALID_ARGUMENT, "note: the manifest is empty"},
     {"note_no_yaml", BERTH_INVALID_ARGUMENT, ": note:2:"},
     {"note_alias_bomb", BERTH_INVALID_ARGUMENT, ": note:2:4: "},
-    {"note_unknown_key", BERTH_INVALID_ARGUMENT, "did you mean \"requires\"?"},
 };
 
 static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
@@ -189,6 +188,43 @@ static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
         scan_finish(&scan);
         unlink(below(place, "first/bad.so"));
     }
+}
+
+static void what_a_manifest_has_too_much_is_ignored_with_a_few_warnings(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    put(place, "note_newer", "first/newer.so");
+    put(place, "note_unknown_key", "first/typo.so");
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 2);
+    assert_non_null(scan.files[0].manifest);
+    assert_non_null(scan.files[1].manifest);
+    assert_int_equal(scan.warning_count, 10);
+    assert_non_null(
+        strstr(scan.warnings[0], "newer.so: note:3:1: a manifest has no key \"k01\"; ignoring it"));
+    assert_true(ends_with(scan.warnings[8], "/first/newer.so: note: and 3 more warnings about this file"));
+    assert_non_null(strstr(scan.warnings[9], "did you mean \"requires\"?"));
+    scan_finish(&scan);
+}
+
+static void a_folder_of_modules_from_the_future_is_no_flood_of_warnings(void **state)
+{
+    struct place *place = *state;
+    struct scan scan;
+
+    for (int i = 0; i < 70; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "first/%02d.so", i);
+        put(place, "note_unknown_key", name);
+    }
+    scan_both(place, &scan);
+    assert_int_equal(scan.count, 70);
+    assert_int_equal(scan.warning_count, 65);
+    assert_string_equal(scan.warnings[64], "and 6 more warnings about manifests");
+    scan_finish(&scan);
 }
 
 static void a_file_that_may_not_be_trusted_is_not_even_read(void **state)
@@ -371,6 +407,8 @@ int main(void)
         test_in_place(a_name_that_is_no_text_is_shown_as_a_line),
         test_in_place(names_that_do_not_end_in_so_are_no_modules),
         test_in_place(a_bad_file_costs_that_file_only_and_its_reason_is_kept),
+        test_in_place(what_a_manifest_has_too_much_is_ignored_with_a_few_warnings),
+        test_in_place(a_folder_of_modules_from_the_future_is_no_flood_of_warnings),
         test_in_place(a_file_that_may_not_be_trusted_is_not_even_read),
         test_in_place(a_file_met_twice_is_taken_once_with_a_warning_that_names_both),
         test_in_place(a_hard_link_in_another_directory_is_the_same_file),

@@ -113,7 +113,7 @@ static void each_mistake_is_named_at_its_place(void **state)
         {"A: {type: int}",
          "m:1:1: \"A\" is no name for a setting: a-z, 0-9 and _, at most 64, no digit first"},
         {"a: {type: int, defualt: 1}",
-         "m:1:16: a: \"defualt\" is nothing that a setting has (did you mean \"default\"?)"},
+         "m:1:16: a: a setting has no key \"defualt\" (did you mean \"default\"?)"},
         {"a: {type: int, default: x}", "m:1:25: a: default: \"x\" is no int (write digits, without quotes)"},
         {"a: {type: int, default: 7, max: 5}", "m:1:25: a: default: \"7\" is too large: at most 5"},
         {"a: {type: int, default: [1]}", "m:1:25: a: expected int, found a list"},

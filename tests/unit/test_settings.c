@@ -400,6 +400,85 @@ static void a_refused_file_does_not_make_its_section_an_error(void **state)
     strike(&scene);
 }
 
+static const char clock_text[] = "module: clock\n"
+                                 "version: 1.0.0\n"
+                                 "plugins:\n"
+                                 "  - type: com.acme.clock.v1\n"
+                                 "    id: ntp\n"
+                                 "    services: {acme.Clock: {Now: unary}}\n"
+                                 "    skip_unless: [servers, tls.on, \"env:BERTH_TEST_CLOCK\"]\n"
+                                 "    config:\n"
+                                 "      servers: {type: list, items: {type: string}, default: []}\n"
+                                 "      key: {type: string, required: true}\n"
+                                 "      tls: {type: object, fields: {on: {type: bool, default: false}}}\n";
+
+/* What the plan is told of the clock, whose section is `section`; NULL: that it is not to be skipped. */
+static const char *unset_of_clock(const char *section, size_t expected_errors)
+{
+    static char condition[64];
+    struct scene scene = set_scene(section);
+    struct manifest *clock = manifest_parse("clock.so", clock_text, strlen(clock_text), &scene.diagnostics);
+    const struct manifest *const manifests[] = {clock};
+    const char *unset = NULL;
+
+    assert_non_null(clock);
+    catalog_finish(&scene.catalog);
+    catalog_init(&scene.catalog, manifests, 1);
+    assert_true(load(&scene, false));
+    check(&scene);
+    assert_int_equal(scene.diagnostics.error_count, expected_errors);
+    if (scene.settings->plan.unset_count > 0) {
+        assert_int_equal(scene.settings->plan.unset_count, 1);
+        assert_string_equal(scene.settings->plan.unset[0].uri, "com.acme.clock.v1.ntp");
+        snprintf(condition, sizeof(condition), "%s", scene.settings->plan.unset[0].condition);
+        unset = condition;
+    }
+    strike(&scene);
+    manifest_destroy(clock);
+    return unset;
+}
+
+#define CLOCK "plugins:\n  com.acme.clock.v1.ntp: "
+
+static void a_plugin_is_to_be_skipped_until_all_that_its_manifest_names_is_set(void **state)
+{
+    unsetenv("BERTH_TEST_CLOCK");
+    assert_string_equal(unset_of_clock("version: 1\n", 0), "servers");
+    assert_string_equal(unset_of_clock(CLOCK "{servers: [], tls: {on: true}}\n", 0), "servers");
+    assert_string_equal(unset_of_clock(CLOCK "{servers: [a]}\n", 0), "tls.on");
+    assert_string_equal(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 0), "env:BERTH_TEST_CLOCK");
+    setenv("BERTH_TEST_CLOCK", "", 1);
+    assert_string_equal(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 0), "env:BERTH_TEST_CLOCK");
+    setenv("BERTH_TEST_CLOCK", "1", 1);
+    assert_null(unset_of_clock(CLOCK "{servers: [a], key: k, tls: {on: true}}\n", 0));
+    unsetenv("BERTH_TEST_CLOCK");
+}
+
+static void who_is_skipped_may_lack_what_is_required_but_not_be_wrong(void **state)
+{
+    setenv("BERTH_TEST_CLOCK", "1", 1);
+    assert_null(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 1));
+    assert_null(unset_of_clock(CLOCK "{key: [k]}\n", 1));
+    assert_string_equal(unset_of_clock(CLOCK "{key: k}\n", 0), "servers");
+    unsetenv("BERTH_TEST_CLOCK");
+}
+
+static void transports_are_added_to_services_that_there_are(void **state)
+{
+    struct scene scene =
+        set_scene("transports:\n  helloworld.Greeter: [tcp, ttrpc]\n  hello.Greeter: [tcp]\n");
+
+    assert_true(load(&scene, false));
+    assert_false(check(&scene));
+    assert_true(
+        says(&scene, CONFIG_ERROR, "berthd.yaml:3:3: transports: no plugin exports \"hello.Greeter\""));
+    assert_int_equal(scene.settings->plan.transport_count, 2);
+    assert_string_equal(scene.settings->plan.transports[0].service, "helloworld.Greeter");
+    assert_int_equal(scene.settings->plan.transports[0].count, 2);
+    assert_string_equal(scene.settings->plan.transports[0].names[1], "ttrpc");
+    strike(&scene);
+}
+
 static void the_check_of_a_section_is_timed(void **state)
 {
     struct scene scene = set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n");
@@ -820,6 +899,9 @@ int main(void)
         cmocka_unit_test(what_is_deprecated_is_named_the_same_from_start_to_start),
         cmocka_unit_test(an_old_name_is_understood_without_a_version),
         cmocka_unit_test(old_and_new_name_together_are_an_error),
+        cmocka_unit_test(a_plugin_is_to_be_skipped_until_all_that_its_manifest_names_is_set),
+        cmocka_unit_test(who_is_skipped_may_lack_what_is_required_but_not_be_wrong),
+        cmocka_unit_test(transports_are_added_to_services_that_there_are),
         cmocka_unit_test(the_check_of_a_section_is_timed),
         cmocka_unit_test(a_section_from_the_future_is_refused),
         cmocka_unit_test(a_plugin_brings_its_own_section_up_to_date),
