@@ -44,8 +44,6 @@ int command_plan(const struct command_options *options)
     }
     survey_print_diagnostics(&survey);
     if (good) {
-        for (size_t i = 0; i < survey.plan->warning_count; i++)
-            survey_print_warning(survey.plan->warnings[i]);
         print(&survey, options);
         if (!would_start)
             fputs("berthd: the daemon would not start\n", stderr);

@@ -121,7 +121,8 @@ bool survey_would_start(struct survey *survey)
     return survey->diagnostics.error_count == errors;
 }
 
-void survey_print_warning(const char *warning)
+/* One line, whatever stands in names of files. */
+static void print_warning(const char *warning)
 {
     fputs("warning: ", stderr);
     utf8_write_line(stderr, warning);
@@ -143,7 +144,9 @@ void survey_print_diagnostics(struct survey *survey)
     if (survey->diagnostics.dropped > 0)
         fprintf(stderr, "and %zu more\n", survey->diagnostics.dropped);
     for (size_t i = 0; i < survey->scan.warning_count; i++)
-        survey_print_warning(survey->scan.warnings[i]);
+        print_warning(survey->scan.warnings[i]);
+    for (size_t i = 0; survey->plan != NULL && i < survey->plan->warning_count; i++)
+        print_warning(survey->plan->warnings[i]);
 }
 
 void survey_finish(struct survey *survey)

@@ -26,9 +26,6 @@ struct survey {
     struct config_diagnostics diagnostics;
 };
 
-/** One line on standard error, whatever stands in names of files. */
-void survey_print_warning(const char *warning);
-
 /**
  * Reads the configuration and scans the plugin directories, in spite of errors wherever that can be done, so
  * that a check can say all of them.
@@ -46,7 +43,7 @@ void survey_plan(struct survey *survey);
  * needs the required plugins and a server. What is missing goes to `diagnostics`.
  */
 bool survey_would_start(struct survey *survey);
-/** Prints what is wrong with the configuration, and warnings of the scan, to standard error. */
+/** Prints what is wrong with the configuration, and warnings of the scan and the plan, to standard error. */
 void survey_print_diagnostics(struct survey *survey);
 void survey_finish(struct survey *survey);
 

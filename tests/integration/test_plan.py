@@ -169,6 +169,85 @@ class Plan(Case):
         self.assertIn(f"{kind('base')}.base", upper.reason)
         self.assertIn(f"{config.name}:", upper.reason)
 
+    def maps(self, daemon):
+        with open(f"/proc/{daemon.pid}/maps", encoding="utf-8") as maps:
+            return maps.read()
+
+    CLOCK = """skip_unless: [servers, "env:CLOCK_ON"]
+config:
+  servers: {type: list, items: {type: string}, default: []}"""
+
+    def test_a_module_is_not_loaded_where_all_its_plugins_are_skipped(self):
+        self.workshop.add("clock", Plugin(kind("clock"), "clock", yaml=self.CLOCK),
+                          Plugin(kind("dial"), "dial", requires=[kind("clock")]))
+        self.workshop.add("hand", Plugin(kind("hand"), "hand", requires=[kind("dial")]),
+                          Plugin(kind("wisher"), "wisher", wants=[kind("clock")]))
+        daemon = self.start()
+        found = self.plugins(daemon)
+        for name, reason in (("clock", "servers is not set in its configuration"),
+                             ("dial", f"{kind('clock')}.clock was skipped: servers is not set"),
+                             ("hand", f"because of {kind('clock')}.clock: servers is not set")):
+            self.assertEqual("skipped", found[f"{kind(name)}.{name}"].state)
+            self.assertIn(reason, found[f"{kind(name)}.{name}"].reason)
+            self.assert_line(daemon.log, f"{kind(name)}.{name}", "skipped: ", "servers is not set")
+        self.assertIn(found[f"{kind('wisher')}.wisher"].state, ("ready", "serving"))
+        self.assertNotIn("/clock.so", self.maps(daemon))
+        self.assertIn("/hand.so", self.maps(daemon))
+        self.assert_stops(daemon)
+        plan = self.berthd("plan", "--config", self.workshop.config)
+        self.assertEqual(0, plan.returncode, plan.stdout)
+        self.assert_line(plan.stdout, "skipped", f"{kind('hand')}.hand", "servers is not set")
+
+    def test_a_plugin_starts_once_its_setting_and_its_variable_are_set(self):
+        self.workshop.add("clock", Plugin(kind("clock"), "clock", yaml=self.CLOCK))
+        uri = f"{kind('clock')}.clock"
+        self.workshop.write_config(plugins={uri: {"servers": ["a"]}})
+        daemon = self.start()
+        self.assertIn("the environment variable CLOCK_ON is not set", self.plugins(daemon)[uri].reason)
+        self.assert_stops(daemon)
+        daemon = self.start(CLOCK_ON="1")
+        self.assertIn(self.plugins(daemon)[uri].state, ("ready", "serving"))
+        self.assert_stops(daemon)
+
+    def test_what_a_newer_sdk_wrote_is_ignored_with_a_warning(self):
+        self.workshop.add("newer", Plugin(kind("newer"), "newer", yaml="colour: red\ncallbacks: [hibernate]"))
+        config = self.workshop.write_config()
+        for done in (self.berthd("plan", "--config", config), self.berthd("config", "check", "--config", config)):
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assert_line(done.stderr, "warning: ", "newer.so: note:", 'has no key "colour"; ignoring it')
+        daemon = self.start()
+        self.assert_line(daemon.log, "newer.so: note:", 'unknown callback "hibernate"', "ignoring it")
+        self.assertIn(self.plugins(daemon)[f"{kind('newer')}.newer"].state, ("ready", "serving"))
+        self.assert_stops(daemon)
+
+    def test_what_a_module_needs_and_the_host_does_not_understand_is_a_rejection(self):
+        self.workshop.add("needy", Plugin(kind("needy"), "needy"), manifest="needs: [holograms]")
+        daemon = self.start()
+        self.assert_line(daemon.log, "rejected", "needy.so", 'needs "holograms"', "does not understand", "upgrade berth")
+        self.assert_stops(daemon)
+
+    def test_a_transport_that_no_server_carries_is_a_warning_everywhere(self):
+        self.workshop.add("web", Plugin(kind("web"), "web", yaml="services: {web.Site: {Get: unary}}\n"
+                                        "transports: {web.Site: [http, grpc]}", code="""
+            static void on_message(struct berth_call *call, const void *message, size_t length)
+            {
+                (void)message, (void)length;
+                berth_call_finish(call, BERTH_OK, NULL);
+            }
+            static const struct berth_method methods[] = {
+                {.name = "Get", .kind = BERTH_METHOD_UNARY, .on_message = on_message}};
+            static const struct berth_service site = {
+                .size = sizeof(site), .name = "web.Site", .methods = methods, .method_count = 1};
+            static const struct berth_service *const sites[] = {&site, NULL};""", members=".services = sites,"))
+        config = self.workshop.write_config()
+        warning = ("web.Site names the transport http, which no server carries", "carried: grpc, tcp, ttrpc")
+        for done in (self.berthd("plan", "--config", config), self.berthd("config", "check", "--config", config)):
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assert_line(done.stderr, "warning: ", *warning)
+        daemon = self.start()
+        self.assert_line(daemon.log, *warning)
+        self.assert_stops(daemon)
+
     def constructor(self):
         """A module that leaves a file behind as soon as it is loaded, and then crashes."""
         trace = self.workshop.top / "constructor-ran"

@@ -37,9 +37,9 @@ class Tls(Case):
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
                      "-CAcreateserial", "-days", "30", "-extfile", "names", "-out", f"{name}.pem")
 
-    def serve(self, **settings):
+    def serve(self, transports=None, **settings):
         settings = {"address": "127.0.0.1:0", **settings}
-        self.workshop.write_config(plugins={"io.containerd.server.v1.grpc-tcp": settings})
+        self.workshop.write_config(plugins={"io.containerd.server.v1.grpc-tcp": settings}, transports=transports or {})
         self.daemon = self.start()
         self.port = int(re.search(r"listening address=127\.0\.0\.1:(\d+)", self.daemon.log)[1])
 
@@ -88,6 +88,39 @@ class Tls(Case):
         self.assertIn("world", self.hello(self.secure("ca", "client")))
         self.assert_unavailable(self.secure("ca"))
         self.assert_unavailable(self.secure("ca", "stranger"))
+        self.assert_stops(self.daemon)
+
+    def ask_over_tls(self, *arguments, certificate="client"):
+        own = [] if certificate is None else ["--tls-cert", self.folder / f"{certificate}.pem",
+                                              "--tls-key", self.folder / f"{certificate}.key"]
+        return run(BERTHCTL, "--address", f"tcp:127.0.0.1:{self.port}", "--tls-ca", self.folder / "ca.pem",
+                   "--tls-server-name", "localhost", *own, *arguments)
+
+    def test_berthctl_reaches_a_daemon_that_carries_introspection_over_mutual_tls(self):
+        self.workshop.add_default_modules("introspection", "version")
+        transports = {name: ["tcp"] for name in (
+            "containerd.services.introspection.v1.Introspection", "containerd.services.version.v1.Version",
+            "berth.inspect.v1.Inspect")}
+        self.serve(transports, tls_ca=str(self.folder / "ca.pem"), **self.make_server())
+        self.make_certificate("client", "ca", "URI:spiffe://tests/client")
+        self.make_certificate("stranger", "other", "URI:spiffe://tests/stranger")
+        listed = self.ask_over_tls("plugins", "ls")
+        self.assertEqual(0, listed.returncode, listed.stderr)
+        self.assertEqual(self.daemon.ctl("plugins", "ls").stdout, listed.stdout)
+        self.assertIn("grpc-tcp", self.ask_over_tls("explain", "io.containerd.server.v1.grpc-tcp").stdout)
+        self.assertIn("grpc, tcp", self.ask_over_tls("plugins", "inspect", "io.containerd.grpc.v1.introspection").stdout)
+        self.assertEqual(0, self.ask_over_tls("version").returncode)
+        for certificate in (None, "stranger"):
+            self.assertEqual(3, self.ask_over_tls("plugins", "ls", certificate=certificate).returncode)
+        self.assert_stops(self.daemon)
+
+    def test_introspection_is_not_on_the_network_by_default(self):
+        self.workshop.add_default_modules("introspection")
+        self.serve(tls_ca=str(self.folder / "ca.pem"), **self.make_server())
+        self.make_certificate("client", "ca", "URI:spiffe://tests/client")
+        refused = self.ask_over_tls("plugins", "ls")
+        self.assertNotEqual(0, refused.returncode, refused.stdout)
+        self.assertIn("unknown service", refused.stderr)
         self.assert_stops(self.daemon)
 
     @unittest.skipIf(IS_PRELOADED, "the sanitizer has OpenSSL loaded beforehand")
