@@ -354,6 +354,7 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
         loader->failed = true;
         return NULL;
     }
+    config_tree_add_file(tree, path);
     origin.device = status.st_dev;
     origin.inode = status.st_ino;
     if (is_cycle(loader, &origin, mark) || !is_within_bounds(loader, length, mark) ||

@@ -10,6 +10,7 @@
 struct config_tree {
     struct config_arena arena;
     struct config_node *root;
+    struct config_node *files;
 };
 
 const struct config_limits config_limits_file = {
@@ -183,10 +184,30 @@ static void merge_maps(struct config_tree *tree, struct config_node *base, const
     free(slots);
 }
 
+void config_tree_add_file(struct config_tree *tree, const char *path)
+{
+    struct config_mark mark = {.file = NULL};
+    struct config_node *file = config_tree_add_node(tree, CONFIG_SCALAR, mark);
+
+    file->length = strlen(path);
+    file->text = config_tree_add_text(tree, path, file->length);
+    if (tree->files == NULL)
+        tree->files = config_tree_add_node(tree, CONFIG_LIST, mark);
+    config_node_append(tree, tree->files, file);
+}
+
+const struct config_node *config_tree_files(const struct config_tree *tree)
+{
+    return tree->files;
+}
+
 void config_tree_merge(struct config_tree *tree, struct config_tree *over)
 {
+    const struct config_node *files = over->files;
     struct config_node *root = config_tree_adopt(tree, over);
 
+    for (size_t i = 0; files != NULL && i < files->count; i++)
+        config_tree_add_file(tree, files->items[i]->text);
     if (root == NULL)
         return;
     if (tree->root == NULL)

@@ -71,6 +71,11 @@ struct config_node *config_node_find(const struct config_node *map, const char *
 /** Did its author write a key and no value: nothing at all, `~` or `null`, without quotes? */
 bool config_node_is_empty(const struct config_node *node);
 
+/** Notes a file that the tree is made of; the path is copied. */
+void config_tree_add_file(struct config_tree *tree, const char *path);
+/** The paths of those files as a list of scalars, in the order of reading; NULL: none. Merging keeps them. */
+const struct config_node *config_tree_files(const struct config_tree *tree);
+
 /** Moves what `other` holds into the tree, with no change of place; `other` is destroyed. Its root. */
 struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tree *other);
 

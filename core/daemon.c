@@ -3,8 +3,12 @@
 #include "daemon.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <config/text.h>
 
 #include "drain.h"
 #include "folder.h"
@@ -12,8 +16,10 @@
 #include "lifecycle.h"
 #include "loading.h"
 #include "notify.h"
+#include "plan_print.h"
 #include "progress.h"
 #include "required.h"
+#include "revision.h"
 #include "signals.h"
 #include "survey.h"
 
@@ -67,14 +73,15 @@ static void on_stop(void *context, int number)
 {
     struct daemon *daemon = context;
 
-    log_line(BERTH_LOG_INFO, "received %s, shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
+    log_line(BERTH_LOG_INFO, "received %s, shutting down", signals_name(number));
     if (daemon->lifecycle != NULL)
         begin_stop(daemon);
 }
 
-static void on_hangup(void *context)
+static void on_other_signal(void *context, int number)
 {
-    log_line(BERTH_LOG_INFO, "received SIGHUP, ignoring it; restart berthd to apply a changed configuration");
+    log_line(BERTH_LOG_INFO, "received %s, ignoring it%s", signals_name(number),
+             number == SIGHUP ? "; restart berthd to apply a changed configuration" : "");
 }
 
 static bool open_loop(struct daemon *daemon)
@@ -88,7 +95,7 @@ static bool open_loop(struct daemon *daemon)
     daemon->is_loop_open = true;
     progress_init(&daemon->progress, &daemon->loop);
     daemon->signals.on_stop = on_stop;
-    daemon->signals.on_hangup = on_hangup;
+    daemon->signals.on_other = on_other_signal;
     daemon->signals.context = daemon;
     if (!signals_start(&daemon->signals, &daemon->loop, DAEMON_EXIT_FORCED))
         abort();
@@ -118,15 +125,52 @@ static void report_files(const struct scan *scan)
             log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
 }
 
+static void add_value(struct config_text *text, const char *value)
+{
+    if (value[strcspn(value, " \"\\=,")] != '\0' || value[0] == '\0')
+        config_text_add_quoted(text, value, strlen(value));
+    else
+        config_text_add(text, "%s", value);
+}
+
+static void add_list(struct config_text *text, const char *key, const char *const *values, size_t count)
+{
+    struct config_text list = {0};
+
+    for (size_t i = 0; i < count; i++)
+        config_text_add(&list, "%s%s", i > 0 ? "," : "", values[i]);
+    config_text_add(text, " %s=", key);
+    add_value(text, count > 0 ? list.bytes : "none");
+    config_text_finish(&list);
+}
+
+/* The first line of every run. `settings` is NULL where they could not be read. */
+static void log_start_line(const struct settings *settings)
+{
+    struct config_text text = {0};
+
+    config_text_add(&text, "berthd starting version=%s", BERTH_VERSION);
+    if (BERTH_REVISION[0] != '\0')
+        config_text_add(&text, " revision=%.12s", BERTH_REVISION);
+    if (settings != NULL) {
+        add_list(&text, "config", settings->files, settings->file_count);
+        add_list(&text, "plugin_dirs", settings->plugin_dirs, settings->plugin_dir_count);
+    }
+    log_write(BERTH_LOG_INFO, NULL, text.bytes);
+    config_text_finish(&text);
+}
+
 static bool take_survey(struct daemon *daemon)
 {
     struct survey *survey = &daemon->survey;
 
     if (!survey_take(daemon->options, survey)) {
+        log_start_line(NULL);
         report(&survey->diagnostics);
         return fail(daemon, DAEMON_EXIT_CONFIG);
     }
     log_start(survey->settings->log_level, survey->settings->log_format, STDERR_FILENO);
+    log_start_line(survey->settings);
     report_files(&survey->scan);
     return true;
 }
@@ -166,8 +210,14 @@ static bool make_folders(struct daemon *daemon)
     return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
 }
 
+/* What falls with another is told with that one, see report_fallen. */
 static void report_entry(const struct plan_entry *entry)
 {
+    if (entry->cause != PLAN_NONE && entry->verdict != PLAN_REJECTED) {
+        log_plugin(BERTH_LOG_DEBUG, entry->plugin->uri, "%s: %s", plan_verdict_name(entry->verdict),
+                   entry->reason);
+        return;
+    }
     switch (entry->verdict) {
     case PLAN_RUN:
         return;
@@ -255,31 +305,75 @@ static bool make_registry(struct daemon *daemon)
     return true;
 }
 
-static void give_up(struct daemon *daemon, const char *why)
+static void give_up(struct daemon *daemon)
 {
-    log_line(BERTH_LOG_ERROR, "%s; shutting down", why);
     daemon->exit_code = DAEMON_EXIT_FAILED;
     begin_stop(daemon);
 }
 
 static bool has_required(struct daemon *daemon)
 {
-    char why[96];
-    size_t missing = required_count_missing(daemon->registry, daemon->survey.settings->required,
-                                            daemon->survey.settings->required_count);
+    const struct settings *settings = daemon->survey.settings;
 
-    if (missing == 0)
+    if (required_are_ready(daemon->registry, settings->required, settings->required_count))
         return true;
-    snprintf(why, sizeof(why), "%zu of %zu required plugins %s not ready", missing,
-             daemon->survey.settings->required_count, missing == 1 ? "is" : "are");
-    give_up(daemon, why);
+    give_up(daemon);
     return false;
+}
+
+/* Where the chain of causes ends; a cycle of plugins ends somewhere in it. */
+static size_t root_of(const struct daemon *daemon, size_t entry)
+{
+    size_t cause = registry_get(daemon->registry, entry)->cause;
+
+    for (size_t steps = 0; cause != PLAN_NONE && steps < daemon->survey.plan->count; steps++) {
+        entry = cause;
+        cause = registry_get(daemon->registry, entry)->cause;
+    }
+    return entry;
+}
+
+/* One line for all that one plugin takes with it; its own has said why. */
+static void report_fallen(const struct daemon *daemon, size_t root, enum berth_state state,
+                          enum berth_log_level level)
+{
+    struct log_names names = {0};
+
+    for (size_t i = 0; i < daemon->survey.plan->count; i++) {
+        const struct registry_plugin *plugin = registry_get(daemon->registry, i);
+
+        if (i != root && plugin->state == state && root_of(daemon, i) == root)
+            log_names_add(&names, "%s", plugin->entry->plugin->uri);
+    }
+    if (names.count > 0)
+        log_plugin(level, daemon->survey.plan->entries[root].plugin->uri, "%zu plugin%s %s because of it: %s",
+                   names.count, names.count == 1 ? "" : "s", berth_state_name(state), log_names_text(&names));
+}
+
+static void report_all_fallen(const struct daemon *daemon)
+{
+    size_t count = daemon->survey.plan->count;
+    bool *is_root = calloc(count + 1, sizeof(*is_root));
+
+    for (size_t i = 0; is_root != NULL && i < count; i++) {
+        size_t root = root_of(daemon, i);
+
+        is_root[root] = is_root[root] || root != i;
+    }
+    for (size_t i = 0; is_root != NULL && i < count; i++) {
+        if (!is_root[i])
+            continue;
+        report_fallen(daemon, i, BERTH_STATE_BLOCKED, BERTH_LOG_WARN);
+        report_fallen(daemon, i, BERTH_STATE_SKIPPED, BERTH_LOG_INFO);
+    }
+    free(is_root);
 }
 
 static void on_settled(void *context)
 {
     struct daemon *daemon = context;
 
+    report_all_fallen(daemon);
     if (has_required(daemon))
         lifecycle_serve(daemon->lifecycle);
 }
@@ -288,7 +382,6 @@ static void on_settled(void *context)
 static bool has_server(struct daemon *daemon)
 {
     size_t servers = 0;
-    char why[128];
 
     for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
         const struct registry_plugin *plugin = registry_get(daemon->registry, i);
@@ -298,11 +391,11 @@ static bool has_server(struct daemon *daemon)
         servers += plugin->table != NULL && BERTH_HAS(plugin->table, serve);
     }
     if (servers > 0)
-        snprintf(why, sizeof(why), "no server is running: none of %zu could start", servers);
+        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu could start; shutting down", servers);
     else
-        snprintf(why, sizeof(why), "no server is running: none of %zu plugins is one",
+        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu plugins is one; shutting down",
                  daemon->survey.plan->count);
-    give_up(daemon, why);
+    give_up(daemon);
     return false;
 }
 
@@ -413,6 +506,7 @@ static void end_under(const struct daemon *daemon)
 {
     if (daemon->lifecycle != NULL)
         name_busy(daemon);
+    log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon->exit_code);
     _exit(daemon->exit_code);
 }
 
@@ -460,6 +554,7 @@ int daemon_run(const struct settings_options *options)
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);
 
+    log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     notify_start();
     for (size_t i = 0; i < count && !signals_are_to_stop(); i++)
         if (!phases[i](&daemon))
@@ -467,5 +562,6 @@ int daemon_run(const struct settings_options *options)
     if (signals_are_to_stop() && daemon.lifecycle == NULL)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
+    log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon.exit_code);
     return daemon.exit_code;
 }

@@ -77,9 +77,12 @@ static void show_providers(struct life *life)
                  life->plugin->cause);
 }
 
-/* A skip is an answer, not a failure; who is blocked only repeats what somebody else's line has said. */
-static enum berth_log_level level_of(enum berth_state state)
+/* A skip is an answer, not a failure; who has fallen with another only repeats what that one's line has said.
+ */
+static enum berth_log_level level_of(enum berth_state state, size_t cause)
 {
+    if (cause != PLAN_NONE)
+        return BERTH_LOG_DEBUG;
     if (state == BERTH_STATE_SKIPPED)
         return BERTH_LOG_INFO;
     return state == BERTH_STATE_BLOCKED ? BERTH_LOG_WARN : BERTH_LOG_ERROR;
@@ -92,9 +95,9 @@ void life_fall(struct life *life, enum berth_state state, enum berth_code code, 
     show_providers(life);
     life_close_routes(life);
     if ((int)code == BERTH_SKIP || state == BERTH_STATE_BLOCKED)
-        log_plugin(level_of(state), life_uri(life), "%s: %s", berth_state_name(state), reason);
+        log_plugin(level_of(state, cause), life_uri(life), "%s: %s", berth_state_name(state), reason);
     else
-        log_plugin(level_of(state), life_uri(life), "%s: %s: %s", berth_state_name(state),
+        log_plugin(level_of(state, cause), life_uri(life), "%s: %s: %s", berth_state_name(state),
                    berth_code_name(code), reason);
 }
 

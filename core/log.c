@@ -25,7 +25,8 @@ static struct {
     enum berth_log_level level;
     enum log_format format;
     int fd;
-} output = {BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO};
+    bool has_priorities;
+} output = {BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO, false};
 
 /* Lines since the last one that could be written. */
 static atomic_uint lost;
@@ -41,6 +42,7 @@ void log_start(enum berth_log_level level, enum log_format format, int fd)
     output.level = level;
     output.format = format;
     output.fd = fd;
+    output.has_priorities = format == LOG_JOURNAL || log_format_of(fd) == LOG_JOURNAL;
 }
 
 bool log_is_on(enum berth_log_level level)
@@ -153,15 +155,20 @@ static const char *level_name(enum berth_log_level level)
     return names[level];
 }
 
-static void add_head(struct line *line, enum berth_log_level level)
+static void add_priority(struct line *line, enum berth_log_level level)
 {
     static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+
+    if (output.has_priorities)
+        add_text(line, priorities[level]);
+}
+
+static void add_head(struct line *line, enum berth_log_level level)
+{
     char name[16];
 
-    if (output.format == LOG_JOURNAL) {
-        add_text(line, priorities[level]);
+    if (output.format == LOG_JOURNAL)
         return;
-    }
     add_time(line);
     snprintf(name, sizeof(name), " %-5s ", level_name(level));
     add_text(line, name);
@@ -177,7 +184,122 @@ static void format_text(struct line *line, enum berth_log_level level, const cha
     add_escaped(line, text);
 }
 
-static void format_json(struct line *line, enum berth_log_level level, const char *uri, const char *text)
+/* The bytes of a key and "=" at the beginning of a text, or 0. */
+static size_t key_length(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+
+    return text[0] >= 'a' && text[0] <= 'z' && text[length] == '=' ? length + 1 : 0;
+}
+
+/* The bytes of a value: up to a blank, or in double quotes with backslashes. 0 where there is none. */
+static size_t value_length(const char *text)
+{
+    size_t length = 1;
+
+    if (text[0] != '"')
+        return strcspn(text, " ");
+    while (text[length] != '"' && text[length] != '\0')
+        length += text[length] == '\\' && text[length + 1] != '\0' ? 2 : 1;
+    return text[length] == '"' ? length + 1 : 0;
+}
+
+/* Where the data at the end of a text begin, each a blank, a key and a value; the text's end where there are
+ * none. */
+static const char *find_fields(const char *text)
+{
+    const char *at = strchr(text, ' '), *start = NULL;
+
+    while (at != NULL) {
+        size_t key = key_length(at + 1);
+        size_t value = key > 0 ? value_length(at + 1 + key) : 0;
+        const char *end = at + 1 + key + value;
+
+        /* A quote that nobody closes: there is no later one either. */
+        if (key > 0 && value == 0 && *end == '"')
+            break;
+        if (value > 0 && (*end == ' ' || *end == '\0')) {
+            if (start == NULL)
+                start = at;
+            if (*end == '\0')
+                return start;
+            at = end;
+        } else {
+            start = NULL;
+            at = strchr(at + 1, ' ');
+        }
+    }
+    return text + strlen(text);
+}
+
+/* JSON's numbers, of as many digits as a double keeps. */
+static bool is_number(const char *text, size_t length)
+{
+    size_t at = length > 0 && text[0] == '-' ? 1 : 0, digits = strspn(text + at, "0123456789"), more = 0;
+
+    if (digits == 0 || (digits > 1 && text[at] == '0'))
+        return false;
+    at += digits;
+    if (at < length && text[at] == '.') {
+        more = strspn(text + at + 1, "0123456789");
+        at += 1 + more;
+    }
+    return at == length && digits + more <= 15 && text[length - 1] != '.';
+}
+
+static void add_value(struct line *line, const char *text, size_t length)
+{
+    char value[LINE_MAX_BYTES];
+    size_t count = 0;
+
+    if (is_number(text, length)) {
+        add(line, text, length);
+        return;
+    }
+    for (size_t i = text[0] == '"' ? 1 : 0; i < length - (text[0] == '"') && count < sizeof(value) - 1; i++) {
+        if (text[0] == '"' && text[i] == '\\')
+            i++;
+        value[count++] = text[i];
+    }
+    value[count] = '\0';
+    add_text(line, "\"");
+    add_escaped(line, value);
+    add_text(line, "\"");
+}
+
+/* Of two equal keys the first counts. */
+static bool is_repeated(const char *fields, const char *at, size_t key)
+{
+    for (const char *other = fields; other < at;) {
+        size_t length = key_length(other + 1);
+
+        if (length == key && memcmp(other + 1, at + 1, key) == 0)
+            return true;
+        other += 1 + length + value_length(other + 1 + length);
+    }
+    return false;
+}
+
+static void add_fields(struct line *line, const char *fields)
+{
+    const char *separator = "\",\"fields\":{\"";
+
+    for (const char *at = fields; *at != '\0';) {
+        size_t key = key_length(at + 1), value = value_length(at + 1 + key);
+
+        if (!is_repeated(fields, at, key)) {
+            add_text(line, separator);
+            add(line, at + 1, key - 1);
+            add_text(line, "\":");
+            add_value(line, at + 1 + key, value);
+            separator = ",\"";
+        }
+        at += 1 + key + value;
+    }
+    add_text(line, "}");
+}
+
+static void begin_json(struct line *line, enum berth_log_level level, const char *uri)
 {
     add_text(line, "{\"time\":\"");
     add_time(line);
@@ -188,16 +310,41 @@ static void format_json(struct line *line, enum berth_log_level level, const cha
         add_escaped(line, uri);
     }
     add_text(line, "\",\"message\":\"");
-    add_escaped(line, text);
 }
 
-static void end_line(struct line *line)
+static void end_line(struct line *line, const char *end)
 {
-    const char *end = output.format == LOG_JSON ? "\"}\n" : "\n";
     const char *mark = line->is_cut ? CUT_MARK : "";
 
     line->length +=
         (size_t)snprintf(line->bytes + line->length, sizeof(line->bytes) - line->length, "%s%s", mark, end);
+}
+
+/* An object that would be cut within its fields has them in its message, whose end may be anywhere. */
+static void format_json(struct line *line, enum berth_log_level level, const char *uri, const char *text)
+{
+    const char *fields = find_fields(text);
+    size_t head;
+
+    begin_json(line, level, uri);
+    head = line->length;
+    if (*fields != '\0') {
+        char *message = strndup(text, (size_t)(fields - text));
+
+        if (message != NULL) {
+            add_escaped(line, message);
+            add_fields(line, fields);
+        }
+        free(message);
+        if (message != NULL && !line->is_cut) {
+            end_line(line, "}\n");
+            return;
+        }
+        line->length = head;
+        line->is_cut = false;
+    }
+    add_escaped(line, text);
+    end_line(line, "\"}\n");
 }
 
 /* Waits a little, but only for a reader that has taken the line before. */
@@ -235,11 +382,13 @@ static void format_line(struct line *line, enum berth_log_level level, const cha
 {
     line->length = 0;
     line->is_cut = false;
-    if (output.format == LOG_JSON)
+    add_priority(line, level);
+    if (output.format == LOG_JSON) {
         format_json(line, level, uri, text);
-    else
+    } else {
         format_text(line, level, uri, text);
-    end_line(line);
+        end_line(line, "\n");
+    }
 }
 
 static void tell_of_lost(void)
@@ -302,4 +451,32 @@ void log_plugin(enum berth_log_level level, const char *uri, const char *format,
     va_start(arguments, format);
     log_arguments(level, uri, format, arguments);
     va_end(arguments);
+}
+
+/* More are only counted. */
+#define NAMES_MAX 8
+
+void log_names_add(struct log_names *names, const char *format, ...)
+{
+    size_t used = strlen(names->text);
+    va_list arguments;
+
+    if (names->count++ >= NAMES_MAX)
+        return;
+    if (used > 0 && used < sizeof(names->text) - 1)
+        used += (size_t)snprintf(names->text + used, sizeof(names->text) - used, ", ");
+    if (used >= sizeof(names->text))
+        return;
+    va_start(arguments, format);
+    vsnprintf(names->text + used, sizeof(names->text) - used, format, arguments);
+    va_end(arguments);
+}
+
+const char *log_names_text(struct log_names *names)
+{
+    size_t used = strlen(names->text);
+
+    if (names->count > NAMES_MAX)
+        snprintf(names->text + used, sizeof(names->text) - used, " and %zu more", names->count - NAMES_MAX);
+    return names->text;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "module_check.h"
 #include "verify.h"
 
@@ -156,8 +157,11 @@ static enum berth_code find_table(void *handle, const char *path, const struct b
 static enum berth_code open_object(const struct scan_file *file, void **ret_handle, struct berth_error *err)
 {
     unsigned long long loads = count_loads();
-    void *handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
     enum berth_code code;
+    void *handle;
+
+    log_line(BERTH_LOG_DEBUG, "loading module path=%s", file->path);
+    handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
 
     if (handle == NULL)
         return say_why_not(file->path, dlerror(), err);

@@ -11,39 +11,24 @@
 #define INTERVAL_MS 2000
 /* Some intervals, so that a loop that is kept busy for a moment is not taken for a hanging one. */
 #define EXTENSION_US (5 * INTERVAL_MS * UINT64_C(1000))
-/* More are only counted. */
-#define NAMES_MAX 4
-
-struct waiting {
-    size_t count;
-    char names[768];
-};
-
 static void add_name(void *context, const char *uri, const char *step)
 {
-    struct waiting *waiting = context;
-    size_t used = strlen(waiting->names);
-
-    if (waiting->count++ < NAMES_MAX)
-        snprintf(waiting->names + used, sizeof(waiting->names) - used, "%s%s of %s", used > 0 ? ", " : "",
-                 step, uri);
+    log_names_add(context, "%s of %s", step, uri);
 }
 
 /* A loop that hangs in a plugin does not come here: then the service manager's own timeout counts. */
 static void on_timer(uv_timer_t *timer)
 {
     struct progress *progress = timer->data;
-    struct waiting waiting = {0};
-    char calls[512], more[32] = "", status[sizeof(progress->told)];
+    struct log_names waiting = {0};
+    char calls[512], status[sizeof(progress->told)];
 
     lifecycle_each_pending(progress->lifecycle, add_name, &waiting);
     if (waiting.count == 0)
         return;
     notify_extend_timeout(EXTENSION_US);
-    if (waiting.count > NAMES_MAX)
-        snprintf(more, sizeof(more), " and %zu more", waiting.count - NAMES_MAX);
     router_describe_calls(progress->router, NULL, calls, sizeof(calls));
-    snprintf(status, sizeof(status), "%s: waiting for %s%s%s%s", progress->what, waiting.names, more,
+    snprintf(status, sizeof(status), "%s: waiting for %s%s%s", progress->what, log_names_text(&waiting),
              calls[0] != '\0' ? "; " : "", calls);
     notify_status(status);
     if (strcmp(status, progress->told) == 0)

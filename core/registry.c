@@ -123,6 +123,8 @@ bool registry_set_condition(struct registry *registry, struct registry_plugin *p
         free(line);
         return false;
     }
+    if (plugin->condition == BERTH_OK)
+        plugin->condition_start_ns = uv_hrtime();
     forget_condition(plugin);
     plugin->condition = code;
     plugin->condition_reason = line;

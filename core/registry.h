@@ -26,6 +26,8 @@ struct registry_plugin {
     /** What its instance said of itself last, and the sentence; BERTH_OK and NULL where all is well. */
     enum berth_code condition;
     char *condition_reason;
+    /** Since when all is not well, on the clock of uv_hrtime(). */
+    uint64_t condition_start_ns;
 
     /** NULL where the module is not loaded. */
     const struct berth_plugin *table;

@@ -15,25 +15,35 @@ static void place_of(const struct config_mark *mark, char *text, size_t size)
 static bool is_met(const struct registry *registry, const struct plan_uri *required)
 {
     const struct registry_plugin *plugin = registry_find(registry, required->uri);
-    char place[512];
 
-    if (plugin != NULL && registry_plugin_is_ready(plugin))
-        return true;
-    place_of(&required->mark, place, sizeof(place));
-    if (plugin == NULL)
-        log_line(BERTH_LOG_ERROR, "%srequired plugin %s: nobody provides it", place, required->uri);
-    else
-        log_line(BERTH_LOG_ERROR, "%srequired plugin %s is %s%s%s", place, required->uri,
-                 berth_state_name(plugin->state), plugin->reason != NULL ? ": " : "",
-                 plugin->reason != NULL ? plugin->reason : "");
-    return false;
+    return plugin != NULL && registry_plugin_is_ready(plugin);
 }
 
-size_t required_count_missing(const struct registry *registry, const struct plan_uri *required, size_t count)
+static void report(const struct registry *registry, const struct plan_uri *required, const char *consequence)
+{
+    const struct registry_plugin *plugin = registry_find(registry, required->uri);
+    char place[512];
+
+    place_of(&required->mark, place, sizeof(place));
+    if (plugin == NULL)
+        log_line(BERTH_LOG_ERROR, "%srequired plugin %s: no such plugin%s", place, required->uri,
+                 consequence);
+    else
+        log_line(BERTH_LOG_ERROR, "%srequired plugin %s is %s%s%s%s", place, required->uri,
+                 berth_state_name(plugin->state), plugin->reason != NULL ? ": " : "",
+                 plugin->reason != NULL ? plugin->reason : "", consequence);
+}
+
+bool required_are_ready(const struct registry *registry, const struct plan_uri *required, size_t count)
 {
     size_t missing = 0;
 
     for (size_t i = 0; i < count; i++)
         missing += !is_met(registry, &required[i]);
-    return missing;
+    for (size_t i = 0; missing > 0 && i < count; i++)
+        if (!is_met(registry, &required[i]))
+            report(registry, &required[i], missing == 1 ? "; shutting down" : "");
+    if (missing > 1)
+        log_line(BERTH_LOG_ERROR, "%zu of %zu required plugins are not ready; shutting down", missing, count);
+    return missing == 0;
 }

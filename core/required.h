@@ -5,7 +5,7 @@
 
 #include "registry.h"
 
-/** Logs a line for each that is not. @return how many are not. */
-size_t required_count_missing(const struct registry *registry, const struct plan_uri *required, size_t count);
+/** Logs a line for each that is not. */
+bool required_are_ready(const struct registry *registry, const struct plan_uri *required, size_t count);
 
 #endif

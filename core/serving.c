@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <config/units.h>
+
 #include "log.h"
 
 void serving_begin(struct life *life)
@@ -44,15 +46,18 @@ static bool requires(const struct lifecycle *lifecycle, size_t entry, size_t pro
     return false;
 }
 
-static void warn_dependents(const struct life *failed)
+static void warn_of_dependents(const struct life *failed)
 {
     const struct lifecycle *lifecycle = failed->lifecycle;
+    struct log_names names = {0};
 
     for (size_t i = 0; i < lifecycle->plan->run_count; i++)
         if (i != failed->plugin->index && life_is_well(&lifecycle->lives[i]) &&
             requires(lifecycle, i, failed->plugin->index))
-            log_plugin(BERTH_LOG_WARN, life_uri(&lifecycle->lives[i]),
-                       "still running although required plugin %s failed", life_uri(failed));
+            log_names_add(&names, "%s", life_uri(&lifecycle->lives[i]));
+    if (names.count > 0)
+        log_line(BERTH_LOG_WARN, "still running although required plugin %s failed: %s", life_uri(failed),
+                 log_names_text(&names));
 }
 
 void serving_on_fail(struct life *life, enum berth_code code, const char *message)
@@ -68,8 +73,17 @@ void serving_on_fail(struct life *life, enum berth_code code, const char *messag
     }
     life->host.takes_holds = false;
     life_fall_in(life, "it", &outcome);
-    warn_dependents(life);
+    warn_of_dependents(life);
     life_wake(life->lifecycle);
+}
+
+/* In whole milliseconds. */
+static const char *time_since(uint64_t start_ns, char *text)
+{
+    uint64_t took = uv_hrtime() - start_ns;
+
+    config_format_duration((int64_t)(took - took % 1000000), text);
+    return text;
 }
 
 static bool may_report(const struct life *life)
@@ -81,6 +95,7 @@ void serving_on_report(struct life *life, enum berth_code code, const char *mess
 {
     enum berth_code condition = step_sane_code(code);
     const char *reason = message != NULL && message[0] != '\0' ? message : "it gave no reason";
+    char time[CONFIG_UNITS_MAX];
 
     if ((int)condition == BERTH_SKIP)
         condition = BERTH_UNKNOWN;
@@ -92,7 +107,8 @@ void serving_on_report(struct life *life, enum berth_code code, const char *mess
     if (!registry_set_condition(life->lifecycle->registry, life->plugin, condition, reason))
         return;
     if (condition == BERTH_OK)
-        log_plugin(BERTH_LOG_INFO, life_uri(life), "well again");
+        log_plugin(BERTH_LOG_INFO, life_uri(life), "recovered after %s",
+                   time_since(life->plugin->condition_start_ns, time));
     else
         log_plugin(BERTH_LOG_WARN, life_uri(life), "degraded: %s: %s", berth_code_name(condition), reason);
 }

@@ -136,6 +136,18 @@ static void fill_directories(struct settings *settings)
     settings->plugin_dir_count = list->count;
 }
 
+static void fill_files(struct settings *settings)
+{
+    const struct config_node *list = config_tree_files(settings->store->tree);
+    size_t count = list == NULL ? 0 : list->count;
+    const char **files = config_arena_allocate(&settings->store->arena, count * sizeof(*files));
+
+    for (size_t i = 0; i < count; i++)
+        files[i] = list->items[i]->text;
+    settings->files = files;
+    settings->file_count = count;
+}
+
 static const struct plan_uri *copy_uris(struct settings *settings, const char *key, size_t *ret_count)
 {
     const struct berth_value *list = find_top(settings, key);
@@ -222,6 +234,7 @@ static void fill(struct settings *settings)
     settings->prepare_threads = (unsigned)find_top(settings, "prepare_threads")->integer;
     settings->required = copy_uris(settings, "required_plugins", &settings->required_count);
     settings->plan.disabled = copy_uris(settings, "disabled_plugins", &settings->plan.disabled_count);
+    fill_files(settings);
     fill_directories(settings);
     fill_choices(settings);
     fill_transports(settings);

@@ -20,6 +20,9 @@ struct settings_timeouts {
 };
 
 struct settings {
+    /** The files that were read, the main file first. */
+    const char *const *files;
+    size_t file_count;
     uint32_t version;
     const char *root;
     const char *state;

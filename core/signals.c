@@ -12,7 +12,11 @@
 /* timeout(1) and shells signal a process and then its whole group: that is one wish, told twice. */
 #define ECHO_MS 100
 
-static volatile sig_atomic_t stop_signal, hangups;
+/* Each of them ends a process by default. SIGHUP comes first: it is the one that operators send. */
+static const int others[SIGNALS_OTHERS_MAX] = {SIGHUP,  SIGUSR1, SIGUSR2, SIGALRM,  SIGVTALRM,
+                                               SIGPROF, SIGIO,   SIGPWR,  SIGSTKFLT};
+
+static volatile sig_atomic_t stop_signal, came[SIGNALS_OTHERS_MAX];
 static struct signals *volatile current;
 static volatile sig_atomic_t forced_exit_code;
 /* Only touched by on_signal, which nothing of its kind interrupts. */
@@ -20,7 +24,7 @@ static struct timespec stopped_at;
 
 static void end_at_once(void)
 {
-    static const char line[] = "a second signal: ends at once, closing nothing\n";
+    static const char line[] = "received a second signal, exiting at once without closing plugins\n";
     ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
 
     (void)written;
@@ -52,10 +56,10 @@ static void on_signal(int number)
     int saved_errno = errno;
     struct signals *signals = current;
 
-    if (number == SIGHUP)
-        hangups++;
-    else
+    if (number == SIGTERM || number == SIGINT || number == SIGQUIT)
         take_stop(number);
+    for (size_t i = 0; i < SIGNALS_OTHERS_MAX; i++)
+        came[i] += others[i] == number;
     if (signals != NULL)
         uv_async_send(&signals->wake);
     errno = saved_errno;
@@ -68,17 +72,27 @@ static void set_handler(int number, void (*handler)(int number))
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGTERM);
     sigaddset(&action.sa_mask, SIGINT);
+    sigaddset(&action.sa_mask, SIGQUIT);
     sigaction(number, &action, NULL);
+}
+
+static bool is_taken(int number)
+{
+    struct sigaction action;
+
+    return sigaction(number, NULL, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+           (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
 }
 
 static void on_wake(uv_async_t *wake)
 {
     struct signals *signals = wake->data;
 
-    while (signals->hangups_told < hangups) {
-        signals->hangups_told++;
-        signals->on_hangup(signals->context);
-    }
+    for (size_t i = 0; i < SIGNALS_OTHERS_MAX; i++)
+        while (signals->told[i] < came[i]) {
+            signals->told[i]++;
+            signals->on_other(signals->context, others[i]);
+        }
     if (stop_signal != 0 && !signals->is_told_to_stop) {
         signals->is_told_to_stop = true;
         signals->on_stop(signals->context, stop_signal);
@@ -91,16 +105,37 @@ bool signals_start(struct signals *signals, uv_loop_t *loop, int exit_code)
         return false;
     signals->wake.data = signals;
     stop_signal = 0;
-    hangups = 0;
+    for (size_t i = 0; i < SIGNALS_OTHERS_MAX; i++)
+        came[i] = 0;
     forced_exit_code = exit_code;
     current = signals;
     set_handler(SIGTERM, on_signal);
     set_handler(SIGINT, on_signal);
-    set_handler(SIGHUP, on_signal);
+    set_handler(SIGQUIT, on_signal);
+    for (size_t i = 0; i < SIGNALS_OTHERS_MAX; i++)
+        if (!is_taken(others[i]))
+            set_handler(others[i], on_signal);
     set_handler(SIGPIPE, SIG_IGN);
     /* A write beyond a limit of the file's size fails, as on a full disk. */
     set_handler(SIGXFSZ, SIG_IGN);
     return true;
+}
+
+const char *signals_name(int number)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {
+        {SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"}, {SIGHUP, "SIGHUP"},
+        {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGALRM, "SIGALRM"}, {SIGVTALRM, "SIGVTALRM"},
+        {SIGPROF, "SIGPROF"}, {SIGIO, "SIGIO"},     {SIGPWR, "SIGPWR"},   {SIGSTKFLT, "SIGSTKFLT"},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (names[i].number == number)
+            return names[i].name;
+    return "a signal";
 }
 
 bool signals_are_to_stop(void)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's signals: the first of SIGTERM and SIGINT stops it, a second ends it, whatever the loop does.
+/*
+ * The daemon's signals: the first of SIGTERM, SIGINT and SIGQUIT stops it, a second ends it, whatever the
+ * loop does. Others that would end it without a word are told.
  */
 #ifndef CORE_SIGNALS_H
 #define CORE_SIGNALS_H
@@ -8,18 +10,24 @@
 
 #include <uv.h>
 
+#define SIGNALS_OTHERS_MAX 9
+
 struct signals {
     uv_async_t wake;
     bool is_told_to_stop;
-    int hangups_told;
-    /** From the loop: the first signal to stop, by its number; each SIGHUP. */
+    int told[SIGNALS_OTHERS_MAX];
+    /** From the loop: the first signal to stop, by its number; each of another kind. */
     void (*on_stop)(void *context, int number);
-    void (*on_hangup)(void *context);
+    void (*on_other)(void *context, int number);
     void *context;
 };
 
+/** "SIGTERM" */
+const char *signals_name(int number);
+
 /**
- * Ignores SIGPIPE and SIGXFSZ too. One at a time in a process.
+ * Ignores SIGPIPE and SIGXFSZ too. Leaves SIGALRM and its like to who has taken them before, as a profiler
+ * has. One at a time in a process.
  *
  * @param exit_code  of the process when a second signal ends it.
  * @return false where the loop has no room.

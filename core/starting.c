@@ -141,8 +141,9 @@ void starting_begin(struct life *life)
         life_settle(life);
         return;
     }
+    /* Those that it starts without have lines of their own. */
     if (reason != NULL)
-        log_plugin(BERTH_LOG_WARN, life_uri(life), "%s", reason);
+        log_plugin(BERTH_LOG_DEBUG, life_uri(life), "%s", reason);
     free(reason);
     if (BERTH_HAS(life->table, prepare))
         begin_prepare(life);

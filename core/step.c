@@ -149,6 +149,7 @@ void step_begin(struct life *life, enum berth_step step)
     life->steps[step].status = STEP_CALLING;
     life->steps[step].begun_ns = registry_since_start(life->lifecycle->registry);
     life->lifecycle->in_flight++;
+    log_plugin(BERTH_LOG_DEBUG, life_uri(life), "calling %s", step_name(step));
     outcome.code = call(life, step, &outcome.instance, &error);
     error.message[sizeof(error.message) - 1] = '\0';
     answer(life, step, outcome);

@@ -95,7 +95,7 @@ class Condition(Case):
         self.assertEqual(SERVING, self.health(STORE))
         self.assert_stops(self.daemon)
         self.assertEqual(1, self.daemon.log.count("degraded: UNAVAILABLE: somebody broke it"), self.daemon.log)
-        self.assertEqual(1, self.daemon.log.count("well again"), self.daemon.log)
+        self.assertEqual(1, self.daemon.log.count("recovered after "), self.daemon.log)
 
     def test_who_watches_a_store_is_told_of_each_change(self):
         with ask.channel(self.daemon.address) as channel:

@@ -3,10 +3,11 @@
 
 import os
 import signal
+import subprocess
 import time
 import unittest
 
-from daemon import Case, run, BERTHD
+from daemon import Case, environment, run, BERTHD
 from workshop import Plugin
 
 TYPE = "io.example.fixture.v1"
@@ -28,12 +29,19 @@ class Signals(Case):
         daemon = self.start()
         self.assertEqual(0, daemon.stop(signal.SIGINT), daemon.log)
 
-    def test_sighup_is_logged_and_changes_nothing(self):
+    def test_signals_that_ask_for_nothing_are_logged_and_change_nothing(self):
         daemon = self.start()
-        daemon.send(signal.SIGHUP)
-        daemon.wait_for_log("SIGHUP")
+        for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT"):
+            with self.subTest(signal=name):
+                daemon.send(getattr(signal, name))
+                daemon.wait_for_log(f"received {name}, ignoring it")
         self.assertEqual(0, daemon.ctl("version").returncode)
         self.assert_stops(daemon)
+
+    def test_sigquit_ends_it_well(self):
+        daemon = self.start()
+        self.assertEqual(0, daemon.stop(signal.SIGQUIT), daemon.log)
+        self.assert_line(daemon.log, "received SIGQUIT, shutting down")
 
     def test_sigterm_during_start_up_ends_it_well(self):
         self.workshop.add("slow", Plugin(TYPE, "slow", init="return BERTH_PENDING;"))
@@ -98,16 +106,71 @@ class Signals(Case):
                 self.assertEqual(code, done.returncode, done.stdout + done.stderr)
                 self.assertNotEqual("", done.stderr if code else done.stdout)
 
-    def test_a_log_in_json_is_json(self):
+    def test_a_log_in_json_is_json_with_its_data_as_fields(self):
         import json
 
         self.workshop.write_config(log={"format": "json", "level": "debug"})
         daemon = self.start()
         self.assert_stops(daemon)
+        lines = [json.loads(line) for line in daemon.log.splitlines()]
+        self.assertEqual("berthd starting", lines[0]["message"])
+        self.assertEqual(str(self.workshop.config), lines[0]["fields"]["config"])
+        self.assertEqual(str(self.workshop.plugins), lines[0]["fields"]["plugin_dirs"])
+        self.assertEqual(("stopped", {"exit_code": 0}), (lines[-1]["message"], lines[-1]["fields"]))
+
+    def test_a_log_in_json_has_priorities_where_the_journal_reads_it(self):
+        self.workshop.write_config(log={"format": "json"})
+        log = self.workshop.top / "journal"
+        log.touch()
+        found = log.stat()
+        done = subprocess.run([str(BERTHD), "run", "--config", str(self.workshop.config), "--plugin-dir", "/nowhere"],
+                              stdin=subprocess.DEVNULL, stderr=log.open("ab"), check=False, timeout=60,
+                              env=environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}"))
+        self.assertEqual(3, done.returncode)
+        lines = log.read_text().splitlines()
+        self.assertRegex(lines[0], '^<6>{"time":')
+        self.assertRegex(self.assert_line(log.read_text(), "/nowhere", "no such directory"), '^<3>{"time":')
+
+    def test_the_log_begins_with_what_is_started_and_ends_with_stopped(self):
+        more = self.workshop.top / "more, and more.yaml"
+        more.write_text("{}\n")
+        self.workshop.write_config(imports=["more*.yaml"])
+        daemon = self.start()
+        self.assert_stops(daemon)
         lines = daemon.log.splitlines()
-        self.assertGreater(len(lines), 1)
-        for line in lines:
-            json.loads(line)
+        version = self.berthd("--version").stdout.split()[1]
+        for text in ("berthd starting", f"version={version}", f'config="{self.workshop.config},{more}"',
+                     f"plugin_dirs={self.workshop.plugins}"):
+            self.assertIn(text, lines[0])
+        self.assertTrue(lines[-1].endswith(" stopped exit_code=0"), daemon.log)
+
+    def test_what_runs_code_of_a_plugin_is_logged_before_it_does(self):
+        self.workshop.add("steps", Plugin(TYPE, "steps", members=".prepare = prepare, .close = end", code="""
+            static enum berth_code prepare(const struct berth_prepare *p, void **ret, struct berth_error *e)
+            { (void)p, (void)ret, (void)e; return BERTH_OK; }
+            static enum berth_code end(const struct berth_host *h, void *instance, struct berth_error *e)
+            { (void)h, (void)instance, (void)e; return BERTH_OK; }"""))
+        self.workshop.write_config(log={"level": "debug"})
+        daemon = self.start()
+        self.assert_stops(daemon)
+        at = 0
+        for text in (f"loading module path={self.workshop.plugins}/steps.so", f"{TYPE}.steps: calling prepare",
+                     f"{TYPE}.steps: calling init", f"{TYPE}.steps: calling close"):
+            at = daemon.log.index(text, at)
+
+    def test_one_root_cause_is_told_once(self):
+        why = "the disk is made of cheese"
+        self.workshop.add("root", Plugin(TYPE, "root", init=f'return berth_error_set(err, BERTH_DATA_LOSS, "{why}");'))
+        for i in range(10):
+            self.workshop.add(f"n{i}", Plugin(f"io.example.n{i}.v1", f"n{i}", requires=[f"io.example.n{i - 1}.v1" if i else TYPE]))
+        self.workshop.add("lost", Plugin("io.example.lost.v1", "lost", requires=["io.example.nobody.v1"]))
+        self.workshop.add("last", Plugin("io.example.last.v1", "last", requires=["io.example.lost.v1"]))
+        daemon = self.start()
+        self.assert_stops(daemon)
+        self.assertEqual(1, daemon.log.count(why), daemon.log)
+        self.assert_line(daemon.log, f"{TYPE}.root: 10 plugins blocked because of it: ", "io.example.n0.v1.n0", "and 2 more")
+        self.assertEqual(1, daemon.log.count("nobody provides"), daemon.log)
+        self.assert_line(daemon.log, "io.example.lost.v1.lost: 1 plugin blocked because of it: io.example.last.v1.last")
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ static void each_change_is_one_line(void **state)
         berth_report(host, BERTH_OK, NULL);
     assert_int_equal(count_logged("<4>" URI ": degraded: UNAVAILABLE: no etcd answers\n"), 1);
     assert_int_equal(count_logged("degraded"), 2);
-    assert_int_equal(count_logged("<6>" URI ": well again\n"), 1);
+    assert_int_equal(count_logged("<6>" URI ": recovered after "), 1);
     end();
 }
 

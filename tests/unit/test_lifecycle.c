@@ -560,7 +560,7 @@ static void a_failure_at_run_time_is_listed_and_dependents_go_on(void **state)
     assert_int_equal(stage_state("a"), BERTH_STATE_FAILED);
     assert_string_equal(stage_plugin("a")->reason, "the disk is gone");
     assert_int_equal(stage_state("b"), BERTH_STATE_READY);
-    stage_assert_logged("io.test.b.v1.b: still running although required plugin io.test.a.v1.a failed");
+    stage_assert_logged("still running although required plugin io.test.a.v1.a failed: io.test.b.v1.b");
     end();
     assert_string_equal(stage.trace, "init a, init b, close b, close a, ");
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -88,6 +89,90 @@ static void json_is_one_object_a_line(void **state)
                         "\",\"message\":\"a \\\"b\\\" \\\\ \\n \\u0001 \\ufffd\"}\n");
 }
 
+/* What stands behind the message of one JSON line. */
+static const char *fields_of(const char *text)
+{
+    return strstr(logged(LOG_JSON, BERTH_LOG_INFO, NULL, text), ",\"message\":");
+}
+
+static void data_at_the_end_of_a_text_are_fields_of_json(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"opened path=/x size=12", "\"opened\",\"fields\":{\"path\":\"/x\",\"size\":12}"},
+        {"done in_ms=-1.50 is.x=007", "\"done\",\"fields\":{\"in_ms\":-1.50,\"is.x\":\"007\"}"},
+        {"a b=\"c \\\"d\\\" e=f\" g=1.", "\"a\",\"fields\":{\"b\":\"c \\\"d\\\" e=f\",\"g\":\"1.\"}"},
+        {"a b=1 b=2", "\"a\",\"fields\":{\"b\":1}"},
+        {"a b=\x01", "\"a\",\"fields\":{\"b\":\"\\u0001\"}"},
+        {"a b=12345678901234567890", "\"a\",\"fields\":{\"b\":\"12345678901234567890\"}"},
+        /* No data: not at the end, no key, no value, a quote that stays open. */
+        {"a b=1 c", "\"a b=1 c\""},
+        {"a B=1", "\"a B=1\""},
+        {"a b=", "\"a b=\""},
+        {"a b=\"c", "\"a b=\\\"c\""},
+        {"b=1", "\"b=1\""},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char expected[256];
+
+        snprintf(expected, sizeof(expected), ",\"message\":%s}\n", cases[i].expected);
+        assert_string_equal(fields_of(cases[i].text), expected);
+    }
+}
+
+static void fields_that_are_too_long_are_cut_as_text(void **state)
+{
+    static char text[30000];
+    const char *line;
+    size_t length;
+
+    memset(text, 'x', sizeof(text) - 1);
+    memcpy(text, "a b=", 4);
+    line = logged(LOG_JSON, BERTH_LOG_INFO, NULL, text);
+    length = strlen(line);
+    assert_true(length < 8192);
+    assert_null(strstr(line, "fields"));
+    assert_string_equal(line + length - 6, "...\"}\n");
+}
+
+static void every_format_has_priorities_where_the_journal_reads_it(void **state)
+{
+    char stream[64];
+    struct stat status;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fstat(ends[1], &status), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_start(BERTH_LOG_INFO, LOG_JSON, ends[1]);
+    log_write(BERTH_LOG_ERROR, NULL, "x");
+    log_start(BERTH_LOG_INFO, LOG_TEXT, ends[1]);
+    log_write(BERTH_LOG_WARN, NULL, "y");
+    unsetenv("JOURNAL_STREAM");
+    log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
+    close(ends[1]);
+    memset(lines, 0, sizeof(lines));
+    assert_true(read(ends[0], lines, sizeof(lines) - 1) > 0);
+    close(ends[0]);
+    assert_memory_equal(lines, "<3>{\"time\":", 11);
+    assert_non_null(strstr(lines, "}\n<4>2"));
+}
+
+static void a_list_of_names_says_how_many_it_leaves_out(void **state)
+{
+    struct log_names names = {0};
+
+    assert_string_equal(log_names_text(&names), "");
+    for (int i = 0; i < 8; i++)
+        log_names_add(&names, "n%d", i);
+    assert_string_equal(log_names_text(&names), "n0, n1, n2, n3, n4, n5, n6, n7");
+    log_names_add(&names, "n%d", 8);
+    assert_string_equal(log_names_text(&names), "n0, n1, n2, n3, n4, n5, n6, n7 and 1 more");
+}
+
 static void journal_priorities_are_those_of_syslog(void **state)
 {
     assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_ERROR, URI, "x"), "<3>" URI ": x\n");
@@ -157,6 +242,10 @@ int main(void)
         cmocka_unit_test(what_would_reorder_a_line_is_escaped),
         cmocka_unit_test(bytes_that_are_no_text_are_escaped_and_text_is_kept),
         cmocka_unit_test(json_is_one_object_a_line),
+        cmocka_unit_test(data_at_the_end_of_a_text_are_fields_of_json),
+        cmocka_unit_test(fields_that_are_too_long_are_cut_as_text),
+        cmocka_unit_test(every_format_has_priorities_where_the_journal_reads_it),
+        cmocka_unit_test(a_list_of_names_says_how_many_it_leaves_out),
         cmocka_unit_test(journal_priorities_are_those_of_syslog),
         cmocka_unit_test(a_text_that_is_too_long_is_cut_and_still_ends_its_line),
         cmocka_unit_test(a_reader_that_stops_reading_stops_nobody),
