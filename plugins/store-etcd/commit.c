@@ -13,33 +13,6 @@
 /* A batch that is on its way when the daemon closes may take so long. */
 #define HURRY_MS 1500
 
-/* What etcd refuses without having done it, by how its sentences begin or what is in them. */
-static const struct refusal {
-    const char *text;
-    enum berth_code code;
-    const char *sentence;
-} refusals[] = {
-    {"etcdserver: mvcc: database space exceeded", BERTH_RESOURCE_EXHAUSTED,
-     "etcd is full: its alarm NOSPACE is on (compact and defragment it or raise --quota-backend-bytes, then "
-     "etcdctl alarm disarm)"},
-    {"etcdserver: request is too large", BERTH_RESOURCE_EXHAUSTED,
-     "the change is larger than etcd takes (see --max-request-bytes there, max_request here)"},
-    {"received message larger than max", BERTH_RESOURCE_EXHAUSTED,
-     "the change is larger than etcd takes (see --max-request-bytes there, max_request here)"},
-    {"etcdserver: too many operations", BERTH_RESOURCE_EXHAUSTED,
-     "the change has more writes than etcd takes (see --max-txn-ops there, max_writes here)"},
-    {"etcdserver: permission denied", BERTH_UNAVAILABLE,
-     "etcd does not let this user write below the prefix (see etcdctl role grant-permission)"},
-};
-
-static const struct refusal *find_refusal(const char *message)
-{
-    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-        if (strstr(message, refusals[i].text) != NULL)
-            return &refusals[i];
-    return NULL;
-}
-
 bool commit_is_open(const struct commit *commit)
 {
     return commit->batch != NULL;
@@ -49,6 +22,8 @@ void commit_end(struct store *store, enum berth_code code, const char *message)
 {
     struct commit *commit = &store->commit;
 
+    if (code == BERTH_OK && commit->batch->count > 0)
+        room_on_committed(store);
     uv_timer_stop(&commit->deadline);
     txn_destroy(commit->txn);
     commit->txn = NULL;
@@ -97,9 +72,10 @@ static void on_failure(struct session *session, enum berth_code code, const char
 {
     struct store *store = session->store;
     struct commit *commit = &store->commit;
-    const struct refusal *refusal = find_refusal(message);
+    const struct room_refusal *refusal = room_find_refusal(message);
 
     if (refusal != NULL && !commit->may_have_happened) {
+        room_on_refused(store, refusal);
         end_unmoved(store, refusal->code, refusal->sentence);
         return;
     }

@@ -19,10 +19,12 @@ static enum berth_store_cause cause_of(const struct store *store, const struct r
     return is_ours ? BERTH_STORE_OWN : BERTH_STORE_OTHER;
 }
 
+/* What the mirror's new state means for who looks from outside. */
 static void publish(struct store *store)
 {
     char count[24];
 
+    room_look(store);
     if (store->mirror.nodes == store->nodes_told)
         return;
     store->nodes_told = store->mirror.nodes;

@@ -59,7 +59,7 @@ static void report(struct store *store)
     struct berth_error err;
 
     store_describe_loss(store, &err);
-    berth_report(store->host, BERTH_UNAVAILABLE, err.message);
+    berth_store_health_set(&store->health, STORE_LINK, BERTH_UNAVAILABLE, err.message);
 }
 
 void store_on_lost(struct store *store, bool was_live, const char *reason)
@@ -101,8 +101,8 @@ void store_on_live(struct store *store)
     store->live_since_ms = uv_now(store->host->loop);
     store->is_starting = false;
     uv_timer_stop(&store->dialling);
-    if (!was_starting && !store->is_ending)
-        berth_report(store->host, BERTH_OK, NULL);
+    if (berth_store_health_has(&store->health, STORE_LINK) && !store->is_ending)
+        berth_store_health_clear(&store->health, STORE_LINK);
     commit_on_live(store);
     if (was_starting && !store->is_ending)
         store->on_started(store, BERTH_OK, NULL);

@@ -23,6 +23,8 @@ static void do_without(struct session *session, enum berth_code code, const char
 {
     session->awaits_beat = false;
     session->lease = 0;
+    if (code != BERTH_OK)
+        room_on_presence(session->store, code, message);
     if (!session->was_refused && !session->store->is_ending)
         berth_log(session->store->host, BERTH_LOG_WARN,
                   "this daemon cannot be seen in etcd: %s endpoint=%s code=%s", message, session->endpoint,
@@ -80,6 +82,8 @@ static void on_put_end(void *context, struct berth_rpc_call *call, enum berth_co
     (void)call, (void)trailers, (void)count;
     if (session->store == NULL)
         return;
+    if (code == BERTH_OK)
+        room_on_presence(session->store, code, message);
     if (is_lost(code))
         session_lose(session, "%s", message);
     else if (code != BERTH_OK)
@@ -90,7 +94,20 @@ static void on_put_end(void *context, struct berth_rpc_call *call, enum berth_co
 
 static const struct etcdserverpb_kv_put_events put_events = {.on_end = on_put_end};
 
-static void put_key(struct session *session)
+/* The key is there, and stays: it was only asked whether there is space again. */
+static void on_probe_end(void *context, struct berth_rpc_call *call, enum berth_code code,
+                         const char *message, const struct berth_metadata *trailers, size_t count)
+{
+    struct session *session = context;
+
+    (void)call, (void)trailers, (void)count;
+    if (session->store != NULL)
+        room_on_presence(session->store, code, message);
+}
+
+static const struct etcdserverpb_kv_put_events probe_events = {.on_end = on_probe_end};
+
+static void put_key(struct session *session, const struct etcdserverpb_kv_put_events *events)
 {
     struct berth_rpc_call_options options = session_call_options(session);
     Etcdserverpb__PutRequest request = ETCDSERVERPB__PUT_REQUEST__INIT;
@@ -106,7 +123,7 @@ static void put_key(struct session *session)
     request.key = layout_bytes(&key);
     request.value = (ProtobufCBinaryData){.len = strlen(value), .data = (uint8_t *)value};
     request.lease = session->lease;
-    if (etcdserverpb_kv_put_start(session->channel, &options, &request, &put_events, session, NULL, &err) !=
+    if (etcdserverpb_kv_put_start(session->channel, &options, &request, events, session, NULL, &err) !=
         BERTH_OK)
         session_lose(session, "%s", err.message);
 }
@@ -134,7 +151,7 @@ static void on_grant_end(void *context, struct berth_rpc_call *call, enum berth_
     else if (code != BERTH_OK || session->lease == 0)
         do_without(session, code, message);
     else
-        put_key(session);
+        put_key(session, &put_events);
 }
 
 static const struct etcdserverpb_lease_lease_grant_events grant_events = {.on_message = on_granted,
@@ -174,9 +191,13 @@ static void beat(uv_timer_t *timer)
         return;
     }
     session->awaits_beat = true;
-    if (session->lease == 0)
+    if (session->lease == 0) {
         ask_for_lease(session);
-    else
+        return;
+    }
+    if (berth_store_health_has(&session->store->health, STORE_SPACE))
+        put_key(session, &probe_events);
+    if (session->store != NULL)
         renew(session);
 }
 

@@ -97,7 +97,7 @@ enum berth_code store_start(const struct berth_host *host, const struct store_op
 
     if (store == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a store");
-    store->host = host;
+    store->host = store->health.host = host;
     store->options = *options;
     store->owner = owner;
     store->on_started = on_started;

@@ -12,6 +12,7 @@
 #include "commit.h"
 #include "mirror.h"
 #include "revision.h"
+#include "room.h"
 
 struct session;
 
@@ -40,6 +41,7 @@ struct store {
     /* First, as berth_store_interface wants it. */
     struct berth_store_core *core;
     const struct berth_host *host;
+    struct berth_store_health health;
     struct store_options options;
     struct layout layout;
     /* Of this daemon, made anew with each start: every batch and the daemon's presence bear it. */

@@ -321,6 +321,34 @@ class Limits(Case):
         self.assertRegex(code, "^RESOURCE_EXHAUSTED etcd is full")
         self.assertEqual(1, len(one.listing("list b")))
         self.assertFalse(one.find("^condition UNAVAILABLE"), one.log())
+        one.wait_for("^condition RESOURCE_EXHAUSTED etcd is full")
+        other = self.store()
+        other.wait_for("^condition RESOURCE_EXHAUSTED etcd is full")
+        for driver in (one, other):
+            self.assertRegex(driver.change("put", "b k v"), "^RESOURCE_EXHAUSTED etcd is full")
+            self.assertEqual(1, len(driver.find("^condition")), driver.log())
+        self.make_space()
+        for driver in (one, other):
+            driver.wait_for("^condition OK")
+        self.assertEqual("OK ", one.change("put", "b k v"))
+        self.assertEqual(2, len(one.find("^condition")), one.log())
+
+    def make_space(self):
+        self.etcd.ctl("compact", str(self.etcd.revision()))
+        self.etcd.ctl("defrag")
+        self.etcd.ctl("alarm", "disarm")
+
+    def test_a_mirror_that_is_nearly_full_is_reported_until_it_is_not(self):
+        one = self.store(max_mirror=300000)
+        self.assertEqual("OK ", one.change("fill", "b 1 200000"))
+        self.assertFalse(one.find("^condition"), one.log())
+        self.assertEqual("OK ", one.change("fill", "c 1 50000"))
+        one.wait_for("^condition RESOURCE_EXHAUSTED .*max_mirror")
+        self.assertEqual("OK ", one.change("put", "d k v"))
+        self.assertEqual("OK ", one.change("remove", "d k"))
+        self.assertEqual(1, len(one.find("^condition")), one.log())
+        self.assertEqual("OK ", one.change("remove", "b key-000000"))
+        one.wait_for("^condition OK")
 
     def test_more_than_max_mirror_is_refused_here_and_not_loaded_there(self):
         one = self.store(max_mirror=300000)
@@ -345,6 +373,14 @@ class Users(Case):
         self.assertEqual("OK ", one.change("put", "b k v"))
         other = self.launch(user="berth", password="wrong", dial_timeout=1500)
         self.assertRegex(other.wait_for("^started"), "^started UNAVAILABLE .*as user berth: .*authentication failed")
+        self.etcd.ctl(*"role grant-permission --prefix=true berth read /berth/".split(), user="root:secret")
+        for _ in range(2):
+            self.assertRegex(one.change("put", "b k v"), "^UNAVAILABLE etcd does not let this user write")
+        self.assertEqual(1, len(one.find("^condition")), one.log())
+        one.wait_for("^condition UNAVAILABLE etcd does not let this user write")
+        self.etcd.ctl(*"role grant-permission --prefix=true berth readwrite /berth/".split(), user="root:secret")
+        self.assertEqual("OK ", one.change("put", "b k v"))
+        one.wait_for("^condition OK")
         third = self.launch(dial_timeout=1500)
         self.assertRegex(third.wait_for("^started"), "^started UNAVAILABLE .*user name is empty")
 
