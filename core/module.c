@@ -214,11 +214,6 @@ const char *module_file_at(const void *address)
     return address != NULL && dladdr(address, &info) != 0 ? info.dli_fname : NULL;
 }
 
-const char *module_path(const struct module *module)
-{
-    return module->path;
-}
-
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id)
 {
     for (size_t i = 0; module->table->plugins[i] != NULL; i++) {

@@ -26,7 +26,6 @@ enum berth_code module_load(const struct scan_file *file, struct module **ret_mo
  */
 void module_destroy(struct module *module);
 
-const char *module_path(const struct module *module);
 /** The plugin's table as the module has it, or NULL. Read members only through BERTH_HAS. */
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id);
 

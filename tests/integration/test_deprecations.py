@@ -13,7 +13,7 @@ from daemon import Case, run
 from workshop import Plugin
 
 CONFIG = "io.berth.deprecation/"
-HEALTH = "io.containerd.grpc.v1.health"
+DIAL = "io.example.dial.v1.dial"
 SERVER = "/containerd.services.introspection.v1.Introspection/Server"
 
 # A plugin that meets something deprecated while it starts.
@@ -37,6 +37,8 @@ class Deprecations(Case):
         self.workshop.add("mover", Plugin("io.example.mover.v1", "mover", yaml=(
             "config_version: 2\nrenames: [{before: 2, from: old_name, to: name}]\n"
             "config:\n  name: {type: string, default: nobody}")))
+        self.workshop.add("dial", Plugin("io.example.dial.v1", "dial", yaml=(
+            "config:\n  radius: {type: int, default: 1}\n  size: {type: int, default: 2, deprecated: radius}")))
         self.workshop.add("climber", Plugin(
             "io.example.climber.v1", "climber", yaml=(
                 "config_version: 2\ncallbacks: [migrate]\n"
@@ -59,17 +61,17 @@ class Deprecations(Case):
 
     def test_settings_old_names_and_old_versions_are_told(self):
         self.workshop.write_config(plugins={
-            HEALTH: {"watch_interval": "1s"},
+            DIAL: {"size": 3},
             "io.example.mover.v1.mover": {"config_version": 1, "old_name": "Anna"},
             "io.example.climber.v1.climber": {"config_version": 1}})
         before = time.time()
         daemon = self.start()
         told = self.deprecations(daemon)
-        self.assertEqual({CONFIG + HEALTH + "/watch_interval", CONFIG + "io.example.mover.v1.mover/old_name",
+        self.assertEqual({CONFIG + DIAL + "/size", CONFIG + "io.example.mover.v1.mover/old_name",
                           CONFIG + "io.example.climber.v1.climber/config_version",
                           CONFIG + "io.example.climber.v1.climber/feet"}, set(told))
-        interval = told[CONFIG + HEALTH + "/watch_interval"]
-        self.assertRegex(interval.message, r"/berthd\.yaml:\d+:\d+: .*: watch_interval: it is deprecated: use nothing")
+        interval = told[CONFIG + DIAL + "/size"]
+        self.assertRegex(interval.message, r"/berthd\.yaml:\d+:\d+: .*: size: it is deprecated: use radius")
         self.assertIn("`berthd config migrate`", told[CONFIG + "io.example.mover.v1.mover/old_name"].message)
         for warning in told.values():
             self.assertTrue(before - 1 <= warning.last_occurrence.seconds <= time.time() + 1)
@@ -84,21 +86,21 @@ class Deprecations(Case):
         self.assert_stops(daemon)
 
     def test_berthctl_lists_them(self):
-        self.workshop.write_config(plugins={HEALTH: {"watch_interval": "1s"}})
+        self.workshop.write_config(plugins={DIAL: {"size": 3}})
         daemon = self.start()
-        self.assert_line(daemon.ctl("deprecations").stdout, CONFIG + HEALTH + "/watch_interval", "it is deprecated")
+        self.assert_line(daemon.ctl("deprecations").stdout, CONFIG + DIAL + "/size", "it is deprecated")
         [told] = json.loads(daemon.ctl("deprecations", "--json").stdout)
-        self.assertEqual(CONFIG + HEALTH + "/watch_interval", told["id"])
+        self.assertEqual(CONFIG + DIAL + "/size", told["id"])
         when = datetime.datetime.fromisoformat(told["last_occurrence"][:26] + "+00:00")
         self.assertLess(abs(when.timestamp() - time.time()), 600)
         self.assert_stops(daemon)
 
     def test_without_the_plugin_there_are_none_and_all_else_is_as_it_was(self):
         (self.workshop.plugins / "deprecations.so").unlink()
-        self.workshop.write_config(plugins={HEALTH: {"watch_interval": "1s"}})
+        self.workshop.write_config(plugins={DIAL: {"size": 3}})
         daemon = self.start()
         self.assertEqual({}, self.deprecations(daemon))
-        self.assert_line(daemon.log, " warn ", "watch_interval: it is deprecated")
+        self.assert_line(daemon.log, " warn ", "size: it is deprecated")
         self.assert_stops(daemon)
 
     def test_ctr_sees_the_plugin(self):

@@ -373,16 +373,6 @@ static void a_host_that_knows_no_conditions_is_taken_at_its_states(void **state)
     assert_conditions(&listed, "wwww");
 }
 
-static void an_interval_that_is_not_needed_any_more_is_still_taken(void **state)
-{
-    struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, "watch_interval: 1s", &err);
-
-    assert_non_null(testing);
-    assert_int_equal(berth_testing_start(testing, &err), BERTH_OK);
-    stop(testing);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,7 +391,6 @@ int main(void)
         cmocka_unit_test(what_requires_a_degraded_plugin_is_ill_however_far_away),
         cmocka_unit_test(what_requires_a_fallen_plugin_is_ill_unless_it_began_without_it),
         cmocka_unit_test(a_host_that_knows_no_conditions_is_taken_at_its_states),
-        cmocka_unit_test(an_interval_that_is_not_needed_any_more_is_still_taken),
     };
 
     return cmocka_run_group_tests_name("health", tests, NULL, NULL);

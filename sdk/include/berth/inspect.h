@@ -136,7 +136,7 @@ struct berth_plugin_info {
 
 /** Something that still works and is to be given up. */
 struct berth_notice {
-    /** What it is, the same from start to start: "io.containerd.grpc.v1.health/watch_interval". */
+    /** What it is, the same from start to start: "io.example.dial.v1.dial/size". */
     const char *subject;
     /** One line: where it stands and what to do instead. */
     const char *message;
