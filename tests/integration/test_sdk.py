@@ -232,6 +232,34 @@ class Generate(Sdk):
         self.assertIn("requires", done.stderr)
         self.assertEqual(["plugin.yaml"], os.listdir(self.folder))
 
+    def test_two_versions_of_a_type_share_a_module(self):
+        types = {"clock_v1_sys": "com.acme.clock.v1", "clock_v2_sys": "com.acme.clock.v2", "timer_sys": "com.acme.timer.v1"}
+        self.assertEqual(0, self.generate("module: clocks\nversion: 1.0.0\nplugins:\n" + "".join(
+            f"  - type: {type}\n    id: sys\n    config: {{zone: {{type: enum, values: [utc, local], default: utc}}}}\n"
+            for type in types.values())).returncode)
+        (self.folder / "clocks.c").write_text('#include "clocks-plugin.h"\n' + "".join(f"""
+enum berth_code {name}_init(const struct berth_host *host, void *prepared, void **ret_instance, struct berth_error *err)
+{{
+    struct {name}_config config;
+    enum berth_code code = {name}_config_init(&config, host->settings, err);
+
+    (void)prepared, (void)ret_instance;
+    {name}_config_finish(&config);
+    return code;
+}}
+""" for name in types))
+        self.must(*CC, *STRICT, *self.flags, "-fPIC", "-shared", "-fvisibility=hidden", "-Wl,-z,defs", "-Wl,-z,now",
+                  f"-Wl,--version-script={self.map}", "clocks.c", "clocks-plugin.c", "-o", "clocks.so")
+        self.assertEqual([], self.check("clocks.so")["clocks.so"])
+
+    def test_types_that_share_all_but_their_domain_share_a_module(self):
+        self.assertEqual(0, self.generate("module: m\nversion: 1.0.0\nplugins:\n"
+                                          "  - {type: com.acme.clock.v1, id: sys}\n"
+                                          "  - {type: org.other.clock.v1, id: sys}\n").returncode)
+        header = (self.folder / "m-plugin.h").read_text()
+        for name in ("com_acme_clock_v1_sys_init", "org_other_clock_v1_sys_init"):
+            self.assertIn(name, header)
+
     def test_two_things_with_one_name_in_c_are_refused(self):
         done = self.generate("module: m\nversion: 1.0.0\nplugins:\n  - type: io.example.v1\n    id: m\n    config:\n"
                              "      a: {type: object, fields: {b: {type: enum, values: [x]}}}\n"

@@ -29,45 +29,72 @@ static void take(struct naming *naming, const char *name, const struct config_ma
     naming->failed = true;
 }
 
-/* "grpc" of "io.containerd.grpc.v1": tells apart plugins that share an id. The caller frees. */
-static char *type_kind(const char *type)
+/* How much of its type stands before a plugin's id. */
+enum detail {
+    /** "sys" */
+    DETAIL_ID,
+    /** "clock_sys" of "com.acme.clock.v1" */
+    DETAIL_WORD,
+    /** "clock_v1_sys" */
+    DETAIL_VERSION,
+    /** "com_acme_clock_v1_sys" */
+    DETAIL_TYPE,
+};
+
+/* The caller frees. */
+static char *name_in_detail(const struct manifest_plugin *plugin, enum detail detail)
 {
-    const char *end = strrchr(type, '.');
-    const char *begin = end;
+    const char *end = strrchr(plugin->type, '.');
+    const char *begin = plugin->type;
+    char *prefix, *name, *both;
 
-    if (end == NULL)
-        return cname_from(type);
-    while (begin > type && begin[-1] != '.')
-        begin--;
-
-    char *word = cname_format("%.*s", (int)(end - begin), begin);
-    char *result = cname_from(word);
-
-    free(word);
-    return result;
+    if (detail == DETAIL_ID || end == NULL)
+        return cname_for_plugin(plugin->id);
+    if (detail != DETAIL_TYPE)
+        for (begin = end; begin > plugin->type && begin[-1] != '.';)
+            begin--;
+    if (detail != DETAIL_WORD)
+        end += strlen(end);
+    both = cname_format("%.*s", (int)(end - begin), begin);
+    prefix = cname_from(both);
+    free(both);
+    name = cname_for_plugin(plugin->id);
+    both = cname_format("%s_%s", prefix, name);
+    free(prefix);
+    free(name);
+    return both;
 }
 
-static bool shares_id(const struct manifest *manifest, const struct manifest_plugin *plugin)
+/* Does another plugin with that id have the same name? */
+static bool is_shared(const struct manifest *manifest, const struct manifest_plugin *plugin, const char *name,
+                      enum detail detail)
 {
-    for (size_t i = 0; i < manifest->plugin_count; i++)
-        if (&manifest->plugins[i] != plugin && strcmp(manifest->plugins[i].id, plugin->id) == 0)
-            return true;
-    return false;
+    bool is_shared = false;
+
+    for (size_t i = 0; i < manifest->plugin_count && !is_shared; i++) {
+        const struct manifest_plugin *other = &manifest->plugins[i];
+        char *its_name;
+
+        if (other == plugin || strcmp(other->id, plugin->id) != 0)
+            continue;
+        its_name = name_in_detail(other, detail);
+        is_shared = strcmp(its_name, name) == 0;
+        free(its_name);
+    }
+    return is_shared;
 }
 
+/* The shortest that tells it from the others, so that a second version of a type needs no other id. */
 static char *plugin_name(const struct manifest *manifest, const struct manifest_plugin *plugin)
 {
-    char *name = cname_for_plugin(plugin->id);
+    for (enum detail detail = DETAIL_ID; detail < DETAIL_TYPE; detail++) {
+        char *name = name_in_detail(plugin, detail);
 
-    if (shares_id(manifest, plugin)) {
-        char *kind = type_kind(plugin->type);
-        char *both = cname_format("%s_%s", kind, name);
-
-        free(kind);
+        if (!is_shared(manifest, plugin, name, detail))
+            return name;
         free(name);
-        return both;
     }
-    return name;
+    return name_in_detail(plugin, DETAIL_TYPE);
 }
 
 /* How often a method's name stands among the plugin's services and the names of its life. */
