@@ -5,11 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char secret_text[] = "<secret>";
-
+/* A list with secret items is one too: without some of them the others would move. */
 static bool is_secret(const struct berth_value *value)
 {
-    return value->schema != NULL && value->schema->secret && value->kind != BERTH_VALUE_NONE;
+    const struct schema *schema = value->schema;
+
+    while (schema != NULL && !schema->secret)
+        schema = schema->kind == SCHEMA_LIST ? schema->items : NULL;
+    return schema != NULL;
+}
+
+static bool is_hidden(const struct berth_value *value, const struct config_print_options *options)
+{
+    return !options->secrets && value->kind != BERTH_VALUE_NONE && is_secret(value);
+}
+
+/* Loading it back would be the first use of something deprecated. */
+static bool is_unused(const struct berth_value *value)
+{
+    return value->schema != NULL && value->schema->deprecated != NULL && value->mark.file == NULL;
+}
+
+static bool is_shown(const struct berth_value *value, const struct config_print_options *options)
+{
+    return value->kind != BERTH_VALUE_NONE && !is_hidden(value, options) && !is_unused(value);
 }
 
 /* What other readers of YAML would take for something else than a text. */
@@ -79,10 +98,6 @@ void config_print_scalar(struct config_text *out, const struct berth_value *valu
 {
     char units[CONFIG_UNITS_MAX];
 
-    if (is_secret(value)) {
-        config_text_add(out, "%s", secret_text);
-        return;
-    }
     switch (value->kind) {
     case BERTH_VALUE_BOOL:
         config_text_add(out, "%s", value->boolean ? "true" : "false");
@@ -106,13 +121,13 @@ void config_print_scalar(struct config_text *out, const struct berth_value *valu
 
 static bool is_block(const struct berth_value *value)
 {
-    return !is_secret(value) && (value->kind == BERTH_VALUE_LIST || value->kind == BERTH_VALUE_MAP) &&
-           value->count > 0;
+    return (value->kind == BERTH_VALUE_LIST || value->kind == BERTH_VALUE_MAP) && value->count > 0;
 }
 
-static void end_line(struct config_text *out, const struct berth_value *value, bool origins)
+static void end_line(struct config_text *out, const struct berth_value *value,
+                     const struct config_print_options *options)
 {
-    if (origins) {
+    if (options->origins) {
         config_text_add(out, "  # ");
         config_text_add_cleaned(out, value->where, strlen(value->where));
     }
@@ -120,83 +135,92 @@ static void end_line(struct config_text *out, const struct berth_value *value, b
 }
 
 /* What stands on the line of its key or dash, when it is no block. */
-static void print_inline(struct config_text *out, const struct berth_value *value, bool origins)
+static void print_inline(struct config_text *out, const struct berth_value *value,
+                         const struct config_print_options *options)
 {
-    if (!is_secret(value) && value->kind == BERTH_VALUE_LIST)
+    if (value->kind == BERTH_VALUE_LIST)
         config_text_add(out, "[]");
-    else if (!is_secret(value) && value->kind == BERTH_VALUE_MAP)
+    else if (value->kind == BERTH_VALUE_MAP)
         config_text_add(out, "{}");
     else
         config_print_scalar(out, value);
-    end_line(out, value, origins);
+    end_line(out, value, options);
 }
 
-static void print_list(struct config_text *out, const struct berth_value *list, size_t indent, bool origins);
+static void print_list(struct config_text *out, const struct berth_value *list, size_t indent,
+                       const struct config_print_options *options);
 
-static void print_entry(struct config_text *out, const struct berth_value *value, size_t indent, bool origins)
+static void print_entry(struct config_text *out, const struct berth_value *value, size_t indent,
+                        const struct config_print_options *options)
 {
-    if (value->kind == BERTH_VALUE_NONE) {
+    if (!is_shown(value, options)) {
         config_text_add(out, "# ");
         config_print_key(out, value->key);
-        config_text_add(out, ": is not set\n");
+        config_text_add(out,
+                        value->kind == BERTH_VALUE_NONE ? ": is not set\n" : ": is a secret, not shown\n");
         return;
     }
     config_print_key(out, value->key);
     config_text_add(out, is_block(value) ? ":\n" : ": ");
     if (!is_block(value))
-        print_inline(out, value, origins);
+        print_inline(out, value, options);
     else if (value->kind == BERTH_VALUE_LIST)
-        print_list(out, value, indent + 2, origins);
+        print_list(out, value, indent + 2, options);
     else
-        config_print_values(out, value, indent + 2, origins);
+        config_print_values(out, value, indent + 2, options);
 }
 
 /* The first entry of a map in a list stands behind the dash. */
-static void print_entries(struct config_text *out, const struct berth_value *map, size_t indent, bool origins,
-                          bool behind_dash)
+static void print_entries(struct config_text *out, const struct berth_value *map, size_t indent,
+                          const struct config_print_options *options, bool behind_dash)
 {
     for (size_t i = 0; i < map->count; i++) {
+        if (is_unused(map->items[i]))
+            continue;
         if (i > 0 || !behind_dash)
             config_text_add_spaces(out, indent);
-        print_entry(out, map->items[i], indent, origins);
+        print_entry(out, map->items[i], indent, options);
     }
 }
 
-static bool has_set_entry(const struct berth_value *map)
+static bool has_shown_entry(const struct berth_value *map, const struct config_print_options *options)
 {
     for (size_t i = 0; i < map->count; i++) {
-        if (map->items[i]->kind != BERTH_VALUE_NONE)
+        if (is_shown(map->items[i], options))
             return true;
     }
     return false;
 }
 
-static void print_item(struct config_text *out, const struct berth_value *item, size_t indent, bool origins)
+static void print_item(struct config_text *out, const struct berth_value *item, size_t indent,
+                       const struct config_print_options *options)
 {
     bool is_list = item->kind == BERTH_VALUE_LIST;
-    bool is_inline = !is_block(item) || (!is_list && !has_set_entry(item));
-    bool behind_dash = !is_inline && !is_list && item->items[0]->kind != BERTH_VALUE_NONE;
+    bool is_inline = !is_block(item) || (!is_list && !has_shown_entry(item, options));
+    bool behind_dash = !is_inline && !is_list && is_shown(item->items[0], options);
 
     config_text_add(out, is_inline || behind_dash ? "- " : "-\n");
     if (is_inline)
-        print_inline(out, item, origins);
+        print_inline(out, item, options);
     else if (is_list)
-        print_list(out, item, indent + 2, origins);
+        print_list(out, item, indent + 2, options);
     else
-        print_entries(out, item, indent + 2, origins, behind_dash);
+        print_entries(out, item, indent + 2, options, behind_dash);
 }
 
-static void print_list(struct config_text *out, const struct berth_value *list, size_t indent, bool origins)
+static void print_list(struct config_text *out, const struct berth_value *list, size_t indent,
+                       const struct config_print_options *options)
 {
     for (size_t i = 0; i < list->count; i++) {
         config_text_add_spaces(out, indent);
-        print_item(out, list->items[i], indent, origins);
+        print_item(out, list->items[i], indent, options);
     }
 }
 
-void config_print_values(struct config_text *out, const struct berth_value *map, size_t indent, bool origins)
+void config_print_values(struct config_text *out, const struct berth_value *map, size_t indent,
+                         const struct config_print_options *options)
 {
-    print_entries(out, map, indent, origins, false);
+    print_entries(out, map, indent, options, false);
 }
 
 static void print_json_scalar(struct config_json *json, const char *key, const struct berth_value *value)
@@ -226,20 +250,18 @@ static void print_json_scalar(struct config_json *json, const char *key, const s
     }
 }
 
-void config_print_json(struct config_json *json, const char *key, const struct berth_value *value)
+void config_print_json(struct config_json *json, const char *key, const struct berth_value *value,
+                       const struct config_print_options *options)
 {
     bool is_map = value->kind == BERTH_VALUE_MAP;
 
-    if (is_secret(value)) {
-        config_json_string(json, key, secret_text);
-        return;
-    }
     if (!is_map && value->kind != BERTH_VALUE_LIST) {
         print_json_scalar(json, key, value);
         return;
     }
     config_json_open(json, key, is_map ? '{' : '[');
     for (size_t i = 0; i < value->count; i++)
-        config_print_json(json, is_map ? value->items[i]->key : NULL, value->items[i]);
+        if (!is_map || is_shown(value->items[i], options))
+            config_print_json(json, is_map ? value->items[i]->key : NULL, value->items[i], options);
     config_json_close(json, is_map ? '}' : ']');
 }

@@ -7,16 +7,26 @@
 #include "text.h"
 #include "value.h"
 
-/**
- * Adds the lines of a map's values as YAML, `indent` spaces in. Secrets are `<secret>`; what has no value is
- * a comment.
- *
- * @param origins  behind each value a comment with its file:line:column, or `default`.
- */
-void config_print_values(struct config_text *out, const struct berth_value *map, size_t indent, bool origins);
+struct config_print_options {
+    /** Behind each value a comment with its file:line:column, or `default`. */
+    bool origins;
+    bool secrets;
+};
 
-/** Writes a value, as a member of that key where it is not NULL. Secrets are `<secret>`. */
-void config_print_json(struct config_json *json, const char *key, const struct berth_value *value);
+/**
+ * Adds the lines of a map's values as YAML, `indent` spaces in, that load back as the same values. What has
+ * no value is a comment, and so is a secret, unless secrets are wanted. A deprecated setting that nobody set
+ * is left out.
+ */
+void config_print_values(struct config_text *out, const struct berth_value *map, size_t indent,
+                         const struct config_print_options *options);
+
+/**
+ * Writes a value, as a member of that key where it is not NULL. Has the members that config_print_values has,
+ * and no other.
+ */
+void config_print_json(struct config_json *json, const char *key, const struct berth_value *value,
+                       const struct config_print_options *options);
 
 /**
  * Adds every field of an object with its doc as a comment and its default. What has no default, is secret or
@@ -34,7 +44,7 @@ void config_print_tree(struct config_text *out, const struct config_node *node, 
 void config_print_key(struct config_text *out, const char *key);
 /** Adds lines of a comment, wrapped. */
 void config_print_comment(struct config_text *out, const char *comment, size_t indent);
-/** Adds a scalar as YAML: `<secret>`, "4KiB", "1m30s", quoted where it needs to be. */
+/** Adds a scalar as YAML: "4KiB", "1m30s", quoted where it needs to be. */
 void config_print_scalar(struct config_text *out, const struct berth_value *value);
 
 #endif

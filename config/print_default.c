@@ -123,7 +123,7 @@ static void print_leaf(const struct printer *printer, const struct schema *schem
     struct berth_value map = {.kind = BERTH_VALUE_MAP, .items = items, .count = 1};
 
     if (has_value && !printer->commented && schema->deprecated == NULL) {
-        config_print_values(printer->out, &map, printer->indent, false);
+        config_print_values(printer->out, &map, printer->indent, &(struct config_print_options){0});
         return;
     }
     config_text_add_spaces(printer->out, printer->indent);

@@ -15,6 +15,7 @@ struct command_options {
     bool json;
     bool dot;
     bool origin;
+    bool show_secrets;
     bool in_place;
     bool load;
     /** A file to write to; NULL: standard output. */

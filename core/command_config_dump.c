@@ -15,8 +15,10 @@ int command_config_dump(const struct command_options *options)
 
     survey_print_diagnostics(&survey);
     if (good) {
-        char *text = options->json ? settings_print_json(survey.settings)
-                                   : settings_print(survey.settings, options->origin);
+        const struct config_print_options print = {.origins = options->origin,
+                                                   .secrets = options->show_secrets};
+        char *text = options->json ? settings_print_json(survey.settings, &print)
+                                   : settings_print(survey.settings, &print);
 
         fputs(text, stdout);
         free(text);

@@ -28,6 +28,7 @@ static const struct cli_option check_options[] = {
 };
 
 static const struct cli_option dump_options[] = {
+    {"show-secrets", 0, NULL, "print secrets instead of leaving them out", 0},
     {"origin", 0, NULL, "print the file:line:column that set each value", 'f'},
     {"json", 0, NULL, "print JSON", 'f'},
     {0},
@@ -59,8 +60,9 @@ static const struct cli_command commands[] = {
      "they can know, such as a key that does not fit its certificate. Nothing is started.\n",
      check_options, 0, 0, command_config_check},
     {"config dump", "", "print the effective configuration",
-     "Prints the files merged and with defaults filled in, without secrets.\n", dump_options, 0, 0,
-     command_config_dump},
+     "Prints the files merged and with defaults filled in. The output loads back as the same\n"
+     "configuration, but for the secrets, which are left out unless --show-secrets is given.\n",
+     dump_options, 0, 0, command_config_dump},
     {"config migrate", "", "update sections written for older plugins",
      "Rewrites the sections of one file that were written for an older config_version, as the\n"
      "manifests declare it. Where a plugin has migration code of its own, its module is loaded\n"
@@ -90,6 +92,7 @@ static int start(const struct cli_line *line)
         .dot = cli_has(line, "dot"),
         .origin = cli_has(line, "origin"),
         .load = cli_has(line, "load"),
+        .show_secrets = cli_has(line, "show-secrets"),
         .in_place = cli_has(line, "in-place"),
         .output = cli_value(line, "output"),
     };

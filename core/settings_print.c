@@ -54,12 +54,26 @@ static void add_plugin_defaults(struct config_text *out, const struct manifest_p
     config_diagnostics_finish(&diagnostics);
 }
 
+/* What the installed file says beside the defaults, so that one made from this text reads the same files. */
+static struct config_tree *create_shipped(void)
+{
+    static const char text[] = "imports: [conf.d/*.yaml]\n";
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree =
+        config_yaml_read("berthd.yaml", text, sizeof(text) - 1, &config_limits_file, &diagnostics);
+
+    config_diagnostics_finish(&diagnostics);
+    if (tree == NULL)
+        abort();
+    return tree;
+}
+
 static void add_daemon_defaults(struct config_text *out, const struct settings_options *options)
 {
     struct config_diagnostics diagnostics = {0};
     struct settings_options none = {0};
     struct settings *settings =
-        settings_create(config_tree_create(), options == NULL ? &none : options, &diagnostics);
+        settings_create(create_shipped(), options == NULL ? &none : options, &diagnostics);
 
     if (settings != NULL) {
         struct schema object = *settings->store->schema;
@@ -76,8 +90,10 @@ char *settings_print_default(const struct settings_options *options, const struc
 {
     struct config_text out = {0};
 
-    config_text_add(&out,
-                    "# berthd's configuration. Every value here is the default: keep what you change.\n\n");
+    config_text_add(
+        &out,
+        "# berthd's configuration. Every value here is the default, but for imports: without that line, no "
+        "other\n# file is read. Keep what you change.\n\n");
     add_daemon_defaults(&out, options);
     config_text_add(&out, "\n# Sections of plugins, by their URIs.\nplugins:\n");
     for (size_t i = 0; i < catalog->count; i++)
@@ -85,7 +101,8 @@ char *settings_print_default(const struct settings_options *options, const struc
     return config_text_take(&out);
 }
 
-static void add_section(struct config_text *out, const struct settings_section *section, bool origins)
+static void add_section(struct config_text *out, const struct settings_section *section,
+                        const struct config_print_options *options)
 {
     bool has_settings = section->values != NULL && config_values_root(section->values)->count > 0;
 
@@ -93,7 +110,7 @@ static void add_section(struct config_text *out, const struct settings_section *
     config_print_key(out, section->plugin->uri);
     if (has_settings) {
         config_text_add(out, ":\n");
-        config_print_values(out, config_values_root(section->values), 4, origins);
+        config_print_values(out, config_values_root(section->values), 4, options);
     } else if (section->values != NULL) {
         config_text_add(out, " has no settings.\n");
     } else {
@@ -102,36 +119,51 @@ static void add_section(struct config_text *out, const struct settings_section *
     }
 }
 
-char *settings_print(const struct settings *settings, bool origins)
+/* The daemon's own values without `imports`, which are merged, and `plugins`. Room for one more; malloced. */
+static struct berth_value **effective_items(const struct settings *settings, size_t *ret_count)
+{
+    struct berth_value daemon = without_plugins(config_values_root(settings->store->values));
+    struct berth_value **items = calloc(daemon.count + 1, sizeof(struct berth_value *));
+
+    if (items == NULL)
+        abort();
+    *ret_count = 0;
+    for (size_t i = 0; i < daemon.count; i++)
+        if (strcmp(daemon.items[i]->key, "imports") != 0)
+            items[(*ret_count)++] = daemon.items[i];
+    return items;
+}
+
+char *settings_print(const struct settings *settings, const struct config_print_options *options)
 {
     const struct settings_store *store = settings->store;
-    struct berth_value daemon = without_plugins(config_values_root(store->values));
+    struct berth_value daemon = {.kind = BERTH_VALUE_MAP};
     struct config_text out = {0};
 
-    config_print_values(&out, &daemon, 0, origins);
+    daemon.items = effective_items(settings, &daemon.count);
+    config_print_values(&out, &daemon, 0, options);
+    free(daemon.items);
     config_text_add(&out, "plugins:\n");
     for (size_t i = 0; i < store->section_count; i++)
-        add_section(&out, &store->sections[i], origins);
+        add_section(&out, &store->sections[i], options);
     return config_text_take(&out);
 }
 
 /* A map of the daemon's values with one more item, the map of all sections that were checked. */
-char *settings_print_json(const struct settings *settings)
+char *settings_print_json(const struct settings *settings, const struct config_print_options *options)
 {
     const struct settings_store *store = settings->store;
-    struct berth_value daemon = without_plugins(config_values_root(store->values));
-    struct berth_value **items =
-        calloc(daemon.count + 1 + store->section_count, sizeof(struct berth_value *));
     struct berth_value *sections = calloc(store->section_count + 1, sizeof(*sections));
     struct berth_value plugins = {.kind = BERTH_VALUE_MAP, .key = "plugins"};
+    struct berth_value daemon = {.kind = BERTH_VALUE_MAP};
     char *text = NULL;
     size_t length;
     struct config_json json = {.out = open_memstream(&text, &length)};
 
-    if (items == NULL || sections == NULL || json.out == NULL)
+    daemon.items = effective_items(settings, &daemon.count);
+    plugins.items = calloc(store->section_count + 1, sizeof(struct berth_value *));
+    if (plugins.items == NULL || sections == NULL || json.out == NULL)
         abort();
-    memcpy(items, daemon.items, daemon.count * sizeof(struct berth_value *));
-    plugins.items = items + daemon.count + 1;
     for (size_t i = 0; i < store->section_count; i++) {
         if (store->sections[i].values == NULL)
             continue;
@@ -139,12 +171,12 @@ char *settings_print_json(const struct settings *settings)
         sections[i].key = store->sections[i].plugin->uri;
         plugins.items[plugins.count++] = &sections[i];
     }
-    items[daemon.count++] = &plugins;
-    daemon.items = items;
-    config_print_json(&json, NULL, &daemon);
+    daemon.items[daemon.count++] = &plugins;
+    config_print_json(&json, NULL, &daemon, options);
     if (fclose(json.out) != 0)
         abort();
-    free(items);
+    free(daemon.items);
+    free(plugins.items);
     free(sections);
     return text;
 }

@@ -8,6 +8,7 @@
 
 #include <berth/plugin.h>
 #include <config/diagnostics.h>
+#include <config/print.h>
 
 #include "settings.h"
 
@@ -22,13 +23,11 @@ char *settings_print_default(const struct settings_options *options, const struc
 
 /**
  * The effective configuration, the daemon's and every checked section by URI, after settings_check_plugins.
- * Secrets are `<secret>`. Malloced.
- *
- * @param origins  behind each value a comment with its file:line:column, or `default`.
+ * It loads back as the same, but for the secrets that are left out: `imports` are merged. Malloced.
  */
-char *settings_print(const struct settings *settings, bool origins);
+char *settings_print(const struct settings *settings, const struct config_print_options *options);
 /** The same as one JSON object. */
-char *settings_print_json(const struct settings *settings);
+char *settings_print_json(const struct settings *settings, const struct config_print_options *options);
 
 /** How one file is brought up to date. */
 struct settings_migration {

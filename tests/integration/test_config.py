@@ -145,6 +145,41 @@ class Config(Case):
         again.write_text(first.stdout)
         self.assertEqual(first.stdout, self.berthd("config", "dump", "--config", again).stdout)
 
+    def test_a_dump_of_imports_and_secrets_loads_back_from_anywhere(self):
+        """What was imported is in it, secrets where they are wanted, and nothing that warns."""
+        folder = self.workshop.top / "conf.d"
+        folder.mkdir()
+        (folder / "10-a.yaml").write_text(f"prepare_threads: 7\nplugins: {{{GREETER}: {{greeting: Ahoy}}}}\n")
+        self.workshop.add("vault", Plugin("io.example.vault.v1", "vault", yaml=(
+            "config:\n  key: {type: string, secret: true}\n  keys: {type: list, items: {type: string, secret: true}}\n"
+            "  old: {type: int, default: 3, deprecated: key}\n")))
+        config = self.workshop.write_config(self.base() + "imports: [conf.d/*.yaml]\n"
+                                            "plugins: {io.example.vault.v1.vault: {key: '<secret>', keys: [hunter2]}}\n")
+        again = self.workshop.root / "elsewhere" / "again.yaml"
+        again.parent.mkdir(parents=True)
+        for form in ([], ["--json"]):
+            for secrets in ([], ["--show-secrets"]):
+                first = self.berthd("config", "dump", *form, *secrets, "--config", config)
+                self.assertEqual((0, ""), (first.returncode, first.stderr))
+                self.assertIn("Ahoy", first.stdout)
+                self.assertEqual(bool(secrets), "hunter2" in first.stdout)
+                self.assertNotIn("old", first.stdout)
+                again.write_text(first.stdout)
+                second = self.berthd("config", "dump", *form, *secrets, "--config", again)
+                self.assertEqual((0, ""), (second.returncode, second.stderr))
+                if secrets:
+                    self.assertEqual(first.stdout, second.stdout)
+                self.assertNotIn("deprecated", self.berthd("config", "check", "--config", again).stderr)
+
+    def test_a_file_made_by_config_default_reads_what_the_shipped_one_reads(self):
+        folder = self.workshop.top / "conf.d"
+        folder.mkdir()
+        (folder / "10-a.yaml").write_text("prepare_threads: 7\n")
+        config = self.workshop.write_config(self.base())
+        config.write_text(self.berthd("config", "default", "--config", config).stdout)
+        self.assert_line(self.berthd("config", "dump", "--config", config, "--plugin-dir", self.workshop.plugins).stdout,
+                         "prepare_threads: 7")
+
     def test_a_secret_is_never_printed(self):
         self.workshop.add("vault", Plugin("io.example.vault.v1", "vault",
                                           yaml="config:\n  key: {type: string, secret: true}"))

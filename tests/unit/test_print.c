@@ -28,6 +28,8 @@ static const char schema_text[] =
     "tls: {type: object, fields: {key: {type: path, required: true}, strict: {type: bool, default: true}}}\n"
     "log: {type: object, fields: {level: {type: enum, values: [low, high], default: low}}}\n";
 
+static const struct config_print_options plain = {0}, all = {.secrets = true};
+
 struct printed {
     struct config_tree *schema_tree, *tree;
     struct schema *schema;
@@ -73,20 +75,19 @@ static void values_print_as_people_write_them(void **state)
     struct printed printed = begin("size: 8192\nhosts: [{name: x}, {port: 81}]\nlimits: {a: 1, 'b c': 2}\n"
                                    "tls: {key: /k}\ngreeting: 'yes'\n");
 
-    config_print_values(&printed.out, config_values_root(printed.values), 0, false);
+    config_print_values(&printed.out, config_values_root(printed.values), 0, &plain);
     assert_string_equal(printed.out.bytes, "greeting: \"yes\"\n"
                                            "size: 8KiB\n"
                                            "wait: 1m30s\n"
                                            "ratio: 0.1\n"
                                            "\"on\": true\n"
-                                           "token: <secret>\n"
-                                           "keys: <secret>\n"
+                                           "# token: is a secret, not shown\n"
+                                           "# keys: is a secret, not shown\n"
                                            "# address: is not set\n"
                                            "names:\n"
                                            "  - \"1\"\n"
                                            "  - a b\n"
                                            "  - \"\"\n"
-                                           "old: 1\n"
                                            "hosts:\n"
                                            "  - name: x\n"
                                            "    port: 80\n"
@@ -108,21 +109,22 @@ static void origins_stand_behind_each_value(void **state)
 {
     struct printed printed = begin("size: 8192\nnames: [x]\nlimits: {}\n");
 
-    config_print_values(&printed.out, config_values_root(printed.values), 2, true);
+    config_print_values(&printed.out, config_values_root(printed.values), 2,
+                        &(struct config_print_options){.origins = true});
     assert_non_null(strstr(printed.out.bytes, "  greeting: Hello  # default\n  size: 8KiB  # f:1:7\n"));
     assert_non_null(strstr(printed.out.bytes, "  names:\n    - x  # f:2:9\n"));
     assert_non_null(strstr(printed.out.bytes, "  limits: {}  # f:3:9\n"));
     end(&printed);
 }
 
-static void print_json(struct printed *printed)
+static void print_json(struct printed *printed, const struct config_print_options *options)
 {
     char *text = NULL;
     size_t length;
     struct config_json json = {.out = open_memstream(&text, &length)};
 
     assert_non_null(json.out);
-    config_print_json(&json, NULL, config_values_root(printed->values));
+    config_print_json(&json, NULL, config_values_root(printed->values), options);
     assert_int_equal(fclose(json.out), 0);
     config_text_add_bytes(&printed->out, text, length);
     free(text);
@@ -132,12 +134,10 @@ static void json_has_no_secrets_either(void **state)
 {
     struct printed printed = begin("greeting: \"q\\\"\\n\"\nhosts: [{name: x}]\n");
 
-    print_json(&printed);
+    print_json(&printed, &plain);
     assert_null(strstr(printed.out.bytes, "hunter2"));
     assert_non_null(strstr(printed.out.bytes, "  \"greeting\": \"q\\\"\\n\",\n  \"size\": \"4KiB\",\n"));
-    assert_non_null(strstr(printed.out.bytes,
-                           "  \"ratio\": 0.1,\n  \"on\": true,\n  \"token\": \"<secret>\",\n"
-                           "  \"keys\": \"<secret>\",\n  \"address\": null,\n"));
+    assert_non_null(strstr(printed.out.bytes, "  \"ratio\": 0.1,\n  \"on\": true,\n  \"names\": [\n"));
     assert_non_null(
         strstr(printed.out.bytes,
                "  \"hosts\": [\n    {\n      \"name\": \"x\",\n      \"port\": 80\n    }\n  ],\n"));
@@ -162,8 +162,8 @@ static void defaults_have_their_docs_and_load_back(void **state)
     assert_null(strstr(printed.out.bytes, "hunter2"));
     again = begin(printed.out.bytes);
     assert_int_equal(again.diagnostics.count, 0);
-    config_print_values(&first, config_values_root(printed.values), 0, false);
-    config_print_values(&second, config_values_root(again.values), 0, false);
+    config_print_values(&first, config_values_root(printed.values), 0, &plain);
+    config_print_values(&second, config_values_root(again.values), 0, &plain);
     assert_string_equal(first.bytes, second.bytes);
     config_text_finish(&first);
     config_text_finish(&second);
@@ -171,24 +171,61 @@ static void defaults_have_their_docs_and_load_back(void **state)
     end(&printed);
 }
 
+static const char odd_section[] =
+    "size: 1MB\nwait: 1.5s\nratio: 1e-7\nhosts: [{name: 'a: b'}, {port: 1}]\ntoken: '<secret>: #1'\n"
+    "keys: [a, 'null']\ngreeting: \"\\tü#\\u2028\"\n"
+    "names: ['- x', '#', 'null', '~', ' x', 'x ', '{', '0x1']\n";
+
 static void a_printed_section_reads_back_the_same(void **state)
 {
-    struct printed printed =
-        begin("size: 1MB\nwait: 1.5s\nratio: 1e-7\nhosts: [{name: 'a: b'}, {port: 1}]\n"
-              "greeting: \"\\tü#\\u2028\"\nnames: ['- x', '#', 'null', '~', ' x', 'x ', '{', '0x1']\n");
+    struct printed printed = begin(odd_section);
     struct printed again;
-    char *secretless;
 
-    config_print_values(&printed.out, config_values_root(printed.values), 0, false);
-    secretless = strstr(printed.out.bytes, "token: <secret>\nkeys: <secret>\n");
-    assert_non_null(secretless);
-    memset(secretless, ' ', strlen("token: <secret>\nkeys: <secret>"));
+    config_print_values(&printed.out, config_values_root(printed.values), 0, &all);
+    assert_non_null(strstr(printed.out.bytes, "<secret>: #1"));
     again = begin(printed.out.bytes);
-    config_print_values(&again.out, config_values_root(again.values), 0, false);
-    secretless = strstr(again.out.bytes, "token: <secret>\nkeys: <secret>\n");
-    memset(secretless, ' ', strlen("token: <secret>\nkeys: <secret>"));
+    assert_int_equal(again.diagnostics.count, 0);
+    config_print_values(&again.out, config_values_root(again.values), 0, &all);
     assert_string_equal(printed.out.bytes, again.out.bytes);
     end(&again);
+    end(&printed);
+}
+
+static void printed_json_reads_back_the_same(void **state)
+{
+    struct printed printed = begin(odd_section);
+    struct printed again;
+
+    print_json(&printed, &all);
+    again = begin(printed.out.bytes);
+    assert_int_equal(again.diagnostics.count, 0);
+    print_json(&again, &all);
+    assert_string_equal(printed.out.bytes, again.out.bytes);
+    end(&again);
+    end(&printed);
+}
+
+static void a_secret_that_is_left_out_is_not_set(void **state)
+{
+    struct printed printed = begin("token: s3cret\nkeys: [s3cret]\n");
+    struct printed again;
+    const struct berth_settings *settings;
+
+    config_print_values(&printed.out, config_values_root(printed.values), 0, &plain);
+    assert_null(strstr(printed.out.bytes, "s3cret"));
+    again = begin(printed.out.bytes);
+    settings = config_values_settings(again.values);
+    assert_string_equal(settings->string(settings->find(settings->root, "token")), "hunter2");
+    end(&again);
+    end(&printed);
+}
+
+static void a_deprecated_setting_is_printed_where_it_was_set(void **state)
+{
+    struct printed printed = begin("old: 1\n");
+
+    config_print_values(&printed.out, config_values_root(printed.values), 0, &plain);
+    assert_non_null(strstr(printed.out.bytes, "\nold: 1\n"));
     end(&printed);
 }
 
@@ -224,6 +261,9 @@ int main(void)
         cmocka_unit_test(json_has_no_secrets_either),
         cmocka_unit_test(defaults_have_their_docs_and_load_back),
         cmocka_unit_test(a_printed_section_reads_back_the_same),
+        cmocka_unit_test(printed_json_reads_back_the_same),
+        cmocka_unit_test(a_secret_that_is_left_out_is_not_set),
+        cmocka_unit_test(a_deprecated_setting_is_printed_where_it_was_set),
         cmocka_unit_test(a_comment_cannot_end_its_line),
         cmocka_unit_test(a_long_comment_is_wrapped_at_words),
     };
