@@ -15,6 +15,8 @@
 
 struct loader {
     struct config_diagnostics *diagnostics;
+    /* The main file, where it is a stream. */
+    const char *stream;
     size_t file_count;
     size_t byte_count;
     bool failed;
@@ -31,7 +33,10 @@ struct origin {
 
 /* A file that is to be read, and where it is named. */
 struct source {
+    /* What marks call it. */
     const char *path;
+    /* What to read instead of a regular file; NULL for one. */
+    const char *stream;
     /* NULL for one that no file imports. */
     const struct config_mark *import;
     struct config_diagnostics *diagnostics;
@@ -72,10 +77,18 @@ static bool check_size(const struct source *source, long long size, size_t most)
     return refuse_file(source, "too large: %s, at most %s; split it up with imports", found, bound);
 }
 
-/* Without blocking on a FIFO, and without a byte of what is too large. */
+static int open_stream(const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+/* Without blocking on a FIFO that somebody made, and without a byte of what is too large. */
 static int open_file(const struct source *source, size_t most, struct stat *ret_status)
 {
-    int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = source->stream != NULL ? open_stream(source->stream)
+                                    : open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     bool is_fine;
 
     if (fd < 0) {
@@ -86,7 +99,7 @@ static int open_file(const struct source *source, size_t most, struct stat *ret_
         is_fine = refuse_file(source, "cannot be examined: %s", strerror(errno));
     else if (S_ISDIR(ret_status->st_mode))
         is_fine = refuse_file(source, "is a directory");
-    else if (!S_ISREG(ret_status->st_mode))
+    else if (!S_ISREG(ret_status->st_mode) && source->stream == NULL)
         is_fine = refuse_file(source, "not a regular file");
     else
         is_fine = check_size(source, (long long)ret_status->st_size, most);
@@ -342,7 +355,12 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
                                     const struct config_mark *mark)
 {
     struct origin origin = {.parent = parent, .path = path, .depth = parent == NULL ? 0 : parent->depth + 1};
-    const struct source source = {path, parent == NULL ? NULL : mark, loader->diagnostics};
+    const struct source source = {
+        .path = path,
+        .stream = parent == NULL ? loader->stream : NULL,
+        .import = parent == NULL ? NULL : mark,
+        .diagnostics = loader->diagnostics,
+    };
     struct config_tree *tree;
     struct stat status;
     size_t length = 0;
@@ -368,17 +386,29 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
     return tree;
 }
 
+bool config_load_is_stream(const char *path)
+{
+    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+           strncmp(path, "/proc/self/fd/", 14) == 0;
+}
+
 struct config_tree *config_load(const char *path, bool missing_is_fine,
                                 struct config_diagnostics *diagnostics, bool *ret_is_complete)
 {
-    struct loader loader = {.diagnostics = diagnostics};
-    struct config_mark mark = whole_file(path);
+    bool is_stream = config_load_is_stream(path);
+    struct loader loader = {
+        .diagnostics = diagnostics,
+        .stream = is_stream ? path : NULL,
+    };
+    /* Without a slash: its folder is the working directory. */
+    const char *name = !is_stream ? path : path[0] == '-' || path[5] == 's' ? "standard input" : "pipe";
+    struct config_mark mark = whole_file(name);
     struct config_tree *tree;
 
     *ret_is_complete = true;
     if (missing_is_fine && access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return config_tree_create();
-    tree = load_one(&loader, NULL, path, &mark);
+    tree = load_one(&loader, NULL, name, &mark);
     *ret_is_complete = !loader.failed;
     return tree;
 }

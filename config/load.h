@@ -19,11 +19,16 @@
 char *config_load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
                         size_t *ret_length);
 
+/** Is it "-", or the name of one of the process's own streams: /dev/stdin, /dev/fd/3? */
+bool config_load_is_stream(const char *path);
+
 /**
  * Reads a file and lays upon it what it lists under `imports`: globs, relative to the file that has them, in
  * their order, the matches of one sorted by bytes; later wins. Imported files may import. A name without
  * wildcards has to be there; a pattern may match nothing. The `imports` of imported files are not kept.
  *
+ * @param path  may be a stream, see config_load_is_stream; relative names in it start from the working
+ * directory.
  * @param missing_is_fine  then a main file that is not there is an empty one.
  * @param ret_is_complete  false where a file could not be read or an import led nowhere; then there is at
  * least one error in `diagnostics`, and the tree holds what the other files say.

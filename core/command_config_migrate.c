@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <config/load.h>
+
 #include "module.h"
 #include "settings_print.h"
 #include "survey.h"
@@ -98,6 +100,13 @@ int command_config_migrate(const struct command_options *options)
     struct survey survey;
     int code = DAEMON_EXIT_CONFIG;
 
+    if (config_load_is_stream(path)) {
+        fputs(
+            "berthd: config migrate reads its file twice, so it takes no stream; name a file with --config\n",
+            stderr);
+        free(default_path);
+        return DAEMON_EXIT_USAGE;
+    }
     if (survey_take(&options->settings, &survey) && survey_is_good(&survey))
         code = migrate(&survey, options, path);
     else

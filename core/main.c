@@ -3,7 +3,7 @@
 #include "command.h"
 
 static const struct cli_option common_options[] = {
-    {"config", 'c', "FILE", "main configuration file", 0},
+    {"config", 'c', "FILE", "main configuration file; -: standard input", 0},
     {"root", 0, "DIR", "where plugins keep what must survive a restart", 0},
     {"state", 0, "DIR", "where plugins keep sockets and other run-time files", 0},
     {"plugin-dir", 0, "DIR", "directory with modules; may be repeated, replaces plugin_dirs", 0},
@@ -23,6 +23,7 @@ static const struct cli_option default_options[] = {
 };
 
 static const struct cli_option check_options[] = {
+    {"json", 0, NULL, "print JSON", 0},
     {"load", 0, NULL, "load the modules too, and let plugins check their settings", 0},
     {0},
 };

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a bad configuration gets: every fault at once, each with its place, what was expected and the nearest name."""
 
+import json
 import os
+import subprocess
 import time
 import unittest
 
-from daemon import Case
+from daemon import BERTHD, Case, environment
 from workshop import Plugin
 
 GREETER = "io.containerd.grpc.v1.greeter"
@@ -35,6 +37,49 @@ class Config(Case):
     def test_a_good_file_is_fine(self):
         done = self.check(self.base() + f"plugins:\n  {GREETER}: {{greeting: Hi}}\n")
         self.assertEqual(0, done.returncode, done.stderr)
+
+    def test_check_names_the_files_it_read(self):
+        folder = self.workshop.top / "conf.d"
+        folder.mkdir()
+        part = folder / "10-a.yaml"
+        part.write_text("prepare_threads: 7\n")
+        done = self.check(self.base() + "imports: [conf.d/*.yaml]\n")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual([f"read {self.workshop.config}", f"read {part}"], done.stdout.splitlines()[:2])
+
+    def test_check_tells_programs(self):
+        told = json.loads(self.check(self.base(), "--json").stdout)
+        self.assertEqual((True, True, [str(self.workshop.config)], []),
+                         (told["ok"], told["valid"], told["files"], told["diagnostics"]))
+        done = self.check(self.base() + "colour: blue\nprepare_threads: 0\n", "--json")
+        self.assertEqual((3, ""), (done.returncode, done.stderr))
+        told = json.loads(done.stdout)
+        self.assertEqual((False, False), (told["ok"], told["valid"]))
+        self.assertEqual([(5, 1, "error"), (6, 18, "error")],
+                         [(d["line"], d["column"], d["severity"]) for d in told["diagnostics"]])
+        self.assertEqual(str(self.workshop.config), told["diagnostics"][0]["file"])
+        done = self.berthd("config", "check", "--json", "--config", "/nonexistent/b.yaml")
+        self.assertEqual((False, []), (json.loads(done.stdout)["ok"], json.loads(done.stdout)["files"]))
+
+    def test_the_configuration_may_come_through_a_pipe(self):
+        folder = self.workshop.top / "conf.d"
+        folder.mkdir()
+        (folder / "10-a.yaml").write_text("prepare_threads: 7\n")
+        text = self.base() + "imports: [conf.d/*.yaml]\nlog: {level: loud}\n"
+        for path in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+            for command in (["config", "dump"], ["config", "check"], ["plan"], ["run"]):
+                done = subprocess.run([BERTHD, *command, "--config", path], input=text, capture_output=True, text=True,
+                                      timeout=60, cwd=self.workshop.top, env=environment())
+                self.assertEqual(3, done.returncode, done.stderr)
+                self.assert_line(done.stderr, ":6:14: log.level: ", "loud")
+            good = subprocess.run([BERTHD, "config", "dump", "-c", path], input=text.replace("loud", "warn"), text=True,
+                                  capture_output=True, timeout=60, cwd=self.workshop.top, env=environment())
+            self.assertIn("prepare_threads: 7\n", good.stdout)
+            self.assertEqual(2, self.berthd("config", "migrate", "-c", path).returncode)
+        shell = subprocess.run(["bash", "-c", 'exec "$0" config check -c <(cat "$1")', BERTHD,
+                                self.workshop.write_config(self.base())],
+                               capture_output=True, text=True, timeout=60, env=environment())
+        self.assertEqual((0, "read pipe"), (shell.returncode, shell.stdout.splitlines()[0]), shell.stderr)
 
     def test_a_typo_in_a_key_is_explained_with_the_nearest(self):
         self.assert_refused(self.base() + "disabled_plugin: []\n", "berthd.yaml:5:1", "disabled_plugin",
