@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scalar.h"
 #include "text.h"
 #include "units.h"
 
@@ -280,10 +281,15 @@ static void import_pattern(struct loader *loader, const struct origin *origin,
 static void import_entry(struct loader *loader, const struct origin *origin, const struct config_node *import,
                          struct config_tree *tree)
 {
+    struct berth_error err;
     char *path;
 
     if (import->kind != CONFIG_SCALAR || import->length == 0) {
         fail(loader, &import->mark, "an import is the name of a file or a pattern such as conf.d/*.yaml");
+        return;
+    }
+    if (!scalar_check_path(import->text, &err)) {
+        fail(loader, &import->mark, "imports: %s", err.message);
         return;
     }
     if (strpbrk(import->text, "*?[") != NULL) {
@@ -331,7 +337,10 @@ static bool root_is_map(struct loader *loader, struct config_tree *tree)
     if (root != NULL && config_node_is_empty(root))
         config_tree_set_root(tree, NULL);
     else if (root != NULL && root->kind != CONFIG_MAP) {
-        fail(loader, &root->mark, "a configuration is a map of settings, such as version: 1");
+        if (config_node_lacks_space(root))
+            fail(loader, &root->mark, "a space is missing after the colon in \"%.60s\"", root->text);
+        else
+            fail(loader, &root->mark, "a configuration is a map of settings, such as version: 1");
         return false;
     }
     return true;

@@ -27,7 +27,7 @@ static struct shown show(const struct schema *schema, const struct config_node *
 static bool refuse(struct berth_error *err, const struct schema *schema, const struct config_node *node,
                    const char *expected)
 {
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is no %s", show(schema, node).text, expected);
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not %s", show(schema, node).text, expected);
     return false;
 }
 
@@ -36,7 +36,7 @@ bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct 
     bool is_true = strcmp(node->text, "true") == 0;
 
     if (!node->plain || (!is_true && strcmp(node->text, "false") != 0))
-        return refuse(err, NULL, node, "bool (write true or false, without quotes)");
+        return refuse(err, NULL, node, "a boolean (use true or false, unquoted)");
     *ret_boolean = is_true;
     return true;
 }
@@ -72,13 +72,13 @@ static bool read_int(const struct config_node *node, int64_t *ret_integer, struc
         digits++;
     base = base_of(&digits);
     if (!node->plain || !digits_are_valid(digits, base))
-        return refuse(err, NULL, node, "int (write digits, without quotes)");
+        return refuse(err, NULL, node, "an integer (use digits, unquoted)");
     if (base == 10 && digits[0] == '0' && digits[1] != '\0')
-        return refuse(err, NULL, node, "int: drop the leading 0, or write 0o… where it is octal");
+        return refuse(err, NULL, node, "an integer: drop the leading 0, or use 0o… for octal");
     errno = 0;
     magnitude = strtoull(digits, NULL, base);
     if (errno != 0 || magnitude > (unsigned long long)INT64_MAX + negative)
-        return refuse(err, NULL, node, "int that fits 64 bits");
+        return refuse(err, NULL, node, "an integer that fits 64 bits");
     *ret_integer = (int64_t)(negative ? 0 - magnitude : magnitude);
     return true;
 }
@@ -134,10 +134,10 @@ bool scalar_read_float(const struct config_node *node, double *ret_number, struc
     double number;
 
     if (!node->plain || !is_float(node->text))
-        return refuse(err, NULL, node, "float (write a number such as 0.5, without quotes)");
+        return refuse(err, NULL, node, "a number (use a form such as 0.5, unquoted)");
     number = parse_float(node->text);
     if (__builtin_isinf(number))
-        return refuse(err, NULL, node, "float: it is too large");
+        return refuse(err, NULL, node, "a number within range: too large");
     *ret_number = number;
     return true;
 }
@@ -215,11 +215,12 @@ static bool read_string(const struct schema *schema, const struct config_node *n
     if (!scalar_check_count(schema, node->length, "bytes long", err))
         return false;
     if (schema->compiled_pattern != NULL && regexec(schema->compiled_pattern, node->text, 0, NULL, 0) != 0) {
-        bool has_doc = schema->doc != NULL && schema->doc[0] != '\0';
-
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s does not match the pattern %s%s%s",
-                        show(schema, node).text, schema->pattern, has_doc ? ": " : "",
-                        has_doc ? schema->doc : "");
+        if (schema->doc != NULL && schema->doc[0] != '\0')
+            berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not valid here: %s", show(schema, node).text,
+                            schema->doc);
+        else
+            berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s does not match the pattern %s",
+                            show(schema, node).text, schema->pattern);
         return false;
     }
     ret_value->kind = BERTH_VALUE_STRING;
@@ -237,7 +238,7 @@ static bool find_folder(const char *file, char *folder, size_t size, struct bert
     if (length == 0 || file[0] != '/') {
         if (getcwd(folder, size - 1) == NULL) {
             berth_error_set(err, BERTH_UNAVAILABLE,
-                            "the working directory is not known: %s: write the whole path", strerror(errno));
+                            "the working directory is unknown: %s; use an absolute path", strerror(errno));
             return false;
         }
         used = strlen(folder);
@@ -254,6 +255,27 @@ static bool find_folder(const char *file, char *folder, size_t size, struct bert
     return true;
 }
 
+bool scalar_check_path(const char *text, struct berth_error *err)
+{
+    const char *dollar = strchr(text, '$');
+
+    while (dollar != NULL &&
+           strchr("{_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", dollar[1]) == NULL)
+        dollar = strchr(dollar + 1, '$');
+    if (dollar != NULL && dollar[1] != '\0')
+        berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                        "\"%.200s\": variables are not expanded; write the path out", text);
+    else if (text[0] == '~')
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\": ~ is not expanded; write the path out",
+                        text);
+    else if (text[0] != '\0' && text[1] == ':' && (text[2] == '\\' || text[2] == '/'))
+        berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                        "\"%.200s\" is a Windows path; use one such as /srv/data", text);
+    else
+        return true;
+    return false;
+}
+
 /* Makes it absolute. */
 static bool complete_path(const struct schema *schema, const struct config_node *node,
                           struct config_arena *arena, struct berth_value *ret_value, struct berth_error *err)
@@ -263,13 +285,12 @@ static bool complete_path(const struct schema *schema, const struct config_node 
     size_t length;
     char *path;
 
-    if (!read_string(schema, node, ret_value, err))
+    if (!read_string(schema, node, ret_value, err) || !scalar_check_path(node->text, err))
         return false;
     if (node->text[0] == '/')
         return true;
     if (node->length == 0) {
-        berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                        "an empty path leads nowhere: write one or remove the key");
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "a path cannot be empty: set one or remove the key");
         return false;
     }
     if (!find_folder(node->mark.file, folder, sizeof(folder), err))
@@ -308,10 +329,21 @@ static bool read_enum(const struct schema *schema, const struct config_node *nod
                                        schema->choices[i]);
     }
     nearest = schema->secret ? NULL : config_nearest(node->text, schema->choices, schema->choice_count);
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is none of: %s%s%s%s", show(schema, node).text, known,
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not one of: %s%s%s%s", show(schema, node).text, known,
                     nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
                     nearest == NULL ? "" : "\"?)");
     return false;
+}
+
+/* What the setting is for says best what belongs there: an id and not a name. */
+static void add_doc(const struct schema *schema, struct berth_error *err)
+{
+    struct berth_error whole;
+
+    if (schema->doc == NULL || schema->doc[0] == '\0' || schema->kind != SCHEMA_INT)
+        return;
+    berth_error_set(&whole, BERTH_INVALID_ARGUMENT, "%s: %s", err->message, schema->doc);
+    *err = whole;
 }
 
 static bool read_number(const struct schema *schema, const struct config_node *node,
@@ -327,8 +359,11 @@ static bool read_number(const struct schema *schema, const struct config_node *n
         return scalar_read_bool(node, &ret_value->boolean, err);
     }
     ret_value->kind = BERTH_VALUE_INT;
-    return scalar_read_integer(schema->kind, node, &ret_value->integer, err) &&
-           check_range(schema, node, ret_value->integer, err);
+    if (!scalar_read_integer(schema->kind, node, &ret_value->integer, err)) {
+        add_doc(schema, err);
+        return false;
+    }
+    return check_range(schema, node, ret_value->integer, err);
 }
 
 bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
@@ -350,7 +385,7 @@ bool scalar_read(const struct schema *schema, const struct config_node *node, st
     case SCHEMA_BYTES:
         is_read = read_number(schema, node, ret_value, err);
         if (!is_read && schema->secret)
-            berth_error_set(err, BERTH_INVALID_ARGUMENT, "<secret> is no %s within its bounds",
+            berth_error_set(err, BERTH_INVALID_ARGUMENT, "<secret> is not a valid %s within its bounds",
                             schema_kind_name(schema->kind));
         return is_read;
     case SCHEMA_LIST:
@@ -358,7 +393,7 @@ bool scalar_read(const struct schema *schema, const struct config_node *node, st
     case SCHEMA_OBJECT:
         break;
     }
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is no %s", show(schema, node).text,
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not a %s", show(schema, node).text,
                     schema_kind_name(schema->kind));
     return false;
 }

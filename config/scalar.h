@@ -25,6 +25,9 @@ bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct 
 /** Looks at the file that a value names, where its format asks for one. As scalar_read. */
 bool scalar_check_file(const struct schema *schema, const struct berth_value *value, struct berth_error *err);
 
+/** Is it a path as it stands? Variables and ~ are not expanded, so whoever writes them means another path. */
+bool scalar_check_path(const char *text, struct berth_error *err);
+
 /** Is a length or count within the schema's bounds? `what` is "bytes long" or "items". */
 bool scalar_check_count(const struct schema *schema, size_t count, const char *what, struct berth_error *err);
 

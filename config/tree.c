@@ -119,6 +119,16 @@ struct config_node *config_node_find(const struct config_node *map, const char *
     return NULL;
 }
 
+bool config_node_lacks_space(const struct config_node *node)
+{
+    size_t word =
+        node->kind != CONFIG_SCALAR || !node->plain
+            ? 0
+            : strspn(node->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    return word > 0 && node->text[word] == ':' && node->text[word + 1] != '\0';
+}
+
 bool config_node_is_empty(const struct config_node *node)
 {
     if (node->kind != CONFIG_SCALAR || !node->plain)

@@ -68,6 +68,8 @@ void config_node_remove(struct config_node *parent, size_t i);
 
 /** The value at a key of a map; NULL where there is none or `map` is no map (or NULL). Linear. */
 struct config_node *config_node_find(const struct config_node *map, const char *key);
+/** Is it a "level:debug" that was meant to be a key and a value? */
+bool config_node_lacks_space(const struct config_node *node);
 /** Did its author write a key and no value: nothing at all, `~` or `null`, without quotes? */
 bool config_node_is_empty(const struct config_node *node);
 

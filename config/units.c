@@ -113,6 +113,12 @@ static bool multiply(const struct amount *amount, int64_t factor, int64_t *ret_v
     return true;
 }
 
+/* "10 s" is 10s, "16 MiB" is 16MiB. */
+static void skip_blanks(const char **at)
+{
+    *at += strspn(*at, " ");
+}
+
 static bool read_duration(const char *at, int64_t *ret_ns)
 {
     int64_t sum = 0;
@@ -128,10 +134,13 @@ static bool read_duration(const char *at, int64_t *ret_ns)
 
         if (!read_amount(&at, &amount))
             return false;
+        skip_blanks(&at);
         unit = read_unit(&at, duration_units, COUNT(duration_units));
         if (unit == NULL || !multiply(&amount, unit->factor, &part) ||
             __builtin_add_overflow(sum, part, &sum))
             return false;
+        if (at[0] == ' ' && at[strspn(at, " ")] != '\0')
+            skip_blanks(&at);
     } while (*at != '\0');
     *ret_ns = sum;
     return true;
@@ -141,7 +150,8 @@ bool config_parse_duration(const char *text, int64_t *ret_ns, struct berth_error
 {
     if (read_duration(text, ret_ns))
         return true;
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.60s\" is no duration (try 10s, 1m30s or 250ms)", text);
+    berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                    "\"%.60s\" is not a duration (use a form such as 10s, 1m30s or 250ms)", text);
     return false;
 }
 
@@ -154,8 +164,7 @@ static bool read_bytes(const char *at, int64_t *ret_bytes)
         return false;
     if (*at == '\0')
         return multiply(&amount, 1, ret_bytes);
-    while (*at == ' ')
-        at++;
+    skip_blanks(&at);
     unit = read_unit(&at, byte_units, COUNT(byte_units));
     return unit != NULL && *at == '\0' && multiply(&amount, unit->factor, ret_bytes);
 }
@@ -164,7 +173,8 @@ bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error
 {
     if (read_bytes(text, ret_bytes))
         return true;
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.60s\" is no size (try 64MiB, 10MB or 512)", text);
+    berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                    "\"%.60s\" is not a size (use a form such as 64MiB, 10MB or 512)", text);
     return false;
 }
 

@@ -13,8 +13,8 @@
 #define CONFIG_UNITS_MAX 32
 
 /**
- * "10s", "1m30s", "1.5h", "250ms", "0" -> nanoseconds. False, with what is wrong in `err`, for anything else:
- * a number without a unit, a negative one, one past 292 years or finer than a nanosecond.
+ * "10s", "10 s", "1m30s", "1.5h", "250ms", "0" -> nanoseconds. False, with what is wrong in `err`, for
+ * anything else: a number without a unit, a negative one, one past 292 years or finer than a nanosecond.
  */
 bool config_parse_duration(const char *text, int64_t *ret_ns, struct berth_error *err);
 /** "4KiB", "1.5GiB", "10MB", "512B", "512" -> bytes. */

@@ -144,15 +144,22 @@ static void report_unknown(struct builder *builder, const struct schema *schema,
 {
     bool lenient = builder->options->lenient;
     const char **known;
-    const char *nearest = NULL;
+    const char *nearest = NULL, *group = NULL;
 
+    for (size_t i = 0; i < schema->field_count && group == NULL; i++)
+        if (schema->fields[i]->kind == SCHEMA_OBJECT &&
+            schema_find_field(schema->fields[i], item->key) != NULL)
+            group = schema->fields[i]->name;
     if (builder->diagnostics->count < CONFIG_DIAGNOSTICS_MAX && schema->field_count > 0) {
         known = config_arena_allocate(builder->arena, schema->field_count * sizeof(char *));
         for (size_t i = 0; i < schema->field_count; i++)
             known[i] = schema->fields[i]->name;
         nearest = config_nearest(item->key, known, schema->field_count);
     }
-    if (nearest != NULL)
+    if (group != NULL)
+        report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
+               "there is no setting \"%.100s\" here; it belongs under %s", item->key, group);
+    else if (nearest != NULL)
         report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
                "there is no setting \"%.100s\" (did you mean \"%s\"?)", item->key, nearest);
     else
@@ -251,6 +258,9 @@ static void report_kind(struct builder *builder, const struct schema *schema, co
         report(builder, CONFIG_ERROR, place, &node->mark,
                "it has no value: write one (%s), or remove the key for the default",
                schema_kind_name(schema->kind));
+    else if (config_node_lacks_space(node))
+        report(builder, CONFIG_ERROR, place, &node->mark, "a space is missing after the colon in \"%.60s\"",
+               node->text);
     else
         report(builder, CONFIG_ERROR, place, &node->mark, "expected %s, found %s%s",
                schema_kind_name(schema->kind), found[node->kind],

@@ -87,11 +87,51 @@ static bool text_is_clean(struct reader *reader)
     return true;
 }
 
+/* The rest of the line at a place that libyaml gives: it counts characters, and so do its indexes. */
+static const char *text_at(const struct reader *reader, const yaml_mark_t *mark)
+{
+    const char *at = reader->text;
+    const char *end = reader->text + reader->length;
+
+    for (size_t line = 0; line < mark->line && at < end; line += *at++ == '\n') {
+    }
+    for (size_t i = 0; i < mark->column && at < end; i++)
+        at += berth_utf8_character(at, (size_t)(end - at));
+    return at;
+}
+
+/* Two slips that libyaml tells in its own terms. @return false where it is neither. */
+static bool add_slip(struct reader *reader)
+{
+    const yaml_parser_t *parser = &reader->parser;
+    const char *end = reader->text + reader->length;
+    const char *at = text_at(reader, &parser->problem_mark);
+    const char *line, *colon;
+
+    if (at < end && *at == '\t') {
+        add_error(reader, mark_of(reader, &parser->problem_mark), "a tab: indent with spaces");
+        return true;
+    }
+    if (parser->problem == NULL || strstr(parser->problem, "could not find expected ':'") == NULL)
+        return false;
+    at = text_at(reader, &parser->context_mark);
+    for (line = at; line < end && *line != '\n' && *line != '\r'; line++) {
+    }
+    colon = memchr(at, ':', (size_t)(line - at));
+    if (colon == NULL || colon + 1 == line)
+        return false;
+    add_error(reader, mark_of(reader, &parser->context_mark),
+              "a space is missing after the colon in \"%.*s\"", line - at > 60 ? 60 : (int)(line - at), at);
+    return true;
+}
+
 static void add_parser_error(struct reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
-    const char *problem = parser->problem == NULL ? "it is no YAML" : parser->problem;
+    const char *problem = parser->problem == NULL ? "not YAML" : parser->problem;
 
+    if (parser->error != YAML_READER_ERROR && parser->error != YAML_MEMORY_ERROR && add_slip(reader))
+        return;
     switch (parser->error) {
     case YAML_READER_ERROR:
         add_error(reader, mark_at(reader, parser->problem_offset), "%s", problem);
@@ -155,6 +195,32 @@ static bool next_is_key(struct reader *reader)
     return frame != NULL && frame->node->kind == CONFIG_MAP && frame->key == NULL;
 }
 
+/* Spaces that no key and no value of ours has, and that look like one or like nothing. */
+static void check_spaces(struct reader *reader, struct config_mark mark, const char *text)
+{
+    static const struct {
+        const char *bytes;
+        const char *name;
+    } spaces[] = {
+        {"\xc2\xa0", "a non-breaking space (U+00A0)"},
+        {"\xe2\x80\x87", "a figure space (U+2007)"},
+        {"\xe2\x80\x8b", "a zero-width space (U+200B)"},
+        {"\xe2\x80\xaf", "a narrow non-breaking space (U+202F)"},
+        {"\xe3\x80\x80", "an ideographic space (U+3000)"},
+    };
+
+    for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+        const char *found = strstr(text, spaces[i].bytes);
+
+        if (found == NULL)
+            continue;
+        for (const char *at = text; at < found; at++)
+            mark.column += ((unsigned char)*at & 0xc0) != 0x80;
+        add_error(reader, mark, "%s: use a plain space, or put the text in quotes", spaces[i].name);
+        return;
+    }
+}
+
 static bool read_scalar(struct reader *reader, const yaml_event_t *event)
 {
     const char *value = (const char *)event->data.scalar.value;
@@ -170,6 +236,8 @@ static bool read_scalar(struct reader *reader, const yaml_event_t *event)
         add_error(reader, mark, "there is a NUL (\\0) in this text: no setting can hold one");
         return true;
     }
+    if (plain)
+        check_spaces(reader, mark, value);
     text = config_tree_add_text(reader->tree, value, length);
     if (next_is_key(reader)) {
         if (length == 0)

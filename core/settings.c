@@ -109,6 +109,21 @@ static void take_plugins(struct settings_store *store, struct config_diagnostics
                                "plugins: expected a map from the URIs of plugins to their settings");
 }
 
+/* The format's version is often taken for the daemon's, or for that of another program's file. */
+static void check_version(struct settings_store *store, struct config_diagnostics *diagnostics)
+{
+    const struct config_node *node = config_node_find(config_tree_root(store->tree), "version");
+
+    if (node == NULL || node->kind != CONFIG_SCALAR || strspn(node->text, "0123456789") != node->length ||
+        node->length == 0 || strcmp(node->text, "1") == 0)
+        return;
+    config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
+                           "version: %.20s is not supported; it is the version of this file's format, and "
+                           "this berthd reads version 1",
+                           node->text);
+    take(config_tree_root(store->tree), "version");
+}
+
 static const struct berth_value *find(const struct settings *settings, const struct berth_value *map,
                                       const char *key)
 {
@@ -274,6 +289,7 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
     find_or_make_root(tree);
     apply_options(tree, options);
     take_plugins(store, diagnostics);
+    check_version(store, diagnostics);
     store->values = config_values_create(store->schema, config_tree_root(tree), &check, diagnostics);
     if (store->values != NULL)
         fill(settings);

@@ -245,6 +245,50 @@ static bool check_names(const struct settings *settings, const struct found *fou
     return check_choices(settings, found, diagnostics) && is_fine;
 }
 
+/* A plugin with a setting of that name, and how many there are. */
+static const struct manifest_plugin *find_setting(const struct found *found, const char *name,
+                                                  size_t *ret_count)
+{
+    const struct manifest_plugin *first = NULL;
+
+    *ret_count = 0;
+    for (size_t i = 0; i < found->catalog->count; i++) {
+        if (schema_find_field(found->catalog->plugins[i]->config, name) == NULL)
+            continue;
+        first = first == NULL ? found->catalog->plugins[i] : first;
+        (*ret_count)++;
+    }
+    return first;
+}
+
+/* Says where an unknown key of the daemon's own settings belongs, once the plugins are known. */
+static void explain_misplaced(const struct settings *settings, const struct found *found,
+                              struct config_diagnostics *diagnostics)
+{
+    const struct config_node *root = config_tree_root(settings->store->tree);
+
+    for (size_t i = 0; i < root->count && diagnostics->count < CONFIG_DIAGNOSTICS_MAX; i++) {
+        const struct config_node *item = root->items[i];
+        const struct manifest_plugin *plugin = catalog_find(found->catalog, item->key);
+        size_t count = 1;
+
+        if (schema_find_field(settings->store->schema, item->key) != NULL)
+            continue;
+        if (plugin == NULL)
+            plugin = find_setting(found, item->key, &count);
+        if (plugin == NULL)
+            continue;
+        if (strcmp(plugin->uri, item->key) == 0)
+            config_diagnostics_add(diagnostics, CONFIG_WARNING, &item->key_mark,
+                                   "%s is a plugin: its section belongs under plugins", plugin->uri);
+        else
+            config_diagnostics_add(
+                diagnostics, CONFIG_WARNING, &item->key_mark,
+                "%s is a setting of %s%s: it belongs under plugins, in the plugin's section", item->key,
+                plugin->uri, count > 1 ? " and others" : "");
+    }
+}
+
 static int compare_sections(const void *a, const void *b)
 {
     return strcmp(((const struct settings_section *)a)->plugin->uri,
@@ -415,6 +459,7 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
     find_all(&found);
     former_apply(settings->store->tree, settings->store->plugins, catalog, diagnostics);
     is_fine = check_names(settings, &found, diagnostics) && diagnostics->error_count == errors;
+    explain_misplaced(settings, &found, diagnostics);
     create_sections(settings, &found);
     is_fine = check_required(settings, diagnostics) && is_fine;
     for (size_t i = 0; i < settings->store->section_count; i++)

@@ -38,6 +38,50 @@ class Config(Case):
         done = self.check(self.base() + f"plugins:\n  {GREETER}: {{greeting: Hi}}\n")
         self.assertEqual(0, done.returncode, done.stderr)
 
+    def test_common_slips_are_told_in_plain_words(self):
+        slips = {
+            "log:\n\tlevel: debug\n": "6:1: a tab: indent with spaces",
+            "log:\n  level:debug\n": '6:3: log: a space is missing after the colon in "level:debug"',
+            "log:\n  format: text\n  level:debug\n": 'a space is missing after the colon in "level:debug"',
+            "level: debug\n": '5:1: there is no setting "level" here; it belongs under log',
+            "greeting: Hi\n": f"5:1: greeting is a setting of {GREETER}: it belongs under plugins",
+            f"{GREETER}: {{}}\n": f"5:1: {GREETER} is a plugin: its section belongs under plugins",
+            "log: {level:\u00a0debug}\n": "5:13: a non-breaking space (U+00A0): use a plain space",
+            "\u00a0log: {level: debug}\n": "5:1: a non-breaking space (U+00A0)",
+            "prepare_threads: four\n": '"four" is not an integer (use digits, unquoted)',
+            "timeouts: {init: 10}\n": '"10" is not a duration (use a form such as 10s',
+            "disabled_plugins: [greeter]\n": f'no plugin "greeter" was found (did you mean "{GREETER}"?)',
+            "plugins: {greeter: {greeting: Hi}}\n": f'no plugin "greeter" was found (did you mean "{GREETER}"?)',
+            "plugins: {io.containerd.server.v1.grpc: {gid: docker}}\n":
+                'gid: "docker" is not an integer (use digits, unquoted): Numeric group ID',
+            "plugins: {io.berth.store.v1.etcd: {endpoints: ['http://10.0.0.1:2379']}}\n": "endpoints[0]: \"http://10.0.0.1:2379\" is a URL",
+            "plugins: {io.berth.store.v1.etcd: {prefix: berth}}\n": 'prefix: "berth" is not valid here: ',
+        }
+        for text, said in slips.items():
+            with self.subTest(text=text):
+                done = self.check(self.base() + text)
+                self.assertEqual(3, done.returncode, done.stderr)
+                self.assert_line(done.stderr, said)
+                self.assertNotIn("{1,", done.stderr)
+        done = self.check(self.base().replace("version: 1", "version: 2"))
+        self.assert_line(done.stderr, "1:10: version: 2 is not supported", "reads version 1")
+        self.assertEqual(2, done.stderr.count("\n"), done.stderr)
+        done = self.check("version:1\n")
+        self.assert_line(done.stderr, '1:1: a space is missing after the colon in "version:1"')
+        self.assertEqual(0, self.check(self.base() + "timeouts: {init: 10 s}\nlog: {level: 'debug'}\n").returncode)
+
+    def test_variables_in_paths_are_refused_and_not_taken_literally(self):
+        for path in ("$HOME/berth", "/srv/${NAME}/berth", "~", "~/berth", "~ada/berth", "C:\\berth", "c:/berth"):
+            for text in (f"root: '{path}'", f"plugin_dirs: ['{path}']", f"imports: ['{path}/*.yaml']",
+                         f"plugins: {{io.containerd.server.v1.grpc-tcp: {{tls_cert: '{path}'}}}}"):
+                with self.subTest(text=text):
+                    done = self.check("".join(line for line in self.base().splitlines(True)
+                                              if not line.startswith(text.split(":")[0])) + text + "\n")
+                    self.assertEqual(3, done.returncode, done.stderr)
+                    self.assert_line(done.stderr, path, "Windows path" if ":" in path else "not expanded")
+        done = self.check(self.base().replace(f"root: {self.workshop.root}", f"root: {self.workshop.top}/a$1~b"))
+        self.assertEqual(0, done.returncode, done.stderr)
+
     def test_check_names_the_files_it_read(self):
         folder = self.workshop.top / "conf.d"
         folder.mkdir()

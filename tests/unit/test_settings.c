@@ -277,7 +277,7 @@ static void all_that_is_wrong_is_said_at_once(void **state)
     assert_true(
         says(&scene, CONFIG_ERROR, "berthd.yaml:2:18: prepare_threads: \"0\" is too small: at least 1"));
     assert_true(says(&scene, CONFIG_ERROR,
-                     "berthd.yaml:3:14: log.level: \"loud\" is none of: error, warn, info, debug"));
+                     "berthd.yaml:3:14: log.level: \"loud\" is not one of: error, warn, info, debug"));
     strike(&scene);
 }
 
