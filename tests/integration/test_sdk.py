@@ -349,12 +349,38 @@ class Typed(Sdk):
 
     def test_the_makefile_of_the_guide_builds_a_module_that_passes_the_check(self):
         guide = (SOURCE / "sdk" / "README.md").read_text()
-        makefile = textwrap.dedent(re.search(r"With make:\n\n(.*?)\n\n`messages`", guide, re.DOTALL)[1])
+        makefile = textwrap.dedent(re.search(r"With make:\n\n(.*?)\n\nA .proto may", guide, re.DOTALL)[1])
         self.must(self.sdk, "new", "hello")
         folder = self.folder / "hello"
         (folder / "Makefile").write_text(makefile)
         self.must("make", "CC=" + " ".join(CC) + " -fvisibility=hidden", "hello.so", cwd=folder)
         self.assertEqual([], self.check("hello/hello.so")["hello.so"])
+
+
+    def test_the_well_known_types_build_by_the_recipes_of_the_guide(self):
+        """With make and with meson, as messages, as what a method takes and returns, and in the client."""
+        names = ("any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers")
+        self.must(self.sdk, "new", "hello")
+        folder = self.folder / "hello"
+        proto = (folder / "hello.proto").read_text()
+        imports = "".join(f'import "google/protobuf/{name}.proto";\n' for name in names)
+        proto = proto.replace("package hello;\n", "package hello;\n" + imports)
+        proto = proto.replace("service Greeter {", "service Greeter {\n  rpc Ping(google.protobuf.Empty) returns (All);\n"
+                              "  rpc Tick(google.protobuf.Duration) returns (stream google.protobuf.Timestamp);")
+        kinds = ("Any", "Duration", "Empty", "FieldMask", "Struct", "Timestamp", "StringValue")
+        proto += "message All {\n" + "".join(f"  google.protobuf.{kind} f{i} = {i};\n" for i, kind in enumerate(kinds, 1)) + "}\n"
+        (folder / "hello.proto").write_text(proto)
+        yaml = (folder / "plugin.yaml").read_text()
+        (folder / "plugin.yaml").write_text(yaml.replace("{SayHello:", "{Ping: unary, Tick: server_stream, SayHello:"))
+        guide = (SOURCE / "sdk" / "README.md").read_text()
+        makefile = textwrap.dedent(re.search(r"With make:\n\n(.*?)\n\nA .proto may", guide, re.DOTALL)[1])
+        (folder / "Makefile").write_text(makefile)
+        self.must("make", "CC=" + " ".join(CC) + " -fvisibility=hidden", "hello.so", cwd=folder)
+        self.assertEqual([], self.check("hello/hello.so")["hello.so"])
+        self.assertNotIn("google__protobuf", run("nm", "-D", "--defined-only", folder / "hello.so").stdout)
+        sanitize = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if self.sanitized else []
+        self.must("meson", "setup", "build", "--werror", *sanitize, cwd=folder)
+        self.must("meson", "test", "-C", "build", cwd=folder)
 
 
 FILLED = """
