@@ -68,9 +68,54 @@ static void print_json(const struct berth_value *value)
     struct config_json json = {.out = open_memstream(&text, &length)};
 
     assert(json.out != NULL);
-    config_print_json(&json, NULL, value);
+    config_print_json(&json, NULL, value, &(struct config_print_options){0});
     assert(fclose(json.out) == 0);
     free(text);
+}
+
+/* What is printed of a section that is valid reads back as the same. */
+static void check_print(const struct config_values *values)
+{
+    const struct config_print_options options = {.secrets = true};
+    const struct config_check_options strict = {0};
+    struct config_diagnostics diagnostics = {0};
+    struct config_text first = {0}, second = {0};
+    struct config_tree *tree;
+    struct config_values *again;
+
+    config_print_values(&first, config_values_root(values), 0, &options);
+    tree = config_yaml_read("again", first.bytes, first.length, &config_limits_file, &diagnostics);
+    assert(tree != NULL);
+    again = config_values_create(schema, config_tree_root(tree), &strict, &diagnostics);
+    assert(again != NULL);
+    config_print_values(&second, config_values_root(again), 0, &options);
+    assert(strcmp(first.bytes, second.bytes) == 0);
+    config_values_destroy(again);
+    config_tree_destroy(tree);
+    config_text_finish(&first);
+    config_text_finish(&second);
+    config_diagnostics_finish(&diagnostics);
+}
+
+/* A migration may ask anything of any value. */
+static void ask(const struct berth_settings *settings, const struct berth_value *value)
+{
+    const struct berth_value *item;
+
+    settings->boolean(value);
+    settings->integer(value);
+    settings->number(value);
+    for (size_t i = 0; (item = settings->at(value, i, NULL)) != NULL; i++)
+        ask(settings, item);
+}
+
+static void check_untyped(const struct config_node *root)
+{
+    struct config_values *values = config_values_create_untyped(root);
+
+    ask(config_values_settings(values), config_values_root(values));
+    config_values_misread(values);
+    config_values_destroy(values);
 }
 
 static void check_values(const struct config_node *root)
@@ -85,8 +130,11 @@ static void check_values(const struct config_node *root)
 
         assert(values != NULL || diagnostics.error_count > 0);
         if (values != NULL) {
-            config_print_values(&out, config_values_root(values), 0, true);
+            config_print_values(&out, config_values_root(values), 0,
+                                &(struct config_print_options){.origins = true});
             print_json(config_values_root(values));
+            if (i == 0)
+                check_print(values);
         }
         config_text_finish(&out);
         config_values_destroy(values);
@@ -104,6 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tree != NULL && config_tree_root(tree) != NULL) {
         check_tree(tree);
         check_values(config_tree_root(tree));
+        check_untyped(config_tree_root(tree));
     }
     config_tree_destroy(tree);
     config_diagnostics_sort(&diagnostics);
