@@ -33,8 +33,7 @@ static bool leave_to_hand(const struct manifest_plugin *plugin, const struct con
 {
     config_diagnostics_add(
         diagnostics, CONFIG_WARNING, &section->key_mark,
-        "%s: its section is of version %u; only its module can bring it to version %u, so it "
-        "stays as it is",
+        "%s: its section is of version %u and left as it is: only its module can migrate it to version %u",
         plugin->uri, version, plugin->config_version);
     return false;
 }

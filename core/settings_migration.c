@@ -436,7 +436,7 @@ enum berth_code migration_run(struct config_tree *tree, const struct manifest_pl
     code = on_migrate(context, plugin, &run.table, &err);
     if (code != BERTH_OK)
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &section->mark,
-                               "%s: its section of version %u could not be brought to version %u: %s",
+                               "%s: cannot migrate its section from version %u to version %u: %s",
                                plugin->uri, version, plugin->config_version, err.message);
     if (has_misread(&run, plugin, diagnostics))
         code = code != BERTH_OK ? code : BERTH_INVALID_ARGUMENT;

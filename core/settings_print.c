@@ -114,7 +114,7 @@ static void add_section(struct config_text *out, const struct settings_section *
     } else if (section->values != NULL) {
         config_text_add(out, " has no settings.\n");
     } else {
-        config_text_add(out, " has a section of version %u, which its module brings to version %u.\n",
+        config_text_add(out, " has a section of version %u; its module migrates it to version %u.\n",
                         section->version.number, section->plugin->config_version);
     }
 }

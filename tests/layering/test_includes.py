@@ -100,6 +100,10 @@ class Includes(unittest.TestCase):
         forbidden = r"<(core/(?!manifest\.h|module_check\.h|note\.h)|plugins/|tests/)"
         self.assert_none(self.offenders(c_files("tools/berth-sdk"), forbidden), "it loads no module")
 
+    def test_command_lines_are_parsed_by_one_parser(self):
+        paths = [p for p in c_files("config", "core", "sdk", "plugins", "tools") if "examples" not in p.parts]
+        self.assert_none(self.offenders(paths, r"<getopt\.h>"), "tools/cli has the options of every program")
+
     def test_the_option_parser_knows_no_program(self):
         self.assert_none(self.offenders(c_files("tools/cli"), r"<(core|plugins|rpc|tests|tools)/"), "the programs are its users")
 

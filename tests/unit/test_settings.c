@@ -748,10 +748,9 @@ static void a_failed_migration_is_an_error_in_the_plugins_words(void **state)
     assert_int_equal(settings_migrate_plugin(scene.settings, &scene.manifests[1]->plugins[0], refuse_store,
                                              &scene.diagnostics),
                      BERTH_INVALID_ARGUMENT);
-    assert_true(
-        says(&scene, CONFIG_ERROR,
-             "berthd.yaml:3:27: io.berth.store.v1.lmdb: its section of version 1 could not be brought to "
-             "version 2: these megabytes are of no use"));
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:3:27: io.berth.store.v1.lmdb: cannot migrate its section from version 1 to "
+                     "version 2: these megabytes are of no use"));
     assert_true(settings_needs_migration(scene.settings, "io.berth.store.v1.lmdb"));
     strike(&scene);
 }
