@@ -14,6 +14,8 @@ static_assert((int)GRPC_TCP_CONFIG_COMPRESSION_ON_REQUEST == (int)BERTH_RPC_COMP
                   (int)GRPC_TCP_CONFIG_COMPRESSION_NEVER == (int)BERTH_RPC_COMPRESS_NEVER,
               "the setting's values are the library's, in its order");
 
+#define PER_PEER_LEAST 16
+
 struct grpc_tcp {
     struct server server;
     struct grpc_tcp_config config;
@@ -87,10 +89,22 @@ void grpc_tcp_check(const struct berth_check *check)
     grpc_tcp_config_finish(&config);
 }
 
+/* Nobody alone takes more than an eighth; few are left alone. */
+static uint32_t per_peer(const struct grpc_tcp_config *config)
+{
+    uint32_t eighth = (uint32_t)config->max_connections / 8;
+
+    if (config->has_max_connections_per_peer)
+        return (uint32_t)config->max_connections_per_peer;
+    return eighth > PER_PEER_LEAST ? eighth : PER_PEER_LEAST;
+}
+
 static enum berth_code make_server(struct grpc_tcp *tcp, struct berth_error *err)
 {
     struct berth_rpc_server_options options = {SERVER_OPTIONS(&tcp->config),
                                                SERVER_HTTP2_OPTIONS(&tcp->config), .transport = "tcp"};
+
+    options.max_connections_per_peer = per_peer(&tcp->config);
 
     return server_init(&tcp->server, &options, err);
 }

@@ -64,6 +64,7 @@ static void on_closed(struct connection *base)
     if (connection->next != NULL)
         connection->next->previous = connection->previous;
     server->stats.connections--;
+    server_peer_leave(connection);
     free(connection);
     server_settle(server);
 }
@@ -169,13 +170,11 @@ static bool is_full(const struct berth_rpc_server *server)
 }
 
 /* Files that plugins open, and second descriptors of sockets, must be had all the same. */
-static bool is_short_of_descriptors(const struct server_connection *connection, struct rlimit *ret_limit)
+static bool is_short_of_descriptors(int fd, struct rlimit *ret_limit)
 {
-    uv_os_fd_t fd;
     rlim_t reserve;
 
-    if (uv_fileno(&connection->base.socket.handle, &fd) != 0 || getrlimit(RLIMIT_NOFILE, ret_limit) != 0 ||
-        ret_limit->rlim_cur == RLIM_INFINITY)
+    if (getrlimit(RLIMIT_NOFILE, ret_limit) != 0 || ret_limit->rlim_cur == RLIM_INFINITY)
         return false;
     reserve = ret_limit->rlim_cur / 8 < DESCRIPTORS_RESERVED ? ret_limit->rlim_cur / 8 : DESCRIPTORS_RESERVED;
     return (rlim_t)fd + reserve >= ret_limit->rlim_cur;
@@ -185,19 +184,31 @@ static bool is_short_of_descriptors(const struct server_connection *connection, 
 static bool has_room(struct server_connection *connection)
 {
     struct berth_rpc_server *server = connection->server;
+    struct sockaddr_storage address;
+    int length = sizeof(address);
+    char text[TCP_ADDRESS_MAX] = "";
     struct rlimit limit;
+    uv_os_fd_t fd;
 
-    if (is_full(server))
-        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
-                   "%u connections are open, as many as may be: further ones are closed at once",
-                   server->limits.max_connections);
-    else if (is_short_of_descriptors(connection, &limit))
-        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
-                   "%u connections are open, and this process may have %llu descriptors (RLIMIT_NOFILE): "
-                   "further ones are closed at once",
-                   server->stats.connections - 1, (unsigned long long)limit.rlim_cur);
-    else
+    if (uv_fileno(&connection->base.socket.handle, &fd) != 0)
         return true;
+    if (is_full(server)) {
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "max_connections reached: closing new connections limit=%u",
+                   server->limits.max_connections);
+    } else if (is_short_of_descriptors(fd, &limit)) {
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "RLIMIT_NOFILE nearly reached: closing new connections connections=%u limit=%llu",
+                   server->stats.connections - 1, (unsigned long long)limit.rlim_cur);
+    } else if (!server_peer_join(connection, fd)) {
+        if (uv_tcp_getpeername(&connection->base.socket.tcp, (struct sockaddr *)&address, &length) == 0)
+            tcp_address_format(&address, text);
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "max_connections_per_peer reached: closing new connections peer=%s limit=%u", text,
+                   server->limits.max_connections_per_peer);
+    } else {
+        return true;
+    }
     server->stats.connections_refused++;
     return false;
 }

@@ -66,6 +66,17 @@ struct server_listener {
     bool has_waiting;
 };
 
+#define SERVER_PEER_KEY 16
+#define SERVER_PEER_BUCKETS 64
+
+/** A network peer that has connections. */
+struct server_peer {
+    struct server_peer *next;
+    /** Its IPv6 address, or an IPv4 address mapped into one. */
+    unsigned char key[SERVER_PEER_KEY];
+    uint32_t connections;
+};
+
 /** How often something that costs a peer little may happen: `burst` at once, and so many a second after. */
 struct allowance {
     uint64_t last_ns;
@@ -83,6 +94,7 @@ struct berth_rpc_server {
     nghttp2_option *unix_option;
     struct server_connection *connections;
     struct server_listener *listeners;
+    struct server_peer *peers[SERVER_PEER_BUCKETS];
     struct berth_rpc_server_stats stats;
     /** All that is kept for peers: the parent of what each connection has. */
     struct budget buffered;
@@ -139,6 +151,8 @@ struct server_connection {
     struct server_connection *next;
     struct server_connection **previous;
     struct peer peer;
+    /** Where it is counted; NULL: nowhere. */
+    struct server_peer *counted;
     struct budget unfinished;
 
     struct deadline handshake_deadline;
@@ -261,6 +275,11 @@ int server_connection_accept(struct server_listener *listener);
 void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);
+
+/** Counts a connection of whoever is at the other end of `fd`. @return false where it is one too many, or
+ * without memory; server_peer_leave is due all the same. */
+bool server_peer_join(struct server_connection *connection, int fd);
+void server_peer_leave(struct server_connection *connection);
 
 /** Waits for the connection to be idle or old, as the server's options have it. @return false without memory.
  */

@@ -57,10 +57,12 @@ def open_call(stream, flags=END_HEADERS, **more):
 class Peer:
     """A client that says what no honest one does."""
 
-    def __init__(self, address, greets=True):
+    def __init__(self, address, greets=True, source=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(30)
+        if source is not None:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
         self.rest = b""
         self.window = 65535

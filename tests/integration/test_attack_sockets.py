@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from attack import GREETING, KIB, MIB, AttackCase, Peer, allow_descriptors, open_call
+from attack import END_HEADERS, END_STREAM, GREETING, HEADERS, KIB, MIB, AttackCase, Peer, allow_descriptors, open_call
 
 TCP = "io.containerd.server.v1.grpc-tcp"
 MANY = 10_000
@@ -84,6 +84,31 @@ class Sockets(AttackCase):
 
     def tcp_address(self):
         return "127.0.0.1", int(re.search(r"listening address=127\.0\.0\.1:(\d+)", self.daemon.log)[1])
+
+    def test_one_tcp_peer_with_more_connections_than_there_are(self):
+        if not allow_descriptors(5000):
+            self.skipTest("this user may not have as many descriptors (ulimit -Hn)")
+        self.serve(plugins={TCP: {"address": "127.0.0.1:0"}})
+        with self.attack(16 * MIB):
+            peers = []
+            for _ in range(4096):
+                peers.append(Peer(self.tcp_address()))
+            # Each has been told the settings, or is closed.
+            held = sum(peer.read() is not None for peer in peers)
+            self.assertEqual(512, held)
+            with Peer(self.tcp_address(), source="127.0.0.2") as other:
+                other.send(open_call(1, END_HEADERS | END_STREAM))
+                self.assertIsNotNone(other.read_until(HEADERS, 1))
+            self.daemon.wait_for_log("max_connections_per_peer reached")
+            for peer in peers:
+                peer.socket.close()
+            # What is closed is not counted.
+            end = time.monotonic() + 20
+            while True:
+                with Peer(self.tcp_address()) as peer:
+                    if peer.read() is not None:
+                        break
+                self.assertLess(time.monotonic(), end)
 
     def test_garbage_on_tcp(self):
         self.serve(plugins={TCP: {"address": "127.0.0.1:0"}})

@@ -272,7 +272,20 @@ static void what_only_http2_has_reaches_its_servers(void **state)
     assert_refused(TTRPC, "keepalive_time: 1s", "keepalive_time");
 }
 
-/* As berth/rpc/server.h has them. */
+static void one_peer_takes_an_eighth_of_the_connections_unless_that_is_few(void **state)
+{
+    ask(TCP, "max_connections: 1000\n");
+    assert_int_equal(asked.max_connections_per_peer, 125);
+    ask(TCP, "max_connections: 20\n");
+    assert_int_equal(asked.max_connections_per_peer, 16);
+    ask(TCP, "max_connections: 20\nmax_connections_per_peer: 3\n");
+    assert_int_equal(asked.max_connections_per_peer, 3);
+    ask(TCP, "max_connections_per_peer: 0\n");
+    assert_int_equal(asked.max_connections_per_peer, 0);
+    assert_refused(GRPC, "max_connections_per_peer: 3", "max_connections_per_peer");
+}
+
+/* As berth/rpc/server.h has them, but for those that make TCP finite. */
 static void what_is_not_set_is_as_the_library_has_it(void **state)
 {
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
@@ -288,7 +301,14 @@ static void what_is_not_set_is_as_the_library_has_it(void **state)
         assert_int_equal(asked.max_queued_bytes, 32 << 20);
         assert_int_equal(asked.max_buffered_bytes, 256 << 20);
         assert_int_equal(asked.write_timeout_ms, 60 * 1000);
-        assert_int_equal(asked.max_idle_ms + asked.max_age_ms + asked.max_age_grace_ms, 0);
+        assert_int_equal(asked.max_age_grace_ms, 0);
+        if (strcmp(uris[i], TCP) == 0) {
+            assert_int_equal(asked.max_idle_ms, 15 * 60 * 1000);
+            assert_int_equal(asked.max_age_ms, 24 * 3600 * 1000);
+            assert_int_equal(asked.max_connections_per_peer, 512);
+        } else {
+            assert_int_equal(asked.max_idle_ms + asked.max_age_ms + asked.max_connections_per_peer, 0);
+        }
         assert_int_equal(asked.min_ping_interval_ms, 0);
         assert_int_equal(asked.compression, BERTH_RPC_COMPRESS_ON_REQUEST);
         if (strcmp(uris[i], TTRPC) == 0)
@@ -331,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_no_frame_of_ttrpc_has_is_refused),
         cmocka_unit_test(every_setting_reaches_the_server),
         cmocka_unit_test(what_only_http2_has_reaches_its_servers),
+        cmocka_unit_test(one_peer_takes_an_eighth_of_the_connections_unless_that_is_few),
         cmocka_unit_test(what_is_not_set_is_as_the_library_has_it),
         cmocka_unit_test(no_time_at_all_means_never_and_a_short_one_does_not),
         cmocka_unit_test(tcp_says_on_which_port_it_listens),

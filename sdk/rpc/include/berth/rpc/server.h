@@ -110,6 +110,11 @@ struct berth_rpc_server_options {
      * its connection is closed. 0: unlimited.
      */
     uint32_t frame_timeout_ms;
+    /**
+     * Connections of one network peer at one time: of an IPv4 address, or of the /64 of an IPv6 address.
+     * Further ones are closed at once. Unix sockets are not counted. 0: unlimited.
+     */
+    uint32_t max_connections_per_peer;
 };
 
 /** What the server has done and holds. */
