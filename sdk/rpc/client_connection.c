@@ -100,11 +100,42 @@ static void on_connect_overdue(struct deadline *deadline)
     connection_lose(&connection->base, "it did not answer in time");
 }
 
+static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind)
+{
+    switch (greeting->expected) {
+    case GREETING_TLS:
+        return kind == GREETING_OTHER ? "the server does not speak TLS"
+                                      : "the server does not speak TLS: connect without it";
+    case GREETING_TTRPC:
+        return kind == GREETING_TLS     ? "the server speaks TLS, not ttrpc"
+               : kind == GREETING_HTTP1 ? "the server speaks HTTP/1.1, not ttrpc"
+                                        : "the server speaks gRPC, not ttrpc";
+    case GREETING_HTTP2:
+    case GREETING_HTTP1:
+    case GREETING_PARTIAL:
+    case GREETING_OTHER:
+        break;
+    }
+    return kind == GREETING_TLS     ? "the server speaks TLS: connect with it"
+           : kind == GREETING_TTRPC ? "the server speaks ttrpc, not gRPC"
+                                    : "the server speaks HTTP/1.1, not gRPC";
+}
+
+static enum greeting_kind expected_from(const struct berth_rpc_channel *channel)
+{
+    if (channel->tls != NULL)
+        return GREETING_TLS;
+    return channel->protocol == &client_ttrpc ? GREETING_TTRPC : GREETING_HTTP2;
+}
+
 static void start(struct client_connection *connection)
 {
     struct tls_context *tls = connection->channel->tls;
     int result = tls != NULL && !tls_cover(&connection->base, tls, NULL) ? UV_ENOMEM : 0;
 
+    connection->greeting = (struct greeting){
+        .expected = expected_from(connection->channel), .from_server = true, .on_foreign = on_foreign};
+    connection->base.greeting = &connection->greeting;
     if (result == 0)
         result = connection->channel->protocol->start(connection);
     if (result < 0)

@@ -8,6 +8,7 @@
 #include "client_backoff.h"
 #include "client_replay.h"
 #include "dial.h"
+#include "greeting.h"
 #include "http2.h"
 #include "inbox.h"
 #include "keepalive.h"
@@ -118,6 +119,7 @@ struct client_connection {
     /** It took a call. */
     bool is_used;
 
+    struct greeting greeting;
     struct http2 http2;
     /** The session of ttrpc, where that is spoken; goes with the connection's. */
     struct client_ttrpc *ttrpc;

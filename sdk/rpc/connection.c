@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "greeting.h"
 #include "tls.h"
 
 /* Batches that one connection may write in one turn before the others have theirs. */
@@ -190,17 +191,22 @@ bool connection_has_unread(const struct connection *connection)
 
 int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)
 {
-    int result = uv_fileno(&connection->socket.handle, &connection->fd);
+    bool is_started = connection->session != NULL;
+    int result = is_started ? 0 : uv_fileno(&connection->socket.handle, &connection->fd);
 
     if (connection->tls != NULL)
         session = tls_start(connection->tls, &protocol, session);
+    if (connection->greeting != NULL)
+        session = greeting_start(connection->greeting, connection, &protocol, session);
+    connection_touch(connection);
+    if (is_started)
+        return 0;
     connection->protocol = protocol;
     connection->session = session;
     if (result == 0)
         result = tune(connection);
     if (result == 0)
         result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
-    connection_touch(connection);
     return result;
 }
 

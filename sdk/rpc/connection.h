@@ -9,6 +9,7 @@
 #include "engine.h"
 
 struct connection;
+struct greeting;
 struct tls;
 
 /** What happens on a connection, for the server's or the client's side of it. All from the top level. */
@@ -65,6 +66,8 @@ struct connection {
     void *session;
     /** What stands between them and the socket; NULL: nothing. */
     struct tls *tls;
+    /** What looks at the first bytes on the socket; NULL: nothing. */
+    struct greeting *greeting;
     struct turn_task task;
     /** Its task is being run, and there has been something to do since. */
     bool is_running;
@@ -98,7 +101,8 @@ void connection_init(struct connection *connection, struct engine *engine, uv_ha
                      const struct connection_events *events);
 
 /**
- * Reads and writes from now on.
+ * Reads and writes from now on; on a connection that does, another protocol takes over, which only
+ * greeting's on_foreign may ask for.
  *
  * @param session  Belongs to the connection from the call on, whatever it returns.
  * @return 0 or a libuv error.

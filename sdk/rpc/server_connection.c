@@ -80,7 +80,16 @@ static void on_handshake_overdue(struct deadline *deadline)
     struct server_connection *connection =
         CONTAINER_OF(deadline, struct server_connection, handshake_deadline);
 
+    /* A ttrpc peer is waited for only until it has said enough to be known as one. */
+    if (!connection->protocol->has_handshake && connection->greeting.is_known)
+        return;
     connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
+}
+
+bool server_await_handshake(struct server_connection *connection, uint32_t timeout_ms)
+{
+    return deadlines_start(&connection->server->engine.deadlines, &connection->handshake_deadline,
+                           uv_hrtime() + timeout_ms * NANOSECONDS_PER_MILLISECOND, on_handshake_overdue);
 }
 
 static struct server_connection *create(struct berth_rpc_server *server, uv_handle_type type,
@@ -126,12 +135,11 @@ static int start(struct server_connection *connection, struct tls_context *tls)
         peer_init(&connection->peer, fd);
     if (result == 0 && tls != NULL && !tls_cover(&connection->base, tls, on_secured))
         result = UV_ENOMEM;
+    server_greeting_init(connection);
     if (result == 0)
         result = connection->protocol->start(connection);
     if (result == 0 && connection->protocol->has_handshake &&
-        !deadlines_start(&server->engine.deadlines, &connection->handshake_deadline,
-                         uv_hrtime() + server->limits.handshake_timeout_ms * NANOSECONDS_PER_MILLISECOND,
-                         on_handshake_overdue))
+        !server_await_handshake(connection, server->limits.handshake_timeout_ms))
         result = UV_ENOMEM;
     if (result == 0 && !server_age_start(connection))
         result = UV_ENOMEM;
@@ -237,6 +245,7 @@ int server_connection_accept(struct server_listener *listener)
 
 void server_connection_drain(struct server_connection *connection)
 {
+    connection->greeting.is_forced = true;
     if (!connection->base.is_lost && connection->drain_step != SERVER_DRAIN_FINAL)
         connection->protocol->drain(connection);
 }
@@ -245,6 +254,7 @@ void server_connection_end(struct server_connection *connection, const char *rea
 {
     if (connection->base.is_lost)
         return;
+    connection->greeting.is_forced = true;
     connection->protocol->end(connection, reason);
     if (connection->base.session != NULL && connection->base.writing == NULL)
         connection_write(&connection->base);

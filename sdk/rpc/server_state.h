@@ -4,6 +4,7 @@
 
 #include <berth/rpc/server.h>
 
+#include "greeting.h"
 #include "http2.h"
 #include "http_message.h"
 #include "inbox.h"
@@ -29,6 +30,7 @@ enum server_cause {
     SERVER_CAUSE_UNSENT,
     SERVER_CAUSE_FULL,
     SERVER_CAUSE_ODD,
+    SERVER_CAUSE_FOREIGN,
     SERVER_CAUSES,
 };
 
@@ -155,6 +157,9 @@ struct server_connection {
     struct server_peer *counted;
     struct budget unfinished;
 
+    struct greeting greeting;
+    /** Why every call is refused: its peer came to the wrong address. NULL: none is. */
+    const char *refusal;
     struct deadline handshake_deadline;
     struct deadline drain_deadline;
     enum server_drain_step drain_step;
@@ -280,6 +285,12 @@ void server_connection_end(struct server_connection *connection, const char *rea
  * without memory; server_peer_leave is due all the same. */
 bool server_peer_join(struct server_connection *connection, int fd);
 void server_peer_leave(struct server_connection *connection);
+
+/** Ends the connection where its handshake takes longer. @return false without memory. */
+bool server_await_handshake(struct server_connection *connection, uint32_t timeout_ms);
+
+/** Readies it for a peer that speaks another protocol than the server's, and says so to both. */
+void server_greeting_init(struct server_connection *connection);
 
 /** Waits for the connection to be idle or old, as the server's options have it. @return false without memory.
  */

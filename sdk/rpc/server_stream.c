@@ -195,6 +195,10 @@ static void open_call(struct berth_stream *stream)
         end(stream, request->code, request->message, NULL, 0);
         return;
     }
+    if (stream->connection->refusal != NULL) {
+        end(stream, BERTH_UNIMPLEMENTED, stream->connection->refusal, NULL, 0);
+        return;
+    }
     take_codings(stream);
     if (!start_deadline(stream, &opening.deadline_ns))
         return;

@@ -55,7 +55,9 @@ static bool may_begin(struct server_ttrpc *peer, const struct ttrpc_frame *frame
         return false;
     }
     peer->last_id = frame->id;
-    if (peer->session.is_leaving)
+    if (peer->connection->refusal != NULL)
+        refuse(peer, frame->id, BERTH_UNIMPLEMENTED, "%s", peer->connection->refusal);
+    else if (peer->session.is_leaving)
         refuse(peer, frame->id, BERTH_UNAVAILABLE, "the server is shutting down");
     else if (peer->session.streams.count >= most)
         refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED,

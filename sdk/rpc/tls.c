@@ -15,9 +15,6 @@
 #include "tls_files.h"
 #include "tls_state.h"
 
-/* The first byte of all that a TLS client says (RFC 8446 5.1). */
-#define HANDSHAKE_RECORD 22
-
 static int bio_read(BIO *bio, char *bytes, int length)
 {
     struct tls *tls = BIO_get_data(bio);
@@ -165,16 +162,6 @@ static const char *open_records(struct tls *tls)
     return NULL;
 }
 
-static const char *check_first(struct tls *tls)
-{
-    tls->has_heard = true;
-    if (tls->source[0] == HANDSHAKE_RECORD)
-        return NULL;
-    tls->has_failed = true;
-    return tls->context->is_server ? "it speaks no TLS: does it connect in clear?"
-                                   : "it speaks no TLS: does it serve in clear?";
-}
-
 static const char *feed(void *session, const uint8_t *bytes, size_t length)
 {
     struct tls *tls = session;
@@ -182,9 +169,7 @@ static const char *feed(void *session, const uint8_t *bytes, size_t length)
 
     tls->source = bytes;
     tls->source_length = length;
-    if (!tls->has_heard)
-        reason = check_first(tls);
-    if (reason == NULL && !tls->is_secured)
+    if (!tls->is_secured)
         reason = shake_hands(tls);
     if (reason == NULL && tls->is_secured)
         reason = open_records(tls);

@@ -45,7 +45,6 @@ struct tls {
     /** Frames that are not sealed. */
     struct batch *text;
 
-    bool has_heard;
     bool is_secured;
     bool has_failed;
     /** The client offered no protocol that is spoken here. */

@@ -748,6 +748,7 @@ static void a_socket_that_somebody_else_connected_is_served(void **state)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(berth_rpc_server_adopt(f.server, ends[0], &err), BERTH_OK);
+    assert_int_equal(send(ends[1], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24, MSG_NOSIGNAL), 24);
     for (int i = 0; i < 500 && recv(ends[1], header, sizeof(header), MSG_PEEK) != sizeof(header); i++)
         run_for(10);
     assert_int_equal(header[3], 4); /* SETTINGS, RFC 9113 6.5 */

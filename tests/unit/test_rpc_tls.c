@@ -197,7 +197,7 @@ static void a_server_in_clear_is_not_spoken_to(void **state)
 
     assert_int_equal(listen_with(NULL), BERTH_OK);
     call_at("localhost", &tls);
-    assert_unavailable("it speaks no TLS: does it serve in clear?");
+    assert_unavailable("the server does not speak TLS: connect without it");
 }
 
 static void much_flows_both_ways_at_the_readers_pace(void **state)
@@ -440,7 +440,7 @@ static void a_client_in_clear_is_logged_as_such(void **state)
     serve(false);
     come();
     assert_int_equal(send(outsider.fd, preface, strlen(preface), 0), strlen(preface));
-    pair_run_until_logged("it speaks no TLS: does it connect in clear?");
+    pair_run_until_logged("wrong protocol: client speaks gRPC, but this address speaks TLS");
     await_departure();
     go();
 }

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -211,14 +213,78 @@ static void row_22_a_peer_that_says_nothing_is_closed(void **state)
     assert_echo_still_works(1);
 }
 
-static void row_22_garbage_is_closed(void **state)
+/* Sends in pieces, and reads until the server closes. @return how many bytes it said. */
+static size_t ask_in_pieces(const void *bytes, size_t length, size_t step, char *said, size_t size)
 {
     struct http2_peer *other = http2_peer_open(wire_path(), true);
+    size_t used = 0;
+    ssize_t count;
 
-    http2_peer_send(other, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
-    while (http2_peer_read(other, 2000))
-        continue;
+    for (size_t at = 0; at < length; at += step) {
+        http2_peer_send(other, (const char *)bytes + at, length - at < step ? length - at : step);
+        if (step < length)
+            usleep(1000);
+    }
+    while ((count = recv(other->fd, said + used, size - used, 0)) > 0)
+        used += (size_t)count;
     http2_peer_close(other);
+    return used;
+}
+
+static void row_22_garbage_is_closed(void **state)
+{
+    static char garbage[300000];
+    char said[1024];
+
+    memset(garbage, 0xff, sizeof(garbage));
+    ask_in_pieces(garbage, 1000, 1000, said, sizeof(said));
+    ask_in_pieces("PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", 24, 24, said, sizeof(said));
+    ask_in_pieces("PRI * HTTP/1.1\r\n\r\n", 18, 1, said, sizeof(said));
+    assert_echo_still_works(1);
+}
+
+static void row_22_other_protocols_are_told_what_is_spoken(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *answer;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27, "HTTP/1.1 505 "},
+        {"POST /helloworld.Greeter/SayHello HTTP/1.1\r\nHost: x\r\n\r\n", 57, "HTTP/1.1 505 "},
+        {"\x16\3\1\0\x05\1\0\0\1\0", 10, "HTTP/1.1 505 "},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t step = 1; step <= cases[i].length; step += cases[i].length - 1) {
+            char said[1024] = "";
+            size_t length = ask_in_pieces(cases[i].bytes, cases[i].length, step, said, sizeof(said) - 1);
+
+            assert_in_range(length, 50, sizeof(said) - 1);
+            assert_memory_equal(said, cases[i].answer, strlen(cases[i].answer));
+            assert_non_null(strstr(said, "\r\n\r\nThis address speaks gRPC over HTTP/2, without TLS.\n"));
+        }
+    assert_int_equal(logged, 1);
+    assert_echo_still_works(1);
+}
+
+/* A Request of stream 1 is answered with a Response for it, whose Status has the code and the sentence. */
+static void row_22_ttrpc_is_refused_in_ttrpc(void **state)
+{
+    static const char request[] = "\0\0\0\x0b\0\0\0\1\1\0\x0a\3t.T\x12\4Echo";
+    static const char sentence[] = "this address speaks gRPC, not ttrpc";
+    struct http2_peer *other = http2_peer_open(wire_path(), true);
+    char said[256];
+    ssize_t length;
+
+    http2_peer_send(other, request, sizeof(request) - 1);
+    length = recv(other->fd, said, sizeof(said), 0);
+    assert_in_range(length, 10 + sizeof(sentence), sizeof(said));
+    assert_memory_equal(said + 4, "\0\0\0\1\2", 5);
+    assert_memory_equal(said + 10 + 2, "\x08\x0c", 2);
+    assert_non_null(memmem(said, (size_t)length, sentence, sizeof(sentence) - 1));
+    http2_peer_close(other);
+    assert_int_equal(logged, 1);
     assert_echo_still_works(1);
 }
 
@@ -427,6 +493,8 @@ int main(void)
         ROW(row_21_endless_continuations_end_the_connection, wire_start),
         ROW(row_22_a_peer_that_says_nothing_is_closed, wire_start_small),
         ROW(row_22_garbage_is_closed, wire_start),
+        ROW(row_22_other_protocols_are_told_what_is_spoken, wire_start),
+        ROW(row_22_ttrpc_is_refused_in_ttrpc, wire_start),
         ROW(row_22_frames_without_data_are_counted, wire_start),
         ROW(row_22_connections_over_the_bound_are_closed_and_there_is_room_again, wire_start_small),
         ROW(row_22_some_descriptors_are_left_to_others, wire_start),

@@ -71,7 +71,7 @@ static void what_is_no_http2_is_logged_too(void **state)
 {
     struct http2_peer *other = http2_peer_open(wire_path(), true);
 
-    http2_peer_send(other, "\x16\3\1\2\0\1\0\1\xfc\3\3 not HTTP/2 at all", 30);
+    http2_peer_send(other, "\x16\4\1\2\0\1\0\1\xfc\3\3 not HTTP/2 at all", 30);
     while (http2_peer_read(other, 2000))
         continue;
     http2_peer_close(other);
