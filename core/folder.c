@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "verify.h"
+
 #define PLUGIN_MODE 0700
 #define PARENT_MODE 0755
 
@@ -106,14 +108,28 @@ static int try_write(const char *path)
     return error;
 }
 
+static enum berth_code check_way(const char *what, const char *path, struct berth_error *err)
+{
+    struct berth_error reason;
+    enum berth_code code = verify_links(path, &reason);
+
+    return code == BERTH_OK ? code : berth_error_set(err, code, "%s: %s", what, reason.message);
+}
+
 enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err)
 {
-    int error = make(path, mode);
-    enum berth_code code;
-    int fd;
+    enum berth_code code = check_way(what, path, err);
+    int error, fd;
 
+    if (code != BERTH_OK)
+        return code;
+    error = make(path, mode);
     if (error != 0)
         return fail(what, path, "make it", error, err);
+    /* Once more, as a symlink may have come before what was made. */
+    code = check_way(what, path, err);
+    if (code != BERTH_OK)
+        return code;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return fail(what, path, "open it", errno, err);

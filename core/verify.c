@@ -99,6 +99,121 @@ enum berth_code verify_directory(const char *path, struct berth_error *err)
     return code;
 }
 
+/* Whoever may write to a folder may have made the symlinks in it, sticky or not. */
+static enum berth_code check_link(const char *path, const struct stat *link, const struct stat *folder,
+                                  struct berth_error *err)
+{
+    bool is_strange = link->st_uid != 0 && link->st_uid != geteuid();
+
+    if (!is_strange || ((folder->st_mode & (S_IWGRP | S_IWOTH)) == 0 && folder->st_uid != link->st_uid))
+        return BERTH_OK;
+    return berth_error_set(
+        err, BERTH_PERMISSION_DENIED,
+        "%s: is a symlink of user %u in a folder that others may write to: remove it, or choose "
+        "another folder",
+        path, (unsigned)link->st_uid);
+}
+
+#define LINKS_MAX 40
+
+/* A path as the kernel walks it: `at` has no symlinks, `rest` is still to go. */
+struct way {
+    char at[PATH_MAX];
+    char rest[PATH_MAX];
+    unsigned links;
+};
+
+static enum berth_code too_long(const char *path, struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s: too long, or too many symlinks", path);
+}
+
+/* Puts what a symlink says in front of the rest. */
+static enum berth_code enter_link(struct way *way, const char *link, struct berth_error *err)
+{
+    char target[PATH_MAX], rest[PATH_MAX];
+    ssize_t length = readlink(link, target, sizeof(target) - 1);
+
+    if (length < 0)
+        return berth_error_set(err, code_of(errno), "%s: cannot be read: %s", link, strerror(errno));
+    target[length] = '\0';
+    if (++way->links > LINKS_MAX ||
+        snprintf(rest, sizeof(rest), "%s/%s", target, way->rest) >= (int)sizeof(rest))
+        return too_long(link, err);
+    memcpy(way->rest, rest, sizeof(rest));
+    if (target[0] == '/')
+        way->at[0] = '\0';
+    return BERTH_OK;
+}
+
+/* Cuts the next name off the rest. @return false at its end. */
+static bool next_name(struct way *way, char ret_name[NAME_MAX + 1])
+{
+    char *begin = way->rest + strspn(way->rest, "/");
+    size_t length = strcspn(begin, "/");
+
+    if (length == 0)
+        return false;
+    /* A name that is too long is not there either. */
+    snprintf(ret_name, NAME_MAX + 1, "%.*s", (int)(length < NAME_MAX ? length : NAME_MAX), begin);
+    memmove(way->rest, begin + length, strlen(begin + length) + 1);
+    return true;
+}
+
+/* Goes on until the path ends or nothing is there, and checks all that is on the way, or only symlinks. */
+static enum berth_code walk(const char *path, bool is_all_checked, struct berth_error *err)
+{
+    struct way way = {.at = ""};
+    struct stat status, parent;
+    char name[NAME_MAX + 1], next[PATH_MAX];
+    enum berth_code code = BERTH_OK;
+
+    if (path[0] != '/' || snprintf(way.rest, sizeof(way.rest), "%s", path) >= (int)sizeof(way.rest))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%.200s: must be an absolute path of less than %d bytes", path, PATH_MAX);
+    if (is_all_checked)
+        code = check_folder("/", err);
+    while (code == BERTH_OK && next_name(&way, name)) {
+        if (strcmp(name, ".") == 0)
+            continue;
+        if (strcmp(name, "..") == 0) {
+            char *slash = strrchr(way.at, '/');
+
+            if (slash != NULL)
+                *slash = '\0';
+            continue;
+        }
+        if (snprintf(next, sizeof(next), "%s/%s", way.at, name) >= (int)sizeof(next))
+            return too_long(path, err);
+        if (lstat(next, &status) != 0)
+            return errno == ENOENT || errno == ENOTDIR
+                       ? BERTH_OK
+                       : berth_error_set(err, code_of(errno), "%s: cannot be looked at: %s", next,
+                                         strerror(errno));
+        if (S_ISLNK(status.st_mode)) {
+            if (!is_all_checked && lstat(way.at[0] == '\0' ? "/" : way.at, &parent) == 0)
+                code = check_link(next, &status, &parent, err);
+            if (code == BERTH_OK)
+                code = enter_link(&way, next, err);
+            continue;
+        }
+        if (is_all_checked)
+            code = check_trust(next, &status, err);
+        memcpy(way.at, next, sizeof(next));
+    }
+    return code;
+}
+
+enum berth_code verify_way(const char *path, struct berth_error *err)
+{
+    return walk(path, true, err);
+}
+
+enum berth_code verify_links(const char *path, struct berth_error *err)
+{
+    return walk(path, false, err);
+}
+
 /* Is `path` the directory's own or that of something below it? */
 static bool is_below(const char *directory, const char *path)
 {

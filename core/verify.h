@@ -23,6 +23,21 @@ enum berth_code verify_directory(const char *path, struct berth_error *err);
 enum berth_code verify_open(const char *directory, const char *name, int *ret_fd, char **ret_path,
                             struct stat *ret_status, struct berth_error *err);
 
+/**
+ * May something be loaded by this path, now and later? Each folder on the way, behind each symlink too, and
+ * what the path leads to must be root's or ours, and writable by nobody else. What is not there is fine:
+ * nobody else can put it there.
+ *
+ * @param path  absolute; need not be a real path.
+ */
+enum berth_code verify_way(const char *path, struct berth_error *err);
+
+/**
+ * Does a path go only through symlinks that root or we made, wherever others can make some? What a stranger's
+ * symlink in /tmp leads to is the stranger's choice.
+ */
+enum berth_code verify_links(const char *path, struct berth_error *err);
+
 /** Is what stands at the path still the file that was checked? */
 enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err);
 

@@ -284,6 +284,68 @@ static void a_file_is_the_same_until_it_is_changed_replaced_or_removed(void **st
     assert_non_null(strstr(err.message, "is gone since it was checked"));
 }
 
+static void a_way_is_walked_as_the_kernel_does(void **state)
+{
+    static const struct {
+        const char *path;
+        enum berth_code code;
+    } cases[] = {
+        {"good", BERTH_OK},
+        {"good/not/there", BERTH_OK},
+        {"good/../good/./file", BERTH_OK},
+        {"good/file/below", BERTH_OK},
+        {"open", BERTH_PERMISSION_DENIED},
+        {"open/not/there", BERTH_PERMISSION_DENIED},
+        {"open/../good", BERTH_PERMISSION_DENIED},
+        {"good/loose", BERTH_PERMISSION_DENIED},
+        {"to_open", BERTH_PERMISSION_DENIED},
+        {"to_open/../good", BERTH_PERMISSION_DENIED},
+        {"to_good/file", BERTH_OK},
+        {"to_tmp/x", BERTH_PERMISSION_DENIED},
+        {"round", BERTH_INVALID_ARGUMENT},
+        {"nowhere", BERTH_OK},
+    };
+    struct place *place = *state;
+    struct berth_error err;
+
+    make_folder(place, "good", 0755);
+    make_folder(place, "open", 0777);
+    make_file(place, "good/file", 0644);
+    make_file(place, "good/loose", 0666);
+    link_to(place, "./open", "to_open");
+    link_to(place, "good", "to_good");
+    link_to(place, "/tmp", "to_tmp");
+    link_to(place, "round", "round");
+    link_to(place, "good/nothing", "nowhere");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (verify_way(below(place, cases[i].path), &err) != cases[i].code)
+            fail_msg("%s: %s", cases[i].path, err.message);
+    assert_int_equal(verify_way("relative", &err), BERTH_INVALID_ARGUMENT);
+}
+
+static void a_strangers_symlink_counts_where_strangers_may_write(void **state)
+{
+    struct place *place = *state;
+    struct berth_error err;
+
+    if (geteuid() != 0)
+        skip();
+    make_folder(place, "target", 0700);
+    make_folder(place, "sticky", 01777);
+    make_folder(place, "ours", 0755);
+    link_to(place, "../target", "sticky/theirs");
+    link_to(place, "../target", "sticky/mine");
+    link_to(place, "../target", "ours/theirs");
+    assert_int_equal(lchown(below(place, "sticky/theirs"), STRANGER, STRANGER), 0);
+    assert_int_equal(lchown(below(place, "ours/theirs"), STRANGER, STRANGER), 0);
+    assert_int_equal(verify_links(below(place, "sticky/theirs"), &err), BERTH_PERMISSION_DENIED);
+    assert_non_null(strstr(err.message, "sticky/theirs: is a symlink of user 4711"));
+    assert_int_equal(verify_links(below(place, "sticky/theirs/below"), &err), BERTH_PERMISSION_DENIED);
+    assert_int_equal(verify_links(below(place, "sticky/mine/below"), &err), BERTH_OK);
+    assert_int_equal(verify_links(below(place, "ours/theirs/below"), &err), BERTH_OK);
+    assert_int_equal(verify_links(below(place, "sticky/not/there"), &err), BERTH_OK);
+}
+
 #define test_in_place(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -301,6 +363,8 @@ int main(void)
         test_in_place(a_symlink_that_stays_in_its_directory_is_followed),
         test_in_place(a_symlink_that_leads_out_or_nowhere_is_refused),
         test_in_place(a_sibling_that_begins_like_the_directory_is_outside_of_it),
+        test_in_place(a_way_is_walked_as_the_kernel_does),
+        test_in_place(a_strangers_symlink_counts_where_strangers_may_write),
         test_in_place(a_file_is_the_same_until_it_is_changed_replaced_or_removed),
     };
 
