@@ -577,6 +577,7 @@ void manifest_destroy(struct manifest *manifest)
         return;
     for (size_t i = 0; i < manifest->plugin_count; i++)
         finish_plugin(&manifest->plugins[i]);
+    free(manifest->objection);
     free(manifest->plugins);
     config_tree_destroy(owned->tree);
     free(owned);

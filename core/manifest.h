@@ -107,6 +107,10 @@ struct manifest {
     size_t plugin_count;
     /** FNV-1a, 64 bits, of the text. */
     uint64_t hash;
+    /** Why nothing of the module can run although the manifest is good: of its libraries, say. Malloced, or
+     * NULL; whoever found it out sets both. */
+    char *objection;
+    enum berth_code objection_code;
 };
 
 /**

@@ -45,9 +45,21 @@ static enum berth_code say_undefined(const char *path, const char *reason, const
                            reason);
 }
 
-/* The loader's reason, with the word that matters first where we know its sentences. */
-static enum berth_code say_why_not(const char *path, const char *reason, struct berth_error *err)
+/* What a library lacks, another one of the same name may have. */
+static enum berth_code add_conflict(const struct scan_file *file, enum berth_code code,
+                                    struct berth_error *err)
 {
+    size_t length = err == NULL ? 0 : strlen(err->message);
+
+    if (err != NULL)
+        snprintf(err->message + length, sizeof(err->message) - length, "; %s", file->conflict);
+    return code;
+}
+
+/* The loader's reason, with the word that matters first where we know its sentences. */
+static enum berth_code say_why_not(const struct scan_file *file, const char *reason, struct berth_error *err)
+{
+    const char *path = file->path;
     static const char undefined[] = "undefined symbol: ";
     const char *symbol = strstr(reason, undefined);
     char *library = cut_out(reason, "", ": cannot open shared object file: No such file or directory");
@@ -61,7 +73,7 @@ static enum berth_code say_why_not(const char *path, const char *reason, struct 
     else
         code = berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be loaded: %s", path, reason);
     free(library);
-    return code;
+    return file->conflict == NULL ? code : add_conflict(file, code, err);
 }
 
 static int on_object(struct dl_phdr_info *info, size_t size, void *ret_loads)
@@ -164,7 +176,7 @@ static enum berth_code open_object(const struct scan_file *file, void **ret_hand
     handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
 
     if (handle == NULL)
-        return say_why_not(file->path, dlerror(), err);
+        return say_why_not(file, dlerror(), err);
     code = check_identity(handle, count_loads() == loads, file, err);
     if (code == BERTH_OK)
         *ret_handle = handle;

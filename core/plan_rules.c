@@ -167,8 +167,15 @@ void plan_rules_apply(struct plan_build *build)
 {
     disable(build);
     skip(build);
-    for (size_t i = 0; i < build->plan->count; i++)
-        if (build->plan->entries[i].verdict == PLAN_RUN)
+    for (size_t i = 0; i < build->plan->count; i++) {
+        const struct manifest *manifest = build->plan->entries[i].plugin->manifest;
+
+        if (build->plan->entries[i].verdict != PLAN_RUN)
+            continue;
+        if (manifest->objection != NULL)
+            reject(build, i, manifest->objection_code, manifest->objection, PLAN_NONE);
+        else
             reject_broken(build, i);
+    }
     reject_second_exporters(build);
 }

@@ -9,10 +9,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <config/utf8.h>
 
+#include "library.h"
+#include "library_names.h"
 #include "note.h"
 #include "verify.h"
 
@@ -29,6 +32,8 @@ struct seen {
 
 struct scanner {
     struct scan *scan;
+    struct library_finder *finder;
+    struct library_names names;
     /* Trees of struct seen, for tsearch. */
     void *files;
     void *directories;
@@ -208,6 +213,39 @@ static void read_note(struct scanner *scanner, struct scan_file *file, int fd)
     free(text);
 }
 
+static void keep_problem(void *context, const struct library_problem *problem)
+{
+    struct scan_file *file = context;
+
+    if (file->manifest->objection != NULL)
+        return;
+    file->manifest->objection_code = problem->code == BERTH_NOT_FOUND ? BERTH_UNAVAILABLE : problem->code;
+    if (asprintf(&file->manifest->objection, "%s: %s", file->shown, problem->message) < 0)
+        abort();
+    utf8_make_line(file->manifest->objection);
+}
+
+static void check_libraries(struct scanner *scanner, struct scan_file *file, int fd)
+{
+    size_t length = (size_t)file->status.st_size;
+    void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+    struct library_list list = {0};
+    struct elf_image image;
+
+    if (bytes == MAP_FAILED)
+        return;
+    if (elf_image_init(&image, bytes, length)) {
+        library_find_all(scanner->finder, &image, file->path, keep_problem, file, &list);
+        file->conflict = library_names_add(&scanner->names, scanner->finder, &image, file->shown, &list);
+    }
+    if (file->conflict != NULL) {
+        utf8_make_line(file->conflict);
+        warn(scanner->scan, "%s: %s", file->shown, file->conflict);
+    }
+    library_list_finish(&list);
+    munmap(bytes, length);
+}
+
 /* A list that holds what is no text cannot be read by anybody. */
 static void keep(struct scanner *scanner, struct scan_file *file)
 {
@@ -246,6 +284,8 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
     if (first == NULL) {
         file.shown = as_line(file.path);
         read_note(scanner, &file, fd);
+        if (file.manifest != NULL)
+            check_libraries(scanner, &file, fd);
         keep(scanner, &file);
     } else {
         warn(scanner->scan, "%s: is the same file as %s; it is taken once", found, first);
@@ -305,13 +345,15 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
 
 void scan_directories(const char *const *directories, size_t count, struct scan *ret_scan)
 {
-    struct scanner scanner = {.scan = ret_scan};
+    struct scanner scanner = {.scan = ret_scan, .finder = library_finder_create(true)};
 
     *ret_scan = (struct scan){0};
     for (size_t i = 0; i < count; i++)
         scan_directory(&scanner, i, directories[i]);
     if (scanner.manifest_warnings > ALL_WARNINGS_MAX)
         warn(ret_scan, "and %zu more warnings about manifests", scanner.manifest_warnings - ALL_WARNINGS_MAX);
+    library_finder_destroy(scanner.finder);
+    library_names_finish(&scanner.names);
     tdestroy(scanner.files, free_seen);
     tdestroy(scanner.directories, free_seen);
 }
@@ -323,6 +365,7 @@ void scan_finish(struct scan *scan)
         free(scan->files[i].path);
         free(scan->files[i].shown);
         free(scan->files[i].reason);
+        free(scan->files[i].conflict);
     }
     for (size_t i = 0; i < scan->warning_count; i++)
         free(scan->warnings[i]);

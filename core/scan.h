@@ -22,6 +22,9 @@ struct scan_file {
     enum berth_code code;
     /** Why it is refused, one line that begins with the path, malloced; or NULL. */
     char *reason;
+    /** Of a library of another file under the same name, which it may get instead of its own; malloced, or
+     * NULL. */
+    char *conflict;
 };
 
 /** One of the directories, from which nothing is read. */
@@ -41,7 +44,7 @@ struct scan {
     /** In the order of the directories. */
     struct scan_refusal *refusals;
     size_t refusal_count;
-    /** One line each, malloced: a file or directory given twice. */
+    /** One line each, malloced: a file or directory given twice, libraries of one name. */
     char **warnings;
     size_t warning_count;
 };

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 from pathlib import Path
 
@@ -123,6 +124,12 @@ class Sdk(unittest.TestCase):
                   "-o", self.folder / f"{name}.so", *libraries)
         (self.folder / f"{name}.so").chmod(mode)
         return f"{name}.so"
+
+    def assert_among(self, name, severity, check, text, **options):
+        """The module has this finding, whatever else it has."""
+        self.module(name, **options)
+        findings = self.check(f"{name}.so")[f"{name}.so"]
+        self.assertTrue(any(found[:2] == (severity, check) and text in found[2] for found in findings), findings)
 
     def assert_found(self, name, severity, check, text, **options):
         """`name` is a file, or with options a module to be built first: it has this finding and no other."""
@@ -559,23 +566,32 @@ class Check(Sdk):
                                 findings[f"{name}.so"])
 
     def test_tables_that_are_named_a_thousand_times_take_no_more_than_their_budget(self):
-        """24 KB whose tables, followed as often as they are named, are a million services."""
-        self.module("wide", f"""
+        """Tables of no method until the budget is nearly used up, at one of several offsets, then large ones."""
+        names = []
+        for count in range(12):
+            names.append(self.module(f"wide{count}", f"""
 #include <berth/plugin.h>
 {NOTE}
-static const struct berth_service service = {{.size = sizeof(service), .method_size = sizeof(struct berth_method), .name = "a.B"}};
 #define TEN(x) x, x, x, x, x, x, x, x, x, x
-#define THOUSAND(x) TEN(TEN(TEN(x)))
-static const struct berth_service *const services[] = {{THOUSAND(&service), NULL}};
-static const struct berth_plugin m = {{.size = sizeof(m), .type = "io.example.v1", .id = "m", .services = services}};
-BERTH_MODULE(THOUSAND(&m));
-""")
-        code = f"import resource, subprocess; subprocess.run({[str(self.sdk), 'check', 'wide.so']!r}); " \
+#define HUNDRED(x) TEN(TEN(x))
+static const struct berth_method methods[] = {{HUNDRED({{.name = "C"}})}};
+static const struct berth_service small = {{.size = sizeof(small), .method_size = sizeof(methods[0]), .name = "a.B"}};
+static const struct berth_service large = {{.size = sizeof(large), .method_size = sizeof(methods[0]), .name = "a.B",
+                                           .methods = methods, .method_count = 100}};
+static const struct berth_service *const few[] = {{{"&small, " * count} NULL}};
+static const struct berth_service *const smalls[] = {{TEN(HUNDRED(&small)), NULL}};
+static const struct berth_service *const larges[] = {{TEN(HUNDRED(&large)), NULL}};
+static const struct berth_plugin first = {{.size = sizeof(first), .type = "io.example.v1", .id = "m", .services = few}};
+static const struct berth_plugin second = {{.size = sizeof(second), .type = "io.example.v1", .id = "m", .services = smalls}};
+static const struct berth_plugin third = {{.size = sizeof(third), .type = "io.example.v1", .id = "m", .services = larges}};
+BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDRED(&third), HUNDRED(&third), HUNDRED(&third));
+"""))
+        code = f"import resource, subprocess; subprocess.run({[str(self.sdk), 'check', *map(str, names)]!r}); " \
                "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
         done = run(sys.executable, "-c", code, cwd=self.folder)
-        self.assertIn("its tables are damaged", done.stdout)
+        self.assertEqual(12, done.stdout.count("its tables are damaged"), done.stdout)
         # KiB; a sanitizer holds back what was freed.
-        self.assertLess(int(done.stdout.split()[-1]), 600 << 10)
+        self.assertLess(int(done.stdout.split()[-1]), 900 << 10)
 
     def test_an_executable_stack(self):
         self.assert_found("m", "error", "stack", "-z noexecstack", linked="-Wl,-z,now,-z,execstack")
@@ -587,7 +603,80 @@ BERTH_MODULE(THOUSAND(&m));
         self.assert_found("a", "warning", "rpath", "RUNPATH", linked="-Wl,-z,now,--enable-new-dtags,-rpath,/opt/lib")
         self.assert_found("b", "warning", "rpath", "RPATH", linked="-Wl,-z,now,--disable-new-dtags,-rpath,$ORIGIN/lib")
         self.assert_found("d", "warning", "rpath", "XXX", linked="-Wl,-z,now,-rpath,$ORIGIN/lib:XXXXXX")
-        self.assert_found("c", "error", "rpath", "started in", linked="-Wl,-z,now,-rpath,lib")
+        self.assert_among("c", "error", "libraries", "started in", linked="-Wl,-z,now,-rpath,lib")
+        self.assert_among("e", "error", "libraries", "started in", linked="-Wl,-z,now,-rpath,/opt/lib:")
+        self.assert_among("f", "error", "libraries", "cannot be checked", linked="-Wl,-z,now,-rpath,/opt/$LIB")
+
+    def test_a_folder_that_others_may_write_to(self):
+        open_folder = self.folder / "open"
+        open_folder.mkdir()
+        open_folder.chmod(0o777)
+        for name, path in (("a", "/tmp"), ("b", "/tmp/not/there/yet"), ("c", f"/opt/lib:{open_folder}"), ("d", f"{open_folder}/../open/x")):
+            self.assert_among(name, "error", "libraries", "from which nothing may be loaded", linked=f"-Wl,-z,now,-rpath,{path}")
+        self.assert_among("e", "error", "libraries", f"{open_folder}: is not trusted: everybody may write to it",
+                          linked="-Wl,-z,now,-rpath,$ORIGIN/open")
+
+    def test_more_folders_or_libraries_than_a_loader_should_be_asked_to_try(self):
+        path = ":".join(f"/opt/lib{i}" for i in range(65))
+        self.assert_among("a", "error", "libraries", "its RUNPATH has more than 64 folders",
+                          linked=f"-Wl,-z,now,--enable-new-dtags,-rpath,{path}")
+        (self.folder / "x.c").write_text("int x;\n")
+        self.must(*CC, "-shared", "-fPIC", "x.c", "-o", "libx.so")
+        names = [f"lib{i}.so" for i in range(300)]
+        for name in names:
+            self.must("cp", "libx.so", name)
+        path = ":".join("/" + "x" * 900 + f"{i}" for i in range(70))
+        self.module("b", linked=f"-Wl,-z,now,--no-as-needed,--enable-new-dtags,-rpath,{path}",
+                    libraries=["-L" + str(self.folder), *[f"-l:{name}" for name in names]])
+        for name in names:
+            (self.folder / name).unlink()
+        begun = time.monotonic()
+        findings = self.check("b.so")["b.so"]
+        self.assertIn("its list of libraries is damaged or too long", [finding[2] for finding in findings])
+        self.assertLess(time.monotonic() - begun, 10)
+
+    def test_names_that_the_hosts_own_libraries_have(self):
+        bundled = MODULE + "int yaml_parser_initialize(void *parser);\n" \
+            "__attribute__((used)) static int (*const keep)(void *) = yaml_parser_initialize;\n"
+        (self.folder / "yaml.c").write_text("int yaml_parser_initialize(void *parser);\n"
+                                            "int yaml_parser_initialize(void *parser) { return parser != 0; }\n")
+        self.must(*CC, "-c", "-fPIC", "yaml.c", "-o", "yaml.o")
+        self.must("ar", "rc", "libmine.a", "yaml.o")
+        self.must(*CC, "-shared", "-fPIC", "yaml.c", "-o", "libtheirs.so")
+        mine = ("-L" + str(self.folder), "-l:libmine.a", "-luv")
+        self.assert_among("a", "error", "symbols", "yaml_parser_initialize is exported, and the host's libyaml-0.so.2 has it too",
+                          source=bundled, script=False, libraries=mine)
+        self.assertEqual([], self.check(self.module("b", bundled, libraries=mine))["b.so"])
+        self.module("c", bundled, linked="-Wl,-z,now,--exclude-libs,ALL", script=False, libraries=mine)
+        self.assertEqual([], self.check("c.so")["c.so"])
+        self.assert_among("d", "error", "symbols", "yaml_parser_initialize is imported from libtheirs.so, but the host's libyaml-0.so.2",
+                          source=bundled, linked="-Wl,-z,now,-rpath,$ORIGIN", libraries=("-L" + str(self.folder), "-ltheirs", "-luv"))
+        # The host's library itself is what it asks for.
+        self.module("e", bundled, libraries=("-l:libyaml-0.so.2", "-luv"))
+        self.assertEqual([], self.check("e.so")["e.so"])
+
+    def test_this_program_has_the_libraries_of_the_host(self):
+        """The check compares with what it has loaded itself."""
+        needed = [set(re.findall(r"NEEDED.*\[(.*)\]", self.must("readelf", "-d", program))) - {"ld-linux-x86-64.so.2"}
+                  for program in (self.sdk, BUILD / "core" / "berthd")]
+        self.assertEqual(*needed)
+
+    def test_libraries_of_one_name_and_two_files(self):
+        for side in ("left", "right"):
+            (self.folder / side).mkdir()
+            (self.folder / side / "twin.c").write_text(f"int {side}(void); int {side}(void) {{ return 1; }}\n")
+            self.must(*CC, "-shared", "-fPIC", f"{side}/twin.c", "-o", f"{side}/libtwin.so.1", "-Wl,-soname,libtwin.so.1")
+            source = MODULE + f"int {side}(void);\n__attribute__((used)) static int (*const keep)(void) = {side};\n"
+            self.module(f"uses_{side}", source, linked=f"-Wl,-z,now,-rpath,$ORIGIN/{side}",
+                        libraries=(f"-L{self.folder}/{side}", "-l:libtwin.so.1"))
+        findings = self.check("uses_left.so", "uses_right.so")
+        self.assertEqual(["rpath"], [finding[1] for finding in findings["uses_left.so"]])
+        conflict = next(finding for finding in findings["uses_right.so"] if finding[1] == "libraries")
+        self.assertEqual("warning", conflict[0])
+        self.assertRegex(conflict[2], r"it is linked to .*/right/libtwin\.so\.1, and .*uses_left\.so to .*/left/libtwin\.so\.1")
+
+    def test_a_soname_that_is_a_path(self):
+        self.assert_among("m", "error", "libraries", "its soname is the path /plugins/victim.so", linked="-Wl,-z,now,-soname,/plugins/victim.so")
 
     def test_constructors(self):
         source = MODULE + "int side;\n__attribute__((constructor)) static void early(void) { side = 1; }\n"

@@ -8,7 +8,7 @@
 
 #define MODULE_MAX_BYTES ((size_t)1 << 30)
 
-static void check_file(struct check_report *report)
+static void check_file(struct library_names *libraries, struct check_report *report)
 {
     struct elf_image image;
     struct berth_error err;
@@ -21,19 +21,20 @@ static void check_file(struct check_report *report)
     }
     check_bytes(bytes, length, report->path, report);
     if (elf_image_init(&image, bytes, length) && image.header.e_type == ET_DYN)
-        check_symbols(&image, report->path, report);
+        check_symbols(&image, report->path, libraries, report);
     check_place(report->path, report);
     free(bytes);
 }
 
 static int check_files(char **paths, size_t count, bool json)
 {
+    struct library_names libraries = {NULL, NULL};
     int code = EXIT_FINE;
 
     for (size_t i = 0; i < count; i++) {
         struct check_report report = {.path = paths[i]};
 
-        check_file(&report);
+        check_file(&libraries, &report);
         if (json) {
             fputs(i == 0 ? "[" : ",\n ", stdout);
             check_report_write_json(&report, stdout);
@@ -44,6 +45,7 @@ static int check_files(char **paths, size_t count, bool json)
             code = EXIT_BAD;
         check_report_finish(&report);
     }
+    library_names_finish(&libraries);
     if (json)
         puts("]");
     return code;

@@ -71,22 +71,6 @@ static void check_constructors(const struct elf_image *image, struct check_repor
             (unsigned long long)count);
 }
 
-static bool is_safe_directory(const char *directory, size_t length)
-{
-    static const char *const origins[] = {"$ORIGIN", "${ORIGIN}"};
-
-    for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
-        size_t n = strlen(origins[i]);
-
-        if (length >= n && memcmp(directory, origins[i], n) == 0 && (length == n || directory[n] == '/'))
-            return true;
-    }
-    /* Meson fills up a path that it will shorten at installation with these. */
-    if (length > 0 && strspn(directory, "X") >= length)
-        return true;
-    return length > 0 && directory[0] == '/';
-}
-
 static void check_path(const struct elf_image *image, int64_t tag, const char *name,
                        struct check_report *report)
 {
@@ -99,20 +83,6 @@ static void check_path(const struct elf_image *image, int64_t tag, const char *n
     if (path == NULL) {
         check_report_add(report, CHECK_ERROR, "rpath", "its %s lies outside the file", name);
         return;
-    }
-    for (const char *begin = path;;) {
-        const char *end = strchrnul(begin, ':');
-
-        if (!is_safe_directory(begin, (size_t)(end - begin))) {
-            check_report_add(
-                report, CHECK_ERROR, "rpath",
-                "its %s \"%.200s\" depends on the folder that the host was started in: use $ORIGIN", name,
-                path);
-            return;
-        }
-        if (*end == '\0')
-            break;
-        begin = end + 1;
     }
     check_report_add(report, CHECK_WARNING, "rpath",
                      "its %s \"%.200s\" goes before the system's libraries: link without -rpath unless those "

@@ -3,10 +3,11 @@
 #ifndef BERTH_SDK_CHECK_RULES_H
 #define BERTH_SDK_CHECK_RULES_H
 
+#include <core/elf_image.h>
+#include <core/library_names.h>
 #include <core/manifest.h>
 
 #include "check_report.h"
-#include "elf_image.h"
 
 /**
  * Everything that the bytes alone tell. Reads no other file: what the fuzzer drives.
@@ -24,8 +25,13 @@ void check_module(const struct elf_image *image, const struct manifest *manifest
 void check_exports(const struct elf_image *image, struct check_report *report);
 /** Segments, relocations, constructors and flags that a host should not be asked to take. */
 void check_hardening(const struct elf_image *image, struct check_report *report);
-/** The libraries it needs and the symbols that none of them has. Reads those libraries. */
-void check_symbols(const struct elf_image *image, const char *path, struct check_report *report);
+/**
+ * The libraries it needs, where they are looked for, the symbols that none of them has, and those that it
+ * would get of the host. Reads those libraries.
+ * @param libraries  of the modules checked so far.
+ */
+void check_symbols(const struct elf_image *image, const char *path, struct library_names *libraries,
+                   struct check_report *report);
 /** Who may write where the file lies. */
 void check_place(const char *path, struct check_report *report);
 

@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check_rules.h"
-#include "library.h"
+#include <core/verify.h>
 
-/* More than any module has; a hostile file could name millions. */
-#define NEEDED_MAX 256
+#include "check_rules.h"
 
 /* Every program with a host in it has these two. */
 static const char c_library[] = "libc.so.6";
@@ -19,36 +17,23 @@ struct names {
     size_t count;
 };
 
-static void add_needed(struct library_list *list, const struct elf_image *user, const char *user_path,
-                       struct check_report *report)
+/* Where the module will lie nobody knows here: what hangs on that is a warning, unless it is at its place. */
+struct problems {
+    struct check_report *report;
+    bool is_in_place;
+};
+
+static void report_problem(void *context, const struct library_problem *problem)
 {
-    uint64_t offset;
+    struct problems *problems = context;
+    bool may_move = problem->is_of_place && !problems->is_in_place;
 
-    for (size_t i = 0; list->count < NEEDED_MAX && elf_image_dynamic(user, DT_NEEDED, i, &offset); i++) {
-        const char *name = elf_image_string(user, offset);
-
-        if (i == NEEDED_MAX || name == NULL) {
-            check_report_add(report, CHECK_ERROR, "libraries", "its list of libraries is damaged");
-            return;
-        }
-        if (!library_add(list, name, user, user_path))
-            check_report_add(
-                report, CHECK_ERROR, "libraries",
-                "%.200s is needed by %s and is not on this machine: install it, or link without it", name,
-                user_path);
-    }
-}
-
-/* The closure of what the image needs, in the dynamic linker's order. */
-static void add_all_needed(struct library_list *list, const struct elf_image *image, const char *path,
-                           struct check_report *report)
-{
-    add_needed(list, image, path, report);
-    for (size_t i = 0; i < list->count; i++) {
-        struct elf_image user = list->items[i].image;
-
-        add_needed(list, &user, list->items[i].path, report);
-    }
+    if (problem->code == BERTH_NOT_FOUND)
+        check_report_add(problems->report, CHECK_ERROR, "libraries", "%s: install it, or link without it",
+                         problem->message);
+    else
+        check_report_add(problems->report, may_move ? CHECK_WARNING : CHECK_ERROR, "libraries", "%s",
+                         problem->message);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -78,7 +63,7 @@ static struct names exports_of(const struct library_list *list)
     struct names names = {0};
 
     for (size_t i = 0; i < list->count; i++)
-        add_exports(&names, &list->items[i].image);
+        add_exports(&names, list->items[i].image);
     if (names.count > 0)
         qsort(names.items, names.count, sizeof(*names.items), compare_names);
     return names;
@@ -138,17 +123,165 @@ static void check_undefined(const struct elf_image *image, const struct names *n
     }
 }
 
-void check_symbols(const struct elf_image *image, const char *path, struct check_report *report)
+/* A name of the host's own libraries, with who has it. */
+struct host_name {
+    const char *name;
+    const struct library *library;
+};
+
+struct host_names {
+    struct host_name *items;
+    size_t count;
+    /** The libraries themselves: who needs the same one gets what it asked for. */
+    struct library *libraries;
+    size_t library_count;
+};
+
+static int compare_host_names(const void *a, const void *b)
 {
+    return strcmp(((const struct host_name *)a)->name, ((const struct host_name *)b)->name);
+}
+
+static void keep_library(void *context, const struct library *library)
+{
+    struct host_names *names = context;
+
+    names->libraries = reallocarray(names->libraries, names->library_count + 1, sizeof(*names->libraries));
+    if (names->libraries == NULL)
+        abort();
+    names->libraries[names->library_count++] = *library;
+}
+
+/* This program has the libraries of berthd, and the same loader's rules. */
+static struct host_names names_of_host(struct library_finder *finder)
+{
+    struct host_names names = {0};
+    Elf64_Sym symbol;
+
+    library_each_loaded(finder, keep_library, &names);
+    for (size_t i = 0; i < names.library_count; i++) {
+        const struct elf_image *image = names.libraries[i].image;
+
+        names.items = reallocarray(names.items, names.count + image->symbol_count + 1, sizeof(*names.items));
+        if (names.items == NULL)
+            abort();
+        for (size_t j = 1; elf_image_symbol(image, j, &symbol); j++)
+            if (elf_symbol_is_exported(&symbol) && elf_image_string(image, symbol.st_name) != NULL)
+                names.items[names.count++] =
+                    (struct host_name){elf_image_string(image, symbol.st_name), &names.libraries[i]};
+    }
+    if (names.count > 0)
+        qsort(names.items, names.count, sizeof(*names.items), compare_host_names);
+    return names;
+}
+
+static const struct library *find_in_host(const struct host_names *names, const char *name)
+{
+    const struct host_name key = {.name = name};
+    const struct host_name *found = names->count == 0 ? NULL
+                                                      : bsearch(&key, names->items, names->count,
+                                                                sizeof(*names->items), compare_host_names);
+
+    return found == NULL ? NULL : found->library;
+}
+
+/* The first of the module's libraries that has the name. */
+static const struct library *provider_of(const struct library_list *list, const char *name)
+{
+    Elf64_Sym ignored;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (elf_image_find_symbol(list->items[i].image, name, &ignored))
+            return &list->items[i];
+    return NULL;
+}
+
+/* The loader looks into the program and its libraries first: a bundled library's calls go to the host's. */
+static void check_exported(const char *name, const struct host_names *host, struct check_report *report)
+{
+    const struct library *library = find_in_host(host, name);
+
+    if (library != NULL)
+        check_report_add(
+            report, CHECK_ERROR, "symbols",
+            "%.200s is exported, and the host's %s has it too: calls of it go there, not to the module's "
+            "own; link with -Wl,--exclude-libs,ALL or the version script of `pkg-config "
+            "--variable=modulemap berth`",
+            name, library->name);
+}
+
+static void check_imported(const char *name, const struct host_names *host, const struct library_list *list,
+                           struct check_report *report)
+{
+    const struct library *library = find_in_host(host, name);
+    const struct library *provider = library == NULL ? NULL : provider_of(list, name);
+
+    if (provider != NULL && strcmp(provider->name, library->name) != 0)
+        check_report_add(
+            report, CHECK_ERROR, "symbols",
+            "%.200s is imported from %s, but the host's %s has it too and comes first: link the library "
+            "statically, with -Wl,--exclude-libs,ALL",
+            name, provider->name, library->name);
+}
+
+/* How many findings of a kind are worth reading. */
+#define HOST_NAMES_MAX 8
+
+static void check_host_names(const struct elf_image *image, struct library_finder *finder,
+                             const struct library_list *list, struct check_report *report)
+{
+    struct host_names host = names_of_host(finder);
+    bool is_symbolic = elf_image_flags(image, DT_FLAGS) & DF_SYMBOLIC;
+    size_t errors = report->error_count;
+    Elf64_Sym symbol;
+
+    for (size_t i = 1; elf_image_symbol(image, i, &symbol) && report->error_count < errors + HOST_NAMES_MAX;
+         i++) {
+        const char *name = elf_image_string(image, symbol.st_name);
+
+        if (name == NULL)
+            continue;
+        if (symbol.st_shndx == SHN_UNDEF)
+            check_imported(name, &host, list, report);
+        else if (elf_symbol_is_exported(&symbol) && ELF64_ST_VISIBILITY(symbol.st_other) != STV_PROTECTED &&
+                 !is_symbolic)
+            check_exported(name, &host, report);
+    }
+    free(host.items);
+    free(host.libraries);
+}
+
+static bool is_trusted(const char *path)
+{
+    struct berth_error ignored;
+
+    return verify_way(path, &ignored) == BERTH_OK;
+}
+
+void check_symbols(const struct elf_image *image, const char *path, struct library_names *libraries,
+                   struct check_report *report)
+{
+    struct library_finder *finder = library_finder_create(false);
+    char *real = realpath(path, NULL);
+    const char *place = real != NULL ? real : path;
+    struct problems problems = {.report = report, .is_in_place = is_trusted(place)};
     struct library_list list = {0}, host = {0};
     struct names names;
+    char *conflict;
 
-    add_all_needed(&list, image, path, report);
-    library_add(&list, c_library, image, path);
-    library_add(&host, loop_library, image, path);
+    library_find_all(finder, image, place, report_problem, &problems, &list);
+    conflict = library_names_add(libraries, finder, image, path, &list);
+    if (conflict != NULL)
+        check_report_add(report, CHECK_WARNING, "libraries", "%s", conflict);
+    free(conflict);
+    check_host_names(image, finder, &list, report);
+    library_find(finder, c_library, image->header.e_machine, &list);
+    library_find(finder, loop_library, image->header.e_machine, &host);
     names = exports_of(&list);
-    check_undefined(image, &names, host.count == 0 ? NULL : &host.items[0].image, report);
+    check_undefined(image, &names, host.count == 0 ? NULL : host.items[0].image, report);
     free(names.items);
     library_list_finish(&host);
     library_list_finish(&list);
+    library_finder_destroy(finder);
+    free(real);
 }

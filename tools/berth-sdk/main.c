@@ -44,12 +44,13 @@ static const struct cli_command commands[] = {
      "not be asked to load. No code of the file is run.\n"
      "\n"
      "Errors:    manifest and its note; contract and libuv it was built for; a stale build;\n"
-     "           missing libraries, undefined symbols; executable stack; segments that are\n"
-     "           writable and executable; text relocations; an RPATH that depends on the\n"
-     "           working directory\n"
+     "           missing libraries, and libraries from a folder that is not trusted; symbols that\n"
+     "           are undefined, or that the host's own libraries would provide instead;\n"
+     "           executable stack; segments that are writable and executable; text relocations\n"
      "Warnings:  more than one exported symbol; constructors (other than the compiler's own, one\n"
      "           per file); RPATH and RUNPATH; no -z now, no RELRO; static TLS; a file or folder\n"
-     "           that others may write to, which a host refuses to load from\n",
+     "           that others may write to, which a host refuses to load from; a library that\n"
+     "           another file of the same name would replace\n",
      check_options, 1, SIZE_MAX, command_check},
     {0},
 };
