@@ -54,8 +54,9 @@ class Berthd:
     """Started with the configuration beside this file. `security` of its TCP: plain, tls, or mtls, where clients show
     certificates too; its port is any that is free, unless the configuration's own is wanted."""
 
-    def __init__(self, security="plain", with_fixed_port=False):
-        self.security = security
+    def __init__(self, security="plain", with_fixed_port=False, servers=None):
+        """`servers`: settings of servers, by URI."""
+        self.security, self.servers = security, servers or {}
         self.workshop = workshop.Workshop()
         self.workshop.add_default_modules()
         self.add_module(MODULE)
@@ -79,9 +80,11 @@ class Berthd:
             files = {"tls_cert": "../server.pem", "tls_key": "../server.key"}
             if self.security == "mtls":
                 files["tls_ca"] = "../ca.pem"
-            more = self.workshop.top / "conf.d" / "tls.yaml"
+            self.servers = {**self.servers, SERVER_TCP: files}
+        if self.servers:
+            more = self.workshop.top / "conf.d" / "servers.yaml"
             more.parent.mkdir(mode=0o755)
-            more.write_text(json.dumps({"plugins": {SERVER_TCP: files}}), encoding="utf-8")
+            more.write_text(json.dumps({"plugins": self.servers}), encoding="utf-8")
 
     def unix_target(self):
         path = self.workshop.state / "berth.sock"

@@ -12,7 +12,7 @@ import grpc
 
 import grpcio_cases
 import grpcio_server
-from interop_daemon import Interop
+from interop_daemon import SERVER_TCP, Berthd, Interop
 from interop_protos import messages
 
 UPLOADERS, PIECES, PIECE, PAUSE = 4, 20, 16 * 1024, 0.01
@@ -89,6 +89,13 @@ class OneChannel(unittest.TestCase):
     def test_no_upload_is_lost_over_unix(self):
         with peer_of("unix") as peer:
             self.check(peer)
+
+    def test_no_upload_is_lost_when_connections_grow_old(self):
+        berthd = Berthd(servers={SERVER_TCP: {"max_age": "700ms", "max_age_grace": "30s"}})
+        self.addCleanup(berthd.stop)
+        peer = grpcio_cases.Peer(berthd.tcp_target().open_channel)
+        self.addCleanup(peer.close)
+        self.check(peer)
 
     def test_no_upload_is_lost_at_grpcs_own_server(self):
         server = grpcio_server.start()

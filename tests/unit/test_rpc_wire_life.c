@@ -205,6 +205,28 @@ static void row_19_a_drain_says_goaway_twice_and_finishes_what_runs(void **state
     assert_false(http2_peer_read(peer, 2000));
 }
 
+/* What grpcio sends for calls that it had queued, and for one that it opened before it read the GOAWAY. */
+static void row_19_what_a_client_cancels_during_a_drain_costs_no_other_call(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Chat", NULL, 0);
+    assert_true(http2_peer_await_frame(peer, PEER_HEADERS, 2000));
+    wire_end(true);
+    answer_the_drain();
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    http2_peer_call(peer, 0, 3, "/t.T/Silent", NULL, 0);
+    send_data(0, 3, "\0\0\0\0\1x", 6);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 3, "\0\0\1\0", 4);
+    http2_peer_send_frame(peer, PEER_RST_STREAM, 0, 3, "\0\0\0\x8", 4);
+    http2_peer_send_frame(peer, PEER_RST_STREAM, 0, 5, "\0\0\0\x8", 4);
+    http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 7, "\0\0\1\0", 4);
+    http2_peer_send_frame(peer, PEER_GOAWAY, 0, 0, "\0\0\0\3\0\0\0\0", 8);
+    send_data(PEER_END_STREAM, 1, NULL, 0);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("0", NULL);
+    assert_int_equal(cancelled, 0);
+    assert_int_equal(logged, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +243,7 @@ int main(void)
         ROW(row_18_an_old_connection_is_drained_and_its_calls_end_within_the_grace, start_mortal),
         ROW(row_18_without_a_bound_of_grace_a_call_takes_its_time, start_patient),
         ROW(row_19_a_drain_says_goaway_twice_and_finishes_what_runs, wire_start),
+        ROW(row_19_what_a_client_cancels_during_a_drain_costs_no_other_call, wire_start),
 #undef ROW
     };
 
