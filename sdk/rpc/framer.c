@@ -82,8 +82,7 @@ static enum verdict judge(const struct framer *framer, const uint8_t *head)
     switch (head[3]) {
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
-        return id > 0 && id <= framer->last_id && recall(framer, id) != FRAMER_END_UNKNOWN ? VERDICT_LATE
-                                                                                           : VERDICT_PASS;
+        return id > 0 && recall(framer, id) != FRAMER_END_UNKNOWN ? VERDICT_LATE : VERDICT_PASS;
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_WINDOW_UPDATE:
         return length == 4 && is_idle(framer, id) ? VERDICT_DROP_IDLE : VERDICT_PASS;
