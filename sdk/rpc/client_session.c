@@ -13,11 +13,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct client_connection *connection = CONTAINER_OF(user_data, struct client_connection, http2);
     struct berth_rpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
+    const char *text = (const char *)value;
+
     if (call == NULL || frame->hd.type != NGHTTP2_HEADERS)
         return 0;
+    http_message_strip((const char *)name, name_length, &text, &value_length);
     response_add(&call->response, &call->arena,
                  call->response.has_headers || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0,
-                 (const char *)name, name_length, (const char *)value, value_length,
+                 (const char *)name, name_length, text, value_length,
                  connection->channel->limits.max_header_list_bytes);
     return 0;
 }
@@ -111,6 +114,22 @@ static int on_before_frame(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
+/* nghttp2 says what was wrong to the server alone. */
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct client_connection *connection = CONTAINER_OF(user_data, struct client_connection, http2);
+
+    if (frame->hd.type != NGHTTP2_GOAWAY || frame->goaway.error_code == NGHTTP2_NO_ERROR ||
+        connection->base.doom != NULL)
+        return 0;
+    snprintf(connection->goaway_reason, sizeof(connection->goaway_reason),
+             "the server broke HTTP/2 (%s%s%.*s)", nghttp2_http2_strerror(frame->goaway.error_code),
+             frame->goaway.opaque_data_len > 0 ? ": " : "", (int)frame->goaway.opaque_data_len,
+             (const char *)frame->goaway.opaque_data);
+    connection->base.doom = connection->goaway_reason;
+    return 0;
+}
+
 int client_session_create(struct berth_rpc_channel *channel)
 {
     int result = profile_create(&channel->callbacks, &channel->option);
@@ -120,6 +139,7 @@ int client_session_create(struct berth_rpc_channel *channel)
     nghttp2_session_callbacks_set_on_header_callback(channel->callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(channel->callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(channel->callbacks, on_frame_not_sent);
+    nghttp2_session_callbacks_set_on_frame_send_callback(channel->callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_before_frame_send_callback(channel->callbacks, on_before_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(channel->callbacks, on_stream_close);
     return 0;

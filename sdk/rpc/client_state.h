@@ -10,6 +10,7 @@
 #include "dial.h"
 #include "greeting.h"
 #include "http2.h"
+#include "http_message.h"
 #include "inbox.h"
 #include "keepalive.h"
 #include "metadata.h"
@@ -121,6 +122,8 @@ struct client_connection {
 
     struct greeting greeting;
     struct http2 http2;
+    /** Why this side ends it, where the server breaks HTTP/2. */
+    char goaway_reason[128];
     /** The session of ttrpc, where that is spoken; goes with the connection's. */
     struct client_ttrpc *ttrpc;
 };

@@ -18,6 +18,8 @@ int profile_option_create(nghttp2_option **ret_option)
     nghttp2_option_set_no_auto_window_update(*ret_option, 1);
     nghttp2_option_set_no_closed_streams(*ret_option, 1);
     nghttp2_option_set_max_outbound_ack(*ret_option, OUTBOUND_ACKS_MAX);
+    /* Blanks around values are stripped by whoever takes them. */
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(*ret_option, 1);
     return 0;
 }
 

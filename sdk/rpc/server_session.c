@@ -323,7 +323,6 @@ static void set_limits(nghttp2_option *option)
     nghttp2_option_set_max_continuations(option, CONTINUATIONS_MAX);
     /* Counted here, where the log can say so. */
     nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, 0);
-    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
 }
 
 int server_session_create(struct berth_rpc_server *server)

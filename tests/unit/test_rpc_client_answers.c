@@ -102,6 +102,36 @@ static void trailers_alone_end_a_call_with_their_code_and_sentence(void **state)
     assert_int_equal(outcome.messages, 0);
 }
 
+static void blanks_around_values(void)
+{
+    const struct http2_field all[] = {
+        GRPC, {"grpc-status", " 5\t"}, {"grpc-message", " no such "}, {"x-a", "\t1 "}};
+
+    send_headers(PEER_END_STREAM, all, 5);
+}
+
+static void blanks_around_the_values_of_an_answer_are_stripped(void **state)
+{
+    (void)state;
+    ask(blanks_around_values, answer_and_wait);
+    assert_int_equal(outcome.code, BERTH_NOT_FOUND);
+    assert_string_equal(outcome.message, "no such");
+}
+
+static void data_of_no_stream(void)
+{
+    http2_peer_send_frame(peer, PEER_DATA, 0, 0, "x", 1);
+}
+
+static void a_server_that_breaks_http2_is_told_by_what_it_did(void **state)
+{
+    (void)state;
+    ask(data_of_no_stream, answer_and_wait);
+    assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
+    assert_non_null(
+        strstr(outcome.message, "the server broke HTTP/2 (PROTOCOL_ERROR: DATA: stream_id == 0)"));
+}
+
 static void data_first(void)
 {
     send_data(0, "\0\0\0\0\1x", 6);
@@ -490,6 +520,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(trailers_alone_end_a_call_with_their_code_and_sentence),
+        TEST(blanks_around_the_values_of_an_answer_are_stripped),
+        TEST(a_server_that_breaks_http2_is_told_by_what_it_did),
         TEST(data_before_headers_is_an_error),
         TEST(a_server_that_hangs_up_inside_a_message_is_unavailable),
         TEST(an_answer_that_ends_inside_a_message_is_internal_whatever_its_status),
