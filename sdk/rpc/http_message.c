@@ -100,6 +100,7 @@ static const char *add_pseudo(struct http_message *message, const char *name, si
     switch (pseudo) {
     case PSEUDO_METHOD:
         message->is_options = is_name(value, value_length, "OPTIONS");
+        message->is_connect = is_name(value, value_length, "CONNECT");
         return is_token(value, value_length) ? NULL : "invalid :method";
     case PSEUDO_SCHEME:
         return is_scheme(value, value_length) ? NULL : "invalid :scheme";
@@ -155,8 +156,7 @@ const char *http_message_add_field(struct http_message *message, const char *nam
     if (is_name(name, name_length, "te"))
         return value_length == 8 && strncasecmp(value, "trailers", 8) == 0 ? NULL : "te other than trailers";
     if (is_name(name, name_length, "content-length"))
-        return message->has_headers ? "content-length in the trailers"
-                                    : add_content_length(message, value, value_length);
+        return add_content_length(message, value, value_length);
     return NULL;
 }
 
@@ -171,12 +171,15 @@ static const char *check_length(const struct http_message *message, bool is_last
 
 const char *http_message_end_fields(struct http_message *message, bool is_last)
 {
-    const uint8_t needed = PSEUDO_METHOD | PSEUDO_SCHEME | PSEUDO_PATH;
+    const uint8_t all = PSEUDO_METHOD | PSEUDO_SCHEME | PSEUDO_PATH;
 
     if (message->has_headers)
         return is_last ? check_length(message, true) : "trailers that do not end the request";
     message->has_headers = true;
-    if ((message->pseudo & needed) != needed)
+    /* RFC 9113 8.5. */
+    if (message->is_connect && (message->pseudo & all) != PSEUDO_METHOD)
+        return "CONNECT with :scheme or :path";
+    if (!message->is_connect && (message->pseudo & all) != all)
         return "missing :method, :scheme or :path";
     if (message->is_asterisk && !message->is_options)
         return "invalid :path";

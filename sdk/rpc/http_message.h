@@ -23,6 +23,7 @@ struct http_message {
     bool has_content_length;
     bool is_asterisk;
     bool is_options;
+    bool is_connect;
     /** The headers are complete; what follows are trailers. */
     bool has_headers;
 };

@@ -55,6 +55,7 @@ static void row_2_another_method_than_post_gets_405_and_a_missing_te_is_taken(vo
                                       {":path", "/t.T/Echo"},
                                       {":authority", "x"},
                                       {"content-type", "application/grpc"}};
+    const struct http2_field connect[] = {{":method", "CONNECT"}, {":authority", "x:1"}};
     const struct http2_field no_te[] = {{":method", "POST"},
                                         {":scheme", "http"},
                                         {":path", "/t.T/Echo"},
@@ -65,9 +66,12 @@ static void row_2_another_method_than_post_gets_405_and_a_missing_te_is_taken(vo
     http2_peer_await(peer, 1, &answer);
     assert_header(":status", "405");
     assert_status("13", NULL);
-    http2_peer_send_headers(peer, 0, 3, no_te, 5);
-    send_data(PEER_END_STREAM, 3, "\0\0\0\0\0", 5);
-    http2_peer_await(peer, 3, &answer);
+    http2_peer_send_headers(peer, PEER_END_STREAM, 5, connect, 2);
+    http2_peer_await(peer, 5, &answer);
+    assert_header(":status", "405");
+    http2_peer_send_headers(peer, 0, 7, no_te, 5);
+    send_data(PEER_END_STREAM, 7, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 7, &answer);
     assert_status("0", NULL);
 }
 
