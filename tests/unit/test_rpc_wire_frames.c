@@ -36,7 +36,10 @@ static void frames_for_a_call_that_never_began_cost_no_other_call(void **state)
     http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 5, "\0\0\1\0", 4);
     http2_peer_send_frame(peer, PEER_RST_STREAM, 0, 5, "\0\0\0\x8", 4);
     assert_echo_still_works(7);
+    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 100 * 1000 * 1000}, NULL);
+    http2_peer_send_frame(peer, PEER_RST_STREAM, 0, 9, "\0\0\0\x8", 4);
     assert_it_has_lasted(1);
+    assert_int_equal(told_ignored, 1);
 }
 
 static void a_clients_goaway_that_names_a_stream_of_its_own_lets_calls_finish(void **state)

@@ -36,6 +36,7 @@ atomic_int cancelled;
 atomic_int overdue;
 atomic_int logged;
 char last_line[512];
+atomic_int told_ignored;
 
 static void echo(struct berth_call *call, const void *message, size_t length)
 {
@@ -246,8 +247,10 @@ static void run(void *argument)
 static void on_log(void *context, enum berth_rpc_log_level level, const char *message)
 {
     (void)context;
-    if (level == BERTH_RPC_LOG_DEBUG)
+    if (level == BERTH_RPC_LOG_DEBUG) {
+        told_ignored += strstr(message, "ignoring RST_STREAM") != NULL;
         return;
+    }
     snprintf(last_line, sizeof(last_line), "%s", message);
     logged++;
 }
@@ -261,7 +264,7 @@ int wire_start_with(const struct berth_rpc_server_options *options)
     struct berth_error err;
 
     served.drains = false;
-    started = cancelled = overdue = logged = 0;
+    started = cancelled = overdue = logged = told_ignored = 0;
     chosen.size = sizeof(chosen);
     chosen.on_log = on_log;
     snprintf(served.path, sizeof(served.path), "/tmp/rpc-wire-%ld", (long)getpid());

@@ -29,6 +29,8 @@ extern atomic_int overdue;
 extern atomic_int logged;
 /** The last of them, whole once `logged` has counted it. */
 extern char last_line[512];
+/** Debug lines that name RST_STREAM frames that were ignored. */
+extern atomic_int told_ignored;
 
 /** For cmocka: with the default options, and with narrow ones. */
 int wire_start(void **state);
