@@ -53,11 +53,11 @@ struct walk {
 
 static enum berth_code damaged(const struct walk *walk, uint64_t page, const char *wrong)
 {
-    return berth_error_set(walk->err, BERTH_DATA_LOSS,
-                           "%s is damaged: page %" PRIu64
-                           " %s; nothing in it was changed: put a copy from before in "
-                           "its place, or move it away to begin with an empty store",
-                           walk->check->path, page, wrong);
+    return berth_error_set(
+        walk->err, BERTH_DATA_LOSS,
+        "%s is damaged: page %" PRIu64
+        " %s; it was left as it is; restore a backup, or move the file away to start empty",
+        walk->check->path, page, wrong);
 }
 
 static enum berth_code read_at(const struct walk *walk, void *bytes, size_t length, uint64_t at)
@@ -74,9 +74,8 @@ static enum berth_code read_at(const struct walk *walk, void *bytes, size_t leng
                                    walk->check->path, at + had, strerror(errno));
         if (more == 0)
             return berth_error_set(walk->err, BERTH_DATA_LOSS,
-                                   "%s is damaged: it ends too soon, at byte %" PRIu64
-                                   "; put a copy from before in its place, or move it away to begin with an "
-                                   "empty store",
+                                   "%s is damaged: it ends too early, at byte %" PRIu64
+                                   "; restore a backup, or move the file away to start empty",
                                    walk->check->path, at + had);
         had += (size_t)more;
     }
@@ -89,7 +88,7 @@ static enum berth_code claim(struct walk *walk, uint64_t number, uint64_t pages,
     uint64_t end = is_free ? walk->meta.last_page + 1 : walk->file_pages;
 
     if (number < 2 || number >= end || pages > end - number || number + pages > walk->meta.last_page + 1)
-        return damaged(walk, number, "is used, and lies outside of the file");
+        return damaged(walk, number, "is in use but lies outside the file");
     for (uint64_t i = number; i < number + pages; i++) {
         if ((walk->seen[i / 8] >> (i % 8) & 1) != 0)
             return damaged(walk, i, "is used twice");
@@ -144,7 +143,7 @@ static enum berth_code check_free_list(struct walk *walk, uint64_t page, const u
     enum berth_code code = BERTH_OK;
 
     if (room == 0 || length % sizeof(uint64_t) != 0)
-        return damaged(walk, page, "has a list of free pages that is none");
+        return damaged(walk, page, "has an invalid list of free pages");
     count = page_read_number(bytes);
     if (count > room - 1)
         return damaged(walk, page, "has a list of free pages that is too long");
@@ -200,7 +199,7 @@ static enum berth_code check_large(struct walk *walk, const struct page_node *no
     enum berth_code code;
 
     if (node->page < 2 || node->page >= walk->file_pages)
-        return damaged(walk, node->page, "is used, and lies outside of the file");
+        return damaged(walk, node->page, "is in use but lies outside the file");
     code = read_at(walk, header, sizeof(header), node->page * walk->meta.page_size);
     if (code != BERTH_OK)
         return code;
@@ -217,10 +216,10 @@ static enum berth_code check_large(struct walk *walk, const struct page_node *no
 static enum berth_code keep_table(struct walk *walk, uint64_t page, const struct page_node *node)
 {
     if (walk->kind != TABLE_MAIN || node->is_large || node->length != PAGE_TABLE_SIZE)
-        return damaged(walk, page, "has a table where none can be");
+        return damaged(walk, page, "has a table in the wrong place");
     if (walk->named_count == TABLES_MAX)
         return berth_error_set(walk->err, BERTH_FAILED_PRECONDITION,
-                               "%s has more tables than a store of berth: it is somebody else's",
+                               "%s has more tables than a berth store; it belongs to another program",
                                walk->check->path);
     page_read_table(node->value, &walk->named[walk->named_count++]);
     return BERTH_OK;
@@ -234,7 +233,7 @@ static enum berth_code check_leaf_node(struct walk *walk, uint64_t page, const s
     if (code != BERTH_OK)
         return code;
     if (walk->kind == TABLE_FREE && page_read_number(node->key) > walk->meta.transaction)
-        return damaged(walk, page, "tells of a transaction that has not been");
+        return damaged(walk, page, "refers to a transaction that never happened");
     if (node->is_table)
         return keep_table(walk, page, node);
     if (node->is_large)
@@ -293,12 +292,13 @@ static enum berth_code check_tree(struct walk *walk, uint64_t number, unsigned l
     if (code != BERTH_OK)
         return code;
     if (walk->check->is_cancelled != NULL && walk->check->is_cancelled(walk->check->context))
-        return berth_error_set(walk->err, BERTH_CANCELLED, "the check of %s was given up", walk->check->path);
+        return berth_error_set(walk->err, BERTH_CANCELLED, "the check of %s was cancelled",
+                               walk->check->path);
     wrong = page_check(bytes, walk->meta.page_size, number, &kind, &count);
     if (wrong != NULL)
         return damaged(walk, number, wrong);
     if ((level + 1 == walk->said.depth) != (kind == PAGE_LEAF))
-        return damaged(walk, number, "stands at the wrong level of its tree");
+        return damaged(walk, number, "is at the wrong level of its tree");
     return kind == PAGE_LEAF ? check_leaf(walk, number, bytes, count)
                              : check_branch(walk, number, bytes, count, level);
 }
@@ -320,23 +320,23 @@ static enum berth_code check_table(struct walk *walk, enum table_kind kind, cons
     walk->found = (struct page_table){0};
     walk->has_key = walk->may_repeat = false;
     if (table->depth > PAGE_DEPTH_MAX || (table->depth == 0) != (table->root == PAGE_NONE))
-        return damaged(walk, page, "tells of a table without a root");
+        return damaged(walk, page, "describes a table without a root");
     if (table->depth > 0)
         code = check_tree(walk, table->root, 0);
     if (code == BERTH_OK && !counts_are_right(table, &walk->found))
-        return damaged(walk, page, "tells of more or fewer entries than there are");
+        return damaged(walk, page, "has wrong entry counts");
     return code;
 }
 
 static enum berth_code check_flags(const struct walk *walk, uint64_t page)
 {
     if ((walk->meta.free.flags & ~FREE_FLAGS_IGNORED) != FREE_FLAGS)
-        return damaged(walk, page, "tells of free pages in a way that is none");
+        return damaged(walk, page, "describes the free pages in an invalid way");
     for (size_t i = 0; i < walk->named_count; i++)
         if (walk->named[i].flags != 0)
-            return damaged(walk, page, "tells of a table of an unknown kind");
+            return damaged(walk, page, "describes a table of an unknown kind");
     if (walk->meta.main.flags != 0)
-        return damaged(walk, page, "tells of a table of an unknown kind");
+        return damaged(walk, page, "describes a table of an unknown kind");
     return BERTH_OK;
 }
 
@@ -404,10 +404,10 @@ static enum berth_code check_head(struct walk *walk, uint64_t file_size)
     if (metas[0].page_size != metas[1].page_size)
         return damaged(walk, 1, "names another page size than page 0");
     if ((walk->meta.transaction & 1) != newer)
-        return damaged(walk, newer, "is of a transaction that was not its turn");
+        return damaged(walk, newer, "has the wrong transaction number");
     walk->file_pages = file_size / walk->meta.page_size;
     if (walk->meta.last_page < 1 || walk->meta.last_page >= walk->file_pages + UNWRITTEN_MAX)
-        return damaged(walk, newer, "tells of pages that the file does not have");
+        return damaged(walk, newer, "refers to pages beyond the end of the file");
     return BERTH_OK;
 }
 
@@ -420,7 +420,7 @@ enum berth_code file_check(int fd, const struct file_check *check, struct berth_
     if (fstat(fd, &status) != 0)
         return berth_error_set(err, BERTH_UNAVAILABLE, "%s: %s", check->path, strerror(errno));
     if (!S_ISREG(status.st_mode))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is no file", check->path);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not a regular file", check->path);
     code = check_head(&walk, (uint64_t)status.st_size);
     return code == BERTH_OK && check->is_full ? check_all_trees(&walk) : code;
 }

@@ -72,12 +72,12 @@ const char *page_read_meta(const unsigned char *bytes, struct page_meta *ret_met
     uint32_t size;
 
     if ((read_16(bytes + AT_FLAGS) & PAGE_META) == 0 || read_32(meta) != MAGIC)
-        return "does not begin as a file of LMDB does";
+        return "does not begin like an LMDB file";
     if (read_32(meta + 4) != DATA_VERSION)
         return "is of another version of LMDB";
     size = read_32(meta + 24);
     if (size < PAGE_SIZE_MIN || size > PAGE_SIZE_MAX || (size & (size - 1)) != 0)
-        return "names a page size that is none";
+        return "has an invalid page size";
     ret_meta->page_size = size;
     page_read_table(meta + 24, &ret_meta->free);
     page_read_table(meta + 24 + PAGE_TABLE_SIZE, &ret_meta->main);
@@ -113,7 +113,7 @@ static const char *check_node(const unsigned char *bytes, uint32_t size, enum pa
     uint32_t most = (((size - PAGE_HEADER_SIZE) / 2) & ~1u) - 2;
 
     if (at > size - NODE_HEADER_SIZE)
-        return "has an entry outside of it";
+        return "has an entry outside the page";
     if (read_16(node + NODE_KEY_LENGTH) > PAGE_KEY_MAX)
         return "has a key that is too long";
     if (measure_node(node, kind) > most || measure_node(node, kind) > size - at)
@@ -153,7 +153,7 @@ static const char *check_nodes(const unsigned char *bytes, uint32_t size, enum p
         const char *wrong;
 
         if (at < upper || at % 2 != 0)
-            return "has an entry outside of it";
+            return "has an entry outside the page";
         wrong = check_node(bytes, size, kind, at);
         if (wrong != NULL)
             return wrong;
@@ -171,11 +171,11 @@ const char *page_check(const unsigned char *bytes, uint32_t size, uint64_t numbe
     const char *wrong;
 
     if (page_read_number(bytes) != number)
-        return "has the number of another";
+        return "has the number of another page";
     if (flags != PAGE_BRANCH && flags != PAGE_LEAF)
         return "is neither branch nor leaf";
     if (lower % 2 != 0 || upper % 2 != 0 || lower > upper || upper > size)
-        return "has bounds that are none";
+        return "has invalid bounds";
     if (count == 0)
         return "has no entries";
     wrong = check_nodes(bytes, size, kind, count);
@@ -214,7 +214,7 @@ const char *page_check_overflow(const unsigned char *bytes, uint32_t size, uint6
     uint64_t pages = read_32(bytes + AT_PAGES);
 
     if (page_read_number(bytes) != number)
-        return "has the number of another";
+        return "has the number of another page";
     if (read_16(bytes + AT_FLAGS) != PAGE_OVERFLOW)
         return "does not hold the large value that it should";
     if (pages == 0 || pages * size - PAGE_HEADER_SIZE < length)

@@ -69,20 +69,19 @@ enum berth_code schema_open(MDB_txn *txn, const char *path, MDB_dbi *ret_entries
     if (number == MDB_NOTFOUND || number == MDB_INCOMPATIBLE)
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s is a file of LMDB, but no store of berth: it is left as it is; move it away to begin "
-            "with an empty store",
+            "%s is an LMDB file but not a berth store; it was left as it is; move it away to start empty",
             path);
     if (number != 0)
         return failure_set(err, number, path, "cannot be read");
     version = parse_version(&value);
     if (version == 0)
-        return berth_error_set(err, BERTH_DATA_LOSS, "%s is damaged: its version is no number", path);
+        return berth_error_set(err, BERTH_DATA_LOSS, "%s is damaged: its schema version is not a number",
+                               path);
     if (version > SCHEMA_VERSION)
-        return berth_error_set(
-            err, BERTH_FAILED_PRECONDITION,
-            "%s was written by a newer berth (schema %u; this one knows %u): run that one, or put a "
-            "copy from before in its place",
-            path, version, SCHEMA_VERSION);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s was written by a newer berth (schema %u; this one supports %u); run that "
+                               "one, or restore a backup",
+                               path, version, SCHEMA_VERSION);
     *ret_entries = entries;
     *ret_version = version;
     return BERTH_OK;

@@ -76,7 +76,7 @@ static const struct berth_store_limits limits = {
 static void log_what_was_done(const struct berth_host *host, const struct environment *environment)
 {
     if (environment->found_schema != SCHEMA_VERSION)
-        berth_log(host, BERTH_LOG_INFO, "%s was brought from schema %u to %u", environment->path,
+        berth_log(host, BERTH_LOG_INFO, "upgraded %s from schema %u to %u", environment->path,
                   environment->found_schema, SCHEMA_VERSION);
 }
 

@@ -158,7 +158,7 @@ class Files(StoreCase):
     def test_garbage_is_refused_and_left_as_it_is(self):
         content = os.urandom(40000)
         self.put_file(content)
-        self.assert_fails_alone(self.start(), "page 0 does not begin as a file of LMDB does", str(self.file))
+        self.assert_fails_alone(self.start(), "page 0 does not begin like an LMDB file", str(self.file))
         self.assertEqual(content, self.file.read_bytes())
 
     def test_a_damaged_store_is_refused_and_left_as_it_is(self):

@@ -301,20 +301,20 @@ static void what_is_no_file_of_lmdb_is_refused(void **state)
     uint32_t seed = 5;
 
     write_image((const unsigned char *)"hello\n", 6);
-    assert_refused(BERTH_DATA_LOSS, "ends too soon");
+    assert_refused(BERTH_DATA_LOSS, "ends too early");
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (unsigned char)draw(&seed);
     write_image(bytes, sizeof(bytes));
-    assert_refused(BERTH_DATA_LOSS, "page 0 does not begin as");
+    assert_refused(BERTH_DATA_LOSS, "page 0 does not begin like");
     memset(bytes, 0, sizeof(bytes));
     write_image(bytes, sizeof(bytes));
-    assert_refused(BERTH_DATA_LOSS, "page 0 does not begin as");
+    assert_refused(BERTH_DATA_LOSS, "page 0 does not begin like");
 }
 
 static void what_is_not_a_file_is_refused(void **state)
 {
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_refused(BERTH_FAILED_PRECONDITION, "is no file");
+    assert_refused(BERTH_FAILED_PRECONDITION, "is not a regular file");
     unlink(path);
     assert_int_equal(symlink("/dev/null", path), 0);
     assert_refused(BERTH_UNAVAILABLE, "cannot be opened");
@@ -371,7 +371,7 @@ static void the_file_of_another_program_is_left_alone(void **state)
         void (*write)(MDB_txn *txn);
         const char *text;
     } others[] = {
-        {write_plain_entries, "no store of berth"},
+        {write_plain_entries, "not a berth store"},
         {write_duplicates, "a table of an unknown kind"},
         {write_many_tables, "more tables than"},
     };
@@ -411,10 +411,10 @@ static void set_schema(const char *version)
 static void a_newer_store_is_refused_and_a_version_that_is_none(void **state)
 {
     set_schema("3");
-    assert_refused(BERTH_FAILED_PRECONDITION, "newer berth (schema 3; this one knows 2)");
+    assert_refused(BERTH_FAILED_PRECONDITION, "newer berth (schema 3; this one supports 2)");
     unlink(path);
     set_schema("two");
-    assert_refused(BERTH_DATA_LOSS, "its version is no number");
+    assert_refused(BERTH_DATA_LOSS, "its schema version is not a number");
 }
 
 static void write_version_1(MDB_txn *txn)
