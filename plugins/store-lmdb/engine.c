@@ -304,11 +304,11 @@ static void forget_damage(struct engine *engine)
 }
 
 /* What the next change would meet is not known by one that succeeded: it may have been a small one. */
-static void look_ahead(struct engine *engine)
+static void look_ahead(struct engine *engine, bool has_grown)
 {
     if (berth_store_health_has(&engine->health, ENGINE_WRITES))
         ask_for_probe(engine, PROBE_SOON_MS);
-    else if (environment_is_low(engine->environment, 2 * SCHEMA_PROBE_BYTES))
+    else if (has_grown && environment_is_low(engine->environment, 2 * SCHEMA_PROBE_BYTES))
         ask_for_probe(engine, PROBE_LATER_MS);
 }
 
@@ -331,7 +331,7 @@ static void move(struct engine *engine, enum berth_code code, const char *messag
     }
     if (code == BERTH_OK && engine->work == ENGINE_BATCH) {
         forget_damage(engine);
-        look_ahead(engine);
+        look_ahead(engine, engine->reader.file_size > size_before);
     }
     if (engine->reader.file_size != size_before)
         show_size(engine);
