@@ -9,10 +9,15 @@ import subprocess
 import time
 import unittest
 
+import ask
+import grpc
+import protos
 from daemon import PATIENCE, Case, run
 from workshop import Plugin
 
 STORE = "io.berth.store.v1.lmdb"
+CONTAINERS = "/containerd.services.containers.v1.Containers/"
+METADATA = [("containerd-namespace", "default")]
 
 # Adds an entry of 32 KiB every 10 ms, and says how each ended.
 SCRIBE = Plugin("io.example.scribe.v1", "scribe", requires=["io.berth.store.v1"], code=r"""
@@ -208,6 +213,67 @@ class Files(StoreCase):
         found = int(re.search(r"found (\d+)", daemon.log).group(1))
         self.assertIn(found, (written, written + 1))
         self.assert_stops(daemon)
+
+
+class Entries(StoreCase):
+    """One entry is damaged while no daemon has the file open."""
+
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules()
+
+    def call(self, method, request, answer_type=protos.containers.ListContainersResponse):
+        return ask.unary(self.daemon.address, CONTAINERS + method, request, answer_type, timeout=PATIENCE, metadata=METADATA)
+
+    def create(self, id):
+        container = protos.containers.Container(id=id, image=f"image of {id}", runtime={"name": "runc"}, spec={"type_url": "t"})
+        self.call("Create", protos.containers.CreateContainerRequest(container=container),
+                  protos.containers.CreateContainerResponse)
+
+    def damage(self, text):
+        content = self.file.read_bytes()
+        self.assertIn(text, content)
+        self.file.write_bytes(content.replace(text, text[:-1] + b"?"))
+
+    def assert_fails(self, function, *texts):
+        with self.assertRaises(grpc.RpcError) as caught:
+            function()
+        self.assertEqual(grpc.StatusCode.DATA_LOSS, caught.exception.code(), caught.exception)
+        for text in texts:
+            self.assertIn(text, caught.exception.details())
+
+    def listed(self):
+        reply = self.call("List", protos.containers.ListContainersRequest())
+        return [container.id for container in reply.containers]
+
+    def streamed(self, ids):
+        with ask.channel(self.daemon.address) as channel:
+            call = channel.unary_stream(CONTAINERS + "ListStream",
+                                        request_serializer=protos.containers.ListContainersRequest.SerializeToString,
+                                        response_deserializer=protos.containers.ListContainerMessage.FromString)
+            for message in call(protos.containers.ListContainersRequest(), timeout=PATIENCE, metadata=METADATA):
+                ids.append(message.container.id)
+
+    def test_it_is_found_named_and_can_be_removed(self):
+        self.daemon = self.start()
+        for id in ("one", "two", "three"):
+            self.create(id)
+        self.wait_for_listing(self.daemon, False)
+        self.assert_stops(self.daemon)
+        self.damage(b"image of two")
+        self.daemon = self.start()
+        where = 'bucket containers/default, key "two"'
+        self.wait_for_listing(self.daemon, True)
+        self.assert_line(self.daemon.log, "degraded", "1 damaged entry", where)
+        self.assert_fails(self.listed, where)
+        sent = []
+        self.assert_fails(lambda: self.streamed(sent), where)
+        self.assertEqual(["one", "three"], sent)
+        self.call("Delete", protos.containers.DeleteContainerRequest(id="two"), protos.empty.Empty)
+        self.assertEqual(["one", "three"], self.listed())
+        self.wait_for_listing(self.daemon, False)
+        self.assert_stops(self.daemon)
+        self.assertEqual(1, self.daemon.log.count("1 damaged entry"), self.daemon.log)
 
 
 class Limits(StoreCase):

@@ -128,7 +128,8 @@ SEEN_BY_LMDB int fdatasync(int fd)
         errno = EINTR;
         return -1;
     }
-    return fails(fault.sync) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    /* No test of this file ends by a power cut. */
+    return fails(fault.sync) ? -1 : 0;
 }
 
 struct fixture {
@@ -484,6 +485,8 @@ static void a_full_store_is_reported_until_an_ordinary_change_fits_whatever_smal
     struct fixture *fixture = *state;
     unsigned reports;
 
+    close_store(fixture);
+    open_store(fixture, 1 << 20, 1 << 20);
     fill(fixture, "small", 1000);
     fill(fixture, "tiny", 1);
     wait_for_report(fixture, BERTH_RESOURCE_EXHAUSTED);
@@ -498,7 +501,7 @@ static void a_full_store_is_reported_until_an_ordinary_change_fits_whatever_smal
     run_for(fixture, 300);
     assert_int_equal(fixture->reports, reports);
     assert_int_equal(fixture->reported, BERTH_RESOURCE_EXHAUSTED);
-    for (unsigned i = 10; i < 1000; i++) {
+    for (unsigned i = 10; i < 200; i++) {
         char key[16];
 
         snprintf(key, sizeof(key), "%08u", i);
