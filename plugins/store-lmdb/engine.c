@@ -48,16 +48,22 @@ static void begin_work(struct engine *engine, enum engine_work work)
     take_step(engine, ENGINE_WRITING);
 }
 
+static void begin_probe(struct engine *engine)
+{
+    engine->is_probe_due = false;
+    if (engine->is_lost || berth_store_health_has(&engine->health, ENGINE_FILE))
+        return;
+    engine->base = reader_id(&engine->reader);
+    begin_work(engine, ENGINE_PROBE);
+}
+
 static void on_pause_over(uv_timer_t *timer)
 {
     struct engine *engine = timer->data;
 
-    /* What the batch on its way meets tells as much, and asks again. */
-    if (engine->work != ENGINE_IDLE || engine->is_lost ||
-        berth_store_health_has(&engine->health, ENGINE_FILE))
-        return;
-    engine->base = reader_id(&engine->reader);
-    begin_work(engine, ENGINE_PROBE);
+    engine->is_probe_due = true;
+    if (engine->work == ENGINE_IDLE)
+        begin_probe(engine);
 }
 
 static void ask_for_probe(struct engine *engine, uint64_t delay_ms)
@@ -229,6 +235,9 @@ static void end_work(struct engine *engine, enum berth_code code, const char *me
     if (was_batch) {
         engine->batch = NULL;
         engine->on_committed(engine->context, code, message);
+        /* However many changes wait: the next one is handed over at a later turn. */
+        if (engine->is_probe_due && engine->work == ENGINE_IDLE)
+            begin_probe(engine);
         return;
     }
     if (berth_store_health_has(&engine->health, ENGINE_WRITES))

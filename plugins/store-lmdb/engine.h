@@ -56,6 +56,7 @@ struct engine {
     struct berth_store_health health;
     /** Until the next probe. */
     uv_timer_t pause;
+    bool is_probe_due;
     /** Where commits are told; see engine_start. */
     void (*on_committed)(void *context, enum berth_code code, const char *message);
     void *context;
