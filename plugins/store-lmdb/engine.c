@@ -142,22 +142,32 @@ static void revive(struct engine *engine)
         engine->reader.has_failed = reader_id(&engine->reader) != before;
 }
 
+static void tell_of_damage(struct engine *engine)
+{
+    const struct damage *damage = &engine->environment->damage;
+    struct berth_error err;
+
+    if (damage_is_empty(damage)) {
+        berth_store_health_clear(&engine->health, ENGINE_ENTRIES);
+        return;
+    }
+    damage_describe(damage, path_of(engine), &err);
+    berth_store_health_set(&engine->health, ENGINE_ENTRIES, BERTH_DATA_LOSS, err.message);
+}
+
 static void note_failure(struct engine *engine, const char *bucket, struct berth_store_bytes key,
                          enum berth_code code, const struct berth_error *why)
 {
     struct damage *damage = &engine->environment->damage;
-    struct berth_error err;
 
-    if (engine->reader.has_failed) {
-        if (!berth_store_health_has(&engine->health, ENGINE_FILE))
-            berth_store_health_set(&engine->health, ENGINE_FILE, code, why->message);
+    /* A page, or an entry that has no name by which it could be removed. */
+    if ((engine->reader.has_failed || key.length == 0) &&
+        !berth_store_health_has(&engine->health, ENGINE_FILE))
+        berth_store_health_set(&engine->health, ENGINE_FILE, code, why->message);
+    if (engine->reader.has_failed)
         revive(engine);
-        return;
-    }
-    if (key.length == 0 || !damage_add(damage, bucket, key))
-        return;
-    damage_describe(damage, path_of(engine), &err);
-    berth_store_health_set(&engine->health, ENGINE_ENTRIES, code, err.message);
+    else if (key.length > 0 && damage_add(damage, bucket, key))
+        tell_of_damage(engine);
 }
 
 static enum berth_code check_reader(struct engine *engine, struct berth_error *err)
@@ -299,17 +309,11 @@ static void show_size(struct engine *engine)
 static void forget_damage(struct engine *engine)
 {
     struct damage *damage = &engine->environment->damage;
-    struct berth_error err;
 
     if (damage_is_empty(damage))
         return;
     damage_forget(damage, engine->batch);
-    if (damage_is_empty(damage)) {
-        berth_store_health_clear(&engine->health, ENGINE_ENTRIES);
-        return;
-    }
-    damage_describe(damage, path_of(engine), &err);
-    berth_store_health_set(&engine->health, ENGINE_ENTRIES, BERTH_DATA_LOSS, err.message);
+    tell_of_damage(engine);
 }
 
 /* What the next change would meet is not known by one that succeeded: it may have been a small one. */
@@ -576,13 +580,8 @@ static void tell_of_file(struct engine *engine)
 
 static void tell_of_health(struct engine *engine)
 {
-    const struct damage *damage = &engine->environment->damage;
-    struct berth_error err;
-
-    if (!damage_is_empty(damage)) {
-        damage_describe(damage, path_of(engine), &err);
-        berth_store_health_set(&engine->health, ENGINE_ENTRIES, BERTH_DATA_LOSS, err.message);
-    }
+    if (!damage_is_empty(&engine->environment->damage))
+        tell_of_damage(engine);
     if (environment_is_low(engine->environment, 2 * SCHEMA_PROBE_BYTES))
         ask_for_probe(engine, PROBE_NOW_MS);
 }

@@ -822,6 +822,29 @@ static void the_full_check_finds_damaged_entries_and_reports_them_until_all_are_
     free(large);
 }
 
+static void an_entry_without_a_bucket_is_reported_until_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[] = "zz";
+    MDB_val name = {2, text}, data = {2, text};
+    struct berth_store_entry entry;
+    struct berth_error err;
+    MDB_txn *txn;
+
+    assert_int_equal(mdb_txn_begin(fixture->environment->lmdb, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_put(txn, fixture->environment->entries, &name, &data, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_ABORTED);
+    assert_int_equal(engine_functions.next(&fixture->engine, "c", berth_store_text(""), &entry, &err),
+                     BERTH_DATA_LOSS);
+    assert_int_equal(entry.key.length, 0);
+    assert_int_equal(fixture->reported, BERTH_DATA_LOSS);
+    assert_non_null(strstr(fixture->report, "its name has no bucket"));
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    assert_value(fixture, "b", "key", "value");
+    assert_int_equal(fixture->reports, 1);
+}
+
 static bool has_written(struct writer *writer)
 {
     bool has_result;
@@ -1148,6 +1171,7 @@ int main(void)
         TEST(a_change_that_a_file_took_while_it_was_moved_may_have_happened),
         TEST(the_full_check_finds_damaged_entries_and_reports_them_until_all_are_gone),
         TEST(a_damaged_entry_is_named_and_the_others_live_on),
+        TEST(an_entry_without_a_bucket_is_reported_until_a_restart),
         TEST(a_damaged_page_is_reported_once_and_the_others_live_on),
         TEST(a_reader_that_met_damage_does_not_see_a_change_before_it_has_ended),
         TEST(where_both_first_pages_are_damaged_it_is_said_and_not_called_a_want_of_memory),
