@@ -32,6 +32,13 @@ struct berth_store_bytes container_now(uint8_t ret_bytes[24])
     return (struct berth_store_bytes){ret_bytes, length};
 }
 
+/* Of such fields protobuf merges several into one, which no library ever writes. */
+static bool is_message(uint32_t number)
+{
+    return number == CONTAINER_RUNTIME || number == CONTAINER_SPEC || number == CONTAINER_CREATED_AT ||
+           number == CONTAINER_UPDATED_AT;
+}
+
 static bool read_field(struct container *container, const struct berth_wire_field *field)
 {
     if (field->type != BERTH_WIRE_BYTES || field->number >= CONTAINER_FIELDS)
@@ -40,6 +47,8 @@ static bool read_field(struct container *container, const struct berth_wire_fiel
         return berth_wire_map_read(&container->labels, field);
     else if (field->number == CONTAINER_EXTENSIONS)
         return berth_wire_map_read(&container->extensions, field);
+    else if (is_message(field->number) && container->fields[field->number].data != NULL)
+        return false;
     else
         container->fields[field->number] = (struct berth_store_bytes){field->data, field->length};
     return true;

@@ -84,72 +84,145 @@ static void on_removed(void *context, enum berth_code code, const char *message,
     berth_answer_finish(context, code, message);
 }
 
-/* One that is not there is one without fields. */
-static enum berth_code pack(const SERVICE(Container) * message, struct berth_wire_buffer *buffer,
-                            struct berth_error *err)
+/* A CreateContainerRequest or UpdateContainerRequest, of which the container is passed on as it came. */
+struct asked {
+    struct berth_store_bytes container;
+    struct berth_store_bytes mask;
+    /** What stands in several pieces, which count as one. */
+    struct berth_wire_buffer joined_container, joined_mask;
+};
+
+static void join(struct berth_store_bytes *bytes, struct berth_wire_buffer *joined,
+                 const struct berth_wire_field *field)
 {
-    berth_wire_put_message(buffer, message == NULL ? NULL : &message->base);
-    if (buffer->failed)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the container");
-    return BERTH_OK;
+    if (bytes->data == NULL) {
+        *bytes = (struct berth_store_bytes){field->data, field->length};
+        return;
+    }
+    if (joined->length == 0)
+        berth_wire_put(joined, bytes->data, bytes->length);
+    berth_wire_put(joined, field->data, field->length);
+    *bytes = (struct berth_store_bytes){joined->bytes, joined->length};
 }
 
-static void create(struct berth_call *call, const SERVICE(CreateContainerRequest) * request)
+/* @return BERTH_OK; BERTH_INTERNAL where it is no message, BERTH_RESOURCE_EXHAUSTED. */
+static enum berth_code asked_read(struct asked *asked, const void *request, size_t length)
+{
+    struct berth_wire wire = berth_wire_of(request, length);
+    struct berth_wire_field field;
+
+    while (berth_wire_next(&wire, &field)) {
+        if (field.type != BERTH_WIRE_BYTES)
+            continue;
+        if (field.number == 1)
+            join(&asked->container, &asked->joined_container, &field);
+        else if (field.number == 2)
+            join(&asked->mask, &asked->joined_mask, &field);
+    }
+    if (!berth_wire_is_whole(&wire))
+        return BERTH_INTERNAL;
+    return asked->joined_container.failed || asked->joined_mask.failed ? BERTH_RESOURCE_EXHAUSTED : BERTH_OK;
+}
+
+static void asked_finish(struct asked *asked)
+{
+    berth_wire_finish(&asked->joined_container);
+    berth_wire_finish(&asked->joined_mask);
+}
+
+static void refuse(struct berth_call *call, enum berth_code code,
+                   const ProtobufCMessageDescriptor *descriptor)
+{
+    if (code == BERTH_INTERNAL)
+        berth_call_refuse_bytes(call, descriptor);
+    else
+        berth_call_finish(call, code, "no memory for the container");
+}
+
+static enum berth_code ask_to_create(struct berth_call *call, const struct asked *asked,
+                                     struct berth_answer *answer, struct berth_error *err)
 {
     const struct containers *containers = call->instance;
-    struct berth_answer *answer = berth_answer_later(call);
-    struct berth_wire_buffer asked = {0};
     const char *name;
-    struct berth_error err;
-    enum berth_code code;
+    enum berth_code code = berth_call_namespace(call, &name, err);
 
-    if (answer == NULL)
-        return;
-    code = berth_call_namespace(call, &name, &err);
     if (code == BERTH_OK)
-        code = pack(request->container, &asked, &err);
+        code = containers->service->create(containers->instance, name, asked->container, on_changed, answer,
+                                           err);
+    return code;
+}
+
+static enum berth_code ask_to_update(struct berth_call *call, const struct asked *asked, const char *name,
+                                     struct berth_answer *answer, struct berth_error *err)
+{
+    const struct containers *containers = call->instance;
+    const ProtobufCMessageDescriptor *descriptor = &google__protobuf__field_mask__descriptor;
+    Google__Protobuf__FieldMask *mask =
+        (Google__Protobuf__FieldMask *)berth_unpack(descriptor, asked->mask.data, asked->mask.length, err);
+    enum berth_code code = mask == NULL
+                               ? BERTH_INTERNAL
+                               : berth_text_check(descriptor, asked->mask.data, asked->mask.length, err);
+
     if (code == BERTH_OK)
-        code = containers->service->create(containers->instance, name,
-                                           (struct berth_store_bytes){asked.bytes, asked.length}, on_changed,
-                                           answer, &err);
-    berth_wire_finish(&asked);
-    if (code != BERTH_OK)
-        berth_answer_finish(answer, code, err.message);
+        code = containers->service->update(containers->instance, name, asked->container,
+                                           (const char *const *)mask->paths, mask->n_paths, on_changed,
+                                           answer, err);
+    if (mask != NULL)
+        protobuf_c_message_free_unpacked(&mask->base, NULL);
+    return code;
 }
 
 /* That an id is there is asked before the namespace, as containerd does. */
-static enum berth_code check_update(struct berth_call *call, const SERVICE(UpdateContainerRequest) * request,
-                                    const char **ret_name, struct berth_error *err)
+static enum berth_code check_update(struct berth_call *call, const struct asked *asked, const char **ret_name,
+                                    struct berth_error *err)
 {
-    if (request->container != NULL && *request->container->id != '\0')
+    struct berth_wire wire = berth_wire_of(asked->container.data, asked->container.length);
+    struct berth_wire_field field;
+    bool has_id = false;
+
+    while (berth_wire_next(&wire, &field))
+        if (field.number == 1 && field.type == BERTH_WIRE_BYTES)
+            has_id = field.length > 0;
+    if (has_id)
         return berth_call_namespace(call, ret_name, err);
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "Container.ID required");
-    return BERTH_INVALID_ARGUMENT;
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "Container.ID required");
 }
 
-static void update(struct berth_call *call, const SERVICE(UpdateContainerRequest) * request)
+static void create(struct berth_call *call, const void *request, size_t length)
 {
-    const struct containers *containers = call->instance;
-    const Google__Protobuf__FieldMask *mask = request->update_mask;
-    struct berth_answer *answer = berth_answer_later(call);
-    struct berth_wire_buffer asked = {0};
-    const char *name = NULL;
+    struct asked asked = {0};
+    enum berth_code code = asked_read(&asked, request, length);
+    struct berth_answer *answer;
     struct berth_error err;
-    enum berth_code code;
 
-    if (answer == NULL)
-        return;
-    code = check_update(call, request, &name, &err);
-    if (code == BERTH_OK)
-        code = pack(request->container, &asked, &err);
-    if (code == BERTH_OK)
-        code = containers->service->update(containers->instance, name,
-                                           (struct berth_store_bytes){asked.bytes, asked.length},
-                                           mask == NULL ? NULL : (const char *const *)mask->paths,
-                                           mask == NULL ? 0 : mask->n_paths, on_changed, answer, &err);
-    berth_wire_finish(&asked);
-    if (code != BERTH_OK)
-        berth_answer_finish(answer, code, err.message);
+    if (code != BERTH_OK) {
+        refuse(call, code, &containerd__services__containers__v1__create_container_request__descriptor);
+    } else if ((answer = berth_answer_later(call)) != NULL) {
+        code = ask_to_create(call, &asked, answer, &err);
+        if (code != BERTH_OK)
+            berth_answer_finish(answer, code, err.message);
+    }
+    asked_finish(&asked);
+}
+
+static void update(struct berth_call *call, const void *request, size_t length)
+{
+    struct asked asked = {0};
+    enum berth_code code = asked_read(&asked, request, length);
+    struct berth_answer *answer;
+    struct berth_error err;
+    const char *name;
+
+    if (code != BERTH_OK) {
+        refuse(call, code, &containerd__services__containers__v1__update_container_request__descriptor);
+    } else if ((answer = berth_answer_later(call)) != NULL) {
+        code = check_update(call, &asked, &name, &err);
+        if (code == BERTH_OK)
+            code = ask_to_update(call, &asked, name, answer, &err);
+        if (code != BERTH_OK)
+            berth_answer_finish(answer, code, err.message);
+    }
+    asked_finish(&asked);
 }
 
 static void delete_(struct berth_call *call, const SERVICE(DeleteContainerRequest) * request)
@@ -173,7 +246,7 @@ const struct containerd_services_containers_v1_containers_handlers containers_co
     .get = {.on_message = get},
     .list = {.on_message = list_all},
     .list_stream = {.on_message = stream_all, .on_writable = stream_go_on, .on_end = stream_end},
-    .create = {.on_message = create, .on_end = berth_answer_on_end},
-    .update = {.on_message = update, .on_end = berth_answer_on_end},
+    .create = {.on_bytes = create, .on_end = berth_answer_on_end},
+    .update = {.on_bytes = update, .on_end = berth_answer_on_end},
     .delete_ = {.on_message = delete_, .on_end = berth_answer_on_end},
 };

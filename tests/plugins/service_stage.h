@@ -151,21 +151,29 @@ static int stage_destroy(struct service_stage *stage,
 }
 
 /* Sends one request and waits for what ends the call; the stage keeps the call until the next one. */
-static struct berth_testing_call *stage_call(struct service_stage *stage, const char *namespace_name,
-                                             const char *path, const ProtobufCMessage *request)
+static struct berth_testing_call *stage_call_bytes(struct service_stage *stage, const char *namespace_name,
+                                                   const char *path, const void *bytes, size_t length)
 {
     const struct berth_testing_call_options options = {.namespace_name = namespace_name, .transport = "grpc"};
-    size_t length = protobuf_c_message_get_packed_size(request);
-    uint8_t *bytes = malloc(length + 1);
 
-    assert_non_null(bytes);
-    protobuf_c_message_pack(request, bytes);
     berth_testing_call_destroy(stage->call);
     stage->call = berth_testing_call_create(stage->testing, path, &options);
     berth_testing_call_send(stage->call, bytes, length);
     berth_testing_call_half_close(stage->call);
     for (int turn = 0; turn < 10000 && berth_testing_call_code(stage->call) == BERTH_PENDING; turn++)
         berth_testing_run(stage->testing);
+    return stage->call;
+}
+
+static struct berth_testing_call *stage_call(struct service_stage *stage, const char *namespace_name,
+                                             const char *path, const ProtobufCMessage *request)
+{
+    size_t length = protobuf_c_message_get_packed_size(request);
+    uint8_t *bytes = malloc(length + 1);
+
+    assert_non_null(bytes);
+    protobuf_c_message_pack(request, bytes);
+    stage_call_bytes(stage, namespace_name, path, bytes, length);
     free(bytes);
     return stage->call;
 }

@@ -382,6 +382,58 @@ static void a_namespace_must_be_named_and_valid(void **state)
     }
 }
 
+/* A request of its pieces as a client may send them: each is one field 1, in hexadecimal above. */
+struct pieces {
+    const char *bytes;
+    size_t length;
+    enum berth_code code;
+    const char *message;
+};
+
+#define ID "\x0a\2c7"
+#define RUNTIME "\x22\6\x0a\4runc"
+#define SPEC "\x2a\5\x0a\3oci"
+#define BYTES(text) text, sizeof(text) - 1
+
+/* What is passed on is checked, though it is never unpacked. */
+static void a_request_is_checked_as_it_came(void **state)
+{
+    static const struct pieces cases[] = {
+        {BYTES("\x0a\xff"), BERTH_INTERNAL,
+         "grpc: error unmarshalling request: no valid "
+         "containerd.services.containers.v1.CreateContainerRequest"},
+        {BYTES("\x0a\6" ID "\x22\7"), BERTH_INVALID_ARGUMENT,
+         "no valid containerd.services.containers.v1.Container in a "
+         "containerd.services.containers.v1.Container"},
+        {BYTES("\x0a\x08" ID "\x22\2\x0a\4"), BERTH_INVALID_ARGUMENT,
+         "no valid containerd.services.containers.v1.Container.Runtime in a "
+         "containerd.services.containers.v1.Container"},
+        {BYTES("\x0a\4\x0a\2c\0"), BERTH_INVALID_ARGUMENT,
+         "field id of containerd.services.containers.v1.Container contains a NUL byte"},
+        {BYTES("\x0a\x14" ID RUNTIME RUNTIME), BERTH_INVALID_ARGUMENT,
+         "20 bytes are no containerd.services.containers.v1.Container: invalid argument"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        stage_call_bytes(*state, "default", METHODS "Create", cases[i].bytes, cases[i].length);
+        stage_assert(*state, cases[i].code, cases[i].message);
+    }
+}
+
+static void a_container_in_several_pieces_is_one(void **state)
+{
+    static const char created[] = "\x0a\4" ID "\x0a\x0f" RUNTIME SPEC;
+    static const char updated[] = "\x0a\4" ID "\x0a\7\x1a\5image\x12\7\x0a\5image\x12\6\x0a\4spec\x0a\7" SPEC;
+    struct service_stage *stage = *state;
+
+    stage_call_bytes(stage, "default", METHODS "Create", created, sizeof(created) - 1);
+    stage_assert(stage, BERTH_OK, "");
+    stage_call_bytes(stage, "default", METHODS "Update", updated, sizeof(updated) - 1);
+    stage_assert(stage, BERTH_OK, "");
+    get_in(stage, "default", "c7");
+    stage_assert(stage, BERTH_OK, "");
+}
+
 static void what_is_not_there_is_not_found_in_each_methods_words(void **state)
 {
     struct service_stage *stage = *state;
@@ -951,6 +1003,8 @@ int main(void)
         TEST(what_is_created_is_checked_in_containerds_order),
         TEST(a_container_is_made_once_and_read_as_it_was_given),
         TEST(a_namespace_must_be_named_and_valid),
+        TEST(a_request_is_checked_as_it_came),
+        TEST(a_container_in_several_pieces_is_one),
         TEST(what_is_not_there_is_not_found_in_each_methods_words),
         TEST(an_update_changes_what_its_mask_names),
         TEST(an_update_that_is_refused_changes_nothing),

@@ -18,7 +18,9 @@ static const char handlers_head[] =
     " * $service$: what its author defines for each method. What stays NULL is of no interest; a method of "
     "which\n"
     " * nothing is set, and one without on_message where one request is due, answers BERTH_UNIMPLEMENTED.\n"
-    " * Requests are borrowed until on_message returns. See struct berth_method for when each is called.\n";
+    " * Requests are borrowed until on_message returns. See struct berth_method for when each is called. Who "
+    "passes\n"
+    " * requests on without looking into them sets on_bytes instead: nothing is unpacked or checked then.\n";
 static const char methods_tail[] =
     "/** The methods of $service$, which find the author's table in call->handlers. */\n"
     "extern const struct berth_method $stem$_methods[];\n\n";
@@ -61,7 +63,9 @@ static void write_member(FILE *out, const struct model_service *service, const s
     if (generate_streams_replies(method))
         fputs("        void (*on_writable)(struct berth_call *call);\n", out);
     text_fill(out, values.items,
-              "        void (*on_end)(struct berth_call *call, enum berth_code code);\n    } $member$;\n");
+              "        void (*on_end)(struct berth_call *call, enum berth_code code);\n"
+              "        void (*on_bytes)(struct berth_call *call, const void *request, size_t length);\n"
+              "    } $member$;\n");
 }
 
 static void write_handlers(FILE *out, const struct model_service *service)

@@ -18,13 +18,18 @@ static const char on_start[] =
     "    if (handlers->$member$.on_start != NULL)\n"
     "        handlers->$member$.on_start(call);\n";
 static const char on_start_unhandled[] =
-    "    else if (handlers->$member$.on_message == NULL && handlers->$member$.on_half_close == NULL)\n"
+    "    else if (handlers->$member$.on_message == NULL && handlers->$member$.on_bytes == NULL &&\n"
+    "             handlers->$member$.on_half_close == NULL)\n"
     "        berth_call_finish(call, BERTH_UNIMPLEMENTED, \"the service has no handler for this method\");\n";
 static const char on_message[] =
     "static void $stem$_on_message(struct berth_call *call, const void *message, size_t length)\n"
     "{\n"
     "    const struct $service_stem$_handlers *handlers = $service_stem$_find(call);\n"
     "    ProtobufCMessage *request;\n\n"
+    "    if (handlers->$member$.on_bytes != NULL) {\n"
+    "        handlers->$member$.on_bytes(call, message, length);\n"
+    "        return;\n"
+    "    }\n"
     "    if (handlers->$member$.on_message == NULL) {\n$unhandled$"
     "        return;\n"
     "    }\n"

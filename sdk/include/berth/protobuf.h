@@ -171,12 +171,15 @@ static inline enum berth_code berth_text_check_inside(const ProtobufCMessageDesc
                 berth_text_check_inside(message, (const ProtobufCMessageDescriptor *)place.field->descriptor,
                                         field.data, field.length, &place, err);
     }
+    if (code == BERTH_OK && !berth_wire_is_whole(&wire))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "no valid %s in a %s", descriptor->name,
+                               message->name);
     return code;
 }
 
 /**
- * Are the strings of a message text, also those of messages in it? protobuf-c does not ask, proto3 wants it,
- * and a C string ends at a NUL. Fields that the descriptor does not know are not looked at.
+ * Is a message whole, and are its strings text, also those of messages in it? protobuf-c does not ask, proto3
+ * wants it, and a C string ends at a NUL. Fields that the descriptor does not know are not looked at.
  *
  * @param bytes  were unpacked, or are of a type without recursion, so that the stack bears their depth.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a sentence that names the field.
@@ -185,6 +188,19 @@ static inline enum berth_code berth_text_check(const ProtobufCMessageDescriptor 
                                                const void *bytes, size_t length, struct berth_error *err)
 {
     return berth_text_check_inside(descriptor, descriptor, bytes, length, NULL, err);
+}
+
+/** Finishes a call as INTERNAL, with the words of its transport, for bytes that are no such message. */
+static inline void berth_call_refuse_bytes(struct berth_call *call,
+                                           const ProtobufCMessageDescriptor *descriptor)
+{
+    bool ttrpc = call->transport != NULL && strcmp(call->transport, "ttrpc") == 0;
+    struct berth_error err;
+
+    berth_error_set(&err, BERTH_INTERNAL, "%s: no valid %s",
+                    ttrpc ? "ttrpc: error unmarshalling payload" : "grpc: error unmarshalling request",
+                    descriptor->name);
+    berth_call_finish(call, BERTH_INTERNAL, err.message);
 }
 
 /**
@@ -198,21 +214,17 @@ static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
 {
     ProtobufCMessage *message =
         berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
-    bool ttrpc = call->transport != NULL && strcmp(call->transport, "ttrpc") == 0;
     struct berth_error err;
     enum berth_code code;
 
-    if (message == NULL)
-        code = berth_error_set(&err, BERTH_INTERNAL, "%s: no valid %s",
-                               ttrpc ? "ttrpc: error unmarshalling payload"
-                                     : "grpc: error unmarshalling request",
-                               descriptor->name);
-    else
-        code = berth_text_check(descriptor, bytes, length, &err);
+    if (message == NULL) {
+        berth_call_refuse_bytes(call, descriptor);
+        return NULL;
+    }
+    code = berth_text_check(descriptor, bytes, length, &err);
     if (code == BERTH_OK)
         return message;
-    if (message != NULL)
-        protobuf_c_message_free_unpacked(message, NULL);
+    protobuf_c_message_free_unpacked(message, NULL);
     berth_call_finish(call, code, err.message);
     return NULL;
 }
