@@ -11,7 +11,7 @@ enum config_format {
     CONFIG_FORMAT_ANY,
     /** Where to connect to: "unix:/PATH", "/PATH", "tcp:HOST:PORT" or "HOST:PORT", the port from 1. */
     CONFIG_FORMAT_ADDRESS,
-    /** Where to listen: "HOST:PORT", an IPv6 address in brackets, the port from 0. */
+    /** Where to listen: "HOST:PORT", the host an IP address or localhost, the port from 0. */
     CONFIG_FORMAT_HOST_PORT,
     /** Of a path: short enough for a unix socket. */
     CONFIG_FORMAT_SOCKET,

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/address.h>
+
 #include "server.h"
 
 static_assert((int)GRPC_TCP_CONFIG_COMPRESSION_ON_REQUEST == (int)BERTH_RPC_COMPRESS_ON_REQUEST &&
@@ -43,16 +45,12 @@ static struct berth_rpc_tls_options tls_options(const struct grpc_tcp_config *co
 /* What other machines reach must be protected, unless the operator says that it need not be. */
 static void check_address(const struct berth_check *check, const struct grpc_tcp_config *config)
 {
-    bool is_local = strncmp(config->address, "127.", 4) == 0 || strncmp(config->address, "[::1]:", 6) == 0;
-    bool is_number = (config->address[0] >= '0' && config->address[0] <= '9') || config->address[0] == '[';
+    struct berth_address address;
+    struct berth_error err;
 
-    /* The library says so too, but only of an address that may be listened on. */
-    if (!is_number)
-        berth_check_problem(
-            check, BERTH_LOG_ERROR, "address",
-            "\"%.128s\" is no IP address and port (try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)",
-            config->address);
-    else if (config->tls_cert == NULL && !is_local && !config->insecure)
+    if (berth_address_parse_listener(config->address, &address, &err) != BERTH_OK)
+        berth_check_problem(check, BERTH_LOG_ERROR, "address", "%s", err.message);
+    else if (config->tls_cert == NULL && !config->insecure && !berth_address_is_loopback(&address.ip))
         berth_check_problem(check, BERTH_LOG_ERROR, "address",
                             "%s can be reached from other machines, and without TLS anybody there may call; "
                             "set tls_cert and tls_key, or insecure: true",
@@ -131,7 +129,7 @@ enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, voi
 /* The configured address with the port that is listened on. */
 static enum berth_code publish(struct grpc_tcp *tcp, uint16_t port, struct berth_error *err)
 {
-    const char *configured = tcp->config.address;
+    const char *configured = berth_address_skip_scheme(tcp->config.address, "tcp:");
     const char *colon = strrchr(configured, ':');
     char *address;
     enum berth_code code;

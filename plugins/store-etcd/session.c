@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/address.h>
+
 #include "store.h"
 
 /* An answer may hold as much as etcd takes in a request, and what it adds. */
@@ -198,6 +200,7 @@ static void authenticate(struct session *session)
 static enum berth_code open_channel(struct session *session, struct berth_error *err)
 {
     const struct store_options *options = &session->store->options;
+    struct berth_address address;
     struct berth_rpc_channel_options where = {
         .size = sizeof(where),
         .address = session->endpoint,
@@ -206,7 +209,7 @@ static enum berth_code open_channel(struct session *session, struct berth_error 
         .max_send_message_bytes = options->max_request + 64 * 1024,
     };
 
-    if (strncmp(session->endpoint, "tcp:", 4) == 0)
+    if (berth_address_parse(session->endpoint, &address, err) == BERTH_OK && address.path == NULL)
         where.tls = options->tls;
     return berth_rpc_channel_create(session->store->host->loop, &where, &session->channel, err);
 }

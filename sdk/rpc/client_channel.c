@@ -69,12 +69,12 @@ static enum berth_code set_up_tls(struct berth_rpc_channel *channel,
     if (limits->tls == NULL)
         return BERTH_OK;
     if (channel->is_tcp && limits->protocol == BERTH_RPC_GRPC)
-        return tls_context_create_client(limits->tls, channel->target.host, &channel->tls, err);
-    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                           "%s: TLS is for gRPC over TCP only (try tcp:HOST:PORT)", limits->address);
+        return tls_context_create_client(limits->tls, channel->host, &channel->tls, err);
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: TLS is for gRPC over TCP only (try HOST:PORT)",
+                           limits->address);
 }
 
-static struct berth_rpc_channel *create(const struct client_address *address, const char *text,
+static struct berth_rpc_channel *create(const struct berth_address *address, const char *text,
                                         const char *user_agent)
 {
     struct berth_rpc_channel *channel = calloc(1, sizeof(*channel));
@@ -82,10 +82,11 @@ static struct berth_rpc_channel *create(const struct client_address *address, co
     if (channel == NULL)
         return NULL;
     channel->is_tcp = address->path == NULL;
-    channel->target = address->target;
+    memcpy(channel->host, address->host, sizeof(channel->host));
+    channel->port = address->port;
     channel->path = strdup(channel->is_tcp ? text : address->path);
     channel->authority =
-        channel->is_tcp && channel->path != NULL ? channel->path + strlen("tcp:") : "localhost";
+        channel->is_tcp && channel->path != NULL ? channel->path + (address->host_port - text) : "localhost";
     channel->user_agent = strdup(user_agent);
     if (channel->path != NULL && channel->user_agent != NULL && client_session_create(channel) == 0)
         return channel;
@@ -100,11 +101,11 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
 {
     struct berth_rpc_channel_options limits;
     struct berth_rpc_channel *channel;
-    struct client_address address;
+    struct berth_address address;
     enum berth_code code;
 
     take_options(&limits, options);
-    code = client_address_parse(limits.address, &address, err);
+    code = berth_address_parse(limits.address, &address, err);
     if (code != BERTH_OK)
         return code;
     channel = create(&address, limits.address,

@@ -176,7 +176,7 @@ static int start_dialling(struct client_connection *connection)
     int result;
 
     connection->connecting.dial.on_done = on_dialled;
-    result = dial_start(&connection->connecting.dial, channel->engine.loop, &channel->target);
+    result = dial_start(&connection->connecting.dial, channel->engine.loop, channel->host, channel->port);
     connection->is_dialling = result == 0;
     return result;
 }

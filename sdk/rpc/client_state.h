@@ -2,9 +2,9 @@
 #ifndef RPC_CLIENT_STATE_H
 #define RPC_CLIENT_STATE_H
 
+#include <berth/address.h>
 #include <berth/rpc/client.h>
 
-#include "client_address.h"
 #include "client_backoff.h"
 #include "client_replay.h"
 #include "dial.h"
@@ -66,7 +66,8 @@ struct berth_rpc_channel {
     /** Of its unix socket; of TCP the whole address, for people. */
     char *path;
     bool is_tcp;
-    struct tcp_target target;
+    char host[BERTH_HOST_MAX];
+    uint16_t port;
     /** NULL: in clear. */
     struct tls_context *tls;
     /** What calls say as :authority (RFC 9113 8.3.1). */

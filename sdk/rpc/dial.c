@@ -116,18 +116,18 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
         try_next(dial);
 }
 
-int dial_start(struct dial *dial, uv_loop_t *loop, const struct tcp_target *target)
+int dial_start(struct dial *dial, uv_loop_t *loop, const char *host, uint16_t port)
 {
     const struct addrinfo hints = {
         .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP, .ai_flags = AI_NUMERICSERV};
-    char port[8];
+    char service[8];
     int result;
 
-    snprintf(port, sizeof(port), "%u", target->port);
+    snprintf(service, sizeof(service), "%u", port);
     dial->loop = loop;
     dial->fd = -1;
     dial->resolve.data = dial;
-    result = uv_getaddrinfo(dial->loop, &dial->resolve, on_resolved, target->host, port, &hints);
+    result = uv_getaddrinfo(dial->loop, &dial->resolve, on_resolved, host, service, &hints);
     dial->is_resolving = result == 0;
     return result;
 }

@@ -2,6 +2,9 @@
 #ifndef RPC_DIAL_H
 #define RPC_DIAL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <uv.h>
 
 #include "tcp_address.h"
@@ -30,7 +33,7 @@ struct dial {
 };
 
 /** Begins; `on_done` is set, the rest is zero. @return 0, or a libuv error and no on_done. */
-int dial_start(struct dial *dial, uv_loop_t *loop, const struct tcp_target *target);
+int dial_start(struct dial *dial, uv_loop_t *loop, const char *host, uint16_t port);
 
 /** Wants no socket any more; on_done still follows, where it has not come. */
 void dial_cancel(struct dial *dial);

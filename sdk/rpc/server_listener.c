@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <berth/address.h>
+
 #define BACKLOG 1024
 
 static void on_handle_closed(struct server_listener *listener)
@@ -223,9 +225,9 @@ enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
                                             const struct berth_rpc_tcp_options *options, uint16_t *ret_port,
                                             struct berth_error *err)
 {
-    struct sockaddr_storage address;
+    struct berth_address address;
     struct server_listener *listener;
-    enum berth_code code = tcp_address_parse(options->address, &address, err);
+    enum berth_code code = berth_address_parse_listener(options->address, &address, err);
     int result;
 
     if (code != BERTH_OK)
@@ -239,12 +241,12 @@ enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
         free(listener);
         return code;
     }
-    result = listen_on_tcp(listener, &address);
+    result = listen_on_tcp(listener, &address.ip);
     if (result < 0) {
         close_listener(listener);
         return refuse_tcp(options->address, result, err);
     }
     if (ret_port != NULL)
-        *ret_port = tcp_address_port(&address);
+        *ret_port = tcp_address_port(&address.ip);
     return BERTH_OK;
 }

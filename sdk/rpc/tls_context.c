@@ -157,7 +157,9 @@ static enum berth_code fill_client(struct tls_context *context, const struct ber
                                "have it bear %s",
                                host);
     SSL_CTX_set_verify(settings, SSL_VERIFY_PEER, NULL);
-    context->server_name = strdup(options->server_name != NULL ? options->server_name : host);
+    /* A certificate knows no interface of this machine: "fe80::1%eth0" is fe80::1 in it. */
+    context->server_name =
+        options->server_name != NULL ? strdup(options->server_name) : strndup(host, strcspn(host, "%"));
     if (context->server_name == NULL || SSL_CTX_set_alpn_protos(settings, http2, sizeof(http2)) != 0)
         return out_of_memory(err);
     context->name_is_address = is_address(context->server_name);

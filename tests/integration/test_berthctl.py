@@ -269,7 +269,7 @@ class Strange(unittest.TestCase):
                 self.assertEqual((3, ""), (done.returncode, done.stdout), done.stderr)
 
     def test_tls_is_for_tcp_and_takes_a_pair(self):
-        for words, said in ((["--tls-ca", "x"], "TLS needs an address of the form tcp:"),
+        for words, said in ((["--tls-ca", "x"], "TLS needs an address of the form HOST:PORT, not "),
                             (["--address", "tcp:127.0.0.1:1", "--tls-cert", "x"], "go together")):
             done = run(BERTHCTL, *words, "version")
             self.assertEqual(2, done.returncode)

@@ -286,15 +286,26 @@ class Mistakes(Servers):
                                  ("::1:50051", "an IPv6 address is written in brackets (try [::1]:50051)")):
             with self.subTest(address=address):
                 self.assert_refused(problem, address=address)
-        self.assert_told("is no IP address and port (try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)",
-                         address="localhost:50051")
+        self.assert_refused("is not an IP address and port (try 127.0.0.1:50051, [::1]:50051, or 0.0.0.0:50051)",
+                            address="example.com:50051")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             self.assert_told("another process listens there already; stop it or choose another port",
                              seen_by_check=False, address=address)
-        self.assert_told("set tls_cert and tls_key, or insecure: true", address="0.0.0.0:0")
+        for address in ("0.0.0.0:0", "[::]:0", "[::ffff:0.0.0.0]:0", "[::ffff:192.0.2.1]:0", "192.0.2.1:0"):
+            with self.subTest(address=address):
+                self.assert_told("set tls_cert and tls_key, or insecure: true", address=address)
+
+    def test_loopback_is_loopback_however_it_is_written(self):
+        for address in ("127.0.0.1:0", "127.1.2.3:0", "[127.0.0.1]:0", "[::ffff:127.0.0.1]:0", "[::1]:0",
+                        "[0:0:0:0:0:0:0:1]:0", "[::1%lo]:0", "localhost:0", "tcp:localhost:0"):
+            with self.subTest(address=address):
+                self.configure(grpc_tcp={"address": address})
+                daemon = self.start()
+                self.assertIn(f"listening address={address.removeprefix('tcp:')[:-1]}", daemon.log)
+                self.assert_stops(daemon)
 
     def test_certificates_and_keys(self):
         own = {"address": "127.0.0.1:0", "tls_cert": self.path("server.pem"), "tls_key": self.path("server.key")}

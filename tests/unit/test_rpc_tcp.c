@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <berth/address.h>
+
 #include "tcp_address.h"
 
 static uint16_t listen_at(const char *address)
@@ -133,44 +135,106 @@ static void an_address_of_another_machine_is_refused(void **state)
 
 static void what_is_no_address_is_refused_with_an_example(void **state)
 {
-    static const char *const wrong[] = {"",           "127.0.0.1",  ":50051",     "localhost:50051",
-                                        "::1:50051",  "[::1]",      "127.0.0.1:", "1.2.3.4:65536",
-                                        "1.2.3.4:-1", "1.2.3.4: 1", "[::1]x:50",  "[127.0.0.1:1",
-                                        "1.2.3:50051"};
+    static const struct {
+        const char *address, *problem;
+    } wrong[] = {
+        {"", "has no port (try 127.0.0.1:50051)"},
+        {"127.0.0.1", "has no port (try 127.0.0.1:50051)"},
+        {"[::1]", "has no port (try [::1]:50051)"},
+        {":50051", "has no host before the port (try 127.0.0.1:50051)"},
+        {"*:50051", "every address of this machine is written 0.0.0.0:50051"},
+        {"::1:50051", "is written in brackets"},
+        {"127.0.0.1:", "\"\" is not a port number"},
+        {"1.2.3.4:65536", "port 65536 is out of range (0 to 65535)"},
+        {"1.2.3.4:-1", "\"-1\" is not a port number"},
+        {"1.2.3.4: 1", "\" 1\" is not a port number"},
+        {"[::1]x:50", "is not an IPv6 address in brackets"},
+        {"[127.0.0.1:1", "is not an IPv6 address in brackets"},
+        {"[fe80::1%no-such]:1", "with a network interface of this machine after the %"},
+        {"1.2.3:50051", "is not an IP address and port (try 127.0.0.1:50051"},
+        {"example.com:50051", "is not an IP address and port (try 127.0.0.1:50051"},
+        {"/run/x.sock:1", "'/' is not part of a host name"},
+    };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_int_equal(try_listen(wrong[i]), BERTH_INVALID_ARGUMENT);
-        assert_non_null(strstr(pair.err.message, "try 127.0.0.1:50051"));
+        assert_int_equal(try_listen(wrong[i].address), BERTH_INVALID_ARGUMENT);
+        assert_non_null(strstr(pair.err.message, wrong[i].problem));
     }
     assert_int_equal(try_listen(NULL), BERTH_INVALID_ARGUMENT);
 }
 
-static void a_channel_names_the_scheme_that_is_missing(void **state)
+static void what_has_a_colon_and_no_slash_is_a_host_and_a_port_and_all_else_a_socket(void **state)
 {
-    static const char *const bare[] = {"127.0.0.1:50051", "localhost:1", "[::1]:50051"};
-    static const char *const sockets[] = {"unix:name:1", "./name:1", "/run/a:1", "name", "name:", "name:x1"};
-    struct berth_rpc_channel *channel;
-    char expected[64];
+    static const struct {
+        const char *text, *host, *path;
+        uint16_t port;
+    } cases[] = {
+        {"127.0.0.1:50051", "127.0.0.1", NULL, 50051},
+        {"localhost:1", "localhost", NULL, 1},
+        {"[::1]:50051", "::1", NULL, 50051},
+        {"[::1%lo]:50051", "::1%lo", NULL, 50051},
+        {"[127.0.0.1]:7", "127.0.0.1", NULL, 7},
+        {"tcp:etcd-1.example:2379", "etcd-1.example", NULL, 2379},
+        {"tcp://etcd-1:65535", "etcd-1", NULL, 65535},
+        {"/run/a:1", "", "/run/a:1", 0},
+        {"./name:1", "", "./name:1", 0},
+        {"a/name:1", "", "a/name:1", 0},
+        {"/run/a://b", "", "/run/a://b", 0},
+        {"name", "", "name", 0},
+        {"unix:name:1", "", "name:1", 0},
+        {"unix:/run/a.sock", "", "/run/a.sock", 0},
+        {"unix:///run/a.sock", "", "/run/a.sock", 0},
+    };
 
-    for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
-        const struct berth_rpc_channel_options options = {.size = sizeof(options), .address = bare[i]};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct berth_address address;
 
-        snprintf(expected, sizeof(expected), "are written tcp:%s,", bare[i]);
-        assert_int_equal(berth_rpc_channel_create(&pair.loop, &options, &channel, &pair.err),
-                         BERTH_INVALID_ARGUMENT);
-        assert_non_null(strstr(pair.err.message, expected));
+        assert_int_equal(berth_address_parse(cases[i].text, &address, &pair.err), BERTH_OK);
+        assert_string_equal(address.host, cases[i].host);
+        assert_int_equal(address.port, cases[i].port);
+        assert_int_equal(address.path == NULL, cases[i].path == NULL);
+        if (address.path != NULL)
+            assert_string_equal(address.path, cases[i].path);
     }
-    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
-        const struct berth_rpc_channel_options options = {.size = sizeof(options), .address = sockets[i]};
+}
 
-        assert_int_equal(berth_rpc_channel_create(&pair.loop, &options, &channel, &pair.err), BERTH_OK);
-        berth_rpc_channel_close(channel, NULL, NULL);
+static void only_what_this_machine_alone_reaches_is_loopback(void **state)
+{
+    static const char *const near[] = {"127.0.0.1:1",          "127.1.2.3:1",         "127.255.255.255:1",
+                                       "localhost:1",          "LocalHost:1",         "[::1]:1",
+                                       "[::1%lo]:1",           "[0:0:0:0:0:0:0:1]:1", "[127.0.0.1]:1",
+                                       "[::ffff:127.0.0.1]:1", "[::ffff:7f01:0203]:1"};
+    static const char *const far[] = {
+        "0.0.0.0:1",          "[::]:1",  "126.0.0.1:1",     "128.0.0.1:1",    "1.0.0.127:1",
+        "[::ffff:0.0.0.0]:1", "[::2]:1", "[::127.0.0.1]:1", "[fe80::1%lo]:1", "[1::ffff:127.0.0.1]:1"};
+    struct berth_address address;
+
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
+        assert_int_equal(berth_address_parse_listener(near[i], &address, &pair.err), BERTH_OK);
+        assert_true(berth_address_is_loopback(&address.ip));
     }
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+        assert_int_equal(berth_address_parse_listener(far[i], &address, &pair.err), BERTH_OK);
+        assert_false(berth_address_is_loopback(&address.ip));
+    }
+}
+
+static void a_call_reaches_a_server_whose_address_has_no_scheme(void **state)
+{
+    char address[32];
+
+    snprintf(address, sizeof(address), "localhost:%u", listen_at("localhost:0"));
+    pair_connect(address, NULL);
+    pair_ask("/t.T/Echo", "there");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_OK);
 }
 
 static void a_channel_refuses_what_is_no_address(void **state)
 {
-    static const char *const wrong[] = {"tcp:", "tcp:host", "tcp::50051", "tcp:host:0", "tcp:host:x"};
+    static const char *const wrong[] = {"",           "tcp:",  "tcp:host",      "tcp::50051", "tcp:host:0",
+                                        "tcp:host:x", "name:", "name:x1",       "host:0",     "host:65536",
+                                        "::1:50051",  "*:1",   "http://host:1", "unix:"};
     struct berth_rpc_channel *channel;
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -185,11 +249,11 @@ static void addresses_are_written_as_they_are_read(void **state)
 {
     static const char *const texts[] = {"127.0.0.1:50051", "0.0.0.0:0", "[::1]:65535", "[::]:1"};
     char text[TCP_ADDRESS_MAX];
-    struct sockaddr_storage address;
+    struct berth_address address;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        assert_int_equal(tcp_address_parse(texts[i], &address, &pair.err), BERTH_OK);
-        tcp_address_format(&address, text);
+        assert_int_equal(berth_address_parse_listener(texts[i], &address, &pair.err), BERTH_OK);
+        tcp_address_format(&address.ip, text);
         assert_string_equal(text, texts[i]);
     }
 }
@@ -246,7 +310,9 @@ int main(void)
         CALL(an_address_that_is_taken_is_refused),
         CALL(an_address_of_another_machine_is_refused),
         CALL(what_is_no_address_is_refused_with_an_example),
-        CALL(a_channel_names_the_scheme_that_is_missing),
+        CALL(what_has_a_colon_and_no_slash_is_a_host_and_a_port_and_all_else_a_socket),
+        CALL(only_what_this_machine_alone_reaches_is_loopback),
+        CALL(a_call_reaches_a_server_whose_address_has_no_scheme),
         CALL(a_channel_refuses_what_is_no_address),
         CALL(addresses_are_written_as_they_are_read),
         CALL(a_tcp_socket_that_somebody_else_accepted_is_served),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/address.h>
 #include <config/units.h>
 
 #include "address.h"
@@ -12,7 +13,7 @@
 #define DEFAULT_TIMEOUT_MS 10000
 
 static const struct cli_option common_options[] = {
-    {"address", 'a', "ADDRESS", "socket or tcp:HOST:PORT of the daemon (default: $BERTH_ADDRESS)", 0},
+    {"address", 'a', "ADDRESS", "socket or HOST:PORT of the daemon (default: $BERTH_ADDRESS)", 0},
     {"timeout", 0, "TIME", "give up after TIME, such as 5s (default: 10s)", 0},
     {"tls-ca", 0, "FILE", "use TLS; trust the CAs in FILE", 0},
     {"tls-cert", 0, "FILE", "use TLS; present the certificate in FILE", 0},
@@ -102,6 +103,8 @@ static int set_timeout(const struct cli_line *line, struct client *client)
 static int set_tls(const struct cli_line *line, struct command_options *options)
 {
     struct berth_rpc_tls_options *tls = &options->tls;
+    struct berth_address address;
+    struct berth_error err;
 
     *tls = (struct berth_rpc_tls_options){
         .size = sizeof(*tls),
@@ -113,8 +116,10 @@ static int set_tls(const struct cli_line *line, struct command_options *options)
     if (tls->ca_file == NULL && tls->certificate_file == NULL && tls->key_file == NULL &&
         tls->server_name == NULL)
         return CLI_GO_ON;
-    if (strncmp(options->client.address, "tcp:", 4) != 0)
-        return cli_refuse(line, "TLS needs an address of the form tcp:HOST:PORT, not %s",
+    if (berth_address_parse(options->client.address, &address, &err) != BERTH_OK)
+        return cli_refuse(line, "%s", err.message);
+    if (address.path != NULL)
+        return cli_refuse(line, "TLS needs an address of the form HOST:PORT, not %s",
                           options->client.address);
     if ((tls->certificate_file == NULL) != (tls->key_file == NULL))
         return cli_refuse(line, "--tls-cert and --tls-key go together");

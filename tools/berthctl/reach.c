@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <berth/address.h>
+
 /* @return 0 or an errno. */
 static int knock(const char *path)
 {
@@ -28,13 +30,11 @@ static int knock(const char *path)
 
 enum reach reach_look(const char *address)
 {
-    if (strncmp(address, "tcp:", 4) == 0)
+    struct berth_address parsed;
+
+    if (berth_address_parse(address, &parsed, NULL) != BERTH_OK || parsed.path == NULL)
         return REACH_UNKNOWN;
-    if (strncmp(address, "unix:", 5) == 0)
-        address += 5;
-    if (strncmp(address, "//", 2) == 0)
-        address += 2;
-    switch (knock(address)) {
+    switch (knock(parsed.path)) {
     case ENOENT:
     case ENOTDIR:
     case ECONNREFUSED:

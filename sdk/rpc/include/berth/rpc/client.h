@@ -38,7 +38,8 @@ struct berth_rpc_call;
 struct berth_rpc_channel_options {
     /** sizeof(struct berth_rpc_channel_options) as the caller compiled it. */
     uint32_t size;
-    /** A path, with or without "unix:" before it, or "tcp:HOST:PORT", "tcp:[::1]:PORT". Copied. */
+    /** A path, with or without "unix:" before it, or "HOST:PORT", "[::1]:PORT", with or without "tcp:". What
+     * has no slash but a colon is a host and a port. Copied. */
     const char *address;
     /**
      * How many times a connection is tried before the calls that wait for it fail, those with wait_for_ready
@@ -64,7 +65,7 @@ struct berth_rpc_channel_options {
     const char *user_agent;
 
     enum berth_rpc_protocol protocol;
-    /** NULL: in clear. For "tcp:" only; read before create returns. */
+    /** NULL: in clear. For a host and port only; read before create returns. */
     const struct berth_rpc_tls_options *tls;
     /**
      * Are messages sent compressed, with gzip, where that makes them smaller? A server that does not know
