@@ -9,6 +9,7 @@ import peers
 from daemon import Daemon
 from workshop import BUILD, Plugin, Workshop
 
+# One of them is a server, as a daemon without one does not become ready.
 MODULES = 1000
 
 # The most that berthd may take of the time of the bare loop, and of containerd's until its first answer.
@@ -16,12 +17,22 @@ MODULES_GOAL = 1.2
 FIRST_ANSWER_GOAL = 0.33
 
 
+SERVE = """static enum berth_code serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    (void)host, (void)instance, (void)err;
+    return BERTH_OK;
+}"""
+
+
 def thousand_modules(workshop):
-    """One module, compiled once; its copies differ in the id, which stands in the note and in the plugin's table."""
+    """A server, and one module, compiled once; its copies differ in the id, which stands in the note and in the plugin's
+    table."""
+    workshop.add("server", Plugin("io.example.server.v1", "one", code=SERVE, members=".serve = serve,", yaml="callbacks: [serve]"),
+                 flags=("-O2", "-s"))
     template = workshop.add("template", Plugin("io.example.bench.v1", "m00000"), flags=("-O2", "-s"))
     content = template.read_bytes()
     template.unlink()
-    for i in range(MODULES):
+    for i in range(MODULES - 1):
         path = workshop.plugins / f"m{i:05}.so"
         path.write_bytes(content.replace(b"m00000", b"m%05d" % i))
         path.chmod(0o755)
@@ -47,7 +58,7 @@ def berthd_ms(workshop):
     finally:
         daemon.process.terminate()
         daemon.wait()
-    if f"{MODULES}" not in daemon.log:
+    if f"{MODULES} of {MODULES} plugins" not in daemon.log:
         raise RuntimeError(f"berthd did not start {MODULES} plugins:\n{daemon.log[-3000:]}")
     return elapsed
 
