@@ -3,6 +3,7 @@
 #include "command.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <config/json.h>
 #include <config/utf8.h>
@@ -73,8 +74,14 @@ static void print_files(const struct survey *survey)
         utf8_write_line(stdout, survey->settings->files[i]);
         putchar('\n');
     }
-    if (survey->settings->file_count == 0)
-        puts("read no file: the default one does not exist");
+    if (survey->settings->file_count == 0) {
+        char *path = settings_default_path();
+
+        fputs("read no file; not found: ", stdout);
+        utf8_write_line(stdout, path);
+        putchar('\n');
+        free(path);
+    }
 }
 
 static void print_text(const struct survey *survey, const struct verdict *verdict)

@@ -132,6 +132,8 @@ static void find_known(struct split *split, struct claimant *claimant)
 /* Removes what is for other plugins, and the maps that become empty. */
 static void prune(const struct split *split, const struct claimant *claimant, struct config_node *map)
 {
+    size_t kept = 0;
+
     for (size_t i = 0; i < map->count; i++) {
         struct config_node *item = map->items[i];
         bool is_own = has_place(&claimant->known, item) || strcmp(item->key, "config_version") == 0;
@@ -141,9 +143,10 @@ static void prune(const struct split *split, const struct claimant *claimant, st
             prune(split, claimant, item);
             is_gone = item->count == 0;
         }
-        if (is_gone)
-            config_node_remove(map, i--);
+        if (!is_gone)
+            map->items[kept++] = item;
     }
+    map->count = kept;
 }
 
 /* Has the section a setting that its owner does not declare and another plugin does? */

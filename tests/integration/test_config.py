@@ -90,6 +90,10 @@ class Config(Case):
         done = self.check(self.base() + "imports: [conf.d/*.yaml]\n")
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual([f"read {self.workshop.config}", f"read {part}"], done.stdout.splitlines()[:2])
+        if os.geteuid() != 0:
+            return
+        done = self.berthd("config", "check", "--plugin-dir", self.workshop.plugins)
+        self.assertRegex(done.stdout, r"read no file; not found: /.*/berthd\.yaml\n|read /.*/berthd\.yaml\n")
 
     def test_check_tells_programs(self):
         told = json.loads(self.check(self.base(), "--json").stdout)
