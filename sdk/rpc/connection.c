@@ -25,6 +25,12 @@
 
 #define NANOSECONDS_PER_MILLISECOND 1000000u
 
+/* How long a round of the loop may take before reading is sliced, and what a connection then has. */
+#define LATE_MS 5
+#define SLICE_NS 100000u
+#define SLICE_BYTES_MIN 128
+#define SLICE_BYTES_FIRST 512
+
 static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) &&
                   offsetof(uv_buf_t, base) == offsetof(struct iovec, iov_base) &&
                   offsetof(uv_buf_t, len) == offsetof(struct iovec, iov_len),
@@ -41,6 +47,7 @@ void connection_init(struct connection *connection, struct engine *engine, uv_ha
     connection->task.run = run_task;
     connection->blocked_fd = -1;
     connection->holders = 1;
+    connection->slice_bytes = SLICE_BYTES_FIRST;
     if (type == UV_TCP)
         uv_tcp_init(engine->loop, &connection->socket.tcp);
     else
@@ -130,18 +137,50 @@ void connection_lose(struct connection *connection, const char *reason)
         uv_close((uv_handle_t *)&connection->blocked, on_handle_closed);
 }
 
+/*
+ * What is read is worked on at once, so reading is what can be sliced. No read has more than about LATE_MS of
+ * work, by what the connection's bytes cost before. A round of the loop serves every connection that has
+ * something: once it has taken LATE_MS, those left get SLICE_NS each and no second read before the next
+ * round.
+ */
+static bool is_late(const struct connection *connection)
+{
+    return uv_hrtime() / NANOSECONDS_PER_MILLISECOND > uv_now(connection->engine->loop) + LATE_MS;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buffer)
 {
     struct connection *connection = handle->data;
+    size_t size = connection->slice_bytes * (LATE_MS * NANOSECONDS_PER_MILLISECOND / SLICE_NS);
 
-    *ret_buffer = uv_buf_init(connection->engine->read_buffer, ENGINE_READ_BYTES);
+    if (connection->has_read_late)
+        size = 0;
+    else if (is_late(connection))
+        size = connection->slice_bytes;
+    else if (size > ENGINE_READ_BYTES)
+        size = ENGINE_READ_BYTES;
+    *ret_buffer = uv_buf_init(connection->engine->read_buffer, (unsigned)size);
+}
+
+static void settle_slice(struct connection *connection, size_t length, uint64_t took_ns)
+{
+    uint64_t bytes = length * SLICE_NS / (took_ns + 1);
+
+    if (bytes < SLICE_BYTES_MIN)
+        bytes = SLICE_BYTES_MIN;
+    connection->slice_bytes = bytes < ENGINE_READ_BYTES ? (size_t)bytes : ENGINE_READ_BYTES;
+    connection->has_read_late = is_late(connection);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
     struct connection *connection = stream->data;
     const char *reason;
+    uint64_t began;
 
+    /* Of a buffer without room: what waits is read in the next round. */
+    if (length == UV_ENOBUFS)
+        return;
     if (length < 0) {
         connection_lose(connection,
                         length == UV_EOF ? "the peer closed the connection" : uv_strerror((int)length));
@@ -151,7 +190,9 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     connection->heard_ms = uv_now(connection->engine->loop);
     if (length == 0)
         return;
+    began = uv_hrtime();
     reason = connection->protocol->feed(connection->session, (const uint8_t *)buffer->base, (size_t)length);
+    settle_slice(connection, (size_t)length, uv_hrtime() - began);
     if (reason != NULL)
         connection_lose(connection, reason);
     connection_touch(connection);
@@ -343,6 +384,7 @@ static void run_task(struct turn_task *task)
 {
     struct connection *connection = CONTAINER_OF(task, struct connection, task);
 
+    connection->has_read_late = false;
     write_in_turn(connection);
     if (connection->is_lost || connection->writing != NULL)
         return;

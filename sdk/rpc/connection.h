@@ -81,6 +81,10 @@ struct connection {
     struct deadline write_deadline;
     uint32_t write_timeout_ms;
 
+    /** How many bytes are read at a time where the loop is late, and whether that was done in this round. */
+    size_t slice_bytes;
+    bool has_read_late;
+
     /** When the last byte came, on the clock of uv_now(). */
     uint64_t heard_ms;
 

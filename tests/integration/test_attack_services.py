@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """containerd's services under requests that are small and ask for much, and a stop with everything under way."""
 
+import contextlib
+import struct
 import threading
+import time
 
 import ask
 import grpc
 import protos
-from attack import IS_SANITIZED, MIB
+from attack import DATA, END_HEADERS, END_STREAM, HEADERS, IS_SANITIZED, MIB, Peer, frame, open_call
 from daemon import PATIENCE, Case
 
 CONTAINERS = "/containerd.services.containers.v1.Containers/"
@@ -85,6 +88,30 @@ class Services(Case):
                 list_all()
             self.assertEqual("RESOURCE_EXHAUSTED", raised.exception.code().name)
             self.assertIn("exceeds max_list_bytes (1024)", raised.exception.details())
+        self.assert_stops(self.daemon)
+
+    def test_many_costly_calls_at_once_let_others_in_between(self):
+        """200 connections with 250 listings each, none of which is read: 50,000 calls that come at the same time."""
+        self.daemon = self.start()
+        request = protos.inspect.PluginsRequest(all=True).SerializeToString()
+        body = struct.pack(">BI", 0, len(request)) + request
+        calls = b"".join(open_call(stream, path="/berth.inspect.v1.Inspect/Plugins") +
+                         frame(DATA, END_STREAM, stream, body) for stream in range(1, 501, 2))
+        slowest, stream = 0, -1
+        with contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(Peer(self.daemon.address).settle()) for _ in range(200)]
+            other = stack.enter_context(Peer(self.daemon.address).settle())
+            for peer in peers:
+                peer.socket.setblocking(False)
+                peer.socket.send(calls)
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                stream += 2
+                began = time.monotonic()
+                other.send(open_call(stream, END_HEADERS | END_STREAM))
+                other.read_until(HEADERS, stream)
+                slowest = max(slowest, time.monotonic() - began)
+        self.assertLess(slowest, 8 if IS_SANITIZED else 0.8)
         self.assert_stops(self.daemon)
 
     def test_it_stops_with_everything_under_way(self):
