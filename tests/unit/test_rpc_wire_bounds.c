@@ -251,7 +251,7 @@ static void row_22_other_protocols_are_told_what_is_spoken(void **state)
         const char *answer;
     } cases[] = {
         {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27, "HTTP/1.1 505 "},
-        {"POST /helloworld.Greeter/SayHello HTTP/1.1\r\nHost: x\r\n\r\n", 57, "HTTP/1.1 505 "},
+        {"POST /helloworld.Greeter/SayHello HTTP/1.1\r\nHost: x\r\n\r\n", 55, "HTTP/1.1 505 "},
         {"\x16\3\1\0\x05\1\0\0\1\0", 10, "HTTP/1.1 505 "},
     };
 
