@@ -120,12 +120,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    connection->opening = NULL;
     if (connection->open_streams++ >= connection->server->limits.max_concurrent_streams)
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                          NGHTTP2_REFUSED_STREAM);
     stream = server_stream_create(connection, frame->hd.stream_id);
-    connection->opening = stream;
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);

@@ -185,8 +185,6 @@ struct server_connection {
     struct berth_stream *streams;
     struct berth_stream *first_ready;
     struct berth_stream **end_ready;
-    /** The one whose headers are coming. */
-    struct berth_stream *opening;
     /** Streams that HTTP/2 has not closed, those that were refused among them. */
     uint32_t open_streams;
     uint64_t last_ping_ns;

@@ -67,8 +67,6 @@ void server_stream_destroy(struct berth_stream *stream)
     struct berth_rpc_server *server = server_of(stream);
 
     leave_line(stream);
-    if (stream->connection->opening == stream)
-        stream->connection->opening = NULL;
     deadlines_stop(&server->engine.deadlines, &stream->deadline);
     outflow_clear(&stream->outflow);
     http2_consume(&stream->connection->http2, stream->id, inbox_finish(&stream->inbox));
