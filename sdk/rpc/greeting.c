@@ -65,13 +65,17 @@ static enum greeting_kind match_ttrpc(bool from_server, const uint8_t *bytes, si
     return GREETING_OTHER;
 }
 
+/* A word in capitals and what it is to be done to: a path, a URL or everything (RFC 9112 3.2). */
 static enum greeting_kind match_method(const uint8_t *bytes, size_t length)
 {
     size_t most = length < METHOD_BYTES ? length : METHOD_BYTES;
 
     for (size_t i = 0; i < most; i++) {
+        if (bytes[i] == ' ' && i > 0 && i + 1 == length)
+            return GREETING_PARTIAL;
         if (bytes[i] == ' ')
-            return i > 0 ? GREETING_HTTP1 : GREETING_OTHER;
+            return i > 0 && strchr("/h*", bytes[i + 1]) != NULL && bytes[i + 1] != '\0' ? GREETING_HTTP1
+                                                                                        : GREETING_OTHER;
         if (bytes[i] < 'A' || bytes[i] > 'Z')
             return GREETING_OTHER;
     }
