@@ -34,6 +34,7 @@ struct scanner {
     struct scan *scan;
     struct library_finder *finder;
     struct library_names names;
+    char buffer[32768];
     /* Trees of struct seen, for tsearch. */
     void *files;
     void *directories;
@@ -225,24 +226,39 @@ static void keep_problem(void *context, const struct library_problem *problem)
     utf8_make_line(file->manifest->objection);
 }
 
-static void check_libraries(struct scanner *scanner, struct scan_file *file, int fd)
+static void check_image(struct scanner *scanner, struct scan_file *file, const void *bytes, size_t length)
 {
-    size_t length = (size_t)file->status.st_size;
-    void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
     struct library_list list = {0};
     struct elf_image image;
 
-    if (bytes == MAP_FAILED)
+    if (!elf_image_init(&image, bytes, length))
         return;
-    if (elf_image_init(&image, bytes, length)) {
-        library_find_all(scanner->finder, &image, file->path, keep_problem, file, &list);
-        file->conflict = library_names_add(&scanner->names, scanner->finder, &image, file->shown, &list);
-    }
+    library_find_all(scanner->finder, &image, file->path, keep_problem, file, &list);
+    file->conflict = library_names_add(&scanner->names, scanner->finder, &image, file->shown, &list);
+    library_list_finish(&list);
     if (file->conflict != NULL) {
         utf8_make_line(file->conflict);
         warn(scanner->scan, "%s: %s", file->shown, file->conflict);
     }
-    library_list_finish(&list);
+}
+
+/* Most modules are small: of a thousand, reading takes a third of the time of mapping and unmapping. */
+static void check_libraries(struct scanner *scanner, struct scan_file *file, int fd)
+{
+    size_t length = (size_t)file->status.st_size;
+    ssize_t count;
+    void *bytes;
+
+    if (length <= sizeof(scanner->buffer)) {
+        count = pread(fd, scanner->buffer, length, 0);
+        if (count > 0)
+            check_image(scanner, file, scanner->buffer, (size_t)count);
+        return;
+    }
+    bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return;
+    check_image(scanner, file, bytes, length);
     munmap(bytes, length);
 }
 
