@@ -278,7 +278,7 @@ void plan_cycles_warn(struct plan_build *build)
 
         for (size_t j = 0; j < entry->requirement_count && entry->verdict == PLAN_RUN; j++)
             if (entry->requirements[j].dropped)
-                plan_build_warn(build, "%s wants %s, which itself comes after it: the wish gives way",
+                plan_build_warn(build, "%s wants %s, which itself comes after it; ignoring that",
                                 plan_build_uri(build, i), entry->requirements[j].name);
     }
 }

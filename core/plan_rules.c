@@ -93,16 +93,16 @@ static void read_choices(struct plan_build *build, struct name_table *chosen)
         size_t entry = name_table_find(&build->memory->uris, choice->uri);
 
         if (entry == NAME_TABLE_NONE)
-            plan_build_warn(build, "services: %s is to come from %s, which is not there: the choice is void",
-                            choice->service, choice->uri);
+            plan_build_warn(build,
+                            "services: %s is to export %s, but there is no such plugin; ignoring this entry",
+                            choice->uri, choice->service);
         else if (build->plan->entries[entry].verdict != PLAN_RUN)
-            plan_build_warn(build, "services: %s is to come from %s, which is %s: the choice is void",
-                            choice->service, choice->uri,
+            plan_build_warn(build, "services: %s is to export %s, but is %s; ignoring this entry",
+                            choice->uri, choice->service,
                             berth_state_name(plan_verdict_state(build->plan->entries[entry].verdict)));
         else if (!exports_service(build->plan->entries[entry].plugin, choice->service))
-            plan_build_warn(build,
-                            "services: %s is to come from %s, which does not export it: the choice is void",
-                            choice->service, choice->uri);
+            plan_build_warn(build, "services: %s does not export %s; ignoring this entry", choice->uri,
+                            choice->service);
         else
             name_table_add(chosen, choice->service, entry);
     }

@@ -100,7 +100,7 @@ static size_t explain_provider(const struct verdict_cause *cause, char *text, si
     if (strcmp(cause->requirement, cause->provider) == 0)
         return (size_t)snprintf(text, size, "requires %s, which", cause->requirement);
     if (cause->provider_count > 1)
-        return (size_t)snprintf(text, size, "requires %s, of whose %zu providers none runs: %s",
+        return (size_t)snprintf(text, size, "requires %s, but none of its %zu providers is running: %s",
                                 cause->requirement, cause->provider_count, cause->provider);
     return (size_t)snprintf(text, size, "requires %s, but %s", cause->requirement, cause->provider);
 }

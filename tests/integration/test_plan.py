@@ -189,7 +189,8 @@ config:
                              ("hand", f"because of {kind('clock')}.clock: servers is not set")):
             self.assertEqual("skipped", found[f"{kind(name)}.{name}"].state)
             self.assertIn(reason, found[f"{kind(name)}.{name}"].reason)
-            self.assert_line(daemon.log, f"{kind(name)}.{name}", "skipped: ", "servers is not set")
+        self.assert_line(daemon.log, f"{kind('clock')}.clock: skipped: servers is not set in its configuration")
+        self.assert_line(daemon.log, f"{kind('clock')}.clock: 2 plugins skipped because of it", f"{kind('hand')}.hand")
         self.assertIn(found[f"{kind('wisher')}.wisher"].state, ("ready", "serving"))
         self.assertNotIn("/clock.so", self.maps(daemon))
         self.assertIn("/hand.so", self.maps(daemon))

@@ -332,7 +332,8 @@ static void every_static_cell_of_the_table(void **state)
          PLAN_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "d.v1.off",
-         "requires d.v1, of whose 2 providers none runs: d.v1.off is disabled: named under disabled_plugins "
+         "requires d.v1, but none of its 2 providers is running: d.v1.off is disabled: named under "
+         "disabled_plugins "
          "at berthd.yaml:7:3"},
         {{"a.v1.x", {"d.v1.off2"}},
          PLAN_BLOCKED,
@@ -344,7 +345,8 @@ static void every_static_cell_of_the_table(void **state)
          PLAN_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "b.v1.one",
-         "requires b.v1, of whose 2 providers none runs: b.v1.one is blocked: requires gone.v1, which nobody "
+         "requires b.v1, but none of its 2 providers is running: b.v1.one is blocked: requires gone.v1, "
+         "which nobody "
          "provides: is its module in a plugin directory?"},
         {{"a.v1.x", {"b.v1.two"}},
          PLAN_BLOCKED,
@@ -482,7 +484,7 @@ static void a_wish_inside_a_cycle_gives_way_with_a_warning(void **state)
     assert_true(entry_of(scene, "a.v1.x")->requirements[0].dropped);
     assert_int_equal(scene->plan->warning_count, 1);
     assert_string_equal(scene->plan->warnings[0],
-                        "a.v1.x wants b.v1, which itself comes after it: the wish gives way");
+                        "a.v1.x wants b.v1, which itself comes after it; ignoring that");
 }
 
 static void wanting_ones_own_type_gives_way(void **state)
@@ -544,7 +546,7 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
     assert_int_equal(scene->plan->warning_count, 2);
     assert_string_equal(
         scene->plan->warnings[0],
-        "services: hello.Greeter is to come from a.v1.gone, which is not there: the choice is void");
+        "services: a.v1.gone is to export hello.Greeter, but there is no such plugin; ignoring this entry");
 }
 
 static const char *state_name_of(const struct scene *scene, const char *uri)
@@ -574,7 +576,8 @@ static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(
     expect(scene, "a.v1.x", PLAN_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
     expect(scene, "a.v1.y", PLAN_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
     expect(scene, "b.v1.needs", PLAN_SKIPPED, BERTH_SKIP,
-           "requires a.v1, of whose 2 providers none runs: a.v1.x was skipped: endpoints is not set in its "
+           "requires a.v1, but none of its 2 providers is running: a.v1.x was skipped: endpoints is not set "
+           "in its "
            "configuration");
     expect(scene, "d.v1.any", PLAN_RUN, BERTH_OK, NULL);
     expect(scene, "e.v1.wants", PLAN_RUN, BERTH_OK, NULL);

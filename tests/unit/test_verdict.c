@@ -130,7 +130,7 @@ static void the_sentence_names_the_requirement_the_provider_and_the_root(void **
           .state = BERTH_STATE_FAILED,
           .root = "a.v1.x",
           .reason = "out of disk"},
-         "requires a.v1, of whose 3 providers none runs: a.v1.x has failed: out of disk"},
+         "requires a.v1, but none of its 3 providers is running: a.v1.x has failed: out of disk"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -230,12 +230,12 @@ static void an_entry_of_a_plan_is_decided_by_the_same_rule(void **state)
          VERDICT_GIVE_UP,
          BERTH_STATE_SKIPPED,
          0,
-         "requires b.v1, of whose 2 providers none runs: b.v1.one was skipped: why"},
+         "requires b.v1, but none of its 2 providers is running: b.v1.one was skipped: why"},
         {{BERTH_STATE_DISABLED, BERTH_STATE_TIMED_OUT, BERTH_STATE_READY},
          VERDICT_GIVE_UP,
          BERTH_STATE_BLOCKED,
          1,
-         "requires b.v1, of whose 2 providers none runs: b.v1.two has timed out: why"},
+         "requires b.v1, but none of its 2 providers is running: b.v1.two has timed out: why"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

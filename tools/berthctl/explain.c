@@ -142,7 +142,7 @@ static void add_advice(struct config_text *text, const plugin_message *root)
         config_text_add(text, "%s", blocked_advice(root));
         return;
     case BERTH__INSPECT__V1__STATE__STATE_SKIPPED:
-        config_text_add(text, "nothing, unless it should apply here: it decided itself that it does not");
+        config_text_add(text, "nothing, unless it should apply here; then provide what the reason names");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_FAILED:
         config_text_add(text, "fix the problem above, then restart berthd; its log has the lines of %s", uri);
