@@ -311,6 +311,16 @@ struct folder_check {
     size_t user;
 };
 
+/* Was the library found there? Then that folder has been judged, or LD_LIBRARY_PATH names it. */
+static bool is_own_folder(const char *user_path, const char *folder)
+{
+    const char *slash = strrchr(user_path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - user_path);
+
+    return length > 0 && strncmp(folder, user_path, length) == 0 &&
+           folder[length + strspn(folder + length, "/")] == '\0';
+}
+
 static bool check_folder(void *context, const char *text, size_t length, const char *folder)
 {
     const struct folder_check *check = context;
@@ -325,6 +335,8 @@ static bool check_folder(void *context, const char *text, size_t length, const c
                                 : "which depends on the folder that berthd is started in");
         return false;
     }
+    if (check->user != LIBRARY_MODULE && is_own_folder(path_of(check->walk, check->user), folder))
+        return false;
     known = get_folder(check->walk->finder, folder);
     if (known->trust != BERTH_OK)
         complain(check->walk, known->trust, is_of_place,

@@ -89,7 +89,7 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
         self.assert_runs(uri)
 
     def test_the_daemons_environment_is_the_operators_word(self):
-        self.library(self.workshop.short, "libshared.so.1")
+        self.library(self.workshop.short, "libshared.so.1", "-Wl,-rpath,$ORIGIN/:$ORIGIN")
         self.module("told", f"-L{self.workshop.short}", "-l:libshared.so.1")
         daemon = self.start(LD_LIBRARY_PATH=f"{self.workshop.short}:{os.environ['BERTH_BUILD']}/sdk/rpc")
         self.assertEqual("ready", self.plugins(daemon)[f"{TYPE}.told"].state)
