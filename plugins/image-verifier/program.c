@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,65 +88,89 @@ static int write_input(struct pipes *pipes, const struct program_call *call)
     return error;
 }
 
-static int fill_actions(posix_spawn_file_actions_t *actions, const struct pipes *pipes)
-{
-    int error = posix_spawn_file_actions_adddup2(actions, pipes->input[0], STDIN_FILENO);
+/* Where the child reports why it could not become the program. */
+#define REPORT_FD (STDERR_FILENO + 1)
 
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(actions, pipes->output[1], STDOUT_FILENO);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(actions, pipes->errors[1], STDERR_FILENO);
-    /* Whatever any plugin has opened without close-on-exec. */
-    if (error == 0)
-        error = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-    if (error == 0)
-        error = posix_spawn_file_actions_addchdir_np(actions, "/");
-    return error;
+/* Close-on-exec, so that its end means that the program runs. */
+static int move_report(int report)
+{
+    return report == REPORT_FD ? report : dup3(report, REPORT_FD, O_CLOEXEC);
 }
 
-/* The daemon's signal mask and the signals it ignores are its own affair too. */
-static int fill_attributes(posix_spawnattr_t *attributes)
+/* The daemon's signal mask and the signals it ignores are its own affair. */
+static void reset_signals(void)
 {
-    sigset_t none, all;
+    const struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &action, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Between fork and exec of a process with threads: only what is safe in a signal handler. */
+static _Noreturn void become(const struct program_call *call, const struct pipes *pipes, int report)
+{
     int error;
 
-    sigemptyset(&none);
-    sigfillset(&all);
-    error = posix_spawnattr_setsigmask(attributes, &none);
-    if (error == 0)
-        error = posix_spawnattr_setsigdefault(attributes, &all);
-    if (error == 0)
-        error = posix_spawnattr_setflags(attributes,
-                                         POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    return error;
+    setsid();
+    if (dup2(pipes->input[0], STDIN_FILENO) >= 0 && dup2(pipes->output[1], STDOUT_FILENO) >= 0 &&
+        dup2(pipes->errors[1], STDERR_FILENO) >= 0 && move_report(report) >= 0 && chdir("/") == 0) {
+        report = REPORT_FD;
+        /* Whatever any plugin has opened without close-on-exec. */
+        closefrom(REPORT_FD + 1);
+        reset_signals();
+        execve(call->path, call->arguments, call->environment);
+    }
+    error = errno;
+    _exit(write(report, &error, sizeof(error)) == sizeof(error) ? 127 : 126);
 }
 
-static int spawn_with(pid_t *ret_pid, const struct program_call *call,
-                      const posix_spawn_file_actions_t *actions)
+/* 0 once the program runs, else the child's errno. */
+static int read_report(int report)
 {
-    posix_spawnattr_t attributes;
-    int error = posix_spawnattr_init(&attributes);
+    int error = 0;
+    ssize_t got;
 
-    if (error != 0)
-        return error;
-    error = fill_attributes(&attributes);
-    if (error == 0)
-        error = posix_spawn(ret_pid, call->path, actions, &attributes, call->arguments, call->environment);
-    posix_spawnattr_destroy(&attributes);
-    return error;
+    do
+        got = read(report, &error, sizeof(error));
+    while (got < 0 && errno == EINTR);
+    return got == 0 ? 0 : got == sizeof(error) ? error : EIO;
 }
 
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+/*
+ * By fork, not posix_spawn(3): the host gives its limit of open files back in what pthread_atfork(3) calls.
+ * No handler of the daemon may run in the child.
+ */
 static int spawn(pid_t *ret_pid, const struct program_call *call, const struct pipes *pipes)
 {
-    posix_spawn_file_actions_t actions;
-    int error = posix_spawn_file_actions_init(&actions);
+    int report[2], error = make_pair(report);
+    sigset_t all, before;
+    pid_t pid;
 
     if (error != 0)
         return error;
-    error = fill_actions(&actions, pipes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid == 0)
+        become(call, pipes, report[1]);
+    error = pid < 0 ? errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(report[1]);
     if (error == 0)
-        error = spawn_with(ret_pid, call, &actions);
-    posix_spawn_file_actions_destroy(&actions);
+        error = read_report(report[0]);
+    close(report[0]);
+    if (pid > 0 && error != 0)
+        reap(pid);
+    *ret_pid = pid;
     return error;
 }
 
@@ -161,8 +184,7 @@ static int watch(struct program *program)
         return 0;
     error = errno;
     kill(-program->pid, SIGKILL);
-    while (waitpid(program->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    reap(program->pid);
     return error;
 }
 

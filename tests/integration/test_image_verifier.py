@@ -2,6 +2,7 @@
 """Image verifiers in a daemon, asked by a plugin that a client calls; and the table in which ctr shows them."""
 
 import os
+import resource
 import shutil
 import threading
 import time
@@ -106,6 +107,12 @@ class ImageVerifier(Case):
         self.verify("docker.io/good")
         self.assertEqual(("PERMISSION_DENIED", "verifier c rejected image (exit code 7): evil"),
                          self.refusal("docker.io/evil"))
+
+    def test_a_verifier_has_the_signals_and_the_open_files_of_any_program(self):
+        self.assert_stops(self.daemon)
+        self.daemon = self.launch(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 400))).wait_for()
+        self.add("a", 'echo $(ulimit -Sn) $(ulimit -Hn) $(grep SigIgn /proc/self/status) $(ls /proc/self/fd | wc -l)')
+        self.assertEqual("a => 300 400 SigIgn: 0000000000000000 4", self.verify("x"))
 
     def test_the_daemon_answers_others_while_a_verifier_takes_its_time(self):
         self.assert_stops(self.daemon)

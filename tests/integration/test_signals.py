@@ -2,6 +2,7 @@
 """How berthd ends, and what it tells the service manager on the way."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -90,6 +91,67 @@ class Signals(Case):
         daemon = self.launch(preexec=lambda: os.closerange(0, 3)).wait_for()
         self.assertEqual({"/dev/null"}, {os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in range(3)})
         self.assert_stops(daemon)
+
+    def test_the_daemon_may_open_more_files_than_its_children(self):
+        limits = self.workshop.top / "limits"
+        self.workshop.add("forks", Plugin(TYPE, "forks", init=f"""
+            pid_t pid = fork();
+            if (pid == 0) execl("/bin/sh", "sh", "-c", "echo $(ulimit -Sn) $(ulimit -Hn) >{limits}", (char *)0);
+            if (waitpid(pid, NULL, 0) != pid) return BERTH_INTERNAL;"""), code="#include <sys/wait.h>")
+        daemon = self.launch(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 400))).wait_for()
+        self.assertEqual((400, 400), resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE))
+        self.assert_stops(daemon)
+        self.assertEqual("200 400", limits.read_text().strip())
+
+    def test_as_process_1_it_reaps_orphans_and_no_child_of_a_plugin(self):
+        if subprocess.run(["unshare", "--fork", "--pid", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+            self.skipTest("no namespace of processes can be had here")
+        done = self.workshop.top / "done"
+        self.workshop.add("parent", Plugin(TYPE, "parent", init=f"""
+            static uv_process_t process;
+            static char *words[] = {{"/bin/sh", "-c", "(sleep 0.3; echo >{done}) & exit 7", NULL}};
+            uv_process_options_t options = {{.file = words[0], .args = words, .exit_cb = on_exit_of_child}};
+            host_of_child = host;
+            return uv_spawn(host->loop, &process, &options) == 0 ? BERTH_PENDING : BERTH_INTERNAL;"""), code="""
+            static const struct berth_host *host_of_child;
+            static void on_exit_of_child(uv_process_t *process, int64_t status, int number)
+            {
+                uv_close((uv_handle_t *)process, NULL);
+                if (status == 7 && number == 0) berth_complete_init(host_of_child, process);
+                else berth_fail_init(host_of_child, BERTH_INTERNAL, "its status was stolen");
+            }""")
+        self.workshop.write_config(required_plugins=[f"{TYPE}.parent"])
+        log = self.workshop.top / "log"
+        outer = subprocess.Popen(["unshare", "--fork", "--pid", "--kill-child", str(BERTHD), "run", "--config",
+                                  str(self.workshop.config)], stdin=subprocess.DEVNULL, stderr=log.open("wb"),
+                                 env=environment())
+        self.addCleanup(outer.kill)
+
+        def children(pid):
+            return [int(child) for child in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+        def below(pid):
+            """The states of all that came from it, "Z" for a zombie."""
+            found = []
+            for child in children(pid):
+                try:
+                    found += [open(f"/proc/{child}/stat").read().rsplit(")", 1)[1].split()[0], *below(child)]
+                except OSError:
+                    pass
+            return found
+
+        end = time.monotonic() + 60
+        while (not done.exists() or "ready in" not in log.read_text()) and time.monotonic() < end and outer.poll() is None:
+            time.sleep(0.02)
+        self.assertTrue(done.exists(), log.read_text())
+        (first,) = children(outer.pid)
+        # The orphan has ended and is gone at once; the daemon stays.
+        while "Z" in (states := below(first)) and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertNotIn("Z", states, log.read_text())
+        os.kill(first, signal.SIGTERM)
+        self.assertEqual(0, outer.wait(60), log.read_text())
+        self.assert_line(log.read_text(), "received SIGTERM, shutting down")
 
     def test_the_service_manager_hears_ready_and_stopping(self):
         daemon = self.start()
