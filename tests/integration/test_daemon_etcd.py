@@ -79,6 +79,9 @@ class DaemonEtcd(Case):
     def test_the_configuration_that_the_readme_shows_is_one(self):
         text = (SOURCE / "README.md").read_text(encoding="utf-8")
         shown = re.search(r"```yaml\n(disabled_plugins: [^\n]*\nplugins:\n  io.berth.store.v1.etcd:.*?)```", text, re.DOTALL)[1]
+        authority = self.workshop.top / "etcd-ca.pem"
+        authority.write_text("", encoding="utf-8")
+        shown = shown.replace("/etc/berth/etcd-ca.pem", str(authority))
         self.workshop.write_config(f"version: 1\nplugin_dirs: [{self.workshop.plugins}]\n{shown}")
         self.workshop.add_default_modules("store-lmdb")
         result = self.berthd("config", "check", "--config", str(self.workshop.config))
@@ -89,12 +92,12 @@ class DaemonEtcd(Case):
         result = self.berthd("config", "check", "--config", str(self.workshop.config))
         self.assertNotEqual(0, result.returncode)
         self.assertIn("endpoints", result.stdout + result.stderr)
-        self.assertIn("as tcp:127.0.0.1:2379", result.stdout + result.stderr)
+        self.assertIn("is a URL; write the host and port alone, such as 127.0.0.1:2379", result.stdout + result.stderr)
 
     def test_what_can_be_no_endpoint_is_refused_before_the_start(self):
         for endpoint, is_one in (("tcp:127.0.0.1:2379", True), ("tcp:etcd-1.example:2379", True), ("tcp:[::1]:2379", True),
                                  ("tcp:[fe80::1%eth0]:2379", True), ("unix:/run/etcd.sock", True), ("/run/etcd.sock", True),
-                                 ("127.0.0.1:2379", False), ("tcp:127.0.0.1", False), ("tcp://127.0.0.1:2379", False),
+                                 ("127.0.0.1:2379", True), ("tcp:etcd:99999", False), ("tcp:127.0.0.1", False), ("tcp://127.0.0.1:2379", False),
                                  ("tcp:::1:2379", False), ("tcp:etcd:https", False), ("unix:etcd.sock", False)):
             with self.subTest(endpoint=endpoint):
                 self.configure(endpoints=[endpoint])

@@ -243,6 +243,10 @@ CONTAINERS_DIFFER = {
         RULE, stderr="ctr: create container failed validation: containers.Labels: key required: invalid argument\n"),
     "containers create docker.io/library/absent:latest c9": Differs(
         "we have no images", stderr="ctr: unknown service containerd.services.images.v1.Images: not implemented\n"),
+    "containers ls -q 'id~=['": Differs(
+        "a pattern that cannot be compiled is an error, where containerd answers with an empty list", code=1,
+        stderr="ctr: filters: parse error: [id~= >|[|< ]: regular expression: missing ]: [: invalid argument: "
+               "invalid argument\n"),
 }
 
 
