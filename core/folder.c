@@ -24,6 +24,7 @@ static enum berth_code code_of(int error)
         return BERTH_PERMISSION_DENIED;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
         return BERTH_RESOURCE_EXHAUSTED;
     case EROFS:
     case ENOTDIR:
@@ -38,6 +39,11 @@ static enum berth_code code_of(int error)
 static enum berth_code fail(const char *what, const char *path, const char *doing, int error,
                             struct berth_error *err)
 {
+    if (error == EFBIG)
+        return berth_error_set(err, code_of(error),
+                               "%s: %s: cannot %s: %s; raise the daemon's file size limit (LimitFSIZE=, "
+                               "ulimit -f)",
+                               what, path, doing, strerror(error));
     return berth_error_set(err, code_of(error), "%s: %s: cannot %s: %s; set `%s` to a folder that %s", what,
                            path, doing, strerror(error), what,
                            error == ENOSPC || error == EDQUOT ? "has room" : "this user can write to");
@@ -92,18 +98,25 @@ static enum berth_code check_owner(const char *what, const char *path, int fd, s
     return BERTH_OK;
 }
 
-/* Writes a block to a file without a name, because a full disk shows only then. */
+/* Writes a block to a file without a name, because a full disk shows only then. A short write does not say
+ * why: only the next one does. */
 static int try_write(const char *path)
 {
     static const char block[4096] = {1};
     int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-    ssize_t written;
-    int error;
+    size_t done = 0;
+    int error = 0;
 
     if (fd < 0)
         return errno == EOPNOTSUPP || errno == EISDIR ? 0 : errno;
-    written = write(fd, block, sizeof(block));
-    error = written < 0 ? errno : written < (ssize_t)sizeof(block) ? ENOSPC : 0;
+    while (done < sizeof(block) && error == 0) {
+        ssize_t written = write(fd, block, sizeof(block) - done);
+
+        if (written > 0)
+            done += (size_t)written;
+        else if (written == 0 || errno != EINTR)
+            error = written == 0 ? EIO : errno;
+    }
     close(fd);
     return error;
 }

@@ -2,6 +2,7 @@
 """A root that is full, read-only or no folder at all."""
 
 import os
+import resource
 import subprocess
 import unittest
 
@@ -44,6 +45,14 @@ class SmallDisk(Case):
     def test_a_read_only_root_is_said(self):
         subprocess.run(["mount", "-o", "remount,ro", str(self.workshop.root)], check=True)
         self.assert_goes_on("Read-only file system")
+
+
+class FileSizeLimit(Case):
+    def test_a_file_size_limit_is_not_taken_for_a_full_disk(self):
+        self.workshop.add_default_modules("servers", "greeter")
+        daemon = self.launch(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))).wait_for()
+        self.assert_line(daemon.log, " warn ", "root: ", "File too large; raise the daemon's file size limit")
+        self.assert_stops(daemon)
 
 
 class OddRoot(Case):
