@@ -185,6 +185,9 @@ static bool check_choice(const struct settings *settings, const struct found *fo
 {
     const struct service *first = find_service(found, choice->key);
 
+    /* What is no text has been refused by its kind. */
+    if (choice->kind != CONFIG_SCALAR || config_node_is_empty(choice))
+        return true;
     if (first == NULL)
         return refuse_unknown_service(settings, found, "services", choice, diagnostics);
     if (catalog_find(found->catalog, choice->text) == NULL)

@@ -463,6 +463,30 @@ static void who_is_skipped_may_lack_what_is_required_but_not_be_wrong(void **sta
     unsetenv("BERTH_TEST_CLOCK");
 }
 
+/* The names are checked although the kinds are wrong, so that all is told at once. */
+static void a_service_whose_provider_is_no_text_is_an_error(void **state)
+{
+    static const char *const values[] = {"[x]", "{x: y}", ""};
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct settings_options options = {.keep_going = true};
+        char text[64];
+        struct scene scene;
+
+        snprintf(text, sizeof(text), "services: {helloworld.Greeter: %s}\n", values[i]);
+        scene = set_scene(text);
+        options.path = scene.path;
+        scene.settings = settings_load(&options, &scene.diagnostics);
+        assert_non_null(scene.settings);
+        assert_int_equal(scene.diagnostics.error_count, 1);
+        check(&scene);
+        assert_int_equal(scene.diagnostics.error_count, 2);
+        assert_true(says(&scene, CONFIG_ERROR,
+                         "io.berth.store.v1.needy: address: it is required (string) and not set"));
+        strike(&scene);
+    }
+}
+
 static void transports_are_added_to_services_that_there_are(void **state)
 {
     struct scene scene =
@@ -901,6 +925,7 @@ int main(void)
         cmocka_unit_test(old_and_new_name_together_are_an_error),
         cmocka_unit_test(a_plugin_is_to_be_skipped_until_all_that_its_manifest_names_is_set),
         cmocka_unit_test(who_is_skipped_may_lack_what_is_required_but_not_be_wrong),
+        cmocka_unit_test(a_service_whose_provider_is_no_text_is_an_error),
         cmocka_unit_test(transports_are_added_to_services_that_there_are),
         cmocka_unit_test(the_check_of_a_section_is_timed),
         cmocka_unit_test(a_section_from_the_future_is_refused),
