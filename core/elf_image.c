@@ -6,6 +6,7 @@
 
 /* More than linkers write, little enough for a hostile file to cost nothing. */
 #define SEGMENTS_MAX 256
+#define DYNAMIC_MAX 8192
 
 static struct elf_table slice(const struct elf_image *image, uint64_t offset, uint64_t length)
 {
@@ -182,6 +183,8 @@ bool elf_image_init(struct elf_image *image, const void *bytes, size_t length)
     for (size_t i = 0; elf_image_segment(image, i, &segment); i++)
         if (segment.p_type == PT_DYNAMIC)
             image->dynamic = slice(image, segment.p_offset, segment.p_filesz);
+    if (image->dynamic.length > DYNAMIC_MAX * sizeof(Elf64_Dyn))
+        return false;
     read_dynamic(image);
     return true;
 }

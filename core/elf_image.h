@@ -31,7 +31,7 @@ struct elf_image {
 /**
  * Opens 64-bit little-endian bytes.
  * @param image  borrows the bytes.
- * @return false where they are no such ELF file.
+ * @return false where they are no such ELF file, or one with more dynamic entries than linkers write.
  */
 bool elf_image_init(struct elf_image *image, const void *bytes, size_t length);
 

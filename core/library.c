@@ -21,6 +21,8 @@
 #define LIBRARIES_MAX 512
 #define FOLDERS_MAX 64
 #define NAME_MAX_BYTES 1024
+/* Files and folders that are looked at for one module, all libraries together. */
+#define LOOKS_MAX 65536
 
 #if defined(__x86_64__)
 #define MULTIARCH "x86_64-linux-gnu"
@@ -81,6 +83,8 @@ struct library_finder {
     size_t loaded_count;
     /** LD_LIBRARY_PATH, or NULL. */
     const char *environment;
+    /** For the module at hand. */
+    size_t looks;
 };
 
 static void *or_abort(void *memory)
@@ -166,6 +170,7 @@ static const struct folder *get_folder(struct library_finder *finder, const char
     struct folder *folder = finder->folders;
     struct berth_error err = {""};
 
+    finder->looks++;
     while (folder != NULL && strcmp(folder->path, path) != 0)
         folder = folder->next;
     if (folder != NULL)
@@ -247,7 +252,7 @@ static bool starts_token(const char *text, const char *name, size_t *ret_length)
 }
 
 /* One folder of a path, or a name, with $ORIGIN for the folder of the file that has it. NULL for other
- * tokens, whose meaning only the dynamic linker knows. */
+ * tokens, whose meaning only the dynamic linker knows, and for what is longer than any path. */
 static char *expand(const char *text, size_t length, const char *user_path)
 {
     const char *slash = strrchr(user_path, '/');
@@ -258,16 +263,19 @@ static char *expand(const char *text, size_t length, const char *user_path)
     for (size_t i = 0; i < length;) {
         const char *piece = text + i;
         size_t piece_length = strcspn(piece, "$"), token = 0;
+        bool is_known;
 
         if (piece_length > length - i)
             piece_length = length - i;
-        if (piece_length == 0 && !starts_token(piece, "ORIGIN", &token)) {
-            free(result);
-            return NULL;
-        }
+        is_known = piece_length > 0 || starts_token(piece, "ORIGIN", &token);
+
         if (token > 0) {
             piece = user_path;
             piece_length = origin_length;
+        }
+        if (!is_known || piece_length >= PATH_MAX - used) {
+            free(result);
+            return NULL;
         }
         result = or_abort(realloc(result, used + piece_length + 1));
         memcpy(result + used, piece, piece_length);
@@ -393,8 +401,11 @@ struct attempt {
 static bool try_path(void *context, const char *path)
 {
     struct attempt *attempt = context;
-    struct file *file = get_file(attempt->finder, path);
+    struct file *file;
 
+    if (attempt->finder->looks++ >= LOOKS_MAX)
+        return false;
+    file = get_file(attempt->finder, path);
     if (attempt->is_own && access(path, F_OK) == 0 && check_file(file) != BERTH_OK) {
         attempt->found = file;
         return true;
@@ -592,6 +603,8 @@ static void add_needed(struct walk *walk, size_t user, int64_t tag, bool is_opti
     for (size_t i = 0; elf_image_dynamic(image_of(walk, user), tag, i, &offset); i++) {
         const char *name = elf_image_string(image_of(walk, user), offset);
 
+        if (walk->finder->looks > LOOKS_MAX)
+            return;
         if (i == NEEDED_MAX || name == NULL || strlen(name) > NAME_MAX_BYTES || strchr(name, '$') != NULL) {
             complain(walk, BERTH_INVALID_ARGUMENT, false, "%s list of libraries is damaged or too long",
                      whose(walk, user));
@@ -627,9 +640,14 @@ void library_find_all(struct library_finder *finder, const struct elf_image *mod
                         .context = context};
 
     *ret_list = (struct library_list){0};
+    finder->looks = 0;
     visit(&walk, LIBRARY_MODULE);
-    for (size_t i = 0; i < ret_list->count; i++)
+    for (size_t i = 0; i < ret_list->count && finder->looks <= LOOKS_MAX; i++)
         visit(&walk, i);
+    if (finder->looks > LOOKS_MAX)
+        complain(&walk, BERTH_INVALID_ARGUMENT, false,
+                 "its libraries cannot be found by looking at %d files and folders", LOOKS_MAX);
+    finder->looks = 0;
 }
 
 bool library_find(struct library_finder *finder, const char *name, unsigned machine,

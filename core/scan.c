@@ -231,8 +231,13 @@ static void check_image(struct scanner *scanner, struct scan_file *file, const v
     struct library_list list = {0};
     struct elf_image image;
 
-    if (!elf_image_init(&image, bytes, length))
+    if (!elf_image_init(&image, bytes, length)) {
+        const struct library_problem problem = {BERTH_INVALID_ARGUMENT, false,
+                                                "its dynamic section is damaged or too long"};
+
+        keep_problem(file, &problem);
         return;
+    }
     library_find_all(scanner->finder, &image, file->path, keep_problem, file, &list);
     file->conflict = library_names_add(&scanner->names, scanner->finder, &image, file->shown, &list);
     library_list_finish(&list);
