@@ -64,6 +64,9 @@ bool orphans_reap(int *ret_exit_code)
     sigset_t all, before;
     pid_t daemon;
 
+    /* Where it is ignored, as whoever started berthd may have left it, no child's status is kept for anybody.
+     */
+    signal(SIGCHLD, SIG_DFL);
     if (getpid() != 1)
         return false;
     sigfillset(&all);

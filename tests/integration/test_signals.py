@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -103,9 +104,32 @@ class Signals(Case):
         self.assert_stops(daemon)
         self.assertEqual("200 400", limits.read_text().strip())
 
-    def test_as_process_1_it_reaps_orphans_and_no_child_of_a_plugin(self):
+    def need_namespaces(self):
         if subprocess.run(["unshare", "--fork", "--pid", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
             self.skipTest("no namespace of processes can be had here")
+
+    def test_plugins_can_wait_for_children_although_sigchld_was_ignored(self):
+        self.workshop.add("forks", Plugin(TYPE, "forks", init="""
+            int status;
+            pid_t pid = fork();
+            if (pid == 0) _exit(7);
+            if (waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 7) return BERTH_INTERNAL;"""),
+            code="#include <sys/wait.h>")
+        self.workshop.write_config(required_plugins=[f"{TYPE}.forks"])
+        daemon = self.launch(preexec=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)).wait_for()
+        self.assert_stops(daemon)
+
+    def test_process_1_ends_with_the_daemon_although_sigchld_was_ignored(self):
+        self.need_namespaces()
+        ignore = ("import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+                  "os.execv(sys.argv[1], sys.argv[1:])")
+        done = subprocess.run(["unshare", "--fork", "--pid", "--kill-child", sys.executable, "-c", ignore, str(BERTHD), "run",
+                               "--config", "/nonexistent/berthd.yaml"], env=environment(), stderr=subprocess.PIPE, timeout=60,
+                              check=False)
+        self.assertEqual(3, done.returncode, done.stderr)
+
+    def test_as_process_1_it_reaps_orphans_and_no_child_of_a_plugin(self):
+        self.need_namespaces()
         done = self.workshop.top / "done"
         self.workshop.add("parent", Plugin(TYPE, "parent", init=f"""
             static uv_process_t process;
