@@ -67,28 +67,13 @@ static enum berth_code check_topic(const char *topic, struct berth_error *err)
     return berth_error_set(err, code, "envelope topic %s: %.1300s", quoted, why.message);
 }
 
-static bool is_utf8(const char *text)
-{
-    size_t length = strlen(text);
-
-    while (length > 0) {
-        size_t bytes = berth_utf8_character(text, length);
-
-        if (bytes == 0)
-            return false;
-        text += bytes;
-        length -= bytes;
-    }
-    return true;
-}
-
 static enum berth_code check_event(const struct berth_event *event, struct berth_error *err)
 {
     char quoted[SHOWN_TOPIC];
 
     if (event->type_url == NULL)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "envelope event: must be set: invalid argument");
-    if (is_utf8(event->type_url))
+    if (berth_utf8_is_valid(event->type_url, strlen(event->type_url)))
         return BERTH_OK;
     berth_identifier_quote(event->type_url, quoted, sizeof(quoted));
     return berth_error_set(err, BERTH_INVALID_ARGUMENT,

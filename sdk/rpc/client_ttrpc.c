@@ -307,24 +307,12 @@ static void give_held(struct berth_rpc_call *call)
     ttrpc_stream_give_held(&call->stream, client_call_deliver, call);
 }
 
-static bool is_text(const char *text, size_t length)
-{
-    for (size_t at = 0; at < length;) {
-        size_t step = berth_utf8_character(text + at, length - at);
-
-        if (step == 0)
-            return false;
-        at += step;
-    }
-    return true;
-}
-
 /* Values are strings of Protocol Buffers, those of "-bin" keys too. */
 static enum berth_code add_metadata(struct berth_rpc_call *call, const struct berth_metadata *given)
 {
     struct berth_metadata item = {.value_length = given->value_length};
 
-    if (!metadata_key_is_sendable(given->key) || !is_text(given->value, given->value_length))
+    if (!metadata_key_is_sendable(given->key) || !berth_utf8_is_valid(given->value, given->value_length))
         return BERTH_INVALID_ARGUMENT;
     item.key = arena_copy(&call->arena, given->key, strlen(given->key));
     item.value = arena_copy(&call->arena, given->value, given->value_length);

@@ -41,23 +41,9 @@ enum status_field {
 
 static const char no_text[] = "string field contains invalid UTF-8";
 
-static bool is_text(struct span span)
-{
-    size_t at = 0;
-
-    while (at < span.length) {
-        size_t step = berth_utf8_character((const char *)span.bytes + at, span.length - at);
-
-        if (step == 0)
-            return false;
-        at += step;
-    }
-    return true;
-}
-
 static const char *take_text(const struct wire_field *field, struct span *ret_text)
 {
-    if (!is_text(field->bytes))
+    if (!berth_utf8_is_valid((const char *)field->bytes.bytes, field->bytes.length))
         return no_text;
     *ret_text = field->bytes;
     return NULL;

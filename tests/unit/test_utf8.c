@@ -48,6 +48,16 @@ static void overlong_forms_surrogates_and_what_is_past_the_end_are_none(void **s
         assert_int_equal(berth_utf8_character(impostors[i], strlen(impostors[i])), 0);
 }
 
+static void a_text_is_valid_where_all_of_it_is_characters(void **state)
+{
+    assert_true(berth_utf8_is_valid("", 0));
+    assert_true(berth_utf8_is_valid("a\0\xe2\x82\xac", 5));
+    assert_false(berth_utf8_is_valid("a\xe2\x82\xac", 3));
+    assert_false(berth_utf8_is_valid("a\xff"
+                                     "b",
+                                     3));
+}
+
 static void a_line_has_no_control_characters(void **state)
 {
     assert_true(utf8_is_line(""));
@@ -100,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_and_last_of_each_length_are_characters),
         cmocka_unit_test(overlong_forms_surrogates_and_what_is_past_the_end_are_none),
+        cmocka_unit_test(a_text_is_valid_where_all_of_it_is_characters),
         cmocka_unit_test(a_line_has_no_control_characters),
         cmocka_unit_test(a_line_has_nothing_that_is_invisible_and_reorders_or_breaks_it),
         cmocka_unit_test(whatever_comes_a_line_is_made_of_it),

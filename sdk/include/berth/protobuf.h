@@ -86,16 +86,8 @@ static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *d
 /** Is it UTF-8, and without a NUL, behind which a C string would end? */
 static inline bool berth_string_is_text(const uint8_t *bytes, size_t length)
 {
-    size_t place = 0;
-
-    while (place < length) {
-        size_t character = berth_utf8_character((const char *)bytes + place, length - place);
-
-        if (character == 0 || bytes[place] == '\0')
-            return false;
-        place += character;
-    }
-    return true;
+    return length == 0 ||
+           (memchr(bytes, '\0', length) == NULL && berth_utf8_is_valid((const char *)bytes, length));
 }
 
 /** A field on the way to a string, and the fields that it is in. */

@@ -53,6 +53,19 @@ static inline size_t berth_utf8_character(const char *text, size_t length)
     return bytes;
 }
 
+/** Are all the bytes characters? A NUL is one. */
+static inline bool berth_utf8_is_valid(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        size_t bytes = berth_utf8_character(text + i, length - i);
+
+        if (bytes == 0)
+            return false;
+        i += bytes;
+    }
+    return true;
+}
+
 /** The code point of a character of 1 to 4 bytes, as berth_utf8_character has measured it. */
 static inline unsigned berth_utf8_code_point(const char *text, size_t bytes)
 {
