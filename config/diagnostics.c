@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 /* What does not fit is cut: a message may quote what a file chose. */
 enum {
     MESSAGE_MAX = 4096,
@@ -17,17 +19,6 @@ static char *copy_text(const char *text)
     if (copy == NULL)
         abort();
     return copy;
-}
-
-/* A message is one line, and what a file or its name chose does not steer a terminal. */
-static void replace_controls(char *message)
-{
-    for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
-        if (*at < 0x20 || *at == 0x7f)
-            *at = '?';
-        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
-            at[0] = at[1] = '?';
-    }
 }
 
 static struct config_diagnostic *add_item(struct config_diagnostics *diagnostics)
@@ -63,7 +54,7 @@ static struct config_diagnostic *add_message(struct config_diagnostics *diagnost
     if (item == NULL)
         return NULL;
     vsnprintf(message, sizeof(message), format, arguments);
-    replace_controls(message);
+    utf8_make_line(message);
     *item = (struct config_diagnostic){.severity = severity, .message = copy_text(message)};
     if (mark != NULL && mark->file != NULL)
         item->mark = (struct config_mark){copy_text(mark->file), mark->line, mark->column};
@@ -92,7 +83,7 @@ void config_diagnostics_add_deprecation(struct config_diagnostics *diagnostics, 
     if (item == NULL)
         return;
     item->deprecated = copy_text(setting);
-    replace_controls(item->deprecated);
+    utf8_make_line(item->deprecated);
 }
 
 static int compare_numbers(uint32_t a, uint32_t b)
@@ -136,7 +127,7 @@ char *config_diagnostic_format(const struct config_diagnostic *diagnostic)
         length = asprintf(&line, "%s:%u:%u: %s", mark->file, mark->line, mark->column, diagnostic->message);
     if (length < 0)
         abort();
-    replace_controls(line);
+    utf8_make_line(line);
     return line;
 }
 

@@ -28,7 +28,7 @@ static bool is_line(const char *text, size_t max)
 
     for (size_t i = 0; i < length; i += bytes) {
         bytes = berth_utf8_character(text + i, length - i);
-        if (bytes == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+        if (bytes == 0 || !berth_utf8_is_printable(text + i, bytes))
             return false;
     }
     return length > 0 && length <= max;

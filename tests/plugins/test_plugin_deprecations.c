@@ -125,6 +125,7 @@ static void what_is_no_line_is_refused(void **state)
     assert_int_equal(emit(fixture, "a\nb", "use b"), BERTH_INVALID_ARGUMENT);
     assert_int_equal(emit(fixture, "a", "use \xff"), BERTH_INVALID_ARGUMENT);
     assert_int_equal(emit(fixture, "a", "use \x1b[2J"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(emit(fixture, "a", "use \u202e"), BERTH_INVALID_ARGUMENT);
     assert_int_equal(emit(fixture, long_id, "use b"), BERTH_INVALID_ARGUMENT);
     fixture->deprecations->each(fixture->instance, list, &listing);
     assert_int_equal(listing.count, 0);

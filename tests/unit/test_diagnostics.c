@@ -74,9 +74,9 @@ static void a_message_is_one_line_and_steers_no_terminal(void **state)
 
     config_diagnostics_add(&diagnostics, CONFIG_ERROR, NULL, "%s", "a\nb\x1b[31mc");
     config_diagnostics_add(&diagnostics, CONFIG_ERROR, &(struct config_mark){"e\n\x1b[1m.yaml", 1, 2},
-                           "d\xc2\x9b");
-    assert_line(&diagnostics, 0, "a?b?[31mc");
-    assert_line(&diagnostics, 1, "e??[1m.yaml:1:2: d??");
+                           "d\xc2\x9b\u202e!\xff");
+    assert_line(&diagnostics, 0, "a b [31mc");
+    assert_line(&diagnostics, 1, "e  [1m.yaml:1:2: d     !?");
     config_diagnostics_finish(&diagnostics);
 }
 
