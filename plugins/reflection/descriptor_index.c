@@ -84,7 +84,8 @@ static bool add_chunk(struct descriptor_index *index, size_t size)
     return true;
 }
 
-const char *descriptor_index_keep(struct descriptor_index *index, const void *bytes, size_t length)
+/* A copy that lives as long as the index; NULL where that is full. */
+static const char *keep(struct descriptor_index *index, const void *bytes, size_t length)
 {
     char *kept;
 
@@ -132,7 +133,7 @@ static bool add_entry(struct descriptor_index *index, struct entries *entries,
 
 bool descriptor_index_add_symbol(struct descriptor_index *index, const char *name, size_t file)
 {
-    struct descriptor_entry entry = {.name = descriptor_index_keep(index, name, strlen(name)), .file = file};
+    struct descriptor_entry entry = {.name = keep(index, name, strlen(name)), .file = file};
 
     return entry.name != NULL && add_entry(index, &index->symbols, &entry);
 }
@@ -140,8 +141,7 @@ bool descriptor_index_add_symbol(struct descriptor_index *index, const char *nam
 bool descriptor_index_add_extension(struct descriptor_index *index, const char *type, int32_t number,
                                     size_t file)
 {
-    struct descriptor_entry entry = {
-        .name = descriptor_index_keep(index, type, strlen(type)), .number = number, .file = file};
+    struct descriptor_entry entry = {.name = keep(index, type, strlen(type)), .number = number, .file = file};
 
     return entry.name != NULL && add_entry(index, &index->extensions, &entry);
 }
@@ -149,7 +149,7 @@ bool descriptor_index_add_extension(struct descriptor_index *index, const char *
 bool descriptor_index_add_service(struct descriptor_index *index, const char *service)
 {
     const char **services = reallocarray(index->services, index->service_count + 1, sizeof(*index->services));
-    const char *name = descriptor_index_keep(index, service, strlen(service));
+    const char *name = keep(index, service, strlen(service));
 
     if (services != NULL)
         index->services = services;
@@ -163,7 +163,7 @@ static bool add_import(struct descriptor_index *index, const char *name)
 {
     const char **imports =
         grow(index, index->imports, index->import_count, &index->import_capacity, sizeof(*index->imports));
-    const char *kept = descriptor_index_keep(index, name, strlen(name));
+    const char *kept = keep(index, name, strlen(name));
 
     if (imports != NULL)
         index->imports = imports;
@@ -186,8 +186,8 @@ static bool add_descriptor(struct descriptor_index *index, const uint8_t *bytes,
     index->files = files;
     if (descriptor->name == NULL || strlen(descriptor->name) > DESCRIPTOR_NAME_MAX)
         return false;
-    entry.name = file.name = descriptor_index_keep(index, descriptor->name, strlen(descriptor->name));
-    file.bytes = (const uint8_t *)descriptor_index_keep(index, bytes, length);
+    entry.name = file.name = keep(index, descriptor->name, strlen(descriptor->name));
+    file.bytes = (const uint8_t *)keep(index, bytes, length);
     for (size_t i = 0; i < descriptor->n_dependency; i++)
         file.import_count += add_import(index, descriptor->dependency[i]);
     if (file.name == NULL || file.bytes == NULL || !add_entry(index, &index->by_name, &entry))

@@ -13,17 +13,17 @@
 /* A connection that held so long was a good one. */
 #define GOOD_WHILE_MS 10000
 
-static void on_retry(uv_timer_t *timer)
-{
-    link_dial(timer->data);
-}
-
-void link_dial(struct store *store)
+static void dial(struct store *store)
 {
     const char *endpoint = store->options.endpoints[store->endpoint % store->options.endpoint_count];
 
     store->tried++;
     session_start(store, endpoint);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    dial(timer->data);
 }
 
 /* Each endpoint once, then a pause, longer each time. */

@@ -6,6 +6,5 @@ struct store;
 
 /* Begins to dial, from the loop. */
 void link_init(struct store *store);
-void link_dial(struct store *store);
 
 #endif

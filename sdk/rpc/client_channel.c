@@ -187,6 +187,8 @@ static void send_waiting(struct berth_rpc_channel *channel, struct client_connec
     }
 }
 
+static void connect_waiting(struct berth_rpc_channel *channel);
+
 /* The next call begins to count anew where none is waiting. */
 static void on_backoff_over(struct deadline *deadline)
 {
@@ -194,7 +196,7 @@ static void on_backoff_over(struct deadline *deadline)
 
     if (!has_waiting(channel))
         end_failure(channel);
-    channel_connect(channel);
+    connect_waiting(channel);
 }
 
 void channel_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size)
@@ -244,7 +246,8 @@ void channel_connect_failed(struct berth_rpc_channel *channel, const char *reaso
     fail_impatient(channel);
 }
 
-void channel_connect(struct berth_rpc_channel *channel)
+/* Sees to it that calls find a connection, or fail. */
+static void connect_waiting(struct berth_rpc_channel *channel)
 {
     const char *reason;
 
@@ -297,7 +300,7 @@ static void run_task(struct turn_task *task)
     }
     if (channel->current != NULL && channel->current->is_ready)
         send_waiting(channel, channel->current);
-    channel_connect(channel);
+    connect_waiting(channel);
     channel_process(channel);
 }
 

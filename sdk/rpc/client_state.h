@@ -191,8 +191,6 @@ struct berth_rpc_call {
     _Alignas(max_align_t) unsigned char first[1024];
 };
 
-/** Sees to it that calls find a connection, or fail. */
-void channel_connect(struct berth_rpc_channel *channel);
 /** From the top level: gives every call in line what is due. */
 void channel_process(struct berth_rpc_channel *channel);
 void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason);

@@ -50,9 +50,8 @@ struct framer {
     uint8_t oldest_ended;
     /** The highest stream of the client's. */
     int32_t last_id;
-    /** Negative: reset. Most frames are for a stream above all of them. */
+    /** Negative: reset. */
     int32_t ended[FRAMER_ENDED_MAX];
-    int32_t last_ended;
     /** The stream of the run's first frame, where the client had ended it before; otherwise 0. */
     int32_t late_id;
     enum framer_end late_end;
