@@ -44,6 +44,9 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     server_log(connection->server, SERVER_CAUSE_FOREIGN, BERTH_RPC_LOG_WARN,
                "wrong protocol: client speaks %s, but this address speaks %s peer=%s", greeting_name(kind),
                greeting_name(greeting->expected), connection->peer.address);
+    /* It was told to go in the protocol expected, whose session has timers by now and cannot be changed. */
+    if (greeting->is_forced)
+        return "it speaks another protocol, and is to go";
     if (is_tls && kind == GREETING_HTTP1)
         greeting_answer(greeting, only_tls, sizeof(only_tls) - 1);
     else if (is_tls)

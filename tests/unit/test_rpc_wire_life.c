@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -131,6 +132,26 @@ static void row_18_an_idle_connection_is_drained(void **state)
     assert_false(http2_peer_read(peer, 2000));
 }
 
+/* It has heard HTTP/2 by then, so that another protocol cannot begin. */
+static void row_18_a_client_of_another_protocol_that_is_sent_away_is_closed(void **state)
+{
+    static const char request[] = "\0\0\0\x0b\0\0\0\1\1\0\x0a\3t.T\x12\4Echo";
+    struct http2_peer *mute = http2_peer_open(wire_path(), true);
+    struct timeval patience = {.tv_sec = 2};
+    char bytes[256];
+    ssize_t length;
+
+    assert_int_equal(setsockopt(mute->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    /* Settings are not confirmed, as the peer of these tests would. */
+    assert_true(recv(mute->fd, bytes, sizeof(bytes), 0) > 0);
+    http2_peer_send(mute, request, sizeof(request) - 1);
+    do
+        length = recv(mute->fd, bytes, sizeof(bytes), 0);
+    while (length > 0);
+    assert_int_equal(length, 0);
+    http2_peer_close(mute);
+}
+
 static void row_18_a_connection_with_a_call_is_not_idle(void **state)
 {
     http2_peer_call(peer, 0, 1, "/t.T/Silent", NULL, 0);
@@ -239,6 +260,7 @@ int main(void)
         ROW(row_18_a_peer_that_speaks_is_not_pinged, start_calm),
         ROW(row_18_keepalive_can_be_had_not_at_all, start_without_keepalive),
         ROW(row_18_an_idle_connection_is_drained, start_busy),
+        ROW(row_18_a_client_of_another_protocol_that_is_sent_away_is_closed, start_busy),
         ROW(row_18_a_connection_with_a_call_is_not_idle, start_busy),
         ROW(row_18_an_old_connection_is_drained_and_its_calls_end_within_the_grace, start_mortal),
         ROW(row_18_without_a_bound_of_grace_a_call_takes_its_time, start_patient),
