@@ -92,17 +92,21 @@ static void describe_refusal(char *text, size_t size, const struct server_connec
     }
 }
 
-const char *server_refuse_message(struct server_connection *connection, struct arena *arena,
-                                  enum outflow_result why, size_t length, uint64_t most)
+char *server_refuse_message(struct server_connection *connection, struct arena *arena, char *kept,
+                            enum outflow_result why, size_t length, uint64_t most)
 {
-    char text[256] = "";
+    char text[SERVER_REFUSAL_MAX] = "";
 
     describe_refusal(text, sizeof(text), connection, why, length, most);
     /* What is over the budget of all is logged at the end of the turn, once for all calls. */
     if (why != OUTFLOW_NO_BUDGET)
         server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
                    text, connection->peer.address);
-    return arena_copy(arena, text, strlen(text));
+    if (kept == NULL)
+        kept = arena_take(arena, SERVER_REFUSAL_MAX);
+    if (kept != NULL)
+        memcpy(kept, text, sizeof(text));
+    return kept;
 }
 
 const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size)

@@ -222,8 +222,8 @@ struct berth_stream {
     struct request request;
     struct inbox inbox;
     struct outflow outflow;
-    /** Why the last message could not be sent; in the arena. NULL: it was. */
-    const char *refusal;
+    /** As server_refuse_message returned it last; empty: the message was sent. */
+    char *refusal;
     struct deadline deadline;
     struct metadata_list headers;
     struct metadata_list trailers;
@@ -255,14 +255,17 @@ extern const size_t server_ttrpc_call_size;
 /** How much of the sentence of a status is sent; it is cut where a character begins. */
 size_t server_message_length(const char *message);
 
+#define SERVER_REFUSAL_MAX 256
+
 /**
  * Logs why a message could not be queued for a peer, and says it.
  *
+ * @param kept  What this returned for the call before, which is written over: a handler may try for ever.
  * @param most  The limit on one message: `max_send_message_bytes`, or what the protocol carries.
  * @return the sentence, which names the limit, in the call's arena; NULL without memory.
  */
-const char *server_refuse_message(struct server_connection *connection, struct arena *arena,
-                                  enum outflow_result why, size_t length, uint64_t most);
+char *server_refuse_message(struct server_connection *connection, struct arena *arena, char *kept,
+                            enum outflow_result why, size_t length, uint64_t most);
 
 /** Writes which limit leaves no room for what a peer has begun to send. @return `text`. */
 const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size);

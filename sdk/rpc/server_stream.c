@@ -327,9 +327,11 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
     enum outflow_result result =
         outflow_send(&stream->outflow, message, length, most, limits->max_queued_bytes);
 
-    stream->refusal = NULL;
+    if (stream->refusal != NULL)
+        stream->refusal[0] = '\0';
     if (result != OUTFLOW_SENT) {
-        stream->refusal = server_refuse_message(stream->connection, &stream->arena, result, length, most);
+        stream->refusal =
+            server_refuse_message(stream->connection, &stream->arena, stream->refusal, result, length, most);
         return BERTH_RESOURCE_EXHAUSTED;
     }
     if (!stream->is_submitted && !server_response_begin(stream))
@@ -392,7 +394,7 @@ static bool came_compressed(struct berth_stream *stream)
 
 static const char *refusal_of(struct berth_stream *stream)
 {
-    return stream->refusal;
+    return stream->refusal == NULL || *stream->refusal == '\0' ? NULL : stream->refusal;
 }
 
 static const struct berth_stream_ops stream_ops = {

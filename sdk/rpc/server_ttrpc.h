@@ -44,8 +44,8 @@ struct server_ttrpc_call {
 
     struct inbox inbox;
     struct outflow outflow;
-    /** Why the last message could not be sent; in the arena. NULL: it was. */
-    const char *refusal;
+    /** As server_refuse_message returned it last; empty: the message was sent. */
+    char *refusal;
     struct deadline deadline;
     struct metadata_list metadata;
     struct arena arena;

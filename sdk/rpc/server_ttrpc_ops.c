@@ -31,12 +31,14 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
     uint64_t most = carried < limits->max_send_message_bytes ? carried : limits->max_send_message_bytes;
     enum outflow_result result;
 
-    self->refusal = NULL;
+    if (self->refusal != NULL)
+        self->refusal[0] = '\0';
     if (!self->is_streaming && length <= REPLY_IN_ARENA_MAX && length <= most)
         return keep_reply(self, message, length);
     result = outflow_send(&self->outflow, message, length, most, limits->max_queued_bytes);
     if (result != OUTFLOW_SENT) {
-        self->refusal = server_refuse_message(self->peer->connection, &self->arena, result, length, most);
+        self->refusal =
+            server_refuse_message(self->peer->connection, &self->arena, self->refusal, result, length, most);
         return BERTH_RESOURCE_EXHAUSTED;
     }
     if (self->is_streaming)
@@ -46,7 +48,9 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
 
 static const char *refusal_of(struct berth_stream *stream)
 {
-    return server_ttrpc_call_from_router(stream)->refusal;
+    const char *refusal = server_ttrpc_call_from_router(stream)->refusal;
+
+    return refusal == NULL || *refusal == '\0' ? NULL : refusal;
 }
 
 static bool can_send(struct berth_stream *stream)

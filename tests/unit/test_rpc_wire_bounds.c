@@ -100,6 +100,14 @@ static void row_15_an_answer_over_the_limit_names_it_and_is_logged(void **state)
     assert_int_equal(logged, 1);
 }
 
+static void row_15_a_refusal_is_kept_once_however_often_a_handler_tries(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Insist", NULL, 0);
+    send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
+    http2_peer_await(peer, 1, &answer);
+    assert_status("10", "message of 614400 bytes exceeds max_send_message_bytes (1000)");
+}
+
 static int start_with_little_memory(void **state)
 {
     return wire_start_with(&(struct berth_rpc_server_options){.max_recv_message_bytes = 1000,
@@ -481,6 +489,7 @@ int main(void)
             start_with_a_short_queue),
         ROW(row_15_so_does_a_message_for_which_there_was_room, start_with_a_short_queue),
         ROW(row_15_an_answer_over_the_limit_names_it_and_is_logged, start_with_small_answers),
+        ROW(row_15_a_refusal_is_kept_once_however_often_a_handler_tries, start_with_small_answers),
         ROW(row_15_an_answer_over_the_budget_of_all_names_it, start_with_little_memory),
         ROW(row_15_what_one_connection_leaves_unfinished_is_bounded, start_with_room_for_one),
         ROW(row_16_settings_name_the_bounds, wire_start),

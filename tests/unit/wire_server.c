@@ -127,6 +127,23 @@ static void stream_at_length(struct berth_call *call, const void *message, size_
     berth_call_finish_sent(call, may_send ? berth_call_send(call, block, sizeof(block)) : BERTH_ABORTED);
 }
 
+/* A handler that does not take no for an answer. */
+static void insist(struct berth_call *call, const void *message, size_t length)
+{
+    static const char block[WIRE_LARGE];
+    const char *first = NULL;
+    bool is_one_place = true;
+
+    (void)message, (void)length;
+    for (int i = 0; i < 100; i++) {
+        if (berth_call_send(call, block, sizeof(block)) != BERTH_RESOURCE_EXHAUSTED)
+            berth_call_finish(call, BERTH_DATA_LOSS, "it was sent");
+        is_one_place = is_one_place && (first == NULL || first == berth_call_refusal(call));
+        first = berth_call_refusal(call);
+    }
+    berth_call_finish(call, is_one_place ? BERTH_ABORTED : BERTH_DATA_LOSS, first);
+}
+
 /* The first byte is the code, the others are the sentence. */
 static void say_what_was_asked(struct berth_call *call, const void *message, size_t length)
 {
@@ -199,6 +216,7 @@ static const struct berth_method methods[] = {
     {.name = "Fill", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = fill_up},
     {.name = "Large", .kind = BERTH_METHOD_UNARY, .on_message = reply_at_length},
     {.name = "LargeStream", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = stream_at_length},
+    {.name = "Insist", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = insist},
     {.name = "Wordy", .kind = BERTH_METHOD_UNARY, .on_message = say_too_much},
     {.name = "Say", .kind = BERTH_METHOD_UNARY, .on_message = say_what_was_asked},
     {.name = "Return", .kind = BERTH_METHOD_UNARY, .on_message = return_metadata},

@@ -17,7 +17,8 @@ extern struct http2_answer answer;
  * Silent takes all and sends nothing; Early ends at the first message; Fill sends until it may not; Wordy
  * says too much; Say ends with the code of its first byte and the sentence behind it; Return gives all
  * metadata back; Hold takes nothing; Small and Plain send a kilobyte for each message, Small compressed until
- * a message has three bytes, and again from one that has two; Large and LargeStream send WIRE_LARGE bytes.
+ * a message has three bytes, and again from one that has two; Large and LargeStream send WIRE_LARGE bytes;
+ * Insist tries to a hundred times.
  */
 #define WIRE_LARGE (600 * 1024)
 
