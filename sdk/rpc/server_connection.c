@@ -80,8 +80,9 @@ static void on_handshake_overdue(struct deadline *deadline)
     struct server_connection *connection =
         CONTAINER_OF(deadline, struct server_connection, handshake_deadline);
 
-    /* A ttrpc peer is waited for only until it has said enough to be known as one. */
-    if (!connection->protocol->has_handshake && connection->greeting.is_known)
+    /* A ttrpc peer is waited for only until it has said enough to be known as one; at the address of another
+     * protocol, where nothing else bounds its time, for no longer at all. */
+    if (!connection->protocol->has_handshake && connection->greeting.is_known && connection->refusal == NULL)
         return;
     connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
 }

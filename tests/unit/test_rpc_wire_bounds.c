@@ -296,6 +296,26 @@ static void row_22_ttrpc_is_refused_in_ttrpc(void **state)
     assert_echo_still_works(1);
 }
 
+static int start_hurried(void **state)
+{
+    return wire_start_with(
+        &(struct berth_rpc_server_options){.handshake_timeout_ms = 300, .max_idle_ms = 100});
+}
+
+/* Half a request of ttrpc keeps no connection open that its drain would not end. */
+static void row_22_ttrpc_is_heard_no_longer_than_a_handshake_takes(void **state)
+{
+    static const char request[] = "\0\0\0\x0b\0\0\0\1\1\0\x0a\3t";
+    struct http2_peer *other = http2_peer_open(wire_path(), true);
+    struct timeval patience = {.tv_sec = 5};
+    char byte;
+
+    assert_int_equal(setsockopt(other->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    http2_peer_send(other, request, sizeof(request) - 1);
+    assert_int_equal(recv(other->fd, &byte, 1, 0), 0);
+    http2_peer_close(other);
+}
+
 static void row_22_frames_without_data_are_counted(void **state)
 {
     http2_peer_call(peer, 0, 1, "/t.T/Silent", NULL, 0);
@@ -504,6 +524,7 @@ int main(void)
         ROW(row_22_garbage_is_closed, wire_start),
         ROW(row_22_other_protocols_are_told_what_is_spoken, wire_start),
         ROW(row_22_ttrpc_is_refused_in_ttrpc, wire_start),
+        ROW(row_22_ttrpc_is_heard_no_longer_than_a_handshake_takes, start_hurried),
         ROW(row_22_frames_without_data_are_counted, wire_start),
         ROW(row_22_connections_over_the_bound_are_closed_and_there_is_room_again, wire_start_small),
         ROW(row_22_some_descriptors_are_left_to_others, wire_start),
