@@ -124,7 +124,7 @@ static void look_at(struct damage *damage, const MDB_val *name, const MDB_val *r
 
     if (layout_read_record(bytes, (struct berth_store_bytes){record->mv_data, record->mv_size}, &value))
         return;
-    if (layout_split_name(bytes, &bucket, &key) && bytes.length <= LAYOUT_NAME_MAX)
+    if (layout_split_name(bytes, &bucket, &key))
         damage_add(damage, bucket, key);
     else
         damage->is_incomplete = true;

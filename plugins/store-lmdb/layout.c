@@ -34,7 +34,8 @@ bool layout_split_name(struct berth_store_bytes name, const char **ret_bucket,
     const char *bytes = name.data;
     size_t length = strnlen(bytes, name.length);
 
-    if (length == 0 || length > BERTH_STORE_BUCKET_MAX || length + 1 >= name.length)
+    if (length == 0 || length > BERTH_STORE_BUCKET_MAX || length + 1 >= name.length ||
+        name.length > LAYOUT_NAME_MAX)
         return false;
     *ret_bucket = bytes;
     *ret_key = (struct berth_store_bytes){bytes + length + 1, name.length - length - 1};

@@ -122,7 +122,8 @@ static enum berth_code split(struct reader *reader, int number, const MDB_val *n
         return fail(reader, number, err);
     if (layout_split_name((struct berth_store_bytes){name->mv_data, name->mv_size}, ret_bucket, ret_key))
         return BERTH_OK;
-    return berth_error_set(err, BERTH_DATA_LOSS, "%s: an entry is damaged: its name has no bucket",
+    return berth_error_set(err, BERTH_DATA_LOSS,
+                           "%s: an entry is damaged: its name has no bucket, or is too long",
                            reader->environment->path);
 }
 

@@ -62,7 +62,8 @@ static void keep_damaged(struct berth_store_txn *txn, const struct store_name *n
 {
     struct store_damaged *damaged = &txn->core->damaged;
 
-    if (!txn->is_change || txn->failure != BERTH_OK || name->key.length == 0)
+    if (!txn->is_change || txn->failure != BERTH_OK || name->key.length == 0 ||
+        name->key.length > sizeof(damaged->key))
         return;
     snprintf(damaged->bucket, sizeof(damaged->bucket), "%s", name->bucket);
     memcpy(damaged->key, name->key.data, name->key.length);

@@ -845,6 +845,30 @@ static void an_entry_without_a_bucket_is_reported_until_a_restart(void **state)
     assert_int_equal(fixture->reports, 1);
 }
 
+/* LMDB takes longer names than the store, and a damaged page may tell of any length. */
+static void an_entry_whose_name_is_too_long_has_none(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[LAYOUT_NAME_MAX + 20] = "c";
+    MDB_val name = {sizeof(text), text}, data = {sizeof(text), text};
+    struct berth_store_entry entry;
+    struct berth_error err;
+    MDB_txn *txn;
+
+    memset(text + 2, 'k', sizeof(text) - 2);
+    assert_int_equal(mdb_txn_begin(fixture->environment->lmdb, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_put(txn, fixture->environment->entries, &name, &data, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_ABORTED);
+    assert_int_equal(engine_functions.next(&fixture->engine, "c", berth_store_text(""), &entry, &err),
+                     BERTH_DATA_LOSS);
+    assert_int_equal(entry.key.length, 0);
+    assert_int_equal(fixture->reported, BERTH_DATA_LOSS);
+    assert_non_null(strstr(fixture->report, "is too long"));
+    assert_int_equal(commit(fixture, "b", "key", "value"), BERTH_OK);
+    assert_value(fixture, "b", "key", "value");
+}
+
 static bool has_written(struct writer *writer)
 {
     bool has_result;
@@ -1172,6 +1196,7 @@ int main(void)
         TEST(the_full_check_finds_damaged_entries_and_reports_them_until_all_are_gone),
         TEST(a_damaged_entry_is_named_and_the_others_live_on),
         TEST(an_entry_without_a_bucket_is_reported_until_a_restart),
+        TEST(an_entry_whose_name_is_too_long_has_none),
         TEST(a_damaged_page_is_reported_once_and_the_others_live_on),
         TEST(a_reader_that_met_damage_does_not_see_a_change_before_it_has_ended),
         TEST(where_both_first_pages_are_damaged_it_is_said_and_not_called_a_want_of_memory),
