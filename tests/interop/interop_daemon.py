@@ -37,9 +37,9 @@ class Target:
         own = ["--certificate", self.certificates / "client.pem", "--key", self.certificates / "client.key"]
         return ["--ca", self.certificates / "ca.pem"] + (own if self.mutual else [])
 
-    def open_channel(self):
+    def open_channel(self, *options):
         # Otherwise channels to one target share a connection.
-        alone = [("grpc.use_local_subchannel_pool", 1)]
+        alone = [("grpc.use_local_subchannel_pool", 1), *options]
         if self.certificates is None:
             return grpc.insecure_channel(self.grpc_address, options=alone)
         files = [(self.certificates / name).read_bytes() for name in ("ca.pem", "client.key", "client.pem")]

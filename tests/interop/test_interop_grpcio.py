@@ -25,6 +25,26 @@ for name in TARGETS:
     add_tests(globals(), f"Over_{name}", CASES, lambda name=name: grpcio_cases.Peer(interop.target(name).open_channel),
               lambda peer, case: CASES[case](peer), lambda peer: peer.close())
 
+
+class LargeReplies(unittest.TestCase):
+    """Asked for at once on one connection: twice what max_queued_bytes has streams wait for."""
+    COUNT, SIZE = 8, 8 * 1024 * 1024
+
+    def check(self, name):
+        target = interop.target(name)
+        peer = grpcio_cases.Peer(lambda: target.open_channel(("grpc.max_receive_message_length", 2 * self.SIZE)))
+        self.addCleanup(peer.close)
+        request = messages.SimpleRequest(response_size=self.SIZE)
+        calls = [peer.method("UnaryCall").future(request, timeout=60) for _ in range(self.COUNT)]
+        self.assertEqual([self.SIZE] * self.COUNT, [len(call.result().payload.body) for call in calls])
+
+    def test_all_arrive_over_unix(self):
+        self.check("unix")
+
+    def test_all_arrive_over_tcp(self):
+        self.check("tcp")
+
+
 class Certificates(unittest.TestCase):
     def user(self, name):
         peer = grpcio_cases.Peer(interop.target(name).open_channel)
