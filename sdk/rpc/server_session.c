@@ -36,6 +36,13 @@
  */
 #define UNENFORCED 0x10000
 
+/*
+ * A byte on the wire can stand for a field as long as HPACK's table, and each is looked at. A block that
+ * comes to so much more than is taken is no honest one; up to there the call is refused in gRPC's own words.
+ */
+#define BLOCK_EXCESS_MAX (1024 * 1024)
+#define FIELD_OVERHEAD 32
+
 #define SETTINGS_MAX 32
 #define CONTINUATIONS_MAX 8
 
@@ -118,6 +125,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct server_connection *connection = CONTAINER_OF(user_data, struct server_connection, http2);
     struct berth_stream *stream;
 
+    connection->block_bytes = 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     if (connection->open_streams++ >= connection->server->limits.max_concurrent_streams)
@@ -138,6 +146,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     const char *text = (const char *)value;
 
+    connection->block_bytes += name_length + value_length + FIELD_OVERHEAD;
+    if (connection->block_bytes > connection->server->limits.max_header_list_bytes + BLOCK_EXCESS_MAX) {
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_large_headers",
+                  "headers far larger than max_header_list_bytes");
+        /* The rest of the block is not looked at. */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS || stream == NULL || stream->is_malformed)
         return 0;
     http_message_strip((const char *)name, name_length, &text, &value_length);

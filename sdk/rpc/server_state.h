@@ -178,6 +178,8 @@ struct server_connection {
     struct framer framer;
     /** By http_message.h rather than by nghttp2. */
     bool checks_messages;
+    /** What the fields of the header block that comes in add up to (RFC 9113 6.5.2). */
+    size_t block_bytes;
     /** Waits for the end of a frame; one that began later moves it when it is due. */
     struct deadline frame_deadline;
     uint64_t frame_began_ns;

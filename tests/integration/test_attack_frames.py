@@ -51,16 +51,14 @@ class Frames(AttackCase):
         self.flood([open_call(1)] + [frame(DATA, 0, 1) * 100] * 100)
 
     def test_one_large_header_named_again_and_again(self):
-        self.serve()
-        with self.attack(8 * MIB), Peer(self.daemon.address) as peer:
-            first = request_headers() + literal("x", b"y" * 4000, first=b"\x40")
-            peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, first))
-            peer.read_until(HEADERS, 1)
-            for i in range(3, 43, 2):
-                peer.send(frame(HEADERS, END_STREAM, i, request_headers()))
-                peer.send(frame(CONTINUATION, 0, i, b"\xbe" * 16 * KIB))
-                peer.send(frame(CONTINUATION, END_HEADERS, i, b"\xbe" * 16 * KIB))
-                self.assertTrue(peer.read_until(HEADERS, i)[1] & END_STREAM)
+        first = request_headers() + literal("x", b"y" * 4000, first=b"\x40")
+        again = frame(CONTINUATION, 0, 3, b"\xbe" * 16 * KIB)
+        self.flood([frame(HEADERS, END_HEADERS | END_STREAM, 1, first), frame(HEADERS, END_STREAM, 3, request_headers())]
+                   + [again] * 5 + [frame(CONTINUATION, END_HEADERS, 3)])
+
+    def test_one_large_trailer_named_again_and_again(self):
+        first = request_headers() + literal("x", b"y" * 4000, first=b"\x40")
+        self.flood([frame(HEADERS, END_HEADERS, 1, first), frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\xbe" * 16 * KIB)])
 
     def test_headers_that_are_too_large(self):
         self.serve()
