@@ -97,7 +97,7 @@ class DaemonEtcd(Case):
     def test_what_can_be_no_endpoint_is_refused_before_the_start(self):
         for endpoint, is_one in (("tcp:127.0.0.1:2379", True), ("tcp:etcd-1.example:2379", True), ("tcp:[::1]:2379", True),
                                  ("tcp:[fe80::1%eth0]:2379", True), ("unix:/run/etcd.sock", True), ("/run/etcd.sock", True),
-                                 ("127.0.0.1:2379", True), ("tcp:etcd:99999", False), ("tcp:127.0.0.1", False), ("tcp://127.0.0.1:2379", False),
+                                 ("127.0.0.1:2379", True), ("tcp:etcd:99999", False), ("tcp:127.0.0.1", False), ("tcp://127.0.0.1:2379", True), ("http://127.0.0.1:2379", False),
                                  ("tcp:::1:2379", False), ("tcp:etcd:https", False), ("unix:etcd.sock", False)):
             with self.subTest(endpoint=endpoint):
                 self.configure(endpoints=[endpoint])

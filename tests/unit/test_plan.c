@@ -376,6 +376,7 @@ static void every_static_cell_of_the_table(void **state)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         plan_destroy(scene->plan);
+        catalog_finish(&scene->catalog);
         memset(scene, 0, sizeof(*scene));
         scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 3};
         add_fake(scene, &rows[i].fake);
@@ -816,6 +817,7 @@ static void random_plans_keep_every_promise(void **state)
         struct fake fakes[40] = {0};
 
         plan_destroy(scene->plan);
+        catalog_finish(&scene->catalog);
         memset(scene, 0, sizeof(*scene));
         for (size_t i = 0; i < 40; i++)
             snprintf(uris[i], sizeof(uris[i]), "%s.x%zu", types[rand_r(&seed) % 7], i);

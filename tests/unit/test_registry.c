@@ -29,6 +29,7 @@ static void close_all(void)
     router_destroy(stage.router);
     registry_destroy(stage.registry);
     plan_destroy(stage.plan);
+    catalog_finish(&stage.catalog);
     manifest_destroy(stage.manifest);
     log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
     close(stage.log_fd);

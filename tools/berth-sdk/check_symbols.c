@@ -210,13 +210,24 @@ static void check_exported(const char *name, const struct host_names *host, stru
             name, library->name);
 }
 
+static bool host_has_library(const struct host_names *host, const char *name)
+{
+    for (size_t i = 0; i < host->library_count; i++)
+        if (strcmp(host->libraries[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Where the host has the library too, whatever stands before it there (an allocator, a sanitizer) does so for
+ * the host itself. */
 static void check_imported(const char *name, const struct host_names *host, const struct library_list *list,
                            struct check_report *report)
 {
     const struct library *library = find_in_host(host, name);
     const struct library *provider = library == NULL ? NULL : provider_of(list, name);
 
-    if (provider != NULL && strcmp(provider->name, library->name) != 0)
+    if (provider != NULL && strcmp(provider->name, library->name) != 0 &&
+        !host_has_library(host, provider->name))
         check_report_add(
             report, CHECK_ERROR, "symbols",
             "%.200s is imported from %s, but the host's %s has it too and comes first: link the library "
