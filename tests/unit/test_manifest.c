@@ -271,8 +271,8 @@ static void what_is_not_known_is_a_warning_where_that_is_forgiven(void **state)
     static const char *const lines[] = {
         "note:3:1: a manifest has no key \"home\"; ignoring it",
         "note:7:5: a plugin has no key \"colour\"; ignoring it",
-        "note:8:17: callbacks: unknown callback \"init2\" (use prepare, discard, serve, drain, close, "
-        "migrate or check); ignoring it",
+        ("note:8:17: callbacks: unknown callback \"init2\" (use prepare, discard, serve, drain, close, "
+         "migrate or check); ignoring it"),
         "note:10:25: a: a setting has no key \"shape\"; ignoring it",
         "note:11:33: b: type string has no format \"mac_address\"; ignoring it",
     };
