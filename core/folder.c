@@ -76,6 +76,20 @@ static int make(const char *path, mode_t mode)
     return error;
 }
 
+static enum berth_code check_mode(const char *what, const char *path, const struct stat *status,
+                                  struct berth_error *err)
+{
+    if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status->st_mode & S_ISVTX) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s is shared by all (mode %04o): choose a folder below it", what, path,
+                               (unsigned)status->st_mode & 07777);
+    if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s may be written to by others (mode %04o): chmod go-w %s", what, path,
+                               (unsigned)status->st_mode & 07777, path);
+    return BERTH_OK;
+}
+
 /* Only the last folder: verifying the way to it is the owner's business, who chose it. */
 static enum berth_code check_owner(const char *what, const char *path, int fd, struct berth_error *err)
 {
@@ -87,15 +101,7 @@ static enum berth_code check_owner(const char *what, const char *path, int fd, s
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s: %s belongs to user %u, and this daemon runs as %u: change its owner",
                                what, path, (unsigned)status.st_uid, (unsigned)geteuid());
-    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) != 0)
-        return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: %s is shared by all (mode %04o): choose a folder below it", what, path,
-                               (unsigned)status.st_mode & 07777);
-    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: %s may be written to by others (mode %04o): chmod go-w %s", what, path,
-                               (unsigned)status.st_mode & 07777, path);
-    return BERTH_OK;
+    return check_mode(what, path, &status, err);
 }
 
 /* Writes a block to a file without a name, because a full disk shows only then. A short write does not say
@@ -149,6 +155,18 @@ enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, 
     code = check_owner(what, path, fd, err);
     close(fd);
     return code;
+}
+
+enum berth_code folder_check(const char *what, const char *path, struct berth_error *err)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? check_mode(what, path, &status, err)
+                                       : fail(what, path, "open it", ENOTDIR, err);
+    if (errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG)
+        return fail(what, path, "make it", errno, err);
+    return BERTH_OK;
 }
 
 enum berth_code folder_try(const char *what, const char *path, struct berth_error *err)

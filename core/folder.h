@@ -16,6 +16,11 @@
  */
 enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err);
 /**
+ * Says of a folder, without making it, what folder_prepare would refuse whoever runs it: that it is something
+ * else, or that others may write to it. What may not be looked at is let pass.
+ */
+enum berth_code folder_check(const char *what, const char *path, struct berth_error *err);
+/**
  * Proves that a folder can be written to, for one that is there.
  *
  * @return BERTH_OK; BERTH_FAILED_PRECONDITION for a read-only file system; BERTH_RESOURCE_EXHAUSTED for a

@@ -7,6 +7,7 @@
 
 #include <config/utf8.h>
 
+#include "folder.h"
 #include "plan_print.h"
 
 /* An ordinary library, rather than a module that was refused. */
@@ -106,11 +107,21 @@ static void refuse_required(const struct plan *plan, const struct plan_uri *requ
                                plan->entries[entry].reason);
 }
 
+static void refuse_folder(const char *what, const char *path, struct config_diagnostics *refusals)
+{
+    struct berth_error err;
+
+    if (folder_check(what, path, &err) != BERTH_OK)
+        config_diagnostics_add(refusals, CONFIG_ERROR, NULL, "%s", err.message);
+}
+
 bool survey_would_start(struct survey *survey)
 {
     const struct settings *settings = survey->settings;
     size_t errors = survey->diagnostics.error_count;
 
+    refuse_folder("root", settings->root, &survey->diagnostics);
+    refuse_folder("state", settings->state, &survey->diagnostics);
     for (size_t i = 0; i < settings->required_count; i++)
         refuse_required(survey->plan, &settings->required[i], &survey->diagnostics);
     if (count_servers(survey->plan) == 0)

@@ -40,7 +40,7 @@ bool survey_check(struct survey *survey);
 void survey_plan(struct survey *survey);
 /**
  * After survey_plan: would the daemon come to be ready, as far as that can be known without plugin code? It
- * needs the required plugins and a server. What is missing goes to `diagnostics`.
+ * needs its folders, the required plugins and a server. What is missing goes to `diagnostics`.
  */
 bool survey_would_start(struct survey *survey);
 /** Prints what is wrong with the configuration, and warnings of the scan and the plan, to standard error. */

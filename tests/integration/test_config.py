@@ -361,6 +361,24 @@ class Config(Case):
         self.assertIn("30 feet are no height", climber.reason)
         self.assert_stops(daemon)
 
+    def test_check_and_plan_refuse_the_folders_that_run_refuses(self):
+        self.workshop.add_default_modules()
+        file, shared = self.workshop.top / "file", self.workshop.top / "shared"
+        file.write_text("")
+        shared.mkdir()
+        shared.chmod(0o777)
+        for option in ("--root", "--state"):
+            for path, reason in ((file, "Not a directory"), (file / "below", "Not a directory"),
+                                 (shared, "may be written to by others")):
+                with self.subTest(option=option, path=path.name):
+                    arguments = ["--config", str(self.workshop.write_config()), option, str(path)]
+                    for command in (["config", "check"], ["plan"], ["run"]):
+                        done = self.berthd(*command, *arguments)
+                        self.assertEqual(1, done.returncode, done.stdout + done.stderr)
+                        self.assertIn(f"{option[2:]}: {path}", done.stderr)
+                        self.assertIn(reason, done.stderr)
+        self.assertFalse((file / "below").exists())
+
     def test_no_file_at_all_is_fine_for_a_user(self):
         home = self.workshop.top / "home"
         home.mkdir()
