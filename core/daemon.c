@@ -11,14 +11,14 @@
 #include <config/text.h>
 
 #include "drain.h"
-#include "folder.h"
-#include "inspect.h"
-#include "lifecycle.h"
-#include "loading.h"
+#include <core/state/folder.h>
+#include <core/state/inspect.h>
+#include <core/life/lifecycle.h>
+#include <core/module/loading.h>
 #include "notify.h"
-#include "plan_print.h"
-#include "progress.h"
-#include "required.h"
+#include <core/plan/print.h>
+#include <core/life/progress.h>
+#include <core/life/required.h>
 #include "revision.h"
 #include "signals.h"
 #include "survey.h"

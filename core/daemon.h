@@ -3,7 +3,7 @@
 #ifndef CORE_DAEMON_H
 #define CORE_DAEMON_H
 
-#include "settings.h"
+#include <core/settings/settings.h>
 
 /** Exit codes of `berthd run`, documented in its man page. */
 enum daemon_exit {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "log.h"
+#include <core/base/log.h>
 
 /* Kinds of leftovers that are told apart; more are only counted. */
 #define KINDS_MAX 16

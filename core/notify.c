@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "log.h"
+#include <core/base/log.h>
 
 /* A manager whose queue stays full for this long does not hear the daemon; the loop goes on without it. */
 #define SEND_TIMEOUT_S 5

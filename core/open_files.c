@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "log.h"
+#include <core/base/log.h>
 
 /* Some walk over all descriptors that there may be, and a hard limit may be as good as none. */
 #define LIMIT_MAX (1024 * 1024)

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "log.h"
+#include <core/base/log.h>
 
 static int exit_code_of(int status)
 {

@@ -7,8 +7,8 @@
 
 #include <config/utf8.h>
 
-#include "folder.h"
-#include "plan_print.h"
+#include <core/state/folder.h>
+#include <core/plan/print.h>
 
 /* An ordinary library, rather than a module that was refused. */
 static bool is_no_module(const struct scan_file *file)

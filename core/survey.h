@@ -6,9 +6,9 @@
 #ifndef CORE_SURVEY_H
 #define CORE_SURVEY_H
 
-#include "plan.h"
-#include "scan.h"
-#include "settings.h"
+#include <core/plan/plan.h>
+#include <core/scan/scan.h>
+#include <core/settings/settings.h>
 
 struct survey {
     struct settings *settings;

@@ -9,9 +9,9 @@
 
 #include <berth/testing.h>
 #include <config/value.h>
-#include <core/changes.h>
-#include <core/manifest.h>
-#include <core/router.h>
+#include <sdk/calls/changes.h>
+#include <core/manifest/manifest.h>
+#include <sdk/calls/router.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
 #define STEP_COUNT 4

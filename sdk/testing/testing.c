@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/module_check.h>
-#include <core/settings_check.h>
-#include <core/settings_migration.h>
+#include <core/manifest/check.h>
+#include <core/settings/check.h>
+#include <core/settings/migration.h>
 
 #include "clock.h"
 #include "fake.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Times the plan for 1,000, 10,000 and 100,000 plugins with four requirements each: medians of five, on the
  * clock and of the processor; on a busy machine only the latter says anything. */
-#include <core/plan.h>
+#include <core/plan/plan.h>
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* The manifest's reader against any text: it gives a manifest or says what is wrong, never both or neither.
  */
 #include <config/value.h>
-#include <core/manifest.h>
+#include <core/manifest/manifest.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include <berth/plugin.h>
-#include <core/router.h>
+#include <sdk/calls/router.h>
 
 /* What happened, in order, as words: "start message(hi) end(OK)". */
 static char events[4096];

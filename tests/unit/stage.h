@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include <core/lifecycle.h>
-#include <core/log.h>
+#include <core/life/lifecycle.h>
+#include <core/base/log.h>
 
 #define STAGE_PLUGINS 16
 #define MILLISECOND 1000000ull

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include <core/changes.h>
+#include <sdk/calls/changes.h>
 
 struct stage {
     uv_loop_t loop;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Libraries of files that are made to be hard to search for. */
-#include <core/library.h>
+#include <core/manifest/library.h>
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include <core/log.h>
+#include <core/base/log.h>
 
 #define URI "io.berth.store.v1.lmdb"
 

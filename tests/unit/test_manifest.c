@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Manifests, right ones and wrong ones, as they stand in a note. */
-#include <core/manifest.h>
+#include <core/manifest/manifest.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real modules, whole and each with one defect, through the loader. */
-#include <core/module.h>
-#include <core/module_check.h>
-#include <core/note.h>
+#include <core/module/module.h>
+#include <core/manifest/check.h>
+#include <core/manifest/note.h>
 
 #include <errno.h>
 #include <fcntl.h>

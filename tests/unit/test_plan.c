@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The plan: its rules, the static cells of the table of requirements, cycles, order, and that input order
  * does not matter. */
-#include <core/plan.h>
+#include <core/plan/plan.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <core/prepare.h>
+#include <core/life/prepare.h>
 
 static atomic_int running, most_running, discarded;
 static atomic_bool may_return;

@@ -2,8 +2,8 @@
 /* Who may fetch whose instance, what a plugin may publish, and whose turn it is. */
 #include "stage.h"
 
-#include <core/folder.h>
-#include <core/turns.h>
+#include <core/state/folder.h>
+#include <core/life/turns.h>
 
 #include "scratch.h"
 

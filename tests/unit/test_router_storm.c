@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include <berth/plugin.h>
-#include <core/router.h>
+#include <sdk/calls/router.h>
 
 #define STREAMS 24
 #define ROUNDS 4000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole directories of modules, good ones and bad ones. */
-#include <core/scan.h>
+#include <core/scan/scan.h>
 
 #include <fcntl.h>
 #include <setjmp.h>

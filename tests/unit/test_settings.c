@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include <core/notices.h>
-#include <core/settings.h>
-#include <core/settings_print.h>
+#include <core/module/notices.h>
+#include <core/settings/settings.h>
+#include <core/settings/print.h>
 
 static const char greeter_text[] = "module: greeter\n"
                                    "version: 1.2.0\n"

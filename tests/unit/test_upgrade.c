@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Configuration written for older plugins: versions, former names, and migrations by the plugins' own code.
  */
-#include <core/settings_print.h>
+#include <core/settings/print.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include <core/manifest.h>
-#include <core/settings.h>
+#include <core/manifest/manifest.h>
+#include <core/settings/settings.h>
 
 #define HEAD "module: m\nversion: 1.0.0\nplugins:\n"
 #define KETTLE "io.example.v1.kettle"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every cell of the table of requirements, and how each is worded. */
-#include <core/verdict.h>
+#include <core/plan/verdict.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/note.h>
+#include <core/manifest/note.h>
 
 #include "check_rules.h"
 #include "cname.h"

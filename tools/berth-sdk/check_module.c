@@ -2,7 +2,7 @@
 /* Runs the host's own check on a module's constant and tables, without loading the module. */
 #include <string.h>
 
-#include <core/module_check.h>
+#include <core/manifest/check.h>
 
 #include "check_rules.h"
 #include "module_image.h"

@@ -3,9 +3,9 @@
 #ifndef BERTH_SDK_CHECK_RULES_H
 #define BERTH_SDK_CHECK_RULES_H
 
-#include <core/elf_image.h>
-#include <core/library_names.h>
-#include <core/manifest.h>
+#include <core/manifest/elf_image.h>
+#include <core/manifest/library_names.h>
+#include <core/manifest/manifest.h>
 
 #include "check_report.h"
 

@@ -4,7 +4,7 @@
 #ifndef BERTH_SDK_ELF_RELOCATIONS_H
 #define BERTH_SDK_ELF_RELOCATIONS_H
 
-#include <core/elf_image.h>
+#include <core/manifest/elf_image.h>
 
 /** Sorted by place. */
 struct elf_relocations {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include <config/diagnostics.h>
-#include <core/manifest.h>
+#include <core/manifest/manifest.h>
 
 /** One plugin of the module with its names in C. */
 struct generate_plugin {

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <core/manifest.h>
+#include <core/manifest/manifest.h>
 #include <tools/protoc-gen-berth/names.h>
 
 #include "cname.h"

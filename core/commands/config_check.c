@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthd config check: all that is wrong with the configuration, at once. */
+#include "command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <config/json.h>
+#include <config/utf8.h>
+
+#include <core/module/loading.h>
+#include <core/survey.h>
+
+static void print_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
+                       const char *text)
+{
+    fputs(level == BERTH_LOG_ERROR ? "" : "warning: ", stderr);
+    utf8_write_line(stderr, text);
+    fputc('\n', stderr);
+}
+
+static void keep_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
+                      const char *text)
+{
+    config_diagnostics_add(context, level == BERTH_LOG_ERROR ? CONFIG_ERROR : CONFIG_WARNING, NULL, "%s",
+                           text);
+}
+
+/* Loads what would run and lets it judge its settings; nothing is prepared or started. Every failure is
+ * printed, or kept for JSON. @return how many plugins failed. */
+static size_t load(struct survey *survey, bool json)
+{
+    struct registry *registry = registry_create(survey->plan, uv_hrtime());
+    struct notices notices = {0};
+    struct loading loading = {
+        .scan = &survey->scan,
+        .settings = survey->settings,
+        .registry = registry,
+        .notices = &notices,
+        .on_line = json ? keep_line : print_line,
+        .context = &survey->diagnostics,
+    };
+    size_t failed = 0;
+
+    loading_run(&loading);
+    for (size_t i = 0; i < survey->plan->run_count; i++)
+        failed += registry_get(registry, i)->state == BERTH_STATE_FAILED;
+    loading_finish(&loading);
+    notices_finish(&notices);
+    registry_destroy(registry);
+    return failed;
+}
+
+struct verdict {
+    bool is_valid;
+    bool would_start;
+    /* Plugins that could not be loaded. */
+    size_t failed;
+};
+
+static int exit_code(const struct verdict *verdict)
+{
+    if (!verdict->is_valid || verdict->failed > 0)
+        return DAEMON_EXIT_CONFIG;
+    return verdict->would_start ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
+}
+
+static void print_files(const struct survey *survey)
+{
+    if (survey->settings == NULL)
+        return;
+    for (size_t i = 0; i < survey->settings->file_count; i++) {
+        fputs("read ", stdout);
+        utf8_write_line(stdout, survey->settings->files[i]);
+        putchar('\n');
+    }
+    if (survey->settings->file_count == 0) {
+        char *path = settings_default_path();
+
+        fputs("read no file; not found: ", stdout);
+        utf8_write_line(stdout, path);
+        putchar('\n');
+        free(path);
+    }
+}
+
+static void print_text(const struct survey *survey, const struct verdict *verdict)
+{
+    if (verdict->failed > 0)
+        fprintf(stderr, "berthd: %zu plugin%s could not be loaded with this configuration\n", verdict->failed,
+                verdict->failed == 1 ? "" : "s");
+    else if (verdict->would_start)
+        printf("the configuration is fine; %zu module%s found\n", survey->manifest_count,
+               survey->manifest_count == 1 ? "" : "s");
+    else if (verdict->is_valid)
+        fputs("berthd: the configuration is valid, but the daemon would not start\n", stderr);
+    else
+        fprintf(stderr, "berthd: the configuration has %zu error%s\n", survey->diagnostics.error_count,
+                survey->diagnostics.error_count == 1 ? "" : "s");
+}
+
+static void json_diagnostic(struct config_json *json, enum config_severity severity,
+                            const struct config_mark *mark, const char *message)
+{
+    config_json_open(json, NULL, '{');
+    config_json_string(json, "severity", severity == CONFIG_ERROR ? "error" : "warning");
+    config_json_string(json, "file", mark->file);
+    config_json_integer(json, "line", mark->line);
+    config_json_integer(json, "column", mark->column);
+    config_json_string(json, "message", message);
+    config_json_close(json, '}');
+}
+
+static void print_json(struct survey *survey, const struct verdict *verdict)
+{
+    const struct config_diagnostics *diagnostics = &survey->diagnostics;
+    struct config_json json = {.out = stdout};
+
+    config_diagnostics_sort(&survey->diagnostics);
+    config_json_open(&json, NULL, '{');
+    config_json_bool(&json, "ok", exit_code(verdict) == DAEMON_EXIT_OK);
+    config_json_bool(&json, "valid", verdict->is_valid && verdict->failed == 0);
+    config_json_integer(&json, "modules", (int64_t)survey->manifest_count);
+    config_json_open(&json, "files", '[');
+    for (size_t i = 0; survey->settings != NULL && i < survey->settings->file_count; i++)
+        config_json_string(&json, NULL, survey->settings->files[i]);
+    config_json_close(&json, ']');
+    config_json_open(&json, "diagnostics", '[');
+    for (size_t i = 0; i < diagnostics->count; i++)
+        json_diagnostic(&json, diagnostics->items[i].severity, &diagnostics->items[i].mark,
+                        diagnostics->items[i].message);
+    for (size_t i = 0; i < survey->scan.warning_count; i++)
+        json_diagnostic(&json, CONFIG_WARNING, &(struct config_mark){0}, survey->scan.warnings[i]);
+    config_json_close(&json, ']');
+    config_json_integer(&json, "diagnostics_dropped", (int64_t)diagnostics->dropped);
+    config_json_close(&json, '}');
+}
+
+int command_config_check(const struct command_options *options)
+{
+    struct settings_options settings = options->settings;
+    struct verdict verdict = {0};
+    struct survey survey;
+
+    settings.look_at_files = true;
+    verdict.is_valid = survey_take(&settings, &survey) && survey_check(&survey);
+    if (verdict.is_valid) {
+        survey_plan(&survey);
+        verdict.would_start = survey_would_start(&survey);
+    }
+    if (!options->json) {
+        print_files(&survey);
+        survey_print_diagnostics(&survey);
+    }
+    if (verdict.is_valid && options->load)
+        verdict.failed = load(&survey, options->json);
+    if (options->json)
+        print_json(&survey, &verdict);
+    else
+        print_text(&survey, &verdict);
+    survey_finish(&survey);
+    return exit_code(&verdict);
+}

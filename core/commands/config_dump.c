@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthd config dump: the configuration as it takes effect. */
+#include "command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <core/settings/print.h>
+#include <core/survey.h>
+
+int command_config_dump(const struct command_options *options)
+{
+    struct survey survey;
+    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+
+    survey_print_diagnostics(&survey);
+    if (good) {
+        const struct config_print_options print = {.origins = options->origin,
+                                                   .secrets = options->show_secrets};
+        char *text = options->json ? settings_print_json(survey.settings, &print)
+                                   : settings_print(survey.settings, &print);
+
+        fputs(text, stdout);
+        free(text);
+    }
+    survey_finish(&survey);
+    return good ? DAEMON_EXIT_OK : DAEMON_EXIT_CONFIG;
+}

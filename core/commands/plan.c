@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* berthd plan: what run would do, without running a line of plugin code. */
+#include "command.h"
+
+#include <stdio.h>
+
+#include <core/plan/print.h>
+#include <core/survey.h>
+
+static bool all_will_run(const struct survey *survey)
+{
+    for (size_t i = 0; i < survey->plan->count; i++) {
+        const struct plan_entry *entry = &survey->plan->entries[i];
+
+        if (entry->verdict == PLAN_BLOCKED || (entry->verdict == PLAN_REJECTED && !entry->is_replaced))
+            return false;
+    }
+    return survey->refused_count == 0;
+}
+
+static void print(const struct survey *survey, const struct command_options *options)
+{
+    if (options->json)
+        plan_print_json(stdout, survey->plan, &survey->scan);
+    else if (options->dot)
+        plan_print_dot(stdout, survey->plan);
+    else
+        plan_print_text(stdout, survey->plan, &survey->scan);
+}
+
+int command_plan(const struct command_options *options)
+{
+    struct settings_options settings = options->settings;
+    struct survey survey;
+    int code = DAEMON_EXIT_CONFIG;
+    bool good, would_start = false;
+
+    settings.look_at_files = true;
+    good = survey_take(&settings, &survey) && survey_check(&survey);
+
+    if (good) {
+        survey_plan(&survey);
+        would_start = survey_would_start(&survey);
+    }
+    survey_print_diagnostics(&survey);
+    if (good) {
+        print(&survey, options);
+        if (!would_start)
+            fputs("berthd: the daemon would not start\n", stderr);
+        code = would_start && all_will_run(&survey) ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
+    }
+    survey_finish(&survey);
+    return code;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fills the table that a plugin is handed. Trusts no pointer and no text that comes back through it. */
+#include "host.h"
+
+#include <string.h>
+
+#include <core/base/log.h>
+
+static struct host *of_table(const struct berth_host *table)
+{
+    return (struct host *)((char *)(uintptr_t)table - offsetof(struct host, table));
+}
+
+static bool host_logs(const struct berth_host *table, enum berth_log_level level)
+{
+    return log_is_on(level);
+}
+
+static void host_log(const struct berth_host *table, enum berth_log_level level, const char *text)
+{
+    log_write(level, table->uri, text != NULL ? text : "(null)");
+}
+
+static enum berth_code host_root_dir(const struct berth_host *table, const char **ret_path,
+                                     struct berth_error *err)
+{
+    return folder_get(&of_table(table)->root, ret_path, err);
+}
+
+static enum berth_code host_state_dir(const struct berth_host *table, const char **ret_path,
+                                      struct berth_error *err)
+{
+    return folder_get(&of_table(table)->state, ret_path, err);
+}
+
+static enum berth_code host_get(const struct berth_host *table, const char *uri, struct berth_ref *ret_ref,
+                                struct berth_error *err)
+{
+    const struct host *host = of_table(table);
+
+    return registry_fetch(host->registry, host->plugin, uri, ret_ref, err);
+}
+
+static enum berth_code host_get_single(const struct berth_host *table, const char *type,
+                                       struct berth_ref *ret_ref, struct berth_error *err)
+{
+    const struct host *host = of_table(table);
+
+    return registry_fetch_single(host->registry, host->plugin, type, ret_ref, err);
+}
+
+static enum berth_code host_each(const struct berth_host *table, const char *type,
+                                 bool (*on_ref)(void *context, const struct berth_ref *ref), void *context,
+                                 struct berth_error *err)
+{
+    const struct host *host = of_table(table);
+
+    return registry_each(host->registry, host->plugin, type, on_ref, context, err);
+}
+
+/* What a plugin publishes is shown at once. */
+static enum berth_code publish(struct host *host, enum berth_code code)
+{
+    registry_note_change(host->registry);
+    return code;
+}
+
+static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
+{
+    struct host *host = of_table(table);
+
+    return publish(host, publication_add_export(&host->plugin->publication, key, value));
+}
+
+static enum berth_code host_add_platform(const struct berth_host *table, const char *os,
+                                         const char *architecture, const char *variant)
+{
+    struct host *host = of_table(table);
+
+    return publish(host, publication_add_platform(&host->plugin->publication, os, architecture, variant));
+}
+
+static enum berth_code host_add_capability(const struct berth_host *table, const char *capability)
+{
+    struct host *host = of_table(table);
+
+    return publish(host, publication_add_capability(&host->plugin->publication, capability));
+}
+
+static struct berth_hold *host_hold(const struct berth_host *table, const char *what)
+{
+    struct host *host = of_table(table);
+
+    if (!host->takes_holds) {
+        log_plugin(
+            BERTH_LOG_WARN, table->uri,
+            "asked too late to hold the daemon's readiness: only until its init or serve has completed");
+        return NULL;
+    }
+    registry_note_change(host->registry);
+    return readiness_add(&host->plugin->readiness, what != NULL ? what : "something");
+}
+
+static void host_release(const struct berth_host *table, struct berth_hold *hold)
+{
+    struct host *host = of_table(table);
+
+    if (hold == NULL)
+        return;
+    if (readiness_remove(&host->plugin->readiness, hold))
+        host->on_released(host);
+    else
+        log_plugin(BERTH_LOG_DEBUG, table->uri, "released a readiness hold that is not kept any more");
+}
+
+static enum berth_code host_intercept(const struct berth_host *table,
+                                      const struct berth_interceptor *interceptor, void *self,
+                                      struct berth_error *err)
+{
+    struct host *host = of_table(table);
+
+    if (!host->takes_interceptors)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s adds an interceptor outside its init, when calls may be running",
+                               table->uri);
+    if (interceptor == NULL)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s adds an interceptor that is NULL",
+                               table->uri);
+    return router_add_interceptor(host->router, interceptor, self, host->plugin->index, host, err);
+}
+
+static void host_admit(const struct berth_host *table, struct berth_call *call, enum berth_code code,
+                       const char *message)
+{
+    router_admit(of_table(table)->router, call, code, message);
+}
+
+static void host_complete(const struct berth_host *table, enum berth_step step, enum berth_code code,
+                          void *instance, const char *message)
+{
+    struct host *host = of_table(table);
+
+    host->on_complete(host, step, code, instance, message);
+}
+
+static void host_fail(const struct berth_host *table, enum berth_code code, const char *message)
+{
+    struct host *host = of_table(table);
+
+    host->on_fail(host, code, message);
+}
+
+static void host_report(const struct berth_host *table, enum berth_code code, const char *message)
+{
+    struct host *host = of_table(table);
+
+    host->on_report(host, code, message);
+}
+
+static const struct berth_host functions = {
+    .size = sizeof(functions),
+    .logs = host_logs,
+    .log = host_log,
+    .root_dir = host_root_dir,
+    .state_dir = host_state_dir,
+    .get = host_get,
+    .get_single = host_get_single,
+    .each = host_each,
+    .add_export = host_add_export,
+    .add_platform = host_add_platform,
+    .add_capability = host_add_capability,
+    .hold = host_hold,
+    .release = host_release,
+    .intercept = host_intercept,
+    .admit = host_admit,
+    .complete = host_complete,
+    .fail = host_fail,
+    .report = host_report,
+};
+
+void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
+               const struct berth_settings *settings)
+{
+    const struct manifest_plugin *manifest = plugin->entry->plugin;
+
+    host->table = functions;
+    host->table.uri = manifest->uri;
+    host->table.type = manifest->type;
+    host->table.id = manifest->id;
+    host->table.loop = options->loop;
+    host->table.settings = settings;
+    host->table.router = options->router != NULL ? router_interface(options->router) : NULL;
+    host->table.inspect = options->inspect;
+    host->registry = options->registry;
+    host->plugin = plugin;
+    host->router = options->router;
+    host->root = (struct folder){.base = options->root, .name = manifest->uri};
+    host->state = (struct folder){.base = options->state, .name = manifest->uri};
+}
+
+void host_finish(struct host *host)
+{
+    if (host->router != NULL)
+        router_remove_interceptors(host->router, host);
+    folder_finish(&host->root);
+    folder_finish(&host->state);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fills the table that a plugin is handed: all that it can see of us. */
+#ifndef CORE_LIFE_HOST_H
+#define CORE_LIFE_HOST_H
+
+#include <berth/plugin.h>
+
+#include <core/state/folder.h>
+#include <core/state/registry.h>
+#include <sdk/calls/router.h>
+
+/** The host as one plugin sees it. Embedded by whoever runs the plugin, who answers the callbacks. */
+struct host {
+    struct berth_host table;
+    struct registry *registry;
+    struct registry_plugin *plugin;
+    struct router *router;
+    struct folder root, state;
+    /** What the plugin may do at this point of its life. */
+    bool takes_holds, takes_interceptors;
+    void (*on_complete)(struct host *host, enum berth_step step, enum berth_code code, void *instance,
+                        const char *message);
+    void (*on_fail)(struct host *host, enum berth_code code, const char *message);
+    void (*on_report)(struct host *host, enum berth_code code, const char *message);
+    void (*on_released)(struct host *host);
+};
+
+/** What all plugins' tables share. All of it borrowed; `router` and `inspect` may be NULL in tests. */
+struct host_options {
+    uv_loop_t *loop;
+    struct registry *registry;
+    struct router *router;
+    const struct berth_inspect *inspect;
+    const char *root;
+    const char *state;
+};
+
+/** The callbacks are the caller's to set. @param settings  borrowed. */
+void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
+               const struct berth_settings *settings);
+/** Takes back what the plugin added to the daemon. The table is not valid after that. */
+void host_finish(struct host *host);
+
+#endif

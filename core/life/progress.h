@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Says what a start or a stop is waiting for, to the log and to the service manager. */
+#ifndef CORE_LIFE_PROGRESS_H
+#define CORE_LIFE_PROGRESS_H
+
+#include "lifecycle.h"
+
+/** Embedded by its owner. */
+struct progress {
+    uv_timer_t timer;
+    const char *what;
+    const struct lifecycle *lifecycle;
+    const struct router *router;
+    /** What was logged last, so that it is logged once. */
+    char told[1400];
+};
+
+void progress_init(struct progress *progress, uv_loop_t *loop);
+/**
+ * From here on, while steps of plugins are pending, each within its deadline: asks the service manager for
+ * more time and names the plugins and steps.
+ *
+ * @param what  "starting", "stopping"; borrowed.
+ */
+void progress_begin(struct progress *progress, const char *what, const struct lifecycle *lifecycle,
+                    const struct router *router);
+void progress_end(struct progress *progress);
+/** Closes its handle. */
+void progress_finish(struct progress *progress);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shared libraries that a module needs, found where the dynamic linker would find them, and whether they
+ * may be loaded: nothing that a module names for itself may lie where others could put a file. Loads nothing.
+ */
+#ifndef CORE_MANIFEST_LIBRARY_H
+#define CORE_MANIFEST_LIBRARY_H
+
+#include <sys/stat.h>
+
+#include <berth/error.h>
+
+#include "elf_image.h"
+
+/** The user of a library that the module itself needs. */
+#define LIBRARY_MODULE ((size_t)-1)
+
+struct library {
+    /** As it stands under DT_NEEDED, and the file it was found in; borrowed from the finder. */
+    const char *name;
+    const char *path;
+    dev_t device;
+    ino_t inode;
+    const struct elf_image *image;
+    /** Who needs it first: an index of the list. */
+    size_t user;
+};
+
+/** In the order in which the dynamic linker loads them. Zero-initialise. */
+struct library_list {
+    struct library *items;
+    size_t count;
+};
+
+struct library_problem {
+    /**
+     * BERTH_NOT_FOUND: a library is missing. BERTH_PERMISSION_DENIED: a folder or file is not trusted.
+     * BERTH_INVALID_ARGUMENT: damaged or without bounds.
+     */
+    enum berth_code code;
+    /** It hangs on where the module lies: its path has $ORIGIN in it. */
+    bool is_of_place;
+    /** One sentence, without the module's path. */
+    const char *message;
+};
+
+/** Files that were found and folders that were looked at, each once for many modules. */
+struct library_finder;
+
+/** @param with_environment  LD_LIBRARY_PATH counts, as it does in this process. Aborts without memory. */
+struct library_finder *library_finder_create(bool with_environment);
+void library_finder_destroy(struct library_finder *finder);
+
+/**
+ * Finds everything that a module needs, and what that needs.
+ *
+ * @param path      where it lies, absolute, for $ORIGIN.
+ * @param ret_list  to be finished; what it borrows lives as long as the finder.
+ */
+void library_find_all(struct library_finder *finder, const struct elf_image *module, const char *path,
+                      void (*on_problem)(void *context, const struct library_problem *problem), void *context,
+                      struct library_list *ret_list);
+/** Finds one more by its name, for a program that has it already. @return whether it is on this machine. */
+bool library_find(struct library_finder *finder, const char *name, unsigned machine,
+                  struct library_list *list);
+void library_list_finish(struct library_list *list);
+
+/** The file under whose name this process has loaded a library, whatever a module would find; or NULL. */
+const char *library_find_loaded(const struct library_finder *finder, const char *name, dev_t *ret_device,
+                                ino_t *ret_inode);
+/** Visits what this process has loaded, but for the program itself. */
+void library_each_loaded(struct library_finder *finder,
+                         void (*on_library)(void *context, const struct library *library), void *context);
+
+#endif

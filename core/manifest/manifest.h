@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a module says of itself: read from the YAML text of its note, without running any of its code. */
+#ifndef CORE_MANIFEST_MANIFEST_H
+#define CORE_MANIFEST_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/call.h>
+#include <berth/error.h>
+#include <berth/settings.h>
+#include <config/schema.h>
+
+struct manifest_method {
+    const char *name;
+    enum berth_method_kind kind;
+};
+
+struct manifest_service {
+    const char *name;
+    const struct manifest_method *methods;
+    size_t method_count;
+    /** Which may carry it, as the manifest names them; "grpc" alone where it does not. To the router NULL:
+     * all.
+     */
+    const char *const *transports;
+    size_t transport_count;
+};
+
+/** A type, a URI or "*", and where it stands in the note. */
+struct manifest_requirement {
+    const char *name;
+    struct config_mark mark;
+};
+
+/** A setting of an older version of the section that has another name or meaning: dotted paths. */
+struct manifest_rename {
+    /** The rename applies to sections written for a version below this one. */
+    uint32_t before_version;
+    const char *from;
+    /** NULL where the plugin's `migrate` takes care of it. */
+    const char *to;
+};
+
+/** What a plugin does beside init, named under `callbacks`: for `berth-sdk generate`. */
+enum manifest_callback {
+    MANIFEST_CALLBACK_PREPARE = 1 << 0,
+    MANIFEST_CALLBACK_DISCARD = 1 << 1,
+    MANIFEST_CALLBACK_SERVE = 1 << 2,
+    MANIFEST_CALLBACK_DRAIN = 1 << 3,
+    MANIFEST_CALLBACK_CLOSE = 1 << 4,
+    MANIFEST_CALLBACK_MIGRATE = 1 << 5,
+    MANIFEST_CALLBACK_CHECK = 1 << 6,
+};
+
+struct manifest;
+
+struct manifest_plugin {
+    const struct manifest *manifest;
+    const char *type;
+    const char *id;
+    /** type "." id */
+    const char *uri;
+    const char *description;
+    const struct manifest_requirement *requirements;
+    size_t requirement_count;
+    const struct manifest_requirement *wants;
+    size_t want_count;
+    const struct manifest_service *services;
+    size_t service_count;
+    /** An object; never NULL, perhaps without fields. */
+    const struct schema *config;
+    /** The version of the section that `config` describes, from 1. */
+    uint32_t config_version;
+    const struct manifest_rename *renames;
+    size_t rename_count;
+    /** Names that the section had before: words or URIs. */
+    const char *const *formerly;
+    size_t formerly_count;
+    /** Bits of enum manifest_callback. */
+    uint32_t callbacks;
+    /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */
+    const char *interface;
+    /** Settings, and environment variables behind "env:": unless all of them are set the plugin is skipped.
+     */
+    const char *const *skip_unless;
+    size_t skip_unless_count;
+    /** The transports that it carries calls over, where it is a server that says so. */
+    const char *const *carries;
+    size_t carry_count;
+    /** The .proto files in which its services stand, as protoc is given them: for the generator. */
+    const char *const *protos;
+    size_t proto_count;
+    struct config_mark mark;
+};
+
+struct manifest {
+    /** Where the text came from; marks in messages name it. */
+    const char *path;
+    const char *module;
+    const char *version;
+    const char *description;
+    const char *author;
+    const char *licence;
+    struct manifest_plugin *plugins;
+    size_t plugin_count;
+    /** FNV-1a, 64 bits, of the text. */
+    uint64_t hash;
+    /** Why nothing of the module can run although the manifest is good: of its libraries, say. Malloced, or
+     * NULL; whoever found it out sets both. */
+    char *objection;
+    enum berth_code objection_code;
+};
+
+/**
+ * Parses a manifest. Strict: a malformed type, id, name or schema is an error with its place. So is an
+ * unknown key or callback, unless `diagnostics` forgives it: a newer berth-sdk may have written it. What must
+ * be understood stands under `needs`.
+ *
+ * @param path  the file the text was found in; copied.
+ * @return to be destroyed, or NULL with errors in `diagnostics`.
+ */
+struct manifest *manifest_parse(const char *path, const char *text, size_t length,
+                                struct config_diagnostics *diagnostics);
+void manifest_destroy(struct manifest *manifest);
+
+/** Before the name of an environment variable under skip_unless. */
+#define MANIFEST_ENV "env:"
+
+/**
+ * The first condition under the plugin's skip_unless that is not met; NULL where it need not be skipped.
+ * Unset are settings that are absent, empty or false; variables that are absent or empty.
+ */
+const char *manifest_find_unset(const struct manifest_plugin *plugin, const struct berth_settings *settings);
+/** Words that, as the reason of a skip. */
+void manifest_explain_unset(const char *condition, struct berth_error *ret_sentence);
+
+uint64_t manifest_hash(const char *text, size_t length);
+
+/**
+ * Is it `<reverse DNS>.v<N>`, of two labels or more before the version and at most 128 bytes; an id
+ * `[A-Za-z0-9_-]+` of at most 76 bytes? No label of a type but its last looks like a version, so that a
+ * type is never a URI too.
+ */
+bool manifest_type_is_valid(const char *type);
+bool manifest_id_is_valid(const char *id);
+
+/**
+ * Splits a URI behind its `vN` label. @return false where it is none; a bare type is none.
+ * @param ret_type_length  bytes of `uri` that are its type; the id stands behind the dot that follows.
+ */
+bool manifest_uri_split(const char *uri, size_t *ret_type_length);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads the modules of a plan's plugins. From here on the code of strangers runs in the daemon. */
+#include "loading.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <core/base/log.h>
+#include <core/signals.h>
+
+/* Which file a manifest is of, sorted by address for look-up. */
+struct origin {
+    const struct manifest *manifest;
+    size_t file;
+};
+
+/* What became of one file, for the plugins of it that come later in the plan. */
+struct outcome {
+    bool is_tried;
+    enum berth_code code;
+    char *reason;
+    uint64_t start_ns, took_ns;
+};
+
+struct work {
+    struct loading *loading;
+    struct origin *origins;
+    size_t origin_count;
+    struct outcome *outcomes;
+};
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+    const struct manifest *first = ((const struct origin *)a)->manifest;
+    const struct manifest *second = ((const struct origin *)b)->manifest;
+
+    return (first > second) - (first < second);
+}
+
+static void index_origins(struct work *work)
+{
+    const struct scan *scan = work->loading->scan;
+
+    work->origins = allocate(scan->count, sizeof(*work->origins));
+    work->outcomes = allocate(scan->count, sizeof(*work->outcomes));
+    for (size_t i = 0; i < scan->count; i++)
+        if (scan->files[i].manifest != NULL)
+            work->origins[work->origin_count++] = (struct origin){scan->files[i].manifest, i};
+    qsort(work->origins, work->origin_count, sizeof(*work->origins), compare_origins);
+}
+
+static void finish_work(struct work *work)
+{
+    for (size_t i = 0; i < work->loading->scan->count; i++)
+        free(work->outcomes[i].reason);
+    free(work->outcomes);
+    free(work->origins);
+}
+
+static size_t file_of(const struct work *work, const struct manifest *manifest)
+{
+    const struct origin key = {.manifest = manifest};
+    const struct origin *found =
+        bsearch(&key, work->origins, work->origin_count, sizeof(key), compare_origins);
+
+    return found->file;
+}
+
+static void load_file(struct work *work, size_t file)
+{
+    struct loading *loading = work->loading;
+    struct outcome *outcome = &work->outcomes[file];
+    struct berth_error error;
+
+    outcome->is_tried = true;
+    outcome->start_ns = registry_since_start(loading->registry);
+    outcome->code = module_load(&loading->scan->files[file], &loading->modules[file], &error);
+    outcome->took_ns = registry_since_start(loading->registry) - outcome->start_ns;
+    if (outcome->code != BERTH_OK)
+        outcome->reason = strdup(error.message);
+}
+
+static void fail(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
+                 const char *reason)
+{
+    registry_blame(loading->registry, plugin, BERTH_STATE_FAILED, code, reason, PLAN_NONE);
+    loading->on_line(loading->context, BERTH_LOG_ERROR, plugin->entry->plugin->uri, code, reason);
+}
+
+static const struct config_diagnostic *first_error(const struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->items[i].severity == CONFIG_ERROR)
+            return &diagnostics->items[i];
+    return NULL;
+}
+
+/* Of the errors the first is why the plugin fails. */
+static bool settle_section(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
+                           struct config_diagnostics *diagnostics)
+{
+    const struct config_diagnostic *reason = first_error(diagnostics);
+
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct config_diagnostic *diagnostic = &diagnostics->items[i];
+        bool is_error = diagnostic->severity == CONFIG_ERROR;
+        char *line = config_diagnostic_format(diagnostic);
+
+        if (diagnostic == reason)
+            fail(loading, plugin, code, line);
+        else
+            loading->on_line(loading->context, is_error ? BERTH_LOG_ERROR : BERTH_LOG_WARN,
+                             plugin->entry->plugin->uri, BERTH_OK, line);
+        free(line);
+    }
+    if (code != BERTH_OK && reason == NULL)
+        fail(loading, plugin, code, "its configuration could not be migrated");
+    notices_take(loading->notices, diagnostics);
+    config_diagnostics_finish(diagnostics);
+    return code == BERTH_OK;
+}
+
+static bool migrate(struct loading *loading, struct registry_plugin *plugin, const struct berth_plugin *table)
+{
+    struct config_diagnostics diagnostics = {0};
+    enum berth_code code =
+        settings_migrate_plugin(loading->settings, plugin->entry->plugin,
+                                BERTH_HAS(table, migrate) ? table->migrate : NULL, &diagnostics);
+
+    return settle_section(loading, plugin, code, &diagnostics);
+}
+
+static bool check(struct loading *loading, struct registry_plugin *plugin, const struct berth_plugin *table)
+{
+    struct config_diagnostics diagnostics = {0};
+    bool is_fine = settings_check_plugin(loading->settings, plugin->entry->plugin->uri, table, &diagnostics);
+
+    return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);
+}
+
+/* What its section lacks came to light only when its own code had migrated it. */
+static void skip(struct loading *loading, struct registry_plugin *plugin, const char *condition)
+{
+    struct berth_error reason;
+
+    manifest_explain_unset(condition, &reason);
+    registry_blame(loading->registry, plugin, BERTH_STATE_SKIPPED, BERTH_SKIP, reason.message, PLAN_NONE);
+    log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "skipped: %s", reason.message);
+}
+
+static const struct berth_settings *settings_for(struct loading *loading, struct registry_plugin *plugin,
+                                                 const struct berth_plugin *table)
+{
+    const char *uri = plugin->entry->plugin->uri;
+    const char *unset;
+    uint64_t own_start_ns = uv_hrtime(), start_ns;
+
+    if (settings_needs_migration(loading->settings, uri) && !migrate(loading, plugin, table))
+        return NULL;
+    unset = settings_find_unset(loading->settings, uri);
+    if (unset != NULL) {
+        skip(loading, plugin, unset);
+        return NULL;
+    }
+    if (!check(loading, plugin, table))
+        return NULL;
+    settings_get_check_time(loading->settings, uri, &start_ns, &plugin->times.config_ns);
+    plugin->times.config_start_ns = registry_time_of(loading->registry, start_ns);
+    plugin->times.config_ns += uv_hrtime() - own_start_ns;
+    return settings_of_plugin(loading->settings, uri);
+}
+
+static void load_plugin(struct work *work, size_t entry)
+{
+    struct loading *loading = work->loading;
+    struct registry_plugin *plugin = registry_get(loading->registry, entry);
+    const struct manifest_plugin *manifest = plugin->entry->plugin;
+    struct lifecycle_part *part = &loading->parts[entry];
+    size_t file = file_of(work, manifest->manifest);
+    const struct outcome *outcome = &work->outcomes[file];
+
+    if (!outcome->is_tried)
+        load_file(work, file);
+    plugin->times.load_start_ns = outcome->start_ns;
+    plugin->times.load_ns = outcome->took_ns;
+    part->timeouts = settings_timeouts_of(loading->settings, manifest->uri);
+    if (loading->modules[file] == NULL) {
+        fail(loading, plugin, outcome->code, outcome->reason != NULL ? outcome->reason : "");
+        return;
+    }
+    part->table = module_find(loading->modules[file], manifest->type, manifest->id);
+    part->settings = settings_for(loading, plugin, part->table);
+}
+
+void loading_run(struct loading *loading)
+{
+    const struct plan *plan = registry_plan(loading->registry);
+    struct work work = {.loading = loading};
+
+    loading->modules = allocate(loading->scan->count, sizeof(struct module *));
+    loading->parts = allocate(plan->run_count, sizeof(*loading->parts));
+    index_origins(&work);
+    for (size_t i = 0; i < plan->run_count && !signals_are_to_stop(); i++)
+        load_plugin(&work, i);
+    finish_work(&work);
+}
+
+bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size)
+{
+    const char *file = module_file_at(address), *slash;
+
+    if (file == NULL)
+        return false;
+    slash = strrchr(file, '/');
+    snprintf(text, size, "%s", slash != NULL ? slash + 1 : file);
+    for (size_t i = 0; loading->modules != NULL && i < loading->scan->count; i++) {
+        const struct scan_file *candidate = &loading->scan->files[i];
+
+        if (loading->modules[i] == NULL || strcmp(candidate->path, file) != 0)
+            continue;
+        if (candidate->manifest->plugin_count == 1)
+            snprintf(text, size, "%s", candidate->manifest->plugins[0].uri);
+        else
+            snprintf(text, size, "module %s", slash + 1);
+    }
+    return true;
+}
+
+void loading_finish(struct loading *loading)
+{
+    for (size_t i = 0; loading->modules != NULL && i < loading->scan->count; i++)
+        module_destroy(loading->modules[i]);
+    free(loading->modules);
+    free(loading->parts);
+    loading->modules = NULL;
+    loading->parts = NULL;
+}

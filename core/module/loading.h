@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads the modules of a plan's plugins, each file once, and readies each plugin's part for the lifecycle. */
+#ifndef CORE_MODULE_LOADING_H
+#define CORE_MODULE_LOADING_H
+
+#include <core/life/lifecycle.h>
+#include "module.h"
+#include "notices.h"
+#include <core/scan/scan.h>
+#include <core/settings/settings.h>
+
+/** Borrowed, except what loading_run and loading_finish make and free. */
+struct loading {
+    const struct scan *scan;
+    struct settings *settings;
+    struct registry *registry;
+    /** Takes what is deprecated in a section once its plugin has migrated it. */
+    struct notices *notices;
+    /** Is told of each plugin that fails, with its code, and, with BERTH_OK, of what is odd otherwise. */
+    void (*on_line)(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
+                    const char *text);
+    void *context;
+    /** One for each file of the scan; NULL where it was not needed or could not be loaded. */
+    struct module **modules;
+    /** One for each entry of the plan that runs. */
+    struct lifecycle_part *parts;
+};
+
+/**
+ * Loads, in the plan's order, until the daemon is told to stop. A file that cannot be loaded, and a section
+ * that its plugin cannot migrate or refuses, cost those plugins only: they have failed in the registry then.
+ */
+void loading_run(struct loading *loading);
+/**
+ * Who has an address: "io.example.v1.clock", "module clock.so" where it holds several plugins, else the name
+ * of a library. @return false where no file has it.
+ */
+bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size);
+/** All plugins are closed. Their code stays in memory. */
+void loading_finish(struct loading *loading);
+
+#endif

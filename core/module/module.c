@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads one file, and proves that what is in memory is what was checked on disk. */
+#include "module.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <inttypes.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <core/base/log.h>
+#include <core/manifest/check.h>
+#include <core/scan/verify.h>
+
+struct module {
+    char *path;
+    const struct berth_module *table;
+};
+
+/* What is between `before` and `after` in the loader's sentence, or NULL. Malloced. */
+static char *cut_out(const char *sentence, const char *before, const char *after)
+{
+    const char *start = strstr(sentence, before);
+    const char *end = start != NULL ? strstr(start + strlen(before), after) : NULL;
+
+    return end != NULL ? strndup(start + strlen(before), (size_t)(end - start) - strlen(before)) : NULL;
+}
+
+static enum berth_code say_undefined(const char *path, const char *reason, const char *symbol,
+                                     struct berth_error *err)
+{
+    size_t length = strlen(path);
+    const char *space = strchr(symbol, ' ');
+    size_t name_length = strcspn(symbol, ", ");
+
+    if (strncmp(reason, path, length) == 0 && reason[length] == ':')
+        return berth_error_set(
+            err, BERTH_UNAVAILABLE,
+            "%s: needs the symbol %.*s%s, which neither it nor any library it is linked to "
+            "has: link it to the one that does",
+            path, (int)name_length, symbol, space != NULL ? space : "");
+    return berth_error_set(err, BERTH_UNAVAILABLE,
+                           "%s: a library that it is linked to needs a symbol that nobody has: %s", path,
+                           reason);
+}
+
+/* What a library lacks, another one of the same name may have. */
+static enum berth_code add_conflict(const struct scan_file *file, enum berth_code code,
+                                    struct berth_error *err)
+{
+    size_t length = err == NULL ? 0 : strlen(err->message);
+
+    if (err != NULL)
+        snprintf(err->message + length, sizeof(err->message) - length, "; %s", file->conflict);
+    return code;
+}
+
+/* The loader's reason, with the word that matters first where we know its sentences. */
+static enum berth_code say_why_not(const struct scan_file *file, const char *reason, struct berth_error *err)
+{
+    const char *path = file->path;
+    static const char undefined[] = "undefined symbol: ";
+    const char *symbol = strstr(reason, undefined);
+    char *library = cut_out(reason, "", ": cannot open shared object file: No such file or directory");
+    enum berth_code code;
+
+    if (symbol != NULL)
+        code = say_undefined(path, reason, symbol + sizeof(undefined) - 1, err);
+    else if (library != NULL && strcmp(library, path) != 0)
+        code = berth_error_set(err, BERTH_UNAVAILABLE,
+                               "%s: needs the library %s, which is not installed here", path, library);
+    else
+        code = berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be loaded: %s", path, reason);
+    free(library);
+    return file->conflict == NULL ? code : add_conflict(file, code, err);
+}
+
+static int on_object(struct dl_phdr_info *info, size_t size, void *ret_loads)
+{
+    *(unsigned long long *)ret_loads = info->dlpi_adds;
+    return 1;
+}
+
+/* How many objects this process has loaded so far. */
+static unsigned long long count_loads(void)
+{
+    unsigned long long loads = 0;
+
+    dl_iterate_phdr(on_object, &loads);
+    return loads;
+}
+
+/* The inode of the file that is mapped at an address, or 0. */
+static uint64_t mapped_inode(uintptr_t address)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    uint64_t inode = 0;
+
+    while (maps != NULL && inode == 0 && getline(&line, &capacity, maps) > 0) {
+        uintptr_t start, end;
+        uint64_t found;
+
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64, &start, &end, &found) == 3 &&
+            address >= start && address < end)
+            inode = found;
+    }
+    free(line);
+    if (maps != NULL)
+        fclose(maps);
+    return inode;
+}
+
+/*
+ * The loader goes by names: asked for a path that it knows, or that some library claims as its soname, it
+ * hands out what it has. So an object that was there before is compared by what is mapped.
+ */
+static enum berth_code check_identity(void *handle, bool was_there, const struct scan_file *file,
+                                      struct berth_error *err)
+{
+    struct link_map *map;
+    uint64_t inode;
+
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0)
+        return berth_error_set(err, BERTH_INTERNAL, "%s: the loader does not say what it loaded: %s",
+                               file->path, dlerror());
+    if (strcmp(map->l_name, file->path) != 0)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: the loader answers with %s instead, which has this path as its soname or "
+                               "is the same file",
+                               file->path, map->l_name);
+    inode = was_there ? mapped_inode((uintptr_t)map->l_ld) : (uint64_t)file->status.st_ino;
+    if (inode != (uint64_t)file->status.st_ino)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: an older file of this name is still in memory (inode %" PRIu64 " then, "
+                               "%" PRIu64 " now); start berthd again",
+                               file->path, inode, (uint64_t)file->status.st_ino);
+    return verify_same(file->path, &file->status, err);
+}
+
+/* Finds the constant, in this object rather than in a library of its, and as large as it claims. */
+static enum berth_code find_table(void *handle, const char *path, const struct berth_module **ret_table,
+                                  struct berth_error *err)
+{
+    const struct berth_module *table = dlsym(handle, BERTH_MODULE_SYMBOL);
+    const size_t head = offsetof(struct berth_module, size) + sizeof(table->size);
+    const ElfW(Sym) *symbol = NULL;
+    Dl_info info;
+
+    if (table == NULL || dladdr1(table, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+        strcmp(info.dli_fname, path) != 0)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: does not export " BERTH_MODULE_SYMBOL
+                               ": end a source with BERTH_MODULE(…) "
+                               "or link what berth-sdk generate wrote",
+                               path);
+    if (symbol == NULL || info.dli_saddr != table || symbol->st_size < head ||
+        (table->abi == BERTH_ABI && symbol->st_size < table->size))
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION, "%s: " BERTH_MODULE_SYMBOL " has %zu bytes, it needs %zu", path,
+            symbol != NULL ? (size_t)symbol->st_size : 0,
+            symbol != NULL && symbol->st_size >= head ? (size_t)table->size : sizeof(*table));
+    *ret_table = table;
+    return BERTH_OK;
+}
+
+static enum berth_code open_object(const struct scan_file *file, void **ret_handle, struct berth_error *err)
+{
+    unsigned long long loads = count_loads();
+    enum berth_code code;
+    void *handle;
+
+    log_line(BERTH_LOG_DEBUG, "loading module path=%s", file->path);
+    handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
+
+    if (handle == NULL)
+        return say_why_not(file, dlerror(), err);
+    code = check_identity(handle, count_loads() == loads, file, err);
+    if (code == BERTH_OK)
+        *ret_handle = handle;
+    return code;
+}
+
+enum berth_code module_load(const struct scan_file *file, struct module **ret_module, struct berth_error *err)
+{
+    enum berth_code code = verify_same(file->path, &file->status, err);
+    const struct berth_module *table = NULL;
+    struct module *module;
+    void *handle = NULL;
+
+    if (code == BERTH_OK)
+        code = open_object(file, &handle, err);
+    if (code != BERTH_OK)
+        return code;
+    code = find_table(handle, file->path, &table, err);
+    if (code == BERTH_OK)
+        code = module_check(table, file->manifest, err);
+    if (code != BERTH_OK)
+        return code;
+    module = malloc(sizeof(*module));
+    if (module == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
+    *module = (struct module){.path = strdup(file->path), .table = table};
+    if (module->path == NULL) {
+        free(module);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
+    }
+    *ret_module = module;
+    return BERTH_OK;
+}
+
+void module_destroy(struct module *module)
+{
+    if (module == NULL)
+        return;
+    free(module->path);
+    free(module);
+}
+
+const char *module_file_at(const void *address)
+{
+    Dl_info info;
+
+    return address != NULL && dladdr(address, &info) != 0 ? info.dli_fname : NULL;
+}
+
+const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id)
+{
+    for (size_t i = 0; module->table->plugins[i] != NULL; i++) {
+        const struct berth_plugin *plugin = module->table->plugins[i];
+
+        if (strcmp(plugin->id, id) == 0 && strcmp(plugin->type, type) == 0)
+            return plugin;
+    }
+    return NULL;
+}

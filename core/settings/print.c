@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prints the configuration: as it would be without any file, and as it is. */
+#include "print.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <config/print.h>
+
+#include "schema.h"
+#include "store.h"
+
+/* The map without its last field, `plugins`: what stands there is printed section by section. */
+static struct berth_value without_plugins(const struct berth_value *top)
+{
+    struct berth_value map = *top;
+
+    map.count--;
+    return map;
+}
+
+static void add_plugin_doc(struct config_text *out, const struct manifest_plugin *plugin)
+{
+    struct config_text doc = {0};
+
+    config_text_add(&doc, "%s%smodule %s %s", plugin->description == NULL ? "" : plugin->description,
+                    plugin->description == NULL ? "" : " ", plugin->manifest->module,
+                    plugin->manifest->version == NULL ? "" : plugin->manifest->version);
+    config_text_add(out, "\n");
+    config_print_comment(out, doc.bytes, 2);
+    config_text_finish(&doc);
+}
+
+static void add_plugin_defaults(struct config_text *out, const struct manifest_plugin *plugin)
+{
+    struct config_check_options options = {.partial = true};
+    struct config_diagnostics diagnostics = {0};
+    struct config_values *values;
+
+    add_plugin_doc(out, plugin);
+    if (plugin->config->field_count == 0) {
+        config_text_add(out, "  # ");
+        config_print_key(out, plugin->uri);
+        config_text_add(out, " has no settings.\n");
+        return;
+    }
+    values = config_values_create(plugin->config, NULL, &options, &diagnostics);
+    config_text_add(out, "  ");
+    config_print_key(out, plugin->uri);
+    config_text_add(out, ":\n    config_version: %u\n", plugin->config_version);
+    if (values != NULL)
+        config_print_defaults(out, plugin->config, config_values_root(values), 4);
+    config_values_destroy(values);
+    config_diagnostics_finish(&diagnostics);
+}
+
+/* What the installed file says beside the defaults, so that one made from this text reads the same files. */
+static struct config_tree *create_shipped(void)
+{
+    static const char text[] = "imports: [conf.d/*.yaml]\n";
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree =
+        config_yaml_read("berthd.yaml", text, sizeof(text) - 1, &config_limits_file, &diagnostics);
+
+    config_diagnostics_finish(&diagnostics);
+    if (tree == NULL)
+        abort();
+    return tree;
+}
+
+static void add_daemon_defaults(struct config_text *out, const struct settings_options *options)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct settings_options none = {0};
+    struct settings *settings =
+        settings_create(create_shipped(), options == NULL ? &none : options, &diagnostics);
+
+    if (settings != NULL) {
+        struct schema object = *settings->store->schema;
+        struct berth_value values = without_plugins(config_values_root(settings->store->values));
+
+        object.field_count--;
+        config_print_defaults(out, &object, &values, 0);
+    }
+    settings_destroy(settings);
+    config_diagnostics_finish(&diagnostics);
+}
+
+char *settings_print_default(const struct settings_options *options, const struct catalog *catalog)
+{
+    struct config_text out = {0};
+
+    config_text_add(
+        &out,
+        "# berthd's configuration. Every value here is the default, but for imports: without that line, no "
+        "other\n# file is read. Keep what you change.\n\n");
+    add_daemon_defaults(&out, options);
+    config_text_add(&out, "\n# Sections of plugins, by their URIs.\nplugins:\n");
+    for (size_t i = 0; i < catalog->count; i++)
+        add_plugin_defaults(&out, catalog->plugins[i]);
+    return config_text_take(&out);
+}
+
+static void add_section(struct config_text *out, const struct settings_section *section,
+                        const struct config_print_options *options)
+{
+    bool has_settings = section->values != NULL && config_values_root(section->values)->count > 0;
+
+    config_text_add(out, has_settings ? "  " : "  # ");
+    config_print_key(out, section->plugin->uri);
+    if (has_settings) {
+        config_text_add(out, ":\n");
+        config_print_values(out, config_values_root(section->values), 4, options);
+    } else if (section->values != NULL) {
+        config_text_add(out, " has no settings.\n");
+    } else {
+        config_text_add(out, " has a section of version %u; its module migrates it to version %u.\n",
+                        section->version.number, section->plugin->config_version);
+    }
+}
+
+/* The daemon's own values without `imports`, which are merged, and `plugins`. Room for one more; malloced. */
+static struct berth_value **effective_items(const struct settings *settings, size_t *ret_count)
+{
+    struct berth_value daemon = without_plugins(config_values_root(settings->store->values));
+    struct berth_value **items = calloc(daemon.count + 1, sizeof(struct berth_value *));
+
+    if (items == NULL)
+        abort();
+    *ret_count = 0;
+    for (size_t i = 0; i < daemon.count; i++)
+        if (strcmp(daemon.items[i]->key, "imports") != 0)
+            items[(*ret_count)++] = daemon.items[i];
+    return items;
+}
+
+char *settings_print(const struct settings *settings, const struct config_print_options *options)
+{
+    const struct settings_store *store = settings->store;
+    struct berth_value daemon = {.kind = BERTH_VALUE_MAP};
+    struct config_text out = {0};
+
+    daemon.items = effective_items(settings, &daemon.count);
+    config_print_values(&out, &daemon, 0, options);
+    free(daemon.items);
+    config_text_add(&out, "plugins:\n");
+    for (size_t i = 0; i < store->section_count; i++)
+        add_section(&out, &store->sections[i], options);
+    return config_text_take(&out);
+}
+
+/* A map of the daemon's values with one more item, the map of all sections that were checked. */
+char *settings_print_json(const struct settings *settings, const struct config_print_options *options)
+{
+    const struct settings_store *store = settings->store;
+    struct berth_value *sections = calloc(store->section_count + 1, sizeof(*sections));
+    struct berth_value plugins = {.kind = BERTH_VALUE_MAP, .key = "plugins"};
+    struct berth_value daemon = {.kind = BERTH_VALUE_MAP};
+    char *text = NULL;
+    size_t length;
+    struct config_json json = {.out = open_memstream(&text, &length)};
+
+    daemon.items = effective_items(settings, &daemon.count);
+    plugins.items = calloc(store->section_count + 1, sizeof(struct berth_value *));
+    if (plugins.items == NULL || sections == NULL || json.out == NULL)
+        abort();
+    for (size_t i = 0; i < store->section_count; i++) {
+        if (store->sections[i].values == NULL)
+            continue;
+        sections[i] = *config_values_root(store->sections[i].values);
+        sections[i].key = store->sections[i].plugin->uri;
+        plugins.items[plugins.count++] = &sections[i];
+    }
+    daemon.items[daemon.count++] = &plugins;
+    config_print_json(&json, NULL, &daemon, options);
+    if (fclose(json.out) != 0)
+        abort();
+    free(daemon.items);
+    free(plugins.items);
+    free(sections);
+    return text;
+}

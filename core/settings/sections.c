@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks what the configuration says of plugins against the plugins that there are. */
+#include "check.h"
+#include "former.h"
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+/* What was found, for asking by name. */
+struct found {
+    const struct catalog *catalog;
+    /** The same as names, for the nearest one. */
+    const char **uris;
+    struct service {
+        const char *name;
+        const struct manifest_plugin *plugin;
+    } * services;
+    size_t service_count;
+    bool files_refused;
+};
+
+/* Allocations follow from manifests, which their readers bound. */
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+    const struct service *left = a;
+    const struct service *right = b;
+    int order = strcmp(left->name, right->name);
+
+    return order != 0 ? order : strcmp(left->plugin->uri, right->plugin->uri);
+}
+
+static void find_services(struct found *found)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < found->catalog->count; i++)
+        total += found->catalog->plugins[i]->service_count;
+    found->services = allocate(total, sizeof(*found->services));
+    for (size_t i = 0; i < found->catalog->count; i++) {
+        const struct manifest_plugin *plugin = found->catalog->plugins[i];
+
+        for (size_t j = 0; j < plugin->service_count; j++)
+            found->services[found->service_count++] = (struct service){plugin->services[j].name, plugin};
+    }
+    qsort(found->services, total, sizeof(*found->services), compare_services);
+}
+
+static void find_all(struct found *found)
+{
+    found->uris = allocate(found->catalog->count, sizeof(*found->uris));
+    for (size_t i = 0; i < found->catalog->count; i++)
+        found->uris[i] = found->catalog->plugins[i]->uri;
+    find_services(found);
+}
+
+static void forget_all(struct found *found)
+{
+    free(found->uris);
+    free(found->services);
+}
+
+/* A file that was refused costs that file only: what names a plugin of it does not stop the daemon. */
+static enum config_severity severity_of_unknown(const struct settings *settings, const struct found *found)
+{
+    return settings->store->lenient || found->files_refused ? CONFIG_WARNING : CONFIG_ERROR;
+}
+
+/* The URI of the plugin that is called so for short, by its id, or was called so. */
+static const char *find_short_name(const struct found *found, const char *name)
+{
+    for (size_t i = 0; i < found->catalog->count; i++) {
+        const struct manifest_plugin *plugin = found->catalog->plugins[i];
+
+        if (strcmp(plugin->id, name) == 0)
+            return plugin->uri;
+        for (size_t j = 0; j < plugin->formerly_count; j++)
+            if (strcmp(plugin->formerly[j], name) == 0)
+                return plugin->uri;
+    }
+    return NULL;
+}
+
+/* `what`: "required_plugins". True where the plugin is there, or is taken to be. */
+static bool check_uri(const struct settings *settings, const struct found *found, const char *what,
+                      const char *uri, const struct config_mark *mark, struct config_diagnostics *diagnostics)
+{
+    enum config_severity severity = severity_of_unknown(settings, found);
+    const struct catalog_loser *loser;
+    const char *nearest = NULL;
+
+    if (catalog_find(found->catalog, uri) != NULL)
+        return true;
+    loser = catalog_find_loser(found->catalog, uri);
+    if (loser != NULL) {
+        config_diagnostics_add(diagnostics, CONFIG_WARNING, mark, "%s: ignoring this entry: %s: %s", what,
+                               loser->plugin->manifest->path, loser->reason);
+        return true;
+    }
+    if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+        nearest = find_short_name(found, uri);
+    if (nearest == NULL && diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+        nearest = config_nearest(uri, found->uris, found->catalog->count);
+    config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
+                           uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
+                           nearest == NULL ? "" : "\"?)",
+                           found->files_refused ? "; it may be in one of the files that were rejected" : "");
+    return severity == CONFIG_WARNING;
+}
+
+static bool check_uris(const struct settings *settings, const struct found *found, const char *what,
+                       const struct plan_uri *uris, size_t count, struct config_diagnostics *diagnostics)
+{
+    bool is_fine = true;
+
+    for (size_t i = 0; i < count; i++)
+        is_fine = check_uri(settings, found, what, uris[i].uri, &uris[i].mark, diagnostics) && is_fine;
+    return is_fine;
+}
+
+/* The keys of a map are URIs. */
+static bool check_keys(const struct settings *settings, const struct found *found, const char *what,
+                       const struct config_node *map, struct config_diagnostics *diagnostics)
+{
+    bool is_fine = true;
+
+    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
+        is_fine =
+            check_uri(settings, found, what, map->items[i]->key, &map->items[i]->key_mark, diagnostics) &&
+            is_fine;
+    return is_fine;
+}
+
+/* The first exporter of a service, or NULL. */
+static const struct service *find_service(const struct found *found, const char *name)
+{
+    size_t low = 0;
+    size_t high = found->service_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(found->services[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < found->service_count && strcmp(found->services[low].name, name) == 0 ? &found->services[low]
+                                                                                      : NULL;
+}
+
+/* `what`: "services". */
+static bool refuse_unknown_service(const struct settings *settings, const struct found *found,
+                                   const char *what, const struct config_node *choice,
+                                   struct config_diagnostics *diagnostics)
+{
+    enum config_severity severity = severity_of_unknown(settings, found);
+    const char **names = allocate(found->service_count, sizeof(*names));
+    const char *nearest = NULL;
+
+    for (size_t i = 0; i < found->service_count; i++)
+        names[i] = found->services[i].name;
+    if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+        nearest = config_nearest(choice->key, names, found->service_count);
+    config_diagnostics_add(diagnostics, severity, &choice->key_mark, "%s: no plugin exports \"%.200s\"%s%s%s",
+                           what, choice->key, nearest == NULL ? "" : " (did you mean \"",
+                           nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+    free(names);
+    return severity == CONFIG_WARNING;
+}
+
+static bool check_choice(const struct settings *settings, const struct found *found,
+                         const struct config_node *choice, struct config_diagnostics *diagnostics)
+{
+    const struct service *first = find_service(found, choice->key);
+
+    /* What is no text has been refused by its kind. */
+    if (choice->kind != CONFIG_SCALAR || config_node_is_empty(choice))
+        return true;
+    if (first == NULL)
+        return refuse_unknown_service(settings, found, "services", choice, diagnostics);
+    if (catalog_find(found->catalog, choice->text) == NULL)
+        return check_uri(settings, found, "services", choice->text, &choice->mark, diagnostics);
+    for (const struct service *at = first;
+         at < found->services + found->service_count && strcmp(at->name, choice->key) == 0; at++) {
+        if (strcmp(at->plugin->uri, choice->text) == 0)
+            return true;
+    }
+    config_diagnostics_add(diagnostics, CONFIG_ERROR, &choice->mark,
+                           "services: %s does not export %s, but %s does", choice->text, choice->key,
+                           first->plugin->uri);
+    return false;
+}
+
+static bool check_choices(const struct settings *settings, const struct found *found,
+                          struct config_diagnostics *diagnostics)
+{
+    const struct config_node *map = config_node_find(config_tree_root(settings->store->tree), "services");
+    bool is_fine = true;
+
+    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
+        is_fine = check_choice(settings, found, map->items[i], diagnostics) && is_fine;
+    return is_fine;
+}
+
+/* The keys of the map are services. */
+static bool check_transports(const struct settings *settings, const struct found *found,
+                             struct config_diagnostics *diagnostics)
+{
+    const struct config_node *map = config_node_find(config_tree_root(settings->store->tree), "transports");
+    bool is_fine = true;
+
+    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
+        if (find_service(found, map->items[i]->key) == NULL)
+            is_fine =
+                refuse_unknown_service(settings, found, "transports", map->items[i], diagnostics) && is_fine;
+    return is_fine;
+}
+
+static bool check_names(const struct settings *settings, const struct found *found,
+                        struct config_diagnostics *diagnostics)
+{
+    const struct config_node *timeouts =
+        config_node_find(config_tree_root(settings->store->tree), "timeouts");
+    bool is_fine = check_keys(settings, found, "plugins", settings->store->plugins, diagnostics);
+
+    is_fine =
+        check_keys(settings, found, "timeouts.plugins", config_node_find(timeouts, "plugins"), diagnostics) &&
+        is_fine;
+    is_fine = check_uris(settings, found, "required_plugins", settings->required, settings->required_count,
+                         diagnostics) &&
+              is_fine;
+    is_fine = check_uris(settings, found, "disabled_plugins", settings->plan.disabled,
+                         settings->plan.disabled_count, diagnostics) &&
+              is_fine;
+    is_fine = check_transports(settings, found, diagnostics) && is_fine;
+    return check_choices(settings, found, diagnostics) && is_fine;
+}
+
+/* A plugin with a setting of that name, and how many there are. */
+static const struct manifest_plugin *find_setting(const struct found *found, const char *name,
+                                                  size_t *ret_count)
+{
+    const struct manifest_plugin *first = NULL;
+
+    *ret_count = 0;
+    for (size_t i = 0; i < found->catalog->count; i++) {
+        if (schema_find_field(found->catalog->plugins[i]->config, name) == NULL)
+            continue;
+        first = first == NULL ? found->catalog->plugins[i] : first;
+        (*ret_count)++;
+    }
+    return first;
+}
+
+/* Says where an unknown key of the daemon's own settings belongs, once the plugins are known. */
+static void explain_misplaced(const struct settings *settings, const struct found *found,
+                              struct config_diagnostics *diagnostics)
+{
+    const struct config_node *root = config_tree_root(settings->store->tree);
+
+    for (size_t i = 0; i < root->count && diagnostics->count < CONFIG_DIAGNOSTICS_MAX; i++) {
+        const struct config_node *item = root->items[i];
+        const struct manifest_plugin *plugin = catalog_find(found->catalog, item->key);
+        size_t count = 1;
+
+        if (schema_find_field(settings->store->schema, item->key) != NULL)
+            continue;
+        if (plugin == NULL)
+            plugin = find_setting(found, item->key, &count);
+        if (plugin == NULL)
+            continue;
+        if (strcmp(plugin->uri, item->key) == 0)
+            config_diagnostics_add(diagnostics, CONFIG_WARNING, &item->key_mark,
+                                   "%s is a plugin: its section belongs under plugins", plugin->uri);
+        else
+            config_diagnostics_add(
+                diagnostics, CONFIG_WARNING, &item->key_mark,
+                "%s is a setting of %s%s: it belongs under plugins, in the plugin's section", item->key,
+                plugin->uri, count > 1 ? " and others" : "");
+    }
+}
+
+static int compare_sections(const void *a, const void *b)
+{
+    return strcmp(((const struct settings_section *)a)->plugin->uri,
+                  ((const struct settings_section *)b)->plugin->uri);
+}
+
+struct settings_section *settings_find_section(const struct settings *settings, const char *uri)
+{
+    struct manifest_plugin plugin = {.uri = uri};
+    struct settings_section key = {.plugin = &plugin};
+
+    if (settings->store->section_count == 0)
+        return NULL;
+    return bsearch(&key, settings->store->sections, settings->store->section_count, sizeof(key),
+                   compare_sections);
+}
+
+/* Plugins come sorted, and so do the sections. */
+static void create_sections(struct settings *settings, const struct found *found)
+{
+    struct settings_store *store = settings->store;
+
+    store->sections = config_arena_allocate(&store->arena, found->catalog->count * sizeof(*store->sections));
+    store->section_count = found->catalog->count;
+    for (size_t i = 0; i < found->catalog->count; i++)
+        store->sections[i].plugin = found->catalog->plugins[i];
+    for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
+        struct settings_section *section = settings_find_section(settings, store->plugins->items[i]->key);
+
+        if (section != NULL)
+            section->node = store->plugins->items[i];
+    }
+    for (size_t i = 0; i < settings->plan.disabled_count; i++) {
+        struct settings_section *section = settings_find_section(settings, settings->plan.disabled[i].uri);
+
+        if (section != NULL)
+            section->disabled = true;
+    }
+}
+
+static const struct config_mark *mark_of_disabled(const struct settings *settings, const char *uri)
+{
+    size_t i = 0;
+
+    while (strcmp(settings->plan.disabled[i].uri, uri) != 0)
+        i++;
+    return &settings->plan.disabled[i].mark;
+}
+
+/* A plugin that has to be ready and must not run. */
+static bool check_required(const struct settings *settings, struct config_diagnostics *diagnostics)
+{
+    bool is_fine = true;
+
+    for (size_t i = 0; i < settings->required_count; i++) {
+        const char *uri = settings->required[i].uri;
+        const struct settings_section *section = settings_find_section(settings, uri);
+        const struct config_mark *mark;
+
+        if (section == NULL || !section->disabled)
+            continue;
+        mark = mark_of_disabled(settings, uri);
+        config_diagnostics_add(
+            diagnostics, CONFIG_ERROR, &settings->required[i].mark,
+            "required_plugins: %s is also disabled (disabled_plugins, %s:%u:%u); remove it "
+            "from one of the two",
+            uri, mark->file, mark->line, mark->column);
+        is_fine = false;
+    }
+    return is_fine;
+}
+
+/* Whoever is skipped may lack what is required, as who is disabled. */
+static const char *find_unset(const struct settings_section *section,
+                              const struct config_check_options *options)
+{
+    struct config_check_options partial = *options;
+    struct config_diagnostics unsaid = {0};
+    struct config_values *values;
+    const char *unset = NULL;
+
+    if (section->plugin->skip_unless_count == 0)
+        return NULL;
+    partial.partial = true;
+    values = config_values_create(section->plugin->config, section->node, &partial, &unsaid);
+    if (values != NULL)
+        unset = manifest_find_unset(section->plugin, config_values_settings(values));
+    config_values_destroy(values);
+    config_diagnostics_finish(&unsaid);
+    return unset;
+}
+
+/* Checks a section that does not wait, and keeps its values. */
+static bool check_section(struct settings *settings, struct settings_section *section,
+                          struct config_diagnostics *diagnostics)
+{
+    struct config_check_options options = {
+        .lenient = settings->store->lenient,
+        .section = section->plugin->uri,
+    };
+
+    section->unset = section->disabled ? NULL : find_unset(section, &options);
+    options.partial = section->disabled || section->unset != NULL;
+    options.look_at_files = settings->store->look_at_files && !options.partial;
+    section->values = config_values_create(section->plugin->config, section->node, &options, diagnostics);
+    return section->values != NULL;
+}
+
+static bool prepare_section(struct settings *settings, struct settings_section *section,
+                            struct config_diagnostics *diagnostics)
+{
+    size_t errors = diagnostics->error_count, renamed;
+
+    section->version.number = section->plugin->config_version;
+    if (section->node == NULL || section->node->kind != CONFIG_MAP)
+        return check_section(settings, section, diagnostics);
+    if (!migration_find_version(settings->store->tree, section->plugin, section->node, &section->version,
+                                diagnostics))
+        return false;
+    renamed = migration_apply_renames(settings->store->tree, section->plugin, section->node,
+                                      section->version.number, diagnostics);
+    if (diagnostics->error_count > errors)
+        return false;
+    if (renamed == 0 || !section->version.is_said)
+        migration_warn_of_version(section->plugin, section->node, &section->version, diagnostics);
+    if (!migration_needs_plugin(section->plugin, section->version.number))
+        return check_section(settings, section, diagnostics);
+    section->waits = !section->disabled;
+    return true;
+}
+
+/* The same with its time kept. */
+static bool take_section(struct settings *settings, struct settings_section *section,
+                         struct config_diagnostics *diagnostics)
+{
+    bool is_fine;
+
+    section->check_start_ns = uv_hrtime();
+    is_fine = prepare_section(settings, section, diagnostics);
+    section->check_ns = uv_hrtime() - section->check_start_ns;
+    return is_fine;
+}
+
+/* For the plan, which skips them. */
+static void list_unset(struct settings *settings)
+{
+    const struct settings_store *store = settings->store;
+    struct plan_unset *unset =
+        config_arena_allocate(&settings->store->arena, store->section_count * sizeof(*unset));
+
+    settings->plan.unset = unset;
+    for (size_t i = 0; i < store->section_count; i++)
+        if (store->sections[i].unset != NULL)
+            unset[settings->plan.unset_count++] =
+                (struct plan_unset){store->sections[i].plugin->uri, store->sections[i].unset};
+}
+
+bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
+                            struct config_diagnostics *diagnostics)
+{
+    struct found found = {
+        .catalog = catalog,
+        .files_refused = files_refused || settings->store->is_incomplete,
+    };
+    size_t errors = diagnostics->error_count;
+    bool is_fine;
+
+    find_all(&found);
+    former_apply(settings->store->tree, settings->store->plugins, catalog, diagnostics);
+    is_fine = check_names(settings, &found, diagnostics) && diagnostics->error_count == errors;
+    explain_misplaced(settings, &found, diagnostics);
+    create_sections(settings, &found);
+    is_fine = check_required(settings, diagnostics) && is_fine;
+    for (size_t i = 0; i < settings->store->section_count; i++)
+        is_fine = take_section(settings, &settings->store->sections[i], diagnostics) && is_fine;
+    list_unset(settings);
+    forget_all(&found);
+    return is_fine;
+}
+
+bool settings_needs_migration(const struct settings *settings, const char *uri)
+{
+    const struct settings_section *section = settings_find_section(settings, uri);
+
+    return section != NULL && section->waits;
+}
+
+bool settings_check_plugin(const struct settings *settings, const char *uri, const struct berth_plugin *table,
+                           struct config_diagnostics *diagnostics)
+{
+    static const struct config_mark nowhere = {0};
+    const struct settings_section *section = settings_find_section(settings, uri);
+
+    if (section == NULL || section->values == NULL || !BERTH_HAS(table, check))
+        return true;
+    return settings_check_run(uri, table->check, section->values,
+                              section->node == NULL ? &nowhere : &section->node->key_mark, diagnostics);
+}
+
+/* The callback of a plugin's table, in the shape that migration_run calls. */
+struct table_callback {
+    enum berth_code (*migrate)(const struct berth_migration *migration, struct berth_error *err);
+};
+
+static enum berth_code call_table(void *context, const struct manifest_plugin *plugin,
+                                  const struct berth_migration *migration, struct berth_error *err)
+{
+    return ((struct table_callback *)context)->migrate(migration, err);
+}
+
+enum berth_code settings_migrate_plugin(struct settings *settings, const struct manifest_plugin *plugin,
+                                        enum berth_code (*migrate)(const struct berth_migration *migration,
+                                                                   struct berth_error *err),
+                                        struct config_diagnostics *diagnostics)
+{
+    struct settings_section *section = settings_find_section(settings, plugin->uri);
+    struct table_callback callback = {migrate};
+    enum berth_code code;
+
+    if (section == NULL || !section->waits)
+        return BERTH_OK;
+    code = migration_run(settings->store->tree, plugin, section->node, section->version.number, call_table,
+                         &callback, diagnostics);
+    if (code != BERTH_OK)
+        return code;
+    section->waits = false;
+    return check_section(settings, section, diagnostics) ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the folders that the daemon and its plugins write in, and refuses those that others could tamper
+ * with. */
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <core/scan/verify.h>
+
+#define PLUGIN_MODE 0700
+#define PARENT_MODE 0755
+
+static enum berth_code code_of(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return BERTH_PERMISSION_DENIED;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return BERTH_RESOURCE_EXHAUSTED;
+    case EROFS:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return BERTH_FAILED_PRECONDITION;
+    default:
+        return BERTH_INTERNAL;
+    }
+}
+
+static enum berth_code fail(const char *what, const char *path, const char *doing, int error,
+                            struct berth_error *err)
+{
+    if (error == EFBIG)
+        return berth_error_set(err, code_of(error),
+                               "%s: %s: cannot %s: %s; raise the daemon's file size limit (LimitFSIZE=, "
+                               "ulimit -f)",
+                               what, path, doing, strerror(error));
+    return berth_error_set(err, code_of(error), "%s: %s: cannot %s: %s; set `%s` to a folder that %s", what,
+                           path, doing, strerror(error), what,
+                           error == ENOSPC || error == EDQUOT ? "has room" : "this user can write to");
+}
+
+/* Like mkdir -p; `path` is changed and restored on the way. */
+static int make_parents(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int error = mkdir(path, PARENT_MODE) == 0 || errno == EEXIST ? 0 : errno;
+        *slash = '/';
+        if (error != 0 && error != EROFS && error != EACCES)
+            return error;
+    }
+    return 0;
+}
+
+static int make(const char *path, mode_t mode)
+{
+    char *copy = strdup(path);
+    int error;
+
+    if (copy == NULL)
+        return ENOMEM;
+    error = make_parents(copy);
+    free(copy);
+    if (error == 0 && mkdir(path, mode) != 0 && errno != EEXIST)
+        error = errno;
+    return error;
+}
+
+static enum berth_code check_mode(const char *what, const char *path, const struct stat *status,
+                                  struct berth_error *err)
+{
+    if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status->st_mode & S_ISVTX) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s is shared by all (mode %04o): choose a folder below it", what, path,
+                               (unsigned)status->st_mode & 07777);
+    if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s may be written to by others (mode %04o): chmod go-w %s", what, path,
+                               (unsigned)status->st_mode & 07777, path);
+    return BERTH_OK;
+}
+
+/* Only the last folder: verifying the way to it is the owner's business, who chose it. */
+static enum berth_code check_owner(const char *what, const char *path, int fd, struct berth_error *err)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return fail(what, path, "look at it", errno, err);
+    if (status.st_uid != geteuid() && status.st_uid != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: %s belongs to user %u, and this daemon runs as %u: change its owner",
+                               what, path, (unsigned)status.st_uid, (unsigned)geteuid());
+    return check_mode(what, path, &status, err);
+}
+
+/* Writes a block to a file without a name, because a full disk shows only then. A short write does not say
+ * why: only the next one does. */
+static int try_write(const char *path)
+{
+    static const char block[4096] = {1};
+    int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    size_t done = 0;
+    int error = 0;
+
+    if (fd < 0)
+        return errno == EOPNOTSUPP || errno == EISDIR ? 0 : errno;
+    while (done < sizeof(block) && error == 0) {
+        ssize_t written = write(fd, block, sizeof(block) - done);
+
+        if (written > 0)
+            done += (size_t)written;
+        else if (written == 0 || errno != EINTR)
+            error = written == 0 ? EIO : errno;
+    }
+    close(fd);
+    return error;
+}
+
+static enum berth_code check_way(const char *what, const char *path, struct berth_error *err)
+{
+    struct berth_error reason;
+    enum berth_code code = verify_links(path, &reason);
+
+    return code == BERTH_OK ? code : berth_error_set(err, code, "%s: %s", what, reason.message);
+}
+
+enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err)
+{
+    enum berth_code code = check_way(what, path, err);
+    int error, fd;
+
+    if (code != BERTH_OK)
+        return code;
+    error = make(path, mode);
+    if (error != 0)
+        return fail(what, path, "make it", error, err);
+    /* Once more, as a symlink may have come before what was made. */
+    code = check_way(what, path, err);
+    if (code != BERTH_OK)
+        return code;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(what, path, "open it", errno, err);
+    code = check_owner(what, path, fd, err);
+    close(fd);
+    return code;
+}
+
+enum berth_code folder_check(const char *what, const char *path, struct berth_error *err)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? check_mode(what, path, &status, err)
+                                       : fail(what, path, "open it", ENOTDIR, err);
+    if (errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG)
+        return fail(what, path, "make it", errno, err);
+    return BERTH_OK;
+}
+
+enum berth_code folder_try(const char *what, const char *path, struct berth_error *err)
+{
+    int error = try_write(path);
+
+    return error == 0 ? BERTH_OK : fail(what, path, "write to it", error, err);
+}
+
+/* What somebody else put there, or opened to others, is not handed to a plugin as its own. */
+static enum berth_code check_private(const char *path, struct berth_error *err)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return berth_error_set(err, code_of(errno), "%s: cannot look at it: %s", path, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is no folder: move it away", path);
+    if (status.st_uid != geteuid())
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s belongs to user %u, and this daemon runs as %u: change its owner", path,
+                               (unsigned)status.st_uid, (unsigned)geteuid());
+    if ((status.st_mode & 0077) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s has mode %04o where 0700 is due: chmod 700 %s", path,
+                               (unsigned)status.st_mode & 07777, path);
+    return BERTH_OK;
+}
+
+enum berth_code folder_get(struct folder *folder, const char **ret_path, struct berth_error *err)
+{
+    char path[PATH_MAX];
+    enum berth_code code;
+
+    if (folder->path == NULL) {
+        if (snprintf(path, sizeof(path), "%s/%s", folder->base, folder->name) >= (int)sizeof(path))
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s/%s is too long for a path",
+                                   folder->base, folder->name);
+        if (mkdir(path, PLUGIN_MODE) != 0 && errno != EEXIST)
+            return berth_error_set(err, code_of(errno), "%s: cannot make it: %s", path, strerror(errno));
+        code = check_private(path, err);
+        if (code != BERTH_OK)
+            return code;
+        folder->path = strdup(path);
+        if (folder->path == NULL)
+            return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    *ret_path = folder->path;
+    return BERTH_OK;
+}
+
+void folder_finish(struct folder *folder)
+{
+    free(folder->path);
+    folder->path = NULL;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One service as the router knows it: its methods, its state, and the generations that calls still run on. */
+#ifndef SDK_CALLS_ROUTE_H
+#define SDK_CALLS_ROUTE_H
+
+#include <sys/queue.h>
+
+#include <berth/plugin.h>
+
+#include <core/manifest/manifest.h>
+
+struct call;
+struct route;
+
+struct route_method {
+    struct route *route;
+    /** "/helloworld.Greeter/SayHello" */
+    char *path;
+    char *name;
+    enum berth_method_kind kind;
+    /** Its place in the methods of every binding. */
+    size_t index;
+};
+
+/** An instance that serves a route. Lives until it is neither the live one nor pinned by a call. */
+struct binding {
+    LIST_ENTRY(binding) link;
+    struct route *route;
+    void *instance;
+    uint64_t generation;
+    bool live;
+    size_t calls;
+    const void *descriptors;
+    size_t descriptors_length;
+    const void *handlers;
+    /** Copies of the module's, as wide as this host knows them, in the manifest's order. */
+    struct berth_method methods[];
+};
+
+enum route_state {
+    ROUTE_DECLARED,
+    ROUTE_LIVE,
+    ROUTE_HELD,
+    ROUTE_GONE,
+};
+
+struct route {
+    char *service;
+    char *plugin;
+    /** Which may carry it; NULL: all. */
+    char **transports;
+    size_t transport_count;
+    enum route_state state;
+    struct route_method *methods;
+    size_t method_count;
+    struct binding *live;
+    LIST_HEAD(, binding) bindings;
+    /** ROUTE_GONE: what callers are told. */
+    enum berth_code code;
+    char *reason;
+    /** ROUTE_HELD: who waits, oldest first. */
+    TAILQ_HEAD(, call) held;
+    size_t held_count;
+    size_t max_held;
+};
+
+/** All routes, in the order they were declared, and where each path leads. */
+struct routes {
+    struct route **items;
+    size_t count;
+    struct route_index {
+        void **slots;
+        size_t capacity, count;
+    } by_service, by_path;
+};
+
+void routes_finish(struct routes *routes);
+
+/** BERTH_ALREADY_EXISTS where another plugin has declared the service; BERTH_RESOURCE_EXHAUSTED. */
+enum berth_code routes_declare(struct routes *routes, const struct manifest_plugin *plugin,
+                               const struct manifest_service *service, struct berth_error *err);
+struct route *routes_find(const struct routes *routes, const char *service);
+const struct route_method *routes_find_method(const struct routes *routes, const char *path);
+
+/** May a server of this name carry it? Tests may carry everything. */
+bool route_takes_transport(const struct route *route, const char *transport);
+
+/**
+ * Puts an instance behind the route, in place of the one before.
+ *
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION where its methods are not those of the manifest;
+ *         BERTH_RESOURCE_EXHAUSTED.
+ */
+enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
+                           uint64_t generation, struct berth_error *err);
+/** Takes the live instance away from new calls; those that run on it keep it. */
+void route_unbind(struct route *route);
+
+void binding_pin(struct binding *binding);
+void binding_unpin(struct binding *binding);
+
+#endif
