@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/inbox.h>
+#include <sdk/rpc/message/inbox.h>
 
 #define LIMIT 4096
 #define HEARD_MAX (512 * 1024)

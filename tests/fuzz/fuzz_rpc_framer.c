@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/http2.h>
+#include <sdk/rpc/http2/http2.h>
 
 #define GREETING "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 #define INPUT_MAX 8192

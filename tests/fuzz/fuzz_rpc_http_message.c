@@ -9,7 +9,7 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include <sdk/rpc/http_message.h>
+#include <sdk/rpc/http2/http_message.h>
 
 #define INPUT_MAX 2048
 #define FIELDS_MAX 64

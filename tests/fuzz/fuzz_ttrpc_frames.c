@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/ttrpc_message.h>
+#include <sdk/rpc/ttrpc/message.h>
 
 #define BUDGET (16 * 1024)
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/codec.h>
+#include <sdk/rpc/message/codec.h>
 
 #include "rpc_caller.h"
 

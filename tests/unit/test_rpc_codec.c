@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include <sdk/rpc/inbox.h>
-#include <sdk/rpc/outbox.h>
+#include <sdk/rpc/message/inbox.h>
+#include <sdk/rpc/message/outbox.h>
 
 #define MIB (1024 * 1024)
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <ebb.h>
+#include <sdk/rpc/base/ebb.h>
 
 #define MIB ((uint64_t)1024 * 1024)
 /* A fall is answered after a second. */

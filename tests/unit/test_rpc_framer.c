@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/framer.h>
+#include <sdk/rpc/http2/framer.h>
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define SETTINGS "\0\0\0\4\0\0\0\0\0"

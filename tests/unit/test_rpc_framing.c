@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/inbox.h>
+#include <sdk/rpc/message/inbox.h>
 
 #define LIMIT 100
 

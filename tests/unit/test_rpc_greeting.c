@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/greeting.h>
+#include <sdk/rpc/socket/greeting.h>
 
 #define SAID(text) (const uint8_t *)(text), sizeof(text) - 1
 

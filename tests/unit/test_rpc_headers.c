@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/base64.h>
-#include <sdk/rpc/metadata.h>
-#include <sdk/rpc/percent.h>
-#include <sdk/rpc/request.h>
-#include <sdk/rpc/timeout.h>
+#include <sdk/rpc/message/base64.h>
+#include <sdk/rpc/message/metadata.h>
+#include <sdk/rpc/message/percent.h>
+#include <sdk/rpc/http2/request.h>
+#include <sdk/rpc/message/timeout.h>
 
 static void a_timeout_is_digits_and_a_unit(void **state)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/http_message.h>
+#include <sdk/rpc/http2/http_message.h>
 
 #define FIELDS_MAX 8
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include <pool.h>
+#include <sdk/rpc/base/pool.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEPS 0

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/unix_socket.h>
+#include <sdk/rpc/socket/unix_socket.h>
 
 static char folder[] = "/tmp/rpcXXXXXX";
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/codec.h>
+#include <sdk/rpc/message/codec.h>
 
 #include "wire_server.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <ttrpc_frame.h>
+#include <sdk/rpc/ttrpc/frame.h>
 
 #include "ttrpc_pair.h"
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include <ttrpc_message.h>
+#include <sdk/rpc/ttrpc/message.h>
 
 #include "ttrpc_pair.h"
 #include "ttrpc_peer.h"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <ttrpc_frame.h>
+#include <sdk/rpc/ttrpc/frame.h>
 
 static struct budget budget;
 static struct ttrpc_reader reader;

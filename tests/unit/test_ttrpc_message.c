@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <ttrpc_message.h>
+#include <sdk/rpc/ttrpc/message.h>
 
 #define SPAN(text) ((struct span){(const unsigned char *)(text), sizeof(text) - 1})
 

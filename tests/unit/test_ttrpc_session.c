@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <ttrpc_session.h>
+#include <sdk/rpc/ttrpc/session.h>
 
 /* More than a batch takes, so that answers are always left over. */
 #define BACKLOG 3000

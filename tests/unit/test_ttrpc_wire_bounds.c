@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <ttrpc_message.h>
+#include <sdk/rpc/ttrpc/message.h>
 
 #include "ttrpc_wire.h"
 

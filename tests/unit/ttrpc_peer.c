@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <ttrpc_message.h>
+#include <sdk/rpc/ttrpc/message.h>
 
 int ttrpc_peer_open(const char *path)
 {

@@ -14,7 +14,7 @@
 
 #include <berth/rpc/services.h>
 
-#include <ttrpc_message.h>
+#include <sdk/rpc/ttrpc/message.h>
 
 struct served {
     uv_loop_t loop;

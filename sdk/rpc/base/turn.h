@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_BASE_TURN_H
+#define RPC_BASE_TURN_H
+
+#include <uv.h>
+
+#include <stdbool.h>
+
+/** Something that has work for the end of this turn of the loop; embedded in what has it. */
+struct turn_task {
+    struct turn_task *next;
+    bool is_queued;
+    void (*run)(struct turn_task *task);
+};
+
+/** Runs tasks before the loop sleeps, each once however often it was asked for. */
+struct turn {
+    uv_prepare_t prepare;
+    uv_idle_t idle;
+    struct turn_task *first;
+    struct turn_task **end;
+    /** Of the two handles, how many are closed. */
+    unsigned closed;
+    void (*on_closed)(struct turn *turn);
+};
+
+void turn_init(struct turn *turn, uv_loop_t *loop);
+void turn_add(struct turn *turn, struct turn_task *task);
+void turn_remove(struct turn *turn, struct turn_task *task);
+
+/** @param on_closed  Called once, when both handles are closed. */
+void turn_close(struct turn *turn, void (*on_closed)(struct turn *turn));
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection of a channel, from connect to close. */
+#include "state.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sdk/rpc/base/container.h>
+#include <sdk/rpc/tls/tls.h>
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+static struct client_connection *from_base(struct connection *base)
+{
+    return CONTAINER_OF(base, struct client_connection, base);
+}
+
+static void on_ready(struct connection *base)
+{
+    channel_process(from_base(base)->channel);
+}
+
+static void end_calls(struct client_connection *connection, const char *reason)
+{
+    struct berth_rpc_call *next;
+    char message[256];
+
+    snprintf(message, sizeof(message), "the connection to %s was lost: %s", connection->channel->path,
+             reason);
+    for (struct berth_rpc_call *call = connection->calls.first; call != NULL; call = next) {
+        next = call->next;
+        if (call->is_unknown)
+            continue;
+        client_call_forget(call);
+        if (!client_call_retry(call) && !call->is_remote_ended)
+            client_call_end(call, BERTH_UNAVAILABLE, message);
+    }
+}
+
+/* One that took no call is a try that failed, or it could be made again and again without a pause. */
+void client_connection_leave(struct client_connection *connection, const char *reason)
+{
+    struct berth_rpc_channel *channel = connection->channel;
+
+    if (channel->current != connection)
+        return;
+    channel->current = NULL;
+    if (!connection->is_used)
+        channel_connect_failed(channel, reason);
+    turn_add(&channel->engine.turn, &channel->task);
+}
+
+static void on_lost(struct connection *base, const char *reason)
+{
+    struct client_connection *connection = from_base(base);
+    struct berth_rpc_channel *channel = connection->channel;
+
+    deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
+    keepalive_stop(&connection->keepalive);
+    if (connection->is_dialling)
+        dial_cancel(&connection->connecting.dial);
+    channel->protocol->lose(connection);
+    end_calls(connection, reason);
+    client_connection_leave(connection, reason);
+}
+
+static void on_closed(struct connection *base)
+{
+    struct client_connection *connection = from_base(base);
+    struct berth_rpc_channel *channel = connection->channel;
+    struct client_connection **place = &channel->connections;
+
+    /* Calls that were not yet told of the end outlive the connection. */
+    while (connection->calls.first != NULL)
+        client_call_detach(connection->calls.first);
+    while (*place != connection)
+        place = &(*place)->next;
+    *place = connection->next;
+    free(connection);
+    channel_settle(channel);
+}
+
+static const struct connection_events events = {
+    .on_ready = on_ready,
+    .on_lost = on_lost,
+    .on_closed = on_closed,
+};
+
+void client_connection_retire(struct client_connection *connection)
+{
+    client_connection_leave(connection, "all its stream numbers are used");
+    nghttp2_submit_goaway(connection->http2.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
+    connection_touch(&connection->base);
+}
+
+static void on_connect_overdue(struct deadline *deadline)
+{
+    struct client_connection *connection = CONTAINER_OF(deadline, struct client_connection, connect_deadline);
+
+    connection_lose(&connection->base, "it did not answer in time");
+}
+
+static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind)
+{
+    switch (greeting->expected) {
+    case GREETING_TLS:
+        return kind == GREETING_OTHER ? "the server does not speak TLS"
+                                      : "the server does not speak TLS: connect without it";
+    case GREETING_TTRPC:
+        return kind == GREETING_TLS     ? "the server speaks TLS, not ttrpc"
+               : kind == GREETING_HTTP1 ? "the server speaks HTTP/1.1, not ttrpc"
+                                        : "the server speaks gRPC, not ttrpc";
+    case GREETING_HTTP2:
+    case GREETING_HTTP1:
+    case GREETING_PARTIAL:
+    case GREETING_OTHER:
+        break;
+    }
+    return kind == GREETING_TLS     ? "the server speaks TLS: connect with it"
+           : kind == GREETING_TTRPC ? "the server speaks ttrpc, not gRPC"
+                                    : "the server speaks HTTP/1.1, not gRPC";
+}
+
+static enum greeting_kind expected_from(const struct berth_rpc_channel *channel)
+{
+    if (channel->tls != NULL)
+        return GREETING_TLS;
+    return channel->protocol == &client_ttrpc ? GREETING_TTRPC : GREETING_HTTP2;
+}
+
+static void start(struct client_connection *connection)
+{
+    struct tls_context *tls = connection->channel->tls;
+    int result = tls != NULL && !tls_cover(&connection->base, tls, NULL) ? UV_ENOMEM : 0;
+
+    connection->greeting = (struct greeting){
+        .expected = expected_from(connection->channel), .from_server = true, .on_foreign = on_foreign};
+    connection->base.greeting = &connection->greeting;
+    if (result == 0)
+        result = connection->channel->protocol->start(connection);
+    if (result < 0)
+        connection_lose(&connection->base, uv_strerror(result));
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct client_connection *connection = request->data;
+
+    if (status < 0)
+        connection_lose(&connection->base, uv_strerror(status));
+    if (!connection->base.is_lost)
+        start(connection);
+}
+
+static void on_dialled(struct dial *dial, int fd, const char *reason)
+{
+    struct client_connection *connection = CONTAINER_OF(dial, struct client_connection, connecting.dial);
+    int result = fd < 0 ? 0 : uv_tcp_open(&connection->base.socket.tcp, fd);
+
+    if (result < 0) {
+        close(fd);
+        reason = uv_strerror(result);
+    }
+    connection->is_dialling = false;
+    if (fd < 0 || result < 0)
+        connection_lose(&connection->base, reason);
+    else
+        start(connection);
+    connection_release(&connection->base);
+}
+
+/* @return 0 or a libuv error. */
+static int start_dialling(struct client_connection *connection)
+{
+    struct berth_rpc_channel *channel = connection->channel;
+    int result;
+
+    connection->connecting.dial.on_done = on_dialled;
+    result = dial_start(&connection->connecting.dial, channel->engine.loop, channel->host, channel->port);
+    connection->is_dialling = result == 0;
+    return result;
+}
+
+static void start_connecting(struct client_connection *connection)
+{
+    connection->connecting.request.data = connection;
+    uv_pipe_connect(&connection->connecting.request, &connection->base.socket.pipe, connection->channel->path,
+                    on_connected);
+}
+
+struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason)
+{
+    struct client_connection *connection = calloc(1, sizeof(*connection));
+    int result = connection == NULL ? UV_ENOMEM : 0;
+
+    if (result == 0) {
+        connection->channel = channel;
+        result = channel->is_tcp ? start_dialling(connection) : 0;
+    }
+    if (result < 0) {
+        *ret_reason = uv_strerror(result);
+        free(connection);
+        return NULL;
+    }
+    call_list_init(&connection->calls);
+    client_keepalive_init(connection);
+    connection->next = channel->connections;
+    channel->connections = connection;
+    connection_init(&connection->base, &channel->engine, channel->is_tcp ? UV_TCP : UV_NAMED_PIPE, &events);
+    if (channel->is_tcp)
+        connection_hold(&connection->base);
+    else
+        start_connecting(connection);
+    deadlines_start(&channel->engine.deadlines, &connection->connect_deadline,
+                    uv_hrtime() + channel->limits.connect_timeout_ms * NANOSECONDS_PER_MILLISECOND,
+                    on_connect_overdue);
+    return connection;
+}

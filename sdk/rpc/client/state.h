@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_CLIENT_STATE_H
+#define RPC_CLIENT_STATE_H
+
+#include <berth/address.h>
+#include <berth/rpc/client.h>
+
+#include "backoff.h"
+#include "replay.h"
+#include <sdk/rpc/socket/dial.h>
+#include <sdk/rpc/socket/greeting.h>
+#include <sdk/rpc/http2/http2.h>
+#include <sdk/rpc/http2/http_message.h>
+#include <sdk/rpc/message/inbox.h>
+#include <sdk/rpc/http2/keepalive.h>
+#include <sdk/rpc/message/metadata.h>
+#include <sdk/rpc/http2/outflow.h>
+#include <sdk/rpc/tls/context.h>
+#include <sdk/rpc/ttrpc/session.h>
+
+struct client_connection;
+
+/** How a client speaks one protocol. */
+struct client_protocol {
+    /** The socket stands: makes a session and starts the connection on it. @return 0 or a libuv error. */
+    int (*start)(struct client_connection *connection);
+
+    /** No byte moves any more; the calls hear of it next. */
+    void (*lose)(struct client_connection *connection);
+
+    /** Does the server take one more call on it? */
+    bool (*has_room)(const struct client_connection *connection);
+
+    /** Begins the call on a connection that is ready and has room. */
+    void (*submit)(struct berth_rpc_call *call, struct client_connection *connection);
+
+    /** There is more to send, or the caller has half closed. */
+    void (*wake)(struct berth_rpc_call *call);
+
+    /** The caller is no longer interested. client_call_forget follows, at once or later. */
+    void (*reset)(struct berth_rpc_call *call);
+
+    /** Gives out what waits in the inbox, which is not paused. */
+    void (*give_held)(struct berth_rpc_call *call);
+
+    /** Keeps what the caller sends ahead of its messages. @return as metadata_prepare. */
+    enum berth_code (*add_metadata)(struct berth_rpc_call *call, const struct berth_metadata *item);
+
+    /** @return BERTH_OK, or why this message cannot be sent. */
+    enum berth_code (*may_send)(const struct berth_rpc_call *call, size_t length);
+};
+
+extern const struct client_protocol client_http2;
+extern const struct client_protocol client_ttrpc;
+
+/** Calls in the order in which they joined. */
+struct call_list {
+    struct berth_rpc_call *first;
+    struct berth_rpc_call **end;
+};
+
+struct berth_rpc_channel {
+    struct engine engine;
+    const struct client_protocol *protocol;
+    struct berth_rpc_channel_options limits;
+    /** Of its unix socket; of TCP the whole address, for people. */
+    char *path;
+    bool is_tcp;
+    char host[BERTH_HOST_MAX];
+    uint16_t port;
+    /** NULL: in clear. */
+    struct tls_context *tls;
+    /** What calls say as :authority (RFC 9113 8.3.1). */
+    const char *authority;
+    char *user_agent;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+
+    /** Every connection that is not closed; `current` takes new calls. */
+    struct client_connection *connections;
+    struct client_connection *current;
+    /** Of the tries that began with a call, and why the last of them failed. */
+    uint32_t failed_attempts;
+    char failure[160];
+    /** They are used up: until a connection stands, only calls that wait for that are kept. */
+    bool is_failing;
+    struct backoff backoff;
+    uint64_t try_started_ns;
+    struct deadline backoff_deadline;
+
+    /** Calls that no connection has. */
+    struct call_list waiting;
+    /** Messages that may have to be sent again, and those of calls that wait for a connection. */
+    struct budget kept;
+    struct berth_rpc_call *first_ready;
+    struct berth_rpc_call **end_ready;
+    struct turn_task task;
+    struct budget unfinished;
+    bool is_closing;
+    bool is_engine_closing;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+struct client_connection {
+    struct connection base;
+    struct berth_rpc_channel *channel;
+    struct client_connection *next;
+    struct call_list calls;
+    /** Of the calls, those that HTTP/2 knows. */
+    uint32_t open_streams;
+    union {
+        uv_connect_t request;
+        struct dial dial;
+    } connecting;
+    bool is_dialling;
+    struct deadline connect_deadline;
+    struct keepalive keepalive;
+    /** The server's settings came. */
+    bool is_ready;
+    /** It took a call. */
+    bool is_used;
+
+    struct greeting greeting;
+    struct http2 http2;
+    /** Why this side ends it, where the server breaks HTTP/2. */
+    char goaway_reason[128];
+    /** The session of ttrpc, where that is spoken; goes with the connection's. */
+    struct client_ttrpc *ttrpc;
+};
+
+/** What the server said. */
+struct response {
+    size_t header_bytes;
+    unsigned http_status;
+    bool is_grpc;
+    bool has_headers;
+    bool has_status;
+    bool is_too_large;
+    bool is_malformed;
+    enum coding coding;
+    enum berth_code code;
+    const char *message;
+    struct metadata_list headers;
+    struct metadata_list trailers;
+};
+
+struct berth_rpc_call {
+    struct berth_rpc_channel *channel;
+    struct client_connection *connection;
+    struct berth_rpc_call *next;
+    struct berth_rpc_call **previous;
+    struct call_list *list;
+    struct berth_rpc_call *next_ready;
+    const struct berth_rpc_call_handlers *handlers;
+    void *context;
+    const void *tag;
+    enum berth_method_kind kind;
+    int32_t id;
+    struct ttrpc_stream stream;
+    /** The first of the connection's batches that may hold a byte of the request. */
+    uint64_t batch_number;
+    uint32_t retries;
+
+    bool is_ready;
+    bool waits_for_ready;
+    bool is_headers_told;
+    bool is_writable_due;
+    bool is_remote_ended;
+    /** The caller sent a message. */
+    bool is_message_sent;
+    /** Of ttrpc: what begins the call has left. */
+    bool is_request_sent;
+    /** The protocol does not know it: it never did, or no longer does. */
+    bool is_unknown;
+    uint32_t stream_error;
+    bool is_over;
+    bool is_end_told;
+    enum berth_code code;
+    const char *message;
+
+    const char *path;
+    struct metadata_list metadata;
+    struct response response;
+    struct inbox inbox;
+    struct outflow outflow;
+    struct replay replay;
+    uint64_t deadline_ns;
+    struct deadline deadline;
+    struct arena arena;
+    _Alignas(max_align_t) unsigned char first[1024];
+};
+
+/** From the top level: gives every call in line what is due. */
+void channel_process(struct berth_rpc_channel *channel);
+void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason);
+/** Why there is no connection: "the address: the reason". */
+void channel_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
+/** A connection or a call is gone: is that the end of the channel? */
+void channel_settle(struct berth_rpc_channel *channel);
+
+/** It takes no further call. `reason` is said where it never took one. */
+void client_connection_leave(struct client_connection *connection, const char *reason);
+/** Tells the server so too; it ends with its last call. */
+void client_connection_retire(struct client_connection *connection);
+/**
+ * Connects on its own; what fails comes as channel_connect_failed.
+ *
+ * @return NULL where it cannot even begin, and why.
+ */
+struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason);
+
+/** @return 0 or an nghttp2 error. */
+int client_session_create(struct berth_rpc_channel *channel);
+void client_session_destroy(struct berth_rpc_channel *channel);
+int client_session_start(struct client_connection *connection);
+
+/** Before anything is sent. */
+void client_coding_init(struct berth_rpc_call *call);
+/** The response's headers came. */
+void client_coding_receive(struct berth_rpc_call *call);
+
+void client_keepalive_init(struct client_connection *connection);
+/** Does the server say that it was pinged too often? Then later connections do so half as often. */
+void client_keepalive_hear(struct berth_rpc_channel *channel, const nghttp2_goaway *goaway);
+
+/** Takes one field of a response. */
+void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,
+                  size_t name_length, const char *value, size_t value_length, size_t max_header_bytes);
+/** Did its headers come from something that does not speak gRPC? Then what follows is not read. */
+bool response_is_foreign(const struct response *response);
+/** How the call ended, from what came and how the stream was closed. @param ret_message  Never NULL. */
+enum berth_code response_result(const struct response *response, uint32_t stream_error,
+                                const char **ret_message);
+
+void client_call_ready(struct berth_rpc_call *call);
+/** From the top level; may free it. */
+void client_call_process(struct berth_rpc_call *call);
+void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length);
+/** An inbox_deliver; `context` is the call. */
+bool client_call_deliver(void *context, const void *message, size_t length);
+/** Decides how it ends; on_end follows. `message` is copied. */
+void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message);
+/** Moves it to the end of one of the lists of calls. */
+void client_call_join(struct berth_rpc_call *call, struct call_list *list);
+void call_list_init(struct call_list *list);
+/** Its protocol does not know it; nothing is told. */
+void client_call_destroy(struct berth_rpc_call *call);
+/** The protocol knows it no more, or never will. */
+void client_call_forget(struct berth_rpc_call *call);
+/** Takes it from its connection, which is gone or has forgotten it. */
+void client_call_detach(struct berth_rpc_call *call);
+/** Lets it wait for a connection once more where nobody can have worked on it. @return false where it ends.
+ */
+bool client_call_retry(struct berth_rpc_call *call);
+
+#endif

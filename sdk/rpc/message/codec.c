@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compresses single messages as gRPC does, with zlib, and takes no more from a peer than its limit. */
+#include "codec.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+#include <sdk/rpc/base/container.h>
+
+/* zlib's window of 32 KiB, and which wrapping is around the data. */
+#define WINDOW_BITS 15
+#define WRAP_GZIP 16
+
+/* Time is the loop's, which serves others meanwhile: the fastest level takes a quarter of the usual one's. */
+#define LEVEL Z_BEST_SPEED
+#define MEMORY_LEVEL 8
+
+/* Members of one message; each takes a peer 20 bytes, and this side a start. */
+#define GZIP_MEMBERS_MAX 1024
+
+/* What is not used for so long is given back. */
+#define IDLE_NS UINT64_C(10000000000)
+
+struct codec_stream {
+    z_stream z;
+};
+
+static void free_compressing(struct codec_stream **place)
+{
+    if (*place != NULL)
+        deflateEnd(&(*place)->z);
+    free(*place);
+    *place = NULL;
+}
+
+static void give_back(struct codec *codec)
+{
+    for (size_t i = 0; i < CODINGS_KNOWN; i++)
+        free_compressing(&codec->compressing[i]);
+    if (codec->expanding != NULL)
+        inflateEnd(&codec->expanding->z);
+    free(codec->expanding);
+    codec->expanding = NULL;
+    buffer_finish(&codec->plain, NULL);
+}
+
+void codec_finish(struct codec *codec)
+{
+    if (codec->deadlines != NULL)
+        deadlines_stop(codec->deadlines, &codec->idle);
+    give_back(codec);
+}
+
+static void wait_for_idleness(struct codec *codec);
+
+static void on_idle(struct deadline *deadline)
+{
+    struct codec *codec = CONTAINER_OF(deadline, struct codec, idle);
+
+    if (codec->was_used)
+        wait_for_idleness(codec);
+    else
+        give_back(codec);
+}
+
+/* Without memory for the wait it stays until the next use. */
+static void wait_for_idleness(struct codec *codec)
+{
+    codec->was_used = false;
+    deadlines_start(codec->deadlines, &codec->idle, uv_hrtime() + IDLE_NS, on_idle);
+}
+
+static void note_use(struct codec *codec)
+{
+    codec->was_used = true;
+    if (codec->deadlines != NULL && codec->idle.place == 0)
+        wait_for_idleness(codec);
+}
+
+static int window_bits(enum coding coding)
+{
+    return coding == CODING_GZIP ? WINDOW_BITS + WRAP_GZIP : WINDOW_BITS;
+}
+
+/* @return one that is ready for a message; NULL without memory. */
+static z_stream *get_compressing(struct codec *codec, enum coding coding)
+{
+    struct codec_stream *stream = codec->compressing[coding];
+
+    if (stream != NULL)
+        return deflateReset(&stream->z) == Z_OK ? &stream->z : NULL;
+    stream = calloc(1, sizeof(*stream));
+    if (stream == NULL || deflateInit2(&stream->z, LEVEL, Z_DEFLATED, window_bits(coding), MEMORY_LEVEL,
+                                       Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(stream);
+        return NULL;
+    }
+    codec->compressing[coding] = stream;
+    return &stream->z;
+}
+
+static z_stream *get_expanding(struct codec *codec, enum coding coding)
+{
+    struct codec_stream *stream = codec->expanding;
+
+    if (stream != NULL)
+        return inflateReset2(&stream->z, window_bits(coding)) == Z_OK ? &stream->z : NULL;
+    stream = calloc(1, sizeof(*stream));
+    if (stream == NULL || inflateInit2(&stream->z, window_bits(coding)) != Z_OK) {
+        free(stream);
+        return NULL;
+    }
+    codec->expanding = stream;
+    return &stream->z;
+}
+
+size_t codec_compress(struct codec *codec, enum coding coding, const void *message, size_t length, void *to,
+                      size_t room)
+{
+    z_stream *stream = get_compressing(codec, coding);
+
+    note_use(codec);
+    if (stream == NULL || length > UINT_MAX || room > UINT_MAX)
+        return 0;
+    stream->next_in = (Bytef *)message;
+    stream->avail_in = (uInt)length;
+    stream->next_out = to;
+    stream->avail_out = (uInt)room;
+    return deflate(stream, Z_FINISH) == Z_STREAM_END ? room - stream->avail_out : 0;
+}
+
+/* @return false without memory. */
+static bool make_room(struct buffer *plain, z_stream *stream, size_t most)
+{
+    size_t usable;
+
+    if (plain->length == plain->capacity && !buffer_reserve(plain, 1, most, NULL))
+        return false;
+    usable = plain->capacity < most ? plain->capacity : most;
+    stream->next_out = plain->bytes + plain->length;
+    stream->avail_out = (uInt)(usable - plain->length);
+    return true;
+}
+
+/* A gzip file may have several members, whose contents follow each other (RFC 1952 2.2). */
+static enum codec_result expand(struct buffer *plain, z_stream *stream, enum coding coding, size_t most)
+{
+    int members_left = coding == CODING_GZIP ? GZIP_MEMBERS_MAX : 1;
+    int result = Z_OK;
+
+    plain->length = 0;
+    while (result == Z_OK) {
+        if (!make_room(plain, stream, most))
+            return CODEC_NO_ROOM;
+        result = inflate(stream, Z_NO_FLUSH);
+        plain->length = (size_t)(stream->next_out - plain->bytes);
+        if (plain->length == most)
+            return CODEC_TOO_LARGE;
+        if (result == Z_STREAM_END && stream->avail_in > 0 && --members_left > 0)
+            result = inflateReset(stream);
+    }
+    if (result == Z_MEM_ERROR)
+        return CODEC_NO_ROOM;
+    return result == Z_STREAM_END && stream->avail_in == 0 ? CODEC_DONE : CODEC_BROKEN;
+}
+
+enum codec_result codec_expand(struct codec *codec, enum coding coding, const void *bytes, size_t length,
+                               uint64_t largest, const void **ret_plain, size_t *ret_length)
+{
+    z_stream *stream = get_expanding(codec, coding);
+    enum codec_result result;
+
+    note_use(codec);
+    if (stream == NULL || length > UINT_MAX || largest >= UINT_MAX)
+        return CODEC_NO_ROOM;
+    stream->next_in = (Bytef *)bytes;
+    stream->avail_in = (uInt)length;
+    result = expand(&codec->plain, stream, coding, (size_t)largest + 1);
+    if (result != CODEC_DONE) {
+        codec_release_plain(codec);
+        return result;
+    }
+    *ret_plain = codec->plain.bytes;
+    *ret_length = codec->plain.length;
+    return CODEC_DONE;
+}
+
+void codec_release_plain(struct codec *codec)
+{
+    if (codec->plain.capacity > CODEC_PLAIN_KEPT)
+        buffer_finish(&codec->plain, NULL);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_MESSAGE_CODEC_H
+#define RPC_MESSAGE_CODEC_H
+
+#include <sdk/rpc/base/buffer.h>
+#include "coding.h"
+#include <sdk/rpc/base/deadlines.h>
+
+enum codec_result {
+    CODEC_DONE,
+    /** No such data, cut off, or with something behind it. */
+    CODEC_BROKEN,
+    CODEC_TOO_LARGE,
+    CODEC_NO_ROOM,
+};
+
+struct codec_stream;
+
+/**
+ * Compresses and expands whole messages, one after another. All zero is a fresh one.
+ *
+ * What zlib needs is made at the first use and kept for the next: 262 KiB for each coding that is written, 40
+ * KiB for reading, and at most CODEC_PLAIN_KEPT for what was read. It goes when nobody used it for a while.
+ */
+struct codec {
+    struct codec_stream *compressing[CODINGS_KNOWN];
+    struct codec_stream *expanding;
+    struct buffer plain;
+    /** Where the wait for the end of use is kept; NULL: what was made stays until codec_finish. */
+    struct deadlines *deadlines;
+    struct deadline idle;
+    bool was_used;
+};
+
+#define CODEC_PLAIN_KEPT (64 * 1024)
+
+/** The wrapping alone of the smallest coding has so many bytes. */
+#define CODEC_NEVER_SMALLER 10
+
+void codec_finish(struct codec *codec);
+
+/**
+ * Compresses a message.
+ *
+ * @return how many bytes of `room` were written; 0 where they do not suffice, or without memory.
+ */
+size_t codec_compress(struct codec *codec, enum coding coding, const void *message, size_t length, void *to,
+                      size_t room);
+
+/**
+ * Expands a message that may be anything. Never makes more than one byte over `largest`.
+ *
+ * @param ret_plain  Borrowed until codec_release_plain.
+ */
+enum codec_result codec_expand(struct codec *codec, enum coding coding, const void *bytes, size_t length,
+                               uint64_t largest, const void **ret_plain, size_t *ret_length);
+
+/** What codec_expand gave is not used any more. */
+void codec_release_plain(struct codec *codec);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_MESSAGE_METADATA_H
+#define RPC_MESSAGE_METADATA_H
+
+#include <stdbool.h>
+
+#include <berth/call.h>
+
+#include <sdk/rpc/base/arena.h>
+
+/** Headers or trailers in order. All zero is an empty list; the memory is the arena's. */
+struct metadata_list {
+    struct berth_metadata *items;
+    size_t count;
+    size_t capacity;
+};
+
+/** Does the key's value travel as base64? */
+bool metadata_is_binary(const char *key, size_t length);
+
+/** Is it one of those that gRPC or HTTP/2 use themselves? */
+bool metadata_is_reserved(const char *key, size_t length);
+
+/**
+ * What a received field counts towards a bound of headers: its bytes and 32 more (RFC 9113 6.5.2), these for
+ * each of the values that a "-bin" field is split into.
+ */
+size_t metadata_size(const char *key, size_t key_length, const char *value, size_t value_length);
+
+/**
+ * Adds a field as it came off the wire; a "-bin" value is split at its commas and decoded.
+ * @return BERTH_OK; BERTH_INTERNAL where it is no base64; BERTH_RESOURCE_EXHAUSTED.
+ */
+enum berth_code metadata_receive(struct metadata_list *list, struct arena *arena, const char *key,
+                                 size_t key_length, const char *value, size_t value_length);
+
+/** Is it `[0-9a-z_.-]+`, and not reserved? */
+bool metadata_key_is_sendable(const char *key);
+
+/**
+ * Adds a field in its wire form.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a key that is not `[0-9a-z_.-]+` or reserved, or a value
+ * that HTTP cannot carry under a key that is not "-bin"; BERTH_RESOURCE_EXHAUSTED.
+ */
+enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena, const char *key,
+                                 const void *value, size_t length);
+
+/** Adds a field whose memory the caller sees to. */
+enum berth_code metadata_add(struct metadata_list *list, struct arena *arena, struct berth_metadata item);
+
+#endif

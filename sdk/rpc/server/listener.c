@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a server listens: unix sockets and TCP addresses, from bind to the last close. */
+#include "state.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <berth/address.h>
+
+#define BACKLOG 1024
+
+static void on_handle_closed(struct server_listener *listener)
+{
+    struct berth_rpc_server *server = listener->server;
+    struct server_listener **place = &server->listeners;
+
+    if (--listener->open_handles > 0)
+        return;
+    while (*place != listener)
+        place = &(*place)->next;
+    *place = listener->next;
+    tls_context_unref(listener->tls);
+    free(listener);
+    server_settle(server);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    on_handle_closed(handle->data);
+}
+
+static void close_listener(struct server_listener *listener)
+{
+    if (listener->is_closing)
+        return;
+    listener->is_closing = true;
+    if (listener->socket.handle.type == UV_NAMED_PIPE)
+        unix_socket_release(&listener->place);
+    uv_close(&listener->socket.handle, on_listener_closed);
+}
+
+void server_close_listeners(struct berth_rpc_server *server)
+{
+    for (struct server_listener *listener = server->listeners; listener != NULL; listener = listener->next)
+        close_listener(listener);
+}
+
+static void take_connection(struct server_listener *listener, int status)
+{
+    if (status == 0)
+        status = server_connection_accept(listener);
+    if (status < 0)
+        server_log(listener->server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN,
+                   "%s: cannot take a connection: %s", listener->name, uv_strerror(status));
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    take_connection(stream->data, status);
+}
+
+static void on_refused_closed(uv_handle_t *handle)
+{
+    struct server_listener *listener = handle->data;
+
+    listener->is_refusing = false;
+    if (listener->has_waiting && !listener->is_closing)
+        take_connection(listener, 0);
+    on_handle_closed(listener);
+}
+
+void server_listener_refuse(struct server_listener *listener)
+{
+    uv_loop_t *loop = listener->server->engine.loop;
+
+    listener->has_waiting = listener->is_refusing;
+    if (listener->is_refusing)
+        return;
+    if (listener->socket.handle.type == UV_TCP)
+        uv_tcp_init(loop, &listener->refused.tcp);
+    else
+        uv_pipe_init(loop, &listener->refused.pipe, 0);
+    listener->refused.handle.data = listener;
+    listener->is_refusing = true;
+    listener->open_handles++;
+    uv_accept(&listener->socket.stream, &listener->refused.stream);
+    uv_close(&listener->refused.handle, on_refused_closed);
+}
+
+static struct server_listener *create(struct berth_rpc_server *server, const struct server_protocol *protocol)
+{
+    struct server_listener *listener = calloc(1, sizeof(*listener));
+
+    if (listener == NULL)
+        return NULL;
+    listener->server = server;
+    listener->protocol = protocol;
+    return listener;
+}
+
+/* The handle is ready, so that only closing gets rid of the listener. */
+static void join(struct server_listener *listener)
+{
+    listener->socket.handle.data = listener;
+    listener->next = listener->server->listeners;
+    listener->server->listeners = listener;
+    listener->open_handles = 1;
+}
+
+static int listen_on_pipe(struct server_listener *listener, int fd)
+{
+    int result;
+
+    uv_pipe_init(listener->server->engine.loop, &listener->socket.pipe, 0);
+    join(listener);
+    result = uv_pipe_open(&listener->socket.pipe, fd);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    return uv_listen(&listener->socket.stream, BACKLOG, on_connection);
+}
+
+static const struct server_protocol *protocol_of(const struct berth_rpc_unix_options *options)
+{
+    bool is_ttrpc = options->size > offsetof(struct berth_rpc_unix_options, protocol) &&
+                    options->protocol == BERTH_RPC_TTRPC;
+
+    return is_ttrpc ? &server_ttrpc : &server_http2;
+}
+
+enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
+                                             const struct berth_rpc_unix_options *options,
+                                             struct berth_error *err)
+{
+    struct server_listener *listener = create(server, protocol_of(options));
+    enum berth_code code;
+    int result;
+    int fd;
+
+    if (listener == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
+                               options->path);
+    code = unix_socket_claim(&listener->place, options, &fd, err);
+    if (code != BERTH_OK) {
+        free(listener);
+        return code;
+    }
+    listener->name = listener->place.path;
+    result = listen_on_pipe(listener, fd);
+    if (result == 0)
+        return BERTH_OK;
+    close_listener(listener);
+    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", options->path,
+                           uv_strerror(result));
+}
+
+static enum berth_code refuse_tcp(const char *address, int error, struct berth_error *err)
+{
+    if (error == UV_EADDRINUSE)
+        return berth_error_set(
+            err, BERTH_ALREADY_EXISTS,
+            "cannot listen on %s: another process listens there already; stop it or choose another port",
+            address);
+    if (error == UV_EADDRNOTAVAIL)
+        return berth_error_set(
+            err, BERTH_UNAVAILABLE,
+            "cannot listen on %s: it is no address of this machine (\"ip address\" lists those it has)",
+            address);
+    if (error == UV_EACCES || error == UV_EPERM)
+        return berth_error_set(
+            err, BERTH_PERMISSION_DENIED,
+            "cannot listen on %s: %s (a port below 1024 takes root or CAP_NET_BIND_SERVICE)", address,
+            uv_strerror(error));
+    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", address, uv_strerror(error));
+}
+
+static int listen_on_tcp(struct server_listener *listener, struct sockaddr_storage *address)
+{
+    int length = sizeof(*address);
+    int result;
+
+    uv_tcp_init(listener->server->engine.loop, &listener->socket.tcp);
+    join(listener);
+    /* libuv sets SO_REUSEADDR, and tells of an address that is taken only when it listens. */
+    result = uv_tcp_bind(&listener->socket.tcp, (struct sockaddr *)address, 0);
+    if (result == 0)
+        result = uv_listen(&listener->socket.stream, BACKLOG, on_connection);
+    if (result == 0)
+        result = uv_tcp_getsockname(&listener->socket.tcp, (struct sockaddr *)address, &length);
+    if (result == 0)
+        tcp_address_format(address, listener->address);
+    listener->name = listener->address;
+    return result;
+}
+
+enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *options,
+                                           struct berth_error *err)
+{
+    struct tls_context *context = NULL;
+    const char *warning;
+    enum berth_code code = tls_context_create_server(options, &context, &warning, err);
+
+    tls_context_unref(context);
+    return code;
+}
+
+/* Files and keys are read before anybody is let in. */
+static enum berth_code set_up_tls(struct server_listener *listener,
+                                  const struct berth_rpc_tcp_options *options, struct berth_error *err)
+{
+    const char *warning = NULL;
+    enum berth_code code;
+
+    if (options->tls == NULL)
+        return BERTH_OK;
+    code = tls_context_create_server(options->tls, &listener->tls, &warning, err);
+    if (code == BERTH_OK && warning != NULL)
+        server_log(listener->server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", options->address,
+                   warning);
+    return code;
+}
+
+enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
+                                            const struct berth_rpc_tcp_options *options, uint16_t *ret_port,
+                                            struct berth_error *err)
+{
+    struct berth_address address;
+    struct server_listener *listener;
+    enum berth_code code = berth_address_parse_listener(options->address, &address, err);
+    int result;
+
+    if (code != BERTH_OK)
+        return code;
+    listener = create(server, &server_http2);
+    if (listener == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
+                               options->address);
+    code = set_up_tls(listener, options, err);
+    if (code != BERTH_OK) {
+        free(listener);
+        return code;
+    }
+    result = listen_on_tcp(listener, &address.ip);
+    if (result < 0) {
+        close_listener(listener);
+        return refuse_tcp(options->address, result, err);
+    }
+    if (ret_port != NULL)
+        *ret_port = tcp_address_port(&address.ip);
+    return BERTH_OK;
+}

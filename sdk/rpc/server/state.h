@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_SERVER_STATE_H
+#define RPC_SERVER_STATE_H
+
+#include <berth/rpc/server.h>
+
+#include <sdk/rpc/socket/greeting.h>
+#include <sdk/rpc/http2/http2.h>
+#include <sdk/rpc/http2/http_message.h>
+#include <sdk/rpc/message/inbox.h>
+#include <sdk/rpc/http2/keepalive.h>
+#include <sdk/rpc/http2/outflow.h>
+#include <sdk/rpc/socket/peer.h>
+#include <sdk/rpc/base/spares.h>
+#include <sdk/rpc/http2/request.h>
+#include <sdk/rpc/socket/tcp_address.h>
+#include <sdk/rpc/tls/context.h>
+#include <sdk/rpc/socket/unix_socket.h>
+
+/** What a log line is about; each may speak once a second. */
+enum server_cause {
+    SERVER_CAUSE_REFUSED,
+    SERVER_CAUSE_ACCEPT,
+    SERVER_CAUSE_LOST,
+    SERVER_CAUSE_TLS,
+    SERVER_CAUSE_ABUSE,
+    SERVER_CAUSE_PROTOCOL,
+    SERVER_CAUSE_MALFORMED,
+    SERVER_CAUSE_DROPPED,
+    SERVER_CAUSE_UNSENT,
+    SERVER_CAUSE_FULL,
+    SERVER_CAUSE_ODD,
+    SERVER_CAUSE_FOREIGN,
+    SERVER_CAUSES,
+};
+
+struct server_protocol;
+
+/** One address that is listened on. */
+struct server_listener {
+    struct server_listener *next;
+    struct berth_rpc_server *server;
+    const struct server_protocol *protocol;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } socket;
+    /** Of a unix socket. */
+    struct unix_socket place;
+    /** NULL: in clear. */
+    struct tls_context *tls;
+    /** For people. */
+    const char *name;
+    char address[TCP_ADDRESS_MAX];
+    bool is_closing;
+    /** Handles that are not closed. */
+    unsigned open_handles;
+    /** A connection that is closed at once, and whether a further one waits behind it. */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } refused;
+    bool is_refusing;
+    bool has_waiting;
+};
+
+#define SERVER_PEER_KEY 16
+#define SERVER_PEER_BUCKETS 64
+
+/** A network peer that has connections. */
+struct server_peer {
+    struct server_peer *next;
+    /** Its IPv6 address, or an IPv4 address mapped into one. */
+    unsigned char key[SERVER_PEER_KEY];
+    uint32_t connections;
+};
+
+/** How often something that costs a peer little may happen: `burst` at once, and so many a second after. */
+struct allowance {
+    uint64_t last_ns;
+    uint32_t left;
+};
+
+struct berth_rpc_server {
+    struct engine engine;
+    const struct berth_router *router;
+    struct berth_rpc_server_options limits;
+    char *transport;
+    nghttp2_session_callbacks *callbacks;
+    /** For TCP; and for unix sockets, where requests are checked here. */
+    nghttp2_option *option;
+    nghttp2_option *unix_option;
+    struct server_connection *connections;
+    struct server_listener *listeners;
+    struct server_peer *peers[SERVER_PEER_BUCKETS];
+    struct berth_rpc_server_stats stats;
+    /** All that is kept for peers: the parent of what each connection has. */
+    struct budget buffered;
+    uint64_t refusals_told;
+    uint64_t logged_ns[SERVER_CAUSES];
+    struct turn_task close_task;
+    /** Of struct berth_stream, and of struct server_ttrpc_call. */
+    struct spares streams;
+    struct spares ttrpc_calls;
+    bool is_draining;
+    bool is_closing;
+    bool is_engine_closing;
+    void (*on_drained)(void *context);
+    void *drained_context;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+enum server_drain_step {
+    SERVER_DRAIN_NONE,
+    /** The notice is out, and a ping behind it. */
+    SERVER_DRAIN_NOTICED,
+    /** The peer knows which of its calls are served. */
+    SERVER_DRAIN_FINAL,
+};
+
+struct server_connection;
+
+/** How the server speaks one protocol. */
+struct server_protocol {
+    /** Is there something that a peer must say before its first call, in time? */
+    bool has_handshake;
+
+    /** Makes a session and starts the connection on it. @return 0 or a libuv error. */
+    int (*start)(struct server_connection *connection);
+
+    /** From the top level: gives every call in line what is due. */
+    void (*process)(struct server_connection *connection);
+
+    /** Asks the peer to go elsewhere; comes again where a step of it was answered, or took too long. */
+    void (*drain)(struct server_connection *connection);
+
+    /** Cancels every call, tells the peer UNAVAILABLE and that this was the end. */
+    void (*end)(struct server_connection *connection, const char *reason);
+
+    /** The peer is gone, or never came to start: cancels every call and frees what it took. */
+    void (*lose)(struct server_connection *connection);
+};
+
+struct server_connection {
+    struct connection base;
+    const struct server_protocol *protocol;
+    struct berth_rpc_server *server;
+    struct server_connection *next;
+    struct server_connection **previous;
+    struct peer peer;
+    /** Where it is counted; NULL: nowhere. */
+    struct server_peer *counted;
+    struct budget unfinished;
+
+    struct greeting greeting;
+    /** Why every call is refused: its peer came to the wrong address. NULL: none is. */
+    const char *refusal;
+    struct deadline handshake_deadline;
+    struct deadline drain_deadline;
+    enum server_drain_step drain_step;
+
+    /** Calls that are not over, and since when there is none. */
+    uint32_t calls;
+    uint64_t idle_since_ns;
+    struct deadline idle_deadline;
+    struct deadline age_deadline;
+
+    /** The peer's side of ttrpc, if it speaks that; goes with the session. */
+    struct server_ttrpc *ttrpc;
+
+    /** What follows is HTTP/2's. */
+    struct http2 http2;
+    struct framer framer;
+    /** By http_message.h rather than by nghttp2. */
+    bool checks_messages;
+    /** What the fields of the header block that comes in add up to (RFC 9113 6.5.2). */
+    size_t block_bytes;
+    /** Waits for the end of a frame; one that began later moves it when it is due. */
+    struct deadline frame_deadline;
+    uint64_t frame_began_ns;
+    struct keepalive keepalive;
+    struct berth_stream *streams;
+    struct berth_stream *first_ready;
+    struct berth_stream **end_ready;
+    /** Streams that HTTP/2 has not closed, those that were refused among them. */
+    uint32_t open_streams;
+    uint64_t last_ping_ns;
+    uint32_t ping_strikes;
+    /** Streams that the peer resets, and that it makes us reset. */
+    struct allowance peer_resets;
+    struct allowance resets;
+    struct allowance empty_frames;
+    struct allowance dropped_frames;
+    bool is_drop_told;
+};
+
+/** One call, from its HEADERS to the end of the HTTP/2 stream. */
+struct berth_stream {
+    struct server_connection *connection;
+    struct berth_stream *next;
+    struct berth_stream **previous;
+    struct berth_stream *next_ready;
+    struct berth_call *call;
+    int32_t id;
+
+    bool is_ready;
+    bool has_headers;
+    bool is_opened;
+    bool is_remote_ended;
+    bool is_half_close_told;
+    bool is_writable_due;
+    bool is_submitted;
+    bool is_ended;
+    bool is_closed;
+    /** The request breaks HTTP; the stream is reset. */
+    bool is_malformed;
+
+    struct http_message message;
+    struct request request;
+    struct inbox inbox;
+    struct outflow outflow;
+    /** As server_refuse_message returned it last; empty: the message was sent. */
+    char *refusal;
+    struct deadline deadline;
+    struct metadata_list headers;
+    struct metadata_list trailers;
+    struct arena arena;
+    _Alignas(max_align_t) unsigned char first[1024];
+};
+
+/** Logs unless the cause spoke within the last second. */
+BERTH_PRINTF(4, 5)
+void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
+                const char *format, ...);
+
+/** A connection or a listener is gone: is that the end of the server? */
+void server_settle(struct berth_rpc_server *server);
+
+/** Closes the connection that waits, which there is no memory to serve: libuv listens again when it is taken.
+ */
+void server_listener_refuse(struct server_listener *listener);
+
+/** Takes no further connections; server_settle follows when they are closed. */
+void server_close_listeners(struct berth_rpc_server *server);
+
+extern const struct server_protocol server_http2;
+extern const struct server_protocol server_ttrpc;
+
+/** Of a struct server_ttrpc_call. */
+extern const size_t server_ttrpc_call_size;
+
+/** How much of the sentence of a status is sent; it is cut where a character begins. */
+size_t server_message_length(const char *message);
+
+#define SERVER_REFUSAL_MAX 256
+
+/**
+ * Logs why a message could not be queued for a peer, and says it.
+ *
+ * @param kept  What this returned for the call before, which is written over: a handler may try for ever.
+ * @param most  The limit on one message: `max_send_message_bytes`, or what the protocol carries.
+ * @return the sentence, which names the limit, in the call's arena; NULL without memory.
+ */
+char *server_refuse_message(struct server_connection *connection, struct arena *arena, char *kept,
+                            enum outflow_result why, size_t length, uint64_t most);
+
+/** Writes which limit leaves no room for what a peer has begun to send. @return `text`. */
+const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size);
+
+/** Counts a call that ended. */
+void server_count_end(struct berth_rpc_server *server, enum berth_code code);
+
+/** Takes over a socket, for gRPC. @return 0 or a libuv error; then the socket is still the caller's. */
+int server_connection_open(struct berth_rpc_server *server, int fd,
+                           struct server_connection **ret_connection);
+/** The same for the connection that waits at a listener. */
+int server_connection_accept(struct server_listener *listener);
+void server_connection_drain(struct server_connection *connection);
+/** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
+void server_connection_end(struct server_connection *connection, const char *reason);
+
+/** Counts a connection of whoever is at the other end of `fd`. @return false where it is one too many, or
+ * without memory; server_peer_leave is due all the same. */
+bool server_peer_join(struct server_connection *connection, int fd);
+void server_peer_leave(struct server_connection *connection);
+
+/** Ends the connection where its handshake takes longer. @return false without memory. */
+bool server_await_handshake(struct server_connection *connection, uint32_t timeout_ms);
+
+/** Readies it for a peer that speaks another protocol than the server's, and says so to both. */
+void server_greeting_init(struct server_connection *connection);
+
+/** Waits for the connection to be idle or old, as the server's options have it. @return false without memory.
+ */
+bool server_age_start(struct server_connection *connection);
+void server_age_stop(struct server_connection *connection);
+/** Every call of a connection is counted, whatever its protocol. */
+void server_call_began(struct server_connection *connection);
+void server_call_ended(struct server_connection *connection);
+
+/** @return 0 or an nghttp2 error. */
+int server_session_create(struct berth_rpc_server *server);
+void server_session_destroy(struct berth_rpc_server *server);
+int server_session_start(struct server_connection *connection);
+/** The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
+void server_session_reject(struct berth_stream *stream, const char *why);
+/** Frames were dropped that a client need not send. From the top level. */
+void server_session_count_dropped(struct server_connection *connection, uint64_t frames);
+/** DATA or HEADERS come for a stream that the client has ended. From the top level. */
+void server_session_receive_late(struct server_connection *connection, int32_t stream_id,
+                                 enum framer_end end);
+
+struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id);
+/** From the top level, or without a call. */
+void server_stream_destroy(struct berth_stream *stream);
+/** Puts it in line for server_stream_process. */
+void server_stream_ready(struct berth_stream *stream);
+/** Does what is due; may destroy it. From the top level. */
+void server_stream_process(struct berth_stream *stream);
+/** @param is_last  Nothing follows these bytes. */
+void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length, bool is_last);
+/** Ends the call on both sides. */
+void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);
+
+/** Sends the headers, for what follows on them. @return false without memory; the stream is reset. */
+bool server_response_begin(struct berth_stream *stream);
+/** Sends the status, and the headers where they have not left. */
+void server_response_end(struct berth_stream *stream, enum berth_code code, const char *message,
+                         const void *details, size_t details_length);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_SOCKET_CONNECTION_H
+#define RPC_SOCKET_CONNECTION_H
+
+#include <uv.h>
+
+#include <berth/error.h>
+
+#include "engine.h"
+
+struct connection;
+struct greeting;
+struct tls;
+
+/** What happens on a connection, for the server's or the client's side of it. All from the top level. */
+struct connection_events {
+    /** Calls may have something to do; called after every piece of input, before and after writing. */
+    void (*on_ready)(struct connection *connection);
+
+    /** No byte moves any more; end every call here. */
+    void (*on_lost)(struct connection *connection, const char *reason);
+
+    /** The handle is closed and the session gone: free the owner. */
+    void (*on_closed)(struct connection *connection);
+};
+
+/** What is spoken on a connection. `session` is what connection_start was given. All from the top level. */
+struct connection_protocol {
+    /** Takes all that came; the bytes are borrowed. @return NULL, or why the connection ends. */
+    const char *(*feed)(void *session, const uint8_t *bytes, size_t length);
+
+    /** Adds what waits to be written, as much as the batch takes. @return NULL, or why the connection ends.
+     */
+    const char *(*fill)(void *session, struct batch *batch);
+
+    /**
+     * The connection ends, for whatever reason: adds what the peer should hear last, which is sent as far as
+     * the socket takes it at once. NULL: nothing.
+     */
+    void (*leave)(void *session, struct batch *batch);
+
+    /** Is there nothing more to hear or to say? Then the connection ends. */
+    bool (*is_over)(const void *session);
+
+    /** No byte moves any more, and every call was told so: frees what the session holds. */
+    void (*finish)(void *session);
+};
+
+/** One socket with one session on it. It is the first member of its owner. */
+struct connection {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } socket;
+    uv_os_fd_t fd;
+    /** Waits for room in the socket where it was full; `blocked_fd` is -1 until then. */
+    uv_poll_t blocked;
+    int blocked_fd;
+    /** Handles that are not closed, and whatever else holds it. */
+    unsigned holders;
+    struct engine *engine;
+    const struct connection_events *events;
+    const struct connection_protocol *protocol;
+    void *session;
+    /** What stands between them and the socket; NULL: nothing. */
+    struct tls *tls;
+    /** What looks at the first bytes on the socket; NULL: nothing. */
+    struct greeting *greeting;
+    struct turn_task task;
+    /** Its task is being run, and there has been something to do since. */
+    bool is_running;
+    bool is_touched;
+
+    /** The batch that is being written. */
+    struct batch *writing;
+    /** Of the batch that was begun last, counted from 1, and of the last one of which a byte was written. */
+    uint64_t batch_number;
+    uint64_t written_number;
+    struct deadline write_deadline;
+    uint32_t write_timeout_ms;
+
+    /** How many bytes are read at a time where the loop is late, and whether that was done in this round. */
+    size_t slice_bytes;
+    bool has_read_late;
+
+    /** When the last byte came, on the clock of uv_now(). */
+    uint64_t heard_ms;
+
+    /** Bytes of messages that wait to be written, over all streams. */
+    struct budget queued;
+
+    /** Why the connection ends once what is submitted has been written; NULL: it does not. */
+    const char *doom;
+    bool is_lost;
+};
+
+/**
+ * Readies the socket and nothing else; from here on connection_lose must be used.
+ *
+ * @param type  UV_NAMED_PIPE or UV_TCP.
+ */
+void connection_init(struct connection *connection, struct engine *engine, uv_handle_type type,
+                     const struct connection_events *events);
+
+/**
+ * Reads and writes from now on; on a connection that does, another protocol takes over, which only
+ * greeting's on_foreign may ask for.
+ *
+ * @param session  Belongs to the connection from the call on, whatever it returns.
+ * @return 0 or a libuv error.
+ */
+int connection_start(struct connection *connection, const struct connection_protocol *protocol,
+                     void *session);
+
+/** Something beside the socket still uses the memory: on_closed waits for its release. */
+void connection_hold(struct connection *connection);
+void connection_release(struct connection *connection);
+
+/** Takes nothing off the socket, so that the peer waits; and reads on. */
+void connection_pause_reading(struct connection *connection);
+void connection_resume_reading(struct connection *connection);
+
+/** Has the peer sent what was not read? */
+bool connection_has_unread(const struct connection *connection);
+
+/** There is something to write or to do: at the end of this turn. */
+void connection_touch(struct connection *connection);
+
+/** Ends the connection: on_lost, then on_closed from the loop. Only from the top level; once is enough. */
+void connection_lose(struct connection *connection, const char *reason);
+
+/** Writes what can be written at once, without waiting for the end of the turn. */
+void connection_write(struct connection *connection);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_SOCKET_DIAL_H
+#define RPC_SOCKET_DIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "tcp_address.h"
+
+#define DIAL_REASON_MAX 192
+
+/** One attempt to reach a host: its addresses in the resolver's order, until one answers. */
+struct dial {
+    uv_loop_t *loop;
+    uv_getaddrinfo_t resolve;
+    struct addrinfo *found;
+    const struct addrinfo *next;
+    uv_poll_t poll;
+    int fd;
+    int error;
+    bool is_resolving;
+    bool is_polling;
+    bool is_cancelled;
+    char reason[DIAL_REASON_MAX];
+    /**
+     * Called once, from the loop. The memory may go in it.
+     *
+     * @param fd      A connected socket, the callee's; -1: nobody answers, and why.
+     */
+    void (*on_done)(struct dial *dial, int fd, const char *reason);
+};
+
+/** Begins; `on_done` is set, the rest is zero. @return 0, or a libuv error and no on_done. */
+int dial_start(struct dial *dial, uv_loop_t *loop, const char *host, uint16_t port);
+
+/** Wants no socket any more; on_done still follows, where it has not come. */
+void dial_cancel(struct dial *dial);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between libberth-rpc and its private library libberth-rpc-tls, which alone knows OpenSSL: what each has of
+ * the other. Both come of one build, so that their structs are the same. */
+#ifndef RPC_TLS_LIBRARY_H
+#define RPC_TLS_LIBRARY_H
+
+#include <berth/rpc/export.h>
+
+#include "tls.h"
+#include "context.h"
+
+#define TLS_LIBRARY_SONAME "libberth-rpc-tls.so.0"
+#define TLS_LIBRARY_SYMBOL "berth_rpc_tls"
+
+/** Of libberth-rpc; each is the function of the same name. */
+struct tls_library_user {
+    struct batch *(*borrow_batch)(struct engine *engine);
+    void (*return_batch)(struct engine *engine, struct batch *batch);
+    void (*add_bytes)(struct batch *batch, const void *bytes, size_t length);
+    void (*advance)(struct batch *batch, size_t length);
+};
+
+/** Of libberth-rpc-tls. */
+struct tls_library {
+    /** Where these differ from the caller's own, nothing else may be used. */
+    const char *version;
+    size_t connection_size;
+    size_t engine_size;
+
+    /** Before anything else, as often as one likes. */
+    void (*use)(const struct tls_library_user *user);
+
+    enum berth_code (*create_server)(const struct berth_rpc_tls_options *options,
+                                     struct tls_context **ret_context, const char **ret_warning,
+                                     struct berth_error *err);
+    enum berth_code (*create_client)(const struct berth_rpc_tls_options *options, const char *host,
+                                     struct tls_context **ret_context, struct berth_error *err);
+    void (*unref)(struct tls_context *context);
+    bool (*cover)(struct connection *connection, struct tls_context *context,
+                  void (*on_secured)(struct connection *connection));
+    void *(*start)(struct tls *tls, const struct connection_protocol **protocol, void *session);
+    void (*destroy)(struct tls *tls);
+    bool (*has_failed)(const struct tls *tls);
+    const struct tls_identity *(*identify)(struct tls *tls);
+};
+
+/** What libberth-rpc-tls exports, and nothing else. */
+extern BERTH_RPC_API const struct tls_library berth_rpc_tls;
+
+#endif

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS as one more protocol on a connection, with another one above it: OpenSSL reads what the socket brought
+ * where it lies and writes into the batch that is being filled, so that neither is copied once more.
+ */
+#include "tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "files.h"
+#include "state.h"
+
+static int bio_read(BIO *bio, char *bytes, int length)
+{
+    struct tls *tls = BIO_get_data(bio);
+    size_t count = tls->source_length < (size_t)length ? tls->source_length : (size_t)length;
+
+    BIO_clear_retry_flags(bio);
+    if (count == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    memcpy(bytes, tls->source, count);
+    tls->source += count;
+    tls->source_length -= count;
+    return (int)count;
+}
+
+static struct batch *find_sink(struct tls *tls)
+{
+    if (tls->sink != NULL)
+        return tls->sink;
+    if (tls->answers == NULL)
+        tls->answers = engine_borrow_batch(tls->connection->engine);
+    return tls->answers;
+}
+
+static int bio_write(BIO *bio, const char *bytes, int length)
+{
+    struct batch *sink = find_sink(BIO_get_data(bio));
+
+    BIO_clear_retry_flags(bio);
+    if (sink == NULL || sink->byte_count + (size_t)length > BATCH_BYTES_MAX) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    batch_add_bytes(sink, bytes, (size_t)length);
+    return length;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio, (void)number, (void)pointer;
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+BIO_METHOD *tls_bio_method_create(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "connection");
+
+    if (method == NULL)
+        return NULL;
+    BIO_meth_set_read(method, bio_read);
+    BIO_meth_set_write(method, bio_write);
+    BIO_meth_set_ctrl(method, bio_control);
+    return method;
+}
+
+static const char *describe_verification(struct tls *tls)
+{
+    snprintf(tls->reason, sizeof(tls->reason), "its certificate is not believed: %s",
+             X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
+    return tls->reason;
+}
+
+/* Why OpenSSL gave up; its words where there are no better ones. */
+static const char *fail(struct tls *tls)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *reason = tls_reason();
+
+    tls->has_failed = true;
+    if (tls->lacks_protocol)
+        return "it does not offer HTTP/2 (no \"h2\" in its ALPN)";
+    switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0) {
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+        return describe_verification(tls);
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return "it shows no certificate, and must";
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+        return "it speaks no TLS of version 1.2 or newer";
+    default:
+        snprintf(tls->reason, sizeof(tls->reason), "TLS: %s", reason);
+        return tls->reason;
+    }
+}
+
+/* @return NULL where OpenSSL only waits for more. */
+static const char *judge(struct tls *tls, int result)
+{
+    switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return NULL;
+    case SSL_ERROR_WANT_WRITE:
+        return "the peer causes more TLS messages than it reads";
+    case SSL_ERROR_ZERO_RETURN:
+        return "the peer closed the connection";
+    default:
+        return fail(tls);
+    }
+}
+
+static const char *check_protocol(struct tls *tls)
+{
+    const unsigned char *chosen;
+    unsigned length;
+
+    SSL_get0_alpn_selected(tls->ssl, &chosen, &length);
+    if (length == 2 && memcmp(chosen, "h2", 2) == 0)
+        return NULL;
+    tls->has_failed = true;
+    return "it does not choose HTTP/2 (\"h2\" by ALPN)";
+}
+
+static const char *shake_hands(struct tls *tls)
+{
+    const char *reason;
+    int result;
+
+    ERR_clear_error();
+    result = SSL_do_handshake(tls->ssl);
+    if (result != 1)
+        return judge(tls, result);
+    reason = check_protocol(tls);
+    if (reason != NULL)
+        return reason;
+    tls->is_secured = true;
+    if (tls->on_secured != NULL)
+        tls->on_secured(tls->connection);
+    return NULL;
+}
+
+static const char *open_records(struct tls *tls)
+{
+    while (!tls->connection->is_lost) {
+        const char *reason;
+        int length;
+
+        ERR_clear_error();
+        length = SSL_read(tls->ssl, tls->context->opened, sizeof(tls->context->opened));
+        if (length <= 0)
+            return judge(tls, length);
+        reason = tls->protocol->feed(tls->session, tls->context->opened, (size_t)length);
+        if (reason != NULL)
+            return reason;
+    }
+    return NULL;
+}
+
+static const char *feed(void *session, const uint8_t *bytes, size_t length)
+{
+    struct tls *tls = session;
+    const char *reason = NULL;
+
+    tls->source = bytes;
+    tls->source_length = length;
+    if (!tls->is_secured)
+        reason = shake_hands(tls);
+    if (reason == NULL && tls->is_secured)
+        reason = open_records(tls);
+    tls->source_length = 0;
+    return reason;
+}
+
+static void move_answers(struct tls *tls, struct batch *batch)
+{
+    if (tls->answers == NULL)
+        return;
+    batch_add_bytes(batch, tls->answers->bytes, tls->answers->byte_count);
+    engine_return_batch(tls->connection->engine, tls->answers);
+    tls->answers = NULL;
+}
+
+/* The next bytes in a row, as many as one record takes: frames are many small pieces. */
+static const void *gather(struct tls *tls, size_t *ret_length)
+{
+    const struct batch *text = tls->text;
+    size_t length = 0;
+
+    if (text->pieces[0].len >= TLS_RECORD_BYTES || text->piece_count == 1) {
+        *ret_length = text->pieces[0].len < TLS_RECORD_BYTES ? text->pieces[0].len : TLS_RECORD_BYTES;
+        return text->pieces[0].base;
+    }
+    for (size_t i = 0; i < text->piece_count && length < TLS_RECORD_BYTES; i++) {
+        size_t room = TLS_RECORD_BYTES - length;
+        size_t count = text->pieces[i].len < room ? text->pieces[i].len : room;
+
+        memcpy(tls->context->gathered + length, text->pieces[i].base, count);
+        length += count;
+    }
+    *ret_length = length;
+    return tls->context->gathered;
+}
+
+static const char *seal_record(struct tls *tls)
+{
+    size_t length;
+    const void *bytes = gather(tls, &length);
+    int written;
+
+    ERR_clear_error();
+    written = SSL_write(tls->ssl, bytes, (int)length);
+    if (written <= 0) {
+        const char *reason = judge(tls, written);
+
+        return reason != NULL ? reason : "TLS does not take what is to be written";
+    }
+    batch_advance(tls->text, (size_t)written);
+    return NULL;
+}
+
+static void drop_text(struct tls *tls)
+{
+    if (tls->text != NULL)
+        engine_return_batch(tls->connection->engine, tls->text);
+    tls->text = NULL;
+}
+
+/* Sees to it that there are frames to seal, unless there are none anywhere. */
+static const char *find_text(struct tls *tls)
+{
+    const char *reason;
+
+    if (tls->text != NULL && tls->text->total > 0)
+        return NULL;
+    drop_text(tls);
+    tls->text = engine_borrow_batch(tls->connection->engine);
+    if (tls->text == NULL)
+        return "out of memory";
+    reason = tls->protocol->fill(tls->session, tls->text);
+    if (reason != NULL || tls->text->total == 0)
+        drop_text(tls);
+    return reason;
+}
+
+static const char *seal_records(struct tls *tls, struct batch *batch)
+{
+    while (batch->byte_count + BATCH_BYTES_MAX / 4 <= BATCH_BYTES_MAX) {
+        const char *reason = find_text(tls);
+
+        if (reason == NULL && tls->text == NULL)
+            return NULL;
+        if (reason == NULL)
+            reason = seal_record(tls);
+        if (reason != NULL)
+            return reason;
+    }
+    return NULL;
+}
+
+static const char *fill(void *session, struct batch *batch)
+{
+    struct tls *tls = session;
+    const char *reason = NULL;
+
+    tls->sink = batch;
+    move_answers(tls, batch);
+    if (!tls->is_secured)
+        reason = shake_hands(tls);
+    if (reason == NULL && tls->is_secured)
+        reason = seal_records(tls, batch);
+    tls->sink = NULL;
+    return reason;
+}
+
+static void leave(void *session, struct batch *batch)
+{
+    struct tls *tls = session;
+
+    tls->sink = batch;
+    move_answers(tls, batch);
+    if (tls->is_secured && !tls->has_failed)
+        SSL_shutdown(tls->ssl);
+    ERR_clear_error();
+    tls->sink = NULL;
+}
+
+static bool is_over(const void *session)
+{
+    const struct tls *tls = session;
+
+    return tls->is_secured && tls->text == NULL && tls->answers == NULL &&
+           tls->protocol->is_over(tls->session);
+}
+
+static void finish(void *session)
+{
+    struct tls *tls = session;
+
+    tls->protocol->finish(tls->session);
+    tls->session = NULL;
+}
+
+static const struct connection_protocol tls_protocol = {
+    .feed = feed,
+    .fill = fill,
+    .leave = leave,
+    .is_over = is_over,
+    .finish = finish,
+};
+
+static bool set_server_name(struct tls *tls)
+{
+    const char *name = tls->context->server_name;
+
+    if (tls->context->name_is_address)
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), name) == 1;
+    SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set_tlsext_host_name(tls->ssl, name) == 1 && SSL_set1_host(tls->ssl, name) == 1;
+}
+
+static bool set_up(struct tls *tls)
+{
+    BIO *bio;
+
+    tls->ssl = SSL_new(tls->context->settings);
+    if (tls->ssl == NULL)
+        return false;
+    bio = BIO_new(tls->context->method);
+    if (bio == NULL)
+        return false;
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(tls->ssl, bio, bio);
+    SSL_set_app_data(tls->ssl, tls);
+    if (tls->context->is_server) {
+        SSL_set_accept_state(tls->ssl);
+        return true;
+    }
+    SSL_set_connect_state(tls->ssl);
+    return set_server_name(tls);
+}
+
+bool tls_cover(struct connection *connection, struct tls_context *context,
+               void (*on_secured)(struct connection *connection))
+{
+    struct tls *tls = calloc(1, sizeof(*tls));
+    bool is_ready;
+
+    if (tls == NULL)
+        return false;
+    tls->context = tls_context_ref(context);
+    tls->connection = connection;
+    tls->on_secured = on_secured;
+    is_ready = set_up(tls);
+    ERR_clear_error();
+    if (is_ready)
+        connection->tls = tls;
+    else
+        tls_destroy(tls);
+    return is_ready;
+}
+
+void *tls_start(struct tls *tls, const struct connection_protocol **protocol, void *session)
+{
+    tls->protocol = *protocol;
+    tls->session = session;
+    *protocol = &tls_protocol;
+    return tls;
+}
+
+void tls_destroy(struct tls *tls)
+{
+    if (tls == NULL)
+        return;
+    if (tls->answers != NULL)
+        engine_return_batch(tls->connection->engine, tls->answers);
+    drop_text(tls);
+    tls_identity_finish(&tls->identity);
+    SSL_free(tls->ssl);
+    tls_context_unref(tls->context);
+    ERR_clear_error();
+    free(tls);
+}
+
+bool tls_has_failed(const struct tls *tls)
+{
+    return tls->has_failed;
+}
+
+const struct tls_identity *tls_identify(struct tls *tls)
+{
+    X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    bool is_known = certificate != NULL && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
+                    (tls->identity.subject != NULL || tls_identity_read(&tls->identity, certificate));
+
+    ERR_clear_error();
+    return is_known ? &tls->identity : NULL;
+}

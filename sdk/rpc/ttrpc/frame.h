@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_TTRPC_FRAME_H
+#define RPC_TTRPC_FRAME_H
+
+#include <sdk/rpc/base/buffer.h>
+#include "wire.h"
+
+/** What stands ahead of the data of each frame. */
+#define TTRPC_HEADER 10
+
+/** The most data that a frame has (PROTOCOL.md, Message Frame). */
+#define TTRPC_DATA_MAX (4u << 20)
+
+enum ttrpc_type {
+    TTRPC_REQUEST = 1,
+    TTRPC_RESPONSE = 2,
+    TTRPC_DATA = 3,
+};
+
+/** Of a Request and of Data: its sender will send no more on this stream. */
+#define TTRPC_REMOTE_CLOSED 1u
+/** Of a Request: Data follows. */
+#define TTRPC_REMOTE_OPEN 2u
+/** Of Data: not even an empty message. */
+#define TTRPC_NO_DATA 4u
+
+struct ttrpc_frame {
+    uint32_t id;
+    /** enum ttrpc_type, or a type of a later version. */
+    uint8_t type;
+    uint8_t flags;
+    /** As the header states it; `data` has as many bytes. */
+    uint32_t length;
+    const unsigned char *data;
+};
+
+enum ttrpc_read {
+    /** All input is eaten and no frame is whole. */
+    TTRPC_READ_MORE,
+    TTRPC_READ_FRAME,
+    /** The frame states more data than any may have: it is skipped, and `data` is NULL. */
+    TTRPC_READ_OVERSIZE,
+    /** The budget or the memory is used up: the frame is skipped, and `data` is NULL. */
+    TTRPC_READ_NO_ROOM,
+};
+
+/** Where the frames of one direction of a connection are put together. All zero with `budget` set is fresh.
+ */
+struct ttrpc_reader {
+    unsigned char header[TTRPC_HEADER];
+    /** How much of the header is there; all of it while the data is incomplete. */
+    unsigned header_length;
+    struct ttrpc_frame frame;
+    struct buffer partial;
+    struct budget *budget;
+    /** Bytes that belong to a frame which nobody wants. */
+    uint32_t skipping;
+    /** `partial` holds a frame that was given out. */
+    bool is_given;
+};
+
+/**
+ * Takes bytes off the front of `input` up to the end of the next frame.
+ *
+ * @param ret_frame  Unless there is more to come. Its data lies inside the input where it is whole there,
+ * else inside the reader, until the next call.
+ */
+enum ttrpc_read ttrpc_reader_next(struct ttrpc_reader *reader, struct span *input,
+                                  struct ttrpc_frame *ret_frame);
+
+/** Did the input end inside a frame? */
+bool ttrpc_reader_is_inside(const struct ttrpc_reader *reader);
+
+void ttrpc_reader_finish(struct ttrpc_reader *reader);
+
+void ttrpc_header_write(unsigned char header[TTRPC_HEADER], uint32_t length, uint32_t id, uint8_t type,
+                        uint8_t flags);
+
+#endif

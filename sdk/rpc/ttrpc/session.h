@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RPC_TTRPC_SESSION_H
+#define RPC_TTRPC_SESSION_H
+
+#include <sdk/rpc/socket/connection.h>
+#include <sdk/rpc/message/inbox.h>
+#include <sdk/rpc/http2/outflow.h>
+#include <sdk/rpc/base/stream_map.h>
+#include "frame.h"
+
+/** Messages that a paused call may have waiting, and bytes of them, before its connection is not read. */
+#define TTRPC_HELD_MESSAGES_MAX 64
+#define TTRPC_HELD_BYTES_MAX (4u << 20)
+
+/** How long that lasts before a call that takes none of them is ended. */
+#define TTRPC_STALL_MS 1000
+
+struct ttrpc_session;
+
+/** One call on a session; embedded in the call. */
+struct ttrpc_stream {
+    struct stream_entry entry;
+    struct ttrpc_session *session;
+    struct inbox *inbox;
+    struct ttrpc_stream *next_due;
+    /** It has something to write. */
+    bool is_due;
+    /** Messages that wait in the inbox. */
+    unsigned held;
+    /** More wait than may. */
+    bool is_full;
+    /** It took a message since somebody last looked. */
+    bool has_progressed;
+};
+
+/** What a server or a client makes of a session. All from the top level. */
+struct ttrpc_side {
+    /** A whole frame. */
+    void (*on_frame)(struct ttrpc_session *session, const struct ttrpc_frame *frame);
+
+    /** A frame that is skipped: too large, or there is no room for it. */
+    void (*on_skipped)(struct ttrpc_session *session, const struct ttrpc_frame *frame, enum ttrpc_read why);
+
+    /** Writes the stream's next frame, for which there is room. @return false where it has no further one; it
+     * may be gone then. */
+    bool (*put)(struct ttrpc_stream *stream, struct batch *batch);
+
+    /** The stream was full for too long: ends it. */
+    void (*on_stalled)(struct ttrpc_stream *stream);
+
+    /** Frees the owner. */
+    void (*destroy)(struct ttrpc_session *session);
+};
+
+/** ttrpc on a connection, for either side; the first member of its owner. */
+struct ttrpc_session {
+    struct connection *connection;
+    const struct ttrpc_side *side;
+    struct ttrpc_reader reader;
+    struct stream_map streams;
+    struct ttrpc_stream *first_due;
+    struct ttrpc_stream **end_due;
+    /** Frames for streams that are none, and how much of them is written. */
+    struct buffer answers;
+    size_t answers_offset;
+    /** How long a frame may take from its first byte to its last; 0: for ever. */
+    uint32_t frame_timeout_ms;
+    struct deadline frame_deadline;
+    struct deadline stall_deadline;
+    size_t full_count;
+    /** The connection ends with its last stream. */
+    bool is_leaving;
+};
+
+/** Its session is a `struct ttrpc_session`. */
+extern const struct connection_protocol ttrpc_protocol;
+
+void ttrpc_session_init(struct ttrpc_session *session, struct connection *connection,
+                        const struct ttrpc_side *side, struct budget *budget, uint32_t frame_timeout_ms);
+/** No byte moves any more. */
+void ttrpc_session_lose(struct ttrpc_session *session);
+
+/** Answers a frame that belongs to no stream. */
+void ttrpc_session_refuse(struct ttrpc_session *session, uint32_t id, enum berth_code code,
+                          const char *message);
+
+struct ttrpc_stream *ttrpc_session_find(const struct ttrpc_session *session, uint32_t id);
+void ttrpc_session_each(struct ttrpc_session *session, void (*visit)(struct ttrpc_stream *stream));
+
+/** `stream->inbox` is set. */
+void ttrpc_stream_join(struct ttrpc_stream *stream, struct ttrpc_session *session, uint32_t id);
+/** Does nothing where it never joined. */
+void ttrpc_stream_leave(struct ttrpc_stream *stream);
+/** There is something to write. */
+void ttrpc_stream_due(struct ttrpc_stream *stream);
+
+/** Gives a message to `deliver`, or holds it while the inbox is paused. @return FRAMING_MORE or
+ * FRAMING_NO_ROOM.
+ */
+enum framing_state ttrpc_stream_give(struct ttrpc_stream *stream, struct span message, inbox_deliver deliver,
+                                     void *context);
+/** Gives out what is held, as long as the inbox is not paused; also where it left. */
+void ttrpc_stream_give_held(struct ttrpc_stream *stream, inbox_deliver deliver, void *context);
+
+/** Writes a frame's header. */
+void ttrpc_put_header(struct batch *batch, uint32_t length, const struct ttrpc_stream *stream,
+                      enum ttrpc_type type, unsigned flags);
+/** How long the first message of an outflow is, which has one. */
+uint32_t ttrpc_message_length(const struct outflow *outflow);
+/** Writes it, and takes it away. */
+void ttrpc_put_message(struct batch *batch, struct outflow *outflow);
+/** Writes it in a frame of Data. */
+void ttrpc_put_data(struct batch *batch, const struct ttrpc_stream *stream, struct outflow *outflow);
+
+#endif
