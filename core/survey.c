@@ -93,7 +93,7 @@ static size_t count_servers(const struct plan *plan)
     return count;
 }
 
-static void refuse_required(const struct plan *plan, const struct plan_uri *required,
+static void refuse_required(const struct plan *plan, const struct settings_uri *required,
                             struct config_diagnostics *refusals)
 {
     size_t entry = plan_find(plan, required->uri);

@@ -12,14 +12,15 @@ static void place_of(const struct config_mark *mark, char *text, size_t size)
         text[0] = '\0';
 }
 
-static bool is_met(const struct registry *registry, const struct plan_uri *required)
+static bool is_met(const struct registry *registry, const struct settings_uri *required)
 {
     const struct registry_plugin *plugin = registry_find(registry, required->uri);
 
     return plugin != NULL && registry_plugin_is_ready(plugin);
 }
 
-static void report(const struct registry *registry, const struct plan_uri *required, const char *consequence)
+static void report(const struct registry *registry, const struct settings_uri *required,
+                   const char *consequence)
 {
     const struct registry_plugin *plugin = registry_find(registry, required->uri);
     char place[512];
@@ -34,7 +35,7 @@ static void report(const struct registry *registry, const struct plan_uri *requi
                  plugin->reason != NULL ? plugin->reason : "", consequence);
 }
 
-bool required_are_ready(const struct registry *registry, const struct plan_uri *required, size_t count)
+bool required_are_ready(const struct registry *registry, const struct settings_uri *required, size_t count)
 {
     size_t missing = 0;
 

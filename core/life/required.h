@@ -6,6 +6,6 @@
 #include <core/state/registry.h>
 
 /** Logs a line for each that is not. */
-bool required_are_ready(const struct registry *registry, const struct plan_uri *required, size_t count);
+bool required_are_ready(const struct registry *registry, const struct settings_uri *required, size_t count);
 
 #endif

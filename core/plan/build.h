@@ -28,7 +28,7 @@ struct plan_memory {
  * are members of their types until then, so that they can be blamed.
  */
 struct plan_build {
-    const struct plan_settings *settings;
+    const struct settings_plan *settings;
     struct plan_memory *memory;
     struct plan *plan;
     struct verdicts *verdicts;

@@ -88,7 +88,7 @@ static void build_finish(struct plan_build *build)
     free(build->type_of);
 }
 
-struct plan *plan_create(const struct catalog *catalog, const struct plan_settings *settings)
+struct plan *plan_create(const struct catalog *catalog, const struct settings_plan *settings)
 {
     struct plan_memory *memory = plan_build_allocate(1, sizeof(*memory));
     struct plan_build build = {

@@ -15,6 +15,7 @@
 #include <berth/inspect.h>
 
 #include <core/manifest/catalog.h>
+#include <core/settings/settings.h>
 
 /** No index. */
 #define PLAN_NONE SIZE_MAX
@@ -81,39 +82,6 @@ struct plan_entry {
     const struct manifest_service *services;
 };
 
-struct plan_uri {
-    const char *uri;
-    struct config_mark mark;
-};
-
-/** A plugin that is to be skipped for want of a setting or of an environment variable. */
-struct plan_unset {
-    const char *uri;
-    /** As under skip_unless in its manifest. */
-    const char *condition;
-};
-
-/** What the configuration has to say. All of it borrowed. */
-struct plan_settings {
-    const struct plan_uri *disabled;
-    size_t disabled_count;
-    /** service -> URI of the plugin that is to export it, where several could. */
-    const struct plan_choice {
-        const char *service;
-        const char *uri;
-    } * choices;
-    size_t choice_count;
-    /** Transports that may carry a service beyond those that its plugin names. */
-    const struct plan_transports {
-        const char *service;
-        const char *const *names;
-        size_t count;
-    } * transports;
-    size_t transport_count;
-    const struct plan_unset *unset;
-    size_t unset_count;
-};
-
 struct plan {
     /** In the plan's order: what runs first, in the order of starting; then the others by URI. */
     struct plan_entry *entries;
@@ -135,7 +103,7 @@ struct plan {
  * @param catalog  borrowed for as long as the plan lives. Who lost there is an entry too, and rejected.
  * @return never NULL: what is wrong with a plugin is its verdict. Aborts when memory is out.
  */
-struct plan *plan_create(const struct catalog *catalog, const struct plan_settings *settings);
+struct plan *plan_create(const struct catalog *catalog, const struct settings_plan *settings);
 void plan_destroy(struct plan *plan);
 
 /** How an entry with this verdict is listed. */

@@ -11,7 +11,7 @@ static void reject(struct plan_build *build, size_t entry, enum berth_code code,
     plan_build_stop(build, entry, PLAN_REJECTED, code, reason, cause);
 }
 
-static const char *disabled_reason(struct plan_build *build, const struct plan_uri *disabled)
+static const char *disabled_reason(struct plan_build *build, const struct settings_uri *disabled)
 {
     if (disabled->mark.file == NULL)
         return "named under disabled_plugins";
@@ -22,7 +22,7 @@ static const char *disabled_reason(struct plan_build *build, const struct plan_u
 static void disable(struct plan_build *build)
 {
     for (size_t i = 0; i < build->settings->disabled_count; i++) {
-        const struct plan_uri *disabled = &build->settings->disabled[i];
+        const struct settings_uri *disabled = &build->settings->disabled[i];
         size_t entry = name_table_find(&build->memory->uris, disabled->uri);
 
         if (entry != NAME_TABLE_NONE && build->plan->entries[entry].verdict == PLAN_RUN)
@@ -34,7 +34,7 @@ static void disable(struct plan_build *build)
 static void skip(struct plan_build *build)
 {
     for (size_t i = 0; i < build->settings->unset_count; i++) {
-        const struct plan_unset *unset = &build->settings->unset[i];
+        const struct settings_unset *unset = &build->settings->unset[i];
         size_t entry = name_table_find(&build->memory->uris, unset->uri);
         struct berth_error sentence;
 
@@ -89,7 +89,7 @@ static bool exports_service(const struct manifest_plugin *plugin, const char *se
 static void read_choices(struct plan_build *build, struct name_table *chosen)
 {
     for (size_t i = 0; i < build->settings->choice_count; i++) {
-        const struct plan_choice *choice = &build->settings->choices[i];
+        const struct settings_choice *choice = &build->settings->choices[i];
         size_t entry = name_table_find(&build->memory->uris, choice->uri);
 
         if (entry == NAME_TABLE_NONE)

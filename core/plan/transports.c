@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct plan_transports *added_to(const struct plan_build *build, const char *service)
+static const struct settings_transports *added_to(const struct plan_build *build, const char *service)
 {
-    const struct plan_settings *settings = build->settings;
+    const struct settings_plan *settings = build->settings;
 
     for (size_t i = 0; i < settings->transport_count; i++)
         if (strcmp(settings->transports[i].service, service) == 0)
@@ -50,7 +50,7 @@ static size_t widen(const struct plan_build *build, struct plan_entry *entry,
 
     for (size_t i = 0; i < entry->plugin->service_count; i++) {
         const struct manifest_service *own = &entry->plugin->services[i];
-        const struct plan_transports *added = added_to(build, own->name);
+        const struct settings_transports *added = added_to(build, own->name);
         const char **all = transports + used;
         size_t count = add_transports(all, 0, own->transports, own->transport_count);
 
@@ -70,7 +70,7 @@ static size_t count_transports(const struct plan_build *build, const struct mani
     size_t count = 0;
 
     for (size_t i = 0; i < plugin->service_count; i++) {
-        const struct plan_transports *added = added_to(build, plugin->services[i].name);
+        const struct settings_transports *added = added_to(build, plugin->services[i].name);
 
         count += plugin->services[i].transport_count + (added == NULL ? 0 : added->count);
     }

@@ -120,7 +120,7 @@ static bool check_uri(const struct settings *settings, const struct found *found
 }
 
 static bool check_uris(const struct settings *settings, const struct found *found, const char *what,
-                       const struct plan_uri *uris, size_t count, struct config_diagnostics *diagnostics)
+                       const struct settings_uri *uris, size_t count, struct config_diagnostics *diagnostics)
 {
     bool is_fine = true;
 
@@ -439,14 +439,14 @@ static bool take_section(struct settings *settings, struct settings_section *sec
 static void list_unset(struct settings *settings)
 {
     const struct settings_store *store = settings->store;
-    struct plan_unset *unset =
+    struct settings_unset *unset =
         config_arena_allocate(&settings->store->arena, store->section_count * sizeof(*unset));
 
     settings->plan.unset = unset;
     for (size_t i = 0; i < store->section_count; i++)
         if (store->sections[i].unset != NULL)
             unset[settings->plan.unset_count++] =
-                (struct plan_unset){store->sections[i].plugin->uri, store->sections[i].unset};
+                (struct settings_unset){store->sections[i].plugin->uri, store->sections[i].unset};
 }
 
 bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,

@@ -163,13 +163,13 @@ static void fill_files(struct settings *settings)
     settings->file_count = count;
 }
 
-static const struct plan_uri *copy_uris(struct settings *settings, const char *key, size_t *ret_count)
+static const struct settings_uri *copy_uris(struct settings *settings, const char *key, size_t *ret_count)
 {
     const struct berth_value *list = find_top(settings, key);
-    struct plan_uri *uris = config_arena_allocate(&settings->store->arena, list->count * sizeof(*uris));
+    struct settings_uri *uris = config_arena_allocate(&settings->store->arena, list->count * sizeof(*uris));
 
     for (size_t i = 0; i < list->count; i++)
-        uris[i] = (struct plan_uri){list->items[i]->string, list->items[i]->mark};
+        uris[i] = (struct settings_uri){list->items[i]->string, list->items[i]->mark};
     *ret_count = list->count;
     return uris;
 }
@@ -177,11 +177,11 @@ static const struct plan_uri *copy_uris(struct settings *settings, const char *k
 static void fill_choices(struct settings *settings)
 {
     const struct berth_value *map = find_top(settings, "services");
-    struct plan_choice *choices =
+    struct settings_choice *choices =
         config_arena_allocate(&settings->store->arena, map->count * sizeof(*choices));
 
     for (size_t i = 0; i < map->count; i++)
-        choices[i] = (struct plan_choice){map->items[i]->key, map->items[i]->string};
+        choices[i] = (struct settings_choice){map->items[i]->key, map->items[i]->string};
     settings->plan.choices = choices;
     settings->plan.choice_count = map->count;
 }
@@ -189,7 +189,7 @@ static void fill_choices(struct settings *settings)
 static void fill_transports(struct settings *settings)
 {
     const struct berth_value *map = find_top(settings, "transports");
-    struct plan_transports *transports =
+    struct settings_transports *transports =
         config_arena_allocate(&settings->store->arena, map->count * sizeof(*transports));
 
     for (size_t i = 0; i < map->count; i++) {
@@ -198,7 +198,7 @@ static void fill_transports(struct settings *settings)
 
         for (size_t k = 0; k < list->count; k++)
             names[k] = list->items[k]->string;
-        transports[i] = (struct plan_transports){list->key, names, list->count};
+        transports[i] = (struct settings_transports){list->key, names, list->count};
     }
     settings->plan.transports = transports;
     settings->plan.transport_count = map->count;

@@ -10,13 +10,46 @@
 #include <berth/plugin.h>
 #include <config/diagnostics.h>
 
-#include <core/manifest/catalog.h>
 #include <core/base/log.h>
-#include <core/plan/plan.h>
+#include <core/manifest/catalog.h>
 
 /** How long each step may take, in nanoseconds. */
 struct settings_timeouts {
     uint64_t prepare_ns, init_ns, serve_ns, drain_ns, close_ns;
+};
+
+/** A plugin's URI and where it was written. */
+struct settings_uri {
+    const char *uri;
+    struct config_mark mark;
+};
+
+/** A plugin to skip because a setting or an environment variable is not set. */
+struct settings_unset {
+    const char *uri;
+    /** As under skip_unless in its manifest. */
+    const char *condition;
+};
+
+/** What the configuration decides about the plan. */
+struct settings_plan {
+    const struct settings_uri *disabled;
+    size_t disabled_count;
+    /** Service -> URI of the plugin that exports it, where several could. */
+    const struct settings_choice {
+        const char *service;
+        const char *uri;
+    } * choices;
+    size_t choice_count;
+    /** Transports that may carry a service in addition to those its plugin names. */
+    const struct settings_transports {
+        const char *service;
+        const char *const *names;
+        size_t count;
+    } * transports;
+    size_t transport_count;
+    const struct settings_unset *unset;
+    size_t unset_count;
 };
 
 struct settings {
@@ -30,10 +63,10 @@ struct settings {
     size_t plugin_dir_count;
     /** Where each of them is named; no file for a built-in default. */
     const struct config_mark *plugin_dir_marks;
-    const struct plan_uri *required;
+    const struct settings_uri *required;
     size_t required_count;
     /** Disabled plugins and chosen exporters. */
-    struct plan_settings plan;
+    struct settings_plan plan;
     enum berth_log_level log_level;
     enum log_format log_format;
     struct settings_timeouts timeouts;

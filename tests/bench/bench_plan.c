@@ -100,7 +100,7 @@ static double now_ms(clockid_t clock)
 
 static void run(const struct set *set, double *ret_ms, double *ret_cpu_ms)
 {
-    const struct plan_settings settings = {0};
+    const struct settings_plan settings = {0};
     struct catalog catalog;
     double start = now_ms(CLOCK_MONOTONIC), cpu_start = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     struct plan *plan;

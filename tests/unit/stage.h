@@ -79,7 +79,7 @@ static inline void stage_on_stopped(void *context)
 static inline void stage_open(const char *plugins)
 {
     struct config_diagnostics diagnostics = {0};
-    const struct plan_settings settings = {0};
+    const struct settings_plan settings = {0};
     char text[8192];
 
     memset(&stage, 0, sizeof(stage));

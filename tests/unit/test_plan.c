@@ -32,7 +32,7 @@ struct scene {
     char paths[PLUGINS_MAX][16];
     size_t count;
     struct catalog catalog;
-    struct plan_settings settings;
+    struct settings_plan settings;
     struct plan *plan;
 };
 
@@ -283,7 +283,7 @@ static void a_fallen_plugin_does_not_block_a_star(void **state)
     expect(scene, "a.v1.star", PLAN_RUN, BERTH_OK, NULL);
 }
 
-static const struct plan_uri disabled[] = {
+static const struct settings_uri disabled[] = {
     {"d.v1.off", {"berthd.yaml", 7, 3}}, {"d.v1.off2", {"berthd.yaml", 8, 3}}, {"d.v1.unknown", {0}}};
 
 static void a_plugin_is_disabled_by_its_uri(void **state)
@@ -291,7 +291,7 @@ static void a_plugin_is_disabled_by_its_uri(void **state)
     static const struct fake fakes[] = {{"d.v1.off"}, {"d.v1.on"}, {"a.v1.x", {"d.v1"}}};
     struct scene *scene = *state;
 
-    scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 3};
+    scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
     MAKE_PLAN(scene, fakes);
     expect(scene, "d.v1.off", PLAN_DISABLED, BERTH_SKIP, "named under disabled_plugins at berthd.yaml:7:3");
     expect(scene, "a.v1.x", PLAN_RUN, BERTH_OK, NULL);
@@ -378,7 +378,7 @@ static void every_static_cell_of_the_table(void **state)
         plan_destroy(scene->plan);
         catalog_finish(&scene->catalog);
         memset(scene, 0, sizeof(*scene));
-        scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 3};
+        scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
         add_fake(scene, &rows[i].fake);
         MAKE_PLAN(scene, others);
         expect(scene, "a.v1.x", rows[i].verdict, rows[i].code, rows[i].reason);
@@ -535,11 +535,11 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
 {
     static const struct fake fakes[] = {{"a.v1.b", {0}, {0}, {"hello.Greeter"}},
                                         {"a.v1.a", {0}, {0}, {"hello.Greeter"}}};
-    static const struct plan_choice choices[] = {
+    static const struct settings_choice choices[] = {
         {"hello.Greeter", "a.v1.b"}, {"hello.Greeter", "a.v1.gone"}, {"hello.Nothing", "a.v1.a"}};
     struct scene *scene = *state;
 
-    scene->settings = (struct plan_settings){.choices = choices, .choice_count = 3};
+    scene->settings = (struct settings_plan){.choices = choices, .choice_count = 3};
     MAKE_PLAN(scene, fakes);
     expect(scene, "a.v1.b", PLAN_RUN, BERTH_OK, NULL);
     expect(scene, "a.v1.a", PLAN_REJECTED, BERTH_ALREADY_EXISTS,
@@ -568,11 +568,11 @@ static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(
         {"e.v1.wants", {0}, {"c.v1.x"}},
         {"f.v1.above", {"d.v1.one"}},
     };
-    static const struct plan_unset unset[] = {
+    static const struct settings_unset unset[] = {
         {"a.v1.x", "endpoints"}, {"a.v1.y", "env:CLOCK_ON"}, {"c.v1.x", "tls.cert"}, {"g.v1.gone", "x"}};
     struct scene *scene = *state;
 
-    scene->settings = (struct plan_settings){.unset = unset, .unset_count = 4};
+    scene->settings = (struct settings_plan){.unset = unset, .unset_count = 4};
     MAKE_PLAN(scene, fakes);
     expect(scene, "a.v1.x", PLAN_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
     expect(scene, "a.v1.y", PLAN_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
@@ -593,11 +593,11 @@ static void what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip(void 
 {
     static const struct fake fakes[] = {
         {"a.v1.x"}, {"a.v1.y", {"gone.v1"}}, {"b.v1.needs", {"a.v1"}}, {"d.v1.off"}};
-    static const struct plan_unset unset[] = {{"a.v1.x", "endpoints"}, {"d.v1.off", "endpoints"}};
+    static const struct settings_unset unset[] = {{"a.v1.x", "endpoints"}, {"d.v1.off", "endpoints"}};
     struct scene *scene = *state;
 
     scene->settings =
-        (struct plan_settings){.unset = unset, .unset_count = 2, .disabled = disabled, .disabled_count = 1};
+        (struct settings_plan){.unset = unset, .unset_count = 2, .disabled = disabled, .disabled_count = 1};
     MAKE_PLAN(scene, fakes);
     assert_int_equal(entry_of(scene, "b.v1.needs")->verdict, PLAN_BLOCKED);
     assert_string_equal(cause_of(scene, "b.v1.needs"), "a.v1.y");
@@ -625,11 +625,11 @@ static void export(struct scene *scene, const char *const *carries, size_t carry
 
 static void the_configuration_widens_the_transports_of_a_service(void **state)
 {
-    static const struct plan_transports transports[] = {{"h.Two", tcp_and_grpc, 2}};
+    static const struct settings_transports transports[] = {{"h.Two", tcp_and_grpc, 2}};
     struct scene *scene = *state;
     const struct plan_entry *entry;
 
-    scene->settings = (struct plan_settings){.transports = transports, .transport_count = 1};
+    scene->settings = (struct settings_plan){.transports = transports, .transport_count = 1};
     export(scene, tcp_and_grpc, 2);
     entry = entry_of(scene, "a.v1.x");
     assert_int_equal(entry->services[0].transport_count, 1);
@@ -651,10 +651,10 @@ static void nothing_is_widened_by_default(void **state)
 static void a_transport_that_nobody_carries_is_a_warning(void **state)
 {
     static const char *const quic[] = {"quic"};
-    static const struct plan_transports transports[] = {{"h.Two", quic, 1}};
+    static const struct settings_transports transports[] = {{"h.Two", quic, 1}};
     struct scene *scene = *state;
 
-    scene->settings = (struct plan_settings){.transports = transports, .transport_count = 1};
+    scene->settings = (struct settings_plan){.transports = transports, .transport_count = 1};
     export(scene, tcp_and_grpc, 2);
     assert_int_equal(scene->plan->warning_count, 1);
     assert_string_equal(
@@ -673,13 +673,13 @@ static void where_no_server_says_what_it_carries_nobody_is_warned(void **state)
 static void many_warnings_are_cut_with_their_number(void **state)
 {
     enum { CHOICES = 70 };
-    struct plan_choice choices[CHOICES];
+    struct settings_choice choices[CHOICES];
     static const struct fake fakes[] = {{"a.v1.x"}};
     struct scene *scene = *state;
 
     for (size_t i = 0; i < CHOICES; i++)
-        choices[i] = (struct plan_choice){"hello.Greeter", "a.v1.gone"};
-    scene->settings = (struct plan_settings){.choices = choices, .choice_count = CHOICES};
+        choices[i] = (struct settings_choice){"hello.Greeter", "a.v1.gone"};
+    scene->settings = (struct settings_plan){.choices = choices, .choice_count = CHOICES};
     MAKE_PLAN(scene, fakes);
     assert_int_equal(scene->plan->warning_count, 65);
     assert_string_equal(scene->plan->warnings[64], "and 6 more warnings like these");
@@ -691,7 +691,7 @@ static void a_disabled_exporter_competes_with_nobody(void **state)
                                         {"e.v1.x", {0}, {0}, {"hello.Greeter"}}};
     struct scene *scene = *state;
 
-    scene->settings = (struct plan_settings){.disabled = disabled, .disabled_count = 1};
+    scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 1};
     MAKE_PLAN(scene, fakes);
     expect(scene, "e.v1.x", PLAN_RUN, BERTH_OK, NULL);
 }
