@@ -2,11 +2,13 @@
 /* A deadline on the loop, which forgives a plugin that had its answer in time but not its turn. */
 #include "deadline.h"
 
+#include <sdk/base/container_of.h>
+
 #define NANOSECONDS_PER_MILLISECOND 1000000u
 
 static struct deadline *of_timer(uv_timer_t *timer)
 {
-    return (struct deadline *)((char *)timer - offsetof(struct deadline, timer));
+    return CONTAINER_OF(timer, struct deadline, timer);
 }
 
 /*

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include <core/base/log.h>
+#include <sdk/base/container_of.h>
 
 static struct host *of_table(const struct berth_host *table)
 {
-    return (struct host *)((char *)(uintptr_t)table - offsetof(struct host, table));
+    return CONTAINER_OF(table, struct host, table);
 }
 
 static bool host_logs(const struct berth_host *table, enum berth_log_level level)

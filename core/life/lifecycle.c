@@ -6,6 +6,7 @@
 
 #include "life.h"
 #include <core/base/log.h>
+#include <sdk/base/container_of.h>
 #include "serving.h"
 #include "starting.h"
 #include "step.h"
@@ -40,7 +41,7 @@ void lifecycle_on_step_late(struct life *life, enum berth_step step, const struc
 
 static void on_deadline(struct deadline *deadline)
 {
-    struct life *life = (struct life *)((char *)deadline - offsetof(struct life, deadline));
+    struct life *life = CONTAINER_OF(deadline, struct life, deadline);
 
     if (life->job != NULL && !life->job->is_abandoned)
         starting_on_prepare_overdue(life);
@@ -50,7 +51,7 @@ static void on_deadline(struct deadline *deadline)
 
 static struct life *of_host(struct host *host)
 {
-    return (struct life *)((char *)host - offsetof(struct life, host));
+    return CONTAINER_OF(host, struct life, host);
 }
 
 static void on_complete(struct host *host, enum berth_step step, enum berth_code code, void *instance,
@@ -160,7 +161,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void on_idle_closed(uv_handle_t *handle)
 {
-    on_one_closed((struct lifecycle *)((char *)handle - offsetof(struct lifecycle, turn)));
+    on_one_closed(CONTAINER_OF(handle, struct lifecycle, turn));
 }
 
 static void on_pool_closed(void *context)
@@ -206,7 +207,7 @@ static void close_late(struct lifecycle *lifecycle)
 
 static void on_turn(uv_idle_t *idle)
 {
-    struct lifecycle *lifecycle = (struct lifecycle *)((char *)idle - offsetof(struct lifecycle, turn));
+    struct lifecycle *lifecycle = CONTAINER_OF(idle, struct lifecycle, turn);
 
     close_late(lifecycle);
     switch (lifecycle->phase) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <core/base/log.h>
+#include <sdk/base/container_of.h>
 
 struct prepare_thread {
     uv_thread_t id;
@@ -39,7 +40,7 @@ struct prepare_pool {
 
 static struct prepare_job *of_view(const struct berth_prepare *view)
 {
-    return (struct prepare_job *)((char *)view - offsetof(struct prepare_job, view));
+    return CONTAINER_OF(view, struct prepare_job, view);
 }
 
 static void view_log(const struct berth_prepare *view, enum berth_log_level level, const char *text)

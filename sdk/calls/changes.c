@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include <sdk/base/container_of.h>
+
 struct berth_watch {
     LIST_ENTRY(berth_watch) link;
     void (*on_change)(void *context);
@@ -13,7 +15,7 @@ struct berth_watch {
 /* Those that come while others are told stand before `next` and have seen what there is. */
 static void on_turn(uv_idle_t *turn)
 {
-    struct changes *changes = (struct changes *)((char *)turn - offsetof(struct changes, turn));
+    struct changes *changes = CONTAINER_OF(turn, struct changes, turn);
     struct berth_watch *watch = LIST_FIRST(&changes->watches);
 
     uv_idle_stop(turn);

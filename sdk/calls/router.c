@@ -10,6 +10,8 @@
 #include "chain.h"
 #include "route.h"
 
+#include <sdk/base/container_of.h>
+
 /* Somebody waits for the last call on an instance. */
 struct watch {
     LIST_ENTRY(watch) link;
@@ -184,7 +186,7 @@ static void tell_if_idle(struct router *router, struct watch *watch)
 
 static void on_unpinned(struct calls *calls, const void *instance)
 {
-    struct router *router = (struct router *)((char *)calls - offsetof(struct router, calls));
+    struct router *router = CONTAINER_OF(calls, struct router, calls);
     struct watch *watch = find_watch(router, instance);
 
     if (watch != NULL)

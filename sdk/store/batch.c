@@ -18,7 +18,7 @@ enum fit {
 static void keep_message(struct berth_store_core *core, struct berth_store_update *update,
                          const char *sentence)
 {
-    const char *message = store_arena_copy(&core->overlay.arena, sentence, strlen(sentence) + 1);
+    const char *message = berth_arena_copy(&core->overlay.arena, sentence, strlen(sentence) + 1);
 
     if (message == NULL)
         message = "refused, and there was no memory for the reason";
@@ -109,7 +109,7 @@ static bool collect_writes(struct berth_store_core *core)
 {
     struct store_overlay *overlay = &core->overlay;
     struct berth_store_write *writes =
-        store_arena_take(&overlay->arena, (size_t)overlay->all.count * sizeof(*writes));
+        berth_arena_take(&overlay->arena, (size_t)overlay->all.count * sizeof(*writes));
     size_t count = 0;
 
     if (writes == NULL && overlay->all.count > 0)

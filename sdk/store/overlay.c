@@ -23,7 +23,7 @@ void store_overlay_begin(struct store_overlay *overlay)
 {
     overlay->own = (struct store_overlay_size){0, 0};
     overlay->undo = NULL;
-    overlay->mark = store_arena_mark(&overlay->arena);
+    overlay->mark = overlay->arena;
 }
 
 void store_overlay_keep(struct store_overlay *overlay)
@@ -62,7 +62,7 @@ void store_overlay_undo(struct store_overlay *overlay)
             RB_REMOVE(store_overlay_tree, &overlay->tree, undo->entry);
     }
     overlay->undo = NULL;
-    store_arena_rewind(&overlay->arena, overlay->mark);
+    berth_arena_rewind(&overlay->arena, overlay->mark);
 }
 
 struct store_overlay_entry *store_overlay_find(struct store_overlay *overlay, const struct store_name *name)
@@ -76,7 +76,7 @@ static struct store_overlay_entry *create_entry(struct store_overlay *overlay, c
 {
     size_t bucket_bytes = strlen(name->bucket) + 1;
     struct store_overlay_entry *entry =
-        store_arena_take(&overlay->arena, sizeof(*entry) + bucket_bytes + name->key.length);
+        berth_arena_take(&overlay->arena, sizeof(*entry) + bucket_bytes + name->key.length);
     char *text;
 
     if (entry == NULL)
@@ -93,7 +93,7 @@ static struct store_overlay_entry *create_entry(struct store_overlay *overlay, c
 static struct overlay_undo *create_undo(struct store_overlay *overlay, struct store_overlay_entry *entry,
                                         bool was_there)
 {
-    struct overlay_undo *undo = store_arena_take(&overlay->arena, sizeof(*undo));
+    struct overlay_undo *undo = berth_arena_take(&overlay->arena, sizeof(*undo));
 
     if (undo != NULL)
         *undo = (struct overlay_undo){overlay->undo, entry, entry->value, was_there};
@@ -104,7 +104,7 @@ static bool copy_value(struct store_overlay *overlay, struct berth_store_bytes *
 {
     if (value->data == NULL)
         return true;
-    value->data = store_arena_copy(&overlay->arena, value->data, value->length);
+    value->data = berth_arena_copy(&overlay->arena, value->data, value->length);
     return value->data != NULL;
 }
 
@@ -182,11 +182,11 @@ void store_overlay_clear(struct store_overlay *overlay)
     RB_INIT(&overlay->tree);
     overlay->all = (struct store_overlay_size){0, 0};
     overlay->undo = NULL;
-    store_arena_clear(&overlay->arena);
+    berth_arena_clear(&overlay->arena);
 }
 
 void store_overlay_finish(struct store_overlay *overlay)
 {
     store_overlay_clear(overlay);
-    store_arena_finish(&overlay->arena);
+    berth_arena_finish(&overlay->arena);
 }

@@ -6,7 +6,8 @@
 
 #include <bsd/sys/tree.h>
 
-#include "arena.h"
+#include <sdk/base/arena.h>
+
 #include "names.h"
 
 struct overlay_undo;
@@ -31,12 +32,12 @@ struct store_overlay_size {
 /* The writes of a batch, in order, over what is committed. Zeroed is ready. */
 struct store_overlay {
     struct store_overlay_tree tree;
-    struct store_arena arena;
+    struct berth_arena arena;
     struct store_overlay_size all;
     /* Of the change that is running. */
     struct store_overlay_size own;
     struct overlay_undo *undo;
-    struct store_arena_mark mark;
+    struct berth_arena mark;
 };
 
 /* One change begins; what it writes is kept or undone as a whole. */

@@ -6,14 +6,16 @@
 
 #include "fake.h"
 
+#include <sdk/base/container_of.h>
+
 static struct berth_testing *of_host(const struct berth_host *host)
 {
-    return (struct berth_testing *)((char *)(uintptr_t)host - offsetof(struct berth_testing, host));
+    return CONTAINER_OF(host, struct berth_testing, host);
 }
 
 static struct berth_testing *of_prepare(const struct berth_prepare *prepare)
 {
-    return (struct berth_testing *)((char *)(uintptr_t)prepare - offsetof(struct berth_testing, prepare));
+    return CONTAINER_OF(prepare, struct berth_testing, prepare);
 }
 
 static bool logs(const struct berth_host *host, enum berth_log_level level)

@@ -72,11 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *at = (const char *)data;
     const char *end = at + size;
     struct request request;
-    struct arena arena;
+    struct berth_arena arena;
 
     if (size == 0)
         return 0;
-    arena_init(&arena, first, sizeof(first));
+    berth_arena_init(&arena, first, sizeof(first));
     request_init(&request, &arena);
     while (at < end) {
         const char *name_end = line_end(at, end);
@@ -92,6 +92,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(request.code != BERTH_OK || request.coding != CODING_UNKNOWN);
     check_metadata(&request.metadata);
     assert(request.code != BERTH_OK || (request.path != NULL && request.path[0] == '/'));
-    arena_finish(&arena);
+    berth_arena_finish(&arena);
     return 0;
 }

@@ -29,9 +29,10 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) not in LOADERS]
         self.assert_none(self.offenders(paths, r"<dlfcn\.h>"), "only these load code")
 
-    def test_the_base_of_the_libraries_is_seen_by_them_alone(self):
+    def test_the_libraries_are_seen_by_their_public_headers(self):
         paths = [p for p in c_files() if p.parts[0] not in ("sdk", "tests")]
-        self.assert_none(self.offenders(paths, r"<sdk/(?!calls/)"), "sdk/base is for the libraries of sdk/")
+        self.assert_none(self.offenders(paths, r"<sdk/(?!base/|calls/)"), "libraries are seen as <berth/…>")
+        self.assert_none(self.offenders(c_files("plugins"), r"<sdk/"), "plugins include <berth/…>")
         strange = r"<(berth/(?!error\.h>)|uv\.h|config/|core/|sdk/(?!base/))"
         self.assert_none(self.offenders(c_files("sdk/base"), strange), "sdk/base stands on the C library")
 

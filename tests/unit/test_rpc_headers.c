@@ -149,14 +149,14 @@ static void base64_takes_padding_and_refuses_the_rest(void **state)
 }
 
 struct stage {
-    struct arena arena;
+    struct berth_arena arena;
     unsigned char first[256];
     struct metadata_list list;
 };
 
 static struct stage *fresh(struct stage *stage)
 {
-    arena_init(&stage->arena, stage->first, sizeof(stage->first));
+    berth_arena_init(&stage->arena, stage->first, sizeof(stage->first));
     stage->list = (struct metadata_list){0};
     return stage;
 }
@@ -176,7 +176,7 @@ static void received_metadata_keeps_order_and_splits_binary_values(void **state)
     assert_string_equal(list->items[3].value, "abc");
     assert_string_equal(list->items[4].value, "");
     assert_int_equal(metadata_receive(list, &stage.arena, "b-bin", 5, "!", 1), BERTH_INTERNAL);
-    arena_finish(&stage.arena);
+    berth_arena_finish(&stage.arena);
 }
 
 static void each_value_of_a_binary_field_counts_towards_the_bound(void **state)
@@ -201,7 +201,7 @@ static void many_fields_are_all_kept(void **state)
         snprintf(text, sizeof(text), "%d", i);
         assert_string_equal(list->items[i].value, text);
     }
-    arena_finish(&stage.arena);
+    berth_arena_finish(&stage.arena);
 }
 
 static void metadata_that_cannot_travel_is_refused(void **state)
@@ -238,7 +238,7 @@ static void metadata_that_cannot_travel_is_refused(void **state)
             cases[i].expected);
     assert_int_equal(stage.list.count, 4);
     assert_string_equal(stage.list.items[2].value, "/wo");
-    arena_finish(&stage.arena);
+    berth_arena_finish(&stage.arena);
 }
 
 int main(void)

@@ -113,20 +113,20 @@ static void a_large_value_of_an_undone_change_is_given_back(void **state)
     struct store_overlay *overlay = *state;
     struct store_name name = name_of("b", "k");
     struct berth_store_bytes large = {calloc(1, 1 << 20), 1 << 20};
-    struct store_arena_mark before, after;
+    struct berth_arena before, after;
 
     assert_non_null(large.data);
     store_overlay_begin(overlay);
     put(overlay, "b", "kept", "one");
     store_overlay_keep(overlay);
-    before = store_arena_mark(&overlay->arena);
+    before = overlay->arena;
     store_overlay_begin(overlay);
     assert_true(store_overlay_write(overlay, &name, large));
-    assert_ptr_not_equal(overlay->arena.last, before.last);
+    assert_ptr_not_equal(overlay->arena.blocks, before.blocks);
     store_overlay_undo(overlay);
-    after = store_arena_mark(&overlay->arena);
-    assert_ptr_equal(after.last, before.last);
-    assert_int_equal(after.used, before.used);
+    after = overlay->arena;
+    assert_ptr_equal(after.blocks, before.blocks);
+    assert_ptr_equal(after.free, before.free);
     free((void *)large.data);
 }
 

@@ -4,7 +4,7 @@
 
 #include <malloc.h>
 
-#include "container.h"
+#include <sdk/base/container_of.h>
 
 /* Whoever sends one burst may send the next. */
 #define QUIET_NS UINT64_C(1000000000)

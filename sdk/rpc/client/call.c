@@ -59,7 +59,7 @@ void client_call_end(struct berth_rpc_call *call, enum berth_code code, const ch
         return;
     call->is_over = true;
     call->code = code;
-    call->message = arena_copy(&call->arena, message, strlen(message));
+    call->message = berth_arena_copy(&call->arena, message, strlen(message));
     if (call->message == NULL)
         call->message = "";
     deadlines_stop(&call->channel->engine.deadlines, &call->deadline);
@@ -107,7 +107,7 @@ void client_call_destroy(struct berth_rpc_call *call)
     held = inbox_finish(&call->inbox);
     if (call->connection != NULL)
         http2_consume(&call->connection->http2, call->id, held);
-    arena_finish(&call->arena);
+    berth_arena_finish(&call->arena);
     free(call);
     channel_settle(channel);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
@@ -53,7 +53,7 @@ static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
     call->replay.budget = &channel->kept;
     call->inbox.framing.budget = &channel->unfinished;
     call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;
-    arena_init(&call->arena, call->first, sizeof(call->first));
+    berth_arena_init(&call->arena, call->first, sizeof(call->first));
     client_coding_init(call);
     client_call_join(call, &channel->waiting);
     return call;
@@ -68,7 +68,7 @@ static enum berth_code take_options(struct berth_rpc_call *call, const struct be
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "\"%s\" is no path of a method (try /package.Service/Method)",
                                options->path == NULL ? "" : options->path);
-    call->path = arena_copy(&call->arena, options->path, strlen(options->path));
+    call->path = berth_arena_copy(&call->arena, options->path, strlen(options->path));
     if (call->path == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", options->path);
     for (size_t i = 0; i < options->metadata_count && code == BERTH_OK; i++) {

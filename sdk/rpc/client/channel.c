@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 #define MIB (UINT64_C(1024) * 1024)

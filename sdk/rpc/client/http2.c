@@ -75,7 +75,8 @@ static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char 
 
 static void submit(struct berth_rpc_call *call, struct client_connection *connection)
 {
-    nghttp2_nv *fields = arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(*fields));
+    nghttp2_nv *fields =
+        berth_arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(*fields));
     nghttp2_data_provider provider = outflow_provider(&call->outflow);
     char timeout[TIMEOUT_TEXT_MAX];
     int32_t id = NGHTTP2_ERR_NOMEM;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define TOO_MANY "too_many_pings"
 

@@ -37,9 +37,10 @@ static void add_status(struct response *response, const char *value, size_t leng
     response->code = (enum berth_code)number;
 }
 
-static void add_message(struct response *response, struct arena *arena, const char *value, size_t length)
+static void add_message(struct response *response, struct berth_arena *arena, const char *value,
+                        size_t length)
 {
-    char *text = arena_take(arena, length + 1);
+    char *text = berth_arena_take(arena, length + 1);
 
     if (text == NULL)
         return;
@@ -48,7 +49,7 @@ static void add_message(struct response *response, struct arena *arena, const ch
     response->message = text;
 }
 
-static bool add_protocol_field(struct response *response, struct arena *arena, const char *name,
+static bool add_protocol_field(struct response *response, struct berth_arena *arena, const char *name,
                                size_t name_length, const char *value, size_t value_length)
 {
     if (is_name(name, name_length, ":status")) {
@@ -68,7 +69,7 @@ static bool add_protocol_field(struct response *response, struct arena *arena, c
     return true;
 }
 
-void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,
+void response_add(struct response *response, struct berth_arena *arena, bool is_trailer, const char *name,
                   size_t name_length, const char *value, size_t value_length, size_t max_header_bytes)
 {
     response->header_bytes += metadata_size(name, name_length, value, value_length);

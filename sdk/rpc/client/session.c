@@ -3,7 +3,7 @@
  * called here. */
 #include "state.h"
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include <sdk/rpc/http2/profile.h>
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,

@@ -187,7 +187,7 @@ struct berth_rpc_call {
     struct replay replay;
     uint64_t deadline_ns;
     struct deadline deadline;
-    struct arena arena;
+    struct berth_arena arena;
     _Alignas(max_align_t) unsigned char first[1024];
 };
 
@@ -225,7 +225,7 @@ void client_keepalive_init(struct client_connection *connection);
 void client_keepalive_hear(struct berth_rpc_channel *channel, const nghttp2_goaway *goaway);
 
 /** Takes one field of a response. */
-void response_add(struct response *response, struct arena *arena, bool is_trailer, const char *name,
+void response_add(struct response *response, struct berth_arena *arena, bool is_trailer, const char *name,
                   size_t name_length, const char *value, size_t value_length, size_t max_header_bytes);
 /** Did its headers come from something that does not speak gRPC? Then what follows is not read. */
 bool response_is_foreign(const struct response *response);

@@ -10,7 +10,7 @@
 
 #include <berth/utf8.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include <sdk/rpc/ttrpc/message.h>
 
 /* What a Request has besides its payload must fit into a batch in one piece. */
@@ -62,7 +62,7 @@ static void take(struct berth_rpc_call *call, struct span message)
 
 static void take_details(struct berth_rpc_call *call, struct span details)
 {
-    const char *copy = arena_copy(&call->arena, details.bytes, details.length);
+    const char *copy = berth_arena_copy(&call->arena, details.bytes, details.length);
 
     if (copy != NULL)
         metadata_add(&call->response.trailers, &call->arena,
@@ -75,7 +75,8 @@ static void take_status(struct berth_rpc_call *call, const struct ttrpc_response
 
     call->response.has_status = true;
     call->response.code = is_known ? (enum berth_code)response->code : BERTH_UNKNOWN;
-    call->response.message = arena_copy(&call->arena, response->message.bytes, response->message.length);
+    call->response.message =
+        berth_arena_copy(&call->arena, response->message.bytes, response->message.length);
     if (response->details.length > 0)
         take_details(call, response->details);
 }
@@ -175,7 +176,7 @@ static bool put_request(struct berth_rpc_call *call, struct batch *batch)
     const struct metadata_list *metadata = &call->metadata;
     int64_t timeout = time_left(call);
     size_t head = ttrpc_request_size(call->path, timeout, metadata->items, metadata->count);
-    unsigned char *bytes = arena_take(&call->arena, head);
+    unsigned char *bytes = berth_arena_take(&call->arena, head);
 
     if (bytes == NULL) {
         client_call_end(call, BERTH_RESOURCE_EXHAUSTED, "out of memory");
@@ -314,8 +315,8 @@ static enum berth_code add_metadata(struct berth_rpc_call *call, const struct be
 
     if (!metadata_key_is_sendable(given->key) || !berth_utf8_is_valid(given->value, given->value_length))
         return BERTH_INVALID_ARGUMENT;
-    item.key = arena_copy(&call->arena, given->key, strlen(given->key));
-    item.value = arena_copy(&call->arena, given->value, given->value_length);
+    item.key = berth_arena_copy(&call->arena, given->key, strlen(given->key));
+    item.value = berth_arena_copy(&call->arena, given->value, given->value_length);
     if (item.key == NULL || item.value == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     return metadata_add(&call->metadata, &call->arena, item);

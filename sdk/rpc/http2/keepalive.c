@@ -2,7 +2,7 @@
 /* Finds out that a peer is gone where no packet says so (gRPC's proposals A8 and A9). */
 #include "keepalive.h"
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 

@@ -15,7 +15,7 @@
 
 #define GRPC_CONTENT_TYPE "application/grpc"
 
-void request_init(struct request *request, struct arena *arena)
+void request_init(struct request *request, struct berth_arena *arena)
 {
     *request = (struct request){.arena = arena, .timeout_ns = UINT64_MAX, .http_status = "200"};
 }
@@ -35,7 +35,7 @@ static void complain(struct request *request, const char *http_status, enum bert
     va_end(arguments);
     request->code = code;
     request->http_status = http_status;
-    request->message = arena_copy(request->arena, text, strlen(text));
+    request->message = berth_arena_copy(request->arena, text, strlen(text));
 }
 
 static bool is_name(const char *name, size_t length, const char *wanted)
@@ -61,7 +61,7 @@ static void add_content_type(struct request *request, const char *value, size_t 
     if (is_name(value, length, GRPC_CONTENT_TYPE))
         request->content_type = GRPC_CONTENT_TYPE;
     else if (is_grpc(value, length))
-        request->content_type = arena_copy(request->arena, value, length);
+        request->content_type = berth_arena_copy(request->arena, value, length);
     else
         complain(request, "415", BERTH_INVALID_ARGUMENT, "invalid gRPC request content-type \"%.*s\"",
                  quotable(length), value);
@@ -78,7 +78,7 @@ static void add_encoding(struct request *request, const char *value, size_t leng
     request->speaks_of_coding = true;
     request->coding = coding_parse(value, length);
     request->encoding = request->coding == CODING_UNKNOWN
-                            ? arena_copy(request->arena, value, (size_t)quotable(length))
+                            ? berth_arena_copy(request->arena, value, (size_t)quotable(length))
                             : coding_name(request->coding);
 }
 
@@ -101,7 +101,7 @@ static bool add_protocol_field(struct request *request, const char *name, size_t
                                const char *value, size_t value_length)
 {
     if (is_name(name, name_length, ":path"))
-        request->path = arena_copy(request->arena, value, value_length);
+        request->path = berth_arena_copy(request->arena, value, value_length);
     else if (is_name(name, name_length, ":method"))
         add_method(request, value, value_length);
     else if (is_name(name, name_length, "content-type"))

@@ -2,13 +2,13 @@
 #ifndef RPC_HTTP2_REQUEST_H
 #define RPC_HTTP2_REQUEST_H
 
-#include <sdk/rpc/base/arena.h>
+#include <sdk/base/arena.h>
 #include <sdk/rpc/message/coding.h>
 #include <sdk/rpc/message/metadata.h>
 
 /** The head of one call as it came off the wire. */
 struct request {
-    struct arena *arena;
+    struct berth_arena *arena;
     const char *path;
     const char *content_type;
     struct metadata_list metadata;
@@ -33,7 +33,7 @@ struct request {
 };
 
 /** Everything it keeps lies in `arena`. */
-void request_init(struct request *request, struct arena *arena);
+void request_init(struct request *request, struct berth_arena *arena);
 
 /** Takes one header field. */
 void request_add(struct request *request, const char *name, size_t name_length, const char *value,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 /* zlib's window of 32 KiB, and which wrapping is around the data. */
 #define WINDOW_BITS 15

@@ -42,11 +42,12 @@ size_t metadata_size(const char *key, size_t key_length, const char *value, size
     return key_length + value_length + values * FIELD_OVERHEAD;
 }
 
-enum berth_code metadata_add(struct metadata_list *list, struct arena *arena, struct berth_metadata item)
+enum berth_code metadata_add(struct metadata_list *list, struct berth_arena *arena,
+                             struct berth_metadata item)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity == 0 ? FIRST_CAPACITY : list->capacity * 2;
-        struct berth_metadata *items = arena_take(arena, capacity * sizeof(*items));
+        struct berth_metadata *items = berth_arena_take(arena, capacity * sizeof(*items));
 
         if (items == NULL)
             return BERTH_RESOURCE_EXHAUSTED;
@@ -59,10 +60,10 @@ enum berth_code metadata_add(struct metadata_list *list, struct arena *arena, st
     return BERTH_OK;
 }
 
-static enum berth_code receive_binary(struct metadata_list *list, struct arena *arena, const char *key,
+static enum berth_code receive_binary(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                       const char *text, size_t length)
 {
-    char *bytes = arena_take(arena, BASE64_DECODED_MAX(length) + 1);
+    char *bytes = berth_arena_take(arena, BASE64_DECODED_MAX(length) + 1);
     size_t decoded;
 
     if (bytes == NULL)
@@ -73,18 +74,18 @@ static enum berth_code receive_binary(struct metadata_list *list, struct arena *
     return metadata_add(list, arena, (struct berth_metadata){key, bytes, decoded});
 }
 
-enum berth_code metadata_receive(struct metadata_list *list, struct arena *arena, const char *key,
+enum berth_code metadata_receive(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                  size_t key_length, const char *value, size_t value_length)
 {
     const char *end = value + value_length;
-    char *key_copy = arena_copy(arena, key, key_length);
+    char *key_copy = berth_arena_copy(arena, key, key_length);
     char *value_copy;
     enum berth_code code = BERTH_OK;
 
     if (key_copy == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     if (!metadata_is_binary(key, key_length)) {
-        value_copy = arena_copy(arena, value, value_length);
+        value_copy = berth_arena_copy(arena, value, value_length);
         return value_copy == NULL
                    ? BERTH_RESOURCE_EXHAUSTED
                    : metadata_add(list, arena, (struct berth_metadata){key_copy, value_copy, value_length});
@@ -126,7 +127,7 @@ static bool text_is_sendable(const char *text, size_t length)
     return length == 0 || (!is_blank(text[0]) && !is_blank(text[length - 1]));
 }
 
-enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena, const char *key,
+enum berth_code metadata_prepare(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                  const void *value, size_t length)
 {
     char *copy;
@@ -134,18 +135,18 @@ enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena
     if (!metadata_key_is_sendable(key))
         return BERTH_INVALID_ARGUMENT;
     if (metadata_is_binary(key, strlen(key))) {
-        copy = arena_take(arena, BASE64_ENCODED_LENGTH(length) + 1);
+        copy = berth_arena_take(arena, BASE64_ENCODED_LENGTH(length) + 1);
         if (copy != NULL) {
             base64_encode(value, length, copy);
             copy[BASE64_ENCODED_LENGTH(length)] = '\0';
         }
         length = BASE64_ENCODED_LENGTH(length);
     } else if (text_is_sendable(value, length)) {
-        copy = arena_copy(arena, value, length);
+        copy = berth_arena_copy(arena, value, length);
     } else {
         return BERTH_INVALID_ARGUMENT;
     }
-    key = arena_copy(arena, key, strlen(key));
+    key = berth_arena_copy(arena, key, strlen(key));
     if (copy == NULL || key == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     return metadata_add(list, arena, (struct berth_metadata){key, copy, length});

@@ -6,7 +6,7 @@
 
 #include <berth/call.h>
 
-#include <sdk/rpc/base/arena.h>
+#include <sdk/base/arena.h>
 
 /** Headers or trailers in order. All zero is an empty list; the memory is the arena's. */
 struct metadata_list {
@@ -31,7 +31,7 @@ size_t metadata_size(const char *key, size_t key_length, const char *value, size
  * Adds a field as it came off the wire; a "-bin" value is split at its commas and decoded.
  * @return BERTH_OK; BERTH_INTERNAL where it is no base64; BERTH_RESOURCE_EXHAUSTED.
  */
-enum berth_code metadata_receive(struct metadata_list *list, struct arena *arena, const char *key,
+enum berth_code metadata_receive(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                  size_t key_length, const char *value, size_t value_length);
 
 /** Is it `[0-9a-z_.-]+`, and not reserved? */
@@ -42,10 +42,11 @@ bool metadata_key_is_sendable(const char *key);
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a key that is not `[0-9a-z_.-]+` or reserved, or a value
  * that HTTP cannot carry under a key that is not "-bin"; BERTH_RESOURCE_EXHAUSTED.
  */
-enum berth_code metadata_prepare(struct metadata_list *list, struct arena *arena, const char *key,
+enum berth_code metadata_prepare(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                  const void *value, size_t length);
 
 /** Adds a field whose memory the caller sees to. */
-enum berth_code metadata_add(struct metadata_list *list, struct arena *arena, struct berth_metadata item);
+enum berth_code metadata_add(struct metadata_list *list, struct berth_arena *arena,
+                             struct berth_metadata item);
 
 #endif

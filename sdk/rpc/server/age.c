@@ -2,7 +2,7 @@
 /* Sends away the peers that are idle or have been here for long, as gRPC's proposal A9 has it. */
 #include "state.h"
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 

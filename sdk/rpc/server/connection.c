@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include <sdk/rpc/tls/tls.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)

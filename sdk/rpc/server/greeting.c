@@ -6,7 +6,7 @@
  */
 #include "state.h"
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 /* How long a peer has to read its answer and close. */
 #define LINGER_MS 1000

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include <sdk/rpc/message/base64.h>
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include <sdk/rpc/message/percent.h>
 
 struct fields {
@@ -70,8 +70,8 @@ static void reset(struct berth_stream *stream, uint32_t error)
 
 bool server_response_begin(struct berth_stream *stream)
 {
-    struct fields fields = {.items =
-                                arena_take(&stream->arena, (4 + stream->headers.count) * sizeof(nghttp2_nv))};
+    struct fields fields = {
+        .items = berth_arena_take(&stream->arena, (4 + stream->headers.count) * sizeof(nghttp2_nv))};
     nghttp2_data_provider provider = outflow_provider(&stream->outflow);
 
     stream->is_submitted = true;
@@ -92,7 +92,7 @@ bool server_response_begin(struct berth_stream *stream)
 
 static bool add_message(struct berth_stream *stream, const char *message, size_t length)
 {
-    char *text = arena_take(&stream->arena, PERCENT_ENCODED_MAX(length));
+    char *text = berth_arena_take(&stream->arena, PERCENT_ENCODED_MAX(length));
 
     return text != NULL &&
            metadata_add(&stream->trailers, &stream->arena,
@@ -102,7 +102,7 @@ static bool add_message(struct berth_stream *stream, const char *message, size_t
 
 static bool add_details(struct berth_stream *stream, const void *details, size_t length)
 {
-    char *text = arena_take(&stream->arena, BASE64_ENCODED_LENGTH(length));
+    char *text = berth_arena_take(&stream->arena, BASE64_ENCODED_LENGTH(length));
 
     if (text == NULL)
         return false;
@@ -132,8 +132,8 @@ static bool add_status(struct berth_stream *stream, enum berth_code code, const 
 static void send_trailers_only(struct berth_stream *stream)
 {
     struct fields fields = {
-        .items = arena_take(&stream->arena,
-                            (3 + stream->headers.count + stream->trailers.count) * sizeof(nghttp2_nv))};
+        .items = berth_arena_take(&stream->arena,
+                                  (3 + stream->headers.count + stream->trailers.count) * sizeof(nghttp2_nv))};
 
     stream->is_submitted = true;
     if (fields.items == NULL) {
@@ -151,7 +151,8 @@ static void send_trailers_only(struct berth_stream *stream)
 static void send_trailers(struct outflow *outflow)
 {
     struct berth_stream *stream = CONTAINER_OF(outflow, struct berth_stream, outflow);
-    struct fields fields = {.items = arena_take(&stream->arena, stream->trailers.count * sizeof(nghttp2_nv))};
+    struct fields fields = {
+        .items = berth_arena_take(&stream->arena, stream->trailers.count * sizeof(nghttp2_nv))};
 
     if (fields.items == NULL) {
         reset(stream, NGHTTP2_INTERNAL_ERROR);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define MIB (UINT64_C(1024) * 1024)
@@ -92,7 +92,7 @@ static void describe_refusal(char *text, size_t size, const struct server_connec
     }
 }
 
-char *server_refuse_message(struct server_connection *connection, struct arena *arena, char *kept,
+char *server_refuse_message(struct server_connection *connection, struct berth_arena *arena, char *kept,
                             enum outflow_result why, size_t length, uint64_t most)
 {
     char text[SERVER_REFUSAL_MAX] = "";
@@ -103,7 +103,7 @@ char *server_refuse_message(struct server_connection *connection, struct arena *
         server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
                    text, connection->peer.address);
     if (kept == NULL)
-        kept = arena_take(arena, SERVER_REFUSAL_MAX);
+        kept = berth_arena_take(arena, SERVER_REFUSAL_MAX);
     if (kept != NULL)
         memcpy(kept, text, sizeof(text));
     return kept;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include <sdk/rpc/http2/profile.h>
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)

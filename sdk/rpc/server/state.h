@@ -229,7 +229,7 @@ struct berth_stream {
     struct deadline deadline;
     struct metadata_list headers;
     struct metadata_list trailers;
-    struct arena arena;
+    struct berth_arena arena;
     _Alignas(max_align_t) unsigned char first[1024];
 };
 
@@ -266,7 +266,7 @@ size_t server_message_length(const char *message);
  * @param most  The limit on one message: `max_send_message_bytes`, or what the protocol carries.
  * @return the sentence, which names the limit, in the call's arena; NULL without memory.
  */
-char *server_refuse_message(struct server_connection *connection, struct arena *arena, char *kept,
+char *server_refuse_message(struct server_connection *connection, struct berth_arena *arena, char *kept,
                             enum outflow_result why, size_t length, uint64_t most);
 
 /** Writes which limit leaves no room for what a peer has begun to send. @return `text`. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 static const struct berth_stream_ops stream_ops;
 
@@ -37,7 +37,7 @@ struct berth_stream *server_stream_create(struct server_connection *connection, 
     stream->outflow.http2 = &connection->http2;
     stream->outflow.on_room = on_room;
     stream->outflow.pool = &connection->server->engine.pool;
-    arena_init(&stream->arena, stream->first, sizeof(stream->first));
+    berth_arena_init(&stream->arena, stream->first, sizeof(stream->first));
     request_init(&stream->request, &stream->arena);
     stream->next = connection->streams;
     stream->previous = &connection->streams;
@@ -70,7 +70,7 @@ void server_stream_destroy(struct berth_stream *stream)
     deadlines_stop(&server->engine.deadlines, &stream->deadline);
     outflow_clear(&stream->outflow);
     http2_consume(&stream->connection->http2, stream->id, inbox_finish(&stream->inbox));
-    arena_finish(&stream->arena);
+    berth_arena_finish(&stream->arena);
     *stream->previous = stream->next;
     if (stream->next != NULL)
         stream->next->previous = stream->previous;

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 static struct server_ttrpc *from_session(struct ttrpc_session *session)
 {

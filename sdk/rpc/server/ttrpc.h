@@ -48,7 +48,7 @@ struct server_ttrpc_call {
     char *refusal;
     struct deadline deadline;
     struct metadata_list metadata;
-    struct arena arena;
+    struct berth_arena arena;
     _Alignas(max_align_t) unsigned char first[1024];
 };
 

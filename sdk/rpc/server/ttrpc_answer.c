@@ -8,7 +8,7 @@
 
 #include <berth/utf8.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 /* What of a sentence is over it once it is text is cut, and details over theirs are left out. */
 #define TEXT_MAX 4096
@@ -39,11 +39,11 @@ static size_t copy_text(unsigned char *place, size_t room, const char *text, siz
     return copied;
 }
 
-static struct span make_text(struct arena *arena, const char *message)
+static struct span make_text(struct berth_arena *arena, const char *message)
 {
     size_t length = message == NULL ? 0 : server_message_length(message);
     size_t room = 3 * length < TEXT_MAX ? 3 * length : TEXT_MAX;
-    unsigned char *text = length == 0 ? NULL : arena_take(arena, room);
+    unsigned char *text = length == 0 ? NULL : berth_arena_take(arena, room);
 
     if (text == NULL)
         return (struct span){NULL, 0};
@@ -63,7 +63,7 @@ void server_ttrpc_answer(struct server_ttrpc_call *self, enum berth_code code, c
         return;
     text = make_text(&self->arena, message);
     size = ttrpc_status_size(code, text, status);
-    bytes = arena_take(&self->arena, size);
+    bytes = berth_arena_take(&self->arena, size);
     if (bytes == NULL) {
         bytes = self->bare_failure;
         size = ttrpc_status_size(code, none, none);
@@ -86,7 +86,7 @@ const char *server_ttrpc_refusal(struct server_ttrpc_call *self, enum berth_code
     method = strrchr(self->path, '/') + 1;
     service_length = (int)(method - self->path) - 2;
     size = strlen(self->path) + 64;
-    text = arena_take(&self->arena, size);
+    text = berth_arena_take(&self->arena, size);
     if (text == NULL)
         return message;
     snprintf(text, size, "%sservice %.*s", unknown, service_length, self->path + 1);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 const size_t server_ttrpc_call_size = sizeof(struct server_ttrpc_call);
 
@@ -48,7 +48,7 @@ struct server_ttrpc_call *server_ttrpc_call_create(struct server_ttrpc *peer, ui
     self->outflow.connection = &peer->connection->base;
     self->outflow.pool = &server->engine.pool;
     self->outflow.on_room = on_room;
-    arena_init(&self->arena, self->first, sizeof(self->first));
+    berth_arena_init(&self->arena, self->first, sizeof(self->first));
     self->stream.inbox = &self->inbox;
     ttrpc_stream_join(&self->stream, &peer->session, id);
     server_call_began(peer->connection);
@@ -78,7 +78,7 @@ void server_ttrpc_call_destroy(struct server_ttrpc_call *self)
     outflow_clear(&self->outflow);
     inbox_finish(&self->inbox);
     ttrpc_stream_leave(&self->stream);
-    arena_finish(&self->arena);
+    berth_arena_finish(&self->arena);
     server_call_ended(self->peer->connection);
     spares_give(&server->ttrpc_calls, self);
 }

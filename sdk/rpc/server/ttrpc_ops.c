@@ -15,7 +15,7 @@ static void found(struct berth_stream *stream, enum berth_method_kind kind)
 
 static enum berth_code keep_reply(struct server_ttrpc_call *self, const void *message, size_t length)
 {
-    const char *copy = arena_copy(&self->arena, message, length);
+    const char *copy = berth_arena_copy(&self->arena, message, length);
 
     if (copy == NULL)
         return BERTH_RESOURCE_EXHAUSTED;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 static void on_overdue(struct deadline *deadline)
 {
@@ -40,9 +40,9 @@ static bool is_word(struct span text)
     return true;
 }
 
-static const char *copy_key(struct arena *arena, struct span key)
+static const char *copy_key(struct berth_arena *arena, struct span key)
 {
-    char *copy = arena_copy(arena, key.bytes, key.length);
+    char *copy = berth_arena_copy(arena, key.bytes, key.length);
 
     for (size_t i = 0; copy != NULL && i < key.length; i++)
         if (copy[i] >= 'A' && copy[i] <= 'Z')
@@ -57,7 +57,7 @@ static enum berth_code take_pair(struct server_ttrpc_call *self, const struct tt
     if (pair->key.length == 0 || !is_word(pair->key))
         return BERTH_INVALID_ARGUMENT;
     item.key = copy_key(&self->arena, pair->key);
-    item.value = arena_copy(&self->arena, pair->value.bytes, pair->value.length);
+    item.value = berth_arena_copy(&self->arena, pair->value.bytes, pair->value.length);
     if (item.key == NULL || item.value == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     return metadata_add(&self->metadata, &self->arena, item);
@@ -75,7 +75,7 @@ static enum berth_code take_metadata(struct server_ttrpc_call *self, struct span
 
 static char *make_path(struct server_ttrpc_call *self, const struct ttrpc_request *request)
 {
-    char *path = arena_take(&self->arena, request->service.length + request->method.length + 3);
+    char *path = berth_arena_take(&self->arena, request->service.length + request->method.length + 3);
     unsigned char *place = (unsigned char *)path;
 
     if (path == NULL)

@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include "greeting.h"
 #include <sdk/rpc/tls/tls.h>
 

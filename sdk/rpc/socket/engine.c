@@ -3,7 +3,7 @@
  */
 #include "engine.h"
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 
 void engine_init(struct engine *engine, uv_loop_t *loop)
 {

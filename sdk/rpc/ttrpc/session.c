@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/base/container.h>
+#include <sdk/base/container_of.h>
 #include "message.h"
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
