@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks addresses and paths, each with a sentence of its own. */
+/* Checks addresses and paths, and compiles patterns, each with a message of its own. */
 #include "format.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,4 +114,185 @@ bool config_format_check_file(enum config_format format, const char *path, struc
         break;
     }
     return true;
+}
+
+bool config_format_check_path(const char *text, struct berth_error *err)
+{
+    const char *dollar = strchr(text, '$');
+
+    while (dollar != NULL &&
+           strchr("{_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", dollar[1]) == NULL)
+        dollar = strchr(dollar + 1, '$');
+    if (dollar != NULL && dollar[1] != '\0')
+        berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                        "\"%.200s\": variables are not expanded; write the path out", text);
+    else if (text[0] == '~')
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\": ~ is not expanded; write the path out",
+                        text);
+    else if (text[0] != '\0' && text[1] == ':' && (text[2] == '\\' || text[2] == '/'))
+        berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                        "\"%.200s\" is a Windows path; use one such as /srv/data", text);
+    else
+        return true;
+    return false;
+}
+
+/* regcomp writes every repetition out, so "((a{255}){255}){255}" has to be refused before it is compiled. */
+enum {
+    PATTERN_MAX_BYTES = 500,
+    PATTERN_MAX_GROUPS = 32,
+    /* States that the written-out pattern may have. */
+    PATTERN_MAX_COST = 5000,
+};
+
+/* What has been read of a pattern: the states of each open group, and of the last atom in it. */
+struct cost {
+    const char *at;
+    uint64_t sums[PATTERN_MAX_GROUPS];
+    uint64_t lasts[PATTERN_MAX_GROUPS];
+    size_t depth;
+};
+
+static void add_atom(struct cost *cost, uint64_t states)
+{
+    cost->sums[cost->depth] += states;
+    cost->lasts[cost->depth] = states;
+}
+
+static void multiply_last(struct cost *cost, uint64_t factor)
+{
+    uint64_t last = cost->lasts[cost->depth];
+
+    cost->sums[cost->depth] += last * factor - last;
+    cost->lasts[cost->depth] = last * factor;
+}
+
+/* "{2,5}": writes out 5; "{3,}": 4. Two numbers at most, of which regcomp checks the rest. */
+static uint64_t read_repetition(struct cost *cost)
+{
+    uint64_t most = 1;
+    uint64_t number = 0;
+
+    for (; *cost->at != '\0' && *cost->at != '}'; cost->at++) {
+        if (*cost->at >= '0' && *cost->at <= '9')
+            number = number > 1000 ? number : number * 10 + (uint64_t)(*cost->at - '0');
+        else
+            number = 0;
+        most = number > most ? number : most;
+    }
+    if (*cost->at == '}')
+        cost->at++;
+    return most + 1;
+}
+
+/* "[]a-z[:alpha:]]": one state, however long. */
+static void skip_brackets(struct cost *cost)
+{
+    if (*cost->at == '^')
+        cost->at++;
+    if (*cost->at == ']')
+        cost->at++;
+    while (*cost->at != '\0' && *cost->at != ']') {
+        if (cost->at[0] == '[' && (cost->at[1] == ':' || cost->at[1] == '.' || cost->at[1] == '=')) {
+            const char end[] = {cost->at[1], ']', '\0'};
+            const char *found = strstr(cost->at + 2, end);
+
+            cost->at = found == NULL ? cost->at + strlen(cost->at) : found + 2;
+        } else {
+            cost->at++;
+        }
+    }
+    if (*cost->at == ']')
+        cost->at++;
+}
+
+static bool open_group(struct cost *cost)
+{
+    if (cost->depth + 1 >= PATTERN_MAX_GROUPS)
+        return false;
+    cost->depth++;
+    cost->sums[cost->depth] = 1;
+    cost->lasts[cost->depth] = 0;
+    return true;
+}
+
+static bool close_group(struct cost *cost)
+{
+    if (cost->depth == 0)
+        return false;
+    cost->depth--;
+    add_atom(cost, cost->sums[cost->depth + 1]);
+    return true;
+}
+
+/* One step through the pattern; NULL, or what is wrong. */
+static const char *read_one(struct cost *cost)
+{
+    char c = *cost->at++;
+
+    switch (c) {
+    case '(':
+        return open_group(cost) ? NULL : "it has too many groups inside each other";
+    case ')':
+        return close_group(cost) ? NULL : "a ) has no ( before it";
+    case '[':
+        skip_brackets(cost);
+        add_atom(cost, 1);
+        return NULL;
+    case '*':
+    case '+':
+    case '?':
+        multiply_last(cost, 2);
+        return NULL;
+    case '{':
+        multiply_last(cost, read_repetition(cost));
+        return NULL;
+    case '\\':
+        if (*cost->at >= '0' && *cost->at <= '9')
+            return "it refers back to a group, which can take for ever to match";
+        if (*cost->at != '\0')
+            cost->at++;
+        add_atom(cost, 1);
+        return NULL;
+    default:
+        add_atom(cost, 1);
+        return NULL;
+    }
+}
+
+static const char *check_cost(const char *pattern)
+{
+    struct cost cost = {.at = pattern};
+
+    if (strlen(pattern) > PATTERN_MAX_BYTES)
+        return "it is longer than 500 bytes";
+    while (*cost.at != '\0') {
+        const char *problem = read_one(&cost);
+
+        if (problem != NULL)
+            return problem;
+        if (cost.sums[cost.depth] > PATTERN_MAX_COST)
+            return "its repetitions make it too large";
+    }
+    return cost.depth == 0 ? NULL : "a ( is not closed";
+}
+
+bool config_pattern_compile(const char *pattern, regex_t *ret_regex, struct berth_error *err)
+{
+    const char *problem = check_cost(pattern);
+    char whole[PATTERN_MAX_BYTES + 8];
+    char reason[128];
+    int code;
+
+    if (problem != NULL) {
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.80s\" is no pattern: %s", pattern, problem);
+        return false;
+    }
+    snprintf(whole, sizeof(whole), "^(%s)$", pattern);
+    code = regcomp(ret_regex, whole, REG_EXTENDED | REG_NOSUB);
+    if (code == 0)
+        return true;
+    regerror(code, NULL, reason, sizeof(reason));
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.80s\" is no pattern: %s", pattern, reason);
+    return false;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a text has to be, where a pattern could not say what is wrong with it. */
+/* What a text has to be: a format with a message of its own, a path, or a pattern. */
 #ifndef CONFIG_FORMAT_H
 #define CONFIG_FORMAT_H
 
+#include <regex.h>
 #include <stdbool.h>
 
 #include <berth/error.h>
@@ -32,5 +33,17 @@ bool config_format_is_of_path(enum config_format format);
 bool config_format_check(enum config_format format, const char *text, struct berth_error *err);
 /** Looks at the file that the text names; true for formats that need none. As config_format_check. */
 bool config_format_check_file(enum config_format format, const char *path, struct berth_error *err);
+
+/** Is it a path as it stands? Variables and ~ are not expanded, so a path with them is refused. */
+bool config_format_check_path(const char *text, struct berth_error *err);
+
+/**
+ * Compiles a POSIX extended expression so that it has to match the whole text.
+ *
+ * @param ret_regex  to be freed with regfree.
+ * @return false with the reason in `err`: malformed, too long, refers back to a group, or repeats so much
+ *         that compiling it would cost too much.
+ */
+bool config_pattern_compile(const char *pattern, regex_t *ret_regex, struct berth_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "scalar.h"
+#include "format.h"
 #include "text.h"
 #include "units.h"
 
@@ -288,7 +288,7 @@ static void import_entry(struct loader *loader, const struct origin *origin, con
         fail(loader, &import->mark, "an import is the name of a file or a pattern such as conf.d/*.yaml");
         return;
     }
-    if (!scalar_check_path(import->text, &err)) {
+    if (!config_format_check_path(import->text, &err)) {
         fail(loader, &import->mark, "imports: %s", err.message);
         return;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guesses which known name somebody meant to write. */
-#include "value.h"
+#include "nearest.h"
 
 #include <string.h>
 
@@ -46,7 +46,7 @@ static size_t distance(const char *a, size_t a_length, const char *b, size_t b_l
 const char *config_nearest(const char *name, const char *const *known, size_t count)
 {
     size_t length = strlen(name);
-    size_t limit = length < 4 ? 1 : length < 8 ? 2 : 3;
+    size_t limit = length < 9 ? length / 3 : 3;
     const char *nearest = NULL;
 
     if (length > NAME_MAX_BYTES)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads scalars strictly: what is written has to be of the type, not merely turn into it somehow. */
+/* Reads one scalar against its schema: its type, bounds, pattern, format and choices. */
 #include "scalar.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "nearest.h"
 
 /* What a message may show of a value. */
 struct shown {
@@ -17,139 +18,11 @@ static struct shown show(const struct schema *schema, const struct config_node *
 {
     struct shown shown;
 
-    if (schema != NULL && schema->secret)
+    if (schema->secret)
         snprintf(shown.text, sizeof(shown.text), "<secret>");
     else
         snprintf(shown.text, sizeof(shown.text), "\"%.60s%s\"", node->text, node->length > 60 ? "…" : "");
     return shown;
-}
-
-static bool refuse(struct berth_error *err, const struct schema *schema, const struct config_node *node,
-                   const char *expected)
-{
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not %s", show(schema, node).text, expected);
-    return false;
-}
-
-bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct berth_error *err)
-{
-    bool is_true = strcmp(node->text, "true") == 0;
-
-    if (!node->plain || (!is_true && strcmp(node->text, "false") != 0))
-        return refuse(err, NULL, node, "a boolean (use true or false, unquoted)");
-    *ret_boolean = is_true;
-    return true;
-}
-
-static int base_of(const char **digits)
-{
-    if (strncmp(*digits, "0x", 2) == 0) {
-        *digits += 2;
-        return 16;
-    }
-    if (strncmp(*digits, "0o", 2) == 0) {
-        *digits += 2;
-        return 8;
-    }
-    return 10;
-}
-
-static bool digits_are_valid(const char *digits, int base)
-{
-    const char *set = base == 16 ? "0123456789abcdefABCDEF" : base == 8 ? "01234567" : "0123456789";
-
-    return *digits != '\0' && digits[strspn(digits, set)] == '\0';
-}
-
-static bool read_int(const struct config_node *node, int64_t *ret_integer, struct berth_error *err)
-{
-    const char *digits = node->text;
-    bool negative = *digits == '-';
-    unsigned long long magnitude;
-    int base;
-
-    if (negative || *digits == '+')
-        digits++;
-    base = base_of(&digits);
-    if (!node->plain || !digits_are_valid(digits, base))
-        return refuse(err, NULL, node, "an integer (use digits, unquoted)");
-    if (base == 10 && digits[0] == '0' && digits[1] != '\0')
-        return refuse(err, NULL, node, "an integer: drop the leading 0, or use 0o… for octal");
-    errno = 0;
-    magnitude = strtoull(digits, NULL, base);
-    if (errno != 0 || magnitude > (unsigned long long)INT64_MAX + negative)
-        return refuse(err, NULL, node, "an integer that fits 64 bits");
-    *ret_integer = (int64_t)(negative ? 0 - magnitude : magnitude);
-    return true;
-}
-
-bool scalar_read_integer(enum schema_kind kind, const struct config_node *node, int64_t *ret_integer,
-                         struct berth_error *err)
-{
-    if (kind == SCHEMA_DURATION)
-        return config_parse_duration(node->text, ret_integer, err);
-    if (kind == SCHEMA_BYTES)
-        return config_parse_bytes(node->text, ret_integer, err);
-    return read_int(node, ret_integer, err);
-}
-
-/* Digits with at most one point and an exponent: not all that strtod takes (hex, inf, nan). */
-static bool is_float(const char *text)
-{
-    size_t digits;
-
-    text += *text == '-' || *text == '+';
-    digits = strspn(text, "0123456789");
-    text += digits;
-    if (*text == '.') {
-        size_t decimals = strspn(++text, "0123456789");
-
-        text += decimals;
-        digits += decimals;
-    }
-    if (digits == 0)
-        return false;
-    if (*text != 'e' && *text != 'E')
-        return *text == '\0';
-    text++;
-    text += *text == '-' || *text == '+';
-    return digits_are_valid(text, 10);
-}
-
-/* The point is a point, whatever locale a plugin may have set. */
-static double parse_float(const char *text)
-{
-    locale_t locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-    double number;
-
-    if (locale == (locale_t)0)
-        abort();
-    number = strtod_l(text, NULL, locale);
-    freelocale(locale);
-    return number;
-}
-
-bool scalar_read_float(const struct config_node *node, double *ret_number, struct berth_error *err)
-{
-    double number;
-
-    if (!node->plain || !is_float(node->text))
-        return refuse(err, NULL, node, "a number (use a form such as 0.5, unquoted)");
-    number = parse_float(node->text);
-    if (__builtin_isinf(number))
-        return refuse(err, NULL, node, "a number within range: too large");
-    *ret_number = number;
-    return true;
-}
-
-static void format_bound(const struct schema *schema, int64_t bound, char ret_text[CONFIG_UNITS_MAX])
-{
-    if (schema->kind == SCHEMA_DURATION)
-        config_format_duration(bound, ret_text);
-    else if (schema->kind == SCHEMA_BYTES)
-        config_format_bytes(bound, ret_text);
-    else
-        snprintf(ret_text, CONFIG_UNITS_MAX, "%lld", (long long)bound);
 }
 
 static bool check_range(const struct schema *schema, const struct config_node *node, int64_t value,
@@ -160,7 +33,7 @@ static bool check_range(const struct schema *schema, const struct config_node *n
 
     if (!is_small && !(schema->has_max && value > schema->max))
         return true;
-    format_bound(schema, is_small ? schema->min : schema->max, bound);
+    schema_format_integer(schema->kind, is_small ? schema->min : schema->max, bound);
     berth_error_set(err, BERTH_OUT_OF_RANGE, "%s is too %s: at %s %s", show(schema, node).text,
                     is_small ? "small" : "large", is_small ? "least" : "most", bound);
     return false;
@@ -209,12 +82,29 @@ bool scalar_check_file(const struct schema *schema, const struct berth_value *va
     return finish_format(schema, config_format_check_file(schema->format, value->string, err), err);
 }
 
+/* A table in the source brings a pattern that nobody has compiled. */
+static bool matches_pattern(const struct schema *schema, const char *text)
+{
+    regex_t compiled;
+    bool matches;
+
+    if (schema->pattern == NULL)
+        return true;
+    if (schema->compiled_pattern != NULL)
+        return regexec(schema->compiled_pattern, text, 0, NULL, 0) == 0;
+    if (!config_pattern_compile(schema->pattern, &compiled, NULL))
+        abort();
+    matches = regexec(&compiled, text, 0, NULL, 0) == 0;
+    regfree(&compiled);
+    return matches;
+}
+
 static bool read_string(const struct schema *schema, const struct config_node *node,
                         struct berth_value *ret_value, struct berth_error *err)
 {
     if (!scalar_check_count(schema, node->length, "bytes long", err))
         return false;
-    if (schema->compiled_pattern != NULL && regexec(schema->compiled_pattern, node->text, 0, NULL, 0) != 0) {
+    if (!matches_pattern(schema, node->text)) {
         if (schema->doc != NULL && schema->doc[0] != '\0')
             berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not valid here: %s", show(schema, node).text,
                             schema->doc);
@@ -255,27 +145,6 @@ static bool find_folder(const char *file, char *folder, size_t size, struct bert
     return true;
 }
 
-bool scalar_check_path(const char *text, struct berth_error *err)
-{
-    const char *dollar = strchr(text, '$');
-
-    while (dollar != NULL &&
-           strchr("{_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", dollar[1]) == NULL)
-        dollar = strchr(dollar + 1, '$');
-    if (dollar != NULL && dollar[1] != '\0')
-        berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                        "\"%.200s\": variables are not expanded; write the path out", text);
-    else if (text[0] == '~')
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\": ~ is not expanded; write the path out",
-                        text);
-    else if (text[0] != '\0' && text[1] == ':' && (text[2] == '\\' || text[2] == '/'))
-        berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                        "\"%.200s\" is a Windows path; use one such as /srv/data", text);
-    else
-        return true;
-    return false;
-}
-
 /* Makes it absolute. */
 static bool complete_path(const struct schema *schema, const struct config_node *node,
                           struct config_arena *arena, struct berth_value *ret_value, struct berth_error *err)
@@ -285,7 +154,7 @@ static bool complete_path(const struct schema *schema, const struct config_node 
     size_t length;
     char *path;
 
-    if (!read_string(schema, node, ret_value, err) || !scalar_check_path(node->text, err))
+    if (!read_string(schema, node, ret_value, err) || !config_format_check_path(node->text, err))
         return false;
     if (node->text[0] == '/')
         return true;
@@ -351,15 +220,15 @@ static bool read_number(const struct schema *schema, const struct config_node *n
 {
     if (schema->kind == SCHEMA_FLOAT) {
         ret_value->kind = BERTH_VALUE_FLOAT;
-        return scalar_read_float(node, &ret_value->number, err) &&
+        return config_read_float(node, &ret_value->number, err) &&
                check_float_range(schema, node, ret_value->number, err);
     }
     if (schema->kind == SCHEMA_BOOL) {
         ret_value->kind = BERTH_VALUE_BOOL;
-        return scalar_read_bool(node, &ret_value->boolean, err);
+        return config_read_bool(node, &ret_value->boolean, err);
     }
     ret_value->kind = BERTH_VALUE_INT;
-    if (!scalar_read_integer(schema->kind, node, &ret_value->integer, err)) {
+    if (!schema_read_integer(schema->kind, node, &ret_value->integer, err)) {
         add_doc(schema, err);
         return false;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One word of configuration into the value that its schema wants. */
+/* One scalar against its schema. */
 #ifndef CONFIG_SCALAR_H
 #define CONFIG_SCALAR_H
 
@@ -16,17 +16,8 @@
 bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
                  struct berth_value *ret_value, struct berth_error *err);
 
-/** Reads a number in the kind's own unit, as for `min` and `max`; for what is counted a plain number. */
-bool scalar_read_integer(enum schema_kind kind, const struct config_node *node, int64_t *ret_integer,
-                         struct berth_error *err);
-bool scalar_read_float(const struct config_node *node, double *ret_number, struct berth_error *err);
-bool scalar_read_bool(const struct config_node *node, bool *ret_boolean, struct berth_error *err);
-
 /** Looks at the file that a value names, where its format asks for one. As scalar_read. */
 bool scalar_check_file(const struct schema *schema, const struct berth_value *value, struct berth_error *err);
-
-/** Is it a path as it stands? Variables and ~ are not expanded, so whoever writes them means another path. */
-bool scalar_check_path(const char *text, struct berth_error *err);
 
 /** Is a length or count within the schema's bounds? `what` is "bytes long" or "items". */
 bool scalar_check_count(const struct schema *schema, size_t count, const char *what, struct berth_error *err);

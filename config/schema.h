@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a section of configuration may hold: read from the `config:` of a manifest, or from the daemon's own.
+/* What a section of configuration may hold: read from the `config:` of a manifest, or a table in the source.
  */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
@@ -11,6 +11,7 @@
 
 #include "format.h"
 #include "tree.h"
+#include "units.h"
 
 enum schema_kind {
     SCHEMA_STRING,
@@ -28,6 +29,8 @@ enum schema_kind {
     SCHEMA_MAP,
     SCHEMA_OBJECT,
 };
+
+#define SCHEMA_KIND_COUNT (SCHEMA_OBJECT + 1)
 
 /**
  * One setting, or one object with its fields. In YAML: a map with `type` and the rest of the members by the
@@ -53,29 +56,21 @@ struct schema {
     double min_float, max_float;
     /** POSIX extended, on the whole string. */
     const char *pattern;
-    regex_t *compiled_pattern;
+    /** NULL in a table written in C: compiled where it is used. */
+    const regex_t *compiled_pattern;
     /** Of a string or path; CONFIG_FORMAT_ANY where it is free. */
     enum config_format format;
     const char *const *choices;
     size_t choice_count;
     /** List and map: what each item is. */
-    struct schema *items;
+    const struct schema *items;
     /** Object. */
-    struct schema **fields;
+    const struct schema *const *fields;
     size_t field_count;
-    /** The same, sorted by name: for schema_find_field. */
-    struct schema **sorted_fields;
+    /** The same sorted by name, for schema_find_field; NULL in a table written in C. */
+    const struct schema *const *sorted_fields;
     struct config_mark mark;
 };
-
-/**
- * Reads the fields of an object: `node` is the map under `config:`, NULL for none. Borrows text from the
- * node's tree.
- *
- * @return an object, to be destroyed; NULL with errors in `diagnostics`.
- */
-struct schema *schema_create(const struct config_node *node, struct config_diagnostics *diagnostics);
-void schema_destroy(struct schema *schema);
 
 /** The field of an object, or NULL. */
 const struct schema *schema_find_field(const struct schema *object, const char *name);
@@ -86,5 +81,11 @@ bool schema_counts(enum schema_kind kind);
 
 /** "duration". */
 const char *schema_kind_name(enum schema_kind kind);
+
+/** An integer in the kind's own unit, both ways: a duration in nanoseconds, a size in bytes, else a plain
+ * number. */
+bool schema_read_integer(enum schema_kind kind, const struct config_node *node, int64_t *ret_integer,
+                         struct berth_error *err);
+void schema_format_integer(enum schema_kind kind, int64_t integer, char ret_text[CONFIG_UNITS_MAX]);
 
 #endif

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads and writes durations (Go's spelling) and sizes (IEC and SI), in whole nanoseconds and bytes. */
+/* Reads booleans and numbers strictly: the text must be of the type, not merely convert to it. Durations have
+ * Go's spelling, sizes IEC and SI units; both are whole nanoseconds and bytes. */
 #include "units.h"
 
+#include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +179,114 @@ bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error
     berth_error_set(err, BERTH_INVALID_ARGUMENT,
                     "\"%.60s\" is not a size (use a form such as 64MiB, 10MB or 512)", text);
     return false;
+}
+
+static bool refuse(struct berth_error *err, const struct config_node *node, const char *expected)
+{
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.60s%s\" is not %s", node->text,
+                    node->length > 60 ? "…" : "", expected);
+    return false;
+}
+
+bool config_read_bool(const struct config_node *node, bool *ret_boolean, struct berth_error *err)
+{
+    bool is_true = strcmp(node->text, "true") == 0;
+
+    if (!node->plain || (!is_true && strcmp(node->text, "false") != 0))
+        return refuse(err, node, "a boolean (use true or false, unquoted)");
+    *ret_boolean = is_true;
+    return true;
+}
+
+static int base_of(const char **digits)
+{
+    if (strncmp(*digits, "0x", 2) == 0) {
+        *digits += 2;
+        return 16;
+    }
+    if (strncmp(*digits, "0o", 2) == 0) {
+        *digits += 2;
+        return 8;
+    }
+    return 10;
+}
+
+static bool digits_are_valid(const char *digits, int base)
+{
+    const char *set = base == 16 ? "0123456789abcdefABCDEF" : base == 8 ? "01234567" : "0123456789";
+
+    return *digits != '\0' && digits[strspn(digits, set)] == '\0';
+}
+
+bool config_read_int(const struct config_node *node, int64_t *ret_integer, struct berth_error *err)
+{
+    const char *digits = node->text;
+    bool negative = *digits == '-';
+    unsigned long long magnitude;
+    int base;
+
+    if (negative || *digits == '+')
+        digits++;
+    base = base_of(&digits);
+    if (!node->plain || !digits_are_valid(digits, base))
+        return refuse(err, node, "an integer (use digits, unquoted)");
+    if (base == 10 && digits[0] == '0' && digits[1] != '\0')
+        return refuse(err, node, "an integer: drop the leading 0, or use 0o… for octal");
+    errno = 0;
+    magnitude = strtoull(digits, NULL, base);
+    if (errno != 0 || magnitude > (unsigned long long)INT64_MAX + negative)
+        return refuse(err, node, "an integer that fits 64 bits");
+    *ret_integer = (int64_t)(negative ? 0 - magnitude : magnitude);
+    return true;
+}
+
+/* Digits with at most one point and an exponent: not all that strtod takes (hex, inf, nan). */
+static bool is_float(const char *text)
+{
+    size_t digits;
+
+    text += *text == '-' || *text == '+';
+    digits = strspn(text, "0123456789");
+    text += digits;
+    if (*text == '.') {
+        size_t decimals = strspn(++text, "0123456789");
+
+        text += decimals;
+        digits += decimals;
+    }
+    if (digits == 0)
+        return false;
+    if (*text != 'e' && *text != 'E')
+        return *text == '\0';
+    text++;
+    text += *text == '-' || *text == '+';
+    return digits_are_valid(text, 10);
+}
+
+/* The point is a point, whatever locale a plugin may have set. */
+static double parse_float(const char *text)
+{
+    locale_t locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    double number;
+
+    if (locale == (locale_t)0)
+        abort();
+    number = strtod_l(text, NULL, locale);
+    freelocale(locale);
+    return number;
+}
+
+bool config_read_float(const struct config_node *node, double *ret_number, struct berth_error *err)
+{
+    double number;
+
+    if (!node->plain || !is_float(node->text))
+        return refuse(err, node, "a number (use a form such as 0.5, unquoted)");
+    number = parse_float(node->text);
+    if (__builtin_isinf(number))
+        return refuse(err, node, "a number within range: too large");
+    *ret_number = number;
+    return true;
 }
 
 /* value / factor with as many decimals as it takes. */

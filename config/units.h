@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Durations and sizes as people write them, both ways. */
+/* Booleans, numbers, durations and sizes as people write them, both ways. */
 #ifndef CONFIG_UNITS_H
 #define CONFIG_UNITS_H
 
@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include <berth/error.h>
+
+#include "tree.h"
 
 /** Room for either, with the NUL. */
 #define CONFIG_UNITS_MAX 32
@@ -19,6 +21,12 @@
 bool config_parse_duration(const char *text, int64_t *ret_ns, struct berth_error *err);
 /** "4KiB", "1.5GiB", "10MB", "512B", "512" -> bytes. */
 bool config_parse_bytes(const char *text, int64_t *ret_bytes, struct berth_error *err);
+
+/** Read an unquoted scalar. False, with what is wrong in `err`, for any other text. */
+bool config_read_bool(const struct config_node *scalar, bool *ret_boolean, struct berth_error *err);
+/** Decimal, 0x… or 0o…. */
+bool config_read_int(const struct config_node *scalar, int64_t *ret_integer, struct berth_error *err);
+bool config_read_float(const struct config_node *scalar, double *ret_number, struct berth_error *err);
 
 /** Written so that it reads back as the same value: "1m30s", "1.5s", "250ms", "0s". */
 void config_format_duration(int64_t ns, char ret_text[CONFIG_UNITS_MAX]);

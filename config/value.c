@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks a section against its schema, and completes it with the defaults. */
+/* Checks a section against its schema, completes it with the defaults, and shows it to the plugin. */
 #include "value.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
+#include "nearest.h"
 #include "scalar.h"
-#include "view.h"
 
 enum {
     /* Defaults inside of items multiply: a small file must not become gigabytes. */
@@ -307,6 +307,152 @@ static struct berth_value *build(struct builder *builder, const struct schema *s
     return value;
 }
 
+/* What a plugin sees of values: each question takes NULL for what is not there. */
+static enum berth_value_kind view_kind(const struct berth_value *value)
+{
+    return value == NULL ? BERTH_VALUE_NONE : value->kind;
+}
+
+static bool is_untyped(const struct berth_value *value)
+{
+    return value != NULL && value->misread != NULL;
+}
+
+/* The first is enough: it fails the migration. */
+static void note_misread(const struct berth_value *value, const char *why)
+{
+    struct config_misread *misread = value->misread;
+
+    if (misread->message[0] != '\0')
+        return;
+    misread->mark = value->mark;
+    snprintf(misread->message, sizeof(misread->message), "%s%s%s",
+             value->node->key == NULL ? "" : value->node->key, value->node->key == NULL ? "" : ": ", why);
+}
+
+/* Is it a single value? A typed question about a list or map has no answer. */
+static bool is_scalar(const struct berth_value *value, const char *wanted)
+{
+    char why[64];
+
+    if (value->node->kind == CONFIG_SCALAR)
+        return true;
+    snprintf(why, sizeof(why), "expected %s, found a %s", wanted,
+             value->node->kind == CONFIG_LIST ? "list" : "map");
+    note_misread(value, why);
+    return false;
+}
+
+static bool read_boolean(const struct berth_value *value)
+{
+    struct berth_error err;
+    bool boolean = false;
+
+    if (is_scalar(value, "true or false") && !config_read_bool(value->node, &boolean, &err))
+        note_misread(value, err.message);
+    return boolean;
+}
+
+/* A number, a duration or a size: no text is two of them. */
+static int64_t read_integer(const struct berth_value *value)
+{
+    struct berth_error err, ignored;
+    int64_t integer = 0;
+
+    if (is_scalar(value, "an integer") && !config_read_int(value->node, &integer, &err) &&
+        !config_parse_duration(value->node->text, &integer, &ignored) &&
+        !config_parse_bytes(value->node->text, &integer, &ignored))
+        note_misread(value, err.message);
+    return integer;
+}
+
+static double read_number(const struct berth_value *value)
+{
+    struct berth_error err;
+    double number = 0.0;
+
+    if (is_scalar(value, "a number") && !config_read_float(value->node, &number, &err))
+        note_misread(value, err.message);
+    return number;
+}
+
+static bool view_boolean(const struct berth_value *value)
+{
+    if (is_untyped(value))
+        return read_boolean(value);
+    return view_kind(value) == BERTH_VALUE_BOOL && value->boolean;
+}
+
+static int64_t view_integer(const struct berth_value *value)
+{
+    if (is_untyped(value))
+        return read_integer(value);
+    return view_kind(value) == BERTH_VALUE_INT ? value->integer : 0;
+}
+
+static double view_number(const struct berth_value *value)
+{
+    if (is_untyped(value))
+        return read_number(value);
+    return view_kind(value) == BERTH_VALUE_FLOAT ? value->number : 0.0;
+}
+
+static const char *view_string(const struct berth_value *value)
+{
+    return view_kind(value) == BERTH_VALUE_STRING ? value->string : NULL;
+}
+
+static size_t view_count(const struct berth_value *value)
+{
+    enum berth_value_kind kind = view_kind(value);
+
+    return kind == BERTH_VALUE_LIST || kind == BERTH_VALUE_MAP ? value->count : 0;
+}
+
+static const struct berth_value *view_at(const struct berth_value *value, size_t i, const char **ret_key)
+{
+    if (i >= view_count(value))
+        return NULL;
+    if (ret_key != NULL)
+        *ret_key = value->items[i]->key;
+    return value->items[i];
+}
+
+static const struct berth_value *view_find(const struct berth_value *value, const char *key)
+{
+    if (view_kind(value) != BERTH_VALUE_MAP)
+        return NULL;
+    for (size_t i = 0; i < value->count; i++) {
+        if (strcmp(value->items[i]->key, key) == 0)
+            return value->items[i];
+    }
+    return NULL;
+}
+
+static const char *view_where(const struct berth_value *value)
+{
+    return value == NULL ? "default" : value->where;
+}
+
+static const struct berth_settings view = {
+    .size = sizeof(struct berth_settings),
+    .kind = view_kind,
+    .boolean = view_boolean,
+    .integer = view_integer,
+    .number = view_number,
+    .string = view_string,
+    .count = view_count,
+    .at = view_at,
+    .find = view_find,
+    .where = view_where,
+};
+
+static void show_root(struct config_values *values)
+{
+    values->settings = view;
+    values->settings.root = values->root;
+}
+
 static struct config_values *create_empty(void)
 {
     struct config_values *values = calloc(1, sizeof(*values));
@@ -328,7 +474,7 @@ struct config_values *config_values_create(const struct schema *schema, const st
         config_values_destroy(values);
         return NULL;
     }
-    values->settings = view_of(values->root);
+    show_root(values);
     return values;
 }
 
@@ -359,7 +505,7 @@ struct config_values *config_values_create_untyped(const struct config_node *nod
     struct config_values *values = create_empty();
 
     values->root = copy_untyped(values, node);
-    values->settings = view_of(values->root);
+    show_root(values);
     return values;
 }
 

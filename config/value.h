@@ -6,8 +6,6 @@
 #include <berth/settings.h>
 
 #include "schema.h"
-#include "tree.h"
-#include "units.h"
 
 /**
  * One typed value. The same object that a plugin sees as `struct berth_value`. An object has a value for each
@@ -89,8 +87,5 @@ const struct config_misread *config_values_misread(const struct config_values *v
 const struct berth_value *config_values_root(const struct config_values *values);
 /** As plugins see it; lives as long as the values. */
 const struct berth_settings *config_values_settings(const struct config_values *values);
-
-/** The known name nearest to `name` by edit distance, or NULL where none is near enough to be meant. */
-const char *config_nearest(const char *name, const char *const *known, size_t count);
 
 #endif

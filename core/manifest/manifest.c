@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/nearest.h>
+#include <config/schema_reader.h>
 #include <config/value.h>
 
 #include "name.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/value.h>
+#include <config/nearest.h>
 
 /* An array of at least one member, so that NULL only means that memory is out. */
 void *manifest_allocate(struct manifest_reader *reader, const struct config_node *node, size_t count,

@@ -3,7 +3,7 @@
 #ifndef CORE_SETTINGS_SCHEMA_H
 #define CORE_SETTINGS_SCHEMA_H
 
-#include <config/schema.h>
+#include <config/schema_reader.h>
 #include <config/tree.h>
 
 /** Where things are for root or for a user (XDG base directories); all malloced. */

@@ -9,6 +9,8 @@
 
 #include <uv.h>
 
+#include <config/nearest.h>
+
 /* What was found, for asking by name. */
 struct found {
     const struct catalog *catalog;

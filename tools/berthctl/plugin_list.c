@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/nearest.h>
 #include <config/utf8.h>
-#include <config/value.h>
 
 #include <berth/inspect.h>
 

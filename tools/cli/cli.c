@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <config/nearest.h>
 #include <config/text.h>
 #include <config/utf8.h>
-#include <config/value.h>
 
 enum {
     /* More commands or options than any program has. */
