@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hands out pieces of growing blocks, so that thousands of small nodes cost a handful of allocations. */
+/* Hands out pieces of growing blocks, so thousands of small nodes cost a handful of allocations. */
 #include "arena.h"
 
 #include <assert.h>

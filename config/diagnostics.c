@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collects what is wrong with somebody's files, each with its place, so that all of it is said at once. */
+/* Collects the problems found in files, each with its place, so they can all be reported at once. */
 #include "diagnostics.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "utf8.h"
 
-/* What does not fit is cut: a message may quote what a file chose. */
+/* Longer messages are cut: they may quote text of any length from a file. */
 enum {
     MESSAGE_MAX = 4096,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collects what is wrong with somebody's files, each with its place, so that all of it is said at once. */
+/* Collects the problems found in files, each with its place, so they can all be reported at once. */
 #ifndef CONFIG_DIAGNOSTICS_H
 #define CONFIG_DIAGNOSTICS_H
 
@@ -9,7 +9,7 @@
 
 #include <berth/error.h>
 
-/** A place in a file; line and column count from 1, 0 where the whole file is meant. `file` is borrowed. */
+/** A place in a file. Line and column count from 1; 0 means the whole file. `file` is borrowed. */
 struct config_mark {
     const char *file;
     uint32_t line;
@@ -23,36 +23,36 @@ enum config_severity {
 
 struct config_diagnostic {
     enum config_severity severity;
-    /** With a copy of the file's name, so that it outlives the tree. */
+    /** Holds a copy of the file name, so it outlives the tree. */
     struct config_mark mark;
     char *message;
-    /** The setting that is to be given up, where that is what it warns of; else NULL. */
+    /** The deprecated setting, if this warns of one; else NULL. */
     char *deprecated;
 };
 
-/** Keeps at most CONFIG_DIAGNOSTICS_MAX; later ones are only counted. Zero-initialise. */
+/** Keeps at most CONFIG_DIAGNOSTICS_MAX; the rest are only counted. Zero-initialise. */
 struct config_diagnostics {
     struct config_diagnostic *items;
     size_t count;
     size_t error_count;
     size_t dropped;
-    /** What a newer berth may have written on purpose is a warning: for who reads built modules. */
+    /** Unknown names are warnings: for readers of built modules, which a newer SDK may have written. */
     bool forgives_unknown;
 };
 
 #define CONFIG_DIAGNOSTICS_MAX 1000
 
-/** Adds one; `mark` may be NULL where no place is known. */
+/** Adds one; `mark` is NULL if the place is unknown. */
 BERTH_PRINTF(4, 5)
 void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
                             const struct config_mark *mark, const char *format, ...);
 
-/** How a name that means nothing here is to be added: an error, unless `forgives_unknown`. */
+/** The severity of an unknown name: an error, unless `forgives_unknown`. */
 enum config_severity config_diagnostics_of_unknown(const struct config_diagnostics *diagnostics);
 
 /**
- * Adds a warning of something that still works and is to be given up.
- * @param setting  what it is, the same from start to start: a plugin's URI, a slash and the setting's path.
+ * Adds a warning about something deprecated.
+ * @param setting  identifies it across restarts: the plugin's URI, a slash and the setting's path.
  */
 BERTH_PRINTF(4, 5)
 void config_diagnostics_add_deprecation(struct config_diagnostics *diagnostics, const char *setting,

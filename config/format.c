@@ -54,7 +54,7 @@ static bool check_address(const char *text, struct berth_error *err)
     if (address.path == NULL || address.path[0] == '/')
         return true;
     if (strncmp(text, "unix:", 5) == 0)
-        return refuse(err, "\"%.200s\": the path of a unix socket has to be absolute (unix:/PATH)", text);
+        return refuse(err, "\"%.200s\": the path of a unix socket must be absolute (unix:/PATH)", text);
     return refuse(err, "\"%.200s\" has no port (try %.100s:50051)", text, text);
 }
 
@@ -77,7 +77,7 @@ bool config_format_check(enum config_format format, const char *text, struct ber
     return true;
 }
 
-/* Opened as its later reader would, but never waiting for a writer of a FIFO. */
+/* Opens the file as its reader will, but never waits for the writer of a FIFO. */
 static bool check_readable(const char *path, struct berth_error *err)
 {
     struct stat status;
@@ -137,15 +137,15 @@ bool config_format_check_path(const char *text, struct berth_error *err)
     return false;
 }
 
-/* regcomp writes every repetition out, so "((a{255}){255}){255}" has to be refused before it is compiled. */
+/* regcomp expands every repetition, so "((a{255}){255}){255}" must be refused before it is compiled. */
 enum {
     PATTERN_MAX_BYTES = 500,
     PATTERN_MAX_GROUPS = 32,
-    /* States that the written-out pattern may have. */
+    /* States of the expanded pattern. */
     PATTERN_MAX_COST = 5000,
 };
 
-/* What has been read of a pattern: the states of each open group, and of the last atom in it. */
+/* A pattern while it is read: the states of each open group, and of the last atom in it. */
 struct cost {
     const char *at;
     uint64_t sums[PATTERN_MAX_GROUPS];
@@ -167,7 +167,7 @@ static void multiply_last(struct cost *cost, uint64_t factor)
     cost->lasts[cost->depth] = last * factor;
 }
 
-/* "{2,5}": writes out 5; "{3,}": 4. Two numbers at most, of which regcomp checks the rest. */
+/* "{2,5}" expands to 5 copies, "{3,}" to 4. regcomp checks the syntax. */
 static uint64_t read_repetition(struct cost *cost)
 {
     uint64_t most = 1;
@@ -225,16 +225,16 @@ static bool close_group(struct cost *cost)
     return true;
 }
 
-/* One step through the pattern; NULL, or what is wrong. */
+/* Reads one step of the pattern. @return NULL, or what is wrong. */
 static const char *read_one(struct cost *cost)
 {
     char c = *cost->at++;
 
     switch (c) {
     case '(':
-        return open_group(cost) ? NULL : "it has too many groups inside each other";
+        return open_group(cost) ? NULL : "groups are nested too deeply";
     case ')':
-        return close_group(cost) ? NULL : "a ) has no ( before it";
+        return close_group(cost) ? NULL : "unmatched )";
     case '[':
         skip_brackets(cost);
         add_atom(cost, 1);
@@ -249,7 +249,7 @@ static const char *read_one(struct cost *cost)
         return NULL;
     case '\\':
         if (*cost->at >= '0' && *cost->at <= '9')
-            return "it refers back to a group, which can take for ever to match";
+            return "back-references are not supported";
         if (*cost->at != '\0')
             cost->at++;
         add_atom(cost, 1);
@@ -265,16 +265,16 @@ static const char *check_cost(const char *pattern)
     struct cost cost = {.at = pattern};
 
     if (strlen(pattern) > PATTERN_MAX_BYTES)
-        return "it is longer than 500 bytes";
+        return "longer than 500 bytes";
     while (*cost.at != '\0') {
         const char *problem = read_one(&cost);
 
         if (problem != NULL)
             return problem;
         if (cost.sums[cost.depth] > PATTERN_MAX_COST)
-            return "its repetitions make it too large";
+            return "repetitions make it too large";
     }
-    return cost.depth == 0 ? NULL : "a ( is not closed";
+    return cost.depth == 0 ? NULL : "unmatched (";
 }
 
 bool config_pattern_compile(const char *pattern, regex_t *ret_regex, struct berth_error *err)
@@ -285,7 +285,8 @@ bool config_pattern_compile(const char *pattern, regex_t *ret_regex, struct bert
     int code;
 
     if (problem != NULL) {
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.80s\" is no pattern: %s", pattern, problem);
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.80s\" is not a valid pattern: %s", pattern,
+                        problem);
         return false;
     }
     snprintf(whole, sizeof(whole), "^(%s)$", pattern);
@@ -293,6 +294,6 @@ bool config_pattern_compile(const char *pattern, regex_t *ret_regex, struct bert
     if (code == 0)
         return true;
     regerror(code, NULL, reason, sizeof(reason));
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.80s\" is no pattern: %s", pattern, reason);
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.80s\" is not a valid pattern: %s", pattern, reason);
     return false;
 }

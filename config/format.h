@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a text has to be: a format with a message of its own, a path, or a pattern. */
+/* Checks of a text: formats, paths and patterns. */
 #ifndef CONFIG_FORMAT_H
 #define CONFIG_FORMAT_H
 
@@ -16,7 +16,7 @@ enum config_format {
     CONFIG_FORMAT_HOST_PORT,
     /** Of a path: short enough for a unix socket. */
     CONFIG_FORMAT_SOCKET,
-    /** Of a path: a regular file that this user can read. */
+    /** Of a path: a regular file readable by this user. */
     CONFIG_FORMAT_FILE,
     /** Of a path: a directory. */
     CONFIG_FORMAT_DIRECTORY,
@@ -26,23 +26,22 @@ enum config_format {
 
 /** "host_port", as manifests spell it. */
 const char *config_format_name(enum config_format format);
-/** Is it for settings of type path, or else of type string? */
+/** Is it for settings of type path rather than string? */
 bool config_format_is_of_path(enum config_format format);
 
-/** Checks the text alone. @return false with a sentence that says what was expected. */
+/** Checks the text alone. @return false, with what was expected in `err`. */
 bool config_format_check(enum config_format format, const char *text, struct berth_error *err);
-/** Looks at the file that the text names; true for formats that need none. As config_format_check. */
+/** Checks the named file, for formats that require one; true for others. As config_format_check. */
 bool config_format_check_file(enum config_format format, const char *path, struct berth_error *err);
 
-/** Is it a path as it stands? Variables and ~ are not expanded, so a path with them is refused. */
+/** Refuses variables and ~, which are not expanded, and Windows paths. As config_format_check. */
 bool config_format_check_path(const char *text, struct berth_error *err);
 
 /**
- * Compiles a POSIX extended expression so that it has to match the whole text.
+ * Compiles a POSIX extended expression that must match the whole text.
  *
- * @param ret_regex  to be freed with regfree.
- * @return false with the reason in `err`: malformed, too long, refers back to a group, or repeats so much
- *         that compiling it would cost too much.
+ * @param ret_regex  free it with regfree.
+ * @return false, with the reason in `err`: malformed, too long, back-references, or too costly to compile.
  */
 bool config_pattern_compile(const char *pattern, regex_t *ret_regex, struct berth_error *err);
 

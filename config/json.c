@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes JSON (RFC 8259): always valid, whatever bytes a path or a message is made of. */
+/* Writes JSON (RFC 8259): always valid, whatever bytes a path or message contains. */
 #include "json.h"
 
 #include <inttypes.h>

@@ -19,7 +19,7 @@ void config_json_open(struct config_json *json, const char *key, char bracket);
 /** After the outermost one a newline ends the text. */
 void config_json_close(struct config_json *json, char bracket);
 
-/** NULL is written as null; bytes that are no UTF-8 as U+FFFD. */
+/** NULL becomes null; bytes that are not UTF-8 become U+FFFD. */
 void config_json_string(struct config_json *json, const char *key, const char *value);
 void config_json_integer(struct config_json *json, const char *key, int64_t value);
 void config_json_float(struct config_json *json, const char *key, double value);

@@ -23,7 +23,7 @@ struct loader {
     bool failed;
 };
 
-/* A file that is being read, and the one that imports it. */
+/* A file being read, and the one that imports it. */
 struct origin {
     const struct origin *parent;
     const char *path;
@@ -32,13 +32,13 @@ struct origin {
     ino_t inode;
 };
 
-/* A file that is to be read, and where it is named. */
+/* A file to read, and where it is named. */
 struct source {
     /* What marks call it. */
     const char *path;
     /* What to read instead of a regular file; NULL for one. */
     const char *stream;
-    /* NULL for one that no file imports. */
+    /* NULL for the main file. */
     const struct config_mark *import;
     struct config_diagnostics *diagnostics;
 };
@@ -48,7 +48,7 @@ static struct config_mark whole_file(const char *path)
     return (struct config_mark){.file = path};
 }
 
-/* An import is corrected where it is written; for the main file its name is place enough. */
+/* A bad import is reported where it is written. */
 BERTH_PRINTF(2, 3)
 static bool refuse_file(const struct source *source, const char *format, ...)
 {
@@ -85,7 +85,7 @@ static int open_stream(const char *path)
     return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 }
 
-/* Without blocking on a FIFO that somebody made, and without a byte of what is too large. */
+/* Does not block on a FIFO, and reads nothing of a file that is too large. */
 static int open_file(const struct source *source, size_t most, struct stat *ret_status)
 {
     int fd = source->stream != NULL ? open_stream(source->stream)
@@ -110,7 +110,7 @@ static int open_file(const struct source *source, size_t most, struct stat *ret_
     return -1;
 }
 
-/* A file may grow while it is read: one byte more than allowed is enough to know. */
+/* A file may grow while being read: stop at the first byte too many. */
 static char *read_bytes(int fd, const struct source *source, size_t most, size_t *ret_length)
 {
     struct config_text text = {0};
@@ -201,7 +201,7 @@ static bool is_cycle(struct loader *loader, const struct origin *origin, const s
         if (at->device != origin->device || at->inode != origin->inode)
             continue;
         add_chain(&chain, origin);
-        fail(loader, mark, "this import comes back to a file that it started from: %s", chain.bytes);
+        fail(loader, mark, "import cycle: %s", chain.bytes);
         config_text_finish(&chain);
         return true;
     }
@@ -211,8 +211,7 @@ static bool is_cycle(struct loader *loader, const struct origin *origin, const s
 static struct config_tree *load_one(struct loader *loader, const struct origin *parent, const char *path,
                                     const struct config_mark *mark);
 
-/* Relative to the folder of the file that imports. Where it is a pattern, wildcards in that folder's name are
- * escaped. */
+/* Relative to the folder of the importing file. In a pattern, wildcards in that folder's name are escaped. */
 static char *absolute_name(const char *file, const char *name, bool is_pattern)
 {
     const char *slash = strrchr(file, '/');
@@ -247,7 +246,7 @@ static _Thread_local struct {
     int error;
 } unreadable;
 
-/* A folder that is not there holds no match; one that cannot be read may hold some. */
+/* A missing folder has no match; an unreadable one may have some. */
 static int on_unreadable_folder(const char *folder, int error)
 {
     if (error == ENOENT)
@@ -285,7 +284,7 @@ static void import_entry(struct loader *loader, const struct origin *origin, con
     char *path;
 
     if (import->kind != CONFIG_SCALAR || import->length == 0) {
-        fail(loader, &import->mark, "an import is the name of a file or a pattern such as conf.d/*.yaml");
+        fail(loader, &import->mark, "expected a file name or a pattern such as conf.d/*.yaml");
         return;
     }
     if (!config_format_check_path(import->text, &err)) {
@@ -312,7 +311,7 @@ static void import_all(struct loader *loader, const struct origin *origin, struc
         return;
     }
     if (origin->depth >= CONFIG_LOAD_MAX_DEPTH && imports->count > 0) {
-        fail(loader, &imports->mark, "imports nested deeper than %d, by way of %s", CONFIG_LOAD_MAX_DEPTH,
+        fail(loader, &imports->mark, "imports nested deeper than %d levels (via %s)", CONFIG_LOAD_MAX_DEPTH,
              origin->path);
         return;
     }
@@ -338,9 +337,9 @@ static bool root_is_map(struct loader *loader, struct config_tree *tree)
         config_tree_set_root(tree, NULL);
     else if (root != NULL && root->kind != CONFIG_MAP) {
         if (config_node_lacks_space(root))
-            fail(loader, &root->mark, "a space is missing after the colon in \"%.60s\"", root->text);
+            fail(loader, &root->mark, "missing space after the colon in \"%.60s\"", root->text);
         else
-            fail(loader, &root->mark, "a configuration is a map of settings, such as version: 1");
+            fail(loader, &root->mark, "expected a map of settings, such as version: 1");
         return false;
     }
     return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guesses which known name somebody meant to write. */
+/* Guesses which known name was meant. */
 #include "nearest.h"
 
 #include <string.h>

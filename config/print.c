@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A list with secret items is one too: without some of them the others would move. */
+/* A list with secret items is secret as a whole: hiding some items would move the others. */
 static bool is_secret(const struct berth_value *value)
 {
     const struct schema *schema = value->schema;
@@ -21,7 +21,7 @@ static bool is_hidden(const struct berth_value *value, const struct config_print
     return !options->secrets && value->kind != BERTH_VALUE_NONE && is_secret(value);
 }
 
-/* Loading it back would be the first use of something deprecated. */
+/* Loading it back would be the first use of a deprecated setting. */
 static bool is_unused(const struct berth_value *value)
 {
     return value->schema != NULL && value->schema->deprecated != NULL && value->mark.file == NULL;
@@ -32,7 +32,7 @@ static bool is_shown(const struct berth_value *value, const struct config_print_
     return value->kind != BERTH_VALUE_NONE && !is_hidden(value, options) && !is_unused(value);
 }
 
-/* What other readers of YAML would take for something else than a text. */
+/* Would other YAML readers take it for something other than a string? */
 static bool looks_typed(const char *text)
 {
     static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
@@ -130,7 +130,7 @@ static void end_line(struct config_text *out, const struct berth_value *value,
     config_text_add(out, "\n");
 }
 
-/* What stands on the line of its key or dash, when it is no block. */
+/* A value that fits on the line of its key or dash. */
 static void print_inline(struct config_text *out, const struct berth_value *value,
                          const struct config_print_options *options)
 {
@@ -152,8 +152,7 @@ static void print_entry(struct config_text *out, const struct berth_value *value
     if (!is_shown(value, options)) {
         config_text_add(out, "# ");
         config_print_key(out, value->key);
-        config_text_add(out,
-                        value->kind == BERTH_VALUE_NONE ? ": is not set\n" : ": is a secret, not shown\n");
+        config_text_add(out, value->kind == BERTH_VALUE_NONE ? ": not set\n" : ": secret, not shown\n");
         return;
     }
     config_print_key(out, value->key);
@@ -166,7 +165,7 @@ static void print_entry(struct config_text *out, const struct berth_value *value
         config_print_values(out, value, indent + 2, options);
 }
 
-/* The first entry of a map in a list stands behind the dash. */
+/* The first entry of a map in a list follows the dash. */
 static void print_entries(struct config_text *out, const struct berth_value *map, size_t indent,
                           const struct config_print_options *options, bool behind_dash)
 {
@@ -266,7 +265,7 @@ enum {
     LINE_WIDTH = 100,
 };
 
-/* Where the lines go. Inside of what is commented out, every line is a comment. */
+/* Where the lines go. Inside a commented-out object, every line is a comment. */
 struct printer {
     struct config_text *out;
     size_t indent;
@@ -280,7 +279,7 @@ static void begin_line(const struct printer *printer)
         config_text_add(printer->out, "# ");
 }
 
-/* Bytes of the next line: as many whole words as fit, up to a newline. */
+/* Bytes of the next line: as many whole words as fit. */
 static size_t measure_line(const char *text, size_t width)
 {
     size_t fits = 0;
@@ -332,7 +331,7 @@ static void add_bound(struct config_text *text, const struct schema *schema, con
                         schema->kind == SCHEMA_LIST || schema->kind == SCHEMA_MAP ? " items" : " bytes");
 }
 
-/* "list of string, at most 5 items": what may stand here. */
+/* "list of string, at most 5 items" */
 static void add_kind(struct config_text *text, const struct schema *schema)
 {
     config_text_add(text, "%s", schema_kind_name(schema->kind));
@@ -372,7 +371,7 @@ static void print_doc(const struct printer *printer, const struct schema *schema
 static void print_object(const struct printer *printer, const struct schema *object,
                          const struct berth_value *defaults);
 
-/* A list or map, or nothing to write: as the printer of values has it, behind comment signs if need be. */
+/* Any field but an object; commented out if it has no value to load back. */
 static void print_leaf(const struct printer *printer, const struct schema *schema,
                        const struct berth_value *value)
 {
@@ -432,7 +431,7 @@ void config_print_defaults(struct config_text *out, const struct schema *object,
     print_object(&printer, object, defaults->kind == BERTH_VALUE_MAP ? defaults : NULL);
 }
 
-/* What is plain between brackets may mean something else on a line of its own. */
+/* Text that is plain inside brackets may mean something else on its own line. */
 static bool reads_otherwise(const char *text, size_t length)
 {
     if (strchr("-?:", text[0]) != NULL && (text[1] == ' ' || text[1] == '\0') && length > 0)

@@ -9,7 +9,7 @@
 
 #include "nearest.h"
 
-/* What a message may show of a value. */
+/* A value as messages show it. */
 struct shown {
     char text[80];
 };
@@ -58,8 +58,8 @@ bool scalar_check_count(const struct schema *schema, size_t count, const char *w
 
     if (!is_small && !(schema->has_max && (int64_t)count > schema->max))
         return true;
-    berth_error_set(err, BERTH_OUT_OF_RANGE, "it is %zu %s: at %s %lld", count, what,
-                    is_small ? "least" : "most", (long long)(is_small ? schema->min : schema->max));
+    berth_error_set(err, BERTH_OUT_OF_RANGE, "%zu %s; at %s %lld", count, what, is_small ? "least" : "most",
+                    (long long)(is_small ? schema->min : schema->max));
     return false;
 }
 
@@ -71,7 +71,7 @@ static bool finish_format(const struct schema *schema, bool is_fine, struct bert
     return is_fine;
 }
 
-/* `text` is what the plugin will get: of a path the whole. */
+/* `text` is what the plugin gets: the whole path. */
 static bool check_format(const struct schema *schema, const char *text, struct berth_error *err)
 {
     return finish_format(schema, config_format_check(schema->format, text, err), err);
@@ -118,7 +118,7 @@ static bool read_string(const struct schema *schema, const struct config_node *n
     return schema->kind == SCHEMA_PATH || check_format(schema, node->text, err);
 }
 
-/* Room for the folder of a file, absolute, with a slash at its end. */
+/* The absolute folder of a file, with a trailing slash. */
 static bool find_folder(const char *file, char *folder, size_t size, struct berth_error *err)
 {
     const char *slash = file == NULL ? NULL : strrchr(file, '/');
@@ -159,7 +159,7 @@ static bool complete_path(const struct schema *schema, const struct config_node 
     if (node->text[0] == '/')
         return true;
     if (node->length == 0) {
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "a path cannot be empty: set one or remove the key");
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "the path is empty; set one or remove the key");
         return false;
     }
     if (!find_folder(node->mark.file, folder, sizeof(folder), err))
@@ -204,7 +204,7 @@ static bool read_enum(const struct schema *schema, const struct config_node *nod
     return false;
 }
 
-/* What the setting is for says best what belongs there: an id and not a name. */
+/* The doc says best what belongs there, such as an id rather than a name. */
 static void add_doc(const struct schema *schema, struct berth_error *err)
 {
     struct berth_error whole;

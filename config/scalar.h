@@ -9,14 +9,14 @@
 /**
  * Reads and checks a scalar: its kind, bounds, pattern and choices.
  *
- * @param arena      where a path is put together.
+ * @param arena      holds a completed path.
  * @param ret_value  kind and content are set, nothing else.
- * @return false with what was found and what was expected in `err`; a secret's text is not in it.
+ * @return false, with what was found and expected in `err`, never the text of a secret.
  */
 bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
                  struct berth_value *ret_value, struct berth_error *err);
 
-/** Looks at the file that a value names, where its format asks for one. As scalar_read. */
+/** Checks the file that a value names, if its format requires one. As scalar_read. */
 bool scalar_check_file(const struct schema *schema, const struct berth_value *value, struct berth_error *err);
 
 /** Is a length or count within the schema's bounds? `what` is "bytes long" or "items". */

@@ -22,7 +22,7 @@ enum schema_kind {
     SCHEMA_DURATION,
     /** "4KiB", "64MiB", "10MB", "512". */
     SCHEMA_BYTES,
-    /** Made absolute against the folder of the file that sets it. */
+    /** Relative paths start from the folder of the file that sets them. */
     SCHEMA_PATH,
     SCHEMA_ENUM,
     SCHEMA_LIST,
@@ -40,29 +40,29 @@ enum schema_kind {
 struct schema {
     enum schema_kind kind;
     const char *name;
-    /** Its place among the fields of its object. */
+    /** Its index in the object's fields. */
     size_t index;
     const char *doc;
     bool required;
-    /** Never printed, with all that is in it. */
+    /** Never printed, nor anything inside it. */
     bool secret;
-    /** What to use instead, where the setting is deprecated; else NULL. */
+    /** What to use instead, if the setting is deprecated; else NULL. */
     const char *deprecated;
-    /** As written; checked against the schema itself when that is read. NULL: none. */
+    /** As written; schema_create checks it. NULL: none. */
     const struct config_node *default_;
-    /** Bounds on the value, or on the bytes of a string or the number of items. In the kind's own unit. */
+    /** Bounds on the value, the bytes of a string or the number of items, in the kind's own unit. */
     bool has_min, has_max;
     int64_t min, max;
     double min_float, max_float;
-    /** POSIX extended, on the whole string. */
+    /** POSIX extended; must match the whole string. */
     const char *pattern;
     /** NULL in a table written in C: compiled where it is used. */
     const regex_t *compiled_pattern;
-    /** Of a string or path; CONFIG_FORMAT_ANY where it is free. */
+    /** Of a string or path. */
     enum config_format format;
     const char *const *choices;
     size_t choice_count;
-    /** List and map: what each item is. */
+    /** List and map. */
     const struct schema *items;
     /** Object. */
     const struct schema *const *fields;
@@ -74,9 +74,9 @@ struct schema {
 
 /** The field of an object, or NULL. */
 const struct schema *schema_find_field(const struct schema *object, const char *name);
-/** Is it an object with a field, however deep, that has to be set? */
+/** Has the object a required field, at any depth? */
 bool schema_requires_fields(const struct schema *object);
-/** Does a length, not a value, stand under `min` and `max`? */
+/** Do `min` and `max` bound a length or count rather than the value? */
 bool schema_counts(enum schema_kind kind);
 
 /** "duration". */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads schemas, and refuses those that no configuration could satisfy. */
+/* Reads schemas from YAML and refuses those that no configuration could satisfy. */
 #include "schema_reader.h"
 
 #include <stdlib.h>
@@ -67,12 +67,12 @@ static bool want_kind(struct reader *reader, const struct schema *schema, const 
 {
     if (node->kind == kind)
         return true;
-    return add_error(reader, &node->mark, "%s: %s has to be %s", schema->name, node->key, what);
+    return add_error(reader, &node->mark, "%s: %s must be %s", schema->name, node->key, what);
 }
 
 static bool want_text(struct reader *reader, const struct schema *schema, const struct config_node *node)
 {
-    return want_kind(reader, schema, node, CONFIG_SCALAR, "a text");
+    return want_kind(reader, schema, node, CONFIG_SCALAR, "a string");
 }
 
 static bool want_bool(struct reader *reader, const struct schema *schema, const struct config_node *node,
@@ -115,7 +115,7 @@ static bool read_deprecated(struct reader *reader, struct schema *schema, const 
 static bool read_default(struct reader *reader, struct schema *schema, const struct config_node *node)
 {
     if (schema->kind == SCHEMA_OBJECT)
-        return add_error(reader, &node->key_mark, "%s: an object has no default: give its fields theirs",
+        return add_error(reader, &node->key_mark, "%s: an object has no default; give its fields defaults",
                          schema->name);
     schema->default_ = node;
     return true;
@@ -129,7 +129,7 @@ static bool read_bound(struct reader *reader, struct schema *schema, const struc
     bool is_read;
 
     if (kind == SCHEMA_BOOL || kind == SCHEMA_ENUM || kind == SCHEMA_OBJECT)
-        return add_error(reader, &node->key_mark, "%s: %s means nothing for type %s", schema->name, node->key,
+        return add_error(reader, &node->key_mark, "%s: %s does not apply to type %s", schema->name, node->key,
                          schema_kind_name(kind));
     if (!want_kind(reader, schema, node, CONFIG_SCALAR, "a number"))
         return false;
@@ -160,7 +160,7 @@ static bool read_pattern(struct reader *reader, struct schema *schema, const str
     struct berth_error err;
 
     if (schema->kind != SCHEMA_STRING && schema->kind != SCHEMA_PATH)
-        return add_error(reader, &node->key_mark, "%s: a pattern is for type string or path, not for %s",
+        return add_error(reader, &node->key_mark, "%s: pattern applies to string and path, not to %s",
                          schema->name, schema_kind_name(schema->kind));
     if (!want_text(reader, schema, node))
         return false;
@@ -214,21 +214,21 @@ static bool read_values(struct reader *reader, struct schema *schema, const stru
     const char **choices;
 
     if (schema->kind != SCHEMA_ENUM)
-        return add_error(reader, &node->key_mark, "%s: values are for type enum, not for %s", schema->name,
+        return add_error(reader, &node->key_mark, "%s: values applies to enum, not to %s", schema->name,
                          schema_kind_name(schema->kind));
     if (!want_kind(reader, schema, node, CONFIG_LIST, "a list of words"))
         return false;
     if (node->count == 0 || node->count > MOST)
-        return add_error(reader, &node->mark, "%s: an enum has from 1 to %d values", schema->name, MOST);
+        return add_error(reader, &node->mark, "%s: an enum has 1 to %d values", schema->name, MOST);
     choices = allocate(reader, node->count * sizeof(*choices));
     schema->choices = choices;
     for (size_t i = 0; i < node->count; i++) {
         const struct config_node *item = node->items[i];
 
         if (item->kind != CONFIG_SCALAR || item->length == 0)
-            return add_error(reader, &item->mark, "%s: each of the values is a word", schema->name);
+            return add_error(reader, &item->mark, "%s: each value must be a word", schema->name);
         if (choice_stands_before(schema, item->text))
-            return add_error(reader, &item->mark, "%s: \"%.60s\" stands twice among the values", schema->name,
+            return add_error(reader, &item->mark, "%s: \"%.60s\" is listed twice in values", schema->name,
                              item->text);
         choices[schema->choice_count++] = item->text;
     }
@@ -240,7 +240,7 @@ static bool read_items(struct reader *reader, struct schema *schema, const struc
     struct schema *items;
 
     if (schema->kind != SCHEMA_LIST && schema->kind != SCHEMA_MAP)
-        return add_error(reader, &node->key_mark, "%s: items are for type list or map, not for %s",
+        return add_error(reader, &node->key_mark, "%s: items applies to list and map, not to %s",
                          schema->name, schema_kind_name(schema->kind));
     items = allocate(reader, sizeof(*items));
     items->name = schema->name;
@@ -250,14 +250,14 @@ static bool read_items(struct reader *reader, struct schema *schema, const struc
         return false;
     if (items->default_ != NULL || items->required || items->deprecated != NULL)
         return add_error(reader, &node->mark,
-                         "%s: an item cannot be required or deprecated and has no default", schema->name);
+                         "%s: an item cannot be required or deprecated, or have a default", schema->name);
     return true;
 }
 
 static bool read_object(struct reader *reader, struct schema *schema, const struct config_node *node)
 {
     if (schema->kind != SCHEMA_OBJECT)
-        return add_error(reader, &node->key_mark, "%s: fields are for type object, not for %s", schema->name,
+        return add_error(reader, &node->key_mark, "%s: fields applies to object, not to %s", schema->name,
                          schema_kind_name(schema->kind));
     return read_fields(reader, schema, node);
 }
@@ -267,7 +267,7 @@ static bool read_nothing(struct reader *reader, struct schema *schema, const str
     return true;
 }
 
-/* In the order in which they are read: each may look at those above it. */
+/* In reading order: each may use those above it. */
 static const struct member {
     const char *name;
     bool (*read)(struct reader *reader, struct schema *schema, const struct config_node *node);
@@ -336,8 +336,7 @@ static bool read_kind(struct reader *reader, struct schema *schema, const struct
     const char *known[SCHEMA_KIND_COUNT], *nearest;
 
     if (type == NULL || type->kind != CONFIG_SCALAR)
-        return add_error(reader, &node->mark, "%s: it has no type: write type: string, or another one",
-                         schema->name);
+        return add_error(reader, &node->mark, "%s: type is missing (such as type: string)", schema->name);
     for (size_t i = 0; i < SCHEMA_KIND_COUNT; i++) {
         known[i] = schema_kind_name((enum schema_kind)i);
         if (strcmp(known[i], type->text) == 0) {
@@ -346,11 +345,12 @@ static bool read_kind(struct reader *reader, struct schema *schema, const struct
         }
     }
     nearest = config_nearest(type->text, known, SCHEMA_KIND_COUNT);
-    return add_error(reader, &type->mark,
-                     "%s: \"%.60s\" is no type%s%s%s: string, bool, int, float, duration, bytes, path, enum, "
-                     "list, map and object are",
-                     schema->name, type->text, nearest == NULL ? "" : " (did you mean \"",
-                     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+    return add_error(
+        reader, &type->mark,
+        "%s: \"%.60s\" is not a type%s%s%s; use string, bool, int, float, duration, bytes, path, "
+        "enum, list, map or object",
+        schema->name, type->text, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
+        nearest == NULL ? "" : "\"?)");
 }
 
 static bool check_default(struct reader *reader, const struct schema *schema)
@@ -392,7 +392,7 @@ static bool read_setting(struct reader *reader, struct schema *schema, const str
 {
     schema->mark = node->mark;
     if (node->kind != CONFIG_MAP)
-        return add_error(reader, &node->mark, "%s: a setting is a map such as {type: string, default: Hello}",
+        return add_error(reader, &node->mark, "%s: expected a map such as {type: string, default: Hello}",
                          schema->name);
     if (!read_kind(reader, schema, node) || !read_members(reader, schema, node))
         return false;
@@ -420,7 +420,7 @@ static bool read_fields(struct reader *reader, struct schema *schema, const stru
     if (config_node_is_empty(node))
         return true;
     if (node->kind != CONFIG_MAP)
-        return add_error(reader, &node->mark, "%s%sfields have to be a map from names to settings",
+        return add_error(reader, &node->mark, "%s%sfields must be a map of names to settings",
                          schema->name == NULL ? "" : schema->name, schema->name == NULL ? "" : ": ");
     schema->fields = fields = allocate(reader, node->count * sizeof(*fields));
     schema->sorted_fields = sorted = allocate(reader, node->count * sizeof(*sorted));
@@ -436,7 +436,8 @@ static bool read_fields(struct reader *reader, struct schema *schema, const stru
         if (!name_is_valid(item->key))
             is_fine = add_error(
                 reader, &item->key_mark,
-                "\"%.80s\" is no name for a setting: a-z, 0-9 and _, at most 64, no digit first", item->key);
+                "\"%.80s\" is not a valid name of a setting (use a-z, 0-9 and _; at most 64, no digit first)",
+                item->key);
         else if (!read_setting(reader, field, item))
             is_fine = false;
     }

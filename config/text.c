@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Puts texts together, doubling the memory as they grow. */
+/* Grows texts, doubling their memory. */
 #include "text.h"
 
 #include <stdbool.h>
@@ -58,8 +58,8 @@ void config_text_add_spaces(struct config_text *text, size_t count)
         config_text_add_bytes(text, " ", 1);
 }
 
-/* Bytes of a character at `bytes` that cannot stand between quotes as it is, or 0; YAML 1.1 breaks lines at
- * U+0085, U+2028 and U+2029 too, and its readers skip U+FEFF. */
+/* The length of a character that must be escaped between quotes, or 0. YAML 1.1 also breaks lines at U+0085,
+ * U+2028 and U+2029, and its readers skip U+FEFF. */
 static size_t special_length(const unsigned char *bytes, size_t length, unsigned *ret_character)
 {
     *ret_character = bytes[0];

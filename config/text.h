@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A text that grows at its end: what messages and printed configurations are put together in. */
+/* A growing text, for messages and printed configuration. */
 #ifndef CONFIG_TEXT_H
 #define CONFIG_TEXT_H
 
@@ -7,25 +7,25 @@
 
 #include <berth/error.h>
 
-/** Zero-initialise. `bytes` is NULL while empty, else ends in a NUL that `length` does not count. */
+/** Zero-initialise. `bytes` is NULL while empty, else NUL-terminated; `length` excludes the NUL. */
 struct config_text {
     char *bytes;
     size_t length;
     size_t capacity;
 };
 
-/** These abort when memory is out. */
+/** These abort when out of memory. */
 void config_text_add_bytes(struct config_text *text, const char *bytes, size_t length);
 BERTH_PRINTF(2, 3)
 void config_text_add(struct config_text *text, const char *format, ...);
 void config_text_add_spaces(struct config_text *text, size_t count);
 
-/** In double quotes with JSON's escapes, which YAML reads alike. */
+/** Double-quoted with JSON's escapes, which YAML shares. */
 void config_text_add_quoted(struct config_text *text, const char *bytes, size_t length);
-/** With a space for each character that would end a line or steer a terminal: for comments. */
+/** Replaces line breaks and control characters by spaces: for comments. */
 void config_text_add_cleaned(struct config_text *text, const char *bytes, size_t length);
 
-/** The text, malloced, for the caller to free; never NULL. Leaves an empty one behind. */
+/** Moves the text out, malloced and never NULL; leaves it empty. */
 char *config_text_take(struct config_text *text);
 void config_text_finish(struct config_text *text);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Untyped trees: nodes in one arena, and two trees laid upon each other. */
+/* Untyped trees: nodes in one arena, and the merging of two trees. */
 #include "tree.h"
 
 #include <stdlib.h>
@@ -69,7 +69,7 @@ const char *config_tree_add_text(struct config_tree *tree, const char *text, siz
     return config_arena_copy(&tree->arena, text, length);
 }
 
-/* Room is for 4, then for the next power of two: so the count alone says when it is used up. */
+/* Capacity is 4, then the next power of two, so the count alone says when it is used up. */
 static bool is_full(size_t count)
 {
     return count == 0 || (count >= 4 && (count & (count - 1)) == 0);
@@ -89,7 +89,7 @@ void config_node_append(struct config_tree *tree, struct config_node *parent, st
     parent->items[parent->count++] = item;
 }
 
-/* As deep as the tree, which its reader bounds. */
+/* Recursion is bounded by the depth that the reader accepts. */
 struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node)
 {
     struct config_node *copy = config_arena_allocate(&tree->arena, sizeof(*copy));
@@ -145,7 +145,7 @@ struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tr
     return root;
 }
 
-/* The items of a map by key, so that merging two large maps is not quadratic. */
+/* The items of a map sorted by key, so that merging two large maps is not quadratic. */
 struct slot {
     const char *key;
     size_t index;
@@ -173,7 +173,7 @@ static bool keeps_what_is_below(const struct config_node *base, const struct con
     return base->kind != CONFIG_SCALAR && config_node_is_empty(over);
 }
 
-/* As deep as the trees, which their readers bound. */
+/* Recursion is bounded by the depth that the readers accept. */
 static void merge_maps(struct config_tree *tree, struct config_node *base, const struct config_node *over)
 {
     struct slot *slots = create_slots(base);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a YAML text says, untyped, each node with its place; and how two such trees are merged. */
+/* Parsed YAML, untyped, each node with its place; and how two such trees are merged. */
 #ifndef CONFIG_TREE_H
 #define CONFIG_TREE_H
 
@@ -14,21 +14,21 @@ enum config_node_kind {
     CONFIG_MAP,
 };
 
-/** One node. All that hangs off it belongs to its tree. */
+/** One node, owned by its tree. */
 struct config_node {
     enum config_node_kind kind;
     struct config_mark mark;
 
-    /** In a map: its key and where that stands; else NULL. */
+    /** In a map: its key and the place of the key; else NULL. */
     const char *key;
     struct config_mark key_mark;
 
-    /** CONFIG_SCALAR: UTF-8 without NUL inside; `plain` where it stood without quotes. */
+    /** CONFIG_SCALAR: UTF-8 without embedded NUL; `plain` if unquoted. */
     const char *text;
     size_t length;
     bool plain;
 
-    /** CONFIG_LIST and CONFIG_MAP, in the order of the text. A map has no key twice. */
+    /** CONFIG_LIST and CONFIG_MAP, in the order of the text. Keys of a map are unique. */
     struct config_node **items;
     size_t count;
 };
@@ -36,7 +36,7 @@ struct config_node {
 /** A tree and the memory of all its nodes. */
 struct config_tree;
 
-/** What a reader takes before it refuses. */
+/** What a reader accepts. */
 struct config_limits {
     size_t max_bytes;
     unsigned max_depth;
@@ -55,43 +55,43 @@ void config_tree_destroy(struct config_tree *tree);
 struct config_node *config_tree_root(const struct config_tree *tree);
 void config_tree_set_root(struct config_tree *tree, struct config_node *root);
 
-/** New nodes and copies of text that live as long as the tree. They abort when memory is out. */
+/** New nodes and copies of text, owned by the tree. They abort when out of memory. */
 struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,
                                          struct config_mark mark);
 const char *config_tree_add_text(struct config_tree *tree, const char *text, size_t length);
-/** A copy of a node and all below it, with the same places. */
+/** A deep copy of a node, with the same places. */
 struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node);
-/** Appends to a list, or to a map where `item->key` is set. */
+/** Appends to a list, or to a map if `item->key` is set. */
 void config_node_append(struct config_tree *tree, struct config_node *parent, struct config_node *item);
 /** Removes the item at `i`. */
 void config_node_remove(struct config_node *parent, size_t i);
 
-/** The value at a key of a map; NULL where there is none or `map` is no map (or NULL). Linear. */
+/** The value at a key; NULL if there is none, or `map` is NULL or not a map. Linear. */
 struct config_node *config_node_find(const struct config_node *map, const char *key);
-/** Is it a "level:debug" that was meant to be a key and a value? */
+/** Is it like "level:debug", meant as a key and a value? */
 bool config_node_lacks_space(const struct config_node *node);
-/** Did its author write a key and no value: nothing at all, `~` or `null`, without quotes? */
+/** Is it a key without a value: nothing, or an unquoted `~` or `null`? */
 bool config_node_is_empty(const struct config_node *node);
 
-/** Notes a file that the tree is made of; the path is copied. */
+/** Records a file that the tree was read from; copies the path. */
 void config_tree_add_file(struct config_tree *tree, const char *path);
-/** The paths of those files as a list of scalars, in the order of reading; NULL: none. Merging keeps them. */
+/** The paths of those files as a list of scalars, in reading order; NULL: none. Merging keeps them. */
 const struct config_node *config_tree_files(const struct config_tree *tree);
 
-/** Moves what `other` holds into the tree, with no change of place; `other` is destroyed. Its root. */
+/** Moves all nodes of `other` into the tree and destroys `other`. @return the root of `other`. */
 struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tree *other);
 
 /**
- * Lays `over` upon the tree: maps are merged key by key, anything else is replaced, marks go along. A key
- * without a value leaves a map or list as it is. The nodes of `over` move in; it is destroyed.
+ * Merges `over` into the tree: maps key by key; anything else is replaced, with its marks. A key without a
+ * value leaves a map or list unchanged. Destroys `over`.
  */
 void config_tree_merge(struct config_tree *tree, struct config_tree *over);
 
 /**
- * Reads one YAML document. Refuses anchors, aliases, tags, duplicate keys, keys that are no scalars, NUL,
- * invalid UTF-8, a second document, and what is over the limits; each at its place.
+ * Reads one YAML document. Refuses anchors, aliases, tags, duplicate keys, keys other than scalars, NUL,
+ * invalid UTF-8, a second document, and anything beyond the limits, each at its place.
  *
- * @param name  what marks call the file; copied.
+ * @param name  the file name in marks; copied.
  * @return the tree, or NULL with at least one error in `diagnostics`.
  */
 struct config_tree *config_yaml_read(const char *name, const char *text, size_t length,

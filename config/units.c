@@ -16,7 +16,7 @@ struct unit {
     int64_t factor;
 };
 
-/* A longer name stands before a shorter one that begins it. */
+/* A longer name precedes any shorter prefix of it. */
 static const struct unit duration_units[] = {
     {"ns", 1},       {"us", 1000},      {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000},
     {"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000},  {"h", 3600000000000},
@@ -65,7 +65,7 @@ static bool read_whole(const char **at, int64_t *ret_whole)
     return true;
 }
 
-/* More than 18 digits behind the point do not fit, and no unit needs them. */
+/* More than 18 decimals do not fit, and no unit needs them. */
 static bool read_fraction(const char **at, struct amount *amount)
 {
     amount->fraction = 0;
@@ -103,7 +103,7 @@ static const struct unit *read_unit(const char **at, const struct unit *units, s
     return NULL;
 }
 
-/* False where it does not fit or is no whole number. */
+/* False if it overflows or is not a whole number. */
 static bool multiply(const struct amount *amount, int64_t factor, int64_t *ret_value)
 {
     wide parts = (wide)amount->fraction * factor;
@@ -240,7 +240,7 @@ bool config_read_int(const struct config_node *node, int64_t *ret_integer, struc
     return true;
 }
 
-/* Digits with at most one point and an exponent: not all that strtod takes (hex, inf, nan). */
+/* Digits with at most one point and an exponent; strtod accepts more (hex, inf, nan). */
 static bool is_float(const char *text)
 {
     size_t digits;
@@ -263,7 +263,7 @@ static bool is_float(const char *text)
     return digits_are_valid(text, 10);
 }
 
-/* The point is a point, whatever locale a plugin may have set. */
+/* The decimal separator is a point, whatever locale a plugin has set. */
 static double parse_float(const char *text)
 {
     locale_t locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
@@ -289,7 +289,7 @@ bool config_read_float(const struct config_node *node, double *ret_number, struc
     return true;
 }
 
-/* value / factor with as many decimals as it takes. */
+/* value / factor with as many decimals as necessary. */
 static size_t format_decimal(char *text, int64_t value, int64_t factor, const char *unit)
 {
     size_t length = (size_t)snprintf(text, CONFIG_UNITS_MAX, "%lld", (long long)(value / factor));

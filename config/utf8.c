@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes one printable line of what somebody else wrote. */
+/* Makes one printable line out of untrusted text. */
 #include "utf8.h"
 
 #include <string.h>

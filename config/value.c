@@ -10,7 +10,7 @@
 #include "scalar.h"
 
 enum {
-    /* Defaults inside of items multiply: a small file must not become gigabytes. */
+    /* Defaults inside items multiply: a small file must not become gigabytes. */
     VALUES_MAX = 1000000,
 };
 
@@ -29,7 +29,7 @@ struct builder {
     bool failed;
 };
 
-/* Where a value stands in its section: for messages. */
+/* The path of a value in its section, for messages. */
 struct place {
     const struct place *parent;
     const char *key;
@@ -85,7 +85,7 @@ static const char *format_mark(struct config_arena *arena, const struct config_m
     return where;
 }
 
-/* `node` is NULL or the schema's own default where nobody set the value. */
+/* If the value is not set, `node` is NULL or the schema's default. */
 static struct berth_value *add_value(struct builder *builder, const struct schema *schema,
                                      const struct config_node *node, bool is_default)
 {
@@ -94,7 +94,7 @@ static struct berth_value *add_value(struct builder *builder, const struct schem
     if (++builder->value_count > VALUES_MAX) {
         if (builder->value_count == VALUES_MAX + 1)
             report(builder, CONFIG_ERROR, NULL, node == NULL ? NULL : &node->mark,
-                   "with its defaults this section has more than %d values", VALUES_MAX);
+                   "more than %d values, defaults included", VALUES_MAX);
         return NULL;
     }
     value = config_arena_allocate(builder->arena, sizeof(*value));
@@ -158,13 +158,13 @@ static void report_unknown(struct builder *builder, const struct schema *schema,
     }
     if (group != NULL)
         report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
-               "there is no setting \"%.100s\" here; it belongs under %s", item->key, group);
+               "unknown setting \"%.100s\" here; it belongs under %s", item->key, group);
     else if (nearest != NULL)
         report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
-               "there is no setting \"%.100s\" (did you mean \"%s\"?)", item->key, nearest);
+               "unknown setting \"%.100s\" (did you mean \"%s\"?)", item->key, nearest);
     else
         report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
-               "there is no setting \"%.100s\"", item->key);
+               "unknown setting \"%.100s\"", item->key);
 }
 
 static void report_deprecated(struct builder *builder, const struct schema *field,
@@ -179,7 +179,7 @@ static void report_deprecated(struct builder *builder, const struct schema *fiel
     snprintf(setting, sizeof(setting), "%s%s%s", section == NULL ? "" : section, section == NULL ? "" : "/",
              path);
     config_diagnostics_add_deprecation(builder->diagnostics, setting, &item->key_mark,
-                                       "%s%s%s: it is deprecated: use %s", section == NULL ? "" : section,
+                                       "%s%s%s: deprecated: use %s", section == NULL ? "" : section,
                                        section == NULL ? "" : ": ", path, field->deprecated);
 }
 
@@ -211,7 +211,7 @@ static void build_missing_fields(struct builder *builder, struct berth_value *va
         if (value->items[i] == NULL) {
             if (!seen[i] && field->required && !builder->options->partial)
                 report(builder, CONFIG_ERROR, &at, node == NULL ? NULL : &node->mark,
-                       "it is required (%s) and not set", schema_kind_name(field->kind));
+                       "required but not set (%s)", schema_kind_name(field->kind));
             value->items[i] = build(builder, field, field->default_, true, &at);
         }
         if (value->items[i] != NULL)
@@ -256,15 +256,15 @@ static void report_kind(struct builder *builder, const struct schema *schema, co
 
     if (config_node_is_empty(node))
         report(builder, CONFIG_ERROR, place, &node->mark,
-               "it has no value: write one (%s), or remove the key for the default",
+               "no value; set one (%s), or remove the key to use the default",
                schema_kind_name(schema->kind));
     else if (config_node_lacks_space(node))
-        report(builder, CONFIG_ERROR, place, &node->mark, "a space is missing after the colon in \"%.60s\"",
+        report(builder, CONFIG_ERROR, place, &node->mark, "missing space after the colon in \"%.60s\"",
                node->text);
     else
         report(builder, CONFIG_ERROR, place, &node->mark, "expected %s, found %s%s",
                schema_kind_name(schema->kind), found[node->kind],
-               schema->kind == SCHEMA_LIST ? "; a list is written [ONE, TWO]" : "");
+               schema->kind == SCHEMA_LIST ? "; write a list as [ONE, TWO]" : "");
 }
 
 static struct berth_value *build_scalar(struct builder *builder, struct berth_value *value,
@@ -281,7 +281,7 @@ static struct berth_value *build_scalar(struct builder *builder, struct berth_va
     return NULL;
 }
 
-/* NULL where there was an error. As deep as the schema, which its reader bounds. */
+/* NULL on error. Recursion is bounded by the depth of the schema. */
 static struct berth_value *build(struct builder *builder, const struct schema *schema,
                                  const struct config_node *node, bool is_default, const struct place *place)
 {
@@ -318,7 +318,7 @@ static bool is_untyped(const struct berth_value *value)
     return value != NULL && value->misread != NULL;
 }
 
-/* The first is enough: it fails the migration. */
+/* The first one fails the migration. */
 static void note_misread(const struct berth_value *value, const char *why)
 {
     struct config_misread *misread = value->misread;
@@ -330,7 +330,7 @@ static void note_misread(const struct berth_value *value, const char *why)
              value->node->key == NULL ? "" : value->node->key, value->node->key == NULL ? "" : ": ", why);
 }
 
-/* Is it a single value? A typed question about a list or map has no answer. */
+/* A list or map cannot be read as a typed scalar. */
 static bool is_scalar(const struct berth_value *value, const char *wanted)
 {
     char why[64];
@@ -353,7 +353,7 @@ static bool read_boolean(const struct berth_value *value)
     return boolean;
 }
 
-/* A number, a duration or a size: no text is two of them. */
+/* A number, a duration or a size; no text parses as two of them. */
 static int64_t read_integer(const struct berth_value *value)
 {
     struct berth_error err, ignored;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the part of YAML that configuration needs into a tree, bounded. The only user of yaml.h. */
+/* Reads the subset of YAML that configuration needs into a tree, within limits. The only user of yaml.h. */
 #include "tree.h"
 
 #include <stdlib.h>
@@ -9,10 +9,10 @@
 
 #include <berth/utf8.h>
 
-/* A list or map that is still open. */
+/* An open list or map. */
 struct frame {
     struct config_node *node;
-    /* In a map: the key whose value comes next, or NULL. */
+    /* In a map: the key that waits for its value, or NULL. */
     const char *key;
     struct config_mark key_mark;
 };
@@ -75,11 +75,11 @@ static bool text_is_clean(struct reader *reader)
         size_t count = berth_utf8_character(reader->text + i, reader->length - i);
 
         if (bytes[i] == 0) {
-            add_error(reader, mark_at(reader, i), "there is a NUL byte here: configuration is UTF-8 text");
+            add_error(reader, mark_at(reader, i), "NUL byte; configuration files are UTF-8 text");
             return false;
         }
         if (count == 0) {
-            add_error(reader, mark_at(reader, i), "byte 0x%02x is not valid UTF-8 here", bytes[i]);
+            add_error(reader, mark_at(reader, i), "byte 0x%02x is not valid UTF-8", bytes[i]);
             return false;
         }
         i += count;
@@ -87,7 +87,7 @@ static bool text_is_clean(struct reader *reader)
     return true;
 }
 
-/* The rest of the line at a place that libyaml gives: it counts characters, and so do its indexes. */
+/* The text at a mark of libyaml, which counts characters. */
 static const char *text_at(const struct reader *reader, const yaml_mark_t *mark)
 {
     const char *at = reader->text;
@@ -100,7 +100,7 @@ static const char *text_at(const struct reader *reader, const yaml_mark_t *mark)
     return at;
 }
 
-/* Two slips that libyaml tells in its own terms. @return false where it is neither. */
+/* Reports two common mistakes in better words than libyaml. @return false if it is neither. */
 static bool add_slip(struct reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
@@ -109,7 +109,7 @@ static bool add_slip(struct reader *reader)
     const char *line, *colon;
 
     if (at < end && *at == '\t') {
-        add_error(reader, mark_of(reader, &parser->problem_mark), "a tab: indent with spaces");
+        add_error(reader, mark_of(reader, &parser->problem_mark), "tab character; indent with spaces");
         return true;
     }
     if (parser->problem == NULL || strstr(parser->problem, "could not find expected ':'") == NULL)
@@ -120,8 +120,8 @@ static bool add_slip(struct reader *reader)
     colon = memchr(at, ':', (size_t)(line - at));
     if (colon == NULL || colon + 1 == line)
         return false;
-    add_error(reader, mark_of(reader, &parser->context_mark),
-              "a space is missing after the colon in \"%.*s\"", line - at > 60 ? 60 : (int)(line - at), at);
+    add_error(reader, mark_of(reader, &parser->context_mark), "missing space after the colon in \"%.*s\"",
+              line - at > 60 ? 60 : (int)(line - at), at);
     return true;
 }
 
@@ -143,7 +143,7 @@ static void add_parser_error(struct reader *reader)
         if (parser->context == NULL)
             add_error(reader, mark_of(reader, &parser->problem_mark), "%s", problem);
         else
-            add_error(reader, mark_of(reader, &parser->problem_mark), "%s: %s (began in line %zu)",
+            add_error(reader, mark_of(reader, &parser->problem_mark), "%s: %s (started on line %zu)",
                       parser->context, problem, parser->context_mark.line + 1);
     }
 }
@@ -153,7 +153,7 @@ static struct frame *top(struct reader *reader)
     return reader->depth == 0 ? NULL : &reader->frames[reader->depth - 1];
 }
 
-/* Puts a value where it belongs: the root, the next item of a list, or the key that waits for it. */
+/* Places a value: as the root, the next item of a list, or the value of the waiting key. */
 static void place_node(struct reader *reader, struct config_node *node)
 {
     struct frame *frame = top(reader);
@@ -174,7 +174,7 @@ static bool count_node(struct reader *reader, struct config_mark mark)
 {
     if (++reader->node_count <= reader->limits->max_nodes)
         return true;
-    add_error(reader, mark, "more than %zu values in one file: split it up", reader->limits->max_nodes);
+    add_error(reader, mark, "more than %zu values in one file; split it", reader->limits->max_nodes);
     return false;
 }
 
@@ -182,10 +182,9 @@ static void check_properties(struct reader *reader, struct config_mark mark, con
                              bool has_tag)
 {
     if (anchor != NULL)
-        add_error(reader, mark, "the anchor &%.64s is not taken here: write the value out where it is needed",
-                  anchor);
+        add_error(reader, mark, "anchor &%.64s is not supported; repeat the value", anchor);
     if (has_tag)
-        add_error(reader, mark, "a tag (!…) is not taken here: the schema says what type a value has");
+        add_error(reader, mark, "a tag (!…) is not supported; the schema determines the type");
 }
 
 static bool next_is_key(struct reader *reader)
@@ -195,7 +194,7 @@ static bool next_is_key(struct reader *reader)
     return frame != NULL && frame->node->kind == CONFIG_MAP && frame->key == NULL;
 }
 
-/* Spaces that no key and no value of ours has, and that look like one or like nothing. */
+/* Characters that look like a space, or like nothing, and mean neither. */
 static void check_spaces(struct reader *reader, struct config_mark mark, const char *text)
 {
     static const struct {
@@ -216,7 +215,7 @@ static void check_spaces(struct reader *reader, struct config_mark mark, const c
             continue;
         for (const char *at = text; at < found; at++)
             mark.column += ((unsigned char)*at & 0xc0) != 0x80;
-        add_error(reader, mark, "%s: use a plain space, or put the text in quotes", spaces[i].name);
+        add_error(reader, mark, "%s; use a plain space, or quote the text", spaces[i].name);
         return;
     }
 }
@@ -233,7 +232,7 @@ static bool read_scalar(struct reader *reader, const yaml_event_t *event)
     check_properties(reader, mark, event->data.scalar.anchor,
                      event->data.scalar.tag != NULL || (plain && !event->data.scalar.plain_implicit));
     if (memchr(value, '\0', length) != NULL) {
-        add_error(reader, mark, "there is a NUL (\\0) in this text: no setting can hold one");
+        add_error(reader, mark, "the text contains NUL (\\0); no setting can hold one");
         return true;
     }
     if (plain)
@@ -241,7 +240,7 @@ static bool read_scalar(struct reader *reader, const yaml_event_t *event)
     text = config_tree_add_text(reader->tree, value, length);
     if (next_is_key(reader)) {
         if (length == 0)
-            add_error(reader, mark, "a key is empty: give it a name");
+            add_error(reader, mark, "empty key; give it a name");
         top(reader)->key = text;
         top(reader)->key_mark = mark;
         return true;
@@ -261,7 +260,7 @@ static bool open_node(struct reader *reader, enum config_node_kind kind, struct 
     struct config_node *node;
 
     if (next_is_key(reader)) {
-        add_error(reader, mark, "a %s cannot be a key: keys are plain words",
+        add_error(reader, mark, "a %s cannot be a key; use a plain word",
                   kind == CONFIG_LIST ? "list" : "map");
         return false;
     }
@@ -293,11 +292,11 @@ static int compare_keys(const void *a, const void *b)
 static void refuse_twice(struct reader *reader, const struct config_node *first,
                          const struct config_node *second)
 {
-    add_error(reader, second->key_mark, "the key \"%.200s\" stands here a second time: it is set in line %u",
-              second->key, first->key_mark.line);
+    add_error(reader, second->key_mark, "duplicate key \"%.200s\"; first set on line %u", second->key,
+              first->key_mark.line);
 }
 
-/* Sorts rather than compares all pairs: a map can be as large as the file. */
+/* Sorts instead of comparing all pairs: a map can be as large as the file. */
 static void check_duplicates(struct reader *reader, const struct config_node *map)
 {
     struct config_node *few[16];
@@ -330,15 +329,15 @@ static bool start_document(struct reader *reader, const yaml_event_t *event)
 {
     if (++reader->document_count > 1) {
         add_error(reader, mark_of(reader, &event->start_mark),
-                  "a second document (---) begins here: a file holds one");
+                  "second document (---); a file holds only one");
         return false;
     }
     if (event->data.document_start.tag_directives.start != event->data.document_start.tag_directives.end)
-        add_error(reader, mark_of(reader, &event->start_mark), "a %%TAG directive is not taken here");
+        add_error(reader, mark_of(reader, &event->start_mark), "a %%TAG directive is not supported");
     return true;
 }
 
-/* False where reading on makes no sense. */
+/* False to stop reading. */
 static bool read_event(struct reader *reader, const yaml_event_t *event)
 {
     struct config_mark mark = mark_of(reader, &event->start_mark);
@@ -352,8 +351,7 @@ static bool read_event(struct reader *reader, const yaml_event_t *event)
     case YAML_DOCUMENT_START_EVENT:
         return start_document(reader, event);
     case YAML_ALIAS_EVENT:
-        add_error(reader, mark, "the alias *%.64s is not taken here: write the value out",
-                  event->data.alias.anchor);
+        add_error(reader, mark, "alias *%.64s is not supported; repeat the value", event->data.alias.anchor);
         return false;
     case YAML_SCALAR_EVENT:
         return read_scalar(reader, event);
@@ -401,7 +399,7 @@ static void read_text(struct reader *reader)
     yaml_parser_delete(&reader->parser);
 }
 
-/* libyaml counts a byte order mark as a column, and then knows no "---" in its line. */
+/* libyaml counts a byte order mark as a column, and then misses a "---" on that line. */
 static void skip_byte_order_mark(struct reader *reader)
 {
     if (reader->length >= 3 && memcmp(reader->text, "\xef\xbb\xbf", 3) == 0) {
@@ -428,7 +426,7 @@ struct config_tree *config_yaml_read(const char *name, const char *text, size_t 
     reader.file = config_tree_add_text(reader.tree, name, strlen(name));
     skip_byte_order_mark(&reader);
     if (length > limits->max_bytes)
-        add_error(&reader, (struct config_mark){.file = reader.file}, "%zu bytes are too many: at most %zu",
+        add_error(&reader, (struct config_mark){.file = reader.file}, "too large: %zu bytes, at most %zu",
                   length, limits->max_bytes);
     else if (text_is_clean(&reader))
         read_text(&reader);

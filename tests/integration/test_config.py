@@ -40,10 +40,10 @@ class Config(Case):
 
     def test_common_slips_are_told_in_plain_words(self):
         slips = {
-            "log:\n\tlevel: debug\n": "6:1: a tab: indent with spaces",
-            "log:\n  level:debug\n": '6:3: log: a space is missing after the colon in "level:debug"',
-            "log:\n  format: text\n  level:debug\n": 'a space is missing after the colon in "level:debug"',
-            "level: debug\n": '5:1: there is no setting "level" here; it belongs under log',
+            "log:\n\tlevel: debug\n": "6:1: tab character; indent with spaces",
+            "log:\n  level:debug\n": '6:3: log: missing space after the colon in "level:debug"',
+            "log:\n  format: text\n  level:debug\n": 'missing space after the colon in "level:debug"',
+            "level: debug\n": '5:1: unknown setting "level" here; it belongs under log',
             "greeting: Hi\n": f"5:1: greeting is a setting of {GREETER}: it belongs under plugins",
             f"{GREETER}: {{}}\n": f"5:1: {GREETER} is a plugin: its section belongs under plugins",
             "log: {level:\u00a0debug}\n": "5:13: a non-breaking space (U+00A0): use a plain space",
@@ -67,7 +67,7 @@ class Config(Case):
         self.assert_line(done.stderr, "1:10: version: 2 is not supported", "reads version 1")
         self.assertEqual(2, done.stderr.count("\n"), done.stderr)
         done = self.check("version:1\n")
-        self.assert_line(done.stderr, '1:1: a space is missing after the colon in "version:1"')
+        self.assert_line(done.stderr, '1:1: missing space after the colon in "version:1"')
         self.assertEqual(0, self.check(self.base() + "timeouts: {init: 10 s}\nlog: {level: 'debug'}\n").returncode)
 
     def test_variables_in_paths_are_refused_and_not_taken_literally(self):

@@ -71,7 +71,7 @@ class Deprecations(Case):
                           CONFIG + "io.example.climber.v1.climber/config_version",
                           CONFIG + "io.example.climber.v1.climber/feet"}, set(told))
         interval = told[CONFIG + DIAL + "/size"]
-        self.assertRegex(interval.message, r"/berthd\.yaml:\d+:\d+: .*: size: it is deprecated: use radius")
+        self.assertRegex(interval.message, r"/berthd\.yaml:\d+:\d+: .*: size: deprecated: use radius")
         self.assertIn("`berthd config migrate`", told[CONFIG + "io.example.mover.v1.mover/old_name"].message)
         for warning in told.values():
             self.assertTrue(before - 1 <= warning.last_occurrence.seconds <= time.time() + 1)

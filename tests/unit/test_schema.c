@@ -104,30 +104,30 @@ static void each_mistake_is_named_at_its_place(void **state)
     static const struct {
         const char *text, *line;
     } cases[] = {
-        {"[a]", "m:1:1: fields have to be a map from names to settings"},
-        {"a: string", "m:1:4: a: a setting is a map such as {type: string, default: Hello}"},
-        {"a: {doc: x}", "m:1:4: a: it has no type: write type: string, or another one"},
-        {"a: {type: strng}", "m:1:11: a: \"strng\" is no type (did you mean \"string\"?): string, bool, int, "
-                             "float, duration, bytes, "
-                             "path, enum, list, map and object are"},
+        {"[a]", "m:1:1: fields must be a map of names to settings"},
+        {"a: string", "m:1:4: a: expected a map such as {type: string, default: Hello}"},
+        {"a: {doc: x}", "m:1:4: a: type is missing (such as type: string)"},
+        {"a: {type: strng}",
+         "m:1:11: a: \"strng\" is not a type (did you mean \"string\"?); use string, bool, "
+         "int, float, duration, bytes, path, enum, list, map or object"},
         {"A: {type: int}",
-         "m:1:1: \"A\" is no name for a setting: a-z, 0-9 and _, at most 64, no digit first"},
+         "m:1:1: \"A\" is not a valid name of a setting (use a-z, 0-9 and _; at most 64, no digit first)"},
         {"a: {type: int, defualt: 1}",
          "m:1:16: a: a setting has no key \"defualt\" (did you mean \"default\"?)"},
         {"a: {type: int, default: x}", "m:1:25: a: default: \"x\" is not an integer (use digits, unquoted)"},
         {"a: {type: int, default: 7, max: 5}", "m:1:25: a: default: \"7\" is too large: at most 5"},
-        {"a: {type: int, default: [1]}", "m:1:25: a: expected int, found a list"},
-        {"a: {type: int, default: }", "m:1:25: a: the default is empty: write \"\" for an empty text"},
+        {"a: {type: int, default: [1]}", "m:1:25: a: default: expected int, found a list"},
+        {"a: {type: int, default: }", "m:1:25: a: the default is empty; use \"\" for an empty text"},
         {"a: {type: list, items: {type: int}, default: [x]}",
-         "m:1:47: a: [0]: \"x\" is not an integer (use digits, unquoted)"},
-        {"a: {type: int, default: 1, required: true}", "m:1:16: a: what has a default is not required"},
-        {"a: {type: path, default: x}", "m:1:26: a: the default of a path has to be absolute"},
-        {"a: {type: object, default: {}}", "m:1:19: a: an object has no default: give its fields theirs"},
+         "m:1:47: a: default: [0]: \"x\" is not an integer (use digits, unquoted)"},
+        {"a: {type: int, default: 1, required: true}", "m:1:16: a: a required setting has no default"},
+        {"a: {type: path, default: x}", "m:1:26: a: the default of a path must be absolute"},
+        {"a: {type: object, default: {}}", "m:1:19: a: an object has no default; give its fields defaults"},
         {"a: {type: int, min: 5, max: 4}", "m:1:4: a: min is larger than max"},
-        {"a: {type: bool, min: 5}", "m:1:17: a: min means nothing for type bool"},
+        {"a: {type: bool, min: 5}", "m:1:17: a: min does not apply to type bool"},
         {"a: {type: duration, max: 5}",
          "m:1:26: a: max: \"5\" is not a duration (use a form such as 10s, 1m30s or 250ms)"},
-        {"a: {type: int, pattern: x}", "m:1:16: a: a pattern is for type string or path, not for int"},
+        {"a: {type: int, pattern: x}", "m:1:16: a: pattern applies to string and path, not to int"},
         {"a: {type: string, format: adress}",
          "m:1:27: a: type string has no format \"adress\" (did you mean \"address\"?)"},
         {"a: {type: string, format: file}", "m:1:27: a: type string has no format \"file\""},
@@ -135,22 +135,22 @@ static void each_mistake_is_named_at_its_place(void **state)
         {"a: {type: int, format: file}", "m:1:24: a: type int has no format \"file\""},
         {"a: {type: string, format: host_port, default: here}",
          "m:1:47: a: default: \"here\" has no port (try here:50051)"},
-        {"a: {type: string, pattern: 'a)'}", "m:1:28: a: \"a)\" is no pattern: a ) has no ( before it"},
-        {"a: {type: string, pattern: '(a'}", "m:1:28: a: \"(a\" is no pattern: a ( is not closed"},
+        {"a: {type: string, pattern: 'a)'}", "m:1:28: a: \"a)\" is not a valid pattern: unmatched )"},
+        {"a: {type: string, pattern: '(a'}", "m:1:28: a: \"(a\" is not a valid pattern: unmatched ("},
         {"a: {type: string, pattern: '[a'}",
-         "m:1:28: a: \"[a\" is no pattern: Unmatched [, [^, [:, [., or [="},
-        {"a: {type: string, values: [x]}", "m:1:19: a: values are for type enum, not for string"},
+         "m:1:28: a: \"[a\" is not a valid pattern: Unmatched [, [^, [:, [., or [="},
+        {"a: {type: string, values: [x]}", "m:1:19: a: values applies to enum, not to string"},
         {"a: {type: enum}", "m:1:4: a: an enum needs values: […]"},
-        {"a: {type: enum, values: []}", "m:1:25: a: an enum has from 1 to 256 values"},
-        {"a: {type: enum, values: [x, x]}", "m:1:29: a: \"x\" stands twice among the values"},
+        {"a: {type: enum, values: []}", "m:1:25: a: an enum has 1 to 256 values"},
+        {"a: {type: enum, values: [x, x]}", "m:1:29: a: \"x\" is listed twice in values"},
         {"a: {type: list}", "m:1:4: a: a list needs items: {type: …}"},
-        {"a: {type: int, items: {type: int}}", "m:1:16: a: items are for type list or map, not for int"},
+        {"a: {type: int, items: {type: int}}", "m:1:16: a: items applies to list and map, not to int"},
         {"a: {type: list, items: {type: int, default: 1}}",
-         "m:1:24: a: an item cannot be required or deprecated and has no default"},
-        {"a: {type: int, fields: {}}", "m:1:16: a: fields are for type object, not for int"},
+         "m:1:24: a: an item cannot be required or deprecated, or have a default"},
+        {"a: {type: int, fields: {}}", "m:1:16: a: fields applies to object, not to int"},
         {"a: {type: int, required: 1}",
          "m:1:26: a: required: \"1\" is not a boolean (use true or false, unquoted)"},
-        {"a: {type: int, doc: [x]}", "m:1:21: a: doc has to be a text"},
+        {"a: {type: int, doc: [x]}", "m:1:21: a: doc must be a string"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -185,7 +185,7 @@ static void a_pattern_that_costs_too_much_is_refused_before_it_is_compiled(void 
         snprintf(text, sizeof(text), "a: {type: string, pattern: '%s'}", patterns[i]);
         parsed = parse(text);
         assert_null(parsed.schema);
-        assert_non_null(strstr(parsed.diagnostics.items[0].message, "is no pattern"));
+        assert_non_null(strstr(parsed.diagnostics.items[0].message, "is not a valid pattern"));
         finish(&parsed);
     }
 }

@@ -273,7 +273,7 @@ static void all_that_is_wrong_is_said_at_once(void **state)
     assert_false(load(&scene, false));
     assert_int_equal(scene.diagnostics.error_count, 5);
     assert_true(says(&scene, CONFIG_ERROR,
-                     "berthd.yaml:1:1: there is no setting \"verson\" (did you mean \"version\"?)"));
+                     "berthd.yaml:1:1: unknown setting \"verson\" (did you mean \"version\"?)"));
     assert_true(
         says(&scene, CONFIG_ERROR, "berthd.yaml:2:18: prepare_threads: \"0\" is too small: at least 1"));
     assert_true(says(&scene, CONFIG_ERROR,
@@ -481,8 +481,8 @@ static void a_service_whose_provider_is_no_text_is_an_error(void **state)
         assert_int_equal(scene.diagnostics.error_count, 1);
         check(&scene);
         assert_int_equal(scene.diagnostics.error_count, 2);
-        assert_true(says(&scene, CONFIG_ERROR,
-                         "io.berth.store.v1.needy: address: it is required (string) and not set"));
+        assert_true(
+            says(&scene, CONFIG_ERROR, "io.berth.store.v1.needy: address: required but not set (string)"));
         strike(&scene);
     }
 }
@@ -546,14 +546,14 @@ static void wrong_sections_are_named_with_their_plugin(void **state)
     assert_int_equal(scene.diagnostics.error_count, 3);
     assert_true(
         says(&scene, CONFIG_ERROR,
-             "berthd.yaml:2:35: io.containerd.grpc.v1.greeter: there is no setting \"greting\" (did you mean "
+             "berthd.yaml:2:35: io.containerd.grpc.v1.greeter: unknown setting \"greting\" (did you mean "
              "\"greeting\"?)"));
     assert_true(
         says(&scene, CONFIG_ERROR,
              "berthd.yaml:2:58: io.containerd.grpc.v1.greeter: max_name: \"2MiB\" is too large: at most "
              "1MiB"));
     assert_true(
-        says(&scene, CONFIG_ERROR, "io.berth.store.v1.needy: address: it is required (string) and not set"));
+        says(&scene, CONFIG_ERROR, "io.berth.store.v1.needy: address: required but not set (string)"));
     strike(&scene);
 }
 
@@ -822,7 +822,7 @@ static void a_dump_says_where_each_value_comes_from(void **state)
     assert_non_null(strstr(text, line));
     snprintf(line, sizeof(line), "    greeting: Hi  # %s:4:45\n    max_name: 4KiB  # default\n", scene.path);
     assert_non_null(strstr(text, line));
-    assert_non_null(strstr(text, "    # token: is a secret, not shown\n"));
+    assert_non_null(strstr(text, "    # token: secret, not shown\n"));
     assert_null(strstr(text, "s3cret"));
     free(text);
     text = settings_print_json(scene.settings, &(struct config_print_options){0});

@@ -231,7 +231,7 @@ static void a_section_that_fits_no_version_is_refused_with_a_word_of_config_vers
 
     assert_false(load(&scene));
     assert_int_equal(scene.diagnostics.error_count, 1);
-    assert_true(says(&scene, CONFIG_ERROR, "there is no setting \"of\""));
+    assert_true(says(&scene, CONFIG_ERROR, "unknown setting \"of\""));
     assert_true(says(&scene, CONFIG_WARNING, "add config_version: 1"));
     strike(&scene);
 }
@@ -372,7 +372,7 @@ static void what_nobody_declares_is_one_error(void **state)
 
     assert_false(load(&scene));
     assert_int_equal(scene.diagnostics.error_count, 1);
-    assert_true(says(&scene, CONFIG_ERROR, "io.example.grpc.v1.cri: there is no setting \"prot\""));
+    assert_true(says(&scene, CONFIG_ERROR, "io.example.grpc.v1.cri: unknown setting \"prot\""));
     strike(&scene);
 }
 

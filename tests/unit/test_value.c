@@ -163,9 +163,9 @@ static void each_mistake_has_its_sentence(void **state)
          "/etc/berth/berthd.yaml:1:11: T.a: map_size: \"12 apples\" is not a size (use a form such as 64MiB, "
          "10MB or 512)"},
         {"greeting: {type: string}", "greting: Hi",
-         "/etc/berth/berthd.yaml:1:1: T.a: there is no setting \"greting\" (did you mean \"greeting\"?)"},
+         "/etc/berth/berthd.yaml:1:1: T.a: unknown setting \"greting\" (did you mean \"greeting\"?)"},
         {"greeting: {type: string}", "unheard: Hi",
-         "/etc/berth/berthd.yaml:1:1: T.a: there is no setting \"unheard\""},
+         "/etc/berth/berthd.yaml:1:1: T.a: unknown setting \"unheard\""},
         {"flag: {type: bool}", "flag: yes",
          "/etc/berth/berthd.yaml:1:7: T.a: flag: \"yes\" is not a boolean (use true or false, unquoted)"},
         {"n: {type: int}", "n: \"1\"",
@@ -186,11 +186,11 @@ static void each_mistake_has_its_sentence(void **state)
         {"f: {type: float}", "f: 1e999",
          "/etc/berth/berthd.yaml:1:4: T.a: f: \"1e999\" is not a number within range: too large"},
         {"s: {type: string, max: 3}", "s: four",
-         "/etc/berth/berthd.yaml:1:4: T.a: s: it is 4 bytes long: at most 3"},
+         "/etc/berth/berthd.yaml:1:4: T.a: s: 4 bytes long; at most 3"},
         {"s: {type: string, pattern: \"[a-z]+\"}", "s: abc1",
          "/etc/berth/berthd.yaml:1:4: T.a: s: \"abc1\" does not match the pattern [a-z]+"},
         {"l: {type: list, items: {type: int}, min: 1}", "l: []",
-         "/etc/berth/berthd.yaml:1:4: T.a: l: it is 0 items: at least 1"},
+         "/etc/berth/berthd.yaml:1:4: T.a: l: 0 items; at least 1"},
         {"e: {type: enum, values: [debug, info]}", "e: inof",
          "/etc/berth/berthd.yaml:1:4: T.a: e: \"inof\" is not one of: debug, info (did you mean \"info\"?)"},
         {"l: {type: list, items: {type: object, fields: {n: {type: int}}}}", "l: [{n: 1}, {n: x}]",
@@ -199,17 +199,17 @@ static void each_mistake_has_its_sentence(void **state)
          "/etc/berth/berthd.yaml:1:4: T.a: s: \"abc1\" is not valid here: Letters."},
         {"s: {type: string}", "s: [a]", "/etc/berth/berthd.yaml:1:4: T.a: s: expected string, found a list"},
         {"l: {type: list, items: {type: string}}", "l: a",
-         "/etc/berth/berthd.yaml:1:4: T.a: l: expected list, found a single value; a list is written [ONE, "
+         "/etc/berth/berthd.yaml:1:4: T.a: l: expected list, found a single value; write a list as [ONE, "
          "TWO]"},
         {"s: {type: string}", "- s", "/etc/berth/berthd.yaml:1:1: T.a: expected object, found a list"},
         {"s: {type: string}", "s:",
-         "/etc/berth/berthd.yaml:1:3: T.a: s: it has no value: write one (string), or remove the key for the "
+         "/etc/berth/berthd.yaml:1:3: T.a: s: no value; set one (string), or remove the key to use the "
          "default"},
         {"s: {type: string, required: true}\nt: {type: int}", "t: 1",
-         "/etc/berth/berthd.yaml:1:1: T.a: s: it is required (string) and not set"},
-        {"s: {type: string, required: true}", NULL, "T.a: s: it is required (string) and not set"},
+         "/etc/berth/berthd.yaml:1:1: T.a: s: required but not set (string)"},
+        {"s: {type: string, required: true}", NULL, "T.a: s: required but not set (string)"},
         {"p: {type: path}", "p: \"\"",
-         "/etc/berth/berthd.yaml:1:4: T.a: p: a path cannot be empty: set one or remove the key"},
+         "/etc/berth/berthd.yaml:1:4: T.a: p: the path is empty; set one or remove the key"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -256,9 +256,9 @@ static void addresses_are_taken_apart(void **state)
         {address, "http://etcd:2379", "is a URL; write the host and port alone"},
         {address, "tcp://etcd:2379", NULL},
         {address, "unix:///run/x.sock", NULL},
-        {address, "unix://run/x.sock", "the path of a unix socket has to be absolute"},
+        {address, "unix://run/x.sock", "the path of a unix socket must be absolute"},
         {address, "etcd", "has no port (try etcd:50051)"},
-        {address, "unix:run/x.sock", "the path of a unix socket has to be absolute"},
+        {address, "unix:run/x.sock", "the path of a unix socket must be absolute"},
         {address, "''", "the address is empty"},
     };
 
@@ -365,7 +365,7 @@ static void a_deprecated_setting_warns_and_names_the_other(void **state)
 
     assert_non_null(checked.values);
     assert_int_equal(checked.diagnostics.count, 1);
-    assert_non_null(strstr(checked.diagnostics.items[0].message, "it is deprecated: use new_name"));
+    assert_non_null(strstr(checked.diagnostics.items[0].message, "deprecated: use new_name"));
     assert_string_equal(checked.diagnostics.items[0].deprecated, "T.a/old");
     finish(&checked);
 }

@@ -109,32 +109,30 @@ static void what_configuration_does_not_need_is_refused_at_its_place(void **stat
     static const struct {
         const char *text, *line;
     } cases[] = {
-        {"a: &x 1\n", "a.yaml:1:4: the anchor &x is not taken here: write the value out where it is needed"},
-        {"a: &x [1]\n",
-         "a.yaml:1:4: the anchor &x is not taken here: write the value out where it is needed"},
-        {"a: {b: &x {}}\n",
-         "a.yaml:1:8: the anchor &x is not taken here: write the value out where it is needed"},
-        {"a: *x\n", "a.yaml:1:4: the alias *x is not taken here: write the value out"},
-        {"a: !!str 1\n", "a.yaml:1:4: a tag (!…) is not taken here: the schema says what type a value has"},
-        {"a: ! 1\n", "a.yaml:1:4: a tag (!…) is not taken here: the schema says what type a value has"},
-        {"!x a: 1\n", "a.yaml:1:1: a tag (!…) is not taken here: the schema says what type a value has"},
-        {"- !!seq [1]\n", "a.yaml:1:3: a tag (!…) is not taken here: the schema says what type a value has"},
-        {"%TAG ! tag:x,2000:\n---\na: 1\n", "a.yaml:1:1: a %TAG directive is not taken here"},
-        {"a: 1\n---\nb: 2\n", "a.yaml:2:1: a second document (---) begins here: a file holds one"},
-        {"a: 1\nb: 2\na: 3\n", "a.yaml:3:1: the key \"a\" stands here a second time: it is set in line 1"},
-        {"x: {a: 1, 'a': 2}\n", "a.yaml:1:11: the key \"a\" stands here a second time: it is set in line 1"},
-        {"[a]: 1\n", "a.yaml:1:1: a list cannot be a key: keys are plain words"},
-        {"? {a: 1}\n: 1\n", "a.yaml:1:3: a map cannot be a key: keys are plain words"},
-        {"\"\": 1\n", "a.yaml:1:1: a key is empty: give it a name"},
-        {"a: \"x\\0y\"\n", "a.yaml:1:4: there is a NUL (\\0) in this text: no setting can hold one"},
-        {"\"\\0\": y\n", "a.yaml:1:1: there is a NUL (\\0) in this text: no setting can hold one"},
-        {"a: 1\nb: \xff\n", "a.yaml:2:4: byte 0xff is not valid UTF-8 here"},
-        {"ü: \xc0\x80\n", "a.yaml:1:4: byte 0xc0 is not valid UTF-8 here"},
-        {"a: \xed\xa0\x80\n", "a.yaml:1:4: byte 0xed is not valid UTF-8 here"},
-        {"a: \xf4\x90\x80\x80\n", "a.yaml:1:4: byte 0xf4 is not valid UTF-8 here"},
-        {"a: \xe2\x82", "a.yaml:1:4: byte 0xe2 is not valid UTF-8 here"},
+        {"a: &x 1\n", "a.yaml:1:4: anchor &x is not supported; repeat the value"},
+        {"a: &x [1]\n", "a.yaml:1:4: anchor &x is not supported; repeat the value"},
+        {"a: {b: &x {}}\n", "a.yaml:1:8: anchor &x is not supported; repeat the value"},
+        {"a: *x\n", "a.yaml:1:4: alias *x is not supported; repeat the value"},
+        {"a: !!str 1\n", "a.yaml:1:4: a tag (!…) is not supported; the schema determines the type"},
+        {"a: ! 1\n", "a.yaml:1:4: a tag (!…) is not supported; the schema determines the type"},
+        {"!x a: 1\n", "a.yaml:1:1: a tag (!…) is not supported; the schema determines the type"},
+        {"- !!seq [1]\n", "a.yaml:1:3: a tag (!…) is not supported; the schema determines the type"},
+        {"%TAG ! tag:x,2000:\n---\na: 1\n", "a.yaml:1:1: a %TAG directive is not supported"},
+        {"a: 1\n---\nb: 2\n", "a.yaml:2:1: second document (---); a file holds only one"},
+        {"a: 1\nb: 2\na: 3\n", "a.yaml:3:1: duplicate key \"a\"; first set on line 1"},
+        {"x: {a: 1, 'a': 2}\n", "a.yaml:1:11: duplicate key \"a\"; first set on line 1"},
+        {"[a]: 1\n", "a.yaml:1:1: a list cannot be a key; use a plain word"},
+        {"? {a: 1}\n: 1\n", "a.yaml:1:3: a map cannot be a key; use a plain word"},
+        {"\"\": 1\n", "a.yaml:1:1: empty key; give it a name"},
+        {"a: \"x\\0y\"\n", "a.yaml:1:4: the text contains NUL (\\0); no setting can hold one"},
+        {"\"\\0\": y\n", "a.yaml:1:1: the text contains NUL (\\0); no setting can hold one"},
+        {"a: 1\nb: \xff\n", "a.yaml:2:4: byte 0xff is not valid UTF-8"},
+        {"ü: \xc0\x80\n", "a.yaml:1:4: byte 0xc0 is not valid UTF-8"},
+        {"a: \xed\xa0\x80\n", "a.yaml:1:4: byte 0xed is not valid UTF-8"},
+        {"a: \xf4\x90\x80\x80\n", "a.yaml:1:4: byte 0xf4 is not valid UTF-8"},
+        {"a: \xe2\x82", "a.yaml:1:4: byte 0xe2 is not valid UTF-8"},
         {"a: \x01\n", "a.yaml:1:4: control characters are not allowed"},
-        {"\xff\xfe\x61\x00", "a.yaml:1:1: byte 0xff is not valid UTF-8 here"},
+        {"\xff\xfe\x61\x00", "a.yaml:1:1: byte 0xff is not valid UTF-8"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -143,8 +141,7 @@ static void what_configuration_does_not_need_is_refused_at_its_place(void **stat
 
 static void a_nul_byte_is_refused_at_its_place(void **state)
 {
-    assert_refused_bytes("a: 1\nb: x\0y\n", 11,
-                         "a.yaml:2:5: there is a NUL byte here: configuration is UTF-8 text");
+    assert_refused_bytes("a: 1\nb: x\0y\n", 11, "a.yaml:2:5: NUL byte; configuration files are UTF-8 text");
 }
 
 static void what_is_no_yaml_is_refused_with_its_line(void **state)
@@ -203,15 +200,15 @@ static void depth_64_is_read(void **state)
 static void an_alias_bomb_ends_at_its_first_alias(void **state)
 {
     assert_refused("a: &a [x, x]\nb: [*a, *a]\nc: [*b, *b]\n",
-                   "a.yaml:1:4: the anchor &a is not taken here: write the value out where it is needed");
-    assert_refused("<<: *a\n", "a.yaml:1:5: the alias *a is not taken here: write the value out");
+                   "a.yaml:1:4: anchor &a is not supported; repeat the value");
+    assert_refused("<<: *a\n", "a.yaml:1:5: alias *a is not supported; repeat the value");
 }
 
 static void too_many_values_are_refused(void **state)
 {
     char *items = repeat("- x\n", 100001);
 
-    assert_refused(items, "a.yaml:100000:3: more than 100000 values in one file: split it up");
+    assert_refused(items, "a.yaml:100000:3: more than 100000 values in one file; split it");
     free(items);
 }
 
@@ -219,7 +216,7 @@ static void too_many_bytes_are_refused(void **state)
 {
     char *text = repeat("# comment\n", 500000);
 
-    assert_refused(text, "a.yaml: 5000000 bytes are too many: at most 4194304");
+    assert_refused(text, "a.yaml: too large: 5000000 bytes, at most 4194304");
     free(text);
 }
 
