@@ -3,7 +3,7 @@
 #ifndef CORE_STATE_INSPECT_H
 #define CORE_STATE_INSPECT_H
 
-#include <sdk/calls/changes.h>
+#include "changes.h"
 #include "registry.h"
 #include <core/scan/scan.h>
 

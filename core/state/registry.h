@@ -5,7 +5,7 @@
 
 #include <berth/plugin.h>
 
-#include <sdk/calls/changes.h>
+#include "changes.h"
 #include <core/plan/plan.h>
 #include "publication.h"
 #include "readiness.h"

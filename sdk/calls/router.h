@@ -6,7 +6,7 @@
 
 #include <berth/router.h>
 
-#include "changes.h"
+#include <core/state/changes.h>
 #include <core/manifest/manifest.h>
 
 struct router;

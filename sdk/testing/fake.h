@@ -9,7 +9,7 @@
 
 #include <berth/testing.h>
 #include <config/value.h>
-#include <sdk/calls/changes.h>
+#include <core/state/changes.h>
 #include <core/manifest/manifest.h>
 #include <sdk/calls/router.h>
 

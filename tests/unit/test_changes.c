@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include <sdk/calls/changes.h>
+#include <core/state/changes.h>
 
 struct stage {
     uv_loop_t loop;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tells whoever asked that something which listings show is other than before. */
-#ifndef SDK_CALLS_CHANGES_H
-#define SDK_CALLS_CHANGES_H
+#ifndef CORE_STATE_CHANGES_H
+#define CORE_STATE_CHANGES_H
 
 #include <sys/queue.h>
 
