@@ -19,6 +19,7 @@
 #include <core/plan/print.h>
 #include <core/life/progress.h>
 #include <core/life/required.h>
+#include <core/life/services.h>
 #include "revision.h"
 #include "signals.h"
 #include "survey.h"
@@ -253,7 +254,7 @@ static void declare_service(struct daemon *daemon, const struct plan_entry *entr
     char reason[BERTH_ERROR_MAX];
     struct berth_error error;
 
-    if (router_declare(daemon->router, entry->plugin, service, &error) != BERTH_OK) {
+    if (services_declare(daemon->router, entry->plugin, service, &error) != BERTH_OK) {
         if (entry->verdict == PLAN_RUN)
             log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "%s", error.message);
         return;
@@ -267,6 +268,8 @@ static void declare_service(struct daemon *daemon, const struct plan_entry *entr
 static bool declare_services(struct daemon *daemon)
 {
     daemon->router = router_create();
+    if (daemon->router == NULL)
+        abort();
     for (size_t i = 0; i < daemon->survey.plan->count; i++)
         for (size_t k = 0; k < daemon->survey.plan->entries[i].plugin->service_count; k++)
             declare_service(daemon, &daemon->survey.plan->entries[i],
@@ -296,12 +299,20 @@ static bool load_modules(struct daemon *daemon)
     return true;
 }
 
+static void on_route_change(void *context)
+{
+    changes_note(context);
+}
+
 static bool make_registry(struct daemon *daemon)
 {
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
     inspect_init(&daemon->inspect, &daemon->loop, daemon->registry, &daemon->survey.scan,
                  daemon->survey.settings->root, daemon->survey.settings->state);
-    router_set_changes(daemon->router, &daemon->inspect.changes);
+    router_observe(daemon->router, &(struct router_observer){
+                                       .context = &daemon->inspect.changes,
+                                       .on_change = on_route_change,
+                                   });
     return true;
 }
 

@@ -45,7 +45,7 @@ bool life_open_routes(struct life *life)
 
         if (service != NULL)
             code = router_set_live(life->lifecycle->router, name, service, life->plugin->instance,
-                                   life->plugin->generation, &error);
+                                   life->plugin->generation, &life->host, &error);
         else
             berth_error_set(&error, code, "its manifest names the service %s, which its module does not have",
                             name);

@@ -1,19 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call: its memory, who works on it, and how it ends whatever happens inside its callbacks. */
+/*
+ * One call's life: what it passes before its handler hears of it, what the server brings and the handler
+ * does, and how it ends whatever happens inside its callbacks.
+ *
+ * Everything a call does may run code that is not ours (handlers, hooks, the server), and any of that may use
+ * the same call again, end it, or end others. Three rules keep that safe:
+ *
+ * - Whoever works on a call stands between enter and leave, which count `depth`. A call that has
+ *   ended is freed by the leave that brings its depth to 0, which also tells the handler (on_end): never
+ *   while one of its callbacks is on the stack.
+ * - After an operation of the handler other than finish and resume the handler goes on to use the call, even
+ *   where the operation has ended it. So leave_to_handler frees nothing; the call counts as abandoned, and
+ *   the next event that a server brings frees it (calls_reap), where nothing of ours is on the stack.
+ * - `ended` is decided once (decide). After that no hook and no handler gets anything but the end, and
+ *   `stream` is NULL: the server has been told, or has itself cancelled. After each callback the code below
+ *   looks at `ended` before it goes on.
+ */
 #include "call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A code that may travel on a wire. */
-static enum berth_code wire_code(enum berth_code code)
+struct annotation {
+    struct annotation *next;
+    char *value;
+    char key[];
+};
+
+static struct call *call_of(struct berth_call *public)
 {
-    return (int)code >= 0 && (int)code <= BERTH_UNAUTHENTICATED ? code : BERTH_UNKNOWN;
+    return (struct call *)(void *)public;
 }
 
-const struct berth_method *call_handler(const struct call *call)
+/* Memory of calls that ended is kept for those that begin, so that a busy router needs no malloc. This is
+ * what a call takes as a rule, its copies of a request's headers included; larger ones are not kept. */
+#define KEPT_BYTES 1024
+
+/* A few busy connections' worth. */
+#define KEPT_MAX 256
+
+/* Under AddressSanitizer every call has memory of its own, so that it sees who touches one that has ended. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS_NONE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPS_NONE 1
+#endif
+#endif
+#ifndef KEEPS_NONE
+#define KEEPS_NONE 0
+#endif
+
+/* Memory for a call and `more` bytes behind its `fixed` ones, which are zero but for `block_bytes`; or NULL.
+ */
+static struct call *take_block(struct calls *calls, size_t fixed, size_t more)
 {
-    return &call->binding->methods[call->method->index];
+    size_t size = fixed + more > KEPT_BYTES ? fixed + more : KEPT_BYTES;
+    struct call *call = size == KEPT_BYTES ? LIST_FIRST(&calls->kept) : NULL;
+
+    if (call != NULL) {
+        LIST_REMOVE(call, link);
+        calls->kept_count--;
+    } else {
+        call = malloc(size);
+    }
+    if (call == NULL)
+        return NULL;
+    memset(call, 0, fixed);
+    call->block_bytes = size;
+    return call;
+}
+
+static void give_block(struct calls *calls, struct call *call)
+{
+    if (KEEPS_NONE || call->block_bytes != KEPT_BYTES || calls->kept_count >= KEPT_MAX) {
+        free(call);
+        return;
+    }
+    LIST_INSERT_HEAD(&calls->kept, call, link);
+    calls->kept_count++;
+}
+
+void calls_finish(struct calls *calls)
+{
+    while (!LIST_EMPTY(&calls->kept)) {
+        struct call *call = LIST_FIRST(&calls->kept);
+
+        LIST_REMOVE(call, link);
+        free(call);
+    }
+    calls->kept_count = 0;
 }
 
 struct call *calls_next(struct calls *calls, struct call_cursor *cursor)
@@ -42,47 +119,138 @@ static void unlink_call(struct call *call)
     LIST_REMOVE(call, link);
 }
 
-static void call_free(struct call *call)
+/* Around each callback, for whoever wants to know whose code runs. */
+static void enter_code(const struct call *call, const void *owner)
 {
-    call_free_annotations(call);
-    chain_drop(call->chain);
-    free(call->request);
-    calls_give_block(call->calls, call);
+    const struct router_observer *observer = &call->calls->observer;
+
+    if (observer->on_enter != NULL)
+        observer->on_enter(observer->context, owner, &call->public);
+}
+
+static void leave_code(const struct call *call, const void *owner)
+{
+    const struct router_observer *observer = &call->calls->observer;
+
+    if (observer->on_leave != NULL)
+        observer->on_leave(observer->context, owner, &call->public);
+}
+
+/* The methods of its instance; once it has started. */
+static const struct berth_method *handler_of(const struct call *call)
+{
+    return &call->binding->methods[call->method->index];
+}
+
+static void leave_queue(struct call *call)
+{
+    struct route *route = call->method->route;
+
+    if (!call->held)
+        return;
+    call->held = false;
+    TAILQ_REMOVE(&route->held, call, held_link);
+    route->held_count--;
+}
+
+static void finish_hook(struct call *call, size_t i, enum berth_code code, const char *message)
+{
+    const struct hook *hook = call->chain->hooks[i];
+    struct hook_state *state = &call->hook_states[i];
+
+    if (hook->removed || state->finished)
+        return;
+    state->finished = true;
+    if (!BERTH_HAS(hook->interceptor, on_finish))
+        return;
+    enter_code(call, hook->owner);
+    hook->interceptor->on_finish(hook->self, &call->public, state->state, code, message);
+    leave_code(call, hook->owner);
+}
+
+/* In reverse order. */
+static void finish_hooks(struct call *call, const char *message)
+{
+    while (call->hooks_started > 0) {
+        call->hooks_started--;
+        finish_hook(call, call->hooks_started, call->code, message);
+    }
+}
+
+/* A code that may travel on a wire. */
+static enum berth_code wire_code(enum berth_code code)
+{
+    return (int)code >= 0 && (int)code <= BERTH_UNAUTHENTICATED ? code : BERTH_UNKNOWN;
+}
+
+/* Decides the end, tells the interceptors and then the server. The handler hears of it when the call is left.
+ */
+static void decide(struct call *call, enum berth_code code, const char *message, const void *details,
+                   size_t details_length)
+{
+    struct berth_stream *stream;
+
+    if (call->ended)
+        return;
+    call->ended = true;
+    call->code = wire_code(code);
+    leave_queue(call);
+    finish_hooks(call, message);
+    stream = call->stream;
+    call->stream = NULL;
+    if (stream != NULL)
+        call->stream_ops->finish(stream, call->code, message, details, details_length);
+}
+
+static void free_annotations(struct call *call)
+{
+    struct annotation *annotation;
+
+    while ((annotation = call->annotations) != NULL) {
+        call->annotations = annotation->next;
+        free(annotation->value);
+        free(annotation);
+    }
 }
 
 /* The last that is heard of a call: nobody works on it any more. */
-static void call_release(struct call *call)
+static void release(struct call *call)
 {
     struct calls *calls = call->calls;
+    struct chain *chain = call->chain;
     const void *instance = call->public.instance;
     bool started = call->started;
 
     if (started) {
         call->depth++;
-        if (call_handler(call)->on_end != NULL)
-            call_handler(call)->on_end(&call->public, call->code);
+        if (handler_of(call)->on_end != NULL) {
+            enter_code(call, call->binding->owner);
+            handler_of(call)->on_end(&call->public, call->code);
+            leave_code(call, call->binding->owner);
+        }
         binding_unpin(call->binding);
     }
     unlink_call(call);
-    call_free(call);
-    if (started)
-        calls->on_unpinned(calls, instance);
+    free_annotations(call);
+    free(call->request);
+    give_block(calls, call);
+    calls->on_gone(calls, chain, instance, started);
 }
 
-void call_enter(struct call *call)
+static void enter(struct call *call)
 {
     call->calls->depth++;
     call->depth++;
 }
 
-void call_leave(struct call *call)
+static void leave(struct call *call)
 {
     call->calls->depth--;
     if (--call->depth == 0 && call->ended)
-        call_release(call);
+        release(call);
 }
 
-void call_leave_to_handler(struct call *call)
+static void leave_to_handler(struct call *call)
 {
     call->calls->depth--;
     if (--call->depth == 0 && call->ended)
@@ -98,34 +266,18 @@ void calls_reap(struct calls *calls)
     calls->abandoned = 0;
     for (struct call *call = calls_first(calls, &cursor); call != NULL; call = calls_next(calls, &cursor))
         if (call->ended && call->depth == 0)
-            call_release(call);
-}
-
-void call_decide(struct call *call, enum berth_code code, const char *message, const void *details,
-                 size_t details_length)
-{
-    struct berth_stream *stream;
-
-    if (call->ended)
-        return;
-    call->ended = true;
-    call->code = wire_code(code);
-    call_leave_queue(call);
-    call_finish_hooks(call, message);
-    stream = call->stream;
-    call->stream = NULL;
-    if (stream != NULL)
-        call->stream_ops->finish(stream, call->code, message, details, details_length);
+            release(call);
 }
 
 void call_end(struct call *call, enum berth_code code, const char *message)
 {
-    call_enter(call);
-    call_decide(call, code, message, NULL, 0);
-    call_leave(call);
+    enter(call);
+    decide(call, code, message, NULL, 0);
+    leave(call);
 }
 
-void call_update_pause(struct call *call)
+/* Keeps the server's pause in step with the reasons for one. */
+static void update_pause(struct call *call)
 {
     bool pause = call->handler_paused || !call->started;
 
@@ -137,6 +289,564 @@ void call_update_pause(struct call *call)
     else
         call->stream_ops->resume(call->stream);
 }
+
+static bool takes_one_request(const struct call *call)
+{
+    return route_takes_one_request(call->public.kind);
+}
+
+static void pass_message(struct call *call, const void *message, size_t length)
+{
+    for (size_t i = 0; i < call->hooks_started && !call->ended; i++) {
+        const struct hook *hook = call->chain->hooks[i];
+        struct hook_state *state = &call->hook_states[i];
+
+        if (hook->removed || state->finished || !BERTH_HAS(hook->interceptor, on_message))
+            continue;
+        enter_code(call, hook->owner);
+        hook->interceptor->on_message(hook->self, &call->public, state->state, message, length);
+        leave_code(call, hook->owner);
+    }
+    if (call->ended || handler_of(call)->on_message == NULL)
+        return;
+    enter_code(call, call->binding->owner);
+    handler_of(call)->on_message(&call->public, message, length);
+    leave_code(call, call->binding->owner);
+}
+
+static void pass_half_close(struct call *call)
+{
+    if (call->ended || handler_of(call)->on_half_close == NULL)
+        return;
+    enter_code(call, call->binding->owner);
+    handler_of(call)->on_half_close(&call->public);
+    leave_code(call, call->binding->owner);
+}
+
+static bool can_pass_request(const struct call *call)
+{
+    return call->started && !call->ended && !call->handler_paused && call->half_closed &&
+           !call->request_delivered;
+}
+
+/* The one request goes to the handler, where it is there, complete and welcome. */
+static void pass_kept_request(struct call *call)
+{
+    if (!takes_one_request(call) || !call->request_taken || !can_pass_request(call))
+        return;
+    call->request_delivered = true;
+    pass_message(call, call->request, call->request_length);
+    free(call->request);
+    call->request = NULL;
+}
+
+static void keep_request(struct call *call, const void *message, size_t length)
+{
+    call->request = malloc(length > 0 ? length : 1);
+    if (call->request == NULL) {
+        decide(call, BERTH_RESOURCE_EXHAUSTED, "out of memory for the request", NULL, 0);
+        return;
+    }
+    if (length > 0)
+        memcpy(call->request, message, length);
+    call->request_length = length;
+}
+
+static void take_request(struct call *call, const void *message, size_t length, bool last)
+{
+    /* The wording of this and of the one below is grpc-go's, which clients may know. */
+    if (call->request_taken) {
+        decide(call, BERTH_INTERNAL,
+               "cardinality violation: received multiple request messages for non-client-streaming RPC", NULL,
+               0);
+        return;
+    }
+    call->request_taken = true;
+    call->half_closed = call->half_closed || last;
+    if (can_pass_request(call)) {
+        call->request_delivered = true;
+        pass_message(call, message, length);
+    } else {
+        keep_request(call, message, length);
+    }
+}
+
+static void take_half_close(struct call *call)
+{
+    if (call->ended || call->half_closed)
+        return;
+    call->half_closed = true;
+    if (!takes_one_request(call)) {
+        if (call->started)
+            pass_half_close(call);
+    } else if (!call->request_taken) {
+        decide(call, BERTH_INTERNAL,
+               "cardinality violation: received no request message from non-client-streaming RPC", NULL, 0);
+    } else {
+        pass_kept_request(call);
+    }
+}
+
+/* Binds to the live instance and calls its on_start, and passes on what came meanwhile. */
+static void start(struct call *call)
+{
+    struct binding *binding = call->method->route->live;
+    bool half_closed = call->half_closed;
+
+    binding_pin(binding);
+    call->binding = binding;
+    call->public.instance = binding->instance;
+    call->public.handlers = binding->handlers;
+    call->started = true;
+    if (handler_of(call)->on_start != NULL) {
+        enter_code(call, binding->owner);
+        handler_of(call)->on_start(&call->public);
+        leave_code(call, binding->owner);
+    }
+    update_pause(call);
+    if (takes_one_request(call))
+        pass_kept_request(call);
+    else if (half_closed)
+        pass_half_close(call);
+}
+
+static void refuse(struct call *call, const char *format, size_t number)
+{
+    const struct route *route = call->method->route;
+    char message[BERTH_ERROR_MAX];
+
+    snprintf(message, sizeof(message), format, route->service, route->plugin, number);
+    decide(call, BERTH_UNAVAILABLE, message, NULL, 0);
+}
+
+static void wait_in_queue(struct call *call)
+{
+    struct route *route = call->method->route;
+
+    if (route->held_count >= route->max_held) {
+        refuse(call, "service %s: plugin %s is starting and %zu calls are already waiting; retry later",
+               route->held_count);
+        return;
+    }
+    call->held = true;
+    TAILQ_INSERT_TAIL(&route->held, call, held_link);
+    route->held_count++;
+    update_pause(call);
+}
+
+/* All interceptors have let it pass: to the instance, or to wait for one. */
+static void bind_to_route(struct call *call)
+{
+    const struct route *route = call->method->route;
+
+    switch (route->state) {
+    case ROUTE_LIVE:
+        start(call);
+        break;
+    case ROUTE_HELD:
+        wait_in_queue(call);
+        break;
+    case ROUTE_DECLARED:
+        refuse(call, "service %s is unavailable: plugin %s has not started", 0);
+        break;
+    case ROUTE_GONE:
+        decide(call, route->code, route->reason, NULL, 0);
+        break;
+    }
+}
+
+/* @return BERTH_OK, BERTH_PENDING, or a refusal with its sentence. */
+static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error *err)
+{
+    const struct hook *hook = call->chain->hooks[i];
+    enum berth_code code;
+
+    if (hook->removed || !BERTH_HAS(hook->interceptor, on_start))
+        return BERTH_OK;
+    snprintf(err->message, sizeof(err->message), "refused by %s", hook->interceptor->name);
+    call->asking = err;
+    call->answer = BERTH_PENDING;
+    enter_code(call, hook->owner);
+    code = hook->interceptor->on_start(hook->self, &call->public, &call->hook_states[i].state, err);
+    leave_code(call, hook->owner);
+    call->asking = NULL;
+    /* A refusal that was given stands, also where OK is returned behind it. */
+    return code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING) ? call->answer : code;
+}
+
+/* Asks the interceptors that have not been asked yet, as far as it goes, and then the route. */
+static void proceed(struct call *call)
+{
+    struct berth_error err;
+
+    while (call->hooks_started < call->chain->count) {
+        enum berth_code code = ask_hook(call, call->hooks_started, &err);
+
+        if (call->ended)
+            return;
+        if (code != BERTH_OK && code != BERTH_PENDING) {
+            decide(call, code, err.message, NULL, 0);
+            return;
+        }
+        call->hooks_started++;
+        if (code == BERTH_PENDING) {
+            call->pending = true;
+            update_pause(call);
+            return;
+        }
+    }
+    bind_to_route(call);
+}
+
+void call_admit(struct berth_call *public, enum berth_code code, const char *message)
+{
+    struct call *call = call_of(public);
+
+    if (call->asking != NULL) {
+        call->answer = code;
+        snprintf(call->asking->message, sizeof(call->asking->message), "%s", message == NULL ? "" : message);
+        return;
+    }
+    if (!call->pending || call->ended)
+        return;
+    enter(call);
+    call->pending = false;
+    if (code == BERTH_OK) {
+        proceed(call);
+    } else {
+        call->hooks_started--;
+        decide(call, code, message, NULL, 0);
+    }
+    leave(call);
+}
+
+void call_retry(struct call *call)
+{
+    enter(call);
+    leave_queue(call);
+    bind_to_route(call);
+    leave(call);
+}
+
+void call_forget_hooks(struct call *call, const void *owner)
+{
+    static const char reason[] = "the interceptor's plugin is stopping";
+
+    if (call->ended)
+        return;
+    enter(call);
+    for (size_t i = call->hooks_started; i > 0 && !call->ended; i--) {
+        if (call->chain->hooks[i - 1]->owner != owner)
+            continue;
+        if (call->pending && i == call->hooks_started)
+            decide(call, BERTH_UNAVAILABLE, reason, NULL, 0);
+        else
+            finish_hook(call, i - 1, BERTH_UNAVAILABLE, reason);
+    }
+    leave(call);
+}
+
+/* An event that a server brings: the one place where nothing of ours need be on the stack. */
+static struct call *begin(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    calls_reap(call->calls);
+    enter(call);
+    return call;
+}
+
+static void take(struct call *call, const void *message, size_t length, bool last)
+{
+    if (call->ended)
+        return;
+    if (takes_one_request(call)) {
+        take_request(call, message, length, last);
+        return;
+    }
+    if (call->started)
+        pass_message(call, message, length);
+    else
+        decide(call, BERTH_INTERNAL, "the server delivered a message on a paused call", NULL, 0);
+    if (last)
+        take_half_close(call);
+}
+
+void call_deliver(struct berth_call *public, const void *message, size_t length)
+{
+    struct call *call = begin(public);
+
+    take(call, message, length, false);
+    leave(call);
+}
+
+void call_deliver_last(struct berth_call *public, const void *message, size_t length)
+{
+    struct call *call = begin(public);
+
+    take(call, message, length, true);
+    leave(call);
+}
+
+void call_half_close(struct berth_call *public)
+{
+    struct call *call = begin(public);
+
+    take_half_close(call);
+    leave(call);
+}
+
+void call_writable(struct berth_call *public)
+{
+    struct call *call = begin(public);
+
+    if (call->started && !call->ended && handler_of(call)->on_writable != NULL) {
+        enter_code(call, call->binding->owner);
+        handler_of(call)->on_writable(public);
+        leave_code(call, call->binding->owner);
+    }
+    leave(call);
+}
+
+void call_cancel(struct berth_call *public, enum berth_code code)
+{
+    struct call *call = begin(public);
+
+    call->stream = NULL;
+    decide(call, code == BERTH_OK ? BERTH_CANCELLED : code, NULL, NULL, 0);
+    leave(call);
+}
+
+/* What follows is what a handler can do: each operation checks when it comes and passes it to the server. */
+
+static bool gives_one_reply(const struct call *call)
+{
+    return call->public.kind == BERTH_METHOD_UNARY || call->public.kind == BERTH_METHOD_CLIENT_STREAM;
+}
+
+/* From the handler outwards, hence in reverse. One that ends the call keeps the message from leaving. */
+static void show_reply(struct call *call, const void *message, size_t length)
+{
+    call->showing_reply = true;
+    for (size_t i = call->hooks_started; i > 0 && !call->ended; i--) {
+        const struct hook *hook = call->chain->hooks[i - 1];
+        struct hook_state *state = &call->hook_states[i - 1];
+
+        if (hook->removed || state->finished || !BERTH_HAS(hook->interceptor, on_reply))
+            continue;
+        enter_code(call, hook->owner);
+        hook->interceptor->on_reply(hook->self, &call->public, state->state, message, length);
+        leave_code(call, hook->owner);
+    }
+    call->showing_reply = false;
+}
+
+static enum berth_code op_send(struct berth_call *public, const void *message, size_t length)
+{
+    struct call *call = call_of(public);
+    enum berth_code code = BERTH_FAILED_PRECONDITION;
+
+    if (call->ended || call->showing_reply || (gives_one_reply(call) && call->replies > 0))
+        return BERTH_FAILED_PRECONDITION;
+    enter(call);
+    show_reply(call, message, length);
+    if (!call->ended)
+        code = call->stream_ops->send(call->stream, message, length);
+    if (code == BERTH_OK) {
+        call->headers_sent = true;
+        call->replies++;
+    }
+    if (call->ended)
+        code = BERTH_FAILED_PRECONDITION;
+    leave_to_handler(call);
+    return code;
+}
+
+static bool op_can_send(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    return !call->ended && call->stream_ops->can_send(call->stream);
+}
+
+static void op_finish(struct berth_call *public, enum berth_code code, const char *message,
+                      const void *details, size_t details_length)
+{
+    struct call *call = call_of(public);
+
+    enter(call);
+    if (code == BERTH_OK && gives_one_reply(call) && call->replies == 0)
+        decide(call, BERTH_INTERNAL, "the handler finished the call with OK but sent no reply", NULL, 0);
+    else
+        decide(call, code, message, details, details_length);
+    leave(call);
+}
+
+static bool key_is_valid(const char *key)
+{
+    size_t length = strspn(key, "0123456789abcdefghijklmnopqrstuvwxyz_.-");
+
+    return length > 0 && key[length] == '\0' && strncmp(key, "grpc-", 5) != 0;
+}
+
+static enum berth_code op_add_header(struct berth_call *public, const char *key, const void *value,
+                                     size_t length)
+{
+    struct call *call = call_of(public);
+    enum berth_code code;
+
+    if (call->ended || call->headers_sent)
+        return BERTH_FAILED_PRECONDITION;
+    if (!key_is_valid(key))
+        return BERTH_INVALID_ARGUMENT;
+    enter(call);
+    code = call->stream_ops->add_header(call->stream, key, value, length);
+    leave_to_handler(call);
+    return code;
+}
+
+/* Also while the interceptors hear of the end, hence not `ended`. */
+static enum berth_code op_add_trailer(struct berth_call *public, const char *key, const void *value,
+                                      size_t length)
+{
+    struct call *call = call_of(public);
+    enum berth_code code;
+
+    if (call->stream == NULL)
+        return BERTH_FAILED_PRECONDITION;
+    if (!key_is_valid(key))
+        return BERTH_INVALID_ARGUMENT;
+    enter(call);
+    code = call->stream_ops->add_trailer(call->stream, key, value, length);
+    leave_to_handler(call);
+    return code;
+}
+
+static enum berth_code op_send_headers(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+    enum berth_code code;
+
+    if (call->ended || call->headers_sent)
+        return BERTH_FAILED_PRECONDITION;
+    enter(call);
+    code = call->stream_ops->send_headers(call->stream);
+    call->headers_sent = code == BERTH_OK;
+    leave_to_handler(call);
+    return code;
+}
+
+static void op_pause(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    enter(call);
+    call->handler_paused = true;
+    update_pause(call);
+    leave_to_handler(call);
+}
+
+static void op_resume(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    enter(call);
+    call->handler_paused = false;
+    update_pause(call);
+    pass_kept_request(call);
+    leave(call);
+}
+
+static enum berth_code op_compress(struct berth_call *public, bool wanted)
+{
+    struct call *call = call_of(public);
+
+    if (!BERTH_STREAM_OPS_HAVE(call->stream_ops, compress))
+        return BERTH_UNIMPLEMENTED;
+    return call->stream == NULL ? BERTH_FAILED_PRECONDITION
+                                : call->stream_ops->compress(call->stream, wanted);
+}
+
+static bool op_came_compressed(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    return BERTH_STREAM_OPS_HAVE(call->stream_ops, came_compressed) && call->stream != NULL &&
+           call->stream_ops->came_compressed(call->stream);
+}
+
+static const char *op_refusal(struct berth_call *public)
+{
+    struct call *call = call_of(public);
+
+    return BERTH_STREAM_OPS_HAVE(call->stream_ops, refusal) && call->stream != NULL
+               ? call->stream_ops->refusal(call->stream)
+               : NULL;
+}
+
+static struct annotation *find_annotation(const struct call *call, const char *key)
+{
+    struct annotation *annotation = call->annotations;
+
+    while (annotation != NULL && strcmp(annotation->key, key) != 0)
+        annotation = annotation->next;
+    return annotation;
+}
+
+static struct annotation *add_annotation(struct call *call, const char *key)
+{
+    size_t size = strlen(key) + 1;
+    struct annotation *annotation = malloc(sizeof(*annotation) + size);
+
+    if (annotation == NULL)
+        return NULL;
+    memcpy(annotation->key, key, size);
+    annotation->value = NULL;
+    annotation->next = call->annotations;
+    call->annotations = annotation;
+    return annotation;
+}
+
+static enum berth_code op_annotate(struct berth_call *public, const char *key, const char *value)
+{
+    struct call *call = call_of(public);
+    struct annotation *annotation = find_annotation(call, key);
+    char *copy = strdup(value);
+
+    if (annotation == NULL && copy != NULL)
+        annotation = add_annotation(call, key);
+    if (annotation == NULL || copy == NULL) {
+        free(copy);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    free(annotation->value);
+    annotation->value = copy;
+    return BERTH_OK;
+}
+
+static const char *op_annotation(struct berth_call *public, const char *key)
+{
+    const struct annotation *annotation = find_annotation(call_of(public), key);
+
+    return annotation == NULL ? NULL : annotation->value;
+}
+
+static const struct berth_call_ops call_ops = {
+    .size = sizeof(call_ops),
+    .send = op_send,
+    .can_send = op_can_send,
+    .finish = op_finish,
+    .add_header = op_add_header,
+    .add_trailer = op_add_trailer,
+    .send_headers = op_send_headers,
+    .pause = op_pause,
+    .resume = op_resume,
+    .annotate = op_annotate,
+    .annotation = op_annotation,
+    .compress = op_compress,
+    .came_compressed = op_came_compressed,
+    .refusal = op_refusal,
+};
 
 static const struct berth_peer unknown_peer = {
     .size = sizeof(unknown_peer),
@@ -235,7 +945,7 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
 {
     struct berth_peer peer = known_peer(request);
     size_t fixed = sizeof(struct call) + chain->count * sizeof(struct hook_state);
-    struct call *call = calls_take_block(calls, fixed, copies_size(request, &peer));
+    struct call *call = take_block(calls, fixed, copies_size(request, &peer));
 
     if (call == NULL)
         return NULL;
@@ -251,7 +961,8 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
     };
     copy_request(call, request, &peer, (char *)call + fixed);
     call->calls = calls;
-    call->chain = chain_take(chain);
+    call->chain = chain;
+    chain->references++;
     call->method = method;
     call->stream = request->stream;
     call->stream_ops = request->stream_ops;
@@ -268,15 +979,15 @@ struct berth_call *call_open(struct calls *calls, struct chain *chain, const str
     calls_reap(calls);
     call = call_create(calls, chain, method, request);
     if (call == NULL) {
-        request->stream_ops->finish(request->stream, BERTH_RESOURCE_EXHAUSTED, "no memory for the call", NULL,
-                                    0);
+        request->stream_ops->finish(request->stream, BERTH_RESOURCE_EXHAUSTED, "out of memory for the call",
+                                    NULL, 0);
         return NULL;
     }
     if (BERTH_STREAM_OPS_HAVE(request->stream_ops, found))
         request->stream_ops->found(request->stream, call->public.kind);
-    call_enter(call);
-    call_proceed(call);
+    enter(call);
+    proceed(call);
     ended = call->ended;
-    call_leave(call);
+    leave(call);
     return ended ? NULL : &call->public;
 }

@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One call from open to its end: what the server brings goes in, what the handler does comes out, and the
- * interceptors stand between. One allocation for a call; it is freed when it has ended and none of its
- * callbacks is running.
- */
+/* One call from open to its end: what the server brings goes in, what the handler does comes out, and the
+ * interceptors stand between. */
 #ifndef SDK_CALLS_CALL_H
 #define SDK_CALLS_CALL_H
 
 #include <sys/queue.h>
 
-#include <berth/plugin.h>
-
-#include "chain.h"
 #include "route.h"
 
 struct annotation;
+
+/** One interceptor. Outlives its removal for as long as a chain that a call was opened with holds it. */
+struct hook {
+    const struct berth_interceptor *interceptor;
+    void *self;
+    const void *owner;
+    size_t order;
+    /** Nobody calls into it any more. */
+    bool removed;
+    size_t references;
+};
+
+/** The interceptors around every call, in order: a list that never changes, replaced when plugins do. */
+struct chain {
+    size_t references;
+    size_t count;
+    struct hook *hooks[];
+};
 
 /** A place in a walk over all calls, which stays right when calls come and go meanwhile. */
 struct call_cursor {
@@ -33,8 +45,10 @@ struct calls {
     unsigned depth;
     /** Calls that ended where nothing could be freed; the next event on any call does it. */
     size_t abandoned;
-    /** A call has let go of this instance. */
-    void (*on_unpinned)(struct calls *calls, const void *instance);
+    struct router_observer observer;
+    /** A call is gone: it gives back its reference to the chain and, where it had started, has let go of the
+     * instance. */
+    void (*on_gone)(struct calls *calls, struct chain *chain, const void *instance, bool started);
 };
 
 /** What one interceptor keeps for one call. */
@@ -94,9 +108,8 @@ struct call {
 };
 
 /**
- * Opens a call of a method and runs it as far as it goes. It is finished, and the stream told, where memory
- * is out.
- * @return NULL where it has ended.
+ * Opens a call of a method and runs it as far as it goes. It takes a reference to the chain, which on_gone
+ * gives back. @return NULL where it has ended, also for want of memory; the stream has been told.
  */
 struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
                              const struct berth_call_request *request);
@@ -117,55 +130,12 @@ void call_end(struct call *call, enum berth_code code, const char *message);
 /** Hooks that were removed hear no more of the call: those of `owner` are told so. */
 void call_forget_hooks(struct call *call, const void *owner);
 
-/** The operations, for `public.ops`. */
-extern const struct berth_call_ops call_ops;
-void call_free_annotations(struct call *call);
-
-static inline struct call *call_of(struct berth_call *public)
-{
-    return (struct call *)(void *)public;
-}
-
-/**
- * Around everything that works on a call: the outermost leave frees a call that has ended. After
- * call_leave_to_handler the handler may go on to use the call, so that nothing is freed under its hands.
- */
-void call_enter(struct call *call);
-void call_leave(struct call *call);
-void call_leave_to_handler(struct call *call);
-
-/** The methods of its instance; once it has started. */
-const struct berth_method *call_handler(const struct call *call);
-
-/** Asks the interceptors that have not been asked yet, as far as it goes, and then the route. */
-void call_proceed(struct call *call);
-/** Binds to the live instance and calls its on_start, and passes on what came meanwhile. */
-void call_start(struct call *call);
-/** Tells those that are to hear of it how the call ends, in reverse order. */
-void call_finish_hooks(struct call *call, const char *message);
-/** Leaves the queue of a held route, where it stands in one. */
-void call_leave_queue(struct call *call);
-
-/** Decides the end, tells the interceptors and then the server. The handler hears of it when the call is
- * left. */
-void call_decide(struct call *call, enum berth_code code, const char *message, const void *details,
-                 size_t details_length);
-/** Keeps the server's pause in step with the reasons for one. */
-void call_update_pause(struct call *call);
-/** The one request goes to the handler, where it is there, complete and welcome. */
-void call_pass_kept_request(struct call *call);
-
-/** Memory for a call and `more` bytes behind its `fixed` ones, which are zero but for `block_bytes`; or NULL.
- */
-struct call *calls_take_block(struct calls *calls, size_t fixed, size_t more);
-void calls_give_block(struct calls *calls, struct call *call);
-/** Frees what is kept. */
-void calls_finish(struct calls *calls);
-
 /** Walks over all calls, also while they end: `for (call = calls_first(…); call; call = calls_next(…))`. */
 struct call *calls_first(struct calls *calls, struct call_cursor *cursor);
 struct call *calls_next(struct calls *calls, struct call_cursor *cursor);
-/** Frees what was abandoned. */
+/** Frees the calls that ended where nothing could be freed, unless that is still so. */
 void calls_reap(struct calls *calls);
+/** Frees the memory that is kept. */
+void calls_finish(struct calls *calls);
 
 #endif

@@ -97,7 +97,7 @@ static void route_destroy(struct route *route)
     free(route);
 }
 
-static bool add_methods(struct route *route, const struct manifest_service *service)
+static bool add_methods(struct route *route, const struct router_service *service)
 {
     route->methods = calloc(service->method_count + 1, sizeof(*route->methods));
     if (route->methods == NULL)
@@ -114,7 +114,7 @@ static bool add_methods(struct route *route, const struct manifest_service *serv
     return true;
 }
 
-static bool add_transports(struct route *route, const struct manifest_service *service)
+static bool add_transports(struct route *route, const struct router_service *service)
 {
     if (service->transport_count == 0)
         return true;
@@ -130,8 +130,7 @@ static bool add_transports(struct route *route, const struct manifest_service *s
     return true;
 }
 
-static struct route *route_create(const struct manifest_plugin *plugin,
-                                  const struct manifest_service *service)
+static struct route *route_create(const struct router_service *service)
 {
     struct route *route = calloc(1, sizeof(*route));
 
@@ -139,7 +138,7 @@ static struct route *route_create(const struct manifest_plugin *plugin,
         return NULL;
     TAILQ_INIT(&route->held);
     route->service = strdup(service->name);
-    route->plugin = strdup(plugin->uri);
+    route->plugin = strdup(service->plugin);
     if (route->service == NULL || route->plugin == NULL || !add_methods(route, service) ||
         !add_transports(route, service)) {
         route_destroy(route);
@@ -168,17 +167,17 @@ static bool routes_reserve(struct routes *routes, size_t methods)
            index_reserve(&routes->by_path, key_of_method, methods);
 }
 
-enum berth_code routes_declare(struct routes *routes, const struct manifest_plugin *plugin,
-                               const struct manifest_service *service, struct berth_error *err)
+enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
+                               struct berth_error *err)
 {
     const struct route *before = routes_find(routes, service->name);
     struct route *route;
 
     if (before != NULL)
         return berth_error_set(err, BERTH_ALREADY_EXISTS,
-                               "the service %s is exported by %s already; %s cannot export it as well",
-                               service->name, before->plugin, plugin->uri);
-    route = route_create(plugin, service);
+                               "service %s is already exported by %s; %s cannot export it too", service->name,
+                               before->plugin, service->plugin);
+    route = route_create(service);
     if (route == NULL || !routes_reserve(routes, route->method_count)) {
         route_destroy(route);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
@@ -209,8 +208,7 @@ bool route_takes_transport(const struct route *route, const char *transport)
     return route->transport_count == 0 || strcmp(transport, "test") == 0;
 }
 
-/* The method at `i` of a module's table, whose methods may be narrower or wider than ours. */
-static struct berth_method table_method(const struct berth_service *table, size_t i)
+struct berth_method route_table_method(const struct berth_service *table, size_t i)
 {
     struct berth_method method = {0};
     size_t width = table->method_size < sizeof(method) ? table->method_size : sizeof(method);
@@ -222,7 +220,7 @@ static struct berth_method table_method(const struct berth_service *table, size_
 static bool table_find(const struct berth_service *table, const char *name, struct berth_method *ret_method)
 {
     for (size_t i = 0; i < table->method_count; i++) {
-        struct berth_method method = table_method(table, i);
+        struct berth_method method = route_table_method(table, i);
 
         if (strcmp(method.name, name) == 0) {
             *ret_method = method;
@@ -230,11 +228,6 @@ static bool table_find(const struct berth_service *table, const char *name, stru
         }
     }
     return false;
-}
-
-static bool takes_one_request(enum berth_method_kind kind)
-{
-    return kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
 }
 
 static enum berth_code bind_method(const struct route_method *method, const struct berth_service *table,
@@ -245,14 +238,13 @@ static enum berth_code bind_method(const struct route_method *method, const stru
 
     if (!table_find(table, method->name, &found))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: its manifest names the method %s, its code has none of that name",
-                               route->plugin, method->path);
+                               "%s: method %s is declared but missing from the code", route->plugin,
+                               method->path);
     if (found.kind != method->kind)
-        return berth_error_set(
-            err, BERTH_FAILED_PRECONDITION,
-            "%s: the manifest and the code differ on how many messages %s carries each way", route->plugin,
-            method->path);
-    if (takes_one_request(found.kind) && found.on_message == NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: the code of %s has another streaming kind than declared", route->plugin,
+                               method->path);
+    if (route_takes_one_request(found.kind) && found.on_message == NULL)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: the code of %s has no on_message",
                                route->plugin, method->path);
     *ret_method = found;
@@ -266,11 +258,11 @@ static enum berth_code check_table(const struct route *route, const struct berth
         table->method_size < offsetof(struct berth_method, on_end) + sizeof(table->methods->on_end))
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s: the table of %s is too small (%u and %u bytes): build it against this SDK", route->plugin,
+            "%s: the table of %s is too small (%u and %u bytes); rebuild it against this SDK", route->plugin,
             route->service, table->size, table->method_size);
     if (table->method_count != route->method_count)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: its manifest names %zu methods of %s, its code has %zu", route->plugin,
+                               "%s: %zu methods of %s are declared, but its code has %zu", route->plugin,
                                route->method_count, route->service, table->method_count);
     return BERTH_OK;
 }
@@ -292,7 +284,7 @@ static struct binding *binding_create(struct route *route, const struct berth_se
 }
 
 enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
-                           uint64_t generation, struct berth_error *err)
+                           uint64_t generation, const void *owner, struct berth_error *err)
 {
     enum berth_code code = check_table(route, table, err);
     struct binding *binding;
@@ -310,6 +302,7 @@ enum berth_code route_bind(struct route *route, const struct berth_service *tabl
     }
     binding->instance = instance;
     binding->generation = generation;
+    binding->owner = owner;
     route_unbind(route);
     route->live = binding;
     LIST_INSERT_HEAD(&route->bindings, binding, link);

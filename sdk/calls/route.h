@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One service as the router knows it: its methods, its state, and the generations that calls still run on. */
+/* One service as the router knows it: its methods, its state, and the generations that calls still run on.
+ * Data for call.c and router.c; nothing here knows of calls but their count and their queue. */
 #ifndef SDK_CALLS_ROUTE_H
 #define SDK_CALLS_ROUTE_H
 
@@ -7,7 +8,7 @@
 
 #include <berth/plugin.h>
 
-#include <core/manifest/manifest.h>
+#include "router.h"
 
 struct call;
 struct route;
@@ -28,12 +29,14 @@ struct binding {
     struct route *route;
     void *instance;
     uint64_t generation;
+    /** For the observer. */
+    const void *owner;
     bool live;
     size_t calls;
     const void *descriptors;
     size_t descriptors_length;
     const void *handlers;
-    /** Copies of the module's, as wide as this host knows them, in the manifest's order. */
+    /** Copies of the module's, as wide as this engine knows them, in the order they were declared. */
     struct berth_method methods[];
 };
 
@@ -77,10 +80,16 @@ struct routes {
 void routes_finish(struct routes *routes);
 
 /** BERTH_ALREADY_EXISTS where another plugin has declared the service; BERTH_RESOURCE_EXHAUSTED. */
-enum berth_code routes_declare(struct routes *routes, const struct manifest_plugin *plugin,
-                               const struct manifest_service *service, struct berth_error *err);
+enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
+                               struct berth_error *err);
 struct route *routes_find(const struct routes *routes, const char *service);
 const struct route_method *routes_find_method(const struct routes *routes, const char *path);
+
+/** Do its handlers get the one request whole, once the caller's side has ended? */
+static inline bool route_takes_one_request(enum berth_method_kind kind)
+{
+    return kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
+}
 
 /** May a server of this name carry it? Tests may carry everything. */
 bool route_takes_transport(const struct route *route, const char *transport);
@@ -88,15 +97,19 @@ bool route_takes_transport(const struct route *route, const char *transport);
 /**
  * Puts an instance behind the route, in place of the one before.
  *
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION where its methods are not those of the manifest;
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION where its methods are not those of the route;
  *         BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
-                           uint64_t generation, struct berth_error *err);
+                           uint64_t generation, const void *owner, struct berth_error *err);
 /** Takes the live instance away from new calls; those that run on it keep it. */
 void route_unbind(struct route *route);
 
+/** The method at `i` of a module's table, whose methods may be narrower or wider than ours. */
+struct berth_method route_table_method(const struct berth_service *table, size_t i);
+
 void binding_pin(struct binding *binding);
+/** Frees the binding where it was the last call on one that is not live. */
 void binding_unpin(struct binding *binding);
 
 #endif

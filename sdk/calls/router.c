@@ -3,14 +3,13 @@
  */
 #include "router.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
-#include "chain.h"
-#include "route.h"
-
 #include <sdk/base/container_of.h>
+
+#include "call.h"
 
 /* Somebody waits for the last call on an instance. */
 struct watch {
@@ -27,12 +26,82 @@ struct router {
     struct chain *chain;
     struct routes routes;
     LIST_HEAD(, watch) watches;
-    struct changes *changes;
 };
+
+static struct chain *chain_create(size_t hooks)
+{
+    struct chain *chain = calloc(1, sizeof(*chain) + hooks * sizeof(chain->hooks[0]));
+
+    if (chain != NULL)
+        chain->references = 1;
+    return chain;
+}
+
+static void chain_append(struct chain *chain, struct hook *hook)
+{
+    hook->references++;
+    chain->hooks[chain->count++] = hook;
+}
+
+static void hook_drop(struct hook *hook)
+{
+    if (--hook->references == 0)
+        free(hook);
+}
+
+static void chain_drop(struct chain *chain)
+{
+    if (--chain->references > 0)
+        return;
+    for (size_t i = 0; i < chain->count; i++)
+        hook_drop(chain->hooks[i]);
+    free(chain);
+}
+
+/* A chain with one hook more, behind those of the same order; NULL where memory is out. */
+static struct chain *chain_with(const struct chain *chain, const struct hook *hook)
+{
+    struct chain *longer = chain_create(chain->count + 1);
+    struct hook *added = malloc(sizeof(*added));
+    size_t i = 0;
+
+    if (longer == NULL || added == NULL) {
+        free(longer);
+        free(added);
+        return NULL;
+    }
+    *added = *hook;
+    added->references = 0;
+    while (i < chain->count && chain->hooks[i]->order <= hook->order)
+        chain_append(longer, chain->hooks[i++]);
+    chain_append(longer, added);
+    while (i < chain->count)
+        chain_append(longer, chain->hooks[i++]);
+    return longer;
+}
+
+/* A chain without the hooks of an owner; NULL where memory is out. */
+static struct chain *chain_without(const struct chain *chain, const void *owner)
+{
+    struct chain *shorter = chain_create(chain->count);
+
+    if (shorter == NULL)
+        return NULL;
+    for (size_t i = 0; i < chain->count; i++)
+        if (chain->hooks[i]->owner != owner)
+            chain_append(shorter, chain->hooks[i]);
+    return shorter;
+}
 
 static struct router *router_of(const struct berth_router *interface)
 {
     return (struct router *)(uintptr_t)interface;
+}
+
+static void note_change(const struct router *router)
+{
+    if (router->calls.observer.on_change != NULL)
+        router->calls.observer.on_change(router->calls.observer.context);
 }
 
 /* A service that the call's transport may not carry is as unknown as one that nobody exports. */
@@ -47,7 +116,7 @@ static enum berth_code unknown_path(const struct routes *routes, const char *pat
         return berth_error_set(err, BERTH_UNIMPLEMENTED, "malformed method name: \"%s\"", path);
     service = strndup(path + 1, (size_t)(slash - path - 1));
     if (service == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the call");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the call");
     route = routes_find(routes, service);
     if (route != NULL && route_takes_transport(route, transport))
         berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown method %s for service %s", slash + 1, service);
@@ -172,6 +241,12 @@ static struct watch *find_watch(const struct router *router, const void *instanc
     return NULL;
 }
 
+static void drop_watch(struct watch *watch)
+{
+    LIST_REMOVE(watch, link);
+    free(watch);
+}
+
 static void tell_if_idle(struct router *router, struct watch *watch)
 {
     void (*on_idle)(void *context) = watch->on_idle;
@@ -179,36 +254,27 @@ static void tell_if_idle(struct router *router, struct watch *watch)
 
     if (router_instance_calls(router, watch->instance) > 0)
         return;
-    LIST_REMOVE(watch, link);
-    free(watch);
+    drop_watch(watch);
     on_idle(context);
 }
 
-static void on_unpinned(struct calls *calls, const void *instance)
+static void on_gone(struct calls *calls, struct chain *chain, const void *instance, bool started)
 {
     struct router *router = CONTAINER_OF(calls, struct router, calls);
-    struct watch *watch = find_watch(router, instance);
+    struct watch *watch = started ? find_watch(router, instance) : NULL;
 
+    chain_drop(chain);
     if (watch != NULL)
         tell_if_idle(router, watch);
-}
-
-static void forget_watch(struct router *router, const void *instance)
-{
-    struct watch *watch = find_watch(router, instance);
-
-    if (watch == NULL)
-        return;
-    LIST_REMOVE(watch, link);
-    free(watch);
 }
 
 void router_when_idle(struct router *router, const void *instance, void (*on_idle)(void *context),
                       void *context)
 {
-    struct watch *watch;
+    struct watch *watch = find_watch(router, instance);
 
-    forget_watch(router, instance);
+    if (watch != NULL)
+        drop_watch(watch);
     if (on_idle == NULL)
         return;
     watch = malloc(sizeof(*watch));
@@ -224,13 +290,15 @@ void router_when_idle(struct router *router, const void *instance, void (*on_idl
 struct router *router_create(void)
 {
     struct router *router = calloc(1, sizeof(*router));
+    struct chain *chain = chain_create(0);
 
-    if (router == NULL)
-        abort();
-    router->chain = chain_create();
-    if (router->chain == NULL)
-        abort();
-    router->calls.on_unpinned = on_unpinned;
+    if (router == NULL || chain == NULL) {
+        free(router);
+        free(chain);
+        return NULL;
+    }
+    router->chain = chain;
+    router->calls.on_gone = on_gone;
     router->interface = (struct berth_router){
         .size = sizeof(router->interface),
         .open = open_call,
@@ -251,10 +319,8 @@ void router_destroy(struct router *router)
     if (router == NULL)
         return;
     calls_reap(&router->calls);
-    while ((watch = LIST_FIRST(&router->watches)) != NULL) {
-        LIST_REMOVE(watch, link);
-        free(watch);
-    }
+    while ((watch = LIST_FIRST(&router->watches)) != NULL)
+        drop_watch(watch);
     chain_drop(router->chain);
     routes_finish(&router->routes);
     calls_finish(&router->calls);
@@ -266,16 +332,19 @@ const struct berth_router *router_interface(const struct router *router)
     return &router->interface;
 }
 
-void router_set_changes(struct router *router, struct changes *changes)
+void router_observe(struct router *router, const struct router_observer *observer)
 {
-    router->changes = changes;
+    router->calls.observer = *observer;
 }
 
-enum berth_code router_declare(struct router *router, const struct manifest_plugin *plugin,
-                               const struct manifest_service *service, struct berth_error *err)
+enum berth_code router_declare(struct router *router, const struct router_service *service,
+                               struct berth_error *err)
 {
-    changes_note(router->changes);
-    return routes_declare(&router->routes, plugin, service, err);
+    enum berth_code code = routes_declare(&router->routes, service, err);
+
+    if (code == BERTH_OK)
+        note_change(router);
+    return code;
 }
 
 /* Those that wait at this moment try again; who comes to wait meanwhile is left. */
@@ -286,21 +355,66 @@ static void retry_held(struct route *route)
 }
 
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
-                                void *instance, uint64_t generation, struct berth_error *err)
+                                void *instance, uint64_t generation, const void *owner,
+                                struct berth_error *err)
 {
     struct route *route = routes_find(&router->routes, service);
     enum berth_code code;
 
     if (route == NULL)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "the service %s stands in no manifest: declare it there", service);
-    code = route_bind(route, table, instance, generation, err);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is not declared in the manifest",
+                               service);
+    code = route_bind(route, table, instance, generation, owner, err);
     if (code != BERTH_OK)
         return code;
     route->state = ROUTE_LIVE;
-    changes_note(router->changes);
+    note_change(router);
     retry_held(route);
     return BERTH_OK;
+}
+
+/* Nobody else has looked at this table: no manifest and no generator. */
+static enum berth_code check_table(const struct berth_service *table, struct berth_error *err)
+{
+    if (table->name == NULL || table->name[0] == '\0')
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "a service has no name");
+    for (size_t i = 0; i < table->method_count; i++) {
+        struct berth_method method = route_table_method(table, i);
+
+        if (method.name == NULL || method.name[0] == '\0')
+            return berth_error_set(err, BERTH_INVALID_ARGUMENT, "service %s: method %zu has no name",
+                                   table->name, i);
+        if (method.on_message == NULL && route_takes_one_request(method.kind))
+            return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                                   "service %s: method %s takes one message and has no on_message",
+                                   table->name, method.name);
+    }
+    return BERTH_OK;
+}
+
+enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
+                               void *instance, struct berth_error *err)
+{
+    struct router_service service = {
+        .plugin = plugin, .name = table->name, .method_count = table->method_count};
+    enum berth_code code = check_table(table, err);
+    struct router_method *methods;
+
+    if (code != BERTH_OK)
+        return code;
+    methods = calloc(table->method_count + 1, sizeof(*methods));
+    if (methods == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
+                               table->name);
+    for (size_t i = 0; i < table->method_count; i++) {
+        struct berth_method method = route_table_method(table, i);
+
+        methods[i] = (struct router_method){.name = method.name, .kind = method.kind};
+    }
+    service.methods = methods;
+    code = router_declare(router, &service, err);
+    free(methods);
+    return code == BERTH_OK ? router_set_live(router, table->name, table, instance, 1, NULL, err) : code;
 }
 
 void router_hold(struct router *router, const char *service, size_t max_calls)
@@ -311,7 +425,7 @@ void router_hold(struct router *router, const char *service, size_t max_calls)
         return;
     route->state = ROUTE_HELD;
     route->max_held = max_calls;
-    changes_note(router->changes);
+    note_change(router);
 }
 
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason)
@@ -329,7 +443,7 @@ void router_set_gone(struct router *router, const char *service, enum berth_code
     route->code = code;
     route->state = ROUTE_GONE;
     route_unbind(route);
-    changes_note(router->changes);
+    note_change(router);
     retry_held(route);
 }
 
@@ -364,7 +478,7 @@ enum berth_code router_add_interceptor(struct router *router, const struct berth
     struct chain *chain = chain_with(router->chain, &hook);
 
     if (chain == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the interceptor %s",
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the interceptor %s",
                                interceptor->name);
     chain_drop(router->chain);
     router->chain = chain;

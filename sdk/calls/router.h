@@ -1,45 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the host sends the calls of each service: routes, interceptors, and the generation a call is pinned
- * to. */
+/*
+ * The call engine: finds the service of each call, runs the interceptors around it, pins it to one generation
+ * of the plugin and hands it to the handlers. Inside the host, the fake host and libberth-rpc alike, so it
+ * knows nothing of manifests, configuration or states of plugins. One router belongs to one thread: its
+ * loop's.
+ *
+ * route.c has the services, call.c one call's life, router.c what changes both.
+ */
 #ifndef SDK_CALLS_ROUTER_H
 #define SDK_CALLS_ROUTER_H
 
 #include <berth/router.h>
 
-#include <core/state/changes.h>
-#include <core/manifest/manifest.h>
-
 struct router;
 
+struct router_method {
+    const char *name;
+    enum berth_method_kind kind;
+};
+
+/** A service as its plugin declares it, perhaps long before its code is loaded. */
+struct router_service {
+    /** The URI of the plugin that exports it. */
+    const char *plugin;
+    const char *name;
+    const struct router_method *methods;
+    size_t method_count;
+    /** The transports that may carry it; NULL: all. */
+    const char *const *transports;
+    size_t transport_count;
+};
+
+/** What the owner of a router wants to hear; each may be NULL. */
+struct router_observer {
+    void *context;
+    /**
+     * Called before and after each handler and each interceptor hook: `owner` is what router_set_live or
+     * router_add_interceptor was given. Pairs nest, because a handler's operation runs the interceptors.
+     */
+    void (*on_enter)(void *context, const void *owner, const struct berth_call *call);
+    void (*on_leave)(void *context, const void *owner, const struct berth_call *call);
+    /** A route was added or changed its state. */
+    void (*on_change)(void *context);
+};
+
+/** @return NULL where memory is out. */
 struct router *router_create(void);
-/** No call may be open. */
+/** No call may be open. Takes NULL. */
 void router_destroy(struct router *router);
-/** Who is told when routes change; borrowed. NULL, as at the beginning: nobody. */
-void router_set_changes(struct router *router, struct changes *changes);
-/** As servers see it. */
+/** Replaces the observer; at the beginning there is none. Copied. */
+void router_observe(struct router *router, const struct router_observer *observer);
+/** The router as servers see it. */
 const struct berth_router *router_interface(const struct router *router);
 
-/** Declares a service of a manifest; calls to it are held or refused until it is live. */
-enum berth_code router_declare(struct router *router, const struct manifest_plugin *plugin,
-                               const struct manifest_service *service, struct berth_error *err);
-/** Calls reach this instance from here on. The service's methods must be those of the manifest. */
+/**
+ * Declares a service; calls to it are refused until it is live or held. Copies all of it.
+ *
+ * @return BERTH_OK; BERTH_ALREADY_EXISTS where the name is taken; BERTH_RESOURCE_EXHAUSTED.
+ */
+enum berth_code router_declare(struct router *router, const struct router_service *service,
+                               struct berth_error *err);
+/**
+ * Sends new calls to this instance; those that run stay where they began.
+ *
+ * @param table       borrowed until no call runs on the instance and another is live or the route gone.
+ * @param generation  for router_calls.
+ * @param owner       for the observer.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION where the service is not declared or its methods are not those
+ *         of the table; BERTH_RESOURCE_EXHAUSTED.
+ */
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
-                                void *instance, uint64_t generation, struct berth_error *err);
+                                void *instance, uint64_t generation, const void *owner,
+                                struct berth_error *err);
+/** Declares a service by its own table and makes it live, where nothing else describes it. */
+enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
+                               void *instance, struct berth_error *err);
 /** New calls wait, up to `max_calls` of them and each within its deadline; more are refused. */
 void router_hold(struct router *router, const char *service, size_t max_calls);
-/** New calls are refused with the code and the reason; calls that run are left alone. */
+/** Refuses new calls with the code and the reason; calls that run are left alone. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
 
-/** How many calls run on a generation of a service. */
+/** Counts the calls that run on a generation of a service. */
 size_t router_calls(const struct router *router, const char *service, uint64_t generation);
-/** How many calls run on an instance, over all its services. */
+/** Counts the calls that run on an instance, over all its services. */
 size_t router_instance_calls(const struct router *router, const void *instance);
 /**
- * Names the calls that are open by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over
- * grpc (2)";
- * "" where there is none.
+ * Describes the open calls by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over grpc
+ * (2)"; "" where there is none.
  *
- * @param instance  of which they are; NULL: any.
+ * @param instance  whose calls; NULL: all.
  */
 void router_describe_calls(const struct router *router, const void *instance, char *text, size_t size);
 /**
@@ -54,9 +103,14 @@ void router_when_idle(struct router *router, const void *instance, void (*on_idl
  */
 void router_end_calls(struct router *router, const void *instance, const char *reason);
 
-/** Adds an interceptor at a place in the plan's order; chains are rebuilt. `owner` names it for removal. */
+/**
+ * Adds an interceptor, behind those with a lower or the same `order`, for calls that begin from here on.
+ *
+ * @param owner  names it for removal and for the observer.
+ */
 enum berth_code router_add_interceptor(struct router *router, const struct berth_interceptor *interceptor,
                                        void *self, size_t order, const void *owner, struct berth_error *err);
+/** Removes an owner's interceptors: they hear the end of the calls they know, and nothing after. */
 void router_remove_interceptors(struct router *router, const void *owner);
 /** Answers an on_start that was pending. */
 void router_admit(struct router *router, struct berth_call *call, enum berth_code code, const char *message);

@@ -79,8 +79,6 @@ struct berth_testing {
     struct config_tree *section;
     struct config_values *values;
     struct router *router;
-    /** What declares the services that the test itself provides. */
-    struct manifest_plugin stranger;
 
     atomic_bool prepare_is_cancelled;
     void *instance;

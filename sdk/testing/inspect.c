@@ -99,10 +99,16 @@ void fake_inspect_finish(struct berth_testing *testing)
     changes_finish(&testing->changes);
 }
 
+static void on_route_change(void *context)
+{
+    changes_note(context);
+}
+
 void fake_inspect_init(struct berth_testing *testing)
 {
     changes_init(&testing->changes, testing->loop);
-    router_set_changes(testing->router, &testing->changes);
+    router_observe(testing->router,
+                   &(struct router_observer){.context = &testing->changes, .on_change = on_route_change});
     testing->daemon = (struct berth_daemon_info){
         .size = sizeof(testing->daemon),
         .version = "0.0.0-testing",

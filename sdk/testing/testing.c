@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <core/life/services.h>
 #include <core/manifest/check.h>
 #include <core/settings/check.h>
 #include <core/settings/migration.h>
@@ -156,8 +157,8 @@ enum berth_code fake_check(struct berth_testing *testing, struct berth_error *er
 static bool declare_services(struct berth_testing *testing, struct berth_error *err)
 {
     for (size_t i = 0; i < testing->description->service_count; i++)
-        if (router_declare(testing->router, testing->description, &testing->description->services[i], err) !=
-            BERTH_OK)
+        if (services_declare(testing->router, testing->description, &testing->description->services[i],
+                             err) != BERTH_OK)
             return false;
     return true;
 }
@@ -200,6 +201,8 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
     LIST_INIT(&testing->holds);
     LIST_INIT(&testing->calls);
     testing->router = router_create();
+    if (testing->router == NULL)
+        abort();
     for (size_t i = 0; i < STEP_COUNT; i++)
         testing->steps[i].timeout_ns = (i == BERTH_STEP_CLOSE ? 5000 : 10000) * MILLISECOND_NS;
     if (!read_manifest(testing, manifest, err) || !choose_plugin(testing, uri, err) ||

@@ -36,6 +36,12 @@ class Includes(unittest.TestCase):
         strange = r"<(berth/(?!error\.h>)|uv\.h|config/|core/|sdk/(?!base/))"
         self.assert_none(self.offenders(c_files("sdk/base"), strange), "sdk/base stands on the C library")
 
+    def test_the_call_engine_stands_below_the_host_and_is_entered_by_its_door(self):
+        strange = r"<(berth/rpc/|uv\.h|config/|core/|plugins/|tests/|tools/|sdk/(?!base/))"
+        self.assert_none(self.offenders(c_files("sdk/calls"), strange), "sdk/calls sees <berth/…> and sdk/base")
+        paths = [p for p in c_files() if p.parts[:2] != ("sdk", "calls")]
+        self.assert_none(self.offenders(paths, r"<sdk/calls/(?!router\.h>)"), "its door is <sdk/calls/router.h>")
+
     def test_re2_is_seen_by_one_file_of_sdk_filter_alone(self):
         paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/filter/re2.cc"]
         self.assert_none(self.offenders(paths, r"<re2/"), "only sdk/filter/re2.cc compiles patterns")
@@ -91,6 +97,7 @@ class Includes(unittest.TestCase):
 
     def test_the_rpc_library_stands_on_its_own(self):
         self.assert_none(self.offenders(c_files("sdk/rpc"), r"<(config|core|plugins|tests|tools)/"), "no host in it")
+        self.assert_none(self.offenders(c_files("sdk/rpc"), r"<sdk/(?!base/|calls/|rpc/)"), "of sdk/ it sees base and calls")
         library = [p for p in c_files("sdk/rpc") if "examples" not in p.parts]
         strange = r"<(berth/(?!rpc/|(address|call|error|router|utf8)\.h>)|protobuf-c/)"
         self.assert_none(self.offenders(library, strange), "a server or client without host, plugins and messages")

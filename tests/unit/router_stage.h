@@ -182,30 +182,30 @@ static const struct berth_service service = {
     .descriptors_length = 11,
 };
 
-static const struct manifest_method manifest_methods[] = {
+static const struct router_method declared_methods[] = {
     {"Unary", BERTH_METHOD_UNARY},
     {"Down", BERTH_METHOD_SERVER_STREAM},
     {"Up", BERTH_METHOD_CLIENT_STREAM},
     {"Both", BERTH_METHOD_BIDI_STREAM},
 };
 
-static const struct manifest_service manifest_service = {
+static const struct router_service declared_service = {
+    .plugin = "io.test.v1.echo",
     .name = "test.Echo",
-    .methods = manifest_methods,
+    .methods = declared_methods,
     .method_count = 4,
 };
 
 static const char *const transports[] = {"grpc", "ttrpc"};
 
-static const struct manifest_service narrow_manifest_service = {
+static const struct router_service narrow_service = {
+    .plugin = "io.test.v1.echo",
     .name = "test.Narrow",
-    .methods = manifest_methods,
+    .methods = declared_methods,
     .method_count = 4,
     .transports = transports,
     .transport_count = 2,
 };
-
-static const struct manifest_plugin plugin = {.uri = "io.test.v1.echo"};
 
 struct fixture {
     struct router *router;
@@ -219,15 +219,15 @@ static inline void declare(struct fixture *fixture)
     fixture->router = router_create();
     fixture->interface = router_interface(fixture->router);
     fixture->stream.router = fixture->interface;
-    assert_int_equal(router_declare(fixture->router, &plugin, &manifest_service, NULL), BERTH_OK);
+    assert_int_equal(router_declare(fixture->router, &declared_service, NULL), BERTH_OK);
 }
 
 static inline void set_live(struct fixture *fixture, struct instance *instance, uint64_t generation)
 {
     struct berth_error err;
 
-    assert_int_equal(router_set_live(fixture->router, "test.Echo", &service, instance, generation, &err),
-                     BERTH_OK);
+    assert_int_equal(
+        router_set_live(fixture->router, "test.Echo", &service, instance, generation, NULL, &err), BERTH_OK);
 }
 
 static inline int set_up(void **state)

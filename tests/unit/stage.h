@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include <core/life/lifecycle.h>
+#include <core/life/services.h>
 #include <core/base/log.h>
 
 #define STAGE_PLUGINS 16
@@ -97,8 +98,8 @@ static inline void stage_open(const char *plugins)
     stage.router = router_create();
     for (size_t i = 0; i < stage.plan->run_count; i++)
         for (size_t k = 0; k < stage.plan->entries[i].plugin->service_count; k++)
-            assert_int_equal(router_declare(stage.router, stage.plan->entries[i].plugin,
-                                            &stage.plan->entries[i].plugin->services[k], NULL),
+            assert_int_equal(services_declare(stage.router, stage.plan->entries[i].plugin,
+                                              &stage.plan->entries[i].plugin->services[k], NULL),
                              BERTH_OK);
     assert_int_equal(uv_loop_init(&stage.loop), 0);
 }

@@ -88,7 +88,7 @@ static void a_good_end_without_a_reply_is_a_bad_one(void **state)
     fixture->instance.in_message = finish_well;
     open_path(fixture, "/test.Echo/Unary");
     deliver_last(fixture, "");
-    assert_events("start message() finish(INTERNAL: the handler ended the call well, but without a reply) "
+    assert_events("start message() finish(INTERNAL: the handler finished the call with OK but sent no reply) "
                   "after-finish end(INTERNAL) ");
 }
 
@@ -212,8 +212,7 @@ static void a_message_before_its_time_ends_a_stream(void **state)
     router_hold(fixture->router, "test.Echo", 1);
     open_path(fixture, "/test.Echo/Both");
     deliver(fixture, "x");
-    assert_events(
-        "paused finish(INTERNAL: the server delivered a message of a call that it was asked to pause) ");
+    assert_events("paused finish(INTERNAL: the server delivered a message on a paused call) ");
 }
 
 static void pausing_reaches_the_server_once(void **state)

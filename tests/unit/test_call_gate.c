@@ -8,7 +8,7 @@ static void a_declared_service_is_unavailable_until_it_is_live(void **state)
 
     declare(&fixture);
     assert_null(open_path(&fixture, "/test.Echo/Unary"));
-    assert_events("finish(UNAVAILABLE: service test.Echo is not there: its plugin io.test.v1.echo has not "
+    assert_events("finish(UNAVAILABLE: service test.Echo is unavailable: plugin io.test.v1.echo has not "
                   "started) ");
     router_destroy(fixture.router);
 }
@@ -59,8 +59,9 @@ static void held_calls_wait_for_the_next_generation(void **state)
     assert_non_null(open_path(fixture, "/test.Echo/Unary"));
     assert_non_null(open_with(fixture, &other, "/test.Echo/Both"));
     assert_null(open_with(fixture, &third, "/test.Echo/Both"));
-    assert_events("paused paused finish(UNAVAILABLE: service test.Echo: its plugin io.test.v1.echo is being "
-                  "started, and 2 calls wait for it already: try again) ");
+    assert_events(
+        "paused paused finish(UNAVAILABLE: service test.Echo: plugin io.test.v1.echo is starting and "
+        "2 calls are already waiting; retry later) ");
     other.resume_with = "late";
     set_live(fixture, &second, 2);
     assert_events("start resumed start resumed message(late) sent(pong) finish(OK) end(OK) ");

@@ -325,7 +325,7 @@ static void a_call_that_waits_for_a_removed_interceptor_ends(void **state)
     open_path(fixture, "/test.Echo/Both");
     router_remove_interceptors(fixture->router, &a);
     assert_events("a-start paused a-finish(UNAVAILABLE) trailer(guard=a) "
-                  "finish(UNAVAILABLE: the interceptor's plugin goes) ");
+                  "finish(UNAVAILABLE: the interceptor's plugin is stopping) ");
 }
 
 int main(void)

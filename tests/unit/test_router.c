@@ -67,12 +67,90 @@ static void a_call_in_the_middle_of_a_callback_counts_until_it_returns(void **st
                   "finish(UNAVAILABLE: it stops) 1-left end(UNAVAILABLE) idle ");
 }
 
+static void on_enter(void *context, const void *owner, const struct berth_call *call)
+{
+    event("%s<", (const char *)owner);
+}
+
+static void on_leave(void *context, const void *owner, const struct berth_call *call)
+{
+    event(">%s ", (const char *)owner);
+}
+
+static void on_change(void *context)
+{
+    event("%s ", (const char *)context);
+}
+
+static enum berth_code let_pass(void *self, struct berth_call *call, void **ret_state,
+                                struct berth_error *err)
+{
+    event("ask");
+    return BERTH_OK;
+}
+
+static void look_at_reply(void *self, struct berth_call *call, void *state, const void *message,
+                          size_t length)
+{
+    event("look");
+}
+
+static void the_observer_hears_whose_code_runs(void **state)
+{
+    static const struct berth_interceptor hooks = {
+        .size = sizeof(hooks), .name = "hooks", .on_start = let_pass, .on_reply = look_at_reply};
+    static char changed[] = "changed";
+    static const struct router_observer observer = {
+        .context = changed, .on_enter = on_enter, .on_leave = on_leave, .on_change = on_change};
+    struct fixture *fixture = *state;
+
+    router_observe(fixture->router, &observer);
+    router_add_interceptor(fixture->router, &hooks, NULL, 0, "guard", NULL);
+    router_set_live(fixture->router, "test.Echo", &service, &fixture->instance, 2, "echo", NULL);
+    assert_events("changed ");
+    fixture->instance.in_message = send_one;
+    open_path(fixture, "/test.Echo/Both");
+    deliver(fixture, "x");
+    cancel(fixture);
+    assert_events("guard<ask>guard echo<start >echo echo<message(x) guard<look>guard sent(one) send=OK >echo "
+                  "echo<end(CANCELLED) >echo ");
+}
+
+static void a_service_is_provided_by_its_own_table(void **state)
+{
+    static const struct berth_method deaf[] = {{.name = "Unary", .kind = BERTH_METHOD_UNARY}};
+    static const struct berth_method nameless[] = {METHOD("", BERTH_METHOD_BIDI_STREAM)};
+    struct fixture *fixture = *state;
+    struct berth_service table = service;
+    struct berth_error err;
+
+    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, NULL, &err),
+                     BERTH_ALREADY_EXISTS);
+    table.name = "test.Own";
+    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, &fixture->instance, &err),
+                     BERTH_OK);
+    fixture->instance.in_message = reply;
+    open_path(fixture, "/test.Own/Unary");
+    deliver_last(fixture, "x");
+    assert_events("start message(x) sent(pong) finish(OK) end(OK) ");
+    table.name = "test.Odd";
+    table.method_count = 1;
+    table.methods = deaf;
+    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, NULL, &err),
+                     BERTH_INVALID_ARGUMENT);
+    table.methods = nameless;
+    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, NULL, &err),
+                     BERTH_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_last_call_of_an_instance_is_heard_of),
         TEST(ending_the_calls_of_an_instance_ends_all_of_them),
         TEST(a_call_in_the_middle_of_a_callback_counts_until_it_returns),
+        TEST(the_observer_hears_whose_code_runs),
+        TEST(a_service_is_provided_by_its_own_table),
     };
 
     return cmocka_run_group_tests_name("router", tests, NULL, NULL);

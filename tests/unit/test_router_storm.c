@@ -151,7 +151,7 @@ static const struct berth_service service = {
     .method_count = 4,
 };
 
-static const struct manifest_method manifest_methods[] = {
+static const struct router_method declared_methods[] = {
     {"0", BERTH_METHOD_UNARY},
     {"1", BERTH_METHOD_SERVER_STREAM},
     {"2", BERTH_METHOD_CLIENT_STREAM},
@@ -224,7 +224,7 @@ static void change_route(void)
         router_end_calls(router, &instances[any(2)], "it stops");
         break;
     default:
-        router_set_live(router, "test.Storm", &service, &instances[any(2)], any(100), NULL);
+        router_set_live(router, "test.Storm", &service, &instances[any(2)], any(100), NULL, NULL);
         break;
     }
 }
@@ -331,15 +331,14 @@ static void on_idle(void *context)
 
 static void storm(uint32_t its_seed)
 {
-    const struct manifest_plugin plugin = {.uri = "io.test.v1.storm"};
-    const struct manifest_service declared = {"test.Storm", manifest_methods, 4};
+    const struct router_service declared = {"io.test.v1.storm", "test.Storm", declared_methods, 4, NULL, 0};
     size_t idle = 0;
 
     seed = its_seed;
     router = router_create();
     interface = router_interface(router);
-    assert_int_equal(router_declare(router, &plugin, &declared, NULL), BERTH_OK);
-    router_set_live(router, "test.Storm", &service, &instances[0], 1, NULL);
+    assert_int_equal(router_declare(router, &declared, NULL), BERTH_OK);
+    router_set_live(router, "test.Storm", &service, &instances[0], 1, NULL, NULL);
     router_add_interceptor(router, &hooks, NULL, 1, &instances[0], NULL);
     router_add_interceptor(router, &hooks, NULL, 2, &instances[1], NULL);
     for (size_t round = 0; round < ROUNDS; round++) {

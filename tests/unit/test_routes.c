@@ -42,8 +42,8 @@ static void a_service_is_declared_once(void **state)
     struct fixture *fixture = *state;
     struct berth_error err;
 
-    assert_int_equal(router_declare(fixture->router, &plugin, &manifest_service, &err), BERTH_ALREADY_EXISTS);
-    assert_non_null(strstr(err.message, "test.Echo is exported by io.test.v1.echo already"));
+    assert_int_equal(router_declare(fixture->router, &declared_service, &err), BERTH_ALREADY_EXISTS);
+    assert_non_null(strstr(err.message, "test.Echo is already exported by io.test.v1.echo"));
 }
 
 static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
@@ -64,10 +64,10 @@ static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
         uint32_t method_size;
         const char *reason;
     } cases[] = {
-        {unknown, 4, sizeof(methods[0]), "its manifest names the method /test.Echo/Both, its code has none"},
-        {kinds, 4, sizeof(methods[0]), "differ on how many messages /test.Echo/Unary carries"},
+        {unknown, 4, sizeof(methods[0]), "method /test.Echo/Both is declared but missing from the code"},
+        {kinds, 4, sizeof(methods[0]), "the code of /test.Echo/Unary has another streaming kind"},
         {deaf, 4, sizeof(methods[0]), "the code of /test.Echo/Unary has no on_message"},
-        {methods, 3, sizeof(methods[0]), "its manifest names 4 methods of test.Echo, its code has 3"},
+        {methods, 3, sizeof(methods[0]), "4 methods of test.Echo are declared, but its code has 3"},
         {methods, 4, 8, "the table of test.Echo is too small"},
     };
     struct fixture *fixture = *state;
@@ -79,11 +79,11 @@ static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
         table.methods = cases[i].methods;
         table.method_count = cases[i].count;
         table.method_size = cases[i].method_size;
-        assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, NULL, 2, &err),
+        assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, NULL, 2, NULL, &err),
                          BERTH_FAILED_PRECONDITION);
         assert_non_null(strstr(err.message, cases[i].reason));
     }
-    assert_int_equal(router_set_live(fixture->router, "test.Nope", &service, NULL, 2, NULL),
+    assert_int_equal(router_set_live(fixture->router, "test.Nope", &service, NULL, 2, NULL, NULL),
                      BERTH_FAILED_PRECONDITION);
 }
 
@@ -102,7 +102,7 @@ static void a_module_with_wider_methods_is_served(void **state)
     }
     table.methods = &wide[0].method;
     table.method_size = sizeof(wide[0]);
-    assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, &fixture->instance, 2, NULL),
+    assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, &fixture->instance, 2, NULL, NULL),
                      BERTH_OK);
     fixture->instance.in_message = reply;
     open_path(fixture, "/test.Echo/Unary");
@@ -132,8 +132,8 @@ static void a_service_goes_over_the_transports_that_its_plugin_names(void **stat
     static const char *const carried_by[] = {"grpc", "ttrpc", "test"};
     struct fixture *fixture = *state;
 
-    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
-    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL);
+    router_declare(fixture->router, &narrow_service, NULL);
+    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL, NULL);
     for (size_t i = 0; i < 3; i++) {
         assert_non_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", carried_by[i]));
         assert_string_equal(fixture->stream.call->transport, carried_by[i]);
@@ -146,8 +146,8 @@ static void over_another_transport_a_service_is_unknown(void **state)
 {
     struct fixture *fixture = *state;
 
-    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
-    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL);
+    router_declare(fixture->router, &narrow_service, NULL);
+    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL, NULL);
     assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "tcp"));
     assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "tcp"));
     assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "grp"));
@@ -171,7 +171,7 @@ static void routes_tell_their_transports(void **state)
 {
     struct fixture *fixture = *state;
 
-    router_declare(fixture->router, &plugin, &narrow_manifest_service, NULL);
+    router_declare(fixture->router, &narrow_service, NULL);
     fixture->interface->each(fixture->interface, on_transports, NULL);
     assert_events("test.Echo over all test.Narrow over grpc test.Narrow over ttrpc ");
 }
@@ -182,12 +182,14 @@ static void many_services_are_all_found(void **state)
     char names[500][32];
 
     for (size_t i = 0; i < 500; i++) {
-        struct manifest_service more = {.name = names[i], .methods = manifest_methods, .method_count = 4};
+        struct router_service more = declared_service;
 
         snprintf(names[i], sizeof(names[i]), "test.S%zu", i);
-        assert_int_equal(router_declare(fixture->router, &plugin, &more, NULL), BERTH_OK);
-        assert_int_equal(router_set_live(fixture->router, names[i], &service, &fixture->instance, 1, NULL),
-                         BERTH_OK);
+        more.name = names[i];
+        assert_int_equal(router_declare(fixture->router, &more, NULL), BERTH_OK);
+        assert_int_equal(
+            router_set_live(fixture->router, names[i], &service, &fixture->instance, 1, NULL, NULL),
+            BERTH_OK);
     }
     for (size_t i = 0; i < 500; i++) {
         char path[64];
