@@ -20,20 +20,21 @@ struct berth_rpc_service_entry {
 
 /**
  * Makes a router of `count` services. Copies the entries; the services themselves are borrowed and must
- * outlive the router.
+ * outlive the router. A router belongs to one loop: servers on several loops take one each.
  *
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a service without a name or with a method that its kind does
- *         not allow; BERTH_ALREADY_EXISTS for a name that comes twice; BERTH_RESOURCE_EXHAUSTED.
+ *         not allow; BERTH_FAILED_PRECONDITION for tables smaller than those of the first berth/call.h;
+ *         BERTH_ALREADY_EXISTS for a service that is listed twice; BERTH_RESOURCE_EXHAUSTED.
  */
 BERTH_RPC_API enum berth_code berth_rpc_services_create(const struct berth_rpc_service_entry *entries,
                                                         size_t count,
                                                         struct berth_rpc_services **ret_services,
                                                         struct berth_error *err);
 
-/** After every call has ended. Takes NULL. */
+/** Once every call has ended. Takes NULL. */
 BERTH_RPC_API void berth_rpc_services_destroy(struct berth_rpc_services *services);
 
-/** What to give to a server; borrowed. */
+/** What a server is given; borrowed. */
 BERTH_RPC_API const struct berth_router *berth_rpc_services_router(const struct berth_rpc_services *services);
 
 #ifdef __cplusplus
