@@ -40,7 +40,7 @@ static enum framing_state take_all(struct inbox *inbox, struct heard *heard, con
                                    size_t length, size_t step)
 {
     enum framing_state state = FRAMING_MORE;
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     for (size_t at = 0; at < length && state == FRAMING_MORE; at += step)

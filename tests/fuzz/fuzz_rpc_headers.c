@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include <berth/utf8.h>
-#include <sdk/rpc/message/percent.h>
+#include <sdk/rpc/message/metadata.h>
 #include <sdk/rpc/http2/request.h>
-#include <sdk/rpc/message/timeout.h>
 
 static void check_metadata(const struct metadata_list *list)
 {

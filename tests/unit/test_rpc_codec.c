@@ -11,7 +11,7 @@
 #include <zlib.h>
 
 #include <sdk/rpc/message/inbox.h>
-#include <sdk/rpc/message/outbox.h>
+#include <sdk/rpc/message/outflow.h>
 
 #define MIB (1024 * 1024)
 
@@ -334,7 +334,7 @@ static void an_inbox_gives_plain_and_compressed_messages_however_they_are_split(
             .codec = &codec,
             .coding = CODING_DEFLATE};
         char text[256] = "";
-        struct framing_span bad;
+        struct span bad;
         size_t eaten;
 
         for (size_t at = 0; at < length; at += size)
@@ -349,7 +349,7 @@ static void an_inbox_gives_plain_and_compressed_messages_however_they_are_split(
 }
 
 static enum framing_state take_bad(struct codec *codec, uint64_t limit, const void *bytes, size_t length,
-                                   struct framing_span *ret_bad)
+                                   struct span *ret_bad)
 {
     struct budget budget = {.limit = 1 << 20};
     struct inbox inbox = {
@@ -369,7 +369,7 @@ static void an_inbox_says_what_is_wrong_with_a_compressed_message(void **state)
 {
     struct codec codec = {0};
     unsigned char bytes[256] = {1, 0, 0, 0, 0};
-    struct framing_span bad;
+    struct span bad;
     size_t packed =
         codec_compress(&codec, CODING_GZIP, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 31, bytes + 5, 100);
 

@@ -42,7 +42,7 @@ static struct inbox fresh(struct budget *budget)
 
 static enum framing_state take(struct inbox *inbox, struct heard *heard, const void *bytes, size_t length)
 {
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     heard->inbox = inbox;
@@ -74,8 +74,8 @@ static void a_whole_message_is_given_out_where_it_lies(void **state)
 {
     struct budget budget = {.limit = 0};
     struct framing framing = {.budget = &budget, .max_message_bytes = LIMIT};
-    struct framing_span input = {(const unsigned char *)three, sizeof(three) - 1};
-    struct framing_span message;
+    struct span input = {(const unsigned char *)three, sizeof(three) - 1};
+    struct span message;
 
     assert_int_equal(framing_next(&framing, &input, &message), FRAMING_MESSAGE);
     assert_ptr_equal(message.bytes, three + 5);
@@ -153,7 +153,7 @@ static void a_pause_holds_the_rest_back_until_it_ends(void **state)
     struct budget budget = {.limit = 1 << 20};
     struct inbox inbox = fresh(&budget);
     struct heard heard = {.pauses = true, .inbox = &inbox};
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     inbox_take(&inbox, three, sizeof(three) - 1, on_message, &heard, &eaten, &bad);
@@ -220,7 +220,7 @@ static void the_only_message_is_kept_until_the_end_wherever_it_is_cut(void **sta
         struct budget budget = {.limit = 2000};
         struct inbox inbox = fresh(&budget);
         struct heard heard = {.inbox = &inbox};
-        struct framing_span bad;
+        struct span bad;
         size_t eaten, all;
 
         inbox.takes_one = true;
@@ -246,7 +246,7 @@ static void the_only_message_is_given_out_where_it_lies_when_it_comes_with_the_e
     struct budget budget = {.limit = 0};
     struct inbox inbox = fresh(&budget);
     struct heard heard = {.inbox = &inbox};
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     inbox.takes_one = inbox.is_ending = true;
@@ -261,7 +261,7 @@ static void a_kept_message_is_given_out_when_another_one_follows(void **state)
     struct budget budget = {.limit = 2000};
     struct inbox inbox = fresh(&budget);
     struct heard heard = {.inbox = &inbox};
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     inbox.takes_one = true;
@@ -281,7 +281,7 @@ static void what_is_kept_is_charged(void **state)
     struct budget budget = {.limit = 2};
     struct inbox inbox = fresh(&budget);
     struct heard heard = {.inbox = &inbox};
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     inbox.takes_one = true;

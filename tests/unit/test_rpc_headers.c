@@ -8,11 +8,8 @@
 
 #include <cmocka.h>
 
-#include <sdk/rpc/message/base64.h>
 #include <sdk/rpc/message/metadata.h>
-#include <sdk/rpc/message/percent.h>
 #include <sdk/rpc/http2/request.h>
-#include <sdk/rpc/message/timeout.h>
 
 static void a_timeout_is_digits_and_a_unit(void **state)
 {

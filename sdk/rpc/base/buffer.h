@@ -6,6 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Bytes, borrowed. */
+struct span {
+    const unsigned char *bytes;
+    size_t length;
+};
+
 /** Bytes that are held at one time for whoever it is, and how many may be. */
 struct budget {
     uint64_t used;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps small pieces of memory for the next call, so that a call in the steady state asks malloc for nothing.
+/* Keeps the memory of what ended for what begins, so that a call in the steady state asks malloc for nothing.
  */
 #include "pool.h"
 
@@ -104,4 +104,46 @@ void *pool_resize(struct pool *pool, void *memory, size_t size)
     memcpy(other, memory, size < room ? size : room);
     pool_give(memory);
     return other;
+}
+
+/* The next piece stands in the first bytes of each. */
+static void *next_of(const void *piece)
+{
+    void *next;
+
+    memcpy(&next, piece, sizeof(next));
+    return next;
+}
+
+void *spares_take(struct spares *spares)
+{
+    void *piece = spares->first;
+
+    if (piece == NULL)
+        return malloc(spares->size);
+    spares->first = next_of(piece);
+    spares->count--;
+    return piece;
+}
+
+void spares_give(struct spares *spares, void *piece)
+{
+    if (spares->count >= spares->max) {
+        free(piece);
+        return;
+    }
+    memcpy(piece, &spares->first, sizeof(spares->first));
+    spares->first = piece;
+    spares->count++;
+}
+
+void spares_finish(struct spares *spares)
+{
+    while (spares->first != NULL) {
+        void *piece = spares->first;
+
+        spares->first = next_of(piece);
+        free(piece);
+    }
+    spares->count = 0;
 }

@@ -38,4 +38,19 @@ void *pool_resize(struct pool *pool, void *memory, size_t size);
 /** Gives back to the pool that it was taken from. Takes NULL. */
 void pool_give(void *memory);
 
+/** Pieces of one size that ended, for those that begin. All zero but for `size` and `max` is empty. */
+struct spares {
+    /** Of a piece; room for a pointer at least. */
+    size_t size;
+    /** How many are kept. */
+    size_t max;
+    size_t count;
+    void *first;
+};
+
+/** @return memory, not cleared; NULL without memory. */
+void *spares_take(struct spares *spares);
+void spares_give(struct spares *spares, void *piece);
+void spares_finish(struct spares *spares);
+
 #endif

@@ -121,8 +121,7 @@ bool client_call_deliver(void *context, const void *message, size_t length)
     return !call->is_over;
 }
 
-static void complain(struct berth_rpc_call *call, enum framing_state state,
-                     const struct framing_span *message)
+static void complain(struct berth_rpc_call *call, enum framing_state state, const struct span *message)
 {
     uint64_t limit = call->channel->limits.max_recv_message_bytes;
     char text[160];
@@ -164,7 +163,7 @@ static void complain(struct berth_rpc_call *call, enum framing_state state,
 
 void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length)
 {
-    struct framing_span bad = {0};
+    struct span bad = {0};
     enum framing_state state;
     size_t eaten = length;
 

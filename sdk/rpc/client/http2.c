@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/message/timeout.h>
+#include <sdk/rpc/message/metadata.h>
 
 /* :method, :scheme, :path, :authority, te, content-type, user-agent, grpc-timeout, grpc-accept-encoding,
  * grpc-encoding */
@@ -77,7 +77,7 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
 {
     nghttp2_nv *fields =
         berth_arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(*fields));
-    nghttp2_data_provider provider = outflow_provider(&call->outflow);
+    nghttp2_data_provider provider = http2_provider(&call->outflow);
     char timeout[TIMEOUT_TEXT_MAX];
     int32_t id = NGHTTP2_ERR_NOMEM;
 
@@ -100,14 +100,14 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
     call->batch_number = connection->base.batch_number + 1;
     connection->open_streams++;
     keepalive_wake(&connection->keepalive);
-    call->outflow.http2 = &connection->http2;
+    call->outflow.queued = &connection->base.queued;
     budget_take(&connection->base.queued, call->outflow.outbox.length);
     connection_touch(&connection->base);
 }
 
 static void wake(struct berth_rpc_call *call)
 {
-    outflow_wake(&call->outflow, call->id);
+    http2_wake(&call->connection->http2, &call->outflow, call->id);
     connection_touch(&call->connection->base);
 }
 

@@ -3,7 +3,7 @@
 #define RPC_CLIENT_REPLAY_H
 
 #include <sdk/rpc/base/buffer.h>
-#include <sdk/rpc/message/outbox.h>
+#include <sdk/rpc/message/outflow.h>
 
 /** What was sent on a call that may yet have to be sent again. All zero with `budget` set is empty. */
 struct replay {

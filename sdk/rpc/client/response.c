@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include <sdk/rpc/message/percent.h>
+#include <sdk/rpc/message/metadata.h>
 
 static bool is_name(const char *name, size_t length, const char *wanted)
 {

@@ -27,8 +27,7 @@ static bool may_retry(const struct berth_rpc_call *call)
 void client_call_detach(struct berth_rpc_call *call)
 {
     outflow_clear(&call->outflow);
-    call->outflow.http2 = NULL;
-    call->outflow.connection = NULL;
+    call->outflow.queued = NULL;
     call->outflow.is_deferred = false;
     call->connection = NULL;
     client_call_join(call, &call->channel->waiting);

@@ -4,7 +4,7 @@
 #include "state.h"
 
 #include <sdk/base/container_of.h>
-#include <sdk/rpc/http2/profile.h>
+#include <sdk/rpc/http2/http2.h>
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
@@ -132,7 +132,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 
 int client_session_create(struct berth_rpc_channel *channel)
 {
-    int result = profile_create(&channel->callbacks, &channel->option);
+    int result = http2_callbacks_create(&channel->callbacks, &channel->option);
 
     if (result != 0)
         return result;
@@ -147,31 +147,22 @@ int client_session_create(struct berth_rpc_channel *channel)
 
 void client_session_destroy(struct berth_rpc_channel *channel)
 {
-    profile_destroy(channel->callbacks, channel->option);
+    http2_callbacks_destroy(channel->callbacks, channel->option);
 }
 
 int client_session_start(struct client_connection *connection)
 {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, PROFILE_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connection->channel->limits.max_header_list_bytes},
     };
     nghttp2_session *session;
-    nghttp2_mem memory = profile_memory(&connection->channel->engine.pool);
+    nghttp2_mem memory = http2_memory(&connection->channel->engine.pool);
     int result = nghttp2_session_client_new3(&session, connection->channel->callbacks, &connection->http2,
                                              connection->channel->option, &memory);
 
-    if (result != 0)
-        return result;
-    result =
-        nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
-    if (result == 0)
-        result =
-            nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, PROFILE_CONNECTION_WINDOW);
-    if (result == 0)
-        connection->http2.session = session;
-    else
-        nghttp2_session_del(session);
-    return result;
+    return result != 0
+               ? result
+               : http2_begin(&connection->http2, session, settings, sizeof(settings) / sizeof(settings[0]));
 }

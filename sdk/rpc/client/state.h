@@ -12,9 +12,8 @@
 #include <sdk/rpc/http2/http2.h>
 #include <sdk/rpc/http2/http_message.h>
 #include <sdk/rpc/message/inbox.h>
-#include <sdk/rpc/http2/keepalive.h>
 #include <sdk/rpc/message/metadata.h>
-#include <sdk/rpc/http2/outflow.h>
+#include <sdk/rpc/message/outflow.h>
 #include <sdk/rpc/tls/context.h>
 #include <sdk/rpc/ttrpc/session.h>
 

@@ -295,7 +295,7 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
     connection->is_used = true;
     call->batch_number = UINT64_MAX;
     connection->open_streams++;
-    call->outflow.connection = &connection->base;
+    call->outflow.queued = &connection->base.queued;
     budget_take(&connection->base.queued, call->outflow.outbox.length);
     call->stream.inbox = &call->inbox;
     ttrpc_stream_join(&call->stream, &ttrpc->session, ttrpc->next_id);

@@ -5,6 +5,15 @@
  */
 #include "http2.h"
 
+#include <string.h>
+
+#include <sdk/base/container_of.h>
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+/* PING and SETTINGS acknowledgements that a peer leaves unread. */
+#define OUTBOUND_ACKS_MAX 1000
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user_data)
 {
     struct http2 *http2 = user_data;
@@ -28,10 +37,73 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     return NGHTTP2_ERR_PAUSE;
 }
 
-void http2_set_callbacks(nghttp2_session_callbacks *callbacks)
+static ssize_t on_read(nghttp2_session *session, int32_t stream_id, uint8_t *buffer, size_t length,
+                       uint32_t *ret_flags, nghttp2_data_source *source, void *user_data)
 {
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+    struct outflow *outflow = source->ptr;
+
+    *ret_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (length >= outflow->outbox.length && outflow->is_ended) {
+        *ret_flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (outflow->on_last != NULL) {
+            *ret_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            outflow->on_last(outflow);
+        }
+        return (ssize_t)outflow->outbox.length;
+    }
+    if (outflow->outbox.length == 0) {
+        outflow->is_deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    return (ssize_t)(length < outflow->outbox.length ? length : outflow->outbox.length);
+}
+
+static void on_run(void *context, struct message_block *block, const unsigned char *bytes, size_t length)
+{
+    batch_add_run(context, block, bytes, length);
+}
+
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length,
+                        nghttp2_data_source *source, void *user_data)
+{
+    struct http2 *http2 = user_data;
+    struct outflow *outflow = source->ptr;
+
+    if (!batch_has_room(http2->filling))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    if (length > outflow->outbox.length)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    batch_add_bytes(http2->filling, header, 9);
+    outflow_take(outflow, length, on_run, http2->filling);
+    return 0;
+}
+
+nghttp2_data_provider http2_provider(struct outflow *outflow)
+{
+    return (nghttp2_data_provider){.source = {.ptr = outflow}, .read_callback = on_read};
+}
+
+void http2_wake(struct http2 *http2, struct outflow *outflow, int32_t stream_id)
+{
+    if (!outflow->is_deferred)
+        return;
+    outflow->is_deferred = false;
+    nghttp2_session_resume_data(http2->session, stream_id);
+}
+
+int http2_begin(struct http2 *http2, nghttp2_session *session, const nghttp2_settings_entry *settings,
+                size_t count)
+{
+    int result = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, count);
+
+    if (result == 0)
+        result =
+            nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
+    if (result == 0)
+        http2->session = session;
+    else
+        nghttp2_session_del(session);
+    return result;
 }
 
 void http2_consume(struct http2 *http2, int32_t stream_id, size_t length)
@@ -156,3 +228,140 @@ const struct connection_protocol http2_protocol = {
     .is_over = is_over,
     .finish = finish,
 };
+
+int http2_option_create(nghttp2_option **ret_option)
+{
+    int result = nghttp2_option_new(ret_option);
+
+    if (result != 0)
+        return result;
+    nghttp2_option_set_no_auto_window_update(*ret_option, 1);
+    nghttp2_option_set_no_closed_streams(*ret_option, 1);
+    nghttp2_option_set_max_outbound_ack(*ret_option, OUTBOUND_ACKS_MAX);
+    /* Blanks around values are stripped by whoever takes them. */
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(*ret_option, 1);
+    return 0;
+}
+
+int http2_callbacks_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option)
+{
+    nghttp2_session_callbacks *callbacks;
+    int result = nghttp2_session_callbacks_new(&callbacks);
+
+    if (result != 0)
+        return result;
+    result = http2_option_create(ret_option);
+    if (result != 0) {
+        nghttp2_session_callbacks_del(callbacks);
+        return result;
+    }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+    *ret_callbacks = callbacks;
+    return 0;
+}
+
+static void *allocate(size_t size, void *pool)
+{
+    return pool_take(pool, size);
+}
+
+static void release(void *memory, void *pool)
+{
+    (void)pool;
+    pool_give(memory);
+}
+
+static void *allocate_zeroed(size_t count, size_t size, void *pool)
+{
+    void *memory = size > 0 && count > SIZE_MAX / size ? NULL : pool_take(pool, count * size);
+
+    return memory == NULL ? NULL : memset(memory, 0, count * size);
+}
+
+static void *resize(void *memory, size_t size, void *pool)
+{
+    return pool_resize(pool, memory, size);
+}
+
+nghttp2_mem http2_memory(struct pool *pool)
+{
+    return (nghttp2_mem){pool, allocate, release, allocate_zeroed, resize};
+}
+
+void http2_callbacks_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option)
+{
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_option_del(option);
+}
+
+/* Keepalive: finds out that a peer is gone where no packet says so (gRPC's proposals A8 and A9). */
+
+static void on_due(struct deadline *deadline);
+
+static uint64_t now_ms(const struct keepalive *keepalive)
+{
+    return uv_now(keepalive->connection->engine->loop);
+}
+
+/* Without memory nobody asks: the connection may live on all the same. */
+static void wait_for_silence(struct keepalive *keepalive, uint64_t pause_ms)
+{
+    deadlines_start(&keepalive->connection->engine->deadlines, &keepalive->deadline,
+                    uv_hrtime() + pause_ms * NANOSECONDS_PER_MILLISECOND, on_due);
+}
+
+static void ask(struct keepalive *keepalive)
+{
+    keepalive->is_asking = true;
+    keepalive->pinged_ms = now_ms(keepalive);
+    wait_for_silence(keepalive, keepalive->timeout_ms);
+    keepalive->ping(keepalive);
+}
+
+static void on_due(struct deadline *deadline)
+{
+    struct keepalive *keepalive = CONTAINER_OF(deadline, struct keepalive, deadline);
+    uint64_t heard_ms = keepalive->connection->heard_ms;
+    uint64_t due_ms;
+
+    if (keepalive->is_asking && heard_ms < keepalive->pinged_ms) {
+        connection_lose(keepalive->connection, "the peer answers no ping");
+        return;
+    }
+    keepalive->is_asking = false;
+    if (heard_ms < keepalive->started_ms)
+        heard_ms = keepalive->started_ms;
+    due_ms = heard_ms + keepalive->time_ms;
+    if (due_ms > now_ms(keepalive))
+        wait_for_silence(keepalive, due_ms - now_ms(keepalive));
+    else if (keepalive->is_wanted == NULL || keepalive->is_wanted(keepalive))
+        ask(keepalive);
+}
+
+void keepalive_start(struct keepalive *keepalive)
+{
+    if (keepalive->time_ms == 0 || keepalive->deadline.place != 0)
+        return;
+    keepalive->is_asking = false;
+    keepalive->started_ms = now_ms(keepalive);
+    wait_for_silence(keepalive, keepalive->time_ms);
+}
+
+void keepalive_wake(struct keepalive *keepalive)
+{
+    uint64_t due_ms = keepalive->connection->heard_ms + keepalive->time_ms;
+    uint64_t now = now_ms(keepalive);
+
+    if (keepalive->time_ms == 0 || keepalive->deadline.place != 0)
+        return;
+    keepalive->is_asking = false;
+    wait_for_silence(keepalive, due_ms > now ? due_ms - now : 0);
+}
+
+void keepalive_stop(struct keepalive *keepalive)
+{
+    if (keepalive->connection != NULL)
+        deadlines_stop(&keepalive->connection->engine->deadlines, &keepalive->deadline);
+}

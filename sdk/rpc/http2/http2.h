@@ -4,7 +4,9 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <sdk/rpc/message/outflow.h>
 #include <sdk/rpc/socket/connection.h>
+
 #include "framer.h"
 
 /** An HTTP/2 session on a connection; the `user_data` of the session's callbacks. */
@@ -54,10 +56,69 @@ struct http2 {
 /** Its session is a `struct http2` of which all members down to `max_queued_frames` are set. */
 extern const struct connection_protocol http2_protocol;
 
-/** Sets those of nghttp2's callbacks that sessions of both sides have in common. */
-void http2_set_callbacks(nghttp2_session_callbacks *callbacks);
+/** What to hand to nghttp2 with the headers: it pulls the outflow's messages at the pace of the peer's
+ * windows. */
+nghttp2_data_provider http2_provider(struct outflow *outflow);
+/** Wakes the stream where HTTP/2 waits for it. */
+void http2_wake(struct http2 *http2, struct outflow *outflow, int32_t stream_id);
+
+/**
+ * Sets the session of a `struct http2`: sends the settings and opens the connection's window.
+ *
+ * @return 0, or nghttp2's error, and then the session is gone.
+ */
+int http2_begin(struct http2 *http2, nghttp2_session *session, const nghttp2_settings_entry *settings,
+                size_t count);
 
 /** Tells the peer that `length` bytes of a stream are used up, so that it may send as many more. */
 void http2_consume(struct http2 *http2, int32_t stream_id, size_t length);
+
+/*
+ * Bytes a peer may send before we have used them, on one stream and on a whole connection: large messages
+ * crawl at the 64 KiB that RFC 9113 6.9.2 starts with.
+ */
+#define HTTP2_STREAM_WINDOW (1024 * 1024)
+#define HTTP2_CONNECTION_WINDOW (4 * 1024 * 1024)
+
+/**
+ * Makes callbacks and options with what servers and clients have in common; each side adds its own.
+ *
+ * @return 0, or nghttp2's error, and then there is nothing to destroy.
+ */
+int http2_callbacks_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option);
+/** One more object of the same options, which nghttp2_option_del destroys. @return 0 or nghttp2's error. */
+int http2_option_create(nghttp2_option **ret_option);
+/** nghttp2 takes its memory from a pool, which must outlive the session. */
+nghttp2_mem http2_memory(struct pool *pool);
+void http2_callbacks_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option);
+
+/**
+ * Asks a silent peer whether it is still there, and loses the connection where it does not answer. Embedded
+ * beside the connection, by whichever side wants to know.
+ */
+struct keepalive {
+    struct connection *connection;
+    /** After how long a silence; 0: never. */
+    uint32_t time_ms;
+    /** How long any byte of an answer may take. */
+    uint32_t timeout_ms;
+    /** Is there a reason to ask? Where not it rests until keepalive_start. NULL: always. */
+    bool (*is_wanted)(struct keepalive *keepalive);
+    /** Sends something that is answered; from the top level. */
+    void (*ping)(struct keepalive *keepalive);
+
+    /** On the clock of uv_now(). */
+    uint64_t started_ms;
+    uint64_t pinged_ms;
+    bool is_asking;
+    struct deadline deadline;
+};
+
+/** Waits for silence from now on; does nothing where it does already. The first five members are set. */
+void keepalive_start(struct keepalive *keepalive);
+/** There is a reason to ask again: the silence so far counts. */
+void keepalive_wake(struct keepalive *keepalive);
+/** Before the connection goes. */
+void keepalive_stop(struct keepalive *keepalive);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <sdk/rpc/message/timeout.h>
+#include <sdk/rpc/message/metadata.h>
 
 #define MESSAGE_MAX 256
 /* As much of a peer's value as is worth quoting to it. */

@@ -3,7 +3,7 @@
 #define RPC_HTTP2_REQUEST_H
 
 #include <sdk/base/arena.h>
-#include <sdk/rpc/message/coding.h>
+#include <sdk/rpc/message/codec.h>
 #include <sdk/rpc/message/metadata.h>
 
 /** The head of one call as it came off the wire. */

@@ -3,9 +3,56 @@
 #include "codec.h"
 
 #include <stdlib.h>
+#include <string.h>
+
 #include <zlib.h>
 
 #include <sdk/base/container_of.h>
+
+static const char *const names[] = {
+    [CODING_IDENTITY] = "identity",
+    [CODING_GZIP] = "gzip",
+    [CODING_DEFLATE] = "deflate",
+    [CODING_UNKNOWN] = "unknown",
+};
+
+enum coding coding_parse(const char *name, size_t length)
+{
+    for (int i = 0; i < CODINGS_KNOWN; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)
+            return (enum coding)i;
+    return CODING_UNKNOWN;
+}
+
+const char *coding_name(enum coding coding)
+{
+    return names[coding];
+}
+
+static enum coding better(enum coding a, enum coding b)
+{
+    if (a == CODING_GZIP || b == CODING_GZIP)
+        return CODING_GZIP;
+    return a == CODING_DEFLATE || b == CODING_DEFLATE ? CODING_DEFLATE : CODING_IDENTITY;
+}
+
+enum coding coding_choose(enum coding known, const char *value, size_t length)
+{
+    const char *end = value + length;
+
+    while (value < end) {
+        const char *comma = memchr(value, ',', (size_t)(end - value));
+        const char *last = comma == NULL ? end : comma;
+
+        while (value < last && *value == ' ')
+            value++;
+        while (value < last && last[-1] == ' ')
+            last--;
+        known = better(known, coding_parse(value, (size_t)(last - value)));
+        value = comma == NULL ? end : comma + 1;
+    }
+    return known;
+}
 
 /* zlib's window of 32 KiB, and which wrapping is around the data. */
 #define WINDOW_BITS 15

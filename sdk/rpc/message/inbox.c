@@ -1,8 +1,128 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives a call its messages, and holds back the bytes that come while it is paused. */
+/*
+ * What comes in for one call: cut into length-prefixed messages, without copying those that come in one
+ * piece, and held back while the call is paused.
+ */
 #include "inbox.h"
 
 #include <string.h>
+
+static enum framing_state check_prefix(struct framing *framing, const unsigned char *prefix,
+                                       struct span *ret_message)
+{
+    uint32_t length = (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 | (uint32_t)prefix[3] << 8 |
+                      (uint32_t)prefix[4];
+
+    if (prefix[0] > 1)
+        return FRAMING_BAD_FLAG;
+    *ret_message = (struct span){.length = length};
+    if (length > framing->max_message_bytes)
+        return FRAMING_TOO_LARGE;
+    framing->was_compressed = prefix[0] == 1;
+    return framing->was_compressed && !framing->takes_compressed ? FRAMING_COMPRESSED : FRAMING_MESSAGE;
+}
+
+static void eat(struct span *input, size_t length)
+{
+    input->bytes += length;
+    input->length -= length;
+}
+
+/* `whole` is how long `partial` is to become; what of that the input has is moved. */
+static bool fill(struct framing *framing, struct span *input, size_t whole)
+{
+    size_t more = whole - framing->partial.length;
+
+    if (more > input->length)
+        more = input->length;
+    if (more == 0)
+        return true;
+    if (!buffer_reserve(&framing->partial, more, whole, framing->budget))
+        return false;
+    memcpy(framing->partial.bytes + framing->partial.length, input->bytes, more);
+    framing->partial.length += more;
+    eat(input, more);
+    return true;
+}
+
+static enum framing_state next_in_partial(struct framing *framing, struct span *input,
+                                          struct span *ret_message)
+{
+    struct buffer *partial = &framing->partial;
+    enum framing_state state;
+    size_t whole;
+
+    if (partial->length < FRAMING_PREFIX && !fill(framing, input, FRAMING_PREFIX))
+        return FRAMING_NO_ROOM;
+    if (partial->length < FRAMING_PREFIX)
+        return FRAMING_MORE;
+    state = check_prefix(framing, partial->bytes, ret_message);
+    if (state != FRAMING_MESSAGE)
+        return state;
+    whole = FRAMING_PREFIX + ret_message->length;
+    if (!fill(framing, input, whole))
+        return FRAMING_NO_ROOM;
+    if (partial->length < whole)
+        return FRAMING_MORE;
+    ret_message->bytes = partial->bytes + FRAMING_PREFIX;
+    framing->is_given = true;
+    return FRAMING_MESSAGE;
+}
+
+enum framing_state framing_next(struct framing *framing, struct span *input, struct span *ret_message)
+{
+    enum framing_state state;
+
+    if (framing->is_given) {
+        framing->partial.length = 0;
+        framing->is_given = false;
+    }
+    if (framing->partial.length > 0 || input->length < FRAMING_PREFIX)
+        return input->length == 0 ? FRAMING_MORE : next_in_partial(framing, input, ret_message);
+    state = check_prefix(framing, input->bytes, ret_message);
+    if (state != FRAMING_MESSAGE)
+        return state;
+    if (input->length - FRAMING_PREFIX < ret_message->length)
+        return next_in_partial(framing, input, ret_message);
+    ret_message->bytes = input->bytes + FRAMING_PREFIX;
+    eat(input, FRAMING_PREFIX + ret_message->length);
+    return FRAMING_MESSAGE;
+}
+
+bool framing_keep(struct framing *framing, struct span *message)
+{
+    struct buffer *partial = &framing->partial;
+
+    if (framing->is_given)
+        return true;
+    if (!buffer_reserve(partial, message->length, message->length, framing->budget))
+        return false;
+    if (message->length > 0)
+        memcpy(partial->bytes, message->bytes, message->length);
+    partial->length = message->length;
+    framing->is_given = true;
+    message->bytes = partial->bytes;
+    return true;
+}
+
+bool framing_is_inside(const struct framing *framing)
+{
+    return framing->partial.length > 0 && !framing->is_given;
+}
+
+void framing_finish(struct framing *framing)
+{
+    buffer_finish(&framing->partial, framing->budget);
+}
+
+void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compressed, uint32_t length)
+{
+    prefix[0] = is_compressed;
+    prefix[1] = (unsigned char)(length >> 24);
+    prefix[2] = (unsigned char)(length >> 16);
+    prefix[3] = (unsigned char)(length >> 8);
+    prefix[4] = (unsigned char)length;
+}
 
 static enum framing_state refusal(enum codec_result result)
 {
@@ -20,7 +140,7 @@ static enum framing_state refusal(enum codec_result result)
 }
 
 /* @return FRAMING_MESSAGE; FRAMING_MORE where the call takes no further one; or why it cannot be had. */
-static enum framing_state deliver_expanded(struct inbox *inbox, const struct framing_span *message,
+static enum framing_state deliver_expanded(struct inbox *inbox, const struct span *message,
                                            inbox_deliver deliver, void *context)
 {
     struct codec *codec = inbox->codec;
@@ -37,8 +157,8 @@ static enum framing_state deliver_expanded(struct inbox *inbox, const struct fra
     return state;
 }
 
-static enum framing_state deliver_one(struct inbox *inbox, const struct framing_span *message,
-                                      inbox_deliver deliver, void *context)
+static enum framing_state deliver_one(struct inbox *inbox, const struct span *message, inbox_deliver deliver,
+                                      void *context)
 {
     if (inbox->framing.was_compressed)
         return deliver_expanded(inbox, message, deliver, context);
@@ -46,7 +166,7 @@ static enum framing_state deliver_one(struct inbox *inbox, const struct framing_
 }
 
 /* @return FRAMING_MESSAGE where it was given out or kept, and there may be another one. */
-static enum framing_state give_or_keep(struct inbox *inbox, struct framing_span *message, bool more_follows,
+static enum framing_state give_or_keep(struct inbox *inbox, struct span *message, bool more_follows,
                                        inbox_deliver deliver, void *context)
 {
     inbox->is_last = inbox->is_ending && !more_follows;
@@ -60,11 +180,11 @@ static enum framing_state give_or_keep(struct inbox *inbox, struct framing_span 
 }
 
 /* @param more_behind  More than the input follows. */
-static enum framing_state give_out(struct inbox *inbox, struct framing_span *input, bool more_behind,
-                                   inbox_deliver deliver, void *context, struct framing_span *ret_bad)
+static enum framing_state give_out(struct inbox *inbox, struct span *input, bool more_behind,
+                                   inbox_deliver deliver, void *context, struct span *ret_bad)
 {
     while (!inbox->is_paused) {
-        struct framing_span message = inbox->kept;
+        struct span message = inbox->kept;
         enum framing_state state = FRAMING_MESSAGE;
 
         if (!inbox->is_keeping)
@@ -93,9 +213,9 @@ static size_t held_length(const struct inbox *inbox)
 }
 
 static enum framing_state take_held(struct inbox *inbox, bool more_behind, inbox_deliver deliver,
-                                    void *context, size_t *ret_eaten, struct framing_span *ret_bad)
+                                    void *context, size_t *ret_eaten, struct span *ret_bad)
 {
-    struct framing_span input = {inbox->held.bytes + inbox->held_offset, held_length(inbox)};
+    struct span input = {inbox->held.bytes + inbox->held_offset, held_length(inbox)};
     size_t before = input.length;
     enum framing_state state = give_out(inbox, &input, more_behind, deliver, context, ret_bad);
 
@@ -110,7 +230,7 @@ static enum framing_state take_held(struct inbox *inbox, bool more_behind, inbox
 
 /* What was given out goes when it is more than what is left, so that the buffer stays within twice a window.
  */
-static bool hold(struct inbox *inbox, const struct framing_span *input)
+static bool hold(struct inbox *inbox, const struct span *input)
 {
     struct buffer *held = &inbox->held;
 
@@ -123,9 +243,9 @@ static bool hold(struct inbox *inbox, const struct framing_span *input)
 }
 
 enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,
-                              void *context, size_t *ret_eaten, struct framing_span *ret_bad)
+                              void *context, size_t *ret_eaten, struct span *ret_bad)
 {
-    struct framing_span input = {bytes, length};
+    struct span input = {bytes, length};
     enum framing_state state = FRAMING_MORE;
 
     *ret_eaten = 0;
@@ -144,8 +264,8 @@ enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t len
 bool inbox_hold(struct inbox *inbox, const void *message, size_t length)
 {
     unsigned char prefix[FRAMING_PREFIX];
-    const struct framing_span head = {prefix, sizeof(prefix)};
-    const struct framing_span body = {message, length};
+    const struct span head = {prefix, sizeof(prefix)};
+    const struct span body = {message, length};
 
     framing_write_prefix(prefix, false, (uint32_t)length);
     if (!buffer_reserve(&inbox->held, sizeof(prefix) + length, SIZE_MAX, inbox->framing.budget))

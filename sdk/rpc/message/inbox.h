@@ -2,8 +2,68 @@
 #ifndef RPC_MESSAGE_INBOX_H
 #define RPC_MESSAGE_INBOX_H
 
+#include <sdk/rpc/base/buffer.h>
+
 #include "codec.h"
-#include "framing.h"
+
+/** The flag byte and the four length bytes ahead of each message (gRPC over HTTP/2, Length-Prefixed-Message).
+ */
+#define FRAMING_PREFIX 5
+
+enum framing_state {
+    /** All input is eaten and no message is whole. */
+    FRAMING_MORE,
+    FRAMING_MESSAGE,
+    /** The message's flag says compressed, and nobody said how. */
+    FRAMING_COMPRESSED,
+    /** The flag is neither 0 nor 1. */
+    FRAMING_BAD_FLAG,
+    /** The length that the prefix states is over the limit. */
+    FRAMING_TOO_LARGE,
+    /** The budget or the memory is used up. */
+    FRAMING_NO_ROOM,
+    /** What came compressed cannot be expanded. Only from an inbox, as the next one. */
+    FRAMING_BROKEN,
+    /** It would be larger than the limit. */
+    FRAMING_TOO_LARGE_EXPANDED,
+};
+
+/** Where the messages of one direction of one call are put together. All zero with `budget` set is fresh. */
+struct framing {
+    struct buffer partial;
+    struct budget *budget;
+    uint64_t max_message_bytes;
+    /** May messages be flagged as compressed? */
+    bool takes_compressed;
+    /** Was the message that was given out last? */
+    bool was_compressed;
+    /** `partial` holds a message that was given out. */
+    bool is_given;
+};
+
+/**
+ * Takes bytes off the front of `input` up to the end of the next message.
+ *
+ * @param ret_message  On FRAMING_MESSAGE the message without its prefix: inside the input where it is
+ *                     whole there, else inside `framing`, until the next call. On FRAMING_TOO_LARGE only its
+ *                     length, as stated.
+ */
+enum framing_state framing_next(struct framing *framing, struct span *input, struct span *ret_message);
+
+/**
+ * Keeps the message that was given out last, in memory of its own; the next framing_next forgets it.
+ *
+ * @return false without memory or budget.
+ */
+bool framing_keep(struct framing *framing, struct span *message);
+
+/** Did the input end inside a message? */
+bool framing_is_inside(const struct framing *framing);
+
+void framing_finish(struct framing *framing);
+
+/** Writes the prefix of a message. */
+void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compressed, uint32_t length);
 
 /** What came in for one call. All zero with `framing.budget` and its limit set is fresh. */
 struct inbox {
@@ -23,7 +83,7 @@ struct inbox {
     /** Of the message that is being given out: nothing follows it. */
     bool is_last;
     bool is_keeping;
-    struct framing_span kept;
+    struct span kept;
 };
 
 /** @return false: the call takes no further message. */
@@ -39,7 +99,7 @@ typedef bool (*inbox_deliver)(void *context, const void *message, size_t length)
  * @return FRAMING_MORE while all is well, otherwise what is wrong with the input.
  */
 enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,
-                              void *context, size_t *ret_eaten, struct framing_span *ret_bad);
+                              void *context, size_t *ret_eaten, struct span *ret_bad);
 
 /** Holds a whole message behind what is held. @return false without memory or budget. */
 bool inbox_hold(struct inbox *inbox, const void *message, size_t length);

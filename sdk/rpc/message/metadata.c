@@ -1,10 +1,204 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metadata between the form a handler sees and the form that travels (gRPC over HTTP/2, Custom-Metadata). */
+/*
+ * What stands in the header fields of a call, between the form a program sees and the form that travels (gRPC
+ * over HTTP/2): metadata and its base64, grpc-message and its percent coding, grpc-timeout.
+ */
 #include "metadata.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base64.h"
+#include <berth/utf8.h>
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int value_of(char letter)
+{
+    if (letter >= 'A' && letter <= 'Z')
+        return letter - 'A';
+    if (letter >= 'a' && letter <= 'z')
+        return letter - 'a' + 26;
+    if (letter >= '0' && letter <= '9')
+        return letter - '0' + 52;
+    if (letter == '+')
+        return 62;
+    return letter == '/' ? 63 : -1;
+}
+
+void base64_encode(const void *bytes, size_t length, char *ret_text)
+{
+    const unsigned char *from = bytes;
+
+    for (size_t i = 0; i < length; i += 3) {
+        size_t count = length - i < 3 ? length - i : 3;
+        uint32_t group = (uint32_t)from[i] << 16;
+
+        if (count > 1)
+            group |= (uint32_t)from[i + 1] << 8;
+        if (count > 2)
+            group |= from[i + 2];
+        for (size_t j = 0; j <= count; j++)
+            *ret_text++ = alphabet[group >> (18 - 6 * j) & 63];
+    }
+}
+
+static size_t without_padding(const char *text, size_t length)
+{
+    if (length % 4 != 0 || length == 0 || text[length - 1] != '=')
+        return length;
+    return text[length - 2] == '=' ? length - 2 : length - 1;
+}
+
+bool base64_decode(const char *text, size_t length, void *ret_bytes, size_t *ret_length)
+{
+    unsigned char *to = ret_bytes;
+    uint32_t group = 0;
+    size_t written = 0;
+
+    length = without_padding(text, length);
+    if (length % 4 == 1)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        int value = value_of(text[i]);
+
+        if (value < 0)
+            return false;
+        group = group << 6 | (uint32_t)value;
+        if (i % 4 != 0)
+            to[written++] = (unsigned char)(group >> (6 - 2 * (i % 4)));
+    }
+    *ret_length = written;
+    return true;
+}
+
+static bool is_plain(unsigned char byte)
+{
+    return byte >= 0x20 && byte <= 0x7e && byte != '%';
+}
+
+static int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    return -1;
+}
+
+static size_t escape(const char *bytes, size_t length, char *ret_escaped)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)bytes[i];
+
+        *ret_escaped++ = '%';
+        *ret_escaped++ = digits[byte >> 4];
+        *ret_escaped++ = digits[byte & 15];
+    }
+    return length * 3;
+}
+
+size_t percent_encode(const char *text, size_t length, char *ret_encoded)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    size_t written = 0;
+
+    for (size_t i = 0; i < length;) {
+        size_t bytes = berth_utf8_character(text + i, length - i);
+
+        if (bytes == 0)
+            written += escape(replacement, sizeof(replacement) - 1, ret_encoded + written);
+        else if (is_plain((unsigned char)text[i]))
+            ret_encoded[written++] = text[i];
+        else
+            written += escape(text + i, bytes, ret_encoded + written);
+        i += bytes > 0 ? bytes : 1;
+    }
+    return written;
+}
+
+size_t percent_decode(const char *encoded, size_t length, char *ret_text)
+{
+    size_t written = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        bool is_escape = encoded[i] == '%' && length - i > 2 && hex_value(encoded[i + 1]) >= 0 &&
+                         hex_value(encoded[i + 2]) >= 0;
+
+        if (!is_escape) {
+            ret_text[written++] = encoded[i];
+            continue;
+        }
+        ret_text[written++] = (char)(hex_value(encoded[i + 1]) << 4 | hex_value(encoded[i + 2]));
+        i += 2;
+    }
+    return written;
+}
+
+#define DIGITS_MAX 8
+#define LARGEST_VALUE 99999999u
+
+struct unit {
+    char letter;
+    uint64_t nanoseconds;
+};
+
+/* From the finest up. */
+static const struct unit units[] = {
+    {'n', 1},
+    {'u', 1000},
+    {'m', 1000 * 1000},
+    {'S', 1000 * 1000 * 1000},
+    {'M', UINT64_C(60) * 1000 * 1000 * 1000},
+    {'H', UINT64_C(3600) * 1000 * 1000 * 1000},
+};
+
+static const struct unit *find_unit(char letter)
+{
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (units[i].letter == letter)
+            return &units[i];
+    return NULL;
+}
+
+bool timeout_parse(const char *text, size_t length, uint64_t *ret_nanoseconds)
+{
+    const struct unit *unit;
+    uint64_t value = 0;
+
+    if (length < 2 || length > DIGITS_MAX + 1)
+        return false;
+    for (size_t i = 0; i + 1 < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(text[i] - '0');
+    }
+    unit = find_unit(text[length - 1]);
+    if (unit == NULL)
+        return false;
+    *ret_nanoseconds = value > INT64_MAX / unit->nanoseconds ? INT64_MAX : value * unit->nanoseconds;
+    return true;
+}
+
+void timeout_format(uint64_t nanoseconds, char text[TIMEOUT_TEXT_MAX])
+{
+    const size_t last = sizeof(units) / sizeof(units[0]) - 1;
+    size_t i = 0;
+    uint64_t value;
+
+    while (i < last && nanoseconds > LARGEST_VALUE * units[i].nanoseconds)
+        i++;
+    value = nanoseconds / units[i].nanoseconds + (nanoseconds % units[i].nanoseconds != 0);
+    if (value > LARGEST_VALUE)
+        value = LARGEST_VALUE;
+    snprintf(text, TIMEOUT_TEXT_MAX, "%" PRIu32 "%c", (uint32_t)value, units[i].letter);
+}
 
 #define FIRST_CAPACITY 8
 #define FIELD_OVERHEAD 32

@@ -3,6 +3,8 @@
 #define RPC_MESSAGE_METADATA_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <berth/call.h>
 
@@ -48,5 +50,41 @@ enum berth_code metadata_prepare(struct metadata_list *list, struct berth_arena 
 /** Adds a field whose memory the caller sees to. */
 enum berth_code metadata_add(struct metadata_list *list, struct berth_arena *arena,
                              struct berth_metadata item);
+
+/** The bytes that base64_encode writes for `length` bytes, without a NUL. */
+#define BASE64_ENCODED_LENGTH(length) (((length) / 3) * 4 + ((length) % 3 == 0 ? 0 : (length) % 3 + 1))
+
+/** The most bytes that base64_decode writes for `length` characters. */
+#define BASE64_DECODED_MAX(length) ((length) / 4 * 3 + 3)
+
+/** Writes the standard alphabet without padding; no NUL. */
+void base64_encode(const void *bytes, size_t length, char *ret_text);
+
+/** Takes padded and unpadded text. @return false where it is neither. */
+bool base64_decode(const char *text, size_t length, void *ret_bytes, size_t *ret_length);
+
+/** The most bytes that percent_encode writes for `length` bytes, without a NUL. */
+#define PERCENT_ENCODED_MAX(length) ((length)*9)
+
+/** Writes the wire form of a grpc-message, which is UTF-8: U+FFFD for each byte that is none; no NUL. @return
+ * the number of bytes written. */
+size_t percent_encode(const char *text, size_t length, char *ret_encoded);
+
+/** Undoes it; what is no valid escape stays as it is. `ret_text` needs `length` bytes; no NUL. */
+size_t percent_decode(const char *encoded, size_t length, char *ret_text);
+
+/** The longest text that timeout_format writes, with its NUL. */
+#define TIMEOUT_TEXT_MAX 10
+
+/**
+ * Reads the value of a grpc-timeout header: 1 to 8 digits and one of H M S m u n.
+ *
+ * @param ret_nanoseconds  At most INT64_MAX, to which longer ones are cut.
+ * @return false for anything else.
+ */
+bool timeout_parse(const char *text, size_t length, uint64_t *ret_nanoseconds);
+
+/** Writes it in the finest unit that 8 digits hold, rounded up, so that a server never gives up first. */
+void timeout_format(uint64_t nanoseconds, char text[TIMEOUT_TEXT_MAX]);
 
 #endif

@@ -4,9 +4,8 @@
 
 #include <string.h>
 
-#include <sdk/rpc/message/base64.h>
+#include <sdk/rpc/message/metadata.h>
 #include <sdk/base/container_of.h>
-#include <sdk/rpc/message/percent.h>
 
 struct fields {
     nghttp2_nv *items;
@@ -72,7 +71,7 @@ bool server_response_begin(struct berth_stream *stream)
 {
     struct fields fields = {
         .items = berth_arena_take(&stream->arena, (4 + stream->headers.count) * sizeof(nghttp2_nv))};
-    nghttp2_data_provider provider = outflow_provider(&stream->outflow);
+    nghttp2_data_provider provider = http2_provider(&stream->outflow);
 
     stream->is_submitted = true;
     if (fields.items == NULL) {
@@ -179,6 +178,6 @@ void server_response_end(struct berth_stream *stream, enum berth_code code, cons
     }
     stream->outflow.on_last = send_trailers;
     stream->outflow.is_ended = true;
-    outflow_wake(&stream->outflow, stream->id);
+    http2_wake(&stream->connection->http2, &stream->outflow, stream->id);
     connection_touch(&stream->connection->base);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include <sdk/base/container_of.h>
-#include <sdk/rpc/http2/profile.h>
+#include <sdk/rpc/http2/http2.h>
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
@@ -340,11 +340,11 @@ static void set_limits(nghttp2_option *option)
 
 int server_session_create(struct berth_rpc_server *server)
 {
-    int result = profile_option_create(&server->unix_option);
+    int result = http2_option_create(&server->unix_option);
 
     if (result != 0)
         return result;
-    result = profile_create(&server->callbacks, &server->option);
+    result = http2_callbacks_create(&server->callbacks, &server->option);
     if (result != 0) {
         nghttp2_option_del(server->unix_option);
         return result;
@@ -366,7 +366,7 @@ int server_session_create(struct berth_rpc_server *server)
 void server_session_destroy(struct berth_rpc_server *server)
 {
     nghttp2_option_del(server->unix_option);
-    profile_destroy(server->callbacks, server->option);
+    http2_callbacks_destroy(server->callbacks, server->option);
 }
 
 int server_session_start(struct server_connection *connection)
@@ -374,11 +374,11 @@ int server_session_start(struct server_connection *connection)
     const struct berth_rpc_server_options *limits = &connection->server->limits;
     const nghttp2_settings_entry settings[] = {
         {UNENFORCED | NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->max_concurrent_streams},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, PROFILE_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
     };
     nghttp2_session *session;
-    nghttp2_mem memory = profile_memory(&connection->server->engine.pool);
+    nghttp2_mem memory = http2_memory(&connection->server->engine.pool);
     nghttp2_option *option = connection->server->option;
     int result;
 
@@ -387,16 +387,7 @@ int server_session_start(struct server_connection *connection)
         option = connection->server->unix_option;
     result = nghttp2_session_server_new3(&session, connection->server->callbacks, &connection->http2, option,
                                          &memory);
-    if (result != 0)
-        return result;
-    result =
-        nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
-    if (result == 0)
-        result =
-            nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, PROFILE_CONNECTION_WINDOW);
-    if (result == 0)
-        connection->http2.session = session;
-    else
-        nghttp2_session_del(session);
-    return result;
+    return result != 0
+               ? result
+               : http2_begin(&connection->http2, session, settings, sizeof(settings) / sizeof(settings[0]));
 }

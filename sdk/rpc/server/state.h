@@ -8,10 +8,9 @@
 #include <sdk/rpc/http2/http2.h>
 #include <sdk/rpc/http2/http_message.h>
 #include <sdk/rpc/message/inbox.h>
-#include <sdk/rpc/http2/keepalive.h>
-#include <sdk/rpc/http2/outflow.h>
+#include <sdk/rpc/message/outflow.h>
 #include <sdk/rpc/socket/peer.h>
-#include <sdk/rpc/base/spares.h>
+#include <sdk/rpc/base/pool.h>
 #include <sdk/rpc/http2/request.h>
 #include <sdk/rpc/socket/tcp_address.h>
 #include <sdk/rpc/tls/context.h>

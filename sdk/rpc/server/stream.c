@@ -34,7 +34,7 @@ struct berth_stream *server_stream_create(struct server_connection *connection, 
     stream->id = id;
     stream->inbox.framing.budget = &connection->unfinished;
     stream->inbox.framing.max_message_bytes = connection->server->limits.max_recv_message_bytes;
-    stream->outflow.http2 = &connection->http2;
+    stream->outflow.queued = &connection->base.queued;
     stream->outflow.on_room = on_room;
     stream->outflow.pool = &connection->server->engine.pool;
     berth_arena_init(&stream->arena, stream->first, sizeof(stream->first));
@@ -226,8 +226,7 @@ static bool deliver(void *context, const void *message, size_t length)
     return stream->call != NULL;
 }
 
-static void complain(struct berth_stream *stream, enum framing_state state,
-                     const struct framing_span *message)
+static void complain(struct berth_stream *stream, enum framing_state state, const struct span *message)
 {
     uint64_t limit = server_of(stream)->limits.max_recv_message_bytes;
     char text[160];
@@ -267,7 +266,7 @@ static void complain(struct berth_stream *stream, enum framing_state state,
 
 void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length, bool is_last)
 {
-    struct framing_span bad = {0};
+    struct span bad = {0};
     enum framing_state state;
     size_t eaten = length;
 
@@ -336,7 +335,7 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
     }
     if (!stream->is_submitted && !server_response_begin(stream))
         return BERTH_RESOURCE_EXHAUSTED;
-    outflow_wake(&stream->outflow, stream->id);
+    http2_wake(&stream->connection->http2, &stream->outflow, stream->id);
     connection_touch(&stream->connection->base);
     return BERTH_OK;
 }

@@ -45,7 +45,7 @@ struct server_ttrpc_call *server_ttrpc_call_create(struct server_ttrpc *peer, ui
     self->peer = peer;
     self->inbox.framing.budget = &peer->connection->unfinished;
     self->inbox.framing.max_message_bytes = UINT32_MAX;
-    self->outflow.connection = &peer->connection->base;
+    self->outflow.queued = &peer->connection->base.queued;
     self->outflow.pool = &server->engine.pool;
     self->outflow.on_room = on_room;
     berth_arena_init(&self->arena, self->first, sizeof(self->first));

@@ -4,7 +4,7 @@
 
 #include <uv.h>
 
-#include <sdk/rpc/message/outbox.h>
+#include <sdk/rpc/message/outflow.h>
 
 /** The most that batch_add_frame is ever given: one frame of the default size (RFC 9113 4.2) and its header.
  */

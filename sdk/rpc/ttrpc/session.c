@@ -222,7 +222,7 @@ static bool give_one(void *context, const void *message, size_t length)
 void ttrpc_stream_give_held(struct ttrpc_stream *stream, inbox_deliver deliver, void *context)
 {
     struct giving giving = {stream, deliver, context};
-    struct framing_span bad;
+    struct span bad;
     size_t eaten;
 
     inbox_take(stream->inbox, NULL, 0, give_one, &giving, &eaten, &bad);

@@ -4,7 +4,7 @@
 
 #include <sdk/rpc/socket/connection.h>
 #include <sdk/rpc/message/inbox.h>
-#include <sdk/rpc/http2/outflow.h>
+#include <sdk/rpc/message/outflow.h>
 #include <sdk/rpc/base/stream_map.h>
 #include "frame.h"
 

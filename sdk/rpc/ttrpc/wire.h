@@ -6,11 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Bytes, borrowed. */
-struct span {
-    const unsigned char *bytes;
-    size_t length;
-};
+#include <sdk/rpc/base/buffer.h>
 
 enum wire_type {
     WIRE_VARINT = 0,

@@ -1,18 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RPC_HTTP2_OUTFLOW_H
-#define RPC_HTTP2_OUTFLOW_H
+#ifndef RPC_MESSAGE_OUTFLOW_H
+#define RPC_MESSAGE_OUTFLOW_H
 
-#include "http2.h"
-#include <sdk/rpc/message/outbox.h>
+#include <sdk/rpc/base/pool.h>
+
+#include "codec.h"
+
+/** One framed message; shared by the outbox it waits in and the writes that it is part of. */
+struct message_block {
+    struct message_block *next;
+    /** For who keeps it beside the outbox. */
+    struct message_block *next_kept;
+    size_t references;
+    size_t length;
+    unsigned char bytes[];
+};
+
+/** @return a block with a reference, holding the prefix and a copy of the message; NULL without memory. */
+struct message_block *message_block_create(struct pool *pool, const void *message, uint32_t length);
+/** The same of the message's compressed form. @return NULL also where that is no smaller. */
+struct message_block *message_block_create_compressed(struct pool *pool, struct codec *codec,
+                                                      enum coding coding, const void *message,
+                                                      uint32_t length);
+struct message_block *message_block_ref(struct message_block *block);
+void message_block_unref(struct message_block *block);
+
+/** The messages of one direction of one call that the peer has not taken. All zero is empty. */
+struct outbox {
+    struct message_block *first;
+    struct message_block *last;
+    /** How much of `first` is gone. */
+    size_t offset;
+    /** Bytes left in all. */
+    size_t length;
+};
+
+/** Takes over the caller's reference. */
+void outbox_add(struct outbox *outbox, struct message_block *block);
 
 /** Below this much waiting a stream may send more without piling up. */
 #define OUTFLOW_ROOMY_BYTES (64 * 1024)
 
-/** One stream's messages on their way into HTTP/2, or whatever takes them. */
+/** The messages of one call on their way into what takes them. */
 struct outflow {
-    struct http2 *http2;
-    /** Where its bytes count, if there is no `http2`; NULL: nowhere. */
-    struct connection *connection;
+    /** Where its bytes count: the connection's; NULL: nowhere. */
+    struct budget *queued;
     struct outbox outbox;
     /** Nothing follows what is in the outbox. */
     bool is_ended;
@@ -31,12 +63,6 @@ struct outflow {
     /** There is room again; called from inside HTTP/2, so only take note of it. */
     void (*on_room)(struct outflow *outflow);
 };
-
-/** What to hand to nghttp2 with the headers. */
-nghttp2_data_provider outflow_provider(struct outflow *outflow);
-
-/** Sets the callback of nghttp2 that goes with it. */
-void outflow_set_callbacks(nghttp2_session_callbacks *callbacks);
 
 enum outflow_result {
     OUTFLOW_SENT,
@@ -59,14 +85,14 @@ enum outflow_result outflow_send(struct outflow *outflow, const void *message, s
 /** Is there room? A no is remembered. */
 bool outflow_can_send(struct outflow *outflow, uint64_t max_queued);
 
-/** Takes `length` bytes, which must be there, off the front, as outbox_take does. Has a connection. */
+/**
+ * Takes `length` bytes, which must be there, off the front, in runs: `on_run` once for each block. Its bytes
+ * count somewhere.
+ */
 void outflow_take(struct outflow *outflow, size_t length,
                   void (*on_run)(void *context, struct message_block *block, const unsigned char *bytes,
                                  size_t length),
                   void *context);
-
-/** Wakes the stream where HTTP/2 waits for it. */
-void outflow_wake(struct outflow *outflow, int32_t stream_id);
 
 /** Forgets what has not left. */
 void outflow_clear(struct outflow *outflow);

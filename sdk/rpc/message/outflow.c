@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Framed messages on their way out: copied once when they are sent, and from then on only referred to. */
-#include "outbox.h"
+/*
+ * Framed messages on their way out: copied once when they are sent, and from then on only referred to; and
+ * when their sender is to wait.
+ */
+#include "outflow.h"
 
 #include <string.h>
 
-#include "framing.h"
+#include "inbox.h"
 
 struct message_block *message_block_create(struct pool *pool, const void *message, uint32_t length)
 {
@@ -77,7 +80,7 @@ static void drop_first(struct outbox *outbox)
     message_block_unref(block);
 }
 
-void outbox_take(struct outbox *outbox, size_t length,
+static void take(struct outbox *outbox, size_t length,
                  void (*on_run)(void *context, struct message_block *block, const unsigned char *bytes,
                                 size_t length),
                  void *context)
@@ -95,8 +98,78 @@ void outbox_take(struct outbox *outbox, size_t length,
     }
 }
 
-void outbox_clear(struct outbox *outbox)
+static void note_room(struct outflow *outflow)
 {
+    if (!outflow->is_awaited || outflow->outbox.length >= OUTFLOW_ROOMY_BYTES)
+        return;
+    outflow->is_awaited = false;
+    outflow->on_room(outflow);
+}
+
+void outflow_take(struct outflow *outflow, size_t length,
+                  void (*on_run)(void *context, struct message_block *block, const unsigned char *bytes,
+                                 size_t length),
+                  void *context)
+{
+    take(&outflow->outbox, length, on_run, context);
+    budget_give(outflow->queued, length);
+    note_room(outflow);
+}
+
+static struct message_block *make_block(const struct outflow *outflow, const void *message, uint32_t length)
+{
+    struct message_block *block = NULL;
+
+    if (outflow->compresses && outflow->coding != CODING_IDENTITY)
+        block =
+            message_block_create_compressed(outflow->pool, outflow->codec, outflow->coding, message, length);
+    return block != NULL ? block : message_block_create(outflow->pool, message, length);
+}
+
+static bool is_roomy(const struct outflow *outflow, uint64_t max_queued)
+{
+    const struct budget *queued = outflow->queued;
+
+    return outflow->outbox.length < OUTFLOW_ROOMY_BYTES &&
+           (queued == NULL || outflow->outbox.length == 0 || queued->used < max_queued / 2);
+}
+
+enum outflow_result outflow_send(struct outflow *outflow, const void *message, size_t length,
+                                 uint64_t max_message, uint64_t max_queued)
+{
+    struct budget *queued = outflow->queued;
+    struct message_block *block;
+
+    if (length > max_message || length > UINT32_MAX)
+        return OUTFLOW_TOO_LARGE;
+    if (queued != NULL && !is_roomy(outflow, max_queued) && queued->used + length > max_queued)
+        return OUTFLOW_QUEUE_FULL;
+    block = make_block(outflow, message, (uint32_t)length);
+    if (block == NULL)
+        return OUTFLOW_NO_MEMORY;
+    if (queued != NULL && !budget_take(queued, block->length)) {
+        message_block_unref(block);
+        return OUTFLOW_NO_BUDGET;
+    }
+    outbox_add(&outflow->outbox, block);
+    return OUTFLOW_SENT;
+}
+
+bool outflow_can_send(struct outflow *outflow, uint64_t max_queued)
+{
+    bool can_send = is_roomy(outflow, max_queued);
+
+    if (!can_send)
+        outflow->is_awaited = true;
+    return can_send;
+}
+
+void outflow_clear(struct outflow *outflow)
+{
+    struct outbox *outbox = &outflow->outbox;
+
+    if (outflow->queued != NULL)
+        budget_give(outflow->queued, outbox->length);
     while (outbox->first != NULL)
         drop_first(outbox);
     outbox->length = 0;
