@@ -10,7 +10,7 @@
 
 #include <berth/address.h>
 
-#include <sdk/rpc/socket/tcp_address.h>
+#include <sdk/rpc/socket/peer.h>
 
 static uint16_t listen_at(const char *address)
 {

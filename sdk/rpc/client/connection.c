@@ -131,11 +131,11 @@ static enum greeting_kind expected_from(const struct berth_rpc_channel *channel)
 static void start(struct client_connection *connection)
 {
     struct tls_context *tls = connection->channel->tls;
-    int result = tls != NULL && !tls_cover(&connection->base, tls, NULL) ? UV_ENOMEM : 0;
+    int result = tls != NULL && tls_cover(&connection->base, tls, NULL) == NULL ? UV_ENOMEM : 0;
 
     connection->greeting = (struct greeting){
         .expected = expected_from(connection->channel), .from_server = true, .on_foreign = on_foreign};
-    connection->base.greeting = &connection->greeting;
+    greeting_attach(&connection->greeting, &connection->base);
     if (result == 0)
         result = connection->channel->protocol->start(connection);
     if (result < 0)

@@ -14,7 +14,7 @@
 #include <sdk/rpc/message/inbox.h>
 #include <sdk/rpc/message/metadata.h>
 #include <sdk/rpc/message/outflow.h>
-#include <sdk/rpc/tls/context.h>
+#include <sdk/rpc/tls/tls.h>
 #include <sdk/rpc/ttrpc/session.h>
 
 struct client_connection;

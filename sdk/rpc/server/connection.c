@@ -47,7 +47,7 @@ static void on_lost(struct connection *base, const char *reason)
     deadlines_stop(&server->engine.deadlines, &connection->handshake_deadline);
     deadlines_stop(&server->engine.deadlines, &connection->drain_deadline);
     server_age_stop(connection);
-    if (base->tls != NULL && tls_has_failed(base->tls))
+    if (connection->tls != NULL && tls_has_failed(connection->tls))
         server_log(server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", connection->peer.address, reason);
     else
         server_log(server, SERVER_CAUSE_LOST, BERTH_RPC_LOG_DEBUG, "%s: %s", connection->peer.address,
@@ -119,10 +119,8 @@ static struct server_connection *create(struct berth_rpc_server *server, uv_hand
 static void on_secured(struct connection *base)
 {
     struct server_connection *connection = from_base(base);
-    const struct tls_identity *identity = tls_identify(base->tls);
 
-    if (identity != NULL)
-        peer_identify(&connection->peer, identity);
+    tls_identify(connection->tls, &connection->peer.who);
 }
 
 /* @param tls  NULL: in clear. */
@@ -134,8 +132,10 @@ static int start(struct server_connection *connection, struct tls_context *tls)
 
     if (result == 0)
         peer_init(&connection->peer, fd);
-    if (result == 0 && tls != NULL && !tls_cover(&connection->base, tls, on_secured))
-        result = UV_ENOMEM;
+    if (result == 0 && tls != NULL) {
+        connection->tls = tls_cover(&connection->base, tls, on_secured);
+        result = connection->tls == NULL ? UV_ENOMEM : 0;
+    }
     server_greeting_init(connection);
     if (result == 0)
         result = connection->protocol->start(connection);

@@ -76,11 +76,11 @@ static void on_waiting(struct greeting *greeting)
 void server_greeting_init(struct server_connection *connection)
 {
     connection->greeting = (struct greeting){
-        .expected = connection->base.tls != NULL            ? GREETING_TLS
+        .expected = connection->tls != NULL                 ? GREETING_TLS
                     : connection->protocol == &server_ttrpc ? GREETING_TTRPC
                                                             : GREETING_HTTP2,
         .on_foreign = on_foreign,
         .on_waiting = on_waiting,
     };
-    connection->base.greeting = &connection->greeting;
+    greeting_attach(&connection->greeting, &connection->base);
 }

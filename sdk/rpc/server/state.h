@@ -12,8 +12,7 @@
 #include <sdk/rpc/socket/peer.h>
 #include <sdk/rpc/base/pool.h>
 #include <sdk/rpc/http2/request.h>
-#include <sdk/rpc/socket/tcp_address.h>
-#include <sdk/rpc/tls/context.h>
+#include <sdk/rpc/tls/tls.h>
 #include <sdk/rpc/socket/unix_socket.h>
 
 /** What a log line is about; each may speak once a second. */
@@ -156,6 +155,8 @@ struct server_connection {
     struct server_peer *counted;
     struct budget unfinished;
 
+    /** NULL: in clear. */
+    struct tls *tls;
     struct greeting greeting;
     /** Why every call is refused: its peer came to the wrong address. NULL: none is. */
     const char *refusal;

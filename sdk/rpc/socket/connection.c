@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Moves bytes between one socket and one session of whatever protocol: all that a turn of the loop brings
- * leaves in one write.
+ * leaves in one write. The engine is what the connections of one server or one channel share.
  */
 #include "connection.h"
 
@@ -14,8 +14,68 @@
 #include <unistd.h>
 
 #include <sdk/base/container_of.h>
-#include "greeting.h"
-#include <sdk/rpc/tls/tls.h>
+
+void engine_init(struct engine *engine, uv_loop_t *loop)
+{
+    engine->loop = loop;
+    turn_init(&engine->turn, loop);
+    deadlines_init(&engine->deadlines, loop);
+    engine->spare_count = 0;
+    engine->pool = (struct pool){0};
+    engine->ebb = (struct ebb){0};
+    engine->codec = (struct codec){.deadlines = &engine->deadlines};
+    engine->bytes_received = 0;
+    engine->bytes_sent = 0;
+}
+
+struct batch *engine_borrow_batch(struct engine *engine)
+{
+    return engine->spare_count > 0 ? engine->spares[--engine->spare_count] : batch_create();
+}
+
+void engine_return_batch(struct engine *engine, struct batch *batch)
+{
+    batch_reset(batch);
+    if (engine->spare_count == ENGINE_SPARES)
+        batch_destroy(batch);
+    else
+        engine->spares[engine->spare_count++] = batch;
+}
+
+static void close_part(struct engine *engine)
+{
+    if (--engine->open_parts > 0)
+        return;
+    codec_finish(&engine->codec);
+    pool_finish(&engine->pool);
+    deadlines_finish(&engine->deadlines);
+    while (engine->spare_count > 0)
+        batch_destroy(engine->spares[--engine->spare_count]);
+    engine->on_closed(engine);
+}
+
+static void on_turn_closed(struct turn *turn)
+{
+    close_part(CONTAINER_OF(turn, struct engine, turn));
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    close_part(CONTAINER_OF(handle, struct engine, deadlines.timer));
+}
+
+static void on_ebb_stopped(struct ebb *ebb)
+{
+    close_part(CONTAINER_OF(ebb, struct engine, ebb));
+}
+
+void engine_close(struct engine *engine, void (*on_closed)(struct engine *engine))
+{
+    engine->open_parts = ebb_stop(&engine->ebb, on_ebb_stopped) ? 2 : 3;
+    engine->on_closed = on_closed;
+    turn_close(&engine->turn, on_turn_closed);
+    uv_close((uv_handle_t *)&engine->deadlines.timer, on_timer_closed);
+}
 
 /* Batches that one connection may write in one turn before the others have theirs. */
 #define ROUNDS_MAX 4
@@ -78,7 +138,13 @@ void connection_release(struct connection *connection)
     if (connection->session != NULL)
         connection->protocol->finish(connection->session);
     connection->session = NULL;
-    tls_destroy(connection->tls);
+    while (connection->filters != NULL) {
+        struct connection_filter *filter = connection->filters;
+
+        connection->filters = filter->next;
+        if (filter->destroy != NULL)
+            filter->destroy(filter);
+    }
     connection->events->on_closed(connection);
 }
 
@@ -230,15 +296,23 @@ bool connection_has_unread(const struct connection *connection)
     return ioctl(connection->fd, FIONREAD, &length) == 0 && length > 0;
 }
 
+void connection_add_filter(struct connection *connection, struct connection_filter *filter)
+{
+    struct connection_filter **end = &connection->filters;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    filter->next = NULL;
+    *end = filter;
+}
+
 int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)
 {
     bool is_started = connection->session != NULL;
     int result = is_started ? 0 : uv_fileno(&connection->socket.handle, &connection->fd);
 
-    if (connection->tls != NULL)
-        session = tls_start(connection->tls, &protocol, session);
-    if (connection->greeting != NULL)
-        session = greeting_start(connection->greeting, connection, &protocol, session);
+    for (struct connection_filter *filter = connection->filters; filter != NULL; filter = filter->next)
+        session = filter->start(filter, &protocol, session);
     connection_touch(connection);
     if (is_started)
         return 0;

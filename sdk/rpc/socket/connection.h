@@ -6,11 +6,46 @@
 
 #include <berth/error.h>
 
-#include "engine.h"
+#include <sdk/rpc/base/deadlines.h>
+#include <sdk/rpc/base/ebb.h>
+#include <sdk/rpc/base/pool.h>
+#include <sdk/rpc/base/turn.h>
+#include <sdk/rpc/message/codec.h>
+
+#include "batch.h"
+
+#define ENGINE_READ_BYTES (64 * 1024)
+#define ENGINE_SPARES 2
+
+/** What all connections of one server or one channel share. */
+struct engine {
+    uv_loop_t *loop;
+    struct turn turn;
+    struct deadlines deadlines;
+    /** Batches that nobody uses: TLS takes one for what it seals and one for what comes of it. */
+    struct batch *spares[ENGINE_SPARES];
+    size_t spare_count;
+    struct codec codec;
+    struct pool pool;
+    struct ebb ebb;
+    uint64_t bytes_received;
+    uint64_t bytes_sent;
+    unsigned open_parts;
+    void (*on_closed)(struct engine *engine);
+    /** Where every connection reads to; what it holds is used up before the next read. */
+    char read_buffer[ENGINE_READ_BYTES];
+};
+
+void engine_init(struct engine *engine, uv_loop_t *loop);
+
+/** @return an empty batch that is the caller's; NULL without memory. */
+struct batch *engine_borrow_batch(struct engine *engine);
+void engine_return_batch(struct engine *engine, struct batch *batch);
+
+/** When all that used it is gone. @param on_closed  Called once; then the memory may go. */
+void engine_close(struct engine *engine, void (*on_closed)(struct engine *engine));
 
 struct connection;
-struct greeting;
-struct tls;
 
 /** What happens on a connection, for the server's or the client's side of it. All from the top level. */
 struct connection_events {
@@ -46,6 +81,27 @@ struct connection_protocol {
     void (*finish)(void *session);
 };
 
+/**
+ * Stands between a connection's protocol and its socket, as TLS does, and is itself a protocol to what stands
+ * nearer to the socket. Embedded in what has more to it, or the first member of that.
+ */
+struct connection_filter {
+    /**
+     * Stands in front of `protocol` from now on, or of this instead of the one before. `protocol` becomes its
+     * own.
+     *
+     * @return its own session.
+     */
+    void *(*start)(struct connection_filter *filter, const struct connection_protocol **protocol,
+                   void *session);
+
+    /** The connection is gone. NULL: the memory is its owner's. */
+    void (*destroy)(struct connection_filter *filter);
+
+    /** The next one towards the socket. */
+    struct connection_filter *next;
+};
+
 /** One socket with one session on it. It is the first member of its owner. */
 struct connection {
     union {
@@ -64,10 +120,8 @@ struct connection {
     const struct connection_events *events;
     const struct connection_protocol *protocol;
     void *session;
-    /** What stands between them and the socket; NULL: nothing. */
-    struct tls *tls;
-    /** What looks at the first bytes on the socket; NULL: nothing. */
-    struct greeting *greeting;
+    /** What stands between them and the socket, from the protocol on; NULL: nothing. */
+    struct connection_filter *filters;
     struct turn_task task;
     /** Its task is being run, and there has been something to do since. */
     bool is_running;
@@ -104,9 +158,12 @@ struct connection {
 void connection_init(struct connection *connection, struct engine *engine, uv_handle_type type,
                      const struct connection_events *events);
 
+/** Puts one more filter in front of those that are there, at the socket. Before connection_start. */
+void connection_add_filter(struct connection *connection, struct connection_filter *filter);
+
 /**
- * Reads and writes from now on; on a connection that does, another protocol takes over, which only
- * greeting's on_foreign may ask for.
+ * Reads and writes from now on; on a connection that does, another protocol takes over, which only a filter
+ * may ask for that passes bytes to the one before.
  *
  * @param session  Belongs to the connection from the call on, whatever it returns.
  * @return 0 or a libuv error.

@@ -7,7 +7,7 @@
 
 #include <uv.h>
 
-#include "tcp_address.h"
+#include "peer.h"
 
 #define DIAL_REASON_MAX 192
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <sdk/base/container_of.h>
+
 /* The longest method of HTTP/1 that is looked for, with the blank behind it. */
 #define METHOD_BYTES 16
 
@@ -244,14 +246,22 @@ static const struct connection_protocol greeting_protocol = {
     .finish = finish,
 };
 
-void *greeting_start(struct greeting *greeting, struct connection *connection,
-                     const struct connection_protocol **protocol, void *session)
+static void *start(struct connection_filter *filter, const struct connection_protocol **protocol,
+                   void *session)
 {
+    struct greeting *greeting = CONTAINER_OF(filter, struct greeting, filter);
+
     if (greeting->protocol != NULL)
         greeting->protocol->finish(greeting->session);
-    greeting->connection = connection;
     greeting->protocol = *protocol;
     greeting->session = session;
     *protocol = &greeting_protocol;
     return greeting;
+}
+
+void greeting_attach(struct greeting *greeting, struct connection *connection)
+{
+    greeting->connection = connection;
+    greeting->filter.start = start;
+    connection_add_filter(connection, &greeting->filter);
 }

@@ -28,6 +28,7 @@ enum greeting_kind {
  * fresh.
  */
 struct greeting {
+    struct connection_filter filter;
     enum greeting_kind expected;
     /** Is it a server whose words are heard? A server itself holds its words back until it has heard some. */
     bool from_server;
@@ -67,9 +68,7 @@ const char *greeting_name(enum greeting_kind kind);
 /** Ends the connection with these bytes, which are constant. For on_foreign. */
 void greeting_answer(struct greeting *greeting, const char *bytes, size_t length);
 
-/** What stands in front of `protocol` from now on, or instead of what has stood there. @return its session.
- */
-void *greeting_start(struct greeting *greeting, struct connection *connection,
-                     const struct connection_protocol **protocol, void *session);
+/** Puts it between the connection's socket and all that stands on it so far. */
+void greeting_attach(struct greeting *greeting, struct connection *connection);
 
 #endif

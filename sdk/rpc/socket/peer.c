@@ -1,9 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who calls: by SO_PEERCRED on a unix socket, by address over TCP, by certificate over TLS. */
+/* Who is at the other end of a socket: by SO_PEERCRED of a unix socket, by address over TCP. */
 #include "peer.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
+
+#include <uv.h>
+
+void tcp_address_format(const struct sockaddr_storage *address, char ret_text[TCP_ADDRESS_MAX])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+
+    ret_text[0] = '\0';
+    if (address->ss_family == AF_INET) {
+        uv_ip4_name((const struct sockaddr_in *)address, host, sizeof(host));
+        snprintf(ret_text, TCP_ADDRESS_MAX, "%s:%u", host, tcp_address_port(address));
+    } else if (address->ss_family == AF_INET6) {
+        uv_ip6_name((const struct sockaddr_in6 *)address, host, sizeof(host));
+        snprintf(ret_text, TCP_ADDRESS_MAX, "[%s]:%u", host, tcp_address_port(address));
+    }
+}
+
+uint16_t tcp_address_port(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)address)->sin_port);
+}
 
 static void ask_credentials(struct peer *peer, int fd)
 {
@@ -31,11 +56,4 @@ void peer_init(struct peer *peer, int fd)
         tcp_address_format(&address, peer->address);
     else
         ask_credentials(peer, fd);
-}
-
-void peer_identify(struct peer *peer, const struct tls_identity *identity)
-{
-    peer->who.tls_subject = identity->subject;
-    peer->who.tls_names = (const char *const *)identity->names;
-    peer->who.tls_name_count = identity->name_count;
 }

@@ -2,10 +2,18 @@
 #ifndef RPC_SOCKET_PEER_H
 #define RPC_SOCKET_PEER_H
 
+#include <stdint.h>
+#include <sys/socket.h>
+
 #include <berth/call.h>
 
-#include "tcp_address.h"
-#include <sdk/rpc/tls/identity.h>
+/** Of "[IPv6%scope]:port" with its NUL. */
+#define TCP_ADDRESS_MAX 88
+
+/** "127.0.0.1:41822", "[::1]:41822"; of another family "". */
+void tcp_address_format(const struct sockaddr_storage *address, char ret_text[TCP_ADDRESS_MAX]);
+
+uint16_t tcp_address_port(const struct sockaddr_storage *address);
 
 /** Of an IPv6 address with its port, or a unix peer's numbers. */
 #define PEER_ADDRESS_MAX TCP_ADDRESS_MAX
@@ -18,8 +26,5 @@ struct peer {
 
 /** Asks the kernel who is at the other end of a connected socket. Stays where it is afterwards. */
 void peer_init(struct peer *peer, int fd);
-
-/** What its certificate says; borrowed. */
-void peer_identify(struct peer *peer, const struct tls_identity *identity);
 
 #endif

@@ -5,6 +5,11 @@
 /* The same for every user, as there is one libberth-rpc in a process. */
 static const struct tls_library_user *rpc;
 
+void connection_add_filter(struct connection *connection, struct connection_filter *filter)
+{
+    rpc->add_filter(connection, filter);
+}
+
 struct batch *engine_borrow_batch(struct engine *engine)
 {
     return rpc->borrow_batch(engine);
@@ -39,8 +44,6 @@ const struct tls_library berth_rpc_tls = {
     .create_client = tls_context_create_client,
     .unref = tls_context_unref,
     .cover = tls_cover,
-    .start = tls_start,
-    .destroy = tls_destroy,
     .has_failed = tls_has_failed,
     .identify = tls_identify,
 };

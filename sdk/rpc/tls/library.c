@@ -8,6 +8,7 @@
 #include <sdk/base/lazy_library.h>
 
 static const struct tls_library_user user = {
+    .add_filter = connection_add_filter,
     .borrow_batch = engine_borrow_batch,
     .return_batch = engine_return_batch,
     .add_bytes = batch_add_bytes,
@@ -82,21 +83,10 @@ void tls_context_unref(struct tls_context *context)
         library->unref(context);
 }
 
-bool tls_cover(struct connection *connection, struct tls_context *context,
-               void (*on_secured)(struct connection *connection))
+struct tls *tls_cover(struct connection *connection, struct tls_context *context,
+                      void (*on_secured)(struct connection *connection))
 {
     return library->cover(connection, context, on_secured);
-}
-
-void *tls_start(struct tls *tls, const struct connection_protocol **protocol, void *session)
-{
-    return library->start(tls, protocol, session);
-}
-
-void tls_destroy(struct tls *tls)
-{
-    if (tls != NULL)
-        library->destroy(tls);
 }
 
 bool tls_has_failed(const struct tls *tls)
@@ -104,7 +94,7 @@ bool tls_has_failed(const struct tls *tls)
     return library->has_failed(tls);
 }
 
-const struct tls_identity *tls_identify(struct tls *tls)
+void tls_identify(struct tls *tls, struct berth_peer *peer)
 {
-    return library->identify(tls);
+    library->identify(tls, peer);
 }

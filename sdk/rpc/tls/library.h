@@ -7,13 +7,13 @@
 #include <berth/rpc/export.h>
 
 #include "tls.h"
-#include "context.h"
 
 #define TLS_LIBRARY_SONAME "libberth-rpc-tls.so.0"
 #define TLS_LIBRARY_SYMBOL "berth_rpc_tls"
 
 /** Of libberth-rpc; each is the function of the same name. */
 struct tls_library_user {
+    void (*add_filter)(struct connection *connection, struct connection_filter *filter);
     struct batch *(*borrow_batch)(struct engine *engine);
     void (*return_batch)(struct engine *engine, struct batch *batch);
     void (*add_bytes)(struct batch *batch, const void *bytes, size_t length);
@@ -36,12 +36,10 @@ struct tls_library {
     enum berth_code (*create_client)(const struct berth_rpc_tls_options *options, const char *host,
                                      struct tls_context **ret_context, struct berth_error *err);
     void (*unref)(struct tls_context *context);
-    bool (*cover)(struct connection *connection, struct tls_context *context,
-                  void (*on_secured)(struct connection *connection));
-    void *(*start)(struct tls *tls, const struct connection_protocol **protocol, void *session);
-    void (*destroy)(struct tls *tls);
+    struct tls *(*cover)(struct connection *connection, struct tls_context *context,
+                         void (*on_secured)(struct connection *connection));
     bool (*has_failed)(const struct tls *tls);
-    const struct tls_identity *(*identify)(struct tls *tls);
+    void (*identify)(struct tls *tls, struct berth_peer *peer);
 };
 
 /** What libberth-rpc-tls exports, and nothing else. */

@@ -5,7 +5,15 @@
 #include <openssl/ssl.h>
 
 #include "tls.h"
-#include "context.h"
+
+#define TLS_NAMES_MAX 32
+
+/** Who a certificate says that somebody is. All zero: nobody. */
+struct tls_identity {
+    char *subject;
+    char *names[TLS_NAMES_MAX];
+    size_t name_count;
+};
 
 /** Of the text that is sealed at one time; four of them fill a batch with all that TLS adds, also where the
  * peer asks for records of 512 bytes (RFC 6066 4). */
@@ -26,6 +34,7 @@ struct tls_context {
 };
 
 struct tls {
+    struct connection_filter filter;
     struct tls_context *context;
     struct connection *connection;
     void (*on_secured)(struct connection *connection);
@@ -52,6 +61,11 @@ struct tls {
     struct tls_identity identity;
     char reason[192];
 };
+
+struct tls_context *tls_context_ref(struct tls_context *context);
+
+/** OpenSSL's last reason in words, never NULL; forgets all of its errors. The text lives for ever. */
+const char *tls_reason(void);
 
 /** @return the BIO between OpenSSL and a `struct tls`, NULL without memory. */
 BIO_METHOD *tls_bio_method_create(void);

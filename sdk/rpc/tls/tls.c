@@ -1,19 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS as one more protocol on a connection, with another one above it: OpenSSL reads what the socket brought
- * where it lies and writes into the batch that is being filled, so that neither is copied once more.
+ * TLS as a filter of a connection: OpenSSL reads what the socket brought where it lies and writes into the
+ * batch that is being filled, so that neither is copied once more.
  */
-#include "tls.h"
+#include "state.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include "files.h"
-#include "state.h"
+#include <sdk/base/container_of.h>
+#include <openssl/err.h>
+
+#define NAME_MAX_BYTES 1024
+
+static bool read_subject(struct tls_identity *identity, X509 *certificate)
+{
+    BIO *text = BIO_new(BIO_s_mem());
+    char *bytes;
+    long length;
+
+    if (text == NULL)
+        return false;
+    X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+    length = BIO_get_mem_data(text, &bytes);
+    identity->subject = strndup(bytes == NULL ? "" : bytes, length < 0 ? 0 : (size_t)length);
+    BIO_free(text);
+    return identity->subject != NULL;
+}
+
+/* A NUL inside a name would end it early, and make another name of it. */
+static char *make_text(const char *kind, const ASN1_STRING *value)
+{
+    const char *bytes = (const char *)ASN1_STRING_get0_data(value);
+    int length = ASN1_STRING_length(value);
+    char *text = NULL;
+
+    if (length < 0 || length > NAME_MAX_BYTES || memchr(bytes, '\0', (size_t)length) != NULL)
+        return NULL;
+    return asprintf(&text, "%s:%.*s", kind, length, bytes) < 0 ? NULL : text;
+}
+
+static char *make_ip(const ASN1_STRING *value)
+{
+    int length = ASN1_STRING_length(value);
+    char host[INET6_ADDRSTRLEN];
+    char *text = NULL;
+
+    if ((length != 4 && length != 16) ||
+        inet_ntop(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(value), host, sizeof(host)) == NULL)
+        return NULL;
+    return asprintf(&text, "IP:%s", host) < 0 ? NULL : text;
+}
+
+static char *make_name(const GENERAL_NAME *name)
+{
+    switch (name->type) {
+    case GEN_DNS:
+        return make_text("DNS", name->d.dNSName);
+    case GEN_URI:
+        return make_text("URI", name->d.uniformResourceIdentifier);
+    case GEN_EMAIL:
+        return make_text("email", name->d.rfc822Name);
+    case GEN_IPADD:
+        return make_ip(name->d.iPAddress);
+    default:
+        return NULL;
+    }
+}
+
+/* Further names than there is room for are left out. @return false without memory; there is nothing to
+ * finish. */
+static bool read_identity(struct tls_identity *ret_identity, X509 *certificate)
+{
+    struct tls_identity identity = {0};
+    GENERAL_NAMES *names;
+
+    if (!read_subject(&identity, certificate))
+        return false;
+    names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && identity.name_count < TLS_NAMES_MAX; i++) {
+        char *name = make_name(sk_GENERAL_NAME_value(names, i));
+
+        if (name != NULL)
+            identity.names[identity.name_count++] = name;
+    }
+    GENERAL_NAMES_free(names);
+    *ret_identity = identity;
+    return true;
+}
+
+static void finish_identity(struct tls_identity *identity)
+{
+    free(identity->subject);
+    for (size_t i = 0; i < identity->name_count; i++)
+        free(identity->names[i]);
+    *identity = (struct tls_identity){0};
+}
 
 static int bio_read(BIO *bio, char *bytes, int length)
 {
@@ -346,46 +432,52 @@ static bool set_up(struct tls *tls)
     return set_server_name(tls);
 }
 
-bool tls_cover(struct connection *connection, struct tls_context *context,
-               void (*on_secured)(struct connection *connection))
+static void *start(struct connection_filter *filter, const struct connection_protocol **protocol,
+                   void *session)
 {
-    struct tls *tls = calloc(1, sizeof(*tls));
-    bool is_ready;
+    struct tls *tls = CONTAINER_OF(filter, struct tls, filter);
 
-    if (tls == NULL)
-        return false;
-    tls->context = tls_context_ref(context);
-    tls->connection = connection;
-    tls->on_secured = on_secured;
-    is_ready = set_up(tls);
-    ERR_clear_error();
-    if (is_ready)
-        connection->tls = tls;
-    else
-        tls_destroy(tls);
-    return is_ready;
-}
-
-void *tls_start(struct tls *tls, const struct connection_protocol **protocol, void *session)
-{
     tls->protocol = *protocol;
     tls->session = session;
     *protocol = &tls_protocol;
     return tls;
 }
 
-void tls_destroy(struct tls *tls)
+static void destroy(struct connection_filter *filter)
 {
-    if (tls == NULL)
-        return;
+    struct tls *tls = CONTAINER_OF(filter, struct tls, filter);
+
     if (tls->answers != NULL)
         engine_return_batch(tls->connection->engine, tls->answers);
     drop_text(tls);
-    tls_identity_finish(&tls->identity);
+    finish_identity(&tls->identity);
     SSL_free(tls->ssl);
     tls_context_unref(tls->context);
     ERR_clear_error();
     free(tls);
+}
+
+struct tls *tls_cover(struct connection *connection, struct tls_context *context,
+                      void (*on_secured)(struct connection *connection))
+{
+    struct tls *tls = calloc(1, sizeof(*tls));
+    bool is_ready;
+
+    if (tls == NULL)
+        return NULL;
+    tls->filter.start = start;
+    tls->filter.destroy = destroy;
+    tls->context = tls_context_ref(context);
+    tls->connection = connection;
+    tls->on_secured = on_secured;
+    is_ready = set_up(tls);
+    ERR_clear_error();
+    if (is_ready) {
+        connection_add_filter(connection, &tls->filter);
+        return tls;
+    }
+    destroy(&tls->filter);
+    return NULL;
 }
 
 bool tls_has_failed(const struct tls *tls)
@@ -393,12 +485,16 @@ bool tls_has_failed(const struct tls *tls)
     return tls->has_failed;
 }
 
-const struct tls_identity *tls_identify(struct tls *tls)
+void tls_identify(struct tls *tls, struct berth_peer *peer)
 {
+    struct tls_identity *identity = &tls->identity;
     X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
-    bool is_known = certificate != NULL && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
-                    (tls->identity.subject != NULL || tls_identity_read(&tls->identity, certificate));
 
+    if (certificate != NULL && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
+        (identity->subject != NULL || read_identity(identity, certificate))) {
+        peer->tls_subject = identity->subject;
+        peer->tls_names = (const char *const *)identity->names;
+        peer->tls_name_count = identity->name_count;
+    }
     ERR_clear_error();
-    return is_known ? &tls->identity : NULL;
 }
