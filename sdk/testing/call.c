@@ -6,6 +6,8 @@
 
 #include <berth/namespace.h>
 
+#include <sdk/base/container_of.h>
+
 #include "fake.h"
 
 struct bytes {
@@ -33,7 +35,7 @@ struct berth_testing_call {
     bool over;
     enum berth_code code;
     char *message;
-    uint64_t deadline_ns;
+    struct fake_deadline deadline;
 
     /** What was sent and not delivered, because the handler has paused the call. */
     struct bytes *waiting;
@@ -135,6 +137,7 @@ static enum berth_code send_headers(struct berth_stream *stream)
 
 static void end(struct berth_testing_call *call, enum berth_code code, const char *message)
 {
+    fake_deadline_clear(&call->deadline);
     call->over = true;
     call->call = NULL;
     call->code = code;
@@ -216,6 +219,22 @@ static const struct berth_stream_ops stream_ops = {
     .came_compressed = came_compressed,
 };
 
+static void cancel(struct berth_testing_call *call, enum berth_code code)
+{
+    struct berth_call *cancelled = call->call;
+
+    if (cancelled == NULL)
+        return;
+    end(call, code, code == BERTH_CANCELLED ? "the caller has cancelled" : "the deadline has passed");
+    call->testing->host.router->cancel(cancelled, code);
+}
+
+static void on_deadline(struct berth_testing *testing, struct fake_deadline *deadline)
+{
+    (void)testing;
+    cancel(CONTAINER_OF(deadline, struct berth_testing_call, deadline), BERTH_DEADLINE_EXCEEDED);
+}
+
 struct berth_testing_call *berth_testing_call_create(struct berth_testing *testing, const char *path,
                                                      const struct berth_testing_call_options *options)
 {
@@ -239,8 +258,10 @@ struct berth_testing_call *berth_testing_call_create(struct berth_testing *testi
     if (call == NULL)
         abort();
     options = options == NULL ? &nothing : options;
-    if (options->deadline_ms > 0)
-        call->deadline_ns = request.deadline_ns = uv_hrtime() + options->deadline_ms * MILLISECOND_NS;
+    if (options->deadline_ms > 0) {
+        request.deadline_ns = uv_hrtime() + options->deadline_ms * MILLISECOND_NS;
+        fake_deadline_set(testing, &call->deadline, request.deadline_ns, on_deadline);
+    }
     request.transport = options->transport != NULL ? options->transport : "test";
     request.metadata = options->metadata;
     request.metadata_count = options->metadata_count;
@@ -274,16 +295,6 @@ void berth_testing_call_half_close(struct berth_testing_call *call)
         return;
     call->half_close_waits = true;
     deliver(call);
-}
-
-static void cancel(struct berth_testing_call *call, enum berth_code code)
-{
-    struct berth_call *cancelled = call->call;
-
-    if (cancelled == NULL)
-        return;
-    end(call, code, code == BERTH_CANCELLED ? "the caller has cancelled" : "the deadline has passed");
-    call->testing->host.router->cancel(cancelled, code);
 }
 
 void berth_testing_call_cancel(struct berth_testing_call *call)
@@ -356,27 +367,6 @@ void berth_testing_call_destroy(struct berth_testing_call *call)
     free_pairs(&call->trailers);
     free(call->message);
     free(call);
-}
-
-void fake_calls_expire(struct berth_testing *testing)
-{
-    struct berth_testing_call *call;
-    uint64_t now = uv_hrtime();
-
-    LIST_FOREACH(call, &testing->calls, link)
-    if (call->deadline_ns > 0 && call->deadline_ns <= now)
-        cancel(call, BERTH_DEADLINE_EXCEEDED);
-}
-
-uint64_t fake_calls_due_ns(const struct berth_testing *testing)
-{
-    const struct berth_testing_call *call;
-    uint64_t due = UINT64_MAX;
-
-    LIST_FOREACH(call, &testing->calls, link)
-    if (!call->over && call->deadline_ns > 0 && call->deadline_ns < due)
-        due = call->deadline_ns;
-    return due;
 }
 
 void fake_calls_finish(struct berth_testing *testing)

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in for the C library's clock_gettime: what a program defines itself comes before what its libraries
- * have, for those libraries too. So libuv in a test program asks here.
+ * Time in a test: stands still until it is moved, from one thing that falls due to the next, and the loop is
+ * run meanwhile. Stands in for the C library's clock_gettime: what a program defines itself comes before what
+ * its libraries have, for those libraries too. So libuv in a test program asks here.
  */
-#include "clock.h"
-
+#include <poll.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fake.h"
+
 #define SECOND_NS UINT64_C(1000000000)
+#define WAIT_NS (2000 * MILLISECOND_NS)
+
+/* How often the loop is turned for what one callback leaves to the next: closing, then its callback, … */
+#define TURNS 16
 
 /* The clock is the process's, and so is this. */
 static atomic_uint stops;
@@ -21,7 +27,8 @@ static int read_real(clockid_t id, struct timespec *ret)
     return (int)syscall(SYS_clock_gettime, id, ret);
 }
 
-uint64_t clock_real(void)
+/* The clock that does not stand still. */
+static uint64_t clock_real(void)
 {
     struct timespec now = {0};
 
@@ -42,7 +49,7 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct ti
     return 0;
 }
 
-void clock_stop(void)
+void fake_clock_stop(void)
 {
     uint64_t now = clock_real();
 
@@ -52,12 +59,125 @@ void clock_stop(void)
     atomic_fetch_add(&stops, 1);
 }
 
-void clock_let_go(void)
+void fake_clock_let_go(void)
 {
     atomic_fetch_sub(&stops, 1);
 }
 
-void clock_advance(uint64_t nanoseconds)
+static void clock_advance(uint64_t nanoseconds)
 {
     atomic_fetch_add(&stopped_at, nanoseconds);
+}
+
+void fake_deadline_set(struct berth_testing *testing, struct fake_deadline *deadline, uint64_t due_ns,
+                       void (*on_due)(struct berth_testing *testing, struct fake_deadline *deadline))
+{
+    fake_deadline_clear(deadline);
+    deadline->is_set = true;
+    deadline->due_ns = due_ns;
+    deadline->on_due = on_due;
+    LIST_INSERT_HEAD(&testing->deadlines, deadline, link);
+}
+
+void fake_deadline_clear(struct fake_deadline *deadline)
+{
+    if (deadline->is_set)
+        LIST_REMOVE(deadline, link);
+    deadline->is_set = false;
+}
+
+static struct fake_deadline *first_deadline(const struct berth_testing *testing)
+{
+    struct fake_deadline *first = NULL;
+    struct fake_deadline *deadline;
+
+    LIST_FOREACH(deadline, &testing->deadlines, link)
+    if (first == NULL || deadline->due_ns < first->due_ns)
+        first = deadline;
+    return first;
+}
+
+static void turn(struct berth_testing *testing)
+{
+    struct fake_deadline *due;
+
+    for (int i = 0; i < TURNS; i++) {
+        uv_update_time(testing->loop);
+        uv_run(testing->loop, UV_RUN_NOWAIT);
+    }
+    while ((due = first_deadline(testing)) != NULL && due->due_ns <= uv_hrtime()) {
+        fake_deadline_clear(due);
+        due->on_due(testing, due);
+    }
+}
+
+static void find_waiter(uv_handle_t *handle, void *context)
+{
+    bool *found = context;
+
+    if (uv_is_active(handle) && uv_has_ref(handle) && handle->type != UV_TIMER)
+        *found = true;
+}
+
+/* Could anything but the clock bring the loop an event? Work on other threads, or a descriptor. */
+static bool waits_for_the_world(struct berth_testing *testing)
+{
+    bool found = testing->loop->active_reqs.count > 0;
+
+    uv_walk(testing->loop, find_waiter, &found);
+    return found;
+}
+
+bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
+               bool stop_when_idle)
+{
+    uint64_t begun = clock_real();
+    struct pollfd backend = {.fd = uv_backend_fd(testing->loop), .events = POLLIN};
+
+    turn(testing);
+    while (!is_done(context) && clock_real() - begun < WAIT_NS) {
+        if (stop_when_idle && !waits_for_the_world(testing))
+            break;
+        poll(&backend, 1, 10);
+        turn(testing);
+    }
+    return is_done(context);
+}
+
+void berth_testing_run(struct berth_testing *testing)
+{
+    turn(testing);
+}
+
+bool berth_testing_run_until(struct berth_testing *testing, bool (*is_done)(void *context), void *context)
+{
+    return fake_wait(testing, is_done, context, false);
+}
+
+/* When the next thing falls due, at most `end`. A timer counts whole milliseconds of the loop's own time. */
+static uint64_t next_due(struct berth_testing *testing, uint64_t end)
+{
+    const struct fake_deadline *deadline = first_deadline(testing);
+    uint64_t due = deadline != NULL && deadline->due_ns < end ? deadline->due_ns : end;
+    int timer_ms;
+
+    uv_update_time(testing->loop);
+    timer_ms = uv_backend_timeout(testing->loop);
+    if (timer_ms > 0 && (uv_now(testing->loop) + (uint64_t)timer_ms) * MILLISECOND_NS < due)
+        due = (uv_now(testing->loop) + (uint64_t)timer_ms) * MILLISECOND_NS;
+    return due;
+}
+
+void berth_testing_advance(struct berth_testing *testing, uint64_t milliseconds)
+{
+    uint64_t end = uv_hrtime() + milliseconds * MILLISECOND_NS;
+
+    turn(testing);
+    while (uv_hrtime() < end) {
+        uint64_t now = uv_hrtime();
+        uint64_t due = next_due(testing, end);
+
+        clock_advance(due > now ? due - now : 1);
+        turn(testing);
+    }
 }

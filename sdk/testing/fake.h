@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fake host: what its files share. */
+/* The fake host: what its files share. Each calls only those before it: clock.c, host.c, call.c, testing.c.
+ */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
 
@@ -50,6 +51,14 @@ struct berth_hold {
     char *what;
 };
 
+/** Something that happens at a time, on the clock of uv_hrtime(). Embedded; zero: not set. */
+struct fake_deadline {
+    LIST_ENTRY(fake_deadline) link;
+    bool is_set;
+    uint64_t due_ns;
+    void (*on_due)(struct berth_testing *testing, struct fake_deadline *deadline);
+};
+
 /** One step of the life, from its callback to its completion. */
 struct fake_step {
     bool begun;
@@ -61,7 +70,7 @@ struct fake_step {
     enum berth_code code;
     void *instance;
     uint64_t timeout_ns;
-    uint64_t deadline_ns;
+    struct fake_deadline deadline;
     char message[BERTH_ERROR_MAX];
 };
 
@@ -83,8 +92,8 @@ struct berth_testing {
     atomic_bool prepare_is_cancelled;
     void *instance;
     bool instance_is_open;
-    /** It came after its deadline: the loop's next turn closes it. */
-    bool must_close;
+    /** Set where the instance came after its deadline: the loop's next turn closes it. */
+    struct fake_deadline late;
     struct fake_step steps[STEP_COUNT];
 
     struct fake_provider *providers;
@@ -100,6 +109,7 @@ struct berth_testing {
     size_t capability_count;
     LIST_HEAD(, berth_hold) holds;
     LIST_HEAD(, berth_testing_call) calls;
+    LIST_HEAD(, fake_deadline) deadlines;
 
     char *root_dir;
     char *state_dir;
@@ -110,47 +120,36 @@ struct berth_testing {
     char *faults;
 };
 
+/** Stops the process's monotonic clock; as often as it is stopped it must be let go before it runs again. */
+void fake_clock_stop(void);
+void fake_clock_let_go(void);
+/** Calls `on_due` from the loop's first turn that finds the time passed. Replaces what was set before. */
+void fake_deadline_set(struct berth_testing *testing, struct fake_deadline *deadline, uint64_t due_ns,
+                       void (*on_due)(struct berth_testing *testing, struct fake_deadline *deadline));
+/** Also of one that is not set. */
+void fake_deadline_clear(struct fake_deadline *deadline);
+/** Runs the loop until done, until only the clock could help, or for two seconds. */
+bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
+               bool stop_when_idle);
+
 /** As asprintf, but never NULL: aborts when memory is out. */
 BERTH_PRINTF(1, 2) char *fake_format(const char *format, ...);
 /** A copy of a list with one slot more; aborts when memory is out. */
 void *fake_grow(void *items, size_t count, size_t item_size);
-/** Lets the plugin judge its settings, as a host does before prepare and init. */
-enum berth_code fake_check(struct berth_testing *testing, struct berth_error *err);
 /** Notes what the plugin did against the contract. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);
 
-/** Those who watch hear of it. */
-void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
-                        const char *message);
-
-/** Fills in the tables that the plugin is handed. */
-void fake_host_init(struct berth_testing *testing);
-void fake_host_finish(struct berth_testing *testing);
-void fake_inspect_init(struct berth_testing *testing);
-/** Its handle is closed once the loop has come round. */
-void fake_inspect_finish(struct berth_testing *testing);
-
-/** A folder of the test's own, made on first ask. */
-enum berth_code fake_folder_get(char **folder, const char **ret_path, struct berth_error *err);
-void fake_folder_remove(char *folder);
-
 /** The plugin's complete(). */
-void fake_step_complete(struct berth_testing *testing, enum berth_step step, enum berth_code code,
-                        void *instance, const char *message);
-/** Ends the steps whose deadline has passed. */
-void fake_steps_expire(struct berth_testing *testing);
-/** Closes an instance that came too late. */
-void fake_steps_settle(struct berth_testing *testing);
-/** When the next deadline of a step passes, on the clock of uv_hrtime; UINT64_MAX where there is none. */
-uint64_t fake_steps_due_ns(const struct berth_testing *testing);
-void fake_calls_expire(struct berth_testing *testing);
-uint64_t fake_calls_due_ns(const struct berth_testing *testing);
+typedef void fake_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
+                           void *instance, const char *message);
+/** Fills in the tables that the plugin is handed. */
+void fake_host_init(struct berth_testing *testing, fake_complete *complete);
+/** Nobody hears of changes any more. Its handle is closed once the loop has come round. */
+void fake_host_close(struct berth_testing *testing);
+void fake_host_finish(struct berth_testing *testing);
+
 /** Cancels the calls that still run; who made them frees them. */
 void fake_calls_finish(struct berth_testing *testing);
-
-/** Runs the loop until done, until only the clock could help, or for two seconds. */
-bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
-               bool stop_when_idle);
 
 #endif

@@ -1,12 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table that the plugin under test is handed, with the rules of the real one. */
-#include <stddef.h>
+/* What the plugin under test is handed, with the rules of the real host, and what it did with it. */
+#include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <sdk/base/container_of.h>
 
 #include "fake.h"
 
-#include <sdk/base/container_of.h>
+char *fake_format(const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    va_end(arguments);
+    return text;
+}
+
+void *fake_grow(void *items, size_t count, size_t item_size)
+{
+    void *grown = reallocarray(items, count + 1, item_size);
+
+    if (grown == NULL)
+        abort();
+    return grown;
+}
+
+void fake_fault(struct berth_testing *testing, const char *format, ...)
+{
+    char text[BERTH_ERROR_MAX];
+    char *before = testing->faults;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    testing->faults = fake_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", text);
+    free(before);
+}
+
+void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text)
+{
+    pthread_mutex_lock(&testing->lines_lock);
+    testing->lines = fake_grow(testing->lines, testing->line_count, sizeof(*testing->lines));
+    testing->lines[testing->line_count++] =
+        (struct fake_line){.level = level, .text = fake_format("%s", text)};
+    pthread_mutex_unlock(&testing->lines_lock);
+}
+
+/* A folder of the test's own, made on first ask: below the place for temporary files, and gone with the test.
+ */
+static enum berth_code folder_get(char **folder, const char **ret_path, struct berth_error *err)
+{
+    const char *temporary = getenv("TMPDIR");
+    char *path;
+
+    if (*folder == NULL) {
+        path = fake_format("%s/berth-testing-XXXXXX", temporary == NULL ? "/tmp" : temporary);
+        if (mkdtemp(path) == NULL) {
+            berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be made: %s", path, strerror(errno));
+            free(path);
+            return BERTH_UNAVAILABLE;
+        }
+        *folder = path;
+    }
+    *ret_path = *folder;
+    return BERTH_OK;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    remove(path);
+    return 0;
+}
+
+static void folder_remove(char *folder)
+{
+    if (folder == NULL)
+        return;
+    nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(folder);
+}
 
 static struct berth_testing *of_host(const struct berth_host *host)
 {
@@ -32,13 +114,13 @@ static void host_log(const struct berth_host *host, enum berth_log_level level, 
 
 static enum berth_code root_dir(const struct berth_host *host, const char **ret_path, struct berth_error *err)
 {
-    return fake_folder_get(&of_host(host)->root_dir, ret_path, err);
+    return folder_get(&of_host(host)->root_dir, ret_path, err);
 }
 
 static enum berth_code state_dir(const struct berth_host *host, const char **ret_path,
                                  struct berth_error *err)
 {
-    return fake_folder_get(&of_host(host)->state_dir, ret_path, err);
+    return folder_get(&of_host(host)->state_dir, ret_path, err);
 }
 
 /* Is `uri` of the type, which is what the URI has before its last dot? */
@@ -227,12 +309,6 @@ static void admit(const struct berth_host *host, struct berth_call *call, enum b
     router_admit(of_host(host)->router, call, code, message);
 }
 
-static void complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
-                     void *instance, const char *message)
-{
-    fake_step_complete(of_host(host), step, code, instance, message);
-}
-
 static void fail(const struct berth_host *host, enum berth_code code, const char *message)
 {
     struct berth_testing *testing = of_host(host);
@@ -245,6 +321,16 @@ static void fail(const struct berth_host *host, enum berth_code code, const char
     snprintf(testing->failure_message, sizeof(testing->failure_message), "%s", message);
 }
 
+/* Those who watch hear of it. */
+static void condition_set(struct berth_testing *testing, struct fake_condition *condition,
+                          enum berth_code code, const char *message)
+{
+    free(condition->reason);
+    condition->code = code;
+    condition->reason = code == BERTH_OK ? NULL : fake_format("%s", message);
+    changes_note(&testing->changes);
+}
+
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
     struct berth_testing *testing = of_host(host);
@@ -253,7 +339,7 @@ static void report(const struct berth_host *host, enum berth_code code, const ch
         fake_fault(testing, "berth_report came before init");
     if (code != BERTH_OK && (message == NULL || *message == '\0'))
         fake_fault(testing, "berth_report gave %s without a sentence that says why", berth_code_name(code));
-    fake_condition_set(testing, &testing->condition, code, message == NULL ? "" : message);
+    condition_set(testing, &testing->condition, code, message == NULL ? "" : message);
 }
 
 static void prepare_log(const struct berth_prepare *prepare, enum berth_log_level level, const char *text)
@@ -264,13 +350,13 @@ static void prepare_log(const struct berth_prepare *prepare, enum berth_log_leve
 static enum berth_code prepare_root_dir(const struct berth_prepare *prepare, const char **ret_path,
                                         struct berth_error *err)
 {
-    return fake_folder_get(&of_prepare(prepare)->root_dir, ret_path, err);
+    return folder_get(&of_prepare(prepare)->root_dir, ret_path, err);
 }
 
 static enum berth_code prepare_state_dir(const struct berth_prepare *prepare, const char **ret_path,
                                          struct berth_error *err)
 {
-    return fake_folder_get(&of_prepare(prepare)->state_dir, ret_path, err);
+    return folder_get(&of_prepare(prepare)->state_dir, ret_path, err);
 }
 
 static bool is_cancelled(const struct berth_prepare *prepare)
@@ -278,8 +364,113 @@ static bool is_cancelled(const struct berth_prepare *prepare)
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
 }
 
-void fake_host_init(struct berth_testing *testing)
+static const struct berth_testing *testing_of(const struct berth_inspect *inspect)
 {
+    return inspect->context;
+}
+
+/* "io.example.v1" of "io.example.v1.hello" and the rest of it, in place. */
+static void split(char *uri, struct berth_plugin_info *info)
+{
+    size_t length;
+
+    if (!manifest_uri_split(uri, &length))
+        return;
+    uri[length] = '\0';
+    info->type = uri;
+    info->id = uri + length + 1;
+}
+
+static bool tell_provider(const struct fake_provider *provider,
+                          bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
+                          void *context)
+{
+    char *parts = fake_format("%s", provider->uri);
+    struct berth_plugin_info info = {
+        .size = sizeof(info),
+        .uri = provider->uri,
+        .state = BERTH_STATE_READY,
+        .generation = 1,
+        .condition = provider->condition.code,
+        .condition_reason = provider->condition.reason,
+    };
+    bool more;
+
+    split(parts, &info);
+    more = on_plugin(context, &info);
+    free(parts);
+    return more;
+}
+
+static void inspect_each(const struct berth_inspect *inspect,
+                         bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
+                         void *context)
+{
+    const struct berth_testing *testing = testing_of(inspect);
+    struct berth_plugin_info info = {
+        .size = sizeof(info),
+        .uri = testing->description->uri,
+        .type = testing->description->type,
+        .id = testing->description->id,
+        .path = testing->manifest->path,
+        .module = testing->manifest->module,
+        .version = testing->manifest->version,
+        .description = testing->description->description,
+        .state = testing->instance_is_open ? BERTH_STATE_READY : BERTH_STATE_STARTING,
+        .level = testing->provider_count > 0,
+        .generation = 1,
+        .condition = testing->condition.code,
+        .condition_reason = testing->condition.reason,
+    };
+
+    for (size_t i = 0; i < testing->provider_count; i++)
+        if (!tell_provider(&testing->providers[i], on_plugin, context))
+            return;
+    on_plugin(context, &info);
+}
+
+static struct changes *changes_of(const struct berth_inspect *inspect)
+{
+    return &((struct berth_testing *)(uintptr_t)inspect->context)->changes;
+}
+
+static struct berth_watch *inspect_watch(const struct berth_inspect *inspect,
+                                         void (*on_change)(void *context), void *context)
+{
+    return changes_watch(changes_of(inspect), on_change, context);
+}
+
+static void inspect_unwatch(const struct berth_inspect *inspect, struct berth_watch *watch)
+{
+    changes_unwatch(changes_of(inspect), watch);
+}
+
+static void on_route_change(void *context)
+{
+    changes_note(context);
+}
+
+void fake_host_init(struct berth_testing *testing, fake_complete *complete)
+{
+    changes_init(&testing->changes, testing->loop);
+    router_observe(testing->router,
+                   &(struct router_observer){.context = &testing->changes, .on_change = on_route_change});
+    testing->daemon = (struct berth_daemon_info){
+        .size = sizeof(testing->daemon),
+        .version = "0.0.0-testing",
+        .revision = "",
+        .root = "/nonexistent/root",
+        .state = "/nonexistent/state",
+        .pid = getpid(),
+    };
+    testing->inspect = (struct berth_inspect){
+        .size = sizeof(testing->inspect),
+        .context = testing,
+        .each = inspect_each,
+        .daemon = &testing->daemon,
+        .watch = inspect_watch,
+        .unwatch = inspect_unwatch,
+    };
     testing->prepare = (struct berth_prepare){
         .size = sizeof(testing->prepare),
         .uri = testing->description->uri,
@@ -319,6 +510,13 @@ void fake_host_init(struct berth_testing *testing)
     };
 }
 
+void fake_host_close(struct berth_testing *testing)
+{
+    if (!LIST_EMPTY(&testing->changes.watches))
+        fake_fault(testing, "a watch over changes was never given back");
+    changes_finish(&testing->changes);
+}
+
 void fake_host_finish(struct berth_testing *testing)
 {
     while (!LIST_EMPTY(&testing->holds)) {
@@ -349,8 +547,8 @@ void fake_host_finish(struct berth_testing *testing)
     free(testing->exports);
     free(testing->platforms);
     free(testing->capabilities);
-    fake_folder_remove(testing->root_dir);
-    fake_folder_remove(testing->state_dir);
+    folder_remove(testing->root_dir);
+    folder_remove(testing->state_dir);
 }
 
 void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
@@ -369,5 +567,105 @@ void berth_testing_set_condition(struct berth_testing *testing, const char *uri,
 {
     for (size_t i = 0; i < testing->provider_count; i++)
         if (strcmp(testing->providers[i].uri, uri) == 0)
-            fake_condition_set(testing, &testing->providers[i].condition, code, message);
+            condition_set(testing, &testing->providers[i].condition, code, message);
+}
+
+enum berth_code berth_testing_provide_service(struct berth_testing *testing,
+                                              const struct berth_service *service, void *instance,
+                                              struct berth_error *err)
+{
+    return router_provide(testing->router, "io.berth.testing.v1.stranger", service, instance, err);
+}
+
+void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining)
+{
+    testing->daemon.ready = ready;
+    testing->daemon.draining = draining;
+    changes_note(&testing->changes);
+}
+
+bool berth_testing_has_logged(const struct berth_testing *testing, const char *text)
+{
+    for (size_t i = 0; i < testing->line_count; i++)
+        if (strstr(testing->lines[i].text, text) != NULL)
+            return true;
+    return false;
+}
+
+const char *berth_testing_log(const struct berth_testing *testing, size_t i, enum berth_log_level *ret_level)
+{
+    if (i >= testing->line_count)
+        return NULL;
+    if (ret_level != NULL)
+        *ret_level = testing->lines[i].level;
+    return testing->lines[i].text;
+}
+
+const char *berth_testing_export(const struct berth_testing *testing, const char *key)
+{
+    for (size_t i = 0; i < testing->export_count; i++)
+        if (strcmp(testing->exports[i].key, key) == 0)
+            return testing->exports[i].value;
+    return NULL;
+}
+
+bool berth_testing_has_platform(const struct berth_testing *testing, const char *os, const char *architecture)
+{
+    for (size_t i = 0; i < testing->platform_count; i++)
+        if (strcmp(testing->platforms[i].os, os) == 0 &&
+            strcmp(testing->platforms[i].architecture, architecture) == 0)
+            return true;
+    return false;
+}
+
+bool berth_testing_has_capability(const struct berth_testing *testing, const char *capability)
+{
+    for (size_t i = 0; i < testing->capability_count; i++)
+        if (strcmp(testing->capabilities[i], capability) == 0)
+            return true;
+    return false;
+}
+
+size_t berth_testing_holds(const struct berth_testing *testing)
+{
+    const struct berth_hold *hold;
+    size_t count = 0;
+
+    LIST_FOREACH(hold, &testing->holds, link)
+    count++;
+    return count;
+}
+
+enum berth_code berth_testing_failure(const struct berth_testing *testing, struct berth_error *err)
+{
+    if (testing->failure == BERTH_OK)
+        return BERTH_OK;
+    return berth_error_set(err, testing->failure, "%s", testing->failure_message);
+}
+
+enum berth_code berth_testing_condition(const struct berth_testing *testing, struct berth_error *err)
+{
+    if (testing->condition.code == BERTH_OK)
+        return BERTH_OK;
+    return berth_error_set(err, testing->condition.code, "%s", testing->condition.reason);
+}
+
+const struct berth_host *berth_testing_host(struct berth_testing *testing)
+{
+    return &testing->host;
+}
+
+uv_loop_t *berth_testing_loop(struct berth_testing *testing)
+{
+    return testing->loop;
+}
+
+void *berth_testing_instance(const struct berth_testing *testing)
+{
+    return testing->instance;
+}
+
+const void *berth_testing_interface(const struct berth_testing *testing)
+{
+    return BERTH_HAS(testing->plugin, interface) ? testing->plugin->interface : NULL;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes the fake host out of a module, its manifest and a section of settings, and takes it down again. */
+/* A plugin's life in the fake host: made of a module, its manifest and a section of settings, taken through
+ * its steps (each begun in its turn, ended by its callback, its completion or its deadline), and down again.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,8 @@
 #include <core/settings/check.h>
 #include <core/settings/migration.h>
 
-#include "clock.h"
+#include <sdk/base/container_of.h>
+
 #include "fake.h"
 
 /* BERTH_NOTE puts it into the test program; weak, because a module may be handed in without it. */
@@ -130,7 +133,8 @@ static bool read_settings(struct berth_testing *testing, const char *settings, s
     return testing->values != NULL;
 }
 
-enum berth_code fake_check(struct berth_testing *testing, struct berth_error *err)
+/* Lets the plugin judge its settings, as a host does before prepare and init. */
+static enum berth_code check_settings(struct berth_testing *testing, struct berth_error *err)
 {
     static const struct config_mark nowhere = {0};
     struct config_diagnostics diagnostics = {0};
@@ -163,6 +167,275 @@ static bool declare_services(struct berth_testing *testing, struct berth_error *
     return true;
 }
 
+static const char *const step_names[STEP_COUNT] = {"init", "serve", "drain", "close"};
+
+static enum berth_code result(const struct fake_step *step, struct berth_error *err)
+{
+    if (!step->ended)
+        return BERTH_PENDING;
+    if (step->code != BERTH_OK)
+        berth_error_set(err, step->code, "%s", step->message);
+    return step->code;
+}
+
+enum berth_code berth_testing_step(const struct berth_testing *testing, enum berth_step step,
+                                   struct berth_error *err)
+{
+    return result(&testing->steps[step], err);
+}
+
+void berth_testing_set_timeout(struct berth_testing *testing, enum berth_step step, uint64_t timeout_ms)
+{
+    testing->steps[step].timeout_ns = timeout_ms * MILLISECOND_NS;
+}
+
+static void go_live(struct berth_testing *testing, void *instance)
+{
+    struct berth_error err;
+
+    testing->instance = instance;
+    testing->instance_is_open = true;
+    if (!BERTH_HAS(testing->plugin, services))
+        return;
+    for (size_t i = 0; testing->plugin->services[i] != NULL; i++) {
+        const struct berth_service *service = testing->plugin->services[i];
+
+        if (router_set_live(testing->router, service->name, service, instance, 1, testing, &err) != BERTH_OK)
+            fake_fault(testing, "%s", err.message);
+    }
+}
+
+static void end(struct berth_testing *testing, enum berth_step which, enum berth_code code, void *instance,
+                const char *message)
+{
+    struct fake_step *step = &testing->steps[which];
+
+    fake_deadline_clear(&step->deadline);
+    step->ended = true;
+    step->code = code;
+    snprintf(step->message, sizeof(step->message), "%s", message == NULL ? "" : message);
+    if (which == BERTH_STEP_INIT && code == BERTH_OK)
+        go_live(testing, instance);
+    if (which == BERTH_STEP_CLOSE)
+        testing->instance_is_open = false;
+}
+
+static void close_at_once(struct berth_testing *testing, struct fake_deadline *deadline)
+{
+    struct berth_error err;
+
+    (void)deadline;
+    berth_testing_close(testing, &err);
+}
+
+/* A host closes an instance that comes after the deadline, and never uses it. */
+static void close_late(struct berth_testing *testing, void *instance)
+{
+    fake_log(testing, BERTH_LOG_WARN, "init completed after its deadline; the instance is closed");
+    testing->instance = instance;
+    testing->instance_is_open = true;
+    fake_deadline_set(testing, &testing->late, 0, close_at_once);
+}
+
+/* The plugin's complete(). */
+static void complete(const struct berth_host *host, enum berth_step which, enum berth_code code,
+                     void *instance, const char *message)
+{
+    struct berth_testing *testing = CONTAINER_OF(host, struct berth_testing, host);
+    struct fake_step *step = &testing->steps[which];
+    bool late = step->ended && step->code == BERTH_DEADLINE_EXCEEDED;
+
+    if (!step->begun) {
+        fake_fault(testing, "%s was completed before it had begun", step_names[which]);
+    } else if (step->completed || (step->ended && !late)) {
+        fake_fault(testing, "%s was completed once more after it had ended", step_names[which]);
+    } else if (step->inside) {
+        step->code = code;
+        step->instance = instance;
+        snprintf(step->message, sizeof(step->message), "%s", message == NULL ? "" : message);
+    } else if (late && which == BERTH_STEP_INIT && code == BERTH_OK) {
+        close_late(testing, instance);
+    } else if (!late) {
+        end(testing, which, code, instance, message);
+    }
+    step->completed = step->begun;
+}
+
+static void on_deadline(struct berth_testing *testing, struct fake_deadline *deadline)
+{
+    const struct fake_step *step = CONTAINER_OF(deadline, struct fake_step, deadline);
+
+    end(testing, (enum berth_step)(step - testing->steps), BERTH_DEADLINE_EXCEEDED, NULL,
+        "it did not end in time");
+}
+
+static void begin(struct berth_testing *testing, enum berth_step which)
+{
+    struct fake_step *step = &testing->steps[which];
+
+    step->begun = true;
+    step->inside = true;
+    fake_deadline_set(testing, &step->deadline, uv_hrtime() + step->timeout_ns, on_deadline);
+}
+
+/* The callback has answered. */
+static void answered(struct berth_testing *testing, enum berth_step which, enum berth_code code,
+                     void *instance, const struct berth_error *err)
+{
+    struct fake_step *step = &testing->steps[which];
+
+    step->inside = false;
+    if (code == BERTH_PENDING && !step->completed)
+        return;
+    if (code == BERTH_PENDING) {
+        char *message = fake_format("%s", step->message);
+
+        end(testing, which, step->code, step->instance, message);
+        free(message);
+        return;
+    }
+    if (step->completed)
+        fake_fault(testing, "%s was completed although its callback did not answer BERTH_PENDING",
+                   step_names[which]);
+    if (code == BERTH_SKIP && which != BERTH_STEP_INIT)
+        fake_fault(testing, "%s answered BERTH_SKIP, which only prepare and init may", step_names[which]);
+    end(testing, which, code, instance, code == BERTH_OK ? NULL : err->message);
+}
+
+static bool step_has_ended(void *context)
+{
+    const struct fake_step *step = context;
+
+    return step->ended;
+}
+
+static enum berth_code wait_for(struct berth_testing *testing, enum berth_step which, struct berth_error *err)
+{
+    fake_wait(testing, step_has_ended, &testing->steps[which], true);
+    return result(&testing->steps[which], err);
+}
+
+struct preparation {
+    struct berth_testing *testing;
+    void *prepared;
+    enum berth_code code;
+    struct berth_error err;
+};
+
+static void *run_prepare(void *context)
+{
+    struct preparation *preparation = context;
+    struct berth_testing *testing = preparation->testing;
+
+    preparation->code =
+        testing->plugin->prepare(&testing->prepare, &preparation->prepared, &preparation->err);
+    return NULL;
+}
+
+/* On a thread of its own, as in a host, so that it cannot lean on the loop's. */
+static enum berth_code prepare(struct berth_testing *testing, void **ret_prepared, struct berth_error *err)
+{
+    struct preparation preparation = {.testing = testing};
+    pthread_t thread;
+
+    if (!BERTH_HAS(testing->plugin, prepare))
+        return BERTH_OK;
+    if (pthread_create(&thread, NULL, run_prepare, &preparation) != 0)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no thread for prepare");
+    pthread_join(thread, NULL);
+    if (preparation.code == BERTH_PENDING)
+        fake_fault(testing, "prepare answered BERTH_PENDING, which it may not");
+    if (preparation.code != BERTH_OK)
+        return berth_error_set(err, preparation.code, "%s", preparation.err.message);
+    *ret_prepared = preparation.prepared;
+    return BERTH_OK;
+}
+
+/* What lacks a setting under skip_unless is skipped, and none of its code runs. */
+static enum berth_code check_conditions(const struct berth_testing *testing, struct berth_error *err)
+{
+    const char *unset = manifest_find_unset(testing->description, testing->host.settings);
+
+    if (unset == NULL)
+        return BERTH_OK;
+    manifest_explain_unset(unset, err);
+    return BERTH_SKIP;
+}
+
+enum berth_code berth_testing_start(struct berth_testing *testing, struct berth_error *err)
+{
+    struct fake_step *step = &testing->steps[BERTH_STEP_INIT];
+    struct berth_error failure = {.message = ""};
+    void *prepared = NULL, *instance = NULL;
+    enum berth_code code;
+
+    if (step->begun)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "it was started before");
+    begin(testing, BERTH_STEP_INIT);
+    code = check_conditions(testing, &failure);
+    if (code == BERTH_OK)
+        code = check_settings(testing, &failure);
+    if (code == BERTH_OK)
+        code = prepare(testing, &prepared, &failure);
+    if (code == BERTH_OK && BERTH_HAS(testing->plugin, init))
+        code = testing->plugin->init(&testing->host, prepared, &instance, &failure);
+    answered(testing, BERTH_STEP_INIT, code, instance, &failure);
+    return wait_for(testing, BERTH_STEP_INIT, err);
+}
+
+void berth_testing_cancel_prepare(struct berth_testing *testing)
+{
+    atomic_store(&testing->prepare_is_cancelled, true);
+}
+
+static enum berth_code run_step(struct berth_testing *testing, enum berth_step which,
+                                enum berth_code (*callback)(const struct berth_host *, void *,
+                                                            struct berth_error *),
+                                struct berth_error *err)
+{
+    struct berth_error failure = {.message = ""};
+    enum berth_code code = BERTH_OK;
+
+    if (testing->steps[which].begun || !testing->instance_is_open)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s cannot begin: %s", step_names[which],
+                               testing->steps[which].begun ? "it has begun before" : "there is no instance");
+    begin(testing, which);
+    if (callback != NULL)
+        code = callback(&testing->host, testing->instance, &failure);
+    answered(testing, which, code, NULL, &failure);
+    return wait_for(testing, which, err);
+}
+
+enum berth_code berth_testing_serve(struct berth_testing *testing, struct berth_error *err)
+{
+    return run_step(testing, BERTH_STEP_SERVE,
+                    BERTH_HAS(testing->plugin, serve) ? testing->plugin->serve : NULL, err);
+}
+
+enum berth_code berth_testing_drain(struct berth_testing *testing, struct berth_error *err)
+{
+    return run_step(testing, BERTH_STEP_DRAIN,
+                    BERTH_HAS(testing->plugin, drain) ? testing->plugin->drain : NULL, err);
+}
+
+/* No call may run on an instance that is being closed, as in a host. */
+static void end_calls(struct berth_testing *testing)
+{
+    for (size_t i = 0; i < testing->description->service_count; i++)
+        router_set_gone(testing->router, testing->description->services[i].name, BERTH_UNAVAILABLE,
+                        "the plugin is being closed");
+    router_end_calls(testing->router, testing->instance, "the plugin is being closed");
+    router_remove_interceptors(testing->router, testing);
+}
+
+enum berth_code berth_testing_close(struct berth_testing *testing, struct berth_error *err)
+{
+    if (testing->instance_is_open && !testing->steps[BERTH_STEP_CLOSE].begun)
+        end_calls(testing);
+    return run_step(testing, BERTH_STEP_CLOSE,
+                    BERTH_HAS(testing->plugin, close) ? testing->plugin->close : NULL, err);
+}
+
 static const char *linked_manifest(struct berth_error *err)
 {
     /* The compiler takes a weak object for one that is always there unless it is asked by address. */
@@ -185,7 +458,7 @@ static void free_all(struct berth_testing *testing)
     pthread_mutex_destroy(&testing->lines_lock);
     free(testing->faults);
     free(testing);
-    clock_let_go();
+    fake_clock_let_go();
 }
 
 struct berth_testing *berth_testing_create_from(const char *manifest, const struct berth_module *module,
@@ -196,7 +469,7 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
 
     if (testing == NULL)
         abort();
-    clock_stop();
+    fake_clock_stop();
     pthread_mutex_init(&testing->lines_lock, NULL);
     LIST_INIT(&testing->holds);
     LIST_INIT(&testing->calls);
@@ -214,8 +487,7 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
     testing->loop = malloc(sizeof(*testing->loop));
     if (testing->loop == NULL || uv_loop_init(testing->loop) != 0)
         abort();
-    fake_inspect_init(testing);
-    fake_host_init(testing);
+    fake_host_init(testing, complete);
     return testing;
 }
 
@@ -277,7 +549,7 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
         return BERTH_OK;
     fake_calls_finish(testing);
     close_instance(testing);
-    fake_inspect_finish(testing);
+    fake_host_close(testing);
     close_loop(testing);
     for (struct berth_hold *hold = LIST_FIRST(&testing->holds); hold != NULL; hold = LIST_NEXT(hold, link))
         fake_fault(testing, "the hold \"%s\" was never let go", hold->what);
