@@ -225,7 +225,7 @@ static void cancel(struct berth_testing_call *call, enum berth_code code)
 
     if (cancelled == NULL)
         return;
-    end(call, code, code == BERTH_CANCELLED ? "the caller has cancelled" : "the deadline has passed");
+    end(call, code, code == BERTH_CANCELLED ? "the caller cancelled" : "deadline exceeded");
     call->testing->host.router->cancel(cancelled, code);
 }
 

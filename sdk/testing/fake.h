@@ -120,7 +120,7 @@ struct berth_testing {
     char *faults;
 };
 
-/** Stops the process's monotonic clock; as often as it is stopped it must be let go before it runs again. */
+/** Stops the process's monotonic clock. It runs again after as many calls of fake_clock_let_go. */
 void fake_clock_stop(void);
 void fake_clock_let_go(void);
 /** Calls `on_due` from the loop's first turn that finds the time passed. Replaces what was set before. */

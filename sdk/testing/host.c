@@ -63,7 +63,7 @@ static enum berth_code folder_get(char **folder, const char **ret_path, struct b
     if (*folder == NULL) {
         path = fake_format("%s/berth-testing-XXXXXX", temporary == NULL ? "/tmp" : temporary);
         if (mkdtemp(path) == NULL) {
-            berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be made: %s", path, strerror(errno));
+            berth_error_set(err, BERTH_UNAVAILABLE, "cannot create folder %s: %s", path, strerror(errno));
             free(path);
             return BERTH_UNAVAILABLE;
         }
@@ -195,7 +195,7 @@ static enum berth_code get_single(const struct berth_host *host, const char *typ
             continue;
         if (found != NULL)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                                   "%s is provided by both %s and %s: one is wanted", type, found->uri,
+                                   "%s is provided by both %s and %s; expected exactly one", type, found->uri,
                                    testing->providers[i].uri);
         found = &testing->providers[i];
     }
@@ -314,14 +314,14 @@ static void fail(const struct berth_host *host, enum berth_code code, const char
     struct berth_testing *testing = of_host(host);
 
     if (!testing->instance_is_open)
-        fake_fault(testing, "berth_fail came without a ready instance");
+        fake_fault(testing, "berth_fail was called without a ready instance");
     if (testing->failure != BERTH_OK)
         return;
     testing->failure = code;
     snprintf(testing->failure_message, sizeof(testing->failure_message), "%s", message);
 }
 
-/* Those who watch hear of it. */
+/* Whoever watches for changes hears of it. */
 static void condition_set(struct berth_testing *testing, struct fake_condition *condition,
                           enum berth_code code, const char *message)
 {
@@ -336,9 +336,9 @@ static void report(const struct berth_host *host, enum berth_code code, const ch
     struct berth_testing *testing = of_host(host);
 
     if (!testing->steps[BERTH_STEP_INIT].begun)
-        fake_fault(testing, "berth_report came before init");
+        fake_fault(testing, "berth_report was called before init");
     if (code != BERTH_OK && (message == NULL || *message == '\0'))
-        fake_fault(testing, "berth_report gave %s without a sentence that says why", berth_code_name(code));
+        fake_fault(testing, "berth_report gave %s without a reason", berth_code_name(code));
     condition_set(testing, &testing->condition, code, message == NULL ? "" : message);
 }
 
@@ -513,7 +513,7 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
 void fake_host_close(struct berth_testing *testing)
 {
     if (!LIST_EMPTY(&testing->changes.watches))
-        fake_fault(testing, "a watch over changes was never given back");
+        fake_fault(testing, "a watch for changes was never removed");
     changes_finish(&testing->changes);
 }
 

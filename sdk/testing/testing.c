@@ -62,8 +62,9 @@ static bool choose_plugin(struct berth_testing *testing, const char *uri, struct
         if (strcmp(manifest->plugins[i].uri, uri) == 0)
             testing->description = &manifest->plugins[i];
     if (testing->description == NULL)
-        berth_error_set(err, BERTH_NOT_FOUND, "the manifest of %s has %zu plugins and none is %s",
-                        manifest->module, manifest->plugin_count, uri == NULL ? "meant by NULL" : uri);
+        berth_error_set(err, BERTH_NOT_FOUND, "the manifest of %s has %zu plugins%s%s", manifest->module,
+                        manifest->plugin_count, uri == NULL ? "; pass the URI of one" : ", none of them ",
+                        uri == NULL ? "" : uri);
     return testing->description != NULL;
 }
 
@@ -248,7 +249,7 @@ static void complete(const struct berth_host *host, enum berth_step which, enum 
     if (!step->begun) {
         fake_fault(testing, "%s was completed before it had begun", step_names[which]);
     } else if (step->completed || (step->ended && !late)) {
-        fake_fault(testing, "%s was completed once more after it had ended", step_names[which]);
+        fake_fault(testing, "%s was completed again after it had ended", step_names[which]);
     } else if (step->inside) {
         step->code = code;
         step->instance = instance;
@@ -265,8 +266,7 @@ static void on_deadline(struct berth_testing *testing, struct fake_deadline *dea
 {
     const struct fake_step *step = CONTAINER_OF(deadline, struct fake_step, deadline);
 
-    end(testing, (enum berth_step)(step - testing->steps), BERTH_DEADLINE_EXCEEDED, NULL,
-        "it did not end in time");
+    end(testing, (enum berth_step)(step - testing->steps), BERTH_DEADLINE_EXCEEDED, NULL, "timed out");
 }
 
 static void begin(struct berth_testing *testing, enum berth_step which)
@@ -295,10 +295,11 @@ static void answered(struct berth_testing *testing, enum berth_step which, enum 
         return;
     }
     if (step->completed)
-        fake_fault(testing, "%s was completed although its callback did not answer BERTH_PENDING",
+        fake_fault(testing, "%s was completed although its callback did not return BERTH_PENDING",
                    step_names[which]);
     if (code == BERTH_SKIP && which != BERTH_STEP_INIT)
-        fake_fault(testing, "%s answered BERTH_SKIP, which only prepare and init may", step_names[which]);
+        fake_fault(testing, "%s returned BERTH_SKIP, which only prepare and init may return",
+                   step_names[which]);
     end(testing, which, code, instance, code == BERTH_OK ? NULL : err->message);
 }
 
@@ -344,7 +345,7 @@ static enum berth_code prepare(struct berth_testing *testing, void **ret_prepare
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no thread for prepare");
     pthread_join(thread, NULL);
     if (preparation.code == BERTH_PENDING)
-        fake_fault(testing, "prepare answered BERTH_PENDING, which it may not");
+        fake_fault(testing, "prepare returned BERTH_PENDING, which is not allowed");
     if (preparation.code != BERTH_OK)
         return berth_error_set(err, preparation.code, "%s", preparation.err.message);
     *ret_prepared = preparation.prepared;
@@ -370,7 +371,7 @@ enum berth_code berth_testing_start(struct berth_testing *testing, struct berth_
     enum berth_code code;
 
     if (step->begun)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "it was started before");
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "already started");
     begin(testing, BERTH_STEP_INIT);
     code = check_conditions(testing, &failure);
     if (code == BERTH_OK)
@@ -397,8 +398,8 @@ static enum berth_code run_step(struct berth_testing *testing, enum berth_step w
     enum berth_code code = BERTH_OK;
 
     if (testing->steps[which].begun || !testing->instance_is_open)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s cannot begin: %s", step_names[which],
-                               testing->steps[which].begun ? "it has begun before" : "there is no instance");
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s cannot start: %s", step_names[which],
+                               testing->steps[which].begun ? "it has already run" : "there is no instance");
     begin(testing, which);
     if (callback != NULL)
         code = callback(&testing->host, testing->instance, &failure);
@@ -522,7 +523,7 @@ static void close_loop(struct berth_testing *testing)
     loops_left_open = testing->loop;
     uv_walk(testing->loop, name_handle, testing);
     if (testing->faults == NULL)
-        fake_fault(testing, "the loop still has work to do");
+        fake_fault(testing, "the loop still has active requests");
 }
 
 static void close_instance(struct berth_testing *testing)
@@ -536,7 +537,7 @@ static void close_instance(struct berth_testing *testing)
         return;
     code = berth_testing_step(testing, BERTH_STEP_CLOSE, &err);
     if (code == BERTH_PENDING)
-        fake_fault(testing, "close has not ended");
+        fake_fault(testing, "close has not finished");
     else if (code != BERTH_OK && code != BERTH_DEADLINE_EXCEEDED)
         fake_fault(testing, "close failed: %s", err.message);
 }
@@ -552,7 +553,7 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
     fake_host_close(testing);
     close_loop(testing);
     for (struct berth_hold *hold = LIST_FIRST(&testing->holds); hold != NULL; hold = LIST_NEXT(hold, link))
-        fake_fault(testing, "the hold \"%s\" was never let go", hold->what);
+        fake_fault(testing, "hold \"%s\" was never released", hold->what);
     if (testing->faults != NULL)
         code = berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s", testing->faults);
     free_all(testing);

@@ -509,7 +509,7 @@ static void a_report_without_a_sentence_is_a_fault(void **state)
 
     berth_report(berth_testing_host(testing), BERTH_UNAVAILABLE, NULL);
     assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
-    assert_non_null(strstr(err.message, "berth_report gave UNAVAILABLE without a sentence"));
+    assert_non_null(strstr(err.message, "berth_report gave UNAVAILABLE without a reason"));
 }
 
 static void a_late_instance_is_closed_and_never_used(void **state)
@@ -525,7 +525,7 @@ static void a_late_instance_is_closed_and_never_used(void **state)
     assert_true(berth_testing_has_logged(testing, "after its deadline"));
     assert_int_equal(berth_testing_step(testing, BERTH_STEP_CLOSE, &err), BERTH_OK);
     assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
-    assert_string_equal(err.message, "the hold \"winding up\" was never let go");
+    assert_string_equal(err.message, "hold \"winding up\" was never released");
 }
 
 static void completing_twice_is_a_fault(void **state)
@@ -538,7 +538,7 @@ static void completing_twice_is_a_fault(void **state)
     assert_int_equal(berth_testing_step(testing, BERTH_STEP_INIT, &err), BERTH_OK);
     assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
     assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
-    assert_string_equal(err.message, "init was completed once more after it had ended");
+    assert_string_equal(err.message, "init was completed again after it had ended");
 }
 
 static void a_hold_that_is_kept_is_a_fault(void **state)
@@ -547,7 +547,7 @@ static void a_hold_that_is_kept_is_a_fault(void **state)
     struct berth_error err;
 
     assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
-    assert_string_equal(err.message, "the hold \"winding up\" was never let go");
+    assert_string_equal(err.message, "hold \"winding up\" was never released");
 }
 
 static void count_change(void *context)
@@ -575,7 +575,7 @@ static void who_watches_hears_of_changes_and_has_to_leave(void **state)
     assert_int_equal(changes, 1);
     assert_int_equal(kept, 1);
     assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
-    assert_string_equal(err.message, "a watch over changes was never given back");
+    assert_string_equal(err.message, "a watch for changes was never removed");
 }
 
 static void a_caller_comes_over_the_transport_that_it_names(void **state)

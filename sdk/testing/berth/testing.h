@@ -13,7 +13,7 @@
  *
  * Time stands still. From create to destroy the whole process sees a monotonic clock (uv_hrtime, uv_now, the
  * timers of every loop) that only berth_testing_advance moves. So the loop is run by the functions below and
- * not with uv_run, which would wait for a timer for ever. One thread, and one of these at a time.
+ * not with uv_run, which would wait for a timer forever. One thread, and one of these at a time.
  */
 #ifndef BERTH_TESTING_H
 #define BERTH_TESTING_H
@@ -53,7 +53,7 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
  * Closes the instance if that has not happened, and frees everything.
  *
  * @return BERTH_OK; BERTH_FAILED_PRECONDITION with all that the plugin did against the contract: a handle
- * left open in the loop, a hold never let go, a step completed twice, a close that never ended.
+ * left open in the loop, a hold never released, a step completed twice, a close that never ended.
  */
 enum berth_code berth_testing_destroy(struct berth_testing *testing, struct berth_error *err);
 
@@ -63,7 +63,8 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
  */
 void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
                            void *instance);
-/** What an instance that the test provides says of itself, as by berth_report; those who watch hear of it. */
+/** What an instance that the test provides says of itself, as by berth_report; watches for changes are told.
+ */
 void berth_testing_set_condition(struct berth_testing *testing, const char *uri, enum berth_code code,
                                  const char *message);
 /** Offers a service of somebody else, for testing servers and interceptors. Static, as in a module. */
@@ -101,7 +102,7 @@ bool berth_testing_run_until(struct berth_testing *testing, bool (*is_done)(void
 /** Runs what can run at once. */
 void berth_testing_run(struct berth_testing *testing);
 
-/** What berth_inspect tells of the daemon, at first neither; those who watch hear of it. */
+/** What berth_inspect tells of the daemon, at first neither; watches for changes are told. */
 void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining);
 
 const struct berth_host *berth_testing_host(struct berth_testing *testing);
@@ -130,7 +131,7 @@ enum berth_code berth_testing_condition(const struct berth_testing *testing, str
 
 /** How a call begins. Zero-initialise. */
 struct berth_testing_call_options {
-    /** How long the caller waits, on the clock of the test; 0: for ever. */
+    /** How long the caller waits, on the clock of the test; 0: no deadline. */
     uint64_t deadline_ms;
     const struct berth_metadata *metadata;
     size_t metadata_count;
