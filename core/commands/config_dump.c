@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <core/settings/print.h>
 #include <core/survey.h>
 
 int command_config_dump(const struct command_options *options)

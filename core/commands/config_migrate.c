@@ -9,7 +9,6 @@
 #include <config/load.h>
 
 #include <core/module/module.h>
-#include <core/settings/print.h>
 #include <core/survey.h>
 #include "text_file.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Turns what a plugin says of its settings into diagnostics with file, line and column. */
-#include "check.h"
+/* Turns the problems a plugin reports about its settings into diagnostics with file, line and column. */
+#include "settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static const struct berth_value *step_into(const struct berth_settings *settings
     return *end == '\0' && step[0] >= '0' && step[0] <= '9' ? settings->at(value, index, NULL) : NULL;
 }
 
-/* The innermost value on the way to `path` that somebody has set says where to look. */
+/* The mark of the innermost value on the way to `path` that is set. */
 static const struct config_mark *find_mark(const struct check *check, const char *path)
 {
     const struct berth_settings *settings = check->table.settings;
@@ -58,8 +58,9 @@ static void on_problem(const struct berth_check *table, enum berth_log_level lev
                            path == NULL ? "" : ": ", text);
 }
 
-bool settings_check_run(const char *uri, check_callback *on_check, const struct config_values *values,
-                        const struct config_mark *section, struct config_diagnostics *diagnostics)
+bool settings_check_run(const char *uri, void (*on_check)(const struct berth_check *check),
+                        const struct config_values *values, const struct config_mark *section,
+                        struct config_diagnostics *diagnostics)
 {
     struct check check = {
         .table = {.size = sizeof(check.table),

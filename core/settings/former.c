@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the owners of sections under former names, and splits a section among several. */
-#include "former.h"
+/* Finds the owners of sections under former names, and splits a section among several owners. */
+#include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "migration.h"
-
-/* Settings, each by the place of its key, which stays the same when it is renamed. */
+/* Settings, each identified by the place of its key, which a rename does not change. */
 struct places {
     struct config_mark *items;
     size_t count, capacity;
 };
 
-/* A plugin that gets a part of the section. */
+/* A plugin that gets part of the section. */
 struct claimant {
     const struct manifest_plugin *plugin;
     /* The settings that it declares. */
@@ -99,7 +97,7 @@ static void add_declared(struct places *places, const struct schema *object, con
     }
 }
 
-/* The version that the section says, for the renames; the plugin's own where it says none. */
+/* The section's version, for the renames; by default the plugin's own. */
 static uint32_t version_of(const struct config_node *section, const struct manifest_plugin *plugin)
 {
     const struct config_node *node = config_node_find(section, "config_version");
@@ -129,7 +127,7 @@ static void find_known(struct split *split, struct claimant *claimant)
     sort_places(&claimant->known);
 }
 
-/* Removes what is for other plugins, and the maps that become empty. */
+/* Removes the settings of other plugins, and maps that become empty. */
 static void prune(const struct split *split, const struct claimant *claimant, struct config_node *map)
 {
     size_t kept = 0;
@@ -149,7 +147,7 @@ static void prune(const struct split *split, const struct claimant *claimant, st
     map->count = kept;
 }
 
-/* Has the section a setting that its owner does not declare and another plugin does? */
+/* Does the section hold a setting that its owner does not declare but another plugin does? */
 static bool is_of_others(const struct split *split, const struct config_node *map)
 {
     for (size_t i = 0; i < map->count; i++) {
@@ -174,18 +172,18 @@ static void tell(const struct split *split, const struct manifest_plugin *plugin
     char setting[512];
 
     snprintf(setting, sizeof(setting), "%s/section", plugin->uri);
-    config_diagnostics_add_deprecation(diagnostics, setting, &split->section->key_mark,
-                                       "%s: its settings are in section \"%.200s\", a former name; `berthd "
-                                       "config migrate` rewrites the file",
-                                       plugin->uri, split->section->key);
+    config_diagnostics_add_deprecation(
+        diagnostics, setting, &split->section->key_mark,
+        "%s: its settings are in section \"%.200s\", a former name; run `berthd "
+        "config migrate` to update the file",
+        plugin->uri, split->section->key);
 }
 
-/* @return how many sections it made. The section itself becomes the owner's or the first one's. */
-static size_t divide(struct split *split, struct config_node *sections, size_t place,
-                     struct config_diagnostics *diagnostics)
+/* The section itself becomes the owner's or the first claimant's. */
+static void divide(struct split *split, struct config_node *sections, size_t place,
+                   struct config_diagnostics *diagnostics)
 {
     const struct config_node *whole = split->section;
-    size_t made = 0;
     bool is_placed = false;
 
     for (size_t i = 0; i < split->count; i++) {
@@ -203,12 +201,9 @@ static size_t divide(struct split *split, struct config_node *sections, size_t p
         else
             sections->items[place] = copy;
         is_placed = true;
-        if (is_owner)
-            continue;
-        tell(split, claimant->plugin, diagnostics);
-        made++;
+        if (!is_owner)
+            tell(split, claimant->plugin, diagnostics);
     }
-    return made;
 }
 
 static bool was_called(const struct manifest_plugin *plugin, const char *name)
@@ -232,15 +227,14 @@ static void finish_split(struct split *split)
     free(split->known.items);
 }
 
-/* `renamed`: the plugins that ever had another name. */
-static size_t take_section(struct config_tree *tree, struct config_node *sections, size_t place,
-                           const struct catalog *catalog, const struct manifest_plugin *const *renamed,
-                           size_t renamed_count, struct config_diagnostics *diagnostics)
+/* `renamed`: the plugins with former names. */
+static void take_section(struct config_tree *tree, struct config_node *sections, size_t place,
+                         const struct catalog *catalog, const struct manifest_plugin *const *renamed,
+                         size_t renamed_count, struct config_diagnostics *diagnostics)
 {
     struct config_node *section = sections->items[place];
     const struct manifest_plugin *owner = catalog_find(catalog, section->key), *both = NULL;
     struct split split = {.tree = tree, .section = section, .has_owner = owner != NULL};
-    size_t made = 0;
 
     split.claimants = allocate(renamed_count + 1, sizeof(*split.claimants));
     if (owner != NULL)
@@ -261,30 +255,27 @@ static size_t take_section(struct config_tree *tree, struct config_node *section
     if (split.count > 0 && owner == NULL && section->kind != CONFIG_MAP) {
         tell(&split, split.claimants[0].plugin, diagnostics);
         section->key = split.claimants[0].plugin->uri;
-        made = 1;
     } else if (split.count > (owner != NULL ? 1u : 0u) && section->kind == CONFIG_MAP) {
         for (size_t i = 0; i < split.count; i++)
             find_known(&split, &split.claimants[i]);
         sort_places(&split.known);
         if (owner == NULL || is_of_others(&split, section))
-            made = divide(&split, sections, place, diagnostics);
+            divide(&split, sections, place, diagnostics);
     }
     finish_split(&split);
-    return made;
 }
 
-size_t former_apply(struct config_tree *tree, struct config_node *sections, const struct catalog *catalog,
-                    struct config_diagnostics *diagnostics)
+void former_apply(struct config_tree *tree, struct config_node *sections, const struct catalog *catalog,
+                  struct config_diagnostics *diagnostics)
 {
     const struct manifest_plugin **renamed = allocate(catalog->count, sizeof(*renamed));
     size_t count = sections == NULL || sections->kind != CONFIG_MAP ? 0 : sections->count;
-    size_t renamed_count = 0, made = 0;
+    size_t renamed_count = 0;
 
     for (size_t i = 0; i < catalog->count; i++)
         if (catalog->plugins[i]->formerly_count > 0)
             renamed[renamed_count++] = catalog->plugins[i];
     for (size_t i = 0; i < count && renamed_count > 0; i++)
-        made += take_section(tree, sections, i, catalog, renamed, renamed_count, diagnostics);
+        take_section(tree, sections, i, catalog, renamed, renamed_count, diagnostics);
     free(renamed);
-    return made;
 }

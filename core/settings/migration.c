@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Renames settings and lets plugins edit their sections, as untyped trees. */
-#include "migration.h"
+/* Migrates sections of older versions, as untyped trees: declared renames, then the plugin's own code. */
+#include "settings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <config/value.h>
 
-/* The longest dotted path: of a rename, or from a plugin. */
+/* Bounds on a dotted path, from a rename or a plugin. */
 enum {
     PATH_MAX_BYTES = 512,
     PATH_MAX_STEPS = 32,
 };
 
-/* "limits.burst" taken apart. */
+/* "limits.burst" split into steps. */
 struct path {
     char text[PATH_MAX_BYTES];
     const char *steps[PATH_MAX_STEPS];
@@ -62,7 +62,7 @@ static void remove_child(struct config_node *map, const struct config_node *chil
     }
 }
 
-/* With the maps on the way that become empty. NULL where there is nothing at the path. */
+/* Also removes maps on the way that become empty. NULL if there is nothing at the path. */
 static struct config_node *take_path(struct config_node *section, const struct path *path)
 {
     struct config_node *taken = find_path(section, path, path->count);
@@ -77,7 +77,7 @@ static struct config_node *take_path(struct config_node *section, const struct p
     return taken;
 }
 
-/* The map that holds the path's last step, made on the way; NULL where something else stands there. */
+/* The map that holds the path's last step, created if missing; NULL if a step is not a map. */
 static struct config_node *make_parents(struct config_tree *tree, struct config_node *section,
                                         const struct path *path, const struct config_node *origin)
 {
@@ -131,7 +131,7 @@ static bool schema_knows(const struct schema *schema, const struct path *path)
     return true;
 }
 
-/* What `config migrate` mends: a setting of a plugin's section by an old name, or the section's version. */
+/* A deprecation that `config migrate` fixes: an old name of a setting, or an old version of the section. */
 BERTH_PRINTF(5, 6)
 static void deprecate(const struct manifest_plugin *plugin, const char *name, const struct config_mark *mark,
                       struct config_diagnostics *diagnostics, const char *format, ...)
@@ -144,8 +144,8 @@ static void deprecate(const struct manifest_plugin *plugin, const char *name, co
     va_end(arguments);
     snprintf(setting, sizeof(setting), "%s/%s", plugin->uri, name);
     config_diagnostics_add_deprecation(diagnostics, setting, mark,
-                                       "%s: %s %s; `berthd config migrate` rewrites the file", plugin->uri,
-                                       name, text);
+                                       "%s: %s %s; run `berthd config migrate` to update the file",
+                                       plugin->uri, name, text);
 }
 
 void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
@@ -154,15 +154,15 @@ void migration_warn_of_version(const struct manifest_plugin *plugin, const struc
 {
     if (version->number < plugin->config_version && version->is_said)
         deprecate(plugin, "config_version", &section->key_mark, diagnostics,
-                  "is %u, and sections of version %u are what this module is made for", version->number,
-                  plugin->config_version);
+                  "is %u, but this module is made for version %u", version->number, plugin->config_version);
     else if (version->number < plugin->config_version)
-        deprecate(plugin, "config_version", &section->key_mark, diagnostics,
-                  "is not set, and the section fits version %u but not version %u, the current one: migrated",
-                  version->number, plugin->config_version);
+        deprecate(
+            plugin, "config_version", &section->key_mark, diagnostics,
+            "is not set; the section fits version %u but not the current version %u, so it was migrated",
+            version->number, plugin->config_version);
 }
 
-/* True where it was applied. */
+/* True if it was applied. */
 static bool apply_rename(struct config_tree *tree, const struct manifest_plugin *plugin,
                          struct config_node *section, const struct manifest_rename *rename, uint32_t version,
                          struct config_diagnostics *diagnostics)
@@ -179,19 +179,20 @@ static bool apply_rename(struct config_tree *tree, const struct manifest_plugin 
         return false;
     if (find_path(section, &to, to.count) != NULL) {
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->key_mark,
-                               "%s: %s is the old name of %s, and both are set: remove this one", plugin->uri,
+                               "%s: %s is the old name of %s, and both are set; remove this one", plugin->uri,
                                rename->from, rename->to);
         return false;
     }
     take_path(section, &from);
     if (!put_path(tree, section, &to, node)) {
-        config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->key_mark,
-                               "%s: %s is now called %s, but there stands something else: rename it by hand",
-                               plugin->uri, rename->from, rename->to);
+        config_diagnostics_add(
+            diagnostics, CONFIG_ERROR, &node->key_mark,
+            "%s: %s is now called %s, which conflicts with another setting; rename it by hand", plugin->uri,
+            rename->from, rename->to);
         return false;
     }
     deprecate(plugin, rename->from, &node->key_mark, diagnostics,
-              "is called %s since version %u of this section", rename->to, rename->before_version);
+              "was renamed to %s in version %u of this section", rename->to, rename->before_version);
     return true;
 }
 
@@ -226,7 +227,7 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
     return applied;
 }
 
-/* @return false, with an error, for what is no version or one newer than the plugin's. */
+/* @return false, with an error, for an invalid version or one newer than the plugin's. */
 static bool take_version(const struct manifest_plugin *plugin, struct config_node *section,
                          struct migration_version *ret_version, struct config_diagnostics *diagnostics)
 {
@@ -248,8 +249,8 @@ static bool take_version(const struct manifest_plugin *plugin, struct config_nod
     }
     if (version > plugin->config_version) {
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
-                               "%s: config_version: this section is of version %lu, but module %s %s knows "
-                               "versions up to %u: install a newer module",
+                               "%s: config_version: this section has version %lu, but module %s %s supports "
+                               "versions up to %u; install a newer module",
                                plugin->uri, version, plugin->manifest->module, plugin->manifest->version,
                                plugin->config_version);
         return false;
@@ -258,10 +259,10 @@ static bool take_version(const struct manifest_plugin *plugin, struct config_nod
     return true;
 }
 
-/* Versions that are tried for a section that does not say its own. */
+/* The number of versions tried for a section without `config_version`. */
 #define VERSIONS_TRIED_MAX 16
 
-/* What an older version had and the plugin's `migrate` takes care of is not for the schema to judge. */
+/* Settings of an older version that the plugin's `migrate` handles are unknown to the schema. */
 static void remove_migrated(const struct manifest_plugin *plugin, struct config_node *section,
                             uint32_t version)
 {
@@ -274,7 +275,7 @@ static void remove_migrated(const struct manifest_plugin *plugin, struct config_
     }
 }
 
-/* Are the section's names and values those of this version? What is missing tells nothing of the version. */
+/* Do the section's names and values fit this version? Missing settings say nothing about the version. */
 static bool fits_version(struct config_tree *tree, const struct manifest_plugin *plugin,
                          const struct config_node *section, uint32_t version)
 {
@@ -318,7 +319,8 @@ bool migration_find_version(struct config_tree *tree, const struct manifest_plug
     return true;
 }
 
-/* What a plugin's callback works on. Views stay until it has ended: it may hold values of an earlier one. */
+/* What a plugin's callback works on. All views live until it returns: it may hold values of an earlier one.
+ */
 struct run {
     struct berth_migration table;
     struct config_tree *tree;
@@ -336,7 +338,7 @@ static void renew_view(struct run *run)
     run->table.settings = config_values_settings(run->views[run->view_count++]);
 }
 
-/* What a plugin sets counts as written where its section begins. */
+/* What a plugin sets has the mark of its section. */
 static void set_marks(struct config_node *node, struct config_mark mark)
 {
     node->mark = node->key_mark = mark;
@@ -352,10 +354,10 @@ static struct config_node *parse_value(struct run *run, const char *yaml, struct
     struct config_node *node = NULL;
 
     if (tree == NULL)
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is no YAML: %s", yaml,
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is not valid YAML: %s", yaml,
                         diagnostics.items[0].message);
     else if ((node = config_tree_adopt(run->tree, tree)) == NULL)
-        berth_error_set(err, BERTH_INVALID_ARGUMENT, "an empty text is no value: write \"\" in quotes");
+        berth_error_set(err, BERTH_INVALID_ARGUMENT, "the value is empty; use \"\" for an empty text");
     else
         set_marks(node, run->section->mark);
     config_diagnostics_finish(&diagnostics);
@@ -370,13 +372,13 @@ static enum berth_code on_set(const struct berth_migration *migration, const cha
     struct config_node *node;
 
     if (!split_path(path, &steps))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is no dotted path", path);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is not a valid dotted path", path);
     node = parse_value(run, yaml, err);
     if (node == NULL)
         return BERTH_INVALID_ARGUMENT;
     if (!put_path(run->tree, run->section, &steps, node))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s cannot be set: a step on its way is no map: remove that one first", path);
+                               "cannot set %s: a step of the path is not a map; remove it first", path);
     renew_view(run);
     return BERTH_OK;
 }
@@ -392,7 +394,7 @@ static enum berth_code on_remove(const struct berth_migration *migration, const 
     return BERTH_OK;
 }
 
-/* Did the callback read a setting as what it is not? What it made of that is not to be used. */
+/* Did the callback read a setting as the wrong type? Then its result must not be used. */
 static bool has_misread(const struct run *run, const struct manifest_plugin *plugin,
                         struct config_diagnostics *diagnostics)
 {

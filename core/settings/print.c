@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints the configuration: as it would be without any file, and as it is. */
-#include "print.h"
+/* The configuration as text: the defaults, what is in effect, and a file rewritten for newer plugins. */
+#include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/print.h>
+#include <config/load.h>
 
-#include "schema.h"
-#include "store.h"
-
-/* The map without its last field, `plugins`: what stands there is printed section by section. */
+/* The map without its last field, `plugins`, which is printed section by section. */
 static struct berth_value without_plugins(const struct berth_value *top)
 {
     struct berth_value map = *top;
@@ -54,7 +51,7 @@ static void add_plugin_defaults(struct config_text *out, const struct manifest_p
     config_diagnostics_finish(&diagnostics);
 }
 
-/* What the installed file says beside the defaults, so that one made from this text reads the same files. */
+/* What the installed file adds to the defaults, so that a copy of this text imports the same files. */
 static struct config_tree *create_shipped(void)
 {
     static const char text[] = "imports: [conf.d/*.yaml]\n";
@@ -76,7 +73,7 @@ static void add_daemon_defaults(struct config_text *out, const struct settings_o
         settings_create(create_shipped(), options == NULL ? &none : options, &diagnostics);
 
     if (settings != NULL) {
-        struct schema object = *settings->store->schema;
+        struct schema object = settings_schema;
         struct berth_value values = without_plugins(config_values_root(settings->store->values));
 
         object.field_count--;
@@ -92,10 +89,10 @@ char *settings_print_default(const struct settings_options *options, const struc
 
     config_text_add(
         &out,
-        "# berthd's configuration. Every value here is the default, but for imports: without that line, no "
-        "other\n# file is read. Keep what you change.\n\n");
+        "# berthd's configuration. Every value is the default, except imports: without that line, no other\n"
+        "# file is read. Keep only what you change.\n\n");
     add_daemon_defaults(&out, options);
-    config_text_add(&out, "\n# Sections of plugins, by their URIs.\nplugins:\n");
+    config_text_add(&out, "\n# Sections of plugins, by URI.\nplugins:\n");
     for (size_t i = 0; i < catalog->count; i++)
         add_plugin_defaults(&out, catalog->plugins[i]);
     return config_text_take(&out);
@@ -119,7 +116,8 @@ static void add_section(struct config_text *out, const struct settings_section *
     }
 }
 
-/* The daemon's own values without `imports`, which are merged, and `plugins`. Room for one more; malloced. */
+/* The daemon's own values without `imports`, which are merged, and `plugins`. Has room for one more;
+ * malloced. */
 static struct berth_value **effective_items(const struct settings *settings, size_t *ret_count)
 {
     struct berth_value daemon = without_plugins(config_values_root(settings->store->values));
@@ -149,7 +147,7 @@ char *settings_print(const struct settings *settings, const struct config_print_
     return config_text_take(&out);
 }
 
-/* A map of the daemon's values with one more item, the map of all sections that were checked. */
+/* The daemon's values plus `plugins`, the map of all checked sections. */
 char *settings_print_json(const struct settings *settings, const struct config_print_options *options)
 {
     const struct settings_store *store = settings->store;
@@ -179,4 +177,121 @@ char *settings_print_json(const struct settings *settings, const struct config_p
     free(plugins.items);
     free(sections);
     return text;
+}
+
+/* `config_version` comes first in a section. */
+static void put_version(struct config_tree *tree, struct config_node *section, uint32_t version)
+{
+    struct config_node *node = config_tree_add_node(tree, CONFIG_SCALAR, section->mark);
+    char text[16];
+
+    node->key = "config_version";
+    node->key_mark = section->mark;
+    node->length = (size_t)snprintf(text, sizeof(text), "%u", version);
+    node->text = config_tree_add_text(tree, text, node->length);
+    node->plain = true;
+    config_node_append(tree, section, node);
+    memmove(section->items + 1, section->items, (section->count - 1) * sizeof(struct config_node *));
+    section->items[0] = node;
+}
+
+static bool leave_to_hand(const struct manifest_plugin *plugin, const struct config_node *section,
+                          uint32_t version, struct config_diagnostics *diagnostics)
+{
+    config_diagnostics_add(
+        diagnostics, CONFIG_WARNING, &section->key_mark,
+        "%s: its section has version %u and is left unchanged; only its module can migrate it to version %u",
+        plugin->uri, version, plugin->config_version);
+    return false;
+}
+
+/* True if the section was changed. A section of the current version without `config_version` stays without.
+ */
+static bool migrate_section(const struct settings_migration *migration, struct config_tree *tree,
+                            const struct manifest_plugin *plugin, struct config_node *section,
+                            struct config_diagnostics *diagnostics)
+{
+    struct migration_version version;
+    bool is_old;
+    size_t renamed;
+
+    if (!migration_find_version(tree, plugin, section, &version, diagnostics))
+        return false;
+    is_old = version.number < plugin->config_version;
+    if (migration_needs_plugin(plugin, version.number) && migration->on_migrate == NULL) {
+        if (version.is_said)
+            put_version(tree, section, version.number);
+        return leave_to_hand(plugin, section, version.number, diagnostics);
+    }
+    renamed = migration_apply_renames(tree, plugin, section, version.number, diagnostics);
+    if (migration_needs_plugin(plugin, version.number) &&
+        migration_run(tree, plugin, section, version.number, migration->on_migrate, migration->context,
+                      diagnostics) != BERTH_OK)
+        return false;
+    if (version.is_said || is_old)
+        put_version(tree, section, plugin->config_version);
+    return renamed > 0 || is_old;
+}
+
+static size_t migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
+                           struct config_diagnostics *diagnostics)
+{
+    struct config_node *sections = config_node_find(config_tree_root(tree), "plugins"), *before;
+    size_t changed = 0;
+
+    if (sections == NULL || sections->kind != CONFIG_MAP)
+        return 0;
+    before = config_tree_copy_node(tree, sections);
+    former_apply(tree, sections, migration->catalog, diagnostics);
+    for (size_t i = 0; i < sections->count; i++) {
+        struct config_node *section = sections->items[i];
+        const struct manifest_plugin *plugin = catalog_find(migration->catalog, section->key);
+
+        bool is_changed = config_node_find(before, section->key) == NULL;
+
+        if (plugin != NULL && section->kind == CONFIG_MAP)
+            is_changed = migrate_section(migration, tree, plugin, section, diagnostics) || is_changed;
+        changed += is_changed;
+    }
+    return changed;
+}
+
+static char *print_whole(const struct config_tree *tree)
+{
+    struct config_text out = {0};
+
+    config_print_tree(&out, config_tree_root(tree), 0);
+    return config_text_take(&out);
+}
+
+bool settings_migrate_file(const char *path, const struct settings_migration *migration, char **ret_text,
+                           size_t *ret_changed, struct config_diagnostics *diagnostics)
+{
+    size_t errors = diagnostics->error_count;
+    size_t changed = 0;
+    size_t length;
+    char *text = config_load_bytes(path, config_limits_file.max_bytes, diagnostics, &length);
+    struct config_tree *tree = NULL;
+
+    if (text != NULL)
+        tree = config_yaml_read(path, text, length, &config_limits_file, diagnostics);
+    if (tree != NULL)
+        changed = migrate_tree(migration, tree, diagnostics);
+    if (tree == NULL || diagnostics->error_count > errors) {
+        free(text);
+        config_tree_destroy(tree);
+        return false;
+    }
+    if (changed > 0) {
+        struct config_mark whole = {.file = path};
+
+        free(text);
+        text = print_whole(tree);
+        config_diagnostics_add(diagnostics, CONFIG_WARNING, &whole,
+                               "the rewritten text has lost the comments and layout of the file");
+    }
+    config_tree_destroy(tree);
+    *ret_text = text;
+    *ret_changed = changed;
+    return true;
 }

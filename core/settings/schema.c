@@ -1,73 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The schema of the daemon's own settings, and the places that are its defaults. */
-#include "schema.h"
+/* The schema of the daemon's own settings, and the directories that are their defaults. */
+#include "store.h"
 
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <config/text.h>
 #include <config/utf8.h>
 
-/* Each %s is a quoted place. */
-static const char schema_format[] =
-    "version: {type: int, default: 1, min: 1, max: 1, doc: The version of this format.}\n"
-    "root: {type: path, default: %s, doc: Where plugins keep what must survive a restart; a folder for "
-    "each.}\n"
-    "state: {type: path, default: %s, doc: 'Where sockets and other things of one run are; may be emptied at "
-    "boot.'}\n"
-    "plugin_dirs: {type: list, items: {type: path}, default: [%s%s%s], doc: 'Folders with modules, in "
-    "order of precedence: where two modules provide the same plugin, the first is used, as with PATH. The "
-    "folders and every parent have to belong to root or the daemon''s user, and be writable by nobody "
-    "else.'}\n"
-    "imports: {type: list, items: {type: string}, default: [], doc: 'More files, laid upon this one in this "
-    "order: names or patterns such as conf.d/*.yaml, relative to the file they stand in.'}\n"
-    "required_plugins: {type: list, items: {type: string}, default: [], doc: 'URIs of plugins without which "
-    "the "
-    "daemon does not start.'}\n"
-    "disabled_plugins: {type: list, items: {type: string}, default: [], doc: URIs of plugins that are not "
-    "loaded.}\n"
-    "transports: {type: map, items: {type: list, items: {type: string, pattern: '[a-z][a-z0-9-]{0,30}'}}, "
-    "default: {}, doc: 'Further transports for services, by the names of the services, beyond those that "
-    "their plugins name. A transport that a network reaches makes a service reachable from there.'}\n"
-    "services: {type: map, items: {type: string}, default: {}, doc: 'Who exports a service that several "
-    "plugins "
-    "could: its name and a URI.'}\n"
-    "log:\n"
-    "  type: object\n"
-    "  doc: What is logged on standard error.\n"
-    "  fields:\n"
-    "    level: {type: enum, values: [error, warn, info, debug], default: info, doc: The least important "
-    "lines "
-    "that are written.}\n"
-    "    format: {type: enum, values: [auto, text, json], default: auto, doc: 'auto is text, without "
-    "times where the journal reads it.'}\n"
-    "timeouts:\n"
-    "  type: object\n"
-    "  doc: How long each step of a plugin's life may take.\n"
-    "  fields:\n"
-    "    prepare: {type: duration, default: 30s, min: 1ms, max: 24h, doc: 'Work before init, on a thread.'}\n"
-    "    init: {type: duration, default: 10s, min: 1ms, max: 24h, doc: Making the instance.}\n"
-    "    serve: {type: duration, default: 10s, min: 1ms, max: 24h, doc: Beginning to listen.}\n"
-    "    drain: {type: duration, default: 10s, min: 1ms, max: 24h, doc: Ending the work in hand.}\n"
-    "    close: {type: duration, default: 5s, min: 1ms, max: 24h, doc: Giving everything back.}\n"
-    "    plugins:\n"
-    "      type: map\n"
-    "      default: {}\n"
-    "      doc: 'Other times for single plugins, by URI.'\n"
-    "      items:\n"
-    "        type: object\n"
-    "        fields:\n"
-    "          prepare: {type: duration, min: 1ms, max: 24h}\n"
-    "          init: {type: duration, min: 1ms, max: 24h}\n"
-    "          serve: {type: duration, min: 1ms, max: 24h}\n"
-    "          drain: {type: duration, min: 1ms, max: 24h}\n"
-    "          close: {type: duration, min: 1ms, max: 24h}\n"
-    "prepare_threads: {type: int, default: 4, min: 1, max: 64, doc: 'How many plugins may prepare at the "
-    "same "
-    "time, each on a thread.'}\n"
-    "plugins: {type: map, items: {type: object}}\n";
+/* A field's place in FIELDS is its `index`. */
+#define FIELD(...)                                                                                           \
+    &(const struct schema)                                                                                   \
+    {                                                                                                        \
+        __VA_ARGS__                                                                                          \
+    }
+#define FIELDS(...)                                                                                          \
+    .fields = (const struct schema *const[]){__VA_ARGS__},                                                   \
+    .field_count = sizeof((const struct schema *const[]){__VA_ARGS__}) / sizeof(const struct schema *)
+#define WORD(literal)                                                                                        \
+    &(const struct config_node)                                                                              \
+    {                                                                                                        \
+        .kind = CONFIG_SCALAR, .text = literal, .length = sizeof(literal) - 1, .plain = true                 \
+    }
+#define EMPTY(node_kind)                                                                                     \
+    &(const struct config_node)                                                                              \
+    {                                                                                                        \
+        .kind = (node_kind)                                                                                  \
+    }
+#define CHOICES(...)                                                                                         \
+    .choices = (const char *const[]){__VA_ARGS__},                                                           \
+    .choice_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
+#define STRINGS .items = FIELD(.kind = SCHEMA_STRING)
+#define TIMEOUT(place, step, ...)                                                                            \
+    FIELD(.kind = SCHEMA_DURATION, .name = step, .index = place, .has_min = true, .min = 1000000,            \
+          .has_max = true, .max = INT64_C(86400000000000), __VA_ARGS__)
+
+const struct schema settings_schema = {
+    .kind = SCHEMA_OBJECT,
+    FIELDS(
+        FIELD(.kind = SCHEMA_INT, .name = "version", .index = 0, .doc = "Version of this file's format.",
+              .default_ = WORD("1"), .has_min = true, .min = 1, .has_max = true, .max = 1),
+        FIELD(.kind = SCHEMA_PATH, .name = "root", .index = 1,
+              .doc = "Persistent data of plugins; one directory per plugin."),
+        FIELD(.kind = SCHEMA_PATH, .name = "state", .index = 2,
+              .doc = "Sockets and other run-time files; may be emptied at boot."),
+        FIELD(.kind = SCHEMA_LIST, .name = "plugin_dirs", .index = 3,
+              .doc =
+                  "Directories with modules, in order of precedence: if two modules provide the same "
+                  "plugin, the first is used, as with PATH. Each directory and all its parents must be owned "
+                  "by root or the daemon's user and writable by nobody else.",
+              .items = FIELD(.kind = SCHEMA_PATH)),
+        FIELD(.kind = SCHEMA_LIST, .name = "imports", .index = 4,
+              .doc = "Files merged into this one, in order; later values win. File names or patterns such as "
+                     "conf.d/*.yaml, relative to the importing file.",
+              .default_ = EMPTY(CONFIG_LIST), STRINGS),
+        FIELD(.kind = SCHEMA_LIST, .name = "required_plugins", .index = 5,
+              .doc = "URIs of plugins without which the daemon does not start.",
+              .default_ = EMPTY(CONFIG_LIST), STRINGS),
+        FIELD(.kind = SCHEMA_LIST, .name = "disabled_plugins", .index = 6,
+              .doc = "URIs of plugins that are not loaded.", .default_ = EMPTY(CONFIG_LIST), STRINGS),
+        FIELD(.kind = SCHEMA_MAP, .name = "transports", .index = 7,
+              .doc = "Additional transports per service, beyond those its plugin names. A network transport "
+                     "makes the service reachable from the network.",
+              .default_ = EMPTY(CONFIG_MAP),
+              .items = FIELD(.kind = SCHEMA_LIST,
+                             .items = FIELD(.kind = SCHEMA_STRING, .pattern = "[a-z][a-z0-9-]{0,30}"))),
+        FIELD(.kind = SCHEMA_MAP, .name = "services", .index = 8,
+              .doc = "The plugin that exports a service, by URI, where several could.",
+              .default_ = EMPTY(CONFIG_MAP), STRINGS),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "log", .index = 9, .doc = "Logging to standard error.",
+              FIELDS(FIELD(.kind = SCHEMA_ENUM, .name = "level", .index = 0,
+                           .doc = "Least severe level that is logged.", .default_ = WORD("info"),
+                           CHOICES("error", "warn", "info", "debug")),
+                     FIELD(.kind = SCHEMA_ENUM, .name = "format", .index = 1,
+                           .doc = "auto: text, without timestamps if the journal reads it.",
+                           .default_ = WORD("auto"), CHOICES("auto", "text", "json")))),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "timeouts", .index = 10,
+              .doc = "Deadline of each step in a plugin's life.",
+              FIELDS(
+                  TIMEOUT(0, "prepare", .doc = "Blocking work before init, on a thread.",
+                          .default_ = WORD("30s")),
+                  TIMEOUT(1, "init", .doc = "Creating the instance.", .default_ = WORD("10s")),
+                  TIMEOUT(2, "serve", .doc = "Starting to listen.", .default_ = WORD("10s")),
+                  TIMEOUT(3, "drain", .doc = "Finishing calls in flight.", .default_ = WORD("10s")),
+                  TIMEOUT(4, "close", .doc = "Releasing everything.", .default_ = WORD("5s")),
+                  FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 5,
+                        .doc = "Overrides for single plugins, by URI.", .default_ = EMPTY(CONFIG_MAP),
+                        .items = FIELD(.kind = SCHEMA_OBJECT,
+                                       FIELDS(TIMEOUT(0, "prepare"), TIMEOUT(1, "init"), TIMEOUT(2, "serve"),
+                                              TIMEOUT(3, "drain"), TIMEOUT(4, "close")))))),
+        FIELD(.kind = SCHEMA_INT, .name = "prepare_threads", .index = 11,
+              .doc = "Maximum number of plugins in prepare at once, each on its own thread.",
+              .default_ = WORD("4"), .has_min = true, .min = 1, .has_max = true, .max = 64),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 12, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+};
 
 static char *join(const char *folder, const char *rest)
 {
@@ -79,7 +106,7 @@ static char *join(const char *folder, const char *rest)
 }
 
 /* Could it be the default of a path: absolute, and a text? */
-static bool is_place(const char *folder)
+static bool is_usable(const char *folder)
 {
     return folder != NULL && folder[0] == '/' && utf8_is_line(folder);
 }
@@ -89,112 +116,59 @@ static const char *home_folder(void)
     const char *home = getenv("HOME");
     const struct passwd *user;
 
-    if (is_place(home))
+    if (is_usable(home))
         return home;
     user = getpwuid(geteuid());
-    return user != NULL && is_place(user->pw_dir) ? user->pw_dir : "/nonexistent";
+    return user != NULL && is_usable(user->pw_dir) ? user->pw_dir : "/nonexistent";
 }
 
-/* XDG Base Directory Specification 0.8: a relative path there is to be ignored. */
+/* XDG Base Directory Specification 0.8: relative paths in these variables are ignored. */
 static char *xdg_folder(const char *variable, const char *below_home)
 {
     const char *folder = getenv(variable);
 
-    if (is_place(folder))
+    if (is_usable(folder))
         return join(folder, "berth");
     return below_home == NULL ? NULL : join(home_folder(), below_home);
 }
 
-static char *copy(const char *text)
+static char *find_default(const char *of_root, const char *variable, const char *below_home)
 {
-    char *copied = strdup(text);
-
-    if (copied == NULL)
-        abort();
-    return copied;
+    return geteuid() == 0 ? join(of_root, "berth") : xdg_folder(variable, below_home);
 }
 
-static void find_places_of_root(struct settings_places *places)
+char *settings_default_path(void)
 {
-    places->config_file = copy(BERTH_SYSCONF_DIR "/berth/berthd.yaml");
-    places->root = copy("/var/lib/berth");
-    places->state = copy("/run/berth");
-    places->user_plugins = NULL;
-}
+    char *folder = find_default(BERTH_SYSCONF_DIR, "XDG_CONFIG_HOME", ".config/berth");
+    char *path = join(folder, "berthd.yaml");
 
-static void find_places_of_user(struct settings_places *places)
-{
-    char *folder = xdg_folder("XDG_CONFIG_HOME", ".config/berth");
-
-    places->config_file = join(folder, "berthd.yaml");
     free(folder);
-    places->root = xdg_folder("XDG_DATA_HOME", ".local/share/berth");
-    places->state = xdg_folder("XDG_RUNTIME_DIR", NULL);
-    if (places->state == NULL)
-        places->state = join(places->root, "run");
-    places->user_plugins = join(home_folder(), ".local/lib/berth/plugins");
-    if (access(places->user_plugins, F_OK) != 0) {
-        free(places->user_plugins);
-        places->user_plugins = NULL;
-    }
+    return path;
 }
 
-void settings_places_find(struct settings_places *ret_places)
+char *settings_default_root(void)
 {
-    if (geteuid() == 0)
-        find_places_of_root(ret_places);
-    else
-        find_places_of_user(ret_places);
+    return find_default("/var/lib", "XDG_DATA_HOME", ".local/share/berth");
 }
 
-void settings_places_finish(struct settings_places *places)
+char *settings_default_state(void)
 {
-    free(places->config_file);
-    free(places->root);
-    free(places->state);
-    free(places->user_plugins);
-}
+    char *state = find_default("/run", "XDG_RUNTIME_DIR", NULL), *root;
 
-static char *quote(const char *text)
-{
-    struct config_text quoted = {0};
-
-    if (text != NULL)
-        config_text_add_quoted(&quoted, text, strlen(text));
-    return config_text_take(&quoted);
-}
-
-static char *format_schema(void)
-{
-    struct settings_places places;
-    struct config_text text = {0};
-    char *root, *state, *user_plugins;
-
-    settings_places_find(&places);
-    root = quote(places.root);
-    state = quote(places.state);
-    user_plugins = quote(places.user_plugins);
-    config_text_add(&text, schema_format, root, state, user_plugins, places.user_plugins == NULL ? "" : ", ",
-                    "\"" BERTH_PLUGIN_DIR "\"");
+    if (state != NULL)
+        return state;
+    root = settings_default_root();
+    state = join(root, "run");
     free(root);
-    free(state);
-    free(user_plugins);
-    settings_places_finish(&places);
-    return config_text_take(&text);
+    return state;
 }
 
-struct schema *settings_schema_create(struct config_tree **ret_tree)
+char *settings_user_plugins(void)
 {
-    struct config_diagnostics diagnostics = {0};
-    char *text = format_schema();
-    struct config_tree *tree =
-        config_yaml_read("berthd", text, strlen(text), &config_limits_file, &diagnostics);
-    struct schema *schema = tree == NULL ? NULL : schema_create(config_tree_root(tree), &diagnostics);
+    char *folder = geteuid() == 0 ? NULL : join(home_folder(), ".local/lib/berth/plugins");
 
-    if (schema == NULL)
-        abort();
-    config_diagnostics_finish(&diagnostics);
-    free(text);
-    *ret_tree = tree;
-    return schema;
+    if (folder == NULL || access(folder, F_OK) == 0)
+        return folder;
+    free(folder);
+    return NULL;
 }

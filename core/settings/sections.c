@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks what the configuration says of plugins against the plugins that there are. */
-#include "check.h"
-#include "former.h"
+/* Checks what the configuration says about plugins against the plugins found. */
 #include "store.h"
 
 #include <stdlib.h>
@@ -11,7 +9,7 @@
 
 #include <config/nearest.h>
 
-/* What was found, for asking by name. */
+/* The plugins found, by name. */
 struct found {
     const struct catalog *catalog;
     /** The same as names, for the nearest one. */
@@ -24,7 +22,7 @@ struct found {
     bool files_refused;
 };
 
-/* Allocations follow from manifests, which their readers bound. */
+/* Sizes follow from manifests, which their reader bounds. */
 static void *allocate(size_t count, size_t size)
 {
     void *memory = calloc(count + 1, size);
@@ -73,13 +71,13 @@ static void forget_all(struct found *found)
     free(found->services);
 }
 
-/* A file that was refused costs that file only: what names a plugin of it does not stop the daemon. */
+/* A rejected file must not stop the daemon by making its plugins unknown. */
 static enum config_severity severity_of_unknown(const struct settings *settings, const struct found *found)
 {
     return settings->store->lenient || found->files_refused ? CONFIG_WARNING : CONFIG_ERROR;
 }
 
-/* The URI of the plugin that is called so for short, by its id, or was called so. */
+/* The URI of the plugin with that id or former name. */
 static const char *find_short_name(const struct found *found, const char *name)
 {
     for (size_t i = 0; i < found->catalog->count; i++) {
@@ -94,7 +92,7 @@ static const char *find_short_name(const struct found *found, const char *name)
     return NULL;
 }
 
-/* `what`: "required_plugins". True where the plugin is there, or is taken to be. */
+/* `what`: "required_plugins". True if the plugin exists, or may be in a rejected file. */
 static bool check_uri(const struct settings *settings, const struct found *found, const char *what,
                       const char *uri, const struct config_mark *mark, struct config_diagnostics *diagnostics)
 {
@@ -117,7 +115,7 @@ static bool check_uri(const struct settings *settings, const struct found *found
     config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
                            uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
                            nearest == NULL ? "" : "\"?)",
-                           found->files_refused ? "; it may be in one of the files that were rejected" : "");
+                           found->files_refused ? "; it may be in a rejected file" : "");
     return severity == CONFIG_WARNING;
 }
 
@@ -187,7 +185,7 @@ static bool check_choice(const struct settings *settings, const struct found *fo
 {
     const struct service *first = find_service(found, choice->key);
 
-    /* What is no text has been refused by its kind. */
+    /* Anything else has been refused by its kind. */
     if (choice->kind != CONFIG_SCALAR || config_node_is_empty(choice))
         return true;
     if (first == NULL)
@@ -250,7 +248,7 @@ static bool check_names(const struct settings *settings, const struct found *fou
     return check_choices(settings, found, diagnostics) && is_fine;
 }
 
-/* A plugin with a setting of that name, and how many there are. */
+/* The first plugin with a setting of that name, and how many there are. */
 static const struct manifest_plugin *find_setting(const struct found *found, const char *name,
                                                   size_t *ret_count)
 {
@@ -266,7 +264,7 @@ static const struct manifest_plugin *find_setting(const struct found *found, con
     return first;
 }
 
-/* Says where an unknown key of the daemon's own settings belongs, once the plugins are known. */
+/* Says where an unknown key of the daemon's own settings belongs. */
 static void explain_misplaced(const struct settings *settings, const struct found *found,
                               struct config_diagnostics *diagnostics)
 {
@@ -277,7 +275,7 @@ static void explain_misplaced(const struct settings *settings, const struct foun
         const struct manifest_plugin *plugin = catalog_find(found->catalog, item->key);
         size_t count = 1;
 
-        if (schema_find_field(settings->store->schema, item->key) != NULL)
+        if (schema_find_field(&settings_schema, item->key) != NULL)
             continue;
         if (plugin == NULL)
             plugin = find_setting(found, item->key, &count);
@@ -285,11 +283,11 @@ static void explain_misplaced(const struct settings *settings, const struct foun
             continue;
         if (strcmp(plugin->uri, item->key) == 0)
             config_diagnostics_add(diagnostics, CONFIG_WARNING, &item->key_mark,
-                                   "%s is a plugin: its section belongs under plugins", plugin->uri);
+                                   "%s is a plugin; its section belongs under plugins", plugin->uri);
         else
             config_diagnostics_add(
                 diagnostics, CONFIG_WARNING, &item->key_mark,
-                "%s is a setting of %s%s: it belongs under plugins, in the plugin's section", item->key,
+                "%s is a setting of %s%s; it belongs in the plugin's section under plugins", item->key,
                 plugin->uri, count > 1 ? " and others" : "");
     }
 }
@@ -343,7 +341,7 @@ static const struct config_mark *mark_of_disabled(const struct settings *setting
     return &settings->plan.disabled[i].mark;
 }
 
-/* A plugin that has to be ready and must not run. */
+/* A plugin cannot be both required and disabled. */
 static bool check_required(const struct settings *settings, struct config_diagnostics *diagnostics)
 {
     bool is_fine = true;
@@ -366,7 +364,7 @@ static bool check_required(const struct settings *settings, struct config_diagno
     return is_fine;
 }
 
-/* Whoever is skipped may lack what is required, as who is disabled. */
+/* A skipped plugin may lack required settings, as a disabled one. */
 static const char *find_unset(const struct settings_section *section,
                               const struct config_check_options *options)
 {
@@ -386,7 +384,7 @@ static const char *find_unset(const struct settings_section *section,
     return unset;
 }
 
-/* Checks a section that does not wait, and keeps its values. */
+/* Checks a section that needs no migration by the plugin, and keeps its values. */
 static bool check_section(struct settings *settings, struct settings_section *section,
                           struct config_diagnostics *diagnostics)
 {
@@ -425,7 +423,7 @@ static bool prepare_section(struct settings *settings, struct settings_section *
     return true;
 }
 
-/* The same with its time kept. */
+/* The same, timed. */
 static bool take_section(struct settings *settings, struct settings_section *section,
                          struct config_diagnostics *diagnostics)
 {
@@ -437,7 +435,7 @@ static bool take_section(struct settings *settings, struct settings_section *sec
     return is_fine;
 }
 
-/* For the plan, which skips them. */
+/* For the plan, which skips these plugins. */
 static void list_unset(struct settings *settings)
 {
     const struct settings_store *store = settings->store;
@@ -493,7 +491,7 @@ bool settings_check_plugin(const struct settings *settings, const char *uri, con
                               section->node == NULL ? &nowhere : &section->node->key_mark, diagnostics);
 }
 
-/* The callback of a plugin's table, in the shape that migration_run calls. */
+/* The callback of a plugin's table, as migration_run calls it. */
 struct table_callback {
     enum berth_code (*migrate)(const struct berth_migration *migration, struct berth_error *err);
 };

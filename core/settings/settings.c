@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the daemon's configuration and answers what it says. */
-#include "settings.h"
+/* Loads the daemon's configuration and answers questions about it. */
+#include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <config/load.h>
-
-#include "schema.h"
-#include "store.h"
-
-char *settings_default_path(void)
-{
-    struct settings_places places;
-    char *path;
-
-    settings_places_find(&places);
-    path = places.config_file;
-    places.config_file = NULL;
-    settings_places_finish(&places);
-    return path;
-}
 
 static struct config_tree *load_tree(const struct settings_options *options,
                                      struct config_diagnostics *diagnostics, bool *ret_is_complete)
@@ -58,11 +43,11 @@ static struct config_node *take(struct config_node *map, const char *key)
     return NULL;
 }
 
-/* A value from the command line: its mark names the option. */
-static struct config_node *make_scalar(struct config_tree *tree, const char *option, const char *text)
+/* `origin` is the option of the command line that gives the value, NULL for a default. */
+static struct config_node *make_scalar(struct config_tree *tree, const char *origin, const char *text)
 {
     struct config_node *node =
-        config_tree_add_node(tree, CONFIG_SCALAR, (struct config_mark){.file = option});
+        config_tree_add_node(tree, CONFIG_SCALAR, (struct config_mark){.file = origin});
 
     node->length = strlen(text);
     node->text = config_tree_add_text(tree, text, node->length);
@@ -77,6 +62,33 @@ static void override(struct config_tree *tree, const char *key, struct config_no
     node->key = key;
     node->key_mark = node->mark;
     config_node_append(tree, root, node);
+}
+
+/* The defaults that depend on the user. A list without a value counts as missing. */
+static void add_defaults(struct config_tree *tree)
+{
+    struct config_node *root = config_tree_root(tree), *list = config_node_find(root, "plugin_dirs");
+    char *folder;
+
+    if (config_node_find(root, "root") == NULL) {
+        folder = settings_default_root();
+        override(tree, "root", make_scalar(tree, NULL, folder));
+        free(folder);
+    }
+    if (config_node_find(root, "state") == NULL) {
+        folder = settings_default_state();
+        override(tree, "state", make_scalar(tree, NULL, folder));
+        free(folder);
+    }
+    if (list != NULL && !config_node_is_empty(list))
+        return;
+    list = config_tree_add_node(tree, CONFIG_LIST, (struct config_mark){.file = NULL});
+    folder = settings_user_plugins();
+    if (folder != NULL)
+        config_node_append(tree, list, make_scalar(tree, NULL, folder));
+    free(folder);
+    config_node_append(tree, list, make_scalar(tree, NULL, BERTH_PLUGIN_DIR));
+    override(tree, "plugin_dirs", list);
 }
 
 static void apply_options(struct config_tree *tree, const struct settings_options *options)
@@ -95,7 +107,7 @@ static void apply_options(struct config_tree *tree, const struct settings_option
     override(tree, "plugin_dirs", list);
 }
 
-/* Their sections have schemas of their own, which are not known before the files were scanned. */
+/* Their schemas are not known before the plugin directories are scanned. */
 static void take_plugins(struct settings_store *store, struct config_diagnostics *diagnostics)
 {
     struct config_node *plugins = take(config_tree_root(store->tree), "plugins");
@@ -106,10 +118,10 @@ static void take_plugins(struct settings_store *store, struct config_diagnostics
         store->plugins = plugins;
     else
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &plugins->mark,
-                               "plugins: expected a map from the URIs of plugins to their settings");
+                               "plugins: expected a map of plugin URIs to settings");
 }
 
-/* The format's version is often taken for the daemon's, or for that of another program's file. */
+/* The version is often mistaken for the daemon's, or that of another program's file. */
 static void check_version(struct settings_store *store, struct config_diagnostics *diagnostics)
 {
     const struct config_node *node = config_node_find(config_tree_root(store->tree), "version");
@@ -118,7 +130,7 @@ static void check_version(struct settings_store *store, struct config_diagnostic
         node->length == 0 || strcmp(node->text, "1") == 0)
         return;
     config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,
-                           "version: %.20s is not supported; it is the version of this file's format, and "
+                           "version: %.20s is not supported; this is the version of the file format, and "
                            "this berthd reads version 1",
                            node->text);
     take(config_tree_root(store->tree), "version");
@@ -230,7 +242,7 @@ static void read_timeout(const struct settings *settings, const struct berth_val
         *ret_ns = (uint64_t)value->integer;
 }
 
-/* What is not set stays as it is. */
+/* Unset ones stay unchanged. */
 static void read_timeouts(const struct settings *settings, const struct berth_value *map,
                           struct settings_timeouts *timeouts)
 {
@@ -266,7 +278,7 @@ static struct settings *create_empty(void)
     return settings;
 }
 
-/* Would a scan look into the directories that are meant? */
+/* Are the plugin directories known despite errors? */
 static bool directories_are_known(const struct settings *settings)
 {
     const struct config_node *node = config_node_find(config_tree_root(settings->store->tree), "plugin_dirs");
@@ -285,12 +297,12 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
     store->tree = tree;
     store->lenient = options->lenient;
     store->look_at_files = options->look_at_files;
-    store->schema = settings_schema_create(&store->schema_tree);
     find_or_make_root(tree);
     apply_options(tree, options);
+    add_defaults(tree);
     take_plugins(store, diagnostics);
     check_version(store, diagnostics);
-    store->values = config_values_create(store->schema, config_tree_root(tree), &check, diagnostics);
+    store->values = config_values_create(&settings_schema, config_tree_root(tree), &check, diagnostics);
     if (store->values != NULL)
         fill(settings);
     if (store->values != NULL &&
@@ -326,8 +338,6 @@ void settings_destroy(struct settings *settings)
     for (size_t i = 0; i < store->section_count; i++)
         config_values_destroy(store->sections[i].values);
     config_values_destroy(store->values);
-    schema_destroy(store->schema);
-    config_tree_destroy(store->schema_tree);
     config_tree_destroy(store->tree);
     config_arena_finish(&store->arena);
     free(store);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's configuration: its own settings, and each plugin's section checked against its manifest. */
+/*
+ * The door of the room: the daemon's own settings, each plugin's section checked against its manifest,
+ * sections of older versions, and the configuration as text.
+ */
 #ifndef CORE_SETTINGS_SETTINGS_H
 #define CORE_SETTINGS_SETTINGS_H
 
@@ -8,7 +11,7 @@
 #include <stdint.h>
 
 #include <berth/plugin.h>
-#include <config/diagnostics.h>
+#include <config/print.h>
 
 #include <core/base/log.h>
 #include <core/manifest/catalog.h>
@@ -53,7 +56,7 @@ struct settings_plan {
 };
 
 struct settings {
-    /** The files that were read, the main file first. */
+    /** The files read, the main file first. */
     const char *const *files;
     size_t file_count;
     uint32_t version;
@@ -61,24 +64,23 @@ struct settings {
     const char *state;
     const char *const *plugin_dirs;
     size_t plugin_dir_count;
-    /** Where each of them is named; no file for a built-in default. */
+    /** Where each is named; no file for a built-in default. */
     const struct config_mark *plugin_dir_marks;
     const struct settings_uri *required;
     size_t required_count;
-    /** Disabled plugins and chosen exporters. */
     struct settings_plan plan;
     enum berth_log_level log_level;
     enum log_format log_format;
     struct settings_timeouts timeouts;
     unsigned prepare_threads;
-    /** The trees, values and sections behind all of it. */
+    /** The trees, values and sections behind it. */
     struct settings_store *store;
 };
 
 struct settings_options {
-    /** The main file, NULL for the default place; there a missing file is fine. */
+    /** The main file; NULL: the default one, which may be missing. */
     const char *path;
-    /** Override what the files say; NULL or 0: do not. */
+    /** Override the files; NULL or 0: do not. */
     const char *root;
     const char *state;
     const char *const *plugin_dirs;
@@ -86,49 +88,49 @@ struct settings_options {
     /** Unknown names are warnings. */
     bool lenient;
     /**
-     * Hand settings out in spite of errors, where it is known which plugin directories are meant, so that
-     * settings_check_plugins can say the rest. Look at the diagnostics' error_count before use.
+     * Return settings despite errors if the plugin directories are known, so that settings_check_plugins can
+     * report the rest. Check the diagnostics' error_count before use.
      */
     bool keep_going;
-    /** Files and directories that plugins' settings name have to be there. */
+    /** Files and directories named by plugins' settings must exist. */
     bool look_at_files;
 };
 
-/** Where the main file is looked for where nobody names one; malloced. */
+/** The default path of the main file; malloced. */
 char *settings_default_path(void);
 
 /**
- * Reads the main file and what it imports, and checks all but the plugins' sections.
+ * Reads the main file and its imports, and checks everything except the plugins' sections.
  *
- * @return to be destroyed; NULL with errors in `diagnostics`, but see `keep_going`.
+ * @return settings to be destroyed; NULL with errors in `diagnostics`, but see `keep_going`.
  */
 struct settings *settings_load(const struct settings_options *options,
                                struct config_diagnostics *diagnostics);
 void settings_destroy(struct settings *settings);
 
 /**
- * Checks what the configuration says of plugins against what was found: sections, URIs under required,
- * disabled, timeouts and services. Declared renames are applied to sections of an older version, with a
- * warning. Where a section's older version needs the plugin's own `migrate`, its check waits for
- * settings_migrate_plugin. A plugin that is disabled may lack what is required.
+ * Checks what the configuration says about plugins against the plugins found: sections, required and disabled
+ * URIs, timeouts, services and transports. Applies declared renames to sections of older versions, with a
+ * warning. If a section needs the plugin's own `migrate`, its check waits for settings_migrate_plugin. A
+ * disabled plugin may lack required settings.
  *
- * @param catalog        to outlive the settings.
- * @param files_refused  some files could not be read, so an unknown URI may be one of theirs; the message
- *                       says so.
+ * @param catalog        must outlive the settings.
+ * @param files_refused  some files were rejected, so an unknown URI may be in one of them; the message says
+ * so.
  * @return false with errors in `diagnostics`.
  */
 bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
                             struct config_diagnostics *diagnostics);
 
-/** Does the section wait for the plugin's own `migrate`? Then settings_of_plugin is NULL until it was run. */
+/** Does the section wait for the plugin's own `migrate`? settings_of_plugin is NULL until it has run. */
 bool settings_needs_migration(const struct settings *settings, const char *uri);
 
 /**
- * Lets a plugin bring its section up to date, and checks the outcome.
+ * Lets a plugin migrate its section, and checks the result.
  *
  * @param migrate  of the loaded module's table.
- * @return BERTH_OK, also where there was nothing to do; what `migrate` answered; BERTH_INVALID_ARGUMENT where
- *         the outcome breaks the schema. Errors are in `diagnostics`.
+ * @return BERTH_OK, also if there was nothing to do; the code of `migrate`; BERTH_INVALID_ARGUMENT if the
+ * result does not fit the schema. Errors are in `diagnostics`.
  */
 enum berth_code settings_migrate_plugin(struct settings *settings, const struct manifest_plugin *plugin,
                                         enum berth_code (*migrate)(const struct berth_migration *migration,
@@ -136,23 +138,126 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
                                         struct config_diagnostics *diagnostics);
 
 /**
- * Lets a plugin judge its section, which has to be complete by then.
+ * Lets a plugin check its section, which must be complete.
  *
- * @param table  of the loaded module; without `check` nothing is wrong.
+ * @param table  of the loaded module; its `check` may be missing.
  * @return false with errors in `diagnostics`.
  */
 bool settings_check_plugin(const struct settings *settings, const char *uri, const struct berth_plugin *table,
                            struct config_diagnostics *diagnostics);
 
-/** A plugin's section, complete; after settings_check_plugins. NULL for a plugin that was not checked. */
+/** A plugin's complete section, after settings_check_plugins. NULL for a plugin that was not checked. */
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
-/** What a section lacks of its plugin's skip_unless, once it was migrated; NULL: nothing. */
+/** The condition of skip_unless that a migrated section does not meet; NULL: none. */
 const char *settings_find_unset(const struct settings *settings, const char *uri);
-/** When the check of its section began, on the clock of uv_hrtime(), and how long it took; 0 for one not
+/** When the check of its section started, on the clock of uv_hrtime(), and how long it took; 0 if not
  * checked. */
 void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,
                              uint64_t *ret_took_ns);
-/** The deadlines of one plugin: its own where `timeouts.plugins` has some, else the general ones. */
+/** The deadlines of one plugin: its own from `timeouts.plugins`, else the general ones. */
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri);
+
+/** The version that a section is written for. */
+struct migration_version {
+    uint32_t number;
+    /** It comes from the section's `config_version`. */
+    bool is_said;
+};
+
+/**
+ * Takes `config_version` out of a section and finds the version it is written for. Without one, that is the
+ * newest version that it fits: the plugin's own, or an older one as the manifest declares it under `renames`.
+ * A section that fits none counts as the plugin's own, with a warning that names `config_version`.
+ *
+ * @return false, with an error in `diagnostics`, for an invalid version or one newer than the plugin's.
+ */
+bool migration_find_version(struct config_tree *tree, const struct manifest_plugin *plugin,
+                            struct config_node *section, struct migration_version *ret_version,
+                            struct config_diagnostics *diagnostics);
+
+/**
+ * Applies the renames between `version` and the plugin's version, with a warning for each. A section of the
+ * plugin's own version may still use an old name that the schema does not know.
+ *
+ * @return the number of renames applied; errors are in `diagnostics`.
+ */
+size_t migration_apply_renames(struct config_tree *tree, const struct manifest_plugin *plugin,
+                               struct config_node *section, uint32_t version,
+                               struct config_diagnostics *diagnostics);
+
+/** Warns about a section written for an older version than the plugin's. */
+void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
+                               const struct migration_version *version,
+                               struct config_diagnostics *diagnostics);
+
+/** The setting at a dotted path of a section, or NULL. */
+struct config_node *migration_find_setting(struct config_node *section, const char *path);
+
+typedef enum berth_code migration_callback(void *context, const struct manifest_plugin *plugin,
+                                           const struct berth_migration *migration, struct berth_error *err);
+
+/**
+ * Runs a plugin's own code over a section.
+ *
+ * @return its code; BERTH_INVALID_ARGUMENT if it read a setting as the wrong type. A failure is also an error
+ * in `diagnostics`.
+ */
+enum berth_code migration_run(struct config_tree *tree, const struct manifest_plugin *plugin,
+                              struct config_node *section, uint32_t version, migration_callback *on_migrate,
+                              void *context, struct config_diagnostics *diagnostics);
+
+/** Does the manifest declare a `migrate` that sections of this version need? */
+bool migration_needs_plugin(const struct manifest_plugin *plugin, uint32_t version);
+
+/**
+ * Runs a plugin's `check`. Each problem becomes a diagnostic at the setting it names, or at `section` if that
+ * setting has its default.
+ *
+ * @param section  where the plugin's section starts; its file is NULL if there is none.
+ * @return false if it reported an error.
+ */
+bool settings_check_run(const char *uri, void (*on_check)(const struct berth_check *check),
+                        const struct config_values *values, const struct config_mark *section,
+                        struct config_diagnostics *diagnostics);
+
+/**
+ * Every setting of the daemon and of each plugin with its doc as a comment and its default, as YAML that
+ * loads back as the defaults.
+ *
+ * @param options  overrides the defaults of `root`, `state` and `plugin_dirs`; may be NULL.
+ * @return malloced.
+ */
+char *settings_print_default(const struct settings_options *options, const struct catalog *catalog);
+
+/**
+ * The effective configuration: the daemon's settings and every checked section by URI, after
+ * settings_check_plugins. It loads back as the same configuration, except for omitted secrets; `imports` are
+ * merged. Malloced.
+ */
+char *settings_print(const struct settings *settings, const struct config_print_options *options);
+/** The same as a JSON object. */
+char *settings_print_json(const struct settings *settings, const struct config_print_options *options);
+
+/** How to migrate one file. */
+struct settings_migration {
+    const struct catalog *catalog;
+    /**
+     * Runs the `migrate` of a plugin whose manifest lists it under `callbacks`: loads the module. NULL: such
+     * sections are left unchanged, with a warning.
+     */
+    migration_callback *on_migrate;
+    void *context;
+};
+
+/**
+ * Rewrites one file, without its imports, for the versions of the sections in the manifests. If anything
+ * changed, comments and layout are lost; otherwise the text is the file's own.
+ *
+ * @param ret_text  malloced.
+ * @param ret_changed  the number of sections migrated.
+ * @return false with errors in `diagnostics`; each change is a warning there.
+ */
+bool settings_migrate_file(const char *path, const struct settings_migration *migration, char **ret_text,
+                           size_t *ret_changed, struct config_diagnostics *diagnostics);
 
 #endif

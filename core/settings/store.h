@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands behind `struct settings`: for the files that share it, settings*.c. */
+/* What stands behind `struct settings`, and what the files of this room share. */
 #ifndef CORE_SETTINGS_STORE_H
 #define CORE_SETTINGS_STORE_H
 
@@ -7,47 +7,68 @@
 #include <config/value.h>
 
 #include "settings.h"
-#include "migration.h"
 
-/** One plugin and what the configuration says of it. */
+/** One plugin and what the configuration says about it. */
 struct settings_section {
     const struct manifest_plugin *plugin;
-    /** NULL where the files have none. Its `config_version` has been taken out. */
+    /** NULL if the files have none. Its `config_version` has been taken out. */
     struct config_node *node;
     /** The version that `node` is written for. */
     struct migration_version version;
     bool disabled;
-    /** What it lacks of skip_unless in its manifest, so that its plugin is skipped; or NULL. */
+    /** The condition of skip_unless that is not met, so the plugin is skipped; or NULL. */
     const char *unset;
-    /** Its older version is for the plugin's own `migrate`; until then there are no values. */
+    /** The plugin's own `migrate` must run first; until then there are no values. */
     bool waits;
-    /** When its check began, on the clock of uv_hrtime(), and how long it took. */
+    /** When its check started, on the clock of uv_hrtime(), and how long it took. */
     uint64_t check_start_ns, check_ns;
     struct config_values *values;
 };
 
 struct settings_store {
     struct config_arena arena;
-    struct config_tree *schema_tree;
-    struct schema *schema;
     struct config_tree *tree;
     /** The daemon's own values. */
     struct config_values *values;
     /** The map under `plugins`, taken out of the tree's root; or NULL. */
     struct config_node *plugins;
     bool lenient, look_at_files;
-    /** A file could not be read, so another plugin directory may be meant. */
+    /** A file could not be read, so other plugin directories may be meant. */
     bool is_incomplete;
-    /** By URI; each URI once. */
+    /** Sorted by URI. */
     struct settings_section *sections;
     size_t section_count;
 };
 
-/** As settings_load, with a tree that it takes over. */
+/**
+ * The daemon's own settings. `root`, `state` and `plugin_dirs` have no default here, since it depends on the
+ * user; settings_create adds it. The last field is `plugins`, a map of anything: sections have schemas of
+ * their own.
+ */
+extern const struct schema settings_schema;
+
+/** Default directories of this user (XDG base directories) or of root; malloced. */
+char *settings_default_root(void);
+char *settings_default_state(void);
+/** The user's own plugins, in addition to those of the system; NULL if there is no such directory. */
+char *settings_user_plugins(void);
+
+/** As settings_load, for a tree, which it takes over. */
 struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,
                                  struct config_diagnostics *diagnostics);
 
-/** NULL where no such plugin was found. */
+/** NULL if no such plugin was found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
+
+/**
+ * Renames sections whose name plugins list under `formerly`. If several plugins list it, or it is also the
+ * URI of one, the section is split: each plugin without a section of its own gets the settings it declares,
+ * including their old names. Settings that no plugin declares stay with the plugin whose URI is the name,
+ * else with the first. Each move is a deprecation.
+ *
+ * @param sections  the map under `plugins`; may be NULL.
+ */
+void former_apply(struct config_tree *tree, struct config_node *sections, const struct catalog *catalog,
+                  struct config_diagnostics *diagnostics);
 
 #endif

@@ -8,8 +8,7 @@
 
 #include <core/life/services.h>
 #include <core/manifest/check.h>
-#include <core/settings/check.h>
-#include <core/settings/migration.h>
+#include <core/settings/settings.h>
 
 #include <sdk/base/container_of.h>
 

@@ -14,7 +14,6 @@
 
 #include <core/module/notices.h>
 #include <core/settings/settings.h>
-#include <core/settings/print.h>
 
 static const char greeter_text[] = "module: greeter\n"
                                    "version: 1.2.0\n"
@@ -308,9 +307,9 @@ static void a_broken_import_hides_nothing_of_the_other_files(void **state)
     assert_int_equal(scene.diagnostics.error_count, 2);
     assert_false(check(&scene));
     assert_int_equal(scene.diagnostics.error_count, 3);
-    assert_true(says(&scene, CONFIG_WARNING,
-                     "berthd.yaml:5:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in one of the "
-                     "files that were rejected"));
+    assert_true(
+        says(&scene, CONFIG_WARNING,
+             "berthd.yaml:5:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in a rejected file"));
     strike(&scene);
 }
 
@@ -395,8 +394,7 @@ static void a_refused_file_does_not_make_its_section_an_error(void **state)
     assert_true(settings_check_plugins(scene.settings, &scene.catalog, true, &scene.diagnostics));
     assert_true(
         says(&scene, CONFIG_WARNING,
-             "berthd.yaml:3:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in one of the files "
-             "that were rejected"));
+             "berthd.yaml:3:3: plugins: no plugin \"io.x.y.v1.z\" was found; it may be in a rejected file"));
     strike(&scene);
 }
 
@@ -593,10 +591,9 @@ static void renames_of_older_versions_are_applied_in_order(void **state)
     assert_true(check(&scene));
     assert_string_equal(string_of(&scene, "io.containerd.grpc.v1.greeter", "greeting"), "Hi");
     assert_int_equal(scene.diagnostics.count, 2);
-    assert_true(
-        says(&scene, CONFIG_WARNING,
-             "berthd.yaml:3:54: io.containerd.grpc.v1.greeter: hello is called text.opening since version 2 "
-             "of this section; `berthd config migrate` rewrites the file"));
+    assert_true(says(&scene, CONFIG_WARNING,
+                     "berthd.yaml:3:54: io.containerd.grpc.v1.greeter: hello was renamed to text.opening in "
+                     "version 2 of this section; run `berthd config migrate` to update the file"));
     strike(&scene);
 }
 
@@ -613,9 +610,8 @@ static void what_is_deprecated_is_named_the_same_from_start_to_start(void **stat
     assert_int_equal(notices.count, 3);
     assert_string_equal(notices.items[0].subject, "io.berth.store.v1.lmdb/config_version");
     assert_non_null(strstr(notices.items[0].message,
-                           "berthd.yaml:4:3: io.berth.store.v1.lmdb: config_version is 1, and sections of "
-                           "version 2 are what this module is made for; `berthd config migrate` rewrites "
-                           "the file"));
+                           "berthd.yaml:4:3: io.berth.store.v1.lmdb: config_version is 1, but this module is "
+                           "made for version 2; run `berthd config migrate` to update the file"));
     assert_string_equal(notices.items[1].subject, "io.containerd.grpc.v1.greeter/hello");
     assert_string_equal(notices.items[2].subject, "io.containerd.grpc.v1.greeter/text.opening");
     notices_finish(&notices);
@@ -640,10 +636,9 @@ static void old_and_new_name_together_are_an_error(void **state)
 
     assert_true(load(&scene, false));
     assert_false(check(&scene));
-    assert_true(
-        says(&scene, CONFIG_ERROR,
-             "berthd.yaml:3:42: io.containerd.grpc.v1.greeter: text.opening is the old name of greeting, and "
-             "both are set: remove this one"));
+    assert_true(says(&scene, CONFIG_ERROR,
+                     "berthd.yaml:3:42: io.containerd.grpc.v1.greeter: text.opening is the old name of "
+                     "greeting, and both are set; remove this one"));
     strike(&scene);
 }
 
@@ -657,8 +652,8 @@ static void a_section_from_the_future_is_refused(void **state)
     assert_int_equal(scene.diagnostics.error_count, 2);
     assert_true(
         says(&scene, CONFIG_ERROR,
-             "berthd.yaml:3:51: io.containerd.grpc.v1.greeter: config_version: this section is of version 4, "
-             "but module greeter 1.2.0 knows versions up to 3: install a newer module"));
+             "berthd.yaml:3:51: io.containerd.grpc.v1.greeter: config_version: this section has version 4, "
+             "but module greeter 1.2.0 supports versions up to 3; install a newer module"));
     strike(&scene);
 }
 
@@ -854,7 +849,7 @@ static void a_file_is_rewritten_for_the_versions_of_today(void **state)
     assert_int_equal(changed, 2);
     assert_int_equal(calls, 1);
     assert_true(says(&scene, CONFIG_WARNING,
-                     "berthd.yaml: the rewritten text has neither the comments nor the layout of the file"));
+                     "berthd.yaml: the rewritten text has lost the comments and layout of the file"));
     assert_string_equal(text, "version: 1\n"
                               "plugins:\n"
                               "  io.containerd.grpc.v1.greeter:\n"

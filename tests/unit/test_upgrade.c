@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Configuration written for older plugins: versions, former names, and migrations by the plugins' own code.
  */
-#include <core/settings/print.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,7 +214,7 @@ static void a_section_without_a_version_that_fits_an_older_one_is_migrated(void 
     assert_true(load(&scene));
     assert_true(settings_needs_migration(scene.settings, KETTLE));
     assert_int_equal(scene.diagnostics.count, 1);
-    assert_true(says(&scene, CONFIG_WARNING, "the section fits version 1 but not version 2"));
+    assert_true(says(&scene, CONFIG_WARNING, "the section fits version 1 but not the current version 2"));
     assert_int_equal(start(&scene), BERTH_OK);
     section = settings_of_plugin(scene.settings, KETTLE);
     assert_false(section->boolean(section->find(section->root, "on")));
@@ -248,7 +247,7 @@ static void declared_renames_alone_tell_the_version(void **state)
     const struct berth_settings *section;
 
     assert_true(load(&scene));
-    assert_true(says(&scene, CONFIG_WARNING, "the section fits version 1 but not version 2"));
+    assert_true(says(&scene, CONFIG_WARNING, "the section fits version 1 but not the current version 2"));
     section = settings_of_plugin(scene.settings, KETTLE);
     assert_string_equal(section->string(section->find(section->root, "opening")), "Hi");
     assert_int_equal(section->integer(section->find(section->root, "greeting")), 3);
@@ -376,6 +375,17 @@ static void what_nobody_declares_is_one_error(void **state)
     strike(&scene);
 }
 
+/* Two plugins get a section from a former name; both are also migrated to version 2. */
+static void a_section_that_is_moved_and_migrated_counts_once(void **state)
+{
+    struct scene scene = migrate_file(three, "plugins: {cri: {config_version: 1, mirrors: {a: b}, "
+                                             "containerd: {snapshotter: native, runtimes: {runc: x}}}}\n");
+
+    assert_true(scene.fine);
+    assert_int_equal(scene.changed, 2);
+    strike(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_section_is_split_among_those_that_had_its_name),
         cmocka_unit_test(a_section_of_today_is_not_split),
         cmocka_unit_test(what_nobody_declares_is_one_error),
+        cmocka_unit_test(a_section_that_is_moved_and_migrated_counts_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
