@@ -104,26 +104,31 @@ static void note_change(const struct router *router)
         router->calls.observer.on_change(router->calls.observer.context);
 }
 
-/* A service that the call's transport may not carry is as unknown as one that nobody exports. */
-static enum berth_code unknown_path(const struct routes *routes, const char *path, const char *transport,
-                                    struct berth_error *err)
+/* Says why no method has this path. A service that the call's transport may not carry is as unknown as one
+ * that nobody exports. */
+static void explain_unknown(const struct routes *routes, const char *path, const char *transport,
+                            struct berth_error *err)
 {
     const char *slash = strrchr(path, '/');
-    const struct route *route;
-    char *service;
+    const char *service = path + 1;
+    size_t length;
 
-    if (path[0] != '/' || slash == path)
-        return berth_error_set(err, BERTH_UNIMPLEMENTED, "malformed method name: \"%s\"", path);
-    service = strndup(path + 1, (size_t)(slash - path - 1));
-    if (service == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the call");
-    route = routes_find(routes, service);
-    if (route != NULL && route_takes_transport(route, transport))
-        berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown method %s for service %s", slash + 1, service);
-    else
-        berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown service %s", service);
-    free(service);
-    return BERTH_UNIMPLEMENTED;
+    if (path[0] != '/' || slash == path) {
+        berth_error_set(err, BERTH_UNIMPLEMENTED, "malformed method name: \"%s\"", path);
+        return;
+    }
+    length = (size_t)(slash - service);
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *route = routes->items[i];
+
+        if (strncmp(route->service, service, length) != 0 || route->service[length] != '\0' ||
+            !route_takes_transport(route, transport))
+            continue;
+        berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown method %s for service %s", slash + 1,
+                        route->service);
+        return;
+    }
+    berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown service %.*s", (int)length, service);
 }
 
 static struct berth_call *open_call(const struct berth_router *interface,
@@ -132,12 +137,11 @@ static struct berth_call *open_call(const struct berth_router *interface,
     struct router *router = router_of(interface);
     const struct route_method *method = routes_find_method(&router->routes, request->path);
     struct berth_error err;
-    enum berth_code code;
 
     if (method != NULL && route_takes_transport(method->route, request->transport))
         return call_open(&router->calls, router->chain, method, request);
-    code = unknown_path(&router->routes, request->path, request->transport, &err);
-    request->stream_ops->finish(request->stream, code, err.message, NULL, 0);
+    explain_unknown(&router->routes, request->path, request->transport, &err);
+    request->stream_ops->finish(request->stream, BERTH_UNIMPLEMENTED, err.message, NULL, 0);
     return NULL;
 }
 
@@ -362,8 +366,7 @@ enum berth_code router_set_live(struct router *router, const char *service, cons
     enum berth_code code;
 
     if (route == NULL)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is not declared in the manifest",
-                               service);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is not declared", service);
     code = route_bind(route, table, instance, generation, owner, err);
     if (code != BERTH_OK)
         return code;
