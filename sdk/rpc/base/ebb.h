@@ -4,8 +4,9 @@
 
 #include <uv.h>
 
+#include <sdk/base/deadlines.h>
+
 #include "buffer.h"
-#include "deadlines.h"
 
 /** A budget whose use was below this at its height leaves too little behind to look for. */
 #define EBB_HEIGHT_MIN ((uint64_t)8 * 1024 * 1024)

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include <sdk/rpc/base/buffer.h>
-#include <sdk/rpc/base/deadlines.h>
+#include <sdk/base/deadlines.h>
 
 /** How the messages of one direction of one call are compressed: gRPC's Content-Coding. */
 enum coding {

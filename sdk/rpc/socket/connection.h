@@ -6,7 +6,7 @@
 
 #include <berth/error.h>
 
-#include <sdk/rpc/base/deadlines.h>
+#include <sdk/base/deadlines.h>
 #include <sdk/rpc/base/ebb.h>
 #include <sdk/rpc/base/pool.h>
 #include <sdk/rpc/base/turn.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RPC_BASE_DEADLINES_H
-#define RPC_BASE_DEADLINES_H
+/* One moment each for any number of waiters, on one timer of the loop. */
+#ifndef SDK_BASE_DEADLINES_H
+#define SDK_BASE_DEADLINES_H
 
 #include <uv.h>
 
