@@ -32,9 +32,9 @@
     .choices = (const char *const[]){__VA_ARGS__},                                                           \
     .choice_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
 #define STRINGS .items = FIELD(.kind = SCHEMA_STRING)
-#define TIMEOUT(place, step, ...)                                                                            \
-    FIELD(.kind = SCHEMA_DURATION, .name = step, .index = place, .has_min = true, .min = 1000000,            \
-          .has_max = true, .max = INT64_C(86400000000000), __VA_ARGS__)
+#define TIMEOUT(place, ...)                                                                                  \
+    FIELD(.kind = SCHEMA_DURATION, .index = place, .has_min = true, .min = 1000000, .has_max = true,         \
+          .max = INT64_C(86400000000000), .name = __VA_ARGS__)
 
 const struct schema settings_schema = {
     .kind = SCHEMA_OBJECT,

@@ -126,14 +126,11 @@ static nghttp2_option *option;
 
 static void prepare(void)
 {
-    if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&option) != 0)
+    if (http2_callbacks_create(&callbacks, &option) != 0)
         abort();
-    http2_set_callbacks(callbacks);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
 }
 
 /* Feeds `step` bytes at a time, and takes down what is heard and what is answered. */
