@@ -1,17 +1,402 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One peer of the server, from accept to close; and how it is asked to go. */
-#include "state.h"
+/*
+ * One peer of the server, whatever it speaks: from accept to close, how it is told of limits, and how it is
+ * asked to go. Peers at the wrong address are told so in their own protocol as far as it lets them hear:
+ * calls of gRPC and ttrpc are refused one by one, HTTP/1.1 has a sentence, a TLS client gets what is plainly
+ * not TLS, and one without TLS gets what plainly is.
+ */
+#include "server.h"
 
+#include <inttypes.h>
+#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include <sdk/base/container_of.h>
 #include <sdk/rpc/tls/tls.h>
 
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
-/* Descriptors that no connection takes: an eighth of all, and at most so many. */
-#define DESCRIPTORS_RESERVED 64
+/* The longest sentence that goes with a status: larger headers would cost the call its status. */
+#define MESSAGE_MAX 4096
+
+/* A peer's own words must not end the line, or move a terminal's cursor. */
+static void blank_controls(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
+                const char *format, ...)
+{
+    char text[512];
+    uint64_t now = uv_hrtime();
+    va_list arguments;
+
+    if (server->limits.on_log == NULL ||
+        (server->logged_ns[cause] != 0 && now - server->logged_ns[cause] < NANOSECONDS_PER_SECOND))
+        return;
+    server->logged_ns[cause] = now;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    blank_controls(text);
+    server->limits.on_log(server->limits.context, level, text);
+}
+
+size_t server_message_length(const char *message)
+{
+    size_t length = strnlen(message, MESSAGE_MAX + 1);
+
+    if (length <= MESSAGE_MAX)
+        return length;
+    length = MESSAGE_MAX;
+    while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
+        length--;
+    return length;
+}
+
+/* Says which limit it was, and what it is set to. */
+static void describe_refusal(char *text, size_t size, const struct server_connection *connection,
+                             enum outflow_result why, size_t length, uint64_t most)
+{
+    const struct berth_rpc_server *server = connection->server;
+    uint64_t queued = connection->base.queued.used;
+
+    switch (why) {
+    case OUTFLOW_SENT:
+        break;
+    case OUTFLOW_TOO_LARGE:
+        if (most < server->limits.max_send_message_bytes)
+            snprintf(text, size, "message of %zu bytes exceeds what ttrpc carries (%" PRIu64 ")", length,
+                     most);
+        else
+            snprintf(text, size, "message of %zu bytes exceeds max_send_message_bytes (%" PRIu64 ")", length,
+                     most);
+        break;
+    case OUTFLOW_QUEUE_FULL:
+        snprintf(text, size,
+                 "message of %zu bytes exceeds max_queued_bytes (%" PRIu64 "): %" PRIu64
+                 " bytes are waiting for this client to read",
+                 length, server->limits.max_queued_bytes, queued);
+        break;
+    case OUTFLOW_NO_BUDGET:
+        snprintf(text, size,
+                 "message of %zu bytes exceeds this connection's share of max_buffered_bytes (%" PRIu64
+                 "): %" PRIu64 " bytes are buffered for %" PRIu32 " connections, %" PRIu64
+                 " of them for this one",
+                 length, server->buffered.limit, server->buffered.used, server->stats.connections, queued);
+        break;
+    case OUTFLOW_NO_MEMORY:
+        snprintf(text, size, "out of memory for a message of %zu bytes", length);
+        break;
+    }
+}
+
+char *server_refuse_message(struct server_connection *connection, struct berth_arena *arena, char *kept,
+                            enum outflow_result why, size_t length, uint64_t most)
+{
+    char text[SERVER_REFUSAL_MAX] = "";
+
+    describe_refusal(text, sizeof(text), connection, why, length, most);
+    /* What is over the budget of all is logged at the end of the turn, once for all calls. */
+    if (why != OUTFLOW_NO_BUDGET)
+        server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
+                   text, connection->peer.address);
+    if (kept == NULL)
+        kept = berth_arena_take(arena, SERVER_REFUSAL_MAX);
+    if (kept != NULL)
+        memcpy(kept, text, sizeof(text));
+    return kept;
+}
+
+const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size)
+{
+    const struct budget *unfinished = &connection->unfinished;
+    const struct budget *buffered = &connection->server->buffered;
+
+    if (unfinished->is_parent_full)
+        snprintf(text, size,
+                 "this connection's share of max_buffered_bytes (%" PRIu64 ") is used up: %" PRIu64
+                 " bytes are buffered for %" PRIu32 " connections",
+                 buffered->limit, buffered->used, connection->server->stats.connections);
+    else
+        snprintf(text, size,
+                 "max_unfinished_bytes (%" PRIu64 ") exceeded: this connection has sent %" PRIu64
+                 " bytes of unfinished messages",
+                 unfinished->limit, unfinished->used);
+    return text;
+}
+
+void server_count_end(struct berth_rpc_server *server, enum berth_code code)
+{
+    server->stats.calls_ended[(unsigned)code <= BERTH_UNAUTHENTICATED ? (unsigned)code : BERTH_UNKNOWN]++;
+}
+
+#define IPV6_PREFIX_BYTES 8
+
+static const unsigned char mapped_ipv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+/* @return false where it is no internet address. */
+static bool make_key(int fd, unsigned char ret_key[SERVER_PEER_KEY])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof(address);
+    const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&address;
+    const unsigned char *ipv6 = ((const struct sockaddr_in6 *)&address)->sin6_addr.s6_addr;
+
+    memset(ret_key, 0, SERVER_PEER_KEY);
+    if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
+        return false;
+    if (address.ss_family == AF_INET) {
+        memcpy(ret_key, mapped_ipv4, sizeof(mapped_ipv4));
+        memcpy(ret_key + sizeof(mapped_ipv4), &ipv4->sin_addr, sizeof(ipv4->sin_addr));
+        return true;
+    }
+    if (address.ss_family != AF_INET6)
+        return false;
+    memcpy(ret_key, ipv6,
+           memcmp(ipv6, mapped_ipv4, sizeof(mapped_ipv4)) == 0 ? SERVER_PEER_KEY : IPV6_PREFIX_BYTES);
+    return true;
+}
+
+/* FNV-1a from where the server happens to be in memory, so that nobody can choose who shares a bucket. */
+static size_t bucket_of(const struct berth_rpc_server *server, const unsigned char key[SERVER_PEER_KEY])
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uintptr_t)server;
+
+    for (size_t i = 0; i < SERVER_PEER_KEY; i++)
+        hash = (hash ^ key[i]) * UINT64_C(0x100000001b3);
+    return (hash >> 32) % SERVER_PEER_BUCKETS;
+}
+
+static struct server_peer *find(const struct server_peers *bucket, const unsigned char key[SERVER_PEER_KEY])
+{
+    struct server_peer *peer;
+
+    LIST_FOREACH(peer, bucket, link)
+    if (memcmp(peer->key, key, SERVER_PEER_KEY) == 0)
+        return peer;
+    return NULL;
+}
+
+bool server_peer_join(struct server_connection *connection, int fd)
+{
+    struct berth_rpc_server *server = connection->server;
+    unsigned char key[SERVER_PEER_KEY];
+    struct server_peers *bucket;
+    struct server_peer *peer;
+
+    if (server->limits.max_connections_per_peer == 0 || !make_key(fd, key))
+        return true;
+    bucket = &server->peers[bucket_of(server, key)];
+    peer = find(bucket, key);
+    if (peer == NULL) {
+        peer = calloc(1, sizeof(*peer));
+        if (peer == NULL)
+            return false;
+        memcpy(peer->key, key, sizeof(key));
+        LIST_INSERT_HEAD(bucket, peer, link);
+    }
+    peer->connections++;
+    connection->counted = peer;
+    return peer->connections <= server->limits.max_connections_per_peer;
+}
+
+static void leave_peer(struct server_connection *connection)
+{
+    struct server_peer *peer = connection->counted;
+
+    connection->counted = NULL;
+    if (peer == NULL || --peer->connections > 0)
+        return;
+    LIST_REMOVE(peer, link);
+    free(peer);
+}
+
+static struct deadlines *deadlines_of(struct server_connection *connection)
+{
+    return &connection->server->engine.deadlines;
+}
+
+static void send_away(struct server_connection *connection)
+{
+    if (connection->drain_step == SERVER_DRAIN_NONE)
+        server_connection_drain(connection);
+}
+
+static void on_idle(struct deadline *deadline)
+{
+    struct server_connection *connection = CONTAINER_OF(deadline, struct server_connection, idle_deadline);
+    uint64_t idle_ns = connection->server->limits.max_idle_ms * NANOSECONDS_PER_MILLISECOND;
+    uint64_t now = uv_hrtime();
+    uint64_t since = connection->calls > 0 ? now : connection->idle_since_ns;
+
+    if (since + idle_ns <= now)
+        send_away(connection);
+    else
+        deadlines_start(deadlines_of(connection), deadline, since + idle_ns, on_idle);
+}
+
+static void on_grace_over(struct deadline *deadline)
+{
+    server_connection_end(CONTAINER_OF(deadline, struct server_connection, age_deadline),
+                          "the connection is as old as it may be");
+}
+
+static void on_old(struct deadline *deadline)
+{
+    struct server_connection *connection = CONTAINER_OF(deadline, struct server_connection, age_deadline);
+    uint64_t grace_ns = connection->server->limits.max_age_grace_ms * NANOSECONDS_PER_MILLISECOND;
+
+    send_away(connection);
+    if (grace_ns > 0)
+        deadlines_start(deadlines_of(connection), deadline, uv_hrtime() + grace_ns, on_grace_over);
+}
+
+/* Nine to eleven tenths, so that peers that came together do not come back together. */
+static uint64_t scatter(uint64_t age_ns)
+{
+    uint64_t chance;
+
+    if (uv_random(NULL, NULL, &chance, sizeof(chance), 0, NULL) != 0)
+        return age_ns;
+    return age_ns / 10 * 9 + chance % (age_ns / 5 + 1);
+}
+
+/* Waits for the connection to be idle or old, as the server's options have it. @return false without memory.
+ */
+static bool start_aging(struct server_connection *connection)
+{
+    const struct berth_rpc_server_options *limits = &connection->server->limits;
+    uint64_t now = uv_hrtime();
+
+    connection->idle_since_ns = now;
+    return (limits->max_idle_ms == 0 ||
+            deadlines_start(deadlines_of(connection), &connection->idle_deadline,
+                            now + limits->max_idle_ms * NANOSECONDS_PER_MILLISECOND, on_idle)) &&
+           (limits->max_age_ms == 0 ||
+            deadlines_start(deadlines_of(connection), &connection->age_deadline,
+                            now + scatter(limits->max_age_ms * NANOSECONDS_PER_MILLISECOND), on_old));
+}
+
+static void stop_aging(struct server_connection *connection)
+{
+    deadlines_stop(deadlines_of(connection), &connection->idle_deadline);
+    deadlines_stop(deadlines_of(connection), &connection->age_deadline);
+}
+
+void server_call_began(struct server_connection *connection)
+{
+    connection->calls++;
+    connection->server->stats.calls++;
+}
+
+void server_call_ended(struct server_connection *connection)
+{
+    connection->server->stats.calls--;
+    if (--connection->calls == 0 && connection->server->limits.max_idle_ms > 0)
+        connection->idle_since_ns = uv_hrtime();
+}
+
+static void on_handshake_overdue(struct deadline *deadline)
+{
+    struct server_connection *connection =
+        CONTAINER_OF(deadline, struct server_connection, handshake_deadline);
+
+    /* A ttrpc peer is waited for only until it has said enough to be known as one; at the address of another
+     * protocol, where nothing else bounds its time, for no longer at all. */
+    if (!connection->protocol->has_handshake && connection->greeting.is_known && connection->refusal == NULL)
+        return;
+    connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
+}
+
+/* Ends the connection where its handshake takes longer. @return false without memory. */
+static bool await_handshake(struct server_connection *connection, uint32_t timeout_ms)
+{
+    return deadlines_start(&connection->server->engine.deadlines, &connection->handshake_deadline,
+                           uv_hrtime() + timeout_ms * NANOSECONDS_PER_MILLISECOND, on_handshake_overdue);
+}
+
+/* How long a peer has to read its answer and close. */
+#define LINGER_MS 1000
+
+#define HTTP1(status, sentence)                                                                              \
+    "HTTP/1.1 " status "\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" sentence "\n"
+
+static const char only_grpc[] =
+    HTTP1("505 HTTP Version Not Supported", "This address speaks gRPC over HTTP/2, without TLS.");
+static const char only_ttrpc[] =
+    HTTP1("505 HTTP Version Not Supported", "This address speaks ttrpc, not HTTP.");
+static const char only_tls[] =
+    HTTP1("400 Bad Request", "This address speaks gRPC over TLS. Connect with TLS.");
+
+/* A fatal alert, unexpected_message (RFC 8446 6). SETTINGS and GOAWAY could carry a sentence, but a client
+ * then takes the connection for one that worked and comes back without a pause. */
+static const char tls_alert[] = "\x15\3\3\0\2\2\x0a";
+
+/* Nothing of the protocol that was begun has been heard or said. */
+static const char *change_protocol(struct server_connection *connection,
+                                   const struct server_protocol *protocol, const char *refusal)
+{
+    connection->protocol->lose(connection);
+    connection->ttrpc = NULL;
+    connection->protocol = protocol;
+    connection->refusal = refusal;
+    return protocol->start(connection) == 0 ? NULL : "out of memory";
+}
+
+static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind)
+{
+    struct server_connection *connection = CONTAINER_OF(greeting, struct server_connection, greeting);
+    bool is_tls = greeting->expected == GREETING_TLS;
+
+    server_log(connection->server, SERVER_CAUSE_FOREIGN, BERTH_RPC_LOG_WARN,
+               "wrong protocol: client speaks %s, but this address speaks %s peer=%s", greeting_name(kind),
+               greeting_name(greeting->expected), connection->peer.address);
+    /* It was told to go in the protocol expected, whose session has timers by now and cannot be changed. */
+    if (greeting->is_forced)
+        return "it speaks another protocol, and is to go";
+    if (is_tls && kind == GREETING_HTTP1)
+        greeting_answer(greeting, only_tls, sizeof(only_tls) - 1);
+    else if (is_tls)
+        greeting_answer(greeting, tls_alert, sizeof(tls_alert) - 1);
+    else if (kind == GREETING_HTTP2)
+        return change_protocol(connection, connection->server->grpc, "this address speaks ttrpc, not gRPC");
+    else if (kind == GREETING_TTRPC)
+        return change_protocol(connection, connection->server->ttrpc, "this address speaks gRPC, not ttrpc");
+    else if (greeting->expected == GREETING_TTRPC)
+        greeting_answer(greeting, only_ttrpc, sizeof(only_ttrpc) - 1);
+    else
+        greeting_answer(greeting, only_grpc, sizeof(only_grpc) - 1);
+    return NULL;
+}
+
+/* Without memory for a deadline the peer may take its time. */
+static void on_waiting(struct greeting *greeting)
+{
+    struct server_connection *connection = CONTAINER_OF(greeting, struct server_connection, greeting);
+
+    if (greeting->answer != NULL)
+        await_handshake(connection, LINGER_MS);
+    else if (connection->handshake_deadline.place == 0)
+        await_handshake(connection, connection->server->limits.handshake_timeout_ms);
+}
+
+/* Readies it for a peer that speaks another protocol than the address, and says so to both. */
+static void attach_greeting(struct server_connection *connection)
+{
+    connection->greeting = (struct greeting){
+        .expected = connection->tls != NULL ? GREETING_TLS : connection->protocol->kind,
+        .on_foreign = on_foreign,
+        .on_waiting = on_waiting,
+    };
+    greeting_attach(&connection->greeting, &connection->base);
+}
 
 static struct server_connection *from_base(struct connection *base)
 {
@@ -46,7 +431,7 @@ static void on_lost(struct connection *base, const char *reason)
 
     deadlines_stop(&server->engine.deadlines, &connection->handshake_deadline);
     deadlines_stop(&server->engine.deadlines, &connection->drain_deadline);
-    server_age_stop(connection);
+    stop_aging(connection);
     if (connection->tls != NULL && tls_has_failed(connection->tls))
         server_log(server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", connection->peer.address, reason);
     else
@@ -60,13 +445,11 @@ static void on_closed(struct connection *base)
     struct server_connection *connection = from_base(base);
     struct berth_rpc_server *server = connection->server;
 
-    *connection->previous = connection->next;
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
+    LIST_REMOVE(connection, link);
     server->stats.connections--;
-    server_peer_leave(connection);
+    leave_peer(connection);
     free(connection);
-    server_settle(server);
+    server->settle(server);
 }
 
 static const struct connection_events events = {
@@ -75,26 +458,8 @@ static const struct connection_events events = {
     .on_closed = on_closed,
 };
 
-static void on_handshake_overdue(struct deadline *deadline)
-{
-    struct server_connection *connection =
-        CONTAINER_OF(deadline, struct server_connection, handshake_deadline);
-
-    /* A ttrpc peer is waited for only until it has said enough to be known as one; at the address of another
-     * protocol, where nothing else bounds its time, for no longer at all. */
-    if (!connection->protocol->has_handshake && connection->greeting.is_known && connection->refusal == NULL)
-        return;
-    connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
-}
-
-bool server_await_handshake(struct server_connection *connection, uint32_t timeout_ms)
-{
-    return deadlines_start(&connection->server->engine.deadlines, &connection->handshake_deadline,
-                           uv_hrtime() + timeout_ms * NANOSECONDS_PER_MILLISECOND, on_handshake_overdue);
-}
-
-static struct server_connection *create(struct berth_rpc_server *server, uv_handle_type type,
-                                        const struct server_protocol *protocol)
+struct server_connection *server_connection_create(struct berth_rpc_server *server, uv_handle_type type,
+                                                   const struct server_protocol *protocol)
 {
     struct server_connection *connection = calloc(1, sizeof(*connection));
 
@@ -105,11 +470,7 @@ static struct server_connection *create(struct berth_rpc_server *server, uv_hand
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
     connection->unfinished.parent = &server->buffered;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;
-    connection->next = server->connections;
-    connection->previous = &server->connections;
-    if (connection->next != NULL)
-        connection->next->previous = &connection->next;
-    server->connections = connection;
+    LIST_INSERT_HEAD(&server->connections, connection, link);
     server->stats.connections++;
     connection_init(&connection->base, &server->engine, type, &events);
     connection->base.queued.parent = &server->buffered;
@@ -123,8 +484,7 @@ static void on_secured(struct connection *base)
     tls_identify(connection->tls, &connection->peer.who);
 }
 
-/* @param tls  NULL: in clear. */
-static int start(struct server_connection *connection, struct tls_context *tls)
+int server_connection_start(struct server_connection *connection, struct tls_context *tls)
 {
     struct berth_rpc_server *server = connection->server;
     uv_os_fd_t fd;
@@ -136,13 +496,13 @@ static int start(struct server_connection *connection, struct tls_context *tls)
         connection->tls = tls_cover(&connection->base, tls, on_secured);
         result = connection->tls == NULL ? UV_ENOMEM : 0;
     }
-    server_greeting_init(connection);
+    attach_greeting(connection);
     if (result == 0)
         result = connection->protocol->start(connection);
     if (result == 0 && connection->protocol->has_handshake &&
-        !server_await_handshake(connection, server->limits.handshake_timeout_ms))
+        !await_handshake(connection, server->limits.handshake_timeout_ms))
         result = UV_ENOMEM;
-    if (result == 0 && !server_age_start(connection))
+    if (result == 0 && !start_aging(connection))
         result = UV_ENOMEM;
     if (result == 0)
         server->stats.connections_accepted++;
@@ -157,7 +517,7 @@ int server_connection_open(struct berth_rpc_server *server, int fd, struct serve
 
     if (type != UV_TCP && type != UV_NAMED_PIPE)
         return UV_ENOTSOCK;
-    connection = create(server, type, &server_http2);
+    connection = server_connection_create(server, type, server->grpc);
     if (connection == NULL)
         return UV_ENOMEM;
     result = type == UV_TCP ? uv_tcp_open(&connection->base.socket.tcp, fd)
@@ -166,82 +526,11 @@ int server_connection_open(struct berth_rpc_server *server, int fd, struct serve
         connection_lose(&connection->base, uv_strerror(result));
         return result;
     }
-    result = start(connection, NULL);
+    result = server_connection_start(connection, NULL);
     if (result < 0)
         connection_lose(&connection->base, uv_strerror(result));
     *ret_connection = connection;
     return 0;
-}
-
-static bool is_full(const struct berth_rpc_server *server)
-{
-    return server->stats.connections > server->limits.max_connections;
-}
-
-/* Files that plugins open, and second descriptors of sockets, must be had all the same. */
-static bool is_short_of_descriptors(int fd, struct rlimit *ret_limit)
-{
-    rlim_t reserve;
-
-    if (getrlimit(RLIMIT_NOFILE, ret_limit) != 0 || ret_limit->rlim_cur == RLIM_INFINITY)
-        return false;
-    reserve = ret_limit->rlim_cur / 8 < DESCRIPTORS_RESERVED ? ret_limit->rlim_cur / 8 : DESCRIPTORS_RESERVED;
-    return (rlim_t)fd + reserve >= ret_limit->rlim_cur;
-}
-
-/* @return false, and the reason is logged, where there is no room for one more. */
-static bool has_room(struct server_connection *connection)
-{
-    struct berth_rpc_server *server = connection->server;
-    struct sockaddr_storage address;
-    int length = sizeof(address);
-    char text[TCP_ADDRESS_MAX] = "";
-    struct rlimit limit;
-    uv_os_fd_t fd;
-
-    if (uv_fileno(&connection->base.socket.handle, &fd) != 0)
-        return true;
-    if (is_full(server)) {
-        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
-                   "max_connections reached: closing new connections limit=%u",
-                   server->limits.max_connections);
-    } else if (is_short_of_descriptors(fd, &limit)) {
-        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
-                   "RLIMIT_NOFILE nearly reached: closing new connections connections=%u limit=%llu",
-                   server->stats.connections - 1, (unsigned long long)limit.rlim_cur);
-    } else if (!server_peer_join(connection, fd)) {
-        if (uv_tcp_getpeername(&connection->base.socket.tcp, (struct sockaddr *)&address, &length) == 0)
-            tcp_address_format(&address, text);
-        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
-                   "max_connections_per_peer reached: closing new connections peer=%s limit=%u", text,
-                   server->limits.max_connections_per_peer);
-    } else {
-        return true;
-    }
-    server->stats.connections_refused++;
-    return false;
-}
-
-int server_connection_accept(struct server_listener *listener)
-{
-    struct server_connection *connection =
-        create(listener->server, listener->socket.handle.type, listener->protocol);
-    int result;
-
-    if (connection == NULL) {
-        server_listener_refuse(listener);
-        return UV_ENOMEM;
-    }
-    result = uv_accept(&listener->socket.stream, &connection->base.socket.stream);
-    if (result == 0 && !has_room(connection)) {
-        connection_lose(&connection->base, "the server has as many connections as it takes");
-        return 0;
-    }
-    if (result == 0)
-        result = start(connection, listener->tls);
-    if (result < 0)
-        connection_lose(&connection->base, uv_strerror(result));
-    return result;
 }
 
 void server_connection_drain(struct server_connection *connection)

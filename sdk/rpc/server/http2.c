@@ -1,12 +1,405 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A peer of the server that speaks HTTP/2: its streams in line, and how it is asked to go. */
-#include "state.h"
+/*
+ * The server's side of HTTP/2: takes note of what a peer does, in nghttp2's callbacks, keeps it within
+ * bounds, and asks it to go. No callback of nghttp2 calls a handler; that waits for the top level, where the
+ * streams in line are processed.
+ */
+#include "http2.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <sdk/base/container_of.h>
+#include <sdk/rpc/http2/http2.h>
 
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+/* gRPC's keepalive proposal A8: pings closer than this are strikes, and so many strikes are forgiven. */
+#define PING_INTERVAL_MS (300 * 1000)
+#define IDLE_PING_INTERVAL_MS (7200 * 1000)
+#define PING_STRIKES_MAX 2
+
+/* Streams that a peer makes us reset, and DATA frames without data. */
+#define ABUSE_BURST 1000
+#define ABUSE_PER_SECOND 33
+
+/*
+ * Streams that a peer resets, which cost as much as other calls, and frames that are dropped, which cost next
+ * to nothing: a busy client whose deadlines are short has hundreds a second.
+ */
+#define RESETS_BURST 1000
+#define RESETS_PER_SECOND 500
+
+/*
+ * nghttp2 ends the connection of a peer that has confirmed the bound of its streams and opens one more; here
+ * that one is refused, at the cost of no other. Sixteen bits of a setting's number are sent, and nghttp2
+ * takes the whole of it for one that it need not keep.
+ */
+#define UNENFORCED 0x10000
+
+/*
+ * A byte on the wire can stand for a field as long as HPACK's table, and each is looked at. A block that
+ * comes to so much more than is taken is no honest one; up to there the call is refused in gRPC's own words.
+ */
+#define BLOCK_EXCESS_MAX (1024 * 1024)
+#define FIELD_OVERHEAD 32
+
+#define SETTINGS_MAX 32
+#define CONTINUATIONS_MAX 8
+
+static struct server_connection *from_http2(struct http2 *http2)
+{
+    return CONTAINER_OF(http2, struct server_connection, http2);
+}
+
+/* Takes `count` from an allowance; false where it is used up. */
+static bool allowance_take(struct allowance *allowance, uint64_t count, uint32_t burst, uint32_t per_second)
+{
+    uint64_t now = uv_hrtime();
+    uint64_t earned = (now - allowance->last_ns) / (NANOSECONDS_PER_SECOND / per_second);
+
+    if (allowance->last_ns == 0 || earned > burst - allowance->left) {
+        allowance->left = burst;
+        allowance->last_ns = now;
+    } else {
+        allowance->left += (uint32_t)earned;
+        allowance->last_ns += earned * (NANOSECONDS_PER_SECOND / per_second);
+    }
+    if (allowance->left < count)
+        return false;
+    allowance->left -= (uint32_t)count;
+    return true;
+}
+
+static void terminate(struct server_connection *connection, uint32_t code, const char *debug,
+                      const char *what)
+{
+    nghttp2_session *session = connection->http2.session;
+
+    if (connection->base.doom != NULL)
+        return;
+    connection->base.doom = what;
+    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session), code,
+                          (const uint8_t *)debug, strlen(debug));
+    server_log(connection->server, SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN, "%s, connection closed peer=%s",
+               what, connection->peer.address);
+    connection_touch(&connection->base);
+}
+
+/* The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
+static void reject(struct berth_stream *stream, const char *why)
+{
+    struct server_connection *connection = stream->connection;
+
+    if (why == NULL)
+        return;
+    stream->is_malformed = true;
+    nghttp2_submit_rst_stream(connection->http2.session, NGHTTP2_FLAG_NONE, stream->id,
+                              NGHTTP2_PROTOCOL_ERROR);
+    server_log(connection->server, SERVER_CAUSE_MALFORMED, BERTH_RPC_LOG_DEBUG,
+               "malformed request, stream reset: %s peer=%s", why, connection->peer.address);
+}
+
+/* Frames were dropped that a client need not send. From the top level. */
+static void count_dropped(struct server_connection *connection, uint64_t frames)
+{
+    if (!connection->is_drop_told && connection->framer.dropped_idle > 0) {
+        connection->is_drop_told = true;
+        server_log(connection->server, SERVER_CAUSE_DROPPED, BERTH_RPC_LOG_DEBUG,
+                   "ignoring RST_STREAM and WINDOW_UPDATE frames for streams that were never opened peer=%s",
+                   connection->peer.address);
+    }
+    if (!allowance_take(&connection->dropped_frames, frames, RESETS_BURST, RESETS_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_frames",
+                  "too many PRIORITY frames or frames for streams never opened");
+}
+
+/* DATA or HEADERS come for a stream that the client has ended. From the top level. */
+static void receive_late(struct server_connection *connection, int32_t stream_id, enum framer_end end)
+{
+    nghttp2_session *session = connection->http2.session;
+
+    /* Of a stream that is not closed yet nghttp2 sees it itself. */
+    if (nghttp2_session_find_stream(session, stream_id) != NULL)
+        return;
+    if (end == FRAMER_END_STREAM)
+        terminate(connection, NGHTTP2_STREAM_CLOSED, "stream_closed",
+                  "frames on a stream that the peer had ended");
+    else
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_STREAM_CLOSED);
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+    struct berth_stream *stream;
+
+    connection->block_bytes = 0;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    if (connection->open_streams++ >= connection->server->limits.max_concurrent_streams)
+        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                         NGHTTP2_REFUSED_STREAM);
+    stream = server_stream_create(connection, frame->hd.stream_id);
+    if (stream == NULL)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+    struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    const char *text = (const char *)value;
+
+    connection->block_bytes += name_length + value_length + FIELD_OVERHEAD;
+    if (connection->block_bytes > connection->server->limits.max_header_list_bytes + BLOCK_EXCESS_MAX) {
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_large_headers",
+                  "headers far larger than max_header_list_bytes");
+        /* The rest of the block is not looked at. */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (frame->hd.type != NGHTTP2_HEADERS || stream == NULL || stream->is_malformed)
+        return 0;
+    http_message_strip((const char *)name, name_length, &text, &value_length);
+    if (connection->checks_messages)
+        reject(stream,
+               http_message_add_field(&stream->message, (const char *)name, name_length, text, value_length));
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && !stream->is_malformed)
+        request_add(&stream->request, (const char *)name, name_length, text, value_length,
+                    connection->server->limits.max_header_list_bytes);
+    return 0;
+}
+
+/* nghttp2 would leave out a field with a byte that no field may have; the request is malformed (RFC
+ * 9113 8.2.1). */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                             size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                             void *user_data)
+{
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* What nghttp2 thinks of a request, or of the first bytes of a connection. */
+static int on_error(nghttp2_session *session, int code, const char *text, size_t length, void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+
+    server_log(connection->server, SERVER_CAUSE_MALFORMED, BERTH_RPC_LOG_DEBUG,
+               "malformed request: %.*s peer=%s", (int)length, text, connection->peer.address);
+    return 0;
+}
+
+/* What the owner allows holds for a connection without calls too. */
+static uint64_t ping_interval_ns(const struct server_connection *connection)
+{
+    uint32_t allowed_ms = connection->server->limits.min_ping_interval_ms;
+
+    if (allowed_ms == 0)
+        allowed_ms = connection->calls == 0 ? IDLE_PING_INTERVAL_MS : PING_INTERVAL_MS;
+    return allowed_ms * NANOSECONDS_PER_MILLISECOND;
+}
+
+static void receive_ping(struct server_connection *connection)
+{
+    uint64_t now = uv_hrtime();
+
+    if (connection->last_ping_ns != 0 && now - connection->last_ping_ns < ping_interval_ns(connection))
+        connection->ping_strikes++;
+    connection->last_ping_ns = now;
+    if (connection->ping_strikes > PING_STRIKES_MAX)
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings",
+                  "too many pings (min_ping_interval)");
+}
+
+static void receive_end_of_frame(struct server_connection *connection, const nghttp2_frame *frame)
+{
+    struct berth_stream *stream =
+        nghttp2_session_get_stream_user_data(connection->http2.session, frame->hd.stream_id);
+    bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+    if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !ends &&
+        !allowance_take(&connection->empty_frames, 1, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_empty_frames",
+                  "too many empty DATA frames");
+    if (stream == NULL || stream->is_malformed)
+        return;
+    if (connection->checks_messages)
+        reject(stream, frame->hd.type == NGHTTP2_HEADERS ? http_message_end_fields(&stream->message, ends)
+                                                         : http_message_add_data(&stream->message, 0, ends));
+    if (stream->is_malformed)
+        return;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        stream->has_headers = true;
+    if (ends)
+        stream->is_remote_ended = true;
+    if (ends || frame->hd.type == NGHTTP2_HEADERS)
+        server_stream_ready(stream);
+}
+
+/* The answer to the ping behind the notice; that of keepalive has bytes in it. */
+static void receive_ping_ack(struct server_connection *connection, const nghttp2_ping *ping)
+{
+    static const uint8_t zeros[sizeof(ping->opaque_data)];
+
+    if (connection->drain_step == SERVER_DRAIN_NOTICED &&
+        memcmp(ping->opaque_data, zeros, sizeof(zeros)) == 0)
+        server_connection_drain(connection);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+    bool is_ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+
+    if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)
+        receive_end_of_frame(connection, frame);
+    else if (frame->hd.type == NGHTTP2_SETTINGS && !is_ack)
+        deadlines_stop(&connection->server->engine.deadlines, &connection->handshake_deadline);
+    else if (frame->hd.type == NGHTTP2_PING && is_ack)
+        receive_ping_ack(connection, &frame->ping);
+    else if (frame->hd.type == NGHTTP2_PING)
+        receive_ping(connection);
+    else if (frame->hd.type == NGHTTP2_RST_STREAM &&
+             !allowance_take(&connection->peer_resets, 1, RESETS_BURST, RESETS_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets", "too many calls reset");
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+    struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+
+    connection->open_streams--;
+    if (stream == NULL)
+        return 0;
+    stream->is_closed = true;
+    server_stream_ready(stream);
+    return 0;
+}
+
+/* A client that has not ended its side is told that nobody listens (RFC 9113 8.1). */
+static void reset_unread(nghttp2_session *session, int32_t stream_id)
+{
+    if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
+}
+
+/* What terminate() has not told already. */
+static void tell_goaway(struct server_connection *connection, const nghttp2_goaway *goaway)
+{
+    const char *name = nghttp2_http2_strerror(goaway->error_code);
+    bool has_reason = goaway->opaque_data_len > 0;
+
+    if (connection->base.doom == NULL)
+        server_log(connection->server, SERVER_CAUSE_PROTOCOL, BERTH_RPC_LOG_WARN,
+                   "protocol error, connection closed: %.*s peer=%s goaway=%s",
+                   has_reason ? (int)goaway->opaque_data_len : (int)strlen(name),
+                   has_reason ? (const char *)goaway->opaque_data : name, connection->peer.address, name);
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+
+    if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) {
+        connection->ping_strikes = 0;
+        connection->last_ping_ns = 0;
+    }
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+        tell_goaway(connection, &frame->goaway);
+    /* nghttp2 lets pings overtake, and the answer is to prove that the notice was read. */
+    if (frame->hd.type == NGHTTP2_GOAWAY && connection->drain_step == SERVER_DRAIN_NOTICED)
+        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL);
+    if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        reset_unread(session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        frame->rst_stream.error_code != NGHTTP2_CANCEL &&
+        !allowance_take(&connection->resets, 1, ABUSE_BURST, ABUSE_PER_SECOND))
+        terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_errors", "too many stream errors");
+    return 0;
+}
+
+/* Headers beyond what HTTP/2 packs: without them the peer would wait for ever. */
+static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
+{
+    struct server_connection *connection = from_http2(user_data);
+
+    if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
+        error == NGHTTP2_ERR_STREAM_CLOSING)
+        return 0;
+    server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN,
+               "the headers of an answer cannot be sent: %s; the call is reset", nghttp2_strerror(error));
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+    return 0;
+}
+
+static void set_limits(nghttp2_option *option)
+{
+    nghttp2_option_set_max_settings(option, SETTINGS_MAX);
+    nghttp2_option_set_max_continuations(option, CONTINUATIONS_MAX);
+    /* Counted here, where the log can say so. */
+    nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, 0);
+}
+
+int server_http2_create(struct berth_rpc_server *server)
+{
+    int result = http2_option_create(&server->unix_option);
+
+    if (result != 0)
+        return result;
+    result = http2_callbacks_create(&server->callbacks, &server->option);
+    if (result != 0) {
+        nghttp2_option_del(server->unix_option);
+        return result;
+    }
+    set_limits(server->option);
+    set_limits(server->unix_option);
+    nghttp2_option_set_no_http_messaging(server->unix_option, 1);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(server->callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(server->callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(server->callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(server->callbacks, on_frame_sent);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(server->callbacks, on_frame_not_sent);
+    nghttp2_session_callbacks_set_on_stream_close_callback(server->callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(server->callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_error_callback2(server->callbacks, on_error);
+    return 0;
+}
+
+void server_http2_destroy(struct berth_rpc_server *server)
+{
+    nghttp2_option_del(server->unix_option);
+    http2_callbacks_destroy(server->callbacks, server->option);
+}
+
+static int start_session(struct server_connection *connection)
+{
+    const struct berth_rpc_server_options *limits = &connection->server->limits;
+    const nghttp2_settings_entry settings[] = {
+        {UNENFORCED | NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->max_concurrent_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
+    };
+    nghttp2_session *session;
+    nghttp2_mem memory = http2_memory(&connection->server->engine.pool);
+    nghttp2_option *option = connection->server->option;
+    int result;
+
+    connection->checks_messages = connection->base.socket.handle.type == UV_NAMED_PIPE;
+    if (connection->checks_messages)
+        option = connection->server->unix_option;
+    result = nghttp2_session_server_new3(&session, connection->server->callbacks, &connection->http2, option,
+                                         &memory);
+    return result != 0
+               ? result
+               : http2_begin(&connection->http2, session, settings, sizeof(settings) / sizeof(settings[0]));
+}
 
 /* How long a draining server waits for a peer to answer the ping behind its notice. */
 #define NOTICE_TIMEOUT_MS 5000
@@ -21,26 +414,21 @@ static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, 
     struct berth_stream *stream = stream_data;
 
     if (stream != NULL && stream->connection->checks_messages && !stream->is_malformed)
-        server_session_reject(stream, http_message_add_data(&stream->message, length, is_last));
+        reject(stream, http_message_add_data(&stream->message, length, is_last));
     if (stream == NULL || stream->is_malformed)
         http2_consume(http2, stream_id, length);
     else
         server_stream_take(stream, bytes, length, is_last);
 }
 
-static struct server_connection *from_http2(struct http2 *http2)
-{
-    return CONTAINER_OF(http2, struct server_connection, http2);
-}
-
 static void on_dropped(struct http2 *http2, uint64_t frames)
 {
-    server_session_count_dropped(from_http2(http2), frames);
+    count_dropped(from_http2(http2), frames);
 }
 
 static void on_late(struct http2 *http2, int32_t stream_id, enum framer_end end)
 {
-    server_session_receive_late(from_http2(http2), stream_id, end);
+    receive_late(from_http2(http2), stream_id, end);
 }
 
 static void on_broken(struct http2 *http2, const char *reason)
@@ -117,7 +505,8 @@ static void start_keepalive(struct server_connection *connection)
 
 static int start(struct server_connection *connection)
 {
-    connection->end_ready = &connection->first_ready;
+    LIST_INIT(&connection->streams);
+    TAILQ_INIT(&connection->ready);
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;
     framer_init(&connection->framer);
@@ -129,7 +518,7 @@ static int start(struct server_connection *connection)
     connection->http2.max_queued_frames =
         QUEUED_FRAMES_MAX +
         QUEUED_FRAMES_PER_STREAM * (size_t)connection->server->limits.max_concurrent_streams;
-    if (server_session_start(connection) != 0)
+    if (start_session(connection) != 0)
         return UV_ENOMEM;
     start_keepalive(connection);
     return connection_start(&connection->base, &http2_protocol, &connection->http2);
@@ -137,12 +526,10 @@ static int start(struct server_connection *connection)
 
 static void process(struct server_connection *connection)
 {
-    while (connection->first_ready != NULL) {
-        struct berth_stream *stream = connection->first_ready;
+    struct berth_stream *stream;
 
-        connection->first_ready = stream->next_ready;
-        if (connection->first_ready == NULL)
-            connection->end_ready = &connection->first_ready;
+    while ((stream = TAILQ_FIRST(&connection->ready)) != NULL) {
+        TAILQ_REMOVE(&connection->ready, stream, ready);
         server_stream_process(stream);
     }
 }
@@ -184,20 +571,22 @@ static void drain(struct server_connection *connection)
 
 static void end(struct server_connection *connection, const char *reason)
 {
-    for (struct berth_stream *stream = connection->streams; stream != NULL; stream = stream->next)
-        if (stream->is_opened)
-            server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
+    struct berth_stream *stream;
+
+    LIST_FOREACH(stream, &connection->streams, link)
+    if (stream->is_opened)
+        server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
     if (connection->http2.session != NULL)
         submit_goaway(connection);
 }
 
 static void lose(struct server_connection *connection)
 {
+    struct berth_stream *stream;
+
     keepalive_stop(&connection->keepalive);
     deadlines_stop(&connection->server->engine.deadlines, &connection->frame_deadline);
-    while (connection->streams != NULL) {
-        struct berth_stream *stream = connection->streams;
-
+    while ((stream = LIST_FIRST(&connection->streams)) != NULL) {
         stream->is_closed = true;
         if (stream->is_opened)
             server_stream_abort(stream, BERTH_CANCELLED, NULL);
@@ -206,6 +595,8 @@ static void lose(struct server_connection *connection)
 }
 
 const struct server_protocol server_http2 = {
+    .kind = GREETING_HTTP2,
+    .call_size = sizeof(struct berth_stream),
     .has_handshake = true,
     .start = start,
     .process = process,

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a server listens: unix sockets and TCP addresses, from bind to the last close. */
-#include "state.h"
+/*
+ * Where a server listens: unix sockets and TCP addresses, from bind to the last close. A connection that is
+ * one too many is closed at once.
+ */
+#include "server.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <berth/address.h>
@@ -12,16 +16,13 @@
 static void on_handle_closed(struct server_listener *listener)
 {
     struct berth_rpc_server *server = listener->server;
-    struct server_listener **place = &server->listeners;
 
     if (--listener->open_handles > 0)
         return;
-    while (*place != listener)
-        place = &(*place)->next;
-    *place = listener->next;
+    LIST_REMOVE(listener, link);
     tls_context_unref(listener->tls);
     free(listener);
-    server_settle(server);
+    server->settle(server);
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -41,23 +42,65 @@ static void close_listener(struct server_listener *listener)
 
 void server_close_listeners(struct berth_rpc_server *server)
 {
-    for (struct server_listener *listener = server->listeners; listener != NULL; listener = listener->next)
-        close_listener(listener);
+    struct server_listener *listener;
+
+    LIST_FOREACH(listener, &server->listeners, link)
+    close_listener(listener);
 }
 
-static void take_connection(struct server_listener *listener, int status)
+/* Descriptors that no connection takes: an eighth of all, and at most so many. */
+#define DESCRIPTORS_RESERVED 64
+
+static bool is_full(const struct berth_rpc_server *server)
 {
-    if (status == 0)
-        status = server_connection_accept(listener);
-    if (status < 0)
-        server_log(listener->server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN,
-                   "%s: cannot take a connection: %s", listener->name, uv_strerror(status));
+    return server->stats.connections > server->limits.max_connections;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+/* Files that plugins open, and second descriptors of sockets, must be had all the same. */
+static bool is_short_of_descriptors(int fd, struct rlimit *ret_limit)
 {
-    take_connection(stream->data, status);
+    rlim_t reserve;
+
+    if (getrlimit(RLIMIT_NOFILE, ret_limit) != 0 || ret_limit->rlim_cur == RLIM_INFINITY)
+        return false;
+    reserve = ret_limit->rlim_cur / 8 < DESCRIPTORS_RESERVED ? ret_limit->rlim_cur / 8 : DESCRIPTORS_RESERVED;
+    return (rlim_t)fd + reserve >= ret_limit->rlim_cur;
 }
+
+/* @return false, and the reason is logged, where there is no room for one more. */
+static bool has_room(struct server_connection *connection)
+{
+    struct berth_rpc_server *server = connection->server;
+    struct sockaddr_storage address;
+    int length = sizeof(address);
+    char text[TCP_ADDRESS_MAX] = "";
+    struct rlimit limit;
+    uv_os_fd_t fd;
+
+    if (uv_fileno(&connection->base.socket.handle, &fd) != 0)
+        return true;
+    if (is_full(server)) {
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "max_connections reached: closing new connections limit=%u",
+                   server->limits.max_connections);
+    } else if (is_short_of_descriptors(fd, &limit)) {
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "RLIMIT_NOFILE nearly reached: closing new connections connections=%u limit=%llu",
+                   server->stats.connections - 1, (unsigned long long)limit.rlim_cur);
+    } else if (!server_peer_join(connection, fd)) {
+        if (uv_tcp_getpeername(&connection->base.socket.tcp, (struct sockaddr *)&address, &length) == 0)
+            tcp_address_format(&address, text);
+        server_log(server, SERVER_CAUSE_REFUSED, BERTH_RPC_LOG_WARN,
+                   "max_connections_per_peer reached: closing new connections peer=%s limit=%u", text,
+                   server->limits.max_connections_per_peer);
+    } else {
+        return true;
+    }
+    server->stats.connections_refused++;
+    return false;
+}
+
+static void take_connection(struct server_listener *listener, int status);
 
 static void on_refused_closed(uv_handle_t *handle)
 {
@@ -69,7 +112,9 @@ static void on_refused_closed(uv_handle_t *handle)
     on_handle_closed(listener);
 }
 
-void server_listener_refuse(struct server_listener *listener)
+/* Closes the connection that waits, which there is no memory to serve: libuv listens again when it is taken.
+ */
+static void refuse(struct server_listener *listener)
 {
     uv_loop_t *loop = listener->server->engine.loop;
 
@@ -87,6 +132,43 @@ void server_listener_refuse(struct server_listener *listener)
     uv_close(&listener->refused.handle, on_refused_closed);
 }
 
+/* @return 0 or a libuv error. */
+static int accept_connection(struct server_listener *listener)
+{
+    struct server_connection *connection =
+        server_connection_create(listener->server, listener->socket.handle.type, listener->protocol);
+    int result;
+
+    if (connection == NULL) {
+        refuse(listener);
+        return UV_ENOMEM;
+    }
+    result = uv_accept(&listener->socket.stream, &connection->base.socket.stream);
+    if (result == 0 && !has_room(connection)) {
+        connection_lose(&connection->base, "the server has as many connections as it takes");
+        return 0;
+    }
+    if (result == 0)
+        result = server_connection_start(connection, listener->tls);
+    if (result < 0)
+        connection_lose(&connection->base, uv_strerror(result));
+    return result;
+}
+
+static void take_connection(struct server_listener *listener, int status)
+{
+    if (status == 0)
+        status = accept_connection(listener);
+    if (status < 0)
+        server_log(listener->server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN,
+                   "%s: cannot take a connection: %s", listener->name, uv_strerror(status));
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    take_connection(stream->data, status);
+}
+
 static struct server_listener *create(struct berth_rpc_server *server, const struct server_protocol *protocol)
 {
     struct server_listener *listener = calloc(1, sizeof(*listener));
@@ -102,8 +184,7 @@ static struct server_listener *create(struct berth_rpc_server *server, const str
 static void join(struct server_listener *listener)
 {
     listener->socket.handle.data = listener;
-    listener->next = listener->server->listeners;
-    listener->server->listeners = listener;
+    LIST_INSERT_HEAD(&listener->server->listeners, listener, link);
     listener->open_handles = 1;
 }
 
@@ -121,19 +202,20 @@ static int listen_on_pipe(struct server_listener *listener, int fd)
     return uv_listen(&listener->socket.stream, BACKLOG, on_connection);
 }
 
-static const struct server_protocol *protocol_of(const struct berth_rpc_unix_options *options)
+static const struct server_protocol *find_protocol(const struct berth_rpc_server *server,
+                                                   const struct berth_rpc_unix_options *options)
 {
     bool is_ttrpc = options->size > offsetof(struct berth_rpc_unix_options, protocol) &&
                     options->protocol == BERTH_RPC_TTRPC;
 
-    return is_ttrpc ? &server_ttrpc : &server_http2;
+    return is_ttrpc ? server->ttrpc : server->grpc;
 }
 
 enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
                                              const struct berth_rpc_unix_options *options,
                                              struct berth_error *err)
 {
-    struct server_listener *listener = create(server, protocol_of(options));
+    struct server_listener *listener = create(server, find_protocol(server, options));
     enum berth_code code;
     int result;
     int fd;
@@ -232,7 +314,7 @@ enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
 
     if (code != BERTH_OK)
         return code;
-    listener = create(server, &server_http2);
+    listener = create(server, server->grpc);
     if (listener == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
                                options->address);

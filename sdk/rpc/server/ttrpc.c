@@ -1,22 +1,672 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A peer of the server that speaks ttrpc: which call a frame is for, and what is said of a frame that is for
- * none. An odd frame costs the call that it names, and nothing else.
+ * The server's side of ttrpc: which call a frame is for, each call from its Request to the last byte of its
+ * answer, and what is said of a frame that is for none. An odd frame costs the call that it names, and
+ * nothing else.
+ *
+ * A call is created by its Request and destroyed when its answer has been put into a batch, or with its
+ * connection. The router's call in it goes first, in call_end: from then on no event is told. What a handler
+ * does only takes note and puts the call in line; process() and put() do the work at the top level, where a
+ * call may go.
  */
-#include "ttrpc.h"
+#include "server.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <berth/utf8.h>
 
 #include <sdk/base/container_of.h>
+#include <sdk/rpc/ttrpc/message.h>
+#include <sdk/rpc/ttrpc/session.h>
 
-static struct server_ttrpc *from_session(struct ttrpc_session *session)
-{
-    return CONTAINER_OF(session, struct server_ttrpc, session);
-}
+/** A peer of the server that speaks ttrpc. */
+struct server_ttrpc {
+    struct ttrpc_session session;
+    struct server_connection *connection;
+    /** Of the call that came last. */
+    uint32_t last_id;
+    /** Calls that have something to do. */
+    TAILQ_HEAD(, server_ttrpc_call) ready;
+};
+
+/** One call, from its Request to the last byte of its answer. */
+struct server_ttrpc_call {
+    struct ttrpc_stream stream;
+    struct server_ttrpc *peer;
+    TAILQ_ENTRY(server_ttrpc_call) ready;
+    struct berth_call *call;
+    /** NULL until it is known to be one. */
+    const char *path;
+
+    bool is_ready;
+    /** The router knows the method. */
+    bool is_found;
+    /** It answers with Data; otherwise with one Response. */
+    bool is_streaming;
+    bool is_remote_ended;
+    bool is_half_close_told;
+    bool is_writable_due;
+    bool is_ended;
+
+    /** The one message where it is small; otherwise the outflow has it. */
+    struct span reply;
+    /** A Response that tells of a failure; empty where all went well. */
+    struct span failure;
+    /** It says no more than the code where there was no memory. */
+    unsigned char bare_failure[8];
+
+    struct inbox inbox;
+    struct outflow outflow;
+    /** As server_refuse_message returned it last; empty: the message was sent. */
+    char *refusal;
+    struct deadline deadline;
+    struct metadata_list metadata;
+    struct berth_arena arena;
+    _Alignas(max_align_t) unsigned char first[1024];
+};
 
 static struct server_ttrpc_call *from_stream(struct ttrpc_stream *stream)
 {
     return CONTAINER_OF(stream, struct server_ttrpc_call, stream);
+}
+
+static struct berth_rpc_server *server_of(const struct server_ttrpc_call *self)
+{
+    return self->peer->connection->server;
+}
+
+/* The router carries the pointer, and looks at nothing behind it: `struct berth_stream` itself is gRPC's. */
+static struct berth_stream *to_router(struct server_ttrpc_call *self)
+{
+    return (struct berth_stream *)(void *)self;
+}
+
+static struct server_ttrpc_call *from_router(struct berth_stream *stream)
+{
+    return (struct server_ttrpc_call *)(void *)stream;
+}
+
+/* What of a sentence is over it once it is text is cut, and details over theirs are left out. */
+#define TEXT_MAX 4096
+#define DETAILS_MAX 8192
+
+static_assert(TTRPC_HEADER + TEXT_MAX + DETAILS_MAX + 64 <= BATCH_FRAME_MAX,
+              "a batch that has room has room for any failure");
+
+static const char replacement[] = "\xef\xbf\xbd";
+
+/* A Status holds text: U+FFFD for each byte that is none. What has no room is cut. */
+static size_t copy_text(unsigned char *place, size_t room, const char *text, size_t length)
+{
+    size_t copied = 0;
+    size_t at = 0;
+
+    while (at < length) {
+        size_t step = berth_utf8_character(text + at, length - at);
+        const char *source = step > 0 ? text + at : replacement;
+        size_t size = step > 0 ? step : sizeof(replacement) - 1;
+
+        if (size > room - copied)
+            break;
+        memcpy(place + copied, source, size);
+        copied += size;
+        at += step > 0 ? step : 1;
+    }
+    return copied;
+}
+
+static struct span make_text(struct berth_arena *arena, const char *message)
+{
+    size_t length = message == NULL ? 0 : server_message_length(message);
+    size_t room = 3 * length < TEXT_MAX ? 3 * length : TEXT_MAX;
+    unsigned char *text = length == 0 ? NULL : berth_arena_take(arena, room);
+
+    if (text == NULL)
+        return (struct span){NULL, 0};
+    return (struct span){text, copy_text(text, room, message, length)};
+}
+
+/* Prepares the answer: a Response of `code` and what goes with it. */
+static void prepare_answer(struct server_ttrpc_call *self, enum berth_code code, const char *message,
+                           const void *details, size_t details_length)
+{
+    const struct span none = {NULL, 0};
+    struct span status = {details, details_length <= DETAILS_MAX ? details_length : 0};
+    struct span text;
+    unsigned char *bytes;
+    size_t size;
+
+    if (code == BERTH_OK)
+        return;
+    text = make_text(&self->arena, message);
+    size = ttrpc_status_size(code, text, status);
+    bytes = berth_arena_take(&self->arena, size);
+    if (bytes == NULL) {
+        bytes = self->bare_failure;
+        size = ttrpc_status_size(code, none, none);
+        text = status = none;
+    }
+    ttrpc_status_write(bytes, code, text, status);
+    self->failure = (struct span){bytes, size};
+}
+
+/* What the router's refusals are called in ttrpc. @return `message` or what is meant, in the call's arena. */
+static const char *refusal_for(struct server_ttrpc_call *self, enum berth_code code, const char *message)
+{
+    static const char unknown[] = "unknown ";
+    const char *method;
+    int service_length;
+    size_t size;
+    char *text;
+
+    if (code != BERTH_UNIMPLEMENTED || message == NULL || self->path == NULL)
+        return message;
+    method = strrchr(self->path, '/') + 1;
+    service_length = (int)(method - self->path) - 2;
+    size = strlen(self->path) + 64;
+    text = berth_arena_take(&self->arena, size);
+    if (text == NULL)
+        return message;
+    snprintf(text, size, "%sservice %.*s", unknown, service_length, self->path + 1);
+    if (strcmp(text, message) == 0)
+        return text + strlen(unknown);
+    snprintf(text, size, "%smethod %s for service %.*s", unknown, method, service_length, self->path + 1);
+    if (strcmp(text, message) != 0)
+        return message;
+    snprintf(text, size, "method %s", method);
+    return text;
+}
+
+static const struct berth_router *router_of(const struct server_ttrpc_call *self)
+{
+    return server_of(self)->router;
+}
+
+/* It has something to do, at the top level. */
+static void call_ready(struct server_ttrpc_call *self)
+{
+    struct server_ttrpc *peer = self->peer;
+
+    if (self->is_ready)
+        return;
+    self->is_ready = true;
+    TAILQ_INSERT_TAIL(&peer->ready, self, ready);
+    connection_touch(&peer->connection->base);
+}
+
+static void on_room(struct outflow *outflow)
+{
+    struct server_ttrpc_call *self = CONTAINER_OF(outflow, struct server_ttrpc_call, outflow);
+
+    self->is_writable_due = true;
+    call_ready(self);
+}
+
+static struct server_ttrpc_call *call_create(struct server_ttrpc *peer, uint32_t id)
+{
+    struct berth_rpc_server *server = peer->connection->server;
+    struct server_ttrpc_call *self = spares_take(&server->ttrpc_calls);
+
+    if (self == NULL)
+        return NULL;
+    memset(self, 0, offsetof(struct server_ttrpc_call, first));
+    self->peer = peer;
+    self->inbox.framing.budget = &peer->connection->unfinished;
+    self->inbox.framing.max_message_bytes = UINT32_MAX;
+    self->outflow.queued = &peer->connection->base.queued;
+    self->outflow.pool = &server->engine.pool;
+    self->outflow.on_room = on_room;
+    berth_arena_init(&self->arena, self->first, sizeof(self->first));
+    self->stream.inbox = &self->inbox;
+    ttrpc_stream_join(&self->stream, &peer->session, id);
+    server_call_began(peer->connection);
+    return self;
+}
+
+/* From the top level, or without a call. */
+static void call_destroy(struct server_ttrpc_call *self)
+{
+    struct berth_rpc_server *server = server_of(self);
+
+    if (self->is_ready)
+        TAILQ_REMOVE(&self->peer->ready, self, ready);
+    deadlines_stop(&server->engine.deadlines, &self->deadline);
+    outflow_clear(&self->outflow);
+    inbox_finish(&self->inbox);
+    ttrpc_stream_leave(&self->stream);
+    berth_arena_finish(&self->arena);
+    server_call_ended(self->peer->connection);
+    spares_give(&server->ttrpc_calls, self);
+}
+
+/* Ends the caller's side; nothing where that has been. */
+static void call_end(struct server_ttrpc_call *self, enum berth_code code, const char *message,
+                     const void *details, size_t details_length)
+{
+    struct berth_rpc_server *server = server_of(self);
+
+    if (self->is_ended)
+        return;
+    self->is_ended = true;
+    self->call = NULL;
+    deadlines_stop(&server->engine.deadlines, &self->deadline);
+    server_count_end(server, code);
+    if (!self->is_found)
+        message = refusal_for(self, code, message);
+    if (code != BERTH_OK && !self->is_streaming)
+        outflow_clear(&self->outflow);
+    prepare_answer(self, code, message, details, details_length);
+    ttrpc_stream_due(&self->stream);
+}
+
+/* Ends the call on both sides. */
+static void call_abort(struct server_ttrpc_call *self, enum berth_code code, const char *message)
+{
+    struct berth_call *call = self->call;
+
+    if (self->is_ended)
+        return;
+    if (code == BERTH_DEADLINE_EXCEEDED)
+        outflow_clear(&self->outflow);
+    call_end(self, code, message, NULL, 0);
+    if (call != NULL)
+        router_of(self)->cancel(call, code == BERTH_DEADLINE_EXCEEDED ? code : BERTH_CANCELLED);
+}
+
+static bool deliver(void *context, const void *message, size_t length)
+{
+    struct server_ttrpc_call *self = context;
+
+    router_of(self)->deliver(self->call, message, length);
+    return self->call != NULL;
+}
+
+/* @return false where the message is over the limit. */
+static bool is_takeable(struct server_ttrpc_call *self, struct span message)
+{
+    uint64_t most = server_of(self)->limits.max_recv_message_bytes;
+    char text[128];
+
+    if (message.length <= most)
+        return true;
+    snprintf(text, sizeof(text), "ttrpc: received message larger than max (%zu vs. %llu)", message.length,
+             (unsigned long long)most);
+    call_abort(self, BERTH_RESOURCE_EXHAUSTED, text);
+    return false;
+}
+
+static void call_take(struct server_ttrpc_call *self, struct span message)
+{
+    char text[160];
+
+    if (self->call == NULL || !is_takeable(self, message))
+        return;
+    if (ttrpc_stream_give(&self->stream, message, deliver, self) == FRAMING_NO_ROOM)
+        call_abort(self, BERTH_RESOURCE_EXHAUSTED,
+                   server_describe_no_room(self->peer->connection, text, sizeof(text)));
+}
+
+static void tell_half_close(struct server_ttrpc_call *self)
+{
+    if (self->call == NULL || self->is_half_close_told || self->inbox.is_paused ||
+        inbox_is_holding(&self->inbox))
+        return;
+    self->is_half_close_told = true;
+    router_of(self)->half_close(self->call);
+}
+
+static void call_half_close(struct server_ttrpc_call *self)
+{
+    self->is_remote_ended = true;
+    tell_half_close(self);
+}
+
+static bool has_deliver_last(const struct berth_router *router)
+{
+    return router->size > offsetof(struct berth_router, deliver_last) && router->deliver_last != NULL;
+}
+
+/* Takes the payload of a call that has no other. */
+static void call_take_only(struct server_ttrpc_call *self, struct span payload)
+{
+    const struct berth_router *router = router_of(self);
+
+    self->is_remote_ended = true;
+    if (self->inbox.is_paused || !has_deliver_last(router)) {
+        call_take(self, payload);
+        tell_half_close(self);
+    } else if (is_takeable(self, payload)) {
+        self->is_half_close_told = true;
+        router->deliver_last(self->call, payload.bytes, payload.length);
+    }
+}
+
+static void call_process(struct server_ttrpc_call *self)
+{
+    self->is_ready = false;
+    if (self->call != NULL && !self->inbox.is_paused && inbox_is_holding(&self->inbox))
+        ttrpc_stream_give_held(&self->stream, deliver, self);
+    if (self->call != NULL && self->is_writable_due) {
+        self->is_writable_due = false;
+        router_of(self)->writable(self->call);
+    }
+    if (self->is_remote_ended)
+        tell_half_close(self);
+}
+
+/* The message that is the whole answer. */
+static void put_reply(struct server_ttrpc_call *self, struct batch *batch)
+{
+    bool is_in_outflow = self->outflow.outbox.first != NULL;
+    uint32_t length = is_in_outflow ? ttrpc_message_length(&self->outflow) : (uint32_t)self->reply.length;
+    unsigned char prefix[TTRPC_PAYLOAD_PREFIX_MAX];
+    size_t prefix_length = length == 0 ? 0 : ttrpc_response_payload_prefix(prefix, length);
+
+    ttrpc_put_header(batch, (uint32_t)prefix_length + length, &self->stream, TTRPC_RESPONSE, 0);
+    batch_add_bytes(batch, prefix, prefix_length);
+    if (is_in_outflow)
+        ttrpc_put_message(batch, &self->outflow);
+    else
+        batch_add_bytes(batch, self->reply.bytes, self->reply.length);
+}
+
+static void put_end(struct server_ttrpc_call *self, struct batch *batch)
+{
+    if (self->failure.length > 0) {
+        ttrpc_put_header(batch, (uint32_t)self->failure.length, &self->stream, TTRPC_RESPONSE, 0);
+        batch_add_bytes(batch, self->failure.bytes, self->failure.length);
+    } else if (self->is_streaming) {
+        ttrpc_put_header(batch, 0, &self->stream, TTRPC_DATA, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA);
+    } else {
+        put_reply(self, batch);
+    }
+}
+
+static bool call_put(struct ttrpc_stream *stream, struct batch *batch)
+{
+    struct server_ttrpc_call *self = from_stream(stream);
+
+    if (self->is_streaming && self->outflow.outbox.first != NULL) {
+        ttrpc_put_data(batch, stream, &self->outflow);
+        return self->outflow.outbox.first != NULL || self->is_ended;
+    }
+    if (self->is_ended) {
+        put_end(self, batch);
+        call_destroy(self);
+    }
+    return false;
+}
+
+/* Replies up to this length wait in the call's own memory. */
+#define REPLY_IN_ARENA_MAX 512
+
+static void found(struct berth_stream *stream, enum berth_method_kind kind)
+{
+    struct server_ttrpc_call *self = from_router(stream);
+
+    self->is_found = true;
+    self->is_streaming = kind == BERTH_METHOD_SERVER_STREAM || kind == BERTH_METHOD_BIDI_STREAM;
+}
+
+static enum berth_code keep_reply(struct server_ttrpc_call *self, const void *message, size_t length)
+{
+    const char *copy = berth_arena_copy(&self->arena, message, length);
+
+    if (copy == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    self->reply = (struct span){(const unsigned char *)copy, length};
+    return BERTH_OK;
+}
+
+static enum berth_code send_message(struct berth_stream *stream, const void *message, size_t length)
+{
+    struct server_ttrpc_call *self = from_router(stream);
+    const struct berth_rpc_server_options *limits = &server_of(self)->limits;
+    uint64_t carried = TTRPC_DATA_MAX - (self->is_streaming ? 0 : TTRPC_PAYLOAD_PREFIX_MAX);
+    uint64_t most = carried < limits->max_send_message_bytes ? carried : limits->max_send_message_bytes;
+    enum outflow_result result;
+
+    if (self->refusal != NULL)
+        self->refusal[0] = '\0';
+    if (!self->is_streaming && length <= REPLY_IN_ARENA_MAX && length <= most)
+        return keep_reply(self, message, length);
+    result = outflow_send(&self->outflow, message, length, most, limits->max_queued_bytes);
+    if (result != OUTFLOW_SENT) {
+        self->refusal =
+            server_refuse_message(self->peer->connection, &self->arena, self->refusal, result, length, most);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    if (self->is_streaming)
+        ttrpc_stream_due(&self->stream);
+    return BERTH_OK;
+}
+
+static const char *refusal_of(struct berth_stream *stream)
+{
+    const char *refusal = from_router(stream)->refusal;
+
+    return refusal == NULL || *refusal == '\0' ? NULL : refusal;
+}
+
+static bool can_send(struct berth_stream *stream)
+{
+    struct server_ttrpc_call *self = from_router(stream);
+
+    return outflow_can_send(&self->outflow, server_of(self)->limits.max_queued_bytes);
+}
+
+/* ttrpc has neither headers nor trailers: what a handler adds for other transports is dropped. */
+static enum berth_code drop_metadata(struct berth_stream *stream, const char *key, const void *value,
+                                     size_t length)
+{
+    return BERTH_OK;
+}
+
+static enum berth_code send_headers(struct berth_stream *stream)
+{
+    return BERTH_OK;
+}
+
+static void finish(struct berth_stream *stream, enum berth_code code, const char *message,
+                   const void *details, size_t details_length)
+{
+    call_end(from_router(stream), code, message, details, details_length);
+}
+
+static void pause_call(struct berth_stream *stream)
+{
+    from_router(stream)->inbox.is_paused = true;
+}
+
+static void resume_call(struct berth_stream *stream)
+{
+    struct server_ttrpc_call *self = from_router(stream);
+
+    self->inbox.is_paused = false;
+    call_ready(self);
+}
+
+static const struct berth_stream_ops call_ops = {
+    .size = sizeof(call_ops),
+    .send = send_message,
+    .can_send = can_send,
+    .add_header = drop_metadata,
+    .add_trailer = drop_metadata,
+    .send_headers = send_headers,
+    .finish = finish,
+    .pause = pause_call,
+    .resume = resume_call,
+    .found = found,
+    .refusal = refusal_of,
+};
+
+static void on_overdue(struct deadline *deadline)
+{
+    call_abort(CONTAINER_OF(deadline, struct server_ttrpc_call, deadline), BERTH_DEADLINE_EXCEEDED,
+               "deadline exceeded");
+}
+
+/* @return false where there is no time left. */
+static bool start_deadline(struct server_ttrpc_call *self, int64_t timeout, uint64_t *ret_deadline_ns)
+{
+    *ret_deadline_ns = 0;
+    if (timeout == 0)
+        return true;
+    if (timeout < 0) {
+        call_end(self, BERTH_DEADLINE_EXCEEDED, "deadline exceeded: the call came with no time left", NULL,
+                 0);
+        return false;
+    }
+    *ret_deadline_ns = uv_hrtime() + (uint64_t)timeout;
+    if (deadlines_start(&server_of(self)->engine.deadlines, &self->deadline, *ret_deadline_ns, on_overdue))
+        return true;
+    call_end(self, BERTH_RESOURCE_EXHAUSTED, "out of memory", NULL, 0);
+    return false;
+}
+
+/* What handlers get as a C string must end where the peer ended it. */
+static bool is_word(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] <= ' ' || text.bytes[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static const char *copy_key(struct berth_arena *arena, struct span key)
+{
+    char *copy = berth_arena_copy(arena, key.bytes, key.length);
+
+    for (size_t i = 0; copy != NULL && i < key.length; i++)
+        if (copy[i] >= 'A' && copy[i] <= 'Z')
+            copy[i] = (char)(copy[i] + ('a' - 'A'));
+    return copy;
+}
+
+static enum berth_code take_pair(struct server_ttrpc_call *self, const struct ttrpc_pair *pair)
+{
+    struct berth_metadata item = {.value_length = pair->value.length};
+
+    if (pair->key.length == 0 || !is_word(pair->key))
+        return BERTH_INVALID_ARGUMENT;
+    item.key = copy_key(&self->arena, pair->key);
+    item.value = berth_arena_copy(&self->arena, pair->value.bytes, pair->value.length);
+    if (item.key == NULL || item.value == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    return metadata_add(&self->metadata, &self->arena, item);
+}
+
+static enum berth_code take_metadata(struct server_ttrpc_call *self, struct span rest)
+{
+    enum berth_code code = BERTH_OK;
+    struct ttrpc_pair pair;
+
+    while (code == BERTH_OK && ttrpc_metadata_next(&rest, &pair))
+        code = take_pair(self, &pair);
+    return code;
+}
+
+static char *append(char *place, struct span text)
+{
+    *place++ = '/';
+    if (text.length > 0)
+        memcpy(place, text.bytes, text.length);
+    return place + text.length;
+}
+
+static char *make_path(struct server_ttrpc_call *self, const struct ttrpc_request *request)
+{
+    char *path = berth_arena_take(&self->arena, request->service.length + request->method.length + 3);
+
+    if (path != NULL)
+        *append(append(path, request->service), request->method) = '\0';
+    return path;
+}
+
+/* @return NULL where the call is refused. */
+static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_request *request,
+                             struct span bytes)
+{
+    uint32_t most = server_of(self)->limits.max_header_list_bytes;
+    enum berth_code code = BERTH_OK;
+    const char *path = NULL;
+    char text[128];
+
+    if (request->service.length + request->method.length + request->metadata_bytes > most) {
+        snprintf(text, sizeof(text), "the request's metadata is larger than this server takes (%lu bytes)",
+                 (unsigned long)most);
+        call_end(self, BERTH_RESOURCE_EXHAUSTED, text, NULL, 0);
+        return NULL;
+    }
+    if (!is_word(request->service) || !is_word(request->method)) {
+        call_end(self, BERTH_UNIMPLEMENTED, "malformed method name", NULL, 0);
+        return NULL;
+    }
+    if (request->metadata_count > 0)
+        code = take_metadata(self, bytes);
+    if (code == BERTH_OK && (path = make_path(self, request)) == NULL)
+        code = BERTH_RESOURCE_EXHAUSTED;
+    if (code != BERTH_OK)
+        call_end(self, code,
+                 code == BERTH_INVALID_ARGUMENT ? "a key of the request's metadata is no word"
+                                                : "out of memory",
+                 NULL, 0);
+    return path;
+}
+
+static void open_call(struct server_ttrpc_call *self, uint64_t deadline_ns)
+{
+    const struct berth_call_request opening = {
+        .size = sizeof(opening),
+        .path = self->path,
+        .transport = "ttrpc",
+        .peer = &self->peer->connection->peer.who,
+        .deadline_ns = deadline_ns,
+        .metadata = self->metadata.items,
+        .metadata_count = self->metadata.count,
+        .stream = to_router(self),
+        .stream_ops = &call_ops,
+    };
+    const struct berth_router *router = server_of(self)->router;
+    struct berth_call *call = router->open(router, &opening);
+
+    if (!self->is_ended)
+        self->call = call;
+}
+
+static void take_first(struct server_ttrpc_call *self, const struct ttrpc_request *request, unsigned flags)
+{
+    if (request->has_payload)
+        call_take(self, request->payload);
+    if ((flags & TTRPC_REMOTE_OPEN) == 0 || (flags & TTRPC_REMOTE_CLOSED) != 0)
+        call_half_close(self);
+}
+
+/* Opens the call of a Request and gives it the payload. `bytes` is what was parsed. */
+static void call_open(struct server_ttrpc_call *self, const struct ttrpc_request *request, struct span bytes,
+                      unsigned flags)
+{
+    uint64_t deadline_ns;
+
+    server_of(self)->stats.calls_opened++;
+    self->path = take_head(self, request, bytes);
+    if (self->path == NULL || !start_deadline(self, request->timeout_nano, &deadline_ns))
+        return;
+    open_call(self, deadline_ns);
+    if (self->call == NULL)
+        return;
+    if (self->call->kind == BERTH_METHOD_UNARY || self->call->kind == BERTH_METHOD_SERVER_STREAM)
+        call_take_only(self, request->payload);
+    else
+        take_first(self, request, flags);
+}
+
+static struct server_ttrpc *from_session(struct ttrpc_session *session)
+{
+    return CONTAINER_OF(session, struct server_ttrpc, session);
 }
 
 static struct server_ttrpc_call *find(const struct server_ttrpc *peer, uint32_t id)
@@ -42,7 +692,7 @@ static void refuse(struct server_ttrpc *peer, uint32_t id, enum berth_code code,
     if (call == NULL)
         ttrpc_session_refuse(&peer->session, id, code, text);
     else
-        server_ttrpc_call_abort(call, code, text);
+        call_abort(call, code, text);
 }
 
 /* @return false where the call is refused. */
@@ -59,7 +709,7 @@ static bool may_begin(struct server_ttrpc *peer, const struct ttrpc_frame *frame
         refuse(peer, frame->id, BERTH_UNIMPLEMENTED, "%s", peer->connection->refusal);
     else if (peer->session.is_leaving)
         refuse(peer, frame->id, BERTH_UNAVAILABLE, "the server is shutting down");
-    else if (peer->session.streams.count >= most)
+    else if (peer->session.stream_count >= most)
         refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED,
                "max_concurrent_streams (%lu) reached: this connection has as many calls in flight",
                (unsigned long)most);
@@ -82,11 +732,11 @@ static void receive_request(struct server_ttrpc *peer, const struct ttrpc_frame 
         refuse(peer, frame->id, BERTH_INVALID_ARGUMENT, "unmarshal request error: proto: %s", wrong);
         return;
     }
-    call = server_ttrpc_call_create(peer, frame->id);
+    call = call_create(peer, frame->id);
     if (call == NULL)
         refuse(peer, frame->id, BERTH_RESOURCE_EXHAUSTED, "out of memory");
     else
-        server_ttrpc_call_open(call, &request, bytes, frame->flags);
+        call_open(call, &request, bytes, frame->flags);
 }
 
 static void receive_data(struct server_ttrpc *peer, const struct ttrpc_frame *frame)
@@ -103,9 +753,9 @@ static void receive_data(struct server_ttrpc *peer, const struct ttrpc_frame *fr
         refuse(peer, frame->id, BERTH_INVALID_ARGUMENT, "data handling error: ttrpc: stream closed");
     } else {
         if (has_message)
-            server_ttrpc_call_take(call, (struct span){frame->data, frame->length});
+            call_take(call, (struct span){frame->data, frame->length});
         if (closes)
-            server_ttrpc_call_half_close(call);
+            call_half_close(call);
     }
 }
 
@@ -140,8 +790,8 @@ static void on_skipped(struct ttrpc_session *session, const struct ttrpc_frame *
 
 static void on_stalled(struct ttrpc_stream *stream)
 {
-    server_ttrpc_call_abort(from_stream(stream), BERTH_RESOURCE_EXHAUSTED,
-                            "ttrpc: stream buffer full: the method does not take its messages");
+    call_abort(from_stream(stream), BERTH_RESOURCE_EXHAUSTED,
+               "ttrpc: stream buffer full: the method does not take its messages");
 }
 
 static void destroy(struct ttrpc_session *session)
@@ -152,7 +802,7 @@ static void destroy(struct ttrpc_session *session)
 static const struct ttrpc_side side = {
     .on_frame = on_frame,
     .on_skipped = on_skipped,
-    .put = server_ttrpc_call_put,
+    .put = call_put,
     .on_stalled = on_stalled,
     .destroy = destroy,
 };
@@ -164,7 +814,7 @@ static int start(struct server_connection *connection)
     if (peer == NULL)
         return UV_ENOMEM;
     peer->connection = connection;
-    peer->end_ready = &peer->first_ready;
+    TAILQ_INIT(&peer->ready);
     connection->ttrpc = peer;
     ttrpc_session_init(&peer->session, &connection->base, &side, &connection->unfinished,
                        connection->server->limits.write_timeout_ms);
@@ -175,13 +825,11 @@ static void process(struct server_connection *connection)
 {
     struct server_ttrpc *peer = connection->ttrpc;
 
-    while (peer->first_ready != NULL) {
-        struct server_ttrpc_call *call = peer->first_ready;
+    struct server_ttrpc_call *call;
 
-        peer->first_ready = call->next_ready;
-        if (peer->first_ready == NULL)
-            peer->end_ready = &peer->first_ready;
-        server_ttrpc_call_process(call);
+    while ((call = TAILQ_FIRST(&peer->ready)) != NULL) {
+        TAILQ_REMOVE(&peer->ready, call, ready);
+        call_process(call);
     }
 }
 
@@ -195,7 +843,7 @@ static void drain(struct server_connection *connection)
 
 static void end_call(struct ttrpc_stream *stream)
 {
-    server_ttrpc_call_abort(from_stream(stream), BERTH_UNAVAILABLE, "the server is shutting down");
+    call_abort(from_stream(stream), BERTH_UNAVAILABLE, "the server is shutting down");
 }
 
 static void end(struct server_connection *connection, const char *reason)
@@ -208,8 +856,8 @@ static void lose_call(struct ttrpc_stream *stream)
 {
     struct server_ttrpc_call *call = from_stream(stream);
 
-    server_ttrpc_call_abort(call, BERTH_CANCELLED, NULL);
-    server_ttrpc_call_destroy(call);
+    call_abort(call, BERTH_CANCELLED, NULL);
+    call_destroy(call);
 }
 
 static void lose(struct server_connection *connection)
@@ -223,6 +871,8 @@ static void lose(struct server_connection *connection)
 }
 
 const struct server_protocol server_ttrpc = {
+    .kind = GREETING_TTRPC,
+    .call_size = sizeof(struct server_ttrpc_call),
     .start = start,
     .process = process,
     .drain = drain,

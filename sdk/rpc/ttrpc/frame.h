@@ -3,7 +3,6 @@
 #define RPC_TTRPC_FRAME_H
 
 #include <sdk/rpc/base/buffer.h>
-#include "wire.h"
 
 /** What stands ahead of the data of each frame. */
 #define TTRPC_HEADER 10

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The messages of ttrpc, Request, Response and the google.rpc.Status in it, between bytes and structs that
- * refer to them: no memory is taken, and no number of a peer's is believed.
+ * What is in ttrpc's frames: Request and Response in the wire format of Protocol Buffers, read and written
+ * field by field. Nothing is copied, and no length is trusted.
  */
 #include "message.h"
 
@@ -9,7 +9,198 @@
 
 #include <berth/utf8.h>
 
-#include "wire.h"
+enum wire_type {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2,
+    WIRE_GROUP = 3,
+    WIRE_GROUP_END = 4,
+    WIRE_FIXED32 = 5,
+};
+
+/* One field, which lies where the message lies. */
+struct wire_field {
+    uint32_t number;
+    enum wire_type type;
+    uint64_t varint;
+    struct span bytes;
+    /* With its tag; of a group all of it. */
+    struct span whole;
+};
+
+/* How deep groups of an unknown field may be nested; nobody writes any. */
+#define GROUP_DEPTH_MAX 16
+
+static const char cut_short[] = "unexpected EOF";
+static const char invalid[] = "cannot parse invalid wire-format data";
+
+static const char *read_varint(struct span *rest, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        unsigned char byte;
+
+        if (rest->length == 0)
+            return cut_short;
+        byte = *rest->bytes++;
+        rest->length--;
+        if (shift == 63 && byte > 1)
+            return invalid;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0) {
+            *ret_value = value;
+            return NULL;
+        }
+    }
+    return invalid;
+}
+
+static const char *read_bytes(struct span *rest, uint64_t length, struct span *ret_bytes)
+{
+    if (length > rest->length)
+        return cut_short;
+    *ret_bytes = (struct span){rest->bytes, (size_t)length};
+    rest->bytes += length;
+    rest->length -= (size_t)length;
+    return NULL;
+}
+
+static const char *read_tag(struct span *rest, struct wire_field *ret_field)
+{
+    uint64_t tag = 0;
+    const char *wrong = read_varint(rest, &tag);
+
+    if (wrong != NULL)
+        return wrong;
+    if (tag > UINT32_MAX || tag >> 3 == 0)
+        return invalid;
+    ret_field->number = (uint32_t)(tag >> 3);
+    ret_field->type = (enum wire_type)(tag & 7);
+    return NULL;
+}
+
+/* Reads a field's value, but of a group only its beginning. */
+static const char *read_value(struct span *rest, struct wire_field *field)
+{
+    const char *wrong;
+
+    switch (field->type) {
+    case WIRE_VARINT:
+        return read_varint(rest, &field->varint);
+    case WIRE_FIXED64:
+        return read_bytes(rest, 8, &field->bytes);
+    case WIRE_BYTES:
+        wrong = read_varint(rest, &field->varint);
+        return wrong != NULL ? wrong : read_bytes(rest, field->varint, &field->bytes);
+    case WIRE_FIXED32:
+        return read_bytes(rest, 4, &field->bytes);
+    case WIRE_GROUP:
+    case WIRE_GROUP_END:
+        return NULL;
+    }
+    return invalid;
+}
+
+static const char *skip_group(struct span *rest, uint32_t number)
+{
+    uint32_t open[GROUP_DEPTH_MAX] = {number};
+    size_t depth = 1;
+
+    while (depth > 0) {
+        struct wire_field field = {0};
+        const char *wrong = read_tag(rest, &field);
+
+        if (wrong == NULL)
+            wrong = read_value(rest, &field);
+        if (wrong != NULL)
+            return wrong;
+        if (field.type == WIRE_GROUP && depth == GROUP_DEPTH_MAX)
+            return invalid;
+        if (field.type == WIRE_GROUP)
+            open[depth++] = field.number;
+        else if (field.type == WIRE_GROUP_END && open[--depth] != field.number)
+            return invalid;
+    }
+    return NULL;
+}
+
+/* Takes a field off the front of what is not empty. @return NULL, or what is wrong with it. */
+static const char *read_field(struct span *rest, struct wire_field *ret_field)
+{
+    const unsigned char *begin = rest->bytes;
+    const char *wrong;
+
+    *ret_field = (struct wire_field){0};
+    wrong = read_tag(rest, ret_field);
+    if (wrong == NULL)
+        wrong = ret_field->type == WIRE_GROUP_END ? invalid : read_value(rest, ret_field);
+    if (wrong == NULL && ret_field->type == WIRE_GROUP)
+        wrong = skip_group(rest, ret_field->number);
+    ret_field->whole = (struct span){begin, (size_t)(rest->bytes - begin)};
+    return wrong;
+}
+
+static bool is_bytes(const struct wire_field *field, uint32_t number)
+{
+    return field->number == number && field->type == WIRE_BYTES;
+}
+
+static bool is_varint(const struct wire_field *field, uint32_t number)
+{
+    return field->number == number && field->type == WIRE_VARINT;
+}
+
+static size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+
+    while (value >= 0x80) {
+        value >>= 7;
+        size++;
+    }
+    return size;
+}
+
+/* Of a field of bytes. All numbers of fields that are written here are below 16: a tag is one byte. */
+static size_t bytes_size(size_t length)
+{
+    return 1 + varint_size(length) + length;
+}
+
+/* Each of these writes, and returns the place behind it. */
+static unsigned char *write_varint(unsigned char *place, uint64_t value)
+{
+    while (value >= 0x80) {
+        *place++ = (unsigned char)(value | 0x80);
+        value >>= 7;
+    }
+    *place++ = (unsigned char)value;
+    return place;
+}
+
+static unsigned char *write_tag(unsigned char *place, uint32_t number, enum wire_type type)
+{
+    *place++ = (unsigned char)(number << 3 | (uint32_t)type);
+    return place;
+}
+
+static unsigned char *write_length(unsigned char *place, uint32_t number, size_t length)
+{
+    return write_varint(write_tag(place, number, WIRE_BYTES), length);
+}
+
+static unsigned char *write_raw(unsigned char *place, const void *bytes, size_t length)
+{
+    if (length > 0)
+        memcpy(place, bytes, length);
+    return place + length;
+}
+
+static unsigned char *write_bytes(unsigned char *place, uint32_t number, const void *bytes, size_t length)
+{
+    return write_raw(write_length(place, number, length), bytes, length);
+}
 
 /* What a pair costs besides its bytes, as with HTTP/2's fields (RFC 9113 6.5.2). */
 #define PAIR_OVERHEAD 32
@@ -57,10 +248,10 @@ static const char *parse_pair(struct span rest, struct ttrpc_pair *ret_pair)
     while (wrong == NULL && rest.length > 0) {
         struct wire_field field;
 
-        wrong = wire_read_field(&rest, &field);
-        if (wrong == NULL && wire_is_bytes(&field, PAIR_KEY))
+        wrong = read_field(&rest, &field);
+        if (wrong == NULL && is_bytes(&field, PAIR_KEY))
             wrong = take_text(&field, &ret_pair->key);
-        else if (wrong == NULL && wire_is_bytes(&field, PAIR_VALUE))
+        else if (wrong == NULL && is_bytes(&field, PAIR_VALUE))
             wrong = take_text(&field, &ret_pair->value);
     }
     return wrong;
@@ -78,16 +269,16 @@ static const char *take_metadata(struct ttrpc_request *request, struct span byte
 
 static const char *take_request_field(struct ttrpc_request *request, const struct wire_field *field)
 {
-    if (wire_is_bytes(field, REQUEST_SERVICE))
+    if (is_bytes(field, REQUEST_SERVICE))
         return take_text(field, &request->service);
-    if (wire_is_bytes(field, REQUEST_METHOD))
+    if (is_bytes(field, REQUEST_METHOD))
         return take_text(field, &request->method);
-    if (wire_is_bytes(field, REQUEST_METADATA))
+    if (is_bytes(field, REQUEST_METADATA))
         return take_metadata(request, field->bytes);
-    if (wire_is_bytes(field, REQUEST_PAYLOAD)) {
+    if (is_bytes(field, REQUEST_PAYLOAD)) {
         request->payload = field->bytes;
         request->has_payload = true;
-    } else if (wire_is_varint(field, REQUEST_TIMEOUT_NANO)) {
+    } else if (is_varint(field, REQUEST_TIMEOUT_NANO)) {
         request->timeout_nano = (int64_t)field->varint;
     }
     return NULL;
@@ -101,7 +292,7 @@ const char *ttrpc_request_parse(struct span bytes, struct ttrpc_request *ret_req
     while (wrong == NULL && bytes.length > 0) {
         struct wire_field field;
 
-        wrong = wire_read_field(&bytes, &field);
+        wrong = read_field(&bytes, &field);
         if (wrong == NULL)
             wrong = take_request_field(ret_request, &field);
     }
@@ -113,9 +304,9 @@ bool ttrpc_metadata_next(struct span *rest, struct ttrpc_pair *ret_pair)
     while (rest->length > 0) {
         struct wire_field field;
 
-        if (wire_read_field(rest, &field) != NULL)
+        if (read_field(rest, &field) != NULL)
             return false;
-        if (wire_is_bytes(&field, REQUEST_METADATA))
+        if (is_bytes(&field, REQUEST_METADATA))
             return parse_pair(field.bytes, ret_pair) == NULL;
     }
     return false;
@@ -129,14 +320,14 @@ static const char *take_status(struct ttrpc_response *response, struct span byte
     while (wrong == NULL && rest.length > 0) {
         struct wire_field field;
 
-        wrong = wire_read_field(&rest, &field);
+        wrong = read_field(&rest, &field);
         if (wrong != NULL)
             break;
-        if (wire_is_varint(&field, STATUS_CODE))
+        if (is_varint(&field, STATUS_CODE))
             response->code = (int32_t)(uint32_t)field.varint;
-        else if (wire_is_bytes(&field, STATUS_MESSAGE))
+        else if (is_bytes(&field, STATUS_MESSAGE))
             wrong = take_text(&field, &response->message);
-        else if (wire_is_bytes(&field, STATUS_DETAILS))
+        else if (is_bytes(&field, STATUS_DETAILS))
             response->details = bytes;
     }
     return wrong;
@@ -150,12 +341,12 @@ const char *ttrpc_response_parse(struct span bytes, struct ttrpc_response *ret_r
     while (wrong == NULL && bytes.length > 0) {
         struct wire_field field;
 
-        wrong = wire_read_field(&bytes, &field);
+        wrong = read_field(&bytes, &field);
         if (wrong != NULL)
             break;
-        if (wire_is_bytes(&field, RESPONSE_STATUS)) {
+        if (is_bytes(&field, RESPONSE_STATUS)) {
             wrong = take_status(ret_response, field.bytes);
-        } else if (wire_is_bytes(&field, RESPONSE_PAYLOAD)) {
+        } else if (is_bytes(&field, RESPONSE_PAYLOAD)) {
             ret_response->payload = field.bytes;
             ret_response->has_payload = true;
         }
@@ -165,7 +356,7 @@ const char *ttrpc_response_parse(struct span bytes, struct ttrpc_response *ret_r
 
 static size_t pair_size(const struct berth_metadata *item)
 {
-    return wire_bytes_size(strlen(item->key)) + wire_bytes_size(item->value_length);
+    return bytes_size(strlen(item->key)) + bytes_size(item->value_length);
 }
 
 static struct span service_of(const char *path)
@@ -181,12 +372,12 @@ static const char *method_of(const char *path)
 size_t ttrpc_request_size(const char *path, int64_t timeout_nano, const struct berth_metadata *metadata,
                           size_t count)
 {
-    size_t size = wire_bytes_size(service_of(path).length) + wire_bytes_size(strlen(method_of(path)));
+    size_t size = bytes_size(service_of(path).length) + bytes_size(strlen(method_of(path)));
 
     if (timeout_nano != 0)
-        size += 1 + wire_varint_size((uint64_t)timeout_nano);
+        size += 1 + varint_size((uint64_t)timeout_nano);
     for (size_t i = 0; i < count; i++)
-        size += wire_bytes_size(pair_size(&metadata[i]));
+        size += bytes_size(pair_size(&metadata[i]));
     return size;
 }
 
@@ -196,26 +387,25 @@ void ttrpc_request_write(unsigned char *bytes, const char *path, int64_t timeout
     struct span service = service_of(path);
     const char *method = method_of(path);
 
-    bytes = wire_write_bytes(bytes, REQUEST_SERVICE, service.bytes, service.length);
-    bytes = wire_write_bytes(bytes, REQUEST_METHOD, method, strlen(method));
+    bytes = write_bytes(bytes, REQUEST_SERVICE, service.bytes, service.length);
+    bytes = write_bytes(bytes, REQUEST_METHOD, method, strlen(method));
     if (timeout_nano != 0)
-        bytes = wire_write_varint(wire_write_tag(bytes, REQUEST_TIMEOUT_NANO, WIRE_VARINT),
-                                  (uint64_t)timeout_nano);
+        bytes = write_varint(write_tag(bytes, REQUEST_TIMEOUT_NANO, WIRE_VARINT), (uint64_t)timeout_nano);
     for (size_t i = 0; i < count; i++) {
-        bytes = wire_write_length(bytes, REQUEST_METADATA, pair_size(&metadata[i]));
-        bytes = wire_write_bytes(bytes, PAIR_KEY, metadata[i].key, strlen(metadata[i].key));
-        bytes = wire_write_bytes(bytes, PAIR_VALUE, metadata[i].value, metadata[i].value_length);
+        bytes = write_length(bytes, REQUEST_METADATA, pair_size(&metadata[i]));
+        bytes = write_bytes(bytes, PAIR_KEY, metadata[i].key, strlen(metadata[i].key));
+        bytes = write_bytes(bytes, PAIR_VALUE, metadata[i].value, metadata[i].value_length);
     }
 }
 
 size_t ttrpc_request_payload_prefix(unsigned char bytes[TTRPC_PAYLOAD_PREFIX_MAX], size_t length)
 {
-    return (size_t)(wire_write_length(bytes, REQUEST_PAYLOAD, length) - bytes);
+    return (size_t)(write_length(bytes, REQUEST_PAYLOAD, length) - bytes);
 }
 
 size_t ttrpc_response_payload_prefix(unsigned char bytes[TTRPC_PAYLOAD_PREFIX_MAX], size_t length)
 {
-    return (size_t)(wire_write_length(bytes, RESPONSE_PAYLOAD, length) - bytes);
+    return (size_t)(write_length(bytes, RESPONSE_PAYLOAD, length) - bytes);
 }
 
 /* Of a serialised google.rpc.Status the next of its details, with its tag. */
@@ -224,9 +414,9 @@ static bool next_detail(struct span *rest, struct span *ret_whole)
     while (rest->length > 0) {
         struct wire_field field;
 
-        if (wire_read_field(rest, &field) != NULL)
+        if (read_field(rest, &field) != NULL)
             return false;
-        if (wire_is_bytes(&field, STATUS_DETAILS)) {
+        if (is_bytes(&field, STATUS_DETAILS)) {
             *ret_whole = field.whole;
             return true;
         }
@@ -236,11 +426,11 @@ static bool next_detail(struct span *rest, struct span *ret_whole)
 
 static size_t inner_status_size(enum berth_code code, struct span message, struct span details)
 {
-    size_t size = 1 + wire_varint_size((uint64_t)code);
+    size_t size = 1 + varint_size((uint64_t)code);
     struct span detail;
 
     if (message.length > 0)
-        size += wire_bytes_size(message.length);
+        size += bytes_size(message.length);
     while (next_detail(&details, &detail))
         size += detail.length;
     return size;
@@ -248,17 +438,17 @@ static size_t inner_status_size(enum berth_code code, struct span message, struc
 
 size_t ttrpc_status_size(enum berth_code code, struct span message, struct span details)
 {
-    return wire_bytes_size(inner_status_size(code, message, details));
+    return bytes_size(inner_status_size(code, message, details));
 }
 
 void ttrpc_status_write(unsigned char *bytes, enum berth_code code, struct span message, struct span details)
 {
     struct span detail;
 
-    bytes = wire_write_length(bytes, RESPONSE_STATUS, inner_status_size(code, message, details));
-    bytes = wire_write_varint(wire_write_tag(bytes, STATUS_CODE, WIRE_VARINT), (uint64_t)code);
+    bytes = write_length(bytes, RESPONSE_STATUS, inner_status_size(code, message, details));
+    bytes = write_varint(write_tag(bytes, STATUS_CODE, WIRE_VARINT), (uint64_t)code);
     if (message.length > 0)
-        bytes = wire_write_bytes(bytes, STATUS_MESSAGE, message.bytes, message.length);
+        bytes = write_bytes(bytes, STATUS_MESSAGE, message.bytes, message.length);
     while (next_detail(&details, &detail))
-        bytes = wire_write_raw(bytes, detail.bytes, detail.length);
+        bytes = write_raw(bytes, detail.bytes, detail.length);
 }

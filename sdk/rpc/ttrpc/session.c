@@ -5,6 +5,7 @@
  */
 #include "session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <sdk/base/container_of.h>
@@ -22,8 +23,9 @@ void ttrpc_session_init(struct ttrpc_session *session, struct connection *connec
     session->side = side;
     session->reader.budget = budget;
     session->frame_timeout_ms = frame_timeout_ms;
-    session->end_due = &session->first_due;
-    stream_map_init(&session->streams);
+    TAILQ_INIT(&session->due);
+    session->bucket_count = TTRPC_FIRST_BUCKETS;
+    session->buckets = session->first_buckets;
 }
 
 void ttrpc_session_lose(struct ttrpc_session *session)
@@ -40,32 +42,56 @@ static void finish(void *context)
 
     ttrpc_reader_finish(&session->reader);
     buffer_finish(&session->answers, NULL);
-    stream_map_finish(&session->streams);
+    if (session->buckets != session->first_buckets)
+        free(session->buckets);
     session->side->destroy(session);
 }
 
-static struct ttrpc_stream *from_entry(struct stream_entry *entry)
+/* All ids of one side are odd. */
+static struct ttrpc_bucket *bucket_of(struct ttrpc_bucket *buckets, size_t bucket_count, uint32_t id)
 {
-    return CONTAINER_OF(entry, struct ttrpc_stream, entry);
+    return &buckets[(id >> 1) & (bucket_count - 1)];
+}
+
+/* Without memory the buckets become longer. */
+static void add_buckets(struct ttrpc_session *session)
+{
+    size_t bucket_count = session->bucket_count * 4;
+    struct ttrpc_bucket *buckets = calloc(bucket_count, sizeof(*buckets));
+    struct ttrpc_stream *stream;
+
+    if (buckets == NULL)
+        return;
+    for (size_t i = 0; i < session->bucket_count; i++)
+        while ((stream = LIST_FIRST(&session->buckets[i])) != NULL) {
+            LIST_REMOVE(stream, link);
+            LIST_INSERT_HEAD(bucket_of(buckets, bucket_count, stream->id), stream, link);
+        }
+    if (session->buckets != session->first_buckets)
+        free(session->buckets);
+    session->buckets = buckets;
+    session->bucket_count = bucket_count;
 }
 
 struct ttrpc_stream *ttrpc_session_find(const struct ttrpc_session *session, uint32_t id)
 {
-    struct stream_entry *entry = stream_map_find(&session->streams, id);
+    struct ttrpc_stream *stream;
 
-    return entry == NULL ? NULL : from_entry(entry);
-}
-
-static void visit_entry(void *context, struct stream_entry *entry)
-{
-    void (*const *visit)(struct ttrpc_stream *) = context;
-
-    (*visit)(from_entry(entry));
+    LIST_FOREACH(stream, bucket_of(session->buckets, session->bucket_count, id), link)
+    if (stream->id == id)
+        return stream;
+    return NULL;
 }
 
 void ttrpc_session_each(struct ttrpc_session *session, void (*visit)(struct ttrpc_stream *stream))
 {
-    stream_map_each(&session->streams, visit_entry, &visit);
+    struct ttrpc_stream *next;
+
+    for (size_t i = 0; i < session->bucket_count; i++)
+        for (struct ttrpc_stream *stream = LIST_FIRST(&session->buckets[i]); stream != NULL; stream = next) {
+            next = LIST_NEXT(stream, link);
+            visit(stream);
+        }
 }
 
 void ttrpc_session_refuse(struct ttrpc_session *session, uint32_t id, enum berth_code code,
@@ -140,22 +166,17 @@ static void settle_full(struct ttrpc_stream *stream)
 void ttrpc_stream_join(struct ttrpc_stream *stream, struct ttrpc_session *session, uint32_t id)
 {
     stream->session = session;
-    stream->entry.id = id;
-    stream_map_add(&session->streams, &stream->entry);
+    stream->id = id;
+    if (session->stream_count >= 2 * session->bucket_count)
+        add_buckets(session);
+    LIST_INSERT_HEAD(bucket_of(session->buckets, session->bucket_count, id), stream, link);
+    session->stream_count++;
 }
 
 static void leave_line(struct ttrpc_stream *stream)
 {
-    struct ttrpc_session *session = stream->session;
-    struct ttrpc_stream **place = &session->first_due;
-
-    if (!stream->is_due)
-        return;
-    while (*place != stream)
-        place = &(*place)->next_due;
-    *place = stream->next_due;
-    if (session->end_due == &stream->next_due)
-        session->end_due = place;
+    if (stream->is_due)
+        TAILQ_REMOVE(&stream->session->due, stream, due);
     stream->is_due = false;
 }
 
@@ -169,7 +190,8 @@ void ttrpc_stream_leave(struct ttrpc_stream *stream)
     if (stream->is_full)
         session->full_count--;
     stream->is_full = false;
-    stream_map_remove(&session->streams, &stream->entry);
+    LIST_REMOVE(stream, link);
+    session->stream_count--;
     stream->session = NULL;
     if (!session->connection->is_lost)
         settle_reading(session);
@@ -182,9 +204,7 @@ void ttrpc_stream_due(struct ttrpc_stream *stream)
     if (stream->is_due)
         return;
     stream->is_due = true;
-    stream->next_due = NULL;
-    *session->end_due = stream;
-    session->end_due = &stream->next_due;
+    TAILQ_INSERT_TAIL(&session->due, stream, due);
     connection_touch(session->connection);
 }
 
@@ -313,8 +333,8 @@ static const char *fill(void *context, struct batch *batch)
     struct ttrpc_session *session = context;
 
     put_answers(session, batch);
-    while (session->first_due != NULL && batch_has_room(batch)) {
-        struct ttrpc_stream *stream = session->first_due;
+    while (!TAILQ_EMPTY(&session->due) && batch_has_room(batch)) {
+        struct ttrpc_stream *stream = TAILQ_FIRST(&session->due);
 
         leave_line(stream);
         if (session->side->put(stream, batch))
@@ -328,7 +348,7 @@ static bool is_over(const void *context)
 {
     const struct ttrpc_session *session = context;
 
-    return session->is_leaving && session->streams.count == 0 && session->answers.length == 0 &&
+    return session->is_leaving && session->stream_count == 0 && session->answers.length == 0 &&
            !ttrpc_reader_is_inside(&session->reader) && !connection_has_unread(session->connection);
 }
 
@@ -344,7 +364,7 @@ void ttrpc_put_header(struct batch *batch, uint32_t length, const struct ttrpc_s
 {
     unsigned char header[TTRPC_HEADER];
 
-    ttrpc_header_write(header, length, stream->entry.id, (uint8_t)type, (uint8_t)flags);
+    ttrpc_header_write(header, length, stream->id, (uint8_t)type, (uint8_t)flags);
     batch_add_bytes(batch, header, sizeof(header));
 }
 

@@ -2,10 +2,12 @@
 #ifndef RPC_TTRPC_SESSION_H
 #define RPC_TTRPC_SESSION_H
 
-#include <sdk/rpc/socket/connection.h>
+#include <sys/queue.h>
+
 #include <sdk/rpc/message/inbox.h>
 #include <sdk/rpc/message/outflow.h>
-#include <sdk/rpc/base/stream_map.h>
+#include <sdk/rpc/socket/connection.h>
+
 #include "frame.h"
 
 /** Messages that a paused call may have waiting, and bytes of them, before its connection is not read. */
@@ -15,14 +17,19 @@
 /** How long that lasts before a call that takes none of them is ended. */
 #define TTRPC_STALL_MS 1000
 
+#define TTRPC_FIRST_BUCKETS 8
+
 struct ttrpc_session;
+
+LIST_HEAD(ttrpc_bucket, ttrpc_stream);
 
 /** One call on a session; embedded in the call. */
 struct ttrpc_stream {
-    struct stream_entry entry;
+    uint32_t id;
+    LIST_ENTRY(ttrpc_stream) link;
     struct ttrpc_session *session;
     struct inbox *inbox;
-    struct ttrpc_stream *next_due;
+    TAILQ_ENTRY(ttrpc_stream) due;
     /** It has something to write. */
     bool is_due;
     /** Messages that wait in the inbox. */
@@ -57,9 +64,12 @@ struct ttrpc_session {
     struct connection *connection;
     const struct ttrpc_side *side;
     struct ttrpc_reader reader;
-    struct stream_map streams;
-    struct ttrpc_stream *first_due;
-    struct ttrpc_stream **end_due;
+    /** The streams by their ids, in as many buckets as a power of two, and how many they are. */
+    struct ttrpc_bucket *buckets;
+    size_t bucket_count;
+    size_t stream_count;
+    struct ttrpc_bucket first_buckets[TTRPC_FIRST_BUCKETS];
+    TAILQ_HEAD(, ttrpc_stream) due;
     /** Frames for streams that are none, and how much of them is written. */
     struct buffer answers;
     size_t answers_offset;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RPC_SERVER_STATE_H
-#define RPC_SERVER_STATE_H
+#ifndef RPC_SERVER_SERVER_H
+#define RPC_SERVER_SERVER_H
+
+#include <sys/queue.h>
 
 #include <berth/rpc/server.h>
 
@@ -36,7 +38,7 @@ struct server_protocol;
 
 /** One address that is listened on. */
 struct server_listener {
-    struct server_listener *next;
+    LIST_ENTRY(server_listener) link;
     struct berth_rpc_server *server;
     const struct server_protocol *protocol;
     union {
@@ -71,7 +73,7 @@ struct server_listener {
 
 /** A network peer that has connections. */
 struct server_peer {
-    struct server_peer *next;
+    LIST_ENTRY(server_peer) link;
     /** Its IPv6 address, or an IPv4 address mapped into one. */
     unsigned char key[SERVER_PEER_KEY];
     uint32_t connections;
@@ -92,9 +94,12 @@ struct berth_rpc_server {
     /** For TCP; and for unix sockets, where requests are checked here. */
     nghttp2_option *option;
     nghttp2_option *unix_option;
-    struct server_connection *connections;
-    struct server_listener *listeners;
-    struct server_peer *peers[SERVER_PEER_BUCKETS];
+    /** What is spoken here: one by an address, the other by those who come to it by mistake. */
+    const struct server_protocol *grpc;
+    const struct server_protocol *ttrpc;
+    LIST_HEAD(, server_connection) connections;
+    LIST_HEAD(, server_listener) listeners;
+    LIST_HEAD(server_peers, server_peer) peers[SERVER_PEER_BUCKETS];
     struct berth_rpc_server_stats stats;
     /** All that is kept for peers: the parent of what each connection has. */
     struct budget buffered;
@@ -107,6 +112,8 @@ struct berth_rpc_server {
     bool is_draining;
     bool is_closing;
     bool is_engine_closing;
+    /** A connection or a listener is gone: is that the end of the server? */
+    void (*settle)(struct berth_rpc_server *server);
     void (*on_drained)(void *context);
     void *drained_context;
     void (*on_closed)(void *context);
@@ -125,8 +132,11 @@ struct server_connection;
 
 /** How the server speaks one protocol. */
 struct server_protocol {
+    enum greeting_kind kind;
     /** Is there something that a peer must say before its first call, in time? */
     bool has_handshake;
+    /** Of what is allocated for each call, and where that is kept for the next one. */
+    size_t call_size;
 
     /** Makes a session and starts the connection on it. @return 0 or a libuv error. */
     int (*start)(struct server_connection *connection);
@@ -148,8 +158,7 @@ struct server_connection {
     struct connection base;
     const struct server_protocol *protocol;
     struct berth_rpc_server *server;
-    struct server_connection *next;
-    struct server_connection **previous;
+    LIST_ENTRY(server_connection) link;
     struct peer peer;
     /** Where it is counted; NULL: nowhere. */
     struct server_peer *counted;
@@ -184,9 +193,9 @@ struct server_connection {
     struct deadline frame_deadline;
     uint64_t frame_began_ns;
     struct keepalive keepalive;
-    struct berth_stream *streams;
-    struct berth_stream *first_ready;
-    struct berth_stream **end_ready;
+    LIST_HEAD(, berth_stream) streams;
+    /** Streams that have something to do. */
+    TAILQ_HEAD(, berth_stream) ready;
     /** Streams that HTTP/2 has not closed, those that were refused among them. */
     uint32_t open_streams;
     uint64_t last_ping_ns;
@@ -199,60 +208,16 @@ struct server_connection {
     bool is_drop_told;
 };
 
-/** One call, from its HEADERS to the end of the HTTP/2 stream. */
-struct berth_stream {
-    struct server_connection *connection;
-    struct berth_stream *next;
-    struct berth_stream **previous;
-    struct berth_stream *next_ready;
-    struct berth_call *call;
-    int32_t id;
-
-    bool is_ready;
-    bool has_headers;
-    bool is_opened;
-    bool is_remote_ended;
-    bool is_half_close_told;
-    bool is_writable_due;
-    bool is_submitted;
-    bool is_ended;
-    bool is_closed;
-    /** The request breaks HTTP; the stream is reset. */
-    bool is_malformed;
-
-    struct http_message message;
-    struct request request;
-    struct inbox inbox;
-    struct outflow outflow;
-    /** As server_refuse_message returned it last; empty: the message was sent. */
-    char *refusal;
-    struct deadline deadline;
-    struct metadata_list headers;
-    struct metadata_list trailers;
-    struct berth_arena arena;
-    _Alignas(max_align_t) unsigned char first[1024];
-};
-
 /** Logs unless the cause spoke within the last second. */
 BERTH_PRINTF(4, 5)
 void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
                 const char *format, ...);
 
-/** A connection or a listener is gone: is that the end of the server? */
-void server_settle(struct berth_rpc_server *server);
-
-/** Closes the connection that waits, which there is no memory to serve: libuv listens again when it is taken.
- */
-void server_listener_refuse(struct server_listener *listener);
-
-/** Takes no further connections; server_settle follows when they are closed. */
+/** Takes no further connections; `settle` follows when they are closed. */
 void server_close_listeners(struct berth_rpc_server *server);
 
 extern const struct server_protocol server_http2;
 extern const struct server_protocol server_ttrpc;
-
-/** Of a struct server_ttrpc_call. */
-extern const size_t server_ttrpc_call_size;
 
 /** How much of the sentence of a status is sent; it is cut where a character begins. */
 size_t server_message_length(const char *message);
@@ -278,59 +243,25 @@ void server_count_end(struct berth_rpc_server *server, enum berth_code code);
 /** Takes over a socket, for gRPC. @return 0 or a libuv error; then the socket is still the caller's. */
 int server_connection_open(struct berth_rpc_server *server, int fd,
                            struct server_connection **ret_connection);
-/** The same for the connection that waits at a listener. */
-int server_connection_accept(struct server_listener *listener);
+/** Makes one without a socket. @return NULL without memory. */
+struct server_connection *server_connection_create(struct berth_rpc_server *server, uv_handle_type type,
+                                                   const struct server_protocol *protocol);
+/** Its socket is connected: serves it. @param tls  NULL: in clear. @return 0 or a libuv error. */
+int server_connection_start(struct server_connection *connection, struct tls_context *tls);
 void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);
 
 /** Counts a connection of whoever is at the other end of `fd`. @return false where it is one too many, or
- * without memory; server_peer_leave is due all the same. */
+ * without memory. */
 bool server_peer_join(struct server_connection *connection, int fd);
-void server_peer_leave(struct server_connection *connection);
 
-/** Ends the connection where its handshake takes longer. @return false without memory. */
-bool server_await_handshake(struct server_connection *connection, uint32_t timeout_ms);
-
-/** Readies it for a peer that speaks another protocol than the server's, and says so to both. */
-void server_greeting_init(struct server_connection *connection);
-
-/** Waits for the connection to be idle or old, as the server's options have it. @return false without memory.
- */
-bool server_age_start(struct server_connection *connection);
-void server_age_stop(struct server_connection *connection);
 /** Every call of a connection is counted, whatever its protocol. */
 void server_call_began(struct server_connection *connection);
 void server_call_ended(struct server_connection *connection);
 
-/** @return 0 or an nghttp2 error. */
-int server_session_create(struct berth_rpc_server *server);
-void server_session_destroy(struct berth_rpc_server *server);
-int server_session_start(struct server_connection *connection);
-/** The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
-void server_session_reject(struct berth_stream *stream, const char *why);
-/** Frames were dropped that a client need not send. From the top level. */
-void server_session_count_dropped(struct server_connection *connection, uint64_t frames);
-/** DATA or HEADERS come for a stream that the client has ended. From the top level. */
-void server_session_receive_late(struct server_connection *connection, int32_t stream_id,
-                                 enum framer_end end);
-
-struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id);
-/** From the top level, or without a call. */
-void server_stream_destroy(struct berth_stream *stream);
-/** Puts it in line for server_stream_process. */
-void server_stream_ready(struct berth_stream *stream);
-/** Does what is due; may destroy it. From the top level. */
-void server_stream_process(struct berth_stream *stream);
-/** @param is_last  Nothing follows these bytes. */
-void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_t length, bool is_last);
-/** Ends the call on both sides. */
-void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);
-
-/** Sends the headers, for what follows on them. @return false without memory; the stream is reset. */
-bool server_response_begin(struct berth_stream *stream);
-/** Sends the status, and the headers where they have not left. */
-void server_response_end(struct berth_stream *stream, enum berth_code code, const char *message,
-                         const void *details, size_t details_length);
+/** What HTTP/2 needs once for a server. @return 0 or an nghttp2 error. */
+int server_http2_create(struct berth_rpc_server *server);
+void server_http2_destroy(struct berth_rpc_server *server);
 
 #endif
