@@ -104,14 +104,5 @@ static int start(const struct cli_line *line)
 
 int main(int argc, char **argv)
 {
-    struct cli_line line;
-    int code;
-
-    if (!cli_guard_streams())
-        return DAEMON_EXIT_FAILED;
-    code = cli_parse(&program, argc, argv, &line);
-    if (code == CLI_GO_ON)
-        code = start(&line);
-    cli_line_finish(&line);
-    return cli_end(&program, code);
+    return cli_main(&program, argc, argv, start);
 }

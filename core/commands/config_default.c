@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd config default: every setting with its documentation and its default. */
+/* berthd config default: prints every setting with its documentation and default. */
 #include "command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <core/survey.h>
-#include "text_file.h"
+#include <tools/cli/text_file.h>
 
 static int write_text(const char *output, const char *text)
 {

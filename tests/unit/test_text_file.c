@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that are written whole or not at all. */
-#include <core/commands/text_file.h>
+#include <tools/cli/text_file.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

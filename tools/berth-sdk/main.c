@@ -65,17 +65,14 @@ static const struct cli_program program = {
     .commands = commands,
 };
 
+static int start(const struct cli_line *line)
+{
+    const struct command_options options = {.line = line};
+
+    return line->command->run(&options);
+}
+
 int main(int argc, char **argv)
 {
-    struct cli_line line;
-    struct command_options options = {.line = &line};
-    int code;
-
-    if (!cli_guard_streams())
-        return EXIT_BAD;
-    code = cli_parse(&program, argc, argv, &line);
-    if (code == CLI_GO_ON)
-        code = line.command->run(&options);
-    cli_line_finish(&line);
-    return cli_end(&program, code);
+    return cli_main(&program, argc, argv, start);
 }

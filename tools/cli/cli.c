@@ -462,7 +462,8 @@ const char *cli_value(const struct cli_line *line, const char *name)
     return count == 0 ? NULL : values[count - 1];
 }
 
-bool cli_guard_streams(void)
+/* Opens /dev/null for each closed standard stream, so that no other file takes its number. */
+static bool guard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
@@ -470,10 +471,20 @@ bool cli_guard_streams(void)
     return true;
 }
 
-int cli_end(const struct cli_program *program, int code)
+int cli_main(const struct cli_program *program, int argc, char **argv,
+             int (*start)(const struct cli_line *line))
 {
+    struct cli_line line;
+    int code;
+
+    if (!guard_streams())
+        return CLI_EXIT_FAILED;
+    code = cli_parse(program, argc, argv, &line);
+    if (code == CLI_GO_ON)
+        code = start(&line);
+    cli_line_finish(&line);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
     fprintf(stderr, "%s: standard output: %s\n", program->name, strerror(errno));
-    return 1;
+    return CLI_EXIT_FAILED;
 }

@@ -9,7 +9,8 @@
 
 #include <berth/error.h>
 
-/** Exit code of every program for wrong usage. */
+/** Exit codes of every program: failure of the frame itself, and wrong usage. */
+#define CLI_EXIT_FAILED 1
 #define CLI_EXIT_USAGE 2
 /** What cli_parse returns when the command is to be run. */
 #define CLI_GO_ON (-1)
@@ -92,9 +93,13 @@ const char *const *cli_values(const struct cli_line *line, const char *name, siz
 BERTH_PRINTF(2, 3)
 int cli_refuse(const struct cli_line *line, const char *format, ...);
 
-/** Opens /dev/null for each standard stream that is closed, so that no other file takes its place. */
-bool cli_guard_streams(void);
-/** Flushes standard output. @return `code`, or 1 with a message where the output could not be written. */
-int cli_end(const struct cli_program *program, int code);
+/**
+ * What `main` of every program is: keeps closed standard streams from being reused, parses, runs, flushes.
+ *
+ * @param start  runs `line->command` and returns its exit code.
+ * @return the exit code; CLI_EXIT_FAILED with a message if standard output could not be written.
+ */
+int cli_main(const struct cli_program *program, int argc, char **argv,
+             int (*start)(const struct cli_line *line));
 
 #endif

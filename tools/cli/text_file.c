@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes whole files: to a neighbour first, which takes the place when it is complete. */
+/* Writes files to a temporary neighbour first, which takes their place when it is complete. */
 #include "text_file.h"
 
 #include <errno.h>
@@ -44,11 +44,11 @@ static enum berth_code write_all(int fd, const char *path, const char *text, str
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return fail(path, "write", err);
+            return fail(path, "write to it", err);
         text += count;
         left -= (size_t)count;
     }
-    return fsync(fd) == 0 ? BERTH_OK : fail(path, "write", err);
+    return fsync(fd) == 0 ? BERTH_OK : fail(path, "write to it", err);
 }
 
 static enum berth_code write_new(const char *path, mode_t mode, const char *text, const struct stat *like,
@@ -58,14 +58,14 @@ static enum berth_code write_new(const char *path, mode_t mode, const char *text
     enum berth_code code = BERTH_OK;
 
     if (fd < 0)
-        return fail(path, "be made", err);
+        return fail(path, "create it", err);
     if (like != NULL &&
         (fchown(fd, like->st_uid, like->st_gid) != 0 || fchmod(fd, like->st_mode & 07777) != 0))
-        code = fail(path, "be given its owner and mode", err);
+        code = fail(path, "set its owner and mode", err);
     if (code == BERTH_OK)
         code = write_all(fd, path, text, err);
     if (close(fd) != 0 && code == BERTH_OK)
-        code = fail(path, "write", err);
+        code = fail(path, "write to it", err);
     if (code != BERTH_OK)
         unlink(path);
     return code;
@@ -86,15 +86,15 @@ enum berth_code text_file_replace(const char *path, const char *text, struct ber
         (size_t)snprintf(kept, sizeof(kept), "%s.bak", path) >= sizeof(kept))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
     if (stat(path, &status) != 0)
-        return fail(path, "be read", err);
+        return fail(path, "read it", err);
     code = write_new(next, 0600, text, &status, err);
     if (code != BERTH_OK)
         return code;
     unlink(kept);
     if (link(path, kept) != 0)
-        code = fail(kept, "be made", err);
+        code = fail(kept, "create it", err);
     else if (rename(next, path) != 0)
-        code = fail(path, "be replaced", err);
+        code = fail(path, "replace it", err);
     if (code != BERTH_OK)
         unlink(next);
     return code;
