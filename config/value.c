@@ -179,7 +179,7 @@ static void report_deprecated(struct builder *builder, const struct schema *fiel
     snprintf(setting, sizeof(setting), "%s%s%s", section == NULL ? "" : section, section == NULL ? "" : "/",
              path);
     config_diagnostics_add_deprecation(builder->diagnostics, setting, &item->key_mark,
-                                       "%s%s%s: deprecated: use %s", section == NULL ? "" : section,
+                                       "%s%s%s is deprecated; use %s", section == NULL ? "" : section,
                                        section == NULL ? "" : ": ", path, field->deprecated);
 }
 

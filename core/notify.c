@@ -71,14 +71,19 @@ static void read_watchdog(const char *interval, const char *pid)
         manager.watchdog_us = watchdog_us;
 }
 
+void notify_hide(void)
+{
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+}
+
 void notify_start(void)
 {
     memset(&manager, 0, sizeof(manager));
     read_address(getenv("NOTIFY_SOCKET"));
     read_watchdog(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"));
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    unsetenv("WATCHDOG_PID");
+    notify_hide();
 }
 
 static int open_socket(void)

@@ -16,6 +16,8 @@
  * speaks in the daemon's place. Before any thread is started.
  */
 void notify_start(void);
+/** Only removes them: for a command that runs plugin code without being the daemon. */
+void notify_hide(void);
 
 /** `status` is one line for `systemctl status`. */
 void notify_ready(const char *status);

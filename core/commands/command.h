@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd's commands, each in a file of its own. */
+/* berthd's commands, one per file. */
 #ifndef CORE_COMMANDS_COMMAND_H
 #define CORE_COMMANDS_COMMAND_H
 

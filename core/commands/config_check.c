@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd config check: all that is wrong with the configuration, at once. */
+/* berthd config check: reports every error of the configuration. */
 #include "command.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <config/utf8.h>
 
 #include <core/module/loading.h>
+#include <core/notify.h>
 #include <core/survey.h>
 
 static void print_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
@@ -26,8 +27,8 @@ static void keep_line(void *context, enum berth_log_level level, const char *uri
                            text);
 }
 
-/* Loads what would run and lets it judge its settings; nothing is prepared or started. Every failure is
- * printed, or kept for JSON. @return how many plugins failed. */
+/* Loads the plugins that would run and lets them check their settings; prepares and starts nothing. Failures
+ * are printed, or kept for JSON. @return the number of failed plugins. */
 static size_t load(struct survey *survey, bool json)
 {
     struct registry *registry = registry_create(survey->plan, uv_hrtime());
@@ -42,6 +43,7 @@ static size_t load(struct survey *survey, bool json)
     };
     size_t failed = 0;
 
+    notify_hide();
     loading_run(&loading);
     for (size_t i = 0; i < survey->plan->run_count; i++)
         failed += registry_get(registry, i)->state == BERTH_STATE_FAILED;
@@ -54,7 +56,7 @@ static size_t load(struct survey *survey, bool json)
 struct verdict {
     bool is_valid;
     bool would_start;
-    /* Plugins that could not be loaded. */
+    /* The number of plugins that could not be loaded. */
     size_t failed;
 };
 
@@ -84,13 +86,27 @@ static void print_files(const struct survey *survey)
     }
 }
 
+/* Why a file of the plugin directories was rejected; NULL if it was not, or is an ordinary library. */
+static const char *rejection(const struct scan_file *file)
+{
+    return file->manifest == NULL && file->code != BERTH_NOT_FOUND ? file->reason : NULL;
+}
+
+static void print_rejections(const struct survey *survey)
+{
+    for (size_t i = 0; i < survey->scan.count; i++) {
+        if (rejection(&survey->scan.files[i]) != NULL)
+            print_line(NULL, BERTH_LOG_WARN, NULL, BERTH_OK, rejection(&survey->scan.files[i]));
+    }
+}
+
 static void print_text(const struct survey *survey, const struct verdict *verdict)
 {
     if (verdict->failed > 0)
         fprintf(stderr, "berthd: %zu plugin%s could not be loaded with this configuration\n", verdict->failed,
                 verdict->failed == 1 ? "" : "s");
     else if (verdict->would_start)
-        printf("the configuration is fine; %zu module%s found\n", survey->manifest_count,
+        printf("the configuration is valid; found %zu module%s\n", survey->manifest_count,
                survey->manifest_count == 1 ? "" : "s");
     else if (verdict->is_valid)
         fputs("berthd: the configuration is valid, but the daemon would not start\n", stderr);
@@ -114,6 +130,7 @@ static void json_diagnostic(struct config_json *json, enum config_severity sever
 static void print_json(struct survey *survey, const struct verdict *verdict)
 {
     const struct config_diagnostics *diagnostics = &survey->diagnostics;
+    const struct config_mark nowhere = {0};
     struct config_json json = {.out = stdout};
 
     config_diagnostics_sort(&survey->diagnostics);
@@ -130,7 +147,16 @@ static void print_json(struct survey *survey, const struct verdict *verdict)
         json_diagnostic(&json, diagnostics->items[i].severity, &diagnostics->items[i].mark,
                         diagnostics->items[i].message);
     for (size_t i = 0; i < survey->scan.warning_count; i++)
-        json_diagnostic(&json, CONFIG_WARNING, &(struct config_mark){0}, survey->scan.warnings[i]);
+        json_diagnostic(&json, CONFIG_WARNING, &nowhere, survey->scan.warnings[i]);
+    for (size_t i = 0; i < survey->scan.count; i++) {
+        const struct scan_file *file = &survey->scan.files[i];
+
+        if (rejection(file) != NULL)
+            json_diagnostic(&json, CONFIG_WARNING, &(struct config_mark){.file = file->shown},
+                            rejection(file));
+    }
+    for (size_t i = 0; survey->plan != NULL && i < survey->plan->warning_count; i++)
+        json_diagnostic(&json, CONFIG_WARNING, &nowhere, survey->plan->warnings[i]);
     config_json_close(&json, ']');
     config_json_integer(&json, "diagnostics_dropped", (int64_t)diagnostics->dropped);
     config_json_close(&json, '}');
@@ -151,6 +177,7 @@ int command_config_check(const struct command_options *options)
     if (!options->json) {
         print_files(&survey);
         survey_print_diagnostics(&survey);
+        print_rejections(&survey);
     }
     if (verdict.is_valid && options->load)
         verdict.failed = load(&survey, options->json);

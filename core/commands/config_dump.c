@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd config dump: the configuration as it takes effect. */
+/* berthd config dump: prints the effective configuration. */
 #include "command.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd config migrate: sections of older versions, rewritten for the modules that are there. */
+/* berthd config migrate: rewrites sections of older versions for the installed modules. */
 #include "command.h"
 
 #include <stdio.h>
@@ -9,8 +9,9 @@
 #include <config/load.h>
 
 #include <core/module/module.h>
+#include <core/notify.h>
 #include <core/survey.h>
-#include "text_file.h"
+#include <tools/cli/text_file.h>
 
 static const struct scan_file *file_of(const struct survey *survey, const struct manifest *manifest)
 {
@@ -20,7 +21,7 @@ static const struct scan_file *file_of(const struct survey *survey, const struct
     return NULL;
 }
 
-/* Only here does a command load a module: what its manifest cannot declare, its own code has to do. */
+/* Changes that a manifest cannot declare are made by code of the module. */
 static enum berth_code run_migrate(void *context, const struct manifest_plugin *plugin,
                                    const struct berth_migration *migration, struct berth_error *err)
 {
@@ -30,21 +31,23 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
     enum berth_code code;
 
     if (file == NULL)
-        return berth_error_set(err, BERTH_INTERNAL, "%s: no file holds it", plugin->uri);
+        return berth_error_set(err, BERTH_INTERNAL, "%s: found in no file", plugin->uri);
+    notify_hide();
     code = module_load(file, &module, err);
     if (code != BERTH_OK)
         return code;
     table = module_find(module, plugin->type, plugin->id);
     if (table == NULL || !BERTH_HAS(table, migrate))
-        code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: %s has no migrate, though its manifest does", plugin->uri, file->path);
+        code =
+            berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                            "%s: %s has no migrate, although its manifest lists it", plugin->uri, file->path);
     else
         code = table->migrate(migration, err);
     module_destroy(module);
     return code;
 }
 
-/* The copy has the secrets of the original, so that no more people may read it. */
+/* The copy holds the secrets of the original, so no more people may read it. */
 static mode_t mode_of(const char *path)
 {
     struct stat status;
@@ -68,7 +71,7 @@ static int write_text(const struct command_options *options, const char *path, c
         fprintf(stderr, "berthd: %s\n", err.message);
         return DAEMON_EXIT_FAILED;
     }
-    fprintf(stderr, "%s: %zu section%s brought up to date\n", path, changed, changed == 1 ? "" : "s");
+    fprintf(stderr, "%s: %zu section%s migrated\n", path, changed, changed == 1 ? "" : "s");
     return DAEMON_EXIT_OK;
 }
 
@@ -100,9 +103,9 @@ int command_config_migrate(const struct command_options *options)
     int code = DAEMON_EXIT_CONFIG;
 
     if (config_load_is_stream(path)) {
-        fputs(
-            "berthd: config migrate reads its file twice, so it takes no stream; name a file with --config\n",
-            stderr);
+        fputs("berthd: config migrate reads its file twice, so it cannot read a stream; name a file with "
+              "--config\n",
+              stderr);
         free(default_path);
         return DAEMON_EXIT_USAGE;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd plan: what run would do, without running a line of plugin code. */
+/* berthd plan: shows what run would do, without running plugin code. */
 #include "command.h"
 
 #include <stdio.h>

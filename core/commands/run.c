@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd run. */
+/* berthd run: the daemon itself. */
 #include "command.h"
 
 #include <core/open_files.h>

@@ -275,6 +275,13 @@ class Strange(unittest.TestCase):
             self.assertEqual(2, done.returncode)
             self.assertIn(said, done.stderr)
 
+    def test_a_local_file_that_cannot_be_read_is_no_answer_of_the_daemon(self):
+        certificate, _ = self.certificate()
+        done = run(BERTHCTL, "--address", "tcp:127.0.0.1:1", "--tls-cert", certificate, "--tls-key", "/nowhere/key",
+                   "version")
+        self.assertEqual((2, ""), (done.returncode, done.stdout))
+        self.assertIn("--tls-key: cannot read /nowhere/key: No such file or directory", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import unittest
@@ -108,6 +109,28 @@ class Config(Case):
         self.assertEqual(str(self.workshop.config), told["diagnostics"][0]["file"])
         done = self.berthd("config", "check", "--json", "--config", "/nonexistent/b.yaml")
         self.assertEqual((False, []), (json.loads(done.stdout)["ok"], json.loads(done.stdout)["files"]))
+
+    def test_check_tells_programs_of_rejected_files_and_of_the_plan(self):
+        shut, shared = self.workshop.plugins / "greeter.so", self.workshop.plugins / "shared.so"
+        shutil.copy(shut, shared)
+        shared.chmod(0o666)
+        text = self.base() + "transports: {helloworld.Greeter: [quic]}\n"
+        warnings = json.loads(self.check(text, "--json").stdout)["diagnostics"]
+        self.assertEqual({"warning"}, {warning["severity"] for warning in warnings})
+        self.assertTrue([w for w in warnings if w["file"] == str(shared) and "is not trusted" in w["message"]],
+                        warnings)
+        self.assertTrue([w for w in warnings if "quic" in w["message"]], warnings)
+        self.assert_line(self.check(text).stderr, "warning: ", "shared.so", "is not trusted")
+
+    def test_what_check_loads_cannot_speak_for_the_service_manager(self):
+        self.workshop.add("asker", Plugin(
+            "io.example.asker.v1", "asker", yaml="callbacks: [check]",
+            code=('#include <stdlib.h>\nstatic void ask(const struct berth_check *check)'
+                  '{ check->problem(check, BERTH_LOG_WARN, NULL, getenv("NOTIFY_SOCKET") ? "heard" : "alone"); }'),
+            members=".check = ask,"))
+        config = self.workshop.write_config(self.base())
+        done = self.berthd("config", "check", "--load", "--config", config, NOTIFY_SOCKET="@nobody")
+        self.assert_line(done.stderr, "io.example.asker.v1.asker: alone")
 
     def test_the_configuration_may_come_through_a_pipe(self):
         folder = self.workshop.top / "conf.d"

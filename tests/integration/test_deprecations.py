@@ -71,7 +71,7 @@ class Deprecations(Case):
                           CONFIG + "io.example.climber.v1.climber/config_version",
                           CONFIG + "io.example.climber.v1.climber/feet"}, set(told))
         interval = told[CONFIG + DIAL + "/size"]
-        self.assertRegex(interval.message, r"/berthd\.yaml:\d+:\d+: .*: size: deprecated: use radius")
+        self.assertRegex(interval.message, r"/berthd\.yaml:\d+:\d+: .*: size is deprecated; use radius")
         self.assertIn("`berthd config migrate`", told[CONFIG + "io.example.mover.v1.mover/old_name"].message)
         for warning in told.values():
             self.assertTrue(before - 1 <= warning.last_occurrence.seconds <= time.time() + 1)
@@ -88,7 +88,7 @@ class Deprecations(Case):
     def test_berthctl_lists_them(self):
         self.workshop.write_config(plugins={DIAL: {"size": 3}})
         daemon = self.start()
-        self.assert_line(daemon.ctl("deprecations").stdout, CONFIG + DIAL + "/size", "it is deprecated")
+        self.assert_line(daemon.ctl("deprecations").stdout, CONFIG + DIAL + "/size", "is deprecated")
         [told] = json.loads(daemon.ctl("deprecations", "--json").stdout)
         self.assertEqual(CONFIG + DIAL + "/size", told["id"])
         when = datetime.datetime.fromisoformat(told["last_occurrence"][:26] + "+00:00")
@@ -100,7 +100,7 @@ class Deprecations(Case):
         self.workshop.write_config(plugins={DIAL: {"size": 3}})
         daemon = self.start()
         self.assertEqual({}, self.deprecations(daemon))
-        self.assert_line(daemon.log, " warn ", "size: it is deprecated")
+        self.assert_line(daemon.log, " warn ", "size is deprecated")
         self.assert_stops(daemon)
 
     def test_ctr_sees_the_plugin(self):

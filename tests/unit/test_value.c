@@ -365,7 +365,7 @@ static void a_deprecated_setting_warns_and_names_the_other(void **state)
 
     assert_non_null(checked.values);
     assert_int_equal(checked.diagnostics.count, 1);
-    assert_non_null(strstr(checked.diagnostics.items[0].message, "deprecated: use new_name"));
+    assert_non_null(strstr(checked.diagnostics.items[0].message, "is deprecated; use new_name"));
     assert_string_equal(checked.diagnostics.items[0].deprecated, "T.a/old");
     finish(&checked);
 }
@@ -534,6 +534,7 @@ static void the_nearest_name_is_one_that_may_be_meant(void **state)
     assert_string_equal(config_nearest("greeting", known, 5), "greeting");
     assert_null(config_nearest("address", known, 5));
     assert_null(config_nearest("x", known, 5));
+    assert_null(config_nearest("rope", known, 5));
     assert_null(config_nearest("", known, 0));
 }
 

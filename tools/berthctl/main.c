@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthctl's command line: its commands, their options and their help. */
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <berth/address.h>
 #include <config/units.h>
@@ -99,6 +101,20 @@ static int set_timeout(const struct cli_line *line, struct client *client)
     return CLI_GO_ON;
 }
 
+/* Said here, an unreadable file is not taken for an answer of the daemon. */
+static int check_files(const struct cli_line *line)
+{
+    static const char *const names[] = {"tls-ca", "tls-cert", "tls-key"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *path = cli_value(line, names[i]);
+
+        if (path != NULL && access(path, R_OK) != 0)
+            return cli_refuse(line, "--%s: cannot read %s: %s", names[i], path, strerror(errno));
+    }
+    return CLI_GO_ON;
+}
+
 /* TLS is used where any option asks for it. */
 static int set_tls(const struct cli_line *line, struct command_options *options)
 {
@@ -124,7 +140,7 @@ static int set_tls(const struct cli_line *line, struct command_options *options)
     if ((tls->certificate_file == NULL) != (tls->key_file == NULL))
         return cli_refuse(line, "--tls-cert and --tls-key go together");
     options->client.tls = tls;
-    return CLI_GO_ON;
+    return check_files(line);
 }
 
 static int start(const struct cli_line *line)
@@ -154,14 +170,5 @@ static int start(const struct cli_line *line)
 
 int main(int argc, char **argv)
 {
-    struct cli_line line;
-    int code;
-
-    if (!cli_guard_streams())
-        return COMMAND_EXIT_BAD_NEWS;
-    code = cli_parse(&program, argc, argv, &line);
-    if (code == CLI_GO_ON)
-        code = start(&line);
-    cli_line_finish(&line);
-    return cli_end(&program, code);
+    return cli_main(&program, argc, argv, start);
 }
