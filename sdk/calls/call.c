@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call's life: what it passes before its handler hears of it, what the server brings and the handler
- * does, and how it ends whatever happens inside its callbacks.
+ * One call's life: the interceptors and the route it passes before its handler hears of it, what the server
+ * brings and the handler does, and how it ends whatever happens inside its callbacks.
  *
- * Everything a call does may run code that is not ours (handlers, hooks, the server), and any of that may use
- * the same call again, end it, or end others. Three rules keep that safe:
+ * Everything here may run code that is not ours (handlers, hooks, the server's operations), and that code may
+ * use the same call again, end it, or end other calls. Three rules keep this safe:
  *
- * - Whoever works on a call stands between enter and leave, which count `depth`. A call that has
- *   ended is freed by the leave that brings its depth to 0, which also tells the handler (on_end): never
- *   while one of its callbacks is on the stack.
- * - After an operation of the handler other than finish and resume the handler goes on to use the call, even
- *   where the operation has ended it. So leave_to_handler frees nothing; the call counts as abandoned, and
- *   the next event that a server brings frees it (calls_reap), where nothing of ours is on the stack.
- * - `ended` is decided once (decide). After that no hook and no handler gets anything but the end, and
- *   `stream` is NULL: the server has been told, or has itself cancelled. After each callback the code below
- *   looks at `ended` before it goes on.
+ * - Whoever works on a call does so between enter and leave, which count `depth`. The leave that brings the
+ *   depth of an ended call to 0 tells its handler (on_end) and frees it. So a call is never freed while one
+ * of its callbacks is on the stack.
+ * - A handler goes on using its call after each of its operations except finish and resume, even if the
+ *   operation ended the call. So these operations return through leave_to_handler, which frees nothing: the
+ *   call is abandoned, and the next event that a server brings frees it (calls_reap), because then no
+ *   engine function is on the stack.
+ * - The end is decided once, in decide, which sets `ended`. From then on hooks and handlers hear only the
+ * end, and `stream` becomes NULL: the server has been told or has itself cancelled. After each callback the
+ * code checks `ended` before it goes on.
  */
 #include "call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <sdk/base/container_of.h>
 
 struct annotation {
     struct annotation *next;
@@ -30,7 +33,7 @@ struct annotation {
 
 static struct call *call_of(struct berth_call *public)
 {
-    return (struct call *)(void *)public;
+    return CONTAINER_OF(public, struct call, public);
 }
 
 /* Memory of calls that ended is kept for those that begin, so that a busy router needs no malloc. This is
@@ -52,7 +55,7 @@ static struct call *call_of(struct berth_call *public)
 #define KEEPS_NONE 0
 #endif
 
-/* Memory for a call and `more` bytes behind its `fixed` ones, which are zero but for `block_bytes`; or NULL.
+/* @return memory for a call: `fixed` bytes, zero except for `block_bytes`, and `more` behind them; or NULL.
  */
 static struct call *take_block(struct calls *calls, size_t fixed, size_t more)
 {
@@ -119,7 +122,7 @@ static void unlink_call(struct call *call)
     LIST_REMOVE(call, link);
 }
 
-/* Around each callback, for whoever wants to know whose code runs. */
+/* These two stand around each callback and tell the observer whose code runs. */
 static void enter_code(const struct call *call, const void *owner)
 {
     const struct router_observer *observer = &call->calls->observer;
@@ -136,7 +139,7 @@ static void leave_code(const struct call *call, const void *owner)
         observer->on_leave(observer->context, owner, &call->public);
 }
 
-/* The methods of its instance; once it has started. */
+/* Only once the call has started. */
 static const struct berth_method *handler_of(const struct call *call)
 {
     return &call->binding->methods[call->method->index];
@@ -213,7 +216,7 @@ static void free_annotations(struct call *call)
     }
 }
 
-/* The last that is heard of a call: nobody works on it any more. */
+/* Tells the handler the end and frees the call, on which nobody works any more. */
 static void release(struct call *call)
 {
     struct calls *calls = call->calls;
@@ -276,7 +279,7 @@ void call_end(struct call *call, enum berth_code code, const char *message)
     leave(call);
 }
 
-/* Keeps the server's pause in step with the reasons for one. */
+/* Pauses or resumes the server's stream as the call's state demands. */
 static void update_pause(struct call *call)
 {
     bool pause = call->handler_paused || !call->started;
@@ -329,7 +332,7 @@ static bool can_pass_request(const struct call *call)
            !call->request_delivered;
 }
 
-/* The one request goes to the handler, where it is there, complete and welcome. */
+/* Passes the one request to the handler if it is there, complete, and the handler is not paused. */
 static void pass_kept_request(struct call *call)
 {
     if (!takes_one_request(call) || !call->request_taken || !can_pass_request(call))
@@ -387,7 +390,7 @@ static void take_half_close(struct call *call)
     }
 }
 
-/* Binds to the live instance and calls its on_start, and passes on what came meanwhile. */
+/* Pins the live instance, calls its on_start, and passes on what came meanwhile. */
 static void start(struct call *call)
 {
     struct binding *binding = call->method->route->live;
@@ -434,7 +437,7 @@ static void wait_in_queue(struct call *call)
     update_pause(call);
 }
 
-/* All interceptors have let it pass: to the instance, or to wait for one. */
+/* After all interceptors have let the call pass. */
 static void bind_to_route(struct call *call)
 {
     const struct route *route = call->method->route;
@@ -546,7 +549,7 @@ void call_forget_hooks(struct call *call, const void *owner)
     leave(call);
 }
 
-/* An event that a server brings: the one place where nothing of ours need be on the stack. */
+/* Begins an event that the server brings, usually from the top level of the loop. */
 static struct call *begin(struct berth_call *public)
 {
     struct call *call = call_of(public);
@@ -617,14 +620,14 @@ void call_cancel(struct berth_call *public, enum berth_code code)
     leave(call);
 }
 
-/* What follows is what a handler can do: each operation checks when it comes and passes it to the server. */
+/* The operations of handlers: each checks the state of the call and passes on to the server. */
 
 static bool gives_one_reply(const struct call *call)
 {
     return call->public.kind == BERTH_METHOD_UNARY || call->public.kind == BERTH_METHOD_CLIENT_STREAM;
 }
 
-/* From the handler outwards, hence in reverse. One that ends the call keeps the message from leaving. */
+/* In reverse order. A hook that ends the call keeps the message from leaving. */
 static void show_reply(struct call *call, const void *message, size_t length)
 {
     call->showing_reply = true;
@@ -705,7 +708,7 @@ static enum berth_code op_add_header(struct berth_call *public, const char *key,
     return code;
 }
 
-/* Also while the interceptors hear of the end, hence not `ended`. */
+/* Allowed while the interceptors hear the end, so `ended` does not matter. */
 static enum berth_code op_add_trailer(struct berth_call *public, const char *key, const void *value,
                                       size_t length)
 {
@@ -856,7 +859,7 @@ static const struct berth_peer unknown_peer = {
     .gid = -1,
 };
 
-/* The text of a certificate, where the server's header knew of it. */
+/* Reads only the members that the server's header had. */
 static struct berth_peer known_peer(const struct berth_call_request *request)
 {
     const struct berth_peer *peer = request->peer != NULL ? request->peer : &unknown_peer;

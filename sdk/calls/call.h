@@ -10,44 +10,45 @@
 
 struct annotation;
 
-/** One interceptor. Outlives its removal for as long as a chain that a call was opened with holds it. */
+/** One interceptor. It outlives its removal while a call still holds a chain with it. */
 struct hook {
     const struct berth_interceptor *interceptor;
     void *self;
     const void *owner;
     size_t order;
-    /** Nobody calls into it any more. */
+    /** It is not called any more. */
     bool removed;
     size_t references;
 };
 
-/** The interceptors around every call, in order: a list that never changes, replaced when plugins do. */
+/** The interceptors in order. Immutable: replaced as a whole, while calls keep the one they were opened with.
+ */
 struct chain {
     size_t references;
     size_t count;
     struct hook *hooks[];
 };
 
-/** A place in a walk over all calls, which stays right when calls come and go meanwhile. */
+/** A position in a walk over all calls. It stays valid while calls come and go. */
 struct call_cursor {
     struct call *next;
     struct call_cursor *outer;
 };
 
-/** All calls that are open. */
+/** All open calls of a router. */
 struct calls {
     LIST_HEAD(, call) all;
-    /** Memory of calls that ended, for those that begin. */
+    /** Memory of ended calls, reused for new ones. */
     LIST_HEAD(, call) kept;
     size_t kept_count;
     struct call_cursor *cursors;
-    /** How many functions of ours, for whatever call, are on the stack. */
+    /** Engine functions on the stack, for any call. */
     unsigned depth;
-    /** Calls that ended where nothing could be freed; the next event on any call does it. */
+    /** Calls that ended where nothing could be freed; the next event on any call frees them. */
     size_t abandoned;
     struct router_observer observer;
-    /** A call is gone: it gives back its reference to the chain and, where it had started, has let go of the
-     * instance. */
+    /** A call is gone. The chain gets back the reference it held; if it had started, the instance is
+     * unpinned. */
     void (*on_gone)(struct calls *calls, struct chain *chain, const void *instance, bool started);
 };
 
@@ -59,7 +60,7 @@ struct hook_state {
 
 struct call {
     struct berth_call public;
-    /** Of the memory that it stands in. */
+    /** Size of its memory. */
     size_t block_bytes;
     struct calls *calls;
     LIST_ENTRY(call) link;
@@ -67,25 +68,26 @@ struct call {
     /** From on_start of the handler until the call is freed. */
     struct binding *binding;
     struct chain *chain;
-    /** How many hooks are to hear of this call, and the error of the one that is being asked. */
+    /** How many hooks know of this call and hear its end. */
     size_t hooks_started;
+    /** While a hook's on_start runs: its error, and what it gave to admit meanwhile. */
     struct berth_error *asking;
     enum berth_code answer;
 
-    /** NULL once the server must not be troubled any more. */
+    /** NULL once the server has been told the end or has cancelled. */
     struct berth_stream *stream;
     const struct berth_stream_ops *stream_ops;
 
-    /** How many functions of ours work on the call further up the stack. */
+    /** Engine functions on the stack that work on this call. */
     unsigned depth;
     enum berth_code code;
-    /** The end is decided; nothing but on_end comes. */
+    /** The end is decided; only on_end follows. */
     bool ended;
     /** on_start of the handler has been called. */
     bool started;
     /** An interceptor has yet to admit it. */
     bool pending;
-    /** It stands in the queue of a held route. */
+    /** In the queue of a held route. */
     bool held;
     bool handler_paused;
     bool stream_paused;
@@ -93,11 +95,10 @@ struct call {
     bool headers_sent;
     bool request_taken;
     bool request_delivered;
-    /** Interceptors look at a message that the handler sends. */
+    /** Interceptors are looking at a message that the handler sends: they may not send. */
     bool showing_reply;
     size_t replies;
-    /** The one request, where it came before the end of the caller's side or while it could not be delivered.
-     */
+    /** The one request, if it came before the half-close or while it could not be delivered. */
     void *request;
     size_t request_length;
 
@@ -114,7 +115,7 @@ struct call {
 struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
                              const struct berth_call_request *request);
 
-/** As of struct berth_router. */
+/** As in struct berth_router. */
 void call_deliver(struct berth_call *public, const void *message, size_t length);
 void call_deliver_last(struct berth_call *public, const void *message, size_t length);
 void call_half_close(struct berth_call *public);
@@ -123,19 +124,19 @@ void call_cancel(struct berth_call *public, enum berth_code code);
 
 /** The answer of an interceptor that was asked to wait. */
 void call_admit(struct berth_call *public, enum berth_code code, const char *message);
-/** A held call tries its route again. */
+/** Lets a held call try its route again. */
 void call_retry(struct call *call);
-/** Ends a call on the host's side. */
+/** Ends a call from the host's side. */
 void call_end(struct call *call, enum berth_code code, const char *message);
-/** Hooks that were removed hear no more of the call: those of `owner` are told so. */
+/** Tells the hooks of `owner`, which are being removed, that they hear no more of the call. */
 void call_forget_hooks(struct call *call, const void *owner);
 
 /** Walks over all calls, also while they end: `for (call = calls_first(…); call; call = calls_next(…))`. */
 struct call *calls_first(struct calls *calls, struct call_cursor *cursor);
 struct call *calls_next(struct calls *calls, struct call_cursor *cursor);
-/** Frees the calls that ended where nothing could be freed, unless that is still so. */
+/** Frees the abandoned calls, unless an engine function is on the stack. */
 void calls_reap(struct calls *calls);
-/** Frees the memory that is kept. */
+/** Frees the kept memory. */
 void calls_finish(struct calls *calls);
 
 #endif

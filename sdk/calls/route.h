@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One service as the router knows it: its methods, its state, and the generations that calls still run on.
- * Data for call.c and router.c; nothing here knows of calls but their count and their queue. */
+ * Data for call.c and router.c; of calls it knows only their number and the queue of those held. */
 #ifndef SDK_CALLS_ROUTE_H
 #define SDK_CALLS_ROUTE_H
 
@@ -23,7 +23,7 @@ struct route_method {
     size_t index;
 };
 
-/** An instance that serves a route. Lives until it is neither the live one nor pinned by a call. */
+/** An instance that serves a route. It lives while it is the live one or a call is pinned to it. */
 struct binding {
     LIST_ENTRY(binding) link;
     struct route *route;
@@ -50,7 +50,7 @@ enum route_state {
 struct route {
     char *service;
     char *plugin;
-    /** Which may carry it; NULL: all. */
+    /** The transports that may carry it; NULL: all. */
     char **transports;
     size_t transport_count;
     enum route_state state;
@@ -61,7 +61,7 @@ struct route {
     /** ROUTE_GONE: what callers are told. */
     enum berth_code code;
     char *reason;
-    /** ROUTE_HELD: who waits, oldest first. */
+    /** ROUTE_HELD: the waiting calls, oldest first. */
     TAILQ_HEAD(, call) held;
     size_t held_count;
     size_t max_held;
@@ -85,7 +85,7 @@ enum berth_code routes_declare(struct routes *routes, const struct router_servic
 struct route *routes_find(const struct routes *routes, const char *service);
 const struct route_method *routes_find_method(const struct routes *routes, const char *path);
 
-/** Do its handlers get the one request whole, once the caller's side has ended? */
+/** Does the handler get exactly one request, whole, after the caller's half-close? */
 static inline bool route_takes_one_request(enum berth_method_kind kind)
 {
     return kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
@@ -109,7 +109,7 @@ void route_unbind(struct route *route);
 struct berth_method route_table_method(const struct berth_service *table, size_t i);
 
 void binding_pin(struct binding *binding);
-/** Frees the binding where it was the last call on one that is not live. */
+/** Frees the binding if it is not live and this was its last call. */
 void binding_unpin(struct binding *binding);
 
 #endif

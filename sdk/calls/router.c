@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where calls go: the host's view, which changes routes and interceptors, and the servers', which open calls.
- */
+/* The router: where servers open calls, and where the host changes routes and interceptors and ends calls. */
 #include "router.h"
 
 #include <stdio.h>
@@ -11,7 +10,7 @@
 
 #include "call.h"
 
-/* Somebody waits for the last call on an instance. */
+/* Waits for the last call on an instance. */
 struct watch {
     LIST_ENTRY(watch) link;
     const void *instance;
@@ -20,7 +19,6 @@ struct watch {
 };
 
 struct router {
-    /* First, so that what servers hold leads back here. */
     struct berth_router interface;
     struct calls calls;
     struct chain *chain;
@@ -95,7 +93,7 @@ static struct chain *chain_without(const struct chain *chain, const void *owner)
 
 static struct router *router_of(const struct berth_router *interface)
 {
-    return (struct router *)(uintptr_t)interface;
+    return CONTAINER_OF(interface, struct router, interface);
 }
 
 static void note_change(const struct router *router)
@@ -190,7 +188,7 @@ size_t router_instance_calls(const struct router *router, const void *instance)
     return calls;
 }
 
-/* Kinds of calls that are told apart; more are only counted. */
+/* Kinds of calls that a description names; others are only counted. */
 #define KINDS_MAX 8
 
 struct kind {
@@ -351,7 +349,7 @@ enum berth_code router_declare(struct router *router, const struct router_servic
     return code;
 }
 
-/* Those that wait at this moment try again; who comes to wait meanwhile is left. */
+/* Retries the calls that are waiting now; those that join the queue meanwhile stay. */
 static void retry_held(struct route *route)
 {
     for (size_t waiting = route->held_count; waiting > 0 && route->held_count > 0; waiting--)
@@ -376,7 +374,7 @@ enum berth_code router_set_live(struct router *router, const char *service, cons
     return BERTH_OK;
 }
 
-/* Nobody else has looked at this table: no manifest and no generator. */
+/* For a table that neither a manifest nor a generator has checked. */
 static enum berth_code check_table(const struct berth_service *table, struct berth_error *err)
 {
     if (table->name == NULL || table->name[0] == '\0')

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The call engine: finds the service of each call, runs the interceptors around it, pins it to one generation
- * of the plugin and hands it to the handlers. Inside the host, the fake host and libberth-rpc alike, so it
- * knows nothing of manifests, configuration or states of plugins. One router belongs to one thread: its
- * loop's.
+ * The call engine, inside the host, the fake host and libberth-rpc alike. It knows nothing of manifests,
+ * configuration or plugin states. A router belongs to one thread: its loop's.
  *
- * route.c has the services, call.c one call's life, router.c what changes both.
+ *     server ─open─▶ the path's route ─▶ the interceptors' on_start ─▶ as the route stands:
+ *         live       the call is pinned to the instance; its handlers get it
+ *         held       it waits, within its deadline and a bound, until the route is live or gone
+ *         declared   UNAVAILABLE: the plugin has not started
+ *         gone       refused with the code and reason of router_set_gone
+ *
+ * Messages pass the interceptors in order, then the handler; replies pass them in reverse. The end is told to
+ * the interceptors in reverse, then to the server, and last to the handler (on_end); then the instance is
+ * unpinned.
+ *
+ * route.c holds the services, call.c one call's life, router.c what changes them from outside.
  */
 #ifndef SDK_CALLS_ROUTER_H
 #define SDK_CALLS_ROUTER_H
@@ -19,7 +27,7 @@ struct router_method {
     enum berth_method_kind kind;
 };
 
-/** A service as its plugin declares it, perhaps long before its code is loaded. */
+/** A service as its plugin declares it, possibly long before its code is loaded. */
 struct router_service {
     /** The URI of the plugin that exports it. */
     const char *plugin;
@@ -31,7 +39,7 @@ struct router_service {
     size_t transport_count;
 };
 
-/** What the owner of a router wants to hear; each may be NULL. */
+/** What the owner of a router can watch. Each function may be NULL. */
 struct router_observer {
     void *context;
     /**
@@ -44,11 +52,11 @@ struct router_observer {
     void (*on_change)(void *context);
 };
 
-/** @return NULL where memory is out. */
+/** @return NULL if out of memory. */
 struct router *router_create(void);
 /** No call may be open. Takes NULL. */
 void router_destroy(struct router *router);
-/** Replaces the observer; at the beginning there is none. Copied. */
+/** Replaces the observer, of which there is none at first. Copied. */
 void router_observe(struct router *router, const struct router_observer *observer);
 /** The router as servers see it. */
 const struct berth_router *router_interface(const struct router *router);
