@@ -13,7 +13,7 @@
 #include "drain.h"
 #include <core/state/folder.h>
 #include <core/state/inspect.h>
-#include <core/life/lifecycle.h>
+#include <core/life/life.h>
 #include <core/module/loading.h>
 #include "notify.h"
 #include <core/plan/print.h>
@@ -50,7 +50,7 @@ struct daemon {
     struct inspect inspect;
     struct loading loading;
     struct notices notices;
-    struct lifecycle *lifecycle;
+    struct life *life;
     struct progress progress;
     bool is_loop_open, is_stopped;
 };
@@ -66,8 +66,8 @@ static void begin_stop(struct daemon *daemon)
     daemon->inspect.daemon.draining = true;
     changes_note(&daemon->inspect.changes);
     notify_stopping();
-    progress_begin(&daemon->progress, "shutting down", daemon->lifecycle, daemon->router);
-    lifecycle_stop(daemon->lifecycle);
+    progress_begin(&daemon->progress, "shutting down", daemon->life, daemon->router);
+    life_stop(daemon->life);
 }
 
 static void on_stop(void *context, int number)
@@ -75,7 +75,7 @@ static void on_stop(void *context, int number)
     struct daemon *daemon = context;
 
     log_line(BERTH_LOG_INFO, "received %s, shutting down", signals_name(number));
-    if (daemon->lifecycle != NULL)
+    if (daemon->life != NULL)
         begin_stop(daemon);
 }
 
@@ -386,7 +386,7 @@ static void on_settled(void *context)
 
     report_all_fallen(daemon);
     if (has_required(daemon))
-        lifecycle_serve(daemon->lifecycle);
+        life_serve(daemon->life);
 }
 
 /* Without a server nobody can reach this daemon, not even to ask why. */
@@ -477,7 +477,7 @@ static void on_stopped(void *context)
 
 static bool run_plugins(struct daemon *daemon)
 {
-    struct lifecycle_options options = {
+    struct life_options options = {
         .host =
             {
                 .loop = &daemon->loop,
@@ -493,9 +493,9 @@ static bool run_plugins(struct daemon *daemon)
         .context = daemon,
     };
 
-    daemon->lifecycle = lifecycle_create(&options);
-    progress_begin(&daemon->progress, "starting", daemon->lifecycle, daemon->router);
-    lifecycle_start(daemon->lifecycle);
+    daemon->life = life_create(&options);
+    progress_begin(&daemon->progress, "starting", daemon->life, daemon->router);
+    life_start(daemon->life);
     while (!daemon->is_stopped)
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
     return true;
@@ -504,7 +504,7 @@ static bool run_plugins(struct daemon *daemon)
 static void name_busy(const struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->survey.plan->run_count; i++)
-        if (lifecycle_is_busy(daemon->lifecycle, i))
+        if (life_is_busy(daemon->life, i))
             log_plugin(BERTH_LOG_WARN, daemon->survey.plan->entries[i].plugin->uri,
                        "still running; exiting without waiting for it");
 }
@@ -515,7 +515,7 @@ static void name_busy(const struct daemon *daemon)
  */
 static void end_under(const struct daemon *daemon)
 {
-    if (daemon->lifecycle != NULL)
+    if (daemon->life != NULL)
         name_busy(daemon);
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon->exit_code);
     _exit(daemon->exit_code);
@@ -533,7 +533,7 @@ static bool name_owner(const void *context, const void *address, char *text, siz
 static void close_loop(struct daemon *daemon)
 {
     const struct drain_owners owners = {.name = name_owner, .context = &daemon->loading};
-    bool is_busy = daemon->lifecycle != NULL && lifecycle_is_any_busy(daemon->lifecycle);
+    bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
     signals_stop(&daemon->signals);
     progress_finish(&daemon->progress);
@@ -548,7 +548,7 @@ static void finish(struct daemon *daemon)
 {
     if (daemon->is_loop_open)
         close_loop(daemon);
-    lifecycle_destroy(daemon->lifecycle);
+    life_destroy(daemon->life);
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);
     loading_finish(&daemon->loading);
@@ -570,7 +570,7 @@ int daemon_run(const struct settings_options *options)
     for (size_t i = 0; i < count && !signals_are_to_stop(); i++)
         if (!phases[i](&daemon))
             break;
-    if (signals_are_to_stop() && daemon.lifecycle == NULL)
+    if (signals_are_to_stop() && daemon.life == NULL)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon.exit_code);

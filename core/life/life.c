@@ -1,84 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every phase of a life may do to it: open and close its routes, let it fall, settle it. */
+/*
+ * Takes the plugins of a plan through their lives: the table of the steps, what follows each, and the phases
+ * of the whole. All that calls a plugin begins at the top of the loop.
+ */
 #include "life.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include <config/units.h>
+
 #include <core/base/log.h>
+#include <core/plan/verdict.h>
+#include <sdk/base/container_of.h>
+
+#include "prepare.h"
+#include "services.h"
 #include "step.h"
+#include "turns.h"
 
-void life_wake(struct lifecycle *lifecycle)
+/* How long the loop may be kept from its I/O, and from signals, while plugins start one after the other. */
+#define TURN_MAX_NS 5000000u
+
+/* One plugin of the plan that runs. */
+struct instance {
+    struct life *life;
+    struct registry_plugin *plugin;
+    /* NULL where the module is not loaded. */
+    const struct berth_plugin *table;
+    struct host host;
+    struct steps steps;
+    /* While its prepare runs, also once that was given up; else NULL. */
+    struct prepare_job *job;
+    /* What prepare made, on its way to init. */
+    void *prepared;
+    /* Init has made an instance, and close has not been called for it. */
+    bool is_open;
+    /* It was made after the deadline, and is to be closed from the top of the loop. */
+    bool is_late;
+};
+
+enum life_phase {
+    LIFE_CREATED,
+    LIFE_STARTING,
+    LIFE_SETTLED,
+    LIFE_SERVING,
+    LIFE_SERVED,
+    LIFE_READY,
+    /* From here on it stops. Waits for what is under way. */
+    LIFE_QUIESCING,
+    LIFE_DRAINING,
+    LIFE_CLOSING,
+    LIFE_STOPPED,
+};
+
+struct life {
+    struct life_options options;
+    const struct plan *plan;
+    struct registry *registry;
+    /* NULL in tests. */
+    struct router *router;
+    enum life_phase phase;
+    /* `plan->run_count` of them. */
+    struct instance *instances;
+    /* Where each entry stands for its dependents. */
+    struct verdicts *verdicts;
+    struct turns *turns;
+    struct deadlines deadlines;
+    /* NULL until somebody prepares. */
+    struct prepare_pool *pool;
+    /* Runs while there is something to do, so that all is done from the top of the loop. */
+    uv_idle_t turn;
+    uv_idle_cb on_turn;
+    /* Steps whose end is awaited, and instances that came too late. */
+    size_t in_flight, late;
+    /* Instances below it are not closed yet. */
+    size_t close_before;
+    size_t open_handles;
+};
+
+static void wake(struct life *life)
 {
-    if (lifecycle->phase != LIFECYCLE_CREATED && lifecycle->phase != LIFECYCLE_STOPPED)
-        uv_idle_start(&lifecycle->turn, lifecycle->on_turn);
+    if (life->phase != LIFE_CREATED && life->phase != LIFE_STOPPED)
+        uv_idle_start(&life->turn, life->on_turn);
 }
 
-const char *life_uri(const struct life *life)
+static bool is_stopping(const struct instance *instance)
 {
-    return life->plugin->entry->plugin->uri;
+    return instance->life->phase >= LIFE_QUIESCING;
 }
 
-bool life_is_well(const struct life *life)
+static const char *uri_of(const struct instance *instance)
 {
-    return life->has_instance && registry_plugin_is_ready(life->plugin);
+    return instance->plugin->entry->plugin->uri;
 }
 
-static const struct berth_service *find_service(const struct berth_plugin *table, const char *name)
+static bool is_well(const struct instance *instance)
 {
-    if (!BERTH_HAS(table, services))
-        return NULL;
-    for (const struct berth_service *const *service = table->services; *service != NULL; service++)
-        if (strcmp((*service)->name, name) == 0)
-            return *service;
-    return NULL;
+    return instance->is_open && registry_plugin_is_ready(instance->plugin);
 }
 
-bool life_open_routes(struct life *life)
+static struct instance *of_steps(struct steps *steps)
 {
-    const struct manifest_plugin *manifest = life->plugin->entry->plugin;
-
-    for (size_t i = 0; life->lifecycle->router != NULL && i < manifest->service_count; i++) {
-        const char *name = manifest->services[i].name;
-        const struct berth_service *service = find_service(life->table, name);
-        struct berth_error error;
-        enum berth_code code = BERTH_FAILED_PRECONDITION;
-
-        if (service != NULL)
-            code = router_set_live(life->lifecycle->router, name, service, life->plugin->instance,
-                                   life->plugin->generation, &life->host, &error);
-        else
-            berth_error_set(&error, code, "its manifest names the service %s, which its module does not have",
-                            name);
-        if (code != BERTH_OK) {
-            life_fall(life, BERTH_STATE_FAILED, code, error.message, PLAN_NONE);
-            return false;
-        }
-    }
-    return true;
+    return CONTAINER_OF(steps, struct instance, steps);
 }
 
-void life_close_routes(struct life *life)
+/* Its services answer UNAVAILABLE with its reason. */
+static void close_services(struct instance *instance)
 {
-    const struct manifest_plugin *manifest = life->plugin->entry->plugin;
+    const struct registry_plugin *plugin = instance->plugin;
     char reason[BERTH_ERROR_MAX];
 
-    if (life->lifecycle->router == NULL)
+    if (instance->life->router == NULL)
         return;
-    snprintf(reason, sizeof(reason), "%s is %s%s%s", manifest->uri, berth_state_name(life->plugin->state),
-             life->plugin->reason != NULL ? ": " : "",
-             life->plugin->reason != NULL ? life->plugin->reason : "");
-    for (size_t i = 0; i < manifest->service_count; i++)
-        router_set_gone(life->lifecycle->router, manifest->services[i].name, BERTH_UNAVAILABLE, reason);
+    snprintf(reason, sizeof(reason), "%s is %s%s%s", uri_of(instance), berth_state_name(plugin->state),
+             plugin->reason != NULL ? ": " : "", plugin->reason != NULL ? plugin->reason : "");
+    services_close(instance->life->router, plugin->entry->plugin, reason);
 }
 
-static void show_providers(struct life *life)
+static void show_dependents(struct instance *instance)
 {
-    verdicts_set(life->lifecycle->verdicts, life->plugin->index, life->plugin->state, life->plugin->reason,
-                 life->plugin->cause);
+    const struct registry_plugin *plugin = instance->plugin;
+
+    verdicts_set(instance->life->verdicts, plugin->index, plugin->state, plugin->reason, plugin->cause);
 }
 
-/* A skip is an answer, not a failure; who has fallen with another only repeats what that one's line has said.
- */
+/* A skip is an answer, not a failure; who falls with another only repeats what that one's line has said. */
 static enum berth_log_level level_of(enum berth_state state, size_t cause)
 {
     if (cause != PLAN_NONE)
@@ -88,34 +135,827 @@ static enum berth_log_level level_of(enum berth_state state, size_t cause)
     return state == BERTH_STATE_BLOCKED ? BERTH_LOG_WARN : BERTH_LOG_ERROR;
 }
 
-void life_fall(struct life *life, enum berth_state state, enum berth_code code, const char *reason,
-               size_t cause)
+/* Lists it in a state with a reason, logs that once, and closes its routes. `cause` may be PLAN_NONE. */
+static void fall(struct instance *instance, enum berth_state state, enum berth_code code, const char *reason,
+                 size_t cause)
 {
-    registry_blame(life->lifecycle->registry, life->plugin, state, code, reason, cause);
-    show_providers(life);
-    life_close_routes(life);
+    registry_blame(instance->life->registry, instance->plugin, state, code, reason, cause);
+    show_dependents(instance);
+    close_services(instance);
     if ((int)code == BERTH_SKIP || state == BERTH_STATE_BLOCKED)
-        log_plugin(level_of(state, cause), life_uri(life), "%s: %s", berth_state_name(state), reason);
+        log_plugin(level_of(state, cause), uri_of(instance), "%s: %s", berth_state_name(state), reason);
     else
-        log_plugin(level_of(state, cause), life_uri(life), "%s: %s: %s", berth_state_name(state),
+        log_plugin(level_of(state, cause), uri_of(instance), "%s: %s: %s", berth_state_name(state),
                    berth_code_name(code), reason);
 }
 
-void life_fall_in(struct life *life, const char *step, const struct step_outcome *outcome)
+/* The same for what did not end well. */
+static void fall_in(struct instance *instance, const char *what, const struct step_outcome *outcome)
 {
+    enum berth_state state = (int)outcome->code == BERTH_SKIP ? BERTH_STATE_SKIPPED : BERTH_STATE_FAILED;
     char unsaid[64];
 
-    snprintf(unsaid, sizeof(unsaid), "%s gave no reason", step);
-    life_fall(life,
-              outcome->is_timeout                ? BERTH_STATE_TIMED_OUT
-              : (int)outcome->code == BERTH_SKIP ? BERTH_STATE_SKIPPED
-                                                 : BERTH_STATE_FAILED,
-              outcome->code, outcome->message[0] != '\0' ? outcome->message : unsaid, PLAN_NONE);
+    snprintf(unsaid, sizeof(unsaid), "%s gave no reason", what);
+    fall(instance, outcome->is_timeout ? BERTH_STATE_TIMED_OUT : state, outcome->code,
+         outcome->message[0] != '\0' ? outcome->message : unsaid, PLAN_NONE);
 }
 
-void life_settle(struct life *life)
+/* Its state is what dependents see from here on, and what waited for it may start. */
+static void settle(struct instance *instance)
 {
-    show_providers(life);
-    turns_end(life->lifecycle->turns, life->plugin->index);
-    life_wake(life->lifecycle);
+    show_dependents(instance);
+    turns_end(instance->life->turns, instance->plugin->index);
+    wake(instance->life);
+}
+
+static void end_unstarted(struct instance *instance)
+{
+    registry_blame(instance->life->registry, instance->plugin, BERTH_STATE_STOPPED, BERTH_CANCELLED,
+                   "the daemon stopped before it had started", PLAN_NONE);
+    settle(instance);
+}
+
+/* Who has failed stays listed so, whatever is still done with it. */
+static void move(struct instance *instance, enum berth_state state)
+{
+    enum berth_state now = instance->plugin->state;
+
+    if (now != state && now != BERTH_STATE_FAILED && now != BERTH_STATE_TIMED_OUT)
+        registry_move(instance->life->registry, instance->plugin, state);
+}
+
+static void begin(struct instance *instance, enum step step)
+{
+    move(instance, instance->steps.kinds[step].state_during);
+    instance->life->in_flight++;
+    steps_begin(&instance->steps, step);
+}
+
+/* Every step comes by here once, before what is its own. */
+static void take_end(struct instance *instance, enum step step, enum berth_code code)
+{
+    instance->life->in_flight--;
+    if (code == BERTH_OK)
+        move(instance, instance->steps.kinds[step].state_after);
+    wake(instance->life);
+}
+
+static void note_time(const struct instance *instance, enum step step, uint64_t *ret_start_ns,
+                      uint64_t *ret_took_ns)
+{
+    const struct step_record *record = &instance->steps.records[step];
+
+    *ret_start_ns = registry_time_of(instance->life->registry, record->begun_ns);
+    *ret_took_ns = record->ended_ns - record->begun_ns;
+}
+
+/* Prepare */
+
+static void on_job_begun(struct prepare_job *job)
+{
+    struct instance *instance = job->owner;
+    enum step limit = is_stopping(instance) ? STEP_CLOSE : STEP_PREPARE;
+
+    if (!job->is_abandoned)
+        steps_set_deadline(&instance->steps, steps_timeout_of(&instance->steps, limit));
+}
+
+static void on_job_ended(struct prepare_job *job)
+{
+    struct instance *instance = job->owner;
+    struct berth_times *times = &instance->plugin->times;
+
+    instance->job = NULL;
+    if (!job->is_abandoned) {
+        times->prepare_start_ns = registry_time_of(instance->life->registry, job->begun_ns);
+        times->prepare_ns = job->ended_ns - job->begun_ns;
+    }
+    steps_complete(&instance->steps, STEP_PREPARE, job->code, job->prepared, job->error.message);
+    free(job);
+}
+
+static bool has_pool(struct life *life)
+{
+    if (life->pool == NULL)
+        life->pool = prepare_pool_create(life->options.host.loop, life->options.prepare_threads);
+    return life->pool != NULL;
+}
+
+static enum berth_code call_prepare(struct steps *steps, void **ret_prepared, struct berth_error *err)
+{
+    struct instance *instance = of_steps(steps);
+    struct life *life = instance->life;
+    struct prepare_job *job = calloc(1, sizeof(*job));
+
+    if (job == NULL || !has_pool(life)) {
+        free(job);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for its prepare");
+    }
+    job->table = instance->table;
+    job->uri = uri_of(instance);
+    job->settings = instance->host.table.settings;
+    job->root = (struct folder){.base = life->options.host.root, .name = job->uri};
+    job->state = (struct folder){.base = life->options.host.state, .name = job->uri};
+    job->on_begun = on_job_begun;
+    job->on_ended = on_job_ended;
+    job->owner = instance;
+    instance->job = job;
+    prepare_submit(life->pool, job);
+    return BERTH_PENDING;
+}
+
+static void discard(struct instance *instance, void *prepared)
+{
+    if (prepared != NULL && BERTH_HAS(instance->table, discard))
+        instance->table->discard(prepared);
+}
+
+static void on_prepare_ended(struct steps *steps, const struct step_outcome *outcome)
+{
+    struct instance *instance = of_steps(steps);
+
+    take_end(instance, STEP_PREPARE, outcome->code);
+    if (outcome->is_timeout)
+        prepare_abandon(instance->job);
+    if (outcome->code == BERTH_OK && !is_stopping(instance)) {
+        instance->prepared = outcome->result;
+        begin(instance, STEP_INIT);
+        return;
+    }
+    discard(instance, outcome->result);
+    if (is_stopping(instance)) {
+        end_unstarted(instance);
+        return;
+    }
+    fall_in(instance, "prepare", outcome);
+    settle(instance);
+}
+
+/* Init */
+
+static enum berth_code call_init(struct steps *steps, void **ret_instance, struct berth_error *err)
+{
+    struct instance *instance = of_steps(steps);
+    void *prepared = instance->prepared;
+
+    instance->prepared = NULL;
+    instance->plugin->generation++;
+    instance->host.table.generation = instance->plugin->generation;
+    instance->host.takes_holds = true;
+    instance->host.takes_interceptors = true;
+    return BERTH_HAS(instance->table, init)
+               ? instance->table->init(&instance->host.table, prepared, ret_instance, err)
+               : BERTH_OK;
+}
+
+static void open_services(struct instance *instance)
+{
+    const struct services_target target = {
+        .table = instance->table,
+        .instance = instance->plugin->instance,
+        .generation = instance->plugin->generation,
+        .owner = &instance->host,
+    };
+    struct berth_error error;
+    enum berth_code code = BERTH_OK;
+
+    if (instance->life->router != NULL)
+        code = services_open(instance->life->router, instance->plugin->entry->plugin, &target, &error);
+    if (code != BERTH_OK)
+        fall(instance, BERTH_STATE_FAILED, code, error.message, PLAN_NONE);
+}
+
+static void become_ready(struct instance *instance, void *result)
+{
+    struct registry_plugin *plugin = instance->plugin;
+
+    instance->is_open = true;
+    plugin->instance = result;
+    if (!BERTH_HAS(instance->table, serve))
+        instance->host.takes_holds = false;
+    if (plugin->readiness.count == 0)
+        plugin->times.ready_at_ns = registry_since_start(instance->life->registry);
+    log_plugin(BERTH_LOG_DEBUG, uri_of(instance), "ready init_ms=%.1f", (double)plugin->times.init_ns / 1e6);
+    if (!is_stopping(instance))
+        open_services(instance);
+}
+
+static void on_init_ended(struct steps *steps, const struct step_outcome *outcome)
+{
+    struct instance *instance = of_steps(steps);
+    struct life *life = instance->life;
+
+    note_time(instance, STEP_INIT, &instance->plugin->times.init_start_ns, &instance->plugin->times.init_ns);
+    take_end(instance, STEP_INIT, outcome->code);
+    instance->host.takes_interceptors = false;
+    if (outcome->code == BERTH_OK) {
+        become_ready(instance, outcome->result);
+    } else {
+        /* Nothing of a plugin without an instance may be called, neither a hook nor a hold. */
+        instance->host.takes_holds = false;
+        if (life->router != NULL)
+            router_remove_interceptors(life->router, &instance->host);
+        fall_in(instance, "init", outcome);
+    }
+    settle(instance);
+}
+
+static void on_init_late(struct steps *steps, const struct step_outcome *outcome)
+{
+    struct instance *instance = of_steps(steps);
+
+    if (outcome->code != BERTH_OK)
+        return;
+    instance->plugin->instance = outcome->result;
+    instance->is_open = true;
+    instance->is_late = true;
+    instance->life->late++;
+    wake(instance->life);
+}
+
+/* Serve */
+
+static enum berth_code call_serve(struct steps *steps, void **ret_result, struct berth_error *err)
+{
+    struct instance *instance = of_steps(steps);
+
+    return instance->table->serve(&instance->host.table, instance->plugin->instance, err);
+}
+
+static void on_serve_ended(struct steps *steps, const struct step_outcome *outcome)
+{
+    struct instance *instance = of_steps(steps);
+    bool is_ready = instance->plugin->state == BERTH_STATE_READY;
+
+    note_time(instance, STEP_SERVE, &instance->plugin->times.serve_start_ns,
+              &instance->plugin->times.serve_ns);
+    take_end(instance, STEP_SERVE, outcome->code);
+    instance->host.takes_holds = false;
+    if (is_ready && (int)outcome->code == BERTH_SKIP)
+        log_plugin(BERTH_LOG_INFO, uri_of(instance), "not serving: %s", outcome->message);
+    else if (is_ready && outcome->code != BERTH_OK)
+        fall_in(instance, "serve", outcome);
+    settle(instance);
+}
+
+/* Drain and close */
+
+static void warn_of_end(const struct instance *instance, enum step step, const struct step_outcome *outcome,
+                        const char *consequence)
+{
+    if (outcome->code == BERTH_OK || (int)outcome->code == BERTH_SKIP)
+        return;
+    if (outcome->is_timeout)
+        log_plugin(BERTH_LOG_WARN, uri_of(instance), "%s; %s", outcome->message, consequence);
+    else
+        log_plugin(BERTH_LOG_WARN, uri_of(instance), "%s failed: %s%s%s; %s",
+                   instance->steps.kinds[step].name, berth_code_name(outcome->code),
+                   outcome->message[0] != '\0' ? ": " : "", outcome->message, consequence);
+}
+
+static enum berth_code call_drain(struct steps *steps, void **ret_result, struct berth_error *err)
+{
+    struct instance *instance = of_steps(steps);
+
+    return instance->table->drain(&instance->host.table, instance->plugin->instance, err);
+}
+
+static void on_drain_ended(struct steps *steps, const struct step_outcome *outcome)
+{
+    take_end(of_steps(steps), STEP_DRAIN, outcome->code);
+    warn_of_end(of_steps(steps), STEP_DRAIN, outcome, "closing anyway");
+}
+
+/* Calls first, whose handlers use the instance; then the hooks, which the instance owns. */
+static void cut_off(struct instance *instance)
+{
+    struct router *router = instance->life->router;
+
+    if (router == NULL)
+        return;
+    close_services(instance);
+    if (instance->plugin->entry->plugin->service_count > 0)
+        router_end_calls(router, instance->plugin->instance, "the daemon is shutting down");
+    router_remove_interceptors(router, &instance->host);
+}
+
+static enum berth_code call_close(struct steps *steps, void **ret_result, struct berth_error *err)
+{
+    struct instance *instance = of_steps(steps);
+
+    cut_off(instance);
+    return BERTH_HAS(instance->table, close)
+               ? instance->table->close(&instance->host.table, instance->plugin->instance, err)
+               : BERTH_OK;
+}
+
+static void on_close_ended(struct steps *steps, const struct step_outcome *outcome)
+{
+    take_end(of_steps(steps), STEP_CLOSE, outcome->code);
+    warn_of_end(of_steps(steps), STEP_CLOSE, outcome, "continuing without it");
+    of_steps(steps)->plugin->instance = NULL;
+}
+
+#define TIMEOUT(member) offsetof(struct settings_timeouts, member)
+
+/* A life, from top to bottom. */
+static const struct step_kind kinds[STEP_COUNT] = {
+    [STEP_PREPARE] = {"prepare", TIMEOUT(prepare_ns), BERTH_STATE_PREPARING, BERTH_STATE_PREPARING,
+                      "discarding its result", call_prepare, on_prepare_ended, NULL},
+    [STEP_INIT] = {"init", TIMEOUT(init_ns), BERTH_STATE_STARTING, BERTH_STATE_READY, "closing its instance",
+                   call_init, on_init_ended, on_init_late},
+    [STEP_SERVE] = {"serve", TIMEOUT(serve_ns), BERTH_STATE_READY, BERTH_STATE_SERVING, NULL, call_serve,
+                    on_serve_ended, NULL},
+    [STEP_DRAIN] = {"drain", TIMEOUT(drain_ns), BERTH_STATE_DRAINING, BERTH_STATE_DRAINING, NULL, call_drain,
+                    on_drain_ended, NULL},
+    [STEP_CLOSE] = {"close", TIMEOUT(close_ns), BERTH_STATE_STOPPED, BERTH_STATE_STOPPED, NULL, call_close,
+                    on_close_ended, NULL},
+};
+
+/* A server waits for the calls it carries, which are other plugins'; anybody else for calls of its own. */
+static void describe_calls(const struct instance *instance, enum step step, char *text, size_t size)
+{
+    bool is_server = BERTH_HAS(instance->table, serve);
+
+    text[0] = '\0';
+    if (step == STEP_DRAIN && instance->life->router != NULL)
+        router_describe_calls(instance->life->router, is_server ? NULL : instance->plugin->instance, text,
+                              size);
+}
+
+static void on_overdue(struct steps *steps, enum step step)
+{
+    const struct instance *instance = of_steps(steps);
+    bool is_cut_short = instance->life->phase == LIFE_QUIESCING;
+    char message[768], limit[CONFIG_UNITS_MAX], calls[512];
+
+    describe_calls(instance, step, calls, sizeof(calls));
+    config_format_duration((int64_t)steps_timeout_of(steps, is_cut_short ? STEP_CLOSE : step), limit);
+    if (is_cut_short)
+        snprintf(message, sizeof(message),
+                 "%s did not complete within %s after the daemon was told to stop (timeouts.close)",
+                 kinds[step].name, limit);
+    else
+        snprintf(message, sizeof(message), "%s did not complete within %s (timeouts.%s)%s%s",
+                 kinds[step].name, limit, kinds[step].name, calls[0] != '\0' ? "; " : "", calls);
+    steps_time_out(steps, step, message);
+}
+
+/* All that it requires and wants has settled. */
+static void start(struct instance *instance)
+{
+    struct life *life = instance->life;
+    struct verdict_decision decision;
+    char *reason;
+
+    verdicts_decide(life->verdicts, instance->plugin->index, &decision);
+    reason = verdicts_explain(life->verdicts, &decision);
+    if (decision.answer == VERDICT_GIVE_UP) {
+        fall(instance, decision.state, decision.code, reason, decision.cause);
+        settle(instance);
+    } else {
+        /* Those that it starts without have lines of their own. */
+        if (reason != NULL)
+            log_plugin(BERTH_LOG_DEBUG, uri_of(instance), "%s", reason);
+        begin(instance, BERTH_HAS(instance->table, prepare) ? STEP_PREPARE : STEP_INIT);
+    }
+    free(reason);
+}
+
+/* All that it requires and wants has ended its serve. */
+static void serve(struct instance *instance)
+{
+    if (instance->plugin->state == BERTH_STATE_READY && BERTH_HAS(instance->table, serve))
+        begin(instance, STEP_SERVE);
+    else
+        settle(instance);
+}
+
+/* One that has a serve and never came to it has no work to end. */
+static void drain(struct instance *instance)
+{
+    if (instance->table == NULL || !is_well(instance) || !BERTH_HAS(instance->table, drain))
+        return;
+    if (!BERTH_HAS(instance->table, serve) || instance->plugin->state == BERTH_STATE_SERVING)
+        begin(instance, STEP_DRAIN);
+}
+
+static void close_instance(struct instance *instance)
+{
+    if (!instance->is_open)
+        return;
+    instance->is_open = false;
+    instance->host.takes_holds = false;
+    begin(instance, STEP_CLOSE);
+}
+
+static void cancel_prepare(struct instance *instance)
+{
+    if (prepare_withdraw(instance->job)) {
+        free(instance->job);
+        instance->job = NULL;
+        steps_complete(&instance->steps, STEP_PREPARE, BERTH_CANCELLED, NULL, NULL);
+        return;
+    }
+    prepare_cancel(instance->job);
+    steps_shorten_deadline(&instance->steps, instance->steps.timeouts.close_ns);
+}
+
+/*
+ * The daemon stops: what has not begun never does, what is preparing is asked to return, and what is pending
+ * gets no more time than a close.
+ */
+static void cancel(struct instance *instance)
+{
+    if (instance->plugin->state == BERTH_STATE_WAITING)
+        end_unstarted(instance);
+    else if (instance->plugin->state == BERTH_STATE_PREPARING)
+        cancel_prepare(instance);
+    else if (steps_are_pending(&instance->steps))
+        steps_shorten_deadline(&instance->steps, instance->steps.timeouts.close_ns);
+}
+
+/* What a plugin says through its host table */
+
+static struct instance *of_host(struct host *host)
+{
+    return CONTAINER_OF(host, struct instance, host);
+}
+
+static void on_complete(struct host *host, enum berth_step step, enum berth_code code, void *instance,
+                        const char *message)
+{
+    if ((int)step < 0 || (int)step > BERTH_STEP_CLOSE)
+        log_plugin(BERTH_LOG_WARN, host->table.uri,
+                   "ignoring the completion of step %d, which does not exist", (int)step);
+    else
+        steps_complete(&of_host(host)->steps, (enum step)((int)step + STEP_INIT), code, instance, message);
+}
+
+static bool requires(const struct plan *plan, size_t entry, size_t provider)
+{
+    const struct plan_entry *dependent = &plan->entries[entry];
+    const char *type = plan->entries[provider].plugin->type;
+
+    for (size_t i = 0; i < dependent->requirement_count; i++) {
+        const struct plan_requirement *requirement = &dependent->requirements[i];
+
+        if (requirement->binding &&
+            ((requirement->target == PLAN_TARGET_PLUGIN && requirement->index == provider) ||
+             (requirement->target == PLAN_TARGET_TYPE && strcmp(requirement->name, type) == 0)))
+            return true;
+    }
+    return false;
+}
+
+static void warn_of_dependents(const struct instance *failed)
+{
+    const struct life *life = failed->life;
+    struct log_names names = {0};
+
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        if (i != failed->plugin->index && is_well(&life->instances[i]) &&
+            requires(life->plan, i, failed->plugin->index))
+            log_names_add(&names, "%s", uri_of(&life->instances[i]));
+    if (names.count > 0)
+        log_line(BERTH_LOG_WARN, "still running although required plugin %s failed: %s", uri_of(failed),
+                 log_names_text(&names));
+}
+
+static void on_fail(struct host *host, enum berth_code code, const char *message)
+{
+    struct instance *instance = of_host(host);
+    enum berth_state state = instance->plugin->state;
+    struct step_outcome outcome = {.code = step_sane_code(code), .message = message != NULL ? message : ""};
+
+    if (outcome.code == BERTH_OK || (int)outcome.code == BERTH_SKIP)
+        outcome.code = BERTH_UNKNOWN;
+    if (state != BERTH_STATE_READY && state != BERTH_STATE_SERVING) {
+        log_plugin(BERTH_LOG_WARN, uri_of(instance), "ignoring a failure reported while %s: %s",
+                   berth_state_name(state), outcome.message);
+        return;
+    }
+    host->takes_holds = false;
+    fall_in(instance, "it", &outcome);
+    warn_of_dependents(instance);
+    wake(instance->life);
+}
+
+/* In whole milliseconds. */
+static const char *time_since(uint64_t start_ns, char *text)
+{
+    uint64_t took = uv_hrtime() - start_ns;
+
+    config_format_duration((int64_t)(took - took % 1000000), text);
+    return text;
+}
+
+static void on_report(struct host *host, enum berth_code code, const char *message)
+{
+    struct registry_plugin *plugin = host->plugin;
+    enum berth_code condition = (int)code == BERTH_SKIP ? BERTH_UNKNOWN : step_sane_code(code);
+    const char *reason = message != NULL && message[0] != '\0' ? message : "it gave no reason";
+    char time[CONFIG_UNITS_MAX];
+
+    if (plugin->state != BERTH_STATE_STARTING && !registry_plugin_is_ready(plugin)) {
+        log_plugin(BERTH_LOG_DEBUG, host->table.uri, "ignoring a report of %s while %s",
+                   berth_code_name(condition), berth_state_name(plugin->state));
+        return;
+    }
+    if (!registry_set_condition(host->registry, plugin, condition, reason))
+        return;
+    if (condition == BERTH_OK)
+        log_plugin(BERTH_LOG_INFO, host->table.uri, "recovered after %s",
+                   time_since(plugin->condition_start_ns, time));
+    else
+        log_plugin(BERTH_LOG_WARN, host->table.uri, "degraded: %s: %s", berth_code_name(condition), reason);
+}
+
+static void on_released(struct host *host)
+{
+    if (host->plugin->readiness.count == 0 && is_well(of_host(host)))
+        host->plugin->times.ready_at_ns = registry_since_start(host->registry);
+    registry_note_change(host->registry);
+    wake(of_host(host)->life);
+}
+
+/* The phases of the whole */
+
+static void enter(struct life *life, enum life_phase phase, void (*on_event)(void *context))
+{
+    life->phase = phase;
+    if (on_event != NULL)
+        on_event(life->options.context);
+}
+
+/* Gives out turns until none can begin or the loop has been kept long enough. */
+static void give_turns(struct life *life, void (*begin_turn)(struct instance *instance))
+{
+    uint64_t until_ns = uv_hrtime() + TURN_MAX_NS;
+    enum life_phase phase = life->phase;
+
+    while (life->phase == phase) {
+        size_t entry = turns_next(life->turns);
+
+        if (entry == PLAN_NONE) {
+            uv_idle_stop(&life->turn);
+            return;
+        }
+        begin_turn(&life->instances[entry]);
+        if (uv_hrtime() >= until_ns) {
+            wake(life);
+            return;
+        }
+    }
+}
+
+static void start_some(struct life *life)
+{
+    give_turns(life, start);
+    if (life->phase == LIFE_STARTING && turns_are_over(life->turns))
+        enter(life, LIFE_SETTLED, life->options.events.on_settled);
+}
+
+static void serve_some(struct life *life)
+{
+    give_turns(life, serve);
+    if (life->phase != LIFE_SERVING || !turns_are_over(life->turns))
+        return;
+    enter(life, LIFE_SERVED, life->options.events.on_served);
+    wake(life);
+}
+
+static void look_for_ready(struct life *life)
+{
+    uv_idle_stop(&life->turn);
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        if (life->instances[i].plugin->readiness.count > 0)
+            return;
+    enter(life, LIFE_READY, life->options.events.on_ready);
+}
+
+static void begin_draining(struct life *life)
+{
+    uv_idle_stop(&life->turn);
+    if (life->in_flight > 0)
+        return;
+    life->phase = LIFE_DRAINING;
+    for (size_t i = life->plan->run_count; i-- > 0;)
+        drain(&life->instances[i]);
+    wake(life);
+}
+
+static void begin_closing(struct life *life)
+{
+    uv_idle_stop(&life->turn);
+    if (life->in_flight > 0)
+        return;
+    life->phase = LIFE_CLOSING;
+    life->close_before = life->plan->run_count;
+    wake(life);
+}
+
+static void on_one_closed(struct life *life)
+{
+    if (--life->open_handles == 0)
+        enter(life, LIFE_STOPPED, life->options.events.on_stopped);
+}
+
+static void on_deadlines_closed(uv_handle_t *handle)
+{
+    on_one_closed(CONTAINER_OF(handle, struct life, deadlines.timer));
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+    on_one_closed(CONTAINER_OF(handle, struct life, turn));
+}
+
+static void on_pool_closed(void *context)
+{
+    on_one_closed(context);
+}
+
+/* A pool with a prepare that never returned keeps its threads and its handle. */
+static void close_handles(struct life *life)
+{
+    life->phase = LIFE_STOPPED;
+    uv_idle_stop(&life->turn);
+    life->open_handles = 2;
+    if (life->pool != NULL && prepare_pool_close(life->pool, on_pool_closed, life))
+        life->open_handles++;
+    uv_close((uv_handle_t *)&life->deadlines.timer, on_deadlines_closed);
+    uv_close((uv_handle_t *)&life->turn, on_idle_closed);
+}
+
+/* One at a time, the last of the plan first, so that what a plugin uses outlives it. */
+static void close_some(struct life *life)
+{
+    while (life->in_flight == 0 && life->close_before > 0)
+        close_instance(&life->instances[--life->close_before]);
+    if (life->in_flight == 0)
+        close_handles(life);
+    else
+        uv_idle_stop(&life->turn);
+}
+
+static void close_late(struct life *life)
+{
+    for (size_t i = 0; life->late > 0 && i < life->plan->run_count; i++)
+        if (life->instances[i].is_late) {
+            life->instances[i].is_late = false;
+            life->late--;
+            close_instance(&life->instances[i]);
+        }
+}
+
+static void on_turn(uv_idle_t *idle)
+{
+    struct life *life = CONTAINER_OF(idle, struct life, turn);
+
+    close_late(life);
+    switch (life->phase) {
+    case LIFE_STARTING:
+        start_some(life);
+        return;
+    case LIFE_SERVING:
+        serve_some(life);
+        return;
+    case LIFE_SERVED:
+        look_for_ready(life);
+        return;
+    case LIFE_QUIESCING:
+        begin_draining(life);
+        return;
+    case LIFE_DRAINING:
+        begin_closing(life);
+        return;
+    case LIFE_CLOSING:
+        close_some(life);
+        return;
+    case LIFE_CREATED:
+    case LIFE_SETTLED:
+    case LIFE_READY:
+    case LIFE_STOPPED:
+        uv_idle_stop(idle);
+        return;
+    }
+}
+
+static void init_instance(struct life *life, size_t index)
+{
+    const struct life_part *part = &life->options.parts[index];
+    struct instance *instance = &life->instances[index];
+
+    instance->life = life;
+    instance->plugin = registry_get(life->registry, index);
+    instance->table = part->table;
+    instance->plugin->table = part->table;
+    host_init(&instance->host, instance->plugin, &life->options.host, part->settings);
+    instance->host.on_complete = on_complete;
+    instance->host.on_fail = on_fail;
+    instance->host.on_report = on_report;
+    instance->host.on_released = on_released;
+    instance->steps.kinds = kinds;
+    instance->steps.uri = uri_of(instance);
+    instance->steps.deadlines = &life->deadlines;
+    instance->steps.timeouts = part->timeouts;
+    instance->steps.on_overdue = on_overdue;
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+struct life *life_create(const struct life_options *options)
+{
+    struct life *life = allocate(1, sizeof(*life));
+
+    life->options = *options;
+    life->registry = options->host.registry;
+    life->plan = registry_plan(life->registry);
+    life->router = options->host.router;
+    life->instances = allocate(life->plan->run_count, sizeof(*life->instances));
+    life->turns = turns_create(life->plan);
+    life->verdicts = verdicts_create(life->plan);
+    deadlines_init(&life->deadlines, options->host.loop);
+    uv_idle_init(options->host.loop, &life->turn);
+    life->on_turn = on_turn;
+    for (size_t i = 0; i < life->plan->run_count; i++) {
+        init_instance(life, i);
+        /* Who could not be loaded has fallen already. */
+        show_dependents(&life->instances[i]);
+    }
+    return life;
+}
+
+void life_start(struct life *life)
+{
+    life->phase = LIFE_STARTING;
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        if (life->instances[i].plugin->state != BERTH_STATE_WAITING)
+            settle(&life->instances[i]);
+    wake(life);
+}
+
+void life_serve(struct life *life)
+{
+    if (life->phase != LIFE_SETTLED)
+        return;
+    turns_destroy(life->turns);
+    life->turns = turns_create(life->plan);
+    life->phase = LIFE_SERVING;
+    wake(life);
+}
+
+void life_stop(struct life *life)
+{
+    if (life->phase >= LIFE_QUIESCING)
+        return;
+    life->phase = LIFE_QUIESCING;
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        cancel(&life->instances[i]);
+    wake(life);
+}
+
+void life_each_pending(const struct life *life,
+                       void (*on_pending)(void *context, const char *uri, const char *step), void *context)
+{
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        for (int step = 0; step < STEP_COUNT; step++)
+            if (life->instances[i].steps.records[step].status == STEP_PENDING)
+                on_pending(context, uri_of(&life->instances[i]), kinds[step].name);
+}
+
+bool life_is_busy(const struct life *life, size_t index)
+{
+    const struct instance *instance = &life->instances[index];
+
+    return instance->job != NULL || instance->is_open || steps_are_late(&instance->steps);
+}
+
+bool life_is_any_busy(const struct life *life)
+{
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        if (life_is_busy(life, i))
+            return true;
+    return false;
+}
+
+void life_destroy(struct life *life)
+{
+    if (life == NULL)
+        return;
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        host_finish(&life->instances[i].host);
+    turns_destroy(life->turns);
+    verdicts_destroy(life->verdicts);
+    deadlines_finish(&life->deadlines);
+    free(life->instances);
+    free(life);
 }

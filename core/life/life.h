@@ -1,124 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One plugin's life, as the files that take it along see it: step, starting, serving, stopping, lifecycle. */
+/* Takes the plugins of a plan through their lives, concurrently and with deadlines. The door of this room. */
 #ifndef CORE_LIFE_LIFE_H
 #define CORE_LIFE_LIFE_H
 
-#include "deadline.h"
-#include "lifecycle.h"
-#include "prepare.h"
-#include "turns.h"
-#include <core/plan/verdict.h>
+#include <core/settings/settings.h>
 
-#define LIFE_STEPS 4
+#include "host.h"
 
-enum step_status {
-    STEP_NONE,
-    /** The plugin's callback runs. */
-    STEP_CALLING,
-    /** It answered BERTH_PENDING. */
-    STEP_PENDING,
-    /** Its deadline has passed; it may still complete. */
-    STEP_LATE,
-    STEP_ENDED,
-};
+struct life;
 
-/** How a step ended. `message` is never NULL; it is borrowed. */
-struct step_outcome {
-    enum berth_code code;
-    void *instance;
-    const char *message;
-    bool is_timeout;
-};
-
-struct step {
-    enum step_status status;
-    enum berth_code code;
-    uint64_t begun_ns;
-};
-
-struct life {
-    struct lifecycle *lifecycle;
-    struct registry_plugin *plugin;
-    /** NULL where the module is not loaded. */
+/** One for each entry of the plan that runs, in its order. All borrowed. */
+struct life_part {
+    /** NULL where the module could not be loaded; then the registry says why. */
     const struct berth_plugin *table;
+    const struct berth_settings *settings;
+    /** 0: no deadline. */
     struct settings_timeouts timeouts;
-    struct host host;
-    struct deadline deadline;
-
-    /** While its prepare runs, also once that was given up; else NULL. */
-    struct prepare_job *job;
-    /** What prepare made, on its way to init. */
-    void *prepared;
-
-    struct step steps[LIFE_STEPS];
-    /** A completion from inside the callback itself, kept until that returns. */
-    struct {
-        bool is_set;
-        enum berth_code code;
-        void *instance;
-        char *message;
-    } early;
-
-    /** Init has made an instance, and close has not been called for it. */
-    bool has_instance;
-    /** It was made after the deadline, and is to be closed from the top of the loop. */
-    bool is_late;
 };
 
-enum lifecycle_phase {
-    LIFECYCLE_CREATED,
-    LIFECYCLE_STARTING,
-    LIFECYCLE_SETTLED,
-    LIFECYCLE_SERVING,
-    LIFECYCLE_SERVED,
-    LIFECYCLE_READY,
-    /** From here on it stops. Waits for what is under way. */
-    LIFECYCLE_QUIESCING,
-    LIFECYCLE_DRAINING,
-    LIFECYCLE_CLOSING,
-    LIFECYCLE_STOPPED,
+/** What the owner hears, each once, from the top of the loop. */
+struct life_events {
+    /** All have settled, and none serves: life_serve or life_stop is due. */
+    void (*on_settled)(void *context);
+    /** Every serve has ended, well or badly. */
+    void (*on_served)(void *context);
+    /** No readiness hold is kept. After on_served. */
+    void (*on_ready)(void *context);
+    /** All is closed that could be, and so are the handles of the room. */
+    void (*on_stopped)(void *context);
 };
 
-struct lifecycle {
-    struct lifecycle_options options;
-    const struct plan *plan;
-    struct registry *registry;
-    struct router *router;
-    enum lifecycle_phase phase;
-    /** `plan->run_count` of them. */
-    struct life *lives;
-    /** Where each entry stands for its dependents. */
-    struct verdicts *verdicts;
-    struct turns *turns;
-    /** NULL until somebody prepares. */
-    struct prepare_pool *pool;
-    /** Runs while there is something to do, so that all is done from the top of the loop. */
-    uv_idle_t turn;
-    uv_idle_cb on_turn;
-    /** Steps and prepares whose end is awaited, and instances that came too late. */
-    size_t in_flight, late;
-    /** Lives below it are not closed yet. */
-    size_t close_before;
-    size_t open_handles;
+struct life_options {
+    struct host_options host;
+    const struct life_part *parts;
+    unsigned prepare_threads;
+    struct life_events events;
+    void *context;
 };
 
-/** Has the loop come back to the lifecycle's turn. */
-void life_wake(struct lifecycle *lifecycle);
-const char *life_uri(const struct life *life);
-/** Has its init ended in an instance that is not yet closed, and is nothing wrong with it? */
-bool life_is_well(const struct life *life);
+/** Starts nothing yet. Aborts when out of memory. */
+struct life *life_create(const struct life_options *options);
+void life_start(struct life *life);
+/** In on_settled. */
+void life_serve(struct life *life);
+/** Any time after life_start: starts nothing more, waits for pending steps, drains, closes. Idempotent. */
+void life_stop(struct life *life);
 
-/** Its services lead to the instance. False where they are not those of the manifest; it has fallen then. */
-bool life_open_routes(struct life *life);
-/** Its services answer UNAVAILABLE with its reason. */
-void life_close_routes(struct life *life);
+/** Names each prepare that runs and each step that is pending, within its deadline. */
+void life_each_pending(const struct life *life,
+                       void (*on_pending)(void *context, const char *uri, const char *step), void *context);
 
-/** Lists it in a state with a reason, logs that once, and closes its routes. `cause` may be PLAN_NONE. */
-void life_fall(struct life *life, enum berth_state state, enum berth_code code, const char *reason,
-               size_t cause);
-/** The same for a step that did not end well, and for a prepare. */
-void life_fall_in(struct life *life, const char *step, const struct step_outcome *outcome);
-/** Its state is what dependents see from here on, and what waited for it may start. */
-void life_settle(struct life *life);
+/**
+ * After on_stopped: may code of this plugin still run, because its prepare never returned or a step of it
+ * never completed? Then the life is not destroyed.
+ */
+bool life_is_busy(const struct life *life, size_t index);
+bool life_is_any_busy(const struct life *life);
+/** After on_stopped. */
+void life_destroy(struct life *life);
 
 #endif

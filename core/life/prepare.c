@@ -101,7 +101,6 @@ static void run(struct prepare_job *job)
 {
     void *prepared = NULL;
 
-    log_plugin(BERTH_LOG_DEBUG, job->uri, "calling prepare");
     job->begun_ns = uv_hrtime();
     job->error.message[0] = '\0';
     job->code = job->table->prepare(&job->view, &prepared, &job->error);

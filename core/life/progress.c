@@ -23,7 +23,7 @@ static void on_timer(uv_timer_t *timer)
     struct log_names waiting = {0};
     char calls[512], status[sizeof(progress->told)];
 
-    lifecycle_each_pending(progress->lifecycle, add_name, &waiting);
+    life_each_pending(progress->life, add_name, &waiting);
     if (waiting.count == 0)
         return;
     notify_extend_timeout(EXTENSION_US);
@@ -43,11 +43,11 @@ void progress_init(struct progress *progress, uv_loop_t *loop)
     progress->timer.data = progress;
 }
 
-void progress_begin(struct progress *progress, const char *what, const struct lifecycle *lifecycle,
+void progress_begin(struct progress *progress, const char *what, const struct life *life,
                     const struct router *router)
 {
     progress->what = what;
-    progress->lifecycle = lifecycle;
+    progress->life = life;
     progress->router = router;
     progress->told[0] = '\0';
     uv_timer_start(&progress->timer, on_timer, INTERVAL_MS, INTERVAL_MS);

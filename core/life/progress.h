@@ -3,13 +3,13 @@
 #ifndef CORE_LIFE_PROGRESS_H
 #define CORE_LIFE_PROGRESS_H
 
-#include "lifecycle.h"
+#include "life.h"
 
 /** Embedded by its owner. */
 struct progress {
     uv_timer_t timer;
     const char *what;
-    const struct lifecycle *lifecycle;
+    const struct life *life;
     const struct router *router;
     /** What was logged last, so that it is logged once. */
     char told[1400];
@@ -22,7 +22,7 @@ void progress_init(struct progress *progress, uv_loop_t *loop);
  *
  * @param what  "starting", "stopping"; borrowed.
  */
-void progress_begin(struct progress *progress, const char *what, const struct lifecycle *lifecycle,
+void progress_begin(struct progress *progress, const char *what, const struct life *life,
                     const struct router *router);
 void progress_end(struct progress *progress);
 /** Closes its handle. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Declares to the router what a manifest says about services. */
+/* A plugin's services at the router: declared from its manifest, live with its instance, gone with a reason.
+ */
 #include "services.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum berth_code services_declare(struct router *router, const struct manifest_plugin *plugin,
                                  const struct manifest_service *service, struct berth_error *err)
@@ -28,4 +30,39 @@ enum berth_code services_declare(struct router *router, const struct manifest_pl
                           err);
     free(methods);
     return code;
+}
+
+static const struct berth_service *find_service(const struct berth_plugin *table, const char *name)
+{
+    if (!BERTH_HAS(table, services))
+        return NULL;
+    for (const struct berth_service *const *service = table->services; *service != NULL; service++)
+        if (strcmp((*service)->name, name) == 0)
+            return *service;
+    return NULL;
+}
+
+enum berth_code services_open(struct router *router, const struct manifest_plugin *plugin,
+                              const struct services_target *target, struct berth_error *err)
+{
+    for (size_t i = 0; i < plugin->service_count; i++) {
+        const char *name = plugin->services[i].name;
+        const struct berth_service *service = find_service(target->table, name);
+        enum berth_code code;
+
+        if (service == NULL)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                                   "its manifest names the service %s, which its module does not have", name);
+        code =
+            router_set_live(router, name, service, target->instance, target->generation, target->owner, err);
+        if (code != BERTH_OK)
+            return code;
+    }
+    return BERTH_OK;
+}
+
+void services_close(struct router *router, const struct manifest_plugin *plugin, const char *reason)
+{
+    for (size_t i = 0; i < plugin->service_count; i++)
+        router_set_gone(router, plugin->services[i].name, BERTH_UNAVAILABLE, reason);
 }

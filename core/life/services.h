@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Declares to the router what a manifest says about services. */
+/* A plugin's services at the router: declared from its manifest, live with its instance, gone with a reason.
+ */
 #ifndef CORE_LIFE_SERVICES_H
 #define CORE_LIFE_SERVICES_H
+
+#include <berth/plugin.h>
 
 #include <core/manifest/manifest.h>
 #include <sdk/calls/router.h>
@@ -9,5 +12,23 @@
 /** @return as router_declare. */
 enum berth_code services_declare(struct router *router, const struct manifest_plugin *plugin,
                                  const struct manifest_service *service, struct berth_error *err);
+
+/** Whom calls go to, and as whom they are counted. All borrowed until services_close. */
+struct services_target {
+    const struct berth_plugin *table;
+    void *instance;
+    uint64_t generation;
+    const void *owner;
+};
+
+/**
+ * Leads calls of every service of a plugin to an instance.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION where its module lacks a service that its manifest names; else
+ * as router_set_live.
+ */
+enum berth_code services_open(struct router *router, const struct manifest_plugin *plugin,
+                              const struct services_target *target, struct berth_error *err);
+/** Answers new calls of every service of a plugin with BERTH_UNAVAILABLE and the reason. */
+void services_close(struct router *router, const struct manifest_plugin *plugin, const char *reason);
 
 #endif

@@ -1,31 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One step of a life: calls the plugin, and accepts its answer exactly once, at once or later. */
+/* The steps of one instance: each calls the plugin, and accepts its answer exactly once, at once or later. */
 #ifndef CORE_LIFE_STEP_H
 #define CORE_LIFE_STEP_H
 
-#include "life.h"
+#include <berth/inspect.h>
+#include <berth/plugin.h>
 
-/**
- * Calls the plugin's callback for a step; where it has none the step ends well. The end comes by
- * lifecycle_on_step_ended, perhaps before this returns.
- */
-void step_begin(struct life *life, enum berth_step step);
-/** What the plugin says through its host table. */
-void step_complete(struct life *life, enum berth_step step, enum berth_code code, void *instance,
-                   const char *message);
-/** The deadline of the step that is pending has passed. */
-void step_time_out(struct life *life);
+#include <core/settings/settings.h>
+#include <sdk/base/deadlines.h>
 
-const char *step_name(enum berth_step step);
+/** In the order of a life. All but the first are those of `enum berth_step`, which count from 0. */
+enum step {
+    STEP_PREPARE,
+    STEP_INIT,
+    STEP_SERVE,
+    STEP_DRAIN,
+    STEP_CLOSE,
+};
+#define STEP_COUNT 5
+
+enum step_status {
+    STEP_NONE,
+    /** The plugin's callback runs. */
+    STEP_CALLING,
+    /** It answered BERTH_PENDING. */
+    STEP_PENDING,
+    /** Its deadline has passed; it may still complete. */
+    STEP_LATE,
+    STEP_ENDED,
+};
+
+/** How a step ended. `message` is never NULL; it is borrowed. */
+struct step_outcome {
+    enum berth_code code;
+    void *result;
+    const char *message;
+    bool is_timeout;
+};
+
+struct steps;
+
+/** What a step is: one row in the table of a life. */
+struct step_kind {
+    const char *name;
+    /** Where its deadline is in struct settings_timeouts. */
+    size_t timeout;
+    /** How the instance is listed while the step runs, and once it has ended well. */
+    enum berth_state state_during, state_after;
+    /** What becomes of a result that came past the deadline, for the log; may be NULL. */
+    const char *if_late;
+    /** Calls the plugin. BERTH_PENDING where steps_complete follows. */
+    enum berth_code (*call)(struct steps *steps, void **ret_result, struct berth_error *err);
+    /** In time, or by its deadline. May begin the next step. */
+    void (*on_ended)(struct steps *steps, const struct step_outcome *outcome);
+    /** Completed past its deadline; may be NULL. */
+    void (*on_late)(struct steps *steps, const struct step_outcome *outcome);
+};
+
+/** Embedded in the instance, which fills in the first part and gets it back in each function of the table. */
+struct steps {
+    /** STEP_COUNT of them. */
+    const struct step_kind *kinds;
+    const char *uri;
+    struct deadlines *deadlines;
+    struct settings_timeouts timeouts;
+    /** The deadline of a pending step has passed: steps_time_out is due. */
+    void (*on_overdue)(struct steps *steps, enum step step);
+
+    struct step_record {
+        enum step_status status;
+        enum berth_code code;
+        /** On the clock of uv_hrtime(). */
+        uint64_t begun_ns, ended_ns;
+    } records[STEP_COUNT];
+    /** Of the one that is pending. */
+    struct deadline deadline;
+    bool is_last_look;
+    /** A completion from inside the callback itself, kept until that returns. */
+    struct {
+        bool is_set;
+        enum berth_code code;
+        void *result;
+        char *message;
+    } early;
+};
+
+/** Calls the plugin. The end comes by on_ended, perhaps before this returns. */
+void steps_begin(struct steps *steps, enum step step);
+/** The plugin's answer. An answer that is not due costs a line in the log, nothing else. */
+void steps_complete(struct steps *steps, enum step step, enum berth_code code, void *result,
+                    const char *message);
+/** Ends a pending step without its answer. `message` is borrowed. */
+void steps_time_out(struct steps *steps, enum step step, const char *message);
+
+/** Has the pending step end within `after_ns` from now; 0: whenever. Prepare has no deadline before this. */
+void steps_set_deadline(struct steps *steps, uint64_t after_ns);
+/** The same, unless it is to end earlier. */
+void steps_shorten_deadline(struct steps *steps, uint64_t after_ns);
+/** 0: none. */
+uint64_t steps_timeout_of(const struct steps *steps, enum step step);
+
 /** Is the completion of a step awaited? */
-bool step_is_pending(const struct life *life);
+bool steps_are_pending(const struct steps *steps);
 /** Is a step still to be completed although nobody waits for it? */
-bool step_is_late(const struct life *life);
+bool steps_are_late(const struct steps *steps);
 /** One of gRPC's codes, or BERTH_SKIP: what a plugin made up becomes BERTH_UNKNOWN. */
 enum berth_code step_sane_code(enum berth_code code);
-
-/** Answered by lifecycle.c. In time, and after the deadline. */
-void lifecycle_on_step_ended(struct life *life, enum berth_step step, const struct step_outcome *outcome);
-void lifecycle_on_step_late(struct life *life, enum berth_step step, const struct step_outcome *outcome);
 
 #endif

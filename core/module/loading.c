@@ -184,7 +184,7 @@ static void load_plugin(struct work *work, size_t entry)
     struct loading *loading = work->loading;
     struct registry_plugin *plugin = registry_get(loading->registry, entry);
     const struct manifest_plugin *manifest = plugin->entry->plugin;
-    struct lifecycle_part *part = &loading->parts[entry];
+    struct life_part *part = &loading->parts[entry];
     size_t file = file_of(work, manifest->manifest);
     const struct outcome *outcome = &work->outcomes[file];
 

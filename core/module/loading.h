@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the modules of a plan's plugins, each file once, and readies each plugin's part for the lifecycle. */
+/* Loads the modules of a plan's plugins, each file once, and readies each plugin's part for its life. */
 #ifndef CORE_MODULE_LOADING_H
 #define CORE_MODULE_LOADING_H
 
-#include <core/life/lifecycle.h>
+#include <core/life/life.h>
 #include "module.h"
 #include "notices.h"
 #include <core/scan/scan.h>
@@ -23,7 +23,7 @@ struct loading {
     /** One for each file of the scan; NULL where it was not needed or could not be loaded. */
     struct module **modules;
     /** One for each entry of the plan that runs. */
-    struct lifecycle_part *parts;
+    struct life_part *parts;
 };
 
 /**

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rule for requirements, which the plan applies ahead of time and the lifecycle at run time. */
+/* The rule for requirements, which the plan applies ahead of time and life at run time. */
 #include "verdict.h"
 
 #include <string.h>

@@ -83,7 +83,7 @@ void verdict_explain(const struct verdict_cause *cause, struct berth_error *ret_
 
 /**
  * Where each entry of a plan stands, as its dependents see it. The plan asks it ahead of time and the
- * lifecycle while plugins start: what blocks a plugin, and who is to blame, is decided here and nowhere else.
+ * life while plugins start: what blocks a plugin, and who is to blame, is decided here and nowhere else.
  */
 struct verdicts;
 

@@ -104,7 +104,7 @@ class Life(Case):
         twice, dependent, log = self.listed("twice")
         self.assertIn(twice.state, ("ready", "serving"))
         self.assertIn(dependent.state, ("ready", "serving"))
-        self.assert_line(log, f"{TYPE}.twice", "complete")
+        self.assert_line(log, f"{TYPE}.twice", "ignoring the completion of init")
 
     def test_a_completion_after_a_failure_is_logged_and_changes_nothing(self):
         self.add("zombie", act='berth_fail_init(host, BERTH_ABORTED, "gave up"); berth_complete_init(host, &timer);',
@@ -112,7 +112,7 @@ class Life(Case):
         zombie, dependent, log = self.listed("zombie")
         self.assertEqual(("failed", 10), (zombie.state, zombie.code))
         self.assertEqual("blocked", dependent.state)
-        self.assert_line(log, f"{TYPE}.zombie", "complete")
+        self.assert_line(log, f"{TYPE}.zombie", "ignoring the completion of init")
 
     def test_a_failure_after_a_completion_is_logged_and_changes_nothing(self):
         self.add("regrets", act='berth_complete_init(host, &timer); berth_fail_init(host, BERTH_ABORTED, "no");',
@@ -120,7 +120,7 @@ class Life(Case):
         regrets, dependent, log = self.listed("regrets")
         self.assertIn(regrets.state, ("ready", "serving"))
         self.assertIn(dependent.state, ("ready", "serving"))
-        self.assert_line(log, f"{TYPE}.regrets", "complete")
+        self.assert_line(log, f"{TYPE}.regrets", "ignoring the completion of init")
 
     def test_a_close_that_never_completes_does_not_keep_the_daemon(self):
         self.workshop.write_config(timeouts={"close": "300ms"})

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include <core/life/lifecycle.h>
+#include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/base/log.h>
 
@@ -29,8 +29,8 @@ struct stage {
     struct plan *plan;
     struct registry *registry;
     struct router *router;
-    struct lifecycle_part parts[STAGE_PLUGINS];
-    struct lifecycle *lifecycle;
+    struct life_part parts[STAGE_PLUGINS];
+    struct life *life;
     int log_fd;
     /** Where plugins may keep things; nowhere unless a test says. */
     const char *root;
@@ -56,9 +56,9 @@ static inline void stage_on_settled(void *context)
 {
     stage.settled = true;
     if (stage.stops_when_settled)
-        lifecycle_stop(stage.lifecycle);
+        life_stop(stage.life);
     else
-        lifecycle_serve(stage.lifecycle);
+        life_serve(stage.life);
 }
 
 static inline void stage_on_served(void *context)
@@ -118,7 +118,7 @@ static inline enum berth_state stage_state(const char *id)
     return stage_plugin(id)->state;
 }
 
-static inline struct lifecycle_part *stage_part(const char *id)
+static inline struct life_part *stage_part(const char *id)
 {
     return &stage.parts[stage_plugin(id)->index];
 }
@@ -140,7 +140,7 @@ static inline void stage_cast(const struct berth_plugin *table)
 
 static inline void stage_start(void)
 {
-    const struct lifecycle_options options = {
+    const struct life_options options = {
         .host = {.loop = &stage.loop,
                  .registry = stage.registry,
                  .router = stage.router,
@@ -151,8 +151,8 @@ static inline void stage_start(void)
         .events = {stage_on_settled, stage_on_served, stage_on_ready, stage_on_stopped},
     };
 
-    stage.lifecycle = lifecycle_create(&options);
-    lifecycle_start(stage.lifecycle);
+    stage.life = life_create(&options);
+    life_start(stage.life);
 }
 
 static inline void stage_run_until(const bool *flag)
@@ -183,7 +183,7 @@ static inline void stage_later(unsigned ms, void (*on_timer)(void))
 
 static inline void stage_stop(void)
 {
-    lifecycle_stop(stage.lifecycle);
+    life_stop(stage.life);
     stage_run_until(&stage.stopped);
 }
 
@@ -206,10 +206,10 @@ static inline void stage_assert_logged(const char *text)
 /** After stage_stop: nothing may be left on the loop. */
 static inline void stage_close(void)
 {
-    assert_false(lifecycle_is_any_busy(stage.lifecycle));
+    assert_false(life_is_any_busy(stage.life));
     uv_run(&stage.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&stage.loop), 0);
-    lifecycle_destroy(stage.lifecycle);
+    life_destroy(stage.life);
     router_destroy(stage.router);
     registry_destroy(stage.registry);
     plan_destroy(stage.plan);

@@ -289,7 +289,7 @@ static void an_init_that_never_completes_times_out(void **state)
     assert_non_null(strstr(stage_plugin("a")->reason, "20ms"));
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
     stage_stop();
-    assert_true(lifecycle_is_busy(stage.lifecycle, stage_plugin("a")->index));
+    assert_true(life_is_busy(stage.life, stage_plugin("a")->index));
     berth_fail_init(host_of("a"), BERTH_ABORTED, "at last");
     stage_close();
 }
@@ -313,7 +313,7 @@ static void a_late_completion_is_closed_and_never_installed(void **state)
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
     stage_assert_logged("completed init late");
     berth_complete_init(host_of("a"), &stage);
-    stage_assert_logged("although it had ended");
+    stage_assert_logged("it has ended with");
     end();
     assert_string_equal(stage.trace, "init a, close a, ");
 }
@@ -321,7 +321,7 @@ static void a_late_completion_is_closed_and_never_installed(void **state)
 static void a_completion_between_stop_and_end_is_closed_too(void **state)
 {
     start_late();
-    lifecycle_stop(stage.lifecycle);
+    life_stop(stage.life);
     berth_complete_init(host_of("a"), &stage);
     stage_run_until(&stage.stopped);
     stage_close();
@@ -372,7 +372,7 @@ static void completing_twice_is_logged_and_changes_nothing(void **state)
     berth_complete_init(host_of("a"), NULL);
     stage_run_until(&stage.ready);
     assert_ptr_equal(stage_plugin("a")->instance, &stage);
-    stage_assert_logged("io.test.a.v1.a: completed init with OK although it had ended with OK: ignored");
+    stage_assert_logged("io.test.a.v1.a: ignoring the completion of init with OK: it has ended with OK");
     end();
 }
 
@@ -386,7 +386,7 @@ static void completing_after_failing_is_logged_and_changes_nothing(void **state)
     assert_int_equal(stage_state("a"), BERTH_STATE_FAILED);
     assert_string_equal(stage_plugin("a")->reason, "gave up");
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
-    stage_assert_logged("although it had ended with ABORTED");
+    stage_assert_logged("it has ended with ABORTED");
     end();
     assert_string_equal(stage.trace, "init a, ");
 }
@@ -410,7 +410,7 @@ static void failing_after_completing_is_logged_and_changes_nothing(void **state)
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("a"), BERTH_STATE_READY);
     assert_int_equal(stage_state("b"), BERTH_STATE_READY);
-    stage_assert_logged("completed init with ABORTED although it had ended with OK");
+    stage_assert_logged("ignoring the completion of init with ABORTED: it has ended with OK");
     end();
 }
 
@@ -421,8 +421,8 @@ static void completing_a_step_that_has_not_begun_or_does_not_exist_is_ignored(vo
     berth_complete(host_of("a"), BERTH_STEP_CLOSE, BERTH_OK, NULL);
     berth_complete(host_of("a"), (enum berth_step)9, BERTH_OK, NULL);
     berth_complete(host_of("a"), (enum berth_step) - 1, BERTH_OK, NULL);
-    stage_assert_logged("completed close, which has not begun");
-    stage_assert_logged("completed step 9, which does not exist");
+    stage_assert_logged("ignoring the completion of close, which has not begun");
+    stage_assert_logged("ignoring the completion of step 9, which does not exist");
     assert_int_equal(stage_state("a"), BERTH_STATE_READY);
     end();
 }
@@ -587,8 +587,8 @@ static void a_close_that_never_completes_keeps_only_its_module(void **state)
     stage_start();
     stage_run_until(&stage.ready);
     stage_stop();
-    assert_true(lifecycle_is_busy(stage.lifecycle, stage_plugin("b")->index));
-    assert_false(lifecycle_is_busy(stage.lifecycle, stage_plugin("a")->index));
+    assert_true(life_is_busy(stage.life, stage_plugin("b")->index));
+    assert_false(life_is_busy(stage.life, stage_plugin("a")->index));
     stage_assert_logged("close did not complete within 10ms");
     assert_string_equal(stage.trace, "init a, init b, later b, close a, ");
     berth_complete(host_of("b"), BERTH_STEP_CLOSE, BERTH_OK, NULL);
@@ -634,7 +634,7 @@ static void a_drain_past_its_deadline_is_closed_all_the_same(void **state)
     stage_run_until(&stage.ready);
     stage_stop();
     assert_string_equal(stage.trace, "init a, serve a, later a, close a, ");
-    assert_false(lifecycle_is_any_busy(stage.lifecycle));
+    assert_false(life_is_any_busy(stage.life));
     berth_complete(host_of("a"), BERTH_STEP_DRAIN, BERTH_OK, NULL);
     stage_close();
 }
@@ -662,7 +662,7 @@ static void a_stop_during_start_waits_no_longer_than_a_close_may_take(void **sta
     stage_run_until_state("a", BERTH_STATE_STARTING);
     stage_stop();
     assert_int_equal(stage_state("a"), BERTH_STATE_TIMED_OUT);
-    assert_true(lifecycle_is_any_busy(stage.lifecycle));
+    assert_true(life_is_any_busy(stage.life));
     berth_fail_init(host_of("a"), BERTH_CANCELLED, NULL);
     stage_close();
 }
@@ -790,7 +790,7 @@ static void run_until_begun(void)
 
 static void run_until_discarded(void)
 {
-    while (atomic_load(&discarded) == 0 || lifecycle_is_any_busy(stage.lifecycle))
+    while (atomic_load(&discarded) == 0 || life_is_any_busy(stage.life))
         uv_run(&stage.loop, UV_RUN_ONCE);
 }
 
@@ -802,7 +802,7 @@ static void a_prepare_past_its_deadline_is_abandoned_and_its_result_discarded(vo
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("a"), BERTH_STATE_TIMED_OUT);
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
-    assert_true(lifecycle_is_busy(stage.lifecycle, stage_plugin("a")->index));
+    assert_true(life_is_busy(stage.life, stage_plugin("a")->index));
     atomic_store(&may_return, true);
     run_until_discarded();
     end();
@@ -842,7 +842,7 @@ static void a_prepare_that_does_not_heed_a_stop_keeps_its_module_and_nobody_else
     run_until_begun();
     stage_run_until_state("d", BERTH_STATE_READY);
     stage_stop();
-    assert_true(lifecycle_is_busy(stage.lifecycle, stage_plugin("a")->index));
+    assert_true(life_is_busy(stage.life, stage_plugin("a")->index));
     assert_string_equal(stage.trace, "init d, close d, ");
     atomic_store(&may_return, true);
     run_until_discarded();
