@@ -61,6 +61,12 @@ static struct config_diagnostic *add_message(struct config_diagnostics *diagnost
     return item;
 }
 
+void config_diagnostics_vadd(struct config_diagnostics *diagnostics, enum config_severity severity,
+                             const struct config_mark *mark, const char *format, va_list arguments)
+{
+    add_message(diagnostics, severity, mark, format, arguments);
+}
+
 void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
                             const struct config_mark *mark, const char *format, ...)
 {

@@ -3,6 +3,7 @@
 #ifndef CONFIG_DIAGNOSTICS_H
 #define CONFIG_DIAGNOSTICS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,9 @@ struct config_diagnostics {
 BERTH_PRINTF(4, 5)
 void config_diagnostics_add(struct config_diagnostics *diagnostics, enum config_severity severity,
                             const struct config_mark *mark, const char *format, ...);
+
+void config_diagnostics_vadd(struct config_diagnostics *diagnostics, enum config_severity severity,
+                             const struct config_mark *mark, const char *format, va_list arguments);
 
 /** The severity of an unknown name: an error, unless `forgives_unknown`. */
 enum config_severity config_diagnostics_of_unknown(const struct config_diagnostics *diagnostics);

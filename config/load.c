@@ -173,13 +173,11 @@ static struct config_tree *read_tree(const struct source *source, const struct c
 BERTH_PRINTF(3, 4)
 static void fail(struct loader *loader, const struct config_mark *mark, const char *format, ...)
 {
-    char message[2048];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    config_diagnostics_vadd(loader->diagnostics, CONFIG_ERROR, mark, format, arguments);
     va_end(arguments);
-    config_diagnostics_add(loader->diagnostics, CONFIG_ERROR, mark, "%s", message);
     loader->failed = true;
 }
 

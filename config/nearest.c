@@ -2,6 +2,7 @@
 /* Guesses which known name was meant. */
 #include "nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -67,4 +68,14 @@ const char *config_nearest(const char *name, const char *const *known, size_t co
         limit = found - 1;
     }
     return nearest;
+}
+
+struct config_hint config_hint(const char *name, const char *const *known, size_t count)
+{
+    const char *nearest = config_nearest(name, known, count);
+    struct config_hint hint = {""};
+
+    if (nearest != NULL)
+        snprintf(hint.text, sizeof(hint.text), " (did you mean \"%s\"?)", nearest);
+    return hint;
 }

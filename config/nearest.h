@@ -11,4 +11,11 @@
  */
 const char *config_nearest(const char *name, const char *const *known, size_t count);
 
+struct config_hint {
+    char text[256];
+};
+
+/** ` (did you mean "root"?)`, or "" if no known name is near enough. */
+struct config_hint config_hint(const char *name, const char *const *known, size_t count);
+
 #endif

@@ -183,7 +183,6 @@ static bool read_path(const struct schema *schema, const struct config_node *nod
 static bool read_enum(const struct schema *schema, const struct config_node *node,
                       struct berth_value *ret_value, struct berth_error *err)
 {
-    const char *nearest;
     char known[512] = "";
     size_t length = 0;
 
@@ -197,10 +196,9 @@ static bool read_enum(const struct schema *schema, const struct config_node *nod
             length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s", i == 0 ? "" : ", ",
                                        schema->choices[i]);
     }
-    nearest = schema->secret ? NULL : config_nearest(node->text, schema->choices, schema->choice_count);
-    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not one of: %s%s%s%s", show(schema, node).text, known,
-                    nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
-                    nearest == NULL ? "" : "\"?)");
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s is not one of: %s%s", show(schema, node).text, known,
+                    schema->secret ? ""
+                                   : config_hint(node->text, schema->choices, schema->choice_count).text);
     return false;
 }
 

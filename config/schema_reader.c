@@ -31,13 +31,11 @@ struct reader {
 BERTH_PRINTF(3, 4)
 static bool add_error(struct reader *reader, const struct config_mark *mark, const char *format, ...)
 {
-    char message[BERTH_ERROR_MAX + 256];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    config_diagnostics_vadd(reader->diagnostics, CONFIG_ERROR, mark, format, arguments);
     va_end(arguments);
-    config_diagnostics_add(reader->diagnostics, CONFIG_ERROR, mark, "%s", message);
     return false;
 }
 
@@ -177,7 +175,6 @@ static bool read_pattern(struct reader *reader, struct schema *schema, const str
 static bool read_format(struct reader *reader, struct schema *schema, const struct config_node *node)
 {
     const char *known[CONFIG_FORMAT_COUNT];
-    const char *nearest;
     size_t count = 0;
 
     if (!want_text(reader, schema, node))
@@ -193,10 +190,9 @@ static bool read_format(struct reader *reader, struct schema *schema, const stru
             return true;
         }
     }
-    nearest = config_nearest(node->text, known, count);
-    return add_unknown(reader, &node->mark, "%s: type %s has no format \"%.60s\"%s%s%s", schema->name,
-                       schema_kind_name(schema->kind), node->text, nearest == NULL ? "" : " (did you mean \"",
-                       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+    return add_unknown(reader, &node->mark, "%s: type %s has no format \"%.60s\"%s", schema->name,
+                       schema_kind_name(schema->kind), node->text,
+                       config_hint(node->text, known, count).text);
 }
 
 static bool choice_stands_before(const struct schema *schema, const char *choice)
@@ -291,14 +287,11 @@ static bool add_unknown_member(struct reader *reader, const struct schema *schem
                                const struct config_node *node)
 {
     const char *known[COUNT(members)];
-    const char *nearest;
 
     for (size_t i = 0; i < COUNT(members); i++)
         known[i] = members[i].name;
-    nearest = config_nearest(node->key, known, COUNT(members));
-    return add_unknown(reader, &node->key_mark, "%s: a setting has no key \"%.60s\"%s%s%s", schema->name,
-                       node->key, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
-                       nearest == NULL ? "" : "\"?)");
+    return add_unknown(reader, &node->key_mark, "%s: a setting has no key \"%.60s\"%s", schema->name,
+                       node->key, config_hint(node->key, known, COUNT(members)).text);
 }
 
 static size_t find_member(const char *name)
@@ -333,7 +326,7 @@ static bool read_members(struct reader *reader, struct schema *schema, const str
 static bool read_kind(struct reader *reader, struct schema *schema, const struct config_node *node)
 {
     const struct config_node *type = config_node_find(node, "type");
-    const char *known[SCHEMA_KIND_COUNT], *nearest;
+    const char *known[SCHEMA_KIND_COUNT];
 
     if (type == NULL || type->kind != CONFIG_SCALAR)
         return add_error(reader, &node->mark, "%s: type is missing (such as type: string)", schema->name);
@@ -344,13 +337,10 @@ static bool read_kind(struct reader *reader, struct schema *schema, const struct
             return true;
         }
     }
-    nearest = config_nearest(type->text, known, SCHEMA_KIND_COUNT);
-    return add_error(
-        reader, &type->mark,
-        "%s: \"%.60s\" is not a type%s%s%s; use string, bool, int, float, duration, bytes, path, "
-        "enum, list, map or object",
-        schema->name, type->text, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
-        nearest == NULL ? "" : "\"?)");
+    return add_error(reader, &type->mark,
+                     "%s: \"%.60s\" is not a type%s; use string, bool, int, float, duration, bytes, path, "
+                     "enum, list, map or object",
+                     schema->name, type->text, config_hint(type->text, known, SCHEMA_KIND_COUNT).text);
 }
 
 static bool check_default(struct reader *reader, const struct schema *schema)

@@ -2,6 +2,7 @@
 /* Makes one printable line out of untrusted text. */
 #include "utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <berth/utf8.h>
@@ -37,17 +38,11 @@ void utf8_make_line(char *text)
 
 void utf8_write_line(FILE *out, const char *text)
 {
-    size_t length = strlen(text);
+    char *line = strdup(text);
 
-    for (size_t i = 0; i < length;) {
-        size_t bytes = berth_utf8_character(text + i, length - i);
-
-        if (bytes == 0)
-            fputc('?', out);
-        else if (!berth_utf8_is_printable(text + i, bytes))
-            fputc(' ', out);
-        else
-            fwrite(text + i, 1, bytes, out);
-        i += bytes > 0 ? bytes : 1;
-    }
+    if (line == NULL)
+        abort();
+    utf8_make_line(line);
+    fputs(line, out);
+    free(line);
 }

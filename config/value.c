@@ -142,29 +142,25 @@ static void build_items(struct builder *builder, struct berth_value *value, cons
 static void report_unknown(struct builder *builder, const struct schema *schema,
                            const struct config_node *item, const struct place *place)
 {
-    bool lenient = builder->options->lenient;
+    enum config_severity severity = builder->options->lenient ? CONFIG_WARNING : CONFIG_ERROR;
+    struct config_hint hint = {""};
     const char **known;
-    const char *nearest = NULL, *group = NULL;
 
-    for (size_t i = 0; i < schema->field_count && group == NULL; i++)
-        if (schema->fields[i]->kind == SCHEMA_OBJECT &&
-            schema_find_field(schema->fields[i], item->key) != NULL)
-            group = schema->fields[i]->name;
-    if (builder->diagnostics->count < CONFIG_DIAGNOSTICS_MAX && schema->field_count > 0) {
+    for (size_t i = 0; i < schema->field_count; i++) {
+        if (schema->fields[i]->kind != SCHEMA_OBJECT ||
+            schema_find_field(schema->fields[i], item->key) == NULL)
+            continue;
+        report(builder, severity, place, &item->key_mark,
+               "unknown setting \"%.100s\" here; it belongs under %s", item->key, schema->fields[i]->name);
+        return;
+    }
+    if (builder->diagnostics->count < CONFIG_DIAGNOSTICS_MAX) {
         known = config_arena_allocate(builder->arena, schema->field_count * sizeof(char *));
         for (size_t i = 0; i < schema->field_count; i++)
             known[i] = schema->fields[i]->name;
-        nearest = config_nearest(item->key, known, schema->field_count);
+        hint = config_hint(item->key, known, schema->field_count);
     }
-    if (group != NULL)
-        report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
-               "unknown setting \"%.100s\" here; it belongs under %s", item->key, group);
-    else if (nearest != NULL)
-        report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
-               "unknown setting \"%.100s\" (did you mean \"%s\"?)", item->key, nearest);
-    else
-        report(builder, lenient ? CONFIG_WARNING : CONFIG_ERROR, place, &item->key_mark,
-               "unknown setting \"%.100s\"", item->key);
+    report(builder, severity, place, &item->key_mark, "unknown setting \"%.100s\"%s", item->key, hint.text);
 }
 
 static void report_deprecated(struct builder *builder, const struct schema *field,

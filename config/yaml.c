@@ -35,13 +35,11 @@ struct reader {
 BERTH_PRINTF(3, 4)
 static void add_error(struct reader *reader, struct config_mark mark, const char *format, ...)
 {
-    char message[512];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    config_diagnostics_vadd(reader->diagnostics, CONFIG_ERROR, &mark, format, arguments);
     va_end(arguments);
-    config_diagnostics_add(reader->diagnostics, CONFIG_ERROR, &mark, "%s", message);
     reader->failed = true;
 }
 

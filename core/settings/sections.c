@@ -92,54 +92,45 @@ static const char *find_short_name(const struct found *found, const char *name)
     return NULL;
 }
 
-/* `what`: "required_plugins". True if the plugin exists, or may be in a rejected file. */
-static bool check_uri(const struct settings *settings, const struct found *found, const char *what,
+/* `what`: "required_plugins". */
+static void check_uri(const struct settings *settings, const struct found *found, const char *what,
                       const char *uri, const struct config_mark *mark, struct config_diagnostics *diagnostics)
 {
-    enum config_severity severity = severity_of_unknown(settings, found);
     const struct catalog_loser *loser;
-    const char *nearest = NULL;
+    const char *short_of;
+    struct config_hint hint = {""};
 
     if (catalog_find(found->catalog, uri) != NULL)
-        return true;
+        return;
     loser = catalog_find_loser(found->catalog, uri);
     if (loser != NULL) {
         config_diagnostics_add(diagnostics, CONFIG_WARNING, mark, "%s: ignoring this entry: %s: %s", what,
                                loser->plugin->manifest->path, loser->reason);
-        return true;
+        return;
     }
-    if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
-        nearest = find_short_name(found, uri);
-    if (nearest == NULL && diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
-        nearest = config_nearest(uri, found->uris, found->catalog->count);
-    config_diagnostics_add(diagnostics, severity, mark, "%s: no plugin \"%.200s\" was found%s%s%s%s", what,
-                           uri, nearest == NULL ? "" : " (did you mean \"", nearest == NULL ? "" : nearest,
-                           nearest == NULL ? "" : "\"?)",
+    if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX) {
+        short_of = find_short_name(found, uri);
+        hint = short_of != NULL ? config_hint(short_of, &short_of, 1)
+                                : config_hint(uri, found->uris, found->catalog->count);
+    }
+    config_diagnostics_add(diagnostics, severity_of_unknown(settings, found), mark,
+                           "%s: no plugin \"%.200s\" was found%s%s", what, uri, hint.text,
                            found->files_refused ? "; it may be in a rejected file" : "");
-    return severity == CONFIG_WARNING;
 }
 
-static bool check_uris(const struct settings *settings, const struct found *found, const char *what,
+static void check_uris(const struct settings *settings, const struct found *found, const char *what,
                        const struct settings_uri *uris, size_t count, struct config_diagnostics *diagnostics)
 {
-    bool is_fine = true;
-
     for (size_t i = 0; i < count; i++)
-        is_fine = check_uri(settings, found, what, uris[i].uri, &uris[i].mark, diagnostics) && is_fine;
-    return is_fine;
+        check_uri(settings, found, what, uris[i].uri, &uris[i].mark, diagnostics);
 }
 
 /* The keys of a map are URIs. */
-static bool check_keys(const struct settings *settings, const struct found *found, const char *what,
+static void check_keys(const struct settings *settings, const struct found *found, const char *what,
                        const struct config_node *map, struct config_diagnostics *diagnostics)
 {
-    bool is_fine = true;
-
     for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
-        is_fine =
-            check_uri(settings, found, what, map->items[i]->key, &map->items[i]->key_mark, diagnostics) &&
-            is_fine;
-    return is_fine;
+        check_uri(settings, found, what, map->items[i]->key, &map->items[i]->key_mark, diagnostics);
 }
 
 /* The first exporter of a service, or NULL. */
@@ -161,91 +152,67 @@ static const struct service *find_service(const struct found *found, const char 
 }
 
 /* `what`: "services". */
-static bool refuse_unknown_service(const struct settings *settings, const struct found *found,
-                                   const char *what, const struct config_node *choice,
+static void report_unknown_service(const struct settings *settings, const struct found *found,
+                                   const char *what, const struct config_node *item,
                                    struct config_diagnostics *diagnostics)
 {
-    enum config_severity severity = severity_of_unknown(settings, found);
     const char **names = allocate(found->service_count, sizeof(*names));
-    const char *nearest = NULL;
+    struct config_hint hint = {""};
 
     for (size_t i = 0; i < found->service_count; i++)
         names[i] = found->services[i].name;
     if (diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
-        nearest = config_nearest(choice->key, names, found->service_count);
-    config_diagnostics_add(diagnostics, severity, &choice->key_mark, "%s: no plugin exports \"%.200s\"%s%s%s",
-                           what, choice->key, nearest == NULL ? "" : " (did you mean \"",
-                           nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?)");
+        hint = config_hint(item->key, names, found->service_count);
+    config_diagnostics_add(diagnostics, severity_of_unknown(settings, found), &item->key_mark,
+                           "%s: no plugin exports \"%.200s\"%s", what, item->key, hint.text);
     free(names);
-    return severity == CONFIG_WARNING;
 }
 
-static bool check_choice(const struct settings *settings, const struct found *found,
+static void check_choice(const struct settings *settings, const struct found *found,
                          const struct config_node *choice, struct config_diagnostics *diagnostics)
 {
     const struct service *first = find_service(found, choice->key);
 
     /* Anything else has been refused by its kind. */
     if (choice->kind != CONFIG_SCALAR || config_node_is_empty(choice))
-        return true;
-    if (first == NULL)
-        return refuse_unknown_service(settings, found, "services", choice, diagnostics);
-    if (catalog_find(found->catalog, choice->text) == NULL)
-        return check_uri(settings, found, "services", choice->text, &choice->mark, diagnostics);
+        return;
+    if (first == NULL) {
+        report_unknown_service(settings, found, "services", choice, diagnostics);
+        return;
+    }
+    if (catalog_find(found->catalog, choice->text) == NULL) {
+        check_uri(settings, found, "services", choice->text, &choice->mark, diagnostics);
+        return;
+    }
     for (const struct service *at = first;
          at < found->services + found->service_count && strcmp(at->name, choice->key) == 0; at++) {
         if (strcmp(at->plugin->uri, choice->text) == 0)
-            return true;
+            return;
     }
     config_diagnostics_add(diagnostics, CONFIG_ERROR, &choice->mark,
                            "services: %s does not export %s, but %s does", choice->text, choice->key,
                            first->plugin->uri);
-    return false;
 }
 
-static bool check_choices(const struct settings *settings, const struct found *found,
-                          struct config_diagnostics *diagnostics)
-{
-    const struct config_node *map = config_node_find(config_tree_root(settings->store->tree), "services");
-    bool is_fine = true;
-
-    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
-        is_fine = check_choice(settings, found, map->items[i], diagnostics) && is_fine;
-    return is_fine;
-}
-
-/* The keys of the map are services. */
-static bool check_transports(const struct settings *settings, const struct found *found,
-                             struct config_diagnostics *diagnostics)
-{
-    const struct config_node *map = config_node_find(config_tree_root(settings->store->tree), "transports");
-    bool is_fine = true;
-
-    for (size_t i = 0; map != NULL && map->kind == CONFIG_MAP && i < map->count; i++)
-        if (find_service(found, map->items[i]->key) == NULL)
-            is_fine =
-                refuse_unknown_service(settings, found, "transports", map->items[i], diagnostics) && is_fine;
-    return is_fine;
-}
-
-static bool check_names(const struct settings *settings, const struct found *found,
+static void check_names(const struct settings *settings, const struct found *found,
                         struct config_diagnostics *diagnostics)
 {
-    const struct config_node *timeouts =
-        config_node_find(config_tree_root(settings->store->tree), "timeouts");
-    bool is_fine = check_keys(settings, found, "plugins", settings->store->plugins, diagnostics);
+    const struct config_node *root = config_tree_root(settings->store->tree);
+    const struct config_node *services = config_node_find(root, "services");
+    const struct config_node *transports = config_node_find(root, "transports");
 
-    is_fine =
-        check_keys(settings, found, "timeouts.plugins", config_node_find(timeouts, "plugins"), diagnostics) &&
-        is_fine;
-    is_fine = check_uris(settings, found, "required_plugins", settings->required, settings->required_count,
-                         diagnostics) &&
-              is_fine;
-    is_fine = check_uris(settings, found, "disabled_plugins", settings->plan.disabled,
-                         settings->plan.disabled_count, diagnostics) &&
-              is_fine;
-    is_fine = check_transports(settings, found, diagnostics) && is_fine;
-    return check_choices(settings, found, diagnostics) && is_fine;
+    check_keys(settings, found, "plugins", settings->store->plugins, diagnostics);
+    check_keys(settings, found, "timeouts.plugins",
+               config_node_find(config_node_find(root, "timeouts"), "plugins"), diagnostics);
+    check_uris(settings, found, "required_plugins", settings->required, settings->required_count,
+               diagnostics);
+    check_uris(settings, found, "disabled_plugins", settings->plan.disabled, settings->plan.disabled_count,
+               diagnostics);
+    for (size_t i = 0; transports != NULL && transports->kind == CONFIG_MAP && i < transports->count; i++)
+        if (find_service(found, transports->items[i]->key) == NULL)
+            report_unknown_service(settings, found, "transports", transports->items[i], diagnostics);
+    for (size_t i = 0; services != NULL && services->kind == CONFIG_MAP && i < services->count; i++)
+        check_choice(settings, found, services->items[i], diagnostics);
 }
 
 /* The first plugin with a setting of that name, and how many there are. */
@@ -342,10 +309,8 @@ static const struct config_mark *mark_of_disabled(const struct settings *setting
 }
 
 /* A plugin cannot be both required and disabled. */
-static bool check_required(const struct settings *settings, struct config_diagnostics *diagnostics)
+static void check_required(const struct settings *settings, struct config_diagnostics *diagnostics)
 {
-    bool is_fine = true;
-
     for (size_t i = 0; i < settings->required_count; i++) {
         const char *uri = settings->required[i].uri;
         const struct settings_section *section = settings_find_section(settings, uri);
@@ -359,9 +324,7 @@ static bool check_required(const struct settings *settings, struct config_diagno
             "required_plugins: %s is also disabled (disabled_plugins, %s:%u:%u); remove it "
             "from one of the two",
             uri, mark->file, mark->line, mark->column);
-        is_fine = false;
     }
-    return is_fine;
 }
 
 /* A skipped plugin may lack required settings, as a disabled one. */
@@ -400,39 +363,29 @@ static bool check_section(struct settings *settings, struct settings_section *se
     return section->values != NULL;
 }
 
-static bool prepare_section(struct settings *settings, struct settings_section *section,
+static void prepare_section(struct settings *settings, struct settings_section *section,
                             struct config_diagnostics *diagnostics)
 {
     size_t errors = diagnostics->error_count, renamed;
 
     section->version.number = section->plugin->config_version;
-    if (section->node == NULL || section->node->kind != CONFIG_MAP)
-        return check_section(settings, section, diagnostics);
+    if (section->node == NULL || section->node->kind != CONFIG_MAP) {
+        check_section(settings, section, diagnostics);
+        return;
+    }
     if (!migration_find_version(settings->store->tree, section->plugin, section->node, &section->version,
                                 diagnostics))
-        return false;
+        return;
     renamed = migration_apply_renames(settings->store->tree, section->plugin, section->node,
                                       section->version.number, diagnostics);
     if (diagnostics->error_count > errors)
-        return false;
+        return;
     if (renamed == 0 || !section->version.is_said)
         migration_warn_of_version(section->plugin, section->node, &section->version, diagnostics);
-    if (!migration_needs_plugin(section->plugin, section->version.number))
-        return check_section(settings, section, diagnostics);
-    section->waits = !section->disabled;
-    return true;
-}
-
-/* The same, timed. */
-static bool take_section(struct settings *settings, struct settings_section *section,
-                         struct config_diagnostics *diagnostics)
-{
-    bool is_fine;
-
-    section->check_start_ns = uv_hrtime();
-    is_fine = prepare_section(settings, section, diagnostics);
-    section->check_ns = uv_hrtime() - section->check_start_ns;
-    return is_fine;
+    if (migration_needs_plugin(section->plugin, section->version.number))
+        section->waits = !section->disabled;
+    else
+        check_section(settings, section, diagnostics);
 }
 
 /* For the plan, which skips these plugins. */
@@ -457,19 +410,23 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
         .files_refused = files_refused || settings->store->is_incomplete,
     };
     size_t errors = diagnostics->error_count;
-    bool is_fine;
 
     find_all(&found);
     former_apply(settings->store->tree, settings->store->plugins, catalog, diagnostics);
-    is_fine = check_names(settings, &found, diagnostics) && diagnostics->error_count == errors;
+    check_names(settings, &found, diagnostics);
     explain_misplaced(settings, &found, diagnostics);
     create_sections(settings, &found);
-    is_fine = check_required(settings, diagnostics) && is_fine;
-    for (size_t i = 0; i < settings->store->section_count; i++)
-        is_fine = take_section(settings, &settings->store->sections[i], diagnostics) && is_fine;
+    check_required(settings, diagnostics);
+    for (size_t i = 0; i < settings->store->section_count; i++) {
+        struct settings_section *section = &settings->store->sections[i];
+
+        section->check_start_ns = uv_hrtime();
+        prepare_section(settings, section, diagnostics);
+        section->check_ns = uv_hrtime() - section->check_start_ns;
+    }
     list_unset(settings);
     forget_all(&found);
-    return is_fine;
+    return diagnostics->error_count == errors;
 }
 
 bool settings_needs_migration(const struct settings *settings, const char *uri)
