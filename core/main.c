@@ -4,9 +4,9 @@
 
 static const struct cli_option common_options[] = {
     {"config", 'c', "FILE", "main configuration file; -: standard input", 0},
-    {"root", 0, "DIR", "where plugins keep what must survive a restart", 0},
-    {"state", 0, "DIR", "where plugins keep sockets and other run-time files", 0},
-    {"plugin-dir", 0, "DIR", "directory with modules; may be repeated, replaces plugin_dirs", 0},
+    {"root", 0, "DIR", "persistent data of plugins", 0},
+    {"state", 0, "DIR", "sockets and other run-time files of plugins", 0},
+    {"plugin-dir", 0, "DIR", "directory with modules, instead of plugin_dirs; may be repeated", 0},
     {"lenient", 0, NULL, "report unknown names in the configuration as warnings", 0},
     {0},
 };
@@ -24,12 +24,12 @@ static const struct cli_option default_options[] = {
 
 static const struct cli_option check_options[] = {
     {"json", 0, NULL, "print JSON", 0},
-    {"load", 0, NULL, "load the modules too, and let plugins check their settings", 0},
+    {"load", 0, NULL, "also load the modules, and let plugins check their settings", 0},
     {0},
 };
 
 static const struct cli_option dump_options[] = {
-    {"show-secrets", 0, NULL, "print secrets instead of leaving them out", 0},
+    {"show-secrets", 0, NULL, "include secrets", 0},
     {"origin", 0, NULL, "print the file:line:column that set each value", 'f'},
     {"json", 0, NULL, "print JSON", 'f'},
     {0},
@@ -43,11 +43,11 @@ static const struct cli_option migrate_options[] = {
 
 static const struct cli_command commands[] = {
     {"run", "", "run the daemon in the foreground",
-     "Scans, plans, loads and starts plugins, and runs until a signal ends it.\n"
-     "SIGTERM and SIGINT drain and close; a second signal exits at once.\n",
+     "Scans, plans, loads and starts plugins, then runs until a signal arrives.\n"
+     "SIGTERM and SIGINT drain and close; a second signal exits immediately.\n",
      NULL, 0, 0, command_run},
     {"plan", "", "show what run would do, without running plugin code",
-     "Prints order, levels, verdicts and reasons, from the manifests and the configuration.\n"
+     "Prints order, levels, verdicts and reasons, based on the manifests and the configuration.\n"
      "Exits with 1 if anything is blocked or rejected, or if run would not start.\n",
      plan_options, 0, 0, command_plan},
     {"config default", "", "print a complete, commented configuration from the manifests",
@@ -56,18 +56,18 @@ static const struct cli_command commands[] = {
      default_options, 0, 0, command_config_default},
     {"config check", "", "check the configuration and report every error",
      "Checks the daemon's settings and each plugin's section, without running plugin code.\n"
-     "Exits with 1 if they are valid but run would not start: without a required plugin or a server.\n"
-     "With --load the modules are loaded, which runs their constructors, and plugins check what only\n"
-     "they can know, such as a key that does not fit its certificate. Nothing is started.\n",
+     "Exits with 1 if they are valid but run would not start, for want of a required plugin or a\n"
+     "server. --load also loads the modules, which runs their constructors, and lets plugins check\n"
+     "what only they know, such as whether a key matches its certificate. Nothing is started.\n",
      check_options, 0, 0, command_config_check},
     {"config dump", "", "print the effective configuration",
-     "Prints the files merged and with defaults filled in. The output loads back as the same\n"
-     "configuration, but for the secrets, which are left out unless --show-secrets is given.\n",
+     "Prints the merged files with all defaults. The output loads back as the same configuration,\n"
+     "except for secrets, which are omitted unless --show-secrets is given.\n",
      dump_options, 0, 0, command_config_dump},
     {"config migrate", "", "update sections written for older plugins",
-     "Rewrites the sections of one file that were written for an older config_version, as the\n"
-     "manifests declare it. Where a plugin has migration code of its own, its module is loaded\n"
-     "and the code run.\n",
+     "Rewrites the sections of one file that were written for an older config_version, as declared\n"
+     "in the manifests. If a plugin has migration code of its own, its module is loaded and the\n"
+     "code is run.\n",
      migrate_options, 0, 0, command_config_migrate},
     {0},
 };
@@ -75,9 +75,9 @@ static const struct cli_command commands[] = {
 static const struct cli_program program = {
     .name = "berthd",
     .version = BERTH_VERSION,
-    .summary = "A host for plugins that are shared objects: scans, plans, loads and runs them.",
-    .exit_status = "Exit status: 0 success or ended by a signal, 1 failure, 2 wrong usage,\n"
-                   "3 wrong configuration, 4 ended by a second signal.\n",
+    .summary = "Hosts plugins that are shared objects: scans, plans, loads and runs them.",
+    .exit_status = "Exit status: 0 success or stopped by a signal, 1 failure, 2 wrong usage,\n"
+                   "3 wrong configuration, 4 stopped by a second signal.\n",
     .options = common_options,
     .commands = commands,
 };

@@ -14,6 +14,7 @@
 
 #include <core/module/notices.h>
 #include <core/settings/settings.h>
+#include <core/settings/store.h>
 
 static const char greeter_text[] = "module: greeter\n"
                                    "version: 1.2.0\n"
@@ -894,9 +895,26 @@ static void the_installed_example_loads_back(void **state)
     strike(&scene);
 }
 
+static void expect_places(const struct schema *schema)
+{
+    for (size_t i = 0; i < schema->field_count; i++) {
+        assert_int_equal(schema->fields[i]->index, i);
+        expect_places(schema->fields[i]);
+    }
+    if (schema->items != NULL)
+        expect_places(schema->items);
+}
+
+/* Values are stored by index, which the table in the source repeats. */
+static void each_field_of_the_schema_knows_its_place(void **state)
+{
+    expect_places(&settings_schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_field_of_the_schema_knows_its_place),
         cmocka_unit_test(without_a_file_there_are_defaults),
         cmocka_unit_test(a_user_has_folders_of_his_own),
         cmocka_unit_test(a_named_file_has_to_be_there),
