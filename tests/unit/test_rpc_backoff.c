@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pauses between tries to connect, as gRPC's Connection Backoff Protocol has them. */
-#include <sdk/rpc/client/backoff.h>
+#include <sdk/rpc/client/client.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A unary call for a program without a loop. */
-#include "state.h"
+#include "client.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,37 +1,113 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call on the client: the lists it stands in, and what comes back on its way to the handlers. */
-#include "state.h"
+/*
+ * One call on the client: started, fed, paused and given up by its caller; what comes back on its way to the
+ * handlers; and sent again, without anybody being told, where the server has not begun to work on it (gRPC
+ * A6, Transparent Retries).
+ *
+ * A call is freed once its handlers were told of the end and its protocol knows it no more, in
+ * client_call_process, from the top level: HTTP/2 refers to its outflow until it has closed the stream.
+ * Whatever happens before that, also inside a callback of nghttp2 or of the caller, only takes note and puts
+ * the call in line.
+ */
+#include "client.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void leave_list(struct berth_rpc_call *call)
+#include <sdk/base/container_of.h>
+
+#define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
+
+/* Is there room in the budget for one more message? The first of all has room whatever its length. */
+static bool replay_has_room(const struct replay *replay, size_t length)
 {
-    if (call->previous == NULL)
-        return;
-    *call->previous = call->next;
-    if (call->next != NULL)
-        call->next->previous = call->previous;
-    else
-        call->list->end = call->previous;
-    call->previous = NULL;
+    return replay->budget->used == 0 || replay->budget->used + length <= replay->budget->limit;
 }
 
-void call_list_init(struct call_list *list)
+void replay_finish(struct replay *replay)
 {
-    list->first = NULL;
-    list->end = &list->first;
+    while (replay->first != NULL) {
+        struct message_block *block = replay->first;
+
+        replay->first = block->next_kept;
+        message_block_unref(block);
+    }
+    replay->budget->used -= replay->length;
+    replay->last = NULL;
+    replay->length = 0;
+    replay->is_over = true;
+}
+
+/* Keeps the message that was last put into an outbox; forgets all where there is no room. */
+static void replay_keep(struct replay *replay, struct message_block *block)
+{
+    if (replay->is_over)
+        return;
+    if (!replay_has_room(replay, block->length)) {
+        replay_finish(replay);
+        return;
+    }
+    message_block_ref(block);
+    if (replay->last == NULL)
+        replay->first = block;
+    else
+        replay->last->next_kept = block;
+    replay->last = block;
+    replay->length += block->length;
+    replay->budget->used += block->length;
+}
+
+/* Puts everything into an empty outbox again. */
+static void replay_restore(const struct replay *replay, struct outbox *outbox)
+{
+    for (struct message_block *block = replay->first; block != NULL; block = block->next_kept) {
+        block->next = NULL;
+        outbox_add(outbox, message_block_ref(block));
+    }
+}
+
+void client_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size)
+{
+    if (channel->failed_attempts > 1)
+        snprintf(text, size, "%s: %s, tried %" PRIu32 " times", channel->path, channel->failure,
+                 channel->failed_attempts);
+    else
+        snprintf(text, size, "%s: %s", channel->path, channel->failure);
+}
+
+/* Before anything is sent. */
+static void init_coding(struct berth_rpc_call *call)
+{
+    struct codec *codec = &call->channel->engine.codec;
+
+    call->inbox.codec = codec;
+    call->outflow.codec = codec;
+    if (call->channel->limits.compress && call->channel->limits.protocol == BERTH_RPC_GRPC)
+        berth_rpc_call_compress(call, true);
+}
+
+/* An unknown coding is no harm while no message has it. */
+static void take_coding(struct berth_rpc_call *call)
+{
+    enum coding coding = call->response.coding;
+
+    call->inbox.coding = coding;
+    call->inbox.framing.takes_compressed = coding != CODING_IDENTITY && coding != CODING_UNKNOWN;
+}
+
+static void leave_list(struct berth_rpc_call *call)
+{
+    if (call->list != NULL)
+        TAILQ_REMOVE(call->list, call, link);
+    call->list = NULL;
 }
 
 void client_call_join(struct berth_rpc_call *call, struct call_list *list)
 {
     leave_list(call);
-    call->next = NULL;
-    call->previous = list->end;
     call->list = list;
-    *list->end = call;
-    list->end = &call->next;
+    TAILQ_INSERT_TAIL(list, call, link);
 }
 
 void client_call_ready(struct berth_rpc_call *call)
@@ -41,9 +117,7 @@ void client_call_ready(struct berth_rpc_call *call)
     if (call->is_ready)
         return;
     call->is_ready = true;
-    call->next_ready = NULL;
-    *channel->end_ready = call;
-    channel->end_ready = &call->next_ready;
+    TAILQ_INSERT_TAIL(&channel->ready, call, ready);
     turn_add(&channel->engine.turn, &channel->task);
 }
 
@@ -80,26 +154,13 @@ void client_call_forget(struct berth_rpc_call *call)
     client_call_ready(call);
 }
 
-static void leave_line(struct berth_rpc_call *call)
-{
-    struct berth_rpc_channel *channel = call->channel;
-    struct berth_rpc_call **place = &channel->first_ready;
-
-    if (!call->is_ready)
-        return;
-    while (*place != call)
-        place = &(*place)->next_ready;
-    *place = call->next_ready;
-    if (channel->end_ready == &call->next_ready)
-        channel->end_ready = place;
-}
-
 void client_call_destroy(struct berth_rpc_call *call)
 {
     struct berth_rpc_channel *channel = call->channel;
     size_t held;
 
-    leave_line(call);
+    if (call->is_ready)
+        TAILQ_REMOVE(&channel->ready, call, ready);
     leave_list(call);
     deadlines_stop(&channel->engine.deadlines, &call->deadline);
     outflow_clear(&call->outflow);
@@ -109,7 +170,7 @@ void client_call_destroy(struct berth_rpc_call *call)
         http2_consume(&call->connection->http2, call->id, held);
     berth_arena_finish(&call->arena);
     free(call);
-    channel_settle(channel);
+    channel->events->settle(channel);
 }
 
 bool client_call_deliver(void *context, const void *message, size_t length)
@@ -181,7 +242,7 @@ void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t 
 static void tell_headers(struct berth_rpc_call *call)
 {
     call->is_headers_told = true;
-    client_coding_receive(call);
+    take_coding(call);
     if (call->handlers->on_headers != NULL)
         call->handlers->on_headers(call->context, call, call->response.headers.items,
                                    call->response.headers.count);
@@ -210,6 +271,53 @@ static void tell_end(struct berth_rpc_call *call)
                                call->response.trailers.count);
 }
 
+/* Did the connection end before a byte of the request was on its way? */
+static bool never_left(const struct berth_rpc_call *call)
+{
+    return call->batch_number > call->connection->base.written_number;
+}
+
+static bool is_untouched(const struct berth_rpc_call *call)
+{
+    return call->stream_error == NGHTTP2_REFUSED_STREAM ||
+           (call->connection->base.is_lost && never_left(call));
+}
+
+static bool may_retry(const struct berth_rpc_call *call)
+{
+    const struct berth_rpc_channel *channel = call->channel;
+
+    return call->is_unknown && call->connection != NULL && !call->is_over && !call->replay.is_over &&
+           call->response.header_bytes == 0 && call->retries < channel->limits.max_transparent_retries &&
+           !channel->is_closing && is_untouched(call);
+}
+
+void client_call_detach(struct berth_rpc_call *call)
+{
+    outflow_clear(&call->outflow);
+    call->outflow.queued = NULL;
+    call->outflow.is_deferred = false;
+    call->connection = NULL;
+    client_call_join(call, &call->channel->waiting);
+}
+
+bool client_call_retry(struct berth_rpc_call *call)
+{
+    if (!may_retry(call))
+        return false;
+    client_call_detach(call);
+    call->retries++;
+    call->id = 0;
+    call->is_request_sent = false;
+    call->batch_number = 0;
+    call->stream_error = 0;
+    call->is_remote_ended = false;
+    call->response = (struct response){0};
+    replay_restore(&call->replay, &call->outflow.outbox);
+    turn_add(&call->channel->engine.turn, &call->channel->task);
+    return true;
+}
+
 void client_call_process(struct berth_rpc_call *call)
 {
     call->is_ready = false;
@@ -233,4 +341,197 @@ void client_call_process(struct berth_rpc_call *call)
     /* HTTP/2 refers to the call's outflow until it has closed the stream. */
     if (call->is_end_told && call->is_unknown)
         client_call_destroy(call);
+}
+
+/* Longer than anybody waits; keeps sums of times within their type. */
+#define TIMEOUT_MS_MAX (UINT64_C(100) * 365 * 24 * 3600 * 1000)
+
+static void on_overdue(struct deadline *deadline)
+{
+    struct berth_rpc_call *call = CONTAINER_OF(deadline, struct berth_rpc_call, deadline);
+    char message[512];
+    char place[384];
+
+    if (call->id == 0 && call->channel->failed_attempts > 0) {
+        client_describe_failure(call->channel, place, sizeof(place));
+        snprintf(message, sizeof(message), "deadline exceeded while connecting to %s", place);
+    } else if (call->id == 0)
+        snprintf(message, sizeof(message), "deadline exceeded while connecting to %s", call->channel->path);
+    else
+        snprintf(message, sizeof(message), "deadline exceeded while waiting for %s", call->channel->path);
+    client_call_end(call, BERTH_DEADLINE_EXCEEDED, message);
+}
+
+static void on_room(struct outflow *outflow)
+{
+    struct berth_rpc_call *call = CONTAINER_OF(outflow, struct berth_rpc_call, outflow);
+
+    call->is_writable_due = true;
+    client_call_ready(call);
+}
+
+static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
+                                     const struct berth_rpc_call_handlers *handlers, void *context)
+{
+    struct berth_rpc_call *call = malloc(sizeof(*call));
+
+    if (call == NULL)
+        return NULL;
+    memset(call, 0, offsetof(struct berth_rpc_call, first));
+    call->channel = channel;
+    call->handlers = handlers;
+    call->context = context;
+    call->is_unknown = true;
+    call->outflow.on_room = on_room;
+    call->outflow.pool = &channel->engine.pool;
+    call->replay.budget = &channel->kept;
+    call->inbox.framing.budget = &channel->unfinished;
+    call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;
+    berth_arena_init(&call->arena, call->first, sizeof(call->first));
+    init_coding(call);
+    client_call_join(call, &channel->waiting);
+    return call;
+}
+
+static enum berth_code take_options(struct berth_rpc_call *call, const struct berth_rpc_call_options *options,
+                                    struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    if (options->path == NULL || options->path[0] != '/' || strrchr(options->path, '/') == options->path)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "\"%s\" is no path of a method (try /package.Service/Method)",
+                               options->path == NULL ? "" : options->path);
+    call->path = berth_arena_copy(&call->arena, options->path, strlen(options->path));
+    if (call->path == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", options->path);
+    for (size_t i = 0; i < options->metadata_count && code == BERTH_OK; i++) {
+        const struct berth_metadata *item = &options->metadata[i];
+
+        code = call->channel->protocol->add_metadata(call, item);
+        if (code != BERTH_OK)
+            berth_error_set(err, code, "%s: metadata \"%s\" cannot be sent", options->path, item->key);
+    }
+    return code;
+}
+
+static enum berth_code start_deadline(struct berth_rpc_call *call, uint64_t timeout_ms,
+                                      struct berth_error *err)
+{
+    if (timeout_ms == 0)
+        return BERTH_OK;
+    if (timeout_ms > TIMEOUT_MS_MAX)
+        timeout_ms = TIMEOUT_MS_MAX;
+    call->deadline_ns = uv_hrtime() + timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    if (deadlines_start(&call->channel->engine.deadlines, &call->deadline, call->deadline_ns, on_overdue))
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", call->path);
+}
+
+enum berth_code berth_rpc_call_start(struct berth_rpc_channel *channel,
+                                     const struct berth_rpc_call_options *given,
+                                     const struct berth_rpc_call_handlers *handlers, void *context,
+                                     struct berth_rpc_call **ret_call, struct berth_error *err)
+{
+    struct berth_rpc_call_options options = {0};
+    struct berth_rpc_call *call = create(channel, handlers, context);
+    enum berth_code code;
+
+    if (call == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot start a call: out of memory");
+    memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
+    call->tag = options.tag;
+    call->waits_for_ready = options.wait_for_ready;
+    call->kind = options.kind;
+    code = take_options(call, &options, err);
+    if (code == BERTH_OK)
+        code = start_deadline(call, options.timeout_ms, err);
+    if (code != BERTH_OK) {
+        client_call_destroy(call);
+        return code;
+    }
+    turn_add(&channel->engine.turn, &channel->task);
+    *ret_call = call;
+    return BERTH_OK;
+}
+
+enum berth_code berth_rpc_call_send(struct berth_rpc_call *call, const void *message, size_t length)
+{
+    uint64_t most = call->channel->limits.max_send_message_bytes;
+    enum berth_code code;
+
+    if (call->is_over || call->outflow.is_ended)
+        return BERTH_FAILED_PRECONDITION;
+    code = call->channel->protocol->may_send(call, length);
+    if (code != BERTH_OK)
+        return code;
+    if (call->connection == NULL && !replay_has_room(&call->replay, length))
+        return BERTH_RESOURCE_EXHAUSTED;
+    if (outflow_send(&call->outflow, message, length, most, call->channel->limits.max_queued_bytes) !=
+        OUTFLOW_SENT)
+        return BERTH_RESOURCE_EXHAUSTED;
+    call->is_message_sent = true;
+    replay_keep(&call->replay, call->outflow.outbox.last);
+    if (call->connection != NULL)
+        call->channel->protocol->wake(call);
+    return BERTH_OK;
+}
+
+bool berth_rpc_call_can_send(struct berth_rpc_call *call)
+{
+    return !call->is_over && !call->outflow.is_ended &&
+           outflow_can_send(&call->outflow, call->channel->limits.max_queued_bytes);
+}
+
+void berth_rpc_call_half_close(struct berth_rpc_call *call)
+{
+    if (call->is_over)
+        return;
+    call->outflow.is_ended = true;
+    if (call->connection != NULL)
+        call->channel->protocol->wake(call);
+}
+
+void berth_rpc_call_cancel(struct berth_rpc_call *call)
+{
+    client_call_end(call, BERTH_CANCELLED, "the caller gave the call up");
+}
+
+void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_code code, const char *message)
+{
+    client_call_end(call, code, message == NULL ? "" : message);
+}
+
+const void *berth_rpc_call_tag(const struct berth_rpc_call *call)
+{
+    return call->tag;
+}
+
+void berth_rpc_call_pause(struct berth_rpc_call *call)
+{
+    call->inbox.is_paused = true;
+}
+
+void berth_rpc_call_resume(struct berth_rpc_call *call)
+{
+    call->inbox.is_paused = false;
+    client_call_ready(call);
+}
+
+/* What the server was told ahead of the messages stands. */
+enum berth_code berth_rpc_call_compress(struct berth_rpc_call *call, bool wanted)
+{
+    if (call->channel->limits.protocol != BERTH_RPC_GRPC)
+        return BERTH_UNIMPLEMENTED;
+    if (call->is_over || (wanted && call->id != 0 && call->outflow.coding == CODING_IDENTITY))
+        return BERTH_FAILED_PRECONDITION;
+    if (wanted)
+        call->outflow.coding = CODING_GZIP;
+    call->outflow.compresses = wanted;
+    return BERTH_OK;
+}
+
+bool berth_rpc_call_came_compressed(const struct berth_rpc_call *call)
+{
+    return call->inbox.framing.was_compressed;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A channel: one address, a connection to it when a call needs one, and the calls that wait for that. */
-#include "state.h"
+#include "client.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -42,11 +42,9 @@ static void take_options(struct berth_rpc_channel_options *limits,
     default64(&limits->max_queued_bytes, 32 * MIB);
 }
 
-static void run_task(struct turn_task *task);
-
 static void destroy(struct berth_rpc_channel *channel)
 {
-    client_session_destroy(channel);
+    client_http2_destroy(channel);
     tls_context_unref(channel->tls);
     free(channel->path);
     free(channel->user_agent);
@@ -88,7 +86,7 @@ static struct berth_rpc_channel *create(const struct berth_address *address, con
     channel->authority =
         channel->is_tcp && channel->path != NULL ? channel->path + (address->host_port - text) : "localhost";
     channel->user_agent = strdup(user_agent);
-    if (channel->path != NULL && channel->user_agent != NULL && client_session_create(channel) == 0)
+    if (channel->path != NULL && channel->user_agent != NULL && client_http2_create(channel) == 0)
         return channel;
     free(channel->path);
     free(channel->user_agent);
@@ -96,52 +94,39 @@ static struct berth_rpc_channel *create(const struct berth_address *address, con
     return NULL;
 }
 
-enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc_channel_options *options,
-                                         struct berth_rpc_channel **ret_channel, struct berth_error *err)
+static void process(struct berth_rpc_channel *channel)
 {
-    struct berth_rpc_channel_options limits;
-    struct berth_rpc_channel *channel;
-    struct berth_address address;
-    enum berth_code code;
+    struct berth_rpc_call *call;
 
-    take_options(&limits, options);
-    code = berth_address_parse(limits.address, &address, err);
-    if (code != BERTH_OK)
-        return code;
-    channel = create(&address, limits.address,
-                     limits.user_agent != NULL ? limits.user_agent : "berth-rpc/" BERTH_RPC_VERSION);
-    if (channel == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", limits.address);
-    code = set_up_tls(channel, &limits, err);
-    if (code != BERTH_OK) {
-        destroy(channel);
-        return code;
-    }
-    limits.tls = NULL;
-    channel->limits = limits;
-    channel->protocol = limits.protocol == BERTH_RPC_TTRPC ? &client_ttrpc : &client_http2;
-    channel->unfinished.limit = UINT64_MAX;
-    channel->kept.limit = limits.max_queued_bytes;
-    call_list_init(&channel->waiting);
-    channel->end_ready = &channel->first_ready;
-    channel->task.run = run_task;
-    channel->backoff = (struct backoff){.first_ns = limits.connect_backoff_ms * NANOSECONDS_PER_MILLISECOND,
-                                        .longest_ns = BACKOFF_MS_MAX * NANOSECONDS_PER_MILLISECOND};
-    engine_init(&channel->engine, loop);
-    *ret_channel = channel;
-    return BERTH_OK;
-}
-
-void channel_process(struct berth_rpc_channel *channel)
-{
-    while (channel->first_ready != NULL) {
-        struct berth_rpc_call *call = channel->first_ready;
-
-        channel->first_ready = call->next_ready;
-        if (channel->first_ready == NULL)
-            channel->end_ready = &channel->first_ready;
+    while ((call = TAILQ_FIRST(&channel->ready)) != NULL) {
+        TAILQ_REMOVE(&channel->ready, call, ready);
         client_call_process(call);
     }
+}
+
+/* The growing pauses between tries to connect, so that clients neither hammer a server nor come back in step.
+ */
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void backoff_reset(struct backoff *backoff)
+{
+    backoff->next_ns = 0;
+}
+
+uint64_t backoff_next(struct backoff *backoff, uint32_t random)
+{
+    uint64_t pause = backoff->next_ns;
+    uint64_t fifth;
+
+    if (pause == 0)
+        pause = lesser(backoff->first_ns, backoff->longest_ns);
+    fifth = pause / 5;
+    backoff->next_ns = lesser(pause + 3 * fifth, backoff->longest_ns);
+    return pause - fifth + (2 * fifth * (random >> 16) >> 16);
 }
 
 static bool is_waiting(const struct berth_rpc_call *call)
@@ -151,18 +136,22 @@ static bool is_waiting(const struct berth_rpc_call *call)
 
 static bool has_waiting(const struct berth_rpc_channel *channel)
 {
-    for (const struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = call->next)
-        if (is_waiting(call))
-            return true;
+    const struct berth_rpc_call *call;
+
+    TAILQ_FOREACH(call, &channel->waiting, link)
+    if (is_waiting(call))
+        return true;
     return false;
 }
 
 static void fail_waiting(struct berth_rpc_channel *channel, bool with_patient, enum berth_code code,
                          const char *message)
 {
-    for (struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = call->next)
-        if (is_waiting(call) && (with_patient || !call->waits_for_ready))
-            client_call_end(call, code, message);
+    struct berth_rpc_call *call;
+
+    TAILQ_FOREACH(call, &channel->waiting, link)
+    if (is_waiting(call) && (with_patient || !call->waits_for_ready))
+        client_call_end(call, code, message);
 }
 
 static void end_failure(struct berth_rpc_channel *channel)
@@ -178,8 +167,8 @@ static void send_waiting(struct berth_rpc_channel *channel, struct client_connec
 
     end_failure(channel);
     backoff_reset(&channel->backoff);
-    for (struct berth_rpc_call *call = channel->waiting.first; call != NULL; call = next) {
-        next = call->next;
+    for (struct berth_rpc_call *call = TAILQ_FIRST(&channel->waiting); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
         if (channel->current != connection || !channel->protocol->has_room(connection))
             break;
         if (is_waiting(call))
@@ -199,21 +188,12 @@ static void on_backoff_over(struct deadline *deadline)
     connect_waiting(channel);
 }
 
-void channel_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size)
-{
-    if (channel->failed_attempts > 1)
-        snprintf(text, size, "%s: %s, tried %" PRIu32 " times", channel->path, channel->failure,
-                 channel->failed_attempts);
-    else
-        snprintf(text, size, "%s: %s", channel->path, channel->failure);
-}
-
 static void fail_impatient(struct berth_rpc_channel *channel)
 {
     char place[384];
     char message[512];
 
-    channel_describe_failure(channel, place, sizeof(place));
+    client_describe_failure(channel, place, sizeof(place));
     snprintf(message, sizeof(message), "cannot connect to %s", place);
     fail_waiting(channel, false, BERTH_UNAVAILABLE, message);
 }
@@ -230,7 +210,7 @@ static bool start_pause(struct berth_rpc_channel *channel)
                            channel->try_started_ns + pause, on_backoff_over);
 }
 
-void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason)
+static void on_connect_failed(struct berth_rpc_channel *channel, const char *reason)
 {
     if (channel->is_closing || !has_waiting(channel))
         return;
@@ -261,47 +241,33 @@ static void connect_waiting(struct berth_rpc_channel *channel)
     channel->try_started_ns = uv_hrtime();
     channel->current = client_connection_open(channel, &reason);
     if (channel->current == NULL)
-        channel_connect_failed(channel, reason);
+        on_connect_failed(channel, reason);
 }
 
 static void lose_connections(struct berth_rpc_channel *channel)
 {
-    for (struct client_connection *connection = channel->connections; connection != NULL;
-         connection = connection->next)
-        connection_lose(&connection->base, "the channel was closed");
+    struct client_connection *connection;
+
+    LIST_FOREACH(connection, &channel->connections, link)
+    connection_lose(&connection->base, "the channel was closed");
 }
 
 static void end_calls(struct call_list *list)
 {
-    for (struct berth_rpc_call *call = list->first; call != NULL; call = call->next)
-        client_call_end(call, BERTH_CANCELLED, "the channel was closed");
+    struct berth_rpc_call *call;
+
+    TAILQ_FOREACH(call, list, link)
+    client_call_end(call, BERTH_CANCELLED, "the channel was closed");
 }
 
 /* Calls whose answers are whole and held back until they resume, which they never may. */
 static void end_held(struct berth_rpc_channel *channel)
 {
+    struct client_connection *connection;
+
     end_calls(&channel->waiting);
-    for (struct client_connection *connection = channel->connections; connection != NULL;
-         connection = connection->next)
-        end_calls(&connection->calls);
-}
-
-static void run_task(struct turn_task *task)
-{
-    struct berth_rpc_channel *channel = CONTAINER_OF(task, struct berth_rpc_channel, task);
-
-    if (channel->is_closing) {
-        fail_waiting(channel, true, BERTH_CANCELLED, "the channel was closed");
-        lose_connections(channel);
-        end_held(channel);
-        channel_process(channel);
-        channel_settle(channel);
-        return;
-    }
-    if (channel->current != NULL && channel->current->is_ready)
-        send_waiting(channel, channel->current);
-    connect_waiting(channel);
-    channel_process(channel);
+    LIST_FOREACH(connection, &channel->connections, link)
+    end_calls(&connection->calls);
 }
 
 static void on_engine_closed(struct engine *engine)
@@ -315,14 +281,76 @@ static void on_engine_closed(struct engine *engine)
         on_closed(context);
 }
 
-void channel_settle(struct berth_rpc_channel *channel)
+static void settle(struct berth_rpc_channel *channel)
 {
-    if (!channel->is_closing || channel->is_engine_closing || channel->connections != NULL ||
-        channel->waiting.first != NULL || channel->first_ready != NULL)
+    if (!channel->is_closing || channel->is_engine_closing || !LIST_EMPTY(&channel->connections) ||
+        !TAILQ_EMPTY(&channel->waiting) || !TAILQ_EMPTY(&channel->ready))
         return;
     channel->is_engine_closing = true;
     turn_remove(&channel->engine.turn, &channel->task);
     engine_close(&channel->engine, on_engine_closed);
+}
+
+static void run_task(struct turn_task *task)
+{
+    struct berth_rpc_channel *channel = CONTAINER_OF(task, struct berth_rpc_channel, task);
+
+    if (channel->is_closing) {
+        fail_waiting(channel, true, BERTH_CANCELLED, "the channel was closed");
+        lose_connections(channel);
+        end_held(channel);
+        process(channel);
+        settle(channel);
+        return;
+    }
+    if (channel->current != NULL && channel->current->is_ready)
+        send_waiting(channel, channel->current);
+    connect_waiting(channel);
+    process(channel);
+}
+
+static const struct client_events events = {
+    .process = process,
+    .on_connect_failed = on_connect_failed,
+    .settle = settle,
+};
+
+enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc_channel_options *options,
+                                         struct berth_rpc_channel **ret_channel, struct berth_error *err)
+{
+    struct berth_rpc_channel_options limits;
+    struct berth_rpc_channel *channel;
+    struct berth_address address;
+    enum berth_code code;
+
+    take_options(&limits, options);
+    code = berth_address_parse(limits.address, &address, err);
+    if (code != BERTH_OK)
+        return code;
+    channel = create(&address, limits.address,
+                     limits.user_agent != NULL ? limits.user_agent : "berth-rpc/" BERTH_RPC_VERSION);
+    if (channel == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: out of memory", limits.address);
+    code = set_up_tls(channel, &limits, err);
+    if (code != BERTH_OK) {
+        destroy(channel);
+        return code;
+    }
+    limits.tls = NULL;
+    channel->limits = limits;
+    channel->protocol = limits.protocol == BERTH_RPC_TTRPC ? &client_ttrpc : &client_http2;
+    channel->unfinished.limit = UINT64_MAX;
+    channel->kept.limit = limits.max_queued_bytes;
+    channel->events = &events;
+    LIST_INIT(&channel->connections);
+    TAILQ_INIT(&channel->waiting);
+    TAILQ_INIT(&channel->ready);
+    channel->task.run = run_task;
+    channel->backoff = (struct backoff){.first_ns = limits.connect_backoff_ms * NANOSECONDS_PER_MILLISECOND,
+                                        .longest_ns = BACKOFF_MS_MAX * NANOSECONDS_PER_MILLISECOND};
+    engine_init(&channel->engine, loop);
+    *ret_channel = channel;
+    return BERTH_OK;
 }
 
 void berth_rpc_channel_close(struct berth_rpc_channel *channel, void (*on_closed)(void *context),

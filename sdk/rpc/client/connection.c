@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection of a channel, from connect to close. */
-#include "state.h"
+#include "client.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,7 +17,9 @@ static struct client_connection *from_base(struct connection *base)
 
 static void on_ready(struct connection *base)
 {
-    channel_process(from_base(base)->channel);
+    struct berth_rpc_channel *channel = from_base(base)->channel;
+
+    channel->events->process(channel);
 }
 
 static void end_calls(struct client_connection *connection, const char *reason)
@@ -27,8 +29,8 @@ static void end_calls(struct client_connection *connection, const char *reason)
 
     snprintf(message, sizeof(message), "the connection to %s was lost: %s", connection->channel->path,
              reason);
-    for (struct berth_rpc_call *call = connection->calls.first; call != NULL; call = next) {
-        next = call->next;
+    for (struct berth_rpc_call *call = TAILQ_FIRST(&connection->calls); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
         if (call->is_unknown)
             continue;
         client_call_forget(call);
@@ -46,7 +48,7 @@ void client_connection_leave(struct client_connection *connection, const char *r
         return;
     channel->current = NULL;
     if (!connection->is_used)
-        channel_connect_failed(channel, reason);
+        channel->events->on_connect_failed(channel, reason);
     turn_add(&channel->engine.turn, &channel->task);
 }
 
@@ -56,7 +58,6 @@ static void on_lost(struct connection *base, const char *reason)
     struct berth_rpc_channel *channel = connection->channel;
 
     deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
-    keepalive_stop(&connection->keepalive);
     if (connection->is_dialling)
         dial_cancel(&connection->connecting.dial);
     channel->protocol->lose(connection);
@@ -68,16 +69,13 @@ static void on_closed(struct connection *base)
 {
     struct client_connection *connection = from_base(base);
     struct berth_rpc_channel *channel = connection->channel;
-    struct client_connection **place = &channel->connections;
 
     /* Calls that were not yet told of the end outlive the connection. */
-    while (connection->calls.first != NULL)
-        client_call_detach(connection->calls.first);
-    while (*place != connection)
-        place = &(*place)->next;
-    *place = connection->next;
+    while (!TAILQ_EMPTY(&connection->calls))
+        client_call_detach(TAILQ_FIRST(&connection->calls));
+    LIST_REMOVE(connection, link);
     free(connection);
-    channel_settle(channel);
+    channel->events->settle(channel);
 }
 
 static const struct connection_events events = {
@@ -85,13 +83,6 @@ static const struct connection_events events = {
     .on_lost = on_lost,
     .on_closed = on_closed,
 };
-
-void client_connection_retire(struct client_connection *connection)
-{
-    client_connection_leave(connection, "all its stream numbers are used");
-    nghttp2_submit_goaway(connection->http2.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
-    connection_touch(&connection->base);
-}
 
 static void on_connect_overdue(struct deadline *deadline)
 {
@@ -123,9 +114,7 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
 
 static enum greeting_kind expected_from(const struct berth_rpc_channel *channel)
 {
-    if (channel->tls != NULL)
-        return GREETING_TLS;
-    return channel->protocol == &client_ttrpc ? GREETING_TTRPC : GREETING_HTTP2;
+    return channel->tls != NULL ? GREETING_TLS : channel->protocol->kind;
 }
 
 static void start(struct client_connection *connection)
@@ -202,10 +191,8 @@ struct client_connection *client_connection_open(struct berth_rpc_channel *chann
         free(connection);
         return NULL;
     }
-    call_list_init(&connection->calls);
-    client_keepalive_init(connection);
-    connection->next = channel->connections;
-    channel->connections = connection;
+    TAILQ_INIT(&connection->calls);
+    LIST_INSERT_HEAD(&channel->connections, connection, link);
     connection_init(&connection->base, &channel->engine, channel->is_tcp ? UV_TCP : UV_NAMED_PIPE, &events);
     if (channel->is_tcp)
         connection_hold(&connection->base);

@@ -1,14 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A channel's calls over HTTP/2: what a request consists of, and how it is sent and given up. */
-#include "state.h"
+/*
+ * A channel's calls over HTTP/2: what a request consists of, how it is sent and given up, and what the server
+ * does. No callback of nghttp2 calls a handler. A server is pinged while calls wait for it in silence, and as
+ * seldom as it asks for (gRPC's proposal A8).
+ */
+#include "client.h"
 
 #include <string.h>
 
+#include <sdk/base/container_of.h>
+#include <sdk/rpc/http2/http2.h>
 #include <sdk/rpc/message/metadata.h>
 
 /* :method, :scheme, :path, :authority, te, content-type, user-agent, grpc-timeout, grpc-accept-encoding,
  * grpc-encoding */
 #define PROTOCOL_FIELDS 10
+
+static struct client_connection *from_http2(struct http2 *http2)
+{
+    return CONTAINER_OF(http2, struct client_connection, http2);
+}
+
+#define TOO_MANY "too_many_pings"
+
+static bool has_calls(struct keepalive *keepalive)
+{
+    return CONTAINER_OF(keepalive, struct client_connection, keepalive)->open_streams > 0;
+}
+
+static void ping(struct keepalive *keepalive)
+{
+    struct client_connection *connection = CONTAINER_OF(keepalive, struct client_connection, keepalive);
+
+    nghttp2_submit_ping(connection->http2.session, NGHTTP2_FLAG_NONE, NULL);
+    connection_touch(&connection->base);
+}
+
+static void init_keepalive(struct client_connection *connection)
+{
+    const struct berth_rpc_channel_options *limits = &connection->channel->limits;
+
+    connection->keepalive = (struct keepalive){
+        .connection = &connection->base,
+        .time_ms = limits->keepalive_time_ms,
+        .timeout_ms = limits->keepalive_timeout_ms,
+        .is_wanted = has_calls,
+        .ping = ping,
+    };
+}
+
+/* Does the server say that it was pinged too often? Then later connections do so half as often. */
+static void hear_of_pings(struct berth_rpc_channel *channel, const nghttp2_goaway *goaway)
+{
+    uint32_t *time_ms = &channel->limits.keepalive_time_ms;
+
+    if (goaway->error_code == NGHTTP2_ENHANCE_YOUR_CALM && goaway->opaque_data_len == strlen(TOO_MANY) &&
+        memcmp(goaway->opaque_data, TOO_MANY, strlen(TOO_MANY)) == 0)
+        *time_ms = *time_ms > UINT32_MAX / 2 ? UINT32_MAX : *time_ms * 2;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *user_data)
+{
+    struct client_connection *connection = from_http2(user_data);
+    struct berth_rpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+
+    const char *text = (const char *)value;
+
+    if (call == NULL || frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    http_message_strip((const char *)name, name_length, &text, &value_length);
+    response_add(&call->response, &call->arena,
+                 call->response.has_headers || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0,
+                 (const char *)name, name_length, text, value_length,
+                 connection->channel->limits.max_header_list_bytes);
+    return 0;
+}
+
+/* A response of 1xx announces another one (RFC 9110 15.2). */
+static void receive_headers(struct berth_rpc_call *call)
+{
+    if (call->response.http_status >= 100 && call->response.http_status < 200)
+        return;
+    call->response.has_headers = true;
+    replay_finish(&call->replay);
+}
+
+static void receive_settings(struct client_connection *connection)
+{
+    if (connection->is_ready)
+        return;
+    connection->is_ready = true;
+    deadlines_stop(&connection->channel->engine.deadlines, &connection->connect_deadline);
+    turn_add(&connection->channel->engine.turn, &connection->channel->task);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct client_connection *connection = from_http2(user_data);
+    struct berth_rpc_call *call;
+
+    if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+        receive_settings(connection);
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        hear_of_pings(connection->channel, &frame->goaway);
+        client_connection_leave(connection, "the server takes no calls (GOAWAY)");
+    }
+    call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (call == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
+        return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        receive_headers(call);
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        call->is_remote_ended = true;
+    client_call_ready(call);
+    return 0;
+}
+
+static void forget(struct berth_rpc_call *call, uint32_t error)
+{
+    struct berth_rpc_channel *channel = call->channel;
+
+    call->stream_error = error;
+    client_call_forget(call);
+    if (!TAILQ_EMPTY(&channel->waiting))
+        turn_add(&channel->engine.turn, &channel->task);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user_data)
+{
+    struct berth_rpc_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+
+    if (call != NULL)
+        forget(call, error);
+    return 0;
+}
+
+/* A request that never left has no stream that could be closed. */
+static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
+{
+    struct client_connection *connection = from_http2(user_data);
+    struct berth_rpc_call *call;
+
+    if (frame->hd.type != NGHTTP2_HEADERS ||
+        nghttp2_session_find_stream(session, frame->hd.stream_id) != NULL)
+        return 0;
+    TAILQ_FOREACH(call, &connection->calls, link)
+    if (call->id == frame->hd.stream_id && !call->is_unknown) {
+        forget(call, NGHTTP2_REFUSED_STREAM);
+        break;
+    }
+    return 0;
+}
+
+/* From here on bytes of the request may leave. */
+static int on_before_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct client_connection *connection = from_http2(user_data);
+    struct berth_rpc_call *call;
+
+    if (frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (call != NULL)
+        call->batch_number = connection->base.batch_number;
+    return 0;
+}
+
+/* nghttp2 says what was wrong to the server alone. */
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
+{
+    struct client_connection *connection = from_http2(user_data);
+
+    if (frame->hd.type != NGHTTP2_GOAWAY || frame->goaway.error_code == NGHTTP2_NO_ERROR ||
+        connection->base.doom != NULL)
+        return 0;
+    snprintf(connection->goaway_reason, sizeof(connection->goaway_reason),
+             "the server broke HTTP/2 (%s%s%.*s)", nghttp2_http2_strerror(frame->goaway.error_code),
+             frame->goaway.opaque_data_len > 0 ? ": " : "", (int)frame->goaway.opaque_data_len,
+             (const char *)frame->goaway.opaque_data);
+    connection->base.doom = connection->goaway_reason;
+    return 0;
+}
+
+int client_http2_create(struct berth_rpc_channel *channel)
+{
+    int result = http2_callbacks_create(&channel->callbacks, &channel->option);
+
+    if (result != 0)
+        return result;
+    nghttp2_session_callbacks_set_on_header_callback(channel->callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(channel->callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(channel->callbacks, on_frame_not_sent);
+    nghttp2_session_callbacks_set_on_frame_send_callback(channel->callbacks, on_frame_sent);
+    nghttp2_session_callbacks_set_before_frame_send_callback(channel->callbacks, on_before_frame);
+    nghttp2_session_callbacks_set_on_stream_close_callback(channel->callbacks, on_stream_close);
+    return 0;
+}
+
+void client_http2_destroy(struct berth_rpc_channel *channel)
+{
+    http2_callbacks_destroy(channel->callbacks, channel->option);
+}
+
+static int start_session(struct client_connection *connection)
+{
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connection->channel->limits.max_header_list_bytes},
+    };
+    nghttp2_session *session;
+    nghttp2_mem memory = http2_memory(&connection->channel->engine.pool);
+    int result = nghttp2_session_client_new3(&session, connection->channel->callbacks, &connection->http2,
+                                             connection->channel->option, &memory);
+
+    return result != 0
+               ? result
+               : http2_begin(&connection->http2, session, settings, sizeof(settings) / sizeof(settings[0]));
+}
 
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length, bool is_last)
@@ -23,13 +234,15 @@ static int start(struct client_connection *connection)
 {
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;
-    if (client_session_start(connection) != 0)
+    if (start_session(connection) != 0)
         return UV_ENOMEM;
+    init_keepalive(connection);
     return connection_start(&connection->base, &http2_protocol, &connection->http2);
 }
 
 static void lose(struct client_connection *connection)
 {
+    keepalive_stop(&connection->keepalive);
 }
 
 static bool has_room(const struct client_connection *connection)
@@ -73,6 +286,14 @@ static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char 
     return count;
 }
 
+/* Tells the server too that it takes no further call; it ends with its last one. */
+static void retire(struct client_connection *connection)
+{
+    client_connection_leave(connection, "all its stream numbers are used");
+    nghttp2_submit_goaway(connection->http2.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
+    connection_touch(&connection->base);
+}
+
 static void submit(struct berth_rpc_call *call, struct client_connection *connection)
 {
     nghttp2_nv *fields =
@@ -85,7 +306,7 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
         id = nghttp2_submit_request(connection->http2.session, NULL, fields,
                                     make_fields(call, fields, timeout), &provider, call);
     if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE) {
-        client_connection_retire(connection);
+        retire(connection);
         return;
     }
     if (id < 0) {
@@ -133,6 +354,7 @@ static enum berth_code may_send(const struct berth_rpc_call *call, size_t length
 }
 
 const struct client_protocol client_http2 = {
+    .kind = GREETING_HTTP2,
     .start = start,
     .lose = lose,
     .has_room = has_room,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads what a server answers, and makes one code of all that can go wrong with it (gRPC over HTTP/2,
  * Responses). */
-#include "state.h"
+#include "client.h"
 
 #include <string.h>
 

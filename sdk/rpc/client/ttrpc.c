@@ -3,7 +3,7 @@
  * A channel's calls over ttrpc: the Request that begins each, and the frames that answer. The protocol cannot
  * cancel: a call that is given up is forgotten, and what still comes for it is not read.
  */
-#include "state.h"
+#include "client.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -332,6 +332,7 @@ static enum berth_code may_send(const struct berth_rpc_call *call, size_t length
 }
 
 const struct client_protocol client_ttrpc = {
+    .kind = GREETING_TTRPC,
     .start = start,
     .lose = lose,
     .has_room = has_room,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RPC_CLIENT_STATE_H
-#define RPC_CLIENT_STATE_H
+#ifndef RPC_CLIENT_CLIENT_H
+#define RPC_CLIENT_CLIENT_H
+
+#include <sys/queue.h>
 
 #include <berth/address.h>
 #include <berth/rpc/client.h>
 
-#include "backoff.h"
-#include "replay.h"
 #include <sdk/rpc/socket/dial.h>
 #include <sdk/rpc/socket/greeting.h>
 #include <sdk/rpc/http2/http2.h>
@@ -21,6 +21,8 @@ struct client_connection;
 
 /** How a client speaks one protocol. */
 struct client_protocol {
+    enum greeting_kind kind;
+
     /** The socket stands: makes a session and starts the connection on it. @return 0 or a libuv error. */
     int (*start)(struct client_connection *connection);
 
@@ -52,15 +54,51 @@ struct client_protocol {
 extern const struct client_protocol client_http2;
 extern const struct client_protocol client_ttrpc;
 
+/** What a channel makes of what happens below it. All from the top level. */
+struct client_events {
+    /** Gives every call in line what is due. */
+    void (*process)(struct berth_rpc_channel *channel);
+
+    /** The current connection is lost, and took no call. */
+    void (*on_connect_failed)(struct berth_rpc_channel *channel, const char *reason);
+
+    /** A connection or a call is gone: is that the end of the channel? */
+    void (*settle)(struct berth_rpc_channel *channel);
+};
+
 /** Calls in the order in which they joined. */
-struct call_list {
-    struct berth_rpc_call *first;
-    struct berth_rpc_call **end;
+TAILQ_HEAD(call_list, berth_rpc_call);
+
+/** How long to wait between two tries to connect (gRPC, Connection Backoff Protocol). */
+struct backoff {
+    uint64_t first_ns;
+    uint64_t longest_ns;
+    /** The next pause, before chance has its part; 0: the first. */
+    uint64_t next_ns;
+};
+
+/** After a good connection: the next pause is the first again. */
+void backoff_reset(struct backoff *backoff);
+
+/** @param random  Any 32 bits: they spread the pause by a fifth each way. @return the pause after one more
+ * failure.
+ */
+uint64_t backoff_next(struct backoff *backoff, uint32_t random);
+
+/** What was sent on a call that may yet have to be sent again. All zero with `budget` set is empty. */
+struct replay {
+    struct message_block *first;
+    struct message_block *last;
+    size_t length;
+    struct budget *budget;
+    /** Something is missing, or it is needed no more. */
+    bool is_over;
 };
 
 struct berth_rpc_channel {
     struct engine engine;
     const struct client_protocol *protocol;
+    const struct client_events *events;
     struct berth_rpc_channel_options limits;
     /** Of its unix socket; of TCP the whole address, for people. */
     char *path;
@@ -76,7 +114,7 @@ struct berth_rpc_channel {
     nghttp2_option *option;
 
     /** Every connection that is not closed; `current` takes new calls. */
-    struct client_connection *connections;
+    LIST_HEAD(, client_connection) connections;
     struct client_connection *current;
     /** Of the tries that began with a call, and why the last of them failed. */
     uint32_t failed_attempts;
@@ -91,8 +129,8 @@ struct berth_rpc_channel {
     struct call_list waiting;
     /** Messages that may have to be sent again, and those of calls that wait for a connection. */
     struct budget kept;
-    struct berth_rpc_call *first_ready;
-    struct berth_rpc_call **end_ready;
+    /** Calls that have something to do. */
+    TAILQ_HEAD(, berth_rpc_call) ready;
     struct turn_task task;
     struct budget unfinished;
     bool is_closing;
@@ -104,7 +142,7 @@ struct berth_rpc_channel {
 struct client_connection {
     struct connection base;
     struct berth_rpc_channel *channel;
-    struct client_connection *next;
+    LIST_ENTRY(client_connection) link;
     struct call_list calls;
     /** Of the calls, those that HTTP/2 knows. */
     uint32_t open_streams;
@@ -147,10 +185,10 @@ struct response {
 struct berth_rpc_call {
     struct berth_rpc_channel *channel;
     struct client_connection *connection;
-    struct berth_rpc_call *next;
-    struct berth_rpc_call **previous;
+    /** Where it waits, or its connection's; NULL: in none. */
     struct call_list *list;
-    struct berth_rpc_call *next_ready;
+    TAILQ_ENTRY(berth_rpc_call) link;
+    TAILQ_ENTRY(berth_rpc_call) ready;
     const struct berth_rpc_call_handlers *handlers;
     void *context;
     const void *tag;
@@ -190,38 +228,21 @@ struct berth_rpc_call {
     _Alignas(max_align_t) unsigned char first[1024];
 };
 
-/** From the top level: gives every call in line what is due. */
-void channel_process(struct berth_rpc_channel *channel);
-void channel_connect_failed(struct berth_rpc_channel *channel, const char *reason);
 /** Why there is no connection: "the address: the reason". */
-void channel_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
-/** A connection or a call is gone: is that the end of the channel? */
-void channel_settle(struct berth_rpc_channel *channel);
+void client_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
 
 /** It takes no further call. `reason` is said where it never took one. */
 void client_connection_leave(struct client_connection *connection, const char *reason);
-/** Tells the server so too; it ends with its last call. */
-void client_connection_retire(struct client_connection *connection);
 /**
- * Connects on its own; what fails comes as channel_connect_failed.
+ * Connects on its own; what fails comes as on_connect_failed.
  *
  * @return NULL where it cannot even begin, and why.
  */
 struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason);
 
-/** @return 0 or an nghttp2 error. */
-int client_session_create(struct berth_rpc_channel *channel);
-void client_session_destroy(struct berth_rpc_channel *channel);
-int client_session_start(struct client_connection *connection);
-
-/** Before anything is sent. */
-void client_coding_init(struct berth_rpc_call *call);
-/** The response's headers came. */
-void client_coding_receive(struct berth_rpc_call *call);
-
-void client_keepalive_init(struct client_connection *connection);
-/** Does the server say that it was pinged too often? Then later connections do so half as often. */
-void client_keepalive_hear(struct berth_rpc_channel *channel, const nghttp2_goaway *goaway);
+/** What HTTP/2 needs once for a channel. @return 0 or an nghttp2 error. */
+int client_http2_create(struct berth_rpc_channel *channel);
+void client_http2_destroy(struct berth_rpc_channel *channel);
 
 /** Takes one field of a response. */
 void response_add(struct response *response, struct berth_arena *arena, bool is_trailer, const char *name,
@@ -232,8 +253,11 @@ bool response_is_foreign(const struct response *response);
 enum berth_code response_result(const struct response *response, uint32_t stream_error,
                                 const char **ret_message);
 
+/** Forgets all messages that were kept to be sent again, and keeps none from here on. */
+void replay_finish(struct replay *replay);
+
 void client_call_ready(struct berth_rpc_call *call);
-/** From the top level; may free it. */
+/** Does what is due. From the top level; may free it. */
 void client_call_process(struct berth_rpc_call *call);
 void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length);
 /** An inbox_deliver; `context` is the call. */
@@ -242,7 +266,6 @@ bool client_call_deliver(void *context, const void *message, size_t length);
 void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message);
 /** Moves it to the end of one of the lists of calls. */
 void client_call_join(struct berth_rpc_call *call, struct call_list *list);
-void call_list_init(struct call_list *list);
 /** Its protocol does not know it; nothing is told. */
 void client_call_destroy(struct berth_rpc_call *call);
 /** The protocol knows it no more, or never will. */
