@@ -104,6 +104,15 @@ class Includes(unittest.TestCase):
         strange = r"<(berth/(?!rpc/|(address|call|error|router|utf8)\.h>)|protobuf-c/)"
         self.assert_none(self.offenders(library, strange), "a server or client without host, plugins and messages")
 
+    def test_a_room_of_the_rpc_library_sees_those_below_it(self):
+        below = ["base", "message", "socket"]
+        seen = {room: below[:level] for level, room in enumerate(below)}
+        seen |= {room: below for room in ("tls", "http2", "ttrpc")}
+        seen |= {room: [*below, "tls", "http2", "ttrpc"] for room in ("server", "client")}
+        for room, others in seen.items():
+            strange = rf"<sdk/rpc/(?!({'|'.join([room, *others])})/)"
+            self.assert_none(self.offenders(c_files(f"sdk/rpc/{room}"), strange), f"{room} sees {others}")
+
     def test_berthctl_reaches_the_daemon_over_its_socket_only(self):
         self.assert_none(self.offenders(c_files("tools/berthctl"), r"<(core|plugins|tests)/"), "no shared core")
 

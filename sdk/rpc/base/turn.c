@@ -14,7 +14,7 @@ static void settle(struct turn *turn, bool is_running)
 {
     if (uv_is_closing((uv_handle_t *)&turn->prepare))
         return;
-    if (turn->first == NULL) {
+    if (TAILQ_EMPTY(&turn->tasks)) {
         uv_prepare_stop(&turn->prepare);
         uv_idle_stop(&turn->idle);
         return;
@@ -28,12 +28,9 @@ static void settle(struct turn *turn, bool is_running)
 
 static struct turn_task *pop(struct turn *turn)
 {
-    struct turn_task *task = turn->first;
+    struct turn_task *task = TAILQ_FIRST(&turn->tasks);
 
-    turn->first = task->next;
-    if (turn->first == NULL)
-        turn->end = &turn->first;
-    task->next = NULL;
+    TAILQ_REMOVE(&turn->tasks, task, link);
     task->is_queued = false;
     return task;
 }
@@ -60,7 +57,7 @@ static void on_prepare(uv_prepare_t *prepare)
 void turn_init(struct turn *turn, uv_loop_t *loop)
 {
     *turn = (struct turn){0};
-    turn->end = &turn->first;
+    TAILQ_INIT(&turn->tasks);
     uv_prepare_init(loop, &turn->prepare);
     uv_idle_init(loop, &turn->idle);
     turn->prepare.data = turn;
@@ -69,31 +66,21 @@ void turn_init(struct turn *turn, uv_loop_t *loop)
 
 void turn_add(struct turn *turn, struct turn_task *task)
 {
-    bool was_empty = turn->first == NULL;
+    bool was_empty = TAILQ_EMPTY(&turn->tasks);
 
     if (task->is_queued)
         return;
     task->is_queued = true;
-    task->next = NULL;
-    *turn->end = task;
-    turn->end = &task->next;
+    TAILQ_INSERT_TAIL(&turn->tasks, task, link);
     if (was_empty)
         settle(turn, false);
 }
 
 void turn_remove(struct turn *turn, struct turn_task *task)
 {
-    struct turn_task **place = &turn->first;
-
-    if (!task->is_queued)
-        return;
-    while (*place != task)
-        place = &(*place)->next;
-    *place = task->next;
-    if (turn->end == &task->next)
-        turn->end = place;
+    if (task->is_queued)
+        TAILQ_REMOVE(&turn->tasks, task, link);
     task->is_queued = false;
-    task->next = NULL;
 }
 
 static void on_handle_closed(uv_handle_t *handle)

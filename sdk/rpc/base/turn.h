@@ -5,10 +5,11 @@
 #include <uv.h>
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 /** Something that has work for the end of this turn of the loop; embedded in what has it. */
 struct turn_task {
-    struct turn_task *next;
+    TAILQ_ENTRY(turn_task) link;
     bool is_queued;
     void (*run)(struct turn_task *task);
 };
@@ -17,8 +18,7 @@ struct turn_task {
 struct turn {
     uv_prepare_t prepare;
     uv_idle_t idle;
-    struct turn_task *first;
-    struct turn_task **end;
+    TAILQ_HEAD(, turn_task) tasks;
     /** Of the two handles, how many are closed. */
     unsigned closed;
     void (*on_closed)(struct turn *turn);
