@@ -415,7 +415,7 @@ static void name_holds(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
         const struct registry_plugin *plugin = registry_get(daemon->registry, i);
 
-        for (const struct berth_hold *hold = plugin->readiness.holds; hold != NULL; hold = hold->next)
+        for (const struct berth_hold *hold = plugin->holds; hold != NULL; hold = hold->next)
             log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "holding readiness, waiting for: %s",
                        hold->what);
     }

@@ -59,18 +59,11 @@ static enum berth_code host_each(const struct berth_host *table, const char *typ
     return registry_each(host->registry, host->plugin, type, on_ref, context, err);
 }
 
-/* What a plugin publishes is shown at once. */
-static enum berth_code publish(struct host *host, enum berth_code code)
-{
-    registry_note_change(host->registry);
-    return code;
-}
-
 static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
 {
     struct host *host = of_table(table);
 
-    return publish(host, publication_add_export(&host->plugin->publication, key, value));
+    return registry_add_export(host->registry, host->plugin, key, value);
 }
 
 static enum berth_code host_add_platform(const struct berth_host *table, const char *os,
@@ -78,14 +71,14 @@ static enum berth_code host_add_platform(const struct berth_host *table, const c
 {
     struct host *host = of_table(table);
 
-    return publish(host, publication_add_platform(&host->plugin->publication, os, architecture, variant));
+    return registry_add_platform(host->registry, host->plugin, os, architecture, variant);
 }
 
 static enum berth_code host_add_capability(const struct berth_host *table, const char *capability)
 {
     struct host *host = of_table(table);
 
-    return publish(host, publication_add_capability(&host->plugin->publication, capability));
+    return registry_add_capability(host->registry, host->plugin, capability);
 }
 
 static struct berth_hold *host_hold(const struct berth_host *table, const char *what)
@@ -93,13 +86,11 @@ static struct berth_hold *host_hold(const struct berth_host *table, const char *
     struct host *host = of_table(table);
 
     if (!host->takes_holds) {
-        log_plugin(
-            BERTH_LOG_WARN, table->uri,
-            "asked too late to hold the daemon's readiness: only until its init or serve has completed");
+        log_plugin(BERTH_LOG_WARN, table->uri,
+                   "ignoring a readiness hold taken after init and serve completed");
         return NULL;
     }
-    registry_note_change(host->registry);
-    return readiness_add(&host->plugin->readiness, what != NULL ? what : "something");
+    return registry_hold(host->registry, host->plugin, what != NULL ? what : "something");
 }
 
 static void host_release(const struct berth_host *table, struct berth_hold *hold)
@@ -108,10 +99,10 @@ static void host_release(const struct berth_host *table, struct berth_hold *hold
 
     if (hold == NULL)
         return;
-    if (readiness_remove(&host->plugin->readiness, hold))
+    if (registry_release(host->registry, host->plugin, hold))
         host->on_released(host);
     else
-        log_plugin(BERTH_LOG_DEBUG, table->uri, "released a readiness hold that is not kept any more");
+        log_plugin(BERTH_LOG_DEBUG, table->uri, "ignoring the release of an unknown readiness hold");
 }
 
 static enum berth_code host_intercept(const struct berth_host *table,

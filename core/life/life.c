@@ -333,7 +333,7 @@ static void become_ready(struct instance *instance, void *result)
     plugin->instance = result;
     if (!BERTH_HAS(instance->table, serve))
         instance->host.takes_holds = false;
-    if (plugin->readiness.count == 0)
+    if (plugin->hold_count == 0)
         plugin->times.ready_at_ns = registry_since_start(instance->life->registry);
     log_plugin(BERTH_LOG_DEBUG, uri_of(instance), "ready init_ms=%.1f", (double)plugin->times.init_ns / 1e6);
     if (!is_stopping(instance))
@@ -673,9 +673,8 @@ static void on_report(struct host *host, enum berth_code code, const char *messa
 
 static void on_released(struct host *host)
 {
-    if (host->plugin->readiness.count == 0 && is_well(of_host(host)))
+    if (host->plugin->hold_count == 0 && is_well(of_host(host)))
         host->plugin->times.ready_at_ns = registry_since_start(host->registry);
-    registry_note_change(host->registry);
     wake(of_host(host)->life);
 }
 
@@ -729,7 +728,7 @@ static void look_for_ready(struct life *life)
 {
     uv_idle_stop(&life->turn);
     for (size_t i = 0; i < life->plan->run_count; i++)
-        if (life->instances[i].plugin->readiness.count > 0)
+        if (life->instances[i].plugin->hold_count > 0)
             return;
     enter(life, LIFE_READY, life->options.events.on_ready);
 }

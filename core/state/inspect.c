@@ -44,11 +44,11 @@ static struct berth_strings add_services(struct scratch *scratch, const struct p
     return take_strings(scratch, first);
 }
 
-static struct berth_strings add_holds(struct scratch *scratch, const struct readiness *readiness)
+static struct berth_strings add_holds(struct scratch *scratch, const struct registry_plugin *plugin)
 {
     size_t first = scratch->string_count;
 
-    for (const struct berth_hold *hold = readiness->holds; hold != NULL; hold = hold->next)
+    for (const struct berth_hold *hold = plugin->holds; hold != NULL; hold = hold->next)
         scratch->strings[scratch->string_count++] = hold->what;
     return take_strings(scratch, first);
 }
@@ -109,8 +109,8 @@ static bool allocate_scratch(struct scratch *scratch, const struct plan *plan,
                              const struct registry_plugin *plugin)
 {
     const struct manifest_plugin *manifest = plugin->entry->plugin;
-    size_t strings = manifest->requirement_count + manifest->want_count + manifest->service_count +
-                     plugin->readiness.count;
+    size_t strings =
+        manifest->requirement_count + manifest->want_count + manifest->service_count + plugin->hold_count;
     size_t edges = count_edges(plan, plugin->index);
 
     scratch->strings = calloc(strings > 0 ? strings : 1, sizeof(*scratch->strings));
@@ -147,16 +147,15 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     info->code = plugin->code;
     info->reason = plugin->reason;
     info->cause = plugin->cause != PLAN_NONE ? plan->entries[plugin->cause].plugin->uri : NULL;
-    info->capabilities =
-        (struct berth_strings){plugin->publication.capabilities, plugin->publication.capability_count};
-    info->platforms = plugin->publication.platforms;
-    info->platform_count = plugin->publication.platform_count;
-    info->exports = plugin->publication.exports;
-    info->export_count = plugin->publication.export_count;
+    info->capabilities = (struct berth_strings){plugin->capabilities, plugin->capability_count};
+    info->platforms = plugin->platforms;
+    info->platform_count = plugin->platform_count;
+    info->exports = plugin->exports;
+    info->export_count = plugin->export_count;
     info->level = plugin->entry->level;
     info->generation = plugin->generation;
     info->times = plugin->times;
-    info->holds = add_holds(scratch, &plugin->readiness);
+    info->holds = add_holds(scratch, plugin);
     add_edges(scratch, plan, plugin->index);
     info->edges = scratch->edges;
     info->edge_count = scratch->edge_count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each plugin as it stands at run time; hands an instance only to those whose manifest asks for it. */
+/* Each plugin at run time. Trusts no pointer and no text that comes from one. */
 #include "registry.h"
 
 #include <stdlib.h>
@@ -13,6 +13,188 @@ struct registry {
     uint64_t start_ns;
     struct changes *changes;
 };
+
+void registry_note_change(struct registry *registry)
+{
+    changes_note(registry->changes);
+}
+
+static bool is_word(const char *text)
+{
+    return text != NULL && text[0] != '\0' && utf8_is_line(text);
+}
+
+/* Room for one more of `count` items of `size` bytes; NULL when there is none. */
+static void *grow(void *items, size_t count, size_t size)
+{
+    return count < REGISTRY_PUBLISHED_MAX ? realloc(items, (count + 1) * size) : NULL;
+}
+
+static enum berth_code replace_export(struct registry *registry, struct berth_export *export,
+                                      const char *value)
+{
+    char *copy = strdup(value);
+
+    if (copy == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    free((char *)export->value);
+    export->value = copy;
+    registry_note_change(registry);
+    return BERTH_OK;
+}
+
+enum berth_code registry_add_export(struct registry *registry, struct registry_plugin *plugin,
+                                    const char *key, const char *value)
+{
+    struct berth_export *exports, added;
+
+    if (!is_word(key) || value == NULL || !utf8_is_line(value))
+        return BERTH_INVALID_ARGUMENT;
+    for (size_t i = 0; i < plugin->export_count; i++)
+        if (strcmp(plugin->exports[i].key, key) == 0)
+            return replace_export(registry, &plugin->exports[i], value);
+    exports = grow(plugin->exports, plugin->export_count, sizeof(*exports));
+    if (exports == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    plugin->exports = exports;
+    added = (struct berth_export){.key = strdup(key), .value = strdup(value)};
+    if (added.key == NULL || added.value == NULL) {
+        free((char *)added.key);
+        free((char *)added.value);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    exports[plugin->export_count++] = added;
+    registry_note_change(registry);
+    return BERTH_OK;
+}
+
+static void free_platform(const struct berth_platform *platform)
+{
+    free((char *)platform->os);
+    free((char *)platform->architecture);
+    free((char *)platform->variant);
+}
+
+static bool has_platform(const struct registry_plugin *plugin, const char *os, const char *architecture,
+                         const char *variant)
+{
+    for (size_t i = 0; i < plugin->platform_count; i++) {
+        const struct berth_platform *platform = &plugin->platforms[i];
+
+        if (strcmp(platform->os, os) == 0 && strcmp(platform->architecture, architecture) == 0 &&
+            strcmp(platform->variant, variant) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum berth_code registry_add_platform(struct registry *registry, struct registry_plugin *plugin,
+                                      const char *os, const char *architecture, const char *variant)
+{
+    struct berth_platform *platforms, added;
+
+    if (variant == NULL)
+        variant = "";
+    if (!is_word(os) || !is_word(architecture) || !utf8_is_line(variant))
+        return BERTH_INVALID_ARGUMENT;
+    if (has_platform(plugin, os, architecture, variant))
+        return BERTH_OK;
+    platforms = grow(plugin->platforms, plugin->platform_count, sizeof(*platforms));
+    if (platforms == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    plugin->platforms = platforms;
+    added = (struct berth_platform){
+        .os = strdup(os), .architecture = strdup(architecture), .variant = strdup(variant)};
+    if (added.os == NULL || added.architecture == NULL || added.variant == NULL) {
+        free_platform(&added);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    platforms[plugin->platform_count++] = added;
+    registry_note_change(registry);
+    return BERTH_OK;
+}
+
+enum berth_code registry_add_capability(struct registry *registry, struct registry_plugin *plugin,
+                                        const char *capability)
+{
+    const char **capabilities;
+
+    if (!is_word(capability))
+        return BERTH_INVALID_ARGUMENT;
+    for (size_t i = 0; i < plugin->capability_count; i++)
+        if (strcmp(plugin->capabilities[i], capability) == 0)
+            return BERTH_OK;
+    capabilities = grow(plugin->capabilities, plugin->capability_count, sizeof(*capabilities));
+    if (capabilities == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    plugin->capabilities = capabilities;
+    capabilities[plugin->capability_count] = strdup(capability);
+    if (capabilities[plugin->capability_count] == NULL)
+        return BERTH_RESOURCE_EXHAUSTED;
+    plugin->capability_count++;
+    registry_note_change(registry);
+    return BERTH_OK;
+}
+
+static void finish_publication(struct registry_plugin *plugin)
+{
+    for (size_t i = 0; i < plugin->export_count; i++) {
+        free((char *)plugin->exports[i].key);
+        free((char *)plugin->exports[i].value);
+    }
+    for (size_t i = 0; i < plugin->platform_count; i++)
+        free_platform(&plugin->platforms[i]);
+    for (size_t i = 0; i < plugin->capability_count; i++)
+        free((char *)plugin->capabilities[i]);
+    free(plugin->exports);
+    free(plugin->platforms);
+    free(plugin->capabilities);
+}
+
+static void free_holds(struct registry_plugin *plugin)
+{
+    while (plugin->holds != NULL) {
+        struct berth_hold *next = plugin->holds->next;
+
+        free(plugin->holds);
+        plugin->holds = next;
+    }
+    plugin->hold_count = 0;
+}
+
+struct berth_hold *registry_hold(struct registry *registry, struct registry_plugin *plugin, const char *what)
+{
+    size_t length = strlen(what);
+    struct berth_hold **end = &plugin->holds;
+    struct berth_hold *hold = malloc(sizeof(*hold) + length + 1);
+
+    if (hold == NULL)
+        return NULL;
+    hold->next = NULL;
+    memcpy(hold->what, what, length + 1);
+    utf8_make_line(hold->what);
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = hold;
+    plugin->hold_count++;
+    registry_note_change(registry);
+    return hold;
+}
+
+bool registry_release(struct registry *registry, struct registry_plugin *plugin, struct berth_hold *hold)
+{
+    struct berth_hold **place = &plugin->holds;
+
+    while (*place != NULL && *place != hold)
+        place = &(*place)->next;
+    if (*place == NULL)
+        return false;
+    *place = hold->next;
+    free(hold);
+    plugin->hold_count--;
+    registry_note_change(registry);
+    return true;
+}
 
 static void init_plugin(struct registry *registry, size_t index)
 {
@@ -51,8 +233,8 @@ void registry_destroy(struct registry *registry)
     for (size_t i = 0; i < registry->plan->count; i++) {
         free(registry->plugins[i].reason);
         free(registry->plugins[i].condition_reason);
-        publication_finish(&registry->plugins[i].publication);
-        readiness_finish(&registry->plugins[i].readiness);
+        finish_publication(&registry->plugins[i]);
+        free_holds(&registry->plugins[i]);
     }
     free(registry->plugins);
     free(registry);
@@ -88,11 +270,6 @@ uint64_t registry_since_start(const struct registry *registry)
 void registry_set_changes(struct registry *registry, struct changes *changes)
 {
     registry->changes = changes;
-}
-
-void registry_note_change(struct registry *registry)
-{
-    changes_note(registry->changes);
 }
 
 /* NULL also where memory is out: a sentence is not worth a daemon. */
@@ -154,7 +331,7 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
     plugin->state = state;
     plugin->code = code;
     plugin->cause = cause;
-    readiness_finish(&plugin->readiness);
+    free_holds(plugin);
     registry_note_change(registry);
 }
 

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each plugin as it stands at run time, by type and id, and its instance for those who may have it. */
+/*
+ * Each plugin at run time: its state and why, what it says of itself, and its instance for those who declared
+ * that they use it.
+ */
 #ifndef CORE_STATE_REGISTRY_H
 #define CORE_STATE_REGISTRY_H
 
 #include <berth/plugin.h>
 
-#include "changes.h"
 #include <core/plan/plan.h>
-#include "publication.h"
-#include "readiness.h"
 
-/** The record of one plan entry. Others read it; state, code, reason and cause change by the functions below.
- */
+#include "changes.h"
+
+/** The most exports, platforms and capabilities that one plugin may publish, each. */
+#define REGISTRY_PUBLISHED_MAX 256
+
+/** One thing that a plugin still waits for; plugins see it as an opaque pointer. */
+struct berth_hold {
+    struct berth_hold *next;
+    char what[];
+};
+
+/** The record of one plan entry. Others read it; what the functions below change changes by them alone. */
 struct registry_plugin {
     const struct plan_entry *entry;
     size_t index;
@@ -35,8 +45,17 @@ struct registry_plugin {
     void *instance;
     uint64_t generation;
     struct berth_times times;
-    struct publication publication;
-    struct readiness readiness;
+
+    /** What it publishes for listings, in its order. All strings are copies. */
+    struct berth_export *exports;
+    size_t export_count;
+    struct berth_platform *platforms;
+    size_t platform_count;
+    const char **capabilities;
+    size_t capability_count;
+    /** What keeps the daemon from being ready, the oldest first. */
+    struct berth_hold *holds;
+    size_t hold_count;
 };
 
 struct registry;
@@ -78,6 +97,24 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
  */
 bool registry_set_condition(struct registry *registry, struct registry_plugin *plugin, enum berth_code code,
                             const char *reason);
+
+/**
+ * Publishes something of a plugin. What is there already is not added twice; an export's value is replaced.
+ *
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for NULL, an empty word, or what is not a line of UTF-8;
+ * BERTH_RESOURCE_EXHAUSTED past REGISTRY_PUBLISHED_MAX.
+ */
+enum berth_code registry_add_export(struct registry *registry, struct registry_plugin *plugin,
+                                    const char *key, const char *value);
+enum berth_code registry_add_platform(struct registry *registry, struct registry_plugin *plugin,
+                                      const char *os, const char *architecture, const char *variant);
+enum berth_code registry_add_capability(struct registry *registry, struct registry_plugin *plugin,
+                                        const char *capability);
+
+/** @param what  copied, made one line. @return NULL when out of memory. */
+struct berth_hold *registry_hold(struct registry *registry, struct registry_plugin *plugin, const char *what);
+/** @return false where the plugin has no such hold: released already, or made up. */
+bool registry_release(struct registry *registry, struct registry_plugin *plugin, struct berth_hold *hold);
 
 /** Ready or serving; on its way out others may still use it, so draining counts too. */
 bool registry_plugin_is_ready(const struct registry_plugin *plugin);

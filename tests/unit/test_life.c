@@ -526,7 +526,7 @@ static void a_hold_keeps_ready_waiting_and_no_dependent(void **state)
     start_with(A B, "a", &holding);
     stage_run_until(&stage.served);
     assert_int_equal(stage_state("b"), BERTH_STATE_READY);
-    assert_int_equal(stage_plugin("a")->readiness.count, 1);
+    assert_int_equal(stage_plugin("a")->hold_count, 1);
     for (int i = 0; i < 5; i++)
         uv_run(&stage.loop, UV_RUN_NOWAIT);
     assert_false(stage.ready);

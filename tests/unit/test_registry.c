@@ -144,25 +144,27 @@ static void a_star_covers_everything(void **state)
 
 static void publications_are_lines_of_text_and_bounded(void **state)
 {
-    struct publication publication = {0};
+    struct registry_plugin *plugin;
     char name[16];
 
-    assert_int_equal(publication_add_export(&publication, "root", "/a"), BERTH_OK);
-    assert_int_equal(publication_add_export(&publication, "root", "/b"), BERTH_OK);
-    assert_int_equal(publication.export_count, 1);
-    assert_string_equal(publication.exports[0].value, "/b");
-    assert_int_equal(publication_add_export(&publication, "bad", "\xff"), BERTH_INVALID_ARGUMENT);
-    assert_int_equal(publication_add_export(&publication, NULL, "x"), BERTH_INVALID_ARGUMENT);
-    assert_int_equal(publication_add_platform(&publication, "linux", "amd64", NULL), BERTH_OK);
-    assert_int_equal(publication_add_platform(&publication, "linux", "amd64", ""), BERTH_OK);
-    assert_int_equal(publication.platform_count, 1);
-    assert_int_equal(publication_add_capability(&publication, "two\nlines"), BERTH_INVALID_ARGUMENT);
-    for (int i = 0; i < PUBLICATION_MAX; i++) {
+    open_all_ready(B);
+    plugin = stage_plugin("b");
+    assert_int_equal(registry_add_export(stage.registry, plugin, "root", "/a"), BERTH_OK);
+    assert_int_equal(registry_add_export(stage.registry, plugin, "root", "/b"), BERTH_OK);
+    assert_int_equal(plugin->export_count, 1);
+    assert_string_equal(plugin->exports[0].value, "/b");
+    assert_int_equal(registry_add_export(stage.registry, plugin, "bad", "\xff"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(registry_add_export(stage.registry, plugin, NULL, "x"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(registry_add_platform(stage.registry, plugin, "linux", "amd64", NULL), BERTH_OK);
+    assert_int_equal(registry_add_platform(stage.registry, plugin, "linux", "amd64", ""), BERTH_OK);
+    assert_int_equal(plugin->platform_count, 1);
+    assert_int_equal(registry_add_capability(stage.registry, plugin, "two\nlines"), BERTH_INVALID_ARGUMENT);
+    for (int i = 0; i < REGISTRY_PUBLISHED_MAX; i++) {
         snprintf(name, sizeof(name), "c%d", i);
-        assert_int_equal(publication_add_capability(&publication, name), BERTH_OK);
+        assert_int_equal(registry_add_capability(stage.registry, plugin, name), BERTH_OK);
     }
-    assert_int_equal(publication_add_capability(&publication, "one more"), BERTH_RESOURCE_EXHAUSTED);
-    publication_finish(&publication);
+    assert_int_equal(registry_add_capability(stage.registry, plugin, "one more"), BERTH_RESOURCE_EXHAUSTED);
+    close_all();
 }
 
 static void a_star_has_its_turn_after_all_before_it(void **state)
