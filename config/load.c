@@ -317,16 +317,6 @@ static void import_all(struct loader *loader, const struct origin *origin, struc
         import_entry(loader, origin, imports->items[i], tree);
 }
 
-static void remove_imports(struct config_tree *tree)
-{
-    struct config_node *root = config_tree_root(tree);
-
-    for (size_t i = 0; root != NULL && root->kind == CONFIG_MAP && i < root->count; i++) {
-        if (strcmp(root->items[i]->key, "imports") == 0)
-            config_node_remove(root, i--);
-    }
-}
-
 static bool root_is_map(struct loader *loader, struct config_tree *tree)
 {
     struct config_node *root = config_tree_root(tree);
@@ -387,8 +377,8 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
         return NULL;
     }
     import_all(loader, &origin, tree);
-    if (parent != NULL)
-        remove_imports(tree);
+    if (parent != NULL && config_tree_root(tree) != NULL)
+        config_node_take(config_tree_root(tree), "imports");
     return tree;
 }
 

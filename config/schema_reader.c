@@ -258,17 +258,12 @@ static bool read_object(struct reader *reader, struct schema *schema, const stru
     return read_fields(reader, schema, node);
 }
 
-static bool read_nothing(struct reader *reader, struct schema *schema, const struct config_node *node)
-{
-    return true;
-}
-
-/* In reading order: each may use those above it. */
+/* In reading order: each may use those above it. read_kind has read the type. */
 static const struct member {
     const char *name;
     bool (*read)(struct reader *reader, struct schema *schema, const struct config_node *node);
 } members[] = {
-    {"type", read_nothing},
+    {"type", NULL},
     {"doc", read_doc},
     {"required", read_required},
     {"secret", read_secret},
@@ -317,7 +312,7 @@ static bool read_members(struct reader *reader, struct schema *schema, const str
             found[member] = node->items[i];
     }
     for (size_t i = 0; i < COUNT(members); i++) {
-        if (found[i] != NULL && !members[i].read(reader, schema, found[i]))
+        if (found[i] != NULL && members[i].read != NULL && !members[i].read(reader, schema, found[i]))
             is_fine = false;
     }
     return is_fine;

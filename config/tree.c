@@ -69,6 +69,16 @@ const char *config_tree_add_text(struct config_tree *tree, const char *text, siz
     return config_arena_copy(&tree->arena, text, length);
 }
 
+struct config_node *config_tree_add_scalar(struct config_tree *tree, const char *text,
+                                           struct config_mark mark)
+{
+    struct config_node *node = config_tree_add_node(tree, CONFIG_SCALAR, mark);
+
+    node->length = strlen(text);
+    node->text = config_tree_add_text(tree, text, node->length);
+    return node;
+}
+
 /* Capacity is 4, then the next power of two, so the count alone says when it is used up. */
 static bool is_full(size_t count)
 {
@@ -102,10 +112,18 @@ struct config_node *config_tree_copy_node(struct config_tree *tree, const struct
     return copy;
 }
 
-void config_node_remove(struct config_node *parent, size_t i)
+struct config_node *config_node_take(struct config_node *map, const char *key)
 {
-    memmove(&parent->items[i], &parent->items[i + 1], (parent->count - i - 1) * sizeof(struct config_node *));
-    parent->count--;
+    for (size_t i = 0; i < map->count; i++) {
+        struct config_node *item = map->items[i];
+
+        if (strcmp(item->key, key) != 0)
+            continue;
+        memmove(&map->items[i], &map->items[i + 1], (map->count - i - 1) * sizeof(struct config_node *));
+        map->count--;
+        return item;
+    }
+    return NULL;
 }
 
 struct config_node *config_node_find(const struct config_node *map, const char *key)
@@ -197,13 +215,10 @@ static void merge_maps(struct config_tree *tree, struct config_node *base, const
 void config_tree_add_file(struct config_tree *tree, const char *path)
 {
     struct config_mark mark = {.file = NULL};
-    struct config_node *file = config_tree_add_node(tree, CONFIG_SCALAR, mark);
 
-    file->length = strlen(path);
-    file->text = config_tree_add_text(tree, path, file->length);
     if (tree->files == NULL)
         tree->files = config_tree_add_node(tree, CONFIG_LIST, mark);
-    config_node_append(tree, tree->files, file);
+    config_node_append(tree, tree->files, config_tree_add_scalar(tree, path, mark));
 }
 
 const struct config_node *config_tree_files(const struct config_tree *tree)

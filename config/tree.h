@@ -59,12 +59,14 @@ void config_tree_set_root(struct config_tree *tree, struct config_node *root);
 struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,
                                          struct config_mark mark);
 const char *config_tree_add_text(struct config_tree *tree, const char *text, size_t length);
+struct config_node *config_tree_add_scalar(struct config_tree *tree, const char *text,
+                                           struct config_mark mark);
 /** A deep copy of a node, with the same places. */
 struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node);
 /** Appends to a list, or to a map if `item->key` is set. */
 void config_node_append(struct config_tree *tree, struct config_node *parent, struct config_node *item);
-/** Removes the item at `i`. */
-void config_node_remove(struct config_node *parent, size_t i);
+/** Removes the item at a key of a map and returns it; NULL if there is none. */
+struct config_node *config_node_take(struct config_node *map, const char *key);
 
 /** The value at a key; NULL if there is none, or `map` is NULL or not a map. Linear. */
 struct config_node *config_node_find(const struct config_node *map, const char *key);

@@ -339,22 +339,26 @@ static bool is_scalar(const struct berth_value *value, const char *wanted)
     return false;
 }
 
-static bool read_boolean(const struct berth_value *value)
+static bool view_boolean(const struct berth_value *value)
 {
     struct berth_error err;
     bool boolean = false;
 
+    if (!is_untyped(value))
+        return view_kind(value) == BERTH_VALUE_BOOL && value->boolean;
     if (is_scalar(value, "true or false") && !config_read_bool(value->node, &boolean, &err))
         note_misread(value, err.message);
     return boolean;
 }
 
 /* A number, a duration or a size; no text parses as two of them. */
-static int64_t read_integer(const struct berth_value *value)
+static int64_t view_integer(const struct berth_value *value)
 {
     struct berth_error err, ignored;
     int64_t integer = 0;
 
+    if (!is_untyped(value))
+        return view_kind(value) == BERTH_VALUE_INT ? value->integer : 0;
     if (is_scalar(value, "an integer") && !config_read_int(value->node, &integer, &err) &&
         !config_parse_duration(value->node->text, &integer, &ignored) &&
         !config_parse_bytes(value->node->text, &integer, &ignored))
@@ -362,35 +366,16 @@ static int64_t read_integer(const struct berth_value *value)
     return integer;
 }
 
-static double read_number(const struct berth_value *value)
+static double view_number(const struct berth_value *value)
 {
     struct berth_error err;
     double number = 0.0;
 
+    if (!is_untyped(value))
+        return view_kind(value) == BERTH_VALUE_FLOAT ? value->number : 0.0;
     if (is_scalar(value, "a number") && !config_read_float(value->node, &number, &err))
         note_misread(value, err.message);
     return number;
-}
-
-static bool view_boolean(const struct berth_value *value)
-{
-    if (is_untyped(value))
-        return read_boolean(value);
-    return view_kind(value) == BERTH_VALUE_BOOL && value->boolean;
-}
-
-static int64_t view_integer(const struct berth_value *value)
-{
-    if (is_untyped(value))
-        return read_integer(value);
-    return view_kind(value) == BERTH_VALUE_INT ? value->integer : 0;
-}
-
-static double view_number(const struct berth_value *value)
-{
-    if (is_untyped(value))
-        return read_number(value);
-    return view_kind(value) == BERTH_VALUE_FLOAT ? value->number : 0.0;
 }
 
 static const char *view_string(const struct berth_value *value)

@@ -52,16 +52,6 @@ struct config_node *migration_find_setting(struct config_node *section, const ch
     return split_path(path, &steps) ? find_path(section, &steps, steps.count) : NULL;
 }
 
-static void remove_child(struct config_node *map, const struct config_node *child)
-{
-    for (size_t i = 0; i < map->count; i++) {
-        if (map->items[i] == child) {
-            config_node_remove(map, i);
-            return;
-        }
-    }
-}
-
 /* Also removes maps on the way that become empty. NULL if there is nothing at the path. */
 static struct config_node *take_path(struct config_node *section, const struct path *path)
 {
@@ -71,7 +61,7 @@ static struct config_node *take_path(struct config_node *section, const struct p
     for (size_t i = path->count; child != NULL && i > 0; i--) {
         struct config_node *parent = find_path(section, path, i - 1);
 
-        remove_child(parent, child);
+        config_node_take(parent, child->key);
         child = parent->count == 0 ? parent : NULL;
     }
     return taken;
@@ -104,13 +94,10 @@ static bool put_path(struct config_tree *tree, struct config_node *section, cons
 {
     struct config_node *map = make_parents(tree, section, path, node);
     const char *last = path->steps[path->count - 1];
-    struct config_node *before;
 
     if (map == NULL)
         return false;
-    before = config_node_find(map, last);
-    if (before != NULL)
-        remove_child(map, before);
+    config_node_take(map, last);
     node->key = config_tree_add_text(tree, last, strlen(last));
     config_node_append(tree, map, node);
     return true;
@@ -231,14 +218,13 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
 static bool take_version(const struct manifest_plugin *plugin, struct config_node *section,
                          struct migration_version *ret_version, struct config_diagnostics *diagnostics)
 {
-    struct config_node *node = config_node_find(section, "config_version");
+    struct config_node *node = config_node_take(section, "config_version");
     char *end;
     unsigned long version;
 
     *ret_version = (struct migration_version){.number = plugin->config_version, .is_said = node != NULL};
     if (node == NULL)
         return true;
-    remove_child(section, node);
     version = node->kind == CONFIG_SCALAR && node->plain ? strtoul(node->text, &end, 10) : 0;
     if (version == 0 || *end != '\0' || version > UINT32_MAX || node->text[0] == '-') {
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &node->mark,

@@ -182,13 +182,13 @@ char *settings_print_json(const struct settings *settings, const struct config_p
 /* `config_version` comes first in a section. */
 static void put_version(struct config_tree *tree, struct config_node *section, uint32_t version)
 {
-    struct config_node *node = config_tree_add_node(tree, CONFIG_SCALAR, section->mark);
+    struct config_node *node;
     char text[16];
 
+    snprintf(text, sizeof(text), "%u", version);
+    node = config_tree_add_scalar(tree, text, section->mark);
     node->key = "config_version";
     node->key_mark = section->mark;
-    node->length = (size_t)snprintf(text, sizeof(text), "%u", version);
-    node->text = config_tree_add_text(tree, text, node->length);
     node->plain = true;
     config_node_append(tree, section, node);
     memmove(section->items + 1, section->items, (section->count - 1) * sizeof(struct config_node *));

@@ -30,35 +30,17 @@ static struct config_node *find_or_make_root(struct config_tree *tree)
     return config_tree_root(tree);
 }
 
-static struct config_node *take(struct config_node *map, const char *key)
-{
-    for (size_t i = 0; i < map->count; i++) {
-        struct config_node *item = map->items[i];
-
-        if (strcmp(item->key, key) == 0) {
-            config_node_remove(map, i);
-            return item;
-        }
-    }
-    return NULL;
-}
-
 /* `origin` is the option of the command line that gives the value, NULL for a default. */
 static struct config_node *make_scalar(struct config_tree *tree, const char *origin, const char *text)
 {
-    struct config_node *node =
-        config_tree_add_node(tree, CONFIG_SCALAR, (struct config_mark){.file = origin});
-
-    node->length = strlen(text);
-    node->text = config_tree_add_text(tree, text, node->length);
-    return node;
+    return config_tree_add_scalar(tree, text, (struct config_mark){.file = origin});
 }
 
 static void override(struct config_tree *tree, const char *key, struct config_node *node)
 {
     struct config_node *root = config_tree_root(tree);
 
-    take(root, key);
+    config_node_take(root, key);
     node->key = key;
     node->key_mark = node->mark;
     config_node_append(tree, root, node);
@@ -110,7 +92,7 @@ static void apply_options(struct config_tree *tree, const struct settings_option
 /* Their schemas are not known before the plugin directories are scanned. */
 static void take_plugins(struct settings_store *store, struct config_diagnostics *diagnostics)
 {
-    struct config_node *plugins = take(config_tree_root(store->tree), "plugins");
+    struct config_node *plugins = config_node_take(config_tree_root(store->tree), "plugins");
 
     if (plugins == NULL || config_node_is_empty(plugins))
         return;
@@ -133,7 +115,7 @@ static void check_version(struct settings_store *store, struct config_diagnostic
                            "version: %.20s is not supported; this is the version of the file format, and "
                            "this berthd reads version 1",
                            node->text);
-    take(config_tree_root(store->tree), "version");
+    config_node_take(config_tree_root(store->tree), "version");
 }
 
 static const struct berth_value *find(const struct settings *settings, const struct berth_value *map,

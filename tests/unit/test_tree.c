@@ -70,23 +70,28 @@ static void marks_go_along(void **state)
     config_tree_destroy(tree);
 }
 
-static void lists_grow_and_shrink(void **state)
+static void maps_grow_and_shrink(void **state)
 {
     struct config_tree *tree = config_tree_create();
     struct config_mark mark = {"f", 1, 1};
-    struct config_node *list = config_tree_add_node(tree, CONFIG_LIST, mark);
+    struct config_node *map = config_tree_add_node(tree, CONFIG_MAP, mark);
     struct config_node *nodes[1000];
+    char key[16];
 
-    for (size_t i = 0; i < 1000; i++) {
-        nodes[i] = config_tree_add_node(tree, CONFIG_SCALAR, mark);
-        config_node_append(tree, list, nodes[i]);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        nodes[i] = config_tree_add_scalar(tree, "", mark);
+        nodes[i]->key = config_tree_add_text(tree, key, strlen(key));
+        config_node_append(tree, map, nodes[i]);
+        snprintf(key, sizeof(key), "k%d", i - 1);
         if (i % 3 == 2)
-            config_node_remove(list, list->count - 2);
+            assert_ptr_equal(config_node_take(map, key), nodes[i - 1]);
     }
-    assert_int_equal(list->count, 1000 - 333);
-    assert_ptr_equal(list->items[0], nodes[0]);
-    assert_ptr_equal(list->items[1], nodes[2]);
-    assert_ptr_equal(list->items[list->count - 1], nodes[999]);
+    assert_null(config_node_take(map, "k1"));
+    assert_int_equal(map->count, 1000 - 333);
+    assert_ptr_equal(map->items[0], nodes[0]);
+    assert_ptr_equal(map->items[1], nodes[2]);
+    assert_ptr_equal(map->items[map->count - 1], nodes[999]);
     config_tree_destroy(tree);
 }
 
@@ -149,7 +154,7 @@ int main(void)
         cmocka_unit_test(maps_merge_key_by_key_and_the_rest_is_replaced),
         cmocka_unit_test(a_key_without_a_value_leaves_maps_and_lists),
         cmocka_unit_test(marks_go_along),
-        cmocka_unit_test(lists_grow_and_shrink),
+        cmocka_unit_test(maps_grow_and_shrink),
         cmocka_unit_test(looking_up_where_there_is_no_map_finds_nothing),
         cmocka_unit_test(large_maps_merge),
         cmocka_unit_test(a_printed_tree_reads_back_the_same),
