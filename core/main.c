@@ -89,13 +89,7 @@ static int start(const struct cli_line *line)
                      .root = cli_value(line, "root"),
                      .state = cli_value(line, "state"),
                      .lenient = cli_has(line, "lenient")},
-        .json = cli_has(line, "json"),
-        .dot = cli_has(line, "dot"),
-        .origin = cli_has(line, "origin"),
-        .load = cli_has(line, "load"),
-        .show_secrets = cli_has(line, "show-secrets"),
-        .in_place = cli_has(line, "in-place"),
-        .output = cli_value(line, "output"),
+        .line = line,
     };
 
     options.settings.plugin_dirs = cli_values(line, "plugin-dir", &options.settings.plugin_dir_count);

@@ -3,23 +3,16 @@
 #ifndef CORE_COMMANDS_COMMAND_H
 #define CORE_COMMANDS_COMMAND_H
 
-#include <stdbool.h>
-
 #include <tools/cli/cli.h>
 
 #include <core/daemon.h>
 #include <core/settings/settings.h>
 
 struct command_options {
+    /** From the options that every command takes. */
     struct settings_options settings;
-    bool json;
-    bool dot;
-    bool origin;
-    bool show_secrets;
-    bool in_place;
-    bool load;
-    /** A file to write to; NULL: standard output. */
-    const char *output;
+    /** For the command's own options. */
+    const struct cli_line *line;
 };
 
 int command_run(const struct command_options *options);

@@ -164,6 +164,7 @@ static void print_json(struct survey *survey, const struct verdict *verdict)
 
 int command_config_check(const struct command_options *options)
 {
+    bool json = cli_has(options->line, "json");
     struct settings_options settings = options->settings;
     struct verdict verdict = {0};
     struct survey survey;
@@ -174,14 +175,14 @@ int command_config_check(const struct command_options *options)
         survey_plan(&survey);
         verdict.would_start = survey_would_start(&survey);
     }
-    if (!options->json) {
+    if (!json) {
         print_files(&survey);
         survey_print_diagnostics(&survey);
         print_rejections(&survey);
     }
-    if (verdict.is_valid && options->load)
-        verdict.failed = load(&survey, options->json);
-    if (options->json)
+    if (verdict.is_valid && cli_has(options->line, "load"))
+        verdict.failed = load(&survey, json);
+    if (json)
         print_json(&survey, &verdict);
     else
         print_text(&survey, &verdict);

@@ -32,7 +32,7 @@ int command_config_default(const struct command_options *options)
     if (good) {
         char *text = settings_print_default(&options->settings, &survey.catalog);
 
-        code = write_text(options->output, text);
+        code = write_text(cli_value(options->line, "output"), text);
         free(text);
     }
     survey_finish(&survey);

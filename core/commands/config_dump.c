@@ -14,10 +14,10 @@ int command_config_dump(const struct command_options *options)
 
     survey_print_diagnostics(&survey);
     if (good) {
-        const struct config_print_options print = {.origins = options->origin,
-                                                   .secrets = options->show_secrets};
-        char *text = options->json ? settings_print_json(survey.settings, &print)
-                                   : settings_print(survey.settings, &print);
+        const struct config_print_options print = {.origins = cli_has(options->line, "origin"),
+                                                   .secrets = cli_has(options->line, "show-secrets")};
+        char *text = cli_has(options->line, "json") ? settings_print_json(survey.settings, &print)
+                                                    : settings_print(survey.settings, &print);
 
         fputs(text, stdout);
         free(text);

@@ -58,12 +58,13 @@ static mode_t mode_of(const char *path)
 static int write_text(const struct command_options *options, const char *path, const char *text,
                       size_t changed)
 {
+    const char *output = cli_value(options->line, "output");
     struct berth_error err;
     enum berth_code code = BERTH_OK;
 
-    if (options->output != NULL)
-        code = text_file_create(options->output, mode_of(path), text, &err);
-    else if (!options->in_place)
+    if (output != NULL)
+        code = text_file_create(output, mode_of(path), text, &err);
+    else if (!cli_has(options->line, "in-place"))
         fputs(text, stdout);
     else if (changed > 0)
         code = text_file_replace(path, text, &err);

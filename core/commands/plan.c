@@ -20,9 +20,9 @@ static bool all_will_run(const struct survey *survey)
 
 static void print(const struct survey *survey, const struct command_options *options)
 {
-    if (options->json)
+    if (cli_has(options->line, "json"))
         plan_print_json(stdout, survey->plan, &survey->scan);
-    else if (options->dot)
+    else if (cli_has(options->line, "dot"))
         plan_print_dot(stdout, survey->plan);
     else
         plan_print_text(stdout, survey->plan, &survey->scan);
