@@ -122,7 +122,7 @@ static void report_files(const struct scan *scan)
     for (size_t i = 0; i < scan->warning_count; i++)
         log_line(BERTH_LOG_WARN, "%s", scan->warnings[i]);
     for (size_t i = 0; i < scan->count; i++)
-        if (scan->files[i].manifest == NULL)
+        if (scan->files[i].reason != NULL)
             log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
 }
 

@@ -10,28 +10,12 @@
 #include <core/state/folder.h>
 #include <core/plan/print.h>
 
-/* An ordinary library, rather than a module that was refused. */
-static bool is_no_module(const struct scan_file *file)
+/* An ordinary library in the directory is no module that was refused. */
+static void judge_files(struct survey *survey)
 {
-    return file->manifest == NULL && file->code == BERTH_NOT_FOUND;
-}
-
-static void make_catalog(struct survey *survey)
-{
-    const struct manifest **manifests = calloc(survey->scan.count + 1, sizeof(*manifests));
-
-    if (manifests == NULL)
-        abort();
-    for (size_t i = 0; i < survey->scan.count; i++) {
-        const struct scan_file *file = &survey->scan.files[i];
-
-        if (file->manifest != NULL)
-            manifests[survey->manifest_count++] = file->manifest;
-        else if (!is_no_module(file))
-            survey->refused_count++;
-    }
-    catalog_init(&survey->catalog, manifests, survey->manifest_count);
-    free(manifests);
+    for (size_t i = 0; i < survey->scan.count; i++)
+        survey->refused_count +=
+            survey->scan.files[i].reason != NULL && survey->scan.files[i].code != BERTH_NOT_FOUND;
 }
 
 /* A directory that somebody named has to be there. Nobody needs to make the built-in ones. */
@@ -59,9 +43,9 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
     ret_survey->settings = settings_load(&patient, &ret_survey->diagnostics);
     if (ret_survey->settings == NULL)
         return false;
-    scan_directories(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count,
-                     &ret_survey->scan);
-    make_catalog(ret_survey);
+    catalog_read(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count, &ret_survey->scan,
+                 &ret_survey->catalog);
+    judge_files(ret_survey);
     judge_directories(ret_survey);
     return true;
 }

@@ -13,8 +13,7 @@
 struct survey {
     struct settings *settings;
     struct scan scan;
-    size_t manifest_count;
-    /** Which of the manifests' plugins are used. */
+    /** The manifests, and which of their plugins are used. */
     struct catalog catalog;
     /**
      * Directories, and files that are modules or should be, that were refused; an ordinary library is none,

@@ -89,7 +89,7 @@ static void print_files(const struct survey *survey)
 /* Why a file of the plugin directories was rejected; NULL if it was not, or is an ordinary library. */
 static const char *rejection(const struct scan_file *file)
 {
-    return file->manifest == NULL && file->code != BERTH_NOT_FOUND ? file->reason : NULL;
+    return file->code != BERTH_NOT_FOUND ? file->reason : NULL;
 }
 
 static void print_rejections(const struct survey *survey)
@@ -106,8 +106,8 @@ static void print_text(const struct survey *survey, const struct verdict *verdic
         fprintf(stderr, "berthd: %zu plugin%s could not be loaded with this configuration\n", verdict->failed,
                 verdict->failed == 1 ? "" : "s");
     else if (verdict->would_start)
-        printf("the configuration is valid; found %zu module%s\n", survey->manifest_count,
-               survey->manifest_count == 1 ? "" : "s");
+        printf("the configuration is valid; found %zu module%s\n", survey->catalog.manifest_count,
+               survey->catalog.manifest_count == 1 ? "" : "s");
     else if (verdict->is_valid)
         fputs("berthd: the configuration is valid, but the daemon would not start\n", stderr);
     else
@@ -137,7 +137,7 @@ static void print_json(struct survey *survey, const struct verdict *verdict)
     config_json_open(&json, NULL, '{');
     config_json_bool(&json, "ok", exit_code(verdict) == DAEMON_EXIT_OK);
     config_json_bool(&json, "valid", verdict->is_valid && verdict->failed == 0);
-    config_json_integer(&json, "modules", (int64_t)survey->manifest_count);
+    config_json_integer(&json, "modules", (int64_t)survey->catalog.manifest_count);
     config_json_open(&json, "files", '[');
     for (size_t i = 0; survey->settings != NULL && i < survey->settings->file_count; i++)
         config_json_string(&json, NULL, survey->settings->files[i]);

@@ -13,34 +13,23 @@
 #include <core/survey.h>
 #include <tools/cli/text_file.h>
 
-static const struct scan_file *file_of(const struct survey *survey, const struct manifest *manifest)
-{
-    for (size_t i = 0; i < survey->scan.count; i++)
-        if (survey->scan.files[i].manifest == manifest)
-            return &survey->scan.files[i];
-    return NULL;
-}
-
 /* Changes that a manifest cannot declare are made by code of the module. */
 static enum berth_code run_migrate(void *context, const struct manifest_plugin *plugin,
                                    const struct berth_migration *migration, struct berth_error *err)
 {
-    const struct scan_file *file = file_of(context, plugin->manifest);
     const struct berth_plugin *table;
     struct module *module;
     enum berth_code code;
 
-    if (file == NULL)
-        return berth_error_set(err, BERTH_INTERNAL, "%s: found in no file", plugin->uri);
     notify_hide();
-    code = module_load(file, &module, err);
+    code = module_load(plugin->manifest, &module, err);
     if (code != BERTH_OK)
         return code;
     table = module_find(module, plugin->type, plugin->id);
     if (table == NULL || !BERTH_HAS(table, migrate))
-        code =
-            berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                            "%s: %s has no migrate, although its manifest lists it", plugin->uri, file->path);
+        code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: %s has no migrate, although its manifest lists it", plugin->uri,
+                               plugin->manifest->path);
     else
         code = table->migrate(migration, err);
     module_destroy(module);

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decides which of several modules provides a plugin, and says of each that lost why. Pure. */
-#include "catalog.h"
+/* Reads the manifests of all modules, and decides which of several provides a plugin. */
+#include "manifest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <config/utf8.h>
+
+#include <core/base/memory.h>
 #include <core/base/names.h>
+#include <core/scan/scan.h>
+#include "library_names.h"
+#include "note.h"
+
+/* Warnings about one manifest, and about all of them: a folder of modules from the future is no flood. */
+#define MANIFEST_WARNINGS_MAX 8
+#define ALL_WARNINGS_MAX 64
 
 /* Where each URI that has been given away so far stands among the winners. */
 struct contest {
     struct catalog *catalog;
     struct name_table winners;
 };
-
-/* Allocations follow from manifests, which their readers bound. */
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count > 0 ? count : 1, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
 
 static size_t folder_length(const char *path)
 {
@@ -67,19 +67,16 @@ static void lose(struct contest *contest, const struct manifest_plugin *plugin,
     struct catalog_loser *loser = &contest->catalog->losers[place];
     const struct manifest *first = winner->manifest;
     const char *why = why_first(first, plugin->manifest);
-    int length;
 
     *loser = (struct catalog_loser){.plugin = plugin, .winner = winner, .place = place};
     if (strcmp(winner->uri, plugin->uri) == 0)
-        length = asprintf(&loser->reason, "%s (%s %s) is used instead: %s; remove one of the two files",
-                          first->path, first->module, first->version, why);
+        loser->reason = memory_format("%s (%s %s) is used instead: %s; remove one of the two files",
+                                      first->path, first->module, first->version, why);
     else
-        length = asprintf(&loser->reason,
-                          "%s (%s %s) is used instead of this whole module, as plugins of two versions are "
+        loser->reason =
+            memory_format("%s (%s %s) is used instead of this whole module, as plugins of two versions are "
                           "never mixed: %s; remove one of the two files",
                           first->path, first->module, first->version, why);
-    if (length < 0)
-        abort();
 }
 
 static void add_manifest(struct contest *contest, const struct manifest *manifest)
@@ -124,7 +121,7 @@ static void add_all(struct catalog *catalog, const struct manifest *const *manif
 
     for (size_t i = 0; i < count; i++)
         total += manifests[i]->plugin_count;
-    catalog->plugins = allocate(total, sizeof(*catalog->plugins));
+    catalog->plugins = memory_allocate(total, sizeof(*catalog->plugins));
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < manifests[i]->plugin_count; k++)
             catalog->plugins[catalog->count++] = &manifests[i]->plugins[k];
@@ -145,7 +142,7 @@ static void hold_contest(struct catalog *catalog, const struct manifest *const *
     size_t total = catalog->count;
 
     catalog->count = 0;
-    catalog->losers = allocate(total, sizeof(*catalog->losers));
+    catalog->losers = memory_allocate(total, sizeof(*catalog->losers));
     name_table_init(&contest.winners, total);
     for (size_t i = 0; i < count; i++)
         add_manifest(&contest, manifests[i]);
@@ -154,18 +151,150 @@ static void hold_contest(struct catalog *catalog, const struct manifest *const *
     qsort(catalog->losers, catalog->loser_count, sizeof(*catalog->losers), compare_losers);
 }
 
-void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
+static void decide(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
 {
-    *catalog = (struct catalog){0};
     add_all(catalog, manifests, count);
     if (has_twins(catalog))
         hold_contest(catalog, manifests, count);
+}
+
+void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
+{
+    *catalog = (struct catalog){0};
+    decide(catalog, manifests, count);
+}
+
+struct reader {
+    struct scan *scan;
+    struct catalog *catalog;
+    struct library_finder *finder;
+    struct library_names names;
+    /* How many lines there were about what is ignored in manifests, said or not. */
+    size_t warnings;
+};
+
+static char *reason_of(struct config_diagnostics *diagnostics)
+{
+    size_t first = 0;
+    char *line, *reason;
+
+    config_diagnostics_sort(diagnostics);
+    while (first < diagnostics->count && diagnostics->items[first].severity != CONFIG_ERROR)
+        first++;
+    if (first == diagnostics->count)
+        return memory_copy("its manifest is invalid");
+    line = config_diagnostic_format(&diagnostics->items[first]);
+    if (diagnostics->error_count == 1)
+        return line;
+    reason = memory_format("%s (and %zu more in this manifest)", line, diagnostics->error_count - 1);
+    free(line);
+    return reason;
+}
+
+/* What of a manifest is ignored; of many such things the first few are enough. */
+static void warn_of_ignored(struct reader *reader, struct config_diagnostics *diagnostics)
+{
+    size_t said = 0;
+
+    config_diagnostics_sort(diagnostics);
+    for (; said < diagnostics->count && said < MANIFEST_WARNINGS_MAX; said++) {
+        char *line = config_diagnostic_format(&diagnostics->items[said]);
+
+        if (reader->warnings++ < ALL_WARNINGS_MAX)
+            scan_warn(reader->scan, "%s", line);
+        free(line);
+    }
+    if (said < diagnostics->count && reader->warnings++ < ALL_WARNINGS_MAX)
+        scan_warn(reader->scan, "%s: and %zu more warnings about this file", diagnostics->items[0].mark.file,
+                  diagnostics->count - said + diagnostics->dropped);
+}
+
+static void keep_problem(void *context, const struct library_problem *problem)
+{
+    struct manifest *manifest = context;
+
+    if (manifest->objection != NULL)
+        return;
+    manifest->objection_code = problem->code == BERTH_NOT_FOUND ? BERTH_UNAVAILABLE : problem->code;
+    manifest->objection = memory_format("%s: %s", manifest->path, problem->message);
+    utf8_make_line(manifest->objection);
+}
+
+static void check_libraries(struct reader *reader, struct manifest *manifest, const char *path,
+                            const void *bytes, size_t length)
+{
+    struct library_list list = {0};
+    struct elf_image image;
+
+    if (!elf_image_init(&image, bytes, length)) {
+        keep_problem(manifest, &(struct library_problem){BERTH_INVALID_ARGUMENT, false,
+                                                         "its dynamic section is damaged or too long"});
+        return;
+    }
+    library_find_all(reader->finder, &image, path, keep_problem, manifest, &list);
+    manifest->conflict = library_names_add(&reader->names, reader->finder, &image, manifest->path, &list);
+    library_list_finish(&list);
+    if (manifest->conflict != NULL) {
+        utf8_make_line(manifest->conflict);
+        scan_warn(reader->scan, "%s: %s", manifest->path, manifest->conflict);
+    }
+}
+
+static enum berth_code read_manifest(void *context, const struct scan_file *file, const void *bytes,
+                                     size_t length, char **ret_reason)
+{
+    struct reader *reader = context;
+    struct catalog *catalog = reader->catalog;
+    struct config_diagnostics diagnostics = {.forgives_unknown = true};
+    struct manifest *manifest;
+    struct berth_error err;
+    size_t text_length;
+    char *text;
+    enum berth_code code = note_find(bytes, length, file->path, &text, &text_length, &err);
+
+    if (code != BERTH_OK) {
+        *ret_reason = memory_copy(err.message);
+        return code;
+    }
+    manifest = manifest_parse(file->shown, text, text_length, &diagnostics);
+    free(text);
+    if (manifest != NULL) {
+        warn_of_ignored(reader, &diagnostics);
+        check_libraries(reader, manifest, file->path, bytes, length);
+        catalog->manifests =
+            memory_grow(catalog->manifests, catalog->manifest_count, sizeof(*catalog->manifests));
+        catalog->manifests[catalog->manifest_count++] = manifest;
+    } else {
+        *ret_reason = reason_of(&diagnostics);
+    }
+    config_diagnostics_finish(&diagnostics);
+    return manifest != NULL ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+}
+
+void catalog_read(const char *const *directories, size_t count, struct scan *ret_scan,
+                  struct catalog *ret_catalog)
+{
+    struct reader reader = {.scan = ret_scan, .catalog = ret_catalog, .finder = library_finder_create(true)};
+
+    *ret_catalog = (struct catalog){0};
+    scan_directories(directories, count, read_manifest, &reader, ret_scan);
+    if (reader.warnings > ALL_WARNINGS_MAX)
+        scan_warn(ret_scan, "and %zu more warnings about manifests", reader.warnings - ALL_WARNINGS_MAX);
+    library_finder_destroy(reader.finder);
+    library_names_finish(&reader.names);
+    for (size_t i = 0, found = 0; i < ret_scan->count; i++)
+        if (ret_scan->files[i].reason == NULL)
+            ret_catalog->manifests[found++]->file = &ret_scan->files[i];
+    decide(ret_catalog, (const struct manifest *const *)ret_catalog->manifests, ret_catalog->manifest_count);
 }
 
 void catalog_finish(struct catalog *catalog)
 {
     for (size_t i = 0; i < catalog->loser_count; i++)
         free(catalog->losers[i].reason);
+    for (size_t i = 0; i < catalog->manifest_count; i++)
+        manifest_destroy(catalog->manifests[i]);
+    free(catalog->manifests);
     free(catalog->plugins);
     free(catalog->losers);
     *catalog = (struct catalog){0};

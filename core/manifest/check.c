@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compares what a module exports with this host and with the manifest, field by field before it is used. */
-#include "check.h"
+#include "manifest.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#include <berth/plugin.h>
 
 /* Tables end with NULL; one that has lost its end is not followed for ever. */
 #define TABLE_MAX 1024
@@ -299,8 +301,8 @@ static enum berth_code check_plugins(const struct berth_module *module, const st
     return code;
 }
 
-enum berth_code module_check(const struct berth_module *module, const struct manifest *manifest,
-                             struct berth_error *err)
+enum berth_code manifest_check(const struct berth_module *module, const struct manifest *manifest,
+                               struct berth_error *err)
 {
     enum berth_code code = check_layout(module, manifest, err);
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "linker_cache.h"
-#include <core/scan/verify.h>
+#include <core/scan/scan.h>
 
 /* More than any module has. With each folder looked at once, a hostile file costs little. */
 #define NEEDED_MAX 256

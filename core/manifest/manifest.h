@@ -12,6 +12,10 @@
 #include <berth/settings.h>
 #include <config/schema.h>
 
+struct berth_module;
+struct scan;
+struct scan_file;
+
 struct manifest_method {
     const char *name;
     enum berth_method_kind kind;
@@ -111,6 +115,11 @@ struct manifest {
      * NULL; whoever found it out sets both. */
     char *objection;
     enum berth_code objection_code;
+    /** Where it was found; NULL where nobody scanned. */
+    const struct scan_file *file;
+    /** One sentence on a library that it may get in place of its own, as another file has the same name.
+     * Malloced, or NULL. */
+    char *conflict;
 };
 
 /**
@@ -151,5 +160,66 @@ bool manifest_id_is_valid(const char *id);
  * @param ret_type_length  bytes of `uri` that are its type; the id stands behind the dot that follows.
  */
 bool manifest_uri_split(const char *uri, size_t *ret_type_length);
+
+/** A plugin that is not used because another module comes first. */
+struct catalog_loser {
+    const struct manifest_plugin *plugin;
+    /** The plugin that is used instead; where only its module is replaced, one of the other copy's. */
+    const struct manifest_plugin *winner;
+    /** One sentence. */
+    char *reason;
+    /** How many lost before it. */
+    size_t place;
+};
+
+/**
+ * All plugins that the modules register, each URI once: the one decision on which of several modules provides
+ * it. The configuration is checked against this list, and the plan is made of it.
+ */
+struct catalog {
+    /** In the order of the search; of catalog_read. */
+    struct manifest **manifests;
+    size_t manifest_count;
+    /** By URI, each URI once. */
+    const struct manifest_plugin **plugins;
+    size_t count;
+    /** By URI, those of one URI in the order in which they were found. */
+    struct catalog_loser *losers;
+    size_t loser_count;
+};
+
+/**
+ * Scans plugin directories and reads the manifest of each file: a module without one, with a bad one or of
+ * another machine is refused in `ret_scan`, and what only keeps it from being loaded is its objection. Then
+ * as catalog_init. Aborts without memory.
+ *
+ * @param ret_scan  outlives the catalog.
+ */
+void catalog_read(const char *const *directories, size_t count, struct scan *ret_scan,
+                  struct catalog *ret_catalog);
+/**
+ * Decides who wins, as a shell does with PATH: of two plugins with one URI the one whose module comes first.
+ * Two modules of the same name with a URI in common are two versions of one module: the later one is not used
+ * at all, so that plugins of two versions never meet. Of a module with another name the other plugins run.
+ *
+ * @param manifests  in the order of the search: directories as in plugin_dirs, file names sorted within each.
+ *                   Borrowed for as long as the catalog lives.
+ */
+void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count);
+void catalog_finish(struct catalog *catalog);
+
+/** The plugin that is used under this URI, or NULL. */
+const struct manifest_plugin *catalog_find(const struct catalog *catalog, const char *uri);
+/** The first that is not used under this URI, or NULL. */
+const struct catalog_loser *catalog_find_loser(const struct catalog *catalog, const char *uri);
+
+/**
+ * Compares a loaded module's constant and its tables with this host and with the manifest. Touches nothing
+ * past each table's `size`.
+ *
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION with what differs and both values.
+ */
+enum berth_code manifest_check(const struct berth_module *module, const struct manifest *manifest,
+                               struct berth_error *err);
 
 #endif

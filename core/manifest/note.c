@@ -3,13 +3,10 @@
 #include "note.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <berth/plugin.h>
 #include <berth/utf8.h>
@@ -33,17 +30,10 @@
 #define HEADERS_MAX 256
 #define NOTES_MAX 1024
 
-/* Linkers put headers and notes first, so that one read of this much usually has all of it. */
-#define HEAD_SIZE 4096
-
-/* A file, open or in memory; `head` holds its first bytes. */
 struct source {
-    int fd;
     const uint8_t *bytes;
     uint64_t length;
     const char *path;
-    const uint8_t *head;
-    size_t head_length;
 };
 
 /* Where the text stands, once its note has been found. */
@@ -65,36 +55,12 @@ static enum berth_code truncated(const struct source *source, const char *what, 
                            source->path, what, (unsigned long long)source->length);
 }
 
-static enum berth_code read_fully(const struct source *source, uint64_t offset, uint8_t *buffer,
-                                  size_t length, struct berth_error *err)
-{
-    for (size_t done = 0; done < length;) {
-        ssize_t count = pread(source->fd, buffer + done, length - done, (off_t)(offset + done));
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be read: %s", source->path,
-                                   strerror(errno));
-        if (count == 0)
-            return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: shrank while it was read; try again",
-                                   source->path);
-        done += (size_t)count;
-    }
-    return BERTH_OK;
-}
-
 static enum berth_code read_at(const struct source *source, uint64_t offset, void *buffer, size_t length,
                                const char *what, struct berth_error *err)
 {
     if (!fits(source, offset, length))
         return truncated(source, what, err);
-    if (source->bytes != NULL)
-        memcpy(buffer, source->bytes + offset, length);
-    else if (offset + length <= source->head_length)
-        memcpy(buffer, source->head + offset, length);
-    else
-        return read_fully(source, offset, buffer, length, err);
+    memcpy(buffer, source->bytes + offset, length);
     return BERTH_OK;
 }
 
@@ -179,7 +145,7 @@ static enum berth_code read_header(const struct source *source, Elf64_Ehdr *ret_
     Elf64_Ehdr header;
     enum berth_code code;
 
-    if (source->length < SELFMAG || memcmp(source->head, ELFMAG, SELFMAG) != 0)
+    if (source->length < SELFMAG || memcmp(source->bytes, ELFMAG, SELFMAG) != 0)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is no ELF file", source->path);
     code = read_at(source, 0, &header, sizeof(header), "headers", err);
     if (code == BERTH_OK)
@@ -329,47 +295,17 @@ static enum berth_code copy_text(const struct source *source, const struct found
     return BERTH_OK;
 }
 
-static enum berth_code find_note(const struct source *source, char **ret_text, size_t *ret_length,
-                                 struct berth_error *err)
-{
-    Elf64_Ehdr header;
-    struct found found;
-    enum berth_code code = read_header(source, &header, err);
-
-    if (code == BERTH_OK)
-        code = find_in_segments(source, &header, &found, err);
-    if (code == BERTH_OK)
-        code = copy_text(source, &found, ret_text, ret_length, err);
-    return code;
-}
-
 enum berth_code note_find(const void *file, size_t file_length, const char *path, char **ret_text,
                           size_t *ret_length, struct berth_error *err)
 {
-    struct source source = {
-        .fd = -1,
-        .bytes = file,
-        .length = file_length,
-        .path = path,
-        .head = file,
-        .head_length = file_length,
-    };
+    const struct source source = {.bytes = file, .length = file_length, .path = path};
+    Elf64_Ehdr header;
+    struct found found;
+    enum berth_code code = read_header(&source, &header, err);
 
-    return find_note(&source, ret_text, ret_length, err);
-}
-
-enum berth_code note_read(int fd, const char *path, char **ret_text, size_t *ret_length,
-                          struct berth_error *err)
-{
-    uint8_t head[HEAD_SIZE];
-    struct stat status;
-    struct source source = {.fd = fd, .path = path, .head = head};
-    enum berth_code code;
-
-    if (fstat(fd, &status) != 0)
-        return berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be read: %s", path, strerror(errno));
-    source.length = (uint64_t)status.st_size;
-    source.head_length = source.length < HEAD_SIZE ? (size_t)source.length : HEAD_SIZE;
-    code = read_fully(&source, 0, head, source.head_length, err);
-    return code == BERTH_OK ? find_note(&source, ret_text, ret_length, err) : code;
+    if (code == BERTH_OK)
+        code = find_in_segments(&source, &header, &found, err);
+    if (code == BERTH_OK)
+        code = copy_text(&source, &found, ret_text, ret_length, err);
+    return code;
 }

@@ -8,18 +8,14 @@
 #include <berth/error.h>
 
 /**
- * Reads the note out of an open file. Reads nothing else, maps nothing.
+ * Finds the note in a file's bytes.
  *
  * @param path      for messages.
  * @param ret_text  malloced, NUL-ended, the caller frees; without the NUL that ends the note's text.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT for what is no shared object of this machine, is truncated or
- *         absurd, or has a note of another layout; BERTH_NOT_FOUND where there is no berth note: it may be
- *         an ordinary library.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for anything but a shared object for this machine, for one that is
+ *         truncated or absurd, or has a note of another layout; BERTH_NOT_FOUND where there is no berth note:
+ *         it may be an ordinary library.
  */
-enum berth_code note_read(int fd, const char *path, char **ret_text, size_t *ret_length,
-                          struct berth_error *err);
-
-/** The same for bytes in memory: what the fuzzer drives. */
 enum berth_code note_find(const void *file, size_t file_length, const char *path, char **ret_text,
                           size_t *ret_length, struct berth_error *err);
 

@@ -6,13 +6,8 @@
 #include <string.h>
 
 #include <core/base/log.h>
+#include <core/base/memory.h>
 #include <core/signals.h>
-
-/* Which file a manifest is of, sorted by address for look-up. */
-struct origin {
-    const struct manifest *manifest;
-    size_t file;
-};
 
 /* What became of one file, for the plugins of it that come later in the plan. */
 struct outcome {
@@ -24,58 +19,10 @@ struct outcome {
 
 struct work {
     struct loading *loading;
-    struct origin *origins;
-    size_t origin_count;
     struct outcome *outcomes;
 };
 
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count > 0 ? count : 1, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
-static int compare_origins(const void *a, const void *b)
-{
-    const struct manifest *first = ((const struct origin *)a)->manifest;
-    const struct manifest *second = ((const struct origin *)b)->manifest;
-
-    return (first > second) - (first < second);
-}
-
-static void index_origins(struct work *work)
-{
-    const struct scan *scan = work->loading->scan;
-
-    work->origins = allocate(scan->count, sizeof(*work->origins));
-    work->outcomes = allocate(scan->count, sizeof(*work->outcomes));
-    for (size_t i = 0; i < scan->count; i++)
-        if (scan->files[i].manifest != NULL)
-            work->origins[work->origin_count++] = (struct origin){scan->files[i].manifest, i};
-    qsort(work->origins, work->origin_count, sizeof(*work->origins), compare_origins);
-}
-
-static void finish_work(struct work *work)
-{
-    for (size_t i = 0; i < work->loading->scan->count; i++)
-        free(work->outcomes[i].reason);
-    free(work->outcomes);
-    free(work->origins);
-}
-
-static size_t file_of(const struct work *work, const struct manifest *manifest)
-{
-    const struct origin key = {.manifest = manifest};
-    const struct origin *found =
-        bsearch(&key, work->origins, work->origin_count, sizeof(key), compare_origins);
-
-    return found->file;
-}
-
-static void load_file(struct work *work, size_t file)
+static void load_file(struct work *work, const struct manifest *manifest, size_t file)
 {
     struct loading *loading = work->loading;
     struct outcome *outcome = &work->outcomes[file];
@@ -83,7 +30,7 @@ static void load_file(struct work *work, size_t file)
 
     outcome->is_tried = true;
     outcome->start_ns = registry_since_start(loading->registry);
-    outcome->code = module_load(&loading->scan->files[file], &loading->modules[file], &error);
+    outcome->code = module_load(manifest, &loading->modules[file], &error);
     outcome->took_ns = registry_since_start(loading->registry) - outcome->start_ns;
     if (outcome->code != BERTH_OK)
         outcome->reason = strdup(error.message);
@@ -185,11 +132,11 @@ static void load_plugin(struct work *work, size_t entry)
     struct registry_plugin *plugin = registry_get(loading->registry, entry);
     const struct manifest_plugin *manifest = plugin->entry->plugin;
     struct life_part *part = &loading->parts[entry];
-    size_t file = file_of(work, manifest->manifest);
+    size_t file = (size_t)(manifest->manifest->file - loading->scan->files);
     const struct outcome *outcome = &work->outcomes[file];
 
     if (!outcome->is_tried)
-        load_file(work, file);
+        load_file(work, manifest->manifest, file);
     plugin->times.load_start_ns = outcome->start_ns;
     plugin->times.load_ns = outcome->took_ns;
     part->timeouts = settings_timeouts_of(loading->settings, manifest->uri);
@@ -206,31 +153,35 @@ void loading_run(struct loading *loading)
     const struct plan *plan = registry_plan(loading->registry);
     struct work work = {.loading = loading};
 
-    loading->modules = allocate(loading->scan->count, sizeof(struct module *));
-    loading->parts = allocate(plan->run_count, sizeof(*loading->parts));
-    index_origins(&work);
+    loading->modules = memory_allocate(loading->scan->count, sizeof(struct module *));
+    loading->parts = memory_allocate(plan->run_count, sizeof(*loading->parts));
+    work.outcomes = memory_allocate(loading->scan->count, sizeof(*work.outcomes));
     for (size_t i = 0; i < plan->run_count && !signals_are_to_stop(); i++)
         load_plugin(&work, i);
-    finish_work(&work);
+    for (size_t i = 0; i < loading->scan->count; i++)
+        free(work.outcomes[i].reason);
+    free(work.outcomes);
 }
 
 bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size)
 {
+    const struct plan *plan = registry_plan(loading->registry);
     const char *file = module_file_at(address), *slash;
 
     if (file == NULL)
         return false;
     slash = strrchr(file, '/');
     snprintf(text, size, "%s", slash != NULL ? slash + 1 : file);
-    for (size_t i = 0; loading->modules != NULL && i < loading->scan->count; i++) {
-        const struct scan_file *candidate = &loading->scan->files[i];
+    for (size_t i = 0; loading->modules != NULL && i < plan->run_count; i++) {
+        const struct manifest *manifest = plan->entries[i].plugin->manifest;
 
-        if (loading->modules[i] == NULL || strcmp(candidate->path, file) != 0)
+        if (strcmp(manifest->file->path, file) != 0)
             continue;
-        if (candidate->manifest->plugin_count == 1)
-            snprintf(text, size, "%s", candidate->manifest->plugins[0].uri);
+        if (manifest->plugin_count == 1)
+            snprintf(text, size, "%s", manifest->plugins[0].uri);
         else
             snprintf(text, size, "module %s", slash + 1);
+        break;
     }
     return true;
 }

@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include <core/base/log.h>
-#include <core/manifest/check.h>
-#include <core/scan/verify.h>
+#include <core/scan/scan.h>
 
 struct module {
     char *path;
@@ -46,20 +45,21 @@ static enum berth_code say_undefined(const char *path, const char *reason, const
 }
 
 /* What a library lacks, another one of the same name may have. */
-static enum berth_code add_conflict(const struct scan_file *file, enum berth_code code,
+static enum berth_code add_conflict(const struct manifest *manifest, enum berth_code code,
                                     struct berth_error *err)
 {
     size_t length = err == NULL ? 0 : strlen(err->message);
 
     if (err != NULL)
-        snprintf(err->message + length, sizeof(err->message) - length, "; %s", file->conflict);
+        snprintf(err->message + length, sizeof(err->message) - length, "; %s", manifest->conflict);
     return code;
 }
 
 /* The loader's reason, with the word that matters first where we know its sentences. */
-static enum berth_code say_why_not(const struct scan_file *file, const char *reason, struct berth_error *err)
+static enum berth_code say_why_not(const struct manifest *manifest, const char *reason,
+                                   struct berth_error *err)
 {
-    const char *path = file->path;
+    const char *path = manifest->file->path;
     static const char undefined[] = "undefined symbol: ";
     const char *symbol = strstr(reason, undefined);
     char *library = cut_out(reason, "", ": cannot open shared object file: No such file or directory");
@@ -73,7 +73,7 @@ static enum berth_code say_why_not(const struct scan_file *file, const char *rea
     else
         code = berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be loaded: %s", path, reason);
     free(library);
-    return file->conflict == NULL ? code : add_conflict(file, code, err);
+    return manifest->conflict == NULL ? code : add_conflict(manifest, code, err);
 }
 
 static int on_object(struct dl_phdr_info *info, size_t size, void *ret_loads)
@@ -166,8 +166,10 @@ static enum berth_code find_table(void *handle, const char *path, const struct b
     return BERTH_OK;
 }
 
-static enum berth_code open_object(const struct scan_file *file, void **ret_handle, struct berth_error *err)
+static enum berth_code open_object(const struct manifest *manifest, void **ret_handle,
+                                   struct berth_error *err)
 {
+    const struct scan_file *file = manifest->file;
     unsigned long long loads = count_loads();
     enum berth_code code;
     void *handle;
@@ -176,27 +178,29 @@ static enum berth_code open_object(const struct scan_file *file, void **ret_hand
     handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
 
     if (handle == NULL)
-        return say_why_not(file, dlerror(), err);
+        return say_why_not(manifest, dlerror(), err);
     code = check_identity(handle, count_loads() == loads, file, err);
     if (code == BERTH_OK)
         *ret_handle = handle;
     return code;
 }
 
-enum berth_code module_load(const struct scan_file *file, struct module **ret_module, struct berth_error *err)
+enum berth_code module_load(const struct manifest *manifest, struct module **ret_module,
+                            struct berth_error *err)
 {
+    const struct scan_file *file = manifest->file;
     enum berth_code code = verify_same(file->path, &file->status, err);
     const struct berth_module *table = NULL;
     struct module *module;
     void *handle = NULL;
 
     if (code == BERTH_OK)
-        code = open_object(file, &handle, err);
+        code = open_object(manifest, &handle, err);
     if (code != BERTH_OK)
         return code;
     code = find_table(handle, file->path, &table, err);
     if (code == BERTH_OK)
-        code = module_check(table, file->manifest, err);
+        code = manifest_check(table, manifest, err);
     if (code != BERTH_OK)
         return code;
     module = malloc(sizeof(*module));

@@ -5,7 +5,7 @@
 
 #include <berth/plugin.h>
 
-#include <core/scan/scan.h>
+#include <core/manifest/manifest.h>
 
 struct module;
 
@@ -13,12 +13,12 @@ struct module;
  * Loads a file and proves that it is the one that was checked, that it was built for this host, and that it
  * holds just the plugins of its manifest.
  *
- * @param file  borrowed for the length of the call.
+ * @param manifest  of catalog_read; borrowed for the length of the call.
  * @return BERTH_OK; FAILED_PRECONDITION for another ABI, a stale build or a
  * changed file (each with both values); UNAVAILABLE with the loader's reason, such as an undefined symbol's
  * name.
  */
-enum berth_code module_load(const struct scan_file *file, struct module **ret_module,
+enum berth_code module_load(const struct manifest *manifest, struct module **ret_module,
                             struct berth_error *err);
 /**
  * Its code and data stay in memory for as long as the process lives, also where it was refused: a destructor

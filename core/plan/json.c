@@ -89,7 +89,7 @@ static void print_refused(struct config_json *json, const struct scan *scan)
 {
     config_json_open(json, "rejected_files", '[');
     for (size_t i = 0; i < scan->count; i++) {
-        if (scan->files[i].manifest != NULL)
+        if (scan->files[i].reason == NULL)
             continue;
         config_json_open(json, NULL, '{');
         config_json_string(json, "path", scan->files[i].path);

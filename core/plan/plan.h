@@ -14,7 +14,7 @@
 
 #include <berth/inspect.h>
 
-#include <core/manifest/catalog.h>
+#include <core/manifest/manifest.h>
 #include <core/settings/settings.h>
 
 /** No index. */

@@ -69,7 +69,7 @@ static void print_entry(FILE *out, const struct plan_entry *entry, const struct 
 static void print_refused(FILE *out, const struct scan *scan)
 {
     for (size_t i = 0; i < scan->count; i++)
-        if (scan->files[i].manifest == NULL) {
+        if (scan->files[i].reason != NULL) {
             fprintf(out, "%-6s %-9s ", "-", "rejected");
             utf8_write_line(out, scan->files[i].reason);
             fputc('\n', out);
@@ -83,7 +83,7 @@ static void print_summary(FILE *out, const struct plan *plan, const struct scan 
     for (size_t i = 0; i < plan->count; i++)
         counts[plan->entries[i].verdict]++;
     for (size_t i = 0; i < scan->count; i++)
-        refused += scan->files[i].manifest == NULL;
+        refused += scan->files[i].reason != NULL;
     fprintf(out, "\n%zu to run", counts[PLAN_RUN]);
     for (enum plan_verdict verdict = PLAN_DISABLED; verdict <= PLAN_REJECTED; verdict++)
         if (counts[verdict] > 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the files in plugin directories that may be trusted, and what each says of itself. Loads nothing. */
+/* Finds the files in plugin directories that may be trusted and hands on their bytes. Loads nothing. */
 #ifndef CORE_SCAN_SCAN_H
 #define CORE_SCAN_SCAN_H
 
@@ -7,31 +7,26 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-#include <core/manifest/manifest.h>
+#include <berth/error.h>
 
-/** One file that was found: either with its manifest or with the reason why it is refused. */
+/** One file that was found. */
 struct scan_file {
-    /** The real path: absolute, without symlinks; where refused, perhaps the path it was found at. */
+    /** The real path: absolute, without symlinks; of a refused file perhaps the path it was found at. */
     char *path;
     /** The path for people and wires: one line of UTF-8, whatever the file is called. */
     char *shown;
-    /** As fstat gave it when the manifest was read; for verify_same. */
+    /** As fstat gave it when the bytes were read; for verify_same. */
     struct stat status;
-    /** NULL where refused. */
-    struct manifest *manifest;
     enum berth_code code;
-    /** Why it is refused, one line that begins with the path, malloced; or NULL. */
+    /** Why it is refused, one line that begins with the path, malloced; NULL where it is not. */
     char *reason;
-    /** Of a library of another file under the same name, which it may get instead of its own; malloced, or
-     * NULL. */
-    char *conflict;
 };
 
-/** One of the directories, from which nothing is read. */
+/** A directory that was refused. */
 struct scan_refusal {
     /** Its place among those that were given. */
     size_t directory;
-    /** Nothing is there. Else it may not be trusted or cannot be read. */
+    /** Nothing is there. Otherwise it is not trusted or cannot be read. */
     bool is_missing;
     /** One line that begins with the path, malloced. */
     char *reason;
@@ -44,16 +39,66 @@ struct scan {
     /** In the order of the directories. */
     struct scan_refusal *refusals;
     size_t refusal_count;
-    /** One line each, malloced: a file or directory given twice, libraries of one name. */
+    /** One line each, malloced: a file or directory given twice, and what the reader adds. */
     char **warnings;
     size_t warning_count;
 };
 
 /**
- * Scans directories. A bad file costs that file only, a bad directory that directory only. Files are those
- * whose names end in ".so"; what has no berth note is refused as no module. Aborts when memory is out.
+ * Is handed each trusted file with its bytes, which are gone afterwards.
+ *
+ * @param ret_reason  one line that begins with the path, malloced.
+ * @return BERTH_OK, or why the file is refused.
  */
-void scan_directories(const char *const *directories, size_t count, struct scan *ret_scan);
+typedef enum berth_code scan_reader(void *context, const struct scan_file *file, const void *bytes,
+                                    size_t length, char **ret_reason);
+
+/**
+ * Scans directories for files whose names end in ".so". A bad file costs that file only, a bad directory that
+ * directory only. Aborts without memory.
+ */
+void scan_directories(const char *const *directories, size_t count, scan_reader *read, void *context,
+                      struct scan *ret_scan);
+/** Adds a warning, made one line of UTF-8. */
+BERTH_PRINTF(2, 3)
+void scan_warn(struct scan *scan, const char *format, ...);
 void scan_finish(struct scan *scan);
+
+/*
+ * Trust: nobody but root and ourselves could have written a file or put it in its place.
+ */
+
+/** Is the directory, with every parent, owned by root or us and writable by nobody else? `path` is a real
+ * path. */
+enum berth_code verify_directory(const char *path, struct berth_error *err);
+
+/**
+ * Opens a file of a verified directory: regular, owned by root or us, writable by nobody else, not reached
+ * through a symlink that leads out of the directory.
+ *
+ * @param ret_path    its real path, malloced.
+ * @param ret_status  of the open descriptor.
+ * @return BERTH_OK and an open descriptor; BERTH_PERMISSION_DENIED; BERTH_NOT_FOUND; BERTH_INVALID_ARGUMENT.
+ */
+enum berth_code verify_open(const char *directory, const char *name, int *ret_fd, char **ret_path,
+                            struct stat *ret_status, struct berth_error *err);
+
+/**
+ * May something be loaded by this path, now and later? Each folder on the way, behind each symlink too, and
+ * the target itself must be owned by root or us and writable by nobody else. A missing file is fine: nobody
+ * else can create it.
+ *
+ * @param path  absolute; need not be a real path.
+ */
+enum berth_code verify_way(const char *path, struct berth_error *err);
+
+/**
+ * Does a path avoid symlinks of other users, wherever they can create some? A stranger chooses where his
+ * symlink in /tmp leads.
+ */
+enum berth_code verify_links(const char *path, struct berth_error *err);
+
+/** Is the file at the path still the one that was checked? */
+enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err);
 
 #endif

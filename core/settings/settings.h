@@ -14,7 +14,7 @@
 #include <config/print.h>
 
 #include <core/base/log.h>
-#include <core/manifest/catalog.h>
+#include <core/manifest/manifest.h>
 
 /** How long each step may take, in nanoseconds. */
 struct settings_timeouts {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <core/scan/verify.h>
+#include <core/scan/scan.h>
 
 #define PLUGIN_MODE 0700
 #define PARENT_MODE 0755

@@ -207,7 +207,7 @@ static void inspect_each(const struct berth_inspect *table, visitor on_plugin, v
         if (!visit_plugin(inspect, i, on_plugin, context))
             return;
     for (size_t i = 0; inspect->scan != NULL && i < inspect->scan->count; i++)
-        if (inspect->scan->files[i].manifest == NULL &&
+        if (inspect->scan->files[i].reason != NULL &&
             !visit_refused(&inspect->scan->files[i], on_plugin, context))
             return;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include <core/life/services.h>
-#include <core/manifest/check.h>
+#include <core/manifest/manifest.h>
 #include <core/settings/settings.h>
 
 #include <sdk/base/container_of.h>
@@ -70,7 +70,7 @@ static bool choose_plugin(struct berth_testing *testing, const char *uri, struct
 static bool find_table(struct berth_testing *testing, const struct berth_module *module,
                        struct berth_error *err)
 {
-    if (module_check(module, testing->manifest, err) != BERTH_OK)
+    if (manifest_check(module, testing->manifest, err) != BERTH_OK)
         return false;
     for (size_t i = 0; module->plugins[i] != NULL; i++)
         if (strcmp(module->plugins[i]->type, testing->description->type) == 0 &&

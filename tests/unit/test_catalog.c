@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of several modules provides a plugin: the first, as with PATH. */
-#include <core/manifest/catalog.h>
+#include <core/manifest/manifest.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

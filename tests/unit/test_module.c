@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real modules, whole and each with one defect, through the loader. */
-#include <core/module/module.h>
-#include <core/manifest/check.h>
+#include <core/manifest/manifest.h>
 #include <core/manifest/note.h>
+#include <core/module/module.h>
+#include <core/scan/scan.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,29 +18,48 @@
 
 #include <cmocka.h>
 
-/* A fixture as a scan would hand it over, without the question whether it may be trusted. */
-static void find_at(const char *path, struct scan_file *file)
+/* A module as catalog_read would find it, without the question whether it may be trusted. */
+struct fixture {
+    struct scan_file file;
+    struct manifest *manifest;
+};
+
+static bool read_module(const char *path, struct fixture *file)
 {
     struct config_diagnostics diagnostics = {0};
-    struct berth_error err;
-    char *text;
-    size_t length;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct berth_error err;
+    struct stat status;
+    size_t length;
+    char *text;
+    void *bytes;
+    bool is_module;
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &status) != 0)
         fail_msg("%s: %s", path, strerror(errno));
-    *file = (struct scan_file){.path = strdup(path)};
-    assert_int_equal(fstat(fd, &file->status), 0);
-    if (note_read(fd, path, &text, &length, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    file->manifest = manifest_parse(path, text, length, &diagnostics);
-    assert_non_null(file->manifest);
-    config_diagnostics_finish(&diagnostics);
-    free(text);
+    bytes = malloc((size_t)status.st_size);
+    assert_int_equal(read(fd, bytes, (size_t)status.st_size), status.st_size);
     close(fd);
+    is_module = note_find(bytes, (size_t)status.st_size, path, &text, &length, &err) == BERTH_OK;
+    free(bytes);
+    if (!is_module)
+        return false;
+    *file = (struct fixture){.file = {.path = strdup(path), .status = status}};
+    file->manifest = manifest_parse(path, text, length, &diagnostics);
+    free(text);
+    assert_non_null(file->manifest);
+    file->manifest->file = &file->file;
+    config_diagnostics_finish(&diagnostics);
+    return true;
 }
 
-static void find(const char *name, struct scan_file *file)
+static void find_at(const char *path, struct fixture *file)
+{
+    if (!read_module(path, file))
+        fail_msg("%s: no module", path);
+}
+
+static void find(const char *name, struct fixture *file)
 {
     char path[PATH_MAX];
 
@@ -47,25 +67,25 @@ static void find(const char *name, struct scan_file *file)
     find_at(path, file);
 }
 
-static void finish(struct scan_file *file)
+static void finish(struct fixture *file)
 {
     manifest_destroy(file->manifest);
-    free(file->path);
+    free(file->file.path);
 }
 
-static struct module *load(const struct scan_file *file)
+static struct module *load(const struct fixture *file)
 {
     struct module *module = NULL;
     struct berth_error err;
 
-    if (module_load(file, &module, &err) != BERTH_OK)
+    if (module_load(file->manifest, &module, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     return module;
 }
 
 static void a_good_module_is_loaded_and_its_plugin_found(void **state)
 {
-    struct scan_file file;
+    struct fixture file;
     struct module *module;
 
     find("good", &file);
@@ -79,7 +99,7 @@ static void a_good_module_is_loaded_and_its_plugin_found(void **state)
 
 static void a_module_can_be_loaded_again(void **state)
 {
-    struct scan_file file;
+    struct fixture file;
 
     find("good", &file);
     module_destroy(load(&file));
@@ -89,14 +109,14 @@ static void a_module_can_be_loaded_again(void **state)
 
 static void a_module_gives_no_symbol_to_another(void **state)
 {
-    struct scan_file generous, needy;
+    struct fixture generous, needy;
     struct module *module, *refused;
     struct berth_error err;
 
     find("shows_a_symbol", &generous);
     find("undefined_symbol", &needy);
     module = load(&generous);
-    assert_int_equal(module_load(&needy, &refused, &err), BERTH_UNAVAILABLE);
+    assert_int_equal(module_load(needy.manifest, &refused, &err), BERTH_UNAVAILABLE);
     assert_non_null(strstr(err.message, "fixture_nobody_has_this"));
     module_destroy(module);
     finish(&generous);
@@ -105,7 +125,7 @@ static void a_module_gives_no_symbol_to_another(void **state)
 
 static void services_may_stand_in_another_order_than_in_the_manifest(void **state)
 {
-    struct scan_file file;
+    struct fixture file;
     struct module *module;
 
     find("services", &file);
@@ -121,7 +141,7 @@ static void a_module_in_cxx_is_loaded_like_one_in_c(void **state)
     const struct berth_host host = {.size = sizeof(host), .uri = "io.berth.fixture.v1.in_cxx"};
     const struct berth_plugin *plugin;
     struct berth_error err;
-    struct scan_file file;
+    struct fixture file;
     struct module *module;
     void *instance = NULL;
 
@@ -165,15 +185,15 @@ static void a_defect_is_refused_with_the_field_and_both_values(void **state)
         const struct refused_case *refused = &refused_cases[i];
         struct berth_error err = {{0}};
         struct module *module = NULL;
-        struct scan_file file;
+        struct fixture file;
         enum berth_code code;
 
         find(refused->name, &file);
-        code = module_load(&file, &module, &err);
+        code = module_load(file.manifest, &module, &err);
         if (code != refused->code || strstr(err.message, refused->first) == NULL ||
             strstr(err.message, refused->second) == NULL)
             fail_msg("%s: %s: %s", refused->name, berth_code_name(code), err.message);
-        assert_int_equal(strncmp(err.message, file.path, strlen(file.path)), 0);
+        assert_int_equal(strncmp(err.message, file.file.path, strlen(file.file.path)), 0);
         assert_null(module);
         finish(&file);
     }
@@ -210,17 +230,17 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct berth_error err;
     struct module *module;
-    struct scan_file file;
+    struct fixture file;
 
     make_folder(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("good", path);
     find_at(path, &file);
     copy_fixture("standalone", path);
-    assert_int_equal(module_load(&file, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_load(file.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "is another file than the one that was checked"));
     unlink(path);
-    assert_int_equal(module_load(&file, &module, &err), BERTH_NOT_FOUND);
+    assert_int_equal(module_load(file.manifest, &module, &err), BERTH_NOT_FOUND);
     finish(&file);
     remove_folder(folder);
 }
@@ -228,30 +248,21 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
 static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
-    struct scan_file file;
-    struct berth_error err;
+    struct fixture file;
     off_t length;
-    char *text;
-    size_t text_length;
-    int fd;
 
     make_folder(folder);
     find("good", &file);
-    length = file.status.st_size;
+    length = file.file.status.st_size;
     finish(&file);
     for (; length > 0; length -= length / 16 + 1) {
         snprintf(path, sizeof(path), "%s/%u.so", folder, (unsigned)length);
         copy_fixture("good", path);
         assert_int_equal(truncate(path, length), 0);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        assert_true(fd >= 0);
-        if (note_read(fd, path, &text, &text_length, &err) == BERTH_OK) {
-            free(text);
-            find_at(path, &file);
+        if (read_module(path, &file)) {
             module_destroy(load(&file));
             finish(&file);
         }
-        close(fd);
     }
     remove_folder(folder);
 }
@@ -261,7 +272,7 @@ static void a_file_written_to_since_it_was_checked_is_refused(void **state)
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct berth_error err;
     struct module *module;
-    struct scan_file file;
+    struct fixture file;
     int fd;
 
     make_folder(folder);
@@ -271,7 +282,7 @@ static void a_file_written_to_since_it_was_checked_is_refused(void **state)
     fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_int_equal(write(fd, "x", 1), 1);
     close(fd);
-    assert_int_equal(module_load(&file, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_load(file.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "was changed since it was checked"));
     finish(&file);
     remove_folder(folder);
@@ -282,7 +293,7 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct berth_error err;
     struct module *module;
-    struct scan_file old, current;
+    struct fixture old, current;
 
     make_folder(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
@@ -292,7 +303,7 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     module_destroy(load(&old));
     copy_fixture("stays_loaded", path);
     find_at(path, &current);
-    assert_int_equal(module_load(&current, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_load(current.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "an older file of this name is still in memory"));
     finish(&old);
     finish(&current);
@@ -302,7 +313,7 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
 /* In a process of its own, where nobody has loaded the victim. */
 static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
 {
-    struct scan_file imitator, victim;
+    struct fixture imitator, victim;
     pid_t child;
     int status;
 
@@ -314,12 +325,12 @@ static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
         struct berth_error err;
         struct module *module;
 
-        if (module_load(&imitator, &module, &err) != BERTH_OK)
+        if (module_load(imitator.manifest, &module, &err) != BERTH_OK)
             _exit(1);
-        if (module_load(&victim, &module, &err) != BERTH_FAILED_PRECONDITION)
+        if (module_load(victim.manifest, &module, &err) != BERTH_FAILED_PRECONDITION)
             _exit(2);
         _exit(strstr(err.message, "the loader answers with") != NULL &&
-                      strstr(err.message, imitator.path) != NULL
+                      strstr(err.message, imitator.file.path) != NULL
                   ? 0
                   : 3);
     }
@@ -331,14 +342,14 @@ static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
 
 static void code_and_data_of_a_module_lead_back_to_its_file(void **state)
 {
-    struct scan_file file;
+    struct fixture file;
     struct module *module;
     int on_the_stack = 0;
     char *on_the_heap = malloc(1);
 
     find("good", &file);
     module = load(&file);
-    assert_string_equal(module_file_at(module_find(module, "io.berth.fixture.v1", "good")), file.path);
+    assert_string_equal(module_file_at(module_find(module, "io.berth.fixture.v1", "good")), file.file.path);
     module_destroy(module);
     assert_null(module_file_at(NULL));
     assert_null(module_file_at(&on_the_stack));
@@ -351,7 +362,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16], link_path[PATH_MAX + 16];
     struct berth_error err;
-    struct scan_file first, second;
+    struct fixture first, second;
     struct module *module, *loaded;
 
     make_folder(folder);
@@ -362,7 +373,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
     find_at(path, &first);
     find_at(link_path, &second);
     loaded = load(&first);
-    assert_int_equal(module_load(&second, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_load(second.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "the loader answers with"));
     assert_non_null(strstr(err.message, path));
     module_destroy(loaded);
@@ -374,7 +385,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
 static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
-    struct scan_file file;
+    struct fixture file;
 
     make_folder(folder);
     snprintf(path, sizeof(path), "%s/mark", folder);
@@ -396,7 +407,7 @@ static void a_checked_table_is_not_read_past_its_size(void **state)
 
     assert_non_null(table);
     memcpy(table, (uint32_t[]){BERTH_ABI, 8}, 8);
-    assert_int_equal(module_check(table, &manifest, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(manifest_check(table, &manifest, &err), BERTH_FAILED_PRECONDITION);
     assert_string_equal(err.message,
                         "/p/x.so: size is 8 in berth_module, this host needs at least 56: build the "
                         "module against this host's SDK");

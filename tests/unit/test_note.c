@@ -340,59 +340,17 @@ static void a_file_cut_anywhere_is_refused(void **state)
     free(image);
 }
 
-static int memory_file(const struct image *image)
-{
-    int fd = memfd_create("note", MFD_CLOEXEC);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, image->bytes, image->length), image->length);
-    return fd;
-}
-
-static void an_open_file_is_read_like_bytes_in_memory(void **state)
-{
-    struct image *image = image_create();
-    int fd = memory_file(image);
-    struct berth_error err;
-    char *text;
-    size_t length;
-
-    assert_int_equal(note_read(fd, "x.so", &text, &length, &err), BERTH_OK);
-    assert_string_equal(text, TEXT);
-    free(text);
-    close(fd);
-    free(image);
-}
-
 static void a_note_far_behind_the_first_page_is_read(void **state)
 {
     struct image *image = calloc(1, sizeof(*image));
-    struct berth_error err;
-    char *text;
-    size_t length;
-    int fd;
 
     assert_non_null(image);
     make_empty(image);
     image->length = 100000;
     segment_of(image, 1)->p_offset = image->length;
     add_note(image, "berth", 1, TEXT, sizeof(TEXT));
-    fd = memory_file(image);
-    assert_int_equal(note_read(fd, "x.so", &text, &length, &err), BERTH_OK);
-    assert_string_equal(text, TEXT);
-    free(text);
-    close(fd);
+    expect_text(image, TEXT);
     free(image);
-}
-
-static void what_cannot_be_read_is_said_with_the_systems_reason(void **state)
-{
-    struct berth_error err;
-    char *text;
-    size_t length;
-
-    assert_int_equal(note_read(-1, "x.so", &text, &length, &err), BERTH_UNAVAILABLE);
-    assert_string_equal(err.message, "x.so: cannot be read: Bad file descriptor");
 }
 
 int main(void)
@@ -404,9 +362,7 @@ int main(void)
         cmocka_unit_test(the_largest_text_is_taken_and_one_byte_more_is_not),
         cmocka_unit_test(a_broken_file_is_refused_with_its_reason),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
-        cmocka_unit_test(an_open_file_is_read_like_bytes_in_memory),
         cmocka_unit_test(a_note_far_behind_the_first_page_is_read),
-        cmocka_unit_test(what_cannot_be_read_is_said_with_the_systems_reason),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

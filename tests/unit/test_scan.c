@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole directories of modules, good ones and bad ones. */
+#include <core/manifest/manifest.h>
 #include <core/scan/scan.h>
 
 #include <fcntl.h>
@@ -85,11 +86,28 @@ static void put(struct place *place, const char *fixture, const char *name)
     free(bytes);
 }
 
+/* What the last scan found in its files. */
+static struct catalog catalog;
+
 static void scan_both(struct place *place, struct scan *scan)
 {
     const char *const directories[] = {place->first, place->second};
 
-    scan_directories(directories, 2, scan);
+    catalog_read(directories, 2, scan, &catalog);
+}
+
+static const struct manifest *manifest_of(const struct scan_file *file)
+{
+    for (size_t i = 0; i < catalog.manifest_count; i++)
+        if (catalog.manifests[i]->file == file)
+            return catalog.manifests[i];
+    return NULL;
+}
+
+static void finish(struct scan *scan)
+{
+    catalog_finish(&catalog);
+    scan_finish(scan);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -110,10 +128,10 @@ static void a_name_that_is_no_text_is_shown_as_a_line(void **state)
     assert_int_equal(scan.count, 2);
     assert_true(ends_with(scan.files[0].path, "/first/a\xff\n.so"));
     assert_true(ends_with(scan.files[0].shown, "/first/a? .so"));
-    assert_string_equal(scan.files[0].manifest->path, scan.files[0].shown);
+    assert_string_equal(manifest_of(&scan.files[0])->path, scan.files[0].shown);
     assert_true(ends_with(scan.files[1].shown, "/first/b? .so"));
     assert_non_null(strstr(scan.files[1].reason, "/first/b? .so: "));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **state)
@@ -132,9 +150,9 @@ static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **
     assert_true(ends_with(scan.files[1].path, "/first/a.so"));
     assert_true(ends_with(scan.files[2].path, "/first/z.so"));
     assert_true(ends_with(scan.files[3].path, "/second/a.so"));
-    assert_string_equal(scan.files[3].manifest->module, "good");
-    assert_string_equal(scan.files[3].manifest->path, scan.files[3].path);
-    scan_finish(&scan);
+    assert_string_equal(manifest_of(&scan.files[3])->module, "good");
+    assert_string_equal(manifest_of(&scan.files[3])->path, scan.files[3].path);
+    finish(&scan);
 }
 
 static void names_that_do_not_end_in_so_are_no_modules(void **state)
@@ -149,7 +167,7 @@ static void names_that_do_not_end_in_so_are_no_modules(void **state)
     scan_both(place, &scan);
     assert_int_equal(scan.count, 0);
     assert_int_equal(scan.warning_count, 0);
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static const struct refused_case {
@@ -182,10 +200,10 @@ static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
                      scan.files[0].reason);
         assert_int_equal(strncmp(scan.files[0].reason, scan.files[0].path, strlen(scan.files[0].path)), 0);
         assert_null(strchr(scan.files[0].reason, '\n'));
-        assert_null(scan.files[0].manifest);
-        assert_non_null(scan.files[1].manifest);
+        assert_null(manifest_of(&scan.files[0]));
+        assert_non_null(manifest_of(&scan.files[1]));
         assert_null(scan.files[1].reason);
-        scan_finish(&scan);
+        finish(&scan);
         unlink(below(place, "first/bad.so"));
     }
 }
@@ -199,14 +217,14 @@ static void what_a_manifest_has_too_much_is_ignored_with_a_few_warnings(void **s
     put(place, "note_unknown_key", "first/typo.so");
     scan_both(place, &scan);
     assert_int_equal(scan.count, 2);
-    assert_non_null(scan.files[0].manifest);
-    assert_non_null(scan.files[1].manifest);
+    assert_non_null(manifest_of(&scan.files[0]));
+    assert_non_null(manifest_of(&scan.files[1]));
     assert_int_equal(scan.warning_count, 10);
     assert_non_null(
         strstr(scan.warnings[0], "newer.so: note:3:1: a manifest has no key \"k01\"; ignoring it"));
     assert_true(ends_with(scan.warnings[8], "/first/newer.so: note: and 3 more warnings about this file"));
     assert_non_null(strstr(scan.warnings[9], "did you mean \"requires\"?"));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_folder_of_modules_from_the_future_is_no_flood_of_warnings(void **state)
@@ -224,7 +242,7 @@ static void a_folder_of_modules_from_the_future_is_no_flood_of_warnings(void **s
     assert_int_equal(scan.count, 70);
     assert_int_equal(scan.warning_count, 65);
     assert_string_equal(scan.warnings[64], "and 6 more warnings about manifests");
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_file_that_may_not_be_trusted_is_not_even_read(void **state)
@@ -239,9 +257,9 @@ static void a_file_that_may_not_be_trusted_is_not_even_read(void **state)
     assert_int_equal(scan.count, 2);
     assert_int_equal(scan.files[0].code, BERTH_PERMISSION_DENIED);
     assert_int_equal(scan.files[1].code, BERTH_PERMISSION_DENIED);
-    assert_null(scan.files[0].manifest);
+    assert_null(manifest_of(&scan.files[0]));
     assert_true(ends_with(scan.files[1].path, "/first/out.so"));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_file_met_twice_is_taken_once_with_a_warning_that_names_both(void **state)
@@ -258,7 +276,7 @@ static void a_file_met_twice_is_taken_once_with_a_warning_that_names_both(void *
     assert_int_equal(scan.warning_count, 1);
     assert_non_null(strstr(scan.warnings[0], "/first/good.so: is the same file as "));
     assert_non_null(strstr(scan.warnings[0], "/first/a.so; it is taken once"));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_hard_link_in_another_directory_is_the_same_file(void **state)
@@ -274,7 +292,7 @@ static void a_hard_link_in_another_directory_is_the_same_file(void **state)
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 1);
     assert_non_null(strstr(scan.warnings[0], "/second/other.so: is the same file as "));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_directory_given_twice_is_read_once(void **state)
@@ -286,12 +304,12 @@ static void a_directory_given_twice_is_read_once(void **state)
     put(place, "good", "first/good.so");
     assert_int_equal(rmdir(place->second), 0);
     assert_int_equal(symlink("first", place->second), 0);
-    scan_directories(directories, 3, &scan);
+    catalog_read(directories, 3, &scan, &catalog);
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 2);
     assert_non_null(strstr(scan.warnings[0], "is the same plugin directory as "));
     assert_non_null(strstr(scan.warnings[1], "/second: is the same plugin directory as "));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_bad_directory_costs_that_directory_only(void **state)
@@ -303,9 +321,9 @@ static void a_bad_directory_costs_that_directory_only(void **state)
     put(place, "good", "first/bad.so");
     put(place, "good", "second/good.so");
     assert_int_equal(chmod(place->first, 0777), 0);
-    scan_directories(directories, 4, &scan);
+    catalog_read(directories, 4, &scan, &catalog);
     assert_int_equal(scan.count, 1);
-    assert_non_null(scan.files[0].manifest);
+    assert_non_null(manifest_of(&scan.files[0]));
     assert_int_equal(scan.warning_count, 0);
     assert_int_equal(scan.refusal_count, 3);
     assert_int_equal(scan.refusals[0].directory, 0);
@@ -317,7 +335,7 @@ static void a_bad_directory_costs_that_directory_only(void **state)
     assert_int_equal(scan.refusals[2].directory, 2);
     assert_false(scan.refusals[2].is_missing);
     assert_non_null(strstr(scan.refusals[2].reason, "/dev/null: is no directory"));
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 static void a_stripped_module_keeps_its_manifest(void **state)
@@ -331,8 +349,8 @@ static void a_stripped_module_keeps_its_manifest(void **state)
     assert_int_equal(system(command), 0);
     scan_both(place, &scan);
     assert_int_equal(scan.count, 1);
-    assert_non_null(scan.files[0].manifest);
-    scan_finish(&scan);
+    assert_non_null(manifest_of(&scan.files[0]));
+    finish(&scan);
 }
 
 static void a_module_cut_anywhere_never_breaks_the_scan(void **state)
@@ -347,8 +365,8 @@ static void a_module_cut_anywhere_never_breaks_the_scan(void **state)
         assert_int_equal(truncate(place->path, (off_t)cut), 0);
         scan_both(place, &scan);
         assert_int_equal(scan.count, 1);
-        assert_true((scan.files[0].manifest == NULL) == (scan.files[0].reason != NULL));
-        scan_finish(&scan);
+        assert_true((manifest_of(&scan.files[0]) == NULL) == (scan.files[0].reason != NULL));
+        finish(&scan);
     }
     free(bytes);
 }
@@ -373,9 +391,9 @@ static void many_files_keep_the_order_of_their_names(void **state)
 
         snprintf(end, sizeof(end), "/m%03zu.so", i);
         assert_true(ends_with(scan.files[i].path, end));
-        assert_true((scan.files[i].manifest == NULL) == (i % 50 == 7));
+        assert_true((manifest_of(&scan.files[i]) == NULL) == (i % 50 == 7));
     }
-    scan_finish(&scan);
+    finish(&scan);
     free(bytes);
 }
 
@@ -392,10 +410,10 @@ static void no_constructor_runs(void **state)
     scan_both(place, &scan);
     unsetenv("BERTH_FIXTURE_MARK");
     assert_int_equal(scan.count, 2);
-    assert_non_null(scan.files[0].manifest);
-    assert_non_null(scan.files[1].manifest);
+    assert_non_null(manifest_of(&scan.files[0]));
+    assert_non_null(manifest_of(&scan.files[1]));
     assert_int_equal(access(mark, F_OK), -1);
-    scan_finish(&scan);
+    finish(&scan);
 }
 
 #define test_in_place(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What may be trusted and what may not, on real folders and files. */
-#include <core/scan/verify.h>
+#include <core/scan/scan.h>
 
 #include <fcntl.h>
 #include <setjmp.h>

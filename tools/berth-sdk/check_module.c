@@ -2,7 +2,7 @@
 /* Runs the host's own check on a module's constant and tables, without loading the module. */
 #include <string.h>
 
-#include <core/manifest/check.h>
+#include <core/manifest/manifest.h>
 
 #include "check_rules.h"
 #include "module_image.h"
@@ -15,7 +15,7 @@ static void check_tables(const struct elf_image *image, const Elf64_Sym *symbol,
     struct berth_error err;
     struct module_image *module = module_image_create(image, symbol->st_value, symbol->st_size, &err);
 
-    if (module == NULL || module_check(module_image_get(module), manifest, &err) != BERTH_OK)
+    if (module == NULL || manifest_check(module_image_get(module), manifest, &err) != BERTH_OK)
         check_report_add(report, CHECK_ERROR, check, "%s", check_report_strip(report, err.message));
     module_image_destroy(module);
 }

@@ -2,7 +2,7 @@
 /* Says who else may write where a module lies: a host takes nothing that others could change. */
 #include <stdlib.h>
 
-#include <core/scan/verify.h>
+#include <core/scan/scan.h>
 
 #include "check_rules.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/scan/verify.h>
+#include <core/scan/scan.h>
 
 #include "check_rules.h"
 
