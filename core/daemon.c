@@ -14,7 +14,7 @@
 #include <core/state/folder.h>
 #include <core/state/inspect.h>
 #include <core/life/life.h>
-#include <core/module/loading.h>
+#include <core/loading.h>
 #include "notify.h"
 #include <core/plan/print.h>
 #include <core/life/progress.h>

@@ -8,7 +8,7 @@
 #include <config/json.h>
 #include <config/utf8.h>
 
-#include <core/module/loading.h>
+#include <core/loading.h>
 #include <core/notify.h>
 #include <core/survey.h>
 

@@ -85,6 +85,14 @@ class Includes(unittest.TestCase):
         forbidden = r"<(plugins|rpc|nghttp2|protobuf-c|openssl|tests)/|<tools/(?!cli/)|<lmdb\.h>"
         self.assert_none(self.offenders(c_files("core"), forbidden), "plugins are named in configuration only")
 
+    def test_the_way_from_directories_to_modules_goes_one_way_and_through_doors(self):
+        above = {"base": "", "scan": "base/", "manifest": r"base/|scan/scan\.h", "module": r"base/|(scan/scan|manifest/manifest)\.h"}
+        for room, doors in above.items():
+            strange = rf"<core/(?!{doors or 'base/'})"
+            self.assert_none(self.offenders(c_files(f"core/{room}"), strange), f"what core/{room} may see of the core")
+        others = [p for p in c_files("core") if str(p.parent) not in [f"core/{room}" for room in above]]
+        self.assert_none(self.offenders(others, r"<core/(scan|manifest|module)/(?!(scan|manifest|module)\.h>)"), "a room has one door")
+
     def test_the_core_names_no_plugin(self):
         wrong = []
         for path in c_files("core"):

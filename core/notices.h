@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps what the configuration said that is to be given up, for services that tell of it. */
-#ifndef CORE_MODULE_NOTICES_H
-#define CORE_MODULE_NOTICES_H
+#ifndef CORE_NOTICES_H
+#define CORE_NOTICES_H
 
 #include <berth/inspect.h>
 #include <config/diagnostics.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the modules of a plan's plugins, each file once, and readies each plugin's part for its life. */
-#ifndef CORE_MODULE_LOADING_H
-#define CORE_MODULE_LOADING_H
+#ifndef CORE_LOADING_H
+#define CORE_LOADING_H
 
 #include <core/life/life.h>
-#include "module.h"
+#include <core/module/module.h>
 #include "notices.h"
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>
