@@ -11,7 +11,7 @@
 #include <core/base/memory.h>
 #include <core/base/names.h>
 #include <core/scan/scan.h>
-#include "library_names.h"
+#include "library.h"
 #include "note.h"
 
 /* Warnings about one manifest, and about all of them: a folder of modules from the future is no flood. */

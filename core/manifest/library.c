@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks for shared libraries along the dynamic linker's path (ld.so(8)), and at each folder on the way. */
+/* Looks for shared libraries along the dynamic linker's path (ld.so(8)) and at each folder on the way, and
+ * finds modules that need different ones under one name. */
 #include "library.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
 #include <search.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "linker_cache.h"
+#include <core/base/memory.h>
 #include <core/scan/scan.h>
 
 /* More than any module has. With each folder looked at once, a hostile file costs little. */
@@ -33,6 +34,88 @@
 #else
 #define MULTIARCH "."
 #endif
+
+/* What ldconfig wrote down of the system's libraries, in the format of glibc since 2.2 (its
+ * sysdeps/generic/dl-cache.h). Empty where there is none. */
+struct linker_cache {
+    const char *bytes;
+    size_t length;
+};
+
+static const char cache_path[] = "/etc/ld.so.cache";
+static const char magic[] = "glibc-ld.so.cache1.1";
+
+#define CACHE_MAX_BYTES ((size_t)64 << 20)
+
+struct cache_header {
+    char magic[sizeof(magic) - 1];
+    uint32_t count;
+    uint32_t strings_length;
+    uint8_t flags, padding[3];
+    uint32_t extension_offset;
+    uint32_t unused[3];
+};
+
+struct cache_entry {
+    int32_t flags;
+    uint32_t name, path;
+    uint32_t os_version;
+    uint64_t hardware;
+};
+
+static void linker_cache_init(struct linker_cache *cache)
+{
+    int fd = open(cache_path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    void *bytes = MAP_FAILED;
+
+    *cache = (struct linker_cache){NULL, 0};
+    if (fd < 0)
+        return;
+    if (fstat(fd, &status) == 0 && (size_t)status.st_size > sizeof(struct cache_header) &&
+        (size_t)status.st_size <= CACHE_MAX_BYTES)
+        bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (bytes != MAP_FAILED)
+        *cache = (struct linker_cache){bytes, (size_t)status.st_size};
+}
+
+static void linker_cache_finish(struct linker_cache *cache)
+{
+    if (cache->bytes != NULL)
+        munmap((void *)(uintptr_t)cache->bytes, cache->length);
+    *cache = (struct linker_cache){NULL, 0};
+}
+
+/* Offsets count from the header. */
+static const char *string_at(const struct linker_cache *cache, uint32_t offset)
+{
+    if (offset >= cache->length || memchr(cache->bytes + offset, '\0', cache->length - offset) == NULL)
+        return "";
+    return cache->bytes + offset;
+}
+
+/* Offers each path that the cache has for a library until one is taken. @return whether one was. */
+static bool linker_cache_visit(const struct linker_cache *cache, const char *name,
+                               bool (*on_path)(void *context, const char *path), void *context)
+{
+    struct cache_header header;
+
+    if (cache->bytes == NULL)
+        return false;
+    memcpy(&header, cache->bytes, sizeof(header));
+    if (memcmp(header.magic, magic, sizeof(header.magic)) != 0)
+        return false;
+    for (size_t i = 0; i < header.count && i < (cache->length - sizeof(header)) / sizeof(struct cache_entry);
+         i++) {
+        struct cache_entry entry;
+
+        memcpy(&entry, cache->bytes + sizeof(header) + i * sizeof(entry), sizeof(entry));
+        if (strcmp(string_at(cache, entry.name), name) == 0 && on_path(context, string_at(cache, entry.path)))
+            return true;
+    }
+    return false;
+}
 
 static const char *const default_folders[] = {
     "/lib/" MULTIARCH, "/usr/lib/" MULTIARCH, "/lib64", "/usr/lib64", "/lib", "/usr/lib",
@@ -87,30 +170,6 @@ struct library_finder {
     size_t looks;
 };
 
-static void *or_abort(void *memory)
-{
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
-static char *copy(const char *text)
-{
-    return or_abort(strdup(text));
-}
-
-__attribute__((format(printf, 1, 2))) static char *format(const char *pattern, ...)
-{
-    va_list arguments;
-    char *text;
-
-    va_start(arguments, pattern);
-    if (vasprintf(&text, pattern, arguments) < 0)
-        abort();
-    va_end(arguments);
-    return text;
-}
-
 /* Maps a regular file, once. Where strangers could cut it short meanwhile it is to be verified before. */
 static void map(struct file *file)
 {
@@ -155,11 +214,11 @@ static void free_file(void *node)
 
 static struct file *get_file(struct library_finder *finder, const char *path)
 {
-    struct file *file = or_abort(calloc(1, sizeof(*file)));
+    struct file *file = memory_allocate(1, sizeof(*file));
     struct file *known;
 
-    *file = (struct file){.path = copy(path), .trust = BERTH_UNKNOWN};
-    known = *(struct file **)or_abort(tsearch(file, &finder->files, compare_paths));
+    *file = (struct file){.path = memory_copy(path), .trust = BERTH_UNKNOWN};
+    known = *(struct file **)memory_or_abort(tsearch(file, &finder->files, compare_paths));
     if (known != file)
         free_file(file);
     return known;
@@ -175,10 +234,10 @@ static const struct folder *get_folder(struct library_finder *finder, const char
         folder = folder->next;
     if (folder != NULL)
         return folder;
-    folder = or_abort(calloc(1, sizeof(*folder)));
-    *folder = (struct folder){.next = finder->folders, .path = copy(path)};
+    folder = memory_allocate(1, sizeof(*folder));
+    *folder = (struct folder){.next = finder->folders, .path = memory_copy(path)};
     folder->trust = verify_way(path, &err);
-    folder->objection = copy(err.message);
+    folder->objection = memory_copy(err.message);
     finder->folders = folder;
     return folder;
 }
@@ -189,7 +248,7 @@ static enum berth_code check_file(struct file *file)
 
     if (file->trust == BERTH_UNKNOWN) {
         file->trust = verify_way(file->path, &err);
-        file->objection = copy(err.message);
+        file->objection = memory_copy(err.message);
     }
     return file->trust;
 }
@@ -203,8 +262,9 @@ struct walk {
     void *context;
 };
 
-__attribute__((format(printf, 4, 5))) static void complain(const struct walk *walk, enum berth_code code,
-                                                           bool is_of_place, const char *pattern, ...)
+BERTH_PRINTF(4, 5)
+static void complain(const struct walk *walk, enum berth_code code, bool is_of_place, const char *pattern,
+                     ...)
 {
     struct berth_error text;
     va_list arguments;
@@ -257,7 +317,7 @@ static char *expand(const char *text, size_t length, const char *user_path)
 {
     const char *slash = strrchr(user_path, '/');
     size_t origin_length = slash == NULL ? 0 : (size_t)(slash - user_path);
-    char *result = or_abort(calloc(1, 1));
+    char *result = memory_allocate(1, 1);
     size_t used = 0;
 
     for (size_t i = 0; i < length;) {
@@ -277,7 +337,7 @@ static char *expand(const char *text, size_t length, const char *user_path)
             free(result);
             return NULL;
         }
-        result = or_abort(realloc(result, used + piece_length + 1));
+        result = memory_or_abort(realloc(result, used + piece_length + 1));
         memcpy(result + used, piece, piece_length);
         used += piece_length;
         result[used] = '\0';
@@ -293,13 +353,12 @@ static bool is_padding(const char *text, size_t length)
 }
 
 /* Calls for each folder of a path until one answers true. */
-static bool each_folder(const struct walk *walk, const char *folders, const char *user_path,
+static bool each_folder(const char *folders, const char *user_path,
                         bool (*on_folder)(void *context, const char *text, size_t length, const char *folder),
                         void *context)
 {
     size_t count = 0;
 
-    (void)walk;
     for (const char *begin = folders; count < FOLDERS_MAX; count++) {
         size_t length = strcspn(begin, ":");
         char *folder = is_padding(begin, length) ? NULL : expand(begin, length, user_path);
@@ -373,7 +432,7 @@ static void check_search_path(const struct walk *walk, size_t user, int64_t tag,
     if (has_too_many(folders))
         complain(walk, BERTH_INVALID_ARGUMENT, false, "%s %s has more than %d folders", whose(walk, user),
                  name, FOLDERS_MAX);
-    each_folder(walk, folders, path_of(walk, user), check_folder, &check);
+    each_folder(folders, path_of(walk, user), check_folder, &check);
 }
 
 /* The loader hands out what it has under a soname to whoever asks for a file of that path. */
@@ -426,7 +485,7 @@ static bool try_folder(void *context, const char *text, size_t length, const cha
     (void)text, (void)length;
     if (folder == NULL)
         return false;
-    path = format("%s/%s", folder, attempt->name);
+    path = memory_format("%s/%s", folder, attempt->name);
     is_found = try_path(attempt, path);
     free(path);
     return is_found;
@@ -450,7 +509,7 @@ static bool try_rpaths(const struct walk *walk, size_t user, struct attempt *att
         const struct elf_image *image = image_of(walk, user);
         const char *folders = search_path(image, DT_RUNPATH) == NULL ? search_path(image, DT_RPATH) : NULL;
 
-        if (folders != NULL && each_folder(walk, folders, path_of(walk, user), try_trusted_folder, attempt))
+        if (folders != NULL && each_folder(folders, path_of(walk, user), try_trusted_folder, attempt))
             return true;
         if (user == LIBRARY_MODULE)
             return false;
@@ -462,14 +521,14 @@ static bool try_runpath(const struct walk *walk, size_t user, struct attempt *at
 {
     const char *folders = search_path(image_of(walk, user), DT_RUNPATH);
 
-    return folders != NULL && each_folder(walk, folders, path_of(walk, user), try_trusted_folder, attempt);
+    return folders != NULL && each_folder(folders, path_of(walk, user), try_trusted_folder, attempt);
 }
 
 static bool try_environment(struct library_finder *finder, struct attempt *attempt)
 {
     for (const char *begin = finder->environment; begin != NULL;) {
         size_t length = strcspn(begin, ":;");
-        char *folder = length == 0 ? copy(".") : format("%.*s", (int)length, begin);
+        char *folder = length == 0 ? memory_copy(".") : memory_format("%.*s", (int)length, begin);
         bool is_found = try_folder(attempt, begin, length, folder);
 
         free(folder);
@@ -505,9 +564,9 @@ static bool try_known(struct library_finder *finder, struct attempt *attempt)
             return try_path(attempt, finder->known[i].file->path);
     if (!try_environment(finder, attempt) && !try_system(finder, attempt))
         return false;
-    finder->known = or_abort(reallocarray(finder->known, finder->known_count + 1, sizeof(*finder->known)));
+    finder->known = memory_grow(finder->known, finder->known_count, sizeof(*finder->known));
     known = &finder->known[finder->known_count++];
-    *known = (struct known){.name = copy(attempt->name), .file = attempt->found};
+    *known = (struct known){.name = memory_copy(attempt->name), .file = attempt->found};
     return true;
 }
 
@@ -554,7 +613,7 @@ static bool is_listed(const struct library_list *list, const char *name)
 
 static void add(struct library_list *list, const char *name, const struct file *file, size_t user)
 {
-    list->items = or_abort(reallocarray(list->items, list->count + 1, sizeof(*list->items)));
+    list->items = memory_grow(list->items, list->count, sizeof(*list->items));
     list->items[list->count++] = (struct library){.name = name,
                                                   .path = file->path,
                                                   .device = file->device,
@@ -682,8 +741,7 @@ static int add_loaded(struct dl_phdr_info *info, size_t size, void *context)
     map(file);
     if (file->bytes == NULL)
         return 0;
-    finder->loaded =
-        or_abort(reallocarray(finder->loaded, finder->loaded_count + 1, sizeof(*finder->loaded)));
+    finder->loaded = memory_grow(finder->loaded, finder->loaded_count, sizeof(*finder->loaded));
     finder->loaded[finder->loaded_count++] =
         (struct loaded){.name = strrchr(file->path, '/') + 1, .file = file};
     return 0;
@@ -691,7 +749,7 @@ static int add_loaded(struct dl_phdr_info *info, size_t size, void *context)
 
 struct library_finder *library_finder_create(bool with_environment)
 {
-    struct library_finder *finder = or_abort(calloc(1, sizeof(*finder)));
+    struct library_finder *finder = memory_allocate(1, sizeof(*finder));
     const char *environment = with_environment ? getenv("LD_LIBRARY_PATH") : NULL;
 
     linker_cache_init(&finder->cache);
@@ -748,4 +806,128 @@ void library_each_loaded(struct library_finder *finder,
 
         on_library(context, &library);
     }
+}
+
+/* Who came first under a name: a library and the module that needs it, or a module by its own soname. */
+struct named {
+    char *name;
+    dev_t device;
+    ino_t inode;
+    char *path;
+    char *module;
+};
+
+static int compare_named(const void *a, const void *b)
+{
+    return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+static void free_named(void *node)
+{
+    struct named *entry = node;
+
+    free(entry->name);
+    free(entry->path);
+    free(entry->module);
+    free(entry);
+}
+
+static const struct named *find_named(void *const *tree, const char *name)
+{
+    const struct named key = {.name = (char *)(uintptr_t)name};
+    struct named *const *found = tfind(&key, tree, compare_named);
+
+    return found == NULL ? NULL : *found;
+}
+
+static void keep_named(void **tree, const struct library *library, const char *module)
+{
+    struct named *entry;
+
+    if (find_named(tree, library->name) != NULL)
+        return;
+    entry = memory_allocate(1, sizeof(*entry));
+    *entry = (struct named){.name = memory_copy(library->name),
+                            .device = library->device,
+                            .inode = library->inode,
+                            .path = memory_copy(library->path),
+                            .module = memory_copy(module)};
+    memory_or_abort(tsearch(entry, tree, compare_named));
+}
+
+static bool is_other(const struct named *entry, const struct library *library)
+{
+    return entry != NULL && (entry->device != library->device || entry->inode != library->inode);
+}
+
+static const char advice[] = "give one of the two another soname";
+
+static char *compare_library(struct library_names *names, const struct library_finder *finder,
+                             const struct library *library)
+{
+    const struct named *needed = find_named(&names->needed, library->name);
+    const struct named *soname = find_named(&names->sonames, library->name);
+    dev_t device = 0;
+    ino_t inode = 0;
+    const char *loaded = library_find_loaded(finder, library->name, &device, &inode);
+
+    if (loaded != NULL && (device != library->device || inode != library->inode))
+        return memory_format("it is linked to %s, but gets the host's own %s, which has the same name; %s",
+                             library->path, loaded, advice);
+    if (is_other(needed, library))
+        return memory_format(
+            "it is linked to %s, and %s to %s, which has the same name: whichever module is loaded second "
+            "gets the library of the first; %s",
+            library->path, needed->module, needed->path, advice);
+    if (is_other(soname, library))
+        return memory_format(
+            "it is linked to %s, and the module %s has that name as its soname: it may get the module "
+            "instead; %s",
+            library->path, soname->module, advice);
+    return NULL;
+}
+
+/* A module that calls itself as a library that others need. */
+static char *compare_soname(struct library_names *names, const struct library_finder *finder,
+                            const char *soname)
+{
+    const struct named *needed = find_named(&names->needed, soname);
+    dev_t device;
+    ino_t inode;
+    const char *loaded = library_find_loaded(finder, soname, &device, &inode);
+
+    if (loaded == NULL && needed == NULL)
+        return NULL;
+    return memory_format(
+        "its soname %.200s is also that of %s: who needs the library may get this module; %s", soname,
+        loaded != NULL ? loaded : needed->path, advice);
+}
+
+char *library_names_add(struct library_names *names, const struct library_finder *finder,
+                        const struct elf_image *image, const char *module, const struct library_list *list)
+{
+    uint64_t offset;
+    const char *soname =
+        elf_image_dynamic(image, DT_SONAME, 0, &offset) ? elf_image_string(image, offset) : NULL;
+    const struct library self = {.name = soname, .path = module};
+    char *conflict = NULL;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (conflict == NULL)
+            conflict = compare_library(names, finder, &list->items[i]);
+        keep_named(&names->needed, &list->items[i], module);
+    }
+    if (soname == NULL)
+        return conflict;
+    if (conflict == NULL)
+        conflict = compare_soname(names, finder, soname);
+    keep_named(&names->sonames, &self, module);
+    return conflict;
+}
+
+void library_names_finish(struct library_names *names)
+{
+    tdestroy(names->needed, free_named);
+    tdestroy(names->sonames, free_named);
+    *names = (struct library_names){NULL, NULL};
 }

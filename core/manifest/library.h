@@ -72,4 +72,24 @@ const char *library_find_loaded(const struct library_finder *finder, const char 
 void library_each_loaded(struct library_finder *finder,
                          void (*on_library)(void *context, const struct library *library), void *context);
 
+/**
+ * Libraries of several modules that have one name: a process has one file under each, and whichever module is
+ * loaded second gets it. Zero-initialise.
+ */
+struct library_names {
+    /** Trees for tsearch: what is needed, and the sonames of modules. */
+    void *needed;
+    void *sonames;
+};
+
+/**
+ * Adds a module and what it needs.
+ *
+ * @param module  its path, for messages about others.
+ * @return NULL; or one sentence on the first of its libraries for which it may get another file, malloced.
+ */
+char *library_names_add(struct library_names *names, const struct library_finder *finder,
+                        const struct elf_image *image, const char *module, const struct library_list *list);
+void library_names_finish(struct library_names *names);
+
 #endif

@@ -12,8 +12,6 @@
 #include <config/value.h>
 
 #include "name.h"
-#include "reader.h"
-#include "services.h"
 
 #define PLUGINS_MAX 256
 
@@ -37,6 +35,287 @@ struct owned_manifest {
     struct config_tree *tree;
 };
 
+#define VERSION_NUMBER_MAX 1000000
+
+struct reader {
+    struct config_tree *tree;
+    struct config_diagnostics *diagnostics;
+};
+
+#define complain(reader, mark, ...)                                                                          \
+    config_diagnostics_add((reader)->diagnostics, CONFIG_ERROR, (mark), __VA_ARGS__)
+
+/* The same for a name that a newer berth may know. */
+#define complain_of_unknown(reader, mark, format, ...)                                                       \
+    config_diagnostics_add((reader)->diagnostics, config_diagnostics_of_unknown((reader)->diagnostics),      \
+                           (mark), format "%s", __VA_ARGS__,                                                 \
+                           (reader)->diagnostics->forgives_unknown ? "; ignoring it" : "")
+
+/* An array of at least one member, so that NULL only means that memory is out. */
+static void *allocate(struct reader *reader, const struct config_node *node, size_t count, size_t size)
+{
+    void *array = calloc(count > 0 ? count : 1, size);
+
+    if (array == NULL)
+        complain(reader, &node->mark, "no memory for its %zu items", count);
+    return array;
+}
+
+static const char *kind_name(enum config_node_kind kind)
+{
+    switch (kind) {
+    case CONFIG_SCALAR:
+        return "a text";
+    case CONFIG_LIST:
+        return "a list";
+    case CONFIG_MAP:
+        return "a map";
+    }
+    return "nothing";
+}
+
+static bool expect(struct reader *reader, const struct config_node *node, enum config_node_kind kind,
+                   const char *what)
+{
+    if (node->kind == kind)
+        return true;
+    complain(reader, &node->mark, "%s must be %s, not %s", what, kind_name(kind), kind_name(node->kind));
+    return false;
+}
+
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void check_keys(struct reader *reader, const struct config_node *map, const char *what,
+                       const char *const *known, size_t count)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        const struct config_node *item = map->items[i];
+        const char *nearest;
+
+        if (is_among(item->key, known, count))
+            continue;
+        nearest = config_nearest(item->key, known, count);
+        complain_of_unknown(reader, &item->key_mark, "%s has no key \"%.60s\"%s%s%s", what, item->key,
+                            nearest != NULL ? " (did you mean \"" : "", nearest != NULL ? nearest : "",
+                            nearest != NULL ? "\"?)" : "");
+    }
+}
+
+/* What stands at a key; a key with nothing behind it is as good as none. */
+static const struct config_node *find(const struct config_node *map, const char *key)
+{
+    const struct config_node *node = config_node_find(map, key);
+
+    return node != NULL && config_node_is_empty(node) ? NULL : node;
+}
+
+/* The text at a key; NULL where it is not there or wrong, which then has been said. */
+static const char *read_text(struct reader *reader, const struct config_node *map, const char *key,
+                             bool required, const char *what)
+{
+    const struct config_node *node = find(map, key);
+
+    if (node == NULL) {
+        if (required)
+            complain(reader, &map->mark, "%s has no %s, which it must have", what, key);
+        return NULL;
+    }
+    if (!expect(reader, node, CONFIG_SCALAR, key))
+        return NULL;
+    if (node->length == 0)
+        complain(reader, &node->mark, "%s is empty", key);
+    return node->text;
+}
+
+static bool read_number(struct reader *reader, const struct config_node *node, const char *key,
+                        uint32_t *ret_number)
+{
+    uint32_t number = 0;
+
+    if (!expect(reader, node, CONFIG_SCALAR, key))
+        return false;
+    for (size_t i = 0; i < node->length && number <= VERSION_NUMBER_MAX; i++)
+        number = node->text[i] >= '0' && node->text[i] <= '9' ? number * 10 + (uint32_t)(node->text[i] - '0')
+                                                              : UINT32_MAX;
+    if (number == 0 || number > VERSION_NUMBER_MAX) {
+        complain(reader, &node->mark, "%s: \"%.60s\" is no number from 1 to %d", key, node->text,
+                 VERSION_NUMBER_MAX);
+        return false;
+    }
+    *ret_number = number;
+    return true;
+}
+
+/* Reads a list of texts, each judged by `check` at its place. */
+static void read_texts(struct reader *reader, const struct config_node *list, const char *name,
+                       const char *what,
+                       void (*check)(struct reader *reader, const struct config_node *list, size_t i,
+                                     const struct manifest_plugin *plugin),
+                       const struct manifest_plugin *plugin, const char *const **ret_texts, size_t *ret_count)
+{
+    const char **texts;
+
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, name))
+        return;
+    texts = allocate(reader, list, list->count, sizeof(*texts));
+    if (texts == NULL)
+        return;
+    *ret_texts = texts;
+    *ret_count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!expect(reader, list->items[i], CONFIG_SCALAR, what))
+            continue;
+        check(reader, list, i, plugin);
+        texts[(*ret_count)++] = list->items[i]->text;
+    }
+}
+
+/* Where a service goes whose plugin does not say: nothing is on a network by accident. */
+static const char *const only_grpc[] = {"grpc"};
+
+static enum berth_method_kind read_kind(struct reader *reader, const struct config_node *node)
+{
+    static const char *const kinds[] = {
+        [BERTH_METHOD_UNARY] = "unary",
+        [BERTH_METHOD_SERVER_STREAM] = "server_stream",
+        [BERTH_METHOD_CLIENT_STREAM] = "client_stream",
+        [BERTH_METHOD_BIDI_STREAM] = "bidi_stream",
+    };
+
+    if (!expect(reader, node, CONFIG_SCALAR, "a method's kind"))
+        return BERTH_METHOD_UNARY;
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        if (strcmp(node->text, kinds[i]) == 0)
+            return (enum berth_method_kind)i;
+    }
+    complain(reader, &node->mark,
+             "\"%.60s\" is no kind of method: use unary, server_stream, client_stream or bidi_stream",
+             node->text);
+    return BERTH_METHOD_UNARY;
+}
+
+static void read_service(struct reader *reader, const struct config_node *node,
+                         struct manifest_service *service)
+{
+    struct manifest_method *methods;
+
+    service->name = node->key;
+    service->transports = only_grpc;
+    service->transport_count = 1;
+    if (!manifest_service_is_valid(node->key))
+        complain(reader, &node->key_mark, "\"%.200s\" is no name of a service such as helloworld.Greeter",
+                 node->key);
+    if (!expect(reader, node, CONFIG_MAP, "a service"))
+        return;
+    methods = allocate(reader, node, node->count, sizeof(*methods));
+    if (methods == NULL)
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct config_node *method = node->items[i];
+
+        if (!manifest_identifier_is_valid(method->key))
+            complain(reader, &method->key_mark, "\"%.200s\" is no name of a method such as SayHello",
+                     method->key);
+        methods[i] = (struct manifest_method){.name = method->key, .kind = read_kind(reader, method)};
+    }
+    service->methods = methods;
+    service->method_count = node->count;
+}
+
+static void read_services(struct reader *reader, const struct config_node *map,
+                          struct manifest_plugin *plugin)
+{
+    const struct config_node *node = find(map, "services");
+    struct manifest_service *services;
+
+    if (node == NULL || !expect(reader, node, CONFIG_MAP, "services"))
+        return;
+    services = allocate(reader, node, node->count, sizeof(*services));
+    if (services == NULL)
+        return;
+    for (size_t i = 0; i < node->count; i++)
+        read_service(reader, node->items[i], &services[i]);
+    plugin->services = services;
+    plugin->service_count = node->count;
+}
+
+static struct manifest_service *find_service(const struct manifest_plugin *plugin, const char *name)
+{
+    for (size_t i = 0; i < plugin->service_count; i++)
+        if (strcmp(plugin->services[i].name, name) == 0)
+            return (struct manifest_service *)&plugin->services[i];
+    return NULL;
+}
+
+static bool is_named_before(const struct config_node *list, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (list->items[k]->kind == CONFIG_SCALAR && strcmp(list->items[k]->text, list->items[i]->text) == 0)
+            return true;
+    return false;
+}
+
+static void check_transport(struct reader *reader, const struct config_node *list, size_t i,
+                            const struct manifest_plugin *plugin)
+{
+    const struct config_node *node = list->items[i];
+
+    if (!manifest_transport_is_valid(node->text))
+        complain(
+            reader, &node->mark,
+            "\"%.60s\" is no name of a transport such as grpc, tcp or ttrpc: use a-z, then a-z, 0-9 and -",
+            node->text);
+    else if (is_named_before(list, i))
+        complain(reader, &node->mark, "the transport %s is named twice", node->text);
+}
+
+static void read_service_transports(struct reader *reader, const struct config_node *list,
+                                    struct manifest_service *service)
+{
+    if (list->kind == CONFIG_LIST && list->count == 0)
+        complain(reader, &list->mark,
+                 "%s goes over no transport: name one or leave the line out, which means [grpc]", list->key);
+    else
+        read_texts(reader, list, "the transports of a service", "a transport", check_transport, NULL,
+                   &service->transports, &service->transport_count);
+}
+
+static void read_transports(struct reader *reader, const struct config_node *map,
+                            struct manifest_plugin *plugin)
+{
+    const struct config_node *node = find(map, "transports");
+
+    if (node == NULL || !expect(reader, node, CONFIG_MAP, "transports"))
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct config_node *list = node->items[i];
+        struct manifest_service *service = find_service(plugin, list->key);
+
+        if (service != NULL)
+            read_service_transports(reader, list, service);
+        else
+            complain(reader, &list->key_mark,
+                     "transports: \"%.200s\" does not stand under services of this plugin", list->key);
+    }
+}
+
+static void finish_services(struct manifest_plugin *plugin)
+{
+    for (size_t i = 0; i < plugin->service_count; i++) {
+        free((void *)plugin->services[i].methods);
+        if (plugin->services[i].transports != only_grpc)
+            free((void *)plugin->services[i].transports);
+    }
+    free((void *)plugin->services);
+    free((void *)plugin->carries);
+}
+
 uint64_t manifest_hash(const char *text, size_t length)
 {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -54,147 +333,129 @@ static bool is_requirement(const char *name)
     return strcmp(name, "*") == 0 || manifest_type_is_valid(name) || manifest_uri_split(name, &type_length);
 }
 
-static struct manifest_requirement *read_requirements(struct manifest_reader *reader,
-                                                      const struct config_node *map, const char *key,
-                                                      size_t *ret_count)
+static struct manifest_requirement *read_requirements(struct reader *reader, const struct config_node *map,
+                                                      const char *key, size_t *ret_count)
 {
-    const struct config_node *list = manifest_find(map, key);
+    const struct config_node *list = find(map, key);
     struct manifest_requirement *requirements;
 
-    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, key))
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, key))
         return NULL;
-    requirements = manifest_allocate(reader, list, list->count, sizeof(*requirements));
+    requirements = allocate(reader, list, list->count, sizeof(*requirements));
     if (requirements == NULL)
         return NULL;
     for (size_t i = 0; i < list->count; i++) {
         const struct config_node *node = list->items[i];
 
-        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a requirement"))
+        if (!expect(reader, node, CONFIG_SCALAR, "a requirement"))
             continue;
         if (!is_requirement(node->text))
-            manifest_complain(reader, &node->mark,
-                              "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
-                              "io.example.store.v1.main, nor \"*\"",
-                              node->text);
+            complain(reader, &node->mark,
+                     "\"%.200s\" is neither a type such as io.example.store.v1, nor a URI such as "
+                     "io.example.store.v1.main, nor \"*\"",
+                     node->text);
         requirements[(*ret_count)++] = (struct manifest_requirement){.name = node->text, .mark = node->mark};
     }
     return requirements;
 }
 
-static uint32_t read_callback(struct manifest_reader *reader, const struct config_node *node)
+static uint32_t read_callback(struct reader *reader, const struct config_node *node)
 {
     const char *nearest;
 
-    if (!manifest_expect(reader, node, CONFIG_SCALAR, "a callback"))
+    if (!expect(reader, node, CONFIG_SCALAR, "a callback"))
         return 0;
     for (size_t i = 0; i < COUNT(callback_names); i++) {
         if (strcmp(node->text, callback_names[i]) == 0)
             return 1u << i;
     }
     nearest = config_nearest(node->text, callback_names, COUNT(callback_names));
-    manifest_complain_of_unknown(
-        reader, &node->mark, "callbacks: unknown callback \"%.60s\" (%s%s%s)", node->text,
-        nearest != NULL ? "did you mean \"" : "use prepare, discard, serve, drain, close, migrate or check",
-        nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+    complain_of_unknown(reader, &node->mark, "callbacks: unknown callback \"%.60s\" (%s%s%s)", node->text,
+                        nearest != NULL ? "did you mean \""
+                                        : "use prepare, discard, serve, drain, close, migrate or check",
+                        nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     return 0;
 }
 
-static void read_callbacks(struct manifest_reader *reader, const struct config_node *map,
+static void read_callbacks(struct reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
-    const struct config_node *list = manifest_find(map, "callbacks");
+    const struct config_node *list = find(map, "callbacks");
 
-    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "callbacks"))
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, "callbacks"))
         return;
     for (size_t i = 0; i < list->count; i++) {
         uint32_t callback = read_callback(reader, list->items[i]);
 
         if ((plugin->callbacks & callback) != 0)
-            manifest_complain(reader, &list->items[i]->mark, "%s is named twice", list->items[i]->text);
+            complain(reader, &list->items[i]->mark, "%s is named twice", list->items[i]->text);
         plugin->callbacks |= callback;
     }
     if ((plugin->callbacks & MANIFEST_CALLBACK_DISCARD) != 0 &&
         (plugin->callbacks & MANIFEST_CALLBACK_PREPARE) == 0)
-        manifest_complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
+        complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
 }
 
-static void read_interface(struct manifest_reader *reader, const struct config_node *map,
+static void read_interface(struct reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
-    plugin->interface = manifest_read_text(reader, map, "interface", false, "a plugin");
+    plugin->interface = read_text(reader, map, "interface", false, "a plugin");
     if (plugin->interface != NULL && !manifest_identifier_is_valid(plugin->interface))
-        manifest_complain(reader, &manifest_find(map, "interface")->mark,
-                          "interface: \"%.60s\" is no name of a C struct such as berth_store",
-                          plugin->interface);
+        complain(reader, &find(map, "interface")->mark,
+                 "interface: \"%.60s\" is no name of a C struct such as berth_store", plugin->interface);
 }
 
-static void read_protos(struct manifest_reader *reader, const struct config_node *map,
-                        struct manifest_plugin *plugin)
+static void check_proto(struct reader *reader, const struct config_node *list, size_t i,
+                        const struct manifest_plugin *plugin)
 {
-    const struct config_node *list = manifest_find(map, "protos");
-    const char **protos;
+    const struct config_node *node = list->items[i];
 
-    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "protos"))
-        return;
-    protos = manifest_allocate(reader, list, list->count, sizeof(*protos));
-    if (protos == NULL)
-        return;
-    plugin->protos = protos;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct config_node *node = list->items[i];
-
-        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a file under protos"))
-            continue;
-        if (!manifest_proto_is_valid(node->text))
-            manifest_complain(reader, &node->mark,
-                              "protos: \"%.200s\" is no .proto file as protoc is given it, such as "
-                              "greeter.proto or example/v1/greeter.proto",
-                              node->text);
-        protos[plugin->proto_count++] = node->text;
-    }
+    if (!manifest_proto_is_valid(node->text))
+        complain(reader, &node->mark,
+                 "protos: \"%.200s\" is no .proto file as protoc is given it, such as greeter.proto or "
+                 "example/v1/greeter.proto",
+                 node->text);
 }
 
-static const char *read_setting_path(struct manifest_reader *reader, const struct config_node *map,
-                                     const char *key, bool required)
+static const char *read_setting_path(struct reader *reader, const struct config_node *map, const char *key,
+                                     bool required)
 {
-    const char *path = manifest_read_text(reader, map, key, required, "a rename");
+    const char *path = read_text(reader, map, key, required, "a rename");
 
     if (path != NULL && *path != '\0' && !manifest_setting_is_valid(path))
-        manifest_complain(reader, &manifest_find(map, key)->mark,
-                          "%s: \"%.200s\" is no name of a setting such as limits.burst", key, path);
+        complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is no name of a setting such as limits.burst",
+                 key, path);
     return path;
 }
 
-static void read_rename(struct manifest_reader *reader, const struct config_node *node,
+static void read_rename(struct reader *reader, const struct config_node *node,
                         const struct manifest_plugin *plugin, struct manifest_rename *rename)
 {
     static const char *const known[] = {"before", "from", "to"};
     const struct config_node *before;
 
-    if (!manifest_expect(reader, node, CONFIG_MAP, "a rename"))
+    if (!expect(reader, node, CONFIG_MAP, "a rename"))
         return;
-    manifest_check_keys(reader, node, "a rename", known, sizeof(known) / sizeof(known[0]));
+    check_keys(reader, node, "a rename", known, COUNT(known));
     rename->from = read_setting_path(reader, node, "from", true);
     rename->to = read_setting_path(reader, node, "to", (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) == 0);
-    before = manifest_find(node, "before");
+    before = find(node, "before");
     if (before == NULL)
-        manifest_complain(reader, &node->mark, "a rename has no before, which it must have");
-    else if (manifest_read_number(reader, before, "before", &rename->before_version) &&
+        complain(reader, &node->mark, "a rename has no before, which it must have");
+    else if (read_number(reader, before, "before", &rename->before_version) &&
              (rename->before_version < 2 || rename->before_version > plugin->config_version))
-        manifest_complain(reader, &before->mark,
-                          "before: %u applies to no older version: config_version is %u",
-                          rename->before_version, plugin->config_version);
+        complain(reader, &before->mark, "before: %u applies to no older version: config_version is %u",
+                 rename->before_version, plugin->config_version);
 }
 
-static void read_renames(struct manifest_reader *reader, const struct config_node *map,
-                         struct manifest_plugin *plugin)
+static void read_renames(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
-    const struct config_node *list = manifest_find(map, "renames");
+    const struct config_node *list = find(map, "renames");
     struct manifest_rename *renames;
 
-    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "renames"))
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, "renames"))
         return;
-    renames = manifest_allocate(reader, list, list->count, sizeof(*renames));
+    renames = allocate(reader, list, list->count, sizeof(*renames));
     if (renames == NULL)
         return;
     for (size_t i = 0; i < list->count; i++)
@@ -206,52 +467,45 @@ static void read_renames(struct manifest_reader *reader, const struct config_nod
 /* A section has had few names. */
 #define FORMERLY_MAX 16
 
-static void read_formerly(struct manifest_reader *reader, const struct config_node *map,
-                          struct manifest_plugin *plugin)
+static void check_former_name(struct reader *reader, const struct config_node *list, size_t i,
+                              const struct manifest_plugin *plugin)
 {
-    const struct config_node *list = manifest_find(map, "formerly");
-    const char **names;
+    const struct config_node *node = list->items[i];
+    size_t type_length;
 
-    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "formerly"))
-        return;
-    if (list->count > FORMERLY_MAX) {
-        manifest_complain(reader, &list->mark, "formerly: %zu names are too many (at most %d)", list->count,
-                          FORMERLY_MAX);
-        return;
-    }
-    names = manifest_allocate(reader, list, list->count, sizeof(*names));
-    if (names == NULL)
-        return;
-    plugin->formerly = names;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct config_node *node = list->items[i];
-        size_t type_length;
-
-        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a name under formerly"))
-            continue;
-        if (!manifest_id_is_valid(node->text) && !manifest_uri_split(node->text, &type_length))
-            manifest_complain(reader, &node->mark,
-                              "formerly: \"%.200s\" is not a name of a section (use a word such as cri, or a "
-                              "URI such as io.example.store.v1.main)",
-                              node->text);
-        else if (plugin->uri != NULL && strcmp(node->text, plugin->uri) == 0)
-            manifest_complain(reader, &node->mark, "formerly: %s is the plugin's own URI", plugin->uri);
-        names[plugin->formerly_count++] = node->text;
-    }
+    if (!manifest_id_is_valid(node->text) && !manifest_uri_split(node->text, &type_length))
+        complain(reader, &node->mark,
+                 "formerly: \"%.200s\" is not a name of a section (use a word such as cri, or a URI such as "
+                 "io.example.store.v1.main)",
+                 node->text);
+    else if (plugin->uri != NULL && strcmp(node->text, plugin->uri) == 0)
+        complain(reader, &node->mark, "formerly: %s is the plugin's own URI", plugin->uri);
 }
 
-static void read_config(struct manifest_reader *reader, const struct config_node *map,
-                        struct manifest_plugin *plugin)
+static void read_formerly(struct reader *reader, const struct config_node *map,
+                          struct manifest_plugin *plugin)
 {
-    const struct config_node *version = manifest_find(map, "config_version");
-    const struct config_node *config = manifest_find(map, "config");
+    const struct config_node *list = find(map, "formerly");
+
+    if (list != NULL && list->kind == CONFIG_LIST && list->count > FORMERLY_MAX)
+        complain(reader, &list->mark, "formerly: %zu names are too many (at most %d)", list->count,
+                 FORMERLY_MAX);
+    else
+        read_texts(reader, list, "formerly", "a name under formerly", check_former_name, plugin,
+                   &plugin->formerly, &plugin->formerly_count);
+}
+
+static void read_config(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    const struct config_node *version = find(map, "config_version");
+    const struct config_node *config = find(map, "config");
 
     plugin->config_version = 1;
     if (version != NULL)
-        manifest_read_number(reader, version, "config_version", &plugin->config_version);
+        read_number(reader, version, "config_version", &plugin->config_version);
     read_renames(reader, map, plugin);
     read_formerly(reader, map, plugin);
-    if (config == NULL || manifest_expect(reader, config, CONFIG_MAP, "config"))
+    if (config == NULL || expect(reader, config, CONFIG_MAP, "config"))
         plugin->config = schema_create(config, reader->diagnostics);
 }
 
@@ -272,42 +526,23 @@ static bool has_setting(const struct schema *config, const char *path)
     return false;
 }
 
-static void check_condition(struct manifest_reader *reader, const struct manifest_plugin *plugin,
-                            const struct config_node *node)
+static void check_condition(struct reader *reader, const struct config_node *list, size_t i,
+                            const struct manifest_plugin *plugin)
 {
+    const struct config_node *node = list->items[i];
+
+    if (plugin->config == NULL)
+        return;
     if (strncmp(node->text, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0) {
         if (!manifest_identifier_is_valid(node->text + strlen(MANIFEST_ENV)))
-            manifest_complain(
-                reader, &node->mark,
-                "skip_unless: \"%.200s\" does not name an environment variable such as env:NAME", node->text);
+            complain(reader, &node->mark,
+                     "skip_unless: \"%.200s\" does not name an environment variable such as env:NAME",
+                     node->text);
     } else if (!manifest_setting_is_valid(node->text) || !has_setting(plugin->config, node->text)) {
-        manifest_complain(reader, &node->mark,
-                          "skip_unless: \"%.200s\" is not a setting under config (for an environment "
-                          "variable write env:NAME)",
-                          node->text);
-    }
-}
-
-static void read_skip_unless(struct manifest_reader *reader, const struct config_node *map,
-                             struct manifest_plugin *plugin)
-{
-    const struct config_node *list = manifest_find(map, "skip_unless");
-    const char **conditions;
-
-    if (list == NULL || !manifest_expect(reader, list, CONFIG_LIST, "skip_unless"))
-        return;
-    conditions = manifest_allocate(reader, list, list->count, sizeof(*conditions));
-    if (conditions == NULL)
-        return;
-    plugin->skip_unless = conditions;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct config_node *node = list->items[i];
-
-        if (!manifest_expect(reader, node, CONFIG_SCALAR, "a condition under skip_unless"))
-            continue;
-        if (plugin->config != NULL)
-            check_condition(reader, plugin, node);
-        conditions[plugin->skip_unless_count++] = node->text;
+        complain(reader, &node->mark,
+                 "skip_unless: \"%.200s\" is not a setting under config (for an environment "
+                 "variable write env:NAME)",
+                 node->text);
     }
 }
 
@@ -373,24 +608,22 @@ void manifest_explain_unset(const char *condition, struct berth_error *ret_sente
 }
 
 /* Type, id and the URI that they make. */
-static void read_name(struct manifest_reader *reader, const struct config_node *map,
-                      struct manifest_plugin *plugin)
+static void read_name(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
     char uri[MANIFEST_TYPE_MAX + MANIFEST_ID_MAX + 2];
     int length;
 
-    plugin->type = manifest_read_text(reader, map, "type", true, "a plugin");
-    plugin->id = manifest_read_text(reader, map, "id", true, "a plugin");
+    plugin->type = read_text(reader, map, "type", true, "a plugin");
+    plugin->id = read_text(reader, map, "id", true, "a plugin");
     if (plugin->type != NULL && !manifest_type_is_valid(plugin->type))
-        manifest_complain(
-            reader, &manifest_find(map, "type")->mark,
-            "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
-            "labels or more, and a version",
-            plugin->type);
+        complain(reader, &find(map, "type")->mark,
+                 "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
+                 "labels or more, and a version",
+                 plugin->type);
     if (plugin->id != NULL && !manifest_id_is_valid(plugin->id))
-        manifest_complain(reader, &manifest_find(map, "id")->mark,
-                          "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
-                          MANIFEST_ID_MAX);
+        complain(reader, &find(map, "id")->mark,
+                 "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
+                 MANIFEST_ID_MAX);
     if (plugin->type == NULL || plugin->id == NULL)
         return;
     length = snprintf(uri, sizeof(uri), "%s.%s", plugin->type, plugin->id);
@@ -398,23 +631,27 @@ static void read_name(struct manifest_reader *reader, const struct config_node *
         plugin->uri = config_tree_add_text(reader->tree, uri, (size_t)length);
 }
 
-static void read_plugin(struct manifest_reader *reader, const struct config_node *node,
-                        struct manifest_plugin *plugin)
+static void read_plugin(struct reader *reader, const struct config_node *node, struct manifest_plugin *plugin)
 {
     plugin->mark = node->mark;
-    if (!manifest_expect(reader, node, CONFIG_MAP, "a plugin"))
+    if (!expect(reader, node, CONFIG_MAP, "a plugin"))
         return;
-    manifest_check_keys(reader, node, "a plugin", plugin_keys, COUNT(plugin_keys));
+    check_keys(reader, node, "a plugin", plugin_keys, COUNT(plugin_keys));
     read_name(reader, node, plugin);
-    plugin->description = manifest_read_text(reader, node, "description", false, "a plugin");
+    plugin->description = read_text(reader, node, "description", false, "a plugin");
     plugin->requirements = read_requirements(reader, node, "requires", &plugin->requirement_count);
     plugin->wants = read_requirements(reader, node, "wants", &plugin->want_count);
-    manifest_read_services(reader, node, plugin);
+    read_services(reader, node, plugin);
+    read_transports(reader, node, plugin);
+    read_texts(reader, find(node, "carries"), "carries", "a transport", check_transport, plugin,
+               &plugin->carries, &plugin->carry_count);
     read_callbacks(reader, node, plugin);
     read_interface(reader, node, plugin);
-    read_protos(reader, node, plugin);
+    read_texts(reader, find(node, "protos"), "protos", "a file under protos", check_proto, plugin,
+               &plugin->protos, &plugin->proto_count);
     read_config(reader, node, plugin);
-    read_skip_unless(reader, node, plugin);
+    read_texts(reader, find(node, "skip_unless"), "skip_unless", "a condition under skip_unless",
+               check_condition, plugin, &plugin->skip_unless, &plugin->skip_unless_count);
 }
 
 static int compare_uris(const void *a, const void *b)
@@ -426,7 +663,7 @@ static int compare_uris(const void *a, const void *b)
     return order != 0 ? order : (left > right) - (left < right);
 }
 
-static void check_twins(struct manifest_reader *reader, const struct manifest *manifest)
+static void check_twins(struct reader *reader, const struct manifest *manifest)
 {
     const struct manifest_plugin *sorted[PLUGINS_MAX];
     size_t count = 0;
@@ -438,28 +675,27 @@ static void check_twins(struct manifest_reader *reader, const struct manifest *m
     qsort(sorted, count, sizeof(sorted[0]), compare_uris);
     for (size_t i = 1; i < count; i++) {
         if (strcmp(sorted[i - 1]->uri, sorted[i]->uri) == 0)
-            manifest_complain(reader, &sorted[i]->mark, "%s is there already, at line %u", sorted[i]->uri,
-                              sorted[i - 1]->mark.line);
+            complain(reader, &sorted[i]->mark, "%s is there already, at line %u", sorted[i]->uri,
+                     sorted[i - 1]->mark.line);
     }
 }
 
-static void read_plugins(struct manifest_reader *reader, const struct config_node *root,
-                         struct manifest *manifest)
+static void read_plugins(struct reader *reader, const struct config_node *root, struct manifest *manifest)
 {
-    const struct config_node *list = manifest_find(root, "plugins");
+    const struct config_node *list = find(root, "plugins");
 
     if (list == NULL) {
-        manifest_complain(reader, &root->mark, "a manifest has no plugins, which it must have");
+        complain(reader, &root->mark, "a manifest has no plugins, which it must have");
         return;
     }
-    if (!manifest_expect(reader, list, CONFIG_LIST, "plugins"))
+    if (!expect(reader, list, CONFIG_LIST, "plugins"))
         return;
     if (list->count == 0 || list->count > PLUGINS_MAX) {
-        manifest_complain(reader, &list->mark, "plugins: %zu of them, a module holds 1 to %d", list->count,
-                          PLUGINS_MAX);
+        complain(reader, &list->mark, "plugins: %zu of them, a module holds 1 to %d", list->count,
+                 PLUGINS_MAX);
         return;
     }
-    manifest->plugins = manifest_allocate(reader, list, list->count, sizeof(*manifest->plugins));
+    manifest->plugins = allocate(reader, list, list->count, sizeof(*manifest->plugins));
     if (manifest->plugins == NULL)
         return;
     manifest->plugin_count = list->count;
@@ -468,14 +704,6 @@ static void read_plugins(struct manifest_reader *reader, const struct config_nod
         read_plugin(reader, list->items[i], &manifest->plugins[i]);
     }
     check_twins(reader, manifest);
-}
-
-static bool is_among(const char *name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
 }
 
 /* What a host understands it can name: its keys and its callbacks. */
@@ -487,49 +715,48 @@ static bool is_understood(const char *need)
 }
 
 /* Said first and alone: whatever else looks wrong may be what is not understood. */
-static bool check_needs(struct manifest_reader *reader, const struct config_node *root)
+static bool check_needs(struct reader *reader, const struct config_node *root)
 {
-    const struct config_node *list = manifest_find(root, "needs");
+    const struct config_node *list = find(root, "needs");
     size_t errors = reader->diagnostics->error_count;
 
     if (list == NULL)
         return true;
-    if (!manifest_expect(reader, list, CONFIG_LIST, "needs"))
+    if (!expect(reader, list, CONFIG_LIST, "needs"))
         return false;
     for (size_t i = 0; i < list->count; i++) {
         const struct config_node *node = list->items[i];
 
-        if (manifest_expect(reader, node, CONFIG_SCALAR, "a name under needs") && !is_understood(node->text))
-            manifest_complain(reader, &node->mark,
-                              "needs \"%.60s\", which this version of berth does not understand: upgrade "
-                              "berth, or use an older version of the module",
-                              node->text);
+        if (expect(reader, node, CONFIG_SCALAR, "a name under needs") && !is_understood(node->text))
+            complain(reader, &node->mark,
+                     "needs \"%.60s\", which this version of berth does not understand: upgrade "
+                     "berth, or use an older version of the module",
+                     node->text);
     }
     return reader->diagnostics->error_count == errors;
 }
 
-static void read_manifest(struct manifest_reader *reader, const struct config_node *root,
-                          struct manifest *manifest)
+static void read_manifest(struct reader *reader, const struct config_node *root, struct manifest *manifest)
 {
-    if (!manifest_expect(reader, root, CONFIG_MAP, "a manifest") || !check_needs(reader, root))
+    if (!expect(reader, root, CONFIG_MAP, "a manifest") || !check_needs(reader, root))
         return;
-    manifest_check_keys(reader, root, "a manifest", module_keys, COUNT(module_keys));
-    manifest->module = manifest_read_text(reader, root, "module", true, "a manifest");
+    check_keys(reader, root, "a manifest", module_keys, COUNT(module_keys));
+    manifest->module = read_text(reader, root, "module", true, "a manifest");
     if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
-        manifest_complain(reader, &manifest_find(root, "module")->mark,
-                          "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -",
-                          manifest->module, MANIFEST_ID_MAX);
-    manifest->version = manifest_read_text(reader, root, "version", true, "a manifest");
-    manifest->description = manifest_read_text(reader, root, "description", false, "a manifest");
-    manifest->author = manifest_read_text(reader, root, "author", false, "a manifest");
-    manifest->licence = manifest_read_text(reader, root, "licence", false, "a manifest");
+        complain(reader, &find(root, "module")->mark,
+                 "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -", manifest->module,
+                 MANIFEST_ID_MAX);
+    manifest->version = read_text(reader, root, "version", true, "a manifest");
+    manifest->description = read_text(reader, root, "description", false, "a manifest");
+    manifest->author = read_text(reader, root, "author", false, "a manifest");
+    manifest->licence = read_text(reader, root, "licence", false, "a manifest");
     read_plugins(reader, root, manifest);
 }
 
 struct manifest *manifest_parse(const char *path, const char *text, size_t length,
                                 struct config_diagnostics *diagnostics)
 {
-    struct manifest_reader reader = {.diagnostics = diagnostics};
+    struct reader reader = {.diagnostics = diagnostics};
     size_t errors_before = diagnostics->error_count;
     struct owned_manifest *owned;
     const struct config_node *root;
@@ -542,7 +769,7 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
     owned = calloc(1, sizeof(*owned));
     if (owned == NULL) {
         config_tree_destroy(reader.tree);
-        manifest_complain(&reader, &(struct config_mark){.file = name}, "no memory for the manifest");
+        complain(&reader, &(struct config_mark){.file = name}, "no memory for the manifest");
         return NULL;
     }
     owned->tree = reader.tree;
@@ -550,7 +777,7 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
     owned->manifest.hash = manifest_hash(text, length);
     root = config_tree_root(reader.tree);
     if (root == NULL)
-        manifest_complain(&reader, &(struct config_mark){.file = name}, "the manifest is empty");
+        complain(&reader, &(struct config_mark){.file = name}, "the manifest is empty");
     else
         read_manifest(&reader, root, &owned->manifest);
     if (diagnostics->error_count == errors_before)
@@ -561,7 +788,7 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
 
 static void finish_plugin(struct manifest_plugin *plugin)
 {
-    manifest_finish_services(plugin);
+    finish_services(plugin);
     free((void *)plugin->requirements);
     free((void *)plugin->wants);
     free((void *)plugin->renames);

@@ -4,7 +4,7 @@
 #define BERTH_SDK_CHECK_RULES_H
 
 #include <core/manifest/elf_image.h>
-#include <core/manifest/library_names.h>
+#include <core/manifest/library.h>
 #include <core/manifest/manifest.h>
 
 #include "check_report.h"
