@@ -85,13 +85,14 @@ static void on_log(void *context, enum berth_rpc_log_level level, const char *me
     snprintf(pair.log + length, sizeof(pair.log) - length, "%d %s\n", (int)level, message);
 }
 
-static void start(uint32_t handshake_timeout_ms)
+static void start(uint32_t handshake_timeout_ms, uint32_t frame_timeout_ms)
 {
     const struct berth_rpc_service_entry entry = {.service = &service};
     const struct berth_rpc_server_options options = {.size = sizeof(options),
                                                      .transport = "tcp",
                                                      .on_log = on_log,
-                                                     .handshake_timeout_ms = handshake_timeout_ms};
+                                                     .handshake_timeout_ms = handshake_timeout_ms,
+                                                     .frame_timeout_ms = frame_timeout_ms};
 
     pair = (struct pair){0};
     uv_loop_init(&pair.loop);
@@ -104,13 +105,13 @@ static void start(uint32_t handshake_timeout_ms)
 
 int pair_start(void **state)
 {
-    start(PATIENCE_MS);
+    start(PATIENCE_MS, 0);
     return 0;
 }
 
 int pair_start_hasty(void **state)
 {
-    start(2000);
+    start(2000, 300);
     return 0;
 }
 

@@ -49,7 +49,7 @@ extern struct pair pair;
 /** cmocka's setup: /t.T/Echo (unary), /t.T/Blocks (sends `to_send` blocks), /t.T/Count (takes a stream,
  * answers its bytes). `transport` of calls is "tcp". */
 int pair_start(void **state);
-/** The same, with two seconds for a handshake. */
+/** The same, with two seconds for a handshake and 300 ms for a frame. */
 int pair_start_hasty(void **state);
 int pair_stop(void **state);
 

@@ -465,6 +465,51 @@ static void garbage_in_records_ends_the_connection(void **state)
     assert_int_equal(ERR_peek_error(), 0);
 }
 
+/* It agreed on HTTP/2. */
+static void http_1_inside_tls_has_a_sentence(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    char answer[512] = "";
+    int length = 0;
+
+    serve(false);
+    come_with_tls("\2h2", TLS1_3_VERSION);
+    assert_true(shake_hands(4096));
+    assert_int_equal(SSL_write(outsider.ssl, request, strlen(request)), strlen(request));
+    for (int i = 0; i < 1000 && length <= 0; i++) {
+        exchange(4096);
+        length = SSL_read(outsider.ssl, answer, sizeof(answer) - 1);
+        pair_run_for(1);
+    }
+    assert_memory_equal(answer, "HTTP/1.1 505 ", 13);
+    assert_non_null(strstr(answer, "This address speaks gRPC over HTTP/2, not HTTP/1.1."));
+    assert_non_null(strstr(pair.log, "wrong protocol: client speaks HTTP/1.1, but this address speaks gRPC"));
+    await_departure();
+    go();
+}
+
+/* A preface, SETTINGS, and half of a record with what may be a frame. */
+static void half_a_record_is_ended_in_time(void **state)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
+    char ping[] = "\0\0\10\6\0\0\0\0\0abcdefgh";
+    char record[256];
+    int length;
+
+    serve(false);
+    come_with_tls("\2h2", TLS1_3_VERSION);
+    assert_true(shake_hands(4096));
+    assert_int_equal(SSL_write(outsider.ssl, preface, sizeof(preface)), sizeof(preface));
+    exchange(4096);
+    pair_run_for(50);
+    assert_int_equal(SSL_write(outsider.ssl, ping, sizeof(ping) - 1), sizeof(ping) - 1);
+    length = BIO_read(SSL_get_wbio(outsider.ssl), record, sizeof(record));
+    assert_int_equal(send(outsider.fd, record, (size_t)length / 2, MSG_NOSIGNAL), length / 2);
+    pair_run_until_logged("frame_timeout");
+    await_departure();
+    go();
+}
+
 static void a_client_may_go_in_the_midst_of_a_handshake(void **state)
 {
     serve(false);
@@ -586,6 +631,8 @@ int main(void)
         CALL(version_1_2_is_spoken),
         CALL(a_client_without_http2_is_told_so),
         CALL(a_handshake_byte_by_byte_succeeds),
+        HASTY(http_1_inside_tls_has_a_sentence),
+        HASTY(half_a_record_is_ended_in_time),
         HASTY(a_handshake_that_stops_is_ended_in_time),
         HASTY(silence_behind_the_handshake_is_ended_in_time),
         CALL(a_client_in_clear_is_logged_as_such),

@@ -46,6 +46,13 @@ static void a_connection_may_be_silent(void **state)
     assert_alive(1);
 }
 
+static void half_a_frame_holds_no_idle_connection_open(void **state)
+{
+    assert_alive(1);
+    ttrpc_peer_send(peer, "\0\0\1\0\0\0", 6);
+    assert_false(ttrpc_peer_read(peer, &answer, 5000));
+}
+
 static void a_frame_that_never_ends_costs_the_connection(void **state)
 {
     ttrpc_peer_send(peer, "\0\0\1\0\0\0", 6);
@@ -127,6 +134,7 @@ static void garbage_costs_only_its_connection(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, ttrpc_wire_start, ttrpc_wire_stop)
 #define SMALL(name) cmocka_unit_test_setup_teardown(name, ttrpc_wire_start_small, ttrpc_wire_stop)
+#define IDLE(name) cmocka_unit_test_setup_teardown(name, ttrpc_wire_start_idle, ttrpc_wire_stop)
 #define ENDS(name) cmocka_unit_test_setup_teardown(name, ttrpc_wire_start, NULL)
 
 int main(void)
@@ -135,6 +143,7 @@ int main(void)
         CASE(a_deadline_ends_the_call_on_both_sides),
         CASE(a_lost_connection_cancels_its_calls),
         SMALL(a_connection_may_be_silent),
+        IDLE(half_a_frame_holds_no_idle_connection_open),
         SMALL(a_frame_that_never_ends_costs_the_connection),
         ENDS(a_drain_answers_what_lies_unread),
         ENDS(a_server_that_drains_closes_idle_connections_and_waits_for_calls),

@@ -319,6 +319,11 @@ int ttrpc_wire_start_small(void **state)
                                                         .handshake_timeout_ms = 100});
 }
 
+int ttrpc_wire_start_idle(void **state)
+{
+    return start_with((struct berth_rpc_server_options){.max_idle_ms = 150});
+}
+
 int ttrpc_wire_join(void)
 {
     uv_thread_join(&served.thread);

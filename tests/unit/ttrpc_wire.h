@@ -32,6 +32,8 @@ extern atomic_int may_drain;
 /** For cmocka: with the default options, and with narrow ones. */
 int ttrpc_wire_start(void **state);
 int ttrpc_wire_start_small(void **state);
+/** The same, with connections that may be idle for 150 ms. */
+int ttrpc_wire_start_idle(void **state);
 int ttrpc_wire_stop(void **state);
 
 const char *ttrpc_wire_path(void);

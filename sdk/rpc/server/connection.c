@@ -236,7 +236,12 @@ static void on_idle(struct deadline *deadline)
     uint64_t now = uv_hrtime();
     uint64_t since = connection->calls > 0 ? now : connection->idle_since_ns;
 
-    if (since + idle_ns <= now)
+    /* A request on its way is none of the connection's idleness, but one that has stopped is. */
+    if (connection->protocol->is_receiving != NULL && connection->protocol->is_receiving(connection) &&
+        since < connection->base.heard_ms * NANOSECONDS_PER_MILLISECOND)
+        since = connection->base.heard_ms * NANOSECONDS_PER_MILLISECOND;
+    connection->is_idle = since + idle_ns <= now;
+    if (connection->is_idle)
         send_away(connection);
     else
         deadlines_start(deadlines_of(connection), deadline, since + idle_ns, on_idle);
@@ -332,12 +337,22 @@ static const char only_grpc[] =
     HTTP1("505 HTTP Version Not Supported", "This address speaks gRPC over HTTP/2, without TLS.");
 static const char only_ttrpc[] =
     HTTP1("505 HTTP Version Not Supported", "This address speaks ttrpc, not HTTP.");
+static const char only_http2[] =
+    HTTP1("505 HTTP Version Not Supported", "This address speaks gRPC over HTTP/2, not HTTP/1.1.");
 static const char only_tls[] =
     HTTP1("400 Bad Request", "This address speaks gRPC over TLS. Connect with TLS.");
 
 /* A fatal alert, unexpected_message (RFC 8446 6). SETTINGS and GOAWAY could carry a sentence, but a client
  * then takes the connection for one that worked and comes back without a pause. */
 static const char tls_alert[] = "\x15\3\3\0\2\2\x0a";
+
+static void tell_foreign(const struct server_connection *connection, enum greeting_kind spoken,
+                         enum greeting_kind expected)
+{
+    server_log(connection->server, SERVER_CAUSE_FOREIGN, BERTH_RPC_LOG_WARN,
+               "wrong protocol: client speaks %s, but this address speaks %s peer=%s", greeting_name(spoken),
+               greeting_name(expected), connection->peer.address);
+}
 
 /* Nothing of the protocol that was begun has been heard or said. */
 static const char *change_protocol(struct server_connection *connection,
@@ -350,14 +365,22 @@ static const char *change_protocol(struct server_connection *connection,
     return protocol->start(connection) == 0 ? NULL : "out of memory";
 }
 
+static struct server_connection *from_base(struct connection *base)
+{
+    return CONTAINER_OF(base, struct server_connection, base);
+}
+
+static struct server_connection *from_greeting(struct greeting *greeting)
+{
+    return from_base(greeting->connection);
+}
+
 static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind)
 {
-    struct server_connection *connection = CONTAINER_OF(greeting, struct server_connection, greeting);
+    struct server_connection *connection = from_greeting(greeting);
     bool is_tls = greeting->expected == GREETING_TLS;
 
-    server_log(connection->server, SERVER_CAUSE_FOREIGN, BERTH_RPC_LOG_WARN,
-               "wrong protocol: client speaks %s, but this address speaks %s peer=%s", greeting_name(kind),
-               greeting_name(greeting->expected), connection->peer.address);
+    tell_foreign(connection, kind, greeting->expected);
     /* It was told to go in the protocol expected, whose session has timers by now and cannot be changed. */
     if (greeting->is_forced)
         return "it speaks another protocol, and is to go";
@@ -376,15 +399,37 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     return NULL;
 }
 
+/* Inside TLS: a client that has agreed on HTTP/2 and speaks HTTP/1.1 all the same. What else it is HTTP/2
+ * tells it. */
+static const char *on_foreign_covered(struct greeting *greeting, enum greeting_kind kind)
+{
+    if (kind != GREETING_HTTP1 || greeting->is_forced)
+        return NULL;
+    tell_foreign(from_greeting(greeting), kind, greeting->expected);
+    greeting_answer(greeting, only_http2, sizeof(only_http2) - 1);
+    return NULL;
+}
+
 /* Without memory for a deadline the peer may take its time. */
 static void on_waiting(struct greeting *greeting)
 {
-    struct server_connection *connection = CONTAINER_OF(greeting, struct server_connection, greeting);
+    struct server_connection *connection = from_greeting(greeting);
 
     if (greeting->answer != NULL)
         await_handshake(connection, LINGER_MS);
     else if (connection->handshake_deadline.place == 0)
         await_handshake(connection, connection->server->limits.handshake_timeout_ms);
+}
+
+static void attach_covered_greeting(struct server_connection *connection)
+{
+    connection->covered_greeting = (struct greeting){
+        .expected = connection->protocol->kind,
+        .is_covered = true,
+        .on_foreign = on_foreign_covered,
+        .on_waiting = on_waiting,
+    };
+    greeting_attach(&connection->covered_greeting, &connection->base);
 }
 
 /* Readies it for a peer that speaks another protocol than the address, and says so to both. */
@@ -396,11 +441,6 @@ static void attach_greeting(struct server_connection *connection)
         .on_waiting = on_waiting,
     };
     greeting_attach(&connection->greeting, &connection->base);
-}
-
-static struct server_connection *from_base(struct connection *base)
-{
-    return CONTAINER_OF(base, struct server_connection, base);
 }
 
 static void tell_refusals(struct berth_rpc_server *server)
@@ -493,6 +533,7 @@ int server_connection_start(struct server_connection *connection, struct tls_con
     if (result == 0)
         peer_init(&connection->peer, fd);
     if (result == 0 && tls != NULL) {
+        attach_covered_greeting(connection);
         connection->tls = tls_cover(&connection->base, tls, on_secured);
         result = connection->tls == NULL ? UV_ENOMEM : 0;
     }
@@ -536,6 +577,7 @@ int server_connection_open(struct berth_rpc_server *server, int fd, struct serve
 void server_connection_drain(struct server_connection *connection)
 {
     connection->greeting.is_forced = true;
+    connection->covered_greeting.is_forced = true;
     if (!connection->base.is_lost && connection->drain_step != SERVER_DRAIN_FINAL)
         connection->protocol->drain(connection);
 }
@@ -545,6 +587,7 @@ void server_connection_end(struct server_connection *connection, const char *rea
     if (connection->base.is_lost)
         return;
     connection->greeting.is_forced = true;
+    connection->covered_greeting.is_forced = true;
     connection->protocol->end(connection, reason);
     if (connection->base.session != NULL && connection->base.writing == NULL)
         connection_write(&connection->base);

@@ -448,15 +448,28 @@ static void await_frame(struct server_connection *connection, uint64_t due_ns)
                     on_frame_overdue);
 }
 
+/*
+ * Since when the peer owes the rest of a frame; 0: it does not. What is in half a record of TLS nobody has
+ * seen yet, and it is taken for a part of one.
+ */
+static uint64_t find_begin_ns(const struct server_connection *connection)
+{
+    uint64_t held_ns = connection->tls == NULL ? 0 : tls_held_since_ns(connection->tls);
+
+    if (framer_unfinished(&connection->framer) == 0)
+        return held_ns;
+    return held_ns == 0 || connection->frame_began_ns < held_ns ? connection->frame_began_ns : held_ns;
+}
+
 /* A loop that was held up hears of its clocks before it reads: what the peer has sent by then counts. */
 static void on_frame_overdue(struct deadline *deadline)
 {
     struct server_connection *connection = CONTAINER_OF(deadline, struct server_connection, frame_deadline);
-    uint64_t due_ns = connection->frame_began_ns +
-                      connection->server->limits.frame_timeout_ms * NANOSECONDS_PER_MILLISECOND;
+    uint64_t began_ns = find_begin_ns(connection);
+    uint64_t due_ns = began_ns + connection->server->limits.frame_timeout_ms * NANOSECONDS_PER_MILLISECOND;
     uint64_t now = uv_hrtime();
 
-    if (framer_unfinished(&connection->framer) == 0)
+    if (began_ns == 0)
         return;
     if (due_ns > now || connection_has_unread(&connection->base)) {
         await_frame(connection, due_ns > now ? due_ns : now + NANOSECONDS_PER_MILLISECOND);
@@ -479,6 +492,15 @@ static void on_unfinished(struct http2 *http2)
     connection->frame_began_ns = uv_hrtime();
     if (connection->frame_deadline.place == 0)
         await_frame(connection, connection->frame_began_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND);
+}
+
+static void watch_record(struct server_connection *connection)
+{
+    uint32_t timeout_ms = connection->server->limits.frame_timeout_ms;
+    uint64_t held_ns = timeout_ms == 0 ? 0 : tls_held_since_ns(connection->tls);
+
+    if (held_ns != 0 && connection->frame_deadline.place == 0)
+        await_frame(connection, held_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND);
 }
 
 /* Not a drain's, which has zeros. */
@@ -532,6 +554,8 @@ static void process(struct server_connection *connection)
         TAILQ_REMOVE(&connection->ready, stream, ready);
         server_stream_process(stream);
     }
+    if (connection->tls != NULL)
+        watch_record(connection);
 }
 
 static void submit_goaway(struct server_connection *connection)

@@ -144,6 +144,9 @@ struct server_protocol {
     /** From the top level: gives every call in line what is due. */
     void (*process)(struct server_connection *connection);
 
+    /** Has the peer begun to say something that is not whole? NULL: that holds no idle connection open. */
+    bool (*is_receiving)(const struct server_connection *connection);
+
     /** Asks the peer to go elsewhere; comes again where a step of it was answered, or took too long. */
     void (*drain)(struct server_connection *connection);
 
@@ -167,6 +170,8 @@ struct server_connection {
     /** NULL: in clear. */
     struct tls *tls;
     struct greeting greeting;
+    /** Inside TLS. */
+    struct greeting covered_greeting;
     /** Why every call is refused: its peer came to the wrong address. NULL: none is. */
     const char *refusal;
     struct deadline handshake_deadline;
@@ -176,6 +181,8 @@ struct server_connection {
     /** Calls that are not over, and since when there is none. */
     uint32_t calls;
     uint64_t idle_since_ns;
+    /** It was found to be idle for too long. */
+    bool is_idle;
     struct deadline idle_deadline;
     struct deadline age_deadline;
 

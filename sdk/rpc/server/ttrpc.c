@@ -833,11 +833,17 @@ static void process(struct server_connection *connection)
     }
 }
 
+static bool is_receiving(const struct server_connection *connection)
+{
+    return connection->ttrpc != NULL && ttrpc_reader_is_inside(&connection->ttrpc->session.reader);
+}
+
 /* There is no frame that says so: a peer without calls sees the connection close. */
 static void drain(struct server_connection *connection)
 {
     connection->drain_step = SERVER_DRAIN_FINAL;
     connection->ttrpc->session.is_leaving = true;
+    connection->ttrpc->session.drops_partial = connection->is_idle;
     connection_touch(&connection->base);
 }
 
@@ -875,6 +881,7 @@ const struct server_protocol server_ttrpc = {
     .call_size = sizeof(struct server_ttrpc_call),
     .start = start,
     .process = process,
+    .is_receiving = is_receiving,
     .drain = drain,
     .end = end,
     .lose = lose,

@@ -202,11 +202,14 @@ static const char *fill(void *session, struct batch *batch)
     if (greeting->answer != NULL && greeting->answer_left > 0) {
         batch_add_bytes(batch, greeting->answer, greeting->answer_left);
         greeting->answer_left = 0;
+        if (greeting->is_covered)
+            greeting->connection->doom = "it speaks another protocol";
         return NULL;
     }
     if (greeting->answer != NULL) {
         /* It is written. What the other side still says is read, as closing earlier would lose the answer. */
-        shutdown(greeting->connection->fd, SHUT_WR);
+        if (!greeting->is_covered)
+            shutdown(greeting->connection->fd, SHUT_WR);
         return NULL;
     }
     if (!greeting->is_known && !greeting->from_server && !greeting->is_forced)

@@ -33,6 +33,8 @@ struct greeting {
     /** Is it a server whose words are heard? A server itself holds its words back until it has heard some. */
     bool from_server;
     bool is_known;
+    /** Another filter stands between it and the socket. */
+    bool is_covered;
     /** Nothing is held back any more, whatever has been heard. */
     bool is_forced;
 

@@ -45,5 +45,6 @@ const struct tls_library berth_rpc_tls = {
     .unref = tls_context_unref,
     .cover = tls_cover,
     .has_failed = tls_has_failed,
+    .held_since_ns = tls_held_since_ns,
     .identify = tls_identify,
 };

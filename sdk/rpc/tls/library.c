@@ -94,6 +94,11 @@ bool tls_has_failed(const struct tls *tls)
     return library->has_failed(tls);
 }
 
+uint64_t tls_held_since_ns(const struct tls *tls)
+{
+    return library->held_since_ns(tls);
+}
+
 void tls_identify(struct tls *tls, struct berth_peer *peer)
 {
     library->identify(tls, peer);

@@ -39,6 +39,7 @@ struct tls_library {
     struct tls *(*cover)(struct connection *connection, struct tls_context *context,
                          void (*on_secured)(struct connection *connection));
     bool (*has_failed)(const struct tls *tls);
+    uint64_t (*held_since_ns)(const struct tls *tls);
     void (*identify)(struct tls *tls, struct berth_peer *peer);
 };
 

@@ -54,6 +54,8 @@ struct tls {
     /** Frames that are not sealed. */
     struct batch *text;
 
+    /** Since when a part of a record waits for the rest of it; 0: none does. */
+    uint64_t held_since_ns;
     bool is_secured;
     bool has_failed;
     /** The client offered no protocol that is spoken here. */

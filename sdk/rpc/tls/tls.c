@@ -231,8 +231,10 @@ static const char *shake_hands(struct tls *tls)
     return NULL;
 }
 
-static const char *open_records(struct tls *tls)
+/* @param ret_count  How many records were opened. Always written. */
+static const char *open_records(struct tls *tls, unsigned *ret_count)
 {
+    *ret_count = 0;
     while (!tls->connection->is_lost) {
         const char *reason;
         int length;
@@ -241,6 +243,7 @@ static const char *open_records(struct tls *tls)
         length = SSL_read(tls->ssl, tls->context->opened, sizeof(tls->context->opened));
         if (length <= 0)
             return judge(tls, length);
+        ++*ret_count;
         reason = tls->protocol->feed(tls->session, tls->context->opened, (size_t)length);
         if (reason != NULL)
             return reason;
@@ -252,14 +255,19 @@ static const char *feed(void *session, const uint8_t *bytes, size_t length)
 {
     struct tls *tls = session;
     const char *reason = NULL;
+    unsigned opened = 0;
 
     tls->source = bytes;
     tls->source_length = length;
     if (!tls->is_secured)
         reason = shake_hands(tls);
     if (reason == NULL && tls->is_secured)
-        reason = open_records(tls);
+        reason = open_records(tls, &opened);
     tls->source_length = 0;
+    if (SSL_has_pending(tls->ssl) == 0)
+        tls->held_since_ns = 0;
+    else if (tls->held_since_ns == 0 || opened > 0)
+        tls->held_since_ns = uv_hrtime();
     return reason;
 }
 
@@ -483,6 +491,11 @@ struct tls *tls_cover(struct connection *connection, struct tls_context *context
 bool tls_has_failed(const struct tls *tls)
 {
     return tls->has_failed;
+}
+
+uint64_t tls_held_since_ns(const struct tls *tls)
+{
+    return tls->held_since_ns;
 }
 
 void tls_identify(struct tls *tls, struct berth_peer *peer)

@@ -44,6 +44,9 @@ struct tls *tls_cover(struct connection *connection, struct tls_context *context
 /** Did TLS itself fail, so that an operator may want to know? */
 bool tls_has_failed(const struct tls *tls);
 
+/** Since when a part of a record waits for the rest of it, on the clock of uv_hrtime(); 0: none does. */
+uint64_t tls_held_since_ns(const struct tls *tls);
+
 /** Writes who the other side has proved to be, for as long as `tls` lives; nothing where it has not, or
  * without memory. */
 void tls_identify(struct tls *tls, struct berth_peer *peer);

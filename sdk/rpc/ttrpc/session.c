@@ -349,7 +349,8 @@ static bool is_over(const void *context)
     const struct ttrpc_session *session = context;
 
     return session->is_leaving && session->stream_count == 0 && session->answers.length == 0 &&
-           !ttrpc_reader_is_inside(&session->reader) && !connection_has_unread(session->connection);
+           (session->drops_partial || !ttrpc_reader_is_inside(&session->reader)) &&
+           !connection_has_unread(session->connection);
 }
 
 const struct connection_protocol ttrpc_protocol = {

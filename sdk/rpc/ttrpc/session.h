@@ -80,6 +80,8 @@ struct ttrpc_session {
     size_t full_count;
     /** The connection ends with its last stream. */
     bool is_leaving;
+    /** It does so also where the peer has begun a frame. */
+    bool drops_partial;
 };
 
 /** Its session is a `struct ttrpc_session`. */
