@@ -126,9 +126,6 @@ static bool read_bound(struct reader *reader, struct schema *schema, const struc
     struct berth_error err;
     bool is_read;
 
-    if (kind == SCHEMA_BOOL || kind == SCHEMA_ENUM || kind == SCHEMA_OBJECT)
-        return add_error(reader, &node->key_mark, "%s: %s does not apply to type %s", schema->name, node->key,
-                         schema_kind_name(kind));
     if (!want_kind(reader, schema, node, CONFIG_SCALAR, "a number"))
         return false;
     if (kind == SCHEMA_FLOAT)
@@ -157,9 +154,6 @@ static bool read_pattern(struct reader *reader, struct schema *schema, const str
     struct compiled *compiled;
     struct berth_error err;
 
-    if (schema->kind != SCHEMA_STRING && schema->kind != SCHEMA_PATH)
-        return add_error(reader, &node->key_mark, "%s: pattern applies to string and path, not to %s",
-                         schema->name, schema_kind_name(schema->kind));
     if (!want_text(reader, schema, node))
         return false;
     compiled = allocate(reader, sizeof(*compiled));
@@ -209,9 +203,6 @@ static bool read_values(struct reader *reader, struct schema *schema, const stru
     enum { MOST = 256 };
     const char **choices;
 
-    if (schema->kind != SCHEMA_ENUM)
-        return add_error(reader, &node->key_mark, "%s: values applies to enum, not to %s", schema->name,
-                         schema_kind_name(schema->kind));
     if (!want_kind(reader, schema, node, CONFIG_LIST, "a list of words"))
         return false;
     if (node->count == 0 || node->count > MOST)
@@ -235,9 +226,6 @@ static bool read_items(struct reader *reader, struct schema *schema, const struc
 {
     struct schema *items;
 
-    if (schema->kind != SCHEMA_LIST && schema->kind != SCHEMA_MAP)
-        return add_error(reader, &node->key_mark, "%s: items applies to list and map, not to %s",
-                         schema->name, schema_kind_name(schema->kind));
     items = allocate(reader, sizeof(*items));
     items->name = schema->name;
     items->secret = schema->secret;
@@ -250,18 +238,14 @@ static bool read_items(struct reader *reader, struct schema *schema, const struc
     return true;
 }
 
-static bool read_object(struct reader *reader, struct schema *schema, const struct config_node *node)
-{
-    if (schema->kind != SCHEMA_OBJECT)
-        return add_error(reader, &node->key_mark, "%s: fields applies to object, not to %s", schema->name,
-                         schema_kind_name(schema->kind));
-    return read_fields(reader, schema, node);
-}
+#define OF(kind) (1u << SCHEMA_##kind)
 
 /* In reading order: each may use those above it. read_kind has read the type. */
 static const struct member {
     const char *name;
     bool (*read)(struct reader *reader, struct schema *schema, const struct config_node *node);
+    /* The kinds it applies to; 0: all. */
+    unsigned kinds;
 } members[] = {
     {"type", NULL},
     {"doc", read_doc},
@@ -269,14 +253,25 @@ static const struct member {
     {"secret", read_secret},
     {"deprecated", read_deprecated},
     {"default", read_default},
-    {"min", read_min},
-    {"max", read_max},
-    {"pattern", read_pattern},
+    {"min", read_min, ~(OF(BOOL) | OF(ENUM) | OF(OBJECT))},
+    {"max", read_max, ~(OF(BOOL) | OF(ENUM) | OF(OBJECT))},
+    {"pattern", read_pattern, OF(STRING) | OF(PATH)},
     {"format", read_format},
-    {"values", read_values},
-    {"items", read_items},
-    {"fields", read_object},
+    {"values", read_values, OF(ENUM)},
+    {"items", read_items, OF(LIST) | OF(MAP)},
+    {"fields", read_fields, OF(OBJECT)},
 };
+
+static bool read_member(struct reader *reader, struct schema *schema, const struct member *member,
+                        const struct config_node *node)
+{
+    if (member->read == NULL)
+        return true;
+    if (member->kinds != 0 && (member->kinds & (1u << schema->kind)) == 0)
+        return add_error(reader, &node->key_mark, "%s: %s does not apply to type %s", schema->name,
+                         member->name, schema_kind_name(schema->kind));
+    return member->read(reader, schema, node);
+}
 
 static bool add_unknown_member(struct reader *reader, const struct schema *schema,
                                const struct config_node *node)
@@ -312,7 +307,7 @@ static bool read_members(struct reader *reader, struct schema *schema, const str
             found[member] = node->items[i];
     }
     for (size_t i = 0; i < COUNT(members); i++) {
-        if (found[i] != NULL && members[i].read != NULL && !members[i].read(reader, schema, found[i]))
+        if (found[i] != NULL && !read_member(reader, schema, &members[i], found[i]))
             is_fine = false;
     }
     return is_fine;

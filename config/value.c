@@ -110,12 +110,6 @@ static struct berth_value *add_value(struct builder *builder, const struct schem
 static struct berth_value *build(struct builder *builder, const struct schema *schema,
                                  const struct config_node *node, bool is_default, const struct place *place);
 
-static struct berth_value **add_items(struct builder *builder, struct berth_value *value, size_t count)
-{
-    value->items = config_arena_allocate(builder->arena, count * sizeof(struct berth_value *));
-    return value->items;
-}
-
 static void build_items(struct builder *builder, struct berth_value *value, const struct config_node *node,
                         bool is_default, const struct place *place)
 {
@@ -126,7 +120,7 @@ static void build_items(struct builder *builder, struct berth_value *value, cons
     value->kind = is_map ? BERTH_VALUE_MAP : BERTH_VALUE_LIST;
     if (!scalar_check_count(schema, node->count, "items", &err))
         report(builder, CONFIG_ERROR, place, &node->mark, "%s", err.message);
-    add_items(builder, value, node->count);
+    value->items = config_arena_allocate(builder->arena, node->count * sizeof(struct berth_value *));
     for (size_t i = 0; i < node->count; i++) {
         const struct config_node *item = node->items[i];
         struct place at = {.parent = place, .key = is_map ? item->key : NULL, .index = i};
@@ -224,7 +218,7 @@ static void build_object(struct builder *builder, struct berth_value *value, con
     if (node == NULL && place != NULL && (schema->required || schema_requires_fields(schema)))
         return;
     value->kind = BERTH_VALUE_MAP;
-    add_items(builder, value, schema->field_count);
+    value->items = config_arena_allocate(builder->arena, schema->field_count * sizeof(struct berth_value *));
     value->count = schema->field_count;
     seen = config_arena_allocate(builder->arena, schema->field_count * sizeof(*seen));
     build_set_fields(builder, value, node, place, seen);

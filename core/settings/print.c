@@ -246,7 +246,6 @@ static size_t migrate_tree(const struct settings_migration *migration, struct co
     for (size_t i = 0; i < sections->count; i++) {
         struct config_node *section = sections->items[i];
         const struct manifest_plugin *plugin = catalog_find(migration->catalog, section->key);
-
         bool is_changed = config_node_find(before, section->key) == NULL;
 
         if (plugin != NULL && section->kind == CONFIG_MAP)
