@@ -8,20 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <config/text.h>
-
-#include "drain.h"
+#include <core/base/log.h>
+#include <core/life/life.h>
+#include <core/life/services.h>
 #include <core/state/folder.h>
 #include <core/state/inspect.h>
-#include <core/life/life.h>
-#include <core/loading.h>
+
+#include "drain.h"
+#include "loading.h"
 #include "notify.h"
-#include <core/plan/print.h>
-#include <core/life/progress.h>
-#include <core/life/required.h>
-#include <core/life/services.h>
-#include "revision.h"
-#include "signals.h"
+#include "process.h"
+#include "progress.h"
+#include "report.h"
 #include "survey.h"
 
 /* Sockets stand in the state folder, for others to reach; what is in the root is nobody else's business. */
@@ -43,7 +41,7 @@ struct daemon {
     int exit_code;
     uint64_t start_ns;
     uv_loop_t loop;
-    struct signals signals;
+    struct process_signals signals;
     struct survey survey;
     struct registry *registry;
     struct router *router;
@@ -74,14 +72,14 @@ static void on_stop(void *context, int number)
 {
     struct daemon *daemon = context;
 
-    log_line(BERTH_LOG_INFO, "received %s, shutting down", signals_name(number));
+    log_line(BERTH_LOG_INFO, "received %s, shutting down", process_signal_name(number));
     if (daemon->life != NULL)
         begin_stop(daemon);
 }
 
 static void on_other_signal(void *context, int number)
 {
-    log_line(BERTH_LOG_INFO, "received %s, ignoring it%s", signals_name(number),
+    log_line(BERTH_LOG_INFO, "received %s, ignoring it%s", process_signal_name(number),
              number == SIGHUP ? "; restart berthd to apply a changed configuration" : "");
 }
 
@@ -98,67 +96,9 @@ static bool open_loop(struct daemon *daemon)
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_other = on_other_signal;
     daemon->signals.context = daemon;
-    if (!signals_start(&daemon->signals, &daemon->loop, DAEMON_EXIT_FORCED))
+    if (!process_take_signals(&daemon->signals, &daemon->loop, DAEMON_EXIT_FORCED))
         abort();
     return true;
-}
-
-static void report(struct config_diagnostics *diagnostics)
-{
-    config_diagnostics_sort(diagnostics);
-    for (size_t i = 0; i < diagnostics->count; i++) {
-        char *line = config_diagnostic_format(&diagnostics->items[i]);
-
-        log_write(diagnostics->items[i].severity == CONFIG_ERROR ? BERTH_LOG_ERROR : BERTH_LOG_WARN, NULL,
-                  line);
-        free(line);
-    }
-    if (diagnostics->dropped > 0)
-        log_line(BERTH_LOG_ERROR, "and %zu more like these", diagnostics->dropped);
-}
-
-static void report_files(const struct scan *scan)
-{
-    for (size_t i = 0; i < scan->warning_count; i++)
-        log_line(BERTH_LOG_WARN, "%s", scan->warnings[i]);
-    for (size_t i = 0; i < scan->count; i++)
-        if (scan->files[i].reason != NULL)
-            log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
-}
-
-static void add_value(struct config_text *text, const char *value)
-{
-    if (value[strcspn(value, " \"\\=,")] != '\0' || value[0] == '\0')
-        config_text_add_quoted(text, value, strlen(value));
-    else
-        config_text_add(text, "%s", value);
-}
-
-static void add_list(struct config_text *text, const char *key, const char *const *values, size_t count)
-{
-    struct config_text list = {0};
-
-    for (size_t i = 0; i < count; i++)
-        config_text_add(&list, "%s%s", i > 0 ? "," : "", values[i]);
-    config_text_add(text, " %s=", key);
-    add_value(text, count > 0 ? list.bytes : "none");
-    config_text_finish(&list);
-}
-
-/* The first line of every run. `settings` is NULL where they could not be read. */
-static void log_start_line(const struct settings *settings)
-{
-    struct config_text text = {0};
-
-    config_text_add(&text, "berthd starting version=%s", BERTH_VERSION);
-    if (BERTH_REVISION[0] != '\0')
-        config_text_add(&text, " revision=%.12s", BERTH_REVISION);
-    if (settings != NULL) {
-        add_list(&text, "config", settings->files, settings->file_count);
-        add_list(&text, "plugin_dirs", settings->plugin_dirs, settings->plugin_dir_count);
-    }
-    log_write(BERTH_LOG_INFO, NULL, text.bytes);
-    config_text_finish(&text);
 }
 
 static bool take_survey(struct daemon *daemon)
@@ -166,12 +106,12 @@ static bool take_survey(struct daemon *daemon)
     struct survey *survey = &daemon->survey;
 
     if (!survey_take(daemon->options, survey)) {
-        log_start_line(NULL);
-        report(&survey->diagnostics);
+        report_start(NULL);
+        report_diagnostics(&survey->diagnostics);
         return fail(daemon, DAEMON_EXIT_CONFIG);
     }
     log_start(survey->settings->log_level, survey->settings->log_format, STDERR_FILENO);
-    log_start_line(survey->settings);
+    report_start(survey->settings);
     report_files(&survey->scan);
     return true;
 }
@@ -180,7 +120,7 @@ static bool check_settings(struct daemon *daemon)
 {
     bool is_fine = survey_check(&daemon->survey);
 
-    report(&daemon->survey.diagnostics);
+    report_diagnostics(&daemon->survey.diagnostics);
     notices_take(&daemon->notices, &daemon->survey.diagnostics);
     return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
 }
@@ -194,7 +134,7 @@ static bool make_folder(const char *what, const char *path, mode_t mode)
     if (code == BERTH_OK) {
         code = folder_try(what, path, &error);
         if (code == BERTH_RESOURCE_EXHAUSTED || code == BERTH_FAILED_PRECONDITION) {
-            log_line(BERTH_LOG_WARN, "%s; going on without what has to be written there", error.message);
+            log_line(BERTH_LOG_WARN, "%s; plugins that write there may fail", error.message);
             return true;
         }
     }
@@ -211,39 +151,10 @@ static bool make_folders(struct daemon *daemon)
     return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
 }
 
-/* What falls with another is told with that one, see report_fallen. */
-static void report_entry(const struct plan_entry *entry)
-{
-    if (entry->cause != PLAN_NONE && entry->verdict != PLAN_REJECTED) {
-        log_plugin(BERTH_LOG_DEBUG, entry->plugin->uri, "%s: %s", plan_verdict_name(entry->verdict),
-                   entry->reason);
-        return;
-    }
-    switch (entry->verdict) {
-    case PLAN_RUN:
-        return;
-    case PLAN_DISABLED:
-        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "disabled: %s", entry->reason);
-        return;
-    case PLAN_SKIPPED:
-        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "skipped: %s", entry->reason);
-        return;
-    case PLAN_BLOCKED:
-        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "blocked: %s", entry->reason);
-        return;
-    case PLAN_REJECTED:
-        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "rejected: %s", entry->reason);
-        return;
-    }
-}
-
 static bool make_plan(struct daemon *daemon)
 {
     survey_plan(&daemon->survey);
-    for (size_t i = 0; i < daemon->survey.plan->warning_count; i++)
-        log_line(BERTH_LOG_WARN, "%s", daemon->survey.plan->warnings[i]);
-    for (size_t i = daemon->survey.plan->run_count; i < daemon->survey.plan->count; i++)
-        report_entry(&daemon->survey.plan->entries[i]);
+    report_plan(daemon->survey.plan);
     return true;
 }
 
@@ -322,113 +233,27 @@ static void give_up(struct daemon *daemon)
     begin_stop(daemon);
 }
 
-static bool has_required(struct daemon *daemon)
-{
-    const struct settings *settings = daemon->survey.settings;
-
-    if (required_are_ready(daemon->registry, settings->required, settings->required_count))
-        return true;
-    give_up(daemon);
-    return false;
-}
-
-/* Where the chain of causes ends; a cycle of plugins ends somewhere in it. */
-static size_t root_of(const struct daemon *daemon, size_t entry)
-{
-    size_t cause = registry_get(daemon->registry, entry)->cause;
-
-    for (size_t steps = 0; cause != PLAN_NONE && steps < daemon->survey.plan->count; steps++) {
-        entry = cause;
-        cause = registry_get(daemon->registry, entry)->cause;
-    }
-    return entry;
-}
-
-/* One line for all that one plugin takes with it; its own has said why. */
-static void report_fallen(const struct daemon *daemon, size_t root, enum berth_state state,
-                          enum berth_log_level level)
-{
-    struct log_names names = {0};
-
-    for (size_t i = 0; i < daemon->survey.plan->count; i++) {
-        const struct registry_plugin *plugin = registry_get(daemon->registry, i);
-
-        if (i != root && plugin->state == state && root_of(daemon, i) == root)
-            log_names_add(&names, "%s", plugin->entry->plugin->uri);
-    }
-    if (names.count > 0)
-        log_plugin(level, daemon->survey.plan->entries[root].plugin->uri, "%zu plugin%s %s because of it: %s",
-                   names.count, names.count == 1 ? "" : "s", berth_state_name(state), log_names_text(&names));
-}
-
-static void report_all_fallen(const struct daemon *daemon)
-{
-    size_t count = daemon->survey.plan->count;
-    bool *is_root = calloc(count + 1, sizeof(*is_root));
-
-    for (size_t i = 0; is_root != NULL && i < count; i++) {
-        size_t root = root_of(daemon, i);
-
-        is_root[root] = is_root[root] || root != i;
-    }
-    for (size_t i = 0; is_root != NULL && i < count; i++) {
-        if (!is_root[i])
-            continue;
-        report_fallen(daemon, i, BERTH_STATE_BLOCKED, BERTH_LOG_WARN);
-        report_fallen(daemon, i, BERTH_STATE_SKIPPED, BERTH_LOG_INFO);
-    }
-    free(is_root);
-}
-
 static void on_settled(void *context)
 {
     struct daemon *daemon = context;
 
-    report_all_fallen(daemon);
-    if (has_required(daemon))
+    report_fallen(daemon->registry);
+    if (report_required(daemon->registry, daemon->survey.settings))
         life_serve(daemon->life);
-}
-
-/* Without a server nobody can reach this daemon, not even to ask why. */
-static bool has_server(struct daemon *daemon)
-{
-    size_t servers = 0;
-
-    for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
-        const struct registry_plugin *plugin = registry_get(daemon->registry, i);
-
-        if (plugin->state == BERTH_STATE_SERVING)
-            return true;
-        servers += plugin->table != NULL && BERTH_HAS(plugin->table, serve);
-    }
-    if (servers > 0)
-        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu could start; shutting down", servers);
     else
-        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu plugins is one; shutting down",
-                 daemon->survey.plan->count);
-    give_up(daemon);
-    return false;
-}
-
-static void name_holds(const struct daemon *daemon)
-{
-    for (size_t i = 0; i < daemon->survey.plan->run_count; i++) {
-        const struct registry_plugin *plugin = registry_get(daemon->registry, i);
-
-        for (const struct berth_hold *hold = plugin->holds; hold != NULL; hold = hold->next)
-            log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "holding readiness, waiting for: %s",
-                       hold->what);
-    }
+        give_up(daemon);
 }
 
 static void on_served(void *context)
 {
     struct daemon *daemon = context;
 
-    if (!has_required(daemon) || !has_server(daemon))
+    if (!report_required(daemon->registry, daemon->survey.settings) || !report_servers(daemon->registry)) {
+        give_up(daemon);
         return;
+    }
     progress_end(&daemon->progress);
-    name_holds(daemon);
+    report_holds(daemon->registry);
 }
 
 static size_t count_ready(const struct daemon *daemon)
@@ -535,7 +360,7 @@ static void close_loop(struct daemon *daemon)
     const struct drain_owners owners = {.name = name_owner, .context = &daemon->loading};
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
-    signals_stop(&daemon->signals);
+    process_leave_signals(&daemon->signals);
     progress_finish(&daemon->progress);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);
@@ -567,10 +392,10 @@ int daemon_run(const struct settings_options *options)
 
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     notify_start();
-    for (size_t i = 0; i < count && !signals_are_to_stop(); i++)
+    for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))
             break;
-    if (signals_are_to_stop() && daemon.life == NULL)
+    if (process_is_to_stop() && daemon.life == NULL)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon.exit_code);

@@ -7,7 +7,8 @@
 
 #include <core/base/log.h>
 #include <core/base/memory.h>
-#include <core/signals.h>
+
+#include "process.h"
 
 /* What became of one file, for the plugins of it that come later in the plan. */
 struct outcome {
@@ -156,7 +157,7 @@ void loading_run(struct loading *loading)
     loading->modules = memory_allocate(loading->scan->count, sizeof(struct module *));
     loading->parts = memory_allocate(plan->run_count, sizeof(*loading->parts));
     work.outcomes = memory_allocate(loading->scan->count, sizeof(*work.outcomes));
-    for (size_t i = 0; i < plan->run_count && !signals_are_to_stop(); i++)
+    for (size_t i = 0; i < plan->run_count && !process_is_to_stop(); i++)
         load_plugin(&work, i);
     for (size_t i = 0; i < loading->scan->count; i++)
         free(work.outcomes[i].reason);

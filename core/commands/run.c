@@ -2,17 +2,16 @@
 /* berthd run: the daemon itself. */
 #include "command.h"
 
-#include <core/open_files.h>
-#include <core/orphans.h>
+#include <core/process.h>
 
 int command_run(const struct command_options *options)
 {
     struct settings_options settings = options->settings;
     int code;
 
-    if (orphans_reap(&code))
+    if (process_reap_orphans(&code))
         return code;
-    open_files_raise_limit();
+    process_raise_file_limit();
     settings.look_at_files = true;
     return daemon_run(&settings);
 }

@@ -31,7 +31,7 @@ class SmallDisk(Case):
         self.assertEqual(0, daemon.ctl("version").returncode)
         self.assertIn(self.plugins(daemon)["io.containerd.grpc.v1.greeter"].state, ("ready", "serving"))
         self.assert_stops(daemon)
-        self.assert_line(daemon.log, " warn ", f"root: {self.workshop.root}: cannot write to it: {reason}", "; going on without")
+        self.assert_line(daemon.log, " warn ", f"root: {self.workshop.root}: cannot write to it: {reason}", "; plugins that write there may fail")
 
     def test_a_full_root_is_said(self):
         with open(self.workshop.root / "ballast", "wb", buffering=0) as ballast:

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include <core/base/log.h>
-#include <core/notify.h>
+
+#include "notify.h"
 
 #define INTERVAL_MS 2000
 /* Some intervals, so that a loop that is kept busy for a moment is not taken for a hanging one. */
 #define EXTENSION_US (5 * INTERVAL_MS * UINT64_C(1000))
+
 static void add_name(void *context, const char *uri, const char *step)
 {
     log_names_add(context, "%s of %s", step, uri);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Says what a start or a stop is waiting for, to the log and to the service manager. */
-#ifndef CORE_LIFE_PROGRESS_H
-#define CORE_LIFE_PROGRESS_H
+#ifndef CORE_PROGRESS_H
+#define CORE_PROGRESS_H
 
-#include "life.h"
+#include <core/life/life.h>
 
 /** Embedded by its owner. */
 struct progress {

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the daemon tells its operator of a run, in the log. Decides nothing. */
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <config/text.h>
+
+#include <core/base/log.h>
+#include <core/plan/print.h>
+
+#include "revision.h"
+
+static void add_value(struct config_text *text, const char *value)
+{
+    if (value[strcspn(value, " \"\\=,")] != '\0' || value[0] == '\0')
+        config_text_add_quoted(text, value, strlen(value));
+    else
+        config_text_add(text, "%s", value);
+}
+
+static void add_list(struct config_text *text, const char *key, const char *const *values, size_t count)
+{
+    struct config_text list = {0};
+
+    for (size_t i = 0; i < count; i++)
+        config_text_add(&list, "%s%s", i > 0 ? "," : "", values[i]);
+    config_text_add(text, " %s=", key);
+    add_value(text, count > 0 ? list.bytes : "none");
+    config_text_finish(&list);
+}
+
+void report_start(const struct settings *settings)
+{
+    struct config_text text = {0};
+
+    config_text_add(&text, "berthd starting version=%s", BERTH_VERSION);
+    if (BERTH_REVISION[0] != '\0')
+        config_text_add(&text, " revision=%.12s", BERTH_REVISION);
+    if (settings != NULL) {
+        add_list(&text, "config", settings->files, settings->file_count);
+        add_list(&text, "plugin_dirs", settings->plugin_dirs, settings->plugin_dir_count);
+    }
+    log_write(BERTH_LOG_INFO, NULL, text.bytes);
+    config_text_finish(&text);
+}
+
+void report_diagnostics(struct config_diagnostics *diagnostics)
+{
+    config_diagnostics_sort(diagnostics);
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char *line = config_diagnostic_format(&diagnostics->items[i]);
+
+        log_write(diagnostics->items[i].severity == CONFIG_ERROR ? BERTH_LOG_ERROR : BERTH_LOG_WARN, NULL,
+                  line);
+        free(line);
+    }
+    if (diagnostics->dropped > 0)
+        log_line(BERTH_LOG_ERROR, "and %zu more like these", diagnostics->dropped);
+}
+
+void report_files(const struct scan *scan)
+{
+    for (size_t i = 0; i < scan->warning_count; i++)
+        log_line(BERTH_LOG_WARN, "%s", scan->warnings[i]);
+    for (size_t i = 0; i < scan->count; i++)
+        if (scan->files[i].reason != NULL)
+            log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
+}
+
+/* What falls with another is told with that one, see report_fallen. */
+static void report_entry(const struct plan_entry *entry)
+{
+    if (entry->cause != PLAN_NONE && entry->verdict != PLAN_REJECTED) {
+        log_plugin(BERTH_LOG_DEBUG, entry->plugin->uri, "%s: %s", plan_verdict_name(entry->verdict),
+                   entry->reason);
+        return;
+    }
+    switch (entry->verdict) {
+    case PLAN_RUN:
+        return;
+    case PLAN_DISABLED:
+        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "disabled: %s", entry->reason);
+        return;
+    case PLAN_SKIPPED:
+        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "skipped: %s", entry->reason);
+        return;
+    case PLAN_BLOCKED:
+        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "blocked: %s", entry->reason);
+        return;
+    case PLAN_REJECTED:
+        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "rejected: %s", entry->reason);
+        return;
+    }
+}
+
+void report_plan(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->warning_count; i++)
+        log_line(BERTH_LOG_WARN, "%s", plan->warnings[i]);
+    for (size_t i = plan->run_count; i < plan->count; i++)
+        report_entry(&plan->entries[i]);
+}
+
+/* Where the chain of causes ends; a cycle of plugins ends somewhere in it. */
+static size_t root_of(const struct registry *registry, size_t entry)
+{
+    size_t cause = registry_get(registry, entry)->cause;
+
+    for (size_t steps = 0; cause != PLAN_NONE && steps < registry_plan(registry)->count; steps++) {
+        entry = cause;
+        cause = registry_get(registry, entry)->cause;
+    }
+    return entry;
+}
+
+/* One line for all that one plugin takes with it; its own has said why. */
+static void report_fallen_with(const struct registry *registry, size_t root, enum berth_state state,
+                               enum berth_log_level level)
+{
+    struct log_names names = {0};
+
+    for (size_t i = 0; i < registry_plan(registry)->count; i++) {
+        const struct registry_plugin *plugin = registry_get(registry, i);
+
+        if (i != root && plugin->state == state && root_of(registry, i) == root)
+            log_names_add(&names, "%s", plugin->entry->plugin->uri);
+    }
+    if (names.count > 0)
+        log_plugin(level, registry_plan(registry)->entries[root].plugin->uri,
+                   "%zu plugin%s %s because of it: %s", names.count, names.count == 1 ? "" : "s",
+                   berth_state_name(state), log_names_text(&names));
+}
+
+void report_fallen(const struct registry *registry)
+{
+    size_t count = registry_plan(registry)->count;
+    bool *is_root = calloc(count + 1, sizeof(*is_root));
+
+    for (size_t i = 0; is_root != NULL && i < count; i++) {
+        size_t root = root_of(registry, i);
+
+        is_root[root] = is_root[root] || root != i;
+    }
+    for (size_t i = 0; is_root != NULL && i < count; i++) {
+        if (!is_root[i])
+            continue;
+        report_fallen_with(registry, i, BERTH_STATE_BLOCKED, BERTH_LOG_WARN);
+        report_fallen_with(registry, i, BERTH_STATE_SKIPPED, BERTH_LOG_INFO);
+    }
+    free(is_root);
+}
+
+static void place_of(const struct config_mark *mark, char *text, size_t size)
+{
+    if (mark->file != NULL && mark->line > 0)
+        snprintf(text, size, "%s:%u:%u: ", mark->file, mark->line, mark->column);
+    else
+        text[0] = '\0';
+}
+
+static bool is_met(const struct registry *registry, const struct settings_uri *required)
+{
+    const struct registry_plugin *plugin = registry_find(registry, required->uri);
+
+    return plugin != NULL && registry_plugin_is_ready(plugin);
+}
+
+static void report_unready(const struct registry *registry, const struct settings_uri *required,
+                           const char *consequence)
+{
+    const struct registry_plugin *plugin = registry_find(registry, required->uri);
+    char place[512];
+
+    place_of(&required->mark, place, sizeof(place));
+    if (plugin == NULL)
+        log_line(BERTH_LOG_ERROR, "%srequired plugin %s: no such plugin%s", place, required->uri,
+                 consequence);
+    else
+        log_line(BERTH_LOG_ERROR, "%srequired plugin %s is %s%s%s%s", place, required->uri,
+                 berth_state_name(plugin->state), plugin->reason != NULL ? ": " : "",
+                 plugin->reason != NULL ? plugin->reason : "", consequence);
+}
+
+bool report_required(const struct registry *registry, const struct settings *settings)
+{
+    const struct settings_uri *required = settings->required;
+    size_t count = settings->required_count;
+    size_t missing = 0;
+
+    for (size_t i = 0; i < count; i++)
+        missing += !is_met(registry, &required[i]);
+    for (size_t i = 0; missing > 0 && i < count; i++)
+        if (!is_met(registry, &required[i]))
+            report_unready(registry, &required[i], missing == 1 ? "; shutting down" : "");
+    if (missing > 1)
+        log_line(BERTH_LOG_ERROR, "%zu of %zu required plugins are not ready; shutting down", missing, count);
+    return missing == 0;
+}
+
+bool report_servers(const struct registry *registry)
+{
+    size_t servers = 0;
+
+    for (size_t i = 0; i < registry_plan(registry)->run_count; i++) {
+        const struct registry_plugin *plugin = registry_get(registry, i);
+
+        if (plugin->state == BERTH_STATE_SERVING)
+            return true;
+        servers += plugin->table != NULL && BERTH_HAS(plugin->table, serve);
+    }
+    if (servers > 0)
+        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu could start; shutting down", servers);
+    else
+        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu plugins is one; shutting down",
+                 registry_plan(registry)->count);
+    return false;
+}
+
+void report_holds(const struct registry *registry)
+{
+    for (size_t i = 0; i < registry_plan(registry)->run_count; i++) {
+        const struct registry_plugin *plugin = registry_get(registry, i);
+
+        for (const struct berth_hold *hold = plugin->holds; hold != NULL; hold = hold->next)
+            log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "holding readiness, waiting for: %s",
+                       hold->what);
+    }
+}
