@@ -22,7 +22,7 @@
 #include "report.h"
 #include "survey.h"
 
-/* Sockets stand in the state folder, for others to reach; what is in the root is nobody else's business. */
+/* The state folder holds sockets that other users must reach; the root is private. */
 #define ROOT_MODE 0700
 #define STATE_MODE 0711
 
@@ -125,7 +125,7 @@ static bool check_settings(struct daemon *daemon)
     return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
-/* On a disk that is full or read-only much can still be read; whoever needs to write says so itself. */
+/* A full or read-only disk can still be read; plugins that need to write report it themselves. */
 static bool make_folder(const char *what, const char *path, mode_t mode)
 {
     struct berth_error error;
@@ -158,7 +158,7 @@ static bool make_plan(struct daemon *daemon)
     return true;
 }
 
-/* A service of a plugin that does not run is known all the same, so that its callers hear why it is gone. */
+/* Services of plugins that do not run are declared too, so that callers are told why they are gone. */
 static void declare_service(struct daemon *daemon, const struct plan_entry *entry,
                             const struct manifest_service *service)
 {
@@ -266,8 +266,8 @@ static size_t count_ready(const struct daemon *daemon)
 }
 
 /*
- * Not before everything has started: what plugins allocate once and barely touch, as LMDB does with its list
- * of 2 MiB, would otherwise come from memory that was used before, and be resident.
+ * Not before everything has started: large blocks that plugins allocate once and barely touch, such as LMDB's
+ * list of 2 MiB, would otherwise come from memory that was used before, and be resident.
  */
 static void settle_heap(void)
 {
@@ -335,8 +335,8 @@ static void name_busy(const struct daemon *daemon)
 }
 
 /*
- * What a plugin may still run or point at stays as it is: the process ends under it. Its streams are not
- * flushed, as one that a thread blocks on is locked.
+ * Exits without freeing anything that a plugin may still use. Streams are not flushed: one may be locked by a
+ * blocked thread.
  */
 static void end_under(const struct daemon *daemon)
 {
@@ -352,8 +352,8 @@ static bool name_owner(const void *context, const void *address, char *text, siz
 }
 
 /*
- * The threads of libuv's pool end here rather than while the process exits, when destructors of modules may
- * have run: what a plugin left to be destroyed at a thread's end finds everything as it was.
+ * The threads of libuv's pool end here, not during exit(3), when destructors of modules may have run already:
+ * thread-specific data of plugins is destroyed while the modules are still intact.
  */
 static void close_loop(struct daemon *daemon)
 {

@@ -13,7 +13,7 @@ enum daemon_exit {
     DAEMON_EXIT_USAGE = 2,
     /** The configuration is wrong. */
     DAEMON_EXIT_CONFIG = 3,
-    /** A second signal: ended without closing. */
+    /** A second signal: exited without closing plugins. */
     DAEMON_EXIT_FORCED = 4,
 };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a loop to its end once all who used it should be gone, and names what somebody left on it. */
+/* Closes the loop once nobody should use it any more, and names who leaked a handle on it. */
 #include "drain.h"
 
 #include <string.h>
 
 #include <core/base/log.h>
 
-/* Kinds of leftovers that are told apart; more are only counted. */
+/* How many kinds of leftovers are listed; further ones are only counted. */
 #define KINDS_MAX 16
 #define ADDRESSES_MAX 8
 
@@ -30,9 +30,8 @@ static void on_limit_closed(uv_handle_t *handle)
 }
 
 /*
- * The addresses by which a handle's owner may be known, the best first: its callbacks, which libuv keeps in a
- * member of each type; where it was set to none, itself, as it may be a variable of a module, and what its
- * owner hung on it.
+ * The addresses that may reveal a handle's owner, best first: its callbacks, which libuv keeps in a member
+ * that depends on the type; then the handle itself, which may be a variable of a module, and its data.
  */
 static size_t list_addresses(const uv_handle_t *handle, uintptr_t *addresses)
 {
@@ -122,7 +121,8 @@ static void report(const struct leftovers *leftovers)
     size_t used = 0;
 
     if (leftovers->count == 0) {
-        log_line(BERTH_LOG_WARN, "plugins leaked a request that is still in flight; exiting without it");
+        log_line(BERTH_LOG_WARN,
+                 "plugins leaked a request that is still in flight; exiting without waiting for it");
         return;
     }
     for (size_t i = 0; i < leftovers->kind_count && used < sizeof(text); i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a loop to its end once all who used it should be gone. */
+/* Closes the loop once nobody should use it any more. */
 #ifndef CORE_DRAIN_H
 #define CORE_DRAIN_H
 
@@ -8,16 +8,16 @@
 
 #include <uv.h>
 
-/** Says whose code or data an address is, or false. */
+/** Names the owner of an address, or returns false. */
 struct drain_owners {
     bool (*name)(const void *context, const void *address, char *text, size_t size);
     const void *context;
 };
 
 /**
- * Runs what is closing to its end, within `limit_ms`, and closes the loop.
- * @return false where handles or requests were left open, which are logged with their owners; the loop is not
- *         closed then.
+ * Lets closing handles finish, within `limit_ms`, and closes the loop.
+ * @return false if handles or requests are left open; they are logged with their owners, and the loop stays
+ * open.
  */
 bool drain_loop(uv_loop_t *loop, unsigned limit_ms, const struct drain_owners *owners);
 

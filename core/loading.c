@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the modules of a plan's plugins. From here on the code of strangers runs in the daemon. */
+/* Loads the modules of a plan's plugins. From here on third-party code runs in the daemon. */
 #include "loading.h"
 
 #include <stdlib.h>
@@ -52,7 +52,7 @@ static const struct config_diagnostic *first_error(const struct config_diagnosti
     return NULL;
 }
 
-/* Of the errors the first is why the plugin fails. */
+/* The first error is the reason why the plugin fails. */
 static bool settle_section(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
                            struct config_diagnostics *diagnostics)
 {
@@ -71,7 +71,7 @@ static bool settle_section(struct loading *loading, struct registry_plugin *plug
         free(line);
     }
     if (code != BERTH_OK && reason == NULL)
-        fail(loading, plugin, code, "its configuration could not be migrated");
+        fail(loading, plugin, code, "cannot migrate its configuration");
     notices_take(loading->notices, diagnostics);
     config_diagnostics_finish(diagnostics);
     return code == BERTH_OK;
@@ -95,7 +95,7 @@ static bool check(struct loading *loading, struct registry_plugin *plugin, const
     return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);
 }
 
-/* What its section lacks came to light only when its own code had migrated it. */
+/* What its section lacks showed only after its own code had migrated it. */
 static void skip(struct loading *loading, struct registry_plugin *plugin, const char *condition)
 {
     struct berth_error reason;

@@ -14,13 +14,13 @@ struct loading {
     const struct scan *scan;
     struct settings *settings;
     struct registry *registry;
-    /** Takes what is deprecated in a section once its plugin has migrated it. */
+    /** Collects deprecations of a section after its plugin has migrated it. */
     struct notices *notices;
-    /** Is told of each plugin that fails, with its code, and, with BERTH_OK, of what is odd otherwise. */
+    /** Called for each plugin that fails, with its code, and with BERTH_OK for other warnings. */
     void (*on_line)(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                     const char *text);
     void *context;
-    /** One for each file of the scan; NULL where it was not needed or could not be loaded. */
+    /** One for each file of the scan; NULL if not needed or not loadable. */
     struct module **modules;
     /** One for each entry of the plan that runs. */
     struct life_part *parts;
@@ -32,8 +32,8 @@ struct loading {
  */
 void loading_run(struct loading *loading);
 /**
- * Who has an address: "io.example.v1.clock", "module clock.so" where it holds several plugins, else the name
- * of a library. @return false where no file has it.
+ * Names the owner of an address: "io.example.v1.clock"; "module clock.so" if it has several plugins; else a
+ * library. @return false if unknown.
  */
 bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size);
 /** All plugins are closed. Their code stays in memory. */

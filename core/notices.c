@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps what the configuration said that is to be given up, for services that tell of it. */
+/* Keeps the deprecations found in the configuration, for services that list them. */
 #include "notices.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps what the configuration said that is to be given up, for services that tell of it. */
+/* Keeps the deprecations found in the configuration, for services that list them. */
 #ifndef CORE_NOTICES_H
 #define CORE_NOTICES_H
 
@@ -12,7 +12,7 @@ struct notices {
     size_t count;
 };
 
-/** Adds a copy of each deprecation among them. Aborts when memory is out. */
+/** Copies each deprecation among the diagnostics. Aborts when out of memory. */
 void notices_take(struct notices *notices, const struct config_diagnostics *diagnostics);
 void notices_finish(struct notices *notices);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the service manager how the daemon fares: sd_notify(3) in one datagram, without libsystemd. */
+/* Notifies the service manager: sd_notify(3) in one datagram, without libsystemd. */
 #include "notify.h"
 
 #include <errno.h>
@@ -16,12 +16,12 @@
 
 #include <core/base/log.h>
 
-/* A manager whose queue stays full for this long does not hear the daemon; the loop goes on without it. */
+/* If the manager's queue stays full for this long, the notification is dropped. */
 #define SEND_TIMEOUT_S 5
 
 static struct {
     struct sockaddr_un address;
-    /* 0: nobody listens. */
+    /* 0: no service manager. */
     socklen_t address_length;
     uint64_t watchdog_us;
 } manager;
@@ -60,7 +60,7 @@ static bool parse_number(const char *text, uint64_t *ret_number)
     return errno == 0 && *end == '\0';
 }
 
-/* WATCHDOG_PID names the process that is meant (sd_watchdog_enabled(3)). */
+/* WATCHDOG_PID names the process it applies to (sd_watchdog_enabled(3)). */
 static void read_watchdog(const char *interval, const char *pid)
 {
     uint64_t meant, watchdog_us;
@@ -198,7 +198,7 @@ int notify_barrier(int timeout_ms)
         return -errno;
     result = notify_send("BARRIER=1", &ends[1], 1);
     close(ends[1]);
-    /* The manager closes its copy when it has come so far: there is no writer left then. */
+    /* The manager closes its copy when it has read everything before: then no writer is left. */
     closed = (struct pollfd){.fd = ends[0]};
     if (result == 0) {
         do

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the service manager how the daemon fares, by the protocol of sd_notify(3). Without a service manager
- * all of this does nothing. From the loop's thread. */
+/* Notifies the service manager by the protocol of sd_notify(3). Without one, everything here does nothing.
+ * From the loop's thread. */
 #ifndef CORE_NOTIFY_H
 #define CORE_NOTIFY_H
 
@@ -13,7 +13,7 @@
 
 /**
  * Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID and removes them from the environment, so that no child
- * speaks in the daemon's place. Before any thread is started.
+ * can notify in the daemon's name. Before any thread is started.
  */
 void notify_start(void);
 /** Only removes them: for a command that runs plugin code without being the daemon. */

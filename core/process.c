@@ -31,7 +31,7 @@ static int exit_code_of(int status)
     return 128 + WTERMSIG(status);
 }
 
-/* True once the daemon is among them. */
+/* True if the daemon is among them. */
 static bool reap_all(pid_t daemon, int *ret_exit_code)
 {
     int status;
@@ -45,7 +45,7 @@ static bool reap_all(pid_t daemon, int *ret_exit_code)
     return false;
 }
 
-/* What a terminal sends has gone to the whole group; only what was sent to this process alone is passed on.
+/* A terminal signals the whole group; only what was sent to this process alone is passed on.
  */
 static bool is_for_daemon(const siginfo_t *info)
 {
@@ -72,7 +72,7 @@ bool process_reap_orphans(int *ret_exit_code)
     sigset_t all, before;
     pid_t daemon;
 
-    /* Where it is ignored, as whoever started berthd may have left it, no child's status is kept for anybody.
+    /* If whoever started berthd left it ignored, the kernel would keep no child's status.
      */
     signal(SIGCHLD, SIG_DFL);
     if (getpid() != 1)
@@ -90,8 +90,8 @@ bool process_reap_orphans(int *ret_exit_code)
     return false;
 }
 
-/* The usual 1024 is for programs that use select(2). Some programs walk over all descriptors that there may
- * be, and a hard limit may be as good as none. */
+/* The usual 1024 is for programs that use select(2). Bounded, because some code walks over all possible
+ * descriptors and a hard limit may be practically infinite. */
 #define LIMIT_MAX (1024 * 1024)
 
 static struct rlimit inherited_limit;
@@ -119,17 +119,17 @@ void process_raise_file_limit(void)
                  (uintmax_t)inherited_limit.rlim_cur, (uintmax_t)raised.rlim_cur, strerror(errno));
 }
 
-/* timeout(1) and shells signal a process and then its whole group: that is one wish, told twice. */
+/* timeout(1) and shells signal a process and then its whole group: that is one request, sent twice. */
 #define ECHO_MS 100
 
-/* Each of them ends a process by default. SIGHUP comes first: it is the one that operators send. */
+/* By default each of them ends the process. SIGHUP is first: operators do send it. */
 static const int others[PROCESS_OTHER_SIGNALS] = {SIGHUP,  SIGUSR1, SIGUSR2, SIGALRM,  SIGVTALRM,
                                                   SIGPROF, SIGIO,   SIGPWR,  SIGSTKFLT};
 
 static volatile sig_atomic_t stop_signal, came[PROCESS_OTHER_SIGNALS];
 static struct process_signals *volatile current;
 static volatile sig_atomic_t forced_exit_code;
-/* Only touched by on_signal, which nothing of its kind interrupts. */
+/* Only used by on_signal, which blocks the stop signals while it runs. */
 static struct timespec stopped_at;
 
 static void end_at_once(void)
@@ -226,7 +226,7 @@ bool process_take_signals(struct process_signals *signals, uv_loop_t *loop, int 
         if (!is_taken(others[i]))
             set_handler(others[i], on_signal);
     set_handler(SIGPIPE, SIG_IGN);
-    /* A write beyond a limit of the file's size fails, as on a full disk. */
+    /* A write beyond the file size limit then fails with EFBIG, like one to a full disk. */
     set_handler(SIGXFSZ, SIG_IGN);
     return true;
 }

@@ -27,7 +27,7 @@ void process_raise_file_limit(void);
 
 /**
  * The first of SIGTERM, SIGINT and SIGQUIT stops the daemon; a second exits at once, whatever the loop does.
- * Other signals that would end it without a word are told. Embedded by the owner, who sets the last three.
+ * Other signals that would end it silently are reported. Embedded by the owner, who sets the last three.
  */
 struct process_signals {
     uv_async_t wake;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Says what a start or a stop is waiting for, to the log and to the service manager. */
+/* Tells the log and the service manager what a start or a stop is waiting for. */
 #include "progress.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include "notify.h"
 
 #define INTERVAL_MS 2000
-/* Some intervals, so that a loop that is kept busy for a moment is not taken for a hanging one. */
+/* Several intervals, so that a loop that is briefly busy is not taken for a hanging one. */
 #define EXTENSION_US (5 * INTERVAL_MS * UINT64_C(1000))
 
 static void add_name(void *context, const char *uri, const char *step)
@@ -18,7 +18,7 @@ static void add_name(void *context, const char *uri, const char *step)
     log_names_add(context, "%s of %s", step, uri);
 }
 
-/* A loop that hangs in a plugin does not come here: then the service manager's own timeout counts. */
+/* If the loop hangs in a plugin, this does not run and the service manager's own timeout applies. */
 static void on_timer(uv_timer_t *timer)
 {
     struct progress *progress = timer->data;

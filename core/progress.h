@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Says what a start or a stop is waiting for, to the log and to the service manager. */
+/* Tells the log and the service manager what a start or a stop is waiting for. */
 #ifndef CORE_PROGRESS_H
 #define CORE_PROGRESS_H
 
@@ -11,16 +11,16 @@ struct progress {
     const char *what;
     const struct life *life;
     const struct router *router;
-    /** What was logged last, so that it is logged once. */
+    /** The last line, so that it is not logged twice. */
     char told[1400];
 };
 
 void progress_init(struct progress *progress, uv_loop_t *loop);
 /**
- * From here on, while steps of plugins are pending, each within its deadline: asks the service manager for
- * more time and names the plugins and steps.
+ * While steps of plugins are pending, each within its deadline, asks the service manager for more time and
+ * names the plugins and steps.
  *
- * @param what  "starting", "stopping"; borrowed.
+ * @param what  "starting", "shutting down"; borrowed.
  */
 void progress_begin(struct progress *progress, const char *what, const struct life *life,
                     const struct router *router);

@@ -18,7 +18,7 @@ static void judge_files(struct survey *survey)
             survey->scan.files[i].reason != NULL && survey->scan.files[i].code != BERTH_NOT_FOUND;
 }
 
-/* A directory that somebody named has to be there. Nobody needs to make the built-in ones. */
+/* A configured directory must exist; the built-in ones need not. */
 static void judge_directories(struct survey *survey)
 {
     for (size_t i = 0; i < survey->scan.refusal_count; i++) {
@@ -67,7 +67,7 @@ void survey_plan(struct survey *survey)
     survey->plan = plan_create(&survey->catalog, &survey->settings->plan);
 }
 
-/* Callbacks that its manifest does not name cannot be known without running its code. */
+/* Only what the manifest lists: other callbacks cannot be known without running plugin code. */
 static size_t count_servers(const struct plan *plan)
 {
     size_t count = 0;
@@ -116,7 +116,7 @@ bool survey_would_start(struct survey *survey)
     return survey->diagnostics.error_count == errors;
 }
 
-/* One line, whatever stands in names of files. */
+/* One line, whatever file names contain. */
 static void print_warning(const char *warning)
 {
     fputs("warning: ", stderr);

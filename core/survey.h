@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be known without loading anything: configuration, files, manifests and the plan. The daemon begins
- * with it; the other commands are it, printed.
+ * What can be known without loading anything: configuration, files, manifests and the plan. The daemon starts
+ * with it; the other commands print it.
  */
 #ifndef CORE_SURVEY_H
 #define CORE_SURVEY_H
@@ -16,8 +16,7 @@ struct survey {
     /** The manifests, and which of their plugins are used. */
     struct catalog catalog;
     /**
-     * Directories, and files that are modules or should be, that were refused; an ordinary library is none,
-     * nor is a built-in directory that is missing.
+     * Rejected directories and modules; not ordinary libraries, nor missing built-in directories.
      */
     size_t refused_count;
     /** After survey_plan. */
@@ -26,23 +25,23 @@ struct survey {
 };
 
 /**
- * Reads the configuration and scans the plugin directories, in spite of errors wherever that can be done, so
- * that a check can say all of them.
+ * Reads the configuration and scans the plugin directories. Continues after errors where possible, so that a
+ * check reports all of them.
  *
- * @return false where it could not go on; `ret_survey` is to be finished all the same.
+ * @return false if it could not continue; `ret_survey` must be finished even so.
  */
 bool survey_take(const struct settings_options *options, struct survey *ret_survey);
-/** Has nothing been wrong so far? */
+/** No errors so far? */
 bool survey_is_good(const struct survey *survey);
-/** Checks what the configuration says of plugins. @return survey_is_good. */
+/** Checks what the configuration says about plugins. @return survey_is_good. */
 bool survey_check(struct survey *survey);
 void survey_plan(struct survey *survey);
 /**
- * After survey_plan: would the daemon come to be ready, as far as that can be known without plugin code? It
+ * After survey_plan: would the daemon become ready, as far as can be told without plugin code? It
  * needs its folders, the required plugins and a server. What is missing goes to `diagnostics`.
  */
 bool survey_would_start(struct survey *survey);
-/** Prints what is wrong with the configuration, and warnings of the scan and the plan, to standard error. */
+/** Prints errors and warnings of the configuration, the scan and the plan to standard error. */
 void survey_print_diagnostics(struct survey *survey);
 void survey_finish(struct survey *survey);
 

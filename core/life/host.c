@@ -113,11 +113,10 @@ static enum berth_code host_intercept(const struct berth_host *table,
 
     if (!host->takes_interceptors)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s adds an interceptor outside its init, when calls may be running",
+                               "%s added an interceptor outside its init, when calls may be running",
                                table->uri);
     if (interceptor == NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s adds an interceptor that is NULL",
-                               table->uri);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s added a NULL interceptor", table->uri);
     return router_add_interceptor(host->router, interceptor, self, host->plugin->index, host, err);
 }
 

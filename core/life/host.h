@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fills the table that a plugin is handed: all that it can see of us. */
+/* Fills the table that a plugin is handed: all that it can see of the host. */
 #ifndef CORE_LIFE_HOST_H
 #define CORE_LIFE_HOST_H
 
@@ -16,7 +16,7 @@ struct host {
     struct registry_plugin *plugin;
     struct router *router;
     struct folder root, state;
-    /** What the plugin may do at this point of its life. */
+    /** What the plugin may do in its current step. */
     bool takes_holds, takes_interceptors;
     void (*on_complete)(struct host *host, enum berth_step step, enum berth_code code, void *instance,
                         const char *message);
@@ -38,7 +38,7 @@ struct host_options {
 /** The callbacks are the caller's to set. @param settings  borrowed. */
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
                const struct berth_settings *settings);
-/** Takes back what the plugin added to the daemon. The table is not valid after that. */
+/** Removes what the plugin added to the daemon. The table is invalid afterwards. */
 void host_finish(struct host *host);
 
 #endif

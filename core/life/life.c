@@ -11,6 +11,7 @@
 #include <config/units.h>
 
 #include <core/base/log.h>
+#include <core/base/memory.h>
 #include <core/plan/verdict.h>
 #include <sdk/base/container_of.h>
 
@@ -171,7 +172,7 @@ static void settle(struct instance *instance)
 static void end_unstarted(struct instance *instance)
 {
     registry_blame(instance->life->registry, instance->plugin, BERTH_STATE_STOPPED, BERTH_CANCELLED,
-                   "the daemon stopped before it had started", PLAN_NONE);
+                   "the daemon stopped before it started", PLAN_NONE);
     settle(instance);
 }
 
@@ -862,24 +863,15 @@ static void init_instance(struct life *life, size_t index)
     instance->steps.on_overdue = on_overdue;
 }
 
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count > 0 ? count : 1, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 struct life *life_create(const struct life_options *options)
 {
-    struct life *life = allocate(1, sizeof(*life));
+    struct life *life = memory_allocate(1, sizeof(*life));
 
     life->options = *options;
     life->registry = options->host.registry;
     life->plan = registry_plan(life->registry);
     life->router = options->host.router;
-    life->instances = allocate(life->plan->run_count, sizeof(*life->instances));
+    life->instances = memory_allocate(life->plan->run_count, sizeof(*life->instances));
     life->turns = turns_create(life->plan);
     life->verdicts = verdicts_create(life->plan);
     deadlines_init(&life->deadlines, options->host.loop);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads for what blocks. A job that is given up keeps its thread, and another thread replaces it. */
+/* Threads for blocking work. An abandoned job keeps its thread, and another thread replaces it. */
 #include "prepare.h"
 
 #include <stdlib.h>
@@ -26,10 +26,10 @@ struct prepare_pool {
 
     /* All below under the lock. */
     struct queue waiting;
-    /* Jobs with something to tell the loop. */
+    /* Jobs with news for the loop. */
     struct prepare_job *told_first, **told_end;
     struct prepare_thread *threads;
-    /* Threads that there may be, are, wait for work, and are stuck in a job that was given up. */
+    /* Threads: maximum, running, waiting for work, stuck in an abandoned job. */
     unsigned limit, count, idle, stuck;
     size_t running;
     bool is_closing;
@@ -78,7 +78,7 @@ static void fill_view(struct prepare_job *job)
     };
 }
 
-/* Under the lock. A job that has two things to tell before the loop comes round stands there once. */
+/* Under the lock. A job with two pieces of news before the next turn of the loop is queued once. */
 static void tell(struct prepare_pool *pool, struct prepare_job *job)
 {
     if (!job->is_told) {
@@ -109,7 +109,7 @@ static void run(struct prepare_job *job)
     job->ended_ns = uv_hrtime();
 }
 
-/* Under the lock, which is let go for as long as the plugin's code runs. */
+/* Under the lock, which is released while the plugin's code runs. */
 static void work(struct prepare_pool *pool, struct prepare_job *job)
 {
     job->place = PREPARE_RUNNING;
@@ -180,7 +180,7 @@ static bool start_thread(struct prepare_pool *pool)
     return true;
 }
 
-/* Under the lock. Where no thread can be had, those that there are do the work. */
+/* Under the lock. If no thread can be started, the existing ones do the work. */
 static void staff(struct prepare_pool *pool)
 {
     uv_cond_signal(&pool->wake_threads);
@@ -188,10 +188,10 @@ static void staff(struct prepare_pool *pool)
         pool->count > pool->stuck)
         return;
     while (pool->waiting.first != NULL)
-        end_early(pool, take(pool), BERTH_RESOURCE_EXHAUSTED, "no thread can be started for its prepare");
+        end_early(pool, take(pool), BERTH_RESOURCE_EXHAUSTED, "cannot start a thread for prepare");
 }
 
-/* A job and what it has to tell, both as of one moment: after its end it never stands in the list again. */
+/* A job and its news, read together: a job that has ended is never queued again. */
 static struct prepare_job *take_told(struct prepare_pool *pool, bool *ret_has_ended)
 {
     struct prepare_job *job;
@@ -302,7 +302,7 @@ void prepare_abandon(struct prepare_job *job)
         job->is_abandoned = true;
         if (job->place == PREPARE_QUEUED) {
             leave_queue(pool, job);
-            end_early(pool, job, BERTH_CANCELLED, "it was given up before it began");
+            end_early(pool, job, BERTH_CANCELLED, "abandoned before it began");
         } else if (job->place == PREPARE_RUNNING) {
             pool->stuck++;
             staff(pool);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs what blocks: the `prepare` of plugins, on threads of their own, so that libuv's pool stays free. */
+/* Runs the `prepare` of plugins, which may block, on separate threads, so that libuv's pool stays free. */
 #ifndef CORE_LIFE_PREPARE_H
 #define CORE_LIFE_PREPARE_H
 
@@ -24,11 +24,11 @@ struct prepare_job {
     const struct berth_settings *settings;
     struct folder root, state;
     void *owner;
-    /** Both on the loop: it runs now; it has returned, or it never ran because it was abandoned before. */
+    /** Both on the loop: it has begun; it has returned, or it was abandoned before it began. */
     void (*on_begun)(struct prepare_job *job);
     void (*on_ended)(struct prepare_job *job);
 
-    /** How it ended. `prepared` is the owner's to use or discard; NULL where it was abandoned. */
+    /** How it ended. The owner uses or discards `prepared`; NULL if abandoned. */
     enum berth_code code;
     void *prepared;
     uint64_t begun_ns, ended_ns;
@@ -43,24 +43,23 @@ struct prepare_job {
     struct prepare_pool *pool;
 };
 
-/** Starts no thread before there is work. @return NULL where the loop has no room for the handle. */
+/** Starts no thread before there is work. @return NULL if the handle cannot be created. */
 struct prepare_pool *prepare_pool_create(uv_loop_t *loop, unsigned threads);
 /** Jobs begin in this order. */
 void prepare_submit(struct prepare_pool *pool, struct prepare_job *job);
 /**
- * Gives a job up: is_cancelled turns true, what it still makes is discarded, and another thread takes its
- * place, so that one that hangs does not keep the others from beginning. on_ended still comes when it
- * returns.
+ * Abandons a job: is_cancelled becomes true, its result will be discarded, and another thread replaces its
+ * own, so that a hanging job does not hold up the others. on_ended still comes when it returns.
  */
 void prepare_abandon(struct prepare_job *job);
-/** Takes back a job that has not begun; on_ended does not come. @return false where it has. */
+/** Withdraws a job that has not begun; on_ended does not come. @return false if it has begun. */
 bool prepare_withdraw(struct prepare_job *job);
-/** Only says so to the plugin; the result still counts. */
+/** Only tells the plugin; the result still counts. */
 void prepare_cancel(struct prepare_job *job);
 
 /**
  * Ends the idle threads, and calls `on_closed` once the pool's handle is closed.
- * @return false where jobs still run: then their threads, and the pool, are left as they are.
+ * @return false if jobs still run; their threads and the pool are then left alone.
  */
 bool prepare_pool_close(struct prepare_pool *pool, void (*on_closed)(void *context), void *context);
 

@@ -13,7 +13,7 @@
 enum berth_code services_declare(struct router *router, const struct manifest_plugin *plugin,
                                  const struct manifest_service *service, struct berth_error *err);
 
-/** Whom calls go to, and as whom they are counted. All borrowed until services_close. */
+/** Where calls go, and under which owner they are counted. All borrowed until services_close. */
 struct services_target {
     const struct berth_plugin *table;
     void *instance;

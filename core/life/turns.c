@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose turn it is, by counting for each plugin and each type what has not ended. */
+/* Whose turn it is: counts for each plugin and each type what has not ended yet. */
 #include "turns.h"
 
 #include <stdlib.h>
 
+#include <core/base/memory.h>
 #include <core/plan/graph.h>
 
 /* Nodes are those of the plan's graph. */
 struct node {
-    /** How many nodes it waits for have not ended. */
+    /** How many of the nodes that it waits for have not ended. */
     size_t open;
     bool given, ended;
 };
@@ -23,15 +24,6 @@ struct turns {
     size_t ended_before;
     size_t open_entries;
 };
-
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count > 0 ? count : 1, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
 
 static void widen(struct turns *turns, size_t entry)
 {
@@ -75,14 +67,14 @@ static void end_entry(struct turns *turns, size_t entry)
     advance(turns);
 }
 
-/* Types without a member that runs come free here. */
+/* Types without a running member are released here. */
 struct turns *turns_create(const struct plan *plan)
 {
-    struct turns *turns = allocate(1, sizeof(*turns));
+    struct turns *turns = memory_allocate(1, sizeof(*turns));
     struct plan_graph providers;
 
     turns->plan = plan;
-    turns->nodes = allocate(plan->count + plan->type_count, sizeof(*turns->nodes));
+    turns->nodes = memory_allocate(plan->count + plan->type_count, sizeof(*turns->nodes));
     turns->open_entries = plan->run_count;
     plan_graph_init(&providers, plan, false);
     plan_graph_init_reverse(&turns->followers, &providers);

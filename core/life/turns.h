@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose turn it is: walks the plan so that each plugin comes after all it requires and wants, those that wait
- * for nothing at once. Pure; linear in plugins and requirements, since a type counts for its members.
+ * Whose turn it is: each plugin comes after all that it requires and wants; those that wait for nothing come
+ * at once. Pure; linear in plugins and requirements, since a type counts for its members.
  */
 #ifndef CORE_LIFE_TURNS_H
 #define CORE_LIFE_TURNS_H
@@ -16,7 +16,7 @@ void turns_destroy(struct turns *turns);
 
 /** The first entry in the plan's order whose turn has come and was not given out; PLAN_NONE: none now. */
 size_t turns_next(struct turns *turns);
-/** An entry's turn is over, whether or not it was given out; once for each that runs. */
+/** Ends an entry's turn, whether or not it was given out; once for each entry that runs. */
 void turns_end(struct turns *turns, size_t entry);
 /** Is every entry's turn over? */
 bool turns_are_over(const struct turns *turns);

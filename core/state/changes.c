@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells whoever asked that something which listings show is other than before. */
+/* Tells watchers that something shown in listings has changed. */
 #include "changes.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ struct berth_watch {
     void *context;
 };
 
-/* Those that come while others are told stand before `next` and have seen what there is. */
+/* Watches added during a round are inserted before `next`: they have seen the current state already. */
 static void on_turn(uv_idle_t *turn)
 {
     struct changes *changes = CONTAINER_OF(turn, struct changes, turn);

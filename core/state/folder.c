@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes the folders that the daemon and its plugins write in, and refuses those that others could tamper
- * with. */
+/* Creates the folders that the daemon and its plugins write to; refuses those that others could tamper with.
+ */
 #include "folder.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static enum berth_code fail(const char *what, const char *path, const char *doin
                                what, path, doing, strerror(error));
     return berth_error_set(err, code_of(error), "%s: %s: cannot %s: %s; set `%s` to a folder that %s", what,
                            path, doing, strerror(error), what,
-                           error == ENOSPC || error == EDQUOT ? "has room" : "this user can write to");
+                           error == ENOSPC || error == EDQUOT ? "has free space" : "this user can write to");
 }
 
 /* Like mkdir -p; `path` is changed and restored on the way. */
@@ -81,31 +81,32 @@ static enum berth_code check_mode(const char *what, const char *path, const stru
 {
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status->st_mode & S_ISVTX) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: %s is shared by all (mode %04o): choose a folder below it", what, path,
+                               "%s: %s is shared (sticky, mode %04o); use a folder inside it", what, path,
                                (unsigned)status->st_mode & 07777);
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: %s may be written to by others (mode %04o): chmod go-w %s", what, path,
+                               "%s: %s is writable by others (mode %04o); run chmod go-w %s", what, path,
                                (unsigned)status->st_mode & 07777, path);
     return BERTH_OK;
 }
 
-/* Only the last folder: verifying the way to it is the owner's business, who chose it. */
+/* Only the last folder: whoever chose the path is responsible for the folders above it. */
 static enum berth_code check_owner(const char *what, const char *path, int fd, struct berth_error *err)
 {
     struct stat status;
 
     if (fstat(fd, &status) != 0)
-        return fail(what, path, "look at it", errno, err);
+        return fail(what, path, "access it", errno, err);
     if (status.st_uid != geteuid() && status.st_uid != 0)
-        return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: %s belongs to user %u, and this daemon runs as %u: change its owner",
-                               what, path, (unsigned)status.st_uid, (unsigned)geteuid());
+        return berth_error_set(
+            err, BERTH_PERMISSION_DENIED,
+            "%s: %s is owned by user %u, but this daemon runs as user %u; change the owner", what, path,
+            (unsigned)status.st_uid, (unsigned)geteuid());
     return check_mode(what, path, &status, err);
 }
 
-/* Writes a block to a file without a name, because a full disk shows only then. A short write does not say
- * why: only the next one does. */
+/* Writes a block to an unnamed file, because only a write reveals a full disk. A short write does not say
+ * why; the next write does. */
 static int try_write(const char *path)
 {
     static const char block[4096] = {1};
@@ -144,8 +145,8 @@ enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, 
         return code;
     error = make(path, mode);
     if (error != 0)
-        return fail(what, path, "make it", error, err);
-    /* Once more, as a symlink may have come before what was made. */
+        return fail(what, path, "create it", error, err);
+    /* Again: a symlink may have been placed on the path in the meantime. */
     code = check_way(what, path, err);
     if (code != BERTH_OK)
         return code;
@@ -165,7 +166,7 @@ enum berth_code folder_check(const char *what, const char *path, struct berth_er
         return S_ISDIR(status.st_mode) ? check_mode(what, path, &status, err)
                                        : fail(what, path, "open it", ENOTDIR, err);
     if (errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG)
-        return fail(what, path, "make it", errno, err);
+        return fail(what, path, "create it", errno, err);
     return BERTH_OK;
 }
 
@@ -176,22 +177,22 @@ enum berth_code folder_try(const char *what, const char *path, struct berth_erro
     return error == 0 ? BERTH_OK : fail(what, path, "write to it", error, err);
 }
 
-/* What somebody else put there, or opened to others, is not handed to a plugin as its own. */
+/* A folder that belongs to another user, or that others may enter, is not handed to a plugin. */
 static enum berth_code check_private(const char *path, struct berth_error *err)
 {
     struct stat status;
 
     if (lstat(path, &status) != 0)
-        return berth_error_set(err, code_of(errno), "%s: cannot look at it: %s", path, strerror(errno));
+        return berth_error_set(err, code_of(errno), "%s: cannot access it: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is no folder: move it away", path);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not a folder; move it away", path);
     if (status.st_uid != geteuid())
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s belongs to user %u, and this daemon runs as %u: change its owner", path,
-                               (unsigned)status.st_uid, (unsigned)geteuid());
+                               "%s is owned by user %u, but this daemon runs as user %u; change the owner",
+                               path, (unsigned)status.st_uid, (unsigned)geteuid());
     if ((status.st_mode & 0077) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s has mode %04o where 0700 is due: chmod 700 %s", path,
+                               "%s has mode %04o, expected 0700; run chmod 700 %s", path,
                                (unsigned)status.st_mode & 07777, path);
     return BERTH_OK;
 }
@@ -203,10 +204,10 @@ enum berth_code folder_get(struct folder *folder, const char **ret_path, struct 
 
     if (folder->path == NULL) {
         if (snprintf(path, sizeof(path), "%s/%s", folder->base, folder->name) >= (int)sizeof(path))
-            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s/%s is too long for a path",
-                                   folder->base, folder->name);
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s/%s: path too long", folder->base,
+                                   folder->name);
         if (mkdir(path, PLUGIN_MODE) != 0 && errno != EEXIST)
-            return berth_error_set(err, code_of(errno), "%s: cannot make it: %s", path, strerror(errno));
+            return berth_error_set(err, code_of(errno), "%s: cannot create it: %s", path, strerror(errno));
         code = check_private(path, err);
         if (code != BERTH_OK)
             return code;

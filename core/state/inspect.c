@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells of the daemon and of all that it found: nothing that was found is left out, whatever became of it. */
+/* Describes the daemon and every plugin and file that was found, whatever became of it. */
 #include "inspect.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "revision.h"
 
-/* What an info points at that has to be put together for it. */
+/* Memory for the parts of an info that exist nowhere else. */
 struct scratch {
     const char **strings;
     struct berth_strings *transports;

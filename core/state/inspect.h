@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells of the daemon and of all that it found, for services that show it. */
+/* Describes the daemon and all that it found, for services that show it. */
 #ifndef CORE_STATE_INSPECT_H
 #define CORE_STATE_INSPECT_H
 
@@ -7,20 +7,20 @@
 #include "registry.h"
 #include <core/scan/scan.h>
 
-/** Embedded by the owner, who keeps `daemon` up to date and notes in `changes` when it does. */
+/** Embedded by the owner, who keeps `daemon` up to date and notes each update in `changes`. */
 struct inspect {
     struct berth_inspect table;
     struct berth_daemon_info daemon;
     struct changes changes;
     const struct registry *registry;
-    /** For the files that were refused; may be NULL. */
+    /** For rejected files; may be NULL. */
     const struct scan *scan;
 };
 
-/** All borrowed. From here on the registry's changes are told; the router's are where its owner says so. */
+/** All borrowed. Subscribes to the registry's changes; the owner forwards the router's. */
 void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *registry,
                   const struct scan *scan, const char *root, const char *state);
-/** Its handle is closed once the loop has come round. */
+/** Closes its handle, which takes one more turn of the loop. */
 void inspect_finish(struct inspect *inspect);
 
 #endif

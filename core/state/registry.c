@@ -7,6 +7,8 @@
 
 #include <config/utf8.h>
 
+#include <core/base/memory.h>
+
 struct registry {
     const struct plan *plan;
     struct registry_plugin *plugins;
@@ -24,7 +26,7 @@ static bool is_word(const char *text)
     return text != NULL && text[0] != '\0' && utf8_is_line(text);
 }
 
-/* Room for one more of `count` items of `size` bytes; NULL when there is none. */
+/* Room for one more of `count` items of `size` bytes; NULL past the limit or when out of memory. */
 static void *grow(void *items, size_t count, size_t size)
 {
     return count < REGISTRY_PUBLISHED_MAX ? realloc(items, (count + 1) * size) : NULL;
@@ -213,12 +215,9 @@ static void init_plugin(struct registry *registry, size_t index)
 
 struct registry *registry_create(const struct plan *plan, uint64_t start_ns)
 {
-    struct registry *registry = calloc(1, sizeof(*registry));
+    struct registry *registry = memory_allocate(1, sizeof(*registry));
 
-    if (registry != NULL)
-        registry->plugins = calloc(plan->count > 0 ? plan->count : 1, sizeof(*registry->plugins));
-    if (registry == NULL || registry->plugins == NULL)
-        abort();
+    registry->plugins = memory_allocate(plan->count, sizeof(*registry->plugins));
     registry->plan = plan;
     registry->start_ns = start_ns;
     for (size_t i = 0; i < plan->count; i++)
@@ -272,7 +271,7 @@ void registry_set_changes(struct registry *registry, struct changes *changes)
     registry->changes = changes;
 }
 
-/* NULL also where memory is out: a sentence is not worth a daemon. */
+/* NULL also when out of memory: a missing reason is better than an abort. */
 static char *make_line(const char *text)
 {
     char *line = text != NULL ? strndup(text, BERTH_ERROR_MAX - 1) : NULL;
@@ -363,15 +362,14 @@ static enum berth_code check_declared(const struct registry_plugin *plugin, cons
                                       struct berth_error *err)
 {
     if (name == NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s asked for a plugin without naming one",
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s asked for a plugin without a name",
                                plugin->entry->plugin->uri);
     if (has_declared(plugin, name))
         return BERTH_OK;
-    return berth_error_set(
-        err, BERTH_FAILED_PRECONDITION,
-        "%s may not fetch %s, which it did not declare: add it under `requires` or `wants` "
-        "in its plugin.yaml",
-        plugin->entry->plugin->uri, name);
+    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                           "%s cannot fetch %s: not declared; add it under `requires` or `wants` in its "
+                           "plugin.yaml",
+                           plugin->entry->plugin->uri, name);
 }
 
 static struct berth_ref ref_to(const struct registry_plugin *plugin)
@@ -404,7 +402,7 @@ enum berth_code registry_fetch(const struct registry *registry, const struct reg
     return BERTH_OK;
 }
 
-/* The next member of a type from `*place` on that is ready and not the asker; NULL: no more. */
+/* The next ready member of a type from `*place` on, other than the asker; NULL: no more. */
 static const struct registry_plugin *next_ready(const struct registry *registry,
                                                 const struct registry_plugin *asker, const char *type,
                                                 size_t *place)
@@ -433,10 +431,11 @@ static enum berth_code refuse_several(const struct registry *registry, const str
     while ((member = next_ready(registry, asker, type, &place)) != NULL && used < sizeof(names))
         used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "",
                                  member->entry->plugin->uri);
-    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                           "%s wants the only %s, and there are several: %s; name one by its URI, or disable "
-                           "the others under `disabled_plugins`",
-                           asker->entry->plugin->uri, type, names);
+    return berth_error_set(
+        err, BERTH_FAILED_PRECONDITION,
+        "%s asked for the only %s, but there are several: %s; fetch one by its URI, or disable "
+        "the others under `disabled_plugins`",
+        asker->entry->plugin->uri, type, names);
 }
 
 enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,

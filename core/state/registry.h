@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each plugin at run time: its state and why, what it says of itself, and its instance for those who declared
- * that they use it.
+ * Each plugin at run time: its state and the reason, what it publishes and reports, and its instance, which
+ * only plugins get that declared it.
  */
 #ifndef CORE_STATE_REGISTRY_H
 #define CORE_STATE_REGISTRY_H
@@ -21,7 +21,8 @@ struct berth_hold {
     char what[];
 };
 
-/** The record of one plan entry. Others read it; what the functions below change changes by them alone. */
+/** The record of one plan entry. Others may read it; the functions below are the only way to change what they
+ * change. */
 struct registry_plugin {
     const struct plan_entry *entry;
     size_t index;
@@ -30,18 +31,18 @@ struct registry_plugin {
     enum berth_code code;
     /** One line of UTF-8, or NULL. */
     char *reason;
-    /** The entry that is to blame; PLAN_NONE where it is no other. */
+    /** The entry to blame; PLAN_NONE if none or itself. */
     size_t cause;
 
-    /** What its instance said of itself last, and the sentence; BERTH_OK and NULL where all is well. */
+    /** The condition that its instance reported last, with the reason; BERTH_OK and NULL: healthy. */
     enum berth_code condition;
     char *condition_reason;
-    /** Since when all is not well, on the clock of uv_hrtime(). */
+    /** When it stopped being healthy, on the clock of uv_hrtime(). */
     uint64_t condition_start_ns;
 
     /** NULL where the module is not loaded. */
     const struct berth_plugin *table;
-    /** What init made, NULL perhaps even so; valid where registry_plugin_is_ready. */
+    /** What init returned, which may be NULL; valid while registry_plugin_is_ready. */
     void *instance;
     uint64_t generation;
     struct berth_times times;
@@ -71,7 +72,7 @@ void registry_destroy(struct registry *registry);
 
 const struct plan *registry_plan(const struct registry *registry);
 struct registry_plugin *registry_get(const struct registry *registry, size_t index);
-/** NULL where nobody has the URI. */
+/** NULL if no plugin has the URI. */
 struct registry_plugin *registry_find(const struct registry *registry, const char *uri);
 
 /** Nanoseconds since the daemon's start. */
@@ -79,21 +80,21 @@ uint64_t registry_since_start(const struct registry *registry);
 /** The same for a time on the clock of uv_hrtime(); 0 for one before the start. */
 uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns);
 
-/** Who is told of changes; borrowed. NULL, as at the beginning: nobody. */
+/** Who is told of changes; borrowed. NULL (default): nobody. */
 void registry_set_changes(struct registry *registry, struct changes *changes);
-/** Something that is kept here and shown has changed, by other means than the functions below. */
+/** Notes a change that was made without the functions below. */
 void registry_note_change(struct registry *registry);
 
-/** Moves a plugin on while nothing is wrong with it. */
+/** Moves a healthy plugin to its next state. */
 void registry_move(struct registry *registry, struct registry_plugin *plugin, enum berth_state state);
-/** Ends it badly, or skips it. `reason` is copied; `cause` is PLAN_NONE where it is its own. */
+/** Records a failure or a skip. `reason` is copied; `cause` is PLAN_NONE if the plugin itself is to blame. */
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
                     enum berth_code code, const char *reason, size_t cause);
 
 /**
- * What the instance says of itself while it lives; forgotten once it is blamed or stopped.
+ * Records what the instance reports; dropped once it is blamed or stopped.
  * @param reason  copied; NULL with BERTH_OK.
- * @return is that other than before?
+ * @return did it change?
  */
 bool registry_set_condition(struct registry *registry, struct registry_plugin *plugin, enum berth_code code,
                             const char *reason);
@@ -119,7 +120,7 @@ bool registry_release(struct registry *registry, struct registry_plugin *plugin,
 /** Ready or serving; on its way out others may still use it, so draining counts too. */
 bool registry_plugin_is_ready(const struct registry_plugin *plugin);
 
-/** As berth_get, berth_get_single and berth_each say, for what `plugin` declared. */
+/** See berth_get, berth_get_single and berth_each; limited to what `plugin` declared. */
 enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err);
 enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,

@@ -392,7 +392,7 @@ class Config(Case):
         shared.chmod(0o777)
         for option in ("--root", "--state"):
             for path, reason in ((file, "Not a directory"), (file / "below", "Not a directory"),
-                                 (shared, "may be written to by others")):
+                                 (shared, "is writable by others")):
                 with self.subTest(option=option, path=path.name):
                     arguments = ["--config", str(self.workshop.write_config()), option, str(path)]
                     for command in (["config", "check"], ["plan"], ["run"]):

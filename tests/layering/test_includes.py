@@ -93,6 +93,12 @@ class Includes(unittest.TestCase):
         others = [p for p in c_files("core") if str(p.parent) not in [f"core/{room}" for room in above]]
         self.assert_none(self.offenders(others, r"<core/(scan|manifest|module)/(?!(scan|manifest|module)\.h>)"), "a room has one door")
 
+    def test_life_writes_what_state_shows_and_neither_looks_up(self):
+        top = r"<core/([a-z_]+\.h|commands/"
+        self.assert_none(self.offenders(c_files("core/module"), top + "|state/|life/)"), "module loads one file")
+        self.assert_none(self.offenders(c_files("core/state"), top + "|module/|life/)"), "life includes state")
+        self.assert_none(self.offenders(c_files("core/life"), top + ")"), "life calls functions that it is handed")
+
     def test_the_core_names_no_plugin(self):
         wrong = []
         for path in c_files("core"):
