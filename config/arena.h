@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory freed all at once: what trees, schemas and values are made of. */
+/* The arena of sdk/base for callers that bound what they ask for: memory is cleared, and running out of it
+ * aborts. */
 #ifndef CONFIG_ARENA_H
 #define CONFIG_ARENA_H
 
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
-struct config_arena_block;
+#include <sdk/base/arena.h>
 
-/** Zero-initialise. */
-struct config_arena {
-    struct config_arena_block *blocks;
-};
+/** Never NULL, not even for no bytes. */
+static inline void *config_arena_allocate(struct berth_arena *arena, size_t bytes)
+{
+    size_t length = bytes == 0 ? 1 : bytes;
+    void *piece = berth_arena_take(arena, length);
 
-/** Zeroed bytes, aligned for any of our structs. Aborts when out of memory: callers bound what they ask for.
- */
-void *config_arena_allocate(struct config_arena *arena, size_t bytes);
+    if (piece == NULL)
+        abort();
+    return memset(piece, 0, length);
+}
+
 /** A NUL-terminated copy of `length` bytes. */
-char *config_arena_copy(struct config_arena *arena, const char *text, size_t length);
-/** Takes over everything `from` holds; no address changes. */
-void config_arena_take(struct config_arena *arena, struct config_arena *from);
-void config_arena_finish(struct config_arena *arena);
+static inline char *config_arena_copy(struct berth_arena *arena, const char *text, size_t length)
+{
+    char *copy = berth_arena_copy(arena, text, length);
+
+    if (copy == NULL)
+        abort();
+    return copy;
+}
 
 #endif

@@ -40,7 +40,7 @@ static struct config_diagnostic *add_item(struct config_diagnostics *diagnostics
     return &diagnostics->items[count];
 }
 
-/* NULL where there is no room for more. */
+/* NULL if there is no room for more. */
 static struct config_diagnostic *add_message(struct config_diagnostics *diagnostics,
                                              enum config_severity severity, const struct config_mark *mark,
                                              const char *format, va_list arguments)

@@ -147,7 +147,7 @@ static bool find_folder(const char *file, char *folder, size_t size, struct bert
 
 /* Makes it absolute. */
 static bool complete_path(const struct schema *schema, const struct config_node *node,
-                          struct config_arena *arena, struct berth_value *ret_value, struct berth_error *err)
+                          struct berth_arena *arena, struct berth_value *ret_value, struct berth_error *err)
 {
     char folder[4096];
     const char *rest = node->text;
@@ -174,7 +174,7 @@ static bool complete_path(const struct schema *schema, const struct config_node 
     return true;
 }
 
-static bool read_path(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+static bool read_path(const struct schema *schema, const struct config_node *node, struct berth_arena *arena,
                       struct berth_value *ret_value, struct berth_error *err)
 {
     return complete_path(schema, node, arena, ret_value, err) && check_format(schema, ret_value->string, err);
@@ -233,7 +233,7 @@ static bool read_number(const struct schema *schema, const struct config_node *n
     return check_range(schema, node, ret_value->integer, err);
 }
 
-bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+bool scalar_read(const struct schema *schema, const struct config_node *node, struct berth_arena *arena,
                  struct berth_value *ret_value, struct berth_error *err)
 {
     bool is_read = false;

@@ -13,7 +13,7 @@
  * @param ret_value  kind and content are set, nothing else.
  * @return false, with what was found and expected in `err`, never the text of a secret.
  */
-bool scalar_read(const struct schema *schema, const struct config_node *node, struct config_arena *arena,
+bool scalar_read(const struct schema *schema, const struct config_node *node, struct berth_arena *arena,
                  struct berth_value *ret_value, struct berth_error *err);
 
 /** Checks the file that a value names, if its format requires one. As scalar_read. */

@@ -17,7 +17,7 @@ struct compiled {
 /* What schema_create hands out is the first member. */
 struct schema_root {
     struct schema schema;
-    struct config_arena arena;
+    struct berth_arena arena;
     struct compiled *patterns;
 };
 
@@ -450,6 +450,6 @@ void schema_destroy(struct schema *schema)
         return;
     for (struct compiled *at = root->patterns; at != NULL; at = at->next)
         regfree(&at->regex);
-    config_arena_finish(&root->arena);
+    berth_arena_finish(&root->arena);
     free(root);
 }

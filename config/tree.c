@@ -8,7 +8,7 @@
 #include "arena.h"
 
 struct config_tree {
-    struct config_arena arena;
+    struct berth_arena arena;
     struct config_node *root;
     struct config_node *files;
 };
@@ -38,7 +38,7 @@ void config_tree_destroy(struct config_tree *tree)
 {
     if (tree == NULL)
         return;
-    config_arena_finish(&tree->arena);
+    berth_arena_finish(&tree->arena);
     free(tree);
 }
 
@@ -158,7 +158,7 @@ struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tr
 {
     struct config_node *root = other->root;
 
-    config_arena_take(&tree->arena, &other->arena);
+    berth_arena_adopt(&tree->arena, &other->arena);
     free(other);
     return root;
 }

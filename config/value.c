@@ -15,14 +15,14 @@ enum {
 };
 
 struct config_values {
-    struct config_arena arena;
+    struct berth_arena arena;
     struct berth_value *root;
     struct berth_settings settings;
     struct config_misread misread;
 };
 
 struct builder {
-    struct config_arena *arena;
+    struct berth_arena *arena;
     const struct config_check_options *options;
     struct config_diagnostics *diagnostics;
     size_t value_count;
@@ -70,7 +70,7 @@ static void report(struct builder *builder, enum config_severity severity, const
                            section == NULL ? "" : ": ", path, path[0] == '\0' ? "" : ": ", message);
 }
 
-static const char *format_mark(struct config_arena *arena, const struct config_mark *mark)
+static const char *format_mark(struct berth_arena *arena, const struct config_mark *mark)
 {
     char numbers[32];
     size_t length = strlen(mark->file);
@@ -455,7 +455,7 @@ struct config_values *config_values_create(const struct schema *schema, const st
 
 static struct berth_value *copy_untyped(struct config_values *values, const struct config_node *node)
 {
-    struct config_arena *arena = &values->arena;
+    struct berth_arena *arena = &values->arena;
     struct berth_value *value = config_arena_allocate(arena, sizeof(*value));
 
     value->misread = &values->misread;
@@ -493,7 +493,7 @@ void config_values_destroy(struct config_values *values)
 {
     if (values == NULL)
         return;
-    config_arena_finish(&values->arena);
+    berth_arena_finish(&values->arena);
     free(values);
 }
 

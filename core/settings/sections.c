@@ -12,7 +12,7 @@
 /* The plugins found, by name. */
 struct found {
     const struct catalog *catalog;
-    /** The same as names, for the nearest one. */
+    /* Their names, for guesses. */
     const char **uris;
     struct service {
         const char *name;

@@ -132,7 +132,7 @@ static const struct berth_value *find_top(const struct settings *settings, const
 static void fill_directories(struct settings *settings)
 {
     const struct berth_value *list = find_top(settings, "plugin_dirs");
-    struct config_arena *arena = &settings->store->arena;
+    struct berth_arena *arena = &settings->store->arena;
     const char **directories = config_arena_allocate(arena, list->count * sizeof(*directories));
     struct config_mark *marks = config_arena_allocate(arena, list->count * sizeof(*marks));
 
@@ -321,7 +321,7 @@ void settings_destroy(struct settings *settings)
         config_values_destroy(store->sections[i].values);
     config_values_destroy(store->values);
     config_tree_destroy(store->tree);
-    config_arena_finish(&store->arena);
+    berth_arena_finish(&store->arena);
     free(store);
     free(settings);
 }

@@ -26,7 +26,7 @@ struct settings_section {
 };
 
 struct settings_store {
-    struct config_arena arena;
+    struct berth_arena arena;
     struct config_tree *tree;
     /** The daemon's own values. */
     struct config_values *values;

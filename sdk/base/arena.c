@@ -103,6 +103,17 @@ char *berth_arena_copy(struct berth_arena *arena, const void *bytes, size_t leng
     return copy;
 }
 
+void berth_arena_adopt(struct berth_arena *arena, struct berth_arena *from)
+{
+    struct berth_arena_block **end = &from->blocks;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = arena->blocks;
+    arena->blocks = from->blocks;
+    *from = (struct berth_arena){0};
+}
+
 void berth_arena_rewind(struct berth_arena *arena, struct berth_arena mark)
 {
     free_until(arena, mark.blocks);

@@ -25,6 +25,9 @@ void *berth_arena_take(struct berth_arena *arena, size_t length);
 /** @return a copy with a NUL behind it; NULL without memory. */
 char *berth_arena_copy(struct berth_arena *arena, const void *bytes, size_t length);
 
+/** Moves everything taken from `from` to `arena`; no address changes. `from` is empty then. */
+void berth_arena_adopt(struct berth_arena *arena, struct berth_arena *from);
+
 /** Gives back all that was taken since `mark` was copied from the arena. */
 void berth_arena_rewind(struct berth_arena *arena, struct berth_arena mark);
 /** Gives back everything, but keeps a block for the next time. Not for an arena with memory of the caller's.
