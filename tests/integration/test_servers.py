@@ -292,7 +292,7 @@ class Mistakes(Servers):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            self.assert_told("another process listens there already; stop it or choose another port",
+            self.assert_told("another process is already listening there; stop it or choose another port",
                              seen_by_check=False, address=address)
         for address in ("0.0.0.0:0", "[::]:0", "[::ffff:0.0.0.0]:0", "[::ffff:192.0.2.1]:0", "192.0.2.1:0"):
             with self.subTest(address=address):
@@ -311,7 +311,7 @@ class Mistakes(Servers):
         own = {"address": "127.0.0.1:0", "tls_cert": self.path("server.pem"), "tls_key": self.path("server.key")}
         for text, change in (("set tls_key too", {"tls_key": None}), ("set tls_cert too", {"tls_cert": None}),
                              ("does not belong to the certificate", {"tls_key": self.path("other.key")}),
-                             ("it holds none in PEM", {"tls_cert": self.path("server.key")})):
+                             ("it contains no PEM block", {"tls_cert": self.path("server.key")})):
             with self.subTest(text=text):
                 self.assert_told(text, **{key: value for key, value in {**own, **change}.items() if value is not None})
         for text, change in (("No such file", {"tls_key": self.path("none.key")}),

@@ -94,7 +94,7 @@ class WrongProtocol(Case):
         self.assertIn("WRONG_VERSION_NUMBER", error.details().upper().replace(" ", "_"))
         self.assert_logged("TLS", "gRPC")
         done = run(BERTHCTL, "--address", f"tcp:localhost:{self.port}", "--tls-ca", str(self.folder / "c.pem"), "version")
-        self.assertIn("the server does not speak TLS: connect without it", done.stderr)
+        self.assertIn("the server does not speak TLS: connect without TLS", done.stderr)
         self.assert_stops(self.daemon)
 
     def test_clear_text_on_an_address_with_tls(self):
@@ -103,7 +103,7 @@ class WrongProtocol(Case):
         self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
         self.assert_logged("gRPC", "TLS")
         done = run(BERTHCTL, "--address", f"tcp:127.0.0.1:{self.port}", "version")
-        self.assertIn("the server speaks TLS: connect with it", done.stderr)
+        self.assertIn("the server speaks TLS: connect with TLS", done.stderr)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request("GET", "/")
         answer = connection.getresponse()

@@ -634,7 +634,7 @@ static void a_request_that_is_too_large_to_send_is_refused_for_that(void **state
 
     assert_int_equal(berth_rpc_unary_blocking(&options, &response, &response_length, &err),
                      BERTH_RESOURCE_EXHAUSTED);
-    assert_string_equal(err.message, "the request is larger than a client sends");
+    assert_string_equal(err.message, "the request is too large to send");
     free((void *)options.request);
 }
 

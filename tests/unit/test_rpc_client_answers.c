@@ -129,7 +129,7 @@ static void a_server_that_breaks_http2_is_told_by_what_it_did(void **state)
     ask(data_of_no_stream, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
     assert_non_null(
-        strstr(outcome.message, "the server broke HTTP/2 (PROTOCOL_ERROR: DATA: stream_id == 0)"));
+        strstr(outcome.message, "the server violated HTTP/2 (PROTOCOL_ERROR: DATA: stream_id == 0)"));
 }
 
 static void data_first(void)

@@ -230,7 +230,7 @@ static void a_bomb_is_exhausted_at_the_limit(void **state)
     set_answer(CODING_GZIP, "gzip", LONG_TEXT);
     ask(&options, "x");
     assert_int_equal(outcome.code, BERTH_RESOURCE_EXHAUSTED);
-    assert_non_null(strstr(outcome.message, "at least 51 when decompressed, and this client takes 50"));
+    assert_non_null(strstr(outcome.message, "at least 51 bytes, but this client accepts 50"));
     assert_int_equal(outcome.messages, 0);
 }
 

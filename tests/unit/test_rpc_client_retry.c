@@ -107,7 +107,7 @@ static void it_is_tried_only_as_often_as_told(void **state)
     caller_ask(&c, &outcome, NULL, "x");
     caller_await(&c, &outcome, 1);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
-    assert_string_equal(outcome.message, "the server refused the call before it began to work on it");
+    assert_string_equal(outcome.message, "the server refused the call before processing it");
     assert_int_equal(seen, 6);
 }
 

@@ -150,7 +150,7 @@ static void what_is_no_socket_is_left_alone(void **state)
 
     close(open(in_folder("s"), O_CREAT | O_WRONLY, 0600));
     assert_int_equal(claim(&claimed, in_folder("s"), &fd, &err), BERTH_ALREADY_EXISTS);
-    assert_non_null(strstr(err.message, "no socket"));
+    assert_non_null(strstr(err.message, "is not a socket"));
     assert_int_equal(access(in_folder("s"), F_OK), 0);
 }
 

@@ -181,7 +181,7 @@ static void row_18_an_old_connection_is_drained_and_its_calls_end_within_the_gra
     http2_peer_await(peer, 1, &answer);
     assert_status("0", NULL);
     http2_peer_await(peer, 3, &answer);
-    assert_status("14", "the connection is as old as it may be");
+    assert_status("14", "the connection has reached its maximum age");
     while (http2_peer_read(peer, 2000))
         continue;
     assert_true(eventually(&cancelled, 1));

@@ -235,7 +235,7 @@ static void a_caller_that_takes_nothing_loses_its_call_and_no_other(void **state
     f.to_send = 1000;
     ask("/t.T/Blocks", BERTH_METHOD_SERVER_STREAM, "x");
     run_until_over(1);
-    assert_ended(BERTH_RESOURCE_EXHAUSTED, "stream buffer full: the caller does not take its messages");
+    assert_ended(BERTH_RESOURCE_EXHAUSTED, "stream buffer full: the caller is not reading its messages");
     f.pauses = false;
     ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
     run_until_over(2);

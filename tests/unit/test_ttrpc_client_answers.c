@@ -113,10 +113,10 @@ static void an_answer_that_cannot_be_is_internal(void **state)
     serve(answer_with_junk);
     ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
     run_until_over(1);
-    assert_ended(BERTH_INTERNAL, "the server sent a Response that cannot be read: unexpected EOF");
+    assert_ended(BERTH_INTERNAL, "the server sent an invalid Response: unexpected EOF");
     ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
     run_until_over(2);
-    assert_ended(BERTH_INTERNAL, "the server sent stream data to a call that has one answer");
+    assert_ended(BERTH_INTERNAL, "the server sent stream data to a call with a single response");
     ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
     run_until_over(3);
     assert_ended(BERTH_UNKNOWN, "");
@@ -140,7 +140,7 @@ static void an_oversize_answer_ends_its_call_only(void **state)
     serve(answer_too_much);
     ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
     run_until_over(1);
-    assert_ended(BERTH_RESOURCE_EXHAUSTED, "the server sent a message that is larger than any of ttrpc");
+    assert_ended(BERTH_RESOURCE_EXHAUSTED, "the server sent a message above the 4 MiB of ttrpc");
     ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
     run_until_over(2);
     assert_ended(BERTH_OK, "");

@@ -56,10 +56,9 @@ static void metadata_is_bounded(void **state)
 
     memset(long_value, 'x', sizeof(long_value) - 1);
     ttrpc_peer_request(peer, 1, 0, "/t.T/Note", NULL, 0, 0, pairs);
-    await_failure(1, BERTH_RESOURCE_EXHAUSTED,
-                  "the request's metadata is larger than this server takes (16384 bytes)");
+    await_failure(1, BERTH_RESOURCE_EXHAUSTED, "request metadata exceeds the limit of 16384 bytes");
     ttrpc_peer_request(peer, 3, 0, "/t.T/Note", NULL, 0, 0, odd);
-    await_failure(3, BERTH_INVALID_ARGUMENT, "a key of the request's metadata is no word");
+    await_failure(3, BERTH_INVALID_ARGUMENT, "invalid metadata key");
     assert_alive(5);
 }
 
@@ -113,7 +112,7 @@ static void a_stream_that_takes_nothing_is_ended_and_the_others_go_on(void **sta
     for (int i = 0; i < 70; i++)
         data(1, 0, "x");
     await_failure(1, BERTH_RESOURCE_EXHAUSTED,
-                  "ttrpc: stream buffer full: the method does not take its messages");
+                  "ttrpc: stream buffer full: the method is not reading its messages");
     await(&ended, 1);
     while (ttrpc_peer_read(peer, &answer, 100))
         assert_string_equal(answer.message, "StreamID is no longer active");

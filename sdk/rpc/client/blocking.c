@@ -19,7 +19,7 @@ static void on_message(void *context, struct berth_rpc_call *call, const void *m
     struct waiter *waiter = context;
 
     if (waiter->messages++ > 0) {
-        berth_rpc_call_fail(call, BERTH_INTERNAL, "the server sent a second answer to a call that has one");
+        berth_rpc_call_fail(call, BERTH_INTERNAL, "the server sent more than one response to a unary call");
         return;
     }
     waiter->response = malloc(length + 1);
@@ -41,7 +41,7 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
         berth_error_set(waiter->err, code, "%s", message);
     else if (waiter->messages != 1)
         waiter->code =
-            berth_error_set(waiter->err, BERTH_INTERNAL, "the server sent no answer to a call that has one");
+            berth_error_set(waiter->err, BERTH_INTERNAL, "the server sent no response to a unary call");
     else if (waiter->response == NULL)
         waiter->code = berth_error_set(waiter->err, BERTH_RESOURCE_EXHAUSTED, "out of memory");
     berth_rpc_channel_close(waiter->channel, NULL, NULL);
@@ -82,7 +82,7 @@ static enum berth_code start(struct waiter *waiter, uv_loop_t *loop,
     }
     code = berth_rpc_call_send(call, options->request, options->request_length);
     if (code != BERTH_OK)
-        berth_rpc_call_fail(call, code, "the request is larger than a client sends");
+        berth_rpc_call_fail(call, code, "the request is too large to send");
     berth_rpc_call_half_close(call);
     return BERTH_OK;
 }
@@ -97,7 +97,7 @@ enum berth_code berth_rpc_unary_blocking(const struct berth_rpc_unary_options *g
     int result = uv_loop_init(&loop);
 
     if (result < 0)
-        return berth_error_set(err, BERTH_UNAVAILABLE, "cannot make a loop: %s", uv_strerror(result));
+        return berth_error_set(err, BERTH_UNAVAILABLE, "cannot create a loop: %s", uv_strerror(result));
     memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
     code = start(&waiter, &loop, &options);
     uv_run(&loop, UV_RUN_DEFAULT);

@@ -192,18 +192,19 @@ static void complain(struct berth_rpc_call *call, enum framing_state state, cons
     case FRAMING_MESSAGE:
         break;
     case FRAMING_COMPRESSED:
-        client_call_end(call, BERTH_INTERNAL,
-                        call->response.coding == CODING_UNKNOWN
-                            ? "the server sent a message compressed as this client cannot read it (it "
-                              "can: " CODING_ACCEPTED ")"
-                            : "the server sent a compressed message and did not say how");
+        client_call_end(
+            call, BERTH_INTERNAL,
+            call->response.coding == CODING_UNKNOWN
+                ? "the server sent a message with an unsupported compression (supported: " CODING_ACCEPTED ")"
+                : "the server sent a compressed message without grpc-encoding");
         break;
     case FRAMING_BAD_FLAG:
         client_call_end(call, BERTH_INTERNAL, "the server sent a message with an unknown flag");
         break;
     case FRAMING_TOO_LARGE:
-        snprintf(text, sizeof(text), "the server sent a message of %zu bytes and this client takes %" PRIu64,
-                 message->length, limit);
+        snprintf(text, sizeof(text),
+                 "the server sent a message of %zu bytes, but this client accepts %" PRIu64, message->length,
+                 limit);
         client_call_end(call, BERTH_RESOURCE_EXHAUSTED, text);
         break;
     case FRAMING_BROKEN:
@@ -211,8 +212,8 @@ static void complain(struct berth_rpc_call *call, enum framing_state state, cons
         break;
     case FRAMING_TOO_LARGE_EXPANDED:
         snprintf(text, sizeof(text),
-                 "the server sent a message of %zu bytes that has at least %" PRIu64
-                 " when decompressed, and this client takes %" PRIu64,
+                 "the server sent a message of %zu bytes that decompresses to at least %" PRIu64
+                 " bytes, but this client accepts %" PRIu64,
                  message->length, limit + 1, limit);
         client_call_end(call, BERTH_RESOURCE_EXHAUSTED, text);
         break;
@@ -258,7 +259,7 @@ static void conclude(struct berth_rpc_call *call)
     code = response_result(&call->response, call->stream_error, &message);
     if (code == BERTH_OK && framing_is_inside(&call->inbox.framing)) {
         code = BERTH_INTERNAL;
-        message = "the server's answer ends inside a message";
+        message = "the server's response ends inside a message";
     }
     client_call_end(call, code, message);
 }
@@ -400,7 +401,7 @@ static enum berth_code take_options(struct berth_rpc_call *call, const struct be
 
     if (options->path == NULL || options->path[0] != '/' || strrchr(options->path, '/') == options->path)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "\"%s\" is no path of a method (try /package.Service/Method)",
+                               "\"%s\" is not a method path (try /package.Service/Method)",
                                options->path == NULL ? "" : options->path);
     call->path = berth_arena_copy(&call->arena, options->path, strlen(options->path));
     if (call->path == NULL)
@@ -494,7 +495,7 @@ void berth_rpc_call_half_close(struct berth_rpc_call *call)
 
 void berth_rpc_call_cancel(struct berth_rpc_call *call)
 {
-    client_call_end(call, BERTH_CANCELLED, "the caller gave the call up");
+    client_call_end(call, BERTH_CANCELLED, "the caller cancelled the call");
 }
 
 void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_code code, const char *message)

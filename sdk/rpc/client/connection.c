@@ -88,7 +88,7 @@ static void on_connect_overdue(struct deadline *deadline)
 {
     struct client_connection *connection = CONTAINER_OF(deadline, struct client_connection, connect_deadline);
 
-    connection_lose(&connection->base, "it did not answer in time");
+    connection_lose(&connection->base, "the server did not respond in time");
 }
 
 static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind)
@@ -96,7 +96,7 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     switch (greeting->expected) {
     case GREETING_TLS:
         return kind == GREETING_OTHER ? "the server does not speak TLS"
-                                      : "the server does not speak TLS: connect without it";
+                                      : "the server does not speak TLS: connect without TLS";
     case GREETING_TTRPC:
         return kind == GREETING_TLS     ? "the server speaks TLS, not ttrpc"
                : kind == GREETING_HTTP1 ? "the server speaks HTTP/1.1, not ttrpc"
@@ -107,7 +107,7 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     case GREETING_OTHER:
         break;
     }
-    return kind == GREETING_TLS     ? "the server speaks TLS: connect with it"
+    return kind == GREETING_TLS     ? "the server speaks TLS: connect with TLS"
            : kind == GREETING_TTRPC ? "the server speaks ttrpc, not gRPC"
                                     : "the server speaks HTTP/1.1, not gRPC";
 }

@@ -105,7 +105,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         receive_settings(connection);
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         hear_of_pings(connection->channel, &frame->goaway);
-        client_connection_leave(connection, "the server takes no calls (GOAWAY)");
+        client_connection_leave(connection, "the server accepts no calls (GOAWAY)");
     }
     call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (call == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
@@ -177,7 +177,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         connection->base.doom != NULL)
         return 0;
     snprintf(connection->goaway_reason, sizeof(connection->goaway_reason),
-             "the server broke HTTP/2 (%s%s%.*s)", nghttp2_http2_strerror(frame->goaway.error_code),
+             "the server violated HTTP/2 (%s%s%.*s)", nghttp2_http2_strerror(frame->goaway.error_code),
              frame->goaway.opaque_data_len > 0 ? ": " : "", (int)frame->goaway.opaque_data_len,
              (const char *)frame->goaway.opaque_data);
     connection->base.doom = connection->goaway_reason;
@@ -289,7 +289,7 @@ static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char 
 /* Tells the server too that it takes no further call; it ends with its last one. */
 static void retire(struct client_connection *connection)
 {
-    client_connection_leave(connection, "all its stream numbers are used");
+    client_connection_leave(connection, "all its stream IDs are used");
     nghttp2_submit_goaway(connection->http2.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
     connection_touch(&connection->base);
 }

@@ -127,13 +127,13 @@ static const char *sentence_of(uint32_t error)
 {
     switch (error) {
     case NGHTTP2_REFUSED_STREAM:
-        return "the server refused the call before it began to work on it";
+        return "the server refused the call before processing it";
     case NGHTTP2_CANCEL:
-        return "the server gave the call up";
+        return "the server cancelled the call";
     case NGHTTP2_ENHANCE_YOUR_CALM:
-        return "the server asks for less at a time";
+        return "the server asked this client to slow down";
     case NGHTTP2_INADEQUATE_SECURITY:
-        return "the server asks for a safer connection";
+        return "the server requires a more secure connection";
     default:
         return nghttp2_http2_strerror(error);
     }
@@ -156,9 +156,9 @@ enum berth_code response_result(const struct response *response, uint32_t stream
 {
     if (response->is_too_large)
         return complain(ret_message, BERTH_RESOURCE_EXHAUSTED,
-                        "the server's headers are larger than this client takes");
+                        "the server's headers exceed max_header_list_bytes");
     if (response->is_malformed)
-        return complain(ret_message, BERTH_INTERNAL, "the server sent metadata that cannot be read");
+        return complain(ret_message, BERTH_INTERNAL, "the server sent invalid metadata");
     if (response->has_status)
         return complain(ret_message, response->code, response->message == NULL ? "" : response->message);
     if (response->http_status != 0 && response->http_status != 200)

@@ -52,7 +52,7 @@ static void take(struct berth_rpc_call *call, struct span message)
     char text[128];
 
     if (message.length > most) {
-        snprintf(text, sizeof(text), "the server sent a message of %zu bytes and this client takes %llu",
+        snprintf(text, sizeof(text), "the server sent a message of %zu bytes, but this client accepts %llu",
                  message.length, (unsigned long long)most);
         client_call_end(call, BERTH_RESOURCE_EXHAUSTED, text);
     } else if (ttrpc_stream_give(&call->stream, message, client_call_deliver, call) == FRAMING_NO_ROOM) {
@@ -88,7 +88,7 @@ static void receive_response(struct berth_rpc_call *call, const struct ttrpc_fra
     char text[128];
 
     if (wrong != NULL) {
-        snprintf(text, sizeof(text), "the server sent a Response that cannot be read: %s", wrong);
+        snprintf(text, sizeof(text), "the server sent an invalid Response: %s", wrong);
         client_call_end(call, BERTH_INTERNAL, text);
         return;
     }
@@ -104,7 +104,7 @@ static void receive_response(struct berth_rpc_call *call, const struct ttrpc_fra
 static void receive_data(struct berth_rpc_call *call, const struct ttrpc_frame *frame)
 {
     if (is_answered_once(call)) {
-        client_call_end(call, BERTH_INTERNAL, "the server sent stream data to a call that has one answer");
+        client_call_end(call, BERTH_INTERNAL, "the server sent stream data to a call with a single response");
         return;
     }
     if ((frame->flags & TTRPC_NO_DATA) == 0)
@@ -139,15 +139,14 @@ static void on_skipped(struct ttrpc_session *session, const struct ttrpc_frame *
 
     if (stream != NULL)
         client_call_end(from_stream(stream), BERTH_RESOURCE_EXHAUSTED,
-                        why == TTRPC_READ_OVERSIZE
-                            ? "the server sent a message that is larger than any of ttrpc"
-                            : "out of memory");
+                        why == TTRPC_READ_OVERSIZE ? "the server sent a message above the 4 MiB of ttrpc"
+                                                   : "out of memory");
 }
 
 static void on_stalled(struct ttrpc_stream *stream)
 {
     client_call_end(from_stream(stream), BERTH_RESOURCE_EXHAUSTED,
-                    "stream buffer full: the caller does not take its messages");
+                    "stream buffer full: the caller is not reading its messages");
 }
 
 static int64_t time_left(const struct berth_rpc_call *call)
@@ -279,13 +278,12 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
     struct client_ttrpc *ttrpc = connection->ttrpc;
 
     if (head_size(call) > HEAD_MAX) {
-        client_call_end(call, BERTH_RESOURCE_EXHAUSTED,
-                        "the call's metadata is larger than this client sends");
+        client_call_end(call, BERTH_RESOURCE_EXHAUSTED, "the call's metadata is too large to send");
         return;
     }
     if (ttrpc->next_id >= ID_LAST) {
         ttrpc->session.is_leaving = true;
-        client_connection_leave(connection, "all its stream numbers are used");
+        client_connection_leave(connection, "all its stream IDs are used");
         return;
     }
     client_call_join(call, &connection->calls);

@@ -181,7 +181,7 @@ static const char *feed(void *session, const uint8_t *bytes, size_t length)
         http2->framer == NULL ? feed_run(http2, bytes, length) : feed_framed(http2, bytes, length);
 
     if (reason == NULL && is_flooded(http2))
-        reason = "the peer causes more frames than it reads";
+        reason = "the peer causes frames faster than it reads them";
     if (reason != NULL && http2->on_broken != NULL)
         http2->on_broken(http2, reason);
     return reason;
@@ -201,7 +201,7 @@ static const char *fill(void *session, struct batch *batch)
         if (length == 0)
             break;
         if (length > BATCH_FRAME_MAX)
-            return "HTTP/2 made a frame that is larger than any";
+            return "internal error: HTTP/2 frame too large";
         batch_add_bytes(batch, bytes, (size_t)length);
     }
     return NULL;
@@ -327,7 +327,7 @@ static void on_due(struct deadline *deadline)
     uint64_t due_ms;
 
     if (keepalive->is_asking && heard_ms < keepalive->pinged_ms) {
-        connection_lose(keepalive->connection, "the peer answers no ping");
+        connection_lose(keepalive->connection, "the peer does not respond to pings");
         return;
     }
     keepalive->is_asking = false;

@@ -93,9 +93,9 @@ static const char *add_pseudo(struct http_message *message, const char *name, si
     if (message->has_regular)
         return "pseudo-header field after a regular one";
     if (pseudo == 0)
-        return "pseudo-header field that no request has";
+        return "unknown pseudo-header field";
     if ((message->pseudo & pseudo) != 0)
-        return "pseudo-header field that came twice";
+        return "duplicate pseudo-header field";
     message->pseudo |= (uint8_t)pseudo;
     switch (pseudo) {
     case PSEUDO_METHOD:
@@ -128,7 +128,7 @@ static bool is_of_connection(const char *name, size_t length)
 static const char *add_content_length(struct http_message *message, const char *value, size_t length)
 {
     if (message->has_content_length)
-        return "content-length that came twice";
+        return "duplicate content-length";
     /* Eighteen digits are below any bound of 64 bits. */
     if (length == 0 || length > 18)
         return "invalid content-length";
@@ -152,7 +152,7 @@ const char *http_message_add_field(struct http_message *message, const char *nam
     if (!is_field_value(value, value_length))
         return "invalid byte in a field's value";
     if (is_of_connection(name, name_length))
-        return "field of a connection";
+        return "connection-specific field";
     if (is_name(name, name_length, "te"))
         return value_length == 8 && strncasecmp(value, "trailers", 8) == 0 ? NULL : "te other than trailers";
     if (is_name(name, name_length, "content-length"))

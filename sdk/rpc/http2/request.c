@@ -126,8 +126,8 @@ void request_add(struct request *request, const char *name, size_t name_length, 
 
     request->header_bytes += metadata_size(name, name_length, value, value_length);
     if (request->header_bytes > max_header_bytes) {
-        complain(request, "200", BERTH_RESOURCE_EXHAUSTED,
-                 "the request's headers are larger than this server takes (%zu bytes)", max_header_bytes);
+        complain(request, "200", BERTH_RESOURCE_EXHAUSTED, "request headers exceed the limit of %zu bytes",
+                 max_header_bytes);
         return;
     }
     if (add_protocol_field(request, name, name_length, value, value_length))

@@ -250,7 +250,7 @@ static void on_idle(struct deadline *deadline)
 static void on_grace_over(struct deadline *deadline)
 {
     server_connection_end(CONTAINER_OF(deadline, struct server_connection, age_deadline),
-                          "the connection is as old as it may be");
+                          "the connection has reached its maximum age");
 }
 
 static void on_old(struct deadline *deadline)
@@ -317,7 +317,7 @@ static void on_handshake_overdue(struct deadline *deadline)
      * protocol, where nothing else bounds its time, for no longer at all. */
     if (!connection->protocol->has_handshake && connection->greeting.is_known && connection->refusal == NULL)
         return;
-    connection_lose(&connection->base, "no HTTP/2 preface and settings came in time");
+    connection_lose(&connection->base, "handshake timed out: no HTTP/2 preface and SETTINGS");
 }
 
 /* Ends the connection where its handshake takes longer. @return false without memory. */
@@ -383,7 +383,7 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     tell_foreign(connection, kind, greeting->expected);
     /* It was told to go in the protocol expected, whose session has timers by now and cannot be changed. */
     if (greeting->is_forced)
-        return "it speaks another protocol, and is to go";
+        return "wrong protocol on a draining connection";
     if (is_tls && kind == GREETING_HTTP1)
         greeting_answer(greeting, only_tls, sizeof(only_tls) - 1);
     else if (is_tls)

@@ -125,7 +125,7 @@ static void receive_late(struct server_connection *connection, int32_t stream_id
         return;
     if (end == FRAMER_END_STREAM)
         terminate(connection, NGHTTP2_STREAM_CLOSED, "stream_closed",
-                  "frames on a stream that the peer had ended");
+                  "frames on a stream that the peer had closed");
     else
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_STREAM_CLOSED);
 }
@@ -334,7 +334,7 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
         error == NGHTTP2_ERR_STREAM_CLOSING)
         return 0;
     server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN,
-               "the headers of an answer cannot be sent: %s; the call is reset", nghttp2_strerror(error));
+               "response headers cannot be sent, call reset: %s", nghttp2_strerror(error));
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
     return 0;
 }

@@ -145,7 +145,7 @@ static int accept_connection(struct server_listener *listener)
     }
     result = uv_accept(&listener->socket.stream, &connection->base.socket.stream);
     if (result == 0 && !has_room(connection)) {
-        connection_lose(&connection->base, "the server has as many connections as it takes");
+        connection_lose(&connection->base, "connection limit reached");
         return 0;
     }
     if (result == 0)
@@ -161,7 +161,7 @@ static void take_connection(struct server_listener *listener, int status)
         status = accept_connection(listener);
     if (status < 0)
         server_log(listener->server, SERVER_CAUSE_ACCEPT, BERTH_RPC_LOG_WARN,
-                   "%s: cannot take a connection: %s", listener->name, uv_strerror(status));
+                   "%s: cannot accept a connection: %s", listener->name, uv_strerror(status));
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -242,13 +242,12 @@ static enum berth_code refuse_tcp(const char *address, int error, struct berth_e
     if (error == UV_EADDRINUSE)
         return berth_error_set(
             err, BERTH_ALREADY_EXISTS,
-            "cannot listen on %s: another process listens there already; stop it or choose another port",
+            "cannot listen on %s: another process is already listening there; stop it or choose another port",
             address);
     if (error == UV_EADDRNOTAVAIL)
         return berth_error_set(
             err, BERTH_UNAVAILABLE,
-            "cannot listen on %s: it is no address of this machine (\"ip address\" lists those it has)",
-            address);
+            "cannot listen on %s: it is not an address of this machine (\"ip address\" lists them)", address);
     if (error == UV_EACCES || error == UV_EPERM)
         return berth_error_set(
             err, BERTH_PERMISSION_DENIED,

@@ -47,7 +47,7 @@ static enum berth_code take_options(struct berth_rpc_server_options *limits,
     default64(&limits->max_buffered_bytes, 256 * MIB);
     if (limits->max_recv_message_bytes > UINT32_MAX || limits->max_send_message_bytes > UINT32_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "a message of gRPC has at most %lu bytes; choose a smaller limit",
+                               "a gRPC message has at most %lu bytes; choose a smaller limit",
                                (unsigned long)UINT32_MAX);
     if (limits->max_unfinished_bytes < limits->max_recv_message_bytes + 5)
         limits->max_unfinished_bytes = limits->max_recv_message_bytes + 5;
@@ -149,12 +149,12 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     enum berth_code code;
 
     if (server == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a gRPC server: out of memory");
     code = take_options(&server->limits, options, err);
     if (code == BERTH_OK && !copy_transport(server))
-        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a gRPC server: out of memory");
     if (code == BERTH_OK && server_http2_create(server) != 0)
-        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot make a gRPC server: out of memory");
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a gRPC server: out of memory");
     if (code != BERTH_OK) {
         free(server->transport);
         free(server);

@@ -312,7 +312,7 @@ static bool start_deadline(struct berth_stream *stream, uint64_t *ret_deadline_n
     if (timeout == UINT64_MAX)
         return true;
     if (timeout == 0) {
-        end(stream, BERTH_DEADLINE_EXCEEDED, "deadline exceeded: the call came with no time left", NULL, 0);
+        end(stream, BERTH_DEADLINE_EXCEEDED, "deadline exceeded before the call arrived", NULL, 0);
         return false;
     }
     *ret_deadline_ns = uv_hrtime() + timeout;

@@ -516,8 +516,7 @@ static bool start_deadline(struct server_ttrpc_call *self, int64_t timeout, uint
     if (timeout == 0)
         return true;
     if (timeout < 0) {
-        call_end(self, BERTH_DEADLINE_EXCEEDED, "deadline exceeded: the call came with no time left", NULL,
-                 0);
+        call_end(self, BERTH_DEADLINE_EXCEEDED, "deadline exceeded before the call arrived", NULL, 0);
         return false;
     }
     *ret_deadline_ns = uv_hrtime() + (uint64_t)timeout;
@@ -596,8 +595,7 @@ static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_
     char text[128];
 
     if (request->service.length + request->method.length + request->metadata_bytes > most) {
-        snprintf(text, sizeof(text), "the request's metadata is larger than this server takes (%lu bytes)",
-                 (unsigned long)most);
+        snprintf(text, sizeof(text), "request metadata exceeds the limit of %lu bytes", (unsigned long)most);
         call_end(self, BERTH_RESOURCE_EXHAUSTED, text, NULL, 0);
         return NULL;
     }
@@ -610,10 +608,8 @@ static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_
     if (code == BERTH_OK && (path = make_path(self, request)) == NULL)
         code = BERTH_RESOURCE_EXHAUSTED;
     if (code != BERTH_OK)
-        call_end(self, code,
-                 code == BERTH_INVALID_ARGUMENT ? "a key of the request's metadata is no word"
-                                                : "out of memory",
-                 NULL, 0);
+        call_end(self, code, code == BERTH_INVALID_ARGUMENT ? "invalid metadata key" : "out of memory", NULL,
+                 0);
     return path;
 }
 
@@ -791,7 +787,7 @@ static void on_skipped(struct ttrpc_session *session, const struct ttrpc_frame *
 static void on_stalled(struct ttrpc_stream *stream)
 {
     call_abort(from_stream(stream), BERTH_RESOURCE_EXHAUSTED,
-               "ttrpc: stream buffer full: the method does not take its messages");
+               "ttrpc: stream buffer full: the method is not reading its messages");
 }
 
 static void destroy(struct ttrpc_session *session)

@@ -328,7 +328,7 @@ int connection_start(struct connection *connection, const struct connection_prot
 static void on_write_overdue(struct deadline *deadline)
 {
     connection_lose(CONTAINER_OF(deadline, struct connection, write_deadline),
-                    "the peer does not read what is sent to it");
+                    "write timed out: the peer is not reading");
 }
 
 static void start_write_deadline(struct connection *connection)
@@ -465,5 +465,5 @@ static void run_task(struct turn_task *task)
     if (connection->doom != NULL)
         connection_lose(connection, connection->doom);
     else if (connection->protocol->is_over(connection->session))
-        connection_lose(connection, "the peer or this side has ended the connection");
+        connection_lose(connection, "connection ended");
 }

@@ -109,7 +109,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     dial->found = found;
     dial->next = found;
     if (status < 0)
-        snprintf(dial->reason, sizeof(dial->reason), "its name cannot be looked up: %s", uv_strerror(status));
+        snprintf(dial->reason, sizeof(dial->reason), "cannot resolve the name: %s", uv_strerror(status));
     if (status < 0 || dial->is_cancelled)
         finish(dial);
     else

@@ -203,7 +203,7 @@ static const char *fill(void *session, struct batch *batch)
         batch_add_bytes(batch, greeting->answer, greeting->answer_left);
         greeting->answer_left = 0;
         if (greeting->is_covered)
-            greeting->connection->doom = "it speaks another protocol";
+            greeting->connection->doom = "wrong protocol";
         return NULL;
     }
     if (greeting->answer != NULL) {

@@ -70,11 +70,12 @@ static enum berth_code refuse_taken(const char *path, pid_t pid, struct berth_er
     if (pid > 0)
         return berth_error_set(
             err, BERTH_ALREADY_EXISTS,
-            "cannot listen on %s: process %ld listens there already; stop it or choose another path", path,
-            (long)pid);
+            "cannot listen on %s: process %ld is already listening there; stop it or choose another path",
+            path, (long)pid);
     return berth_error_set(
         err, BERTH_ALREADY_EXISTS,
-        "cannot listen on %s: another process listens there already; stop it or choose another path", path);
+        "cannot listen on %s: another process is already listening there; stop it or choose another path",
+        path);
 }
 
 static enum berth_code take_lock(struct unix_socket *unix_socket, struct berth_error *err)
@@ -105,14 +106,14 @@ static enum berth_code check_path_is_free(const char *path, struct berth_error *
     int answer;
 
     if (lstat(path, &status) < 0)
-        return errno == ENOENT ? BERTH_OK : refuse(err, path, "looking at it");
+        return errno == ENOENT ? BERTH_OK : refuse(err, path, "checking it");
     if (!S_ISSOCK(status.st_mode))
         return berth_error_set(
             err, BERTH_ALREADY_EXISTS,
-            "cannot listen on %s: it is there and no socket; remove it or choose another path", path);
+            "cannot listen on %s: it exists and is not a socket; remove it or choose another path", path);
     answer = probe(path, &pid);
     if (answer < 0)
-        return refuse(err, path, "seeing whether somebody listens there");
+        return refuse(err, path, "probing it");
     return answer == 0 ? BERTH_OK : refuse_taken(path, pid, err);
 }
 
@@ -157,7 +158,7 @@ static enum berth_code bind_and_show(struct unix_socket *unix_socket,
     if (code == BERTH_OK && listen(fd, BACKLOG) < 0)
         code = refuse(err, unix_socket->path, "listening");
     if (code == BERTH_OK && (lstat(name, &status) < 0 || rename(name, unix_socket->path) < 0))
-        code = refuse(err, unix_socket->path, "giving it its name");
+        code = refuse(err, unix_socket->path, "renaming it");
     if (code != BERTH_OK) {
         unlink(name);
         return code;
@@ -178,7 +179,7 @@ static enum berth_code claim_locked(struct unix_socket *unix_socket,
         return code;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return refuse(err, unix_socket->path, "making a socket");
+        return refuse(err, unix_socket->path, "creating a socket");
     code = bind_and_show(unix_socket, options, fd, err);
     if (code == BERTH_OK)
         *ret_fd = fd;
@@ -194,7 +195,7 @@ static enum berth_code check_length(const char *path, struct berth_error *err)
     if (strlen(path) > PATH_LENGTH_MAX)
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
-            "cannot listen on %s: the path has %zu bytes and the kernel takes %zu; choose a shorter one",
+            "cannot listen on %s: the path has %zu bytes, but the kernel allows %zu; choose a shorter one",
             path, strlen(path), PATH_LENGTH_MAX);
     return BERTH_OK;
 }

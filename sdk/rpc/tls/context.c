@@ -33,7 +33,7 @@ const char *tls_reason(void)
     const char *reason = ERR_reason_error_string(error);
 
     ERR_clear_error();
-    return reason != NULL ? reason : "it gives no reason";
+    return reason != NULL ? reason : "no reason given";
 }
 
 static enum berth_code refuse(struct berth_error *err, const char *what, const char *path, const char *why)
@@ -89,9 +89,9 @@ static enum berth_code read_file(const char *what, const char *path, struct cont
     if (fstat(fd, &status) < 0)
         code = refuse_errno(err, what, path);
     else if (!S_ISREG(status.st_mode))
-        code = refuse(err, what, path, "it is no file");
+        code = refuse(err, what, path, "it is not a regular file");
     else if (status.st_size > FILE_BYTES_MAX)
-        code = refuse(err, what, path, "it has more than 1 MiB");
+        code = refuse(err, what, path, "it is larger than 1 MiB");
     else
         code = read_all(fd, what, path, (size_t)status.st_size, &content, err);
     close(fd);
@@ -122,7 +122,7 @@ static enum berth_code refuse_pem(struct berth_error *err, const char *what, con
     bool is_none = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
     const char *reason = tls_reason();
 
-    return refuse(err, what, path, is_none ? "it holds none in PEM (\"-----BEGIN …\")" : reason);
+    return refuse(err, what, path, is_none ? "it contains no PEM block (\"-----BEGIN …\")" : reason);
 }
 
 static void put_day(const ASN1_TIME *moment, char text[32])
@@ -142,7 +142,7 @@ static enum berth_code check_time(X509 *certificate, const char *path, struct be
     if (X509_cmp_current_time(last) < 0) {
         put_day(last, day);
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "cannot use the certificate %s: it expired on %s; have it renewed", path, day);
+                               "cannot use the certificate %s: it expired on %s; renew it", path, day);
     }
     if (X509_cmp_current_time(first) > 0) {
         put_day(first, day);
@@ -211,7 +211,7 @@ static enum berth_code use_pem_key(SSL_CTX *settings, BIO *pem, const char *path
 
     if (key == NULL && is_asked) {
         ERR_clear_error();
-        return refuse(err, "key", path, "it is encrypted, and there is nobody to enter its passphrase");
+        return refuse(err, "key", path, "it is encrypted; remove its passphrase");
     }
     if (key == NULL)
         return refuse_pem(err, "key", path);
@@ -342,7 +342,7 @@ static bool set_rules(SSL_CTX *settings)
     SSL_CTX_set_options(settings, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                                       SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(settings, SSL_SESS_CACHE_OFF);
-    /* Whom the operator names is believed, whether or not somebody else has signed him too. */
+    /* What the operator names is trusted, whether or not another CA has signed it too. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(settings), X509_V_FLAG_PARTIAL_CHAIN);
     return SSL_CTX_set_min_proto_version(settings, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(settings, CIPHERS) == 1 && SSL_CTX_set_num_tickets(settings, 0) == 1;
@@ -377,7 +377,7 @@ static enum berth_code use_own(struct tls_context *context, const struct berth_r
     if (code == BERTH_OK)
         code = use_key(context->settings, options->key_file, options->certificate_file, &is_exposed, err);
     if (code == BERTH_OK && is_exposed &&
-        asprintf(&context->warning, "the key %s may be read by every user of this machine (try chmod 600)",
+        asprintf(&context->warning, "the key %s is readable by every user of this machine (try chmod 600)",
                  options->key_file) < 0)
         context->warning = NULL;
     return code;
@@ -416,7 +416,7 @@ enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *op
 
     if (all.certificate_file == NULL || all.key_file == NULL)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "TLS needs a certificate and its key; the %s is not named",
+                               "TLS needs a certificate and a key; the %s is missing",
                                all.certificate_file == NULL ? "certificate" : "key");
     context = create(TLS_server_method());
     if (context == NULL)
@@ -446,8 +446,7 @@ static enum berth_code fill_client(struct tls_context *context, const struct ber
     /* OpenSSL would take any name for this one. */
     if (options->server_name != NULL && options->server_name[0] == '\0')
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "the name that the server's certificate must bear is empty; leave it out to "
-                               "have it bear %s",
+                               "server_name is empty; leave it out to verify the certificate against %s",
                                host);
     SSL_CTX_set_verify(settings, SSL_VERIFY_PEER, NULL);
     /* A certificate knows no interface of this machine: "fe80::1%eth0" is fe80::1 in it. */
@@ -458,7 +457,7 @@ static enum berth_code fill_client(struct tls_context *context, const struct ber
     context->name_is_address = is_address(context->server_name);
     if ((options->certificate_file == NULL) != (options->key_file == NULL))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "a certificate and its key come together; the %s is not named",
+                               "a certificate and its key must be set together; the %s is missing",
                                options->certificate_file == NULL ? "certificate" : "key");
     if (options->certificate_file != NULL) {
         enum berth_code code = use_own(context, options, err);

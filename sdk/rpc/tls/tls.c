@@ -159,7 +159,7 @@ BIO_METHOD *tls_bio_method_create(void)
 
 static const char *describe_verification(struct tls *tls)
 {
-    snprintf(tls->reason, sizeof(tls->reason), "its certificate is not believed: %s",
+    snprintf(tls->reason, sizeof(tls->reason), "certificate verification failed: %s",
              X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
     return tls->reason;
 }
@@ -172,14 +172,14 @@ static const char *fail(struct tls *tls)
 
     tls->has_failed = true;
     if (tls->lacks_protocol)
-        return "it does not offer HTTP/2 (no \"h2\" in its ALPN)";
+        return "it does not offer HTTP/2 (no \"h2\" in ALPN)";
     switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
         return describe_verification(tls);
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-        return "it shows no certificate, and must";
+        return "client certificate required, but none was sent";
     case SSL_R_UNSUPPORTED_PROTOCOL:
-        return "it speaks no TLS of version 1.2 or newer";
+        return "no TLS 1.2 or newer";
     default:
         snprintf(tls->reason, sizeof(tls->reason), "TLS: %s", reason);
         return tls->reason;
@@ -193,7 +193,7 @@ static const char *judge(struct tls *tls, int result)
     case SSL_ERROR_WANT_READ:
         return NULL;
     case SSL_ERROR_WANT_WRITE:
-        return "the peer causes more TLS messages than it reads";
+        return "the peer causes TLS messages faster than it reads them";
     case SSL_ERROR_ZERO_RETURN:
         return "the peer closed the connection";
     default:
@@ -210,7 +210,7 @@ static const char *check_protocol(struct tls *tls)
     if (length == 2 && memcmp(chosen, "h2", 2) == 0)
         return NULL;
     tls->has_failed = true;
-    return "it does not choose HTTP/2 (\"h2\" by ALPN)";
+    return "HTTP/2 not selected (\"h2\" in ALPN)";
 }
 
 static const char *shake_hands(struct tls *tls)
@@ -312,7 +312,7 @@ static const char *seal_record(struct tls *tls)
     if (written <= 0) {
         const char *reason = judge(tls, written);
 
-        return reason != NULL ? reason : "TLS does not take what is to be written";
+        return reason != NULL ? reason : "TLS write failed";
     }
     batch_advance(tls->text, (size_t)written);
     return NULL;

@@ -256,7 +256,7 @@ static void on_frame_overdue(struct deadline *deadline)
 {
     struct ttrpc_session *session = CONTAINER_OF(deadline, struct ttrpc_session, frame_deadline);
 
-    connection_lose(session->connection, "it began a frame and did not end it in time");
+    connection_lose(session->connection, "frame timed out");
 }
 
 static void settle_frame_deadline(struct ttrpc_session *session, bool has_progressed)
@@ -291,7 +291,7 @@ static const char *feed(void *context, const uint8_t *bytes, size_t length)
     settle_reading(session);
     session->connection->events->on_ready(session->connection);
     return session->answers.length - session->answers_offset > ANSWERS_MAX
-               ? "the peer causes more answers than it reads"
+               ? "the peer causes responses faster than it reads them"
                : NULL;
 }
 

@@ -12,19 +12,19 @@ extern "C" {
 
 struct berth_rpc_services;
 
-/** One service and what its handlers find in `call->instance`. */
+/** One service, and what its handlers get as `call->instance`. */
 struct berth_rpc_service_entry {
     const struct berth_service *service;
     void *instance;
 };
 
 /**
- * Makes a router of `count` services. Copies the entries; the services themselves are borrowed and must
+ * Creates a router for `count` services. Copies the entries; the services themselves are borrowed and must
  * outlive the router. A router belongs to one loop: servers on several loops take one each.
  *
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a service without a name or with a method that its kind does
- *         not allow; BERTH_FAILED_PRECONDITION for tables smaller than those of the first berth/call.h;
- *         BERTH_ALREADY_EXISTS for a service that is listed twice; BERTH_RESOURCE_EXHAUSTED.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a service without a name or with a handler that its method's
+ *         kind does not allow; BERTH_FAILED_PRECONDITION for tables smaller than those of the first
+ * berth/call.h; BERTH_ALREADY_EXISTS for a service that is listed twice; BERTH_RESOURCE_EXHAUSTED.
  */
 BERTH_RPC_API enum berth_code berth_rpc_services_create(const struct berth_rpc_service_entry *entries,
                                                         size_t count,
