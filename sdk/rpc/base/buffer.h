@@ -12,7 +12,7 @@ struct span {
     size_t length;
 };
 
-/** Bytes that are held at one time for whoever it is, and how many may be. */
+/** Bytes in use, and their limit. */
 struct budget {
     uint64_t used;
     uint64_t limit;
@@ -33,8 +33,8 @@ struct budget {
 };
 
 /**
- * Takes from the budget and from its parent. Of the parent nobody has more than what is left of it for the
- * others, so that however many greedy ones there are somebody modest is served.
+ * Takes from the budget and from its parent. No budget has more of the parent than is left for the
+ * others, so that modest users are served however many greedy ones there are.
  *
  * @return false where that is too much; nothing was taken.
  */

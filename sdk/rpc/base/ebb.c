@@ -6,7 +6,7 @@
 
 #include <sdk/base/container_of.h>
 
-/* Whoever sends one burst may send the next. */
+/* One burst may be followed by the next. */
 #define QUIET_NS UINT64_C(1000000000)
 
 /* Of all the time, one part in so many may be spent on it. */

@@ -19,7 +19,7 @@ struct ebb {
     struct budget *budget;
     uv_loop_t *loop;
     struct deadlines *deadlines;
-    /** Frees what is kept for the next call, as it stands between what is free. */
+    /** Frees what is kept for the next call, as it fragments the free memory. */
     void (*drop)(struct ebb *ebb);
     struct deadline deadline;
     uv_work_t work;

@@ -106,7 +106,7 @@ void *pool_resize(struct pool *pool, void *memory, size_t size)
     return other;
 }
 
-/* The next piece stands in the first bytes of each. */
+/* The first bytes of each piece point to the next. */
 static void *next_of(const void *piece)
 {
     void *next;

@@ -87,7 +87,7 @@ static void init_coding(struct berth_rpc_call *call)
         berth_rpc_call_compress(call, true);
 }
 
-/* An unknown coding is no harm while no message has it. */
+/* An unknown coding is harmless as long as no message uses it. */
 static void take_coding(struct berth_rpc_call *call)
 {
     enum coding coding = call->response.coding;
@@ -519,7 +519,7 @@ void berth_rpc_call_resume(struct berth_rpc_call *call)
     client_call_ready(call);
 }
 
-/* What the server was told ahead of the messages stands. */
+/* The server was told the coding ahead of the messages. */
 enum berth_code berth_rpc_call_compress(struct berth_rpc_call *call, bool wanted)
 {
     if (call->channel->limits.protocol != BERTH_RPC_GRPC)

@@ -178,7 +178,7 @@ static void send_waiting(struct berth_rpc_channel *channel, struct client_connec
 
 static void connect_waiting(struct berth_rpc_channel *channel);
 
-/* The next call begins to count anew where none is waiting. */
+/* Where no call is waiting, the next one starts to count attempts afresh. */
 static void on_backoff_over(struct deadline *deadline)
 {
     struct berth_rpc_channel *channel = CONTAINER_OF(deadline, struct berth_rpc_channel, backoff_deadline);

@@ -23,7 +23,8 @@ struct client_connection;
 struct client_protocol {
     enum greeting_kind kind;
 
-    /** The socket stands: makes a session and starts the connection on it. @return 0 or a libuv error. */
+    /** The socket is connected: creates a session and starts the connection on it. @return 0 or a libuv
+     * error. */
     int (*start)(struct client_connection *connection);
 
     /** No byte moves any more; the calls hear of it next. */
@@ -56,7 +57,7 @@ extern const struct client_protocol client_ttrpc;
 
 /** What a channel makes of what happens below it. All from the top level. */
 struct client_events {
-    /** Gives every call in line what is due. */
+    /** Processes every queued call. */
     void (*process)(struct berth_rpc_channel *channel);
 
     /** The current connection is lost, and took no call. */
@@ -105,7 +106,7 @@ struct berth_rpc_channel {
     bool is_tcp;
     char host[BERTH_HOST_MAX];
     uint16_t port;
-    /** NULL: in clear. */
+    /** NULL: no TLS. */
     struct tls_context *tls;
     /** What calls say as :authority (RFC 9113 8.3.1). */
     const char *authority;
@@ -119,7 +120,7 @@ struct berth_rpc_channel {
     /** Of the tries that began with a call, and why the last of them failed. */
     uint32_t failed_attempts;
     char failure[160];
-    /** They are used up: until a connection stands, only calls that wait for that are kept. */
+    /** They are used up: until there is a connection, only calls with wait_for_ready are kept. */
     bool is_failing;
     struct backoff backoff;
     uint64_t try_started_ns;
@@ -231,7 +232,7 @@ struct berth_rpc_call {
 /** Why there is no connection: "the address: the reason". */
 void client_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
 
-/** It takes no further call. `reason` is said where it never took one. */
+/** It accepts no further call. `reason` is reported where it never accepted one. */
 void client_connection_leave(struct client_connection *connection, const char *reason);
 /**
  * Connects on its own; what fails comes as on_connect_failed.
@@ -272,7 +273,7 @@ void client_call_destroy(struct berth_rpc_call *call);
 void client_call_forget(struct berth_rpc_call *call);
 /** Takes it from its connection, which is gone or has forgotten it. */
 void client_call_detach(struct berth_rpc_call *call);
-/** Lets it wait for a connection once more where nobody can have worked on it. @return false where it ends.
+/** Queues it for a connection again where no server can have processed it. @return false where it ends.
  */
 bool client_call_retry(struct berth_rpc_call *call);
 

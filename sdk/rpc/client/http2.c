@@ -286,7 +286,7 @@ static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char 
     return count;
 }
 
-/* Tells the server too that it takes no further call; it ends with its last one. */
+/* Sends GOAWAY as well; the connection ends with its last call. */
 static void retire(struct client_connection *connection)
 {
     client_connection_leave(connection, "all its stream IDs are used");

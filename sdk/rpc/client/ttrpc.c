@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A channel's calls over ttrpc: the Request that begins each, and the frames that answer. The protocol cannot
- * cancel: a call that is given up is forgotten, and what still comes for it is not read.
+ * cancel: a cancelled call is forgotten, and later frames for it are ignored.
  */
 #include "client.h"
 

@@ -59,7 +59,7 @@ static void free_listener(uv_handle_t *timer)
     free(timer->data);
 }
 
-/* Comes for every call, also where the caller went away in the middle of it. */
+/* Called for every call, even if the caller disconnected. */
 static void end_listening(struct berth_call *call, enum berth_code code)
 {
     struct listener *listener = call->state;

@@ -14,7 +14,7 @@
 
 /** How the client ended its side of a stream. */
 enum framer_end {
-    /** It did not, or nobody remembers. */
+    /** It did not, or it is forgotten. */
     FRAMER_END_UNKNOWN,
     FRAMER_END_STREAM,
     FRAMER_END_RESET,
@@ -31,7 +31,7 @@ enum framer_end {
  * - GOAWAY: its last stream, which can only be one that a server pushed, becomes 0.
  *
  * DATA and HEADERS for a stream that the client itself has ended pass and are pointed out: nghttp2 ignores
- * them once the stream is closed. What still comes for a stream that only the server has ended does no harm.
+ * them once the stream is closed. Frames for a stream that only the server has ended are harmless.
  *
  * What passes depends on the bytes alone, never on how they were cut or on the session's state. Between
  * HEADERS and the end of their CONTINUATIONs nothing may come and nothing is dropped (RFC 9113 6.10); the
@@ -66,7 +66,7 @@ struct framer {
 void framer_init(struct framer *framer);
 
 /**
- * Cuts the next run off what came.
+ * Cuts the next run off the input.
  *
  * @param bytes, length  Moved behind what was taken; nothing is left where 0 is returned.
  * @param ret_run        Points into `bytes` or into the framer; valid until the next call.

@@ -238,7 +238,7 @@ int http2_option_create(nghttp2_option **ret_option)
     nghttp2_option_set_no_auto_window_update(*ret_option, 1);
     nghttp2_option_set_no_closed_streams(*ret_option, 1);
     nghttp2_option_set_max_outbound_ack(*ret_option, OUTBOUND_ACKS_MAX);
-    /* Blanks around values are stripped by whoever takes them. */
+    /* Blanks around values are stripped by the receivers. */
     nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(*ret_option, 1);
     return 0;
 }
@@ -305,7 +305,7 @@ static uint64_t now_ms(const struct keepalive *keepalive)
     return uv_now(keepalive->connection->engine->loop);
 }
 
-/* Without memory nobody asks: the connection may live on all the same. */
+/* Without memory there is no ping, and the connection lives on. */
 static void wait_for_silence(struct keepalive *keepalive, uint64_t pause_ms)
 {
     deadlines_start(&keepalive->connection->engine->deadlines, &keepalive->deadline,

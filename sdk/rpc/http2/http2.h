@@ -28,10 +28,10 @@ struct http2 {
     /** What comes next is DATA or HEADERS for a stream that the client has ended; from the top level. */
     void (*on_late)(struct http2 *http2, int32_t stream_id, enum framer_end end);
 
-    /** What came ends inside a frame that began with it; from the top level. */
+    /** The input ends inside a frame that began in it; from the top level. */
     void (*on_unfinished)(struct http2 *http2);
 
-    /** The peer breaks HTTP/2 beyond what a GOAWAY would answer: the connection ends. NULL: nobody asks. */
+    /** The peer violated HTTP/2 and no GOAWAY says so: the connection ends. May be NULL. */
     void (*on_broken)(struct http2 *http2, const char *reason);
 
     /** Frames that may wait to be written; more than that a peer can only cause on purpose. 0: no bound. */

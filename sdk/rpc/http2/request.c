@@ -20,7 +20,7 @@ void request_init(struct request *request, struct berth_arena *arena)
     *request = (struct request){.arena = arena, .timeout_ns = UINT64_MAX, .http_status = "200"};
 }
 
-/* The first complaint stands, unless the peer does not speak gRPC at all. */
+/* The first error counts, unless the peer does not speak gRPC at all. */
 BERTH_PRINTF(4, 5)
 static void complain(struct request *request, const char *http_status, enum berth_code code,
                      const char *format, ...)

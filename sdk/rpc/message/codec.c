@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compresses single messages as gRPC does, with zlib, and takes no more from a peer than its limit. */
+/* Compresses single messages as gRPC does, with zlib, and expands no more than the limit. */
 #include "codec.h"
 
 #include <stdlib.h>

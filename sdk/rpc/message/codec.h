@@ -22,7 +22,7 @@ enum coding {
 /** What is said of the codings that are known here, in grpc-accept-encoding. */
 #define CODING_ACCEPTED "identity,deflate,gzip"
 
-/** @return CODING_UNKNOWN for a name that is none; case matters, as in all of gRPC. */
+/** @return CODING_UNKNOWN for an unknown name; case-sensitive, as all of gRPC. */
 enum coding coding_parse(const char *name, size_t length);
 /** @return a literal; of CODING_UNKNOWN too. */
 const char *coding_name(enum coding coding);
@@ -48,7 +48,7 @@ struct codec_stream;
  * Compresses and expands whole messages, one after another. All zero is a fresh one.
  *
  * What zlib needs is made at the first use and kept for the next: 262 KiB for each coding that is written, 40
- * KiB for reading, and at most CODEC_PLAIN_KEPT for what was read. It goes when nobody used it for a while.
+ * KiB for reading, and at most CODEC_PLAIN_KEPT for what was read. It is freed when unused for a while.
  */
 struct codec {
     struct codec_stream *compressing[CODINGS_KNOWN];

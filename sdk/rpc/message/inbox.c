@@ -139,7 +139,7 @@ static enum framing_state refusal(enum codec_result result)
     return FRAMING_MESSAGE;
 }
 
-/* @return FRAMING_MESSAGE; FRAMING_MORE where the call takes no further one; or why it cannot be had. */
+/* @return FRAMING_MESSAGE; FRAMING_MORE where the call accepts no further one; or what is wrong with it. */
 static enum framing_state deliver_expanded(struct inbox *inbox, const struct span *message,
                                            inbox_deliver deliver, void *context)
 {

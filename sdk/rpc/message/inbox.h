@@ -14,7 +14,7 @@ enum framing_state {
     /** All input is eaten and no message is whole. */
     FRAMING_MORE,
     FRAMING_MESSAGE,
-    /** The message's flag says compressed, and nobody said how. */
+    /** The message is flagged as compressed, without grpc-encoding. */
     FRAMING_COMPRESSED,
     /** The flag is neither 0 nor 1. */
     FRAMING_BAD_FLAG,
@@ -22,7 +22,7 @@ enum framing_state {
     FRAMING_TOO_LARGE,
     /** The budget or the memory is used up. */
     FRAMING_NO_ROOM,
-    /** What came compressed cannot be expanded. Only from an inbox, as the next one. */
+    /** The message cannot be decompressed. Only from an inbox, as the next one. */
     FRAMING_BROKEN,
     /** It would be larger than the limit. */
     FRAMING_TOO_LARGE_EXPANDED,
@@ -65,13 +65,13 @@ void framing_finish(struct framing *framing);
 /** Writes the prefix of a message. */
 void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compressed, uint32_t length);
 
-/** What came in for one call. All zero with `framing.budget` and its limit set is fresh. */
+/** Input of one call. All zero with `framing.budget` and its limit set is fresh. */
 struct inbox {
     struct framing framing;
     /** What expands messages, where `framing.takes_compressed`. */
     struct codec *codec;
     enum coding coding;
-    /** What came while paused, as it came. */
+    /** Raw input received while paused. */
     struct buffer held;
     size_t held_offset;
     bool is_paused;
@@ -86,11 +86,11 @@ struct inbox {
     struct span kept;
 };
 
-/** @return false: the call takes no further message. */
+/** @return false: deliver no further message. */
 typedef bool (*inbox_deliver)(void *context, const void *message, size_t length);
 
 /**
- * Takes what came, behind what is held, and gives each whole message out unless paused, also when `deliver`
+ * Takes input, after what is held, and delivers each complete message unless paused, also when `deliver`
  * pauses or resumes.
  *
  * @param ret_eaten  How many bytes, held ones included, are done with: the peer may send as many more. Always

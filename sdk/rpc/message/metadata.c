@@ -311,7 +311,7 @@ static bool is_blank(char byte)
 
 /*
  * HTTP strips blanks at the ends (RFC 9113 8.2.1), so a value with them would not arrive as it was sent.
- * Bytes over 0x7f are none of gRPC's but HTTP's; who receives them must be able to send them back.
+ * Bytes over 0x7f are allowed by HTTP, not by gRPC; a receiver must be able to send them back.
  */
 static bool text_is_sendable(const char *text, size_t length)
 {

@@ -47,7 +47,7 @@ bool metadata_key_is_sendable(const char *key);
 enum berth_code metadata_prepare(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                  const void *value, size_t length);
 
-/** Adds a field whose memory the caller sees to. */
+/** Adds a field whose memory is the caller's. */
 enum berth_code metadata_add(struct metadata_list *list, struct berth_arena *arena,
                              struct berth_metadata item);
 
@@ -66,7 +66,7 @@ bool base64_decode(const char *text, size_t length, void *ret_bytes, size_t *ret
 /** The most bytes that percent_encode writes for `length` bytes, without a NUL. */
 #define PERCENT_ENCODED_MAX(length) ((length)*9)
 
-/** Writes the wire form of a grpc-message, which is UTF-8: U+FFFD for each byte that is none; no NUL. @return
+/** Writes the wire form of a grpc-message, which is UTF-8: U+FFFD for each invalid byte; no NUL. @return
  * the number of bytes written. */
 size_t percent_encode(const char *text, size_t length, char *ret_encoded);
 
@@ -84,7 +84,8 @@ size_t percent_decode(const char *encoded, size_t length, char *ret_text);
  */
 bool timeout_parse(const char *text, size_t length, uint64_t *ret_nanoseconds);
 
-/** Writes it in the finest unit that 8 digits hold, rounded up, so that a server never gives up first. */
+/** Writes it in the finest unit that 8 digits hold, rounded up, so that the server's deadline is never first.
+ */
 void timeout_format(uint64_t nanoseconds, char text[TIMEOUT_TEXT_MAX]);
 
 #endif

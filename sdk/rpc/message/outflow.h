@@ -50,7 +50,7 @@ struct outflow {
     bool is_ended;
     /** HTTP/2 has been told that there is nothing to send and waits to be told otherwise. */
     bool is_deferred;
-    /** Somebody was told not to send and wants to hear when he may. */
+    /** can_send returned false: on_room is due once there is room. */
     bool is_awaited;
     /** How messages are compressed while `compresses`, and by what. */
     enum coding coding;

@@ -22,7 +22,7 @@
 /* The longest sentence that goes with a status: larger headers would cost the call its status. */
 #define MESSAGE_MAX 4096
 
-/* A peer's own words must not end the line, or move a terminal's cursor. */
+/* Text from a peer must not break the line or move a terminal's cursor. */
 static void blank_controls(char *text)
 {
     for (; *text != '\0'; text++)
@@ -164,7 +164,7 @@ static bool make_key(int fd, unsigned char ret_key[SERVER_PEER_KEY])
     return true;
 }
 
-/* FNV-1a from where the server happens to be in memory, so that nobody can choose who shares a bucket. */
+/* FNV-1a from where the server happens to be in memory, so that no peer can choose its bucket. */
 static size_t bucket_of(const struct berth_rpc_server *server, const unsigned char key[SERVER_PEER_KEY])
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uintptr_t)server;
@@ -236,7 +236,7 @@ static void on_idle(struct deadline *deadline)
     uint64_t now = uv_hrtime();
     uint64_t since = connection->calls > 0 ? now : connection->idle_since_ns;
 
-    /* A request on its way is none of the connection's idleness, but one that has stopped is. */
+    /* A connection that is receiving a request is not idle, unless the request has stalled. */
     if (connection->protocol->is_receiving != NULL && connection->protocol->is_receiving(connection) &&
         since < connection->base.heard_ms * NANOSECONDS_PER_MILLISECOND)
         since = connection->base.heard_ms * NANOSECONDS_PER_MILLISECOND;
@@ -327,7 +327,7 @@ static bool await_handshake(struct server_connection *connection, uint32_t timeo
                            uv_hrtime() + timeout_ms * NANOSECONDS_PER_MILLISECOND, on_handshake_overdue);
 }
 
-/* How long a peer has to read its answer and close. */
+/* Time for a peer to read its answer and close. */
 #define LINGER_MS 1000
 
 #define HTTP1(status, sentence)                                                                              \
@@ -354,7 +354,7 @@ static void tell_foreign(const struct server_connection *connection, enum greeti
                greeting_name(expected), connection->peer.address);
 }
 
-/* Nothing of the protocol that was begun has been heard or said. */
+/* No byte of the protocol so far was received or sent. */
 static const char *change_protocol(struct server_connection *connection,
                                    const struct server_protocol *protocol, const char *refusal)
 {
@@ -381,7 +381,7 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     bool is_tls = greeting->expected == GREETING_TLS;
 
     tell_foreign(connection, kind, greeting->expected);
-    /* It was told to go in the protocol expected, whose session has timers by now and cannot be changed. */
+    /* Draining has begun in the expected protocol, whose session has timers by now and cannot be changed. */
     if (greeting->is_forced)
         return "wrong protocol on a draining connection";
     if (is_tls && kind == GREETING_HTTP1)

@@ -39,8 +39,8 @@
 #define UNENFORCED 0x10000
 
 /*
- * A byte on the wire can stand for a field as long as HPACK's table, and each is looked at. A block that
- * comes to so much more than is taken is no honest one; up to there the call is refused in gRPC's own words.
+ * One byte on the wire can stand for a field as long as HPACK's table, and each costs work. A block that
+ * exceeds the limit by so much is an attack; below that the call is refused with a gRPC status.
  */
 #define BLOCK_EXCESS_MAX (1024 * 1024)
 #define FIELD_OVERHEAD 32
@@ -283,7 +283,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     return 0;
 }
 
-/* A client that has not ended its side is told that nobody listens (RFC 9113 8.1). */
+/* A client that is still sending is told to stop (RFC 9113 8.1). */
 static void reset_unread(nghttp2_session *session, int32_t stream_id)
 {
     if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
@@ -325,7 +325,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* Headers beyond what HTTP/2 packs: without them the peer would wait for ever. */
+/* Headers too large for HTTP/2: without a reset the peer would wait forever. */
 static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
 {
     struct server_connection *connection = from_http2(user_data);

@@ -40,7 +40,7 @@ struct berth_stream {
 struct berth_stream *server_stream_create(struct server_connection *connection, int32_t id);
 /** From the top level, or without a call. */
 void server_stream_destroy(struct berth_stream *stream);
-/** Puts it in line for server_stream_process. */
+/** Queues it for server_stream_process. */
 void server_stream_ready(struct berth_stream *stream);
 /** Does what is due; may destroy it. From the top level. */
 void server_stream_process(struct berth_stream *stream);

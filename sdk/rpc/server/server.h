@@ -49,7 +49,7 @@ struct server_listener {
     } socket;
     /** Of a unix socket. */
     struct unix_socket place;
-    /** NULL: in clear. */
+    /** NULL: no TLS. */
     struct tls_context *tls;
     /** For people. */
     const char *name;
@@ -147,13 +147,13 @@ struct server_protocol {
     /** Has the peer begun to say something that is not whole? NULL: that holds no idle connection open. */
     bool (*is_receiving)(const struct server_connection *connection);
 
-    /** Asks the peer to go elsewhere; comes again where a step of it was answered, or took too long. */
+    /** Sends GOAWAY or the like; called again when a step of that was acknowledged, or timed out. */
     void (*drain)(struct server_connection *connection);
 
-    /** Cancels every call, tells the peer UNAVAILABLE and that this was the end. */
+    /** Cancels every call with UNAVAILABLE, and sends the last GOAWAY. */
     void (*end)(struct server_connection *connection, const char *reason);
 
-    /** The peer is gone, or never came to start: cancels every call and frees what it took. */
+    /** The connection is lost, or never started: cancels every call and frees its resources. */
     void (*lose)(struct server_connection *connection);
 };
 
@@ -167,18 +167,18 @@ struct server_connection {
     struct server_peer *counted;
     struct budget unfinished;
 
-    /** NULL: in clear. */
+    /** NULL: no TLS. */
     struct tls *tls;
     struct greeting greeting;
     /** Inside TLS. */
     struct greeting covered_greeting;
-    /** Why every call is refused: its peer came to the wrong address. NULL: none is. */
+    /** Why every call is refused: the peer speaks the wrong protocol. NULL: calls are accepted. */
     const char *refusal;
     struct deadline handshake_deadline;
     struct deadline drain_deadline;
     enum server_drain_step drain_step;
 
-    /** Calls that are not over, and since when there is none. */
+    /** Calls in flight, and since when there are none. */
     uint32_t calls;
     uint64_t idle_since_ns;
     /** It was found to be idle for too long. */
@@ -232,9 +232,9 @@ size_t server_message_length(const char *message);
 #define SERVER_REFUSAL_MAX 256
 
 /**
- * Logs why a message could not be queued for a peer, and says it.
+ * Logs why a message could not be queued for a peer, and returns it.
  *
- * @param kept  What this returned for the call before, which is written over: a handler may try for ever.
+ * @param kept  What this returned for the call before, which is overwritten: a handler may retry without end.
  * @param most  The limit on one message: `max_send_message_bytes`, or what the protocol carries.
  * @return the sentence, which names the limit, in the call's arena; NULL without memory.
  */
@@ -259,7 +259,7 @@ void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);
 
-/** Counts a connection of whoever is at the other end of `fd`. @return false where it is one too many, or
+/** Counts a connection of the network peer of `fd`. @return false where it is one too many, or
  * without memory. */
 bool server_peer_join(struct server_connection *connection, int fd);
 

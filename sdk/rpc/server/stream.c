@@ -22,7 +22,7 @@ struct fields {
     size_t count;
 };
 
-/* Literals and what stands in the call's arena: both outlive the frame. */
+/* Literals and strings in the call's arena: both outlive the frame. */
 static void put(struct fields *fields, const char *name, const char *value, size_t length)
 {
     fields->items[fields->count++] = (nghttp2_nv){
@@ -272,7 +272,7 @@ static void end(struct berth_stream *stream, enum berth_code code, const char *m
     end_response(stream, code, message, details, details_length);
 }
 
-/* What is queued may wait for the peer for ever, and the status behind it too; so it is dropped. */
+/* Queued messages may wait for the peer forever, and the status behind them; so they are dropped. */
 static void drop_output(struct berth_stream *stream)
 {
     bool is_clean = stream->outflow.outbox.length == 0;
@@ -542,7 +542,7 @@ static void resume_stream(struct berth_stream *stream)
     server_stream_ready(stream);
 }
 
-/* What the peer is told ahead of the messages stands, so it can only be said before that. */
+/* The peer was told the compression ahead of the messages, so it can only be chosen before that. */
 static enum berth_code compress(struct berth_stream *stream, bool wanted)
 {
     if (wanted && stream->is_submitted && stream->outflow.coding != stream->request.accepted)

@@ -98,7 +98,7 @@ static_assert(TTRPC_HEADER + TEXT_MAX + DETAILS_MAX + 64 <= BATCH_FRAME_MAX,
 
 static const char replacement[] = "\xef\xbf\xbd";
 
-/* A Status holds text: U+FFFD for each byte that is none. What has no room is cut. */
+/* A Status is UTF-8: U+FFFD replaces each invalid byte. Text beyond the room is cut. */
 static size_t copy_text(unsigned char *place, size_t room, const char *text, size_t length)
 {
     size_t copied = 0;

@@ -44,7 +44,7 @@ void batch_add_run(struct batch *batch, struct message_block *block, const unsig
 /** Drops the first `length` bytes, which are written. */
 void batch_advance(struct batch *batch, size_t length);
 
-/** Lets go of everything. */
+/** Empties it. */
 void batch_reset(struct batch *batch);
 
 #endif

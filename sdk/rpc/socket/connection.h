@@ -22,7 +22,7 @@ struct engine {
     uv_loop_t *loop;
     struct turn turn;
     struct deadlines deadlines;
-    /** Batches that nobody uses: TLS takes one for what it seals and one for what comes of it. */
+    /** Unused batches: TLS needs one for plain text and one for the records made of it. */
     struct batch *spares[ENGINE_SPARES];
     size_t spare_count;
     struct codec codec;
@@ -52,7 +52,7 @@ struct connection_events {
     /** Calls may have something to do; called after every piece of input, before and after writing. */
     void (*on_ready)(struct connection *connection);
 
-    /** No byte moves any more; end every call here. */
+    /** The connection is lost; end every call here. */
     void (*on_lost)(struct connection *connection, const char *reason);
 
     /** The handle is closed and the session gone: free the owner. */

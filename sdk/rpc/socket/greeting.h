@@ -30,7 +30,7 @@ enum greeting_kind {
 struct greeting {
     struct connection_filter filter;
     enum greeting_kind expected;
-    /** Is it a server whose words are heard? A server itself holds its words back until it has heard some. */
+    /** The peer is a server? A server sends nothing itself before it knows what its client speaks. */
     bool from_server;
     bool is_known;
     /** Another filter stands between it and the socket. */
@@ -45,15 +45,15 @@ struct greeting {
      * @return NULL, or why the connection ends.
      */
     const char *(*on_foreign)(struct greeting *greeting, enum greeting_kind kind);
-    /** More must come, or what comes is of no use: the connection may not stay like that. NULL: it may. */
+    /** Waiting for more input, or for the peer to close: start a timeout. May be NULL. */
     void (*on_waiting)(struct greeting *greeting);
 
     struct connection *connection;
-    /** What stands behind it. */
+    /** The protocol behind it. */
     const struct connection_protocol *protocol;
     void *session;
 
-    /** What came and is too little. */
+    /** Input that was too short to tell. */
     uint8_t head[GREETING_BYTES];
     size_t held;
     /** All that is said any more: what else comes is dropped, until the other side closes. NULL: nothing. */

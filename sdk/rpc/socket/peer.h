@@ -24,7 +24,7 @@ struct peer {
     char address[PEER_ADDRESS_MAX];
 };
 
-/** Asks the kernel who is at the other end of a connected socket. Stays where it is afterwards. */
+/** Asks the kernel for the peer of a connected socket. The struct must not move afterwards. */
 void peer_init(struct peer *peer, int fd);
 
 #endif

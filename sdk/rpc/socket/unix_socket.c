@@ -42,7 +42,7 @@ static struct sockaddr_un address_of(const char *path)
     return address;
 }
 
-/* @return 1 where somebody answers, with its pid where it is known; 0 where nobody does; -1 and errno. */
+/* @return 1 where a process is listening, with its pid if known; 0 where none is; -1 and errno. */
 static int probe(const char *path, pid_t *ret_pid)
 {
     struct sockaddr_un address = address_of(path);

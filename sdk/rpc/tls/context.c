@@ -20,7 +20,7 @@
 #define FILE_BYTES_MAX (1024 * 1024)
 #define CERTIFICATES_MAX 1024
 
-/** What a file holds, NUL-terminated for nobody. */
+/** Contents of a file, not NUL-terminated. */
 struct content {
     unsigned char *bytes;
     size_t length;

@@ -2,7 +2,7 @@
 /* libberth-rpc-tls: what it shows libberth-rpc, and what it has of it. */
 #include "library.h"
 
-/* The same for every user, as there is one libberth-rpc in a process. */
+/* The same for every caller, as a process has one libberth-rpc. */
 static const struct tls_library_user *rpc;
 
 void connection_add_filter(struct connection *connection, struct connection_filter *filter)

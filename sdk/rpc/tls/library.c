@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS for libberth-rpc: loads the library that has it with the first context, so that OpenSSL costs nobody
- * anything who speaks in clear. Where both are linked together, as in tests, this file is left out. */
+/* TLS for libberth-rpc: loads the library that has it with the first context, so that programs without
+ * TLS do not pay for OpenSSL. Where both are linked together, as in tests, this file is left out. */
 #include "library.h"
 
 #include <string.h>
@@ -15,8 +15,8 @@ static const struct tls_library_user user = {
     .advance = batch_advance,
 };
 
-/* Set before there is a context, and then never changed: whoever has one of the pointers below finds it.
- * Channels may be created on several threads, and each of them finds the same. */
+/* Set before there is a context, and never changed afterwards: every pointer below implies it. Channels may
+ * be created on several threads, each of which finds the same. */
 static _Atomic(const struct tls_library *) library;
 
 static enum berth_code refuse(struct berth_error *err, const char *why)

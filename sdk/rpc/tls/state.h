@@ -8,7 +8,7 @@
 
 #define TLS_NAMES_MAX 32
 
-/** Who a certificate says that somebody is. All zero: nobody. */
+/** Names in a certificate. All zero: none. */
 struct tls_identity {
     char *subject;
     char *names[TLS_NAMES_MAX];
@@ -44,7 +44,7 @@ struct tls {
     const struct connection_protocol *protocol;
     void *session;
 
-    /** What came and was not read by OpenSSL. */
+    /** Input that OpenSSL has not read yet. */
     const uint8_t *source;
     size_t source_length;
     /** Where OpenSSL writes to while a batch is filled. */
@@ -66,7 +66,7 @@ struct tls {
 
 struct tls_context *tls_context_ref(struct tls_context *context);
 
-/** OpenSSL's last reason in words, never NULL; forgets all of its errors. The text lives for ever. */
+/** OpenSSL's last reason in words, never NULL; clears all of its errors. The text is static. */
 const char *tls_reason(void);
 
 /** @return the BIO between OpenSSL and a `struct tls`, NULL without memory. */

@@ -164,7 +164,7 @@ static const char *describe_verification(struct tls *tls)
     return tls->reason;
 }
 
-/* Why OpenSSL gave up; its words where there are no better ones. */
+/* Why OpenSSL failed; its own text where there is no better one. */
 static const char *fail(struct tls *tls)
 {
     unsigned long error = ERR_peek_last_error();
@@ -325,7 +325,7 @@ static void drop_text(struct tls *tls)
     tls->text = NULL;
 }
 
-/* Sees to it that there are frames to seal, unless there are none anywhere. */
+/* Fetches frames to seal, if there are any. */
 static const char *find_text(struct tls *tls)
 {
     const char *reason;

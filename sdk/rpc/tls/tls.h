@@ -35,7 +35,7 @@ struct tls;
  * Covers what the connection speaks with TLS.
  *
  * @param context     Shared.
- * @param on_secured  Called from the top level when the other side is known; NULL: nobody asks.
+ * @param on_secured  Called from the top level after the handshake; may be NULL.
  * @return what lives as long as the connection, until its on_closed; NULL without memory.
  */
 struct tls *tls_cover(struct connection *connection, struct tls_context *context,

@@ -43,7 +43,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Lets go of what was given out, and of what nobody wants. @return false where the input ends before that. */
+/* Drops the frame that was given out, and skipped bytes. @return false where the input ends before that. */
 static bool clear_the_way(struct ttrpc_reader *reader, struct span *input)
 {
     size_t skipped = least(reader->skipping, input->length);

@@ -4,7 +4,7 @@
 
 #include <sdk/rpc/base/buffer.h>
 
-/** What stands ahead of the data of each frame. */
+/** Length of the header of each frame. */
 #define TTRPC_HEADER 10
 
 /** The most data that a frame has (PROTOCOL.md, Message Frame). */
@@ -52,7 +52,7 @@ struct ttrpc_reader {
     struct ttrpc_frame frame;
     struct buffer partial;
     struct budget *budget;
-    /** Bytes that belong to a frame which nobody wants. */
+    /** Bytes of a skipped frame that are still to come. */
     uint32_t skipping;
     /** `partial` holds a frame that was given out. */
     bool is_given;

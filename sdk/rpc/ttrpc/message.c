@@ -28,7 +28,7 @@ struct wire_field {
     struct span whole;
 };
 
-/* How deep groups of an unknown field may be nested; nobody writes any. */
+/* Nesting limit of groups in unknown fields, which are obsolete. */
 #define GROUP_DEPTH_MAX 16
 
 static const char cut_short[] = "unexpected EOF";

@@ -51,7 +51,7 @@ size_t ttrpc_request_size(const char *path, int64_t timeout_nano, const struct b
 void ttrpc_request_write(unsigned char *bytes, const char *path, int64_t timeout_nano,
                          const struct berth_metadata *metadata, size_t count);
 
-/** Writes what stands ahead of a payload of `length` bytes in a Request or in a Response. @return its length.
+/** Writes the tag and length of a payload of `length` bytes in a Request or a Response. @return its length.
  */
 size_t ttrpc_request_payload_prefix(unsigned char bytes[TTRPC_PAYLOAD_PREFIX_MAX], size_t length);
 size_t ttrpc_response_payload_prefix(unsigned char bytes[TTRPC_PAYLOAD_PREFIX_MAX], size_t length);

@@ -14,7 +14,7 @@
 #define TTRPC_HELD_MESSAGES_MAX 64
 #define TTRPC_HELD_BYTES_MAX (4u << 20)
 
-/** How long that lasts before a call that takes none of them is ended. */
+/** How long that may last before a paused call is ended. */
 #define TTRPC_STALL_MS 1000
 
 #define TTRPC_FIRST_BUCKETS 8
@@ -36,7 +36,7 @@ struct ttrpc_stream {
     unsigned held;
     /** More wait than may. */
     bool is_full;
-    /** It took a message since somebody last looked. */
+    /** It took a message since the last check. */
     bool has_progressed;
 };
 
@@ -70,10 +70,10 @@ struct ttrpc_session {
     size_t stream_count;
     struct ttrpc_bucket first_buckets[TTRPC_FIRST_BUCKETS];
     TAILQ_HEAD(, ttrpc_stream) due;
-    /** Frames for streams that are none, and how much of them is written. */
+    /** Responses for unknown streams, and how much of them is written. */
     struct buffer answers;
     size_t answers_offset;
-    /** How long a frame may take from its first byte to its last; 0: for ever. */
+    /** Time from a frame's first byte to its last; 0: unlimited. */
     uint32_t frame_timeout_ms;
     struct deadline frame_deadline;
     struct deadline stall_deadline;
@@ -101,7 +101,7 @@ void ttrpc_session_each(struct ttrpc_session *session, void (*visit)(struct ttrp
 
 /** `stream->inbox` is set. */
 void ttrpc_stream_join(struct ttrpc_stream *stream, struct ttrpc_session *session, uint32_t id);
-/** Does nothing where it never joined. */
+/** No-op if it never joined. */
 void ttrpc_stream_leave(struct ttrpc_stream *stream);
 /** There is something to write. */
 void ttrpc_stream_due(struct ttrpc_stream *stream);
