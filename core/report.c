@@ -69,30 +69,15 @@ void report_files(const struct scan *scan)
             log_line(BERTH_LOG_WARN, "rejected: %s", scan->files[i].reason);
 }
 
-/* What falls with another is told with that one, see report_fallen. */
+/* Plugins that fall with another are listed in its line, see report_fallen. */
 static void report_entry(const struct plan_entry *entry)
 {
-    if (entry->cause != PLAN_NONE && entry->verdict != PLAN_REJECTED) {
-        log_plugin(BERTH_LOG_DEBUG, entry->plugin->uri, "%s: %s", plan_verdict_name(entry->verdict),
-                   entry->reason);
-        return;
-    }
-    switch (entry->verdict) {
-    case PLAN_RUN:
-        return;
-    case PLAN_DISABLED:
-        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "disabled: %s", entry->reason);
-        return;
-    case PLAN_SKIPPED:
-        log_plugin(BERTH_LOG_INFO, entry->plugin->uri, "skipped: %s", entry->reason);
-        return;
-    case PLAN_BLOCKED:
-        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "blocked: %s", entry->reason);
-        return;
-    case PLAN_REJECTED:
-        log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "rejected: %s", entry->reason);
-        return;
-    }
+    bool is_wanted = entry->verdict == PLAN_DISABLED || entry->verdict == PLAN_SKIPPED;
+    enum berth_log_level level = is_wanted ? BERTH_LOG_INFO : BERTH_LOG_WARN;
+
+    if (entry->cause != PLAN_NONE && entry->verdict != PLAN_REJECTED)
+        level = BERTH_LOG_DEBUG;
+    log_plugin(level, entry->plugin->uri, "%s: %s", plan_verdict_name(entry->verdict), entry->reason);
 }
 
 void report_plan(const struct plan *plan)
@@ -115,7 +100,7 @@ static size_t root_of(const struct registry *registry, size_t entry)
     return entry;
 }
 
-/* One line for all that one plugin takes with it; its own has said why. */
+/* One line for all plugins that fall with one; its own line has said why. */
 static void report_fallen_with(const struct registry *registry, size_t root, enum berth_state state,
                                enum berth_log_level level)
 {

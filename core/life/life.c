@@ -20,7 +20,7 @@
 #include "step.h"
 #include "turns.h"
 
-/* How long the loop may be kept from its I/O, and from signals, while plugins start one after the other. */
+/* How long starting plugins may keep the loop from I/O and signals. */
 #define TURN_MAX_NS 5000000u
 
 /* One plugin of the plan that runs. */
@@ -31,13 +31,13 @@ struct instance {
     const struct berth_plugin *table;
     struct host host;
     struct steps steps;
-    /* While its prepare runs, also once that was given up; else NULL. */
+    /* While its prepare runs, even after it was abandoned; else NULL. */
     struct prepare_job *job;
     /* What prepare made, on its way to init. */
     void *prepared;
-    /* Init has made an instance, and close has not been called for it. */
+    /* Init has returned an instance, and close has not been called for it. */
     bool is_open;
-    /* It was made after the deadline, and is to be closed from the top of the loop. */
+    /* Init completed after its deadline; to be closed from the top of the loop. */
     bool is_late;
 };
 
@@ -48,7 +48,7 @@ enum life_phase {
     LIFE_SERVING,
     LIFE_SERVED,
     LIFE_READY,
-    /* From here on it stops. Waits for what is under way. */
+    /* Stopping, from here on. Waits for pending steps. */
     LIFE_QUIESCING,
     LIFE_DRAINING,
     LIFE_CLOSING,
@@ -64,16 +64,16 @@ struct life {
     enum life_phase phase;
     /* `plan->run_count` of them. */
     struct instance *instances;
-    /* Where each entry stands for its dependents. */
+    /* Each entry's state, as its dependents see it. */
     struct verdicts *verdicts;
     struct turns *turns;
     struct deadlines deadlines;
-    /* NULL until somebody prepares. */
+    /* NULL until the first prepare. */
     struct prepare_pool *pool;
-    /* Runs while there is something to do, so that all is done from the top of the loop. */
+    /* Active while there is work, so that all of it is done from the top of the loop. */
     uv_idle_t turn;
     uv_idle_cb on_turn;
-    /* Steps whose end is awaited, and instances that came too late. */
+    /* Steps that have begun and not ended, and instances to be closed because they came too late. */
     size_t in_flight, late;
     /* Instances below it are not closed yet. */
     size_t close_before;
@@ -126,7 +126,7 @@ static void show_dependents(struct instance *instance)
     verdicts_set(instance->life->verdicts, plugin->index, plugin->state, plugin->reason, plugin->cause);
 }
 
-/* A skip is an answer, not a failure; who falls with another only repeats what that one's line has said. */
+/* A skip is not a failure. A plugin that falls with another is logged at debug: the other's line says why. */
 static enum berth_log_level level_of(enum berth_state state, size_t cause)
 {
     if (cause != PLAN_NONE)
@@ -136,7 +136,7 @@ static enum berth_log_level level_of(enum berth_state state, size_t cause)
     return state == BERTH_STATE_BLOCKED ? BERTH_LOG_WARN : BERTH_LOG_ERROR;
 }
 
-/* Lists it in a state with a reason, logs that once, and closes its routes. `cause` may be PLAN_NONE. */
+/* Records a state with its reason, logs it once, and closes the services. `cause` may be PLAN_NONE. */
 static void fall(struct instance *instance, enum berth_state state, enum berth_code code, const char *reason,
                  size_t cause)
 {
@@ -150,18 +150,19 @@ static void fall(struct instance *instance, enum berth_state state, enum berth_c
                    berth_code_name(code), reason);
 }
 
-/* The same for what did not end well. */
-static void fall_in(struct instance *instance, const char *what, const struct step_outcome *outcome)
+/* The same for a step that did not end well. `step` is NULL for a failure at run time. */
+static void fall_in(struct instance *instance, const char *step, const struct step_outcome *outcome)
 {
     enum berth_state state = (int)outcome->code == BERTH_SKIP ? BERTH_STATE_SKIPPED : BERTH_STATE_FAILED;
     char unsaid[64];
 
-    snprintf(unsaid, sizeof(unsaid), "%s gave no reason", what);
+    snprintf(unsaid, sizeof(unsaid), "%s%s", step != NULL ? step : "",
+             step != NULL ? " gave no reason" : "no reason given");
     fall(instance, outcome->is_timeout ? BERTH_STATE_TIMED_OUT : state, outcome->code,
          outcome->message[0] != '\0' ? outcome->message : unsaid, PLAN_NONE);
 }
 
-/* Its state is what dependents see from here on, and what waited for it may start. */
+/* Dependents see its state from here on, and those that waited for it may start. */
 static void settle(struct instance *instance)
 {
     show_dependents(instance);
@@ -176,7 +177,7 @@ static void end_unstarted(struct instance *instance)
     settle(instance);
 }
 
-/* Who has failed stays listed so, whatever is still done with it. */
+/* A failed plugin stays listed as failed while it is closed. */
 static void move(struct instance *instance, enum berth_state state)
 {
     enum berth_state now = instance->plugin->state;
@@ -192,7 +193,7 @@ static void begin(struct instance *instance, enum step step)
     steps_begin(&instance->steps, step);
 }
 
-/* Every step comes by here once, before what is its own. */
+/* What the ends of all steps have in common. */
 static void take_end(struct instance *instance, enum step step, enum berth_code code)
 {
     instance->life->in_flight--;
@@ -473,7 +474,7 @@ static const struct step_kind kinds[STEP_COUNT] = {
                     on_close_ended, NULL},
 };
 
-/* A server waits for the calls it carries, which are other plugins'; anybody else for calls of its own. */
+/* A server waits for all calls, which it carries for others; other plugins for calls of their own. */
 static void describe_calls(const struct instance *instance, enum step step, char *text, size_t size)
 {
     bool is_server = BERTH_HAS(instance->table, serve);
@@ -515,7 +516,7 @@ static void start(struct instance *instance)
         fall(instance, decision.state, decision.code, reason, decision.cause);
         settle(instance);
     } else {
-        /* Those that it starts without have lines of their own. */
+        /* The providers that it starts without have log lines of their own. */
         if (reason != NULL)
             log_plugin(BERTH_LOG_DEBUG, uri_of(instance), "%s", reason);
         begin(instance, BERTH_HAS(instance->table, prepare) ? STEP_PREPARE : STEP_INIT);
@@ -523,7 +524,7 @@ static void start(struct instance *instance)
     free(reason);
 }
 
-/* All that it requires and wants has ended its serve. */
+/* All that it requires and wants has served, or does not serve. */
 static void serve(struct instance *instance)
 {
     if (instance->plugin->state == BERTH_STATE_READY && BERTH_HAS(instance->table, serve))
@@ -532,7 +533,7 @@ static void serve(struct instance *instance)
         settle(instance);
 }
 
-/* One that has a serve and never came to it has no work to end. */
+/* A server that never served has no work to finish. */
 static void drain(struct instance *instance)
 {
     if (instance->table == NULL || !is_well(instance) || !BERTH_HAS(instance->table, drain))
@@ -563,8 +564,8 @@ static void cancel_prepare(struct instance *instance)
 }
 
 /*
- * The daemon stops: what has not begun never does, what is preparing is asked to return, and what is pending
- * gets no more time than a close.
+ * The daemon stops: whatever has not begun never will, a running prepare is asked to return, and a pending
+ * step gets no more time than a close.
  */
 static void cancel(struct instance *instance)
 {
@@ -637,7 +638,7 @@ static void on_fail(struct host *host, enum berth_code code, const char *message
         return;
     }
     host->takes_holds = false;
-    fall_in(instance, "it", &outcome);
+    fall_in(instance, NULL, &outcome);
     warn_of_dependents(instance);
     wake(instance->life);
 }
@@ -655,7 +656,7 @@ static void on_report(struct host *host, enum berth_code code, const char *messa
 {
     struct registry_plugin *plugin = host->plugin;
     enum berth_code condition = (int)code == BERTH_SKIP ? BERTH_UNKNOWN : step_sane_code(code);
-    const char *reason = message != NULL && message[0] != '\0' ? message : "it gave no reason";
+    const char *reason = message != NULL && message[0] != '\0' ? message : "no reason given";
     char time[CONFIG_UNITS_MAX];
 
     if (plugin->state != BERTH_STATE_STARTING && !registry_plugin_is_ready(plugin)) {
@@ -688,7 +689,7 @@ static void enter(struct life *life, enum life_phase phase, void (*on_event)(voi
         on_event(life->options.context);
 }
 
-/* Gives out turns until none can begin or the loop has been kept long enough. */
+/* Gives out turns until none can begin or TURN_MAX_NS is over. */
 static void give_turns(struct life *life, void (*begin_turn)(struct instance *instance))
 {
     uint64_t until_ns = uv_hrtime() + TURN_MAX_NS;
@@ -788,7 +789,7 @@ static void close_handles(struct life *life)
     uv_close((uv_handle_t *)&life->turn, on_idle_closed);
 }
 
-/* One at a time, the last of the plan first, so that what a plugin uses outlives it. */
+/* One at a time, in reverse order, so that what a plugin uses outlives it. */
 static void close_some(struct life *life)
 {
     while (life->in_flight == 0 && life->close_before > 0)
@@ -879,7 +880,7 @@ struct life *life_create(const struct life_options *options)
     life->on_turn = on_turn;
     for (size_t i = 0; i < life->plan->run_count; i++) {
         init_instance(life, i);
-        /* Who could not be loaded has fallen already. */
+        /* A plugin that could not be loaded has failed already. */
         show_dependents(&life->instances[i]);
     }
     return life;

@@ -28,7 +28,7 @@ bool steps_are_pending(const struct steps *steps)
     return is_any(steps, STEP_PENDING);
 }
 
-/* What has closed has nothing under way, also where its drain never said so. */
+/* After close nothing is pending, even if drain never completed. */
 bool steps_are_late(const struct steps *steps)
 {
     return steps->records[STEP_CLOSE].status != STEP_ENDED && is_any(steps, STEP_LATE);
@@ -49,8 +49,8 @@ uint64_t steps_timeout_of(const struct steps *steps, enum step step)
 static void start_deadline(struct steps *steps, uint64_t due_ns);
 
 /*
- * A neighbour that kept the loop busy past this deadline must not be charged to us: timers run ahead of I/O,
- * so what has come meanwhile gets one look before the deadline counts.
+ * Another plugin that kept the loop busy past this deadline must not be charged to this one. Timers run
+ * before I/O, so I/O gets one turn before the deadline counts.
  */
 static void on_due(struct deadline *deadline)
 {
@@ -113,7 +113,7 @@ static bool take_early(struct steps *steps, struct step_outcome *ret_outcome)
     return true;
 }
 
-/* What the callback returned decides, unless that is "later" and the completion has come already. */
+/* The return value decides, unless it is BERTH_PENDING and the completion has come already. */
 static void answer(struct steps *steps, enum step step, struct step_outcome outcome)
 {
     struct step_outcome early;
@@ -128,7 +128,7 @@ static void answer(struct steps *steps, enum step step, struct step_outcome outc
                    name_of(steps, step), berth_code_name(early.code), berth_code_name(outcome.code));
     if ((int)outcome.code == BERTH_PENDING) {
         steps->records[step].status = STEP_PENDING;
-        /* A prepare waits for a thread first, which is not its fault. */
+        /* A prepare waits for a thread first; that time is not charged to it. */
         if (step != STEP_PREPARE)
             steps_set_deadline(steps, steps_timeout_of(steps, step));
     } else {

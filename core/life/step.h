@@ -85,9 +85,9 @@ struct steps {
     } early;
 };
 
-/** Calls the plugin. The end comes by on_ended, perhaps before this returns. */
+/** Calls the plugin. on_ended follows, perhaps before this returns. */
 void steps_begin(struct steps *steps, enum step step);
-/** The plugin's answer. An answer that is not due costs a line in the log, nothing else. */
+/** The plugin's answer. An unexpected answer is logged and ignored. */
 void steps_complete(struct steps *steps, enum step step, enum berth_code code, void *result,
                     const char *message);
 /** Ends a pending step without its answer. `message` is borrowed. */
@@ -102,7 +102,7 @@ uint64_t steps_timeout_of(const struct steps *steps, enum step step);
 
 /** Is the completion of a step awaited? */
 bool steps_are_pending(const struct steps *steps);
-/** Is a step still to be completed although nobody waits for it? */
+/** Has a step passed its deadline without completing since? */
 bool steps_are_late(const struct steps *steps);
 /** One of gRPC's codes, or BERTH_SKIP: what a plugin made up becomes BERTH_UNKNOWN. */
 enum berth_code step_sane_code(enum berth_code code);
