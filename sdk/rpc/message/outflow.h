@@ -6,7 +6,10 @@
 
 #include "codec.h"
 
-/** One framed message; shared by the outbox it waits in and the writes that it is part of. */
+/**
+ * One framed message; shared by the outbox it waits in and the writes that it is part of. Its lists are none
+ * of <sys/queue.h>, whose tails need a beginning: an outbox is part of a call, which begins as zeros.
+ */
 struct message_block {
     struct message_block *next;
     /** For who keeps it beside the outbox. */
