@@ -5,13 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/hash.h>
+
 uint64_t name_table_hash(const char *name)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-    return hash;
+    return berth_hash(BERTH_HASH_START, name, strlen(name));
 }
 
 void name_table_init(struct name_table *table, size_t name_count)

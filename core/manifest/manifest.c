@@ -11,6 +11,7 @@
 #include <config/schema_reader.h>
 #include <config/value.h>
 
+#include <sdk/base/hash.h>
 #include "name.h"
 
 #define PLUGINS_MAX 256
@@ -318,11 +319,7 @@ static void finish_services(struct manifest_plugin *plugin)
 
 uint64_t manifest_hash(const char *text, size_t length)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
-    return hash;
+    return berth_hash(BERTH_HASH_START, text, length);
 }
 
 /* That "*" stands alone is a rule of the plan's. */

@@ -10,23 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum berth_code code_of(int error)
-{
-    switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-        return BERTH_NOT_FOUND;
-    case EACCES:
-    case EPERM:
-        return BERTH_PERMISSION_DENIED;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-        return BERTH_RESOURCE_EXHAUSTED;
-    default:
-        return BERTH_INVALID_ARGUMENT;
-    }
-}
+#include <sdk/base/error_code.h>
 
 static enum berth_code check_owner(const char *path, const struct stat *status, struct berth_error *err)
 {
@@ -76,7 +60,8 @@ static enum berth_code check_folder(const char *path, struct berth_error *err)
     struct stat status;
 
     if (lstat(path, &status) != 0)
-        return berth_error_set(err, code_of(errno), "%s: cannot be looked at: %s", path, strerror(errno));
+        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                               "%s: cannot be looked at: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is no directory", path);
     return check_trust(path, &status, err);
@@ -138,7 +123,8 @@ static enum berth_code enter_link(struct way *way, const char *link, struct bert
     ssize_t length = readlink(link, target, sizeof(target) - 1);
 
     if (length < 0)
-        return berth_error_set(err, code_of(errno), "%s: cannot be read: %s", link, strerror(errno));
+        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                               "%s: cannot be read: %s", link, strerror(errno));
     target[length] = '\0';
     if (++way->links > LINKS_MAX ||
         snprintf(rest, sizeof(rest), "%s/%s", target, way->rest) >= (int)sizeof(rest))
@@ -191,8 +177,8 @@ static enum berth_code walk(const char *path, bool is_all_checked, struct berth_
         if (lstat(next, &status) != 0)
             return errno == ENOENT || errno == ENOTDIR
                        ? BERTH_OK
-                       : berth_error_set(err, code_of(errno), "%s: cannot be looked at: %s", next,
-                                         strerror(errno));
+                       : berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                                         "%s: cannot be looked at: %s", next, strerror(errno));
         if (S_ISLNK(status.st_mode)) {
             if (!is_all_checked && lstat(way.at[0] == '\0' ? "/" : way.at, &parent) == 0)
                 code = check_link(next, &status, &parent, err);
@@ -236,8 +222,8 @@ static enum berth_code follow(const char *directory, const char *link, char **re
     char *slash;
 
     if (path == NULL)
-        return berth_error_set(err, code_of(errno), "%s: is a symlink that leads nowhere: %s", link,
-                               strerror(errno));
+        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                               "%s: is a symlink that leads nowhere: %s", link, strerror(errno));
     if (!is_below(directory, path)) {
         code = berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s: is not trusted: it is a symlink that leads out of its directory, to %s; "
@@ -280,7 +266,8 @@ static enum berth_code check_file(int fd, const char *path, struct stat *ret_sta
     enum berth_code code;
 
     if (fstat(fd, &status) != 0)
-        return berth_error_set(err, code_of(errno), "%s: cannot be looked at: %s", path, strerror(errno));
+        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                               "%s: cannot be looked at: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is %s, not a file", path,
                                kind_name(status.st_mode));
@@ -301,7 +288,8 @@ static enum berth_code say_unopened(const char *path, int error, struct berth_er
     /* A socket cannot be opened at all. */
     if (error == ENXIO)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is a socket, not a file", path);
-    return berth_error_set(err, code_of(error), "%s: cannot be opened: %s", path, strerror(error));
+    return berth_error_set(err, berth_code_of_errno(error, BERTH_INVALID_ARGUMENT),
+                           "%s: cannot be opened: %s", path, strerror(error));
 }
 
 /* Opens a file, or what a symlink leads to; `*path` is the real path in the end. Malloced, owned by the
@@ -367,8 +355,8 @@ enum berth_code verify_same(const char *path, const struct stat *status, struct 
     struct stat current;
 
     if (lstat(path, &current) != 0)
-        return berth_error_set(err, code_of(errno), "%s: is gone since it was checked: %s", path,
-                               strerror(errno));
+        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                               "%s: is gone since it was checked: %s", path, strerror(errno));
     if (current.st_dev != status->st_dev || current.st_ino != status->st_ino)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s: is another file than the one that was checked (inode %llu then, %llu "

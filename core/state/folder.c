@@ -11,41 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sdk/base/error_code.h>
+
 #include <core/scan/scan.h>
 
 #define PLUGIN_MODE 0700
 #define PARENT_MODE 0755
 
-static enum berth_code code_of(int error)
-{
-    switch (error) {
-    case EACCES:
-    case EPERM:
-        return BERTH_PERMISSION_DENIED;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-        return BERTH_RESOURCE_EXHAUSTED;
-    case EROFS:
-    case ENOTDIR:
-    case ELOOP:
-    case ENAMETOOLONG:
-        return BERTH_FAILED_PRECONDITION;
-    default:
-        return BERTH_INTERNAL;
-    }
-}
-
 static enum berth_code fail(const char *what, const char *path, const char *doing, int error,
                             struct berth_error *err)
 {
     if (error == EFBIG)
-        return berth_error_set(err, code_of(error),
+        return berth_error_set(err, berth_code_of_errno(error, BERTH_FAILED_PRECONDITION),
                                "%s: %s: cannot %s: %s; raise the daemon's file size limit (LimitFSIZE=, "
                                "ulimit -f)",
                                what, path, doing, strerror(error));
-    return berth_error_set(err, code_of(error), "%s: %s: cannot %s: %s; set `%s` to a folder that %s", what,
-                           path, doing, strerror(error), what,
+    return berth_error_set(err, berth_code_of_errno(error, BERTH_FAILED_PRECONDITION),
+                           "%s: %s: cannot %s: %s; set `%s` to a folder that %s", what, path, doing,
+                           strerror(error), what,
                            error == ENOSPC || error == EDQUOT ? "has free space" : "this user can write to");
 }
 
@@ -183,7 +166,8 @@ static enum berth_code check_private(const char *path, struct berth_error *err)
     struct stat status;
 
     if (lstat(path, &status) != 0)
-        return berth_error_set(err, code_of(errno), "%s: cannot access it: %s", path, strerror(errno));
+        return berth_error_set(err, berth_code_of_errno(errno, BERTH_FAILED_PRECONDITION),
+                               "%s: cannot access it: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not a folder; move it away", path);
     if (status.st_uid != geteuid())
@@ -207,7 +191,8 @@ enum berth_code folder_get(struct folder *folder, const char **ret_path, struct 
             return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s/%s: path too long", folder->base,
                                    folder->name);
         if (mkdir(path, PLUGIN_MODE) != 0 && errno != EEXIST)
-            return berth_error_set(err, code_of(errno), "%s: cannot create it: %s", path, strerror(errno));
+            return berth_error_set(err, berth_code_of_errno(errno, BERTH_FAILED_PRECONDITION),
+                                   "%s: cannot create it: %s", path, strerror(errno));
         code = check_private(path, err);
         if (code != BERTH_OK)
             return code;

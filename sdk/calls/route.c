@@ -5,14 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t hash_text(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    return hash;
-}
+#include <sdk/base/hash.h>
 
 /* Both kinds of entries, routes and methods, are found by a string that they own. */
 typedef const char *key_of(const void *entry);
@@ -30,7 +23,7 @@ static const char *key_of_method(const void *entry)
 static void **index_slot(const struct route_index *index, key_of *key, const char *text)
 {
     size_t mask = index->capacity - 1;
-    size_t i = hash_text(text) & mask;
+    size_t i = berth_hash(BERTH_HASH_START, text, strlen(text)) & mask;
 
     while (index->slots[i] != NULL && strcmp(key(index->slots[i]), text) != 0)
         i = (i + 1) & mask;

@@ -10,18 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cname.h"
+#include <sdk/base/error_code.h>
 
-static enum berth_code code_of(int error)
-{
-    if (error == ENOENT || error == ENOTDIR)
-        return BERTH_NOT_FOUND;
-    return error == EACCES || error == EPERM ? BERTH_PERMISSION_DENIED : BERTH_UNAVAILABLE;
-}
+#include "cname.h"
 
 static enum berth_code refuse(struct berth_error *err, const char *path, const char *what, int error)
 {
-    return berth_error_set(err, code_of(error), "%s: %s: %s", path, what, strerror(error));
+    return berth_error_set(err, berth_code_of_errno(error, BERTH_UNAVAILABLE), "%s: %s: %s", path, what,
+                           strerror(error));
 }
 
 static enum berth_code read_open(int fd, const char *path, size_t max_bytes, char **ret_text,

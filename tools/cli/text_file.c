@@ -9,29 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum berth_code code_of(int error)
-{
-    switch (error) {
-    case EEXIST:
-        return BERTH_ALREADY_EXISTS;
-    case ENOENT:
-        return BERTH_NOT_FOUND;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return BERTH_PERMISSION_DENIED;
-    case ENOSPC:
-    case EDQUOT:
-        return BERTH_RESOURCE_EXHAUSTED;
-    }
-    return BERTH_INTERNAL;
-}
+#include <sdk/base/error_code.h>
 
 static enum berth_code fail(const char *path, const char *what, struct berth_error *err)
 {
     int error = errno;
 
-    return berth_error_set(err, code_of(error), "%s: cannot %s: %s", path, what, strerror(error));
+    return berth_error_set(err, berth_code_of_errno(error, BERTH_INTERNAL), "%s: cannot %s: %s", path, what,
+                           strerror(error));
 }
 
 static enum berth_code write_all(int fd, const char *path, const char *text, struct berth_error *err)

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include <sdk/base/container_of.h>
+#include <sdk/base/hash.h>
 #include <sdk/rpc/tls/tls.h>
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
@@ -167,11 +168,8 @@ static bool make_key(int fd, unsigned char ret_key[SERVER_PEER_KEY])
 /* FNV-1a from where the server happens to be in memory, so that no peer can choose its bucket. */
 static size_t bucket_of(const struct berth_rpc_server *server, const unsigned char key[SERVER_PEER_KEY])
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uintptr_t)server;
-
-    for (size_t i = 0; i < SERVER_PEER_KEY; i++)
-        hash = (hash ^ key[i]) * UINT64_C(0x100000001b3);
-    return (hash >> 32) % SERVER_PEER_BUCKETS;
+    return (berth_hash(BERTH_HASH_START ^ (uintptr_t)server, key, SERVER_PEER_KEY) >> 32) %
+           SERVER_PEER_BUCKETS;
 }
 
 static struct server_peer *find(const struct server_peers *bucket, const unsigned char key[SERVER_PEER_KEY])

@@ -14,24 +14,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <sdk/base/error_code.h>
+
 #define BACKLOG 1024
 #define DEFAULT_MODE 0660
 #define PATH_LENGTH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-
-static enum berth_code code_of(int error)
-{
-    if (error == EACCES || error == EPERM)
-        return BERTH_PERMISSION_DENIED;
-    if (error == ENOENT || error == ENOTDIR)
-        return BERTH_NOT_FOUND;
-    return BERTH_UNAVAILABLE;
-}
 
 static enum berth_code refuse(struct berth_error *err, const char *path, const char *step)
 {
     int error = errno;
 
-    return berth_error_set(err, code_of(error), "cannot listen on %s: %s: %s", path, step, strerror(error));
+    return berth_error_set(err, berth_code_of_errno(error, BERTH_UNAVAILABLE), "cannot listen on %s: %s: %s",
+                           path, step, strerror(error));
 }
 
 static struct sockaddr_un address_of(const char *path)
