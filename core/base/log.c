@@ -399,7 +399,8 @@ static void tell_of_lost(void)
 
     if (missed == 0)
         return;
-    snprintf(text, sizeof(text), "%u lines before the last one are lost: nobody read this log", missed);
+    snprintf(text, sizeof(text), "%u lines before the last one were lost because nobody read this log",
+             missed);
     format_line(&line, BERTH_LOG_WARN, NULL, text);
     if (write_bytes(line.bytes, line.length))
         atomic_fetch_sub(&lost, missed);

@@ -73,10 +73,9 @@ static void lose(struct contest *contest, const struct manifest_plugin *plugin,
         loser->reason = memory_format("%s (%s %s) is used instead: %s; remove one of the two files",
                                       first->path, first->module, first->version, why);
     else
-        loser->reason =
-            memory_format("%s (%s %s) is used instead of this whole module, as plugins of two versions are "
-                          "never mixed: %s; remove one of the two files",
-                          first->path, first->module, first->version, why);
+        loser->reason = memory_format("%s (%s %s) is used instead of this whole module, as plugins of "
+                                      "two versions are never mixed: %s; remove one of the two files",
+                                      first->path, first->module, first->version, why);
 }
 
 static void add_manifest(struct contest *contest, const struct manifest *manifest)

@@ -14,8 +14,7 @@ static enum berth_code stale(const struct manifest *manifest, struct berth_error
                              const char *name)
 {
     return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                           "%s: %s %s: the module was not built from the manifest that it carries; build it "
-                           "again",
+                           "%s: %s %s: the module was not built from the manifest it carries; rebuild it",
                            manifest->path, what, name);
 }
 
@@ -43,16 +42,15 @@ static enum berth_code check_layout(const struct berth_module *module, const str
     const uint32_t least = offsetof(struct berth_module, plugins) + sizeof(module->plugins);
 
     if (module->abi != BERTH_ABI)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: abi is %u in berth_module, this host speaks %u: build the module against "
-                               "this host's SDK",
-                               manifest->path, module->abi, BERTH_ABI);
-    if (module->size < least)
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s: size is %u in berth_module, this host needs at least %u: build the module "
-            "against this host's SDK",
-            manifest->path, module->size, least);
+            "%s: abi is %u in berth_module, this host has %u: build the module against this host's SDK",
+            manifest->path, module->abi, BERTH_ABI);
+    if (module->size < least)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: size is %u in berth_module, this host needs at least %u: build the "
+                               "module against this host's SDK",
+                               manifest->path, module->size, least);
     if (module->plugins == NULL)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: plugins is NULL in berth_module",
                                manifest->path);
@@ -65,8 +63,8 @@ static enum berth_code check_hash(const struct berth_module *module, const struc
     if (module->note_hash == 0 || module->note_hash == manifest->hash)
         return BERTH_OK;
     return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                           "%s: a stale build: note_hash is %016" PRIx64 " in berth_module, its note has "
-                           "%016" PRIx64 "; build it again",
+                           "%s: a stale build: note_hash is %016" PRIx64
+                           " in berth_module, its note has %016" PRIx64 "; rebuild it",
                            manifest->path, module->note_hash, manifest->hash);
 }
 
@@ -82,7 +80,7 @@ static enum berth_code check_uv_version(uint32_t theirs, const struct manifest *
     return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                            "%s: uv_version is %u.%u.%u in berth_module, this host runs libuv %s: %s",
                            manifest->path, their_major, their_minor, theirs & 0xff, uv_version_string(),
-                           their_major == ours >> 16 ? "build the module for that one or an older one"
+                           their_major == ours >> 16 ? "build the module for that version or an older one"
                                                      : "build the module for that major version");
 }
 
@@ -120,16 +118,16 @@ static enum berth_code check_plugin_tables(const struct berth_module *module, co
         const struct berth_plugin *plugin = module->plugins[i];
 
         if (i == TABLE_MAX)
-            return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                                   "%s: berth_module has more than %d plugins, or its table has no NULL at "
-                                   "its end",
-                                   manifest->path, TABLE_MAX);
+            return berth_error_set(
+                err, BERTH_FAILED_PRECONDITION,
+                "%s: berth_module has more than %d plugins, or its table does not end with NULL",
+                manifest->path, TABLE_MAX);
         if (plugin->size < least)
             return differs(manifest, err, "the size of a plugin's table", plugin->size,
                            sizeof(struct berth_plugin));
         if (plugin->type == NULL || plugin->id == NULL)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                                   "%s: plugin %zu of berth_module has no type or no id", manifest->path, i);
+                                   "%s: plugin %zu of berth_module lacks its type or id", manifest->path, i);
     }
     return BERTH_OK;
 }
@@ -164,12 +162,12 @@ static enum berth_code check_method(const struct berth_method *method, const str
 
     if (method->kind != expected->kind)
         return stale_member(manifest, err,
-                            "a method has another kind in its table than in the manifest:", service, '/',
+                            "the kind of a method differs between table and manifest:", service, '/',
                             expected->name);
     if (has_one_request && method->on_message == NULL)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: %s/%s has no on_message, so that no request could reach it",
-                               manifest->path, service, expected->name);
+                               "%s: %s/%s has no on_message, so no request could reach it", manifest->path,
+                               service, expected->name);
     return BERTH_OK;
 }
 
@@ -201,7 +199,7 @@ static enum berth_code check_service(const struct berth_service *service,
     if (service->method_size < least || service->method_size % _Alignof(struct berth_method) != 0)
         return differs(manifest, err, "method_size", service->method_size, sizeof(struct berth_method));
     if (service->method_count != expected->method_count)
-        return stale(manifest, err, "another number of methods in the table than in the manifest has",
+        return stale(manifest, err, "the number of methods differs between table and manifest of",
                      expected->name);
     if (service->methods == NULL && service->method_count > 0)
         return stale(manifest, err, "a table of services has no methods:", expected->name);
@@ -250,7 +248,7 @@ static enum berth_code check_service_tables(const struct berth_service *const *s
             return stale(expected->manifest, err, "the manifest does not name the service",
                          service->name != NULL ? service->name : "without a name");
         if (i == expected->service_count || find_service(services, service->name) != service)
-            return stale(expected->manifest, err, "berth_module has twice the service", service->name);
+            return stale(expected->manifest, err, "berth_module repeats the service", service->name);
     }
     return BERTH_OK;
 }
@@ -287,7 +285,7 @@ static enum berth_code check_plugins(const struct berth_module *module, const st
             return stale_member(manifest, err, "the manifest does not name the plugin", plugin->type, '.',
                                 plugin->id);
         if (find_plugin(module, plugin->type, plugin->id) != plugin)
-            return stale_member(manifest, err, "berth_module has twice the plugin", plugin->type, '.',
+            return stale_member(manifest, err, "berth_module repeats the plugin", plugin->type, '.',
                                 plugin->id);
     }
     for (size_t i = 0; code == BERTH_OK && i < manifest->plugin_count; i++) {

@@ -399,7 +399,7 @@ static bool check_folder(void *context, const char *text, size_t length, const c
                  "%s %s has \"%.*s\", %s: name an absolute folder or one below $ORIGIN",
                  whose(check->walk, check->user), check->name, (int)(length < 200 ? length : 200), text,
                  folder == NULL ? "which cannot be checked"
-                                : "which depends on the folder that berthd is started in");
+                                : "which depends on the working directory of berthd");
         return false;
     }
     if (check->user != LIBRARY_MODULE && is_own_folder(path_of(check->walk, check->user), folder))
@@ -407,7 +407,7 @@ static bool check_folder(void *context, const char *text, size_t length, const c
     known = get_folder(check->walk->finder, folder);
     if (known->trust != BERTH_OK)
         complain(check->walk, known->trust, is_of_place,
-                 "%s %s has \"%.*s\", from which nothing may be loaded: %.1200s",
+                 "%s %s has \"%.*s\", which is not a safe place to load from: %.1200s",
                  whose(check->walk, check->user), check->name, (int)(length < 200 ? length : 200), text,
                  known->objection);
     return false;
@@ -442,9 +442,8 @@ static void check_soname(const struct walk *walk, size_t user)
 
     if (soname != NULL && strchr(soname, '/') != NULL)
         complain(walk, BERTH_INVALID_ARGUMENT, false,
-                 "%s soname is the path %.500s, so that the loader would take it for that file: link with a "
-                 "soname "
-                 "that has no slash",
+                 "%s soname is the path %.500s, so the loader would take it for that file: link with a "
+                 "soname without a slash",
                  whose(walk, user), soname);
 }
 
@@ -626,14 +625,12 @@ static void say_missing(const struct walk *walk, size_t user, const char *name)
 {
     if (name[0] != '/' && strchr(name, '/') != NULL)
         complain(walk, BERTH_INVALID_ARGUMENT, false,
-                 "needs the library %.500s, a path that depends on the folder that berthd is started in",
-                 name);
+                 "needs the library %.500s, a path that depends on the working directory of berthd", name);
     else if (user == LIBRARY_MODULE)
-        complain(walk, BERTH_NOT_FOUND, false, "needs the library %.500s, which is not installed here", name);
+        complain(walk, BERTH_NOT_FOUND, false, "needs the library %.500s, which is not installed", name);
     else
-        complain(walk, BERTH_NOT_FOUND, false,
-                 "needs the library %.500s for %.500s, which is not installed here", name,
-                 path_of(walk, user));
+        complain(walk, BERTH_NOT_FOUND, false, "needs the library %.500s for %.500s, which is not installed",
+                 name, path_of(walk, user));
 }
 
 static void add_named(struct walk *walk, size_t user, const char *name, bool is_optional)
@@ -649,8 +646,8 @@ static void add_named(struct walk *walk, size_t user, const char *name, bool is_
         return;
     }
     if (file->bytes == NULL)
-        complain(walk, file->trust, false, "needs the library %.200s, which may not be loaded: %.1200s", name,
-                 file->objection);
+        complain(walk, file->trust, false, "needs the library %.200s, which is not safe to load: %.1200s",
+                 name, file->objection);
     else
         add(walk->list, name, file, user);
 }
@@ -705,7 +702,7 @@ void library_find_all(struct library_finder *finder, const struct elf_image *mod
         visit(&walk, i);
     if (finder->looks > LOOKS_MAX)
         complain(&walk, BERTH_INVALID_ARGUMENT, false,
-                 "its libraries cannot be found by looking at %d files and folders", LOOKS_MAX);
+                 "its libraries were not found within %d files and folders", LOOKS_MAX);
     finder->looks = 0;
 }
 
@@ -860,7 +857,7 @@ static bool is_other(const struct named *entry, const struct library *library)
     return entry != NULL && (entry->device != library->device || entry->inode != library->inode);
 }
 
-static const char advice[] = "give one of the two another soname";
+static const char advice[] = "change the soname of one of them";
 
 static char *compare_library(struct library_names *names, const struct library_finder *finder,
                              const struct library *library)
@@ -872,17 +869,15 @@ static char *compare_library(struct library_names *names, const struct library_f
     const char *loaded = library_find_loaded(finder, library->name, &device, &inode);
 
     if (loaded != NULL && (device != library->device || inode != library->inode))
-        return memory_format("it is linked to %s, but gets the host's own %s, which has the same name; %s",
+        return memory_format("it links %s, but would get the host's own %s of the same name; %s",
                              library->path, loaded, advice);
     if (is_other(needed, library))
-        return memory_format(
-            "it is linked to %s, and %s to %s, which has the same name: whichever module is loaded second "
-            "gets the library of the first; %s",
-            library->path, needed->module, needed->path, advice);
+        return memory_format("it links %s, and %s links %s of the same name: whichever module is loaded "
+                             "second gets the library of the first; %s",
+                             library->path, needed->module, needed->path, advice);
     if (is_other(soname, library))
         return memory_format(
-            "it is linked to %s, and the module %s has that name as its soname: it may get the module "
-            "instead; %s",
+            "it links %s, but the module %s has that name as its soname: it may get the module instead; %s",
             library->path, soname->module, advice);
     return NULL;
 }
@@ -899,7 +894,7 @@ static char *compare_soname(struct library_names *names, const struct library_fi
     if (loaded == NULL && needed == NULL)
         return NULL;
     return memory_format(
-        "its soname %.200s is also that of %s: who needs the library may get this module; %s", soname,
+        "its soname %.200s is also that of %s: modules that need the library may get this one; %s", soname,
         loaded != NULL ? loaded : needed->path, advice);
 }
 

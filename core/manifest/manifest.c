@@ -124,7 +124,7 @@ static const char *read_text(struct reader *reader, const struct config_node *ma
 
     if (node == NULL) {
         if (required)
-            complain(reader, &map->mark, "%s has no %s, which it must have", what, key);
+            complain(reader, &map->mark, "%s has no %s, which is required", what, key);
         return NULL;
     }
     if (!expect(reader, node, CONFIG_SCALAR, key))
@@ -145,7 +145,7 @@ static bool read_number(struct reader *reader, const struct config_node *node, c
         number = node->text[i] >= '0' && node->text[i] <= '9' ? number * 10 + (uint32_t)(node->text[i] - '0')
                                                               : UINT32_MAX;
     if (number == 0 || number > VERSION_NUMBER_MAX) {
-        complain(reader, &node->mark, "%s: \"%.60s\" is no number from 1 to %d", key, node->text,
+        complain(reader, &node->mark, "%s: \"%.60s\" is not a number from 1 to %d", key, node->text,
                  VERSION_NUMBER_MAX);
         return false;
     }
@@ -196,7 +196,7 @@ static enum berth_method_kind read_kind(struct reader *reader, const struct conf
             return (enum berth_method_kind)i;
     }
     complain(reader, &node->mark,
-             "\"%.60s\" is no kind of method: use unary, server_stream, client_stream or bidi_stream",
+             "\"%.60s\" is not a kind of method: use unary, server_stream, client_stream or bidi_stream",
              node->text);
     return BERTH_METHOD_UNARY;
 }
@@ -210,7 +210,7 @@ static void read_service(struct reader *reader, const struct config_node *node,
     service->transports = only_grpc;
     service->transport_count = 1;
     if (!manifest_service_is_valid(node->key))
-        complain(reader, &node->key_mark, "\"%.200s\" is no name of a service such as helloworld.Greeter",
+        complain(reader, &node->key_mark, "\"%.200s\" is not a service name such as helloworld.Greeter",
                  node->key);
     if (!expect(reader, node, CONFIG_MAP, "a service"))
         return;
@@ -221,7 +221,7 @@ static void read_service(struct reader *reader, const struct config_node *node,
         const struct config_node *method = node->items[i];
 
         if (!manifest_identifier_is_valid(method->key))
-            complain(reader, &method->key_mark, "\"%.200s\" is no name of a method such as SayHello",
+            complain(reader, &method->key_mark, "\"%.200s\" is not a method name such as SayHello",
                      method->key);
         methods[i] = (struct manifest_method){.name = method->key, .kind = read_kind(reader, method)};
     }
@@ -268,10 +268,9 @@ static void check_transport(struct reader *reader, const struct config_node *lis
     const struct config_node *node = list->items[i];
 
     if (!manifest_transport_is_valid(node->text))
-        complain(
-            reader, &node->mark,
-            "\"%.60s\" is no name of a transport such as grpc, tcp or ttrpc: use a-z, then a-z, 0-9 and -",
-            node->text);
+        complain(reader, &node->mark,
+                 "\"%.60s\" is not a transport name such as grpc, tcp or ttrpc: use a-z, then a-z, 0-9 and -",
+                 node->text);
     else if (is_named_before(list, i))
         complain(reader, &node->mark, "the transport %s is named twice", node->text);
 }
@@ -280,8 +279,8 @@ static void read_service_transports(struct reader *reader, const struct config_n
                                     struct manifest_service *service)
 {
     if (list->kind == CONFIG_LIST && list->count == 0)
-        complain(reader, &list->mark,
-                 "%s goes over no transport: name one or leave the line out, which means [grpc]", list->key);
+        complain(reader, &list->mark, "%s has no transport: name one, or remove the line for [grpc]",
+                 list->key);
     else
         read_texts(reader, list, "the transports of a service", "a transport", check_transport, NULL,
                    &service->transports, &service->transport_count);
@@ -302,7 +301,7 @@ static void read_transports(struct reader *reader, const struct config_node *map
             read_service_transports(reader, list, service);
         else
             complain(reader, &list->key_mark,
-                     "transports: \"%.200s\" does not stand under services of this plugin", list->key);
+                     "transports: \"%.200s\" is not one of the services of this plugin", list->key);
     }
 }
 
@@ -399,7 +398,7 @@ static void read_interface(struct reader *reader, const struct config_node *map,
     plugin->interface = read_text(reader, map, "interface", false, "a plugin");
     if (plugin->interface != NULL && !manifest_identifier_is_valid(plugin->interface))
         complain(reader, &find(map, "interface")->mark,
-                 "interface: \"%.60s\" is no name of a C struct such as berth_store", plugin->interface);
+                 "interface: \"%.60s\" is not the name of a C struct such as berth_store", plugin->interface);
 }
 
 static void check_proto(struct reader *reader, const struct config_node *list, size_t i,
@@ -409,7 +408,7 @@ static void check_proto(struct reader *reader, const struct config_node *list, s
 
     if (!manifest_proto_is_valid(node->text))
         complain(reader, &node->mark,
-                 "protos: \"%.200s\" is no .proto file as protoc is given it, such as greeter.proto or "
+                 "protos: \"%.200s\" is not a .proto path as passed to protoc, such as greeter.proto or "
                  "example/v1/greeter.proto",
                  node->text);
 }
@@ -420,7 +419,7 @@ static const char *read_setting_path(struct reader *reader, const struct config_
     const char *path = read_text(reader, map, key, required, "a rename");
 
     if (path != NULL && *path != '\0' && !manifest_setting_is_valid(path))
-        complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is no name of a setting such as limits.burst",
+        complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is not a setting name such as limits.burst",
                  key, path);
     return path;
 }
@@ -438,10 +437,10 @@ static void read_rename(struct reader *reader, const struct config_node *node,
     rename->to = read_setting_path(reader, node, "to", (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) == 0);
     before = find(node, "before");
     if (before == NULL)
-        complain(reader, &node->mark, "a rename has no before, which it must have");
+        complain(reader, &node->mark, "a rename has no before, which is required");
     else if (read_number(reader, before, "before", &rename->before_version) &&
              (rename->before_version < 2 || rename->before_version > plugin->config_version))
-        complain(reader, &before->mark, "before: %u applies to no older version: config_version is %u",
+        complain(reader, &before->mark, "before: %u matches no older version: config_version is %u",
                  rename->before_version, plugin->config_version);
 }
 
@@ -472,7 +471,7 @@ static void check_former_name(struct reader *reader, const struct config_node *l
 
     if (!manifest_id_is_valid(node->text) && !manifest_uri_split(node->text, &type_length))
         complain(reader, &node->mark,
-                 "formerly: \"%.200s\" is not a name of a section (use a word such as cri, or a URI such as "
+                 "formerly: \"%.200s\" is not a section name (use a word such as cri, or a URI such as "
                  "io.example.store.v1.main)",
                  node->text);
     else if (plugin->uri != NULL && strcmp(node->text, plugin->uri) == 0)
@@ -537,8 +536,8 @@ static void check_condition(struct reader *reader, const struct config_node *lis
                      node->text);
     } else if (!manifest_setting_is_valid(node->text) || !has_setting(plugin->config, node->text)) {
         complain(reader, &node->mark,
-                 "skip_unless: \"%.200s\" is not a setting under config (for an environment "
-                 "variable write env:NAME)",
+                 "skip_unless: \"%.200s\" is not a setting under config (for an environment variable write "
+                 "env:NAME)",
                  node->text);
     }
 }
@@ -614,12 +613,12 @@ static void read_name(struct reader *reader, const struct config_node *map, stru
     plugin->id = read_text(reader, map, "id", true, "a plugin");
     if (plugin->type != NULL && !manifest_type_is_valid(plugin->type))
         complain(reader, &find(map, "type")->mark,
-                 "type: \"%.200s\" is no type such as io.example.store.v1: a reversed domain name of two "
-                 "labels or more, and a version",
+                 "type: \"%.200s\" is not a type such as io.example.store.v1: a reversed domain name of two "
+                 "labels or more, then a version",
                  plugin->type);
     if (plugin->id != NULL && !manifest_id_is_valid(plugin->id))
         complain(reader, &find(map, "id")->mark,
-                 "id: \"%.200s\" is no id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
+                 "id: \"%.200s\" is not an id: use 1 to %d of A-Z, a-z, 0-9, _ and -", plugin->id,
                  MANIFEST_ID_MAX);
     if (plugin->type == NULL || plugin->id == NULL)
         return;
@@ -672,7 +671,7 @@ static void check_twins(struct reader *reader, const struct manifest *manifest)
     qsort(sorted, count, sizeof(sorted[0]), compare_uris);
     for (size_t i = 1; i < count; i++) {
         if (strcmp(sorted[i - 1]->uri, sorted[i]->uri) == 0)
-            complain(reader, &sorted[i]->mark, "%s is there already, at line %u", sorted[i]->uri,
+            complain(reader, &sorted[i]->mark, "%s is already registered at line %u", sorted[i]->uri,
                      sorted[i - 1]->mark.line);
     }
 }
@@ -682,14 +681,13 @@ static void read_plugins(struct reader *reader, const struct config_node *root, 
     const struct config_node *list = find(root, "plugins");
 
     if (list == NULL) {
-        complain(reader, &root->mark, "a manifest has no plugins, which it must have");
+        complain(reader, &root->mark, "a manifest has no plugins, which are required");
         return;
     }
     if (!expect(reader, list, CONFIG_LIST, "plugins"))
         return;
     if (list->count == 0 || list->count > PLUGINS_MAX) {
-        complain(reader, &list->mark, "plugins: %zu of them, a module holds 1 to %d", list->count,
-                 PLUGINS_MAX);
+        complain(reader, &list->mark, "plugins: %zu listed, expected 1 to %d", list->count, PLUGINS_MAX);
         return;
     }
     manifest->plugins = allocate(reader, list, list->count, sizeof(*manifest->plugins));
@@ -726,8 +724,8 @@ static bool check_needs(struct reader *reader, const struct config_node *root)
 
         if (expect(reader, node, CONFIG_SCALAR, "a name under needs") && !is_understood(node->text))
             complain(reader, &node->mark,
-                     "needs \"%.60s\", which this version of berth does not understand: upgrade "
-                     "berth, or use an older version of the module",
+                     "needs \"%.60s\", which this version of berth does not understand: upgrade berth, or "
+                     "use an older version of the module",
                      node->text);
     }
     return reader->diagnostics->error_count == errors;
@@ -741,8 +739,8 @@ static void read_manifest(struct reader *reader, const struct config_node *root,
     manifest->module = read_text(reader, root, "module", true, "a manifest");
     if (manifest->module != NULL && *manifest->module != '\0' && !manifest_id_is_valid(manifest->module))
         complain(reader, &find(root, "module")->mark,
-                 "module: \"%.200s\" is no name: use 1 to %d of A-Z, a-z, 0-9, _ and -", manifest->module,
-                 MANIFEST_ID_MAX);
+                 "module: \"%.200s\" is not a module name: use 1 to %d of A-Z, a-z, 0-9, _ and -",
+                 manifest->module, MANIFEST_ID_MAX);
     manifest->version = read_text(reader, root, "version", true, "a manifest");
     manifest->description = read_text(reader, root, "description", false, "a manifest");
     manifest->author = read_text(reader, root, "author", false, "a manifest");

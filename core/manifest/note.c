@@ -51,7 +51,7 @@ static bool fits(const struct source *source, uint64_t offset, uint64_t length)
 static enum berth_code truncated(const struct source *source, const char *what, struct berth_error *err)
 {
     return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                           "%s: truncated: its %s lie outside its %llu bytes; copy or build it again",
+                           "%s: truncated: its %s lie beyond its %llu bytes; copy or rebuild it",
                            source->path, what, (unsigned long long)source->length);
 }
 
@@ -108,7 +108,7 @@ static enum berth_code check_ident(const struct source *source, const unsigned c
                                source->path,
                                ident[EI_DATA] == ELFDATA2MSB ? "big-endian" : "of an unknown byte order");
     if (ident[EI_VERSION] != EV_CURRENT)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is of ELF version %u, this host reads %u",
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: has ELF version %u, this host reads %u",
                                source->path, ident[EI_VERSION], EV_CURRENT);
     return BERTH_OK;
 }
@@ -129,12 +129,11 @@ static enum berth_code check_header(const struct source *source, const Elf64_Ehd
                                "%s: is %s, not a shared object; link it with -shared", source->path,
                                type_name(header->e_type));
     if (header->e_phnum == 0 || header->e_phnum > HEADERS_MAX)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: has %u program headers, a module has 1 to %d", source->path,
-                               header->e_phnum, HEADERS_MAX);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: has %u program headers, expected 1 to %d",
+                               source->path, header->e_phnum, HEADERS_MAX);
     if (header->e_phentsize != sizeof(Elf64_Phdr))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: has program headers of %u bytes, they should be of %zu", source->path,
+                               "%s: has program headers of %u bytes, expected %zu", source->path,
                                header->e_phentsize, sizeof(Elf64_Phdr));
     return BERTH_OK;
 }
@@ -146,7 +145,7 @@ static enum berth_code read_header(const struct source *source, Elf64_Ehdr *ret_
     enum berth_code code;
 
     if (source->length < SELFMAG || memcmp(source->bytes, ELFMAG, SELFMAG) != 0)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is no ELF file", source->path);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is not an ELF file", source->path);
     code = read_at(source, 0, &header, sizeof(header), "headers", err);
     if (code == BERTH_OK)
         code = check_header(source, &header, err);
@@ -160,16 +159,16 @@ static enum berth_code take_note(const struct source *source, const Elf64_Nhdr *
                                  struct found *found, struct berth_error *err)
 {
     if (note->n_type != BERTH_NOTE_TYPE)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: its berth note is of type %u, this host reads type %u: build it with "
-                               "this host's SDK",
-                               source->path, note->n_type, BERTH_NOTE_TYPE);
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "%s: its berth note has type %u, this host reads type %u: rebuild it with this host's SDK",
+            source->path, note->n_type, BERTH_NOTE_TYPE);
     if (found->any)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: has two berth notes, a module has exactly one", source->path);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: has two berth notes, expected one",
+                               source->path);
     if (note->n_descsz > BERTH_NOTE_MAX + 1)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: its berth note has %u bytes, at most %u are read", source->path,
+                               "%s: its berth note has %u bytes, the maximum is %u", source->path,
                                note->n_descsz, BERTH_NOTE_MAX);
     *found = (struct found){.any = true, .offset = text_offset, .length = note->n_descsz};
     return BERTH_OK;
@@ -242,8 +241,7 @@ static enum berth_code find_in_segments(const struct source *source, const Elf64
         return code;
     if (!found.any)
         return berth_error_set(err, BERTH_NOT_FOUND,
-                               "%s: has no berth note: it is an ordinary library, or was built without its "
-                               "plugin.yaml",
+                               "%s: has no berth note: an ordinary library, or built without its plugin.yaml",
                                source->path);
     *ret_found = found;
     return BERTH_OK;
@@ -260,7 +258,7 @@ static enum berth_code check_text(const struct source *source, const char *text,
                                    source->path, i);
         if (step == 0)
             return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                                   "%s: its berth note is no UTF-8 at byte %zu (0x%02x)", source->path, i,
+                                   "%s: its berth note is not UTF-8 at byte %zu (0x%02x)", source->path, i,
                                    (unsigned char)text[i]);
         i += step;
     }
@@ -281,7 +279,7 @@ static enum berth_code copy_text(const struct source *source, const struct found
         length--;
     if (code == BERTH_OK && length > BERTH_NOTE_MAX)
         code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: its berth note has %zu bytes, at most %u are read", source->path, length,
+                               "%s: its berth note has %zu bytes, the maximum is %u", source->path, length,
                                BERTH_NOTE_MAX);
     if (code == BERTH_OK)
         code = check_text(source, text, length, err);

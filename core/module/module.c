@@ -34,14 +34,12 @@ static enum berth_code say_undefined(const char *path, const char *reason, const
     size_t name_length = strcspn(symbol, ", ");
 
     if (strncmp(reason, path, length) == 0 && reason[length] == ':')
-        return berth_error_set(
-            err, BERTH_UNAVAILABLE,
-            "%s: needs the symbol %.*s%s, which neither it nor any library it is linked to "
-            "has: link it to the one that does",
-            path, (int)name_length, symbol, space != NULL ? space : "");
-    return berth_error_set(err, BERTH_UNAVAILABLE,
-                           "%s: a library that it is linked to needs a symbol that nobody has: %s", path,
-                           reason);
+        return berth_error_set(err, BERTH_UNAVAILABLE,
+                               "%s: needs the symbol %.*s%s, found neither in it nor in any library it "
+                               "links: link the one that has it",
+                               path, (int)name_length, symbol, space != NULL ? space : "");
+    return berth_error_set(err, BERTH_UNAVAILABLE, "%s: a library it links needs an undefined symbol: %s",
+                           path, reason);
 }
 
 /* What a library lacks, another one of the same name may have. */
@@ -68,8 +66,8 @@ static enum berth_code say_why_not(const struct manifest *manifest, const char *
     if (symbol != NULL)
         code = say_undefined(path, reason, symbol + sizeof(undefined) - 1, err);
     else if (library != NULL && strcmp(library, path) != 0)
-        code = berth_error_set(err, BERTH_UNAVAILABLE,
-                               "%s: needs the library %s, which is not installed here", path, library);
+        code = berth_error_set(err, BERTH_UNAVAILABLE, "%s: needs the library %s, which is not installed",
+                               path, library);
     else
         code = berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be loaded: %s", path, reason);
     free(library);
@@ -124,18 +122,18 @@ static enum berth_code check_identity(void *handle, bool was_there, const struct
     uint64_t inode;
 
     if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0)
-        return berth_error_set(err, BERTH_INTERNAL, "%s: the loader does not say what it loaded: %s",
-                               file->path, dlerror());
+        return berth_error_set(err, BERTH_INTERNAL, "%s: cannot tell what the loader loaded: %s", file->path,
+                               dlerror());
     if (strcmp(map->l_name, file->path) != 0)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: the loader answers with %s instead, which has this path as its soname or "
-                               "is the same file",
-                               file->path, map->l_name);
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: the loader returned %s instead, which has this path as its soname or is the same file",
+            file->path, map->l_name);
     inode = was_there ? mapped_inode((uintptr_t)map->l_ld) : (uint64_t)file->status.st_ino;
     if (inode != (uint64_t)file->status.st_ino)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: an older file of this name is still in memory (inode %" PRIu64 " then, "
-                               "%" PRIu64 " now); start berthd again",
+                               "%s: an older file of this name is still in memory (inode %" PRIu64
+                               " then, %" PRIu64 " now); restart berthd",
                                file->path, inode, (uint64_t)file->status.st_ino);
     return verify_same(file->path, &file->status, err);
 }
@@ -153,13 +151,12 @@ static enum berth_code find_table(void *handle, const char *path, const struct b
         strcmp(info.dli_fname, path) != 0)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s: does not export " BERTH_MODULE_SYMBOL
-                               ": end a source with BERTH_MODULE(…) "
-                               "or link what berth-sdk generate wrote",
+                               ": use BERTH_MODULE(…), or link the output of berth-sdk generate",
                                path);
     if (symbol == NULL || info.dli_saddr != table || symbol->st_size < head ||
         (table->abi == BERTH_ABI && symbol->st_size < table->size))
         return berth_error_set(
-            err, BERTH_FAILED_PRECONDITION, "%s: " BERTH_MODULE_SYMBOL " has %zu bytes, it needs %zu", path,
+            err, BERTH_FAILED_PRECONDITION, "%s: " BERTH_MODULE_SYMBOL " has %zu bytes, expected %zu", path,
             symbol != NULL ? (size_t)symbol->st_size : 0,
             symbol != NULL && symbol->st_size >= head ? (size_t)table->size : sizeof(*table));
     *ret_table = table;

@@ -120,7 +120,7 @@ static enum berth_code read_file(struct scanner *scanner, struct scan_file *file
         return BERTH_UNAVAILABLE;
     }
     if ((size_t)count < length) {
-        file->reason = memory_format("%s: shrank while it was read; try again", file->path);
+        file->reason = memory_format("%s: shrank while being read; try again", file->path);
         return BERTH_INVALID_ARGUMENT;
     }
     code = scanner->read(scanner->context, file, bytes, length, &file->reason);
@@ -159,7 +159,7 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
         file.code = read_file(scanner, &file, fd);
         keep(scanner->scan, file);
     } else {
-        scan_warn(scanner->scan, "%s: is the same file as %s; it is taken once", found, first);
+        scan_warn(scanner->scan, "%s: same file as %s; used once", found, first);
         free(file.path);
     }
     close(fd);
@@ -207,7 +207,7 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
     else if (verify_directory(directory, &err) != BERTH_OK)
         refuse_directory(scanner->scan, index, given, err.message, false);
     else if ((first = meet(&scanner->directories, &status, given)) != NULL)
-        scan_warn(scanner->scan, "%s: is the same plugin directory as %s; it is read once", given, first);
+        scan_warn(scanner->scan, "%s: same plugin directory as %s; read once", given, first);
     else
         scan_names(scanner, index, directory);
     free(directory);

@@ -23,12 +23,11 @@ static enum berth_code check_owner(const char *path, const struct stat *status, 
         return BERTH_OK;
     if (us == 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: is not trusted: it belongs to user %u, it must belong to root "
-                               "(chown root %s)",
+                               "%s: is not trusted: owned by user %u, must be owned by root (chown root %s)",
                                path, (unsigned)status->st_uid, path);
     return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                           "%s: is not trusted: it belongs to user %u, it must belong to root or to user %u, "
-                           "who runs berthd (chown %u %s)",
+                           "%s: is not trusted: owned by user %u, must be owned by root or by user %u, who "
+                           "runs berthd (chown %u %s)",
                            path, (unsigned)status->st_uid, (unsigned)us, (unsigned)us, path);
 }
 
@@ -40,12 +39,12 @@ static enum berth_code check_mode(const char *path, const struct stat *status, s
 
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) == 0)
         return BERTH_OK;
-    return berth_error_set(
-        err, BERTH_PERMISSION_DENIED,
-        "%s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; %s%s)", path,
-        (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group", (unsigned)(status->st_mode & 07777),
-        (unsigned)status->st_uid, (unsigned)status->st_gid,
-        is_shared ? "keep modules in a folder that is not below it" : "chmod go-w ", is_shared ? "" : path);
+    return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                           "%s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; %s%s)",
+                           path, (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group",
+                           (unsigned)(status->st_mode & 07777), (unsigned)status->st_uid,
+                           (unsigned)status->st_gid, is_shared ? "keep modules outside it" : "chmod go-w ",
+                           is_shared ? "" : path);
 }
 
 static enum berth_code check_trust(const char *path, const struct stat *status, struct berth_error *err)
@@ -61,9 +60,9 @@ static enum berth_code check_folder(const char *path, struct berth_error *err)
 
     if (lstat(path, &status) != 0)
         return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                               "%s: cannot be looked at: %s", path, strerror(errno));
+                               "%s: cannot be inspected: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is no directory", path);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is not a directory", path);
     return check_trust(path, &status, err);
 }
 
@@ -75,7 +74,7 @@ enum berth_code verify_directory(const char *path, struct berth_error *err)
 
     if (path[0] != '/' || length >= sizeof(parent))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%.200s: must be an absolute path of less than %d bytes", path, PATH_MAX);
+                               "%.200s: must be an absolute path shorter than %d bytes", path, PATH_MAX);
     code = check_folder("/", err);
     for (size_t i = 1; code == BERTH_OK && i < length;) {
         i += strcspn(path + i, "/");
@@ -97,8 +96,7 @@ static enum berth_code check_link(const char *path, const struct stat *link, con
         return BERTH_OK;
     return berth_error_set(
         err, BERTH_PERMISSION_DENIED,
-        "%s: is a symlink of user %u in a folder that others may write to: remove it, or choose "
-        "another folder",
+        "%s: is a symlink of user %u in a folder writable by others: remove it or choose another folder",
         path, (unsigned)link->st_uid);
 }
 
@@ -159,7 +157,7 @@ static enum berth_code walk(const char *path, bool is_all_checked, struct berth_
 
     if (path[0] != '/' || snprintf(way.rest, sizeof(way.rest), "%s", path) >= (int)sizeof(way.rest))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%.200s: must be an absolute path of less than %d bytes", path, PATH_MAX);
+                               "%.200s: must be an absolute path shorter than %d bytes", path, PATH_MAX);
     if (is_all_checked)
         code = check_folder("/", err);
     while (code == BERTH_OK && next_name(&way, name)) {
@@ -178,7 +176,7 @@ static enum berth_code walk(const char *path, bool is_all_checked, struct berth_
             return errno == ENOENT || errno == ENOTDIR
                        ? BERTH_OK
                        : berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                                         "%s: cannot be looked at: %s", next, strerror(errno));
+                                         "%s: cannot be inspected: %s", next, strerror(errno));
         if (S_ISLNK(status.st_mode)) {
             if (!is_all_checked && lstat(way.at[0] == '\0' ? "/" : way.at, &parent) == 0)
                 code = check_link(next, &status, &parent, err);
@@ -223,11 +221,11 @@ static enum berth_code follow(const char *directory, const char *link, char **re
 
     if (path == NULL)
         return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                               "%s: is a symlink that leads nowhere: %s", link, strerror(errno));
+                               "%s: is a dangling symlink: %s", link, strerror(errno));
     if (!is_below(directory, path)) {
         code = berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: is not trusted: it is a symlink that leads out of its directory, to %s; "
-                               "copy the file or name its directory under plugin_dirs",
+                               "%s: is not trusted: it is a symlink out of its directory, to %s; copy the "
+                               "file or add its directory to plugin_dirs",
                                link, path);
     } else {
         slash = strrchr(path, '/');
@@ -267,9 +265,9 @@ static enum berth_code check_file(int fd, const char *path, struct stat *ret_sta
 
     if (fstat(fd, &status) != 0)
         return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                               "%s: cannot be looked at: %s", path, strerror(errno));
+                               "%s: cannot be inspected: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is %s, not a file", path,
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is %s, not a regular file", path,
                                kind_name(status.st_mode));
     code = check_trust(path, &status, err);
     if (code == BERTH_OK)
@@ -287,7 +285,7 @@ static enum berth_code say_unopened(const char *path, int error, struct berth_er
 {
     /* A socket cannot be opened at all. */
     if (error == ENXIO)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is a socket, not a file", path);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is a socket, not a regular file", path);
     return berth_error_set(err, berth_code_of_errno(error, BERTH_INVALID_ARGUMENT),
                            "%s: cannot be opened: %s", path, strerror(error));
 }
@@ -323,8 +321,7 @@ enum berth_code verify_open(const char *directory, const char *name, int *ret_fd
     int fd = -1;
 
     if (strchr(name, '/') != NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s: is no name of a file in a directory",
-                               name);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s: is not a plain file name", name);
     if (asprintf(&path, "%s%s%s", directory, slash, name) < 0)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s/%s: no memory for its path", directory,
                                name);
@@ -356,17 +353,17 @@ enum berth_code verify_same(const char *path, const struct stat *status, struct 
 
     if (lstat(path, &current) != 0)
         return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                               "%s: is gone since it was checked: %s", path, strerror(errno));
+                               "%s: disappeared since it was checked: %s", path, strerror(errno));
     if (current.st_dev != status->st_dev || current.st_ino != status->st_ino)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: is another file than the one that was checked (inode %llu then, %llu "
-                               "now); start berthd again",
-                               path, (unsigned long long)status->st_ino, (unsigned long long)current.st_ino);
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: was replaced since it was checked (inode %llu then, %llu now); restart berthd", path,
+            (unsigned long long)status->st_ino, (unsigned long long)current.st_ino);
     if (current.st_size != status->st_size || !is_same_time(current.st_mtim, status->st_mtim) ||
         !is_same_time(current.st_ctim, status->st_ctim))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: was changed since it was checked (%lld bytes then, %lld now); start "
-                               "berthd again",
-                               path, (long long)status->st_size, (long long)current.st_size);
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: was changed since it was checked (%lld bytes then, %lld now); restart berthd", path,
+            (long long)status->st_size, (long long)current.st_size);
     return BERTH_OK;
 }

@@ -102,7 +102,7 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
             for kind in ("--disable-new-dtags", "--enable-new-dtags"):
                 with self.subTest(path=path, kind=kind):
                     uri = self.module(name, f"-Wl,{kind},-rpath,{path}", f"-L{self.workshop.short}", "-l:libshared.so.1")
-                    self.assert_rejected(uri, "from which nothing may be loaded", "is not trusted")
+                    self.assert_rejected(uri, "which is not a safe place to load from", "is not trusted")
                     (self.workshop.plugins / f"{name}.so").unlink()
 
     def test_a_symlink_into_tmp_is_followed(self):
@@ -110,10 +110,10 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
         (self.workshop.top / "link").symlink_to(self.workshop.short)
         (self.libraries / "libshared.so.1").symlink_to(self.workshop.short / "libshared.so.1")
         uri = self.module("folder", f"-Wl,-rpath,{self.workshop.top}/link", f"-L{self.workshop.short}", "-l:libshared.so.1")
-        self.assert_rejected(uri, "from which nothing may be loaded", "is not trusted")
+        self.assert_rejected(uri, "which is not a safe place to load from", "is not trusted")
         (self.workshop.plugins / "folder.so").unlink()
         uri = self.module("file", f"-Wl,-rpath,{self.libraries}", f"-L{self.workshop.short}", "-l:libshared.so.1")
-        self.assert_rejected(uri, "libshared.so.1, which may not be loaded", "is not trusted")
+        self.assert_rejected(uri, "libshared.so.1, which is not safe to load", "is not trusted")
 
     def test_a_library_that_others_may_write_is_refused(self):
         self.library(self.libraries, "libshared.so.1").chmod(0o777)
@@ -123,7 +123,7 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
     def test_a_library_named_by_its_path_is_refused_below_tmp(self):
         path = self.library(self.workshop.short, "libshared.so.1", "-Wl,-soname," + str(self.workshop.short / "libshared.so.1"))
         uri = self.module("path", str(path))
-        self.assert_rejected(uri, str(path), "may not be loaded")
+        self.assert_rejected(uri, str(path), "not safe to load")
 
     def test_what_a_library_says_counts_as_well(self):
         self.library(self.workshop.short, "libdeep.so.1", function="deep")
@@ -143,7 +143,7 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
         uri = self.module("lacks", f"-L{self.libraries}", "-l:libshared.so.1")
         self.workshop.add("top", Plugin("io.example.top.v1", "top", requires=[uri]))
         path.unlink()
-        self.assert_rejected(uri, "needs the library libshared.so.1, which is not installed here")
+        self.assert_rejected(uri, "needs the library libshared.so.1, which is not installed")
         self.assert_line(self.plan().stdout, "io.example.top.v1.top", "blocked")
 
     def test_what_a_library_lacks_is_said_too(self):
@@ -151,7 +151,7 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
         self.library(self.libraries, "libshared.so.1", f"-L{self.libraries}", "-Wl,--no-as-needed", "-l:libdeep.so.1")
         uri = self.module("lacks", f"-Wl,-rpath,{self.libraries}", f"-L{self.libraries}", "-l:libshared.so.1", f"-Wl,-rpath-link,{self.libraries}")
         deep.unlink()
-        self.assert_rejected(uri, f"needs the library libdeep.so.1 for {self.libraries}/libshared.so.1, which is not installed here")
+        self.assert_rejected(uri, f"needs the library libdeep.so.1 for {self.libraries}/libshared.so.1, which is not installed")
 
     def test_a_disabled_plugin_stays_disabled_whatever_its_module_lacks(self):
         path = self.library(self.libraries, "libshared.so.1")
@@ -174,7 +174,7 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
             folder.mkdir(mode=0o755)
             self.library(folder, "libtwin.so.1", function=f"only_{side}")
             self.module(side, f"-Wl,-rpath,{folder}", f"-L{folder}", "-l:libtwin.so.1", function=f"only_{side}")
-        words = (f"right.so: it is linked to {self.libraries}/right/libtwin.so.1, and ", f"left.so to {self.libraries}/left/libtwin.so.1",
+        words = (f"right.so: it links {self.libraries}/right/libtwin.so.1, and ", f"left.so links {self.libraries}/left/libtwin.so.1",
                  "whichever module is loaded second gets the library of the first")
         planned = self.plan()
         self.assert_line(planned.stderr, "warning: ", *words)
@@ -193,9 +193,9 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
         self.library(self.libraries, "libyaml-0.so.2")
         self.module("bundles", f"-Wl,-rpath,{self.libraries}", f"-L{self.libraries}", "-l:libyaml-0.so.2")
         planned = self.plan()
-        self.assert_line(planned.stderr, "warning: ", f"it is linked to {self.libraries}/libyaml-0.so.2, but gets the host's own ")
+        self.assert_line(planned.stderr, "warning: ", f"it links {self.libraries}/libyaml-0.so.2, but would get the host's own ")
         daemon = self.start()
-        self.assertIn("but gets the host's own", self.plugins(daemon)[f"{TYPE}.bundles"].reason)
+        self.assertIn("but would get the host's own", self.plugins(daemon)[f"{TYPE}.bundles"].reason)
         self.assert_stops(daemon)
 
     def test_a_module_that_is_called_as_a_library_of_others_is_told(self):

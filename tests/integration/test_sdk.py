@@ -550,9 +550,9 @@ class Check(Sdk):
             "abi_2": ("abi", "abi is 2"), "uv_newer": ("abi", "uv_version"), "uv_handle_size": ("abi", "uv_tcp_size"),
             "module_too_small": ("abi", "16 bytes"), "no_module": ("abi", "does not export berth_module"),
             "note_hash_stale": ("abi", "stale build"), "plugin_missing": ("abi", "lacks the plugin"),
-            "plugin_extra": ("abi", "does not name the plugin"), "service_kind": ("abi", "another kind"),
+            "plugin_extra": ("abi", "does not name the plugin"), "service_kind": ("abi", "kind of a method differs"),
             "service_missing": ("abi", "lacks the service"), "no_note": ("manifest", "no berth note"),
-            "note_huge": ("manifest", "at most 65536"), "note_unknown_key": ("manifest", 'did you mean "requires"'),
+            "note_huge": ("manifest", "the maximum is 65536"), "note_unknown_key": ("manifest", 'did you mean "requires"'),
             "note_newer": ("manifest", 'a manifest has no key "k01"'),
             "note_empty": ("manifest", "empty"), "requires_itself": ("manifest", "which it is itself"),
             "star_with_others": ("manifest", "stands alone"), "undefined_symbol": ("symbols", "fixture_nobody_has_this"),
@@ -603,8 +603,8 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
         self.assert_found("a", "warning", "rpath", "RUNPATH", linked="-Wl,-z,now,--enable-new-dtags,-rpath,/opt/lib")
         self.assert_found("b", "warning", "rpath", "RPATH", linked="-Wl,-z,now,--disable-new-dtags,-rpath,$ORIGIN/lib")
         self.assert_found("d", "warning", "rpath", "XXX", linked="-Wl,-z,now,-rpath,$ORIGIN/lib:XXXXXX")
-        self.assert_among("c", "error", "libraries", "started in", linked="-Wl,-z,now,-rpath,lib")
-        self.assert_among("e", "error", "libraries", "started in", linked="-Wl,-z,now,-rpath,/opt/lib:")
+        self.assert_among("c", "error", "libraries", "working directory", linked="-Wl,-z,now,-rpath,lib")
+        self.assert_among("e", "error", "libraries", "working directory", linked="-Wl,-z,now,-rpath,/opt/lib:")
         self.assert_among("f", "error", "libraries", "cannot be checked", linked="-Wl,-z,now,-rpath,/opt/$LIB")
 
     def test_a_folder_that_others_may_write_to(self):
@@ -612,7 +612,7 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
         open_folder.mkdir()
         open_folder.chmod(0o777)
         for name, path in (("a", "/tmp"), ("b", "/tmp/not/there/yet"), ("c", f"/opt/lib:{open_folder}"), ("d", f"{open_folder}/../open/x")):
-            self.assert_among(name, "error", "libraries", "from which nothing may be loaded", linked=f"-Wl,-z,now,-rpath,{path}")
+            self.assert_among(name, "error", "libraries", "which is not a safe place to load from", linked=f"-Wl,-z,now,-rpath,{path}")
         self.assert_among("e", "error", "libraries", f"{open_folder}: is not trusted: everybody may write to it",
                           linked="-Wl,-z,now,-rpath,$ORIGIN/open")
 
@@ -673,7 +673,7 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
         self.assertEqual(["rpath"], [finding[1] for finding in findings["uses_left.so"]])
         conflict = next(finding for finding in findings["uses_right.so"] if finding[1] == "libraries")
         self.assertEqual("warning", conflict[0])
-        self.assertRegex(conflict[2], r"it is linked to .*/right/libtwin\.so\.1, and .*uses_left\.so to .*/left/libtwin\.so\.1")
+        self.assertRegex(conflict[2], r"it links .*/right/libtwin\.so\.1, and .*uses_left\.so links .*/left/libtwin\.so\.1")
 
     def test_a_soname_that_is_a_path(self):
         self.assert_among("m", "error", "libraries", "its soname is the path /plugins/victim.so", linked="-Wl,-z,now,-soname,/plugins/victim.so")

@@ -159,7 +159,7 @@ static void what_is_looked_at_for_one_module_has_a_bound(void **state)
     snprintf(path, sizeof(path), "%s/m.so", folder);
     search(module, end(module), path, &heard);
     assert_true(heard.count < 1600);
-    assert_string_equal(heard.last, "its libraries cannot be found by looking at 65536 files and folders");
+    assert_string_equal(heard.last, "its libraries were not found within 65536 files and folders");
     free(module);
     scratch_remove(folder);
 }

@@ -162,21 +162,21 @@ static const struct refused_case {
     const char *first, *second;
 } refused_cases[] = {
     {"no_module", BERTH_FAILED_PRECONDITION, "does not export berth_module", "BERTH_MODULE"},
-    {"module_too_small", BERTH_FAILED_PRECONDITION, "berth_module has 16 bytes", "it needs 56"},
-    {"abi_2", BERTH_FAILED_PRECONDITION, "abi is 2 in berth_module", "this host speaks 1"},
+    {"module_too_small", BERTH_FAILED_PRECONDITION, "berth_module has 16 bytes", "expected 56"},
+    {"abi_2", BERTH_FAILED_PRECONDITION, "abi is 2 in berth_module", "this host has 1"},
     {"uv_newer", BERTH_FAILED_PRECONDITION, "uv_version is 1.250.0 in berth_module",
      "this host runs libuv 1."},
     {"uv_handle_size", BERTH_FAILED_PRECONDITION, "uv_tcp_size is ", "this host has "},
     {"note_hash_stale", BERTH_FAILED_PRECONDITION, "note_hash is 0000000000001234", "a stale build"},
     {"plugin_missing", BERTH_FAILED_PRECONDITION, "lacks the plugin io.berth.fixture.v1.absent",
-     "build it again"},
+     "rebuild it"},
     {"plugin_extra", BERTH_FAILED_PRECONDITION, "does not name the plugin io.berth.fixture.v1.unknown",
-     "again"},
-    {"service_kind", BERTH_FAILED_PRECONDITION, "another kind", "fixture.Kind/Say"},
-    {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "build it again"},
-    {"service_no_methods", BERTH_FAILED_PRECONDITION, "has no methods: fixture.Only", "build it again"},
+     "rebuild it"},
+    {"service_kind", BERTH_FAILED_PRECONDITION, "kind of a method differs", "fixture.Kind/Say"},
+    {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "rebuild it"},
+    {"service_no_methods", BERTH_FAILED_PRECONDITION, "has no methods: fixture.Only", "rebuild it"},
     {"service_odd_size", BERTH_FAILED_PRECONDITION, "method_size is ", "this host has "},
-    {"undefined_symbol", BERTH_UNAVAILABLE, "needs the symbol fixture_nobody_has_this,", "link it"},
+    {"undefined_symbol", BERTH_UNAVAILABLE, "needs the symbol fixture_nobody_has_this,", "link the one"},
 };
 
 static void a_defect_is_refused_with_the_field_and_both_values(void **state)
@@ -238,7 +238,7 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
     find_at(path, &file);
     copy_fixture("standalone", path);
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
-    assert_non_null(strstr(err.message, "is another file than the one that was checked"));
+    assert_non_null(strstr(err.message, "was replaced since it was checked"));
     unlink(path);
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_NOT_FOUND);
     finish(&file);
@@ -329,7 +329,7 @@ static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
             _exit(1);
         if (module_load(victim.manifest, &module, &err) != BERTH_FAILED_PRECONDITION)
             _exit(2);
-        _exit(strstr(err.message, "the loader answers with") != NULL &&
+        _exit(strstr(err.message, "the loader returned") != NULL &&
                       strstr(err.message, imitator.file.path) != NULL
                   ? 0
                   : 3);
@@ -374,7 +374,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
     find_at(link_path, &second);
     loaded = load(&first);
     assert_int_equal(module_load(second.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
-    assert_non_null(strstr(err.message, "the loader answers with"));
+    assert_non_null(strstr(err.message, "the loader returned"));
     assert_non_null(strstr(err.message, path));
     module_destroy(loaded);
     finish(&first);

@@ -143,7 +143,7 @@ static void the_largest_text_is_taken_and_one_byte_more_is_not(void **state)
     add_note(image, "berth", 1, text, BERTH_NOTE_MAX + 1);
     assert_int_equal(note_find(image->bytes, image->length, "x.so", &found, &length, &err),
                      BERTH_INVALID_ARGUMENT);
-    assert_non_null(strstr(err.message, "65537 bytes, at most 65536"));
+    assert_non_null(strstr(err.message, "65537 bytes, the maximum is 65536"));
     make_empty(image);
     text[BERTH_NOTE_MAX] = '\0';
     add_note(image, "berth", 1, text, BERTH_NOTE_MAX + 1);
@@ -276,28 +276,28 @@ static const struct broken_case {
     /** Two pieces that the sentence must have. */
     const char *first, *second;
 } broken_cases[] = {
-    {"magic", break_magic, BERTH_INVALID_ARGUMENT, "/p/x.so", "is no ELF file"},
+    {"magic", break_magic, BERTH_INVALID_ARGUMENT, "/p/x.so", "is not an ELF file"},
     {"class", break_class, BERTH_INVALID_ARGUMENT, "is 32-bit", "this host is 64-bit"},
     {"byte order", break_byte_order, BERTH_INVALID_ARGUMENT, "is big-endian", "little-endian"},
     {"machine", break_machine, BERTH_INVALID_ARGUMENT, "is for s390x", "this host is"},
     {"type", break_type, BERTH_INVALID_ARGUMENT, "an object file", "-shared"},
     {"header count", break_header_count, BERTH_INVALID_ARGUMENT, "65535 program headers", "1 to 256"},
-    {"header size", break_header_size, BERTH_INVALID_ARGUMENT, "of 32 bytes", "of 56"},
+    {"header size", break_header_size, BERTH_INVALID_ARGUMENT, "of 32 bytes", "expected 56"},
     {"header offset", break_header_offset, BERTH_INVALID_ARGUMENT, "truncated", "program headers"},
     {"segment offset", break_segment_offset, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
     {"segment size", break_segment_size, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
-    {"loaded segment", break_loaded_segment, BERTH_INVALID_ARGUMENT, "truncated", "its segments lie outside"},
+    {"loaded segment", break_loaded_segment, BERTH_INVALID_ARGUMENT, "truncated", "its segments lie beyond"},
     {"owner size", break_owner_size, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
     {"text size", break_text_size, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
-    {"note type", break_note_type, BERTH_INVALID_ARGUMENT, "of type 2", "reads type 1"},
-    {"two notes", add_second_note, BERTH_INVALID_ARGUMENT, "two berth notes", "exactly one"},
+    {"note type", break_note_type, BERTH_INVALID_ARGUMENT, "has type 2", "reads type 1"},
+    {"two notes", add_second_note, BERTH_INVALID_ARGUMENT, "two berth notes", "expected one"},
     {"many notes", add_many_notes, BERTH_INVALID_ARGUMENT, "more than 1024", "notes"},
     {"NUL", break_text_with_nul, BERTH_INVALID_ARGUMENT, "NUL", "byte"},
-    {"surrogate", break_text_encoding, BERTH_INVALID_ARGUMENT, "no UTF-8", "0xed"},
+    {"surrogate", break_text_encoding, BERTH_INVALID_ARGUMENT, "not UTF-8", "0xed"},
     {"cut header", cut_in_header, BERTH_INVALID_ARGUMENT, "truncated", "40 bytes"},
     {"cut program headers", cut_in_program_headers, BERTH_INVALID_ARGUMENT, "truncated", "program headers"},
     {"cut notes", cut_in_notes, BERTH_INVALID_ARGUMENT, "truncated", "notes"},
-    {"nothing", cut_to_nothing, BERTH_INVALID_ARGUMENT, "/p/x.so", "is no ELF file"},
+    {"nothing", cut_to_nothing, BERTH_INVALID_ARGUMENT, "/p/x.so", "is not an ELF file"},
     {"no note", remove_note, BERTH_NOT_FOUND, "no berth note", "ordinary library"},
 };
 

@@ -176,8 +176,8 @@ static const struct refused_case {
     const char *piece;
 } refused_cases[] = {
     {"no_note", BERTH_NOT_FOUND, "has no berth note"},
-    {"note_type_2", BERTH_INVALID_ARGUMENT, "is of type 2, this host reads type 1"},
-    {"note_huge", BERTH_INVALID_ARGUMENT, "at most 65536 are read"},
+    {"note_type_2", BERTH_INVALID_ARGUMENT, "has type 2, this host reads type 1"},
+    {"note_huge", BERTH_INVALID_ARGUMENT, "the maximum is 65536"},
     {"note_empty", BERTH_INVALID_ARGUMENT, "note: the manifest is empty"},
     {"note_no_yaml", BERTH_INVALID_ARGUMENT, ": note:2:"},
     {"note_alias_bomb", BERTH_INVALID_ARGUMENT, ": note:2:4: "},
@@ -274,8 +274,8 @@ static void a_file_met_twice_is_taken_once_with_a_warning_that_names_both(void *
     assert_int_equal(scan.count, 2);
     assert_true(ends_with(scan.files[0].path, "/first/good.so"));
     assert_int_equal(scan.warning_count, 1);
-    assert_non_null(strstr(scan.warnings[0], "/first/good.so: is the same file as "));
-    assert_non_null(strstr(scan.warnings[0], "/first/a.so; it is taken once"));
+    assert_non_null(strstr(scan.warnings[0], "/first/good.so: same file as "));
+    assert_non_null(strstr(scan.warnings[0], "/first/a.so; used once"));
     finish(&scan);
 }
 
@@ -291,7 +291,7 @@ static void a_hard_link_in_another_directory_is_the_same_file(void **state)
     scan_both(place, &scan);
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 1);
-    assert_non_null(strstr(scan.warnings[0], "/second/other.so: is the same file as "));
+    assert_non_null(strstr(scan.warnings[0], "/second/other.so: same file as "));
     finish(&scan);
 }
 
@@ -307,8 +307,8 @@ static void a_directory_given_twice_is_read_once(void **state)
     catalog_read(directories, 3, &scan, &catalog);
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 2);
-    assert_non_null(strstr(scan.warnings[0], "is the same plugin directory as "));
-    assert_non_null(strstr(scan.warnings[1], "/second: is the same plugin directory as "));
+    assert_non_null(strstr(scan.warnings[0], "same plugin directory as "));
+    assert_non_null(strstr(scan.warnings[1], "/second: same plugin directory as "));
     finish(&scan);
 }
 
@@ -334,7 +334,7 @@ static void a_bad_directory_costs_that_directory_only(void **state)
     assert_non_null(strstr(scan.refusals[1].reason, "everybody may write to it (mode 0777"));
     assert_int_equal(scan.refusals[2].directory, 2);
     assert_false(scan.refusals[2].is_missing);
-    assert_non_null(strstr(scan.refusals[2].reason, "/dev/null: is no directory"));
+    assert_non_null(strstr(scan.refusals[2].reason, "/dev/null: is not a directory"));
     finish(&scan);
 }
 
