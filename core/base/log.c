@@ -14,11 +14,11 @@
 
 #include <berth/utf8.h>
 
-/* Room for the longest text of a plugin with some of it escaped; what is over it is cut, and marked so. */
+/* Room for the longest text of a plugin with some of it escaped; longer lines are cut and marked. */
 #define LINE_MAX_BYTES 8192
 #define CUT_MARK "..."
 
-/* How long a line may keep its writer. */
+/* How long writing a line may block. */
 #define PATIENCE_MS 200
 
 static struct {
@@ -78,7 +78,7 @@ static void add_text(struct line *line, const char *text)
     add(line, text, strlen(text));
 }
 
-/* One byte that may not stand as it is: "\n", "\x1b"; in JSON "\u001b", and U+FFFD for what is no UTF-8. */
+/* A byte that must be escaped: "\n", "\x1b"; in JSON "\u001b", and U+FFFD for invalid UTF-8. */
 static void add_byte(struct line *line, unsigned char byte)
 {
     char escape[16];
@@ -215,7 +215,7 @@ static const char *find_fields(const char *text)
         size_t value = key > 0 ? value_length(at + 1 + key) : 0;
         const char *end = at + 1 + key + value;
 
-        /* A quote that nobody closes: there is no later one either. */
+        /* An unclosed quote: no later field can be one either. */
         if (key > 0 && value == 0 && *end == '"')
             break;
         if (value > 0 && (*end == ' ' || *end == '\0')) {
@@ -267,7 +267,7 @@ static void add_value(struct line *line, const char *text, size_t length)
     add_text(line, "\"");
 }
 
-/* Of two equal keys the first counts. */
+/* If a key is repeated, the first one counts. */
 static bool is_repeated(const char *fields, const char *at, size_t key)
 {
     for (const char *other = fields; other < at;) {
@@ -347,7 +347,7 @@ static void format_json(struct line *line, enum berth_log_level level, const cha
     end_line(line, "\"}\n");
 }
 
-/* Waits a little, but only for a reader that has taken the line before. */
+/* Waits briefly, unless the previous line was lost. */
 static bool has_room(void)
 {
     struct pollfd poll_output = {.fd = output.fd, .events = POLLOUT};
@@ -406,7 +406,7 @@ static void tell_of_lost(void)
         atomic_fetch_sub(&lost, missed);
 }
 
-/* A reader that is gone or does not read must not stop the daemon: what cannot be written is lost. */
+/* A reader that is gone or stuck must not stop the daemon: lines that cannot be written are lost. */
 void log_write(enum berth_log_level level, const char *uri, const char *text)
 {
     int saved_errno = errno;

@@ -36,10 +36,10 @@ void log_line(enum berth_log_level level, const char *format, ...);
 BERTH_PRINTF(3, 4)
 void log_plugin(enum berth_log_level level, const char *uri, const char *format, ...);
 
-/** Adds a name to the text, with commas between; behind the first few stands how many more there are. */
+/** Adds a name, separated by commas; beyond the first few they are only counted. */
 BERTH_PRINTF(2, 3)
 void log_names_add(struct log_names *names, const char *format, ...);
-/** The names, with the number of those that were left out. */
+/** The names, and how many were left out. */
 const char *log_names_text(struct log_names *names);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names to numbers, by open addressing: at most half of the slots are taken, none is ever freed. */
+/* Maps names to numbers by open addressing: at most half of the slots are used, none is ever freed. */
 #include "names.h"
 
 #include <stdlib.h>

@@ -17,7 +17,7 @@
 #include <core/base/memory.h>
 #include <core/scan/scan.h>
 
-/* More than any module has. With each folder looked at once, a hostile file costs little. */
+/* More than any module has, few enough that a hostile file costs little. */
 #define NEEDED_MAX 256
 #define LIBRARIES_MAX 512
 #define FOLDERS_MAX 64
@@ -149,7 +149,7 @@ struct loaded {
     const struct file *file;
 };
 
-/* What a name means to who has no path of his own. */
+/* What a name resolves to without a search path of its own. */
 struct known {
     char *name;
     const struct file *file;
@@ -285,7 +285,7 @@ static const char *path_of(const struct walk *walk, size_t user)
     return user == LIBRARY_MODULE ? walk->path : walk->list->items[user].path;
 }
 
-/* "" for the module itself, in whose name the problem is told. */
+/* Problems are reported for the module, so it is "its" there. */
 static const char *whose(const struct walk *walk, size_t user)
 {
     return user == LIBRARY_MODULE ? "its" : walk->list->items[user].path;
@@ -490,7 +490,7 @@ static bool try_folder(void *context, const char *text, size_t length, const cha
     return is_found;
 }
 
-/* As try_folder, but nothing of a folder that may not be used is as much as opened. */
+/* Like try_folder, but opens nothing in a folder that is not trusted. */
 static bool try_trusted_folder(void *context, const char *text, size_t length, const char *folder)
 {
     struct attempt *attempt = context;
@@ -552,7 +552,7 @@ static bool try_system(struct library_finder *finder, struct attempt *attempt)
     return false;
 }
 
-/* Where a name leads whoever asks: environment and system; found out once. */
+/* Searches environment and system, whose answer is the same for everyone and cached. */
 static bool try_known(struct library_finder *finder, struct attempt *attempt)
 {
     struct known *known;
@@ -882,7 +882,7 @@ static char *compare_library(struct library_names *names, const struct library_f
     return NULL;
 }
 
-/* A module that calls itself as a library that others need. */
+/* A module whose soname is that of a library others need. */
 static char *compare_soname(struct library_names *names, const struct library_finder *finder,
                             const char *soname)
 {

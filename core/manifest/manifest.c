@@ -52,7 +52,7 @@ struct reader {
                            (mark), format "%s", __VA_ARGS__,                                                 \
                            (reader)->diagnostics->forgives_unknown ? "; ignoring it" : "")
 
-/* An array of at least one member, so that NULL only means that memory is out. */
+/* Never empty, so NULL always means out of memory. */
 static void *allocate(struct reader *reader, const struct config_node *node, size_t count, size_t size)
 {
     void *array = calloc(count > 0 ? count : 1, size);
@@ -108,7 +108,7 @@ static void check_keys(struct reader *reader, const struct config_node *map, con
     }
 }
 
-/* What stands at a key; a key with nothing behind it is as good as none. */
+/* The value at a key; NULL if the key is missing or empty. */
 static const struct config_node *find(const struct config_node *map, const char *key)
 {
     const struct config_node *node = config_node_find(map, key);
@@ -116,7 +116,7 @@ static const struct config_node *find(const struct config_node *map, const char 
     return node != NULL && config_node_is_empty(node) ? NULL : node;
 }
 
-/* The text at a key; NULL where it is not there or wrong, which then has been said. */
+/* The text at a key; NULL if it is missing or wrong; what is wrong has been reported. */
 static const char *read_text(struct reader *reader, const struct config_node *map, const char *key,
                              bool required, const char *what)
 {
@@ -177,7 +177,7 @@ static void read_texts(struct reader *reader, const struct config_node *list, co
     }
 }
 
-/* Where a service goes whose plugin does not say: nothing is on a network by accident. */
+/* The default transports of a service: nothing ends up on a network by accident. */
 static const char *const only_grpc[] = {"grpc"};
 
 static enum berth_method_kind read_kind(struct reader *reader, const struct config_node *node)
@@ -603,7 +603,7 @@ void manifest_explain_unset(const char *condition, struct berth_error *ret_sente
         berth_error_set(ret_sentence, BERTH_SKIP, "%.255s is not set in its configuration", condition);
 }
 
-/* Type, id and the URI that they make. */
+/* Type, id, and their URI. */
 static void read_name(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
     char uri[MANIFEST_TYPE_MAX + MANIFEST_ID_MAX + 2];
@@ -701,7 +701,7 @@ static void read_plugins(struct reader *reader, const struct config_node *root, 
     check_twins(reader, manifest);
 }
 
-/* What a host understands it can name: its keys and its callbacks. */
+/* A host understands its keys and its callbacks. */
 static bool is_understood(const char *need)
 {
     return is_among(need, module_keys, COUNT(module_keys)) ||
@@ -709,7 +709,7 @@ static bool is_understood(const char *need)
            is_among(need, callback_names, COUNT(callback_names));
 }
 
-/* Said first and alone: whatever else looks wrong may be what is not understood. */
+/* Reported first and alone: whatever else looks wrong may be what this version does not understand. */
 static bool check_needs(struct reader *reader, const struct config_node *root)
 {
     const struct config_node *list = find(root, "needs");

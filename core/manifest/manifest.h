@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a module says of itself: read from the YAML text of its note, without running any of its code. */
+/* What a module says about itself, read from the YAML of its note without running any of its code. */
 #ifndef CORE_MANIFEST_MANIFEST_H
 #define CORE_MANIFEST_MANIFEST_H
 

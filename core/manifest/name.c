@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the names that a manifest may give from other text: types, ids, URIs, services, settings. */
+/* The grammar of the names in a manifest: types, ids, URIs, services, settings. */
 #include "name.h"
 
 #include <string.h>

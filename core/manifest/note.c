@@ -154,7 +154,7 @@ static enum berth_code read_header(const struct source *source, Elf64_Ehdr *ret_
     return code;
 }
 
-/* One note of ours: its place, after all that can be said against it. */
+/* Takes a berth note after checking it. */
 static enum berth_code take_note(const struct source *source, const Elf64_Nhdr *note, uint64_t text_offset,
                                  struct found *found, struct berth_error *err)
 {

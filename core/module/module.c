@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads one file, and proves that what is in memory is what was checked on disk. */
+/* Loads one file and proves that the object in memory is the file that was checked. */
 #include "module.h"
 
 #include <dlfcn.h>
@@ -17,7 +17,7 @@ struct module {
     const struct berth_module *table;
 };
 
-/* What is between `before` and `after` in the loader's sentence, or NULL. Malloced. */
+/* The part of the loader's message between `before` and `after`, or NULL. Malloced. */
 static char *cut_out(const char *sentence, const char *before, const char *after)
 {
     const char *start = strstr(sentence, before);
@@ -42,7 +42,7 @@ static enum berth_code say_undefined(const char *path, const char *reason, const
                            path, reason);
 }
 
-/* What a library lacks, another one of the same name may have. */
+/* A symbol that one library lacks may be in another of the same name. */
 static enum berth_code add_conflict(const struct manifest *manifest, enum berth_code code,
                                     struct berth_error *err)
 {
@@ -53,7 +53,7 @@ static enum berth_code add_conflict(const struct manifest *manifest, enum berth_
     return code;
 }
 
-/* The loader's reason, with the word that matters first where we know its sentences. */
+/* Rewords the loader's messages that we know so that the missing thing comes first. */
 static enum berth_code say_why_not(const struct manifest *manifest, const char *reason,
                                    struct berth_error *err)
 {
@@ -138,7 +138,8 @@ static enum berth_code check_identity(void *handle, bool was_there, const struct
     return verify_same(file->path, &file->status, err);
 }
 
-/* Finds the constant, in this object rather than in a library of its, and as large as it claims. */
+/* Finds the constant in this object itself, not in one of its libraries, and at least as large as it claims.
+ */
 static enum berth_code find_table(void *handle, const char *path, const struct berth_module **ret_table,
                                   struct berth_error *err)
 {

@@ -15,7 +15,7 @@
 
 #include <core/base/memory.h>
 
-/* A file or directory that was met, as the operator gave it. */
+/* A file or directory that was found, by the path the operator gave. */
 struct seen {
     dev_t device;
     ino_t inode;
@@ -87,7 +87,7 @@ static void free_seen(void *node)
     free(seen);
 }
 
-/* The path under which the same thing was met before; NULL, and it is kept, where it is met first. */
+/* The path under which the same file or directory was found before; else remembers it and returns NULL. */
 static const char *meet(void **tree, const struct stat *status, const char *path)
 {
     struct seen *seen = memory_allocate(1, sizeof(*seen));

@@ -114,7 +114,7 @@ static enum berth_code too_long(const char *path, struct berth_error *err)
     return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.200s: too long, or too many symlinks", path);
 }
 
-/* Puts what a symlink says in front of the rest. */
+/* Prepends the target of a symlink to the rest. */
 static enum berth_code enter_link(struct way *way, const char *link, struct berth_error *err)
 {
     char target[PATH_MAX], rest[PATH_MAX];
@@ -141,13 +141,13 @@ static bool next_name(struct way *way, char ret_name[NAME_MAX + 1])
 
     if (length == 0)
         return false;
-    /* A name that is too long is not there either. */
+    /* A longer name cannot exist. */
     snprintf(ret_name, NAME_MAX + 1, "%.*s", (int)(length < NAME_MAX ? length : NAME_MAX), begin);
     memmove(way->rest, begin + length, strlen(begin + length) + 1);
     return true;
 }
 
-/* Goes on until the path ends or nothing is there, and checks all that is on the way, or only symlinks. */
+/* Follows the path to its end or to the first missing component, and checks every step, or only symlinks. */
 static enum berth_code walk(const char *path, bool is_all_checked, struct berth_error *err)
 {
     struct way way = {.at = ""};
@@ -201,7 +201,7 @@ enum berth_code verify_links(const char *path, struct berth_error *err)
     return walk(path, false, err);
 }
 
-/* Is `path` the directory's own or that of something below it? */
+/* Is `path` below the directory? */
 static bool is_below(const char *directory, const char *path)
 {
     size_t length = strlen(directory);
@@ -211,7 +211,7 @@ static bool is_below(const char *directory, const char *path)
     return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
-/* Where a symlink of the directory leads, as long as it does not lead out of it. */
+/* The target of a symlink, unless it is outside the directory. */
 static enum berth_code follow(const char *directory, const char *link, char **ret_path,
                               struct berth_error *err)
 {
@@ -275,7 +275,7 @@ static enum berth_code check_file(int fd, const char *path, struct stat *ret_sta
     return code;
 }
 
-/* What is no regular file is opened all the same, but without waiting for a pipe's other end. */
+/* Opens any kind of file, but never waits for the other end of a pipe. */
 static int open_file(const char *path)
 {
     return open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
