@@ -17,8 +17,9 @@ static inline enum berth_code berth_code_of_errno(int error, enum berth_code oth
         return BERTH_ALREADY_EXISTS;
     case EACCES:
     case EPERM:
-    case EROFS:
         return BERTH_PERMISSION_DENIED;
+    case EROFS:
+        return BERTH_FAILED_PRECONDITION;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
