@@ -22,6 +22,7 @@ static enum berth_code visit(struct listing *listing, struct berth_store_bytes a
 
     while (goes_on) {
         struct berth_error why;
+        bool matches;
         enum berth_code code = listing->store->next(listing->txn, listing->bucket, entry.key, &entry, &why);
 
         if (code == BERTH_NOT_FOUND)
@@ -32,11 +33,11 @@ static enum berth_code visit(struct listing *listing, struct berth_store_bytes a
             continue;
         if (code != BERTH_OK)
             return end;
-        if (search_matches(&listing->search, entry.value))
+        code = search_match(&listing->search, entry.value, &matches, err);
+        if (code != BERTH_OK)
+            return code;
+        if (matches)
             goes_on = listing->on_container(listing->context, &entry);
-        else if (listing->search.copy.failed)
-            return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                                   "no memory to look at a container of %zu bytes", entry.value.length);
     }
     return end;
 }

@@ -112,12 +112,20 @@ static bool on_field(void *context, const char *const *path, size_t count, const
     return true;
 }
 
-bool search_matches(struct search *search, struct berth_store_bytes value)
+enum berth_code search_match(struct search *search, struct berth_store_bytes value, bool *ret_matches,
+                             struct berth_error *err)
 {
+    enum berth_code code = BERTH_OK;
+
+    *ret_matches = true;
     if (search->filter == NULL)
-        return true;
+        return BERTH_OK;
     search->value = value;
     search->has_labels = false;
-    return berth_wire_reserve(&search->copy, value.length + 1) &&
-           berth_filter_matches(search->filter, on_field, search) && !search->copy.failed;
+    if (berth_wire_reserve(&search->copy, value.length + 1))
+        code = berth_filter_match(search->filter, on_field, search, ret_matches, err);
+    if (search->copy.failed)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "out of memory while filtering a container of %zu bytes", value.length);
+    return code;
 }

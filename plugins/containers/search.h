@@ -22,8 +22,9 @@ struct search {
 
 enum berth_code search_init(struct search *search, const char *const *filters, size_t filter_count,
                             struct berth_error *err);
-/** Does the container match? False also without memory, which `search->copy.failed` says. */
-bool search_matches(struct search *search, struct berth_store_bytes value);
+/** @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED as of berth_filter_match. */
+enum berth_code search_match(struct search *search, struct berth_store_bytes value, bool *ret_matches,
+                             struct berth_error *err);
 void search_finish(struct search *search);
 
 #endif

@@ -18,13 +18,18 @@ struct berth_subscription {
     /** NULL where everything is let through. */
     struct berth_filter *filter;
     void (*on_event)(void *context, const struct berth_event *event);
+    /** NULL unless asked for. */
+    void (*on_failed)(void *context, enum berth_code code, const char *message);
     void *context;
     /** What had been published when it began. */
     uint64_t began_after;
     bool is_over;
+    /** Its filters failed: it misses events from here on. */
+    bool has_failed;
 };
 
 struct exchange {
+    const struct berth_host *host;
     struct exchange_config config;
     TAILQ_HEAD(, berth_subscription) subscriptions;
     uint64_t sequence;
@@ -49,6 +54,7 @@ enum berth_code exchange_init(const struct berth_host *host, void *prepared, voi
         free(exchange);
         return code;
     }
+    exchange->host = host;
     TAILQ_INIT(&exchange->subscriptions);
     STAILQ_INIT(&exchange->waiting);
     *ret_instance = exchange;
@@ -110,13 +116,31 @@ static void release(void *instance, const struct berth_event *kept)
     unref(instance, envelope_of(kept));
 }
 
-/* Not those who came after it was published, from inside an on_event. */
-static bool is_for(const struct berth_subscription *subscription, const struct envelope *envelope,
-                   struct event_fields *fields)
+static void fail(const struct exchange *exchange, struct berth_subscription *subscription,
+                 enum berth_code code, const char *message)
 {
-    return !subscription->is_over && envelope->sequence > subscription->began_after &&
-           (subscription->filter == NULL ||
-            berth_filter_matches(subscription->filter, event_fields_find, fields));
+    subscription->has_failed = true;
+    berth_log(exchange->host, BERTH_LOG_WARN, "subscription failed: %s", message);
+    if (subscription->on_failed != NULL)
+        subscription->on_failed(subscription->context, code, message);
+}
+
+/* Not those who came after it was published, from inside an on_event. */
+static bool is_for(const struct exchange *exchange, struct berth_subscription *subscription,
+                   const struct envelope *envelope, struct event_fields *fields)
+{
+    bool matches = true;
+    struct berth_error err;
+    enum berth_code code;
+
+    if (subscription->is_over || subscription->has_failed || envelope->sequence <= subscription->began_after)
+        return false;
+    if (subscription->filter == NULL)
+        return true;
+    code = berth_filter_match(subscription->filter, event_fields_find, fields, &matches, &err);
+    if (code != BERTH_OK)
+        fail(exchange, subscription, code, err.message);
+    return code == BERTH_OK && matches;
 }
 
 static void tell(struct exchange *exchange, struct envelope *envelope)
@@ -125,7 +149,7 @@ static void tell(struct exchange *exchange, struct envelope *envelope)
     struct berth_subscription *subscription;
 
     TAILQ_FOREACH(subscription, &exchange->subscriptions, link)
-    if (is_for(subscription, envelope, &fields))
+    if (is_for(exchange, subscription, envelope, &fields))
         subscription->on_event(subscription->context, &envelope->event);
     event_fields_finish(&fields);
     unref(exchange, envelope);
@@ -249,6 +273,12 @@ static enum berth_code subscribe(void *instance, const char *const *filters, siz
     return BERTH_OK;
 }
 
+static void watch_failure(void *instance, struct berth_subscription *subscription,
+                          void (*on_failed)(void *context, enum berth_code code, const char *message))
+{
+    subscription->on_failed = on_failed;
+}
+
 static void unsubscribe(void *instance, struct berth_subscription *subscription)
 {
     struct exchange *exchange = instance;
@@ -270,4 +300,5 @@ const struct berth_exchange exchange_interface = {
     .unsubscribe = unsubscribe,
     .keep = keep,
     .release = release,
+    .watch_failure = watch_failure,
 };

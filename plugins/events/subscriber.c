@@ -198,6 +198,12 @@ static void on_event(void *context, const struct berth_event *event)
     enqueue(subscriber, event);
 }
 
+/* Never an incomplete stream that ends well. */
+static void on_failed(void *context, enum berth_code code, const char *message)
+{
+    end(context, code, message);
+}
+
 void subscriber_on_writable(struct berth_call *call)
 {
     if (call->state != NULL)
@@ -251,6 +257,8 @@ static enum berth_code create(struct berth_call *call,
         free(subscriber);
         return refuse_filters(code, &why, err);
     }
+    if (BERTH_HAS(events->exchange, watch_failure))
+        events->exchange->watch_failure(events->exchange_instance, subscriber->subscription, on_failed);
     TAILQ_INSERT_TAIL(&events->subscribers, subscriber, link);
     events->subscriber_count++;
     call->state = subscriber;

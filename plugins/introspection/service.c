@@ -93,7 +93,9 @@ static const struct berth_introspection_server *get_server(void *instance)
 }
 
 struct visit {
-    const struct berth_filter *filter;
+    struct berth_filter *filter;
+    enum berth_code code;
+    struct berth_error *err;
     bool (*on_plugin)(void *context, const struct berth_plugin_info *plugin);
     void *context;
 };
@@ -138,11 +140,14 @@ static bool plugin_field(void *context, const char *const *path, size_t count, c
 
 static bool visit_plugin(void *context, const struct berth_plugin_info *plugin)
 {
-    const struct visit *visit = context;
+    struct visit *visit = context;
+    bool matches;
 
-    if (!berth_filter_matches(visit->filter, plugin_field, (void *)(uintptr_t)plugin))
-        return true;
-    return visit->on_plugin(visit->context, plugin);
+    visit->code =
+        berth_filter_match(visit->filter, plugin_field, (void *)(uintptr_t)plugin, &matches, visit->err);
+    if (visit->code != BERTH_OK)
+        return false;
+    return !matches || visit->on_plugin(visit->context, plugin);
 }
 
 static enum berth_code visit_plugins(void *instance, const char *const *filters, size_t filter_count,
@@ -150,7 +155,7 @@ static enum berth_code visit_plugins(void *instance, const char *const *filters,
                                      void *context, struct berth_error *err)
 {
     const struct service *service = instance;
-    struct visit visit = {.on_plugin = on_plugin, .context = context};
+    struct visit visit = {.on_plugin = on_plugin, .context = context, .err = err};
     struct berth_filter *filter;
     enum berth_code code = berth_filter_create(filters, filter_count, &filter, err);
 
@@ -159,7 +164,7 @@ static enum berth_code visit_plugins(void *instance, const char *const *filters,
     visit.filter = filter;
     service->inspect->each(service->inspect, visit_plugin, &visit);
     berth_filter_destroy(filter);
-    return BERTH_OK;
+    return visit.code;
 }
 
 static enum berth_code check_filters(void *instance, const char *const *filters, size_t filter_count,

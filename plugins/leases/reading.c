@@ -78,6 +78,7 @@ static enum berth_code matches(struct listing *listing, struct berth_store_bytes
                                struct berth_store_bytes lease, bool *ret_matches, struct berth_error *err)
 {
     ProtobufCMessage *message;
+    enum berth_code code;
 
     *ret_matches = true;
     if (listing->match == NULL)
@@ -88,9 +89,9 @@ static enum berth_code matches(struct listing *listing, struct berth_store_bytes
         return berth_error_set(err, BERTH_DATA_LOSS, "lease \"%.*s\" is damaged in the store", (int)id.length,
                                (const char *)id.data);
     listing->match->lease = (const Containerd__Services__Leases__V1__Lease *)message;
-    *ret_matches = berth_filter_matches(listing->filter, find_field, listing->match);
+    code = berth_filter_match(listing->filter, find_field, listing->match, ret_matches, err);
     protobuf_c_message_free_unpacked(message, NULL);
-    return BERTH_OK;
+    return code;
 }
 
 static enum berth_code visit(const struct service *service, struct berth_store_txn *txn, const char *bucket,

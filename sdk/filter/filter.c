@@ -11,6 +11,7 @@
 #define PATTERN_BYTES_MAX ((size_t)1 << 20)
 
 struct berth_filter {
+    struct pattern_time time;
     size_t count;
     struct selectors alternatives[];
 };
@@ -94,7 +95,21 @@ enum berth_code berth_filter_check(const struct berth_filter *filter, const char
     return BERTH_OK;
 }
 
-static bool selector_matches(const struct selector *selector, berth_filter_field *field, void *context)
+static enum berth_code match_pattern(const struct selector *selector, const char *value,
+                                     struct pattern_time *time, bool *ret_matches, struct berth_error *err)
+{
+    struct berth_error reason;
+    enum berth_code code = pattern_match(selector->pattern, value, time, ret_matches, &reason);
+
+    if (code == BERTH_OK)
+        return BERTH_OK;
+    return berth_error_set(err, code, "filters: regular expression \"%.100s\": %s", selector->value,
+                           reason.message);
+}
+
+static enum berth_code match_selector(const struct selector *selector, struct pattern_time *time,
+                                      berth_filter_field *field, void *context, bool *ret_matches,
+                                      struct berth_error *err)
 {
     const char *value = "";
     bool present = field(context, (const char *const *)selector->path, selector->path_count, &value);
@@ -103,29 +118,48 @@ static bool selector_matches(const struct selector *selector, berth_filter_field
         value = "";
     switch (selector->comparison) {
     case COMPARE_PRESENT:
-        return present;
+        *ret_matches = present;
+        return BERTH_OK;
     case COMPARE_EQUAL:
-        return present && strcmp(value, selector->value) == 0;
+        *ret_matches = present && strcmp(value, selector->value) == 0;
+        return BERTH_OK;
     case COMPARE_NOT_EQUAL:
-        return strcmp(value, selector->value) != 0;
+        *ret_matches = strcmp(value, selector->value) != 0;
+        return BERTH_OK;
     case COMPARE_MATCHES:
-        return pattern_matches(selector->pattern, value);
+        break;
     }
-    return false;
+    return match_pattern(selector, value, time, ret_matches, err);
 }
 
-static bool all_match(const struct selectors *selectors, berth_filter_field *field, void *context)
+static enum berth_code match_all(const struct selectors *selectors, struct pattern_time *time,
+                                 berth_filter_field *field, void *context, bool *ret_matches,
+                                 struct berth_error *err)
 {
-    for (size_t i = 0; i < selectors->count; i++)
-        if (!selector_matches(&selectors->items[i], field, context))
-            return false;
-    return true;
+    bool matches = true;
+
+    for (size_t i = 0; i < selectors->count && matches; i++) {
+        enum berth_code code = match_selector(&selectors->items[i], time, field, context, &matches, err);
+
+        if (code != BERTH_OK)
+            return code;
+    }
+    *ret_matches = matches;
+    return BERTH_OK;
 }
 
-bool berth_filter_matches(const struct berth_filter *filter, berth_filter_field *field, void *context)
+enum berth_code berth_filter_match(struct berth_filter *filter, berth_filter_field *field, void *context,
+                                   bool *ret_matches, struct berth_error *err)
 {
-    for (size_t i = 0; i < filter->count; i++)
-        if (all_match(&filter->alternatives[i], field, context))
-            return true;
-    return filter->count == 0;
+    bool matches = filter->count == 0;
+
+    for (size_t i = 0; i < filter->count && !matches; i++) {
+        enum berth_code code =
+            match_all(&filter->alternatives[i], &filter->time, field, context, &matches, err);
+
+        if (code != BERTH_OK)
+            return code;
+    }
+    *ret_matches = matches;
+    return BERTH_OK;
 }

@@ -4,12 +4,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <sdk/base/lazy_library.h>
 
 #include "pattern_engine.h"
 
 #define PATTERN_MAX_BYTES 16384
+
+/*
+ * RE2 is linear in the text, but a pattern such as .*a.{900}b takes 25 µs a byte, and the loop stands still
+ * meanwhile. A step takes about 3 ns at worst: one text may cost 0.8 s of CPU time, and only a pattern of
+ * that kind on a text of some KiB, or an ordinary one on a text of some MiB, is refused.
+ */
+#define STEPS_MAX ((size_t)1 << 28)
+#define TIME_AT_ONCE_NS (UINT64_C(500) * 1000 * 1000)
+#define TIME_SHARE 10
 
 /*
  * A subscriber keeps its patterns for hours, and RE2 fills what memory it is given with states. So a pattern
@@ -112,7 +122,49 @@ void pattern_destroy(struct pattern *pattern)
     free(pattern);
 }
 
-bool pattern_matches(const struct pattern *pattern, const char *text)
+static uint64_t read_clock(clockid_t clock)
 {
-    return pattern->engine->matches(pattern->compiled, text);
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A bucket that leaks: what was used is forgotten at a tenth of the speed of time. */
+static bool has_time(struct pattern_time *time)
+{
+    uint64_t now = read_clock(CLOCK_MONOTONIC);
+    uint64_t forgiven = (now - time->seen_ns) / TIME_SHARE;
+
+    time->used_ns -= forgiven < time->used_ns ? forgiven : time->used_ns;
+    time->seen_ns = now;
+    return time->used_ns < TIME_AT_ONCE_NS;
+}
+
+enum berth_code pattern_match(const struct pattern *pattern, const char *text, struct pattern_time *time,
+                              bool *ret_matches, struct berth_error *err)
+{
+    enum pattern_match match;
+    uint64_t begun;
+
+    if (!has_time(time))
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "used more than %d ms of CPU time; use a simpler expression",
+                               (int)(TIME_AT_ONCE_NS / 1000000));
+    begun = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    match = pattern->engine->match(pattern->compiled, text, STEPS_MAX);
+    time->used_ns += read_clock(CLOCK_THREAD_CPUTIME_ID) - begun;
+    switch (match) {
+    case PATTERN_MATCHES:
+    case PATTERN_DIFFERS:
+        *ret_matches = match == PATTERN_MATCHES;
+        return BERTH_OK;
+    case PATTERN_TOO_COSTLY:
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "too complex to search a value of %zu bytes; use a simpler expression",
+                               strlen(text));
+    case PATTERN_MATCH_OUT_OF_MEMORY:
+        break;
+    }
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory");
 }

@@ -13,7 +13,7 @@ extern "C" {
 #define PATTERN_ENGINE_LIBRARY "libberth-filter-re2.so.0"
 #define PATTERN_ENGINE_SYMBOL "berth_filter_re2"
 
-/** A sentence about a pattern; what does not fit is cut. */
+/** A sentence about a pattern, cut between characters to fit. */
 #define PATTERN_REASON_MAX 160
 
 enum pattern_result {
@@ -26,6 +26,14 @@ enum pattern_result {
     PATTERN_OUT_OF_MEMORY,
 };
 
+enum pattern_match {
+    PATTERN_MATCHES,
+    PATTERN_DIFFERS,
+    /** Matching would take more steps than allowed, so it was not tried. */
+    PATTERN_TOO_COSTLY,
+    PATTERN_MATCH_OUT_OF_MEMORY,
+};
+
 struct pattern_engine {
     /**
      * Compiles a pattern.
@@ -35,8 +43,13 @@ struct pattern_engine {
      * @param ret_reason     PATTERN_REASON_MAX bytes, written where the pattern is refused.
      */
     enum pattern_result (*compile)(const char *text, size_t max_bytes, void **ret_compiled, char *ret_reason);
-    /** Is it anywhere in the text? Time grows with the product of both lengths, never faster. */
-    bool (*matches)(const void *compiled, const char *text);
+    /**
+     * Searches the text for the pattern. The worst case is one step per byte and instruction of the compiled
+     * pattern.
+     *
+     * @param max_steps  the text is refused where the worst case exceeds this.
+     */
+    enum pattern_match (*match)(const void *compiled, const char *text, size_t max_steps);
     void (*destroy)(void *compiled);
 };
 

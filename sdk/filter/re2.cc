@@ -2,7 +2,7 @@
 /* RE2 behind C functions. A library of its own, so that only who has a regular expression carries C++. */
 #include "pattern_engine.h"
 
-#include <cstdio>
+#include <cstring>
 #include <new>
 
 #include <re2/re2.h>
@@ -13,8 +13,13 @@ namespace
 void write_reason(const re2::RE2 &pattern, char *ret_reason)
 {
     const std::string &error = pattern.error();
+    size_t length = error.size();
 
-    std::snprintf(ret_reason, PATTERN_REASON_MAX, "%s", error.c_str());
+    if (length >= PATTERN_REASON_MAX)
+        for (length = PATTERN_REASON_MAX - 1; (error[length] & 0xC0) == 0x80;)
+            length--;
+    std::memcpy(ret_reason, error.data(), length);
+    ret_reason[length] = '\0';
 }
 
 enum pattern_result compile(const char *text, size_t max_bytes, void **ret_compiled, char *ret_reason)
@@ -41,9 +46,19 @@ enum pattern_result compile(const char *text, size_t max_bytes, void **ret_compi
     }
 }
 
-bool matches(const void *compiled, const char *text) noexcept
+enum pattern_match match(const void *compiled, const char *text, size_t max_steps)
 {
-    return re2::RE2::PartialMatch(text, *static_cast<const re2::RE2 *>(compiled));
+    const re2::RE2 &pattern = *static_cast<const re2::RE2 *>(compiled);
+    size_t length = std::strlen(text);
+
+    if (length > max_steps / static_cast<size_t>(pattern.ProgramSize()))
+        return PATTERN_TOO_COSTLY;
+    try {
+        return re2::RE2::PartialMatch(re2::StringPiece(text, length), pattern) ? PATTERN_MATCHES
+                                                                               : PATTERN_DIFFERS;
+    } catch (const std::bad_alloc &) {
+        return PATTERN_MATCH_OUT_OF_MEMORY;
+    }
 }
 
 void destroy(void *compiled)
@@ -55,6 +70,6 @@ void destroy(void *compiled)
 
 extern "C" __attribute__((visibility("default"))) const struct pattern_engine berth_filter_re2 = {
     compile,
-    matches,
+    match,
     destroy,
 };

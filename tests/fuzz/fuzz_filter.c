@@ -35,12 +35,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct berth_filter *filter = NULL;
     struct berth_error err = {""};
     size_t count;
+    bool matches;
 
     if (text == NULL || value == NULL)
         abort();
     count = split(text, lines);
     if (berth_filter_create(lines, count, &filter, &err) == BERTH_OK)
-        berth_filter_matches(filter, any_field, value);
+        berth_filter_match(filter, any_field, value, &matches, &err);
     else if (filter != NULL || err.message[0] == '\0')
         abort();
     berth_filter_destroy(filter);

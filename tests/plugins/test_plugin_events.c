@@ -543,6 +543,61 @@ static void events_of_unknown_types_or_broken_bytes_have_no_fields(void **state)
     leave(&a);
 }
 
+struct failure {
+    struct berth_subscription *subscription;
+    size_t told;
+    size_t failed;
+};
+
+static void count_event(void *context, const struct berth_event *event)
+{
+    ((struct failure *)context)->told++;
+}
+
+static void leave_failed(void *context, enum berth_code code, const char *message)
+{
+    struct failure *failure = context;
+
+    assert_int_equal(code, BERTH_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(message, "too complex to search a value of"));
+    exchange->unsubscribe(instance, failure->subscription);
+    failure->subscription = NULL;
+    failure->failed++;
+}
+
+static void a_filter_that_costs_too_much_fails_its_subscription_alone(void **state)
+{
+    static char id[64 << 10];
+    static const char *const filter = "event.id~=\".*a.{900}b\"";
+    Containerd__Events__ContainerCreate message = CONTAINERD__EVENTS__CONTAINER_CREATE__INIT;
+    struct berth_event event = event_of("/containers/create");
+    static uint8_t packed[sizeof(id) + 64];
+    struct failure watched = {.told = 0};
+    struct failure silent = {.told = 0};
+    struct listener other = {.count = 0};
+
+    memset(id, 'a', sizeof(id) - 1);
+    message.id = id;
+    event.type_url = "containerd.events.ContainerCreate";
+    event.value_length = containerd__events__container_create__pack(&message, packed);
+    event.value = packed;
+    assert_int_equal(
+        exchange->subscribe(instance, &filter, 1, count_event, &watched, &watched.subscription, &err),
+        BERTH_OK);
+    exchange->watch_failure(instance, watched.subscription, leave_failed);
+    assert_int_equal(
+        exchange->subscribe(instance, &filter, 1, count_event, &silent, &silent.subscription, &err),
+        BERTH_OK);
+    listen_to(&other, NULL);
+    assert_int_equal(exchange->publish(instance, &event, &err), BERTH_OK);
+    assert_int_equal(exchange->publish(instance, &event, &err), BERTH_OK);
+    assert_int_equal(watched.failed, 1);
+    assert_int_equal(watched.told + silent.told, 0);
+    assert_int_equal(other.count, 2);
+    exchange->unsubscribe(instance, silent.subscription);
+    leave(&other);
+}
+
 static void subscriptions_left_behind_go_with_the_exchange(void **state)
 {
     struct listener a = {0};
@@ -587,6 +642,7 @@ int main(void)
         TEST(filters_choose_by_labels_with_dots),
         TEST(filters_look_into_messages_but_not_into_what_any_holds),
         TEST(events_of_unknown_types_or_broken_bytes_have_no_fields),
+        TEST(a_filter_that_costs_too_much_fails_its_subscription_alone),
         TEST(subscriptions_left_behind_go_with_the_exchange),
     };
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include <berth/filter.h>
@@ -45,7 +46,8 @@ static bool matches(const char *const *texts, size_t count)
 
     if (berth_filter_create(texts, count, &filter, &err) != BERTH_OK)
         fail_msg("%s", err.message);
-    result = berth_filter_matches(filter, object_field, (void *)(uintptr_t)lmdb);
+    assert_int_equal(berth_filter_match(filter, object_field, (void *)(uintptr_t)lmdb, &result, &err),
+                     BERTH_OK);
     berth_filter_destroy(filter);
     return result;
 }
@@ -211,10 +213,20 @@ static struct berth_filter *create(const char *pattern)
     return filter;
 }
 
+static bool finds(struct berth_filter *filter, const char *text)
+{
+    struct berth_error err;
+    bool found;
+
+    if (berth_filter_match(filter, text_field, (void *)(uintptr_t)text, &found, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+    return found;
+}
+
 static bool pattern_finds(const char *pattern, const char *text)
 {
     struct berth_filter *filter = create(pattern);
-    bool found = berth_filter_matches(filter, text_field, (void *)(uintptr_t)text);
+    bool found = finds(filter, text);
 
     berth_filter_destroy(filter);
     return found;
@@ -326,10 +338,10 @@ static void one_hard_text_costs_the_others_nothing(void **state)
     struct berth_filter *filter = create("/.*/.*[0-9]");
 
     memset(slashes, '/', sizeof(slashes) - 1);
-    assert_false(berth_filter_matches(filter, text_field, slashes));
-    assert_true(berth_filter_matches(filter, text_field, (void *)(uintptr_t) "/var/lib/7"));
+    assert_false(finds(filter, slashes));
+    assert_true(finds(filter, "/var/lib/7"));
     slashes[sizeof(slashes) - 2] = '7';
-    assert_true(berth_filter_matches(filter, text_field, slashes));
+    assert_true(finds(filter, slashes));
     berth_filter_destroy(filter);
 }
 
@@ -414,6 +426,49 @@ static void time_grows_with_the_text_and_no_faster(void **state)
     assert_true((clock() - begun) / CLOCKS_PER_SEC < 3);
 }
 
+static void a_text_too_long_for_its_pattern_is_an_error_and_never_a_mismatch(void **state)
+{
+    static char text[1 << 20];
+    struct berth_filter *filter = create(".*a.{900}b");
+    struct berth_error err;
+    clock_t begun = clock();
+    bool found;
+
+    memset(text, 'a', sizeof(text) - 1);
+    assert_int_equal(berth_filter_match(filter, text_field, text, &found, &err), BERTH_RESOURCE_EXHAUSTED);
+    assert_string_equal(err.message,
+                        "filters: regular expression \".*a.{900}b\": too complex to search a value of "
+                        "1048575 bytes; use a simpler expression");
+    assert_true((clock() - begun) / (CLOCKS_PER_SEC / 1000) < 100);
+    assert_false(finds(filter, "ab"));
+    berth_filter_destroy(filter);
+    assert_true(pattern_finds("a$", text));
+}
+
+static void a_filter_that_uses_up_its_time_fails_and_recovers(void **state)
+{
+    static char text[4096];
+    struct berth_filter *filter = create(".*a.{900}b");
+    enum berth_code code = BERTH_OK;
+    struct berth_error err;
+    clock_t begun = clock();
+    bool found = true;
+
+    memset(text, 'a', sizeof(text) - 1);
+    for (int i = 0; i < 1000 && code == BERTH_OK; i++)
+        code = berth_filter_match(filter, text_field, text, &found, &err);
+    assert_int_equal(code, BERTH_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(err.message, "used more than 500 ms of CPU time"));
+    assert_true((clock() - begun) / CLOCKS_PER_SEC < 3);
+    for (int i = 0; i < 100 && code != BERTH_OK; i++) {
+        usleep(100 * 1000);
+        code = berth_filter_match(filter, text_field, (void *)(uintptr_t) "b", &found, &err);
+    }
+    assert_int_equal(code, BERTH_OK);
+    assert_false(found);
+    berth_filter_destroy(filter);
+}
+
 /* The texts make RE2 fill its cache of states. */
 static void a_thousand_subscribers_with_a_pattern_each_fit_into_memory(void **state)
 {
@@ -430,7 +485,7 @@ static void a_thousand_subscribers_with_a_pattern_each_fit_into_memory(void **st
         text[i] = i * i % 7 < 3 ? 'a' : 'b';
     memcpy(text, "/containers/", 12);
     for (size_t i = 0; i < SUBSCRIBERS; i++)
-        assert_false(berth_filter_matches(filters[i], text_field, text));
+        assert_false(finds(filters[i], text));
     assert_true(mallinfo2().uordblks + mallinfo2().hblkhd - before < (size_t)SUBSCRIBERS * (40 << 10));
     for (size_t i = 0; i < SUBSCRIBERS; i++)
         berth_filter_destroy(filters[i]);
@@ -464,6 +519,8 @@ int main(void)
         cmocka_unit_test(large_patterns_match_or_are_refused),
         cmocka_unit_test(a_long_text_is_shown_around_its_error),
         cmocka_unit_test(time_grows_with_the_text_and_no_faster),
+        cmocka_unit_test(a_text_too_long_for_its_pattern_is_an_error_and_never_a_mismatch),
+        cmocka_unit_test(a_filter_that_uses_up_its_time_fails_and_recovers),
         cmocka_unit_test(a_thousand_subscribers_with_a_pattern_each_fit_into_memory),
     };
 

@@ -27,7 +27,7 @@ extern "C" {
 #define BERTH_FILTER_MAX_SELECTORS 1024
 #define BERTH_FILTER_MAX_PATTERNS 32
 
-/** Parsed filters. Immutable. */
+/** Parsed filters, with the CPU time their regular expressions have used. One thread at a time. */
 struct berth_filter;
 
 /**
@@ -63,10 +63,18 @@ enum berth_code berth_filter_check(const struct berth_filter *filter, const char
 void berth_filter_destroy(struct berth_filter *filter);
 
 /**
- * Does the object match, whose fields `field` tells? The work for a regular expression grows with the length
- * of the text, never faster.
+ * Matches an object, whose fields `field` looks up.
+ *
+ * The regular expressions of a filter may use half a second of CPU time at once, and a tenth of the time
+ * after that, so that no client can stop the loop. A filter that needs more fails: never take that for "does
+ * not match".
+ *
+ * @param ret_matches  written only on success.
+ * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED where a regular expression would take too long, or memory ran
+ * out; the message names it and suits the client.
  */
-bool berth_filter_matches(const struct berth_filter *filter, berth_filter_field *field, void *context);
+enum berth_code berth_filter_match(struct berth_filter *filter, berth_filter_field *field, void *context,
+                                   bool *ret_matches, struct berth_error *err);
 
 #ifdef __cplusplus
 }

@@ -88,6 +88,15 @@ struct berth_exchange {
      */
     const struct berth_event *(*keep)(void *instance, const struct berth_event *event);
     void (*release)(void *instance, const struct berth_event *kept);
+
+    /**
+     * Asks to be told, once, that a subscription has failed: its filters cost too much (<berth/filter.h>), so
+     * an event that they might have let through was not told, and no more come. Unsubscribe as usual, also
+     * from inside on_failed. Whoever does not ask hears nothing more; the exchange logs it.
+     * @param on_failed  `message` lives until it returns.
+     */
+    void (*watch_failure)(void *instance, struct berth_subscription *subscription,
+                          void (*on_failed)(void *context, enum berth_code code, const char *message));
 };
 
 #ifdef __cplusplus
