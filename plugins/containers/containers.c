@@ -211,7 +211,7 @@ static void update(struct berth_call *call, const void *request, size_t length)
     enum berth_code code = asked_read(&asked, request, length);
     struct berth_answer *answer;
     struct berth_error err;
-    const char *name;
+    const char *name = NULL;
 
     if (code != BERTH_OK) {
         refuse(call, code, &containerd__services__containers__v1__update_container_request__descriptor);
