@@ -11,6 +11,7 @@ struct config_tree {
     struct berth_arena arena;
     struct config_node *root;
     struct config_node *files;
+    bool expanded;
 };
 
 const struct config_limits config_limits_file = {
@@ -23,6 +24,13 @@ const struct config_limits config_limits_manifest = {
     .max_bytes = 64 * 1024,
     .max_depth = 32,
     .max_nodes = 10000,
+};
+
+const struct config_limits config_limits_source = {
+    .max_bytes = 64 * 1024,
+    .max_depth = 32,
+    .max_nodes = 10000,
+    .aliases = true,
 };
 
 struct config_tree *config_tree_create(void)
@@ -50,6 +58,16 @@ struct config_node *config_tree_root(const struct config_tree *tree)
 void config_tree_set_root(struct config_tree *tree, struct config_node *root)
 {
     tree->root = root;
+}
+
+bool config_tree_is_expanded(const struct config_tree *tree)
+{
+    return tree->expanded;
+}
+
+void config_tree_set_expanded(struct config_tree *tree)
+{
+    tree->expanded = true;
 }
 
 struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,

@@ -41,12 +41,16 @@ struct config_limits {
     size_t max_bytes;
     unsigned max_depth;
     size_t max_nodes;
+    /** Anchors, aliases and merge keys (<<) are expanded, not refused. Each copy counts as nodes. */
+    bool aliases;
 };
 
 /** For configuration files: 4 MiB, depth 64, 100,000 nodes. */
 extern const struct config_limits config_limits_file;
 /** For manifests: 64 KiB, depth 32, 10,000 nodes. */
 extern const struct config_limits config_limits_manifest;
+/** For plugin.yaml, from which a manifest is made: the same, with aliases. */
+extern const struct config_limits config_limits_source;
 
 struct config_tree *config_tree_create(void);
 void config_tree_destroy(struct config_tree *tree);
@@ -54,6 +58,10 @@ void config_tree_destroy(struct config_tree *tree);
 /** The root, or NULL for an empty document. */
 struct config_node *config_tree_root(const struct config_tree *tree);
 void config_tree_set_root(struct config_tree *tree, struct config_node *root);
+
+/** Did its text have anchors or merge keys, so that only a copy of the tree reads the same without them? */
+bool config_tree_is_expanded(const struct config_tree *tree);
+void config_tree_set_expanded(struct config_tree *tree);
 
 /** New nodes and copies of text, owned by the tree. They abort when out of memory. */
 struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,
@@ -90,8 +98,9 @@ struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tr
 void config_tree_merge(struct config_tree *tree, struct config_tree *over);
 
 /**
- * Reads one YAML document. Refuses anchors, aliases, tags, duplicate keys, keys other than scalars, NUL,
- * invalid UTF-8, a second document, and anything beyond the limits, each at its place.
+ * Reads one YAML document. Refuses tags, duplicate keys, keys other than scalars, NUL, invalid UTF-8, a
+ * second document, anchors and aliases unless the limits allow them, and anything beyond the limits, each
+ * at its place.
  *
  * @param name  the file name in marks; copied.
  * @return the tree, or NULL with at least one error in `diagnostics`.

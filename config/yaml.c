@@ -17,6 +17,11 @@ struct frame {
     struct config_mark key_mark;
 };
 
+struct anchor {
+    const char *name;
+    const struct config_node *node;
+};
+
 struct reader {
     yaml_parser_t parser;
     const char *file;
@@ -27,6 +32,9 @@ struct reader {
     struct config_tree *tree;
     struct frame *frames;
     unsigned depth;
+    /* Only where the limits allow aliases; the last one of a name counts. */
+    struct anchor *anchors;
+    size_t anchor_count;
     size_t node_count;
     unsigned document_count;
     bool failed;
@@ -179,10 +187,24 @@ static bool count_node(struct reader *reader, struct config_mark mark)
 static void check_properties(struct reader *reader, struct config_mark mark, const yaml_char_t *anchor,
                              bool has_tag)
 {
-    if (anchor != NULL)
+    if (anchor != NULL && !reader->limits->aliases)
         add_error(reader, mark, "anchor &%.64s is not supported; repeat the value", anchor);
     if (has_tag)
         add_error(reader, mark, "a tag (!…) is not supported; the schema determines the type");
+}
+
+static void add_anchor(struct reader *reader, const yaml_char_t *name, const struct config_node *node)
+{
+    const char *text = (const char *)name;
+
+    if (name == NULL || !reader->limits->aliases)
+        return;
+    reader->anchors = reallocarray(reader->anchors, reader->anchor_count + 1, sizeof(struct anchor));
+    if (reader->anchors == NULL)
+        abort();
+    reader->anchors[reader->anchor_count++] =
+        (struct anchor){config_tree_add_text(reader->tree, text, strlen(text)), node};
+    config_tree_set_expanded(reader->tree);
 }
 
 static bool next_is_key(struct reader *reader)
@@ -249,11 +271,13 @@ static bool read_scalar(struct reader *reader, const yaml_event_t *event)
     node->text = text;
     node->length = length;
     node->plain = plain;
+    add_anchor(reader, event->data.scalar.anchor, node);
     place_node(reader, node);
     return true;
 }
 
-static bool open_node(struct reader *reader, enum config_node_kind kind, struct config_mark mark)
+static bool open_node(struct reader *reader, enum config_node_kind kind, struct config_mark mark,
+                      const yaml_char_t *anchor)
 {
     struct config_node *node;
 
@@ -269,9 +293,54 @@ static bool open_node(struct reader *reader, enum config_node_kind kind, struct 
     if (!count_node(reader, mark))
         return false;
     node = config_tree_add_node(reader->tree, kind, mark);
+    add_anchor(reader, anchor, node);
     place_node(reader, node);
     reader->frames[reader->depth++] = (struct frame){.node = node};
     return true;
+}
+
+/* Counts each node of a copy, so that a bomb of aliases ends at the limits of a text without any. */
+static bool copy_fits(struct reader *reader, struct config_mark mark, const struct config_node *node,
+                      unsigned depth)
+{
+    if (node->kind != CONFIG_SCALAR && depth >= reader->limits->max_depth) {
+        add_error(reader, mark, "nested deeper than %u levels", reader->limits->max_depth);
+        return false;
+    }
+    for (size_t i = 0; i < node->count; i++) {
+        if (!copy_fits(reader, mark, node->items[i], depth + 1))
+            return false;
+    }
+    return count_node(reader, mark);
+}
+
+/* A copy keeps the places of what it copies: a fault is corrected there. */
+static bool read_alias(struct reader *reader, struct config_mark mark, const char *name)
+{
+    const struct config_node *anchored = NULL;
+    struct config_node *node;
+
+    for (size_t i = 0; i < reader->anchor_count; i++) {
+        if (strcmp(reader->anchors[i].name, name) == 0)
+            anchored = reader->anchors[i].node;
+    }
+    for (unsigned i = 0; i < reader->depth; i++) {
+        if (reader->frames[i].node == anchored)
+            anchored = NULL;
+    }
+    if (!reader->limits->aliases)
+        add_error(reader, mark, "alias *%.64s is not supported; repeat the value", name);
+    else if (anchored == NULL)
+        add_error(reader, mark, "alias *%.64s has no complete anchor &%.64s before it", name, name);
+    else if (next_is_key(reader))
+        add_error(reader, mark, "an alias cannot be a key; use a plain word");
+    else if (copy_fits(reader, mark, anchored, reader->depth)) {
+        node = config_tree_copy_node(reader->tree, anchored);
+        node->key = NULL;
+        place_node(reader, node);
+        return true;
+    }
+    return false;
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -315,12 +384,42 @@ static void check_duplicates(struct reader *reader, const struct config_node *ma
         free(sorted);
 }
 
+/* Moves in what the map itself does not set; of two merged maps the first one wins. */
+static void merge_map(struct reader *reader, struct config_node *map, const struct config_node *from)
+{
+    if (from->kind != CONFIG_MAP) {
+        add_error(reader, from->mark, "<< merges a map or a list of maps");
+        return;
+    }
+    for (size_t i = 0; i < from->count; i++) {
+        if (config_node_find(map, from->items[i]->key) == NULL)
+            config_node_append(reader->tree, map, from->items[i]);
+    }
+}
+
+/* The merge key of YAML 1.1, <https://yaml.org/type/merge.html>. The nodes are counted where they stand. */
+static void merge_keys(struct reader *reader, struct config_node *map)
+{
+    const struct config_node *from = config_node_take(map, "<<");
+
+    if (from == NULL)
+        return;
+    if (from->kind != CONFIG_LIST)
+        merge_map(reader, map, from);
+    for (size_t i = 0; from->kind == CONFIG_LIST && i < from->count; i++)
+        merge_map(reader, map, from->items[i]);
+    config_tree_set_expanded(reader->tree);
+}
+
 static void close_node(struct reader *reader)
 {
     struct config_node *node = reader->frames[--reader->depth].node;
 
-    if (node->kind == CONFIG_MAP)
-        check_duplicates(reader, node);
+    if (node->kind != CONFIG_MAP)
+        return;
+    check_duplicates(reader, node);
+    if (reader->limits->aliases)
+        merge_keys(reader, node);
 }
 
 static bool start_document(struct reader *reader, const yaml_event_t *event)
@@ -349,18 +448,17 @@ static bool read_event(struct reader *reader, const yaml_event_t *event)
     case YAML_DOCUMENT_START_EVENT:
         return start_document(reader, event);
     case YAML_ALIAS_EVENT:
-        add_error(reader, mark, "alias *%.64s is not supported; repeat the value", event->data.alias.anchor);
-        return false;
+        return read_alias(reader, mark, (const char *)event->data.alias.anchor);
     case YAML_SCALAR_EVENT:
         return read_scalar(reader, event);
     case YAML_SEQUENCE_START_EVENT:
         check_properties(reader, mark, event->data.sequence_start.anchor,
                          event->data.sequence_start.tag != NULL);
-        return open_node(reader, CONFIG_LIST, mark);
+        return open_node(reader, CONFIG_LIST, mark, event->data.sequence_start.anchor);
     case YAML_MAPPING_START_EVENT:
         check_properties(reader, mark, event->data.mapping_start.anchor,
                          event->data.mapping_start.tag != NULL);
-        return open_node(reader, CONFIG_MAP, mark);
+        return open_node(reader, CONFIG_MAP, mark, event->data.mapping_start.anchor);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         close_node(reader);
@@ -429,6 +527,7 @@ struct config_tree *config_yaml_read(const char *name, const char *text, size_t 
     else if (text_is_clean(&reader))
         read_text(&reader);
     free(reader.frames);
+    free(reader.anchors);
     if (reader.failed) {
         config_tree_destroy(reader.tree);
         return NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <config/nearest.h>
+#include <config/print.h>
 #include <config/schema_reader.h>
 #include <config/value.h>
 
@@ -748,17 +749,15 @@ static void read_manifest(struct reader *reader, const struct config_node *root,
     read_plugins(reader, root, manifest);
 }
 
-struct manifest *manifest_parse(const char *path, const char *text, size_t length,
-                                struct config_diagnostics *diagnostics)
+/* Takes `tree` over, which may be NULL after an error. @param name  of the text in marks. */
+static struct manifest *parse_tree(const char *path, const char *name, struct config_tree *tree,
+                                   struct config_diagnostics *diagnostics)
 {
-    struct reader reader = {.diagnostics = diagnostics};
+    struct reader reader = {.diagnostics = diagnostics, .tree = tree};
     size_t errors_before = diagnostics->error_count;
     struct owned_manifest *owned;
     const struct config_node *root;
-    char name[4096 + 16];
 
-    snprintf(name, sizeof(name), "%s: note", path);
-    reader.tree = config_yaml_read(name, text, length, &config_limits_manifest, diagnostics);
     if (reader.tree == NULL)
         return NULL;
     owned = calloc(1, sizeof(*owned));
@@ -769,7 +768,6 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
     }
     owned->tree = reader.tree;
     owned->manifest.path = config_tree_add_text(reader.tree, path, strlen(path));
-    owned->manifest.hash = manifest_hash(text, length);
     root = config_tree_root(reader.tree);
     if (root == NULL)
         complain(&reader, &(struct config_mark){.file = name}, "the manifest is empty");
@@ -779,6 +777,39 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
         return &owned->manifest;
     manifest_destroy(&owned->manifest);
     return NULL;
+}
+
+struct manifest *manifest_parse(const char *path, const char *text, size_t length,
+                                struct config_diagnostics *diagnostics)
+{
+    char name[4096 + 16];
+    struct config_tree *tree;
+    struct manifest *manifest;
+
+    snprintf(name, sizeof(name), "%s: note", path);
+    tree = config_yaml_read(name, text, length, &config_limits_manifest, diagnostics);
+    manifest = parse_tree(path, name, tree, diagnostics);
+    if (manifest != NULL)
+        manifest->hash = manifest_hash(text, length);
+    return manifest;
+}
+
+struct manifest *manifest_parse_source(const char *path, const char *text, size_t length,
+                                       struct config_diagnostics *diagnostics, char **ret_note)
+{
+    struct config_tree *tree = config_yaml_read(path, text, length, &config_limits_source, diagnostics);
+    struct manifest *manifest = parse_tree(path, path, tree, diagnostics);
+    struct config_text note = {0};
+
+    if (manifest == NULL)
+        return NULL;
+    if (config_tree_is_expanded(tree))
+        config_print_tree(&note, config_tree_root(tree), 0);
+    else
+        config_text_add_bytes(&note, text, length);
+    manifest->hash = manifest_hash(note.bytes, note.length);
+    *ret_note = config_text_take(&note);
+    return manifest;
 }
 
 static void finish_plugin(struct manifest_plugin *plugin)

@@ -132,6 +132,15 @@ struct manifest {
  */
 struct manifest *manifest_parse(const char *path, const char *text, size_t length,
                                 struct config_diagnostics *diagnostics);
+/**
+ * Parses plugin.yaml, in which YAML anchors, aliases and merge keys (<<) may save repetition. As
+ * manifest_parse otherwise; marks name places in `text`.
+ *
+ * @param ret_note  what goes into the note, to be freed: `text` itself, or where it has anchors the same
+ *                  without them, as hosts refuse them in a note.
+ */
+struct manifest *manifest_parse_source(const char *path, const char *text, size_t length,
+                                       struct config_diagnostics *diagnostics, char **ret_note);
 void manifest_destroy(struct manifest *manifest);
 
 /** Before the name of an environment variable under skip_unless. */

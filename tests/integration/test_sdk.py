@@ -239,6 +239,25 @@ class Generate(Sdk):
         self.assertIn("requires", done.stderr)
         self.assertEqual(["plugin.yaml"], os.listdir(self.folder))
 
+    def test_settings_that_plugins_share_are_written_once(self):
+        text = ("module: m\nversion: 1.0.0\nplugins:\n"
+                "  - type: io.example.v1\n    id: a\n    config:\n      <<: &shared {size: {type: int, default: 4}}\n"
+                "  - {type: io.example.v1, id: b, config: {<<: *shared, own: {type: bool}}}\n")
+        self.assertEqual(0, self.generate(text).returncode)
+        header = (self.folder / "m-plugin.h").read_text()
+        self.assertEqual(2, header.count("int64_t size;"))
+        source = (self.folder / "m-plugin.c").read_text()
+        self.assertEqual((0, 0, 2), (source.count("&shared"), source.count("<<"), source.count("default: 4")))
+
+        done = self.generate(text.replace("type: int", "type: inch"))
+        self.assertEqual(1, done.returncode)
+        self.assertIn("plugin.yaml:7:", done.stderr)
+        line = "      k%d: {type: string, default: " + "x" * 500 + "}\n"
+        done = self.generate(text.replace("<<: &shared {", "<<: &shared\n" + "".join("  " + line % i for i in range(100))
+                                          + "        more: {type: object, fields: {").replace("4}}\n", "4}}}\n"))
+        self.assertEqual(1, done.returncode)
+        self.assertIn("bytes once its aliases are expanded, at most 65535", done.stderr)
+
     def test_two_versions_of_a_type_share_a_module(self):
         types = {"clock_v1_sys": "com.acme.clock.v1", "clock_v2_sys": "com.acme.clock.v2", "timer_sys": "com.acme.timer.v1"}
         self.assertEqual(0, self.generate("module: clocks\nversion: 1.0.0\nplugins:\n" + "".join(

@@ -321,6 +321,51 @@ static void a_manifest_cut_anywhere_is_parsed_or_refused(void **state)
     }
 }
 
+/* The module's hash is that of the note, and a host that refuses anchors reads the same from it. */
+static void anchors_of_a_source_are_expanded_in_its_note(void **state)
+{
+    static const char text[] =
+        "module: m\nversion: 1.0.0\nplugins:\n  - type: io.example.v1\n    id: a\n    config:\n"
+        "      <<: &shared {size: {type: int, default: 4, doc: 'Size: a'}, text: {type: string, default: "
+        "'4'}}\n"
+        "  - {type: io.example.v1, id: b, config: {size: {type: int, max: 3}, <<: *shared}}\n";
+    struct config_diagnostics diagnostics = {0};
+    char *note;
+    struct manifest *source = manifest_parse_source("plugin.yaml", text, strlen(text), &diagnostics, &note);
+    struct manifest *read;
+
+    assert_non_null(source);
+    read = parse(note, &diagnostics);
+    assert_non_null(read);
+    assert_int_equal(diagnostics.count, 0);
+    assert_true(source->hash == read->hash);
+    assert_int_equal(read->plugin_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct schema *config = read->plugins[i].config;
+
+        assert_int_equal(config->field_count, 2);
+        assert_string_equal(config->fields[0]->name, "size");
+        assert_string_equal(config->fields[1]->name, "text");
+        assert_true(config->fields[0]->has_max == (i == 1));
+    }
+    manifest_destroy(source);
+    manifest_destroy(read);
+    free(note);
+}
+
+static void a_source_without_anchors_is_its_note(void **state)
+{
+    static const char text[] = "# A comment.\n" PLUGIN;
+    struct config_diagnostics diagnostics = {0};
+    char *note;
+    struct manifest *source = manifest_parse_source("plugin.yaml", text, strlen(text), &diagnostics, &note);
+
+    assert_non_null(source);
+    assert_string_equal(note, text);
+    free(note);
+    manifest_destroy(source);
+}
+
 static void types_are_told_from_other_names(void **state)
 {
     static const struct {
@@ -393,6 +438,8 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_a_warning_where_that_is_forgiven),
         cmocka_unit_test(what_a_module_needs_is_asked_before_all_else),
         cmocka_unit_test(a_manifest_cut_anywhere_is_parsed_or_refused),
+        cmocka_unit_test(anchors_of_a_source_are_expanded_in_its_note),
+        cmocka_unit_test(a_source_without_anchors_is_its_note),
         cmocka_unit_test(types_are_told_from_other_names),
         cmocka_unit_test(a_uri_is_split_behind_its_version),
         cmocka_unit_test(an_id_has_at_most_76_bytes),

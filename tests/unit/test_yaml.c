@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <config/print.h>
 #include <config/tree.h>
 
 static struct config_tree *read_bytes(const char *text, size_t length, struct config_diagnostics *diagnostics)
@@ -204,6 +205,72 @@ static void an_alias_bomb_ends_at_its_first_alias(void **state)
     assert_refused("<<: *a\n", "a.yaml:1:5: alias *a is not supported; repeat the value");
 }
 
+/* What an author's text reads as where aliases are allowed: printed, or its first error. The caller frees. */
+static char *expand(const char *text)
+{
+    struct config_diagnostics diagnostics = {0};
+    struct config_tree *tree =
+        config_yaml_read("a.yaml", text, strlen(text), &config_limits_source, &diagnostics);
+    struct config_text printed = {0};
+
+    if (tree != NULL)
+        config_print_tree(&printed, config_tree_root(tree), 0);
+    for (size_t i = 0; i < diagnostics.count && printed.length == 0; i++)
+        config_text_add(&printed, "%s", diagnostics.items[i].message);
+    config_tree_destroy(tree);
+    config_diagnostics_finish(&diagnostics);
+    return config_text_take(&printed);
+}
+
+static void aliases_and_merge_keys_are_expanded_where_they_are_allowed(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } cases[] = {
+        {"a: &x 1\nb: *x\nc: &x 2\nd: [*x]\n", "a: 1\nb: 1\nc: 2\nd:\n  - 2\n"},
+        {"a: &x {k: [v]}\nb: *x\n", "a:\n  k:\n    - v\nb:\n  k:\n    - v\n"},
+        {"a: &x {k: 1, l: 2}\nb: {<<: *x, l: 3}\n", "a:\n  k: 1\n  l: 2\nb:\n  l: 3\n  k: 1\n"},
+        {"a: {<<: [&x {k: 1}, &y {k: 2, l: 2}]}\nb: {<<: [*y, *x]}\n",
+         "a:\n  k: 1\n  l: 2\nb:\n  k: 2\n  l: 2\n"},
+        {"a: &x {k: &x 1, l: *x}\nb: *x\n", "a:\n  k: 1\n  l: 1\nb: 1\n"},
+        {"a: *x\n", "alias *x has no complete anchor &x before it"},
+        {"a: &x [*x]\n", "alias *x has no complete anchor &x before it"},
+        {"a: &x k\n*x : 1\n", "an alias cannot be a key; use a plain word"},
+        {"a: {<<: 1}\n", "<< merges a map or a list of maps"},
+        {"a: {<<: {k: 1}, <<: {l: 1}}\n", "duplicate key \"<<\"; first set on line 1"},
+        {"a: !!str 1\n", "a tag (!…) is not supported; the schema determines the type"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *printed = expand(cases[i].text);
+
+        assert_string_equal(printed, cases[i].expected);
+        free(printed);
+    }
+}
+
+/* Each line is ten times the one before it; the depth grows by one. */
+static void a_bomb_of_allowed_aliases_ends_at_the_limits(void **state)
+{
+    char text[4096] = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+    char *printed;
+
+    for (int i = 1; i < 10; i++)
+        sprintf(text + strlen(text),
+                "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1,
+                i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+    printed = expand(text);
+    assert_string_equal(printed, "more than 10000 values in one file; split it");
+    free(printed);
+    strcpy(text, "a0: &a0 []\n");
+    for (int i = 1; i < 40; i++)
+        sprintf(text + strlen(text), "a%d: &a%d [*a%d]\n", i, i, i - 1);
+    printed = expand(text);
+    assert_string_equal(printed, "nested deeper than 32 levels");
+    free(printed);
+}
+
 static void too_many_values_are_refused(void **state)
 {
     char *items = repeat("- x\n", 100001);
@@ -258,6 +325,8 @@ int main(void)
         cmocka_unit_test(a_depth_of_10000_is_refused),
         cmocka_unit_test(depth_64_is_read),
         cmocka_unit_test(an_alias_bomb_ends_at_its_first_alias),
+        cmocka_unit_test(aliases_and_merge_keys_are_expanded_where_they_are_allowed),
+        cmocka_unit_test(a_bomb_of_allowed_aliases_ends_at_the_limits),
         cmocka_unit_test(too_many_values_are_refused),
         cmocka_unit_test(too_many_bytes_are_refused),
         cmocka_unit_test(many_keys_in_one_map_are_not_quadratic),

@@ -17,17 +17,14 @@ struct arguments {
     const char *source;
 };
 
-/* The places are in the file itself, not in a note. */
-static void print_diagnostics(struct config_diagnostics *diagnostics, const char *path)
+static void print_diagnostics(struct config_diagnostics *diagnostics)
 {
     config_diagnostics_sort(diagnostics);
     for (size_t i = 0; i < diagnostics->count; i++) {
-        struct config_diagnostic shown = diagnostics->items[i];
-        char *line;
+        bool is_warning = diagnostics->items[i].severity == CONFIG_WARNING;
+        char *line = config_diagnostic_format(&diagnostics->items[i]);
 
-        shown.mark.file = path;
-        line = config_diagnostic_format(&shown);
-        fprintf(stderr, "berth-sdk: %s%s\n", shown.severity == CONFIG_WARNING ? "warning: " : "", line);
+        fprintf(stderr, "berth-sdk: %s%s\n", is_warning ? "warning: " : "", line);
         free(line);
     }
     config_diagnostics_finish(diagnostics);
@@ -69,7 +66,7 @@ static bool write_header(const struct generate_model *model, const char *path, c
 }
 
 static bool write_source(const struct generate_model *model, const char *path, const char *header_name,
-                         const char *yaml, size_t yaml_length)
+                         const char *note)
 {
     char *text;
     size_t length;
@@ -77,7 +74,7 @@ static bool write_source(const struct generate_model *model, const char *path, c
 
     if (out == NULL)
         abort();
-    generate_source(out, model, header_name, yaml, yaml_length);
+    generate_source(out, model, header_name, note);
     fclose(out);
 
     bool written = write_output(path, text, length);
@@ -87,14 +84,13 @@ static bool write_source(const struct generate_model *model, const char *path, c
 }
 
 static bool write_both(const struct arguments *arguments, const struct generate_model *model,
-                       const char *yaml, size_t length)
+                       const char *note)
 {
     char *header = output_path(arguments, arguments->header, model->manifest, "h");
     char *source = output_path(arguments, arguments->source, model->manifest, "c");
     const char *slash = strrchr(header, '/');
     const char *header_name = slash == NULL ? header : slash + 1;
-    bool written =
-        write_header(model, header, header_name) && write_source(model, source, header_name, yaml, length);
+    bool written = write_header(model, header, header_name) && write_source(model, source, header_name, note);
 
     free(header);
     free(source);
@@ -104,12 +100,19 @@ static bool write_both(const struct arguments *arguments, const struct generate_
 static int generate_from(const struct arguments *arguments, const char *yaml, size_t length)
 {
     struct config_diagnostics diagnostics = {0};
-    struct manifest *manifest = manifest_parse(arguments->manifest, yaml, length, &diagnostics);
+    char *note = NULL;
+    struct manifest *manifest = manifest_parse_source(arguments->manifest, yaml, length, &diagnostics, &note);
     struct generate_model model = {0};
     bool fine = manifest != NULL && generate_model_init(&model, manifest, &diagnostics);
 
-    print_diagnostics(&diagnostics, arguments->manifest);
-    fine = fine && write_both(arguments, &model, yaml, length);
+    if (fine && strlen(note) >= BERTH_NOTE_MAX)
+        config_diagnostics_add(&diagnostics, CONFIG_ERROR, &(struct config_mark){.file = arguments->manifest},
+                               "%zu bytes once its aliases are expanded, at most %u", strlen(note),
+                               BERTH_NOTE_MAX - 1);
+    fine = fine && diagnostics.error_count == 0;
+    print_diagnostics(&diagnostics);
+    fine = fine && write_both(arguments, &model, note);
+    free(note);
     generate_model_finish(&model);
     manifest_destroy(manifest);
     return fine ? EXIT_FINE : EXIT_BAD;

@@ -57,8 +57,8 @@ void generate_write_comment(FILE *out, const char *text);
 void generate_header(FILE *out, const struct generate_model *model, const char *header_name);
 /** The functions that fill the config structs. */
 void generate_config(FILE *out, const struct generate_plugin *plugin);
-/** @param text  of the manifest, as it goes into the note. */
-void generate_source(FILE *out, const struct generate_model *model, const char *header_name, const char *text,
-                     size_t length);
+/** @param note  the text of the manifest, as it goes into the note. */
+void generate_source(FILE *out, const struct generate_model *model, const char *header_name,
+                     const char *note);
 
 #endif

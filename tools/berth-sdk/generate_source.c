@@ -177,13 +177,12 @@ static void write_module(FILE *out, const struct generate_model *model)
             model->manifest->hash);
 }
 
-void generate_source(FILE *out, const struct generate_model *model, const char *header_name, const char *text,
-                     size_t length)
+void generate_source(FILE *out, const struct generate_model *model, const char *header_name, const char *note)
 {
     fprintf(out, "/* Written by berth-sdk generate from the manifest of %s. Edit that one. */\n",
             model->manifest->module);
     fprintf(out, "#include \"%s\"\n\n#include <stdlib.h>\n#include <string.h>\n\n", header_name);
-    write_note(out, text, length);
+    write_note(out, note, strlen(note));
     for (size_t i = 0; i < model->count; i++) {
         if (model->plugins[i].config != NULL)
             generate_config(out, &model->plugins[i]);
