@@ -52,7 +52,7 @@ static void check_address(const struct berth_check *check, const struct grpc_tcp
         berth_check_problem(check, BERTH_LOG_ERROR, "address", "%s", err.message);
     else if (config->tls_cert == NULL && !config->insecure && !berth_address_is_loopback(&address.ip))
         berth_check_problem(check, BERTH_LOG_ERROR, "address",
-                            "%s can be reached from other machines, and without TLS anybody there may call; "
+                            "%s can be reached from other machines, and without TLS any of them may call; "
                             "set tls_cert and tls_key, or insecure: true",
                             config->address);
 }
@@ -64,11 +64,11 @@ static void check_files(const struct berth_check *check, const struct grpc_tcp_c
 
     if ((config->tls_cert == NULL) != (config->tls_key == NULL))
         berth_check_problem(check, BERTH_LOG_ERROR, config->tls_cert == NULL ? "tls_key" : "tls_cert",
-                            "a certificate and its key belong together; set %s too",
+                            "tls_cert and tls_key go together; set %s too",
                             config->tls_cert == NULL ? "tls_cert" : "tls_key");
     else if (config->tls_ca != NULL && config->tls_cert == NULL)
         berth_check_problem(check, BERTH_LOG_ERROR, "tls_ca",
-                            "this is for clients that connect over TLS; set tls_cert and tls_key too");
+                            "only TLS clients have certificates; set tls_cert and tls_key too");
     else if (config->tls_cert != NULL && berth_rpc_server_check_tls(&tls, &err) != BERTH_OK)
         berth_check_problem(check, BERTH_LOG_ERROR, "tls_cert", "%s", err.message);
 }

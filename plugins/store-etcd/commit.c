@@ -1,128 +1,228 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Brings one batch at a time into etcd, and finds out whether it happened. */
+/* Brings one batch at a time into etcd, as one transaction that does nothing unless the head is as the batch
+ * saw it, and finds out whether it happened. */
 #include "commit.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "session.h"
-#include "store.h"
-#include "txn.h"
+#include <etcd/etcdserverpb/rpc.client.h>
 
 /* A batch that is on its way when the daemon closes may take so long. */
 #define HURRY_MS 1500
 
-bool commit_is_open(const struct commit *commit)
+/* A batch as etcd takes it. Borrows the batch's values, the layout and the id. */
+struct txn {
+    Etcdserverpb__TxnRequest request;
+    Etcdserverpb__Compare compare;
+    Etcdserverpb__Compare *compares[1];
+    Etcdserverpb__RangeRequest look;
+    Etcdserverpb__RequestOp look_op;
+    Etcdserverpb__RequestOp *looks[1];
+    Etcdserverpb__RequestOp **ops;
+};
+
+struct txn_op {
+    Etcdserverpb__RequestOp op;
+    Etcdserverpb__PutRequest put;
+    Etcdserverpb__DeleteRangeRequest removal;
+    struct layout_key key;
+};
+
+/* `op->key` is set. */
+static void init_put(struct txn_op *op, const void *value, size_t length)
 {
-    return commit->batch != NULL;
+    etcdserverpb__request_op__init(&op->op);
+    etcdserverpb__put_request__init(&op->put);
+    op->put.key = layout_bytes(&op->key);
+    op->put.value = (ProtobufCBinaryData){.len = length, .data = (uint8_t *)value};
+    op->op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    op->op.request_put = &op->put;
 }
 
-void commit_end(struct store *store, enum berth_code code, const char *message)
+static void init_removal(struct txn_op *op)
 {
-    struct commit *commit = &store->commit;
+    etcdserverpb__request_op__init(&op->op);
+    etcdserverpb__delete_range_request__init(&op->removal);
+    op->removal.key = layout_bytes(&op->key);
+    op->op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
+    op->op.request_delete_range = &op->removal;
+}
 
-    if (code == BERTH_OK && commit->batch->count > 0)
-        room_on_committed(store);
+static void init_write(struct txn_op *op, const struct layout *layout, const struct berth_store_write *write)
+{
+    struct layout_name name;
+
+    layout_name(&name, write->bucket, write->key);
+    layout_entry_key(layout, &name, &op->key);
+    if (write->value.data != NULL)
+        init_put(op, write->value.data, write->value.length);
+    else
+        init_removal(op);
+}
+
+static void init_compare(struct txn *txn, const struct layout *layout, int64_t head_revision)
+{
+    etcdserverpb__txn_request__init(&txn->request);
+    etcdserverpb__compare__init(&txn->compare);
+    txn->compare.target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD;
+    txn->compare.key = layout_bytes(&layout->head);
+    txn->compare.target_union_case = ETCDSERVERPB__COMPARE__TARGET_UNION_MOD_REVISION;
+    txn->compare.mod_revision = head_revision;
+    txn->compares[0] = &txn->compare;
+    txn->request.n_compare = 1;
+    txn->request.compare = txn->compares;
+}
+
+/* A member answers a transaction by itself, from what may be old, unless something in it is read that must
+ * not be. */
+static void init_look(struct txn *txn, const struct layout *layout)
+{
+    etcdserverpb__range_request__init(&txn->look);
+    txn->look.key = layout_bytes(&layout->head);
+    txn->look.count_only = true;
+    etcdserverpb__request_op__init(&txn->look_op);
+    txn->look_op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
+    txn->look_op.request_range = &txn->look;
+    txn->looks[0] = &txn->look_op;
+    txn->request.n_success = txn->request.n_failure = 1;
+    txn->request.success = txn->request.failure = txn->looks;
+}
+
+/* NULL without memory. */
+static struct txn *create_txn(const struct layout *layout, const struct berth_store_batch *batch,
+                              int64_t head_revision, const char *id)
+{
+    size_t count = batch->count + 1;
+    size_t header = sizeof(struct txn) + count * sizeof(struct txn_op);
+    struct txn *txn = calloc(1, header + count * sizeof(txn->ops[0]));
+    struct txn_op *ops = (struct txn_op *)(txn + 1);
+
+    if (txn == NULL)
+        return NULL;
+    init_compare(txn, layout, head_revision);
+    if (batch->count == 0) {
+        init_look(txn, layout);
+        return txn;
+    }
+    txn->ops = (Etcdserverpb__RequestOp **)(ops + count);
+    for (size_t i = 0; i < batch->count; i++)
+        init_write(&ops[i], layout, &batch->writes[i]);
+    ops[batch->count].key = layout->head;
+    init_put(&ops[batch->count], id, strlen(id));
+    for (size_t i = 0; i < count; i++)
+        txn->ops[i] = &ops[i].op;
+    txn->request.n_success = count;
+    txn->request.success = txn->ops;
+    return txn;
+}
+
+static const struct commit_refusal refusals[] = {
+    {"etcdserver: mvcc: database space exceeded", BERTH_RESOURCE_EXHAUSTED,
+     "etcd is full (alarm NOSPACE): compact and defragment it or raise --quota-backend-bytes, then run "
+     "etcdctl alarm disarm",
+     STORE_SPACE},
+    {"etcdserver: permission denied", BERTH_UNAVAILABLE,
+     "the etcd user may not write below the prefix (see etcdctl role grant-permission)", STORE_PERMISSION},
+    {"etcdserver: request is too large", BERTH_RESOURCE_EXHAUSTED,
+     "the change is larger than etcd accepts (see max_request, and --max-request-bytes of etcd)", STORE_WELL},
+    {"received message larger than max", BERTH_RESOURCE_EXHAUSTED,
+     "the change is larger than etcd accepts (see max_request, and --max-request-bytes of etcd)", STORE_WELL},
+    {"etcdserver: too many operations", BERTH_RESOURCE_EXHAUSTED,
+     "the change has more writes than etcd accepts (see max_writes, and --max-txn-ops of etcd)", STORE_WELL},
+};
+
+const struct commit_refusal *commit_find_refusal(const char *message)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+        if (strstr(message, refusals[i].text) != NULL)
+            return &refusals[i];
+    return NULL;
+}
+
+void commit_finish(struct commit *commit)
+{
     uv_timer_stop(&commit->deadline);
-    txn_destroy(commit->txn);
+    free(commit->txn);
     commit->txn = NULL;
     commit->batch = NULL;
-    /* An answer that still comes is nobody's. */
     commit->call = NULL;
-    berth_store_committed(store->core, code, message);
-}
-
-/* The state did not move, or what waited for the batch moves it now. */
-static void end_unmoved(struct store *store, enum berth_code code, const char *message)
-{
-    commit_end(store, code, message);
-    store_apply_held(store);
 }
 
 static void on_verdict(uv_timer_t *timer)
 {
-    struct store *store = timer->data;
+    struct commit *commit = timer->data;
 
-    end_unmoved(store, store->commit.verdict, store->commit.sentence.message);
+    commit->events->on_unmoved(commit->self, commit->verdict, commit->sentence.message);
 }
 
 /* From the top level of the loop. */
-static void refuse(struct store *store, enum berth_code code)
+static void refuse(struct commit *commit, enum berth_code code)
 {
-    txn_destroy(store->commit.txn);
-    store->commit.txn = NULL;
-    store->commit.verdict = code;
-    uv_timer_start(&store->commit.deadline, on_verdict, 0, 0);
+    free(commit->txn);
+    commit->txn = NULL;
+    commit->verdict = code;
+    uv_timer_start(&commit->deadline, on_verdict, 0, 0);
 }
 
 static void on_answer(void *context, struct berth_rpc_call *call, const Etcdserverpb__TxnResponse *reply)
 {
-    struct session *session = context;
-    struct commit *commit;
+    struct commit *commit = context;
 
-    if (session->store == NULL || call != session->store->commit.call)
+    if (call != commit->call)
         return;
-    commit = &session->store->commit;
     commit->has_succeeded = reply->succeeded;
     commit->was_refused = !reply->succeeded;
 }
 
-static void on_failure(struct session *session, enum berth_code code, const char *message)
+static void on_failure(struct commit *commit, enum berth_code code, const char *message)
 {
-    struct store *store = session->store;
-    struct commit *commit = &store->commit;
-    const struct room_refusal *refusal = room_find_refusal(message);
+    const struct commit_refusal *refusal = commit_find_refusal(message);
 
     if (refusal != NULL && !commit->may_have_happened) {
-        room_on_refused(store, refusal);
-        end_unmoved(store, refusal->code, refusal->sentence);
+        commit->events->on_refused(commit->self, refusal);
         return;
     }
     commit->may_have_happened = true;
-    session_lose(session, "it did not say whether a change happened: %s: %s", berth_code_name(code), message);
+    session_lose(commit->session, "no answer on whether a change was committed: %s: %s",
+                 berth_code_name(code), message);
 }
 
 static void on_answer_end(void *context, struct berth_rpc_call *call, enum berth_code code,
                           const char *message, const struct berth_metadata *trailers, size_t count)
 {
-    struct session *session = context;
-    struct commit *commit;
+    struct commit *commit = context;
 
     (void)trailers, (void)count;
-    if (session->store == NULL || call != session->store->commit.call)
+    if (call != commit->call)
         return;
-    commit = &session->store->commit;
     commit->call = NULL;
     if (code != BERTH_OK || (!commit->has_succeeded && !commit->was_refused))
-        on_failure(session, code, message);
+        on_failure(commit, code, message);
     else if (commit->batch->count == 0 && commit->has_succeeded)
-        end_unmoved(session->store, BERTH_OK, NULL);
+        commit->events->on_unmoved(commit->self, BERTH_OK, NULL);
 }
 
 static const struct etcdserverpb_kv_txn_events answer_events = {.on_message = on_answer,
                                                                 .on_end = on_answer_end};
 
-static void send_txn(struct store *store)
+static void send_txn(struct commit *commit, struct session *session)
 {
-    struct commit *commit = &store->commit;
-    struct session *session = store->session;
     struct berth_rpc_call_options options = session_call_options(session);
     struct berth_error err;
 
     commit->has_succeeded = commit->was_refused = false;
-    if (etcdserverpb_kv_txn_start(session->channel, &options, &commit->txn->request, &answer_events, session,
-                                  &commit->call, &err) != BERTH_OK)
+    commit->session = session;
+    if (etcdserverpb_kv_txn_start(session_channel(session), &options, &commit->txn->request, &answer_events,
+                                  commit, &commit->call, &err) != BERTH_OK)
         session_lose(session, "%s", err.message);
 }
 
-void commit_on_live(struct store *store)
+void commit_resume(struct commit *commit, struct session *session)
 {
-    const struct commit *commit = &store->commit;
-
-    /* After an answer only the watch is waited for. */
     if (commit->txn != NULL && commit->call == NULL && !commit->has_succeeded && !commit->was_refused)
-        send_txn(store);
+        send_txn(commit, session);
 }
 
 void commit_on_lost(struct commit *commit)
@@ -141,81 +241,67 @@ static bool is_uncertain(const struct commit *commit)
 
 static void on_deadline(uv_timer_t *timer)
 {
-    struct store *store = timer->data;
-    struct commit *commit = &store->commit;
+    struct commit *commit = timer->data;
+    enum berth_code code = is_uncertain(commit) ? BERTH_UNKNOWN : BERTH_UNAVAILABLE;
     struct berth_rpc_call *call = commit->call;
-    bool is_unknown = is_uncertain(commit);
-    struct berth_error err;
 
-    if (store->down_since_ms != 0)
-        store_describe_loss(store, &err);
-    else
-        berth_error_set(&err, BERTH_UNAVAILABLE, "etcd has not answered within commit_timeout (%llu ms)",
-                        (unsigned long long)store->options.commit_timeout_ms);
+    commit->call = NULL;
     if (call != NULL)
         berth_rpc_call_cancel(call);
-    end_unmoved(store, is_unknown ? BERTH_UNKNOWN : BERTH_UNAVAILABLE, err.message);
-    /* Who is there and does not answer is no good: perhaps the next endpoint is. */
-    if (store->session != NULL && store->down_since_ms == 0)
-        session_lose(store->session, "%s", err.message);
+    commit->events->on_late(commit->self, code);
 }
 
-/* Of the time that a change has, what a loss before it has taken is gone. */
-static uint64_t time_left(const struct store *store)
+static enum berth_code check_size(const struct commit *commit, struct berth_error *err)
 {
-    uint64_t down = store->down_since_ms == 0 ? 0 : uv_now(store->host->loop) - store->down_since_ms;
+    const struct store_options *options = &commit->state->options;
+    const struct mirror *mirror = &commit->state->mirror;
+    const struct berth_store_batch *batch = commit->batch;
+    size_t request = etcdserverpb__txn_request__get_packed_size(&commit->txn->request);
 
-    return down < store->options.commit_timeout_ms ? store->options.commit_timeout_ms - down : 0;
-}
-
-static enum berth_code check_size(const struct store *store, const struct berth_store_batch *batch,
-                                  size_t request, struct berth_error *err)
-{
-    if (request > store->options.max_request)
+    if (request > options->max_request)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "the change takes %zu bytes on the wire, max_request is %llu", request,
-                               (unsigned long long)store->options.max_request);
-    if (batch->bytes + store->mirror.bytes > store->options.max_mirror && batch->bytes > 0)
+                               "the change takes %zu bytes on the wire, more than max_request (%llu bytes)",
+                               request, (unsigned long long)options->max_request);
+    if (batch->bytes + mirror->bytes > options->max_mirror && batch->bytes > 0)
         for (size_t i = 0; i < batch->count; i++)
             if (batch->writes[i].value.data != NULL)
                 return berth_error_set(
                     err, BERTH_RESOURCE_EXHAUSTED,
-                    "the store has %llu entries in %llu bytes of memory, and max_mirror allows %llu",
-                    (unsigned long long)store->mirror.count, (unsigned long long)store->mirror.bytes,
-                    (unsigned long long)store->options.max_mirror);
+                    "the store has %llu entries in %llu bytes of memory, and max_mirror is %llu bytes",
+                    (unsigned long long)mirror->count, (unsigned long long)mirror->bytes,
+                    (unsigned long long)options->max_mirror);
     return BERTH_OK;
 }
 
-void commit_start(struct store *store, const struct berth_store_batch *batch)
+void commit_start(struct commit *commit, const struct berth_store_batch *batch, struct session *session,
+                  uint64_t time_ms)
 {
-    struct commit *commit = &store->commit;
+    const struct store_state *state = commit->state;
     enum berth_code code;
 
     commit->batch = batch;
-    commit->head_revision = store->mirror.head_revision;
-    memcpy(commit->head, store->mirror.head, sizeof(commit->head));
+    commit->head_revision = state->mirror.head_revision;
+    memcpy(commit->head, state->mirror.head, sizeof(commit->head));
     commit->has_succeeded = commit->was_refused = commit->may_have_happened = false;
-    snprintf(commit->id, sizeof(commit->id), "%s-%" PRIu64, store->id, ++commit->counter);
-    commit->txn = txn_create(&store->layout, batch, commit->head_revision, commit->id);
+    snprintf(commit->id, sizeof(commit->id), "%s-%" PRIu64, state->id, ++commit->counter);
+    commit->txn = create_txn(&state->layout, batch, commit->head_revision, commit->id);
     if (commit->txn == NULL)
         code = berth_error_set(&commit->sentence, BERTH_RESOURCE_EXHAUSTED, "no memory for a change");
     else
-        code = check_size(store, batch, txn_bytes(commit->txn), &commit->sentence);
+        code = check_size(commit, &commit->sentence);
     if (code != BERTH_OK) {
-        refuse(store, code);
+        refuse(commit, code);
         return;
     }
-    uv_timer_start(&commit->deadline, on_deadline, time_left(store), 0);
-    if (store->session != NULL && store->down_since_ms == 0)
-        send_txn(store);
+    uv_timer_start(&commit->deadline, on_deadline, time_ms, 0);
+    if (session != NULL)
+        send_txn(commit, session);
 }
 
-void commit_hurry(struct store *store)
+void commit_hurry(struct commit *commit)
 {
-    uint64_t left = uv_timer_get_due_in(&store->commit.deadline);
-
-    if (commit_is_open(&store->commit) && left > HURRY_MS)
-        uv_timer_start(&store->commit.deadline, on_deadline, HURRY_MS, 0);
+    if (commit->batch != NULL && uv_timer_get_due_in(&commit->deadline) > HURRY_MS)
+        uv_timer_start(&commit->deadline, on_deadline, HURRY_MS, 0);
 }
 
 bool commit_is_own(const struct commit *commit, const struct revision *revision)
@@ -254,8 +340,12 @@ void commit_write(const struct commit *commit, struct mirror *mirror)
     }
 }
 
-void commit_init(struct commit *commit, struct store *store)
+void commit_init(struct commit *commit, const struct store_state *state, const struct commit_events *events,
+                 void *self)
 {
-    uv_timer_init(store->host->loop, &commit->deadline);
-    commit->deadline.data = store;
+    commit->state = state;
+    commit->events = events;
+    commit->self = self;
+    uv_timer_init(state->host->loop, &commit->deadline);
+    commit->deadline.data = commit;
 }

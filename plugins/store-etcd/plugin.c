@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io.berth.store.v1.etcd: what is configured becomes a store. */
+/* The plugin io.berth.store.v1.etcd: makes a store from its settings. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static uint64_t milliseconds(int64_t nanoseconds)
     return (uint64_t)nanoseconds / NS_PER_MS;
 }
 
-/* NULL where members are spoken to in clear. */
+/* NULL for clear text. */
 static const struct berth_rpc_tls_options *choose_tls(const struct etcd_config *config,
                                                       struct berth_rpc_tls_options *tls)
 {
@@ -55,9 +55,8 @@ static enum berth_code choose_limits(const struct etcd_config *config, struct be
     if (request < overhead || request - overhead < value + BERTH_STORE_NAME_MAX)
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
-            "max_request (%llu bytes) has no room for a value of max_value (%llu bytes) and "
-            "what goes with max_writes (%lld) names: raise it, and etcd's "
-            "--max-request-bytes with it",
+            "max_request (%llu bytes) is too small for a value of max_value (%llu bytes) and the names of "
+            "max_writes (%lld) writes; raise it, and etcd's --max-request-bytes with it",
             (unsigned long long)request, (unsigned long long)value, (long long)config->max_writes);
     *ret_limits = (struct berth_store_limits){
         .size = sizeof(*ret_limits),
@@ -101,7 +100,7 @@ static void check_tls(const struct berth_check *check, const struct etcd_config 
                                 "the password is sent in clear text to tcp endpoints; set tls: true");
     } else if ((config->tls_cert == NULL) != (config->tls_key == NULL)) {
         berth_check_problem(check, BERTH_LOG_ERROR, config->tls_cert == NULL ? "tls_key" : "tls_cert",
-                            "a certificate and its key belong together; set %s too",
+                            "tls_cert and tls_key go together; set %s too",
                             config->tls_cert == NULL ? "tls_cert" : "tls_key");
     } else if (berth_rpc_channel_check_tls(&options, &err) != BERTH_OK) {
         berth_check_problem(check, BERTH_LOG_ERROR, config->tls_cert == NULL ? "tls_ca" : "tls_cert", "%s",
@@ -163,7 +162,7 @@ static enum berth_code start(struct instance *self, struct berth_error *err)
     if (code != BERTH_OK)
         return code;
     berth_add_export(self->host, "prefix", self->config.prefix);
-    berth_add_export(self->host, "node", store->id);
+    berth_add_export(self->host, "node", store->state.id);
     return BERTH_PENDING;
 }
 

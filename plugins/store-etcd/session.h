@@ -1,77 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One connection to one member of etcd, and what a store and its parts know. */
 #ifndef STORE_ETCD_SESSION_H
 #define STORE_ETCD_SESSION_H
 
-#include <etcd/etcdserverpb/rpc.client.h>
+#include <stdbool.h>
+#include <stdint.h>
 
+#include <berth/plugin.h>
 #include <berth/rpc/client.h>
 
 #include "mirror.h"
-#include "revision.h"
 
-struct store;
-
-/* One connection to one endpoint, from dialling to its loss. Freed when all of it is closed. */
-struct session {
-    /* NULL once it is lost. */
-    struct store *store;
-    /* For the closing. */
-    struct store *owner;
-    const char *endpoint;
-    struct berth_rpc_channel *channel;
-    /* First the patience with what is being waited for, then the heartbeat. */
-    uv_timer_t timer;
-    const char *step;
-    size_t open_handles;
-    bool is_live;
-    char *token;
-    struct berth_metadata metadata[2];
-    /* Of the head: what the mirror says of it holds here. */
-    bool is_as_known;
-
-    /* Loading. */
-    struct mirror loading;
-    struct layout_key next;
-    int64_t page_size;
-    bool has_answered;
-    bool has_more;
-
-    /* Watching. */
-    struct berth_rpc_call *watch;
-    struct revision *gathered;
-    /* All up to here has come: the mirror may be behind while a batch is on its way. */
-    int64_t told_revision;
-
-    /* Being present. */
-    struct berth_rpc_call *keepalive;
-    int64_t lease;
-    bool awaits_beat;
-    uint64_t ticked_ms;
-    bool was_refused;
-    void (*on_revoked)(struct session *session);
+/** All strings live as long as the store. Times in milliseconds, sizes in bytes. */
+struct store_options {
+    const char *const *endpoints;
+    size_t endpoint_count;
+    const char *prefix;
+    /** NULL: clear text. */
+    const struct berth_rpc_tls_options *tls;
+    /** NULL: etcd without authentication. */
+    const char *user;
+    const char *password;
+    uint64_t dial_timeout_ms;
+    uint64_t commit_timeout_ms;
+    /** 0: unlimited. */
+    uint64_t max_stale_ms;
+    uint64_t lease_ttl_ms;
+    uint64_t max_mirror;
+    uint64_t max_request;
+    struct berth_store_limits limits;
 };
 
-/* Begins to dial; the store's session from here on. */
-void session_start(struct store *store, const char *endpoint);
-/* It is of no more use: tells the store, closes what is open. Nothing else comes from it. */
+/** What the parts of a store may know of it. They read it; only store.c writes it. */
+struct store_state {
+    const struct berth_host *host;
+    struct store_options options;
+    struct layout layout;
+    /** Of this daemon, made anew at each start: every batch and the daemon's presence carry it. */
+    char id[40];
+    /** Of revision 0 until it is loaded. */
+    struct mirror mirror;
+    bool has_open_batch;
+    /** etcd refuses changes for lack of space: each heartbeat tries whether it has some again. */
+    bool is_out_of_space;
+    bool is_ending;
+};
+
+/** How much the mirror may take. An eighth more than what we add ourselves, so that a daemon that counts
+ * otherwise, or the last bytes of a batch, cut nobody off. */
+static inline uint64_t store_mirror_max(const struct store_state *state)
+{
+    return state->options.max_mirror + state->options.max_mirror / 8;
+}
+
+/** What a session tells its store: called from the loop, and before session_dial returns. */
+struct session_events {
+    /** Everything up to a revision; the mirror is taken over. */
+    void (*on_loaded)(void *self, struct mirror *loaded);
+    /** What came next; taken over. @return false: it exceeds max_mirror, and the session ends itself. */
+    bool (*on_revision)(void *self, struct revision *revision);
+    /** The watch runs. */
+    void (*on_live)(void *self);
+    /** How the put of the daemon's own key ended. */
+    void (*on_presence)(void *self, enum berth_code code, const char *message);
+    /** It is over: only on_closed follows. */
+    void (*on_lost)(void *self, bool was_live, const char *reason);
+    /** It is freed. */
+    void (*on_closed)(void *self);
+};
+
+struct session;
+
+/** @return NULL without memory; else it exists until `on_closed`. */
+struct session *session_create(const struct store_state *state, const char *endpoint,
+                               const struct session_events *events, void *self);
+/** Logs in, loads unless the mirror's history goes on here, and follows. */
+void session_dial(struct session *session);
+
+/** It is of no more use: tells the store, then closes. Fine for one that is over already. */
 void session_lose(struct session *session, const char *format, ...) BERTH_PRINTF(2, 3);
-/* The same without telling. NULL is fine. */
+/** The same without telling. NULL is fine. */
 void session_close(struct session *session);
 
-/* For its parts. What every call bears. */
-struct berth_rpc_call_options session_call_options(const struct session *session);
-/* From here on this is waited for, for so long as one step may take. */
-void session_await(struct session *session, const char *step);
+/** Removes the daemon's key; `on_revoked` when that has ended, however it did, unless the session ends first.
+ * @return false: there is nothing to wait for. */
+bool session_revoke(struct session *session, void (*on_revoked)(void *self));
 
-/* load.c: all entries, page by page, and then it watches. */
-void session_load(struct session *session);
-/* watch.c: all that comes after the store's mirror. */
-void session_watch(struct session *session);
-void session_watch_finish(struct session *session);
-/* presence.c: a key that goes when we go, and the heartbeat that keeps it. Once more for each new watch: what
- * is still to be answered is not asked again. */
-void session_be_present(struct session *session);
-/* Takes the key away; on_revoked when that has ended, however it did. False: there is nothing to wait for. */
-bool session_revoke(struct session *session, void (*on_revoked)(struct session *session));
+struct berth_rpc_channel *session_channel(const struct session *session);
+/** What every call carries. */
+struct berth_rpc_call_options session_call_options(const struct session *session);
 
 #endif

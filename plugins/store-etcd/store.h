@@ -1,53 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One store over etcd: from its options to the library's core. */
 #ifndef STORE_ETCD_STORE_H
 #define STORE_ETCD_STORE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include <berth/plugin.h>
-#include <berth/rpc/client.h>
-#include <berth/store_engine.h>
-
 #include "commit.h"
-#include "mirror.h"
-#include "revision.h"
-#include "room.h"
 
-struct session;
-
-/** All strings live as long as the store. Times in milliseconds, sizes in bytes. */
-struct store_options {
-    const char *const *endpoints;
-    size_t endpoint_count;
-    const char *prefix;
-    /** Of TLS; NULL: in clear. */
-    const struct berth_rpc_tls_options *tls;
-    /** NULL: etcd asks nobody who he is. */
-    const char *user;
-    const char *password;
-    uint64_t dial_timeout_ms;
-    uint64_t commit_timeout_ms;
-    /** 0: for ever. */
-    uint64_t max_stale_ms;
-    uint64_t lease_ttl_ms;
-    uint64_t max_mirror;
-    uint64_t max_request;
-    struct berth_store_limits limits;
-};
-
-/** One store over etcd: what it knows of it, the batch on its way, and the connection. */
 struct store {
     /* First, as berth_store_interface wants it. */
     struct berth_store_core *core;
-    const struct berth_host *host;
+    struct store_state state;
     struct berth_store_health health;
-    struct store_options options;
-    struct layout layout;
-    /* Of this daemon, made anew with each start: every batch and the daemon's presence bear it. */
-    char id[40];
-    struct mirror mirror;
-    bool is_loaded;
     struct commit commit;
     /* What others did without moving the head while a batch is on its way. */
     struct revision *held;
@@ -69,7 +31,6 @@ struct store {
     /* Until the first load. */
     uv_timer_t dialling;
     bool is_starting;
-    bool is_ending;
     size_t handles;
     uint64_t live_since_ms;
     /* What was published last. */
@@ -93,33 +54,5 @@ enum berth_code store_start(const struct berth_host *host, const struct store_op
 
 /** Ends it: `on_ended` comes once, from the loop, as the last thing; the store is to be freed in it. */
 void store_end(struct store *store, void (*on_ended)(struct store *store));
-
-/* What sessions tell. */
-
-/* Everything up to a revision; the mirror is taken over. */
-void store_on_loaded(struct store *store, struct mirror *loaded);
-/* What came next; taken over. False: it cannot be kept, and the session is over. */
-bool store_on_revision(struct store *store, struct revision *revision);
-void store_on_live(struct store *store);
-/* The session is about to go, and `was_live` tells how far it had come. */
-void store_on_lost(struct store *store, bool was_live, const char *reason);
-void store_on_session_closed(struct store *store);
-
-/* Since when there is no connection, and why: a sentence for who is refused. */
-void store_describe_loss(const struct store *store, struct berth_error *err);
-
-/* How much the mirror may take: of what is there already a little more than of what we add, so that a daemon
- * that counts otherwise, or the last bytes of a batch, cut nobody off. */
-static inline uint64_t store_mirror_max(const struct store *store)
-{
-    return store->options.max_mirror + store->options.max_mirror / 8;
-}
-
-/* What was held while a batch was on its way: shown and told, or to be fetched once more. */
-void store_apply_held(struct store *store);
-void store_forget_held(struct store *store);
-
-/* The last part of the end. */
-void store_close(struct store *store);
 
 #endif

@@ -71,7 +71,7 @@ class DaemonEtcd(Case):
     def test_nobody_there_is_a_failed_plugin_and_the_daemon_lives(self):
         self.configure(endpoints=["tcp:127.0.0.1:1"], dial_timeout="300ms", password="hush-hush")
         daemon = self.start()
-        self.wait_for(daemon, "no etcd could be loaded from within dial_timeout (300 ms); last tried: "
+        self.wait_for(daemon, "could not load from etcd within dial_timeout (300 ms); last tried: "
                               "cannot connect to tcp:127.0.0.1:1")
         self.assertNotIn("hush-hush", daemon.log)
         self.assert_stops(daemon)

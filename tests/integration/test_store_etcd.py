@@ -170,7 +170,7 @@ class Lost(Case):
 
     def test_nobody_there_is_a_failed_start_with_the_reason(self):
         one = self.launch("tcp:127.0.0.1:1", dial_timeout=500)
-        self.assertRegex(one.wait_for("^started"), "^started UNAVAILABLE no etcd could be loaded.*tcp:127.0.0.1:1: .*refused")
+        self.assertRegex(one.wait_for("^started"), "^started UNAVAILABLE could not load from etcd.*tcp:127.0.0.1:1: .*refused")
         self.assertEqual(1, one.process.wait())
 
 
@@ -375,9 +375,9 @@ class Users(Case):
         self.assertRegex(other.wait_for("^started"), "^started UNAVAILABLE .*as user berth: .*authentication failed")
         self.etcd.ctl(*"role grant-permission --prefix=true berth read /berth/".split(), user="root:secret")
         for _ in range(2):
-            self.assertRegex(one.change("put", "b k v"), "^UNAVAILABLE etcd does not let this user write")
+            self.assertRegex(one.change("put", "b k v"), "^UNAVAILABLE the etcd user may not write")
         self.assertEqual(1, len(one.find("^condition")), one.log())
-        one.wait_for("^condition UNAVAILABLE etcd does not let this user write")
+        one.wait_for("^condition UNAVAILABLE the etcd user may not write")
         self.etcd.ctl(*"role grant-permission --prefix=true berth readwrite /berth/".split(), user="root:secret")
         self.assertEqual("OK ", one.change("put", "b k v"))
         one.wait_for("^condition OK")
@@ -436,7 +436,7 @@ class Garbage(unittest.TestCase):
     def assert_refused(self, talk):
         driver = Driver(self.serve(talk), dial_timeout=700)
         self.addCleanup(driver.kill)
-        self.assertRegex(driver.wait_for("^started"), "^started UNAVAILABLE no etcd could be loaded")
+        self.assertRegex(driver.wait_for("^started"), "^started UNAVAILABLE could not load from etcd")
         self.assertEqual(1, driver.process.wait(), driver.log())
         self.assertNotIn("anitizer", driver.log())
 

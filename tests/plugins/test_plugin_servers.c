@@ -210,7 +210,7 @@ static void certificate_key_and_authorities_come_together(void **state)
     assert_tcp_start("address: 127.0.0.1:0\ntls_cert: /a.pem\n", BERTH_INVALID_ARGUMENT, "set tls_key too");
     assert_tcp_start("address: 127.0.0.1:0\ntls_key: /a.key\n", BERTH_INVALID_ARGUMENT, "set tls_cert too");
     assert_tcp_start("address: 127.0.0.1:0\ntls_ca: /ca.pem\n", BERTH_INVALID_ARGUMENT,
-                     "tls_ca: this is for clients that connect over TLS");
+                     "tls_ca: only TLS clients have certificates");
 }
 
 static void ask(const char *uri, const char *settings)

@@ -730,7 +730,7 @@ static void revisions_that_go_backwards_while_a_batch_is_on_its_way_are_no_news(
     happen(stage, 11, "/berth/data/b,k", "old", true);
     assert_true(berth_testing_run_until(stage->testing, is_degraded, stage));
     berth_testing_condition(stage->testing, &err);
-    assert_non_null(strstr(err.message, "revision 11 after 12"));
+    assert_non_null(strstr(err.message, "revision 11 is out of order after 12"));
     assert_int_equal(berth_testing_close(stage->testing, &err), BERTH_PENDING);
     berth_testing_advance(stage->testing, 2000);
     assert_true(berth_testing_run_until(stage->testing, close_has_ended, stage));
@@ -838,7 +838,7 @@ static void answers_that_are_no_etcds_fail_the_start(void **state)
         for (int k = 0; k < 20 && !init_has_ended(stage); k++)
             berth_testing_advance(stage->testing, 100);
         assert_int_equal(berth_testing_step(stage->testing, BERTH_STEP_INIT, &err), BERTH_UNAVAILABLE);
-        assert_non_null(strstr(err.message, "no etcd's"));
+        assert_non_null(strstr(err.message, "invalid answer"));
         stage_destroy(stage);
     }
 }

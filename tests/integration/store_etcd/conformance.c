@@ -181,7 +181,7 @@ static enum berth_code write_as_other(void *context, void *instance, const char 
     struct layout_key where;
 
     layout_name(&name, bucket, key);
-    layout_entry_key(&store->layout, &name, &where);
+    layout_entry_key(&store->state.layout, &name, &where);
     if (value.data == NULL) {
         removal.key = layout_bytes(&where);
         op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
