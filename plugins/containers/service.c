@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The containers service for any transport: its life, and how one container is read. */
+/* The containers service for any transport: its life, and how containers are read. */
 #include "containers-plugin.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "service.h"
+#include "changes.h"
+#include "search.h"
 
 /* Containers keep a namespace from being removed. */
 static const struct berth_namespace_occupant occupant = {
@@ -79,29 +80,6 @@ enum berth_code containers_service_close(const struct berth_host *host, void *in
     return BERTH_OK;
 }
 
-void containers_release(struct containers_service *service)
-{
-    const struct berth_host *host = service->host;
-
-    service->outstanding--;
-    if (!service->closes || service->outstanding > 0)
-        return;
-    free(service);
-    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
-}
-
-enum berth_code containers_bucket(const char *namespace_name, char ret_bucket[CONTAINERS_BUCKET_SIZE],
-                                  struct berth_error *err)
-{
-    struct berth_error why;
-    enum berth_code code = berth_identifier_check(namespace_name, &why);
-
-    if (code != BERTH_OK)
-        return berth_error_set(err, code, "namespace validation: %.1900s", why.message);
-    snprintf(ret_bucket, CONTAINERS_BUCKET_SIZE, "%s%s", BERTH_CONTAINERS_BUCKET_PREFIX, namespace_name);
-    return BERTH_OK;
-}
-
 static enum berth_code not_there(const char *id, const char *namespace_name, struct berth_error *err)
 {
     char quoted[BERTH_ERROR_MAX - 256];
@@ -116,17 +94,16 @@ static enum berth_code get_in(const struct containers_service *service, struct b
                               void (*on_container)(void *context, struct berth_store_bytes value),
                               void *context, struct berth_error *err)
 {
-    struct berth_store_txn *own = NULL;
+    struct berth_store_txn *view;
     struct berth_store_bytes value;
-    enum berth_code code = BERTH_OK;
+    enum berth_code code = berth_store_begin_view(service->store, service->store_instance, txn, &view, err);
 
-    if (txn == NULL)
-        code = service->store->begin(service->store_instance, &own, err);
-    if (code == BERTH_OK)
-        code = service->store->get(txn == NULL ? own : txn, bucket, berth_store_text(id), &value, err);
+    if (code != BERTH_OK)
+        return code;
+    code = service->store->get(view, bucket, berth_store_text(id), &value, err);
     if (code == BERTH_OK)
         on_container(context, value);
-    service->store->end(own);
+    berth_store_end_view(service->store, txn, view);
     return code;
 }
 
@@ -146,10 +123,75 @@ static enum berth_code get(void *instance, struct berth_store_txn *txn, const ch
     return code == BERTH_NOT_FOUND ? not_there(id, namespace_name, err) : code;
 }
 
+struct listing {
+    const struct berth_store *store;
+    struct berth_store_txn *txn;
+    const char *bucket;
+    struct search search;
+    bool (*on_container)(void *context, const struct berth_store_entry *container);
+    void *context;
+};
+
+/* Whether a damaged container would match is not known: it is passed over, and the end is no good one. */
+static enum berth_code visit(struct listing *listing, struct berth_store_bytes after, struct berth_error *err)
+{
+    struct berth_store_entry entry = {.key = after};
+    enum berth_code end = BERTH_OK;
+    bool goes_on = true;
+
+    while (goes_on) {
+        struct berth_error why;
+        bool matches;
+        enum berth_code code = listing->store->next(listing->txn, listing->bucket, entry.key, &entry, &why);
+
+        if (code == BERTH_NOT_FOUND)
+            return end;
+        if (code != BERTH_OK && end == BERTH_OK)
+            end = berth_error_set(err, code, "%s", why.message);
+        if (code == BERTH_DATA_LOSS && entry.key.length > 0)
+            continue;
+        if (code != BERTH_OK)
+            return end;
+        code = search_match(&listing->search, entry.value, &matches, err);
+        if (code != BERTH_OK)
+            return code;
+        if (matches)
+            goes_on = listing->on_container(listing->context, &entry);
+    }
+    return end;
+}
+
+static enum berth_code list(void *instance, struct berth_store_txn *txn,
+                            const struct berth_containers_query *query,
+                            bool (*on_container)(void *context, const struct berth_store_entry *container),
+                            void *context, struct berth_error *err)
+{
+    const struct containers_service *service = instance;
+    char bucket[CONTAINERS_BUCKET_SIZE];
+    struct listing listing = {
+        .store = service->store,
+        .bucket = bucket,
+        .on_container = on_container,
+        .context = context,
+    };
+    enum berth_code code = containers_bucket(query->namespace_name, bucket, err);
+
+    if (code == BERTH_OK)
+        code = search_init(&listing.search, query->filters, query->filter_count, err);
+    if (code == BERTH_OK)
+        code = berth_store_begin_view(service->store, service->store_instance, txn, &listing.txn, err);
+    if (code == BERTH_OK) {
+        code = visit(&listing, query->after, err);
+        berth_store_end_view(service->store, txn, listing.txn);
+    }
+    search_finish(&listing.search);
+    return code;
+}
+
 const struct berth_containers containers_service_interface = {
     .size = sizeof(containers_service_interface),
     .get = get,
-    .list = containers_list,
+    .list = list,
     .create = containers_create,
     .update = containers_update,
     .remove = containers_remove,

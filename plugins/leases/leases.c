@@ -77,14 +77,7 @@ static bool pack(struct berth_call *call, const ProtobufCMessage *message, struc
 static void on_created(void *context, enum berth_code code, const char *message,
                        struct berth_store_bytes value)
 {
-    struct berth_call *call = berth_answer_take(context);
-    struct berth_wire_buffer buffer = {0};
-
-    if (call == NULL)
-        return;
-    if (code == BERTH_OK)
-        berth_wire_put_bytes(&buffer, 1, value.data, value.length);
-    berth_call_answer_wire(call, &buffer, code, message);
+    berth_answer_finish_field(context, code, message, value.data, value.length);
 }
 
 /* CreateRequest has the numbers of Lease. */
@@ -180,25 +173,14 @@ static void delete_resource(struct berth_call *call,
     set_resource(call, leases->service->remove_resource, asked->id, asked->resource);
 }
 
-struct list {
-    struct berth_wire_buffer reply;
-    size_t max_bytes;
-    bool is_too_long;
-};
-
 /* Both lists have their messages in field 1. */
 static bool add_to_list(void *context, struct berth_store_bytes value)
 {
-    struct list *list = context;
-
-    list->is_too_long = list->reply.length + berth_wire_size_of_bytes(1, value.length) > list->max_bytes;
-    if (list->is_too_long)
-        return false;
-    berth_wire_put_bytes(&list->reply, 1, value.data, value.length);
-    return !list->reply.failed;
+    return berth_list_reply_add(context, value.data, value.length);
 }
 
-static void finish_list(struct berth_call *call, struct list *list, enum berth_code code, const char *message)
+static void finish_list(struct berth_call *call, struct berth_list_reply *list, enum berth_code code,
+                        const char *message)
 {
     struct berth_error err;
 
@@ -207,7 +189,7 @@ static void finish_list(struct berth_call *call, struct list *list, enum berth_c
                                "the list exceeds max_list_bytes (%zu): narrow the filters", list->max_bytes);
         message = err.message;
     }
-    berth_call_answer_wire(call, &list->reply, code, message);
+    berth_call_answer_wire(call, &list->wire, code, message);
 }
 
 /* A filter that is none is refused in containerd's form: the sentence, then the class of the error. */
@@ -215,7 +197,7 @@ static void list(struct berth_call *call, const Containerd__Services__Leases__V1
 {
     const struct leases *leases = call->instance;
     char sentence[BERTH_ERROR_MAX + 32];
-    struct list found = {.max_bytes = leases->max_list_bytes};
+    struct berth_list_reply found = {.max_bytes = leases->max_list_bytes};
     struct berth_error err = {""};
     const char *name;
     enum berth_code code;
@@ -233,7 +215,7 @@ static void list_resources(struct berth_call *call,
                            const Containerd__Services__Leases__V1__ListResourcesRequest *asked)
 {
     const struct leases *leases = call->instance;
-    struct list found = {.max_bytes = leases->max_list_bytes};
+    struct berth_list_reply found = {.max_bytes = leases->max_list_bytes};
     struct berth_error err = {""};
     const char *name;
     enum berth_code code;

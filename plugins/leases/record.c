@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A lease as the store keeps it. */
+/* A lease as the store keeps it, and what it can keep. */
 #include "record.h"
 
 #include <string.h>
@@ -8,6 +8,171 @@
 #include <berth/protobuf.h>
 #include <berth/wire_map.h>
 #include <containerd/services/leases/v1/leases.pb-c.h>
+
+/* Of a resource: type and id together, in bytes. */
+#define RESOURCE_MAX 4096
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+#define ENCODED "ABCDEFGHIJKLMNOPQRSTUVWXYZ" LOWER DIGITS "=_-"
+
+static const char no_digest[] = "invalid checksum digest format";
+
+/* Lower-case words and numbers, joined by single `+`, `.`, `_` and `-`. */
+static bool is_algorithm(const char *text, size_t length)
+{
+    bool joins = true;
+
+    for (size_t i = 0; i < length; i++) {
+        bool is_word = strchr(LOWER DIGITS, text[i]) != NULL;
+
+        if (!is_word && (joins || strchr("+._-", text[i]) == NULL))
+            return false;
+        joins = !is_word;
+    }
+    return !joins;
+}
+
+/* How many characters follow an algorithm that is known; 0 for others. */
+static size_t encoded_length(const char *text, size_t length)
+{
+    static const struct {
+        const char *name;
+        size_t length;
+    } known[] = {{"sha256", 64}, {"sha384", 96}, {"sha512", 128}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strlen(known[i].name) == length && strncmp(text, known[i].name, length) == 0)
+            return known[i].length;
+    return 0;
+}
+
+const char *digest_check(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+    size_t wanted;
+
+    if (length == 0 || colon[1] == '\0')
+        return no_digest;
+    wanted = encoded_length(text, length);
+    if (wanted == 0) {
+        bool is_one = is_algorithm(text, length) && colon[1 + strspn(colon + 1, ENCODED)] == '\0';
+
+        return is_one ? "unsupported digest algorithm" : no_digest;
+    }
+    if (strlen(colon + 1) != wanted)
+        return "invalid checksum digest length";
+    return colon[1 + strspn(colon + 1, "abcdef" DIGITS)] == '\0' ? NULL : no_digest;
+}
+
+bool resource_read(struct berth_store_bytes message, struct resource *ret_resource)
+{
+    struct berth_wire wire = berth_wire_of(message.data, message.length);
+    struct resource resource = {{"", 0}, {"", 0}};
+    struct berth_wire_field field;
+
+    while (berth_wire_next(&wire, &field)) {
+        struct berth_store_bytes text = {field.data, field.length};
+
+        if (field.type != BERTH_WIRE_BYTES)
+            continue;
+        if (field.number == 1)
+            resource.id = text;
+        else if (field.number == 2)
+            resource.type = text;
+    }
+    if (!berth_wire_is_whole(&wire))
+        return false;
+    *ret_resource = resource;
+    return true;
+}
+
+static int compare_texts(struct berth_store_bytes a, struct berth_store_bytes b)
+{
+    size_t shared = a.length < b.length ? a.length : b.length;
+    int order = shared > 0 ? memcmp(a.data, b.data, shared) : 0;
+
+    return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+/* By type, then by id, in byte order. As of strcmp. */
+static int resource_compare(const struct resource *a, const struct resource *b)
+{
+    int order = compare_texts(a->type, b->type);
+
+    return order != 0 ? order : compare_texts(a->id, b->id);
+}
+
+/* Within bounds already. */
+static bool copy_text(struct berth_store_bytes text, char ret_copy[RESOURCE_MAX + 1])
+{
+    if (!berth_string_is_text(text.data, text.length))
+        return false;
+    memcpy(ret_copy, text.data, text.length);
+    ret_copy[text.length] = '\0';
+    return true;
+}
+
+static enum berth_code check_content(const char *id, struct berth_error *err)
+{
+    const char *wrong = digest_check(id);
+
+    if (wrong == NULL)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "invalid content resource id %.1024s: %s: invalid argument", id, wrong);
+}
+
+static enum berth_code check_snapshot(const char *type, struct berth_error *err)
+{
+    const char *slash = strchr(type, '/');
+
+    if (slash != NULL && slash[1] != '\0' && strchr(slash + 1, '/') == NULL)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "invalid snapshot resource type %.1024s: invalid argument", type);
+}
+
+static enum berth_code check_type(const char *type, const char *id, struct berth_error *err)
+{
+    static const char *const simple[] = {"content", "images", "ingests"};
+    size_t length = strcspn(type, "/");
+
+    for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++) {
+        if (length != strlen(simple[i]) || strncmp(type, simple[i], length) != 0)
+            continue;
+        if (type[length] != '\0')
+            return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                                   "invalid resource type %.1024s: invalid argument", type);
+        return i == 0 ? check_content(id, err) : BERTH_OK;
+    }
+    if (length == strlen("snapshots") && strncmp(type, "snapshots", length) == 0)
+        return check_snapshot(type, err);
+    return berth_error_set(err, BERTH_UNIMPLEMENTED,
+                           "resource type %.1024s not supported yet: not implemented", type);
+}
+
+enum berth_code resource_check(const struct resource *resource, struct berth_error *err)
+{
+    char type[RESOURCE_MAX + 1], id[RESOURCE_MAX + 1];
+    enum berth_code code;
+
+    if (resource->type.length > RESOURCE_MAX || resource->id.length > RESOURCE_MAX - resource->type.length)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "type and id of a resource have more than %d bytes: invalid argument",
+                               RESOURCE_MAX);
+    if (!copy_text(resource->type, type) || !copy_text(resource->id, id))
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "field %s of containerd.services.leases.v1.Resource is not text: invalid argument",
+            berth_string_is_text(resource->type.data, resource->type.length) ? "id" : "type");
+    code = check_type(type, id, err);
+    if (code == BERTH_OK && resource->id.length == 0)
+        code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "a resource of type %.1024s must have an id: invalid argument", type);
+    return code;
+}
 
 /* Fields of containerd.services.leases.v1.Lease, and ours. */
 enum {

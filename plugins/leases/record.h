@@ -10,7 +10,27 @@
 #include <berth/wire.h>
 
 #include "expiry.h"
-#include "resource.h"
+
+/**
+ * Is it a digest of the OCI's image specification, "sha256:…"?
+ * @return NULL; else what is wrong with it, in the words that containerd's clients know.
+ */
+const char *digest_check(const char *text);
+
+/** What a lease can keep: two texts, borrowed from a Resource message; neither has a NUL behind it. */
+struct resource {
+    struct berth_store_bytes type;
+    struct berth_store_bytes id;
+};
+
+/** Reads a Resource; false where the bytes are none. */
+bool resource_read(struct berth_store_bytes message, struct resource *ret_resource);
+/**
+ * May a lease keep it?
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_UNIMPLEMENTED with the sentence that containerd's clients
+ *         know.
+ */
+enum berth_code resource_check(const struct resource *resource, struct berth_error *err);
 
 /** The id that a new lease is to have, "" for none yet, and its labels as they will be written. */
 struct record_draft {

@@ -2,9 +2,11 @@
 /* Removes leases whose time is over. */
 #include "sweeper.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
-#include "index.h"
 #include "record.h"
 
 static const struct berth_store_bytes no_key = {"", 0};
@@ -81,11 +83,30 @@ static enum berth_code sweep(struct berth_store_update *update, struct berth_sto
     return code;
 }
 
+/*
+ * The alarm rings at a time of the day, and whenever the clock is set. A timer of the loop would count the
+ * time that passes instead: it is late by every jump of the clock, and by all the time that the machine
+ * slept.
+ */
+static void set_alarm_fd(const struct sweeper *sweeper, time_t seconds, long nanoseconds)
+{
+    const struct itimerspec time = {.it_value = {.tv_sec = seconds, .tv_nsec = nanoseconds}};
+
+    timerfd_settime(sweeper->alarm_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &time, NULL);
+}
+
+/* A time that has passed: at once. */
+static void set_alarm(const struct sweeper *sweeper, const struct expiry *time)
+{
+    /* No time at all would mean never. */
+    set_alarm_fd(sweeper, time->seconds > 0 ? (time_t)time->seconds : 1, (long)time->nanoseconds);
+}
+
 static void wait_until(struct sweeper *sweeper, const struct expiry *time)
 {
     sweeper->waits = true;
     sweeper->next = *time;
-    alarm_set(&sweeper->alarm, time);
+    set_alarm(sweeper, time);
 }
 
 static void try_later(struct sweeper *sweeper, const char *why)
@@ -93,8 +114,8 @@ static void try_later(struct sweeper *sweeper, const char *why)
     struct expiry time = expiry_now();
     int64_t nanoseconds = time.nanoseconds + sweeper->retry_ns;
 
-    berth_log(sweeper->host, BERTH_LOG_WARN,
-              "leases that have expired cannot be removed, it is tried again after sweep_retry: %s", why);
+    berth_log(sweeper->host, BERTH_LOG_WARN, "cannot remove expired leases, retrying after sweep_retry: %s",
+              why);
     time.seconds += nanoseconds / 1000000000;
     time.nanoseconds = (uint32_t)(nanoseconds % 1000000000);
     wait_until(sweeper, &time);
@@ -130,7 +151,7 @@ static void look(struct sweeper *sweeper)
     if (sweeper->sweeps || sweeper->is_closing)
         return;
     sweeper->waits = false;
-    alarm_unset(&sweeper->alarm);
+    set_alarm_fd(sweeper, 0, 0);
     code = find_next(sweeper, &next, &err);
     if (code == BERTH_NOT_FOUND)
         return;
@@ -157,10 +178,9 @@ static void on_swept(struct berth_store_update *update, enum berth_code code, co
 
     sweeper->sweeps = false;
     if (code == BERTH_OK && sweeper->removed > 0)
-        berth_log(sweeper->host, BERTH_LOG_DEBUG, "removed leases that had expired count=%zu",
-                  sweeper->removed);
+        berth_log(sweeper->host, BERTH_LOG_DEBUG, "removed expired leases count=%zu", sweeper->removed);
     if (code == BERTH_OK && sweeper->damaged > 0)
-        berth_log(sweeper->host, BERTH_LOG_WARN, "removed expired leases that were damaged count=%zu",
+        berth_log(sweeper->host, BERTH_LOG_WARN, "removed damaged expired leases count=%zu",
                   sweeper->damaged);
     if (sweeper->is_closing)
         end_close(sweeper);
@@ -170,9 +190,31 @@ static void on_swept(struct berth_store_update *update, enum berth_code code, co
         try_later(sweeper, message);
 }
 
-static void on_ring(struct alarm *alarm)
+static void on_ring(uv_poll_t *poll, int status, int events)
 {
-    look((struct sweeper *)((char *)alarm - offsetof(struct sweeper, alarm)));
+    struct sweeper *sweeper = poll->data;
+    uint64_t count;
+
+    /* ECANCELED: the clock was set. */
+    if (read(sweeper->alarm_fd, &count, sizeof(count)) > 0 || errno == ECANCELED)
+        look(sweeper);
+}
+
+static enum berth_code start_alarm(struct sweeper *sweeper, uv_loop_t *loop, struct berth_error *err)
+{
+    int fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    int error = fd < 0 ? -errno : uv_poll_init(loop, &sweeper->alarm, fd);
+
+    if (error == 0) {
+        sweeper->alarm_fd = fd;
+        sweeper->alarm.data = sweeper;
+        uv_poll_start(&sweeper->alarm, UV_READABLE, on_ring);
+        return BERTH_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no timer for leases that expire: %s",
+                           uv_strerror(error));
 }
 
 void sweeper_hear(struct sweeper *sweeper, const struct expiry *expiry)
@@ -201,7 +243,7 @@ static size_t bound_batch(const struct sweeper_settings *settings)
 enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_settings *settings,
                               struct berth_error *err)
 {
-    enum berth_code code = alarm_init(&sweeper->alarm, settings->host->loop, on_ring, err);
+    enum berth_code code = start_alarm(sweeper, settings->host->loop, err);
 
     if (code != BERTH_OK)
         return code;
@@ -215,15 +257,16 @@ enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_sett
     sweeper->watch = sweeper->store->watch(sweeper->store_instance, INDEX_BUCKET, on_change, sweeper);
     if (sweeper->watch == NULL)
         berth_log(sweeper->host, BERTH_LOG_WARN,
-                  "no memory to watch the store: leases of other daemons are removed late");
+                  "no memory to watch the store; expired leases of other daemons are removed late");
     look(sweeper);
     return BERTH_OK;
 }
 
-static void on_alarm_closed(struct alarm *alarm)
+static void on_alarm_closed(uv_handle_t *handle)
 {
-    struct sweeper *sweeper = (struct sweeper *)((char *)alarm - offsetof(struct sweeper, alarm));
+    struct sweeper *sweeper = handle->data;
 
+    close(sweeper->alarm_fd);
     sweeper->alarm_is_closed = true;
     end_close(sweeper);
 }
@@ -233,5 +276,5 @@ void sweeper_close(struct sweeper *sweeper, void (*on_closed)(struct sweeper *sw
     sweeper->is_closing = true;
     sweeper->on_closed = on_closed;
     sweeper->store->unwatch(sweeper->store_instance, sweeper->watch);
-    alarm_close(&sweeper->alarm, on_alarm_closed);
+    uv_close((uv_handle_t *)&sweeper->alarm, on_alarm_closed);
 }

@@ -7,10 +7,12 @@
 #ifndef LEASES_SWEEPER_H
 #define LEASES_SWEEPER_H
 
+#include <uv.h>
+
 #include <berth/plugin.h>
 #include <berth/types/store.h>
 
-#include "alarm.h"
+#include "expiry.h"
 
 struct sweeper {
     struct berth_store_update update;
@@ -18,7 +20,9 @@ struct sweeper {
     const struct berth_store *store;
     void *store_instance;
     struct berth_store_watch *watch;
-    struct alarm alarm;
+    /** A timerfd, and what hears it. */
+    uv_poll_t alarm;
+    int alarm_fd;
     /** Of leases in one change. */
     size_t batch;
     int64_t retry_ns;

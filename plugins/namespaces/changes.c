@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What changes namespaces: create, update and remove, each a function of what the store holds. */
-#include "service.h"
+/* Makes, updates and removes namespaces, each by one change on its way through the store; and tells of
+ * namespaces that came, changed and went, here and in other daemons of the same store. */
+#include "changes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +9,146 @@
 #include <berth/labels.h>
 #include <berth/namespace.h>
 #include <berth/protobuf.h>
+#include <berth/wire_map.h>
 #include <containerd/services/namespaces/v1/namespace.pb-c.h>
 
-#include "value.h"
+/* Fields of containerd.services.namespaces.v1.Namespace. */
+enum { NAME = 1, LABELS = 2 };
+
+/* A namespace as it is stored. Borrows from the bytes it was read from. Zero-initialise. */
+struct value {
+    struct berth_store_bytes name;
+    struct berth_wire_map labels;
+    /* Fields that this program does not know, as they stand. */
+    struct berth_wire_buffer others;
+};
+
+static bool read_field(struct value *value, const struct berth_wire_field *field)
+{
+    if (field->number == LABELS && field->type == BERTH_WIRE_BYTES)
+        return berth_wire_map_read(&value->labels, field);
+    if (field->number == NAME && field->type == BERTH_WIRE_BYTES)
+        value->name = (struct berth_store_bytes){field->data, field->length};
+    else
+        berth_wire_put(&value->others, field->whole, field->whole_length);
+    return true;
+}
+
+static enum berth_code value_read(struct value *value, struct berth_store_bytes bytes,
+                                  struct berth_error *err)
+{
+    struct berth_wire wire = berth_wire_of(bytes.data, bytes.length);
+    struct berth_wire_field field;
+    bool is_whole = true;
+
+    value->name = berth_store_text("");
+    while (is_whole && berth_wire_next(&wire, &field))
+        is_whole = read_field(value, &field);
+    if (!is_whole || !berth_wire_is_whole(&wire))
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "%zu bytes are no containerd.services.namespaces.v1.Namespace: invalid argument", bytes.length);
+    if (value->labels.failed || value->others.failed)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a namespace of %zu bytes",
+                               bytes.length);
+    berth_wire_map_settle(&value->labels);
+    return BERTH_OK;
+}
+
+static enum berth_code value_check(struct value *value, struct berth_error *err)
+{
+    berth_wire_map_settle(&value->labels);
+    return berth_labels_check(&value->labels, "namespace.Labels", err);
+}
+
+static bool value_write(struct value *value, struct berth_wire_buffer *buffer)
+{
+    berth_labels_settle(&value->labels);
+    berth_wire_put_bytes(buffer, NAME, value->name.data, value->name.length);
+    berth_wire_map_put(&value->labels, buffer, LABELS);
+    berth_wire_put(buffer, value->others.bytes, value->others.length);
+    return !buffer->failed && !value->labels.failed && !value->others.failed;
+}
+
+static void value_finish(struct value *value)
+{
+    berth_wire_map_finish(&value->labels);
+    berth_wire_finish(&value->others);
+}
+
+enum namespace_event {
+    NAMESPACE_CREATED,
+    NAMESPACE_UPDATED,
+    NAMESPACE_DELETED,
+};
+
+static const struct {
+    const char *topic;
+    const char *type_url;
+} events[] = {
+    [NAMESPACE_CREATED] = {"/namespaces/create", "containerd.events.NamespaceCreate"},
+    [NAMESPACE_UPDATED] = {"/namespaces/update", "containerd.events.NamespaceUpdate"},
+    [NAMESPACE_DELETED] = {"/namespaces/delete", "containerd.events.NamespaceDelete"},
+};
+
+/* Namespace, NamespaceCreate and NamespaceUpdate are one shape; NamespaceDelete is its name. */
+static void publish(struct namespaces_service *service, enum namespace_event event, const char *name,
+                    struct berth_store_bytes value)
+{
+    const struct berth_event told = {
+        .size = sizeof(told),
+        .namespace_name = name,
+        .topic = events[event].topic,
+        .type_url = events[event].type_url,
+        .value = value.data,
+        .value_length = value.length,
+    };
+    struct berth_error err;
+
+    if (service->exchange->publish(service->exchange_instance, &told, &err) != BERTH_OK)
+        berth_log(service->host, BERTH_LOG_WARN, "cannot publish event namespace=%s topic=%s: %s", name,
+                  told.topic, err.message);
+}
+
+void namespaces_on_change(void *context, const struct berth_store_change *change)
+{
+    struct namespaces_service *service = context;
+    uint8_t bytes[8 + BERTH_STORE_NAME_MAX];
+    char name[BERTH_STORE_NAME_MAX + 1];
+    size_t length = change->key.length;
+
+    if (strcmp(change->bucket, NAMESPACES_BUCKET) != 0 || length > BERTH_STORE_NAME_MAX)
+        return;
+    snprintf(name, sizeof(name), "%.*s", (int)length, (const char *)change->key.data);
+    if (change->after.data == NULL) {
+        size_t head = 1 + berth_wire_varint(length, bytes + 1);
+
+        bytes[0] = 1 << 3 | BERTH_WIRE_BYTES;
+        memcpy(bytes + head, change->key.data, length);
+        publish(service, NAMESPACE_DELETED, name, (struct berth_store_bytes){bytes, head + length});
+    } else {
+        publish(service, change->before.data == NULL ? NAMESPACE_CREATED : NAMESPACE_UPDATED, name,
+                change->after);
+    }
+}
+
+void namespaces_destroy(struct namespaces_service *service)
+{
+    free(service->occupants);
+    free(service);
+}
+
+/* One change less is outstanding. May free the service. */
+static void release(struct namespaces_service *service)
+{
+    const struct berth_host *host = service->host;
+
+    service->outstanding--;
+    if (!service->closes || service->outstanding > 0)
+        return;
+    namespaces_destroy(service);
+    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+}
 
 struct change {
     /* First: the store hands it back. */
@@ -30,6 +168,8 @@ struct change {
 
 static void destroy(struct change *change)
 {
+    if (change == NULL)
+        return;
     berth_wire_finish(&change->asked);
     berth_wire_finish(&change->result);
     free(change);
@@ -51,10 +191,10 @@ static void on_done(struct berth_store_update *update, enum berth_code code, con
                   "replaced a damaged namespace; its labels are those of the update namespace=%s",
                   change->name);
     if (code == BERTH_OK)
-        namespaces_publish(service, change->event, change->name, asked_value(change));
+        publish(service, change->event, change->name, asked_value(change));
     change->done(change->context, code, message, result);
     destroy(change);
-    namespaces_release(service);
+    release(service);
 }
 
 static enum berth_code no_memory(struct berth_error *err)
@@ -127,33 +267,32 @@ static enum berth_code create(struct berth_store_update *update, struct berth_st
 enum berth_code namespaces_create(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,
                                   void *context, struct berth_error *err)
 {
-    struct namespace_value asked = {0};
+    struct value asked = {0};
     struct change *change = NULL;
     enum berth_code code = berth_text_check(&containerd__services__namespaces__v1__namespace__descriptor,
                                             value.data, value.length, err);
 
     if (code == BERTH_OK)
-        code = namespace_value_read(&asked, value, err);
+        code = value_read(&asked, value, err);
     if (code == BERTH_OK)
         code = check_name(asked.name, err);
     if (code == BERTH_OK)
-        code = namespace_value_check(&asked, err);
+        code = value_check(&asked, err);
     if (code == BERTH_OK) {
         change = make_change(instance, value, asked.name, done, context);
-        if (change == NULL || !namespace_value_write(&asked, &change->result))
+        if (change == NULL || !value_write(&asked, &change->result))
             code = no_memory(err);
     }
-    namespace_value_finish(&asked);
+    value_finish(&asked);
     if (code == BERTH_OK)
         ask(change, NAMESPACE_CREATED, create);
-    else if (change != NULL)
+    else
         destroy(change);
     return code;
 }
 
 /* Sets the labels that the paths name, or all of them where there is no path. */
-static enum berth_code set_labels(const struct change *change, const struct namespace_value *asked,
-                                  struct namespace_value *value)
+static enum berth_code set_labels(const struct change *change, const struct value *asked, struct value *value)
 {
     const char *path = (const char *)change->asked.bytes + change->value_length;
     const char *end = (const char *)change->asked.bytes + change->asked.length;
@@ -170,20 +309,19 @@ static enum berth_code set_labels(const struct change *change, const struct name
     return value->labels.failed ? BERTH_RESOURCE_EXHAUSTED : BERTH_OK;
 }
 
-static enum berth_code update_value(struct change *change, struct namespace_value *value,
-                                    struct berth_error *err)
+static enum berth_code update_value(struct change *change, struct value *value, struct berth_error *err)
 {
-    struct namespace_value asked = {0};
-    enum berth_code code = namespace_value_read(&asked, asked_value(change), err);
+    struct value asked = {0};
+    enum berth_code code = value_read(&asked, asked_value(change), err);
 
     if (code == BERTH_OK && set_labels(change, &asked, value) != BERTH_OK)
         code = no_memory(err);
     if (code == BERTH_OK)
-        code = namespace_value_check(value, err);
+        code = value_check(value, err);
     change->result.length = 0;
-    if (code == BERTH_OK && !namespace_value_write(value, &change->result))
+    if (code == BERTH_OK && !value_write(value, &change->result))
         code = no_memory(err);
-    namespace_value_finish(&asked);
+    value_finish(&asked);
     return code;
 }
 
@@ -191,7 +329,7 @@ static enum berth_code update(struct berth_store_update *update, struct berth_st
                               struct berth_error *err)
 {
     struct change *change = (struct change *)update;
-    struct namespace_value value = {0};
+    struct value value = {0};
     struct berth_store_bytes there = {"", 0};
     enum berth_code code =
         change->service->store->get(txn, NAMESPACES_BUCKET, berth_store_text(change->name), &there, err);
@@ -203,7 +341,7 @@ static enum berth_code update(struct berth_store_update *update, struct berth_st
         code = change->service->store->remove(txn, NAMESPACES_BUCKET, berth_store_text(change->name), err);
     }
     if (code == BERTH_OK || code == BERTH_NOT_FOUND)
-        code = namespace_value_read(&value, there, err);
+        code = value_read(&value, there, err);
     if (code == BERTH_INVALID_ARGUMENT)
         code =
             berth_error_set(err, BERTH_DATA_LOSS, "namespace \"%s\" is damaged in the store", change->name);
@@ -212,7 +350,7 @@ static enum berth_code update(struct berth_store_update *update, struct berth_st
         code = update_value(change, &value, err);
     if (code == BERTH_OK)
         code = put_result(change, txn, err);
-    namespace_value_finish(&value);
+    value_finish(&value);
     return code;
 }
 
@@ -235,23 +373,23 @@ enum berth_code namespaces_update(void *instance, struct berth_store_bytes value
                                   size_t path_count, berth_namespaces_done *done, void *context,
                                   struct berth_error *err)
 {
-    struct namespace_value asked = {0};
+    struct value asked = {0};
     struct change *change = NULL;
     enum berth_code code = berth_text_check(&containerd__services__namespaces__v1__namespace__descriptor,
                                             value.data, value.length, err);
 
     if (code == BERTH_OK)
-        code = namespace_value_read(&asked, value, err);
+        code = value_read(&asked, value, err);
     if (code == BERTH_OK)
         code = check_name(asked.name, err);
     if (code == BERTH_OK)
         change = make_change(instance, value, asked.name, done, context);
-    namespace_value_finish(&asked);
+    value_finish(&asked);
     if (code == BERTH_OK)
         code = change == NULL ? no_memory(err) : keep_paths(change, paths, path_count, err);
     if (code == BERTH_OK)
         ask(change, NAMESPACE_UPDATED, update);
-    else if (change != NULL)
+    else
         destroy(change);
     return code;
 }

@@ -57,21 +57,9 @@ static void append(void *context, struct berth_store_bytes value)
     berth_wire_put_bytes(context, 1, value.data, value.length);
 }
 
-struct list {
-    struct berth_wire_buffer reply;
-    size_t max_bytes;
-    bool is_too_long;
-};
-
 static bool append_next(void *context, struct berth_store_bytes value)
 {
-    struct list *list = context;
-
-    list->is_too_long = list->reply.length + berth_wire_size_of_bytes(1, value.length) > list->max_bytes;
-    if (list->is_too_long)
-        return false;
-    append(&list->reply, value);
-    return !list->reply.failed;
+    return berth_list_reply_add(context, value.data, value.length);
 }
 
 static void get(struct berth_call *call,
@@ -90,27 +78,20 @@ static void list(struct berth_call *call,
                  const Containerd__Services__Namespaces__V1__ListNamespacesRequest *request)
 {
     const struct namespaces *namespaces = call->instance;
-    struct list found = {.max_bytes = namespaces->max_list_bytes};
+    struct berth_list_reply found = {.max_bytes = namespaces->max_list_bytes};
     struct berth_error err;
     enum berth_code code = namespaces->service->list(namespaces->instance, NULL, append_next, &found, &err);
 
     if (code == BERTH_OK && found.is_too_long)
         code = berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED,
                                "the list of namespaces exceeds max_list_bytes (%zu)", found.max_bytes);
-    berth_call_answer_wire(call, &found.reply, code, err.message);
+    berth_call_answer_wire(call, &found.wire, code, err.message);
 }
 
 static void on_changed(void *context, enum berth_code code, const char *message,
                        struct berth_store_bytes value)
 {
-    struct berth_call *call = berth_answer_take(context);
-    struct berth_wire_buffer changed = {0};
-
-    if (call == NULL)
-        return;
-    if (code == BERTH_OK)
-        append(&changed, value);
-    berth_call_answer_wire(call, &changed, code, message);
+    berth_answer_finish_field(context, code, message, value.data, value.length);
 }
 
 static void on_removed(void *context, enum berth_code code, const char *message,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The namespaces service for any transport: its life, its readers, and who occupies namespaces. */
+/* The namespaces service for any transport: its life, how namespaces are read, and what occupies them. */
 #include "namespaces-plugin.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <berth/namespace.h>
 #include <berth/wire.h>
 
-#include "service.h"
+#include "changes.h"
 
 static enum berth_code fetch(struct namespaces_service *service, struct berth_error *err)
 {
@@ -47,12 +47,6 @@ enum berth_code namespaces_service_init(const struct berth_host *host, void *pre
     return code;
 }
 
-static void destroy(struct namespaces_service *service)
-{
-    free(service->occupants);
-    free(service);
-}
-
 enum berth_code namespaces_service_close(const struct berth_host *host, void *instance,
                                          struct berth_error *err)
 {
@@ -62,19 +56,8 @@ enum berth_code namespaces_service_close(const struct berth_host *host, void *in
     service->closes = true;
     if (service->outstanding > 0)
         return BERTH_PENDING;
-    destroy(service);
+    namespaces_destroy(service);
     return BERTH_OK;
-}
-
-void namespaces_release(struct namespaces_service *service)
-{
-    const struct berth_host *host = service->host;
-
-    service->outstanding--;
-    if (!service->closes || service->outstanding > 0)
-        return;
-    destroy(service);
-    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
 }
 
 static enum berth_code ensure(void *instance, struct berth_store_txn *txn, const char *name,
@@ -105,8 +88,7 @@ static enum berth_code occupy(void *instance, const struct berth_namespace_occup
         realloc(service->occupants, count * sizeof(struct berth_namespace_occupant *));
 
     if (occupants == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "no memory for one more who occupies namespaces");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for another occupant of namespaces");
     occupants[count - 1] = occupant;
     service->occupants = occupants;
     service->occupant_count = count;
@@ -145,35 +127,22 @@ static enum berth_code get(void *instance, struct berth_store_txn *txn, const ch
                            struct berth_error *err)
 {
     const struct namespaces_service *service = instance;
-    struct berth_store_txn *own = NULL;
+    struct berth_store_txn *view;
     struct berth_store_bytes value;
-    enum berth_code code = BERTH_OK;
+    enum berth_code code;
 
     if (!berth_identifier_matches(name) || strlen(name) > BERTH_IDENTIFIER_MAX)
         return tell_name(name, on_namespace, context, err);
-    if (txn == NULL)
-        code = service->store->begin(service->store_instance, &own, err);
-    if (code == BERTH_OK)
-        code = service->store->get(txn == NULL ? own : txn, NAMESPACES_BUCKET, berth_store_text(name), &value,
-                                   err);
+    code = berth_store_begin_view(service->store, service->store_instance, txn, &view, err);
+    if (code != BERTH_OK)
+        return code;
+    code = service->store->get(view, NAMESPACES_BUCKET, berth_store_text(name), &value, err);
     if (code == BERTH_OK)
         on_namespace(context, value);
     else if (code == BERTH_NOT_FOUND)
         code = tell_name(name, on_namespace, context, err);
-    service->store->end(own);
+    berth_store_end_view(service->store, txn, view);
     return code;
-}
-
-static enum berth_code visit(const struct namespaces_service *service, struct berth_store_txn *txn,
-                             bool (*on_namespace)(void *context, struct berth_store_bytes value),
-                             void *context, struct berth_error *err)
-{
-    struct berth_store_entry entry = {.key = {.length = 0}};
-    enum berth_code code = service->store->next(txn, NAMESPACES_BUCKET, entry.key, &entry, err);
-
-    while (code == BERTH_OK && on_namespace(context, entry.value))
-        code = service->store->next(txn, NAMESPACES_BUCKET, entry.key, &entry, err);
-    return code == BERTH_NOT_FOUND ? BERTH_OK : code;
 }
 
 static enum berth_code list(void *instance, struct berth_store_txn *txn,
@@ -181,17 +150,17 @@ static enum berth_code list(void *instance, struct berth_store_txn *txn,
                             void *context, struct berth_error *err)
 {
     const struct namespaces_service *service = instance;
-    struct berth_store_txn *own;
-    enum berth_code code;
+    struct berth_store_entry entry = {.key = {.length = 0}};
+    struct berth_store_txn *view;
+    enum berth_code code = berth_store_begin_view(service->store, service->store_instance, txn, &view, err);
 
-    if (txn != NULL)
-        return visit(service, txn, on_namespace, context, err);
-    code = service->store->begin(service->store_instance, &own, err);
     if (code != BERTH_OK)
         return code;
-    code = visit(service, own, on_namespace, context, err);
-    service->store->end(own);
-    return code;
+    do
+        code = service->store->next(view, NAMESPACES_BUCKET, entry.key, &entry, err);
+    while (code == BERTH_OK && on_namespace(context, entry.value));
+    berth_store_end_view(service->store, txn, view);
+    return code == BERTH_NOT_FOUND ? BERTH_OK : code;
 }
 
 const struct berth_namespaces namespaces_service_interface = {

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <plugins/containers/changes.h>
 #include <plugins/containers/container.h>
 #include <plugins/containers/search.h>
-#include <plugins/containers/service.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,19 +46,6 @@ static void ask(void *instance, struct berth_store_update *update)
 }
 
 static const struct berth_store store = {.size = sizeof(store), .get = get, .put = put, .update = ask};
-
-/* What the service's own file does for its changes. */
-void containers_release(struct containers_service *service)
-{
-    service->outstanding--;
-}
-
-enum berth_code containers_bucket(const char *namespace_name, char ret_bucket[CONTAINERS_BUCKET_SIZE],
-                                  struct berth_error *err)
-{
-    snprintf(ret_bucket, CONTAINERS_BUCKET_SIZE, "%s%s", BERTH_CONTAINERS_BUCKET_PREFIX, namespace_name);
-    return BERTH_OK;
-}
 
 static enum berth_code publish(void *instance, const struct berth_event *event, struct berth_error *err)
 {

@@ -18,9 +18,8 @@
 #include <berth/types/leases.h>
 #include <berth/types/namespaces.h>
 #include <containerd/services/leases/v1/leases.pb-c.h>
-#include <plugins/leases/digest.h>
 #include <plugins/leases/expiry.h>
-#include <plugins/leases/index.h>
+#include <plugins/leases/record.h>
 
 #define SERVICE "io.containerd.service.v1.leases-service"
 
@@ -868,7 +867,7 @@ static void damage_keeps_no_lease_from_its_end(void **state)
     index_make(&key, &expiry, "default", "second");
     damage(stage, INDEX_BUCKET, (struct berth_store_bytes){key.bytes, key.length});
     set_wall(stage, 10);
-    assert_true(berth_testing_has_logged(stage->testing, "removed expired leases that were damaged count=1"));
+    assert_true(berth_testing_has_logged(stage->testing, "removed damaged expired leases count=1"));
     assert_string_equal(list(stage, NULL), "for-ever second third ");
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 20);
     set_wall(stage, 20);

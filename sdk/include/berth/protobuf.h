@@ -9,6 +9,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include <berth/answer.h>
 #include <berth/call.h>
 #include <berth/utf8.h>
 #include <berth/wire.h>
@@ -270,6 +271,44 @@ static inline void berth_call_answer_wire(struct berth_call *call, struct berth_
     else
         berth_call_reply(call, reply->bytes, reply->length);
     berth_wire_finish(reply);
+}
+
+/**
+ * As berth_answer_finish, but BERTH_OK is answered with a message that has the bytes in field 1: most replies
+ * of a change hold what it made.
+ */
+static inline void berth_answer_finish_field(struct berth_answer *answer, enum berth_code code,
+                                             const char *message, const void *bytes, size_t length)
+{
+    struct berth_call *call = berth_answer_take(answer);
+    struct berth_wire_buffer reply = {NULL, 0, 0, false};
+
+    if (call == NULL)
+        return;
+    if (code == BERTH_OK)
+        berth_wire_put_bytes(&reply, 1, bytes, length);
+    berth_call_answer_wire(call, &reply, code, message);
+}
+
+/** A reply with many messages in field 1, put together in memory. Zero-initialise, then set `max_bytes`. */
+struct berth_list_reply {
+    struct berth_wire_buffer wire;
+    size_t max_bytes;
+    /** Messages so far. */
+    size_t count;
+    /** One more would have exceeded `max_bytes`. */
+    bool is_too_long;
+};
+
+/** @return false where the list is at its end: it is too long, or out of memory. */
+static inline bool berth_list_reply_add(struct berth_list_reply *list, const void *bytes, size_t length)
+{
+    list->is_too_long = list->wire.length + berth_wire_size_of_bytes(1, length) > list->max_bytes;
+    if (list->is_too_long)
+        return false;
+    berth_wire_put_bytes(&list->wire, 1, bytes, length);
+    list->count++;
+    return !list->wire.failed;
 }
 
 #ifdef __cplusplus

@@ -184,6 +184,32 @@ static inline struct berth_store_bytes berth_store_text(const char *text)
     return bytes;
 }
 
+/**
+ * For functions that read through a transaction of their caller, or without one through a snapshot of their
+ * own: what to read through.
+ *
+ * @param given  NULL: begins a snapshot.
+ * @return as `begin`; after BERTH_OK berth_store_end_view is to follow.
+ */
+static inline enum berth_code berth_store_begin_view(const struct berth_store *store, void *instance,
+                                                     struct berth_store_txn *given,
+                                                     struct berth_store_txn **ret_view,
+                                                     struct berth_error *err)
+{
+    if (given == NULL)
+        return store->begin(instance, ret_view, err);
+    *ret_view = given;
+    return BERTH_OK;
+}
+
+/** Ends the view unless it is the transaction that was given. */
+static inline void berth_store_end_view(const struct berth_store *store, struct berth_store_txn *given,
+                                        struct berth_store_txn *view)
+{
+    if (given == NULL)
+        store->end(view);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,14 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What changes leases: each a change of the store. */
-#include "change.h"
+#include "changes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "index.h"
 #include "record.h"
+
+enum berth_code service_bucket(const char *namespace_name, char ret_bucket[SERVICE_BUCKET_MAX],
+                               struct berth_error *err)
+{
+    enum berth_code code = berth_identifier_check(namespace_name, err);
+
+    if (code == BERTH_OK)
+        snprintf(ret_bucket, SERVICE_BUCKET_MAX, SERVICE_BUCKET_PREFIX "%s", namespace_name);
+    return code;
+}
+
+static enum berth_code say_not_found(const char *id, struct berth_error *err)
+{
+    char quoted[BERTH_ERROR_MAX - 256];
+
+    berth_identifier_quote(id, quoted, sizeof(quoted));
+    return berth_error_set(err, BERTH_NOT_FOUND, "lease %s: not found", quoted);
+}
+
+enum berth_code service_find(const struct service *service, struct berth_store_txn *txn, const char *bucket,
+                             const char *id, struct berth_store_bytes *ret_record, struct berth_error *err)
+{
+    size_t length = strlen(id);
+    enum berth_code code = BERTH_NOT_FOUND;
+
+    if (length > 0 && length <= BERTH_LEASE_ID_MAX)
+        code = service->store->get(txn, bucket, berth_store_text(id), ret_record, err);
+    return code == BERTH_NOT_FOUND ? say_not_found(id, err) : code;
+}
 
 struct change {
     struct berth_store_update update;
@@ -45,17 +73,28 @@ static void destroy(struct change *change)
     free(change);
 }
 
+bool service_free_if_closed(struct service *service)
+{
+    if (!service->is_closing || service->changes > 0 || service->sweeper.store != NULL)
+        return false;
+    free(service);
+    return true;
+}
+
 static void on_done(struct berth_store_update *update, enum berth_code code, const char *message)
 {
     struct change *change = (struct change *)update;
     struct service *service = change->service;
+    const struct berth_host *host = service->host;
 
     if (code == BERTH_OK && change->expires)
         sweeper_hear(&service->sweeper, &change->expiry);
     change->done(change->context, code, message,
                  code == BERTH_OK ? bytes_of(&change->record) : (struct berth_store_bytes){NULL, 0});
     destroy(change);
-    service_end_change(service);
+    service->changes--;
+    if (service_free_if_closed(service))
+        berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
 }
 
 static enum berth_code start(struct service *service, const char *namespace_name, berth_leases_done *done,
@@ -65,7 +104,7 @@ static enum berth_code start(struct service *service, const char *namespace_name
     enum berth_code code;
 
     if (service->is_closing)
-        return berth_error_set(err, BERTH_UNAVAILABLE, "the leases service closes");
+        return berth_error_set(err, BERTH_UNAVAILABLE, "the leases service is closing");
     change = calloc(1, sizeof(*change));
     if (change == NULL)
         return say_no_memory(err);
@@ -151,8 +190,8 @@ static enum berth_code draft(struct change *change, struct berth_store_bytes val
         code = say_no_memory(err);
     if (draft.has_bad_expiry)
         berth_log(change->service->host, BERTH_LOG_INFO,
-                  "lease=%s namespace=%s its label " EXPIRY_LABEL
-                  " is no time of RFC 3339 and is ignored: it does not expire",
+                  "ignoring label " EXPIRY_LABEL
+                  ", not an RFC 3339 time; the lease does not expire lease=%s namespace=%s",
                   draft.id, change->namespace_name);
     memcpy(change->id, draft.id, sizeof(change->id));
     change->expires = draft.expires;
@@ -201,7 +240,7 @@ static enum berth_code apply_remove(struct berth_store_update *update, struct be
 static enum berth_code set_id(struct change *change, const char *id, struct berth_error *err)
 {
     if (*id == '\0' || strlen(id) > BERTH_LEASE_ID_MAX)
-        return service_say_not_found(id, err);
+        return say_not_found(id, err);
     strcpy(change->id, id);
     return BERTH_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service's instance, and what its files do for one another. */
-#ifndef CONTAINERS_SERVICE_H
-#define CONTAINERS_SERVICE_H
+/* The service's instance, and what changes containers. */
+#ifndef CONTAINERS_CHANGES_H
+#define CONTAINERS_CHANGES_H
 
 #include <berth/namespace.h>
 #include <berth/plugin.h>
@@ -30,27 +30,10 @@ struct containers_service {
 enum berth_code containers_bucket(const char *namespace_name, char ret_bucket[CONTAINERS_BUCKET_SIZE],
                                   struct berth_error *err);
 
-enum container_event {
-    CONTAINER_CREATED,
-    CONTAINER_UPDATED,
-    CONTAINER_DELETED,
-};
-
-/** Tells what happened. @param value  the container as it is; of one that is gone its id is enough. */
-void containers_publish(struct containers_service *service, enum container_event event,
-                        const char *namespace_name, struct berth_store_bytes value);
 /** Tells what happened without this daemon's doing; a store's watcher. */
 void containers_on_change(void *context, const struct berth_store_change *change);
 
-/** One change less is outstanding. May free the service. */
-void containers_release(struct containers_service *service);
-
 /** As of struct berth_containers. */
-enum berth_code containers_list(void *instance, struct berth_store_txn *txn,
-                                const struct berth_containers_query *query,
-                                bool (*on_container)(void *context,
-                                                     const struct berth_store_entry *container),
-                                void *context, struct berth_error *err);
 enum berth_code containers_create(void *instance, const char *namespace_name, struct berth_store_bytes value,
                                   berth_containers_done *done, void *context, struct berth_error *err);
 enum berth_code containers_update(void *instance, const char *namespace_name, struct berth_store_bytes value,

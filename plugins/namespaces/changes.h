@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service's instance, and what its files do for one another. */
-#ifndef NAMESPACES_SERVICE_H
-#define NAMESPACES_SERVICE_H
+/* The service's instance, and what changes namespaces. */
+#ifndef NAMESPACES_CHANGES_H
+#define NAMESPACES_CHANGES_H
 
 #include <berth/plugin.h>
 #include <berth/types/events.h>
@@ -23,20 +23,11 @@ struct namespaces_service {
     bool closes;
 };
 
-enum namespace_event {
-    NAMESPACE_CREATED,
-    NAMESPACE_UPDATED,
-    NAMESPACE_DELETED,
-};
-
-/** Tells what happened. @param value  a Namespace: its name and labels are the event's. */
-void namespaces_publish(struct namespaces_service *service, enum namespace_event event, const char *name,
-                        struct berth_store_bytes value);
 /** Tells what happened without this daemon's doing; a store's watcher. */
 void namespaces_on_change(void *context, const struct berth_store_change *change);
 
-/** One change less is outstanding. May free the service. */
-void namespaces_release(struct namespaces_service *service);
+/** Frees it. */
+void namespaces_destroy(struct namespaces_service *service);
 
 /** As of struct berth_namespaces. */
 enum berth_code namespaces_create(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,

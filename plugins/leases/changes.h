@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The instance of the leases service, and what changes leases. */
+#ifndef LEASES_CHANGES_H
+#define LEASES_CHANGES_H
+
+#include <berth/namespace.h>
+#include <berth/plugin.h>
+#include <berth/types/leases.h>
+#include <berth/types/namespaces.h>
+
+#include "sweeper.h"
+
+#define SERVICE_BUCKET_PREFIX "leases/"
+#define SERVICE_BUCKET_MAX (sizeof(SERVICE_BUCKET_PREFIX) + BERTH_IDENTIFIER_MAX)
+
+struct service {
+    const struct berth_host *host;
+    const struct berth_store *store;
+    void *store_instance;
+    const struct berth_namespaces *namespaces;
+    void *namespaces_instance;
+    struct sweeper sweeper;
+    /** Changes whose `done` has not come. */
+    size_t changes;
+    bool is_closing;
+};
+
+/** The bucket of a namespace; what is no identifier is refused. */
+enum berth_code service_bucket(const char *namespace_name, char ret_bucket[SERVICE_BUCKET_MAX],
+                               struct berth_error *err);
+/** Finds a lease's record, or says that there is none. */
+enum berth_code service_find(const struct service *service, struct berth_store_txn *txn, const char *bucket,
+                             const char *id, struct berth_store_bytes *ret_record, struct berth_error *err);
+/** Frees the service where it closes and nothing is waited for any more. @return whether it did. */
+bool service_free_if_closed(struct service *service);
+
+/** As of struct berth_leases. */
+enum berth_code change_create(void *instance, const char *namespace_name, struct berth_store_bytes value,
+                              berth_leases_done *done, void *context, struct berth_error *err);
+enum berth_code change_remove(void *instance, const char *namespace_name, const char *id,
+                              berth_leases_done *done, void *context, struct berth_error *err);
+enum berth_code change_add_resource(void *instance, const char *namespace_name, const char *id,
+                                    struct berth_store_bytes resource, berth_leases_done *done, void *context,
+                                    struct berth_error *err);
+enum berth_code change_remove_resource(void *instance, const char *namespace_name, const char *id,
+                                       struct berth_store_bytes resource, berth_leases_done *done,
+                                       void *context, struct berth_error *err);
+enum berth_code change_hold(void *instance, struct berth_store_txn *txn, const char *namespace_name,
+                            const char *id, struct berth_store_bytes resource, struct berth_error *err);
+
+#endif
