@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An event of the exchange's own: one piece of memory with all its bytes, shared by all who keep it. */
+/* An event of the exchange's own: one piece of memory with all its bytes, shared by all who keep it; and
+ * which events may be published at all, by containerd's rules and sentences. */
 #ifndef EVENTS_ENVELOPE_H
 #define EVENTS_ENVELOPE_H
 
@@ -29,5 +30,12 @@ static inline struct envelope *envelope_of(const struct berth_event *event)
 {
     return (struct envelope *)(uintptr_t)event;
 }
+
+/** Both: BERTH_OK; BERTH_INVALID_ARGUMENT; BERTH_RESOURCE_EXHAUSTED for more than `max_bytes`. */
+enum berth_code envelope_check_published(const struct berth_event *event, size_t max_bytes,
+                                         struct berth_error *err);
+/** The same for one that brings its own time. */
+enum berth_code envelope_check_forwarded(const struct berth_event *event, size_t max_bytes,
+                                         struct berth_error *err);
 
 #endif

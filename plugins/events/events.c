@@ -1,12 +1,363 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's events services, over gRPC and over ttrpc: events come in from callers, and go out to them. */
-#include "events.h"
+/* containerd's events services, over gRPC and over ttrpc: events come in from callers and go out to those who
+ * subscribed. What a subscriber does not read yet is kept within bounds. */
+#include "events-plugin.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include <berth/namespace.h>
+#include <berth/types/events.h>
 
-#include "subscriber.h"
+/* For ten seconds. */
+#define RETRY_MS 100
+#define REFUSALS_MAX 100
+
+static const char stopping[] = "the daemon is stopping";
+
+#define FIRST_CAPACITY 64
+
+/* What the handlers of both services find in `call->instance`. */
+struct events {
+    const struct berth_host *host;
+    struct events_config config;
+    const struct berth_exchange *exchange;
+    void *exchange_instance;
+    TAILQ_HEAD(, subscriber) subscribers;
+    size_t subscriber_count;
+    /** What all of them are behind. */
+    size_t queued_events;
+    /** Runs while a server has no memory for what its callers would read. */
+    uv_timer_t retry;
+    bool is_draining;
+};
+
+/* Events that wait for one subscriber, in order: a ring. Whoever adds and drops them keeps and releases
+ * them. Zero-initialise. */
+struct queue {
+    const struct berth_event **items;
+    size_t capacity;
+    size_t first;
+    size_t count;
+    /* Of their envelopes. */
+    size_t bytes;
+};
+
+struct subscriber {
+    TAILQ_ENTRY(subscriber) link;
+    struct events *events;
+    struct berth_call *call;
+    struct berth_subscription *subscription;
+    struct queue queue;
+    /** How often in a row its server had no memory for its next event. */
+    unsigned refusals;
+};
+
+/* A power of two, so that a place is found with a mask. */
+static bool grow(struct queue *queue)
+{
+    size_t capacity = queue->capacity == 0 ? FIRST_CAPACITY : 2 * queue->capacity;
+    const struct berth_event **items = calloc(capacity, sizeof(*items));
+
+    if (items == NULL)
+        return false;
+    for (size_t i = 0; i < queue->count; i++)
+        items[i] = queue->items[(queue->first + i) & (queue->capacity - 1)];
+    free(queue->items);
+    queue->items = items;
+    queue->capacity = capacity;
+    queue->first = 0;
+    return true;
+}
+
+static bool queue_add(struct queue *queue, const struct berth_event *event)
+{
+    if (queue->count == queue->capacity && !grow(queue))
+        return false;
+    queue->items[(queue->first + queue->count++) & (queue->capacity - 1)] = event;
+    queue->bytes += event->envelope_length;
+    return true;
+}
+
+static const struct berth_event *queue_first(const struct queue *queue)
+{
+    return queue->count == 0 ? NULL : queue->items[queue->first];
+}
+
+static void queue_drop(struct queue *queue)
+{
+    queue->bytes -= queue->items[queue->first]->envelope_length;
+    queue->first = (queue->first + 1) & (queue->capacity - 1);
+    if (--queue->count > 0)
+        return;
+    free(queue->items);
+    *queue = (struct queue){0};
+}
+
+static void drop_first(struct subscriber *subscriber)
+{
+    struct events *events = subscriber->events;
+    const struct berth_event *event = queue_first(&subscriber->queue);
+
+    queue_drop(&subscriber->queue);
+    events->queued_events--;
+    events->exchange->release(events->exchange_instance, event);
+}
+
+static void destroy(struct subscriber *subscriber)
+{
+    struct events *events = subscriber->events;
+
+    events->exchange->unsubscribe(events->exchange_instance, subscriber->subscription);
+    while (subscriber->queue.count > 0)
+        drop_first(subscriber);
+    TAILQ_REMOVE(&events->subscribers, subscriber, link);
+    events->subscriber_count--;
+    free(subscriber);
+}
+
+/* Nobody finds it any more, whenever on_end comes. */
+static void end(struct subscriber *subscriber, enum berth_code code, const char *message)
+{
+    struct berth_call *call = subscriber->call;
+
+    call->state = NULL;
+    destroy(subscriber);
+    berth_call_finish(call, code, message);
+}
+
+static void end_slow(struct subscriber *subscriber, const char *limit)
+{
+    struct berth_error err;
+
+    berth_error_set(&err, BERTH_RESOURCE_EXHAUSTED,
+                    "the subscriber is too slow: it is %zu events (%zu bytes) behind, more than %s allows; "
+                    "subscribe again for the events from here on",
+                    subscriber->queue.count, subscriber->queue.bytes, limit);
+    berth_log(subscriber->events->host, BERTH_LOG_WARN, "subscriber ended peer=%s behind=%zu limit=%s",
+              subscriber->call->peer == NULL ? "" : subscriber->call->peer->address, subscriber->queue.count,
+              limit);
+    end(subscriber, BERTH_RESOURCE_EXHAUSTED, err.message);
+}
+
+static struct subscriber *furthest_behind(const struct events *events)
+{
+    struct subscriber *furthest = TAILQ_FIRST(&events->subscribers);
+    struct subscriber *subscriber;
+
+    TAILQ_FOREACH(subscriber, &events->subscribers, link)
+    if (subscriber->queue.bytes > furthest->queue.bytes)
+        furthest = subscriber;
+    return furthest;
+}
+
+/* NULL: not too far behind for one more. */
+static const char *own_limit(const struct subscriber *subscriber, const struct berth_event *event)
+{
+    const struct events_config *config = &subscriber->events->config;
+    const struct queue *queue = &subscriber->queue;
+
+    if (queue->count >= (size_t)config->max_queued_events)
+        return "max_queued_events";
+    if (queue->count > 0 && queue->bytes + event->envelope_length > (size_t)config->max_queued_bytes)
+        return "max_queued_bytes";
+    return NULL;
+}
+
+static const struct berth_event *try_to_keep(struct events *events, const struct berth_event *event,
+                                             const char **ret_limit)
+{
+    const struct berth_event *kept = NULL;
+
+    *ret_limit = "max_total_queued_events";
+    if (events->queued_events < (size_t)events->config.max_total_queued_events) {
+        *ret_limit = "max_kept_bytes of the exchange";
+        kept = events->exchange->keep(events->exchange_instance, event);
+    }
+    return kept;
+}
+
+/* Where all together are too far behind, the one that is furthest has to go; perhaps this one. */
+static const struct berth_event *keep(struct subscriber *subscriber, const struct berth_event *event)
+{
+    struct events *events = subscriber->events;
+    const char *limit;
+    const struct berth_event *kept = try_to_keep(events, event, &limit);
+
+    while (kept == NULL) {
+        struct subscriber *furthest = furthest_behind(events);
+
+        if (furthest->queue.count == 0)
+            furthest = subscriber;
+        end_slow(furthest, limit);
+        if (furthest == subscriber)
+            return NULL;
+        kept = try_to_keep(events, event, &limit);
+    }
+    return kept;
+}
+
+static void enqueue(struct subscriber *subscriber, const struct berth_event *event)
+{
+    struct events *events = subscriber->events;
+    const char *limit = own_limit(subscriber, event);
+    const struct berth_event *kept;
+
+    if (limit != NULL) {
+        end_slow(subscriber, limit);
+        return;
+    }
+    kept = keep(subscriber, event);
+    if (kept == NULL)
+        return;
+    if (queue_add(&subscriber->queue, kept)) {
+        events->queued_events++;
+        return;
+    }
+    events->exchange->release(events->exchange_instance, kept);
+    end_slow(subscriber, "the daemon's memory");
+}
+
+static void retry_later(struct events *events);
+
+/* A server that has no memory left, because others do not read, is no fault of this caller. */
+static void flush(struct subscriber *subscriber)
+{
+    const struct berth_event *event;
+
+    while (subscriber->queue.count > 0 && berth_call_can_send(subscriber->call)) {
+        event = queue_first(&subscriber->queue);
+        if (berth_call_send(subscriber->call, event->envelope, event->envelope_length) != BERTH_OK) {
+            if (++subscriber->refusals < REFUSALS_MAX)
+                retry_later(subscriber->events);
+            else
+                end_slow(subscriber, "the server's memory, or its largest message,");
+            return;
+        }
+        subscriber->refusals = 0;
+        drop_first(subscriber);
+    }
+}
+
+static void on_retry(uv_timer_t *retry)
+{
+    struct events *events = retry->data;
+    struct subscriber *subscriber = TAILQ_FIRST(&events->subscribers);
+
+    while (subscriber != NULL) {
+        struct subscriber *next = TAILQ_NEXT(subscriber, link);
+
+        flush(subscriber);
+        subscriber = next;
+    }
+}
+
+static void retry_later(struct events *events)
+{
+    if (!uv_is_active((uv_handle_t *)&events->retry))
+        uv_timer_start(&events->retry, on_retry, RETRY_MS, 0);
+}
+
+static void on_event(void *context, const struct berth_event *event)
+{
+    struct subscriber *subscriber = context;
+
+    if (subscriber->queue.count == 0 && berth_call_can_send(subscriber->call)) {
+        if (berth_call_send(subscriber->call, event->envelope, event->envelope_length) == BERTH_OK)
+            return;
+        retry_later(subscriber->events);
+    }
+    enqueue(subscriber, event);
+}
+
+/* Never an incomplete stream that ends well. */
+static void on_failed(void *context, enum berth_code code, const char *message)
+{
+    end(context, code, message);
+}
+
+static void on_writable(struct berth_call *call)
+{
+    if (call->state != NULL)
+        flush(call->state);
+}
+
+static void on_end(struct berth_call *call, enum berth_code code)
+{
+    if (call->state != NULL)
+        destroy(call->state);
+}
+
+static enum berth_code check_room(const struct events *events, struct berth_error *err)
+{
+    if (events->is_draining)
+        return berth_error_set(err, BERTH_UNAVAILABLE, "%s", stopping);
+    if (events->subscriber_count >= (size_t)events->config.max_subscribers)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "there are already %zu subscribers, as many as max_subscribers of %s allows",
+                               events->subscriber_count, events->host->uri);
+    return BERTH_OK;
+}
+
+/* As containerd says it, which has no better code for it than UNKNOWN. */
+static enum berth_code refuse_filters(enum berth_code code, const struct berth_error *why,
+                                      struct berth_error *err)
+{
+    if (code != BERTH_INVALID_ARGUMENT)
+        return berth_error_set(err, code, "%s", why->message);
+    return berth_error_set(err, BERTH_UNKNOWN,
+                           "subscription error: failed parsing subscription filters: %.1900s", why->message);
+}
+
+static enum berth_code create(struct berth_call *call,
+                              const Containerd__Services__Events__V1__SubscribeRequest *request,
+                              struct berth_error *err)
+{
+    struct events *events = call->instance;
+    struct subscriber *subscriber = calloc(1, sizeof(*subscriber));
+    struct berth_error why;
+    enum berth_code code;
+
+    if (subscriber == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a subscriber");
+    subscriber->events = events;
+    subscriber->call = call;
+    code = events->exchange->subscribe(events->exchange_instance, (const char *const *)request->filters,
+                                       request->n_filters, on_event, subscriber, &subscriber->subscription,
+                                       &why);
+    if (code != BERTH_OK) {
+        free(subscriber);
+        return refuse_filters(code, &why, err);
+    }
+    if (BERTH_HAS(events->exchange, watch_failure))
+        events->exchange->watch_failure(events->exchange_instance, subscriber->subscription, on_failed);
+    TAILQ_INSERT_TAIL(&events->subscribers, subscriber, link);
+    events->subscriber_count++;
+    call->state = subscriber;
+    return BERTH_OK;
+}
+
+/* The headers leave at once, so that the caller knows from when on it hears everything. */
+static void subscribe(struct berth_call *call,
+                      const Containerd__Services__Events__V1__SubscribeRequest *request)
+{
+    struct berth_error err;
+    enum berth_code code = check_room(call->instance, &err);
+
+    if (code == BERTH_OK)
+        code = create(call, request, &err);
+    if (code != BERTH_OK)
+        berth_call_finish(call, code, err.message);
+    else
+        berth_call_send_headers(call);
+}
+
+static void end_all(struct events *events)
+{
+    uv_timer_stop(&events->retry);
+    while (!TAILQ_EMPTY(&events->subscribers))
+        end(TAILQ_FIRST(&events->subscribers), BERTH_UNAVAILABLE, stopping);
+}
 
 enum berth_code events_init(const struct berth_host *host, void *prepared, void **ret_instance,
                             struct berth_error *err)
@@ -41,7 +392,7 @@ enum berth_code events_drain(const struct berth_host *host, void *instance, stru
     struct events *events = instance;
 
     events->is_draining = true;
-    subscribers_end(events);
+    end_all(events);
     return BERTH_OK;
 }
 
@@ -132,9 +483,7 @@ const struct containerd_services_events_v1_events_handlers
     events_containerd_services_events_v1_events_handlers = {
         .publish = {.on_message = publish},
         .forward = {.on_message = forward_grpc},
-        .subscribe = {.on_message = subscriber_on_request,
-                      .on_writable = subscriber_on_writable,
-                      .on_end = subscriber_on_end},
+        .subscribe = {.on_message = subscribe, .on_writable = on_writable, .on_end = on_end},
 };
 
 const struct containerd_services_events_ttrpc_v1_events_handlers

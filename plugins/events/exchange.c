@@ -10,7 +10,6 @@
 #include <berth/types/events.h>
 
 #include "envelope.h"
-#include "envelope_check.h"
 #include "event_fields.h"
 
 struct berth_subscription {

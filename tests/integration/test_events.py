@@ -308,7 +308,7 @@ class Storm(EventsCase):
         self.assertEqual("all\n", readers.stdout.read(), self.daemon.log)
         resident = self.most_resident_kib()
         stopped.send_signal(signal.SIGCONT)
-        self.assertIn(f"RESOURCE_EXHAUSTED: the subscriber does not keep up: it is {self.BEHIND} events (",
+        self.assertIn(f"RESOURCE_EXHAUSTED: the subscriber is too slow: it is {self.BEHIND} events (",
                       stopped.stdout.read())
         if not IS_SANITIZED:
             self.assertLess(resident, self.MAX_RESIDENT_KIB)

@@ -357,8 +357,8 @@ static void who_does_not_read_is_ended_and_the_others_are_served(void **state)
     assert_replies(reader, 0, 10);
     assert_int_equal(fake.kept, 0);
     assert_ends(stuck, BERTH_RESOURCE_EXHAUSTED,
-                "the subscriber does not keep up: it is 4 events (16 bytes) behind, more than "
-                "max_queued_events lets it be; subscribe again for what happens from here on");
+                "the subscriber is too slow: it is 4 events (16 bytes) behind, more than "
+                "max_queued_events allows; subscribe again for the events from here on");
     assert_int_equal(berth_testing_call_code(reader), BERTH_PENDING);
     assert_true(berth_testing_has_logged(testing, "limit=max_queued_events"));
     berth_testing_call_destroy(reader);
@@ -443,7 +443,7 @@ static void too_many_subscribers_are_refused(void **state)
     for (size_t i = 0; i < 3; i++)
         made[i] = subscribe(NULL);
     assert_ends(subscribe(NULL), BERTH_RESOURCE_EXHAUSTED,
-                "there are 3 subscribers already, as many as max_subscribers of " URI " allows");
+                "there are already 3 subscribers, as many as max_subscribers of " URI " allows");
     berth_testing_call_destroy(made[0]);
     made[0] = subscribe(NULL);
     assert_int_equal(berth_testing_call_code(made[0]), BERTH_PENDING);
