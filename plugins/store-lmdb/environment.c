@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -13,7 +14,6 @@
 
 #include "failure.h"
 #include "file_check.h"
-#include "folder_lock.h"
 #include "schema.h"
 
 #define FILE_NAME "berth.mdb"
@@ -21,6 +21,54 @@
 #define OPEN_FLAGS (MDB_NOSUBDIR | MDB_NOTLS)
 /* What LMDB's table of readers takes, and more: it writes there by a map, which must not meet a full disk. */
 #define READERS_SIZE 16384
+
+static enum berth_code refuse_second(int fd, const char *folder, struct berth_error *err)
+{
+    char text[16] = "";
+    ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
+    long holder = length > 0 ? strtol(text, NULL, 10) : 0;
+
+    if (holder > 0)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: process %ld has this store open; two daemons need two roots", folder,
+                               holder);
+    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                           "%s: another process has this store open; two daemons need two roots", folder);
+}
+
+/* For the sentence of whoever comes second; a full disk is no reason not to open what is there. */
+static void write_holder(int fd)
+{
+    char text[16];
+    int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+    if (pwrite(fd, text, (size_t)length, 0) == length && ftruncate(fd, length) == 0)
+        return;
+    (void)!ftruncate(fd, 0);
+}
+
+/* Keeps the folder to one process, until the descriptor is closed: LMDB would let several change a file, and
+ * none would hear of the others. */
+static enum berth_code take_lock(const char *folder, int *ret_fd, struct berth_error *err)
+{
+    char path[PATH_MAX];
+    enum berth_code code;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/lock", folder);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return failure_set(err, errno, path, "cannot be opened");
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        write_holder(fd);
+        *ret_fd = fd;
+        return BERTH_OK;
+    }
+    code = errno == EWOULDBLOCK ? refuse_second(fd, folder, err)
+                                : failure_set(err, errno, path, "cannot be locked");
+    close(fd);
+    return code;
+}
 
 static int create_lmdb(uint64_t map_size, MDB_env **ret_lmdb)
 {
@@ -281,7 +329,7 @@ enum berth_code environment_reopen(struct environment *environment, struct berth
 static enum berth_code open_all(struct environment *environment, const struct environment_options *options,
                                 struct berth_error *err)
 {
-    enum berth_code code = folder_lock_take(options->folder, &environment->lock_fd, err);
+    enum berth_code code = take_lock(options->folder, &environment->lock_fd, err);
 
     if (code == BERTH_OK)
         code = open_file(environment, options->folder, err);

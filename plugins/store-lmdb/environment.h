@@ -46,7 +46,8 @@ struct environment {
  * Opens the store of a folder, or begins it. Blocks. Of a file that it refuses no byte was changed.
  *
  * @param ret_environment  to be given to environment_close.
- * @return BERTH_OK; as file_check, folder_lock_take, schema_open and failure_set.
+ * @return BERTH_OK; as file_check, schema_open and failure_set; BERTH_FAILED_PRECONDITION where another
+ *         process has the folder, which it names.
  */
 enum berth_code environment_open(const struct environment_options *options,
                                  struct environment **ret_environment, struct berth_error *err);

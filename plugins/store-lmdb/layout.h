@@ -9,6 +9,7 @@
 #define STORE_LMDB_LAYOUT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <berth/types/store.h>
 
@@ -35,6 +36,14 @@ void layout_make_record(struct berth_store_bytes name, struct berth_store_bytes 
 /** The value within a record, borrowed. false where it is not what was written under that name. */
 bool layout_read_record(struct berth_store_bytes name, struct berth_store_bytes record,
                         struct berth_store_bytes *ret_value);
+
+/**
+ * CRC-32C (RFC 3720, appendix B.4): goes on with `sum`, 0 at first, over further bytes; by the processor's
+ * own instruction where it has one.
+ */
+uint32_t checksum_add(uint32_t sum, const void *bytes, size_t length);
+/** The same on any processor. */
+uint32_t checksum_add_plainly(uint32_t sum, const void *bytes, size_t length);
 
 /** Room for any key as layout_print_key shows it. */
 #define LAYOUT_PRINT_MAX 128

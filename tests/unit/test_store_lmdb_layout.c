@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the store's entries lie in its file. */
-#include <plugins/store-lmdb/checksum.h>
+
 #include <plugins/store-lmdb/layout.h>
 
 #include <setjmp.h>
