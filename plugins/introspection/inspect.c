@@ -5,16 +5,234 @@
 #include <stdlib.h>
 
 #include <berth/inspect/v1/inspect.pb-c.h>
-#include <berth/protobuf.h>
+#include <berth/plugin.h>
 
-#include "describe.h"
 #include "introspection.h"
+
+typedef Berth__Inspect__V1__Plugin plugin_message;
+
+/* What the lists of one message point to. */
+struct lists {
+    Berth__Inspect__V1__Platform *platforms;
+    Berth__Inspect__V1__Export *exports;
+    Berth__Inspect__V1__Edge *edges;
+    Berth__Inspect__V1__ServiceTransports *transports;
+    void **platform_pointers;
+    void **export_pointers;
+    void **edge_pointers;
+    void **transport_pointers;
+};
+
+static char **items(const struct berth_strings *strings)
+{
+    return (char **)(uintptr_t)strings->items;
+}
+
+/* `count` messages of a size, and the pointers to them that protobuf-c wants. */
+static bool make_list(size_t count, size_t size, void **ret_items, void ***ret_pointers)
+{
+    char *list = calloc(count + 1, size);
+    void **pointers = calloc(count + 1, sizeof(*pointers));
+
+    for (size_t i = 0; list != NULL && pointers != NULL && i < count; i++)
+        pointers[i] = list + i * size;
+    *ret_items = list;
+    *ret_pointers = pointers;
+    return list != NULL && pointers != NULL;
+}
+
+static bool fill_platforms(plugin_message *message, const struct berth_plugin_info *plugin,
+                           struct lists *lists)
+{
+    if (!make_list(plugin->platform_count, sizeof(*lists->platforms), (void **)&lists->platforms,
+                   &lists->platform_pointers))
+        return false;
+    for (size_t i = 0; i < plugin->platform_count; i++) {
+        berth__inspect__v1__platform__init(&lists->platforms[i]);
+        lists->platforms[i].os = introspection_text(plugin->platforms[i].os);
+        lists->platforms[i].architecture = introspection_text(plugin->platforms[i].architecture);
+        lists->platforms[i].variant = introspection_text(plugin->platforms[i].variant);
+    }
+    message->n_platforms = plugin->platform_count;
+    message->platforms = (Berth__Inspect__V1__Platform **)lists->platform_pointers;
+    return true;
+}
+
+static bool fill_exports(plugin_message *message, const struct berth_plugin_info *plugin, struct lists *lists)
+{
+    if (!make_list(plugin->export_count, sizeof(*lists->exports), (void **)&lists->exports,
+                   &lists->export_pointers))
+        return false;
+    for (size_t i = 0; i < plugin->export_count; i++) {
+        berth__inspect__v1__export__init(&lists->exports[i]);
+        lists->exports[i].key = introspection_text(plugin->exports[i].key);
+        lists->exports[i].value = introspection_text(plugin->exports[i].value);
+    }
+    message->n_exports = plugin->export_count;
+    message->exports = (Berth__Inspect__V1__Export **)lists->export_pointers;
+    return true;
+}
+
+static bool fill_edges(plugin_message *message, const struct berth_plugin_info *plugin, struct lists *lists)
+{
+    if (!make_list(plugin->edge_count, sizeof(*lists->edges), (void **)&lists->edges, &lists->edge_pointers))
+        return false;
+    for (size_t i = 0; i < plugin->edge_count; i++) {
+        berth__inspect__v1__edge__init(&lists->edges[i]);
+        lists->edges[i].provider = introspection_text(plugin->edges[i].provider);
+        lists->edges[i].requirement = introspection_text(plugin->edges[i].requirement);
+        lists->edges[i].binding = plugin->edges[i].binding;
+    }
+    message->n_edges = plugin->edge_count;
+    message->edges = (Berth__Inspect__V1__Edge **)lists->edge_pointers;
+    return true;
+}
+
+static bool fill_transports(plugin_message *message, const struct berth_plugin_info *plugin,
+                            struct lists *lists)
+{
+    size_t count = BERTH_HAS(plugin, transports) ? plugin->services.count : 0;
+
+    if (!make_list(count, sizeof(*lists->transports), (void **)&lists->transports,
+                   &lists->transport_pointers))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        berth__inspect__v1__service_transports__init(&lists->transports[i]);
+        lists->transports[i].service = introspection_text(plugin->services.items[i]);
+        lists->transports[i].n_transports = plugin->transports[i].count;
+        lists->transports[i].transports = items(&plugin->transports[i]);
+    }
+    message->n_transports = count;
+    message->transports = (Berth__Inspect__V1__ServiceTransports **)lists->transport_pointers;
+    return true;
+}
+
+static Berth__Inspect__V1__State state(enum berth_state state)
+{
+    switch (state) {
+    case BERTH_STATE_REJECTED:
+        return BERTH__INSPECT__V1__STATE__STATE_REJECTED;
+    case BERTH_STATE_DISABLED:
+        return BERTH__INSPECT__V1__STATE__STATE_DISABLED;
+    case BERTH_STATE_BLOCKED:
+        return BERTH__INSPECT__V1__STATE__STATE_BLOCKED;
+    case BERTH_STATE_WAITING:
+        return BERTH__INSPECT__V1__STATE__STATE_WAITING;
+    case BERTH_STATE_PREPARING:
+        return BERTH__INSPECT__V1__STATE__STATE_PREPARING;
+    case BERTH_STATE_STARTING:
+        return BERTH__INSPECT__V1__STATE__STATE_STARTING;
+    case BERTH_STATE_READY:
+        return BERTH__INSPECT__V1__STATE__STATE_READY;
+    case BERTH_STATE_SERVING:
+        return BERTH__INSPECT__V1__STATE__STATE_SERVING;
+    case BERTH_STATE_DRAINING:
+        return BERTH__INSPECT__V1__STATE__STATE_DRAINING;
+    case BERTH_STATE_STOPPED:
+        return BERTH__INSPECT__V1__STATE__STATE_STOPPED;
+    case BERTH_STATE_SKIPPED:
+        return BERTH__INSPECT__V1__STATE__STATE_SKIPPED;
+    case BERTH_STATE_FAILED:
+        return BERTH__INSPECT__V1__STATE__STATE_FAILED;
+    case BERTH_STATE_TIMED_OUT:
+        return BERTH__INSPECT__V1__STATE__STATE_TIMED_OUT;
+    }
+    return BERTH__INSPECT__V1__STATE__STATE_UNSPECIFIED;
+}
+
+static Berth__Inspect__V1__Step *fill_step(Berth__Inspect__V1__Step *step, uint64_t start_ns,
+                                           uint64_t duration_ns)
+{
+    berth__inspect__v1__step__init(step);
+    step->start_ns = start_ns;
+    step->duration_ns = duration_ns;
+    return start_ns == 0 && duration_ns == 0 ? NULL : step;
+}
+
+static void fill_condition(plugin_message *message, const struct berth_plugin_info *plugin)
+{
+    if (plugin->size <= offsetof(struct berth_plugin_info, condition_reason))
+        return;
+    message->condition = (int32_t)plugin->condition;
+    message->condition_reason = introspection_text(plugin->condition_reason);
+}
+
+static bool append_with_times(plugin_message *message, const struct berth_times *times,
+                              struct berth_wire_buffer *replies)
+{
+    Berth__Inspect__V1__Times all = BERTH__INSPECT__V1__TIMES__INIT;
+    Berth__Inspect__V1__Step load, config, prepare, init, serve;
+
+    all.load = fill_step(&load, times->load_start_ns, times->load_ns);
+    all.config = fill_step(&config, times->config_start_ns, times->config_ns);
+    all.prepare = fill_step(&prepare, times->prepare_start_ns, times->prepare_ns);
+    all.init = fill_step(&init, times->init_start_ns, times->init_ns);
+    all.serve = fill_step(&serve, times->serve_start_ns, times->serve_ns);
+    all.ready_at_ns = times->ready_at_ns;
+    message->times = &all;
+    return introspection_append(replies, &message->base);
+}
+
+static void fill_strings(plugin_message *message, const struct berth_plugin_info *plugin)
+{
+    message->uri = introspection_text(plugin->uri);
+    message->type = introspection_text(plugin->type);
+    message->id = introspection_text(plugin->id);
+    message->path = introspection_text(plugin->path);
+    message->module = introspection_text(plugin->module);
+    message->version = introspection_text(plugin->version);
+    message->description = introspection_text(plugin->description);
+    message->reason = introspection_text(plugin->reason);
+    message->cause = introspection_text(plugin->cause);
+    message->n_requires = plugin->requirements.count;
+    message->requires = items(&plugin->requirements);
+    message->n_wants = plugin->wants.count;
+    message->wants = items(&plugin->wants);
+    message->n_services = plugin->services.count;
+    message->services = items(&plugin->services);
+    message->n_capabilities = plugin->capabilities.count;
+    message->capabilities = items(&plugin->capabilities);
+    message->n_holds = plugin->holds.count;
+    message->holds = items(&plugin->holds);
+}
+
+static void free_lists(struct lists *lists)
+{
+    free(lists->platforms);
+    free(lists->platform_pointers);
+    free(lists->exports);
+    free(lists->export_pointers);
+    free(lists->edges);
+    free(lists->edge_pointers);
+    free(lists->transports);
+    free(lists->transport_pointers);
+}
+
+static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_buffer *replies)
+{
+    plugin_message message = BERTH__INSPECT__V1__PLUGIN__INIT;
+    struct lists lists = {0};
+    bool appended;
+
+    fill_strings(&message, plugin);
+    message.state = state(plugin->state);
+    message.code = (int32_t)plugin->code;
+    message.level = plugin->level;
+    message.generation = plugin->generation;
+    fill_condition(&message, plugin);
+    appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
+               fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
+               append_with_times(&message, &plugin->times, replies);
+    free_lists(&lists);
+    return appended;
+}
 
 /* A list as it was when it was asked for, on its way to a reader who may be slow. */
 struct listing {
-    struct replies replies;
+    struct berth_wire_buffer replies;
+    /* What is still to be sent of it. */
+    struct berth_wire rest;
     bool all;
-    bool failed;
 };
 
 /* Has it never had a chance to run? */
@@ -29,13 +247,11 @@ static bool list_plugin(void *context, const struct berth_plugin_info *plugin)
 
     if (!listing->all && (plugin->uri == NULL || never_ran(plugin->state)))
         return true;
-    if (!describe_in_full(plugin, &listing->replies))
-        listing->failed = true;
-    return !listing->failed;
+    return describe(plugin, &listing->replies);
 }
 
-static enum berth_code make_list(struct berth_call *call, struct listing *listing,
-                                 const Berth__Inspect__V1__PluginsRequest *asked, struct berth_error *err)
+static enum berth_code list_plugins(struct berth_call *call, struct listing *listing,
+                                    const Berth__Inspect__V1__PluginsRequest *asked, struct berth_error *err)
 {
     const struct introspection *introspection = call->instance;
     enum berth_code code;
@@ -46,8 +262,9 @@ static enum berth_code make_list(struct berth_call *call, struct listing *listin
     if (code == BERTH_OK)
         code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
                                                asked->n_filters, list_plugin, listing, err);
-    if (code == BERTH_OK && listing->failed)
+    if (code == BERTH_OK && listing->replies.failed)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of plugins");
+    listing->rest = berth_wire_of(listing->replies.bytes, listing->replies.length);
     return code;
 }
 
@@ -56,16 +273,14 @@ static void send_list(struct berth_call *call)
 {
     struct listing *listing = call->state;
     enum berth_code code = BERTH_OK;
-    const uint8_t *message;
-    size_t length;
+    struct berth_wire_field message;
 
     while (code == BERTH_OK && berth_call_can_send(call)) {
-        message = replies_next(&listing->replies, &length);
-        if (message == NULL) {
+        if (!berth_wire_next(&listing->rest, &message)) {
             berth_call_finish(call, BERTH_OK, NULL);
             return;
         }
-        code = berth_call_send(call, message, length);
+        code = berth_call_send(call, message.data, message.length);
     }
     if (code != BERTH_OK)
         berth_call_finish_sent(call, code);
@@ -82,7 +297,7 @@ static void plugins(struct berth_call *call, const Berth__Inspect__V1__PluginsRe
         return;
     }
     call->state = listing;
-    code = make_list(call, listing, request, &err);
+    code = list_plugins(call, listing, request, &err);
     if (code == BERTH_OK)
         send_list(call);
     else
@@ -94,13 +309,8 @@ static void on_plugins_end(struct berth_call *call, enum berth_code code)
     struct listing *listing = call->state;
 
     if (listing != NULL)
-        replies_finish(&listing->replies);
+        berth_wire_finish(&listing->replies);
     free(listing);
-}
-
-static char *text(const char *value)
-{
-    return (char *)(uintptr_t)(value == NULL ? "" : value);
 }
 
 static void daemon_info(struct berth_call *call, const Berth__Inspect__V1__DaemonRequest *request)
@@ -109,10 +319,10 @@ static void daemon_info(struct berth_call *call, const Berth__Inspect__V1__Daemo
     Berth__Inspect__V1__DaemonResponse reply = BERTH__INSPECT__V1__DAEMON_RESPONSE__INIT;
     const struct berth_daemon_info *daemon = introspection->service->daemon(introspection->instance);
 
-    reply.version = text(daemon->version);
-    reply.revision = text(daemon->revision);
-    reply.root = text(daemon->root);
-    reply.state = text(daemon->state);
+    reply.version = introspection_text(daemon->version);
+    reply.revision = introspection_text(daemon->revision);
+    reply.root = introspection_text(daemon->root);
+    reply.state = introspection_text(daemon->state);
     reply.pid = daemon->pid;
     reply.ready = daemon->ready;
     reply.draining = daemon->draining;

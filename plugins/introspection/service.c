@@ -27,8 +27,7 @@ static enum berth_code find_identity(const struct berth_prepare *prepare, struct
     if (prepare->root_dir(prepare, &folder, err) == BERTH_OK &&
         identity_keep_uuid(folder, service->uuid, err) == BERTH_OK)
         return BERTH_OK;
-    berth_prepare_log(prepare, BERTH_LOG_WARN, "%s; the daemon has another UUID until it is restarted",
-                      err->message);
+    berth_prepare_log(prepare, BERTH_LOG_WARN, "%s; using a new UUID until the next start", err->message);
     return identity_make_uuid(service->uuid, err);
 }
 

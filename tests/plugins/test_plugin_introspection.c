@@ -530,8 +530,7 @@ static void our_clients_see_the_daemon(void **state)
 
 static void a_root_that_cannot_be_written_costs_only_the_memory(void **state)
 {
-    assert_string_equal(logged, "1 root: /r: read-only file system; the daemon has another UUID until it is "
-                                "restarted");
+    assert_string_equal(logged, "1 root: /r: read-only file system; using a new UUID until the next start");
 }
 
 static void write_uuid_file(const char *text)
