@@ -155,7 +155,7 @@ static void watch(struct berth_call *call, const check_request *request)
         return;
     }
     if (strlen(request->service) > SERVICE_MAX) {
-        berth_call_finish(call, BERTH_INVALID_ARGUMENT, "no service has a name as long as this");
+        berth_call_finish(call, BERTH_INVALID_ARGUMENT, "the service name is too long");
         return;
     }
     watch = watch_create(call, request->service);
@@ -196,8 +196,9 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     struct health *health;
 
     if (!BERTH_HAS(host->inspect, watch))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "this daemon does not tell of changes: it is older than the health plugin");
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "this daemon is older than the health plugin and does not report changes; upgrade berthd");
     health = calloc(1, sizeof(*health));
     if (health == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the health service");

@@ -1,32 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Has the programs of a folder verify images: its settings, and the verifications that run. */
+/* Has the programs of a folder verify images, each image by one after the other until all have agreed or one
+ * has not. */
 #include "image-verifier-plugin.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
 
 #include <berth/types/image_verifier.h>
 
-#include "verification.h"
+#include "folder.h"
+#include "program.h"
 
 #define USUAL_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DESCRIPTOR_MEDIA_TYPE "application/vnd.oci.descriptor.v1+json"
 
-/* One that runs, in the instance's list. */
-struct running {
-    struct bindir *bindir;
-    struct running *previous;
-    struct running *next;
-    struct berth_verification *verification;
-};
+/* The most text of all verifiers together that makes up a reason. */
+#define REASON_MAX 131072
 
+/* What all verifications of an instance have in common. */
 struct bindir {
     const struct berth_host *host;
-    struct verification_rules rules;
     char *bin_dir;
+    /* Negative: all. */
+    int64_t max_verifiers;
+    uint64_t timeout_ms;
+    /* As environ. */
     char **environment;
     int64_t max_running;
     int64_t running_count;
-    struct running *running;
+    LIST_HEAD(, berth_verification) running;
     bool is_closing;
+};
+
+/* One image on its way through the verifiers, one after the other, until all have agreed or one has not. */
+struct berth_verification {
+    LIST_ENTRY(berth_verification) link;
+    struct bindir *bindir;
+    berth_image_verified *done;
+    void *context;
+    bool is_cancelled;
+
+    char *name;
+    char *digest;
+    char input[PROGRAM_INPUT_MAX];
+    size_t input_length;
+
+    /* What runs on another thread: it has these to itself until it has ended. */
+    uv_work_t work;
+    struct folder folder;
+    size_t next;
+    enum berth_code code;
+    struct berth_error err;
+
+    struct child child;
+    bool runs;
+    uint64_t began_ns;
+    size_t limit;
+    char *reason;
+    size_t reason_length;
 };
 
 static void destroy(struct bindir *bindir)
@@ -38,6 +70,386 @@ static void destroy(struct bindir *bindir)
     free(bindir);
 }
 
+static void destroy_verification(struct berth_verification *verification)
+{
+    folder_finish(&verification->folder);
+    free(verification->name);
+    free(verification->digest);
+    free(verification->reason);
+    free(verification);
+}
+
+/* May free the instance, once it closes. */
+static void finish(struct berth_verification *verification, enum berth_code code, bool ok, const char *reason)
+{
+    struct bindir *bindir = verification->bindir;
+    const struct berth_host *host = bindir->host;
+
+    verification->done(verification->context, code, code == BERTH_OK && ok, reason);
+    LIST_REMOVE(verification, link);
+    bindir->running_count--;
+    destroy_verification(verification);
+    if (!bindir->is_closing || !LIST_EMPTY(&bindir->running))
+        return;
+    destroy(bindir);
+    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+}
+
+static const char *verifier(const struct berth_verification *verification)
+{
+    return verification->folder.names[verification->next];
+}
+
+/* No verdict: what the verifier did, and for how long. */
+static void fail(struct berth_verification *verification, enum berth_code code, const char *why)
+{
+    struct berth_error err;
+
+    berth_error_set(&err, code, "failed to call verifier %.255s (runtime %.3fs): %.1600s",
+                    verifier(verification), (double)(uv_hrtime() - verification->began_ns) / 1e9, why);
+    finish(verification, code, false, err.message);
+}
+
+static void finish_cancelled(struct berth_verification *verification)
+{
+    finish(verification, BERTH_CANCELLED, false, "the verification of the image was cancelled");
+}
+
+/* Together they are bounded: what does not fit is left out. */
+static bool add_reason(struct berth_verification *verification, const char *text)
+{
+    const char *comma = verification->reason_length > 0 ? ", " : "";
+    char *piece, *grown;
+    int length = asprintf(&piece, "%s%s => %s", comma, verifier(verification), text);
+
+    if (length < 0)
+        return false;
+    if (verification->reason_length + (size_t)length > REASON_MAX) {
+        free(piece);
+        return true;
+    }
+    grown = realloc(verification->reason, verification->reason_length + (size_t)length + 1);
+    if (grown != NULL) {
+        memcpy(grown + verification->reason_length, piece, (size_t)length + 1);
+        verification->reason = grown;
+        verification->reason_length += (size_t)length;
+    }
+    free(piece);
+    return grown != NULL;
+}
+
+static void run_next(struct berth_verification *verification);
+
+static void reject(struct berth_verification *verification, const char *text)
+{
+    char *reason;
+
+    if (asprintf(&reason, "verifier %s rejected image (exit code %d): %s", verifier(verification),
+                 verification->child.number, text) < 0)
+        reason = NULL;
+    finish(verification, BERTH_OK, false, reason != NULL ? reason : "a verifier rejected the image");
+    free(reason);
+}
+
+static void take_exit(struct berth_verification *verification)
+{
+    char *text = output_text(&verification->child.output.output);
+
+    if (verification->child.number != 0) {
+        reject(verification, text != NULL ? text : "");
+    } else if (text == NULL || !add_reason(verification, text)) {
+        fail(verification, BERTH_RESOURCE_EXHAUSTED, "no memory for its output");
+    } else {
+        verification->next++;
+        run_next(verification);
+    }
+    free(text);
+}
+
+static void fail_by_signal(struct berth_verification *verification)
+{
+    struct berth_error err;
+    int number = verification->child.number;
+
+    berth_error_set(&err, BERTH_ABORTED, "killed by signal %d (%s)", number, strsignal(number));
+    fail(verification, BERTH_ABORTED, err.message);
+}
+
+static void fail_by_time(struct berth_verification *verification)
+{
+    struct berth_error err;
+
+    berth_error_set(&err, BERTH_DEADLINE_EXCEEDED,
+                    "timed out after per_verifier_timeout (%.3fs) and was killed",
+                    (double)verification->bindir->timeout_ms / 1e3);
+    fail(verification, BERTH_DEADLINE_EXCEEDED, err.message);
+}
+
+static void take_end(struct berth_verification *verification)
+{
+    switch (verification->child.end) {
+    case CHILD_EXITED:
+        take_exit(verification);
+        break;
+    case CHILD_SIGNALLED:
+        fail_by_signal(verification);
+        break;
+    case CHILD_TIMED_OUT:
+        fail_by_time(verification);
+        break;
+    case CHILD_KILLED:
+        finish_cancelled(verification);
+        break;
+    case CHILD_LOST:
+        fail(verification, BERTH_UNAVAILABLE, "its exit status is unknown");
+        break;
+    }
+}
+
+static void log_line(void *context, const char *line)
+{
+    const struct berth_verification *verification = context;
+
+    berth_log(verification->bindir->host, BERTH_LOG_DEBUG, "image_verifier=%s stream=stderr %s",
+              verifier(verification), line);
+}
+
+static void on_child_end(struct child *child)
+{
+    struct berth_verification *verification =
+        (struct berth_verification *)((char *)child - offsetof(struct berth_verification, child));
+
+    verification->runs = false;
+    output_each_line(&child->errors.output, log_line, verification);
+    if (verification->is_cancelled)
+        finish_cancelled(verification);
+    else
+        take_end(verification);
+}
+
+/* On another thread. */
+static enum berth_code start_program(struct berth_verification *verification, const char *path, char *shown,
+                                     struct berth_error *err)
+{
+    char *const arguments[] = {
+        shown,
+        (char[]){"-name"},
+        verification->name,
+        (char[]){"-digest"},
+        verification->digest,
+        (char[]){"-stdin-media-type"},
+        (char[]){DESCRIPTOR_MEDIA_TYPE},
+        NULL,
+    };
+    const struct program_call call = {
+        .path = path,
+        .arguments = arguments,
+        .environment = verification->bindir->environment,
+        .input = verification->input,
+        .input_length = verification->input_length,
+    };
+
+    return program_start(&verification->child.program, &call, err);
+}
+
+static void work_on_program(uv_work_t *work)
+{
+    struct berth_verification *verification = work->data;
+    struct berth_error *err = &verification->err;
+    char *path = NULL, *shown = NULL;
+
+    verification->code = folder_find_program(&verification->folder, verifier(verification), &path, err);
+    if (verification->code == BERTH_OK &&
+        asprintf(&shown, "%s/%s", verification->folder.path, verifier(verification)) < 0) {
+        shown = NULL;
+        verification->code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for its name");
+    }
+    if (verification->code == BERTH_OK)
+        verification->code = start_program(verification, path, shown, err);
+    free(path);
+    free(shown);
+}
+
+static void on_program(uv_work_t *work, int status)
+{
+    struct berth_verification *verification = work->data;
+
+    if (verification->code != BERTH_OK) {
+        fail(verification, verification->code, verification->err.message);
+        return;
+    }
+    verification->runs = true;
+    child_watch(&verification->child, verification->bindir->host->loop, verification->bindir->timeout_ms,
+                on_child_end);
+    if (verification->is_cancelled)
+        child_kill(&verification->child);
+}
+
+static void run_next(struct berth_verification *verification)
+{
+    const char *reason = verification->reason != NULL ? verification->reason : "no image verifier was called";
+
+    if (verification->is_cancelled) {
+        finish_cancelled(verification);
+    } else if (verification->next == verification->limit) {
+        finish(verification, BERTH_OK, true, reason);
+    } else {
+        verification->child = (struct child){0};
+        verification->began_ns = uv_hrtime();
+        uv_queue_work(verification->bindir->host->loop, &verification->work, work_on_program, on_program);
+    }
+}
+
+static void begin(struct berth_verification *verification)
+{
+    const struct bindir *bindir = verification->bindir;
+    size_t count = verification->folder.count;
+
+    verification->limit = count;
+    if (bindir->max_verifiers >= 0 && (size_t)bindir->max_verifiers < count) {
+        verification->limit = (size_t)bindir->max_verifiers;
+        berth_log(bindir->host, BERTH_LOG_WARN,
+                  "skipping verifiers beyond max_verifiers folder=%s verifiers=%zu max_verifiers=%zu",
+                  bindir->bin_dir, count, verification->limit);
+    }
+    run_next(verification);
+}
+
+static void accept_all(struct berth_verification *verification, const char *format)
+{
+    struct berth_error text;
+
+    snprintf(text.message, sizeof(text.message), format, verification->bindir->bin_dir);
+    finish(verification, BERTH_OK, true, text.message);
+}
+
+static void work_on_folder(uv_work_t *work)
+{
+    struct berth_verification *verification = work->data;
+
+    verification->code =
+        folder_read(&verification->folder, verification->bindir->bin_dir, &verification->err);
+}
+
+static void on_folder(uv_work_t *work, int status)
+{
+    struct berth_verification *verification = work->data;
+
+    if (verification->is_cancelled)
+        finish_cancelled(verification);
+    else if (verification->code != BERTH_OK)
+        finish(verification, verification->code, false, verification->err.message);
+    else if (!verification->folder.exists)
+        accept_all(verification, "image verifier directory %s does not exist");
+    else if (verification->folder.count == 0)
+        accept_all(verification, "no image verifier binaries found in %s");
+    else
+        begin(verification);
+}
+
+static enum berth_code check_length(const char *what, const char *text, size_t most, struct berth_error *err)
+{
+    size_t length = text != NULL ? strlen(text) : 0;
+
+    if (length > 0 && length <= most)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                           "an image's %s must have 1 to %zu bytes; this one has %zu: invalid argument", what,
+                           most, length);
+}
+
+/* What may stand between quotes in JSON as it is; neither a digest nor a media type has anything else. */
+static enum berth_code check_word(const char *what, const char *text, size_t most, struct berth_error *err)
+{
+    enum berth_code code = check_length(what, text, most, err);
+
+    for (; code == BERTH_OK && *text != '\0'; text++)
+        if (*text <= ' ' || *text > '~' || *text == '"' || *text == '\\')
+            code = berth_error_set(
+                err, BERTH_INVALID_ARGUMENT,
+                "an image's %s must not contain blanks, quotes or control characters: invalid "
+                "argument",
+                what);
+    return code;
+}
+
+static enum berth_code check_image(const struct berth_image *image, struct berth_error *err)
+{
+    enum berth_code code = check_length("name", image->name, BERTH_IMAGE_NAME_MAX, err);
+
+    if (code == BERTH_OK)
+        code = check_word("digest", image->digest, BERTH_IMAGE_DIGEST_MAX, err);
+    if (code == BERTH_OK)
+        code = check_word("media type", image->media_type, BERTH_IMAGE_MEDIA_TYPE_MAX, err);
+    return code;
+}
+
+static bool copy_image(struct berth_verification *verification, const struct berth_image *image)
+{
+    verification->name = strdup(image->name);
+    verification->digest = strdup(image->digest);
+    verification->input_length =
+        (size_t)snprintf(verification->input, sizeof(verification->input),
+                         "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}\n", image->media_type,
+                         image->digest, (long long)image->manifest_size);
+    return verification->name != NULL && verification->digest != NULL;
+}
+
+static enum berth_code check_room(const struct bindir *bindir, struct berth_error *err)
+{
+    if (bindir->is_closing)
+        return berth_error_set(err, BERTH_UNAVAILABLE, "the image verifier is closing");
+    if (bindir->running_count < bindir->max_running)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                           "%lld images are being verified already, as many as max_running allows",
+                           (long long)bindir->running_count);
+}
+
+static enum berth_code verify(void *instance, const struct berth_image *image, berth_image_verified *done,
+                              void *context, struct berth_verification **ret_verification,
+                              struct berth_error *err)
+{
+    struct bindir *bindir = instance;
+    struct berth_verification *verification;
+    enum berth_code code = check_room(bindir, err);
+
+    if (code == BERTH_OK)
+        code = check_image(image, err);
+    if (code != BERTH_OK)
+        return code;
+    verification = calloc(1, sizeof(*verification));
+    if (verification == NULL || !copy_image(verification, image)) {
+        if (verification != NULL)
+            destroy_verification(verification);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to verify an image");
+    }
+    verification->bindir = bindir;
+    verification->done = done;
+    verification->context = context;
+    verification->work.data = verification;
+    LIST_INSERT_HEAD(&bindir->running, verification, link);
+    bindir->running_count++;
+    if (ret_verification != NULL)
+        *ret_verification = verification;
+    uv_queue_work(bindir->host->loop, &verification->work, work_on_folder, on_folder);
+    return BERTH_OK;
+}
+
+static void cancel(void *instance, struct berth_verification *verification)
+{
+    (void)instance;
+    verification->is_cancelled = true;
+    if (verification->runs)
+        child_kill(&verification->child);
+}
+
+const struct berth_image_verifier bindir_interface = {
+    .size = sizeof(bindir_interface),
+    .verify = verify,
+    .cancel = cancel,
+};
+
 static enum berth_code say_no_memory(struct berth_error *err)
 {
     return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the image verifier's settings");
@@ -48,8 +460,8 @@ static enum berth_code check_variable(const char *name, struct berth_error *err)
     if (*name != '\0' && strchr(name, '=') == NULL)
         return BERTH_OK;
     return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                           "environment: \"%.200s\" cannot be the name of a variable: it must not be empty, "
-                           "nor have a = in it",
+                           "environment: \"%.200s\" is not a valid variable name: it must not be empty or "
+                           "contain =",
                            name);
 }
 
@@ -108,13 +520,8 @@ static enum berth_code configure(struct bindir *bindir, struct berth_error *err)
     if (code == BERTH_OK)
         code = set_environment(bindir, &config, err);
     bindir->max_running = config.max_running;
-    bindir->rules = (struct verification_rules){
-        .host = bindir->host,
-        .bin_dir = bindir->bin_dir,
-        .max_verifiers = config.max_verifiers,
-        .timeout_ms = (uint64_t)config.per_verifier_timeout / 1000000,
-        .environment = bindir->environment,
-    };
+    bindir->max_verifiers = config.max_verifiers;
+    bindir->timeout_ms = (uint64_t)config.per_verifier_timeout / 1000000;
     bindir_config_finish(&config);
     return code;
 }
@@ -141,92 +548,13 @@ enum berth_code bindir_init(const struct berth_host *host, void *prepared, void 
 enum berth_code bindir_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct bindir *bindir = instance;
+    struct berth_verification *verification;
 
     bindir->is_closing = true;
-    for (struct running *running = bindir->running; running != NULL; running = running->next)
-        verification_cancel(running->verification);
-    if (bindir->running != NULL)
+    LIST_FOREACH(verification, &bindir->running, link)
+    cancel(bindir, verification);
+    if (!LIST_EMPTY(&bindir->running))
         return BERTH_PENDING;
     destroy(bindir);
     return BERTH_OK;
 }
-
-static void add(struct bindir *bindir, struct running *running)
-{
-    *running = (struct running){.bindir = bindir, .next = bindir->running};
-    if (bindir->running != NULL)
-        bindir->running->previous = running;
-    bindir->running = running;
-    bindir->running_count++;
-}
-
-static void take_out(struct running *running)
-{
-    struct bindir *bindir = running->bindir;
-
-    if (running->previous != NULL)
-        running->previous->next = running->next;
-    else
-        bindir->running = running->next;
-    if (running->next != NULL)
-        running->next->previous = running->previous;
-    bindir->running_count--;
-    free(running);
-}
-
-static void on_over(void *owner)
-{
-    struct running *running = owner;
-    struct bindir *bindir = running->bindir;
-
-    take_out(running);
-    if (!bindir->is_closing || bindir->running != NULL)
-        return;
-    berth_complete(bindir->host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
-    destroy(bindir);
-}
-
-static enum berth_code check_room(const struct bindir *bindir, struct berth_error *err)
-{
-    if (bindir->is_closing)
-        return berth_error_set(err, BERTH_UNAVAILABLE, "the image verifier closes");
-    if (bindir->running_count < bindir->max_running)
-        return BERTH_OK;
-    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                           "%lld images are being verified, max_running allows no more",
-                           (long long)bindir->running_count);
-}
-
-static enum berth_code verify(void *instance, const struct berth_image *image, berth_image_verified *done,
-                              void *context, struct berth_verification **ret_verification,
-                              struct berth_error *err)
-{
-    struct bindir *bindir = instance;
-    enum berth_code code = check_room(bindir, err);
-    struct running *running;
-
-    if (code != BERTH_OK)
-        return code;
-    running = malloc(sizeof(*running));
-    if (running == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to verify an image");
-    add(bindir, running);
-    code = verification_start(&bindir->rules, image, done, context, on_over, running, &running->verification,
-                              err);
-    if (code != BERTH_OK)
-        take_out(running);
-    else if (ret_verification != NULL)
-        *ret_verification = running->verification;
-    return code;
-}
-
-static void cancel(void *instance, struct berth_verification *verification)
-{
-    verification_cancel(verification);
-}
-
-const struct berth_image_verifier bindir_interface = {
-    .size = sizeof(bindir_interface),
-    .verify = verify,
-    .cancel = cancel,
-};

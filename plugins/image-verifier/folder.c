@@ -23,7 +23,7 @@ static enum berth_code add_name(struct folder *folder, const char *name, struct 
 {
     if (folder->count == FOLDER_ENTRIES_MAX)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "%.1500s: holds more than %d files; it is meant for image verifiers alone",
+                               "%.1500s: contains more than %d files; keep only image verifiers there",
                                folder->path, FOLDER_ENTRIES_MAX);
     folder->names[folder->count] = strdup(name);
     if (folder->names[folder->count] == NULL)
@@ -84,7 +84,7 @@ enum berth_code folder_read(struct folder *folder, const char *path, struct bert
         return BERTH_OK;
     if (errno == ENOMEM)
         return say_no_memory(err);
-    return berth_error_set(err, BERTH_UNAVAILABLE, "%.1500s: cannot be looked at: %s", path, strerror(errno));
+    return berth_error_set(err, BERTH_UNAVAILABLE, "%.1500s: cannot be accessed: %s", path, strerror(errno));
 }
 
 void folder_finish(struct folder *folder)
@@ -101,11 +101,11 @@ static enum berth_code check_file(const char *path, struct berth_error *err)
     struct stat status;
 
     if (lstat(path, &status) != 0)
-        return berth_error_set(err, BERTH_NOT_FOUND, "%.1500s: cannot be looked at: %s", path,
+        return berth_error_set(err, BERTH_NOT_FOUND, "%.1500s: cannot be accessed: %s", path,
                                strerror(errno));
     if (!S_ISREG(status.st_mode))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%.1500s: is no file; the folder is meant for programs alone", path);
+                               "%.1500s: is not a regular file; keep only programs there", path);
     return berth_trust_status(path, &status, err);
 }
 
@@ -135,7 +135,7 @@ enum berth_code folder_find_program(const struct folder *folder, const char *nam
         code = check_program(folder, path, err);
     else
         code =
-            berth_error_set(err, BERTH_NOT_FOUND, "%.1500s: cannot be looked at: %s", entry, strerror(errno));
+            berth_error_set(err, BERTH_NOT_FOUND, "%.1500s: cannot be accessed: %s", entry, strerror(errno));
     free(entry);
     if (code == BERTH_OK)
         *ret_path = path;

@@ -68,7 +68,7 @@ static void answer_numbers(struct answer *answer, const struct descriptor_index 
     int32_t *numbers;
 
     if (extensions == NULL && descriptor_index_symbol(index, type) == NULL) {
-        answer_refuse(answer, BERTH_NOT_FOUND, "no service that is here brings this type");
+        answer_refuse(answer, BERTH_NOT_FOUND, "no service here defines this type");
         return;
     }
     numbers = answer->items = calloc(count + 1, sizeof(*numbers));
@@ -124,17 +124,17 @@ void answer_make(struct answer *answer, const struct descriptor_index *index, co
     switch ((int)request->message_request_case) {
     case ASKS(FILE_BY_FILENAME):
         answer_files(answer, index, descriptor_index_file(index, request->file_by_filename),
-                     "no service that is here brings a file of this name");
+                     "no service here has a file of this name");
         return;
     case ASKS(FILE_CONTAINING_SYMBOL):
         answer_files(answer, index, descriptor_index_symbol(index, request->file_containing_symbol),
-                     "no service that is here brings this symbol");
+                     "no service here defines this symbol");
         return;
     case ASKS(FILE_CONTAINING_EXTENSION):
         answer_files(answer, index,
                      descriptor_index_extension(index, request->file_containing_extension->containing_type,
                                                 request->file_containing_extension->extension_number),
-                     "no service that is here brings this extension");
+                     "no service here defines this extension");
         return;
     case ASKS(ALL_EXTENSION_NUMBERS_OF_TYPE):
         answer_numbers(answer, index, request->all_extension_numbers_of_type);
@@ -143,6 +143,6 @@ void answer_make(struct answer *answer, const struct descriptor_index *index, co
         answer_services(answer, index);
         return;
     default:
-        answer_refuse(answer, BERTH_INVALID_ARGUMENT, "the request asks for nothing that this server knows");
+        answer_refuse(answer, BERTH_INVALID_ARGUMENT, "unknown kind of request");
     }
 }

@@ -63,9 +63,4 @@ size_t descriptor_index_closure(const struct descriptor_index *index, const stru
                                 const struct descriptor_file **ret_files);
 size_t descriptor_index_file_count(const struct descriptor_index *index);
 
-/** For the walk. @return false where the index is full. */
-bool descriptor_index_add_symbol(struct descriptor_index *index, const char *name, size_t file);
-bool descriptor_index_add_extension(struct descriptor_index *index, const char *type, int32_t number,
-                                    size_t file);
-
 #endif

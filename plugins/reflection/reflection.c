@@ -58,7 +58,7 @@ static bool collect(void *context, const struct berth_route_info *route)
     if (route->descriptors != NULL &&
         !descriptor_index_add_set(collection->index, route->descriptors, route->descriptors_length))
         berth_log(collection->host, BERTH_LOG_WARN,
-                  "the descriptors of %s are broken or too many: some of it is not shown; build %s again",
+                  "descriptors of %s are damaged or too large, some are not shown; rebuild %s",
                   route->service, route->plugin);
     return true;
 }
@@ -209,7 +209,7 @@ enum berth_code reflection_init(const struct berth_host *host, void *prepared, v
     if (!BERTH_HAS(host->inspect, watch))
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "this daemon does not tell of changes: it is older than the reflection plugin");
+            "this daemon is older than the reflection plugin and does not report changes; upgrade berthd");
     reflection = calloc(1, sizeof(*reflection));
     if (reflection == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the reflection service");

@@ -430,7 +430,7 @@ static void one_that_dies_by_a_signal_gives_no_verdict(void **state)
 
     add(stage, "a", "kill -SEGV $$", 0755);
     start(stage, "");
-    assert_no_verdict(stage, BERTH_ABORTED, "it was ended by signal 11 (Segmentation fault)");
+    assert_no_verdict(stage, BERTH_ABORTED, "killed by signal 11 (Segmentation fault)");
     assert_false(has_child());
 }
 
@@ -445,10 +445,10 @@ static void what_cannot_be_run_gives_no_verdict(void **state)
     assert_no_verdict(stage, BERTH_FAILED_PRECONDITION, "bin/a: cannot be started: Permission denied");
     assert_int_equal(unlink(path_of(stage, "bin/a")), 0);
     assert_int_equal(mkdir(path_of(stage, "bin/a"), 0755), 0);
-    assert_no_verdict(stage, BERTH_FAILED_PRECONDITION, "bin/a: is no file");
+    assert_no_verdict(stage, BERTH_FAILED_PRECONDITION, "bin/a: is not a regular file");
     assert_int_equal(rmdir(path_of(stage, "bin/a")), 0);
     assert_int_equal(symlink("/nowhere", path_of(stage, "bin/a")), 0);
-    assert_no_verdict(stage, BERTH_NOT_FOUND, "bin/a: cannot be looked at");
+    assert_no_verdict(stage, BERTH_NOT_FOUND, "bin/a: cannot be accessed");
     assert_false(has_child());
 }
 
@@ -520,7 +520,7 @@ static void only_the_first_are_asked_where_there_are_too_many(void **state)
     add(stage, "c", "exit 1", 0755);
     start(stage, "max_verifiers: 2");
     assert_verdict(stage, true, "a => 1, b => 2");
-    assert_true(berth_testing_has_logged(stage->testing, "max_verifiers is 2"));
+    assert_true(berth_testing_has_logged(stage->testing, "max_verifiers=2"));
 }
 
 static void any_number_is_asked_without_a_limit(void **state)

@@ -392,7 +392,7 @@ static void broken_descriptors_are_told_of_and_the_rest_is_shown(void **state)
     provide(*state, &service);
     assert_file(ask(*state, ASKS(FILE_CONTAINING_SYMBOL), "helloworld.Greeter"),
                 "helloworld/helloworld.proto", 1);
-    assert_true(berth_testing_has_logged(*state, "the descriptors of a.Broken are broken"));
+    assert_true(berth_testing_has_logged(*state, "descriptors of a.Broken are damaged"));
 }
 
 static void descriptors_cut_or_changed_anywhere_crash_nothing(void **state)
