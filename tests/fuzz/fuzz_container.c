@@ -98,10 +98,11 @@ static void look_for(struct berth_store_bytes value)
                                           "labels.x~=y"};
     struct search search = {.filter = NULL};
     struct berth_error err;
+    bool matches;
 
     if (search_init(&search, filters, 3, &err) != BERTH_OK)
         abort();
-    search_matches(&search, value);
+    search_match(&search, value, &matches, &err);
     search_finish(&search);
 }
 
