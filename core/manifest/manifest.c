@@ -833,6 +833,7 @@ void manifest_destroy(struct manifest *manifest)
     for (size_t i = 0; i < manifest->plugin_count; i++)
         finish_plugin(&manifest->plugins[i]);
     free(manifest->objection);
+    free(manifest->conflict);
     free(manifest->plugins);
     config_tree_destroy(owned->tree);
     free(owned);
