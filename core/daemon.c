@@ -166,11 +166,11 @@ static void declare_service(struct daemon *daemon, const struct plan_entry *entr
     struct berth_error error;
 
     if (services_declare(daemon->router, entry->plugin, service, &error) != BERTH_OK) {
-        if (entry->verdict == PLAN_RUN)
+        if (plan_entry_will_run(entry))
             log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "%s", error.message);
         return;
     }
-    if (entry->verdict == PLAN_RUN)
+    if (plan_entry_will_run(entry))
         return;
     snprintf(reason, sizeof(reason), "%s does not run: %s", entry->plugin->uri, entry->reason);
     router_set_gone(daemon->router, service->name, BERTH_UNAVAILABLE, reason);

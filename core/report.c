@@ -8,7 +8,7 @@
 #include <config/text.h>
 
 #include <core/base/log.h>
-#include <core/plan/print.h>
+#include <core/plan/plan.h>
 
 #include "revision.h"
 
@@ -72,12 +72,12 @@ void report_files(const struct scan *scan)
 /* Plugins that fall with another are listed in its line, see report_fallen. */
 static void report_entry(const struct plan_entry *entry)
 {
-    bool is_wanted = entry->verdict == PLAN_DISABLED || entry->verdict == PLAN_SKIPPED;
+    bool is_wanted = entry->state == BERTH_STATE_DISABLED || entry->state == BERTH_STATE_SKIPPED;
     enum berth_log_level level = is_wanted ? BERTH_LOG_INFO : BERTH_LOG_WARN;
 
-    if (entry->cause != PLAN_NONE && entry->verdict != PLAN_REJECTED)
+    if (entry->cause != PLAN_NONE && entry->state != BERTH_STATE_REJECTED)
         level = BERTH_LOG_DEBUG;
-    log_plugin(level, entry->plugin->uri, "%s: %s", plan_verdict_name(entry->verdict), entry->reason);
+    log_plugin(level, entry->plugin->uri, "%s: %s", berth_state_name(entry->state), entry->reason);
 }
 
 void report_plan(const struct plan *plan)

@@ -8,7 +8,6 @@
 #include <config/utf8.h>
 
 #include <core/state/folder.h>
-#include <core/plan/print.h>
 
 /* An ordinary library in the directory is no module that was refused. */
 static void judge_files(struct survey *survey)
@@ -85,9 +84,9 @@ static void refuse_required(const struct plan *plan, const struct settings_uri *
     if (entry == PLAN_NONE)
         config_diagnostics_add(refusals, CONFIG_ERROR, &required->mark, "required plugin %s: no such plugin",
                                required->uri);
-    else if (plan->entries[entry].verdict != PLAN_RUN)
+    else if (!plan_entry_will_run(&plan->entries[entry]))
         config_diagnostics_add(refusals, CONFIG_ERROR, &required->mark, "required plugin %s is %s: %s",
-                               required->uri, plan_verdict_name(plan->entries[entry].verdict),
+                               required->uri, berth_state_name(plan->entries[entry].state),
                                plan->entries[entry].reason);
 }
 

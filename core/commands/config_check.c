@@ -53,18 +53,18 @@ static size_t load(struct survey *survey, bool json)
     return failed;
 }
 
-struct verdict {
+struct outcome {
     bool is_valid;
     bool would_start;
     /* The number of plugins that could not be loaded. */
     size_t failed;
 };
 
-static int exit_code(const struct verdict *verdict)
+static int exit_code(const struct outcome *outcome)
 {
-    if (!verdict->is_valid || verdict->failed > 0)
+    if (!outcome->is_valid || outcome->failed > 0)
         return DAEMON_EXIT_CONFIG;
-    return verdict->would_start ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
+    return outcome->would_start ? DAEMON_EXIT_OK : DAEMON_EXIT_FAILED;
 }
 
 static void print_files(const struct survey *survey)
@@ -100,15 +100,15 @@ static void print_rejections(const struct survey *survey)
     }
 }
 
-static void print_text(const struct survey *survey, const struct verdict *verdict)
+static void print_text(const struct survey *survey, const struct outcome *outcome)
 {
-    if (verdict->failed > 0)
-        fprintf(stderr, "berthd: %zu plugin%s could not be loaded with this configuration\n", verdict->failed,
-                verdict->failed == 1 ? "" : "s");
-    else if (verdict->would_start)
+    if (outcome->failed > 0)
+        fprintf(stderr, "berthd: %zu plugin%s could not be loaded with this configuration\n", outcome->failed,
+                outcome->failed == 1 ? "" : "s");
+    else if (outcome->would_start)
         printf("the configuration is valid; found %zu module%s\n", survey->catalog.manifest_count,
                survey->catalog.manifest_count == 1 ? "" : "s");
-    else if (verdict->is_valid)
+    else if (outcome->is_valid)
         fputs("berthd: the configuration is valid, but the daemon would not start\n", stderr);
     else
         fprintf(stderr, "berthd: the configuration has %zu error%s\n", survey->diagnostics.error_count,
@@ -127,7 +127,7 @@ static void json_diagnostic(struct config_json *json, enum config_severity sever
     config_json_close(json, '}');
 }
 
-static void print_json(struct survey *survey, const struct verdict *verdict)
+static void print_json(struct survey *survey, const struct outcome *outcome)
 {
     const struct config_diagnostics *diagnostics = &survey->diagnostics;
     const struct config_mark nowhere = {0};
@@ -135,8 +135,8 @@ static void print_json(struct survey *survey, const struct verdict *verdict)
 
     config_diagnostics_sort(&survey->diagnostics);
     config_json_open(&json, NULL, '{');
-    config_json_bool(&json, "ok", exit_code(verdict) == DAEMON_EXIT_OK);
-    config_json_bool(&json, "valid", verdict->is_valid && verdict->failed == 0);
+    config_json_bool(&json, "ok", exit_code(outcome) == DAEMON_EXIT_OK);
+    config_json_bool(&json, "valid", outcome->is_valid && outcome->failed == 0);
     config_json_integer(&json, "modules", (int64_t)survey->catalog.manifest_count);
     config_json_open(&json, "files", '[');
     for (size_t i = 0; survey->settings != NULL && i < survey->settings->file_count; i++)
@@ -166,26 +166,26 @@ int command_config_check(const struct command_options *options)
 {
     bool json = cli_has(options->line, "json");
     struct settings_options settings = options->settings;
-    struct verdict verdict = {0};
+    struct outcome outcome = {0};
     struct survey survey;
 
     settings.look_at_files = true;
-    verdict.is_valid = survey_take(&settings, &survey) && survey_check(&survey);
-    if (verdict.is_valid) {
+    outcome.is_valid = survey_take(&settings, &survey) && survey_check(&survey);
+    if (outcome.is_valid) {
         survey_plan(&survey);
-        verdict.would_start = survey_would_start(&survey);
+        outcome.would_start = survey_would_start(&survey);
     }
     if (!json) {
         print_files(&survey);
         survey_print_diagnostics(&survey);
         print_rejections(&survey);
     }
-    if (verdict.is_valid && cli_has(options->line, "load"))
-        verdict.failed = load(&survey, json);
+    if (outcome.is_valid && cli_has(options->line, "load"))
+        outcome.failed = load(&survey, json);
     if (json)
-        print_json(&survey, &verdict);
+        print_json(&survey, &outcome);
     else
-        print_text(&survey, &verdict);
+        print_text(&survey, &outcome);
     survey_finish(&survey);
-    return exit_code(&verdict);
+    return exit_code(&outcome);
 }

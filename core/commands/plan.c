@@ -12,7 +12,8 @@ static bool all_will_run(const struct survey *survey)
     for (size_t i = 0; i < survey->plan->count; i++) {
         const struct plan_entry *entry = &survey->plan->entries[i];
 
-        if (entry->verdict == PLAN_BLOCKED || (entry->verdict == PLAN_REJECTED && !entry->is_replaced))
+        if (entry->state == BERTH_STATE_BLOCKED ||
+            (entry->state == BERTH_STATE_REJECTED && !entry->is_replaced))
             return false;
     }
     return survey->refused_count == 0;

@@ -12,7 +12,7 @@
 
 #include <core/base/log.h>
 #include <core/base/memory.h>
-#include <core/plan/verdict.h>
+#include <core/plan/plan.h>
 #include <sdk/base/container_of.h>
 
 #include "prepare.h"
@@ -507,13 +507,11 @@ static void on_overdue(struct steps *steps, enum step step)
 static void start(struct instance *instance)
 {
     struct life *life = instance->life;
-    struct verdict_decision decision;
-    char *reason;
+    const struct verdict verdict = verdicts_decide(life->verdicts, instance->plugin->index);
+    char *reason = verdicts_explain(life->verdicts, &verdict);
 
-    verdicts_decide(life->verdicts, instance->plugin->index, &decision);
-    reason = verdicts_explain(life->verdicts, &decision);
-    if (decision.answer == VERDICT_GIVE_UP) {
-        fall(instance, decision.state, decision.code, reason, decision.cause);
+    if (verdict.code != BERTH_OK) {
+        fall(instance, verdict.state, verdict.code, reason, verdict.cause);
         settle(instance);
     } else {
         /* The providers that it starts without have log lines of their own. */

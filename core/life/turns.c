@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include <core/base/memory.h>
-#include <core/plan/graph.h>
 
 /* Nodes are those of the plan's graph. */
 struct node {

@@ -1,30 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan while it is made: what its phases hand to one another. Nobody but core/plan*.c includes this. */
+/* A plan while it is made: what its phases hand to one another. Only the files of this room include it. */
 #ifndef CORE_PLAN_BUILD_H
 #define CORE_PLAN_BUILD_H
 
+#include <core/base/memory.h>
 #include <core/base/names.h>
-#include "graph.h"
-#include "verdict.h"
+
+#include "plan.h"
 
 /** The plan and the memory behind it. */
 struct plan_memory {
     struct plan plan;
+    /** Those of all entries, in the order in which entries were collected. */
     struct plan_requirement *requirements;
+    size_t requirement_count;
     size_t *members;
     struct name_table uris;
     struct name_table types;
     char **texts;
     size_t text_count;
-    /** Services whose transports are not those of the manifest. */
+    /** Services with transports that the configuration adds. */
     struct manifest_service *services;
     const char **transports;
-    /** Warnings that were too many to be kept. */
+    /** How many warnings were not kept. */
     size_t dropped_warnings;
 };
 
 /**
- * The plan's entries stand by URI until it is published, and every index counts in that order. Rejected ones
+ * Entries are sorted by URI until the plan is published, and every index counts in that order. Rejected ones
  * are members of their types until then, so that they can be blamed.
  */
 struct plan_build {
@@ -32,42 +35,46 @@ struct plan_build {
     struct plan_memory *memory;
     struct plan *plan;
     struct verdicts *verdicts;
-    size_t *type_of;
-    int32_t max_level;
 };
 
-/** A sentence that lives as long as the plan. */
+/** Lists all plugins by URI with what they require. Those that lost in the catalog are rejected. */
+void plan_build_collect(struct plan_build *build, const struct catalog *catalog);
+/**
+ * Puts entries and members in the plan's order, drops rejected entries from their types, and ends the build.
+ * @param max_level  the highest level of all entries; -1: none will run.
+ */
+void plan_build_publish(struct plan_build *build, int32_t max_level);
+
+const char *plan_build_uri(const struct plan_build *build, size_t entry);
+bool plan_build_will_run(const struct plan_build *build, size_t entry);
+/** The entry will not run. `reason` is borrowed; `cause` is the entry to blame, or PLAN_NONE. */
+void plan_build_stop(struct plan_build *build, size_t entry, enum berth_state state, enum berth_code code,
+                     const char *reason, size_t cause);
+/** Takes over a malloced text, which then lives as long as the plan. */
+const char *plan_build_keep(struct plan_build *build, char *text);
 BERTH_PRINTF(2, 3)
 const char *plan_build_text(struct plan_build *build, const char *format, ...);
 BERTH_PRINTF(2, 3)
 void plan_build_warn(struct plan_build *build, const char *format, ...);
-/** malloc that aborts; never NULL. */
-void *plan_build_allocate(size_t count, size_t size);
 
-/** Ends the run of an entry. `cause` is PLAN_NONE where it is its own. */
-void plan_build_stop(struct plan_build *build, size_t entry, enum plan_verdict verdict, enum berth_code code,
-                     const char *reason, size_t cause);
-const char *plan_build_uri(const struct plan_build *build, size_t entry);
+/** The node that a requirement points at, or PLAN_NONE if it orders nothing. */
+size_t plan_graph_target(const struct plan *plan, const struct plan_requirement *requirement);
+/** Sets the level of each entry that will run. @return the highest one; -1 if none will. */
+int32_t plan_graph_set_levels(struct plan *plan);
 
-/** How many lines of requires and wants there are, of all entries. */
-size_t plan_collect_requirements(const struct plan_build *build);
-
-/** The phases, in their order. */
-void plan_collect(struct plan_build *build, const struct catalog *catalog);
+/** Disables, skips and rejects plugins for what they and the configuration say of themselves alone. */
 void plan_rules_apply(struct plan_build *build);
-void plan_transports_apply(struct plan_build *build);
-void plan_block_apply(struct plan_build *build);
-/** @return true where it blocked some. */
-bool plan_cycles_apply(struct plan_build *build);
-/** Says which wishes of those that run gave way. */
-void plan_cycles_warn(struct plan_build *build);
-/** Says which services of those that run name transports that nobody carries. */
-void plan_transports_warn(struct plan_build *build);
-/** Counts the warnings that are too many. After all others. */
-void plan_build_end_warnings(struct plan_build *build);
-void plan_order_apply(struct plan_build *build);
+/** Blocks or skips what can never start, and then all that requires it. */
+void plan_rules_block(struct plan_build *build);
 
-/** Tarjan's strongly connected components: the number of each node's, counted from 0, and their sizes. */
-void plan_components_find(const struct plan_graph *graph, size_t *ret_component_of, size_t *ret_sizes);
+/** Rejects whoever exports a service that another plugin is to export, and adds the configured transports. */
+void plan_services_apply(struct plan_build *build);
+/** Warns about transports that no server carries. */
+void plan_services_warn(struct plan_build *build);
+
+/** Ignores each `wants` inside a cycle, and blocks what is in a cycle without it. @return true if any was. */
+bool plan_cycles_apply(struct plan_build *build);
+/** Warns about each `wants` that is ignored. */
+void plan_cycles_warn(struct plan_build *build);
 
 #endif

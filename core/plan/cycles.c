@@ -1,27 +1,124 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds what waits for itself. A `wants` inside a cycle gives way; what remains is blocked, each with the
- * whole path of a cycle that it stands in. */
+/*
+ * Finds what waits for itself. A `wants` inside a cycle is ignored; what remains is blocked, each entry with
+ * the whole path of a cycle that it is part of.
+ */
 #include "build.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+/*
+ * Tarjan's strongly connected components, with a stack of its own: a chain of 100,000 plugins would be too
+ * deep for recursion. (R. Tarjan, Depth-first search and linear graph algorithms, 1972.)
+ */
+struct search {
+    const struct plan_graph *graph;
+    /** PLAN_NONE for nodes that were not seen. */
+    size_t *number;
+    size_t *low;
+    size_t next_number;
+    /** Nodes that were seen and have no component yet. */
+    size_t *open;
+    size_t open_count;
+    /** The path from the start to where the search is, and each node's next edge. */
+    size_t *path;
+    size_t path_count;
+    size_t *next_edge;
+    size_t *component_of;
+    size_t *sizes;
+    size_t component_count;
+};
+
+static void enter(struct search *search, size_t node)
+{
+    search->number[node] = search->low[node] = search->next_number++;
+    search->next_edge[node] = search->graph->first[node];
+    search->open[search->open_count++] = node;
+    search->path[search->path_count++] = node;
+}
+
+static void close_component(struct search *search, size_t node)
+{
+    size_t member;
+
+    do {
+        member = search->open[--search->open_count];
+        search->component_of[member] = search->component_count;
+        search->sizes[search->component_count]++;
+    } while (member != node);
+    search->component_count++;
+}
+
+static void lower(size_t *low, size_t value)
+{
+    if (value < *low)
+        *low = value;
+}
+
+static void leave(struct search *search, size_t node)
+{
+    if (search->low[node] == search->number[node])
+        close_component(search, node);
+    search->path_count--;
+    if (search->path_count > 0)
+        lower(&search->low[search->path[search->path_count - 1]], search->low[node]);
+}
+
+static void follow(struct search *search, size_t node, size_t target)
+{
+    if (search->number[target] == PLAN_NONE)
+        enter(search, target);
+    else if (search->component_of[target] == PLAN_NONE)
+        lower(&search->low[node], search->number[target]);
+}
+
+static void visit(struct search *search, size_t start)
+{
+    enter(search, start);
+    while (search->path_count > 0) {
+        size_t node = search->path[search->path_count - 1];
+
+        if (search->next_edge[node] < search->graph->first[node + 1])
+            follow(search, node, search->graph->targets[search->next_edge[node]++]);
+        else
+            leave(search, node);
+    }
+}
 
 struct cycles {
     struct plan_build *build;
     struct plan_graph providers;
+    /** The number of each node's component, and how many nodes each component has. */
     size_t *component_of;
     size_t *sizes;
+    /** Has any component more than one node? */
+    bool is_any;
 };
 
-static void cycles_find(struct cycles *cycles, struct plan_build *build)
+static void cycles_init(struct cycles *cycles, struct plan_build *build)
 {
     size_t count = build->plan->count + build->plan->type_count;
+    size_t *memory = memory_allocate(count * 5, sizeof(*memory));
+    struct search search = {
+        .graph = &cycles->providers,
+        .number = memory,
+        .low = memory + count,
+        .open = memory + 2 * count,
+        .path = memory + 3 * count,
+        .next_edge = memory + 4 * count,
+        .component_of = memory_allocate(count, sizeof(*search.component_of)),
+        .sizes = memory_allocate(count, sizeof(*search.sizes)),
+    };
 
-    cycles->build = build;
     plan_graph_init(&cycles->providers, build->plan, false);
-    cycles->component_of = plan_build_allocate(count, sizeof(*cycles->component_of));
-    cycles->sizes = plan_build_allocate(count, sizeof(*cycles->sizes));
-    plan_components_find(&cycles->providers, cycles->component_of, cycles->sizes);
+    for (size_t i = 0; i < count; i++)
+        search.number[i] = search.component_of[i] = PLAN_NONE;
+    for (size_t i = 0; i < count; i++)
+        if (search.number[i] == PLAN_NONE)
+            visit(&search, i);
+    free(memory);
+    cycles->build = build;
+    cycles->component_of = search.component_of;
+    cycles->sizes = search.sizes;
+    cycles->is_any = search.component_count < count;
 }
 
 static void cycles_finish(struct cycles *cycles)
@@ -36,34 +133,25 @@ static bool is_in_cycle(const struct cycles *cycles, size_t node)
     return cycles->sizes[cycles->component_of[node]] > 1;
 }
 
-static bool gives_way(const struct cycles *cycles, size_t entry, const struct plan_requirement *requirement)
+static bool is_dropped(const struct cycles *cycles, size_t entry, const struct plan_requirement *requirement)
 {
     size_t target = plan_graph_target(cycles->build->plan, requirement);
 
-    if (requirement->binding || target == PLAN_NONE)
-        return false;
-    return target == entry || cycles->component_of[target] == cycles->component_of[entry];
+    return !requirement->binding && target != PLAN_NONE &&
+           (target == entry || cycles->component_of[target] == cycles->component_of[entry]);
 }
 
-/* @return how many gave way. */
-static size_t drop_wants(struct cycles *cycles)
+static bool drop_wants(struct cycles *cycles)
 {
     struct plan_build *build = cycles->build;
-    size_t dropped = 0;
+    struct plan_requirement *requirement = build->memory->requirements;
+    bool is_any = false;
 
-    for (size_t i = 0; i < build->plan->count; i++) {
-        const struct plan_entry *entry = &build->plan->entries[i];
-        struct plan_requirement *requirements =
-            build->memory->requirements + (entry->requirements - build->memory->requirements);
-
-        for (size_t j = 0; j < entry->requirement_count && entry->verdict == PLAN_RUN; j++) {
-            if (!gives_way(cycles, i, &requirements[j]))
-                continue;
-            requirements[j].dropped = true;
-            dropped++;
-        }
-    }
-    return dropped;
+    for (size_t i = 0; i < build->plan->count; i++)
+        for (size_t j = 0; j < build->plan->entries[i].requirement_count; j++, requirement++)
+            if (plan_build_will_run(build, i) && is_dropped(cycles, i, requirement))
+                is_any = requirement->dropped = true;
+    return is_any;
 }
 
 /* Inside one component, seen from one of its entries: the step towards it, and the step back from it. */
@@ -209,7 +297,7 @@ static void explain_all(const struct cycles *cycles, const char **ret_paths)
 {
     const struct plan_build *build = cycles->build;
     size_t count = cycles->providers.node_count;
-    size_t *memory = plan_build_allocate(count * 5, sizeof(*memory));
+    size_t *memory = memory_allocate(count * 5, sizeof(*memory));
     struct plan_graph dependents;
     const struct walk walk = {
         .cycles = cycles,
@@ -237,38 +325,33 @@ static void explain_all(const struct cycles *cycles, const char **ret_paths)
     free(memory);
 }
 
-static bool block_members(struct cycles *cycles)
+static void block_members(const struct cycles *cycles)
 {
     struct plan_build *build = cycles->build;
-    const char **paths;
-    bool has_cycle = false;
+    const char **paths = memory_allocate(build->plan->count, sizeof(*paths));
 
-    for (size_t i = 0; i < build->plan->count && !has_cycle; i++)
-        has_cycle = is_in_cycle(cycles, i);
-    if (!has_cycle)
-        return false;
-    paths = plan_build_allocate(build->plan->count, sizeof(*paths));
     explain_all(cycles, paths);
     for (size_t i = 0; i < build->plan->count; i++)
         if (paths[i] != NULL)
-            plan_build_stop(build, i, PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, paths[i], PLAN_NONE);
+            plan_build_stop(build, i, BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION, paths[i], PLAN_NONE);
     free(paths);
-    return true;
 }
 
 bool plan_cycles_apply(struct plan_build *build)
 {
     struct cycles cycles;
-    bool blocked;
+    bool is_any;
 
-    cycles_find(&cycles, build);
-    if (drop_wants(&cycles) > 0) {
+    cycles_init(&cycles, build);
+    if (drop_wants(&cycles)) {
         cycles_finish(&cycles);
-        cycles_find(&cycles, build);
+        cycles_init(&cycles, build);
     }
-    blocked = block_members(&cycles);
+    is_any = cycles.is_any;
+    if (is_any)
+        block_members(&cycles);
     cycles_finish(&cycles);
-    return blocked;
+    return is_any;
 }
 
 void plan_cycles_warn(struct plan_build *build)
@@ -276,9 +359,9 @@ void plan_cycles_warn(struct plan_build *build)
     for (size_t i = 0; i < build->plan->count; i++) {
         const struct plan_entry *entry = &build->plan->entries[i];
 
-        for (size_t j = 0; j < entry->requirement_count && entry->verdict == PLAN_RUN; j++)
+        for (size_t j = 0; j < entry->requirement_count && plan_entry_will_run(entry); j++)
             if (entry->requirements[j].dropped)
                 plan_build_warn(build, "%s wants %s, which itself comes after it; ignoring that",
-                                plan_build_uri(build, i), entry->requirements[j].name);
+                                entry->plugin->uri, entry->requirements[j].name);
     }
 }

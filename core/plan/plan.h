@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host will do with a set of manifests: an order, a level and a verdict for each plugin. A pure
- * computation: no file, no clock, no plugin code. The same input gives the same plan, whatever its order.
+ * What the host will do with a set of manifests: an order, a level and a verdict for each plugin; and the
+ * rule for requirements, which life applies again while plugins start. Pure: no file, no clock, no plugin
+ * code. The order of the input does not matter.
  *
  * A type is a node of the graph of its own, so that a plan with many providers of one type stays linear.
  */
@@ -20,19 +21,6 @@
 /** No index. */
 #define PLAN_NONE SIZE_MAX
 
-enum plan_verdict {
-    /** Starts when what it needs has settled. */
-    PLAN_RUN,
-    /** Named under disabled_plugins. */
-    PLAN_DISABLED,
-    /** Lacks a setting that its manifest names under skip_unless, or all that it requires was skipped. */
-    PLAN_SKIPPED,
-    /** What it requires can never be there. */
-    PLAN_BLOCKED,
-    /** Lost to another module, or breaks a rule: requires its own type, "*" with others, a service twice. */
-    PLAN_REJECTED,
-};
-
 enum plan_target {
     /** A type: `index` counts in plan.types. */
     PLAN_TARGET_TYPE,
@@ -40,7 +28,7 @@ enum plan_target {
     PLAN_TARGET_PLUGIN,
     /** "*": all that do not come after me; `index` is PLAN_NONE. */
     PLAN_TARGET_ALL,
-    /** Nobody provides it (only a `wants` survives that); `index` is PLAN_NONE. */
+    /** No plugin provides it (only a `wants` survives that); `index` is PLAN_NONE. */
     PLAN_TARGET_NOBODY,
 };
 
@@ -48,15 +36,16 @@ enum plan_target {
 struct plan_requirement {
     /** As in the manifest. */
     const char *name;
+    /** A `requires`; "*" and any `wants` only order. */
     bool binding;
-    /** A `wants` that gave way, because it stood inside a cycle. */
+    /** A `wants` that is ignored because it is part of a cycle. */
     bool dropped;
     enum plan_target target;
     size_t index;
 };
 
-/** All plugins of one type, in the plan's order. Rejected ones are no members; disabled and blocked ones are.
- */
+/** All plugins of one type, in the plan's order. Disabled and blocked ones are members, rejected ones are
+ * not. */
 struct plan_type {
     const char *name;
     const size_t *members;
@@ -65,16 +54,27 @@ struct plan_type {
 
 struct plan_entry {
     const struct manifest_plugin *plugin;
-    enum plan_verdict verdict;
-    /** Rejected only because another module provides it: no fault of anybody's. */
+    /**
+     * BERTH_STATE_WAITING if it will run, else why it will not:
+     * DISABLED: listed in disabled_plugins.
+     * SKIPPED: a setting of its skip_unless is not set, or all providers of a requirement were skipped.
+     * BLOCKED: a requirement can never be met.
+     * REJECTED: lost to another module, or breaks a rule: requires its own type, "*" with others, a service
+     * twice.
+     */
+    enum berth_state state;
+    /** Rejected only because another module provides it, which is nobody's fault. */
     bool is_replaced;
-    /** BERTH_OK for PLAN_RUN; BERTH_SKIP for disabled and skipped. */
+    /** BERTH_OK if it will run; BERTH_SKIP if disabled or skipped. */
     enum berth_code code;
-    /** One sentence, NULL for PLAN_RUN. */
+    /** One sentence; NULL if it will run. */
     const char *reason;
-    /** The entry to blame, or PLAN_NONE; and the one where that chain ends, itself where it blames nobody. */
+    /** The entry to blame, or PLAN_NONE; and the end of that chain, which is the entry itself without a
+     * cause. */
     size_t cause, root;
-    /** 0 for what waits for nothing; -1 unless PLAN_RUN. */
+    /** Counts in plan.types. */
+    size_t type;
+    /** 0 for what waits for nothing; -1 if it will not run. */
     int32_t level;
     const struct plan_requirement *requirements;
     size_t requirement_count;
@@ -83,16 +83,14 @@ struct plan_entry {
 };
 
 struct plan {
-    /** In the plan's order: what runs first, in the order of starting; then the others by URI. */
+    /** First those that will run, in the order of starting; then the others by URI. */
     struct plan_entry *entries;
     size_t count;
-    /** How many of them run. */
     size_t run_count;
     /** Sorted by name. */
     struct plan_type *types;
     size_t type_count;
-    /** One sentence each: a `wants` that gave way, a choice that names nobody, a transport that nobody
-     * carries. A last one counts those that are too many. */
+    /** One sentence each. If there were too many, the last one counts the rest. */
     char **warnings;
     size_t warning_count;
 };
@@ -100,19 +98,85 @@ struct plan {
 /**
  * Makes the plan.
  *
- * @param catalog  borrowed for as long as the plan lives. Who lost there is an entry too, and rejected.
- * @return never NULL: what is wrong with a plugin is its verdict. Aborts when memory is out.
+ * @param catalog  borrowed for as long as the plan lives. Plugins that lost there are entries too, and
+ * rejected.
+ * @return never NULL: what is wrong with a plugin is its state and reason. Aborts when out of memory.
  */
 struct plan *plan_create(const struct catalog *catalog, const struct settings_plan *settings);
 void plan_destroy(struct plan *plan);
 
-/** How an entry with this verdict is listed. */
-enum berth_state plan_verdict_state(enum plan_verdict verdict);
-
-/** The index of a URI among the entries, or PLAN_NONE. Of a URI that stands twice, the one that is not
- * rejected. */
+/** The index of a URI among the entries, or PLAN_NONE. If two entries have the URI, the one that did not
+ * lose. */
 size_t plan_find(const struct plan *plan, const char *uri);
 /** The index of a type, or PLAN_NONE. */
 size_t plan_find_type(const struct plan *plan, const char *type);
+
+static inline bool plan_entry_will_run(const struct plan_entry *entry)
+{
+    return entry->state == BERTH_STATE_WAITING;
+}
+
+/**
+ * Who depends on whom among those that will run: the plan's levels and cycles and the turns at run time come
+ * from it. Nodes are the plan's entries followed by its types. The targets of node i are at first[i] up to
+ * first[i + 1].
+ */
+struct plan_graph {
+    size_t node_count;
+    size_t *first;
+    size_t *targets;
+};
+
+/** Edges from dependents to providers: from entries to entries and types, from types to their members. */
+void plan_graph_init(struct plan_graph *graph, const struct plan *plan, bool binding_only);
+void plan_graph_init_reverse(struct plan_graph *graph, const struct plan_graph *forward);
+void plan_graph_finish(struct plan_graph *graph);
+/** Does the entry come after all that do not come after it? */
+bool plan_graph_is_star(const struct plan_entry *entry);
+
+/**
+ * Where each entry of a plan stands, as its dependents see it. The plan asks it ahead of time and life while
+ * plugins start: what blocks a plugin, and who is to blame, is decided here and nowhere else.
+ */
+struct verdicts;
+
+/** What becomes of an entry, and because of whom. */
+struct verdict {
+    /**
+     * BERTH_STATE_WAITING: some providers have not settled. BERTH_STATE_STARTING: it may start.
+     * BERTH_STATE_BLOCKED or, if all that is needed was skipped, BERTH_STATE_SKIPPED: it never starts.
+     */
+    enum berth_state state;
+    /** BERTH_OK unless it never starts. */
+    enum berth_code code;
+    /** The requirement that decided it, if it never starts; else the first one that lost a provider; or NULL.
+     */
+    const struct plan_requirement *requirement;
+    /** The provider to blame, or PLAN_NONE. */
+    size_t cause;
+};
+
+/** Every entry stands as the plan has it. @param plan  borrowed, types and requirements included. */
+struct verdicts *verdicts_create(const struct plan *plan);
+void verdicts_destroy(struct verdicts *verdicts);
+
+/**
+ * Records where an entry stands.
+ *
+ * @param reason  borrowed until the next call for this entry; one line, or NULL.
+ * @param cause   the entry to blame, which must have been set before; or PLAN_NONE.
+ */
+void verdicts_set(struct verdicts *verdicts, size_t entry, enum berth_state state, const char *reason,
+                  size_t cause);
+/** Where the entry's chain of causes ends: itself without a cause. */
+size_t verdicts_root(const struct verdicts *verdicts, size_t entry);
+/** Have all of the type's providers settled? */
+bool verdicts_type_has_settled(const struct verdicts *verdicts, size_t type);
+
+/** Applies the rule to all that an entry requires and wants. Constant time for each of them. */
+struct verdict verdicts_decide(struct verdicts *verdicts, size_t entry);
+/** Why the entry never starts, or whom it starts without: one line, malloced; NULL if there is nothing to
+ * say. */
+char *verdicts_explain(const struct verdicts *verdicts, const struct verdict *verdict);
 
 #endif

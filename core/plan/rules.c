@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules that a plugin breaks or keeps by itself: not its own provider, "*" alone, services that nobody
- * else exports; and what the configuration disables. */
+/*
+ * Who will not run: first for what a plugin, its module or the configuration says, then because of a
+ * requirement. Decides only what is certain ahead of time: a provider that will run may still become
+ * anything.
+ */
 #include "build.h"
 
-#include <string.h>
-
-static void reject(struct plan_build *build, size_t entry, enum berth_code code, const char *reason,
-                   size_t cause)
+static const char *disabled_reason(struct plan_build *build, const struct config_mark *mark)
 {
-    plan_build_stop(build, entry, PLAN_REJECTED, code, reason, cause);
-}
-
-static const char *disabled_reason(struct plan_build *build, const struct settings_uri *disabled)
-{
-    if (disabled->mark.file == NULL)
+    if (mark->file == NULL)
         return "named under disabled_plugins";
-    return plan_build_text(build, "named under disabled_plugins at %s:%u:%u", disabled->mark.file,
-                           disabled->mark.line, disabled->mark.column);
+    return plan_build_text(build, "named under disabled_plugins at %s:%u:%u", mark->file, mark->line,
+                           mark->column);
 }
 
 static void disable(struct plan_build *build)
@@ -25,9 +20,9 @@ static void disable(struct plan_build *build)
         const struct settings_uri *disabled = &build->settings->disabled[i];
         size_t entry = name_table_find(&build->memory->uris, disabled->uri);
 
-        if (entry != NAME_TABLE_NONE && build->plan->entries[entry].verdict == PLAN_RUN)
-            plan_build_stop(build, entry, PLAN_DISABLED, BERTH_SKIP, disabled_reason(build, disabled),
-                            PLAN_NONE);
+        if (entry != NAME_TABLE_NONE && plan_build_will_run(build, entry))
+            plan_build_stop(build, entry, BERTH_STATE_DISABLED, BERTH_SKIP,
+                            disabled_reason(build, &disabled->mark), PLAN_NONE);
     }
 }
 
@@ -38,10 +33,10 @@ static void skip(struct plan_build *build)
         size_t entry = name_table_find(&build->memory->uris, unset->uri);
         struct berth_error sentence;
 
-        if (entry == NAME_TABLE_NONE || build->plan->entries[entry].verdict != PLAN_RUN)
+        if (entry == NAME_TABLE_NONE || !plan_build_will_run(build, entry))
             continue;
         manifest_explain_unset(unset->condition, &sentence);
-        plan_build_stop(build, entry, PLAN_SKIPPED, BERTH_SKIP,
+        plan_build_stop(build, entry, BERTH_STATE_SKIPPED, BERTH_SKIP,
                         plan_build_text(build, "%s", sentence.message), PLAN_NONE);
     }
 }
@@ -67,115 +62,92 @@ static const char *broken_requirement(struct plan_build *build, const struct man
 static void reject_broken(struct plan_build *build, size_t entry)
 {
     const struct manifest_plugin *plugin = build->plan->entries[entry].plugin;
+    const struct manifest *manifest = plugin->manifest;
+    const char *reason = manifest->objection;
 
-    for (size_t i = 0; i < plugin->requirement_count; i++) {
-        const char *reason = broken_requirement(build, plugin, &plugin->requirements[i]);
-
-        if (reason != NULL) {
-            reject(build, entry, BERTH_INVALID_ARGUMENT, reason, PLAN_NONE);
-            return;
-        }
-    }
-}
-
-static bool exports_service(const struct manifest_plugin *plugin, const char *service)
-{
-    for (size_t i = 0; i < plugin->service_count; i++)
-        if (strcmp(plugin->services[i].name, service) == 0)
-            return true;
-    return false;
-}
-
-static void read_choices(struct plan_build *build, struct name_table *chosen)
-{
-    for (size_t i = 0; i < build->settings->choice_count; i++) {
-        const struct settings_choice *choice = &build->settings->choices[i];
-        size_t entry = name_table_find(&build->memory->uris, choice->uri);
-
-        if (entry == NAME_TABLE_NONE)
-            plan_build_warn(build,
-                            "services: %s is to export %s, but there is no such plugin; ignoring this entry",
-                            choice->uri, choice->service);
-        else if (build->plan->entries[entry].verdict != PLAN_RUN)
-            plan_build_warn(build, "services: %s is to export %s, but is %s; ignoring this entry",
-                            choice->uri, choice->service,
-                            berth_state_name(plan_verdict_state(build->plan->entries[entry].verdict)));
-        else if (!exports_service(build->plan->entries[entry].plugin, choice->service))
-            plan_build_warn(build, "services: %s does not export %s; ignoring this entry", choice->uri,
-                            choice->service);
-        else
-            name_table_add(chosen, choice->service, entry);
-    }
-}
-
-/* Rejects an entry where somebody else is to export one of its services. */
-static void reject_loser(struct plan_build *build, size_t entry, const struct name_table *chosen,
-                         const struct name_table *exporters)
-{
-    const struct manifest_plugin *plugin = build->plan->entries[entry].plugin;
-
-    for (size_t i = 0; i < plugin->service_count && build->plan->entries[entry].verdict == PLAN_RUN; i++) {
-        const char *service = plugin->services[i].name;
-        size_t choice = name_table_find(chosen, service);
-        size_t first = name_table_find(exporters, service);
-
-        if (choice != NAME_TABLE_NONE && choice != entry)
-            reject(build, entry, BERTH_ALREADY_EXISTS,
-                   plan_build_text(build, "exports %s, which the configuration takes from %s (services: %s)",
-                                   service, plan_build_uri(build, choice), service),
-                   choice);
-        else if (choice == NAME_TABLE_NONE && first != NAME_TABLE_NONE)
-            reject(build, entry, BERTH_ALREADY_EXISTS,
-                   plan_build_text(build,
-                                   "exports %s, as %s does: choose one in the configuration, services: {%s: "
-                                   "%s}",
-                                   service, plan_build_uri(build, first), service, plugin->uri),
-                   first);
-    }
-}
-
-static size_t count_services(const struct plan_build *build)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < build->plan->count; i++)
-        count += build->plan->entries[i].plugin->service_count;
-    return count;
-}
-
-static void reject_second_exporters(struct plan_build *build)
-{
-    struct name_table chosen, exporters;
-
-    name_table_init(&chosen, build->settings->choice_count);
-    name_table_init(&exporters, count_services(build));
-    read_choices(build, &chosen);
-    for (size_t i = 0; i < build->plan->count; i++) {
-        const struct manifest_plugin *plugin = build->plan->entries[i].plugin;
-
-        if (build->plan->entries[i].verdict != PLAN_RUN)
-            continue;
-        reject_loser(build, i, &chosen, &exporters);
-        for (size_t j = 0; j < plugin->service_count && build->plan->entries[i].verdict == PLAN_RUN; j++)
-            name_table_add(&exporters, plugin->services[j].name, i);
-    }
-    name_table_finish(&chosen);
-    name_table_finish(&exporters);
+    for (size_t i = 0; i < plugin->requirement_count && reason == NULL; i++)
+        reason = broken_requirement(build, plugin, &plugin->requirements[i]);
+    if (reason != NULL)
+        plan_build_stop(build, entry, BERTH_STATE_REJECTED,
+                        manifest->objection != NULL ? manifest->objection_code : BERTH_INVALID_ARGUMENT,
+                        reason, PLAN_NONE);
 }
 
 void plan_rules_apply(struct plan_build *build)
 {
     disable(build);
     skip(build);
-    for (size_t i = 0; i < build->plan->count; i++) {
-        const struct manifest *manifest = build->plan->entries[i].plugin->manifest;
-
-        if (build->plan->entries[i].verdict != PLAN_RUN)
-            continue;
-        if (manifest->objection != NULL)
-            reject(build, i, manifest->objection_code, manifest->objection, PLAN_NONE);
-        else
+    for (size_t i = 0; i < build->plan->count; i++)
+        if (plan_build_will_run(build, i))
             reject_broken(build, i);
+}
+
+struct block {
+    struct plan_build *build;
+    struct plan_graph dependents;
+    /** Types whose dependents have heard that it has settled. */
+    bool *is_told;
+    /** Entries that were stopped and whose dependents have not heard of it. */
+    size_t *queue;
+    size_t queue_count;
+};
+
+/* Stops an entry if one of its requirements can never be met. */
+static void check(struct block *block, size_t entry)
+{
+    struct plan_build *build = block->build;
+    struct verdict verdict;
+
+    if (!plan_build_will_run(build, entry))
+        return;
+    verdict = verdicts_decide(build->verdicts, entry);
+    if (verdict.code == BERTH_OK)
+        return;
+    plan_build_stop(build, entry, verdict.state, verdict.code,
+                    plan_build_keep(build, verdicts_explain(build->verdicts, &verdict)), verdict.cause);
+    block->queue[block->queue_count++] = entry;
+}
+
+/* Dependents are entries and, of an entry, its type, which tells its own once all of its members have
+ * settled. */
+static void tell(struct block *block, size_t node)
+{
+    const struct plan_graph *graph = &block->dependents;
+    size_t count = block->build->plan->count;
+
+    for (size_t i = graph->first[node]; i < graph->first[node + 1]; i++) {
+        size_t type = graph->targets[i] - count;
+
+        if (graph->targets[i] < count) {
+            check(block, graph->targets[i]);
+        } else if (!block->is_told[type] && verdicts_type_has_settled(block->build->verdicts, type)) {
+            block->is_told[type] = true;
+            tell(block, graph->targets[i]);
+        }
     }
-    reject_second_exporters(build);
+}
+
+void plan_rules_block(struct plan_build *build)
+{
+    const struct plan *plan = build->plan;
+    struct block block = {
+        .build = build,
+        .is_told = memory_allocate(plan->type_count, sizeof(*block.is_told)),
+        .queue = memory_allocate(plan->count, sizeof(*block.queue)),
+    };
+    struct plan_graph providers;
+
+    /* The graph is that of before the checks: in it, one that was stopped is still a node with dependents. */
+    plan_graph_init(&providers, plan, true);
+    for (size_t i = 0; i < plan->count; i++)
+        check(&block, i);
+    if (block.queue_count > 0) {
+        plan_graph_init_reverse(&block.dependents, &providers);
+        for (size_t i = 0; i < block.queue_count; i++)
+            tell(&block, block.queue[i]);
+        plan_graph_finish(&block.dependents);
+    }
+    plan_graph_finish(&providers);
+    free(block.is_told);
+    free(block.queue);
 }

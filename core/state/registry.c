@@ -206,11 +206,10 @@ static void init_plugin(struct registry *registry, size_t index)
     plugin->entry = entry;
     plugin->index = index;
     plugin->cause = PLAN_NONE;
-    if (entry->verdict == PLAN_RUN)
+    if (plan_entry_will_run(entry))
         registry_move(registry, plugin, BERTH_STATE_WAITING);
     else
-        registry_blame(registry, plugin, plan_verdict_state(entry->verdict), entry->code, entry->reason,
-                       entry->cause);
+        registry_blame(registry, plugin, entry->state, entry->code, entry->reason, entry->cause);
 }
 
 struct registry *registry_create(const struct plan *plan, uint64_t start_ns)

@@ -93,6 +93,14 @@ class Includes(unittest.TestCase):
         others = [p for p in c_files("core") if str(p.parent) not in [f"core/{room}" for room in above]]
         self.assert_none(self.offenders(others, r"<core/(scan|manifest|module)/(?!(scan|manifest|module)\.h>)"), "a room has one door")
 
+    def test_the_plan_knows_what_was_found_and_what_is_configured(self):
+        self.assert_none(self.offenders(c_files("core/plan"), r"<core/(?!base/|(scan/scan|manifest/manifest|settings/settings)\.h>)"),
+                         "the plan is made of manifests and settings")
+        others = [p for p in c_files() if p.parts[:2] != ("core", "plan")]
+        self.assert_none(self.offenders(others, r"<core/plan/(?!(plan|print)\.h>)"), "its door is <core/plan/plan.h>")
+        others = [p for p in others if p.parts[:2] != ("core", "commands")]
+        self.assert_none(self.offenders(others, r"<core/plan/print\.h>"), "only commands print a plan")
+
     def test_life_writes_what_state_shows_and_neither_looks_up(self):
         top = r"<core/([a-z_]+\.h|commands/"
         self.assert_none(self.offenders(c_files("core/module"), top + "|state/|life/)"), "module loads one file")

@@ -105,19 +105,19 @@ static const struct plan_entry *entry_of(const struct scene *scene, const char *
     return &scene->plan->entries[i];
 }
 
-static void expect(const struct scene *scene, const char *uri, enum plan_verdict verdict,
-                   enum berth_code code, const char *reason)
+static void expect(const struct scene *scene, const char *uri, enum berth_state state, enum berth_code code,
+                   const char *reason)
 {
     const struct plan_entry *entry = entry_of(scene, uri);
 
     assert_string_equal(entry->plugin->uri, uri);
-    assert_int_equal(entry->verdict, verdict);
+    assert_int_equal(entry->state, state);
     assert_int_equal(entry->code, code);
     if (reason == NULL)
         assert_null(entry->reason);
     else
         assert_string_equal(entry->reason, reason);
-    assert_int_equal(entry->level >= 0, verdict == PLAN_RUN);
+    assert_int_equal(entry->level >= 0, state == BERTH_STATE_WAITING);
 }
 
 static void expect_order(const struct scene *scene, const char *const *uris, size_t count)
@@ -205,10 +205,10 @@ static void who_lost_to_another_module_is_listed_and_costs_nobody(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "a.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
     assert_string_equal(entry_of(scene, "a.v1.x")->plugin->manifest->path, "/p/00.so");
-    expect(scene, "b.v1.y", PLAN_RUN, BERTH_OK, NULL);
-    assert_int_equal(scene->plan->entries[2].verdict, PLAN_REJECTED);
+    expect(scene, "b.v1.y", BERTH_STATE_WAITING, BERTH_OK, NULL);
+    assert_int_equal(scene->plan->entries[2].state, BERTH_STATE_REJECTED);
     assert_int_equal(scene->plan->entries[2].code, BERTH_ALREADY_EXISTS);
     assert_string_equal(
         scene->plan->entries[2].reason,
@@ -223,12 +223,12 @@ static void a_plugin_may_not_require_its_own_type_or_itself(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_REJECTED, BERTH_INVALID_ARGUMENT,
+    expect(scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
            "requires its own type a.v1, and no plugin is its own provider: name the others by their URIs");
-    expect(scene, "a.v1.y", PLAN_RUN, BERTH_OK, NULL);
-    expect(scene, "b.v1.x", PLAN_REJECTED, BERTH_INVALID_ARGUMENT,
+    expect(scene, "a.v1.y", BERTH_STATE_WAITING, BERTH_OK, NULL);
+    expect(scene, "b.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
            "requires itself (b.v1.x): remove that line from its manifest");
-    expect(scene, "c.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "c.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
 static void a_star_stands_alone(void **state)
@@ -237,9 +237,9 @@ static void a_star_stands_alone(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_REJECTED, BERTH_INVALID_ARGUMENT,
+    expect(scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
            "requires \"*\" together with 1 other: \"*\" means all, and stands alone");
-    expect(scene, "c.v1.z", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "c.v1.z", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
 static void a_star_comes_after_all_that_do_not_come_after_it(void **state)
@@ -280,7 +280,7 @@ static void a_fallen_plugin_does_not_block_a_star(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.star", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "a.v1.star", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
 static const struct settings_uri disabled[] = {
@@ -293,8 +293,9 @@ static void a_plugin_is_disabled_by_its_uri(void **state)
 
     scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
     MAKE_PLAN(scene, fakes);
-    expect(scene, "d.v1.off", PLAN_DISABLED, BERTH_SKIP, "named under disabled_plugins at berthd.yaml:7:3");
-    expect(scene, "a.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "d.v1.off", BERTH_STATE_DISABLED, BERTH_SKIP,
+           "named under disabled_plugins at berthd.yaml:7:3");
+    expect(scene, "a.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
     assert_int_equal(scene->plan->run_count, 2);
 }
 
@@ -312,65 +313,65 @@ static void every_static_cell_of_the_table(void **state)
     };
     static const struct {
         struct fake fake;
-        enum plan_verdict verdict;
+        enum berth_state state;
         enum berth_code code;
         const char *cause;
         const char *reason;
     } rows[] = {
         {{"a.v1.x", {"gone.v1"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_NOT_FOUND,
          NULL,
          "requires gone.v1, which nobody provides: is its module in a plugin directory?"},
         {{"a.v1.x", {"gone.v1.y"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_NOT_FOUND,
          NULL,
          "requires gone.v1.y, which nobody provides: is its module in a plugin directory?"},
-        {{"a.v1.x", {0}, {"gone.v1", "gone.v1.y"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {0}, {"gone.v1", "gone.v1.y"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"d.v1"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "d.v1.off",
          "requires d.v1, but none of its 2 providers is running: d.v1.off is disabled: named under "
          "disabled_plugins "
          "at berthd.yaml:7:3"},
         {{"a.v1.x", {"d.v1.off2"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "d.v1.off2",
          "requires d.v1.off2, which is disabled: named under disabled_plugins at berthd.yaml:8:3"},
-        {{"a.v1.x", {0}, {"d.v1", "d.v1.off"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {0}, {"d.v1", "d.v1.off"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"b.v1"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "b.v1.one",
          "requires b.v1, but none of its 2 providers is running: b.v1.one is blocked: requires gone.v1, "
          "which nobody "
          "provides: is its module in a plugin directory?"},
         {{"a.v1.x", {"b.v1.two"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "b.v1.two",
          "requires b.v1.two, which is blocked: requires gone.v1, which nobody provides: is its module in a "
          "plugin directory?"},
-        {{"a.v1.x", {0}, {"b.v1", "b.v1.two"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {0}, {"b.v1", "b.v1.two"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"r.v1"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "r.v1.self",
          "requires r.v1, but r.v1.self is rejected: requires its own type r.v1, and no plugin is its own "
          "provider: name the others by their URIs"},
-        {{"a.v1.x", {0}, {"r.v1"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
-        {{"a.v1.x", {"some.v1"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
-        {{"a.v1.x", {"some.v1.good"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {0}, {"r.v1"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"some.v1"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {"some.v1.good"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"some.v1.blocked"}},
-         PLAN_BLOCKED,
+         BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "some.v1.blocked",
          "requires some.v1.blocked, which is blocked: requires gone.v1, which nobody provides: is its module "
          "in a plugin directory?"},
-        {{"a.v1.x", {0}, {"some.v1", "some.v1.blocked"}}, PLAN_RUN, BERTH_OK, NULL, NULL},
+        {{"a.v1.x", {0}, {"some.v1", "some.v1.blocked"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
     };
     struct scene *scene = *state;
 
@@ -381,7 +382,7 @@ static void every_static_cell_of_the_table(void **state)
         scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
         add_fake(scene, &rows[i].fake);
         MAKE_PLAN(scene, others);
-        expect(scene, "a.v1.x", rows[i].verdict, rows[i].code, rows[i].reason);
+        expect(scene, "a.v1.x", rows[i].state, rows[i].code, rows[i].reason);
         if (rows[i].cause == NULL)
             assert_null(cause_of(scene, "a.v1.x"));
         else
@@ -398,7 +399,7 @@ static void a_chain_of_blocked_plugins_names_its_root_and_each_cause(void **stat
 
     MAKE_PLAN(scene, fakes);
     expect_order(scene, order, 4);
-    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
            "requires b.v1, but b.v1.x is blocked because of c.v1.x: requires gone.v1, which nobody provides: "
            "is its module in a plugin directory?");
     assert_string_equal(cause_of(scene, "a.v1.x"), "b.v1.x");
@@ -415,13 +416,13 @@ static void a_cycle_of_two_is_blocked_with_its_path(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
            CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
-    expect(scene, "b.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+    expect(scene, "b.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
            CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
-    expect(scene, "c.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+    expect(scene, "c.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
            "requires a.v1.x, which is blocked: " CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
-    expect(scene, "d.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "d.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
 static void a_cycle_of_fifty_is_printed_whole(void **state)
@@ -456,10 +457,12 @@ static void each_member_of_a_knot_stands_in_the_path_it_is_given(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
-    expect(scene, "c.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION,
+    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
+    expect(scene, "c.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
            CYCLE "c.v1.x -> b.v1.x -> c.v1.x (one of c.v1)");
-    expect(scene, "d.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "d.v1.x -> c.v1.x -> d.v1.x");
+    expect(scene, "d.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "d.v1.x -> c.v1.x -> d.v1.x");
 }
 
 static void two_cycles_are_two_reports(void **state)
@@ -469,8 +472,10 @@ static void two_cycles_are_two_reports(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
-    expect(scene, "d.v1.x", PLAN_BLOCKED, BERTH_FAILED_PRECONDITION, CYCLE "c.v1.x -> d.v1.x -> c.v1.x");
+    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
+    expect(scene, "d.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
+           CYCLE "c.v1.x -> d.v1.x -> c.v1.x");
 }
 
 static void a_wish_inside_a_cycle_gives_way_with_a_warning(void **state)
@@ -509,10 +514,10 @@ static void a_missing_provider_is_never_called_a_cycle(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_BLOCKED, BERTH_NOT_FOUND,
+    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_NOT_FOUND,
            "requires gone.v1, which nobody provides: is its module in a plugin directory?");
     assert_string_equal(cause_of(scene, "b.v1.x"), "a.v1.x");
-    expect(scene, "u.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "u.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
 static void the_second_exporter_of_a_service_is_rejected(void **state)
@@ -523,11 +528,11 @@ static void the_second_exporter_of_a_service_is_rejected(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.a", PLAN_RUN, BERTH_OK, NULL);
-    expect(scene, "a.v1.b", PLAN_REJECTED, BERTH_ALREADY_EXISTS,
+    expect(scene, "a.v1.a", BERTH_STATE_WAITING, BERTH_OK, NULL);
+    expect(scene, "a.v1.b", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
            "exports hello.Greeter, as a.v1.a does: choose one in the configuration, services: "
            "{hello.Greeter: a.v1.b}");
-    expect(scene, "a.v1.c", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "a.v1.c", BERTH_STATE_WAITING, BERTH_OK, NULL);
     assert_string_equal(cause_of(scene, "a.v1.b"), "a.v1.a");
 }
 
@@ -541,8 +546,8 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
 
     scene->settings = (struct settings_plan){.choices = choices, .choice_count = 3};
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.b", PLAN_RUN, BERTH_OK, NULL);
-    expect(scene, "a.v1.a", PLAN_REJECTED, BERTH_ALREADY_EXISTS,
+    expect(scene, "a.v1.b", BERTH_STATE_WAITING, BERTH_OK, NULL);
+    expect(scene, "a.v1.a", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
            "exports hello.Greeter, which the configuration takes from a.v1.b (services: hello.Greeter)");
     assert_int_equal(scene->plan->warning_count, 2);
     assert_string_equal(
@@ -552,7 +557,7 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
 
 static const char *state_name_of(const struct scene *scene, const char *uri)
 {
-    return berth_state_name(plan_verdict_state(entry_of(scene, uri)->verdict));
+    return berth_state_name(entry_of(scene, uri)->state);
 }
 
 static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(void **state)
@@ -574,16 +579,16 @@ static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(
 
     scene->settings = (struct settings_plan){.unset = unset, .unset_count = 4};
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", PLAN_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
-    expect(scene, "a.v1.y", PLAN_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
-    expect(scene, "b.v1.needs", PLAN_SKIPPED, BERTH_SKIP,
+    expect(scene, "a.v1.x", BERTH_STATE_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
+    expect(scene, "a.v1.y", BERTH_STATE_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
+    expect(scene, "b.v1.needs", BERTH_STATE_SKIPPED, BERTH_SKIP,
            "requires a.v1, but none of its 2 providers is running: a.v1.x was skipped: endpoints is not set "
            "in its "
            "configuration");
-    expect(scene, "d.v1.any", PLAN_RUN, BERTH_OK, NULL);
-    expect(scene, "e.v1.wants", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "d.v1.any", BERTH_STATE_WAITING, BERTH_OK, NULL);
+    expect(scene, "e.v1.wants", BERTH_STATE_WAITING, BERTH_OK, NULL);
     expect(
-        scene, "f.v1.above", PLAN_SKIPPED, BERTH_SKIP,
+        scene, "f.v1.above", BERTH_STATE_SKIPPED, BERTH_SKIP,
         "requires d.v1.one, which was skipped because of c.v1.x: tls.cert is not set in its configuration");
     assert_string_equal(state_name_of(scene, "d.v1.one"), "skipped");
     assert_int_equal(entry_of(scene, "f.v1.above")->root, plan_find(scene->plan, "c.v1.x"));
@@ -599,9 +604,9 @@ static void what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip(void 
     scene->settings =
         (struct settings_plan){.unset = unset, .unset_count = 2, .disabled = disabled, .disabled_count = 1};
     MAKE_PLAN(scene, fakes);
-    assert_int_equal(entry_of(scene, "b.v1.needs")->verdict, PLAN_BLOCKED);
+    assert_int_equal(entry_of(scene, "b.v1.needs")->state, BERTH_STATE_BLOCKED);
     assert_string_equal(cause_of(scene, "b.v1.needs"), "a.v1.y");
-    assert_int_equal(entry_of(scene, "d.v1.off")->verdict, PLAN_DISABLED);
+    assert_int_equal(entry_of(scene, "d.v1.off")->state, BERTH_STATE_DISABLED);
 }
 
 static const char *const only_grpc[] = {"grpc"};
@@ -693,7 +698,7 @@ static void a_disabled_exporter_competes_with_nobody(void **state)
 
     scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 1};
     MAKE_PLAN(scene, fakes);
-    expect(scene, "e.v1.x", PLAN_RUN, BERTH_OK, NULL);
+    expect(scene, "e.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
 static const struct fake shuffled[] = {
@@ -722,7 +727,7 @@ static char *print_plan(const struct plan *plan)
 
     assert_non_null(out);
     for (size_t i = 0; i < plan->count; i++)
-        fprintf(out, "%s %d %d %zu %s\n", plan->entries[i].plugin->uri, (int)plan->entries[i].verdict,
+        fprintf(out, "%s %d %d %zu %s\n", plan->entries[i].plugin->uri, (int)plan->entries[i].state,
                 (int)plan->entries[i].level, plan->entries[i].cause,
                 plan->entries[i].reason == NULL ? "-" : plan->entries[i].reason);
     for (size_t i = 0; i < plan->warning_count; i++)
@@ -771,7 +776,7 @@ static void check_order(const struct plan *plan)
     for (size_t i = 0; i < plan->run_count; i++) {
         const struct plan_entry *entry = &plan->entries[i];
 
-        assert_int_equal(entry->verdict, PLAN_RUN);
+        assert_int_equal(entry->state, BERTH_STATE_WAITING);
         for (size_t j = 0; j < entry->requirement_count; j++) {
             const struct plan_requirement *requirement = &entry->requirements[j];
 

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan as text for people, as JSON for programs, and as a graph for dot(1). */
+#include "print.h"
+
+#include <string.h>
+
+#include <config/json.h>
+#include <config/utf8.h>
+
+/* "run", "disabled". */
+static const char *verdict_name(const struct plan_entry *entry)
+{
+    return plan_entry_will_run(entry) ? "run" : berth_state_name(entry->state);
+}
+
+struct widths {
+    int uri;
+    int module;
+};
+
+static int longer(int width, size_t length)
+{
+    return length > (size_t)width ? (int)length : width;
+}
+
+/* "greeter 1.2.0" */
+static size_t module_length(const struct manifest *manifest)
+{
+    return strlen(manifest->module) + 1 + strlen(manifest->version);
+}
+
+static struct widths measure(const struct plan *plan)
+{
+    struct widths widths = {.uri = (int)strlen("PLUGIN"), .module = (int)strlen("MODULE")};
+
+    for (size_t i = 0; i < plan->count; i++) {
+        widths.uri = longer(widths.uri, strlen(plan->entries[i].plugin->uri));
+        widths.module = longer(widths.module, module_length(plan->entries[i].plugin->manifest));
+    }
+    return widths;
+}
+
+static void print_row(FILE *out, const struct plan_entry *entry, const struct widths *widths)
+{
+    const struct manifest *manifest = entry->plugin->manifest;
+    char level[16] = "-";
+
+    if (plan_entry_will_run(entry))
+        snprintf(level, sizeof(level), "%d", (int)entry->level);
+    fprintf(out, "%-6s %-9s %-*s  %s %s", level, verdict_name(entry), widths->uri, entry->plugin->uri,
+            manifest->module, manifest->version);
+    if (entry->reason != NULL) {
+        fprintf(out, "%*s  ", widths->module - (int)module_length(manifest), "");
+        utf8_write_line(out, entry->reason);
+    }
+    fputc('\n', out);
+}
+
+static void print_refused_rows(FILE *out, const struct scan *scan)
+{
+    for (size_t i = 0; i < scan->count; i++)
+        if (scan->files[i].reason != NULL) {
+            fprintf(out, "%-6s %-9s ", "-", "rejected");
+            utf8_write_line(out, scan->files[i].reason);
+            fputc('\n', out);
+        }
+}
+
+static void print_summary(FILE *out, const struct plan *plan, const struct scan *scan)
+{
+    static const enum berth_state states[] = {BERTH_STATE_DISABLED, BERTH_STATE_SKIPPED, BERTH_STATE_BLOCKED,
+                                              BERTH_STATE_REJECTED};
+    size_t counts[BERTH_STATE_TIMED_OUT + 1] = {0}, refused = 0;
+
+    for (size_t i = 0; i < plan->count; i++)
+        counts[plan->entries[i].state]++;
+    for (size_t i = 0; i < scan->count; i++)
+        refused += scan->files[i].reason != NULL;
+    fprintf(out, "\n%zu to run", plan->run_count);
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+        if (counts[states[i]] > 0)
+            fprintf(out, ", %zu %s", counts[states[i]], berth_state_name(states[i]));
+    if (refused > 0)
+        fprintf(out, ", %zu file%s rejected", refused, refused == 1 ? "" : "s");
+    fputs("\n", out);
+}
+
+void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan)
+{
+    const struct widths widths = measure(plan);
+
+    fprintf(out, "%-6s %-9s %-*s  %-*s  REASON\n", "LEVEL", "VERDICT", widths.uri, "PLUGIN", widths.module,
+            "MODULE");
+    for (size_t i = 0; i < plan->count; i++)
+        print_row(out, &plan->entries[i], &widths);
+    print_refused_rows(out, scan);
+    print_summary(out, plan, scan);
+}
+
+static void add_requirements(struct config_json *json, const struct plan_entry *entry, const char *key,
+                             size_t first, size_t count)
+{
+    static const char *const targets[] = {"type", "plugin", "all", "nobody"};
+
+    config_json_open(json, key, '[');
+    for (size_t i = first; i < first + count; i++) {
+        const struct plan_requirement *requirement = &entry->requirements[i];
+
+        config_json_open(json, NULL, '{');
+        config_json_string(json, "name", requirement->name);
+        config_json_string(json, "target", targets[requirement->target]);
+        config_json_bool(json, "gave_way", requirement->dropped);
+        config_json_close(json, '}');
+    }
+    config_json_close(json, ']');
+}
+
+static void add_services(struct config_json *json, const struct manifest_plugin *plugin)
+{
+    config_json_open(json, "services", '[');
+    for (size_t i = 0; i < plugin->service_count; i++)
+        config_json_string(json, NULL, plugin->services[i].name);
+    config_json_close(json, ']');
+}
+
+static void add_transports(struct config_json *json, const struct plan_entry *entry)
+{
+    config_json_open(json, "transports", '{');
+    for (size_t i = 0; i < entry->plugin->service_count; i++) {
+        const struct manifest_service *service = &entry->services[i];
+
+        config_json_open(json, service->name, '[');
+        for (size_t k = 0; k < service->transport_count; k++)
+            config_json_string(json, NULL, service->transports[k]);
+        config_json_close(json, ']');
+    }
+    config_json_close(json, '}');
+}
+
+static void add_entry(struct config_json *json, const struct plan *plan, const struct plan_entry *entry)
+{
+    const struct manifest_plugin *plugin = entry->plugin;
+
+    config_json_open(json, NULL, '{');
+    config_json_string(json, "uri", plugin->uri);
+    config_json_string(json, "type", plugin->type);
+    config_json_string(json, "id", plugin->id);
+    config_json_string(json, "module", plugin->manifest->module);
+    config_json_string(json, "version", plugin->manifest->version);
+    config_json_string(json, "path", plugin->manifest->path);
+    config_json_string(json, "verdict", verdict_name(entry));
+    config_json_integer(json, "level", entry->level);
+    config_json_string(json, "code", berth_code_name(entry->code));
+    config_json_string(json, "reason", entry->reason);
+    config_json_string(json, "cause",
+                       entry->cause == PLAN_NONE ? NULL : plan->entries[entry->cause].plugin->uri);
+    add_requirements(json, entry, "requires", 0, plugin->requirement_count);
+    add_requirements(json, entry, "wants", plugin->requirement_count, plugin->want_count);
+    add_services(json, plugin);
+    add_transports(json, entry);
+    config_json_close(json, '}');
+}
+
+static void add_types(struct config_json *json, const struct plan *plan)
+{
+    config_json_open(json, "types", '[');
+    for (size_t i = 0; i < plan->type_count; i++) {
+        const struct plan_type *type = &plan->types[i];
+
+        config_json_open(json, NULL, '{');
+        config_json_string(json, "name", type->name);
+        config_json_open(json, "plugins", '[');
+        for (size_t j = 0; j < type->member_count; j++)
+            config_json_string(json, NULL, plan->entries[type->members[j]].plugin->uri);
+        config_json_close(json, ']');
+        config_json_close(json, '}');
+    }
+    config_json_close(json, ']');
+}
+
+static void add_refused(struct config_json *json, const struct scan *scan)
+{
+    config_json_open(json, "rejected_files", '[');
+    for (size_t i = 0; i < scan->count; i++) {
+        if (scan->files[i].reason == NULL)
+            continue;
+        config_json_open(json, NULL, '{');
+        config_json_string(json, "path", scan->files[i].path);
+        config_json_string(json, "code", berth_code_name(scan->files[i].code));
+        config_json_string(json, "reason", scan->files[i].reason);
+        config_json_close(json, '}');
+    }
+    config_json_close(json, ']');
+}
+
+static void add_warnings(struct config_json *json, const struct plan *plan, const struct scan *scan)
+{
+    config_json_open(json, "warnings", '[');
+    for (size_t i = 0; i < scan->warning_count; i++)
+        config_json_string(json, NULL, scan->warnings[i]);
+    for (size_t i = 0; i < plan->warning_count; i++)
+        config_json_string(json, NULL, plan->warnings[i]);
+    config_json_close(json, ']');
+}
+
+void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan)
+{
+    struct config_json json = {.out = out};
+
+    config_json_open(&json, NULL, '{');
+    config_json_open(&json, "plugins", '[');
+    for (size_t i = 0; i < plan->count; i++)
+        add_entry(&json, plan, &plan->entries[i]);
+    config_json_close(&json, ']');
+    add_types(&json, plan);
+    add_refused(&json, scan);
+    add_warnings(&json, plan, scan);
+    config_json_close(&json, '}');
+}
+
+/* Plugins are boxes and types are ellipses, so that many to many stays readable. */
+static const char *colour_of(enum berth_state state)
+{
+    if (state == BERTH_STATE_DISABLED || state == BERTH_STATE_SKIPPED)
+        return "gray";
+    return state == BERTH_STATE_WAITING ? "black" : "red";
+}
+
+/* Nodes have numbers, since two entries may have the same URI. */
+static void draw_edge(FILE *out, size_t entry, const struct plan_requirement *requirement)
+{
+    const char *style = requirement->binding ? "solid" : "dashed";
+
+    switch (requirement->target) {
+    case PLAN_TARGET_TYPE:
+    case PLAN_TARGET_PLUGIN:
+        fprintf(out, "  p%zu -> %c%zu [style=%s%s];\n", entry,
+                requirement->target == PLAN_TARGET_TYPE ? 't' : 'p', requirement->index, style,
+                requirement->dropped ? ", color=gray" : "");
+        break;
+    case PLAN_TARGET_ALL:
+        fprintf(out, "  p%zu -> \"*\" [style=dashed];\n", entry);
+        break;
+    case PLAN_TARGET_NOBODY:
+        fprintf(out, "  p%zu -> \"%s\" [style=%s, color=%s];\n", entry, requirement->name, style,
+                requirement->binding ? "red" : "gray");
+        break;
+    }
+}
+
+static void draw_entry(FILE *out, const struct plan *plan, size_t i)
+{
+    const struct plan_entry *entry = &plan->entries[i];
+
+    fprintf(out, "  p%zu [shape=box, label=\"%s\\n%s\", color=%s];\n", i, entry->plugin->type,
+            entry->plugin->id, colour_of(entry->state));
+    for (size_t j = 0; j < entry->requirement_count; j++)
+        draw_edge(out, i, &entry->requirements[j]);
+}
+
+static void draw_type(FILE *out, const struct plan *plan, size_t i)
+{
+    const struct plan_type *type = &plan->types[i];
+
+    fprintf(out, "  t%zu [shape=ellipse, label=\"%s\"];\n", i, type->name);
+    for (size_t j = 0; j < type->member_count; j++)
+        fprintf(out, "  t%zu -> p%zu [style=dotted, arrowhead=none];\n", i, type->members[j]);
+}
+
+void plan_print_dot(FILE *out, const struct plan *plan)
+{
+    fputs("digraph plan {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n", out);
+    for (size_t i = 0; i < plan->count; i++)
+        draw_entry(out, plan, i);
+    for (size_t i = 0; i < plan->type_count; i++)
+        draw_type(out, plan, i);
+    fputs("}\n", out);
+}
