@@ -266,7 +266,7 @@ void plan_build_publish(struct plan_build *build, int32_t max_level)
             add_member(build, plan->entries[i].type, i);
     if (memory->dropped_warnings > 0)
         append(&plan->warnings, &plan->warning_count,
-               memory_format("and %zu more warnings like these", memory->dropped_warnings));
+               memory_format("and %zu more warnings", memory->dropped_warnings));
     verdicts_destroy(build->verdicts);
     free(place_of);
 }

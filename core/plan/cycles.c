@@ -285,7 +285,7 @@ static void explain_member(const struct walk *walk, size_t entry, const char **r
     size_t meeting = find_meeting(walk, entry);
     char *path = print_cycle(walk, entry, meeting);
     const char *reason = plan_build_text(
-        walk->cycles->build, "stands in a cycle of requirements, one of which must go or become a wants: %s",
+        walk->cycles->build, "is part of a dependency cycle (remove one requirement or make it a wants): %s",
         path);
 
     go_round(walk, entry, meeting, NULL, ret_paths, reason);
@@ -361,7 +361,7 @@ void plan_cycles_warn(struct plan_build *build)
 
         for (size_t j = 0; j < entry->requirement_count && plan_entry_will_run(entry); j++)
             if (entry->requirements[j].dropped)
-                plan_build_warn(build, "%s wants %s, which itself comes after it; ignoring that",
+                plan_build_warn(build, "%s wants %s, which would close a dependency cycle; ignoring it",
                                 entry->plugin->uri, entry->requirements[j].name);
     }
 }

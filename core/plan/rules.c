@@ -9,8 +9,8 @@
 static const char *disabled_reason(struct plan_build *build, const struct config_mark *mark)
 {
     if (mark->file == NULL)
-        return "named under disabled_plugins";
-    return plan_build_text(build, "named under disabled_plugins at %s:%u:%u", mark->file, mark->line,
+        return "listed in disabled_plugins";
+    return plan_build_text(build, "listed in disabled_plugins at %s:%u:%u", mark->file, mark->line,
                            mark->column);
 }
 
@@ -46,15 +46,15 @@ static const char *broken_requirement(struct plan_build *build, const struct man
 {
     if (strcmp(requirement->name, plugin->type) == 0)
         return plan_build_text(build,
-                               "requires its own type %s, and no plugin is its own provider: name the others "
-                               "by their URIs",
+                               "requires its own type %s, which it cannot provide for itself (list the other "
+                               "providers by URI)",
                                plugin->type);
     if (strcmp(requirement->name, plugin->uri) == 0)
-        return plan_build_text(build, "requires itself (%s): remove that line from its manifest",
+        return plan_build_text(build, "requires itself (%s); remove that line from its manifest",
                                plugin->uri);
     if (strcmp(requirement->name, "*") == 0 && plugin->requirement_count > 1)
         return plan_build_text(build,
-                               "requires \"*\" together with %zu other%s: \"*\" means all, and stands alone",
+                               "requires \"*\" and %zu other%s; \"*\" already means all and must be alone",
                                plugin->requirement_count - 1, plugin->requirement_count > 2 ? "s" : "");
     return NULL;
 }

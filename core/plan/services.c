@@ -18,9 +18,9 @@ static void read_choices(struct plan_build *build, struct name_table *chosen)
         size_t entry = name_table_find(&build->memory->uris, choice->uri);
 
         if (entry == NAME_TABLE_NONE)
-            plan_build_warn(build,
-                            "services: %s is to export %s, but there is no such plugin; ignoring this entry",
-                            choice->uri, choice->service);
+            plan_build_warn(
+                build, "services: %s is to export %s, but no such plugin is installed; ignoring this entry",
+                choice->uri, choice->service);
         else if (!plan_build_will_run(build, entry))
             plan_build_warn(build, "services: %s is to export %s, but is %s; ignoring this entry",
                             choice->uri, choice->service,
@@ -47,13 +47,13 @@ static void judge_exporter(struct plan_build *build, size_t entry, const struct 
         if (other == NAME_TABLE_NONE || other == entry)
             continue;
         if (choice != NAME_TABLE_NONE)
-            reason =
-                plan_build_text(build, "exports %s, which the configuration takes from %s (services: %s)",
-                                service, plan_build_uri(build, other), service);
+            reason = plan_build_text(build, "exports %s, but the configuration chooses %s (services: %s)",
+                                     service, plan_build_uri(build, other), service);
         else
             reason = plan_build_text(
-                build, "exports %s, as %s does: choose one in the configuration, services: {%s: %s}", service,
-                plan_build_uri(build, other), service, plugin->uri);
+                build,
+                "exports %s, which %s also exports; choose one in the configuration: services: {%s: %s}",
+                service, plan_build_uri(build, other), service, plugin->uri);
         plan_build_stop(build, entry, BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS, reason, other);
         return;
     }
@@ -174,7 +174,7 @@ static void warn_of(struct plan_build *build, const struct plan_entry *entry,
 
     for (size_t i = 0; i < carried_count && used < sizeof(list); i++)
         used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", carried[i]);
-    plan_build_warn(build, "%s: %s names the transport %s, which no server carries (carried: %s)",
+    plan_build_warn(build, "%s: %s lists transport %s, but no server carries it (carried: %s)",
                     entry->plugin->uri, service->name, transport, list);
 }
 

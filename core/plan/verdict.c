@@ -241,7 +241,7 @@ static char *explain_end(const struct verdicts *verdicts, const struct verdict *
     FILE *out;
 
     if (verdict->cause == PLAN_NONE)
-        return memory_format("requires %s, which nobody provides: is its module in a plugin directory?",
+        return memory_format("requires %s, but no plugin provides it (is its module in a plugin directory?)",
                              requirement->name);
     provider = &verdicts->standings[verdict->cause];
     reason = verdicts->standings[provider->root].reason;
@@ -281,7 +281,7 @@ static char *explain_start(const struct verdicts *verdicts, const struct verdict
     }
     if (count > 1)
         snprintf(more, sizeof(more), " and %zu more", count - 1);
-    return memory_format("starts without %s%s (%s%s%s)", uri_of(verdicts, verdict->cause), more,
+    return memory_format("starting without %s%s (%s%s%s)", uri_of(verdicts, verdict->cause), more,
                          berth_state_name(fallen->state), why == NULL ? "" : joint, why == NULL ? "" : why);
 }
 

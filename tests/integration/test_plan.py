@@ -241,7 +241,7 @@ config:
                 .size = sizeof(site), .name = "web.Site", .methods = methods, .method_count = 1};
             static const struct berth_service *const sites[] = {&site, NULL};""", members=".services = sites,"))
         config = self.workshop.write_config()
-        warning = ("web.Site names the transport http, which no server carries", "carried: grpc, tcp, ttrpc")
+        warning = ("web.Site lists transport http, but no server carries it", "carried: grpc, tcp, ttrpc")
         for done in (self.berthd("plan", "--config", config), self.berthd("config", "check", "--config", config)):
             self.assertEqual(0, done.returncode, done.stderr)
             self.assert_line(done.stderr, "warning: ", *warning)
@@ -277,7 +277,7 @@ config:
         config = self.workshop.write_config()
         text = self.berthd("plan", "--config", config).stdout
         self.assertLess(text.index(f"{kind('base')}.base"), text.index(f"{kind('upper')}.upper"))
-        self.assertLess(text.index(f"{kind('stuck')}.stuck"), text.index("requires io.example.nobody.v1, which nobody"))
+        self.assertLess(text.index(f"{kind('stuck')}.stuck"), text.index("requires io.example.nobody.v1, but no plugin"))
         self.assertIn("upper", json.dumps(json.loads(self.berthd("plan", "--json", "--config", config).stdout)))
         dot = self.berthd("plan", "--dot", "--config", config).stdout
         self.assertTrue(dot.startswith("digraph"), dot)

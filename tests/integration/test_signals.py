@@ -255,7 +255,7 @@ class Signals(Case):
         self.assert_stops(daemon)
         self.assertEqual(1, daemon.log.count(why), daemon.log)
         self.assert_line(daemon.log, f"{TYPE}.root: 10 plugins blocked because of it: ", "io.example.n0.v1.n0", "and 2 more")
-        self.assertEqual(1, daemon.log.count("nobody provides"), daemon.log)
+        self.assertEqual(1, daemon.log.count("no plugin provides it"), daemon.log)
         self.assert_line(daemon.log, "io.example.lost.v1.lost: 1 plugin blocked because of it: io.example.last.v1.last")
 
 

@@ -14,6 +14,9 @@
 #define PLUGINS_MAX 64
 #define NAMES_MAX 8
 
+#define NOBODY ", but no plugin provides it (is its module in a plugin directory?)"
+#define CYCLE "is part of a dependency cycle (remove one requirement or make it a wants): "
+
 /* One plugin of a case: NULL-ended lists. */
 struct fake {
     const char *uri;
@@ -223,11 +226,12 @@ static void a_plugin_may_not_require_its_own_type_or_itself(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
-           "requires its own type a.v1, and no plugin is its own provider: name the others by their URIs");
+    expect(
+        scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
+        "requires its own type a.v1, which it cannot provide for itself (list the other providers by URI)");
     expect(scene, "a.v1.y", BERTH_STATE_WAITING, BERTH_OK, NULL);
     expect(scene, "b.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
-           "requires itself (b.v1.x): remove that line from its manifest");
+           "requires itself (b.v1.x); remove that line from its manifest");
     expect(scene, "c.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
@@ -238,7 +242,7 @@ static void a_star_stands_alone(void **state)
 
     MAKE_PLAN(scene, fakes);
     expect(scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
-           "requires \"*\" together with 1 other: \"*\" means all, and stands alone");
+           "requires \"*\" and 1 other; \"*\" already means all and must be alone");
     expect(scene, "c.v1.z", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
@@ -294,7 +298,7 @@ static void a_plugin_is_disabled_by_its_uri(void **state)
     scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
     MAKE_PLAN(scene, fakes);
     expect(scene, "d.v1.off", BERTH_STATE_DISABLED, BERTH_SKIP,
-           "named under disabled_plugins at berthd.yaml:7:3");
+           "listed in disabled_plugins at berthd.yaml:7:3");
     expect(scene, "a.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
     assert_int_equal(scene->plan->run_count, 2);
 }
@@ -318,50 +322,39 @@ static void every_static_cell_of_the_table(void **state)
         const char *cause;
         const char *reason;
     } rows[] = {
-        {{"a.v1.x", {"gone.v1"}},
-         BERTH_STATE_BLOCKED,
-         BERTH_NOT_FOUND,
-         NULL,
-         "requires gone.v1, which nobody provides: is its module in a plugin directory?"},
-        {{"a.v1.x", {"gone.v1.y"}},
-         BERTH_STATE_BLOCKED,
-         BERTH_NOT_FOUND,
-         NULL,
-         "requires gone.v1.y, which nobody provides: is its module in a plugin directory?"},
+        {{"a.v1.x", {"gone.v1"}}, BERTH_STATE_BLOCKED, BERTH_NOT_FOUND, NULL, "requires gone.v1" NOBODY},
+        {{"a.v1.x", {"gone.v1.y"}}, BERTH_STATE_BLOCKED, BERTH_NOT_FOUND, NULL, "requires gone.v1.y" NOBODY},
         {{"a.v1.x", {0}, {"gone.v1", "gone.v1.y"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"d.v1"}},
          BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "d.v1.off",
-         "requires d.v1, but none of its 2 providers is running: d.v1.off is disabled: named under "
-         "disabled_plugins "
-         "at berthd.yaml:7:3"},
+         "requires d.v1, but none of its 2 providers is running: d.v1.off is disabled: listed in "
+         "disabled_plugins at berthd.yaml:7:3"},
         {{"a.v1.x", {"d.v1.off2"}},
          BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "d.v1.off2",
-         "requires d.v1.off2, which is disabled: named under disabled_plugins at berthd.yaml:8:3"},
+         "requires d.v1.off2, which is disabled: listed in disabled_plugins at berthd.yaml:8:3"},
         {{"a.v1.x", {0}, {"d.v1", "d.v1.off"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"b.v1"}},
          BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "b.v1.one",
-         "requires b.v1, but none of its 2 providers is running: b.v1.one is blocked: requires gone.v1, "
-         "which nobody "
-         "provides: is its module in a plugin directory?"},
+         "requires b.v1, but none of its 2 providers is running: b.v1.one is blocked: requires "
+         "gone.v1" NOBODY},
         {{"a.v1.x", {"b.v1.two"}},
          BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "b.v1.two",
-         "requires b.v1.two, which is blocked: requires gone.v1, which nobody provides: is its module in a "
-         "plugin directory?"},
+         "requires b.v1.two, which is blocked: requires gone.v1" NOBODY},
         {{"a.v1.x", {0}, {"b.v1", "b.v1.two"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"r.v1"}},
          BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "r.v1.self",
-         "requires r.v1, but r.v1.self is rejected: requires its own type r.v1, and no plugin is its own "
-         "provider: name the others by their URIs"},
+         "requires r.v1, but r.v1.self is rejected: requires its own type r.v1, which it cannot provide for "
+         "itself (list the other providers by URI)"},
         {{"a.v1.x", {0}, {"r.v1"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"some.v1"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
         {{"a.v1.x", {"some.v1.good"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
@@ -369,8 +362,7 @@ static void every_static_cell_of_the_table(void **state)
          BERTH_STATE_BLOCKED,
          BERTH_FAILED_PRECONDITION,
          "some.v1.blocked",
-         "requires some.v1.blocked, which is blocked: requires gone.v1, which nobody provides: is its module "
-         "in a plugin directory?"},
+         "requires some.v1.blocked, which is blocked: requires gone.v1" NOBODY},
         {{"a.v1.x", {0}, {"some.v1", "some.v1.blocked"}}, BERTH_STATE_WAITING, BERTH_OK, NULL, NULL},
     };
     struct scene *scene = *state;
@@ -400,14 +392,11 @@ static void a_chain_of_blocked_plugins_names_its_root_and_each_cause(void **stat
     MAKE_PLAN(scene, fakes);
     expect_order(scene, order, 4);
     expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
-           "requires b.v1, but b.v1.x is blocked because of c.v1.x: requires gone.v1, which nobody provides: "
-           "is its module in a plugin directory?");
+           "requires b.v1, but b.v1.x is blocked because of c.v1.x: requires gone.v1" NOBODY);
     assert_string_equal(cause_of(scene, "a.v1.x"), "b.v1.x");
     assert_string_equal(cause_of(scene, "b.v1.x"), "c.v1.x");
     assert_null(cause_of(scene, "c.v1.x"));
 }
-
-#define CYCLE "stands in a cycle of requirements, one of which must go or become a wants: "
 
 static void a_cycle_of_two_is_blocked_with_its_path(void **state)
 {
@@ -490,7 +479,7 @@ static void a_wish_inside_a_cycle_gives_way_with_a_warning(void **state)
     assert_true(entry_of(scene, "a.v1.x")->requirements[0].dropped);
     assert_int_equal(scene->plan->warning_count, 1);
     assert_string_equal(scene->plan->warnings[0],
-                        "a.v1.x wants b.v1, which itself comes after it; ignoring that");
+                        "a.v1.x wants b.v1, which would close a dependency cycle; ignoring it");
 }
 
 static void wanting_ones_own_type_gives_way(void **state)
@@ -514,8 +503,7 @@ static void a_missing_provider_is_never_called_a_cycle(void **state)
     struct scene *scene = *state;
 
     MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_NOT_FOUND,
-           "requires gone.v1, which nobody provides: is its module in a plugin directory?");
+    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_NOT_FOUND, "requires gone.v1" NOBODY);
     assert_string_equal(cause_of(scene, "b.v1.x"), "a.v1.x");
     expect(scene, "u.v1.x", BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
@@ -530,7 +518,7 @@ static void the_second_exporter_of_a_service_is_rejected(void **state)
     MAKE_PLAN(scene, fakes);
     expect(scene, "a.v1.a", BERTH_STATE_WAITING, BERTH_OK, NULL);
     expect(scene, "a.v1.b", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
-           "exports hello.Greeter, as a.v1.a does: choose one in the configuration, services: "
+           "exports hello.Greeter, which a.v1.a also exports; choose one in the configuration: services: "
            "{hello.Greeter: a.v1.b}");
     expect(scene, "a.v1.c", BERTH_STATE_WAITING, BERTH_OK, NULL);
     assert_string_equal(cause_of(scene, "a.v1.b"), "a.v1.a");
@@ -548,11 +536,10 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
     MAKE_PLAN(scene, fakes);
     expect(scene, "a.v1.b", BERTH_STATE_WAITING, BERTH_OK, NULL);
     expect(scene, "a.v1.a", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
-           "exports hello.Greeter, which the configuration takes from a.v1.b (services: hello.Greeter)");
+           "exports hello.Greeter, but the configuration chooses a.v1.b (services: hello.Greeter)");
     assert_int_equal(scene->plan->warning_count, 2);
-    assert_string_equal(
-        scene->plan->warnings[0],
-        "services: a.v1.gone is to export hello.Greeter, but there is no such plugin; ignoring this entry");
+    assert_string_equal(scene->plan->warnings[0], "services: a.v1.gone is to export hello.Greeter, but no "
+                                                  "such plugin is installed; ignoring this entry");
 }
 
 static const char *state_name_of(const struct scene *scene, const char *uri)
@@ -583,8 +570,7 @@ static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(
     expect(scene, "a.v1.y", BERTH_STATE_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
     expect(scene, "b.v1.needs", BERTH_STATE_SKIPPED, BERTH_SKIP,
            "requires a.v1, but none of its 2 providers is running: a.v1.x was skipped: endpoints is not set "
-           "in its "
-           "configuration");
+           "in its configuration");
     expect(scene, "d.v1.any", BERTH_STATE_WAITING, BERTH_OK, NULL);
     expect(scene, "e.v1.wants", BERTH_STATE_WAITING, BERTH_OK, NULL);
     expect(
@@ -662,9 +648,8 @@ static void a_transport_that_nobody_carries_is_a_warning(void **state)
     scene->settings = (struct settings_plan){.transports = transports, .transport_count = 1};
     export(scene, tcp_and_grpc, 2);
     assert_int_equal(scene->plan->warning_count, 1);
-    assert_string_equal(
-        scene->plan->warnings[0],
-        "a.v1.x: h.Two names the transport quic, which no server carries (carried: tcp, grpc)");
+    assert_string_equal(scene->plan->warnings[0],
+                        "a.v1.x: h.Two lists transport quic, but no server carries it (carried: tcp, grpc)");
 }
 
 static void where_no_server_says_what_it_carries_nobody_is_warned(void **state)
@@ -687,7 +672,7 @@ static void many_warnings_are_cut_with_their_number(void **state)
     scene->settings = (struct settings_plan){.choices = choices, .choice_count = CHOICES};
     MAKE_PLAN(scene, fakes);
     assert_int_equal(scene->plan->warning_count, 65);
-    assert_string_equal(scene->plan->warnings[64], "and 6 more warnings like these");
+    assert_string_equal(scene->plan->warnings[64], "and 6 more warnings");
 }
 
 static void a_disabled_exporter_competes_with_nobody(void **state)

@@ -160,16 +160,16 @@ static void the_sentence_names_the_requirement_the_provider_and_the_root(void **
 
     begin(scene, 0, &requires_type, 1);
     expect(scene, BERTH_STATE_BLOCKED, PLAN_NONE,
-           "requires b.v1, which nobody provides: is its module in a plugin directory?");
+           "requires b.v1, but no plugin provides it (is its module in a plugin directory?)");
     begin(scene, 1, &requires_type, 1);
     verdicts_set(scene->verdicts, 0, BERTH_STATE_SKIPPED, "no such device", PLAN_NONE);
     expect(scene, BERTH_STATE_SKIPPED, 0, "requires b.v1, but b.v1.one was skipped: no such device");
     begin(scene, 1, &requires_plugin, 1);
-    verdicts_set(scene->verdicts, OTHER, BERTH_STATE_BLOCKED, "requires d.v1, which nobody provides",
+    verdicts_set(scene->verdicts, OTHER, BERTH_STATE_BLOCKED, "requires d.v1, but no plugin provides it",
                  PLAN_NONE);
     verdicts_set(scene->verdicts, 0, BERTH_STATE_BLOCKED, "a long story", OTHER);
     expect(scene, BERTH_STATE_BLOCKED, 0,
-           "requires b.v1.one, which is blocked because of c.v1.x: requires d.v1, which nobody provides");
+           "requires b.v1.one, which is blocked because of c.v1.x: requires d.v1, but no plugin provides it");
     begin(scene, 3, &requires_type, 1);
     verdicts_set(scene->verdicts, 0, BERTH_STATE_FAILED, "out of disk", PLAN_NONE);
     set(scene, 1, BERTH_STATE_SKIPPED);
@@ -213,7 +213,7 @@ static void all_that_is_required_and_wanted_counts(void **state)
          BERTH_STATE_READY,
          BERTH_STATE_STARTING,
          1,
-         "starts without b.v1.two (failed: why)"},
+         "starting without b.v1.two (failed: why)"},
         {{BERTH_STATE_FAILED, BERTH_STATE_STARTING}, BERTH_STATE_READY, BERTH_STATE_WAITING, 0, NULL},
         {{BERTH_STATE_SKIPPED, BERTH_STATE_SKIPPED},
          BERTH_STATE_READY,
@@ -248,7 +248,8 @@ static void who_starts_without_some_is_told_how_many_and_whose_fault_it_is(void 
     verdicts_set(scene->verdicts, 1, BERTH_STATE_BLOCKED, "a longer story", 0);
     assert_true(verdicts_type_has_settled(scene->verdicts, 0));
     assert_int_equal(verdicts_root(scene->verdicts, 1), OTHER);
-    expect(scene, BERTH_STATE_STARTING, 0, "starts without b.v1.one and 1 more (blocked because of c.v1.x)");
+    expect(scene, BERTH_STATE_STARTING, 0,
+           "starting without b.v1.one and 1 more (blocked because of c.v1.x)");
 }
 
 /* Many plugins that require one type with many providers must cost no more than their sum. */
