@@ -10,7 +10,7 @@ static const struct berth_store *const store = &berth_store_interface;
 
 void conform_fail(const char *file, int line, const char *condition)
 {
-    fprintf(stderr, "%s:%d: not so: %s\n", file, line, condition);
+    fprintf(stderr, "%s:%d: check failed: %s\n", file, line, condition);
     fflush(NULL);
     _exit(1);
 }

@@ -20,9 +20,9 @@ static const struct conform_case *const groups[] = {conform_entries, conform_cha
 static const char *missing(const struct berth_store_harness *harness, const struct conform_case *one)
 {
     if ((one->needs & CONFORM_SURVIVAL) != 0 && !harness->survives)
-        return "entries do not survive here";
+        return "entries do not survive the process";
     if ((one->needs & CONFORM_OTHERS) != 0 && harness->write_as_other == NULL)
-        return "nobody else can write here";
+        return "the store has no other writers";
     return NULL;
 }
 
@@ -50,8 +50,8 @@ static bool run_in_child(const struct berth_store_harness *harness, const struct
     if (child < 0 || waitpid(child, &status, 0) != child)
         return false;
     if (WIFSIGNALED(status))
-        fprintf(stderr, "%s: ended by signal %d%s\n", one->name, WTERMSIG(status),
-                WTERMSIG(status) == SIGALRM ? ", as it took too long" : "");
+        fprintf(stderr, "%s: killed by signal %d%s\n", one->name, WTERMSIG(status),
+                WTERMSIG(status) == SIGALRM ? " (timed out)" : "");
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -63,7 +63,7 @@ static int run_one(const struct berth_store_harness *harness, const char *name)
                 run_case(harness, one);
                 return 0;
             }
-    fprintf(stderr, "%s: there is no case of this name, or none for this store\n", name);
+    fprintf(stderr, "%s: no such case, or not for this store\n", name);
     return 1;
 }
 

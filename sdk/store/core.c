@@ -1,13 +1,316 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One store's part that no engine need know: its turns of the loop, its close, and the table. */
+/* One store's part that no engine need know: joins changes that wait into a batch at the end of the loop's
+ * turn, ends them in the order they were asked for, tells watchers, and closes; and the table. */
 #include "core.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
+#include "txn.h"
 
-#define CLOSING "the store closes"
+#define CLOSING "the store is closing"
+#define MAX_CHANGES 256
+#define MAX_NANOSECONDS 2000000
+#define MAX_ATTEMPTS 64
+
+/* Watches: they come and go while they are told. */
+
+struct berth_store_watch {
+    struct berth_store_watch *next;
+    void (*on_change)(void *context, const struct berth_store_change *change);
+    void *context;
+    bool is_over;
+    size_t prefix_length;
+    char prefix[];
+};
+
+static struct berth_store_watch *add_watch(struct store_watches *watches, const char *prefix,
+                                           void (*on_change)(void *context,
+                                                             const struct berth_store_change *change),
+                                           void *context)
+{
+    size_t length = strlen(prefix);
+    struct berth_store_watch *watch = malloc(sizeof(*watch) + length);
+
+    if (watch == NULL)
+        return NULL;
+    *watch = (struct berth_store_watch){.on_change = on_change, .context = context, .prefix_length = length};
+    memcpy(watch->prefix, prefix, length);
+    if (watches->last == NULL)
+        watches->first = watch;
+    else
+        watches->last->next = watch;
+    watches->last = watch;
+    return watch;
+}
+
+static void sweep(struct store_watches *watches)
+{
+    struct berth_store_watch **link = &watches->first;
+
+    watches->last = NULL;
+    while (*link != NULL) {
+        struct berth_store_watch *watch = *link;
+
+        if (watch->is_over) {
+            *link = watch->next;
+            free(watch);
+        } else {
+            watches->last = watch;
+            link = &watch->next;
+        }
+    }
+}
+
+static void remove_watch(struct store_watches *watches, struct berth_store_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    watch->is_over = true;
+    if (watches->depth == 0)
+        sweep(watches);
+}
+
+static bool is_meant(const struct berth_store_watch *watch, const struct berth_store_change *change)
+{
+    return !watch->is_over && strncmp(change->bucket, watch->prefix, watch->prefix_length) == 0;
+}
+
+static void tell_watches(struct store_watches *watches, const struct berth_store_change *change)
+{
+    /* Who asks from here on did so after it happened. */
+    struct berth_store_watch *last = watches->last;
+    struct berth_store_watch *watch = watches->first;
+
+    watches->depth++;
+    for (bool is_more = watch != NULL; is_more; watch = watch->next) {
+        if (is_meant(watch, change))
+            watch->on_change(watch->context, change);
+        is_more = watch != last;
+    }
+    if (--watches->depth == 0)
+        sweep(watches);
+}
+
+static void finish_watches(struct store_watches *watches)
+{
+    for (struct berth_store_watch *watch = watches->first; watch != NULL; watch = watch->next)
+        watch->is_over = true;
+    sweep(watches);
+}
+
+/* Batches. */
+
+static void wake(struct berth_store_core *core);
+
+enum fit {
+    FITS,
+    TOO_MUCH,
+};
+
+static void keep_message(struct berth_store_core *core, struct berth_store_update *update,
+                         const char *sentence)
+{
+    const char *message = berth_arena_copy(&core->overlay.arena, sentence, strlen(sentence) + 1);
+
+    if (message == NULL)
+        message = "refused (no memory for the reason)";
+    store_update_set(update, STORE_UPDATE_MESSAGE, (uintptr_t)message);
+}
+
+static bool is_too_much(const struct berth_store_core *core)
+{
+    const struct store_overlay_size *all = &core->overlay.all;
+
+    return all->count > core->limits.max_writes || all->bytes > core->limits.max_change;
+}
+
+static void refuse(struct berth_store_core *core, struct berth_store_update *update, enum berth_code code,
+                   const char *sentence)
+{
+    store_overlay_undo(&core->overlay);
+    store_update_set(update, STORE_UPDATE_CODE, code);
+    store_update_mark(update, STORE_UPDATE_WROTE, false);
+    keep_message(core, update, sentence);
+}
+
+static enum fit keep_change(struct berth_store_core *core, struct berth_store_update *update)
+{
+    if (is_too_much(core)) {
+        store_overlay_undo(&core->overlay);
+        return TOO_MUCH;
+    }
+    store_overlay_keep(&core->overlay);
+    store_update_set(update, STORE_UPDATE_CODE, BERTH_OK);
+    store_update_set(update, STORE_UPDATE_MESSAGE, 0);
+    store_update_mark(update, STORE_UPDATE_WROTE, core->overlay.own.count > 0);
+    return FITS;
+}
+
+static enum fit run_one(struct berth_store_core *core, struct berth_store_update *update)
+{
+    struct berth_store_txn view = {.core = core, .is_change = true};
+    struct berth_error err;
+    enum berth_code code;
+
+    err.message[0] = '\0';
+    core->damaged.key_length = 0;
+    store_overlay_begin(&core->overlay);
+    code = update->change(update, &view, &err);
+    store_update_mark(update, STORE_UPDATE_FAILED, view.failure != BERTH_OK);
+    if (view.failure != BERTH_OK)
+        refuse(core, update, view.failure, core->sentence.message);
+    else if (code != BERTH_OK)
+        refuse(core, update, code, err.message);
+    else
+        return keep_change(core, update);
+    return FITS;
+}
+
+static bool may_join(const struct berth_store_core *core, uint64_t started_ns)
+{
+    const struct berth_store_update *update = core->waiting.first;
+
+    if (update == NULL)
+        return false;
+    if (core->running.count == 0)
+        return true;
+    return !store_update_is(update, STORE_UPDATE_ALONE) &&
+           !store_update_is(core->running.last, STORE_UPDATE_ALONE) && core->running.count < MAX_CHANGES &&
+           uv_hrtime() - started_ns < MAX_NANOSECONDS;
+}
+
+static void run_waiting(struct berth_store_core *core)
+{
+    uint64_t started_ns = uv_hrtime();
+
+    while (may_join(core, started_ns)) {
+        struct berth_store_update *update = store_queue_take(&core->waiting);
+        struct store_queue back = {0};
+
+        if (run_one(core, update) == FITS) {
+            store_queue_append(&core->running, update);
+            continue;
+        }
+        store_queue_append(&back, update);
+        store_queue_put_back(&core->waiting, &back);
+        return;
+    }
+}
+
+static bool collect_writes(struct berth_store_core *core)
+{
+    struct store_overlay *overlay = &core->overlay;
+    struct berth_store_write *writes =
+        berth_arena_take(&overlay->arena, (size_t)overlay->all.count * sizeof(*writes));
+    size_t count = 0;
+
+    if (writes == NULL && overlay->all.count > 0)
+        return false;
+    for (struct store_overlay_entry *entry = store_overlay_first(overlay); entry != NULL;
+         entry = store_overlay_following(entry))
+        writes[count++] = (struct berth_store_write){entry->name.bucket, entry->name.key, entry->value};
+    core->batch = (struct berth_store_batch){writes, count, overlay->all.bytes, core->running.count};
+    return true;
+}
+
+/* What the view failed needs nobody's word. */
+static bool needs_commit(const struct berth_store_core *core)
+{
+    const struct berth_store_update *update = core->running.first;
+
+    while (update != NULL && store_update_is(update, STORE_UPDATE_FAILED))
+        update = update->reserved[STORE_UPDATE_NEXT];
+    return update != NULL;
+}
+
+/* A change that wrote nothing cannot have happened. */
+static enum berth_code failure_of(const struct berth_store_update *update, enum berth_code code)
+{
+    return code == BERTH_UNKNOWN && !store_update_is(update, STORE_UPDATE_WROTE) ? BERTH_UNAVAILABLE : code;
+}
+
+static void end_one(struct berth_store_update *update, enum berth_code code, const char *message)
+{
+    if (code != BERTH_OK && !store_update_is(update, STORE_UPDATE_FAILED)) {
+        update->done(update, failure_of(update, code), message);
+        return;
+    }
+    update->done(update, (enum berth_code)store_update_get(update, STORE_UPDATE_CODE),
+                 (const char *)store_update_get(update, STORE_UPDATE_MESSAGE));
+}
+
+static bool runs_again(struct berth_store_update *update, enum berth_code code, bool was_joined)
+{
+    uintptr_t attempts = store_update_get(update, STORE_UPDATE_ATTEMPTS) + 1;
+
+    if (code == BERTH_RESOURCE_EXHAUSTED && was_joined) {
+        store_update_mark(update, STORE_UPDATE_ALONE, true);
+        return true;
+    }
+    if (code != BERTH_ABORTED)
+        return false;
+    store_update_set(update, STORE_UPDATE_ATTEMPTS, attempts);
+    return attempts < MAX_ATTEMPTS;
+}
+
+/* The batch has ended so: says it to its updates, or puts them back to run again. */
+static void end_batch(struct berth_store_core *core, enum berth_code code, const char *message)
+{
+    struct store_queue again = {0};
+    struct berth_store_update *update;
+    bool was_joined = core->running.count > 1;
+
+    core->is_committing = false;
+    while ((update = store_queue_take(&core->running)) != NULL) {
+        if (runs_again(update, code, was_joined))
+            store_queue_append(&again, update);
+        else
+            end_one(update, code, message);
+    }
+    store_queue_put_back(&core->waiting, &again);
+    store_overlay_clear(&core->overlay);
+    if (core->waiting.count > 0 || core->is_closing)
+        wake(core);
+}
+
+/* Ends all that wait just now. */
+static void fail_waiting(struct berth_store_core *core, enum berth_code code, const char *message)
+{
+    struct store_queue ended = core->waiting;
+    struct berth_store_update *update;
+
+    core->waiting = (struct store_queue){0};
+    while ((update = store_queue_take(&ended)) != NULL)
+        update->done(update, code, message);
+}
+
+/* Runs those that wait, as many as fit, and hands what they wrote to the engine. */
+static void run_batch(struct berth_store_core *core)
+{
+    enum berth_code code = store_bracket_open(core, &core->sentence);
+
+    if (code != BERTH_OK) {
+        struct berth_error err = core->sentence;
+
+        fail_waiting(core, code, err.message);
+        return;
+    }
+    run_waiting(core);
+    store_bracket_close(core);
+    if (!needs_commit(core)) {
+        end_batch(core, BERTH_OK, NULL);
+        return;
+    }
+    if (!collect_writes(core)) {
+        end_batch(core, BERTH_RESOURCE_EXHAUSTED, "no memory for the writes of a batch");
+        return;
+    }
+    core->is_committing = true;
+    core->engine->commit(core->self, &core->batch);
+}
+
+/* The loop's turns, and the end. */
 
 static void stay_awake(uv_idle_t *awake)
 {
@@ -20,8 +323,8 @@ static void on_awake_closed(uv_handle_t *handle)
     void *self = core->self;
 
     while (core->waiting.count > 0)
-        store_batch_fail_waiting(core, BERTH_UNAVAILABLE, CLOSING);
-    store_watch_finish(&core->watches);
+        fail_waiting(core, BERTH_UNAVAILABLE, CLOSING);
+    finish_watches(&core->watches);
     store_overlay_finish(&core->overlay);
     free(core);
     on_closed(self);
@@ -36,9 +339,9 @@ static void on_turn_closed(uv_handle_t *handle)
 
 static void end_waiting(struct berth_store_core *core)
 {
-    store_batch_fail_waiting(core, BERTH_UNAVAILABLE, CLOSING);
+    fail_waiting(core, BERTH_UNAVAILABLE, CLOSING);
     if (core->waiting.count > 0) {
-        store_core_wake(core);
+        wake(core);
         return;
     }
     core->is_ending = true;
@@ -56,10 +359,11 @@ static void on_turn(uv_check_t *turn)
     if (core->is_closing)
         end_waiting(core);
     else if (core->waiting.count > 0)
-        store_batch_run(core);
+        run_batch(core);
 }
 
-void store_core_wake(struct berth_store_core *core)
+/* Runs what waits at the end of this turn of the loop, or the next one. */
+static void wake(struct berth_store_core *core)
 {
     if (core->is_ending || core->is_committing)
         return;
@@ -69,7 +373,7 @@ void store_core_wake(struct berth_store_core *core)
 
 void store_core_end_batch(struct berth_store_core *core, enum berth_code code, const char *message)
 {
-    store_batch_end(core, code, message != NULL ? message : "the store gave no reason");
+    end_batch(core, code, message != NULL ? message : "no reason given");
 }
 
 struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct berth_store_engine *engine,
@@ -94,7 +398,7 @@ void berth_store_core_close(struct berth_store_core *core, void (*on_closed)(voi
 {
     core->is_closing = true;
     core->on_closed = on_closed;
-    store_core_wake(core);
+    wake(core);
 }
 
 void berth_store_committed(struct berth_store_core *core, enum berth_code code, const char *message)
@@ -104,7 +408,7 @@ void berth_store_committed(struct berth_store_core *core, enum berth_code code, 
 
 void berth_store_core_tell(struct berth_store_core *core, const struct berth_store_change *change)
 {
-    store_watch_tell(&core->watches, change);
+    tell_watches(&core->watches, change);
 }
 
 size_t berth_store_core_waiting(const struct berth_store_core *core)
@@ -122,7 +426,7 @@ void berth_store_core_update(void *instance, struct berth_store_update *update)
     struct berth_store_core *core = core_of(instance);
 
     store_queue_add(&core->waiting, update);
-    store_core_wake(core);
+    wake(core);
 }
 
 struct berth_store_watch *berth_store_core_watch(void *instance, const char *prefix,
@@ -130,12 +434,12 @@ struct berth_store_watch *berth_store_core_watch(void *instance, const char *pre
                                                                    const struct berth_store_change *change),
                                                  void *context)
 {
-    return store_watch_add(&core_of(instance)->watches, prefix, on_change, context);
+    return add_watch(&core_of(instance)->watches, prefix, on_change, context);
 }
 
 void berth_store_core_unwatch(void *instance, struct berth_store_watch *watch)
 {
-    store_watch_remove(&core_of(instance)->watches, watch);
+    remove_watch(&core_of(instance)->watches, watch);
 }
 
 const struct berth_store_limits *berth_store_core_limits(void *instance)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The core of a store, for the parts of this library. */
 #ifndef BERTH_STORE_CORE_H
 #define BERTH_STORE_CORE_H
 
@@ -8,7 +9,14 @@
 
 #include "overlay.h"
 #include "queue.h"
-#include "watch.h"
+
+/* Who hears of what others did, in the order they asked. Zeroed is empty. */
+struct store_watches {
+    struct berth_store_watch *first;
+    struct berth_store_watch *last;
+    /* How many times it is being told just now. */
+    unsigned depth;
+};
 
 /* A damaged entry. No key: there is none. */
 struct store_damaged {
@@ -48,9 +56,6 @@ struct berth_store_core {
     bool is_ending;
     void (*on_closed)(void *self);
 };
-
-/* At the end of this turn of the loop, or the next one. */
-void store_core_wake(struct berth_store_core *core);
 
 /* The batch has ended so. */
 void store_core_end_batch(struct berth_store_core *core, enum berth_code code, const char *message);

@@ -348,7 +348,7 @@ enum berth_code berth_store_memory_write_as_other(struct berth_store_memory *mem
     if (code != BERTH_OK)
         return code;
     if (memory->is_closing)
-        return berth_error_set(err, BERTH_UNAVAILABLE, "the store closes");
+        return berth_error_set(err, BERTH_UNAVAILABLE, "the store is closing");
     entry = create_entry(&name, value);
     if (entry == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "bucket \"%s\": no memory for what is written",

@@ -31,14 +31,14 @@ enum berth_code store_name_check_bucket(const char *bucket, struct berth_error *
     size_t length = strnlen(bucket, BERTH_STORE_BUCKET_MAX + 1);
 
     if (length == 0)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "a bucket needs a name of 1 byte or more");
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "the bucket's name is empty");
     if (length > BERTH_STORE_BUCKET_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "bucket \"%.32s...\": its name is longer than %d bytes", bucket,
+                               "bucket \"%.32s...\": the name is longer than %d bytes", bucket,
                                BERTH_STORE_BUCKET_MAX);
     if (strspn(bucket, LETTERS) != length)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "bucket \"%s\": its name may hold A-Z a-z 0-9 . _ - and / only", bucket);
+                               "bucket \"%s\": only A-Z a-z 0-9 . _ - and / are allowed in the name", bucket);
     return BERTH_OK;
 }
 
@@ -50,7 +50,7 @@ enum berth_code store_name_check_after(const struct store_name *name, struct ber
         return code;
     if (name->key.length > BERTH_STORE_NAME_MAX - strlen(name->bucket))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "bucket \"%s\": a key of %zu bytes: bucket and key together may have %d",
+                               "bucket \"%s\": the key has %zu bytes; bucket and key together may have %d",
                                name->bucket, name->key.length, BERTH_STORE_NAME_MAX);
     return BERTH_OK;
 }
@@ -60,7 +60,6 @@ enum berth_code store_name_check(const struct store_name *name, struct berth_err
     enum berth_code code = store_name_check_after(name, err);
 
     if (code == BERTH_OK && name->key.length == 0)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "bucket \"%s\": a key needs 1 byte or more",
-                               name->bucket);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "bucket \"%s\": the key is empty", name->bucket);
     return code;
 }

@@ -268,13 +268,13 @@ static enum berth_code check_size(const struct berth_store_core *core, const str
 
     if (own->count > core->limits.max_writes)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "bucket \"%s\": one change writes more than %llu names, the most this store "
-                               "takes: change less at a time",
+                               "bucket \"%s\": the change writes more than %llu names, the limit of this "
+                               "store; split it",
                                name->bucket, (unsigned long long)core->limits.max_writes);
     if (own->bytes > core->limits.max_change)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "bucket \"%s\": one change writes more than %llu bytes, the most this store "
-                               "takes: change less at a time",
+                               "bucket \"%s\": the change writes more than %llu bytes, the limit of this "
+                               "store; split it",
                                name->bucket, (unsigned long long)core->limits.max_change);
     return BERTH_OK;
 }
@@ -289,14 +289,13 @@ static enum berth_code write_value(struct berth_store_txn *txn, const struct sto
         return code;
     if (!txn->is_change)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "bucket \"%s\": a snapshot cannot be written to: ask for an update",
-                               name->bucket);
+                               "bucket \"%s\": a snapshot is read-only; write in an update", name->bucket);
     if (value.length > core->limits.max_value)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "bucket \"%s\": a value of %zu bytes: this store takes %llu", name->bucket,
-                               value.length, (unsigned long long)core->limits.max_value);
+                               "bucket \"%s\": the value has %zu bytes; the limit of this store is %llu",
+                               name->bucket, value.length, (unsigned long long)core->limits.max_value);
     if (!store_overlay_write(&core->overlay, name, value))
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "bucket \"%s\": no memory for what is written",
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "bucket \"%s\": no memory for a write",
                                name->bucket);
     return check_size(core, name, err);
 }
