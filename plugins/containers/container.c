@@ -66,7 +66,8 @@ enum berth_code container_read(struct container *container, struct berth_store_b
     if (!is_whole || !berth_wire_is_whole(&wire))
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
-            "%zu bytes are no containerd.services.containers.v1.Container: invalid argument", bytes.length);
+            "malformed containerd.services.containers.v1.Container of %zu bytes: invalid argument",
+            bytes.length);
     if (container->labels.failed || container->extensions.failed || container->others.failed)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a container of %zu bytes",
                                bytes.length);

@@ -70,7 +70,7 @@ static enum berth_code emit(void *instance, const char *id, const char *message,
     if (!is_line(id, BERTH_DEPRECATIONS_ID_MAX) || !is_line(message, BERTH_DEPRECATIONS_MESSAGE_MAX))
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
-            "a deprecation has an id of at most %d bytes and a message of at most %d, each "
+            "a deprecation needs an id of at most %d bytes and a message of at most %d, each "
             "one line of UTF-8",
             BERTH_DEPRECATIONS_ID_MAX, BERTH_DEPRECATIONS_MESSAGE_MAX);
     copy = strdup(message);
@@ -80,7 +80,7 @@ static enum berth_code emit(void *instance, const char *id, const char *message,
     if (entry == NULL) {
         free(copy);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "%.200s is not remembered: there are %zu deprecations already", id,
+                               "ignoring %.200s: %zu deprecations are recorded already", id,
                                deprecations->count);
     }
     free(entry->message);

@@ -89,7 +89,7 @@ static enum berth_code check_size(const struct berth_event *event, size_t max_by
     if (strings <= max_bytes && event->value_length <= max_bytes - strings)
         return BERTH_OK;
     return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                           "event of %zu bytes: the exchange takes %zu at most, see its max_event_bytes",
+                           "the event has %zu bytes, more than max_event_bytes (%zu) of the exchange",
                            strings + event->value_length, max_bytes);
 }
 

@@ -189,10 +189,11 @@ static enum berth_code wait_for_turn(struct exchange *exchange, struct envelope 
 {
     if (!count_kept(exchange, envelope)) {
         unref(exchange, envelope);
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "event published while another is told: %zu bytes wait already, see the "
-                               "exchange's max_kept_bytes",
-                               exchange->kept_bytes);
+        return berth_error_set(
+            err, BERTH_RESOURCE_EXHAUSTED,
+            "event published during the delivery of another, and %zu bytes are waiting already; raise the "
+            "exchange's max_kept_bytes",
+            exchange->kept_bytes);
     }
     STAILQ_INSERT_TAIL(&exchange->waiting, envelope, link);
     return BERTH_OK;

@@ -207,7 +207,7 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     health->changes = host->inspect->watch(host->inspect, on_change, health);
     if (health->changes == NULL) {
         free(health);
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to hear of changes");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to watch for changes");
     }
     *ret_instance = health;
     return BERTH_OK;

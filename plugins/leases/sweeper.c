@@ -213,7 +213,7 @@ static enum berth_code start_alarm(struct sweeper *sweeper, uv_loop_t *loop, str
     }
     if (fd >= 0)
         close(fd);
-    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no timer for leases that expire: %s",
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a timer for leases that expire: %s",
                            uv_strerror(error));
 }
 

@@ -47,7 +47,8 @@ static enum berth_code value_read(struct value *value, struct berth_store_bytes 
     if (!is_whole || !berth_wire_is_whole(&wire))
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
-            "%zu bytes are no containerd.services.namespaces.v1.Namespace: invalid argument", bytes.length);
+            "malformed containerd.services.namespaces.v1.Namespace of %zu bytes: invalid argument",
+            bytes.length);
     if (value->labels.failed || value->others.failed)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a namespace of %zu bytes",
                                bytes.length);

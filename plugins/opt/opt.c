@@ -41,7 +41,7 @@ static enum berth_code name_folders(struct opt *opt, const char *path, struct be
     if (strchr(path, ':') != NULL)
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
-            "path: %.1500s: a folder with a colon in its name cannot stand in PATH; choose "
+            "path: %.1500s: a directory with a colon in its name cannot be in PATH; choose "
             "another",
             path);
     opt->path = strdup(path);
@@ -58,7 +58,7 @@ static enum berth_code make_folder(const char *path, struct berth_error *err)
         return BERTH_OK;
     return berth_error_set(
         err, errno == ENOSPC || errno == EDQUOT ? BERTH_RESOURCE_EXHAUSTED : BERTH_PERMISSION_DENIED,
-        "path: cannot make the folder %.1500s: %s; set `path` to a place that this user can "
+        "path: cannot create the directory %.1500s: %s; set path to one that this user can "
         "write to",
         path, strerror(errno));
 }

@@ -137,7 +137,7 @@ static void on_message(struct berth_call *call, const Grpc__Reflection__V1__Serv
     answer_make(&answer, index, request);
     code = send_answer(call, &answer);
     if (code != BERTH_OK)
-        berth_call_finish(call, code, "the answer could not be sent");
+        berth_call_finish(call, code, "cannot send the answer");
     else if (!berth_call_can_send(call))
         berth_call_pause(call);
 }
@@ -217,7 +217,7 @@ enum berth_code reflection_init(const struct berth_host *host, void *prepared, v
     reflection->changes = host->inspect->watch(host->inspect, forget_indexes, reflection);
     if (reflection->changes == NULL) {
         free(reflection);
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to hear of changes");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to watch for changes");
     }
     *ret_instance = reflection;
     return BERTH_OK;

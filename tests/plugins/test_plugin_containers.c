@@ -411,7 +411,7 @@ static void a_request_is_checked_as_it_came(void **state)
         {BYTES("\x0a\4\x0a\2c\0"), BERTH_INVALID_ARGUMENT,
          "field id of containerd.services.containers.v1.Container contains a NUL byte"},
         {BYTES("\x0a\x14" ID RUNTIME RUNTIME), BERTH_INVALID_ARGUMENT,
-         "20 bytes are no containerd.services.containers.v1.Container: invalid argument"},
+         "malformed containerd.services.containers.v1.Container of 20 bytes: invalid argument"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
