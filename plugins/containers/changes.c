@@ -318,7 +318,7 @@ static bool are_same(struct berth_store_bytes one, struct berth_store_bytes othe
     return one.length == other.length && (one.length == 0 || memcmp(one.data, other.data, one.length) == 0);
 }
 
-/* What cannot change must be the same where a whole container is given. */
+/* In an update without a mask, immutable fields must be unchanged. */
 static enum berth_code check_fixed(const struct container *container, const struct container *asked,
                                    struct berth_error *err)
 {
@@ -407,8 +407,7 @@ static enum berth_code update(struct berth_store_update *update, struct berth_st
     return code;
 }
 
-/* Once they have been taken over there is nothing more to do: but each time costs as much as the request is
- * large. */
+/* Taking them over again has no effect, but costs as much as the request is large. */
 static bool is_repeated(const char *path, unsigned *taken)
 {
     unsigned bit = strcmp(path, "labels") == 0 ? 1 : strcmp(path, "extensions") == 0 ? 2 : 0;
@@ -457,7 +456,7 @@ enum berth_code containers_update(void *instance, const char *namespace_name, st
     return BERTH_OK;
 }
 
-/* The id as it was asked for, which may be none. */
+/* The id as requested; may be invalid. */
 static const char *asked_id(const struct change *change)
 {
     return (const char *)change->asked.bytes;
@@ -472,7 +471,7 @@ static enum berth_code remove_one(struct berth_store_update *update, struct bert
 
     if (code == BERTH_NOT_FOUND)
         return berth_error_set(err, code, "container %.1500s: not found", asked_id(change));
-    /* A damaged one too. */
+    /* A damaged entry is removed too. */
     return code == BERTH_OK || code == BERTH_DATA_LOSS
                ? change->service->store->remove(txn, change->bucket, berth_store_text(change->id), err)
                : code;

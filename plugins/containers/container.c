@@ -32,7 +32,7 @@ struct berth_store_bytes container_now(uint8_t ret_bytes[24])
     return (struct berth_store_bytes){ret_bytes, length};
 }
 
-/* Of such fields protobuf merges several into one, which no library ever writes. */
+/* protobuf merges repeated occurrences of these fields; no library writes them, so they are refused. */
 static bool is_message(uint32_t number)
 {
     return number == CONTAINER_RUNTIME || number == CONTAINER_SPEC || number == CONTAINER_CREATED_AT ||

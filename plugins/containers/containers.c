@@ -140,7 +140,8 @@ static void list_all(struct berth_call *call, const SERVICE(ListContainersReques
     berth_wire_finish(&found.wire);
 }
 
-/* A caller of ListStream holds its filters and the last id that it was sent, however slowly it reads. */
+/* The state of a ListStream call: its filters and the last id sent, independent of how slowly the caller
+ * reads. */
 struct stream {
     struct berth_call *call;
     size_t filter_count;
@@ -165,7 +166,7 @@ static void destroy_stream(struct stream *stream)
     free(stream);
 }
 
-/* Of empty filters one is enough: what is kept is bounded by what filters may take. */
+/* One empty filter is enough, so the memory kept is bounded by the limits on filters. */
 static size_t count_filters(const SERVICE(ListContainersRequest) * request)
 {
     size_t count = 0;
@@ -292,7 +293,7 @@ static void stream_end(struct berth_call *call, enum berth_code code)
 struct asked {
     struct berth_store_bytes container;
     struct berth_store_bytes mask;
-    /** What stands in several pieces, which count as one. */
+    /** Fields that came in several pieces, joined. */
     struct berth_wire_buffer joined_container, joined_mask;
 };
 
@@ -376,7 +377,7 @@ static enum berth_code ask_to_update(struct berth_call *call, const struct asked
     return code;
 }
 
-/* That an id is there is asked before the namespace, as containerd does. */
+/* Checks for an id before the namespace, as containerd does. */
 static enum berth_code check_update(struct berth_call *call, const struct asked *asked, const char **ret_name,
                                     struct berth_error *err)
 {

@@ -132,7 +132,7 @@ struct listing {
     void *context;
 };
 
-/* Whether a damaged container would match is not known: it is passed over, and the end is no good one. */
+/* A damaged container may or may not match: it is skipped, and the listing ends with an error. */
 static enum berth_code visit(struct listing *listing, struct berth_store_bytes after, struct berth_error *err)
 {
     struct berth_store_entry entry = {.key = after};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps each deprecation once, with when it was last met: those of the configuration, and what plugins emit.
- */
+/* Keeps each deprecation once, with the time of its last occurrence: those of the configuration and those
+ * that plugins emit. */
 #include "deprecations-plugin.h"
 
 #include <stdlib.h>
@@ -115,7 +115,7 @@ const struct berth_deprecations deprecations_interface = {
     .each = each,
 };
 
-/* What cannot be kept stands in the log all the same: the daemon warned of it when it read it. */
+/* Deprecations that cannot be kept are in the log anyway: the daemon warned when it read them. */
 static void collect(const struct berth_host *host, struct deprecations *deprecations)
 {
     const struct berth_daemon_info *daemon = host->inspect->daemon;

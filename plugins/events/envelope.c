@@ -9,7 +9,7 @@
 #include <berth/utf8.h>
 #include <containerd/types/event.pb-c.h>
 
-/* How much of a topic and of its parts stands in a sentence, so that the reason behind them is not cut. */
+/* How much of a topic and its components a message shows, so that the reason is not cut off. */
 #define SHOWN_TOPIC 640
 #define SHOWN_COMPONENT 320
 
@@ -29,7 +29,7 @@ static enum berth_code check_component(const char *component, struct berth_error
     return berth_error_set(err, code, "failed validation on component %s: %.900s", quoted, why.message);
 }
 
-/* One that is too long is refused as such, however little of it is looked at. */
+/* A component that is too long is refused as such, even though only its beginning is copied. */
 static enum berth_code check_components(const char *topic, struct berth_error *err)
 {
     char component[4 * BERTH_IDENTIFIER_MAX];
@@ -152,7 +152,7 @@ static char *place_text(char **place, const char *value)
     return placed;
 }
 
-/* Behind the struct: the three strings, and the packed message, whose last bytes are the value. */
+/* After the struct come the three strings and the packed message, whose last bytes are the value. */
 static void fill(struct envelope *envelope, const struct berth_event *from,
                  const Containerd__Types__Envelope *message)
 {

@@ -10,15 +10,15 @@
 #include <berth/types/events.h>
 
 struct envelope {
-    /** First, so that who is given the one can keep the other. */
+    /** First, so that an event can be kept as its envelope. */
     struct berth_event event;
-    /** It waits to be told. */
+    /** Waits for delivery. */
     STAILQ_ENTRY(envelope) link;
     uint64_t sequence;
     size_t references;
-    /** All that it takes of memory. */
+    /** Memory of the whole envelope. */
     size_t bytes;
-    /** Does it count among what is kept? */
+    /** Is it counted in kept_bytes? */
     bool is_kept;
 };
 
@@ -34,7 +34,7 @@ static inline struct envelope *envelope_of(const struct berth_event *event)
 /** Both: BERTH_OK; BERTH_INVALID_ARGUMENT; BERTH_RESOURCE_EXHAUSTED for more than `max_bytes`. */
 enum berth_code envelope_check_published(const struct berth_event *event, size_t max_bytes,
                                          struct berth_error *err);
-/** The same for one that brings its own time. */
+/** The same for an event with a timestamp. */
 enum berth_code envelope_check_forwarded(const struct berth_event *event, size_t max_bytes,
                                          struct berth_error *err);
 

@@ -66,7 +66,7 @@ static const void *member(const ProtobufCMessage *message, size_t offset)
     return (const char *)message + offset;
 }
 
-/* As to containerd, an empty text is none. */
+/* As in containerd, an empty string counts as absent. */
 static bool find_text(const char *text, const char **ret_value)
 {
     if (text == NULL || *text == '\0')
@@ -75,7 +75,7 @@ static bool find_text(const char *text, const char **ret_value)
     return true;
 }
 
-/* With dots between them; 0 where no filter is that long. */
+/* Joined with dots; 0 if longer than any filter. */
 static size_t join(const char *const *names, size_t count, char ret_key[BERTH_FILTER_MAX_BYTES])
 {
     size_t used = 0;
@@ -104,8 +104,8 @@ static const char *text_of_entry(const ProtobufCMessage *entry, const char *name
     return text == NULL ? "" : text;
 }
 
-/* Of several with one name the last counts. In order, as a thousand subscribers may each ask for a thousand
- * of them. */
+/* Of duplicate names the last counts. Sorted, as a thousand subscribers may each look up a thousand labels.
+ */
 static const struct berth_wire_map *read_labels(struct event_fields *fields, const ProtobufCMessage *message,
                                                 const ProtobufCFieldDescriptor *field)
 {
@@ -126,7 +126,7 @@ static const struct berth_wire_map *read_labels(struct event_fields *fields, con
     return &fields->labels;
 }
 
-/* A label's name may have dots, which the filter took for the ends of names. */
+/* A label's name may contain dots, at which the filter split it. */
 static bool find_label(struct event_fields *fields, const ProtobufCMessage *message,
                        const ProtobufCFieldDescriptor *field, const char *const *names, size_t count,
                        const char **ret_value)
@@ -157,7 +157,8 @@ static bool find_below(struct event_fields *fields, const ProtobufCMessage *mess
                    ret_value);
 }
 
-/* Texts, truths, messages and labels can be asked for; numbers and times cannot, as in containerd. */
+/* As in containerd, filters can refer to strings, booleans, messages and labels, but not to numbers and
+ * times. */
 static bool find_in(struct event_fields *fields, const ProtobufCMessage *message, const char *const *names,
                     size_t count, const char **ret_value)
 {

@@ -15,7 +15,7 @@ struct event_fields {
     const struct berth_event *event;
     ProtobufCMessage *message;
     bool is_unpacked;
-    /** Labels in order, once one of them was asked for, and whose they are. */
+    /** Sorted labels once one has been looked up, and the message they belong to. */
     struct berth_wire_map labels;
     const void *labels_of;
 };

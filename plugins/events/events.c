@@ -9,7 +9,7 @@
 #include <berth/namespace.h>
 #include <berth/types/events.h>
 
-/* For ten seconds. */
+/* Ten seconds in all. */
 #define RETRY_MS 100
 #define REFUSALS_MAX 100
 
@@ -25,9 +25,9 @@ struct events {
     void *exchange_instance;
     TAILQ_HEAD(, subscriber) subscribers;
     size_t subscriber_count;
-    /** What all of them are behind. */
+    /** Events queued for all subscribers. */
     size_t queued_events;
-    /** Runs while a server has no memory for what its callers would read. */
+    /** Runs while a server has no memory to send events. */
     uv_timer_t retry;
     bool is_draining;
 };
@@ -116,7 +116,7 @@ static void destroy(struct subscriber *subscriber)
     free(subscriber);
 }
 
-/* Nobody finds it any more, whenever on_end comes. */
+/* The call no longer refers to it, whenever on_end comes. */
 static void end(struct subscriber *subscriber, enum berth_code code, const char *message)
 {
     struct berth_call *call = subscriber->call;
@@ -151,7 +151,7 @@ static struct subscriber *furthest_behind(const struct events *events)
     return furthest;
 }
 
-/* NULL: not too far behind for one more. */
+/* The limit that one more event would exceed; NULL: none. */
 static const char *own_limit(const struct subscriber *subscriber, const struct berth_event *event)
 {
     const struct events_config *config = &subscriber->events->config;
@@ -177,7 +177,7 @@ static const struct berth_event *try_to_keep(struct events *events, const struct
     return kept;
 }
 
-/* Where all together are too far behind, the one that is furthest has to go; perhaps this one. */
+/* When the total limit is reached, the subscriber furthest behind is ended; perhaps this one. */
 static const struct berth_event *keep(struct subscriber *subscriber, const struct berth_event *event)
 {
     struct events *events = subscriber->events;
@@ -220,7 +220,7 @@ static void enqueue(struct subscriber *subscriber, const struct berth_event *eve
 
 static void retry_later(struct events *events);
 
-/* A server that has no memory left, because others do not read, is no fault of this caller. */
+/* If the server is out of memory because others do not read, this caller is not to blame. */
 static void flush(struct subscriber *subscriber)
 {
     const struct berth_event *event;
@@ -270,7 +270,7 @@ static void on_event(void *context, const struct berth_event *event)
     enqueue(subscriber, event);
 }
 
-/* Never an incomplete stream that ends well. */
+/* An incomplete stream must not end with OK. */
 static void on_failed(void *context, enum berth_code code, const char *message)
 {
     end(context, code, message);
@@ -299,7 +299,7 @@ static enum berth_code check_room(const struct events *events, struct berth_erro
     return BERTH_OK;
 }
 
-/* As containerd says it, which has no better code for it than UNKNOWN. */
+/* containerd's message; it has no better code for it than UNKNOWN. */
 static enum berth_code refuse_filters(enum berth_code code, const struct berth_error *why,
                                       struct berth_error *err)
 {
@@ -337,7 +337,7 @@ static enum berth_code create(struct berth_call *call,
     return BERTH_OK;
 }
 
-/* The headers leave at once, so that the caller knows from when on it hears everything. */
+/* Headers are sent at once, so that the caller knows when its subscription is active. */
 static void subscribe(struct berth_call *call,
                       const Containerd__Services__Events__V1__SubscribeRequest *request)
 {
@@ -386,7 +386,7 @@ enum berth_code events_init(const struct berth_host *host, void *prepared, void 
     return BERTH_OK;
 }
 
-/* Subscriptions have no end of their own and would keep the daemon for as long as a drain may take. */
+/* Subscriptions do not end by themselves and would hold the daemon until the drain times out. */
 enum berth_code events_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct events *events = instance;

@@ -20,10 +20,10 @@ struct berth_subscription {
     /** NULL unless asked for. */
     void (*on_failed)(void *context, enum berth_code code, const char *message);
     void *context;
-    /** What had been published when it began. */
+    /** Sequence number of the last event published before it began. */
     uint64_t began_after;
     bool is_over;
-    /** Its filters failed: it misses events from here on. */
+    /** Its filters failed; it receives no further events. */
     bool has_failed;
 };
 
@@ -33,10 +33,10 @@ struct exchange {
     TAILQ_HEAD(, berth_subscription) subscriptions;
     uint64_t sequence;
     size_t kept_bytes;
-    /** Published while another event is being told. */
+    /** Published during the delivery of another event. */
     STAILQ_HEAD(, envelope) waiting;
     bool is_telling;
-    /** Somebody unsubscribed meanwhile. */
+    /** A subscription ended during delivery. */
     bool has_left;
 };
 
@@ -124,7 +124,7 @@ static void fail(const struct exchange *exchange, struct berth_subscription *sub
         subscription->on_failed(subscription->context, code, message);
 }
 
-/* Not those who came after it was published, from inside an on_event. */
+/* Not for subscriptions that began, within an on_event, after it was published. */
 static bool is_for(const struct exchange *exchange, struct berth_subscription *subscription,
                    const struct envelope *envelope, struct event_fields *fields)
 {
@@ -168,7 +168,7 @@ static void sweep(struct exchange *exchange)
     exchange->has_left = false;
 }
 
-/* And what is published meanwhile, each event after the one before has reached everybody. */
+/* Delivers the event, and then those published meanwhile, in order. */
 static void tell_in_turn(struct exchange *exchange, struct envelope *envelope)
 {
     exchange->is_telling = true;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the URI stands, or where it would. */
+/* The position of the URI, or where to insert it. */
 static size_t find_place(const struct conditions *conditions, const char *uri)
 {
     size_t first = 0, end = conditions->count;

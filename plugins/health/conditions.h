@@ -6,10 +6,10 @@
 #include <berth/inspect.h>
 
 enum condition {
-    /** Nobody has the URI. */
+    /** No plugin has this URI. */
     CONDITION_UNKNOWN,
     CONDITION_WELL,
-    /** It is not up, it or what it requires says that it is degraded, or what it requires has fallen. */
+    /** It is not running, it or a required plugin is degraded, or a required plugin has failed. */
     CONDITION_ILL,
 };
 

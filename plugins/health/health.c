@@ -17,12 +17,12 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
 #define NOT_SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
 #define SERVICE_UNKNOWN GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
 
-/* Longer names than a manifest may have. They are kept for as long as somebody watches. */
+/* Longer than any name in a manifest; names are kept while they are watched. */
 #define SERVICE_MAX 1024
 
 static const char going[] = "the daemon is stopping";
 
-/* One who watches a service, and what it was told last. */
+/* A call that watches a service, and the status it was sent last. */
 struct watch {
     LIST_ENTRY(watch) link;
     struct berth_call *call;
@@ -35,7 +35,7 @@ struct health {
     const struct berth_host *host;
     struct berth_watch *changes;
     struct conditions conditions;
-    /** Something has changed since they were looked at. */
+    /** Something has changed since the last refresh. */
     bool is_stale;
     LIST_HEAD(, watch) watches;
 };
@@ -69,14 +69,14 @@ static bool compare_route(void *context, const struct berth_route_info *route)
     return false;
 }
 
-/* Plugins are told of where the services that list them are: on this machine. */
+/* Only local callers may ask for plugins, as for the services that list them. */
 static bool may_ask_for_plugins(const struct berth_call *call)
 {
     return strcmp(call->transport, "tcp") != 0;
 }
 
-/* The name of a service, or the URI of a plugin. Who asks over a transport that may not carry the service
- * hears of none. */
+/* The status of a service, or of a plugin by its URI. Services that may not use the caller's transport are
+ * unknown to it. */
 static serving_status find_status(const struct berth_call *call, const char *service)
 {
     struct health *health = call->instance;
@@ -107,7 +107,7 @@ static void check(struct berth_call *call, const check_request *request)
         grpc_health_v1_health_check_reply(call, &reply);
 }
 
-/* Tells of a change; who does not read is told once there is room. */
+/* Sends the status if it changed; a caller that does not read gets it once there is room. */
 static void tell(struct watch *watch)
 {
     check_response reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
@@ -213,7 +213,7 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     return BERTH_OK;
 }
 
-/* Watches have no end of their own and would keep the daemon for as long as a drain may take. */
+/* Watches do not end by themselves and would hold the daemon until the drain times out. */
 enum berth_code health_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct health *health = instance;

@@ -100,7 +100,7 @@ static const char *verifier(const struct berth_verification *verification)
     return verification->folder.names[verification->next];
 }
 
-/* No verdict: what the verifier did, and for how long. */
+/* Ends without a verdict: says what the verifier did, and for how long it ran. */
 static void fail(struct berth_verification *verification, enum berth_code code, const char *why)
 {
     struct berth_error err;

@@ -109,7 +109,7 @@ static enum berth_code check_file(const char *path, struct berth_error *err)
     return berth_trust_status(path, &status, err);
 }
 
-/* The folders on the way have been looked at where the file stands in the folder itself. */
+/* If the file is in the folder itself, the folders above it have already been checked. */
 static enum berth_code check_program(const struct folder *folder, char *path, struct berth_error *err)
 {
     char *slash = strrchr(path, '/');

@@ -49,7 +49,7 @@ static void close_pipes(struct pipes *pipes)
     close_pair(pipes->errors);
 }
 
-/* Above those that the child's own three are put in place of, should the daemon have been started without. */
+/* Moves a descriptor above the standard three, in case the daemon was started without them. */
 static int lift(int *fd)
 {
     int lifted;
@@ -88,7 +88,7 @@ static int make_pipes(struct pipes *pipes)
     return error;
 }
 
-/* So little that nobody has to read it first. */
+/* Small enough that nobody has to read first. */
 static int write_input(struct pipes *pipes, const struct program_call *call)
 {
     ssize_t written = write(pipes->input[1], call->input, call->input_length);
@@ -108,7 +108,7 @@ static int move_report(int report)
     return report == REPORT_FD ? report : dup3(report, REPORT_FD, O_CLOEXEC);
 }
 
-/* The daemon's signal mask and the signals it ignores are its own affair. */
+/* The daemon's signal mask and ignored signals must not be inherited. */
 static void reset_signals(void)
 {
     const struct sigaction action = {.sa_handler = SIG_DFL};
@@ -185,7 +185,7 @@ static int spawn(pid_t *ret_pid, const struct program_call *call, const struct p
     return error;
 }
 
-/* Through it the end is heard of without SIGCHLD, which belongs to the loop. */
+/* A pidfd reports the exit without SIGCHLD, which belongs to the loop. */
 static int watch(struct program *program)
 {
     int error = 0;
@@ -337,7 +337,7 @@ static void close_all(struct child *child)
             uv_close(handles[i], on_closed);
 }
 
-/* What is in the pipe by now, within bounds; who still writes is not waited for. */
+/* Reads what is in the pipe, up to a limit, without waiting for processes that still write. */
 static void drain(struct child_stream *stream)
 {
     char bytes[READ_BYTES];
@@ -421,7 +421,7 @@ static bool watch_all(struct child *child, uv_loop_t *loop)
            watch_fd(child, loop, &child->ended, child->program.pidfd, on_ended);
 }
 
-/* The system has no room for another descriptor to be watched. */
+/* The system cannot watch another descriptor. */
 static void give_up(struct child *child)
 {
     siginfo_t info;

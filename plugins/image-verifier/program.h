@@ -10,7 +10,7 @@
 
 #include <berth/error.h>
 
-/** What a pipe takes at once, whatever limits it: so much is written before anybody reads. */
+/** Bytes that a pipe always accepts at once, before anybody reads. */
 #define PROGRAM_INPUT_MAX 4096
 
 /** A program that runs, in a session and process group of its own, whose number is `pid`. */
@@ -62,7 +62,7 @@ enum child_end {
     CHILD_TIMED_OUT,
     /** By child_kill. */
     CHILD_KILLED,
-    /** It could not be watched, or somebody else in this process took its status. */
+    /** It could not be watched, or another part of this process reaped it. */
     CHILD_LOST,
 };
 
@@ -96,7 +96,7 @@ struct child {
  */
 void child_watch(struct child *child, uv_loop_t *loop, uint64_t timeout_ms,
                  void (*on_end)(struct child *child));
-/** Has it end at once; on_end comes. */
+/** Kills it; on_end follows. */
 void child_kill(struct child *child);
 
 #endif

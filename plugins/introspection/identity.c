@@ -44,7 +44,7 @@ static bool is_uuid(const char *text)
     return text[IDENTITY_UUID_SIZE - 1] == '\0';
 }
 
-/* What stands there: a UUID, perhaps with a newline. Anything else is as good as nothing. */
+/* Reads a UUID, perhaps followed by a newline. Anything else counts as missing. */
 static bool read_uuid(const char *path, char ret_uuid[IDENTITY_UUID_SIZE])
 {
     char text[IDENTITY_UUID_SIZE + 1] = "";
@@ -69,7 +69,7 @@ static bool write_file(int fd, const char *uuid)
     return write(fd, uuid, length) == (ssize_t)length && fchmod(fd, 0644) == 0 && fsync(fd) == 0;
 }
 
-/* Under another name first, so that nobody ever reads half of it. */
+/* Written under a temporary name first, so that nobody reads a partial file. */
 static enum berth_code write_uuid(const char *folder, const char *path, const char *uuid,
                                   struct berth_error *err)
 {

@@ -227,7 +227,7 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
     return appended;
 }
 
-/* A list as it was when it was asked for, on its way to a reader who may be slow. */
+/* A snapshot of the list, sent as fast as the caller reads. */
 struct listing {
     struct berth_wire_buffer replies;
     /* What is still to be sent of it. */

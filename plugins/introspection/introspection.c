@@ -284,7 +284,7 @@ static void refuse_filters(struct berth_call *call, enum berth_code code, const 
     berth_call_finish(call, code, code == BERTH_INVALID_ARGUMENT ? sentence : err->message);
 }
 
-/* Files that could not even name their plugins are nothing that containerd's clients know. */
+/* Files whose plugins are unknown are not reported to containerd's clients. */
 static bool list_plugin(void *context, const struct berth_plugin_info *plugin)
 {
     return plugin->uri == NULL || describe(plugin, context);

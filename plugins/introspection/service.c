@@ -12,13 +12,13 @@
 
 struct service {
     const struct berth_inspect *inspect;
-    /** Without an interface where no plugin collects them. */
+    /** Without an interface if no plugin collects deprecations. */
     struct berth_ref deprecations;
     struct berth_introspection_server server;
     char uuid[IDENTITY_UUID_SIZE];
 };
 
-/* A root that is full or read-only costs the daemon its memory of who it is, nothing else. */
+/* If the root is full or read-only, the daemon gets a new UUID; nothing else is lost. */
 static enum berth_code find_identity(const struct berth_prepare *prepare, struct service *service,
                                      struct berth_error *err)
 {

@@ -230,13 +230,13 @@ static enum berth_code apply_remove(struct berth_store_update *update, struct be
         index_make(&index, &expiry, change->namespace_name, change->id);
         code = store->remove(txn, INDEX_BUCKET, (struct berth_store_bytes){index.bytes, index.length}, err);
     }
-    /* Of a damaged one the index is cleared when its time is over. */
+    /* The index entry of a damaged lease is removed when it expires. */
     if (code == BERTH_OK || code == BERTH_DATA_LOSS)
         code = store->remove(txn, change->bucket, berth_store_text(change->id), err);
     return code;
 }
 
-/* Of one that there could be. */
+/* Refuses ids that no lease can have. */
 static enum berth_code set_id(struct change *change, const char *id, struct berth_error *err)
 {
     if (*id == '\0' || strlen(id) > BERTH_LEASE_ID_MAX)
@@ -261,7 +261,7 @@ enum berth_code change_remove(void *instance, const char *namespace_name, const 
     return code;
 }
 
-/* The lease is looked for first, as containerd does: so a client hears of both mistakes in its order. */
+/* Looks up the lease first, as containerd does, so that clients see errors in the same order. */
 static enum berth_code set_resource(const struct service *service, struct berth_store_txn *txn,
                                     const char *bucket, const char *id, struct berth_store_bytes message,
                                     bool keeps, struct berth_error *err)

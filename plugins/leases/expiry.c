@@ -24,7 +24,7 @@ static bool take(struct text *text, char c)
     return true;
 }
 
-/* Exactly so many digits, of a number in these bounds. */
+/* Reads exactly `digits` digits; the number must be within the bounds. */
 static bool take_number(struct text *text, unsigned digits, int least, int most, int *ret_number)
 {
     int number = 0;
@@ -72,7 +72,7 @@ static bool take_date(struct text *text, int64_t *ret_days)
     return true;
 }
 
-/* A fraction of a second; what is finer than nanoseconds is of no interest. */
+/* A fraction of a second; digits beyond nanoseconds are ignored. */
 static bool take_fraction(struct text *text, uint32_t *ret_nanoseconds)
 {
     uint32_t unit = 100000000;
@@ -172,7 +172,7 @@ void index_make(struct index_key *ret_key, const struct expiry *expiry, const ch
     ret_key->length = 12 + name_length + id_length;
 }
 
-/* A name that ends where `length` bytes do, into room for one more. */
+/* Copies a name of `length` bytes and terminates it. */
 static bool take_name(const uint8_t *bytes, size_t length, char *ret_name, size_t most)
 {
     if (length == 0 || length > most || memchr(bytes, '\0', length) != NULL)

@@ -61,8 +61,8 @@ static bool find_namespace(struct berth_call *call, const char **ret_name)
     return code == BERTH_OK;
 }
 
-/* A request's message, packed anew, so that no text has more in it than its handler saw; without fields it is
- * one all the same. Or the call is finished. */
+/* Packs a request's message again, so that it contains no more than its handler saw. A message without fields
+ * is not NULL. On failure the call is finished. */
 static bool pack(struct berth_call *call, const ProtobufCMessage *message, struct berth_wire_buffer *buffer)
 {
     if (berth_wire_reserve(buffer, 1))
@@ -110,7 +110,7 @@ static void on_changed(void *context, enum berth_code code, const char *message,
     berth_answer_finish(context, code, message);
 }
 
-/* With `sync` or without: nothing but the lease itself is to be waited for, and that is gone when answered.
+/* `sync` makes no difference: only the lease itself is removed, and that is done when the call is answered.
  */
 static void remove_lease(struct berth_call *call,
                          const Containerd__Services__Leases__V1__DeleteRequest *asked)
@@ -192,7 +192,7 @@ static void finish_list(struct berth_call *call, struct berth_list_reply *list, 
     berth_call_answer_wire(call, &list->wire, code, message);
 }
 
-/* A filter that is none is refused in containerd's form: the sentence, then the class of the error. */
+/* Malformed filters are refused in containerd's form: the message, then the class of the error. */
 static void list(struct berth_call *call, const Containerd__Services__Leases__V1__ListRequest *asked)
 {
     const struct leases *leases = call->instance;

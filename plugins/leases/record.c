@@ -33,7 +33,7 @@ static bool is_algorithm(const char *text, size_t length)
     return !joins;
 }
 
-/* How many characters follow an algorithm that is known; 0 for others. */
+/* Length of the encoded part for a known algorithm; 0 for others. */
 static size_t encoded_length(const char *text, size_t length)
 {
     static const struct {
@@ -217,8 +217,8 @@ static enum berth_code take_field(struct record_draft *draft, struct berth_wire_
     return BERTH_OK;
 }
 
-/* Leaves out what has no value. Labels have no limit of their own in containerd's leases: the store's holds.
- */
+/* Leaves out labels without a value. containerd does not limit the labels of leases; the store's limits
+ * apply. */
 static enum berth_code check_label(struct berth_wire_entry *label, struct berth_error *err)
 {
     char quoted[1024], value[512];

@@ -39,7 +39,7 @@ struct record_draft {
     struct berth_wire_buffer labels;
     bool expires;
     struct expiry expiry;
-    /** The label is there and is no time; it counts for nothing. */
+    /** The label exists but is not a valid time; it is ignored. */
     bool has_bad_expiry;
 };
 

@@ -12,7 +12,7 @@
 #include "leases-plugin.h"
 #include "record.h"
 
-/* Leases keep no namespace: they go with it. */
+/* Leases do not keep a namespace from being removed; they are removed with it. */
 static const struct berth_namespace_occupant occupant = {
     .size = sizeof(occupant),
     .bucket_prefix = SERVICE_BUCKET_PREFIX,
@@ -151,8 +151,7 @@ static bool find_field(void *context, const char *const *path, size_t count, con
     return find_label(match, join(match, path + 1, count - 1), ret_value);
 }
 
-/* What a byte of a lease may take in memory: of a label with key and value of a byte each one takes a dozen.
- */
+/* Memory that a packed byte of a lease may take when unpacked; labels of one byte take about a dozen. */
 #define UNPACKED_MOST 32
 
 struct listing {

@@ -26,7 +26,7 @@ static enum berth_code remove_lease(struct sweeper *sweeper, struct berth_store_
         return BERTH_OK;
     if (code != BERTH_OK && code != BERTH_DATA_LOSS)
         return code;
-    /* It may be another of that name, made after the one that stands in the index went with its namespace. */
+    /* It may be a newer lease of that name, created after the indexed one was removed with its namespace. */
     if (code == BERTH_OK && (!record_expiry(record, &expiry) || expiry_compare(&expiry, &sweeper->until) > 0))
         return BERTH_OK;
     sweeper->damaged += code == BERTH_DATA_LOSS;
@@ -34,7 +34,7 @@ static enum berth_code remove_lease(struct sweeper *sweeper, struct berth_store_
     return sweeper->store->remove(txn, bucket, key, err);
 }
 
-/* All of it is in its key. */
+/* An index entry consists of its key only. */
 static enum berth_code repair(struct sweeper *sweeper, struct berth_store_txn *txn,
                               struct berth_store_bytes key, struct berth_error *err)
 {
@@ -83,11 +83,8 @@ static enum berth_code sweep(struct berth_store_update *update, struct berth_sto
     return code;
 }
 
-/*
- * The alarm rings at a time of the day, and whenever the clock is set. A timer of the loop would count the
- * time that passes instead: it is late by every jump of the clock, and by all the time that the machine
- * slept.
- */
+/* The alarm rings at a wall-clock time, and whenever the clock is set. A timer of the loop measures elapsed
+ * time instead: it would be late by every jump of the clock and by the time that the machine was asleep. */
 static void set_alarm_fd(const struct sweeper *sweeper, time_t seconds, long nanoseconds)
 {
     const struct itimerspec time = {.it_value = {.tv_sec = seconds, .tv_nsec = nanoseconds}};
@@ -95,10 +92,10 @@ static void set_alarm_fd(const struct sweeper *sweeper, time_t seconds, long nan
     timerfd_settime(sweeper->alarm_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &time, NULL);
 }
 
-/* A time that has passed: at once. */
+/* A time in the past rings at once. */
 static void set_alarm(const struct sweeper *sweeper, const struct expiry *time)
 {
-    /* No time at all would mean never. */
+    /* A zero time would disarm the timer. */
     set_alarm_fd(sweeper, time->seconds > 0 ? (time_t)time->seconds : 1, (long)time->nanoseconds);
 }
 
@@ -133,7 +130,7 @@ static enum berth_code find_next(struct sweeper *sweeper, struct expiry *ret_nex
     code = sweeper->store->next(txn, INDEX_BUCKET, no_key, &first, err);
     if (code == BERTH_DATA_LOSS && first.key.length > 0)
         code = BERTH_OK;
-    /* What is no entry is removed with those whose time is over. */
+    /* Malformed entries are removed along with expired ones. */
     if (code == BERTH_OK && !index_read(first.key, &entry))
         entry.expiry = (struct expiry){0};
     sweeper->store->end(txn);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notes the namespace that a caller names; whether one is needed, and a valid one, is the handler's to say.
- */
+/* Notes the namespace that a caller names. The handler decides whether one is required and valid. */
 #include "namespace-plugin.h"
 
 #include <string.h>
@@ -12,7 +11,7 @@ static const char *header_of(const struct berth_call *call)
     return strcmp(call->transport, "ttrpc") == 0 ? "containerd-namespace-ttrpc" : "containerd-namespace";
 }
 
-/* As to containerd, the first of several counts and an empty one is none. */
+/* As in containerd, the first of several headers counts, and an empty one counts as absent. */
 static enum berth_code on_start(void *self, struct berth_call *call, void **ret_state,
                                 struct berth_error *err)
 {

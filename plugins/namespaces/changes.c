@@ -425,7 +425,7 @@ static enum berth_code check_is_empty(const struct namespaces_service *service, 
     return BERTH_OK;
 }
 
-/* What does not keep a namespace goes with it. */
+/* Removes the entries that do not keep a namespace. */
 static enum berth_code empty(const struct namespaces_service *service, struct berth_store_txn *txn,
                              const char *name, struct berth_error *err)
 {
@@ -462,7 +462,7 @@ static enum berth_code remove_one(struct berth_store_update *update, struct bert
         code = store->get(txn, NAMESPACES_BUCKET, key, &there, err);
     if (code == BERTH_NOT_FOUND)
         return berth_error_set(err, code, "namespace \"%s\": not found", change->name);
-    /* A damaged one too. */
+    /* A damaged entry is removed too. */
     if (code == BERTH_OK || code == BERTH_DATA_LOSS)
         code = store->remove(txn, NAMESPACES_BUCKET, key, err);
     return code == BERTH_OK ? empty(change->service, txn, change->name, err) : code;

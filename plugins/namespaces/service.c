@@ -106,7 +106,7 @@ static void leave(void *instance, const struct berth_namespace_occupant *occupan
     service->occupant_count = kept;
 }
 
-/* One that is not there. */
+/* Reports a namespace that does not exist. */
 static enum berth_code tell_name(const char *name,
                                  void (*on_namespace)(void *context, struct berth_store_bytes value),
                                  void *context, struct berth_error *err)

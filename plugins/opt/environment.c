@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An environment for children, with a folder before those that programs or libraries are looked for in. */
+/* An environment for child processes, with directories in front of PATH and LD_LIBRARY_PATH. */
 #include "environment.h"
 
 #include <stdbool.h>
@@ -32,7 +32,7 @@ static const char *find(char *const *from, const char *name)
     return NULL;
 }
 
-/* An empty part of such a list is the current folder: none is made. */
+/* An empty element of such a list means the current directory, so none is created. */
 static char *make_variable(const char *name, const char *first, const char *others)
 {
     bool alone = others == NULL || *others == '\0';

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An environment for children, with a folder before those that programs or libraries are looked for in. */
+/* An environment for child processes, with directories in front of PATH and LD_LIBRARY_PATH. */
 #ifndef OPT_ENVIRONMENT_H
 #define OPT_ENVIRONMENT_H
 

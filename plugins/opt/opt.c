@@ -12,7 +12,7 @@
 
 #include "environment.h"
 
-/* Anyone may run what lies there and knows its name; who may look is the operator's choice. */
+/* Everybody may run programs by name; listing the directory is up to the operator. */
 #define FOLDER_MODE 0711
 
 struct opt {
@@ -79,7 +79,7 @@ static enum berth_code make_folders(char *path, struct berth_error *err)
     return code == BERTH_OK ? make_folder(path, err) : code;
 }
 
-/* The way to them is the owner's business, who chose it. */
+/* The directories above are the responsibility of the operator who chose the path. */
 static enum berth_code prepare_folders(struct opt *opt, struct berth_error *err)
 {
     enum berth_code code = make_folders(opt->bin, err);

@@ -21,7 +21,7 @@ struct answer {
 /** Fills an answer, in the end with an error. Index and request are borrowed until it is finished. */
 void answer_make(struct answer *answer, const struct descriptor_index *index,
                  const Grpc__Reflection__V1__ServerReflectionRequest *request);
-/** Makes an error of it, whatever it was. `message` is static. */
+/** Turns the answer into an error. `message` is static. */
 void answer_refuse(struct answer *answer, enum berth_code code, const char *message);
 void answer_finish(struct answer *answer);
 

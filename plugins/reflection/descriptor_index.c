@@ -384,7 +384,7 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* What is there twice stays once, as the first file has it. */
+/* Of duplicates the first file's entry is kept. */
 static void sort(struct entries *entries)
 {
     size_t kept = 0;

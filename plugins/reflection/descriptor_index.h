@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What .proto files define, by name: files, symbols, extensions. Takes descriptors of any quality. */
+/* Index of what .proto files define: files, symbols, extensions. Tolerates malformed descriptors. */
 #ifndef REFLECTION_DESCRIPTOR_INDEX_H
 #define REFLECTION_DESCRIPTOR_INDEX_H
 
@@ -40,7 +40,7 @@ bool descriptor_index_add_service(struct descriptor_index *index, const char *se
  * @return false where some of it is broken, or more than an index holds, and is left out.
  */
 bool descriptor_index_add_set(struct descriptor_index *index, const void *set, size_t length);
-/** Only what was added before is found, and only after this. */
+/** Makes everything added so far searchable; nothing may be added after. */
 void descriptor_index_seal(struct descriptor_index *index);
 
 /** In the order of their bytes. */

@@ -29,7 +29,7 @@ struct reflection {
     LIST_HEAD(, stream) streams;
 };
 
-/* They are made again when somebody asks. */
+/* They are built again on demand. */
 static void forget_indexes(void *context)
 {
     struct reflection *reflection = context;
@@ -123,7 +123,7 @@ static enum berth_code send_answer(struct berth_call *call, struct answer *answe
     return code;
 }
 
-/* Who does not read its answers is not asked for more. */
+/* A caller that does not read its answers is paused. */
 static void on_message(struct berth_call *call, const Grpc__Reflection__V1__ServerReflectionRequest *request)
 {
     const struct descriptor_index *index = find_index(call->instance, call->transport);
@@ -223,7 +223,7 @@ enum berth_code reflection_init(const struct berth_host *host, void *prepared, v
     return BERTH_OK;
 }
 
-/* Callers keep their stream for as long as they are there, and would keep the daemon. */
+/* Streams do not end by themselves and would hold the daemon until the drain times out. */
 enum berth_code reflection_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct reflection *reflection = instance;

@@ -34,13 +34,13 @@ struct server {
     bool drained;
 };
 
-/* Rounded up, so that a short time does not become the 0 that means another thing. */
+/* Rounded up, so that a short time does not become 0, which has another meaning. */
 static inline uint32_t server_milliseconds(int64_t nanoseconds)
 {
     return (uint32_t)((nanoseconds + 999999) / 1000000);
 }
 
-/* What the settings of every server say, as members of struct berth_rpc_server_options. */
+/* The settings of every server, as members of struct berth_rpc_server_options. */
 #define SERVER_OPTIONS(config)                                                                               \
     .size = sizeof(struct berth_rpc_server_options), .max_connections = (uint32_t)(config)->max_connections, \
     .max_concurrent_streams = (uint32_t)(config)->max_concurrent_streams,                                    \
@@ -56,7 +56,7 @@ static inline uint32_t server_milliseconds(int64_t nanoseconds)
     .max_age_ms = server_milliseconds((config)->max_age),                                                    \
     .max_age_grace_ms = server_milliseconds((config)->max_age_grace)
 
-/* What those that speak HTTP/2 have besides. */
+/* The additional settings of HTTP/2 servers. */
 #define SERVER_HTTP2_OPTIONS(config)                                                                         \
     .handshake_timeout_ms = server_milliseconds((config)->handshake_timeout),                                \
     .frame_timeout_ms = server_milliseconds((config)->frame_timeout),                                        \
@@ -67,7 +67,7 @@ static inline uint32_t server_milliseconds(int64_t nanoseconds)
     .min_ping_interval_ms =                                                                                  \
         (config)->has_min_ping_interval ? server_milliseconds((config)->min_ping_interval) : 0
 
-/* What the settings of those on unix sockets say, as members of struct berth_rpc_unix_options. */
+/* The settings of unix socket servers, as members of struct berth_rpc_unix_options. */
 #define SERVER_UNIX_OPTIONS(config)                                                                          \
     .size = sizeof(struct berth_rpc_unix_options), .mode = (mode_t)strtoul((config)->mode, NULL, 8),         \
     .set_owner = (config)->has_uid || (config)->has_gid,                                                     \
@@ -105,7 +105,7 @@ static enum berth_code server_init(struct server *self, struct berth_rpc_server_
     return berth_rpc_server_create(self->host->loop, options, self->host->router, &self->rpc, err);
 }
 
-/* Takes `address` over, which may be NULL where memory is out, and publishes it. */
+/* Takes ownership of `address`, NULL if memory ran out, and publishes it. */
 static enum berth_code server_export(struct server *self, char *address, struct berth_error *err)
 {
     enum berth_code code;
@@ -277,7 +277,7 @@ static struct berth_rpc_tls_options tls_options(const struct grpc_tcp_config *co
     };
 }
 
-/* What other machines reach must be protected, unless the operator says that it need not be. */
+/* An address that other machines can reach needs TLS, unless the operator allows it without. */
 static void check_address(const struct berth_check *check, const struct grpc_tcp_config *config)
 {
     struct berth_address address;
@@ -322,7 +322,7 @@ void grpc_tcp_check(const struct berth_check *check)
     grpc_tcp_config_finish(&config);
 }
 
-/* Nobody alone takes more than an eighth; few are left alone. */
+/* One peer may use an eighth of the connections, or a small number if that is more. */
 static uint32_t per_peer(const struct grpc_tcp_config *config)
 {
     uint32_t eighth = (uint32_t)config->max_connections / 8;

@@ -9,7 +9,7 @@
 
 #include <etcd/etcdserverpb/rpc.client.h>
 
-/* A batch that is on its way when the daemon closes may take so long. */
+/* Time that a batch in flight may take once the daemon is closing. */
 #define HURRY_MS 1500
 
 /* A batch as etcd takes it. Borrows the batch's values, the layout and the id. */
@@ -75,8 +75,7 @@ static void init_compare(struct txn *txn, const struct layout *layout, int64_t h
     txn->request.compare = txn->compares;
 }
 
-/* A member answers a transaction by itself, from what may be old, unless something in it is read that must
- * not be. */
+/* A member answers a transaction locally, perhaps from stale data, unless it contains a linearizable read. */
 static void init_look(struct txn *txn, const struct layout *layout)
 {
     etcdserverpb__range_request__init(&txn->look);
@@ -232,7 +231,7 @@ void commit_on_lost(struct commit *commit)
     commit->call = NULL;
 }
 
-/* Could it have happened without our knowing? Who only asks changes nothing. */
+/* Could it have been committed without our knowing? A batch without writes changes nothing. */
 static bool is_uncertain(const struct commit *commit)
 {
     return commit->batch->count > 0 &&

@@ -5,7 +5,7 @@
 
 #include "session.h"
 
-/** What can be wrong with a store, the gravest first. */
+/** Kinds of trouble, most severe first. */
 enum store_trouble {
     STORE_LINK,
     STORE_SPACE,
@@ -14,7 +14,7 @@ enum store_trouble {
     STORE_WELL,
 };
 
-/** What etcd refuses without having done it, by what is in its message. */
+/** Requests that etcd refuses without any effect, recognised by its message. */
 struct commit_refusal {
     const char *text;
     enum berth_code code;
@@ -57,12 +57,12 @@ struct commit {
     /* Where an answer is awaited, and over which session. */
     struct berth_rpc_call *call;
     struct session *session;
-    /* What etcd answered: one of the two, and the watch has the last word. */
+    /* etcd's answer, at most one of the two; the watch has the last word. */
     bool has_succeeded;
     bool was_refused;
-    /* A sending ended without an answer: it may have happened, or happen yet. */
+    /* An attempt ended without an answer: the batch may have been committed, or may still be. */
     bool may_have_happened;
-    /* Until when its fate is to be known; or at once, with the verdict in it. */
+    /* Deadline for its outcome; or fires at once, with the outcome in `verdict`. */
     uv_timer_t deadline;
     enum berth_code verdict;
     struct berth_error sentence;

@@ -85,7 +85,7 @@ static bool is_entry_name(const struct layout_name *name)
     return true;
 }
 
-/* What follows the folder, where the key is in it. */
+/* Is the key below the folder? Then `ret_skip` is the folder's length. */
 static bool is_below(const unsigned char *key, size_t length, const char *folder, size_t *ret_skip)
 {
     *ret_skip = strlen(folder);

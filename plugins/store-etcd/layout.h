@@ -43,14 +43,14 @@ enum layout_kind {
     LAYOUT_HEAD,
     LAYOUT_ENTRY,
     LAYOUT_NODE,
-    /* Nothing of the store's. */
+    /* Not a key of the store. */
     LAYOUT_FOREIGN,
 };
 
 /* `prefix` is at most LAYOUT_PREFIX_MAX bytes, without a slash at its end. */
 void layout_init(struct layout *layout, const char *prefix);
 
-/* The bucket's length is that of a name in bounds; what does not fit is cut. */
+/* The bucket's name is within bounds; a key that does not fit is cut. */
 void layout_name(struct layout_name *name, const char *bucket, struct berth_store_bytes key);
 /* Where the bucket ends in a name. */
 size_t layout_bucket_length(const void *name, size_t length);
@@ -59,7 +59,7 @@ void layout_entry_key(const struct layout *layout, const struct layout_name *nam
                       struct layout_key *ret_key);
 void layout_node_key(const struct layout *layout, const char *id, struct layout_key *ret_key);
 
-/* What a key is; for LAYOUT_ENTRY with the name, which is in the bounds of <berth/types/store.h>. */
+/* The kind of a key; for LAYOUT_ENTRY also its name, within the bounds of <berth/types/store.h>. */
 enum layout_kind layout_parse(const struct layout *layout, const void *key, size_t length,
                               struct layout_name *ret_name);
 

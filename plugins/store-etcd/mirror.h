@@ -32,7 +32,7 @@ struct mirror {
     uint64_t bytes;
     /* All events up to here are in it. */
     int64_t revision;
-    /* Whose revisions these are: a cluster that was restored from a backup is another. */
+    /* The cluster of these revisions; one that was restored from a backup has another id. */
     uint64_t cluster;
     /* Of the head: its mod_revision, 0 where there is none, and the id in it. */
     int64_t head_revision;
@@ -74,24 +74,24 @@ struct revision_change {
     bool is_removal;
     /* Of a removal only the name counts. */
     struct mirror_entry *entry;
-    /* What was there, once it is applied. */
+    /* The replaced entry, once the change is applied. */
     struct mirror_entry *before;
 };
 
-/* All that became true together. */
+/* The changes of one revision. */
 struct revision {
     struct revision *next;
     int64_t number;
     bool is_applied;
     bool moves_head;
-    /* Where it moves the head: to nowhere where somebody removed it. */
+    /* The new head; empty if the head was removed. */
     bool removes_head;
     char head[LAYOUT_ID_MAX];
-    /* How many more daemons there are. */
+    /* Change in the number of daemons. */
     int nodes;
-    /* What applying it adds to a mirror at most. */
+    /* Upper bound of what applying it adds to a mirror. */
     uint64_t bytes;
-    /* What it takes itself, removals counted. */
+    /* Memory used by the revision itself, including removals. */
     uint64_t memory;
     struct revision_change *first;
     struct revision_change **end;
@@ -101,7 +101,7 @@ struct revision {
 struct revision *revision_create(int64_t number);
 void revision_destroy(struct revision *revision);
 
-/* One event more; what is none of the store's is passed over. False without memory. */
+/* Adds an event; keys that are not the store's are ignored. @return false without memory. */
 bool revision_add(struct revision *revision, const struct layout *layout, const Mvccpb__Event *event);
 
 /* Moves the mirror. */

@@ -8,7 +8,7 @@
 #include "store.h"
 
 #define NS_PER_MS 1000000
-/* Of a request: what is in it besides names and values, for each write and once. */
+/* Size of a request besides names and values: per write, and fixed. */
 #define WRITE_OVERHEAD (LAYOUT_PREFIX_MAX + 64)
 #define REQUEST_OVERHEAD 1024
 

@@ -12,7 +12,7 @@
 
 #include <berth/address.h>
 
-/* An answer may hold as much as etcd takes in a request, and what it adds. */
+/* An answer may be as large as a request to etcd, plus what etcd adds. */
 #define ANSWER_MAX(request) ((request)*3 < (16u << 20) ? (16u << 20) : (request)*3)
 
 #define FIRST_PAGE 64
@@ -20,11 +20,11 @@
 /* A page that is larger halves the next, one that is much smaller doubles it. */
 #define WANTED_PAGE_BYTES (4 * 1024 * 1024)
 
-/* Who removes all that a mirror may hold by one request needs more than it for a while: each entry's name,
- * and what is noted of its end. No revision of etcd's needs so much. */
+/* A request that removes everything in a full mirror briefly needs more memory than the mirror: each name and
+ * a record of its removal. No valid revision exceeds this. */
 #define REVISION_MAX(mirror) (4 * (mirror))
 
-/* How much sooner than it runs out a lease is renewed. */
+/* A lease is renewed this many times within its TTL. */
 #define BEATS_IN_A_LEASE 3
 
 struct session {
@@ -35,14 +35,14 @@ struct session {
     bool is_over;
     const char *endpoint;
     struct berth_rpc_channel *channel;
-    /* Until it is live the patience with `step`, then the heartbeat. */
+    /* Until it is live the timeout of `step`, then the heartbeat. */
     uv_timer_t timer;
     const char *step;
     size_t open_handles;
     bool is_live;
     char *token;
     struct berth_metadata metadata[2];
-    /* Of the head: what the mirror says of it holds here. */
+    /* The head matches the mirror. */
     bool is_as_known;
 
     /* Loading. */
@@ -55,10 +55,10 @@ struct session {
     /* Watching. */
     struct berth_rpc_call *watch;
     struct revision *gathered;
-    /* All up to here was told: the mirror may be behind while a batch is on its way. */
+    /* The last revision reported; the mirror may be behind it while a batch is in flight. */
     int64_t told_revision;
 
-    /* Being present. */
+    /* Registration. */
     struct berth_rpc_call *keepalive;
     int64_t lease;
     bool awaits_beat;
@@ -149,13 +149,13 @@ static void await_answer(struct session *session, const char *step)
     uv_timer_start(&session->timer, on_patience_lost, session->state->options.dial_timeout_ms, 0);
 }
 
-/* It is not there, or does not know us any more. */
+/* Unreachable, or it no longer knows our token. */
 static bool is_lost(enum berth_code code)
 {
     return code == BERTH_UNAVAILABLE || code == BERTH_UNAUTHENTICATED;
 }
 
-/* Without a lease for now; the next beat tries again. */
+/* Continues without a lease; the next heartbeat tries again. */
 static void do_without(struct session *session, enum berth_code code, const char *message)
 {
     session->awaits_beat = false;
@@ -231,7 +231,7 @@ static void on_put_end(void *context, struct berth_rpc_call *call, enum berth_co
 
 static const struct etcdserverpb_kv_put_events put_events = {.on_end = on_put_end};
 
-/* The key is there, and stays: it was only asked whether there is space again. */
+/* The key exists and stays; the put only probes whether there is space again. */
 static void on_probe_end(void *context, struct berth_rpc_call *call, enum berth_code code,
                          const char *message, const struct berth_metadata *trailers, size_t count)
 {
@@ -306,7 +306,7 @@ static void ask_for_lease(struct session *session)
         session_lose(session, "%s", err.message);
 }
 
-/* A loop that was held up may have the answer and not have read it yet. */
+/* If the loop was held up, the answer may be there but unread. */
 static bool is_late(struct session *session, uint64_t interval)
 {
     uint64_t last = session->ticked_ms;
@@ -360,7 +360,7 @@ static void on_revoke_end(void *context, struct berth_rpc_call *call, enum berth
 
 static const struct etcdserverpb_lease_lease_revoke_events revoke_events = {.on_end = on_revoke_end};
 
-/* Who leaves does not wait long to be polite. */
+/* Limit on the wait for the lease's revocation at exit. */
 #define REVOKE_TIMEOUT_MS 1000
 
 bool session_revoke(struct session *session, void (*on_revoked)(void *self))
@@ -421,7 +421,7 @@ static void on_created(struct session *session)
 {
     session->is_live = true;
     be_present(session);
-    /* Being present may have lost it already. */
+    /* Registering may already have lost the session. */
     if (!session->is_over)
         session->events->on_live(session->self);
 }
@@ -548,7 +548,7 @@ static bool keep(struct session *session, const Mvccpb__KeyValue *pair)
     return true;
 }
 
-/* The next page begins with the least key after the last one; false where keys do not go on. */
+/* The next page begins with the smallest key after the last one. False if the keys do not advance. */
 static bool go_on(struct session *session, const Mvccpb__KeyValue *last)
 {
     size_t length = session->next.length < last->key.len ? session->next.length : last->key.len;
@@ -556,7 +556,7 @@ static bool go_on(struct session *session, const Mvccpb__KeyValue *last)
 
     if (order < 0 || (order == 0 && last->key.len < session->next.length))
         return false;
-    /* No key of ours is so long: what comes behind it may be passed over up to the next of that length. */
+    /* None of our keys is that long, so all keys up to the next one of that length can be skipped. */
     session->next.length = last->key.len;
     if (session->next.length > sizeof(session->next.bytes) - 1)
         session->next.length = sizeof(session->next.bytes) - 1;
@@ -661,9 +661,9 @@ static void load(struct session *session)
     ask_for_page(session);
 }
 
-/* Is the head, at the mirror's revision, what the mirror says? Then its history is this cluster's. Where
- * there was none yet, entries made by hand tell nothing and are loaded anew; but not at the cost of a batch's
- * trace. */
+/* Does the head, at the mirror's revision, match the mirror? Then this cluster continues its history. Without
+ * a head, entries made by other means prove nothing and are loaded again, unless that would lose track of a
+ * batch in flight. */
 static bool is_as_known(const struct store_state *state, const Etcdserverpb__RangeResponse *reply)
 {
     const Mvccpb__KeyValue *head = reply->n_kvs == 0 ? NULL : reply->kvs[0];
@@ -695,7 +695,7 @@ static void on_head_end(void *context, struct berth_rpc_call *call, enum berth_c
     (void)call, (void)trailers, (void)count;
     if (session->is_over)
         return;
-    /* Compacted, or a revision that this etcd has not come to: its history is another one. */
+    /* Compacted, or a revision that this etcd has not reached: it has a different history. */
     if (code == BERTH_OUT_OF_RANGE || (code == BERTH_OK && !session->is_as_known))
         load(session);
     else if (code == BERTH_OK)

@@ -36,18 +36,18 @@ struct store_state {
     const struct berth_host *host;
     struct store_options options;
     struct layout layout;
-    /** Of this daemon, made anew at each start: every batch and the daemon's presence carry it. */
+    /** Random id of this daemon, new at each start; in every batch and in the daemon's registration. */
     char id[40];
     /** Of revision 0 until it is loaded. */
     struct mirror mirror;
     bool has_open_batch;
-    /** etcd refuses changes for lack of space: each heartbeat tries whether it has some again. */
+    /** etcd refuses changes for lack of space; each heartbeat probes whether there is space again. */
     bool is_out_of_space;
     bool is_ending;
 };
 
-/** How much the mirror may take. An eighth more than what we add ourselves, so that a daemon that counts
- * otherwise, or the last bytes of a batch, cut nobody off. */
+/** Hard limit of the mirror: an eighth above max_mirror, so that the last bytes of a batch, or a daemon that
+ * counts differently, do not disconnect everybody. */
 static inline uint64_t store_mirror_max(const struct store_state *state)
 {
     return state->options.max_mirror + state->options.max_mirror / 8;
@@ -74,7 +74,7 @@ struct session;
 /** @return NULL without memory; else it exists until `on_closed`. */
 struct session *session_create(const struct store_state *state, const char *endpoint,
                                const struct session_events *events, void *self);
-/** Logs in, loads unless the mirror's history goes on here, and follows. */
+/** Logs in, loads unless this cluster continues the mirror's history, and follows. */
 void session_dial(struct session *session);
 
 /** It is of no more use: tells the store, then closes. Fine for one that is over already. */

@@ -10,16 +10,16 @@
 
 #define FIRST_BACKOFF_MS 100
 #define LAST_BACKOFF_MS 5000
-/* A connection that held so long was a good one. */
+/* A connection that lasted this long resets the back-off. */
 #define GOOD_WHILE_MS 10000
 
-/* So large is an ordinary change. */
+/* Size of an ordinary change. */
 #define ORDINARY_BYTES (64u << 10)
 
-/* Changes by hand that come while a batch is on its way wait for its end; a flood of them does not. */
+/* Limit on changes made by other means that are held back while a batch is in flight. */
 #define MAX_HELD_BYTES (64 * 1024 * 1024)
 
-/* Troubles, for who looks from outside. */
+/* What operators see of the store's condition. */
 
 static void set_trouble(struct store *store, enum store_trouble trouble, enum berth_code code,
                         const char *message)
@@ -41,7 +41,7 @@ static void on_presence(void *self, enum berth_code code, const char *message)
 
     if (code == BERTH_OK)
         end_trouble(self, STORE_SPACE);
-    /* What the user may do to this key tells nothing of the entries. */
+    /* Permission for this key says nothing about permission for the entries. */
     else if (refusal != NULL && refusal->trouble == STORE_SPACE)
         set_trouble(self, STORE_SPACE, refusal->code, refusal->sentence);
 }
@@ -80,7 +80,7 @@ static enum berth_store_cause cause_of(const struct store *store, const struct r
     return is_ours ? BERTH_STORE_OWN : BERTH_STORE_OTHER;
 }
 
-/* What the mirror's new state means for who looks from outside. */
+/* Publishes what operators see of the mirror's new state. */
 static void publish(struct store *store)
 {
     char count[24];
@@ -130,7 +130,7 @@ static void apply_all(struct store *store, struct revision *revisions)
     publish(store);
 }
 
-/* `own` is told already: to who asked for it. */
+/* `own` was already reported to whoever asked for the batch. */
 static void tell_all(struct store *store, struct revision *revisions, const struct revision *own)
 {
     while (revisions != NULL) {
@@ -162,7 +162,7 @@ static void end_batch(struct store *store, enum berth_code code, const char *mes
     berth_store_committed(store->core, code, message);
 }
 
-/* The state did not move, or what waited for the batch moves it now. */
+/* Ends a batch that did not move the mirror; what was held back for it moves it now. */
 static void on_unmoved(void *self, enum berth_code code, const char *message)
 {
     end_batch(self, code, message);
@@ -187,7 +187,7 @@ static void on_late(void *self, enum berth_code code)
         berth_error_set(&err, BERTH_UNAVAILABLE, "etcd did not answer within commit_timeout (%llu ms)",
                         (unsigned long long)store->state.options.commit_timeout_ms);
     on_unmoved(store, code, err.message);
-    /* Who is there and does not answer is no good: perhaps the next endpoint is. */
+    /* The member does not answer; try the next endpoint. */
     if (store->session != NULL && store->down_since_ms == 0)
         session_lose(store->session, "%s", err.message);
 }
@@ -209,7 +209,7 @@ static void decide(struct store *store, struct revision *revision)
 
 static bool has_room(const struct store *store, const struct revision *revision)
 {
-    /* What ends the waiting, and what need not wait, is as large as it is. */
+    /* Only revisions that are held back count against the limit of held memory. */
     bool is_to_wait = store->state.has_open_batch && !revision->moves_head;
 
     return (!is_to_wait || store->held_memory + revision->memory <= MAX_HELD_BYTES) &&
@@ -444,7 +444,7 @@ static enum berth_code next_bucket(void *self, const char *after, char ret_bucke
     return BERTH_OK;
 }
 
-/* Of the time that a change has, what a loss before it has taken is gone. */
+/* commit_timeout counts from the loss of the connection. */
 static uint64_t time_left(const struct store *store)
 {
     uint64_t timeout = store->state.options.commit_timeout_ms;

@@ -11,13 +11,13 @@ struct store {
     struct store_state state;
     struct berth_store_health health;
     struct commit commit;
-    /* What others did without moving the head while a batch is on its way. */
+    /* Revisions that did not move the head, held back while a batch is in flight. */
     struct revision *held;
     struct revision **held_end;
     uint64_t held_bytes;
     uint64_t held_memory;
 
-    /* The one in use; those that are being closed only count. */
+    /* The session in use, and how many there are with those that are still closing. */
     struct session *session;
     size_t sessions;
     size_t endpoint;

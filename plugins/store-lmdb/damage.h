@@ -12,7 +12,7 @@
 
 #include "layout.h"
 
-/** So many are remembered by name; of more it is known that they are there. */
+/** Maximum number remembered by name; beyond that only their existence is known. */
 #define DAMAGE_MAX 256
 
 SLIST_HEAD(damage_list, damage_entry);
@@ -21,7 +21,7 @@ SLIST_HEAD(damage_list, damage_entry);
 struct damage {
     struct damage_list entries;
     size_t count;
-    /** There were more, or there was no memory: only another check tells. */
+    /** There were more, or memory ran out; only another check can tell. */
     bool is_incomplete;
 };
 

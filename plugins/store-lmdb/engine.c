@@ -14,8 +14,8 @@ static const char *path_of(const struct engine *engine)
     return engine->environment->path;
 }
 
-/* How soon a probe follows: after a change for which there was no room, after one that may have made some,
- * and while it stays as it is. */
+/* Time until the next probe: after a change that found no room, after one that may have freed some, and while
+ * nothing changes. */
 #define PROBE_NOW_MS 0
 #define PROBE_SOON_MS 100
 #define PROBE_LATER_MS 5000
@@ -72,7 +72,7 @@ static void ask_for_probe(struct engine *engine, uint64_t delay_ms)
         uv_timer_start(&engine->pause, on_pause_over, delay_ms, 0);
 }
 
-/* Nothing can be read any more, and there is no way back but a restart. */
+/* The store is unreadable until a restart. */
 static void lose(struct engine *engine, enum berth_code code, const char *message)
 {
     engine->is_lost = engine->environment->is_lost = true;
@@ -99,7 +99,8 @@ static enum berth_code refuse_astray(struct engine *engine, enum environment_fat
     return code;
 }
 
-/* To the last commit. Only while the writer has no work: else it might be what nobody has been told yet. */
+/* Pins the last commit. Only while the writer is idle; otherwise it might show a commit that has not been
+ * reported yet. */
 static enum berth_code pin_anew(struct engine *engine, struct berth_error *err)
 {
     enum berth_code code;
@@ -160,7 +161,7 @@ static void note_failure(struct engine *engine, const char *bucket, struct berth
 {
     struct damage *damage = &engine->environment->damage;
 
-    /* A page, or an entry that has no name by which it could be removed. */
+    /* A damaged page, or an entry without a valid name, which cannot be removed. */
     if ((engine->reader.has_failed || key.length == 0) &&
         !berth_store_health_has(&engine->health, ENGINE_FILE))
         berth_store_health_set(&engine->health, ENGINE_FILE, code, why->message);
@@ -233,7 +234,7 @@ static void commit(void *self, const struct berth_store_batch *batch)
     begin_work(engine, ENGINE_BATCH);
 }
 
-/* Of the batch, or of a probe, whose end is told to nobody. */
+/* Ends a batch, or a probe, whose result is not reported. */
 static void end_work(struct engine *engine, enum berth_code code, const char *message)
 {
     bool was_batch = engine->work == ENGINE_BATCH;
@@ -261,7 +262,7 @@ static bool is_small(const struct engine *engine)
     return engine->work == ENGINE_PROBE || engine->batch->bytes <= SCHEMA_PROBE_BYTES;
 }
 
-/* Of a change that was too large for the room there is, others need not be the worse. */
+/* A change that does not fit must not fail the others. */
 static void note_refusal(struct engine *engine, enum berth_code code, const char *message)
 {
     if (code == BERTH_DATA_LOSS || code == BERTH_UNKNOWN)
@@ -316,7 +317,7 @@ static void forget_damage(struct engine *engine)
     tell_of_damage(engine);
 }
 
-/* What the next change would meet is not known by one that succeeded: it may have been a small one. */
+/* One success says nothing about the next change: it may have been a small one. */
 static void look_ahead(struct engine *engine, bool has_grown)
 {
     if (berth_store_health_has(&engine->health, ENGINE_WRITES))
@@ -361,7 +362,7 @@ static bool only_removes(const struct engine *engine)
     return true;
 }
 
-/* Readers of processes that are gone keep pages from being used again. */
+/* Stale readers of dead processes prevent pages from being reused. */
 static bool has_freed_readers(const struct engine *engine)
 {
     int dead = 0;
@@ -369,7 +370,7 @@ static bool has_freed_readers(const struct engine *engine)
     return mdb_reader_check(engine->environment->lmdb, &dead) == 0 && dead > 0;
 }
 
-/* Larger, as far as it may be. Where it is lost: so is the store. */
+/* Grows the map within its limit. If the map is lost, so is the store. */
 static enum berth_code grow(struct engine *engine, struct berth_error *err)
 {
     uint64_t limit = engine->environment->max_size + (only_removes(engine) ? ENGINE_RESERVE : 0);
@@ -441,7 +442,7 @@ static void go_astray(struct engine *engine, const struct writer_result *result)
         end_work(engine, code, err.message);
 }
 
-/* There was room; it is given back before the next change needs it. */
+/* There was room; the probe is removed before the next change needs it. */
 static void on_probed(struct engine *engine)
 {
     struct berth_error err;
@@ -460,7 +461,7 @@ static void on_tidied(struct engine *engine)
     move(engine, BERTH_OK, NULL);
 }
 
-/* Whether it went well or not: the work is tried once more. */
+/* The work is retried once, whatever the result. */
 static void on_turned(struct engine *engine, const struct writer_result *result)
 {
     struct berth_error err;
@@ -519,7 +520,7 @@ static void begin_anew(struct engine *engine, const struct writer_result *result
     leave_open(engine, result);
 }
 
-/* LMDB gave up on the file, or could put it back. */
+/* LMDB gave up on the file, or restored it. */
 static bool is_over(const struct writer_result *result)
 {
     return result->end == WRITER_UNDONE || result->end == WRITER_UNCERTAIN || result->number == MDB_PANIC;

@@ -31,7 +31,7 @@ enum engine_trouble {
     ENGINE_ENTRIES,
 };
 
-/** What the writer is busy with. */
+/** The writer's current work. */
 enum engine_work {
     ENGINE_IDLE,
     ENGINE_BATCH,
@@ -61,7 +61,7 @@ struct engine {
     void (*on_committed)(void *context, enum berth_code code, const char *message);
     void *context;
 
-    /* Not to be read any more; the sentence is in `lost`. */
+    /* Unreadable until a restart; the message is in `lost`. */
     bool is_lost;
     char lost[BERTH_ERROR_MAX];
 

@@ -19,7 +19,8 @@
 #define FILE_NAME "berth.mdb"
 #define FILE_MODE 0600
 #define OPEN_FLAGS (MDB_NOSUBDIR | MDB_NOTLS)
-/* What LMDB's table of readers takes, and more: it writes there by a map, which must not meet a full disk. */
+/* Size of LMDB's reader table, rounded up: LMDB writes to it through a map, so its blocks must be allocated.
+ */
 #define READERS_SIZE 16384
 
 static enum berth_code refuse_second(int fd, const char *folder, struct berth_error *err)
@@ -36,7 +37,7 @@ static enum berth_code refuse_second(int fd, const char *folder, struct berth_er
                            "%s: another process has this store open; two daemons need two roots", folder);
 }
 
-/* For the sentence of whoever comes second; a full disk is no reason not to open what is there. */
+/* For the message of a second daemon. A full disk does not prevent opening an existing store. */
 static void write_holder(int fd)
 {
     char text[16];
@@ -47,8 +48,8 @@ static void write_holder(int fd)
     (void)!ftruncate(fd, 0);
 }
 
-/* Keeps the folder to one process, until the descriptor is closed: LMDB would let several change a file, and
- * none would hear of the others. */
+/* Locks the directory for this process until the descriptor is closed. LMDB would let several processes
+ * change the file, but none would learn of the others' changes. */
 static enum berth_code take_lock(const char *folder, int *ret_fd, struct berth_error *err)
 {
     char path[PATH_MAX];
@@ -136,7 +137,7 @@ static int write_tables(const char *path)
     return number;
 }
 
-/* A store is there as a whole or not at all: the file gets its name when it is complete. */
+/* The file gets its name only when it is complete, so a store exists entirely or not at all. */
 static enum berth_code create_file(const struct environment *environment, const char *folder,
                                    struct berth_error *err)
 {
@@ -173,7 +174,7 @@ static enum berth_code open_file(struct environment *environment, const char *fo
     return BERTH_OK;
 }
 
-/* LMDB maps as much as the first pages ask for: where they are damaged that is any number. */
+/* LMDB maps as much as the first pages say, which is an arbitrary number if they are damaged. */
 static enum berth_code check_head(const struct environment *environment, struct berth_error *err)
 {
     return file_check(environment->file_fd, &(struct file_check){.path = environment->path}, err);
@@ -292,7 +293,7 @@ static enum berth_code migrate(struct environment *environment, struct berth_err
     return failure_set(err, number, environment->path, "cannot be brought up to date");
 }
 
-/* Of those that are damaged the others are not the worse. */
+/* Damaged entries do not affect the others. */
 static enum berth_code check_entries(struct environment *environment,
                                      const struct environment_options *options, struct berth_error *err)
 {
@@ -443,7 +444,7 @@ uint64_t environment_file_size(const struct environment *environment)
     return fstat(environment->file_fd, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
-/* A path that cannot be asked for another reason tells nothing about the file. */
+/* Any other error of stat(2) says nothing about the file. */
 static bool is_at_path(const struct environment *environment, const struct stat *file)
 {
     struct stat there;

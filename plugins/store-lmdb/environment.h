@@ -14,7 +14,7 @@
 #include "damage.h"
 
 struct environment_options {
-    /** An existing folder of ours alone. */
+    /** An existing directory used by nobody else. */
     const char *folder;
     uint64_t map_size;
     uint64_t max_size;
@@ -35,7 +35,7 @@ struct environment {
     uint32_t found_schema;
     /** What the full check found; then the engine's. */
     struct damage damage;
-    /** The map is gone for want of address space: LMDB must not be asked for anything but its end. */
+    /** The map is lost for lack of address space: LMDB may only be closed. */
     bool is_lost;
 
     int lock_fd;
@@ -59,17 +59,18 @@ void environment_close(struct environment *environment);
  * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED where it is as large as that, or there is no address space.
  */
 enum berth_code environment_grow(struct environment *environment, uint64_t limit, struct berth_error *err);
-/** Takes back what was grown beyond max_size, as far as no page lies there. No transaction may be open. */
+/** Shrinks a map that has grown beyond max_size, as far as no page is in use there. No transaction may be
+ * open. */
 enum berth_code environment_shrink(struct environment *environment, struct berth_error *err);
 /**
  * Begins anew with LMDB, which has given up on the file, without letting go of it. No transaction may be
  * open. @return BERTH_OK; as failure_set, and it is lost.
  */
 enum berth_code environment_reopen(struct environment *environment, struct berth_error *err);
-/** The map as another process has grown it. No transaction may be open. */
+/** Adopts the size to which another process has grown the map. No transaction may be open. */
 enum berth_code environment_follow(struct environment *environment, struct berth_error *err);
 
-/** What has become of the file since it was opened. */
+/** State of the file since it was opened. */
 enum environment_fate {
     ENVIRONMENT_IN_PLACE,
     /** It has no name any more. */
@@ -95,9 +96,9 @@ enum berth_code environment_describe(const struct environment *environment, enum
  * @return 0, and a write of them will find them; else the errno of one that would not. From any thread.
  */
 int environment_find_room(const struct environment *environment, uint64_t bytes);
-/** May a change of so many bytes meet the end of the disk, or max_size? Where it may: one has to be tried. */
+/** Could a change of this size run out of disk space or exceed max_size? Then only a trial tells. */
 bool environment_is_low(const struct environment *environment, uint64_t bytes);
-/** In bytes; 0 where the file is not to be asked. From any thread. */
+/** Size in bytes; 0 if it cannot be determined. From any thread. */
 uint64_t environment_file_size(const struct environment *environment);
 
 #endif

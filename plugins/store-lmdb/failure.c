@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors of LMDB and of system calls as a code and a sentence. */
+/* Turns errors of LMDB and of system calls into a code and a message. */
 #include "failure.h"
 
 #include <errno.h>

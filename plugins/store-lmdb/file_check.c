@@ -16,7 +16,7 @@
 #define FREE_FLAGS_IGNORED 0x4000u
 /* What one transaction of LMDB can hold: pages that it took and gave back need never have been written. */
 #define UNWRITTEN_MAX 131072u
-/* More tables than this store has; a file of somebody else may have any number. */
+/* More tables than this store has; a foreign file may have any number. */
 #define TABLES_MAX 8
 
 enum table_kind {
@@ -173,8 +173,8 @@ static enum berth_code check_large_free_list(struct walk *walk, const struct pag
     return code;
 }
 
-/* Through the system's cache once, as the entries' checksums will be by the map: what the disk cannot read
- * ends the process there. */
+/* Reads the value through the page cache first: an unreadable block would kill the process when the checksum
+ * is read through the map. */
 static enum berth_code read_through(const struct walk *walk, const struct page_node *node)
 {
     unsigned char bytes[1 << 14];

@@ -14,7 +14,7 @@
 
 struct file_check {
     const char *path;
-    /** All trees; else only what LMDB reads to open the file, and its size. */
+    /** Check all trees; otherwise only the file's size and what LMDB reads to open it. */
     bool is_full;
     /** NULL, or asked now and then; true ends the check with BERTH_CANCELLED. */
     bool (*is_cancelled)(void *context);

@@ -24,7 +24,7 @@ struct layout_name {
 
 /** Bucket and key within berth_store's bounds; the key may be empty: what stands before all of the bucket. */
 void layout_make_name(const char *bucket, struct berth_store_bytes key, struct layout_name *ret_name);
-/** What stands behind every entry of the bucket, and before those of the next. */
+/** A name after every entry of the bucket and before those of the next bucket. */
 void layout_make_end(const char *bucket, struct layout_name *ret_name);
 
 /** Takes a name apart; `ret_bucket` borrows from it. false where it is none. */

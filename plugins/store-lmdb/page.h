@@ -77,7 +77,7 @@ void page_read_table(const unsigned char *bytes, struct page_table *ret_table);
  */
 const char *page_check(const unsigned char *bytes, uint32_t size, uint64_t number, enum page_kind *ret_kind,
                        size_t *ret_count);
-/** A node of a page that page_check has passed. */
+/** Reads a node of a page that page_check accepted. */
 void page_get_node(const unsigned char *bytes, enum page_kind kind, size_t i, struct page_node *ret_node);
 
 /** As page_check, for the first page of a large value; `ret_pages` it takes. */

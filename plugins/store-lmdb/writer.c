@@ -8,10 +8,9 @@
 #include "layout.h"
 #include "schema.h"
 
-/* What a batch takes beside its names and values: the pages that lead there, and those that list free ones.
- */
+/* Overhead of a batch: the pages on the way to its entries, and those that list free pages. */
 #define ROOM_FOR_TREES (256u << 10)
-/* How often a transaction that a signal has interrupted is begun anew. */
+/* Retries of a transaction interrupted by a signal. */
 #define INTERRUPTIONS_MAX 16
 
 /* Straight into LMDB's page, without a copy on the way. */
@@ -148,7 +147,7 @@ static struct writer_result write_once(struct environment *environment, const st
     return (struct writer_result){.end = WRITER_OUTDATED};
 }
 
-/* A signal that a plugin's thread was to have may come to this one. */
+/* Signals meant for a plugin's thread may be delivered to this one. */
 static struct writer_result write_uninterrupted(struct environment *environment, const struct writer_job *job,
                                                 bool *ret_was_short)
 {
@@ -182,7 +181,7 @@ static void cut(struct environment *environment, const struct writer_job *job, u
     mdb_txn_abort(txn);
 }
 
-/* The disk took only a part: was there no room for the rest? */
+/* A short write: was there no room for the rest? */
 static struct writer_result write_again(struct environment *environment, const struct writer_job *job)
 {
     uint64_t bytes = job->task == WRITER_BATCH ? job->batch->bytes : SCHEMA_PROBE_BYTES;
@@ -192,7 +191,7 @@ static struct writer_result write_again(struct environment *environment, const s
     struct writer_result result =
         number != 0 ? failed(number) : write_uninterrupted(environment, job, &was_short);
 
-    /* What did not help is of use to others, and would be taken again each time. */
+    /* Gives back space that was not enough; it would be taken again each time. */
     if (result.end == WRITER_FAILED && size > 0)
         cut(environment, job, size);
     return result;
@@ -220,7 +219,7 @@ static struct writer_result run(struct environment *environment, const struct wr
     result = write_durably(environment, job);
     if (result.end != WRITER_DONE)
         return result;
-    /* Only of a file that is still there when it is durable may it be said. */
+    /* Success may be reported only if the file is still in place after the sync. */
     result.fate = environment_look(environment, 0, true);
     if (result.fate != ENVIRONMENT_IN_PLACE)
         result.end = WRITER_WRITTEN_ASTRAY;

@@ -29,7 +29,7 @@ enum writer_end {
     WRITER_UNDONE,
     /** The very last write failed: after a crash the batch may be there or not. LMDB takes no more. */
     WRITER_UNCERTAIN,
-    /** The file is not at its path any more, as `fate` tells; nothing of it happened. */
+    /** The file is no longer at its path, see `fate`; nothing was written. */
     WRITER_ASTRAY,
     /** As WRITER_ASTRAY, but the file that was there when it began has it. */
     WRITER_WRITTEN_ASTRAY,
@@ -40,13 +40,13 @@ struct writer_result {
     /** Of LMDB or an errno; else 0. */
     int number;
     enum environment_fate fate;
-    /** With WRITER_FULL: the write that found no place; NULL where it was the commit. */
+    /** With WRITER_FULL: the write that did not fit; NULL if it was the commit. */
     const struct berth_store_write *write;
 };
 
 enum writer_task {
     WRITER_BATCH,
-    /** An entry of ordinary size, which no reader sees, is written: would a change be? */
+    /** Write an entry of ordinary size that no reader sees, to find out whether a change would succeed. */
     WRITER_PROBE,
     /** What a probe has written is removed. After this LMDB gives out the pages that the transaction before
      * has freed. */

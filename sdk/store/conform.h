@@ -24,7 +24,7 @@ enum conform_need {
     CONFORM_OTHERS = 2,
 };
 
-/* A list of them ends with one without a name. */
+/* A list ends with a case without a name. */
 struct conform_case {
     const char *name;
     void (*run)(struct conform *c);
@@ -48,7 +48,7 @@ struct conform_update {
     size_t index;
     unsigned runs;
     unsigned ended;
-    /* The how manieth it was to end, from 0. */
+    /* Position in the order of completion, from 0. */
     size_t order;
     enum berth_code code;
     char message[256];

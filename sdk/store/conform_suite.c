@@ -9,7 +9,7 @@
 
 #include "conform.h"
 
-/* A case that hangs is killed, after which its process says so. */
+/* Time limit of a case, after which its process is killed. */
 #define PATIENCE_SECONDS 120
 
 static const struct conform_case *const groups[] = {conform_entries, conform_changes, conform_life,

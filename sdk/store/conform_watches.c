@@ -137,7 +137,7 @@ static enum berth_code claim(struct conform_update *update, struct berth_store_t
     return store->put(txn, "b", berth_store_text(update->context), BYTES("mine"), err);
 }
 
-/* Whoever was first, the other does not overwrite it unawares. */
+/* Whichever came first, the other does not overwrite it unknowingly. */
 static void a_name_that_two_daemons_claim_goes_to_one(struct conform *c)
 {
     struct told told;

@@ -78,7 +78,7 @@ static bool is_meant(const struct berth_store_watch *watch, const struct berth_s
 
 static void tell_watches(struct store_watches *watches, const struct berth_store_change *change)
 {
-    /* Who asks from here on did so after it happened. */
+    /* Watches added from here on began after the change. */
     struct berth_store_watch *last = watches->last;
     struct berth_store_watch *watch = watches->first;
 
@@ -214,7 +214,7 @@ static bool collect_writes(struct berth_store_core *core)
     return true;
 }
 
-/* What the view failed needs nobody's word. */
+/* Updates whose view failed need no confirmation by the engine. */
 static bool needs_commit(const struct berth_store_core *core)
 {
     const struct berth_store_update *update = core->running.first;

@@ -10,7 +10,7 @@
 #include "overlay.h"
 #include "queue.h"
 
-/* Who hears of what others did, in the order they asked. Zeroed is empty. */
+/* Watches, in the order they were added. Zeroed is empty. */
 struct store_watches {
     struct berth_store_watch *first;
     struct berth_store_watch *last;
@@ -18,7 +18,7 @@ struct store_watches {
     unsigned depth;
 };
 
-/* A damaged entry. No key: there is none. */
+/* A damaged entry; without a key: none. */
 struct store_damaged {
     char bucket[BERTH_STORE_BUCKET_MAX + 1];
     unsigned char key[BERTH_STORE_NAME_MAX];
@@ -44,7 +44,7 @@ struct berth_store_core {
     struct berth_error sentence;
     /* Where that was a damaged entry: this one. */
     struct store_damaged damaged;
-    /* For callers that want none. */
+    /* For callers that pass no error. */
     struct berth_error unheard;
 
     struct store_watches watches;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stands between a core and its engine, and lets go wrong what the test chooses. */
+/* Sits between a core and its engine and injects the faults that a test chooses. */
 #include <berth/store_test.h>
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ struct berth_store_faults {
     void *self;
     struct berth_store_fault (*choose)(void *context, enum berth_store_operation operation);
     void *context;
-    /* Ends what never reached the engine, and begins what is late. */
+    /* Ends commits that never reached the engine, and starts delayed ones. */
     uv_timer_t timer;
     struct berth_store_fault fault;
     const struct berth_store_batch *batch;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Updates in a row, linked through their own memory, so that none fails for want of any. */
+/* Updates linked through their own memory, so that queueing never fails. */
 #include "queue.h"
 
 void store_queue_append(struct store_queue *queue, struct berth_store_update *update)

@@ -16,9 +16,9 @@ enum store_update_slot {
 };
 
 enum store_update_trait {
-    /* Joined with others it was too much. */
+    /* Was too large together with others. */
     STORE_UPDATE_ALONE = 1,
-    /* The view failed it: that is its end, whatever is committed. */
+    /* Its view failed, which decides its result whatever is committed. */
     STORE_UPDATE_FAILED = 2,
     STORE_UPDATE_WROTE = 4,
 };
@@ -30,9 +30,9 @@ struct store_queue {
     size_t count;
 };
 
-/* As one that nobody has run yet. */
+/* Adds an update that has not run yet. */
 void store_queue_add(struct store_queue *queue, struct berth_store_update *update);
-/* As it is, to the end. */
+/* Appends an update unchanged. */
 void store_queue_append(struct store_queue *queue, struct berth_store_update *update);
 /* NULL where it is empty. */
 struct berth_store_update *store_queue_take(struct store_queue *queue);

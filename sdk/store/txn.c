@@ -57,7 +57,7 @@ static enum berth_code check_view(struct berth_store_txn *txn, struct berth_erro
                                     : berth_error_set(err, txn->failure, "%s", txn->core->sentence.message);
 }
 
-/* The one way on for a change that met a damaged entry: it removes that one. */
+/* A change that met a damaged entry may continue only by removing that entry. */
 static void keep_damaged(struct berth_store_txn *txn, const struct store_name *name)
 {
     struct store_damaged *damaged = &txn->core->damaged;
@@ -138,8 +138,8 @@ enum berth_code berth_store_core_get(struct berth_store_txn *txn, const char *bu
     return code;
 }
 
-/* The bucket's first committed entry after the name that the batch did not write to. Of a damaged one there
- * is the key. */
+/* The bucket's first committed entry after the name that the batch did not write to. Of a damaged entry only
+ * the key is set. */
 static enum berth_code next_committed(struct berth_store_txn *txn, struct store_name after,
                                       struct berth_store_entry *ret_entry, struct berth_error *err)
 {
