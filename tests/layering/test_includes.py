@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greps for the directions that may not be: see HACKING in README.md."""
+"""Greps for the directions that may not be: see Contributing in README.md."""
 
 import re
 import unittest
