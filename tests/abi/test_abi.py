@@ -126,6 +126,7 @@ class Abi(unittest.TestCase):
             ("a table shrinks", "plugin.h", r"(struct berth_prepare \{.*?;)[^;]*(;\n\};)", r"\1\2", False),
             ("a table grows and a member changes", "plugin.h",
              end_of_host, lambda match: re.sub("generation", "*generation", match[1]) + "\n    int more;" + match[2], False),
+            ("a member is narrowed", "plugin.h", r"(struct berth_host \{.*?)uint64_t", r"\1uint16_t", False),
             ("a struct without a size grows", "plugin.h", r"(struct berth_ref \{.*?)(\n\};)", r"\1\n    int more;\2", False),
             ("an enumerator changes", "plugin.h", r"BERTH_LOG_DEBUG = 3", "BERTH_LOG_DEBUG = 4", False),
             ("a type goes", "types/opt.h", r"struct berth_opt \{", "struct berth_optional {", False),
