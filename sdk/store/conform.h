@@ -31,10 +31,13 @@ struct conform_case {
     unsigned needs;
 };
 
+#define CONFORM_CASE(name, needs)                                                                            \
+    {                                                                                                        \
+#name, name, needs                                                                                   \
+    }
+
 extern const struct conform_case conform_entries[];
-extern const struct conform_case conform_changes[];
 extern const struct conform_case conform_life[];
-extern const struct conform_case conform_watches[];
 extern const struct conform_case conform_random[];
 
 /* An update of which the test hears all. Zero-initialise, and set what `change` needs. */

@@ -262,13 +262,8 @@ static void with_faults_nothing_acknowledged_is_lost_and_nothing_refused_is_seen
     CHECK(conform_is(c, "book", BYTES("count"), (struct berth_store_bytes){&count, sizeof(count)}));
 }
 
-#define CASE(name)                                                                                           \
-    {                                                                                                        \
-#name, name, 0                                                                                       \
-    }
-
 const struct conform_case conform_random[] = {
-    CASE(random_changes_leave_what_a_plain_model_has),
-    CASE(with_faults_nothing_acknowledged_is_lost_and_nothing_refused_is_seen),
+    CONFORM_CASE(random_changes_leave_what_a_plain_model_has, 0),
+    CONFORM_CASE(with_faults_nothing_acknowledged_is_lost_and_nothing_refused_is_seen, 0),
     {NULL, NULL, 0},
 };

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "txn.h"
-
 #define CLOSING "the store is closing"
 #define MAX_CHANGES 256
 #define MAX_NANOSECONDS 2000000

@@ -57,6 +57,18 @@ struct berth_store_core {
     void (*on_closed)(void *self);
 };
 
+struct berth_store_txn {
+    struct berth_store_core *core;
+    /* False: a snapshot, which does not see what is not committed. */
+    bool is_change;
+    /* What a function of this view failed with; of a change it is the end. The sentence is the core's. */
+    enum berth_code failure;
+};
+
+/* Snapshots and changes read within one. */
+enum berth_code store_bracket_open(struct berth_store_core *core, struct berth_error *err);
+void store_bracket_close(struct berth_store_core *core);
+
 /* The batch has ended so. */
 void store_core_end_batch(struct berth_store_core *core, enum berth_code code, const char *message);
 

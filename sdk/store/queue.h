@@ -23,21 +23,13 @@ enum store_update_trait {
     STORE_UPDATE_WROTE = 4,
 };
 
-/* Updates in the order they were asked for. Zeroed is empty. */
+/* Updates in the order they were asked for, linked through their own memory, so that queueing never fails.
+ * Zeroed is empty. */
 struct store_queue {
     struct berth_store_update *first;
     struct berth_store_update *last;
     size_t count;
 };
-
-/* Adds an update that has not run yet. */
-void store_queue_add(struct store_queue *queue, struct berth_store_update *update);
-/* Appends an update unchanged. */
-void store_queue_append(struct store_queue *queue, struct berth_store_update *update);
-/* NULL where it is empty. */
-struct berth_store_update *store_queue_take(struct store_queue *queue);
-/* Puts all of `front` before `queue`; `front` is empty then. */
-void store_queue_put_back(struct store_queue *queue, struct store_queue *front);
 
 static inline uintptr_t store_update_get(const struct berth_store_update *update, enum store_update_slot slot)
 {
@@ -61,6 +53,53 @@ static inline void store_update_mark(struct berth_store_update *update, enum sto
     uintptr_t others = store_update_get(update, STORE_UPDATE_TRAITS) & ~(uintptr_t)trait;
 
     store_update_set(update, STORE_UPDATE_TRAITS, is_so ? others | trait : others);
+}
+
+/* Appends an update unchanged. */
+static inline void store_queue_append(struct store_queue *queue, struct berth_store_update *update)
+{
+    update->reserved[STORE_UPDATE_NEXT] = NULL;
+    if (queue->last == NULL)
+        queue->first = update;
+    else
+        queue->last->reserved[STORE_UPDATE_NEXT] = update;
+    queue->last = update;
+    queue->count++;
+}
+
+/* Adds an update that has not run yet. */
+static inline void store_queue_add(struct store_queue *queue, struct berth_store_update *update)
+{
+    store_update_set(update, STORE_UPDATE_ATTEMPTS, 0);
+    store_update_set(update, STORE_UPDATE_TRAITS, 0);
+    store_queue_append(queue, update);
+}
+
+/* NULL where it is empty. */
+static inline struct berth_store_update *store_queue_take(struct store_queue *queue)
+{
+    struct berth_store_update *update = queue->first;
+
+    if (update == NULL)
+        return NULL;
+    queue->first = update->reserved[STORE_UPDATE_NEXT];
+    if (queue->first == NULL)
+        queue->last = NULL;
+    queue->count--;
+    return update;
+}
+
+/* Puts all of `front` before `queue`; `front` is empty then. */
+static inline void store_queue_put_back(struct store_queue *queue, struct store_queue *front)
+{
+    if (front->first == NULL)
+        return;
+    front->last->reserved[STORE_UPDATE_NEXT] = queue->first;
+    queue->first = front->first;
+    if (queue->last == NULL)
+        queue->last = front->last;
+    queue->count += front->count;
+    *front = (struct store_queue){0};
 }
 
 #endif

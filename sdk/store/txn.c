@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots, and the view that a change has of what is committed with the batch's writes over it. */
-#include "txn.h"
+#include "core.h"
 
 #include <stdio.h>
 #include <stdlib.h>
