@@ -172,7 +172,7 @@ static const struct refused_case {
      "rebuild it"},
     {"plugin_extra", BERTH_FAILED_PRECONDITION, "does not name the plugin io.berth.fixture.v1.unknown",
      "rebuild it"},
-    {"service_kind", BERTH_FAILED_PRECONDITION, "kind of a method differs", "fixture.Kind/Say"},
+    {"service_kind", BERTH_FAILED_PRECONDITION, "kind of a method differs", "fixture.Only/Say"},
     {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "rebuild it"},
     {"service_no_methods", BERTH_FAILED_PRECONDITION, "has no methods: fixture.Only", "rebuild it"},
     {"service_odd_size", BERTH_FAILED_PRECONDITION, "method_size is ", "this host has "},
