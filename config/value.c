@@ -313,11 +313,12 @@ static void note_misread(const struct berth_value *value, const char *why)
 {
     struct config_misread *misread = value->misread;
 
-    if (misread->message[0] != '\0')
+    if (misread->err.message[0] != '\0')
         return;
     misread->mark = value->mark;
-    snprintf(misread->message, sizeof(misread->message), "%s%s%s",
-             value->node->key == NULL ? "" : value->node->key, value->node->key == NULL ? "" : ": ", why);
+    berth_error_set(&misread->err, BERTH_INVALID_ARGUMENT, "%s%s%s",
+                    value->node->key == NULL ? "" : value->node->key, value->node->key == NULL ? "" : ": ",
+                    why);
 }
 
 /* A list or map cannot be read as a typed scalar. */

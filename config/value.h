@@ -70,7 +70,7 @@ void config_values_destroy(struct config_values *values);
 struct config_misread {
     struct config_mark mark;
     /** "enabled: \"maybe\" is not a boolean (…)"; "" if none failed. */
-    char message[BERTH_ERROR_MAX];
+    struct berth_error err;
 };
 
 /**

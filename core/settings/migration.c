@@ -387,10 +387,10 @@ static bool has_misread(const struct run *run, const struct manifest_plugin *plu
     for (size_t i = 0; i < run->view_count; i++) {
         const struct config_misread *misread = config_values_misread(run->views[i]);
 
-        if (misread->message[0] == '\0')
+        if (misread->err.message[0] == '\0')
             continue;
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &misread->mark, "%s: %s", plugin->uri,
-                               misread->message);
+                               misread->err.message);
         return true;
     }
     return false;

@@ -19,9 +19,10 @@ static struct berth_testing *create(const char *path)
 {
     struct berth_testing *testing;
     struct berth_error err;
-    char settings[PATH_MAX + 16];
+    char settings[PATH_MAX + 32];
 
-    snprintf(settings, sizeof(settings), "path: %s", path);
+    if (path != NULL)
+        snprintf(settings, sizeof(settings), "path: %s", path);
     testing = berth_testing_create(&berth_module, NULL, path != NULL ? settings : NULL, &err);
     if (testing == NULL)
         fail_msg("%s", err.message);

@@ -202,7 +202,7 @@ static void a_defect_is_refused_with_the_field_and_both_values(void **state)
 /* A copy of a fixture in a folder of its own, which the caller removes. */
 static void copy_fixture(const char *name, const char *path)
 {
-    char command[3 * PATH_MAX];
+    char command[5 * PATH_MAX];
 
     snprintf(command, sizeof(command), "cp '%s/%s.so' '%s.new' && mv '%s.new' '%s'", getenv("BERTH_FIXTURES"),
              name, path, path, path);
