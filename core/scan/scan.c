@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <berth/trust.h>
+
 #include <config/utf8.h>
 
 #include <core/base/memory.h>
@@ -204,7 +206,7 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
 
     if (directory == NULL || stat(directory, &status) != 0)
         refuse_unreadable(scanner->scan, index, given);
-    else if (verify_directory(directory, &err) != BERTH_OK)
+    else if (berth_trust_folder(directory, &err) != BERTH_OK)
         refuse_directory(scanner->scan, index, given, err.message, false);
     else if ((first = meet(&scanner->directories, &status, given)) != NULL)
         scan_warn(scanner->scan, "%s: same plugin directory as %s; read once", given, first);

@@ -65,12 +65,8 @@ void scan_warn(struct scan *scan, const char *format, ...);
 void scan_finish(struct scan *scan);
 
 /*
- * Trust: nobody but root and ourselves could have written a file or put it in its place.
+ * Trust: nobody but root and ourselves could have written a file or put it in its place (<berth/trust.h>).
  */
-
-/** Is the directory, with every parent, owned by root or us and writable by nobody else? `path` is a real
- * path. */
-enum berth_code verify_directory(const char *path, struct berth_error *err);
 
 /**
  * Opens a file of a verified directory: regular, owned by root or us, writable by nobody else, not reached

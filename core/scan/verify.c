@@ -10,81 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <berth/trust.h>
+
 #include <sdk/base/error_code.h>
-
-static enum berth_code check_owner(const char *path, const struct stat *status, struct berth_error *err)
-{
-    uid_t us;
-
-    if (status->st_uid == 0)
-        return BERTH_OK;
-    us = geteuid();
-    if (status->st_uid == us)
-        return BERTH_OK;
-    if (us == 0)
-        return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: is not trusted: owned by user %u, must be owned by root (chown root %s)",
-                               path, (unsigned)status->st_uid, path);
-    return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                           "%s: is not trusted: owned by user %u, must be owned by root or by user %u, who "
-                           "runs berthd (chown %u %s)",
-                           path, (unsigned)status->st_uid, (unsigned)us, (unsigned)us, path);
-}
-
-/* An access list that lets others write shows as a writable group, so that the mode has all of it. A sticky
- * folder is shared on purpose, as /tmp is, and is to stay so. */
-static enum berth_code check_mode(const char *path, const struct stat *status, struct berth_error *err)
-{
-    bool is_shared = S_ISDIR(status->st_mode) && (status->st_mode & S_ISVTX) != 0;
-
-    if ((status->st_mode & (S_IWGRP | S_IWOTH)) == 0)
-        return BERTH_OK;
-    return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                           "%s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; %s%s)",
-                           path, (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group",
-                           (unsigned)(status->st_mode & 07777), (unsigned)status->st_uid,
-                           (unsigned)status->st_gid, is_shared ? "keep modules outside it" : "chmod go-w ",
-                           is_shared ? "" : path);
-}
-
-static enum berth_code check_trust(const char *path, const struct stat *status, struct berth_error *err)
-{
-    enum berth_code code = check_owner(path, status, err);
-
-    return code == BERTH_OK ? check_mode(path, status, err) : code;
-}
-
-static enum berth_code check_folder(const char *path, struct berth_error *err)
-{
-    struct stat status;
-
-    if (lstat(path, &status) != 0)
-        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                               "%s: cannot be inspected: %s", path, strerror(errno));
-    if (!S_ISDIR(status.st_mode))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is not a directory", path);
-    return check_trust(path, &status, err);
-}
-
-enum berth_code verify_directory(const char *path, struct berth_error *err)
-{
-    char parent[PATH_MAX];
-    size_t length = strlen(path);
-    enum berth_code code = BERTH_OK;
-
-    if (path[0] != '/' || length >= sizeof(parent))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%.200s: must be an absolute path shorter than %d bytes", path, PATH_MAX);
-    code = check_folder("/", err);
-    for (size_t i = 1; code == BERTH_OK && i < length;) {
-        i += strcspn(path + i, "/");
-        memcpy(parent, path, i);
-        parent[i] = '\0';
-        code = check_folder(parent, err);
-        i++;
-    }
-    return code;
-}
 
 /* Whoever may write to a folder may have made the symlinks in it, sticky or not. */
 static enum berth_code check_link(const char *path, const struct stat *link, const struct stat *folder,
@@ -159,7 +87,7 @@ static enum berth_code walk(const char *path, bool is_all_checked, struct berth_
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "%.200s: must be an absolute path shorter than %d bytes", path, PATH_MAX);
     if (is_all_checked)
-        code = check_folder("/", err);
+        code = berth_trust_one_folder("/", err);
     while (code == BERTH_OK && next_name(&way, name)) {
         if (strcmp(name, ".") == 0)
             continue;
@@ -185,7 +113,7 @@ static enum berth_code walk(const char *path, bool is_all_checked, struct berth_
             continue;
         }
         if (is_all_checked)
-            code = check_trust(next, &status, err);
+            code = berth_trust_status(next, &status, err);
         memcpy(way.at, next, sizeof(next));
     }
     return code;
@@ -231,7 +159,7 @@ static enum berth_code follow(const char *directory, const char *link, char **re
         slash = strrchr(path, '/');
         *slash = '\0';
         if (strcmp(path, directory) != 0)
-            code = verify_directory(path[0] != '\0' ? path : "/", err);
+            code = berth_trust_folder(path[0] != '\0' ? path : "/", err);
         *slash = '/';
     }
     if (code == BERTH_OK)
@@ -269,7 +197,7 @@ static enum berth_code check_file(int fd, const char *path, struct stat *ret_sta
     if (!S_ISREG(status.st_mode))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is %s, not a regular file", path,
                                kind_name(status.st_mode));
-    code = check_trust(path, &status, err);
+    code = berth_trust_status(path, &status, err);
     if (code == BERTH_OK)
         *ret_status = status;
     return code;

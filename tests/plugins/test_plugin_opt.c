@@ -194,7 +194,7 @@ static void what_is_no_folder_is_refused(void **state)
     assert_refuses(*state, "a symlink");
     assert_int_equal(unlink(bin), 0);
     fclose(fopen(bin, "w"));
-    assert_refuses(*state, "is no directory");
+    assert_refuses(*state, "is not a directory");
 }
 
 static void a_path_with_a_colon_is_refused(void **state)

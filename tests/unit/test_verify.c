@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include <berth/trust.h>
+
 #include "scratch.h"
 
 #define STRANGER 4711
@@ -67,7 +69,7 @@ static int tear_down(void **state)
 static void expect_directory(const char *path, enum berth_code code, const char *first, const char *second)
 {
     struct berth_error err = {{0}};
-    enum berth_code found = verify_directory(path, &err);
+    enum berth_code found = berth_trust_folder(path, &err);
 
     if (found != code || strstr(err.message, first) == NULL || strstr(err.message, second) == NULL)
         fail_msg("%s: %s: %s", path, berth_code_name(found), err.message);
@@ -79,9 +81,9 @@ static void a_directory_of_ours_is_trusted(void **state)
     struct berth_error err;
 
     make_folder(place, "plugins", 0755);
-    if (verify_directory(place->path, &err) != BERTH_OK)
+    if (berth_trust_folder(place->path, &err) != BERTH_OK)
         fail_msg("%s", err.message);
-    assert_int_equal(verify_directory("/", &err), BERTH_OK);
+    assert_int_equal(berth_trust_folder("/", &err), BERTH_OK);
 }
 
 static void a_directory_that_others_may_write_to_is_refused_with_the_remedy(void **state)
@@ -114,7 +116,7 @@ static void a_sticky_parent_is_refused_too_and_stays_shared(void **state)
     make_folder(place, "tmp", 01777);
     make_folder(place, "tmp/plugins", 0755);
     expect_directory(place->path, BERTH_PERMISSION_DENIED,
-                     "/tmp: is not trusted: everybody may write to it (mode 1777", "keep modules outside it");
+                     "/tmp: is not trusted: everybody may write to it (mode 1777", "use another directory");
 }
 
 static void a_directory_or_file_of_a_stranger_is_refused(void **state)

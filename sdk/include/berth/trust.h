@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * May a plugin run what stands in a folder, with all the daemon's rights? Only where nobody but root and the
- * daemon's own user could have put it there: whoever may write to a program, its folder or a folder above is
- * as good as the daemon itself. The rule that the host has for modules.
+ * May what is in a folder be run with all the daemon's rights? Only where nobody but root and the daemon's
+ * own user could have put it there: whoever may write to a program, its folder or a folder above is as good
+ * as the daemon itself. The host's rule for modules, and for plugins that run programs.
  */
 #ifndef BERTH_TRUST_H
 #define BERTH_TRUST_H
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ extern "C" {
 
 /**
  * Could only root and we have written what `status` was taken of? An access list that lets others write
- * shows as a writable group.
+ * shows as a writable group. A sticky folder is shared on purpose, as /tmp is, and is to stay so.
  *
  * @param path  for the sentence.
  * @return BERTH_OK; BERTH_PERMISSION_DENIED with the reason and the remedy.
@@ -29,19 +30,27 @@ extern "C" {
 static inline enum berth_code berth_trust_status(const char *path, const struct stat *status,
                                                  struct berth_error *err)
 {
+    bool is_shared = S_ISDIR(status->st_mode) && (status->st_mode & S_ISVTX) != 0;
     uid_t us = geteuid();
 
+    if (status->st_uid != 0 && us == 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%.900s: is not trusted: owned by user %u, must be owned by root (chown root "
+                               "%.900s)",
+                               path, (unsigned)status->st_uid, path);
     if (status->st_uid != 0 && status->st_uid != us)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%.1500s: is not trusted: it belongs to user %u, it must belong to root or to "
-                               "user %u, who runs the daemon",
-                               path, (unsigned)status->st_uid, (unsigned)us);
+                               "%.900s: is not trusted: owned by user %u, must be owned by root or by user "
+                               "%u, who runs berthd (chown %u %.900s)",
+                               path, (unsigned)status->st_uid, (unsigned)us, (unsigned)us, path);
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%.1500s: is not trusted: %s may write to it (mode %04o); take that away "
-                               "(chmod go-w) or choose another folder",
+                               "%.900s: is not trusted: %s may write to it (mode %04o, owner %u, group %u; "
+                               "%s%.900s)",
                                path, (status->st_mode & S_IWOTH) != 0 ? "everybody" : "its group",
-                               (unsigned)(status->st_mode & 07777));
+                               (unsigned)(status->st_mode & 07777), (unsigned)status->st_uid,
+                               (unsigned)status->st_gid, is_shared ? "use another directory" : "chmod go-w ",
+                               is_shared ? "" : path);
     return BERTH_OK;
 }
 
@@ -53,10 +62,10 @@ static inline enum berth_code berth_trust_one_folder(const char *path, struct be
     if (lstat(path, &status) != 0)
         return berth_error_set(
             err, errno == ENOENT || errno == ENOTDIR ? BERTH_NOT_FOUND : BERTH_PERMISSION_DENIED,
-            "%.1500s: cannot be looked at: %s", path, strerror(errno));
+            "%.1500s: cannot be inspected: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%.1500s: is no directory%s", path,
-                               S_ISLNK(status.st_mode) ? " but a symlink; name the folder it leads to" : "");
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%.1500s: is not a directory%s", path,
+                               S_ISLNK(status.st_mode) ? " but a symlink; use its target" : "");
     return berth_trust_status(path, &status, err);
 }
 
@@ -64,8 +73,8 @@ static inline enum berth_code berth_trust_one_folder(const char *path, struct be
  * Looks at a folder and at each one above it. Blocks, so call it in prepare or on a thread of uv_queue_work.
  *
  * @param path  absolute; symlinks are not followed.
- * @return BERTH_OK; BERTH_NOT_FOUND where it is not there; BERTH_PERMISSION_DENIED,
- *         BERTH_FAILED_PRECONDITION or BERTH_INVALID_ARGUMENT, each with a sentence.
+ * @return BERTH_OK; BERTH_NOT_FOUND where it is not there; BERTH_INVALID_ARGUMENT where it is not absolute or
+ *         not a directory; BERTH_PERMISSION_DENIED. Each with a sentence.
  */
 static inline enum berth_code berth_trust_folder(const char *path, struct berth_error *err)
 {
@@ -75,7 +84,7 @@ static inline enum berth_code berth_trust_folder(const char *path, struct berth_
 
     if (path[0] != '/' || length >= sizeof(above))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%.200s: must be an absolute path of less than %d bytes", path, PATH_MAX);
+                               "%.200s: must be an absolute path shorter than %d bytes", path, PATH_MAX);
     code = berth_trust_one_folder("/", err);
     for (size_t i = 1; code == BERTH_OK && i < length; i++) {
         i += strcspn(path + i, "/");
