@@ -40,6 +40,7 @@ struct daemon {
     const struct settings_options *options;
     int exit_code;
     uint64_t start_ns;
+    struct running_thread running;
     uv_loop_t loop;
     struct process_signals signals;
     struct survey survey;
@@ -215,6 +216,19 @@ static void on_route_change(void *context)
     changes_note(context);
 }
 
+static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
+{
+    const struct host *host = owner;
+
+    running_enter(host->plugin->running, part == ROUTER_HANDLER ? RUNNING_HANDLER : RUNNING_INTERCEPTOR,
+                  call->path);
+}
+
+static void on_leave(void *context, const void *owner, const struct berth_call *call)
+{
+    running_leave();
+}
+
 static bool make_registry(struct daemon *daemon)
 {
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
@@ -222,6 +236,8 @@ static bool make_registry(struct daemon *daemon)
                  daemon->survey.settings->root, daemon->survey.settings->state);
     router_observe(daemon->router, &(struct router_observer){
                                        .context = &daemon->inspect.changes,
+                                       .on_enter = on_enter,
+                                       .on_leave = on_leave,
                                        .on_change = on_route_change,
                                    });
     return true;
@@ -390,6 +406,7 @@ int daemon_run(const struct settings_options *options)
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);
 
+    running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
@@ -398,6 +415,7 @@ int daemon_run(const struct settings_options *options)
     if (process_is_to_stop() && daemon.life == NULL)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
+    running_thread_end();
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon.exit_code);
     return daemon.exit_code;
 }

@@ -23,15 +23,18 @@ struct work {
     struct outcome *outcomes;
 };
 
-static void load_file(struct work *work, const struct manifest *manifest, size_t file)
+static void load_file(struct work *work, const struct registry_plugin *plugin, size_t file)
 {
     struct loading *loading = work->loading;
     struct outcome *outcome = &work->outcomes[file];
+    const struct manifest *manifest = plugin->entry->plugin->manifest;
     struct berth_error error;
 
     outcome->is_tried = true;
     outcome->start_ns = registry_since_start(loading->registry);
+    running_enter(plugin->running, RUNNING_LOAD, NULL);
     outcome->code = module_load(manifest, &loading->modules[file], &error);
+    running_leave();
     outcome->took_ns = registry_since_start(loading->registry) - outcome->start_ns;
     if (outcome->code != BERTH_OK)
         outcome->reason = strdup(error.message);
@@ -80,18 +83,23 @@ static bool settle_section(struct loading *loading, struct registry_plugin *plug
 static bool migrate(struct loading *loading, struct registry_plugin *plugin, const struct berth_plugin *table)
 {
     struct config_diagnostics diagnostics = {0};
-    enum berth_code code =
-        settings_migrate_plugin(loading->settings, plugin->entry->plugin,
-                                BERTH_HAS(table, migrate) ? table->migrate : NULL, &diagnostics);
+    enum berth_code code;
 
+    running_enter(plugin->running, RUNNING_MIGRATE, NULL);
+    code = settings_migrate_plugin(loading->settings, plugin->entry->plugin,
+                                   BERTH_HAS(table, migrate) ? table->migrate : NULL, &diagnostics);
+    running_leave();
     return settle_section(loading, plugin, code, &diagnostics);
 }
 
 static bool check(struct loading *loading, struct registry_plugin *plugin, const struct berth_plugin *table)
 {
     struct config_diagnostics diagnostics = {0};
-    bool is_fine = settings_check_plugin(loading->settings, plugin->entry->plugin->uri, table, &diagnostics);
+    bool is_fine;
 
+    running_enter(plugin->running, RUNNING_CHECK, NULL);
+    is_fine = settings_check_plugin(loading->settings, plugin->entry->plugin->uri, table, &diagnostics);
+    running_leave();
     return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);
 }
 
@@ -137,7 +145,7 @@ static void load_plugin(struct work *work, size_t entry)
     const struct outcome *outcome = &work->outcomes[file];
 
     if (!outcome->is_tried)
-        load_file(work, manifest->manifest, file);
+        load_file(work, plugin, file);
     plugin->times.load_start_ns = outcome->start_ns;
     plugin->times.load_ns = outcome->took_ns;
     part->timeouts = settings_timeouts_of(loading->settings, manifest->uri);

@@ -256,6 +256,7 @@ static enum berth_code call_prepare(struct steps *steps, void **ret_prepared, st
     job->table = instance->table;
     job->uri = uri_of(instance);
     job->settings = instance->host.table.settings;
+    job->running = instance->plugin->running;
     job->root = (struct folder){.base = life->options.host.root, .name = job->uri};
     job->state = (struct folder){.base = life->options.host.state, .name = job->uri};
     job->on_begun = on_job_begun;
@@ -268,8 +269,11 @@ static enum berth_code call_prepare(struct steps *steps, void **ret_prepared, st
 
 static void discard(struct instance *instance, void *prepared)
 {
-    if (prepared != NULL && BERTH_HAS(instance->table, discard))
-        instance->table->discard(prepared);
+    if (prepared == NULL || !BERTH_HAS(instance->table, discard))
+        return;
+    running_enter(instance->plugin->running, RUNNING_DISCARD, NULL);
+    instance->table->discard(prepared);
+    running_leave();
 }
 
 static void on_prepare_ended(struct steps *steps, const struct step_outcome *outcome)
@@ -462,16 +466,16 @@ static void on_close_ended(struct steps *steps, const struct step_outcome *outco
 
 /* A life, from top to bottom. */
 static const struct step_kind kinds[STEP_COUNT] = {
-    [STEP_PREPARE] = {"prepare", TIMEOUT(prepare_ns), BERTH_STATE_PREPARING, BERTH_STATE_PREPARING,
-                      "discarding its result", call_prepare, on_prepare_ended, NULL},
-    [STEP_INIT] = {"init", TIMEOUT(init_ns), BERTH_STATE_STARTING, BERTH_STATE_READY, "closing its instance",
-                   call_init, on_init_ended, on_init_late},
-    [STEP_SERVE] = {"serve", TIMEOUT(serve_ns), BERTH_STATE_READY, BERTH_STATE_SERVING, NULL, call_serve,
-                    on_serve_ended, NULL},
-    [STEP_DRAIN] = {"drain", TIMEOUT(drain_ns), BERTH_STATE_DRAINING, BERTH_STATE_DRAINING, NULL, call_drain,
-                    on_drain_ended, NULL},
-    [STEP_CLOSE] = {"close", TIMEOUT(close_ns), BERTH_STATE_STOPPED, BERTH_STATE_STOPPED, NULL, call_close,
-                    on_close_ended, NULL},
+    [STEP_PREPARE] = {"prepare", RUNNING_NOTHING, TIMEOUT(prepare_ns), BERTH_STATE_PREPARING,
+                      BERTH_STATE_PREPARING, "discarding its result", call_prepare, on_prepare_ended, NULL},
+    [STEP_INIT] = {"init", RUNNING_INIT, TIMEOUT(init_ns), BERTH_STATE_STARTING, BERTH_STATE_READY,
+                   "closing its instance", call_init, on_init_ended, on_init_late},
+    [STEP_SERVE] = {"serve", RUNNING_SERVE, TIMEOUT(serve_ns), BERTH_STATE_READY, BERTH_STATE_SERVING, NULL,
+                    call_serve, on_serve_ended, NULL},
+    [STEP_DRAIN] = {"drain", RUNNING_DRAIN, TIMEOUT(drain_ns), BERTH_STATE_DRAINING, BERTH_STATE_DRAINING,
+                    NULL, call_drain, on_drain_ended, NULL},
+    [STEP_CLOSE] = {"close", RUNNING_CLOSE, TIMEOUT(close_ns), BERTH_STATE_STOPPED, BERTH_STATE_STOPPED, NULL,
+                    call_close, on_close_ended, NULL},
 };
 
 /* A server waits for all calls, which it carries for others; other plugins for calls of their own. */
@@ -857,6 +861,7 @@ static void init_instance(struct life *life, size_t index)
     instance->host.on_released = on_released;
     instance->steps.kinds = kinds;
     instance->steps.uri = uri_of(instance);
+    instance->steps.running = instance->plugin->running;
     instance->steps.deadlines = &life->deadlines;
     instance->steps.timeouts = part->timeouts;
     instance->steps.on_overdue = on_overdue;

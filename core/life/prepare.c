@@ -92,8 +92,11 @@ static void tell(struct prepare_pool *pool, struct prepare_job *job)
 
 static void discard(struct prepare_job *job)
 {
-    if (job->code == BERTH_OK && job->prepared != NULL && BERTH_HAS(job->table, discard))
+    if (job->code == BERTH_OK && job->prepared != NULL && BERTH_HAS(job->table, discard)) {
+        running_enter(job->running, RUNNING_DISCARD, NULL);
         job->table->discard(job->prepared);
+        running_leave();
+    }
     job->prepared = NULL;
 }
 
@@ -103,7 +106,9 @@ static void run(struct prepare_job *job)
 
     job->begun_ns = uv_hrtime();
     job->error.message[0] = '\0';
+    running_enter(job->running, RUNNING_PREPARE, NULL);
     job->code = job->table->prepare(&job->view, &prepared, &job->error);
+    running_leave();
     job->error.message[sizeof(job->error.message) - 1] = '\0';
     job->prepared = job->code == BERTH_OK ? prepared : NULL;
     job->ended_ns = uv_hrtime();
@@ -143,7 +148,9 @@ static struct prepare_job *take(struct prepare_pool *pool)
 static void thread_main(void *argument)
 {
     struct prepare_pool *pool = argument;
+    struct running_thread running = {0};
 
+    running_thread_begin(&running, false);
     uv_mutex_lock(&pool->lock);
     while (!pool->is_closing) {
         if (pool->waiting.first != NULL) {
@@ -155,6 +162,7 @@ static void thread_main(void *argument)
         pool->idle--;
     }
     uv_mutex_unlock(&pool->lock);
+    running_thread_end();
 }
 
 /* Under the lock. */

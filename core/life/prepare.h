@@ -7,6 +7,7 @@
 
 #include <berth/plugin.h>
 
+#include <core/base/running.h>
 #include <core/state/folder.h>
 
 struct prepare_pool;
@@ -23,6 +24,7 @@ struct prepare_job {
     const char *uri;
     const struct berth_settings *settings;
     struct folder root, state;
+    struct running_plugin *running;
     void *owner;
     /** Both on the loop: it has begun; it has returned, or it was abandoned before it began. */
     void (*on_begun)(struct prepare_job *job);

@@ -142,11 +142,14 @@ void steps_begin(struct steps *steps, enum step step)
 {
     struct berth_error error = {.message = ""};
     struct step_outcome outcome = {.message = error.message};
+    enum running_doing doing = steps->kinds[step].doing;
 
     steps->records[step].status = STEP_CALLING;
     steps->records[step].begun_ns = uv_hrtime();
     log_plugin(BERTH_LOG_DEBUG, steps->uri, "calling %s", name_of(steps, step));
+    running_enter(doing != RUNNING_NOTHING ? steps->running : NULL, doing, NULL);
     outcome.code = steps->kinds[step].call(steps, &outcome.result, &error);
+    running_leave();
     error.message[sizeof(error.message) - 1] = '\0';
     answer(steps, step, outcome);
 }

@@ -6,6 +6,7 @@
 #include <berth/inspect.h>
 #include <berth/plugin.h>
 
+#include <core/base/running.h>
 #include <core/settings/settings.h>
 #include <sdk/base/deadlines.h>
 
@@ -43,6 +44,8 @@ struct steps;
 /** What a step is: one row in the table of a life. */
 struct step_kind {
     const char *name;
+    /** What its call does on the loop; RUNNING_NOTHING where it only hands work to another thread. */
+    enum running_doing doing;
     /** Where its deadline is in struct settings_timeouts. */
     size_t timeout;
     /** How the instance is listed while the step runs, and once it has ended well. */
@@ -62,6 +65,7 @@ struct steps {
     /** STEP_COUNT of them. */
     const struct step_kind *kinds;
     const char *uri;
+    struct running_plugin *running;
     struct deadlines *deadlines;
     struct settings_timeouts timeouts;
     /** The deadline of a pending step has passed: steps_time_out is due. */

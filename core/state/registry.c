@@ -206,10 +206,13 @@ static void init_plugin(struct registry *registry, size_t index)
     plugin->entry = entry;
     plugin->index = index;
     plugin->cause = PLAN_NONE;
-    if (plan_entry_will_run(entry))
+    if (plan_entry_will_run(entry)) {
+        plugin->running = running_add(entry->plugin->uri, entry->plugin->manifest->module,
+                                      entry->plugin->manifest->version, entry->plugin->manifest->path);
         registry_move(registry, plugin, BERTH_STATE_WAITING);
-    else
+    } else {
         registry_blame(registry, plugin, entry->state, entry->code, entry->reason, entry->cause);
+    }
 }
 
 struct registry *registry_create(const struct plan *plan, uint64_t start_ns)

@@ -8,6 +8,7 @@
 
 #include <berth/plugin.h>
 
+#include <core/base/running.h>
 #include <core/plan/plan.h>
 
 #include "changes.h"
@@ -40,6 +41,8 @@ struct registry_plugin {
     /** When it stopped being healthy, on the clock of uv_hrtime(). */
     uint64_t condition_start_ns;
 
+    /** Under which name its code runs; NULL where it will not. */
+    struct running_plugin *running;
     /** NULL where the module is not loaded. */
     const struct berth_plugin *table;
     /** What init returned, which may be NULL; valid while registry_plugin_is_ready. */

@@ -123,12 +123,12 @@ static void unlink_call(struct call *call)
 }
 
 /* These two stand around each callback and tell the observer whose code runs. */
-static void enter_code(const struct call *call, const void *owner)
+static void enter_code(const struct call *call, enum router_part part, const void *owner)
 {
     const struct router_observer *observer = &call->calls->observer;
 
     if (observer->on_enter != NULL)
-        observer->on_enter(observer->context, owner, &call->public);
+        observer->on_enter(observer->context, owner, part, &call->public);
 }
 
 static void leave_code(const struct call *call, const void *owner)
@@ -166,7 +166,7 @@ static void finish_hook(struct call *call, size_t i, enum berth_code code, const
     state->finished = true;
     if (!BERTH_HAS(hook->interceptor, on_finish))
         return;
-    enter_code(call, hook->owner);
+    enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
     hook->interceptor->on_finish(hook->self, &call->public, state->state, code, message);
     leave_code(call, hook->owner);
 }
@@ -227,7 +227,7 @@ static void release(struct call *call)
     if (started) {
         call->depth++;
         if (handler_of(call)->on_end != NULL) {
-            enter_code(call, call->binding->owner);
+            enter_code(call, ROUTER_HANDLER, call->binding->owner);
             handler_of(call)->on_end(&call->public, call->code);
             leave_code(call, call->binding->owner);
         }
@@ -306,13 +306,13 @@ static void pass_message(struct call *call, const void *message, size_t length)
 
         if (hook->removed || state->finished || !BERTH_HAS(hook->interceptor, on_message))
             continue;
-        enter_code(call, hook->owner);
+        enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
         hook->interceptor->on_message(hook->self, &call->public, state->state, message, length);
         leave_code(call, hook->owner);
     }
     if (call->ended || handler_of(call)->on_message == NULL)
         return;
-    enter_code(call, call->binding->owner);
+    enter_code(call, ROUTER_HANDLER, call->binding->owner);
     handler_of(call)->on_message(&call->public, message, length);
     leave_code(call, call->binding->owner);
 }
@@ -321,7 +321,7 @@ static void pass_half_close(struct call *call)
 {
     if (call->ended || handler_of(call)->on_half_close == NULL)
         return;
-    enter_code(call, call->binding->owner);
+    enter_code(call, ROUTER_HANDLER, call->binding->owner);
     handler_of(call)->on_half_close(&call->public);
     leave_code(call, call->binding->owner);
 }
@@ -402,7 +402,7 @@ static void start(struct call *call)
     call->public.handlers = binding->handlers;
     call->started = true;
     if (handler_of(call)->on_start != NULL) {
-        enter_code(call, binding->owner);
+        enter_code(call, ROUTER_HANDLER, binding->owner);
         handler_of(call)->on_start(&call->public);
         leave_code(call, binding->owner);
     }
@@ -469,7 +469,7 @@ static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error 
     snprintf(err->message, sizeof(err->message), "refused by %s", hook->interceptor->name);
     call->asking = err;
     call->answer = BERTH_PENDING;
-    enter_code(call, hook->owner);
+    enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
     code = hook->interceptor->on_start(hook->self, &call->public, &call->hook_states[i].state, err);
     leave_code(call, hook->owner);
     call->asking = NULL;
@@ -604,7 +604,7 @@ void call_writable(struct berth_call *public)
     struct call *call = begin(public);
 
     if (call->started && !call->ended && handler_of(call)->on_writable != NULL) {
-        enter_code(call, call->binding->owner);
+        enter_code(call, ROUTER_HANDLER, call->binding->owner);
         handler_of(call)->on_writable(public);
         leave_code(call, call->binding->owner);
     }
@@ -637,7 +637,7 @@ static void show_reply(struct call *call, const void *message, size_t length)
 
         if (hook->removed || state->finished || !BERTH_HAS(hook->interceptor, on_reply))
             continue;
-        enter_code(call, hook->owner);
+        enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
         hook->interceptor->on_reply(hook->self, &call->public, state->state, message, length);
         leave_code(call, hook->owner);
     }

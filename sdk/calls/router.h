@@ -39,6 +39,12 @@ struct router_service {
     size_t transport_count;
 };
 
+/** Whose code a router is about to run. */
+enum router_part {
+    ROUTER_HANDLER,
+    ROUTER_INTERCEPTOR,
+};
+
 /** What the owner of a router can watch. Each function may be NULL. */
 struct router_observer {
     void *context;
@@ -46,7 +52,7 @@ struct router_observer {
      * Called before and after each handler and each interceptor hook: `owner` is what router_set_live or
      * router_add_interceptor was given. Pairs nest, because a handler's operation runs the interceptors.
      */
-    void (*on_enter)(void *context, const void *owner, const struct berth_call *call);
+    void (*on_enter)(void *context, const void *owner, enum router_part part, const struct berth_call *call);
     void (*on_leave)(void *context, const void *owner, const struct berth_call *call);
     /** A route was added or changed its state. */
     void (*on_change)(void *context);

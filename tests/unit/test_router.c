@@ -67,7 +67,7 @@ static void a_call_in_the_middle_of_a_callback_counts_until_it_returns(void **st
                   "finish(UNAVAILABLE: it stops) 1-left end(UNAVAILABLE) idle ");
 }
 
-static void on_enter(void *context, const void *owner, const struct berth_call *call)
+static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
 {
     event("%s<", (const char *)owner);
 }

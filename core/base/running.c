@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running word. Only its own thread writes a thread's frames; `version` is odd while it does, so that
+ * another thread never sees half of an entry, and never waits for one.
+ */
+#include "running.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "memory.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
+
+/* Owners in blocks that never move, for readers that take no lock. */
+#define BLOCK_OWNERS 64
+#define BLOCKS_MAX 4096
+
+static struct running_plugin *_Atomic blocks[BLOCKS_MAX];
+static atomic_uint owner_count;
+
+static struct running_thread *loop_thread;
+static _Thread_local struct running_thread *this_thread;
+static struct running_limits limits;
+/* Below it no entry can be too slow, whatever a tick is worth. */
+static uint64_t slow_ticks = UINT64_MAX;
+static struct running_box no_box;
+static struct running_box *box = &no_box;
+
+static char *copy(const char *text)
+{
+    return memory_copy(text != NULL ? text : "");
+}
+
+struct running_plugin *running_add(const char *uri, const char *module, const char *version, const char *path)
+{
+    uint32_t i = atomic_load(&owner_count);
+    struct running_plugin *block, *owner;
+
+    if (i / BLOCK_OWNERS == BLOCKS_MAX)
+        abort();
+    block = atomic_load(&blocks[i / BLOCK_OWNERS]);
+    if (block == NULL) {
+        block = memory_allocate(BLOCK_OWNERS, sizeof(*block));
+        atomic_store(&blocks[i / BLOCK_OWNERS], block);
+    }
+    owner = &block[i % BLOCK_OWNERS];
+    owner->index = i + 1;
+    owner->uri = copy(uri);
+    owner->module = copy(module);
+    owner->version = copy(version);
+    owner->path = copy(path);
+    atomic_store(&owner_count, i + 1);
+    return owner;
+}
+
+struct running_plugin *running_get(uint32_t index)
+{
+    if (index == 0 || index > atomic_load(&owner_count))
+        return NULL;
+    return &atomic_load(&blocks[(index - 1) / BLOCK_OWNERS])[(index - 1) % BLOCK_OWNERS];
+}
+
+uint32_t running_count(void)
+{
+    return atomic_load(&owner_count);
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Where the processor's counter runs at one speed on all cores it costs half of what the clock does. */
+static struct {
+    bool counts;
+    uint64_t ticks, ns;
+} origin;
+
+static uint64_t read_counter(void)
+{
+#if defined(__x86_64__)
+    return __rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return 0;
+#endif
+}
+
+static bool has_steady_counter(void)
+{
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0x80000007u, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0;
+#elif defined(__aarch64__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+static void start_clock(void)
+{
+    origin.counts = has_steady_counter();
+    origin.ns = clock_ns();
+    origin.ticks = running_ticks();
+}
+
+uint64_t running_ticks(void)
+{
+    return origin.counts ? read_counter() : clock_ns();
+}
+
+/* The longer the process runs, the better the ratio is known. */
+uint64_t running_ticks_to_ns(uint64_t ticks)
+{
+    uint64_t elapsed_ticks = running_ticks() - origin.ticks, elapsed_ns = clock_ns() - origin.ns;
+
+    if (!origin.counts)
+        return ticks;
+    if (elapsed_ticks == 0)
+        return 0;
+    return (uint64_t)((double)ticks * ((double)elapsed_ns / (double)elapsed_ticks));
+}
+
+void running_thread_begin(struct running_thread *thread, bool is_loop)
+{
+    if (origin.ns == 0)
+        start_clock();
+    thread->is_loop = is_loop;
+    this_thread = thread;
+    if (is_loop)
+        loop_thread = thread;
+}
+
+void running_thread_end(void)
+{
+    if (this_thread == loop_thread)
+        loop_thread = NULL;
+    this_thread = NULL;
+}
+
+struct running_thread *running_this_thread(void)
+{
+    return this_thread;
+}
+
+bool running_is_loop(void)
+{
+    return this_thread != NULL && this_thread->is_loop;
+}
+
+void running_limit(const struct running_limits *new_limits)
+{
+    limits = *new_limits;
+    /* A counter of less than 1 MHz is unheard of; on_leave computes exactly. */
+    slow_ticks = limits.slow_ns > 0 ? limits.slow_ns / 1000 : UINT64_MAX;
+}
+
+void running_use_box(struct running_box *new_box)
+{
+    box = new_box != NULL ? new_box : &no_box;
+}
+
+static void begin_change(struct running_thread *thread)
+{
+    atomic_store_explicit(&thread->version, atomic_load_explicit(&thread->version, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void end_change(struct running_thread *thread)
+{
+    atomic_store_explicit(&thread->version, atomic_load_explicit(&thread->version, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
+static void show_in_box(const struct running_plugin *owner, enum running_doing doing)
+{
+    atomic_store_explicit(&box->owner, owner != NULL ? owner->index : 0, memory_order_relaxed);
+    atomic_store_explicit(&box->doing, owner != NULL ? (int)doing : RUNNING_NOTHING, memory_order_relaxed);
+}
+
+void running_enter(struct running_plugin *owner, enum running_doing doing, const char *detail)
+{
+    struct running_thread *thread = this_thread;
+    unsigned depth;
+    struct running_frame *frame;
+    uint64_t now;
+
+    if (thread == NULL)
+        return;
+    depth = atomic_load_explicit(&thread->depth, memory_order_relaxed);
+    if (depth >= RUNNING_DEPTH_MAX) {
+        atomic_store_explicit(&thread->depth, depth + 1, memory_order_relaxed);
+        return;
+    }
+    now = running_ticks();
+    if (depth > 0)
+        thread->frames[depth - 1].own_ticks += now - thread->mark;
+    thread->mark = now;
+    frame = &thread->frames[depth];
+    frame->own_ticks = 0;
+    begin_change(thread);
+    atomic_store_explicit(&frame->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&frame->detail, detail, memory_order_relaxed);
+    atomic_store_explicit(&frame->doing, doing, memory_order_relaxed);
+    atomic_store_explicit(&frame->begun, now, memory_order_relaxed);
+    atomic_store_explicit(&thread->depth, depth + 1, memory_order_relaxed);
+    end_change(thread);
+    if (thread->is_loop)
+        show_in_box(owner, doing);
+}
+
+static void report_slow(struct running_frame *frame)
+{
+    uint64_t ns = running_ticks_to_ns(frame->own_ticks);
+    struct running_word word = {.owner = atomic_load_explicit(&frame->owner, memory_order_relaxed),
+                                .doing = atomic_load_explicit(&frame->doing, memory_order_relaxed),
+                                .detail = atomic_load_explicit(&frame->detail, memory_order_relaxed),
+                                .since = atomic_load_explicit(&frame->begun, memory_order_relaxed)};
+
+    if (ns < limits.slow_ns) {
+        /* Not slow after all: what was measured shows how many ticks it takes. */
+        slow_ticks = frame->own_ticks;
+        return;
+    }
+    word.owner->slow++;
+    limits.on_slow(&word, ns);
+}
+
+static void charge(struct running_frame *frame)
+{
+    struct running_plugin *owner = atomic_load_explicit(&frame->owner, memory_order_relaxed);
+
+    if (owner == NULL)
+        return;
+    owner->ticks += frame->own_ticks;
+    owner->entries++;
+    if (frame->own_ticks > owner->longest_ticks)
+        owner->longest_ticks = frame->own_ticks;
+    if (frame->own_ticks > slow_ticks)
+        report_slow(frame);
+}
+
+void running_leave(void)
+{
+    struct running_thread *thread = this_thread;
+    unsigned depth;
+    uint64_t now;
+    const struct running_frame *outer;
+
+    if (thread == NULL)
+        return;
+    depth = atomic_load_explicit(&thread->depth, memory_order_relaxed) - 1;
+    if (depth >= RUNNING_DEPTH_MAX) {
+        atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
+        return;
+    }
+    now = running_ticks();
+    thread->frames[depth].own_ticks += now - thread->mark;
+    thread->mark = now;
+    begin_change(thread);
+    atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
+    end_change(thread);
+    if (!thread->is_loop)
+        return;
+    outer = depth > 0 ? &thread->frames[depth - 1] : NULL;
+    if (outer != NULL)
+        show_in_box(atomic_load_explicit(&outer->owner, memory_order_relaxed),
+                    atomic_load_explicit(&outer->doing, memory_order_relaxed));
+    else
+        show_in_box(NULL, RUNNING_NOTHING);
+    charge(&thread->frames[depth]);
+}
+
+static bool look_once(const struct running_thread *thread, struct running_word *word)
+{
+    unsigned depth = atomic_load_explicit(&thread->depth, memory_order_relaxed);
+    const struct running_frame *frame;
+
+    *word = (struct running_word){NULL, RUNNING_NOTHING, NULL, 0};
+    if (depth == 0)
+        return false;
+    frame = &thread->frames[(depth < RUNNING_DEPTH_MAX ? depth : RUNNING_DEPTH_MAX) - 1];
+    word->owner = atomic_load_explicit(&frame->owner, memory_order_relaxed);
+    word->doing = atomic_load_explicit(&frame->doing, memory_order_relaxed);
+    word->detail = atomic_load_explicit(&frame->detail, memory_order_relaxed);
+    word->since = atomic_load_explicit(&frame->begun, memory_order_relaxed);
+    return word->owner != NULL;
+}
+
+/* The thread that is looked at may be the one that was interrupted by the signal in which we look. */
+bool running_look(const struct running_thread *thread, struct running_word *ret_word)
+{
+    bool is_running = false;
+
+    for (int tries = 0; tries < 1000; tries++) {
+        unsigned before = atomic_load_explicit(&thread->version, memory_order_acquire);
+
+        is_running = look_once(thread, ret_word);
+        atomic_thread_fence(memory_order_acquire);
+        if (before % 2 == 0 && atomic_load_explicit(&thread->version, memory_order_relaxed) == before)
+            break;
+    }
+    return is_running;
+}
+
+const char *running_doing_name(enum running_doing doing)
+{
+    static const char *const names[] = {
+        "nothing", "loading", "migrate", "check",   "prepare",     "discard",         "init",
+        "serve",   "drain",   "close",   "handler", "interceptor", "posted function", "callback",
+    };
+
+    return (size_t)doing < sizeof(names) / sizeof(names[0]) ? names[doing] : "unknown";
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whose code runs, and what for: a word per thread, set around every entry into a plugin that the host makes,
+ * and what each plugin has cost the loop. The watchdog and the crash report read it from other threads and
+ * from signal handlers.
+ *
+ * Entries nest, because a plugin calls the host, which calls another plugin. Time is exclusive: it is charged
+ * to the innermost owner. What libuv calls directly has no word, and its time is nobody's.
+ */
+#ifndef CORE_BASE_RUNNING_H
+#define CORE_BASE_RUNNING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** What a plugin is called for. The values are kept in files: add at the end. */
+enum running_doing {
+    RUNNING_NOTHING = 0,
+    RUNNING_LOAD = 1,
+    RUNNING_MIGRATE = 2,
+    RUNNING_CHECK = 3,
+    RUNNING_PREPARE = 4,
+    RUNNING_DISCARD = 5,
+    RUNNING_INIT = 6,
+    RUNNING_SERVE = 7,
+    RUNNING_DRAIN = 8,
+    RUNNING_CLOSE = 9,
+    RUNNING_HANDLER = 10,
+    RUNNING_INTERCEPTOR = 11,
+    RUNNING_POST = 12,
+    /** A function that a plugin handed to the host: a visitor, a watch. */
+    RUNNING_CALLBACK = 13,
+};
+
+/** A plugin, and what it has cost. Never freed, so that a signal handler and the next start can name it. */
+struct running_plugin {
+    /** In the order they were added; from 1, because 0 is the host in the black box. */
+    uint32_t index;
+    const char *uri;
+    /** Of its manifest; the file's path. */
+    const char *module, *version, *path;
+    /** The loop's thread only, except `stalls`. In units of running_ticks(). */
+    uint64_t ticks, longest_ticks;
+    uint64_t entries;
+    /** Entries that took longer than loop.warn_after. */
+    uint64_t slow;
+    /** Times that the watchdog found the loop stuck in it. */
+    atomic_uint_least64_t stalls;
+};
+
+/** What is running, as another thread sees it. */
+struct running_word {
+    /** NULL: the host itself, or what libuv called directly. */
+    struct running_plugin *owner;
+    enum running_doing doing;
+    /** The path of a method, the name of a module's file; may be NULL. Lives until the daemon ends. */
+    const char *detail;
+    /** On the clock of running_ticks(). */
+    uint64_t since;
+};
+
+/** Entries beyond this depth are counted, and charged to the one at its bottom. */
+#define RUNNING_DEPTH_MAX 32
+
+/** One thread's entries. Zero-initialise. */
+struct running_thread {
+    /** Odd while it changes. */
+    atomic_uint version;
+    atomic_uint depth;
+    struct running_frame {
+        _Atomic(struct running_plugin *) owner;
+        _Atomic(const char *) detail;
+        atomic_uint_least64_t begun;
+        atomic_int doing;
+        uint64_t own_ticks;
+    } frames[RUNNING_DEPTH_MAX];
+    uint64_t mark;
+    bool is_loop;
+};
+
+/**
+ * What outlives the process: mapped from a file, written at each entry of the loop's thread. The next start
+ * reads who was running when the daemon died.
+ */
+struct running_box {
+    atomic_uint owner;
+    atomic_int doing;
+};
+
+/** What to do about an entry of the loop's thread that took longer than `slow_ns`. 0: nothing. */
+struct running_limits {
+    uint64_t slow_ns;
+    void (*on_slow)(const struct running_word *word, uint64_t took_ns);
+};
+
+/** Adds a plugin. The texts are copied; the result lives as long as the process. Aborts without memory. */
+struct running_plugin *running_add(const char *uri, const char *module, const char *version,
+                                   const char *path);
+/** By its index; NULL: there is none. Async-signal-safe. */
+struct running_plugin *running_get(uint32_t index);
+uint32_t running_count(void);
+
+/** This thread's word is kept in `thread` until running_thread_end. The loop's thread begins first. */
+void running_thread_begin(struct running_thread *thread, bool is_loop);
+void running_thread_end(void);
+/** This thread's; NULL: it has none. Async-signal-safe. */
+struct running_thread *running_this_thread(void);
+/** Is this the loop's thread? False before it has begun. */
+bool running_is_loop(void);
+
+void running_limit(const struct running_limits *limits);
+/** NULL: none any more. */
+void running_use_box(struct running_box *box);
+
+/** Around each entry into a plugin. `owner` may be NULL, and then nothing is noted; pairs nest all the same.
+ */
+void running_enter(struct running_plugin *owner, enum running_doing doing, const char *detail);
+void running_leave(void);
+
+/** What runs at the innermost level. Any thread, also a signal handler. False: nothing of a plugin. */
+bool running_look(const struct running_thread *thread, struct running_word *ret_word);
+
+/** A clock that costs little to read, and what its units are worth. */
+uint64_t running_ticks(void);
+uint64_t running_ticks_to_ns(uint64_t ticks);
+
+/** "init", "handler /a.B/C": for messages. Async-signal-safe without `detail`. */
+const char *running_doing_name(enum running_doing doing);
+
+#endif

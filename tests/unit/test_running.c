@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include <core/base/running.h>
+
+static struct running_plugin *heron, *stork;
+static struct running_thread loop_thread;
+static struct running_box box;
+static struct running_word slow_word;
+static uint64_t slow_took_ns;
+static unsigned slow_count;
+
+static void on_slow(const struct running_word *word, uint64_t took_ns)
+{
+    slow_word = *word;
+    slow_took_ns = took_ns;
+    slow_count++;
+}
+
+static void spin(unsigned ms)
+{
+    uint64_t start = running_ticks();
+
+    while (running_ticks_to_ns(running_ticks() - start) < (uint64_t)ms * 1000000u)
+        ;
+}
+
+static int set_up(void **state)
+{
+    static const struct running_limits limits = {.slow_ns = 20000000u, .on_slow = on_slow};
+
+    loop_thread = (struct running_thread){0};
+    slow_count = 0;
+    heron = running_add("io.example.v1.heron", "heron", "1.0.0", "/plugins/heron.so");
+    stork = running_add("io.example.v1.stork", "stork", "2.0.0", "/plugins/stork.so");
+    running_thread_begin(&loop_thread, true);
+    running_limit(&limits);
+    running_use_box(&box);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    running_use_box(NULL);
+    running_thread_end();
+    return 0;
+}
+
+static void the_innermost_entry_is_what_runs(void **state)
+{
+    struct running_word word;
+
+    assert_false(running_look(&loop_thread, &word));
+    running_enter(heron, RUNNING_HANDLER, "/a.B/C");
+    running_enter(stork, RUNNING_INTERCEPTOR, "/a.B/C");
+    assert_true(running_look(&loop_thread, &word));
+    assert_ptr_equal(word.owner, stork);
+    assert_int_equal(word.doing, RUNNING_INTERCEPTOR);
+    running_leave();
+    assert_true(running_look(&loop_thread, &word));
+    assert_ptr_equal(word.owner, heron);
+    assert_string_equal(word.detail, "/a.B/C");
+    running_leave();
+    assert_false(running_look(&loop_thread, &word));
+}
+
+static void time_is_charged_to_the_innermost_plugin_alone(void **state)
+{
+    running_enter(heron, RUNNING_INIT, NULL);
+    spin(5);
+    running_enter(stork, RUNNING_HANDLER, NULL);
+    spin(15);
+    running_leave();
+    running_leave();
+    assert_in_range(running_ticks_to_ns(heron->ticks), 4000000u, 14000000u);
+    assert_true(running_ticks_to_ns(stork->ticks) >= 14000000u);
+    assert_int_equal(heron->entries, 1);
+    assert_int_equal(slow_count, 0);
+}
+
+static void an_entry_that_took_too_long_is_told_with_its_own_time(void **state)
+{
+    running_enter(heron, RUNNING_HANDLER, "/a.B/C");
+    running_enter(stork, RUNNING_INTERCEPTOR, "/a.B/C");
+    spin(30);
+    running_leave();
+    running_leave();
+    assert_int_equal(slow_count, 1);
+    assert_ptr_equal(slow_word.owner, stork);
+    assert_int_equal(slow_word.doing, RUNNING_INTERCEPTOR);
+    assert_true(slow_took_ns >= 20000000u);
+    assert_int_equal(stork->slow, 1);
+    assert_int_equal(heron->slow, 0);
+}
+
+static void the_black_box_shows_what_runs_on_the_loop(void **state)
+{
+    running_enter(heron, RUNNING_CLOSE, NULL);
+    assert_int_equal(box.owner, heron->index);
+    assert_int_equal(box.doing, RUNNING_CLOSE);
+    assert_ptr_equal(running_get(box.owner), heron);
+    running_leave();
+    assert_int_equal(box.owner, 0);
+    assert_int_equal(box.doing, RUNNING_NOTHING);
+    assert_null(running_get(0));
+    assert_null(running_get(running_count() + 1));
+}
+
+static void entries_deeper_than_the_word_goes_are_counted(void **state)
+{
+    struct running_word word;
+
+    for (int i = 0; i < 3 * RUNNING_DEPTH_MAX; i++)
+        running_enter(i < RUNNING_DEPTH_MAX ? heron : stork, RUNNING_HANDLER, NULL);
+    assert_true(running_look(&loop_thread, &word));
+    assert_ptr_equal(word.owner, heron);
+    for (int i = 0; i < 3 * RUNNING_DEPTH_MAX; i++)
+        running_leave();
+    assert_false(running_look(&loop_thread, &word));
+}
+
+static atomic_bool is_over;
+
+static void *look_on(void *argument)
+{
+    unsigned torn = 0;
+    struct running_word word;
+
+    assert_false(running_is_loop());
+    while (!atomic_load(&is_over))
+        if (running_look(&loop_thread, &word) && (word.owner == heron) != (word.doing == RUNNING_INIT))
+            torn++;
+    return (void *)(uintptr_t)torn;
+}
+
+static void another_thread_never_sees_half_an_entry(void **state)
+{
+    pthread_t thread;
+    void *torn;
+
+    assert_true(running_is_loop());
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&thread, NULL, look_on, NULL), 0);
+    for (int i = 0; i < 300000; i++) {
+        running_enter(heron, RUNNING_INIT, NULL);
+        running_leave();
+        running_enter(stork, RUNNING_HANDLER, NULL);
+        running_leave();
+    }
+    atomic_store(&is_over, true);
+    pthread_join(thread, &torn);
+    assert_int_equal((uintptr_t)torn, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_innermost_entry_is_what_runs),
+        TEST(time_is_charged_to_the_innermost_plugin_alone),
+        TEST(an_entry_that_took_too_long_is_told_with_its_own_time),
+        TEST(the_black_box_shows_what_runs_on_the_loop),
+        TEST(entries_deeper_than_the_word_goes_are_counted),
+        TEST(another_thread_never_sees_half_an_entry),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
