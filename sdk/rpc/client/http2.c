@@ -28,24 +28,15 @@ static bool has_calls(struct keepalive *keepalive)
     return CONTAINER_OF(keepalive, struct client_connection, keepalive)->open_streams > 0;
 }
 
-static void ping(struct keepalive *keepalive)
-{
-    struct client_connection *connection = CONTAINER_OF(keepalive, struct client_connection, keepalive);
-
-    nghttp2_submit_ping(connection->http2.session, NGHTTP2_FLAG_NONE, NULL);
-    connection_touch(&connection->base);
-}
-
 static void init_keepalive(struct client_connection *connection)
 {
     const struct berth_rpc_channel_options *limits = &connection->channel->limits;
 
     connection->keepalive = (struct keepalive){
-        .connection = &connection->base,
+        .http2 = &connection->http2,
         .time_ms = limits->keepalive_time_ms,
         .timeout_ms = limits->keepalive_timeout_ms,
         .is_wanted = has_calls,
-        .ping = ping,
     };
 }
 
@@ -211,14 +202,9 @@ static int start_session(struct client_connection *connection)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, connection->channel->limits.max_header_list_bytes},
     };
-    nghttp2_session *session;
-    nghttp2_mem memory = http2_memory(&connection->channel->engine.pool);
-    int result = nghttp2_session_client_new3(&session, connection->channel->callbacks, &connection->http2,
-                                             connection->channel->option, &memory);
 
-    return result != 0
-               ? result
-               : http2_begin(&connection->http2, session, settings, sizeof(settings) / sizeof(settings[0]));
+    return http2_begin(&connection->http2, nghttp2_session_client_new3, connection->channel->callbacks,
+                       connection->channel->option, settings, sizeof(settings) / sizeof(settings[0]));
 }
 
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
@@ -251,60 +237,49 @@ static bool has_room(const struct client_connection *connection)
                                           connection->http2.session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-static nghttp2_nv field(const char *name, const char *value, size_t length)
-{
-    return (nghttp2_nv){.name = (uint8_t *)name,
-                        .value = (uint8_t *)value,
-                        .namelen = strlen(name),
-                        .valuelen = length,
-                        .flags = NGHTTP2_NV_FLAG_NONE};
-}
-
-static size_t make_fields(struct berth_rpc_call *call, nghttp2_nv *fields, char timeout[TIMEOUT_TEXT_MAX])
+static void put_fields(struct http2_fields *fields, struct berth_rpc_call *call,
+                       char timeout[TIMEOUT_TEXT_MAX])
 {
     uint64_t now = uv_hrtime();
-    size_t count = 0;
 
-    fields[count++] = field(":method", "POST", 4);
-    fields[count++] = call->channel->tls == NULL ? field(":scheme", "http", 4) : field(":scheme", "https", 5);
-    fields[count++] = field(":path", call->path, strlen(call->path));
-    fields[count++] = field(":authority", call->channel->authority, strlen(call->channel->authority));
-    fields[count++] = field("te", "trailers", 8);
-    fields[count++] = field("content-type", "application/grpc", 16);
-    fields[count++] = field("user-agent", call->channel->user_agent, strlen(call->channel->user_agent));
-    fields[count++] = field("grpc-accept-encoding", CODING_ACCEPTED, strlen(CODING_ACCEPTED));
+    http2_put(fields, ":method", "POST");
+    http2_put(fields, ":scheme", call->channel->tls == NULL ? "http" : "https");
+    http2_put(fields, ":path", call->path);
+    http2_put(fields, ":authority", call->channel->authority);
+    http2_put(fields, "te", "trailers");
+    http2_put(fields, "content-type", "application/grpc");
+    http2_put(fields, "user-agent", call->channel->user_agent);
+    http2_put(fields, "grpc-accept-encoding", CODING_ACCEPTED);
     if (call->outflow.coding != CODING_IDENTITY)
-        fields[count++] = field("grpc-encoding", coding_name(call->outflow.coding),
-                                strlen(coding_name(call->outflow.coding)));
+        http2_put(fields, "grpc-encoding", coding_name(call->outflow.coding));
     if (call->deadline_ns != 0) {
         timeout_format(call->deadline_ns > now ? call->deadline_ns - now : 1, timeout);
-        fields[count++] = field("grpc-timeout", timeout, strlen(timeout));
+        http2_put(fields, "grpc-timeout", timeout);
     }
-    for (size_t i = 0; i < call->metadata.count; i++)
-        fields[count++] = field(call->metadata.items[i].key, call->metadata.items[i].value,
-                                call->metadata.items[i].value_length);
-    return count;
+    http2_put_list(fields, &call->metadata);
 }
 
 /* Sends GOAWAY as well; the connection ends with its last call. */
 static void retire(struct client_connection *connection)
 {
     client_connection_leave(connection, "all its stream IDs are used");
-    nghttp2_submit_goaway(connection->http2.session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
-    connection_touch(&connection->base);
+    http2_go_away(&connection->http2, NGHTTP2_NO_ERROR, "");
 }
 
 static void submit(struct berth_rpc_call *call, struct client_connection *connection)
 {
-    nghttp2_nv *fields =
-        berth_arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(*fields));
+    struct http2_fields fields = {
+        .items =
+            berth_arena_take(&call->arena, (PROTOCOL_FIELDS + call->metadata.count) * sizeof(nghttp2_nv))};
     nghttp2_data_provider provider = http2_provider(&call->outflow);
     char timeout[TIMEOUT_TEXT_MAX];
     int32_t id = NGHTTP2_ERR_NOMEM;
 
-    if (fields != NULL)
-        id = nghttp2_submit_request(connection->http2.session, NULL, fields,
-                                    make_fields(call, fields, timeout), &provider, call);
+    if (fields.items != NULL) {
+        put_fields(&fields, call, timeout);
+        id = nghttp2_submit_request(connection->http2.session, NULL, fields.items, fields.count, &provider,
+                                    call);
+    }
     if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE) {
         retire(connection);
         return;
@@ -329,7 +304,6 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
 static void wake(struct berth_rpc_call *call)
 {
     http2_wake(&call->connection->http2, &call->outflow, call->id);
-    connection_touch(&call->connection->base);
 }
 
 static void reset(struct berth_rpc_call *call)

@@ -85,17 +85,46 @@ nghttp2_data_provider http2_provider(struct outflow *outflow)
 
 void http2_wake(struct http2 *http2, struct outflow *outflow, int32_t stream_id)
 {
-    if (!outflow->is_deferred)
-        return;
-    outflow->is_deferred = false;
-    nghttp2_session_resume_data(http2->session, stream_id);
+    if (outflow->is_deferred) {
+        outflow->is_deferred = false;
+        nghttp2_session_resume_data(http2->session, stream_id);
+    }
+    connection_touch(http2->connection);
 }
 
-int http2_begin(struct http2 *http2, nghttp2_session *session, const nghttp2_settings_entry *settings,
-                size_t count)
+static void *allocate(size_t size, void *pool)
 {
-    int result = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, count);
+    return pool_take(pool, size);
+}
 
+static void release(void *memory, void *pool)
+{
+    (void)pool;
+    pool_give(memory);
+}
+
+static void *allocate_zeroed(size_t count, size_t size, void *pool)
+{
+    void *memory = size > 0 && count > SIZE_MAX / size ? NULL : pool_take(pool, count * size);
+
+    return memory == NULL ? NULL : memset(memory, 0, count * size);
+}
+
+static void *resize(void *memory, size_t size, void *pool)
+{
+    return pool_resize(pool, memory, size);
+}
+
+int http2_begin(struct http2 *http2, http2_session_new *create, const nghttp2_session_callbacks *callbacks,
+                const nghttp2_option *option, const nghttp2_settings_entry *settings, size_t count)
+{
+    nghttp2_mem memory = {&http2->connection->engine->pool, allocate, release, allocate_zeroed, resize};
+    nghttp2_session *session;
+    int result = create(&session, callbacks, http2, option, &memory);
+
+    if (result != 0)
+        return result;
+    result = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, count);
     if (result == 0)
         result =
             nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
@@ -104,6 +133,36 @@ int http2_begin(struct http2 *http2, nghttp2_session *session, const nghttp2_set
     else
         nghttp2_session_del(session);
     return result;
+}
+
+void http2_go_away(struct http2 *http2, uint32_t code, const char *debug)
+{
+    nghttp2_submit_goaway(http2->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(http2->session), code,
+                          (const uint8_t *)debug, strlen(debug));
+    connection_touch(http2->connection);
+}
+
+static void put(struct http2_fields *fields, const char *name, const char *value, size_t length)
+{
+    fields->items[fields->count++] = (nghttp2_nv){
+        .name = (uint8_t *)name,
+        .value = (uint8_t *)value,
+        .namelen = strlen(name),
+        .valuelen = length,
+        .flags = fields->flags,
+    };
+}
+
+void http2_put(struct http2_fields *fields, const char *name, const char *value)
+{
+    put(fields, name, value, strlen(value));
+}
+
+void http2_put_list(struct http2_fields *fields, const struct metadata_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        put(fields, list->items[i].key, list->items[i].value, list->items[i].value_length);
 }
 
 void http2_consume(struct http2 *http2, int32_t stream_id, size_t length)
@@ -262,34 +321,6 @@ int http2_callbacks_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_op
     return 0;
 }
 
-static void *allocate(size_t size, void *pool)
-{
-    return pool_take(pool, size);
-}
-
-static void release(void *memory, void *pool)
-{
-    (void)pool;
-    pool_give(memory);
-}
-
-static void *allocate_zeroed(size_t count, size_t size, void *pool)
-{
-    void *memory = size > 0 && count > SIZE_MAX / size ? NULL : pool_take(pool, count * size);
-
-    return memory == NULL ? NULL : memset(memory, 0, count * size);
-}
-
-static void *resize(void *memory, size_t size, void *pool)
-{
-    return pool_resize(pool, memory, size);
-}
-
-nghttp2_mem http2_memory(struct pool *pool)
-{
-    return (nghttp2_mem){pool, allocate, release, allocate_zeroed, resize};
-}
-
 void http2_callbacks_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
     nghttp2_session_callbacks_del(callbacks);
@@ -300,15 +331,20 @@ void http2_callbacks_destroy(nghttp2_session_callbacks *callbacks, nghttp2_optio
 
 static void on_due(struct deadline *deadline);
 
+static struct engine *engine_of(const struct keepalive *keepalive)
+{
+    return keepalive->http2->connection->engine;
+}
+
 static uint64_t now_ms(const struct keepalive *keepalive)
 {
-    return uv_now(keepalive->connection->engine->loop);
+    return uv_now(engine_of(keepalive)->loop);
 }
 
 /* Without memory there is no ping, and the connection lives on. */
 static void wait_for_silence(struct keepalive *keepalive, uint64_t pause_ms)
 {
-    deadlines_start(&keepalive->connection->engine->deadlines, &keepalive->deadline,
+    deadlines_start(&engine_of(keepalive)->deadlines, &keepalive->deadline,
                     uv_hrtime() + pause_ms * NANOSECONDS_PER_MILLISECOND, on_due);
 }
 
@@ -317,17 +353,19 @@ static void ask(struct keepalive *keepalive)
     keepalive->is_asking = true;
     keepalive->pinged_ms = now_ms(keepalive);
     wait_for_silence(keepalive, keepalive->timeout_ms);
-    keepalive->ping(keepalive);
+    /* Not the ping of a drain, which has zeros. */
+    nghttp2_submit_ping(keepalive->http2->session, NGHTTP2_FLAG_NONE, (const uint8_t *)"liveness");
+    connection_touch(keepalive->http2->connection);
 }
 
 static void on_due(struct deadline *deadline)
 {
     struct keepalive *keepalive = CONTAINER_OF(deadline, struct keepalive, deadline);
-    uint64_t heard_ms = keepalive->connection->heard_ms;
+    uint64_t heard_ms = keepalive->http2->connection->heard_ms;
     uint64_t due_ms;
 
     if (keepalive->is_asking && heard_ms < keepalive->pinged_ms) {
-        connection_lose(keepalive->connection, "the peer does not respond to pings");
+        connection_lose(keepalive->http2->connection, "the peer does not respond to pings");
         return;
     }
     keepalive->is_asking = false;
@@ -351,7 +389,7 @@ void keepalive_start(struct keepalive *keepalive)
 
 void keepalive_wake(struct keepalive *keepalive)
 {
-    uint64_t due_ms = keepalive->connection->heard_ms + keepalive->time_ms;
+    uint64_t due_ms = keepalive->http2->connection->heard_ms + keepalive->time_ms;
     uint64_t now = now_ms(keepalive);
 
     if (keepalive->time_ms == 0 || keepalive->deadline.place != 0)
@@ -362,6 +400,6 @@ void keepalive_wake(struct keepalive *keepalive)
 
 void keepalive_stop(struct keepalive *keepalive)
 {
-    if (keepalive->connection != NULL)
-        deadlines_stop(&keepalive->connection->engine->deadlines, &keepalive->deadline);
+    if (keepalive->http2 != NULL)
+        deadlines_stop(&engine_of(keepalive)->deadlines, &keepalive->deadline);
 }

@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <sdk/rpc/message/metadata.h>
 #include <sdk/rpc/message/outflow.h>
 #include <sdk/rpc/socket/connection.h>
 
@@ -59,16 +60,35 @@ extern const struct connection_protocol http2_protocol;
 /** What to hand to nghttp2 with the headers: it pulls the outflow's messages at the pace of the peer's
  * windows. */
 nghttp2_data_provider http2_provider(struct outflow *outflow);
-/** Wakes the stream where HTTP/2 waits for it. */
+/** There is more to send on a stream, which HTTP/2 may wait for. */
 void http2_wake(struct http2 *http2, struct outflow *outflow, int32_t stream_id);
 
+/** nghttp2_session_client_new3 or nghttp2_session_server_new3. */
+typedef int http2_session_new(nghttp2_session **ret_session, const nghttp2_session_callbacks *callbacks,
+                              void *user_data, const nghttp2_option *option, nghttp2_mem *memory);
+
 /**
- * Sets the session of a `struct http2`: sends the settings and opens the connection's window.
+ * Makes the session of a `struct http2` whose connection is set, with memory from the engine's pool: sends
+ * the settings and opens the connection's window.
  *
- * @return 0, or nghttp2's error, and then the session is gone.
+ * @return 0 or nghttp2's error.
  */
-int http2_begin(struct http2 *http2, nghttp2_session *session, const nghttp2_settings_entry *settings,
-                size_t count);
+int http2_begin(struct http2 *http2, http2_session_new *create, const nghttp2_session_callbacks *callbacks,
+                const nghttp2_option *option, const nghttp2_settings_entry *settings, size_t count);
+
+/** Takes no more streams of the peer's; those that it began go on. @param debug  Says why, or "". */
+void http2_go_away(struct http2 *http2, uint32_t code, const char *debug);
+
+/** Header fields on their way to nghttp2, which copies them as `flags` have it. */
+struct http2_fields {
+    nghttp2_nv *items;
+    size_t count;
+    uint8_t flags;
+};
+
+/** There is room for it. */
+void http2_put(struct http2_fields *fields, const char *name, const char *value);
+void http2_put_list(struct http2_fields *fields, const struct metadata_list *list);
 
 /** Tells the peer that `length` bytes of a stream are used up, so that it may send as many more. */
 void http2_consume(struct http2 *http2, int32_t stream_id, size_t length);
@@ -88,8 +108,6 @@ void http2_consume(struct http2 *http2, int32_t stream_id, size_t length);
 int http2_callbacks_create(nghttp2_session_callbacks **ret_callbacks, nghttp2_option **ret_option);
 /** One more object of the same options, which nghttp2_option_del destroys. @return 0 or nghttp2's error. */
 int http2_option_create(nghttp2_option **ret_option);
-/** nghttp2 takes its memory from a pool, which must outlive the session. */
-nghttp2_mem http2_memory(struct pool *pool);
 void http2_callbacks_destroy(nghttp2_session_callbacks *callbacks, nghttp2_option *option);
 
 /**
@@ -97,15 +115,13 @@ void http2_callbacks_destroy(nghttp2_session_callbacks *callbacks, nghttp2_optio
  * beside the connection, by whichever side wants to know.
  */
 struct keepalive {
-    struct connection *connection;
+    struct http2 *http2;
     /** After how long a silence; 0: never. */
     uint32_t time_ms;
     /** How long any byte of an answer may take. */
     uint32_t timeout_ms;
     /** Is there a reason to ask? Where not it rests until keepalive_start. NULL: always. */
     bool (*is_wanted)(struct keepalive *keepalive);
-    /** Sends something that is answered; from the top level. */
-    void (*ping)(struct keepalive *keepalive);
 
     /** On the clock of uv_now(). */
     uint64_t started_ms;
@@ -114,7 +130,7 @@ struct keepalive {
     struct deadline deadline;
 };
 
-/** Waits for silence from now on; does nothing where it does already. The first five members are set. */
+/** Waits for silence from now on; does nothing where it does already. The first four members are set. */
 void keepalive_start(struct keepalive *keepalive);
 /** There is a reason to ask again: the silence so far counts. */
 void keepalive_wake(struct keepalive *keepalive);

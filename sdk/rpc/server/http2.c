@@ -75,16 +75,12 @@ static bool allowance_take(struct allowance *allowance, uint64_t count, uint32_t
 static void terminate(struct server_connection *connection, uint32_t code, const char *debug,
                       const char *what)
 {
-    nghttp2_session *session = connection->http2.session;
-
     if (connection->base.doom != NULL)
         return;
     connection->base.doom = what;
-    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session), code,
-                          (const uint8_t *)debug, strlen(debug));
+    http2_go_away(&connection->http2, code, debug);
     server_log(connection->server, SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN, "%s, connection closed peer=%s",
                what, connection->peer.address);
-    connection_touch(&connection->base);
 }
 
 /* The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
@@ -386,19 +382,12 @@ static int start_session(struct server_connection *connection)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_header_list_bytes},
     };
-    nghttp2_session *session;
-    nghttp2_mem memory = http2_memory(&connection->server->engine.pool);
-    nghttp2_option *option = connection->server->option;
-    int result;
 
     connection->checks_messages = connection->base.socket.handle.type == UV_NAMED_PIPE;
-    if (connection->checks_messages)
-        option = connection->server->unix_option;
-    result = nghttp2_session_server_new3(&session, connection->server->callbacks, &connection->http2, option,
-                                         &memory);
-    return result != 0
-               ? result
-               : http2_begin(&connection->http2, session, settings, sizeof(settings) / sizeof(settings[0]));
+    return http2_begin(&connection->http2, nghttp2_session_server_new3, connection->server->callbacks,
+                       connection->checks_messages ? connection->server->unix_option
+                                                   : connection->server->option,
+                       settings, sizeof(settings) / sizeof(settings[0]));
 }
 
 /* How long a draining server waits for a peer to answer the ping behind its notice. */
@@ -503,24 +492,14 @@ static void watch_record(struct server_connection *connection)
         await_frame(connection, held_ns + timeout_ms * NANOSECONDS_PER_MILLISECOND);
 }
 
-/* Not a drain's, which has zeros. */
-static void ping(struct keepalive *keepalive)
-{
-    struct server_connection *connection = CONTAINER_OF(keepalive, struct server_connection, keepalive);
-
-    nghttp2_submit_ping(connection->http2.session, NGHTTP2_FLAG_NONE, (const uint8_t *)"liveness");
-    connection_touch(&connection->base);
-}
-
 static void start_keepalive(struct server_connection *connection)
 {
     const struct berth_rpc_server_options *limits = &connection->server->limits;
 
     connection->keepalive = (struct keepalive){
-        .connection = &connection->base,
+        .http2 = &connection->http2,
         .time_ms = limits->keepalive_time_ms == UINT32_MAX ? 0 : limits->keepalive_time_ms,
         .timeout_ms = limits->keepalive_timeout_ms,
-        .ping = ping,
     };
     keepalive_start(&connection->keepalive);
 }
@@ -558,20 +537,11 @@ static void process(struct server_connection *connection)
         watch_record(connection);
 }
 
-static void submit_goaway(struct server_connection *connection)
-{
-    nghttp2_session *session = connection->http2.session;
-
-    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
-                          NGHTTP2_NO_ERROR, NULL, 0);
-}
-
 static void go_away(struct server_connection *connection)
 {
     connection->drain_step = SERVER_DRAIN_FINAL;
     deadlines_stop(&connection->server->engine.deadlines, &connection->drain_deadline);
-    submit_goaway(connection);
-    connection_touch(&connection->base);
+    http2_go_away(&connection->http2, NGHTTP2_NO_ERROR, "");
 }
 
 static void on_notice_overdue(struct deadline *deadline)
@@ -601,7 +571,7 @@ static void end(struct server_connection *connection, const char *reason)
     if (stream->is_opened)
         server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
     if (connection->http2.session != NULL)
-        submit_goaway(connection);
+        http2_go_away(&connection->http2, NGHTTP2_NO_ERROR, "");
 }
 
 static void lose(struct server_connection *connection)

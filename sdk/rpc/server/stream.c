@@ -17,55 +17,31 @@
 #include <sdk/base/container_of.h>
 #include <sdk/rpc/message/metadata.h>
 
-struct fields {
-    nghttp2_nv *items;
-    size_t count;
-};
-
 /* Literals and strings in the call's arena: both outlive the frame. */
-static void put(struct fields *fields, const char *name, const char *value, size_t length)
-{
-    fields->items[fields->count++] = (nghttp2_nv){
-        .name = (uint8_t *)name,
-        .value = (uint8_t *)value,
-        .namelen = strlen(name),
-        .valuelen = length,
-        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE,
-    };
-}
+#define NO_COPY (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
 
-static void put_own(struct fields *fields, const char *name, const char *value)
-{
-    put(fields, name, value, strlen(value));
-}
-
-static void put_list(struct fields *fields, const struct metadata_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        put(fields, list->items[i].key, list->items[i].value, list->items[i].value_length);
-}
-
-static void put_head(struct fields *fields, const struct berth_stream *stream)
+static void put_head(struct http2_fields *fields, const struct berth_stream *stream)
 {
     const struct request *request = &stream->request;
 
-    put_own(fields, ":status", request->http_status);
-    put_own(fields, "content-type",
-            request->content_type != NULL ? request->content_type : "application/grpc");
+    http2_put(fields, ":status", request->http_status);
+    http2_put(fields, "content-type",
+              request->content_type != NULL ? request->content_type : "application/grpc");
     if (request->speaks_of_coding)
-        put_own(fields, "grpc-accept-encoding",
-                stream->connection->server->limits.compression == BERTH_RPC_COMPRESS_NEVER ? "identity"
-                                                                                           : CODING_ACCEPTED);
-    put_list(fields, &stream->headers);
+        http2_put(fields, "grpc-accept-encoding",
+                  stream->connection->server->limits.compression == BERTH_RPC_COMPRESS_NEVER
+                      ? "identity"
+                      : CODING_ACCEPTED);
+    http2_put_list(fields, &stream->headers);
 }
 
 /* How messages are compressed from here on, if ever: that is said once, ahead of them. */
-static void put_coding(struct fields *fields, struct berth_stream *stream)
+static void put_coding(struct http2_fields *fields, struct berth_stream *stream)
 {
     if (!stream->outflow.compresses)
         stream->outflow.coding = CODING_IDENTITY;
     if (stream->outflow.coding != CODING_IDENTITY)
-        put_own(fields, "grpc-encoding", coding_name(stream->outflow.coding));
+        http2_put(fields, "grpc-encoding", coding_name(stream->outflow.coding));
 }
 
 /* Where not even that can be had, the peer learns of it by the end of the connection. */
@@ -80,8 +56,10 @@ static void reset(struct berth_stream *stream, uint32_t error)
 /* Sends the headers, for what follows on them. @return false without memory; the stream is reset. */
 static bool begin_response(struct berth_stream *stream)
 {
-    struct fields fields = {
-        .items = berth_arena_take(&stream->arena, (4 + stream->headers.count) * sizeof(nghttp2_nv))};
+    struct http2_fields fields = {
+        .items = berth_arena_take(&stream->arena, (4 + stream->headers.count) * sizeof(nghttp2_nv)),
+        .flags = NO_COPY,
+    };
     nghttp2_data_provider provider = http2_provider(&stream->outflow);
 
     stream->is_submitted = true;
@@ -141,9 +119,11 @@ static bool add_status(struct berth_stream *stream, enum berth_code code, const 
 
 static void send_trailers_only(struct berth_stream *stream)
 {
-    struct fields fields = {
+    struct http2_fields fields = {
         .items = berth_arena_take(&stream->arena,
-                                  (3 + stream->headers.count + stream->trailers.count) * sizeof(nghttp2_nv))};
+                                  (3 + stream->headers.count + stream->trailers.count) * sizeof(nghttp2_nv)),
+        .flags = NO_COPY,
+    };
 
     stream->is_submitted = true;
     if (fields.items == NULL) {
@@ -151,7 +131,7 @@ static void send_trailers_only(struct berth_stream *stream)
         return;
     }
     put_head(&fields, stream);
-    put_list(&fields, &stream->trailers);
+    http2_put_list(&fields, &stream->trailers);
     if (nghttp2_submit_response(stream->connection->http2.session, stream->id, fields.items, fields.count,
                                 NULL) != 0)
         reset(stream, NGHTTP2_INTERNAL_ERROR);
@@ -161,14 +141,16 @@ static void send_trailers_only(struct berth_stream *stream)
 static void send_trailers(struct outflow *outflow)
 {
     struct berth_stream *stream = CONTAINER_OF(outflow, struct berth_stream, outflow);
-    struct fields fields = {
-        .items = berth_arena_take(&stream->arena, stream->trailers.count * sizeof(nghttp2_nv))};
+    struct http2_fields fields = {
+        .items = berth_arena_take(&stream->arena, stream->trailers.count * sizeof(nghttp2_nv)),
+        .flags = NO_COPY,
+    };
 
     if (fields.items == NULL) {
         reset(stream, NGHTTP2_INTERNAL_ERROR);
         return;
     }
-    put_list(&fields, &stream->trailers);
+    http2_put_list(&fields, &stream->trailers);
     if (nghttp2_submit_trailer(stream->connection->http2.session, stream->id, fields.items, fields.count) !=
         0)
         reset(stream, NGHTTP2_INTERNAL_ERROR);
@@ -191,7 +173,6 @@ static void end_response(struct berth_stream *stream, enum berth_code code, cons
     stream->outflow.on_last = send_trailers;
     stream->outflow.is_ended = true;
     http2_wake(&stream->connection->http2, &stream->outflow, stream->id);
-    connection_touch(&stream->connection->base);
 }
 
 static const struct berth_stream_ops stream_ops;
@@ -501,7 +482,6 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
     if (!stream->is_submitted && !begin_response(stream))
         return BERTH_RESOURCE_EXHAUSTED;
     http2_wake(&stream->connection->http2, &stream->outflow, stream->id);
-    connection_touch(&stream->connection->base);
     return BERTH_OK;
 }
 
