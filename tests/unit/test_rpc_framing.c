@@ -172,6 +172,24 @@ static void a_pause_holds_the_rest_back_until_it_ends(void **state)
     assert_int_equal(budget.used, 0);
 }
 
+static void what_was_given_out_before_something_wrong_is_done_with(void **state)
+{
+    struct budget budget = {.limit = 1 << 20};
+    struct inbox inbox = fresh(&budget);
+    struct heard heard = {.inbox = &inbox};
+    struct span bad;
+    size_t eaten;
+
+    inbox.is_paused = true;
+    take(&inbox, &heard, three, 8);
+    take(&inbox, &heard, "\2????", 5);
+    inbox.is_paused = false;
+    assert_int_equal(inbox_take(&inbox, three, 3, on_message, &heard, &eaten, &bad), FRAMING_BAD_FLAG);
+    assert_string_equal(heard.text, "abc|");
+    assert_int_equal(eaten, 8 + 3);
+    assert_int_equal(inbox_finish(&inbox), 5);
+}
+
 static void what_is_held_stays_within_bounds_when_it_is_never_empty(void **state)
 {
     struct budget budget = {.limit = 4096};
@@ -198,6 +216,12 @@ static void nothing_follows_a_message_that_ended_the_call(void **state)
 
     take(&inbox, &heard, three, sizeof(three) - 1);
     assert_int_equal(heard.messages, 1);
+    assert_int_equal(inbox_finish(&inbox), 0);
+    inbox.is_paused = true;
+    take(&inbox, &heard, three, 8);
+    inbox.is_paused = false;
+    take(&inbox, &heard, three, 8);
+    assert_int_equal(heard.messages, 2);
     assert_int_equal(inbox_finish(&inbox), 0);
 }
 
@@ -325,6 +349,7 @@ int main(void)
         cmocka_unit_test(memory_grows_with_what_came_and_not_with_what_was_announced),
         cmocka_unit_test(more_than_the_budget_is_refused),
         cmocka_unit_test(a_pause_holds_the_rest_back_until_it_ends),
+        cmocka_unit_test(what_was_given_out_before_something_wrong_is_done_with),
         cmocka_unit_test(what_is_held_stays_within_bounds_when_it_is_never_empty),
         cmocka_unit_test(nothing_follows_a_message_that_ended_the_call),
         cmocka_unit_test(the_only_message_is_kept_until_the_end_wherever_it_is_cut),

@@ -226,14 +226,13 @@ static void complain(struct berth_rpc_call *call, enum framing_state state, cons
 void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length)
 {
     struct span bad = {0};
-    enum framing_state state;
     size_t eaten = length;
 
     if (!call->is_over) {
-        state = inbox_take(&call->inbox, bytes, length, client_call_deliver, call, &eaten, &bad);
+        enum framing_state state =
+            inbox_take(&call->inbox, bytes, length, client_call_deliver, call, &eaten, &bad);
+
         complain(call, state, &bad);
-        if (state != FRAMING_MORE)
-            eaten = length;
     }
     if (call->connection != NULL)
         http2_consume(&call->connection->http2, call->id, eaten);

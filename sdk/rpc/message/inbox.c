@@ -179,7 +179,11 @@ static enum framing_state give_or_keep(struct inbox *inbox, struct span *message
     return FRAMING_MESSAGE;
 }
 
-/* @param more_behind  More than the input follows. */
+/*
+ * @param more_behind  More than the input follows.
+ * @return FRAMING_MORE; FRAMING_MESSAGE where the call accepts no further one and the rest is dropped; or
+ * what is wrong.
+ */
 static enum framing_state give_out(struct inbox *inbox, struct span *input, bool more_behind,
                                    inbox_deliver deliver, void *context, struct span *ret_bad)
 {
@@ -196,8 +200,10 @@ static enum framing_state give_out(struct inbox *inbox, struct span *input, bool
             return state;
         if (state == FRAMING_MESSAGE) {
             state = give_or_keep(inbox, &message, more_behind || input->length > 0, deliver, context);
-            if (state == FRAMING_MORE)
+            if (state == FRAMING_MORE) {
                 input->length = 0;
+                return FRAMING_MESSAGE;
+            }
         }
         if (state != FRAMING_MESSAGE) {
             *ret_bad = message;
@@ -247,18 +253,20 @@ enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t len
 {
     struct span input = {bytes, length};
     enum framing_state state = FRAMING_MORE;
+    size_t kept;
 
     *ret_eaten = 0;
     if (held_length(inbox) > 0)
         state = take_held(inbox, length > 0, deliver, context, ret_eaten, ret_bad);
-    if (state != FRAMING_MORE)
-        return state;
-    if (held_length(inbox) == 0)
+    if (state == FRAMING_MORE && held_length(inbox) == 0)
         state = give_out(inbox, &input, false, deliver, context, ret_bad);
-    *ret_eaten += length - input.length;
-    if (state == FRAMING_MORE && input.length > 0 && !hold(inbox, &input))
-        return FRAMING_NO_ROOM;
-    return state;
+    kept = state == FRAMING_MORE ? input.length : 0;
+    if (kept > 0 && !hold(inbox, &input)) {
+        state = FRAMING_NO_ROOM;
+        kept = 0;
+    }
+    *ret_eaten += length - kept;
+    return state == FRAMING_MESSAGE ? FRAMING_MORE : state;
 }
 
 bool inbox_hold(struct inbox *inbox, const void *message, size_t length)

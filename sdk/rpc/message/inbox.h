@@ -94,7 +94,7 @@ typedef bool (*inbox_deliver)(void *context, const void *message, size_t length)
  * pauses or resumes.
  *
  * @param ret_eaten  How many bytes, held ones included, are done with: the peer may send as many more. Always
- *                   written.
+ *                   written; where something is wrong, all of `bytes` are.
  * @param ret_bad    The message that FRAMING_TOO_LARGE and FRAMING_TOO_LARGE_EXPANDED speak of.
  * @return FRAMING_MORE while all is well, otherwise what is wrong with the input.
  */

@@ -420,8 +420,6 @@ void server_stream_take(struct berth_stream *stream, const uint8_t *bytes, size_
         stream->inbox.is_ending = is_last;
         state = inbox_take(&stream->inbox, bytes, length, deliver, stream, &eaten, &bad);
         complain(stream, state, &bad);
-        if (state != FRAMING_MORE)
-            eaten = length;
     }
     http2_consume(&stream->connection->http2, stream->id, eaten);
 }
