@@ -356,8 +356,7 @@ static struct tls_context *create(const SSL_METHOD *method)
         return NULL;
     context->references = 1;
     context->settings = SSL_CTX_new(method);
-    context->method = tls_bio_method_create();
-    if (context->settings != NULL && context->method != NULL && set_rules(context->settings))
+    if (context->settings != NULL && set_rules(context->settings))
         return context;
     tls_context_unref(context);
     return NULL;

@@ -22,6 +22,7 @@ struct tls_identity {
 struct tls_context {
     size_t references;
     SSL_CTX *settings;
+    /** Made for the first connection. */
     BIO_METHOD *method;
     bool is_server;
     char *warning;
@@ -68,8 +69,5 @@ struct tls_context *tls_context_ref(struct tls_context *context);
 
 /** OpenSSL's last reason in words, never NULL; clears all of its errors. The text is static. */
 const char *tls_reason(void);
-
-/** @return the BIO between OpenSSL and a `struct tls`, NULL without memory. */
-BIO_METHOD *tls_bio_method_create(void);
 
 #endif

@@ -145,7 +145,8 @@ static long bio_control(BIO *bio, int command, long number, void *pointer)
     return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-BIO_METHOD *tls_bio_method_create(void)
+/* The BIO between OpenSSL and a `struct tls`; NULL without memory. */
+static BIO_METHOD *create_method(void)
 {
     BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "connection");
 
@@ -420,14 +421,17 @@ static bool set_server_name(struct tls *tls)
 
 static bool set_up(struct tls *tls)
 {
+    struct tls_context *context = tls->context;
     BIO *bio;
 
-    tls->ssl = SSL_new(tls->context->settings);
-    if (tls->ssl == NULL)
+    if (context->method == NULL)
+        context->method = create_method();
+    tls->ssl = SSL_new(context->settings);
+    bio = context->method == NULL ? NULL : BIO_new(context->method);
+    if (tls->ssl == NULL || bio == NULL) {
+        BIO_free(bio);
         return false;
-    bio = BIO_new(tls->context->method);
-    if (bio == NULL)
-        return false;
+    }
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
