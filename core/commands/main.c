@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthd's command line: its commands, their options and their help. */
-#include <core/commands/command.h>
+#include "command.h"
 
 static const struct cli_option common_options[] = {
     {"config", 'c', "FILE", "main configuration file; -: standard input", 0},
