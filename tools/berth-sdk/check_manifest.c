@@ -4,20 +4,20 @@
 #include <string.h>
 
 #include <core/manifest/note.h>
+#include <tools/protoc-gen-berth/names.h>
 
 #include "check_rules.h"
-#include "cname.h"
 
 static const char check[] = "manifest";
 
 static void keep_names(const struct manifest *manifest, struct check_report *report)
 {
-    report->module = cname_format("%s %s", manifest->module, manifest->version);
+    report->module = names_format("%s %s", manifest->module, manifest->version);
     report->plugins = calloc(manifest->plugin_count + 1, sizeof(*report->plugins));
     if (report->plugins == NULL)
         abort();
     for (size_t i = 0; i < manifest->plugin_count; i++)
-        report->plugins[report->plugin_count++] = cname_format("%s", manifest->plugins[i].uri);
+        report->plugins[report->plugin_count++] = names_format("%s", manifest->plugins[i].uri);
 }
 
 static void keep_diagnostics(struct config_diagnostics *diagnostics, struct check_report *report)

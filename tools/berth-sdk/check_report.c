@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 /* A hostile file could have any number of defects. */
 #define FINDINGS_MAX 1000

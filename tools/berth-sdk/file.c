@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include <sdk/base/error_code.h>
-
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 static enum berth_code refuse(struct berth_error *err, const char *path, const char *what, int error)
 {
@@ -88,7 +87,7 @@ static int write_all(int fd, const char *text, size_t length)
 
 enum berth_code file_write(const char *path, const char *text, size_t length, struct berth_error *err)
 {
-    char *temporary = cname_format("%s.XXXXXX", path);
+    char *temporary = names_format("%s.XXXXXX", path);
     mode_t mask = umask(022);
     int fd = mkostemp(temporary, O_CLOEXEC);
     int error = fd < 0 ? errno : 0;

@@ -5,7 +5,8 @@
 
 #include <berth/plugin.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
+
 #include "command.h"
 #include "file.h"
 #include "generate.h"
@@ -34,8 +35,8 @@ static char *output_path(const struct arguments *arguments, const char *given,
                          const struct manifest *manifest, const char *suffix)
 {
     if (given != NULL)
-        return cname_format("%s", given);
-    return cname_format("%s/%s-plugin.%s", arguments->directory, manifest->module, suffix);
+        return names_format("%s", given);
+    return names_format("%s/%s-plugin.%s", arguments->directory, manifest->module, suffix);
 }
 
 static bool write_output(const char *path, const char *text, size_t length)

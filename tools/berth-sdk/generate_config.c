@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 static bool has_own_function(const struct schema *schema)
 {
@@ -80,7 +80,7 @@ static void write_enum(FILE *out, const struct schema *schema, const char *tag)
 static void write_fill_collection(FILE *out, const struct schema *schema, const char *tag, const char *inner)
 {
     bool map = schema->kind == SCHEMA_MAP;
-    char *item_type = map ? cname_format("struct %s_entry ", tag) : generate_type(schema->items, inner);
+    char *item_type = map ? names_format("struct %s_entry ", tag) : generate_type(schema->items, inner);
     const char *target = map ? "ret->items[i].value" : "ret->items[i]";
 
     begin_fill(out, schema, tag);
@@ -114,7 +114,7 @@ static void write_clear_collection(FILE *out, const struct schema *schema, const
 
 static void write_fill_field(FILE *out, const struct schema *field, const char *inner)
 {
-    char *name = cname_from(field->name);
+    char *name = names_from(field->name);
     bool optional = generate_has_presence(field);
 
     fputs("\n    item = settings->find(value, \"", out);
@@ -157,7 +157,7 @@ static void write_object(FILE *out, const struct schema *schema, const char *tag
     fprintf(out, "static void clear_%s(struct %s *value)\n{\n", tag, tag);
     for (size_t i = 0; i < schema->field_count; i++) {
         char *inner = generate_inner_tag(schema, tag, schema->fields[i]);
-        char *name = cname_from(schema->fields[i]->name);
+        char *name = names_from(schema->fields[i]->name);
 
         if (holds_memory(schema->fields[i]))
             fprintf(out, "    clear_%s(&value->%s);\n", inner, name);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 static const char *unit(const struct schema *schema)
 {
@@ -64,7 +64,7 @@ static void write_doc(FILE *out, const struct schema *schema)
 static void write_field(FILE *out, const struct schema *field, const char *tag)
 {
     char *type = generate_type(field, tag);
-    char *name = cname_from(field->name);
+    char *name = names_from(field->name);
 
     if (generate_has_presence(field))
         fprintf(out, "    bool has_%s;\n", name);
@@ -88,12 +88,12 @@ static void write_object(FILE *out, const struct schema *schema, const char *tag
 
 static void write_enum(FILE *out, const struct schema *schema, const char *tag)
 {
-    char *upper = cname_upper(tag);
+    char *upper = names_upper(tag);
 
     fprintf(out, "enum %s {\n", tag);
     for (size_t i = 0; i < schema->choice_count; i++) {
-        char *word = cname_from(schema->choices[i]);
-        char *upper_word = cname_upper(word);
+        char *word = names_from(schema->choices[i]);
+        char *upper_word = names_upper(word);
 
         fprintf(out, "    %s_%s = %zu,\n", upper, upper_word, i);
         free(upper_word);
@@ -202,7 +202,7 @@ static void write_handlers(FILE *out, const struct generate_plugin *plugin)
 static void write_tables(FILE *out, const struct generate_plugin *plugin)
 {
     for (size_t i = 0; i < plugin->plugin->service_count; i++) {
-        char *stem = cname_for_service(plugin->plugin->services[i].name);
+        char *stem = names_for_service(plugin->plugin->services[i].name);
 
         fprintf(out, "/** %s. */\nextern const struct %s_handlers %s;\n", plugin->plugin->services[i].name,
                 stem, plugin->tables[i]);
@@ -229,8 +229,8 @@ static void write_includes(FILE *out, const struct generate_model *model)
 
 void generate_header(FILE *out, const struct generate_model *model, const char *header_name)
 {
-    char *word = cname_from(header_name);
-    char *guard = cname_upper(word);
+    char *word = names_from(header_name);
+    char *guard = names_upper(word);
 
     fprintf(out, "/* Written by berth-sdk generate from the manifest of %s. Edit that one. */\n",
             model->manifest->module);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 /* What the members of a plugin's life are called; a method of these names gets its service's name too. */
 static const char *const reserved[] = {"prepare",     "discard",       "init",      "serve",
@@ -13,14 +13,14 @@ static const char *const reserved[] = {"prepare",     "discard",       "init",  
                                        "config_init", "config_finish", "interface", "check"};
 
 struct naming {
-    struct cname_set taken;
+    struct names_set taken;
     struct config_diagnostics *diagnostics;
     bool failed;
 };
 
 static void take(struct naming *naming, const char *name, const struct config_mark *mark, const char *meaning)
 {
-    const char *other = cname_set_add(&naming->taken, name, meaning);
+    const char *other = names_set_add(&naming->taken, name, meaning);
 
     if (other == NULL)
         return;
@@ -49,17 +49,17 @@ static char *name_in_detail(const struct manifest_plugin *plugin, enum detail de
     char *prefix, *name, *both;
 
     if (detail == DETAIL_ID || end == NULL)
-        return cname_for_plugin(plugin->id);
+        return names_for_plugin(plugin->id);
     if (detail != DETAIL_TYPE)
         for (begin = end; begin > plugin->type && begin[-1] != '.';)
             begin--;
     if (detail != DETAIL_WORD)
         end += strlen(end);
-    both = cname_format("%.*s", (int)(end - begin), begin);
-    prefix = cname_from(both);
+    both = names_format("%.*s", (int)(end - begin), begin);
+    prefix = names_from(both);
     free(both);
-    name = cname_for_plugin(plugin->id);
-    both = cname_format("%s_%s", prefix, name);
+    name = names_for_plugin(plugin->id);
+    both = names_format("%s_%s", prefix, name);
     free(prefix);
     free(name);
     return both;
@@ -106,7 +106,7 @@ static size_t count_method(const struct manifest_plugin *plugin, const char *sna
         count += strcmp(reserved[i], snake) == 0;
     for (size_t i = 0; i < plugin->service_count; i++)
         for (size_t j = 0; j < plugin->services[i].method_count; j++) {
-            char *other = cname_snake(plugin->services[i].methods[j].name);
+            char *other = names_snake(plugin->services[i].methods[j].name);
 
             count += strcmp(other, snake) == 0;
             free(other);
@@ -118,11 +118,11 @@ static char *handler_name(const struct generate_plugin *plugin, const struct man
                           const struct manifest_method *method)
 {
     const char *dot = strrchr(service->name, '.');
-    char *service_snake = cname_snake(dot == NULL ? service->name : dot + 1);
-    char *snake = cname_snake(method->name);
+    char *service_snake = names_snake(dot == NULL ? service->name : dot + 1);
+    char *snake = names_snake(method->name);
     char *name = count_method(plugin->plugin, snake) > 1
-                     ? cname_format("%s_%s_%s", plugin->name, service_snake, snake)
-                     : cname_format("%s_%s", plugin->name, snake);
+                     ? names_format("%s_%s_%s", plugin->name, service_snake, snake)
+                     : names_format("%s_%s", plugin->name, snake);
 
     free(service_snake);
     free(snake);
@@ -142,8 +142,8 @@ static char *table_name(const struct generate_plugin *plugin, const struct manif
 
         count += strcmp(other_dot == NULL ? plugin->plugin->services[i].name : other_dot + 1, last) == 0;
     }
-    words = cname_for_service(count > 1 ? service->name : last);
-    name = cname_format("%s_%s_handlers", plugin->name, words);
+    words = names_for_service(count > 1 ? service->name : last);
+    name = names_format("%s_%s_handlers", plugin->name, words);
     free(words);
     return name;
 }
@@ -156,7 +156,7 @@ static void name_tables(struct generate_plugin *plugin, struct naming *naming)
     if (plugin->tables == NULL)
         abort();
     for (size_t i = 0; i < from->service_count; i++) {
-        char *meaning = cname_format("service %s", from->services[i].name);
+        char *meaning = names_format("service %s", from->services[i].name);
 
         plugin->tables[i] = table_name(plugin, &from->services[i]);
         take(naming, plugin->tables[i], &from->mark, meaning);
@@ -179,7 +179,7 @@ static void name_handlers(struct generate_plugin *plugin, struct naming *naming)
     for (size_t i = 0; i < from->service_count; i++)
         for (size_t j = 0; j < from->services[i].method_count; j++) {
             const struct manifest_service *service = &from->services[i];
-            char *meaning = cname_format("method %s/%s", service->name, service->methods[j].name);
+            char *meaning = names_format("method %s/%s", service->name, service->methods[j].name);
 
             plugin->handlers[n] = handler_name(plugin, service, &service->methods[j]);
             take(naming, plugin->handlers[n++], &from->mark, meaning);
@@ -193,9 +193,9 @@ static void take_members(struct naming *naming, const struct schema *object)
 
     for (size_t i = 0; i < object->field_count; i++) {
         const struct schema *field = object->fields[i];
-        char *name = cname_from(field->name);
-        char *has = cname_format("has_%s", name);
-        char *meaning = cname_format("setting %s", field->name);
+        char *name = names_from(field->name);
+        char *has = names_format("has_%s", name);
+        char *meaning = names_format("setting %s", field->name);
 
         take(&members, name, &field->mark, meaning);
         if (generate_has_presence(field))
@@ -205,18 +205,18 @@ static void take_members(struct naming *naming, const struct schema *object)
         free(meaning);
     }
     naming->failed = naming->failed || members.failed;
-    cname_set_finish(&members.taken);
+    names_set_finish(&members.taken);
 }
 
 static void take_words(struct naming *naming, const struct schema *schema, const char *tag)
 {
-    char *upper = cname_upper(tag);
+    char *upper = names_upper(tag);
 
     for (size_t i = 0; i < schema->choice_count; i++) {
-        char *word = cname_from(schema->choices[i]);
-        char *upper_word = cname_upper(word);
-        char *constant = cname_format("%s_%s", upper, upper_word);
-        char *meaning = cname_format("value %s", schema->choices[i]);
+        char *word = names_from(schema->choices[i]);
+        char *upper_word = names_upper(word);
+        char *constant = names_format("%s_%s", upper, upper_word);
+        char *meaning = names_format("value %s", schema->choices[i]);
 
         take(naming, constant, &schema->mark, meaning);
         free(word);
@@ -230,7 +230,7 @@ static void take_words(struct naming *naming, const struct schema *schema, const
 static void take_type(void *context, const struct schema *schema, const char *tag)
 {
     struct naming *naming = context;
-    char *meaning = cname_format("setting %s", schema->name == NULL ? "config" : schema->name);
+    char *meaning = names_format("setting %s", schema->name == NULL ? "config" : schema->name);
 
     if (schema->name != NULL)
         take(naming, tag, &schema->mark, meaning);
@@ -239,7 +239,7 @@ static void take_type(void *context, const struct schema *schema, const char *ta
     if (schema->kind == SCHEMA_ENUM)
         take_words(naming, schema, tag);
     if (schema->kind == SCHEMA_MAP) {
-        char *entry = cname_format("%s_entry", tag);
+        char *entry = names_format("%s_entry", tag);
 
         take(naming, entry, &schema->mark, meaning);
         free(entry);
@@ -250,7 +250,7 @@ static void take_type(void *context, const struct schema *schema, const char *ta
 static void take_life(struct naming *naming, const struct generate_plugin *plugin)
 {
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        char *name = cname_format("%s_%s", plugin->name, reserved[i]);
+        char *name = names_format("%s_%s", plugin->name, reserved[i]);
 
         take(naming, name, &plugin->plugin->mark, plugin->plugin->uri);
         free(name);
@@ -277,11 +277,11 @@ bool generate_model_init(struct generate_model *model, const struct manifest *ma
         else
             name_handlers(plugin, &naming);
         if (plugin->plugin->config->field_count > 0) {
-            plugin->config = cname_format("%s_config", plugin->name);
+            plugin->config = names_format("%s_config", plugin->name);
             generate_walk(plugin->plugin->config, plugin->config, take_type, &naming);
         }
     }
-    cname_set_finish(&naming.taken);
+    names_set_finish(&naming.taken);
     return !naming.failed;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 static void write_note(FILE *out, const char *text, size_t length)
 {
@@ -72,8 +72,8 @@ static const char *kind_word(enum berth_method_kind kind)
 static void write_method_check(FILE *out, const struct manifest_service *service, const char *constant,
                                const struct manifest_method *method)
 {
-    char *words = cname_words(method->name);
-    char *upper = cname_upper(words);
+    char *words = names_words(method->name);
+    char *upper = names_upper(words);
 
     fprintf(out,
             "#ifndef %s_%s_KIND\n"
@@ -90,8 +90,8 @@ static void write_method_check(FILE *out, const struct manifest_service *service
 static void write_typed_service(FILE *out, const struct generate_plugin *plugin, size_t number)
 {
     const struct manifest_service *service = &plugin->plugin->services[number];
-    char *stem = cname_for_service(service->name);
-    char *constant = cname_upper(stem);
+    char *stem = names_for_service(service->name);
+    char *constant = names_upper(stem);
 
     fprintf(out,
             "#ifndef %s_SERVICE\n"

@@ -4,17 +4,17 @@
 
 #include <stdlib.h>
 
-#include "cname.h"
+#include <tools/protoc-gen-berth/names.h>
 
 char *generate_inner_tag(const struct schema *schema, const char *tag, const struct schema *inner)
 {
     if (schema->kind == SCHEMA_LIST)
-        return cname_format("%s_item", tag);
+        return names_format("%s_item", tag);
     if (schema->kind == SCHEMA_MAP)
-        return cname_format("%s_value", tag);
+        return names_format("%s_value", tag);
 
-    char *name = cname_from(inner->name);
-    char *result = cname_format("%s_%s", tag, name);
+    char *name = names_from(inner->name);
+    char *result = names_format("%s_%s", tag, name);
 
     free(name);
     return result;
@@ -61,23 +61,23 @@ char *generate_type(const struct schema *schema, const char *tag)
     switch (schema->kind) {
     case SCHEMA_STRING:
     case SCHEMA_PATH:
-        return cname_format("const char *");
+        return names_format("const char *");
     case SCHEMA_BOOL:
-        return cname_format("bool ");
+        return names_format("bool ");
     case SCHEMA_INT:
     case SCHEMA_DURATION:
     case SCHEMA_BYTES:
-        return cname_format("int64_t ");
+        return names_format("int64_t ");
     case SCHEMA_FLOAT:
-        return cname_format("double ");
+        return names_format("double ");
     case SCHEMA_ENUM:
-        return cname_format("enum %s ", tag);
+        return names_format("enum %s ", tag);
     case SCHEMA_LIST:
     case SCHEMA_MAP:
     case SCHEMA_OBJECT:
         break;
     }
-    return cname_format("struct %s ", tag);
+    return names_format("struct %s ", tag);
 }
 
 bool generate_has_presence(const struct schema *schema)

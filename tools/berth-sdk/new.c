@@ -11,7 +11,6 @@
 #include <core/manifest/manifest.h>
 #include <tools/protoc-gen-berth/names.h>
 
-#include "cname.h"
 #include "command.h"
 #include "file.h"
 #include "template.h"
@@ -53,7 +52,7 @@ static bool service_is_valid(const char *service)
 /* "harbour-2" exports "harbour_2.Greeter". The caller frees. */
 static char *default_service(const char *name)
 {
-    char *service = cname_format("%s.Greeter", name);
+    char *service = names_format("%s.Greeter", name);
 
     for (char *c = service; *c != '\0'; c++)
         *c = *c == '-' ? '_' : *c;
@@ -115,7 +114,7 @@ static int read_arguments(const struct cli_line *line, struct arguments *ret)
 static enum berth_code write_folder(const struct arguments *arguments, const struct template *template,
                                     struct berth_error *err)
 {
-    char *service = arguments->service != NULL ? cname_format("%s", arguments->service)
+    char *service = arguments->service != NULL ? names_format("%s", arguments->service)
                                                : default_service(arguments->name);
     enum berth_code code =
         template_write(template, arguments->directory, arguments->name, arguments->type, service, err);

@@ -10,7 +10,6 @@
 
 #include <tools/protoc-gen-berth/names.h>
 
-#include "cname.h"
 #include "file.h"
 
 #define TEXT_MAX_BYTES ((size_t)1 << 20)
@@ -36,13 +35,13 @@ struct marker {
 /* Of a service's name: what stands before its last dot, and what stands behind it. */
 static char *package_of(const char *service)
 {
-    return cname_format("%.*s", (int)(strrchr(service, '.') - service), service);
+    return names_format("%.*s", (int)(strrchr(service, '.') - service), service);
 }
 
 /* As protoc names the module that it writes for Python. */
 static char *python_module(const char *name)
 {
-    char *module = cname_format("%s", name);
+    char *module = names_format("%s", name);
 
     for (char *c = module; *c != '\0'; c++)
         *c = *c == '-' ? '_' : *c;
@@ -51,8 +50,8 @@ static char *python_module(const char *name)
 
 static char *table_name(const char *plugin, const char *service)
 {
-    char *words = cname_words(strrchr(service, '.') + 1);
-    char *table = cname_format("%s_%s_handlers", plugin, words);
+    char *words = names_words(strrchr(service, '.') + 1);
+    char *table = names_format("%s_%s_handlers", plugin, words);
 
     free(words);
     return table;
@@ -63,18 +62,18 @@ static void markers_init(struct marker markers[static MARKERS], const char *name
                          const char *service)
 {
     char *package = package_of(service);
-    char *c_name = cname_for_plugin(name);
+    char *c_name = names_for_plugin(name);
     char *symbol = names_symbol(package);
 
-    markers[0] = (struct marker){"@name@", cname_format("%s", name)};
+    markers[0] = (struct marker){"@name@", names_format("%s", name)};
     markers[1] = (struct marker){"@c_name@", c_name};
     markers[2] = (struct marker){"@package@", package};
     markers[3] = (struct marker){"@camel@", names_type(package)};
-    markers[4] = (struct marker){"@upper@", cname_upper(symbol)};
-    markers[5] = (struct marker){"@type@", cname_format("%s", type)};
-    markers[6] = (struct marker){"@service@", cname_format("%s", strrchr(service, '.') + 1)};
+    markers[4] = (struct marker){"@upper@", names_upper(symbol)};
+    markers[5] = (struct marker){"@type@", names_format("%s", type)};
+    markers[6] = (struct marker){"@service@", names_format("%s", strrchr(service, '.') + 1)};
     markers[7] = (struct marker){"@symbol@", symbol};
-    markers[8] = (struct marker){"@stem@", cname_for_service(service)};
+    markers[8] = (struct marker){"@stem@", names_for_service(service)};
     markers[9] = (struct marker){"@table@", table_name(c_name, service)};
     markers[10] = (struct marker){"@module@", python_module(name)};
 }
@@ -124,20 +123,20 @@ static char *find_directory(void)
     char *slash;
 
     if (access(BERTH_TEMPLATE_DIR, R_OK) == 0 || length < 0)
-        return cname_format("%s", BERTH_TEMPLATE_DIR);
+        return names_format("%s", BERTH_TEMPLATE_DIR);
     self[length] = '\0';
     slash = strrchr(self, '/');
-    return cname_format("%.*s/../share/berth/template", slash == NULL ? 0 : (int)(slash - self), self);
+    return names_format("%.*s/../share/berth/template", slash == NULL ? 0 : (int)(slash - self), self);
 }
 
 enum berth_code template_load(struct template *template, const char *directory, struct berth_error *err)
 {
-    char *from = directory == NULL ? find_directory() : cname_format("%s", directory);
+    char *from = directory == NULL ? find_directory() : names_format("%s", directory);
     enum berth_code code = BERTH_OK;
 
     *template = (struct template){0};
     for (size_t i = 0; i < TEMPLATE_FILES && code == BERTH_OK; i++) {
-        char *path = cname_format("%s/%s", from, files[i].source);
+        char *path = names_format("%s/%s", from, files[i].source);
         size_t length;
 
         code = file_read(path, TEXT_MAX_BYTES, &template->texts[i], &length, err);
@@ -160,7 +159,7 @@ static enum berth_code write_one(const char *directory, const char *target, cons
                                  const struct marker markers[static MARKERS], struct berth_error *err)
 {
     char *name = fill(target, markers);
-    char *path = cname_format("%s/%s", directory, name);
+    char *path = names_format("%s/%s", directory, name);
     char *filled = fill(text, markers);
     enum berth_code code = file_write(path, filled, strlen(filled), err);
 

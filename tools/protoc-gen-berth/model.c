@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tools/berth-sdk/cname.h>
-
 #include "names.h"
 #include "protos.h"
 
@@ -21,7 +19,7 @@ struct reading {
     const struct protos *protos;
     const struct protos_file *file;
     /* Stems of services and methods, over all files: they become symbols of one program. */
-    struct cname_set taken;
+    struct names_set taken;
     struct berth_error *err;
 };
 
@@ -41,7 +39,7 @@ static const char *find_comment(const struct protos_file *file, const int32_t *p
 
 static enum berth_code take(struct reading *reading, const char *stem, const char *meaning)
 {
-    const char *other = cname_set_add(&reading->taken, stem, meaning);
+    const char *other = names_set_add(&reading->taken, stem, meaning);
 
     if (other == NULL)
         return BERTH_OK;
@@ -88,13 +86,13 @@ static enum berth_code read_method(struct reading *reading, const struct model_s
         return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT,
                                "%s: %s: \"%.60s\" is no name of a method", reading->file->proto->name,
                                service->name, method->name);
-    words = cname_words(method->name);
-    method->member = cname_snake(method->name);
-    method->stem = cname_format("%s_%s", service->stem, words);
-    method->constant = cname_upper(method->stem);
+    words = names_words(method->name);
+    method->member = names_snake(method->name);
+    method->stem = names_format("%s_%s", service->stem, words);
+    method->constant = names_upper(method->stem);
     method->kind = kind_of(proto);
     free(words);
-    meaning = cname_format("method %s/%s", service->name, method->name);
+    meaning = names_format("method %s/%s", service->name, method->name);
     code = take(reading, method->stem, meaning);
     if (code == BERTH_OK)
         code =
@@ -115,10 +113,10 @@ static enum berth_code name_service(struct reading *reading, const char *word, s
         return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT, "%s: \"%.60s\" is no name of a service",
                                reading->file->proto->name, word);
     service->name =
-        package == NULL || *package == '\0' ? cname_format("%s", word) : cname_format("%s.%s", package, word);
-    service->stem = cname_for_service(service->name);
-    service->constant = cname_upper(service->stem);
-    meaning = cname_format("service %s", service->name);
+        package == NULL || *package == '\0' ? names_format("%s", word) : names_format("%s.%s", package, word);
+    service->stem = names_for_service(service->name);
+    service->constant = names_upper(service->stem);
+    meaning = names_format("service %s", service->name);
     code = take(reading, service->stem, meaning);
     free(meaning);
     return code;
@@ -185,7 +183,7 @@ enum berth_code model_init(struct model *model,
         abort();
     for (size_t i = 0; i < request->n_file_to_generate && code == BERTH_OK; i++)
         code = read_file(&reading, request->file_to_generate[i], &model->files[model->count++]);
-    cname_set_finish(&reading.taken);
+    names_set_finish(&reading.taken);
     protos_finish(&protos);
     return code;
 }

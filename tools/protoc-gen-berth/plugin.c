@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include <berth/protobuf.h>
-#include <tools/berth-sdk/cname.h>
 
 #include "generate.h"
 #include "model.h"
+#include "names.h"
 
 /* Descriptors are small on the wire and large in memory. */
 #define UNPACK_FACTOR 64
@@ -85,7 +85,7 @@ static code_file *write_file(const struct model_file *file, const struct output 
     if (result == NULL)
         abort();
     *result = (code_file)GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FILE__INIT;
-    result->name = cname_format("%s.%s", file->stem, output->ending);
+    result->name = names_format("%s.%s", file->stem, output->ending);
     out = open_memstream(&result->content, &length);
     if (out == NULL)
         abort();

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <berth/protobuf.h>
-#include <tools/berth-sdk/cname.h>
 
 #include "names.h"
 #include "protobuf_c_options.pb-c.h"
@@ -46,16 +45,16 @@ static char *find_c_package(const Google__Protobuf__FileDescriptorProto *proto)
                                    field->data + prefix, field->len - prefix, NULL);
         if (own != NULL && own->c_package != NULL) {
             free(found);
-            found = cname_format("%s", own->c_package);
+            found = names_format("%s", own->c_package);
         }
         berth__generator__protobuf_cfile_options__free_unpacked(own, NULL);
     }
-    return found != NULL ? found : cname_format("%s", text_or_empty(proto->package));
+    return found != NULL ? found : names_format("%s", text_or_empty(proto->package));
 }
 
 static char *qualify(const char *package, const char *name)
 {
-    return cname_format("%s%s%s", package, *package == '\0' ? "" : ".", name);
+    return names_format("%s%s%s", package, *package == '\0' ? "" : ".", name);
 }
 
 struct indexing {
