@@ -10,6 +10,7 @@
 
 #include <berth/address.h>
 
+#include <sdk/rpc/server/server.h>
 #include <sdk/rpc/socket/peer.h>
 
 static uint16_t listen_at(const char *address)
@@ -295,6 +296,34 @@ static void what_is_no_stream_socket_is_not_adopted(void **state)
     assert_int_equal(close(fd), 0);
 }
 
+static bool are_one_peer(const char *a, const char *b)
+{
+    const char *const texts[] = {a, b};
+    unsigned char keys[2][SERVER_PEER_KEY];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct sockaddr_storage address;
+
+        if (strchr(texts[i], ':') != NULL)
+            assert_int_equal(uv_ip6_addr(texts[i], 1, (struct sockaddr_in6 *)&address), 0);
+        else
+            assert_int_equal(uv_ip4_addr(texts[i], 1, (struct sockaddr_in *)&address), 0);
+        assert_true(server_peer_key((const struct sockaddr *)&address, keys[i]));
+    }
+    return memcmp(keys[0], keys[1], SERVER_PEER_KEY) == 0;
+}
+
+static void a_peer_is_what_one_host_can_choose_from(void **state)
+{
+    assert_true(are_one_peer("192.0.2.1", "192.0.2.1"));
+    assert_false(are_one_peer("192.0.2.1", "192.0.2.2"));
+    assert_true(are_one_peer("192.0.2.1", "::ffff:192.0.2.1"));
+    assert_true(are_one_peer("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
+    assert_false(are_one_peer("2001:db8:1:2::1", "2001:db8:1:3::1"));
+    assert_false(are_one_peer("fe80::1", "fe80::2"));
+    assert_false(are_one_peer("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"));
+}
+
 #define CALL(name) cmocka_unit_test_setup_teardown(name, pair_start, pair_stop)
 
 int main(void)
@@ -317,6 +346,7 @@ int main(void)
         CALL(addresses_are_written_as_they_are_read),
         CALL(a_tcp_socket_that_somebody_else_accepted_is_served),
         CALL(what_is_no_stream_socket_is_not_adopted),
+        cmocka_unit_test(a_peer_is_what_one_host_can_choose_from),
     };
 
     return cmocka_run_group_tests_name("rpc over TCP", tests, NULL, NULL);

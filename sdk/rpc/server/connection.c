@@ -138,30 +138,36 @@ void server_count_end(struct berth_rpc_server *server, enum berth_code code)
     server->stats.calls_ended[(unsigned)code <= BERTH_UNAUTHENTICATED ? (unsigned)code : BERTH_UNKNOWN]++;
 }
 
-#define IPV6_PREFIX_BYTES 8
+/* One host can choose any address of its /64 network; where other hosts share those bits, the whole counts.
+ */
+#define IPV6_NETWORK_BYTES 8
 
 static const unsigned char mapped_ipv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+/* RFC 6052 2.1: an IPv4 client behind a translator. */
+static const unsigned char translated_ipv4[12] = {0, 0x64, 0xff, 0x9b};
 
-/* @return false where it is no internet address. */
-static bool make_key(int fd, unsigned char ret_key[SERVER_PEER_KEY])
+static bool is_of_one_host(const unsigned char ipv6[SERVER_PEER_KEY])
 {
-    struct sockaddr_storage address = {0};
-    socklen_t length = sizeof(address);
-    const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&address;
-    const unsigned char *ipv6 = ((const struct sockaddr_in6 *)&address)->sin6_addr.s6_addr;
+    bool is_link_local = ipv6[0] == 0xfe && (ipv6[1] & 0xc0) == 0x80;
+
+    return is_link_local || memcmp(ipv6, mapped_ipv4, sizeof(mapped_ipv4)) == 0 ||
+           memcmp(ipv6, translated_ipv4, sizeof(translated_ipv4)) == 0;
+}
+
+bool server_peer_key(const struct sockaddr *address, unsigned char ret_key[SERVER_PEER_KEY])
+{
+    const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)address;
+    const unsigned char *ipv6 = ((const struct sockaddr_in6 *)address)->sin6_addr.s6_addr;
 
     memset(ret_key, 0, SERVER_PEER_KEY);
-    if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
-        return false;
-    if (address.ss_family == AF_INET) {
+    if (address->sa_family == AF_INET) {
         memcpy(ret_key, mapped_ipv4, sizeof(mapped_ipv4));
         memcpy(ret_key + sizeof(mapped_ipv4), &ipv4->sin_addr, sizeof(ipv4->sin_addr));
-        return true;
-    }
-    if (address.ss_family != AF_INET6)
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(ret_key, ipv6, is_of_one_host(ipv6) ? SERVER_PEER_KEY : IPV6_NETWORK_BYTES);
+    } else {
         return false;
-    memcpy(ret_key, ipv6,
-           memcmp(ipv6, mapped_ipv4, sizeof(mapped_ipv4)) == 0 ? SERVER_PEER_KEY : IPV6_PREFIX_BYTES);
+    }
     return true;
 }
 
@@ -185,11 +191,15 @@ static struct server_peer *find(const struct server_peers *bucket, const unsigne
 bool server_peer_join(struct server_connection *connection, int fd)
 {
     struct berth_rpc_server *server = connection->server;
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof(address);
     unsigned char key[SERVER_PEER_KEY];
     struct server_peers *bucket;
     struct server_peer *peer;
 
-    if (server->limits.max_connections_per_peer == 0 || !make_key(fd, key))
+    if (server->limits.max_connections_per_peer == 0 ||
+        getpeername(fd, (struct sockaddr *)&address, &length) != 0 ||
+        !server_peer_key((const struct sockaddr *)&address, key))
         return true;
     bucket = &server->peers[bucket_of(server, key)];
     peer = find(bucket, key);

@@ -259,6 +259,9 @@ void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);
 
+/** What counts as one network peer: an IPv4 address, an IPv6 /64; the whole address where hosts share a /64
+ * (link-local, NAT64). @return false for other families, which are not counted. */
+bool server_peer_key(const struct sockaddr *address, unsigned char ret_key[SERVER_PEER_KEY]);
 /** Counts a connection of the network peer of `fd`. @return false where it is one too many, or
  * without memory. */
 bool server_peer_join(struct server_connection *connection, int fd);
