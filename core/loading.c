@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/base/log.h>
 #include <core/base/memory.h>
 
 #include "process.h"
@@ -107,10 +106,12 @@ static bool check(struct loading *loading, struct registry_plugin *plugin, const
 static void skip(struct loading *loading, struct registry_plugin *plugin, const char *condition)
 {
     struct berth_error reason;
+    char line[BERTH_ERROR_MAX + 16];
 
     manifest_explain_unset(condition, &reason);
     registry_blame(loading->registry, plugin, BERTH_STATE_SKIPPED, BERTH_SKIP, reason.message, PLAN_NONE);
-    log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "skipped: %s", reason.message);
+    snprintf(line, sizeof(line), "skipped: %s", reason.message);
+    loading->on_line(loading->context, BERTH_LOG_INFO, plugin->entry->plugin->uri, BERTH_OK, line);
 }
 
 static const struct berth_settings *settings_for(struct loading *loading, struct registry_plugin *plugin,

@@ -16,7 +16,7 @@ struct loading {
     struct registry *registry;
     /** Collects deprecations of a section after its plugin has migrated it. */
     struct notices *notices;
-    /** Called for each plugin that fails, with its code, and with BERTH_OK for other warnings. */
+    /** Called for each plugin that fails, with its code; with BERTH_OK for warnings and for a skip. */
     void (*on_line)(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                     const char *text);
     void *context;

@@ -15,7 +15,10 @@
 static void print_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                        const char *text)
 {
-    fputs(level == BERTH_LOG_ERROR ? "" : "warning: ", stderr);
+    if (level == BERTH_LOG_INFO)
+        fprintf(stderr, "%s: ", uri);
+    else if (level == BERTH_LOG_WARN)
+        fputs("warning: ", stderr);
     utf8_write_line(stderr, text);
     fputc('\n', stderr);
 }
@@ -23,8 +26,9 @@ static void print_line(void *context, enum berth_log_level level, const char *ur
 static void keep_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                       const char *text)
 {
-    config_diagnostics_add(context, level == BERTH_LOG_ERROR ? CONFIG_ERROR : CONFIG_WARNING, NULL, "%s",
-                           text);
+    if (level == BERTH_LOG_ERROR || level == BERTH_LOG_WARN)
+        config_diagnostics_add(context, level == BERTH_LOG_ERROR ? CONFIG_ERROR : CONFIG_WARNING, NULL, "%s",
+                               text);
 }
 
 /* Loads the plugins that would run and lets them check their settings; prepares and starts nothing. Failures
