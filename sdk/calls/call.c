@@ -197,6 +197,7 @@ static void decide(struct call *call, enum berth_code code, const char *message,
         return;
     call->ended = true;
     call->code = wire_code(code);
+    call->method->counts->ended[call->code]++;
     leave_queue(call);
     finish_hooks(call, message);
     stream = call->stream;
@@ -312,6 +313,8 @@ static void pass_message(struct call *call, const void *message, size_t length)
     }
     if (call->ended || handler_of(call)->on_message == NULL)
         return;
+    call->method->counts->messages_received++;
+    call->method->counts->bytes_received += length;
     enter_code(call, ROUTER_HANDLER, call->binding->owner);
     handler_of(call)->on_message(&call->public, message, length);
     leave_code(call, call->binding->owner);
@@ -658,6 +661,8 @@ static enum berth_code op_send(struct berth_call *public, const void *message, s
     if (code == BERTH_OK) {
         call->headers_sent = true;
         call->replies++;
+        call->method->counts->messages_sent++;
+        call->method->counts->bytes_sent += length;
     }
     if (call->ended)
         code = BERTH_FAILED_PRECONDITION;
@@ -967,6 +972,7 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
     call->chain = chain;
     chain->references++;
     call->method = method;
+    method->counts->opened++;
     call->stream = request->stream;
     call->stream_ops = request->stream_ops;
     LIST_INSERT_HEAD(&calls->all, call, link);

@@ -84,6 +84,7 @@ static void route_destroy(struct route *route)
         free(route->transports[i]);
     free(route->transports);
     free(route->methods);
+    free(route->counts);
     free(route->service);
     free(route->plugin);
     free(route->reason);
@@ -93,12 +94,14 @@ static void route_destroy(struct route *route)
 static bool add_methods(struct route *route, const struct router_service *service)
 {
     route->methods = calloc(service->method_count + 1, sizeof(*route->methods));
-    if (route->methods == NULL)
+    route->counts = calloc(service->method_count + 1, sizeof(*route->counts));
+    if (route->methods == NULL || route->counts == NULL)
         return false;
     for (size_t i = 0; i < service->method_count; i++) {
         struct route_method *method = &route->methods[i];
 
-        *method = (struct route_method){.route = route, .kind = service->methods[i].kind, .index = i};
+        *method = (struct route_method){
+            .route = route, .kind = service->methods[i].kind, .index = i, .counts = &route->counts[i]};
         route->method_count++;
         method->name = strdup(service->methods[i].name);
         if (method->name == NULL || asprintf(&method->path, "/%s/%s", service->name, method->name) < 0)

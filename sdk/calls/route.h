@@ -21,6 +21,8 @@ struct route_method {
     enum berth_method_kind kind;
     /** Its place in the methods of every binding. */
     size_t index;
+    /** Over all generations. */
+    struct router_counts *counts;
 };
 
 /** An instance that serves a route. It lives while it is the live one or a call is pinned to it. */
@@ -56,6 +58,7 @@ struct route {
     enum route_state state;
     struct route_method *methods;
     size_t method_count;
+    struct router_counts *counts;
     struct binding *live;
     LIST_HEAD(, binding) bindings;
     /** ROUTE_GONE: what callers are told. */

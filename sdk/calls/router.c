@@ -168,6 +168,29 @@ static void each_route(const struct berth_router *interface,
     }
 }
 
+void router_each_method(const struct router *router,
+                        bool (*on_method)(void *context, const char *plugin, const char *path,
+                                          const struct router_counts *counts),
+                        void *context)
+{
+    for (size_t i = 0; i < router->routes.count; i++) {
+        const struct route *route = router->routes.items[i];
+
+        for (size_t k = 0; k < route->method_count; k++)
+            if (!on_method(context, route->plugin, route->methods[k].path, &route->counts[k]))
+                return;
+    }
+}
+
+uint64_t router_counts_open(const struct router_counts *counts)
+{
+    uint64_t open = counts->opened;
+
+    for (size_t i = 0; i < sizeof(counts->ended) / sizeof(counts->ended[0]); i++)
+        open -= counts->ended[i];
+    return open;
+}
+
 static size_t route_calls(const struct route *route, const void *instance)
 {
     const struct binding *binding;

@@ -45,6 +45,17 @@ enum router_part {
     ROUTER_INTERCEPTOR,
 };
 
+/** What one method's calls have come to. All on the loop's thread. */
+struct router_counts {
+    /** Calls that found the method, those that an interceptor or the route refused among them. */
+    uint64_t opened;
+    /** By code. */
+    uint64_t ended[BERTH_UNAUTHENTICATED + 1];
+    /** Messages that handlers were given, and that they sent; bytes as they are inside the call. */
+    uint64_t messages_received, bytes_received;
+    uint64_t messages_sent, bytes_sent;
+};
+
 /** What the owner of a router can watch. Each function may be NULL. */
 struct router_observer {
     void *context;
@@ -94,6 +105,14 @@ void router_hold(struct router *router, const char *service, size_t max_calls);
 /** Refuses new calls with the code and the reason; calls that run are left alone. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
 
+/** Tells of each method, service by service in the order they were declared, until the visitor returns false.
+ */
+void router_each_method(const struct router *router,
+                        bool (*on_method)(void *context, const char *plugin, const char *path,
+                                          const struct router_counts *counts),
+                        void *context);
+/** How many of them are in flight. */
+uint64_t router_counts_open(const struct router_counts *counts);
 /** Counts the calls that run on a generation of a service. */
 size_t router_calls(const struct router *router, const char *service, uint64_t generation);
 /** Counts the calls that run on an instance, over all its services. */

@@ -116,6 +116,58 @@ static void the_observer_hears_whose_code_runs(void **state)
                   "echo<end(CANCELLED) >echo ");
 }
 
+struct counted {
+    const char *path;
+    struct router_counts counts;
+};
+
+static bool find_counts(void *context, const char *plugin, const char *path,
+                        const struct router_counts *counts)
+{
+    struct counted *counted = context;
+
+    if (strcmp(path, counted->path) == 0)
+        counted->counts = *counts;
+    return strcmp(path, counted->path) != 0;
+}
+
+static struct router_counts counts_of(struct fixture *fixture, const char *path)
+{
+    struct counted counted = {.path = path};
+
+    router_each_method(fixture->router, find_counts, &counted);
+    return counted.counts;
+}
+
+static void calls_and_their_bytes_are_counted_by_method_and_code(void **state)
+{
+    struct fixture *fixture = *state;
+    struct router_counts counts;
+
+    fixture->instance.in_message = send_one;
+    open_path(fixture, "/test.Echo/Both");
+    deliver(fixture, "four");
+    counts = counts_of(fixture, "/test.Echo/Both");
+    assert_int_equal(counts.opened, 1);
+    assert_int_equal(router_counts_open(&counts), 1);
+    assert_int_equal(counts.messages_received, 1);
+    assert_int_equal(counts.bytes_received, 4);
+    assert_int_equal(counts.messages_sent, 1);
+    assert_int_equal(counts.bytes_sent, 3);
+    cancel(fixture);
+    counts = counts_of(fixture, "/test.Echo/Both");
+    assert_int_equal(router_counts_open(&counts), 0);
+    assert_int_equal(counts.ended[BERTH_CANCELLED], 1);
+    assert_int_equal(counts.ended[BERTH_OK], 0);
+    counts = counts_of(fixture, "/test.Echo/Unary");
+    assert_int_equal(counts.opened, 0);
+    router_set_gone(fixture->router, "test.Echo", BERTH_UNAVAILABLE, "it stopped");
+    open_path(fixture, "/test.Echo/Both");
+    counts = counts_of(fixture, "/test.Echo/Both");
+    assert_int_equal(counts.opened, 2);
+    assert_int_equal(counts.ended[BERTH_UNAVAILABLE], 1);
+}
+
 static void a_service_is_provided_by_its_own_table(void **state)
 {
     static const struct berth_method deaf[] = {{.name = "Unary", .kind = BERTH_METHOD_UNARY}};
@@ -150,6 +202,7 @@ int main(void)
         TEST(ending_the_calls_of_an_instance_ends_all_of_them),
         TEST(a_call_in_the_middle_of_a_callback_counts_until_it_returns),
         TEST(the_observer_hears_whose_code_runs),
+        TEST(calls_and_their_bytes_are_counted_by_method_and_code),
         TEST(a_service_is_provided_by_its_own_table),
     };
 
