@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a thread is: the frames of its stack, and their names. Async-signal-safe after the first frames_take.
+ */
+#ifndef CORE_WATCH_FRAMES_H
+#define CORE_WATCH_FRAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * The calling thread's frames, innermost first. Each is an address inside the instruction that calls the
+ * next, not the return address, which may belong to another function. Call it once at start: the first call
+ * loads a library.
+ */
+size_t frames_take(void **frames, size_t count);
+/** The same in a signal handler: from the instruction that was interrupted. @param context  its third
+ * argument. */
+size_t frames_take_interrupted(const void *context, void **frames, size_t count);
+
+/**
+ * The path of the loaded file that has an address, as it was loaded ("" for the program itself), and the
+ * offset in it. Borrowed for as long as the file is loaded. @return false if unknown.
+ */
+bool frames_find_file(const void *address, const char **ret_path, uintptr_t *ret_offset);
+/**
+ * Writes "hello.so+0x1234 (do_work)"; without a symbol "hello.so+0x1234"; where no file has the address
+ * "0x7f0012345678".
+ */
+void frames_describe(const void *address, char *text, size_t size);
+
+#endif
