@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Migrates sections of older versions, as untyped trees: declared renames, then the plugin's own code. */
-#include "settings.h"
+#include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,11 +103,6 @@ static bool put_path(struct config_tree *tree, struct config_node *section, cons
     return true;
 }
 
-bool migration_needs_plugin(const struct manifest_plugin *plugin, uint32_t version)
-{
-    return version < plugin->config_version && (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) != 0;
-}
-
 static bool schema_knows(const struct schema *schema, const struct path *path)
 {
     for (size_t i = 0; i < path->count; i++) {
@@ -136,17 +131,20 @@ static void deprecate(const struct manifest_plugin *plugin, const char *name, co
 }
 
 void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
-                               const struct migration_version *version,
-                               struct config_diagnostics *diagnostics)
+                               const struct migration *migration, struct config_diagnostics *diagnostics)
 {
-    if (version->number < plugin->config_version && version->is_said)
+    uint32_t current = plugin->config_version;
+
+    if (migration->version == current || (migration->renamed > 0 && migration->is_said))
+        return;
+    if (migration->is_said)
         deprecate(plugin, "config_version", &section->key_mark, diagnostics,
-                  "is %u, but this module is made for version %u", version->number, plugin->config_version);
-    else if (version->number < plugin->config_version)
+                  "is %u, but this module is made for version %u", migration->version, current);
+    else
         deprecate(
             plugin, "config_version", &section->key_mark, diagnostics,
             "is not set; the section fits version %u but not the current version %u, so it was migrated",
-            version->number, plugin->config_version);
+            migration->version, current);
 }
 
 /* True if it was applied. */
@@ -216,13 +214,13 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
 
 /* @return false, with an error, for an invalid version or one newer than the plugin's. */
 static bool take_version(const struct manifest_plugin *plugin, struct config_node *section,
-                         struct migration_version *ret_version, struct config_diagnostics *diagnostics)
+                         struct migration *ret_migration, struct config_diagnostics *diagnostics)
 {
     struct config_node *node = config_node_take(section, "config_version");
     char *end;
     unsigned long version;
 
-    *ret_version = (struct migration_version){.number = plugin->config_version, .is_said = node != NULL};
+    *ret_migration = (struct migration){.version = plugin->config_version, .is_said = node != NULL};
     if (node == NULL)
         return true;
     version = node->kind == CONFIG_SCALAR && node->plain ? strtoul(node->text, &end, 10) : 0;
@@ -241,7 +239,7 @@ static bool take_version(const struct manifest_plugin *plugin, struct config_nod
                                plugin->config_version);
         return false;
     }
-    ret_version->number = (uint32_t)version;
+    ret_migration->version = (uint32_t)version;
     return true;
 }
 
@@ -284,24 +282,30 @@ static uint32_t oldest_tried(const struct manifest_plugin *plugin)
     return plugin->config_version > VERSIONS_TRIED_MAX ? plugin->config_version - VERSIONS_TRIED_MAX : 1;
 }
 
-bool migration_find_version(struct config_tree *tree, const struct manifest_plugin *plugin,
-                            struct config_node *section, struct migration_version *ret_version,
-                            struct config_diagnostics *diagnostics)
+/* Without `config_version`, a section has the newest version that it fits. */
+static uint32_t guess_version(struct config_tree *tree, const struct manifest_plugin *plugin,
+                              const struct config_node *section, struct config_diagnostics *diagnostics)
 {
-    if (!take_version(plugin, section, ret_version, diagnostics))
-        return false;
-    if (ret_version->is_said || plugin->config_version == 1)
-        return true;
-    for (uint32_t version = plugin->config_version; version >= oldest_tried(plugin); version--) {
-        if (fits_version(tree, plugin, section, version)) {
-            ret_version->number = version;
-            return true;
-        }
-    }
+    for (uint32_t version = plugin->config_version; version >= oldest_tried(plugin); version--)
+        if (fits_version(tree, plugin, section, version))
+            return version;
     config_diagnostics_add(diagnostics, CONFIG_WARNING, &section->key_mark,
                            "%s: config_version is not set, so the section is checked as version %u, the "
                            "current one; if it was written for an older version, add config_version: %u",
                            plugin->uri, plugin->config_version, plugin->config_version - 1);
+    return plugin->config_version;
+}
+
+bool migration_begin(struct config_tree *tree, const struct manifest_plugin *plugin,
+                     struct config_node *section, struct migration *ret_migration,
+                     struct config_diagnostics *diagnostics)
+{
+    if (!take_version(plugin, section, ret_migration, diagnostics))
+        return false;
+    if (!ret_migration->is_said && plugin->config_version > 1)
+        ret_migration->version = guess_version(tree, plugin, section, diagnostics);
+    ret_migration->needs_plugin = ret_migration->version < plugin->config_version &&
+                                  (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) != 0;
     return true;
 }
 
@@ -403,9 +407,10 @@ static void finish_run(struct run *run)
     free(run->views);
 }
 
-enum berth_code migration_run(struct config_tree *tree, const struct manifest_plugin *plugin,
-                              struct config_node *section, uint32_t version, migration_callback *on_migrate,
-                              void *context, struct config_diagnostics *diagnostics)
+static enum berth_code call_plugin(struct config_tree *tree, const struct manifest_plugin *plugin,
+                                   struct config_node *section, uint32_t version,
+                                   migration_callback *on_migrate, void *context,
+                                   struct config_diagnostics *diagnostics)
 {
     struct berth_error err = {""};
     struct run run = {
@@ -429,5 +434,25 @@ enum berth_code migration_run(struct config_tree *tree, const struct manifest_pl
     if (has_misread(&run, plugin, diagnostics))
         code = code != BERTH_OK ? code : BERTH_INVALID_ARGUMENT;
     finish_run(&run);
+    return code;
+}
+
+enum berth_code migration_run(struct config_tree *tree, const struct manifest_plugin *plugin,
+                              struct config_node *section, struct migration *migration,
+                              migration_callback *on_migrate, void *context,
+                              struct config_diagnostics *diagnostics)
+{
+    size_t errors = diagnostics->error_count;
+    enum berth_code code = BERTH_OK;
+
+    if (!migration->is_renamed)
+        migration->renamed = migration_apply_renames(tree, plugin, section, migration->version, diagnostics);
+    migration->is_renamed = true;
+    if (diagnostics->error_count > errors)
+        return BERTH_INVALID_ARGUMENT;
+    if (!migration->needs_plugin || on_migrate == NULL)
+        return BERTH_OK;
+    code = call_plugin(tree, plugin, section, migration->version, on_migrate, context, diagnostics);
+    migration->needs_plugin = code != BERTH_OK;
     return code;
 }

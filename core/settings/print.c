@@ -112,7 +112,7 @@ static void add_section(struct config_text *out, const struct settings_section *
         config_text_add(out, " has no settings.\n");
     } else {
         config_text_add(out, " has a section of version %u; its module migrates it to version %u.\n",
-                        section->version.number, section->plugin->config_version);
+                        section->migration.version, section->plugin->config_version);
     }
 }
 
@@ -195,42 +195,33 @@ static void put_version(struct config_tree *tree, struct config_node *section, u
     section->items[0] = node;
 }
 
-static bool leave_to_hand(const struct manifest_plugin *plugin, const struct config_node *section,
-                          uint32_t version, struct config_diagnostics *diagnostics)
-{
-    config_diagnostics_add(
-        diagnostics, CONFIG_WARNING, &section->key_mark,
-        "%s: its section has version %u and is left unchanged; only its module can migrate it to version %u",
-        plugin->uri, version, plugin->config_version);
-    return false;
-}
-
 /* True if the section was changed. A section of the current version without `config_version` stays without.
  */
-static bool migrate_section(const struct settings_migration *migration, struct config_tree *tree,
+static bool migrate_section(const struct settings_migration *options, struct config_tree *tree,
                             const struct manifest_plugin *plugin, struct config_node *section,
                             struct config_diagnostics *diagnostics)
 {
-    struct migration_version version;
+    struct migration migration;
     bool is_old;
-    size_t renamed;
 
-    if (!migration_find_version(tree, plugin, section, &version, diagnostics))
+    if (!migration_begin(tree, plugin, section, &migration, diagnostics))
         return false;
-    is_old = version.number < plugin->config_version;
-    if (migration_needs_plugin(plugin, version.number) && migration->on_migrate == NULL) {
-        if (version.is_said)
-            put_version(tree, section, version.number);
-        return leave_to_hand(plugin, section, version.number, diagnostics);
+    if (migration.needs_plugin && options->on_migrate == NULL) {
+        if (migration.is_said)
+            put_version(tree, section, migration.version);
+        config_diagnostics_add(diagnostics, CONFIG_WARNING, &section->key_mark,
+                               "%s: its section has version %u and is left unchanged; only its module can "
+                               "migrate it to version %u",
+                               plugin->uri, migration.version, plugin->config_version);
+        return false;
     }
-    renamed = migration_apply_renames(tree, plugin, section, version.number, diagnostics);
-    if (migration_needs_plugin(plugin, version.number) &&
-        migration_run(tree, plugin, section, version.number, migration->on_migrate, migration->context,
+    if (migration_run(tree, plugin, section, &migration, options->on_migrate, options->context,
                       diagnostics) != BERTH_OK)
         return false;
-    if (version.is_said || is_old)
+    is_old = migration.version < plugin->config_version;
+    if (migration.is_said || is_old)
         put_version(tree, section, plugin->config_version);
-    return renamed > 0 || is_old;
+    return migration.renamed > 0 || is_old;
 }
 
 static size_t migrate_tree(const struct settings_migration *migration, struct config_tree *tree,

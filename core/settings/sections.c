@@ -366,23 +366,17 @@ static bool check_section(struct settings *settings, struct settings_section *se
 static void prepare_section(struct settings *settings, struct settings_section *section,
                             struct config_diagnostics *diagnostics)
 {
-    size_t errors = diagnostics->error_count, renamed;
+    struct migration *migration = &section->migration;
 
-    section->version.number = section->plugin->config_version;
-    if (section->node == NULL || section->node->kind != CONFIG_MAP) {
-        check_section(settings, section, diagnostics);
-        return;
+    migration->version = section->plugin->config_version;
+    if (section->node != NULL && section->node->kind == CONFIG_MAP) {
+        if (!migration_begin(settings->store->tree, section->plugin, section->node, migration, diagnostics) ||
+            migration_run(settings->store->tree, section->plugin, section->node, migration, NULL, NULL,
+                          diagnostics) != BERTH_OK)
+            return;
+        migration_warn_of_version(section->plugin, section->node, migration, diagnostics);
     }
-    if (!migration_find_version(settings->store->tree, section->plugin, section->node, &section->version,
-                                diagnostics))
-        return;
-    renamed = migration_apply_renames(settings->store->tree, section->plugin, section->node,
-                                      section->version.number, diagnostics);
-    if (diagnostics->error_count > errors)
-        return;
-    if (renamed == 0 || !section->version.is_said)
-        migration_warn_of_version(section->plugin, section->node, &section->version, diagnostics);
-    if (migration_needs_plugin(section->plugin, section->version.number))
+    if (migration->needs_plugin)
         section->waits = !section->disabled;
     else
         check_section(settings, section, diagnostics);
@@ -470,7 +464,7 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
 
     if (section == NULL || !section->waits)
         return BERTH_OK;
-    code = migration_run(settings->store->tree, plugin, section->node, section->version.number, call_table,
+    code = migration_run(settings->store->tree, plugin, section->node, &section->migration, call_table,
                          &callback, diagnostics);
     if (code != BERTH_OK)
         return code;

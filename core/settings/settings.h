@@ -157,12 +157,21 @@ void settings_get_check_time(const struct settings *settings, const char *uri, u
 /** The deadlines of one plugin: its own from `timeouts.plugins`, else the general ones. */
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri);
 
-/** The version that a section is written for. */
-struct migration_version {
-    uint32_t number;
+/** How far a section of an older version has come. */
+struct migration {
+    /** The version that it is written for. */
+    uint32_t version;
     /** It comes from the section's `config_version`. */
     bool is_said;
+    bool is_renamed;
+    /** The number of settings that were renamed. */
+    size_t renamed;
+    /** The plugin's own `migrate` is still to run. */
+    bool needs_plugin;
 };
+
+typedef enum berth_code migration_callback(void *context, const struct manifest_plugin *plugin,
+                                           const struct berth_migration *migration, struct berth_error *err);
 
 /**
  * Takes `config_version` out of a section and finds the version it is written for. Without one, that is the
@@ -171,43 +180,22 @@ struct migration_version {
  *
  * @return false, with an error in `diagnostics`, for an invalid version or one newer than the plugin's.
  */
-bool migration_find_version(struct config_tree *tree, const struct manifest_plugin *plugin,
-                            struct config_node *section, struct migration_version *ret_version,
-                            struct config_diagnostics *diagnostics);
+bool migration_begin(struct config_tree *tree, const struct manifest_plugin *plugin,
+                     struct config_node *section, struct migration *ret_migration,
+                     struct config_diagnostics *diagnostics);
 
 /**
- * Applies the renames between `version` and the plugin's version, with a warning for each. A section of the
- * plugin's own version may still use an old name that the schema does not know.
+ * Brings a section to the plugin's version: applies the renames since its own, once, with a warning for each,
+ * and then lets the plugin migrate it where needed.
  *
- * @return the number of renames applied; errors are in `diagnostics`.
- */
-size_t migration_apply_renames(struct config_tree *tree, const struct manifest_plugin *plugin,
-                               struct config_node *section, uint32_t version,
-                               struct config_diagnostics *diagnostics);
-
-/** Warns about a section written for an older version than the plugin's. */
-void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
-                               const struct migration_version *version,
-                               struct config_diagnostics *diagnostics);
-
-/** The setting at a dotted path of a section, or NULL. */
-struct config_node *migration_find_setting(struct config_node *section, const char *path);
-
-typedef enum berth_code migration_callback(void *context, const struct manifest_plugin *plugin,
-                                           const struct berth_migration *migration, struct berth_error *err);
-
-/**
- * Runs a plugin's own code over a section.
- *
- * @return its code; BERTH_INVALID_ARGUMENT if it read a setting as the wrong type. A failure is also an error
- * in `diagnostics`.
+ * @param on_migrate  NULL: not yet; call again with the plugin's.
+ * @return BERTH_OK; the code of `on_migrate`; BERTH_INVALID_ARGUMENT if a rename conflicts, or if the plugin
+ * read a setting as the wrong type. A failure is also an error in `diagnostics`.
  */
 enum berth_code migration_run(struct config_tree *tree, const struct manifest_plugin *plugin,
-                              struct config_node *section, uint32_t version, migration_callback *on_migrate,
-                              void *context, struct config_diagnostics *diagnostics);
-
-/** Does the manifest declare a `migrate` that sections of this version need? */
-bool migration_needs_plugin(const struct manifest_plugin *plugin, uint32_t version);
+                              struct config_node *section, struct migration *migration,
+                              migration_callback *on_migrate, void *context,
+                              struct config_diagnostics *diagnostics);
 
 /**
  * Runs a plugin's `check`. Each problem becomes a diagnostic at the setting it names, or at `section` if that

@@ -13,8 +13,7 @@ struct settings_section {
     const struct manifest_plugin *plugin;
     /** NULL if the files have none. Its `config_version` has been taken out. */
     struct config_node *node;
-    /** The version that `node` is written for. */
-    struct migration_version version;
+    struct migration migration;
     bool disabled;
     /** The condition of skip_unless that is not met, so the plugin is skipped; or NULL. */
     const char *unset;
@@ -59,6 +58,23 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
 
 /** NULL if no such plugin was found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
+
+/**
+ * Applies the renames between `version` and the plugin's version, with a warning for each. A section of the
+ * plugin's own version may still use an old name that the schema does not know.
+ *
+ * @return the number of renames applied; errors are in `diagnostics`.
+ */
+size_t migration_apply_renames(struct config_tree *tree, const struct manifest_plugin *plugin,
+                               struct config_node *section, uint32_t version,
+                               struct config_diagnostics *diagnostics);
+
+/** Warns about a section of an older version, unless the warnings about its renames have said so. */
+void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
+                               const struct migration *migration, struct config_diagnostics *diagnostics);
+
+/** The setting at a dotted path of a section, or NULL. */
+struct config_node *migration_find_setting(struct config_node *section, const char *path);
 
 /**
  * Renames sections whose name plugins list under `formerly`. If several plugins list it, or it is also the

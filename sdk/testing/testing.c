@@ -90,32 +90,20 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
     return testing->plugin->migrate(migration, err);
 }
 
-/* Brings a section of an older `config_version` up to date, as a host does before it checks it. */
-static bool migrate(struct berth_testing *testing, struct config_node *section,
-                    struct config_diagnostics *diagnostics)
-{
-    const struct manifest_plugin *description = testing->description;
-    struct migration_version version;
-
-    if (section == NULL || section->kind != CONFIG_MAP)
-        return true;
-    if (!migration_find_version(testing->section, description, section, &version, diagnostics))
-        return false;
-    migration_apply_renames(testing->section, description, section, version.number, diagnostics);
-    if (diagnostics->error_count > 0)
-        return false;
-    return !migration_needs_plugin(description, version.number) ||
-           migration_run(testing->section, description, section, version.number, run_migrate, testing,
-                         diagnostics) == BERTH_OK;
-}
-
+/* As a host: a section of an older `config_version` is brought up to date, and then checked. */
 static void check_section(struct berth_testing *testing, struct config_diagnostics *diagnostics)
 {
+    const struct manifest_plugin *description = testing->description;
     struct config_node *section = testing->section == NULL ? NULL : config_tree_root(testing->section);
     struct config_check_options options = {0};
+    struct migration migration;
 
-    if (migrate(testing, section, diagnostics))
-        testing->values = config_values_create(testing->description->config, section, &options, diagnostics);
+    if (section != NULL && section->kind == CONFIG_MAP &&
+        (!migration_begin(testing->section, description, section, &migration, diagnostics) ||
+         migration_run(testing->section, description, section, &migration, run_migrate, testing,
+                       diagnostics) != BERTH_OK))
+        return;
+    testing->values = config_values_create(description->config, section, &options, diagnostics);
 }
 
 static bool read_settings(struct berth_testing *testing, const char *settings, struct berth_error *err)
