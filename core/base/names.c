@@ -7,6 +7,8 @@
 
 #include <sdk/base/hash.h>
 
+#include "memory.h"
+
 uint64_t name_table_hash(const char *name)
 {
     return berth_hash(BERTH_HASH_START, name, strlen(name));
@@ -19,9 +21,7 @@ void name_table_init(struct name_table *table, size_t name_count)
     while (slot_count / 2 < name_count)
         slot_count *= 2;
     table->slot_count = slot_count;
-    table->slots = calloc(slot_count, sizeof(*table->slots));
-    if (table->slots == NULL)
-        abort();
+    table->slots = memory_allocate(slot_count, sizeof(*table->slots));
 }
 
 void name_table_finish(struct name_table *table)

@@ -8,7 +8,7 @@
 /* Settings, each identified by the place of its key, which a rename does not change. */
 struct places {
     struct config_mark *items;
-    size_t count, capacity;
+    size_t count;
 };
 
 /* A plugin that gets part of the section. */
@@ -29,23 +29,9 @@ struct split {
     struct places known;
 };
 
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 static void add_place(struct places *places, struct config_mark mark)
 {
-    if (places->count == places->capacity) {
-        places->capacity = 2 * places->capacity + 16;
-        places->items = reallocarray(places->items, places->capacity, sizeof(*places->items));
-        if (places->items == NULL)
-            abort();
-    }
+    places->items = memory_grow(places->items, places->count, sizeof(*places->items));
     places->items[places->count++] = mark;
 }
 
@@ -236,7 +222,7 @@ static void take_section(struct config_tree *tree, struct config_node *sections,
     const struct manifest_plugin *owner = catalog_find(catalog, section->key), *both = NULL;
     struct split split = {.tree = tree, .section = section, .has_owner = owner != NULL};
 
-    split.claimants = allocate(renamed_count + 1, sizeof(*split.claimants));
+    split.claimants = memory_allocate(renamed_count + 1, sizeof(*split.claimants));
     if (owner != NULL)
         add_claimant(&split, owner);
     for (size_t i = 0; i < renamed_count; i++) {
@@ -268,7 +254,7 @@ static void take_section(struct config_tree *tree, struct config_node *sections,
 void former_apply(struct config_tree *tree, struct config_node *sections, const struct catalog *catalog,
                   struct config_diagnostics *diagnostics)
 {
-    const struct manifest_plugin **renamed = allocate(catalog->count, sizeof(*renamed));
+    const struct manifest_plugin **renamed = memory_allocate(catalog->count, sizeof(*renamed));
     size_t count = sections == NULL || sections->kind != CONFIG_MAP ? 0 : sections->count;
     size_t renamed_count = 0;
 

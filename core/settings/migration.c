@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Migrates sections of older versions, as untyped trees: declared renames, then the plugin's own code. */
+/*
+ * One plugin's section: brought from an older version to the plugin's own, as an untyped tree, by declared
+ * renames and the plugin's code; and what the plugin's check says of it.
+ */
 #include "store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <config/value.h>
 
 /* Bounds on a dotted path, from a rename or a plugin. */
 enum {
@@ -200,9 +202,7 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
 
     if (plugin->rename_count == 0 || section == NULL || section->kind != CONFIG_MAP)
         return 0;
-    sorted = calloc(plugin->rename_count, sizeof(*sorted));
-    if (sorted == NULL)
-        abort();
+    sorted = memory_allocate(plugin->rename_count, sizeof(*sorted));
     for (size_t i = 0; i < plugin->rename_count; i++)
         sorted[i] = &plugin->renames[i];
     qsort(sorted, plugin->rename_count, sizeof(*sorted), compare_versions);
@@ -321,9 +321,7 @@ struct run {
 
 static void renew_view(struct run *run)
 {
-    run->views = realloc(run->views, (run->view_count + 1) * sizeof(struct config_values *));
-    if (run->views == NULL)
-        abort();
+    run->views = memory_grow(run->views, run->view_count, sizeof(struct config_values *));
     run->views[run->view_count] = config_values_create_untyped(run->section);
     run->table.settings = config_values_settings(run->views[run->view_count++]);
 }
@@ -455,4 +453,70 @@ enum berth_code migration_run(struct config_tree *tree, const struct manifest_pl
     code = call_plugin(tree, plugin, section, migration->version, on_migrate, context, diagnostics);
     migration->needs_plugin = code != BERTH_OK;
     return code;
+}
+
+struct check {
+    struct berth_check table;
+    const struct config_mark *section;
+    struct config_diagnostics *diagnostics;
+    bool failed;
+};
+
+static const struct berth_value *step_into(const struct berth_settings *settings,
+                                           const struct berth_value *value, const char *step)
+{
+    char *end;
+    size_t index;
+
+    if (settings->kind(value) != BERTH_VALUE_LIST)
+        return settings->find(value, step);
+    index = strtoul(step, &end, 10);
+    return *end == '\0' && step[0] >= '0' && step[0] <= '9' ? settings->at(value, index, NULL) : NULL;
+}
+
+/* The mark of the innermost value on the way to `path` that is set. */
+static const struct config_mark *find_mark(const struct check *check, const char *path)
+{
+    const struct berth_settings *settings = check->table.settings;
+    const struct berth_value *value = settings->root;
+    const struct config_mark *mark = check->section;
+    char text[PATH_MAX_BYTES];
+    char *rest = text;
+
+    snprintf(text, sizeof(text), "%s", path);
+    while (rest != NULL && value != NULL) {
+        value = step_into(settings, value, strsep(&rest, "."));
+        if (value != NULL && value->mark.file != NULL)
+            mark = &value->mark;
+    }
+    return mark->file != NULL ? mark : NULL;
+}
+
+static void on_problem(const struct berth_check *table, enum berth_log_level level, const char *path,
+                       const char *text)
+{
+    struct check *check = (struct check *)table;
+    enum config_severity severity = level == BERTH_LOG_ERROR ? CONFIG_ERROR : CONFIG_WARNING;
+
+    check->failed = check->failed || severity == CONFIG_ERROR;
+    config_diagnostics_add(check->diagnostics, severity, find_mark(check, path == NULL ? "" : path),
+                           "%s: %.200s%s%.2000s", table->uri, path == NULL ? "" : path,
+                           path == NULL ? "" : ": ", text);
+}
+
+bool settings_check_run(const char *uri, void (*on_check)(const struct berth_check *check),
+                        const struct config_values *values, const struct config_mark *section,
+                        struct config_diagnostics *diagnostics)
+{
+    struct check check = {
+        .table = {.size = sizeof(check.table),
+                  .uri = uri,
+                  .settings = config_values_settings(values),
+                  .problem = on_problem},
+        .section = section,
+        .diagnostics = diagnostics,
+    };
+
+    on_check(&check.table);
+    return !check.failed;
 }

@@ -121,10 +121,8 @@ static void add_section(struct config_text *out, const struct settings_section *
 static struct berth_value **effective_items(const struct settings *settings, size_t *ret_count)
 {
     struct berth_value daemon = without_plugins(config_values_root(settings->store->values));
-    struct berth_value **items = calloc(daemon.count + 1, sizeof(struct berth_value *));
+    struct berth_value **items = memory_allocate(daemon.count + 1, sizeof(struct berth_value *));
 
-    if (items == NULL)
-        abort();
     *ret_count = 0;
     for (size_t i = 0; i < daemon.count; i++)
         if (strcmp(daemon.items[i]->key, "imports") != 0)
@@ -151,7 +149,7 @@ char *settings_print(const struct settings *settings, const struct config_print_
 char *settings_print_json(const struct settings *settings, const struct config_print_options *options)
 {
     const struct settings_store *store = settings->store;
-    struct berth_value *sections = calloc(store->section_count + 1, sizeof(*sections));
+    struct berth_value *sections = memory_allocate(store->section_count, sizeof(*sections));
     struct berth_value plugins = {.kind = BERTH_VALUE_MAP, .key = "plugins"};
     struct berth_value daemon = {.kind = BERTH_VALUE_MAP};
     char *text = NULL;
@@ -159,8 +157,8 @@ char *settings_print_json(const struct settings *settings, const struct config_p
     struct config_json json = {.out = open_memstream(&text, &length)};
 
     daemon.items = effective_items(settings, &daemon.count);
-    plugins.items = calloc(store->section_count + 1, sizeof(struct berth_value *));
-    if (plugins.items == NULL || sections == NULL || json.out == NULL)
+    plugins.items = memory_allocate(store->section_count, sizeof(struct berth_value *));
+    if (json.out == NULL)
         abort();
     for (size_t i = 0; i < store->section_count; i++) {
         if (store->sections[i].values == NULL)

@@ -22,16 +22,6 @@ struct found {
     bool files_refused;
 };
 
-/* Sizes follow from manifests, which their reader bounds. */
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 static int compare_services(const void *a, const void *b)
 {
     const struct service *left = a;
@@ -47,7 +37,7 @@ static void find_services(struct found *found)
 
     for (size_t i = 0; i < found->catalog->count; i++)
         total += found->catalog->plugins[i]->service_count;
-    found->services = allocate(total, sizeof(*found->services));
+    found->services = memory_allocate(total, sizeof(*found->services));
     for (size_t i = 0; i < found->catalog->count; i++) {
         const struct manifest_plugin *plugin = found->catalog->plugins[i];
 
@@ -59,7 +49,7 @@ static void find_services(struct found *found)
 
 static void find_all(struct found *found)
 {
-    found->uris = allocate(found->catalog->count, sizeof(*found->uris));
+    found->uris = memory_allocate(found->catalog->count, sizeof(*found->uris));
     for (size_t i = 0; i < found->catalog->count; i++)
         found->uris[i] = found->catalog->plugins[i]->uri;
     find_services(found);
@@ -156,7 +146,7 @@ static void report_unknown_service(const struct settings *settings, const struct
                                    const char *what, const struct config_node *item,
                                    struct config_diagnostics *diagnostics)
 {
-    const char **names = allocate(found->service_count, sizeof(*names));
+    const char **names = memory_allocate(found->service_count, sizeof(*names));
     struct config_hint hint = {""};
 
     for (size_t i = 0; i < found->service_count; i++)
@@ -265,7 +255,7 @@ static int compare_sections(const void *a, const void *b)
                   ((const struct settings_section *)b)->plugin->uri);
 }
 
-struct settings_section *settings_find_section(const struct settings *settings, const char *uri)
+static struct settings_section *find_section(const struct settings *settings, const char *uri)
 {
     struct manifest_plugin plugin = {.uri = uri};
     struct settings_section key = {.plugin = &plugin};
@@ -286,13 +276,13 @@ static void create_sections(struct settings *settings, const struct found *found
     for (size_t i = 0; i < found->catalog->count; i++)
         store->sections[i].plugin = found->catalog->plugins[i];
     for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
-        struct settings_section *section = settings_find_section(settings, store->plugins->items[i]->key);
+        struct settings_section *section = find_section(settings, store->plugins->items[i]->key);
 
         if (section != NULL)
             section->node = store->plugins->items[i];
     }
     for (size_t i = 0; i < settings->plan.disabled_count; i++) {
-        struct settings_section *section = settings_find_section(settings, settings->plan.disabled[i].uri);
+        struct settings_section *section = find_section(settings, settings->plan.disabled[i].uri);
 
         if (section != NULL)
             section->disabled = true;
@@ -313,7 +303,7 @@ static void check_required(const struct settings *settings, struct config_diagno
 {
     for (size_t i = 0; i < settings->required_count; i++) {
         const char *uri = settings->required[i].uri;
-        const struct settings_section *section = settings_find_section(settings, uri);
+        const struct settings_section *section = find_section(settings, uri);
         const struct config_mark *mark;
 
         if (section == NULL || !section->disabled)
@@ -425,7 +415,7 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
 
 bool settings_needs_migration(const struct settings *settings, const char *uri)
 {
-    const struct settings_section *section = settings_find_section(settings, uri);
+    const struct settings_section *section = find_section(settings, uri);
 
     return section != NULL && section->waits;
 }
@@ -434,7 +424,7 @@ bool settings_check_plugin(const struct settings *settings, const char *uri, con
                            struct config_diagnostics *diagnostics)
 {
     static const struct config_mark nowhere = {0};
-    const struct settings_section *section = settings_find_section(settings, uri);
+    const struct settings_section *section = find_section(settings, uri);
 
     if (section == NULL || section->values == NULL || !BERTH_HAS(table, check))
         return true;
@@ -458,7 +448,7 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
                                                                    struct berth_error *err),
                                         struct config_diagnostics *diagnostics)
 {
-    struct settings_section *section = settings_find_section(settings, plugin->uri);
+    struct settings_section *section = find_section(settings, plugin->uri);
     struct table_callback callback = {migrate};
     enum berth_code code;
 
@@ -470,4 +460,27 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
         return code;
     section->waits = false;
     return check_section(settings, section, diagnostics) ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+}
+
+const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri)
+{
+    const struct settings_section *section = find_section(settings, uri);
+
+    return section == NULL || section->values == NULL ? NULL : config_values_settings(section->values);
+}
+
+const char *settings_find_unset(const struct settings *settings, const char *uri)
+{
+    const struct settings_section *section = find_section(settings, uri);
+
+    return section == NULL ? NULL : section->unset;
+}
+
+void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,
+                             uint64_t *ret_took_ns)
+{
+    const struct settings_section *section = find_section(settings, uri);
+
+    *ret_start_ns = section == NULL ? 0 : section->check_start_ns;
+    *ret_took_ns = section == NULL ? 0 : section->check_ns;
 }

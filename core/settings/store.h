@@ -6,6 +6,8 @@
 #include <config/arena.h>
 #include <config/value.h>
 
+#include <core/base/memory.h>
+
 #include "settings.h"
 
 /** One plugin and what the configuration says about it. */
@@ -46,18 +48,9 @@ struct settings_store {
  */
 extern const struct schema settings_schema;
 
-/** Default directories of this user (XDG base directories) or of root; malloced. */
-char *settings_default_root(void);
-char *settings_default_state(void);
-/** The user's own plugins, in addition to those of the system; NULL if there is no such directory. */
-char *settings_user_plugins(void);
-
 /** As settings_load, for a tree, which it takes over. */
 struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,
                                  struct config_diagnostics *diagnostics);
-
-/** NULL if no such plugin was found. */
-struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
 
 /**
  * Applies the renames between `version` and the plugin's version, with a warning for each. A section of the
