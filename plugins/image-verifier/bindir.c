@@ -35,6 +35,8 @@ struct bindir {
 
 /* One image on its way through the verifiers, one after the other, until all have agreed or one has not. */
 struct berth_verification {
+    /* First, so that its end finds the verification. */
+    struct child child;
     LIST_ENTRY(berth_verification) link;
     struct bindir *bindir;
     berth_image_verified *done;
@@ -53,7 +55,6 @@ struct berth_verification {
     enum berth_code code;
     struct berth_error err;
 
-    struct child child;
     bool runs;
     uint64_t began_ns;
     size_t limit;
@@ -216,8 +217,7 @@ static void log_line(void *context, const char *line)
 
 static void on_child_end(struct child *child)
 {
-    struct berth_verification *verification =
-        (struct berth_verification *)((char *)child - offsetof(struct berth_verification, child));
+    struct berth_verification *verification = (struct berth_verification *)child;
 
     verification->runs = false;
     output_each_line(&child->errors.output, log_line, verification);

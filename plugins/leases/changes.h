@@ -14,12 +14,13 @@
 #define SERVICE_BUCKET_MAX (sizeof(SERVICE_BUCKET_PREFIX) + BERTH_IDENTIFIER_MAX)
 
 struct service {
+    /** First, so that its end finds the service. */
+    struct sweeper sweeper;
     const struct berth_host *host;
     const struct berth_store *store;
     void *store_instance;
     const struct berth_namespaces *namespaces;
     void *namespaces_instance;
-    struct sweeper sweeper;
     /** Changes whose `done` has not come. */
     size_t changes;
     bool is_closing;

@@ -80,7 +80,7 @@ free_service:
 
 static void on_sweeper_closed(struct sweeper *sweeper)
 {
-    struct service *service = (struct service *)((char *)sweeper - offsetof(struct service, sweeper));
+    struct service *service = (struct service *)sweeper;
     const struct berth_host *host = service->host;
 
     sweeper->store = NULL;
