@@ -11,8 +11,7 @@
 #include <core/base/log.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
-#include <core/state/folder.h>
-#include <core/state/inspect.h>
+#include <core/state/state.h>
 
 #include "drain.h"
 #include "loading.h"

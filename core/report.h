@@ -6,7 +6,7 @@
 
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>
-#include <core/state/registry.h>
+#include <core/state/state.h>
 
 /** The first line of every run. `settings` is NULL where they could not be read. */
 void report_start(const struct settings *settings);

@@ -7,7 +7,7 @@
 
 #include <config/utf8.h>
 
-#include <core/state/folder.h>
+#include <core/state/state.h>
 
 /* An ordinary library in the directory is no module that was refused. */
 static void judge_files(struct survey *survey)

@@ -5,8 +5,7 @@
 
 #include <berth/plugin.h>
 
-#include <core/state/folder.h>
-#include <core/state/registry.h>
+#include <core/state/state.h>
 #include <sdk/calls/router.h>
 
 /** The host as one plugin sees it. Embedded by whoever runs the plugin, who answers the callbacks. */

@@ -8,7 +8,7 @@
 #include <berth/plugin.h>
 
 #include <core/base/running.h>
-#include <core/state/folder.h>
+#include <core/state/state.h>
 
 struct prepare_pool;
 

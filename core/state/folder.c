@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Creates the folders that the daemon and its plugins write to; refuses those that others could tamper with.
  */
-#include "folder.h"
+#include "state.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Describes the daemon and every plugin and file that was found, whatever became of it. */
-#include "inspect.h"
+#include "state.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each plugin at run time. Trusts no pointer and no text that comes from one. */
-#include "registry.h"
+#include "state.h"
 
 #include <stdlib.h>
 #include <string.h>

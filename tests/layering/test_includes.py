@@ -107,6 +107,8 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("core/module"), top + "|state/|life/)"), "module loads one file")
         self.assert_none(self.offenders(c_files("core/state"), top + "|module/|life/)"), "life includes state")
         self.assert_none(self.offenders(c_files("core/life"), top + ")"), "life calls functions that it is handed")
+        self.assert_none(self.offenders(c_files(), r"<core/state/(?!(state|changes)\.h>)"),
+                         "its door is <core/state/state.h>; the fake host has its changes")
 
     def test_the_core_names_no_plugin(self):
         wrong = []

@@ -2,7 +2,7 @@
 /* What an instance reports of itself: who hears of it, what is logged, and when it is forgotten. */
 #include "stage.h"
 
-#include <core/state/inspect.h>
+#include <core/state/state.h>
 
 #define A "  - {type: io.test.a.v1, id: a}\n"
 #define URI "io.test.a.v1.a"

@@ -2,7 +2,7 @@
 /* Who may fetch whose instance, what a plugin may publish, and whose turn it is. */
 #include "stage.h"
 
-#include <core/state/folder.h>
+#include <core/state/state.h>
 #include <core/life/turns.h>
 
 #include "scratch.h"

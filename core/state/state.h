@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each plugin at run time: its state and the reason, what it publishes and reports, and its instance, which
- * only plugins get that declared it.
+ * The door of the room: each plugin at run time (its state and the reason, what it publishes and reports,
+ * its instance), what listings show of all that, who is told of changes, and the daemon's folders.
  */
-#ifndef CORE_STATE_REGISTRY_H
-#define CORE_STATE_REGISTRY_H
+#ifndef CORE_STATE_STATE_H
+#define CORE_STATE_STATE_H
 
+#include <sys/types.h>
+
+#include <berth/error.h>
 #include <berth/plugin.h>
 
 #include <core/base/running.h>
 #include <core/plan/plan.h>
+#include <core/scan/scan.h>
 
 #include "changes.h"
 
@@ -131,5 +135,55 @@ enum berth_code registry_fetch_single(const struct registry *registry, const str
 enum berth_code registry_each(const struct registry *registry, const struct registry_plugin *plugin,
                               const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
                               void *context, struct berth_error *err);
+
+/** Embedded by the owner, who keeps `daemon` up to date and notes each update in `changes`. */
+struct inspect {
+    struct berth_inspect table;
+    struct berth_daemon_info daemon;
+    struct changes changes;
+    const struct registry *registry;
+    /** For rejected files; may be NULL. */
+    const struct scan *scan;
+};
+
+/** All borrowed. Subscribes to the registry's changes; the owner forwards the router's. */
+void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *registry,
+                  const struct scan *scan, const char *root, const char *state);
+/** Closes its handle, which takes one more turn of the loop. */
+void inspect_finish(struct inspect *inspect);
+
+/**
+ * Creates a folder and missing parents; refuses a folder that others could tamper with.
+ *
+ * @param what  "root" or "state", for messages: the key of the configuration that set it.
+ * @return BERTH_OK; BERTH_PERMISSION_DENIED if another user owns it or may write to it; else the system's
+ * error.
+ */
+enum berth_code folder_prepare(const char *what, const char *path, mode_t mode, struct berth_error *err);
+/**
+ * Reports, without creating anything, what folder_prepare would refuse for any user: not a folder, or
+ * writable by others. A path that this user may not access passes.
+ */
+enum berth_code folder_check(const char *what, const char *path, struct berth_error *err);
+/**
+ * Tries to write to an existing folder.
+ *
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION for a read-only file system and BERTH_RESOURCE_EXHAUSTED for a
+ * full one, both of which can still be read; else the system's error.
+ */
+enum berth_code folder_try(const char *what, const char *path, struct berth_error *err);
+
+/** One folder of a plugin, created on first use. Any thread, one at a time. */
+struct folder {
+    /** Both borrowed. */
+    const char *base;
+    const char *name;
+    /** NULL until folder_get. */
+    char *path;
+};
+
+/** @param ret_path  `base`/`name`, mode 0700, owned by this user; valid until folder_finish. */
+enum berth_code folder_get(struct folder *folder, const char **ret_path, struct berth_error *err);
+void folder_finish(struct folder *folder);
 
 #endif
