@@ -17,7 +17,6 @@
 #include "loading.h"
 #include "notify.h"
 #include "process.h"
-#include "progress.h"
 #include "report.h"
 #include "survey.h"
 

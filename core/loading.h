@@ -5,9 +5,10 @@
 
 #include <core/life/life.h>
 #include <core/module/module.h>
-#include "notices.h"
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>
+
+#include "report.h"
 
 /** Borrowed, except what loading_run and loading_finish make and free. */
 struct loading {

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the daemon tells its operator of a run, in the log. Decides nothing. */
+/*
+ * What the daemon tells its operator of a run: in the log, in the service manager's status while a start or
+ * a stop takes long, and as the deprecations that services list. Decides nothing.
+ */
 #include "report.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <config/text.h>
-
+#include <config/utf8.h>
 #include <core/base/log.h>
 #include <core/plan/plan.h>
 
+#include "notify.h"
 #include "revision.h"
 
 static void add_value(struct config_text *text, const char *value)
@@ -212,4 +217,91 @@ void report_holds(const struct registry *registry)
             log_plugin(BERTH_LOG_INFO, plugin->entry->plugin->uri, "holding readiness, waiting for: %s",
                        hold->what);
     }
+}
+
+#define INTERVAL_MS 2000
+/* Several intervals, so that a loop that is briefly busy is not taken for a hanging one. */
+#define EXTENSION_US (5 * INTERVAL_MS * UINT64_C(1000))
+
+static void add_name(void *context, const char *uri, const char *step)
+{
+    log_names_add(context, "%s of %s", step, uri);
+}
+
+/* If the loop hangs in a plugin, this does not run and the service manager's own timeout applies. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct progress *progress = timer->data;
+    struct log_names waiting = {0};
+    char calls[512], status[sizeof(progress->told)];
+
+    life_each_pending(progress->life, add_name, &waiting);
+    if (waiting.count == 0)
+        return;
+    notify_extend_timeout(EXTENSION_US);
+    router_describe_calls(progress->router, NULL, calls, sizeof(calls));
+    snprintf(status, sizeof(status), "%s: waiting for %s%s%s", progress->what, log_names_text(&waiting),
+             calls[0] != '\0' ? "; " : "", calls);
+    notify_status(status);
+    if (strcmp(status, progress->told) == 0)
+        return;
+    memcpy(progress->told, status, sizeof(status));
+    log_line(BERTH_LOG_INFO, "%s", status);
+}
+
+void progress_init(struct progress *progress, uv_loop_t *loop)
+{
+    uv_timer_init(loop, &progress->timer);
+    progress->timer.data = progress;
+}
+
+void progress_begin(struct progress *progress, const char *what, const struct life *life,
+                    const struct router *router)
+{
+    progress->what = what;
+    progress->life = life;
+    progress->router = router;
+    progress->told[0] = '\0';
+    uv_timer_start(&progress->timer, on_timer, INTERVAL_MS, INTERVAL_MS);
+}
+
+void progress_end(struct progress *progress)
+{
+    uv_timer_stop(&progress->timer);
+}
+
+void progress_finish(struct progress *progress)
+{
+    uv_close((uv_handle_t *)&progress->timer, NULL);
+}
+
+static void add(struct notices *notices, const struct config_diagnostic *diagnostic)
+{
+    struct berth_notice *items = reallocarray(notices->items, notices->count + 1, sizeof(*items));
+    char *subject = strdup(diagnostic->deprecated);
+    char *message = config_diagnostic_format(diagnostic);
+
+    if (items == NULL || subject == NULL)
+        abort();
+    utf8_make_line(subject);
+    utf8_make_line(message);
+    items[notices->count++] = (struct berth_notice){.subject = subject, .message = message};
+    notices->items = items;
+}
+
+void notices_take(struct notices *notices, const struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->items[i].deprecated != NULL)
+            add(notices, &diagnostics->items[i]);
+}
+
+void notices_finish(struct notices *notices)
+{
+    for (size_t i = 0; i < notices->count; i++) {
+        free((char *)notices->items[i].subject);
+        free((char *)notices->items[i].message);
+    }
+    free(notices->items);
+    *notices = (struct notices){0};
 }

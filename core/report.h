@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the daemon tells its operator of a run: its configuration, the plan, and what became of the plugins.
+/*
+ * What the daemon tells its operator of a run: its configuration, the plan, what became of the plugins, what
+ * a start or a stop is waiting for, and the deprecations found.
  */
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
 
+#include <berth/inspect.h>
+
+#include <config/diagnostics.h>
+#include <core/life/life.h>
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>
 #include <core/state/state.h>
@@ -22,5 +28,38 @@ bool report_required(const struct registry *registry, const struct settings *set
 bool report_servers(const struct registry *registry);
 /** What keeps the daemon from being ready. */
 void report_holds(const struct registry *registry);
+
+/** Embedded by its owner. */
+struct progress {
+    uv_timer_t timer;
+    const char *what;
+    const struct life *life;
+    const struct router *router;
+    /** The last line, so that it is not logged twice. */
+    char told[1400];
+};
+
+void progress_init(struct progress *progress, uv_loop_t *loop);
+/**
+ * While steps of plugins are pending, each within its deadline, asks the service manager for more time and
+ * names the plugins and steps.
+ *
+ * @param what  "starting", "shutting down"; borrowed.
+ */
+void progress_begin(struct progress *progress, const char *what, const struct life *life,
+                    const struct router *router);
+void progress_end(struct progress *progress);
+/** Closes its handle. */
+void progress_finish(struct progress *progress);
+
+/** Zero-initialise. */
+struct notices {
+    struct berth_notice *items;
+    size_t count;
+};
+
+/** Copies each deprecation among the diagnostics. Aborts when out of memory. */
+void notices_take(struct notices *notices, const struct config_diagnostics *diagnostics);
+void notices_finish(struct notices *notices);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd's commands, one per file. */
+/* berthd's commands. */
 #ifndef CORE_COMMANDS_COMMAND_H
 #define CORE_COMMANDS_COMMAND_H
 
@@ -15,7 +15,6 @@ struct command_options {
     const struct cli_line *line;
 };
 
-int command_run(const struct command_options *options);
 int command_plan(const struct command_options *options);
 int command_config_default(const struct command_options *options);
 int command_config_check(const struct command_options *options);

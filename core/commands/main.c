@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd's command line: its commands, their options and their help. */
+/* berthd's command line: its commands, their options and their help; and run, the daemon itself. */
 #include "command.h"
+
+#include <core/process.h>
 
 static const struct cli_option common_options[] = {
     {"config", 'c', "FILE", "main configuration file; -: standard input", 0},
@@ -41,11 +43,23 @@ static const struct cli_option migrate_options[] = {
     {0},
 };
 
+static int run(const struct command_options *options)
+{
+    struct settings_options settings = options->settings;
+    int code;
+
+    if (process_reap_orphans(&code))
+        return code;
+    process_raise_file_limit();
+    settings.look_at_files = true;
+    return daemon_run(&settings);
+}
+
 static const struct cli_command commands[] = {
     {"run", "", "run the daemon in the foreground",
      "Scans, plans, loads and starts plugins, then runs until a signal arrives.\n"
      "SIGTERM and SIGINT drain and close; a second signal exits immediately.\n",
-     NULL, 0, 0, command_run},
+     NULL, 0, 0, run},
     {"plan", "", "show what run would do, without running plugin code",
      "Prints order, levels, verdicts and reasons, based on the manifests and the configuration.\n"
      "Exits with 1 if anything is blocked or rejected, or if run would not start.\n",

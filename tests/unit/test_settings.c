@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include <core/notices.h>
+#include <core/report.h>
 #include <core/settings/settings.h>
 #include <core/settings/store.h>
 

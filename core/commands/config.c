@@ -1,16 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthd config check: reports every error of the configuration. */
+/*
+ * berthd config: prints the defaults or the effective configuration, reports every error in it, and rewrites
+ * sections of older versions for the installed modules.
+ */
 #include "command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <config/json.h>
+#include <config/load.h>
 #include <config/utf8.h>
-
 #include <core/loading.h>
+#include <core/module/module.h>
 #include <core/notify.h>
 #include <core/survey.h>
+#include <tools/cli/text_file.h>
+
+/* NULL: to standard output. */
+static int write_text(const char *output, mode_t mode, const char *text)
+{
+    struct berth_error err;
+
+    if (output == NULL) {
+        fputs(text, stdout);
+        return DAEMON_EXIT_OK;
+    }
+    if (text_file_create(output, mode, text, &err) == BERTH_OK)
+        return DAEMON_EXIT_OK;
+    fprintf(stderr, "berthd: %s\n", err.message);
+    return DAEMON_EXIT_FAILED;
+}
+
+int command_config_default(const struct command_options *options)
+{
+    struct survey survey;
+    int code = DAEMON_EXIT_CONFIG;
+    bool good = survey_take(&options->settings, &survey) && survey_is_good(&survey);
+
+    survey_print_diagnostics(&survey);
+    if (good) {
+        char *text = settings_print_default(&options->settings, &survey.catalog);
+
+        code = write_text(cli_value(options->line, "output"), 0644, text);
+        free(text);
+    }
+    survey_finish(&survey);
+    return code;
+}
+
+int command_config_dump(const struct command_options *options)
+{
+    struct survey survey;
+    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+
+    survey_print_diagnostics(&survey);
+    if (good) {
+        const struct config_print_options print = {.origins = cli_has(options->line, "origin"),
+                                                   .secrets = cli_has(options->line, "show-secrets")};
+        char *text = cli_has(options->line, "json") ? settings_print_json(survey.settings, &print)
+                                                    : settings_print(survey.settings, &print);
+
+        fputs(text, stdout);
+        free(text);
+    }
+    survey_finish(&survey);
+    return good ? DAEMON_EXIT_OK : DAEMON_EXIT_CONFIG;
+}
 
 static void print_line(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                        const char *text)
@@ -192,4 +249,96 @@ int command_config_check(const struct command_options *options)
         print_text(&survey, &outcome);
     survey_finish(&survey);
     return exit_code(&outcome);
+}
+
+/* Changes that a manifest cannot declare are made by code of the module. */
+static enum berth_code run_migrate(void *context, const struct manifest_plugin *plugin,
+                                   const struct berth_migration *migration, struct berth_error *err)
+{
+    const struct berth_plugin *table;
+    struct module *module;
+    enum berth_code code;
+
+    notify_hide();
+    code = module_load(plugin->manifest, &module, err);
+    if (code != BERTH_OK)
+        return code;
+    table = module_find(module, plugin->type, plugin->id);
+    if (table == NULL || !BERTH_HAS(table, migrate))
+        code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: %s has no migrate, although its manifest lists it", plugin->uri,
+                               plugin->manifest->path);
+    else
+        code = table->migrate(migration, err);
+    module_destroy(module);
+    return code;
+}
+
+/* The copy holds the secrets of the original, so no more people may read it. */
+static mode_t mode_of(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 ? status.st_mode & 0666 : 0600;
+}
+
+static int write_migrated(const struct command_options *options, const char *path, const char *text,
+                          size_t changed)
+{
+    const char *output = cli_value(options->line, "output");
+    struct berth_error err;
+    int code = DAEMON_EXIT_OK;
+
+    if (output != NULL || !cli_has(options->line, "in-place")) {
+        code = write_text(output, mode_of(path), text);
+    } else if (changed > 0 && text_file_replace(path, text, &err) != BERTH_OK) {
+        fprintf(stderr, "berthd: %s\n", err.message);
+        code = DAEMON_EXIT_FAILED;
+    }
+    if (code == DAEMON_EXIT_OK)
+        fprintf(stderr, "%s: %zu section%s migrated\n", path, changed, changed == 1 ? "" : "s");
+    return code;
+}
+
+static int migrate(struct survey *survey, const struct command_options *options, const char *path)
+{
+    const struct settings_migration migration = {
+        .catalog = &survey->catalog,
+        .on_migrate = run_migrate,
+        .context = survey,
+    };
+    char *text;
+    size_t changed;
+    bool good = settings_migrate_file(path, &migration, &text, &changed, &survey->diagnostics);
+    int code = DAEMON_EXIT_CONFIG;
+
+    survey_print_diagnostics(survey);
+    if (good) {
+        code = write_migrated(options, path, text, changed);
+        free(text);
+    }
+    return code;
+}
+
+int command_config_migrate(const struct command_options *options)
+{
+    char *default_path = options->settings.path == NULL ? settings_default_path() : NULL;
+    const char *path = default_path == NULL ? options->settings.path : default_path;
+    struct survey survey;
+    int code = DAEMON_EXIT_CONFIG;
+
+    if (config_load_is_stream(path)) {
+        fputs("berthd: config migrate reads its file twice, so it cannot read a stream; name a file with "
+              "--config\n",
+              stderr);
+        free(default_path);
+        return DAEMON_EXIT_USAGE;
+    }
+    if (survey_take(&options->settings, &survey) && survey_is_good(&survey))
+        code = migrate(&survey, options, path);
+    else
+        survey_print_diagnostics(&survey);
+    survey_finish(&survey);
+    free(default_path);
+    return code;
 }
