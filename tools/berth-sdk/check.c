@@ -2,9 +2,10 @@
 /* berth-sdk check: says what would make a built module fail on a host, without running any of it. */
 #include <stdlib.h>
 
+#include <tools/cli/text_file.h>
+
 #include "check_rules.h"
 #include "command.h"
-#include "file.h"
 
 #define MODULE_MAX_BYTES ((size_t)1 << 30)
 
@@ -15,7 +16,7 @@ static void check_file(struct library_names *libraries, struct check_report *rep
     size_t length;
     char *bytes;
 
-    if (file_read(report->path, MODULE_MAX_BYTES, &bytes, &length, &err) != BERTH_OK) {
+    if (text_file_read(report->path, MODULE_MAX_BYTES, &bytes, &length, &err) != BERTH_OK) {
         check_report_add(report, CHECK_ERROR, "file", "%s", err.message);
         return;
     }

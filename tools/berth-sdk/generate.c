@@ -5,10 +5,10 @@
 
 #include <berth/plugin.h>
 
+#include <tools/cli/text_file.h>
 #include <tools/protoc-gen-berth/names.h>
 
 #include "command.h"
-#include "file.h"
 #include "generate.h"
 
 struct arguments {
@@ -39,11 +39,11 @@ static char *output_path(const struct arguments *arguments, const char *given,
     return names_format("%s/%s-plugin.%s", arguments->directory, manifest->module, suffix);
 }
 
-static bool write_output(const char *path, const char *text, size_t length)
+static bool write_output(const char *path, const char *text)
 {
     struct berth_error err;
 
-    if (file_write(path, text, length, &err) == BERTH_OK)
+    if (text_file_write(path, text, &err) == BERTH_OK)
         return true;
     fprintf(stderr, "berth-sdk: %s\n", err.message);
     return false;
@@ -60,7 +60,7 @@ static bool write_header(const struct generate_model *model, const char *path, c
     generate_header(out, model, header_name);
     fclose(out);
 
-    bool written = write_output(path, text, length);
+    bool written = write_output(path, text);
 
     free(text);
     return written;
@@ -78,7 +78,7 @@ static bool write_source(const struct generate_model *model, const char *path, c
     generate_source(out, model, header_name, note);
     fclose(out);
 
-    bool written = write_output(path, text, length);
+    bool written = write_output(path, text);
 
     free(text);
     return written;
@@ -142,7 +142,7 @@ int command_generate(const struct command_options *options)
 
     if (code != CLI_GO_ON)
         return code;
-    if (file_read(arguments.manifest, BERTH_NOTE_MAX - 1, &yaml, &length, &err) != BERTH_OK) {
+    if (text_file_read(arguments.manifest, BERTH_NOTE_MAX - 1, &yaml, &length, &err) != BERTH_OK) {
         fprintf(stderr, "berth-sdk: %s\n", err.message);
         return EXIT_BAD;
     }

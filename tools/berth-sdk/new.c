@@ -12,7 +12,6 @@
 #include <tools/protoc-gen-berth/names.h>
 
 #include "command.h"
-#include "file.h"
 #include "template.h"
 
 #define NAME_MAX_LENGTH 60

@@ -8,9 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <tools/cli/text_file.h>
 #include <tools/protoc-gen-berth/names.h>
-
-#include "file.h"
 
 #define TEXT_MAX_BYTES ((size_t)1 << 20)
 
@@ -139,7 +138,7 @@ enum berth_code template_load(struct template *template, const char *directory, 
         char *path = names_format("%s/%s", from, files[i].source);
         size_t length;
 
-        code = file_read(path, TEXT_MAX_BYTES, &template->texts[i], &length, err);
+        code = text_file_read(path, TEXT_MAX_BYTES, &template->texts[i], &length, err);
         free(path);
     }
     free(from);
@@ -161,7 +160,7 @@ static enum berth_code write_one(const char *directory, const char *target, cons
     char *name = fill(target, markers);
     char *path = names_format("%s/%s", directory, name);
     char *filled = fill(text, markers);
-    enum berth_code code = file_write(path, filled, strlen(filled), err);
+    enum berth_code code = text_file_write(path, filled, err);
 
     free(filled);
     free(path);

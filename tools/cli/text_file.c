@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes files to a temporary neighbour first, which takes their place when it is complete. */
+/* Reads whole files; writes them to a temporary neighbour, which takes their place when it is complete. */
 #include "text_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +20,52 @@ static enum berth_code fail(const char *path, const char *what, struct berth_err
 
     return berth_error_set(err, berth_code_of_errno(error, BERTH_INTERNAL), "%s: cannot %s: %s", path, what,
                            strerror(error));
+}
+
+static enum berth_code read_open(int fd, const char *path, size_t max_bytes, char **ret_text,
+                                 size_t *ret_length, struct berth_error *err)
+{
+    struct stat status;
+    size_t size, length = 0;
+    ssize_t count = 1;
+    char *text;
+
+    if (fstat(fd, &status) != 0)
+        return fail(path, "examine it", err);
+    if (!S_ISREG(status.st_mode))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: not a regular file", path);
+    if ((uint64_t)status.st_size > max_bytes)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: too large: %lld bytes, at most %zu", path,
+                               (long long)status.st_size, max_bytes);
+    size = (size_t)status.st_size;
+    text = malloc(size + 1);
+    if (text == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for its %zu bytes", path, size);
+    while (length < size && count != 0) {
+        count = read(fd, text + length, size - length);
+        if (count < 0 && errno != EINTR) {
+            free(text);
+            return fail(path, "read it", err);
+        }
+        length += count > 0 ? (size_t)count : 0;
+    }
+    text[length] = '\0';
+    *ret_text = text;
+    *ret_length = length;
+    return BERTH_OK;
+}
+
+enum berth_code text_file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_length,
+                               struct berth_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    enum berth_code code;
+
+    if (fd < 0)
+        return fail(path, "open it", err);
+    code = read_open(fd, path, max_bytes, ret_text, ret_length, err);
+    close(fd);
+    return code;
 }
 
 static enum berth_code write_all(int fd, const char *path, const char *text, struct berth_error *err)
@@ -33,11 +82,12 @@ static enum berth_code write_all(int fd, const char *path, const char *text, str
         text += count;
         left -= (size_t)count;
     }
-    return fsync(fd) == 0 ? BERTH_OK : fail(path, "write to it", err);
+    return BERTH_OK;
 }
 
+/* `like`: the file that it replaces, or NULL. */
 static enum berth_code write_new(const char *path, mode_t mode, const char *text, const struct stat *like,
-                                 struct berth_error *err)
+                                 bool is_lasting, struct berth_error *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     enum berth_code code = BERTH_OK;
@@ -49,6 +99,8 @@ static enum berth_code write_new(const char *path, mode_t mode, const char *text
         code = fail(path, "set its owner and mode", err);
     if (code == BERTH_OK)
         code = write_all(fd, path, text, err);
+    if (code == BERTH_OK && is_lasting && fsync(fd) != 0)
+        code = fail(path, "write to it", err);
     if (close(fd) != 0 && code == BERTH_OK)
         code = fail(path, "write to it", err);
     if (code != BERTH_OK)
@@ -58,7 +110,7 @@ static enum berth_code write_new(const char *path, mode_t mode, const char *text
 
 enum berth_code text_file_create(const char *path, mode_t mode, const char *text, struct berth_error *err)
 {
-    return write_new(path, mode, text, NULL, err);
+    return write_new(path, mode, text, NULL, true, err);
 }
 
 enum berth_code text_file_replace(const char *path, const char *text, struct berth_error *err)
@@ -72,7 +124,7 @@ enum berth_code text_file_replace(const char *path, const char *text, struct ber
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
     if (stat(path, &status) != 0)
         return fail(path, "read it", err);
-    code = write_new(next, 0600, text, &status, err);
+    code = write_new(next, 0600, text, &status, true, err);
     if (code != BERTH_OK)
         return code;
     unlink(kept);
@@ -82,5 +134,21 @@ enum berth_code text_file_replace(const char *path, const char *text, struct ber
         code = fail(path, "replace it", err);
     if (code != BERTH_OK)
         unlink(next);
+    return code;
+}
+
+enum berth_code text_file_write(const char *path, const char *text, struct berth_error *err)
+{
+    char next[PATH_MAX];
+    enum berth_code code;
+
+    /* Builds that run at once may write the same file. */
+    if ((size_t)snprintf(next, sizeof(next), "%s.%d.new", path, (int)getpid()) >= sizeof(next))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
+    code = write_new(next, 0666, text, NULL, false, err);
+    if (code == BERTH_OK && rename(next, path) != 0) {
+        code = fail(path, "replace it", err);
+        unlink(next);
+    }
     return code;
 }
