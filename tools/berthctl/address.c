@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the socket of the daemon where nobody names one. */
+/*
+ * Finds the daemon's socket where nobody names one, and tells a daemon that does not run from one that this
+ * user may not ask.
+ */
 #include "address.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <berth/address.h>
 
 static char *joined(const char *folder, const char *rest)
 {
@@ -54,4 +62,41 @@ char *address_find(void)
     if (given == NULL)
         abort();
     return given;
+}
+
+/* @return 0 or an errno. */
+static int knock(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd, error = 0;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        error = errno;
+    close(fd);
+    return error;
+}
+
+enum reach reach_look(const char *address)
+{
+    struct berth_address parsed;
+
+    if (berth_address_parse(address, &parsed, NULL) != BERTH_OK || parsed.path == NULL)
+        return REACH_UNKNOWN;
+    switch (knock(parsed.path)) {
+    case ENOENT:
+    case ENOTDIR:
+    case ECONNREFUSED:
+        return REACH_NOBODY;
+    case EACCES:
+    case EPERM:
+        return REACH_FORBIDDEN;
+    default:
+        return REACH_UNKNOWN;
+    }
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What berthctl's commands share: failed calls explained, and plugins found by name. */
+/* What berthctl's commands share: failed calls explained. */
 #include "command.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "reach.h"
+#include "address.h"
 
 static const char *advice(const char *address)
 {
@@ -42,28 +42,4 @@ int command_fail(const struct command_options *options, enum berth_code code, co
         fprintf(stderr, "berthctl: the daemon at %s answers %s: %s\n", address, berth_code_name(code),
                 err->message);
     return COMMAND_EXIT_BAD_NEWS;
-}
-
-const plugin_message *command_find_plugin(const struct command_options *options,
-                                          const struct plugin_list *list)
-{
-    const char *uri = options->words[0];
-    const plugin_message *plugin = plugin_list_find(list, uri);
-    size_t refused = plugin_list_refused(list);
-    const char *nearest;
-
-    if (plugin != NULL)
-        return plugin;
-    nearest = plugin_list_nearest(list, uri);
-    if (nearest != NULL)
-        fprintf(stderr, "berthctl: there is no plugin %s; did you mean %s?\n", uri, nearest);
-    else
-        fprintf(stderr, "berthctl: there is no plugin %s; berthctl plugins ls --all lists what was found\n",
-                uri);
-    if (refused > 0)
-        fprintf(
-            stderr,
-            "It may be in a file that was refused, of which there %s %zu: see berthctl plugins ls --all\n",
-            refused == 1 ? "is" : "are", refused);
-    return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthctl's commands, each in a file of its own, and what they share. */
+/* berthctl's commands, and what they share. */
 #ifndef BERTHCTL_COMMAND_H
 #define BERTHCTL_COMMAND_H
 
@@ -36,10 +36,6 @@ struct command_options {
 
 /** Says what went wrong with a call, and what to do. @return an exit code. */
 int command_fail(const struct command_options *options, enum berth_code code, const struct berth_error *err);
-
-/** Finds the plugin that the only word names. @return NULL after a message with the nearest one. */
-const plugin_message *command_find_plugin(const struct command_options *options,
-                                          const struct plugin_list *list);
 
 int command_plugins_ls(const struct command_options *options);
 int command_plugins_inspect(const struct command_options *options);

@@ -7,8 +7,6 @@
 
 #include <config/json.h>
 
-#include "critical_path.h"
-
 /* The dearest first; equal ones by URI. */
 static int compare_costs(const void *a, const void *b)
 {

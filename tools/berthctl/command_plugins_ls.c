@@ -7,7 +7,6 @@
 
 #include <config/utf8.h>
 
-#include "introspected.h"
 #include "plugin_print.h"
 
 static enum table_colour status_colour(const char *status)

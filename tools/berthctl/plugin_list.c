@@ -6,12 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/nearest.h>
-#include <config/utf8.h>
-
 #include <berth/inspect.h>
 
-#include "platform_set.h"
+#include <config/nearest.h>
+#include <config/utf8.h>
 
 static void clean_all(char **texts, size_t count)
 {
@@ -182,16 +180,6 @@ const char *plugin_status(const plugin_message *plugin)
     return plugin->code == BERTH_SKIP ? "skip" : "error";
 }
 
-char *plugin_platforms(const plugin_message *plugin)
-{
-    struct platform_set set = {0};
-
-    for (size_t i = 0; i < plugin->n_platforms; i++)
-        platform_set_add(&set, plugin->platforms[i]->os, plugin->platforms[i]->architecture,
-                         plugin->platforms[i]->variant);
-    return platform_set_join(&set);
-}
-
 uint64_t plugin_step_ns(const Berth__Inspect__V1__Step *step)
 {
     return step == NULL ? 0 : step->duration_ns;
@@ -249,4 +237,51 @@ void plugin_format_duration(uint64_t ns, char ret_text[PLUGIN_DURATION_MAX])
         return;
     }
     snprintf(ret_text, PLUGIN_DURATION_MAX, "%uns", (unsigned)ns);
+}
+
+static uint64_t ready_ns(const plugin_message *plugin)
+{
+    return plugin->times == NULL ? 0 : plugin->times->ready_at_ns;
+}
+
+static const plugin_message *last_ready(const struct plugin_list *list)
+{
+    const plugin_message *last = NULL;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (ready_ns(list->plugins[i]) > (last == NULL ? 0 : ready_ns(last)))
+            last = list->plugins[i];
+    return last;
+}
+
+/* A provider settled before its dependent did; that also ends the walk, whatever a daemon claims. */
+static const plugin_message *last_provider(const struct plugin_list *list, const plugin_message *plugin)
+{
+    const plugin_message *last = NULL;
+
+    for (size_t i = 0; i < plugin->n_edges; i++) {
+        const plugin_message *provider = plugin_list_find(list, plugin->edges[i]->provider);
+
+        if (provider == NULL || plugin_settled_ns(provider) >= plugin_settled_ns(plugin))
+            continue;
+        if (plugin_settled_ns(provider) > (last == NULL ? 0 : plugin_settled_ns(last)))
+            last = provider;
+    }
+    return last;
+}
+
+size_t critical_path_find(const struct plugin_list *list, const plugin_message **ret_path)
+{
+    size_t count = 0;
+
+    for (const plugin_message *plugin = last_ready(list); plugin != NULL && count < list->count;
+         plugin = last_provider(list, plugin))
+        ret_path[count++] = plugin;
+    for (size_t i = 0; i < count / 2; i++) {
+        const plugin_message *plugin = ret_path[i];
+
+        ret_path[i] = ret_path[count - 1 - i];
+        ret_path[count - 1 - i] = plugin;
+    }
+    return count;
 }

@@ -47,9 +47,6 @@ bool plugin_is_well(const plugin_message *plugin);
 bool plugin_has_settled(const plugin_message *plugin);
 /** As containerd's listings say it: "ok", "skip", "error". */
 const char *plugin_status(const plugin_message *plugin);
-/** "linux/amd64,linux/arm64/v8", sorted, without doubles; "-" for none. Malloced. */
-char *plugin_platforms(const plugin_message *plugin);
-
 /** When a provider let its dependents go on: the end of its init, or of the last step it came to. */
 uint64_t plugin_settled_ns(const plugin_message *plugin);
 /** All its steps together. */
@@ -59,5 +56,13 @@ uint64_t plugin_step_ns(const Berth__Inspect__V1__Step *step);
 /** "1.24ms", "12.3s", "-" for nothing. */
 #define PLUGIN_DURATION_MAX 32
 void plugin_format_duration(uint64_t ns, char ret_text[PLUGIN_DURATION_MAX]);
+
+/**
+ * From the plugin that was ready last back through, of what each waited for, the one that settled last.
+ *
+ * @param ret_path  `list->count` slots, filled from the first to start to the last to be ready.
+ * @return how many are filled; 0 where nothing was ready.
+ */
+size_t critical_path_find(const struct plugin_list *list, const plugin_message **ret_path);
 
 #endif
