@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collects the problems found in files, each with its place, so they can all be reported at once. */
+/*
+ * Collects the problems found in files, each with its place, so they can all be reported at once; "did you
+ * mean …?"
+ */
 #ifndef CONFIG_DIAGNOSTICS_H
 #define CONFIG_DIAGNOSTICS_H
 
@@ -69,5 +72,18 @@ void config_diagnostics_sort(struct config_diagnostics *diagnostics);
 char *config_diagnostic_format(const struct config_diagnostic *diagnostic);
 
 void config_diagnostics_finish(struct config_diagnostics *diagnostics);
+
+/**
+ * The known name nearest to `name` by edit distance; NULL where none is within a third of the name's length,
+ * or within three edits.
+ */
+const char *config_nearest(const char *name, const char *const *known, size_t count);
+
+struct config_hint {
+    char text[256];
+};
+
+/** ` (did you mean "root"?)`, or "" if no known name is near enough. */
+struct config_hint config_hint(const char *name, const char *const *known, size_t count);
 
 #endif

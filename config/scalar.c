@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nearest.h"
-
 /* A value as messages show it. */
 struct shown {
     char text[80];

@@ -88,4 +88,13 @@ bool schema_read_integer(enum schema_kind kind, const struct config_node *node, 
                          struct berth_error *err);
 void schema_format_integer(enum schema_kind kind, int64_t integer, char ret_text[CONFIG_UNITS_MAX]);
 
+/**
+ * Reads the fields of an object: `node` is the map under `config:`, NULL for none. Borrows text from the
+ * node's tree.
+ *
+ * @return an object, to be destroyed; NULL with errors in `diagnostics`.
+ */
+struct schema *schema_create(const struct config_node *node, struct config_diagnostics *diagnostics);
+void schema_destroy(struct schema *schema);
+
 #endif

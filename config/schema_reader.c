@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads schemas from YAML and refuses those that no configuration could satisfy. */
-#include "schema_reader.h"
+#include "schema.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
-#include "nearest.h"
 #include "value.h"
 
 struct compiled {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "arena.h"
-#include "nearest.h"
 #include "scalar.h"
 
 enum {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/nearest.h>
+#include <config/diagnostics.h>
 #include <config/print.h>
-#include <config/schema_reader.h>
+#include <config/schema.h>
 #include <config/value.h>
 
 #include <sdk/base/hash.h>

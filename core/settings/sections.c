@@ -7,7 +7,7 @@
 
 #include <uv.h>
 
-#include <config/nearest.h>
+#include <config/diagnostics.h>
 
 /* The plugins found, by name. */
 struct found {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include <config/print.h>
-#include <config/schema_reader.h>
+#include <config/schema.h>
 #include <config/value.h>
 
 static const char schema_text[] =

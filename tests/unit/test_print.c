@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include <config/print.h>
-#include <config/schema_reader.h>
+#include <config/schema.h>
 
 static const char schema_text[] =
     "greeting: {type: string, default: Hello, doc: \"The word that\\nopens.\"}\n"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <config/schema_reader.h>
+#include <config/schema.h>
 
 struct parsed {
     struct config_tree *tree;

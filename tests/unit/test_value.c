@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include <config/nearest.h>
-#include <config/schema_reader.h>
+#include <config/diagnostics.h>
+#include <config/schema.h>
 #include <config/value.h>
 
 /* A schema, a section, and what came of them. */

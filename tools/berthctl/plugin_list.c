@@ -8,7 +8,7 @@
 
 #include <berth/inspect.h>
 
-#include <config/nearest.h>
+#include <config/diagnostics.h>
 #include <config/utf8.h>
 
 static void clean_all(char **texts, size_t count)

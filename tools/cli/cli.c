@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <config/nearest.h>
+#include <config/diagnostics.h>
 #include <config/text.h>
 #include <config/utf8.h>
 
