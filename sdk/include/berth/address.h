@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where to connect or to listen: a unix socket's path, or a host and a port. Read once here for servers,
- * clients and the configuration, so that all of them agree. Nothing is looked up. */
+/*
+ * Addresses to connect to or listen on: the path of a unix socket, or a host and port. Servers, clients and
+ * the configuration share this parser, so that they accept the same addresses. It performs no name lookups.
+ */
 #ifndef BERTH_ADDRESS_H
 #define BERTH_ADDRESS_H
 
@@ -21,22 +23,22 @@
 extern "C" {
 #endif
 
-/** Of a host name with its NUL (RFC 1035 2.3.4). */
+/** Maximum length of a host name including its NUL (RFC 1035 2.3.4). */
 #define BERTH_HOST_MAX 254
 
 struct berth_address {
-    /** Of a unix socket; NULL: it is TCP. Borrowed from the text that was parsed. */
+    /** Path of a unix socket, borrowed from the parsed text; NULL for TCP. */
     const char *path;
-    /** "HOST:PORT" as it is written; NULL: it is a unix socket. Borrowed. */
+    /** "HOST:PORT" as written, borrowed; NULL for a unix socket. */
     const char *host_port;
     /** Without the brackets of an IPv6 address; with its scope ("fe80::1%eth0"). */
     char host[BERTH_HOST_MAX];
     uint16_t port;
-    /** The host's address and the port; AF_UNSPEC where the host is a name. */
+    /** The host's address and port; AF_UNSPEC if the host is a name. */
     struct sockaddr_storage ip;
 };
 
-/** @return BERTH_OK; BERTH_INVALID_ARGUMENT where the kernel would not take the path. */
+/** @return BERTH_OK; BERTH_INVALID_ARGUMENT if the kernel would not accept the path. */
 static inline enum berth_code berth_address_check_path(const char *path, struct berth_error *err)
 {
     const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
@@ -61,7 +63,7 @@ static inline bool berth_address_read_scope(const char *name, uint32_t *ret_scop
     return number != 0;
 }
 
-/* @return false where the host is a name. */
+/* @return false if the host is a name. */
 static inline bool berth_address_read_ip(const char *host, uint16_t port, struct sockaddr_storage *ret_ip)
 {
     const char *percent = strchr(host, '%');
@@ -92,8 +94,7 @@ static inline bool berth_address_read_ip(const char *host, uint16_t port, struct
     return true;
 }
 
-/** Does only this machine reach it? However it is written: 127.0.0.0/8, ::1 and the former mapped into IPv6.
- */
+/** Is it reachable from this machine only? 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6. */
 static inline bool berth_address_is_loopback(const struct sockaddr_storage *ip)
 {
     struct sockaddr_in in;
@@ -156,7 +157,7 @@ static inline enum berth_code berth_address_read_host(const char *text, const ch
     return BERTH_OK;
 }
 
-/* `host_port` is the part of `text` behind the scheme. */
+/* `host_port` is the part of `text` after the scheme. */
 static inline enum berth_code berth_address_read_host_port(const char *text, const char *host_port,
                                                            unsigned least_port, struct berth_address *address,
                                                            struct berth_error *err)
@@ -187,7 +188,7 @@ static inline enum berth_code berth_address_read_host_port(const char *text, con
     return berth_address_read_host(text, colon, address, err);
 }
 
-/* "tcp:" or "tcp://" before a host and a port says what they are anyway. */
+/* "tcp:" or "tcp://" before a host and port is redundant. */
 static inline const char *berth_address_skip_scheme(const char *text, const char *scheme)
 {
     size_t length = strlen(scheme);
@@ -207,10 +208,10 @@ static inline bool berth_address_is_path(const char *text)
 }
 
 /**
- * Reads where to connect to: "HOST:PORT" or "tcp:HOST:PORT"; "unix:PATH" or a path. What has no slash but a
- * colon is a host and a port; a socket whose name is like that is written unix:NAME or ./NAME.
+ * Parses an address to connect to: "HOST:PORT" or "tcp:HOST:PORT"; "unix:PATH" or a path. Text with a colon
+ * but no slash is a host and port; write unix:NAME or ./NAME for a socket with such a name.
  *
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a sentence that says what was expected.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a message that says what was expected.
  */
 static inline enum berth_code berth_address_parse(const char *text, struct berth_address *ret_address,
                                                   struct berth_error *err)
@@ -237,10 +238,10 @@ static inline enum berth_code berth_address_parse(const char *text, struct berth
 }
 
 /**
- * Reads where a server listens: "HOST:PORT", with or without "tcp:" before it, the port from 0. The host is
- * an IP address, or localhost, which is 127.0.0.1; `ip` has it.
+ * Parses an address to listen on: "HOST:PORT", with or without "tcp:", where port 0 is allowed. The host is
+ * an IP address, or localhost, which is 127.0.0.1; `ip` is set to it.
  *
- * @return As berth_address_parse.
+ * @return as berth_address_parse.
  */
 static inline enum berth_code berth_address_parse_listener(const char *text,
                                                            struct berth_address *ret_address,

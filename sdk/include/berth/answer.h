@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For unary handlers that answer once something else has ended, by when the caller may have gone. The
- * method's on_end is berth_answer_on_end; its on_message puts the answer off:
+ * For unary handlers that reply after another operation completes, when the call may already have ended. The
+ * method's on_end is berth_answer_on_end; its on_message defers the reply:
  *
  *     struct berth_answer *answer = berth_answer_later(call);
  *
  *     if (answer != NULL)
  *         store_something(…, on_stored, answer);
  *
- * and on_stored gives it:
+ * and on_stored sends it:
  *
  *     struct berth_call *call = berth_answer_take(answer);
  *
  *     if (call != NULL)
  *         berth_call_finish(call, …);
  *
- * All on the loop's thread.
+ * Everything on the loop's thread.
  */
 #ifndef BERTH_ANSWER_H
 #define BERTH_ANSWER_H
@@ -28,15 +28,15 @@
 extern "C" {
 #endif
 
-/** The call that is to be answered; NULL once it is over. */
+/** The call to reply to; NULL once it has ended. */
 struct berth_answer {
     struct berth_call *call;
 };
 
 /**
- * Puts the answer off; `call->state` is taken for it.
- * @return to be given to berth_answer_take or berth_answer_finish exactly once; NULL without memory, and then
- * the call is finished.
+ * Defers the reply. Uses `call->state`.
+ * @return to be passed to berth_answer_take or berth_answer_finish exactly once; NULL without memory, after
+ *         finishing the call.
  */
 static inline struct berth_answer *berth_answer_later(struct berth_call *call)
 {
@@ -61,7 +61,7 @@ static inline void berth_answer_on_end(struct berth_call *call, enum berth_code 
         answer->call = NULL;
 }
 
-/** The time has come. Frees the answer. @return the call, to be finished; NULL where it is over. */
+/** Frees the answer. @return the call, to be finished now; NULL if it has ended. */
 static inline struct berth_call *berth_answer_take(struct berth_answer *answer)
 {
     struct berth_call *call = answer->call;
@@ -73,10 +73,9 @@ static inline struct berth_call *berth_answer_take(struct berth_answer *answer)
 }
 
 /**
- * The same where there is nothing to tell but how it ended: frees the answer, and finishes the call unless it
- * is over.
- * @param code     BERTH_OK is answered with a message without fields, as google.protobuf.Empty is.
- * @param message  the sentence for any other code.
+ * Frees the answer and finishes the call, unless it has ended.
+ * @param code     BERTH_OK sends a message without fields, such as google.protobuf.Empty.
+ * @param message  the error message for any other code.
  */
 static inline void berth_answer_finish(struct berth_answer *answer, enum berth_code code, const char *message)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Says how something ended: one of gRPC's canonical codes, and a sentence for a person. */
+/* The result of an operation: one of gRPC's canonical codes, and a message for people. */
 #ifndef BERTH_ERROR_H
 #define BERTH_ERROR_H
 
@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 /**
- * How an operation ended. Values 0 to 16 are gRPC's canonical codes and may travel on a wire;
- * the two above them are answers of a callback to the host and never leave the process.
+ * Result of an operation. Values 0 to 16 are gRPC's canonical codes and may be sent over a wire; the two
+ * above them are returned by callbacks to the host and never leave the process.
  */
 enum berth_code {
     BERTH_OK = 0,
@@ -35,16 +35,16 @@ enum berth_code {
 
     /** Not finished: exactly one completion follows. */
     BERTH_PENDING = 256,
-    /** Does not apply here, and that is no failure; the error's sentence says why. */
+    /** Does not apply here, which is not a failure; the error's message says why. */
     BERTH_SKIP = 257,
 };
 
-/** The longest sentence a `struct berth_error` holds, with its NUL. */
+/** Maximum length of a message including its NUL. */
 #define BERTH_ERROR_MAX 2048
 
 /**
- * The sentence that goes with a code. Owned by the caller, who may leave it uninitialised: a callee
- * writes it where it returns anything but BERTH_OK and BERTH_PENDING. Never NULL in a callback.
+ * The message that goes with a code. Owned by the caller, who may leave it uninitialised: the callee writes
+ * it whenever it returns anything but BERTH_OK and BERTH_PENDING. Never NULL in a callback.
  */
 struct berth_error {
     char message[BERTH_ERROR_MAX];
@@ -57,9 +57,9 @@ struct berth_error {
 #endif
 
 /**
- * Writes the sentence and passes the code through, so that a failing function can end with
- * `return berth_error_set(err, BERTH_NOT_FOUND, "%s: no such store", name);`.
- * What does not fit is cut. `err` may be NULL.
+ * Formats the message and returns the code, so that a failing function can end with `return
+ * berth_error_set(err, BERTH_NOT_FOUND, "%s: no such store", name);`. Messages that are too long are
+ * truncated. `err` may be NULL.
  */
 BERTH_PRINTF(3, 4)
 static inline enum berth_code berth_error_set(struct berth_error *err, enum berth_code code,
@@ -75,7 +75,9 @@ static inline enum berth_code berth_error_set(struct berth_error *err, enum bert
     return code;
 }
 
-/** The code's name as gRPC's documents spell it, "NOT_FOUND"; "UNKNOWN" for a value outside the enum. */
+/**
+ * The code's name as in gRPC's documentation, such as "NOT_FOUND"; "UNKNOWN" for a value outside the enum.
+ */
 static inline const char *berth_code_name(enum berth_code code)
 {
     static const char *const names[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What code written by `berth-sdk generate` shares with the author's: a method's callbacks by name, and the
- * few helpers that the generated functions need. Nothing here crosses between host and module.
+ * Shared by the code that `berth-sdk generate` writes and the author's code: a method's callbacks by name,
+ * and helpers of the generated functions. Nothing here is part of the contract between host and module.
  */
 #ifndef BERTH_GENERATED_H
 #define BERTH_GENERATED_H
@@ -16,7 +16,7 @@ extern "C" {
 
 /**
  * What the author defines for one method of a service: the callbacks of struct berth_method, each of them
- * optional. A unary or server-streaming method without `on_message` answers BERTH_UNIMPLEMENTED.
+ * optional. A unary or server-streaming method without `on_message` returns BERTH_UNIMPLEMENTED.
  */
 struct berth_handler {
     void (*on_start)(struct berth_call *call);
@@ -26,7 +26,7 @@ struct berth_handler {
     void (*on_end)(struct berth_call *call, enum berth_code code);
 };
 
-/** The callbacks of struct berth_method, which pass on to the author's struct berth_handler of that name. */
+/** The callbacks of struct berth_method, which forward to the author's struct berth_handler. */
 #define BERTH_GENERATED_METHOD_FUNCTIONS(handler)                                                            \
     static void handler##_on_start(struct berth_call *call)                                                  \
     {                                                                                                        \
@@ -62,13 +62,13 @@ struct berth_handler {
             handler##_on_writable, handler##_on_end                                                          \
     }
 
-/** Has an optional setting a value? */
+/** Does an optional setting have a value? */
 static inline bool berth_generated_has(const struct berth_settings *settings, const struct berth_value *value)
 {
     return value != NULL && settings->kind(value) != BERTH_VALUE_NONE;
 }
 
-/** The place of an enum's word among its `count` names; `count` where it is none of them. */
+/** The index of an enum's word among its `count` names; `count` if it is not one of them. */
 static inline size_t berth_generated_choice(const char *word, const char *const *names, size_t count)
 {
     size_t i = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host tells of itself and of all that it found: for services that show it to people. Every
- * function is called on the loop's thread; what is handed out lives until the visitor or callback returns.
+ * What the host reports about itself and every plugin it found, for services that show it to clients. Every
+ * function is called on the loop's thread; results live until the visitor or callback returns.
  */
 #ifndef BERTH_INSPECT_H
 #define BERTH_INSPECT_H
@@ -16,12 +16,12 @@
 extern "C" {
 #endif
 
-/** Where a plugin stands. The first three need no module to be loaded. */
+/** State of a plugin. The first three do not require its module to be loaded. */
 enum berth_state {
     BERTH_STATE_REJECTED = 0,
     BERTH_STATE_DISABLED = 1,
     BERTH_STATE_BLOCKED = 2,
-    /** Planned, its turn has not come. */
+    /** Planned, but not yet started. */
     BERTH_STATE_WAITING = 3,
     BERTH_STATE_PREPARING = 4,
     BERTH_STATE_STARTING = 5,
@@ -34,7 +34,7 @@ enum berth_state {
     BERTH_STATE_TIMED_OUT = 12,
 };
 
-/** The state's name as people read it: "timed out". */
+/** The state's name for people, such as "timed out". */
 static inline const char *berth_state_name(enum berth_state state)
 {
     static const char *const names[] = {
@@ -63,18 +63,18 @@ struct berth_export {
     const char *value;
 };
 
-/** One line that joins a plugin to another it requires or wants, as the plan resolved it. */
+/** One requirement of a plugin on another, as the plan resolved it. */
 struct berth_edge {
     /** The URI of the provider. */
     const char *provider;
-    /** As the manifest has it: a type, a URI or "*". */
+    /** As in the manifest: a type, a URI or "*". */
     const char *requirement;
-    /** `requires` binds, `wants` only orders. */
+    /** True for `requires`, false for `wants`, which only orders. */
     bool binding;
 };
 
 /**
- * How long each step took, and when it began after the daemon's start, in nanoseconds; 0 where the step
+ * When each step began, relative to the daemon's start, and how long it took, in nanoseconds; 0 if the step
  * was not reached.
  */
 struct berth_times {
@@ -83,18 +83,18 @@ struct berth_times {
     uint64_t prepare_start_ns, prepare_ns;
     uint64_t init_start_ns, init_ns;
     uint64_t serve_start_ns, serve_ns;
-    /** When its last readiness hold was let go; equals the end of init where it had none. */
+    /** When its last readiness hold was released; the end of init without holds. */
     uint64_t ready_at_ns;
 };
 
-/** One plugin, or one file that was refused before it could name its plugins (then `uri` is NULL). */
+/** One plugin, or one file that was rejected before its plugins were known (then `uri` is NULL). */
 struct berth_plugin_info {
     uint32_t size;
     const char *uri;
     const char *type;
     const char *id;
 
-    /** The file, and what its manifest says of the module; NULL where nothing is known. */
+    /** The file, and what its manifest says about the module; NULL if unknown. */
     const char *path;
     const char *module;
     const char *version;
@@ -103,9 +103,9 @@ struct berth_plugin_info {
     enum berth_state state;
     /** BERTH_OK unless something is wrong; BERTH_SKIP for skipped and disabled. */
     enum berth_code code;
-    /** Why it is in this state, one line; NULL where nothing is wrong. */
+    /** Why it is in this state, in one line; NULL if nothing is wrong. */
     const char *reason;
-    /** The URI of the plugin that is to blame, where it is another; NULL otherwise. */
+    /** The URI of the plugin that caused this, if it is another one; NULL otherwise. */
     const char *cause;
 
     struct berth_strings requirements;
@@ -119,30 +119,30 @@ struct berth_plugin_info {
     const struct berth_edge *edges;
     size_t edge_count;
 
-    /** Distance from plugins that need nothing; -1 where it is not in the order. */
+    /** Distance from plugins without requirements; -1 if it is not in the order. */
     int32_t level;
-    /** One more at each start of the instance; 0 before the first. */
+    /** Incremented at each start of the instance; 0 before the first. */
     uint64_t generation;
     struct berth_times times;
-    /** Readiness holds that are still kept, as the plugin worded them. */
+    /** Readiness holds not yet released, as the plugin described them. */
     struct berth_strings holds;
-    /** Which transports may carry each of `services`, in the same order. */
+    /** The transports of each of `services`, in the same order. */
     const struct berth_strings *transports;
-    /** What a ready or serving instance said of itself last; BERTH_OK where all is well. */
+    /** The last condition that a ready or serving instance reported; BERTH_OK if all is well. */
     enum berth_code condition;
-    /** One line; NULL where all is well. */
+    /** One line; NULL if all is well. */
     const char *condition_reason;
 };
 
-/** Something that still works and is to be given up. */
+/** Something deprecated that still works. */
 struct berth_notice {
-    /** What it is, the same from start to start: "io.example.dial.v1.dial/size". */
+    /** Identifies it across restarts: "io.example.dial.v1.dial/size". */
     const char *subject;
-    /** One line: where it stands and what to do instead. */
+    /** One line: where it is used and what to use instead. */
     const char *message;
 };
 
-/** What is true of the whole daemon. */
+/** State of the whole daemon. */
 struct berth_daemon_info {
     uint32_t size;
     /** "0.1.0", and the revision it was built from or "". */
@@ -151,37 +151,38 @@ struct berth_daemon_info {
     const char *root;
     const char *state;
     int64_t pid;
-    /** All that are to be ready are, and the daemon has said so. */
+    /** Startup is complete, and the daemon has reported that it is ready. */
     bool ready;
     bool draining;
     /** From start to ready, in nanoseconds; 0 before. */
     uint64_t ready_ns;
-    /** What the configuration says by old names, in old versions of sections, or by deprecated settings. */
+    /** Deprecated settings, former names, and sections of older versions in the configuration. */
     const struct berth_notice *deprecations;
     size_t deprecation_count;
 };
 
-/** Somebody who wants to hear of changes. */
+/** A registration for changes. */
 struct berth_watch;
 
 struct berth_inspect {
     uint32_t size;
     const void *context;
-    /** Tells of each plugin, in the plan's order, what never got into it last; until the visitor returns
-     * false. */
+    /**
+     * Visits the plugins in the plan's order, then those not in the plan, until the visitor returns false.
+     */
     void (*each)(const struct berth_inspect *inspect,
                  bool (*on_plugin)(void *context, const struct berth_plugin_info *info), void *context);
-    /** Kept up to date by the host: look again whenever it matters. Never NULL. */
+    /** Kept up to date by the host: read it whenever needed. Never NULL. */
     const struct berth_daemon_info *daemon;
 
     /**
-     * Calls `on_change` from the top level of the loop, soon after anything that this table or the routes
-     * tell has changed; several changes may come as one.
-     * @return to be given to `unwatch` by whoever asked, before its close has ended; NULL without memory.
+     * Calls `on_change` from the top level of the loop soon after anything in this table or in the routes has
+     * changed; several changes may be combined in one call.
+     * @return to be passed to `unwatch` by the caller before its close has completed; NULL without memory.
      */
     struct berth_watch *(*watch)(const struct berth_inspect *inspect, void (*on_change)(void *context),
                                  void *context);
-    /** `on_change` does not come any more. May be called from inside it. */
+    /** No further on_change. May be called from inside it. */
     void (*unwatch)(const struct berth_inspect *inspect, struct berth_watch *watch);
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's rules for labels, of containers, namespaces, leases and whatever else has them. */
+/* containerd's rules for labels of containers, namespaces, leases and other objects. */
 #ifndef BERTH_LABELS_H
 #define BERTH_LABELS_H
 
@@ -14,13 +14,13 @@
 extern "C" {
 #endif
 
-/** Bytes of a key and its value together. */
+/** Maximum length of a key and its value together, in bytes. */
 #define BERTH_LABEL_MAX 4096
 
-/** How much of a key that is too large its refusal shows, in bytes. */
+/** How much of an oversized key the error shows, in bytes. */
 #define BERTH_LABEL_SHOWN 10
 
-/** What of the key is shown, without a character cut in two. */
+/** The length of the part shown, without splitting a character. */
 static inline int berth_label_shown(const char *key, size_t length)
 {
     size_t shown = 0;
@@ -34,12 +34,11 @@ static inline int berth_label_shown(const char *key, size_t length)
 }
 
 /**
- * May this label be written? An empty value is fine: it stands for no such label, and whoever writes leaves
- * it out.
+ * Checks a label to be written. An empty value is valid: it removes the label, and the writer leaves it out.
  *
- * @param key  UTF-8, need not end in NUL.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT with the sentence that containerd's clients know, to which the
- *         caller adds whose label it is in front: "containers.Labels: …".
+ * @param key  UTF-8, not necessarily NUL-terminated.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with the message that containerd's clients know. The caller
+ *         prefixes the field: "containers.Labels: …".
  */
 static inline enum berth_code berth_label_check(const char *key, size_t key_length, size_t value_length,
                                                 struct berth_error *err)
@@ -55,8 +54,8 @@ static inline enum berth_code berth_label_check(const char *key, size_t key_leng
 }
 
 /**
- * The same for each of a map.
- * @param whose  stands before the sentence: "containers.Labels".
+ * The same for every label of a map.
+ * @param whose  prefixed to the message: "containers.Labels".
  */
 static inline enum berth_code berth_labels_check(const struct berth_wire_map *labels, const char *whose,
                                                  struct berth_error *err)
@@ -73,7 +72,7 @@ static inline enum berth_code berth_labels_check(const struct berth_wire_map *la
     return BERTH_OK;
 }
 
-/** Leaves out labels without a value, and settles the map. */
+/** Removes labels without a value, and settles the map. */
 static inline void berth_labels_settle(struct berth_wire_map *labels)
 {
     for (size_t i = 0; i < labels->count; i++)
@@ -82,7 +81,7 @@ static inline void berth_labels_settle(struct berth_wire_map *labels)
     berth_wire_map_settle(labels);
 }
 
-/** The key that a path of a field mask names, "a.b" of "labels.a.b"; NULL where it is another path. */
+/** The key in a field mask's path: "a.b" for "labels.a.b"; NULL for any other path. */
 static inline const char *berth_label_of_path(const char *path)
 {
     return strncmp(path, "labels.", 7) == 0 ? path + 7 : NULL;

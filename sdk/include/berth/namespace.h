@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The namespace a call works in, as containerd's clients name it, and containerd's rules for identifiers. */
+/* The namespace of a call, as set by containerd's clients, and containerd's rules for identifiers. */
 #ifndef BERTH_NAMESPACE_H
 #define BERTH_NAMESPACE_H
 
@@ -12,10 +12,10 @@
 extern "C" {
 #endif
 
-/** Where the interceptor io.berth.interceptor.v1.namespace notes it. */
+/** The annotation in which the interceptor io.berth.interceptor.v1.namespace stores it. */
 #define BERTH_NAMESPACE_ANNOTATION "namespace"
 
-/** The longest identifier, in bytes: of a namespace, a container, a part of a topic. */
+/** Maximum length of an identifier in bytes: of a namespace, a container, a component of a topic. */
 #define BERTH_IDENTIFIER_MAX 76
 
 static inline bool berth_identifier_is_alnum(char c)
@@ -23,7 +23,7 @@ static inline bool berth_identifier_is_alnum(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/** Letters and digits, in parts that one of `.`, `_` and `-` joins. */
+/** Letters and digits, in parts joined by single `.`, `_` or `-`. */
 static inline bool berth_identifier_matches(const char *identifier)
 {
     bool joins = true;
@@ -38,7 +38,7 @@ static inline bool berth_identifier_matches(const char *identifier)
     return !joins;
 }
 
-/** Text in double quotes, as containerd's messages have it; what does not fit `size` is cut. */
+/** Quotes text as containerd's messages do; truncated to `size`. */
 static inline void berth_identifier_quote(const char *text, char *ret_quoted, size_t size)
 {
     size_t length = strlen(text);
@@ -60,8 +60,8 @@ static inline void berth_identifier_quote(const char *text, char *ret_quoted, si
 }
 
 /**
- * May this be the name of a namespace, a container and the like?
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT with the sentence that containerd's clients know.
+ * Is this a valid identifier for a namespace, a container and the like?
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with the message that containerd's clients know.
  */
 static inline enum berth_code berth_identifier_check(const char *identifier, struct berth_error *err)
 {
@@ -69,7 +69,7 @@ static inline enum berth_code berth_identifier_check(const char *identifier, str
 
     if (*identifier == '\0')
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "identifier must not be empty: invalid argument");
-    /* The common case is quick: each call is asked this. */
+    /* Fast path, because this runs for every call. */
     if (strlen(identifier) <= BERTH_IDENTIFIER_MAX && berth_identifier_matches(identifier))
         return BERTH_OK;
     berth_identifier_quote(identifier, quoted, sizeof(quoted));
@@ -83,12 +83,12 @@ static inline enum berth_code berth_identifier_check(const char *identifier, str
 }
 
 /**
- * The namespace of a call, for a handler that needs one. Its plugin need not want the interceptor: servers
- * do, and a call has passed all of them when its handler hears of it.
+ * The namespace of a call, for a handler that needs one. The plugin need not want the interceptor: servers
+ * want it, and a call passes all interceptors before its handler sees it.
  *
  * @param ret_name  lives as long as the call.
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION where the caller named none; BERTH_INVALID_ARGUMENT where it is
- *         no identifier. Both with the sentence for berth_call_finish.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if the caller set none; BERTH_INVALID_ARGUMENT if it is not a
+ *         valid identifier. Both with a message for berth_call_finish.
  */
 static inline enum berth_code berth_call_namespace(struct berth_call *call, const char **ret_name,
                                                    struct berth_error *err)
@@ -96,7 +96,7 @@ static inline enum berth_code berth_call_namespace(struct berth_call *call, cons
     const char *name = berth_call_annotation(call, BERTH_NAMESPACE_ANNOTATION);
     struct berth_error why;
 
-    /* The codes as literals, so that a compiler sees that the name is set where the answer is BERTH_OK. */
+    /* Literal codes let the compiler see that the name is set when BERTH_OK is returned. */
     if (name == NULL || *name == '\0') {
         berth_error_set(err, BERTH_FAILED_PRECONDITION, "namespace is required: failed precondition");
         return BERTH_FAILED_PRECONDITION;

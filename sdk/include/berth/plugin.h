@@ -2,14 +2,13 @@
 /*
  * The contract between the host and a module.
  *
- * A module is a shared object with two things in it: an ELF note with its manifest, which the host reads
- * before it loads anything, and one exported constant, `berth_module`, which points at a table for each
- * plugin. `berth-sdk generate` writes both from plugin.yaml; BERTH_NOTE and BERTH_MODULE below make them by
- * hand.
+ * A module is a shared object that contains two things: its manifest in an ELF note, which the host reads
+ * before it loads anything, and one exported constant, `berth_module`, with a table for each plugin.
+ * `berth-sdk generate` writes both from plugin.yaml; BERTH_NOTE and BERTH_MODULE below do so by hand.
  *
- * Tables only grow at their end and begin with their size; a member is used only where the size reaches it.
- * Unless a line says otherwise everything here is called on the thread of the loop that the plugin was given,
- * and strings that are handed over are copied by whoever receives them.
+ * Every table begins with its size and only grows at its end; a member is used only if the size covers it.
+ * Unless stated otherwise, everything here is called on the thread of the plugin's loop, and the receiver
+ * copies any string it is passed.
  */
 #ifndef BERTH_PLUGIN_H
 #define BERTH_PLUGIN_H
@@ -32,23 +31,23 @@
 extern "C" {
 #endif
 
-/** Changes only where an old module cannot be served any more. */
+/** Incremented only when modules built for an earlier version can no longer be loaded. */
 #define BERTH_ABI 1u
 
 enum berth_log_level {
     /** The daemon or a plugin cannot do its job. */
     BERTH_LOG_ERROR = 0,
-    /** Degraded: somebody should look. */
+    /** Degraded; needs attention. */
     BERTH_LOG_WARN = 1,
-    /** Lifecycle: a handful of lines a start. */
+    /** Lifecycle: a handful of lines per start. */
     BERTH_LOG_INFO = 2,
     BERTH_LOG_DEBUG = 3,
 };
 
-/** The longest line a plugin can log, with its NUL; longer ones are cut. */
+/** Longest line a plugin can log, including its NUL; longer lines are truncated. */
 #define BERTH_LOG_MAX 2048
 
-/** The steps of a life that may answer BERTH_PENDING and be completed later. */
+/** Steps that may return BERTH_PENDING and complete later. */
 enum berth_step {
     BERTH_STEP_INIT = 0,
     BERTH_STEP_SERVE = 1,
@@ -56,80 +55,85 @@ enum berth_step {
     BERTH_STEP_CLOSE = 3,
 };
 
-/** An instance that another plugin made, and the table through which it is used. Filled in by the host. */
+/** Another plugin's instance, and the table to use it with. Filled in by the host. */
 struct berth_ref {
     const char *uri;
-    /** What berth/types/… declares for the type; NULL where the plugin offers no table. */
+    /** The table that berth/types/… declares for the type; NULL if the plugin provides none. */
     const void *interface;
     void *instance;
     uint64_t generation;
 };
 
 /**
- * What `prepare` can see. It runs on a thread of its own, so it has neither the loop nor other plugins.
- * Its functions may be called on that thread only, while prepare runs.
+ * What `prepare` may use. It runs on its own thread, so it has neither the loop nor other plugins. Call these
+ * functions on that thread only, and only until prepare returns.
  */
 struct berth_prepare {
     uint32_t size;
     const char *uri;
     const struct berth_settings *settings;
     void (*log)(const struct berth_prepare *prepare, enum berth_log_level level, const char *text);
-    /** As of berth_host. */
+    /** As in struct berth_host. */
     enum berth_code (*root_dir)(const struct berth_prepare *prepare, const char **ret_path,
                                 struct berth_error *err);
     enum berth_code (*state_dir)(const struct berth_prepare *prepare, const char **ret_path,
                                  struct berth_error *err);
-    /** Its deadline has passed or the daemon stops: return soon, the result will be discarded. */
+    /**
+     * True once the deadline has passed or the daemon is shutting down: return soon; the result will be
+     * discarded.
+     */
     bool (*is_cancelled)(const struct berth_prepare *prepare);
 };
 
-/** What a callback for `migrate` works on: the plugin's section in an older version, as text. */
+/** What `migrate` works on: the text of a configuration section written for an older version. */
 struct berth_migration {
     uint32_t size;
     const char *uri;
-    /** The version the section was written for, and the one it is to become. */
+    /** The version that the section was written for, and the version to migrate it to. */
     uint32_t from_version;
     uint32_t to_version;
     /**
-     * The section as it stands, after the declared renames. Each single value is a string, as it was
-     * written. boolean, integer and number read that text, integer also a duration ("1m30s", nanoseconds) and
-     * a size ("4KiB", bytes). Where the text is no such value the migration fails with its place when the
-     * callback has returned, whatever it returns: look at `string` first where several kinds may be there.
+     * The section so far, after the declared renames. Every scalar is a string, as written. `boolean`,
+     * `integer` and `number` parse that text; `integer` also accepts a duration ("1m30s", in nanoseconds) and
+     * a size ("4KiB", in bytes). If parsing fails, the migration fails with the value's file, line and column
+     * after the callback returns, whatever it returns. Check `string` first if a value can be of several
+     * kinds.
      */
     const struct berth_settings *settings;
     /**
-     * Sets a value, given as YAML text, at a dotted path ("limits.burst"), making the maps on the way;
-     * replaces what was there. BERTH_INVALID_ARGUMENT where the text is no YAML.
+     * Sets the value at a dotted path ("limits.burst") to a YAML text, replacing any earlier value and
+     * creating the maps above it. BERTH_INVALID_ARGUMENT if the text is not valid YAML.
      */
     enum berth_code (*set)(const struct berth_migration *migration, const char *path, const char *yaml,
                            struct berth_error *err);
-    /** Removes what is at the path; BERTH_NOT_FOUND where there is nothing. */
+    /** Removes the value at a path; BERTH_NOT_FOUND if there is none. */
     enum berth_code (*remove)(const struct berth_migration *migration, const char *path);
 };
 
-/** What `check` can see: the plugin's settings, complete and passed by their schema. */
+/** What `check` may use: the plugin's settings, complete and valid by their schema. */
 struct berth_check {
     uint32_t size;
     const char *uri;
     const struct berth_settings *settings;
     /**
-     * Names a problem: BERTH_LOG_ERROR where the plugin cannot run with these settings, BERTH_LOG_WARN where
-     * it can. As often as there are problems, only while check runs.
+     * Reports a problem: BERTH_LOG_ERROR if the plugin cannot run with these settings, BERTH_LOG_WARN if it
+     * can. Any number of times, until check returns.
      *
      * @param path  the setting, dotted ("limits.burst", "endpoints.2"); NULL for the section as a whole.
-     * @param text  what is wrong with the value, and what to do. The host adds the file, line and column.
+     * @param text  what is wrong with the value, and what to do. The host adds file, line and column.
      */
     void (*problem)(const struct berth_check *check, enum berth_log_level level, const char *path,
                     const char *text);
 };
 
 /**
- * All that a plugin can see of the host, made for it alone: every function takes this table first. It is
- * valid from init until close has ended. Use the inline functions below: they look at `size`.
+ * The plugin's access to the host. Each plugin has its own, passed as the first argument of every function
+ * and valid from init until close has completed. Use the inline functions below; they check `size` where
+ * needed.
  */
 struct berth_host {
     uint32_t size;
-    /** "io.containerd.grpc.v1.greeter" and its parts. */
+    /** "io.containerd.grpc.v1.greeter", and its two parts. */
     const char *uri;
     const char *type;
     const char *id;
@@ -174,9 +178,9 @@ struct berth_host {
 /**
  * One plugin. Every member after `id` may be NULL. Static and constant.
  *
- * The callbacks that return a code answer with BERTH_OK when they are done, and where the text says so with
- * BERTH_PENDING when exactly one `complete` follows for that step. Any other code means that the step
- * failed, has undone its own work, and that no completion ever follows.
+ * A callback that returns a code returns BERTH_OK when it has finished. Where documented, it may return
+ * BERTH_PENDING instead; then exactly one `complete` must follow for that step. Any other code means that the
+ * step has failed and undone its own work, and that no completion will follow.
  */
 struct berth_plugin {
     uint32_t size;
@@ -185,65 +189,67 @@ struct berth_plugin {
     const char *id;
 
     /**
-     * Does what blocks, on a thread of its own, before init.
-     * @param ret_prepared  handed to init, or to `discard` where init will not come.
-     * @return BERTH_OK, BERTH_SKIP with a reason, or a failure.
+     * Does blocking work before init, on its own thread.
+     * @param ret_prepared  passed to init, or to `discard` if init is not called.
+     * @return BERTH_OK, BERTH_SKIP with a reason, or an error.
      */
     enum berth_code (*prepare)(const struct berth_prepare *prepare, void **ret_prepared,
                                struct berth_error *err);
-    /** Frees what prepare made. On any thread. */
+    /** Frees what prepare made. Called on any thread. */
     void (*discard)(void *prepared);
 
     /**
-     * Makes the instance. All that it requires is ready.
-     * @param prepared      from prepare, owned by init from here on whatever it returns; NULL without one.
-     * @param ret_instance  handed back in every later callback and given to the plugins that fetch it.
-     * @return BERTH_OK; BERTH_PENDING; BERTH_SKIP with a reason; or a failure.
+     * Creates the instance. Everything it requires is ready.
+     * @param prepared      from prepare; NULL without one. Owned by init from here on, whatever it returns.
+     * @param ret_instance  passed to every later callback, and to plugins that fetch this one.
+     * @return BERTH_OK; BERTH_PENDING; BERTH_SKIP with a reason; or an error.
      */
     enum berth_code (*init)(const struct berth_host *host, void *prepared, void **ret_instance,
                             struct berth_error *err);
 
-    /** All plugins have settled: listen, dial, begin. May answer BERTH_PENDING. */
+    /** All plugins have settled: listen, connect, start work. May return BERTH_PENDING. */
     enum berth_code (*serve)(const struct berth_host *host, void *instance, struct berth_error *err);
 
-    /** Refuse new work and end the old. May answer BERTH_PENDING; past the deadline close comes all the same.
+    /**
+     * Refuse new work and finish what is in flight. May return BERTH_PENDING; close follows at the deadline
+     * regardless.
      */
     enum berth_code (*drain)(const struct berth_host *host, void *instance, struct berth_error *err);
 
     /**
-     * Gives everything back: memory, handles (wait for their close callbacks), descriptors. May answer
-     * BERTH_PENDING. Comes once for each instance, whether or not it served.
+     * Releases everything: memory, handles (wait for their close callbacks), descriptors. May return
+     * BERTH_PENDING. Called once per instance, whether or not it served.
      */
     enum berth_code (*close)(const struct berth_host *host, void *instance, struct berth_error *err);
 
-    /** The table of this plugin's type, from berth/types/…, through which others use an instance. */
+    /** The table of this plugin's type, from berth/types/…, with which other plugins use an instance. */
     const void *interface;
 
-    /** NULL-ended: what it exports. Every service is named in the manifest and the other way round. */
+    /** NULL-terminated: the exported services, exactly those listed in the manifest. */
     const struct berth_service *const *services;
 
-    /** Brings a section of an older version up to date, after the declared renames. No instance, no loop. */
+    /** Migrates a section of an older version, after the declared renames. Has no instance and no loop. */
     enum berth_code (*migrate)(const struct berth_migration *migration, struct berth_error *err);
 
     /**
-     * Judges settings beyond what a schema can say: two that exclude each other, a certificate that does not
-     * fit its key. Runs in `berthd config check --load`, and before prepare and init, which do not come where
-     * it names an error. No instance, no loop; may read files, must not connect anywhere, change anything or
-     * take long.
+     * Checks what a schema cannot express: settings that exclude each other, a certificate that does not
+     * match its key. Called in `berthd config check --load`, and before prepare and init, which are not
+     * called if it reports an error. Has no instance and no loop. It may read files, but must not connect
+     * anywhere, change anything or take long.
      */
     void (*check)(const struct berth_check *check);
 };
 
 /**
- * What a module exports, under the name `berth_module`. The host compares the first members with its own
- * before it touches anything else.
+ * What a module exports under the name `berth_module`. The host checks the first members before it uses any
+ * other.
  */
 struct berth_module {
     uint32_t abi;
     uint32_t size;
-    /** FNV-1a, 64 bits, of the note's text; 0 where the author's way of building cannot know it. */
+    /** 64-bit FNV-1a hash of the note's text; 0 if the build cannot know it. */
     uint64_t note_hash;
-    /** UV_VERSION_HEX and the sizes of the handles, as the author compiled them. */
+    /** UV_VERSION_HEX and the sizes of libuv's handles when the module was compiled. */
     uint32_t uv_version;
     uint32_t uv_loop_size;
     uint32_t uv_async_size;
@@ -252,14 +258,14 @@ struct berth_module {
     uint32_t uv_process_size;
     uint32_t uv_tcp_size;
     uint32_t uv_timer_size;
-    /** NULL-ended. */
+    /** NULL-terminated. */
     const struct berth_plugin *const *plugins;
 };
 
-/** The symbol that a host looks up. */
+/** The symbol that the host looks up. */
 #define BERTH_MODULE_SYMBOL "berth_module"
 
-/** The note's owner, its type, and the most text it may hold in bytes. */
+/** The note's owner and type, and the maximum size of its text in bytes. */
 #define BERTH_NOTE_OWNER "berth"
 #define BERTH_NOTE_TYPE 1u
 #define BERTH_NOTE_MAX 65536u
@@ -279,9 +285,9 @@ struct berth_module {
 #endif
 
 /**
- * Puts the manifest into the module, at compile time: `yaml` is a string literal with the text of a
- * plugin.yaml. Exactly once in a module, at file scope. (As an extension, so that -Wpedantic takes a text of
- * more than 4095 bytes.)
+ * Embeds the manifest in the module at compile time: `yaml` is a string literal with the text of a
+ * plugin.yaml. Exactly once per module, at file scope. (`__extension__` because -Wpedantic rejects string
+ * literals longer than 4095 bytes.)
  */
 #define BERTH_NOTE(yaml)                                                                                     \
     __extension__ struct berth_note {                                                                        \
@@ -296,7 +302,7 @@ struct berth_module {
                                                              BERTH_NOTE_OWNER, yaml}
 
 /**
- * Exports the module by hand, after BERTH_NOTE: its arguments are pointers to plugin tables.
+ * Exports the module without the generator, after BERTH_NOTE. The arguments are pointers to plugin tables.
  *
  *     BERTH_NOTE("module: greeter\nversion: 1.0.0\nplugins:\n  - {type: io.example.v1, id: greeter}\n");
  *     static const struct berth_plugin greeter = {
@@ -308,11 +314,11 @@ struct berth_module {
     BERTH_LINKAGE __attribute__((used, visibility("default"))) const struct berth_module berth_module =      \
         BERTH_MODULE_INIT(0, berth_plugins_of_this_module)
 
-/** Does the host's table reach this member, and is it there? */
+/** Does the host's table include this member, and is it set? */
 #define BERTH_HAS(table, member)                                                                             \
     ((table)->size >= offsetof(__typeof__(*(table)), member) + sizeof((table)->member) && (table)->member)
 
-/** Logs one line: no newline at its end; data as key=value. The host adds the plugin's URI. */
+/** Logs one line, without a trailing newline; data as key=value. The host adds the plugin's URI. */
 BERTH_PRINTF(3, 4)
 static inline void berth_log(const struct berth_host *host, enum berth_log_level level, const char *format,
                              ...)
@@ -328,7 +334,7 @@ static inline void berth_log(const struct berth_host *host, enum berth_log_level
     host->log(host, level, text);
 }
 
-/** The same from prepare. */
+/** berth_log for prepare. */
 BERTH_PRINTF(3, 4)
 static inline void berth_prepare_log(const struct berth_prepare *prepare, enum berth_log_level level,
                                      const char *format, ...)
@@ -342,7 +348,7 @@ static inline void berth_prepare_log(const struct berth_prepare *prepare, enum b
     prepare->log(prepare, level, text);
 }
 
-/** Names a problem with a setting, from check: see berth_check. */
+/** Reports a problem with a setting from check; see struct berth_check. */
 BERTH_PRINTF(4, 5)
 static inline void berth_check_problem(const struct berth_check *check, enum berth_log_level level,
                                        const char *path, const char *format, ...)
@@ -357,8 +363,8 @@ static inline void berth_check_problem(const struct berth_check *check, enum ber
 }
 
 /**
- * The folder for what must survive a restart: `root`/<uri>, made on first ask with mode 0700.
- * @param ret_path  lives as long as the host table.
+ * The directory for data that must survive a restart: `root`/<uri>, created at the first call with mode 0700.
+ * @param ret_path  valid as long as the host table.
  */
 static inline enum berth_code berth_root_dir(const struct berth_host *host, const char **ret_path,
                                              struct berth_error *err)
@@ -366,7 +372,7 @@ static inline enum berth_code berth_root_dir(const struct berth_host *host, cons
     return host->root_dir(host, ret_path, err);
 }
 
-/** The folder for what need not: `state`/<uri>, as berth_root_dir. */
+/** The directory for data that need not survive a restart: `state`/<uri>. As berth_root_dir. */
 static inline enum berth_code berth_state_dir(const struct berth_host *host, const char **ret_path,
                                               struct berth_error *err)
 {
@@ -374,10 +380,10 @@ static inline enum berth_code berth_state_dir(const struct berth_host *host, con
 }
 
 /**
- * Fetches an instance by its URI. What is fetched must stand under requires or wants in the manifest.
+ * Fetches an instance by its URI. The plugin must be listed under requires or wants in the manifest.
  *
- * @param ret_ref  valid until this plugin's own close has ended.
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION where it was not declared or is not ready; BERTH_NOT_FOUND.
+ * @param ret_ref  valid until this plugin's own close has completed.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if it is not listed or not ready; BERTH_NOT_FOUND.
  */
 static inline enum berth_code berth_get(const struct berth_host *host, const char *uri,
                                         struct berth_ref *ret_ref, struct berth_error *err)
@@ -387,8 +393,8 @@ static inline enum berth_code berth_get(const struct berth_host *host, const cha
 
 /**
  * Fetches the only ready instance of a type.
- * @return BERTH_OK; BERTH_NOT_FOUND for none; BERTH_FAILED_PRECONDITION for several, which it names, or where
- *         the type was not declared.
+ * @return BERTH_OK; BERTH_NOT_FOUND if there is none; BERTH_FAILED_PRECONDITION if there are several, which
+ *         `err` names, or if the type is not listed in the manifest.
  */
 static inline enum berth_code berth_get_single(const struct berth_host *host, const char *type,
                                                struct berth_ref *ret_ref, struct berth_error *err)
@@ -396,7 +402,7 @@ static inline enum berth_code berth_get_single(const struct berth_host *host, co
     return host->get_single(host, type, ret_ref, err);
 }
 
-/** Visits every ready instance of a declared type in the plan's order, until the visitor returns false. */
+/** Visits the ready instances of a listed type in the plan's order until the visitor returns false. */
 static inline enum berth_code berth_each(const struct berth_host *host, const char *type,
                                          bool (*on_ref)(void *context, const struct berth_ref *ref),
                                          void *context, struct berth_error *err)
@@ -404,14 +410,14 @@ static inline enum berth_code berth_each(const struct berth_host *host, const ch
     return host->each(host, type, on_ref, context, err);
 }
 
-/** Publishes a fact that listings show, such as export "root" = "/var/lib/…". Replaces an earlier value. */
+/** Publishes a key and value shown in listings, such as "root" = "/var/lib/…". Replaces an earlier value. */
 static inline enum berth_code berth_add_export(const struct berth_host *host, const char *key,
                                                const char *value)
 {
     return host->add_export(host, key, value);
 }
 
-/** Publishes a platform, "linux", "amd64"; `variant` may be NULL. */
+/** Publishes a platform, such as "linux" and "amd64"; `variant` may be NULL. */
 static inline enum berth_code berth_add_platform(const struct berth_host *host, const char *os,
                                                  const char *architecture, const char *variant)
 {
@@ -425,21 +431,23 @@ static inline enum berth_code berth_add_capability(const struct berth_host *host
 }
 
 /**
- * Keeps the daemon from saying that it is ready until released; nobody else waits. Only until the
- * plugin's init or serve has completed. @return NULL where it is too late.
+ * Delays the daemon's report that it is ready until released; nothing else waits. Only until the plugin's
+ * init or serve has completed.
+ *
+ * @return NULL if that is too late.
  */
 static inline struct berth_hold *berth_hold(const struct berth_host *host, const char *what)
 {
     return host->hold(host, what);
 }
 
-/** Lets go of a hold. NULL is fine. */
+/** Releases a hold. Accepts NULL. */
 static inline void berth_release(const struct berth_host *host, struct berth_hold *hold)
 {
     host->release(host, hold);
 }
 
-/** Adds hooks around every call, for as long as this instance lives. During init only. */
+/** Adds an interceptor around every call for as long as this instance lives. During init only. */
 static inline enum berth_code berth_intercept(const struct berth_host *host,
                                               const struct berth_interceptor *interceptor, void *self,
                                               struct berth_error *err)
@@ -447,19 +455,19 @@ static inline enum berth_code berth_intercept(const struct berth_host *host,
     return host->intercept(host, interceptor, self, err);
 }
 
-/** Completes an init that answered BERTH_PENDING: the instance is there. */
+/** Completes an init that returned BERTH_PENDING: the instance is ready. */
 static inline void berth_complete_init(const struct berth_host *host, void *instance)
 {
     host->complete(host, BERTH_STEP_INIT, BERTH_OK, instance, NULL);
 }
 
-/** Completes a pending init with BERTH_SKIP or a failure. The plugin has undone its own work. */
+/** Completes a pending init with BERTH_SKIP or an error. The plugin has undone its own work. */
 static inline void berth_fail_init(const struct berth_host *host, enum berth_code code, const char *message)
 {
     host->complete(host, BERTH_STEP_INIT, code, NULL, message);
 }
 
-/** Completes a pending serve, drain or close; `message` may be NULL with BERTH_OK. */
+/** Completes a pending serve, drain or close; with BERTH_OK `message` may be NULL. */
 static inline void berth_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
                                   const char *message)
 {
@@ -467,8 +475,8 @@ static inline void berth_complete(const struct berth_host *host, enum berth_step
 }
 
 /**
- * A ready instance cannot do its job any more. It is listed as failed; close still comes. (In brackets below,
- * because cmocka has a macro of that name.)
+ * Reports that a ready instance can no longer do its job. It is listed as failed; close still follows. (In
+ * parentheses below because cmocka defines a macro of this name.)
  */
 static inline void berth_fail(const struct berth_host *host, enum berth_code code, const char *message)
 {
@@ -476,9 +484,9 @@ static inline void berth_fail(const struct berth_host *host, enum berth_code cod
 }
 
 /**
- * How an instance is that goes on living: with any code but BERTH_OK it is listed as degraded with the
- * sentence, and health says NOT_SERVING for its services and for those of the plugins that require it.
- * BERTH_OK: well again; `message` may be NULL then. The last one said counts.
+ * Reports the condition of an instance that keeps running. With any code but BERTH_OK it is listed as
+ * degraded, with the message, and the health service returns NOT_SERVING for its services and for those of
+ * plugins that require it. BERTH_OK: recovered; `message` may be NULL. The last report counts.
  */
 static inline void berth_report(const struct berth_host *host, enum berth_code code, const char *message)
 {

@@ -18,16 +18,18 @@
 extern "C" {
 #endif
 
-/** What may be allocated for a request beyond four times its bytes: many small fields cost more than theirs.
+/**
+ * Memory allowed for unpacking a request in addition to four times its size: many small fields need more than
+ * their bytes.
  */
 #define BERTH_UNPACK_SLACK (1024 * 1024)
 
-/** How much of the stack messages inside messages may take; some hundred levels. */
+/** Maximum stack used for nested messages; some hundred levels. */
 #define BERTH_UNPACK_STACK (512 * 1024)
 
 struct berth_unpack_budget {
     size_t left;
-    /** Where unpacking began: protobuf-c goes one call deeper for each message in a message. */
+    /** Stack position where unpacking began: protobuf-c recurses for each nested message. */
     uintptr_t stack;
 };
 
@@ -52,8 +54,8 @@ static inline void berth_unpack_free(void *budget, void *memory)
 }
 
 /**
- * Unpacks a message of a stranger: at most `max_allocated` bytes are allocated, and messages inside messages
- * go only so deep as the stack bears.
+ * Unpacks an untrusted message: allocates at most `max_allocated` bytes, and limits nesting to what the stack
+ * holds.
  *
  * @return to be freed with protobuf_c_message_free_unpacked(message, NULL), or NULL.
  */
@@ -67,10 +69,10 @@ static inline ProtobufCMessage *berth_unpack_within(const ProtobufCMessageDescri
 }
 
 /**
- * Unpacks a message; what it may allocate is bounded by its length.
+ * Unpacks a message, limiting memory in proportion to its length.
  *
- * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL with a sentence, to go with
- *         BERTH_INTERNAL, for bytes that are no such message.
+ * @return to be freed with protobuf_c_message_free_unpacked(message, NULL); NULL with a message to go with
+ *         BERTH_INTERNAL if the bytes are not a valid message of this type.
  */
 static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *descriptor, const void *bytes,
                                              size_t length, struct berth_error *err)
@@ -84,22 +86,22 @@ static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *d
     return message;
 }
 
-/** Is it UTF-8, and without a NUL, behind which a C string would end? */
+/** Is it valid UTF-8 without a NUL, which would end a C string? */
 static inline bool berth_string_is_text(const uint8_t *bytes, size_t length)
 {
     return length == 0 ||
            (memchr(bytes, '\0', length) == NULL && berth_utf8_is_valid((const char *)bytes, length));
 }
 
-/** A field on the way to a string, and the fields that it is in. */
+/** A field on the path to a string, and the fields that contain it. */
 struct berth_text_place {
     const struct berth_text_place *outer;
     const ProtobufCFieldDescriptor *field;
-    /** The message that the field is in, from its first byte to the field. */
+    /** The message that contains the field, from its first byte to the field. */
     struct berth_wire before;
 };
 
-/* How often a repeated field comes before this one. */
+/* How many times this repeated field occurs before the current one. */
 static inline size_t berth_text_index(const struct berth_text_place *place)
 {
     struct berth_wire wire = place->before;
@@ -111,7 +113,7 @@ static inline size_t berth_text_index(const struct berth_text_place *place)
     return index;
 }
 
-/* "container.labels[2].value". @return its length; what does not fit is cut. */
+/* "container.labels[2].value". @return its length; truncated to `size`. */
 static inline size_t berth_text_write_path(const struct berth_text_place *place, char *path, size_t size)
 {
     size_t length = place->outer == NULL ? 0 : berth_text_write_path(place->outer, path, size);
@@ -138,7 +140,7 @@ static inline enum berth_code berth_text_refuse(const struct berth_text_place *p
                            has_nul ? "contains a NUL byte" : "is not valid UTF-8");
 }
 
-/* `message` is the whole one, `outer` the field of it whose content the bytes are. */
+/* `message` is the outermost message; `outer` is the field of it that contains the bytes. */
 static inline enum berth_code berth_text_check_inside(const ProtobufCMessageDescriptor *message,
                                                       const ProtobufCMessageDescriptor *descriptor,
                                                       const void *bytes, size_t length,
@@ -171,11 +173,12 @@ static inline enum berth_code berth_text_check_inside(const ProtobufCMessageDesc
 }
 
 /**
- * Is a message whole, and are its strings text, also those of messages in it? protobuf-c does not ask, proto3
- * wants it, and a C string ends at a NUL. Fields that the descriptor does not know are not looked at.
+ * Is a message complete, and are its strings and those of nested messages valid text? protobuf-c does not
+ * check; proto3 requires it, and a C string ends at a NUL. Fields unknown to the descriptor are skipped.
  *
- * @param bytes  were unpacked, or are of a type without recursion, so that the stack bears their depth.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a sentence that names the field.
+ * @param bytes  have been unpacked, or are of a type without recursion, so that nesting cannot exhaust the
+ *               stack.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a message that names the field.
  */
 static inline enum berth_code berth_text_check(const ProtobufCMessageDescriptor *descriptor,
                                                const void *bytes, size_t length, struct berth_error *err)
@@ -183,7 +186,7 @@ static inline enum berth_code berth_text_check(const ProtobufCMessageDescriptor 
     return berth_text_check_inside(descriptor, descriptor, bytes, length, NULL, err);
 }
 
-/** Finishes a call as INTERNAL, with the words of its transport, for bytes that are no such message. */
+/** Finishes a call with INTERNAL, in the wording of its transport, for bytes that are not a valid message. */
 static inline void berth_call_refuse_bytes(struct berth_call *call,
                                            const ProtobufCMessageDescriptor *descriptor)
 {
@@ -197,9 +200,9 @@ static inline void berth_call_refuse_bytes(struct berth_call *call,
 }
 
 /**
- * Unpacks the request of a call, whose strings are text. Where it returns NULL the call is finished: as
- * INTERNAL, with the words of its transport, for bytes that are no such message; as INVALID_ARGUMENT, with
- * the field's name, for a string that is not text.
+ * Unpacks the request of a call and checks its strings. If it returns NULL, the call has been finished: with
+ * INTERNAL, in the wording of its transport, for bytes that are not a valid message; with INVALID_ARGUMENT
+ * and the field's name for an invalid string.
  */
 static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
                                                   const ProtobufCMessageDescriptor *descriptor,
@@ -222,10 +225,10 @@ static inline ProtobufCMessage *berth_call_unpack(struct berth_call *call,
     return NULL;
 }
 
-/** Messages up to this are packed on the stack. */
+/** Messages up to this size are packed on the stack. */
 #define BERTH_PACK_STACK (4096 + 64)
 
-/** Packs a message and sends it, as berth_call_send; BERTH_RESOURCE_EXHAUSTED also without memory. */
+/** Packs and sends a message as berth_call_send does; BERTH_RESOURCE_EXHAUSTED also without memory. */
 static inline enum berth_code berth_call_send_message(struct berth_call *call,
                                                       const ProtobufCMessage *message)
 {
@@ -242,13 +245,16 @@ static inline enum berth_code berth_call_send_message(struct berth_call *call,
     return code;
 }
 
-/** Sends the one answer of a unary method and ends the call well; what cannot be sent ends it with a code. */
+/**
+ * Sends the single response of a unary method and ends the call with OK, or with the error if it cannot be
+ * sent.
+ */
 static inline void berth_call_reply_message(struct berth_call *call, const ProtobufCMessage *message)
 {
     berth_call_finish_sent(call, berth_call_send_message(call, message));
 }
 
-/** Packs a message behind what is written; NULL is a message without fields. */
+/** Appends a packed message; NULL is a message without fields. */
 static inline void berth_wire_put_message(struct berth_wire_buffer *buffer, const ProtobufCMessage *message)
 {
     size_t length = message == NULL ? 0 : protobuf_c_message_get_packed_size(message);
@@ -258,8 +264,8 @@ static inline void berth_wire_put_message(struct berth_wire_buffer *buffer, cons
 }
 
 /**
- * Ends a unary call: BERTH_OK with what was written, any other code with its sentence;
- * BERTH_RESOURCE_EXHAUSTED where memory for the reply ran out. Frees what was written.
+ * Ends a unary call: BERTH_OK with the bytes written, any other code with its message;
+ * BERTH_RESOURCE_EXHAUSTED if memory for the reply ran out. Frees the bytes.
  */
 static inline void berth_call_answer_wire(struct berth_call *call, struct berth_wire_buffer *reply,
                                           enum berth_code code, const char *message)
@@ -274,8 +280,8 @@ static inline void berth_call_answer_wire(struct berth_call *call, struct berth_
 }
 
 /**
- * As berth_answer_finish, but BERTH_OK is answered with a message that has the bytes in field 1: most replies
- * of a change hold what it made.
+ * As berth_answer_finish, but BERTH_OK replies with a message that has the bytes in field 1: most replies to
+ * a change contain the object it created.
  */
 static inline void berth_answer_finish_field(struct berth_answer *answer, enum berth_code code,
                                              const char *message, const void *bytes, size_t length)
@@ -290,17 +296,17 @@ static inline void berth_answer_finish_field(struct berth_answer *answer, enum b
     berth_call_answer_wire(call, &reply, code, message);
 }
 
-/** A reply with many messages in field 1, put together in memory. Zero-initialise, then set `max_bytes`. */
+/** A reply with repeated messages in field 1, built in memory. Zero-initialise, then set `max_bytes`. */
 struct berth_list_reply {
     struct berth_wire_buffer wire;
     size_t max_bytes;
     /** Messages so far. */
     size_t count;
-    /** One more would have exceeded `max_bytes`. */
+    /** The next message would have exceeded `max_bytes`. */
     bool is_too_long;
 };
 
-/** @return false where the list is at its end: it is too long, or out of memory. */
+/** @return false if nothing more can be added: it is too long, or memory ran out. */
 static inline bool berth_list_reply_add(struct berth_list_reply *list, const void *bytes, size_t length)
 {
     list->is_too_long = list->wire.length + berth_wire_size_of_bytes(1, length) > list->max_bytes;

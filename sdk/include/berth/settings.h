@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin's configuration as the host hands it over: a tree, checked against the schema of the manifest,
- * with every default filled in. Code that `berth-sdk generate` writes turns it into a typed struct; who does
- * without that tool reads it here. Immutable: any thread may read it, until the plugin is closed.
+ * A plugin's configuration as provided by the host: a tree that has been checked against the manifest's
+ * schema, with all defaults filled in. Code from `berth-sdk generate` turns it into a typed struct; other
+ * plugins read it here. Immutable: any thread may read it until the plugin's close has completed.
  */
 #ifndef BERTH_SETTINGS_H
 #define BERTH_SETTINGS_H
@@ -19,10 +19,10 @@ extern "C" {
 struct berth_value;
 
 enum berth_value_kind {
-    /** An optional setting that has neither a value nor a default. */
+    /** An optional setting with neither a value nor a default. */
     BERTH_VALUE_NONE = 0,
     BERTH_VALUE_BOOL = 1,
-    /** int; also duration, in nanoseconds, and bytes. */
+    /** int; also duration (in nanoseconds) and bytes. */
     BERTH_VALUE_INT = 2,
     BERTH_VALUE_FLOAT = 3,
     /** string, path (absolute) and enum. UTF-8 without NUL. */
@@ -32,7 +32,7 @@ enum berth_value_kind {
     BERTH_VALUE_MAP = 6,
 };
 
-/** The tree and how to read it. Every function takes NULL for a value that is not there. */
+/** The tree and how to read it. Every function accepts NULL for a missing value. */
 struct berth_settings {
     uint32_t size;
     /** The plugin's whole section, a map; never NULL. */
@@ -40,20 +40,22 @@ struct berth_settings {
 
     enum berth_value_kind (*kind)(const struct berth_value *value);
     /**
-     * These four give false, 0, 0.0 and NULL for a value of another kind. In a migration, where each single
-     * value is a string, the first three read its text, see struct berth_migration.
+     * These four return false, 0, 0.0 and NULL for a value of another kind. In a migration, where every
+     * scalar is a string, the first three parse its text; see struct berth_migration.
      */
     bool (*boolean)(const struct berth_value *value);
     int64_t (*integer)(const struct berth_value *value);
     double (*number)(const struct berth_value *value);
     const char *(*string)(const struct berth_value *value);
-    /** How many items a list or map has; 0 for other kinds. */
+    /** Number of items of a list or map; 0 for other kinds. */
     size_t (*count)(const struct berth_value *value);
-    /** The item at `i`, and for a map its key where `ret_key` is not NULL; NULL past the end. */
+    /** The item at `i`, and a map's key unless `ret_key` is NULL; NULL past the end. */
     const struct berth_value *(*at)(const struct berth_value *value, size_t i, const char **ret_key);
-    /** The value at a key of a map; NULL where there is none. */
+    /** The value of a map's key; NULL if there is none. */
     const struct berth_value *(*find)(const struct berth_value *value, const char *key);
-    /** "conf.d/20-a.yaml:7:3" or "default": for messages. Lives as long as the settings. */
+    /**
+     * The value's origin, for messages: "conf.d/20-a.yaml:7:3" or "default". Lives as long as the settings.
+     */
     const char *(*where)(const struct berth_value *value);
 };
 

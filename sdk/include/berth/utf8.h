@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells text from bytes (RFC 3629): what a peer sent as a string need not be one. */
+/* UTF-8 (RFC 3629), for strings from peers that need not be valid. */
 #ifndef BERTH_UTF8_H
 #define BERTH_UTF8_H
 
@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* What the lead byte promises; overlong forms, surrogates and what is past U+10FFFF are found below. */
+/* Length by the lead byte; overlong forms, surrogates and values above U+10FFFF are detected below. */
 static inline size_t berth_utf8_promised(unsigned char lead)
 {
     if (lead < 0x80)
@@ -38,7 +38,9 @@ static inline bool berth_utf8_second_is_valid(unsigned char lead, unsigned char 
     }
 }
 
-/** Bytes of the character at `text`, 1 to 4; 0 where none of at most `length` bytes stands there. */
+/**
+ * Length in bytes of the character at `text`, 1 to 4; 0 if the first `length` bytes do not begin with one.
+ */
 static inline size_t berth_utf8_character(const char *text, size_t length)
 {
     size_t bytes = length > 0 ? berth_utf8_promised((unsigned char)text[0]) : 0;
@@ -53,7 +55,7 @@ static inline size_t berth_utf8_character(const char *text, size_t length)
     return bytes;
 }
 
-/** Are all the bytes characters? A NUL is one. */
+/** Is all of it valid UTF-8? A NUL is valid. */
 static inline bool berth_utf8_is_valid(const char *text, size_t length)
 {
     for (size_t i = 0; i < length;) {
@@ -66,7 +68,7 @@ static inline bool berth_utf8_is_valid(const char *text, size_t length)
     return true;
 }
 
-/** The code point of a character of 1 to 4 bytes, as berth_utf8_character has measured it. */
+/** The code point of a character whose length berth_utf8_character has returned. */
 static inline unsigned berth_utf8_code_point(const char *text, size_t bytes)
 {
     unsigned point = (unsigned char)text[0];
@@ -79,9 +81,10 @@ static inline unsigned berth_utf8_code_point(const char *text, size_t bytes)
 }
 
 /**
- * May the character stand in a line for people, as others wrote it? Not a control character, and not one of
- * those that are invisible and break the line or change the order or the look of what stands around it: a
- * name with U+202E in it reads as another one. U+200C and U+200D stay, as scripts need them.
+ * May this character from an untrusted source be printed in a line for people? Not if it is a control
+ * character, or an invisible one that breaks the line or changes the order or appearance of its surroundings:
+ * a name with U+202E in it reads as another name. U+200C and U+200D are allowed, because some scripts need
+ * them.
  */
 static inline bool berth_utf8_is_printable(const char *text, size_t bytes)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages by their fields on the wire (protobuf's encoding), for those who pass on what they need not
- * understand: reads a message field by field in place, and writes fields one behind the other.
+ * Messages by their fields in protobuf's wire format, for code that passes on messages it need not
+ * understand. Reads a message field by field in place, and writes fields one after another.
  *
  *     struct berth_wire wire = berth_wire_of(bytes, length);
  *     struct berth_wire_field field;
@@ -10,7 +10,7 @@
  *         if (field.number == 1 && field.type == BERTH_WIRE_BYTES)
  *             …field.data, field.length…
  *     if (!berth_wire_is_whole(&wire))
- *         …no message…
+ *         …not a valid message…
  */
 #ifndef BERTH_WIRE_H
 #define BERTH_WIRE_H
@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-/** Groups (3 and 4) count as damage: no message of proto3 has them. */
+/** Groups (3 and 4) are treated as corrupt: proto3 has none. */
 enum berth_wire_type {
     BERTH_WIRE_VARINT = 0,
     BERTH_WIRE_FIXED64 = 1,
@@ -33,7 +33,7 @@ enum berth_wire_type {
     BERTH_WIRE_FIXED32 = 5,
 };
 
-/** What is left of a message. */
+/** The unread rest of a message. */
 struct berth_wire {
     const uint8_t *next;
     const uint8_t *end;
@@ -45,10 +45,10 @@ struct berth_wire_field {
     enum berth_wire_type type;
     /** Of a BERTH_WIRE_VARINT. */
     uint64_t value;
-    /** The content, without tag and length; never NULL. Text has no NUL behind it. */
+    /** The content, without tag and length; never NULL. Strings are not NUL-terminated. */
     const uint8_t *data;
     size_t length;
-    /** The field as it stands, with its tag. */
+    /** The field as encoded, including its tag. */
     const uint8_t *whole;
     size_t whole_length;
 };
@@ -63,7 +63,7 @@ static inline struct berth_wire berth_wire_of(const void *bytes, size_t length)
     return wire;
 }
 
-/** Has all been read, and was all of it fields? */
+/** Has everything been read, and was all of it valid fields? */
 static inline bool berth_wire_is_whole(const struct berth_wire *wire)
 {
     return wire->next == wire->end;
@@ -86,7 +86,7 @@ static inline bool berth_wire_read_varint(struct berth_wire *wire, uint64_t *ret
     return false;
 }
 
-/* The content of a field whose tag has been read. */
+/* Reads the content of a field whose tag has been read. */
 static inline bool berth_wire_read_content(struct berth_wire *wire, struct berth_wire_field *field)
 {
     uint64_t length = field->type == BERTH_WIRE_FIXED64 ? 8 : 4;
@@ -115,7 +115,9 @@ static inline bool berth_wire_read_content(struct berth_wire *wire, struct berth
     return true;
 }
 
-/** @return false behind the last field, and where what follows is none: berth_wire_is_whole tells. */
+/**
+ * @return false after the last field, or if the rest is not a valid field; berth_wire_is_whole tells which.
+ */
 static inline bool berth_wire_next(struct berth_wire *wire, struct berth_wire_field *ret_field)
 {
     struct berth_wire ahead = *wire;
@@ -137,23 +139,23 @@ static inline bool berth_wire_next(struct berth_wire *wire, struct berth_wire_fi
     return true;
 }
 
-/** A message that is being written. Zero-initialise. */
+/** A message being written. Zero-initialise. */
 struct berth_wire_buffer {
     uint8_t *bytes;
     size_t length;
     size_t capacity;
-    /** Memory ran out once: nothing more is written. */
+    /** Memory ran out; nothing more is written. */
     bool failed;
 };
 
-/** Frees the bytes; it may be written to anew. */
+/** Frees the bytes; the buffer can be used again. */
 static inline void berth_wire_finish(struct berth_wire_buffer *buffer)
 {
     free(buffer->bytes);
     memset(buffer, 0, sizeof(*buffer));
 }
 
-/** Makes room for `more` bytes; false where memory is out. */
+/** Makes room for `more` bytes; false without memory. */
 static inline bool berth_wire_reserve(struct berth_wire_buffer *buffer, size_t more)
 {
     size_t wanted = buffer->length + more;
@@ -173,7 +175,7 @@ static inline bool berth_wire_reserve(struct berth_wire_buffer *buffer, size_t m
     return !buffer->failed;
 }
 
-/** Bytes as they are: whole fields. */
+/** Appends bytes as they are: whole fields. */
 static inline void berth_wire_put(struct berth_wire_buffer *buffer, const void *data, size_t length)
 {
     if (length == 0 || !berth_wire_reserve(buffer, length))
@@ -182,7 +184,7 @@ static inline void berth_wire_put(struct berth_wire_buffer *buffer, const void *
     buffer->length += length;
 }
 
-/** @return how many of `ret_bytes` it takes. */
+/** @return how many of `ret_bytes` are used. */
 static inline size_t berth_wire_varint(uint64_t value, uint8_t ret_bytes[10])
 {
     size_t length = 0;
@@ -200,7 +202,7 @@ static inline void berth_wire_put_varint(struct berth_wire_buffer *buffer, uint6
     berth_wire_put(buffer, bytes, berth_wire_varint(value, bytes));
 }
 
-/** An integer field; 0 is left out, as proto3 does. */
+/** An integer field; 0 is omitted, as in proto3. */
 static inline void berth_wire_put_number(struct berth_wire_buffer *buffer, uint32_t number, uint64_t value)
 {
     if (value == 0)
@@ -209,14 +211,14 @@ static inline void berth_wire_put_number(struct berth_wire_buffer *buffer, uint3
     berth_wire_put_varint(buffer, value);
 }
 
-/** Tag and length of a text, bytes or message field; the content is to follow. */
+/** Tag and length of a string, bytes or message field; the content must follow. */
 static inline void berth_wire_put_head(struct berth_wire_buffer *buffer, uint32_t number, size_t length)
 {
     berth_wire_put_varint(buffer, (uint64_t)number << 3 | BERTH_WIRE_BYTES);
     berth_wire_put_varint(buffer, length);
 }
 
-/** A text, bytes or message field, also an empty one. */
+/** A string, bytes or message field, even if empty. */
 static inline void berth_wire_put_bytes(struct berth_wire_buffer *buffer, uint32_t number, const void *data,
                                         size_t length)
 {
@@ -224,7 +226,7 @@ static inline void berth_wire_put_bytes(struct berth_wire_buffer *buffer, uint32
     berth_wire_put(buffer, data, length);
 }
 
-/** What berth_wire_put_bytes takes. */
+/** The encoded size of berth_wire_put_bytes. */
 static inline size_t berth_wire_size_of_bytes(uint32_t number, size_t length)
 {
     uint8_t bytes[10];

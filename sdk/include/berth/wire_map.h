@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The map<string, …> fields of messages on the wire: read in place, changed, and written in the order of
- * their keys. Changes are collected; berth_wire_map_settle makes them true, and then entries are unique and
- * ordered.
+ * The map<string, …> fields of messages in wire format: read in place, changed, and written in the order of
+ * their keys. Changes are collected; berth_wire_map_settle applies them, and then entries are unique and
+ * sorted.
  */
 #ifndef BERTH_WIRE_MAP_H
 #define BERTH_WIRE_MAP_H
@@ -13,13 +13,13 @@
 extern "C" {
 #endif
 
-/** Borrowed from whatever was read. `value` is NULL in an entry that removes. */
+/** Borrowed from the message that was read. `value` is NULL in an entry that removes. */
 struct berth_wire_entry {
     const uint8_t *key;
     size_t key_length;
     const uint8_t *value;
     size_t value_length;
-    /** Of entries with one key the last counts. */
+    /** Position; of entries with the same key the last one wins. */
     size_t place;
 };
 
@@ -37,7 +37,7 @@ static inline void berth_wire_map_finish(struct berth_wire_map *map)
     memset(map, 0, sizeof(*map));
 }
 
-/** Sets an entry, or removes it where `value` is NULL. Borrows both. */
+/** Sets an entry, or removes it if `value` is NULL. Borrows both. */
 static inline void berth_wire_map_set(struct berth_wire_map *map, const void *key, size_t key_length,
                                       const void *value, size_t value_length)
 {
@@ -61,7 +61,7 @@ static inline void berth_wire_map_set(struct berth_wire_map *map, const void *ke
     map->count++;
 }
 
-/** Sets what one field of the map says; false where it is no entry. */
+/** Adds one field of the map; false if it is not a valid entry. */
 static inline bool berth_wire_map_read(struct berth_wire_map *map, const struct berth_wire_field *field)
 {
     struct berth_wire wire = berth_wire_of(field->data, field->length);
@@ -97,7 +97,7 @@ static inline int berth_wire_compare_entries(const void *a, const void *b)
     return order != 0 ? order : (one->place > other->place) - (one->place < other->place);
 }
 
-/** Orders by key; of each key the last entry stays, unless that removes it. */
+/** Sorts by key and keeps the last entry of each key, unless that removes it. */
 static inline void berth_wire_map_settle(struct berth_wire_map *map)
 {
     size_t kept = 0;
@@ -117,7 +117,7 @@ static inline void berth_wire_map_settle(struct berth_wire_map *map)
     map->count = kept;
 }
 
-/** Of a settled map; NULL where there is none. */
+/** In a settled map; NULL if there is none. */
 static inline const struct berth_wire_entry *berth_wire_map_find(const struct berth_wire_map *map,
                                                                  const void *key, size_t key_length)
 {
@@ -142,7 +142,7 @@ static inline const struct berth_wire_entry *berth_wire_map_find(const struct be
     return NULL;
 }
 
-/** Sets what a settled map has for this key; removes it where that has nothing. */
+/** Copies one key's entry from a settled map; removes it if that map has none. */
 static inline void berth_wire_map_take(struct berth_wire_map *map, const struct berth_wire_map *from,
                                        const void *key, size_t key_length)
 {
@@ -152,7 +152,7 @@ static inline void berth_wire_map_take(struct berth_wire_map *map, const struct 
                        entry == NULL ? 0 : entry->value_length);
 }
 
-/** Sets all that another map has. */
+/** Copies all entries of another map. */
 static inline void berth_wire_map_take_all(struct berth_wire_map *map, const struct berth_wire_map *from)
 {
     for (size_t i = 0; i < from->count; i++)

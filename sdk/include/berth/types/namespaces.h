@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io.containerd.service.v1.namespaces-service: the namespaces that clients divide their objects by. One comes
- * into being with its first object or by name, and goes by name once nothing is in it. Values are serialised
- * containerd.services.namespaces.v1.Namespace messages. On the loop's thread.
+ * io.containerd.service.v1.namespaces-service: the namespaces by which clients separate their objects. A
+ * namespace is created explicitly or with its first object, and can be removed once it is empty. Values are
+ * serialised containerd.services.namespaces.v1.Namespace messages. On the loop's thread.
  */
 #ifndef BERTH_TYPES_NAMESPACES_H
 #define BERTH_TYPES_NAMESPACES_H
@@ -21,24 +21,26 @@ extern "C" {
 #define BERTH_NAMESPACES_URI "io.containerd.service.v1.namespaces-service"
 
 /**
- * Objects that keep a namespace from being removed, or go with it. Lives as long as the plugin that says so.
+ * A kind of object that keeps a namespace from being removed, or is removed with it. Lives as long as the
+ * plugin that declares it.
  */
 struct berth_namespace_occupant {
     uint32_t size;
     /**
-     * For the sentence `namespace "x" must be empty, but it still has containers`. NULL: they do not keep it,
-     * they go with it.
+     * Used in the message `namespace "x" must be empty, but it still has containers`. NULL: these objects do
+     * not prevent removal; they are removed with the namespace.
      */
     const char *kind;
-    /** Before the namespace's name in the name of the bucket that holds them: "containers/". */
+    /** Prefix of the bucket with a namespace's objects: "containers/". */
     const char *bucket_prefix;
 };
 
 /**
- * How a change ended: exactly once, from the top level of the loop, never before the function returned.
- * @param message  the sentence; NULL with BERTH_OK.
- * @param value    with BERTH_OK the namespace as it is then, no bytes where it was removed. Lives until this
- *                 returns, as `message` does.
+ * The result of a change: exactly once, from the top level of the loop, never before the function has
+ * returned.
+ * @param message  the error message; NULL with BERTH_OK.
+ * @param value    with BERTH_OK the namespace as changed, empty if it was removed. Lives until this returns,
+ *                 as `message` does.
  */
 typedef void berth_namespaces_done(void *context, enum berth_code code, const char *message,
                                    struct berth_store_bytes value);
@@ -47,14 +49,15 @@ struct berth_namespaces {
     uint32_t size;
 
     /**
-     * For a change of another plugin that puts an object into `name`: makes the namespace where it is not
-     * there yet, in the same transaction. No event tells of it.
-     * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a name that is no identifier; the store's.
+     * Creates the namespace if it does not exist, within the transaction of another plugin that puts an
+     * object into it. Publishes no event.
+     * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an invalid name; the store's errors.
      */
     enum berth_code (*ensure)(void *instance, struct berth_store_txn *txn, const char *name,
                               struct berth_error *err);
     /**
-     * During the init of whoever occupies; until `leave`, before its close has ended.
+     * Declares an occupant during the init of its plugin, until `leave`, before the plugin's close has
+     * completed.
      * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED without memory.
      */
     enum berth_code (*occupy)(void *instance, const struct berth_namespace_occupant *occupant,
@@ -62,29 +65,33 @@ struct berth_namespaces {
     void (*leave)(void *instance, const struct berth_namespace_occupant *occupant);
 
     /**
-     * One that is not there is one without labels, as containerd has it.
-     * @param txn           NULL: a snapshot that is open as long as this runs.
-     * @param on_namespace  is told the value, once, before this returns; it lives as long.
-     * @return BERTH_OK; the store's.
+     * Gets a namespace; one that does not exist appears as one without labels, as in containerd.
+     * @param txn           NULL: a snapshot for the duration of this function.
+     * @param on_namespace  gets the value, once, before this returns; the value lives as long.
+     * @return BERTH_OK; the store's errors.
      */
     enum berth_code (*get)(void *instance, struct berth_store_txn *txn, const char *name,
                            void (*on_namespace)(void *context, struct berth_store_bytes value), void *context,
                            struct berth_error *err);
-    /** All, in byte order of their names, until the visitor returns false. Else as `get`. */
+    /**
+     * Visits all namespaces in byte order of their names until the visitor returns false. Otherwise as `get`.
+     */
     enum berth_code (*list)(void *instance, struct berth_store_txn *txn,
                             bool (*on_namespace)(void *context, struct berth_store_bytes value),
                             void *context, struct berth_error *err);
 
     /**
-     * The three changes. What they are given is copied. Labels keep containerd's rules (<berth/labels.h>).
-     * @return BERTH_OK: `done` follows. Anything else, with containerd's sentence: refused, `done` does not
-     *         come. Through `done` come BERTH_ALREADY_EXISTS, BERTH_NOT_FOUND, BERTH_FAILED_PRECONDITION for
-     *         one that is not empty, and the store's.
+     * The three changes. Arguments are copied. Labels follow containerd's rules (<berth/labels.h>).
+     * @return BERTH_OK: `done` follows. Anything else, in containerd's wording: rejected, and `done` is not
+     *         called. `done` gets BERTH_ALREADY_EXISTS, BERTH_NOT_FOUND, BERTH_FAILED_PRECONDITION if the
+     *         namespace is not empty, and the store's errors.
      */
     enum berth_code (*create)(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,
                               void *context, struct berth_error *err);
-    /** `paths` are those of the field mask: "labels.<key>"; none: all labels are replaced. Makes it where it
-     * is not there. */
+    /**
+     * `paths` are those of the field mask: "labels.<key>"; none: all labels are replaced. Creates the
+     * namespace if it does not exist.
+     */
     enum berth_code (*update)(void *instance, struct berth_store_bytes value, const char *const *paths,
                               size_t path_count, berth_namespaces_done *done, void *context,
                               struct berth_error *err);

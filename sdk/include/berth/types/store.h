@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io.berth.store.v1: entries that survive, in named buckets, ordered by key. Whatever the engine (a file, a
- * cluster), a plugin that requires the type reads and changes them through this table.
+ * io.berth.store.v1: persistent entries in named buckets, ordered by key. A plugin that requires the type
+ * reads and changes them through this table, whatever the engine (a file, a cluster).
  *
- *     bucket   a name: 1 to 200 bytes of A-Z a-z 0-9 . _ - and /, as "containers/default". Is there while it
- *              holds an entry; is neither made nor removed.
+ *     bucket   a name: 1 to 200 bytes of A-Z a-z 0-9 . _ - and /, such as "containers/default". Exists while
+ *              it has entries; cannot be created or removed.
  *     key      1 byte or more, any bytes; bucket and key together at most BERTH_STORE_NAME_MAX.
- *     value    any bytes, none too; up to the store's max_value.
+ *     value    any bytes, possibly none; up to the store's max_value.
  *
- * Reading is a snapshot that a callback opens and closes before it returns. Changing is a function of what is
- * there: the store runs it inside a transaction, once more where something else changed first, and says when
- * what it did is durable. Transactions happen one after the other. Everything on the loop's thread.
+ * Reads use a snapshot, which a callback opens and closes before it returns. A change is a function of the
+ * current entries: the store runs it in a transaction, reruns it if something else was committed first, and
+ * reports when it is durable. Transactions are serialised. Everything on the loop's thread.
  */
 #ifndef BERTH_TYPES_STORE_H
 #define BERTH_TYPES_STORE_H
@@ -30,9 +30,9 @@ extern "C" {
 #define BERTH_STORE_BUCKET_MAX 200
 #define BERTH_STORE_NAME_MAX 480
 
-/** A snapshot, or the view of one change. */
+/** A snapshot, or the view of a change. */
 struct berth_store_txn;
-/** Somebody who hears of others' changes. */
+/** A registration for changes by others. */
 struct berth_store_watch;
 
 /** Borrowed bytes. */
@@ -47,42 +47,47 @@ struct berth_store_entry {
 };
 
 /**
- * One change. The caller's memory, usually the head of something larger, from `update` until `done`; so
- * asking for a change never fails for want of memory. Set the two functions, leave the rest alone.
+ * One change. Memory of the caller's, usually the first member of a larger struct, from `update` until
+ * `done`; so requesting a change never fails for lack of memory. Set the two functions and leave the rest
+ * alone.
  */
 struct berth_store_update {
     /**
-     * Reads and writes through `txn`. Comes at least once unless the store gives up before, perhaps several
-     * times, each time on what is there then and with nothing of the time before: so it has no effect but
-     * through `txn` and on its own results, which it sets anew. It does not ask for further changes. Any code
-     * but BERTH_OK refuses: what it wrote is undone. After a function of `txn` failed with anything but
-     * BERTH_NOT_FOUND the change fails with that, whatever it returns; only where an entry is damaged
-     * (BERTH_DATA_LOSS) it may remove that entry next, and go on.
+     * Reads and writes through `txn`. Called at least once unless the store gives up first, possibly several
+     * times, each time on the current entries and without the writes of earlier runs. So it must have no
+     * effects other than through `txn` and on its own results, which it sets anew. It must not request
+     * further changes.
+     *
+     * Any code but BERTH_OK aborts the change and undoes its writes. If a function of `txn` fails with
+     * anything but BERTH_NOT_FOUND, the change fails with that code, whatever `change` returns; the one
+     * exception is a corrupt entry (BERTH_DATA_LOSS), which `change` may remove next, and continue.
      */
     enum berth_code (*change)(struct berth_store_update *update, struct berth_store_txn *txn,
                               struct berth_error *err);
     /**
-     * Exactly once, from the top level of the loop, never before `update` has returned. BERTH_OK: the change
-     * is durable, and every snapshot opened from here on shows it. What `change` said, where it refused: this
-     * too is so by what is durable, in the whole cluster, and no longer by a stale view. Else the store's
-     * failure, and nothing of the change is or will be there: BERTH_RESOURCE_EXHAUSTED (disk full, over a
-     * limit), BERTH_UNAVAILABLE (cluster not reached, the store closes), BERTH_ABORTED (lost against others
-     * too often), BERTH_DATA_LOSS; BERTH_UNKNOWN is the one code after which it may have happened. `message`
-     * lives until this returns; NULL with BERTH_OK. The update is the caller's again: to be freed or given to
-     * the store once more. It cannot be withdrawn: the close of whoever asked waits for its last one.
+     * Called exactly once, from the top level of the loop, never before `update` has returned.
+     *
+     * BERTH_OK: the change is durable, and every snapshot opened from here on contains it. If `change`
+     * returned an error: that error, based on what is durable in the whole cluster and not on a stale view.
+     * Otherwise the store failed, and nothing of the change happened or will happen: BERTH_RESOURCE_EXHAUSTED
+     * (disk full, over a limit), BERTH_UNAVAILABLE (cluster unreachable, the store is closing), BERTH_ABORTED
+     * (lost to concurrent changes too often), BERTH_DATA_LOSS. Only after BERTH_UNKNOWN it may have happened.
+     *
+     * `message` lives until this returns; NULL with BERTH_OK. The update is the caller's again, to be freed
+     * or passed to the store once more. It cannot be cancelled: the caller's close waits for its last one.
      */
     void (*done)(struct berth_store_update *update, enum berth_code code, const char *message);
-    /** The store's own. */
+    /** For the store. */
     void *reserved[6];
 };
 
-/** Why an entry is not what it was, without this instance's doing. */
+/** Why an entry changed without this instance's update. */
 enum berth_store_cause {
-    /** Another daemon changed it: every change is told, in its order. */
+    /** Another daemon changed it; every change is reported, in order. */
     BERTH_STORE_OTHER = 0,
-    /** After a time without the cluster: what was there last, and what is there now. */
+    /** After a time without the cluster: the last known value, and the current one. */
     BERTH_STORE_CAUGHT_UP = 1,
-    /** An update of this instance that ended with BERTH_UNKNOWN did happen. */
+    /** An update of this instance that ended with BERTH_UNKNOWN turned out to have happened. */
     BERTH_STORE_OWN = 2,
 };
 
@@ -91,17 +96,17 @@ struct berth_store_change {
     enum berth_store_cause cause;
     const char *bucket;
     struct berth_store_bytes key;
-    /** Before and after; `data` is NULL where there was or is none, and never for an empty value. */
+    /** Before and after; `data` is NULL if there was or is no entry, and never for an empty value. */
     struct berth_store_bytes before;
     struct berth_store_bytes after;
 };
 
-/** What one store takes. Any takes 64 writes and values of 1 MiB. */
+/** Limits of a store. Every store accepts 64 writes and values of 1 MiB. */
 struct berth_store_limits {
     uint32_t size;
     /** In bytes. */
     uint64_t max_value;
-    /** Of one change: how many names it may write, and bytes of names and values. */
+    /** Of one change: maximum number of entries written, and bytes of their names and values. */
     uint64_t max_writes;
     uint64_t max_change;
 };
@@ -110,64 +115,68 @@ struct berth_store {
     uint32_t size;
 
     /**
-     * Opens a snapshot of what this daemon knows to be durable: in a cluster that may be behind others, never
-     * behind a `done` of this instance. Whoever needs to know for certain reads in a change. Close it with
-     * `end` before the callback that opened it returns to the loop; several may be open.
+     * Opens a snapshot of what this daemon knows to be durable. In a cluster it may lag behind others, but
+     * never behind a `done` of this instance; to be certain, read in a change. Close it with `end` before the
+     * callback that opened it returns to the loop. Several may be open.
      * @return BERTH_OK; BERTH_UNAVAILABLE, BERTH_RESOURCE_EXHAUSTED, BERTH_DATA_LOSS.
      */
     enum berth_code (*begin)(void *instance, struct berth_store_txn **ret_txn, struct berth_error *err);
-    /** Not for the view of a change, which is the store's. NULL is fine. */
+    /** Closes a snapshot, but not the view of a change, which the store closes. Accepts NULL. */
     void (*end)(struct berth_store_txn *txn);
 
     /**
-     * @param ret_value  lives until the snapshot ends; in a change until `change` returns, whatever is
-     * written meanwhile. Not aligned.
-     * @return BERTH_OK; BERTH_NOT_FOUND, without a sentence; BERTH_INVALID_ARGUMENT for names out of bounds;
-     *         BERTH_DATA_LOSS where the entry is damaged.
+     * @param ret_value  lives until the snapshot ends; in a change until `change` returns, regardless of
+     *                   later writes. Not aligned.
+     * @return BERTH_OK; BERTH_NOT_FOUND, without a message; BERTH_INVALID_ARGUMENT for names out of bounds;
+     *         BERTH_DATA_LOSS if the entry is corrupt.
      */
     enum berth_code (*get)(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err);
     /**
-     * The bucket's first entry whose key is greater than `after` in byte order; no bytes: the first of all.
-     * In a change it shows what the change wrote. To go on in another callback keep a copy of the last key
-     * and open a new snapshot: what is there all the time comes exactly once.
-     * @param ret_entry  lives as ret_value does; its key may be the next `after`. With BERTH_DATA_LOSS: its
-     * key is that of the damaged entry, which may be the next `after` too; no key where nothing behind it can
-     * be read.
-     * @return as `get`; BERTH_NOT_FOUND past the last.
+     * Finds the bucket's first entry whose key is greater than `after` in byte order; empty: the first of
+     * all. In a change it includes the change's own writes. To continue in another callback, copy the last
+     * key and open a new snapshot: entries that exist throughout are visited exactly once.
+     * @param ret_entry  lives as ret_value does; its key may be the next `after`. With BERTH_DATA_LOSS its
+     *                   key is that of the corrupt entry, which may be the next `after` too; empty if nothing
+     *                   after it can be read.
+     * @return as `get`; BERTH_NOT_FOUND after the last.
      */
     enum berth_code (*next)(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes after,
                             struct berth_store_entry *ret_entry, struct berth_error *err);
-    /** The first bucket after `after` in byte order ("": the first); its name into `ret_bucket`. As `next`.
+    /**
+     * Finds the first bucket after `after` in byte order ("": the first) and copies its name to `ret_bucket`.
+     * Otherwise as `next`.
      */
     enum berth_code (*next_bucket)(struct berth_store_txn *txn, const char *after,
                                    char ret_bucket[BERTH_STORE_BUCKET_MAX + 1], struct berth_error *err);
 
     /**
-     * Only in a change. The bytes are copied; they may be what `get` or `next` gave.
-     * @return BERTH_OK; BERTH_INVALID_ARGUMENT; BERTH_RESOURCE_EXHAUSTED where the value or the change is
-     *         larger than this store takes; BERTH_FAILED_PRECONDITION in a snapshot.
+     * Only in a change. The bytes are copied; they may be results of `get` or `next`.
+     * @return BERTH_OK; BERTH_INVALID_ARGUMENT; BERTH_RESOURCE_EXHAUSTED if the value or the change exceeds
+     *         the store's limits; BERTH_FAILED_PRECONDITION in a snapshot.
      */
     enum berth_code (*put)(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes value, struct berth_error *err);
-    /** Only in a change. BERTH_OK also where there was none. */
+    /** Only in a change. BERTH_OK even if there is no such entry. */
     enum berth_code (*remove)(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes key,
                               struct berth_error *err);
 
-    /** Asks for a change; see there. From any callback but `change`. They happen in the order they are asked
-     * for. */
+    /**
+     * Requests a change; see struct berth_store_update. From any callback but `change`. Changes are made in
+     * the order of the requests.
+     */
     void (*update)(void *instance, struct berth_store_update *update);
 
     /**
-     * Tells of what happens without this instance's updates to buckets whose name begins with `prefix` ("":
-     * all), from the top level of the loop, in the order of the store, when snapshots show it.
-     * @return to be given to `unwatch`, before the close of whoever asked has ended; NULL without memory.
+     * Reports changes that this instance did not make, to buckets whose name begins with `prefix` ("": all):
+     * from the top level of the loop, in the store's order, once snapshots contain them.
+     * @return to be passed to `unwatch` by the caller before its close has completed; NULL without memory.
      */
     struct berth_store_watch *(*watch)(void *instance, const char *prefix,
                                        void (*on_change)(void *context,
                                                          const struct berth_store_change *change),
                                        void *context);
-    /** Nothing more comes. From anywhere, also inside on_change. NULL is fine. */
+    /** Ends a watch at once. May be called from anywhere, including on_change. Accepts NULL. */
     void (*unwatch)(void *instance, struct berth_store_watch *watch);
 
     /** Lives as long as the instance. */
@@ -185,11 +194,10 @@ static inline struct berth_store_bytes berth_store_text(const char *text)
 }
 
 /**
- * For functions that read through a transaction of their caller, or without one through a snapshot of their
- * own: what to read through.
+ * For functions that read through their caller's transaction, or through their own snapshot if there is none.
  *
- * @param given  NULL: begins a snapshot.
- * @return as `begin`; after BERTH_OK berth_store_end_view is to follow.
+ * @param given  NULL: opens a snapshot.
+ * @return as `begin`; after BERTH_OK berth_store_end_view must follow.
  */
 static inline enum berth_code berth_store_begin_view(const struct berth_store *store, void *instance,
                                                      struct berth_store_txn *given,
@@ -202,7 +210,7 @@ static inline enum berth_code berth_store_begin_view(const struct berth_store *s
     return BERTH_OK;
 }
 
-/** Ends the view unless it is the transaction that was given. */
+/** Ends the view unless it is the transaction `given`. */
 static inline void berth_store_end_view(const struct berth_store *store, struct berth_store_txn *given,
                                         struct berth_store_txn *view)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For authors of stores: what every io.berth.store.v1 has in common, so that an engine is what it alone
- * knows. A static library; link it into the module.
+ * For authors of stores: everything that stores of the type io.berth.store.v1 have in common, so that an
+ * engine contains only what is specific to it. A static library; link it into the module.
  *
- * The engine reads committed entries and commits batches of writes, one batch at a time, however it can. The
- * library does the rest of <berth/types/store.h> on top: it checks names and sizes, runs changes one after
- * the other against committed entries and what the changes before them wrote, joins all that wait into one
- * batch (group commit), undoes refused changes, runs them again on a conflict, completes them in order, and
- * tells watchers. On the loop's thread, but for what an engine does inside `commit` on a thread of its own.
+ * The engine reads committed entries and commits batches of writes, one batch at a time. The library
+ * implements the rest of <berth/types/store.h>: it checks names and sizes, runs changes one after another on
+ * the committed entries and the writes of the changes before them, joins all waiting changes into one batch
+ * (group commit), undoes aborted changes, reruns changes after a conflict, completes them in order, and
+ * notifies watchers. On the loop's thread, except what an engine does inside `commit` on its own thread.
  */
 #ifndef BERTH_STORE_ENGINE_H
 #define BERTH_STORE_ENGINE_H
@@ -22,7 +22,8 @@ extern "C" {
 #endif
 
 /**
- * The library's part of one store. An engine's instance begins with a pointer to it, see berth_store_core.
+ * The library's part of one store. An engine's instance begins with a pointer to it; see
+ * berth_store_interface.
  */
 struct berth_store_core;
 
@@ -30,40 +31,40 @@ struct berth_store_core;
 struct berth_store_write {
     const char *bucket;
     struct berth_store_bytes key;
-    /** `data` is NULL where the entry is removed, and never for an empty value. */
+    /** `data` is NULL if the entry is removed, and never for an empty value. */
     struct berth_store_bytes value;
 };
 
-/** Writes that become true together: ordered by bucket and key, each name once. */
+/** Writes committed together: ordered by bucket and key, each name once. */
 struct berth_store_batch {
     const struct berth_store_write *writes;
     /**
-     * None: changes refused, or only read; they ask whether the state they saw is still the committed one.
+     * 0: only changes that aborted or did not write. They ask whether the state they read is still current.
      */
     size_t count;
     /** Of all names and values. */
     uint64_t bytes;
-    /** How many changes it joins. */
+    /** Number of changes in the batch. */
     size_t changes;
 };
 
-/** What an engine can do. Static; `self` is what berth_store_core_create was given. */
+/** The operations of an engine. Static; `self` is what berth_store_core_create was given. */
 struct berth_store_engine {
     uint32_t size;
 
     /**
-     * Begins and ends a bracket: between them `get` and `next` answer from one state. Brackets nest: only the
+     * Begin and end a bracket, within which `get` and `next` read from one state. Brackets nest, but only the
      * outermost pair reaches the engine. Both may be NULL.
      */
     enum berth_code (*begin)(void *self, struct berth_error *err);
     void (*end)(void *self);
 
     /**
-     * As of struct berth_store, on what is committed; names are in bounds. The state moves only when the
-     * engine calls berth_store_committed or berth_store_core_tell, just before, and never within a bracket:
-     * what a commit wrote is not to be seen before it has ended, nor what another daemon did while one is on
-     * its way. `next` that answers BERTH_DATA_LOSS sets `ret_entry->key` where one entry is damaged and what
-     * is behind it can be read.
+     * As in struct berth_store, on committed entries; names are within bounds. The state may change only just
+     * before the engine calls berth_store_committed or berth_store_core_tell, and never within a bracket: the
+     * writes of a commit, and those of another daemon during a commit, must not be visible before it has
+     * ended. If `next` returns BERTH_DATA_LOSS, it sets `ret_entry->key` if one entry is corrupt and those
+     * after it can be read.
      */
     enum berth_code (*get)(void *self, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err);
@@ -73,16 +74,18 @@ struct berth_store_engine {
                                    struct berth_error *err);
 
     /**
-     * Makes the batch durable and visible, all of it or nothing; without writes it only confirms. Exactly one
-     * berth_store_committed follows, from the top level of the loop, never before this returns; until then no
-     * other commit comes.
+     * Makes the batch durable and visible, all of it or nothing; without writes it only confirms the state.
+     * Exactly one berth_store_committed must follow, from the top level of the loop, never before this
+     * returns. Until then there is no other commit.
      */
     void (*commit)(void *self, const struct berth_store_batch *batch);
 };
 
 /**
+ * Creates the core.
+ *
  * @param loop    the instance's.
- * @param self    handed to the engine's functions.
+ * @param self    passed to the engine's functions.
  * @param limits  copied.
  * @return NULL without memory.
  */
@@ -90,51 +93,54 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
                                                  void *self, const struct berth_store_limits *limits);
 
 /**
- * Takes no more updates: those that wait, and those that still come, end with BERTH_UNAVAILABLE; the batch on
- * its way is waited for. `on_closed` comes from the top level of the loop, after the last `done`, when the
- * core is gone.
+ * Stops accepting updates: waiting and further ones end with BERTH_UNAVAILABLE, but the batch in flight is
+ * waited for. `on_closed` is called from the top level of the loop, after the last `done`, when the core has
+ * been freed.
  */
 void berth_store_core_close(struct berth_store_core *core, void (*on_closed)(void *self));
 
 /**
- * How a commit ended. From the top level of the loop.
+ * Reports the result of a commit. From the top level of the loop.
  *
- * @param code  BERTH_OK: `get` shows it. BERTH_ABORTED: the state that the batch was made on is no longer the
- *              committed one, which `get` shows now, and the batch certainly did not and will not happen: the
- *              changes run again. BERTH_UNKNOWN: it may have happened; where the engine learns that it did,
- * it tells so with cause BERTH_STORE_OWN. Anything else fails the changes with `message`, and nothing of the
- * batch happened; BERTH_RESOURCE_EXHAUSTED for several changes makes each run again alone.
+ * @param code  BERTH_OK: `get` sees the writes. BERTH_ABORTED: the committed state, as `get` now sees it, is
+ *              no longer the one that the batch was based on, and the batch certainly did not and will not
+ *              happen; the changes run again. BERTH_UNKNOWN: it may have happened; if the engine finds out
+ *              that it did, it reports that with the cause BERTH_STORE_OWN. Anything else fails the changes
+ *              with `message`, and nothing of the batch happened; after BERTH_RESOURCE_EXHAUSTED for several
+ *              changes, each runs again alone.
  */
 void berth_store_committed(struct berth_store_core *core, enum berth_code code, const char *message);
 
-/** Tells the watchers what happened without this instance; `get` shows it. Not within a bracket, nor during a
- * commit. */
+/**
+ * Tells the watchers about changes by others; `get` must already see them. Not within a bracket, nor during a
+ * commit.
+ */
 void berth_store_core_tell(struct berth_store_core *core, const struct berth_store_change *change);
 
-/** Changes that wait or are on their way. */
+/** Number of changes waiting or in flight. */
 size_t berth_store_core_waiting(const struct berth_store_core *core);
 
-/** How many kinds of trouble a store can have at once. */
+/** Maximum number of kinds of trouble at once. */
 #define BERTH_STORE_TROUBLES 4
 
 struct berth_store_trouble {
-    /** BERTH_OK: there is none. */
+    /** BERTH_OK: none. */
     enum berth_code code;
     char message[BERTH_ERROR_MAX];
 };
 
 /**
- * What operators see of a store (berth_report): the trouble of the lowest kind that is set, until that is
- * cleared. The kinds are the engine's. A commit that succeeds is no reason to clear one: on a full disk small
- * ones do. It is over when a change of ordinary size would succeed; an engine finds out by trying one.
- * Caller's memory; zero it, then set the host.
+ * A store's condition for operators (berth_report): the lowest kind of trouble that is set, until it is
+ * cleared. The engine defines the kinds. A successful commit is not enough to clear one: on a full disk small
+ * commits succeed. Clear it when a change of ordinary size would succeed, which the engine finds out by
+ * trying. Caller's memory; zero it, then set the host.
  */
 struct berth_store_health {
     const struct berth_host *host;
     struct berth_store_trouble troubles[BERTH_STORE_TROUBLES];
 };
 
-/** @param kind  below BERTH_STORE_TROUBLES. The same code and message again report nothing. */
+/** @param kind  below BERTH_STORE_TROUBLES. Setting the same code and message again reports nothing. */
 void berth_store_health_set(struct berth_store_health *health, unsigned kind, enum berth_code code,
                             const char *message);
 void berth_store_health_clear(struct berth_store_health *health, unsigned kind);
@@ -146,7 +152,7 @@ static inline bool berth_store_health_has(const struct berth_store_health *healt
 /**
  * The table of every store of this library. Its functions take as `instance` a pointer to an object whose
  * first member is the `struct berth_store_core *`. A plugin that names its table in plugin.yaml defines it
- * so:
+ * like this:
  *
  *     const struct berth_store example_interface = BERTH_STORE_INTERFACE;
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For the tests of stores: every rule of <berth/types/store.h> as a case, over any store of this library.
+ * Conformance tests for stores: every rule of <berth/types/store.h> as a test case, for any store of this
+ * library.
  *
  *     static const struct berth_store_harness harness = {
  *         .size = sizeof(harness), .name = "example", .open = open_example, .close = close_example, …
@@ -11,7 +12,7 @@
  *         return berth_store_test(&harness, argc, argv);
  *     }
  *
- * And faults, which go between a store's core and its engine.
+ * Also faults, which are injected between a store's core and its engine.
  */
 #ifndef BERTH_STORE_TEST_H
 #define BERTH_STORE_TEST_H
@@ -24,47 +25,46 @@
 extern "C" {
 #endif
 
-/** How the cases come by a store. Static. */
+/** How the test cases open a store. Static. */
 struct berth_store_harness {
     uint32_t size;
     const char *name;
-    /** Handed to the functions below; may be NULL. */
+    /** Passed to the functions below; may be NULL. */
     void *context;
     /**
-     * Opens the store on this loop, which it may run until it is open. Each case does so in a process of its
-     * own.
+     * Opens the store on this loop, which it may run meanwhile. Each test case runs in its own process.
      *
-     * @param is_fresh      an empty store; else what the case's last one left behind, whether it was closed
-     * or its process was killed. Only asked for where entries survive.
+     * @param is_fresh      true: an empty store. false: what the case's previous process left behind, whether
+     *                      the store was closed or the process killed; only used if entries survive.
      * @param ret_instance  begins with the core, as struct berth_store's functions take it.
      */
     enum berth_code (*open)(void *context, uv_loop_t *loop, bool is_fresh, void **ret_instance,
                             struct berth_error *err);
-    /** `on_closed` comes from the loop when the instance is gone, and with it all its handles. */
+    /** `on_closed` must be called from the loop when the instance and all its handles are gone. */
     void (*close)(void *context, void *instance, void (*on_closed)(void *closing), void *closing);
     /**
-     * Writes as another daemon does, perhaps later, and the watchers hear of it; `data` NULL removes. It may
-     * run the loop. NULL where there can be no other.
+     * Writes as another daemon would, possibly later, and notifies the watchers; `data` NULL removes. It may
+     * run the loop. NULL if there can be no other daemon.
      */
     enum berth_code (*write_as_other)(void *context, void *instance, const char *bucket,
                                       struct berth_store_bytes key, struct berth_store_bytes value,
                                       struct berth_error *err);
     /** Do entries outlive the process? */
     bool survives;
-    /** How many random changes the model's case makes; 0: 2,000. */
+    /** Number of random changes in the test against the model; 0: 2,000. */
     unsigned random_changes;
 };
 
 /**
- * Runs all cases, each in a process of its own, and says on stdout, as TAP, how each ended; on stderr what
- * was wrong. With the name of a case as the first argument it runs that one in this process, for a debugger.
- * The random ones begin with BERTH_STORE_SEED of the environment, or 1.
+ * Runs all test cases, each in its own process, and prints the results to stdout as TAP and the failures to
+ * stderr. With the name of a case as the first argument, runs it in this process, for a debugger. The random
+ * cases are seeded with the environment variable BERTH_STORE_SEED, or 1.
  *
- * @return for `main`: 0, or 1 where a case failed or there is none of that name.
+ * @return for `main`: 0, or 1 if a case failed or there is none of that name.
  */
 int berth_store_test(const struct berth_store_harness *harness, int argc, char **argv);
 
-/** What the core asks an engine for. */
+/** The operations of an engine. */
 enum berth_store_operation {
     BERTH_STORE_BEGIN = 0,
     BERTH_STORE_GET = 1,
@@ -74,13 +74,15 @@ enum berth_store_operation {
 };
 
 enum berth_store_fault_kind {
-    /** The engine does as it always does. */
+    /** Normal operation. */
     BERTH_STORE_NO_FAULT = 0,
-    /** The engine is not asked: `code` is the end. Of a commit any code but BERTH_OK and BERTH_UNKNOWN. */
+    /**
+     * The engine is not called; the result is `code`. For a commit any code but BERTH_OK and BERTH_UNKNOWN.
+     */
     BERTH_STORE_REFUSED = 1,
-    /** A commit happens, and its answer is lost: BERTH_UNKNOWN. */
+    /** A commit happens, but its result is lost: BERTH_UNKNOWN. */
     BERTH_STORE_ANSWER_LOST = 2,
-    /** A commit does not happen, and no answer comes: BERTH_UNKNOWN. */
+    /** A commit does not happen, and there is no result: BERTH_UNKNOWN. */
     BERTH_STORE_REQUEST_LOST = 3,
     /** A commit happens `delay_ms` later. */
     BERTH_STORE_DELAYED = 4,
@@ -92,20 +94,23 @@ struct berth_store_fault {
     uint64_t delay_ms;
 };
 
-/** Faults in one store. */
+/** The faults of one store. */
 struct berth_store_faults;
 
 /**
- * Puts faults into a store, while no commit is on its way.
+ * Injects faults into a store. Call it while no commit is in flight.
  *
  * @param instance  of any store of this library.
- * @param choose    asked at each operation, what shall become of it.
- * @return NULL without memory. Take them out before the store closes.
+ * @param choose    called for each operation to choose its fault.
+ * @return NULL without memory. Remove them before the store closes.
  */
 struct berth_store_faults *berth_store_faults_add(
     uv_loop_t *loop, void *instance,
     struct berth_store_fault (*choose)(void *context, enum berth_store_operation operation), void *context);
-/** While no commit is on its way. Its handle is closed when the loop has turned. NULL is fine. */
+/**
+ * Removes the faults. Call it while no commit is in flight. The handle is closed in the loop's next turn.
+ * Accepts NULL.
+ */
 void berth_store_faults_remove(struct berth_store_faults *faults);
 
 #ifdef __cplusplus
