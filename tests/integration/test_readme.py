@@ -29,7 +29,7 @@ class Readme(Case):
 
     def test_the_plugin_that_keeps_something_counts_on_after_a_kill(self):
         text = (SOURCE / "sdk/README.md").read_text(encoding="utf-8")
-        section = text[text.index("## Keeping things"):text.index("## Events")]
+        section = text[text.index("## Storing data"):text.index("## Events")]
         yaml = re.search(r"^(    module: visits\n.*?)^$", section, re.DOTALL | re.MULTILINE)[1]
         folder = self.workshop.top / "author"
         folder.mkdir()
