@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * May what is in a folder be run with all the daemon's rights? Only where nobody but root and the daemon's
- * own user could have put it there: whoever may write to a program, its folder or a folder above is as good
- * as the daemon itself. The host's rule for modules, and for plugins that run programs.
+ * Whether files in a directory may be run with the daemon's rights: only if nobody but root and the daemon's
+ * user could have put them there. Whoever can write to a program, its directory or a directory above controls
+ * the daemon. The same rule for the host's modules and for plugins that run programs.
  */
 #ifndef BERTH_TRUST_H
 #define BERTH_TRUST_H
@@ -21,10 +21,11 @@ extern "C" {
 #endif
 
 /**
- * Could only root and we have written what `status` was taken of? An access list that lets others write
- * shows as a writable group. A sticky folder is shared on purpose, as /tmp is, and is to stay so.
+ * Are root and the daemon's user the only ones who can write to the file that `status` describes? An ACL that
+ * lets others write appears as a writable group. A sticky directory is shared on purpose, like /tmp, so the
+ * remedy is not to change it.
  *
- * @param path  for the sentence.
+ * @param path  for the message.
  * @return BERTH_OK; BERTH_PERMISSION_DENIED with the reason and the remedy.
  */
 static inline enum berth_code berth_trust_status(const char *path, const struct stat *status,
@@ -54,7 +55,7 @@ static inline enum berth_code berth_trust_status(const char *path, const struct 
     return BERTH_OK;
 }
 
-/** Looks at a folder alone; else as berth_trust_folder. */
+/** Checks one directory without its parents; otherwise as berth_trust_folder. */
 static inline enum berth_code berth_trust_one_folder(const char *path, struct berth_error *err)
 {
     struct stat status;
@@ -70,11 +71,11 @@ static inline enum berth_code berth_trust_one_folder(const char *path, struct be
 }
 
 /**
- * Looks at a folder and at each one above it. Blocks, so call it in prepare or on a thread of uv_queue_work.
+ * Checks a directory and all its parents. Blocks, so call it in prepare or on a thread of uv_queue_work.
  *
  * @param path  absolute; symlinks are not followed.
- * @return BERTH_OK; BERTH_NOT_FOUND where it is not there; BERTH_INVALID_ARGUMENT where it is not absolute or
- *         not a directory; BERTH_PERMISSION_DENIED. Each with a sentence.
+ * @return BERTH_OK; BERTH_NOT_FOUND if it does not exist; BERTH_INVALID_ARGUMENT if it is not absolute or not
+ *         a directory; BERTH_PERMISSION_DENIED. Each with a message.
  */
 static inline enum berth_code berth_trust_folder(const char *path, struct berth_error *err)
 {
