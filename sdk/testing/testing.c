@@ -386,7 +386,7 @@ static enum berth_code run_step(struct berth_testing *testing, enum berth_step w
 
     if (testing->steps[which].begun || !testing->instance_is_open)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s cannot start: %s", step_names[which],
-                               testing->steps[which].begun ? "it has already run" : "there is no instance");
+                               testing->steps[which].begun ? "it has already run" : "init has not completed");
     begin(testing, which);
     if (callback != NULL)
         code = callback(&testing->host, testing->instance, &failure);

@@ -114,13 +114,13 @@ static void names_that_would_be_code_are_refused(void **state)
 
         fill(&p);
         p.service.name = text(words[i]);
-        expect_refused(&p, "is no name of a service");
+        expect_refused(&p, "is not a valid service name");
         fill(&p);
         p.method[0].name = text(words[i]);
-        expect_refused(&p, "is no name of a method");
+        expect_refused(&p, "is not a valid method name");
         fill(&p);
         p.message.name = text(words[i]);
-        expect_refused(&p, "is no name of a message");
+        expect_refused(&p, "is not a valid message name");
     }
 }
 
@@ -134,12 +134,12 @@ static void a_package_or_file_that_would_be_code_is_refused(void **state)
     for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
         fill(&p);
         p.file.package = text(packages[i]);
-        expect_refused(&p, "is no name of a package");
+        expect_refused(&p, "is not a valid package name");
     }
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         fill(&p);
         p.file.name = p.names[0] = text(files[i]);
-        expect_refused(&p, "is no name of a file");
+        expect_refused(&p, "is not a file name");
     }
 }
 
@@ -149,13 +149,13 @@ static void what_is_named_and_not_there_is_refused(void **state)
 
     fill(&p);
     p.names[0] = text("other.proto");
-    expect_refused(&p, "other.proto: is to be generated and not in the request");
+    expect_refused(&p, "other.proto: is missing from the request");
     fill(&p);
     p.method[0].output_type = text(".a.b.Gone");
     expect_refused(&p, "d/x.proto: method a.b.S/Call uses \".a.b.Gone\"");
     fill(&p);
     p.method[0].input_type = NULL;
-    expect_refused(&p, "a message that the request does not hold");
+    expect_refused(&p, "which is missing from the request");
     fill(&p);
     p.file.n_dependency = 1;
     p.imports[0] = text("gone.proto");
@@ -187,7 +187,7 @@ static void options_that_are_not_known_are_refused_by_name(void **state)
     assert_int_equal(plugin_options_parse("messages,service", &options, NULL), BERTH_OK);
     assert_true(options.service && !options.client && options.messages);
     assert_int_equal(plugin_options_parse("service,clint", &options, &err), BERTH_INVALID_ARGUMENT);
-    assert_non_null(strstr(err.message, "\"clint\" is not known"));
+    assert_non_null(strstr(err.message, "unknown word \"clint\""));
     assert_int_equal(plugin_options_parse("service,", &options, &err), BERTH_INVALID_ARGUMENT);
 }
 

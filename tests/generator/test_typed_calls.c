@@ -380,7 +380,7 @@ static void a_request_that_is_no_message_is_refused(void **state)
         ask_bytes(paths[i], "\x0a\xff", 2);
         assert_int_equal(f.code, BERTH_INTERNAL);
         assert_string_equal(f.message,
-                            "grpc: error unmarshalling request: no valid berth.tests.kinds.Everything");
+                            "grpc: error unmarshalling request: not a valid berth.tests.kinds.Everything");
     }
     assert_int_equal(f.taken, 0);
 }
@@ -497,7 +497,7 @@ static void a_reply_that_is_no_message_ends_the_call_as_internal(void **state)
     berth_tests_kinds_kinds_one_start(own, NULL, &request, &events, &f, NULL, NULL);
     run_until_over();
     assert_int_equal(f.code, BERTH_INTERNAL);
-    assert_string_equal(f.message, "the server's reply is no valid berth.tests.kinds.Everything");
+    assert_string_equal(f.message, "the server's reply is not a valid berth.tests.kinds.Everything");
     assert_int_equal(f.replies, 0);
     berth_rpc_channel_close(own, NULL, NULL);
     berth_rpc_server_close(server, NULL, NULL);

@@ -241,7 +241,7 @@ class Strange(unittest.TestCase):
             done = subprocess.run([*bounded, str(BERTHCTL), "--address", self.serve(bomb), *words], capture_output=True, text=True,
                                   check=False, env=environment())
             self.assertEqual(1, done.returncode, done.stderr)
-            self.assertRegex(done.stderr, "is not readable|is no containerd.services")
+            self.assertRegex(done.stderr, "is not readable|is not a valid containerd.services")
 
     def certificate(self):
         """A certificate of daemon.example that is its own authority: its file and that of its key."""

@@ -256,7 +256,7 @@ class Generate(Sdk):
         done = self.generate(text.replace("<<: &shared {", "<<: &shared\n" + "".join("  " + line % i for i in range(100))
                                           + "        more: {type: object, fields: {").replace("4}}\n", "4}}}\n"))
         self.assertEqual(1, done.returncode)
-        self.assertIn("bytes once its aliases are expanded, at most 65535", done.stderr)
+        self.assertIn("bytes with aliases expanded, the maximum is 65535", done.stderr)
 
     def test_two_versions_of_a_type_share_a_module(self):
         types = {"clock_v1_sys": "com.acme.clock.v1", "clock_v2_sys": "com.acme.clock.v2", "timer_sys": "com.acme.timer.v1"}
@@ -573,8 +573,8 @@ class Check(Sdk):
             "service_missing": ("abi", "lacks the service"), "no_note": ("manifest", "no berth note"),
             "note_huge": ("manifest", "the maximum is 65536"), "note_unknown_key": ("manifest", 'did you mean "requires"'),
             "note_newer": ("manifest", 'a manifest has no key "k01"'),
-            "note_empty": ("manifest", "empty"), "requires_itself": ("manifest", "which it is itself"),
-            "star_with_others": ("manifest", "stands alone"), "undefined_symbol": ("symbols", "fixture_nobody_has_this"),
+            "note_empty": ("manifest", "empty"), "requires_itself": ("manifest", "requires itself"),
+            "star_with_others": ("manifest", 'use "*" alone'), "undefined_symbol": ("symbols", "fixture_nobody_has_this"),
         }
         for name in fixtures:
             shutil.copy(FIXTURES / f"{name}.so", self.folder)
@@ -699,7 +699,7 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
 
     def test_constructors(self):
         source = MODULE + "int side;\n__attribute__((constructor)) static void early(void) { side = 1; }\n"
-        self.assert_found("m", "warning", "constructors", "belongs into init", source=source)
+        self.assert_found("m", "warning", "constructors", "to init", source=source)
 
     def test_no_constructor_is_run(self):
         mark = self.folder / "mark"
@@ -756,7 +756,7 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
             stack = next(h for h in headers if int.from_bytes(data[h:h + 4], "little") == 0x6474E551)
             data[stack:stack + 4] = b"\0\0\0\0"
 
-        self.assert_found(self.patched("m", change), "error", "stack", "does not say")
+        self.assert_found(self.patched("m", change), "error", "stack", "does not request")
 
     def test_text_relocations(self):
         def change(data, headers):

@@ -218,7 +218,7 @@ EVENTS = (
 
 GET = "/containerd.services.containers.v1.Containers/Get"
 UNDECODABLE = "a parser has words of its own for what it cannot read"
-NO_REQUEST = "INTERNAL: grpc: error unmarshalling request: {}no valid containerd.services.containers.v1.GetContainerRequest"
+NO_REQUEST = "INTERNAL: grpc: error unmarshalling request: {}not a valid containerd.services.containers.v1.GetContainerRequest"
 # Of a length of its own, in a field that is not known.
 TOO_LONG = b"\x1a\xd4\xff\xff\x07" + bytes(MAXIMUM - 44)
 # Bytes that are no call: title, path, request, headers.

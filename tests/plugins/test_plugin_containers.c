@@ -400,13 +400,13 @@ static void a_request_is_checked_as_it_came(void **state)
 {
     static const struct pieces cases[] = {
         {BYTES("\x0a\xff"), BERTH_INTERNAL,
-         "grpc: error unmarshalling request: no valid "
+         "grpc: error unmarshalling request: not a valid "
          "containerd.services.containers.v1.CreateContainerRequest"},
         {BYTES("\x0a\6" ID "\x22\7"), BERTH_INVALID_ARGUMENT,
-         "no valid containerd.services.containers.v1.Container in a "
+         "invalid containerd.services.containers.v1.Container in "
          "containerd.services.containers.v1.Container"},
         {BYTES("\x0a\x08" ID "\x22\2\x0a\4"), BERTH_INVALID_ARGUMENT,
-         "no valid containerd.services.containers.v1.Container.Runtime in a "
+         "invalid containerd.services.containers.v1.Container.Runtime in "
          "containerd.services.containers.v1.Container"},
         {BYTES("\x0a\4\x0a\2c\0"), BERTH_INVALID_ARGUMENT,
          "field id of containerd.services.containers.v1.Container contains a NUL byte"},

@@ -92,7 +92,7 @@ static void bytes_that_are_no_request_are_refused(void **state)
 
     assert_int_equal(berth_testing_call_code(call), BERTH_INTERNAL);
     assert_string_equal(berth_testing_call_message(call),
-                        "grpc: error unmarshalling request: no valid helloworld.HelloRequest");
+                        "grpc: error unmarshalling request: not a valid helloworld.HelloRequest");
     berth_testing_call_destroy(call);
     stop(testing);
 }

@@ -10,7 +10,7 @@ void check_bytes(const void *bytes, size_t length, const char *path, struct chec
     if (!elf_image_init(&image, bytes, length) || image.header.e_type != ET_DYN)
         goto out;
     if (image.dynamic.length == 0) {
-        check_report_add(report, CHECK_ERROR, "dynamic", "it has no dynamic section: link with -shared");
+        check_report_add(report, CHECK_ERROR, "dynamic", "no dynamic section: link with -shared");
         goto out;
     }
     check_module(&image, manifest, report);

@@ -44,12 +44,12 @@ void check_exports(const struct elf_image *image, struct check_report *report)
     }
     if (names.count > 0)
         check_report_add(report, CHECK_WARNING, check,
-                         "%zu symbols beside %s are exported: %s; link with the version script of "
+                         "exports %zu symbols besides %s: %s; link with the version script of "
                          "`pkg-config --variable=modulemap berth`",
                          names.count, BERTH_MODULE_SYMBOL, names.text);
     if (unique.count > 0)
         check_report_add(report, CHECK_WARNING, check,
-                         "%zu unique symbols keep the file in memory for ever: %s; compile with "
-                         "-fno-gnu-unique or link with the version script",
+                         "%zu unique symbols prevent unloading: %s; compile with -fno-gnu-unique or link "
+                         "with the version script",
                          unique.count, unique.text);
 }

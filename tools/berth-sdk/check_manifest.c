@@ -43,11 +43,10 @@ static void check_requirements(const struct manifest_plugin *plugin, struct chec
         const char *name = plugin->requirements[i].name;
 
         if (strcmp(name, "*") == 0 && plugin->requirement_count > 1)
-            check_report_add(report, CHECK_ERROR, check, "%s: requires \"*\" with others: it stands alone",
+            check_report_add(report, CHECK_ERROR, check, "%s: requires \"*\" and others; use \"*\" alone",
                              plugin->uri);
         if (strcmp(name, plugin->uri) == 0 || strcmp(name, plugin->type) == 0)
-            check_report_add(report, CHECK_ERROR, check, "%s: requires %s, which it is itself", plugin->uri,
-                             name);
+            check_report_add(report, CHECK_ERROR, check, "%s: requires itself, as %s", plugin->uri, name);
     }
 }
 

@@ -27,22 +27,23 @@ void check_module(const struct elf_image *image, const struct manifest *manifest
     uint32_t members[2];
 
     if (!elf_image_find_symbol(image, BERTH_MODULE_SYMBOL, &symbol)) {
-        check_report_add(report, CHECK_ERROR, check,
-                         "it does not export %s: link the source that berth-sdk generate writes, or use "
-                         "BERTH_MODULE",
-                         BERTH_MODULE_SYMBOL);
+        check_report_add(
+            report, CHECK_ERROR, check,
+            "does not export %s: link the source that berth-sdk generate writes, or use BERTH_MODULE",
+            BERTH_MODULE_SYMBOL);
         return;
     }
     head = elf_image_at(image, symbol.st_value, sizeof(members));
     if (head.length < sizeof(members) || symbol.st_size < sizeof(members)) {
-        check_report_add(report, CHECK_ERROR, check, "%s is no constant of this file", BERTH_MODULE_SYMBOL);
+        check_report_add(report, CHECK_ERROR, check, "%s is not a constant in this file",
+                         BERTH_MODULE_SYMBOL);
         return;
     }
     memcpy(members, head.bytes, sizeof(members));
     if (members[0] == BERTH_ABI && symbol.st_size < members[1])
         check_report_add(report, CHECK_ERROR, check,
-                         "%s has %llu bytes in the file and says it has %u: build it against this SDK",
-                         BERTH_MODULE_SYMBOL, (unsigned long long)symbol.st_size, members[1]);
+                         "%s has %llu bytes but declares %u: build it against this SDK", BERTH_MODULE_SYMBOL,
+                         (unsigned long long)symbol.st_size, members[1]);
     else if (manifest != NULL)
         check_tables(image, &symbol, manifest, report);
 }

@@ -14,6 +14,7 @@ void check_place(const char *path, struct check_report *report)
     if (real == NULL)
         return;
     if (verify_way(real, &err) != BERTH_OK)
-        check_report_add(report, CHECK_WARNING, "place", "where it lies a host refuses it: %s", err.message);
+        check_report_add(report, CHECK_WARNING, "place", "a host refuses to load it from here: %s",
+                         err.message);
     free(real);
 }

@@ -90,20 +90,20 @@ static void report_undefined(const char *name, bool loop_has_it, struct check_re
 {
     if (loop_has_it)
         check_report_add(report, CHECK_WARNING, "symbols",
-                         "%.200s is libuv's, which the file does not name as needed: link with `pkg-config "
+                         "%.200s belongs to libuv, which the file is not linked with: link with `pkg-config "
                          "--libs libuv`",
                          name);
     else if (is_of_a_sanitizer(name))
         check_report_add(report, CHECK_WARNING, "symbols",
-                         "%.200s is of a sanitizer: only a host built with the same one can load it", name);
+                         "%.200s belongs to a sanitizer: only a host built with the same one can load it",
+                         name);
     else if (strncmp(name, "berth_", 6) == 0)
         check_report_add(report, CHECK_ERROR, "symbols",
-                         "%.200s is not provided by anybody: the host exports nothing, it hands in a table",
+                         "%.200s is undefined: the host exports no symbols, but passes a table to the plugin",
                          name);
     else
         check_report_add(report, CHECK_ERROR, "symbols",
-                         "%.200s is used and no library that it needs has it: link the library, or define it",
-                         name);
+                         "%.200s is undefined: link the library that has it, or define it", name);
 }
 
 static void check_undefined(const struct elf_image *image, const struct names *names,
@@ -117,7 +117,7 @@ static void check_undefined(const struct elf_image *image, const struct names *n
         if (symbol.st_shndx != SHN_UNDEF || ELF64_ST_BIND(symbol.st_info) != STB_GLOBAL)
             continue;
         if (name == NULL)
-            check_report_add(report, CHECK_ERROR, "symbols", "symbol %zu has a name outside the file", i);
+            check_report_add(report, CHECK_ERROR, "symbols", "the name of symbol %zu is outside the file", i);
         else if (!has_name(names, name))
             report_undefined(name, loop != NULL && elf_image_find_symbol(loop, name, &ignored), report);
     }
@@ -204,8 +204,8 @@ static void check_exported(const char *name, const struct host_names *host, stru
     if (library != NULL)
         check_report_add(
             report, CHECK_ERROR, "symbols",
-            "%.200s is exported, and the host's %s has it too: calls of it go there, not to the module's "
-            "own; link with -Wl,--exclude-libs,ALL or the version script of `pkg-config "
+            "%.200s is exported, and the host's %s has it too: calls go there, not to the module's own; link "
+            "with -Wl,--exclude-libs,ALL or the version script of `pkg-config "
             "--variable=modulemap berth`",
             name, library->name);
 }

@@ -108,7 +108,7 @@ static int generate_from(const struct arguments *arguments, const char *yaml, si
 
     if (fine && strlen(note) >= BERTH_NOTE_MAX)
         config_diagnostics_add(&diagnostics, CONFIG_ERROR, &(struct config_mark){.file = arguments->manifest},
-                               "%zu bytes once its aliases are expanded, at most %u", strlen(note),
+                               "%zu bytes with aliases expanded, the maximum is %u", strlen(note),
                                BERTH_NOTE_MAX - 1);
     fine = fine && diagnostics.error_count == 0;
     print_diagnostics(&diagnostics);
@@ -128,7 +128,7 @@ static int read_arguments(const struct cli_line *line, struct arguments *ret)
         .source = cli_value(line, "source"),
     };
     if ((ret->header == NULL) != (ret->source == NULL))
-        return cli_refuse(line, "--header and --source go together");
+        return cli_refuse(line, "--header and --source must be used together");
     return CLI_GO_ON;
 }
 

@@ -67,14 +67,15 @@ static void write_enum(FILE *out, const struct schema *schema, const char *tag)
         generate_write_escaped(out, schema->choices[i], strlen(schema->choices[i]));
         fputc('"', out);
     }
-    fprintf(out,
-            "};\n    size_t i = berth_generated_choice(settings->string(value), words, %zu);\n\n"
-            "    if (i == %zu)\n"
-            "        return berth_error_set(err, BERTH_INVALID_ARGUMENT, \"%%s: none of the values of %s\",\n"
-            "                               settings->where(value));\n"
-            "    *ret = (enum %s)i;\n"
-            "    return BERTH_OK;\n}\n\n",
-            schema->choice_count, schema->choice_count, schema->name == NULL ? "an item" : schema->name, tag);
+    fprintf(
+        out,
+        "};\n    size_t i = berth_generated_choice(settings->string(value), words, %zu);\n\n"
+        "    if (i == %zu)\n"
+        "        return berth_error_set(err, BERTH_INVALID_ARGUMENT, \"%%s: not one of the values of %s\",\n"
+        "                               settings->where(value));\n"
+        "    *ret = (enum %s)i;\n"
+        "    return BERTH_OK;\n}\n\n",
+        schema->choice_count, schema->choice_count, schema->name == NULL ? "an item" : schema->name, tag);
 }
 
 static void write_fill_collection(FILE *out, const struct schema *schema, const char *tag, const char *inner)

@@ -186,7 +186,7 @@ struct module_image *module_image_create(const struct elf_image *image, uint64_t
     if (!module->damaged)
         return module;
     berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                    "its tables are damaged: one has no end or more than %d entries", TABLE_MAX);
+                    "its tables are damaged: one is not terminated, or has more than %d entries", TABLE_MAX);
     module_image_destroy(module);
     return NULL;
 }

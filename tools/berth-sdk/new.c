@@ -66,23 +66,22 @@ static bool make_directory(const char *path)
     if (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0777) == 0)
         return true;
     if (errno == ENOTEMPTY || errno == ENOTDIR || errno == EEXIST)
-        fprintf(
-            stderr,
-            "berth-sdk: %s is there already and is not empty: nothing was written; choose another --dir\n",
-            path);
+        fprintf(stderr,
+                "berth-sdk: %s already exists and is not empty; nothing was written (choose another --dir)\n",
+                path);
     else
-        fprintf(stderr, "berth-sdk: %s: cannot be made: %s\n", path, strerror(errno));
+        fprintf(stderr, "berth-sdk: %s: cannot be created: %s\n", path, strerror(errno));
     return false;
 }
 
 static void print_next(const struct arguments *arguments)
 {
-    printf("%s: a plugin is there, %s.%s. Next:\n"
+    printf("%s: created the plugin %s.%s. Next:\n"
            "\n"
            "    cd %s\n"
            "    meson setup build && meson test -C build\n"
            "\n"
-           "Then see its README.md, and plugin.yaml for what it can be set to.\n",
+           "Then see its README.md, and its settings in plugin.yaml.\n",
            arguments->directory, arguments->type, arguments->name, arguments->directory);
 }
 

@@ -58,7 +58,8 @@ static enum berth_code ask(const struct client *client, const char *path, const 
     message = unpack(answer, response, length);
     free(response);
     if (message == NULL)
-        return berth_error_set(err, BERTH_INTERNAL, "the answer to %s is no %s", path, answer->name);
+        return berth_error_set(err, BERTH_INTERNAL, "the response to %s is not a valid %s", path,
+                               answer->name);
     memcpy(ret_answer, &message, sizeof(message));
     return BERTH_OK;
 }

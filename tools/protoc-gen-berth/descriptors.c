@@ -17,11 +17,10 @@ static enum berth_code mark_imports(const struct protos *protos, size_t file, bo
             size_t found = protos_find_file(protos, proto->dependency[j], i);
 
             if (found == i)
-                return berth_error_set(
-                    err, BERTH_INVALID_ARGUMENT,
-                    "%s: imports %.200s, which the request does not hold ahead of it: call this "
-                    "program through protoc",
-                    proto->name, proto->dependency[j]);
+                return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                                       "%s: imports %.200s, which does not precede it in the request: run "
+                                       "this program through protoc",
+                                       proto->name, proto->dependency[j]);
             wanted[found] = true;
         }
     }

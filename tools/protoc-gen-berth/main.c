@@ -16,18 +16,18 @@ static const char help[] =
     "protoc-gen-berth is a plugin of protoc, which starts it. For each FILE.proto it writes\n"
     "\n"
     "  service   FILE.berth.h, FILE.berth.c: for each service a table of typed handlers, its\n"
-    "            struct berth_service, typed answers, the descriptors for reflection\n"
+    "            struct berth_service, typed replies, and descriptors for reflection\n"
     "  client    FILE.client.h, FILE.client.c: typed calls on a channel of libberth-rpc\n"
-    "  messages  FILE.pb-c.h, FILE.pb-c.c: the messages, by way of protobuf-c's protoc-gen-c\n"
+    "  messages  FILE.pb-c.h, FILE.pb-c.c: the messages, written by protobuf-c's protoc-gen-c\n"
     "\n"
-    "Without --berth_opt: service,client. A file without services is written too, with nothing\n"
-    "in it, so that a build can count on it. protoc finds this program in PATH, or by\n"
+    "Default of --berth_opt: service,client. For a file without services, empty files are\n"
+    "written, so that a build can rely on them. protoc finds this program in PATH, or with\n"
     "--plugin=/path/protoc-gen-berth.\n"
     "\n"
     "  --help, --version\n"
     "\n"
-    "exit codes: 0 answered, what is wrong with a .proto included; 1 no request could be read\n"
-    "or no answer written; 2 usage\n";
+    "Exit status: 0 request answered, including errors in a .proto; 1 no valid request, or the\n"
+    "response cannot be written; 2 wrong usage.\n";
 
 static bool write_answer(uint8_t *bytes, size_t length)
 {
@@ -35,7 +35,7 @@ static bool write_answer(uint8_t *bytes, size_t length)
 
     free(bytes);
     if (!written)
-        fprintf(stderr, "protoc-gen-berth: the answer cannot be written: %s\n", strerror(errno));
+        fprintf(stderr, "protoc-gen-berth: cannot write the response: %s\n", strerror(errno));
     return written;
 }
 
@@ -115,7 +115,7 @@ static int run(const uint8_t *bytes, size_t length)
     size_t response_length;
 
     if (request == NULL || request->n_file_to_generate == 0) {
-        fputs("protoc-gen-berth: standard input holds no request of protoc; see protoc-gen-berth --help\n",
+        fputs("protoc-gen-berth: standard input is not a request from protoc; see protoc-gen-berth --help\n",
               stderr);
         google__protobuf__compiler__code_generator_request__free_unpacked(request, NULL);
         return 1;
@@ -139,7 +139,7 @@ int main(int argc, char **argv)
     if (strcmp(word, "--version") == 0)
         return puts("protoc-gen-berth " BERTH_VERSION) < 0;
     if (argc > 1 || isatty(STDIN_FILENO)) {
-        fputs("protoc-gen-berth: is started by protoc --berth_out and takes no argument; see "
+        fputs("protoc-gen-berth: takes no arguments; run protoc --berth_out instead, see "
               "protoc-gen-berth --help\n",
               stderr);
         return 2;

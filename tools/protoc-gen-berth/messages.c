@@ -63,7 +63,7 @@ static enum berth_code collect(pid_t pid, int fd, uint8_t **ret_bytes, size_t *r
     if (code != BERTH_OK || status == 0)
         return code;
     free(*ret_bytes);
-    return berth_error_set(err, BERTH_UNAVAILABLE, "%s failed, what it says stands above", program);
+    return berth_error_set(err, BERTH_UNAVAILABLE, "%s failed; see its messages above", program);
 }
 
 enum berth_code messages_generate(const uint8_t *request, size_t length, uint8_t **ret_bytes,

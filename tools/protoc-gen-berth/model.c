@@ -59,8 +59,7 @@ static enum berth_code name_message(struct reading *reading, const char *method,
     if (message == NULL)
         return berth_error_set(
             reading->err, BERTH_INVALID_ARGUMENT,
-            "%s: %s uses \"%.200s\", a message that the request does not hold: call this program "
-            "through protoc",
+            "%s: %s uses \"%.200s\", which is missing from the request: run this program through protoc",
             reading->file->proto->name, method, name);
     *ret_type = names_type(message->c_name);
     *ret_symbol = names_symbol(message->c_name);
@@ -84,7 +83,7 @@ static enum berth_code read_method(struct reading *reading, const struct model_s
     method->name = proto->name == NULL ? "" : proto->name;
     if (!names_is_word(method->name))
         return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT,
-                               "%s: %s: \"%.60s\" is no name of a method", reading->file->proto->name,
+                               "%s: %s: \"%.60s\" is not a valid method name", reading->file->proto->name,
                                service->name, method->name);
     words = names_words(method->name);
     method->member = names_snake(method->name);
@@ -110,8 +109,8 @@ static enum berth_code name_service(struct reading *reading, const char *word, s
     char *meaning;
 
     if (!names_is_word(word))
-        return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT, "%s: \"%.60s\" is no name of a service",
-                               reading->file->proto->name, word);
+        return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT,
+                               "%s: \"%.60s\" is not a valid service name", reading->file->proto->name, word);
     service->name =
         package == NULL || *package == '\0' ? names_format("%s", word) : names_format("%s.%s", package, word);
     service->stem = names_for_service(service->name);
@@ -148,9 +147,8 @@ static enum berth_code read_file(struct reading *reading, const char *name, stru
     enum berth_code code;
 
     if (place == reading->protos->file_count)
-        return berth_error_set(
-            reading->err, BERTH_INVALID_ARGUMENT,
-            "%.200s: is to be generated and not in the request: call this program through protoc", name);
+        return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT,
+                               "%.200s: is missing from the request: run this program through protoc", name);
     reading->file = &reading->protos->files[place];
     file->name = reading->file->proto->name;
     file->stem = names_file_stem(file->name);
@@ -163,7 +161,7 @@ static enum berth_code read_file(struct reading *reading, const char *name, stru
     if (code == BERTH_OK && file->descriptors_length > DESCRIPTORS_MAX)
         return berth_error_set(
             reading->err, BERTH_INVALID_ARGUMENT,
-            "%s: it and what it imports have descriptors of %zu bytes, at most %zu are taken", file->name,
+            "%s: its descriptors and those of its imports have %zu bytes, the maximum is %zu", file->name,
             file->descriptors_length, DESCRIPTORS_MAX);
     for (size_t i = 0; i < reading->file->proto->n_service && code == BERTH_OK; i++)
         code = read_service(reading, i, &file->services[file->service_count++]);

@@ -65,8 +65,7 @@ enum berth_code plugin_options_parse(const char *text, struct plugin_options *re
         if (!set_option(&options, text, length))
             return berth_error_set(
                 err, BERTH_INVALID_ARGUMENT,
-                "--berth_opt: \"%.*s\" is not known: use service, client and messages, with commas "
-                "between them",
+                "--berth_opt: unknown word \"%.*s\": use service, client and messages, separated by commas",
                 (int)(length < 60 ? length : 60), text);
         if (text[length] == '\0')
             break;

@@ -86,7 +86,7 @@ static enum berth_code add_messages(struct indexing *indexing, const char *scope
 
         if (!names_is_word(word))
             return berth_error_set(indexing->err, BERTH_INVALID_ARGUMENT,
-                                   "%s: \"%.60s\" is no name of a message", indexing->file, word);
+                                   "%s: \"%.60s\" is not a valid message name", indexing->file, word);
 
         char *name = qualify(scope, word);
         char *c_name = qualify(c_scope, word);
@@ -107,17 +107,16 @@ static enum berth_code add_file(struct indexing *indexing, Google__Protobuf__Fil
     *file = (struct protos_file){.proto = proto, .c_package = find_c_package(proto)};
     indexing->file = text_or_empty(proto->name);
     if (!names_is_file(indexing->file))
-        return berth_error_set(
-            indexing->err, BERTH_INVALID_ARGUMENT,
-            "\"%.200s\" is no name of a file that C can include: no quotes, no \"..\", nothing "
-            "that cannot be printed",
-            indexing->file);
+        return berth_error_set(indexing->err, BERTH_INVALID_ARGUMENT,
+                               "\"%.200s\" is not a file name that C can include: remove quotes, \"..\" and "
+                               "non-printable characters",
+                               indexing->file);
     if (*package != '\0' && !names_is_full(package))
         return berth_error_set(indexing->err, BERTH_INVALID_ARGUMENT,
-                               "%s: \"%.200s\" is no name of a package", indexing->file, package);
+                               "%s: \"%.200s\" is not a valid package name", indexing->file, package);
     if (*file->c_package != '\0' && !names_is_full(file->c_package))
         return berth_error_set(indexing->err, BERTH_INVALID_ARGUMENT,
-                               "%s: the option c_package is \"%.200s\": use words with dots between them",
+                               "%s: the option c_package is \"%.200s\": use words separated by dots",
                                indexing->file, file->c_package);
     return add_messages(indexing, package, file->c_package, proto->message_type, proto->n_message_type);
 }

@@ -41,8 +41,8 @@ enum berth_code stream_read(int fd, const char *name, uint8_t **ret_bytes, size_
     free(bytes);
     if (n < 0)
         return berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be read: %s", name, strerror(errno));
-    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: is longer than the %zu bytes that are taken",
-                           name, STREAM_MAX);
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: has more than the maximum of %zu bytes", name,
+                           STREAM_MAX);
 }
 
 bool stream_write(int fd, const uint8_t *bytes, size_t length)

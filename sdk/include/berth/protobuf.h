@@ -81,7 +81,7 @@ static inline ProtobufCMessage *berth_unpack(const ProtobufCMessageDescriptor *d
         berth_unpack_within(descriptor, bytes, length, 4 * length + BERTH_UNPACK_SLACK);
 
     if (message == NULL)
-        berth_error_set(err, BERTH_INTERNAL, "grpc: error unmarshalling request: no valid %s",
+        berth_error_set(err, BERTH_INTERNAL, "grpc: error unmarshalling request: not a valid %s",
                         descriptor->name);
     return message;
 }
@@ -167,7 +167,7 @@ static inline enum berth_code berth_text_check_inside(const ProtobufCMessageDesc
                                         field.data, field.length, &place, err);
     }
     if (code == BERTH_OK && !berth_wire_is_whole(&wire))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "no valid %s in a %s", descriptor->name,
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "invalid %s in %s", descriptor->name,
                                message->name);
     return code;
 }
@@ -193,7 +193,7 @@ static inline void berth_call_refuse_bytes(struct berth_call *call,
     bool ttrpc = call->transport != NULL && strcmp(call->transport, "ttrpc") == 0;
     struct berth_error err;
 
-    berth_error_set(&err, BERTH_INTERNAL, "%s: no valid %s",
+    berth_error_set(&err, BERTH_INTERNAL, "%s: not a valid %s",
                     ttrpc ? "ttrpc: error unmarshalling payload" : "grpc: error unmarshalling request",
                     descriptor->name);
     berth_call_finish(call, BERTH_INTERNAL, err.message);
