@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes, updates and removes containers, each by one change on its way through the store; and tells of
- * containers that came, changed and went, here and in other daemons of the same store. */
+/*
+ * Creates, updates and removes containers, each by one change of the store, and publishes events for changes
+ * by this daemon and by others that share its store.
+ */
 #include "changes.h"
 
 #include <stdlib.h>

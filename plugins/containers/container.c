@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A container as it is stored, by its fields, and containerd's rules for the whole. */
+/* A stored container, by its fields, and containerd's rules for it. */
 #include "container.h"
 
 #include <time.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's containers service: calls in, the service's answers out, spliced from what is stored. */
+/* containerd's containers service: decodes requests, and builds replies from the stored bytes. */
 #include "containers-plugin.h"
 
 #include <stdlib.h>

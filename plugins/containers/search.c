@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Containers looked through by a filter, without unpacking them: fields are found on the wire when asked for.
- */
+/* Matches containers against a filter without unpacking them: fields are located on the wire when needed. */
 #include "search.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks events by containerd's rules, and copies them into one piece of memory with all their bytes. */
+/* Checks events by containerd's rules, and copies each with all its bytes into one piece of memory. */
 #include "envelope.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a filter can ask of an event: its namespace, its topic, and the fields of its message. */
+/* The fields of an event for filters: its namespace, its topic, and the fields of its message. */
 #include "event_fields.h"
 
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's events services, over gRPC and over ttrpc: events come in from callers and go out to those who
- * subscribed. What a subscriber does not read yet is kept within bounds. */
+/*
+ * containerd's events services, over gRPC and over ttrpc: accepts events from clients and sends them to
+ * subscribers, with limits on what subscribers have not read yet.
+ */
 #include "events-plugin.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells every event to all who subscribed, one event after the other. */
+/* Delivers every event to all subscribers, one event after the other. */
 #include "events-plugin.h"
 
 #include <stdlib.h>

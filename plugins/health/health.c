@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gRPC's health checking: the daemon's readiness, and of each service whether calls reach an instance that
- * can do its job. */
+/*
+ * gRPC's health checking: the daemon's readiness, and for each service whether calls reach an instance that
+ * can do its job.
+ */
 #include "health-plugin.h"
 
 #include <stdlib.h>

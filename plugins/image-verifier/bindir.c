@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Has the programs of a folder verify images, each image by one after the other until all have agreed or one
- * has not. */
+/*
+ * Runs the programs of a directory to verify images: for each image one after the other, until all have
+ * accepted it or one has not.
+ */
 #include "image-verifier-plugin.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The folder of the verifiers: who is in it, and may they be run? */
+/* The directory of the verifiers: its programs, and whether they may be run. */
 #include "folder.h"
 
 #include <dirent.h>

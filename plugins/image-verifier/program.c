@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starts a program that shares nothing with us but three pipes, and watches it: what it writes, how long it
- * takes, and how it ends.
+ * Starts a program that shares nothing with the daemon but three pipes, and watches its output, its running
+ * time and its exit.
  *
- * The program leads a process group. The group's number stays taken until the program is reaped, so killing
- * the group first and reaping then can hit nobody else. Whoever left the group may hold a pipe open for ever;
- * so what the pipes hold when the program has ended is read, and they are closed.
+ * The program leads a process group. The group's ID stays in use until the program is reaped, so killing the
+ * group first and reaping afterwards cannot hit another process. A process that left the group may hold a
+ * pipe open forever; so when the program has exited, the pipes are drained and closed.
  */
 #include "program.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who this daemon is: a random UUID that is kept across restarts, and its PID namespace. */
+/* The daemon's identity: a random UUID that is kept across restarts, and its PID namespace. */
 #include "identity.h"
 
 #include <errno.h>

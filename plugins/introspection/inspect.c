@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth's own inspection service: every plugin with all that the host knows, one message each. */
+/* berth's own inspection service: one message per plugin, with everything the host knows. */
 #include "introspection-plugin.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What changes leases: each a change of the store. */
+/* Changes of leases, each by one change of the store. */
 #include "changes.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When leases end: times as RFC 3339 writes them, and keys of an index that is ordered as they are. */
+/* Expiry times of leases: RFC 3339 times, and the keys of an index sorted by them. */
 #include "expiry.h"
 
 #include <string.h>

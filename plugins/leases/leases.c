@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's leases service: what clients ask is handed to the service, and its bytes are the answers. */
+/* containerd's leases service: passes requests to the service, and returns its bytes. */
 #include "leases-plugin.h"
 
 #include <stdlib.h>

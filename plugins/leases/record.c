@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A lease as the store keeps it, and what it can keep. */
+/* A stored lease, and the resources it can hold. */
 #include "record.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Removes leases whose time is over. */
+/* Removes expired leases. */
 #include "sweeper.h"
 
 #include <errno.h>

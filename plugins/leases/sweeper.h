@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Removes leases whose time is over: when the next one's is, and a bounded number in one change. It remembers
- * nothing but the time it waits for, so a daemon that starts goes on where another stopped; and where several
- * share a store each change looks anew, so that the first one removes and the others find nothing.
+ * Removes expired leases: finds the next one to expire, and removes a limited number in one change. It
+ * remembers nothing but the time it waits for, so a daemon that starts continues where another stopped. If
+ * several daemons share a store, each change looks again: the first one removes, and the others find nothing.
  */
 #ifndef LEASES_SWEEPER_H
 #define LEASES_SWEEPER_H

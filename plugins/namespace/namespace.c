@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notes the namespace that a caller names. The handler decides whether one is required and valid. */
+/* Attaches the caller's namespace to a call. The handler decides whether one is required and valid. */
 #include "namespace-plugin.h"
 
 #include <string.h>

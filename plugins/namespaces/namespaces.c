@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's namespaces service: calls in, the service's answers out. */
+/* containerd's namespaces service: decodes requests and encodes replies. */
 #include "namespaces-plugin.h"
 
 #include <stdlib.h>

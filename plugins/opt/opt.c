@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps a folder for programs and libraries that are installed beside the daemon. */
+/* Provides a directory for programs and libraries that are installed beside the daemon. */
 #include "opt-plugin.h"
 
 #include <errno.h>

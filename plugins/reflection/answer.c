@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one request of server reflection is answered: a look into the index, and a message around it. */
+/* Answers one request of server reflection: a look-up in the index, wrapped in a message. */
 #include "answer.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gRPC's server reflection over the services that are there now and that the call's transport may carry. */
+/* gRPC's server reflection over the live services that the call's transport may carry. */
 #include "reflection-plugin.h"
 
 #include <stdlib.h>

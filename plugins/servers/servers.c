@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Carries calls over gRPC and ttrpc, on unix sockets and TCP with TLS: what the configuration says, handed to
- * libberth-rpc. */
+/* Servers for gRPC and ttrpc, on unix sockets and TCP with TLS: passes the configuration to libberth-rpc. */
 #include "servers-plugin.h"
 
 #include <assert.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Brings one batch at a time into etcd, as one transaction that does nothing unless the head is as the batch
- * saw it, and finds out whether it happened. */
+/*
+ * Commits one batch at a time to etcd, as one transaction that does nothing unless the head is as the batch
+ * saw it, and finds out whether it happened.
+ */
 #include "commit.h"
 
 #include <inttypes.h>

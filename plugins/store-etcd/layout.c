@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which key of etcd is what: the head, an entry, a daemon. */
+/* The meaning of keys in etcd: the head, an entry, a daemon. */
 #include "layout.h"
 
 #include <string.h>

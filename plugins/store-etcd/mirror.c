@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What etcd holds of the store, in memory and in order; and the revisions that move it. */
+/* A sorted copy of the store in memory, and the revisions that change it. */
 #include "mirror.h"
 
 #include <stdlib.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection to one member of etcd: logs in, finds out whether what the mirror knows still holds, loads
- * if not, follows what comes, and keeps a lease alive under which this daemon is registered. */
+/*
+ * One connection to one member of etcd: authenticates, checks whether the mirror is still valid, reloads it
+ * if not, follows changes, and keeps alive the lease under which this daemon is registered.
+ */
 #include "session.h"
 
 #include <limits.h>

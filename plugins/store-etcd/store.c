@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store: reads come from the mirror, batches go to etcd, and what etcd tells moves the mirror. Keeps a
- * connection to some member, and reports what keeps the next change from succeeding. */
+/*
+ * The store: reads come from the mirror, batches go to etcd, and etcd's events update the mirror. Keeps a
+ * connection to some member, and reports whatever would make the next change fail.
+ */
 #include "store.h"
 
 #include <stdlib.h>

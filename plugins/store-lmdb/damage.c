@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entries that are known to be damaged, until they are written again. */
+/* Entries known to be damaged, until they are written again. */
 #include "damage.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine of sdk/store over one file: reads by a pinned transaction, commits by the writer. */
+/* The engine of sdk/store over one file: reads through a pinned transaction, commits through the writer. */
 #include "engine.h"
 
 #include <inttypes.h>

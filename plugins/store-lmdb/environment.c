@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens the file of a store: lock, check, LMDB, schema; and gives it more address space later. */
+/* Opens a store's file: lock, check, LMDB, schema; and enlarges its memory map later. */
 #include "environment.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a file of LMDB before LMDB does, down all its trees, and says what is damaged. */
+/* Checks an LMDB file before LMDB reads it: walks all its trees and reports what is damaged. */
 #include "file_check.h"
 
 #include <errno.h>

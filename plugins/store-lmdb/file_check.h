@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a file of LMDB before LMDB does. LMDB maps the file and believes every number in it: on a damaged one
- * it reads and writes wherever those numbers lead. So this goes down all its trees first, by read(), and says
- * what is wrong where something is.
+ * Checks an LMDB file before LMDB reads it. LMDB maps the file and trusts every number in it: in a damaged
+ * file it reads and writes wherever those numbers lead. So this walks all trees first, with read(), and
+ * reports what is wrong.
  */
 #ifndef STORE_LMDB_FILE_CHECK_H
 #define STORE_LMDB_FILE_CHECK_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How entries lie in the file: names that sort by bucket and key, records that carry a checksum. Pure. */
+/* Layout of entries in the file: names that sort by bucket and key, records with a checksum. Pure. */
 #include "layout.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One page of LMDB's file format, and whether LMDB could be let loose on it. Pure. */
+/* One page of LMDB's file format, and whether it is safe for LMDB. Pure. */
 #include "page.h"
 
 #include <string.h>

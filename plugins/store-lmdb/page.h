@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One page of LMDB's file format (data version 1, 64 bits, the machine's byte order), and whether LMDB could
- * be let loose on it. Pure: bytes in, views of them out; nothing in a page is believed.
+ * One page of LMDB's file format (data version 1, 64 bits, the machine's byte order), and whether it is safe
+ * for LMDB. Pure: bytes in, views of them out; nothing in a page is trusted.
  *
- *     meta       pages 0 and 1, written in turn; each tells of the tables that transaction left behind
+ *     meta       pages 0 and 1, written alternately; each has the tables as of its transaction
  *     branch     keys and the pages below them
- *     leaf       keys and values, or where a large value lies
+ *     leaf       keys and values, or the place of a large value
  *     overflow   a large value, over several pages
  */
 #ifndef STORE_LMDB_PAGE_H

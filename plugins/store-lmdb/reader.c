@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads entries by one transaction of LMDB that stays open. */
+/* Reads entries through one LMDB transaction that stays open. */
 #include "reader.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of a store, which version of them a file has, and the steps from older ones to ours. */
+/* The tables of a store, their version in a file, and the upgrades from older versions. */
 #include "schema.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plugin: a file that prepare opens, and sdk/store over an engine that reads and writes it. */
+/* The plugin: prepare opens the file, and sdk/store runs on an engine that reads and writes it. */
 #include "store-lmdb-plugin.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one thread that writes to the file, a batch at a time. */
+/* The single thread that writes to the file, one batch at a time. */
 #include "writer.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that is taken piece by piece and given back all at once, or back to a mark. */
+/* Memory that is allocated in small pieces and freed all at once, or back to a mark. */
 #include "arena.h"
 
 #include <stdalign.h>

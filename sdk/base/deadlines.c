@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A heap of moments on one timer, so that a call with a deadline needs no handle of its own. */
+/* A heap of deadlines on one timer, so that a call with a deadline needs no handle. */
 #include "deadlines.h"
 
 #include <stdlib.h>

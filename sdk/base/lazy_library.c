@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads a private library when it is needed, and never unloads it. */
+/* Loads a private library on first use and never unloads it. */
 #include "lazy_library.h"
 
 #include <dlfcn.h>

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call's life: the interceptors and the route it passes before its handler hears of it, what the server
- * brings and the handler does, and how it ends whatever happens inside its callbacks.
+ * One call's life: the interceptors and the route it passes before its handler sees it, the events from the
+ * server and the handler, and how it ends whatever its callbacks do.
  *
- * Everything here may run code that is not ours (handlers, hooks, the server's operations), and that code may
- * use the same call again, end it, or end other calls. Three rules keep this safe:
+ * Code called from here may be anybody's (handlers, hooks, the server's operations). It may use the same call
+ * again, end it, or end other calls. Three rules keep this safe:
  *
  * - Whoever works on a call does so between enter and leave, which count `depth`. The leave that brings the
- *   depth of an ended call to 0 tells its handler (on_end) and frees it. So a call is never freed while one
- * of its callbacks is on the stack.
- * - A handler goes on using its call after each of its operations except finish and resume, even if the
- *   operation ended the call. So these operations return through leave_to_handler, which frees nothing: the
- *   call is abandoned, and the next event that a server brings frees it (calls_reap), because then no
- *   engine function is on the stack.
- * - The end is decided once, in decide, which sets `ended`. From then on hooks and handlers hear only the
- * end, and `stream` becomes NULL: the server has been told or has itself cancelled. After each callback the
- * code checks `ended` before it goes on.
+ * depth of an ended call to 0 calls its handler's on_end and frees it. So a call is never freed while one of
+ * its callbacks is on the stack. - A handler may continue to use its call after each of its operations except
+ * finish and resume, even if the operation ended the call. So these operations return through
+ * leave_to_handler, which frees nothing: the call is abandoned, and the next event from a server frees it
+ * (calls_reap), because then no engine function is on the stack. - The end is decided once, in decide, which
+ * sets `ended`. After that, hooks and handlers only learn of the end, and `stream` is NULL: the server has
+ * been told or has itself cancelled. After each callback the code checks `ended` before it continues.
  */
 #include "call.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One service as the router knows it: its methods, its state, and the generations that calls still run on. */
+/* One service as the router knows it: its methods, its state, and the instances on which calls still run. */
 #include "route.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The router: where servers open calls, and where the host changes routes and interceptors and ends calls. */
+/* The router: servers open calls here, and the host changes routes and interceptors and ends calls. */
 #include "router.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters as a whole: parsed once, asked of every object. */
+/* Filters as a whole: parsed once, matched against every object. */
 #include <berth/filter.h>
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the text of one filter into selectors. The sentences of its errors are containerd's. */
+/* Parses one filter into selectors. Error messages are worded as containerd's. */
 #include "selector.h"
 
 #include <stdlib.h>

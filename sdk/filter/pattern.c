@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A regular expression from outside, in RE2's dialect, which is containerd's. Bounded in what it costs. */
+/* An untrusted regular expression in RE2's dialect, which is containerd's, with bounded cost. */
 #include "pattern.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a quoted piece of a filter stands for: Go's escapes, with /…/ and |…| for regular expressions. */
+/* Unquotes a quoted part of a filter: Go's escapes, with /…/ and |…| for regular expressions. */
 #include "quote.h"
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cuts the text of a filter into tokens, by the rules of containerd's scanner. */
+/* Splits the text of a filter into tokens, by the rules of containerd's scanner. */
 #include "scanner.h"
 
 #include <string.h>

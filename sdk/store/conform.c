@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cases of the conformance suite stand on: a store, its loop, and updates that are watched. */
+/* Fixtures of the conformance suite: a store, its loop, and updates whose completion is recorded. */
 #include "conform.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cases of the conformance suite: entries, names, their bounds and their order; what a snapshot and a change
- * see, what is undone, and in which order changes end. */
+/*
+ * Conformance suite: entries, their names, limits and order; what snapshots and changes see, what is undone,
+ * and the order in which changes end.
+ */
 #include "conform.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cases of the conformance suite: closing, opening again, and being killed; other daemons' changes, and who
- * is told of them. */
+/*
+ * Conformance suite: closing, reopening, and being killed; changes by other daemons, and which watches report
+ * them.
+ */
 #include "conform.h"
 
 #include <signal.h>

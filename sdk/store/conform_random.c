@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cases of the conformance suite: random changes beside a plain model, and with faults in the engine. */
+/* Conformance suite: random changes compared with a simple model, also with faults in the engine. */
 #include "conform.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the conformance suite: each case in a process of its own, told as TAP. */
+/* Runs the conformance suite: each test case in its own process, with results as TAP. */
 #include <berth/store_test.h>
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One store's part that no engine need know: joins changes that wait into a batch at the end of the loop's
- * turn, ends them in the order they were asked for, tells watchers, and closes; and the table. */
+/*
+ * The part of a store that is independent of the engine: joins waiting changes into a batch at the end of the
+ * loop's turn, completes them in the order requested, notifies watchers, and closes. Also the table.
+ */
 #include "core.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sits between a core and its engine and injects the faults that a test chooses. */
+/* Injects the faults that a test chooses between a core and its engine. */
 #include <berth/store_test.h>
 
 #include <stdlib.h>

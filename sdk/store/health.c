@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is wrong with a store: one reason of each kind, of which operators see the gravest. */
+/* What is wrong with a store: one reason per kind, of which operators see the most severe. */
 #include <stdio.h>
 #include <string.h>
 

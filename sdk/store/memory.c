@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine in memory: committed entries in a tree, and batches that come true at a later turn of the loop.
+/*
+ * The engine in memory: committed entries in a tree, and batches that are committed in a later turn of the
+ * loop.
  */
 #include <berth/store_memory.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of entries: which are in bounds, and their order. */
+/* Names of entries: validation and order. */
 #include "names.h"
 
 #include <string.h>

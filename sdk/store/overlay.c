@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writes of a batch that is not committed yet: ordered, and each change undone as a whole. */
+/* The uncommitted writes of a batch: sorted, and each change can be undone as a whole. */
 #include "overlay.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots, and the view that a change has of what is committed with the batch's writes over it. */
+/* Snapshots, and the view of a change: committed entries overlaid with the batch's writes. */
 #include "core.h"
 
 #include <stdio.h>

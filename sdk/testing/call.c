@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A caller: to the router a server's end of a call, to the test what it sends and what comes back. */
+/* A simulated caller: for the router the server's side of a call, for the test its requests and replies. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time in a test: stands still until it is moved, from one thing that falls due to the next, and the loop is
- * run meanwhile. Stands in for the C library's clock_gettime: what a program defines itself comes before what
- * its libraries have, for those libraries too. So libuv in a test program asks here.
+ * Time in a test: stopped, and advanced from one due timer to the next while the loop runs. Replaces the C
+ * library's clock_gettime: a definition in the program takes precedence over those in its libraries, for the
+ * libraries too. So libuv in a test program calls this one.
  */
 #include <poll.h>
 #include <stdatomic.h>

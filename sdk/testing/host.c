@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the plugin under test is handed, with the rules of the real host, and what it did with it. */
+/* The tables passed to the plugin under test, with the rules of the real host, and a record of their use. */
 #include <errno.h>
 #include <ftw.h>
 #include <stdlib.h>

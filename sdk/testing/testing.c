@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plugin's life in the fake host: made of a module, its manifest and a section of settings, taken through
- * its steps (each begun in its turn, ended by its callback, its completion or its deadline), and down again.
+/*
+ * A plugin's life in the fake host: created from a module, its manifest and a section of settings, and taken
+ * through its steps. Each step begins in its turn and is ended by its callback, its completion or its
+ * deadline.
  */
 #include <pthread.h>
 #include <stdlib.h>

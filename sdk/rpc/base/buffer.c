@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run of bytes that grows, charged to a budget. */
+/* A growing byte buffer that is charged to a budget. */
 #include "buffer.h"
 
 #include <stdlib.h>

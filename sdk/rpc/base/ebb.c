@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives free memory back to the kernel once much less of it is in use than was. */
+/* Returns free memory to the kernel once much less of it is in use than at the peak. */
 #include "ebb.h"
 
 #include <malloc.h>

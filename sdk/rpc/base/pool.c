@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps the memory of what ended for what begins, so that a call in the steady state asks malloc for nothing.
- */
+/* Reuses freed memory, so that a call in the steady state needs no malloc. */
 #include "pool.h"
 
 #include <stdalign.h>

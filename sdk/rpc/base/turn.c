@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Work that waits for the end of a turn of the loop, so that all that a turn brought leaves in one write. */
+/* Work deferred to the end of a turn of the loop, so that everything from one turn leaves in one write. */
 #include "turn.h"
 
 static void on_prepare(uv_prepare_t *prepare);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call on the client: started, fed, paused and given up by its caller; what comes back on its way to the
- * handlers; and sent again, without anybody being told, where the server has not begun to work on it (gRPC
- * A6, Transparent Retries).
+ * One call on the client: its caller's operations, the delivery of responses to its handlers, and transparent
+ * retries if the server has not begun to work on it (gRPC A6, Transparent Retries).
  *
- * A call is freed once its handlers were told of the end and its protocol knows it no more, in
+ * A call is freed once its handlers have been told of the end and its protocol no longer knows it, in
  * client_call_process, from the top level: HTTP/2 refers to its outflow until it has closed the stream.
- * Whatever happens before that, also inside a callback of nghttp2 or of the caller, only takes note and puts
- * the call in line.
+ * Whatever happens before that, also inside a callback of nghttp2 or of the caller, is only recorded, and the
+ * call is queued.
  */
 #include "client.h"
 

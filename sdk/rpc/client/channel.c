@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A channel: one address, a connection to it when a call needs one, and the calls that wait for that. */
+/* A channel: one address, a connection to it when a call needs one, and the calls waiting for that. */
 #include "client.h"
 
 #include <inttypes.h>

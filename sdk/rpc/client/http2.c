@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A channel's calls over HTTP/2: what a request consists of, how it is sent and given up, and what the server
- * does. No callback of nghttp2 calls a handler. A server is pinged while calls wait for it in silence, and as
- * seldom as it asks for (gRPC's proposal A8).
+ * A channel's calls over HTTP/2: building, sending and cancelling requests, and handling what the server
+ * sends. No callback of nghttp2 calls a handler. A server that is silent while calls wait for it is pinged,
+ * but no more often than it allows (gRPC's proposal A8).
  */
 #include "client.h"
 

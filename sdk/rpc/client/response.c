@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads what a server answers, and makes one code of all that can go wrong with it (gRPC over HTTP/2,
- * Responses). */
+/*
+ * Reads a server's response, and maps everything that can go wrong with it to one status code (gRPC over
+ * HTTP/2, Responses).
+ */
 #include "client.h"
 
 #include <string.h>

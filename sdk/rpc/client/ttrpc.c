@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A channel's calls over ttrpc: the Request that begins each, and the frames that answer. The protocol cannot
- * cancel: a cancelled call is forgotten, and later frames for it are ignored.
+ * A channel's calls over ttrpc: the Request that begins each, and the frames of the response. The protocol
+ * has no cancellation: a cancelled call is forgotten, and later frames for it are ignored.
  */
 #include "client.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One unary call without a loop: echo_client PATH TEXT prints what example.Echo/Echo says to TEXT. */
+/* One unary call without a loop: echo_client PATH TEXT prints the reply of example.Echo/Echo to TEXT. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server of all four kinds of calls that has nothing to do with a berth host: echo_server PATH
+ * A server with calls of all four kinds, without a berth host: echo_server PATH
  *
- * Its messages are bytes and need no .proto. Metadata that begins with "x-" comes back as headers, and as
- * trailers under the same key with "-trailer" ahead of it. "x-fail: CODE" makes a call end with that code.
+ * Its messages are bytes and need no .proto. Metadata that begins with "x-" is returned as headers, and as
+ * trailers under the same key with the suffix "-trailer". "x-fail: CODE" makes a call end with that code.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static void return_metadata(struct berth_call *call)
     }
 }
 
-/* @return true where the caller asked for a failure and has it. */
+/* @return true if the caller asked for a failure, which has been sent. */
 static bool fail_where_asked(struct berth_call *call)
 {
     const struct berth_metadata *wanted = berth_call_metadata(call, "x-fail");
@@ -51,7 +51,7 @@ static bool fail_where_asked(struct berth_call *call)
     return true;
 }
 
-/* As it came: compressed, where it did and the caller takes that. */
+/* Compressed if the request was and the caller accepts it. */
 static void echo(struct berth_call *call, const void *message, size_t length)
 {
     return_metadata(call);
@@ -60,7 +60,7 @@ static void echo(struct berth_call *call, const void *message, size_t length)
         berth_call_reply(call, message, length);
 }
 
-/* Never answers: for deadlines and cancellation. */
+/* Never replies: for testing deadlines and cancellation. */
 static void ignore(struct berth_call *call, const void *message, size_t length)
 {
     (void)call, (void)message, (void)length;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listens to a metronome and taps along: metronome_client ADDRESS BEATS INTERVAL-MS. Typed calls from
- * metronome.proto. */
+/*
+ * Listens to a metronome and taps along: metronome_client ADDRESS BEATS INTERVAL-MS. Typed calls generated
+ * from metronome.proto.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A streaming server with typed handlers, made from metronome.proto: metronome_server
- * ADDRESS-OF-A-UNIX-SOCKET */
+/*
+ * A streaming server with typed handlers generated from metronome.proto: metronome_server
+ * ADDRESS-OF-A-UNIX-SOCKET
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,7 +33,7 @@ static void on_beat(uv_timer_t *timer)
         berth_call_finish(listener->call, BERTH_OK, NULL);
         return;
     }
-    /* Who does not read misses beats rather than have them pile up here. */
+    /* A caller that does not read misses beats; they are not queued. */
     beat.number = ++listener->sent;
     beat.at_ms = uv_now(timer->loop);
     if (berth_call_can_send(listener->call))

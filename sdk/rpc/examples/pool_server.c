@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work that takes long goes to libuv's threads and its answer comes back to the loop: pool_server SOCKET
- * "/example.Primes/Count" takes a decimal number and answers with how many primes are below it.
+ * Runs long computations on libuv's thread pool and replies from the loop: pool_server SOCKET
+ *
+ * "/example.Primes/Count" takes a decimal number and returns how many primes are below it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 struct job {
     uv_work_t work;
-    /** NULL once the call has ended: its caller does not wait any more. Only the loop looks at it. */
+    /** NULL once the call has ended: its caller no longer waits. Only used on the loop. */
     struct berth_call *call;
     unsigned long below;
     unsigned long primes;
@@ -28,7 +29,7 @@ static bool is_prime(unsigned long number)
     return number >= 2;
 }
 
-/* On a thread of the pool: touches the job and no call. */
+/* On a thread of the pool: uses the job, but no call. */
 static void count_primes(uv_work_t *work)
 {
     struct job *job = work->data;
@@ -76,7 +77,7 @@ static void start_job(struct berth_call *call, const void *message, size_t lengt
     uv_queue_work(call->instance, &job->work, count_primes, answer);
 }
 
-/* A job that has not begun is taken back; one that runs ends by itself and finds no call. */
+/* A job that has not begun is cancelled; one that runs completes and finds no call. */
 static void forget_job(struct berth_call *call, enum berth_code code)
 {
     struct job *job = call->state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drops and mends those frames of a client for which nghttp2 would end a connection that others keep. */
+/* Drops or corrects frames of a client for which nghttp2 would end a connection that other servers keep. */
 #include "framer.h"
 
 #include <string.h>

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Speaks HTTP/2 on a connection: what a message consists of is told at the top level, never from inside
- * nghttp2.
- */
+/* HTTP/2 on a connection. Message contents are delivered at the top level, never from inside nghttp2. */
 #include "http2.h"
 
 #include <string.h>

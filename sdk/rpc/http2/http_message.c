@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks requests by RFC 9113 section 8 where nghttp2 is told not to, because its check knows no exception.
+/*
+ * Validates requests by RFC 9113 section 8. nghttp2's own check is disabled because it allows no exceptions.
  */
 #include "http_message.h"
 

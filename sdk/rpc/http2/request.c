@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the headers of a call, and refuses those that are no gRPC (gRPC over HTTP/2, Requests). */
+/* Reads the headers of a call, and rejects requests that are not gRPC (gRPC over HTTP/2, Requests). */
 #include "request.h"
 
 #include <inttypes.h>

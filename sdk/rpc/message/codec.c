@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compresses single messages as gRPC does, with zlib, and expands no more than the limit. */
+/* Compresses single messages as in gRPC, with zlib, and decompresses no more than the limit. */
 #include "codec.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What comes in for one call: cut into length-prefixed messages, without copying those that come in one
- * piece, and held back while the call is paused.
+ * Input of one call: split into length-prefixed messages, without copying those that arrive in one piece, and
+ * held back while the call is paused.
  */
 #include "inbox.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands in the header fields of a call, between the form a program sees and the form that travels (gRPC
- * over HTTP/2): metadata and its base64, grpc-message and its percent coding, grpc-timeout.
+ * Converts a call's header fields between the program's form and the wire form (gRPC over HTTP/2): metadata
+ * with base64, grpc-message with percent-encoding, grpc-timeout.
  */
 #include "metadata.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Framed messages on their way out: copied once when they are sent, and from then on only referred to; and
- * when their sender is to wait.
+ * Outgoing framed messages: copied once when they are sent, and referenced from then on; and when the sender
+ * must wait.
  */
 #include "outflow.h"
 

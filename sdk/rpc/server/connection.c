@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One peer of the server, whatever it speaks: from accept to close, how it is told of limits, and how it is
- * asked to go. Peers at the wrong address are told so in their own protocol as far as it lets them hear:
- * calls of gRPC and ttrpc are refused one by one, HTTP/1.1 has a sentence, a TLS client gets what is plainly
- * not TLS, and one without TLS gets what plainly is.
+ * One client of the server over any protocol, from accept to close: how limits are reported to it, and how it
+ * is asked to leave. A client that connects with the wrong protocol is told so as well as that protocol
+ * allows: gRPC and ttrpc calls fail one by one, HTTP/1.1 gets an error response, a TLS client gets bytes that
+ * are clearly not TLS, and a client without TLS gets bytes that clearly are.
  */
 #include "server.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's side of HTTP/2: takes note of what a peer does, in nghttp2's callbacks, keeps it within
- * bounds, and asks it to go. No callback of nghttp2 calls a handler; that waits for the top level, where the
- * streams in line are processed.
+ * The server's side of HTTP/2: records a client's frames in nghttp2's callbacks, enforces limits, and asks
+ * the client to leave. No callback of nghttp2 calls a handler; the queued streams are processed at the top
+ * level.
  */
 #include "http2.h"
 

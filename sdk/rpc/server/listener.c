@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a server listens: unix sockets and TCP addresses, from bind to the last close. A connection that is
- * one too many is closed at once.
+ * A server's listeners: unix sockets and TCP addresses, from bind to the last close. Connections beyond the
+ * limit are closed at once.
  */
 #include "server.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server as its owner sees it: where it listens, what it bounds, how it ends. */
+/* The server's public functions: listening, limits, draining and closing. */
 #include "server.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A router over a fixed list of services: the call engine of the host, for programs without one. */
+/* A router over a fixed list of services: the host's call engine, for programs without a host. */
 #include <berth/rpc/services.h>
 
 #include <sdk/calls/router.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call on the server over HTTP/2: carries its events to the router and the router's answers into HTTP/2
+ * One call on the server over HTTP/2: passes its events to the router, and the router's replies to HTTP/2
  * (gRPC over HTTP/2, Responses).
  *
- * A stream is created by its HEADERS, in a callback of nghttp2, and destroyed when HTTP/2 has closed it, or
- * with its connection; both from the top level alone, as nghttp2 refers to its outflow until then. The
- * router's call in it goes first, in end(): from then on no event is told. Callbacks of nghttp2 and of
- * handlers only take note and put the stream in line for server_stream_process.
+ * A stream is created by its HEADERS, in a callback of nghttp2, and destroyed after HTTP/2 has closed it, or
+ * with its connection. It is destroyed only from the top level, because nghttp2 refers to its outflow until
+ * then. The router's call ends first, in end(); from then on no event is delivered. Callbacks of nghttp2 and
+ * of handlers only record what happened and queue the stream for server_stream_process.
  */
 #include "http2.h"
 

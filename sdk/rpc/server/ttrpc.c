@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's side of ttrpc: which call a frame is for, each call from its Request to the last byte of its
- * answer, and what is said of a frame that is for none. An odd frame costs the call that it names, and
+ * The server's side of ttrpc: assigns frames to calls, runs each call from its Request to the last byte of
+ * its reply, and answers frames that belong to no call. An invalid frame costs the call that it names, and
  * nothing else.
  *
- * A call is created by its Request and destroyed when its answer has been put into a batch, or with its
- * connection. The router's call in it goes first, in call_end: from then on no event is told. What a handler
- * does only takes note and puts the call in line; process() and put() do the work at the top level, where a
- * call may go.
+ * A call is created by its Request and destroyed after its reply has been put into a batch, or with its
+ * connection. The router's call ends first, in call_end; from then on no event is delivered. A handler's
+ * operations only record what happened and queue the call; process() and put() do the work at the top level,
+ * where a call may be freed.
  */
 #include "server.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gathers what a connection's protocol wants written into one system call. */
+/* Gathers a connection's outgoing data into one system call. */
 #include "batch.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moves bytes between one socket and one session of whatever protocol: all that a turn of the loop brings
- * leaves in one write. The engine is what the connections of one server or one channel share.
+ * Moves bytes between a socket and a session of any protocol; everything from one turn of the loop leaves in
+ * one write. The engine is shared by the connections of one server or channel.
  */
 #include "connection.h"
 

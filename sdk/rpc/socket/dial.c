@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connects to a host by name or address: asks the resolver, then tries each address it knows. */
+/* Connects to a host by name or address: resolves the name, then tries each address. */
 #include "dial.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tells by the first bytes on a socket what the other side speaks. Who comes to the wrong door has otherwise
- * nothing to go by: HTTP/2, ttrpc and TLS each take another's words for a huge or broken frame.
+ * Recognises the peer's protocol by its first bytes. Without this, a mismatch is hard to diagnose: HTTP/2,
+ * ttrpc and TLS each take the others' bytes for a huge or invalid frame.
  */
 #include "greeting.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is at the other end of a socket: by SO_PEERCRED of a unix socket, by address over TCP. */
+/* Identifies the peer of a socket: by SO_PEERCRED on a unix socket, by address over TCP. */
 #include "peer.h"
 
 #include <arpa/inet.h>

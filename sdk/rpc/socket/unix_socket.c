@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Takes a path for a listening unix socket so that no live one is ever replaced and no client meets a
- * half-made one. */
+/*
+ * Takes over a path for a listening unix socket, without ever replacing a live socket or exposing one that is
+ * not ready.
+ */
 #include "unix_socket.h"
 
 #include <errno.h>

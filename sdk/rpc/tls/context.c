@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How TLS is spoken here, by whom, and who is trusted: certificates and keys from PEM files, and what is
- * wrong with them in words.
+ * TLS settings: protocol versions, identity and trusted CAs, from PEM files whose errors are reported in
+ * plain words.
  */
 #include "state.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libberth-rpc-tls: what it shows libberth-rpc, and what it has of it. */
+/* libberth-rpc-tls: what it exports to libberth-rpc, and what it uses of it. */
 #include "library.h"
 
 /* The same for every caller, as a process has one libberth-rpc. */

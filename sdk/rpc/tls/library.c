@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS for libberth-rpc: loads the library that has it with the first context, so that programs without
- * TLS do not pay for OpenSSL. Where both are linked together, as in tests, this file is left out. */
+/*
+ * TLS for libberth-rpc: loads the library that contains it with the first context, so that programs without
+ * TLS do not load OpenSSL. Omitted if both are linked together, as in tests.
+ */
 #include "library.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS as a filter of a connection: OpenSSL reads what the socket brought where it lies and writes into the
- * batch that is being filled, so that neither is copied once more.
+ * TLS as a filter of a connection. OpenSSL reads input in place and writes into the current batch, which
+ * saves a copy each way.
  */
 #include "state.h"
 

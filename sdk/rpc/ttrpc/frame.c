@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cuts a stream of bytes into ttrpc's frames, without copying those that come in one piece. */
+/* Splits a byte stream into ttrpc frames, without copying those that arrive in one piece. */
 #include "frame.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is in ttrpc's frames: Request and Response in the wire format of Protocol Buffers, read and written
- * field by field. Nothing is copied, and no length is trusted.
+ * The contents of ttrpc's frames: Request and Response in protobuf's wire format, read and written field by
+ * field. Nothing is copied, and no length is trusted.
  */
 #include "message.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Speaks ttrpc on a connection (containerd/ttrpc, PROTOCOL.md). The protocol has no flow control: what comes
- * for a call that takes nothing waits within bounds, and what is sent leaves a message of each call in turn.
+ * ttrpc on a connection (containerd/ttrpc, PROTOCOL.md). The protocol has no flow control: input for a paused
+ * call is buffered within limits, and output takes one message of each call in turn.
  */
 #include "session.h"
 
