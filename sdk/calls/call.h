@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call from open to its end: what the server brings goes in, what the handler does comes out, and the
- * interceptors stand between. */
+/*
+ * One call from open to its end: between the server's events and the handler's operations are the
+ * interceptors.
+ */
 #ifndef SDK_CALLS_CALL_H
 #define SDK_CALLS_CALL_H
 
@@ -10,18 +12,20 @@
 
 struct annotation;
 
-/** One interceptor. It outlives its removal while a call still holds a chain with it. */
+/** One interceptor. After its removal it lives on while a call holds a chain that contains it. */
 struct hook {
     const struct berth_interceptor *interceptor;
     void *self;
     const void *owner;
     size_t order;
-    /** It is not called any more. */
+    /** Removed: not called any more. */
     bool removed;
     size_t references;
 };
 
-/** The interceptors in order. Immutable: replaced as a whole, while calls keep the one they were opened with.
+/**
+ * The interceptors in order. Immutable: replaced as a whole, while calls keep the chain they were opened
+ * with.
  */
 struct chain {
     size_t references;
@@ -44,15 +48,16 @@ struct calls {
     struct call_cursor *cursors;
     /** Engine functions on the stack, for any call. */
     unsigned depth;
-    /** Calls that ended where nothing could be freed; the next event on any call frees them. */
+    /** Ended calls that could not be freed yet; the next event on any call frees them. */
     size_t abandoned;
     struct router_observer observer;
-    /** A call is gone. The chain gets back the reference it held; if it had started, the instance is
-     * unpinned. */
+    /**
+     * A call has been freed: returns its reference to the chain and, if it had started, unpins the instance.
+     */
     void (*on_gone)(struct calls *calls, struct chain *chain, const void *instance, bool started);
 };
 
-/** What one interceptor keeps for one call. */
+/** One interceptor's state for one call. */
 struct hook_state {
     void *state;
     bool finished;
@@ -68,9 +73,9 @@ struct call {
     /** From on_start of the handler until the call is freed. */
     struct binding *binding;
     struct chain *chain;
-    /** How many hooks know of this call and hear its end. */
+    /** How many hooks know of this call, and are told its end. */
     size_t hooks_started;
-    /** While a hook's on_start runs: its error, and what it gave to admit meanwhile. */
+    /** While a hook's on_start runs: its error, and the arguments of an admit meanwhile. */
     struct berth_error *asking;
     enum berth_code answer;
 
@@ -81,7 +86,7 @@ struct call {
     /** Engine functions on the stack that work on this call. */
     unsigned depth;
     enum berth_code code;
-    /** The end is decided; only on_end follows. */
+    /** The end has been decided; only on_end follows. */
     bool ended;
     /** on_start of the handler has been called. */
     bool started;
@@ -95,7 +100,7 @@ struct call {
     bool headers_sent;
     bool request_taken;
     bool request_delivered;
-    /** Interceptors are looking at a message that the handler sends: they may not send. */
+    /** Interceptors are seeing a message from the handler; they must not send. */
     bool showing_reply;
     size_t replies;
     /** The one request, if it came before the half-close or while it could not be delivered. */
@@ -104,13 +109,15 @@ struct call {
 
     TAILQ_ENTRY(call) held_link;
     struct annotation *annotations;
-    /** One for each hook of the chain; behind them the copies of what `public` points to. */
+    /** One for each hook of the chain, followed by the copies of what `public` points to. */
     struct hook_state hook_states[];
 };
 
 /**
- * Opens a call of a method and runs it as far as it goes. It takes a reference to the chain, which on_gone
- * gives back. @return NULL where it has ended, also for want of memory; the stream has been told.
+ * Opens a call of a method and runs it as far as possible. Takes a reference to the chain, which on_gone
+ * returns.
+ *
+ * @return NULL if it has ended, also without memory; the stream has been told.
  */
 struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
                              const struct berth_call_request *request);
@@ -122,13 +129,13 @@ void call_half_close(struct berth_call *public);
 void call_writable(struct berth_call *public);
 void call_cancel(struct berth_call *public, enum berth_code code);
 
-/** The answer of an interceptor that was asked to wait. */
+/** The result of an interceptor that returned BERTH_PENDING. */
 void call_admit(struct berth_call *public, enum berth_code code, const char *message);
 /** Lets a held call try its route again. */
 void call_retry(struct call *call);
 /** Ends a call from the host's side. */
 void call_end(struct call *call, enum berth_code code, const char *message);
-/** Tells the hooks of `owner`, which are being removed, that they hear no more of the call. */
+/** Tells the hooks of `owner`, which are being removed, that they get no further callbacks for this call. */
 void call_forget_hooks(struct call *call, const void *owner);
 
 /** Walks over all calls, also while they end: `for (call = calls_first(…); call; call = calls_next(…))`. */

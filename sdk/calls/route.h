@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One service as the router knows it: its methods, its state, and the generations that calls still run on.
- * Data for call.c and router.c; of calls it knows only their number and the queue of those held. */
+/*
+ * One service as the router knows it: its methods, its state, and the instances on which calls still run.
+ * Data for call.c and router.c; about calls it knows only their number and the queue of those held.
+ */
 #ifndef SDK_CALLS_ROUTE_H
 #define SDK_CALLS_ROUTE_H
 
@@ -25,7 +27,7 @@ struct route_method {
     struct router_counts *counts;
 };
 
-/** An instance that serves a route. It lives while it is the live one or a call is pinned to it. */
+/** An instance that serves a route. It lives while it is live or a call is pinned to it. */
 struct binding {
     LIST_ENTRY(binding) link;
     struct route *route;
@@ -61,7 +63,7 @@ struct route {
     struct router_counts *counts;
     struct binding *live;
     LIST_HEAD(, binding) bindings;
-    /** ROUTE_GONE: what callers are told. */
+    /** ROUTE_GONE: the error for callers. */
     enum berth_code code;
     char *reason;
     /** ROUTE_HELD: the waiting calls, oldest first. */
@@ -82,33 +84,33 @@ struct routes {
 
 void routes_finish(struct routes *routes);
 
-/** BERTH_ALREADY_EXISTS where another plugin has declared the service; BERTH_RESOURCE_EXHAUSTED. */
+/** BERTH_ALREADY_EXISTS if another plugin has declared the service; BERTH_RESOURCE_EXHAUSTED. */
 enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
                                struct berth_error *err);
 struct route *routes_find(const struct routes *routes, const char *service);
 const struct route_method *routes_find_method(const struct routes *routes, const char *path);
 
-/** Does the handler get exactly one request, whole, after the caller's half-close? */
+/** Does the handler get exactly one whole request, after the caller's half-close? */
 static inline bool route_takes_one_request(enum berth_method_kind kind)
 {
     return kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
 }
 
-/** May a server of this name carry it? Tests may carry everything. */
+/** May this transport carry it? Tests may carry everything. */
 bool route_takes_transport(const struct route *route, const char *transport);
 
 /**
- * Puts an instance behind the route, in place of the one before.
+ * Makes an instance the route's live one, replacing the one before.
  *
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION where its methods are not those of the route;
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if its methods do not match the route's;
  *         BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
                            uint64_t generation, const void *owner, struct berth_error *err);
-/** Takes the live instance away from new calls; those that run on it keep it. */
+/** Closes the live instance to new calls; calls in flight keep it. */
 void route_unbind(struct route *route);
 
-/** The method at `i` of a module's table, whose methods may be narrower or wider than ours. */
+/** The method at `i` of a module's table, whose methods may be smaller or larger than ours. */
 struct berth_method route_table_method(const struct berth_service *table, size_t i);
 
 void binding_pin(struct binding *binding);

@@ -56,7 +56,7 @@ static void chain_drop(struct chain *chain)
     free(chain);
 }
 
-/* A chain with one hook more, behind those of the same order; NULL where memory is out. */
+/* A chain with one more hook, after those of the same order; NULL without memory. */
 static struct chain *chain_with(const struct chain *chain, const struct hook *hook)
 {
     struct chain *longer = chain_create(chain->count + 1);
@@ -78,7 +78,7 @@ static struct chain *chain_with(const struct chain *chain, const struct hook *ho
     return longer;
 }
 
-/* A chain without the hooks of an owner; NULL where memory is out. */
+/* A chain without the hooks of an owner; NULL without memory. */
 static struct chain *chain_without(const struct chain *chain, const void *owner)
 {
     struct chain *shorter = chain_create(chain->count);
@@ -102,8 +102,10 @@ static void note_change(const struct router *router)
         router->calls.observer.on_change(router->calls.observer.context);
 }
 
-/* Says why no method has this path. A service that the call's transport may not carry is as unknown as one
- * that nobody exports. */
+/*
+ * Why no method has this path. A service that the call's transport may not carry is as unknown as one that
+ * nobody exports.
+ */
 static void explain_unknown(const struct routes *routes, const char *path, const char *transport,
                             struct berth_error *err)
 {
@@ -211,7 +213,7 @@ size_t router_instance_calls(const struct router *router, const void *instance)
     return calls;
 }
 
-/* Kinds of calls that a description names; others are only counted. */
+/* How many kinds of calls a description lists; others are only counted. */
 #define KINDS_MAX 8
 
 struct kind {

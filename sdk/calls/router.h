@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The call engine, inside the host, the fake host and libberth-rpc alike. It knows nothing of manifests,
+ * The call engine, used by the host, the fake host and libberth-rpc. It knows nothing of manifests,
  * configuration or plugin states. A router belongs to one thread: its loop's.
  *
- *     server ─open─▶ the path's route ─▶ the interceptors' on_start ─▶ as the route stands:
+ *     server ─open─▶ the path's route ─▶ the interceptors' on_start ─▶ by the route's state:
  *         live       the call is pinned to the instance; its handlers get it
- *         held       it waits, within its deadline and a bound, until the route is live or gone
+ *         held       it waits, within its deadline and a limit, until the route is live or gone
  *         declared   UNAVAILABLE: the plugin has not started
- *         gone       refused with the code and reason of router_set_gone
+ *         gone       rejected with the code and reason of router_set_gone
  *
- * Messages pass the interceptors in order, then the handler; replies pass them in reverse. The end is told to
- * the interceptors in reverse, then to the server, and last to the handler (on_end); then the instance is
- * unpinned.
+ * Messages pass the interceptors in order, then reach the handler; replies pass them in reverse. The end is
+ * reported to the interceptors in reverse, then to the server, and last to the handler (on_end). Then the
+ * instance is unpinned.
  *
- * route.c holds the services, call.c one call's life, router.c what changes them from outside.
+ * route.c has the services, call.c one call's life, router.c the changes from outside.
  */
 #ifndef SDK_CALLS_ROUTER_H
 #define SDK_CALLS_ROUTER_H
@@ -27,7 +27,7 @@ struct router_method {
     enum berth_method_kind kind;
 };
 
-/** A service as its plugin declares it, possibly long before its code is loaded. */
+/** A service as declared by its plugin, possibly long before its code is loaded. */
 struct router_service {
     /** The URI of the plugin that exports it. */
     const char *plugin;
@@ -45,23 +45,24 @@ enum router_part {
     ROUTER_INTERCEPTOR,
 };
 
-/** What one method's calls have come to. All on the loop's thread. */
+/** Statistics of one method. All on the loop's thread. */
 struct router_counts {
-    /** Calls that found the method, those that an interceptor or the route refused among them. */
+    /** Calls that found the method, including those rejected by an interceptor or the route. */
     uint64_t opened;
     /** By code. */
     uint64_t ended[BERTH_UNAUTHENTICATED + 1];
-    /** Messages that handlers were given, and that they sent; bytes as they are inside the call. */
+    /** Messages delivered to handlers and sent by them, in bytes as seen inside the call. */
     uint64_t messages_received, bytes_received;
     uint64_t messages_sent, bytes_sent;
 };
 
-/** What the owner of a router can watch. Each function may be NULL. */
+/** What a router's owner can observe. Each function may be NULL. */
 struct router_observer {
     void *context;
     /**
-     * Called before and after each handler and each interceptor hook: `owner` is what router_set_live or
-     * router_add_interceptor was given. Pairs nest, because a handler's operation runs the interceptors.
+     * Called before and after each handler callback and interceptor hook. `owner` is the pointer passed to
+     * router_set_live or router_add_interceptor. Pairs nest, because a handler's operation runs the
+     * interceptors.
      */
     void (*on_enter)(void *context, const void *owner, enum router_part part, const struct berth_call *call);
     void (*on_leave)(void *context, const void *owner, const struct berth_call *call);
@@ -69,53 +70,52 @@ struct router_observer {
     void (*on_change)(void *context);
 };
 
-/** @return NULL if out of memory. */
+/** @return NULL without memory. */
 struct router *router_create(void);
-/** No call may be open. Takes NULL. */
+/** No call may be open. Accepts NULL. */
 void router_destroy(struct router *router);
-/** Replaces the observer, of which there is none at first. Copied. */
+/** Replaces the observer; initially there is none. Copied. */
 void router_observe(struct router *router, const struct router_observer *observer);
 /** The router as servers see it. */
 const struct berth_router *router_interface(const struct router *router);
 
 /**
- * Declares a service; calls to it are refused until it is live or held. Copies all of it.
+ * Declares a service; calls are rejected until it is live or held. Everything is copied.
  *
- * @return BERTH_OK; BERTH_ALREADY_EXISTS where the name is taken; BERTH_RESOURCE_EXHAUSTED.
+ * @return BERTH_OK; BERTH_ALREADY_EXISTS if the name is taken; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code router_declare(struct router *router, const struct router_service *service,
                                struct berth_error *err);
 /**
- * Sends new calls to this instance; those that run stay where they began.
+ * Directs new calls to this instance; calls in flight stay where they began.
  *
  * @param table       borrowed until no call runs on the instance and another is live or the route gone.
  * @param generation  for router_calls.
  * @param owner       for the observer.
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION where the service is not declared or its methods are not those
- *         of the table; BERTH_RESOURCE_EXHAUSTED.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if the service is not declared or its methods do not match the
+ *         table; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
                                 void *instance, uint64_t generation, const void *owner,
                                 struct berth_error *err);
-/** Declares a service by its own table and makes it live, where nothing else describes it. */
+/** Declares a service by its table and makes it live, if there is no other description of it. */
 enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
                                void *instance, struct berth_error *err);
-/** New calls wait, up to `max_calls` of them and each within its deadline; more are refused. */
+/** Makes new calls wait, up to `max_calls` of them and each within its deadline; more are rejected. */
 void router_hold(struct router *router, const char *service, size_t max_calls);
-/** Refuses new calls with the code and the reason; calls that run are left alone. */
+/** Rejects new calls with the code and the reason; calls in flight continue. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
 
-/** Tells of each method, service by service in the order they were declared, until the visitor returns false.
- */
+/** Visits the methods, service by service in the order of declaration, until the visitor returns false. */
 void router_each_method(const struct router *router,
                         bool (*on_method)(void *context, const char *plugin, const char *path,
                                           const struct router_counts *counts),
                         void *context);
-/** How many of them are in flight. */
+/** Calls in flight. */
 uint64_t router_counts_open(const struct router_counts *counts);
-/** Counts the calls that run on a generation of a service. */
+/** Number of calls in flight on a generation of a service. */
 size_t router_calls(const struct router *router, const char *service, uint64_t generation);
-/** Counts the calls that run on an instance, over all its services. */
+/** Number of calls in flight on an instance, over all its services. */
 size_t router_instance_calls(const struct router *router, const void *instance);
 /**
  * Describes the open calls by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over grpc
@@ -125,27 +125,27 @@ size_t router_instance_calls(const struct router *router, const void *instance);
  */
 void router_describe_calls(const struct router *router, const void *instance, char *text, size_t size);
 /**
- * Calls `on_idle` once, as soon as no call runs on the instance: perhaps before this returns. One watch for
- * an instance; a NULL `on_idle` forgets it.
+ * Calls `on_idle` once, as soon as no call runs on the instance, possibly before this returns. One watch per
+ * instance; a NULL `on_idle` removes it.
  */
 void router_when_idle(struct router *router, const void *instance, void (*on_idle)(void *context),
                       void *context);
 /**
- * Ends every call that runs on the instance: UNAVAILABLE. A call that is in the middle of a callback counts
- * until that returns: router_when_idle tells.
+ * Ends every call on the instance with UNAVAILABLE. A call with a running callback counts as in flight until
+ * that returns; see router_when_idle.
  */
 void router_end_calls(struct router *router, const void *instance, const char *reason);
 
 /**
- * Adds an interceptor, behind those with a lower or the same `order`, for calls that begin from here on.
+ * Adds an interceptor, after those with a lower or the same `order`, for calls opened from here on.
  *
- * @param owner  names it for removal and for the observer.
+ * @param owner  identifies it for removal and for the observer.
  */
 enum berth_code router_add_interceptor(struct router *router, const struct berth_interceptor *interceptor,
                                        void *self, size_t order, const void *owner, struct berth_error *err);
-/** Removes an owner's interceptors: they hear the end of the calls they know, and nothing after. */
+/** Removes an owner's interceptors: they are told the end of the calls they know, and nothing after. */
 void router_remove_interceptors(struct router *router, const void *owner);
-/** Answers an on_start that was pending. */
+/** Completes a pending on_start. */
 void router_admit(struct router *router, struct berth_call *call, enum berth_code code, const char *message);
 
 #endif

@@ -30,25 +30,25 @@ struct berth_testing_call {
     LIST_ENTRY(berth_testing_call) link;
     /** NULL once the host is gone. */
     struct berth_testing *testing;
-    /** NULL before it is open and once it is over. */
+    /** NULL before it is open and after it has ended. */
     struct berth_call *call;
     bool over;
     enum berth_code code;
     char *message;
     struct fake_deadline deadline;
 
-    /** What was sent and not delivered, because the handler has paused the call. */
+    /** Sent, but not delivered because the handler has paused the call. */
     struct bytes *waiting;
     size_t waiting_count;
     bool half_close_waits;
     bool paused;
     bool delivering;
 
-    /** What the caller sends; what was delivered last; what the handler wants of its replies. */
+    /** Compression: of what the caller sends; of the last delivered message; requested for replies. */
     bool sends_compressed;
     bool came_compressed;
     bool compresses;
-    /** Did it, when the headers left? */
+    /** As it was when the headers were sent. */
     bool announces_coding;
 
     bool slow;
@@ -159,7 +159,7 @@ static void forget_first(struct berth_testing_call *call)
     memmove(call->waiting, call->waiting + 1, call->waiting_count * sizeof(*call->waiting));
 }
 
-/* Hands on what waits; the handler may pause, resume and finish the call in the middle of it. */
+/* Delivers waiting messages; the handler may pause, resume and finish the call meanwhile. */
 static void deliver(struct berth_testing_call *call)
 {
     if (call->delivering || call->call == NULL)

@@ -15,10 +15,10 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define WAIT_NS (2000 * MILLISECOND_NS)
 
-/* How often the loop is turned for what one callback leaves to the next: closing, then its callback, … */
+/* Turns of the loop for chains of callbacks: closing, then the close callback, … */
 #define TURNS 16
 
-/* The clock is the process's, and so is this. */
+/* The clock belongs to the process, and so does this. */
 static atomic_uint stops;
 static _Atomic uint64_t stopped_at;
 
@@ -27,7 +27,7 @@ static int read_real(clockid_t id, struct timespec *ret)
     return (int)syscall(SYS_clock_gettime, id, ret);
 }
 
-/* The clock that does not stand still. */
+/* The real clock. */
 static uint64_t clock_real(void)
 {
     struct timespec now = {0};
@@ -53,7 +53,7 @@ void fake_clock_stop(void)
 {
     uint64_t now = clock_real();
 
-    /* Never backwards, also where an earlier test had moved it ahead. */
+    /* Never goes back, even if an earlier test had moved it ahead. */
     if (atomic_load(&stops) == 0 && now > atomic_load(&stopped_at))
         atomic_store(&stopped_at, now);
     atomic_fetch_add(&stops, 1);
@@ -119,7 +119,7 @@ static void find_waiter(uv_handle_t *handle, void *context)
         *found = true;
 }
 
-/* Could anything but the clock bring the loop an event? Work on other threads, or a descriptor. */
+/* Could anything but the clock wake the loop: work on other threads, or a descriptor? */
 static bool waits_for_the_world(struct berth_testing *testing)
 {
     bool found = testing->loop->active_reqs.count > 0;
@@ -154,7 +154,7 @@ bool berth_testing_run_until(struct berth_testing *testing, bool (*is_done)(void
     return fake_wait(testing, is_done, context, false);
 }
 
-/* When the next thing falls due, at most `end`. A timer counts whole milliseconds of the loop's own time. */
+/* The time of the next due event, at most `end`. Timers count whole milliseconds of the loop's own time. */
 static uint64_t next_due(struct berth_testing *testing, uint64_t end)
 {
     const struct fake_deadline *deadline = first_deadline(testing);

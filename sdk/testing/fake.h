@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fake host: what its files share. Each calls only those before it: clock.c, host.c, call.c, testing.c.
+/*
+ * The fake host: shared by its files, each of which calls only those before it: clock.c, host.c, call.c,
+ * testing.c.
  */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
@@ -22,7 +24,7 @@ struct fake_line {
     char *text;
 };
 
-/** What an instance says of itself: BERTH_OK and NULL where all is well. */
+/** An instance's reported condition: BERTH_OK and NULL if all is well. */
 struct fake_condition {
     enum berth_code code;
     char *reason;
@@ -51,7 +53,7 @@ struct berth_hold {
     char *what;
 };
 
-/** Something that happens at a time, on the clock of uv_hrtime(). Embedded; zero: not set. */
+/** An event due at a time on the clock of uv_hrtime(). Embedded; zero: not set. */
 struct fake_deadline {
     LIST_ENTRY(fake_deadline) link;
     bool is_set;
@@ -62,10 +64,10 @@ struct fake_deadline {
 /** One step of the life, from its callback to its completion. */
 struct fake_step {
     bool begun;
-    /** Its callback runs: a completion may come, and counts once the callback answers BERTH_PENDING. */
+    /** Its callback is running: a completion may arrive, and counts if the callback returns BERTH_PENDING. */
     bool inside;
     bool completed;
-    /** It has ended, in time or not, as `code` and `message` say. */
+    /** It has ended, in time or not, with `code` and `message`. */
     bool ended;
     enum berth_code code;
     void *instance;
@@ -92,7 +94,7 @@ struct berth_testing {
     atomic_bool prepare_is_cancelled;
     void *instance;
     bool instance_is_open;
-    /** Set where the instance came after its deadline: the loop's next turn closes it. */
+    /** Set if the instance was completed after its deadline: the loop's next turn closes it. */
     struct fake_deadline late;
     struct fake_step steps[STEP_COUNT];
 
@@ -116,40 +118,40 @@ struct berth_testing {
     enum berth_code failure;
     char failure_message[BERTH_ERROR_MAX];
     struct fake_condition condition;
-    /** What was done against the contract, one sentence a line; NULL: nothing. */
+    /** Violations of the contract, one per line; NULL: none. */
     char *faults;
 };
 
-/** Stops the process's monotonic clock. It runs again after as many calls of fake_clock_let_go. */
+/** Stops the process's monotonic clock, until fake_clock_let_go has been called as many times. */
 void fake_clock_stop(void);
 void fake_clock_let_go(void);
-/** Calls `on_due` from the loop's first turn that finds the time passed. Replaces what was set before. */
+/** Calls `on_due` in the first turn of the loop after that time. Replaces an earlier setting. */
 void fake_deadline_set(struct berth_testing *testing, struct fake_deadline *deadline, uint64_t due_ns,
                        void (*on_due)(struct berth_testing *testing, struct fake_deadline *deadline));
-/** Also of one that is not set. */
+/** No-op if it is not set. */
 void fake_deadline_clear(struct fake_deadline *deadline);
-/** Runs the loop until done, until only the clock could help, or for two seconds. */
+/** Runs the loop until done, until only the clock can make progress, or for two seconds. */
 bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
                bool stop_when_idle);
 
-/** As asprintf, but never NULL: aborts when memory is out. */
+/** As asprintf, but never NULL: aborts without memory. */
 BERTH_PRINTF(1, 2) char *fake_format(const char *format, ...);
-/** A copy of a list with one slot more; aborts when memory is out. */
+/** A copy of a list with one more slot; aborts without memory. */
 void *fake_grow(void *items, size_t count, size_t item_size);
-/** Notes what the plugin did against the contract. */
+/** Records a violation of the contract by the plugin. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);
 
 /** The plugin's complete(). */
 typedef void fake_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
                            void *instance, const char *message);
-/** Fills in the tables that the plugin is handed. */
+/** Fills in the tables that are passed to the plugin. */
 void fake_host_init(struct berth_testing *testing, fake_complete *complete);
-/** Nobody hears of changes any more. Its handle is closed once the loop has come round. */
+/** Stops notifying watches. The handle is closed in the loop's next turn. */
 void fake_host_close(struct berth_testing *testing);
 void fake_host_finish(struct berth_testing *testing);
 
-/** Cancels the calls that still run; who made them frees them. */
+/** Cancels the calls that have not ended; whoever created them frees them. */
 void fake_calls_finish(struct berth_testing *testing);
 
 #endif

@@ -53,7 +53,9 @@ void fake_log(struct berth_testing *testing, enum berth_log_level level, const c
     pthread_mutex_unlock(&testing->lines_lock);
 }
 
-/* A folder of the test's own, made on first ask: below the place for temporary files, and gone with the test.
+/*
+ * A directory for this test, created on first use in the directory for temporary files, and removed with the
+ * test.
  */
 static enum berth_code folder_get(char **folder, const char **ret_path, struct berth_error *err)
 {
@@ -123,7 +125,7 @@ static enum berth_code state_dir(const struct berth_host *host, const char **ret
     return folder_get(&of_host(host)->state_dir, ret_path, err);
 }
 
-/* Is `uri` of the type, which is what the URI has before its last dot? */
+/* Is `uri` of this type, the part of the URI before its last dot? */
 static bool is_of_type(const char *uri, const char *type)
 {
     size_t length = strlen(type);
@@ -321,7 +323,7 @@ static void fail(const struct berth_host *host, enum berth_code code, const char
     snprintf(testing->failure_message, sizeof(testing->failure_message), "%s", message);
 }
 
-/* Whoever watches for changes hears of it. */
+/* Notifies the watches for changes. */
 static void condition_set(struct berth_testing *testing, struct fake_condition *condition,
                           enum berth_code code, const char *message)
 {
@@ -369,7 +371,7 @@ static const struct berth_testing *testing_of(const struct berth_inspect *inspec
     return inspect->context;
 }
 
-/* "io.example.v1" of "io.example.v1.hello" and the rest of it, in place. */
+/* Splits "io.example.v1.hello" into type and id, in place. */
 static void split(char *uri, struct berth_plugin_info *info)
 {
     size_t length;

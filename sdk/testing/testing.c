@@ -16,7 +16,7 @@
 
 #include "fake.h"
 
-/* BERTH_NOTE puts it into the test program; weak, because a module may be handed in without it. */
+/* Defined by BERTH_NOTE in the test program; weak, because a module may be passed in without it. */
 extern const struct {
     uint32_t owner_length, text_length, type;
     char owner[8];
@@ -92,7 +92,7 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
     return testing->plugin->migrate(migration, err);
 }
 
-/* As a host: a section of an older `config_version` is brought up to date, and then checked. */
+/* As in a host: a section of an older `config_version` is migrated, and then checked. */
 static void check_section(struct berth_testing *testing, struct config_diagnostics *diagnostics)
 {
     const struct manifest_plugin *description = testing->description;
@@ -123,7 +123,7 @@ static bool read_settings(struct berth_testing *testing, const char *settings, s
     return testing->values != NULL;
 }
 
-/* Lets the plugin judge its settings, as a host does before prepare and init. */
+/* Lets the plugin check its settings, as a host does before prepare and init. */
 static enum berth_code check_settings(struct berth_testing *testing, struct berth_error *err)
 {
     static const struct config_mark nowhere = {0};
@@ -218,7 +218,7 @@ static void close_at_once(struct berth_testing *testing, struct fake_deadline *d
     berth_testing_close(testing, &err);
 }
 
-/* A host closes an instance that comes after the deadline, and never uses it. */
+/* As in a host, an instance completed after the deadline is closed and never used. */
 static void close_late(struct berth_testing *testing, void *instance)
 {
     fake_log(testing, BERTH_LOG_WARN, "init completed after its deadline; the instance is closed");
@@ -267,7 +267,7 @@ static void begin(struct berth_testing *testing, enum berth_step which)
     fake_deadline_set(testing, &step->deadline, uv_hrtime() + step->timeout_ns, on_deadline);
 }
 
-/* The callback has answered. */
+/* The callback has returned. */
 static void answered(struct berth_testing *testing, enum berth_step which, enum berth_code code,
                      void *instance, const struct berth_error *err)
 {
@@ -322,7 +322,7 @@ static void *run_prepare(void *context)
     return NULL;
 }
 
-/* On a thread of its own, as in a host, so that it cannot lean on the loop's. */
+/* On its own thread, as in a host, so that it cannot use the loop's. */
 static enum berth_code prepare(struct berth_testing *testing, void **ret_prepared, struct berth_error *err)
 {
     struct preparation preparation = {.testing = testing};
@@ -341,7 +341,7 @@ static enum berth_code prepare(struct berth_testing *testing, void **ret_prepare
     return BERTH_OK;
 }
 
-/* What lacks a setting under skip_unless is skipped, and none of its code runs. */
+/* A plugin without a setting under skip_unless is skipped, and none of its code runs. */
 static enum berth_code check_conditions(const struct berth_testing *testing, struct berth_error *err)
 {
     const char *unset = manifest_find_unset(testing->description, testing->host.settings);
@@ -408,7 +408,7 @@ enum berth_code berth_testing_drain(struct berth_testing *testing, struct berth_
                     BERTH_HAS(testing->plugin, drain) ? testing->plugin->drain : NULL, err);
 }
 
-/* No call may run on an instance that is being closed, as in a host. */
+/* As in a host, no call may run on an instance that is being closed. */
 static void end_calls(struct berth_testing *testing)
 {
     for (size_t i = 0; i < testing->description->service_count; i++)
@@ -428,7 +428,7 @@ enum berth_code berth_testing_close(struct berth_testing *testing, struct berth_
 
 static const char *linked_manifest(struct berth_error *err)
 {
-    /* The compiler takes a weak object for one that is always there unless it is asked by address. */
+    /* The compiler assumes that a weak object is always defined unless its address is compared. */
     if ((uintptr_t)&berth_note_of_this_module != 0)
         return berth_note_of_this_module.text;
     berth_error_set(
@@ -496,8 +496,8 @@ static void name_handle(uv_handle_t *handle, void *context)
 }
 
 /*
- * A loop with open handles stays as it is, because a plugin that still has them may use it. They hang here by
- * their `data`, so that a leak checker tells of what the plugin leaks and not of these.
+ * A loop with open handles is kept, because a plugin that still has them may use it. They are linked by their
+ * `data`, so that a leak checker reports what the plugin leaks and not these.
  */
 static uv_loop_t *loops_left_open;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth-sdk check: says what would make a built module fail on a host, without running any of it. */
+/* berth-sdk check: reports what would make a built module fail on a host, without running any of its code. */
 #include <stdlib.h>
 
 #include <tools/cli/text_file.h>

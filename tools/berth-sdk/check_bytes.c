@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Holds the bytes of a file against all rules that need no other file. */
+/* Runs all checks that need nothing but the file's bytes. */
 #include "check_rules.h"
 
 void check_bytes(const void *bytes, size_t length, const char *path, struct check_report *report)

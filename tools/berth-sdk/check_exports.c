@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Says what a module exports beside the one constant that a host looks up. */
+/* Reports exports besides the one constant that a host looks up. */
 #include <string.h>
 
 #include <berth/plugin.h>
@@ -8,7 +8,7 @@
 
 static const char check[] = "exports";
 
-/* How many names a message lists before it only counts. */
+/* How many names a message lists; others are only counted. */
 #define NAMES_MAX 5
 
 struct names {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds what runs or weakens a process merely because the file is loaded. */
+/* Reports what runs when the file is loaded, or weakens the process. */
 #include <string.h>
 
 #include "check_rules.h"
@@ -56,7 +56,7 @@ static void check_flags(const struct elf_image *image, struct check_report *repo
         check_report_add(report, CHECK_WARNING, "open", "cannot be unloaded: link without -z nodelete");
 }
 
-/* gcc and clang put one function of their own, frame_dummy, into every shared object. */
+/* gcc and clang put one function, frame_dummy, into every shared object. */
 static void check_constructors(const struct elf_image *image, struct check_report *report)
 {
     uint64_t count = elf_image_flags(image, DT_INIT_ARRAYSZ) / sizeof(Elf64_Addr);

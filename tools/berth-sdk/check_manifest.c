@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the manifest of a built module as a host does, and says all that is wrong with it. */
+/* Reads a built module's manifest as a host does, and reports everything wrong with it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +36,7 @@ static void keep_diagnostics(struct config_diagnostics *diagnostics, struct chec
     config_diagnostics_finish(diagnostics);
 }
 
-/* What the plan of every host refuses, whatever else is there. */
+/* Requirements that every host's plan rejects. */
 static void check_requirements(const struct manifest_plugin *plugin, struct check_report *report)
 {
     for (size_t i = 0; i < plugin->requirement_count; i++) {

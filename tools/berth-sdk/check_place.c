@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Says who else may write where a module lies: a host takes nothing that others could change. */
+/* Reports who else can write to the module's path: a host loads no file that others can change. */
 #include <stdlib.h>
 
 #include <core/scan/scan.h>

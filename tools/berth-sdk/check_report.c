@@ -50,7 +50,7 @@ const char *check_report_strip(const struct check_report *report, const char *me
     return message;
 }
 
-/* Names of a file's symbols and libraries go to a terminal: nothing but what can be seen. */
+/* Names of symbols and libraries go to a terminal: only printable characters. */
 static void write_visible(FILE *out, const char *text)
 {
     for (; *text != '\0'; text++) {
@@ -90,7 +90,7 @@ void check_report_write_text(const struct check_report *report, FILE *out)
                 report->error_count == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
 }
 
-/* JSON is UTF-8; a byte of a hostile name that is none becomes the character of that number. */
+/* JSON is UTF-8; an invalid byte of a hostile name becomes the character with that number. */
 static void write_json_string(FILE *out, const char *text)
 {
     fputc('"', out);

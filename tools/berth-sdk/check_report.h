@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `berth-sdk check` has to say of one file. */
+/* The findings of `berth-sdk check` on one file. */
 #ifndef BERTH_SDK_CHECK_REPORT_H
 #define BERTH_SDK_CHECK_REPORT_H
 
@@ -19,10 +19,10 @@ struct check_finding {
     char *message;
 };
 
-/** Zero-initialise, but for the path. */
+/** Zero-initialise, except the path. */
 struct check_report {
     const char *path;
-    /** "greeter 1.2.0", and the URIs of its plugins; NULL where the manifest could not be read. */
+    /** "greeter 1.2.0", and the URIs of its plugins; NULL if the manifest could not be read. */
     char *module;
     char **plugins;
     size_t plugin_count;
@@ -34,7 +34,7 @@ struct check_report {
 __attribute__((format(printf, 4, 5))) void check_report_add(struct check_report *report,
                                                             enum check_severity severity, const char *check,
                                                             const char *format, ...);
-/** A message without the file's name in front, which every line of the report has. */
+/** A message without the file's name in front, which starts every line of the report. */
 const char *check_report_strip(const struct check_report *report, const char *message);
 void check_report_write_text(const struct check_report *report, FILE *out);
 /** One JSON object without a newline. */

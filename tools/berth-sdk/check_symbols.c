@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds what a module needs and nobody provides: libraries, and symbols of them. */
+/* Reports missing libraries and undefined symbols. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 
 #include "check_rules.h"
 
-/* Every program with a host in it has these two. */
+/* Linked into every program that contains a host. */
 static const char c_library[] = "libc.so.6";
 static const char loop_library[] = "libuv.so.1";
 
@@ -17,7 +17,10 @@ struct names {
     size_t count;
 };
 
-/* Where the module will lie nobody knows here: what hangs on that is a warning, unless it is at its place. */
+/*
+ * The module's final path is unknown here: findings that depend on it are warnings, unless it is already
+ * there.
+ */
 struct problems {
     struct check_report *report;
     bool is_in_place;
@@ -123,7 +126,7 @@ static void check_undefined(const struct elf_image *image, const struct names *n
     }
 }
 
-/* A name of the host's own libraries, with who has it. */
+/* A name in the host's own libraries, and the library that has it. */
 struct host_name {
     const char *name;
     const struct library *library;
@@ -152,7 +155,7 @@ static void keep_library(void *context, const struct library *library)
     names->libraries[names->library_count++] = *library;
 }
 
-/* This program has the libraries of berthd, and the same loader's rules. */
+/* This program has the same libraries as berthd, and the same loader's rules. */
 static struct host_names names_of_host(struct library_finder *finder)
 {
     struct host_names names = {0};
@@ -235,7 +238,7 @@ static void check_imported(const char *name, const struct host_names *host, cons
             name, provider->name, library->name);
 }
 
-/* How many findings of a kind are worth reading. */
+/* How many findings of one kind are listed. */
 #define HOST_NAMES_MAX 8
 
 static void check_host_names(const struct elf_image *image, struct library_finder *finder,

@@ -7,7 +7,7 @@
 
 enum exit_code {
     EXIT_FINE = 0,
-    /** The answer is bad news, or the work could not be done. */
+    /** A check failed, or the work could not be done. */
     EXIT_BAD = 1,
 };
 

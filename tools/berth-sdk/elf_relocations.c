@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks up relocations by the place that they change. */
+/* Looks up relocations by the address that they change. */
 #include "elf_relocations.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth-sdk generate: from plugin.yaml to the header and source that make a module of an author's code. */
+/* berth-sdk generate: writes the header and source that turn an author's code into a module. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the functions that turn a plugin's settings into its config struct, and free what that holds. */
+/* Generates the functions that fill a plugin's config struct from its settings, and free it. */
 #include "generate.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static bool holds_memory(const struct schema *schema)
     return false;
 }
 
-/* The function of berth_settings that reads a value which fits a register. */
+/* The function of berth_settings that reads a value that fits in a register. */
 static const char *reader(const struct schema *schema)
 {
     switch (schema->kind) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the header: the config structs and the prototypes of what the author defines. */
+/* Generates the header: the config structs and the prototypes of the author's functions. */
 #include "generate.h"
 
 #include <inttypes.h>
@@ -32,7 +32,7 @@ static const char *unit(const struct schema *schema)
     return "";
 }
 
-/* A sentence of the author's: with its full stop. */
+/* An author's sentence, with a full stop. */
 static void write_sentence(FILE *out, const char *before, const char *text)
 {
     size_t length = strlen(text);
@@ -213,7 +213,7 @@ static void write_tables(FILE *out, const struct generate_plugin *plugin)
         fputc('\n', out);
 }
 
-/* Several plugins of a module may name the same file: it guards itself. */
+/* Several plugins of a module may list the same file: it has an include guard. */
 static void write_includes(FILE *out, const struct generate_model *model)
 {
     size_t count = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chooses the C names of all that is generated, and refuses a manifest where two would be the same. */
+/* Chooses the C names of everything generated, and rejects a manifest with conflicting ones. */
 #include "generate.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include <tools/protoc-gen-berth/names.h>
 
-/* What the members of a plugin's life are called; a method of these names gets its service's name too. */
+/* The life-cycle functions of a plugin; a method with such a name is prefixed with its service's name. */
 static const char *const reserved[] = {"prepare",     "discard",       "init",      "serve",
                                        "drain",       "close",         "migrate",   "config",
                                        "config_init", "config_finish", "interface", "check"};
@@ -29,7 +29,7 @@ static void take(struct naming *naming, const char *name, const struct config_ma
     naming->failed = true;
 }
 
-/* How much of its type stands before a plugin's id. */
+/* How much of its type precedes a plugin's id. */
 enum detail {
     /** "sys" */
     DETAIL_ID,
@@ -84,7 +84,7 @@ static bool is_shared(const struct manifest *manifest, const struct manifest_plu
     return is_shared;
 }
 
-/* The shortest that tells it from the others, so that a second version of a type needs no other id. */
+/* The shortest unique form, so that a second version of a type needs no other id. */
 static char *plugin_name(const struct manifest *manifest, const struct manifest_plugin *plugin)
 {
     for (enum detail detail = DETAIL_ID; detail < DETAIL_TYPE; detail++) {
@@ -97,7 +97,7 @@ static char *plugin_name(const struct manifest *manifest, const struct manifest_
     return name_in_detail(plugin, DETAIL_TYPE);
 }
 
-/* How often a method's name stands among the plugin's services and the names of its life. */
+/* How often a method's name occurs among the plugin's services and life-cycle functions. */
 static size_t count_method(const struct manifest_plugin *plugin, const char *snake)
 {
     size_t count = 0;
@@ -129,7 +129,7 @@ static char *handler_name(const struct generate_plugin *plugin, const struct man
     return name;
 }
 
-/* The last word of a service's name; all of it where another service ends with that word too. */
+/* The last word of a service's name; the whole name if another service ends with the same word. */
 static char *table_name(const struct generate_plugin *plugin, const struct manifest_service *service)
 {
     const char *dot = strrchr(service->name, '.');

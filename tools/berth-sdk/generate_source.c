@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the source: the note, the code for the settings, the tables and the module's constant. */
+/* Generates the source: the note, the code for the settings, the tables and the module's constant. */
 #include "generate.h"
 
 #include <inttypes.h>
@@ -68,7 +68,7 @@ static const char *kind_word(enum berth_method_kind kind)
     return "";
 }
 
-/* What the manifest says of a method against what the .proto says, while the compiler has both. */
+/* Compares the manifest's methods with the .proto's, because the compiler sees both. */
 static void write_method_check(FILE *out, const struct manifest_service *service, const char *constant,
                                const struct manifest_method *method)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes text of strangers into C: as a string literal and as a comment. */
+/* Writes untrusted text into C: as a string literal and as a comment. */
 #include "generate.h"
 
 void generate_write_escaped(FILE *out, const char *text, size_t length)

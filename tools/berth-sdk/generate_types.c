@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The types in C that the settings of a plugin become. */
+/* The C types of a plugin's settings. */
 #include "generate.h"
 
 #include <stdlib.h>

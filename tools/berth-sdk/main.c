@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth-sdk: what a plugin author does with sources and built modules. Loads no module. */
+/* berth-sdk: works on a plugin's sources and built modules. Loads no module. */
 #include <stdint.h>
 
 #include "command.h"

@@ -7,7 +7,7 @@
 
 #include "elf_relocations.h"
 
-/* Longer tables are not followed: a host refuses them as well. */
+/* Longer tables are not followed: a host rejects them as well. */
 #define TABLE_MAX 1024
 /* All copies together. Real modules need a few kilobytes. */
 #define BUDGET_BYTES ((size_t)16 << 20)
@@ -30,7 +30,7 @@ static void *add_block(struct module_image *module, size_t count, size_t size)
 {
     struct block *block;
 
-    /* `used` includes the head of each block, so that it never exceeds the budget. */
+    /* `used` includes the header of each block, so that it never exceeds the budget. */
     if (module->damaged || BUDGET_BYTES - module->used < sizeof(*block) ||
         count > (BUDGET_BYTES - module->used - sizeof(*block)) / size)
         goto damaged;
@@ -46,8 +46,7 @@ damaged:
     return NULL;
 }
 
-/* Copies what the file has of a table into `table`, which is zero; at most as much as the table says it is.
- */
+/* Copies a table from the file into `table`, which is zeroed; at most its declared size. */
 static void read_table(const struct module_image *module, uint64_t address, void *table, size_t size)
 {
     struct elf_table bytes = elf_image_at(module->image, address, size);
@@ -61,7 +60,7 @@ static uint64_t read_pointer(const struct module_image *module, uint64_t address
     return elf_relocations_pointer(&module->relocations, module->image, address);
 }
 
-/* A name of at most 4 KiB, in place; NULL where there is none. */
+/* A name of at most 4 KiB, in place; NULL if there is none. */
 static const char *read_name(const struct module_image *module, uint64_t address)
 {
     uint64_t at = read_pointer(module, address);
@@ -72,7 +71,7 @@ static const char *read_name(const struct module_image *module, uint64_t address
     return (const char *)bytes.bytes;
 }
 
-/* How many pointers stand before the NULL that ends a table. */
+/* Number of pointers before the terminating NULL of a table. */
 static size_t count_pointers(struct module_image *module, uint64_t address)
 {
     size_t count = 0;
@@ -102,7 +101,7 @@ static void read_method(struct module_image *module, uint64_t address, struct be
     };
 }
 
-/* Methods wider than ours are taken at our width, as a host does. */
+/* Methods larger than ours are truncated to our size, as in a host. */
 static void read_methods(struct module_image *module, uint64_t address, struct berth_service *service)
 {
     size_t stride = service->method_size;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth-sdk new: the folder of a plugin that builds and tests itself, out of the SDK's template. */
+/* berth-sdk new: creates a plugin's directory from the SDK's template. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -25,7 +25,9 @@ struct arguments {
     const char *template;
 };
 
-/* Small letters, digits and single dashes: it becomes an id, a file's name, a package and part of C names. */
+/*
+ * Lower-case letters, digits and single dashes: it becomes an id, a file name, a package and part of C names.
+ */
 static bool name_is_valid(const char *name)
 {
     size_t length = strlen(name);
@@ -62,7 +64,7 @@ static bool make_directory(const char *path)
 {
     if (mkdir(path, 0777) == 0)
         return true;
-    /* Removing succeeds for an empty folder only. */
+    /* Removing succeeds only for an empty directory. */
     if (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0777) == 0)
         return true;
     if (errno == ENOTEMPTY || errno == ENOTDIR || errno == EEXIST)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the SDK's template and writes it out with the names of one plugin. */
+/* Reads the SDK's template and writes it with the names of one plugin. */
 #include "template.h"
 
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 
 #define TEXT_MAX_BYTES ((size_t)1 << 20)
 
-/* What each file of the template is called in the plugin's folder. */
+/* File names of the template and of the plugin's directory. */
 static const struct {
     const char *source;
     const char *target;
@@ -31,13 +31,13 @@ struct marker {
 
 #define MARKERS 11
 
-/* Of a service's name: what stands before its last dot, and what stands behind it. */
+/* Splits a service's name at its last dot. */
 static char *package_of(const char *service)
 {
     return names_format("%.*s", (int)(strrchr(service, '.') - service), service);
 }
 
-/* As protoc names the module that it writes for Python. */
+/* The name of the Python module that protoc writes. */
 static char *python_module(const char *name)
 {
     char *module = names_format("%s", name);
@@ -56,7 +56,7 @@ static char *table_name(const char *plugin, const char *service)
     return table;
 }
 
-/* "symbol" is what protobuf-c's functions for a message of the package begin with. */
+/* "symbol" is the prefix of protobuf-c's functions for the package's messages. */
 static void markers_init(struct marker markers[static MARKERS], const char *name, const char *type,
                          const char *service)
 {
@@ -114,7 +114,7 @@ static char *fill(const char *text, const struct marker markers[static MARKERS])
     return result;
 }
 
-/* Where the SDK was installed, or beside this program where the whole of it was moved. */
+/* Where the SDK was installed, or beside this program if the installation was moved. */
 static char *find_directory(void)
 {
     char self[4096];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of a plugin's folder, with markers where its names go. */
+/* The files of a plugin's directory, with markers for its names. */
 #ifndef BERTH_SDK_TEMPLATE_H
 #define BERTH_SDK_TEMPLATE_H
 
@@ -16,12 +16,12 @@ struct template
 
 /**
  * Reads all files of the template.
- * @param directory  where they are; NULL: where the SDK is installed.
+ * @param directory  NULL: where the SDK is installed.
  */
 enum berth_code template_load(struct template *template, const char *directory, struct berth_error *err);
 void template_finish(struct template *template);
 
-/** Writes them into an empty folder. @param service  with its package: "harbour.v1.Ships". */
+/** Writes them into an empty directory. @param service  including its package: "harbour.v1.Ships". */
 enum berth_code template_write(const struct template *template, const char *directory, const char *name,
                                const char *type, const char *service, struct berth_error *err);
 

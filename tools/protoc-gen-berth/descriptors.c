@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Serialises a file and all that it imports, for reflection. */
+/* Serialises a file and all its imports, for reflection. */
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "protos.h"
 
-/* Marks what the files that are marked import; a file stands behind all its imports. */
+/* Marks the imports of marked files; a file follows all its imports. */
 static enum berth_code mark_imports(const struct protos *protos, size_t file, bool *wanted,
                                     struct berth_error *err)
 {
@@ -27,7 +27,7 @@ static enum berth_code mark_imports(const struct protos *protos, size_t file, bo
     return BERTH_OK;
 }
 
-/* Comments and places are most of a file's bytes, and nobody asks reflection for them. */
+/* Comments and source locations are most of a file's bytes, and reflection does not need them. */
 static void pack(const struct protos *protos, const bool *wanted, size_t count, uint8_t **ret_bytes,
                  size_t *ret_length)
 {

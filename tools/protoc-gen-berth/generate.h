@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files that write code share. */
+/* Shared by the files that generate code. */
 #ifndef PROTOC_GEN_BERTH_GENERATE_H
 #define PROTOC_GEN_BERTH_GENERATE_H
 
@@ -8,7 +8,7 @@
 #include "model.h"
 #include "text.h"
 
-/** What a file's, a service's and a method's names stand for in text with holes; ends with a NULL name. */
+/** The values of placeholders for a file, a service or a method; ends with a NULL name. */
 struct generate_values {
     struct text_value items[16];
 };
@@ -18,7 +18,7 @@ void generate_service_values(struct generate_values *values, const struct model_
 void generate_method_values(struct generate_values *values, const struct model_service *service,
                             const struct model_method *method);
 
-/** Does its caller, or its handler, send one message after the other? */
+/** Does its caller, or its handler, send a stream of messages? */
 bool generate_streams_requests(const struct model_method *method);
 bool generate_streams_replies(const struct model_method *method);
 

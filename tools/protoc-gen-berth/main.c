@@ -40,8 +40,8 @@ static bool write_answer(uint8_t *bytes, size_t length)
 }
 
 /*
- * The parameter is for this program and means nothing to protobuf-c's. Services are left out: what it writes
- * for them nobody would call, and a method named "delete" makes a header that is no C++.
+ * The parameter is for this program and unknown to protobuf-c's. Services are omitted: nobody would call the
+ * code generated for them, and a method named "delete" makes a header that is not valid C++.
  */
 static enum berth_code generate_messages(const Google__Protobuf__Compiler__CodeGeneratorRequest *request,
                                          uint8_t **ret_bytes, size_t *ret_length, struct berth_error *err)
@@ -73,8 +73,10 @@ static enum berth_code generate_messages(const Google__Protobuf__Compiler__CodeG
     return code;
 }
 
-/* Serialised messages of one type, one behind the other, are that message with all their files; of what both
- * say the later rules, and that is what this program supports. */
+/*
+ * Concatenated messages of one type are one message with all their files. For other fields the last one wins:
+ * what this program supports.
+ */
 static void append(uint8_t **bytes, size_t *length, const uint8_t *more, size_t more_length)
 {
     *bytes = realloc(*bytes, *length + more_length + 1);

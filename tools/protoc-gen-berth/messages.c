@@ -18,7 +18,7 @@ extern char **environ;
 
 static const char program[] = "protoc-gen-c";
 
-/* A file in memory rather than a pipe: nobody waits for the other side to read. */
+/* A file in memory rather than a pipe: no side waits for the other to read. */
 static int open_request(const uint8_t *bytes, size_t length)
 {
     int fd = memfd_create("request", MFD_CLOEXEC);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chooses the C names of all that is generated, and refuses a .proto where two would be the same. */
+/* Chooses the C names of everything generated, and rejects a .proto with conflicting ones. */
 #include "model.h"
 
 #include <stdlib.h>
@@ -11,19 +11,19 @@
 /* A service's array of this size is 64 MiB of C. */
 #define DESCRIPTORS_MAX ((size_t)16 << 20)
 
-/* Numbers of fields in descriptor.proto, of which a place in a file is a path. */
+/* Field numbers in descriptor.proto; the path to an element in a file consists of these. */
 #define FILE_SERVICE 6
 #define SERVICE_METHOD 2
 
 struct reading {
     const struct protos *protos;
     const struct protos_file *file;
-    /* Stems of services and methods, over all files: they become symbols of one program. */
+    /* Stems of services and methods of all files: they become symbols of one program. */
     struct names_set taken;
     struct berth_error *err;
 };
 
-/* What stands above the thing at a path; NULL where nothing does. */
+/* The comment above the element at a path; NULL if there is none. */
 static const char *find_comment(const struct protos_file *file, const int32_t *path, size_t length)
 {
     const Google__Protobuf__SourceCodeInfo *info = file->proto->source_code_info;

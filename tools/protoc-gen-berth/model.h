@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a request of protoc asks for, with all its names in C. */
+/* A request of protoc, with all its names in C. */
 #ifndef PROTOC_GEN_BERTH_MODEL_H
 #define PROTOC_GEN_BERTH_MODEL_H
 
@@ -10,9 +10,9 @@
 #include <google/protobuf/compiler/plugin.pb-c.h>
 
 struct model_method {
-    /** As the .proto spells it: "SayHello". */
+    /** As in the .proto: "SayHello". */
     const char *name;
-    /** "say_hello", or "class_" where that would be a keyword: a member of the service's struct. */
+    /** "say_hello", or "class_" if that would be a keyword: a member of the service's struct. */
     char *member;
     /** "helloworld_greeter_say_hello", and the same in capitals. */
     char *stem;
@@ -23,12 +23,12 @@ struct model_method {
     char *reply_type;
     char *reply_symbol;
     enum berth_method_kind kind;
-    /** What stands above it in the .proto, or NULL. */
+    /** The comment above it in the .proto, or NULL. */
     const char *comment;
 };
 
 struct model_service {
-    /** With its package: "helloworld.Greeter". */
+    /** Including its package: "helloworld.Greeter". */
     char *name;
     /** "helloworld_greeter", and the same in capitals. */
     char *stem;
@@ -38,15 +38,15 @@ struct model_service {
     const char *comment;
 };
 
-/** One .proto that code is asked for. */
+/** One .proto to generate code for. */
 struct model_file {
-    /** "a/x.proto", without its ending, and as part of an identifier. */
+    /** "a/x.proto", without its suffix, and as part of an identifier. */
     const char *name;
     char *stem;
     char *identifier;
     struct model_service *services;
     size_t service_count;
-    /** A serialised FileDescriptorSet of the file and all it imports, what is imported first. */
+    /** A serialised FileDescriptorSet of the file and all its imports, imports first. */
     uint8_t *descriptors;
     size_t descriptors_length;
 };
@@ -59,9 +59,9 @@ struct model {
 /**
  * Reads a request.
  *
- * @param request  borrowed for as long as the model is.
- * @param model    finish it whatever this returns.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a sentence that names the file and what to do.
+ * @param request  borrowed as long as the model.
+ * @param model    to be finished whatever this returns.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT with a message that names the file and what to do.
  */
 enum berth_code model_init(struct model *model,
                            const Google__Protobuf__Compiler__CodeGeneratorRequest *request,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the bytes that protoc sends to those it reads. Touches no file and starts nothing. */
+/* From the bytes sent by protoc to those it reads. Uses no files and starts no programs. */
 #ifndef PROTOC_GEN_BERTH_PLUGIN_H
 #define PROTOC_GEN_BERTH_PLUGIN_H
 
@@ -17,25 +17,25 @@ struct plugin_options {
     bool messages;
 };
 
-/** Unpacks a request; what it may allocate is bounded. @return to be freed with free_unpacked, or NULL. */
+/** Unpacks a request with limited memory. @return to be freed with free_unpacked, or NULL. */
 Google__Protobuf__Compiler__CodeGeneratorRequest *plugin_unpack(const void *bytes, size_t length);
 
-/** Reads "service,client"; nothing is these two. BERTH_INVALID_ARGUMENT for a word that is not known. */
+/** Parses "service,client"; empty means these two. BERTH_INVALID_ARGUMENT for an unknown word. */
 enum berth_code plugin_options_parse(const char *text, struct plugin_options *ret_options,
                                      struct berth_error *err);
 
 /**
- * Writes the code that a request asks for.
+ * Generates the code for a request.
  *
- * @param ret_bytes  malloced: a serialised CodeGeneratorResponse, whose files can be followed by those of
- * another.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT where something is wrong with a .proto.
+ * @param ret_bytes  malloced: a serialised CodeGeneratorResponse, to which the files of another may be
+ *                   appended.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT if something is wrong with a .proto.
  */
 enum berth_code plugin_generate(const Google__Protobuf__Compiler__CodeGeneratorRequest *request,
                                 const struct plugin_options *options, uint8_t **ret_bytes, size_t *ret_length,
                                 struct berth_error *err);
 
-/** A serialised response that says what is wrong. @param ret_bytes  malloced. */
+/** A serialised response with an error message. @param ret_bytes  malloced. */
 void plugin_refuse(const char *sentence, uint8_t **ret_bytes, size_t *ret_length);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes the files of a request: each message by its name, with what protobuf-c makes its C names of. */
+/* Indexes the files of a request: each message by its name, with what protobuf-c derives its C names from. */
 #include "protos.h"
 
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static size_t prefix_length(const ProtobufCMessageUnknownField *field)
     return i < field->len ? i + 1 : field->len;
 }
 
-/* The caller frees. An option that is set piecewise comes in pieces: the last that says it rules. */
+/* The caller frees. An option may be set in several parts; the last one wins. */
 static char *find_c_package(const Google__Protobuf__FileDescriptorProto *proto)
 {
     const ProtobufCMessage *options = proto->options == NULL ? NULL : &proto->options->base;
