@@ -6,32 +6,35 @@
 
 struct berth_arena_block;
 
-/** Small pieces of memory that are given back together. They never move. All zero is an empty arena; a copy
- * of the struct is a mark to go back to. */
+/**
+ * Small pieces of memory that are freed together and never move. Zero-initialised is an empty arena; a copy
+ * of the struct is a mark to rewind to.
+ */
 struct berth_arena {
     unsigned char *free;
     size_t left;
     struct berth_arena_block *blocks;
 };
 
-/** `first` is the caller's memory, used until it is full; it outlives the arena and is aligned for anything.
+/**
+ * `first` is the caller's memory, used until it is full; it must outlive the arena and be aligned for any
+ * type.
  */
 void berth_arena_init(struct berth_arena *arena, void *first, size_t length);
 void berth_arena_finish(struct berth_arena *arena);
 
-/** @return memory aligned for anything, not cleared; NULL without memory. */
+/** @return memory aligned for any type, not cleared; NULL without memory. */
 void *berth_arena_take(struct berth_arena *arena, size_t length);
 
-/** @return a copy with a NUL behind it; NULL without memory. */
+/** @return a NUL-terminated copy; NULL without memory. */
 char *berth_arena_copy(struct berth_arena *arena, const void *bytes, size_t length);
 
-/** Moves everything taken from `from` to `arena`; no address changes. `from` is empty then. */
+/** Moves everything allocated from `from` to `arena`; no address changes. `from` is empty afterwards. */
 void berth_arena_adopt(struct berth_arena *arena, struct berth_arena *from);
 
-/** Gives back all that was taken since `mark` was copied from the arena. */
+/** Frees everything allocated since `mark` was copied from the arena. */
 void berth_arena_rewind(struct berth_arena *arena, struct berth_arena mark);
-/** Gives back everything, but keeps a block for the next time. Not for an arena with memory of the caller's.
- */
+/** Frees everything, but keeps a block for reuse. Not for an arena with the caller's memory. */
 void berth_arena_clear(struct berth_arena *arena);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** The struct of `type` that `pointer`, which may be const, is the `member` of. */
+/** The struct of `type` whose `member` is at `pointer`, which may be const. */
 #define CONTAINER_OF(pointer, type, member) ((type *)((uintptr_t)(pointer)-offsetof(type, member)))
 
 #endif

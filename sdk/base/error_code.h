@@ -6,7 +6,7 @@
 
 #include <berth/error.h>
 
-/** The code for a system call's errno; `otherwise` where only the caller knows. */
+/** The code for a system call's errno; `otherwise` if only the caller can tell. */
 static inline enum berth_code berth_code_of_errno(int error, enum berth_code otherwise)
 {
     switch (error) {

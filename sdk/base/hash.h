@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** What FNV-1a starts with; mixed with a secret of the process where others choose the bytes. */
+/** FNV-1a's initial value; mixed with a secret of the process if others choose the bytes. */
 #define BERTH_HASH_START UINT64_C(0xcbf29ce484222325)
 
-/** FNV-1a, 64 bits. */
+/** 64-bit FNV-1a. */
 static inline uint64_t berth_hash(uint64_t start, const void *bytes, size_t length)
 {
     const unsigned char *at = bytes;

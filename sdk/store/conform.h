@@ -7,7 +7,7 @@
 
 #include <berth/store_test.h>
 
-/* One case's store. */
+/* The store of one test case. */
 struct conform {
     const struct berth_store_harness *harness;
     uv_loop_t loop;
@@ -15,7 +15,7 @@ struct conform {
     bool is_closed;
     /* How many updates have ended. */
     size_t ended;
-    /* Within update, change or on_change: no `done` may come. */
+    /* Inside update, change or on_change: `done` must not be called. */
     bool is_inside;
 };
 
@@ -40,7 +40,7 @@ extern const struct conform_case conform_entries[];
 extern const struct conform_case conform_life[];
 extern const struct conform_case conform_random[];
 
-/* An update of which the test hears all. Zero-initialise, and set what `change` needs. */
+/* An update whose completion is recorded. Zero-initialise, and set what `change` needs. */
 struct conform_update {
     struct berth_store_update base;
     struct conform *c;
@@ -65,25 +65,25 @@ struct conform_update {
 
 #define BYTES(literal) ((struct berth_store_bytes){(literal), sizeof(literal) - 1})
 
-/* Ends the case's process. */
+/* Ends the test case's process. */
 __attribute__((noreturn)) void conform_fail(const char *file, int line, const char *condition);
 
 void conform_open(struct conform *c, bool is_fresh);
 void conform_close(struct conform *c);
-/* Asks, and runs the loop until it has ended. */
+/* Requests the update, and runs the loop until it has ended. */
 void conform_ask(struct conform *c, struct conform_update *update);
 void conform_wait(struct conform *c, const struct conform_update *update);
 enum berth_code conform_do(struct conform *c, struct conform_update *update);
-/* One change that writes one entry; data NULL removes. */
+/* A change that writes one entry; data NULL removes. */
 enum berth_code conform_write(struct conform *c, const char *bucket, struct berth_store_bytes key,
                               struct berth_store_bytes value);
-/* Is it so in a snapshot? `value.data` NULL: is it not there? */
+/* Does a snapshot have this value? `value.data` NULL: is there no entry? */
 bool conform_is(struct conform *c, const char *bucket, struct berth_store_bytes key,
                 struct berth_store_bytes value);
 bool conform_view_is(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes key,
                      struct berth_store_bytes value);
 bool conform_equal(struct berth_store_bytes left, struct berth_store_bytes right);
-/* The next of a repeatable series. */
+/* The next number of a repeatable series. */
 uint32_t conform_random_next(uint32_t *seed);
 uint32_t conform_seed(void);
 

@@ -218,7 +218,7 @@ static void buckets_come_in_order_and_are_there_while_they_hold_an_entry(struct 
     check_buckets_now(c, 5);
 }
 
-/* One byte in the name less or more than it may have. */
+/* Is a name of these lengths accepted? */
 static void check_length(struct conform *c, size_t bucket_length, size_t key_length, bool fits)
 {
     char bucket[BERTH_STORE_BUCKET_MAX + 2] = "";
@@ -277,7 +277,7 @@ static void a_value_may_be_as_large_as_it_may(struct conform *c)
     CHECK(store->limits(c->instance)->max_change >= FLOOR_VALUE + BERTH_STORE_NAME_MAX);
     CHECK(conform_write(c, "b", BYTES("k"), value) == BERTH_OK);
     CHECK(conform_is(c, "b", BYTES("k"), value));
-    /* It is refused by its length, before anybody reads it. */
+    /* Rejected by its length, before anybody reads it. */
     value.length = (size_t)most + 1;
     CHECK(conform_write(c, "b", BYTES("l"), value) == BERTH_RESOURCE_EXHAUSTED);
     CHECK(conform_is(c, "b", BYTES("l"), nothing));
@@ -382,7 +382,7 @@ static void what_snapshots_gave_lives_until_each_ends(struct conform *c)
     store->end(NULL);
 }
 
-/* Over a, c, e, g that are committed: the change has b, c', g. */
+/* Committed are a, c, e and g; after its writes the change sees b, its own c, and g. */
 static enum berth_code read_what_it_wrote(struct conform_update *update, struct berth_store_txn *txn,
                                           struct berth_error *err)
 {
@@ -459,7 +459,7 @@ static void what_a_change_read_lives_until_it_returns(struct conform *c)
     CHECK(conform_is(c, "c", BYTES("copy"), BYTES("own")));
 }
 
-/* Counts the entry "n"; refuses where it says so. */
+/* Counts the entry "n"; fails if told to. */
 static enum berth_code count_up(struct conform_update *update, struct berth_store_txn *txn,
                                 struct berth_error *err)
 {
@@ -581,7 +581,7 @@ static void an_update_may_be_asked_for_again_when_it_is_done(struct conform *c)
     CHECK(counted(c) == 6);
 }
 
-/* Goes through the bucket one entry at a time, a snapshot each, while others come and go between. */
+/* Visits the bucket one entry at a time, each in its own snapshot, while others are added and removed. */
 static void who_goes_on_in_another_snapshot_meets_each_entry_once(struct conform *c)
 {
     struct berth_store_entry entry;

@@ -140,7 +140,7 @@ static void tell_and_go_on(struct conform_update *update)
     conform_ask(update->c, update);
 }
 
-/* Writes and tells what was acknowledged, until it is killed. */
+/* Writes and reports what was acknowledged, until it is killed. */
 static void write_for_ever(struct conform *c, int out)
 {
     struct conform_update writers[WRITERS];
@@ -320,7 +320,7 @@ static enum berth_code claim(struct conform_update *update, struct berth_store_t
     return store->put(txn, "b", berth_store_text(update->context), BYTES("mine"), err);
 }
 
-/* Whichever came first, the other does not overwrite it unknowingly. */
+/* Whichever is first, the other does not overwrite it unknowingly. */
 static void a_name_that_two_daemons_claim_goes_to_one(struct conform *c)
 {
     struct told told;

@@ -15,7 +15,7 @@
 
 static const struct berth_store *const store = &berth_store_interface;
 
-/* The plain model: in the order of the store, how long the value of each name is; 0: it is not there. */
+/* The simple model: the length of each name's value, in the store's order; 0: no entry. */
 struct model {
     unsigned char lengths[NAMES];
 };
@@ -86,7 +86,7 @@ static void check_all(struct berth_store_txn *txn, const struct model *model)
     CHECK(store->next_bucket(txn, bucket, bucket, &err) == BERTH_NOT_FOUND);
 }
 
-/* The names it writes, the length of each value as the model has it, and whether it then refuses. */
+/* The names it writes, the length of each value in the model, and whether it then fails. */
 struct script {
     struct conform_update update;
     struct model *model;
@@ -94,7 +94,7 @@ struct script {
     unsigned char lengths[WRITES];
     size_t count;
     bool refuses;
-    /* No other is on its way with it, so that the model is what it must see. */
+    /* No other update is in flight with it, so it must see exactly the model. */
     bool is_alone;
 };
 
@@ -206,7 +206,7 @@ static struct berth_store_fault choose(void *context, enum berth_store_operation
     };
 }
 
-/* Writes its own entry, and how many wrote before it did. */
+/* Writes its own entry, and how many wrote before it. */
 static enum berth_code sign(struct conform_update *update, struct berth_store_txn *txn,
                             struct berth_error *err)
 {

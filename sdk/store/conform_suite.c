@@ -9,7 +9,7 @@
 
 #include "conform.h"
 
-/* Time limit of a case, after which its process is killed. */
+/* Time limit of a case; then its process is killed. */
 #define PATIENCE_SECONDS 120
 
 static const struct conform_case *const groups[] = {conform_entries, conform_life, conform_random};

@@ -13,7 +13,7 @@
 #define MAX_NANOSECONDS 2000000
 #define MAX_ATTEMPTS 64
 
-/* Watches: they come and go while they are told. */
+/* Watches may be added and removed while they are notified. */
 
 struct berth_store_watch {
     struct berth_store_watch *next;
@@ -254,7 +254,7 @@ static bool runs_again(struct berth_store_update *update, enum berth_code code, 
     return attempts < MAX_ATTEMPTS;
 }
 
-/* The batch has ended so: says it to its updates, or puts them back to run again. */
+/* The batch has ended with this result: completes its updates, or requeues them. */
 static void end_batch(struct berth_store_core *core, enum berth_code code, const char *message)
 {
     struct store_queue again = {0};
@@ -274,7 +274,7 @@ static void end_batch(struct berth_store_core *core, enum berth_code code, const
         wake(core);
 }
 
-/* Ends all that wait just now. */
+/* Ends all updates waiting now. */
 static void fail_waiting(struct berth_store_core *core, enum berth_code code, const char *message)
 {
     struct store_queue ended = core->waiting;
@@ -285,7 +285,7 @@ static void fail_waiting(struct berth_store_core *core, enum berth_code code, co
         update->done(update, code, message);
 }
 
-/* Runs those that wait, as many as fit, and hands what they wrote to the engine. */
+/* Runs waiting updates, as many as fit, and passes their writes to the engine. */
 static void run_batch(struct berth_store_core *core)
 {
     enum berth_code code = store_bracket_open(core, &core->sentence);
@@ -310,7 +310,7 @@ static void run_batch(struct berth_store_core *core)
     core->engine->commit(core->self, &core->batch);
 }
 
-/* The loop's turns, and the end. */
+/* The loop's turns, and closing. */
 
 static void stay_awake(uv_idle_t *awake)
 {
@@ -362,7 +362,7 @@ static void on_turn(uv_check_t *turn)
         run_batch(core);
 }
 
-/* Runs what waits at the end of this turn of the loop, or the next one. */
+/* Runs waiting updates at the end of this turn of the loop, or the next one. */
 static void wake(struct berth_store_core *core)
 {
     if (core->is_ending || core->is_committing)

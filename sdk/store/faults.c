@@ -18,7 +18,7 @@ struct berth_store_faults {
     const struct berth_store_batch *batch;
 };
 
-/* True where the engine is not to be asked. */
+/* True if the engine is not to be called. */
 static bool goes_wrong(struct berth_store_faults *faults, enum berth_store_operation operation,
                        enum berth_code *ret_code, struct berth_error *err)
 {

@@ -14,10 +14,10 @@
 
 struct memory_entry {
     RB_ENTRY(memory_entry) node;
-    /* Of those that are to be written. */
+    /* To be written. */
     struct memory_entry *next;
     struct store_name name;
-    /* `data` NULL: is to be removed; none such stands in the tree. */
+    /* `data` NULL: to be removed; never in the tree. */
     struct berth_store_bytes value;
     bool is_damaged;
     char bytes[];
@@ -33,7 +33,7 @@ struct memory_list {
 struct berth_store_memory {
     struct berth_store_core *core;
     struct memory_tree entries;
-    /* Copies of what the batch on its way writes. */
+    /* Copies of the writes of the batch in flight. */
     struct memory_list staged;
     struct memory_list others;
     bool is_committing;
@@ -105,7 +105,10 @@ static void forget(struct memory_list *list)
         free(entry);
 }
 
-/* The entry is the tree's, or freed. @return what stood there before, to be freed; may be NULL. */
+/*
+ * Inserts the entry, unless it has no value. @return the previous entry of that name, to be freed; may be
+ * NULL.
+ */
 static struct memory_entry *replace(struct berth_store_memory *memory, struct memory_entry *entry)
 {
     struct memory_entry *before = RB_FIND(memory_tree, &memory->entries, entry);

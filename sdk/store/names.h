@@ -4,7 +4,7 @@
 
 #include <berth/types/store.h>
 
-/* Where an entry stands. Borrowed. */
+/* The name of an entry. Borrowed. */
 struct store_name {
     const char *bucket;
     struct berth_store_bytes key;
@@ -20,7 +20,7 @@ size_t store_name_length(const struct store_name *name);
 /* BERTH_OK or BERTH_INVALID_ARGUMENT. */
 enum berth_code store_name_check_bucket(const char *bucket, struct berth_error *err);
 enum berth_code store_name_check(const struct store_name *name, struct berth_error *err);
-/* As store_name_check, but the key may be of no bytes. */
+/* As store_name_check, but the key may be empty. */
 enum berth_code store_name_check_after(const struct store_name *name, struct berth_error *err);
 
 #endif

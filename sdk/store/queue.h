@@ -6,7 +6,7 @@
 
 #include <berth/types/store.h>
 
-/* What the store remembers of an update, in the update's own memory. */
+/* The store's state of an update, in the update's own memory. */
 enum store_update_slot {
     STORE_UPDATE_NEXT = 0,
     STORE_UPDATE_MESSAGE = 1,
@@ -23,8 +23,10 @@ enum store_update_trait {
     STORE_UPDATE_WROTE = 4,
 };
 
-/* Updates in the order they were asked for, linked through their own memory, so that queueing never fails.
- * Zeroed is empty. */
+/*
+ * Updates in the order requested, linked through their own memory, so that queueing never fails.
+ * Zero-initialised: empty.
+ */
 struct store_queue {
     struct berth_store_update *first;
     struct berth_store_update *last;
@@ -75,7 +77,7 @@ static inline void store_queue_add(struct store_queue *queue, struct berth_store
     store_queue_append(queue, update);
 }
 
-/* NULL where it is empty. */
+/* NULL if it is empty. */
 static inline struct berth_store_update *store_queue_take(struct store_queue *queue)
 {
     struct berth_store_update *update = queue->first;
@@ -89,7 +91,7 @@ static inline struct berth_store_update *store_queue_take(struct store_queue *qu
     return update;
 }
 
-/* Puts all of `front` before `queue`; `front` is empty then. */
+/* Moves all of `front` to the front of `queue`; `front` is empty afterwards. */
 static inline void store_queue_put_back(struct store_queue *queue, struct store_queue *front)
 {
     if (front->first == NULL)

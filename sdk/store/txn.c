@@ -138,8 +138,10 @@ enum berth_code berth_store_core_get(struct berth_store_txn *txn, const char *bu
     return code;
 }
 
-/* The bucket's first committed entry after the name that the batch did not write to. Of a damaged entry only
- * the key is set. */
+/*
+ * The bucket's first committed entry after the name that the batch did not write to. For a corrupt entry only
+ * the key is set.
+ */
 static enum berth_code next_committed(struct berth_store_txn *txn, struct store_name after,
                                       struct berth_store_entry *ret_entry, struct berth_error *err)
 {
@@ -207,7 +209,7 @@ enum berth_code berth_store_core_next(struct berth_store_txn *txn, const char *b
     return settle(txn, code, err);
 }
 
-/* The nearer of the two: the committed one, or the one that the batch wrote to. */
+/* The lesser of the two: the committed entry, or the batch's. */
 static enum berth_code candidate_after(struct berth_store_txn *txn, char bucket[BERTH_STORE_BUCKET_MAX + 1],
                                        struct berth_error *err)
 {
