@@ -12,6 +12,7 @@
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
+#include <core/watch/clock.h>
 
 #include "drain.h"
 #include "loading.h"
@@ -40,6 +41,7 @@ struct daemon {
     uint64_t start_ns;
     struct running_thread running;
     uv_loop_t loop;
+    struct watch_clock clock;
     struct process_signals signals;
     struct survey survey;
     struct registry *registry;
@@ -91,6 +93,7 @@ static bool open_loop(struct daemon *daemon)
         return fail(daemon, DAEMON_EXIT_FAILED);
     }
     daemon->is_loop_open = true;
+    watch_clock_start(&daemon->clock, &daemon->loop);
     progress_init(&daemon->progress, &daemon->loop);
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_other = on_other_signal;
@@ -375,6 +378,7 @@ static void close_loop(struct daemon *daemon)
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
     process_leave_signals(&daemon->signals);
+    watch_clock_stop(&daemon->clock);
     progress_finish(&daemon->progress);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);

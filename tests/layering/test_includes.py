@@ -110,6 +110,9 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files(), r"<core/state/(?!(state|changes)\.h>)"),
                          "its door is <core/state/state.h>; the fake host has its changes")
 
+    def test_the_watch_knows_who_runs_and_no_room(self):
+        self.assert_none(self.offenders(c_files("core/watch"), r"<core/(?!base/|settings/settings\.h>)"), "it is handed what it calls")
+
     def test_the_core_names_no_plugin(self):
         wrong = []
         for path in c_files("core"):

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop's clock: how many turns it has made, how long they took, and how long the present one has lasted.
+ *
+ * A turn begins when the poll for events returns and ends with the next poll. Callbacks of I/O follow the
+ * return at once, so nothing of ours runs then; but libuv looks at its clock, in milliseconds, and that is
+ * the time used here. It costs one look at the clock a turn. The sum of many short turns is exact on average;
+ * a single one is exact to a millisecond.
+ */
+#ifndef CORE_WATCH_CLOCK_H
+#define CORE_WATCH_CLOCK_H
+
+#include <uv.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** Embedded by its owner; zero-initialise. Everything but the atomics is the loop's alone. */
+struct watch_clock {
+    uv_loop_t *loop;
+    pid_t thread;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uint64_t started_ms, turn_started_ms;
+    uint64_t busy_ms, longest_ms;
+    /* The longest turns of two spans of time: the one that lasts, and the one before. */
+    uint64_t span_started_ms, span_longest_ms, last_span_longest_ms;
+    /* Turns that have ended, and when the last one did. */
+    atomic_uint_least64_t turns, polled_ms;
+    /* Between the two handles: it polls, or runs callbacks of I/O. */
+    atomic_bool has_polled;
+    /* Somebody waits for the loop to move: it writes to `wake_fd`, once, and says when it moved. */
+    atomic_bool is_awaited;
+    atomic_uint_least64_t moved_ms;
+    int wake_fd;
+    /* Times that the loop was stuck in code for which no plugin was found. */
+    atomic_uint_least64_t unattributed_stalls;
+};
+
+/** Before the loop runs for the first time, on its thread. Its handles do not keep the loop alive. */
+void watch_clock_start(struct watch_clock *clock, uv_loop_t *loop);
+/** Closes its handles. */
+void watch_clock_stop(struct watch_clock *clock);
+
+/** What the loop has done since watch_clock_start. */
+struct watch_times {
+    uint64_t turns;
+    /** Wall time; processor time of the loop's thread since it began. */
+    uint64_t busy_ns, cpu_ns;
+    /** Busy time that is no plugin's: the host's own, and what libuv called directly. */
+    uint64_t unattributed_ns;
+    uint64_t longest_ns;
+    /** How long an event had to wait at worst during the last 10 to 20 seconds: the longest turn. */
+    uint64_t lag_ns;
+    uint64_t unattributed_stalls;
+};
+
+/** From the loop's thread. */
+struct watch_times watch_clock_read(struct watch_clock *clock);
+
+/** Where the loop stands, as another thread sees it. */
+struct watch_state {
+    /** Changes whenever the loop moves: when it has polled, and when it begins to. */
+    uint64_t moves;
+    /** It waits for events. */
+    bool is_polling;
+    /** When the present turn began, on the clock of uv_hrtime() in milliseconds. Undefined while it polls. */
+    uint64_t since_ms;
+};
+
+/** From any thread. */
+struct watch_state watch_clock_look(const struct watch_clock *clock);
+
+/**
+ * Has the loop write to `fd`, an eventfd, as soon as it moves: when it has polled, or when it begins to. One
+ * at a time. If watch_clock_look says afterwards that it polls, or has made as many `moves` as before, then
+ * it has not moved in between.
+ */
+void watch_clock_await(struct watch_clock *clock, int fd);
+/** Ends that. @return when it moved, as in `since_ms`; 0: it has not. */
+uint64_t watch_clock_end_await(struct watch_clock *clock);
+
+#endif
