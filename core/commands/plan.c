@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 
-#include <core/plan/print.h>
 #include <core/survey.h>
 
 static bool all_will_run(const struct survey *survey)

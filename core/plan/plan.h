@@ -12,10 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <berth/inspect.h>
 
 #include <core/manifest/manifest.h>
+#include <core/scan/scan.h>
 #include <core/settings/settings.h>
 
 /** No index. */
@@ -178,5 +180,10 @@ struct verdict verdicts_decide(struct verdicts *verdicts, size_t entry);
 /** Why the entry never starts, or whom it starts without: one line, malloced; NULL if there is nothing to
  * say. */
 char *verdicts_explain(const struct verdicts *verdicts, const struct verdict *verdict);
+
+/** The plan as text for people, as JSON for programs, and as a graph for dot(1). */
+void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan);
+void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan);
+void plan_print_dot(FILE *out, const struct plan *plan);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plan as text for people, as JSON for programs, and as a graph for dot(1). */
-#include "print.h"
+#include "plan.h"
 
 #include <string.h>
 
