@@ -2,12 +2,27 @@
 /* berth-sdk check: reports what would make a built module fail on a host, without running any of its code. */
 #include <stdlib.h>
 
+#include <core/scan/scan.h>
 #include <tools/cli/text_file.h>
 
-#include "check_rules.h"
+#include "check.h"
 #include "command.h"
 
 #define MODULE_MAX_BYTES ((size_t)1 << 30)
+
+/* A host takes nothing that others could change. */
+static void check_place(const char *path, struct check_report *report)
+{
+    char *real = realpath(path, NULL);
+    struct berth_error err;
+
+    if (real == NULL)
+        return;
+    if (verify_way(real, &err) != BERTH_OK)
+        check_report_add(report, CHECK_WARNING, "place", "a host refuses to load it from here: %s",
+                         err.message);
+    free(real);
+}
 
 static void check_file(struct library_names *libraries, struct check_report *report)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Collects the findings on a file and prints them for people and for scripts. */
-#include "check_report.h"
+#include "check.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

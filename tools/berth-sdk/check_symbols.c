@@ -5,7 +5,7 @@
 
 #include <core/scan/scan.h>
 
-#include "check_rules.h"
+#include "check.h"
 
 /* Linked into every program that contains a host. */
 static const char c_library[] = "libc.so.6";

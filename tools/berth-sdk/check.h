@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The findings of `berth-sdk check` on one file. */
-#ifndef BERTH_SDK_CHECK_REPORT_H
-#define BERTH_SDK_CHECK_REPORT_H
+/* The checks of a built module, and the report of what they find. */
+#ifndef BERTH_SDK_CHECK_H
+#define BERTH_SDK_CHECK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+
+#include <core/manifest/elf_image.h>
+#include <core/manifest/library.h>
+#include <core/manifest/manifest.h>
 
 enum check_severity {
     CHECK_ERROR,
@@ -41,4 +45,17 @@ void check_report_write_text(const struct check_report *report, FILE *out);
 void check_report_write_json(const struct check_report *report, FILE *out);
 void check_report_finish(struct check_report *report);
 
+/**
+ * All checks that need only the bytes. Reads no other file; used by the fuzzer.
+ * @param path  for messages.
+ */
+void check_bytes(const void *bytes, size_t length, const char *path, struct check_report *report);
+
+/**
+ * The libraries it needs, where they are searched, symbols that none of them has, and symbols that would come
+ * from the host instead. Reads those libraries.
+ * @param libraries  of the modules checked so far.
+ */
+void check_symbols(const struct elf_image *image, const char *path, struct library_names *libraries,
+                   struct check_report *report);
 #endif
