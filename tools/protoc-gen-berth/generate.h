@@ -6,7 +6,18 @@
 #include <stdio.h>
 
 #include "model.h"
-#include "text.h"
+
+/** "$name$" in a text stands for a value. */
+struct text_value {
+    const char *name;
+    const char *value;
+};
+
+/** Writes `text` with the values of a list that ends with a NULL name; each "$name$" must be among them. */
+void text_fill(FILE *out, const struct text_value *values, const char *text);
+/** A comment of the .proto, each line behind `before`; nothing where `comment` is NULL. It cannot end the C
+ * comment. */
+void text_write_comment(FILE *out, const char *before, const char *comment);
 
 /** The values of placeholders for a file, a service or a method; ends with a NULL name. */
 struct generate_values {
