@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service's instance, and what changes containers. */
+/* The service's instance, and the changes of containers. */
 #ifndef CONTAINERS_CHANGES_H
 #define CONTAINERS_CHANGES_H
 
@@ -9,7 +9,7 @@
 #include <berth/types/events.h>
 #include <berth/types/namespaces.h>
 
-/** Bytes of a bucket's name, with its NUL. */
+/** Size of a bucket's name including its NUL. */
 #define CONTAINERS_BUCKET_SIZE (sizeof(BERTH_CONTAINERS_BUCKET_PREFIX) + BERTH_IDENTIFIER_MAX)
 
 struct containers_service {
@@ -21,19 +21,19 @@ struct containers_service {
     const struct berth_namespaces *namespaces;
     void *namespaces_instance;
     struct berth_store_watch *watch;
-    /** Changes that the store has not ended yet. */
+    /** Changes in flight in the store. */
     size_t outstanding;
     bool closes;
 };
 
-/** @return BERTH_OK; BERTH_INVALID_ARGUMENT where the name is no identifier. */
+/** @return BERTH_OK; BERTH_INVALID_ARGUMENT if the name is not a valid identifier. */
 enum berth_code containers_bucket(const char *namespace_name, char ret_bucket[CONTAINERS_BUCKET_SIZE],
                                   struct berth_error *err);
 
-/** Tells what happened without this daemon's doing; a store's watcher. */
+/** Publishes events for changes by other daemons; a watch of the store. */
 void containers_on_change(void *context, const struct berth_store_change *change);
 
-/** As of struct berth_containers. */
+/** As in struct berth_containers. */
 enum berth_code containers_create(void *instance, const char *namespace_name, struct berth_store_bytes value,
                                   berth_containers_done *done, void *context, struct berth_error *err);
 enum berth_code containers_update(void *instance, const char *namespace_name, struct berth_store_bytes value,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A container as it is stored, by its fields. */
+/* A stored container, by its fields. */
 #ifndef CONTAINERS_CONTAINER_H
 #define CONTAINERS_CONTAINER_H
 
@@ -18,7 +18,7 @@ enum container_field {
     CONTAINER_CREATED_AT = 8,
     CONTAINER_UPDATED_AT = 9,
     CONTAINER_EXTENSIONS = 10,
-    /** One more than the fields that are taken apart. */
+    /** One more than the highest number of a parsed field. */
     CONTAINER_FIELDS = 11,
 
     CONTAINER_RUNTIME_NAME = 1,
@@ -26,27 +26,29 @@ enum container_field {
 
 /** Borrows from the bytes it was read from. Zero-initialise. */
 struct container {
-    /** By their numbers; `data` is NULL where a field is not there. The maps are not among them. */
+    /** Indexed by their numbers; `data` is NULL if a field is absent. Maps are not included. */
     struct berth_store_bytes fields[CONTAINER_FIELDS];
     struct berth_wire_map labels;
     struct berth_wire_map extensions;
-    /** Fields that are not taken apart, or not known, as they stand. */
+    /** Other and unknown fields, as encoded. */
     struct berth_wire_buffer others;
 };
 
-/** @return BERTH_OK; BERTH_INVALID_ARGUMENT where it is no Container message; BERTH_RESOURCE_EXHAUSTED. */
+/**
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT if it is not a valid Container message; BERTH_RESOURCE_EXHAUSTED.
+ */
 enum berth_code container_read(struct container *container, struct berth_store_bytes bytes,
                                struct berth_error *err);
-/** Settles the maps, and checks the whole by containerd's rules. */
+/** Settles the maps, and checks the container by containerd's rules. */
 enum berth_code container_check(struct container *container, struct berth_error *err);
-/** As a message; labels without a value are left out. @return false without memory. */
+/** Encodes it as a message, without empty labels. @return false without memory. */
 bool container_write(struct container *container, struct berth_wire_buffer *buffer);
 void container_finish(struct container *container);
 
-/** A field of the message in `bytes`; `data` is NULL where it is not there. */
+/** A field of the message in `bytes`; `data` is NULL if it is absent. */
 struct berth_store_bytes container_find(struct berth_store_bytes bytes, uint32_t number);
 
-/** The time as a google.protobuf.Timestamp; lives in `ret_bytes`. */
+/** The current time as a google.protobuf.Timestamp; lives in `ret_bytes`. */
 struct berth_store_bytes container_now(uint8_t ret_bytes[24]);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An event of the exchange's own: one piece of memory with all its bytes, shared by all who keep it; and
- * which events may be published at all, by containerd's rules and sentences. */
+/*
+ * An event owned by the exchange, with all its bytes in one piece of memory, shared by all who keep it. Also
+ * containerd's rules for which events may be published, with its messages.
+ */
 #ifndef EVENTS_ENVELOPE_H
 #define EVENTS_ENVELOPE_H
 
@@ -22,7 +24,7 @@ struct envelope {
     bool is_kept;
 };
 
-/** A copy of an event that was checked, with one reference; NULL without memory. */
+/** Copies an event that was checked, with one reference; NULL without memory. */
 struct envelope *envelope_create(const struct berth_event *event);
 void envelope_destroy(struct envelope *envelope);
 
@@ -31,7 +33,7 @@ static inline struct envelope *envelope_of(const struct berth_event *event)
     return (struct envelope *)(uintptr_t)event;
 }
 
-/** Both: BERTH_OK; BERTH_INVALID_ARGUMENT; BERTH_RESOURCE_EXHAUSTED for more than `max_bytes`. */
+/** Both return BERTH_OK; BERTH_INVALID_ARGUMENT; BERTH_RESOURCE_EXHAUSTED for more than `max_bytes`. */
 enum berth_code envelope_check_published(const struct berth_event *event, size_t max_bytes,
                                          struct berth_error *err);
 /** The same for an event with a timestamp. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a filter can ask of an event: its namespace, its topic, and the fields of its message. */
+/* The fields of an event for filters: its namespace, its topic, and the fields of its message. */
 #ifndef EVENTS_EVENT_FIELDS_H
 #define EVENTS_EVENT_FIELDS_H
 
@@ -10,12 +10,12 @@
 #include <berth/types/events.h>
 #include <berth/wire_map.h>
 
-/** Set `event`, the rest zero; the message is unpacked once, when a filter asks for it first. */
+/** Set `event`, the rest to zero; the message is unpacked once, when a filter first needs it. */
 struct event_fields {
     const struct berth_event *event;
     ProtobufCMessage *message;
     bool is_unpacked;
-    /** Sorted labels once one has been looked up, and the message they belong to. */
+    /** The sorted labels once one has been looked up, and the message they belong to. */
     struct berth_wire_map labels;
     const void *labels_of;
 };

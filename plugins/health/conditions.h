@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which plugins can do their job: each by itself, and by all that it requires. */
+/* Which plugins can do their job, considering all that they require. */
 #ifndef HEALTH_CONDITIONS_H
 #define HEALTH_CONDITIONS_H
 
@@ -25,7 +25,7 @@ struct conditions {
     size_t capacity;
 };
 
-/** Looks at all plugins again. @return false where memory is out; what was known stays. */
+/** Updates the list. @return false without memory; the old list remains. */
 bool conditions_refresh(struct conditions *conditions, const struct berth_inspect *inspect);
 enum condition conditions_find(const struct conditions *conditions, const char *uri);
 void conditions_finish(struct conditions *conditions);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The folder of the verifiers: who is in it, and may they be run? All of it blocks: for a thread's work. */
+/*
+ * The directory of the verifiers: its programs, and whether they may be run. All of it blocks; call it on a
+ * worker thread.
+ */
 #ifndef IMAGE_VERIFIER_FOLDER_H
 #define IMAGE_VERIFIER_FOLDER_H
 
@@ -8,7 +11,7 @@
 
 #include <berth/error.h>
 
-/** The most entries that are looked at. */
+/** Maximum number of entries read. */
 #define FOLDER_ENTRIES_MAX 4096
 
 /** Zero-initialise. */
@@ -22,14 +25,14 @@ struct folder {
 };
 
 /**
- * Reads a folder that only root and we can write to; one that is not there is fine.
- * @return BERTH_OK; or why it cannot be used. Finish it either way.
+ * Reads a directory that only root and the daemon's user can write to; a missing one is not an error.
+ * @return BERTH_OK; or why it cannot be used. To be finished in either case.
  */
 enum berth_code folder_read(struct folder *folder, const char *path, struct berth_error *err);
 void folder_finish(struct folder *folder);
 
 /**
- * Finds the file behind an entry, and whether only root and we can have written it.
+ * Resolves an entry to a file, and checks that only root and the daemon's user can write to it.
  * @param ret_path  malloced.
  */
 enum berth_code folder_find_program(const struct folder *folder, const char *name, char **ret_path,

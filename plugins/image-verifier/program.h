@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program: started with nothing of ours but three pipes, watched until it ends, and what it wrote. */
+/* A program: started with nothing of the daemon's but three pipes, watched until it exits, and its output. */
 #ifndef IMAGE_VERIFIER_PROGRAM_H
 #define IMAGE_VERIFIER_PROGRAM_H
 
@@ -13,10 +13,12 @@
 /** Bytes that a pipe always accepts at once, before anybody reads. */
 #define PROGRAM_INPUT_MAX 4096
 
-/** A program that runs, in a session and process group of its own, whose number is `pid`. */
+/** A running program, in its own session and process group, whose ID is `pid`. */
 struct program {
     pid_t pid;
-    /** Ours to close, close-on-exec; the pipes do not block. Readable when the program has ended. */
+    /**
+     * To be closed by us, close-on-exec; the pipes are non-blocking. Readable when the program has exited.
+     */
     int pidfd;
     int output;
     int errors;
@@ -26,19 +28,21 @@ struct program_call {
     const char *path;
     char *const *arguments;
     char *const *environment;
-    /** What it finds on its standard input, of at most PROGRAM_INPUT_MAX bytes, before the end of file. */
+    /** Its standard input, at most PROGRAM_INPUT_MAX bytes. */
     const char *input;
     size_t input_length;
 };
 
-/** Blocks until it runs: for a thread's work. */
+/** Blocks until it runs; call it on a worker thread. */
 enum berth_code program_start(struct program *ret_program, const struct program_call *call,
                               struct berth_error *err);
 
 /** Of each stream of one program, in bytes. */
 #define OUTPUT_MAX 32768
 
-/** What a program writes: kept up to a limit, the rest is read and forgotten so that it is not held up. */
+/**
+ * A program's output: kept up to a limit; the rest is read and discarded so that the program is not blocked.
+ */
 struct output {
     char bytes[OUTPUT_MAX];
     size_t length;
@@ -46,18 +50,18 @@ struct output {
 };
 
 /**
- * The whole as one text: without the blanks around it, and a `?` for each byte that is no text.
+ * All of it as one text, trimmed, with a `?` for each invalid byte.
  * @return malloced; NULL without memory.
  */
 char *output_text(const struct output *output);
-/** The same for each line that is not empty. */
+/** Visits the non-empty lines as texts. */
 void output_each_line(const struct output *output, void (*on_line)(void *context, const char *line),
                       void *context);
 
 enum child_end {
     /** With the exit status in `number`. */
     CHILD_EXITED,
-    /** By the signal in `number`, which was not ours. */
+    /** By the signal in `number`, not sent by us. */
     CHILD_SIGNALLED,
     CHILD_TIMED_OUT,
     /** By child_kill. */
@@ -66,7 +70,7 @@ enum child_end {
     CHILD_LOST,
 };
 
-/** One of its pipes, as we read it. */
+/** Our end of one of its pipes. */
 struct child_stream {
     uv_poll_t poll;
     int fd;
@@ -90,9 +94,9 @@ struct child {
 /**
  * Watches a program that was started.
  *
- * @param child   zero-initialised but for `program`, which becomes its own; the caller's until on_end.
- * @param on_end  from the top level of the loop, when the program is gone with all that stayed in its process
- *                group, and the loop holds nothing of it.
+ * @param child   zero-initialised except `program`, which it takes over; the caller's memory until on_end.
+ * @param on_end  called from the top level of the loop, when the program and the rest of its process group
+ *                are gone, and no handle is left in the loop.
  */
 void child_watch(struct child *child, uv_loop_t *loop, uint64_t timeout_ms,
                  void (*on_end)(struct child *child));

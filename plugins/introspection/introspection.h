@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the handlers of both services have in common. */
+/* Shared by the handlers of both services. */
 #ifndef INTROSPECTION_H
 #define INTROSPECTION_H
 
 #include <berth/protobuf.h>
 #include <berth/types/introspection.h>
 
-/** What they find in `call->instance`: the introspection service, as it was fetched. */
+/** What handlers find in `call->instance`: the introspection service, as fetched. */
 struct introspection {
     const struct berth_introspection *service;
     void *instance;
 };
 
-/** Of messages whose texts are borrowed, and never NULL. */
+/** For messages whose strings are borrowed and never NULL. */
 static inline char *introspection_text(const char *value)
 {
     return (char *)(uintptr_t)(value == NULL ? "" : value);

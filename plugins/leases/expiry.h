@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When leases end: times as RFC 3339 writes them, and the index of the leases of all namespaces that end by
- * themselves, in the order in which they do. The index is a bucket of its own, changed together with the
- * leases, so that nobody has to look through them all, nor remember any of it.
+ * Expiry times of leases: RFC 3339 times, and an index of the expiring leases of all namespaces in the order
+ * of their expiry. The index is a bucket that is changed together with the leases, so that nobody has to scan
+ * all leases or keep them in memory.
  */
 #ifndef LEASES_EXPIRY_H
 #define LEASES_EXPIRY_H
@@ -22,11 +22,11 @@ struct expiry {
     uint32_t nanoseconds;
 };
 
-/** Reads "2026-11-24T02:20:00.5+01:00"; false where it is none. */
+/** Parses "2026-11-24T02:20:00.5+01:00"; false if it is not a valid time. */
 bool expiry_parse(const char *text, size_t length, struct expiry *ret_expiry);
 /** As of strcmp. */
 int expiry_compare(const struct expiry *a, const struct expiry *b);
-/** By the clock of this machine. */
+/** By this machine's clock. */
 struct expiry expiry_now(void);
 
 #define INDEX_BUCKET "lease-expiries"
@@ -39,17 +39,17 @@ struct index_key {
     size_t length;
 };
 
-/** What a key says. */
+/** The parts of a key. */
 struct index_entry {
     struct expiry expiry;
     char namespace_name[BERTH_IDENTIFIER_MAX + 1];
     char id[BERTH_LEASE_ID_MAX + 1];
 };
 
-/** The names are within their bounds. Keys are ordered as the times are. */
+/** The names are within bounds. Keys sort by time. */
 void index_make(struct index_key *ret_key, const struct expiry *expiry, const char *namespace_name,
                 const char *id);
-/** False where it is no such key. */
+/** False if it is not a valid key. */
 bool index_read(struct berth_store_bytes key, struct index_entry *ret_entry);
 
 #endif

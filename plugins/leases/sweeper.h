@@ -20,14 +20,14 @@ struct sweeper {
     const struct berth_store *store;
     void *store_instance;
     struct berth_store_watch *watch;
-    /** A timerfd, and what hears it. */
+    /** A timerfd, and its handle. */
     uv_poll_t alarm;
     int alarm_fd;
-    /** Of leases in one change. */
+    /** Maximum number of leases in one change. */
     size_t batch;
     int64_t retry_ns;
 
-    /** A change is on its way: everything whose time is not after `until` goes. */
+    /** A change is in flight: it removes leases whose time is not after `until`. */
     bool sweeps;
     struct expiry until;
     size_t removed;
@@ -49,12 +49,12 @@ struct sweeper_settings {
     int64_t retry_ns;
 };
 
-/** Begins. @param sweeper  zero-initialised. */
+/** Starts it. @param sweeper  zero-initialised. */
 enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_settings *settings,
                               struct berth_error *err);
-/** A lease was made that ends then. Fine for one that was never started. */
+/** A lease with this expiry was created. No-op if the sweeper was never started. */
 void sweeper_hear(struct sweeper *sweeper, const struct expiry *expiry);
-/** `on_closed` comes from the top level of the loop. */
+/** `on_closed` is called from the top level of the loop. */
 void sweeper_close(struct sweeper *sweeper, void (*on_closed)(struct sweeper *sweeper));
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service's instance, and what changes namespaces. */
+/* The service's instance, and the changes of namespaces. */
 #ifndef NAMESPACES_CHANGES_H
 #define NAMESPACES_CHANGES_H
 
@@ -18,18 +18,18 @@ struct namespaces_service {
     struct berth_store_watch *watch;
     const struct berth_namespace_occupant **occupants;
     size_t occupant_count;
-    /** Changes that the store has not ended yet. */
+    /** Changes in flight in the store. */
     size_t outstanding;
     bool closes;
 };
 
-/** Tells what happened without this daemon's doing; a store's watcher. */
+/** Publishes events for changes by other daemons; a watch of the store. */
 void namespaces_on_change(void *context, const struct berth_store_change *change);
 
 /** Frees it. */
 void namespaces_destroy(struct namespaces_service *service);
 
-/** As of struct berth_namespaces. */
+/** As in struct berth_namespaces. */
 enum berth_code namespaces_create(void *instance, struct berth_store_bytes value, berth_namespaces_done *done,
                                   void *context, struct berth_error *err);
 enum berth_code namespaces_update(void *instance, struct berth_store_bytes value, const char *const *paths,

@@ -4,12 +4,12 @@
 #define OPT_ENVIRONMENT_H
 
 /**
- * Copies an environment, which may be NULL, as clearenv(3) leaves it, with `bin` in front of its PATH and
- * `lib` of its LD_LIBRARY_PATH.
- * @return NULL-ended; NULL without memory.
+ * Copies an environment (NULL is allowed, as after clearenv(3)), with `bin` first in PATH and `lib` first in
+ * LD_LIBRARY_PATH.
+ * @return NULL-terminated; NULL without memory.
  */
 char **environment_create(char *const *from, const char *bin, const char *lib);
-/** Takes NULL. */
+/** Accepts NULL. */
 void environment_destroy(char **environment);
 
 #endif

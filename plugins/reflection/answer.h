@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one request of server reflection is answered, from an index. */
+/* The answer to one request of server reflection, from an index. */
 #ifndef REFLECTION_ANSWER_H
 #define REFLECTION_ANSWER_H
 
@@ -8,7 +8,7 @@
 
 #include "descriptor_index.h"
 
-/** The message, and what it points to beside the index and the request. */
+/** The message, and memory it points to besides the index and the request. */
 struct answer {
     Grpc__Reflection__V1__ServerReflectionResponse response;
     Grpc__Reflection__V1__FileDescriptorResponse files;
@@ -18,7 +18,7 @@ struct answer {
     void *items, *pointers;
 };
 
-/** Fills an answer, in the end with an error. Index and request are borrowed until it is finished. */
+/** Fills an answer, possibly with an error. Index and request are borrowed until it is finished. */
 void answer_make(struct answer *answer, const struct descriptor_index *index,
                  const Grpc__Reflection__V1__ServerReflectionRequest *request);
 /** Turns the answer into an error. `message` is static. */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Longer names are left out. */
+/** Longer names are omitted. */
 #define DESCRIPTOR_NAME_MAX 1024
 
 struct descriptor_file {
@@ -15,7 +15,7 @@ struct descriptor_file {
     /** A serialised google.protobuf.FileDescriptorProto. */
     const uint8_t *bytes;
     size_t length;
-    /** Its part of what all files import. */
+    /** Its range in the list of all imports. */
     size_t first_import, import_count;
 };
 
@@ -28,36 +28,36 @@ struct descriptor_entry {
 
 struct descriptor_index;
 
-/** NULL where memory is out. */
+/** NULL without memory. */
 struct descriptor_index *descriptor_index_create(void);
 void descriptor_index_destroy(struct descriptor_index *index);
 
-/** Copied. @return false where memory is out. */
+/** Copied. @return false without memory. */
 bool descriptor_index_add_service(struct descriptor_index *index, const char *service);
 /**
- * Adds the files of a serialised google.protobuf.FileDescriptorSet, which is copied. Of two files with one
- * name the first is found.
- * @return false where some of it is broken, or more than an index holds, and is left out.
+ * Adds the files of a serialised google.protobuf.FileDescriptorSet, which is copied. Of two files with the
+ * same name the first one is found.
+ * @return false if some of it is malformed or exceeds the index's limits, and is omitted.
  */
 bool descriptor_index_add_set(struct descriptor_index *index, const void *set, size_t length);
 /** Makes everything added so far searchable; nothing may be added after. */
 void descriptor_index_seal(struct descriptor_index *index);
 
-/** In the order of their bytes. */
+/** In byte order. */
 const char *const *descriptor_index_services(const struct descriptor_index *index, size_t *ret_count);
-/** NULL where there is none. */
+/** NULL if there is none. */
 const struct descriptor_file *descriptor_index_file(const struct descriptor_index *index, const char *name);
 /** Of "package.Message.field" and the like. */
 const struct descriptor_file *descriptor_index_symbol(const struct descriptor_index *index, const char *name);
 const struct descriptor_file *descriptor_index_extension(const struct descriptor_index *index,
                                                          const char *type, int32_t number);
-/** The extensions of a type, by number; NULL where nobody extends it. */
+/** The extensions of a type, by number; NULL if there are none. */
 const struct descriptor_entry *descriptor_index_extensions(const struct descriptor_index *index,
                                                            const char *type, size_t *ret_count);
 /**
- * A file and all that it imports, each once, itself first.
+ * A file and all its imports, each once, itself first.
  * @param ret_files  as many as the index has files.
- * @return how many they are.
+ * @return their number.
  */
 size_t descriptor_index_closure(const struct descriptor_index *index, const struct descriptor_file *file,
                                 const struct descriptor_file **ret_files);
