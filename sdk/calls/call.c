@@ -7,13 +7,15 @@
  * again, end it, or end other calls. Three rules keep this safe:
  *
  * - Whoever works on a call does so between enter and leave, which count `depth`. The leave that brings the
- * depth of an ended call to 0 calls its handler's on_end and frees it. So a call is never freed while one of
- * its callbacks is on the stack. - A handler may continue to use its call after each of its operations except
- * finish and resume, even if the operation ended the call. So these operations return through
- * leave_to_handler, which frees nothing: the call is abandoned, and the next event from a server frees it
- * (calls_reap), because then no engine function is on the stack. - The end is decided once, in decide, which
- * sets `ended`. After that, hooks and handlers only learn of the end, and `stream` is NULL: the server has
- * been told or has itself cancelled. After each callback the code checks `ended` before it continues.
+ *   depth of an ended call to 0 calls its handler's on_end and frees it. So a call is never freed while one
+ *   of its callbacks is on the stack.
+ * - A handler may continue to use its call after each of its operations except finish and resume, even if the
+ *   operation ended the call. So these operations return through leave_to_handler, which frees nothing: the
+ *   call is abandoned, and the next event from a server frees it (calls_reap), because then no engine
+ *   function is on the stack.
+ * - The end is decided once, in decide, which sets `ended`. After that, hooks and handlers only learn of the
+ *   end, and `stream` is NULL: the server has been told or has itself cancelled. After each callback the code
+ *   checks `ended` before it continues.
  */
 #include "call.h"
 

@@ -16,32 +16,34 @@ struct span {
 struct budget {
     uint64_t used;
     uint64_t limit;
-    /** That of all, which this is a part of; NULL: none. */
+    /** The total budget that this is part of; NULL: none. */
     struct budget *parent;
     /** How often a part of this was refused because of this. */
     uint64_t refusals;
-    /** The last refusal was for want of the parent's. */
+    /** The last refusal was due to the parent. */
     bool is_parent_full;
 
-    /** Of a parent: the most that was used since it was last low. */
+    /** Of a parent: the peak since use was last low. */
     uint64_t height;
-    /** Of a parent: called when parts give back and no more than a quarter of a height of at least
-     * `height_min` is in use; NULL: nobody cares. */
+    /**
+     * Of a parent: called when parts release bytes and at most a quarter of a peak of at least `height_min`
+     * is in use; may be NULL.
+     */
     void (*on_fallen)(struct budget *budget);
     uint64_t height_min;
     void *watcher;
 };
 
 /**
- * Takes from the budget and from its parent. No budget has more of the parent than is left for the
- * others, so that modest users are served however many greedy ones there are.
+ * Charges the budget and its parent. A budget never gets more of the parent than is left for the others, so
+ * that modest users are served even if others are greedy.
  *
- * @return false where that is too much; nothing was taken.
+ * @return false if that is too much; nothing was charged.
  */
 bool budget_take(struct budget *budget, uint64_t bytes);
 void budget_give(struct budget *budget, uint64_t bytes);
 
-/** All zero is an empty buffer. */
+/** Zero-initialised is an empty buffer. */
 struct buffer {
     unsigned char *bytes;
     size_t length;
@@ -49,11 +51,11 @@ struct buffer {
 };
 
 /**
- * Makes room for `more` bytes behind `length`. Grows to at least twice its size, but not beyond `largest`
- * where that suffices.
+ * Makes room for `more` bytes after `length`. Grows to at least twice its size, but not beyond `largest` if
+ * that suffices.
  *
  * @param budget  Charged by capacity; NULL: none.
- * @return false without memory or budget; the buffer is as it was.
+ * @return false without memory or budget; the buffer is unchanged.
  */
 bool buffer_reserve(struct buffer *buffer, size_t more, size_t largest, struct budget *budget);
 

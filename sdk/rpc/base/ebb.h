@@ -8,18 +8,18 @@
 
 #include "buffer.h"
 
-/** A budget whose use was below this at its height leaves too little behind to look for. */
+/** A budget with a lower peak leaves too little free memory to be worth returning. */
 #define EBB_HEIGHT_MIN ((uint64_t)8 * 1024 * 1024)
 
 /**
- * Has free memory given back to the kernel where what a budget counts has fallen far: the allocator keeps
- * what lies below a piece that is still in use. All zero watches nothing.
+ * Returns free memory to the kernel when the bytes counted by a budget have fallen far; otherwise the
+ * allocator keeps whatever lies below a piece in use. Zero-initialised: watches nothing.
  */
 struct ebb {
     struct budget *budget;
     uv_loop_t *loop;
     struct deadlines *deadlines;
-    /** Frees what is kept for the next call, as it fragments the free memory. */
+    /** Frees memory kept for further calls, which fragments the free memory. */
     void (*drop)(struct ebb *ebb);
     struct deadline deadline;
     uv_work_t work;
@@ -38,8 +38,8 @@ void ebb_watch(struct ebb *ebb, struct budget *budget, uv_loop_t *loop, struct d
                void (*drop)(struct ebb *ebb));
 
 /**
- * @return true where nothing is under way. Otherwise `on_stopped` is called from the loop, and the memory is
- * used until then.
+ * @return true if nothing is in progress. Otherwise `on_stopped` is called from the loop, and the memory is
+ *         used until then.
  */
 bool ebb_stop(struct ebb *ebb, void (*on_stopped)(struct ebb *ebb));
 

@@ -5,44 +5,45 @@
 #include <stddef.h>
 
 /**
- * Bytes of the largest piece that is kept, a message of 4 KiB with its framing, and the unit by which sizes
- * differ; each with its header.
+ * Size of the largest piece that is kept (a message of 4 KiB with its framing), and the unit of sizes; both
+ * include the header.
  */
 #define POOL_PIECE_MAX (4096 + 512)
 #define POOL_UNIT 32
 
-/** What a piece that is made smaller may have too much. */
+/** How much too large a reused piece may be. */
 #define POOL_WASTE_MAX 1024
 
-/** Bytes that a pool keeps at most, and how many of them only pieces up to POOL_SMALL_MAX may take. */
+/** Maximum bytes that a pool keeps, and how many of them only pieces up to POOL_SMALL_MAX may use. */
 #define POOL_KEPT_MAX ((size_t)1024 * 1024)
 #define POOL_KEPT_FOR_SMALL ((size_t)256 * 1024)
 #define POOL_SMALL_MAX 1024
 
 struct pool_piece;
 
-/** Memory that calls take and give back all the time. All zero is empty. */
+/** Reuses memory that calls allocate and free all the time. Zero-initialised: empty. */
 struct pool {
     struct pool_piece *kept[POOL_PIECE_MAX / POOL_UNIT + 1];
     size_t kept_bytes;
 };
 
-/** Frees what it keeps, and is an empty pool. At its end nothing that was taken may be given back after this.
+/**
+ * Frees what it keeps; the pool is then empty. At its end, nothing allocated from it may be freed after this.
  */
 void pool_finish(struct pool *pool);
 
-/** As malloc; what is small enough comes from what was given back. @return NULL without memory. */
+/** As malloc; small pieces are reused. @return NULL without memory. */
 void *pool_take(struct pool *pool, size_t size);
 /** As realloc. */
 void *pool_resize(struct pool *pool, void *memory, size_t size);
-/** Gives back to the pool that it was taken from. Takes NULL. */
+/** Frees to the pool it was allocated from. Accepts NULL. */
 void pool_give(void *memory);
 
-/** Pieces of one size that ended, for those that begin. All zero but for `size` and `max` is empty. */
+/** Reuses pieces of one size. Zero-initialised except `size` and `max`: empty. */
 struct spares {
-    /** Of a piece; room for a pointer at least. */
+    /** Of a piece; at least the size of a pointer. */
     size_t size;
-    /** How many are kept. */
+    /** Number of pieces kept. */
     size_t max;
     size_t count;
     void *first;

@@ -7,19 +7,19 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-/** Something that has work for the end of this turn of the loop; embedded in what has it. */
+/** Work for the end of this turn of the loop; embedded in what has the work. */
 struct turn_task {
     TAILQ_ENTRY(turn_task) link;
     bool is_queued;
     void (*run)(struct turn_task *task);
 };
 
-/** Runs tasks before the loop sleeps, each once however often it was asked for. */
+/** Runs tasks before the loop sleeps, each once however often it was requested. */
 struct turn {
     uv_prepare_t prepare;
     uv_idle_t idle;
     TAILQ_HEAD(, turn_task) tasks;
-    /** Of the two handles, how many are closed. */
+    /** How many of the two handles are closed. */
     unsigned closed;
     void (*on_closed)(struct turn *turn);
 };

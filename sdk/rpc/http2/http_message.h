@@ -17,25 +17,25 @@
 struct http_message {
     uint64_t content_length;
     uint64_t received;
-    /** Pseudo-header fields that came, a bit for each. */
+    /** Bit mask of the pseudo-header fields received. */
     uint8_t pseudo;
     bool has_regular;
     bool has_content_length;
     bool is_asterisk;
     bool is_options;
     bool is_connect;
-    /** The headers are complete; what follows are trailers. */
+    /** The headers are complete; trailers follow. */
     bool has_headers;
 };
 
-/** A field of the headers or the trailers, without blanks around its value. */
+/** A field of the headers or the trailers, with blanks around its value removed. */
 const char *http_message_add_field(struct http_message *message, const char *name, size_t name_length,
                                    const char *value, size_t value_length);
 
-/** The header block, or that of the trailers, is complete; `is_last`: nothing follows it. */
+/** The header or trailer block is complete; `is_last`: nothing follows it. */
 const char *http_message_end_fields(struct http_message *message, bool is_last);
 
-/** So many bytes of content came; `is_last`: nothing follows them. */
+/** Bytes of content received; `is_last`: nothing follows them. */
 const char *http_message_add_data(struct http_message *message, size_t length, bool is_last);
 
 /**

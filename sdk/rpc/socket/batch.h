@@ -6,18 +6,17 @@
 
 #include <sdk/rpc/message/outflow.h>
 
-/** The most that batch_add_frame is ever given: one frame of the default size (RFC 9113 4.2) and its header.
- */
+/** Maximum size passed to batch_add_frame: one frame of the default size (RFC 9113 4.2) and its header. */
 #define BATCH_FRAME_MAX (16384 + 64)
 
 #define BATCH_BYTES_MAX (64 * 1024)
 #define BATCH_PIECES_MAX 256
 #define BATCH_TOTAL_MAX (256 * 1024)
 
-/** Messages shorter than this are copied rather than referred to. */
+/** Shorter messages are copied instead of referenced. */
 #define BATCH_COPY_MAX 1024
 
-/** What one write sends: frames in a row, and message bytes between them that stay where they are. */
+/** The contents of one write: consecutive frames, with references to message bytes between them. */
 struct batch {
     size_t byte_count;
     size_t piece_count;
@@ -30,18 +29,18 @@ struct batch {
 
 /** @return an empty batch; NULL without memory. */
 struct batch *batch_create(void);
-/** Takes NULL. */
+/** Accepts NULL. */
 void batch_destroy(struct batch *batch);
 
-/** Can it take one more frame of any size, and what belongs to it? */
+/** Is there room for one more frame of any size, and what belongs to it? */
 bool batch_has_room(const struct batch *batch);
 
 void batch_add_bytes(struct batch *batch, const void *bytes, size_t length);
-/** Refers to bytes of `block`, or copies them where they are few. The batch has room for both. */
+/** References bytes of `block`, or copies them if they are few. The batch must have room for both. */
 void batch_add_run(struct batch *batch, struct message_block *block, const unsigned char *bytes,
                    size_t length);
 
-/** Drops the first `length` bytes, which are written. */
+/** Drops the first `length` bytes, which have been written. */
 void batch_advance(struct batch *batch, size_t length);
 
 /** Empties it. */

@@ -11,7 +11,7 @@
 
 #define DIAL_REASON_MAX 192
 
-/** One attempt to reach a host: its addresses in the resolver's order, until one answers. */
+/** One attempt to reach a host: tries its addresses in the resolver's order until one accepts. */
 struct dial {
     uv_loop_t *loop;
     uv_getaddrinfo_t resolve;
@@ -25,17 +25,17 @@ struct dial {
     bool is_cancelled;
     char reason[DIAL_REASON_MAX];
     /**
-     * Called once, from the loop. The memory may go in it.
+     * Called once, from the loop. May free the memory.
      *
-     * @param fd      A connected socket, the callee's; -1: nobody answers, and why.
+     * @param fd  A connected socket, owned by the callee; -1: no address could be reached, with the reason.
      */
     void (*on_done)(struct dial *dial, int fd, const char *reason);
 };
 
-/** Begins; `on_done` is set, the rest is zero. @return 0, or a libuv error and no on_done. */
+/** Starts it; `on_done` must be set, the rest zero. @return 0, or a libuv error and no on_done. */
 int dial_start(struct dial *dial, uv_loop_t *loop, const char *host, uint16_t port);
 
-/** Wants no socket any more; on_done still follows, where it has not come. */
+/** Cancels it; on_done still follows if it has not been called. */
 void dial_cancel(struct dial *dial);
 
 #endif

@@ -8,9 +8,9 @@
 
 #include "connection.h"
 
-/** What the first bytes on a socket are the beginning of. */
+/** The protocols that the first bytes on a socket can indicate. */
 enum greeting_kind {
-    /** They are too few to tell. */
+    /** Too few bytes to tell. */
     GREETING_PARTIAL,
     GREETING_HTTP2,
     GREETING_HTTP1,
@@ -19,28 +19,28 @@ enum greeting_kind {
     GREETING_OTHER,
 };
 
-/** So many bytes are enough to tell. */
+/** This many bytes are enough to tell. */
 #define GREETING_BYTES 20
 
 /**
- * The first stage of a connection, at its socket: looks at what the other side says first and passes all on
- * where that is the protocol expected, or none that is known. All zero but `expected` and `on_foreign` is
- * fresh.
+ * The first filter of a connection, at its socket: examines the peer's first bytes, and passes everything on
+ * if they are of the expected protocol or of no known one. Zero-initialise, except `expected` and
+ * `on_foreign`.
  */
 struct greeting {
     struct connection_filter filter;
     enum greeting_kind expected;
-    /** The peer is a server? A server sends nothing itself before it knows what its client speaks. */
+    /** Is the peer a server? A server sends nothing before it knows its client's protocol. */
     bool from_server;
     bool is_known;
-    /** Another filter stands between it and the socket. */
+    /** Another filter is between it and the socket. */
     bool is_covered;
-    /** Nothing is held back any more, whatever has been heard. */
+    /** Nothing is held back any more, whatever was received. */
     bool is_forced;
 
     /**
-     * The other side speaks another protocol. May set an answer, or start another protocol on the connection,
-     * which is then given what came.
+     * The peer speaks another protocol. May set a reply, or start another protocol on the connection, which
+     * is then given the input so far.
      *
      * @return NULL, or why the connection ends.
      */
@@ -56,12 +56,12 @@ struct greeting {
     /** Input that was too short to tell. */
     uint8_t head[GREETING_BYTES];
     size_t held;
-    /** All that is said any more: what else comes is dropped, until the other side closes. NULL: nothing. */
+    /** The last bytes to send: further input is dropped until the peer closes. NULL: none. */
     const char *answer;
     size_t answer_left;
 };
 
-/** Of a client's first bytes, or a server's. Of more than GREETING_BYTES never GREETING_PARTIAL. */
+/** For a client's first bytes, or a server's. Never GREETING_PARTIAL for more than GREETING_BYTES. */
 enum greeting_kind greeting_recognise(bool from_server, const uint8_t *bytes, size_t length);
 
 /** For people: "gRPC", "TLS". */
@@ -70,7 +70,7 @@ const char *greeting_name(enum greeting_kind kind);
 /** Ends the connection with these bytes, which are constant. For on_foreign. */
 void greeting_answer(struct greeting *greeting, const char *bytes, size_t length);
 
-/** Puts it between the connection's socket and all that stands on it so far. */
+/** Inserts it between the connection's socket and everything on it so far. */
 void greeting_attach(struct greeting *greeting, struct connection *connection);
 
 #endif

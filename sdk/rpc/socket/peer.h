@@ -7,24 +7,24 @@
 
 #include <berth/call.h>
 
-/** Of "[IPv6%scope]:port" with its NUL. */
+/** Size of "[IPv6%scope]:port" including its NUL. */
 #define TCP_ADDRESS_MAX 88
 
-/** "127.0.0.1:41822", "[::1]:41822"; of another family "". */
+/** "127.0.0.1:41822", "[::1]:41822"; "" for other families. */
 void tcp_address_format(const struct sockaddr_storage *address, char ret_text[TCP_ADDRESS_MAX]);
 
 uint16_t tcp_address_port(const struct sockaddr_storage *address);
 
-/** Of an IPv6 address with its port, or a unix peer's numbers. */
+/** Size of an IPv6 address with its port, or of a unix peer's numbers. */
 #define PEER_ADDRESS_MAX TCP_ADDRESS_MAX
 
-/** Who is at the other end, as the kernel says. */
+/** The peer, as reported by the kernel. */
 struct peer {
     struct berth_peer who;
     char address[PEER_ADDRESS_MAX];
 };
 
-/** Asks the kernel for the peer of a connected socket. The struct must not move afterwards. */
+/** Gets the peer of a connected socket from the kernel. The struct must not move afterwards. */
 void peer_init(struct peer *peer, int fd);
 
 #endif

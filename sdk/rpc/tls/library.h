@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between libberth-rpc and its private library libberth-rpc-tls, which alone knows OpenSSL: what each has of
- * the other. Both come of one build, so that their structs are the same. */
+/*
+ * Between libberth-rpc and its private library libberth-rpc-tls, the only one to use OpenSSL: what each uses
+ * of the other. Both come from one build, so that their structs are identical.
+ */
 #ifndef RPC_TLS_LIBRARY_H
 #define RPC_TLS_LIBRARY_H
 
@@ -11,7 +13,7 @@
 #define TLS_LIBRARY_SONAME "libberth-rpc-tls.so.0"
 #define TLS_LIBRARY_SYMBOL "berth_rpc_tls"
 
-/** Of libberth-rpc; each is the function of the same name. */
+/** Functions of libberth-rpc, by their names. */
 struct tls_library_user {
     void (*add_filter)(struct connection *connection, struct connection_filter *filter);
     struct batch *(*borrow_batch)(struct engine *engine);
@@ -20,14 +22,14 @@ struct tls_library_user {
     void (*advance)(struct batch *batch, size_t length);
 };
 
-/** Of libberth-rpc-tls. */
+/** Functions of libberth-rpc-tls. */
 struct tls_library {
-    /** Where these differ from the caller's own, nothing else may be used. */
+    /** If these differ from the caller's own, nothing else may be used. */
     const char *version;
     size_t connection_size;
     size_t engine_size;
 
-    /** Before anything else, as often as one likes. */
+    /** Before anything else, any number of times. */
     void (*use)(const struct tls_library_user *user);
 
     enum berth_code (*create_server)(const struct berth_rpc_tls_options *options,
@@ -43,7 +45,7 @@ struct tls_library {
     void (*identify)(struct tls *tls, struct berth_peer *peer);
 };
 
-/** What libberth-rpc-tls exports, and nothing else. */
+/** The only export of libberth-rpc-tls. */
 extern BERTH_RPC_API const struct tls_library berth_rpc_tls;
 
 #endif

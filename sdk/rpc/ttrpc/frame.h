@@ -4,10 +4,10 @@
 
 #include <sdk/rpc/base/buffer.h>
 
-/** Length of the header of each frame. */
+/** Length of a frame's header. */
 #define TTRPC_HEADER 10
 
-/** The most data that a frame has (PROTOCOL.md, Message Frame). */
+/** Maximum length of a frame's data (PROTOCOL.md, Message Frame). */
 #define TTRPC_DATA_MAX (4u << 20)
 
 enum ttrpc_type {
@@ -16,7 +16,7 @@ enum ttrpc_type {
     TTRPC_DATA = 3,
 };
 
-/** Of a Request and of Data: its sender will send no more on this stream. */
+/** Of a Request and of Data: the sender will send no more on this stream. */
 #define TTRPC_REMOTE_CLOSED 1u
 /** Of a Request: Data follows. */
 #define TTRPC_REMOTE_OPEN 2u
@@ -28,41 +28,40 @@ struct ttrpc_frame {
     /** enum ttrpc_type, or a type of a later version. */
     uint8_t type;
     uint8_t flags;
-    /** As the header states it; `data` has as many bytes. */
+    /** As stated in the header, and the length of `data`. */
     uint32_t length;
     const unsigned char *data;
 };
 
 enum ttrpc_read {
-    /** All input is eaten and no frame is whole. */
+    /** All input has been consumed, and no frame is complete. */
     TTRPC_READ_MORE,
     TTRPC_READ_FRAME,
-    /** The frame states more data than any may have: it is skipped, and `data` is NULL. */
+    /** The stated length is over the maximum: the frame is skipped, and `data` is NULL. */
     TTRPC_READ_OVERSIZE,
-    /** The budget or the memory is used up: the frame is skipped, and `data` is NULL. */
+    /** Out of budget or memory: the frame is skipped, and `data` is NULL. */
     TTRPC_READ_NO_ROOM,
 };
 
-/** Where the frames of one direction of a connection are put together. All zero with `budget` set is fresh.
- */
+/** Assembles the frames of one direction of a connection. Zero-initialise, except `budget`. */
 struct ttrpc_reader {
     unsigned char header[TTRPC_HEADER];
-    /** How much of the header is there; all of it while the data is incomplete. */
+    /** How much of the header has arrived; all of it while the data is incomplete. */
     unsigned header_length;
     struct ttrpc_frame frame;
     struct buffer partial;
     struct budget *budget;
-    /** Bytes of a skipped frame that are still to come. */
+    /** Remaining bytes of a skipped frame. */
     uint32_t skipping;
-    /** `partial` holds a frame that was given out. */
+    /** `partial` holds a frame that has been returned. */
     bool is_given;
 };
 
 /**
- * Takes bytes off the front of `input` up to the end of the next frame.
+ * Consumes `input` up to the end of the next frame.
  *
- * @param ret_frame  Unless there is more to come. Its data lies inside the input where it is whole there,
- * else inside the reader, until the next call.
+ * @param ret_frame  Set unless more input is needed. Its data is inside the input if it is complete there,
+ *                   otherwise inside the reader, until the next call.
  */
 enum ttrpc_read ttrpc_reader_next(struct ttrpc_reader *reader, struct span *input,
                                   struct ttrpc_frame *ret_frame);

@@ -10,11 +10,14 @@
 
 #include "frame.h"
 
-/** Messages that a paused call may have waiting, and bytes of them, before its connection is not read. */
+/**
+ * How many messages, and how many bytes of them, may wait for a paused call before its connection is not
+ * read.
+ */
 #define TTRPC_HELD_MESSAGES_MAX 64
 #define TTRPC_HELD_BYTES_MAX (4u << 20)
 
-/** How long that may last before a paused call is ended. */
+/** How long that may last before the paused call is ended. */
 #define TTRPC_STALL_MS 1000
 
 #define TTRPC_FIRST_BUCKETS 8
@@ -30,29 +33,31 @@ struct ttrpc_stream {
     struct ttrpc_session *session;
     struct inbox *inbox;
     TAILQ_ENTRY(ttrpc_stream) due;
-    /** It has something to write. */
+    /** It has data to write. */
     bool is_due;
-    /** Messages that wait in the inbox. */
+    /** Messages waiting in the inbox. */
     unsigned held;
-    /** More wait than may. */
+    /** More are waiting than allowed. */
     bool is_full;
-    /** It took a message since the last check. */
+    /** It has accepted a message since the last check. */
     bool has_progressed;
 };
 
-/** What a server or a client makes of a session. All from the top level. */
+/** Callbacks of a server or client. All from the top level. */
 struct ttrpc_side {
     /** A whole frame. */
     void (*on_frame)(struct ttrpc_session *session, const struct ttrpc_frame *frame);
 
-    /** A frame that is skipped: too large, or there is no room for it. */
+    /** A skipped frame: too large, or without room for it. */
     void (*on_skipped)(struct ttrpc_session *session, const struct ttrpc_frame *frame, enum ttrpc_read why);
 
-    /** Writes the stream's next frame, for which there is room. @return false where it has no further one; it
-     * may be gone then. */
+    /**
+     * Writes the stream's next frame, for which there is room. @return false if it has no further one; it may
+     * have been freed then.
+     */
     bool (*put)(struct ttrpc_stream *stream, struct batch *batch);
 
-    /** The stream was full for too long: ends it. */
+    /** The stream was full for too long: end it. */
     void (*on_stalled)(struct ttrpc_stream *stream);
 
     /** Frees the owner. */
@@ -64,13 +69,13 @@ struct ttrpc_session {
     struct connection *connection;
     const struct ttrpc_side *side;
     struct ttrpc_reader reader;
-    /** The streams by their ids, in as many buckets as a power of two, and how many they are. */
+    /** The streams by their IDs, in a power of two of buckets, and their number. */
     struct ttrpc_bucket *buckets;
     size_t bucket_count;
     size_t stream_count;
     struct ttrpc_bucket first_buckets[TTRPC_FIRST_BUCKETS];
     TAILQ_HEAD(, ttrpc_stream) due;
-    /** Responses for unknown streams, and how much of them is written. */
+    /** Responses for unknown streams, and how much of them has been written. */
     struct buffer answers;
     size_t answers_offset;
     /** Time from a frame's first byte to its last; 0: unlimited. */
@@ -80,7 +85,7 @@ struct ttrpc_session {
     size_t full_count;
     /** The connection ends with its last stream. */
     bool is_leaving;
-    /** It does so also where the peer has begun a frame. */
+    /** Even if the peer has begun a frame. */
     bool drops_partial;
 };
 
@@ -89,7 +94,7 @@ extern const struct connection_protocol ttrpc_protocol;
 
 void ttrpc_session_init(struct ttrpc_session *session, struct connection *connection,
                         const struct ttrpc_side *side, struct budget *budget, uint32_t frame_timeout_ms);
-/** No byte moves any more. */
+/** No more bytes are read or written. */
 void ttrpc_session_lose(struct ttrpc_session *session);
 
 /** Answers a frame that belongs to no stream. */
@@ -99,11 +104,11 @@ void ttrpc_session_refuse(struct ttrpc_session *session, uint32_t id, enum berth
 struct ttrpc_stream *ttrpc_session_find(const struct ttrpc_session *session, uint32_t id);
 void ttrpc_session_each(struct ttrpc_session *session, void (*visit)(struct ttrpc_stream *stream));
 
-/** `stream->inbox` is set. */
+/** `stream->inbox` must be set. */
 void ttrpc_stream_join(struct ttrpc_stream *stream, struct ttrpc_session *session, uint32_t id);
 /** No-op if it never joined. */
 void ttrpc_stream_leave(struct ttrpc_stream *stream);
-/** There is something to write. */
+/** There is data to write. */
 void ttrpc_stream_due(struct ttrpc_stream *stream);
 
 /** Gives a message to `deliver`, or holds it while the inbox is paused. @return FRAMING_MORE or
