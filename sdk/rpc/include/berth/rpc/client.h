@@ -68,7 +68,7 @@ struct berth_rpc_channel_options {
     /** NULL: no TLS. For a host and port only; read before create returns. */
     const struct berth_rpc_tls_options *tls;
     /**
-     * Compress messages with gzip where that makes them smaller? A server without gzip ends such calls with
+     * Compress messages with gzip if that makes them smaller. A server without gzip ends such calls with
      * UNIMPLEMENTED. Responses compressed with gzip or deflate are always accepted.
      */
     bool compress;
@@ -99,7 +99,7 @@ struct berth_rpc_call_handlers {
 
     /**
      * The call has ended. Exactly once, always from the loop and never inside another function; `call` is
-     * freed when it returns. `message` is for people and never NULL; where the server could not be reached it
+     * freed when it returns. `message` is for people and never NULL; if the server could not be reached it
      * has the address and the reason.
      */
     void (*on_end)(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,
@@ -133,7 +133,7 @@ struct berth_rpc_call_options {
  * Checks the files as a channel would. From any thread.
  *
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_PERMISSION_DENIED with the file and what is wrong with
- * it; BERTH_UNAVAILABLE where TLS is not installed; BERTH_RESOURCE_EXHAUSTED.
+ * it; BERTH_UNAVAILABLE if TLS is not installed; BERTH_RESOURCE_EXHAUSTED.
  */
 BERTH_RPC_API enum berth_code berth_rpc_channel_check_tls(const struct berth_rpc_tls_options *options,
                                                           struct berth_error *err);
@@ -171,7 +171,7 @@ BERTH_RPC_API enum berth_code berth_rpc_call_start(struct berth_rpc_channel *cha
 /**
  * Sends one message; copies.
  *
- * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED where it is over the limit or too much is queued (nothing was
+ * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED if it is over the limit or too much is queued (nothing was
  *         sent, and the call continues); BERTH_FAILED_PRECONDITION after half_close or cancel.
  */
 BERTH_RPC_API enum berth_code berth_rpc_call_send(struct berth_rpc_call *call, const void *message,
@@ -194,8 +194,8 @@ BERTH_RPC_API void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_c
 BERTH_RPC_API const void *berth_rpc_call_tag(const struct berth_rpc_call *call);
 
 /**
- * As berth_call_compress, for this call only; meant before the first message. FAILED_PRECONDITION where it is
- * wanted and the request left without it, or the call is over; UNIMPLEMENTED on ttrpc.
+ * As berth_call_compress, for this call only; call it before the first message. FAILED_PRECONDITION if the
+ * request was already sent without it, or the call has ended; UNIMPLEMENTED on ttrpc.
  */
 BERTH_RPC_API enum berth_code berth_rpc_call_compress(struct berth_rpc_call *call, bool wanted);
 /** As berth_call_came_compressed: inside on_message. */
@@ -223,11 +223,11 @@ struct berth_rpc_unary_options {
 };
 
 /**
- * Makes one unary call and blocks until it ends, on a loop of its own.
+ * Makes one unary call on a private loop and blocks until it ends.
  *
  * @param ret_response  Freed by the caller with free(); has a NUL behind it. Never NULL on success.
- * @return BERTH_OK, or how the call ended with its message in `err`; BERTH_UNAVAILABLE where the server could
- *         not be reached, BERTH_INTERNAL where it sent no response or several.
+ * @return BERTH_OK, or how the call ended with its message in `err`; BERTH_UNAVAILABLE if the server could
+ *         not be reached, BERTH_INTERNAL if it sent no response or several.
  */
 BERTH_RPC_API enum berth_code berth_rpc_unary_blocking(const struct berth_rpc_unary_options *options,
                                                        void **ret_response, size_t *ret_length,

@@ -179,7 +179,7 @@ BERTH_RPC_API enum berth_code berth_rpc_server_create(uv_loop_t *loop,
  * listening, with its mode and owner. A stale socket is replaced. The file is removed when the server closes,
  * if it is still ours. `<path>.lock` beside it is locked while we listen, and left behind.
  *
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a path that is empty or too long; BERTH_ALREADY_EXISTS where
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for a path that is empty or too long; BERTH_ALREADY_EXISTS if
  *         a live process is listening there (its pid is in `err`) or the path is not a socket;
  *         BERTH_PERMISSION_DENIED, BERTH_NOT_FOUND (no such folder) or BERTH_UNAVAILABLE with the reason.
  */
@@ -191,7 +191,7 @@ BERTH_RPC_API enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_serv
  * Checks the files as listening would. Needs no server; from any thread.
  *
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_PERMISSION_DENIED with the file and what is wrong with
- * it; BERTH_UNAVAILABLE where TLS is not installed; BERTH_RESOURCE_EXHAUSTED.
+ * it; BERTH_UNAVAILABLE if TLS is not installed; BERTH_RESOURCE_EXHAUSTED.
  */
 BERTH_RPC_API enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *options,
                                                          struct berth_error *err);
@@ -201,7 +201,7 @@ BERTH_RPC_API enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_
  *
  * @param ret_port  The actual port, for an address with port 0. May be NULL.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an invalid address, or with the file that cannot be used and
- *         why; BERTH_ALREADY_EXISTS where the address is in use; BERTH_PERMISSION_DENIED;
+ *         why; BERTH_ALREADY_EXISTS if the address is in use; BERTH_PERMISSION_DENIED;
  *         BERTH_UNAVAILABLE with the reason.
  */
 BERTH_RPC_API enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
@@ -220,7 +220,7 @@ BERTH_RPC_API enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *se
  * deadline: the owner calls close when it has waited long enough.
  *
  * @param on_drained  Called once, when no connection is left, possibly before this returns; not called
- *                    where close comes first. May be NULL.
+ *                    if close is called first. May be NULL.
  */
 BERTH_RPC_API void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context),
                                           void *context);
