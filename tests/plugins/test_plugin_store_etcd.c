@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include <etcd/etcdserverpb/rpc.berth.h>
@@ -15,6 +14,7 @@
 #include <berth/rpc/services.h>
 #include <berth/store_engine.h>
 #include <berth/testing.h>
+#include <tests/unit/scratch.h>
 
 #define MAX_PAIRS 8
 
@@ -25,7 +25,8 @@ struct stage {
     struct berth_rpc_services *services;
     struct berth_rpc_server *server;
     bool server_is_closed;
-    char path[64];
+    char folder[64];
+    char path[80];
 
     /* What a Range is answered. */
     enum berth_code range_code;
@@ -217,7 +218,9 @@ static struct stage *stage_create(const char *more)
     char settings[512];
     struct berth_error err;
 
-    snprintf(stage->path, sizeof(stage->path), "/tmp/berth-etcd-%d.sock", (int)getpid());
+    snprintf(stage->folder, sizeof(stage->folder), "/tmp/berth-etcd-XXXXXX");
+    assert_non_null(mkdtemp(stage->folder));
+    snprintf(stage->path, sizeof(stage->path), "%s/sock", stage->folder);
     snprintf(settings, sizeof(settings), "endpoints: [\"unix:%s\"]\n%s", stage->path, more);
     stage->revision = 10;
     stage->grants_leases = true;
@@ -309,7 +312,7 @@ static void stage_destroy(struct stage *stage)
     berth_rpc_services_destroy(stage->services);
     if (berth_testing_destroy(stage->testing, &err) != BERTH_OK)
         fail_msg("%s", err.message);
-    unlink(stage->path);
+    scratch_remove(stage->folder);
     free(stage);
 }
 
