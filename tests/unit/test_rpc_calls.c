@@ -1,546 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Client and server in one loop: calls of all kinds, their ends, and both sides waiting for each other. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
+/*
+ * Client and server in one loop: calls of all kinds, their ends, and both sides waiting for each other. What
+ * holds for gRPC and for ttrpc is asserted of both.
+ */
+#include "rpc_pair.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <sdk/rpc/ttrpc/frame.h>
 
-#include <berth/rpc/client.h>
-#include <berth/rpc/server.h>
-#include <berth/rpc/services.h>
-
-#define BLOCK (32 * 1024)
-
-struct fixture {
-    uv_loop_t loop;
-    uv_timer_t timer;
-    struct berth_rpc_services *services;
-    struct berth_rpc_server *server;
-    struct berth_rpc_channel *channel;
-    char path[64];
-    bool has_server;
-    bool is_drained;
-    bool is_closed;
-
-    /* What the handlers saw. */
-    unsigned starts;
-    unsigned ends;
-    enum berth_code last_end;
-    size_t taken;
-    size_t to_send;
-    struct berth_call *paused;
-
-    /* What the caller saw. */
-    unsigned over;
-    unsigned headers;
-    unsigned writables;
-    enum berth_code code;
-    char message[256];
-    char text[256];
-    size_t received;
-    size_t messages;
-    size_t trailers;
-    bool pauses;
-    bool cancels;
-    struct berth_rpc_call *call;
-};
-
-static struct fixture f;
-
-static void on_start(struct berth_call *call)
+static bool is_grpc(void)
 {
-    f.starts++;
-    berth_call_add_header(call, "x-seen", "header", 6);
-    berth_call_add_trailer(call, "x-raw-bin", "\0\xff", 2);
-}
-
-static void on_handler_end(struct berth_call *call, enum berth_code code)
-{
-    f.ends++;
-    f.last_end = code;
-    if (f.paused == call)
-        f.paused = NULL;
-}
-
-static void echo(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_reply(call, message, length);
-}
-
-static void ignore(struct berth_call *call, const void *message, size_t length)
-{
-    f.taken += length;
-}
-
-static void send_blocks(struct berth_call *call)
-{
-    static const char block[BLOCK];
-
-    while (f.to_send > 0 && berth_call_can_send(call)) {
-        assert_int_equal(berth_call_send(call, block, sizeof(block)), BERTH_OK);
-        f.to_send--;
-    }
-    if (f.to_send == 0)
-        berth_call_finish(call, BERTH_OK, NULL);
-}
-
-static void start_blocks(struct berth_call *call, const void *message, size_t length)
-{
-    send_blocks(call);
-}
-
-static void answer_count(struct berth_call *call)
-{
-    char text[32];
-
-    snprintf(text, sizeof(text), "%zu", f.taken);
-    berth_call_reply(call, text, strlen(text));
-}
-
-static void take_and_pause(struct berth_call *call, const void *message, size_t length)
-{
-    f.taken += length;
-    f.paused = call;
-    berth_call_pause(call);
-}
-
-static void send_back(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_send(call, message, length);
-}
-
-static void finish_well(struct berth_call *call)
-{
-    berth_call_finish(call, BERTH_OK, NULL);
-}
-
-static void refuse(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_finish(call, BERTH_NOT_FOUND, "no \"\xc3\xa4pfel\" here: 100 %\n");
-}
-
-static void finish_in_start(struct berth_call *call)
-{
-    berth_call_finish(call, BERTH_UNAUTHENTICATED, "who are you?");
-}
-
-static void finish_without_answer(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_finish(call, BERTH_OK, NULL);
-}
-
-static void close_the_server(struct berth_call *call, const void *message, size_t length)
-{
-    berth_rpc_server_close(f.server, NULL, NULL);
-    f.has_server = false;
-}
-
-static void answer_twice(struct berth_call *call, const void *message, size_t length)
-{
-    assert_int_equal(berth_call_send(call, "1", 1), BERTH_OK);
-    assert_int_equal(berth_call_send(call, "2", 1), BERTH_FAILED_PRECONDITION);
-    berth_call_finish(call, BERTH_OK, NULL);
-}
-
-#define HANDLERS .on_start = on_start, .on_end = on_handler_end
-
-static const struct berth_method methods[] = {
-    {.name = "Echo", .kind = BERTH_METHOD_UNARY, HANDLERS, .on_message = echo},
-    {.name = "Never", .kind = BERTH_METHOD_UNARY, HANDLERS, .on_message = ignore},
-    {.name = "Refuse", .kind = BERTH_METHOD_UNARY, HANDLERS, .on_message = refuse},
-    {.name = "InStart",
-     .kind = BERTH_METHOD_UNARY,
-     .on_start = finish_in_start,
-     .on_message = echo,
-     .on_end = on_handler_end},
-    {.name = "Nothing", .kind = BERTH_METHOD_UNARY, HANDLERS, .on_message = finish_without_answer},
-    {.name = "Twice", .kind = BERTH_METHOD_UNARY, HANDLERS, .on_message = answer_twice},
-    {.name = "Close", .kind = BERTH_METHOD_UNARY, HANDLERS, .on_message = close_the_server},
-    {.name = "Blocks",
-     .kind = BERTH_METHOD_SERVER_STREAM,
-     HANDLERS,
-     .on_message = start_blocks,
-     .on_writable = send_blocks},
-    {.name = "Count",
-     .kind = BERTH_METHOD_CLIENT_STREAM,
-     HANDLERS,
-     .on_message = ignore,
-     .on_half_close = answer_count},
-    {.name = "Slow",
-     .kind = BERTH_METHOD_CLIENT_STREAM,
-     HANDLERS,
-     .on_message = take_and_pause,
-     .on_half_close = answer_count},
-    {.name = "Chat",
-     .kind = BERTH_METHOD_BIDI_STREAM,
-     HANDLERS,
-     .on_message = send_back,
-     .on_half_close = finish_well},
-};
-
-static const struct berth_service service = {
-    .size = sizeof(service),
-    .method_size = sizeof(methods[0]),
-    .name = "t.T",
-    .methods = methods,
-    .method_count = sizeof(methods) / sizeof(methods[0]),
-};
-
-static void on_headers(void *context, struct berth_rpc_call *call, const struct berth_metadata *metadata,
-                       size_t count)
-{
-    f.headers++;
-}
-
-static void on_message(void *context, struct berth_rpc_call *call, const void *message, size_t length)
-{
-    f.messages++;
-    f.received += length;
-    snprintf(f.text, sizeof(f.text), "%.*s", (int)(length < 255 ? length : 255), (const char *)message);
-    if (f.pauses)
-        berth_rpc_call_pause(call);
-    if (f.cancels)
-        berth_rpc_call_cancel(call);
-}
-
-static void on_writable(void *context, struct berth_rpc_call *call)
-{
-    f.writables++;
-}
-
-static void on_end(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,
-                   const struct berth_metadata *trailers, size_t count)
-{
-    f.over++;
-    f.code = code;
-    f.trailers = count;
-    snprintf(f.message, sizeof(f.message), "%s", message);
-    f.call = NULL;
-}
-
-static const struct berth_rpc_call_handlers handlers = {
-    .size = sizeof(handlers),
-    .on_headers = on_headers,
-    .on_message = on_message,
-    .on_writable = on_writable,
-    .on_end = on_end,
-};
-
-static void start_server(const struct berth_rpc_server_options *options)
-{
-    const struct berth_rpc_unix_options where = {.size = sizeof(where), .path = f.path};
-    struct berth_error err;
-
-    assert_int_equal(
-        berth_rpc_server_create(&f.loop, options, berth_rpc_services_router(f.services), &f.server, &err),
-        BERTH_OK);
-    assert_int_equal(berth_rpc_server_listen_unix(f.server, &where, &err), BERTH_OK);
-    f.has_server = true;
-}
-
-static int start(void **state)
-{
-    const struct berth_rpc_service_entry entry = {.service = &service};
-    struct berth_rpc_channel_options options = {.size = sizeof(options), .address = f.path};
-    struct berth_error err;
-
-    f = (struct fixture){0};
-    snprintf(f.path, sizeof(f.path), "/tmp/rpc-calls-%ld", (long)getpid());
-    uv_loop_init(&f.loop);
-    uv_timer_init(&f.loop, &f.timer);
-    assert_int_equal(berth_rpc_services_create(&entry, 1, &f.services, &err), BERTH_OK);
-    start_server(NULL);
-    assert_int_equal(berth_rpc_channel_create(&f.loop, &options, &f.channel, &err), BERTH_OK);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    char lock[80];
-
-    if (f.channel != NULL)
-        berth_rpc_channel_close(f.channel, NULL, NULL);
-    if (f.has_server)
-        berth_rpc_server_close(f.server, NULL, NULL);
-    uv_close((uv_handle_t *)&f.timer, NULL);
-    uv_run(&f.loop, UV_RUN_DEFAULT);
-    berth_rpc_services_destroy(f.services);
-    snprintf(lock, sizeof(lock), "%s.lock", f.path);
-    unlink(lock);
-    assert_int_equal(f.starts, f.ends);
-    return uv_loop_close(&f.loop);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    *(bool *)timer->data = true;
-}
-
-static void run_for(uint64_t timeout_ms)
-{
-    bool is_late = false;
-
-    f.timer.data = &is_late;
-    uv_timer_start(&f.timer, on_timer, timeout_ms, 0);
-    while (!is_late)
-        uv_run(&f.loop, UV_RUN_ONCE);
-}
-
-static void run_until_over(unsigned calls)
-{
-    bool is_late = false;
-
-    f.timer.data = &is_late;
-    uv_timer_start(&f.timer, on_timer, 20000, 0);
-    while (f.over < calls && !is_late)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    uv_timer_stop(&f.timer);
-    assert_int_equal(f.over, calls);
-}
-
-static struct berth_rpc_call *call_with(const struct berth_rpc_call_options *options)
-{
-    struct berth_error err;
-
-    if (berth_rpc_call_start(f.channel, options, &handlers, NULL, &f.call, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    return f.call;
-}
-
-static struct berth_rpc_call *call(const char *path)
-{
-    return call_with(
-        &(struct berth_rpc_call_options){.size = sizeof(struct berth_rpc_call_options), .path = path});
-}
-
-static void ask(struct berth_rpc_call *asked, const char *request)
-{
-    assert_int_equal(berth_rpc_call_send(asked, request, strlen(request)), BERTH_OK);
-    berth_rpc_call_half_close(asked);
-}
-
-static void a_unary_call_has_headers_an_answer_and_trailers(void **state)
-{
-    ask(call("/t.T/Echo"), "hello");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_OK);
-    assert_int_equal(f.headers, 1);
-    assert_int_equal(f.messages, 1);
-    assert_string_equal(f.text, "hello");
-    assert_int_equal(f.trailers, 1);
-    assert_string_equal(f.message, "");
-    assert_int_equal(f.ends, 1);
-    assert_int_equal(f.last_end, BERTH_OK);
-}
-
-static void an_empty_message_and_a_big_one_arrive(void **state)
-{
-    size_t length = 15 * 1024 * 1024;
-    char *big = calloc(1, length);
-
-    ask(call("/t.T/Echo"), "");
-    run_until_over(1);
-    assert_int_equal(f.messages, 1);
-    assert_int_equal(berth_rpc_call_send(call("/t.T/Echo"), big, length), BERTH_OK);
-    berth_rpc_call_half_close(f.call);
-    run_until_over(2);
-    assert_int_equal(f.code, BERTH_OK);
-    assert_int_equal(f.received, length);
-    free(big);
-}
-
-static void a_message_over_the_limit_is_refused_and_the_call_goes_on(void **state)
-{
-    size_t length = 16 * 1024 * 1024 + 1;
-    char *big = calloc(1, length);
-
-    call("/t.T/Echo");
-    assert_int_equal(berth_rpc_call_send(f.call, big, length), BERTH_RESOURCE_EXHAUSTED);
-    ask(f.call, "small");
-    run_until_over(1);
-    assert_string_equal(f.text, "small");
-    free(big);
-}
-
-static void many_calls_share_a_connection(void **state)
-{
-    for (int i = 0; i < 1000; i++)
-        ask(call("/t.T/Echo"), "x");
-    run_until_over(1000);
-    assert_int_equal(f.messages, 1000);
-    assert_int_equal(f.code, BERTH_OK);
-}
-
-static void a_failure_arrives_with_its_code_and_sentence(void **state)
-{
-    ask(call("/t.T/Refuse"), "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_NOT_FOUND);
-    assert_string_equal(f.message, "no \"\xc3\xa4pfel\" here: 100 %\n");
-    assert_int_equal(f.messages, 0);
-}
-
-static void a_handler_may_end_the_call_in_its_start(void **state)
-{
-    ask(call("/t.T/InStart"), "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_UNAUTHENTICATED);
-    assert_string_equal(f.message, "who are you?");
-    f.starts = f.ends;
-}
-
-static void a_unary_handler_answers_exactly_once(void **state)
-{
-    ask(call("/t.T/Nothing"), "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_INTERNAL);
-    ask(call("/t.T/Twice"), "x");
-    run_until_over(2);
-    assert_int_equal(f.code, BERTH_OK);
-    assert_string_equal(f.text, "1");
-}
-
-static void a_unary_call_without_a_request_is_internal(void **state)
-{
-    berth_rpc_call_half_close(call("/t.T/Echo"));
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_INTERNAL);
-    berth_rpc_call_send(call("/t.T/Echo"), "1", 1);
-    ask(f.call, "2");
-    run_until_over(2);
-    assert_int_equal(f.code, BERTH_INTERNAL);
-}
-
-static void a_server_stream_waits_for_its_reader(void **state)
-{
-    f.to_send = 1000;
-    f.pauses = true;
-    ask(call("/t.T/Blocks"), "");
-    for (int i = 0; i < 1000 && f.to_send > 990; i++)
-        run_for(10);
-    run_for(200);
-    assert_int_equal(f.messages, 1);
-    assert_in_range(f.to_send, 900, 990);
-    while (f.over == 0) {
-        berth_rpc_call_resume(f.call);
-        uv_run(&f.loop, UV_RUN_ONCE);
-    }
-    assert_int_equal(f.messages, 1000);
-    assert_int_equal(f.received, 1000 * BLOCK);
-    assert_int_equal(f.code, BERTH_OK);
-}
-
-static void a_client_stream_waits_for_its_handler(void **state)
-{
-    static const char block[BLOCK];
-    size_t sent = 0;
-
-    call("/t.T/Slow");
-    for (int i = 0; i < 100; i++) {
-        while (berth_rpc_call_can_send(f.call) && sent < 1000) {
-            assert_int_equal(berth_rpc_call_send(f.call, block, sizeof(block)), BERTH_OK);
-            sent++;
-        }
-        uv_run(&f.loop, UV_RUN_NOWAIT);
-    }
-    assert_in_range(sent, 1, 100);
-    assert_int_equal(f.taken, BLOCK);
-    while (sent < 1000 || f.over == 0) {
-        if (f.paused != NULL)
-            berth_call_resume(f.paused);
-        while (sent < 1000 && berth_rpc_call_can_send(f.call))
-            if (berth_rpc_call_send(f.call, block, sizeof(block)) == BERTH_OK && ++sent == 1000)
-                berth_rpc_call_half_close(f.call);
-        uv_run(&f.loop, UV_RUN_NOWAIT);
-    }
-    assert_int_equal(f.code, BERTH_OK);
-    assert_int_equal(f.taken, 1000 * BLOCK);
-    assert_true(f.writables > 0);
-}
-
-static void a_client_stream_has_one_answer(void **state)
-{
-    call("/t.T/Count");
-    for (int i = 0; i < 100; i++)
-        berth_rpc_call_send(f.call, "abc", 3);
-    berth_rpc_call_half_close(f.call);
-    run_until_over(1);
-    assert_string_equal(f.text, "300");
-}
-
-static void a_conversation_goes_both_ways(void **state)
-{
-    call("/t.T/Chat");
-    for (unsigned i = 1; i <= 50; i++) {
-        berth_rpc_call_send(f.call, "ping", 4);
-        while (f.messages < i && f.over == 0)
-            uv_run(&f.loop, UV_RUN_ONCE);
-    }
-    berth_rpc_call_half_close(f.call);
-    run_until_over(1);
-    assert_int_equal(f.messages, 50);
-    assert_int_equal(f.code, BERTH_OK);
-}
-
-static void a_deadline_ends_both_sides(void **state)
-{
-    const struct berth_rpc_call_options options = {
-        .size = sizeof(options), .path = "/t.T/Never", .timeout_ms = 50};
-
-    ask(call_with(&options), "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_DEADLINE_EXCEEDED);
-    run_for(100);
-    assert_int_equal(f.ends, 1);
-}
-
-static void a_cancelled_call_ends_its_handler(void **state)
-{
-    ask(call("/t.T/Never"), "x");
-    while (f.starts == 0)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    berth_rpc_call_cancel(f.call);
-    assert_int_equal(f.over, 0);
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_CANCELLED);
-    while (f.ends == 0)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    assert_int_equal(f.last_end, BERTH_CANCELLED);
-}
-
-static void a_call_may_be_cancelled_in_its_own_message_and_before_it_left(void **state)
-{
-    f.cancels = true;
-    f.to_send = 100;
-    ask(call("/t.T/Blocks"), "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_CANCELLED);
-    assert_int_equal(f.messages, 1);
-    berth_rpc_call_cancel(call("/t.T/Echo"));
-    run_until_over(2);
-    assert_int_equal(f.code, BERTH_CANCELLED);
-    assert_int_equal(f.messages, 1);
-}
-
-static void metadata_is_refused_where_it_cannot_be_sent(void **state)
-{
-    const struct berth_metadata bad = {"Bad", "x", 1};
-    const struct berth_rpc_call_options options = {
-        .size = sizeof(options), .path = "/t.T/Echo", .metadata = &bad, .metadata_count = 1};
-    struct berth_rpc_call *none = NULL;
-    struct berth_error err;
-
-    assert_int_equal(berth_rpc_call_start(f.channel, &options, &handlers, NULL, &none, &err),
-                     BERTH_INVALID_ARGUMENT);
-    assert_null(none);
-    assert_non_null(strstr(err.message, "Bad"));
+    return pair.protocol == BERTH_RPC_GRPC;
 }
 
 static void set_true(void *context)
@@ -548,157 +22,370 @@ static void set_true(void *context)
     *(bool *)context = true;
 }
 
-static void a_drain_loses_no_call(void **state)
+static void run_until_set(const bool *flag)
 {
-    call("/t.T/Chat");
-    berth_rpc_call_send(f.call, "1", 1);
-    while (f.messages < 1)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    berth_rpc_server_drain(f.server, set_true, &f.is_drained);
-    run_for(50);
-    assert_false(f.is_drained);
-    berth_rpc_call_send(f.call, "2", 1);
-    while (f.messages < 2)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    berth_rpc_call_half_close(f.call);
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_OK);
-    while (!f.is_drained)
-        uv_run(&f.loop, UV_RUN_ONCE);
+    for (int i = 0; i < 2000 && !*flag; i++)
+        pair_run_for(5);
+    assert_true(*flag);
+}
+
+static void close_the_server(void)
+{
+    bool is_closed = false;
+
+    berth_rpc_server_close(pair.server, set_true, &is_closed);
+    pair.server = NULL;
+    run_until_set(&is_closed);
+}
+
+/* How headers and trailers travel; ttrpc has neither. */
+static void a_unary_call_is_answered(void **state)
+{
+    pair_ask("/t.T/Echo", "hello");
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_string_equal(pair.text, "hello");
+    assert_int_equal(pair.messages, 1);
+    assert_int_equal(pair.headers, is_grpc());
+    assert_string_equal(pair.trailers, is_grpc() ? "x-raw-bin[2] " : "");
+    assert_int_equal(seen.ends, 1);
+    assert_int_equal(seen.last_end, BERTH_OK);
+}
+
+static void an_empty_message_arrives(void **state)
+{
+    pair_ask("/t.T/Echo", "");
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.messages, 1);
+    assert_int_equal(pair.received, 0);
+}
+
+static void a_stream_comes_back_message_by_message(void **state)
+{
+    struct berth_rpc_call *chat = pair_call("/t.T/Chat");
+
+    pair_send(chat, "one");
+    pair_run_until_text("one");
+    pair_send(chat, "two");
+    pair_send(chat, "three");
+    pair_run_until_text("one|two|three");
+    berth_rpc_call_half_close(chat);
+    pair_assert_ended(1, BERTH_OK, "");
+}
+
+static void a_stream_of_empty_messages_comes_back(void **state)
+{
+    pair_call("/t.T/Chat");
+    for (int i = 0; i < 10; i++)
+        pair_send(pair.call, "");
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.messages, 10);
+    assert_int_equal(pair.received, 0);
+}
+
+static void a_conversation_goes_both_ways(void **state)
+{
+    pair_call("/t.T/Chat");
+    for (unsigned i = 1; i <= 50; i++) {
+        pair_send(pair.call, "ping");
+        pair_run_until(&pair.messages, i);
+    }
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.messages, 50);
+}
+
+static void a_stream_without_messages_ends(void **state)
+{
+    berth_rpc_call_half_close(pair_call("/t.T/Chat"));
+    pair_assert_ended(1, BERTH_OK, "");
+    berth_rpc_call_half_close(pair_call("/t.T/Count"));
+    pair_run_until_over(2);
+    assert_string_equal(pair.text, "0");
+}
+
+static void a_server_sends_a_stream(void **state)
+{
+    pair_ask("/t.T/Divide", "abc");
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_string_equal(pair.text, "a|b|c");
+}
+
+static void an_empty_payload_begins_a_stream(void **state)
+{
+    pair_ask("/t.T/Divide", "");
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.messages, 0);
+}
+
+static void a_client_stream_has_one_answer(void **state)
+{
+    pair_call("/t.T/Count");
+    for (int i = 0; i < 100; i++)
+        pair_send(pair.call, "abc");
+    pair_run_for(10);
+    pair_send(pair.call, "de");
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_string_equal(pair.text, "302");
+}
+
+static void a_failure_arrives_with_code_sentence_and_details(void **state)
+{
+    pair_ask("/t.T/Refuse", "x");
+    pair_assert_ended(1, BERTH_NOT_FOUND, "no \"\xc3\xa4pfel\" here: 100 %\n");
+    assert_int_equal(pair.messages, 0);
+    assert_string_equal(pair.trailers, is_grpc() ? "x-seen[6] x-raw-bin[2] grpc-status-details-bin[6] "
+                                                 : "grpc-status-details-bin[32] ");
+}
+
+static void an_unknown_method_is_unimplemented(void **state)
+{
+    pair_ask("/t.T/Nope", "x");
+    pair_assert_ended(1, BERTH_UNIMPLEMENTED,
+                      is_grpc() ? "unknown method Nope for service t.T" : "method Nope");
+    pair_ask("/no.Such/Nope", "x");
+    pair_assert_ended(2, BERTH_UNIMPLEMENTED, is_grpc() ? "unknown service no.Such" : "service no.Such");
+}
+
+static void a_handler_may_end_the_call_in_its_start(void **state)
+{
+    pair_ask("/t.T/InStart", "x");
+    pair_assert_ended(1, BERTH_UNAUTHENTICATED, "who are you?");
+}
+
+static void a_unary_handler_answers_exactly_once(void **state)
+{
+    pair_ask("/t.T/Nothing", "x");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_INTERNAL);
+    pair_ask("/t.T/Twice", "x");
+    pair_assert_ended(2, BERTH_OK, "");
+    assert_string_equal(pair.text, "1");
+}
+
+static void assert_refused(const char *key, const char *value)
+{
+    const struct berth_metadata bad = {key, value, strlen(value)};
+    const struct berth_rpc_call_options options = {
+        .size = sizeof(options), .path = "/t.T/Echo", .metadata = &bad, .metadata_count = 1};
+    struct berth_rpc_call *none = NULL;
+
+    assert_int_equal(berth_rpc_call_start(pair.channel, &options, &pair_handlers, NULL, &none, &pair.err),
+                     BERTH_INVALID_ARGUMENT);
+    assert_null(none);
+    assert_non_null(strstr(pair.err.message, key));
+}
+
+static void metadata_is_refused_where_it_cannot_be_sent(void **state)
+{
+    assert_refused("Bad", "x");
+    if (!is_grpc())
+        assert_refused("k-bin", "\xff");
+}
+
+static void many_calls_share_a_connection(void **state)
+{
+    for (int i = 0; i < 1000; i++)
+        pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(1000, BERTH_OK, "");
+    assert_int_equal(pair.messages, 1000);
+}
+
+static void a_long_stream_waits_for_room(void **state)
+{
+    seen.to_send = 1000;
+    pair_ask("/t.T/Blocks", "x");
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.received, (size_t)1000 * RPC_BLOCK);
+}
+
+static void a_paused_caller_gets_what_waits_when_it_resumes(void **state)
+{
+    pair.pauses = true;
+    pair_ask("/t.T/Divide", "abcdef");
+    pair_run_until_text("a");
+    pair_run_for(50);
+    for (unsigned i = 2; i <= 6; i++) {
+        assert_int_equal(strlen(pair.text), 2 * (i - 1) - 1);
+        assert_int_equal(pair.over, 0);
+        berth_rpc_call_resume(pair.call);
+        pair_run_until(&pair.messages, i);
+    }
+    assert_string_equal(pair.text, "a|b|c|d|e|f");
+    if (pair.call != NULL)
+        berth_rpc_call_resume(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+}
+
+static void a_slow_handler_slows_its_caller(void **state)
+{
+    char block[1024] = {0};
+
+    pair_call("/t.T/Slow");
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(berth_rpc_call_send(pair.call, block, sizeof(block)), BERTH_OK);
+    berth_rpc_call_half_close(pair.call);
+    for (int i = 0; i < 400 && pair.over == 0; i++) {
+        pair_run_for(1);
+        if (seen.paused != NULL)
+            berth_call_resume(seen.paused);
+    }
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_string_equal(pair.text, "204800");
+}
+
+static void a_deadline_ends_both_sides(void **state)
+{
+    pair_call_with((struct berth_rpc_call_options){.path = "/t.T/Never", .timeout_ms = 50});
+    pair_send(pair.call, "x");
+    berth_rpc_call_half_close(pair.call);
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_DEADLINE_EXCEEDED);
+    pair_run_for(100);
+    assert_int_equal(seen.ends, 1);
+    if (!is_grpc())
+        assert_int_equal(seen.last_end, BERTH_DEADLINE_EXCEEDED);
+    pair_ask("/t.T/Echo", "late answers are harmless");
+    pair_assert_ended(2, BERTH_OK, "");
+}
+
+static void a_call_may_be_cancelled_in_its_own_message_and_before_it_left(void **state)
+{
+    pair.cancels = true;
+    seen.to_send = 100;
+    pair_ask("/t.T/Blocks", "x");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_CANCELLED);
+    assert_int_equal(pair.messages, 1);
+    pair.cancels = false;
+    berth_rpc_call_cancel(pair_call("/t.T/Echo"));
+    pair_run_until_over(2);
+    assert_int_equal(pair.code, BERTH_CANCELLED);
+    assert_int_equal(pair.messages, 1);
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(3, BERTH_OK, "");
+    assert_int_equal(pair.messages, 2);
+}
+
+static void a_drain_waits_for_the_calls_that_run(void **state)
+{
+    struct berth_rpc_call *chat = pair_call("/t.T/Chat"), *count;
+    bool is_drained = false;
+
+    pair_send(chat, "1");
+    pair_run_until_text("1");
+    count = pair_call("/t.T/Count");
+    pair_send(count, "abc");
+    pair_run_until(&seen.starts, 2);
+    berth_rpc_server_drain(pair.server, set_true, &is_drained);
+    pair_run_for(50);
+    assert_false(is_drained);
+    pair_send(chat, "2");
+    pair_run_until_text("2");
+    berth_rpc_call_half_close(chat);
+    pair_assert_ended(1, BERTH_OK, "");
+    berth_rpc_call_half_close(count);
+    pair_assert_ended(2, BERTH_OK, "");
+    assert_string_equal(pair.text, "2|3");
+    run_until_set(&is_drained);
 }
 
 static void a_channel_finds_the_server_again_after_it_was_away(void **state)
 {
-    ask(call("/t.T/Echo"), "x");
-    run_until_over(1);
-    berth_rpc_server_close(f.server, set_true, &f.is_closed);
-    while (!f.is_closed)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    ask(call("/t.T/Echo"), "x");
-    run_until_over(2);
-    assert_int_equal(f.code, BERTH_UNAVAILABLE);
-    assert_non_null(strstr(f.message, f.path));
-    start_server(NULL);
-    ask(call_with(&(struct berth_rpc_call_options){
-            .size = sizeof(struct berth_rpc_call_options), .path = "/t.T/Echo", .wait_for_ready = true}),
-        "again");
-    run_until_over(3);
-    assert_int_equal(f.code, BERTH_OK);
-    assert_string_equal(f.text, "again");
+    pair_ask("/t.T/Echo", "x");
+    pair_run_until_over(1);
+    close_the_server();
+    pair_ask("/t.T/Echo", "x");
+    pair_run_until_over(2);
+    assert_int_equal(pair.code, BERTH_UNAVAILABLE);
+    assert_non_null(strstr(pair.message, pair.path));
+    pair_serve(NULL);
+    pair_call_with((struct berth_rpc_call_options){.path = "/t.T/Echo", .wait_for_ready = true});
+    pair_send(pair.call, "again");
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(3, BERTH_OK, "");
+    assert_string_equal(pair.text, "again");
 }
 
 static void a_server_may_be_closed_by_its_handler(void **state)
 {
-    ask(call("/t.T/Close"), "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_UNAVAILABLE);
-    assert_int_equal(f.last_end, BERTH_CANCELLED);
+    pair_ask("/t.T/Close", "x");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_UNAVAILABLE);
+    assert_int_equal(seen.last_end, BERTH_CANCELLED);
+}
+
+static void the_calls_of_a_server_that_goes_are_unavailable(void **state)
+{
+    pair_ask("/t.T/Never", "x");
+    pair_run_until(&seen.starts, 1);
+    pair_close_server();
+    pair_assert_ended(1, BERTH_UNAVAILABLE, "the server is shutting down");
 }
 
 static void closing_a_channel_ends_its_calls_first(void **state)
 {
-    ask(call("/t.T/Never"), "x");
-    while (f.starts == 0)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    call("/t.T/Echo");
-    berth_rpc_channel_close(f.channel, set_true, &f.is_closed);
-    f.channel = NULL;
-    while (!f.is_closed)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    assert_int_equal(f.over, 2);
+    bool is_closed = false;
+
+    pair_ask("/t.T/Never", "x");
+    pair_run_until(&seen.starts, 1);
+    pair_call("/t.T/Echo");
+    berth_rpc_channel_close(pair.channel, set_true, &is_closed);
+    pair.channel = NULL;
+    run_until_set(&is_closed);
+    assert_int_equal(pair.over, 2);
 }
 
 static void nobody_there_is_unavailable_with_the_address(void **state)
 {
     const struct berth_rpc_unary_options options = {
-        .size = sizeof(options), .address = "/no/such.sock", .path = "/a/b"};
-    struct berth_error err;
+        .size = sizeof(options), .address = "/no/such.sock", .path = "/a/b", .protocol = pair.protocol};
     void *response;
     size_t length;
 
-    assert_int_equal(berth_rpc_unary_blocking(&options, &response, &length, &err), BERTH_UNAVAILABLE);
-    assert_string_equal(err.message, "cannot connect to /no/such.sock: no such file or directory");
+    assert_int_equal(berth_rpc_unary_blocking(&options, &response, &length, &pair.err), BERTH_UNAVAILABLE);
+    assert_string_equal(pair.err.message, "cannot connect to /no/such.sock: no such file or directory");
 }
 
 static void a_request_that_is_too_large_to_send_is_refused_for_that(void **state)
 {
     const size_t length = 17 << 20;
     const struct berth_rpc_unary_options options = {.size = sizeof(options),
-                                                    .address = f.path,
+                                                    .address = pair.path,
                                                     .path = "/t.T/Echo",
                                                     .request = calloc(1, length),
-                                                    .request_length = length};
-    struct berth_error err;
+                                                    .request_length = length,
+                                                    .protocol = pair.protocol};
     size_t response_length;
     void *response;
 
-    assert_int_equal(berth_rpc_unary_blocking(&options, &response, &response_length, &err),
+    assert_int_equal(berth_rpc_unary_blocking(&options, &response, &response_length, &pair.err),
                      BERTH_RESOURCE_EXHAUSTED);
-    assert_string_equal(err.message, "the request is too large to send");
+    assert_string_equal(pair.err.message, "the request is too large to send");
     free((void *)options.request);
 }
 
 static void attempts_to_connect_are_repeated_as_often_as_told(void **state)
 {
-    const struct berth_rpc_channel_options again = {
-        .size = sizeof(again), .address = f.path, .connect_attempts = 20, .connect_backoff_ms = 10};
-    struct berth_rpc_channel *patient;
-    struct berth_error err;
-
-    berth_rpc_server_close(f.server, set_true, &f.is_closed);
-    while (!f.is_closed)
-        uv_run(&f.loop, UV_RUN_ONCE);
-    assert_int_equal(berth_rpc_channel_create(&f.loop, &again, &patient, &err), BERTH_OK);
-    berth_rpc_channel_close(f.channel, NULL, NULL);
-    f.channel = patient;
-    ask(call("/t.T/Echo"), "late");
-    run_for(50);
-    assert_int_equal(f.over, 0);
-    start_server(NULL);
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_OK);
+    close_the_server();
+    pair_connect_with((struct berth_rpc_channel_options){
+        .address = pair.path, .connect_attempts = 20, .connect_backoff_ms = 10});
+    pair_ask("/t.T/Echo", "late");
+    pair_run_for(50);
+    assert_int_equal(pair.over, 0);
+    pair_serve(NULL);
+    pair_assert_ended(1, BERTH_OK, "");
 }
 
 static void a_deadline_holds_while_connecting(void **state)
 {
-    const struct berth_rpc_channel_options patient = {
-        .size = sizeof(patient), .address = "/no/such.sock", .connect_attempts = 1000000};
-    const struct berth_rpc_call_options options = {
-        .size = sizeof(options), .path = "/t.T/Echo", .timeout_ms = 100};
-    struct berth_error err;
-
-    berth_rpc_channel_close(f.channel, NULL, NULL);
-    assert_int_equal(berth_rpc_channel_create(&f.loop, &patient, &f.channel, &err), BERTH_OK);
-    call_with(&options);
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_DEADLINE_EXCEEDED);
-    assert_non_null(strstr(f.message, "connecting to /no/such.sock"));
-}
-
-static void services_that_are_wrong_are_refused(void **state)
-{
-    static const struct berth_method mute = {.name = "M", .kind = BERTH_METHOD_UNARY};
-    static const struct berth_service no_handler = {.size = sizeof(no_handler),
-                                                    .method_size = sizeof(mute),
-                                                    .name = "a.B",
-                                                    .methods = &mute,
-                                                    .method_count = 1};
-    const struct berth_rpc_service_entry twice[] = {{.service = &service}, {.service = &service}};
-    const struct berth_rpc_service_entry wrong = {.service = &no_handler};
-    struct berth_rpc_services *none = NULL;
-    struct berth_error err;
-
-    assert_int_equal(berth_rpc_services_create(twice, 2, &none, &err), BERTH_ALREADY_EXISTS);
-    assert_int_equal(berth_rpc_services_create(&wrong, 1, &none, &err), BERTH_INVALID_ARGUMENT);
-    assert_null(none);
-}
-
-static struct berth_rpc_server_stats stats_of_server(void)
-{
-    struct berth_rpc_server_stats stats = {.size = sizeof(stats)};
-
-    berth_rpc_server_get_stats(f.server, &stats);
-    return stats;
+    pair_connect_with(
+        (struct berth_rpc_channel_options){.address = "/no/such.sock", .connect_attempts = 1000000});
+    pair_call_with((struct berth_rpc_call_options){.path = "/t.T/Echo", .timeout_ms = 100});
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_DEADLINE_EXCEEDED);
+    assert_non_null(strstr(pair.message, "connecting to /no/such.sock"));
 }
 
 static void what_a_server_has_done_is_counted(void **state)
@@ -706,16 +393,16 @@ static void what_a_server_has_done_is_counted(void **state)
     struct berth_rpc_server_stats stats,
         older = {.size = offsetof(struct berth_rpc_server_stats, calls_opened)};
 
-    ask(call("/t.T/Echo"), "hello");
-    run_until_over(1);
-    stats = stats_of_server();
+    pair_ask("/t.T/Echo", "hello");
+    pair_run_until_over(1);
+    stats = pair_stats();
     assert_int_equal(stats.connections, 1);
     assert_int_equal(stats.connections_accepted, 1);
     assert_int_equal(stats.calls, 0);
     assert_int_equal(stats.calls_opened, 1);
     assert_int_equal(stats.calls_ended[BERTH_OK], 1);
     assert_true(stats.bytes_received > strlen("hello") && stats.bytes_sent > strlen("hello"));
-    berth_rpc_server_get_stats(f.server, &older);
+    berth_rpc_server_get_stats(pair.server, &older);
     assert_int_equal(older.connections_accepted, 1);
     assert_int_equal(older.calls_opened, 0);
 }
@@ -726,72 +413,293 @@ static void connections_that_were_refused_are_counted(void **state)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    berth_rpc_server_close(f.server, NULL, NULL);
-    start_server(&options);
-    ask(call("/t.T/Echo"), "hello");
-    run_until_over(1);
-    strcpy(address.sun_path, f.path);
+    pair_close_server();
+    pair_serve(&options);
+    pair_ask("/t.T/Echo", "hello");
+    pair_run_until_over(1);
+    strcpy(address.sun_path, pair.path);
     assert_int_equal(connect(other, (struct sockaddr *)&address, sizeof(address)), 0);
-    for (int i = 0; i < 500 && stats_of_server().connections_refused == 0; i++)
-        run_for(10);
+    for (int i = 0; i < 500 && pair_stats().connections_refused == 0; i++)
+        pair_run_for(10);
     close(other);
-    assert_int_equal(stats_of_server().connections_refused, 1);
-    assert_int_equal(stats_of_server().connections, 1);
-    assert_int_equal(stats_of_server().calls_ended[BERTH_OK], 1);
+    assert_int_equal(pair_stats().connections_refused, 1);
+    assert_int_equal(pair_stats().connections, 1);
+    assert_int_equal(pair_stats().calls_ended[BERTH_OK], 1);
+}
+
+static void connections_do_not_pile_up(void **state)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        pair_ask("/t.T/Echo", "x");
+        pair_run_until_over(i + 1);
+        pair_connect(pair.path, NULL);
+    }
+    for (int i = 0; i < 2000 && pair_stats().connections > 0; i++)
+        pair_run_for(5);
+    assert_int_equal(pair_stats().connections_accepted, 20);
+    assert_int_equal(pair_stats().connections, 0);
+    assert_int_equal(pair_stats().calls, 0);
+    assert_int_equal(pair_stats().calls_ended[BERTH_OK], 20);
+}
+
+/* What only gRPC does. */
+
+static void a_big_message_arrives(void **state)
+{
+    size_t length = 15 * 1024 * 1024;
+    char *big = calloc(1, length);
+
+    assert_int_equal(berth_rpc_call_send(pair_call("/t.T/Echo"), big, length), BERTH_OK);
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.received, length);
+    free(big);
+}
+
+static void a_message_over_the_limit_is_refused_and_the_call_goes_on(void **state)
+{
+    size_t length = 16 * 1024 * 1024 + 1;
+    char *big = calloc(1, length);
+
+    pair_call("/t.T/Echo");
+    assert_int_equal(berth_rpc_call_send(pair.call, big, length), BERTH_RESOURCE_EXHAUSTED);
+    pair_send(pair.call, "small");
+    berth_rpc_call_half_close(pair.call);
+    pair_run_until_over(1);
+    assert_string_equal(pair.text, "small");
+    free(big);
+}
+
+static void a_unary_call_without_a_request_is_internal(void **state)
+{
+    berth_rpc_call_half_close(pair_call("/t.T/Echo"));
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_INTERNAL);
+    pair_send(pair_call("/t.T/Echo"), "1");
+    pair_send(pair.call, "2");
+    berth_rpc_call_half_close(pair.call);
+    pair_run_until_over(2);
+    assert_int_equal(pair.code, BERTH_INTERNAL);
+}
+
+static void a_server_stream_waits_for_its_reader(void **state)
+{
+    seen.to_send = 1000;
+    pair.pauses = true;
+    pair_ask("/t.T/Blocks", "");
+    for (int i = 0; i < 1000 && seen.to_send > 990; i++)
+        pair_run_for(10);
+    pair_run_for(200);
+    assert_int_equal(pair.messages, 1);
+    assert_in_range(seen.to_send, 900, 990);
+    while (pair.over == 0) {
+        berth_rpc_call_resume(pair.call);
+        uv_run(&pair.loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(pair.messages, 1000);
+    assert_int_equal(pair.received, 1000 * RPC_BLOCK);
+    assert_int_equal(pair.code, BERTH_OK);
+}
+
+static void a_client_stream_waits_for_its_handler(void **state)
+{
+    static const char block[RPC_BLOCK];
+    size_t sent = 0;
+
+    pair_call("/t.T/Slow");
+    for (int i = 0; i < 100; i++) {
+        while (berth_rpc_call_can_send(pair.call) && sent < 1000) {
+            assert_int_equal(berth_rpc_call_send(pair.call, block, sizeof(block)), BERTH_OK);
+            sent++;
+        }
+        uv_run(&pair.loop, UV_RUN_NOWAIT);
+    }
+    assert_in_range(sent, 1, 100);
+    assert_int_equal(seen.taken, RPC_BLOCK);
+    while (sent < 1000 || pair.over == 0) {
+        if (seen.paused != NULL)
+            berth_call_resume(seen.paused);
+        while (sent < 1000 && berth_rpc_call_can_send(pair.call))
+            if (berth_rpc_call_send(pair.call, block, sizeof(block)) == BERTH_OK && ++sent == 1000)
+                berth_rpc_call_half_close(pair.call);
+        uv_run(&pair.loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(pair.code, BERTH_OK);
+    assert_int_equal(seen.taken, 1000 * RPC_BLOCK);
+    assert_true(pair.writables > 0);
+}
+
+static void a_cancelled_call_ends_its_handler(void **state)
+{
+    pair_ask("/t.T/Never", "x");
+    pair_run_until(&seen.starts, 1);
+    berth_rpc_call_cancel(pair.call);
+    assert_int_equal(pair.over, 0);
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_CANCELLED);
+    pair_run_until(&seen.ends, 1);
+    assert_int_equal(seen.last_end, BERTH_CANCELLED);
+}
+
+static void services_that_are_wrong_are_refused(void **state)
+{
+    static const struct berth_method mute = {.name = "M", .kind = BERTH_METHOD_UNARY};
+    static const struct berth_service no_handler = {.size = sizeof(no_handler),
+                                                    .method_size = sizeof(mute),
+                                                    .name = "a.B",
+                                                    .methods = &mute,
+                                                    .method_count = 1};
+    const struct berth_rpc_service_entry twice[] = {{.service = &rpc_service}, {.service = &rpc_service}};
+    const struct berth_rpc_service_entry wrong = {.service = &no_handler};
+    struct berth_rpc_services *none = NULL;
+
+    assert_int_equal(berth_rpc_services_create(twice, 2, &none, &pair.err), BERTH_ALREADY_EXISTS);
+    assert_int_equal(berth_rpc_services_create(&wrong, 1, &none, &pair.err), BERTH_INVALID_ARGUMENT);
+    assert_null(none);
 }
 
 static void a_socket_that_somebody_else_connected_is_served(void **state)
 {
     unsigned char header[9] = {0};
-    struct berth_error err;
     int ends[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    assert_int_equal(berth_rpc_server_adopt(f.server, ends[0], &err), BERTH_OK);
+    assert_int_equal(berth_rpc_server_adopt(pair.server, ends[0], &pair.err), BERTH_OK);
     assert_int_equal(send(ends[1], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24, MSG_NOSIGNAL), 24);
     for (int i = 0; i < 500 && recv(ends[1], header, sizeof(header), MSG_PEEK) != sizeof(header); i++)
-        run_for(10);
+        pair_run_for(10);
     assert_int_equal(header[3], 4); /* SETTINGS, RFC 9113 6.5 */
     close(ends[1]);
-    for (int i = 0; i < 500 && stats_of_server().connections > 0; i++)
-        run_for(10);
-    assert_int_equal(stats_of_server().connections, 0);
-    assert_int_equal(berth_rpc_server_adopt(f.server, -1, &err), BERTH_UNAVAILABLE);
+    for (int i = 0; i < 500 && pair_stats().connections > 0; i++)
+        pair_run_for(10);
+    assert_int_equal(pair_stats().connections, 0);
+    assert_int_equal(berth_rpc_server_adopt(pair.server, -1, &pair.err), BERTH_UNAVAILABLE);
 }
+
+/* What only ttrpc does. */
+
+static void metadata_and_deadline_reach_the_handler(void **state)
+{
+    const struct berth_metadata metadata[] = {
+        {"containerd-namespace-ttrpc", "ns", 2}, {"k", "1", 1}, {"k", "\xc3\xbc", 2}};
+
+    pair_call_with((struct berth_rpc_call_options){
+        .path = "/t.T/Echo", .metadata = metadata, .metadata_count = 3, .timeout_ms = 60000});
+    pair_send(pair.call, "x");
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_string_equal(seen.call, "containerd-namespace-ttrpc=ns k=1 k=\xc3\xbc ttrpc deadline=1");
+}
+
+static void a_message_fits_a_frame_or_is_refused(void **state)
+{
+    static char big[TTRPC_DATA_MAX + 1];
+
+    pair_call("/t.T/Echo");
+    assert_int_equal(berth_rpc_call_send(pair.call, big, TTRPC_DATA_MAX), BERTH_RESOURCE_EXHAUSTED);
+    assert_int_equal(berth_rpc_call_send(pair.call, big, TTRPC_DATA_MAX - 64), BERTH_OK);
+    assert_int_equal(berth_rpc_call_send(pair.call, big, 1), BERTH_FAILED_PRECONDITION);
+    berth_rpc_call_half_close(pair.call);
+    pair_assert_ended(1, BERTH_OK, "");
+    assert_int_equal(pair.received, TTRPC_DATA_MAX - 64);
+    pair_call("/t.T/Count");
+    assert_int_equal(berth_rpc_call_send(pair.call, big, TTRPC_DATA_MAX + 1), BERTH_RESOURCE_EXHAUSTED);
+    assert_int_equal(berth_rpc_call_send(pair.call, big, TTRPC_DATA_MAX), BERTH_OK);
+    berth_rpc_call_half_close(pair.call);
+    pair_run_until_over(2);
+    assert_string_equal(pair.text, "4194304");
+}
+
+static void a_caller_that_takes_nothing_loses_its_call_and_no_other(void **state)
+{
+    pair.pauses = true;
+    seen.to_send = 1000;
+    pair_ask("/t.T/Blocks", "x");
+    pair_assert_ended(1, BERTH_RESOURCE_EXHAUSTED,
+                      "stream buffer full: the caller is not reading its messages");
+    pair.pauses = false;
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(2, BERTH_OK, "");
+}
+
+static void one_server_listens_for_both_protocols(void **state)
+{
+    char path[80];
+    const struct berth_rpc_unix_options where = {.size = sizeof(where), .path = path};
+
+    snprintf(path, sizeof(path), "%s.grpc", pair.path);
+    assert_int_equal(berth_rpc_server_listen_unix(pair.server, &where, &pair.err), BERTH_OK);
+    pair.protocol = BERTH_RPC_GRPC;
+    pair_connect(path, NULL);
+    pair_ask("/t.T/Echo", "grpc");
+    pair_run_until_over(1);
+    assert_string_equal(pair.text, "grpc");
+    assert_non_null(strstr(seen.call, " grpc deadline=0"));
+    pair.protocol = BERTH_RPC_TTRPC;
+    pair_connect(pair.path, NULL);
+    pair_ask("/t.T/Echo", "ttrpc");
+    pair_run_until_over(2);
+    assert_string_equal(seen.call, "ttrpc deadline=0");
+    assert_string_equal(pair.text, "ttrpc");
+    strncat(path, ".lock", sizeof(path) - strlen(path) - 1);
+    unlink(path);
+}
+
+#define OVER(protocol, name)                                                                                 \
+    {                                                                                                        \
+#protocol ": " #name, name, pair_start_##protocol, pair_stop, NULL                                   \
+    }
+#define GRPC(name) OVER(grpc, name)
+#define TTRPC(name) OVER(ttrpc, name)
+#define BOTH(name) GRPC(name), TTRPC(name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define CALL(name) cmocka_unit_test_setup_teardown(name, start, stop)
-        CALL(a_unary_call_has_headers_an_answer_and_trailers),
-        CALL(an_empty_message_and_a_big_one_arrive),
-        CALL(a_message_over_the_limit_is_refused_and_the_call_goes_on),
-        CALL(many_calls_share_a_connection),
-        CALL(a_failure_arrives_with_its_code_and_sentence),
-        CALL(a_handler_may_end_the_call_in_its_start),
-        CALL(a_unary_handler_answers_exactly_once),
-        CALL(a_unary_call_without_a_request_is_internal),
-        CALL(a_server_stream_waits_for_its_reader),
-        CALL(a_client_stream_waits_for_its_handler),
-        CALL(a_client_stream_has_one_answer),
-        CALL(a_conversation_goes_both_ways),
-        CALL(a_deadline_ends_both_sides),
-        CALL(a_cancelled_call_ends_its_handler),
-        CALL(a_call_may_be_cancelled_in_its_own_message_and_before_it_left),
-        CALL(metadata_is_refused_where_it_cannot_be_sent),
-        CALL(a_drain_loses_no_call),
-        CALL(a_channel_finds_the_server_again_after_it_was_away),
-        CALL(a_server_may_be_closed_by_its_handler),
-        CALL(closing_a_channel_ends_its_calls_first),
-        CALL(nobody_there_is_unavailable_with_the_address),
-        CALL(a_request_that_is_too_large_to_send_is_refused_for_that),
-        CALL(attempts_to_connect_are_repeated_as_often_as_told),
-        CALL(a_deadline_holds_while_connecting),
-        CALL(services_that_are_wrong_are_refused),
-        CALL(what_a_server_has_done_is_counted),
-        CALL(connections_that_were_refused_are_counted),
-        CALL(a_socket_that_somebody_else_connected_is_served),
-#undef CALL
+        BOTH(a_unary_call_is_answered),
+        BOTH(an_empty_message_arrives),
+        BOTH(a_stream_comes_back_message_by_message),
+        BOTH(a_stream_of_empty_messages_comes_back),
+        BOTH(a_conversation_goes_both_ways),
+        BOTH(a_stream_without_messages_ends),
+        BOTH(a_server_sends_a_stream),
+        BOTH(an_empty_payload_begins_a_stream),
+        BOTH(a_client_stream_has_one_answer),
+        BOTH(a_failure_arrives_with_code_sentence_and_details),
+        BOTH(an_unknown_method_is_unimplemented),
+        BOTH(a_handler_may_end_the_call_in_its_start),
+        BOTH(a_unary_handler_answers_exactly_once),
+        BOTH(metadata_is_refused_where_it_cannot_be_sent),
+        BOTH(many_calls_share_a_connection),
+        BOTH(a_long_stream_waits_for_room),
+        BOTH(a_paused_caller_gets_what_waits_when_it_resumes),
+        BOTH(a_slow_handler_slows_its_caller),
+        BOTH(a_deadline_ends_both_sides),
+        BOTH(a_call_may_be_cancelled_in_its_own_message_and_before_it_left),
+        BOTH(a_drain_waits_for_the_calls_that_run),
+        BOTH(a_channel_finds_the_server_again_after_it_was_away),
+        BOTH(a_server_may_be_closed_by_its_handler),
+        BOTH(the_calls_of_a_server_that_goes_are_unavailable),
+        BOTH(closing_a_channel_ends_its_calls_first),
+        BOTH(nobody_there_is_unavailable_with_the_address),
+        BOTH(a_request_that_is_too_large_to_send_is_refused_for_that),
+        BOTH(attempts_to_connect_are_repeated_as_often_as_told),
+        BOTH(a_deadline_holds_while_connecting),
+        BOTH(what_a_server_has_done_is_counted),
+        BOTH(connections_that_were_refused_are_counted),
+        BOTH(connections_do_not_pile_up),
+        GRPC(a_big_message_arrives),
+        GRPC(a_message_over_the_limit_is_refused_and_the_call_goes_on),
+        GRPC(a_unary_call_without_a_request_is_internal),
+        GRPC(a_server_stream_waits_for_its_reader),
+        GRPC(a_client_stream_waits_for_its_handler),
+        GRPC(a_cancelled_call_ends_its_handler),
+        GRPC(services_that_are_wrong_are_refused),
+        GRPC(a_socket_that_somebody_else_connected_is_served),
+        TTRPC(metadata_and_deadline_reach_the_handler),
+        TTRPC(a_message_fits_a_frame_or_is_refused),
+        TTRPC(a_caller_that_takes_nothing_loses_its_call_and_no_other),
+        TTRPC(one_server_listens_for_both_protocols),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,9 +46,9 @@ static void a_call_over_tcp_knows_its_transport_and_peer(void **state)
     pair_run_until_over(1);
     assert_int_equal(pair.code, BERTH_OK);
     assert_string_equal(pair.text, "hello");
-    assert_string_equal(pair.transport, "tcp");
-    assert_memory_equal(pair.peer, "127.0.0.1:", 10);
-    assert_string_equal(pair.subject, "");
+    assert_string_equal(seen.transport, "tcp");
+    assert_memory_equal(seen.peer, "127.0.0.1:", 10);
+    assert_string_equal(seen.subject, "");
 }
 
 static void ipv6_is_written_in_brackets(void **state)
@@ -57,7 +57,7 @@ static void ipv6_is_written_in_brackets(void **state)
     pair_ask("/t.T/Echo", "six");
     pair_run_until_over(1);
     assert_int_equal(pair.code, BERTH_OK);
-    assert_memory_equal(pair.peer, "[::1]:", 6);
+    assert_memory_equal(seen.peer, "[::1]:", 6);
 }
 
 /* localhost has an address of each kind, and only one of them is listened on. */
@@ -100,14 +100,14 @@ static void a_channel_may_be_closed_while_it_looks_up_a_name(void **state)
 
 static void much_flows_both_ways_at_the_readers_pace(void **state)
 {
-    static const char block[PAIR_BLOCK];
+    static const char block[RPC_BLOCK];
     size_t sent = 0;
 
     connect_to("127.0.0.1", listen_at("127.0.0.1:0"));
-    pair.to_send = 1000;
+    seen.to_send = 1000;
     pair_ask("/t.T/Blocks", "go");
     pair_run_until_over(1);
-    assert_int_equal(pair.received, 1000 * PAIR_BLOCK);
+    assert_int_equal(pair.received, 1000 * RPC_BLOCK);
     pair_ask("/t.T/Count", NULL);
     for (; sent < 1000; sent++) {
         while (!berth_rpc_call_can_send(pair.call))
@@ -281,7 +281,7 @@ static void a_tcp_socket_that_somebody_else_accepted_is_served(void **state)
     assert_int_equal(berth_rpc_server_adopt(pair.server, fd, &pair.err), BERTH_OK);
     pair_run_until_over(1);
     assert_int_equal(pair.code, BERTH_OK);
-    assert_memory_equal(pair.peer, "127.0.0.1:", 10);
+    assert_memory_equal(seen.peer, "127.0.0.1:", 10);
     length = sizeof(delay);
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &delay, &length), 0);
     assert_int_not_equal(delay, 0);

@@ -1,36 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A ttrpc client against servers that follow a script of bare frames, or are not there. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
+#include "rpc_pair.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include <sdk/rpc/ttrpc/message.h>
 
-#include "ttrpc_pair.h"
 #include "ttrpc_peer.h"
+
+/* The server. */
+static int listener = -1;
+static uv_thread_t thread;
+static void (*script_to_run)(int fd);
 
 static void a_server_that_is_not_there_is_unavailable(void **state)
 {
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_UNAVAILABLE);
-    assert_non_null(strstr(f.message, f.path));
+    pair_ask("/t.T/Echo", "x");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_UNAVAILABLE);
+    assert_non_null(strstr(pair.message, pair.path));
 }
 
 static void run_script(void *context)
 {
-    int fd = accept(f.listener, NULL, NULL);
+    int fd = accept(listener, NULL, NULL);
 
     if (fd >= 0)
-        f.script(fd);
+        script_to_run(fd);
     close(fd);
 }
 
@@ -39,12 +38,12 @@ static void serve(void (*script)(int fd))
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    f.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    f.script = script;
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", f.path);
-    assert_int_equal(bind(f.listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(f.listener, 4), 0);
-    uv_thread_create(&f.thread, run_script, NULL);
+    listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    script_to_run = script;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", pair.path);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    uv_thread_create(&thread, run_script, NULL);
 }
 
 static void await_request(int fd, uint32_t *ret_id, uint8_t *ret_flags)
@@ -87,11 +86,10 @@ static void answer_with_everything_odd(int fd)
 static void frames_that_nobody_waits_for_are_ignored(void **state)
 {
     serve(answer_with_everything_odd);
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(1);
-    assert_ended(BERTH_OK, "");
-    run_for(20);
-    assert_string_equal(f.text, "ok|");
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(1, BERTH_OK, "");
+    pair_run_for(20);
+    assert_string_equal(pair.text, "ok");
 }
 
 static void answer_with_junk(int fd)
@@ -111,15 +109,12 @@ static void answer_with_junk(int fd)
 static void an_answer_that_cannot_be_is_internal(void **state)
 {
     serve(answer_with_junk);
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(1);
-    assert_ended(BERTH_INTERNAL, "the server sent an invalid Response: unexpected EOF");
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(2);
-    assert_ended(BERTH_INTERNAL, "the server sent stream data to a call with a single response");
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(3);
-    assert_ended(BERTH_UNKNOWN, "");
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(1, BERTH_INTERNAL, "the server sent an invalid Response: unexpected EOF");
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(2, BERTH_INTERNAL, "the server sent stream data to a call with a single response");
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(3, BERTH_UNKNOWN, "");
 }
 
 static void answer_too_much(int fd)
@@ -138,13 +133,11 @@ static void answer_too_much(int fd)
 static void an_oversize_answer_ends_its_call_only(void **state)
 {
     serve(answer_too_much);
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(1);
-    assert_ended(BERTH_RESOURCE_EXHAUSTED, "the server sent a message above the 4 MiB of ttrpc");
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(2);
-    assert_ended(BERTH_OK, "");
-    assert_int_equal(f.messages, 1);
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(1, BERTH_RESOURCE_EXHAUSTED, "the server sent a message above the 4 MiB of ttrpc");
+    pair_ask("/t.T/Echo", "x");
+    pair_assert_ended(2, BERTH_OK, "");
+    assert_int_equal(pair.messages, 1);
 }
 
 static void go_away(int fd)
@@ -158,10 +151,10 @@ static void go_away(int fd)
 static void a_server_that_goes_ends_its_calls(void **state)
 {
     serve(go_away);
-    ask("/t.T/Echo", BERTH_METHOD_UNARY, "x");
-    run_until_over(1);
-    assert_int_equal(f.code, BERTH_UNAVAILABLE);
-    assert_non_null(strstr(f.message, f.path));
+    pair_ask("/t.T/Echo", "x");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_UNAVAILABLE);
+    assert_non_null(strstr(pair.message, pair.path));
 }
 
 static void answer_pong(int fd)
@@ -177,7 +170,7 @@ static void answer_pong(int fd)
 static void a_blocking_call_needs_no_loop(void **state)
 {
     const struct berth_rpc_unary_options options = {.size = sizeof(options),
-                                                    .address = f.path,
+                                                    .address = pair.path,
                                                     .path = "/t.T/Echo",
                                                     .timeout_ms = 10000,
                                                     .request = "ping",
@@ -195,7 +188,19 @@ static void a_blocking_call_needs_no_loop(void **state)
     free(response);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, ttrpc_pair_start_client, ttrpc_pair_stop)
+static int stop(void **state)
+{
+    int result = pair_stop(state);
+
+    if (listener >= 0) {
+        uv_thread_join(&thread);
+        close(listener);
+        listener = -1;
+    }
+    return result;
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, pair_start_ttrpc_client, stop)
 
 int main(void)
 {
