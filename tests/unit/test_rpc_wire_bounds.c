@@ -16,7 +16,7 @@
 
 #include <sdk/rpc/message/codec.h>
 
-#include "wire_server.h"
+#include "http2_wire.h"
 
 static void row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other(void **state)
 {
@@ -24,7 +24,7 @@ static void row_15_a_handler_that_takes_nothing_stops_its_peer_and_no_other(void
     uint32_t window = 1 << 20;
 
     http2_peer_call(peer, 0, 1, "/t.T/Hold", NULL, 0);
-    assert_true(eventually(&started, 1));
+    await(&started, 1);
     for (uint32_t sent = 0; sent < window; sent += sizeof(block))
         send_data(0, 1, block, sizeof(block));
     http2_peer_call(peer, 0, 3, "/t.T/Echo", NULL, 0);
@@ -187,16 +187,16 @@ static void row_20_making_the_server_reset_is_counted_too(void **state)
 /* Nothing is read, so that the end is seen by the socket alone. */
 static void row_20_a_peer_that_reads_nothing_piles_up_nothing(void **state)
 {
-    struct pollfd ended = {.fd = peer->fd, .events = 0};
+    struct pollfd departure = {.fd = peer->fd, .events = 0};
 
     http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 0, "\0\x40\0\0", 4);
     http2_peer_call(peer, 0, 1, "/t.T/Fill", NULL, 0);
     http2_peer_send_frame(peer, PEER_WINDOW_UPDATE, 0, 1, "\0\x40\0\0", 4);
     send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
-    for (uint32_t id = 3; id < 2 * 20000 && poll(&ended, 1, 0) == 0; id += 2)
+    for (uint32_t id = 3; id < 2 * 20000 && poll(&departure, 1, 0) == 0; id += 2)
         http2_peer_call(peer, 0, id, "/t.T/Never", NULL, 0);
-    assert_int_equal(poll(&ended, 1, 5000), 1);
-    assert_int_not_equal(ended.revents & POLLHUP, 0);
+    assert_int_equal(poll(&departure, 1, 5000), 1);
+    assert_int_not_equal(departure.revents & POLLHUP, 0);
 }
 
 static void row_21_endless_continuations_end_the_connection(void **state)
@@ -355,11 +355,11 @@ static void row_22_some_descriptors_are_left_to_others(void **state)
     limit = (struct rlimit){.rlim_cur = 80, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     while (!is_refused && count < 48) {
-        struct pollfd ended = {.fd = -1};
+        struct pollfd departure = {.fd = -1};
 
         peers[count] = http2_peer_open(wire_path(), true);
-        ended.fd = peers[count++]->fd;
-        is_refused = poll(&ended, 1, 50) == 1 && (ended.revents & POLLHUP) != 0;
+        departure.fd = peers[count++]->fd;
+        is_refused = poll(&departure, 1, 50) == 1 && (departure.revents & POLLHUP) != 0;
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_true(is_refused);

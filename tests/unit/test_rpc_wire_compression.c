@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "wire_server.h"
+#include "http2_wire.h"
 
 static const struct http2_field gzip = {"grpc-encoding", "gzip"};
 static const struct http2_field deflated = {"grpc-encoding", "deflate"};

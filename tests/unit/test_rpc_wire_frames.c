@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "wire_server.h"
+#include "http2_wire.h"
 
 #define PEER_PRIORITY 2
 
@@ -63,7 +63,7 @@ static void ahead_of_all_streams_they_end_the_connection_and_the_log_says_why(vo
     http2_peer_send_frame(peer, PEER_RST_STREAM, 0, 1, "\0\0\0\x8", 4);
     assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
     assert_int_equal(peer->payload[7], 1);
-    assert_true(eventually(&logged, 1));
+    await(&logged, 1);
     assert_non_null(strstr(last_line, "RST_STREAM: stream in idle"));
     assert_non_null(strstr(last_line, "peer="));
     assert_non_null(strstr(last_line, "goaway=PROTOCOL_ERROR"));
@@ -78,7 +78,7 @@ static void what_is_no_http2_is_logged_too(void **state)
     while (http2_peer_read(other, 2000))
         continue;
     http2_peer_close(other);
-    assert_true(eventually(&logged, 1));
+    await(&logged, 1);
     assert_non_null(strstr(last_line, "peer="));
 }
 
@@ -87,7 +87,7 @@ static void assert_ends_as_abuse(void)
     assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
     assert_int_equal(peer->payload[7], 11);
     assert_memory_equal(peer->payload + 8, "too_many_frames", 15);
-    assert_true(eventually(&logged, 1));
+    await(&logged, 1);
 }
 
 static void too_many_dropped_frames_end_the_connection(void **state)
@@ -113,7 +113,7 @@ static void after_its_own_end_a_client_that_sends_more_loses_its_connection(void
     send_data(0, 1 + 2 * 4, "\0\0\0\0\0", 5);
     assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
     assert_int_equal(peer->payload[7], 5);
-    assert_true(eventually(&logged, 1));
+    await(&logged, 1);
     assert_false(http2_peer_read(peer, 2000));
 }
 
@@ -126,7 +126,7 @@ static void after_its_own_reset_it_is_told_so_and_no_other_call_is_hurt(void **s
     assert_true(http2_peer_await_frame(peer, PEER_RST_STREAM, 2000));
     assert_int_equal(peer->id, 3);
     assert_int_equal(peer->payload[3], 5);
-    assert_true(eventually(&cancelled, 1));
+    await(&cancelled, 1);
     cancelled = 0;
     assert_it_has_lasted(1);
 }
@@ -134,7 +134,7 @@ static void after_its_own_reset_it_is_told_so_and_no_other_call_is_hurt(void **s
 static void what_was_sent_before_our_reset_was_read_is_ignored(void **state)
 {
     start_a_call_that_lasts(1);
-    http2_peer_call(peer, 0, 3, "/t.T/Early", NULL, 0);
+    http2_peer_call(peer, 0, 3, "/t.T/Stop", NULL, 0);
     send_data(0, 3, "\0\0\0\0\0", 5);
     assert_true(http2_peer_await_frame(peer, PEER_RST_STREAM, 2000));
     assert_int_equal(peer->id, 3);
@@ -168,7 +168,7 @@ static void streams_over_the_bound_are_refused_and_cost_no_other_call(void **sta
     http2_peer_uncork(peer);
     http2_peer_await(peer, 15, &answer);
     assert_status("0", NULL);
-    assert_true(eventually(&cancelled, 1));
+    await(&cancelled, 1);
     cancelled = 0;
     assert_it_has_lasted(1);
 }
@@ -181,19 +181,19 @@ static int start_impatient(void **state)
 static void assert_is_cut(const void *bytes, size_t length)
 {
     struct http2_peer *other = http2_peer_open(wire_path(), false);
-    struct pollfd ended = {.fd = other->fd, .events = 0};
+    struct pollfd departure = {.fd = other->fd, .events = 0};
 
     http2_peer_call(other, 0, 1, "/t.T/Silent", NULL, 0);
     http2_peer_send(other, bytes, length);
-    assert_int_equal(poll(&ended, 1, 3000), 1);
-    assert_int_not_equal(ended.revents & POLLHUP, 0);
+    assert_int_equal(poll(&departure, 1, 3000), 1);
+    assert_int_not_equal(departure.revents & POLLHUP, 0);
     http2_peer_close(other);
 }
 
 static void a_frame_that_is_not_completed_in_time_ends_the_connection(void **state)
 {
     assert_is_cut("\0", 1);
-    assert_true(eventually(&logged, 1));
+    await(&logged, 1);
     assert_non_null(strstr(last_line, "frame_timeout"));
     assert_is_cut("\0\0\5\0\0\0\0\0\1\0\0", 11);
     assert_is_cut("\0\0\0\1\0\0\0\0\3", 9);

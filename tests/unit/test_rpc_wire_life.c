@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "wire_server.h"
+#include "http2_wire.h"
 
 static void row_17_pings_are_answered_and_too_many_end_the_connection(void **state)
 {
@@ -80,7 +80,7 @@ static void row_18_a_peer_that_answers_no_ping_is_lost_and_its_calls_are_cancell
     send_data(PEER_END_STREAM, 1, "\0\0\0\0\0", 5);
     assert_true(await_ping(2000));
     assert_false(http2_peer_read(peer, 2000));
-    assert_true(eventually(&cancelled, 1));
+    await(&cancelled, 1);
 }
 
 static int start_calm(void **state)
@@ -184,7 +184,7 @@ static void row_18_an_old_connection_is_drained_and_its_calls_end_within_the_gra
     assert_status("14", "the connection has reached its maximum age");
     while (http2_peer_read(peer, 2000))
         continue;
-    assert_true(eventually(&cancelled, 1));
+    await(&cancelled, 1);
 }
 
 static int start_patient(void **state)

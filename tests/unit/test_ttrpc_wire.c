@@ -156,7 +156,7 @@ static void a_client_stream_is_answered_with_one_response(void **state)
 
 static void a_bidirectional_stream_flows_both_ways(void **state)
 {
-    call(1, TTRPC_REMOTE_OPEN, "/t.T/Chat");
+    call(1, TTRPC_REMOTE_OPEN, "/t.T/Greet");
     await_data(1, "hello");
     data(1, 0, "one");
     await_data(1, "one");
@@ -170,7 +170,7 @@ static void a_bidirectional_stream_flows_both_ways(void **state)
 
 static void an_empty_data_frame_that_closes_is_an_empty_message(void **state)
 {
-    call(1, TTRPC_REMOTE_OPEN, "/t.T/Chat");
+    call(1, TTRPC_REMOTE_OPEN, "/t.T/Greet");
     await_data(1, "hello");
     data(1, TTRPC_REMOTE_CLOSED, "");
     await_data(1, "");

@@ -58,7 +58,7 @@ static void a_frame_that_never_ends_costs_the_connection(void **state)
     ttrpc_peer_send(peer, "\0\0\1\0\0\0", 6);
     assert_false(ttrpc_peer_read(peer, &answer, 5000));
     close(peer);
-    peer = ttrpc_peer_open(ttrpc_wire_path());
+    peer = ttrpc_peer_open(wire_path());
     ttrpc_peer_send(peer, "\x7f\xff\xff\xff\0\0\0\1\1\0", 10);
     assert_true(ttrpc_peer_read(peer, &answer, 5000));
     assert_int_equal(answer.code, BERTH_RESOURCE_EXHAUSTED);
@@ -67,12 +67,12 @@ static void a_frame_that_never_ends_costs_the_connection(void **state)
 
 static void a_server_that_drains_closes_idle_connections_and_waits_for_calls(void **state)
 {
-    int idle = ttrpc_peer_open(ttrpc_wire_path());
+    int idle = ttrpc_peer_open(wire_path());
 
     call(1, TTRPC_REMOTE_OPEN, "/t.T/Sum");
     ttrpc_peer_request(idle, 1, 0, "/t.T/Echo", NULL, 0, 0, NULL);
     assert_true(ttrpc_peer_read(idle, &answer, 5000));
-    ttrpc_wire_end(true);
+    wire_end(true);
     assert_false(ttrpc_peer_read(idle, &answer, 5000));
     close(idle);
     call(3, 0, "/t.T/Echo");
@@ -82,13 +82,13 @@ static void a_server_that_drains_closes_idle_connections_and_waits_for_calls(voi
     await_answer(1, TTRPC_RESPONSE);
     assert_memory_equal(answer.payload, "3", 1);
     assert_false(ttrpc_peer_read(peer, &answer, 5000));
-    assert_int_equal(ttrpc_peer_open(ttrpc_wire_path()), -1);
-    assert_int_equal(ttrpc_wire_join(), 0);
+    assert_int_equal(ttrpc_peer_open(wire_path()), -1);
+    assert_int_equal(ttrpc_wire_end(NULL), 0);
 }
 
 static void a_drain_answers_what_lies_unread(void **state)
 {
-    int other = ttrpc_peer_open(ttrpc_wire_path());
+    int other = ttrpc_peer_open(wire_path());
 
     ttrpc_peer_request(other, 1, 0, "/t.T/Echo", NULL, 0, 0, NULL);
     assert_true(ttrpc_peer_read(other, &answer, 5000));
@@ -102,17 +102,17 @@ static void a_drain_answers_what_lies_unread(void **state)
     assert_false(ttrpc_peer_read(other, &answer, 5000));
     close(other);
     await_answer(1, TTRPC_RESPONSE);
-    assert_int_equal(ttrpc_wire_join(), 0);
+    assert_int_equal(ttrpc_wire_end(NULL), 0);
 }
 
 static void a_server_that_closes_tells_the_callers(void **state)
 {
     call(1, 0, "/t.T/Never");
     await(&started, 1);
-    ttrpc_wire_end(false);
+    wire_end(false);
     await_failure(1, BERTH_UNAVAILABLE, "the server is shutting down");
     assert_false(ttrpc_peer_read(peer, &answer, 5000));
-    assert_int_equal(ttrpc_wire_join(), 0);
+    assert_int_equal(ttrpc_wire_end(NULL), 0);
     assert_int_equal(last_code, BERTH_CANCELLED);
 }
 
@@ -122,7 +122,7 @@ static void garbage_costs_only_its_connection(void **state)
 
     for (int round = 0; round < 50; round++) {
         char junk[4096];
-        int other = ttrpc_peer_open(ttrpc_wire_path());
+        int other = ttrpc_peer_open(wire_path());
 
         for (size_t i = 0; i < sizeof(junk); i++)
             junk[i] = (char)(round % 2 == 0 ? rand_r(&seed) : rand_r(&seed) % 4);

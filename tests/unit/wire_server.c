@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server that the tests of the wire speak to, and its service t.T. */
+#include "wire_server.h"
+
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include <berth/rpc/server.h>
 #include <berth/rpc/services.h>
 
-#include "wire_server.h"
+#include <sdk/rpc/ttrpc/frame.h>
 
 struct served {
     uv_loop_t loop;
@@ -29,38 +28,38 @@ struct served {
 };
 
 static struct served served;
-struct http2_peer *peer;
-struct http2_answer answer;
+static char noted[2048];
 atomic_int started;
+atomic_int ended;
 atomic_int cancelled;
 atomic_int overdue;
+atomic_int last_code;
 atomic_int logged;
 char last_line[512];
+atomic_int debugged;
 atomic_int told_ignored;
+atomic_int may_drain;
+
+static void count_start(struct berth_call *call)
+{
+    started++;
+}
+
+static void count_end(struct berth_call *call, enum berth_code code)
+{
+    cancelled += code == BERTH_CANCELLED;
+    overdue += code == BERTH_DEADLINE_EXCEEDED;
+    last_code = (int)code;
+    ended++;
+}
 
 static void echo(struct berth_call *call, const void *message, size_t length)
 {
     berth_call_reply(call, message, length);
 }
 
-static void count_start(struct berth_call *call)
-{
-    (void)call;
-    started++;
-}
-
-static void count_end(struct berth_call *call, enum berth_code code)
-{
-    (void)call;
-    if (code == BERTH_CANCELLED)
-        cancelled++;
-    if (code == BERTH_DEADLINE_EXCEEDED)
-        overdue++;
-}
-
 static void ignore(struct berth_call *call, const void *message, size_t length)
 {
-    (void)call, (void)message, (void)length;
 }
 
 static void send_back(struct berth_call *call, const void *message, size_t length)
@@ -81,7 +80,6 @@ static void greet_early(struct berth_call *call)
 
 static void stop_at_once(struct berth_call *call, const void *message, size_t length)
 {
-    (void)message, (void)length;
     berth_call_finish(call, BERTH_ABORTED, "enough");
 }
 
@@ -91,7 +89,6 @@ static void fill_up(struct berth_call *call, const void *message, size_t length)
     char text[32];
     int sent = 0;
 
-    (void)message, (void)length;
     while (berth_call_send(call, block, sizeof(block)) == BERTH_OK)
         sent++;
     snprintf(text, sizeof(text), "%d", sent);
@@ -114,7 +111,6 @@ static void reply_at_length(struct berth_call *call, const void *message, size_t
 {
     static const char block[WIRE_LARGE];
 
-    (void)message, (void)length;
     berth_call_reply(call, block, sizeof(block));
 }
 
@@ -123,7 +119,6 @@ static void stream_at_length(struct berth_call *call, const void *message, size_
     static const char block[WIRE_LARGE];
     bool may_send = berth_call_can_send(call);
 
-    (void)message, (void)length;
     berth_call_finish_sent(call, may_send ? berth_call_send(call, block, sizeof(block)) : BERTH_ABORTED);
 }
 
@@ -134,7 +129,6 @@ static void insist(struct berth_call *call, const void *message, size_t length)
     const char *first = NULL;
     bool is_one_place = true;
 
-    (void)message, (void)length;
     for (int i = 0; i < 100; i++) {
         if (berth_call_send(call, block, sizeof(block)) != BERTH_RESOURCE_EXHAUSTED)
             berth_call_finish(call, BERTH_DATA_LOSS, "it was sent");
@@ -195,8 +189,132 @@ static void hold_back(struct berth_call *call)
     berth_call_pause(call);
 }
 
+/* Three messages of Data, whatever was asked. */
+static void count_to_three(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_send(call, "1", 1);
+    berth_call_send(call, "", 0);
+    berth_call_send(call, "3", 1);
+    berth_call_finish(call, BERTH_OK, NULL);
+}
+
+static void add_byte_count(struct berth_call *call, const void *message, size_t length)
+{
+    call->state = (void *)((uintptr_t)call->state + length);
+}
+
+static void answer_sum(struct berth_call *call)
+{
+    char text[32];
+    int length = snprintf(text, sizeof(text), "%llu", (unsigned long long)(uintptr_t)call->state);
+
+    berth_call_reply(call, text, (size_t)length);
+}
+
+static void send_greeting(struct berth_call *call)
+{
+    berth_call_send(call, "hello", 5);
+}
+
+static void fail_early(struct berth_call *call)
+{
+    berth_call_finish(call, BERTH_UNIMPLEMENTED, NULL);
+}
+
+static void sum_at_once(struct berth_call *call)
+{
+    berth_call_reply(call, "early", 5);
+}
+
+static void speak_and_fail(struct berth_call *call)
+{
+    berth_call_send(call, "last words", 10);
+    berth_call_finish(call, BERTH_ABORTED, "no more");
+}
+
+static void refuse(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_finish_with_details(call, BERTH_NOT_FOUND, "no \xff such", "\x08\x05\x1a\x02\x0a\x00", 6);
+}
+
+/* As long as a failure can be: no byte of its message is text, and its details are many. */
+static void refuse_at_length(struct berth_call *call, const void *message, size_t length)
+{
+    static char noise[8192];
+    static char details[8190] = "\x1a\xfb\x3f";
+
+    memset(noise, 0xff, sizeof(noise) - 1);
+    berth_call_finish_with_details(call, BERTH_NOT_FOUND, noise, details, sizeof(details));
+}
+
+static void note_call(struct berth_call *call, const void *message, size_t length)
+{
+    size_t at = 0;
+
+    at += (size_t)snprintf(noted, sizeof(noted), "%s %s pid=%d deadline=%d", call->path, call->transport,
+                           call->peer->pid == getpid(), call->deadline_ns != 0);
+    for (size_t i = 0; i < call->metadata_count; i++)
+        at += (size_t)snprintf(noted + at, sizeof(noted) - at, " %s=%s", call->metadata[i].key,
+                               call->metadata[i].value);
+    assert_int_equal(berth_call_add_header(call, "x-header", "1", 1), BERTH_OK);
+    assert_int_equal(berth_call_add_trailer(call, "x-trailer", "1", 1), BERTH_OK);
+    assert_int_equal(berth_call_send_headers(call), BERTH_OK);
+    assert_int_equal(berth_call_compress(call, true), BERTH_UNIMPLEMENTED);
+    berth_call_reply(call, noted, at);
+}
+
+static void reply_too_much(struct berth_call *call, const void *message, size_t length)
+{
+    static char block[TTRPC_DATA_MAX];
+
+    berth_call_reply(call, block, sizeof(block));
+}
+
+static void reply_much(struct berth_call *call, const void *message, size_t length)
+{
+    static char block[TTRPC_DATA_MAX - 8];
+
+    berth_call_reply(call, block, sizeof(block));
+}
+
+static void send_while_roomy(struct berth_call *call)
+{
+    static const char block[16 * 1024];
+    uintptr_t left = (uintptr_t)call->state;
+
+    while (left > 0 && berth_call_can_send(call)) {
+        assert_int_equal(berth_call_send(call, block, sizeof(block)), BERTH_OK);
+        left--;
+    }
+    call->state = (void *)left;
+    if (left == 0)
+        berth_call_finish(call, BERTH_OK, NULL);
+}
+
+static void send_many(struct berth_call *call, const void *message, size_t length)
+{
+    call->state = (void *)(uintptr_t)1000;
+    send_while_roomy(call);
+}
+
+static void close_server(void *context)
+{
+    berth_rpc_server_close(served.server, NULL, NULL);
+    uv_close((uv_handle_t *)&served.order, NULL);
+}
+
+/* What comes while it waits is in the socket and unread when the drain begins. */
+static void drain_later(struct berth_call *call, const void *message, size_t length)
+{
+    started++;
+    while (!may_drain)
+        usleep(1000);
+    berth_rpc_server_drain(served.server, close_server, NULL);
+    berth_call_reply(call, NULL, 0);
+}
+
 static const struct berth_method methods[] = {
-    {.name = "Echo", .kind = BERTH_METHOD_UNARY, .on_start = count_start, .on_message = echo},
+    {.name = "Echo", .kind = BERTH_METHOD_UNARY, .on_message = echo},
     {.name = "Never",
      .kind = BERTH_METHOD_UNARY,
      .on_start = count_start,
@@ -212,7 +330,7 @@ static const struct berth_method methods[] = {
      .on_message = ignore,
      .on_half_close = finish_well,
      .on_end = count_end},
-    {.name = "Early", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = stop_at_once},
+    {.name = "Stop", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = stop_at_once},
     {.name = "Fill", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = fill_up},
     {.name = "Large", .kind = BERTH_METHOD_UNARY, .on_message = reply_at_length},
     {.name = "LargeStream", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = stream_at_length},
@@ -229,7 +347,36 @@ static const struct berth_method methods[] = {
      .kind = BERTH_METHOD_BIDI_STREAM,
      .on_message = send_a_kilobyte,
      .on_half_close = finish_well},
-    {.name = "Hold", .kind = BERTH_METHOD_BIDI_STREAM, .on_start = hold_back, .on_message = ignore},
+    {.name = "Note", .kind = BERTH_METHOD_UNARY, .on_message = note_call},
+    {.name = "Fail", .kind = BERTH_METHOD_UNARY, .on_message = refuse},
+    {.name = "FailLong", .kind = BERTH_METHOD_UNARY, .on_message = refuse_at_length},
+    {.name = "FailEarly", .kind = BERTH_METHOD_UNARY, .on_start = fail_early, .on_message = ignore},
+    {.name = "TooMuch", .kind = BERTH_METHOD_UNARY, .on_message = reply_too_much},
+    {.name = "Much", .kind = BERTH_METHOD_UNARY, .on_message = reply_much},
+    {.name = "Early", .kind = BERTH_METHOD_CLIENT_STREAM, .on_start = sum_at_once},
+    {.name = "Three", .kind = BERTH_METHOD_SERVER_STREAM, .on_message = count_to_three},
+    {.name = "Many",
+     .kind = BERTH_METHOD_SERVER_STREAM,
+     .on_message = send_many,
+     .on_writable = send_while_roomy},
+    {.name = "Sum",
+     .kind = BERTH_METHOD_CLIENT_STREAM,
+     .on_message = add_byte_count,
+     .on_half_close = answer_sum,
+     .on_end = count_end},
+    {.name = "Greet",
+     .kind = BERTH_METHOD_BIDI_STREAM,
+     .on_start = send_greeting,
+     .on_message = send_back,
+     .on_half_close = finish_well},
+    {.name = "LastWords", .kind = BERTH_METHOD_BIDI_STREAM, .on_start = speak_and_fail},
+    {.name = "LastSum", .kind = BERTH_METHOD_CLIENT_STREAM, .on_start = speak_and_fail},
+    {.name = "Drain", .kind = BERTH_METHOD_UNARY, .on_message = drain_later},
+    {.name = "Hold",
+     .kind = BERTH_METHOD_BIDI_STREAM,
+     .on_start = hold_back,
+     .on_message = ignore,
+     .on_end = count_end},
 };
 
 static const struct berth_service service = {
@@ -240,16 +387,8 @@ static const struct berth_service service = {
     .method_count = sizeof(methods) / sizeof(methods[0]),
 };
 
-static void close_server(void *context)
-{
-    (void)context;
-    berth_rpc_server_close(served.server, NULL, NULL);
-    uv_close((uv_handle_t *)&served.order, NULL);
-}
-
 static void on_order(uv_async_t *handle)
 {
-    (void)handle;
     if (served.drains)
         berth_rpc_server_drain(served.server, close_server, NULL);
     else
@@ -258,14 +397,13 @@ static void on_order(uv_async_t *handle)
 
 static void run(void *argument)
 {
-    (void)argument;
     uv_run(&served.loop, UV_RUN_DEFAULT);
 }
 
 static void on_log(void *context, enum berth_rpc_log_level level, const char *message)
 {
-    (void)context;
     if (level == BERTH_RPC_LOG_DEBUG) {
+        debugged++;
         told_ignored += strstr(message, "ignoring RST_STREAM") != NULL;
         return;
     }
@@ -273,18 +411,19 @@ static void on_log(void *context, enum berth_rpc_log_level level, const char *me
     logged++;
 }
 
-int wire_start_with(const struct berth_rpc_server_options *options)
+int wire_serve(enum berth_rpc_protocol protocol, const struct berth_rpc_server_options *options)
 {
     const struct berth_rpc_service_entry entry = {.service = &service};
+    const struct berth_rpc_unix_options where = {
+        .size = sizeof(where), .path = served.path, .protocol = protocol};
+    const struct berth_rpc_tcp_options beside = {.size = sizeof(beside), .address = "127.0.0.1:0"};
     struct berth_rpc_server_options chosen = *options;
-    struct berth_rpc_unix_options where = {.size = sizeof(where), .path = served.path};
-    struct berth_rpc_tcp_options beside = {.size = sizeof(beside), .address = "127.0.0.1:0"};
     struct berth_error err;
 
-    served.drains = false;
-    started = cancelled = overdue = logged = told_ignored = 0;
     chosen.size = sizeof(chosen);
     chosen.on_log = on_log;
+    served.drains = false;
+    started = ended = cancelled = overdue = last_code = logged = debugged = told_ignored = may_drain = 0;
     snprintf(served.path, sizeof(served.path), "/tmp/rpc-wire-%ld", (long)getpid());
     uv_loop_init(&served.loop);
     uv_async_init(&served.loop, &served.order, on_order);
@@ -297,26 +436,7 @@ int wire_start_with(const struct berth_rpc_server_options *options)
         return -1;
     }
     uv_thread_create(&served.thread, run, NULL);
-    peer = http2_peer_open(served.path, false);
     return 0;
-}
-
-int wire_start(void **state)
-{
-    return wire_start_with(&(struct berth_rpc_server_options){0});
-}
-
-int wire_start_small(void **state)
-{
-    return wire_start_with(&(struct berth_rpc_server_options){
-        .max_connections = 2,
-        .max_concurrent_streams = 2,
-        .max_header_list_bytes = 2000,
-        .max_recv_message_bytes = 1000,
-        .max_queued_bytes = 1024 * 1024,
-        .handshake_timeout_ms = 200,
-        .write_timeout_ms = 300,
-    });
 }
 
 const char *wire_path(void)
@@ -335,54 +455,21 @@ void wire_end(bool drains)
     uv_async_send(&served.order);
 }
 
-int wire_stop(void **state)
+int wire_join(void)
 {
     char lock[80];
 
-    if (peer != NULL)
-        http2_peer_close(peer);
-    uv_async_send(&served.order);
     uv_thread_join(&served.thread);
     berth_rpc_services_destroy(served.services);
     snprintf(lock, sizeof(lock), "%s.lock", served.path);
     unlink(lock);
+    unlink(served.path);
     return uv_loop_close(&served.loop);
 }
 
-bool eventually(const atomic_int *counter, int value)
+void await(const atomic_int *value, int wanted)
 {
-    for (int i = 0; i < 500 && *counter != value; i++)
-        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-    return *counter == value;
-}
-
-void assert_header(const char *name, const char *value)
-{
-    const char *found = http2_answer_get(&answer, name);
-
-    if (found == NULL)
-        fail_msg("no %s", name);
-    assert_string_equal(found, value);
-}
-
-void assert_status(const char *code, const char *message)
-{
-    assert_header("grpc-status", code);
-    if (message != NULL)
-        assert_header("grpc-message", message);
-}
-
-void send_data(uint8_t flags, uint32_t id, const char *bytes, size_t length)
-{
-    http2_peer_send_frame(peer, PEER_DATA, flags, id, bytes, length);
-}
-
-void assert_echo_still_works(uint32_t id)
-{
-    http2_peer_call(peer, 0, id, "/t.T/Echo", NULL, 0);
-    send_data(PEER_END_STREAM, id, "\0\0\0\0\2ok", 7);
-    http2_peer_await(peer, id, &answer);
-    assert_status("0", NULL);
-    assert_int_equal(answer.length, 7);
-    assert_memory_equal(answer.data, "\0\0\0\0\2ok", 7);
+    for (int i = 0; i < 1000 && *value < wanted; i++)
+        usleep(5000);
+    assert_int_equal(*value, wanted);
 }
