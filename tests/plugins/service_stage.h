@@ -4,16 +4,9 @@
 #ifndef SERVICE_STAGE_H
 #define SERVICE_STAGE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "plugin_stage.h"
 
 #include <berth/store_memory.h>
-#include <berth/testing.h>
 #include <berth/types/events.h>
 #include <berth/types/namespaces.h>
 
@@ -120,13 +113,12 @@ static struct service_stage *stage_create(const char *uri, const char *settings,
         .logs = stage_logs,
     };
     stage->namespaces = namespaces;
-    stage->testing = berth_testing_create(&berth_module, uri, settings, &err);
-    assert_non_null(stage->testing);
+    stage->testing = plugin_create(uri, settings);
     stage->memory = berth_store_memory_create(berth_testing_loop(stage->testing));
     assert_non_null(stage->memory);
     assert_int_equal(init(&stage->host, NULL, &stage->service, &err), BERTH_OK);
     berth_testing_provide(stage->testing, service_uri, interface, stage->service);
-    assert_int_equal(berth_testing_start(stage->testing, &err), BERTH_OK);
+    plugin_start(stage->testing);
     return stage;
 }
 
@@ -143,11 +135,9 @@ static int stage_destroy(struct service_stage *stage,
     assert_true(berth_testing_run_until(stage->testing, stage_is_set, &stage->service_closed));
     berth_store_memory_close(stage->memory, stage_on_store_closed, &stage->store_closed);
     assert_true(berth_testing_run_until(stage->testing, stage_is_set, &stage->store_closed));
-    code = berth_testing_destroy(stage->testing, &err);
-    if (code != BERTH_OK)
-        print_error("%s\n", err.message);
+    plugin_destroy(stage->testing);
     free(stage);
-    return code != BERTH_OK;
+    return 0;
 }
 
 /* Sends one request and waits for what ends the call; the stage keeps the call until the next one. */

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deprecations: each is kept once, with when it was last met. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
+#include <time.h>
+
 #include <berth/types/deprecations.h>
 
 struct fixture {
@@ -20,12 +15,9 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
-    struct berth_error err;
 
     *state = fixture;
-    fixture->testing = berth_testing_create(&berth_module, NULL, NULL, &err);
-    assert_non_null(fixture->testing);
-    assert_int_equal(berth_testing_start(fixture->testing, &err), BERTH_OK);
+    fixture->testing = plugin_run(NULL, NULL);
     fixture->deprecations = berth_testing_interface(fixture->testing);
     fixture->instance = berth_testing_instance(fixture->testing);
     return 0;
@@ -34,11 +26,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    struct berth_error err;
-    enum berth_code code = berth_testing_destroy(fixture->testing, &err);
 
+    plugin_destroy(fixture->testing);
     free(fixture);
-    return code != BERTH_OK;
+    return 0;
 }
 
 static enum berth_code emit(struct fixture *fixture, const char *id, const char *message)

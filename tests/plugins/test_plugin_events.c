@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The exchange: who is told what, in which order, whatever is done from inside. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
+#include <time.h>
+
 #include <berth/types/events.h>
 #include <containerd/events/container.pb-c.h>
 #include <containerd/events/image.pb-c.h>
@@ -22,9 +17,7 @@ static struct berth_error err;
 
 static void start(const char *settings)
 {
-    testing = berth_testing_create(&berth_module, BERTH_EXCHANGE_URI, settings, &err);
-    assert_non_null(testing);
-    assert_int_equal(berth_testing_start(testing, &err), BERTH_OK);
+    testing = plugin_run(BERTH_EXCHANGE_URI, settings);
     exchange = berth_testing_interface(testing);
     instance = berth_testing_instance(testing);
 }
@@ -37,7 +30,8 @@ static int start_plain(void **state)
 
 static int stop(void **state)
 {
-    return berth_testing_destroy(testing, &err) == BERTH_OK ? 0 : -1;
+    plugin_destroy(testing);
+    return 0;
 }
 
 #define HEARD_MAX 32

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The events services over an exchange of the test: what callers may say, and subscribers that do not read.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
 #include <berth/types/events.h>
 #include <containerd/services/events/v1/events.pb-c.h>
 #include <containerd/services/ttrpc/events/v1/events.pb-c.h>
@@ -131,10 +125,9 @@ static void start(const char *settings)
 {
     memset(&fake, 0, sizeof(fake));
     fake.max_kept = 1000;
-    testing = berth_testing_create(&berth_module, URI, settings, &err);
-    assert_non_null(testing);
+    testing = plugin_create(URI, settings);
     berth_testing_provide(testing, BERTH_EXCHANGE_URI, &exchange, NULL);
-    assert_int_equal(berth_testing_start(testing, &err), BERTH_OK);
+    plugin_start(testing);
 }
 
 static int start_plain(void **state)
@@ -157,8 +150,7 @@ static int start_with_few_bytes(void **state)
 
 static int stop(void **state)
 {
-    if (berth_testing_destroy(testing, &err) != BERTH_OK)
-        return -1;
+    plugin_destroy(testing);
     while (fake.subscriptions != NULL) {
         struct berth_subscription *next = fake.subscriptions->next;
 

@@ -1,32 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The greeter, as its author would test it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
 #include <helloworld/helloworld.pb-c.h>
-
-static struct berth_testing *start(const char *settings)
-{
-    struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, settings, &err);
-
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    return testing;
-}
-
-static void stop(struct berth_testing *testing)
-{
-    struct berth_error err = {""};
-
-    if (berth_testing_destroy(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-}
 
 static size_t pack(const char *name, uint8_t *bytes)
 {
@@ -59,20 +35,20 @@ static void it_greets_with_the_configured_word(void **state)
     static const char *const cases[][2] = {{NULL, "Hello Ada"}, {"greeting: Salut", "Salut Ada"}};
 
     for (size_t i = 0; i < 2; i++) {
-        struct berth_testing *testing = start(cases[i][0]);
+        struct berth_testing *testing = plugin_run(NULL, cases[i][0]);
         struct berth_testing_call *call = call_with(testing, "/helloworld.Greeter/SayHello", "Ada");
 
         assert_int_equal(berth_testing_call_code(call), BERTH_OK);
         assert_reply(call, 0, cases[i][1]);
         berth_testing_call_destroy(call);
-        stop(testing);
+        plugin_destroy(testing);
     }
 }
 
 static void a_name_that_is_too_long_is_refused(void **state)
 {
     static const char *const paths[] = {"/helloworld.Greeter/SayHello", "/helloworld.Greeter/SpellHello"};
-    struct berth_testing *testing = start("max_name: 3");
+    struct berth_testing *testing = plugin_run(NULL, "max_name: 3");
 
     for (size_t i = 0; i < 2; i++) {
         struct berth_testing_call *call = call_with(testing, paths[i], "Adam");
@@ -81,12 +57,12 @@ static void a_name_that_is_too_long_is_refused(void **state)
         assert_string_equal(berth_testing_call_message(call), "the name has 4 bytes; max_name allows 3");
         berth_testing_call_destroy(call);
     }
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void bytes_that_are_no_request_are_refused(void **state)
 {
-    struct berth_testing *testing = start(NULL);
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call =
         berth_testing_unary(testing, "/helloworld.Greeter/SpellHello", "\x0a\xff", 2);
 
@@ -94,13 +70,13 @@ static void bytes_that_are_no_request_are_refused(void **state)
     assert_string_equal(berth_testing_call_message(call),
                         "grpc: error unmarshalling request: not a valid helloworld.HelloRequest");
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void it_spells_letter_by_letter(void **state)
 {
     static const char *const letters[] = {"Z", "o", "\xc3\xab"};
-    struct berth_testing *testing = start(NULL);
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = call_with(testing, "/helloworld.Greeter/SpellHello", "Zo\xc3\xab");
 
     assert_int_equal(berth_testing_call_code(call), BERTH_OK);
@@ -108,12 +84,12 @@ static void it_spells_letter_by_letter(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_reply(call, i, letters[i]);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_slow_reader_is_waited_for(void **state)
 {
-    struct berth_testing *testing = start(NULL);
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call =
         berth_testing_call_create(testing, "/helloworld.Greeter/SpellHello", NULL);
     uint8_t bytes[64];
@@ -129,12 +105,12 @@ static void a_slow_reader_is_waited_for(void **state)
     assert_int_equal(berth_testing_call_code(call), BERTH_OK);
     assert_int_equal(berth_testing_call_reply_count(call), 3);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_caller_who_leaves_costs_nothing(void **state)
 {
-    struct berth_testing *testing = start(NULL);
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call =
         berth_testing_call_create(testing, "/helloworld.Greeter/SpellHello", NULL);
     uint8_t bytes[64];
@@ -145,13 +121,13 @@ static void a_caller_who_leaves_costs_nothing(void **state)
     berth_testing_call_cancel(call);
     assert_int_equal(berth_testing_call_code(call), BERTH_CANCELLED);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 /* Whether names of five thousand bytes are taken. */
 static void expect_long_names(const char *settings, bool taken)
 {
-    struct berth_testing *testing = start(settings);
+    struct berth_testing *testing = plugin_run(NULL, settings);
     char name[5001];
     struct berth_testing_call *call;
 
@@ -160,7 +136,7 @@ static void expect_long_names(const char *settings, bool taken)
     call = call_with(testing, "/helloworld.Greeter/SayHello", name);
     assert_int_equal(berth_testing_call_code(call), taken ? BERTH_OK : BERTH_INVALID_ARGUMENT);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_section_of_version_1_means_what_it_meant(void **state)

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Health: what Check answers, when Watch speaks, and which plugins are well. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
 #include <grpc/health/v1/health.pb-c.h>
 #include <plugins/health/conditions.h>
 
@@ -19,24 +13,6 @@ enum {
     NOT_SERVING = 2,
     SERVICE_UNKNOWN = 3,
 };
-
-static struct berth_testing *start(void)
-{
-    struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, NULL, &err);
-
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    return testing;
-}
-
-static void stop(struct berth_testing *testing)
-{
-    struct berth_error err = {""};
-
-    if (berth_testing_destroy(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-}
 
 static size_t pack(const char *service, uint8_t *bytes)
 {
@@ -86,52 +62,52 @@ static const struct berth_service service = {
 
 static void a_live_service_serves(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = ask(testing, CHECK, "grpc.health.v1.Health");
 
     assert_int_equal(berth_testing_call_code(call), BERTH_OK);
     assert_int_equal(status(call, 0), SERVING);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_daemon_that_is_not_ready_does_not_serve(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = ask(testing, CHECK, "");
 
     assert_int_equal(status(call, 0), NOT_SERVING);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void an_unknown_service_is_not_found(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = ask(testing, CHECK, "test.Later");
 
     assert_int_equal(berth_testing_call_code(call), BERTH_NOT_FOUND);
     assert_string_equal(berth_testing_call_message(call), "unknown service");
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_name_that_no_service_can_have_is_refused(void **state)
 {
     static char name[1026];
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call;
 
     memset(name, 'x', sizeof(name) - 1);
     call = ask(testing, WATCH, name);
     assert_int_equal(berth_testing_call_code(call), BERTH_INVALID_ARGUMENT);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_watch_tells_of_changes_alone(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = ask(testing, WATCH, "test.Later");
     struct berth_error err;
 
@@ -146,12 +122,12 @@ static void a_watch_tells_of_changes_alone(void **state)
     assert_int_equal(status(call, 1), SERVING);
     berth_testing_call_cancel(call);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_slow_watcher_is_told_when_it_reads(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = ask(testing, WATCH, "test.Later");
     struct berth_error err;
 
@@ -163,12 +139,12 @@ static void a_slow_watcher_is_told_when_it_reads(void **state)
     berth_testing_run(testing);
     assert_int_equal(berth_testing_call_reply_count(call), 2);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_drain_ends_those_who_watch(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *first = ask(testing, WATCH, "test.Later");
     struct berth_testing_call *second = ask(testing, WATCH, "");
     struct berth_error err;
@@ -179,12 +155,12 @@ static void a_drain_ends_those_who_watch(void **state)
     assert_int_equal(berth_testing_call_code(second), BERTH_UNAVAILABLE);
     berth_testing_call_destroy(first);
     berth_testing_call_destroy(second);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void several_watch_at_one_time(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *first = ask(testing, WATCH, "test.Later");
     struct berth_testing_call *second = ask(testing, WATCH, "");
     struct berth_error err;
@@ -195,12 +171,12 @@ static void several_watch_at_one_time(void **state)
     berth_testing_run(testing);
     assert_int_equal(status(first, 1), SERVING);
     berth_testing_call_destroy(first);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void the_daemon_serves_from_ready_until_it_drains(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call = ask(testing, WATCH, "");
 
     berth_testing_set_daemon(testing, true, false);
@@ -215,7 +191,7 @@ static void the_daemon_serves_from_ready_until_it_drains(void **state)
     call = ask(testing, CHECK, "grpc.health.v1.Health");
     assert_int_equal(status(call, 0), NOT_SERVING);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 #define STORE "io.berth.store.v1.lmdb"
@@ -236,7 +212,7 @@ static int check_over(struct berth_testing *testing, const char *name, const cha
 
 static void a_plugin_is_asked_for_by_its_uri(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
 
     assert_int_equal(check_over(testing, STORE, "grpc"), SERVICE_UNKNOWN);
     berth_testing_provide(testing, STORE, NULL, NULL);
@@ -248,12 +224,12 @@ static void a_plugin_is_asked_for_by_its_uri(void **state)
     berth_testing_set_condition(testing, STORE, BERTH_UNAVAILABLE, "the disk is full");
     berth_testing_run(testing);
     assert_int_equal(check_over(testing, STORE, "grpc"), NOT_SERVING);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void who_watches_a_plugin_hears_that_it_is_degraded_and_well_again(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
     struct berth_testing_call *call;
 
     berth_testing_provide(testing, STORE, NULL, NULL);
@@ -267,12 +243,12 @@ static void who_watches_a_plugin_hears_that_it_is_degraded_and_well_again(void *
     assert_int_equal(status(call, 1), NOT_SERVING);
     assert_int_equal(status(call, 2), SERVING);
     berth_testing_call_destroy(call);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void a_service_does_not_serve_while_its_plugin_is_degraded(void **state)
 {
-    struct berth_testing *testing = start();
+    struct berth_testing *testing = plugin_run(NULL, NULL);
 
     berth_report(berth_testing_host(testing), BERTH_INTERNAL, "lost count");
     berth_testing_run(testing);
@@ -280,7 +256,7 @@ static void a_service_does_not_serve_while_its_plugin_is_degraded(void **state)
     berth_report(berth_testing_host(testing), BERTH_OK, NULL);
     berth_testing_run(testing);
     assert_int_equal(check_over(testing, "grpc.health.v1.Health", "grpc"), SERVING);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 /* A daemon's plugins, in the plan's order. */

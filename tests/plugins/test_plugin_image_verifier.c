@@ -3,21 +3,16 @@
  * The image verifier over real programs: those that agree, and all the ways in which one does not. It fails
  * under valgrind, which does not know pidfd_open.
  */
+#include "plugin_stage.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-#include <berth/testing.h>
 #include <berth/types/image_verifier.h>
 #include <tests/unit/scratch.h>
 
@@ -63,10 +58,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct stage *stage = *state;
-    struct berth_error err = {""};
 
-    if (stage->testing != NULL && berth_testing_destroy(stage->testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    if (stage->testing != NULL)
+        plugin_destroy(stage->testing);
     scratch_remove(stage->top);
     free(stage);
     return 0;
@@ -98,12 +92,9 @@ static void add(const struct stage *stage, const char *name, const char *script,
 static void start(struct stage *stage, const char *more)
 {
     char settings[PATH_MAX + 256];
-    struct berth_error err;
 
     snprintf(settings, sizeof(settings), "bin_dir: %s/bin\n%s", stage->top, more);
-    stage->testing = berth_testing_create(&berth_module, NULL, settings, &err);
-    if (stage->testing == NULL || berth_testing_start(stage->testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    stage->testing = plugin_run(NULL, settings);
     stage->verifier = berth_testing_interface(stage->testing);
 }
 

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Introspection: who the daemon is, what containerd's clients see of plugins, and what ours do. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plugin_stage.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include <berth/inspect/v1/inspect.pb-c.h>
-#include <berth/testing.h>
 #include <berth/types/introspection.h>
 #include <containerd/services/introspection/v1/introspection.pb-c.h>
 #include <plugins/introspection/identity.h>
@@ -192,24 +187,20 @@ static int set_up(void **state)
     *state = fixture;
     assert_int_equal(introspection_service_prepare(&prepare, &prepared, &err), BERTH_OK);
     assert_int_equal(introspection_service_init(&host, prepared, &fixture->service, &err), BERTH_OK);
-    fixture->testing = berth_testing_create(&berth_module, GRPC, NULL, &err);
-    assert_non_null(fixture->testing);
+    fixture->testing = plugin_create(GRPC, NULL);
     berth_testing_provide(fixture->testing, SERVICE, &introspection_service_interface, fixture->service);
-    assert_int_equal(berth_testing_start(fixture->testing, &err), BERTH_OK);
+    plugin_start(fixture->testing);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    struct berth_error err = {""};
-    enum berth_code code = berth_testing_destroy(fixture->testing, &err);
 
+    plugin_destroy(fixture->testing);
     introspection_service_close(NULL, fixture->service, NULL);
     free(fixture);
-    if (code != BERTH_OK)
-        print_error("%s\n", err.message);
-    return code != BERTH_OK;
+    return 0;
 }
 
 static struct berth_testing_call *ask_plugins(struct fixture *fixture, const char *filter)
@@ -586,13 +577,10 @@ static void a_uuid_that_cannot_be_kept_is_an_error_with_its_place(void **state)
 
 static void the_service_starts_in_a_host_of_its_own(void **state)
 {
-    struct berth_error err = {""};
-    struct berth_testing *testing = berth_testing_create(&berth_module, SERVICE, NULL, &err);
+    struct berth_testing *testing = plugin_run(SERVICE, NULL);
 
-    assert_non_null(testing);
-    assert_int_equal(berth_testing_start(testing, &err), BERTH_OK);
     assert_ptr_equal(berth_testing_interface(testing), &introspection_service_interface);
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static int make_folder(void **state)

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The leases service over a store in memory, and the time at which leases end, by a clock that the test sets.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plugin_stage.h"
+
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include <berth/store_memory.h>
-#include <berth/testing.h>
 #include <berth/types/leases.h>
 #include <berth/types/namespaces.h>
 #include <containerd/services/leases/v1/leases.pb-c.h>
@@ -149,7 +144,6 @@ struct answer {
 static struct stage *make(const char *settings)
 {
     struct stage *stage = calloc(1, sizeof(*stage));
-    struct berth_error err;
 
     wall.seconds = BEGIN;
     memset(&wall.asked, 0, sizeof(wall.asked));
@@ -158,9 +152,7 @@ static struct stage *make(const char *settings)
     store = berth_store_interface;
     store.begin = begin;
     store.update = update;
-    stage->testing = berth_testing_create(&berth_module, SERVICE, settings, &err);
-    if (stage->testing == NULL)
-        fail_msg("%s", err.message);
+    stage->testing = plugin_create(SERVICE, settings);
     stage->memory = berth_store_memory_create(berth_testing_loop(stage->testing));
     berth_testing_provide(stage->testing, "io.berth.store.v1.memory", &store, stage->memory);
     berth_testing_provide(stage->testing, BERTH_NAMESPACES_URI, &namespaces_table, NULL);
@@ -169,10 +161,7 @@ static struct stage *make(const char *settings)
 
 static void start(struct stage *stage)
 {
-    struct berth_error err;
-
-    if (berth_testing_start(stage->testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    plugin_start(stage->testing);
     stage->leases = berth_testing_interface(stage->testing);
     stage->instance = berth_testing_instance(stage->testing);
     berth_testing_run(stage->testing);
@@ -206,8 +195,7 @@ static int tear_down(void **state)
     berth_testing_close(stage->testing, &err);
     berth_store_memory_close(stage->memory, on_store_closed, &closed);
     assert_true(berth_testing_run_until(stage->testing, is_set, &closed));
-    if (berth_testing_destroy(stage->testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    plugin_destroy(stage->testing);
     assert_null(namespaces.occupant);
     free(stage);
     return 0;

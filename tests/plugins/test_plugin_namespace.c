@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The namespace of a call: which header names it, and what a handler that needs one answers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
 #include <berth/namespace.h>
-#include <berth/testing.h>
 
 #define IDENTIFIER_RULE "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument"
 
@@ -36,21 +31,11 @@ static const struct berth_service service = {
 static int set_up(void **state)
 {
     struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, NULL, &err);
+    struct berth_testing *testing = plugin_run(NULL, NULL);
 
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK ||
-        berth_testing_provide_service(testing, &service, NULL, &err) != BERTH_OK)
+    if (berth_testing_provide_service(testing, &service, NULL, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     *state = testing;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct berth_error err = {""};
-
-    if (berth_testing_destroy(*state, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
     return 0;
 }
 
@@ -171,7 +156,7 @@ static void a_name_of_any_length_is_refused(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, plugin_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_first_header_names_it_over_each_transport),
         TEST(the_header_of_another_transport_says_nothing),

@@ -1,50 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opt: the folders that it makes and refuses, and the environment that it gives to those who start programs.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plugin_stage.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-#include <berth/testing.h>
 #include <berth/types/opt.h>
 #include <plugins/opt/environment.h>
 #include <tests/unit/scratch.h>
 
 static struct berth_testing *create(const char *path)
 {
-    struct berth_testing *testing;
-    struct berth_error err;
     char settings[PATH_MAX + 32];
 
     if (path != NULL)
         snprintf(settings, sizeof(settings), "path: %s", path);
-    testing = berth_testing_create(&berth_module, NULL, path != NULL ? settings : NULL, &err);
-    if (testing == NULL)
-        fail_msg("%s", err.message);
-    return testing;
+    return plugin_create(NULL, path != NULL ? settings : NULL);
 }
 
 static struct berth_testing *start(const char *path)
 {
     struct berth_testing *testing = create(path);
-    struct berth_error err;
 
-    if (berth_testing_start(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    plugin_start(testing);
     return testing;
-}
-
-static void stop(struct berth_testing *testing)
-{
-    struct berth_error err = {""};
-
-    if (berth_testing_destroy(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
 }
 
 static void assert_refuses(const char *path, const char *text)
@@ -55,7 +35,7 @@ static void assert_refuses(const char *path, const char *text)
     assert_int_not_equal(berth_testing_start(testing, &err), BERTH_OK);
     if (strstr(err.message, text) == NULL)
         fail_msg("%s", err.message);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void assert_folder(const char *path)
@@ -100,9 +80,9 @@ static void the_folders_are_made_and_exported(void **state)
     assert_string_equal(berth_testing_export(testing, "path"), path);
     assert_string_equal(opt->bin(berth_testing_instance(testing)), bin);
     assert_string_equal(opt->lib(berth_testing_instance(testing)), lib);
-    stop(testing);
+    plugin_destroy(testing);
     testing = start(path);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void without_a_path_the_plugins_own_folder_is_taken(void **state)
@@ -113,7 +93,7 @@ static void without_a_path_the_plugins_own_folder_is_taken(void **state)
 
     assert_int_equal(berth_root_dir(berth_testing_host(testing), &root, &err), BERTH_OK);
     assert_string_equal(berth_testing_export(testing, "path"), root);
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static const char *find(const char *const *environment, const char *name)
@@ -142,7 +122,7 @@ static void the_daemons_own_environment_is_left_alone(void **state)
     assert_string_equal(getenv("PATH"), "/usr/bin:/bin");
     unsetenv("BERTH_TEST_OPT");
     assert_string_equal(find(environment, "BERTH_TEST_OPT="), "stays");
-    stop(testing);
+    plugin_destroy(testing);
 }
 
 static void no_list_has_an_empty_part(void **state)

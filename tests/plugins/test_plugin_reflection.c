@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reflection: what each kind of request is answered, over which services, and with what kind of descriptors.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
 #include <containerd/services/introspection/v1/introspection.berth.h>
 #include <google/protobuf/descriptor.pb-c.h>
 #include <grpc/reflection/v1/reflection.pb-c.h>
@@ -42,22 +36,8 @@ static void provide(struct berth_testing *testing, const struct berth_service *s
 
 static int set_up(void **state)
 {
-    struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, NULL, &err);
-
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    provide(testing, &greeter);
-    *state = testing;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct berth_error err = {""};
-
-    if (berth_testing_destroy(*state, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    plugin_set_up(state);
+    provide(*state, &greeter);
     return 0;
 }
 
@@ -468,7 +448,7 @@ static void files_that_import_each_other_come_once_each(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, plugin_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(services_are_listed_sorted_with_reflection_itself),
         TEST(an_answer_repeats_what_was_asked),

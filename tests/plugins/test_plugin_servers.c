@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The servers as plugins: where they listen, what their configuration allows, and how they stop. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plugin_stage.h"
+
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include <berth/rpc/server.h>
-#include <berth/testing.h>
 
 #define GRPC "io.containerd.server.v1.grpc"
 #define TCP "io.containerd.server.v1.grpc-tcp"
@@ -53,15 +48,10 @@ static void remove_folder(void)
 /* The state of a test of those on unix sockets is a URI. */
 static struct berth_testing *start(void **state, const char *name, const char *more)
 {
-    struct berth_error err;
-    struct berth_testing *testing;
     char settings[512];
 
     snprintf(settings, sizeof(settings), "address: %s/%s\n%s", folder, name, more);
-    testing = berth_testing_create(&berth_module, *state, settings, &err);
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    return testing;
+    return plugin_run(*state, settings);
 }
 
 static bool socket_mode(const char *name, mode_t *ret_mode)
@@ -93,7 +83,7 @@ static void it_listens_when_it_serves_and_not_before(void **state)
     assert_int_equal(berth_testing_drain(testing, &err), BERTH_OK);
     assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
     assert_false(socket_mode("a.sock", &mode));
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void the_mode_is_the_configured_one(void **state)
@@ -105,7 +95,7 @@ static void the_mode_is_the_configured_one(void **state)
     assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
     assert_true(socket_mode("b.sock", &mode));
     assert_int_equal(mode, 0600);
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void a_plugin_that_never_served_closes(void **state)
@@ -114,7 +104,7 @@ static void a_plugin_that_never_served_closes(void **state)
     struct berth_error err;
 
     assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void a_path_that_no_socket_can_have_is_named(void **state)
@@ -161,31 +151,28 @@ static void a_connected_peer_does_not_keep_it_from_closing(void **state)
     berth_testing_drain(testing, &err);
     assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
     close(fd);
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void tcp_says_on_which_port_it_listens(void **state)
 {
     struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, TCP, "address: 127.0.0.1:0\n", &err);
+    struct berth_testing *testing = plugin_run(TCP, "address: 127.0.0.1:0\n");
     const char *address;
 
-    assert_non_null(testing);
-    assert_int_equal(berth_testing_start(testing, &err), BERTH_OK);
     assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
     address = berth_testing_export(testing, "address");
     assert_non_null(address);
     assert_memory_equal(address, "127.0.0.1:", 10);
     assert_true(atoi(address + 10) > 0);
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void assert_tcp_start(const char *settings, enum berth_code code, const char *text)
 {
     struct berth_error err = {0};
-    struct berth_testing *testing = berth_testing_create(&berth_module, TCP, settings, &err);
+    struct berth_testing *testing = plugin_create(TCP, settings);
 
-    assert_non_null(testing);
     assert_int_equal(berth_testing_start(testing, &err), code);
     if (text != NULL && strstr(err.message, text) == NULL)
         fail_msg("\"%s\" is not in \"%s\"", text, err.message);
@@ -215,16 +202,11 @@ static void certificate_key_and_authorities_come_together(void **state)
 
 static void ask(const char *uri, const char *settings)
 {
-    struct berth_error err;
-    struct berth_testing *testing;
     char text[1024];
 
     snprintf(text, sizeof(text), "address: %s\n%s", strcmp(uri, TCP) == 0 ? "127.0.0.1:0" : "/tmp/unused",
              settings);
-    testing = berth_testing_create(&berth_module, uri, text, &err);
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(plugin_run(uri, text));
     assert_int_equal(asked.size, sizeof(asked));
 }
 

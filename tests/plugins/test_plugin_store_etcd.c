@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store over an etcd that answers exactly what the test wants, when it wants: in every order, and
  * wrongly. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
 #include <etcd/etcdserverpb/rpc.berth.h>
 
 #include <berth/rpc/server.h>
 #include <berth/rpc/services.h>
 #include <berth/store_engine.h>
-#include <berth/testing.h>
 #include <tests/unit/scratch.h>
 
 #define MAX_PAIRS 8
@@ -79,7 +73,6 @@ static void on_range(struct berth_call *call, const Etcdserverpb__RangeRequest *
     Etcdserverpb__ResponseHeader header = ETCDSERVERPB__RESPONSE_HEADER__INIT;
     Mvccpb__KeyValue *pairs[MAX_PAIRS];
 
-    (void)request;
     stage->ranges++;
     if (stage->range_code != BERTH_OK) {
         berth_call_finish(call, stage->range_code, "etcdserver: as told");
@@ -115,7 +108,6 @@ static void on_txn_end(struct berth_call *call, enum berth_code code)
 {
     struct stage *stage = stage_of(call);
 
-    (void)code;
     if (stage->txn == call)
         stage->txn = NULL;
 }
@@ -124,7 +116,6 @@ static void on_put(struct berth_call *call, const Etcdserverpb__PutRequest *requ
 {
     const Etcdserverpb__PutResponse reply = ETCDSERVERPB__PUT_RESPONSE__INIT;
 
-    (void)request;
     etcdserverpb_kv_put_reply(call, &reply);
 }
 
@@ -144,7 +135,6 @@ static void on_watch_end(struct berth_call *call, enum berth_code code)
 {
     struct stage *stage = stage_of(call);
 
-    (void)code;
     if (stage->watch == call)
         stage->watch = NULL;
 }
@@ -169,14 +159,12 @@ static void on_revoke(struct berth_call *call, const Etcdserverpb__LeaseRevokeRe
 {
     const Etcdserverpb__LeaseRevokeResponse reply = ETCDSERVERPB__LEASE_REVOKE_RESPONSE__INIT;
 
-    (void)request;
     etcdserverpb_lease_lease_revoke_reply(call, &reply);
 }
 
 /* A heartbeat is heard and not answered. */
 static void on_renewal(struct berth_call *call, const Etcdserverpb__LeaseKeepAliveRequest *request)
 {
-    (void)request;
     stage_of(call)->beats++;
 }
 
@@ -216,7 +204,6 @@ static struct stage *stage_create(const char *more)
 {
     struct stage *stage = calloc(1, sizeof(*stage));
     char settings[512];
-    struct berth_error err;
 
     snprintf(stage->folder, sizeof(stage->folder), "/tmp/berth-etcd-XXXXXX");
     assert_non_null(mkdtemp(stage->folder));
@@ -224,9 +211,7 @@ static struct stage *stage_create(const char *more)
     snprintf(settings, sizeof(settings), "endpoints: [\"unix:%s\"]\n%s", stage->path, more);
     stage->revision = 10;
     stage->grants_leases = true;
-    stage->testing = berth_testing_create(&berth_module, NULL, settings, &err);
-    if (stage->testing == NULL)
-        fail_msg("%s", err.message);
+    stage->testing = plugin_create(NULL, settings);
     serve(stage);
     return stage;
 }
@@ -310,8 +295,7 @@ static void stage_destroy(struct stage *stage)
     berth_rpc_server_close(stage->server, on_server_closed, stage);
     assert_true(berth_testing_run_until(stage->testing, server_is_closed, stage));
     berth_rpc_services_destroy(stage->services);
-    if (berth_testing_destroy(stage->testing, &err) != BERTH_OK)
-        fail_msg("%s", err.message);
+    plugin_destroy(stage->testing);
     scratch_remove(stage->folder);
     free(stage);
 }
@@ -329,7 +313,6 @@ static void done(struct berth_store_update *update, enum berth_code code, const 
 {
     struct change *change = (struct change *)update;
 
-    (void)message;
     change->is_done = true;
     change->code = code;
 }
@@ -418,26 +401,22 @@ static const char *get(struct stage *stage, const char *key)
 static void without_endpoints_it_is_skipped(void **state)
 {
     struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(&berth_module, NULL, NULL, &err);
+    struct berth_testing *testing = plugin_create(NULL, NULL);
 
-    (void)state;
-    assert_non_null(testing);
     assert_int_equal(berth_testing_start(testing, &err), BERTH_SKIP);
     assert_non_null(strstr(err.message, "endpoints"));
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void limits_that_do_not_fit_into_a_request_are_refused(void **state)
 {
     struct berth_error err;
-    struct berth_testing *testing = berth_testing_create(
-        &berth_module, NULL, "endpoints: [\"tcp:127.0.0.1:1\"]\nmax_value: 4MiB\n", &err);
+    struct berth_testing *testing =
+        plugin_create(NULL, "endpoints: [\"tcp:127.0.0.1:1\"]\nmax_value: 4MiB\n");
 
-    (void)state;
-    assert_non_null(testing);
     assert_int_equal(berth_testing_start(testing, &err), BERTH_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "max_request"));
-    assert_int_equal(berth_testing_destroy(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
 }
 
 static void what_is_there_is_loaded_and_followed_from_the_next_revision(void **state)
@@ -445,7 +424,6 @@ static void what_is_there_is_loaded_and_followed_from_the_next_revision(void **s
     struct stage *stage = stage_create("");
     struct berth_error err;
 
-    (void)state;
     keep(stage, 4, "/berth/data/b,k", "v");
     keep(stage, 4, "/berth/head", "somebody-1");
     assert_int_equal(start(stage, &err), BERTH_OK);
@@ -460,7 +438,6 @@ static void a_change_is_done_when_the_watch_shows_it_and_not_before(void **state
     struct stage *stage = stage_start("");
     struct change one;
 
-    (void)state;
     ask(stage, &one, "k", "v");
     assert_int_equal(stage->compared, 0);
     assert_int_equal(stage->ops, 2);
@@ -481,7 +458,6 @@ static void its_own_revision_and_anothers_may_come_before_the_answer(void **stat
     struct stage *stage = stage_start("");
     struct change one;
 
-    (void)state;
     ask(stage, &one, "k", "mine");
     happen(stage, 11, "/berth/data/b,k", "mine", false);
     happen(stage, 11, "/berth/head", stage->id, true);
@@ -504,7 +480,6 @@ static void who_loses_runs_again_on_what_the_other_left(void **state)
     struct stage *stage = stage_start("");
     struct change one;
 
-    (void)state;
     ask(stage, &one, "k", "mine");
     answer(stage, false);
     assert_int_equal(one.runs, 1);
@@ -526,7 +501,6 @@ static void what_is_written_by_hand_meanwhile_waits_for_the_end_of_the_batch(voi
     struct stage *stage = stage_start("");
     struct change one;
 
-    (void)state;
     ask(stage, &one, "k", "mine");
     happen(stage, 11, "/berth/data/b,hand", "made", true);
     berth_testing_run(stage->testing);
@@ -544,7 +518,6 @@ static void a_revision_in_parts_is_shown_whole(void **state)
 {
     struct stage *stage = stage_start("");
 
-    (void)state;
     happen(stage, 11, "/berth/data/b,one", "1", false);
     berth_testing_run(stage->testing);
     assert_string_equal(get(stage, "one"), "none");
@@ -561,7 +534,6 @@ static void an_unsaid_refusal_is_sent_again_with_the_same_id(void **state)
     struct stage *stage = stage_start("");
     struct change one;
 
-    (void)state;
     ask(stage, &one, "k", "v");
     berth_call_finish(stage->txn, BERTH_UNAVAILABLE, "etcdserver: request timed out");
     stage->txn = NULL;
@@ -585,7 +557,6 @@ static void what_no_answer_comes_to_ends_unknown_and_the_late_truth_is_told_as_o
     struct change one;
     char id[64];
 
-    (void)state;
     ask(stage, &one, "k", "v");
     memcpy(id, stage->id, sizeof(id));
     berth_testing_advance(stage->testing, 2000);
@@ -611,7 +582,6 @@ static void a_watch_that_was_compacted_away_is_loaded_anew_and_the_difference_to
     Etcdserverpb__WatchResponse reply = ETCDSERVERPB__WATCH_RESPONSE__INIT;
     struct berth_error err;
 
-    (void)state;
     keep(stage, 4, "/berth/data/b,gone", "v");
     assert_int_equal(start(stage, &err), BERTH_OK);
     stage->table->watch(berth_testing_instance(stage->testing), "", tell, stage);
@@ -633,7 +603,6 @@ static void a_head_of_the_same_number_in_another_history_is_noticed(void **state
     struct stage *stage = stage_create("");
     struct berth_error err;
 
-    (void)state;
     keep(stage, 4, "/berth/head", "old-1");
     keep(stage, 4, "/berth/data/b,k", "old");
     assert_int_equal(start(stage, &err), BERTH_OK);
@@ -656,7 +625,6 @@ static void a_silent_heart_is_a_lost_connection_and_reads_go_on_until_max_stale(
     struct stage *stage = stage_create("max_stale: 1m\nlease_ttl: 9s");
     struct berth_error err;
 
-    (void)state;
     keep(stage, 4, "/berth/data/b,k", "v");
     assert_int_equal(start(stage, &err), BERTH_OK);
     assert_true(berth_testing_run_until(stage->testing, is_watched, stage));
@@ -685,7 +653,6 @@ static void an_etcd_without_leases_is_a_good_store_and_said_so_once(void **state
     struct berth_error err;
     struct change one;
 
-    (void)state;
     stage->grants_leases = false;
     assert_int_equal(start(stage, &err), BERTH_OK);
     stage->table = berth_testing_interface(stage->testing);
@@ -705,7 +672,6 @@ static void old_news_ends_the_connection_and_changes_nothing(void **state)
     struct stage *stage = stage_start("");
     struct berth_error err;
 
-    (void)state;
     happen(stage, 10, "/berth/data/b,k", "v", true);
     berth_testing_run(stage->testing);
     assert_int_equal(berth_testing_condition(stage->testing, &err), BERTH_UNAVAILABLE);
@@ -727,7 +693,6 @@ static void revisions_that_go_backwards_while_a_batch_is_on_its_way_are_no_news(
     struct berth_error err;
     struct change one;
 
-    (void)state;
     ask(stage, &one, "mine", "v");
     happen(stage, 12, "/berth/data/b,k", "new", true);
     happen(stage, 11, "/berth/data/b,k", "old", true);
@@ -746,7 +711,6 @@ static void a_revision_without_an_end_is_not_kept(void **state)
     struct berth_error err;
     char key[64];
 
-    (void)state;
     for (int i = 0; i < 100000 && !is_degraded(stage) && stage->watch != NULL; i++) {
         snprintf(key, sizeof(key), "/berth/data/b,%d", i);
         happen(stage, 11, key, NULL, false);
@@ -764,7 +728,6 @@ static void a_watch_that_begins_again_and_again_brings_no_second_heartbeat(void 
     Etcdserverpb__WatchResponse reply = ETCDSERVERPB__WATCH_RESPONSE__INIT;
     struct berth_error err;
 
-    (void)state;
     stage->keeps_silent = true;
     assert_int_equal(start(stage, &err), BERTH_OK);
     assert_true(berth_testing_run_until(stage->testing, is_watched, stage));
@@ -786,7 +749,6 @@ static void a_store_that_is_a_little_over_max_mirror_is_loaded_again(void **stat
     char *value = malloc(152001), keys[7][32];
     struct berth_error err;
 
-    (void)state;
     assert_non_null(value);
     memset(value, 'v', 152000);
     value[152000] = '\0';
@@ -805,7 +767,6 @@ static void the_same_numbers_of_another_cluster_are_noticed(void **state)
     struct stage *stage = stage_create("");
     struct berth_error err;
 
-    (void)state;
     keep(stage, 4, "/berth/head", "old-1");
     keep(stage, 5, "/berth/data/b,k", "by hand");
     stage->cluster = 1;
@@ -830,7 +791,6 @@ static void answers_that_are_no_etcds_fail_the_start(void **state)
     struct stage *stage;
     struct berth_error err;
 
-    (void)state;
     for (int i = 0; i < 4; i++) {
         stage = stage_create("dial_timeout: 1s");
         stage->revision = i == 0 ? 0 : i == 3 ? INT64_MAX : 10;
@@ -852,7 +812,6 @@ static void a_close_waits_for_the_batch_on_its_way_but_not_for_ever(void **state
     struct berth_error err;
     struct change one;
 
-    (void)state;
     ask(stage, &one, "k", "v");
     assert_int_equal(berth_testing_close(stage->testing, &err), BERTH_PENDING);
     assert_false(one.is_done);

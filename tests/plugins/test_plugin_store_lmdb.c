@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store in a file as other plugins see it: changes, snapshots, exports, condition, and its close. */
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "plugin_stage.h"
 
-#include <berth/testing.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include <berth/types/store.h>
 
 /* One change: an entry is put, or removed where there is no value. */
@@ -95,27 +90,9 @@ static void assert_entry(struct berth_testing *testing, const char *key, const c
 
 static int set_up(void **state)
 {
-    struct berth_error err;
-    struct berth_testing *testing =
-        berth_testing_create(&berth_module, NULL, "{map_size: 1MiB, max_size: 4MiB}", &err);
-
-    *state = testing;
-    if (testing == NULL || berth_testing_start(testing, &err) != BERTH_OK) {
-        print_error("%s\n", err.message);
-        return -1;
-    }
-    store = berth_testing_interface(testing);
+    *state = plugin_run(NULL, "{map_size: 1MiB, max_size: 4MiB}");
+    store = berth_testing_interface(*state);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct berth_error err = {""};
-    enum berth_code code = berth_testing_destroy(*state, &err);
-
-    if (code != BERTH_OK)
-        print_error("%s\n", err.message);
-    return code != BERTH_OK;
 }
 
 static void a_change_is_durable_when_it_is_done(void **state)
@@ -216,7 +193,7 @@ static void close_ends_the_changes_that_wait(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, plugin_tear_down)
 
 int main(void)
 {

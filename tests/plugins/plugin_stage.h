@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plugin under test in the fake host. What goes wrong in setting it up fails the test with its sentence.
+ */
+#ifndef PLUGIN_STAGE_H
+#define PLUGIN_STAGE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <berth/testing.h>
+
+/** @param uri  NULL: the only plugin of its module. */
+static inline struct berth_testing *plugin_create(const char *uri, const char *settings)
+{
+    struct berth_error err;
+    struct berth_testing *testing = berth_testing_create(&berth_module, uri, settings, &err);
+
+    if (testing == NULL)
+        fail_msg("%s", err.message);
+    return testing;
+}
+
+static inline void plugin_start(struct berth_testing *testing)
+{
+    struct berth_error err = {""};
+
+    if (berth_testing_start(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+}
+
+static inline struct berth_testing *plugin_run(const char *uri, const char *settings)
+{
+    struct berth_testing *testing = plugin_create(uri, settings);
+
+    plugin_start(testing);
+    return testing;
+}
+
+static inline void plugin_destroy(struct berth_testing *testing)
+{
+    struct berth_error err = {""};
+
+    if (berth_testing_destroy(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+}
+
+/** For cmocka: the state is the fake host, with the only plugin of its module and no settings. */
+static inline int plugin_set_up(void **state)
+{
+    *state = plugin_run(NULL, NULL);
+    return 0;
+}
+
+static inline int plugin_tear_down(void **state)
+{
+    plugin_destroy(*state);
+    return 0;
+}
+
+#endif
