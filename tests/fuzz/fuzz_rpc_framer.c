@@ -60,7 +60,6 @@ static struct heard *from_http2(void *http2)
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length, bool is_last)
 {
-    (void)stream_data;
     for (size_t i = 0; i < length; i++)
         note_event(from_http2(http2), 'd', stream_id, bytes[i]);
     if (is_last)
@@ -98,7 +97,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *user_data)
 {
-    (void)session, (void)flags;
     note_event(user_data, 'h', frame->hd.stream_id, (uint32_t)name_length);
     note(user_data, name, name_length);
     note(user_data, value, value_length);
@@ -109,7 +107,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 {
     struct heard *heard = user_data;
 
-    (void)session;
     note_event(heard, 'c', stream_id, error);
     heard->is_over = heard->is_over || heard->has_left;
     return 0;
@@ -117,7 +114,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 static void on_ready(struct connection *connection)
 {
-    (void)connection;
 }
 
 static const struct connection_events events = {.on_ready = on_ready};

@@ -151,7 +151,6 @@ ssize_t pwritev64(int fd, const struct iovec *pieces, int count, off_t offset)
 
 ssize_t pwritev2(int fd, const struct iovec *pieces, int count, off_t offset, int flags)
 {
-    (void)flags;
     return pwritev(fd, pieces, count, offset);
 }
 
@@ -176,7 +175,6 @@ static int recorded(int fd, enum what what, off_t offset, int (*call)(int fd, of
 
 static int call_fdatasync(int fd, off_t offset)
 {
-    (void)offset;
     return (int)syscall(SYS_fdatasync, fd);
 }
 

@@ -21,7 +21,6 @@ static void on_headers(void *context, struct berth_rpc_call *call, const struct 
 {
     struct outcome *outcome = context;
 
-    (void)call, (void)metadata, (void)count;
     outcome->headers++;
 }
 
@@ -29,7 +28,6 @@ static void on_message(void *context, struct berth_rpc_call *call, const void *m
 {
     struct outcome *outcome = context;
 
-    (void)call;
     outcome->messages++;
     outcome->received += length;
     snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)(length < 255 ? length : 255),
@@ -43,7 +41,6 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
 {
     struct outcome *outcome = context;
 
-    (void)trailers, (void)call;
     assert_false(outcome->is_over);
     outcome->code = code;
     outcome->trailers = count;
@@ -145,7 +142,6 @@ void caller_ask(struct caller *caller, struct outcome *outcome, const struct ber
 /* Wakes the loop, which sleeps also where the last thing was done right before it sleeps. */
 static void on_tick(uv_timer_t *timer)
 {
-    (void)timer;
 }
 
 static bool are_over(const struct outcome *outcomes, size_t count)

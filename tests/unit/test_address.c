@@ -14,7 +14,6 @@
 
 static int become_a_user(void **state)
 {
-    (void)state;
     unsetenv("BERTH_ADDRESS");
     unsetenv("XDG_RUNTIME_DIR");
     unsetenv("XDG_DATA_HOME");
@@ -25,7 +24,6 @@ static int become_a_user(void **state)
 /* A process that changed its user may not be looked into, by the leak checker either, unless it says so. */
 static int become_oneself(void **state)
 {
-    (void)state;
     return seteuid(getuid()) == 0 ? prctl(PR_SET_DUMPABLE, 1) : -1;
 }
 
@@ -39,14 +37,12 @@ static void assert_address(const char *expected)
 
 static void the_runtime_folder_is_taken_where_there_is_one(void **state)
 {
-    (void)state;
     setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
     assert_address("/run/user/7/berth/berth.sock");
 }
 
 static void without_a_runtime_folder_it_is_below_the_data(void **state)
 {
-    (void)state;
     assert_address("/home/anna/.local/share/berth/run/berth.sock");
     setenv("XDG_DATA_HOME", "/data", 1);
     assert_address("/data/berth/run/berth.sock");
@@ -54,7 +50,6 @@ static void without_a_runtime_folder_it_is_below_the_data(void **state)
 
 static void a_relative_folder_counts_as_none(void **state)
 {
-    (void)state;
     setenv("XDG_RUNTIME_DIR", "run", 1);
     setenv("XDG_DATA_HOME", "data", 1);
     assert_address("/home/anna/.local/share/berth/run/berth.sock");
@@ -62,7 +57,6 @@ static void a_relative_folder_counts_as_none(void **state)
 
 static void the_address_that_is_named_comes_first(void **state)
 {
-    (void)state;
     setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
     setenv("BERTH_ADDRESS", "/else/where.sock", 1);
     assert_address("/else/where.sock");

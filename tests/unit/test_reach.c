@@ -23,7 +23,6 @@ static int bind_socket(void **state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    (void)state;
     snprintf(path, sizeof(path), "/tmp/reach-%ld", (long)getpid());
     memcpy(address.sun_path, path, strlen(path));
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -32,14 +31,12 @@ static int bind_socket(void **state)
 
 static int remove_socket(void **state)
 {
-    (void)state;
     close(fd);
     return unlink(path);
 }
 
 static void where_no_socket_is_there_is_nobody(void **state)
 {
-    (void)state;
     assert_int_equal(reach_look("/nowhere/at.all"), REACH_NOBODY);
     assert_int_equal(reach_look("unix:/nowhere/at.all"), REACH_NOBODY);
     assert_int_equal(reach_look("unix:///nowhere/at.all"), REACH_NOBODY);
@@ -47,13 +44,11 @@ static void where_no_socket_is_there_is_nobody(void **state)
 
 static void a_socket_at_which_nobody_listens_is_nobody(void **state)
 {
-    (void)state;
     assert_int_equal(reach_look(path), REACH_NOBODY);
 }
 
 static void a_socket_that_answers_is_no_reason(void **state)
 {
-    (void)state;
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(reach_look(path), REACH_UNKNOWN);
 }
@@ -61,7 +56,6 @@ static void a_socket_that_answers_is_no_reason(void **state)
 /* A process that changed its user may not be looked into, by the leak checker either, unless it says so. */
 static void a_socket_of_somebody_else_is_forbidden(void **state)
 {
-    (void)state;
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(chmod(path, 0), 0);
     if (geteuid() == 0)
@@ -75,7 +69,6 @@ static void of_other_addresses_nothing_is_known(void **state)
 {
     char longer[200];
 
-    (void)state;
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
     assert_int_equal(reach_look("tcp:127.0.0.1:1"), REACH_UNKNOWN);

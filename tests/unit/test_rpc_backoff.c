@@ -15,7 +15,6 @@ static void pauses_grow_by_the_factor_up_to_the_longest(void **state)
 {
     struct backoff backoff = {.first_ns = 100 * MILLISECOND, .longest_ns = 300 * MILLISECOND};
 
-    (void)state;
     assert_int_equal(backoff_next(&backoff, MIDDLE), 100 * MILLISECOND);
     assert_int_equal(backoff_next(&backoff, MIDDLE), 160 * MILLISECOND);
     assert_int_equal(backoff_next(&backoff, MIDDLE), 256 * MILLISECOND);
@@ -25,7 +24,6 @@ static void pauses_grow_by_the_factor_up_to_the_longest(void **state)
 
 static void chance_moves_a_pause_by_a_fifth_at_most(void **state)
 {
-    (void)state;
     for (uint64_t random = 0; random <= UINT32_MAX; random += UINT32_MAX / 100) {
         struct backoff backoff = {.first_ns = 100 * MILLISECOND, .longest_ns = UINT64_C(5000) * MILLISECOND};
 
@@ -38,7 +36,6 @@ static void after_a_reset_they_begin_anew(void **state)
 {
     struct backoff backoff = {.first_ns = 100 * MILLISECOND, .longest_ns = UINT64_C(5000) * MILLISECOND};
 
-    (void)state;
     for (int i = 0; i < 5; i++)
         backoff_next(&backoff, MIDDLE);
     backoff_reset(&backoff);
@@ -50,7 +47,6 @@ static void a_first_pause_beyond_the_longest_is_the_longest(void **state)
     struct backoff backoff = {.first_ns = UINT64_C(4294967295) * MILLISECOND,
                               .longest_ns = UINT64_C(5000) * MILLISECOND};
 
-    (void)state;
     assert_in_range(backoff_next(&backoff, UINT32_MAX), UINT64_C(4000) * MILLISECOND,
                     UINT64_C(6000) * MILLISECOND);
 }

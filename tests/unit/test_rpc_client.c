@@ -19,7 +19,6 @@ static atomic_int accepted;
 
 static int start(void **state)
 {
-    (void)state;
     accepted = 0;
     caller_start(&c, "client");
     return 0;
@@ -27,7 +26,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     caller_stop(&c);
     return 0;
 }
@@ -72,13 +70,11 @@ static const char *user_agent_of(const struct berth_rpc_channel_options *options
 
 static void a_channel_says_which_library_asks(void **state)
 {
-    (void)state;
     assert_memory_equal(user_agent_of(NULL), "berth-rpc/", strlen("berth-rpc/"));
 }
 
 static void a_channel_says_who_asks_in_its_owners_words(void **state)
 {
-    (void)state;
     assert_string_equal(
         user_agent_of(&(struct berth_rpc_channel_options){.user_agent = "harbour-master/7 (tests)"}),
         "harbour-master/7 (tests)");
@@ -96,7 +92,6 @@ static void count_one(int listener)
 
 static void a_channel_without_calls_connects_to_nobody(void **state)
 {
-    (void)state;
     caller_play(&c, count_one);
     caller_open(&c, NULL);
     caller_run_for(&c, 100);
@@ -110,7 +105,6 @@ static void when_the_tries_are_used_up_a_call_is_unavailable_and_says_how_many_t
     struct outcome outcome = {0};
     char expected[256];
 
-    (void)state;
     caller_open(&c, &options);
     caller_ask(&c, &outcome, NULL, "x");
     caller_await(&c, &outcome, 1);
@@ -125,7 +119,6 @@ static void during_the_pause_after_that_calls_fail_at_once(void **state)
     const struct berth_rpc_channel_options options = {.connect_backoff_ms = 5000};
     struct outcome first = {0}, second = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_ask(&c, &first, NULL, "x");
     caller_await(&c, &first, 1);
@@ -141,7 +134,6 @@ static void when_the_pause_is_over_the_next_call_tries_again(void **state)
     const struct berth_rpc_channel_options options = {.connect_backoff_ms = 20};
     struct outcome first = {0}, second = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_ask(&c, &first, NULL, "x");
     caller_await(&c, &first, 1);
@@ -158,7 +150,6 @@ static void a_call_that_waits_for_ready_is_served_when_the_server_comes(void **s
     const struct berth_rpc_call_options patient = {.wait_for_ready = true};
     struct outcome waiting = {0}, hasty = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_ask(&c, &waiting, &patient, "x");
     caller_ask(&c, &hasty, NULL, "x");
@@ -178,7 +169,6 @@ static void a_call_that_waits_for_ready_ends_at_its_deadline_with_the_reason(voi
     const struct berth_rpc_call_options patient = {.wait_for_ready = true, .timeout_ms = 100};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_ask(&c, &outcome, &patient, "x");
     caller_await(&c, &outcome, 1);
@@ -192,7 +182,6 @@ static void a_call_that_waits_for_ready_can_be_cancelled(void **state)
     const struct berth_rpc_call_options patient = {.wait_for_ready = true};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_ask(&c, &outcome, &patient, "x");
     caller_run_for(&c, 100);
@@ -219,7 +208,6 @@ static void a_server_that_never_sends_settings_is_given_up(void **state)
     const struct berth_rpc_channel_options options = {.connect_timeout_ms = 100};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_play(&c, say_nothing);
     caller_ask(&c, &outcome, NULL, "x");
@@ -233,7 +221,6 @@ static void a_deadline_holds_while_a_server_says_nothing(void **state)
     const struct berth_rpc_call_options options = {.timeout_ms = 100};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, say_nothing);
     caller_ask(&c, &outcome, &options, "x");
@@ -258,7 +245,6 @@ static void a_server_that_says_goodbye_first_is_not_asked_without_end(void **sta
     const struct berth_rpc_channel_options options = {.connect_attempts = 4, .connect_backoff_ms = 10};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_play(&c, say_goodbye);
     caller_ask(&c, &outcome, NULL, "x");
@@ -285,7 +271,6 @@ static void tries_come_at_growing_intervals(void **state)
     const struct berth_rpc_call_options patient = {.wait_for_ready = true, .timeout_ms = 300};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_play(&c, hang_up);
     caller_ask(&c, &outcome, &patient, "x");
@@ -339,7 +324,6 @@ static void a_silent_connection_with_a_call_is_pinged_and_lives(void **state)
     static struct outcome outcome;
     uint64_t start_ns = uv_hrtime();
 
-    (void)state;
     caller_ask(&c, &outcome, NULL, "x");
     for (int i = 0; i < 500 && pings < 4; i++)
         caller_run_for(&c, 20);
@@ -352,7 +336,6 @@ static void a_connection_without_calls_is_not_pinged(void **state)
     struct outcome outcome = {0};
     int before;
 
-    (void)state;
     caller_ask(&c, &outcome, NULL, "x");
     caller_run_for(&c, 30);
     berth_rpc_call_cancel(outcome.call);
@@ -367,7 +350,6 @@ static void a_server_that_answers_no_ping_is_lost(void **state)
 {
     struct outcome outcome = {0};
 
-    (void)state;
     is_deaf = 1;
     caller_ask(&c, &outcome, NULL, "x");
     caller_await(&c, &outcome, 1);
@@ -387,7 +369,6 @@ static uint64_t silence_until_pinged(void)
 
 static void a_server_that_is_pinged_too_often_is_pinged_half_as_often_from_then_on(void **state)
 {
-    (void)state;
     is_annoyed = 1;
     silence_until_pinged();
     silence_until_pinged();
@@ -402,7 +383,6 @@ static void a_call_is_failed_with_the_callers_own_words(void **state)
 {
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, say_nothing);
     caller_ask(&c, &outcome, NULL, "x");
@@ -418,7 +398,6 @@ static void a_tag_comes_back(void **state)
     const struct berth_rpc_call_options options = {.tag = &accepted};
     static struct outcome outcome, untagged;
 
-    (void)state;
     caller_open(&c, NULL);
     caller_ask(&c, &outcome, &options, "x");
     caller_ask(&c, &untagged, NULL, "x");
@@ -432,7 +411,6 @@ static void options_of_an_older_header_are_taken(void **state)
     static const struct berth_rpc_call_handlers deaf = {.size = sizeof(deaf)};
     struct berth_rpc_call *call;
 
-    (void)state;
     caller_open(&c, NULL);
     options.size = offsetof(struct berth_rpc_call_options, wait_for_ready);
     assert_int_equal(berth_rpc_call_start(c.channel, &options, &deaf, NULL, &call, NULL), BERTH_OK);
@@ -446,7 +424,6 @@ static void what_waits_for_a_connection_is_bounded(void **state)
     static struct outcome outcome, other;
     char message[900] = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_ask(&c, &outcome, &patient, NULL);
     caller_ask(&c, &other, &patient, NULL);

@@ -26,7 +26,6 @@ static atomic_int frames;
 
 static int start(void **state)
 {
-    (void)state;
     resets = frames = 0;
     outcome = (struct outcome){0};
     caller_start(&c, "answers");
@@ -36,7 +35,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     caller_stop(&c);
     return 0;
 }
@@ -94,7 +92,6 @@ static void trailers_only(void)
 
 static void trailers_alone_end_a_call_with_their_code_and_sentence(void **state)
 {
-    (void)state;
     ask(trailers_only, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_NOT_FOUND);
     assert_string_equal(outcome.message, "no such \xc3\xa4");
@@ -112,7 +109,6 @@ static void blanks_around_values(void)
 
 static void blanks_around_the_values_of_an_answer_are_stripped(void **state)
 {
-    (void)state;
     ask(blanks_around_values, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_NOT_FOUND);
     assert_string_equal(outcome.message, "no such");
@@ -125,7 +121,6 @@ static void data_of_no_stream(void)
 
 static void a_server_that_breaks_http2_is_told_by_what_it_did(void **state)
 {
-    (void)state;
     ask(data_of_no_stream, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
     assert_non_null(
@@ -139,7 +134,6 @@ static void data_first(void)
 
 static void data_before_headers_is_an_error(void **state)
 {
-    (void)state;
     ask(data_first, answer_and_wait);
     assert_int_not_equal(outcome.code, BERTH_OK);
     assert_int_equal(outcome.messages, 0);
@@ -155,7 +149,6 @@ static void half_a_message(void)
 
 static void a_server_that_hangs_up_inside_a_message_is_unavailable(void **state)
 {
-    (void)state;
     ask(half_a_message, answer_and_hang_up);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
     assert_non_null(strstr(outcome.message, c.path));
@@ -172,7 +165,6 @@ static void half_a_message_and_a_good_end(void)
 
 static void an_answer_that_ends_inside_a_message_is_internal_whatever_its_status(void **state)
 {
-    (void)state;
     ask(half_a_message_and_a_good_end, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_INTERNAL);
 }
@@ -187,7 +179,6 @@ static void end_without_status(void)
 
 static void an_answer_without_a_status_is_internal(void **state)
 {
-    (void)state;
     ask(end_without_status, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_INTERNAL);
     assert_string_equal(outcome.message, "the server ended the call without a status");
@@ -203,7 +194,6 @@ static void html(void)
 
 static void a_web_page_is_no_answer(void **state)
 {
-    (void)state;
     ask(html, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_UNKNOWN);
     assert_int_equal(outcome.messages, 0);
@@ -218,7 +208,6 @@ static void service_unavailable(void)
 
 static void the_errors_of_a_proxy_are_mapped(void **state)
 {
-    (void)state;
     ask(service_unavailable, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
 }
@@ -232,7 +221,6 @@ static void a_number_that_is_no_code(void)
 
 static void a_status_that_is_no_code_is_unknown(void **state)
 {
-    (void)state;
     ask(a_number_that_is_no_code, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_UNKNOWN);
 }
@@ -247,7 +235,6 @@ static void informational_first(void)
 
 static void an_announcement_ahead_of_the_answer_is_passed_over(void **state)
 {
-    (void)state;
     ask(informational_first, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_OK);
     assert_string_equal(outcome.text, "done");
@@ -264,7 +251,6 @@ static void four_gigabytes(void)
 
 static void a_message_of_4_gib_is_refused_before_it_comes_and_the_stream_reset(void **state)
 {
-    (void)state;
     ask(four_gigabytes, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(outcome.message, "4294967295"));
@@ -288,7 +274,6 @@ static void a_large_header(void)
 
 static void headers_over_the_bound_are_resource_exhausted(void **state)
 {
-    (void)state;
     ask(a_large_header, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_RESOURCE_EXHAUSTED);
 }
@@ -303,7 +288,6 @@ static void bad_flag(void)
 
 static void a_message_with_an_unknown_flag_is_internal(void **state)
 {
-    (void)state;
     ask(bad_flag, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_INTERNAL);
 }
@@ -319,7 +303,6 @@ static void a_stalled_answer_ends_at_the_deadline_and_the_server_hears_of_it(voi
 {
     const struct berth_rpc_call_options options = {.timeout_ms = 100};
 
-    (void)state;
     answer = stall;
     caller_play(&c, answer_and_wait);
     caller_ask(&c, &outcome, &options, "x");
@@ -343,7 +326,6 @@ static void nonsense(void)
 
 static void nonsense_ends_the_connection_and_its_calls(void **state)
 {
-    (void)state;
     ask(nonsense, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_UNAVAILABLE);
 }
@@ -366,7 +348,6 @@ static void cancel(struct outcome *given)
 
 static void nothing_comes_after_a_cancel_inside_a_message(void **state)
 {
-    (void)state;
     outcome.on_message = cancel;
     ask(ten_messages, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_CANCELLED);
@@ -381,7 +362,6 @@ static void pause_and_resume(struct outcome *given)
 
 static void a_pause_that_is_taken_back_in_the_same_message_loses_none(void **state)
 {
-    (void)state;
     outcome.on_message = pause_and_resume;
     ask(ten_messages, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_OK);
@@ -395,7 +375,6 @@ static void pause_it(struct outcome *given)
 
 static void the_end_waits_for_messages_that_are_held_back(void **state)
 {
-    (void)state;
     outcome.on_message = pause_it;
     answer = ten_messages;
     caller_play(&c, answer_and_wait);
@@ -413,7 +392,6 @@ static void the_end_waits_for_messages_that_are_held_back(void **state)
 
 static void a_channel_that_closes_ends_calls_that_hold_messages_back(void **state)
 {
-    (void)state;
     outcome.on_message = pause_it;
     answer = ten_messages;
     caller_play(&c, answer_and_wait);
@@ -439,7 +417,6 @@ static void use_everything(struct outcome *given)
 
 static void every_operation_may_be_used_at_the_end_and_changes_nothing(void **state)
 {
-    (void)state;
     outcome.on_end = use_everything;
     ask(ten_messages, answer_and_wait);
     assert_int_equal(outcome.code, BERTH_OK);
@@ -450,7 +427,6 @@ static struct outcome second;
 
 static void ask_again_and_close(struct outcome *given)
 {
-    (void)given;
     caller_ask(&c, &second, NULL, "x");
     berth_rpc_channel_close(c.channel, NULL, NULL);
     c.channel = NULL;
@@ -458,7 +434,6 @@ static void ask_again_and_close(struct outcome *given)
 
 static void a_channel_may_be_closed_at_the_end_of_a_call(void **state)
 {
-    (void)state;
     second = (struct outcome){0};
     outcome.on_end = ask_again_and_close;
     ask(ten_messages, answer_and_wait);
@@ -504,7 +479,6 @@ static void a_deadline_is_sent_as_what_is_left_of_it(void **state)
 {
     const struct berth_rpc_call_options options = {.timeout_ms = 5000};
 
-    (void)state;
     caller_ask(&c, &outcome, &options, "x");
     usleep(100 * 1000);
     caller_play(&c, note_request);

@@ -30,7 +30,6 @@ static bool came_compressed;
 
 static int start(void **state)
 {
-    (void)state;
     outcome = (struct outcome){0};
     encoding = NULL;
     message_length = 0;
@@ -41,7 +40,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     codec_finish(&codec);
     caller_stop(&c);
     return 0;
@@ -92,7 +90,6 @@ static void a_channel_compresses_what_becomes_smaller(void **state)
     const void *plain;
     size_t length;
 
-    (void)state;
     ask(&options, LONG_TEXT);
     assert_string_equal(http2_answer_get(&request, "grpc-encoding"), "gzip");
     assert_string_equal(http2_answer_get(&request, "grpc-accept-encoding"), "identity,deflate,gzip");
@@ -109,7 +106,6 @@ static void a_short_message_is_sent_as_it_is(void **state)
 {
     const struct berth_rpc_channel_options options = {.compress = true};
 
-    (void)state;
     ask(&options, "short");
     assert_string_equal(http2_answer_get(&request, "grpc-encoding"), "gzip");
     assert_int_equal(request.length, 10);
@@ -118,7 +114,6 @@ static void a_short_message_is_sent_as_it_is(void **state)
 
 static void a_channel_that_was_not_asked_compresses_nothing(void **state)
 {
-    (void)state;
     ask(NULL, LONG_TEXT);
     assert_null(http2_answer_get(&request, "grpc-encoding"));
     assert_int_equal(request.data[0], 0);
@@ -128,7 +123,6 @@ static void each_message_of_a_call_is_compressed_as_the_caller_wishes(void **sta
 {
     size_t first;
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, serve);
     caller_ask(&c, &outcome, NULL, NULL);
@@ -153,7 +147,6 @@ static void compress_late(struct outcome *of)
 
 static void a_request_that_left_without_its_encoding_stays_without(void **state)
 {
-    (void)state;
     message_length = 5;
     memset(message, 0, 5);
     outcome.on_message = compress_late;
@@ -166,7 +159,6 @@ static void a_request_that_left_without_its_encoding_stays_without(void **state)
 
 static void what_a_server_compresses_is_read(void **state)
 {
-    (void)state;
     set_answer(CODING_GZIP, "gzip", LONG_TEXT);
     ask(NULL, "x");
     assert_int_equal(outcome.code, BERTH_OK);
@@ -176,7 +168,6 @@ static void what_a_server_compresses_is_read(void **state)
 
 static void deflate_is_read_too(void **state)
 {
-    (void)state;
     set_answer(CODING_DEFLATE, "deflate", LONG_TEXT);
     ask(NULL, "x");
     assert_int_equal(outcome.code, BERTH_OK);
@@ -185,7 +176,6 @@ static void deflate_is_read_too(void **state)
 
 static void an_encoding_that_no_message_has_is_no_harm(void **state)
 {
-    (void)state;
     encoding = "snappy";
     message_length = 6;
     memcpy(message, "\0\0\0\0\1x", 6);
@@ -197,7 +187,6 @@ static void an_encoding_that_no_message_has_is_no_harm(void **state)
 
 static void a_message_in_an_unknown_encoding_is_internal_and_the_known_ones_are_named(void **state)
 {
-    (void)state;
     set_answer(CODING_GZIP, "snappy", LONG_TEXT);
     ask(NULL, "x");
     assert_int_equal(outcome.code, BERTH_INTERNAL);
@@ -206,7 +195,6 @@ static void a_message_in_an_unknown_encoding_is_internal_and_the_known_ones_are_
 
 static void a_compressed_message_without_an_encoding_is_internal(void **state)
 {
-    (void)state;
     set_answer(CODING_GZIP, NULL, LONG_TEXT);
     ask(NULL, "x");
     assert_int_equal(outcome.code, BERTH_INTERNAL);
@@ -214,7 +202,6 @@ static void a_compressed_message_without_an_encoding_is_internal(void **state)
 
 static void a_broken_message_is_internal(void **state)
 {
-    (void)state;
     set_answer(CODING_GZIP, "gzip", LONG_TEXT);
     message[message_length - 1] ^= 1;
     ask(NULL, "x");
@@ -226,7 +213,6 @@ static void a_bomb_is_exhausted_at_the_limit(void **state)
 {
     const struct berth_rpc_channel_options options = {.max_recv_message_bytes = 50};
 
-    (void)state;
     set_answer(CODING_GZIP, "gzip", LONG_TEXT);
     ask(&options, "x");
     assert_int_equal(outcome.code, BERTH_RESOURCE_EXHAUSTED);

@@ -22,7 +22,6 @@ static char request[64];
 
 static int start(void **state)
 {
-    (void)state;
     seen = connections = 0;
     request[0] = '\0';
     caller_start(&c, "retry");
@@ -31,7 +30,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     caller_stop(&c);
     return 0;
 }
@@ -75,7 +73,6 @@ static void a_call_that_was_refused_is_tried_again(void **state)
 {
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, refuse_twice);
     caller_ask(&c, &outcome, NULL, "x");
@@ -101,7 +98,6 @@ static void it_is_tried_only_as_often_as_told(void **state)
     const struct berth_rpc_channel_options options = {.max_transparent_retries = 5};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_play(&c, refuse_always);
     caller_ask(&c, &outcome, NULL, "x");
@@ -116,7 +112,6 @@ static void never_means_never(void **state)
     const struct berth_rpc_channel_options options = {.max_transparent_retries = UINT32_MAX};
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, &options);
     caller_play(&c, refuse_always);
     caller_ask(&c, &outcome, NULL, "x");
@@ -141,7 +136,6 @@ static void a_call_whose_headers_came_is_never_tried_again(void **state)
 {
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, give_up_after_headers);
     caller_ask(&c, &outcome, NULL, "x");
@@ -163,7 +157,6 @@ static void a_call_that_was_reset_for_another_reason_is_not(void **state)
 {
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, reset_with_cancel);
     caller_ask(&c, &outcome, NULL, "x");
@@ -195,7 +188,6 @@ static void a_call_beyond_the_last_one_of_a_goaway_goes_to_the_next_connection(v
 {
     struct outcome outcomes[2] = {{0}};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, go_away_in_between);
     caller_ask(&c, &outcomes[0], NULL, "x");
@@ -227,7 +219,6 @@ static void a_call_that_meets_a_connection_that_is_gone_takes_another(void **sta
 {
     struct outcome first = {0}, second = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, hang_up_then_serve);
     caller_ask(&c, &first, NULL, "x");
@@ -258,7 +249,6 @@ static void a_call_that_the_server_may_have_seen_is_not_tried_again(void **state
 {
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, hang_up_after_the_request);
     caller_ask(&c, &outcome, NULL, "x");
@@ -291,7 +281,6 @@ static void the_messages_sent_so_far_are_sent_again_and_later_ones_behind_them(v
 {
     struct outcome outcome = {0};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, refuse_after_two_messages);
     caller_ask(&c, &outcome, NULL, NULL);
@@ -327,7 +316,6 @@ static void a_call_that_sent_more_than_may_be_kept_is_not_tried_again(void **sta
     struct outcome outcome = {0};
     size_t sent = 0;
 
-    (void)state;
     caller_open(&c, &options);
     caller_play(&c, take_much_and_refuse);
     caller_ask(&c, &outcome, &plain, NULL);
@@ -362,7 +350,6 @@ static void calls_beyond_what_the_server_takes_wait_for_their_turn(void **state)
 {
     struct outcome outcomes[3] = {{0}};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, serve_one_at_a_time);
     for (int i = 0; i < 3; i++)
@@ -397,7 +384,6 @@ static void a_call_that_waits_for_its_turn_does_not_wait_for_a_server_that_goes(
 {
     struct outcome outcomes[2] = {{0}};
 
-    (void)state;
     caller_open(&c, NULL);
     caller_play(&c, go_away_while_one_waits);
     caller_ask(&c, &outcomes[0], NULL, "x");

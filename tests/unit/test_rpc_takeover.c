@@ -57,7 +57,6 @@ static void listen_at_the_path(unsigned number)
 
 static void on_closed(void *context)
 {
-    (void)context;
     closed++;
 }
 
@@ -90,7 +89,6 @@ static int start(void **state)
 {
     const struct berth_rpc_service_entry entry = {.service = &service};
 
-    (void)state;
     memset(callers, 0, sizeof(callers));
     closed = answered = failed = 0;
     is_enough = false;
@@ -102,7 +100,6 @@ static int stop(void **state)
 {
     char lock[80];
 
-    (void)state;
     caller_stop(&c);
     berth_rpc_services_destroy(services);
     snprintf(lock, sizeof(lock), "%s.lock", c.path);
@@ -140,7 +137,6 @@ static void take_over_under_load(uint64_t pause_ms)
 
 static void no_call_fails_when_another_server_takes_over_at_once(void **state)
 {
-    (void)state;
     caller_open(&c, NULL);
     take_over_under_load(0);
 }
@@ -149,7 +145,6 @@ static void no_call_fails_when_nobody_listens_for_a_while_and_there_are_tries_le
 {
     const struct berth_rpc_channel_options options = {.connect_attempts = 20, .connect_backoff_ms = 5};
 
-    (void)state;
     caller_open(&c, &options);
     take_over_under_load(20);
 }

@@ -748,7 +748,6 @@ static bool is_set(void *context)
 
 static void work(uv_work_t *request)
 {
-    (void)request;
 }
 
 static void after_work(uv_work_t *request, int status)

@@ -26,26 +26,22 @@ struct scene {
 
 static bool logs(const struct berth_host *host, enum berth_log_level level)
 {
-    (void)host;
     return level <= BERTH_LOG_WARN;
 }
 
 static void write_log(const struct berth_host *host, enum berth_log_level level, const char *text)
 {
-    (void)host;
     if (level <= BERTH_LOG_WARN)
         fprintf(stderr, "%s\n", text);
 }
 
 static enum berth_code add_export(const struct berth_host *host, const char *key, const char *value)
 {
-    (void)host, (void)key, (void)value;
     return BERTH_OK;
 }
 
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
-    (void)host, (void)code;
     fprintf(stderr, "condition: %s\n", message == NULL ? "well" : message);
 }
 

@@ -61,26 +61,22 @@ static void say(const char *format, ...)
 
 static bool logs(const struct berth_host *host, enum berth_log_level level)
 {
-    (void)host, (void)level;
     return true;
 }
 
 static void write_log(const struct berth_host *host, enum berth_log_level level, const char *text)
 {
-    (void)host;
     fprintf(stderr, "%d %s\n", (int)level, text);
 }
 
 static enum berth_code add_export(const struct berth_host *host, const char *key, const char *value)
 {
-    (void)host;
     say("export %s %s", key, value);
     return BERTH_OK;
 }
 
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
-    (void)host;
     say("condition %s %s", berth_code_name(code), message == NULL ? "" : message);
 }
 
@@ -164,7 +160,6 @@ static void on_change(void *context, const struct berth_store_change *told)
     static const char *const causes[] = {"OTHER", "CAUGHT_UP", "OWN"};
     char before[128], after[128];
 
-    (void)context;
     print_side("before", told->before, before, sizeof(before));
     print_side("after", told->after, after, sizeof(after));
     say("change %s %s %.*s %s %s", causes[told->cause], told->bucket, (int)told->key.length,
@@ -264,7 +259,6 @@ static void obey(const char *line)
 
 static void allocate(uv_handle_t *handle, size_t size, uv_buf_t *buffer)
 {
-    (void)handle, (void)size;
     *buffer = uv_buf_init(driver.line + driver.length, (unsigned)(sizeof(driver.line) - driver.length - 1));
 }
 
@@ -272,7 +266,6 @@ static void on_input(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     char *end;
 
-    (void)buffer;
     if (count < 0) {
         uv_read_stop(stream);
         return;

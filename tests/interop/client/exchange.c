@@ -51,7 +51,6 @@ static void on_headers(void *context, struct berth_rpc_call *call, const struct 
 {
     struct exchange *exchange = context;
 
-    (void)call;
     exchange->headers_came = true;
     keep(exchange->initial, sizeof(exchange->initial), metadata, count, "x-grpc-test-echo-initial");
     keep(exchange->cache_control, sizeof(exchange->cache_control), metadata, count, "cache-control");
@@ -76,7 +75,6 @@ static void on_message(void *context, struct berth_rpc_call *call, const void *m
 
 static void on_writable(void *context, struct berth_rpc_call *call)
 {
-    (void)call;
     wake(context);
 }
 
@@ -85,7 +83,6 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
 {
     struct exchange *exchange = context;
 
-    (void)call;
     wake(exchange);
     exchange->call = NULL;
     exchange->code = code;

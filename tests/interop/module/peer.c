@@ -55,7 +55,6 @@ static void tell_deadline(struct berth_call *call, const Berth__Interop__V1__Mes
 {
     Berth__Interop__V1__Message reply = BERTH__INTEROP__V1__MESSAGE__INIT;
 
-    (void)request;
     reply.number = -1;
     if (call->deadline_ns != 0)
         reply.number =
@@ -110,7 +109,6 @@ static void end_wait(struct berth_call *call, enum berth_code code)
 {
     struct waiting *waiting = call->state;
 
-    (void)code;
     if (waiting != NULL)
         uv_close((uv_handle_t *)&waiting->timer, on_closed);
 }

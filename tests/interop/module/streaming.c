@@ -31,7 +31,6 @@ static void start(struct berth_call *call)
 
 static void finish(struct berth_call *call, enum berth_code code)
 {
-    (void)code;
     free(call->state);
 }
 
@@ -214,7 +213,6 @@ static void empty_payload_stream(struct berth_call *call, const Google__Protobuf
     Ttrpc__Integration__Streaming__EchoPayload payload = TTRPC__INTEGRATION__STREAMING__ECHO_PAYLOAD__INIT;
     enum berth_code code = BERTH_OK;
 
-    (void)request;
     for (payload.seq = 1; code == BERTH_OK && payload.seq <= 2; payload.seq++)
         code = ttrpc_integration_streaming_streaming_empty_payload_stream_send(call, &payload);
     berth_call_finish(call, code, NULL);

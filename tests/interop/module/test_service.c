@@ -11,7 +11,6 @@ static void empty_call(struct berth_call *call, const Grpc__Testing__Empty *requ
 {
     const Grpc__Testing__Empty reply = GRPC__TESTING__EMPTY__INIT;
 
-    (void)request;
     grpc_testing_test_service_empty_call_reply(call, &reply);
 }
 
@@ -47,7 +46,6 @@ static void cacheable_unary_call(struct berth_call *call, const Grpc__Testing__S
     struct timespec now;
     char text[64];
 
-    (void)request;
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(text, sizeof(text), "%lld%09ld", (long long)now.tv_sec, now.tv_nsec);
     payload.body = (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)text};
@@ -106,7 +104,6 @@ static void answer_input(struct berth_call *call)
 
 static void finish_input(struct berth_call *call, enum berth_code code)
 {
-    (void)code;
     free(call->state);
 }
 
