@@ -218,6 +218,7 @@ void running_enter(struct running_plugin *owner, enum running_doing doing, const
     atomic_store_explicit(&frame->detail, detail, memory_order_relaxed);
     atomic_store_explicit(&frame->doing, doing, memory_order_relaxed);
     atomic_store_explicit(&frame->begun, now, memory_order_relaxed);
+    atomic_store_explicit(&frame->limit_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&thread->depth, depth + 1, memory_order_relaxed);
     end_change(thread);
     if (thread->is_loop)
@@ -286,36 +287,78 @@ void running_leave(void)
     charge(&thread->frames[depth]);
 }
 
-static bool look_once(const struct running_thread *thread, struct running_word *word)
+void running_allow(uint64_t limit_ns)
 {
-    unsigned depth = atomic_load_explicit(&thread->depth, memory_order_relaxed);
-    const struct running_frame *frame;
+    struct running_thread *thread = this_thread;
+    unsigned depth = thread == NULL ? 0 : atomic_load_explicit(&thread->depth, memory_order_relaxed);
 
-    *word = (struct running_word){NULL, RUNNING_NOTHING, NULL, 0};
-    if (depth == 0)
-        return false;
-    frame = &thread->frames[(depth < RUNNING_DEPTH_MAX ? depth : RUNNING_DEPTH_MAX) - 1];
+    if (depth > 0 && depth <= RUNNING_DEPTH_MAX)
+        atomic_store_explicit(&thread->frames[depth - 1].limit_ns, limit_ns, memory_order_relaxed);
+}
+
+static void read_frame(const struct running_frame *frame, struct running_word *word)
+{
     word->owner = atomic_load_explicit(&frame->owner, memory_order_relaxed);
     word->doing = atomic_load_explicit(&frame->doing, memory_order_relaxed);
     word->detail = atomic_load_explicit(&frame->detail, memory_order_relaxed);
     word->since = atomic_load_explicit(&frame->begun, memory_order_relaxed);
-    return word->owner != NULL;
+    word->limit_ns = atomic_load_explicit(&frame->limit_ns, memory_order_relaxed);
+}
+
+static unsigned depth_of(const struct running_thread *thread)
+{
+    unsigned depth = atomic_load_explicit(&thread->depth, memory_order_relaxed);
+
+    return depth < RUNNING_DEPTH_MAX ? depth : RUNNING_DEPTH_MAX;
+}
+
+static unsigned look_once(const struct running_thread *thread, struct running_word *words)
+{
+    unsigned count = 0;
+
+    for (unsigned level = depth_of(thread); level > 0; level--) {
+        read_frame(&thread->frames[level - 1], &words[count]);
+        count += words[count].owner != NULL;
+    }
+    return count;
 }
 
 /* The thread that is looked at may be the one that was interrupted by the signal in which we look. */
-bool running_look(const struct running_thread *thread, struct running_word *ret_word)
+static bool is_whole(const struct running_thread *thread, unsigned before)
 {
-    bool is_running = false;
+    atomic_thread_fence(memory_order_acquire);
+    return before % 2 == 0 && atomic_load_explicit(&thread->version, memory_order_relaxed) == before;
+}
 
-    for (int tries = 0; tries < 1000; tries++) {
+#define TRIES 1000
+
+unsigned running_look_all(const struct running_thread *thread, struct running_word *ret_words)
+{
+    unsigned count = 0;
+
+    for (int tries = 0; tries < TRIES; tries++) {
         unsigned before = atomic_load_explicit(&thread->version, memory_order_acquire);
 
-        is_running = look_once(thread, ret_word);
-        atomic_thread_fence(memory_order_acquire);
-        if (before % 2 == 0 && atomic_load_explicit(&thread->version, memory_order_relaxed) == before)
+        count = look_once(thread, ret_words);
+        if (is_whole(thread, before))
             break;
     }
-    return is_running;
+    return count;
+}
+
+bool running_look(const struct running_thread *thread, struct running_word *ret_word)
+{
+    for (int tries = 0; tries < TRIES; tries++) {
+        unsigned before = atomic_load_explicit(&thread->version, memory_order_acquire),
+                 depth = depth_of(thread);
+
+        *ret_word = (struct running_word){.owner = NULL};
+        if (depth > 0)
+            read_frame(&thread->frames[depth - 1], ret_word);
+        if (is_whole(thread, before))
+            break;
+    }
+    return ret_word->owner != NULL;
 }
 
 const char *running_doing_name(enum running_doing doing)
@@ -326,4 +369,25 @@ const char *running_doing_name(enum running_doing doing)
     };
 
     return (size_t)doing < sizeof(names) / sizeof(names[0]) ? names[doing] : "unknown";
+}
+
+static void add(char *text, size_t size, const char *more)
+{
+    size_t length = strlen(text);
+
+    while (*more != '\0' && length + 1 < size)
+        text[length++] = *more++;
+    text[length] = '\0';
+}
+
+void running_describe(const struct running_word *word, char *text, size_t size)
+{
+    text[0] = '\0';
+    add(text, size, running_doing_name(word->doing));
+    if (word->detail != NULL) {
+        add(text, size, " ");
+        add(text, size, word->detail);
+    }
+    add(text, size, " of ");
+    add(text, size, word->owner->uri);
 }

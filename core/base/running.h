@@ -48,6 +48,10 @@ struct running_plugin {
     uint64_t slow;
     /** Times that the watchdog found the loop stuck in it. */
     atomic_uint_least64_t stalls;
+    /** What the log has said of `slow`: see core/watch/watchdog.c. */
+    struct {
+        uint64_t told, told_ns, blocked_ns, pause_ns;
+    } slow_lines;
 };
 
 /** What is running, as another thread sees it. */
@@ -59,6 +63,8 @@ struct running_word {
     const char *detail;
     /** On the clock of running_ticks(). */
     uint64_t since;
+    /** How long it may take, in nanoseconds; 0: as long as it wants. */
+    uint64_t limit_ns;
 };
 
 /** Entries beyond this depth are counted, and charged to the one at its bottom. */
@@ -72,7 +78,7 @@ struct running_thread {
     struct running_frame {
         _Atomic(struct running_plugin *) owner;
         _Atomic(const char *) detail;
-        atomic_uint_least64_t begun;
+        atomic_uint_least64_t begun, limit_ns;
         atomic_int doing;
         uint64_t own_ticks;
     } frames[RUNNING_DEPTH_MAX];
@@ -118,15 +124,27 @@ void running_use_box(struct running_box *box);
  */
 void running_enter(struct running_plugin *owner, enum running_doing doing, const char *detail);
 void running_leave(void);
+/** The innermost entry of this thread is to return within that time. */
+void running_allow(uint64_t limit_ns);
 
 /** What runs at the innermost level. Any thread, also a signal handler. False: nothing of a plugin. */
 bool running_look(const struct running_thread *thread, struct running_word *ret_word);
+/**
+ * All that is on the stack, from the innermost level outwards, the host's own levels left out. As safe as
+ * running_look.
+ *
+ * @param ret_words  RUNNING_DEPTH_MAX of them.
+ * @return how many.
+ */
+unsigned running_look_all(const struct running_thread *thread, struct running_word *ret_words);
 
 /** A clock that costs little to read, and what its units are worth. */
 uint64_t running_ticks(void);
 uint64_t running_ticks_to_ns(uint64_t ticks);
 
-/** "init", "handler /a.B/C": for messages. Async-signal-safe without `detail`. */
+/** "init", "handler". Async-signal-safe. */
 const char *running_doing_name(enum running_doing doing);
+/** "init of io.example.v1.heron", "handler /a.B/C of io.example.v1.heron". Async-signal-safe. */
+void running_describe(const struct running_word *word, char *text, size_t size);
 
 #endif

@@ -148,6 +148,7 @@ void steps_begin(struct steps *steps, enum step step)
     steps->records[step].begun_ns = uv_hrtime();
     log_plugin(BERTH_LOG_DEBUG, steps->uri, "calling %s", name_of(steps, step));
     running_enter(doing != RUNNING_NOTHING ? steps->running : NULL, doing, NULL);
+    running_allow(steps_timeout_of(steps, step));
     outcome.code = steps->kinds[step].call(steps, &outcome.result, &error);
     running_leave();
     error.message[sizeof(error.message) - 1] = '\0';
