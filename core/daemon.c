@@ -12,7 +12,7 @@
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
-#include <core/watch/clock.h>
+#include <core/watch/watchdog.h>
 
 #include "drain.h"
 #include "loading.h"
@@ -42,6 +42,7 @@ struct daemon {
     struct running_thread running;
     uv_loop_t loop;
     struct watch_clock clock;
+    struct watchdog *watchdog;
     struct process_signals signals;
     struct survey survey;
     struct registry *registry;
@@ -199,8 +200,25 @@ static void on_loading_line(void *context, enum berth_log_level level, const cha
         log_plugin(level, uri, "failed: %s: %s", berth_code_name(code), text);
 }
 
+static void start_watchdog(struct daemon *daemon)
+{
+    const struct settings_loop *limits = &daemon->survey.settings->loop;
+
+    daemon->watchdog = watchdog_start(&(struct watchdog_options){
+        .clock = &daemon->clock,
+        .running = &daemon->running,
+        .warn_after_ns = limits->warn_after_ns,
+        .stall_after_ns = limits->stall_after_ns,
+        .abort_after_ns = limits->abort_after_ns,
+        .alive_us = notify_watchdog_us(),
+        .on_alive = notify_watchdog,
+    });
+}
+
+/* Third-party code runs from here on. */
 static bool load_modules(struct daemon *daemon)
 {
+    start_watchdog(daemon);
     daemon->loading.on_line = on_loading_line;
     daemon->loading.scan = &daemon->survey.scan;
     daemon->loading.settings = daemon->survey.settings;
@@ -378,6 +396,7 @@ static void close_loop(struct daemon *daemon)
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
     process_leave_signals(&daemon->signals);
+    watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);
     progress_finish(&daemon->progress);
     if (daemon->registry != NULL)
@@ -391,6 +410,7 @@ static void finish(struct daemon *daemon)
 {
     if (daemon->is_loop_open)
         close_loop(daemon);
+    watchdog_destroy(daemon->watchdog);
     life_destroy(daemon->life);
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);

@@ -109,7 +109,7 @@ static void attach(struct msghdr *message, void *space, const int *fds, size_t f
     memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
 }
 
-int notify_send(const char *lines, const int *fds, size_t fd_count)
+static int send_lines(const char *lines, const int *fds, size_t fd_count, int flags)
 {
     union {
         struct cmsghdr header;
@@ -132,19 +132,27 @@ int notify_send(const char *lines, const int *fds, size_t fd_count)
     fd = open_socket();
     if (fd < 0)
         return -errno;
-    while (sendmsg(fd, &message, MSG_NOSIGNAL) < 0 && result == 0)
+    while (sendmsg(fd, &message, MSG_NOSIGNAL | flags) < 0 && result == 0)
         result = errno == EINTR ? 0 : -errno;
     close(fd);
     return result;
 }
 
-static void tell(const char *lines)
+int notify_send(const char *lines, const int *fds, size_t fd_count)
 {
-    int result = notify_send(lines, NULL, 0);
+    return send_lines(lines, fds, fd_count, 0);
+}
 
+static void report(const char *lines, int result)
+{
     if (result < 0 && result != -ENOTCONN)
         log_line(BERTH_LOG_WARN, "cannot notify the service manager: %s message=%.*s", strerror(-result),
                  (int)strcspn(lines, "\n"), lines);
+}
+
+static void tell(const char *lines)
+{
+    report(lines, notify_send(lines, NULL, 0));
 }
 
 void notify_ready(const char *status)
@@ -183,7 +191,12 @@ uint64_t notify_watchdog_us(void)
 
 void notify_watchdog(void)
 {
-    tell("WATCHDOG=1");
+    static const char line[] = "WATCHDOG=1";
+    int result = send_lines(line, NULL, 0, MSG_DONTWAIT);
+
+    /* A manager that has not read the last ones needs no more of them. */
+    if (result != -EAGAIN)
+        report(line, result);
 }
 
 int notify_barrier(int timeout_ms)

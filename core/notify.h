@@ -29,6 +29,7 @@ void notify_extend_timeout(uint64_t timeout_us);
 
 /** How often the service manager wants notify_watchdog() at least, in microseconds; 0: never. */
 uint64_t notify_watchdog_us(void);
+/** From any thread after notify_start(). */
 void notify_watchdog(void);
 
 /**

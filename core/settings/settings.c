@@ -39,6 +39,9 @@
 #define TIMEOUT(place, ...)                                                                                  \
     FIELD(.kind = SCHEMA_DURATION, .index = place, .has_min = true, .min = 1000000, .has_max = true,         \
           .max = INT64_C(86400000000000), .name = __VA_ARGS__)
+#define LIMIT(place, ...)                                                                                    \
+    FIELD(.kind = SCHEMA_DURATION, .index = place, .has_min = true, .min = 0, .has_max = true,               \
+          .max = INT64_C(86400000000000), .name = __VA_ARGS__)
 
 const struct schema settings_schema = {
     .kind = SCHEMA_OBJECT,
@@ -97,7 +100,20 @@ const struct schema settings_schema = {
         FIELD(.kind = SCHEMA_INT, .name = "prepare_threads", .index = 11,
               .doc = "Maximum number of plugins in prepare at once, each on its own thread.",
               .default_ = WORD("4"), .has_min = true, .min = 1, .has_max = true, .max = 64),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 12, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "loop", .index = 12,
+              .doc = "Limits on how long plugins may block the event loop, which all of them share.",
+              FIELDS(
+                  LIMIT(0, "warn_after",
+                        .doc = "Log a call into a plugin that took longer, once it returns; 0s: never.",
+                        .default_ = WORD("200ms")),
+                  LIMIT(1, "stall_after",
+                        .doc = "Log who blocks the loop while it is stuck for longer; 0s: never.",
+                        .default_ = WORD("2s")),
+                  LIMIT(2, "abort_after",
+                        .doc =
+                            "Abort the daemon, with a core dump, if the loop is stuck for longer; 0s: never.",
+                        .default_ = WORD("0s")))),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 13, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -398,6 +414,15 @@ static void read_timeouts(const struct settings *settings, const struct berth_va
     read_timeout(settings, map, "close", &timeouts->close_ns);
 }
 
+static void fill_loop(struct settings *settings)
+{
+    const struct berth_value *loop = find_top(settings, "loop");
+
+    read_timeout(settings, loop, "warn_after", &settings->loop.warn_after_ns);
+    read_timeout(settings, loop, "stall_after", &settings->loop.stall_after_ns);
+    read_timeout(settings, loop, "abort_after", &settings->loop.abort_after_ns);
+}
+
 static void fill(struct settings *settings)
 {
     settings->version = (uint32_t)find_top(settings, "version")->integer;
@@ -412,6 +437,7 @@ static void fill(struct settings *settings)
     fill_transports(settings);
     fill_log(settings);
     read_timeouts(settings, find_top(settings, "timeouts"), &settings->timeouts);
+    fill_loop(settings);
 }
 
 static struct settings *create_empty(void)

@@ -21,6 +21,11 @@ struct settings_timeouts {
     uint64_t prepare_ns, init_ns, serve_ns, drain_ns, close_ns;
 };
 
+/** How long plugins may block the loop, in nanoseconds; 0: without a limit. */
+struct settings_loop {
+    uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
+};
+
 /** A plugin's URI and where it was written. */
 struct settings_uri {
     const char *uri;
@@ -73,6 +78,7 @@ struct settings {
     enum log_format log_format;
     struct settings_timeouts timeouts;
     unsigned prepare_threads;
+    struct settings_loop loop;
     /** The trees, values and sections behind it. */
     struct settings_store *store;
 };

@@ -196,6 +196,14 @@ struct watch_state watch_clock_look(const struct watch_clock *clock)
     return state;
 }
 
+bool watch_clock_is_running(const struct watch_clock *clock)
+{
+    long number;
+    uint64_t argument;
+
+    return find_call(clock->thread, &number, &argument) && number == -1;
+}
+
 void watch_clock_await(struct watch_clock *clock, int fd)
 {
     clock->wake_fd = fd;

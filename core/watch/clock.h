@@ -72,6 +72,8 @@ struct watch_state {
 
 /** From any thread. */
 struct watch_state watch_clock_look(const struct watch_clock *clock);
+/** Does its thread run on a processor, or is it about to, rather than sleep in a system call? */
+bool watch_clock_is_running(const struct watch_clock *clock);
 
 /**
  * Has the loop write to `fd`, an eventfd, as soon as it moves: when it has polled, or when it begins to. One

@@ -156,6 +156,9 @@ static void without_a_file_there_are_defaults(void **state)
     assert_int_equal(settings->prepare_threads, 4);
     assert_int_equal(settings->timeouts.prepare_ns, 30000000000);
     assert_int_equal(settings->timeouts.close_ns, 5000000000);
+    assert_int_equal(settings->loop.warn_after_ns, 200000000);
+    assert_int_equal(settings->loop.stall_after_ns, 2000000000);
+    assert_int_equal(settings->loop.abort_after_ns, 0);
     assert_int_equal(settings->log_level, BERTH_LOG_INFO);
     assert_true(settings->plugin_dir_count >= 1);
     if (geteuid() == 0) {
@@ -220,7 +223,8 @@ static void a_file_sets_what_the_daemon_does(void **state)
                                    "services: {helloworld.Greeter: io.containerd.grpc.v1.greeter}\n"
                                    "log: {level: debug, format: json}\n"
                                    "timeouts: {init: 3s, plugins: {io.berth.store.v1.lmdb: {init: 1m}}}\n"
-                                   "prepare_threads: 8\n");
+                                   "prepare_threads: 8\n"
+                                   "loop: {warn_after: 0s, abort_after: 1m}\n");
     char path[128];
 
     assert_true(load(&scene, false));
@@ -237,6 +241,9 @@ static void a_file_sets_what_the_daemon_does(void **state)
     assert_int_equal(scene.settings->log_level, BERTH_LOG_DEBUG);
     assert_int_equal(scene.settings->log_format, LOG_JSON);
     assert_int_equal(scene.settings->prepare_threads, 8);
+    assert_int_equal(scene.settings->loop.warn_after_ns, 0);
+    assert_int_equal(scene.settings->loop.stall_after_ns, 2000000000);
+    assert_int_equal(scene.settings->loop.abort_after_ns, 60000000000);
     assert_int_equal(settings_timeouts_of(scene.settings, "io.berth.store.v1.lmdb").init_ns, 60000000000);
     assert_int_equal(settings_timeouts_of(scene.settings, "io.berth.store.v1.lmdb").drain_ns, 10000000000);
     assert_int_equal(settings_timeouts_of(scene.settings, "io.berth.store.v1.x").init_ns, 3000000000);

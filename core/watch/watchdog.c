@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The watchdog. While the loop polls, its thread waits for the same events as the loop, and for a turn
+ * without any. Otherwise it looks a few times within `stall_after` whether the loop has moved.
+ *
+ * Who blocks is read from the running word. Code that libuv called directly has none: then a signal makes the
+ * loop's thread write down its own stack, once per episode, because it cuts short whatever sleep the thread
+ * is in. A thread that runs on a processor is not disturbed by it, so there it also adds the function to the
+ * word.
+ */
+#include "watchdog.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <config/units.h>
+
+#include <core/base/log.h>
+#include <core/base/memory.h>
+
+#include "frames.h"
+
+#define MS UINT64_C(1000000)
+#define SECOND_NS UINT64_C(1000000000)
+/* Looks within `stall_after`, and how often it looks where that is off. */
+#define LOOKS 4
+#define LOOK_MAX_MS 500
+/* Waking later than this, the thread itself stood still: a stopped process, a suspended machine. */
+#define LATE_MS 250
+/* How long the loop's thread may take to write down its stack, and to die of SIGABRT. */
+#define ANSWER_MS 500
+#define DEATH_MS 5000
+#define FRAMES_MAX 64
+/* A plugin that blocks again and again has a line of its own this often, ever more seldom. */
+#define LINE_MIN_NS SECOND_NS
+#define LINE_MAX_NS (60 * SECOND_NS)
+
+struct watchdog {
+    struct watchdog_options options;
+    uv_timer_t alive;
+    pthread_t loop_thread, thread;
+    int wake_fd, signal;
+    bool has_thread;
+    atomic_bool is_stopping;
+    uint64_t started_ms;
+    /* From here on the thread's own. The moves that the loop had made when it was seen first where it is. */
+    uint64_t moves, since_ms;
+    /* What the thread itself came late, and the loop is not to blame for. */
+    uint64_t late_ms;
+    uint64_t look_ms, told_alive_ms;
+    bool is_told;
+    /* The entry whose deadline has been told, by when it began. */
+    uint64_t told_entry;
+};
+
+/* Entries that returned late */
+
+static uint64_t at_most(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+static void format_span(uint64_t ns, char *text, size_t size)
+{
+    if (ns < SECOND_NS)
+        snprintf(text, size, "%.0f ms", (double)ns / 1e6);
+    else
+        snprintf(text, size, "%.1f s", (double)ns / 1e9);
+}
+
+/* @return false if it has had a line just before: then the next line counts it. */
+static bool may_have_line(struct running_plugin *owner, uint64_t *ret_left_out)
+{
+    uint64_t now = uv_hrtime(), quiet_ns = now - owner->slow_lines.blocked_ns;
+    bool is_first = owner->slow_lines.told == 0 || quiet_ns >= LINE_MAX_NS;
+
+    owner->slow_lines.blocked_ns = now;
+    if (!is_first && now - owner->slow_lines.told_ns < owner->slow_lines.pause_ns)
+        return false;
+    *ret_left_out = owner->slow - owner->slow_lines.told - 1;
+    owner->slow_lines.told = owner->slow;
+    owner->slow_lines.told_ns = now;
+    owner->slow_lines.pause_ns =
+        is_first ? LINE_MIN_NS : at_most(2 * owner->slow_lines.pause_ns, LINE_MAX_NS);
+    return true;
+}
+
+static void on_slow(const struct running_word *word, uint64_t took_ns)
+{
+    uint64_t left_out;
+    char what[512], span[32], more[64] = "";
+
+    if (!may_have_line(word->owner, &left_out))
+        return;
+    running_describe(word, what, sizeof(what));
+    format_span(took_ns, span, sizeof(span));
+    if (left_out > 0)
+        snprintf(more, sizeof(more), "; so did %" PRIu64 " more since its last line", left_out);
+    log_line(BERTH_LOG_WARN, "%s blocked the loop for %s%s", what, span, more);
+}
+
+/* The stack of the loop's thread */
+
+enum answer {
+    ANSWER_NONE,
+    ANSWER_WANTED,
+    ANSWER_BEGUN,
+    ANSWER_GIVEN,
+};
+
+static struct {
+    atomic_int answer;
+    void *frames[FRAMES_MAX];
+    size_t count;
+} stack;
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    int wanted = ANSWER_WANTED;
+
+    if (!atomic_compare_exchange_strong(&stack.answer, &wanted, ANSWER_BEGUN))
+        return;
+    stack.count = frames_take_interrupted(context, stack.frames, FRAMES_MAX);
+    atomic_store(&stack.answer, ANSWER_GIVEN);
+}
+
+/* The last of the real-time signals that nobody uses. @return 0: none. */
+static int take_signal(void)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK},
+                     before;
+
+    sigfillset(&action.sa_mask);
+    for (int number = SIGRTMAX; number >= SIGRTMIN; number--)
+        if (sigaction(number, NULL, &before) == 0 && (before.sa_flags & SA_SIGINFO) == 0 &&
+            before.sa_handler == SIG_DFL && sigaction(number, &action, NULL) == 0)
+            return number;
+    return 0;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+}
+
+/* False if it does not answer: it is in a call that signals do not interrupt, or has blocked them. */
+static bool take_stack(const struct watchdog *watchdog)
+{
+    int wanted = ANSWER_WANTED;
+
+    atomic_store(&stack.answer, ANSWER_WANTED);
+    if (watchdog->signal == 0 || pthread_kill(watchdog->loop_thread, watchdog->signal) != 0)
+        return false;
+    for (int i = 0; i < ANSWER_MS && atomic_load(&stack.answer) != ANSWER_GIVEN; i++)
+        sleep_ms(1);
+    if (atomic_compare_exchange_strong(&stack.answer, &wanted, ANSWER_NONE))
+        return false;
+    return atomic_load(&stack.answer) == ANSWER_GIVEN && stack.count > 0;
+}
+
+/* The innermost frame of a plugin's module. @return NULL: none. */
+static struct running_plugin *find_plugin(const void **ret_frame)
+{
+    for (size_t i = 0; i < stack.count; i++) {
+        const char *path;
+        uintptr_t offset;
+
+        if (!frames_find_file(stack.frames[i], &path, &offset))
+            continue;
+        for (uint32_t k = 1; k <= running_count(); k++)
+            if (strcmp(running_get(k)->path, path) == 0) {
+                *ret_frame = stack.frames[i];
+                return running_get(k);
+            }
+    }
+    return NULL;
+}
+
+static bool is_alone_in_its_module(const struct running_plugin *plugin)
+{
+    for (uint32_t i = 1; i <= running_count(); i++)
+        if (running_get(i) != plugin && strcmp(running_get(i)->path, plugin->path) == 0)
+            return false;
+    return true;
+}
+
+/* " (hello.so+0x1234, do_work)" */
+static void describe_frame(const void *frame, char *text, size_t size)
+{
+    char place[256], *symbol;
+
+    frames_describe(frame, place, sizeof(place));
+    symbol = strstr(place, " (");
+    if (symbol != NULL)
+        symbol[0] = '\0';
+    snprintf(text, size, " (%s%s%s", place, symbol != NULL ? ", " : ")", symbol != NULL ? symbol + 2 : "");
+}
+
+/* A loop that is stuck */
+
+/* Who keeps the loop, as it reads after "in". */
+struct blame {
+    /* NULL: nobody's, or one of several plugins of a module. */
+    struct running_plugin *plugin;
+    char text[768];
+};
+
+/* The innermost frame that is not in the C library: who called it says more. */
+static const void *find_caller(void)
+{
+    for (size_t i = 0; i < stack.count; i++) {
+        const char *path;
+        uintptr_t offset;
+
+        if (frames_find_file(stack.frames[i], &path, &offset) && strstr(path, "/libc.so") == NULL)
+            return stack.frames[i];
+    }
+    return stack.frames[0];
+}
+
+/* What libuv called directly. */
+static void blame_stack(struct blame *blame)
+{
+    const void *frame = find_caller();
+    struct running_plugin *plugin = find_plugin(&frame);
+    bool is_alone = plugin != NULL && is_alone_in_its_module(plugin);
+    char place[320];
+
+    describe_frame(frame, place, sizeof(place));
+    if (plugin == NULL)
+        snprintf(blame->text, sizeof(blame->text), "the host%s", place);
+    else
+        snprintf(blame->text, sizeof(blame->text), "a callback of %s%s%s", is_alone ? "" : "module ",
+                 is_alone ? plugin->uri : plugin->module, place);
+    blame->plugin = is_alone ? plugin : NULL;
+}
+
+static void blame_word(const struct watchdog *watchdog, const struct running_word *word, struct blame *blame)
+{
+    const void *frame;
+    size_t length;
+
+    blame->plugin = word->owner;
+    running_describe(word, blame->text, sizeof(blame->text));
+    if (!watch_clock_is_running(watchdog->options.clock) || !take_stack(watchdog) ||
+        find_plugin(&frame) == NULL)
+        return;
+    length = strlen(blame->text);
+    describe_frame(frame, blame->text + length, sizeof(blame->text) - length);
+}
+
+static uint64_t age_ns(const struct running_word *word)
+{
+    return running_ticks_to_ns(running_ticks() - word->since);
+}
+
+/* Of the entries on the stack the innermost that is as old as that. Others come and go within it. */
+static const struct running_word *find_old(const struct running_word *words, unsigned count, uint64_t ns)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (words[i].owner != NULL && age_ns(&words[i]) >= ns)
+            return &words[i];
+    return NULL;
+}
+
+static void tell_stuck(struct watchdog *watchdog, const struct running_word *words, unsigned count,
+                       uint64_t stuck_ns)
+{
+    const struct running_word *word = find_old(words, count, stuck_ns / 2);
+    const char *verb = "stuck";
+    struct blame blame = {.plugin = NULL};
+    char span[32];
+
+    if (word != NULL) {
+        blame_word(watchdog, word, &blame);
+    } else if (count > 0) {
+        /* One short entry after the other: it is unfair to blame the one that happens to run. */
+        verb = "busy";
+        snprintf(blame.text, sizeof(blame.text), "one turn; at present it is in ");
+        running_describe(&words[0], blame.text + strlen(blame.text), sizeof(blame.text) - strlen(blame.text));
+    } else if (take_stack(watchdog)) {
+        blame_stack(&blame);
+    } else {
+        snprintf(blame.text, sizeof(blame.text), "code that cannot be named: it does not answer signals");
+    }
+    format_span(stuck_ns, span, sizeof(span));
+    log_line(BERTH_LOG_WARN, "the loop has been %s for %s in %s", verb, span, blame.text);
+    atomic_fetch_add(
+        blame.plugin != NULL ? &blame.plugin->stalls : &watchdog->options.clock->unattributed_stalls, 1);
+}
+
+static void tell_moved(struct watchdog *watchdog, uint64_t moved_ms)
+{
+    uint64_t stuck_ms = moved_ms - watchdog->since_ms;
+    char span[32];
+
+    watchdog->is_told = false;
+    format_span((stuck_ms > watchdog->late_ms ? stuck_ms - watchdog->late_ms : 0) * MS, span, sizeof(span));
+    log_line(BERTH_LOG_WARN, "the loop turns again after %s", span);
+}
+
+static void abort_loop(struct watchdog *watchdog, uint64_t stuck_ns)
+{
+    char span[32], limit[CONFIG_UNITS_MAX];
+
+    format_span(stuck_ns, span, sizeof(span));
+    config_format_duration((int64_t)watchdog->options.abort_after_ns, limit);
+    log_line(BERTH_LOG_ERROR, "the loop has been stuck for %s; aborting after %s (loop.abort_after)", span,
+             limit);
+    /* On its own thread, so that the core and the crash report begin with what it does. */
+    pthread_kill(watchdog->loop_thread, SIGABRT);
+    sleep_ms(DEATH_MS);
+    abort();
+}
+
+/* The innermost entry that is a step with a deadline. */
+static const struct running_word *find_step(const struct running_word *words, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (words[i].owner != NULL && words[i].limit_ns > 0)
+            return &words[i];
+    return NULL;
+}
+
+static void tell_overdue(struct watchdog *watchdog, const struct running_word *word)
+{
+    char limit[CONFIG_UNITS_MAX];
+
+    watchdog->told_entry = word->since;
+    config_format_duration((int64_t)word->limit_ns, limit);
+    log_plugin(BERTH_LOG_WARN, word->owner->uri,
+               "%s has not returned within %s (timeouts.%s), and the loop is stuck until it does",
+               running_doing_name(word->doing), limit, running_doing_name(word->doing));
+}
+
+/* The thread */
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / MS;
+}
+
+/* @return how long until then, at least 1; `until` if it has passed or is off. */
+static uint64_t wait_until(uint64_t limit_ns, uint64_t passed_ns, uint64_t until)
+{
+    if (limit_ns == 0 || passed_ns >= limit_ns)
+        return until;
+    return at_most(until, (limit_ns - passed_ns) / MS + 1);
+}
+
+static void give_sign_of_life(struct watchdog *watchdog, uint64_t stuck_ns)
+{
+    uint64_t often_ms = watchdog->options.alive_us / 4000, now = now_ms();
+
+    if (watchdog->options.alive_us == 0 || stuck_ns / MS < often_ms ||
+        now - watchdog->told_alive_ms < often_ms)
+        return;
+    watchdog->told_alive_ms = now;
+    watchdog->options.on_alive();
+}
+
+/* @return when to look again, in milliseconds from now. */
+static uint64_t judge(struct watchdog *watchdog)
+{
+    const struct watchdog_options *options = &watchdog->options;
+    uint64_t stuck_ms = now_ms() - watchdog->since_ms, late_ns = watchdog->late_ms * MS, step_ns;
+    uint64_t stuck_ns = stuck_ms > watchdog->late_ms ? (stuck_ms - watchdog->late_ms) * MS : 0;
+    uint64_t pause = watchdog->look_ms;
+    struct running_word words[RUNNING_DEPTH_MAX];
+    unsigned count = running_look_all(options->running, words);
+    const struct running_word *step = find_step(words, count);
+
+    if (step != NULL) {
+        step_ns = age_ns(step);
+        step_ns = step_ns > late_ns ? step_ns - late_ns : 0;
+        if (step_ns < step->limit_ns)
+            give_sign_of_life(watchdog, stuck_ns);
+        else if (watchdog->told_entry != step->since)
+            tell_overdue(watchdog, step);
+        pause = wait_until(step->limit_ns, step_ns, pause);
+    }
+    if (options->stall_after_ns > 0 && stuck_ns >= options->stall_after_ns && !watchdog->is_told) {
+        watchdog->is_told = true;
+        watch_clock_await(options->clock, watchdog->wake_fd);
+        tell_stuck(watchdog, words, count, stuck_ns);
+    }
+    if (options->abort_after_ns > 0 && stuck_ns >= options->abort_after_ns)
+        abort_loop(watchdog, stuck_ns);
+    pause = wait_until(options->stall_after_ns, stuck_ns, pause);
+    return wait_until(options->abort_after_ns, stuck_ns, pause);
+}
+
+/* @return is the loop where it was, or in a turn that has just been seen? */
+static bool look(struct watchdog *watchdog)
+{
+    struct watch_state state = watch_clock_look(watchdog->options.clock);
+    uint64_t moved_ms;
+
+    if (!state.is_polling && state.moves == watchdog->moves)
+        return true;
+    if (watchdog->is_told) {
+        moved_ms = watch_clock_end_await(watchdog->options.clock);
+        tell_moved(watchdog, moved_ms > 0 ? moved_ms : now_ms());
+    }
+    watchdog->moves = state.is_polling ? UINT64_MAX : state.moves;
+    watchdog->since_ms = state.since_ms > watchdog->started_ms ? state.since_ms : watchdog->started_ms;
+    watchdog->late_ms = 0;
+    return !state.is_polling;
+}
+
+static void forget_wake(const struct watchdog *watchdog)
+{
+    uint64_t count;
+    ssize_t length = read(watchdog->wake_fd, &count, sizeof(count));
+
+    (void)length;
+}
+
+static void nap(struct watchdog *watchdog, uint64_t ms)
+{
+    struct pollfd wake = {.fd = watchdog->wake_fd, .events = POLLIN};
+    uint64_t start = now_ms(), took;
+
+    if (poll(&wake, 1, (int)ms) > 0)
+        forget_wake(watchdog);
+    took = now_ms() - start;
+    if (took > ms + LATE_MS)
+        watchdog->late_ms += took - ms;
+}
+
+/* Until there is an event for the loop, or it turns without one. */
+static void sleep_with_loop(struct watchdog *watchdog)
+{
+    struct watch_clock *clock = watchdog->options.clock;
+    struct pollfd either[] = {{.fd = watchdog->wake_fd, .events = POLLIN},
+                              {.fd = uv_backend_fd(clock->loop), .events = POLLIN}};
+
+    watch_clock_await(clock, watchdog->wake_fd);
+    if (watch_clock_look(clock).is_polling)
+        poll(either, 2, -1);
+    watch_clock_end_await(clock);
+    if (!atomic_load(&watchdog->is_stopping))
+        forget_wake(watchdog);
+}
+
+static void *watch(void *argument)
+{
+    struct watchdog *watchdog = argument;
+
+    while (!atomic_load(&watchdog->is_stopping))
+        if (look(watchdog))
+            nap(watchdog, judge(watchdog));
+        else
+            sleep_with_loop(watchdog);
+    return NULL;
+}
+
+/* Start and stop */
+
+static void on_alive_timer(uv_timer_t *timer)
+{
+    const struct watchdog *watchdog = timer->data;
+
+    watchdog->options.on_alive();
+}
+
+/* Signals are for the loop's thread, but faults of this one are its own. */
+static bool start_thread(struct watchdog *watchdog)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+    sigset_t blocked, before;
+    int error;
+
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    error = pthread_create(&watchdog->thread, NULL, watch, watchdog);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pthread_setname_np(watchdog->thread, "berth-watchdog");
+    return error == 0;
+}
+
+static uint64_t looks_of(const struct watchdog_options *options)
+{
+    uint64_t shortest_ns = options->stall_after_ns;
+
+    if (shortest_ns == 0 || (options->abort_after_ns > 0 && options->abort_after_ns < shortest_ns))
+        shortest_ns = options->abort_after_ns;
+    return shortest_ns == 0 ? LOOK_MAX_MS : at_most(LOOK_MAX_MS, shortest_ns / MS / LOOKS + 1);
+}
+
+struct watchdog *watchdog_start(const struct watchdog_options *options)
+{
+    struct watchdog *watchdog = memory_allocate(1, sizeof(*watchdog));
+
+    watchdog->options = *options;
+    watchdog->loop_thread = pthread_self();
+    watchdog->moves = UINT64_MAX;
+    watchdog->look_ms = looks_of(options);
+    watchdog->started_ms = now_ms();
+    /* The first time it loads a library, which a signal handler must not do. */
+    frames_take(stack.frames, FRAMES_MAX);
+    watchdog->signal = take_signal();
+    running_limit(&(struct running_limits){.slow_ns = options->warn_after_ns, .on_slow = on_slow});
+    uv_timer_init(options->clock->loop, &watchdog->alive);
+    uv_unref((uv_handle_t *)&watchdog->alive);
+    watchdog->alive.data = watchdog;
+    if (options->alive_us > 0)
+        uv_timer_start(&watchdog->alive, on_alive_timer, 0, at_most(options->alive_us / 2000, INT32_MAX));
+    watchdog->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    watchdog->has_thread = watchdog->wake_fd >= 0 && start_thread(watchdog);
+    if (!watchdog->has_thread)
+        log_line(BERTH_LOG_WARN, "no thread for the watchdog: a loop that is stuck will not be noticed");
+    return watchdog;
+}
+
+void watchdog_stop(struct watchdog *watchdog)
+{
+    uint64_t one = 1;
+
+    if (watchdog == NULL)
+        return;
+    running_limit(&(struct running_limits){.slow_ns = 0});
+    uv_close((uv_handle_t *)&watchdog->alive, NULL);
+    atomic_store(&watchdog->is_stopping, true);
+    if (watchdog->has_thread) {
+        while (write(watchdog->wake_fd, &one, sizeof(one)) < 0)
+            ;
+        pthread_join(watchdog->thread, NULL);
+    }
+    if (watchdog->wake_fd >= 0)
+        close(watchdog->wake_fd);
+    if (watchdog->signal != 0)
+        signal(watchdog->signal, SIG_IGN);
+}
+
+void watchdog_destroy(struct watchdog *watchdog)
+{
+    free(watchdog);
+}
