@@ -168,6 +168,26 @@ static struct berth_testing_call *stage_call(struct service_stage *stage, const 
     return stage->call;
 }
 
+/* For the fields of a request, which are not const. */
+static char *stage_text(const char *value)
+{
+    return (char *)(uintptr_t)(value == NULL ? "" : value);
+}
+
+/* Another process changes the store. @param value  NULL: removes the entry. */
+static void stage_put_as_other(struct service_stage *stage, const char *bucket, const char *key,
+                               const char *value)
+{
+    struct berth_error err;
+    struct berth_store_bytes bytes = {value, value == NULL ? 0 : strlen(value)};
+
+    assert_int_equal(
+        berth_store_memory_write_as_other(stage->memory, bucket, berth_store_text(key), bytes, &err),
+        BERTH_OK);
+    for (int turn = 0; turn < 100; turn++)
+        berth_testing_run(stage->testing);
+}
+
 static void stage_assert(struct service_stage *stage, enum berth_code code, const char *message)
 {
     assert_string_equal(berth_testing_call_message(stage->call), message);

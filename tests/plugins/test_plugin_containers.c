@@ -92,11 +92,6 @@ struct asked {
     size_t word_count;
 };
 
-static char *text(const char *value)
-{
-    return (char *)(uintptr_t)(value == NULL ? "" : value);
-}
-
 /* Cuts the next "key=value" off. */
 static bool next_pair(struct asked *asked, const char **pairs, char **ret_key, char **ret_value)
 {
@@ -154,13 +149,13 @@ static void ask_for(struct asked *asked, const struct given *given)
     containerd__services__containers__v1__container__runtime__init(&asked->runtime);
     google__protobuf__any__init(&asked->spec);
     google__protobuf__timestamp__init(&asked->time);
-    asked->message.id = text(given->id);
-    asked->message.image = text(given->image);
-    asked->message.snapshotter = text(given->snapshotter);
-    asked->message.snapshot_key = text(given->snapshot_key);
-    asked->runtime.name = text(given->runtime);
+    asked->message.id = stage_text(given->id);
+    asked->message.image = stage_text(given->image);
+    asked->message.snapshotter = stage_text(given->snapshotter);
+    asked->message.snapshot_key = stage_text(given->snapshot_key);
+    asked->runtime.name = stage_text(given->runtime);
     asked->message.runtime = given->runtime == NULL ? NULL : &asked->runtime;
-    asked->spec.type_url = text(given->spec);
+    asked->spec.type_url = stage_text(given->spec);
     asked->message.spec = given->spec == NULL ? NULL : &asked->spec;
     asked->time.seconds = -62135596800;
     asked->message.created_at = asked->message.updated_at = &asked->time;
@@ -196,7 +191,7 @@ static void update(struct service_stage *stage, const struct given *given, const
     MESSAGE(UpdateContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__UPDATE_CONTAINER_REQUEST__INIT;
     Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
-    char *paths[] = {text(path)};
+    char *paths[] = {stage_text(path)};
     struct asked asked;
 
     ask_for(&asked, given);
@@ -213,7 +208,7 @@ static void get_in(struct service_stage *stage, const char *namespace_name, cons
     MESSAGE(GetContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__GET_CONTAINER_REQUEST__INIT;
 
-    request.id = text(id);
+    request.id = stage_text(id);
     stage_call(stage, namespace_name, METHODS "Get", &request.base);
 }
 
@@ -222,7 +217,7 @@ static void delete_(struct service_stage *stage, const char *id)
     MESSAGE(DeleteContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__DELETE_CONTAINER_REQUEST__INIT;
 
-    request.id = text(id);
+    request.id = stage_text(id);
     stage_call(stage, "default", METHODS "Delete", &request.base);
 }
 
@@ -230,7 +225,7 @@ static struct berth_testing_call *list(struct service_stage *stage, const char *
 {
     MESSAGE(ListContainersRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__LIST_CONTAINERS_REQUEST__INIT;
-    char *filters[] = {text(filter)};
+    char *filters[] = {stage_text(filter)};
 
     request.filters = filters;
     request.n_filters = filter != NULL;
@@ -660,7 +655,7 @@ static void empty_filters_let_all_through_however_many(void **state)
 {
     MESSAGE(ListContainersRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__LIST_CONTAINERS_REQUEST__INIT;
-    char *filters[] = {text(""), text("id==c2"), text(""), text("")};
+    char *filters[] = {stage_text(""), stage_text("id==c2"), stage_text(""), stage_text("")};
     char ids[64];
 
     create(*state, &plain);
@@ -762,18 +757,6 @@ static void a_listing_goes_on_after_a_key(void **state)
     assert_string_equal(paging.ids, " c0 c1 c2 c3 c4");
 }
 
-static void put_as_other(struct service_stage *stage, const char *bucket, const char *key, const char *value)
-{
-    struct berth_error err;
-    struct berth_store_bytes bytes = {value, value == NULL ? 0 : strlen(value)};
-
-    assert_int_equal(
-        berth_store_memory_write_as_other(stage->memory, bucket, berth_store_text(key), bytes, &err),
-        BERTH_OK);
-    for (int turn = 0; turn < 100; turn++)
-        berth_testing_run(stage->testing);
-}
-
 static void a_list_that_is_too_large_for_one_message_says_what_helps(void **state)
 {
     struct service_stage *stage = *state;
@@ -787,7 +770,7 @@ static void a_list_that_is_too_large_for_one_message_says_what_helps(void **stat
     value[large + 4] = '\0';
     for (int i = 0; i < 17; i++) {
         snprintf(id, sizeof(id), "c%d", i);
-        put_as_other(stage, "containers/default", id, value);
+        stage_put_as_other(stage, "containers/default", id, value);
         stage->told[0] = '\0';
     }
     free(value);
@@ -858,13 +841,13 @@ static void what_another_daemon_does_is_told_too(void **state)
 {
     struct service_stage *stage = *state;
 
-    put_as_other(stage, "containers/moby", "c",
-                 "\x0a\x01"
-                 "c");
-    put_as_other(stage, "containers/moby", "c",
-                 "\x0a\x01"
-                 "c\x1a\x01i");
-    put_as_other(stage, "containers/moby", "c", NULL);
+    stage_put_as_other(stage, "containers/moby", "c",
+                       "\x0a\x01"
+                       "c");
+    stage_put_as_other(stage, "containers/moby", "c",
+                       "\x0a\x01"
+                       "c\x1a\x01i");
+    stage_put_as_other(stage, "containers/moby", "c", NULL);
     assert_string_equal(stage->told, "moby /containers/create containerd.events.ContainerCreate\n"
                                      "moby /containers/update containerd.events.ContainerUpdate\n"
                                      "moby /containers/delete containerd.events.ContainerDelete\n");
@@ -880,7 +863,7 @@ static void fields_of_a_newer_program_survive_an_update(void **state)
     size_t length;
     const void *reply;
 
-    put_as_other(stage, "containers/default", "c", stored);
+    stage_put_as_other(stage, "containers/default", "c", stored);
     update(stage, &given, NULL);
     stage_assert(stage, BERTH_OK, "");
     reply = berth_testing_call_reply(stage->call, 0, &length);
@@ -892,7 +875,7 @@ static void a_damaged_container_is_said_to_be_one(void **state)
 {
     const struct given given = {.id = "c", .labels = "a=1"};
 
-    put_as_other(*state, "containers/default", "c", "\x0a\x7f");
+    stage_put_as_other(*state, "containers/default", "c", "\x0a\x7f");
     update(*state, &given, "labels.a");
     stage_assert(*state, BERTH_DATA_LOSS, "container \"c\" is damaged in the store");
 }

@@ -31,11 +31,6 @@ static int tear_down(void **state)
     return stage_destroy(*state, namespaces_service_close);
 }
 
-static char *text(const char *value)
-{
-    return (char *)(uintptr_t)value;
-}
-
 /* "key=value key=value" */
 struct asked {
     namespace_message message;
@@ -47,7 +42,7 @@ struct asked {
 static void ask_for(struct asked *asked, const char *name, const char *labels)
 {
     containerd__services__namespaces__v1__namespace__init(&asked->message);
-    asked->message.name = text(name);
+    asked->message.name = stage_text(name);
     asked->message.labels = asked->pointers;
     while (labels != NULL && *labels != '\0') {
         size_t i = asked->message.n_labels++;
@@ -83,7 +78,7 @@ static void update(struct service_stage *stage, const char *name, const char *la
     request = CONTAINERD__SERVICES__NAMESPACES__V1__UPDATE_NAMESPACE_REQUEST__INIT;
     Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
     struct asked *asked = calloc(1, sizeof(*asked));
-    char *paths[] = {text(path)};
+    char *paths[] = {stage_text(path)};
 
     ask_for(asked, name, labels);
     mask.paths = paths;
@@ -99,7 +94,7 @@ static void delete_(struct service_stage *stage, const char *name)
     SERVICE(DeleteNamespaceRequest)
     request = CONTAINERD__SERVICES__NAMESPACES__V1__DELETE_NAMESPACE_REQUEST__INIT;
 
-    request.name = text(name);
+    request.name = stage_text(name);
     stage_call(stage, NULL, METHODS "Delete", &request.base);
 }
 
@@ -132,7 +127,7 @@ static void assert_listed(struct service_stage *stage, const char *expected)
     SERVICE(ListNamespacesRequest)
     request = CONTAINERD__SERVICES__NAMESPACES__V1__LIST_NAMESPACES_REQUEST__INIT;
 
-    request.filter = text("nonsense==");
+    request.filter = stage_text("nonsense==");
     stage_call(stage, NULL, METHODS "List", &request.base);
     assert_replied(stage, expected);
 }
@@ -141,7 +136,7 @@ static void assert_got(struct service_stage *stage, const char *name, const char
 {
     SERVICE(GetNamespaceRequest) request = CONTAINERD__SERVICES__NAMESPACES__V1__GET_NAMESPACE_REQUEST__INIT;
 
-    request.name = text(name);
+    request.name = stage_text(name);
     stage_call(stage, NULL, METHODS "Get", &request.base);
     assert_replied(stage, expected);
 }
@@ -287,18 +282,6 @@ static void one_that_is_not_there_cannot_be_removed(void **state)
     stage_assert(*state, BERTH_NOT_FOUND, "namespace \"bad name\": not found");
 }
 
-static void put_as_other(struct service_stage *stage, const char *bucket, const char *key, const char *value)
-{
-    struct berth_error err;
-    struct berth_store_bytes bytes = {value, value == NULL ? 0 : strlen(value)};
-
-    assert_int_equal(
-        berth_store_memory_write_as_other(stage->memory, bucket, berth_store_text(key), bytes, &err),
-        BERTH_OK);
-    for (int turn = 0; turn < 100; turn++)
-        berth_testing_run(stage->testing);
-}
-
 static void what_occupies_a_namespace_keeps_it_and_the_rest_goes_with_it(void **state)
 {
     static const struct berth_namespace_occupant containers = {
@@ -314,14 +297,14 @@ static void what_occupies_a_namespace_keeps_it_and_the_rest_goes_with_it(void **
     assert_int_equal(service->occupy(stage->service, &containers, &err), BERTH_OK);
     assert_int_equal(service->occupy(stage->service, &leases, &err), BERTH_OK);
     create(stage, "n", NULL);
-    put_as_other(stage, "containers/n", "c", "x");
-    put_as_other(stage, "leases/n", "l1", "x");
-    put_as_other(stage, "leases/n", "l2", "x");
-    put_as_other(stage, "leases/other", "l", "x");
+    stage_put_as_other(stage, "containers/n", "c", "x");
+    stage_put_as_other(stage, "leases/n", "l1", "x");
+    stage_put_as_other(stage, "leases/n", "l2", "x");
+    stage_put_as_other(stage, "leases/other", "l", "x");
     delete_(stage, "n");
     stage_assert(stage, BERTH_FAILED_PRECONDITION,
                  "namespace \"n\" must be empty, but it still has containers: failed precondition");
-    put_as_other(stage, "containers/n", "c", NULL);
+    stage_put_as_other(stage, "containers/n", "c", NULL);
     delete_(stage, "n");
     stage_assert(stage, BERTH_OK, "");
     assert_listed(stage, "");
@@ -346,8 +329,8 @@ static void a_damaged_namespace_can_be_removed_or_written_anew(void **state)
     assert_int_equal(service->occupy(stage->service, &leases, &err), BERTH_OK);
     create(stage, "n1", "a=1");
     create(stage, "n2", "a=1 b=2");
-    put_as_other(stage, "leases/n1", "l1", "x");
-    put_as_other(stage, "leases/n1", "l2", "x");
+    stage_put_as_other(stage, "leases/n1", "l1", "x");
+    stage_put_as_other(stage, "leases/n1", "l2", "x");
     for (size_t i = 0; i < 2; i++)
         assert_true(
             berth_store_memory_damage(stage->memory, "namespaces", berth_store_text(i == 0 ? "n1" : "n2")));
@@ -365,10 +348,10 @@ static void what_another_daemon_does_is_told_too(void **state)
     struct service_stage *stage = *state;
     Containerd__Events__NamespaceDelete *event;
 
-    put_as_other(stage, "namespaces", "theirs", "\x0a\x06theirs");
-    put_as_other(stage, "namespaces", "theirs", "\x0a\x06theirs\x12\x06\x0a\x01k\x12\x01v");
-    put_as_other(stage, "namespaces", "theirs", NULL);
-    put_as_other(stage, "namespaces2", "no", "x");
+    stage_put_as_other(stage, "namespaces", "theirs", "\x0a\x06theirs");
+    stage_put_as_other(stage, "namespaces", "theirs", "\x0a\x06theirs\x12\x06\x0a\x01k\x12\x01v");
+    stage_put_as_other(stage, "namespaces", "theirs", NULL);
+    stage_put_as_other(stage, "namespaces2", "no", "x");
     assert_string_equal(stage->told, "theirs /namespaces/create containerd.events.NamespaceCreate\n"
                                      "theirs /namespaces/update containerd.events.NamespaceUpdate\n"
                                      "theirs /namespaces/delete containerd.events.NamespaceDelete\n");
@@ -384,7 +367,7 @@ static void fields_of_a_newer_program_survive_an_update(void **state)
     const void *reply;
     size_t length;
 
-    put_as_other(stage, "namespaces", "n", "\x0a\x01n\x9a\x06\x03new");
+    stage_put_as_other(stage, "namespaces", "n", "\x0a\x01n\x9a\x06\x03new");
     update(stage, "n", "a=1", NULL);
     reply = berth_testing_call_reply(stage->call, 0, &length);
     assert_non_null(memmem(reply, length, "\x9a\x06\x03new", 6));
