@@ -4,14 +4,10 @@
 #ifndef PLUGIN_STAGE_H
 #define PLUGIN_STAGE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/testing.h>
 

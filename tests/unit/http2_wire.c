@@ -2,12 +2,7 @@
 /* A gRPC server, and a peer made of bare frames that is connected to it. */
 #include "http2_wire.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 struct http2_peer *peer;
 struct http2_answer answer;

@@ -7,11 +7,8 @@
 #include <plugins/store-lmdb/layout.h>
 #include <plugins/store-lmdb/schema.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include "scratch.h"
 

@@ -3,12 +3,9 @@
 #ifndef TESTS_ROUTER_STAGE_H
 #define TESTS_ROUTER_STAGE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/plugin.h>
 #include <sdk/calls/router.h>

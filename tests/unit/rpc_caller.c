@@ -2,8 +2,6 @@
 /* Makes calls and takes note of what comes of them, against servers that follow a script. */
 #include "rpc_caller.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define PATIENCE_MS 20000
 #define MILLISECOND UINT64_C(1000000)

@@ -4,13 +4,9 @@
 #ifndef TESTS_RPC_PAIR_H
 #define TESTS_RPC_PAIR_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/rpc/client.h>
 #include <berth/rpc/server.h>

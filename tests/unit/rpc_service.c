@@ -2,14 +2,10 @@
 /* The service that tests of clients and servers call. */
 #include "rpc_service.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 struct rpc_seen seen;
 

@@ -3,17 +3,13 @@
 #ifndef TESTS_STAGE_H
 #define TESTS_STAGE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <core/life/life.h>
 #include <core/life/services.h>

@@ -2,13 +2,11 @@
 /* Where berthctl looks for a user's daemon: where that user's berthd listens. */
 #include <tools/berthctl/address.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define NOBODY 65534
 

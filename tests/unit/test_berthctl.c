@@ -4,12 +4,10 @@
 #include <tools/berthctl/explain.h>
 #include <tools/berthctl/plugin_print.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 static char *copy(const char *text)
 {

@@ -2,14 +2,10 @@
 /* Which of several modules provides a plugin: the first, as with PATH. */
 #include <core/manifest/manifest.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define MODULES_MAX 4
 #define PLUGINS_MAX 4

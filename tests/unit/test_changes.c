@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes are told from the top of the loop, once for as many as came, to whoever still listens. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <core/state/changes.h>
 

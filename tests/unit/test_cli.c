@@ -2,13 +2,10 @@
 /* Command lines in every spelling, and what is wrong with the others. */
 #include <tools/cli/cli.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 struct command_options {
     int unused;

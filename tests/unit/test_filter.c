@@ -2,15 +2,11 @@
 /* Filters: what they match, and in which words they are refused. */
 #include <dlfcn.h>
 #include <malloc.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/filter.h>
 

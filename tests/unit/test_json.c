@@ -2,13 +2,10 @@
 /* JSON that any reader takes, whatever was put in. */
 #include <config/json.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 static char *text;
 static size_t length;

@@ -2,12 +2,7 @@
 /* Which labels containerd takes, and what it says of the others. */
 #include <berth/labels.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 static void a_label_is_refused_for_its_size_or_for_want_of_a_key(void **state)
 {

@@ -2,13 +2,10 @@
 /* Manifests, right ones and wrong ones, as they stand in a note. */
 #include <core/manifest/manifest.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define HEAD "module: m\nversion: 1.0.0\nplugins:\n  - "
 #define PLUGIN HEAD "type: io.example.v1\n    id: a\n    "

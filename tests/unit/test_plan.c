@@ -3,13 +3,11 @@
  * does not matter. */
 #include <core/plan/plan.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define PLUGINS_MAX 64
 #define NAMES_MAX 8

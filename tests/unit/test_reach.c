@@ -2,8 +2,6 @@
 /* Why berthctl reaches nobody: nobody is there, or this user may not. */
 #include <tools/berthctl/address.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define NOBODY 65534
 

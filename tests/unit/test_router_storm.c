@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The router under a storm: servers, handlers and interceptors do anything they may, in any order and inside
  * each other; every call ends once, on both sides. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/plugin.h>
 #include <sdk/calls/router.h>

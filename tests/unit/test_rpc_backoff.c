@@ -2,11 +2,7 @@
 /* The pauses between tries to connect, as gRPC's Connection Backoff Protocol has them. */
 #include <sdk/rpc/client/client.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define MIDDLE 0x80000000u
 #define MILLISECOND 1000000u

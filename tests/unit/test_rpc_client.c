@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A channel on its way to a server: tries, pauses, calls that wait and calls that do not, deadlines and
  * cancels; and what it says of itself. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include "rpc_caller.h"
 

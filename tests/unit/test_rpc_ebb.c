@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When free memory is given back to the kernel: after a fall, once, and never while something is being
  * closed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <sdk/rpc/base/ebb.h>
 

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a client or a server speaks, by its first bytes. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <sdk/rpc/socket/greeting.h>
 

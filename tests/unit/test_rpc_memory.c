@@ -3,16 +3,12 @@
  * No allocation of a server or a channel may fail without an end: each test makes calls again and again, and
  * each time the next allocation of all fails.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/rpc/client.h>
 #include <berth/rpc/server.h>

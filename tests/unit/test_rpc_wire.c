@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a gRPC server must do, frame by frame: each test is one requirement of the protocol. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include "http2_wire.h"
 

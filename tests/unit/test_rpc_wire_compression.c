@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a gRPC server must do with compressed messages, frame by frame. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 #include <zlib.h>
 
 #include "http2_wire.h"

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames that gRPC's own clients send and HTTP/2 has no place for, and frames that break it: who pays. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include "http2_wire.h"
 

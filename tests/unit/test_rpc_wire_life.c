@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a connection of a gRPC server lives and ends, frame by frame: pings, ages, drain. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include "http2_wire.h"
 

@@ -3,14 +3,10 @@
  * No allocation of a store may fail without an end: the same changes are asked for again and again, and each
  * time the next allocation of all fails.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/store_memory.h>
 

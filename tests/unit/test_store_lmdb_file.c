@@ -7,14 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include "scratch.h"
 

@@ -3,12 +3,8 @@
 
 #include <plugins/store-lmdb/layout.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 static void the_checksum_is_crc_32c(void **state)
 {

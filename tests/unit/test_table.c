@@ -2,13 +2,10 @@
 /* Columns as Go's tabwriter lays them out, byte by byte. */
 #include <tools/berthctl/table.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 /* Lines end in '\n', cells in '\t'; as tabwriter reads them. */
 static void expect(const char *input, const char *expected)

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fake host for authors' tests: lives, rules, calls and the clock, on a plugin made by hand. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,16 +2,13 @@
 /* Files that are written whole or not at all. */
 #include <tools/cli/text_file.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 struct folder {
     char path[64];

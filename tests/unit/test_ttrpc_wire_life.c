@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How calls and connections of a ttrpc server end: deadlines, lost peers, garbage, drain and close. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <sdk/rpc/ttrpc/message.h>
 

@@ -2,14 +2,11 @@
 /* Configuration written for older plugins: versions, former names, and migrations by the plugins' own code.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <core/manifest/manifest.h>
 #include <core/settings/settings.h>

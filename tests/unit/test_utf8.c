@@ -3,13 +3,9 @@
 #include <berth/utf8.h>
 #include <config/utf8.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 static void the_first_and_last_of_each_length_are_characters(void **state)
 {

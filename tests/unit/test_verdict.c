@@ -2,12 +2,10 @@
 /* Every cell of the table of requirements, and how each is worded. */
 #include <core/plan/plan.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #define PROVIDERS 4
 /* After the providers of b.v1 one of c.v1, and the plugin that is decided. */

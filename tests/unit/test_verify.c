@@ -3,15 +3,12 @@
 #include <core/scan/scan.h>
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/trust.h>
 

@@ -3,11 +3,7 @@
 #include <berth/protobuf.h>
 #include <berth/wire_map.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 static void what_was_written_is_read_as_it_was(void **state)
 {

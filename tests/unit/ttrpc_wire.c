@@ -2,14 +2,10 @@
 /* A ttrpc server, and a connection to it that speaks bare frames. */
 #include "ttrpc_wire.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <sdk/rpc/ttrpc/frame.h>
 

@@ -2,15 +2,11 @@
 /* The server that the tests of the wire speak to, and its service t.T. */
 #include "wire_server.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <tests/cmocka.h>
 
 #include <berth/rpc/services.h>
 
