@@ -127,7 +127,7 @@ void caller_ask(struct caller *caller, struct outcome *outcome, const struct ber
     if (options != NULL)
         what = *options;
     what.size = sizeof(what);
-    what.path = "/t.T/M";
+    what.path = "/t.T/Echo";
     outcome->is_over = false;
     if (berth_rpc_call_start(caller->channel, &what, &handlers, outcome, &outcome->call, &err) != BERTH_OK)
         fail_msg("%s", err.message);

@@ -48,7 +48,7 @@ void caller_end_play(struct caller *caller);
 /** Closes everything; fails where a handle was left open. */
 void caller_stop(struct caller *caller);
 
-/** Starts a call of "/t.T/M" and, unless `request` is NULL, sends it and half-closes. */
+/** Starts a call of "/t.T/Echo" and, unless `request` is NULL, sends it and half-closes. */
 void caller_ask(struct caller *caller, struct outcome *outcome, const struct berth_rpc_call_options *options,
                 const char *request);
 /** Runs the loop until all of them are over; fails after 20 s. */

@@ -15,6 +15,8 @@
 
 #include <tests/cmocka.h>
 
+#include "scratch.h"
+
 /* A module as catalog_read would find it, without the question whether it may be trusted. */
 struct fixture {
     struct scan_file file;
@@ -206,22 +208,6 @@ static void copy_fixture(const char *name, const char *path)
     assert_int_equal(system(command), 0);
 }
 
-static void make_folder(char folder[static PATH_MAX])
-{
-    const char *parent = getenv("TMPDIR");
-
-    snprintf(folder, PATH_MAX, "%s/berth-module-XXXXXX", parent != NULL ? parent : "/tmp");
-    assert_non_null(mkdtemp(folder));
-}
-
-static void remove_folder(const char *folder)
-{
-    char command[PATH_MAX + 16];
-
-    snprintf(command, sizeof(command), "rm -r '%s'", folder);
-    assert_int_equal(system(command), 0);
-}
-
 static void a_file_replaced_since_it_was_checked_is_refused(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
@@ -229,7 +215,7 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
     struct module *module;
     struct fixture file;
 
-    make_folder(folder);
+    scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("good", path);
     find_at(path, &file);
@@ -239,7 +225,7 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
     unlink(path);
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_NOT_FOUND);
     finish(&file);
-    remove_folder(folder);
+    scratch_remove(folder);
 }
 
 static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
@@ -248,7 +234,7 @@ static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
     struct fixture file;
     off_t length;
 
-    make_folder(folder);
+    scratch_create(folder);
     find("good", &file);
     length = file.file.status.st_size;
     finish(&file);
@@ -261,7 +247,7 @@ static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
             finish(&file);
         }
     }
-    remove_folder(folder);
+    scratch_remove(folder);
 }
 
 static void a_file_written_to_since_it_was_checked_is_refused(void **state)
@@ -272,7 +258,7 @@ static void a_file_written_to_since_it_was_checked_is_refused(void **state)
     struct fixture file;
     int fd;
 
-    make_folder(folder);
+    scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("good", path);
     find_at(path, &file);
@@ -282,7 +268,7 @@ static void a_file_written_to_since_it_was_checked_is_refused(void **state)
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "was changed since it was checked"));
     finish(&file);
-    remove_folder(folder);
+    scratch_remove(folder);
 }
 
 static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(void **state)
@@ -292,7 +278,7 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     struct module *module;
     struct fixture old, current;
 
-    make_folder(folder);
+    scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("stays_loaded", path);
     find_at(path, &old);
@@ -304,7 +290,7 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     assert_non_null(strstr(err.message, "an older file of this name is still in memory"));
     finish(&old);
     finish(&current);
-    remove_folder(folder);
+    scratch_remove(folder);
 }
 
 /* In a process of its own, where nobody has loaded the victim. */
@@ -362,7 +348,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
     struct fixture first, second;
     struct module *module, *loaded;
 
-    make_folder(folder);
+    scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     snprintf(link_path, sizeof(link_path), "%s/b.so", folder);
     copy_fixture("good", path);
@@ -376,7 +362,7 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
     module_destroy(loaded);
     finish(&first);
     finish(&second);
-    remove_folder(folder);
+    scratch_remove(folder);
 }
 
 static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
@@ -384,7 +370,7 @@ static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct fixture file;
 
-    make_folder(folder);
+    scratch_create(folder);
     snprintf(path, sizeof(path), "%s/mark", folder);
     setenv("BERTH_FIXTURE_MARK", path, 1);
     find("constructor_marks", &file);
@@ -393,7 +379,7 @@ static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
     assert_int_equal(access(path, F_OK), 0);
     unsetenv("BERTH_FIXTURE_MARK");
     finish(&file);
-    remove_folder(folder);
+    scratch_remove(folder);
 }
 
 static void a_checked_table_is_not_read_past_its_size(void **state)

@@ -403,7 +403,7 @@ static void a_tag_comes_back(void **state)
 
 static void options_of_an_older_header_are_taken(void **state)
 {
-    struct berth_rpc_call_options options = {.path = "/t.T/M", .wait_for_ready = true, .tag = &accepted};
+    struct berth_rpc_call_options options = {.path = "/t.T/Echo", .wait_for_ready = true, .tag = &accepted};
     static const struct berth_rpc_call_handlers deaf = {.size = sizeof(deaf)};
     struct berth_rpc_call *call;
 

@@ -9,6 +9,7 @@
 #include <berth/rpc/services.h>
 
 #include "rpc_caller.h"
+#include "rpc_service.h"
 
 #define CALLERS 16
 #define TAKEOVERS 8
@@ -22,23 +23,6 @@ static unsigned closed;
 static unsigned answered;
 static unsigned failed;
 static bool is_enough;
-
-static void echo(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_reply(call, message, length);
-}
-
-static const struct berth_method methods[] = {
-    {.name = "M", .kind = BERTH_METHOD_UNARY, .on_message = echo},
-};
-
-static const struct berth_service service = {
-    .size = sizeof(service),
-    .method_size = sizeof(methods[0]),
-    .name = "t.T",
-    .methods = methods,
-    .method_count = 1,
-};
 
 static void listen_at_the_path(unsigned number)
 {
@@ -83,7 +67,7 @@ static void ask(struct outcome *outcome)
 
 static int start(void **state)
 {
-    const struct berth_rpc_service_entry entry = {.service = &service};
+    const struct berth_rpc_service_entry entry = {.service = &rpc_service};
 
     memset(callers, 0, sizeof(callers));
     closed = answered = failed = 0;

@@ -10,18 +10,9 @@
 
 #include <berth/store_memory.h>
 
-#define UPDATES 5
+#include "failing_malloc.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_OWN_MALLOC 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_OWN_MALLOC 1
-#endif
-#endif
-#ifndef HAS_OWN_MALLOC
-#define HAS_OWN_MALLOC 0
-#endif
+#define UPDATES 5
 
 static const struct berth_store *const store = &berth_store_interface;
 
@@ -41,55 +32,6 @@ static struct {
     bool is_closed;
     unsigned char large[40000];
 } f;
-
-/* Of all allocations since it was set, which fails; 0: none. And how many pieces are held. */
-static long countdown;
-static long held;
-
-#if !HAS_OWN_MALLOC
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-void __libc_free(void *memory);
-
-static bool fails(void)
-{
-    return countdown > 0 && --countdown == 0;
-}
-
-void *malloc(size_t size)
-{
-    void *memory = fails() ? NULL : __libc_malloc(size);
-
-    held += memory != NULL;
-    return memory;
-}
-
-void *calloc(size_t count, size_t size)
-{
-    void *memory = fails() ? NULL : __libc_calloc(count, size);
-
-    held += memory != NULL;
-    return memory;
-}
-
-void free(void *memory)
-{
-    held -= memory != NULL;
-    __libc_free(memory);
-}
-
-/* libuv ends the process where it has no memory. */
-static int spare_libuv(void **state)
-{
-    return uv_replace_allocator(__libc_malloc, __libc_realloc, __libc_calloc, __libc_free);
-}
-#else
-static int spare_libuv(void **state)
-{
-    return 0;
-}
-#endif
 
 static struct berth_store_bytes key_of(const struct update *update)
 {
