@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 #include "process.h"
 

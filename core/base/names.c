@@ -7,7 +7,7 @@
 
 #include <sdk/base/hash.h>
 
-#include "memory.h"
+#include <sdk/base/memory.h>
 
 uint64_t name_table_hash(const char *name)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "memory.h"
+#include <sdk/base/memory.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>

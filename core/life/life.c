@@ -11,9 +11,9 @@
 #include <config/units.h>
 
 #include <core/base/log.h>
-#include <core/base/memory.h>
 #include <core/plan/plan.h>
 #include <sdk/base/container_of.h>
+#include <sdk/base/memory.h>
 
 #include "prepare.h"
 #include "services.h"

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 /* Nodes are those of the plan's graph. */
 struct node {

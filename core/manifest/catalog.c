@@ -8,9 +8,9 @@
 
 #include <config/utf8.h>
 
-#include <core/base/memory.h>
 #include <core/base/names.h>
 #include <core/scan/scan.h>
+#include <sdk/base/memory.h>
 #include "library.h"
 #include "note.h"
 

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <core/base/memory.h>
 #include <core/scan/scan.h>
+#include <sdk/base/memory.h>
 
 /* More than any module has, few enough that a hostile file costs little. */
 #define NEEDED_MAX 256

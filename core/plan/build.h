@@ -3,8 +3,8 @@
 #ifndef CORE_PLAN_BUILD_H
 #define CORE_PLAN_BUILD_H
 
-#include <core/base/memory.h>
 #include <core/base/names.h>
+#include <sdk/base/memory.h>
 
 #include "plan.h"
 

@@ -5,7 +5,7 @@
  */
 #include "plan.h"
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 /* The root's reason may hold the path of a long cycle; its dependents need not repeat all of it. */
 #define REASON_MAX 400

@@ -15,7 +15,7 @@
 
 #include <config/utf8.h>
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 /* A file or directory that was found, by the path the operator gave. */
 struct seen {

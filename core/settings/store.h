@@ -6,7 +6,7 @@
 #include <config/arena.h>
 #include <config/value.h>
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 #include "settings.h"
 

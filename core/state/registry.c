@@ -7,7 +7,7 @@
 
 #include <config/utf8.h>
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 struct registry {
     const struct plan *plan;

@@ -24,7 +24,7 @@
 #include <config/units.h>
 
 #include <core/base/log.h>
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 
 #include "frames.h"
 

@@ -82,7 +82,7 @@ static enum berth_code keep_reply(struct berth_stream *stream, const void *messa
     struct berth_testing_call *call = of_stream(stream);
 
     call->headers_sent = true;
-    call->replies = fake_grow(call->replies, call->reply_count, sizeof(*call->replies));
+    call->replies = memory_grow(call->replies, call->reply_count, sizeof(*call->replies));
     call->replies[call->reply_count] = copy_bytes(message, length);
     call->replies[call->reply_count++].compressed = call->compresses;
     return BERTH_OK;
@@ -107,9 +107,9 @@ static enum berth_code add_pair(struct pairs *pairs, const char *key, const void
 {
     if (!key_is_valid(key))
         return BERTH_INVALID_ARGUMENT;
-    pairs->items = fake_grow(pairs->items, pairs->count, sizeof(*pairs->items));
+    pairs->items = memory_grow(pairs->items, pairs->count, sizeof(*pairs->items));
     pairs->items[pairs->count++] = (struct pair){
-        .key = fake_format("%s", key),
+        .key = memory_copy(key),
         .value = copy_bytes(value, length).data,
     };
     return BERTH_OK;
@@ -141,7 +141,7 @@ static void end(struct berth_testing_call *call, enum berth_code code, const cha
     call->over = true;
     call->call = NULL;
     call->code = code;
-    call->message = fake_format("%s", message == NULL ? "" : message);
+    call->message = memory_copy(message == NULL ? "" : message);
 }
 
 static void finish(struct berth_stream *stream, enum berth_code code, const char *message,
@@ -283,7 +283,7 @@ void berth_testing_call_send(struct berth_testing_call *call, const void *messag
 {
     if (call->over)
         return;
-    call->waiting = fake_grow(call->waiting, call->waiting_count, sizeof(*call->waiting));
+    call->waiting = memory_grow(call->waiting, call->waiting_count, sizeof(*call->waiting));
     call->waiting[call->waiting_count] = copy_bytes(message, length);
     call->waiting[call->waiting_count++].compressed = call->sends_compressed;
     deliver(call);

@@ -14,6 +14,7 @@
 #include <config/value.h>
 #include <core/state/changes.h>
 #include <core/manifest/manifest.h>
+#include <sdk/base/memory.h>
 #include <sdk/calls/router.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -134,10 +135,6 @@ void fake_deadline_clear(struct fake_deadline *deadline);
 bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
                bool stop_when_idle);
 
-/** As asprintf, but never NULL: aborts without memory. */
-BERTH_PRINTF(1, 2) char *fake_format(const char *format, ...);
-/** A copy of a list with one more slot; aborts without memory. */
-void *fake_grow(void *items, size_t count, size_t item_size);
 /** Records a violation of the contract by the plugin. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);

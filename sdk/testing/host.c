@@ -10,27 +10,6 @@
 
 #include "fake.h"
 
-char *fake_format(const char *format, ...)
-{
-    va_list arguments;
-    char *text;
-
-    va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        abort();
-    va_end(arguments);
-    return text;
-}
-
-void *fake_grow(void *items, size_t count, size_t item_size)
-{
-    void *grown = reallocarray(items, count + 1, item_size);
-
-    if (grown == NULL)
-        abort();
-    return grown;
-}
-
 void fake_fault(struct berth_testing *testing, const char *format, ...)
 {
     char text[BERTH_ERROR_MAX];
@@ -40,16 +19,15 @@ void fake_fault(struct berth_testing *testing, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    testing->faults = fake_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", text);
+    testing->faults = memory_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", text);
     free(before);
 }
 
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text)
 {
     pthread_mutex_lock(&testing->lines_lock);
-    testing->lines = fake_grow(testing->lines, testing->line_count, sizeof(*testing->lines));
-    testing->lines[testing->line_count++] =
-        (struct fake_line){.level = level, .text = fake_format("%s", text)};
+    testing->lines = memory_grow(testing->lines, testing->line_count, sizeof(*testing->lines));
+    testing->lines[testing->line_count++] = (struct fake_line){.level = level, .text = memory_copy(text)};
     pthread_mutex_unlock(&testing->lines_lock);
 }
 
@@ -63,7 +41,7 @@ static enum berth_code folder_get(char **folder, const char **ret_path, struct b
     char *path;
 
     if (*folder == NULL) {
-        path = fake_format("%s/berth-testing-XXXXXX", temporary == NULL ? "/tmp" : temporary);
+        path = memory_format("%s/berth-testing-XXXXXX", temporary == NULL ? "/tmp" : temporary);
         if (mkdtemp(path) == NULL) {
             berth_error_set(err, BERTH_UNAVAILABLE, "cannot create folder %s: %s", path, strerror(errno));
             free(path);
@@ -232,12 +210,12 @@ static enum berth_code add_export(const struct berth_host *host, const char *key
         if (strcmp(testing->exports[i].key, key) != 0)
             continue;
         free(testing->exports[i].value);
-        testing->exports[i].value = fake_format("%s", value);
+        testing->exports[i].value = memory_copy(value);
         return BERTH_OK;
     }
-    testing->exports = fake_grow(testing->exports, testing->export_count, sizeof(*testing->exports));
+    testing->exports = memory_grow(testing->exports, testing->export_count, sizeof(*testing->exports));
     testing->exports[testing->export_count++] =
-        (struct fake_export){.key = fake_format("%s", key), .value = fake_format("%s", value)};
+        (struct fake_export){.key = memory_copy(key), .value = memory_copy(value)};
     return BERTH_OK;
 }
 
@@ -246,11 +224,12 @@ static enum berth_code add_platform(const struct berth_host *host, const char *o
 {
     struct berth_testing *testing = of_host(host);
 
-    testing->platforms = fake_grow(testing->platforms, testing->platform_count, sizeof(*testing->platforms));
+    testing->platforms =
+        memory_grow(testing->platforms, testing->platform_count, sizeof(*testing->platforms));
     testing->platforms[testing->platform_count++] = (struct fake_platform){
-        .os = fake_format("%s", os),
-        .architecture = fake_format("%s", architecture),
-        .variant = fake_format("%s", variant == NULL ? "" : variant),
+        .os = memory_copy(os),
+        .architecture = memory_copy(architecture),
+        .variant = memory_copy(variant == NULL ? "" : variant),
     };
     return BERTH_OK;
 }
@@ -260,8 +239,8 @@ static enum berth_code add_capability(const struct berth_host *host, const char 
     struct berth_testing *testing = of_host(host);
 
     testing->capabilities =
-        fake_grow(testing->capabilities, testing->capability_count, sizeof(*testing->capabilities));
-    testing->capabilities[testing->capability_count++] = fake_format("%s", capability);
+        memory_grow(testing->capabilities, testing->capability_count, sizeof(*testing->capabilities));
+    testing->capabilities[testing->capability_count++] = memory_copy(capability);
     return BERTH_OK;
 }
 
@@ -279,8 +258,8 @@ static struct berth_hold *hold(const struct berth_host *host, const char *what)
 
     if (is_too_late_for_a_hold(testing))
         return NULL;
-    result = fake_grow(NULL, 0, sizeof(*result));
-    result->what = fake_format("%s", what);
+    result = memory_grow(NULL, 0, sizeof(*result));
+    result->what = memory_copy(what);
     LIST_INSERT_HEAD(&testing->holds, result, link);
     return result;
 }
@@ -329,7 +308,7 @@ static void condition_set(struct berth_testing *testing, struct fake_condition *
 {
     free(condition->reason);
     condition->code = code;
-    condition->reason = code == BERTH_OK ? NULL : fake_format("%s", message);
+    condition->reason = code == BERTH_OK ? NULL : memory_copy(message);
     changes_note(&testing->changes);
 }
 
@@ -387,7 +366,7 @@ static bool tell_provider(const struct fake_provider *provider,
                           bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
                           void *context)
 {
-    char *parts = fake_format("%s", provider->uri);
+    char *parts = memory_copy(provider->uri);
     struct berth_plugin_info info = {
         .size = sizeof(info),
         .uri = provider->uri,
@@ -556,9 +535,10 @@ void fake_host_finish(struct berth_testing *testing)
 void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
                            void *instance)
 {
-    testing->providers = fake_grow(testing->providers, testing->provider_count, sizeof(*testing->providers));
+    testing->providers =
+        memory_grow(testing->providers, testing->provider_count, sizeof(*testing->providers));
     testing->providers[testing->provider_count++] = (struct fake_provider){
-        .uri = fake_format("%s", uri),
+        .uri = memory_copy(uri),
         .interface = interface,
         .instance = instance,
     };

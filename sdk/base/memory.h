@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory for what is read once at the start: bounded by those who ask for it, so that running out aborts. */
-#ifndef CORE_BASE_MEMORY_H
-#define CORE_BASE_MEMORY_H
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
 
 #include <stdarg.h>
 #include <stddef.h>
