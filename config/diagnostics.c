@@ -9,21 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
+
 #include "utf8.h"
 
 /* Longer messages are cut: they may quote text of any length from a file. */
 enum {
     MESSAGE_MAX = 4096,
 };
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    if (copy == NULL)
-        abort();
-    return copy;
-}
 
 static struct config_diagnostic *add_item(struct config_diagnostics *diagnostics)
 {
@@ -33,13 +26,7 @@ static struct config_diagnostic *add_item(struct config_diagnostics *diagnostics
         diagnostics->dropped++;
         return NULL;
     }
-    if ((count & (count - 1)) == 0) {
-        size_t capacity = count == 0 ? 1 : count * 2;
-
-        diagnostics->items = realloc(diagnostics->items, capacity * sizeof(*diagnostics->items));
-        if (diagnostics->items == NULL)
-            abort();
-    }
+    diagnostics->items = memory_grow(diagnostics->items, count, sizeof(*diagnostics->items));
     diagnostics->count++;
     return &diagnostics->items[count];
 }
@@ -59,9 +46,9 @@ static struct config_diagnostic *add_message(struct config_diagnostics *diagnost
         return NULL;
     vsnprintf(message, sizeof(message), format, arguments);
     utf8_make_line(message);
-    *item = (struct config_diagnostic){.severity = severity, .message = copy_text(message)};
+    *item = (struct config_diagnostic){.severity = severity, .message = memory_copy(message)};
     if (mark != NULL && mark->file != NULL)
-        item->mark = (struct config_mark){copy_text(mark->file), mark->line, mark->column};
+        item->mark = (struct config_mark){memory_copy(mark->file), mark->line, mark->column};
     return item;
 }
 
@@ -92,7 +79,7 @@ void config_diagnostics_add_deprecation(struct config_diagnostics *diagnostics, 
     va_end(arguments);
     if (item == NULL)
         return;
-    item->deprecated = copy_text(setting);
+    item->deprecated = memory_copy(setting);
     utf8_make_line(item->deprecated);
 }
 
@@ -127,16 +114,13 @@ char *config_diagnostic_format(const struct config_diagnostic *diagnostic)
 {
     const struct config_mark *mark = &diagnostic->mark;
     char *line;
-    int length;
 
     if (mark->file == NULL)
-        return copy_text(diagnostic->message);
+        return memory_copy(diagnostic->message);
     if (mark->line == 0)
-        length = asprintf(&line, "%s: %s", mark->file, diagnostic->message);
+        line = memory_format("%s: %s", mark->file, diagnostic->message);
     else
-        length = asprintf(&line, "%s:%u:%u: %s", mark->file, mark->line, mark->column, diagnostic->message);
-    if (length < 0)
-        abort();
+        line = memory_format("%s:%u:%u: %s", mark->file, mark->line, mark->column, diagnostic->message);
     utf8_make_line(line);
     return line;
 }

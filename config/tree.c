@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
+
 #include "arena.h"
 
 struct config_tree {
@@ -35,10 +37,8 @@ const struct config_limits config_limits_source = {
 
 struct config_tree *config_tree_create(void)
 {
-    struct config_tree *tree = calloc(1, sizeof(*tree));
+    struct config_tree *tree = memory_allocate(1, sizeof(*tree));
 
-    if (tree == NULL)
-        abort();
     return tree;
 }
 
@@ -194,10 +194,8 @@ static int compare_slots(const void *a, const void *b)
 
 static struct slot *create_slots(const struct config_node *map)
 {
-    struct slot *slots = calloc(map->count + 1, sizeof(*slots));
+    struct slot *slots = memory_allocate(map->count + 1, sizeof(*slots));
 
-    if (slots == NULL)
-        abort();
     for (size_t i = 0; i < map->count; i++)
         slots[i] = (struct slot){map->items[i]->key, i};
     qsort(slots, map->count, sizeof(*slots), compare_slots);

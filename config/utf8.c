@@ -7,6 +7,8 @@
 
 #include <berth/utf8.h>
 
+#include <sdk/base/memory.h>
+
 bool utf8_is_line(const char *text)
 {
     size_t length = strlen(text);
@@ -38,10 +40,8 @@ void utf8_make_line(char *text)
 
 void utf8_write_line(FILE *out, const char *text)
 {
-    char *line = strdup(text);
+    char *line = memory_copy(text);
 
-    if (line == NULL)
-        abort();
     utf8_make_line(line);
     fputs(line, out);
     free(line);

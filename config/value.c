@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
+
 #include "arena.h"
 #include "scalar.h"
 
@@ -430,10 +432,8 @@ static void show_root(struct config_values *values)
 
 static struct config_values *create_empty(void)
 {
-    struct config_values *values = calloc(1, sizeof(*values));
+    struct config_values *values = memory_allocate(1, sizeof(*values));
 
-    if (values == NULL)
-        abort();
     return values;
 }
 

@@ -9,6 +9,8 @@
 
 #include <berth/utf8.h>
 
+#include <sdk/base/memory.h>
+
 /* An open list or map. */
 struct frame {
     struct config_node *node;
@@ -199,9 +201,7 @@ static void add_anchor(struct reader *reader, const yaml_char_t *name, const str
 
     if (name == NULL || !reader->limits->aliases)
         return;
-    reader->anchors = reallocarray(reader->anchors, reader->anchor_count + 1, sizeof(struct anchor));
-    if (reader->anchors == NULL)
-        abort();
+    reader->anchors = memory_grow(reader->anchors, reader->anchor_count, sizeof(struct anchor));
     reader->anchors[reader->anchor_count++] =
         (struct anchor){config_tree_add_text(reader->tree, text, strlen(text)), node};
     config_tree_set_expanded(reader->tree);

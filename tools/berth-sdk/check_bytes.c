@@ -10,6 +10,7 @@
 
 #include <core/manifest/manifest.h>
 #include <core/manifest/note.h>
+#include <sdk/base/memory.h>
 #include <tools/protoc-gen-berth/names.h>
 
 #include "check.h"
@@ -17,12 +18,10 @@
 
 static void keep_names(const struct manifest *manifest, struct check_report *report)
 {
-    report->module = names_format("%s %s", manifest->module, manifest->version);
-    report->plugins = calloc(manifest->plugin_count + 1, sizeof(*report->plugins));
-    if (report->plugins == NULL)
-        abort();
+    report->module = memory_format("%s %s", manifest->module, manifest->version);
+    report->plugins = memory_allocate(manifest->plugin_count + 1, sizeof(*report->plugins));
     for (size_t i = 0; i < manifest->plugin_count; i++)
-        report->plugins[report->plugin_count++] = names_format("%s", manifest->plugins[i].uri);
+        report->plugins[report->plugin_count++] = memory_copy(manifest->plugins[i].uri);
 }
 
 static void keep_diagnostics(struct config_diagnostics *diagnostics, struct check_report *report)

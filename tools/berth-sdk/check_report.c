@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
 #include <tools/protoc-gen-berth/names.h>
 
 /* A hostile file could have any number of defects. */
@@ -32,12 +33,9 @@ void check_report_add(struct check_report *report, enum check_severity severity,
     if (report->count >= FINDINGS_MAX)
         return;
     va_start(arguments, format);
-    if (vasprintf(&finding.message, format, arguments) < 0)
-        abort();
+    finding.message = memory_format_arguments(format, arguments);
     va_end(arguments);
-    report->findings = reallocarray(report->findings, report->count + 1, sizeof(*report->findings));
-    if (report->findings == NULL)
-        abort();
+    report->findings = memory_grow(report->findings, report->count, sizeof(*report->findings));
     report->findings[report->count++] = finding;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <core/scan/scan.h>
+#include <sdk/base/memory.h>
 
 #include "check.h"
 
@@ -149,9 +150,7 @@ static void keep_library(void *context, const struct library *library)
 {
     struct host_names *names = context;
 
-    names->libraries = reallocarray(names->libraries, names->library_count + 1, sizeof(*names->libraries));
-    if (names->libraries == NULL)
-        abort();
+    names->libraries = memory_grow(names->libraries, names->library_count, sizeof(*names->libraries));
     names->libraries[names->library_count++] = *library;
 }
 
@@ -165,9 +164,8 @@ static struct host_names names_of_host(struct library_finder *finder)
     for (size_t i = 0; i < names.library_count; i++) {
         const struct elf_image *image = names.libraries[i].image;
 
-        names.items = reallocarray(names.items, names.count + image->symbol_count + 1, sizeof(*names.items));
-        if (names.items == NULL)
-            abort();
+        names.items = memory_or_abort(
+            reallocarray(names.items, names.count + image->symbol_count + 1, sizeof(*names.items)));
         for (size_t j = 1; elf_image_symbol(image, j, &symbol); j++)
             if (elf_symbol_is_exported(&symbol) && elf_image_string(image, symbol.st_name) != NULL)
                 names.items[names.count++] =

@@ -5,6 +5,7 @@
 
 #include <berth/plugin.h>
 
+#include <sdk/base/memory.h>
 #include <tools/cli/text_file.h>
 #include <tools/protoc-gen-berth/names.h>
 
@@ -35,8 +36,8 @@ static char *output_path(const struct arguments *arguments, const char *given,
                          const struct manifest *manifest, const char *suffix)
 {
     if (given != NULL)
-        return names_format("%s", given);
-    return names_format("%s/%s-plugin.%s", arguments->directory, manifest->module, suffix);
+        return memory_copy(given);
+    return memory_format("%s/%s-plugin.%s", arguments->directory, manifest->module, suffix);
 }
 
 static bool write_output(const char *path, const char *text)

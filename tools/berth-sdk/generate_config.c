@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
 #include <tools/protoc-gen-berth/names.h>
 
 static bool has_own_function(const struct schema *schema)
@@ -81,7 +82,7 @@ static void write_enum(FILE *out, const struct schema *schema, const char *tag)
 static void write_fill_collection(FILE *out, const struct schema *schema, const char *tag, const char *inner)
 {
     bool map = schema->kind == SCHEMA_MAP;
-    char *item_type = map ? names_format("struct %s_entry ", tag) : generate_type(schema->items, inner);
+    char *item_type = map ? memory_format("struct %s_entry ", tag) : generate_type(schema->items, inner);
     const char *target = map ? "ret->items[i].value" : "ret->items[i]";
 
     begin_fill(out, schema, tag);

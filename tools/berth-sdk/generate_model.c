@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
 #include <tools/protoc-gen-berth/names.h>
 
 void generate_write_escaped(FILE *out, const char *text, size_t length)
@@ -43,12 +44,12 @@ void generate_write_comment(FILE *out, const char *text)
 char *generate_inner_tag(const struct schema *schema, const char *tag, const struct schema *inner)
 {
     if (schema->kind == SCHEMA_LIST)
-        return names_format("%s_item", tag);
+        return memory_format("%s_item", tag);
     if (schema->kind == SCHEMA_MAP)
-        return names_format("%s_value", tag);
+        return memory_format("%s_value", tag);
 
     char *name = names_from(inner->name);
-    char *result = names_format("%s_%s", tag, name);
+    char *result = memory_format("%s_%s", tag, name);
 
     free(name);
     return result;
@@ -95,23 +96,23 @@ char *generate_type(const struct schema *schema, const char *tag)
     switch (schema->kind) {
     case SCHEMA_STRING:
     case SCHEMA_PATH:
-        return names_format("const char *");
+        return memory_format("const char *");
     case SCHEMA_BOOL:
-        return names_format("bool ");
+        return memory_format("bool ");
     case SCHEMA_INT:
     case SCHEMA_DURATION:
     case SCHEMA_BYTES:
-        return names_format("int64_t ");
+        return memory_format("int64_t ");
     case SCHEMA_FLOAT:
-        return names_format("double ");
+        return memory_format("double ");
     case SCHEMA_ENUM:
-        return names_format("enum %s ", tag);
+        return memory_format("enum %s ", tag);
     case SCHEMA_LIST:
     case SCHEMA_MAP:
     case SCHEMA_OBJECT:
         break;
     }
-    return names_format("struct %s ", tag);
+    return memory_format("struct %s ", tag);
 }
 
 bool generate_has_presence(const struct schema *schema)
@@ -184,11 +185,11 @@ static char *name_in_detail(const struct manifest_plugin *plugin, enum detail de
             begin--;
     if (detail != DETAIL_WORD)
         end += strlen(end);
-    both = names_format("%.*s", (int)(end - begin), begin);
+    both = memory_format("%.*s", (int)(end - begin), begin);
     prefix = names_from(both);
     free(both);
     name = names_for_plugin(plugin->id);
-    both = names_format("%s_%s", prefix, name);
+    both = memory_format("%s_%s", prefix, name);
     free(prefix);
     free(name);
     return both;
@@ -250,8 +251,8 @@ static char *handler_name(const struct generate_plugin *plugin, const struct man
     char *service_snake = names_snake(dot == NULL ? service->name : dot + 1);
     char *snake = names_snake(method->name);
     char *name = count_method(plugin->plugin, snake) > 1
-                     ? names_format("%s_%s_%s", plugin->name, service_snake, snake)
-                     : names_format("%s_%s", plugin->name, snake);
+                     ? memory_format("%s_%s_%s", plugin->name, service_snake, snake)
+                     : memory_format("%s_%s", plugin->name, snake);
 
     free(service_snake);
     free(snake);
@@ -272,7 +273,7 @@ static char *table_name(const struct generate_plugin *plugin, const struct manif
         count += strcmp(other_dot == NULL ? plugin->plugin->services[i].name : other_dot + 1, last) == 0;
     }
     words = names_for_service(count > 1 ? service->name : last);
-    name = names_format("%s_%s_handlers", plugin->name, words);
+    name = memory_format("%s_%s_handlers", plugin->name, words);
     free(words);
     return name;
 }
@@ -281,11 +282,9 @@ static void name_tables(struct generate_plugin *plugin, struct naming *naming)
 {
     const struct manifest_plugin *from = plugin->plugin;
 
-    plugin->tables = calloc(from->service_count + 1, sizeof(*plugin->tables));
-    if (plugin->tables == NULL)
-        abort();
+    plugin->tables = memory_allocate(from->service_count + 1, sizeof(*plugin->tables));
     for (size_t i = 0; i < from->service_count; i++) {
-        char *meaning = names_format("service %s", from->services[i].name);
+        char *meaning = memory_format("service %s", from->services[i].name);
 
         plugin->tables[i] = table_name(plugin, &from->services[i]);
         take(naming, plugin->tables[i], &from->mark, meaning);
@@ -299,16 +298,14 @@ static void name_handlers(struct generate_plugin *plugin, struct naming *naming)
 
     for (size_t i = 0; i < from->service_count; i++)
         plugin->handler_count += from->services[i].method_count;
-    plugin->handlers = calloc(plugin->handler_count + 1, sizeof(*plugin->handlers));
-    if (plugin->handlers == NULL)
-        abort();
+    plugin->handlers = memory_allocate(plugin->handler_count + 1, sizeof(*plugin->handlers));
 
     size_t n = 0;
 
     for (size_t i = 0; i < from->service_count; i++)
         for (size_t j = 0; j < from->services[i].method_count; j++) {
             const struct manifest_service *service = &from->services[i];
-            char *meaning = names_format("method %s/%s", service->name, service->methods[j].name);
+            char *meaning = memory_format("method %s/%s", service->name, service->methods[j].name);
 
             plugin->handlers[n] = handler_name(plugin, service, &service->methods[j]);
             take(naming, plugin->handlers[n++], &from->mark, meaning);
@@ -323,8 +320,8 @@ static void take_members(struct naming *naming, const struct schema *object)
     for (size_t i = 0; i < object->field_count; i++) {
         const struct schema *field = object->fields[i];
         char *name = names_from(field->name);
-        char *has = names_format("has_%s", name);
-        char *meaning = names_format("setting %s", field->name);
+        char *has = memory_format("has_%s", name);
+        char *meaning = memory_format("setting %s", field->name);
 
         take(&members, name, &field->mark, meaning);
         if (generate_has_presence(field))
@@ -344,8 +341,8 @@ static void take_words(struct naming *naming, const struct schema *schema, const
     for (size_t i = 0; i < schema->choice_count; i++) {
         char *word = names_from(schema->choices[i]);
         char *upper_word = names_upper(word);
-        char *constant = names_format("%s_%s", upper, upper_word);
-        char *meaning = names_format("value %s", schema->choices[i]);
+        char *constant = memory_format("%s_%s", upper, upper_word);
+        char *meaning = memory_format("value %s", schema->choices[i]);
 
         take(naming, constant, &schema->mark, meaning);
         free(word);
@@ -359,7 +356,7 @@ static void take_words(struct naming *naming, const struct schema *schema, const
 static void take_type(void *context, const struct schema *schema, const char *tag)
 {
     struct naming *naming = context;
-    char *meaning = names_format("setting %s", schema->name == NULL ? "config" : schema->name);
+    char *meaning = memory_format("setting %s", schema->name == NULL ? "config" : schema->name);
 
     if (schema->name != NULL)
         take(naming, tag, &schema->mark, meaning);
@@ -368,7 +365,7 @@ static void take_type(void *context, const struct schema *schema, const char *ta
     if (schema->kind == SCHEMA_ENUM)
         take_words(naming, schema, tag);
     if (schema->kind == SCHEMA_MAP) {
-        char *entry = names_format("%s_entry", tag);
+        char *entry = memory_format("%s_entry", tag);
 
         take(naming, entry, &schema->mark, meaning);
         free(entry);
@@ -379,7 +376,7 @@ static void take_type(void *context, const struct schema *schema, const char *ta
 static void take_life(struct naming *naming, const struct generate_plugin *plugin)
 {
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        char *name = names_format("%s_%s", plugin->name, reserved[i]);
+        char *name = memory_format("%s_%s", plugin->name, reserved[i]);
 
         take(naming, name, &plugin->plugin->mark, plugin->plugin->uri);
         free(name);
@@ -392,9 +389,7 @@ bool generate_model_init(struct generate_model *model, const struct manifest *ma
     struct naming naming = {.diagnostics = diagnostics};
 
     *model = (struct generate_model){.manifest = manifest, .count = manifest->plugin_count};
-    model->plugins = calloc(manifest->plugin_count + 1, sizeof(*model->plugins));
-    if (model->plugins == NULL)
-        abort();
+    model->plugins = memory_allocate(manifest->plugin_count + 1, sizeof(*model->plugins));
     for (size_t i = 0; i < model->count; i++) {
         struct generate_plugin *plugin = &model->plugins[i];
 
@@ -406,7 +401,7 @@ bool generate_model_init(struct generate_model *model, const struct manifest *ma
         else
             name_handlers(plugin, &naming);
         if (plugin->plugin->config->field_count > 0) {
-            plugin->config = names_format("%s_config", plugin->name);
+            plugin->config = memory_format("%s_config", plugin->name);
             generate_walk(plugin->plugin->config, plugin->config, take_type, &naming);
         }
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <core/manifest/manifest.h>
+#include <sdk/base/memory.h>
 #include <tools/cli/text_file.h>
 #include <tools/protoc-gen-berth/names.h>
 
@@ -45,13 +46,13 @@ struct marker {
 /* Splits a service's name at its last dot. */
 static char *package_of(const char *service)
 {
-    return names_format("%.*s", (int)(strrchr(service, '.') - service), service);
+    return memory_format("%.*s", (int)(strrchr(service, '.') - service), service);
 }
 
 /* The name of the Python module that protoc writes. */
 static char *python_module(const char *name)
 {
-    char *module = names_format("%s", name);
+    char *module = memory_copy(name);
 
     for (char *c = module; *c != '\0'; c++)
         *c = *c == '-' ? '_' : *c;
@@ -61,7 +62,7 @@ static char *python_module(const char *name)
 static char *table_name(const char *plugin, const char *service)
 {
     char *words = names_words(strrchr(service, '.') + 1);
-    char *table = names_format("%s_%s_handlers", plugin, words);
+    char *table = memory_format("%s_%s_handlers", plugin, words);
 
     free(words);
     return table;
@@ -75,13 +76,13 @@ static void markers_init(struct marker markers[static MARKERS], const char *name
     char *c_name = names_for_plugin(name);
     char *symbol = names_symbol(package);
 
-    markers[0] = (struct marker){"@name@", names_format("%s", name)};
+    markers[0] = (struct marker){"@name@", memory_format("%s", name)};
     markers[1] = (struct marker){"@c_name@", c_name};
     markers[2] = (struct marker){"@package@", package};
     markers[3] = (struct marker){"@camel@", names_type(package)};
     markers[4] = (struct marker){"@upper@", names_upper(symbol)};
-    markers[5] = (struct marker){"@type@", names_format("%s", type)};
-    markers[6] = (struct marker){"@service@", names_format("%s", strrchr(service, '.') + 1)};
+    markers[5] = (struct marker){"@type@", memory_format("%s", type)};
+    markers[6] = (struct marker){"@service@", memory_format("%s", strrchr(service, '.') + 1)};
     markers[7] = (struct marker){"@symbol@", symbol};
     markers[8] = (struct marker){"@stem@", names_for_service(service)};
     markers[9] = (struct marker){"@table@", table_name(c_name, service)};
@@ -133,10 +134,10 @@ static char *find_directory(void)
     char *slash;
 
     if (access(BERTH_TEMPLATE_DIR, R_OK) == 0 || length < 0)
-        return names_format("%s", BERTH_TEMPLATE_DIR);
+        return memory_copy(BERTH_TEMPLATE_DIR);
     self[length] = '\0';
     slash = strrchr(self, '/');
-    return names_format("%.*s/../share/berth/template", slash == NULL ? 0 : (int)(slash - self), self);
+    return memory_format("%.*s/../share/berth/template", slash == NULL ? 0 : (int)(slash - self), self);
 }
 
 static void template_finish(struct template *template)
@@ -150,12 +151,12 @@ static void template_finish(struct template *template)
 static enum berth_code template_load(struct template *template, const char *directory,
                                      struct berth_error *err)
 {
-    char *from = directory == NULL ? find_directory() : names_format("%s", directory);
+    char *from = directory == NULL ? find_directory() : memory_copy(directory);
     enum berth_code code = BERTH_OK;
 
     *template = (struct template){0};
     for (size_t i = 0; i < TEMPLATE_FILES && code == BERTH_OK; i++) {
-        char *path = names_format("%s/%s", from, files[i].source);
+        char *path = memory_format("%s/%s", from, files[i].source);
         size_t length;
 
         code = text_file_read(path, TEXT_MAX_BYTES, &template->texts[i], &length, err);
@@ -171,7 +172,7 @@ static enum berth_code write_one(const char *directory, const char *target, cons
                                  const struct marker markers[static MARKERS], struct berth_error *err)
 {
     char *name = fill(target, markers);
-    char *path = names_format("%s/%s", directory, name);
+    char *path = memory_format("%s/%s", directory, name);
     char *filled = fill(text, markers);
     enum berth_code code = text_file_write(path, filled, err);
 
@@ -235,7 +236,7 @@ static bool service_is_valid(const char *service)
 /* "harbour-2" exports "harbour_2.Greeter". The caller frees. */
 static char *default_service(const char *name)
 {
-    char *service = names_format("%s.Greeter", name);
+    char *service = memory_format("%s.Greeter", name);
 
     for (char *c = service; *c != '\0'; c++)
         *c = *c == '-' ? '_' : *c;
@@ -296,7 +297,7 @@ static int read_arguments(const struct cli_line *line, struct arguments *ret)
 static enum berth_code write_folder(const struct arguments *arguments, const struct template *template,
                                     struct berth_error *err)
 {
-    char *service = arguments->service != NULL ? names_format("%s", arguments->service)
+    char *service = arguments->service != NULL ? memory_format("%s", arguments->service)
                                                : default_service(arguments->name);
     enum berth_code code =
         template_write(template, arguments->directory, arguments->name, arguments->type, service, err);

@@ -16,14 +16,7 @@
 
 #include <berth/address.h>
 
-static char *joined(const char *folder, const char *rest)
-{
-    char *path;
-
-    if (asprintf(&path, "%s/%s", folder, rest) < 0)
-        abort();
-    return path;
-}
+#include <sdk/base/memory.h>
 
 /* An absolute folder in a variable of the environment; NULL where it says none. */
 static const char *folder_in(const char *variable)
@@ -41,27 +34,23 @@ static char *address_of_user(void)
     const struct passwd *user;
 
     if (runtime != NULL)
-        return joined(runtime, "berth/berth.sock");
+        return memory_format("%s/berth/berth.sock", runtime);
     if (data != NULL)
-        return joined(data, "berth/run/berth.sock");
+        return memory_format("%s/berth/run/berth.sock", data);
     if (home == NULL) {
         user = getpwuid(geteuid());
         home = user != NULL && user->pw_dir[0] == '/' ? user->pw_dir : "/nonexistent";
     }
-    return joined(home, ".local/share/berth/run/berth.sock");
+    return memory_format("%s/.local/share/berth/run/berth.sock", home);
 }
 
 char *address_find(void)
 {
     const char *address = getenv("BERTH_ADDRESS");
-    char *given;
 
-    if (address == NULL || *address == '\0')
-        return geteuid() == 0 ? joined("/run/berth", "berth.sock") : address_of_user();
-    given = strdup(address);
-    if (given == NULL)
-        abort();
-    return given;
+    if (address != NULL && *address != '\0')
+        return memory_copy(address);
+    return geteuid() == 0 ? memory_copy("/run/berth/berth.sock") : address_of_user();
 }
 
 /* @return 0 or an errno. */

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/utf8.h>
-
 #include <berth/protobuf.h>
 #include <berth/rpc/client.h>
+
+#include <config/utf8.h>
+
+#include <sdk/base/memory.h>
 
 /* A daemon that streams without end must not fill our memory. */
 #define PLUGINS_MAX 1000000
@@ -17,10 +19,8 @@
 /* Packed by protobuf-c; aborts when memory is out: all of it came from the command line. */
 static void *pack(const ProtobufCMessage *message, size_t *ret_length)
 {
-    void *bytes = malloc(protobuf_c_message_get_packed_size(message) + 1);
+    void *bytes = memory_allocate(1, protobuf_c_message_get_packed_size(message) + 1);
 
-    if (bytes == NULL)
-        abort();
     *ret_length = protobuf_c_message_pack(message, bytes);
     return bytes;
 }

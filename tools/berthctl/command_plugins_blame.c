@@ -7,6 +7,8 @@
 
 #include <config/json.h>
 
+#include <sdk/base/memory.h>
+
 /* The dearest first; equal ones by URI. */
 static int compare_costs(const void *a, const void *b)
 {
@@ -117,12 +119,10 @@ static void print_json(const struct plugin_list *list, const plugin_message *con
 static void print(struct plugin_list *list, const Berth__Inspect__V1__DaemonResponse *daemon,
                   const struct command_options *options)
 {
-    const plugin_message **path = calloc(list->count + 1, sizeof(*path));
+    const plugin_message **path = memory_allocate(list->count, sizeof(*path));
     char ready[PLUGIN_DURATION_MAX];
     size_t count;
 
-    if (path == NULL)
-        abort();
     count = critical_path_find(list, path);
     qsort(list->plugins, list->count, sizeof(plugin_message *), compare_costs);
     if (options->json) {

@@ -8,6 +8,8 @@
 #include <config/json.h>
 #include <config/text.h>
 
+#include <sdk/base/memory.h>
+
 static const char *code_name(const plugin_message *plugin)
 {
     return plugin->code == BERTH_OK || plugin->code == BERTH_SKIP
@@ -98,11 +100,9 @@ static const plugin_message *search_degraded(const struct plugin_list *list, con
 /* What it stands on, however far below, and cannot use for now; NULL: nothing. */
 static const plugin_message *find_degraded(const struct plugin_list *list, const plugin_message *plugin)
 {
-    bool *is_seen = calloc(list->count + 1, sizeof(*is_seen));
+    bool *is_seen = memory_allocate(list->count, sizeof(*is_seen));
     const plugin_message *found;
 
-    if (is_seen == NULL)
-        abort();
     found = search_degraded(list, plugin, is_seen, 0);
     free(is_seen);
     return found;
@@ -179,11 +179,9 @@ struct chain {
 
 static struct chain find_chain(const struct plugin_list *list, const plugin_message *plugin)
 {
-    struct chain chain = {.links = calloc(list->count + 2, sizeof(*chain.links))};
+    struct chain chain = {.links = memory_allocate(list->count + 2, sizeof(*chain.links))};
     const plugin_message *root = plugin, *below = NULL;
 
-    if (chain.links == NULL)
-        abort();
     chain.links[chain.count++] = plugin;
     if (plugin_is_well(plugin))
         below = find_degraded(list, plugin);

@@ -11,6 +11,8 @@
 #include <config/diagnostics.h>
 #include <config/utf8.h>
 
+#include <sdk/base/memory.h>
+
 static void clean_all(char **texts, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -42,12 +44,7 @@ static void clean(plugin_message *plugin)
 void plugin_list_add(struct plugin_list *list, plugin_message *plugin)
 {
     clean(plugin);
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity == 0 ? 32 : list->capacity * 2;
-        list->plugins = reallocarray(list->plugins, list->capacity, sizeof(*list->plugins));
-        if (list->plugins == NULL)
-            abort();
-    }
+    list->plugins = memory_grow(list->plugins, list->count, sizeof(*list->plugins));
     list->plugins[list->count++] = plugin;
 }
 
@@ -90,11 +87,9 @@ static const char *only_with_id(const struct plugin_list *list, const char *id)
 
 const char *plugin_list_nearest(const struct plugin_list *list, const char *uri)
 {
-    const char **uris = calloc(list->count + 1, sizeof(*uris));
+    const char **uris = memory_allocate(list->count, sizeof(*uris));
     const char *nearest = only_with_id(list, uri);
 
-    if (uris == NULL)
-        abort();
     for (size_t i = 0; i < list->count; i++)
         uris[i] = list->plugins[i]->uri;
     if (nearest == NULL)

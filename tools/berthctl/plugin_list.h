@@ -18,7 +18,6 @@ typedef Berth__Inspect__V1__Plugin plugin_message;
 struct plugin_list {
     plugin_message **plugins;
     size_t count;
-    size_t capacity;
 };
 
 /** Takes the message over, and takes control characters out of its texts. */

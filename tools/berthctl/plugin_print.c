@@ -11,21 +11,22 @@
 
 #include <berth/error.h>
 
+#include <sdk/base/memory.h>
+
 /* Platforms as listings show them: "linux/amd64,linux/arm64/v8". Zero-initialise. */
 struct platform_set {
     char **texts;
     size_t count;
 };
 
-/* Parts that are empty are left out; aborts when memory is out. */
+/* Parts that are empty are left out. */
 static void platform_set_add(struct platform_set *set, const char *os, const char *architecture,
                              const char *variant)
 {
-    set->texts = reallocarray(set->texts, set->count + 1, sizeof(*set->texts));
-    if (set->texts == NULL ||
-        asprintf(&set->texts[set->count++], "%s%s%s%s%s", *os == '\0' ? "unknown" : os,
-                 *architecture == '\0' ? "" : "/", architecture, *variant == '\0' ? "" : "/", variant) < 0)
-        abort();
+    set->texts = memory_grow(set->texts, set->count, sizeof(*set->texts));
+    set->texts[set->count++] =
+        memory_format("%s%s%s%s%s", *os == '\0' ? "unknown" : os, *architecture == '\0' ? "" : "/",
+                      architecture, *variant == '\0' ? "" : "/", variant);
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -84,8 +85,7 @@ static void add_format(struct table *table, const char *name, const char *format
     char *text;
 
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        abort();
+    text = memory_format_arguments(format, arguments);
     va_end(arguments);
     add_line(table, name, text);
     free(text);
@@ -370,8 +370,7 @@ static void add_value(struct table *table, const char *format, ...)
     char *text;
 
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        abort();
+    text = memory_format_arguments(format, arguments);
     va_end(arguments);
     table_add(table, text);
     free(text);

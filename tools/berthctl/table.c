@@ -8,23 +8,14 @@
 
 #include <config/utf8.h>
 
-#define PADDING 4
+#include <sdk/base/memory.h>
 
-static void *grow(void *items, size_t *capacity, size_t size)
-{
-    *capacity = *capacity == 0 ? 8 : *capacity * 2;
-    items = reallocarray(items, *capacity, size);
-    if (items == NULL)
-        abort();
-    return items;
-}
+#define PADDING 4
 
 static char *copy_line(const char *text)
 {
-    char *copy = strdup(text);
+    char *copy = memory_copy(text);
 
-    if (copy == NULL)
-        abort();
     utf8_make_line(copy);
     return copy;
 }
@@ -34,14 +25,12 @@ void table_add_coloured(struct table *table, enum table_colour colour, const cha
     struct table_line *line;
 
     if (!table->is_open) {
-        if (table->count == table->capacity)
-            table->lines = grow(table->lines, &table->capacity, sizeof(*table->lines));
+        table->lines = memory_grow(table->lines, table->count, sizeof(*table->lines));
         table->lines[table->count++] = (struct table_line){0};
         table->is_open = true;
     }
     line = &table->lines[table->count - 1];
-    if (line->count == line->capacity)
-        line->cells = grow(line->cells, &line->capacity, sizeof(*line->cells));
+    line->cells = memory_grow(line->cells, line->count, sizeof(*line->cells));
     line->cells[line->count++] = (struct table_cell){.text = copy_line(text), .colour = colour};
 }
 
@@ -129,10 +118,8 @@ static void print_line(const struct table *table, size_t i, size_t *widths, size
 void table_print(const struct table *table, FILE *out, bool with_colours)
 {
     size_t columns = count_columns(table);
-    size_t *widths = calloc(columns * 2 + 1, sizeof(*widths));
+    size_t *widths = memory_allocate(columns * 2 + 1, sizeof(*widths));
 
-    if (widths == NULL)
-        abort();
     for (size_t i = 0; i < table->count; i++)
         print_line(table, i, widths, widths + columns, out, with_colours);
     free(widths);

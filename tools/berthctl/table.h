@@ -24,14 +24,12 @@ struct table_cell {
 struct table_line {
     struct table_cell *cells;
     size_t count;
-    size_t capacity;
 };
 
 /** Zero-initialise. */
 struct table {
     struct table_line *lines;
     size_t count;
-    size_t capacity;
     /** The last line may take more cells. */
     bool is_open;
 };

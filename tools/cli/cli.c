@@ -13,6 +13,8 @@
 #include <config/text.h>
 #include <config/utf8.h>
 
+#include <sdk/base/memory.h>
+
 enum {
     /* More commands or options than any program has. */
     NAMES_MAX = 64,
@@ -85,10 +87,8 @@ static int refuse(const struct cli_line *line, const char *group, const char *fo
     const char *name = line->program->name;
     const char *about = subject(line, group);
     const char *gap = *about == '\0' ? "" : " ";
-    char *message;
+    char *message = memory_format_arguments(format, arguments);
 
-    if (vasprintf(&message, format, arguments) < 0)
-        abort();
     fprintf(stderr, "%s: %s%s", name, about, *about == '\0' ? "" : ": ");
     utf8_write_line(stderr, message);
     fprintf(stderr, "%s %s%s%s --help\n", message[strlen(message) - 1] == '?' ? " See" : "; see", name, gap,
@@ -415,11 +415,10 @@ int cli_parse(const struct cli_program *program, int argc, char **argv, struct c
     /* One word may be several options: "-qd". */
     for (int i = 1; i < argc; i++)
         room += strlen(argv[i]) + 1;
-    *ret_line = (struct cli_line){.program = program, .words = calloc((size_t)argc + 1, sizeof(char *))};
-    ret_line->options = calloc(room, sizeof(*ret_line->options));
-    ret_line->values = calloc(room, sizeof(*ret_line->values));
-    if (ret_line->words == NULL || ret_line->options == NULL || ret_line->values == NULL)
-        abort();
+    *ret_line =
+        (struct cli_line){.program = program, .words = memory_allocate((size_t)argc + 1, sizeof(char *))};
+    ret_line->options = memory_allocate(room, sizeof(*ret_line->options));
+    ret_line->values = memory_allocate(room, sizeof(*ret_line->values));
     while (code == CLI_GO_ON && parser.next < argc)
         code = take_next(&parser);
     return code == CLI_GO_ON ? check_line(&parser) : code;

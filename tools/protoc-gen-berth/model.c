@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
+
 #include "names.h"
 #include "protos.h"
 
@@ -87,11 +89,11 @@ static enum berth_code read_method(struct reading *reading, const struct model_s
                                service->name, method->name);
     words = names_words(method->name);
     method->member = names_snake(method->name);
-    method->stem = names_format("%s_%s", service->stem, words);
+    method->stem = memory_format("%s_%s", service->stem, words);
     method->constant = names_upper(method->stem);
     method->kind = kind_of(proto);
     free(words);
-    meaning = names_format("method %s/%s", service->name, method->name);
+    meaning = memory_format("method %s/%s", service->name, method->name);
     code = take(reading, method->stem, meaning);
     if (code == BERTH_OK)
         code =
@@ -111,11 +113,11 @@ static enum berth_code name_service(struct reading *reading, const char *word, s
     if (!names_is_word(word))
         return berth_error_set(reading->err, BERTH_INVALID_ARGUMENT,
                                "%s: \"%.60s\" is not a valid service name", reading->file->proto->name, word);
-    service->name =
-        package == NULL || *package == '\0' ? names_format("%s", word) : names_format("%s.%s", package, word);
+    service->name = package == NULL || *package == '\0' ? memory_format("%s", word)
+                                                        : memory_format("%s.%s", package, word);
     service->stem = names_for_service(service->name);
     service->constant = names_upper(service->stem);
-    meaning = names_format("service %s", service->name);
+    meaning = memory_format("service %s", service->name);
     code = take(reading, service->stem, meaning);
     free(meaning);
     return code;
@@ -128,9 +130,7 @@ static enum berth_code read_service(struct reading *reading, size_t number, stru
     enum berth_code code = name_service(reading, proto->name == NULL ? "" : proto->name, service);
 
     service->comment = find_comment(reading->file, path, 2);
-    service->methods = calloc(proto->n_method + 1, sizeof(*service->methods));
-    if (service->methods == NULL)
-        abort();
+    service->methods = memory_allocate(proto->n_method + 1, sizeof(*service->methods));
     for (size_t i = 0; i < proto->n_method && code == BERTH_OK; i++) {
         struct model_method *method = &service->methods[service->method_count++];
 
@@ -153,9 +153,7 @@ static enum berth_code read_file(struct reading *reading, const char *name, stru
     file->name = reading->file->proto->name;
     file->stem = names_file_stem(file->name);
     file->identifier = names_file_identifier(file->name);
-    file->services = calloc(reading->file->proto->n_service + 1, sizeof(*file->services));
-    if (file->services == NULL)
-        abort();
+    file->services = memory_allocate(reading->file->proto->n_service + 1, sizeof(*file->services));
     code = protos_descriptors(reading->protos, place, &file->descriptors, &file->descriptors_length,
                               reading->err);
     if (code == BERTH_OK && file->descriptors_length > DESCRIPTORS_MAX)

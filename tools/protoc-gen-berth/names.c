@@ -3,10 +3,11 @@
 #include "names.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <sdk/base/memory.h>
 
 static const char *const keywords[] = {
     "alignas",
@@ -111,18 +112,6 @@ static const char *const keywords[] = {
     "xor_eq",
 };
 
-char *names_format(const char *format, ...)
-{
-    va_list arguments;
-    char *text;
-
-    va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        abort();
-    va_end(arguments);
-    return text;
-}
-
 static bool is_keyword(const char *name)
 {
     for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
@@ -133,8 +122,8 @@ static bool is_keyword(const char *name)
 
 char *names_from(const char *name)
 {
-    char *result =
-        names_format("%s%s%s", isdigit((unsigned char)name[0]) ? "n" : "", name, is_keyword(name) ? "_" : "");
+    char *result = memory_format("%s%s%s", isdigit((unsigned char)name[0]) ? "n" : "", name,
+                                 is_keyword(name) ? "_" : "");
 
     for (char *c = result; *c != '\0'; c++)
         if (!isalnum((unsigned char)*c) || (unsigned char)*c > 127)
@@ -149,7 +138,7 @@ char *names_for_plugin(const char *id)
 
     if (strcmp(name, "uv") != 0 && strncmp(name, "berth", 5) != 0)
         return name;
-    prefixed = names_format("plugin_%s", name);
+    prefixed = memory_format("plugin_%s", name);
     free(name);
     return prefixed;
 }
@@ -167,7 +156,7 @@ static bool begins_word(const char *name, size_t i)
 char *names_words(const char *name)
 {
     size_t length = strlen(name);
-    char *spaced = names_format("%*s", (int)(2 * length + 1), "");
+    char *spaced = memory_format("%*s", (int)(2 * length + 1), "");
     char *end = spaced;
 
     for (size_t i = 0; i < length; i++) {
@@ -199,7 +188,7 @@ char *names_for_service(const char *name)
 
 char *names_upper(const char *name)
 {
-    char *result = names_format("%s", name);
+    char *result = memory_copy(name);
 
     for (char *c = result; *c != '\0'; c++)
         *c = (char)toupper((unsigned char)*c);
@@ -220,12 +209,10 @@ const char *names_set_add(struct names_set *set, const char *name, const char *m
 
     if (taken != NULL)
         return taken->meaning;
-    set->entries = reallocarray(set->entries, set->count + 1, sizeof(*set->entries));
-    if (set->entries == NULL)
-        abort();
+    set->entries = memory_grow(set->entries, set->count, sizeof(*set->entries));
     set->entries[set->count++] = (struct names_entry){
-        .name = names_format("%s", name),
-        .meaning = names_format("%s", meaning),
+        .name = memory_copy(name),
+        .meaning = memory_copy(meaning),
     };
     return NULL;
 }
@@ -322,9 +309,9 @@ char *names_file_stem(const char *file)
         size_t n = strlen(endings[i]);
 
         if (length > n && strcmp(file + length - n, endings[i]) == 0)
-            return names_format("%.*s", (int)(length - n), file);
+            return memory_format("%.*s", (int)(length - n), file);
     }
-    return names_format("%s", file);
+    return memory_copy(file);
 }
 
 bool names_is_full(const char *name)

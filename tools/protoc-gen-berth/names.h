@@ -10,10 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** As asprintf, but never NULL: aborts when memory is out. The caller frees. */
-__attribute__((format(printf, 1, 2))) char *names_format(const char *format, ...);
-
-/** "server-grpc" -> "server_grpc", "class" -> "class_", "2fa" -> "n2fa": fine in C and C++. The caller frees.
+/** "server-grpc" -> "server_grpc", "class" -> "class_", "2fa" -> "n2fa": fine in C and C++. The caller frees,
+ * here and below.
  */
 char *names_from(const char *name);
 /** The prefix of all that is generated for a plugin: its id, or "plugin_uv" where that would clash with ours.

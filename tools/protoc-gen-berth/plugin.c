@@ -7,6 +7,8 @@
 
 #include <berth/protobuf.h>
 
+#include <sdk/base/memory.h>
+
 #include "generate.h"
 #include "model.h"
 #include "names.h"
@@ -84,7 +86,7 @@ static code_file *write_file(const struct model_file *file, const struct output 
     if (result == NULL)
         abort();
     *result = (code_file)GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FILE__INIT;
-    result->name = names_format("%s.%s", file->stem, output->ending);
+    result->name = memory_format("%s.%s", file->stem, output->ending);
     out = open_memstream(&result->content, &length);
     if (out == NULL)
         abort();
@@ -107,10 +109,8 @@ static void write_response(const struct model *model, const struct plugin_option
 {
     const size_t count = sizeof(outputs) / sizeof(outputs[0]);
     code_response response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
-    code_file **files = calloc(count * model->count + 1, sizeof(*files));
+    code_file **files = memory_allocate(count * model->count + 1, sizeof(*files));
 
-    if (files == NULL)
-        abort();
     for (size_t i = 0; i < model->count; i++)
         for (size_t j = 0; j < count; j++)
             if (outputs[j].client ? options->client : options->service)

@@ -7,6 +7,8 @@
 
 #include <berth/protobuf.h>
 
+#include <sdk/base/memory.h>
+
 #include "names.h"
 #include "protobuf_c_options.pb-c.h"
 
@@ -45,16 +47,16 @@ static char *find_c_package(const Google__Protobuf__FileDescriptorProto *proto)
                                    field->data + prefix, field->len - prefix, NULL);
         if (own != NULL && own->c_package != NULL) {
             free(found);
-            found = names_format("%s", own->c_package);
+            found = memory_copy(own->c_package);
         }
         berth__generator__protobuf_cfile_options__free_unpacked(own, NULL);
     }
-    return found != NULL ? found : names_format("%s", text_or_empty(proto->package));
+    return found != NULL ? found : memory_copy(text_or_empty(proto->package));
 }
 
 static char *qualify(const char *package, const char *name)
 {
-    return names_format("%s%s%s", package, *package == '\0' ? "" : ".", name);
+    return memory_format("%s%s%s", package, *package == '\0' ? "" : ".", name);
 }
 
 struct indexing {
@@ -135,9 +137,7 @@ enum berth_code protos_init(struct protos *protos,
     struct indexing indexing = {.protos = protos, .err = err};
 
     *protos = (struct protos){0};
-    protos->files = calloc(request->n_proto_file + 1, sizeof(*protos->files));
-    if (protos->files == NULL)
-        abort();
+    protos->files = memory_allocate(request->n_proto_file + 1, sizeof(*protos->files));
     for (size_t i = 0; i < request->n_proto_file; i++) {
         enum berth_code code = add_file(&indexing, request->proto_file[i]);
 
