@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the daemon tells its operator of a run: in the log, in the service manager's status while a start or
- * a stop takes long, and as the deprecations that services list. Decides nothing.
+ * What the daemon tells its operator about a run: log lines, the pending steps of a start or a stop, and
+ * deprecations. Decides nothing.
  */
 #include "report.h"
 

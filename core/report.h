@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the daemon tells its operator of a run: its configuration, the plan, what became of the plugins, what
- * a start or a stop is waiting for, and the deprecations found.
+ * What the daemon tells its operator about a run: log lines, the pending steps of a start or a stop, and
+ * deprecations.
  */
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
@@ -14,22 +14,22 @@
 #include <core/settings/settings.h>
 #include <core/state/state.h>
 
-/** The first line of every run. `settings` is NULL where they could not be read. */
+/** The first line of every run. `settings` is NULL if they could not be read. */
 void report_start(const struct settings *settings);
 void report_diagnostics(struct config_diagnostics *diagnostics);
 void report_files(const struct scan *scan);
-/** Warnings of the plan, and why each plugin that does not run does not. */
+/** Warnings of the plan, and the reason for each plugin that does not run. */
 void report_plan(const struct plan *plan);
 /** Once all have settled: a line for each plugin that others fell with, naming them. */
 void report_fallen(const struct registry *registry);
 /** A line for each plugin under `required_plugins` that is not ready. @return are all ready? */
 bool report_required(const struct registry *registry, const struct settings *settings);
-/** An error where no server runs: nobody could reach this daemon, not even to ask why. @return does one? */
+/** Logs an error if no server runs: nobody could reach the daemon, not even to ask why. @return does one? */
 bool report_servers(const struct registry *registry);
 /** What keeps the daemon from being ready. */
 void report_holds(const struct registry *registry);
 
-/** Embedded by its owner. */
+/** What a start or a stop is waiting for. Embedded by its owner. */
 struct progress {
     uv_timer_t timer;
     const char *what;
@@ -52,7 +52,7 @@ void progress_end(struct progress *progress);
 /** Closes its handle. */
 void progress_finish(struct progress *progress);
 
-/** Zero-initialise. */
+/** The deprecations found in the configuration, for services that list them. Zero-initialise. */
 struct notices {
     struct berth_notice *items;
     size_t count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * berthd config: prints the defaults or the effective configuration, reports every error in it, and rewrites
- * sections of older versions for the installed modules.
+ * berthd config: prints the defaults or the effective configuration, reports every error in it, and migrates
+ * sections of older versions.
  */
 #include "command.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One plugin's section: brought from an older version to the plugin's own, as an untyped tree, by declared
- * renames and the plugin's code; and what the plugin's check says of it.
+ * One plugin's section: migrated from an older version by declared renames and the plugin's own code, and
+ * checked by the plugin.
  */
 #include "store.h"
 

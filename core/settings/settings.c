@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The daemon's own settings: their schema, the default directories, and what the files and the command line
- * make of them.
- */
+/* The daemon's own settings: their schema, the default directories, and the values from files and options. */
 #include "store.h"
 
 #include <pwd.h>

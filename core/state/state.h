@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The door of the room: each plugin at run time (its state and the reason, what it publishes and reports,
- * its instance), what listings show of all that, who is told of changes, and the daemon's folders.
+ * The door of the room: each plugin at run time, what listings show of it, who is told of changes, and the
+ * daemon's folders.
  */
 #ifndef CORE_STATE_STATE_H
 #define CORE_STATE_STATE_H

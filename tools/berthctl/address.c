@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Finds the daemon's socket where nobody names one, and tells a daemon that does not run from one that this
- * user may not ask.
- */
+/* Finds the daemon's socket if none is named, and why it cannot be reached: no daemon, or no permission. */
 #include "address.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lays a plugin out: all that our daemon tells of it, and what containerd's introspection tells, as
- * containerd's own client does, so that scripts made for that one keep working.
+ * Prints a plugin: everything that berthd reports, or what containerd's introspection reports, in the layout
+ * of containerd's own client.
  */
 #include "plugin_print.h"
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A plugin for people and for programs: with all that our daemon knows of it, or as containerd's
- * introspection tells of it, laid out as `ctr plugins ls` does.
- */
+/* One plugin for people and for programs, as berthd reports it or as `ctr plugins ls` shows it. */
 #ifndef BERTHCTL_PLUGIN_PRINT_H
 #define BERTHCTL_PLUGIN_PRINT_H
 
