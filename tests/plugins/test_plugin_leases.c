@@ -127,12 +127,12 @@ static void update(void *instance, struct berth_store_update *asked)
 
 static struct berth_store store;
 
-struct stage {
+static struct stage {
     struct berth_testing *testing;
     struct berth_store_memory *memory;
     const struct berth_leases *leases;
     void *instance;
-};
+} stage;
 
 struct answer {
     unsigned count;
@@ -141,10 +141,9 @@ struct answer {
     lease_message *lease;
 };
 
-static struct stage *make(const char *settings)
+static void make(const char *settings)
 {
-    struct stage *stage = calloc(1, sizeof(*stage));
-
+    memset(&stage, 0, sizeof(stage));
     wall.seconds = BEGIN;
     memset(&wall.asked, 0, sizeof(wall.asked));
     memset(&namespaces, 0, sizeof(namespaces));
@@ -152,27 +151,24 @@ static struct stage *make(const char *settings)
     store = berth_store_interface;
     store.begin = begin;
     store.update = update;
-    stage->testing = plugin_create(SERVICE, settings);
-    stage->memory = berth_store_memory_create(berth_testing_loop(stage->testing));
-    berth_testing_provide(stage->testing, "io.berth.store.v1.memory", &store, stage->memory);
-    berth_testing_provide(stage->testing, BERTH_NAMESPACES_URI, &namespaces_table, NULL);
-    return stage;
+    stage.testing = plugin_create(SERVICE, settings);
+    stage.memory = berth_store_memory_create(berth_testing_loop(stage.testing));
+    berth_testing_provide(stage.testing, "io.berth.store.v1.memory", &store, stage.memory);
+    berth_testing_provide(stage.testing, BERTH_NAMESPACES_URI, &namespaces_table, NULL);
 }
 
-static void start(struct stage *stage)
+static void start(void)
 {
-    plugin_start(stage->testing);
-    stage->leases = berth_testing_interface(stage->testing);
-    stage->instance = berth_testing_instance(stage->testing);
-    berth_testing_run(stage->testing);
+    plugin_start(stage.testing);
+    stage.leases = berth_testing_interface(stage.testing);
+    stage.instance = berth_testing_instance(stage.testing);
+    berth_testing_run(stage.testing);
 }
 
 static int set_up(void **state)
 {
-    struct stage *stage = make("{sweep_batch: 3, sweep_retry: 25s}");
-
-    start(stage);
-    *state = stage;
+    make("{sweep_batch: 3, sweep_retry: 25s}");
+    start();
     return 0;
 }
 
@@ -188,16 +184,14 @@ static bool is_set(void *context)
 
 static int tear_down(void **state)
 {
-    struct stage *stage = *state;
     struct berth_error err = {""};
     bool closed = false;
 
-    berth_testing_close(stage->testing, &err);
-    berth_store_memory_close(stage->memory, on_store_closed, &closed);
-    assert_true(berth_testing_run_until(stage->testing, is_set, &closed));
-    plugin_destroy(stage->testing);
+    berth_testing_close(stage.testing, &err);
+    berth_store_memory_close(stage.memory, on_store_closed, &closed);
+    assert_true(berth_testing_run_until(stage.testing, is_set, &closed));
+    plugin_destroy(stage.testing);
     assert_null(namespaces.occupant);
-    free(stage);
     return 0;
 }
 
@@ -212,12 +206,11 @@ static void on_done(void *context, enum berth_code code, const char *message, st
         answer->lease = containerd__services__leases__v1__lease__unpack(NULL, value.length, value.data);
 }
 
-static void wait_for(struct stage *stage, struct answer *answer, enum berth_code refused,
-                     const struct berth_error *err)
+static void wait_for(struct answer *answer, enum berth_code refused, const struct berth_error *err)
 {
     if (refused == BERTH_OK) {
         assert_int_equal(answer->count, 0);
-        berth_testing_run(stage->testing);
+        berth_testing_run(stage.testing);
         assert_int_equal(answer->count, 1);
         return;
     }
@@ -248,16 +241,14 @@ static size_t pack_lease(uint8_t *bytes, const char *id, const char *const *labe
     return containerd__services__leases__v1__lease__pack(&lease, bytes);
 }
 
-static struct answer create_in(struct stage *stage, const char *name, const char *id,
-                               const char *const *labels)
+static struct answer create_in(const char *name, const char *id, const char *const *labels)
 {
     uint8_t bytes[16384];
     struct berth_store_bytes value = {bytes, pack_lease(bytes, id, labels)};
     struct answer answer = {0};
     struct berth_error err;
 
-    wait_for(stage, &answer, stage->leases->create(stage->instance, name, value, on_done, &answer, &err),
-             &err);
+    wait_for(&answer, stage.leases->create(stage.instance, name, value, on_done, &answer, &err), &err);
     return answer;
 }
 
@@ -267,9 +258,9 @@ static void let_go(struct answer *answer)
         containerd__services__leases__v1__lease__free_unpacked(answer->lease, NULL);
 }
 
-static void create(struct stage *stage, const char *id, const char *const *labels)
+static void create(const char *id, const char *const *labels)
 {
-    struct answer answer = create_in(stage, "default", id, labels);
+    struct answer answer = create_in("default", id, labels);
 
     if (answer.code != BERTH_OK)
         fail_msg("%s", answer.message);
@@ -277,14 +268,14 @@ static void create(struct stage *stage, const char *id, const char *const *label
 }
 
 /* One that ends so many seconds after the test began. */
-static void create_until(struct stage *stage, const char *id, unsigned seconds)
+static void create_until(const char *id, unsigned seconds)
 {
     char label[64];
     const char *const labels[] = {label, NULL};
 
     snprintf(label, sizeof(label), "containerd.io/gc.expire=2026-11-24T02:%02u:%02uZ", seconds / 60,
              seconds % 60);
-    create(stage, id, labels);
+    create(id, labels);
 }
 
 static void assert_answer(struct answer answer, enum berth_code code, const char *message)
@@ -294,13 +285,12 @@ static void assert_answer(struct answer answer, enum berth_code code, const char
     let_go(&answer);
 }
 
-static struct answer remove_one(struct stage *stage, const char *id)
+static struct answer remove_one(const char *id)
 {
     struct answer answer = {0};
     struct berth_error err;
 
-    wait_for(stage, &answer, stage->leases->remove(stage->instance, "default", id, on_done, &answer, &err),
-             &err);
+    wait_for(&answer, stage.leases->remove(stage.instance, "default", id, on_done, &answer, &err), &err);
     return answer;
 }
 
@@ -316,33 +306,33 @@ static bool add_id(void *context, struct berth_store_bytes value)
     return true;
 }
 
-static const char *list(struct stage *stage, const char *filter)
+static const char *list(const char *filter)
 {
     static char ids[1024];
     struct berth_error err;
 
     ids[0] = '\0';
-    if (stage->leases->list(stage->instance, NULL, "default", &filter, filter != NULL ? 1 : 0, add_id, ids,
-                            &err) != BERTH_OK)
+    if (stage.leases->list(stage.instance, NULL, "default", &filter, filter != NULL ? 1 : 0, add_id, ids,
+                           &err) != BERTH_OK)
         return strcpy(ids, err.message);
     return ids;
 }
 
-static void set_wall(struct stage *stage, int64_t seconds)
+static void set_wall(int64_t seconds)
 {
     wall.seconds = BEGIN + seconds;
     ring_if_due();
-    berth_testing_run(stage->testing);
+    berth_testing_run(stage.testing);
 }
 
-static size_t count_entries(struct stage *stage, const char *bucket)
+static size_t count_entries(const char *bucket)
 {
     struct berth_store_entry entry = {.key = {"", 0}};
     struct berth_store_txn *txn;
     struct berth_error err;
     size_t count = 0;
 
-    assert_int_equal(berth_store_interface.begin(stage->memory, &txn, &err), BERTH_OK);
+    assert_int_equal(berth_store_interface.begin(stage.memory, &txn, &err), BERTH_OK);
     while (berth_store_interface.next(txn, bucket, entry.key, &entry, &err) == BERTH_OK)
         count++;
     berth_store_interface.end(txn);
@@ -352,7 +342,7 @@ static size_t count_entries(struct stage *stage, const char *bucket)
 static void a_lease_is_made_with_its_time(void **state)
 {
     const char *const labels[] = {"b=2", "a=1", "gone=", "b=3", NULL};
-    struct answer answer = create_in(*state, "default", "l1", labels);
+    struct answer answer = create_in("default", "l1", labels);
 
     assert_int_equal(answer.code, BERTH_OK);
     assert_string_equal(answer.lease->id, "l1");
@@ -369,8 +359,8 @@ static void a_lease_is_made_with_its_time(void **state)
 
 static void one_without_id_gets_one(void **state)
 {
-    struct answer first = create_in(*state, "default", "", NULL);
-    struct answer second = create_in(*state, "default", "", NULL);
+    struct answer first = create_in("default", "", NULL);
+    struct answer second = create_in("default", "", NULL);
 
     assert_int_equal(strlen(first.lease->id), strlen("123456789-abcd"));
     assert_int_equal(strncmp(first.lease->id, "123456789-", 10), 0);
@@ -383,34 +373,30 @@ static void one_without_id_gets_one(void **state)
 
 static void one_that_is_there_is_not_made_again(void **state)
 {
-    struct stage *stage = *state;
-
-    create(stage, "l1", NULL);
-    assert_answer(create_in(stage, "default", "l1", NULL), BERTH_ALREADY_EXISTS,
-                  "lease \"l1\": already exists");
-    assert_answer(create_in(stage, "other", "l1", NULL), BERTH_OK, "");
+    create("l1", NULL);
+    assert_answer(create_in("default", "l1", NULL), BERTH_ALREADY_EXISTS, "lease \"l1\": already exists");
+    assert_answer(create_in("other", "l1", NULL), BERTH_OK, "");
 }
 
 static void any_text_is_an_id_up_to_a_length(void **state)
 {
-    struct stage *stage = *state;
     char id[BERTH_LEASE_ID_MAX + 2];
 
-    create(stage, "bad id", NULL);
-    create(stage, "a/b", NULL);
-    create(stage, "\xc3\xa4", NULL);
+    create("bad id", NULL);
+    create("a/b", NULL);
+    create("\xc3\xa4", NULL);
     memset(id, 'x', sizeof(id));
     id[BERTH_LEASE_ID_MAX] = '\0';
-    create(stage, id, NULL);
-    assert_answer(remove_one(stage, id), BERTH_OK, "");
+    create(id, NULL);
+    assert_answer(remove_one(id), BERTH_OK, "");
     id[BERTH_LEASE_ID_MAX] = 'x';
     id[BERTH_LEASE_ID_MAX + 1] = '\0';
-    assert_answer(create_in(stage, "default", id, NULL), BERTH_INVALID_ARGUMENT,
+    assert_answer(create_in("default", id, NULL), BERTH_INVALID_ARGUMENT,
                   "the lease's id has 257 bytes, at most 256 are allowed: invalid argument");
-    assert_int_equal(remove_one(stage, id).code, BERTH_NOT_FOUND);
-    assert_int_equal(create_in(stage, "default", "\xff", NULL).code, BERTH_INVALID_ARGUMENT);
-    assert_int_equal(create_in(stage, "bad ns", "x", NULL).code, BERTH_INVALID_ARGUMENT);
-    assert_string_equal(list(stage, NULL), "a/b bad id \xc3\xa4 ");
+    assert_int_equal(remove_one(id).code, BERTH_NOT_FOUND);
+    assert_int_equal(create_in("default", "\xff", NULL).code, BERTH_INVALID_ARGUMENT);
+    assert_int_equal(create_in("bad ns", "x", NULL).code, BERTH_INVALID_ARGUMENT);
+    assert_string_equal(list(NULL), "a/b bad id \xc3\xa4 ");
 }
 
 static void a_label_needs_a_key(void **state)
@@ -418,73 +404,66 @@ static void a_label_needs_a_key(void **state)
     const char *const labels[] = {"=nokey", NULL};
     const char *const nothing[] = {"=", NULL};
 
-    assert_answer(create_in(*state, "default", "l1", labels), BERTH_UNKNOWN,
+    assert_answer(create_in("default", "l1", labels), BERTH_UNKNOWN,
                   "failed to set label \"\"=\"nokey\": key required");
-    assert_answer(create_in(*state, "default", "l1", nothing), BERTH_OK, "");
+    assert_answer(create_in("default", "l1", nothing), BERTH_OK, "");
 }
 
 static void what_is_no_lease_is_refused(void **state)
 {
-    struct stage *stage = *state;
     static const uint8_t wrong[][4] = {{0x0a, 5, 'a', 'b'}, {0x1a, 2, 0x0a, 9}, {0x1a, 1, 0xff, 0x0b}};
     struct answer answer = {0};
     struct berth_error err;
 
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(stage->leases->create(stage->instance, "default",
-                                               (struct berth_store_bytes){wrong[i], 4}, on_done, &answer,
-                                               &err),
+        assert_int_equal(stage.leases->create(stage.instance, "default",
+                                              (struct berth_store_bytes){wrong[i], 4}, on_done, &answer,
+                                              &err),
                          BERTH_INVALID_ARGUMENT);
-    berth_testing_run(stage->testing);
+    berth_testing_run(stage.testing);
     assert_int_equal(answer.count, 0);
 }
 
 static void without_its_namespace_nothing_is_made(void **state)
 {
-    struct stage *stage = *state;
-
     namespaces.code = BERTH_RESOURCE_EXHAUSTED;
-    assert_answer(create_in(stage, "default", "l1", NULL), BERTH_RESOURCE_EXHAUSTED, "no namespace today");
-    assert_string_equal(list(stage, NULL), "");
+    assert_answer(create_in("default", "l1", NULL), BERTH_RESOURCE_EXHAUSTED, "no namespace today");
+    assert_string_equal(list(NULL), "");
     assert_null(namespaces.occupant->kind);
     assert_string_equal(namespaces.occupant->bucket_prefix, "leases/");
 }
 
 static void a_removed_lease_is_gone_with_all_that_was_of_it(void **state)
 {
-    struct stage *stage = *state;
-
-    create_until(stage, "l1", 60);
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 1);
-    assert_answer(remove_one(stage, "l1"), BERTH_OK, "");
-    assert_answer(remove_one(stage, "l1"), BERTH_NOT_FOUND, "lease \"l1\": not found");
-    assert_answer(remove_one(stage, ""), BERTH_NOT_FOUND, "lease \"\": not found");
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
-    assert_int_equal(count_entries(stage, "leases/default"), 0);
+    create_until("l1", 60);
+    assert_int_equal(count_entries(INDEX_BUCKET), 1);
+    assert_answer(remove_one("l1"), BERTH_OK, "");
+    assert_answer(remove_one("l1"), BERTH_NOT_FOUND, "lease \"l1\": not found");
+    assert_answer(remove_one(""), BERTH_NOT_FOUND, "lease \"\": not found");
+    assert_int_equal(count_entries(INDEX_BUCKET), 0);
+    assert_int_equal(count_entries("leases/default"), 0);
 }
 
 static void filters_are_containerds(void **state)
 {
-    struct stage *stage = *state;
     const char *const labels[] = {"colour=blue", "io.example/key=a.b", "a.b=c", NULL};
 
-    create(stage, "l2", labels);
-    create(stage, "l1", NULL);
-    assert_string_equal(list(stage, NULL), "l1 l2 ");
-    assert_string_equal(list(stage, ""), "l1 l2 ");
-    assert_string_equal(list(stage, "id==l1"), "l1 ");
-    assert_string_equal(list(stage, "labels.colour==blue"), "l2 ");
-    assert_string_equal(list(stage, "labels.colour!=blue"), "l1 ");
-    assert_string_equal(list(stage, "labels.\"io.example/key\"==a.b"), "l2 ");
-    assert_string_equal(list(stage, "labels.a.b"), "l2 ");
-    assert_string_equal(list(stage, "labels"), "");
-    assert_string_equal(list(stage, "created_at"), "");
-    assert_string_equal(list(stage, "id=="),
+    create("l2", labels);
+    create("l1", NULL);
+    assert_string_equal(list(NULL), "l1 l2 ");
+    assert_string_equal(list(""), "l1 l2 ");
+    assert_string_equal(list("id==l1"), "l1 ");
+    assert_string_equal(list("labels.colour==blue"), "l2 ");
+    assert_string_equal(list("labels.colour!=blue"), "l1 ");
+    assert_string_equal(list("labels.\"io.example/key\"==a.b"), "l2 ");
+    assert_string_equal(list("labels.a.b"), "l2 ");
+    assert_string_equal(list("labels"), "");
+    assert_string_equal(list("created_at"), "");
+    assert_string_equal(list("id=="),
                         "filters: parse error: [id==]: expected value or quoted: invalid argument");
 }
 
-static struct answer set_resource(struct stage *stage, bool keeps, const char *id, const char *type,
-                                  const char *resource_id)
+static struct answer set_resource(bool keeps, const char *id, const char *type, const char *resource_id)
 {
     resource_message resource = CONTAINERD__SERVICES__LEASES__V1__RESOURCE__INIT;
     struct answer answer = {0};
@@ -498,9 +477,9 @@ static struct answer set_resource(struct stage *stage, bool keeps, const char *i
         value = (struct berth_store_bytes){
             bytes, containerd__services__leases__v1__resource__pack(&resource, bytes)};
     }
-    wait_for(stage, &answer,
-             (keeps ? stage->leases->add_resource : stage->leases->remove_resource)(
-                 stage->instance, "default", id, value, on_done, &answer, &err),
+    wait_for(&answer,
+             (keeps ? stage.leases->add_resource : stage.leases->remove_resource)(
+                 stage.instance, "default", id, value, on_done, &answer, &err),
              &err);
     return answer;
 }
@@ -516,13 +495,13 @@ static bool add_resource_text(void *context, struct berth_store_bytes value)
     return true;
 }
 
-static const char *list_resources(struct stage *stage, const char *id)
+static const char *list_resources(const char *id)
 {
     static char text[1024];
     struct berth_error err;
 
     text[0] = '\0';
-    if (stage->leases->resources(stage->instance, NULL, "default", id, add_resource_text, text, &err) !=
+    if (stage.leases->resources(stage.instance, NULL, "default", id, add_resource_text, text, &err) !=
         BERTH_OK)
         return strcpy(text, err.message);
     return text;
@@ -530,24 +509,23 @@ static const char *list_resources(struct stage *stage, const char *id)
 
 static void resources_are_kept_once_and_in_order(void **state)
 {
-    struct stage *stage = *state;
     const char *const labels[] = {"a=1", NULL};
 
-    create(stage, "l1", labels);
-    assert_answer(set_resource(stage, true, "l1", "snapshots/overlayfs", "s1"), BERTH_OK, "");
-    assert_answer(set_resource(stage, true, "l1", "snapshots/native", "s2"), BERTH_OK, "");
-    assert_answer(set_resource(stage, true, "l1", "ingests", "i1"), BERTH_OK, "");
-    assert_answer(set_resource(stage, true, "l1", "images", "b"), BERTH_OK, "");
-    assert_answer(set_resource(stage, true, "l1", "images", "a"), BERTH_OK, "");
-    assert_answer(set_resource(stage, true, "l1", "images", "b"), BERTH_OK, "");
-    assert_string_equal(list_resources(stage, "l1"),
+    create("l1", labels);
+    assert_answer(set_resource(true, "l1", "snapshots/overlayfs", "s1"), BERTH_OK, "");
+    assert_answer(set_resource(true, "l1", "snapshots/native", "s2"), BERTH_OK, "");
+    assert_answer(set_resource(true, "l1", "ingests", "i1"), BERTH_OK, "");
+    assert_answer(set_resource(true, "l1", "images", "b"), BERTH_OK, "");
+    assert_answer(set_resource(true, "l1", "images", "a"), BERTH_OK, "");
+    assert_answer(set_resource(true, "l1", "images", "b"), BERTH_OK, "");
+    assert_string_equal(list_resources("l1"),
                         "images:a images:b ingests:i1 snapshots/native:s2 snapshots/overlayfs:s1 ");
-    assert_answer(set_resource(stage, false, "l1", "images", "c"), BERTH_OK, "");
-    assert_answer(set_resource(stage, false, "l1", "images", "a"), BERTH_OK, "");
-    assert_answer(set_resource(stage, false, "l1", "snapshots/overlayfs", "s1"), BERTH_OK, "");
-    assert_string_equal(list_resources(stage, "l1"), "images:b ingests:i1 snapshots/native:s2 ");
-    assert_string_equal(list_resources(stage, "l2"), "lease \"l2\": not found");
-    assert_string_equal(list(stage, "labels.a==1"), "l1 ");
+    assert_answer(set_resource(false, "l1", "images", "c"), BERTH_OK, "");
+    assert_answer(set_resource(false, "l1", "images", "a"), BERTH_OK, "");
+    assert_answer(set_resource(false, "l1", "snapshots/overlayfs", "s1"), BERTH_OK, "");
+    assert_string_equal(list_resources("l1"), "images:b ingests:i1 snapshots/native:s2 ");
+    assert_string_equal(list_resources("l2"), "lease \"l2\": not found");
+    assert_string_equal(list("labels.a==1"), "l1 ");
 }
 
 static void what_no_lease_can_keep_is_refused_in_containerds_words(void **state)
@@ -579,16 +557,14 @@ static void what_no_lease_can_keep_is_refused_in_containerds_words(void **state)
         {"l1", "ingests", "\xff", BERTH_INVALID_ARGUMENT,
          "field id of containerd.services.leases.v1.Resource is not text: invalid argument"},
     };
-    struct stage *stage = *state;
-
-    create(stage, "l1", NULL);
+    create("l1", NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_answer(set_resource(stage, true, cases[i].lease, cases[i].type, cases[i].id), cases[i].code,
+        assert_answer(set_resource(true, cases[i].lease, cases[i].type, cases[i].id), cases[i].code,
                       cases[i].message);
-        assert_answer(set_resource(stage, false, cases[i].lease, cases[i].type, cases[i].id), cases[i].code,
+        assert_answer(set_resource(false, cases[i].lease, cases[i].type, cases[i].id), cases[i].code,
                       cases[i].message);
     }
-    assert_string_equal(list_resources(stage, "l1"), "");
+    assert_string_equal(list_resources("l1"), "");
 }
 
 static void digests_are_the_ocis(void **state)
@@ -690,93 +666,84 @@ static void keys_of_the_index_are_ordered_as_times_and_read_back(void **state)
 
 static void a_lease_goes_when_its_time_is_over_and_not_before(void **state)
 {
-    struct stage *stage = *state;
-
-    create(stage, "for-ever", NULL);
-    create_until(stage, "second", 20);
+    create("for-ever", NULL);
+    create_until("second", 20);
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 20);
-    create_until(stage, "first", 10);
-    create_until(stage, "third", 30);
+    create_until("first", 10);
+    create_until("third", 30);
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 10);
-    set_wall(stage, 9);
-    assert_string_equal(list(stage, NULL), "first for-ever second third ");
-    set_wall(stage, 10);
-    assert_string_equal(list(stage, NULL), "for-ever second third ");
+    set_wall(9);
+    assert_string_equal(list(NULL), "first for-ever second third ");
+    set_wall(10);
+    assert_string_equal(list(NULL), "for-ever second third ");
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 20);
-    set_wall(stage, 20);
-    set_wall(stage, 30);
-    assert_string_equal(list(stage, NULL), "for-ever ");
+    set_wall(20);
+    set_wall(30);
+    assert_string_equal(list(NULL), "for-ever ");
     assert_int_equal(wall.asked.it_value.tv_sec, 0);
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
+    assert_int_equal(count_entries(INDEX_BUCKET), 0);
 }
 
 static void nobody_looks_while_nothing_ends(void **state)
 {
-    struct stage *stage = *state;
     unsigned begun;
 
-    create_until(stage, "l1", 3000);
+    create_until("l1", 3000);
     begun = faults.begun;
     for (int i = 0; i < 20; i++)
-        create_until(stage, "", 3001);
-    berth_testing_advance(stage->testing, 3600000);
+        create_until("", 3001);
+    berth_testing_advance(stage.testing, 3600000);
     assert_int_equal(faults.begun, begun);
 }
 
 static void a_jump_of_the_clock_is_followed(void **state)
 {
-    struct stage *stage = *state;
-
-    create_until(stage, "l1", 600);
+    create_until("l1", 600);
     /* Backwards: what is waited for is a time of the day. */
-    set_wall(stage, -86400);
+    set_wall(-86400);
     eventfd_write(wall.fd, 1);
-    berth_testing_run(stage->testing);
-    assert_string_equal(list(stage, NULL), "l1 ");
+    berth_testing_run(stage.testing);
+    assert_string_equal(list(NULL), "l1 ");
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 600);
-    set_wall(stage, 86400);
-    assert_string_equal(list(stage, NULL), "");
+    set_wall(86400);
+    assert_string_equal(list(NULL), "");
 }
 
 static void many_that_end_at_once_go_in_bounded_changes(void **state)
 {
-    struct stage *stage = *state;
     char id[8];
     unsigned updates;
 
     for (int i = 0; i < 10; i++) {
         snprintf(id, sizeof(id), "l%d", i);
-        create_until(stage, id, 10);
+        create_until(id, 10);
     }
     updates = faults.updates;
-    set_wall(stage, 11);
-    assert_string_equal(list(stage, NULL), "");
+    set_wall(11);
+    assert_string_equal(list(NULL), "");
     /* Of three each, and the last finds the end. */
     assert_in_range(faults.updates - updates, 4, 5);
 }
 
 static void a_time_that_is_none_counts_for_nothing(void **state)
 {
-    struct stage *stage = *state;
     const char *const labels[] = {"containerd.io/gc.expire=nonsense", NULL};
 
-    create(stage, "l1", labels);
-    assert_true(berth_testing_has_logged(stage->testing, "lease=l1 namespace=default"));
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
-    assert_answer(remove_one(stage, "l1"), BERTH_OK, "");
+    create("l1", labels);
+    assert_true(berth_testing_has_logged(stage.testing, "lease=l1 namespace=default"));
+    assert_int_equal(count_entries(INDEX_BUCKET), 0);
+    assert_answer(remove_one("l1"), BERTH_OK, "");
 }
 
 static void a_lease_that_has_ended_when_it_is_made_goes_at_once(void **state)
 {
-    struct stage *stage = *state;
-
     wall.seconds = BEGIN + 100;
-    create_until(stage, "l1", 10);
-    berth_testing_run(stage->testing);
-    assert_string_equal(list(stage, NULL), "");
+    create_until("l1", 10);
+    berth_testing_run(stage.testing);
+    assert_string_equal(list(NULL), "");
 }
 
-static void write_as_other(struct stage *stage, const char *id, int64_t seconds, bool with_lease)
+static void write_as_other(const char *id, int64_t seconds, bool with_lease)
 {
     const char *const labels[] = {"containerd.io/gc.expire=2026-11-24T02:00:10Z", NULL};
     uint8_t bytes[1024];
@@ -787,131 +754,119 @@ static void write_as_other(struct stage *stage, const char *id, int64_t seconds,
 
     index_make(&key, &expiry, "default", id);
     if (with_lease)
-        berth_store_memory_write_as_other(stage->memory, "leases/default", berth_store_text(id), value, &err);
-    berth_store_memory_write_as_other(stage->memory, INDEX_BUCKET,
+        berth_store_memory_write_as_other(stage.memory, "leases/default", berth_store_text(id), value, &err);
+    berth_store_memory_write_as_other(stage.memory, INDEX_BUCKET,
                                       (struct berth_store_bytes){key.bytes, key.length},
                                       (struct berth_store_bytes){"", 0}, &err);
-    berth_testing_run(stage->testing);
+    berth_testing_run(stage.testing);
 }
 
 static void leases_of_other_daemons_end_too(void **state)
 {
-    struct stage *stage = *state;
-
-    write_as_other(stage, "l1", 10, true);
+    write_as_other("l1", 10, true);
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 10);
-    set_wall(stage, 10);
-    assert_string_equal(list(stage, NULL), "");
+    set_wall(10);
+    assert_string_equal(list(NULL), "");
 }
 
 static void an_index_that_says_more_than_there_is_does_no_harm(void **state)
 {
-    struct stage *stage = *state;
     struct berth_error err;
 
-    write_as_other(stage, "gone", 10, false);
-    write_as_other(stage, "made-again", 5, true);
-    berth_store_memory_write_as_other(stage->memory, INDEX_BUCKET, berth_store_text("nonsense"),
+    write_as_other("gone", 10, false);
+    write_as_other("made-again", 5, true);
+    berth_store_memory_write_as_other(stage.memory, INDEX_BUCKET, berth_store_text("nonsense"),
                                       (struct berth_store_bytes){"", 0}, &err);
-    set_wall(stage, 9);
-    assert_string_equal(list(stage, NULL), "made-again ");
-    set_wall(stage, 10);
-    berth_testing_run(stage->testing);
+    set_wall(9);
+    assert_string_equal(list(NULL), "made-again ");
+    set_wall(10);
+    berth_testing_run(stage.testing);
     assert_int_equal(faults.refuses, false);
-    assert_string_equal(list(stage, NULL), "made-again ");
+    assert_string_equal(list(NULL), "made-again ");
 }
 
-static void damage(struct stage *stage, const char *bucket, struct berth_store_bytes key)
+static void damage(const char *bucket, struct berth_store_bytes key)
 {
-    assert_true(berth_store_memory_damage(stage->memory, bucket, key));
+    assert_true(berth_store_memory_damage(stage.memory, bucket, key));
 }
 
 static void a_damaged_lease_can_be_removed(void **state)
 {
-    struct stage *stage = *state;
-
-    create(stage, "l1", NULL);
-    create_until(stage, "l2", 10);
-    damage(stage, "leases/default", berth_store_text("l1"));
-    damage(stage, "leases/default", berth_store_text("l2"));
-    assert_answer(remove_one(stage, "l1"), BERTH_OK, "");
-    assert_answer(remove_one(stage, "l2"), BERTH_OK, "");
-    assert_string_equal(list(stage, NULL), "");
-    set_wall(stage, 10);
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
+    create("l1", NULL);
+    create_until("l2", 10);
+    damage("leases/default", berth_store_text("l1"));
+    damage("leases/default", berth_store_text("l2"));
+    assert_answer(remove_one("l1"), BERTH_OK, "");
+    assert_answer(remove_one("l2"), BERTH_OK, "");
+    assert_string_equal(list(NULL), "");
+    set_wall(10);
+    assert_int_equal(count_entries(INDEX_BUCKET), 0);
 }
 
 static void damage_keeps_no_lease_from_its_end(void **state)
 {
-    struct stage *stage = *state;
     struct expiry expiry = {BEGIN + 20, 0};
     struct index_key key;
 
-    create(stage, "for-ever", NULL);
-    create_until(stage, "first", 10);
-    create_until(stage, "second", 20);
-    create_until(stage, "third", 30);
-    damage(stage, "leases/default", berth_store_text("first"));
+    create("for-ever", NULL);
+    create_until("first", 10);
+    create_until("second", 20);
+    create_until("third", 30);
+    damage("leases/default", berth_store_text("first"));
     index_make(&key, &expiry, "default", "second");
-    damage(stage, INDEX_BUCKET, (struct berth_store_bytes){key.bytes, key.length});
-    set_wall(stage, 10);
-    assert_true(berth_testing_has_logged(stage->testing, "removed damaged expired leases count=1"));
-    assert_string_equal(list(stage, NULL), "for-ever second third ");
+    damage(INDEX_BUCKET, (struct berth_store_bytes){key.bytes, key.length});
+    set_wall(10);
+    assert_true(berth_testing_has_logged(stage.testing, "removed damaged expired leases count=1"));
+    assert_string_equal(list(NULL), "for-ever second third ");
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 20);
-    set_wall(stage, 20);
-    assert_string_equal(list(stage, NULL), "for-ever third ");
-    set_wall(stage, 30);
-    assert_string_equal(list(stage, NULL), "for-ever ");
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
+    set_wall(20);
+    assert_string_equal(list(NULL), "for-ever third ");
+    set_wall(30);
+    assert_string_equal(list(NULL), "for-ever ");
+    assert_int_equal(count_entries(INDEX_BUCKET), 0);
 }
 
 static void a_store_that_refuses_is_asked_again_later(void **state)
 {
-    struct stage *stage = *state;
     unsigned begun;
 
-    create_until(stage, "l1", 10);
+    create_until("l1", 10);
     faults.refuses = true;
     begun = faults.begun;
-    set_wall(stage, 10);
-    assert_true(berth_testing_has_logged(stage->testing, "the store is away"));
+    set_wall(10);
+    assert_true(berth_testing_has_logged(stage.testing, "the store is away"));
     assert_int_equal(faults.begun, begun + 1);
     assert_int_equal(wall.asked.it_value.tv_sec, BEGIN + 35);
     faults.refuses = false;
-    set_wall(stage, 35);
-    assert_string_equal(list(stage, NULL), "");
+    set_wall(35);
+    assert_string_equal(list(NULL), "");
 }
 
 static void a_daemon_that_starts_goes_on_where_another_stopped(void **state)
 {
-    struct stage *stage = make(NULL);
-    void *own = stage;
-
-    write_as_other(stage, "l1", 10, true);
+    make(NULL);
+    write_as_other("l1", 10, true);
     wall.seconds = BEGIN + 3600;
-    start(stage);
-    assert_string_equal(list(stage, NULL), "");
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 0);
-    tear_down(&own);
+    start();
+    assert_string_equal(list(NULL), "");
+    assert_int_equal(count_entries(INDEX_BUCKET), 0);
+    tear_down(NULL);
 }
 
 static void a_daemon_that_is_told_not_to_removes_nothing(void **state)
 {
-    struct stage *stage = make("sweep: false");
-    void *own = stage;
-
-    start(stage);
-    create_until(stage, "l1", 10);
+    make("sweep: false");
+    start();
+    create_until("l1", 10);
     wall.seconds = BEGIN + 3600;
-    berth_testing_run(stage->testing);
-    assert_string_equal(list(stage, NULL), "l1 ");
-    assert_int_equal(count_entries(stage, INDEX_BUCKET), 1);
-    tear_down(&own);
+    berth_testing_run(stage.testing);
+    assert_string_equal(list(NULL), "l1 ");
+    assert_int_equal(count_entries(INDEX_BUCKET), 1);
+    tear_down(NULL);
 }
 
 struct holding {
     struct berth_store_update update;
-    struct stage *stage;
     const char *lease;
     enum berth_code code;
 };
@@ -925,8 +880,8 @@ static enum berth_code hold(struct berth_store_update *asked, struct berth_store
 
     resource.type = (char *)(uintptr_t) "images";
     resource.id = (char *)(uintptr_t) "i";
-    return holding->stage->leases->hold(
-        holding->stage->instance, txn, "default", holding->lease,
+    return stage.leases->hold(
+        stage.instance, txn, "default", holding->lease,
         (struct berth_store_bytes){bytes, containerd__services__leases__v1__resource__pack(&resource, bytes)},
         err);
 }
@@ -938,32 +893,30 @@ static void on_held(struct berth_store_update *asked, enum berth_code code, cons
 
 static void another_plugin_puts_what_it_makes_into_a_lease(void **state)
 {
-    struct stage *stage = *state;
-    struct holding holding = {{hold, on_held, {NULL}}, stage, "l1", BERTH_PENDING};
+    struct holding holding = {{hold, on_held, {NULL}}, "l1", BERTH_PENDING};
 
-    create(stage, "l1", NULL);
-    berth_store_interface.update(stage->memory, &holding.update);
-    berth_testing_run(stage->testing);
+    create("l1", NULL);
+    berth_store_interface.update(stage.memory, &holding.update);
+    berth_testing_run(stage.testing);
     assert_int_equal(holding.code, BERTH_OK);
-    assert_string_equal(list_resources(stage, "l1"), "images:i ");
+    assert_string_equal(list_resources("l1"), "images:i ");
     holding.lease = "l2";
-    berth_store_interface.update(stage->memory, &holding.update);
-    berth_testing_run(stage->testing);
+    berth_store_interface.update(stage.memory, &holding.update);
+    berth_testing_run(stage.testing);
     assert_int_equal(holding.code, BERTH_NOT_FOUND);
 }
 
 static void a_close_waits_for_the_change_on_its_way(void **state)
 {
-    struct stage *stage = *state;
     uint8_t bytes[64];
     struct answer answer = {0};
     struct berth_error err;
 
-    assert_int_equal(stage->leases->create(stage->instance, "default",
-                                           (struct berth_store_bytes){bytes, pack_lease(bytes, "l1", NULL)},
-                                           on_done, &answer, &err),
+    assert_int_equal(stage.leases->create(stage.instance, "default",
+                                          (struct berth_store_bytes){bytes, pack_lease(bytes, "l1", NULL)},
+                                          on_done, &answer, &err),
                      BERTH_OK);
-    assert_int_equal(berth_testing_close(stage->testing, &err), BERTH_OK);
+    assert_int_equal(berth_testing_close(stage.testing, &err), BERTH_OK);
     assert_int_equal(answer.count, 1);
     assert_int_equal(answer.code, BERTH_OK);
     let_go(&answer);
