@@ -23,7 +23,7 @@ struct fake {
     const char *services[NAMES_MAX];
 };
 
-struct scene {
+static struct scene {
     struct manifest manifests[PLUGINS_MAX];
     const struct manifest *pointers[PLUGINS_MAX];
     struct manifest_plugin plugins[PLUGINS_MAX];
@@ -35,7 +35,7 @@ struct scene {
     struct catalog catalog;
     struct settings_plan settings;
     struct plan *plan;
-};
+} scene;
 
 static size_t fill_names(struct manifest_requirement *names, const char *const *from)
 {
@@ -46,74 +46,72 @@ static size_t fill_names(struct manifest_requirement *names, const char *const *
     return count;
 }
 
-static void add_fake(struct scene *scene, const struct fake *fake)
+static void add_fake(const struct fake *fake)
 {
-    size_t i = scene->count++;
-    struct manifest_plugin *plugin = &scene->plugins[i];
+    size_t i = scene.count++;
+    struct manifest_plugin *plugin = &scene.plugins[i];
     const char *id = strrchr(fake->uri, '.');
 
-    snprintf(scene->types[i], sizeof(scene->types[i]), "%.*s", (int)(id - fake->uri), fake->uri);
-    snprintf(scene->paths[i], sizeof(scene->paths[i]), "/p/%02zu.so", i);
+    snprintf(scene.types[i], sizeof(scene.types[i]), "%.*s", (int)(id - fake->uri), fake->uri);
+    snprintf(scene.paths[i], sizeof(scene.paths[i]), "/p/%02zu.so", i);
     *plugin = (struct manifest_plugin){
-        .manifest = &scene->manifests[i],
-        .type = scene->types[i],
+        .manifest = &scene.manifests[i],
+        .type = scene.types[i],
         .id = id + 1,
         .uri = fake->uri,
-        .requirements = scene->names[i][0],
-        .requirement_count = fill_names(scene->names[i][0], fake->requirements),
-        .wants = scene->names[i][1],
-        .want_count = fill_names(scene->names[i][1], fake->wants),
-        .services = scene->services[i],
+        .requirements = scene.names[i][0],
+        .requirement_count = fill_names(scene.names[i][0], fake->requirements),
+        .wants = scene.names[i][1],
+        .want_count = fill_names(scene.names[i][1], fake->wants),
+        .services = scene.services[i],
     };
     for (size_t j = 0; j < NAMES_MAX && fake->services[j] != NULL; j++)
-        scene->services[i][plugin->service_count++].name = fake->services[j];
-    scene->manifests[i] = (struct manifest){
-        .path = scene->paths[i], .module = "m", .version = "1.0", .plugins = plugin, .plugin_count = 1};
-    scene->pointers[i] = &scene->manifests[i];
+        scene.services[i][plugin->service_count++].name = fake->services[j];
+    scene.manifests[i] = (struct manifest){
+        .path = scene.paths[i], .module = "m", .version = "1.0", .plugins = plugin, .plugin_count = 1};
+    scene.pointers[i] = &scene.manifests[i];
 }
 
-static void make_plan(struct scene *scene, const struct fake *fakes, size_t count)
+static void make_plan(const struct fake *fakes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        add_fake(scene, &fakes[i]);
-    catalog_init(&scene->catalog, scene->pointers, scene->count);
-    scene->plan = plan_create(&scene->catalog, &scene->settings);
+        add_fake(&fakes[i]);
+    catalog_init(&scene.catalog, scene.pointers, scene.count);
+    scene.plan = plan_create(&scene.catalog, &scene.settings);
 }
 
-#define MAKE_PLAN(scene, fakes) make_plan(scene, fakes, sizeof(fakes) / sizeof((fakes)[0]))
+#define MAKE_PLAN(fakes) make_plan(fakes, sizeof(fakes) / sizeof((fakes)[0]))
 
 static int set_up(void **state)
 {
-    *state = calloc(1, sizeof(struct scene));
-    return *state == NULL;
+    memset(&scene, 0, sizeof(scene));
+    return 0;
 }
 
-static void start_again(struct scene *scene)
+static void start_again(void)
 {
-    plan_destroy(scene->plan);
-    catalog_finish(&scene->catalog);
-    memset(scene, 0, sizeof(*scene));
+    plan_destroy(scene.plan);
+    catalog_finish(&scene.catalog);
+    memset(&scene, 0, sizeof(scene));
 }
 
 static int tear_down(void **state)
 {
-    start_again(*state);
-    free(*state);
+    start_again();
     return 0;
 }
 
-static const struct plan_entry *entry_of(const struct scene *scene, const char *uri)
+static const struct plan_entry *entry_of(const char *uri)
 {
-    size_t i = plan_find(scene->plan, uri);
+    size_t i = plan_find(scene.plan, uri);
 
     assert_int_not_equal(i, PLAN_NONE);
-    return &scene->plan->entries[i];
+    return &scene.plan->entries[i];
 }
 
-static void expect(const struct scene *scene, const char *uri, enum berth_state state, enum berth_code code,
-                   const char *reason)
+static void expect(const char *uri, enum berth_state state, enum berth_code code, const char *reason)
 {
-    const struct plan_entry *entry = entry_of(scene, uri);
+    const struct plan_entry *entry = entry_of(uri);
 
     assert_string_equal(entry->plugin->uri, uri);
     assert_int_equal(entry->state, state);
@@ -125,38 +123,36 @@ static void expect(const struct scene *scene, const char *uri, enum berth_state 
     assert_int_equal(entry->level >= 0, state == BERTH_STATE_WAITING);
 }
 
-static void expect_run(const struct scene *scene, const char *uri)
+static void expect_run(const char *uri)
 {
-    expect(scene, uri, BERTH_STATE_WAITING, BERTH_OK, NULL);
+    expect(uri, BERTH_STATE_WAITING, BERTH_OK, NULL);
 }
 
-static void expect_blocked(const struct scene *scene, const char *uri, const char *reason)
+static void expect_blocked(const char *uri, const char *reason)
 {
-    expect(scene, uri, BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION, reason);
+    expect(uri, BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION, reason);
 }
 
-static void expect_order(const struct scene *scene, const char *const *uris, size_t count)
+static void expect_order(const char *const *uris, size_t count)
 {
-    assert_int_equal(scene->plan->count, count);
+    assert_int_equal(scene.plan->count, count);
     for (size_t i = 0; i < count; i++)
-        assert_string_equal(scene->plan->entries[i].plugin->uri, uris[i]);
+        assert_string_equal(scene.plan->entries[i].plugin->uri, uris[i]);
 }
 
-static const char *cause_of(const struct scene *scene, const char *uri)
+static const char *cause_of(const char *uri)
 {
-    size_t cause = entry_of(scene, uri)->cause;
+    size_t cause = entry_of(uri)->cause;
 
-    return cause == PLAN_NONE ? NULL : scene->plan->entries[cause].plugin->uri;
+    return cause == PLAN_NONE ? NULL : scene.plan->entries[cause].plugin->uri;
 }
 
 static void an_empty_plan_has_nothing_in_it(void **state)
 {
-    struct scene *scene = *state;
-
-    make_plan(scene, NULL, 0);
-    assert_int_equal(scene->plan->count, 0);
-    assert_int_equal(plan_find(scene->plan, "a.v1.x"), PLAN_NONE);
-    assert_int_equal(plan_find_type(scene->plan, "a.v1"), PLAN_NONE);
+    make_plan(NULL, 0);
+    assert_int_equal(scene.plan->count, 0);
+    assert_int_equal(plan_find(scene.plan, "a.v1.x"), PLAN_NONE);
+    assert_int_equal(plan_find_type(scene.plan, "a.v1"), PLAN_NONE);
 }
 
 static void providers_come_first_and_ties_go_by_uri(void **state)
@@ -165,14 +161,12 @@ static void providers_come_first_and_ties_go_by_uri(void **state)
         {"z.v1.last", {"m.v1"}}, {"m.v1.two"}, {"m.v1.one", {"a.v1.base"}}, {"a.v1.base"}, {"b.v1.other"},
     };
     static const char *const order[] = {"a.v1.base", "b.v1.other", "m.v1.two", "m.v1.one", "z.v1.last"};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_order(scene, order, 5);
-    assert_int_equal(scene->plan->run_count, 5);
-    assert_int_equal(entry_of(scene, "m.v1.two")->level, 0);
-    assert_int_equal(entry_of(scene, "m.v1.one")->level, 1);
-    assert_int_equal(entry_of(scene, "z.v1.last")->level, 2);
+    MAKE_PLAN(fakes);
+    expect_order(order, 5);
+    assert_int_equal(scene.plan->run_count, 5);
+    assert_int_equal(entry_of("m.v1.two")->level, 0);
+    assert_int_equal(entry_of("m.v1.one")->level, 1);
+    assert_int_equal(entry_of("z.v1.last")->level, 2);
 }
 
 static void types_list_their_members_in_the_plans_order(void **state)
@@ -180,16 +174,15 @@ static void types_list_their_members_in_the_plans_order(void **state)
     static const struct fake fakes[] = {
         {"m.v1.a", {"n.v1.z"}}, {"m.v1.b"}, {"n.v1.z"}, {"m.v1.c", {"m.v1"}}, {"m.v1.d", {"gone.v1"}},
     };
-    struct scene *scene = *state;
     const struct plan_type *type;
 
-    MAKE_PLAN(scene, fakes);
-    type = &scene->plan->types[plan_find_type(scene->plan, "m.v1")];
+    MAKE_PLAN(fakes);
+    type = &scene.plan->types[plan_find_type(scene.plan, "m.v1")];
     assert_string_equal(type->name, "m.v1");
     assert_int_equal(type->member_count, 3);
-    assert_int_equal(type->members[0], plan_find(scene->plan, "m.v1.b"));
-    assert_int_equal(type->members[1], plan_find(scene->plan, "m.v1.a"));
-    assert_int_equal(type->members[2], plan_find(scene->plan, "m.v1.d"));
+    assert_int_equal(type->members[0], plan_find(scene.plan, "m.v1.b"));
+    assert_int_equal(type->members[1], plan_find(scene.plan, "m.v1.a"));
+    assert_int_equal(type->members[2], plan_find(scene.plan, "m.v1.d"));
 }
 
 static void requirements_are_resolved_to_what_they_name(void **state)
@@ -199,17 +192,16 @@ static void requirements_are_resolved_to_what_they_name(void **state)
         {"b.v1.y"},
         {"c.v1.y"},
     };
-    struct scene *scene = *state;
     const struct plan_requirement *requirements;
 
-    MAKE_PLAN(scene, fakes);
-    assert_int_equal(entry_of(scene, "a.v1.x")->requirement_count, 3);
-    requirements = entry_of(scene, "a.v1.x")->requirements;
+    MAKE_PLAN(fakes);
+    assert_int_equal(entry_of("a.v1.x")->requirement_count, 3);
+    requirements = entry_of("a.v1.x")->requirements;
     assert_int_equal(requirements[0].target, PLAN_TARGET_TYPE);
-    assert_int_equal(requirements[0].index, plan_find_type(scene->plan, "b.v1"));
+    assert_int_equal(requirements[0].index, plan_find_type(scene.plan, "b.v1"));
     assert_true(requirements[0].binding);
     assert_int_equal(requirements[1].target, PLAN_TARGET_PLUGIN);
-    assert_int_equal(requirements[1].index, plan_find(scene->plan, "c.v1.y"));
+    assert_int_equal(requirements[1].index, plan_find(scene.plan, "c.v1.y"));
     assert_int_equal(requirements[2].target, PLAN_TARGET_NOBODY);
     assert_false(requirements[2].binding);
 }
@@ -217,45 +209,39 @@ static void requirements_are_resolved_to_what_they_name(void **state)
 static void who_lost_to_another_module_is_listed_and_costs_nobody(void **state)
 {
     static const struct fake fakes[] = {{"a.v1.x"}, {"a.v1.x"}, {"b.v1.y", {"a.v1.x"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_run(scene, "a.v1.x");
-    assert_string_equal(entry_of(scene, "a.v1.x")->plugin->manifest->path, "/p/00.so");
-    expect_run(scene, "b.v1.y");
-    assert_int_equal(scene->plan->entries[2].state, BERTH_STATE_REJECTED);
-    assert_int_equal(scene->plan->entries[2].code, BERTH_ALREADY_EXISTS);
+    MAKE_PLAN(fakes);
+    expect_run("a.v1.x");
+    assert_string_equal(entry_of("a.v1.x")->plugin->manifest->path, "/p/00.so");
+    expect_run("b.v1.y");
+    assert_int_equal(scene.plan->entries[2].state, BERTH_STATE_REJECTED);
+    assert_int_equal(scene.plan->entries[2].code, BERTH_ALREADY_EXISTS);
     assert_string_equal(
-        scene->plan->entries[2].reason,
+        scene.plan->entries[2].reason,
         "/p/00.so (m 1.0) is used instead: its file name sorts first; remove one of the two files");
-    assert_int_equal(scene->plan->entries[2].cause, plan_find(scene->plan, "a.v1.x"));
+    assert_int_equal(scene.plan->entries[2].cause, plan_find(scene.plan, "a.v1.x"));
 }
 
 static void a_plugin_may_not_require_its_own_type_or_itself(void **state)
 {
     static const struct fake fakes[] = {
         {"a.v1.x", {"a.v1"}}, {"a.v1.y"}, {"b.v1.x", {"b.v1.x"}}, {"c.v1.x", {"c.v1.y"}}, {"c.v1.y"}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
+    MAKE_PLAN(fakes);
     expect(
-        scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
+        "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
         "requires its own type a.v1, which it cannot provide for itself (list the other providers by URI)");
-    expect_run(scene, "a.v1.y");
-    expect(scene, "b.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
+    expect_run("a.v1.y");
+    expect("b.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
            "requires itself (b.v1.x); remove that line from its manifest");
-    expect_run(scene, "c.v1.x");
+    expect_run("c.v1.x");
 }
 
 static void a_star_stands_alone(void **state)
 {
     static const struct fake fakes[] = {{"a.v1.x", {"*", "b.v1"}}, {"b.v1.y"}, {"c.v1.z", {"*"}, {"b.v1"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
+    MAKE_PLAN(fakes);
+    expect("a.v1.x", BERTH_STATE_REJECTED, BERTH_INVALID_ARGUMENT,
            "requires \"*\" and 1 other; \"*\" already means all and must be alone");
-    expect_run(scene, "c.v1.z");
+    expect_run("c.v1.z");
 }
 
 static void a_star_comes_after_all_that_do_not_come_after_it(void **state)
@@ -267,12 +253,10 @@ static void a_star_comes_after_all_that_do_not_come_after_it(void **state)
                                         {"y.v1.before", {"z.v1.before"}}};
     static const char *const order[] = {"z.v1.before", "y.v1.before", "a.v1.star", "b.v1.after",
                                         "c.v1.after"};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_order(scene, order, 5);
-    assert_int_equal(entry_of(scene, "a.v1.star")->requirements[0].target, PLAN_TARGET_ALL);
-    assert_int_equal(entry_of(scene, "a.v1.star")->level, 2);
+    MAKE_PLAN(fakes);
+    expect_order(order, 5);
+    assert_int_equal(entry_of("a.v1.star")->requirements[0].target, PLAN_TARGET_ALL);
+    assert_int_equal(entry_of("a.v1.star")->level, 2);
 }
 
 static void several_stars_follow_one_another(void **state)
@@ -282,21 +266,17 @@ static void several_stars_follow_one_another(void **state)
         {"z.v1.base"},
     };
     static const char *const order[] = {"z.v1.base", "b.v1.star", "c.v1.star", "m.v1.x", "a.v1.star"};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_order(scene, order, 5);
+    MAKE_PLAN(fakes);
+    expect_order(order, 5);
     for (size_t i = 1; i < 5; i++)
-        assert_int_equal(scene->plan->entries[i].level, i);
+        assert_int_equal(scene.plan->entries[i].level, i);
 }
 
 static void a_fallen_plugin_does_not_block_a_star(void **state)
 {
     static const struct fake fakes[] = {{"a.v1.star", {"*"}}, {"b.v1.x", {"gone.v1"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_run(scene, "a.v1.star");
+    MAKE_PLAN(fakes);
+    expect_run("a.v1.star");
 }
 
 static const struct settings_uri disabled[] = {
@@ -305,14 +285,11 @@ static const struct settings_uri disabled[] = {
 static void a_plugin_is_disabled_by_its_uri(void **state)
 {
     static const struct fake fakes[] = {{"d.v1.off"}, {"d.v1.on"}, {"a.v1.x", {"d.v1"}}};
-    struct scene *scene = *state;
-
-    scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
-    MAKE_PLAN(scene, fakes);
-    expect(scene, "d.v1.off", BERTH_STATE_DISABLED, BERTH_SKIP,
-           "listed in disabled_plugins at berthd.yaml:7:3");
-    expect_run(scene, "a.v1.x");
-    assert_int_equal(scene->plan->run_count, 2);
+    scene.settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
+    MAKE_PLAN(fakes);
+    expect("d.v1.off", BERTH_STATE_DISABLED, BERTH_SKIP, "listed in disabled_plugins at berthd.yaml:7:3");
+    expect_run("a.v1.x");
+    assert_int_equal(scene.plan->run_count, 2);
 }
 
 /* Each row: what the plugin a.v1.x says, and what becomes of it. */
@@ -370,19 +347,17 @@ static void every_static_cell_of_the_table(void **state)
          "requires some.v1.blocked, which is blocked: requires gone.v1" NOBODY},
         {.fake = {"a.v1.x", {0}, {"some.v1", "some.v1.blocked"}}},
     };
-    struct scene *scene = *state;
-
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        start_again(scene);
-        scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
-        add_fake(scene, &rows[i].fake);
-        MAKE_PLAN(scene, others);
-        expect(scene, "a.v1.x", rows[i].code == BERTH_OK ? BERTH_STATE_WAITING : BERTH_STATE_BLOCKED,
-               rows[i].code, rows[i].reason);
+        start_again();
+        scene.settings = (struct settings_plan){.disabled = disabled, .disabled_count = 3};
+        add_fake(&rows[i].fake);
+        MAKE_PLAN(others);
+        expect("a.v1.x", rows[i].code == BERTH_OK ? BERTH_STATE_WAITING : BERTH_STATE_BLOCKED, rows[i].code,
+               rows[i].reason);
         if (rows[i].cause == NULL)
-            assert_null(cause_of(scene, "a.v1.x"));
+            assert_null(cause_of("a.v1.x"));
         else
-            assert_string_equal(cause_of(scene, "a.v1.x"), rows[i].cause);
+            assert_string_equal(cause_of("a.v1.x"), rows[i].cause);
     }
 }
 
@@ -391,34 +366,29 @@ static void a_chain_of_blocked_plugins_names_its_root_and_each_cause(void **stat
     static const struct fake fakes[] = {
         {"a.v1.x", {"b.v1"}}, {"b.v1.x", {"c.v1.x"}}, {"c.v1.x", {"gone.v1"}}, {"z.v1.x"}};
     static const char *const order[] = {"z.v1.x", "a.v1.x", "b.v1.x", "c.v1.x"};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_order(scene, order, 4);
-    expect_blocked(scene, "a.v1.x",
+    MAKE_PLAN(fakes);
+    expect_order(order, 4);
+    expect_blocked("a.v1.x",
                    "requires b.v1, but b.v1.x is blocked because of c.v1.x: requires gone.v1" NOBODY);
-    assert_string_equal(cause_of(scene, "a.v1.x"), "b.v1.x");
-    assert_string_equal(cause_of(scene, "b.v1.x"), "c.v1.x");
-    assert_null(cause_of(scene, "c.v1.x"));
+    assert_string_equal(cause_of("a.v1.x"), "b.v1.x");
+    assert_string_equal(cause_of("b.v1.x"), "c.v1.x");
+    assert_null(cause_of("c.v1.x"));
 }
 
 static void a_cycle_of_two_is_blocked_with_its_path(void **state)
 {
     static const struct fake fakes[] = {
         {"a.v1.x", {"b.v1.x"}}, {"b.v1.x", {"a.v1"}}, {"c.v1.x", {"a.v1.x"}}, {"d.v1.x"}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_blocked(scene, "a.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
-    expect_blocked(scene, "b.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
-    expect_blocked(scene, "c.v1.x",
+    MAKE_PLAN(fakes);
+    expect_blocked("a.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
+    expect_blocked("b.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
+    expect_blocked("c.v1.x",
                    "requires a.v1.x, which is blocked: " CYCLE "a.v1.x -> b.v1.x -> a.v1.x (one of a.v1)");
-    expect_run(scene, "d.v1.x");
+    expect_run("d.v1.x");
 }
 
 static void a_cycle_of_fifty_is_printed_whole(void **state)
 {
-    struct scene *scene = *state;
     char uris[50][16];
     struct fake fakes[50] = {0};
     const char *reason;
@@ -429,9 +399,9 @@ static void a_cycle_of_fifty_is_printed_whole(void **state)
         fakes[i].uri = uris[i];
         fakes[i].requirements[0] = uris[(i + 1) % 50];
     }
-    MAKE_PLAN(scene, fakes);
-    assert_int_equal(scene->plan->run_count, 0);
-    reason = entry_of(scene, "t33.v1.x")->reason;
+    MAKE_PLAN(fakes);
+    assert_int_equal(scene.plan->run_count, 0);
+    reason = entry_of("t33.v1.x")->reason;
     for (size_t i = 0; i < 50; i++)
         assert_non_null(strstr(reason, uris[i]));
     assert_string_equal(strrchr(reason, '>'), "> t00.v1.x");
@@ -445,37 +415,31 @@ static void each_member_of_a_knot_stands_in_the_path_it_is_given(void **state)
         {"c.v1.x", {"d.v1.x", "b.v1.x"}},
         {"d.v1.x", {"c.v1.x"}},
     };
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_blocked(scene, "a.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
-    expect_blocked(scene, "c.v1.x", CYCLE "c.v1.x -> b.v1.x -> c.v1.x (one of c.v1)");
-    expect_blocked(scene, "d.v1.x", CYCLE "d.v1.x -> c.v1.x -> d.v1.x");
+    MAKE_PLAN(fakes);
+    expect_blocked("a.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
+    expect_blocked("c.v1.x", CYCLE "c.v1.x -> b.v1.x -> c.v1.x (one of c.v1)");
+    expect_blocked("d.v1.x", CYCLE "d.v1.x -> c.v1.x -> d.v1.x");
 }
 
 static void two_cycles_are_two_reports(void **state)
 {
     static const struct fake fakes[] = {
         {"a.v1.x", {"b.v1.x"}}, {"b.v1.x", {"a.v1.x"}}, {"c.v1.x", {"d.v1.x"}}, {"d.v1.x", {"c.v1.x"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_blocked(scene, "a.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
-    expect_blocked(scene, "d.v1.x", CYCLE "c.v1.x -> d.v1.x -> c.v1.x");
+    MAKE_PLAN(fakes);
+    expect_blocked("a.v1.x", CYCLE "a.v1.x -> b.v1.x -> a.v1.x");
+    expect_blocked("d.v1.x", CYCLE "c.v1.x -> d.v1.x -> c.v1.x");
 }
 
 static void a_wish_inside_a_cycle_gives_way_with_a_warning(void **state)
 {
     static const struct fake fakes[] = {{"a.v1.x", {0}, {"b.v1"}}, {"b.v1.x", {"a.v1.x"}}};
     static const char *const order[] = {"a.v1.x", "b.v1.x"};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_order(scene, order, 2);
-    assert_int_equal(scene->plan->run_count, 2);
-    assert_true(entry_of(scene, "a.v1.x")->requirements[0].dropped);
-    assert_int_equal(scene->plan->warning_count, 1);
-    assert_string_equal(scene->plan->warnings[0],
+    MAKE_PLAN(fakes);
+    expect_order(order, 2);
+    assert_int_equal(scene.plan->run_count, 2);
+    assert_true(entry_of("a.v1.x")->requirements[0].dropped);
+    assert_int_equal(scene.plan->warning_count, 1);
+    assert_string_equal(scene.plan->warnings[0],
                         "a.v1.x wants b.v1, which would close a dependency cycle; ignoring it");
 }
 
@@ -483,11 +447,9 @@ static void wanting_ones_own_type_gives_way(void **state)
 {
     static const struct fake fakes[] = {
         {"a.v1.x", {0}, {"a.v1"}}, {"a.v1.y", {0}, {"a.v1"}}, {"b.v1.x", {0}, {"b.v1.x"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    assert_int_equal(scene->plan->run_count, 3);
-    assert_int_equal(scene->plan->warning_count, 3);
+    MAKE_PLAN(fakes);
+    assert_int_equal(scene.plan->run_count, 3);
+    assert_int_equal(scene.plan->warning_count, 3);
 }
 
 static void a_missing_provider_is_never_called_a_cycle(void **state)
@@ -497,12 +459,10 @@ static void a_missing_provider_is_never_called_a_cycle(void **state)
                                         {"t.v1.y"},
                                         {"u.v1.x", {"t.v1"}},
                                         {"t.v1.x", {"u.v1.x", "gone.v1"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", BERTH_STATE_BLOCKED, BERTH_NOT_FOUND, "requires gone.v1" NOBODY);
-    assert_string_equal(cause_of(scene, "b.v1.x"), "a.v1.x");
-    expect_run(scene, "u.v1.x");
+    MAKE_PLAN(fakes);
+    expect("a.v1.x", BERTH_STATE_BLOCKED, BERTH_NOT_FOUND, "requires gone.v1" NOBODY);
+    assert_string_equal(cause_of("b.v1.x"), "a.v1.x");
+    expect_run("u.v1.x");
 }
 
 static void the_second_exporter_of_a_service_is_rejected(void **state)
@@ -510,15 +470,13 @@ static void the_second_exporter_of_a_service_is_rejected(void **state)
     static const struct fake fakes[] = {{"a.v1.b", {0}, {0}, {"hello.Greeter"}},
                                         {"a.v1.a", {0}, {0}, {"hello.Other", "hello.Greeter"}},
                                         {"a.v1.c", {0}, {0}, {"hello.Third"}}};
-    struct scene *scene = *state;
-
-    MAKE_PLAN(scene, fakes);
-    expect_run(scene, "a.v1.a");
-    expect(scene, "a.v1.b", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
+    MAKE_PLAN(fakes);
+    expect_run("a.v1.a");
+    expect("a.v1.b", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
            "exports hello.Greeter, which a.v1.a also exports; choose one in the configuration: services: "
            "{hello.Greeter: a.v1.b}");
-    expect_run(scene, "a.v1.c");
-    assert_string_equal(cause_of(scene, "a.v1.b"), "a.v1.a");
+    expect_run("a.v1.c");
+    assert_string_equal(cause_of("a.v1.b"), "a.v1.a");
 }
 
 static void the_configuration_chooses_who_exports_a_service(void **state)
@@ -527,16 +485,14 @@ static void the_configuration_chooses_who_exports_a_service(void **state)
                                         {"a.v1.a", {0}, {0}, {"hello.Greeter"}}};
     static const struct settings_choice choices[] = {
         {"hello.Greeter", "a.v1.b"}, {"hello.Greeter", "a.v1.gone"}, {"hello.Nothing", "a.v1.a"}};
-    struct scene *scene = *state;
-
-    scene->settings = (struct settings_plan){.choices = choices, .choice_count = 3};
-    MAKE_PLAN(scene, fakes);
-    expect_run(scene, "a.v1.b");
-    expect(scene, "a.v1.a", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
+    scene.settings = (struct settings_plan){.choices = choices, .choice_count = 3};
+    MAKE_PLAN(fakes);
+    expect_run("a.v1.b");
+    expect("a.v1.a", BERTH_STATE_REJECTED, BERTH_ALREADY_EXISTS,
            "exports hello.Greeter, but the configuration chooses a.v1.b (services: hello.Greeter)");
-    assert_int_equal(scene->plan->warning_count, 2);
-    assert_string_equal(scene->plan->warnings[0], "services: a.v1.gone is to export hello.Greeter, but no "
-                                                  "such plugin is installed; ignoring this entry");
+    assert_int_equal(scene.plan->warning_count, 2);
+    assert_string_equal(scene.plan->warnings[0], "services: a.v1.gone is to export hello.Greeter, but no "
+                                                 "such plugin is installed; ignoring this entry");
 }
 
 static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(void **state)
@@ -554,22 +510,20 @@ static void who_lacks_a_setting_is_skipped_and_so_is_who_needs_nothing_but_that(
     };
     static const struct settings_unset unset[] = {
         {"a.v1.x", "endpoints"}, {"a.v1.y", "env:CLOCK_ON"}, {"c.v1.x", "tls.cert"}, {"g.v1.gone", "x"}};
-    struct scene *scene = *state;
-
-    scene->settings = (struct settings_plan){.unset = unset, .unset_count = 4};
-    MAKE_PLAN(scene, fakes);
-    expect(scene, "a.v1.x", BERTH_STATE_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
-    expect(scene, "a.v1.y", BERTH_STATE_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
-    expect(scene, "b.v1.needs", BERTH_STATE_SKIPPED, BERTH_SKIP,
+    scene.settings = (struct settings_plan){.unset = unset, .unset_count = 4};
+    MAKE_PLAN(fakes);
+    expect("a.v1.x", BERTH_STATE_SKIPPED, BERTH_SKIP, "endpoints is not set in its configuration");
+    expect("a.v1.y", BERTH_STATE_SKIPPED, BERTH_SKIP, "the environment variable CLOCK_ON is not set");
+    expect("b.v1.needs", BERTH_STATE_SKIPPED, BERTH_SKIP,
            "requires a.v1, but none of its 2 providers is running: a.v1.x was skipped: endpoints is not set "
            "in its configuration");
-    expect_run(scene, "d.v1.any");
-    expect_run(scene, "e.v1.wants");
+    expect_run("d.v1.any");
+    expect_run("e.v1.wants");
     expect(
-        scene, "f.v1.above", BERTH_STATE_SKIPPED, BERTH_SKIP,
+        "f.v1.above", BERTH_STATE_SKIPPED, BERTH_SKIP,
         "requires d.v1.one, which was skipped because of c.v1.x: tls.cert is not set in its configuration");
-    assert_int_equal(entry_of(scene, "d.v1.one")->state, BERTH_STATE_SKIPPED);
-    assert_int_equal(entry_of(scene, "f.v1.above")->root, plan_find(scene->plan, "c.v1.x"));
+    assert_int_equal(entry_of("d.v1.one")->state, BERTH_STATE_SKIPPED);
+    assert_int_equal(entry_of("f.v1.above")->root, plan_find(scene.plan, "c.v1.x"));
 }
 
 static void what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip(void **state)
@@ -577,79 +531,70 @@ static void what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip(void 
     static const struct fake fakes[] = {
         {"a.v1.x"}, {"a.v1.y", {"gone.v1"}}, {"b.v1.needs", {"a.v1"}}, {"d.v1.off"}};
     static const struct settings_unset unset[] = {{"a.v1.x", "endpoints"}, {"d.v1.off", "endpoints"}};
-    struct scene *scene = *state;
-
-    scene->settings =
+    scene.settings =
         (struct settings_plan){.unset = unset, .unset_count = 2, .disabled = disabled, .disabled_count = 1};
-    MAKE_PLAN(scene, fakes);
-    assert_int_equal(entry_of(scene, "b.v1.needs")->state, BERTH_STATE_BLOCKED);
-    assert_string_equal(cause_of(scene, "b.v1.needs"), "a.v1.y");
-    assert_int_equal(entry_of(scene, "d.v1.off")->state, BERTH_STATE_DISABLED);
+    MAKE_PLAN(fakes);
+    assert_int_equal(entry_of("b.v1.needs")->state, BERTH_STATE_BLOCKED);
+    assert_string_equal(cause_of("b.v1.needs"), "a.v1.y");
+    assert_int_equal(entry_of("d.v1.off")->state, BERTH_STATE_DISABLED);
 }
 
 static const char *const only_grpc[] = {"grpc"};
 static const char *const tcp_and_grpc[] = {"tcp", "grpc"};
 
 /* a.v1.x exports two services over grpc; s.v1.s carries what it is told. */
-static void export(struct scene *scene, const char *const *carries, size_t carry_count)
+static void export(const char *const *carries, size_t carry_count)
 {
     static const struct fake fakes[] = {{"a.v1.x", {0}, {0}, {"h.One", "h.Two"}}, {"s.v1.s"}};
 
     for (size_t i = 0; i < 2; i++)
-        add_fake(scene, &fakes[i]);
+        add_fake(&fakes[i]);
     for (size_t i = 0; i < 2; i++) {
-        scene->services[0][i].transports = only_grpc;
-        scene->services[0][i].transport_count = 1;
+        scene.services[0][i].transports = only_grpc;
+        scene.services[0][i].transport_count = 1;
     }
-    scene->plugins[1].carries = carries;
-    scene->plugins[1].carry_count = carry_count;
-    make_plan(scene, NULL, 0);
+    scene.plugins[1].carries = carries;
+    scene.plugins[1].carry_count = carry_count;
+    make_plan(NULL, 0);
 }
 
 static void the_configuration_widens_the_transports_of_a_service(void **state)
 {
     static const struct settings_transports transports[] = {{"h.Two", tcp_and_grpc, 2}};
-    struct scene *scene = *state;
     const struct plan_entry *entry;
 
-    scene->settings = (struct settings_plan){.transports = transports, .transport_count = 1};
-    export(scene, tcp_and_grpc, 2);
-    entry = entry_of(scene, "a.v1.x");
+    scene.settings = (struct settings_plan){.transports = transports, .transport_count = 1};
+    export(tcp_and_grpc, 2);
+    entry = entry_of("a.v1.x");
     assert_int_equal(entry->services[0].transport_count, 1);
     assert_string_equal(entry->services[1].name, "h.Two");
     assert_int_equal(entry->services[1].transport_count, 2);
     assert_string_equal(entry->services[1].transports[0], "grpc");
     assert_string_equal(entry->services[1].transports[1], "tcp");
-    assert_int_equal(scene->plan->warning_count, 0);
+    assert_int_equal(scene.plan->warning_count, 0);
 }
 
 static void nothing_is_widened_by_default(void **state)
 {
-    struct scene *scene = *state;
-
-    export(scene, tcp_and_grpc, 2);
-    assert_ptr_equal(entry_of(scene, "a.v1.x")->services, scene->services[0]);
+    export(tcp_and_grpc, 2);
+    assert_ptr_equal(entry_of("a.v1.x")->services, scene.services[0]);
 }
 
 static void a_transport_that_nobody_carries_is_a_warning(void **state)
 {
     static const char *const quic[] = {"quic"};
     static const struct settings_transports transports[] = {{"h.Two", quic, 1}};
-    struct scene *scene = *state;
-
-    scene->settings = (struct settings_plan){.transports = transports, .transport_count = 1};
-    export(scene, tcp_and_grpc, 2);
-    assert_int_equal(scene->plan->warning_count, 1);
-    assert_string_equal(scene->plan->warnings[0],
+    scene.settings = (struct settings_plan){.transports = transports, .transport_count = 1};
+    export(tcp_and_grpc, 2);
+    assert_int_equal(scene.plan->warning_count, 1);
+    assert_string_equal(scene.plan->warnings[0],
                         "a.v1.x: h.Two lists transport quic, but no server carries it (carried: tcp, grpc)");
 }
 
 static void where_no_server_says_what_it_carries_nobody_is_warned(void **state)
 {
-    struct scene *scene = *state;
-
-    export(scene, NULL, 0);
-    assert_int_equal(scene->plan->warning_count, 0);
+    export(NULL, 0);
+    assert_int_equal(scene.plan->warning_count, 0);
 }
 
 static void many_warnings_are_cut_with_their_number(void **state)
@@ -657,25 +602,21 @@ static void many_warnings_are_cut_with_their_number(void **state)
     enum { CHOICES = 70 };
     struct settings_choice choices[CHOICES];
     static const struct fake fakes[] = {{"a.v1.x"}};
-    struct scene *scene = *state;
-
     for (size_t i = 0; i < CHOICES; i++)
         choices[i] = (struct settings_choice){"hello.Greeter", "a.v1.gone"};
-    scene->settings = (struct settings_plan){.choices = choices, .choice_count = CHOICES};
-    MAKE_PLAN(scene, fakes);
-    assert_int_equal(scene->plan->warning_count, 65);
-    assert_string_equal(scene->plan->warnings[64], "and 6 more warnings");
+    scene.settings = (struct settings_plan){.choices = choices, .choice_count = CHOICES};
+    MAKE_PLAN(fakes);
+    assert_int_equal(scene.plan->warning_count, 65);
+    assert_string_equal(scene.plan->warnings[64], "and 6 more warnings");
 }
 
 static void a_disabled_exporter_competes_with_nobody(void **state)
 {
     static const struct fake fakes[] = {{"d.v1.off", {0}, {0}, {"hello.Greeter"}},
                                         {"e.v1.x", {0}, {0}, {"hello.Greeter"}}};
-    struct scene *scene = *state;
-
-    scene->settings = (struct settings_plan){.disabled = disabled, .disabled_count = 1};
-    MAKE_PLAN(scene, fakes);
-    expect_run(scene, "e.v1.x");
+    scene.settings = (struct settings_plan){.disabled = disabled, .disabled_count = 1};
+    MAKE_PLAN(fakes);
+    expect_run("e.v1.x");
 }
 
 static const struct fake shuffled[] = {
@@ -726,21 +667,20 @@ static void shuffle(const struct manifest **manifests, size_t count, unsigned *s
 
 static void the_order_of_the_input_does_not_matter(void **state)
 {
-    struct scene *scene = *state;
     unsigned seed = 1;
     char *expected;
 
-    MAKE_PLAN(scene, shuffled);
-    expected = print_plan(scene->plan);
+    MAKE_PLAN(shuffled);
+    expected = print_plan(scene.plan);
     for (int round = 0; round < 200; round++) {
         char *text;
 
-        plan_destroy(scene->plan);
-        catalog_finish(&scene->catalog);
-        shuffle(scene->pointers, scene->count, &seed);
-        catalog_init(&scene->catalog, scene->pointers, scene->count);
-        scene->plan = plan_create(&scene->catalog, &scene->settings);
-        text = print_plan(scene->plan);
+        plan_destroy(scene.plan);
+        catalog_finish(&scene.catalog);
+        shuffle(scene.pointers, scene.count, &seed);
+        catalog_init(&scene.catalog, scene.pointers, scene.count);
+        scene.plan = plan_create(&scene.catalog, &scene.settings);
+        text = print_plan(scene.plan);
         assert_string_equal(text, expected);
         free(text);
     }
@@ -791,14 +731,13 @@ static void check_paths(const struct plan *plan)
 static void random_plans_keep_every_promise(void **state)
 {
     static const char *const types[] = {"a.v1", "b.v1", "c.v1", "d.v1", "e.v1", "f.v1", "g.v1", "*"};
-    struct scene *scene = *state;
     unsigned seed = 7;
 
     for (int round = 0; round < 500; round++) {
         char uris[40][16];
         struct fake fakes[40] = {0};
 
-        start_again(scene);
+        start_again();
         for (size_t i = 0; i < 40; i++)
             snprintf(uris[i], sizeof(uris[i]), "%s.x%zu", types[rand_r(&seed) % 7], i);
         for (size_t i = 0; i < 40; i++) {
@@ -810,9 +749,9 @@ static void random_plans_keep_every_promise(void **state)
             else if (i > 0 && rand_r(&seed) % 2 == 0)
                 fakes[i].requirements[0] = uris[(size_t)rand_r(&seed) % 40];
         }
-        MAKE_PLAN(scene, fakes);
-        check_order(scene->plan);
-        check_paths(scene->plan);
+        MAKE_PLAN(fakes);
+        check_order(scene.plan);
+        check_paths(scene.plan);
     }
 }
 

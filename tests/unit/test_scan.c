@@ -12,45 +12,38 @@
 #include "scratch.h"
 
 /* Two plugin directories side by side, and a path below them. */
-struct place {
+static struct place {
     char root[PATH_MAX];
     char first[PATH_MAX + 16];
     char second[PATH_MAX + 16];
     char path[2 * PATH_MAX];
-};
+} place;
 
 static int set_up(void **state)
 {
-    struct place *place = calloc(1, sizeof(*place));
-
-    assert_non_null(place);
-    scratch_create(place->root);
-    snprintf(place->first, sizeof(place->first), "%s/first", place->root);
-    snprintf(place->second, sizeof(place->second), "%s/second", place->root);
-    assert_int_equal(mkdir(place->first, 0755), 0);
-    assert_int_equal(mkdir(place->second, 0755), 0);
-    *state = place;
+    scratch_create(place.root);
+    snprintf(place.first, sizeof(place.first), "%s/first", place.root);
+    snprintf(place.second, sizeof(place.second), "%s/second", place.root);
+    assert_int_equal(mkdir(place.first, 0755), 0);
+    assert_int_equal(mkdir(place.second, 0755), 0);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct place *place = *state;
-
-    scratch_remove(place->root);
-    free(place);
+    scratch_remove(place.root);
     return 0;
 }
 
-static const char *below(struct place *place, const char *name)
+static const char *below(const char *name)
 {
-    snprintf(place->path, sizeof(place->path), "%s/%s", place->root, name);
-    return place->path;
+    snprintf(place.path, sizeof(place.path), "%s/%s", place.root, name);
+    return place.path;
 }
 
-static void write_file(struct place *place, const char *name, const void *bytes, size_t length)
+static void write_file(const char *name, const void *bytes, size_t length)
 {
-    int fd = open(below(place, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    int fd = open(below(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
     assert_true(fd >= 0);
     assert_int_equal(fchmod(fd, 0644), 0);
@@ -74,21 +67,21 @@ static char *read_fixture(const char *fixture, size_t *ret_length)
     return bytes;
 }
 
-static void put(struct place *place, const char *fixture, const char *name)
+static void put(const char *fixture, const char *name)
 {
     size_t length;
     char *bytes = read_fixture(fixture, &length);
 
-    write_file(place, name, bytes, length);
+    write_file(name, bytes, length);
     free(bytes);
 }
 
 /* What the last scan found in its files. */
 static struct catalog catalog;
 
-static void scan_both(struct place *place, struct scan *scan)
+static void scan_both(struct scan *scan)
 {
-    const char *const directories[] = {place->first, place->second};
+    const char *const directories[] = {place.first, place.second};
 
     catalog_read(directories, 2, scan, &catalog);
 }
@@ -116,12 +109,11 @@ static bool ends_with(const char *text, const char *end)
 
 static void a_name_that_is_no_text_is_shown_as_a_line(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
-    put(place, "good", "first/a\xff\n.so");
-    write_file(place, "first/b\xff\n.so", "no module", 9);
-    scan_both(place, &scan);
+    put("good", "first/a\xff\n.so");
+    write_file("first/b\xff\n.so", "no module", 9);
+    scan_both(&scan);
     assert_int_equal(scan.count, 2);
     assert_true(ends_with(scan.files[0].path, "/first/a\xff\n.so"));
     assert_true(ends_with(scan.files[0].shown, "/first/a? .so"));
@@ -133,14 +125,13 @@ static void a_name_that_is_no_text_is_shown_as_a_line(void **state)
 
 static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
-    put(place, "good", "second/a.so");
-    put(place, "standalone", "first/z.so");
-    put(place, "twin_a", "first/B.so");
-    put(place, "twin_b", "first/a.so");
-    scan_both(place, &scan);
+    put("good", "second/a.so");
+    put("standalone", "first/z.so");
+    put("twin_a", "first/B.so");
+    put("twin_b", "first/a.so");
+    scan_both(&scan);
     assert_int_equal(scan.count, 4);
     assert_int_equal(scan.warning_count, 0);
     assert_true(ends_with(scan.files[0].path, "/first/B.so"));
@@ -154,14 +145,13 @@ static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **
 
 static void names_that_do_not_end_in_so_are_no_modules(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
-    put(place, "good", "first/good.so.1");
-    put(place, "good", "first/good");
-    put(place, "good", "first/.so");
-    write_file(place, "first/README", "text", 4);
-    scan_both(place, &scan);
+    put("good", "first/good.so.1");
+    put("good", "first/good");
+    put("good", "first/.so");
+    write_file("first/README", "text", 4);
+    scan_both(&scan);
     assert_int_equal(scan.count, 0);
     assert_int_equal(scan.warning_count, 0);
     finish(&scan);
@@ -182,15 +172,14 @@ static const struct refused_case {
 
 static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
     for (size_t i = 0; i < sizeof(refused_cases) / sizeof(refused_cases[0]); i++) {
         const struct refused_case *refused = &refused_cases[i];
 
-        put(place, refused->fixture, "first/bad.so");
-        put(place, "good", "first/good.so");
-        scan_both(place, &scan);
+        put(refused->fixture, "first/bad.so");
+        put("good", "first/good.so");
+        scan_both(&scan);
         assert_int_equal(scan.count, 2);
         if (scan.files[0].code != refused->code || strstr(scan.files[0].reason, refused->piece) == NULL)
             fail_msg("%s: %s: %s", refused->fixture, berth_code_name(scan.files[0].code),
@@ -201,18 +190,17 @@ static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
         assert_non_null(manifest_of(&scan.files[1]));
         assert_null(scan.files[1].reason);
         finish(&scan);
-        unlink(below(place, "first/bad.so"));
+        unlink(below("first/bad.so"));
     }
 }
 
 static void what_a_manifest_has_too_much_is_ignored_with_a_few_warnings(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
-    put(place, "note_newer", "first/newer.so");
-    put(place, "note_unknown_key", "first/typo.so");
-    scan_both(place, &scan);
+    put("note_newer", "first/newer.so");
+    put("note_unknown_key", "first/typo.so");
+    scan_both(&scan);
     assert_int_equal(scan.count, 2);
     assert_non_null(manifest_of(&scan.files[0]));
     assert_non_null(manifest_of(&scan.files[1]));
@@ -226,16 +214,15 @@ static void what_a_manifest_has_too_much_is_ignored_with_a_few_warnings(void **s
 
 static void a_folder_of_modules_from_the_future_is_no_flood_of_warnings(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
     for (int i = 0; i < 70; i++) {
         char name[32];
 
         snprintf(name, sizeof(name), "first/%02d.so", i);
-        put(place, "note_unknown_key", name);
+        put("note_unknown_key", name);
     }
-    scan_both(place, &scan);
+    scan_both(&scan);
     assert_int_equal(scan.count, 70);
     assert_int_equal(scan.warning_count, 65);
     assert_string_equal(scan.warnings[64], "and 6 more warnings about manifests");
@@ -244,13 +231,12 @@ static void a_folder_of_modules_from_the_future_is_no_flood_of_warnings(void **s
 
 static void a_file_that_may_not_be_trusted_is_not_even_read(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
-    put(place, "good", "first/good.so");
-    assert_int_equal(chmod(place->path, 0666), 0);
-    assert_int_equal(symlink("/bin/sh", below(place, "first/out.so")), 0);
-    scan_both(place, &scan);
+    put("good", "first/good.so");
+    assert_int_equal(chmod(place.path, 0666), 0);
+    assert_int_equal(symlink("/bin/sh", below("first/out.so")), 0);
+    scan_both(&scan);
     assert_int_equal(scan.count, 2);
     assert_int_equal(scan.files[0].code, BERTH_PERMISSION_DENIED);
     assert_int_equal(scan.files[1].code, BERTH_PERMISSION_DENIED);
@@ -261,13 +247,12 @@ static void a_file_that_may_not_be_trusted_is_not_even_read(void **state)
 
 static void a_file_met_twice_is_taken_once_with_a_warning_that_names_both(void **state)
 {
-    struct place *place = *state;
     struct scan scan;
 
-    put(place, "good", "first/good.so");
-    assert_int_equal(symlink("good.so", below(place, "first/a.so")), 0);
-    put(place, "standalone", "second/b.so");
-    scan_both(place, &scan);
+    put("good", "first/good.so");
+    assert_int_equal(symlink("good.so", below("first/a.so")), 0);
+    put("standalone", "second/b.so");
+    scan_both(&scan);
     assert_int_equal(scan.count, 2);
     assert_true(ends_with(scan.files[0].path, "/first/good.so"));
     assert_int_equal(scan.warning_count, 1);
@@ -278,14 +263,13 @@ static void a_file_met_twice_is_taken_once_with_a_warning_that_names_both(void *
 
 static void a_hard_link_in_another_directory_is_the_same_file(void **state)
 {
-    struct place *place = *state;
     char original[2 * PATH_MAX];
     struct scan scan;
 
-    put(place, "good", "first/good.so");
-    memcpy(original, place->path, sizeof(original));
-    assert_int_equal(link(original, below(place, "second/other.so")), 0);
-    scan_both(place, &scan);
+    put("good", "first/good.so");
+    memcpy(original, place.path, sizeof(original));
+    assert_int_equal(link(original, below("second/other.so")), 0);
+    scan_both(&scan);
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 1);
     assert_non_null(strstr(scan.warnings[0], "/second/other.so: same file as "));
@@ -294,13 +278,12 @@ static void a_hard_link_in_another_directory_is_the_same_file(void **state)
 
 static void a_directory_given_twice_is_read_once(void **state)
 {
-    struct place *place = *state;
-    const char *directories[] = {place->first, place->first, place->second};
+    const char *directories[] = {place.first, place.first, place.second};
     struct scan scan;
 
-    put(place, "good", "first/good.so");
-    assert_int_equal(rmdir(place->second), 0);
-    assert_int_equal(symlink("first", place->second), 0);
+    put("good", "first/good.so");
+    assert_int_equal(rmdir(place.second), 0);
+    assert_int_equal(symlink("first", place.second), 0);
     catalog_read(directories, 3, &scan, &catalog);
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 2);
@@ -311,13 +294,12 @@ static void a_directory_given_twice_is_read_once(void **state)
 
 static void a_bad_directory_costs_that_directory_only(void **state)
 {
-    struct place *place = *state;
-    const char *directories[] = {"/nowhere/at/all", place->first, "/dev/null", place->second};
+    const char *directories[] = {"/nowhere/at/all", place.first, "/dev/null", place.second};
     struct scan scan;
 
-    put(place, "good", "first/bad.so");
-    put(place, "good", "second/good.so");
-    assert_int_equal(chmod(place->first, 0777), 0);
+    put("good", "first/bad.so");
+    put("good", "second/good.so");
+    assert_int_equal(chmod(place.first, 0777), 0);
     catalog_read(directories, 4, &scan, &catalog);
     assert_int_equal(scan.count, 1);
     assert_non_null(manifest_of(&scan.files[0]));
@@ -337,14 +319,13 @@ static void a_bad_directory_costs_that_directory_only(void **state)
 
 static void a_stripped_module_keeps_its_manifest(void **state)
 {
-    struct place *place = *state;
     char command[5 * PATH_MAX];
     struct scan scan;
 
-    put(place, "good", "first/good.so");
-    snprintf(command, sizeof(command), "strip --strip-all '%s' && chmod 644 '%s'", place->path, place->path);
+    put("good", "first/good.so");
+    snprintf(command, sizeof(command), "strip --strip-all '%s' && chmod 644 '%s'", place.path, place.path);
     assert_int_equal(system(command), 0);
-    scan_both(place, &scan);
+    scan_both(&scan);
     assert_int_equal(scan.count, 1);
     assert_non_null(manifest_of(&scan.files[0]));
     finish(&scan);
@@ -352,15 +333,14 @@ static void a_stripped_module_keeps_its_manifest(void **state)
 
 static void a_module_cut_anywhere_never_breaks_the_scan(void **state)
 {
-    struct place *place = *state;
     size_t length;
     char *bytes = read_fixture("good", &length);
     struct scan scan;
 
     for (size_t cut = 0; cut < length; cut += 97) {
-        write_file(place, "first/cut.so", bytes, cut);
-        assert_int_equal(truncate(place->path, (off_t)cut), 0);
-        scan_both(place, &scan);
+        write_file("first/cut.so", bytes, cut);
+        assert_int_equal(truncate(place.path, (off_t)cut), 0);
+        scan_both(&scan);
         assert_int_equal(scan.count, 1);
         assert_true((manifest_of(&scan.files[0]) == NULL) == (scan.files[0].reason != NULL));
         finish(&scan);
@@ -370,7 +350,6 @@ static void a_module_cut_anywhere_never_breaks_the_scan(void **state)
 
 static void many_files_keep_the_order_of_their_names(void **state)
 {
-    struct place *place = *state;
     size_t length;
     char *bytes = read_fixture("good", &length);
     struct scan scan;
@@ -379,9 +358,9 @@ static void many_files_keep_the_order_of_their_names(void **state)
         char name[32];
 
         snprintf(name, sizeof(name), "first/m%03d.so", i);
-        write_file(place, name, bytes, i % 50 == 7 ? 100 : length);
+        write_file(name, bytes, i % 50 == 7 ? 100 : length);
     }
-    scan_both(place, &scan);
+    scan_both(&scan);
     assert_int_equal(scan.count, 300);
     for (size_t i = 0; i < scan.count; i++) {
         char end[32];
@@ -396,15 +375,14 @@ static void many_files_keep_the_order_of_their_names(void **state)
 
 static void no_constructor_runs(void **state)
 {
-    struct place *place = *state;
     char mark[2 * PATH_MAX];
     struct scan scan;
 
-    put(place, "constructor_marks", "first/marks.so");
-    put(place, "constructor_crashes", "first/crashes.so");
-    snprintf(mark, sizeof(mark), "%s/mark", place->root);
+    put("constructor_marks", "first/marks.so");
+    put("constructor_crashes", "first/crashes.so");
+    snprintf(mark, sizeof(mark), "%s/mark", place.root);
     setenv("BERTH_FIXTURE_MARK", mark, 1);
-    scan_both(place, &scan);
+    scan_both(&scan);
     unsetenv("BERTH_FIXTURE_MARK");
     assert_int_equal(scan.count, 2);
     assert_non_null(manifest_of(&scan.files[0]));
