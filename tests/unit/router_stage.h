@@ -204,51 +204,47 @@ static const struct router_service narrow_service = {
     .transport_count = 2,
 };
 
-struct fixture {
+static struct fixture {
     struct router *router;
     const struct berth_router *interface;
     struct instance instance;
     struct berth_stream stream;
-};
+} fixture;
 
-static inline void declare(struct fixture *fixture)
+static inline void declare(void)
 {
-    fixture->router = router_create();
-    fixture->interface = router_interface(fixture->router);
-    fixture->stream.router = fixture->interface;
-    assert_int_equal(router_declare(fixture->router, &declared_service, NULL), BERTH_OK);
+    fixture.router = router_create();
+    fixture.interface = router_interface(fixture.router);
+    fixture.stream.router = fixture.interface;
+    assert_int_equal(router_declare(fixture.router, &declared_service, NULL), BERTH_OK);
 }
 
-static inline void set_live(struct fixture *fixture, struct instance *instance, uint64_t generation)
+static inline void set_live(struct instance *instance, uint64_t generation)
 {
     struct berth_error err;
 
-    assert_int_equal(
-        router_set_live(fixture->router, "test.Echo", &service, instance, generation, NULL, &err), BERTH_OK);
+    assert_int_equal(router_set_live(fixture.router, "test.Echo", &service, instance, generation, NULL, &err),
+                     BERTH_OK);
 }
 
 static inline int set_up(void **state)
 {
-    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    memset(&fixture, 0, sizeof(fixture));
 
     events[0] = '\0';
-    declare(fixture);
-    set_live(fixture, &fixture->instance, 1);
-    *state = fixture;
+    declare();
+    set_live(&fixture.instance, 1);
     return 0;
 }
 
 static inline int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
-
-    router_destroy(fixture->router);
-    free(fixture);
+    router_destroy(fixture.router);
     return 0;
 }
 
-static inline struct berth_call *open_over(struct fixture *fixture, struct berth_stream *stream,
-                                           const char *path, const char *transport)
+static inline struct berth_call *open_over(struct berth_stream *stream, const char *path,
+                                           const char *transport)
 {
     const struct berth_call_request request = {
         .size = sizeof(request),
@@ -258,39 +254,38 @@ static inline struct berth_call *open_over(struct fixture *fixture, struct berth
         .stream_ops = &stream_ops,
     };
 
-    stream->call = fixture->interface->open(fixture->interface, &request);
+    stream->call = fixture.interface->open(fixture.interface, &request);
     return stream->call;
 }
 
-static inline struct berth_call *open_with(struct fixture *fixture, struct berth_stream *stream,
-                                           const char *path)
+static inline struct berth_call *open_with(struct berth_stream *stream, const char *path)
 {
-    return open_over(fixture, stream, path, "test");
+    return open_over(stream, path, "test");
 }
 
-static inline struct berth_call *open_path(struct fixture *fixture, const char *path)
+static inline struct berth_call *open_path(const char *path)
 {
-    return open_with(fixture, &fixture->stream, path);
+    return open_with(&fixture.stream, path);
 }
 
-static inline void deliver(struct fixture *fixture, const char *message)
+static inline void deliver(const char *message)
 {
-    fixture->interface->deliver(fixture->stream.call, message, strlen(message));
+    fixture.interface->deliver(fixture.stream.call, message, strlen(message));
 }
 
-static inline void deliver_last(struct fixture *fixture, const char *message)
+static inline void deliver_last(const char *message)
 {
-    fixture->interface->deliver_last(fixture->stream.call, message, strlen(message));
+    fixture.interface->deliver_last(fixture.stream.call, message, strlen(message));
 }
 
-static inline void half_close(struct fixture *fixture)
+static inline void half_close(void)
 {
-    fixture->interface->half_close(fixture->stream.call);
+    fixture.interface->half_close(fixture.stream.call);
 }
 
-static inline void cancel(struct fixture *fixture)
+static inline void cancel(void)
 {
-    fixture->interface->cancel(fixture->stream.call, BERTH_CANCELLED);
+    fixture.interface->cancel(fixture.stream.call, BERTH_CANCELLED);
 }
 
 /* What handlers do. */

@@ -50,22 +50,21 @@ static const struct berth_interceptor guard_hooks = {
     .on_finish = guard_finish,
 };
 
-static void add_guard(struct fixture *fixture, struct guard *guard, size_t order)
+static void add_guard(struct guard *guard, size_t order)
 {
-    assert_int_equal(router_add_interceptor(fixture->router, &guard_hooks, guard, order, guard, NULL),
+    assert_int_equal(router_add_interceptor(fixture.router, &guard_hooks, guard, order, guard, NULL),
                      BERTH_OK);
 }
 
 static void interceptors_stand_around_a_call_in_order(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a"}, b = {.name = "b"};
 
-    add_guard(fixture, &b, 7);
-    add_guard(fixture, &a, 3);
-    fixture->instance.in_message = reply;
-    open_path(fixture, "/test.Echo/Unary");
-    deliver_last(fixture, "x");
+    add_guard(&b, 7);
+    add_guard(&a, 3);
+    fixture.instance.in_message = reply;
+    open_path("/test.Echo/Unary");
+    deliver_last("x");
     assert_events("a-start b-start start a-message b-message message(x) sent(pong) b-finish(OK) "
                   "trailer(guard=b) a-finish(OK) trailer(guard=a) finish(OK) end(OK) ");
 }
@@ -89,41 +88,36 @@ static const struct berth_interceptor watcher_hooks = {
     .on_reply = watcher_reply,
 };
 
-static void add_watcher(struct fixture *fixture, const char *name, size_t order,
-                        const struct berth_interceptor *hooks)
+static void add_watcher(const char *name, size_t order, const struct berth_interceptor *hooks)
 {
     assert_int_equal(
-        router_add_interceptor(fixture->router, hooks, (void *)(uintptr_t)name, order, name, NULL), BERTH_OK);
+        router_add_interceptor(fixture.router, hooks, (void *)(uintptr_t)name, order, name, NULL), BERTH_OK);
 }
 
 static void messages_are_seen_both_ways_by_all_interceptors(void **state)
 {
-    struct fixture *fixture = *state;
-
-    add_watcher(fixture, "a", 1, &watcher_hooks);
-    add_watcher(fixture, "b", 2, &watcher_hooks);
-    fixture->instance.in_message = send_twice;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "x");
+    add_watcher("a", 1, &watcher_hooks);
+    add_watcher("b", 2, &watcher_hooks);
+    fixture.instance.in_message = send_twice;
+    open_path("/test.Echo/Both");
+    deliver("x");
     assert_events("start a-in(x) b-in(x) message(x) b-out(one) a-out(one) sent(one) send=OK "
                   "b-out(one) a-out(one) sent(one) send=OK ");
-    router_remove_interceptors(fixture->router, "b");
-    deliver(fixture, "y");
+    router_remove_interceptors(fixture.router, "b");
+    deliver("y");
     assert_events("a-in(y) message(y) a-out(one) sent(one) send=OK a-out(one) sent(one) send=OK ");
-    cancel(fixture);
+    cancel();
     assert_events("end(CANCELLED) ");
 }
 
 static void an_interceptor_of_an_older_sdk_is_not_asked_about_replies(void **state)
 {
     struct berth_interceptor older = watcher_hooks;
-    struct fixture *fixture = *state;
-
     older.size = offsetof(struct berth_interceptor, on_reply);
-    add_watcher(fixture, "a", 1, &older);
-    fixture->instance.in_message = reply;
-    open_path(fixture, "/test.Echo/Unary");
-    deliver_last(fixture, "x");
+    add_watcher("a", 1, &older);
+    fixture.instance.in_message = reply;
+    open_path("/test.Echo/Unary");
+    deliver_last("x");
     assert_events("start a-in(x) message(x) sent(pong) finish(OK) end(OK) ");
 }
 
@@ -137,13 +131,11 @@ static void an_interceptor_may_keep_a_reply_from_leaving(void **state)
 {
     static const struct berth_interceptor refusing = {
         .size = sizeof(refusing), .name = "refusing", .on_reply = refuse_reply};
-    struct fixture *fixture = *state;
-
-    add_watcher(fixture, "a", 1, &watcher_hooks);
-    add_watcher(fixture, "b", 2, &refusing);
-    fixture->instance.in_message = send_twice;
-    open_path(fixture, "/test.Echo/Down");
-    deliver_last(fixture, "x");
+    add_watcher("a", 1, &watcher_hooks);
+    add_watcher("b", 2, &refusing);
+    fixture.instance.in_message = send_twice;
+    open_path("/test.Echo/Down");
+    deliver_last("x");
     assert_events("start a-in(x) message(x) b-out finish(PERMISSION_DENIED: that does not leave) "
                   "send=FAILED_PRECONDITION send=FAILED_PRECONDITION end(PERMISSION_DENIED) ");
 }
@@ -158,68 +150,62 @@ static void an_interceptor_sends_nothing_of_its_own(void **state)
 {
     static const struct berth_interceptor sending = {
         .size = sizeof(sending), .name = "sending", .on_reply = send_in_reply};
-    struct fixture *fixture = *state;
-
-    add_watcher(fixture, "a", 1, &sending);
-    fixture->instance.in_message = send_one;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "x");
+    add_watcher("a", 1, &sending);
+    fixture.instance.in_message = send_one;
+    open_path("/test.Echo/Both");
+    deliver("x");
     assert_events("start message(x) nested=FAILED_PRECONDITION sent(one) send=OK ");
-    cancel(fixture);
+    cancel();
 }
 
 static void a_refusal_is_heard_by_those_before_it(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a"}, b = {.name = "b", .code = BERTH_PERMISSION_DENIED}, c = {.name = "c"};
 
-    add_guard(fixture, &a, 1);
-    add_guard(fixture, &b, 2);
-    add_guard(fixture, &c, 3);
-    assert_null(open_path(fixture, "/test.Echo/Unary"));
+    add_guard(&a, 1);
+    add_guard(&b, 2);
+    add_guard(&c, 3);
+    assert_null(open_path("/test.Echo/Unary"));
     assert_events("a-start b-start a-finish(PERMISSION_DENIED) trailer(guard=a) "
                   "finish(PERMISSION_DENIED: b says no) ");
 }
 
 static void a_pending_call_goes_on_when_it_is_admitted(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a", .code = BERTH_PENDING}, b = {.name = "b"};
 
-    add_guard(fixture, &a, 1);
-    add_guard(fixture, &b, 2);
-    fixture->instance.in_message = reply;
-    assert_non_null(open_path(fixture, "/test.Echo/Unary"));
-    deliver_last(fixture, "x");
+    add_guard(&a, 1);
+    add_guard(&b, 2);
+    fixture.instance.in_message = reply;
+    assert_non_null(open_path("/test.Echo/Unary"));
+    deliver_last("x");
     assert_events("a-start paused ");
-    router_admit(fixture->router, a.pending, BERTH_OK, NULL);
+    router_admit(fixture.router, a.pending, BERTH_OK, NULL);
     assert_events("b-start start resumed a-message b-message message(x) sent(pong) b-finish(OK) "
                   "trailer(guard=b) a-finish(OK) trailer(guard=a) finish(OK) end(OK) ");
 }
 
 static void only_the_first_admission_counts(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a", .code = BERTH_PENDING};
 
-    add_guard(fixture, &a, 1);
-    open_path(fixture, "/test.Echo/Both");
-    router_admit(fixture->router, a.pending, BERTH_OK, NULL);
-    router_admit(fixture->router, a.pending, BERTH_PERMISSION_DENIED, "too late");
+    add_guard(&a, 1);
+    open_path("/test.Echo/Both");
+    router_admit(fixture.router, a.pending, BERTH_OK, NULL);
+    router_admit(fixture.router, a.pending, BERTH_PERMISSION_DENIED, "too late");
     assert_events("a-start paused start resumed ");
-    cancel(fixture);
+    cancel();
     assert_events("a-finish(CANCELLED) no-trailer end(CANCELLED) ");
 }
 
 static void a_pending_call_can_be_refused_later(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a"}, b = {.name = "b", .code = BERTH_PENDING};
 
-    add_guard(fixture, &a, 1);
-    add_guard(fixture, &b, 2);
-    open_path(fixture, "/test.Echo/Both");
-    router_admit(fixture->router, b.pending, BERTH_UNAUTHENTICATED, "who are you");
+    add_guard(&a, 1);
+    add_guard(&b, 2);
+    open_path("/test.Echo/Both");
+    router_admit(fixture.router, b.pending, BERTH_UNAUTHENTICATED, "who are you");
     free(b.state);
     assert_events("a-start b-start paused a-finish(UNAUTHENTICATED) trailer(guard=a) "
                   "finish(UNAUTHENTICATED: who are you) ");
@@ -227,47 +213,42 @@ static void a_pending_call_can_be_refused_later(void **state)
 
 static void a_pending_call_can_be_cancelled(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a", .code = BERTH_PENDING};
 
-    add_guard(fixture, &a, 1);
-    open_path(fixture, "/test.Echo/Both");
-    cancel(fixture);
+    add_guard(&a, 1);
+    open_path("/test.Echo/Both");
+    cancel();
     assert_events("a-start paused a-finish(CANCELLED) no-trailer ");
 }
 
-static struct fixture *admitting;
-
 static void admit_at_once(struct guard *guard, struct berth_call *call)
 {
-    router_admit(admitting->router, call, BERTH_OK, NULL);
+    router_admit(fixture.router, call, BERTH_OK, NULL);
 }
 
 static void an_admission_inside_on_start_counts(void **state)
 {
     struct guard a = {.name = "a", .code = BERTH_PENDING, .in_start = admit_at_once};
 
-    admitting = *state;
-    add_guard(admitting, &a, 1);
-    open_path(admitting, "/test.Echo/Both");
+    add_guard(&a, 1);
+    open_path("/test.Echo/Both");
     assert_events("a-start start ");
-    cancel(admitting);
+    cancel();
     assert_events("a-finish(CANCELLED) no-trailer end(CANCELLED) ");
 }
 
 static void refuse_at_once(struct guard *guard, struct berth_call *call)
 {
     free(guard->state);
-    router_admit(admitting->router, call, BERTH_PERMISSION_DENIED, "not you");
+    router_admit(fixture.router, call, BERTH_PERMISSION_DENIED, "not you");
 }
 
 static void a_refusal_inside_on_start_stands_whatever_it_returns(void **state)
 {
     struct guard a = {.name = "a", .code = BERTH_OK, .in_start = refuse_at_once};
 
-    admitting = *state;
-    add_guard(admitting, &a, 1);
-    assert_null(open_path(admitting, "/test.Echo/Both"));
+    add_guard(&a, 1);
+    assert_null(open_path("/test.Echo/Both"));
     assert_events("a-start finish(PERMISSION_DENIED: not you) ");
 }
 
@@ -287,43 +268,40 @@ static void an_interceptor_may_end_the_call_inside_on_start(void **state)
 {
     static const struct berth_interceptor hooks = {
         .size = sizeof(hooks), .name = "ending", .on_start = ending_start, .on_finish = guard_finish};
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a"};
 
-    add_guard(fixture, &a, 1);
-    router_add_interceptor(fixture->router, &hooks, NULL, 2, &hooks, NULL);
-    assert_null(open_path(fixture, "/test.Echo/Both"));
+    add_guard(&a, 1);
+    router_add_interceptor(fixture.router, &hooks, NULL, 2, &hooks, NULL);
+    assert_null(open_path("/test.Echo/Both"));
     assert_events("a-start a-finish(ABORTED) trailer(guard=a) finish(ABORTED: not today) ");
 }
 
 static void a_removed_interceptor_lets_go_of_running_calls(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a"}, b = {.name = "b"};
     struct berth_stream late = {0};
 
-    add_guard(fixture, &a, 1);
-    add_guard(fixture, &b, 2);
-    open_path(fixture, "/test.Echo/Both");
+    add_guard(&a, 1);
+    add_guard(&b, 2);
+    open_path("/test.Echo/Both");
     assert_events("a-start b-start start ");
-    router_remove_interceptors(fixture->router, &a);
+    router_remove_interceptors(fixture.router, &a);
     assert_events("a-finish(UNAVAILABLE) trailer(guard=a) ");
-    deliver(fixture, "x");
-    open_with(fixture, &late, "/test.Echo/Both");
-    cancel(fixture);
-    fixture->interface->cancel(late.call, BERTH_CANCELLED);
+    deliver("x");
+    open_with(&late, "/test.Echo/Both");
+    cancel();
+    fixture.interface->cancel(late.call, BERTH_CANCELLED);
     assert_events("b-message message(x) b-start start b-finish(CANCELLED) no-trailer end(CANCELLED) "
                   "b-finish(CANCELLED) no-trailer end(CANCELLED) ");
 }
 
 static void a_call_that_waits_for_a_removed_interceptor_ends(void **state)
 {
-    struct fixture *fixture = *state;
     struct guard a = {.name = "a", .code = BERTH_PENDING};
 
-    add_guard(fixture, &a, 1);
-    open_path(fixture, "/test.Echo/Both");
-    router_remove_interceptors(fixture->router, &a);
+    add_guard(&a, 1);
+    open_path("/test.Echo/Both");
+    router_remove_interceptors(fixture.router, &a);
     assert_events("a-start paused a-finish(UNAVAILABLE) trailer(guard=a) "
                   "finish(UNAVAILABLE: the interceptor's plugin is stopping) ");
 }

@@ -9,60 +9,54 @@ static void on_idle(void *context)
 
 static void the_last_call_of_an_instance_is_heard_of(void **state)
 {
-    struct fixture *fixture = *state;
-
-    open_path(fixture, "/test.Echo/Both");
-    router_when_idle(fixture->router, &fixture->instance, on_idle, NULL);
-    assert_int_equal(router_instance_calls(fixture->router, &fixture->instance), 1);
+    open_path("/test.Echo/Both");
+    router_when_idle(fixture.router, &fixture.instance, on_idle, NULL);
+    assert_int_equal(router_instance_calls(fixture.router, &fixture.instance), 1);
     assert_events("start ");
-    cancel(fixture);
+    cancel();
     assert_events("end(CANCELLED) idle ");
-    router_when_idle(fixture->router, &fixture->instance, on_idle, NULL);
+    router_when_idle(fixture.router, &fixture.instance, on_idle, NULL);
     assert_events("idle ");
-    open_path(fixture, "/test.Echo/Both");
-    router_when_idle(fixture->router, &fixture->instance, on_idle, NULL);
-    router_when_idle(fixture->router, &fixture->instance, NULL, NULL);
-    cancel(fixture);
+    open_path("/test.Echo/Both");
+    router_when_idle(fixture.router, &fixture.instance, on_idle, NULL);
+    router_when_idle(fixture.router, &fixture.instance, NULL, NULL);
+    cancel();
     assert_events("start end(CANCELLED) ");
 }
 
 static void ending_the_calls_of_an_instance_ends_all_of_them(void **state)
 {
-    struct fixture *fixture = *state;
     struct instance second = {.name = "second"};
     struct berth_stream streams[3] = {{0}};
 
-    open_with(fixture, &streams[0], "/test.Echo/Both");
-    open_with(fixture, &streams[1], "/test.Echo/Down");
-    set_live(fixture, &second, 2);
-    open_with(fixture, &streams[2], "/test.Echo/Both");
+    open_with(&streams[0], "/test.Echo/Both");
+    open_with(&streams[1], "/test.Echo/Down");
+    set_live(&second, 2);
+    open_with(&streams[2], "/test.Echo/Both");
     assert_events("start start start ");
-    router_end_calls(fixture->router, &fixture->instance, "it stops");
+    router_end_calls(fixture.router, &fixture.instance, "it stops");
     assert_events("finish(UNAVAILABLE: it stops) end(UNAVAILABLE) finish(UNAVAILABLE: it stops) "
                   "end(UNAVAILABLE) ");
-    assert_int_equal(router_instance_calls(fixture->router, &second), 1);
-    fixture->interface->cancel(streams[2].call, BERTH_CANCELLED);
+    assert_int_equal(router_instance_calls(fixture.router, &second), 1);
+    fixture.interface->cancel(streams[2].call, BERTH_CANCELLED);
     assert_events("end(CANCELLED) ");
 }
 
-static struct fixture *ending;
-
 static void end_all_inside(struct berth_call *call)
 {
-    router_end_calls(ending->router, &ending->instance, "it stops");
-    event("%zu-left ", router_instance_calls(ending->router, &ending->instance));
+    router_end_calls(fixture.router, &fixture.instance, "it stops");
+    event("%zu-left ", router_instance_calls(fixture.router, &fixture.instance));
 }
 
 static void a_call_in_the_middle_of_a_callback_counts_until_it_returns(void **state)
 {
     struct berth_stream other = {0};
 
-    ending = *state;
-    ending->instance.in_message = end_all_inside;
-    open_path(ending, "/test.Echo/Both");
-    open_with(ending, &other, "/test.Echo/Down");
-    router_when_idle(ending->router, &ending->instance, on_idle, NULL);
-    deliver(ending, "x");
+    fixture.instance.in_message = end_all_inside;
+    open_path("/test.Echo/Both");
+    open_with(&other, "/test.Echo/Down");
+    router_when_idle(fixture.router, &fixture.instance, on_idle, NULL);
+    deliver("x");
     assert_events("start start message(x) finish(UNAVAILABLE: it stops) end(UNAVAILABLE) "
                   "finish(UNAVAILABLE: it stops) 1-left end(UNAVAILABLE) idle ");
 }
@@ -102,16 +96,14 @@ static void the_observer_hears_whose_code_runs(void **state)
     static char changed[] = "changed";
     static const struct router_observer observer = {
         .context = changed, .on_enter = on_enter, .on_leave = on_leave, .on_change = on_change};
-    struct fixture *fixture = *state;
-
-    router_observe(fixture->router, &observer);
-    router_add_interceptor(fixture->router, &hooks, NULL, 0, "guard", NULL);
-    router_set_live(fixture->router, "test.Echo", &service, &fixture->instance, 2, "echo", NULL);
+    router_observe(fixture.router, &observer);
+    router_add_interceptor(fixture.router, &hooks, NULL, 0, "guard", NULL);
+    router_set_live(fixture.router, "test.Echo", &service, &fixture.instance, 2, "echo", NULL);
     assert_events("changed ");
-    fixture->instance.in_message = send_one;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "x");
-    cancel(fixture);
+    fixture.instance.in_message = send_one;
+    open_path("/test.Echo/Both");
+    deliver("x");
+    cancel();
     assert_events("guard<ask>guard echo<start >echo echo<message(x) guard<look>guard sent(one) send=OK >echo "
                   "echo<end(CANCELLED) >echo ");
 }
@@ -131,39 +123,38 @@ static bool find_counts(void *context, const char *plugin, const char *path,
     return strcmp(path, counted->path) != 0;
 }
 
-static struct router_counts counts_of(struct fixture *fixture, const char *path)
+static struct router_counts counts_of(const char *path)
 {
     struct counted counted = {.path = path};
 
-    router_each_method(fixture->router, find_counts, &counted);
+    router_each_method(fixture.router, find_counts, &counted);
     return counted.counts;
 }
 
 static void calls_and_their_bytes_are_counted_by_method_and_code(void **state)
 {
-    struct fixture *fixture = *state;
     struct router_counts counts;
 
-    fixture->instance.in_message = send_one;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "four");
-    counts = counts_of(fixture, "/test.Echo/Both");
+    fixture.instance.in_message = send_one;
+    open_path("/test.Echo/Both");
+    deliver("four");
+    counts = counts_of("/test.Echo/Both");
     assert_int_equal(counts.opened, 1);
     assert_int_equal(router_counts_open(&counts), 1);
     assert_int_equal(counts.messages_received, 1);
     assert_int_equal(counts.bytes_received, 4);
     assert_int_equal(counts.messages_sent, 1);
     assert_int_equal(counts.bytes_sent, 3);
-    cancel(fixture);
-    counts = counts_of(fixture, "/test.Echo/Both");
+    cancel();
+    counts = counts_of("/test.Echo/Both");
     assert_int_equal(router_counts_open(&counts), 0);
     assert_int_equal(counts.ended[BERTH_CANCELLED], 1);
     assert_int_equal(counts.ended[BERTH_OK], 0);
-    counts = counts_of(fixture, "/test.Echo/Unary");
+    counts = counts_of("/test.Echo/Unary");
     assert_int_equal(counts.opened, 0);
-    router_set_gone(fixture->router, "test.Echo", BERTH_UNAVAILABLE, "it stopped");
-    open_path(fixture, "/test.Echo/Both");
-    counts = counts_of(fixture, "/test.Echo/Both");
+    router_set_gone(fixture.router, "test.Echo", BERTH_UNAVAILABLE, "it stopped");
+    open_path("/test.Echo/Both");
+    counts = counts_of("/test.Echo/Both");
     assert_int_equal(counts.opened, 2);
     assert_int_equal(counts.ended[BERTH_UNAVAILABLE], 1);
 }
@@ -172,26 +163,25 @@ static void a_service_is_provided_by_its_own_table(void **state)
 {
     static const struct berth_method deaf[] = {{.name = "Unary", .kind = BERTH_METHOD_UNARY}};
     static const struct berth_method nameless[] = {METHOD("", BERTH_METHOD_BIDI_STREAM)};
-    struct fixture *fixture = *state;
     struct berth_service table = service;
     struct berth_error err;
 
-    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, NULL, &err),
+    assert_int_equal(router_provide(fixture.router, "io.test.v1.other", &table, NULL, &err),
                      BERTH_ALREADY_EXISTS);
     table.name = "test.Own";
-    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, &fixture->instance, &err),
+    assert_int_equal(router_provide(fixture.router, "io.test.v1.other", &table, &fixture.instance, &err),
                      BERTH_OK);
-    fixture->instance.in_message = reply;
-    open_path(fixture, "/test.Own/Unary");
-    deliver_last(fixture, "x");
+    fixture.instance.in_message = reply;
+    open_path("/test.Own/Unary");
+    deliver_last("x");
     assert_events("start message(x) sent(pong) finish(OK) end(OK) ");
     table.name = "test.Odd";
     table.method_count = 1;
     table.methods = deaf;
-    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, NULL, &err),
+    assert_int_equal(router_provide(fixture.router, "io.test.v1.other", &table, NULL, &err),
                      BERTH_INVALID_ARGUMENT);
     table.methods = nameless;
-    assert_int_equal(router_provide(fixture->router, "io.test.v1.other", &table, NULL, &err),
+    assert_int_equal(router_provide(fixture.router, "io.test.v1.other", &table, NULL, &err),
                      BERTH_INVALID_ARGUMENT);
 }
 

@@ -19,7 +19,7 @@ static void unknown_paths_are_refused_in_the_words_that_clients_know(void **stat
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_null(open_path(*state, cases[i].path));
+        assert_null(open_path(cases[i].path));
         assert_events(cases[i].events);
     }
 }
@@ -32,17 +32,16 @@ static void a_path_of_any_length_is_refused(void **state)
     path[0] = '/';
     path[50000] = '/';
     path[sizeof(path) - 1] = '\0';
-    assert_null(open_path(*state, path));
+    assert_null(open_path(path));
     events[40] = '\0';
     assert_events("finish(UNIMPLEMENTED: unknown service xx");
 }
 
 static void a_service_is_declared_once(void **state)
 {
-    struct fixture *fixture = *state;
     struct berth_error err;
 
-    assert_int_equal(router_declare(fixture->router, &declared_service, &err), BERTH_ALREADY_EXISTS);
+    assert_int_equal(router_declare(fixture.router, &declared_service, &err), BERTH_ALREADY_EXISTS);
     assert_non_null(strstr(err.message, "test.Echo is already exported by io.test.v1.echo"));
 }
 
@@ -70,8 +69,6 @@ static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
         {methods, 3, sizeof(methods[0]), "4 methods of test.Echo are declared, but its code has 3"},
         {methods, 4, 8, "the table of test.Echo is too small"},
     };
-    struct fixture *fixture = *state;
-
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct berth_service table = service;
         struct berth_error err;
@@ -79,17 +76,16 @@ static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
         table.methods = cases[i].methods;
         table.method_count = cases[i].count;
         table.method_size = cases[i].method_size;
-        assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, NULL, 2, NULL, &err),
+        assert_int_equal(router_set_live(fixture.router, "test.Echo", &table, NULL, 2, NULL, &err),
                          BERTH_FAILED_PRECONDITION);
         assert_non_null(strstr(err.message, cases[i].reason));
     }
-    assert_int_equal(router_set_live(fixture->router, "test.Nope", &service, NULL, 2, NULL, NULL),
+    assert_int_equal(router_set_live(fixture.router, "test.Nope", &service, NULL, 2, NULL, NULL),
                      BERTH_FAILED_PRECONDITION);
 }
 
 static void a_module_with_wider_methods_is_served(void **state)
 {
-    struct fixture *fixture = *state;
     struct {
         struct berth_method method;
         void *of_a_later_sdk;
@@ -102,11 +98,11 @@ static void a_module_with_wider_methods_is_served(void **state)
     }
     table.methods = &wide[0].method;
     table.method_size = sizeof(wide[0]);
-    assert_int_equal(router_set_live(fixture->router, "test.Echo", &table, &fixture->instance, 2, NULL, NULL),
+    assert_int_equal(router_set_live(fixture.router, "test.Echo", &table, &fixture.instance, 2, NULL, NULL),
                      BERTH_OK);
-    fixture->instance.in_message = reply;
-    open_path(fixture, "/test.Echo/Unary");
-    deliver_last(fixture, "x");
+    fixture.instance.in_message = reply;
+    open_path("/test.Echo/Unary");
+    deliver_last("x");
     assert_events("start message(x) sent(pong) finish(OK) end(OK) ");
 }
 
@@ -119,42 +115,36 @@ static bool on_route(void *context, const struct berth_route_info *route)
 
 static void routes_are_listed_with_their_state(void **state)
 {
-    struct fixture *fixture = *state;
-
-    fixture->interface->each(fixture->interface, on_route, NULL);
-    router_set_gone(fixture->router, "test.Echo", BERTH_UNAVAILABLE, "gone");
-    fixture->interface->each(fixture->interface, on_route, NULL);
+    fixture.interface->each(fixture.interface, on_route, NULL);
+    router_set_gone(fixture.router, "test.Echo", BERTH_UNAVAILABLE, "gone");
+    fixture.interface->each(fixture.interface, on_route, NULL);
     assert_events("test.Echo of io.test.v1.echo live descriptors test.Echo of io.test.v1.echo down  ");
 }
 
 static void a_service_goes_over_the_transports_that_its_plugin_names(void **state)
 {
     static const char *const carried_by[] = {"grpc", "ttrpc", "test"};
-    struct fixture *fixture = *state;
-
-    router_declare(fixture->router, &narrow_service, NULL);
-    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL, NULL);
+    router_declare(fixture.router, &narrow_service, NULL);
+    router_set_live(fixture.router, "test.Narrow", &service, &fixture.instance, 1, NULL, NULL);
     for (size_t i = 0; i < 3; i++) {
-        assert_non_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", carried_by[i]));
-        assert_string_equal(fixture->stream.call->transport, carried_by[i]);
-        cancel(fixture);
+        assert_non_null(open_over(&fixture.stream, "/test.Narrow/Both", carried_by[i]));
+        assert_string_equal(fixture.stream.call->transport, carried_by[i]);
+        cancel();
         assert_events("start end(CANCELLED) ");
     }
 }
 
 static void over_another_transport_a_service_is_unknown(void **state)
 {
-    struct fixture *fixture = *state;
-
-    router_declare(fixture->router, &narrow_service, NULL);
-    router_set_live(fixture->router, "test.Narrow", &service, &fixture->instance, 1, NULL, NULL);
-    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "tcp"));
-    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "tcp"));
-    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Both", "grp"));
+    router_declare(fixture.router, &narrow_service, NULL);
+    router_set_live(fixture.router, "test.Narrow", &service, &fixture.instance, 1, NULL, NULL);
+    assert_null(open_over(&fixture.stream, "/test.Narrow/Both", "tcp"));
+    assert_null(open_over(&fixture.stream, "/test.Narrow/Nope", "tcp"));
+    assert_null(open_over(&fixture.stream, "/test.Narrow/Both", "grp"));
     assert_events("finish(UNIMPLEMENTED: unknown service test.Narrow) "
                   "finish(UNIMPLEMENTED: unknown service test.Narrow) "
                   "finish(UNIMPLEMENTED: unknown service test.Narrow) ");
-    assert_null(open_over(fixture, &fixture->stream, "/test.Narrow/Nope", "grpc"));
+    assert_null(open_over(&fixture.stream, "/test.Narrow/Nope", "grpc"));
     assert_events("finish(UNIMPLEMENTED: unknown method Nope for service test.Narrow) ");
 }
 
@@ -169,16 +159,13 @@ static bool on_transports(void *context, const struct berth_route_info *route)
 
 static void routes_tell_their_transports(void **state)
 {
-    struct fixture *fixture = *state;
-
-    router_declare(fixture->router, &narrow_service, NULL);
-    fixture->interface->each(fixture->interface, on_transports, NULL);
+    router_declare(fixture.router, &narrow_service, NULL);
+    fixture.interface->each(fixture.interface, on_transports, NULL);
     assert_events("test.Echo over all test.Narrow over grpc test.Narrow over ttrpc ");
 }
 
 static void many_services_are_all_found(void **state)
 {
-    struct fixture *fixture = *state;
     char names[500][32];
 
     for (size_t i = 0; i < 500; i++) {
@@ -186,18 +173,17 @@ static void many_services_are_all_found(void **state)
 
         snprintf(names[i], sizeof(names[i]), "test.S%zu", i);
         more.name = names[i];
-        assert_int_equal(router_declare(fixture->router, &more, NULL), BERTH_OK);
+        assert_int_equal(router_declare(fixture.router, &more, NULL), BERTH_OK);
         assert_int_equal(
-            router_set_live(fixture->router, names[i], &service, &fixture->instance, 1, NULL, NULL),
-            BERTH_OK);
+            router_set_live(fixture.router, names[i], &service, &fixture.instance, 1, NULL, NULL), BERTH_OK);
     }
     for (size_t i = 0; i < 500; i++) {
         char path[64];
 
         snprintf(path, sizeof(path), "/%.40s/Both", names[i]);
-        assert_non_null(open_path(fixture, path));
-        assert_string_equal(fixture->stream.call->service, names[i]);
-        cancel(fixture);
+        assert_non_null(open_path(path));
+        assert_string_equal(fixture.stream.call->service, names[i]);
+        cancel();
         events[0] = '\0';
     }
 }
