@@ -42,7 +42,7 @@ static void leave(void *instance, const struct berth_namespace_occupant *who)
 static const struct berth_namespaces namespaces = {
     .size = sizeof(namespaces), .ensure = ensure, .occupy = occupy, .leave = leave};
 
-static struct service_stage *make_stage(const char *settings)
+static int make_stage(const char *settings)
 {
     return stage_create("io.containerd.grpc.v1.containers", settings, BERTH_CONTAINERS_URI,
                         &containers_service_interface, &namespaces, containers_service_init);
@@ -50,19 +50,17 @@ static struct service_stage *make_stage(const char *settings)
 
 static int set_up(void **state)
 {
-    *state = make_stage(NULL);
-    return 0;
+    return make_stage(NULL);
 }
 
 static int set_up_for_short_lists(void **state)
 {
-    *state = make_stage("max_list_bytes: 1KiB");
-    return 0;
+    return make_stage("max_list_bytes: 1KiB");
 }
 
 static int tear_down(void **state)
 {
-    return stage_destroy(*state, containers_service_close) != 0 || occupant != NULL;
+    return stage_destroy(containers_service_close) != 0 || occupant != NULL;
 }
 
 /* A container as a client gives it; NULL leaves a field out. Lists are "key=value key=value". */
@@ -169,7 +167,7 @@ static void forget(struct asked *asked)
         free(asked->words[i]);
 }
 
-static void create_in(struct service_stage *stage, const char *namespace_name, const struct given *given)
+static void create_in(const char *namespace_name, const struct given *given)
 {
     MESSAGE(CreateContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__CREATE_CONTAINER_REQUEST__INIT;
@@ -177,16 +175,16 @@ static void create_in(struct service_stage *stage, const char *namespace_name, c
 
     ask_for(&asked, given);
     request.container = &asked.message;
-    stage_call(stage, namespace_name, METHODS "Create", &request.base);
+    stage_call(namespace_name, METHODS "Create", &request.base);
     forget(&asked);
 }
 
-static void create(struct service_stage *stage, const struct given *given)
+static void create(const struct given *given)
 {
-    create_in(stage, "default", given);
+    create_in("default", given);
 }
 
-static void update(struct service_stage *stage, const struct given *given, const char *path)
+static void update(const struct given *given, const char *path)
 {
     MESSAGE(UpdateContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__UPDATE_CONTAINER_REQUEST__INIT;
@@ -199,29 +197,29 @@ static void update(struct service_stage *stage, const struct given *given, const
     mask.paths = paths;
     request.container = &asked.message;
     request.update_mask = path == NULL ? NULL : &mask;
-    stage_call(stage, "default", METHODS "Update", &request.base);
+    stage_call("default", METHODS "Update", &request.base);
     forget(&asked);
 }
 
-static void get_in(struct service_stage *stage, const char *namespace_name, const char *id)
+static void get_in(const char *namespace_name, const char *id)
 {
     MESSAGE(GetContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__GET_CONTAINER_REQUEST__INIT;
 
     request.id = stage_text(id);
-    stage_call(stage, namespace_name, METHODS "Get", &request.base);
+    stage_call(namespace_name, METHODS "Get", &request.base);
 }
 
-static void delete_(struct service_stage *stage, const char *id)
+static void delete_(const char *id)
 {
     MESSAGE(DeleteContainerRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__DELETE_CONTAINER_REQUEST__INIT;
 
     request.id = stage_text(id);
-    stage_call(stage, "default", METHODS "Delete", &request.base);
+    stage_call("default", METHODS "Delete", &request.base);
 }
 
-static struct berth_testing_call *list(struct service_stage *stage, const char *method, const char *filter)
+static struct berth_testing_call *list(const char *method, const char *filter)
 {
     MESSAGE(ListContainersRequest)
     request = CONTAINERD__SERVICES__CONTAINERS__V1__LIST_CONTAINERS_REQUEST__INIT;
@@ -229,14 +227,14 @@ static struct berth_testing_call *list(struct service_stage *stage, const char *
 
     request.filters = filters;
     request.n_filters = filter != NULL;
-    return stage_call(stage, "default", method, &request.base);
+    return stage_call("default", method, &request.base);
 }
 
 /* The reply at `i`, all of which have containers as their field 1. */
-static MESSAGE(ListContainersResponse) * reply_at(struct service_stage *stage, size_t i)
+static MESSAGE(ListContainersResponse) * reply_at(size_t i)
 {
     size_t length;
-    const void *bytes = berth_testing_call_reply(stage->call, i, &length);
+    const void *bytes = berth_testing_call_reply(stage.call, i, &length);
 
     assert_non_null(bytes);
     return containerd__services__containers__v1__list_containers_response__unpack(NULL, length, bytes);
@@ -255,13 +253,13 @@ static void show(const MESSAGE(Container) * container, char *shown, size_t size)
                  container->extensions[i]->value->type_url);
 }
 
-static void assert_replied(struct service_stage *stage, const char *expected)
+static void assert_replied(const char *expected)
 {
     MESSAGE(ListContainersResponse) * reply;
     char shown[2048];
 
-    stage_assert(stage, BERTH_OK, "");
-    reply = reply_at(stage, 0);
+    stage_assert(BERTH_OK, "");
+    reply = reply_at(0);
     assert_non_null(reply);
     assert_int_equal(reply->n_containers, 1);
     show(reply->containers[0], shown, sizeof(shown));
@@ -272,11 +270,11 @@ static void assert_replied(struct service_stage *stage, const char *expected)
 }
 
 /* The ids of all replies of List or ListStream. */
-static void ids_of(struct service_stage *stage, char *ids, size_t size)
+static void ids_of(char *ids, size_t size)
 {
     *ids = '\0';
-    for (size_t i = 0; i < berth_testing_call_reply_count(stage->call); i++) {
-        MESSAGE(ListContainersResponse) *reply = reply_at(stage, i);
+    for (size_t i = 0; i < berth_testing_call_reply_count(stage.call); i++) {
+        MESSAGE(ListContainersResponse) *reply = reply_at(i);
 
         for (size_t k = 0; k < reply->n_containers; k++)
             snprintf(ids + strlen(ids), size - strlen(ids), "%s%s", *ids == '\0' ? "" : " ",
@@ -332,23 +330,21 @@ static void what_is_created_is_checked_in_containerds_order(void **state)
     memset(big, 'b', sizeof(big) - 1);
     memcpy(big, "containerd.io/x=", 16);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        create(*state, &cases[i].given);
-        stage_assert(*state, BERTH_INVALID_ARGUMENT, cases[i].sentence);
+        create(&cases[i].given);
+        stage_assert(BERTH_INVALID_ARGUMENT, cases[i].sentence);
     }
 }
 
 static void a_container_is_made_once_and_read_as_it_was_given(void **state)
 {
-    struct service_stage *stage = *state;
-
-    create(stage, &full);
-    assert_replied(stage, "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=1 b=2 +x=1 +y=2");
-    create(stage, &full);
-    stage_assert(stage, BERTH_ALREADY_EXISTS, "container \"c2\": already exists");
-    get_in(stage, "default", "c2");
-    assert_replied(stage, "c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=1 b=2 +x=1 +y=2");
-    create_in(stage, "other", &full);
-    stage_assert(stage, BERTH_OK, "");
+    create(&full);
+    assert_replied("c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=1 b=2 +x=1 +y=2");
+    create(&full);
+    stage_assert(BERTH_ALREADY_EXISTS, "container \"c2\": already exists");
+    get_in("default", "c2");
+    assert_replied("c2 image=busybox runtime=kata spec=oci snapshot=native/s2 a=1 b=2 +x=1 +y=2");
+    create_in("other", &full);
+    stage_assert(BERTH_OK, "");
     assert_string_equal(occupant->kind, "containers");
     assert_string_equal(occupant->bucket_prefix, "containers/");
 }
@@ -368,12 +364,11 @@ static void a_namespace_must_be_named_and_valid(void **state)
             CONTAINERD__SERVICES__CONTAINERS__V1__GET_CONTAINER_REQUEST__INIT;
         const ProtobufCMessage *sent = strstr(methods[i], "Update") != NULL ? &request.base : &nothing.base;
 
-        stage_call(*state, NULL, methods[i], sent);
-        stage_assert(*state, BERTH_FAILED_PRECONDITION, "namespace is required: failed precondition");
-        stage_call(*state, "bad ns", methods[i], sent);
-        stage_assert(*state, BERTH_INVALID_ARGUMENT,
-                     "namespace validation: identifier \"bad ns\" must match "
-                     "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument");
+        stage_call(NULL, methods[i], sent);
+        stage_assert(BERTH_FAILED_PRECONDITION, "namespace is required: failed precondition");
+        stage_call("bad ns", methods[i], sent);
+        stage_assert(BERTH_INVALID_ARGUMENT, "namespace validation: identifier \"bad ns\" must match "
+                                             "^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument");
     }
 }
 
@@ -410,8 +405,8 @@ static void a_request_is_checked_as_it_came(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        stage_call_bytes(*state, "default", METHODS "Create", cases[i].bytes, cases[i].length);
-        stage_assert(*state, cases[i].code, cases[i].message);
+        stage_call_bytes("default", METHODS "Create", cases[i].bytes, cases[i].length);
+        stage_assert(cases[i].code, cases[i].message);
     }
 }
 
@@ -419,40 +414,37 @@ static void a_container_in_several_pieces_is_one(void **state)
 {
     static const char created[] = "\x0a\4" ID "\x0a\x0f" RUNTIME SPEC;
     static const char updated[] = "\x0a\4" ID "\x0a\7\x1a\5image\x12\7\x0a\5image\x12\6\x0a\4spec\x0a\7" SPEC;
-    struct service_stage *stage = *state;
-
-    stage_call_bytes(stage, "default", METHODS "Create", created, sizeof(created) - 1);
-    stage_assert(stage, BERTH_OK, "");
-    stage_call_bytes(stage, "default", METHODS "Update", updated, sizeof(updated) - 1);
-    stage_assert(stage, BERTH_OK, "");
-    get_in(stage, "default", "c7");
-    stage_assert(stage, BERTH_OK, "");
+    stage_call_bytes("default", METHODS "Create", created, sizeof(created) - 1);
+    stage_assert(BERTH_OK, "");
+    stage_call_bytes("default", METHODS "Update", updated, sizeof(updated) - 1);
+    stage_assert(BERTH_OK, "");
+    get_in("default", "c7");
+    stage_assert(BERTH_OK, "");
 }
 
 static void what_is_not_there_is_not_found_in_each_methods_words(void **state)
 {
-    struct service_stage *stage = *state;
     const struct given absent = {.id = "c3", .runtime = "runc", .spec = "oci"};
 
-    create(stage, &plain);
-    get_in(stage, "default", "c3");
-    stage_assert(stage, BERTH_NOT_FOUND, "container \"c3\" in namespace \"default\": not found");
-    get_in(stage, "other", "c1");
-    stage_assert(stage, BERTH_NOT_FOUND, "container \"c1\" in namespace \"other\": not found");
-    get_in(stage, "default", "");
-    stage_assert(stage, BERTH_NOT_FOUND, "container \"\" in namespace \"default\": not found");
-    get_in(stage, "default", LONG_ID);
-    stage_assert(stage, BERTH_NOT_FOUND, "container \"" LONG_ID "\" in namespace \"default\": not found");
-    delete_(stage, "c3");
-    stage_assert(stage, BERTH_NOT_FOUND, "container c3: not found");
-    delete_(stage, "");
-    stage_assert(stage, BERTH_NOT_FOUND, "container : not found");
-    delete_(stage, "bad id");
-    stage_assert(stage, BERTH_NOT_FOUND, "container bad id: not found");
-    update(stage, &absent, NULL);
-    stage_assert(stage, BERTH_NOT_FOUND, "container \"c3\": not found");
-    update(stage, &absent, "labels.a");
-    stage_assert(stage, BERTH_NOT_FOUND, "container \"c3\": not found");
+    create(&plain);
+    get_in("default", "c3");
+    stage_assert(BERTH_NOT_FOUND, "container \"c3\" in namespace \"default\": not found");
+    get_in("other", "c1");
+    stage_assert(BERTH_NOT_FOUND, "container \"c1\" in namespace \"other\": not found");
+    get_in("default", "");
+    stage_assert(BERTH_NOT_FOUND, "container \"\" in namespace \"default\": not found");
+    get_in("default", LONG_ID);
+    stage_assert(BERTH_NOT_FOUND, "container \"" LONG_ID "\" in namespace \"default\": not found");
+    delete_("c3");
+    stage_assert(BERTH_NOT_FOUND, "container c3: not found");
+    delete_("");
+    stage_assert(BERTH_NOT_FOUND, "container : not found");
+    delete_("bad id");
+    stage_assert(BERTH_NOT_FOUND, "container bad id: not found");
+    update(&absent, NULL);
+    stage_assert(BERTH_NOT_FOUND, "container \"c3\": not found");
+    update(&absent, "labels.a");
+    stage_assert(BERTH_NOT_FOUND, "container \"c3\": not found");
 }
 
 static void an_update_changes_what_its_mask_names(void **state)
@@ -499,15 +491,15 @@ static void an_update_changes_what_its_mask_names(void **state)
          "c2 image= runtime=kata spec=oci snapshot=native/ l=1 +w=5 +x=3 +y=2 +z=4"},
     };
 
-    create(*state, &full);
+    create(&full);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct given given = cases[i].given;
 
         given.id = "c2";
-        update(*state, &given, cases[i].path);
-        assert_replied(*state, cases[i].expected);
-        get_in(*state, "default", "c2");
-        assert_replied(*state, cases[i].expected);
+        update(&given, cases[i].path);
+        assert_replied(cases[i].expected);
+        get_in("default", "c2");
+        assert_replied(cases[i].expected);
     }
 }
 
@@ -547,13 +539,13 @@ static void an_update_that_is_refused_changes_nothing(void **state)
 
     memset(big, 'b', sizeof(big) - 1);
     memcpy(big, "x=", 2);
-    create(*state, &plain);
+    create(&plain);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        update(*state, &cases[i].given, cases[i].path);
-        stage_assert(*state, BERTH_INVALID_ARGUMENT, cases[i].sentence);
+        update(&cases[i].given, cases[i].path);
+        stage_assert(BERTH_INVALID_ARGUMENT, cases[i].sentence);
     }
-    get_in(*state, "default", "c1");
-    assert_replied(*state, "c1 image= runtime=runc spec=oci snapshot=/");
+    get_in("default", "c1");
+    assert_replied("c1 image= runtime=runc spec=oci snapshot=/");
 }
 
 static void messages_without_their_parts_are_answered(void **state)
@@ -563,23 +555,22 @@ static void messages_without_their_parts_are_answered(void **state)
     MESSAGE(UpdateContainerRequest)
     updated = CONTAINERD__SERVICES__CONTAINERS__V1__UPDATE_CONTAINER_REQUEST__INIT;
 
-    stage_call(*state, "default", METHODS "Create", &created.base);
-    stage_assert(*state, BERTH_INVALID_ARGUMENT,
+    stage_call("default", METHODS "Create", &created.base);
+    stage_assert(BERTH_INVALID_ARGUMENT,
                  INVALID "container.ID: identifier must not be empty: invalid argument");
-    stage_call(*state, "default", METHODS "Update", &updated.base);
-    stage_assert(*state, BERTH_INVALID_ARGUMENT, "Container.ID required");
+    stage_call("default", METHODS "Update", &updated.base);
+    stage_assert(BERTH_INVALID_ARGUMENT, "Container.ID required");
 }
 
 static void the_times_are_the_servers(void **state)
 {
-    struct service_stage *stage = *state;
     MESSAGE(ListContainersResponse) * first, *second;
     const struct given labelled = {.id = "c1", .labels = "a=1"};
 
-    create(stage, &plain);
-    first = reply_at(stage, 0);
-    update(stage, &labelled, "labels.a");
-    second = reply_at(stage, 0);
+    create(&plain);
+    first = reply_at(0);
+    update(&labelled, "labels.a");
+    second = reply_at(0);
     assert_true(first->containers[0]->created_at->seconds > 1600000000);
     assert_true(first->containers[0]->created_at->seconds == second->containers[0]->created_at->seconds);
     assert_true(first->containers[0]->created_at->nanos == second->containers[0]->created_at->nanos);
@@ -622,32 +613,32 @@ static void filters_find_containers_by_their_fields(void **state)
     const struct given emptied = {.id = "a", .labels = "a=3"};
     char ids[256];
 
-    create(*state, &plain);
-    create(*state, &full);
-    create(*state, &labelled);
-    create(*state, &last);
-    update(*state, &emptied, "labels.a");
+    create(&plain);
+    create(&full);
+    create(&labelled);
+    create(&last);
+    update(&emptied, "labels.a");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        list(*state, METHODS "List", cases[i].filter);
-        stage_assert(*state, BERTH_OK, "");
-        ids_of(*state, ids, sizeof(ids));
+        list(METHODS "List", cases[i].filter);
+        stage_assert(BERTH_OK, "");
+        ids_of(ids, sizeof(ids));
         assert_string_equal(ids, cases[i].ids);
-        list(*state, METHODS "ListStream", cases[i].filter);
-        stage_assert(*state, BERTH_OK, "");
-        ids_of(*state, ids, sizeof(ids));
+        list(METHODS "ListStream", cases[i].filter);
+        stage_assert(BERTH_OK, "");
+        ids_of(ids, sizeof(ids));
         assert_string_equal(ids, cases[i].ids);
     }
 }
 
 static void a_filter_that_is_none_is_refused(void **state)
 {
-    list(*state, METHODS "List", "id==");
+    list(METHODS "List", "id==");
     stage_assert(
-        *state, BERTH_INVALID_ARGUMENT,
+        BERTH_INVALID_ARGUMENT,
         "filters: parse error: [id==]: expected value or quoted: invalid argument: invalid argument");
-    list(*state, METHODS "ListStream", "id==");
+    list(METHODS "ListStream", "id==");
     stage_assert(
-        *state, BERTH_INVALID_ARGUMENT,
+        BERTH_INVALID_ARGUMENT,
         "filters: parse error: [id==]: expected value or quoted: invalid argument: invalid argument");
 }
 
@@ -658,19 +649,18 @@ static void empty_filters_let_all_through_however_many(void **state)
     char *filters[] = {stage_text(""), stage_text("id==c2"), stage_text(""), stage_text("")};
     char ids[64];
 
-    create(*state, &plain);
-    create(*state, &full);
+    create(&plain);
+    create(&full);
     request.filters = filters;
     request.n_filters = 4;
-    stage_call(*state, "default", METHODS "ListStream", &request.base);
-    stage_assert(*state, BERTH_OK, "");
-    ids_of(*state, ids, sizeof(ids));
+    stage_call("default", METHODS "ListStream", &request.base);
+    stage_assert(BERTH_OK, "");
+    ids_of(ids, sizeof(ids));
     assert_string_equal(ids, "c1 c2");
 }
 
 static void a_stream_goes_on_behind_what_was_sent_whatever_changed_meanwhile(void **state)
 {
-    struct service_stage *stage = *state;
     const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
     struct berth_testing_call *slow;
     char ids[256];
@@ -681,39 +671,38 @@ static void a_stream_goes_on_behind_what_was_sent_whatever_changed_meanwhile(voi
 
         snprintf(id, sizeof(id), "c%d", i * 2);
         if (i < 5)
-            create(stage, &given);
+            create(&given);
     }
-    slow = berth_testing_call_create(stage->testing, METHODS "ListStream", &options);
+    slow = berth_testing_call_create(stage.testing, METHODS "ListStream", &options);
     berth_testing_call_set_slow(slow, true);
     berth_testing_call_send(slow, "", 0);
     berth_testing_call_half_close(slow);
-    berth_testing_run(stage->testing);
+    berth_testing_run(stage.testing);
     assert_int_equal(berth_testing_call_code(slow), BERTH_PENDING);
     assert_int_equal(berth_testing_call_reply_count(slow), 0);
-    delete_(stage, "c4");
-    create(stage, &(const struct given){.id = "c5", .runtime = "runc", .spec = "oci"});
+    delete_("c4");
+    create(&(const struct given){.id = "c5", .runtime = "runc", .spec = "oci"});
     berth_testing_call_set_slow(slow, false);
-    berth_testing_run(stage->testing);
+    berth_testing_run(stage.testing);
     assert_int_equal(berth_testing_call_code(slow), BERTH_OK);
-    berth_testing_call_destroy(stage->call);
-    stage->call = slow;
-    ids_of(stage, ids, sizeof(ids));
+    berth_testing_call_destroy(stage.call);
+    stage.call = slow;
+    ids_of(ids, sizeof(ids));
     assert_string_equal(ids, "c0 c2 c5 c6 c8");
 }
 
 static void a_stream_that_nobody_reads_ends_with_its_caller(void **state)
 {
-    struct service_stage *stage = *state;
     const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
 
-    create(stage, &plain);
-    berth_testing_call_destroy(stage->call);
-    stage->call = berth_testing_call_create(stage->testing, METHODS "ListStream", &options);
-    berth_testing_call_set_slow(stage->call, true);
-    berth_testing_call_send(stage->call, "\x0a\x02id", 4);
-    berth_testing_call_half_close(stage->call);
-    berth_testing_run(stage->testing);
-    berth_testing_call_cancel(stage->call);
+    create(&plain);
+    berth_testing_call_destroy(stage.call);
+    stage.call = berth_testing_call_create(stage.testing, METHODS "ListStream", &options);
+    berth_testing_call_set_slow(stage.call, true);
+    berth_testing_call_send(stage.call, "\x0a\x02id", 4);
+    berth_testing_call_half_close(stage.call);
+    berth_testing_run(stage.testing);
+    berth_testing_call_cancel(stage.call);
 }
 
 struct paging {
@@ -735,7 +724,6 @@ static bool take(void *context, const struct berth_store_entry *container)
 
 static void a_listing_goes_on_after_a_key(void **state)
 {
-    struct service_stage *stage = *state;
     struct paging paging = {.left = 2};
     struct berth_containers_query query = {.size = sizeof(query), .namespace_name = "default"};
     struct berth_error err;
@@ -744,22 +732,21 @@ static void a_listing_goes_on_after_a_key(void **state)
         char id[8];
 
         snprintf(id, sizeof(id), "c%d", i);
-        create(stage, &(const struct given){.id = id, .runtime = "runc", .spec = "oci"});
+        create(&(const struct given){.id = id, .runtime = "runc", .spec = "oci"});
     }
-    assert_int_equal(containers_service_interface.list(stage->service, NULL, &query, take, &paging, &err),
+    assert_int_equal(containers_service_interface.list(stage.service, NULL, &query, take, &paging, &err),
                      BERTH_OK);
     assert_string_equal(paging.ids, " c0 c1");
     query.after = berth_store_text(paging.last);
     paging.left = 99;
-    delete_(stage, "c1");
-    assert_int_equal(containers_service_interface.list(stage->service, NULL, &query, take, &paging, &err),
+    delete_("c1");
+    assert_int_equal(containers_service_interface.list(stage.service, NULL, &query, take, &paging, &err),
                      BERTH_OK);
     assert_string_equal(paging.ids, " c0 c1 c2 c3 c4");
 }
 
 static void a_list_that_is_too_large_for_one_message_says_what_helps(void **state)
 {
-    struct service_stage *stage = *state;
     const size_t large = 1000 * 1000;
     char *value = malloc(large + 8);
     char id[8];
@@ -770,103 +757,97 @@ static void a_list_that_is_too_large_for_one_message_says_what_helps(void **stat
     value[large + 4] = '\0';
     for (int i = 0; i < 17; i++) {
         snprintf(id, sizeof(id), "c%d", i);
-        stage_put_as_other(stage, "containers/default", id, value);
-        stage->told[0] = '\0';
+        stage_put_as_other("containers/default", id, value);
+        stage.told[0] = '\0';
     }
     free(value);
-    list(stage, METHODS "List", NULL);
+    list(METHODS "List", NULL);
     stage_assert(
-        stage, BERTH_RESOURCE_EXHAUSTED,
+        BERTH_RESOURCE_EXHAUSTED,
         "a list of more than 16 containers exceeds max_list_bytes (16777216): narrow the filters, or "
         "use ListStream, which sends each in a message of its own");
-    list(stage, METHODS "ListStream", NULL);
-    stage_assert(stage, BERTH_OK, "");
-    assert_int_equal(berth_testing_call_reply_count(stage->call), 17);
+    list(METHODS "ListStream", NULL);
+    stage_assert(BERTH_OK, "");
+    assert_int_equal(berth_testing_call_reply_count(stage.call), 17);
 }
 
 static void a_list_is_bounded_by_max_list_bytes(void **state)
 {
-    struct service_stage *stage = *state;
     char id[8];
 
     for (int i = 0; i < 40; i++) {
         snprintf(id, sizeof(id), "c%02d", i);
-        create(stage,
-               &(struct given){
-                   .id = id, .image = "docker.io/library/busybox:1", .runtime = "runc", .spec = "oci"});
-        stage_assert(stage, BERTH_OK, "");
+        create(&(struct given){
+            .id = id, .image = "docker.io/library/busybox:1", .runtime = "runc", .spec = "oci"});
+        stage_assert(BERTH_OK, "");
     }
-    list(stage, METHODS "List", NULL);
-    assert_int_equal(berth_testing_call_code(stage->call), BERTH_RESOURCE_EXHAUSTED);
-    list(stage, METHODS "List", "id~=\"c0[0-4]\"");
-    stage_assert(stage, BERTH_OK, "");
-    list(stage, METHODS "ListStream", NULL);
-    assert_int_equal(berth_testing_call_reply_count(stage->call), 40);
+    list(METHODS "List", NULL);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_RESOURCE_EXHAUSTED);
+    list(METHODS "List", "id~=\"c0[0-4]\"");
+    stage_assert(BERTH_OK, "");
+    list(METHODS "ListStream", NULL);
+    assert_int_equal(berth_testing_call_reply_count(stage.call), 40);
 }
 
 static void each_change_is_told(void **state)
 {
-    struct service_stage *stage = *state;
     const struct given given = {.id = "c2", .labels = "n=1"};
     Containerd__Events__ContainerCreate *created;
     Containerd__Events__ContainerUpdate *updated;
     Containerd__Events__ContainerDelete *deleted;
 
-    create(stage, &full);
+    create(&full);
     created =
-        containerd__events__container_create__unpack(NULL, stage->last_event.length, stage->last_event.data);
+        containerd__events__container_create__unpack(NULL, stage.last_event.length, stage.last_event.data);
     assert_string_equal(created->id, "c2");
     assert_string_equal(created->image, "busybox");
     assert_string_equal(created->runtime->name, "kata");
     protobuf_c_message_free_unpacked(&created->base, NULL);
-    update(stage, &given, "labels.n");
+    update(&given, "labels.n");
     updated =
-        containerd__events__container_update__unpack(NULL, stage->last_event.length, stage->last_event.data);
+        containerd__events__container_update__unpack(NULL, stage.last_event.length, stage.last_event.data);
     assert_string_equal(updated->id, "c2");
     assert_string_equal(updated->snapshot_key, "s2");
     assert_int_equal(updated->n_labels, 3);
     protobuf_c_message_free_unpacked(&updated->base, NULL);
-    delete_(stage, "c2");
+    delete_("c2");
     deleted =
-        containerd__events__container_delete__unpack(NULL, stage->last_event.length, stage->last_event.data);
+        containerd__events__container_delete__unpack(NULL, stage.last_event.length, stage.last_event.data);
     assert_string_equal(deleted->id, "c2");
     protobuf_c_message_free_unpacked(&deleted->base, NULL);
-    delete_(stage, "c2");
-    assert_string_equal(stage->told, "default /containers/create containerd.events.ContainerCreate\n"
-                                     "default /containers/update containerd.events.ContainerUpdate\n"
-                                     "default /containers/delete containerd.events.ContainerDelete\n");
+    delete_("c2");
+    assert_string_equal(stage.told, "default /containers/create containerd.events.ContainerCreate\n"
+                                    "default /containers/update containerd.events.ContainerUpdate\n"
+                                    "default /containers/delete containerd.events.ContainerDelete\n");
 }
 
 static void what_another_daemon_does_is_told_too(void **state)
 {
-    struct service_stage *stage = *state;
-
-    stage_put_as_other(stage, "containers/moby", "c",
+    stage_put_as_other("containers/moby", "c",
                        "\x0a\x01"
                        "c");
-    stage_put_as_other(stage, "containers/moby", "c",
+    stage_put_as_other("containers/moby", "c",
                        "\x0a\x01"
                        "c\x1a\x01i");
-    stage_put_as_other(stage, "containers/moby", "c", NULL);
-    assert_string_equal(stage->told, "moby /containers/create containerd.events.ContainerCreate\n"
-                                     "moby /containers/update containerd.events.ContainerUpdate\n"
-                                     "moby /containers/delete containerd.events.ContainerDelete\n");
-    assert_int_equal(stage->last_event.length, 3);
+    stage_put_as_other("containers/moby", "c", NULL);
+    assert_string_equal(stage.told, "moby /containers/create containerd.events.ContainerCreate\n"
+                                    "moby /containers/update containerd.events.ContainerUpdate\n"
+                                    "moby /containers/delete containerd.events.ContainerDelete\n");
+    assert_int_equal(stage.last_event.length, 3);
 }
 
 static void fields_of_a_newer_program_survive_an_update(void **state)
 {
     static const char stored[] = "\x0a\x01"
                                  "c\x22\x06\x0a\x04runc\x2a\x05\x0a\x03oci\x5a\x03pod\x9a\x06\x03new";
-    struct service_stage *stage = *state;
     const struct given given = {.id = "c", .runtime = "runc", .spec = "oci", .labels = "a=1"};
     size_t length;
     const void *reply;
 
-    stage_put_as_other(stage, "containers/default", "c", stored);
-    update(stage, &given, NULL);
-    stage_assert(stage, BERTH_OK, "");
-    reply = berth_testing_call_reply(stage->call, 0, &length);
+    stage_put_as_other("containers/default", "c", stored);
+    update(&given, NULL);
+    stage_assert(BERTH_OK, "");
+    reply = berth_testing_call_reply(stage.call, 0, &length);
     assert_non_null(memmem(reply, length, "\x9a\x06\x03new", 6));
     assert_non_null(memmem(reply, length, "\x5a\x03pod", 5));
 }
@@ -875,23 +856,23 @@ static void a_damaged_container_is_said_to_be_one(void **state)
 {
     const struct given given = {.id = "c", .labels = "a=1"};
 
-    stage_put_as_other(*state, "containers/default", "c", "\x0a\x7f");
-    update(*state, &given, "labels.a");
-    stage_assert(*state, BERTH_DATA_LOSS, "container \"c\" is damaged in the store");
+    stage_put_as_other("containers/default", "c", "\x0a\x7f");
+    update(&given, "labels.a");
+    stage_assert(BERTH_DATA_LOSS, "container \"c\" is damaged in the store");
 }
 
-static void damage(struct service_stage *stage, const char *id)
+static void damage(const char *id)
 {
-    assert_true(berth_store_memory_damage(stage->memory, "containers/default", berth_store_text(id)));
+    assert_true(berth_store_memory_damage(stage.memory, "containers/default", berth_store_text(id)));
 }
 
-static void make_three_of_which_one_is_damaged(struct service_stage *stage)
+static void make_three_of_which_one_is_damaged(void)
 {
     static const char *const made[] = {"a", "b", "c"};
 
     for (size_t i = 0; i < 3; i++)
-        create(stage, &(const struct given){.id = made[i], .runtime = "runc", .spec = "oci"});
-    damage(stage, "b");
+        create(&(const struct given){.id = made[i], .runtime = "runc", .spec = "oci"});
+    damage("b");
 }
 
 #define DAMAGED "bucket containers/default, key \"b\": the entry is damaged"
@@ -902,43 +883,42 @@ static void of_damaged_containers_a_list_says_so_and_a_stream_sends_the_others_f
     static const char *const sent[] = {"a c", "a c", "a"};
     char ids[64];
 
-    make_three_of_which_one_is_damaged(*state);
+    make_three_of_which_one_is_damaged();
     for (size_t i = 0; i < 3; i++) {
-        list(*state, METHODS "List", filters[i]);
-        stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
-        list(*state, METHODS "ListStream", filters[i]);
-        stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
-        ids_of(*state, ids, sizeof(ids));
+        list(METHODS "List", filters[i]);
+        stage_assert(BERTH_DATA_LOSS, DAMAGED);
+        list(METHODS "ListStream", filters[i]);
+        stage_assert(BERTH_DATA_LOSS, DAMAGED);
+        ids_of(ids, sizeof(ids));
         assert_string_equal(ids, sent[i]);
     }
 }
 
 static void a_stream_that_met_a_damaged_container_says_so_however_slowly_it_is_read(void **state)
 {
-    struct service_stage *stage = *state;
     const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
     struct berth_testing_call *slow;
     char ids[64];
 
-    make_three_of_which_one_is_damaged(stage);
-    damage(stage, "a");
-    slow = berth_testing_call_create(stage->testing, METHODS "ListStream", &options);
+    make_three_of_which_one_is_damaged();
+    damage("a");
+    slow = berth_testing_call_create(stage.testing, METHODS "ListStream", &options);
     berth_testing_call_set_slow(slow, true);
     berth_testing_call_send(slow, "", 0);
     berth_testing_call_half_close(slow);
-    berth_testing_run(stage->testing);
+    berth_testing_run(stage.testing);
     assert_int_equal(berth_testing_call_code(slow), BERTH_PENDING);
     /* What it met is gone by now; its list is not complete all the same. */
-    berth_testing_call_destroy(stage->call);
-    stage->call = NULL;
-    delete_(stage, "a");
-    delete_(stage, "b");
+    berth_testing_call_destroy(stage.call);
+    stage.call = NULL;
+    delete_("a");
+    delete_("b");
     berth_testing_call_set_slow(slow, false);
-    berth_testing_run(stage->testing);
-    berth_testing_call_destroy(stage->call);
-    stage->call = slow;
-    stage_assert(stage, BERTH_DATA_LOSS, "bucket containers/default, key \"a\": the entry is damaged");
-    ids_of(stage, ids, sizeof(ids));
+    berth_testing_run(stage.testing);
+    berth_testing_call_destroy(stage.call);
+    stage.call = slow;
+    stage_assert(BERTH_DATA_LOSS, "bucket containers/default, key \"a\": the entry is damaged");
+    ids_of(ids, sizeof(ids));
     assert_string_equal(ids, "c");
 }
 
@@ -947,35 +927,34 @@ static void a_damaged_container_can_be_removed_and_made_again(void **state)
     const struct given given = {.id = "b", .runtime = "runc", .spec = "oci"};
     char ids[64];
 
-    make_three_of_which_one_is_damaged(*state);
-    get_in(*state, "default", "b");
-    stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
-    create(*state, &given);
-    stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
-    update(*state, &given, "labels");
-    stage_assert(*state, BERTH_DATA_LOSS, DAMAGED);
-    delete_(*state, "b");
-    stage_assert(*state, BERTH_OK, "");
-    list(*state, METHODS "List", NULL);
-    stage_assert(*state, BERTH_OK, "");
-    ids_of(*state, ids, sizeof(ids));
+    make_three_of_which_one_is_damaged();
+    get_in("default", "b");
+    stage_assert(BERTH_DATA_LOSS, DAMAGED);
+    create(&given);
+    stage_assert(BERTH_DATA_LOSS, DAMAGED);
+    update(&given, "labels");
+    stage_assert(BERTH_DATA_LOSS, DAMAGED);
+    delete_("b");
+    stage_assert(BERTH_OK, "");
+    list(METHODS "List", NULL);
+    stage_assert(BERTH_OK, "");
+    ids_of(ids, sizeof(ids));
     assert_string_equal(ids, "a c");
-    create(*state, &given);
-    stage_assert(*state, BERTH_OK, "");
+    create(&given);
+    stage_assert(BERTH_OK, "");
 }
 
 static void a_call_that_is_cancelled_leaves_its_change_to_end(void **state)
 {
-    struct service_stage *stage = *state;
     const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
     static const char request[] = "\x0a\x12\x0a\x01"
                                   "c\x22\x06\x0a\x04runc\x2a\x05\x0a\x03oci";
 
-    berth_testing_call_destroy(stage->call);
-    stage->call = berth_testing_call_create(stage->testing, METHODS "Create", &options);
-    berth_testing_call_send(stage->call, request, sizeof(request) - 1);
-    berth_testing_call_half_close(stage->call);
-    berth_testing_call_cancel(stage->call);
+    berth_testing_call_destroy(stage.call);
+    stage.call = berth_testing_call_create(stage.testing, METHODS "Create", &options);
+    berth_testing_call_send(stage.call, request, sizeof(request) - 1);
+    berth_testing_call_half_close(stage.call);
+    berth_testing_call_cancel(stage.call);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

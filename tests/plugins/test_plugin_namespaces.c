@@ -21,14 +21,13 @@ typedef SERVICE(Namespace__LabelsEntry) label_message;
 
 static int set_up(void **state)
 {
-    *state = stage_create("io.containerd.grpc.v1.namespaces", NULL, BERTH_NAMESPACES_URI,
-                          &namespaces_service_interface, NULL, namespaces_service_init);
-    return 0;
+    return stage_create("io.containerd.grpc.v1.namespaces", NULL, BERTH_NAMESPACES_URI,
+                        &namespaces_service_interface, NULL, namespaces_service_init);
 }
 
 static int tear_down(void **state)
 {
-    return stage_destroy(*state, namespaces_service_close);
+    return stage_destroy(namespaces_service_close);
 }
 
 /* "key=value key=value" */
@@ -60,7 +59,7 @@ static void ask_for(struct asked *asked, const char *name, const char *labels)
     }
 }
 
-static void create(struct service_stage *stage, const char *name, const char *labels)
+static void create(const char *name, const char *labels)
 {
     SERVICE(CreateNamespaceRequest)
     request = CONTAINERD__SERVICES__NAMESPACES__V1__CREATE_NAMESPACE_REQUEST__INIT;
@@ -68,11 +67,11 @@ static void create(struct service_stage *stage, const char *name, const char *la
 
     ask_for(asked, name, labels);
     request.namespace_ = &asked->message;
-    stage_call(stage, NULL, METHODS "Create", &request.base);
+    stage_call(NULL, METHODS "Create", &request.base);
     free(asked);
 }
 
-static void update(struct service_stage *stage, const char *name, const char *labels, const char *path)
+static void update(const char *name, const char *labels, const char *path)
 {
     SERVICE(UpdateNamespaceRequest)
     request = CONTAINERD__SERVICES__NAMESPACES__V1__UPDATE_NAMESPACE_REQUEST__INIT;
@@ -85,28 +84,28 @@ static void update(struct service_stage *stage, const char *name, const char *la
     mask.n_paths = 1;
     request.namespace_ = &asked->message;
     request.update_mask = path == NULL ? NULL : &mask;
-    stage_call(stage, NULL, METHODS "Update", &request.base);
+    stage_call(NULL, METHODS "Update", &request.base);
     free(asked);
 }
 
-static void delete_(struct service_stage *stage, const char *name)
+static void delete_(const char *name)
 {
     SERVICE(DeleteNamespaceRequest)
     request = CONTAINERD__SERVICES__NAMESPACES__V1__DELETE_NAMESPACE_REQUEST__INIT;
 
     request.name = stage_text(name);
-    stage_call(stage, NULL, METHODS "Delete", &request.base);
+    stage_call(NULL, METHODS "Delete", &request.base);
 }
 
 /* "name{key=value,key=value} name{} " of the last reply, which has namespaces as its field 1. */
-static void assert_replied(struct service_stage *stage, const char *expected)
+static void assert_replied(const char *expected)
 {
     size_t length;
-    const void *bytes = berth_testing_call_reply(stage->call, 0, &length);
+    const void *bytes = berth_testing_call_reply(stage.call, 0, &length);
     SERVICE(ListNamespacesResponse) * reply;
     char shown[2048] = "";
 
-    assert_int_equal(berth_testing_call_code(stage->call), BERTH_OK);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_OK);
     reply = containerd__services__namespaces__v1__list_namespaces_response__unpack(NULL, length, bytes);
     assert_non_null(reply);
     for (size_t i = 0; i < reply->n_namespaces; i++) {
@@ -122,23 +121,23 @@ static void assert_replied(struct service_stage *stage, const char *expected)
     assert_string_equal(shown, expected);
 }
 
-static void assert_listed(struct service_stage *stage, const char *expected)
+static void assert_listed(const char *expected)
 {
     SERVICE(ListNamespacesRequest)
     request = CONTAINERD__SERVICES__NAMESPACES__V1__LIST_NAMESPACES_REQUEST__INIT;
 
     request.filter = stage_text("nonsense==");
-    stage_call(stage, NULL, METHODS "List", &request.base);
-    assert_replied(stage, expected);
+    stage_call(NULL, METHODS "List", &request.base);
+    assert_replied(expected);
 }
 
-static void assert_got(struct service_stage *stage, const char *name, const char *expected)
+static void assert_got(const char *name, const char *expected)
 {
     SERVICE(GetNamespaceRequest) request = CONTAINERD__SERVICES__NAMESPACES__V1__GET_NAMESPACE_REQUEST__INIT;
 
     request.name = stage_text(name);
-    stage_call(stage, NULL, METHODS "Get", &request.base);
-    assert_replied(stage, expected);
+    stage_call(NULL, METHODS "Get", &request.base);
+    assert_replied(expected);
 }
 
 #define LONG_NAME "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
@@ -165,33 +164,31 @@ static void names_and_labels_are_checked_when_one_is_made(void **state)
     memset(big, 'b', sizeof(big) - 1);
     memcpy(big, "io.example/key=", 15);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        create(*state, cases[i].name, cases[i].labels);
-        stage_assert(*state, BERTH_INVALID_ARGUMENT, cases[i].sentence);
+        create(cases[i].name, cases[i].labels);
+        stage_assert(BERTH_INVALID_ARGUMENT, cases[i].sentence);
     }
-    assert_listed(*state, "");
+    assert_listed("");
 }
 
 static void a_namespace_is_made_once_and_listed_in_byte_order(void **state)
 {
-    struct service_stage *stage = *state;
-
-    create(stage, "n2", NULL);
-    create(stage, "B", "b=2 a=1 empty=");
-    assert_replied(stage, "B{a=1,b=2} ");
-    create(stage, "B", NULL);
-    stage_assert(stage, BERTH_ALREADY_EXISTS, "namespace \"B\": already exists");
-    assert_listed(stage, "B{a=1,b=2} n2{} ");
-    assert_got(stage, "B", "B{a=1,b=2} ");
-    assert_string_equal(stage->told, "n2 /namespaces/create containerd.events.NamespaceCreate\n"
-                                     "B /namespaces/create containerd.events.NamespaceCreate\n");
+    create("n2", NULL);
+    create("B", "b=2 a=1 empty=");
+    assert_replied("B{a=1,b=2} ");
+    create("B", NULL);
+    stage_assert(BERTH_ALREADY_EXISTS, "namespace \"B\": already exists");
+    assert_listed("B{a=1,b=2} n2{} ");
+    assert_got("B", "B{a=1,b=2} ");
+    assert_string_equal(stage.told, "n2 /namespaces/create containerd.events.NamespaceCreate\n"
+                                    "B /namespaces/create containerd.events.NamespaceCreate\n");
 }
 
 static void one_that_is_not_there_is_one_without_labels(void **state)
 {
-    assert_got(*state, "absent", "absent{} ");
-    assert_got(*state, "bad name", "bad name{} ");
-    assert_got(*state, "", "{} ");
-    assert_listed(*state, "");
+    assert_got("absent", "absent{} ");
+    assert_got("bad name", "bad name{} ");
+    assert_got("", "{} ");
+    assert_listed("");
 }
 
 static void an_update_changes_what_its_mask_names(void **state)
@@ -210,40 +207,39 @@ static void an_update_changes_what_its_mask_names(void **state)
         {"", NULL, "n{} "},
     };
 
-    create(*state, "n", "a=1 z=0");
+    create("n", "a=1 z=0");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        update(*state, "n", cases[i].labels, cases[i].path);
-        assert_replied(*state, cases[i].expected);
-        assert_got(*state, "n", cases[i].expected);
+        update("n", cases[i].labels, cases[i].path);
+        assert_replied(cases[i].expected);
+        assert_got("n", cases[i].expected);
     }
 }
 
 static void an_update_that_is_refused_changes_nothing(void **state)
 {
-    create(*state, "n", "a=1");
-    update(*state, "n", "a=2", "labels");
-    stage_assert(*state, BERTH_INVALID_ARGUMENT, "cannot update \"labels\" field");
-    update(*state, "n", "a=2", "name");
-    stage_assert(*state, BERTH_INVALID_ARGUMENT, "cannot update \"name\" field");
-    update(*state, "n", "=2", "labels.");
-    stage_assert(*state, BERTH_INVALID_ARGUMENT, "namespace.Labels: key required: invalid argument");
-    update(*state, "bad name", "a=2", NULL);
+    create("n", "a=1");
+    update("n", "a=2", "labels");
+    stage_assert(BERTH_INVALID_ARGUMENT, "cannot update \"labels\" field");
+    update("n", "a=2", "name");
+    stage_assert(BERTH_INVALID_ARGUMENT, "cannot update \"name\" field");
+    update("n", "=2", "labels.");
+    stage_assert(BERTH_INVALID_ARGUMENT, "namespace.Labels: key required: invalid argument");
+    update("bad name", "a=2", NULL);
     stage_assert(
-        *state, BERTH_INVALID_ARGUMENT,
+        BERTH_INVALID_ARGUMENT,
         "identifier \"bad name\" must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument");
-    assert_listed(*state, "n{a=1} ");
+    assert_listed("n{a=1} ");
 }
 
 static void an_update_of_an_unknown_name_makes_it(void **state)
 {
-    struct service_stage *stage = *state;
     Containerd__Events__NamespaceUpdate *event;
 
-    update(stage, "fresh", "a=1", "labels.a");
-    assert_listed(stage, "fresh{a=1} ");
-    assert_string_equal(stage->told, "fresh /namespaces/update containerd.events.NamespaceUpdate\n");
+    update("fresh", "a=1", "labels.a");
+    assert_listed("fresh{a=1} ");
+    assert_string_equal(stage.told, "fresh /namespaces/update containerd.events.NamespaceUpdate\n");
     event =
-        containerd__events__namespace_update__unpack(NULL, stage->last_event.length, stage->last_event.data);
+        containerd__events__namespace_update__unpack(NULL, stage.last_event.length, stage.last_event.data);
     assert_non_null(event);
     assert_string_equal(event->name, "fresh");
     assert_int_equal(event->n_labels, 1);
@@ -257,29 +253,29 @@ static void messages_without_their_parts_are_answered(void **state)
     SERVICE(UpdateNamespaceRequest)
     updated = CONTAINERD__SERVICES__NAMESPACES__V1__UPDATE_NAMESPACE_REQUEST__INIT;
 
-    stage_call(*state, NULL, METHODS "Create", &created.base);
-    stage_assert(*state, BERTH_INVALID_ARGUMENT, "identifier must not be empty: invalid argument");
-    stage_call(*state, NULL, METHODS "Update", &updated.base);
-    stage_assert(*state, BERTH_INVALID_ARGUMENT, "identifier must not be empty: invalid argument");
+    stage_call(NULL, METHODS "Create", &created.base);
+    stage_assert(BERTH_INVALID_ARGUMENT, "identifier must not be empty: invalid argument");
+    stage_call(NULL, METHODS "Update", &updated.base);
+    stage_assert(BERTH_INVALID_ARGUMENT, "identifier must not be empty: invalid argument");
 }
 
 static void strings_that_are_no_text_are_refused(void **state)
 {
-    create(*state, "\xff", NULL);
+    create("\xff", NULL);
     stage_assert(
-        *state, BERTH_INVALID_ARGUMENT,
+        BERTH_INVALID_ARGUMENT,
         "field namespace.name of containerd.services.namespaces.v1.CreateNamespaceRequest is not valid "
         "UTF-8");
 }
 
 static void one_that_is_not_there_cannot_be_removed(void **state)
 {
-    delete_(*state, "absent");
-    stage_assert(*state, BERTH_NOT_FOUND, "namespace \"absent\": not found");
-    delete_(*state, "");
-    stage_assert(*state, BERTH_NOT_FOUND, "namespace \"\": not found");
-    delete_(*state, "bad name");
-    stage_assert(*state, BERTH_NOT_FOUND, "namespace \"bad name\": not found");
+    delete_("absent");
+    stage_assert(BERTH_NOT_FOUND, "namespace \"absent\": not found");
+    delete_("");
+    stage_assert(BERTH_NOT_FOUND, "namespace \"\": not found");
+    delete_("bad name");
+    stage_assert(BERTH_NOT_FOUND, "namespace \"bad name\": not found");
 }
 
 static void what_occupies_a_namespace_keeps_it_and_the_rest_goes_with_it(void **state)
@@ -288,94 +284,89 @@ static void what_occupies_a_namespace_keeps_it_and_the_rest_goes_with_it(void **
         .size = sizeof(containers), .kind = "containers", .bucket_prefix = "containers/"};
     static const struct berth_namespace_occupant leases = {.size = sizeof(leases),
                                                            .bucket_prefix = "leases/"};
-    struct service_stage *stage = *state;
     const struct berth_namespaces *service = &namespaces_service_interface;
     struct berth_store_txn *txn;
     struct berth_store_entry entry;
     struct berth_error err;
 
-    assert_int_equal(service->occupy(stage->service, &containers, &err), BERTH_OK);
-    assert_int_equal(service->occupy(stage->service, &leases, &err), BERTH_OK);
-    create(stage, "n", NULL);
-    stage_put_as_other(stage, "containers/n", "c", "x");
-    stage_put_as_other(stage, "leases/n", "l1", "x");
-    stage_put_as_other(stage, "leases/n", "l2", "x");
-    stage_put_as_other(stage, "leases/other", "l", "x");
-    delete_(stage, "n");
-    stage_assert(stage, BERTH_FAILED_PRECONDITION,
+    assert_int_equal(service->occupy(stage.service, &containers, &err), BERTH_OK);
+    assert_int_equal(service->occupy(stage.service, &leases, &err), BERTH_OK);
+    create("n", NULL);
+    stage_put_as_other("containers/n", "c", "x");
+    stage_put_as_other("leases/n", "l1", "x");
+    stage_put_as_other("leases/n", "l2", "x");
+    stage_put_as_other("leases/other", "l", "x");
+    delete_("n");
+    stage_assert(BERTH_FAILED_PRECONDITION,
                  "namespace \"n\" must be empty, but it still has containers: failed precondition");
-    stage_put_as_other(stage, "containers/n", "c", NULL);
-    delete_(stage, "n");
-    stage_assert(stage, BERTH_OK, "");
-    assert_listed(stage, "");
-    assert_int_equal(berth_store_interface.begin(stage->memory, &txn, &err), BERTH_OK);
+    stage_put_as_other("containers/n", "c", NULL);
+    delete_("n");
+    stage_assert(BERTH_OK, "");
+    assert_listed("");
+    assert_int_equal(berth_store_interface.begin(stage.memory, &txn, &err), BERTH_OK);
     assert_int_equal(berth_store_interface.next(txn, "leases/n", berth_store_text(""), &entry, &err),
                      BERTH_NOT_FOUND);
     assert_int_equal(berth_store_interface.next(txn, "leases/other", berth_store_text(""), &entry, &err),
                      BERTH_OK);
     berth_store_interface.end(txn);
-    assert_non_null(strstr(stage->told, "n /namespaces/delete containerd.events.NamespaceDelete\n"));
-    service->leave(stage->service, &containers);
-    service->leave(stage->service, &leases);
+    assert_non_null(strstr(stage.told, "n /namespaces/delete containerd.events.NamespaceDelete\n"));
+    service->leave(stage.service, &containers);
+    service->leave(stage.service, &leases);
 }
 
 static void a_damaged_namespace_can_be_removed_or_written_anew(void **state)
 {
-    struct service_stage *stage = *state;
     const struct berth_namespaces *service = &namespaces_service_interface;
     const struct berth_namespace_occupant leases = {.size = sizeof(leases), .bucket_prefix = "leases/"};
     struct berth_error err;
 
-    assert_int_equal(service->occupy(stage->service, &leases, &err), BERTH_OK);
-    create(stage, "n1", "a=1");
-    create(stage, "n2", "a=1 b=2");
-    stage_put_as_other(stage, "leases/n1", "l1", "x");
-    stage_put_as_other(stage, "leases/n1", "l2", "x");
+    assert_int_equal(service->occupy(stage.service, &leases, &err), BERTH_OK);
+    create("n1", "a=1");
+    create("n2", "a=1 b=2");
+    stage_put_as_other("leases/n1", "l1", "x");
+    stage_put_as_other("leases/n1", "l2", "x");
     for (size_t i = 0; i < 2; i++)
         assert_true(
-            berth_store_memory_damage(stage->memory, "namespaces", berth_store_text(i == 0 ? "n1" : "n2")));
-    assert_true(berth_store_memory_damage(stage->memory, "leases/n1", berth_store_text("l1")));
-    delete_(stage, "n1");
-    stage_assert(stage, BERTH_OK, "");
-    update(stage, "n2", "c=3", "labels.c");
-    assert_replied(stage, "n2{c=3} ");
-    assert_listed(stage, "n2{c=3} ");
-    service->leave(stage->service, &leases);
+            berth_store_memory_damage(stage.memory, "namespaces", berth_store_text(i == 0 ? "n1" : "n2")));
+    assert_true(berth_store_memory_damage(stage.memory, "leases/n1", berth_store_text("l1")));
+    delete_("n1");
+    stage_assert(BERTH_OK, "");
+    update("n2", "c=3", "labels.c");
+    assert_replied("n2{c=3} ");
+    assert_listed("n2{c=3} ");
+    service->leave(stage.service, &leases);
 }
 
 static void what_another_daemon_does_is_told_too(void **state)
 {
-    struct service_stage *stage = *state;
     Containerd__Events__NamespaceDelete *event;
 
-    stage_put_as_other(stage, "namespaces", "theirs", "\x0a\x06theirs");
-    stage_put_as_other(stage, "namespaces", "theirs", "\x0a\x06theirs\x12\x06\x0a\x01k\x12\x01v");
-    stage_put_as_other(stage, "namespaces", "theirs", NULL);
-    stage_put_as_other(stage, "namespaces2", "no", "x");
-    assert_string_equal(stage->told, "theirs /namespaces/create containerd.events.NamespaceCreate\n"
-                                     "theirs /namespaces/update containerd.events.NamespaceUpdate\n"
-                                     "theirs /namespaces/delete containerd.events.NamespaceDelete\n");
+    stage_put_as_other("namespaces", "theirs", "\x0a\x06theirs");
+    stage_put_as_other("namespaces", "theirs", "\x0a\x06theirs\x12\x06\x0a\x01k\x12\x01v");
+    stage_put_as_other("namespaces", "theirs", NULL);
+    stage_put_as_other("namespaces2", "no", "x");
+    assert_string_equal(stage.told, "theirs /namespaces/create containerd.events.NamespaceCreate\n"
+                                    "theirs /namespaces/update containerd.events.NamespaceUpdate\n"
+                                    "theirs /namespaces/delete containerd.events.NamespaceDelete\n");
     event =
-        containerd__events__namespace_delete__unpack(NULL, stage->last_event.length, stage->last_event.data);
+        containerd__events__namespace_delete__unpack(NULL, stage.last_event.length, stage.last_event.data);
     assert_string_equal(event->name, "theirs");
     protobuf_c_message_free_unpacked(&event->base, NULL);
 }
 
 static void fields_of_a_newer_program_survive_an_update(void **state)
 {
-    struct service_stage *stage = *state;
     const void *reply;
     size_t length;
 
-    stage_put_as_other(stage, "namespaces", "n", "\x0a\x01n\x9a\x06\x03new");
-    update(stage, "n", "a=1", NULL);
-    reply = berth_testing_call_reply(stage->call, 0, &length);
+    stage_put_as_other("namespaces", "n", "\x0a\x01n\x9a\x06\x03new");
+    update("n", "a=1", NULL);
+    reply = berth_testing_call_reply(stage.call, 0, &length);
     assert_non_null(memmem(reply, length, "\x9a\x06\x03new", 6));
 }
 
 struct ensuring {
     struct berth_store_update update;
-    struct service_stage *stage;
     enum berth_code code;
     bool is_done;
 };
@@ -383,10 +374,9 @@ struct ensuring {
 static enum berth_code ensure_two(struct berth_store_update *update, struct berth_store_txn *txn,
                                   struct berth_error *err)
 {
-    struct service_stage *stage = ((struct ensuring *)update)->stage;
-    enum berth_code code = namespaces_service_interface.ensure(stage->service, txn, "made", err);
+    enum berth_code code = namespaces_service_interface.ensure(stage.service, txn, "made", err);
 
-    return code == BERTH_OK ? namespaces_service_interface.ensure(stage->service, txn, "there", err) : code;
+    return code == BERTH_OK ? namespaces_service_interface.ensure(stage.service, txn, "there", err) : code;
 }
 
 static void on_ensured(struct berth_store_update *update, enum berth_code code, const char *message)
@@ -397,28 +387,26 @@ static void on_ensured(struct berth_store_update *update, enum berth_code code, 
 
 static void the_first_object_makes_its_namespace_in_silence(void **state)
 {
-    struct service_stage *stage = *state;
-    struct ensuring ensuring = {.update = {.change = ensure_two, .done = on_ensured}, .stage = stage};
+    struct ensuring ensuring = {.update = {.change = ensure_two, .done = on_ensured}};
 
-    create(stage, "there", "a=1");
-    stage->told[0] = '\0';
-    berth_store_interface.update(stage->memory, &ensuring.update);
-    assert_true(berth_testing_run_until(stage->testing, stage_is_set, &ensuring.is_done));
+    create("there", "a=1");
+    stage.told[0] = '\0';
+    berth_store_interface.update(stage.memory, &ensuring.update);
+    assert_true(berth_testing_run_until(stage.testing, stage_is_set, &ensuring.is_done));
     assert_int_equal(ensuring.code, BERTH_OK);
-    assert_listed(stage, "made{} there{a=1} ");
-    assert_string_equal(stage->told, "");
+    assert_listed("made{} there{a=1} ");
+    assert_string_equal(stage.told, "");
 }
 
 static void a_call_that_is_cancelled_leaves_its_change_to_end(void **state)
 {
-    struct service_stage *stage = *state;
     const struct berth_testing_call_options options = {.transport = "grpc"};
 
-    berth_testing_call_destroy(stage->call);
-    stage->call = berth_testing_call_create(stage->testing, METHODS "Create", &options);
-    berth_testing_call_send(stage->call, "\x0a\x03\x0a\x01n", 5);
-    berth_testing_call_half_close(stage->call);
-    berth_testing_call_cancel(stage->call);
+    berth_testing_call_destroy(stage.call);
+    stage.call = berth_testing_call_create(stage.testing, METHODS "Create", &options);
+    berth_testing_call_send(stage.call, "\x0a\x03\x0a\x01n", 5);
+    berth_testing_call_half_close(stage.call);
+    berth_testing_call_cancel(stage.call);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
