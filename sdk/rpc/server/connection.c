@@ -7,7 +7,6 @@
  */
 #include "server.h"
 
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,6 @@
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
-
-/* The longest sentence that goes with a status: larger headers would cost the call its status. */
-#define MESSAGE_MAX 4096
 
 /* Text from a peer must not break the line or move a terminal's cursor. */
 static void blank_controls(char *text)
@@ -47,95 +43,6 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
     va_end(arguments);
     blank_controls(text);
     server->limits.on_log(server->limits.context, level, text);
-}
-
-size_t server_message_length(const char *message)
-{
-    size_t length = strnlen(message, MESSAGE_MAX + 1);
-
-    if (length <= MESSAGE_MAX)
-        return length;
-    length = MESSAGE_MAX;
-    while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
-        length--;
-    return length;
-}
-
-/* Says which limit it was, and what it is set to. */
-static void describe_refusal(char *text, size_t size, const struct server_connection *connection,
-                             enum outflow_result why, size_t length, uint64_t most)
-{
-    const struct berth_rpc_server *server = connection->server;
-    uint64_t queued = connection->base.queued.used;
-
-    switch (why) {
-    case OUTFLOW_SENT:
-        break;
-    case OUTFLOW_TOO_LARGE:
-        if (most < server->limits.max_send_message_bytes)
-            snprintf(text, size, "message of %zu bytes exceeds what ttrpc carries (%" PRIu64 ")", length,
-                     most);
-        else
-            snprintf(text, size, "message of %zu bytes exceeds max_send_message_bytes (%" PRIu64 ")", length,
-                     most);
-        break;
-    case OUTFLOW_QUEUE_FULL:
-        snprintf(text, size,
-                 "message of %zu bytes exceeds max_queued_bytes (%" PRIu64 "): %" PRIu64
-                 " bytes are waiting for this client to read",
-                 length, server->limits.max_queued_bytes, queued);
-        break;
-    case OUTFLOW_NO_BUDGET:
-        snprintf(text, size,
-                 "message of %zu bytes exceeds this connection's share of max_buffered_bytes (%" PRIu64
-                 "): %" PRIu64 " bytes are buffered for %" PRIu32 " connections, %" PRIu64
-                 " of them for this one",
-                 length, server->buffered.limit, server->buffered.used, server->stats.connections, queued);
-        break;
-    case OUTFLOW_NO_MEMORY:
-        snprintf(text, size, "out of memory for a message of %zu bytes", length);
-        break;
-    }
-}
-
-char *server_refuse_message(struct server_connection *connection, struct berth_arena *arena, char *kept,
-                            enum outflow_result why, size_t length, uint64_t most)
-{
-    char text[SERVER_REFUSAL_MAX] = "";
-
-    describe_refusal(text, sizeof(text), connection, why, length, most);
-    /* What is over the budget of all is logged at the end of the turn, once for all calls. */
-    if (why != OUTFLOW_NO_BUDGET)
-        server_log(connection->server, SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
-                   text, connection->peer.address);
-    if (kept == NULL)
-        kept = berth_arena_take(arena, SERVER_REFUSAL_MAX);
-    if (kept != NULL)
-        memcpy(kept, text, sizeof(text));
-    return kept;
-}
-
-const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size)
-{
-    const struct budget *unfinished = &connection->unfinished;
-    const struct budget *buffered = &connection->server->buffered;
-
-    if (unfinished->is_parent_full)
-        snprintf(text, size,
-                 "this connection's share of max_buffered_bytes (%" PRIu64 ") is used up: %" PRIu64
-                 " bytes are buffered for %" PRIu32 " connections",
-                 buffered->limit, buffered->used, connection->server->stats.connections);
-    else
-        snprintf(text, size,
-                 "max_unfinished_bytes (%" PRIu64 ") exceeded: this connection has sent %" PRIu64
-                 " bytes of unfinished messages",
-                 unfinished->limit, unfinished->used);
-    return text;
-}
-
-void server_count_end(struct berth_rpc_server *server, enum berth_code code)
-{
-    server->stats.calls_ended[(unsigned)code <= BERTH_UNAUTHENTICATED ? (unsigned)code : BERTH_UNKNOWN]++;
 }
 
 /* One host can choose any address of its /64 network; where other hosts share those bits, the whole counts.
@@ -301,19 +208,6 @@ static void stop_aging(struct server_connection *connection)
 {
     deadlines_stop(deadlines_of(connection), &connection->idle_deadline);
     deadlines_stop(deadlines_of(connection), &connection->age_deadline);
-}
-
-void server_call_began(struct server_connection *connection)
-{
-    connection->calls++;
-    connection->server->stats.calls++;
-}
-
-void server_call_ended(struct server_connection *connection)
-{
-    connection->server->stats.calls--;
-    if (--connection->calls == 0 && connection->server->limits.max_idle_ms > 0)
-        connection->idle_since_ns = uv_hrtime();
 }
 
 static void on_handshake_overdue(struct deadline *deadline)
@@ -518,6 +412,7 @@ struct server_connection *server_connection_create(struct berth_rpc_server *serv
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
     connection->unfinished.parent = &server->buffered;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;
+    TAILQ_INIT(&connection->ready);
     LIST_INSERT_HEAD(&server->connections, connection, link);
     server->stats.connections++;
     connection_init(&connection->base, &server->engine, type, &events);

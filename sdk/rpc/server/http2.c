@@ -4,7 +4,7 @@
  * the client to leave. No callback of nghttp2 calls a handler; the queued streams are processed at the top
  * level.
  */
-#include "http2.h"
+#include "http2_call.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -84,15 +84,14 @@ static void terminate(struct server_connection *connection, uint32_t code, const
 }
 
 /* The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
-static void reject(struct berth_stream *stream, const char *why)
+static void reject(struct server_http2_call *call, const char *why)
 {
-    struct server_connection *connection = stream->connection;
+    struct server_connection *connection = call->base.connection;
 
     if (why == NULL)
         return;
-    stream->is_malformed = true;
-    nghttp2_submit_rst_stream(connection->http2.session, NGHTTP2_FLAG_NONE, stream->id,
-                              NGHTTP2_PROTOCOL_ERROR);
+    call->is_malformed = true;
+    nghttp2_submit_rst_stream(connection->http2.session, NGHTTP2_FLAG_NONE, call->id, NGHTTP2_PROTOCOL_ERROR);
     server_log(connection->server, SERVER_CAUSE_MALFORMED, BERTH_RPC_LOG_DEBUG,
                "malformed request, stream reset: %s peer=%s", why, connection->peer.address);
 }
@@ -129,7 +128,7 @@ static void receive_late(struct server_connection *connection, int32_t stream_id
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct server_connection *connection = from_http2(user_data);
-    struct berth_stream *stream;
+    struct server_http2_call *call;
 
     connection->block_bytes = 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -137,10 +136,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (connection->open_streams++ >= connection->server->limits.max_concurrent_streams)
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                          NGHTTP2_REFUSED_STREAM);
-    stream = server_stream_create(connection, frame->hd.stream_id);
-    if (stream == NULL)
+    call = http2_call_create(connection, frame->hd.stream_id);
+    if (call == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
     return 0;
 }
 
@@ -149,7 +148,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *user_data)
 {
     struct server_connection *connection = from_http2(user_data);
-    struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct server_http2_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     const char *text = (const char *)value;
 
     connection->block_bytes += name_length + value_length + FIELD_OVERHEAD;
@@ -159,14 +158,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         /* The rest of the block is not looked at. */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    if (frame->hd.type != NGHTTP2_HEADERS || stream == NULL || stream->is_malformed)
+    if (frame->hd.type != NGHTTP2_HEADERS || call == NULL || call->is_malformed)
         return 0;
     http_message_strip((const char *)name, name_length, &text, &value_length);
     if (connection->checks_messages)
-        reject(stream,
-               http_message_add_field(&stream->message, (const char *)name, name_length, text, value_length));
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && !stream->is_malformed)
-        request_add(&stream->request, (const char *)name, name_length, text, value_length,
+        reject(call,
+               http_message_add_field(&call->message, (const char *)name, name_length, text, value_length));
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && !call->is_malformed)
+        request_add(&call->request, (const char *)name, name_length, text, value_length,
                     connection->server->limits.max_header_list_bytes);
     return 0;
 }
@@ -214,7 +213,7 @@ static void receive_ping(struct server_connection *connection)
 
 static void receive_end_of_frame(struct server_connection *connection, const nghttp2_frame *frame)
 {
-    struct berth_stream *stream =
+    struct server_http2_call *call =
         nghttp2_session_get_stream_user_data(connection->http2.session, frame->hd.stream_id);
     bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
@@ -222,19 +221,19 @@ static void receive_end_of_frame(struct server_connection *connection, const ngh
         !allowance_take(&connection->empty_frames, 1, ABUSE_BURST, ABUSE_PER_SECOND))
         terminate(connection, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_empty_frames",
                   "too many empty DATA frames");
-    if (stream == NULL || stream->is_malformed)
+    if (call == NULL || call->is_malformed)
         return;
     if (connection->checks_messages)
-        reject(stream, frame->hd.type == NGHTTP2_HEADERS ? http_message_end_fields(&stream->message, ends)
-                                                         : http_message_add_data(&stream->message, 0, ends));
-    if (stream->is_malformed)
+        reject(call, frame->hd.type == NGHTTP2_HEADERS ? http_message_end_fields(&call->message, ends)
+                                                       : http_message_add_data(&call->message, 0, ends));
+    if (call->is_malformed)
         return;
     if (frame->hd.type == NGHTTP2_HEADERS)
-        stream->has_headers = true;
+        call->has_headers = true;
     if (ends)
-        stream->is_remote_ended = true;
+        call->base.is_remote_ended = true;
     if (ends || frame->hd.type == NGHTTP2_HEADERS)
-        server_stream_ready(stream);
+        server_stream_ready(&call->base);
 }
 
 /* The answer to the ping behind the notice; that of keepalive has bytes in it. */
@@ -269,13 +268,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user_data)
 {
     struct server_connection *connection = from_http2(user_data);
-    struct berth_stream *stream = nghttp2_session_get_stream_user_data(session, stream_id);
+    struct server_http2_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
 
     connection->open_streams--;
-    if (stream == NULL)
+    if (call == NULL)
         return 0;
-    stream->is_closed = true;
-    server_stream_ready(stream);
+    call->is_closed = true;
+    server_stream_ready(&call->base);
     return 0;
 }
 
@@ -400,14 +399,14 @@ static int start_session(struct server_connection *connection)
 static void on_chunk(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length, bool is_last)
 {
-    struct berth_stream *stream = stream_data;
+    struct server_http2_call *call = stream_data;
 
-    if (stream != NULL && stream->connection->checks_messages && !stream->is_malformed)
-        reject(stream, http_message_add_data(&stream->message, length, is_last));
-    if (stream == NULL || stream->is_malformed)
+    if (call != NULL && call->base.connection->checks_messages && !call->is_malformed)
+        reject(call, http_message_add_data(&call->message, length, is_last));
+    if (call == NULL || call->is_malformed)
         http2_consume(http2, stream_id, length);
     else
-        server_stream_take(stream, bytes, length, is_last);
+        http2_call_take(call, bytes, length, is_last);
 }
 
 static void on_dropped(struct http2 *http2, uint64_t frames)
@@ -506,8 +505,7 @@ static void start_keepalive(struct server_connection *connection)
 
 static int start(struct server_connection *connection)
 {
-    LIST_INIT(&connection->streams);
-    TAILQ_INIT(&connection->ready);
+    LIST_INIT(&connection->http2_calls);
     connection->http2.connection = &connection->base;
     connection->http2.on_chunk = on_chunk;
     framer_init(&connection->framer);
@@ -529,10 +527,8 @@ static void process(struct server_connection *connection)
 {
     struct berth_stream *stream;
 
-    while ((stream = TAILQ_FIRST(&connection->ready)) != NULL) {
-        TAILQ_REMOVE(&connection->ready, stream, ready);
-        server_stream_process(stream);
-    }
+    while ((stream = server_stream_next(connection)) != NULL)
+        http2_call_process(CONTAINER_OF(stream, struct server_http2_call, base));
     if (connection->tls != NULL)
         watch_record(connection);
 }
@@ -565,35 +561,38 @@ static void drain(struct server_connection *connection)
 
 static void end(struct server_connection *connection, const char *reason)
 {
-    struct berth_stream *stream;
+    struct server_http2_call *call;
 
-    LIST_FOREACH(stream, &connection->streams, link)
-    if (stream->is_opened)
-        server_stream_abort(stream, BERTH_UNAVAILABLE, reason);
+    LIST_FOREACH(call, &connection->http2_calls, link)
+    if (call->is_opened)
+        server_stream_abort(&call->base, BERTH_UNAVAILABLE, reason);
     if (connection->http2.session != NULL)
         http2_go_away(&connection->http2, NGHTTP2_NO_ERROR, "");
 }
 
 static void lose(struct server_connection *connection)
 {
-    struct berth_stream *stream;
+    struct server_http2_call *call;
 
     keepalive_stop(&connection->keepalive);
     deadlines_stop(&connection->server->engine.deadlines, &connection->frame_deadline);
-    while ((stream = LIST_FIRST(&connection->streams)) != NULL) {
-        stream->is_closed = true;
-        if (stream->is_opened)
-            server_stream_abort(stream, BERTH_CANCELLED, NULL);
-        server_stream_destroy(stream);
+    while ((call = LIST_FIRST(&connection->http2_calls)) != NULL) {
+        call->is_closed = true;
+        if (call->is_opened)
+            server_stream_abort(&call->base, BERTH_CANCELLED, NULL);
+        http2_call_destroy(call);
     }
 }
 
 const struct server_protocol server_http2 = {
     .kind = GREETING_HTTP2,
-    .call_size = sizeof(struct berth_stream),
+    .call_size = sizeof(struct server_http2_call),
+    .stream_ops = &http2_call_ops,
     .has_handshake = true,
     .start = start,
     .process = process,
+    .give_held = http2_call_give_held,
+    .drop_output = http2_call_drop_output,
     .drain = drain,
     .end = end,
     .lose = lose,

@@ -69,7 +69,7 @@ static void drop_spares(struct ebb *ebb)
 {
     struct berth_rpc_server *server = CONTAINER_OF(ebb, struct berth_rpc_server, engine.ebb);
 
-    spares_finish(&server->streams);
+    spares_finish(&server->http2_calls);
     spares_finish(&server->ttrpc_calls);
     pool_finish(&server->engine.pool);
 }
@@ -80,7 +80,7 @@ static void on_engine_closed(struct engine *engine)
     void (*on_closed)(void *) = server->on_closed;
     void *context = server->closed_context;
 
-    spares_finish(&server->streams);
+    spares_finish(&server->http2_calls);
     spares_finish(&server->ttrpc_calls);
     server_http2_destroy(server);
     free(server->transport);
@@ -167,7 +167,7 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     LIST_INIT(&server->connections);
     LIST_INIT(&server->listeners);
     server->buffered.limit = server->limits.max_buffered_bytes;
-    server->streams = (struct spares){.size = server->grpc->call_size, .max = SPARE_CALLS_MAX};
+    server->http2_calls = (struct spares){.size = server->grpc->call_size, .max = SPARE_CALLS_MAX};
     server->ttrpc_calls = (struct spares){.size = server->ttrpc->call_size, .max = SPARE_CALLS_MAX};
     server->close_task.run = close_all;
     engine_init(&server->engine, loop);

@@ -106,8 +106,8 @@ struct berth_rpc_server {
     uint64_t refusals_told;
     uint64_t logged_ns[SERVER_CAUSES];
     struct turn_task close_task;
-    /** Of struct berth_stream, and of struct server_ttrpc_call. */
-    struct spares streams;
+    /** Memory of calls that ended. */
+    struct spares http2_calls;
     struct spares ttrpc_calls;
     bool is_draining;
     bool is_closing;
@@ -135,14 +135,22 @@ struct server_protocol {
     enum greeting_kind kind;
     /** Is there something that a peer must say before its first call, in time? */
     bool has_handshake;
-    /** Of what is allocated for each call, and where that is kept for the next one. */
+    /** Of what is allocated for each call, which begins with a struct berth_stream. */
     size_t call_size;
+    /** What the router does to a call. */
+    const struct berth_stream_ops *stream_ops;
 
     /** Makes a session and starts the connection on it. @return 0 or a libuv error. */
     int (*start)(struct server_connection *connection);
 
-    /** From the top level: gives every call in line what is due. */
+    /** From the top level: processes every call in line. */
     void (*process)(struct server_connection *connection);
+
+    /** Gives out what waits in the inbox of a call, which is not paused. */
+    void (*give_held)(struct berth_stream *stream);
+
+    /** Drops what a call has waiting for its peer: its deadline has passed. */
+    void (*drop_output)(struct berth_stream *stream);
 
     /** Has the peer begun to say something that is not whole? NULL: that holds no idle connection open. */
     bool (*is_receiving)(const struct server_connection *connection);
@@ -178,6 +186,8 @@ struct server_connection {
     struct deadline drain_deadline;
     enum server_drain_step drain_step;
 
+    /** Calls that have something to do. */
+    TAILQ_HEAD(, berth_stream) ready;
     /** Calls in flight, and since when there are none. */
     uint32_t calls;
     uint64_t idle_since_ns;
@@ -200,9 +210,7 @@ struct server_connection {
     struct deadline frame_deadline;
     uint64_t frame_began_ns;
     struct keepalive keepalive;
-    LIST_HEAD(, berth_stream) streams;
-    /** Streams that have something to do. */
-    TAILQ_HEAD(, berth_stream) ready;
+    LIST_HEAD(, server_http2_call) http2_calls;
     /** Streams that HTTP/2 has not closed, those that were refused among them. */
     uint32_t open_streams;
     uint64_t last_ping_ns;
@@ -226,26 +234,8 @@ void server_close_listeners(struct berth_rpc_server *server);
 extern const struct server_protocol server_http2;
 extern const struct server_protocol server_ttrpc;
 
-/** How much of the sentence of a status is sent; it is cut where a character begins. */
-size_t server_message_length(const char *message);
-
-#define SERVER_REFUSAL_MAX 256
-
-/**
- * Logs why a message could not be queued for a peer, and returns it.
- *
- * @param kept  What this returned for the call before, which is overwritten: a handler may retry without end.
- * @param most  The limit on one message: `max_send_message_bytes`, or what the protocol carries.
- * @return the sentence, which names the limit, in the call's arena; NULL without memory.
- */
-char *server_refuse_message(struct server_connection *connection, struct berth_arena *arena, char *kept,
-                            enum outflow_result why, size_t length, uint64_t most);
-
 /** Writes which limit leaves no room for what a peer has begun to send. @return `text`. */
 const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size);
-
-/** Counts a call that ended. */
-void server_count_end(struct berth_rpc_server *server, enum berth_code code);
 
 /** Takes over a socket, for gRPC. @return 0 or a libuv error; then the socket is still the caller's. */
 int server_connection_open(struct berth_rpc_server *server, int fd,
@@ -266,9 +256,75 @@ bool server_peer_key(const struct sockaddr *address, unsigned char ret_key[SERVE
  * without memory. */
 bool server_peer_join(struct server_connection *connection, int fd);
 
-/** Every call of a connection is counted, whatever its protocol. */
-void server_call_began(struct server_connection *connection);
-void server_call_ended(struct server_connection *connection);
+/** One call on the server, whatever its protocol. The first member of the protocol's own; all zero, then
+ * server_stream_init. */
+struct berth_stream {
+    struct server_connection *connection;
+    TAILQ_ENTRY(berth_stream) ready;
+    /** NULL before it is opened and once it has ended. */
+    struct berth_call *call;
+    bool is_ready;
+    bool is_remote_ended;
+    bool is_half_close_told;
+    bool is_writable_due;
+    bool is_ended;
+    struct inbox inbox;
+    struct outflow outflow;
+    /** Why the last message could not be queued; NULL or empty: it was. */
+    char *refusal;
+    struct deadline deadline;
+    struct berth_arena arena;
+};
+
+/** @param first  The first `size` bytes of its arena. */
+void server_stream_init(struct berth_stream *stream, struct server_connection *connection, void *first,
+                        size_t size);
+/** From the top level, or without a call. @return how many bytes were held. */
+size_t server_stream_finish(struct berth_stream *stream);
+
+/** It has something to do, at the top level. */
+void server_stream_ready(struct berth_stream *stream);
+/** The next in line. @return NULL where there is none. */
+struct berth_stream *server_stream_next(struct server_connection *connection);
+/** Gives the router what is due. */
+void server_stream_process(struct berth_stream *stream);
+
+/**
+ * Opens the router's call and starts its deadline; what is refused has ended through `finish` of the ops.
+ *
+ * @param timeout_ns  UINT64_MAX: none; 0: it is over.
+ * @return Is there a call?
+ */
+bool server_stream_open(struct berth_stream *stream, const char *path, const char *transport,
+                        const struct metadata_list *metadata, uint64_t timeout_ns);
+/** Does its method take one message? It has a call. */
+bool server_stream_takes_one(const struct berth_stream *stream);
+/** An inbox_deliver; `context` is the stream. */
+bool server_stream_deliver(void *context, const void *message, size_t length);
+/** The same for the only message, behind which nothing follows. */
+bool server_stream_deliver_last(struct berth_stream *stream, const void *message, size_t length);
+/** Nothing follows what is held: tells the router once that is given out. */
+void server_stream_half_close(struct berth_stream *stream);
+
+/** Ends the router's side: no event follows. @return false where that has been. */
+bool server_stream_end(struct berth_stream *stream, enum berth_code code);
+/** Ends the call on both sides. */
+void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);
+/** How much of the sentence of a status is sent; it is cut where a character begins. */
+size_t server_message_length(const char *message);
+
+/** Queues a message. @param most  The limit on one: `max_send_message_bytes`, or what the protocol carries.
+ */
+enum berth_code server_stream_send(struct berth_stream *stream, const void *message, size_t length,
+                                   uint64_t most);
+/** A message was sent: the refusal of the one before is forgotten. */
+void server_stream_sent(struct berth_stream *stream);
+
+/** Of `struct berth_stream_ops`, for any protocol. */
+bool server_stream_can_send(struct berth_stream *stream);
+const char *server_stream_refusal(struct berth_stream *stream);
+void server_stream_pause(struct berth_stream *stream);
+void server_stream_resume(struct berth_stream *stream);
 
 /** What HTTP/2 needs once for a server. @return 0 or an nghttp2 error. */
 int server_http2_create(struct berth_rpc_server *server);

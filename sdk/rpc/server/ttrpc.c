@@ -5,16 +5,13 @@
  * nothing else.
  *
  * A call is created by its Request and destroyed after its reply has been put into a batch, or with its
- * connection. The router's call ends first, in call_end; from then on no event is delivered. A handler's
- * operations only record what happened and queue the call; process() and put() do the work at the top level,
- * where a call may be freed.
+ * connection.
  */
 #include "server.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <berth/utf8.h>
 
@@ -28,28 +25,19 @@ struct server_ttrpc {
     struct server_connection *connection;
     /** Of the call that came last. */
     uint32_t last_id;
-    /** Calls that have something to do. */
-    TAILQ_HEAD(, server_ttrpc_call) ready;
 };
 
 /** One call, from its Request to the last byte of its answer. */
 struct server_ttrpc_call {
+    struct berth_stream base;
     struct ttrpc_stream stream;
-    struct server_ttrpc *peer;
-    TAILQ_ENTRY(server_ttrpc_call) ready;
-    struct berth_call *call;
     /** NULL until it is known to be one. */
     const char *path;
 
-    bool is_ready;
     /** The router knows the method. */
     bool is_found;
     /** It answers with Data; otherwise with one Response. */
     bool is_streaming;
-    bool is_remote_ended;
-    bool is_half_close_told;
-    bool is_writable_due;
-    bool is_ended;
 
     /** The one message where it is small; otherwise the outflow has it. */
     struct span reply;
@@ -58,13 +46,7 @@ struct server_ttrpc_call {
     /** It says no more than the code where there was no memory. */
     unsigned char bare_failure[8];
 
-    struct inbox inbox;
-    struct outflow outflow;
-    /** As server_refuse_message returned it last; empty: the message was sent. */
-    char *refusal;
-    struct deadline deadline;
     struct metadata_list metadata;
-    struct berth_arena arena;
     _Alignas(max_align_t) unsigned char first[1024];
 };
 
@@ -73,20 +55,14 @@ static struct server_ttrpc_call *from_stream(struct ttrpc_stream *stream)
     return CONTAINER_OF(stream, struct server_ttrpc_call, stream);
 }
 
-static struct berth_rpc_server *server_of(const struct server_ttrpc_call *self)
-{
-    return self->peer->connection->server;
-}
-
-/* The router carries the pointer, and looks at nothing behind it: `struct berth_stream` itself is gRPC's. */
-static struct berth_stream *to_router(struct server_ttrpc_call *self)
-{
-    return (struct berth_stream *)(void *)self;
-}
-
 static struct server_ttrpc_call *from_router(struct berth_stream *stream)
 {
-    return (struct server_ttrpc_call *)(void *)stream;
+    return CONTAINER_OF(stream, struct server_ttrpc_call, base);
+}
+
+static struct berth_rpc_server *server_of(const struct server_ttrpc_call *self)
+{
+    return self->base.connection->server;
 }
 
 /* What of a sentence is over it once it is text is cut, and details over theirs are left out. */
@@ -141,9 +117,9 @@ static void prepare_answer(struct server_ttrpc_call *self, enum berth_code code,
 
     if (code == BERTH_OK)
         return;
-    text = make_text(&self->arena, message);
+    text = make_text(&self->base.arena, message);
     size = ttrpc_status_size(code, text, status);
-    bytes = berth_arena_take(&self->arena, size);
+    bytes = berth_arena_take(&self->base.arena, size);
     if (bytes == NULL) {
         bytes = self->bare_failure;
         size = ttrpc_status_size(code, none, none);
@@ -167,7 +143,7 @@ static const char *refusal_for(struct server_ttrpc_call *self, enum berth_code c
     method = strrchr(self->path, '/') + 1;
     service_length = (int)(method - self->path) - 2;
     size = strlen(self->path) + 64;
-    text = berth_arena_take(&self->arena, size);
+    text = berth_arena_take(&self->base.arena, size);
     if (text == NULL)
         return message;
     snprintf(text, size, "%sservice %.*s", unknown, service_length, self->path + 1);
@@ -180,108 +156,47 @@ static const char *refusal_for(struct server_ttrpc_call *self, enum berth_code c
     return text;
 }
 
-static const struct berth_router *router_of(const struct server_ttrpc_call *self)
-{
-    return server_of(self)->router;
-}
-
-/* It has something to do, at the top level. */
-static void call_ready(struct server_ttrpc_call *self)
-{
-    struct server_ttrpc *peer = self->peer;
-
-    if (self->is_ready)
-        return;
-    self->is_ready = true;
-    TAILQ_INSERT_TAIL(&peer->ready, self, ready);
-    connection_touch(&peer->connection->base);
-}
-
-static void on_room(struct outflow *outflow)
-{
-    struct server_ttrpc_call *self = CONTAINER_OF(outflow, struct server_ttrpc_call, outflow);
-
-    self->is_writable_due = true;
-    call_ready(self);
-}
-
 static struct server_ttrpc_call *call_create(struct server_ttrpc *peer, uint32_t id)
 {
-    struct berth_rpc_server *server = peer->connection->server;
-    struct server_ttrpc_call *self = spares_take(&server->ttrpc_calls);
+    struct server_connection *connection = peer->connection;
+    struct server_ttrpc_call *self = spares_take(&connection->server->ttrpc_calls);
 
     if (self == NULL)
         return NULL;
     memset(self, 0, offsetof(struct server_ttrpc_call, first));
-    self->peer = peer;
-    self->inbox.framing.budget = &peer->connection->unfinished;
-    self->inbox.framing.max_message_bytes = UINT32_MAX;
-    self->outflow.queued = &peer->connection->base.queued;
-    self->outflow.pool = &server->engine.pool;
-    self->outflow.on_room = on_room;
-    berth_arena_init(&self->arena, self->first, sizeof(self->first));
-    self->stream.inbox = &self->inbox;
+    server_stream_init(&self->base, connection, self->first, sizeof(self->first));
+    self->base.inbox.framing.max_message_bytes = UINT32_MAX;
+    self->stream.inbox = &self->base.inbox;
     ttrpc_stream_join(&self->stream, &peer->session, id);
-    server_call_began(peer->connection);
     return self;
 }
 
 /* From the top level, or without a call. */
 static void call_destroy(struct server_ttrpc_call *self)
 {
-    struct berth_rpc_server *server = server_of(self);
-
-    if (self->is_ready)
-        TAILQ_REMOVE(&self->peer->ready, self, ready);
-    deadlines_stop(&server->engine.deadlines, &self->deadline);
-    outflow_clear(&self->outflow);
-    inbox_finish(&self->inbox);
+    server_stream_finish(&self->base);
     ttrpc_stream_leave(&self->stream);
-    berth_arena_finish(&self->arena);
-    server_call_ended(self->peer->connection);
-    spares_give(&server->ttrpc_calls, self);
+    spares_give(&server_of(self)->ttrpc_calls, self);
 }
 
-/* Ends the caller's side; nothing where that has been. */
-static void call_end(struct server_ttrpc_call *self, enum berth_code code, const char *message,
-                     const void *details, size_t details_length)
+static void finish(struct berth_stream *stream, enum berth_code code, const char *message,
+                   const void *details, size_t details_length)
 {
-    struct berth_rpc_server *server = server_of(self);
+    struct server_ttrpc_call *self = from_router(stream);
 
-    if (self->is_ended)
+    if (!server_stream_end(stream, code))
         return;
-    self->is_ended = true;
-    self->call = NULL;
-    deadlines_stop(&server->engine.deadlines, &self->deadline);
-    server_count_end(server, code);
     if (!self->is_found)
         message = refusal_for(self, code, message);
     if (code != BERTH_OK && !self->is_streaming)
-        outflow_clear(&self->outflow);
+        outflow_clear(&stream->outflow);
     prepare_answer(self, code, message, details, details_length);
     ttrpc_stream_due(&self->stream);
 }
 
-/* Ends the call on both sides. */
-static void call_abort(struct server_ttrpc_call *self, enum berth_code code, const char *message)
+static void drop_output(struct berth_stream *stream)
 {
-    struct berth_call *call = self->call;
-
-    if (self->is_ended)
-        return;
-    if (code == BERTH_DEADLINE_EXCEEDED)
-        outflow_clear(&self->outflow);
-    call_end(self, code, message, NULL, 0);
-    if (call != NULL)
-        router_of(self)->cancel(call, code == BERTH_DEADLINE_EXCEEDED ? code : BERTH_CANCELLED);
-}
-
-static bool deliver(void *context, const void *message, size_t length)
-{
-    struct server_ttrpc_call *self = context;
-
-    router_of(self)->deliver(self->call, message, length);
-    return self->call != NULL;
+    outflow_clear(&stream->outflow);
 }
 
 /* @return false where the message is over the limit. */
@@ -294,7 +209,7 @@ static bool is_takeable(struct server_ttrpc_call *self, struct span message)
         return true;
     snprintf(text, sizeof(text), "ttrpc: received message larger than max (%zu vs. %llu)", message.length,
              (unsigned long long)most);
-    call_abort(self, BERTH_RESOURCE_EXHAUSTED, text);
+    server_stream_abort(&self->base, BERTH_RESOURCE_EXHAUSTED, text);
     return false;
 }
 
@@ -302,73 +217,47 @@ static void call_take(struct server_ttrpc_call *self, struct span message)
 {
     char text[160];
 
-    if (self->call == NULL || !is_takeable(self, message))
+    if (self->base.call == NULL || !is_takeable(self, message))
         return;
-    if (ttrpc_stream_give(&self->stream, message, deliver, self) == FRAMING_NO_ROOM)
-        call_abort(self, BERTH_RESOURCE_EXHAUSTED,
-                   server_describe_no_room(self->peer->connection, text, sizeof(text)));
-}
-
-static void tell_half_close(struct server_ttrpc_call *self)
-{
-    if (self->call == NULL || self->is_half_close_told || self->inbox.is_paused ||
-        inbox_is_holding(&self->inbox))
-        return;
-    self->is_half_close_told = true;
-    router_of(self)->half_close(self->call);
+    if (ttrpc_stream_give(&self->stream, message, server_stream_deliver, &self->base) == FRAMING_NO_ROOM)
+        server_stream_abort(&self->base, BERTH_RESOURCE_EXHAUSTED,
+                            server_describe_no_room(self->base.connection, text, sizeof(text)));
 }
 
 static void call_half_close(struct server_ttrpc_call *self)
 {
-    self->is_remote_ended = true;
-    tell_half_close(self);
-}
-
-static bool has_deliver_last(const struct berth_router *router)
-{
-    return router->size > offsetof(struct berth_router, deliver_last) && router->deliver_last != NULL;
+    self->base.is_remote_ended = true;
+    server_stream_half_close(&self->base);
 }
 
 /* Takes the payload of a call that has no other. */
 static void call_take_only(struct server_ttrpc_call *self, struct span payload)
 {
-    const struct berth_router *router = router_of(self);
-
-    self->is_remote_ended = true;
-    if (self->inbox.is_paused || !has_deliver_last(router)) {
+    if (self->base.inbox.is_paused)
         call_take(self, payload);
-        tell_half_close(self);
-    } else if (is_takeable(self, payload)) {
-        self->is_half_close_told = true;
-        router->deliver_last(self->call, payload.bytes, payload.length);
-    }
+    else if (is_takeable(self, payload))
+        server_stream_deliver_last(&self->base, payload.bytes, payload.length);
+    call_half_close(self);
 }
 
-static void call_process(struct server_ttrpc_call *self)
+static void give_held(struct berth_stream *stream)
 {
-    self->is_ready = false;
-    if (self->call != NULL && !self->inbox.is_paused && inbox_is_holding(&self->inbox))
-        ttrpc_stream_give_held(&self->stream, deliver, self);
-    if (self->call != NULL && self->is_writable_due) {
-        self->is_writable_due = false;
-        router_of(self)->writable(self->call);
-    }
-    if (self->is_remote_ended)
-        tell_half_close(self);
+    ttrpc_stream_give_held(&from_router(stream)->stream, server_stream_deliver, stream);
 }
 
 /* The message that is the whole answer. */
 static void put_reply(struct server_ttrpc_call *self, struct batch *batch)
 {
-    bool is_in_outflow = self->outflow.outbox.first != NULL;
-    uint32_t length = is_in_outflow ? ttrpc_message_length(&self->outflow) : (uint32_t)self->reply.length;
+    bool is_in_outflow = self->base.outflow.outbox.first != NULL;
+    uint32_t length =
+        is_in_outflow ? ttrpc_message_length(&self->base.outflow) : (uint32_t)self->reply.length;
     unsigned char prefix[TTRPC_PAYLOAD_PREFIX_MAX];
     size_t prefix_length = length == 0 ? 0 : ttrpc_response_payload_prefix(prefix, length);
 
     ttrpc_put_header(batch, (uint32_t)prefix_length + length, &self->stream, TTRPC_RESPONSE, 0);
     batch_add_bytes(batch, prefix, prefix_length);
     if (is_in_outflow)
-        ttrpc_put_message(batch, &self->outflow);
+        ttrpc_put_message(batch, &self->base.outflow);
     else
         batch_add_bytes(batch, self->reply.bytes, self->reply.length);
 }
@@ -389,11 +278,11 @@ static bool call_put(struct ttrpc_stream *stream, struct batch *batch)
 {
     struct server_ttrpc_call *self = from_stream(stream);
 
-    if (self->is_streaming && self->outflow.outbox.first != NULL) {
-        ttrpc_put_data(batch, stream, &self->outflow);
-        return self->outflow.outbox.first != NULL || self->is_ended;
+    if (self->is_streaming && self->base.outflow.outbox.first != NULL) {
+        ttrpc_put_data(batch, stream, &self->base.outflow);
+        return self->base.outflow.outbox.first != NULL || self->base.is_ended;
     }
-    if (self->is_ended) {
+    if (self->base.is_ended) {
         put_end(self, batch);
         call_destroy(self);
     }
@@ -413,7 +302,7 @@ static void found(struct berth_stream *stream, enum berth_method_kind kind)
 
 static enum berth_code keep_reply(struct server_ttrpc_call *self, const void *message, size_t length)
 {
-    const char *copy = berth_arena_copy(&self->arena, message, length);
+    const char *copy = berth_arena_copy(&self->base.arena, message, length);
 
     if (copy == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
@@ -427,35 +316,16 @@ static enum berth_code send_message(struct berth_stream *stream, const void *mes
     const struct berth_rpc_server_options *limits = &server_of(self)->limits;
     uint64_t carried = TTRPC_DATA_MAX - (self->is_streaming ? 0 : TTRPC_PAYLOAD_PREFIX_MAX);
     uint64_t most = carried < limits->max_send_message_bytes ? carried : limits->max_send_message_bytes;
-    enum outflow_result result;
+    enum berth_code code;
 
-    if (self->refusal != NULL)
-        self->refusal[0] = '\0';
-    if (!self->is_streaming && length <= REPLY_IN_ARENA_MAX && length <= most)
+    if (!self->is_streaming && length <= REPLY_IN_ARENA_MAX && length <= most) {
+        server_stream_sent(stream);
         return keep_reply(self, message, length);
-    result = outflow_send(&self->outflow, message, length, most, limits->max_queued_bytes);
-    if (result != OUTFLOW_SENT) {
-        self->refusal =
-            server_refuse_message(self->peer->connection, &self->arena, self->refusal, result, length, most);
-        return BERTH_RESOURCE_EXHAUSTED;
     }
-    if (self->is_streaming)
+    code = server_stream_send(stream, message, length, most);
+    if (code == BERTH_OK && self->is_streaming)
         ttrpc_stream_due(&self->stream);
-    return BERTH_OK;
-}
-
-static const char *refusal_of(struct berth_stream *stream)
-{
-    const char *refusal = from_router(stream)->refusal;
-
-    return refusal == NULL || *refusal == '\0' ? NULL : refusal;
-}
-
-static bool can_send(struct berth_stream *stream)
-{
-    struct server_ttrpc_call *self = from_router(stream);
-
-    return outflow_can_send(&self->outflow, server_of(self)->limits.max_queued_bytes);
+    return code;
 }
 
 /* ttrpc has neither headers nor trailers: what a handler adds for other transports is dropped. */
@@ -470,61 +340,19 @@ static enum berth_code send_headers(struct berth_stream *stream)
     return BERTH_OK;
 }
 
-static void finish(struct berth_stream *stream, enum berth_code code, const char *message,
-                   const void *details, size_t details_length)
-{
-    call_end(from_router(stream), code, message, details, details_length);
-}
-
-static void pause_call(struct berth_stream *stream)
-{
-    from_router(stream)->inbox.is_paused = true;
-}
-
-static void resume_call(struct berth_stream *stream)
-{
-    struct server_ttrpc_call *self = from_router(stream);
-
-    self->inbox.is_paused = false;
-    call_ready(self);
-}
-
 static const struct berth_stream_ops call_ops = {
     .size = sizeof(call_ops),
     .send = send_message,
-    .can_send = can_send,
+    .can_send = server_stream_can_send,
     .add_header = drop_metadata,
     .add_trailer = drop_metadata,
     .send_headers = send_headers,
     .finish = finish,
-    .pause = pause_call,
-    .resume = resume_call,
+    .pause = server_stream_pause,
+    .resume = server_stream_resume,
     .found = found,
-    .refusal = refusal_of,
+    .refusal = server_stream_refusal,
 };
-
-static void on_overdue(struct deadline *deadline)
-{
-    call_abort(CONTAINER_OF(deadline, struct server_ttrpc_call, deadline), BERTH_DEADLINE_EXCEEDED,
-               "deadline exceeded");
-}
-
-/* @return false where there is no time left. */
-static bool start_deadline(struct server_ttrpc_call *self, int64_t timeout, uint64_t *ret_deadline_ns)
-{
-    *ret_deadline_ns = 0;
-    if (timeout == 0)
-        return true;
-    if (timeout < 0) {
-        call_end(self, BERTH_DEADLINE_EXCEEDED, "deadline exceeded before the call arrived", NULL, 0);
-        return false;
-    }
-    *ret_deadline_ns = uv_hrtime() + (uint64_t)timeout;
-    if (deadlines_start(&server_of(self)->engine.deadlines, &self->deadline, *ret_deadline_ns, on_overdue))
-        return true;
-    call_end(self, BERTH_RESOURCE_EXHAUSTED, "out of memory", NULL, 0);
-    return false;
-}
 
 /* What handlers get as a C string must end where the peer ended it. */
 static bool is_word(struct span text)
@@ -551,11 +379,11 @@ static enum berth_code take_pair(struct server_ttrpc_call *self, const struct tt
 
     if (pair->key.length == 0 || !is_word(pair->key))
         return BERTH_INVALID_ARGUMENT;
-    item.key = copy_key(&self->arena, pair->key);
-    item.value = berth_arena_copy(&self->arena, pair->value.bytes, pair->value.length);
+    item.key = copy_key(&self->base.arena, pair->key);
+    item.value = berth_arena_copy(&self->base.arena, pair->value.bytes, pair->value.length);
     if (item.key == NULL || item.value == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
-    return metadata_add(&self->metadata, &self->arena, item);
+    return metadata_add(&self->metadata, &self->base.arena, item);
 }
 
 static enum berth_code take_metadata(struct server_ttrpc_call *self, struct span rest)
@@ -578,7 +406,7 @@ static char *append(char *place, struct span text)
 
 static char *make_path(struct server_ttrpc_call *self, const struct ttrpc_request *request)
 {
-    char *path = berth_arena_take(&self->arena, request->service.length + request->method.length + 3);
+    char *path = berth_arena_take(&self->base.arena, request->service.length + request->method.length + 3);
 
     if (path != NULL)
         *append(append(path, request->service), request->method) = '\0';
@@ -596,11 +424,11 @@ static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_
 
     if (request->service.length + request->method.length + request->metadata_bytes > most) {
         snprintf(text, sizeof(text), "request metadata exceeds the limit of %lu bytes", (unsigned long)most);
-        call_end(self, BERTH_RESOURCE_EXHAUSTED, text, NULL, 0);
+        finish(&self->base, BERTH_RESOURCE_EXHAUSTED, text, NULL, 0);
         return NULL;
     }
     if (!is_word(request->service) || !is_word(request->method)) {
-        call_end(self, BERTH_UNIMPLEMENTED, "malformed method name", NULL, 0);
+        finish(&self->base, BERTH_UNIMPLEMENTED, "malformed method name", NULL, 0);
         return NULL;
     }
     if (request->metadata_count > 0)
@@ -608,29 +436,9 @@ static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_
     if (code == BERTH_OK && (path = make_path(self, request)) == NULL)
         code = BERTH_RESOURCE_EXHAUSTED;
     if (code != BERTH_OK)
-        call_end(self, code, code == BERTH_INVALID_ARGUMENT ? "invalid metadata key" : "out of memory", NULL,
-                 0);
+        finish(&self->base, code, code == BERTH_INVALID_ARGUMENT ? "invalid metadata key" : "out of memory",
+               NULL, 0);
     return path;
-}
-
-static void open_call(struct server_ttrpc_call *self, uint64_t deadline_ns)
-{
-    const struct berth_call_request opening = {
-        .size = sizeof(opening),
-        .path = self->path,
-        .transport = "ttrpc",
-        .peer = &self->peer->connection->peer.who,
-        .deadline_ns = deadline_ns,
-        .metadata = self->metadata.items,
-        .metadata_count = self->metadata.count,
-        .stream = to_router(self),
-        .stream_ops = &call_ops,
-    };
-    const struct berth_router *router = server_of(self)->router;
-    struct berth_call *call = router->open(router, &opening);
-
-    if (!self->is_ended)
-        self->call = call;
 }
 
 static void take_first(struct server_ttrpc_call *self, const struct ttrpc_request *request, unsigned flags)
@@ -645,16 +453,15 @@ static void take_first(struct server_ttrpc_call *self, const struct ttrpc_reques
 static void call_open(struct server_ttrpc_call *self, const struct ttrpc_request *request, struct span bytes,
                       unsigned flags)
 {
-    uint64_t deadline_ns;
+    int64_t timeout = request->timeout_nano;
+    uint64_t timeout_ns = timeout == 0 ? UINT64_MAX : timeout < 0 ? 0 : (uint64_t)timeout;
 
     server_of(self)->stats.calls_opened++;
     self->path = take_head(self, request, bytes);
-    if (self->path == NULL || !start_deadline(self, request->timeout_nano, &deadline_ns))
+    if (self->path == NULL ||
+        !server_stream_open(&self->base, self->path, "ttrpc", &self->metadata, timeout_ns))
         return;
-    open_call(self, deadline_ns);
-    if (self->call == NULL)
-        return;
-    if (self->call->kind == BERTH_METHOD_UNARY || self->call->kind == BERTH_METHOD_SERVER_STREAM)
+    if (server_stream_takes_one(&self->base))
         call_take_only(self, request->payload);
     else
         take_first(self, request, flags);
@@ -688,7 +495,7 @@ static void refuse(struct server_ttrpc *peer, uint32_t id, enum berth_code code,
     if (call == NULL)
         ttrpc_session_refuse(&peer->session, id, code, text);
     else
-        call_abort(call, code, text);
+        server_stream_abort(&call->base, code, text);
 }
 
 /* @return false where the call is refused. */
@@ -745,7 +552,7 @@ static void receive_data(struct server_ttrpc *peer, const struct ttrpc_frame *fr
         refuse(peer, frame->id, BERTH_INVALID_ARGUMENT, "StreamID is no longer active");
     } else if (closes && frame->length > 0) {
         refuse(peer, frame->id, BERTH_INVALID_ARGUMENT, "data close message cannot include data");
-    } else if (has_message && call->is_remote_ended) {
+    } else if (has_message && call->base.is_remote_ended) {
         refuse(peer, frame->id, BERTH_INVALID_ARGUMENT, "data handling error: ttrpc: stream closed");
     } else {
         if (has_message)
@@ -786,8 +593,8 @@ static void on_skipped(struct ttrpc_session *session, const struct ttrpc_frame *
 
 static void on_stalled(struct ttrpc_stream *stream)
 {
-    call_abort(from_stream(stream), BERTH_RESOURCE_EXHAUSTED,
-               "ttrpc: stream buffer full: the method is not reading its messages");
+    server_stream_abort(&from_stream(stream)->base, BERTH_RESOURCE_EXHAUSTED,
+                        "ttrpc: stream buffer full: the method is not reading its messages");
 }
 
 static void destroy(struct ttrpc_session *session)
@@ -810,7 +617,6 @@ static int start(struct server_connection *connection)
     if (peer == NULL)
         return UV_ENOMEM;
     peer->connection = connection;
-    TAILQ_INIT(&peer->ready);
     connection->ttrpc = peer;
     ttrpc_session_init(&peer->session, &connection->base, &side, &connection->unfinished,
                        connection->server->limits.write_timeout_ms);
@@ -819,14 +625,10 @@ static int start(struct server_connection *connection)
 
 static void process(struct server_connection *connection)
 {
-    struct server_ttrpc *peer = connection->ttrpc;
+    struct berth_stream *stream;
 
-    struct server_ttrpc_call *call;
-
-    while ((call = TAILQ_FIRST(&peer->ready)) != NULL) {
-        TAILQ_REMOVE(&peer->ready, call, ready);
-        call_process(call);
-    }
+    while ((stream = server_stream_next(connection)) != NULL)
+        server_stream_process(stream);
 }
 
 static bool is_receiving(const struct server_connection *connection)
@@ -845,7 +647,7 @@ static void drain(struct server_connection *connection)
 
 static void end_call(struct ttrpc_stream *stream)
 {
-    call_abort(from_stream(stream), BERTH_UNAVAILABLE, "the server is shutting down");
+    server_stream_abort(&from_stream(stream)->base, BERTH_UNAVAILABLE, "the server is shutting down");
 }
 
 static void end(struct server_connection *connection, const char *reason)
@@ -858,7 +660,7 @@ static void lose_call(struct ttrpc_stream *stream)
 {
     struct server_ttrpc_call *call = from_stream(stream);
 
-    call_abort(call, BERTH_CANCELLED, NULL);
+    server_stream_abort(&call->base, BERTH_CANCELLED, NULL);
     call_destroy(call);
 }
 
@@ -875,8 +677,11 @@ static void lose(struct server_connection *connection)
 const struct server_protocol server_ttrpc = {
     .kind = GREETING_TTRPC,
     .call_size = sizeof(struct server_ttrpc_call),
+    .stream_ops = &call_ops,
     .start = start,
     .process = process,
+    .give_held = give_held,
+    .drop_output = drop_output,
     .is_receiving = is_receiving,
     .drain = drain,
     .end = end,
