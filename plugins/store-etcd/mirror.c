@@ -14,13 +14,22 @@ static int compare(const unsigned char *one, size_t one_length, const unsigned c
     return order != 0 ? order : (one_length > other_length) - (one_length < other_length);
 }
 
-int mirror_entry_compare(const struct mirror_entry *one, const struct mirror_entry *other)
+static int entry_compare(const struct mirror_entry *one, const struct mirror_entry *other)
 {
     return compare(one->bytes, one->name_length, other->bytes, other->name_length);
 }
 
-RB_PROTOTYPE(mirror_tree, mirror_entry, link, mirror_entry_compare)
-RB_GENERATE(mirror_tree, mirror_entry, link, mirror_entry_compare)
+RB_GENERATE_INTERNAL(mirror_tree, mirror_entry, link, entry_compare, __attribute__((unused)) static)
+
+static struct mirror_entry *first_of(const struct mirror *mirror)
+{
+    return RB_MIN(mirror_tree, (struct mirror_tree *)&mirror->entries);
+}
+
+static struct mirror_entry *following(struct mirror_entry *entry)
+{
+    return RB_NEXT(mirror_tree, NULL, entry);
+}
 
 struct mirror_entry *mirror_entry_create(const struct layout_name *name, const void *value, size_t length)
 {
@@ -37,7 +46,7 @@ struct mirror_entry *mirror_entry_create(const struct layout_name *name, const v
     return entry;
 }
 
-uint64_t mirror_entry_bytes(const struct mirror_entry *entry)
+static uint64_t entry_bytes(const struct mirror_entry *entry)
 {
     return sizeof(*entry) + entry->name_length + entry->value_length;
 }
@@ -68,7 +77,7 @@ static struct mirror_entry *take(struct mirror *mirror, struct mirror_entry *ent
         return NULL;
     RB_REMOVE(mirror_tree, &mirror->entries, entry);
     mirror->count--;
-    mirror->bytes -= mirror_entry_bytes(entry);
+    mirror->bytes -= entry_bytes(entry);
     return entry;
 }
 
@@ -83,7 +92,7 @@ struct mirror_entry *mirror_put(struct mirror *mirror, struct mirror_entry *entr
 
     RB_INSERT(mirror_tree, &mirror->entries, entry);
     mirror->count++;
-    mirror->bytes += mirror_entry_bytes(entry);
+    mirror->bytes += entry_bytes(entry);
     return replaced;
 }
 
@@ -130,7 +139,7 @@ struct mirror_entry *mirror_next(const struct mirror *mirror, const char *bucket
     layout_name(&name, bucket, after);
     entry = find_from(mirror, &name);
     if (entry != NULL && is_named(entry, &name))
-        entry = mirror_following(entry);
+        entry = following(entry);
     if (entry == NULL || layout_bucket_length(entry->bytes, entry->name_length) != bucket_length)
         return NULL;
     return memcmp(entry->bytes, bucket, bucket_length) == 0 ? entry : NULL;
@@ -141,21 +150,11 @@ struct mirror_entry *mirror_next_bucket(const struct mirror *mirror, const char 
     struct layout_name name;
 
     if (after[0] == '\0')
-        return mirror_first(mirror);
+        return first_of(mirror);
     /* The separator's successor is after all keys of the bucket and not after any longer bucket's name. */
     layout_name(&name, after, (struct berth_store_bytes){NULL, 0});
     name.bytes[name.length - 1]++;
     return find_from(mirror, &name);
-}
-
-struct mirror_entry *mirror_first(const struct mirror *mirror)
-{
-    return RB_MIN(mirror_tree, (struct mirror_tree *)&mirror->entries);
-}
-
-struct mirror_entry *mirror_following(struct mirror_entry *entry)
-{
-    return RB_NEXT(mirror_tree, NULL, entry);
 }
 
 void mirror_finish(struct mirror *mirror)
@@ -208,9 +207,9 @@ static bool add_change(struct revision *revision, const struct layout_name *name
         free(change);
         return false;
     }
-    revision->memory += sizeof(*change) + mirror_entry_bytes(change->entry);
+    revision->memory += sizeof(*change) + entry_bytes(change->entry);
     if (!is_removal)
-        revision->bytes += mirror_entry_bytes(change->entry);
+        revision->bytes += entry_bytes(change->entry);
     *revision->end = change;
     revision->end = &change->next;
     return true;
@@ -294,10 +293,10 @@ static bool has_same_value(const struct mirror_entry *one, const struct mirror_e
 void revision_tell_difference(const struct mirror *before, const struct mirror *after,
                               struct berth_store_core *core)
 {
-    struct mirror_entry *old = mirror_first(before), *new = mirror_first(after);
+    struct mirror_entry *old = first_of(before), *new = first_of(after);
 
     while (old != NULL || new != NULL) {
-        int order = old == NULL ? 1 : new == NULL ? -1 : mirror_entry_compare(old, new);
+        int order = old == NULL ? 1 : new == NULL ? -1 : entry_compare(old, new);
 
         if (order < 0)
             tell(core, BERTH_STORE_CAUGHT_UP, old, NULL);
@@ -305,7 +304,7 @@ void revision_tell_difference(const struct mirror *before, const struct mirror *
             tell(core, BERTH_STORE_CAUGHT_UP, NULL, new);
         else if (!has_same_value(old, new))
             tell(core, BERTH_STORE_CAUGHT_UP, old, new);
-        old = order <= 0 ? mirror_following(old) : old;
-        new = order >= 0 ? mirror_following(new) : new;
+        old = order <= 0 ? following(old) : old;
+        new = order >= 0 ? following(new) : new;
     }
 }

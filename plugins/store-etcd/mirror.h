@@ -43,13 +43,10 @@ struct mirror {
 
 /* NULL without memory. Not in any mirror yet. */
 struct mirror_entry *mirror_entry_create(const struct layout_name *name, const void *value, size_t length);
-uint64_t mirror_entry_bytes(const struct mirror_entry *entry);
 struct berth_store_bytes mirror_entry_key(const struct mirror_entry *entry);
 struct berth_store_bytes mirror_entry_value(const struct mirror_entry *entry);
 /* Copies the bucket's name. */
 void mirror_entry_bucket(const struct mirror_entry *entry, char ret_bucket[BERTH_STORE_BUCKET_MAX + 1]);
-/* As memcmp, by name. */
-int mirror_entry_compare(const struct mirror_entry *one, const struct mirror_entry *other);
 
 /* Takes the entry over. @return the one of that name it replaces, which is the caller's; or NULL. */
 struct mirror_entry *mirror_put(struct mirror *mirror, struct mirror_entry *entry);
@@ -63,9 +60,6 @@ struct mirror_entry *mirror_next(const struct mirror *mirror, const char *bucket
                                  struct berth_store_bytes after);
 /* The first entry of the first bucket after this one; NULL past the last. */
 struct mirror_entry *mirror_next_bucket(const struct mirror *mirror, const char *after);
-
-struct mirror_entry *mirror_first(const struct mirror *mirror);
-struct mirror_entry *mirror_following(struct mirror_entry *entry);
 
 void mirror_finish(struct mirror *mirror);
 
