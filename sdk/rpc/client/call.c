@@ -109,6 +109,20 @@ void client_call_join(struct berth_rpc_call *call, struct call_list *list)
     TAILQ_INSERT_TAIL(list, call, link);
 }
 
+void client_call_enter(struct berth_rpc_call *call, struct client_connection *connection, int32_t id,
+                       uint64_t batch_number)
+{
+    client_call_join(call, &connection->calls);
+    call->id = id;
+    call->is_unknown = false;
+    call->connection = connection;
+    call->batch_number = batch_number;
+    connection->is_used = true;
+    connection->open_streams++;
+    call->outflow.queued = &connection->base.queued;
+    budget_take(&connection->base.queued, call->outflow.outbox.length);
+}
+
 void client_call_ready(struct berth_rpc_call *call)
 {
     struct berth_rpc_channel *channel = call->channel;
@@ -153,7 +167,8 @@ void client_call_forget(struct berth_rpc_call *call)
     client_call_ready(call);
 }
 
-void client_call_destroy(struct berth_rpc_call *call)
+/* Its protocol does not know it; nothing is told. */
+static void destroy(struct berth_rpc_call *call)
 {
     struct berth_rpc_channel *channel = call->channel;
     size_t held;
@@ -339,7 +354,7 @@ void client_call_process(struct berth_rpc_call *call)
         tell_end(call);
     /* HTTP/2 refers to the call's outflow until it has closed the stream. */
     if (call->is_end_told && call->is_unknown)
-        client_call_destroy(call);
+        destroy(call);
 }
 
 /* Longer than anybody waits; keeps sums of times within their type. */
@@ -446,7 +461,7 @@ enum berth_code berth_rpc_call_start(struct berth_rpc_channel *channel,
     if (code == BERTH_OK)
         code = start_deadline(call, options.timeout_ms, err);
     if (code != BERTH_OK) {
-        client_call_destroy(call);
+        destroy(call);
         return code;
     }
     turn_add(&channel->engine.turn, &channel->task);

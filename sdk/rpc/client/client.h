@@ -232,6 +232,8 @@ struct berth_rpc_call {
 /** Why there is no connection: "the address: the reason". */
 void client_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
 
+/** Calls may begin on it. */
+void client_connection_ready(struct client_connection *connection);
 /** It accepts no further call. `reason` is reported where it never accepted one. */
 void client_connection_leave(struct client_connection *connection, const char *reason);
 /**
@@ -265,10 +267,11 @@ void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t 
 bool client_call_deliver(void *context, const void *message, size_t length);
 /** Decides how it ends; on_end follows. `message` is copied. */
 void client_call_end(struct berth_rpc_call *call, enum berth_code code, const char *message);
+/** A connection takes it. @param batch_number  The first batch that may hold a byte of the request. */
+void client_call_enter(struct berth_rpc_call *call, struct client_connection *connection, int32_t id,
+                       uint64_t batch_number);
 /** Moves it to the end of one of the lists of calls. */
 void client_call_join(struct berth_rpc_call *call, struct call_list *list);
-/** Its protocol does not know it; nothing is told. */
-void client_call_destroy(struct berth_rpc_call *call);
 /** The protocol knows it no more, or never will. */
 void client_call_forget(struct berth_rpc_call *call);
 /** Takes it from its connection, which is gone or has forgotten it. */

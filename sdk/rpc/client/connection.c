@@ -40,6 +40,15 @@ static void end_calls(struct client_connection *connection, const char *reason)
 }
 
 /* One that took no call is a try that failed, or it could be made again and again without a pause. */
+void client_connection_ready(struct client_connection *connection)
+{
+    if (connection->is_ready)
+        return;
+    connection->is_ready = true;
+    deadlines_stop(&connection->channel->engine.deadlines, &connection->connect_deadline);
+    turn_add(&connection->channel->engine.turn, &connection->channel->task);
+}
+
 void client_connection_leave(struct client_connection *connection, const char *reason)
 {
     struct berth_rpc_channel *channel = connection->channel;

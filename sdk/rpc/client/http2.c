@@ -78,22 +78,13 @@ static void receive_headers(struct berth_rpc_call *call)
     replay_finish(&call->replay);
 }
 
-static void receive_settings(struct client_connection *connection)
-{
-    if (connection->is_ready)
-        return;
-    connection->is_ready = true;
-    deadlines_stop(&connection->channel->engine.deadlines, &connection->connect_deadline);
-    turn_add(&connection->channel->engine.turn, &connection->channel->task);
-}
-
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct client_connection *connection = from_http2(user_data);
     struct berth_rpc_call *call;
 
     if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
-        receive_settings(connection);
+        client_connection_ready(connection);
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         hear_of_pings(connection->channel, &frame->goaway);
         client_connection_leave(connection, "the server accepts no calls (GOAWAY)");
@@ -288,16 +279,8 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
         client_call_end(call, BERTH_UNAVAILABLE, nghttp2_strerror(id));
         return;
     }
-    client_call_join(call, &connection->calls);
-    call->id = id;
-    call->is_unknown = false;
-    call->connection = connection;
-    connection->is_used = true;
-    call->batch_number = connection->base.batch_number + 1;
-    connection->open_streams++;
+    client_call_enter(call, connection, id, connection->base.batch_number + 1);
     keepalive_wake(&connection->keepalive);
-    call->outflow.queued = &connection->base.queued;
-    budget_take(&connection->base.queued, call->outflow.outbox.length);
     connection_touch(&connection->base);
 }
 

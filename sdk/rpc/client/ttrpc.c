@@ -237,9 +237,7 @@ static int start(struct client_connection *connection)
     ttrpc->next_id = 1;
     ttrpc_session_init(&ttrpc->session, &connection->base, &side, &channel->unfinished, 0);
     connection->ttrpc = ttrpc;
-    connection->is_ready = true;
-    deadlines_stop(&channel->engine.deadlines, &connection->connect_deadline);
-    turn_add(&channel->engine.turn, &channel->task);
+    client_connection_ready(connection);
     return connection_start(&connection->base, &ttrpc_protocol, &ttrpc->session);
 }
 
@@ -286,15 +284,7 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
         client_connection_leave(connection, "all its stream IDs are used");
         return;
     }
-    client_call_join(call, &connection->calls);
-    call->id = (int32_t)ttrpc->next_id;
-    call->is_unknown = false;
-    call->connection = connection;
-    connection->is_used = true;
-    call->batch_number = UINT64_MAX;
-    connection->open_streams++;
-    call->outflow.queued = &connection->base.queued;
-    budget_take(&connection->base.queued, call->outflow.outbox.length);
+    client_call_enter(call, connection, (int32_t)ttrpc->next_id, UINT64_MAX);
     call->stream.inbox = &call->inbox;
     ttrpc_stream_join(&call->stream, &ttrpc->session, ttrpc->next_id);
     ttrpc->next_id += 2;

@@ -89,7 +89,9 @@ enum framing_state framing_next(struct framing *framing, struct span *input, str
     return FRAMING_MESSAGE;
 }
 
-bool framing_keep(struct framing *framing, struct span *message)
+/* Keeps the message that was given out last, in memory of its own; the next framing_next forgets it. @return
+ * false without memory or budget. */
+static bool keep(struct framing *framing, struct span *message)
 {
     struct buffer *partial = &framing->partial;
 
@@ -172,7 +174,7 @@ static enum framing_state give_or_keep(struct inbox *inbox, struct span *message
     inbox->is_last = inbox->is_ending && !more_follows;
     if (!inbox->takes_one || more_follows || inbox->is_last)
         return deliver_one(inbox, message, deliver, context);
-    if (!framing_keep(&inbox->framing, message))
+    if (!keep(&inbox->framing, message))
         return FRAMING_NO_ROOM;
     inbox->is_keeping = true;
     inbox->kept = *message;

@@ -50,13 +50,6 @@ struct framing {
  */
 enum framing_state framing_next(struct framing *framing, struct span *input, struct span *ret_message);
 
-/**
- * Keeps the message that was given out last, in memory of its own; the next framing_next forgets it.
- *
- * @return false without memory or budget.
- */
-bool framing_keep(struct framing *framing, struct span *message);
-
 /** Did the input end inside a message? */
 bool framing_is_inside(const struct framing *framing);
 

@@ -9,7 +9,8 @@
 
 #include "inbox.h"
 
-struct message_block *message_block_create(struct pool *pool, const void *message, uint32_t length)
+/* Holds the prefix and a copy of the message. */
+static struct message_block *block_create(struct pool *pool, const void *message, uint32_t length)
 {
     struct message_block *block = pool_take(pool, sizeof(*block) + FRAMING_PREFIX + length);
 
@@ -123,7 +124,7 @@ static struct message_block *make_block(const struct outflow *outflow, const voi
     if (outflow->compresses && outflow->coding != CODING_IDENTITY)
         block =
             message_block_create_compressed(outflow->pool, outflow->codec, outflow->coding, message, length);
-    return block != NULL ? block : message_block_create(outflow->pool, message, length);
+    return block != NULL ? block : block_create(outflow->pool, message, length);
 }
 
 static bool is_roomy(const struct outflow *outflow, uint64_t max_queued)

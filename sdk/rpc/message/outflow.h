@@ -19,9 +19,8 @@ struct message_block {
     unsigned char bytes[];
 };
 
-/** @return a block with a reference, holding the prefix and a copy of the message; NULL without memory. */
-struct message_block *message_block_create(struct pool *pool, const void *message, uint32_t length);
-/** The same of the message's compressed form. @return NULL also where that is no smaller. */
+/** @return a block with a reference, holding the prefix and the message compressed; NULL without memory, and
+ * where that is no smaller. */
 struct message_block *message_block_create_compressed(struct pool *pool, struct codec *codec,
                                                       enum coding coding, const void *message,
                                                       uint32_t length);

@@ -41,12 +41,7 @@ struct server_listener {
     LIST_ENTRY(server_listener) link;
     struct berth_rpc_server *server;
     const struct server_protocol *protocol;
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_pipe_t pipe;
-        uv_tcp_t tcp;
-    } socket;
+    union socket_handle socket;
     /** Of a unix socket. */
     struct unix_socket place;
     /** NULL: no TLS. */
@@ -58,12 +53,7 @@ struct server_listener {
     /** Handles that are not closed. */
     unsigned open_handles;
     /** A connection that is closed at once, and whether a further one waits behind it. */
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_pipe_t pipe;
-        uv_tcp_t tcp;
-    } refused;
+    union socket_handle refused;
     bool is_refusing;
     bool has_waiting;
 };

@@ -102,14 +102,16 @@ struct connection_filter {
     struct connection_filter *next;
 };
 
+union socket_handle {
+    uv_handle_t handle;
+    uv_stream_t stream;
+    uv_pipe_t pipe;
+    uv_tcp_t tcp;
+};
+
 /** One socket with one session on it. It is the first member of its owner. */
 struct connection {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_pipe_t pipe;
-        uv_tcp_t tcp;
-    } socket;
+    union socket_handle socket;
     uv_os_fd_t fd;
     /** Waits for room in the socket where it was full; `blocked_fd` is -1 until then. */
     uv_poll_t blocked;
