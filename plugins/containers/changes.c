@@ -190,15 +190,19 @@ static enum berth_code create_change(const struct change_request *request, struc
     return BERTH_OK;
 }
 
-static void submit(struct change *change,
-                   enum berth_code (*function)(struct berth_store_update *update, struct berth_store_txn *txn,
-                                               struct berth_error *err))
+/* Asks the store for it; where `code` says that it cannot be made, it is destroyed. @return `code`. */
+static enum berth_code ask(struct change *change, enum berth_code code,
+                           enum berth_code (*function)(struct berth_store_update *update,
+                                                       struct berth_store_txn *txn, struct berth_error *err))
 {
-    struct containers_service *service = change->service;
-
-    change->update.change = function;
-    service->outstanding++;
-    service->store->update(service->store_instance, &change->update);
+    if (code == BERTH_OK) {
+        change->update.change = function;
+        change->service->outstanding++;
+        change->service->store->update(change->service->store_instance, &change->update);
+    } else {
+        destroy_change(change);
+    }
+    return code;
 }
 
 static enum berth_code get_stored(const struct change *change, struct berth_store_txn *txn,
@@ -262,11 +266,7 @@ enum berth_code containers_create(void *instance, const char *namespace_name, st
     if (code == BERTH_OK)
         code = complete_new(change, &asked, err);
     container_finish(&asked);
-    if (code == BERTH_OK)
-        submit(change, create);
-    else
-        destroy_change(change);
-    return code;
+    return ask(change, code, create);
 }
 
 static void replace_labels(struct container *container, const struct container *asked)
@@ -439,7 +439,7 @@ enum berth_code containers_update(void *instance, const char *namespace_name, st
 {
     const struct change_request request = {instance, namespace_name, done, context};
     struct berth_store_bytes id = container_find(value, CONTAINER_ID);
-    struct change *change;
+    struct change *change = NULL;
     enum berth_code code;
 
     if (id.length == 0)
@@ -448,14 +448,9 @@ enum berth_code containers_update(void *instance, const char *namespace_name, st
                             value.length, err);
     if (code == BERTH_OK)
         code = create_change(&request, id, CONTAINER_UPDATED, &change, err);
-    if (code != BERTH_OK)
-        return code;
-    if (!keep(change, value, paths, path_count)) {
-        destroy_change(change);
-        return no_memory(err);
-    }
-    submit(change, update);
-    return BERTH_OK;
+    if (code == BERTH_OK && !keep(change, value, paths, path_count))
+        code = no_memory(err);
+    return ask(change, code, update);
 }
 
 /* The id as requested; may be invalid. */
@@ -483,17 +478,14 @@ enum berth_code containers_remove(void *instance, const char *namespace_name, co
                                   berth_containers_done *done, void *context, struct berth_error *err)
 {
     const struct change_request request = {instance, namespace_name, done, context};
-    struct change *change;
+    struct change *change = NULL;
     enum berth_code code = create_change(&request, berth_store_text(id), CONTAINER_DELETED, &change, err);
 
     if (code != BERTH_OK)
         return code;
     berth_wire_put(&change->asked, id, strlen(id) + 1);
     berth_wire_put_bytes(&change->result, CONTAINER_ID, id, strlen(id));
-    if (change->asked.failed || change->result.failed) {
-        destroy_change(change);
-        return no_memory(err);
-    }
-    submit(change, remove_one);
-    return BERTH_OK;
+    if (change->asked.failed || change->result.failed)
+        code = no_memory(err);
+    return ask(change, code, remove_one);
 }

@@ -122,13 +122,19 @@ static enum berth_code start(struct service *service, const char *namespace_name
     return BERTH_OK;
 }
 
-static void ask(struct change *change,
-                enum berth_code (*apply)(struct berth_store_update *update, struct berth_store_txn *txn,
-                                         struct berth_error *err))
+/* Asks the store for it; where `code` says that it cannot be made, it is destroyed. @return `code`. */
+static enum berth_code ask(struct change *change, enum berth_code code,
+                           enum berth_code (*apply)(struct berth_store_update *update,
+                                                    struct berth_store_txn *txn, struct berth_error *err))
 {
-    change->update.change = apply;
-    change->service->changes++;
-    change->service->store->update(change->service->store_instance, &change->update);
+    if (code == BERTH_OK) {
+        change->update.change = apply;
+        change->service->changes++;
+        change->service->store->update(change->service->store_instance, &change->update);
+    } else {
+        destroy(change);
+    }
+    return code;
 }
 
 /* As containerd makes them: nanoseconds of the time, and three random bytes. */
@@ -206,14 +212,7 @@ enum berth_code change_create(void *instance, const char *namespace_name, struct
     struct change *change = NULL;
     enum berth_code code = start(instance, namespace_name, done, context, &change, err);
 
-    if (code != BERTH_OK)
-        return code;
-    code = draft(change, value, err);
-    if (code == BERTH_OK)
-        ask(change, apply_create);
-    else
-        destroy(change);
-    return code;
+    return code == BERTH_OK ? ask(change, draft(change, value, err), apply_create) : code;
 }
 
 static enum berth_code apply_remove(struct berth_store_update *update, struct berth_store_txn *txn,
@@ -251,14 +250,7 @@ enum berth_code change_remove(void *instance, const char *namespace_name, const 
     struct change *change = NULL;
     enum berth_code code = start(instance, namespace_name, done, context, &change, err);
 
-    if (code != BERTH_OK)
-        return code;
-    code = set_id(change, id, err);
-    if (code == BERTH_OK)
-        ask(change, apply_remove);
-    else
-        destroy(change);
-    return code;
+    return code == BERTH_OK ? ask(change, set_id(change, id, err), apply_remove) : code;
 }
 
 /* Looks up the lease first, as containerd does, so that clients see errors in the same order. */
@@ -324,11 +316,7 @@ static enum berth_code ask_for_resource(void *instance, const char *namespace_na
     code = set_id(change, id, err);
     if (code == BERTH_OK)
         code = copy_resource(change, resource, err);
-    if (code == BERTH_OK)
-        ask(change, apply_resource);
-    else
-        destroy(change);
-    return code;
+    return ask(change, code, apply_resource);
 }
 
 enum berth_code change_add_resource(void *instance, const char *namespace_name, const char *id,

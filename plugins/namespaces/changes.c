@@ -226,16 +226,20 @@ static struct change *make_change(struct namespaces_service *service, struct ber
     return NULL;
 }
 
-static void ask(struct change *change, enum namespace_event event,
-                enum berth_code (*function)(struct berth_store_update *update, struct berth_store_txn *txn,
-                                            struct berth_error *err))
+/* Asks the store for it; where `code` says that it cannot be made, it is destroyed. @return `code`. */
+static enum berth_code ask(struct change *change, enum berth_code code, enum namespace_event event,
+                           enum berth_code (*function)(struct berth_store_update *update,
+                                                       struct berth_store_txn *txn, struct berth_error *err))
 {
-    struct namespaces_service *service = change->service;
-
-    change->event = event;
-    change->update.change = function;
-    service->outstanding++;
-    service->store->update(service->store_instance, &change->update);
+    if (code == BERTH_OK) {
+        change->event = event;
+        change->update.change = function;
+        change->service->outstanding++;
+        change->service->store->update(change->service->store_instance, &change->update);
+    } else {
+        destroy(change);
+    }
+    return code;
 }
 
 static enum berth_code check_name(struct berth_store_bytes name, struct berth_error *err)
@@ -287,11 +291,7 @@ enum berth_code namespaces_create(void *instance, struct berth_store_bytes value
             code = no_memory(err);
     }
     value_finish(&asked);
-    if (code == BERTH_OK)
-        ask(change, NAMESPACE_CREATED, create);
-    else
-        destroy(change);
-    return code;
+    return ask(change, code, NAMESPACE_CREATED, create);
 }
 
 /* Sets the labels that the paths name, or all of them where there is no path. */
@@ -390,11 +390,7 @@ enum berth_code namespaces_update(void *instance, struct berth_store_bytes value
     value_finish(&asked);
     if (code == BERTH_OK)
         code = change == NULL ? no_memory(err) : keep_paths(change, paths, path_count, err);
-    if (code == BERTH_OK)
-        ask(change, NAMESPACE_UPDATED, update);
-    else
-        destroy(change);
-    return code;
+    return ask(change, code, NAMESPACE_UPDATED, update);
 }
 
 static void bucket_of(const struct berth_namespace_occupant *occupant, const char *name,
@@ -486,8 +482,5 @@ enum berth_code namespaces_remove(void *instance, const char *name, berth_namesp
         change = make_change(instance, (struct berth_store_bytes){event.bytes, event.length},
                              berth_store_text(name), done, context);
     berth_wire_finish(&event);
-    if (change == NULL)
-        return no_memory(err);
-    ask(change, NAMESPACE_DELETED, remove_one);
-    return BERTH_OK;
+    return ask(change, change == NULL ? no_memory(err) : BERTH_OK, NAMESPACE_DELETED, remove_one);
 }
