@@ -9,11 +9,6 @@
 
 #include <sdk/rpc/message/metadata.h>
 
-static bool is_name(const char *name, size_t length, const char *wanted)
-{
-    return length == strlen(wanted) && memcmp(name, wanted, length) == 0;
-}
-
 static bool read_number(const char *text, size_t length, unsigned *ret_number)
 {
     unsigned number = 0;
@@ -54,16 +49,16 @@ static void add_message(struct response *response, struct berth_arena *arena, co
 static bool add_protocol_field(struct response *response, struct berth_arena *arena, const char *name,
                                size_t name_length, const char *value, size_t value_length)
 {
-    if (is_name(name, name_length, ":status")) {
+    if (metadata_is(name, name_length, ":status")) {
         if (!read_number(value, value_length, &response->http_status))
             response->is_malformed = true;
-    } else if (is_name(name, name_length, "content-type")) {
+    } else if (metadata_is(name, name_length, "content-type")) {
         response->is_grpc = value_length >= 16 && memcmp(value, "application/grpc", 16) == 0;
-    } else if (is_name(name, name_length, "grpc-status")) {
+    } else if (metadata_is(name, name_length, "grpc-status")) {
         add_status(response, value, value_length);
-    } else if (is_name(name, name_length, "grpc-encoding")) {
+    } else if (metadata_is(name, name_length, "grpc-encoding")) {
         response->coding = coding_parse(value, value_length);
-    } else if (is_name(name, name_length, "grpc-message")) {
+    } else if (metadata_is(name, name_length, "grpc-message")) {
         add_message(response, arena, value, value_length);
     } else {
         return metadata_is_reserved(name, name_length) && !metadata_is_binary(name, name_length);

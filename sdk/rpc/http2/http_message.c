@@ -7,17 +7,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include <sdk/rpc/message/metadata.h>
+
 enum pseudo {
     PSEUDO_METHOD = 1,
     PSEUDO_SCHEME = 2,
     PSEUDO_PATH = 4,
     PSEUDO_AUTHORITY = 8,
 };
-
-static bool is_name(const char *name, size_t length, const char *wanted)
-{
-    return length == strlen(wanted) && memcmp(name, wanted, length) == 0;
-}
 
 static bool is_alpha(unsigned char byte)
 {
@@ -83,11 +80,11 @@ static bool is_path(const char *value, size_t length)
 static const char *add_pseudo(struct http_message *message, const char *name, size_t name_length,
                               const char *value, size_t value_length)
 {
-    enum pseudo pseudo = is_name(name, name_length, ":method")      ? PSEUDO_METHOD
-                         : is_name(name, name_length, ":scheme")    ? PSEUDO_SCHEME
-                         : is_name(name, name_length, ":path")      ? PSEUDO_PATH
-                         : is_name(name, name_length, ":authority") ? PSEUDO_AUTHORITY
-                                                                    : 0;
+    enum pseudo pseudo = metadata_is(name, name_length, ":method")      ? PSEUDO_METHOD
+                         : metadata_is(name, name_length, ":scheme")    ? PSEUDO_SCHEME
+                         : metadata_is(name, name_length, ":path")      ? PSEUDO_PATH
+                         : metadata_is(name, name_length, ":authority") ? PSEUDO_AUTHORITY
+                                                                        : 0;
 
     if (message->has_headers)
         return "pseudo-header field in the trailers";
@@ -100,8 +97,8 @@ static const char *add_pseudo(struct http_message *message, const char *name, si
     message->pseudo |= (uint8_t)pseudo;
     switch (pseudo) {
     case PSEUDO_METHOD:
-        message->is_options = is_name(value, value_length, "OPTIONS");
-        message->is_connect = is_name(value, value_length, "CONNECT");
+        message->is_options = metadata_is(value, value_length, "OPTIONS");
+        message->is_connect = metadata_is(value, value_length, "CONNECT");
         return is_token(value, value_length) ? NULL : "invalid :method";
     case PSEUDO_SCHEME:
         return is_scheme(value, value_length) ? NULL : "invalid :scheme";
@@ -121,7 +118,7 @@ static bool is_of_connection(const char *name, size_t length)
                                         "upgrade"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (is_name(name, length, names[i]))
+        if (metadata_is(name, length, names[i]))
             return true;
     return false;
 }
@@ -154,9 +151,9 @@ const char *http_message_add_field(struct http_message *message, const char *nam
         return "invalid byte in a field's value";
     if (is_of_connection(name, name_length))
         return "connection-specific field";
-    if (is_name(name, name_length, "te"))
+    if (metadata_is(name, name_length, "te"))
         return value_length == 8 && strncasecmp(value, "trailers", 8) == 0 ? NULL : "te other than trailers";
-    if (is_name(name, name_length, "content-length"))
+    if (metadata_is(name, name_length, "content-length"))
         return add_content_length(message, value, value_length);
     return NULL;
 }

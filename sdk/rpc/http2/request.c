@@ -38,11 +38,6 @@ static void complain(struct request *request, const char *http_status, enum bert
     request->message = berth_arena_copy(request->arena, text, strlen(text));
 }
 
-static bool is_name(const char *name, size_t length, const char *wanted)
-{
-    return length == strlen(wanted) && memcmp(name, wanted, length) == 0;
-}
-
 static int quotable(size_t length)
 {
     return (int)(length < QUOTED_MAX ? length : QUOTED_MAX);
@@ -58,7 +53,7 @@ static bool is_grpc(const char *type, size_t length)
 
 static void add_content_type(struct request *request, const char *value, size_t length)
 {
-    if (is_name(value, length, GRPC_CONTENT_TYPE))
+    if (metadata_is(value, length, GRPC_CONTENT_TYPE))
         request->content_type = GRPC_CONTENT_TYPE;
     else if (is_grpc(value, length))
         request->content_type = berth_arena_copy(request->arena, value, length);
@@ -90,7 +85,7 @@ static void add_accepted(struct request *request, const char *value, size_t leng
 
 static void add_method(struct request *request, const char *value, size_t length)
 {
-    request->is_post = is_name(value, length, "POST");
+    request->is_post = metadata_is(value, length, "POST");
     if (!request->is_post)
         complain(request, "405", BERTH_INTERNAL,
                  "Received a HEADERS frame with :method \"%.*s\" which should be POST", quotable(length),
@@ -100,19 +95,19 @@ static void add_method(struct request *request, const char *value, size_t length
 static bool add_protocol_field(struct request *request, const char *name, size_t name_length,
                                const char *value, size_t value_length)
 {
-    if (is_name(name, name_length, ":path"))
+    if (metadata_is(name, name_length, ":path"))
         request->path = berth_arena_copy(request->arena, value, value_length);
-    else if (is_name(name, name_length, ":method"))
+    else if (metadata_is(name, name_length, ":method"))
         add_method(request, value, value_length);
-    else if (is_name(name, name_length, "content-type"))
+    else if (metadata_is(name, name_length, "content-type"))
         add_content_type(request, value, value_length);
-    else if (is_name(name, name_length, "grpc-timeout"))
+    else if (metadata_is(name, name_length, "grpc-timeout"))
         add_timeout(request, value, value_length);
-    else if (is_name(name, name_length, "grpc-encoding"))
+    else if (metadata_is(name, name_length, "grpc-encoding"))
         add_encoding(request, value, value_length);
-    else if (is_name(name, name_length, "grpc-accept-encoding"))
+    else if (metadata_is(name, name_length, "grpc-accept-encoding"))
         add_accepted(request, value, value_length);
-    else if (is_name(name, name_length, "user-agent"))
+    else if (metadata_is(name, name_length, "user-agent"))
         return false;
     else
         return metadata_is_reserved(name, name_length) && !metadata_is_binary(name, name_length);

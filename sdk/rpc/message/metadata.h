@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <berth/call.h>
 
@@ -16,6 +17,12 @@ struct metadata_list {
     size_t count;
     size_t capacity;
 };
+
+/** Is a name or a value of a field this text? */
+static inline bool metadata_is(const char *text, size_t length, const char *wanted)
+{
+    return length == strlen(wanted) && memcmp(text, wanted, length) == 0;
+}
 
 /** Does the key's value travel as base64? */
 bool metadata_is_binary(const char *key, size_t length);
