@@ -2,7 +2,6 @@
 /* Layout of entries in the file: names that sort by bucket and key, records with a checksum. Pure. */
 #include "layout.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The polynomial 0x1edc6f41, reflected, by one byte. */

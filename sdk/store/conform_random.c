@@ -3,7 +3,6 @@
 #include "conform.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define NAMES 120
 #define BUCKETS 4

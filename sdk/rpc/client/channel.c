@@ -2,7 +2,6 @@
 /* A channel: one address, a connection to it when a call needs one, and the calls waiting for that. */
 #include "client.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

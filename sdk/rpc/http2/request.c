@@ -2,7 +2,6 @@
 /* Reads the headers of a call, and rejects requests that are not gRPC (gRPC over HTTP/2, Requests). */
 #include "request.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

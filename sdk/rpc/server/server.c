@@ -2,7 +2,6 @@
 /* The server's public functions: listening, limits, draining and closing. */
 #include "server.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
