@@ -28,6 +28,8 @@ static _Thread_local struct running_thread *this_thread;
 static struct running_limits limits;
 /* Below it no entry can be too slow, whatever a tick is worth. */
 static uint64_t slow_ticks = UINT64_MAX;
+/* What lasts RUNNING_STAMP_MS is timed. */
+static atomic_uint_least64_t stamp_ticks = UINT64_MAX;
 static struct running_box no_box;
 static struct running_box *box = &no_box;
 
@@ -165,7 +167,7 @@ bool running_is_loop(void)
 void running_limit(const struct running_limits *new_limits)
 {
     limits = *new_limits;
-    /* A counter of less than 1 MHz is unheard of; on_leave computes exactly. */
+    /* A counter of less than 1 MHz is unheard of; report_slow computes exactly. */
     slow_ticks = limits.slow_ns > 0 ? limits.slow_ns / 1000 : UINT64_MAX;
 }
 
@@ -174,29 +176,53 @@ void running_use_box(struct running_box *new_box)
     box = new_box != NULL ? new_box : &no_box;
 }
 
-static void begin_change(struct running_thread *thread)
-{
-    atomic_store_explicit(&thread->version, atomic_load_explicit(&thread->version, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-}
-
-static void end_change(struct running_thread *thread)
-{
-    atomic_store_explicit(&thread->version, atomic_load_explicit(&thread->version, memory_order_relaxed) + 1,
-                          memory_order_release);
-}
-
 static void show_in_box(const struct running_plugin *owner, enum running_doing doing)
 {
     atomic_store_explicit(&box->owner, owner != NULL ? owner->index : 0, memory_order_relaxed);
     atomic_store_explicit(&box->doing, owner != NULL ? (int)doing : RUNNING_NOTHING, memory_order_relaxed);
 }
 
+/* Of the entries of one turn, so that one that comes alone is always timed. */
+#define FIRST 8
+
+void running_begin_turn(void)
+{
+    if (this_thread != NULL)
+        this_thread->first = 0;
+}
+
+/* At random, so that entries that take turns are all timed: uniform, RUNNING_SAMPLE on average. */
+static uint32_t next_gap(struct running_thread *thread)
+{
+    thread->random = thread->random * 1664525 + 1013904223;
+    return (thread->random >> 8) % (2 * RUNNING_SAMPLE - 1) + 1;
+}
+
+/* @return how many entries the time of the next one stands for; 0: it need not be timed. */
+static uint32_t weigh(struct running_thread *thread, const struct running_plugin *owner,
+                      enum running_doing doing)
+{
+    if (!thread->is_loop || owner == NULL || (doing != RUNNING_HANDLER && doing != RUNNING_INTERCEPTOR))
+        return 1;
+    if (thread->first < FIRST) {
+        thread->first++;
+        return 1;
+    }
+    atomic_store_explicit(&thread->is_crowded, true, memory_order_relaxed);
+    if (!atomic_load_explicit(&thread->is_stamped, memory_order_relaxed))
+        return 1;
+    if (thread->until_next > 0) {
+        thread->until_next--;
+        return 0;
+    }
+    thread->until_next = next_gap(thread) - 1;
+    return RUNNING_SAMPLE;
+}
+
 void running_enter(struct running_plugin *owner, enum running_doing doing, const char *detail)
 {
     struct running_thread *thread = this_thread;
-    unsigned depth;
+    unsigned depth, version;
     struct running_frame *frame;
     uint64_t now;
 
@@ -207,61 +233,94 @@ void running_enter(struct running_plugin *owner, enum running_doing doing, const
         atomic_store_explicit(&thread->depth, depth + 1, memory_order_relaxed);
         return;
     }
-    now = running_ticks();
-    if (depth > 0)
-        thread->frames[depth - 1].own_ticks += now - thread->mark;
-    thread->mark = now;
     frame = &thread->frames[depth];
-    frame->own_ticks = 0;
-    begin_change(thread);
+    frame->weight = depth > 0 ? 1 : weigh(thread, owner, doing);
+    frame->nested_ticks = 0;
+    now = frame->weight > 0 ? running_ticks() : 0;
+    version = atomic_load_explicit(&thread->version, memory_order_relaxed);
+    atomic_store_explicit(&thread->version, version + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&frame->owner, owner, memory_order_relaxed);
     atomic_store_explicit(&frame->detail, detail, memory_order_relaxed);
     atomic_store_explicit(&frame->doing, doing, memory_order_relaxed);
     atomic_store_explicit(&frame->begun, now, memory_order_relaxed);
+    atomic_store_explicit(&frame->seen, 0, memory_order_relaxed);
     atomic_store_explicit(&frame->limit_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&thread->depth, depth + 1, memory_order_relaxed);
-    end_change(thread);
+    atomic_store_explicit(&thread->version, version + 2, memory_order_release);
     if (thread->is_loop)
         show_in_box(owner, doing);
 }
 
-static void report_slow(struct running_frame *frame)
+static void read_frame(const struct running_frame *frame, struct running_word *word)
 {
-    uint64_t ns = running_ticks_to_ns(frame->own_ticks);
-    struct running_word word = {.owner = atomic_load_explicit(&frame->owner, memory_order_relaxed),
-                                .doing = atomic_load_explicit(&frame->doing, memory_order_relaxed),
-                                .detail = atomic_load_explicit(&frame->detail, memory_order_relaxed),
-                                .since = atomic_load_explicit(&frame->begun, memory_order_relaxed)};
+    word->owner = atomic_load_explicit(&frame->owner, memory_order_relaxed);
+    word->doing = atomic_load_explicit(&frame->doing, memory_order_relaxed);
+    word->detail = atomic_load_explicit(&frame->detail, memory_order_relaxed);
+    word->since = atomic_load_explicit(&frame->begun, memory_order_relaxed);
+    if (word->since == 0)
+        word->since = atomic_load_explicit(&frame->seen, memory_order_relaxed);
+    word->limit_ns = atomic_load_explicit(&frame->limit_ns, memory_order_relaxed);
+}
+
+static void report_slow(const struct running_word *word, uint64_t own_ticks)
+{
+    uint64_t ns = running_ticks_to_ns(own_ticks);
 
     if (ns < limits.slow_ns) {
         /* Not slow after all: what was measured shows how many ticks it takes. */
-        slow_ticks = frame->own_ticks;
+        slow_ticks = own_ticks;
         return;
     }
-    word.owner->slow++;
-    limits.on_slow(&word, ns);
+    word->owner->slow++;
+    limits.on_slow(word, ns);
 }
 
-static void charge(struct running_frame *frame)
+/*
+ * Those that last long enough to be stamped are all timed and count once each; of the others one stands for
+ * as many as it weighs, and those of no weight are among them.
+ */
+static void charge(const struct running_frame *frame, const struct running_word *word, uint64_t own_ticks)
 {
-    struct running_plugin *owner = atomic_load_explicit(&frame->owner, memory_order_relaxed);
+    struct running_plugin *owner = word->owner;
+    bool is_long =
+        frame->weight == 1 || own_ticks >= atomic_load_explicit(&stamp_ticks, memory_order_relaxed);
 
     if (owner == NULL)
         return;
-    owner->ticks += frame->own_ticks;
+    owner->ticks += own_ticks * (is_long ? 1 : frame->weight);
     owner->entries++;
-    if (frame->own_ticks > owner->longest_ticks)
-        owner->longest_ticks = frame->own_ticks;
-    if (frame->own_ticks > slow_ticks)
-        report_slow(frame);
+    if (own_ticks > owner->longest_ticks)
+        owner->longest_ticks = own_ticks;
+    if (own_ticks > slow_ticks)
+        report_slow(word, own_ticks);
+}
+
+static __attribute__((noinline)) void leave_timed(struct running_thread *thread, unsigned depth)
+{
+    const struct running_frame *frame = &thread->frames[depth];
+    struct running_word word, outer = {.owner = NULL};
+    uint64_t took, own;
+
+    read_frame(frame, &word);
+    took = running_ticks() - word.since;
+    own = took > frame->nested_ticks ? took - frame->nested_ticks : 0;
+    if (depth > 0) {
+        thread->frames[depth - 1].nested_ticks += took;
+        read_frame(&thread->frames[depth - 1], &outer);
+    }
+    atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
+    if (!thread->is_loop)
+        return;
+    show_in_box(outer.owner, outer.doing);
+    charge(frame, &word, own);
 }
 
 void running_leave(void)
 {
     struct running_thread *thread = this_thread;
+    struct running_frame *frame;
     unsigned depth;
-    uint64_t now;
-    const struct running_frame *outer;
 
     if (thread == NULL)
         return;
@@ -270,21 +329,45 @@ void running_leave(void)
         atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
         return;
     }
-    now = running_ticks();
-    thread->frames[depth].own_ticks += now - thread->mark;
-    thread->mark = now;
-    begin_change(thread);
-    atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
-    end_change(thread);
-    if (!thread->is_loop)
+    frame = &thread->frames[depth];
+    if (frame->weight > 0 || atomic_load_explicit(&frame->seen, memory_order_relaxed) != 0) {
+        leave_timed(thread, depth);
         return;
-    outer = depth > 0 ? &thread->frames[depth - 1] : NULL;
-    if (outer != NULL)
-        show_in_box(atomic_load_explicit(&outer->owner, memory_order_relaxed),
-                    atomic_load_explicit(&outer->doing, memory_order_relaxed));
-    else
-        show_in_box(NULL, RUNNING_NOTHING);
-    charge(&thread->frames[depth]);
+    }
+    atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
+    atomic_store_explicit(&box->owner, 0, memory_order_relaxed);
+    atomic_load_explicit(&frame->owner, memory_order_relaxed)->entries++;
+}
+
+/* The thread that is looked at may be the one that was interrupted by the signal in which we look. */
+static bool is_whole(const struct running_thread *thread, unsigned before)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return before % 2 == 0 && atomic_load_explicit(&thread->version, memory_order_relaxed) == before;
+}
+
+/* If the entry ends meanwhile, the next one seems to have begun as much earlier as this takes. */
+bool running_stamp(struct running_thread *thread)
+{
+    struct running_frame *frame = &thread->frames[0];
+    unsigned version = atomic_load_explicit(&thread->version, memory_order_acquire);
+    bool is_due = atomic_load_explicit(&thread->depth, memory_order_relaxed) > 0 &&
+                  atomic_load_explicit(&frame->begun, memory_order_relaxed) == 0 &&
+                  atomic_load_explicit(&frame->seen, memory_order_relaxed) == 0;
+
+    if (is_due && is_whole(thread, version))
+        atomic_store_explicit(&frame->seen, running_ticks(), memory_order_relaxed);
+    return atomic_exchange(&thread->is_crowded, false);
+}
+
+void running_stamp_often(struct running_thread *thread, bool is_often)
+{
+    uint64_t elapsed_ns = clock_ns() - origin.ns;
+
+    if (is_often && elapsed_ns > 0)
+        atomic_store(&stamp_ticks, (uint64_t)((double)(running_ticks() - origin.ticks) / (double)elapsed_ns *
+                                              RUNNING_STAMP_MS * 1e6));
+    atomic_store(&thread->is_stamped, is_often);
 }
 
 void running_allow(uint64_t limit_ns)
@@ -294,15 +377,6 @@ void running_allow(uint64_t limit_ns)
 
     if (depth > 0 && depth <= RUNNING_DEPTH_MAX)
         atomic_store_explicit(&thread->frames[depth - 1].limit_ns, limit_ns, memory_order_relaxed);
-}
-
-static void read_frame(const struct running_frame *frame, struct running_word *word)
-{
-    word->owner = atomic_load_explicit(&frame->owner, memory_order_relaxed);
-    word->doing = atomic_load_explicit(&frame->doing, memory_order_relaxed);
-    word->detail = atomic_load_explicit(&frame->detail, memory_order_relaxed);
-    word->since = atomic_load_explicit(&frame->begun, memory_order_relaxed);
-    word->limit_ns = atomic_load_explicit(&frame->limit_ns, memory_order_relaxed);
 }
 
 static unsigned depth_of(const struct running_thread *thread)
@@ -323,27 +397,19 @@ static unsigned look_once(const struct running_thread *thread, struct running_wo
     return count;
 }
 
-/* The thread that is looked at may be the one that was interrupted by the signal in which we look. */
-static bool is_whole(const struct running_thread *thread, unsigned before)
-{
-    atomic_thread_fence(memory_order_acquire);
-    return before % 2 == 0 && atomic_load_explicit(&thread->version, memory_order_relaxed) == before;
-}
-
+/* A thread that stands in the middle of a change, or changes all the time, runs nothing in particular. */
 #define TRIES 1000
 
 unsigned running_look_all(const struct running_thread *thread, struct running_word *ret_words)
 {
-    unsigned count = 0;
-
     for (int tries = 0; tries < TRIES; tries++) {
         unsigned before = atomic_load_explicit(&thread->version, memory_order_acquire);
+        unsigned count = look_once(thread, ret_words);
 
-        count = look_once(thread, ret_words);
         if (is_whole(thread, before))
-            break;
+            return count;
     }
-    return count;
+    return 0;
 }
 
 bool running_look(const struct running_thread *thread, struct running_word *ret_word)
@@ -356,9 +422,10 @@ bool running_look(const struct running_thread *thread, struct running_word *ret_
         if (depth > 0)
             read_frame(&thread->frames[depth - 1], ret_word);
         if (is_whole(thread, before))
-            break;
+            return ret_word->owner != NULL;
     }
-    return ret_word->owner != NULL;
+    *ret_word = (struct running_word){.owner = NULL};
+    return false;
 }
 
 const char *running_doing_name(enum running_doing doing)

@@ -41,7 +41,7 @@ struct running_plugin {
     const char *uri;
     /** Of its manifest; the file's path. */
     const char *module, *version, *path;
-    /** The loop's thread only, except `stalls`. In units of running_ticks(). */
+    /** The loop's thread only, except `stalls`. In units of running_ticks(); see running_begin_turn. */
     uint64_t ticks, longest_ticks;
     uint64_t entries;
     /** Entries that took longer than loop.warn_after. */
@@ -61,7 +61,7 @@ struct running_word {
     enum running_doing doing;
     /** The path of a method, the name of a module's file; may be NULL. Lives until the daemon ends. */
     const char *detail;
-    /** On the clock of running_ticks(). */
+    /** On the clock of running_ticks(); 0: just now. */
     uint64_t since;
     /** How long it may take, in nanoseconds; 0: as long as it wants. */
     uint64_t limit_ns;
@@ -75,15 +75,25 @@ struct running_thread {
     /** Odd while it changes. */
     atomic_uint version;
     atomic_uint depth;
+    bool is_loop;
+    /** Somebody calls running_stamp every RUNNING_STAMP_MS: not every entry need read the clock. */
+    atomic_bool is_stamped;
+    /** More entries than the first few have begun in a turn. */
+    atomic_bool is_crowded;
+    /** Entries of this turn that were timed because they were among its first; those until one is again. */
+    uint32_t first, until_next, random;
     struct running_frame {
         _Atomic(struct running_plugin *) owner;
         _Atomic(const char *) detail;
-        atomic_uint_least64_t begun, limit_ns;
+        /** 0: it is not timed. Then it was seen at `seen` for the first time; 0: not yet. */
+        atomic_uint_least64_t begun, seen;
+        atomic_uint_least64_t limit_ns;
+        /** What entries within it took. */
+        uint64_t nested_ticks;
         atomic_int doing;
-        uint64_t own_ticks;
+        /** How many entries it stands for. */
+        uint32_t weight;
     } frames[RUNNING_DEPTH_MAX];
-    uint64_t mark;
-    bool is_loop;
 };
 
 /**
@@ -137,6 +147,23 @@ bool running_look(const struct running_thread *thread, struct running_word *ret_
  * @return how many.
  */
 unsigned running_look_all(const struct running_thread *thread, struct running_word *ret_words);
+
+/**
+ * A new turn of the loop. Reading the clock is most of what an entry costs. Where a turn has many entries of
+ * calls, and another thread stamps those that last, the first few are timed and then one of RUNNING_SAMPLE at
+ * random, which stands for that many. Steps are always timed, and so is what lasts until it is stamped.
+ */
+void running_begin_turn(void);
+#define RUNNING_SAMPLE 16
+#define RUNNING_STAMP_MS 20
+/**
+ * From another thread: notes the time for an entry that has none, which has then begun before.
+ *
+ * @return have turns been crowded since the last time? Then it pays to stamp often.
+ */
+bool running_stamp(struct running_thread *thread);
+/** Whether that is done every RUNNING_STAMP_MS from now on. */
+void running_stamp_often(struct running_thread *thread, bool is_often);
 
 /** A clock that costs little to read, and what its units are worth. */
 uint64_t running_ticks(void);

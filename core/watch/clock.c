@@ -52,6 +52,7 @@ static void on_prepare(uv_prepare_t *prepare)
     struct watch_clock *clock = CONTAINER_OF(prepare, struct watch_clock, prepare);
     uint64_t turns = atomic_load_explicit(&clock->turns, memory_order_relaxed), now, took;
 
+    running_begin_turn();
     uv_update_time(clock->loop);
     now = uv_now(clock->loop);
     took = now - clock->turn_started_ms;

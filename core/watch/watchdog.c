@@ -35,6 +35,8 @@
 #define LOOK_MAX_MS 500
 /* Waking later than this, the thread itself stood still: a stopped process, a suspended machine. */
 #define LATE_MS 250
+/* So long after much happened in a turn it is expected again. */
+#define CROWD_MS 1000
 /* How long the loop's thread may take to write down its stack, and to die of SIGABRT. */
 #define ANSWER_MS 500
 #define DEATH_MS 5000
@@ -55,8 +57,8 @@ struct watchdog {
     uint64_t moves, since_ms;
     /* What the thread itself came late, and the loop is not to blame for. */
     uint64_t late_ms;
-    uint64_t look_ms, told_alive_ms;
-    bool is_told;
+    uint64_t look_ms, told_alive_ms, crowded_ms;
+    bool is_told, is_often;
     /* The entry whose deadline has been told, by when it began. */
     uint64_t told_entry;
 };
@@ -259,7 +261,7 @@ static void blame_word(const struct watchdog *watchdog, const struct running_wor
 
 static uint64_t age_ns(const struct running_word *word)
 {
-    return running_ticks_to_ns(running_ticks() - word->since);
+    return word->since == 0 ? 0 : running_ticks_to_ns(running_ticks() - word->since);
 }
 
 /* Of the entries on the stack the innermost that is as old as that. Others come and go within it. */
@@ -424,16 +426,51 @@ static void forget_wake(const struct watchdog *watchdog)
     (void)length;
 }
 
-static void nap(struct watchdog *watchdog, uint64_t ms)
+/* @return false if it was woken. */
+static bool doze(struct watchdog *watchdog, uint64_t ms)
 {
     struct pollfd wake = {.fd = watchdog->wake_fd, .events = POLLIN};
     uint64_t start = now_ms(), took;
+    bool is_woken = poll(&wake, 1, (int)ms) > 0;
 
-    if (poll(&wake, 1, (int)ms) > 0)
+    if (is_woken)
         forget_wake(watchdog);
     took = now_ms() - start;
     if (took > ms + LATE_MS)
         watchdog->late_ms += took - ms;
+    return !is_woken;
+}
+
+static void stamp_often(struct watchdog *watchdog, bool is_often)
+{
+    if (watchdog->is_often != is_often)
+        running_stamp_often(watchdog->options.running, is_often);
+    watchdog->is_often = is_often;
+}
+
+static void stamp(struct watchdog *watchdog)
+{
+    uint64_t now = now_ms();
+
+    if (running_stamp(watchdog->options.running))
+        watchdog->crowded_ms = now;
+    stamp_often(watchdog, watchdog->crowded_ms != 0 && now - watchdog->crowded_ms < CROWD_MS);
+}
+
+/* While the loop has much to do, it is stamped meanwhile, so that its entries need not read the clock. */
+static void nap(struct watchdog *watchdog, uint64_t ms)
+{
+    uint64_t end = now_ms() + ms, now;
+
+    stamp(watchdog);
+    while (watchdog->is_often && (now = now_ms()) < end) {
+        if (!doze(watchdog, at_most(RUNNING_STAMP_MS, end - now)))
+            return;
+        stamp(watchdog);
+    }
+    now = now_ms();
+    if (now < end)
+        doze(watchdog, end - now);
 }
 
 /* Until there is an event for the loop, or it turns without one. */
@@ -444,8 +481,10 @@ static void sleep_with_loop(struct watchdog *watchdog)
                               {.fd = uv_backend_fd(clock->loop), .events = POLLIN}};
 
     watch_clock_await(clock, watchdog->wake_fd);
-    if (watch_clock_look(clock).is_polling)
+    if (watch_clock_look(clock).is_polling) {
+        stamp_often(watchdog, false);
         poll(either, 2, -1);
+    }
     watch_clock_end_await(clock);
     if (!atomic_load(&watchdog->is_stopping))
         forget_wake(watchdog);

@@ -16,7 +16,7 @@ struct watchdog_options {
     /** Started; outlives the watchdog. */
     struct watch_clock *clock;
     /** The word of the loop's thread. */
-    const struct running_thread *running;
+    struct running_thread *running;
     /** As in the settings `loop`; 0: off. */
     uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
     /**

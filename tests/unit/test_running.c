@@ -157,7 +157,74 @@ static void all_entries_of_plugins_are_seen_with_their_deadlines(void **state)
     running_leave();
 }
 
+/* More than a turn's first, so that the next are sampled. */
+static void crowd(void)
+{
+    running_stamp_often(&loop_thread, true);
+    running_begin_turn();
+    for (int i = 0; i < 8; i++) {
+        running_enter(stork, RUNNING_HANDLER, NULL);
+        running_leave();
+    }
+}
+
+static void many_entries_of_a_turn_are_sampled_and_cost_what_they_cost(void **state)
+{
+    struct running_word word;
+    unsigned timed = 0;
+
+    crowd();
+    for (int i = 0; i < 20000; i++) {
+        uint64_t start = running_ticks();
+
+        running_enter(heron, RUNNING_HANDLER, NULL);
+        running_look(&loop_thread, &word);
+        timed += word.since != 0;
+        while (running_ticks() - start < 20000)
+            ;
+        running_leave();
+    }
+    assert_true(running_stamp(&loop_thread));
+    assert_int_equal(heron->entries, 20000);
+    assert_in_range(timed, 20000 / RUNNING_SAMPLE * 8 / 10, 20000 / RUNNING_SAMPLE * 12 / 10);
+    /* Those in which the machine does something else count too. */
+    assert_true(heron->ticks > 20000u * 20000u / 10 * 7);
+}
+
 static atomic_bool is_over;
+
+static void *stamp_often(void *argument)
+{
+    while (!atomic_load(&is_over)) {
+        running_stamp(&loop_thread);
+        nanosleep(&(struct timespec){.tv_nsec = RUNNING_STAMP_MS * 1000000}, NULL);
+    }
+    return NULL;
+}
+
+static void an_entry_that_is_not_timed_but_lasts_is_told_all_the_same(void **state)
+{
+    pthread_t thread;
+    struct running_word word;
+
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&thread, NULL, stamp_often, NULL), 0);
+    crowd();
+    do {
+        running_enter(heron, RUNNING_HANDLER, "/a.B/C");
+        running_look(&loop_thread, &word);
+        if (word.since == 0)
+            spin(600);
+        running_leave();
+    } while (word.since != 0);
+    atomic_store(&is_over, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(slow_count, 1);
+    assert_ptr_equal(slow_word.owner, heron);
+    assert_string_equal(slow_word.detail, "/a.B/C");
+    assert_in_range(slow_took_ns, 250000000u, 2000000000u);
+    assert_true(running_ticks_to_ns(heron->ticks) >= 250000000u);
+}
 
 static void *look_on(void *argument)
 {
@@ -200,6 +267,8 @@ int main(void)
         TEST(the_black_box_shows_what_runs_on_the_loop),
         TEST(entries_deeper_than_the_word_goes_are_counted),
         TEST(all_entries_of_plugins_are_seen_with_their_deadlines),
+        TEST(many_entries_of_a_turn_are_sampled_and_cost_what_they_cost),
+        TEST(an_entry_that_is_not_timed_but_lasts_is_told_all_the_same),
         TEST(another_thread_never_sees_half_an_entry),
     };
 
