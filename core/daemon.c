@@ -12,6 +12,7 @@
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
+#include <core/watch/crash.h>
 #include <core/watch/watchdog.h>
 
 #include "drain.h"
@@ -44,6 +45,7 @@ struct daemon {
     struct watch_clock clock;
     struct watchdog *watchdog;
     struct process_signals signals;
+    uv_prepare_t turn;
     struct survey survey;
     struct registry *registry;
     struct router *router;
@@ -85,6 +87,11 @@ static void on_other_signal(void *context, int number)
              number == SIGHUP ? "; restart berthd to apply a changed configuration" : "");
 }
 
+static void on_turn(uv_prepare_t *turn)
+{
+    crash_check_child();
+}
+
 static bool open_loop(struct daemon *daemon)
 {
     int error = uv_loop_init(&daemon->loop);
@@ -96,6 +103,9 @@ static bool open_loop(struct daemon *daemon)
     daemon->is_loop_open = true;
     watch_clock_start(&daemon->clock, &daemon->loop);
     progress_init(&daemon->progress, &daemon->loop);
+    uv_prepare_init(&daemon->loop, &daemon->turn);
+    uv_prepare_start(&daemon->turn, on_turn);
+    uv_unref((uv_handle_t *)&daemon->turn);
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_other = on_other_signal;
     daemon->signals.context = daemon;
@@ -225,6 +235,7 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.registry = daemon->registry;
     daemon->loading.notices = &daemon->notices;
     loading_run(&daemon->loading);
+    crash_after_load();
     daemon->inspect.daemon.deprecations = daemon->notices.items;
     daemon->inspect.daemon.deprecation_count = daemon->notices.count;
     return true;
@@ -399,6 +410,7 @@ static void close_loop(struct daemon *daemon)
     watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);
     progress_finish(&daemon->progress);
+    uv_close((uv_handle_t *)&daemon->turn, NULL);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);
     if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS, &owners))
@@ -430,6 +442,7 @@ int daemon_run(const struct settings_options *options)
 
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
+    crash_start(&(struct crash_options){.exit_code = DAEMON_EXIT_PLUGIN});
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))
@@ -438,6 +451,7 @@ int daemon_run(const struct settings_options *options)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
     running_thread_end();
+    crash_expect_exit();
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon.exit_code);
     return daemon.exit_code;
 }

@@ -15,6 +15,8 @@ enum daemon_exit {
     DAEMON_EXIT_CONFIG = 3,
     /** A second signal: exited without closing plugins. */
     DAEMON_EXIT_FORCED = 4,
+    /** A plugin called exit(), or ended the main thread. */
+    DAEMON_EXIT_PLUGIN = 5,
 };
 
 /** Runs until a signal; returns an exit code. */

@@ -45,6 +45,16 @@ void log_start(enum berth_log_level level, enum log_format format, int fd)
     output.has_priorities = format == LOG_JOURNAL || log_format_of(fd) == LOG_JOURNAL;
 }
 
+enum log_format log_format_in_use(void)
+{
+    return output.format;
+}
+
+bool log_has_priorities(void)
+{
+    return output.has_priorities;
+}
+
 bool log_is_on(enum berth_log_level level)
 {
     return level <= output.level;

@@ -25,6 +25,9 @@ struct log_names {
  * of every format have its priorities. Before any thread is started.
  */
 void log_start(enum berth_log_level level, enum log_format format, int fd);
+/** The format in use, and whether lines begin with "<3>". Async-signal-safe. */
+enum log_format log_format_in_use(void);
+bool log_has_priorities(void);
 bool log_is_on(enum berth_log_level level);
 /** What `format: auto` means for a descriptor: LOG_JOURNAL where the service manager reads it, else LOG_TEXT.
  */

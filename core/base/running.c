@@ -30,6 +30,8 @@ static struct running_limits limits;
 static uint64_t slow_ticks = UINT64_MAX;
 /* What lasts RUNNING_STAMP_MS is timed. */
 static atomic_uint_least64_t stamp_ticks = UINT64_MAX;
+/* Set in a forked child only. */
+static void (*end_on_leave)(void);
 static struct running_box no_box;
 static struct running_box *box = &no_box;
 
@@ -174,6 +176,11 @@ void running_limit(const struct running_limits *new_limits)
 void running_use_box(struct running_box *new_box)
 {
     box = new_box != NULL ? new_box : &no_box;
+}
+
+void running_end_on_leave(void (*end)(void))
+{
+    end_on_leave = end;
 }
 
 static void show_in_box(const struct running_plugin *owner, enum running_doing doing)
@@ -324,6 +331,8 @@ void running_leave(void)
 
     if (thread == NULL)
         return;
+    if (end_on_leave != NULL)
+        end_on_leave();
     depth = atomic_load_explicit(&thread->depth, memory_order_relaxed) - 1;
     if (depth >= RUNNING_DEPTH_MAX) {
         atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);

@@ -137,6 +137,9 @@ void running_leave(void);
 /** The innermost entry of this thread is to return within that time. */
 void running_allow(uint64_t limit_ns);
 
+/** In a forked child of the loop's thread: `end` is called, and must not return, once its entry is left. */
+void running_end_on_leave(void (*end)(void));
+
 /** What runs at the innermost level. Any thread, also a signal handler. False: nothing of a plugin. */
 bool running_look(const struct running_thread *thread, struct running_word *ret_word);
 /**

@@ -91,7 +91,8 @@ static const struct cli_program program = {
     .version = BERTH_VERSION,
     .summary = "Hosts plugins that are shared objects: scans, plans, loads and runs them.",
     .exit_status = "Exit status: 0 success or stopped by a signal, 1 failure, 2 wrong usage,\n"
-                   "3 wrong configuration, 4 stopped by a second signal.\n",
+                   "3 wrong configuration, 4 stopped by a second signal,\n"
+                   "5 ended by a plugin's exit().\n",
     .options = common_options,
     .commands = commands,
 };

@@ -2,10 +2,12 @@
 /* Threads for blocking work. An abandoned job keeps its thread, and another thread replaces it. */
 #include "prepare.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <core/base/log.h>
+#include <core/base/signal_stack.h>
 #include <sdk/base/container_of.h>
 
 struct prepare_thread {
@@ -100,6 +102,36 @@ static void discard(struct prepare_job *job)
     job->prepared = NULL;
 }
 
+/* Under the lock, which is released while the plugin's code runs. */
+static void end_work(struct prepare_pool *pool, struct prepare_job *job)
+{
+    if (job->is_abandoned) {
+        uv_mutex_unlock(&pool->lock);
+        discard(job);
+        uv_mutex_lock(&pool->lock);
+        pool->stuck--;
+    }
+    pool->running--;
+    job->place = PREPARE_ENDED;
+    tell(pool, job);
+}
+
+/* The plugin ended this thread. It is still joined; the loop starts another if more is to do. */
+static void on_thread_ended(void *argument)
+{
+    struct prepare_job *job = argument;
+    struct prepare_pool *pool = job->pool;
+
+    running_thread_end();
+    signal_stack_end();
+    job->code = berth_error_set(&job->error, BERTH_INTERNAL, "prepare ended its thread with pthread_exit()");
+    job->ended_ns = uv_hrtime();
+    uv_mutex_lock(&pool->lock);
+    pool->count--;
+    end_work(pool, job);
+    uv_mutex_unlock(&pool->lock);
+}
+
 static void run(struct prepare_job *job)
 {
     void *prepared = NULL;
@@ -107,7 +139,9 @@ static void run(struct prepare_job *job)
     job->begun_ns = uv_hrtime();
     job->error.message[0] = '\0';
     running_enter(job->running, RUNNING_PREPARE, NULL);
+    pthread_cleanup_push(on_thread_ended, job);
     job->code = job->table->prepare(&job->view, &prepared, &job->error);
+    pthread_cleanup_pop(0);
     running_leave();
     job->error.message[sizeof(job->error.message) - 1] = '\0';
     job->prepared = job->code == BERTH_OK ? prepared : NULL;
@@ -123,15 +157,7 @@ static void work(struct prepare_pool *pool, struct prepare_job *job)
     uv_mutex_unlock(&pool->lock);
     run(job);
     uv_mutex_lock(&pool->lock);
-    if (job->is_abandoned) {
-        uv_mutex_unlock(&pool->lock);
-        discard(job);
-        uv_mutex_lock(&pool->lock);
-        pool->stuck--;
-    }
-    pool->running--;
-    job->place = PREPARE_ENDED;
-    tell(pool, job);
+    end_work(pool, job);
 }
 
 static struct prepare_job *take(struct prepare_pool *pool)
@@ -151,6 +177,7 @@ static void thread_main(void *argument)
     struct running_thread running = {0};
 
     running_thread_begin(&running, false);
+    signal_stack_begin();
     uv_mutex_lock(&pool->lock);
     while (!pool->is_closing) {
         if (pool->waiting.first != NULL) {
@@ -162,6 +189,7 @@ static void thread_main(void *argument)
         pool->idle--;
     }
     uv_mutex_unlock(&pool->lock);
+    signal_stack_end();
     running_thread_end();
 }
 
@@ -240,6 +268,10 @@ static void on_wake(uv_async_t *async)
 
     while ((job = take_told(pool, &has_ended)) != NULL)
         deliver(job, has_ended);
+    uv_mutex_lock(&pool->lock);
+    if (pool->waiting.first != NULL)
+        staff(pool);
+    uv_mutex_unlock(&pool->lock);
 }
 
 struct prepare_pool *prepare_pool_create(uv_loop_t *loop, unsigned threads)
