@@ -287,7 +287,7 @@ static enum berth_code intercept(const struct berth_host *host, const struct ber
 static void admit(const struct berth_host *host, struct berth_call *call, enum berth_code code,
                   const char *message)
 {
-    router_admit(of_host(host)->router, call, code, message);
+    router_admit(of_host(host)->router, of_host(host), call, code, message, __builtin_return_address(0));
 }
 
 static void fail(const struct berth_host *host, enum berth_code code, const char *message)
