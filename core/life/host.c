@@ -239,6 +239,7 @@ void host_finish(struct host *host)
 {
     if (host->router != NULL)
         router_remove_interceptors(host->router, host);
+    berth_mailbox_release(host->table.mailbox);
     folder_finish(&host->root);
     folder_finish(&host->state);
 }
