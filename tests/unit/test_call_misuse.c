@@ -18,58 +18,52 @@ static void on_misuse(void *context, const void *owner, const struct berth_call 
 static int set_up_watched(void **state)
 {
     static const struct router_observer observer = {.on_misuse = on_misuse};
-    struct fixture *fixture;
-
     set_up(state);
-    fixture = *state;
-    router_observe(fixture->router, &observer);
-    router_set_live(fixture->router, "test.Echo", &service, &fixture->instance, 2, "echo", NULL);
+    router_observe(fixture.router, &observer);
+    router_set_live(fixture.router, "test.Echo", &service, &fixture.instance, 2, "echo", NULL);
     ends_quietly = true;
     seen_caller = NULL;
     return 0;
 }
 
 /* What would be the caller's of another call, were the memory of this one at once that of the next. */
-static void reply_late(struct fixture *fixture, struct berth_call *stale)
+static void reply_late(struct berth_call *stale)
 {
-    struct berth_call *call = open_path(fixture, "/test.Echo/Unary");
+    struct berth_call *call = open_path("/test.Echo/Unary");
 
     assert_ptr_not_equal(call, stale);
     berth_call_reply(stale, "stale", 5);
     assert_events("start [echo replied to a call that has ended; ignored] ");
-    deliver_last(fixture, "x");
+    deliver_last("x");
     assert_events("message(x) sent(pong) finish(OK) end(OK) ");
 }
 
 static void a_reply_to_an_ended_call_reaches_none_of_the_next_1024(void **state)
 {
-    struct fixture *fixture = *state;
-    struct berth_call *stale = open_path(fixture, "/test.Echo/Unary");
+    struct berth_call *stale = open_path("/test.Echo/Unary");
 
-    cancel(fixture);
-    fixture->instance.in_message = reply;
+    cancel();
+    fixture.instance.in_message = reply;
     assert_events("start end(CANCELLED) ");
     for (int i = 0; i < 1024; i++)
-        reply_late(fixture, stale);
+        reply_late(stale);
 }
 
 static void where_none_is_used_again_it_reaches_nobody_in_2000(void **state)
 {
-    struct fixture *fixture = *state;
     struct berth_call *stale;
 
-    router_set_rest(fixture->router, SIZE_MAX);
-    stale = open_path(fixture, "/test.Echo/Unary");
-    cancel(fixture);
-    fixture->instance.in_message = reply;
+    router_set_rest(fixture.router, SIZE_MAX);
+    stale = open_path("/test.Echo/Unary");
+    cancel();
+    fixture.instance.in_message = reply;
     assert_events("start end(CANCELLED) ");
     for (int i = 0; i < 2000; i++)
-        reply_late(fixture, stale);
+        reply_late(stale);
 }
 
 static void an_ended_call_can_still_be_read_and_refuses_everything(void **state)
 {
-    struct fixture *fixture = *state;
     const struct berth_metadata metadata = {"user", "me", 2};
     const struct berth_peer peer = {.size = sizeof(peer), .address = "unix:pid=7"};
     const struct berth_call_request request = {
@@ -79,13 +73,13 @@ static void an_ended_call_can_still_be_read_and_refuses_everything(void **state)
         .peer = &peer,
         .metadata = &metadata,
         .metadata_count = 1,
-        .stream = &fixture->stream,
+        .stream = &fixture.stream,
         .stream_ops = &stream_ops,
     };
-    struct berth_call *call = fixture->interface->open(fixture->interface, &request);
+    struct berth_call *call = fixture.interface->open(fixture.interface, &request);
 
-    call->state = fixture;
-    fixture->interface->cancel(call, BERTH_CANCELLED);
+    call->state = &fixture;
+    fixture.interface->cancel(call, BERTH_CANCELLED);
     assert_events("start end(CANCELLED) ");
     assert_string_equal(call->path, "/test.Echo/Both");
     assert_string_equal(call->service, "test.Echo");
@@ -124,15 +118,14 @@ static void an_ended_call_can_still_be_read_and_refuses_everything(void **state)
 
 static void a_server_that_goes_on_after_the_end_is_refused(void **state)
 {
-    struct fixture *fixture = *state;
-    struct berth_call *call = open_path(fixture, "/test.Echo/Both");
+    struct berth_call *call = open_path("/test.Echo/Both");
 
     berth_call_finish(call, BERTH_OK, NULL);
     assert_events("start finish(OK) end(OK) ");
-    fixture->interface->deliver(call, "x", 1);
-    fixture->interface->half_close(call);
-    fixture->interface->writable(call);
-    fixture->interface->cancel(call, BERTH_CANCELLED);
+    fixture.interface->deliver(call, "x", 1);
+    fixture.interface->half_close(call);
+    fixture.interface->writable(call);
+    fixture.interface->cancel(call, BERTH_CANCELLED);
     assert_events("[echo delivered a message to a call that has ended; ignored] "
                   "[echo half-closed a call that has ended; ignored] "
                   "[echo reported room for a call that has ended; ignored] "
@@ -153,22 +146,20 @@ static void send_and_reply(struct berth_call *call)
 
 static void a_second_reply_is_reported_once_and_goes_nowhere(void **state)
 {
-    struct fixture *fixture = *state;
-
-    fixture->instance.in_message = reply_twice;
-    open_path(fixture, "/test.Echo/Unary");
-    deliver_last(fixture, "x");
+    fixture.instance.in_message = reply_twice;
+    open_path("/test.Echo/Unary");
+    deliver_last("x");
     assert_events("start message(x) sent(one) finish(OK) [echo replied to a call twice; ignored] end(OK) ");
 
-    fixture->instance.in_message = send_and_reply;
-    open_path(fixture, "/test.Echo/Unary");
-    deliver_last(fixture, "x");
+    fixture.instance.in_message = send_and_reply;
+    open_path("/test.Echo/Unary");
+    deliver_last("x");
     assert_events("start message(x) sent(one) [echo replied to a call twice; ignored] "
                   "finish(FAILED_PRECONDITION: the handler had replied already) end(FAILED_PRECONDITION) ");
 
-    fixture->instance.in_message = finish_twice;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "x");
+    fixture.instance.in_message = finish_twice;
+    open_path("/test.Echo/Both");
+    deliver("x");
     assert_events("start message(x) finish(NOT_FOUND: no such thing) [echo finished a call twice; ignored] "
                   "end(NOT_FOUND) ");
 }
@@ -180,11 +171,9 @@ static void finish_with_99(struct berth_call *call)
 
 static void a_made_up_code_is_reported_and_becomes_unknown(void **state)
 {
-    struct fixture *fixture = *state;
-
-    fixture->instance.in_message = finish_with_99;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "x");
+    fixture.instance.in_message = finish_with_99;
+    open_path("/test.Echo/Both");
+    deliver("x");
     assert_events("start message(x) [echo finished a call with the code 99, which does not exist; it became "
                   "UNKNOWN] finish(UNKNOWN: odd) end(UNKNOWN) ");
 }
@@ -198,16 +187,15 @@ static void send_and_finish(struct berth_call *call)
 
 static void a_handler_that_has_not_heard_of_the_cancellation_does_nothing_wrong(void **state)
 {
-    struct fixture *fixture = *state;
     struct berth_call *call;
 
-    fixture->stream.cancel_in_send = true;
-    fixture->instance.in_message = send_and_finish;
-    open_path(fixture, "/test.Echo/Both");
-    deliver(fixture, "x");
+    fixture.stream.cancel_in_send = true;
+    fixture.instance.in_message = send_and_finish;
+    open_path("/test.Echo/Both");
+    deliver("x");
     assert_events("start message(x) sent(one) end(CANCELLED) ");
 
-    call = open_path(fixture, "/test.Echo/Both");
+    call = open_path("/test.Echo/Both");
     berth_call_send(call, "one", 3);
     berth_call_reply(call, "two", 3);
     assert_events("start sent(one) end(CANCELLED) ");
@@ -222,12 +210,10 @@ static void a_handler_whose_call_an_interceptor_has_ended_does_nothing_wrong(voi
 {
     static const struct berth_interceptor refusing = {
         .size = sizeof(refusing), .name = "refusing", .on_reply = refuse_reply};
-    struct fixture *fixture = *state;
-
-    router_add_interceptor(fixture->router, &refusing, NULL, 0, "guard", NULL);
-    fixture->instance.in_message = reply;
-    open_path(fixture, "/test.Echo/Unary");
-    deliver_last(fixture, "x");
+    router_add_interceptor(fixture.router, &refusing, NULL, 0, "guard", NULL);
+    fixture.instance.in_message = reply;
+    open_path("/test.Echo/Unary");
+    deliver_last("x");
     assert_events("start message(x) finish(PERMISSION_DENIED: no) end(PERMISSION_DENIED) ");
 }
 
@@ -241,22 +227,21 @@ static void an_interceptor_answers_once_and_with_a_code(void **state)
 {
     static const struct berth_interceptor waiting = {
         .size = sizeof(waiting), .name = "waiting", .on_start = wait_for_answer};
-    struct fixture *fixture = *state;
     enum berth_code code = (enum berth_code)BERTH_PENDING;
     struct berth_call *call;
 
-    router_add_interceptor(fixture->router, &waiting, &code, 0, "guard", NULL);
-    call = open_path(fixture, "/test.Echo/Both");
-    router_admit(fixture->router, "guard", call, BERTH_OK, NULL, &code);
-    router_admit(fixture->router, "guard", call, BERTH_OK, NULL, &code);
+    router_add_interceptor(fixture.router, &waiting, &code, 0, "guard", NULL);
+    call = open_path("/test.Echo/Both");
+    router_admit(fixture.router, "guard", call, BERTH_OK, NULL, &code);
+    router_admit(fixture.router, "guard", call, BERTH_OK, NULL, &code);
     assert_events("paused start resumed [guard admitted a call twice; ignored] ");
     assert_ptr_equal(seen_caller, &code);
-    cancel(fixture);
-    router_admit(fixture->router, "guard", call, BERTH_OK, NULL, &code);
+    cancel();
+    router_admit(fixture.router, "guard", call, BERTH_OK, NULL, &code);
     assert_events("end(CANCELLED) [guard admitted a call that has ended; ignored] ");
 
     code = (enum berth_code)99;
-    assert_null(open_path(fixture, "/test.Echo/Both"));
+    assert_null(open_path("/test.Echo/Both"));
     assert_events("[guard answered a call with the code 99, which does not exist; it became UNKNOWN] "
                   "finish(UNKNOWN: refused by waiting) ");
 }
@@ -264,50 +249,47 @@ static void an_interceptor_answers_once_and_with_a_code(void **state)
 /* Whatever it does is refused, and the call goes on. */
 static void *use_elsewhere(void *context)
 {
-    struct fixture *fixture = context;
-    struct berth_call *call = fixture->stream.call;
+    struct berth_call *call = fixture.stream.call;
 
     berth_call_reply(call, "x", 1);
     berth_call_finish(call, BERTH_ABORTED, NULL);
-    fixture->interface->cancel(call, BERTH_CANCELLED);
-    assert_null(open_path(fixture, "/test.Echo/Both"));
-    fixture->stream.call = call;
+    fixture.interface->cancel(call, BERTH_CANCELLED);
+    assert_null(open_path("/test.Echo/Both"));
+    fixture.stream.call = call;
     return NULL;
 }
 
 static void another_thread_changes_nothing(void **state)
 {
-    struct fixture *fixture = *state;
     pthread_t thread;
 
-    fixture->instance.in_message = reply;
-    open_path(fixture, "/test.Echo/Unary");
-    assert_int_equal(pthread_create(&thread, NULL, use_elsewhere, fixture), 0);
+    fixture.instance.in_message = reply;
+    open_path("/test.Echo/Unary");
+    assert_int_equal(pthread_create(&thread, NULL, use_elsewhere, NULL), 0);
     pthread_join(thread, NULL);
     assert_events("start [echo replied to a call from a thread other than the loop's; ignored] "
                   "[echo finished a call from a thread other than the loop's; ignored] "
                   "[echo cancelled a call from a thread other than the loop's; ignored] "
                   "[somebody opened a call from a thread other than the loop's; ignored] "
                   "finish(INTERNAL: the server opened the call on another thread than the loop's) ");
-    deliver_last(fixture, "y");
+    deliver_last("y");
     assert_events("message(y) sent(pong) finish(OK) end(OK) ");
 }
 
 static void *half_close_elsewhere(void *context)
 {
-    half_close(context);
+    half_close();
     return NULL;
 }
 
 static void nobody_asks_for_the_thread_where_nobody_listens(void **state)
 {
     static const struct router_observer nothing;
-    struct fixture *fixture = *state;
     pthread_t thread;
 
-    router_observe(fixture->router, &nothing);
-    open_path(fixture, "/test.Echo/Unary");
-    assert_int_equal(pthread_create(&thread, NULL, half_close_elsewhere, fixture), 0);
+    router_observe(fixture.router, &nothing);
+    open_path("/test.Echo/Unary");
+    assert_int_equal(pthread_create(&thread, NULL, half_close_elsewhere, NULL), 0);
     pthread_join(thread, NULL);
     assert_events("start finish(INTERNAL: cardinality violation: received no request message from "
                   "non-client-streaming RPC) end(INTERNAL) ");
