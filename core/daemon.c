@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #include <core/base/log.h>
-#include <core/base/misuse.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
+#include <core/watch/box.h>
 #include <core/watch/crash.h>
-#include <core/watch/frames.h>
+#include <core/watch/deaths.h>
 #include <core/watch/watchdog.h>
 
 #include "drain.h"
@@ -57,6 +57,8 @@ struct daemon {
     struct life *life;
     struct progress progress;
     bool is_loop_open, is_stopped;
+    /** How the previous run died, unless its sentence is empty. */
+    struct box_death last_death;
 };
 
 static bool fail(struct daemon *daemon, int exit_code)
@@ -110,6 +112,7 @@ static bool open_loop(struct daemon *daemon)
     uv_unref((uv_handle_t *)&daemon->turn);
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_other = on_other_signal;
+    daemon->signals.on_forced = box_note_end;
     daemon->signals.context = daemon;
     if (!process_take_signals(&daemon->signals, &daemon->loop, DAEMON_EXIT_FORCED))
         abort();
@@ -164,6 +167,32 @@ static bool make_folders(struct daemon *daemon)
     bool has_state = make_folder("state", daemon->survey.settings->state, STATE_MODE);
 
     return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
+}
+
+static void note_death(struct daemon *daemon)
+{
+    const struct settings *settings = daemon->survey.settings;
+    const struct deaths_limit limit = {settings->on_crash.quarantine_after, settings->on_crash.within_ns};
+    const struct box_death *death = &daemon->last_death;
+    struct berth_error error;
+
+    log_line(BERTH_LOG_WARN, "%s", death->sentence);
+    if (death->uri[0] != '\0' &&
+        deaths_note(settings->state, death->uri, death->what, &limit, &error) != BERTH_OK)
+        log_line(BERTH_LOG_WARN, "not counting this towards a quarantine: %s", error.message);
+}
+
+/* Before the plan, which leaves out what is quarantined. */
+static bool open_box(struct daemon *daemon)
+{
+    struct berth_error error;
+    bool has_died;
+
+    if (box_open(daemon->survey.settings->state, &has_died, &daemon->last_death, &error) != BERTH_OK)
+        log_line(BERTH_LOG_WARN, "a crash will not be remembered: %s", error.message);
+    if (has_died)
+        note_death(daemon);
+    return true;
 }
 
 static bool make_plan(struct daemon *daemon)
@@ -261,28 +290,21 @@ static void on_leave(void *context, const void *owner, const struct berth_call *
     running_leave();
 }
 
-static void on_misuse(void *context, const void *owner, const struct berth_call *call, const char *what,
-                      const void *caller)
-{
-    const struct host *host = owner;
-
-    misuse_report(&(struct misuse){.plugin = host != NULL ? host->plugin->running : NULL,
-                                   .what = what,
-                                   .path = call != NULL ? call->path : NULL,
-                                   .caller = caller});
-}
-
 static bool make_registry(struct daemon *daemon)
 {
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
     inspect_init(&daemon->inspect, &daemon->loop, daemon->registry, &daemon->survey.scan,
                  daemon->survey.settings->root, daemon->survey.settings->state);
+    if (daemon->last_death.sentence[0] != '\0')
+        daemon->inspect.daemon.last_death = daemon->last_death.sentence;
+    if (daemon->last_death.uri[0] != '\0')
+        daemon->inspect.daemon.last_death_plugin = daemon->last_death.uri;
+    box_begin();
     router_observe(daemon->router, &(struct router_observer){
                                        .context = &daemon->inspect.changes,
                                        .on_enter = on_enter,
                                        .on_leave = on_leave,
                                        .on_change = on_route_change,
-                                       .on_misuse = on_misuse,
                                    });
     return true;
 }
@@ -403,6 +425,7 @@ static void end_under(const struct daemon *daemon)
     if (daemon->life != NULL)
         name_busy(daemon);
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon->exit_code);
+    box_note_end();
     _exit(daemon->exit_code);
 }
 
@@ -448,16 +471,15 @@ static void finish(struct daemon *daemon)
 int daemon_run(const struct settings_options *options)
 {
     static bool (*const phases[])(struct daemon * daemon) = {
-        open_loop,        take_survey,   check_settings, make_folders, make_plan,
-        declare_services, make_registry, load_modules,   run_plugins,
+        open_loop, take_survey,      check_settings, make_folders, open_box,
+        make_plan, declare_services, make_registry,  load_modules, run_plugins,
     };
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);
 
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
-    crash_start(&(struct crash_options){.exit_code = DAEMON_EXIT_PLUGIN});
-    misuse_start(frames_find_file);
+    crash_start(&(struct crash_options){.exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death});
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))
@@ -466,6 +488,7 @@ int daemon_run(const struct settings_options *options)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
     running_thread_end();
+    box_close();
     crash_expect_exit();
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon.exit_code);
     return daemon.exit_code;

@@ -129,6 +129,7 @@ static const int others[PROCESS_OTHER_SIGNALS] = {SIGHUP,  SIGUSR1, SIGUSR2, SIG
 static volatile sig_atomic_t stop_signal, came[PROCESS_OTHER_SIGNALS];
 static struct process_signals *volatile current;
 static volatile sig_atomic_t forced_exit_code;
+static void (*volatile on_forced)(void);
 /* Only used by on_signal, which blocks the stop signals while it runs. */
 static struct timespec stopped_at;
 
@@ -138,6 +139,8 @@ static void end_at_once(void)
     ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
 
     (void)written;
+    if (on_forced != NULL)
+        on_forced();
     _exit(forced_exit_code);
 }
 
@@ -218,6 +221,7 @@ bool process_take_signals(struct process_signals *signals, uv_loop_t *loop, int 
     for (size_t i = 0; i < PROCESS_OTHER_SIGNALS; i++)
         came[i] = 0;
     forced_exit_code = exit_code;
+    on_forced = signals->on_forced;
     current = signals;
     set_handler(SIGTERM, on_signal);
     set_handler(SIGINT, on_signal);

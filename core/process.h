@@ -27,7 +27,7 @@ void process_raise_file_limit(void);
 
 /**
  * The first of SIGTERM, SIGINT and SIGQUIT stops the daemon; a second exits at once, whatever the loop does.
- * Other signals that would end it silently are reported. Embedded by the owner, who sets the last three.
+ * Other signals that would end it silently are reported. Embedded by the owner, who sets the callbacks.
  */
 struct process_signals {
     uv_async_t wake;
@@ -37,6 +37,8 @@ struct process_signals {
     void (*on_stop)(void *context, int number);
     void (*on_other)(void *context, int number);
     void *context;
+    /** In the signal handler, before a second signal ends the process; may be NULL. */
+    void (*on_forced)(void);
 };
 
 /**

@@ -4,10 +4,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <config/utf8.h>
 
 #include <core/state/state.h>
+#include <core/watch/deaths.h>
+#include <sdk/base/memory.h>
 
 /* An ordinary library in the directory is no module that was refused. */
 static void judge_files(struct survey *survey)
@@ -61,8 +64,44 @@ bool survey_check(struct survey *survey)
     return survey_is_good(survey);
 }
 
+static bool is_required(const struct settings *settings, const char *uri)
+{
+    for (size_t i = 0; i < settings->required_count; i++)
+        if (strcmp(settings->required[i].uri, uri) == 0)
+            return true;
+    return false;
+}
+
+static void take_quarantine(struct survey *survey)
+{
+    const struct settings_on_crash *on_crash = &survey->settings->on_crash;
+    struct settings_plan *plan = &survey->settings->plan;
+    struct berth_error error;
+    struct deaths deaths;
+
+    if (on_crash->quarantine_after == 0)
+        return;
+    if (deaths_read(survey->settings->state, &deaths, &error) != BERTH_OK)
+        config_diagnostics_add(&survey->diagnostics, CONFIG_WARNING, NULL, "%s", error.message);
+    survey->quarantined = memory_allocate(deaths.count, sizeof(*survey->quarantined));
+    for (size_t i = 0; i < deaths.count; i++) {
+        const struct death *death = &deaths.items[i];
+
+        if (!death->is_quarantine || (is_required(survey->settings, death->uri) && !on_crash->required))
+            continue;
+        survey->quarantined[plan->quarantined_count++] = (struct settings_quarantine){
+            .uri = memory_copy(death->uri),
+            .reason = memory_format("%s; run `berthd quarantine clear %s`, then restart berthd", death->what,
+                                    death->uri),
+        };
+    }
+    plan->quarantined = survey->quarantined;
+    deaths_finish(&deaths);
+}
+
 void survey_plan(struct survey *survey)
 {
+    take_quarantine(survey);
     survey->plan = plan_create(&survey->catalog, &survey->settings->plan);
 }
 
@@ -146,6 +185,11 @@ void survey_print_diagnostics(struct survey *survey)
 void survey_finish(struct survey *survey)
 {
     plan_destroy(survey->plan);
+    for (size_t i = 0; survey->quarantined != NULL && i < survey->settings->plan.quarantined_count; i++) {
+        free((char *)survey->quarantined[i].uri);
+        free((char *)survey->quarantined[i].reason);
+    }
+    free(survey->quarantined);
     settings_destroy(survey->settings);
     catalog_finish(&survey->catalog);
     scan_finish(&survey->scan);

@@ -19,8 +19,9 @@ struct survey {
      * Rejected directories and modules; not ordinary libraries, nor missing built-in directories.
      */
     size_t refused_count;
-    /** After survey_plan. */
+    /** After survey_plan; with who is quarantined. */
     struct plan *plan;
+    struct settings_quarantine *quarantined;
     struct config_diagnostics diagnostics;
 };
 

@@ -139,6 +139,26 @@ uint64_t running_ticks_to_ns(uint64_t ticks)
     return (uint64_t)((double)ticks * ((double)elapsed_ns / (double)elapsed_ticks));
 }
 
+/* Without a free place the thread is not shown. */
+static void take_place(struct running_thread *thread, const struct running_plugin *owner)
+{
+    for (size_t i = 0; owner != NULL && i < RUNNING_BOX_PREPARES; i++) {
+        unsigned nobody = 0;
+
+        if (atomic_compare_exchange_strong(&box->prepares[i], &nobody, owner->index)) {
+            thread->place = &box->prepares[i];
+            return;
+        }
+    }
+}
+
+static void leave_place(struct running_thread *thread)
+{
+    if (thread->place != NULL)
+        atomic_store(thread->place, 0);
+    thread->place = NULL;
+}
+
 void running_thread_begin(struct running_thread *thread, bool is_loop)
 {
     if (origin.ns == 0)
@@ -153,6 +173,7 @@ void running_thread_end(void)
 {
     if (this_thread == loop_thread)
         loop_thread = NULL;
+    leave_place(this_thread);
     this_thread = NULL;
 }
 
@@ -257,6 +278,8 @@ void running_enter(struct running_plugin *owner, enum running_doing doing, const
     atomic_store_explicit(&thread->version, version + 2, memory_order_release);
     if (thread->is_loop)
         show_in_box(owner, doing);
+    else if (depth == 0)
+        take_place(thread, owner);
 }
 
 static void read_frame(const struct running_frame *frame, struct running_word *word)
@@ -317,8 +340,11 @@ static __attribute__((noinline)) void leave_timed(struct running_thread *thread,
         read_frame(&thread->frames[depth - 1], &outer);
     }
     atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);
-    if (!thread->is_loop)
+    if (!thread->is_loop) {
+        if (depth == 0)
+            leave_place(thread);
         return;
+    }
     show_in_box(outer.owner, outer.doing);
     charge(frame, &word, own);
 }

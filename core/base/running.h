@@ -41,9 +41,7 @@ struct running_plugin {
     const char *uri;
     /** Of its manifest; the file's path. */
     const char *module, *version, *path;
-    /** The loop's thread only, except `stalls` and `misuses`. In units of running_ticks(); see
-     * running_begin_turn.
-     */
+    /** The loop's thread only, except `stalls`. In units of running_ticks(); see running_begin_turn. */
     uint64_t ticks, longest_ticks;
     uint64_t entries;
     /** Entries that took longer than loop.warn_after. */
@@ -54,8 +52,6 @@ struct running_plugin {
     struct {
         uint64_t told, told_ns, blocked_ns, pause_ns;
     } slow_lines;
-    /** What it did against the contract, from any thread. */
-    atomic_uint_least64_t misuses;
 };
 
 /** What is running, as another thread sees it. */
@@ -98,7 +94,12 @@ struct running_thread {
         /** How many entries it stands for. */
         uint32_t weight;
     } frames[RUNNING_DEPTH_MAX];
+    /** Of another thread than the loop's: its place in the box, while it is in a plugin. */
+    atomic_uint *place;
 };
+
+/** As many as prepare_threads allows. */
+#define RUNNING_BOX_PREPARES 64
 
 /**
  * What outlives the process: mapped from a file, written at each entry of the loop's thread. The next start
@@ -107,6 +108,8 @@ struct running_thread {
 struct running_box {
     atomic_uint owner;
     atomic_int doing;
+    /** Who runs on other threads, in any order; 0 where it is free. */
+    atomic_uint prepares[RUNNING_BOX_PREPARES];
 };
 
 /** What to do about an entry of the loop's thread that took longer than `slow_ns`. 0: nothing. */

@@ -20,5 +20,7 @@ int command_config_default(const struct command_options *options);
 int command_config_check(const struct command_options *options);
 int command_config_dump(const struct command_options *options);
 int command_config_migrate(const struct command_options *options);
+int command_quarantine_ls(const struct command_options *options);
+int command_quarantine_clear(const struct command_options *options);
 
 #endif

@@ -55,6 +55,12 @@ static int run(const struct command_options *options)
     return daemon_run(&settings);
 }
 
+static const struct cli_option quarantine_options[] = {
+    {"quiet", 'q', NULL, "print URIs only", 'f'},
+    {"json", 0, NULL, "print JSON", 'f'},
+    {0},
+};
+
 static const struct cli_command commands[] = {
     {"run", "", "run the daemon in the foreground",
      "Scans, plans, loads and starts plugins, then runs until a signal arrives.\n"
@@ -83,6 +89,12 @@ static const struct cli_command commands[] = {
      "in the manifests. If a plugin has migration code of its own, its module is loaded and the\n"
      "code is run.\n",
      migrate_options, 0, 0, command_config_migrate},
+    {"quarantine ls", "", "list plugins that are quarantined or killed the daemon",
+     "A plugin that kills the daemon as often as on_crash.quarantine_after says is not loaded any more.\n",
+     quarantine_options, 0, 0, command_quarantine_ls},
+    {"quarantine clear", "[URI]", "lift the quarantine of one plugin or of all",
+     "Forgets their crashes too. The plugin is loaded at the next start.\n", NULL, 0, 1,
+     command_quarantine_clear},
     {0},
 };
 

@@ -11,7 +11,7 @@ static bool all_will_run(const struct survey *survey)
     for (size_t i = 0; i < survey->plan->count; i++) {
         const struct plan_entry *entry = &survey->plan->entries[i];
 
-        if (entry->state == BERTH_STATE_BLOCKED ||
+        if (entry->state == BERTH_STATE_BLOCKED || entry->state == BERTH_STATE_QUARANTINED ||
             (entry->state == BERTH_STATE_REJECTED && !entry->is_replaced))
             return false;
     }

@@ -59,6 +59,7 @@ struct plan_entry {
     /**
      * BERTH_STATE_WAITING if it will run, else why it will not:
      * DISABLED: listed in disabled_plugins.
+     * QUARANTINED: killed the daemon too often.
      * SKIPPED: a setting of its skip_unless is not set, or all providers of a requirement were skipped.
      * BLOCKED: a requirement can never be met.
      * REJECTED: lost to another module, or breaks a rule: requires its own type, "*" with others, a service

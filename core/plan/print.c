@@ -69,8 +69,8 @@ static void print_refused_rows(FILE *out, const struct scan *scan)
 static void print_summary(FILE *out, const struct plan *plan, const struct scan *scan)
 {
     static const enum berth_state states[] = {BERTH_STATE_DISABLED, BERTH_STATE_SKIPPED, BERTH_STATE_BLOCKED,
-                                              BERTH_STATE_REJECTED};
-    size_t counts[BERTH_STATE_TIMED_OUT + 1] = {0}, refused = 0;
+                                              BERTH_STATE_REJECTED, BERTH_STATE_QUARANTINED};
+    size_t counts[BERTH_STATE_QUARANTINED + 1] = {0}, refused = 0;
 
     for (size_t i = 0; i < plan->count; i++)
         counts[plan->entries[i].state]++;

@@ -26,6 +26,18 @@ static void disable(struct plan_build *build)
     }
 }
 
+static void quarantine(struct plan_build *build)
+{
+    for (size_t i = 0; i < build->settings->quarantined_count; i++) {
+        const struct settings_quarantine *quarantined = &build->settings->quarantined[i];
+        size_t entry = name_table_find(&build->memory->uris, quarantined->uri);
+
+        if (entry != NAME_TABLE_NONE && plan_build_will_run(build, entry))
+            plan_build_stop(build, entry, BERTH_STATE_QUARANTINED, BERTH_UNAVAILABLE,
+                            plan_build_text(build, "%s", quarantined->reason), PLAN_NONE);
+    }
+}
+
 static void skip(struct plan_build *build)
 {
     for (size_t i = 0; i < build->settings->unset_count; i++) {
@@ -76,6 +88,7 @@ static void reject_broken(struct plan_build *build, size_t entry)
 void plan_rules_apply(struct plan_build *build)
 {
     disable(build);
+    quarantine(build);
     skip(build);
     for (size_t i = 0; i < build->plan->count; i++)
         if (plan_build_will_run(build, i))

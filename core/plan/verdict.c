@@ -67,6 +67,7 @@ static enum standing_kind kind_of(enum berth_state state)
     case BERTH_STATE_BLOCKED:
     case BERTH_STATE_FAILED:
     case BERTH_STATE_TIMED_OUT:
+    case BERTH_STATE_QUARANTINED:
     case BERTH_STATE_DRAINING:
     case BERTH_STATE_STOPPED:
         return KIND_FALLEN;

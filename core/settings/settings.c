@@ -110,7 +110,20 @@ const struct schema settings_schema = {
                         .doc =
                             "Abort the daemon, with a core dump, if the loop is stuck for longer; 0s: never.",
                         .default_ = WORD("0s")))),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 13, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "on_crash", .index = 13,
+              .doc = "What happens to a plugin that kills the daemon.",
+              FIELDS(FIELD(.kind = SCHEMA_INT, .name = "quarantine_after", .index = 0,
+                           .doc = "Stop loading a plugin once it has killed the daemon this often; 0: never. "
+                                  "`berthd quarantine clear` lifts it.",
+                           .default_ = WORD("3"), .has_min = true, .min = 0, .has_max = true, .max = 100),
+                     FIELD(.kind = SCHEMA_DURATION, .name = "within", .index = 1,
+                           .doc = "The time within which these count.", .default_ = WORD("10m"),
+                           .has_min = true, .min = INT64_C(1000000000), .has_max = true,
+                           .max = INT64_C(31536000000000000)),
+                     FIELD(.kind = SCHEMA_BOOL, .name = "required", .index = 2,
+                           .doc = "Also for required plugins, without which the daemon does not start.",
+                           .default_ = WORD("false")))),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 14, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -420,6 +433,15 @@ static void fill_loop(struct settings *settings)
     read_timeout(settings, loop, "abort_after", &settings->loop.abort_after_ns);
 }
 
+static void fill_on_crash(struct settings *settings)
+{
+    const struct berth_value *map = find_top(settings, "on_crash");
+
+    settings->on_crash.quarantine_after = (unsigned)find(settings, map, "quarantine_after")->integer;
+    settings->on_crash.within_ns = (uint64_t)find(settings, map, "within")->integer;
+    settings->on_crash.required = find(settings, map, "required")->boolean;
+}
+
 static void fill(struct settings *settings)
 {
     settings->version = (uint32_t)find_top(settings, "version")->integer;
@@ -433,6 +455,7 @@ static void fill(struct settings *settings)
     fill_choices(settings);
     fill_transports(settings);
     fill_log(settings);
+    fill_on_crash(settings);
     read_timeouts(settings, find_top(settings, "timeouts"), &settings->timeouts);
     fill_loop(settings);
 }

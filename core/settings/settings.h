@@ -58,6 +58,21 @@ struct settings_plan {
     size_t transport_count;
     const struct settings_unset *unset;
     size_t unset_count;
+    /** Plugins that killed the daemon too often; the caller's. */
+    const struct settings_quarantine {
+        const char *uri;
+        const char *reason;
+    } * quarantined;
+    size_t quarantined_count;
+};
+
+/** What happens to a plugin that kills the daemon. */
+struct settings_on_crash {
+    /** 0: nothing. */
+    unsigned quarantine_after;
+    uint64_t within_ns;
+    /** Required plugins too. */
+    bool required;
 };
 
 struct settings {
@@ -77,6 +92,7 @@ struct settings {
     enum berth_log_level log_level;
     enum log_format log_format;
     struct settings_timeouts timeouts;
+    struct settings_on_crash on_crash;
     unsigned prepare_threads;
     struct settings_loop loop;
     /** The trees, values and sections behind it. */

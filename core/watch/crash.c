@@ -56,7 +56,7 @@ static _Atomic pid_t reporter;
 static sigjmp_buf next_part;
 static volatile sig_atomic_t can_go_on;
 
-/* In a forked child of the loop's thread: who forked it, seen while its frames were still there. */
+/* In a forked child: who forked it, seen while its frames were still there. */
 static bool is_child;
 static struct blame {
     const struct running_plugin *plugin;
@@ -612,11 +612,12 @@ static void on_forked_child(void)
 {
     void *frames[FRAMES_MAX];
 
-    if (!running_is_loop())
+    /* Mapped memory is shared. */
+    running_use_box(NULL);
+    if (running_this_thread() == NULL)
         return;
     is_child = true;
     forked_by = find_blame(frames, frames_take(frames, FRAMES_MAX));
-    running_use_box(NULL);
     running_end_on_leave(end_child);
 }
 

@@ -136,6 +136,8 @@ static Berth__Inspect__V1__State state(enum berth_state state)
         return BERTH__INSPECT__V1__STATE__STATE_FAILED;
     case BERTH_STATE_TIMED_OUT:
         return BERTH__INSPECT__V1__STATE__STATE_TIMED_OUT;
+    case BERTH_STATE_QUARANTINED:
+        return BERTH__INSPECT__V1__STATE__STATE_QUARANTINED;
     }
     return BERTH__INSPECT__V1__STATE__STATE_UNSPECIFIED;
 }

@@ -164,6 +164,7 @@ static enum verdict verdict(enum berth_state state)
     case BERTH_STATE_BLOCKED:
     case BERTH_STATE_FAILED:
     case BERTH_STATE_TIMED_OUT:
+    case BERTH_STATE_QUARANTINED:
         break;
     }
     return IS_BROKEN;

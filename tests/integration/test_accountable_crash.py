@@ -5,53 +5,12 @@ import datetime
 import json
 import os
 import re
-import shutil
 import signal
 import unittest
 
-import grpc
+from accountable import IS_SANITIZED, URI, Accountable
 
-from daemon import Case
-from workshop import BUILD
-
-URI = "io.berth.test.v1.bad"
-IS_SANITIZED = os.environ.get("BERTH_TEST_SANITIZE", "none") != "none"
 EXIT_PLUGIN = 5
-
-
-class Accountable(Case):
-    """Daemons with the module of many defects, one of them chosen."""
-
-    def set_up_bad(self, defect="none", when="init", **settings):
-        shutil.copy(BUILD / "tests" / "fixtures" / "bad.so", self.workshop.plugins)
-        (self.workshop.plugins / "bad.so").chmod(0o755)
-        self.workshop.add_default_modules("servers", "introspection", "health")
-        self.workshop.write_config(plugins={URI: {"defect": defect, "when": when}}, **settings)
-
-    def run_bad(self, defect, when="init", settings=None, **variables):
-        """One run in which the defect happens; the handler's is called."""
-        self.set_up_bad(defect, when, **(settings or {}))
-        daemon = self.launch(**variables)
-        if when == "handler":
-            daemon.wait_for()
-            self.call(daemon)
-        elif when in ("drain", "close"):
-            daemon.wait_for()
-            daemon.send(signal.SIGTERM)
-        return daemon
-
-    def call(self, daemon):
-        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
-            try:
-                return channel.unary_unary("/berth.test.Bad/Do")(b"x", timeout=30)
-            except grpc.RpcError as error:
-                return error.code()
-
-    def wait(self, daemon):
-        """Its exit code, whatever the log says; negative for a signal."""
-        code = daemon.process.wait(20)
-        daemon.notify.close()
-        return code
 
 
 @unittest.skipIf(IS_SANITIZED, "crashes are the sanitizer's to report")
@@ -95,8 +54,7 @@ class Crashes(Accountable):
 
     def test_an_uncaught_exception_is_an_abort_of_its_module(self):
         self.set_up_bad()
-        shutil.copy(BUILD / "tests" / "fixtures" / "bad_cxx.so", self.workshop.plugins)
-        (self.workshop.plugins / "bad_cxx.so").chmod(0o755)
+        self.add_fixture("bad_cxx")
         daemon = self.launch()
         self.assertEqual(-signal.SIGABRT, self.wait(daemon), daemon.log)
         self.assert_line(daemon.log, "io.berth.test.v1.bad-cxx: crashed with SIGABRT in init", "file=bad_cxx.so")
@@ -169,6 +127,7 @@ class Exits(Accountable):
                 self.assert_line(daemon.log, f"{URI}: ended berthd's main thread with pthread_exit() in {when}")
 
     def test_a_prepare_that_ends_its_thread_fails_alone(self):
+        self.workshop.add_default_modules("introspection")
         daemon = self.run_bad("pthread_exit", "prepare").wait_for()
         listed = self.plugins(daemon)[URI]
         self.assertEqual(("failed", "prepare ended its thread with pthread_exit()"), (listed.state, listed.reason))

@@ -144,6 +144,12 @@ static void add_advice(struct config_text *text, const plugin_message *root)
     case BERTH__INSPECT__V1__STATE__STATE_SKIPPED:
         config_text_add(text, "nothing, unless it should apply here; then provide what the reason names");
         return;
+    case BERTH__INSPECT__V1__STATE__STATE_QUARANTINED:
+        config_text_add(text,
+                        "look in the log for its crashes and fix the module; then run "
+                        "`berthd quarantine clear %s` and restart berthd",
+                        uri);
+        return;
     case BERTH__INSPECT__V1__STATE__STATE_FAILED:
         config_text_add(text, "fix the problem above, then restart berthd; its log has the lines of %s", uri);
         return;

@@ -141,6 +141,7 @@ enum table_colour plugin_state_colour(const plugin_message *plugin)
     case BERTH_STATE_BLOCKED:
     case BERTH_STATE_FAILED:
     case BERTH_STATE_TIMED_OUT:
+    case BERTH_STATE_QUARANTINED:
         return TABLE_RED;
     case BERTH_STATE_DISABLED:
     case BERTH_STATE_SKIPPED:

@@ -32,6 +32,8 @@ enum berth_state {
     BERTH_STATE_SKIPPED = 10,
     BERTH_STATE_FAILED = 11,
     BERTH_STATE_TIMED_OUT = 12,
+    /** Not loaded, because it killed the daemon too often. */
+    BERTH_STATE_QUARANTINED = 13,
 };
 
 /** The state's name for people, such as "timed out". */
@@ -39,7 +41,7 @@ static inline const char *berth_state_name(enum berth_state state)
 {
     static const char *const names[] = {
         "rejected", "disabled", "blocked", "waiting", "preparing", "starting",  "ready",
-        "serving",  "draining", "stopped", "skipped", "failed",    "timed out",
+        "serving",  "draining", "stopped", "skipped", "failed",    "timed out", "quarantined",
     };
 
     return (int)state >= 0 && (size_t)state < sizeof(names) / sizeof(names[0]) ? names[(int)state]
@@ -159,6 +161,10 @@ struct berth_daemon_info {
     /** Deprecated settings, former names, and sections of older versions in the configuration. */
     const struct berth_notice *deprecations;
     size_t deprecation_count;
+    /** How the previous run died, one line; NULL where it ended on purpose or nothing is known. */
+    const char *last_death;
+    /** The URI of the plugin to blame for it; NULL where none is known. */
+    const char *last_death_plugin;
 };
 
 /** A registration for changes. */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include <core/watch/deaths.h>
+#include <tests/cmocka.h>
+
+#define HERON "io.example.v1.heron"
+#define STORK "io.example.v1.stork"
+
+static const struct deaths_limit three = {.count = 3, .within_ns = UINT64_C(600000000000)};
+static struct death items[DEATHS_MAX];
+static struct deaths deaths;
+
+static int begin(void **state)
+{
+    deaths = (struct deaths){.items = items};
+    return 0;
+}
+
+static bool is_quarantined(const char *uri)
+{
+    for (size_t i = 0; i < deaths.count; i++)
+        if (deaths.items[i].is_quarantine && strcmp(deaths.items[i].uri, uri) == 0)
+            return true;
+    return false;
+}
+
+static void the_third_death_within_the_time_is_one_too_many(void **state)
+{
+    assert_false(deaths_add(&deaths, HERON, "SIGSEGV in init", 1000, &three));
+    assert_false(deaths_add(&deaths, STORK, "SIGSEGV in init", 1001, &three));
+    assert_false(deaths_add(&deaths, HERON, "SIGSEGV in init", 1599, &three));
+    assert_true(deaths_add(&deaths, HERON, "SIGABRT in serve", 1600, &three));
+    assert_true(is_quarantined(HERON));
+    assert_false(is_quarantined(STORK));
+    assert_string_equal(deaths.items[deaths.count - 1].what,
+                        "killed the daemon 3 times within 10m, last: SIGABRT in serve");
+    assert_false(deaths_add(&deaths, HERON, "SIGABRT in serve", 1601, &three));
+}
+
+static void deaths_too_far_apart_do_not_count(void **state)
+{
+    for (int64_t i = 0; i < 20; i++)
+        assert_false(deaths_add(&deaths, HERON, "SIGSEGV", 1000 + i * 301, &three));
+    assert_false(is_quarantined(HERON));
+}
+
+/* The clock may have been set back. */
+static void deaths_in_the_future_do_not_count(void **state)
+{
+    deaths_add(&deaths, HERON, "SIGSEGV", 9000, &three);
+    deaths_add(&deaths, HERON, "SIGSEGV", 9001, &three);
+    assert_false(deaths_add(&deaths, HERON, "SIGSEGV", 100, &three));
+}
+
+static void a_limit_of_none_quarantines_nobody(void **state)
+{
+    static const struct deaths_limit none = {.count = 0, .within_ns = 1000000000};
+
+    for (int i = 0; i < 10; i++)
+        assert_false(deaths_add(&deaths, HERON, "SIGSEGV", 1000, &none));
+}
+
+static void the_list_is_bounded_and_quarantines_outlast_deaths(void **state)
+{
+    char uri[64];
+
+    for (int i = 0; i < 3; i++)
+        deaths_add(&deaths, HERON, "SIGSEGV", 1000, &three);
+    for (int i = 0; i < 3 * DEATHS_MAX; i++) {
+        snprintf(uri, sizeof(uri), "io.example.v1.number-%d", i);
+        deaths_add(&deaths, uri, "SIGSEGV", 2000 + i, &three);
+        assert_in_range(deaths.count, 1, DEATHS_MAX);
+    }
+    assert_true(is_quarantined(HERON));
+    assert_string_equal(deaths.items[deaths.count - 1].uri, uri);
+}
+
+static void one_or_all_are_forgotten(void **state)
+{
+    for (int i = 0; i < 3; i++) {
+        deaths_add(&deaths, HERON, "SIGSEGV", 1000, &three);
+        deaths_add(&deaths, STORK, "SIGSEGV", 1000, &three);
+    }
+    assert_int_equal(deaths_forget(&deaths, "io.example.v1.nobody"), 0);
+    assert_int_equal(deaths_forget(&deaths, HERON), 1);
+    assert_false(is_quarantined(HERON));
+    assert_true(is_quarantined(STORK));
+    assert_int_equal(deaths_forget(&deaths, NULL), 1);
+    assert_int_equal(deaths.count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_third_death_within_the_time_is_one_too_many, begin),
+        cmocka_unit_test_setup(deaths_too_far_apart_do_not_count, begin),
+        cmocka_unit_test_setup(deaths_in_the_future_do_not_count, begin),
+        cmocka_unit_test_setup(a_limit_of_none_quarantines_nobody, begin),
+        cmocka_unit_test_setup(the_list_is_bounded_and_quarantines_outlast_deaths, begin),
+        cmocka_unit_test_setup(one_or_all_are_forgotten, begin),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
