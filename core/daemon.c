@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include <core/base/log.h>
+#include <core/base/misuse.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
 #include <core/watch/box.h>
 #include <core/watch/crash.h>
 #include <core/watch/deaths.h>
+#include <core/watch/frames.h>
 #include <core/watch/watchdog.h>
 
 #include "drain.h"
@@ -290,6 +292,17 @@ static void on_leave(void *context, const void *owner, const struct berth_call *
     running_leave();
 }
 
+static void on_misuse(void *context, const void *owner, const struct berth_call *call, const char *what,
+                      const void *caller)
+{
+    const struct host *host = owner;
+
+    misuse_report(&(struct misuse){.plugin = host != NULL ? host->plugin->running : NULL,
+                                   .what = what,
+                                   .path = call != NULL ? call->path : NULL,
+                                   .caller = caller});
+}
+
 static bool make_registry(struct daemon *daemon)
 {
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
@@ -305,6 +318,7 @@ static bool make_registry(struct daemon *daemon)
                                        .on_enter = on_enter,
                                        .on_leave = on_leave,
                                        .on_change = on_route_change,
+                                       .on_misuse = on_misuse,
                                    });
     return true;
 }
@@ -480,6 +494,7 @@ int daemon_run(const struct settings_options *options)
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     crash_start(&(struct crash_options){.exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death});
+    misuse_start(frames_find_file);
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))

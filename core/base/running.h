@@ -41,7 +41,9 @@ struct running_plugin {
     const char *uri;
     /** Of its manifest; the file's path. */
     const char *module, *version, *path;
-    /** The loop's thread only, except `stalls`. In units of running_ticks(); see running_begin_turn. */
+    /** The loop's thread only, except `stalls` and `misuses`. In units of running_ticks(); see
+     * running_begin_turn.
+     */
     uint64_t ticks, longest_ticks;
     uint64_t entries;
     /** Entries that took longer than loop.warn_after. */
@@ -52,6 +54,8 @@ struct running_plugin {
     struct {
         uint64_t told, told_ns, blocked_ns, pause_ns;
     } slow_lines;
+    /** What it did against the contract, from any thread. */
+    atomic_uint_least64_t misuses;
 };
 
 /** What is running, as another thread sees it. */

@@ -5,12 +5,37 @@
 #include <string.h>
 
 #include <core/base/log.h>
+#include <core/base/misuse.h>
 #include <sdk/base/container_of.h>
 
 static struct host *of_table(const struct berth_host *table)
 {
     return CONTAINER_OF(table, struct host, table);
 }
+
+/*
+ * All but the log is for the loop's thread. On another one the use is reported and changes nothing. @return
+ * NULL then, with the reason in `err`, which may be NULL itself.
+ */
+static struct host *on_loop(const struct berth_host *table, const char *function, const void *caller,
+                            struct berth_error *err)
+{
+    struct host *host = of_table(table);
+    char what[160];
+
+    if (pthread_equal(pthread_self(), host->thread))
+        return host;
+    snprintf(what, sizeof(what), "called %s from a thread other than the loop's; ignored: use berth_post",
+             function);
+    misuse_report(
+        &(struct misuse){.plugin = host->plugin->running, .uri = table->uri, .what = what, .caller = caller});
+    berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                    "%s called %s from a thread other than the loop's: use berth_post", table->uri, function);
+    return NULL;
+}
+
+/* For a function that a plugin calls: names the place it was called from. */
+#define ON_LOOP(table, function, err) on_loop(table, function, __builtin_return_address(0), err)
 
 static bool host_logs(const struct berth_host *table, enum berth_log_level level)
 {
@@ -25,66 +50,78 @@ static void host_log(const struct berth_host *table, enum berth_log_level level,
 static enum berth_code host_root_dir(const struct berth_host *table, const char **ret_path,
                                      struct berth_error *err)
 {
-    return folder_get(&of_table(table)->root, ret_path, err);
+    struct host *host = ON_LOOP(table, "berth_root_dir", err);
+
+    return host != NULL ? folder_get(&host->root, ret_path, err) : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_state_dir(const struct berth_host *table, const char **ret_path,
                                       struct berth_error *err)
 {
-    return folder_get(&of_table(table)->state, ret_path, err);
+    struct host *host = ON_LOOP(table, "berth_state_dir", err);
+
+    return host != NULL ? folder_get(&host->state, ret_path, err) : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_get(const struct berth_host *table, const char *uri, struct berth_ref *ret_ref,
                                 struct berth_error *err)
 {
-    const struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_get", err);
 
-    return registry_fetch(host->registry, host->plugin, uri, ret_ref, err);
+    return host != NULL ? registry_fetch(host->registry, host->plugin, uri, ret_ref, err)
+                        : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_get_single(const struct berth_host *table, const char *type,
                                        struct berth_ref *ret_ref, struct berth_error *err)
 {
-    const struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_get_single", err);
 
-    return registry_fetch_single(host->registry, host->plugin, type, ret_ref, err);
+    return host != NULL ? registry_fetch_single(host->registry, host->plugin, type, ret_ref, err)
+                        : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_each(const struct berth_host *table, const char *type,
                                  bool (*on_ref)(void *context, const struct berth_ref *ref), void *context,
                                  struct berth_error *err)
 {
-    const struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_each", err);
 
-    return registry_each(host->registry, host->plugin, type, on_ref, context, err);
+    return host != NULL ? registry_each(host->registry, host->plugin, type, on_ref, context, err)
+                        : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_add_export", NULL);
 
-    return registry_add_export(host->registry, host->plugin, key, value);
+    return host != NULL ? registry_add_export(host->registry, host->plugin, key, value)
+                        : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_add_platform(const struct berth_host *table, const char *os,
                                          const char *architecture, const char *variant)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_add_platform", NULL);
 
-    return registry_add_platform(host->registry, host->plugin, os, architecture, variant);
+    return host != NULL ? registry_add_platform(host->registry, host->plugin, os, architecture, variant)
+                        : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_add_capability(const struct berth_host *table, const char *capability)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_add_capability", NULL);
 
-    return registry_add_capability(host->registry, host->plugin, capability);
+    return host != NULL ? registry_add_capability(host->registry, host->plugin, capability)
+                        : BERTH_FAILED_PRECONDITION;
 }
 
 static struct berth_hold *host_hold(const struct berth_host *table, const char *what)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_hold", NULL);
 
+    if (host == NULL)
+        return NULL;
     if (!host->takes_holds) {
         log_plugin(BERTH_LOG_WARN, table->uri,
                    "ignoring a readiness hold taken after init and serve completed");
@@ -95,9 +132,9 @@ static struct berth_hold *host_hold(const struct berth_host *table, const char *
 
 static void host_release(const struct berth_host *table, struct berth_hold *hold)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_release", NULL);
 
-    if (hold == NULL)
+    if (host == NULL || hold == NULL)
         return;
     if (registry_release(host->registry, host->plugin, hold))
         host->on_released(host);
@@ -109,8 +146,10 @@ static enum berth_code host_intercept(const struct berth_host *table,
                                       const struct berth_interceptor *interceptor, void *self,
                                       struct berth_error *err)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_intercept", err);
 
+    if (host == NULL)
+        return BERTH_FAILED_PRECONDITION;
     if (!host->takes_interceptors)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s added an interceptor outside its init, when calls may be running",
@@ -123,29 +162,35 @@ static enum berth_code host_intercept(const struct berth_host *table,
 static void host_admit(const struct berth_host *table, struct berth_call *call, enum berth_code code,
                        const char *message)
 {
-    router_admit(of_table(table)->router, call, code, message);
+    struct host *host = ON_LOOP(table, "berth_admit", NULL);
+
+    if (host != NULL)
+        router_admit(host->router, host, call, code, message, __builtin_return_address(0));
 }
 
 static void host_complete(const struct berth_host *table, enum berth_step step, enum berth_code code,
                           void *instance, const char *message)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_complete", NULL);
 
-    host->on_complete(host, step, code, instance, message);
+    if (host != NULL)
+        host->on_complete(host, step, code, instance, message);
 }
 
 static void host_fail(const struct berth_host *table, enum berth_code code, const char *message)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_fail", NULL);
 
-    host->on_fail(host, code, message);
+    if (host != NULL)
+        host->on_fail(host, code, message);
 }
 
 static void host_report(const struct berth_host *table, enum berth_code code, const char *message)
 {
-    struct host *host = of_table(table);
+    struct host *host = ON_LOOP(table, "berth_report", NULL);
 
-    host->on_report(host, code, message);
+    if (host != NULL)
+        host->on_report(host, code, message);
 }
 
 static const struct berth_host functions = {
@@ -182,6 +227,7 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     host->table.settings = settings;
     host->table.router = options->router != NULL ? router_interface(options->router) : NULL;
     host->table.inspect = options->inspect;
+    host->thread = pthread_self();
     host->registry = options->registry;
     host->plugin = plugin;
     host->router = options->router;
@@ -193,6 +239,7 @@ void host_finish(struct host *host)
 {
     if (host->router != NULL)
         router_remove_interceptors(host->router, host);
+    berth_mailbox_release(host->table.mailbox);
     folder_finish(&host->root);
     folder_finish(&host->state);
 }

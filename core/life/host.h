@@ -3,6 +3,8 @@
 #ifndef CORE_LIFE_HOST_H
 #define CORE_LIFE_HOST_H
 
+#include <pthread.h>
+
 #include <berth/plugin.h>
 
 #include <core/state/state.h>
@@ -11,6 +13,8 @@
 /** The host as one plugin sees it. Embedded by whoever runs the plugin, who answers the callbacks. */
 struct host {
     struct berth_host table;
+    /** The loop's. */
+    pthread_t thread;
     struct registry *registry;
     struct registry_plugin *plugin;
     struct router *router;

@@ -15,6 +15,7 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
+#include "mailbox.h"
 #include "prepare.h"
 #include "services.h"
 #include "step.h"
@@ -68,6 +69,7 @@ struct life {
     struct verdicts *verdicts;
     struct turns *turns;
     struct deadlines deadlines;
+    struct mailroom mailroom;
     /* NULL until the first prepare. */
     struct prepare_pool *pool;
     /* Active while there is work, so that all of it is done from the top of the loop. */
@@ -307,6 +309,7 @@ static enum berth_code call_init(struct steps *steps, void **ret_instance, struc
     instance->prepared = NULL;
     instance->plugin->generation++;
     instance->host.table.generation = instance->plugin->generation;
+    instance->host.table.mailbox = mailbox_create(&instance->life->mailroom, instance->plugin->running);
     instance->host.takes_holds = true;
     instance->host.takes_interceptors = true;
     return BERTH_HAS(instance->table, init)
@@ -346,6 +349,16 @@ static void become_ready(struct instance *instance, void *result)
         open_services(instance);
 }
 
+/* There is no instance that what was posted could work on. */
+static void drop_posts(struct instance *instance)
+{
+    size_t dropped = mailbox_close(instance->host.table.mailbox, false);
+
+    if (dropped > 0)
+        log_plugin(BERTH_LOG_WARN, uri_of(instance), "dropped %zu posted function%s because init failed",
+                   dropped, dropped == 1 ? "" : "s");
+}
+
 static void on_init_ended(struct steps *steps, const struct step_outcome *outcome)
 {
     struct instance *instance = of_steps(steps);
@@ -361,6 +374,9 @@ static void on_init_ended(struct steps *steps, const struct step_outcome *outcom
         instance->host.takes_holds = false;
         if (life->router != NULL)
             router_remove_interceptors(life->router, &instance->host);
+        /* One that comes late is closed, and may post until then. */
+        if (!outcome->is_timeout)
+            drop_posts(instance);
         fall_in(instance, "init", outcome);
     }
     settle(instance);
@@ -370,8 +386,10 @@ static void on_init_late(struct steps *steps, const struct step_outcome *outcome
 {
     struct instance *instance = of_steps(steps);
 
-    if (outcome->code != BERTH_OK)
+    if (outcome->code != BERTH_OK) {
+        drop_posts(instance);
         return;
+    }
     instance->plugin->instance = outcome->result;
     instance->is_open = true;
     instance->is_late = true;
@@ -449,6 +467,8 @@ static enum berth_code call_close(struct steps *steps, void **ret_result, struct
 {
     struct instance *instance = of_steps(steps);
 
+    /* What was posted may answer calls, so it runs before they are ended. */
+    mailbox_close(instance->host.table.mailbox, true);
     cut_off(instance);
     return BERTH_HAS(instance->table, close)
                ? instance->table->close(&instance->host.table, instance->plugin->instance, err)
@@ -774,6 +794,11 @@ static void on_idle_closed(uv_handle_t *handle)
     on_one_closed(CONTAINER_OF(handle, struct life, turn));
 }
 
+static void on_mailroom_closed(uv_handle_t *handle)
+{
+    on_one_closed(CONTAINER_OF((uv_async_t *)handle, struct life, mailroom.async));
+}
+
 static void on_pool_closed(void *context)
 {
     on_one_closed(context);
@@ -784,11 +809,16 @@ static void close_handles(struct life *life)
 {
     life->phase = LIFE_STOPPED;
     uv_idle_stop(&life->turn);
-    life->open_handles = 2;
+    life->open_handles = 3;
+    /* That of an init which never ended is still open. */
+    for (size_t i = 0; i < life->plan->run_count; i++)
+        if (life->instances[i].host.table.mailbox != NULL)
+            mailbox_close(life->instances[i].host.table.mailbox, false);
     if (life->pool != NULL && prepare_pool_close(life->pool, on_pool_closed, life))
         life->open_handles++;
     uv_close((uv_handle_t *)&life->deadlines.timer, on_deadlines_closed);
     uv_close((uv_handle_t *)&life->turn, on_idle_closed);
+    mailroom_close(&life->mailroom, on_mailroom_closed);
 }
 
 /* One at a time, in reverse order, so that what a plugin uses outlives it. */
@@ -867,6 +897,16 @@ static void init_instance(struct life *life, size_t index)
     instance->steps.on_overdue = on_overdue;
 }
 
+static void on_post_begins(void *owner)
+{
+    running_enter(owner, RUNNING_POST, NULL);
+}
+
+static void on_post_ends(void *owner)
+{
+    running_leave();
+}
+
 struct life *life_create(const struct life_options *options)
 {
     struct life *life = memory_allocate(1, sizeof(*life));
@@ -880,6 +920,9 @@ struct life *life_create(const struct life_options *options)
     life->verdicts = verdicts_create(life->plan);
     deadlines_init(&life->deadlines, options->host.loop);
     uv_idle_init(options->host.loop, &life->turn);
+    mailroom_init(&life->mailroom, options->host.loop);
+    life->mailroom.on_enter = on_post_begins;
+    life->mailroom.on_leave = on_post_ends;
     life->on_turn = on_turn;
     for (size_t i = 0; i < life->plan->run_count; i++) {
         init_instance(life, i);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <core/base/misuse.h>
+
 #include "revision.h"
 
 /* Memory for the parts of an info that exist nowhere else. */
@@ -198,11 +200,29 @@ static bool visit_refused(const struct scan_file *file, visitor on_plugin, void 
     return on_plugin(context, &info);
 }
 
+/* Everything here is for the loop's thread: elsewhere nothing is visited, watched or changed. */
+static bool is_on_loop(const struct berth_inspect *table, const char *function, const void *caller)
+{
+    const struct inspect *inspect = table->context;
+    char what[160];
+
+    if (pthread_equal(pthread_self(), inspect->thread))
+        return true;
+    snprintf(what, sizeof(what), "called %s from a thread other than the loop's; ignored: use berth_post",
+             function);
+    misuse_report(&(struct misuse){.what = what, .caller = caller});
+    return false;
+}
+
+#define IS_ON_LOOP(table, function) is_on_loop(table, function, __builtin_return_address(0))
+
 static void inspect_each(const struct berth_inspect *table, visitor on_plugin, void *context)
 {
     const struct inspect *inspect = table->context;
     size_t count = registry_plan(inspect->registry)->count;
 
+    if (!IS_ON_LOOP(table, "inspect->each"))
+        return;
     for (size_t i = 0; i < count; i++)
         if (!visit_plugin(inspect, i, on_plugin, context))
             return;
@@ -220,12 +240,15 @@ static struct changes *changes_of(const struct berth_inspect *table)
 static struct berth_watch *inspect_watch(const struct berth_inspect *table, void (*on_change)(void *context),
                                          void *context)
 {
+    if (!IS_ON_LOOP(table, "inspect->watch"))
+        return NULL;
     return changes_watch(changes_of(table), on_change, context);
 }
 
 static void inspect_unwatch(const struct berth_inspect *table, struct berth_watch *watch)
 {
-    changes_unwatch(changes_of(table), watch);
+    if (IS_ON_LOOP(table, "inspect->unwatch"))
+        changes_unwatch(changes_of(table), watch);
 }
 
 void inspect_finish(struct inspect *inspect)
@@ -249,6 +272,7 @@ void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *reg
                    .root = root,
                    .state = state,
                    .pid = getpid()},
+        .thread = pthread_self(),
         .registry = registry,
         .scan = scan,
     };

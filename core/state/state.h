@@ -6,6 +6,7 @@
 #ifndef CORE_STATE_STATE_H
 #define CORE_STATE_STATE_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include <berth/error.h>
@@ -141,6 +142,8 @@ struct inspect {
     struct berth_inspect table;
     struct berth_daemon_info daemon;
     struct changes changes;
+    /** The loop's. */
+    pthread_t thread;
     const struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;

@@ -3,6 +3,11 @@
  * One call's life: the interceptors and the route it passes before its handler sees it, the events from the
  * server and the handler, and how it ends whatever its callbacks do.
  *
+ * A call has two parts. Its handle is what everybody else holds; it is never mistaken for a later call's,
+ * since it rests once the call has ended. Its body is what the engine works on; it is reused at once.
+ * Whoever comes in from outside does so through call_for, which refuses and reports a handle without a body
+ * and a thread that is not the router's.
+ *
  * Code called from here may be anybody's (handlers, hooks, the server's operations). It may use the same call
  * again, end it, or end other calls. Three rules keep this safe:
  *
@@ -19,6 +24,8 @@
  */
 #include "call.h"
 
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +38,15 @@ struct annotation {
     char key[];
 };
 
-static struct call *call_of(struct berth_call *public)
-{
-    return CONTAINER_OF(public, struct call, public);
-}
-
 /* Memory of calls that ended is kept for those that begin, so that a busy router needs no malloc. This is
  * what a call takes as a rule, its copies of a request's headers included; larger ones are not kept. */
 #define KEPT_BYTES 1024
 
 /* A few busy connections' worth. */
 #define KEPT_MAX 256
+
+/* How many calls end before a handle is used again, unless router_set_rest says otherwise. */
+#define REST_DEFAULT 1024
 
 /* Under AddressSanitizer every call has memory of its own, so that it sees who touches one that has ended. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -85,6 +90,55 @@ static void give_block(struct calls *calls, struct call *call)
     calls->kept_count++;
 }
 
+static const struct berth_peer unknown_peer = {
+    .size = sizeof(unknown_peer),
+    .address = "unknown",
+    .pid = -1,
+    .uid = -1,
+    .gid = -1,
+};
+
+static struct handle *handle_of(struct berth_call *public)
+{
+    return CONTAINER_OF(public, struct handle, public);
+}
+
+static struct handle *wake_oldest(struct calls *calls)
+{
+    struct handle *handle = STAILQ_FIRST(&calls->resting);
+
+    STAILQ_REMOVE_HEAD(&calls->resting, link);
+    calls->resting_count--;
+    return handle;
+}
+
+static struct handle *take_handle(struct calls *calls)
+{
+    return calls->resting_count > calls->rest ? wake_oldest(calls) : malloc(sizeof(struct handle));
+}
+
+/* The call has ended: what pointed into it points at nothing of it any more. */
+static void give_handle(struct calls *calls, struct handle *handle)
+{
+    handle->call = NULL;
+    handle->public.peer = &unknown_peer;
+    handle->public.metadata = NULL;
+    handle->public.metadata_count = 0;
+    handle->public.instance = NULL;
+    handle->public.state = NULL;
+    STAILQ_INSERT_TAIL(&calls->resting, handle, link);
+    calls->resting_count++;
+    if (calls->resting_count > KEPT_MAX && calls->resting_count - KEPT_MAX > calls->rest)
+        free(wake_oldest(calls));
+}
+
+void calls_init(struct calls *calls)
+{
+    STAILQ_INIT(&calls->resting);
+    calls->rest = REST_DEFAULT;
+    calls->thread = pthread_self();
+}
+
 void calls_finish(struct calls *calls)
 {
     while (!LIST_EMPTY(&calls->kept)) {
@@ -94,6 +148,70 @@ void calls_finish(struct calls *calls)
         free(call);
     }
     calls->kept_count = 0;
+    while (!STAILQ_EMPTY(&calls->resting))
+        free(wake_oldest(calls));
+}
+
+/* The code that called the function this is used in. */
+#define CALLER __builtin_return_address(0)
+
+BERTH_PRINTF(5, 6)
+static void report(const struct calls *calls, const struct berth_call *call, const void *owner,
+                   const void *caller, const char *format, ...)
+{
+    char what[BERTH_ERROR_MAX];
+    va_list arguments;
+
+    if (calls->observer.on_misuse == NULL)
+        return;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    calls->observer.on_misuse(calls->observer.context, owner, call, what, caller);
+}
+
+/* Who watches nothing may also have begun on one thread what it runs on another. */
+static bool is_on_thread(const struct calls *calls)
+{
+    return calls->observer.on_misuse == NULL || pthread_equal(pthread_self(), calls->thread);
+}
+
+bool calls_on_thread(const struct calls *calls, const char *what, const void *caller)
+{
+    if (is_on_thread(calls))
+        return true;
+    report(calls, NULL, NULL, caller, "%s from a thread other than the loop's; ignored", what);
+    return false;
+}
+
+/* The call behind a handle, without a word where it has ended or this is another thread. */
+static struct call *call_quietly(struct berth_call *public)
+{
+    return is_on_thread(handle_of(public)->calls) ? handle_of(public)->call : NULL;
+}
+
+/*
+ * The call behind a handle, for an operation that comes from outside: "replied to". NULL where it has ended
+ * or this is another thread; that is reported, and nothing may come of it.
+ */
+static struct call *call_for_owner(struct berth_call *public, const char *done, const void *owner,
+                                   const void *caller)
+{
+    const struct handle *handle = handle_of(public);
+
+    if (!is_on_thread(handle->calls)) {
+        report(handle->calls, public, owner, caller, "%s a call from a thread other than the loop's; ignored",
+               done);
+        return NULL;
+    }
+    if (handle->call == NULL)
+        report(handle->calls, public, owner, caller, "%s a call that has ended; ignored", done);
+    return handle->call;
+}
+
+static struct call *call_for(struct berth_call *public, const char *done, const void *caller)
+{
+    return call_for_owner(public, done, handle_of(public)->owner, caller);
 }
 
 struct call *calls_next(struct calls *calls, struct call_cursor *cursor)
@@ -123,20 +241,22 @@ static void unlink_call(struct call *call)
 }
 
 /* These two stand around each callback and tell the observer whose code runs. */
-static void enter_code(const struct call *call, enum router_part part, const void *owner)
+static void enter_code(struct call *call, enum router_part part, const void *owner)
 {
     const struct router_observer *observer = &call->calls->observer;
 
+    call->hooks_running += part == ROUTER_INTERCEPTOR;
     if (observer->on_enter != NULL)
-        observer->on_enter(observer->context, owner, part, &call->public);
+        observer->on_enter(observer->context, owner, part, call->public);
 }
 
-static void leave_code(const struct call *call, const void *owner)
+static void leave_code(struct call *call, enum router_part part, const void *owner)
 {
     const struct router_observer *observer = &call->calls->observer;
 
+    call->hooks_running -= part == ROUTER_INTERCEPTOR;
     if (observer->on_leave != NULL)
-        observer->on_leave(observer->context, owner, &call->public);
+        observer->on_leave(observer->context, owner, call->public);
 }
 
 /* Only once the call has started. */
@@ -167,8 +287,8 @@ static void finish_hook(struct call *call, size_t i, enum berth_code code, const
     if (!BERTH_HAS(hook->interceptor, on_finish))
         return;
     enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
-    hook->interceptor->on_finish(hook->self, &call->public, state->state, code, message);
-    leave_code(call, hook->owner);
+    hook->interceptor->on_finish(hook->self, call->public, state->state, code, message);
+    leave_code(call, ROUTER_INTERCEPTOR, hook->owner);
 }
 
 /* In reverse order. */
@@ -222,21 +342,23 @@ static void release(struct call *call)
 {
     struct calls *calls = call->calls;
     struct chain *chain = call->chain;
-    const void *instance = call->public.instance;
+    struct handle *handle = handle_of(call->public);
+    const void *instance = call->public->instance;
     bool started = call->started;
 
     if (started) {
         call->depth++;
         if (handler_of(call)->on_end != NULL) {
             enter_code(call, ROUTER_HANDLER, call->binding->owner);
-            handler_of(call)->on_end(&call->public, call->code);
-            leave_code(call, call->binding->owner);
+            handler_of(call)->on_end(call->public, call->code);
+            leave_code(call, ROUTER_HANDLER, call->binding->owner);
         }
         binding_unpin(call->binding);
     }
     unlink_call(call);
     free_annotations(call);
     free(call->request);
+    give_handle(calls, handle);
     give_block(calls, call);
     calls->on_gone(calls, chain, instance, started);
 }
@@ -296,7 +418,7 @@ static void update_pause(struct call *call)
 
 static bool takes_one_request(const struct call *call)
 {
-    return route_takes_one_request(call->public.kind);
+    return route_takes_one_request(call->public->kind);
 }
 
 static void pass_message(struct call *call, const void *message, size_t length)
@@ -308,16 +430,16 @@ static void pass_message(struct call *call, const void *message, size_t length)
         if (hook->removed || state->finished || !BERTH_HAS(hook->interceptor, on_message))
             continue;
         enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
-        hook->interceptor->on_message(hook->self, &call->public, state->state, message, length);
-        leave_code(call, hook->owner);
+        hook->interceptor->on_message(hook->self, call->public, state->state, message, length);
+        leave_code(call, ROUTER_INTERCEPTOR, hook->owner);
     }
     if (call->ended || handler_of(call)->on_message == NULL)
         return;
     call->method->counts->messages_received++;
     call->method->counts->bytes_received += length;
     enter_code(call, ROUTER_HANDLER, call->binding->owner);
-    handler_of(call)->on_message(&call->public, message, length);
-    leave_code(call, call->binding->owner);
+    handler_of(call)->on_message(call->public, message, length);
+    leave_code(call, ROUTER_HANDLER, call->binding->owner);
 }
 
 static void pass_half_close(struct call *call)
@@ -325,8 +447,8 @@ static void pass_half_close(struct call *call)
     if (call->ended || handler_of(call)->on_half_close == NULL)
         return;
     enter_code(call, ROUTER_HANDLER, call->binding->owner);
-    handler_of(call)->on_half_close(&call->public);
-    leave_code(call, call->binding->owner);
+    handler_of(call)->on_half_close(call->public);
+    leave_code(call, ROUTER_HANDLER, call->binding->owner);
 }
 
 static bool can_pass_request(const struct call *call)
@@ -401,13 +523,14 @@ static void start(struct call *call)
 
     binding_pin(binding);
     call->binding = binding;
-    call->public.instance = binding->instance;
-    call->public.handlers = binding->handlers;
+    handle_of(call->public)->owner = binding->owner;
+    call->public->instance = binding->instance;
+    call->public->handlers = binding->handlers;
     call->started = true;
     if (handler_of(call)->on_start != NULL) {
         enter_code(call, ROUTER_HANDLER, binding->owner);
-        handler_of(call)->on_start(&call->public);
-        leave_code(call, binding->owner);
+        handler_of(call)->on_start(call->public);
+        leave_code(call, ROUTER_HANDLER, binding->owner);
     }
     update_pause(call);
     if (takes_one_request(call))
@@ -473,9 +596,12 @@ static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error 
     call->asking = err;
     call->answer = BERTH_PENDING;
     enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
-    code = hook->interceptor->on_start(hook->self, &call->public, &call->hook_states[i].state, err);
-    leave_code(call, hook->owner);
+    code = hook->interceptor->on_start(hook->self, call->public, &call->hook_states[i].state, err);
+    leave_code(call, ROUTER_INTERCEPTOR, hook->owner);
     call->asking = NULL;
+    if (code != BERTH_PENDING && code != wire_code(code))
+        report(call->calls, call->public, hook->owner, *(const void **)&hook->interceptor->on_start,
+               "answered a call with the code %d, which does not exist; it became UNKNOWN", (int)code);
     /* A refusal that was given stands, also where OK is returned behind it. */
     return code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING) ? call->answer : code;
 }
@@ -504,17 +630,27 @@ static void proceed(struct call *call)
     bind_to_route(call);
 }
 
-void call_admit(struct berth_call *public, enum berth_code code, const char *message)
+void call_admit(struct berth_call *public, enum berth_code code, const char *message, const void *owner,
+                const void *caller)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for_owner(public, "admitted", owner, caller);
+    bool is_second;
 
+    if (call == NULL)
+        return;
+    is_second = call->asking != NULL ? call->answer != BERTH_PENDING : !call->pending && !call->ended;
+    if (is_second)
+        report(call->calls, public, owner, caller, "admitted a call twice; ignored");
+    else if (code != wire_code(code))
+        report(call->calls, public, owner, caller,
+               "refused a call with the code %d, which does not exist; it became UNKNOWN", (int)code);
+    if (is_second || (call->asking == NULL && call->ended))
+        return;
     if (call->asking != NULL) {
         call->answer = code;
         snprintf(call->asking->message, sizeof(call->asking->message), "%s", message == NULL ? "" : message);
         return;
     }
-    if (!call->pending || call->ended)
-        return;
     enter(call);
     call->pending = false;
     if (code == BERTH_OK) {
@@ -552,13 +688,20 @@ void call_forget_hooks(struct call *call, const void *owner)
     leave(call);
 }
 
-/* Begins an event that the server brings, usually from the top level of the loop. */
-static struct call *begin(struct berth_call *public)
+/*
+ * Begins an event that the server brings, usually from the top level of the loop. NULL: not to be. What is
+ * abandoned is reaped first, and this call may be of it.
+ */
+static struct call *begin(struct berth_call *public, const char *done, const void *caller)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, done, caller);
 
+    if (call == NULL)
+        return NULL;
     calls_reap(call->calls);
-    enter(call);
+    call = handle_of(public)->call;
+    if (call != NULL)
+        enter(call);
     return call;
 }
 
@@ -580,44 +723,54 @@ static void take(struct call *call, const void *message, size_t length, bool las
 
 void call_deliver(struct berth_call *public, const void *message, size_t length)
 {
-    struct call *call = begin(public);
+    struct call *call = begin(public, "delivered a message to", CALLER);
 
+    if (call == NULL)
+        return;
     take(call, message, length, false);
     leave(call);
 }
 
 void call_deliver_last(struct berth_call *public, const void *message, size_t length)
 {
-    struct call *call = begin(public);
+    struct call *call = begin(public, "delivered a message to", CALLER);
 
+    if (call == NULL)
+        return;
     take(call, message, length, true);
     leave(call);
 }
 
 void call_half_close(struct berth_call *public)
 {
-    struct call *call = begin(public);
+    struct call *call = begin(public, "half-closed", CALLER);
 
+    if (call == NULL)
+        return;
     take_half_close(call);
     leave(call);
 }
 
 void call_writable(struct berth_call *public)
 {
-    struct call *call = begin(public);
+    struct call *call = begin(public, "reported room for", CALLER);
 
+    if (call == NULL)
+        return;
     if (call->started && !call->ended && handler_of(call)->on_writable != NULL) {
         enter_code(call, ROUTER_HANDLER, call->binding->owner);
         handler_of(call)->on_writable(public);
-        leave_code(call, call->binding->owner);
+        leave_code(call, ROUTER_HANDLER, call->binding->owner);
     }
     leave(call);
 }
 
 void call_cancel(struct berth_call *public, enum berth_code code)
 {
-    struct call *call = begin(public);
+    struct call *call = begin(public, "cancelled", CALLER);
 
+    if (call == NULL)
+        return;
     call->stream = NULL;
     decide(call, code == BERTH_OK ? BERTH_CANCELLED : code, NULL, NULL, 0);
     leave(call);
@@ -625,9 +778,28 @@ void call_cancel(struct berth_call *public, enum berth_code code)
 
 /* The operations of handlers: each checks the state of the call and passes on to the server. */
 
-static bool gives_one_reply(const struct call *call)
+static bool gives_one_reply(const struct berth_call *public)
 {
-    return call->public.kind == BERTH_METHOD_UNARY || call->public.kind == BERTH_METHOD_CLIENT_STREAM;
+    return public->kind == BERTH_METHOD_UNARY || public->kind == BERTH_METHOD_CLIENT_STREAM;
+}
+
+/* The refusal of a message that was refused as misuse. A finish with it is the other half of the same reply.
+ */
+static const char no_second_reply[] = "the handler had replied already";
+
+/* What an interceptor does in between is not the handler's. */
+BERTH_PRINTF(3, 4)
+static void report_handler(const struct call *call, const void *caller, const char *format, ...)
+{
+    char what[BERTH_ERROR_MAX];
+    va_list arguments;
+
+    if (call->hooks_running > 0)
+        return;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    report(call->calls, call->public, handle_of(call->public)->owner, caller, "%s", what);
 }
 
 /* In reverse order. A hook that ends the call keeps the message from leaving. */
@@ -641,18 +813,26 @@ static void show_reply(struct call *call, const void *message, size_t length)
         if (hook->removed || state->finished || !BERTH_HAS(hook->interceptor, on_reply))
             continue;
         enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
-        hook->interceptor->on_reply(hook->self, &call->public, state->state, message, length);
-        leave_code(call, hook->owner);
+        hook->interceptor->on_reply(hook->self, call->public, state->state, message, length);
+        leave_code(call, ROUTER_INTERCEPTOR, hook->owner);
     }
     call->showing_reply = false;
 }
 
 static enum berth_code op_send(struct berth_call *public, const void *message, size_t length)
 {
-    struct call *call = call_of(public);
+    const char *done = gives_one_reply(public) ? "replied to" : "sent a message to";
+    struct call *call = call_for(public, done, CALLER);
+    bool is_second = call != NULL && gives_one_reply(public) && call->replies > 0;
     enum berth_code code = BERTH_FAILED_PRECONDITION;
 
-    if (call->ended || call->showing_reply || (gives_one_reply(call) && call->replies > 0))
+    if (call == NULL)
+        return BERTH_FAILED_PRECONDITION;
+    if (call->handler_finished || (is_second && !call->ended))
+        report_handler(call, CALLER,
+                       is_second ? "%s a call twice; ignored" : "%s a call after finishing it; ignored",
+                       done);
+    if (call->ended || call->showing_reply || is_second)
         return BERTH_FAILED_PRECONDITION;
     enter(call);
     show_reply(call, message, length);
@@ -672,21 +852,33 @@ static enum berth_code op_send(struct berth_call *public, const void *message, s
 
 static bool op_can_send(struct berth_call *public)
 {
-    struct call *call = call_of(public);
+    const struct call *call = call_for(public, "asked for room to send to", CALLER);
 
-    return !call->ended && call->stream_ops->can_send(call->stream);
+    return call != NULL && !call->ended && call->stream_ops->can_send(call->stream);
 }
 
 static void op_finish(struct berth_call *public, enum berth_code code, const char *message,
                       const void *details, size_t details_length)
 {
-    struct call *call = call_of(public);
+    bool is_rest_of_reply = message == no_second_reply, was_ended;
+    struct call *call = is_rest_of_reply ? call_quietly(public) : call_for(public, "finished", CALLER);
 
+    if (call == NULL)
+        return;
+    was_ended = call->ended;
+    if (call->handler_finished && !is_rest_of_reply)
+        report_handler(call, CALLER, "%s a call twice; ignored", "finished");
+    else if (!was_ended && code != wire_code(code))
+        report_handler(call, CALLER,
+                       "finished a call with the code %d, which does not exist; it became UNKNOWN",
+                       (int)code);
     enter(call);
-    if (code == BERTH_OK && gives_one_reply(call) && call->replies == 0)
+    if (code == BERTH_OK && gives_one_reply(public) && call->replies == 0)
         decide(call, BERTH_INTERNAL, "the handler finished the call with OK but sent no reply", NULL, 0);
     else
         decide(call, code, message, details, details_length);
+    if (!was_ended && call->started && call->hooks_running == 0)
+        call->handler_finished = true;
     leave(call);
 }
 
@@ -700,10 +892,10 @@ static bool key_is_valid(const char *key)
 static enum berth_code op_add_header(struct berth_call *public, const char *key, const void *value,
                                      size_t length)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "added a header to", CALLER);
     enum berth_code code;
 
-    if (call->ended || call->headers_sent)
+    if (call == NULL || call->ended || call->headers_sent)
         return BERTH_FAILED_PRECONDITION;
     if (!key_is_valid(key))
         return BERTH_INVALID_ARGUMENT;
@@ -717,10 +909,10 @@ static enum berth_code op_add_header(struct berth_call *public, const char *key,
 static enum berth_code op_add_trailer(struct berth_call *public, const char *key, const void *value,
                                       size_t length)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "added a trailer to", CALLER);
     enum berth_code code;
 
-    if (call->stream == NULL)
+    if (call == NULL || call->stream == NULL)
         return BERTH_FAILED_PRECONDITION;
     if (!key_is_valid(key))
         return BERTH_INVALID_ARGUMENT;
@@ -732,10 +924,10 @@ static enum berth_code op_add_trailer(struct berth_call *public, const char *key
 
 static enum berth_code op_send_headers(struct berth_call *public)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "sent the headers of", CALLER);
     enum berth_code code;
 
-    if (call->ended || call->headers_sent)
+    if (call == NULL || call->ended || call->headers_sent)
         return BERTH_FAILED_PRECONDITION;
     enter(call);
     code = call->stream_ops->send_headers(call->stream);
@@ -746,8 +938,10 @@ static enum berth_code op_send_headers(struct berth_call *public)
 
 static void op_pause(struct berth_call *public)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "paused", CALLER);
 
+    if (call == NULL)
+        return;
     enter(call);
     call->handler_paused = true;
     update_pause(call);
@@ -756,8 +950,10 @@ static void op_pause(struct berth_call *public)
 
 static void op_resume(struct berth_call *public)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "resumed", CALLER);
 
+    if (call == NULL)
+        return;
     enter(call);
     call->handler_paused = false;
     update_pause(call);
@@ -767,8 +963,10 @@ static void op_resume(struct berth_call *public)
 
 static enum berth_code op_compress(struct berth_call *public, bool wanted)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "set the compression of", CALLER);
 
+    if (call == NULL)
+        return BERTH_FAILED_PRECONDITION;
     if (!BERTH_STREAM_OPS_HAVE(call->stream_ops, compress))
         return BERTH_UNIMPLEMENTED;
     return call->stream == NULL ? BERTH_FAILED_PRECONDITION
@@ -777,16 +975,19 @@ static enum berth_code op_compress(struct berth_call *public, bool wanted)
 
 static bool op_came_compressed(struct berth_call *public)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_for(public, "asked for the compression of", CALLER);
 
-    return BERTH_STREAM_OPS_HAVE(call->stream_ops, came_compressed) && call->stream != NULL &&
+    return call != NULL && BERTH_STREAM_OPS_HAVE(call->stream_ops, came_compressed) && call->stream != NULL &&
            call->stream_ops->came_compressed(call->stream);
 }
 
+/* Asked by berth_call_reply after a send that was refused, so nothing more is reported. */
 static const char *op_refusal(struct berth_call *public)
 {
-    struct call *call = call_of(public);
+    struct call *call = call_quietly(public);
 
+    if (call == NULL || call->handler_finished || (gives_one_reply(public) && call->replies > 0))
+        return no_second_reply;
     return BERTH_STREAM_OPS_HAVE(call->stream_ops, refusal) && call->stream != NULL
                ? call->stream_ops->refusal(call->stream)
                : NULL;
@@ -817,10 +1018,13 @@ static struct annotation *add_annotation(struct call *call, const char *key)
 
 static enum berth_code op_annotate(struct berth_call *public, const char *key, const char *value)
 {
-    struct call *call = call_of(public);
-    struct annotation *annotation = find_annotation(call, key);
-    char *copy = strdup(value);
+    struct call *call = call_for(public, "annotated", CALLER);
+    struct annotation *annotation = call != NULL ? find_annotation(call, key) : NULL;
+    char *copy;
 
+    if (call == NULL)
+        return BERTH_FAILED_PRECONDITION;
+    copy = strdup(value);
     if (annotation == NULL && copy != NULL)
         annotation = add_annotation(call, key);
     if (annotation == NULL || copy == NULL) {
@@ -834,7 +1038,8 @@ static enum berth_code op_annotate(struct berth_call *public, const char *key, c
 
 static const char *op_annotation(struct berth_call *public, const char *key)
 {
-    const struct annotation *annotation = find_annotation(call_of(public), key);
+    const struct call *call = call_for(public, "asked for an annotation of", CALLER);
+    const struct annotation *annotation = call != NULL ? find_annotation(call, key) : NULL;
 
     return annotation == NULL ? NULL : annotation->value;
 }
@@ -854,14 +1059,6 @@ static const struct berth_call_ops call_ops = {
     .compress = op_compress,
     .came_compressed = op_came_compressed,
     .refusal = op_refusal,
-};
-
-static const struct berth_peer unknown_peer = {
-    .size = sizeof(unknown_peer),
-    .address = "unknown",
-    .pid = -1,
-    .uid = -1,
-    .gid = -1,
 };
 
 /* Reads only the members that the server's header had. */
@@ -943,9 +1140,9 @@ static void copy_request(struct call *call, const struct berth_call_request *req
         metadata[i].value = copy_text(&cursor, from->value, from->value_length);
         metadata[i].value_length = from->value_length;
     }
-    call->public.peer = own_peer;
-    call->public.metadata = metadata;
-    call->public.metadata_count = request->metadata_count;
+    call->public->peer = own_peer;
+    call->public->metadata = metadata;
+    call->public->metadata_count = request->metadata_count;
 }
 
 static struct call *call_create(struct calls *calls, struct chain *chain, const struct route_method *method,
@@ -954,19 +1151,27 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
     struct berth_peer peer = known_peer(request);
     size_t fixed = sizeof(struct call) + chain->count * sizeof(struct hook_state);
     struct call *call = take_block(calls, fixed, copies_size(request, &peer));
+    struct handle *handle = call != NULL ? take_handle(calls) : NULL;
 
     if (call == NULL)
         return NULL;
-    call->public = (struct berth_call){
-        .size = sizeof(call->public),
-        .ops = &call_ops,
-        .path = method->path,
-        .service = method->route->service,
-        .method = method->name,
-        .kind = method->kind,
-        .transport = request->transport,
-        .deadline_ns = request->deadline_ns,
+    if (handle == NULL) {
+        give_block(calls, call);
+        return NULL;
+    }
+    *handle = (struct handle){
+        .public = {.size = sizeof(handle->public),
+                   .ops = &call_ops,
+                   .path = method->path,
+                   .service = method->route->service,
+                   .method = method->name,
+                   .kind = method->kind,
+                   .transport = request->transport,
+                   .deadline_ns = request->deadline_ns},
+        .calls = calls,
+        .call = call,
     };
+    call->public = &handle->public;
     copy_request(call, request, &peer, (char *)call + fixed);
     call->calls = calls;
     call->chain = chain;
@@ -982,8 +1187,8 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
 struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
                              const struct berth_call_request *request)
 {
+    struct berth_call *public;
     struct call *call;
-    bool ended;
 
     calls_reap(calls);
     call = call_create(calls, chain, method, request);
@@ -993,10 +1198,10 @@ struct berth_call *call_open(struct calls *calls, struct chain *chain, const str
         return NULL;
     }
     if (BERTH_STREAM_OPS_HAVE(request->stream_ops, found))
-        request->stream_ops->found(request->stream, call->public.kind);
+        request->stream_ops->found(request->stream, call->public->kind);
     enter(call);
     proceed(call);
-    ended = call->ended;
+    public = call->ended ? NULL : call->public;
     leave(call);
-    return ended ? NULL : &call->public;
+    return public;
 }

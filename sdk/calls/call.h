@@ -6,6 +6,7 @@
 #ifndef SDK_CALLS_CALL_H
 #define SDK_CALLS_CALL_H
 
+#include <pthread.h>
 #include <sys/queue.h>
 
 #include "route.h"
@@ -39,12 +40,32 @@ struct call_cursor {
     struct call_cursor *outer;
 };
 
+/**
+ * A call as everybody outside the engine sees it. Once the call has ended it rests: whoever still uses it is
+ * refused and named, and no later call is mistaken for it. What stays readable is what lives as long as the
+ * router.
+ */
+struct handle {
+    struct berth_call public;
+    struct calls *calls;
+    /** NULL once it has ended. */
+    struct call *call;
+    /** Whose handler had it, for the observer; NULL: none. */
+    const void *owner;
+    STAILQ_ENTRY(handle) link;
+};
+
 /** All open calls of a router. */
 struct calls {
     LIST_HEAD(, call) all;
-    /** Memory of ended calls, reused for new ones. */
+    /** Memory of ended calls, reused for new ones: the last first, because it is still in the cache. */
     LIST_HEAD(, call) kept;
     size_t kept_count;
+    /** Handles of ended calls, the oldest first. One is reused once `rest` calls have ended after its own. */
+    STAILQ_HEAD(, handle) resting;
+    size_t resting_count, rest;
+    /** Where everything happens. */
+    pthread_t thread;
     struct call_cursor *cursors;
     /** Engine functions on the stack, for any call. */
     unsigned depth;
@@ -64,7 +85,8 @@ struct hook_state {
 };
 
 struct call {
-    struct berth_call public;
+    /** That of its handle, which outlives it. */
+    struct berth_call *public;
     /** Size of its memory. */
     size_t block_bytes;
     struct calls *calls;
@@ -100,8 +122,12 @@ struct call {
     bool headers_sent;
     bool request_taken;
     bool request_delivered;
+    /** The handler itself has finished it. */
+    bool handler_finished;
     /** Interceptors are seeing a message from the handler; they must not send. */
     bool showing_reply;
+    /** Interceptors on the stack. What they do is not the handler's mistake. */
+    unsigned hooks_running;
     size_t replies;
     /** The one request, if it came before the half-close or while it could not be delivered. */
     void *request;
@@ -109,7 +135,7 @@ struct call {
 
     TAILQ_ENTRY(call) held_link;
     struct annotation *annotations;
-    /** One for each hook of the chain, followed by the copies of what `public` points to. */
+    /** One for each hook of the chain, followed by the copies of the request's peer and metadata. */
     struct hook_state hook_states[];
 };
 
@@ -129,8 +155,9 @@ void call_half_close(struct berth_call *public);
 void call_writable(struct berth_call *public);
 void call_cancel(struct berth_call *public, enum berth_code code);
 
-/** The result of an interceptor that returned BERTH_PENDING. */
-void call_admit(struct berth_call *public, enum berth_code code, const char *message);
+/** The result of an interceptor that returned BERTH_PENDING. `owner` and `caller` are for the observer. */
+void call_admit(struct berth_call *public, enum berth_code code, const char *message, const void *owner,
+                const void *caller);
 /** Lets a held call try its route again. */
 void call_retry(struct call *call);
 /** Ends a call from the host's side. */
@@ -143,6 +170,9 @@ struct call *calls_first(struct calls *calls, struct call_cursor *cursor);
 struct call *calls_next(struct calls *calls, struct call_cursor *cursor);
 /** Frees the abandoned calls, unless an engine function is on the stack. */
 void calls_reap(struct calls *calls);
+/** @return is this the router's thread? If not, `what` is reported. */
+bool calls_on_thread(const struct calls *calls, const char *what, const void *caller);
+void calls_init(struct calls *calls);
 /** Frees the kept memory. */
 void calls_finish(struct calls *calls);
 

@@ -135,8 +135,15 @@ static struct berth_call *open_call(const struct berth_router *interface,
                                     const struct berth_call_request *request)
 {
     struct router *router = router_of(interface);
-    const struct route_method *method = routes_find_method(&router->routes, request->path);
+    const struct route_method *method;
     struct berth_error err;
+
+    if (!calls_on_thread(&router->calls, "opened a call", __builtin_return_address(0))) {
+        request->stream_ops->finish(request->stream, BERTH_INTERNAL,
+                                    "the server opened the call on another thread than the loop's", NULL, 0);
+        return NULL;
+    }
+    method = routes_find_method(&router->routes, request->path);
 
     if (method != NULL && route_takes_transport(method->route, request->transport))
         return call_open(&router->calls, router->chain, method, request);
@@ -150,6 +157,8 @@ static void each_route(const struct berth_router *interface,
 {
     const struct router *router = router_of(interface);
 
+    if (!calls_on_thread(&router->calls, "listed the services", __builtin_return_address(0)))
+        return;
     for (size_t i = 0; i < router->routes.count; i++) {
         const struct route *route = router->routes.items[i];
         struct berth_route_info info = {
@@ -227,12 +236,12 @@ static void count_call(const struct call *call, struct kind *kinds, size_t *kind
     size_t i = 0;
 
     while (i < *kind_count &&
-           (kinds[i].method != call->method || strcmp(kinds[i].transport, call->public.transport) != 0))
+           (kinds[i].method != call->method || strcmp(kinds[i].transport, call->public->transport) != 0))
         i++;
     if (i == KINDS_MAX)
         return;
     if (i == *kind_count)
-        kinds[(*kind_count)++] = (struct kind){call->method, call->public.transport, 0};
+        kinds[(*kind_count)++] = (struct kind){call->method, call->public->transport, 0};
     kinds[i].count++;
 }
 
@@ -244,7 +253,7 @@ void router_describe_calls(const struct router *router, const void *instance, ch
 
     LIST_FOREACH(call, &router->calls.all, link)
     {
-        if (call->ended || (instance != NULL && (!call->started || call->public.instance != instance)))
+        if (call->ended || (instance != NULL && (!call->started || call->public->instance != instance)))
             continue;
         count++;
         count_call(call, kinds, &kind_count);
@@ -325,6 +334,7 @@ struct router *router_create(void)
         return NULL;
     }
     router->chain = chain;
+    calls_init(&router->calls);
     router->calls.on_gone = on_gone;
     router->interface = (struct berth_router){
         .size = sizeof(router->interface),
@@ -357,6 +367,11 @@ void router_destroy(struct router *router)
 const struct berth_router *router_interface(const struct router *router)
 {
     return &router->interface;
+}
+
+void router_set_rest(struct router *router, size_t calls)
+{
+    router->calls.rest = calls;
 }
 
 void router_observe(struct router *router, const struct router_observer *observer)
@@ -493,7 +508,7 @@ void router_end_calls(struct router *router, const void *instance, const char *r
     struct call *call = calls_first(&router->calls, &cursor);
 
     for (; call != NULL; call = calls_next(&router->calls, &cursor))
-        if (call->started && call->public.instance == instance)
+        if (call->started && call->public->instance == instance)
             call_end(call, BERTH_UNAVAILABLE, reason);
 }
 
@@ -535,7 +550,8 @@ void router_remove_interceptors(struct router *router, const void *owner)
     chain_drop(before);
 }
 
-void router_admit(struct router *router, struct berth_call *call, enum berth_code code, const char *message)
+void router_admit(struct router *router, const void *owner, struct berth_call *call, enum berth_code code,
+                  const char *message, const void *caller)
 {
-    call_admit(call, code, message);
+    call_admit(call, code, message, owner, caller);
 }

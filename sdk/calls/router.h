@@ -68,12 +68,29 @@ struct router_observer {
     void (*on_leave)(void *context, const void *owner, const struct berth_call *call);
     /** A route was added or changed its state. */
     void (*on_change)(void *context);
+    /**
+     * A call was used against the contract: after its end, twice where once is allowed, with a code that does
+     * not exist, from another thread. Nothing has come of it, except that the code became UNKNOWN. Where this
+     * is NULL nobody asks which thread it is. Called on the thread of who did it.
+     *
+     * @param owner   whose handler or interceptor had the call; NULL: unknown, such as a server.
+     * @param call    NULL where there is none.
+     * @param what    what was done, and what came of it: "replied to a call that has ended; ignored".
+     * @param caller  an address in the code that did it, or in what called it last.
+     */
+    void (*on_misuse)(void *context, const void *owner, const struct berth_call *call, const char *what,
+                      const void *caller);
 };
 
-/** @return NULL without memory. */
+/** It belongs to the calling thread. @return NULL without memory. */
 struct router *router_create(void);
 /** No call may be open. Accepts NULL. */
 void router_destroy(struct router *router);
+/**
+ * How many calls must have ended after another before its `struct berth_call` may become that of a later one;
+ * 1,024 unless set. SIZE_MAX: it never does.
+ */
+void router_set_rest(struct router *router, size_t calls);
 /** Replaces the observer; initially there is none. Copied. */
 void router_observe(struct router *router, const struct router_observer *observer);
 /** The router as servers see it. */
@@ -145,7 +162,8 @@ enum berth_code router_add_interceptor(struct router *router, const struct berth
                                        void *self, size_t order, const void *owner, struct berth_error *err);
 /** Removes an owner's interceptors: they are told the end of the calls they know, and nothing after. */
 void router_remove_interceptors(struct router *router, const void *owner);
-/** Completes a pending on_start. */
-void router_admit(struct router *router, struct berth_call *call, enum berth_code code, const char *message);
+/** Completes a pending on_start of `owner`. `caller` is for the observer. */
+void router_admit(struct router *router, const void *owner, struct berth_call *call, enum berth_code code,
+                  const char *message, const void *caller);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fake host: shared by its files, each of which calls only those before it: clock.c, host.c, call.c,
- * testing.c.
+ * The fake host: shared by its files, each of which calls only those before it: strict.c, clock.c, host.c,
+ * call.c, testing.c.
  */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
@@ -11,14 +11,42 @@
 #include <sys/queue.h>
 
 #include <berth/testing.h>
+#include <berth/types/store.h>
 #include <config/value.h>
 #include <core/state/changes.h>
 #include <core/manifest/manifest.h>
+#include <core/life/mailbox.h>
 #include <sdk/base/memory.h>
 #include <sdk/calls/router.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
 #define STEP_COUNT 4
+
+/** Entries into the plugin beyond this depth are not looked at. */
+#define FAKE_DEPTH_MAX 16
+
+/** What the plugin is called for: "handler", "/x.Y/Z". */
+struct fake_word {
+    const char *doing, *detail;
+    /** Where it was called. */
+    uintptr_t stack;
+    /** Of real time; of entries inside this one. */
+    uint64_t begun_ns, inner_ns;
+};
+
+/** A store that counts its snapshots. */
+struct fake_store {
+    struct berth_store table;
+    const struct berth_store *real;
+    void *instance;
+    struct fake_store *next;
+};
+
+struct fake_snapshot {
+    struct berth_store_txn *txn;
+    const struct fake_store *store;
+    bool is_blamed;
+};
 
 struct fake_line {
     enum berth_log_level level;
@@ -121,7 +149,48 @@ struct berth_testing {
     struct fake_condition condition;
     /** Violations of the contract, one per line; NULL: none. */
     char *faults;
+    pthread_mutex_t faults_lock;
+
+    /** Everything happens on it. */
+    pthread_t thread;
+    struct mailroom mailroom;
+    /** What of the plugin runs, the innermost last; real time spent in it during one turn of the loop. */
+    struct fake_word words[FAKE_DEPTH_MAX];
+    unsigned depth;
+    uint64_t known_ns, callback_limit_ns;
+    /** They see a loop that somebody else runs or stops. */
+    uv_prepare_t loop_prepare;
+    uv_check_t loop_check;
+    unsigned iterations;
+    bool is_loop_stopped;
+    /** The process's threads when this was made. */
+    long *threads;
+    size_t thread_count;
+    struct fake_store *stores;
+    struct fake_snapshot *snapshots;
+    size_t snapshot_count;
 };
+
+/** Records a violation of the contract by the plugin, each sentence once. Any thread. */
+BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
+/** The monotonic clock that does not stand still. */
+uint64_t fake_real_ns(void);
+
+/** Needs the loop. */
+void fake_strict_init(struct berth_testing *testing);
+/** Its handles are closed once the loop has come round. */
+void fake_strict_close(struct berth_testing *testing);
+/** Everything of the plugin is to have ended. */
+void fake_strict_finish(struct berth_testing *testing);
+/** Around each entry into the plugin. */
+void fake_enter(struct berth_testing *testing, const char *doing, const char *detail);
+void fake_leave(struct berth_testing *testing);
+/** Runs what the loop can run at once, and looks at how long that takes. */
+void fake_turn(struct berth_testing *testing);
+/** Are there threads that the plugin, or the test, has started? */
+bool fake_has_threads(struct berth_testing *testing);
+/** The table of a store that is handed to the plugin: as `real`, and its snapshots are counted. */
+const void *fake_store_wrap(struct berth_testing *testing, const struct berth_store *real, void *instance);
 
 /** Stops the process's monotonic clock, until fake_clock_let_go has been called as many times. */
 void fake_clock_stop(void);
@@ -135,10 +204,10 @@ void fake_deadline_clear(struct fake_deadline *deadline);
 bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
                bool stop_when_idle);
 
-/** Records a violation of the contract by the plugin. */
-BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);
 
+/** As in a host: all but the log and the posts are for the loop's thread. Elsewhere that is a fault. */
+bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err);
 /** The plugin's complete(). */
 typedef void fake_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
                            void *instance, const char *message);

@@ -10,19 +10,6 @@
 
 #include "fake.h"
 
-void fake_fault(struct berth_testing *testing, const char *format, ...)
-{
-    char text[BERTH_ERROR_MAX];
-    char *before = testing->faults;
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    testing->faults = memory_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", text);
-    free(before);
-}
-
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text)
 {
     pthread_mutex_lock(&testing->lines_lock);
@@ -80,6 +67,23 @@ static struct berth_testing *of_prepare(const struct berth_prepare *prepare)
     return CONTAINER_OF(prepare, struct berth_testing, prepare);
 }
 
+bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err)
+{
+    if (pthread_equal(pthread_self(), testing->thread))
+        return true;
+    fake_fault(testing, "called %s from a thread other than the loop's: use berth_post", function);
+    berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                    "%s called %s from a thread other than the loop's: use berth_post", testing->host.uri,
+                    function);
+    return false;
+}
+
+static struct berth_testing *on_loop(const struct berth_host *host, const char *function,
+                                     struct berth_error *err)
+{
+    return fake_is_on_loop(of_host(host), function, err) ? of_host(host) : NULL;
+}
+
 static bool logs(const struct berth_host *host, enum berth_log_level level)
 {
     (void)host;
@@ -94,13 +98,21 @@ static void host_log(const struct berth_host *host, enum berth_log_level level, 
 
 static enum berth_code root_dir(const struct berth_host *host, const char **ret_path, struct berth_error *err)
 {
-    return folder_get(&of_host(host)->root_dir, ret_path, err);
+    struct berth_testing *testing = on_loop(host, "berth_root_dir", err);
+
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
+    return folder_get(&testing->root_dir, ret_path, err);
 }
 
 static enum berth_code state_dir(const struct berth_host *host, const char **ret_path,
                                  struct berth_error *err)
 {
-    return folder_get(&of_host(host)->state_dir, ret_path, err);
+    struct berth_testing *testing = on_loop(host, "berth_state_dir", err);
+
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
+    return folder_get(&testing->state_dir, ret_path, err);
 }
 
 /* Is `uri` of this type, the part of the URI before its last dot? */
@@ -149,8 +161,10 @@ static struct berth_ref make_ref(const struct fake_provider *provider)
 static enum berth_code get(const struct berth_host *host, const char *uri, struct berth_ref *ret_ref,
                            struct berth_error *err)
 {
-    const struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_get", err);
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     if (!is_declared(testing, uri))
         return undeclared(uri, err);
     for (size_t i = 0; i < testing->provider_count; i++) {
@@ -165,9 +179,11 @@ static enum berth_code get(const struct berth_host *host, const char *uri, struc
 static enum berth_code get_single(const struct berth_host *host, const char *type, struct berth_ref *ret_ref,
                                   struct berth_error *err)
 {
-    const struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_get_single", err);
     const struct fake_provider *found = NULL;
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     if (!is_declared(testing, type))
         return undeclared(type, err);
     for (size_t i = 0; i < testing->provider_count; i++) {
@@ -189,8 +205,10 @@ static enum berth_code each(const struct berth_host *host, const char *type,
                             bool (*on_ref)(void *context, const struct berth_ref *ref), void *context,
                             struct berth_error *err)
 {
-    const struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_each", err);
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     if (!is_declared(testing, type))
         return undeclared(type, err);
     for (size_t i = 0; i < testing->provider_count; i++) {
@@ -204,8 +222,10 @@ static enum berth_code each(const struct berth_host *host, const char *type,
 
 static enum berth_code add_export(const struct berth_host *host, const char *key, const char *value)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_add_export", NULL);
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     for (size_t i = 0; i < testing->export_count; i++) {
         if (strcmp(testing->exports[i].key, key) != 0)
             continue;
@@ -222,8 +242,10 @@ static enum berth_code add_export(const struct berth_host *host, const char *key
 static enum berth_code add_platform(const struct berth_host *host, const char *os, const char *architecture,
                                     const char *variant)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_add_platform", NULL);
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     testing->platforms =
         memory_grow(testing->platforms, testing->platform_count, sizeof(*testing->platforms));
     testing->platforms[testing->platform_count++] = (struct fake_platform){
@@ -236,8 +258,10 @@ static enum berth_code add_platform(const struct berth_host *host, const char *o
 
 static enum berth_code add_capability(const struct berth_host *host, const char *capability)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_add_capability", NULL);
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     testing->capabilities =
         memory_grow(testing->capabilities, testing->capability_count, sizeof(*testing->capabilities));
     testing->capabilities[testing->capability_count++] = memory_copy(capability);
@@ -253,9 +277,11 @@ static bool is_too_late_for_a_hold(const struct berth_testing *testing)
 
 static struct berth_hold *hold(const struct berth_host *host, const char *what)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_hold", NULL);
     struct berth_hold *result;
 
+    if (testing == NULL)
+        return NULL;
     if (is_too_late_for_a_hold(testing))
         return NULL;
     result = memory_grow(NULL, 0, sizeof(*result));
@@ -266,7 +292,10 @@ static struct berth_hold *hold(const struct berth_host *host, const char *what)
 
 static void release(const struct berth_host *host, struct berth_hold *released)
 {
-    (void)host;
+    struct berth_testing *testing = on_loop(host, "berth_release", NULL);
+
+    if (testing == NULL)
+        return;
     if (released == NULL)
         return;
     LIST_REMOVE(released, link);
@@ -277,8 +306,10 @@ static void release(const struct berth_host *host, struct berth_hold *released)
 static enum berth_code intercept(const struct berth_host *host, const struct berth_interceptor *interceptor,
                                  void *self, struct berth_error *err)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_intercept", err);
 
+    if (testing == NULL)
+        return BERTH_FAILED_PRECONDITION;
     if (!testing->steps[BERTH_STEP_INIT].begun || testing->steps[BERTH_STEP_INIT].ended)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "interceptors are added during init only");
     return router_add_interceptor(testing->router, interceptor, self, 0, testing, err);
@@ -287,13 +318,19 @@ static enum berth_code intercept(const struct berth_host *host, const struct ber
 static void admit(const struct berth_host *host, struct berth_call *call, enum berth_code code,
                   const char *message)
 {
-    router_admit(of_host(host)->router, call, code, message);
+    struct berth_testing *testing = on_loop(host, "berth_admit", NULL);
+
+    if (testing == NULL)
+        return;
+    router_admit(testing->router, testing, call, code, message, __builtin_return_address(0));
 }
 
 static void fail(const struct berth_host *host, enum berth_code code, const char *message)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_fail", NULL);
 
+    if (testing == NULL)
+        return;
     if (!testing->instance_is_open)
         fake_fault(testing, "berth_fail was called without a ready instance");
     if (testing->failure != BERTH_OK)
@@ -314,8 +351,10 @@ static void condition_set(struct berth_testing *testing, struct fake_condition *
 
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
-    struct berth_testing *testing = of_host(host);
+    struct berth_testing *testing = on_loop(host, "berth_report", NULL);
 
+    if (testing == NULL)
+        return;
     if (!testing->steps[BERTH_STEP_INIT].begun)
         fake_fault(testing, "berth_report was called before init");
     if (code != BERTH_OK && (message == NULL || *message == '\0'))
@@ -404,6 +443,8 @@ static void inspect_each(const struct berth_inspect *inspect,
         .condition_reason = testing->condition.reason,
     };
 
+    if (!fake_is_on_loop((struct berth_testing *)(uintptr_t)inspect->context, "inspect->each", NULL))
+        return;
     for (size_t i = 0; i < testing->provider_count; i++)
         if (!tell_provider(&testing->providers[i], on_plugin, context))
             return;
@@ -418,24 +459,64 @@ static struct changes *changes_of(const struct berth_inspect *inspect)
 static struct berth_watch *inspect_watch(const struct berth_inspect *inspect,
                                          void (*on_change)(void *context), void *context)
 {
+    if (!fake_is_on_loop((struct berth_testing *)(uintptr_t)inspect->context, "inspect->watch", NULL))
+        return NULL;
     return changes_watch(changes_of(inspect), on_change, context);
 }
 
 static void inspect_unwatch(const struct berth_inspect *inspect, struct berth_watch *watch)
 {
+    if (!fake_is_on_loop((struct berth_testing *)(uintptr_t)inspect->context, "inspect->unwatch", NULL))
+        return;
     changes_unwatch(changes_of(inspect), watch);
 }
 
 static void on_route_change(void *context)
 {
-    changes_note(context);
+    struct berth_testing *testing = context;
+
+    changes_note(&testing->changes);
+}
+
+static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
+{
+    fake_enter(context, part == ROUTER_HANDLER ? "handler" : "interceptor", call->path);
+}
+
+static void on_leave(void *context, const void *owner, const struct berth_call *call)
+{
+    fake_leave(context);
+}
+
+static void on_misuse(void *context, const void *owner, const struct berth_call *call, const char *what,
+                      const void *caller)
+{
+    fake_fault(context, "%s%s%s%s", what, call != NULL ? " (" : "", call != NULL ? call->path : "",
+               call != NULL ? ")" : "");
+}
+
+static void on_post(void *owner)
+{
+    fake_enter(owner, "a posted function", NULL);
+}
+
+static void on_posted(void *owner)
+{
+    fake_leave(owner);
 }
 
 void fake_host_init(struct berth_testing *testing, fake_complete *complete)
 {
     changes_init(&testing->changes, testing->loop);
-    router_observe(testing->router,
-                   &(struct router_observer){.context = &testing->changes, .on_change = on_route_change});
+    router_observe(testing->router, &(struct router_observer){.context = testing,
+                                                              .on_enter = on_enter,
+                                                              .on_leave = on_leave,
+                                                              .on_change = on_route_change,
+                                                              .on_misuse = on_misuse});
+    router_set_rest(testing->router, SIZE_MAX);
+    mailroom_init(&testing->mailroom, testing->loop);
+    testing->mailroom.on_enter = on_post;
+    testing->mailroom.on_leave = on_posted;
     testing->daemon = (struct berth_daemon_info){
         .size = sizeof(testing->daemon),
         .version = "0.0.0-testing",
@@ -488,6 +569,7 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .complete = complete,
         .fail = fail,
         .report = report,
+        .mailbox = mailbox_create(&testing->mailroom, testing),
     };
 }
 
@@ -496,10 +578,13 @@ void fake_host_close(struct berth_testing *testing)
     if (!LIST_EMPTY(&testing->changes.watches))
         fake_fault(testing, "a watch for changes was never removed");
     changes_finish(&testing->changes);
+    mailbox_close(testing->host.mailbox, false);
+    mailroom_close(&testing->mailroom, NULL);
 }
 
 void fake_host_finish(struct berth_testing *testing)
 {
+    berth_mailbox_release(testing->host.mailbox);
     while (!LIST_EMPTY(&testing->holds)) {
         struct berth_hold *kept = LIST_FIRST(&testing->holds);
 
@@ -539,7 +624,9 @@ void berth_testing_provide(struct berth_testing *testing, const char *uri, const
         memory_grow(testing->providers, testing->provider_count, sizeof(*testing->providers));
     testing->providers[testing->provider_count++] = (struct fake_provider){
         .uri = memory_copy(uri),
-        .interface = interface,
+        .interface = interface != NULL && is_of_type(uri, BERTH_STORE_TYPE)
+                         ? fake_store_wrap(testing, interface, instance)
+                         : interface,
         .instance = instance,
     };
 }

@@ -132,9 +132,11 @@ static enum berth_code check_settings(struct berth_testing *testing, struct bert
 
     if (!BERTH_HAS(testing->plugin, check))
         return BERTH_OK;
+    fake_enter(testing, "check", NULL);
     is_fine = settings_check_run(
         testing->description->uri, testing->plugin->check, testing->values,
         testing->section == NULL ? &nowhere : &config_tree_root(testing->section)->mark, &diagnostics);
+    fake_leave(testing);
     for (size_t i = 0; i < diagnostics.count; i++) {
         char *line = config_diagnostic_format(&diagnostics.items[i]);
 
@@ -195,6 +197,13 @@ static void go_live(struct berth_testing *testing, void *instance)
     }
 }
 
+/* There is no instance that what was posted could work on. */
+static void drop_posts(struct berth_testing *testing)
+{
+    if (mailbox_close(testing->host.mailbox, false) > 0)
+        fake_log(testing, BERTH_LOG_WARN, "dropped posted functions because init failed");
+}
+
 static void end(struct berth_testing *testing, enum berth_step which, enum berth_code code, void *instance,
                 const char *message)
 {
@@ -206,6 +215,8 @@ static void end(struct berth_testing *testing, enum berth_step which, enum berth
     snprintf(step->message, sizeof(step->message), "%s", message == NULL ? "" : message);
     if (which == BERTH_STEP_INIT && code == BERTH_OK)
         go_live(testing, instance);
+    else if (which == BERTH_STEP_INIT && code != BERTH_DEADLINE_EXCEEDED)
+        drop_posts(testing);
     if (which == BERTH_STEP_CLOSE)
         testing->instance_is_open = false;
 }
@@ -233,8 +244,11 @@ static void complete(const struct berth_host *host, enum berth_step which, enum 
 {
     struct berth_testing *testing = CONTAINER_OF(host, struct berth_testing, host);
     struct fake_step *step = &testing->steps[which];
-    bool late = step->ended && step->code == BERTH_DEADLINE_EXCEEDED;
+    bool late;
 
+    if (!fake_is_on_loop(testing, "berth_complete", NULL))
+        return;
+    late = step->ended && step->code == BERTH_DEADLINE_EXCEEDED;
     if (!step->begun) {
         fake_fault(testing, "%s was completed before it had begun", step_names[which]);
     } else if (step->completed || (step->ended && !late)) {
@@ -367,8 +381,11 @@ enum berth_code berth_testing_start(struct berth_testing *testing, struct berth_
         code = check_settings(testing, &failure);
     if (code == BERTH_OK)
         code = prepare(testing, &prepared, &failure);
-    if (code == BERTH_OK && BERTH_HAS(testing->plugin, init))
+    if (code == BERTH_OK && BERTH_HAS(testing->plugin, init)) {
+        fake_enter(testing, "init", NULL);
         code = testing->plugin->init(&testing->host, prepared, &instance, &failure);
+        fake_leave(testing);
+    }
     answered(testing, BERTH_STEP_INIT, code, instance, &failure);
     return wait_for(testing, BERTH_STEP_INIT, err);
 }
@@ -390,8 +407,11 @@ static enum berth_code run_step(struct berth_testing *testing, enum berth_step w
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s cannot start: %s", step_names[which],
                                testing->steps[which].begun ? "it has already run" : "init has not completed");
     begin(testing, which);
-    if (callback != NULL)
+    if (callback != NULL) {
+        fake_enter(testing, step_names[which], NULL);
         code = callback(&testing->host, testing->instance, &failure);
+        fake_leave(testing);
+    }
     answered(testing, which, code, NULL, &failure);
     return wait_for(testing, which, err);
 }
@@ -420,8 +440,10 @@ static void end_calls(struct berth_testing *testing)
 
 enum berth_code berth_testing_close(struct berth_testing *testing, struct berth_error *err)
 {
-    if (testing->instance_is_open && !testing->steps[BERTH_STEP_CLOSE].begun)
+    if (testing->instance_is_open && !testing->steps[BERTH_STEP_CLOSE].begun) {
+        mailbox_close(testing->host.mailbox, true);
         end_calls(testing);
+    }
     return run_step(testing, BERTH_STEP_CLOSE,
                     BERTH_HAS(testing->plugin, close) ? testing->plugin->close : NULL, err);
 }
@@ -446,6 +468,7 @@ static void free_all(struct berth_testing *testing)
     config_tree_destroy(testing->section);
     manifest_destroy(testing->manifest);
     pthread_mutex_destroy(&testing->lines_lock);
+    pthread_mutex_destroy(&testing->faults_lock);
     free(testing->faults);
     free(testing);
     fake_clock_let_go();
@@ -461,6 +484,7 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
         abort();
     fake_clock_stop();
     pthread_mutex_init(&testing->lines_lock, NULL);
+    pthread_mutex_init(&testing->faults_lock, NULL);
     LIST_INIT(&testing->holds);
     LIST_INIT(&testing->calls);
     testing->router = router_create();
@@ -477,6 +501,7 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
     testing->loop = malloc(sizeof(*testing->loop));
     if (testing->loop == NULL || uv_loop_init(testing->loop) != 0)
         abort();
+    fake_strict_init(testing);
     fake_host_init(testing, complete);
     return testing;
 }
@@ -540,7 +565,9 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
     fake_calls_finish(testing);
     close_instance(testing);
     fake_host_close(testing);
+    fake_strict_close(testing);
     close_loop(testing);
+    fake_strict_finish(testing);
     for (struct berth_hold *hold = LIST_FIRST(&testing->holds); hold != NULL; hold = LIST_NEXT(hold, link))
         fake_fault(testing, "hold \"%s\" was never released", hold->what);
     if (testing->faults != NULL)

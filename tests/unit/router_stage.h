@@ -149,8 +149,15 @@ static inline void on_writable(struct berth_call *call)
     event("writable ");
 }
 
+/* Does its on_end do what it may not? */
+static bool ends_quietly;
+
 static inline void on_end(struct berth_call *call, enum berth_code code)
 {
+    if (ends_quietly) {
+        event("end(%s) ", berth_code_name(code));
+        return;
+    }
     assert_int_equal(berth_call_send(call, "late", 4), BERTH_FAILED_PRECONDITION);
     berth_call_finish(call, BERTH_OK, NULL);
     event("end(%s) ", berth_code_name(code));

@@ -199,6 +199,16 @@ static inline void stage_assert_logged(const char *text)
         fail_msg("\"%s\" is not in the log:\n%s", text, stage_log());
 }
 
+/** How many lines have this in them? */
+static inline size_t stage_count_logged(const char *text)
+{
+    size_t count = 0;
+
+    for (const char *at = strstr(stage_log(), text); at != NULL; at = strstr(at + 1, text))
+        count++;
+    return count;
+}
+
 /** After stage_stop: nothing may be left on the loop. */
 static inline void stage_close(void)
 {

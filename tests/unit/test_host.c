@@ -222,6 +222,69 @@ static void a_hold_comes_too_late_once_its_plugin_is_ready(void **state)
     end();
 }
 
+/* All that a plugin may call on the loop's thread alone; a name for each, as the log has it. */
+static void *misuse(void *context)
+{
+    const struct berth_host *host = context;
+    struct berth_error err = {.message = ""};
+    struct berth_ref ref = {.instance = NULL};
+    const char *path = NULL;
+
+    assert_int_equal(berth_root_dir(host, &path, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "berth_root_dir from a thread other than the loop's"));
+    assert_int_equal(berth_state_dir(host, &path, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_get(host, "io.test.store.v1.one", &ref, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_get_single(host, "io.test.store.v1", &ref, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_each(host, "io.test.store.v1", note_ref, NULL, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_add_export(host, "root", "/x"), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_add_platform(host, "linux", "amd64", NULL), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_add_capability(host, "flight"), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(berth_intercept(host, &refusing, NULL, &err), BERTH_FAILED_PRECONDITION);
+    assert_null(berth_hold(host, "the daemon"));
+    berth_release(host, context);
+    host->admit(host, context, BERTH_OK, NULL);
+    berth_fail(host, BERTH_INTERNAL, "from elsewhere");
+    berth_report(host, BERTH_INTERNAL, "from elsewhere");
+    berth_complete(host, BERTH_STEP_INIT, BERTH_INTERNAL, "from elsewhere");
+    berth_log(host, BERTH_LOG_INFO, "this may be said anywhere");
+    return NULL;
+}
+
+static enum berth_code misuse_twice(const struct berth_host *host, struct berth_error *err)
+{
+    pthread_t thread;
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, misuse, (void *)(uintptr_t)host), 0);
+        pthread_join(thread, NULL);
+    }
+    return BERTH_OK;
+}
+
+static void another_thread_is_refused_and_told_once(void **state)
+{
+    static const char *const functions[] = {"root_dir", "state_dir",  "get",          "get_single",
+                                            "each",     "add_export", "add_platform", "add_capability",
+                                            "hold",     "intercept",  "report",       "complete",
+                                            "fail",     "release",    "admit"};
+
+    start(STORE USER, "user", misuse_twice);
+    run();
+    assert_int_equal(stage_state("user"), BERTH_STATE_READY);
+    assert_int_equal(stage_plugin("user")->condition, BERTH_OK);
+    assert_int_equal(stage_plugin("user")->export_count, 0);
+    assert_string_equal(stage.trace, "");
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        char line[128];
+
+        snprintf(line, sizeof(line), "called berth_%s from a thread other than the loop's", functions[i]);
+        assert_int_equal(stage_count_logged(line), 1);
+    }
+    assert_int_equal(stage_count_logged("this may be said anywhere"), 2);
+    assert_int_equal(atomic_load(&stage_plugin("user")->running->misuses), 30);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +292,7 @@ int main(void)
         cmocka_unit_test(a_folder_is_made_on_first_ask_for_its_owner_alone),
         cmocka_unit_test(an_interceptor_of_one_plugin_guards_the_services_of_others),
         cmocka_unit_test(an_init_that_fails_takes_its_interceptor_along),
+        cmocka_unit_test(another_thread_is_refused_and_told_once),
         cmocka_unit_test(a_hold_comes_too_late_once_its_plugin_is_ready),
     };
 

@@ -180,7 +180,7 @@ static void a_pending_call_goes_on_when_it_is_admitted(void **state)
     assert_non_null(open_path("/test.Echo/Unary"));
     deliver_last("x");
     assert_events("a-start paused ");
-    router_admit(fixture.router, a.pending, BERTH_OK, NULL);
+    router_admit(fixture.router, NULL, a.pending, BERTH_OK, NULL, NULL);
     assert_events("b-start start resumed a-message b-message message(x) sent(pong) b-finish(OK) "
                   "trailer(guard=b) a-finish(OK) trailer(guard=a) finish(OK) end(OK) ");
 }
@@ -191,8 +191,8 @@ static void only_the_first_admission_counts(void **state)
 
     add_guard(&a, 1);
     open_path("/test.Echo/Both");
-    router_admit(fixture.router, a.pending, BERTH_OK, NULL);
-    router_admit(fixture.router, a.pending, BERTH_PERMISSION_DENIED, "too late");
+    router_admit(fixture.router, NULL, a.pending, BERTH_OK, NULL, NULL);
+    router_admit(fixture.router, NULL, a.pending, BERTH_PERMISSION_DENIED, "too late", NULL);
     assert_events("a-start paused start resumed ");
     cancel();
     assert_events("a-finish(CANCELLED) no-trailer end(CANCELLED) ");
@@ -205,7 +205,7 @@ static void a_pending_call_can_be_refused_later(void **state)
     add_guard(&a, 1);
     add_guard(&b, 2);
     open_path("/test.Echo/Both");
-    router_admit(fixture.router, b.pending, BERTH_UNAUTHENTICATED, "who are you");
+    router_admit(fixture.router, NULL, b.pending, BERTH_UNAUTHENTICATED, "who are you", NULL);
     free(b.state);
     assert_events("a-start b-start paused a-finish(UNAUTHENTICATED) trailer(guard=a) "
                   "finish(UNAUTHENTICATED: who are you) ");
@@ -223,7 +223,7 @@ static void a_pending_call_can_be_cancelled(void **state)
 
 static void admit_at_once(struct guard *guard, struct berth_call *call)
 {
-    router_admit(fixture.router, call, BERTH_OK, NULL);
+    router_admit(fixture.router, NULL, call, BERTH_OK, NULL, NULL);
 }
 
 static void an_admission_inside_on_start_counts(void **state)
@@ -240,7 +240,7 @@ static void an_admission_inside_on_start_counts(void **state)
 static void refuse_at_once(struct guard *guard, struct berth_call *call)
 {
     free(guard->state);
-    router_admit(fixture.router, call, BERTH_PERMISSION_DENIED, "not you");
+    router_admit(fixture.router, NULL, call, BERTH_PERMISSION_DENIED, "not you", NULL);
 }
 
 static void a_refusal_inside_on_start_stands_whatever_it_returns(void **state)

@@ -201,11 +201,11 @@ static void admit_one(void)
         if (waiting[i] == call)
             waiting[i--] = waiting[--waiting_count];
     if (any(3) != 0) {
-        router_admit(router, call, BERTH_OK, NULL);
+        router_admit(router, NULL, call, BERTH_OK, NULL, NULL);
         return;
     }
     released++;
-    router_admit(router, call, BERTH_UNAUTHENTICATED, "no");
+    router_admit(router, NULL, call, BERTH_UNAUTHENTICATED, "no", NULL);
 }
 
 static void change_route(void)

@@ -127,9 +127,26 @@ struct berth_check {
 };
 
 /**
+ * The way from other threads to the loop's. Counted: whoever holds it may post as long as it likes, also when
+ * the host table is gone. Use berth_mailbox_get and the inline functions beside it.
+ */
+struct berth_mailbox {
+    uint32_t size;
+    enum berth_code (*post)(struct berth_mailbox *mailbox, void (*function)(void *data), void *data);
+    void (*hold)(struct berth_mailbox *mailbox);
+    void (*release)(struct berth_mailbox *mailbox);
+};
+
+/** How many posted functions of one plugin may be waiting. */
+#define BERTH_POSTS_MAX 65536u
+
+/**
  * The plugin's access to the host. Each plugin has its own, passed as the first argument of every function
  * and valid from init until close has completed. Use the inline functions below; they check `size` where
  * needed.
+ *
+ * Only berth_log, berth_post and berth_mailbox_get are for every thread. The others are for the loop's: on
+ * another one the host logs who called, returns BERTH_FAILED_PRECONDITION or NULL, and changes nothing.
  */
 struct berth_host {
     uint32_t size;
@@ -173,6 +190,8 @@ struct berth_host {
                      void *instance, const char *message);
     void (*fail)(const struct berth_host *host, enum berth_code code, const char *message);
     void (*report)(const struct berth_host *host, enum berth_code code, const char *message);
+    /** Of this instance. */
+    struct berth_mailbox *mailbox;
 };
 
 /**
@@ -492,6 +511,50 @@ static inline void berth_report(const struct berth_host *host, enum berth_code c
 {
     if (BERTH_HAS(host, report))
         host->report(host, code, message);
+}
+
+/**
+ * Has the loop's thread call `function(data)`, from the top of the loop: after this has returned BERTH_OK
+ * exactly once, in the order of the posts of one plugin, and before the plugin's close is called. Where init
+ * fails, what has not run by then is dropped. From any thread, which must have ended before close returns:
+ * see berth_mailbox_get for others.
+ *
+ * @return BERTH_OK; BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_RESOURCE_EXHAUSTED where
+ *         BERTH_POSTS_MAX are waiting or memory is out; BERTH_UNIMPLEMENTED by an older host. `function` is
+ * not called then: `data` stays the caller's.
+ */
+static inline enum berth_code berth_post(const struct berth_host *host, void (*function)(void *data),
+                                         void *data)
+{
+    return BERTH_HAS(host, mailbox) ? host->mailbox->post(host->mailbox, function, data)
+                                    : BERTH_UNIMPLEMENTED;
+}
+
+/**
+ * For a thread that may outlive the instance: berth_mailbox_post is then refused, and nothing else happens.
+ *
+ * @return to be given back with berth_mailbox_release, on any thread; NULL by an older host.
+ */
+static inline struct berth_mailbox *berth_mailbox_get(const struct berth_host *host)
+{
+    if (!BERTH_HAS(host, mailbox))
+        return NULL;
+    host->mailbox->hold(host->mailbox);
+    return host->mailbox;
+}
+
+/** As berth_post. */
+static inline enum berth_code berth_mailbox_post(struct berth_mailbox *mailbox, void (*function)(void *data),
+                                                 void *data)
+{
+    return mailbox->post(mailbox, function, data);
+}
+
+/** NULL is fine. */
+static inline void berth_mailbox_release(struct berth_mailbox *mailbox)
+{
+    if (mailbox != NULL)
+        mailbox->release(mailbox);
 }
 
 #ifdef __cplusplus

@@ -53,8 +53,11 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
 /**
  * Closes the instance if that has not happened, and frees everything.
  *
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION with every violation of the contract by the plugin: a handle
- *         left open in the loop, a hold never released, a step completed twice, a close that never completed.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION with all that the plugin did against the contract, a sentence a
+ * line: a handle, a thread, a hold or a snapshot of a store left behind; a step completed twice, a close that
+ * never ended; a call used after its end, replied to twice, or finished with a made-up code; a function of
+ * the host called on another thread than the loop's; a callback that took too long, or that ran or stopped
+ * the loop. A callback that calls exit(3) ends the test with status 70 and a line on standard error.
  */
 enum berth_code berth_testing_destroy(struct berth_testing *testing, struct berth_error *err);
 
@@ -89,6 +92,8 @@ enum berth_code berth_testing_step(const struct berth_testing *testing, enum ber
                                    struct berth_error *err);
 /** Deadline of a step. Default: 10 seconds; close: 5 seconds. */
 void berth_testing_set_timeout(struct berth_testing *testing, enum berth_step step, uint64_t timeout_ms);
+/** How long a callback may keep the loop, in real time; one second unless set, 0: as long as it likes. */
+void berth_testing_set_callback_limit(struct berth_testing *testing, uint64_t milliseconds);
 /** Makes `is_cancelled` true in prepare. */
 void berth_testing_cancel_prepare(struct berth_testing *testing);
 

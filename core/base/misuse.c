@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names who broke the contract, and where in its code; once for each place, so that a loop floods no log. */
+#include "misuse.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sdk/base/hash.h>
+
+#include "log.h"
+
+/* Further places are counted but not logged. */
+#define PLACES_MAX 512
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct place {
+    const void *owner, *caller;
+    uint64_t what;
+} places[PLACES_MAX];
+static size_t place_count;
+static misuse_find_place *find_place;
+
+void misuse_start(misuse_find_place *new_find_place)
+{
+    find_place = new_find_place;
+}
+
+static bool is_seen(const struct place *place)
+{
+    for (size_t i = 0; i < place_count; i++)
+        if (places[i].owner == place->owner && places[i].caller == place->caller &&
+            places[i].what == place->what)
+            return true;
+    return false;
+}
+
+/* Is this the first of its kind, and is there room to remember it? */
+static bool remember(const struct place *place)
+{
+    bool is_new;
+
+    pthread_mutex_lock(&lock);
+    is_new = place_count < PLACES_MAX && !is_seen(place);
+    if (is_new)
+        places[place_count++] = *place;
+    pthread_mutex_unlock(&lock);
+    return is_new;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+static bool is_of(const struct running_plugin *plugin, const char *file)
+{
+    return strcmp(last_part(plugin->path), last_part(file)) == 0;
+}
+
+/* Who has the code is to blame; of several plugins in one module, the one that is known to be involved. */
+static struct running_plugin *blame(struct running_plugin *involved, const char *file)
+{
+    if (file == NULL || (involved != NULL && is_of(involved, file)))
+        return involved;
+    for (uint32_t i = 1; i <= running_count(); i++)
+        if (is_of(running_get(i), file))
+            return running_get(i);
+    return involved;
+}
+
+void misuse_report(const struct misuse *misuse)
+{
+    struct running_plugin *plugin;
+    struct place place;
+    const char *file = NULL, *uri;
+    uintptr_t offset = 0;
+    char where[128] = "code of no module", text[512];
+
+    if (find_place != NULL && !find_place(misuse->caller, &file, &offset))
+        file = NULL;
+    plugin = blame(misuse->plugin, file);
+    if (plugin != NULL)
+        atomic_fetch_add(&plugin->misuses, 1);
+    uri = plugin != NULL ? plugin->uri : misuse->uri;
+    place = (struct place){.owner = plugin != NULL ? (const void *)plugin : (const void *)uri,
+                           .caller = misuse->caller,
+                           .what = berth_hash(BERTH_HASH_START, misuse->what, strlen(misuse->what))};
+    if (!remember(&place))
+        return;
+    if (file != NULL)
+        snprintf(where, sizeof(where), "%s+0x%zx", file[0] != '\0' ? last_part(file) : "berthd",
+                 (size_t)offset);
+    if (misuse->path != NULL && file != NULL)
+        snprintf(text, sizeof(text), "%s (%s; %s)", misuse->what, misuse->path, where);
+    else
+        snprintf(text, sizeof(text), "%s (%s)", misuse->what, misuse->path != NULL ? misuse->path : where);
+    log_write(BERTH_LOG_WARN, uri, text);
+}

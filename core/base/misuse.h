@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What plugins do against the contract at run time: logged once per plugin and place in its code, and always
+ * counted. Any thread.
+ */
+#ifndef CORE_BASE_MISUSE_H
+#define CORE_BASE_MISUSE_H
+
+#include "running.h"
+
+struct misuse {
+    /** Who is to blame; NULL: whoever's module has `caller`. */
+    struct running_plugin *plugin;
+    /** Of the plugin, for where it has no word yet; may be NULL. */
+    const char *uri;
+    /** What was done, and what has come of it: "replied to a call that has ended; ignored". */
+    const char *what;
+    /** Of the call, if there is one. */
+    const char *path;
+    /** An address in the code that did it, or in what called that code last. */
+    const void *caller;
+};
+
+/** The file of the loaded object that has an address ("": the program), and where in it. Any thread. */
+typedef bool misuse_find_place(const void *address, const char **ret_file, uintptr_t *ret_offset);
+
+/** How places are found. Before any thread is started. */
+void misuse_start(misuse_find_place *find_place);
+void misuse_report(const struct misuse *misuse);
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the plugin does against the contract while its code runs: how long a callback takes, whether it runs
+ * or stops the loop, ends the process, or leaves threads behind. A daemon survives some of it and names it
+ * all.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sdk/base/container_of.h>
+
+#include "fake.h"
+
+#define CALLBACK_LIMIT_NS (1000 * MILLISECOND_NS)
+
+/* How long a thread may take to end that has nothing more to do, and how often that is looked at. */
+#define THREAD_END_TRIES 50
+#define THREAD_END_STEP_NS (10 * MILLISECOND_NS)
+
+/* As EX_SOFTWARE of sysexits.h. */
+#define EXIT_CODE 70
+
+/* Is this one of the lines? */
+static bool has_line(const char *lines, const char *line)
+{
+    size_t length = strlen(line);
+
+    for (const char *at = lines; at != NULL; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, line, length) == 0 && (at[length] == '\n' || at[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+void fake_fault(struct berth_testing *testing, const char *format, ...)
+{
+    char text[BERTH_ERROR_MAX];
+    va_list arguments;
+    char *before;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    pthread_mutex_lock(&testing->faults_lock);
+    before = testing->faults;
+    if (!has_line(before, text)) {
+        testing->faults =
+            memory_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", text);
+        free(before);
+    }
+    pthread_mutex_unlock(&testing->faults_lock);
+}
+
+uint64_t fake_real_ns(void)
+{
+    struct timespec now = {0};
+
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * MILLISECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+static void name_word(const struct fake_word *word, char *text, size_t size)
+{
+    snprintf(text, size, "%s%s%s", word->doing, word->detail != NULL ? " " : "",
+             word->detail != NULL ? word->detail : "");
+}
+
+/* What runs at the innermost level. */
+static const struct fake_word *running(const struct berth_testing *testing)
+{
+    static const struct fake_word unknown = {.doing = "a callback that libuv called"};
+    unsigned depth = testing->depth < FAKE_DEPTH_MAX ? testing->depth : FAKE_DEPTH_MAX;
+
+    return depth > 0 ? &testing->words[depth - 1] : &unknown;
+}
+
+static void name_running(const struct berth_testing *testing, char *text, size_t size)
+{
+    name_word(running(testing), text, size);
+}
+
+static void check_time(struct berth_testing *testing, const struct fake_word *word, uint64_t took_ns)
+{
+    char text[160];
+
+    if (testing->callback_limit_ns == 0 || took_ns <= testing->callback_limit_ns)
+        return;
+    name_word(word, text, sizeof(text));
+    fake_fault(testing, "%s blocked the loop for %.1f s", text, (double)took_ns / 1e9);
+}
+
+static void check_stop(struct berth_testing *testing)
+{
+    char text[160];
+
+    if (testing->loop->stop_flag == 0 || testing->is_loop_stopped)
+        return;
+    name_running(testing, text, sizeof(text));
+    fake_fault(testing, "%s called uv_stop on the loop, which is not the plugin's", text);
+    testing->is_loop_stopped = true;
+}
+
+/* A snapshot is ended by the callback that began it. Each is told once. */
+static void check_snapshots(struct berth_testing *testing)
+{
+    char text[160];
+
+    for (size_t i = 0; i < testing->snapshot_count; i++) {
+        if (testing->snapshots[i].is_blamed)
+            continue;
+        testing->snapshots[i].is_blamed = true;
+        name_running(testing, text, sizeof(text));
+        fake_fault(testing, "%s returned without ending a snapshot of the store", text);
+    }
+}
+
+/* The one that runs: what the store is asked and exit(3) do not say whose it is. */
+static struct berth_testing *current;
+
+static enum berth_code snapshot_begin(void *instance, struct berth_store_txn **ret_txn,
+                                      struct berth_error *err)
+{
+    struct fake_store *store = current->stores;
+    enum berth_code code;
+
+    while (store->instance != instance)
+        store = store->next;
+    code = store->real->begin(instance, ret_txn, err);
+    if (code != BERTH_OK)
+        return code;
+    current->snapshots =
+        memory_grow(current->snapshots, current->snapshot_count, sizeof(*current->snapshots));
+    current->snapshots[current->snapshot_count++] = (struct fake_snapshot){.txn = *ret_txn, .store = store};
+    return BERTH_OK;
+}
+
+static void snapshot_end(struct berth_store_txn *txn)
+{
+    char text[160];
+
+    for (size_t i = 0; i < current->snapshot_count; i++) {
+        const struct fake_snapshot snapshot = current->snapshots[i];
+
+        if (snapshot.txn != txn)
+            continue;
+        current->snapshots[i] = current->snapshots[--current->snapshot_count];
+        snapshot.store->real->end(txn);
+        return;
+    }
+    if (txn == NULL)
+        return;
+    name_running(current, text, sizeof(text));
+    fake_fault(current, "%s ended a snapshot of the store that is not open", text);
+}
+
+const void *fake_store_wrap(struct berth_testing *testing, const struct berth_store *real, void *instance)
+{
+    struct fake_store *store = memory_allocate(1, sizeof(*store));
+
+    *store = (struct fake_store){.real = real, .instance = instance, .next = testing->stores};
+    memcpy(&store->table, real, real->size < sizeof(store->table) ? real->size : sizeof(store->table));
+    store->table.begin = snapshot_begin;
+    store->table.end = snapshot_end;
+    testing->stores = store;
+    return &store->table;
+}
+
+void fake_enter(struct berth_testing *testing, const char *doing, const char *detail)
+{
+    if (testing->depth < FAKE_DEPTH_MAX)
+        testing->words[testing->depth] = (struct fake_word){.doing = doing,
+                                                            .detail = detail,
+                                                            .stack = (uintptr_t)__builtin_frame_address(0),
+                                                            .begun_ns = fake_real_ns()};
+    testing->depth++;
+}
+
+void fake_leave(struct berth_testing *testing)
+{
+    struct fake_word word;
+    uint64_t took_ns;
+
+    if (testing->depth > FAKE_DEPTH_MAX) {
+        testing->depth--;
+        return;
+    }
+    check_stop(testing);
+    if (testing->depth == 1)
+        check_snapshots(testing);
+    word = testing->words[--testing->depth];
+    took_ns = fake_real_ns() - word.begun_ns;
+    check_time(testing, &word, took_ns - word.inner_ns);
+    if (testing->depth > 0)
+        testing->words[testing->depth - 1].inner_ns += took_ns;
+    else
+        testing->known_ns += took_ns;
+}
+
+void fake_turn(struct berth_testing *testing)
+{
+    uint64_t begun_ns = fake_real_ns();
+
+    testing->known_ns = 0;
+    testing->iterations = 0;
+    testing->is_loop_stopped = false;
+    uv_update_time(testing->loop);
+    uv_run(testing->loop, UV_RUN_NOWAIT);
+    check_time(testing, running(testing), fake_real_ns() - begun_ns - testing->known_ns);
+    check_snapshots(testing);
+}
+
+/* Once for each of fake_turn, unless somebody else runs the loop. That ends here, lest it never does. */
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct berth_testing *testing = CONTAINER_OF(handle, struct berth_testing, loop_prepare);
+    char text[160];
+
+    check_stop(testing);
+    if (testing->depth == 0 && testing->iterations++ == 0)
+        return;
+    name_running(testing, text, sizeof(text));
+    fake_fault(testing, "%s called uv_run on the loop, which is not the plugin's", text);
+    testing->is_loop_stopped = true;
+    uv_stop(testing->loop);
+}
+
+static void on_check(uv_check_t *handle)
+{
+    check_stop(CONTAINER_OF(handle, struct berth_testing, loop_check));
+}
+
+/* exit(3) runs this on the stack of who called it: inside a callback, or above where it once was. */
+static void on_exit_called(void)
+{
+    char text[160];
+
+    if (current == NULL || current->depth == 0 || !pthread_equal(pthread_self(), current->thread) ||
+        (uintptr_t)__builtin_frame_address(0) > running(current)->stack)
+        return;
+    name_running(current, text, sizeof(text));
+    fflush(NULL);
+    fprintf(stderr, "berth-testing: %s called exit, which would end the daemon\n", text);
+    _exit(EXIT_CODE);
+}
+
+static void register_exit(void)
+{
+    atexit(on_exit_called);
+}
+
+static bool is_known(const struct berth_testing *testing, long thread)
+{
+    for (size_t i = 0; i < testing->thread_count; i++)
+        if (testing->threads[i] == thread)
+            return true;
+    return false;
+}
+
+/* Each thread of the process that was not there when the host was made. */
+static size_t each_thread(struct berth_testing *testing, void (*on_thread)(struct berth_testing *, long))
+{
+    DIR *folder = opendir("/proc/self/task");
+    const struct dirent *entry;
+    size_t count = 0;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        long thread = strtol(entry->d_name, NULL, 10);
+
+        if (thread == 0 || is_known(testing, thread))
+            continue;
+        count++;
+        if (on_thread != NULL)
+            on_thread(testing, thread);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return count;
+}
+
+static void know(struct berth_testing *testing, long thread)
+{
+    testing->threads = memory_grow(testing->threads, testing->thread_count, sizeof(*testing->threads));
+    testing->threads[testing->thread_count++] = thread;
+}
+
+static void blame_thread(struct berth_testing *testing, long thread)
+{
+    char path[64], name[32] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%ld/comm", thread);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    if (fgets(name, sizeof(name), file) != NULL)
+        name[strcspn(name, "\n")] = '\0';
+    fclose(file);
+    fake_fault(testing, "a thread was left behind: %s", name);
+}
+
+bool fake_has_threads(struct berth_testing *testing)
+{
+    return each_thread(testing, NULL) > 0;
+}
+
+static void do_nothing(uv_work_t *request)
+{
+}
+
+static void note_done(uv_work_t *request, int status)
+{
+    *(bool *)request->data = true;
+}
+
+/* The threads of libuv's pool stay for good once the first work is given to them. */
+static void start_pool(struct berth_testing *testing)
+{
+    bool is_done = false;
+    uv_work_t request = {.data = &is_done};
+
+    if (uv_queue_work(testing->loop, &request, do_nothing, note_done) != 0)
+        abort();
+    while (!is_done)
+        uv_run(testing->loop, UV_RUN_ONCE);
+}
+
+void fake_strict_init(struct berth_testing *testing)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, register_exit);
+    current = testing;
+    testing->thread = pthread_self();
+    testing->callback_limit_ns = CALLBACK_LIMIT_NS;
+    start_pool(testing);
+    each_thread(testing, know);
+    uv_prepare_init(testing->loop, &testing->loop_prepare);
+    uv_check_init(testing->loop, &testing->loop_check);
+    uv_prepare_start(&testing->loop_prepare, on_prepare);
+    uv_check_start(&testing->loop_check, on_check);
+    uv_unref((uv_handle_t *)&testing->loop_prepare);
+    uv_unref((uv_handle_t *)&testing->loop_check);
+}
+
+void fake_strict_close(struct berth_testing *testing)
+{
+    uv_close((uv_handle_t *)&testing->loop_prepare, NULL);
+    uv_close((uv_handle_t *)&testing->loop_check, NULL);
+}
+
+void fake_strict_finish(struct berth_testing *testing)
+{
+    const struct timespec step = {.tv_nsec = THREAD_END_STEP_NS};
+
+    for (int i = 0; i < THREAD_END_TRIES && fake_has_threads(testing); i++)
+        nanosleep(&step, NULL);
+    each_thread(testing, blame_thread);
+    current = NULL;
+    while (testing->stores != NULL) {
+        struct fake_store *store = testing->stores;
+
+        testing->stores = store->next;
+        free(store);
+    }
+    free(testing->snapshots);
+    free(testing->threads);
+}
+
+void berth_testing_set_callback_limit(struct berth_testing *testing, uint64_t milliseconds)
+{
+    testing->callback_limit_ns = milliseconds * MILLISECOND_NS;
+}
