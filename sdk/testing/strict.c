@@ -73,7 +73,7 @@ static void name_word(const struct fake_word *word, char *text, size_t size)
 /* What runs at the innermost level. */
 static const struct fake_word *running(const struct berth_testing *testing)
 {
-    static const struct fake_word unknown = {.doing = "a callback that libuv called"};
+    static const struct fake_word unknown = {.doing = "a callback of the loop"};
     unsigned depth = testing->depth < FAKE_DEPTH_MAX ? testing->depth : FAKE_DEPTH_MAX;
 
     return depth > 0 ? &testing->words[depth - 1] : &unknown;

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plugin does against the contract is refused and named, and reaches nobody else."""
+
+import re
+import shutil
+import signal
+import unittest
+
+import grpc
+
+from daemon import Case
+from workshop import BUILD
+
+URI = "io.berth.test.v1.bad"
+PLACE = r"bad\.so\+0x[0-9a-f]+"
+
+
+class Misuse(Case):
+    def start_bad(self, defect, when="handler"):
+        shutil.copy(BUILD / "tests" / "fixtures" / "bad.so", self.workshop.plugins)
+        (self.workshop.plugins / "bad.so").chmod(0o755)
+        self.workshop.add_default_modules("servers", "introspection", "health", "store-lmdb")
+        self.workshop.write_config(plugins={URI: {"defect": defect, "when": when}})
+        daemon = self.launch()
+        daemon.wait_for()
+        return daemon
+
+    def call(self, daemon, times=1):
+        answers = []
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            method = channel.unary_unary("/berth.test.Bad/Do")
+            for number in range(times):
+                try:
+                    answers.append(method(b"%d" % number, timeout=30))
+                except grpc.RpcError as error:
+                    answers.append(error.code())
+        return answers
+
+    def end(self, daemon):
+        daemon.send(signal.SIGTERM)
+        self.assertEqual(0, daemon.process.wait(20), daemon.log)
+        daemon.notify.close()
+        return daemon.log
+
+    def assert_told_once(self, log, text):
+        lines = [line for line in log.splitlines() if re.search(text, line)]
+        self.assertEqual(1, len(lines), f"{text}\n{log}")
+        self.assertIn(f" warn  {URI}: ", lines[0])
+
+    def test_the_host_is_refused_on_another_thread(self):
+        daemon = self.start_bad("wrong_thread", "init")
+        self.assertEqual([b"0"], self.call(daemon))
+        log = self.end(daemon)
+        for function in ("berth_add_export", "berth_fail"):
+            self.assert_told_once(log, rf"called {function} from a thread other than the loop's; ignored: use berth_post \({PLACE}\)$")
+
+    def test_a_reply_on_another_thread_is_refused_and_the_call_goes_on(self):
+        daemon = self.start_bad("wrong_thread")
+        self.assertEqual([b"0", b"1", b"2"], self.call(daemon, 3))
+        self.assert_told_once(self.end(daemon), rf"replied to a call from a thread other than the loop's; ignored "
+                                                rf"\(/berth\.test\.Bad/Do; {PLACE}\)$")
+
+    def test_a_reply_to_a_call_that_has_ended_reaches_no_other_caller(self):
+        daemon = self.start_bad("stale_reply")
+        self.assertEqual([b"%d" % number for number in range(200)], self.call(daemon, 200))
+        self.assert_told_once(self.end(daemon), rf"replied to a call that has ended; ignored \(/berth\.test\.Bad/Do; {PLACE}\)$")
+
+    def test_the_second_reply_is_refused(self):
+        daemon = self.start_bad("double_reply")
+        self.assertEqual([b"first", b"first"], self.call(daemon, 2))
+        self.assert_told_once(self.end(daemon), r"replied to a call twice; ignored \(/berth\.test\.Bad/Do; ")
+
+    def test_a_made_up_code_becomes_unknown(self):
+        daemon = self.start_bad("made_up_code")
+        self.assertEqual([grpc.StatusCode.UNKNOWN] * 2, self.call(daemon, 2))
+        self.assert_told_once(self.end(daemon), r"finished a call with the code 99, which does not exist; it became UNKNOWN "
+                                                r"\(/berth\.test\.Bad/Do; ")
+
+    def test_a_leaked_handle_is_named(self):
+        daemon = self.start_bad("leaked_handle", "init")
+        self.assertIn(f"plugins leaked 1 handle: timer of {URI}", self.end(daemon))
+
+    def test_a_thread_posts_to_the_loop(self):
+        daemon = self.start_bad("post")
+        self.assertEqual([b"0"], self.call(daemon))
+        log = self.end(daemon)
+        self.assertIn(f"{URI}: posted: OK", log)
+        self.assertIn(f"{URI}: a posted function ran", log)
+
+    def test_a_post_is_refused_once_close_has_begun(self):
+        log = self.end(self.start_bad("post", "close"))
+        self.assertIn(f"{URI}: posted: UNAVAILABLE", log)
+        self.assertNotIn("a posted function ran", log)
+
+
+if __name__ == "__main__":
+    unittest.main()
