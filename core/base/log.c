@@ -22,11 +22,17 @@
 #define PATIENCE_MS 200
 
 static struct {
-    enum berth_log_level level;
     enum log_format format;
     int fd;
     bool has_priorities;
-} output = {BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO, false};
+} output = {LOG_TEXT, STDERR_FILENO, false};
+
+/* Read by any thread. */
+static atomic_int daemon_level = BERTH_LOG_INFO;
+/* The highest that a plugin has for itself; -1: none has one. So most lines need no look at their plugin. */
+static atomic_int highest_own_level = -1;
+static _Atomic(const struct log_tap *) tap;
+static atomic_int tap_level = -1;
 
 /* Lines since the last one that could be written. */
 static atomic_uint lost;
@@ -39,7 +45,7 @@ struct line {
 
 void log_start(enum berth_log_level level, enum log_format format, int fd)
 {
-    output.level = level;
+    log_set_level(level);
     output.format = format;
     output.fd = fd;
     output.has_priorities = format == LOG_JOURNAL || log_format_of(fd) == LOG_JOURNAL;
@@ -57,7 +63,59 @@ bool log_has_priorities(void)
 
 bool log_is_on(enum berth_log_level level)
 {
-    return level <= output.level;
+    return (int)level <= atomic_load(&daemon_level) || (int)level <= atomic_load(&highest_own_level) ||
+           (int)level <= atomic_load(&tap_level);
+}
+
+/* Is it written, not only shown to the tap? */
+static bool is_logged(const struct running_plugin *plugin, enum berth_log_level level)
+{
+    int own = plugin != NULL ? log_plugin_level(plugin) : -1;
+
+    return (int)level <= (own >= 0 ? own : atomic_load(&daemon_level));
+}
+
+bool log_is_on_for(const struct running_plugin *plugin, enum berth_log_level level)
+{
+    return is_logged(plugin, level) || (int)level <= atomic_load(&tap_level);
+}
+
+enum berth_log_level log_level(void)
+{
+    return (enum berth_log_level)atomic_load(&daemon_level);
+}
+
+void log_set_level(enum berth_log_level level)
+{
+    atomic_store(&daemon_level, (int)level);
+}
+
+int log_plugin_level(const struct running_plugin *plugin)
+{
+    return atomic_load(&plugin->log_level) - 1;
+}
+
+void log_set_plugin_level(struct running_plugin *plugin, int level)
+{
+    int highest = -1;
+
+    atomic_store(&plugin->log_level, level + 1);
+    for (uint32_t i = 1; i <= running_count(); i++)
+        if (log_plugin_level(running_get(i)) > highest)
+            highest = log_plugin_level(running_get(i));
+    atomic_store(&highest_own_level, highest);
+}
+
+void log_use_tap(const struct log_tap *new_tap, int level)
+{
+    atomic_store(&tap, new_tap);
+    atomic_store(&tap_level, level);
+}
+
+/* Lines name their plugin by its URI; only where some have levels of their own does it matter which it is. */
+static const struct running_plugin *find_plugin(const char *uri)
+{
+    return uri != NULL && atomic_load(&highest_own_level) >= 0 ? running_find(uri) : NULL;
 }
 
 /* systemd.exec(5): the device and inode of what it connected our standard error to. */
@@ -417,20 +475,32 @@ static void tell_of_lost(void)
 }
 
 /* A reader that is gone or stuck must not stop the daemon: lines that cannot be written are lost. */
-void log_write(enum berth_log_level level, const char *uri, const char *text)
+static void write_line(enum berth_log_level level, const char *uri, const char *text)
 {
-    int saved_errno = errno;
     struct line line;
 
-    if ((int)level < BERTH_LOG_ERROR || level > BERTH_LOG_DEBUG)
-        level = BERTH_LOG_INFO;
-    if (!log_is_on(level))
-        return;
     format_line(&line, level, uri, text);
     if (write_bytes(line.bytes, line.length))
         tell_of_lost();
     else
         atomic_fetch_add(&lost, 1);
+}
+
+void log_write(enum berth_log_level level, const char *uri, const char *text)
+{
+    const struct log_tap *reader = atomic_load(&tap);
+    int saved_errno = errno;
+    bool is_for_log;
+
+    if ((int)level < BERTH_LOG_ERROR || level > BERTH_LOG_DEBUG)
+        level = BERTH_LOG_INFO;
+    if (!log_is_on(level))
+        return;
+    is_for_log = is_logged(find_plugin(uri), level);
+    if (is_for_log)
+        write_line(level, uri, text);
+    if (reader != NULL)
+        reader->on_line(reader->context, level, is_for_log, uri, text);
     errno = saved_errno;
 }
 

@@ -6,12 +6,21 @@
 
 #include <berth/plugin.h>
 
+#include "running.h"
+
 enum log_format {
     LOG_TEXT,
     /** One object a line. Data at the end of a text, as in "opened path=/x size=3", become `fields`. */
     LOG_JSON,
     /** Text without a time, with "<3>" in front, for a journal that reads standard error. */
     LOG_JOURNAL,
+};
+
+/** Sees each line, also some that the log itself has not. Any thread. */
+struct log_tap {
+    void (*on_line)(void *context, enum berth_log_level level, bool is_logged, const char *uri,
+                    const char *text);
+    void *context;
 };
 
 /** Names for one line, the first few of them. Zero-initialise. */
@@ -28,7 +37,21 @@ void log_start(enum berth_log_level level, enum log_format format, int fd);
 /** The format in use, and whether lines begin with "<3>". Async-signal-safe. */
 enum log_format log_format_in_use(void);
 bool log_has_priorities(void);
+/** May anybody want a line of this level? Then log_write looks whose it is. */
 bool log_is_on(enum berth_log_level level);
+/** Does anybody want such a line of this plugin? NULL: of the daemon. */
+bool log_is_on_for(const struct running_plugin *plugin, enum berth_log_level level);
+
+enum berth_log_level log_level(void);
+void log_set_level(enum berth_log_level level);
+/** Of one plugin, instead of the daemon's. -1: it has the daemon's. */
+int log_plugin_level(const struct running_plugin *plugin);
+void log_set_plugin_level(struct running_plugin *plugin, int level);
+/**
+ * Shows every line to the tap, and beyond what the log has all up to `level`; -1: nothing beyond.
+ * @param tap  borrowed for good; NULL: none.
+ */
+void log_use_tap(const struct log_tap *tap, int level);
 /** What `format: auto` means for a descriptor: LOG_JOURNAL where the service manager reads it, else LOG_TEXT.
  */
 enum log_format log_format_of(int fd);

@@ -74,6 +74,14 @@ uint32_t running_count(void)
     return atomic_load(&owner_count);
 }
 
+struct running_plugin *running_find(const char *uri)
+{
+    for (uint32_t i = 1; i <= running_count(); i++)
+        if (strcmp(running_get(i)->uri, uri) == 0)
+            return running_get(i);
+    return NULL;
+}
+
 static uint64_t clock_ns(void)
 {
     struct timespec now;

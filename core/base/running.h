@@ -38,6 +38,8 @@ enum running_doing {
 struct running_plugin {
     /** In the order they were added; from 1, because 0 is the host in the black box. */
     uint32_t index;
+    /** Its own level of the log, and one more, as core/base/log.h keeps it; 0: the daemon's. */
+    atomic_int log_level;
     const char *uri;
     /** Of its manifest; the file's path. */
     const char *module, *version, *path;
@@ -127,6 +129,8 @@ struct running_plugin *running_add(const char *uri, const char *module, const ch
                                    const char *path);
 /** By its index; NULL: there is none. Async-signal-safe. */
 struct running_plugin *running_get(uint32_t index);
+/** By its URI; NULL: there is none. */
+struct running_plugin *running_find(const char *uri);
 uint32_t running_count(void);
 
 /** This thread's word is kept in `thread` until running_thread_end. The loop's thread begins first. */

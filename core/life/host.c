@@ -39,7 +39,7 @@ static struct host *on_loop(const struct berth_host *table, const char *function
 
 static bool host_logs(const struct berth_host *table, enum berth_log_level level)
 {
-    return log_is_on(level);
+    return log_is_on_for(of_table(table)->plugin->running, level);
 }
 
 static void host_log(const struct berth_host *table, enum berth_log_level level, const char *text)

@@ -53,6 +53,49 @@ static void a_level_that_is_off_writes_nothing(void **state)
     assert_string_equal(logged(LOG_TEXT, BERTH_LOG_DEBUG, URI, "detail"), "");
 }
 
+static void a_plugin_may_have_a_level_of_its_own(void **state)
+{
+    struct running_plugin *plugin = running_add(URI, "lmdb", "1", "/lmdb.so");
+
+    log_set_plugin_level(plugin, BERTH_LOG_DEBUG);
+    assert_true(log_is_on_for(plugin, BERTH_LOG_DEBUG));
+    assert_false(log_is_on_for(NULL, BERTH_LOG_DEBUG));
+    assert_non_null(strstr(logged(LOG_TEXT, BERTH_LOG_DEBUG, URI, "detail"), "detail"));
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_DEBUG, "io.other.v1.a", "detail"), "");
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_DEBUG, NULL, "detail"), "");
+    log_set_plugin_level(plugin, BERTH_LOG_ERROR);
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_WARN, URI, "beware"), "");
+    assert_non_null(strstr(logged(LOG_TEXT, BERTH_LOG_INFO, NULL, "hello"), "hello"));
+    log_set_plugin_level(plugin, -1);
+    assert_int_equal(log_plugin_level(plugin), -1);
+    assert_non_null(strstr(logged(LOG_TEXT, BERTH_LOG_WARN, URI, "beware"), "beware"));
+    assert_false(log_is_on(BERTH_LOG_DEBUG));
+}
+
+static void tap(void *context, enum berth_log_level level, bool is_logged, const char *uri, const char *text)
+{
+    char *seen = context;
+
+    snprintf(seen + strlen(seen), 64, "%d%c %s;", (int)level, is_logged ? '+' : '-', text);
+}
+
+static void a_tap_sees_each_line_and_those_beyond_the_log_that_it_wants(void **state)
+{
+    char seen[512] = "";
+    const struct log_tap one = {.on_line = tap, .context = seen};
+
+    log_use_tap(&one, -1);
+    logged(LOG_TEXT, BERTH_LOG_INFO, URI, "a");
+    logged(LOG_TEXT, BERTH_LOG_DEBUG, URI, "b");
+    log_use_tap(&one, BERTH_LOG_DEBUG);
+    assert_true(log_is_on(BERTH_LOG_DEBUG));
+    assert_true(log_is_on_for(NULL, BERTH_LOG_DEBUG));
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_DEBUG, URI, "c"), "");
+    log_use_tap(NULL, -1);
+    logged(LOG_TEXT, BERTH_LOG_INFO, URI, "d");
+    assert_string_equal(seen, "2+ a;3- c;");
+}
+
 static void control_characters_are_escaped_so_that_one_event_is_one_line(void **state)
 {
     assert_string_equal(logged(LOG_JOURNAL, BERTH_LOG_WARN, NULL, "a\nb\tc\x1b[2Jd\x7f\xc2\x9b\r"),
@@ -234,6 +277,8 @@ int main(void)
         cmocka_unit_test(a_line_has_time_level_plugin_and_text),
         cmocka_unit_test(a_line_of_the_daemon_names_no_plugin),
         cmocka_unit_test(a_level_that_is_off_writes_nothing),
+        cmocka_unit_test(a_plugin_may_have_a_level_of_its_own),
+        cmocka_unit_test(a_tap_sees_each_line_and_those_beyond_the_log_that_it_wants),
         cmocka_unit_test(control_characters_are_escaped_so_that_one_event_is_one_line),
         cmocka_unit_test(what_would_reorder_a_line_is_escaped),
         cmocka_unit_test(bytes_that_are_no_text_are_escaped_and_text_is_kept),
