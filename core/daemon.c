@@ -19,6 +19,7 @@
 #include <core/watch/frames.h>
 #include <core/watch/watchdog.h>
 
+#include "costs.h"
 #include "drain.h"
 #include "loading.h"
 #include "notify.h"
@@ -54,6 +55,7 @@ struct daemon {
     struct registry *registry;
     struct router *router;
     struct inspect inspect;
+    struct costs costs;
     struct loading loading;
     struct notices notices;
     struct life *life;
@@ -313,6 +315,8 @@ static bool make_registry(struct daemon *daemon)
     if (daemon->last_death.uri[0] != '\0')
         daemon->inspect.daemon.last_death_plugin = daemon->last_death.uri;
     box_begin();
+    daemon->costs = (struct costs){&daemon->loop, daemon->registry, daemon->router, &daemon->clock};
+    costs_show(&daemon->costs, &daemon->inspect);
     router_observe(daemon->router, &(struct router_observer){
                                        .context = &daemon->inspect.changes,
                                        .on_enter = on_enter,

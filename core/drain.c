@@ -6,9 +6,10 @@
 
 #include <core/base/log.h>
 
+#include "handles.h"
+
 /* How many kinds of leftovers are listed; further ones are only counted. */
 #define KINDS_MAX 16
-#define ADDRESSES_MAX 8
 
 struct leftovers {
     const struct drain_owners *owners;
@@ -29,66 +30,10 @@ static void on_limit_closed(uv_handle_t *handle)
     *(bool *)handle->data = true;
 }
 
-/*
- * The addresses that may reveal a handle's owner, best first: its callbacks, which libuv keeps in a member
- * that depends on the type; then the handle itself, which may be a variable of a module, and its data.
- */
-static size_t list_addresses(const uv_handle_t *handle, uintptr_t *addresses)
-{
-    size_t count = 0;
-
-    switch (handle->type) {
-    case UV_ASYNC:
-        addresses[count++] = (uintptr_t)((const uv_async_t *)handle)->async_cb;
-        break;
-    case UV_CHECK:
-        addresses[count++] = (uintptr_t)((const uv_check_t *)handle)->check_cb;
-        break;
-    case UV_FS_EVENT:
-        addresses[count++] = (uintptr_t)((const uv_fs_event_t *)handle)->cb;
-        break;
-    case UV_IDLE:
-        addresses[count++] = (uintptr_t)((const uv_idle_t *)handle)->idle_cb;
-        break;
-    case UV_NAMED_PIPE:
-    case UV_TCP:
-    case UV_TTY:
-        addresses[count++] = (uintptr_t)((const uv_stream_t *)handle)->connection_cb;
-        addresses[count++] = (uintptr_t)((const uv_stream_t *)handle)->read_cb;
-        addresses[count++] = (uintptr_t)((const uv_stream_t *)handle)->alloc_cb;
-        break;
-    case UV_POLL:
-        addresses[count++] = (uintptr_t)((const uv_poll_t *)handle)->poll_cb;
-        break;
-    case UV_PREPARE:
-        addresses[count++] = (uintptr_t)((const uv_prepare_t *)handle)->prepare_cb;
-        break;
-    case UV_PROCESS:
-        addresses[count++] = (uintptr_t)((const uv_process_t *)handle)->exit_cb;
-        break;
-    case UV_SIGNAL:
-        addresses[count++] = (uintptr_t)((const uv_signal_t *)handle)->signal_cb;
-        break;
-    case UV_TIMER:
-        addresses[count++] = (uintptr_t)((const uv_timer_t *)handle)->timer_cb;
-        break;
-    case UV_UDP:
-        addresses[count++] = (uintptr_t)((const uv_udp_t *)handle)->recv_cb;
-        break;
-    default:
-        break;
-    }
-    if (uv_is_closing(handle))
-        addresses[count++] = (uintptr_t)handle->close_cb;
-    addresses[count++] = (uintptr_t)handle;
-    addresses[count++] = (uintptr_t)handle->data;
-    return count;
-}
-
 static void name_owner(const struct drain_owners *owners, const uv_handle_t *handle, char *text, size_t size)
 {
-    uintptr_t addresses[ADDRESSES_MAX];
-    size_t count = list_addresses(handle, addresses);
+    uintptr_t addresses[HANDLE_ADDRESSES_MAX];
+    size_t count = handles_list_addresses(handle, addresses);
 
     for (size_t i = 0; i < count; i++)
         if (owners->name(owners->context, (const void *)addresses[i], text, size))

@@ -221,6 +221,39 @@ void module_destroy(struct module *module)
     free(module);
 }
 
+struct search {
+    const char *path;
+    struct module_range range;
+};
+
+static int find_range(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct search *search = context;
+
+    if (strcmp(info->dlpi_name, search->path) != 0)
+        return 0;
+    search->range.start = UINTPTR_MAX;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        if (start < search->range.start)
+            search->range.start = start;
+        if (start + info->dlpi_phdr[i].p_memsz > search->range.end)
+            search->range.end = start + info->dlpi_phdr[i].p_memsz;
+    }
+    return 1;
+}
+
+struct module_range module_range(const char *path)
+{
+    struct search search = {.path = path};
+
+    dl_iterate_phdr(find_range, &search);
+    return search.range;
+}
+
 const char *module_file_at(const void *address)
 {
     Dl_info info;

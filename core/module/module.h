@@ -29,6 +29,14 @@ void module_destroy(struct module *module);
 /** The plugin's table as the module has it, or NULL. Read members only through BERTH_HAS. */
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id);
 
+/** Where a module is mapped, from its first page to the end of its variables. */
+struct module_range {
+    uintptr_t start, end;
+};
+
+/** Of a file that is loaded; empty where none such is. */
+struct module_range module_range(const char *path);
+
 /** The file of the loaded object that has an address; NULL: none has. Borrowed for good. */
 const char *module_file_at(const void *address);
 

@@ -3,7 +3,10 @@
 #include "state.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <berth/types/server.h>
 
 #include <core/base/misuse.h>
 
@@ -251,8 +254,136 @@ static void inspect_unwatch(const struct berth_inspect *table, struct berth_watc
         changes_unwatch(changes_of(table), watch);
 }
 
+/* What the visitor of one server's connections needs. */
+struct connection_visit {
+    const char *server;
+    bool (*on_connection)(void *context, const struct berth_connection *connection);
+    void *context;
+    bool goes_on;
+};
+
+static bool visit_connection(void *context, const struct berth_connection *told)
+{
+    struct connection_visit *visit = context;
+    struct berth_connection connection = {0};
+
+    memcpy(&connection, told, told->size < sizeof(connection) ? told->size : sizeof(connection));
+    connection.size = sizeof(connection);
+    connection.server = visit->server;
+    visit->goes_on = visit->on_connection(visit->context, &connection);
+    return visit->goes_on;
+}
+
+/* NULL where the plugin is no server, is not ready, or has another interface. */
+static const struct berth_server *server_of(const struct registry_plugin *plugin)
+{
+    const char *interface = plugin->entry->plugin->interface;
+
+    if (interface == NULL || strcmp(interface, "berth_server") != 0 || !registry_plugin_is_ready(plugin) ||
+        !BERTH_HAS(plugin->table, interface))
+        return NULL;
+    return plugin->table->interface;
+}
+
+static void inspect_connections(const struct berth_inspect *table,
+                                bool (*on_connection)(void *context,
+                                                      const struct berth_connection *connection),
+                                void *context)
+{
+    const struct registry *registry = ((const struct inspect *)table->context)->registry;
+    struct connection_visit visit = {.on_connection = on_connection, .context = context, .goes_on = true};
+
+    if (!IS_ON_LOOP(table, "inspect->connections"))
+        return;
+    for (size_t i = 0; i < registry_plan(registry)->run_count && visit.goes_on; i++) {
+        const struct registry_plugin *plugin = registry_get(registry, i);
+        const struct berth_server *server = server_of(plugin);
+
+        if (server == NULL || !BERTH_HAS(server, each_connection))
+            continue;
+        visit.server = plugin->entry->plugin->uri;
+        running_enter(plugin->running, RUNNING_CALLBACK, "each_connection");
+        server->each_connection(plugin->instance, visit_connection, &visit);
+        running_leave();
+    }
+}
+
+static enum berth_code inspect_close_connection(const struct berth_inspect *table, const char *uri,
+                                                uint64_t number, struct berth_error *err)
+{
+    const struct registry *registry = ((const struct inspect *)table->context)->registry;
+    const struct registry_plugin *plugin = registry_find(registry, uri);
+    const struct berth_server *server = plugin != NULL ? server_of(plugin) : NULL;
+    enum berth_code code;
+
+    if (!IS_ON_LOOP(table, "inspect->close_connection"))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "close_connection is for the loop's thread");
+    if (server == NULL || !BERTH_HAS(server, close_connection))
+        return berth_error_set(err, BERTH_NOT_FOUND, "%s is not a server that can close connections", uri);
+    running_enter(plugin->running, RUNNING_CALLBACK, "close_connection");
+    code = server->close_connection(plugin->instance, number, err);
+    running_leave();
+    return code;
+}
+
+static struct followers *followers_of(const struct berth_inspect *table)
+{
+    return &((struct inspect *)(uintptr_t)table->context)->followers;
+}
+
+static struct berth_log_follower *inspect_follow_log(const struct berth_inspect *table,
+                                                     const struct berth_log_filter *filter,
+                                                     void (*on_lines)(void *context), void *context)
+{
+    if (!IS_ON_LOOP(table, "inspect->follow_log"))
+        return NULL;
+    return followers_add(followers_of(table), filter, on_lines, context);
+}
+
+static bool inspect_next_line(const struct berth_inspect *table, struct berth_log_follower *follower,
+                              struct berth_log_line *ret_line)
+{
+    if (!IS_ON_LOOP(table, "inspect->next_line"))
+        return false;
+    return followers_next(followers_of(table), follower, ret_line);
+}
+
+static void inspect_unfollow_log(const struct berth_inspect *table, struct berth_log_follower *follower)
+{
+    if (IS_ON_LOOP(table, "inspect->unfollow_log"))
+        followers_remove(followers_of(table), follower);
+}
+
+static int inspect_log_level(const struct berth_inspect *table, const char *uri)
+{
+    const struct running_plugin *plugin = uri != NULL ? running_find(uri) : NULL;
+
+    if (uri == NULL)
+        return (int)log_level();
+    return plugin != NULL ? log_plugin_level(plugin) : -1;
+}
+
+static enum berth_code inspect_set_log_level(const struct berth_inspect *table, const char *uri, int level,
+                                             struct berth_error *err)
+{
+    struct running_plugin *plugin = uri != NULL ? running_find(uri) : NULL;
+
+    if (!IS_ON_LOOP(table, "inspect->set_log_level"))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "set_log_level is for the loop's thread");
+    if (level < (uri != NULL ? -1 : BERTH_LOG_ERROR) || level > BERTH_LOG_DEBUG)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%d is not a level of the log", level);
+    if (uri != NULL && plugin == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "there is no plugin %s that runs", uri);
+    if (plugin != NULL)
+        log_set_plugin_level(plugin, level);
+    else
+        log_set_level((enum berth_log_level)level);
+    return BERTH_OK;
+}
+
 void inspect_finish(struct inspect *inspect)
 {
+    followers_finish(&inspect->followers);
     changes_finish(&inspect->changes);
 }
 
@@ -265,7 +396,14 @@ void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *reg
                   .each = inspect_each,
                   .daemon = &inspect->daemon,
                   .watch = inspect_watch,
-                  .unwatch = inspect_unwatch},
+                  .unwatch = inspect_unwatch,
+                  .connections = inspect_connections,
+                  .close_connection = inspect_close_connection,
+                  .follow_log = inspect_follow_log,
+                  .next_line = inspect_next_line,
+                  .unfollow_log = inspect_unfollow_log,
+                  .log_level = inspect_log_level,
+                  .set_log_level = inspect_set_log_level},
         .daemon = {.size = sizeof(inspect->daemon),
                    .version = BERTH_VERSION,
                    .revision = BERTH_REVISION,
@@ -277,5 +415,6 @@ void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *reg
         .scan = scan,
     };
     changes_init(&inspect->changes, loop);
+    followers_init(&inspect->followers, loop);
     registry_set_changes(registry, &inspect->changes);
 }

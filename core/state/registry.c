@@ -301,8 +301,10 @@ bool registry_set_condition(struct registry *registry, struct registry_plugin *p
         free(line);
         return false;
     }
-    if (plugin->condition == BERTH_OK)
+    if (plugin->condition == BERTH_OK) {
         plugin->condition_start_ns = uv_hrtime();
+        plugin->degradations++;
+    }
     forget_condition(plugin);
     plugin->condition = code;
     plugin->condition_reason = line;

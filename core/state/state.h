@@ -17,6 +17,7 @@
 #include <core/scan/scan.h>
 
 #include "changes.h"
+#include "followers.h"
 
 /** The most exports, platforms and capabilities that one plugin may publish, each. */
 #define REGISTRY_PUBLISHED_MAX 256
@@ -45,6 +46,9 @@ struct registry_plugin {
     char *condition_reason;
     /** When it stopped being healthy, on the clock of uv_hrtime(). */
     uint64_t condition_start_ns;
+
+    /** How often it stopped being healthy. */
+    uint64_t degradations;
 
     /** Under which name its code runs; NULL where it will not. */
     struct running_plugin *running;
@@ -137,6 +141,8 @@ enum berth_code registry_each(const struct registry *registry, const struct regi
                               const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
                               void *context, struct berth_error *err);
 
+struct costs;
+
 /** Embedded by the owner, who keeps `daemon` up to date and notes each update in `changes`. */
 struct inspect {
     struct berth_inspect table;
@@ -144,6 +150,9 @@ struct inspect {
     struct changes changes;
     /** The loop's. */
     pthread_t thread;
+    struct followers followers;
+    /** For what plugins cost; kept here for the functions that the owner adds to the table. May be NULL. */
+    const struct costs *costs;
     const struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;
@@ -152,7 +161,7 @@ struct inspect {
 /** All borrowed. Subscribes to the registry's changes; the owner forwards the router's. */
 void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *registry,
                   const struct scan *scan, const char *root, const char *state);
-/** Closes its handle, which takes one more turn of the loop. */
+/** Closes its handles, which takes one more turn of the loop. */
 void inspect_finish(struct inspect *inspect);
 
 /**

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <berth/call.h>
 #include <berth/error.h>
 
 #ifdef __cplusplus
@@ -167,6 +168,118 @@ struct berth_daemon_info {
     const char *last_death_plugin;
 };
 
+/** One method, since the daemon's start and over all generations of its plugin. */
+struct berth_method_costs {
+    uint32_t size;
+    /** "/helloworld.Greeter/SayHello" */
+    const char *path;
+    /** Calls that found the method, those that were refused before its handler among them. */
+    uint64_t opened;
+    uint64_t in_flight;
+    /** By code, BERTH_OK to BERTH_UNAUTHENTICATED. */
+    const uint64_t *ended;
+    size_t ended_count;
+    /** What handlers were given and what they sent: messages, and their bytes before compression. */
+    uint64_t messages_received, bytes_received;
+    uint64_t messages_sent, bytes_sent;
+};
+
+/** What one plugin has cost since the daemon's start. */
+struct berth_plugin_costs {
+    uint32_t size;
+    const char *uri;
+    /**
+     * Time on the loop in what the host called: steps, handlers, interceptors. Exclusive: without what these
+     * called in other plugins. Callbacks that libuv calls directly are nobody's: see berth_daemon_costs.
+     */
+    uint64_t loop_ns, longest_ns;
+    uint64_t entries;
+    /** Entries that took longer than the daemon warns of, and times that the loop was stuck in it. */
+    uint64_t slow, stalls;
+    /** How often it began to report that it cannot do its job. */
+    uint64_t degradations;
+    const struct berth_method_costs *methods;
+    size_t method_count;
+    /** Its module, and how many plugins that module has: what follows belongs to all of them together. */
+    const char *module;
+    size_t module_plugins;
+    /** Handles on the loop whose callbacks are the module's. */
+    uint64_t handles;
+    /**
+     * Resident bytes of the module's code, constants and variables. What it has allocated is on the one heap
+     * of the process and cannot be told apart. 0 where the kernel does not tell.
+     */
+    uint64_t memory_bytes;
+};
+
+/** What the daemon has cost, and what of that is no plugin's. */
+struct berth_daemon_costs {
+    uint32_t size;
+    /** Since the start. */
+    uint64_t uptime_ns;
+    /** Processor time of all threads. */
+    uint64_t cpu_ns;
+    /** Resident size of the process, and what of it is anonymous memory: the heap and the stacks. */
+    uint64_t memory_bytes, anonymous_bytes;
+    /** Handles on the loop, and those of them that belong to no plugin's module. */
+    uint64_t handles, other_handles;
+    /** Time in plugins, as in berth_plugin_costs, together. */
+    uint64_t plugins_ns;
+    /**
+     * Time that the loop was not waiting, and what of it was in no entry of the host's: callbacks that libuv
+     * calls directly, and the host itself. 0 where the loop has no clock.
+     */
+    uint64_t busy_ns, unattributed_ns;
+    uint64_t turns;
+    uint64_t longest_turn_ns;
+    /** How long an event had to wait at worst during the last seconds. */
+    uint64_t lag_ns;
+    /** Times that the loop was stuck in code for which no plugin was found. */
+    uint64_t other_stalls;
+};
+
+/** Somebody who is connected to a server. */
+struct berth_connection {
+    uint32_t size;
+    /** The URI of the server's plugin, and the connection's number there. */
+    const char *server;
+    uint64_t number;
+    /** As in struct berth_call. */
+    const char *transport;
+    const struct berth_peer *peer;
+    /** On the clock of uv_hrtime(). */
+    uint64_t since_ns;
+    /** Calls in flight. */
+    uint64_t calls;
+};
+
+/** One line of the daemon's log. */
+struct berth_log_line {
+    uint32_t size;
+    /** Nanoseconds since 1970. */
+    int64_t time_ns;
+    /** As enum berth_log_level. */
+    int level;
+    /** NULL: the daemon itself. */
+    const char *uri;
+    /** UTF-8 without control characters. */
+    const char *text;
+    /** Lines that were lost before this one, because nobody took them in time. */
+    uint64_t lost;
+};
+
+/** What a follower of the log wants. */
+struct berth_log_filter {
+    uint32_t size;
+    /** As enum berth_log_level, also where the log itself has fewer lines; -1: what the log has. */
+    int level;
+    /** NULL: of all plugins and of the daemon. */
+    const char *uri;
+};
+
+/** Somebody who follows the log. */
+struct berth_log_follower;
+
 /** A registration for changes. */
 struct berth_watch;
 
@@ -190,6 +303,50 @@ struct berth_inspect {
                                  void *context);
     /** No further on_change. May be called from inside it. */
     void (*unwatch)(const struct berth_inspect *inspect, struct berth_watch *watch);
+
+    /** What each plugin that runs or ran has cost, in the plan's order, until the visitor returns false. */
+    void (*costs)(const struct berth_inspect *inspect,
+                  bool (*on_costs)(void *context, const struct berth_plugin_costs *costs), void *context);
+    /** Fills the members that `ret_costs->size` reaches. */
+    void (*daemon_costs)(const struct berth_inspect *inspect, struct berth_daemon_costs *ret_costs);
+
+    /** Who is connected to any server (<berth/types/server.h>), until the visitor returns false. */
+    void (*connections)(const struct berth_inspect *inspect,
+                        bool (*on_connection)(void *context, const struct berth_connection *connection),
+                        void *context);
+    /** BERTH_OK; BERTH_NOT_FOUND where there is no such server or connection. */
+    enum berth_code (*close_connection)(const struct berth_inspect *inspect, const char *server,
+                                        uint64_t number, struct berth_error *err);
+
+    /**
+     * Follows the log from here on. `on_lines` comes from the top level of the loop, when lines are waiting
+     * and all that waited before had been taken. At most 64 KiB wait; beyond that the oldest are lost and
+     * counted.
+     *
+     * @return to be given to `unfollow_log` by whoever asked, before its close has ended; NULL without
+     * memory.
+     */
+    struct berth_log_follower *(*follow_log)(const struct berth_inspect *inspect,
+                                             const struct berth_log_filter *filter,
+                                             void (*on_lines)(void *context), void *context);
+    /** Takes the oldest line that waits. @return false: none does. It lives until the next call. */
+    bool (*next_line)(const struct berth_inspect *inspect, struct berth_log_follower *follower,
+                      struct berth_log_line *ret_line);
+    void (*unfollow_log)(const struct berth_inspect *inspect, struct berth_log_follower *follower);
+
+    /**
+     * The log's level, as enum berth_log_level; of a plugin that has one of its own, that.
+     * @param uri  NULL: the daemon's.
+     * @return -1 where there is no such plugin, or it has none of its own.
+     */
+    int (*log_level)(const struct berth_inspect *inspect, const char *uri);
+    /**
+     * Changes it until the daemon ends.
+     * @param level  -1, with a URI: the daemon's again.
+     * @return BERTH_OK; BERTH_NOT_FOUND where no plugin that may run has the URI; BERTH_INVALID_ARGUMENT.
+     */
+    enum berth_code (*set_log_level)(const struct berth_inspect *inspect, const char *uri, int level,
+                                     struct berth_error *err);
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each plugin costs, gathered from those who count it, when somebody asks. */
+#ifndef CORE_COSTS_H
+#define CORE_COSTS_H
+
+#include <core/state/state.h>
+#include <core/watch/clock.h>
+#include <sdk/calls/router.h>
+
+/** All borrowed. */
+struct costs {
+    uv_loop_t *loop;
+    const struct registry *registry;
+    const struct router *router;
+    struct watch_clock *clock;
+};
+
+/** From here on the table of `inspect` tells what plugins and the daemon cost. */
+void costs_show(const struct costs *costs, struct inspect *inspect);
+
+#endif
