@@ -9,6 +9,7 @@
 
 #include <berth/address.h>
 #include <berth/rpc/server.h>
+#include <berth/types/server.h>
 
 static_assert((int)GRPC_CONFIG_COMPRESSION_ON_REQUEST == (int)BERTH_RPC_COMPRESS_ON_REQUEST &&
                   (int)GRPC_CONFIG_COMPRESSION_ALWAYS == (int)BERTH_RPC_COMPRESS_ALWAYS &&
@@ -181,6 +182,53 @@ static enum berth_code server_close(struct server *self)
     berth_rpc_server_close(self->rpc, on_closed, self);
     return BERTH_PENDING;
 }
+
+struct connection_visit {
+    bool (*on_connection)(void *context, const struct berth_connection *connection);
+    void *context;
+};
+
+static bool visit_connection(void *context, const struct berth_rpc_connection_info *told)
+{
+    const struct connection_visit *visit = context;
+    const struct berth_connection connection = {
+        .size = sizeof(connection),
+        .number = told->number,
+        .transport = told->transport,
+        .peer = told->peer,
+        .since_ns = told->since_ns,
+        .calls = told->calls,
+    };
+
+    return visit->on_connection(visit->context, &connection);
+}
+
+static void each_connection(void *instance,
+                            bool (*on_connection)(void *context, const struct berth_connection *connection),
+                            void *context)
+{
+    const struct server *self = instance;
+    struct connection_visit visit = {on_connection, context};
+
+    berth_rpc_server_each_connection(self->rpc, visit_connection, &visit);
+}
+
+static enum berth_code close_connection(void *instance, uint64_t number, struct berth_error *err)
+{
+    const struct server *self = instance;
+
+    return berth_rpc_server_close_connection(self->rpc, number, err);
+}
+
+#define SERVER_INTERFACE                                                                                     \
+    {                                                                                                        \
+        .size = sizeof(struct berth_server), .each_connection = each_connection,                             \
+        .close_connection = close_connection                                                                 \
+    }
+
+const struct berth_server grpc_interface = SERVER_INTERFACE;
+const struct berth_server grpc_tcp_interface = SERVER_INTERFACE;
+const struct berth_server ttrpc_interface = SERVER_INTERFACE;
 
 static void server_finish(struct server *self)
 {

@@ -409,6 +409,8 @@ struct server_connection *server_connection_create(struct berth_rpc_server *serv
         return NULL;
     connection->server = server;
     connection->protocol = protocol;
+    connection->number = ++server->last_number;
+    connection->since_ns = uv_hrtime();
     connection->unfinished.limit = server->limits.max_unfinished_bytes;
     connection->unfinished.parent = &server->buffered;
     connection->base.write_timeout_ms = server->limits.write_timeout_ms;

@@ -103,6 +103,7 @@ static void settle(struct berth_rpc_server *server)
         return;
     server->is_engine_closing = true;
     turn_remove(&server->engine.turn, &server->close_task);
+    turn_remove(&server->engine.turn, &server->end_task);
     engine_close(&server->engine, on_engine_closed);
 }
 
@@ -140,6 +141,16 @@ static void close_all(struct turn_task *task)
     settle(server);
 }
 
+static void end_some(struct turn_task *task)
+{
+    struct berth_rpc_server *server = CONTAINER_OF(task, struct berth_rpc_server, end_task);
+    struct server_connection *connection;
+
+    LIST_FOREACH(connection, &server->connections, link)
+    if (connection->is_to_end)
+        server_connection_end(connection, "the server's operator closed the connection");
+}
+
 enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_server_options *options,
                                         const struct berth_router *router,
                                         struct berth_rpc_server **ret_server, struct berth_error *err)
@@ -169,6 +180,7 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     server->http2_calls = (struct spares){.size = server->grpc->call_size, .max = SPARE_CALLS_MAX};
     server->ttrpc_calls = (struct spares){.size = server->ttrpc->call_size, .max = SPARE_CALLS_MAX};
     server->close_task.run = close_all;
+    server->end_task.run = end_some;
     engine_init(&server->engine, loop);
     ebb_watch(&server->engine.ebb, &server->buffered, loop, &server->engine.deadlines, drop_spares);
     *ret_server = server;
@@ -194,4 +206,48 @@ void berth_rpc_server_get_stats(const struct berth_rpc_server *server, struct be
     full.bytes_sent = server->engine.bytes_sent;
     full.size = size;
     memcpy(stats, &full, size);
+}
+
+static const char *transport_of(const struct server_connection *connection)
+{
+    return connection->protocol == connection->server->ttrpc ? "ttrpc" : connection->server->transport;
+}
+
+void berth_rpc_server_each_connection(
+    const struct berth_rpc_server *server,
+    bool (*on_connection)(void *context, const struct berth_rpc_connection_info *connection), void *context)
+{
+    const struct server_connection *connection;
+
+    LIST_FOREACH(connection, &server->connections, link)
+    {
+        const struct berth_rpc_connection_info info = {
+            .size = sizeof(info),
+            .number = connection->number,
+            .transport = transport_of(connection),
+            .peer = &connection->peer.who,
+            .since_ns = connection->since_ns,
+            .calls = connection->calls,
+        };
+
+        /* One that has no peer yet is about to be refused. */
+        if (!connection->base.is_lost && connection->peer.who.address != NULL &&
+            !on_connection(context, &info))
+            return;
+    }
+}
+
+enum berth_code berth_rpc_server_close_connection(struct berth_rpc_server *server, uint64_t number,
+                                                  struct berth_error *err)
+{
+    struct server_connection *connection;
+
+    LIST_FOREACH(connection, &server->connections, link)
+    if (connection->number == number && !connection->base.is_lost) {
+        connection->is_to_end = true;
+        turn_add(&server->engine.turn, &server->end_task);
+        return BERTH_OK;
+    }
+    return berth_error_set(err, BERTH_NOT_FOUND, "there is no open connection %llu",
+                           (unsigned long long)number);
 }

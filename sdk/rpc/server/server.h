@@ -96,6 +96,10 @@ struct berth_rpc_server {
     uint64_t refusals_told;
     uint64_t logged_ns[SERVER_CAUSES];
     struct turn_task close_task;
+    /** Of the newest connection. */
+    uint64_t last_number;
+    /** Ends the connections that are to be closed. */
+    struct turn_task end_task;
     /** Memory of calls that ended. */
     struct spares http2_calls;
     struct spares ttrpc_calls;
@@ -161,6 +165,10 @@ struct server_connection {
     struct berth_rpc_server *server;
     LIST_ENTRY(server_connection) link;
     struct peer peer;
+    uint64_t number;
+    uint64_t since_ns;
+    /** By its owner's wish, at the end of the turn. */
+    bool is_to_end;
     /** Where it is counted; NULL: nowhere. */
     struct server_peer *counted;
     struct budget unfinished;

@@ -132,6 +132,20 @@ struct berth_rpc_server_stats {
     uint64_t bytes_sent;
 };
 
+/** One open connection. */
+struct berth_rpc_connection_info {
+    uint32_t size;
+    /** From 1, in the order of accept; never used twice by one server. */
+    uint64_t number;
+    /** As in struct berth_call. Lives until the visitor returns. */
+    const char *transport;
+    const struct berth_peer *peer;
+    /** When it was accepted, on the clock of uv_hrtime(). */
+    uint64_t since_ns;
+    /** In flight. */
+    uint32_t calls;
+};
+
 /** Where to listen. */
 struct berth_rpc_unix_options {
     uint32_t size;
@@ -238,6 +252,20 @@ BERTH_RPC_API void berth_rpc_server_close(struct berth_rpc_server *server, void 
 /** Fills the members that `stats->size` reaches. */
 BERTH_RPC_API void berth_rpc_server_get_stats(const struct berth_rpc_server *server,
                                               struct berth_rpc_server_stats *stats);
+
+/** Visits the open connections, the newest first, until the visitor returns false. */
+BERTH_RPC_API void berth_rpc_server_each_connection(
+    const struct berth_rpc_server *server,
+    bool (*on_connection)(void *context, const struct berth_rpc_connection_info *connection), void *context);
+
+/**
+ * Closes a connection at the end of this turn of the loop: calls in flight are cancelled, and their caller
+ * gets UNAVAILABLE.
+ *
+ * @return BERTH_OK; BERTH_NOT_FOUND where no open connection has the number.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_close_connection(struct berth_rpc_server *server,
+                                                                uint64_t number, struct berth_error *err);
 
 #ifdef __cplusplus
 }
