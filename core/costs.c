@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <core/base/memory.h>
+#include <sdk/base/memory.h>
 #include <core/module/module.h>
 
 #include "handles.h"

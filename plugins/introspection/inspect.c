@@ -4,9 +4,6 @@
 
 #include <stdlib.h>
 
-#include <berth/inspect/v1/inspect.pb-c.h>
-#include <berth/plugin.h>
-
 #include "introspection.h"
 
 typedef Berth__Inspect__V1__Plugin plugin_message;
@@ -229,90 +226,47 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
     return appended;
 }
 
-/* A snapshot of the list, sent as fast as the caller reads. */
-struct listing {
-    struct berth_wire_buffer replies;
-    /* What is still to be sent of it. */
-    struct berth_wire rest;
-    bool all;
-};
-
 /* Has it never had a chance to run? */
 static bool never_ran(enum berth_state state)
 {
     return state == BERTH_STATE_REJECTED || state == BERTH_STATE_DISABLED || state == BERTH_STATE_BLOCKED;
 }
 
+struct plugin_visit {
+    struct berth_wire_buffer *replies;
+    bool all;
+};
+
 static bool list_plugin(void *context, const struct berth_plugin_info *plugin)
 {
-    struct listing *listing = context;
+    const struct plugin_visit *visit = context;
 
-    if (!listing->all && (plugin->uri == NULL || never_ran(plugin->state)))
+    if (!visit->all && (plugin->uri == NULL || never_ran(plugin->state)))
         return true;
-    return describe(plugin, &listing->replies);
-}
-
-static enum berth_code list_plugins(struct berth_call *call, struct listing *listing,
-                                    const Berth__Inspect__V1__PluginsRequest *asked, struct berth_error *err)
-{
-    const struct introspection *introspection = call->instance;
-    enum berth_code code;
-
-    listing->all = asked->all;
-    code = introspection->service->check_filters(introspection->instance, (const char *const *)asked->filters,
-                                                 asked->n_filters, err);
-    if (code == BERTH_OK)
-        code = introspection->service->plugins(introspection->instance, (const char *const *)asked->filters,
-                                               asked->n_filters, list_plugin, listing, err);
-    if (code == BERTH_OK && listing->replies.failed)
-        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of plugins");
-    listing->rest = berth_wire_of(listing->replies.bytes, listing->replies.length);
-    return code;
-}
-
-/* Sends for as long as the caller keeps up; on_writable goes on where it was left. */
-static void send_list(struct berth_call *call)
-{
-    struct listing *listing = call->state;
-    enum berth_code code = BERTH_OK;
-    struct berth_wire_field message;
-
-    while (code == BERTH_OK && berth_call_can_send(call)) {
-        if (!berth_wire_next(&listing->rest, &message)) {
-            berth_call_finish(call, BERTH_OK, NULL);
-            return;
-        }
-        code = berth_call_send(call, message.data, message.length);
-    }
-    if (code != BERTH_OK)
-        berth_call_finish_sent(call, code);
+    return describe(plugin, visit->replies);
 }
 
 static void plugins(struct berth_call *call, const Berth__Inspect__V1__PluginsRequest *request)
 {
-    struct listing *listing = calloc(1, sizeof(*listing));
+    static const char no_memory[] = "no memory for the list of plugins";
+    const struct introspection *introspection = call->instance;
+    struct introspection_list *list = introspection_list_begin(call, no_memory);
+    struct plugin_visit visit = {.all = request->all};
+    const char *const *filters = (const char *const *)request->filters;
     struct berth_error err;
     enum berth_code code;
 
-    if (listing == NULL) {
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of plugins");
+    if (list == NULL)
         return;
-    }
-    call->state = listing;
-    code = list_plugins(call, listing, request, &err);
+    visit.replies = &list->replies;
+    code = introspection->service->check_filters(introspection->instance, filters, request->n_filters, &err);
     if (code == BERTH_OK)
-        send_list(call);
+        code = introspection->service->plugins(introspection->instance, filters, request->n_filters,
+                                               list_plugin, &visit, &err);
+    if (code == BERTH_OK)
+        introspection_list_send(call, no_memory);
     else
         berth_call_finish(call, code, err.message);
-}
-
-static void on_plugins_end(struct berth_call *call, enum berth_code code)
-{
-    struct listing *listing = call->state;
-
-    if (listing != NULL)
-        berth_wire_finish(&listing->replies);
-    free(listing);
 }
 
 static void daemon_info(struct berth_call *call, const Berth__Inspect__V1__DaemonRequest *request)
@@ -333,6 +287,19 @@ static void daemon_info(struct berth_call *call, const Berth__Inspect__V1__Daemo
 }
 
 const struct berth_inspect_v1_inspect_handlers introspection_inspect_handlers = {
-    .plugins = {.on_message = plugins, .on_writable = send_list, .on_end = on_plugins_end},
+    .plugins = {.on_message = plugins,
+                .on_writable = introspection_list_on_writable,
+                .on_end = introspection_list_on_end},
     .daemon = {.on_message = daemon_info},
+    .costs = {.on_message = introspection_costs},
+    .status = {.on_message = introspection_status},
+    .connections = {.on_message = introspection_connections,
+                    .on_writable = introspection_list_on_writable,
+                    .on_end = introspection_list_on_end},
+    .close_connection = {.on_message = introspection_close_connection},
+    .log = {.on_message = introspection_log,
+            .on_writable = introspection_log_on_writable,
+            .on_end = introspection_log_on_end},
+    .log_levels = {.on_message = introspection_log_levels},
+    .set_log_level = {.on_message = introspection_set_log_level},
 };

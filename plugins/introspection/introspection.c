@@ -22,8 +22,15 @@ enum berth_code introspection_init(const struct berth_host *host, void *prepared
     introspection = malloc(sizeof(*introspection));
     if (introspection == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the introspection service");
-    *introspection = (struct introspection){.service = ref.interface, .instance = ref.instance};
+    *introspection = (struct introspection){.host = host, .service = ref.interface, .instance = ref.instance};
     *ret_instance = introspection;
+    return BERTH_OK;
+}
+
+/* Whoever follows the log would hold the daemon until the drain times out. */
+enum berth_code introspection_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    introspection_log_end(instance);
     return BERTH_OK;
 }
 

@@ -3,11 +3,19 @@
 #ifndef INTROSPECTION_H
 #define INTROSPECTION_H
 
+#include <sys/queue.h>
+
+#include <berth/inspect/v1/inspect.pb-c.h>
+#include <berth/plugin.h>
 #include <berth/protobuf.h>
 #include <berth/types/introspection.h>
 
-/** What handlers find in `call->instance`: the introspection service, as fetched. */
+/** What handlers find in `call->instance`: the host, and the introspection service, as fetched. */
 struct introspection {
+    const struct berth_host *host;
+    /** Calls that follow the log. */
+    LIST_HEAD(, introspection_reading) readings;
+    bool is_draining;
     const struct berth_introspection *service;
     void *instance;
 };
@@ -25,5 +33,41 @@ static inline bool introspection_append(struct berth_wire_buffer *buffer, const 
     berth_wire_put_message(buffer, message);
     return !buffer->failed;
 }
+
+/** Messages that were gathered at once and are sent as fast as the caller reads. First member of `state`. */
+struct introspection_list {
+    struct berth_wire_buffer replies;
+    /** What is still to be sent of it. */
+    struct berth_wire rest;
+};
+
+/** Keeps the list for the call, which is finished where memory is out. Then NULL. */
+struct introspection_list *introspection_list_begin(struct berth_call *call, const char *what);
+/** Sends what was appended, or ends the call where there was no memory for it. */
+void introspection_list_send(struct berth_call *call, const char *what);
+void introspection_list_on_writable(struct berth_call *call);
+void introspection_list_on_end(struct berth_call *call, enum berth_code code);
+
+/** Ends the calls that follow the log. */
+void introspection_log_end(struct introspection *introspection);
+
+/** Ends a call that changes something and did not come over a unix socket. @return did it? */
+bool introspection_refuses_remote(struct berth_call *call);
+/** Ends a call for something that the host is too old for. */
+void introspection_refuse_unknown(struct berth_call *call);
+
+/** Methods of berth.inspect.v1.Inspect, a file for each subject. */
+void introspection_costs(struct berth_call *call, const Berth__Inspect__V1__CostsRequest *request);
+void introspection_status(struct berth_call *call, const Berth__Inspect__V1__StatusRequest *request);
+void introspection_connections(struct berth_call *call,
+                               const Berth__Inspect__V1__ConnectionsRequest *request);
+void introspection_close_connection(struct berth_call *call,
+                                    const Berth__Inspect__V1__CloseConnectionRequest *request);
+void introspection_log(struct berth_call *call, const Berth__Inspect__V1__LogRequest *request);
+void introspection_log_on_writable(struct berth_call *call);
+void introspection_log_on_end(struct berth_call *call, enum berth_code code);
+void introspection_log_levels(struct berth_call *call, const Berth__Inspect__V1__LogLevelsRequest *request);
+void introspection_set_log_level(struct berth_call *call,
+                                 const Berth__Inspect__V1__SetLogLevelRequest *request);
 
 #endif
