@@ -2,6 +2,8 @@
 /* berthd's command line: its commands, their options and their help; and run, the daemon itself. */
 #include "command.h"
 
+#include <string.h>
+
 #include <core/process.h>
 
 static const struct cli_option common_options[] = {
@@ -10,6 +12,11 @@ static const struct cli_option common_options[] = {
     {"state", 0, "DIR", "sockets and other run-time files of plugins", 0},
     {"plugin-dir", 0, "DIR", "directory with modules, instead of plugin_dirs; may be repeated", 0},
     {"lenient", 0, NULL, "report unknown names in the configuration as warnings", 0},
+    {0},
+};
+
+static const struct cli_option run_options[] = {
+    {"log-level", 0, "LEVEL", "log lines up to LEVEL: error, warn, info or debug; instead of log.level", 0},
     {0},
 };
 
@@ -43,11 +50,25 @@ static const struct cli_option migrate_options[] = {
     {0},
 };
 
+static bool is_level(const char *name)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (strcmp(name, levels[i]) == 0)
+            return true;
+    return false;
+}
+
 static int run(const struct command_options *options)
 {
     struct settings_options settings = options->settings;
     int code;
 
+    settings.log_level = cli_value(options->line, "log-level");
+    if (settings.log_level != NULL && !is_level(settings.log_level))
+        return cli_refuse(options->line, "--log-level: \"%s\" is not one of error, warn, info, debug",
+                          settings.log_level);
     if (process_reap_orphans(&code))
         return code;
     process_raise_file_limit();
@@ -65,7 +86,7 @@ static const struct cli_command commands[] = {
     {"run", "", "run the daemon in the foreground",
      "Scans, plans, loads and starts plugins, then runs until a signal arrives.\n"
      "SIGTERM and SIGINT drain and close; a second signal exits immediately.\n",
-     NULL, 0, 0, run},
+     run_options, 0, 0, run},
     {"plan", "", "show what run would do, without running plugin code",
      "Prints order, levels, verdicts and reasons, based on the manifests and the configuration.\n"
      "Exits with 1 if anything is blocked or rejected, or if run would not start.\n",

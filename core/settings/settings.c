@@ -225,14 +225,18 @@ static struct config_node *make_scalar(struct config_tree *tree, const char *ori
     return config_tree_add_scalar(tree, text, (struct config_mark){.file = origin});
 }
 
-static void override(struct config_tree *tree, const char *key, struct config_node *node)
+static void override_in(struct config_tree *tree, struct config_node *map, const char *key,
+                        struct config_node *node)
 {
-    struct config_node *root = config_tree_root(tree);
-
-    config_node_take(root, key);
+    config_node_take(map, key);
     node->key = key;
     node->key_mark = node->mark;
-    config_node_append(tree, root, node);
+    config_node_append(tree, map, node);
+}
+
+static void override(struct config_tree *tree, const char *key, struct config_node *node)
+{
+    override_in(tree, config_tree_root(tree), key, node);
 }
 
 /* The defaults that depend on the user. A list without a value counts as missing. */
@@ -262,6 +266,19 @@ static void add_defaults(struct config_tree *tree)
     override(tree, "plugin_dirs", list);
 }
 
+/* A `log` that is no map is left to those who report it. */
+static void override_log_level(struct config_tree *tree, const char *level)
+{
+    struct config_node *log = config_node_find(config_tree_root(tree), "log");
+
+    if (log == NULL || config_node_is_empty(log)) {
+        log = config_tree_add_node(tree, CONFIG_MAP, (struct config_mark){.file = "--log-level"});
+        override(tree, "log", log);
+    }
+    if (log->kind == CONFIG_MAP)
+        override_in(tree, log, "level", make_scalar(tree, "--log-level", level));
+}
+
 static void apply_options(struct config_tree *tree, const struct settings_options *options)
 {
     struct config_node *list;
@@ -270,6 +287,8 @@ static void apply_options(struct config_tree *tree, const struct settings_option
         override(tree, "root", make_scalar(tree, "--root", options->root));
     if (options->state != NULL)
         override(tree, "state", make_scalar(tree, "--state", options->state));
+    if (options->log_level != NULL)
+        override_log_level(tree, options->log_level);
     if (options->plugin_dir_count == 0)
         return;
     list = config_tree_add_node(tree, CONFIG_LIST, (struct config_mark){.file = "--plugin-dir"});

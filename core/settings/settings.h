@@ -105,6 +105,8 @@ struct settings_options {
     /** Override the files; NULL or 0: do not. */
     const char *root;
     const char *state;
+    /** "error", "warn", "info" or "debug". */
+    const char *log_level;
     const char *const *plugin_dirs;
     size_t plugin_dir_count;
     /** Unknown names are warnings. */
