@@ -21,6 +21,27 @@ struct client {
     const struct berth_rpc_tls_options *tls;
 };
 
+/** A call with many answers. */
+struct client_stream {
+    const char *path;
+    const ProtobufCMessage *request;
+    const ProtobufCMessageDescriptor *answer;
+    /** Takes the message over. */
+    void (*on_message)(void *context, ProtobufCMessage *message);
+    void *context;
+    /** The time limit is for the daemon to begin; SIGINT and SIGTERM end the call well. */
+    bool is_endless;
+};
+
+/** @return BERTH_OK; else how the call ended: BERTH_UNAVAILABLE where there is no daemon. */
+enum berth_code client_stream(const struct client *client, const struct client_stream *what,
+                              struct berth_error *err);
+
+/** One call and one answer, to be freed as protobuf-c has it. @param ret_answer  a pointer to a message. */
+enum berth_code client_ask(const struct client *client, const char *path, const ProtobufCMessage *request,
+                           const ProtobufCMessageDescriptor *answer, void *ret_answer,
+                           struct berth_error *err);
+
 /**
  * Everything about plugins.
  *

@@ -28,6 +28,13 @@ struct command_options {
     bool all;
     bool detailed;
     bool quiet;
+    /** top: once, how often (nanoseconds), and by which column; NULL: by the default one. */
+    bool once;
+    int64_t interval_ns;
+    const char *sort;
+    /** log: up to which level; connections: which to close. NULL: not given. */
+    const char *level;
+    const char *close;
     /** The arguments that are not options. */
     char *const *words;
     size_t word_count;
@@ -44,5 +51,10 @@ int command_plugins_blame(const struct command_options *options);
 int command_explain(const struct command_options *options);
 int command_deprecations(const struct command_options *options);
 int command_version(const struct command_options *options);
+int command_top(const struct command_options *options);
+int command_status(const struct command_options *options);
+int command_connections(const struct command_options *options);
+int command_log(const struct command_options *options);
+int command_log_level(const struct command_options *options);
 
 #endif

@@ -43,6 +43,26 @@ static const struct cli_option json_options[] = {
     {0},
 };
 
+static const struct cli_option top_options[] = {
+    {"sort", 's', "KEY", "sort by KEY: time (default), calls, bytes or memory", 0},
+    {"interval", 'i', "TIME", "refresh every TIME, such as 500ms (default: 1s)", 0},
+    {"once", 0, NULL, "print once and exit", 0},
+    {"json", 0, NULL, "print JSON", 0},
+    {0},
+};
+
+static const struct cli_option connections_options[] = {
+    {"close", 0, "ID", "close the connection ID; its calls end as UNAVAILABLE", 'c'},
+    {"json", 0, NULL, "print JSON", 'c'},
+    {0},
+};
+
+static const struct cli_option log_options[] = {
+    {"level", 'l', "LEVEL", "show lines up to LEVEL: error, warn, info or debug (default: what the log has)",
+     0},
+    {0},
+};
+
 static const char explain_help[] =
     "Follows the chain of causes: why the plugin is in its state, down to the root cause, and\n"
     "what to do about it. Exits with 1 unless the plugin is ready or serving and not degraded.\n";
@@ -67,6 +87,29 @@ static const struct cli_command commands[] = {
     {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
     {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,
      1, command_explain},
+    {"status", "", "say whether anything is wrong, in one verdict",
+     "Names each plugin that failed, timed out, is blocked, quarantined or degraded, with the reason,\n"
+     "and how the daemon died the last time, if it did. Exits with 1 if there is any such plugin.\n",
+     json_options, 0, 0, command_status},
+    {"top", "", "show what each plugin costs: time on the loop, calls, bytes, handles, memory",
+     "On a terminal: a live screen; press t, c, b or m to sort, q to quit. Otherwise a list at each\n"
+     "interval. The first list has totals since the daemon's start, the others what was added.\n"
+     "Time is what plugins took on the loop in steps, handlers and interceptors; callbacks that libuv\n"
+     "calls directly are unattributed. Handles and memory belong to a module, so plugins of one module\n"
+     "show the same (marked *). Memory is resident code and variables; the heap is shared.\n",
+     top_options, 0, 0, command_top},
+    {"connections", "", "list who is connected, or close a connection",
+     "Prints ID, peer, credentials, age and calls in flight of each connection to any server.\n"
+     "Closing one needs a connection over a unix socket.\n",
+     connections_options, 0, 0, command_connections},
+    {"log", "[URI]", "follow the daemon's log, or the lines of one plugin",
+     "Prints lines as they are logged until interrupted. With --level, also lines that the log itself\n"
+     "leaves out. If this reader is too slow, it is told how many lines it missed.\n",
+     log_options, 0, 1, command_log},
+    {"log-level", "[LEVEL] [URI]", "show or set the log level, of the daemon or of one plugin",
+     "LEVEL is error, warn, info or debug; default, with URI: the daemon's level again. Changes last\n"
+     "until the daemon ends, and need a connection over a unix socket.\n",
+     json_options, 0, 2, command_log_level},
     {"deprecations", "", "list deprecated settings and API uses",
      "Prints each with its last occurrence: deprecated settings, old names and old versions of\n"
      "sections in the configuration, and what plugins have met since the start.\n",
@@ -99,6 +142,43 @@ static int set_timeout(const struct cli_line *line, struct client *client)
         return cli_refuse(line, "--timeout: %s", err.message);
     client->timeout_ms = ((uint64_t)ns + 999999) / 1000000;
     return CLI_GO_ON;
+}
+
+static int set_interval(const struct cli_line *line, struct command_options *options)
+{
+    const char *text = cli_value(line, "interval");
+    struct berth_error err;
+
+    options->interval_ns = 1000000000;
+    if (text == NULL)
+        return CLI_GO_ON;
+    if (!config_parse_duration(text, &options->interval_ns, &err))
+        return cli_refuse(line, "--interval: %s", err.message);
+    if (options->interval_ns < 100000000)
+        return cli_refuse(line, "--interval: %s is too short (at least 100ms)", text);
+    return CLI_GO_ON;
+}
+
+/* A word of a list; what it may be is said in the same order. */
+static int check_choice(const struct cli_line *line, const char *option, const char *const *choices,
+                        const char *shown)
+{
+    const char *value = cli_value(line, option);
+
+    for (size_t i = 0; value != NULL && choices[i] != NULL; i++)
+        if (strcmp(value, choices[i]) == 0)
+            return CLI_GO_ON;
+    return value == NULL ? CLI_GO_ON
+                         : cli_refuse(line, "--%s: \"%s\" is not one of %s", option, value, shown);
+}
+
+static int check_choices(const struct cli_line *line)
+{
+    static const char *const keys[] = {"time", "calls", "bytes", "memory", NULL};
+    static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+    int code = check_choice(line, "sort", keys, "time, calls, bytes, memory");
+
+    return code != CLI_GO_ON ? code : check_choice(line, "level", levels, "error, warn, info, debug");
 }
 
 /* Said here, an unreadable file is not taken for an answer of the daemon. */
@@ -154,6 +234,10 @@ static int start(const struct cli_line *line)
         .all = cli_has(line, "all"),
         .detailed = cli_has(line, "detailed"),
         .quiet = cli_has(line, "quiet"),
+        .once = cli_has(line, "once"),
+        .sort = cli_value(line, "sort"),
+        .level = cli_value(line, "level"),
+        .close = cli_value(line, "close"),
         .words = line->words,
         .word_count = line->word_count,
         .with_colours = table_wants_colours(),
@@ -162,6 +246,10 @@ static int start(const struct cli_line *line)
 
     if (code == CLI_GO_ON)
         code = set_tls(line, &options);
+    if (code == CLI_GO_ON)
+        code = set_interval(line, &options);
+    if (code == CLI_GO_ON)
+        code = check_choices(line);
     if (code == CLI_GO_ON)
         code = line->command->run(&options);
     free(address);
