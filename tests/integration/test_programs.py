@@ -37,7 +37,7 @@ def options_of(text):
 
 def commands_of(program):
     """{"config check": its help}"""
-    names = re.findall(r"^  ([a-z][a-z ]*[a-z])  ", run(program, "--help").stdout, re.MULTILINE)
+    names = re.findall(r"^  ([a-z][a-z -]*[a-z])  ", run(program, "--help").stdout, re.MULTILINE)
     return {name: run(program, *name.split(), "--help").stdout for name in names}
 
 
@@ -78,7 +78,7 @@ class Programs(unittest.TestCase):
             done = run(program, group, "--help")
             self.assertEqual(0, done.returncode)
             mine = {name for name in commands_of(program) if name.startswith(group + " ")}
-            self.assertEqual(mine, set(re.findall(r"^  ([a-z][a-z ]*[a-z])  ", done.stdout, re.MULTILINE)))
+            self.assertEqual(mine, set(re.findall(r"^  ([a-z][a-z -]*[a-z])  ", done.stdout, re.MULTILINE)))
             self.assert_usage(program, [group], *(name.split()[1] for name in mine))
 
     def test_no_command_prints_the_help_as_an_error(self):
@@ -154,7 +154,7 @@ class Programs(unittest.TestCase):
             self.assertEqual({letter[1] for letter in options.values() if letter} - {"h"}, letters - {"h", "z"}, page)
             for name in helps:
                 self.assertRegex(text, rf"(?m)^\.(It )?Cm {name}\b", page)
-            self.assertEqual(set(helps), set(re.findall(r"(?m)^\.It Cm ([a-z ]+[a-z])", text)), page)
+            self.assertEqual(set(helps), set(re.findall(r"(?m)^\.It Cm ([a-z -]+[a-z])", text)), page)
 
     def test_completion_offers_what_help_lists(self):
         for program in PROGRAMS:
@@ -171,6 +171,12 @@ class Programs(unittest.TestCase):
         self.assertEqual({"files:-d"}, complete("berthd", "--root", ""))
         self.assertEqual({"files:so"}, complete("berth-sdk", "check", ""))
         self.assertEqual({"files:"}, complete("berthd", "config", "default", "-o", ""))
+
+    def test_completion_knows_levels_and_keys(self):
+        self.assertEqual({"error", "warn", "info", "debug"}, complete("berthd", "run", "--log-level", ""))
+        self.assertEqual({"debug"}, complete("berthctl", "log", "-l", "d"))
+        self.assertEqual({"time", "calls", "bytes", "memory"}, complete("berthctl", "top", "--sort", ""))
+        self.assertEqual({"debug", "default"}, complete("berthctl", "log-level", "de"))
 
 
 if __name__ == "__main__":
