@@ -182,6 +182,7 @@ static struct berth_plugin_costs costs_of(const struct gathering *gathering,
         .module_plugins = part->plugins,
         .handles = part->handles,
         .memory_bytes = resident_bytes(&part->range),
+        .misuses = atomic_load(&running->misuses),
     };
 }
 

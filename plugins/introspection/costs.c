@@ -36,6 +36,7 @@ static void fill_plugin(plugin_message *message, const struct berth_plugin_costs
     message->module_plugins = costs->module_plugins;
     message->handles = costs->handles;
     message->memory_bytes = costs->memory_bytes;
+    message->misuses = costs->misuses;
 }
 
 /* A method that nobody has called costs nothing and is left out. */

@@ -310,6 +310,7 @@ static void json_plugin(struct config_json *json, const plugin_costs *costs, con
     config_json_integer(json, "slow", (int64_t)costs->slow);
     config_json_integer(json, "stalls", (int64_t)costs->stalls);
     config_json_integer(json, "degradations", (int64_t)costs->degradations);
+    config_json_integer(json, "misuses", (int64_t)costs->misuses);
     json_steps(json, plugin);
     config_json_string(json, "module", costs->module);
     config_json_integer(json, "module_plugins", (int64_t)costs->module_plugins);

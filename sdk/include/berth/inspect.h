@@ -210,6 +210,8 @@ struct berth_plugin_costs {
      * of the process and cannot be told apart. 0 where the kernel does not tell.
      */
     uint64_t memory_bytes;
+    /** What it did against the contract: host functions from a wrong thread, replies to calls that ended. */
+    uint64_t misuses;
 };
 
 /** What the daemon has cost, and what of that is no plugin's. */
