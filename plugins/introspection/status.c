@@ -125,6 +125,10 @@ void introspection_status(struct berth_call *call, const Berth__Inspect__V1__Sta
     report.message.version = introspection_text(inspect->daemon->version);
     report.message.pid = inspect->daemon->pid;
     report.message.uptime_ns = uptime_ns(inspect);
+    if (BERTH_HAS(inspect->daemon, last_death_plugin))
+        report.message.last_death_plugin = introspection_text(inspect->daemon->last_death_plugin);
+    if (BERTH_HAS(inspect->daemon, last_death))
+        report.message.last_death = introspection_text(inspect->daemon->last_death);
     if (report.failed)
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of problems");
     else

@@ -77,6 +77,7 @@ static void print_json(const status_message *status)
     config_json_integer(&json, "pid", status->pid);
     config_json_integer(&json, "uptime_ns", (int64_t)status->uptime_ns);
     config_json_string(&json, "last_death", or_null(status->last_death));
+    config_json_string(&json, "last_death_plugin", or_null(status->last_death_plugin));
     config_json_close(&json, '}');
 }
 
@@ -86,6 +87,7 @@ static void clean(status_message *status)
     utf8_make_line(status->verdict);
     utf8_make_line(status->version);
     utf8_make_line(status->last_death);
+    utf8_make_line(status->last_death_plugin);
     for (size_t i = 0; i < status->n_problems; i++) {
         utf8_make_line(status->problems[i]->uri);
         utf8_make_line(status->problems[i]->state);
