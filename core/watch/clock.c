@@ -171,29 +171,33 @@ static bool find_call(pid_t thread, long *ret_number, uint64_t *ret_argument)
 }
 
 /*
- * While it waits, libuv's clock stands where it was before; otherwise it has been read since. Where the
- * kernel does not say what the thread does, this is what we know: it then seems to wait in callbacks that
+ * While it waits, libuv's clock stands where it was before; once it has polled, it is read again. Where the
+ * kernel does not say what the thread does, this is all that we know: it then seems to wait in callbacks that
  * came within the same millisecond.
  */
-static bool is_polling(const struct watch_clock *clock, uint64_t since)
+static bool is_polling(const struct watch_clock *clock, bool is_time_old)
 {
     long number;
     uint64_t fd;
 
     if (find_call(clock->thread, &number, &fd))
         return is_poll(number) && (int)fd == uv_backend_fd(clock->loop);
-    return since == atomic_load(&clock->polled_ms);
+    return is_time_old;
 }
 
-/* A loop that turns meanwhile is not stuck: then the time of its newest turn is right. */
+/*
+ * A loop that turns meanwhile is not stuck: then the time of its newest turn is right. A thread that has been
+ * woken, but has not got as far as reading the time, has not been stuck since it began to wait.
+ */
 struct watch_state watch_clock_look(const struct watch_clock *clock)
 {
     bool has_polled = atomic_load_explicit(&clock->has_polled, memory_order_acquire);
     struct watch_state state = {.moves = 2 * atomic_load(&clock->turns) + has_polled};
-    uint64_t polled_ms = atomic_load(&clock->polled_ms), now = uv_now(clock->loop);
+    uint64_t polled_ms = atomic_load(&clock->polled_ms), time = uv_now(clock->loop);
+    bool is_time_old = !has_polled && time <= polled_ms;
 
-    state.since_ms = now > polled_ms ? now : polled_ms;
-    state.is_polling = !has_polled && is_polling(clock, state.since_ms);
+    state.since_ms = is_time_old ? uv_hrtime() / MS : time;
+    state.is_polling = !has_polled && is_polling(clock, is_time_old);
     return state;
 }
 

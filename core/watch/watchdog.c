@@ -52,9 +52,10 @@ struct watchdog {
     int wake_fd, signal;
     bool has_thread;
     atomic_bool is_stopping;
-    uint64_t started_ms;
     /* From here on the thread's own. The moves that the loop had made when it was seen first where it is. */
     uint64_t moves, since_ms;
+    /* Until then it was not stuck. */
+    uint64_t free_ms;
     /* What the thread itself came late, and the loop is not to blame for. */
     uint64_t late_ms;
     uint64_t look_ms, told_alive_ms, crowded_ms;
@@ -369,17 +370,26 @@ static void give_sign_of_life(struct watchdog *watchdog, uint64_t stuck_ns)
     watchdog->options.on_alive();
 }
 
+/* An entry that lasts has begun in this turn: that is better known than when the turn began. */
+static void correct_since(struct watchdog *watchdog, const struct running_word *words, unsigned count)
+{
+    uint64_t began_ms = count > 0 ? now_ms() - age_ns(&words[count - 1]) / MS : UINT64_MAX;
+
+    watchdog->since_ms = at_most(watchdog->since_ms, began_ms);
+}
+
 /* @return when to look again, in milliseconds from now. */
 static uint64_t judge(struct watchdog *watchdog)
 {
     const struct watchdog_options *options = &watchdog->options;
-    uint64_t stuck_ms = now_ms() - watchdog->since_ms, late_ns = watchdog->late_ms * MS, step_ns;
-    uint64_t stuck_ns = stuck_ms > watchdog->late_ms ? (stuck_ms - watchdog->late_ms) * MS : 0;
-    uint64_t pause = watchdog->look_ms;
     struct running_word words[RUNNING_DEPTH_MAX];
     unsigned count = running_look_all(options->running, words);
     const struct running_word *step = find_step(words, count);
+    uint64_t late_ns = watchdog->late_ms * MS, pause = watchdog->look_ms, stuck_ns, step_ns;
 
+    correct_since(watchdog, words, count);
+    stuck_ns = (now_ms() - watchdog->since_ms) * MS;
+    stuck_ns = stuck_ns > late_ns ? stuck_ns - late_ns : 0;
     if (step != NULL) {
         step_ns = age_ns(step);
         step_ns = step_ns > late_ns ? step_ns - late_ns : 0;
@@ -413,7 +423,7 @@ static bool look(struct watchdog *watchdog)
         tell_moved(watchdog, moved_ms > 0 ? moved_ms : now_ms());
     }
     watchdog->moves = state.is_polling ? UINT64_MAX : state.moves;
-    watchdog->since_ms = state.since_ms > watchdog->started_ms ? state.since_ms : watchdog->started_ms;
+    watchdog->since_ms = state.since_ms > watchdog->free_ms ? state.since_ms : watchdog->free_ms;
     watchdog->late_ms = 0;
     return !state.is_polling;
 }
@@ -484,6 +494,7 @@ static void sleep_with_loop(struct watchdog *watchdog)
     if (watch_clock_look(clock).is_polling) {
         stamp_often(watchdog, false);
         poll(either, 2, -1);
+        watchdog->free_ms = now_ms();
     }
     watch_clock_end_await(clock);
     if (!atomic_load(&watchdog->is_stopping))
@@ -546,7 +557,7 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->loop_thread = pthread_self();
     watchdog->moves = UINT64_MAX;
     watchdog->look_ms = looks_of(options);
-    watchdog->started_ms = now_ms();
+    watchdog->free_ms = now_ms();
     /* The first time it loads a library, which a signal handler must not do. */
     frames_take(stack.frames, FRAMES_MAX);
     watchdog->signal = take_signal();
