@@ -10,6 +10,7 @@
 
 #include <core/base/log.h>
 #include <core/base/misuse.h>
+#include <core/life/guard.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
@@ -291,6 +292,9 @@ static void on_enter(void *context, const void *owner, enum router_part part, co
 
 static void on_leave(void *context, const void *owner, const struct berth_call *call)
 {
+    const struct host *host = owner;
+
+    guard_leave(host->table.loop);
     running_leave();
 }
 
@@ -421,6 +425,7 @@ static bool run_plugins(struct daemon *daemon)
     daemon->life = life_create(&options);
     progress_begin(&daemon->progress, "starting", daemon->life, daemon->router);
     life_start(daemon->life);
+    /* A plugin may have stopped the loop in a callback that libuv called. */
     while (!daemon->is_stopped)
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
     return true;

@@ -79,7 +79,7 @@ void misuse_report(const struct misuse *misuse)
     uintptr_t offset = 0;
     char where[128] = "code of no module", text[512];
 
-    if (find_place != NULL && !find_place(misuse->caller, &file, &offset))
+    if (misuse->caller == NULL || find_place == NULL || !find_place(misuse->caller, &file, &offset))
         file = NULL;
     plugin = blame(misuse->plugin, file);
     if (plugin != NULL)
@@ -95,7 +95,9 @@ void misuse_report(const struct misuse *misuse)
                  (size_t)offset);
     if (misuse->path != NULL && file != NULL)
         snprintf(text, sizeof(text), "%s (%s; %s)", misuse->what, misuse->path, where);
-    else
+    else if (misuse->path != NULL || misuse->caller != NULL)
         snprintf(text, sizeof(text), "%s (%s)", misuse->what, misuse->path != NULL ? misuse->path : where);
+    else
+        snprintf(text, sizeof(text), "%s", misuse->what);
     log_write(BERTH_LOG_WARN, uri, text);
 }

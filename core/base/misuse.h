@@ -17,7 +17,7 @@ struct misuse {
     const char *what;
     /** Of the call, if there is one. */
     const char *path;
-    /** An address in the code that did it, or in what called that code last. */
+    /** An address in the code that did it, or in what called that code last; NULL: unknown. */
     const void *caller;
 };
 

@@ -15,6 +15,7 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
+#include "guard.h"
 #include "mailbox.h"
 #include "prepare.h"
 #include "services.h"
@@ -70,6 +71,7 @@ struct life {
     struct turns *turns;
     struct deadlines deadlines;
     struct mailroom mailroom;
+    struct guard guard;
     /* NULL until the first prepare. */
     struct prepare_pool *pool;
     /* Active while there is work, so that all of it is done from the top of the loop. */
@@ -309,7 +311,7 @@ static enum berth_code call_init(struct steps *steps, void **ret_instance, struc
     instance->prepared = NULL;
     instance->plugin->generation++;
     instance->host.table.generation = instance->plugin->generation;
-    instance->host.table.mailbox = mailbox_create(&instance->life->mailroom, instance->plugin->running);
+    instance->host.table.mailbox = mailbox_create(&instance->life->mailroom, instance);
     instance->host.takes_holds = true;
     instance->host.takes_interceptors = true;
     return BERTH_HAS(instance->table, init)
@@ -799,6 +801,11 @@ static void on_mailroom_closed(uv_handle_t *handle)
     on_one_closed(CONTAINER_OF((uv_async_t *)handle, struct life, mailroom.async));
 }
 
+static void on_guard_closed(uv_handle_t *handle)
+{
+    on_one_closed(CONTAINER_OF((uv_prepare_t *)handle, struct life, guard.prepare));
+}
+
 static void on_pool_closed(void *context)
 {
     on_one_closed(context);
@@ -809,7 +816,7 @@ static void close_handles(struct life *life)
 {
     life->phase = LIFE_STOPPED;
     uv_idle_stop(&life->turn);
-    life->open_handles = 3;
+    life->open_handles = 4;
     /* That of an init which never ended is still open. */
     for (size_t i = 0; i < life->plan->run_count; i++)
         if (life->instances[i].host.table.mailbox != NULL)
@@ -819,6 +826,7 @@ static void close_handles(struct life *life)
     uv_close((uv_handle_t *)&life->deadlines.timer, on_deadlines_closed);
     uv_close((uv_handle_t *)&life->turn, on_idle_closed);
     mailroom_close(&life->mailroom, on_mailroom_closed);
+    guard_close(&life->guard, on_guard_closed);
 }
 
 /* One at a time, in reverse order, so that what a plugin uses outlives it. */
@@ -899,11 +907,16 @@ static void init_instance(struct life *life, size_t index)
 
 static void on_post_begins(void *owner)
 {
-    running_enter(owner, RUNNING_POST, NULL);
+    const struct instance *instance = owner;
+
+    running_enter(instance->plugin->running, RUNNING_POST, NULL);
 }
 
 static void on_post_ends(void *owner)
 {
+    const struct instance *instance = owner;
+
+    guard_leave(instance->life->options.host.loop);
     running_leave();
 }
 
@@ -920,6 +933,7 @@ struct life *life_create(const struct life_options *options)
     life->verdicts = verdicts_create(life->plan);
     deadlines_init(&life->deadlines, options->host.loop);
     uv_idle_init(options->host.loop, &life->turn);
+    guard_init(&life->guard, options->host.loop);
     mailroom_init(&life->mailroom, options->host.loop);
     life->mailroom.on_enter = on_post_begins;
     life->mailroom.on_leave = on_post_ends;

@@ -80,6 +80,15 @@ class Misuse(Case):
         daemon = self.start_bad("leaked_handle", "init")
         self.assertIn(f"plugins leaked 1 handle: timer of {URI}", self.end(daemon))
 
+    def test_who_runs_the_loop_or_stops_it_is_named_and_nothing_stops(self):
+        for function, result in (("uv_run", "returning after one turn"), ("uv_stop", "ignored")):
+            for when in ("init", "handler"):
+                with self.subTest(function=function, when=when):
+                    daemon = self.start_bad(function, when)
+                    self.assertEqual([b"0", b"1"], self.call(daemon, 2))
+                    detail = r" \(/berth\.test\.Bad/Do\)" if when == "handler" else ""
+                    self.assert_told_once(self.end(daemon), rf"called {function} on the daemon's loop in {when}; {result}{detail}$")
+
     def test_a_thread_posts_to_the_loop(self):
         daemon = self.start_bad("post")
         self.assertEqual([b"0"], self.call(daemon))
