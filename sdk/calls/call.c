@@ -24,7 +24,6 @@
  */
 #include "call.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +97,14 @@ static const struct berth_peer unknown_peer = {
     .gid = -1,
 };
 
+/* A thread is told by where its own variables are: to ask for that costs less than pthread_self. */
+static const void *this_thread(void)
+{
+    static _Thread_local char mark;
+
+    return &mark;
+}
+
 static struct handle *handle_of(struct berth_call *public)
 {
     return CONTAINER_OF(public, struct handle, public);
@@ -109,6 +116,10 @@ static struct handle *wake_oldest(struct calls *calls)
 
     STAILQ_REMOVE_HEAD(&calls->resting, link);
     calls->resting_count--;
+    /* It has left the cache long ago, and so has the next one, which is due soon. */
+    __builtin_prefetch(STAILQ_FIRST(&calls->resting), 1);
+    __builtin_prefetch((char *)STAILQ_FIRST(&calls->resting) + sizeof(*handle) / 2, 1);
+    __builtin_prefetch((char *)STAILQ_FIRST(&calls->resting) + sizeof(*handle) - 1, 1);
     return handle;
 }
 
@@ -136,7 +147,7 @@ void calls_init(struct calls *calls)
 {
     STAILQ_INIT(&calls->resting);
     calls->rest = REST_DEFAULT;
-    calls->thread = pthread_self();
+    calls->thread = this_thread();
 }
 
 void calls_finish(struct calls *calls)
@@ -173,7 +184,7 @@ static void report(const struct calls *calls, const struct berth_call *call, con
 /* Who watches nothing may also have begun on one thread what it runs on another. */
 static bool is_on_thread(const struct calls *calls)
 {
-    return calls->observer.on_misuse == NULL || pthread_equal(pthread_self(), calls->thread);
+    return calls->observer.on_misuse == NULL || this_thread() == calls->thread;
 }
 
 bool calls_on_thread(const struct calls *calls, const char *what, const void *caller)

@@ -6,7 +6,6 @@
 #ifndef SDK_CALLS_CALL_H
 #define SDK_CALLS_CALL_H
 
-#include <pthread.h>
 #include <sys/queue.h>
 
 #include "route.h"
@@ -64,8 +63,8 @@ struct calls {
     /** Handles of ended calls, the oldest first. One is reused once `rest` calls have ended after its own. */
     STAILQ_HEAD(, handle) resting;
     size_t resting_count, rest;
-    /** Where everything happens. */
-    pthread_t thread;
+    /** Where everything happens: an address that only that thread has. */
+    const void *thread;
     struct call_cursor *cursors;
     /** Engine functions on the stack, for any call. */
     unsigned depth;
