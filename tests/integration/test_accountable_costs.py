@@ -143,6 +143,20 @@ class Status(Costs):
         self.assertEqual(1, self.costs(daemon, "io.example.ill.v1.ill")["degradations"])
         self.assert_stops(daemon)
 
+    def test_the_last_death_is_told(self):
+        crash = Plugin("io.example.crash.v1", "crash", init='if (access(CRASH, F_OK) == 0) abort();')
+        crash.before_it = f'#include <unistd.h>\n#include <stdlib.h>\n#define CRASH "{self.workshop.top}/crash"\n'
+        (self.workshop.top / "crash").touch()
+        self.workshop.add_default_modules()
+        self.workshop.add("crash", crash, code=crash.before_it)
+        self.workshop.write_config()
+        self.assertEqual(-signal.SIGABRT, self.launch().process.wait(60))
+        (self.workshop.top / "crash").unlink()
+        daemon = self.start()
+        self.assertRegex(self.ctl(daemon, "status"), r"last death: .*io\.example\.crash\.v1\.crash")
+        self.assertEqual("io.example.crash.v1.crash", json.loads(self.ctl(daemon, "status", "--json"))["last_death_plugin"])
+        self.assert_stops(daemon)
+
     def test_every_command_says_where_it_found_no_daemon(self):
         for words in (["status"], ["top"], ["top", "--once", "--json"], ["connections"], ["connections", "--close", "grpc/1"],
                       ["log"], ["log-level"], ["log-level", "debug"]):
@@ -171,6 +185,19 @@ class Top(Costs):
         self.assertGreater(costs["entries"], 5)
         self.assertGreater(costs["steps"]["load_ns"], 0)
         self.assertEqual("greeter", costs["module"])
+        self.assert_stops(daemon)
+
+    def test_inspect_has_the_costs_of_its_plugin(self):
+        daemon = self.run_with(Plugin("io.example.needy.v1", "needy", requires=["io.example.nobody.v1"]))
+        for _ in range(3):
+            greet(daemon)
+        text = self.ctl(daemon, "plugins", "inspect", GREETER)
+        self.assertRegex(text, r"(?m)^Loop time: +\S+ in \d+ entries, longest ")
+        self.assertRegex(text, r"(?m)^Calls: +/helloworld\.Greeter/SayHello: 3 \(0 in flight, 0 failed\), ")
+        costs = json.loads(self.ctl(daemon, "plugins", "inspect", "--json", GREETER))["costs"]
+        self.assertEqual({"OK": 3}, costs["methods"][0]["ended"])
+        needy = json.loads(self.ctl(daemon, "plugins", "inspect", "--json", "io.example.needy.v1.needy", code=1))
+        self.assertNotIn("costs", needy)
         self.assert_stops(daemon)
 
     def resident(self, daemon, module):

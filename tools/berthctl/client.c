@@ -99,6 +99,15 @@ enum berth_code client_version(const struct client *client,
                       &containerd__services__version__v1__version_response__descriptor, ret_answer, err);
 }
 
+enum berth_code client_costs(const struct client *client, Berth__Inspect__V1__CostsResponse **ret_answer,
+                             struct berth_error *err)
+{
+    Berth__Inspect__V1__CostsRequest request = BERTH__INSPECT__V1__COSTS_REQUEST__INIT;
+
+    return client_ask(client, "/berth.inspect.v1.Inspect/Costs", &request.base,
+                      &berth__inspect__v1__costs_response__descriptor, ret_answer, err);
+}
+
 enum berth_code client_daemon(const struct client *client, Berth__Inspect__V1__DaemonResponse **ret_answer,
                               struct berth_error *err)
 {

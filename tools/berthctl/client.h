@@ -62,6 +62,8 @@ enum berth_code client_server(const struct client *client,
 enum berth_code client_version(const struct client *client,
                                Containerd__Services__Version__V1__VersionResponse **ret_answer,
                                struct berth_error *err);
+enum berth_code client_costs(const struct client *client, Berth__Inspect__V1__CostsResponse **ret_answer,
+                             struct berth_error *err);
 enum berth_code client_daemon(const struct client *client, Berth__Inspect__V1__DaemonResponse **ret_answer,
                               struct berth_error *err);
 

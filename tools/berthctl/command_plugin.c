@@ -3,6 +3,7 @@
 #include "command.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "explain.h"
 #include "plugin_print.h"
@@ -32,19 +33,38 @@ static const plugin_message *find_plugin(const struct command_options *options,
     return NULL;
 }
 
+/* NULL where it has never run. */
+static const plugin_costs *find_costs(const Berth__Inspect__V1__CostsResponse *all, const char *uri)
+{
+    for (size_t i = 0; all != NULL && i < all->n_plugins; i++)
+        if (strcmp(all->plugins[i]->uri, uri) == 0)
+            return all->plugins[i];
+    return NULL;
+}
+
 static void inspect(const struct plugin_list *list, const plugin_message *plugin,
                     const struct command_options *options)
 {
     struct config_json json = {.out = stdout};
     struct table table = {0};
+    Berth__Inspect__V1__CostsResponse *all = NULL;
+    const plugin_costs *costs;
+    struct berth_error err;
 
+    /* An older daemon does not tell them. */
+    if (client_costs(&options->client, &all, &err) != BERTH_OK)
+        all = NULL;
+    costs = find_costs(all, plugin->uri);
     if (options->json) {
-        plugin_print_json(&json, plugin);
-        return;
+        plugin_print_json(&json, plugin, costs);
+    } else {
+        plugin_print_text(&table, plugin);
+        if (costs != NULL)
+            costs_print_text(&table, costs);
+        table_print(&table, stdout, options->with_colours);
+        table_finish(&table);
     }
-    plugin_print_text(&table, plugin);
-    table_print(&table, stdout, options->with_colours);
-    table_finish(&table);
+    protobuf_c_message_free_unpacked((ProtobufCMessage *)all, NULL);
 }
 
 static void explain(const struct plugin_list *list, const plugin_message *plugin,

@@ -16,8 +16,9 @@
 #include <config/json.h>
 #include <config/utf8.h>
 
+#include "costs_print.h"
+
 typedef Berth__Inspect__V1__CostsResponse costs_message;
-typedef Berth__Inspect__V1__PluginCosts plugin_costs;
 typedef Berth__Inspect__V1__DaemonCosts daemon_costs;
 
 enum sort_key {
@@ -149,24 +150,6 @@ static void fill_rows(struct top *top)
     qsort(top->rows, top->count, sizeof(*top->rows), compare);
 }
 
-/* "0", "12.3KiB", "1.20GiB" */
-static void format_size(uint64_t bytes, char ret_text[PLUGIN_DURATION_MAX])
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-
-    while (value >= 1024 && unit < sizeof(units) / sizeof(units[0]) - 1) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(ret_text, PLUGIN_DURATION_MAX, "%.*f%s",
-             unit == 0 || value >= 100 ? 0
-             : value < 10              ? 2
-                                       : 1,
-             value, units[unit]);
-}
-
 static uint64_t elapsed_ns(const struct top *top)
 {
     const daemon_costs *daemon = top->now->daemon;
@@ -202,8 +185,8 @@ static void print_daemon(const struct top *top)
     if (now == NULL)
         return;
     plugin_format_duration(now->uptime_ns, uptime);
-    format_size(now->memory_bytes, memory);
-    format_size(now->anonymous_bytes, heap);
+    costs_format_size(now->memory_bytes, memory);
+    costs_format_size(now->anonymous_bytes, heap);
     snprintf(text, sizeof(text),
              "up %s, cpu %.1f%%, memory %s (heap and stacks %s), %" PRIu64 " handles (%" PRIu64
              " of no plugin)",
@@ -239,9 +222,9 @@ static void print_row(const struct top *top, const struct row *row, int width)
 
     plugin_format_duration(row->loop_ns, time);
     plugin_format_duration(row->longest_ns, longest);
-    format_size(row->received, received);
-    format_size(row->sent, sent);
-    format_size(row->memory, memory);
+    costs_format_size(row->received, received);
+    costs_format_size(row->sent, sent);
+    costs_format_size(row->memory, memory);
     snprintf(text, sizeof(text),
              "%-*.*s %6.2f %8s %8s %9" PRIu64 " %7" PRIu64 " %8s %8s %8s%s %6" PRIu64 "%s %5" PRIu64
              " %6" PRIu64 " %8" PRIu64,
@@ -266,24 +249,6 @@ static void print_text(const struct top *top)
         print_row(top, &top->rows[i], width);
 }
 
-static void json_method(struct config_json *json, const Berth__Inspect__V1__MethodCosts *method)
-{
-    config_json_open(json, NULL, '{');
-    config_json_string(json, "method", method->path);
-    config_json_integer(json, "calls", (int64_t)method->opened);
-    config_json_integer(json, "in_flight", (int64_t)method->in_flight);
-    config_json_open(json, "ended", '{');
-    for (size_t i = 0; i < method->n_ended; i++)
-        if (method->ended[i] > 0)
-            config_json_integer(json, berth_code_name((enum berth_code)i), (int64_t)method->ended[i]);
-    config_json_close(json, '}');
-    config_json_integer(json, "messages_received", (int64_t)method->messages_received);
-    config_json_integer(json, "bytes_received", (int64_t)method->bytes_received);
-    config_json_integer(json, "messages_sent", (int64_t)method->messages_sent);
-    config_json_integer(json, "bytes_sent", (int64_t)method->bytes_sent);
-    config_json_close(json, '}');
-}
-
 static void json_steps(struct config_json *json, const plugin_message *plugin)
 {
     const Berth__Inspect__V1__Times *times = plugin != NULL ? plugin->times : NULL;
@@ -304,22 +269,8 @@ static void json_plugin(struct config_json *json, const plugin_costs *costs, con
     config_json_open(json, NULL, '{');
     config_json_string(json, "uri", costs->uri);
     config_json_string(json, "state", plugin != NULL ? plugin_state_name(plugin) : NULL);
-    config_json_integer(json, "loop_ns", (int64_t)costs->loop_ns);
-    config_json_integer(json, "longest_ns", (int64_t)costs->longest_ns);
-    config_json_integer(json, "entries", (int64_t)costs->entries);
-    config_json_integer(json, "slow", (int64_t)costs->slow);
-    config_json_integer(json, "stalls", (int64_t)costs->stalls);
-    config_json_integer(json, "degradations", (int64_t)costs->degradations);
-    config_json_integer(json, "misuses", (int64_t)costs->misuses);
+    costs_print_json(json, costs);
     json_steps(json, plugin);
-    config_json_string(json, "module", costs->module);
-    config_json_integer(json, "module_plugins", (int64_t)costs->module_plugins);
-    config_json_integer(json, "module_handles", (int64_t)costs->handles);
-    config_json_integer(json, "module_memory_bytes", (int64_t)costs->memory_bytes);
-    config_json_open(json, "methods", '[');
-    for (size_t i = 0; i < costs->n_methods; i++)
-        json_method(json, costs->methods[i]);
-    config_json_close(json, ']');
     config_json_close(json, '}');
 }
 
@@ -361,10 +312,8 @@ static void print_json(const struct top *top, const struct plugin_list *list)
 /* Asks anew; what was new is old then. @return as client_ask. */
 static enum berth_code refresh(struct top *top, struct berth_error *err)
 {
-    Berth__Inspect__V1__CostsRequest request = BERTH__INSPECT__V1__COSTS_REQUEST__INIT;
     costs_message *costs;
-    enum berth_code code = client_ask(&top->options->client, "/berth.inspect.v1.Inspect/Costs", &request.base,
-                                      &berth__inspect__v1__costs_response__descriptor, &costs, err);
+    enum berth_code code = client_costs(&top->options->client, &costs, err);
 
     if (code != BERTH_OK)
         return code;

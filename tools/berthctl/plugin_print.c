@@ -305,7 +305,7 @@ static void json_transports(struct config_json *json, const plugin_message *plug
     config_json_close(json, '}');
 }
 
-void plugin_print_json(struct config_json *json, const plugin_message *plugin)
+void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs)
 {
     config_json_open(json, NULL, '{');
     json_identity(json, plugin);
@@ -328,6 +328,11 @@ void plugin_print_json(struct config_json *json, const plugin_message *plugin)
     config_json_integer(json, "generation", (int64_t)plugin->generation);
     json_times(json, plugin->times);
     json_list(json, "holds", plugin->holds, plugin->n_holds);
+    if (costs != NULL) {
+        config_json_open(json, "costs", '{');
+        costs_print_json(json, costs);
+        config_json_close(json, '}');
+    }
     config_json_close(json, '}');
 }
 

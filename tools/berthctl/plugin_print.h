@@ -7,6 +7,7 @@
 
 #include <config/json.h>
 
+#include "costs_print.h"
 #include "plugin_list.h"
 #include "table.h"
 
@@ -14,8 +15,11 @@
 char *plugin_platforms(const plugin_message *plugin);
 /** Adds its lines to a table of two columns. */
 void plugin_print_text(struct table *table, const plugin_message *plugin);
-/** As an item of an array, or the outermost value. Durations are in nanoseconds. */
-void plugin_print_json(struct config_json *json, const plugin_message *plugin);
+/**
+ * As an item of an array, or the outermost value. Durations are in nanoseconds.
+ * @param costs  NULL: not asked for.
+ */
+void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs);
 
 typedef Containerd__Services__Introspection__V1__Plugin introspected_plugin;
 
