@@ -51,6 +51,55 @@ static void a_call_over_tcp_knows_its_transport_and_peer(void **state)
     assert_string_equal(seen.subject, "");
 }
 
+struct listed {
+    size_t count;
+    struct berth_rpc_connection_info last;
+    char peer[64];
+};
+
+static bool list_connection(void *context, const struct berth_rpc_connection_info *connection)
+{
+    struct listed *listed = context;
+
+    listed->count++;
+    listed->last = *connection;
+    snprintf(listed->peer, sizeof(listed->peer), "%s", connection->peer->address);
+    return true;
+}
+
+static struct listed list_connections(void)
+{
+    struct listed listed = {0};
+
+    berth_rpc_server_each_connection(pair.server, list_connection, &listed);
+    return listed;
+}
+
+static void a_connection_is_listed_until_its_owner_closes_it(void **state)
+{
+    struct listed listed = list_connections();
+
+    assert_int_equal(listed.count, 0);
+    connect_to("127.0.0.1", listen_at("127.0.0.1:0"));
+    pair_ask("/t.T/Echo", "hello");
+    pair_run_until_over(1);
+    listed = list_connections();
+    assert_int_equal(listed.count, 1);
+    assert_int_equal(listed.last.number, 1);
+    assert_string_equal(listed.last.transport, "tcp");
+    assert_memory_equal(listed.peer, "127.0.0.1:", 10);
+    assert_true(listed.last.since_ns <= uv_hrtime());
+    assert_int_equal(berth_rpc_server_close_connection(pair.server, 2, &pair.err), BERTH_NOT_FOUND);
+    assert_int_equal(berth_rpc_server_close_connection(pair.server, 1, &pair.err), BERTH_OK);
+    assert_int_equal(berth_rpc_server_close_connection(pair.server, 1, &pair.err), BERTH_OK);
+    pair_run_for(50);
+    assert_int_equal(list_connections().count, 0);
+    assert_int_equal(berth_rpc_server_close_connection(pair.server, 1, &pair.err), BERTH_NOT_FOUND);
+    pair_ask("/t.T/Echo", "again");
+    pair_run_until_over(2);
+    assert_int_equal(list_connections().last.number, 2);
+}
+
 static void ipv6_is_written_in_brackets(void **state)
 {
     connect_to("[::1]", listen_at("[::1]:0"));
@@ -330,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CALL(a_call_over_tcp_knows_its_transport_and_peer),
+        CALL(a_connection_is_listed_until_its_owner_closes_it),
         CALL(ipv6_is_written_in_brackets),
         CALL(each_address_of_a_name_is_tried),
         CALL(nobody_there_is_unavailable_with_the_reason),

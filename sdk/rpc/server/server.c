@@ -148,7 +148,7 @@ static void end_some(struct turn_task *task)
 
     LIST_FOREACH(connection, &server->connections, link)
     if (connection->is_to_end)
-        server_connection_end(connection, "the server's operator closed the connection");
+        server_connection_end(connection, "the connection was closed by the operator");
 }
 
 enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_server_options *options,
