@@ -18,6 +18,7 @@
 #include <core/watch/crash.h>
 #include <core/watch/deaths.h>
 #include <core/watch/frames.h>
+#include <core/watch/tampering.h>
 #include <core/watch/watchdog.h>
 
 #include "costs.h"
@@ -99,6 +100,7 @@ static void on_other_signal(void *context, int number)
 static void on_turn(uv_prepare_t *turn)
 {
     crash_check_child();
+    tampering_note_turn();
 }
 
 static bool open_loop(struct daemon *daemon)
@@ -270,6 +272,7 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.settings = daemon->survey.settings;
     daemon->loading.registry = daemon->registry;
     daemon->loading.notices = &daemon->notices;
+    tampering_watch();
     loading_run(&daemon->loading);
     crash_after_load();
     daemon->inspect.daemon.deprecations = daemon->notices.items;
@@ -466,6 +469,7 @@ static void close_loop(struct daemon *daemon)
     const struct drain_owners owners = {.name = name_owner, .context = &daemon->loading};
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
+    tampering_end();
     process_leave_signals(&daemon->signals);
     watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);

@@ -30,6 +30,7 @@ static struct running_limits limits;
 static uint64_t slow_ticks = UINT64_MAX;
 /* What lasts RUNNING_STAMP_MS is timed. */
 static atomic_uint_least64_t stamp_ticks = UINT64_MAX;
+static void (*on_step)(const struct running_word *word, bool has_ended);
 /* Set in a forked child only. */
 static void (*end_on_leave)(void);
 static struct running_box no_box;
@@ -207,6 +208,24 @@ void running_use_box(struct running_box *new_box)
     box = new_box != NULL ? new_box : &no_box;
 }
 
+void running_watch_steps(void (*new_on_step)(const struct running_word *word, bool has_ended))
+{
+    on_step = new_on_step;
+}
+
+bool running_is_alone(void)
+{
+    for (size_t i = 0; i < RUNNING_BOX_PREPARES; i++)
+        if (atomic_load_explicit(&box->prepares[i], memory_order_relaxed) != 0)
+            return false;
+    return true;
+}
+
+static bool is_step(enum running_doing doing)
+{
+    return doing >= RUNNING_LOAD && doing <= RUNNING_CLOSE;
+}
+
 void running_end_on_leave(void (*end)(void))
 {
     end_on_leave = end;
@@ -264,6 +283,8 @@ void running_enter(struct running_plugin *owner, enum running_doing doing, const
 
     if (thread == NULL)
         return;
+    if (is_step(doing) && on_step != NULL && owner != NULL && thread->is_loop)
+        on_step(&(struct running_word){.owner = owner, .doing = doing}, false);
     depth = atomic_load_explicit(&thread->depth, memory_order_relaxed);
     if (depth >= RUNNING_DEPTH_MAX) {
         atomic_store_explicit(&thread->depth, depth + 1, memory_order_relaxed);
@@ -355,6 +376,8 @@ static __attribute__((noinline)) void leave_timed(struct running_thread *thread,
     }
     show_in_box(outer.owner, outer.doing);
     charge(frame, &word, own);
+    if (is_step(word.doing) && on_step != NULL && word.owner != NULL)
+        on_step(&word, true);
 }
 
 void running_leave(void)

@@ -152,6 +152,11 @@ void running_leave(void);
 /** The innermost entry of this thread is to return within that time. */
 void running_allow(uint64_t limit_ns);
 
+/** Called on the loop's thread before and after each step of a plugin, but not its handlers; NULL: no more.
+ */
+void running_watch_steps(void (*on_step)(const struct running_word *word, bool has_ended));
+/** Is no other thread in a plugin? */
+bool running_is_alone(void);
 /** In a forked child of the loop's thread: `end` is called, and must not return, once its entry is left. */
 void running_end_on_leave(void (*end)(void));
 

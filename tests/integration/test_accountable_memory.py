@@ -35,7 +35,7 @@ class Memory(Accountable):
             with self.subTest(defect=defect, when=when):
                 daemon = self.run_bad(defect, when)
                 self.assertIn(self.wait(daemon), (0, -signal.SIGKILL))
-                self.assert_next_start_says(daemon, f"ended without shutting down, in {when} of {URI} (bad.so)")
+                self.assert_next_start_says(daemon, "ended without shutting down, in ", f"{when} of {URI} (bad.so)")
 
     def test_an_unseen_end_while_loading_names_the_module(self):
         daemon = self.run_bad("none", BERTH_BAD_LOAD="_exit")
