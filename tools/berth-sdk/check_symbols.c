@@ -127,6 +127,45 @@ static void check_undefined(const struct elf_image *image, const struct names *n
     }
 }
 
+/* What a plugin had better not import: it shares its process with the host and all other plugins. */
+static const struct process_wide {
+    const char *name;
+    const char *why;
+    const char *instead;
+} process_wide[] = {
+    {"exit", "ends the daemon", "return an error, or call berth_fail"},
+    {"_exit", "ends the daemon without a trace", "return an error; in a child it is fine"},
+    {"abort", "ends the daemon", "return an error, or call berth_fail"},
+    {"signal", "changes a handler for the whole daemon",
+     "use uv_signal_start for signals the daemon leaves alone"},
+    {"sigaction", "changes a handler for the whole daemon",
+     "use uv_signal_start for signals the daemon leaves alone"},
+    {"chdir", "changes the directory of the whole daemon",
+     "use openat and the like, or uv_process_options_t.cwd"},
+    {"fork", "copies the daemon with all its descriptors", "use uv_spawn"},
+    {"setenv", "changes the environment of the whole daemon, and races with getenv",
+     "pass variables in uv_process_options_t.env"},
+    {"setlocale", "changes the locale of the whole daemon", "use newlocale and uselocale"},
+    {"pthread_key_create", "registers a destructor that runs when a thread ends, perhaps after close",
+     "keep the data in the instance"},
+    {"__cxa_thread_atexit_impl", "registers a destructor that runs when a thread ends, perhaps after close",
+     "keep the data in the instance, not in a thread_local object"},
+};
+
+static void check_process_wide(const struct elf_image *image, struct check_report *report)
+{
+    Elf64_Sym symbol;
+
+    for (size_t i = 1; elf_image_symbol(image, i, &symbol); i++) {
+        const char *name = elf_image_string(image, symbol.st_name);
+
+        for (size_t k = 0; name != NULL && k < sizeof(process_wide) / sizeof(process_wide[0]); k++)
+            if (symbol.st_shndx == SHN_UNDEF && strcmp(process_wide[k].name, name) == 0)
+                check_report_add(report, CHECK_WARNING, "process", "imports %s, which %s; %s", name,
+                                 process_wide[k].why, process_wide[k].instead);
+    }
+}
+
 /* A name in the host's own libraries, and the library that has it. */
 struct host_name {
     const char *name;
@@ -287,6 +326,7 @@ void check_symbols(const struct elf_image *image, const char *path, struct libra
         check_report_add(report, CHECK_WARNING, "libraries", "%s", conflict);
     free(conflict);
     check_host_names(image, finder, &list, report);
+    check_process_wide(image, report);
     library_find(finder, c_library, image->header.e_machine, &list);
     library_find(finder, loop_library, image->header.e_machine, &host);
     names = exports_of(&list);
