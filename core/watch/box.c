@@ -171,7 +171,22 @@ static void describe_end(const struct death *reported, char *text, size_t size)
         snprintf(text, size, "crashed with %s", crash_signal_name(reported->signal));
 }
 
-/* Where nothing was reported, all that ran are suspects, and one alone is to blame. */
+/*
+ * SIGKILL leaves the same trace as _exit(2), and an operator or the kernel may kill a daemon at any time. It
+ * counts against a plugin only while the loop did nothing but start that plugin, which is over in a moment.
+ */
+static bool is_evidence(const struct past *past)
+{
+    const struct page *page = &past->page;
+
+    if (page->death.is_set)
+        return true;
+    return page->running.owner != 0 &&
+           (page->running.doing == RUNNING_LOAD || page->running.doing == RUNNING_MIGRATE ||
+            page->running.doing == RUNNING_CHECK || page->running.doing == RUNNING_INIT);
+}
+
+/* Where nothing was reported, all that ran are suspects. */
 static void explain(const struct past *past, struct box_death *death)
 {
     const struct page *page = &past->page;
@@ -190,6 +205,8 @@ static void explain(const struct past *past, struct box_death *death)
             add_suspect(past, page->running.prepares[i], RUNNING_PREPARE, &suspects, death);
         }
     }
+    if (!is_evidence(past))
+        death->uri[0] = '\0';
     describe_end(&page->death, end, sizeof(end));
     read_boot_id(boot_id, sizeof(boot_id));
     if (!page->death.is_set && strcmp(boot_id, page->boot_id) != 0) {

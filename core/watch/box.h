@@ -16,7 +16,7 @@
 struct box_death {
     /** One line for people. */
     char sentence[1024];
-    /** The plugin to blame; empty: none, or one of several. */
+    /** The plugin that this counts against; empty: none, or it may have been killed from outside. */
     char uri[256];
     /** "SIGSEGV in init". */
     char what[96];

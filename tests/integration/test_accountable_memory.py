@@ -160,6 +160,16 @@ class Quarantine(Accountable):
         self.assert_stops(daemon)
         self.assertEqual("[]\n", self.quarantine("ls", "--json").stdout)
 
+    def test_a_kill_from_outside_does_not_count(self):
+        for when in ("prepare", "handler", "serve"):
+            daemon = self.run_bad("kill", when)
+            self.wait(daemon)
+        self.set_up_bad()
+        daemon = self.start()
+        self.assert_line(daemon.log, " warn ", "the previous run ", URI)
+        self.assertEqual("[]\n", self.quarantine("ls", "--json").stdout)
+        self.assert_stops(daemon)
+
     def test_two_deaths_are_not_enough_unless_the_configuration_says_so(self):
         self.die(2)
         self.set_up_bad()
