@@ -17,6 +17,7 @@
 #include <core/manifest/manifest.h>
 #include <core/life/mailbox.h>
 #include <sdk/base/memory.h>
+#include <sdk/base/surroundings.h>
 #include <sdk/calls/router.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -158,6 +159,8 @@ struct berth_testing {
     struct fake_word words[FAKE_DEPTH_MAX];
     unsigned depth;
     uint64_t known_ns, callback_limit_ns;
+    /** The process as it was when the step that runs began; NULL: none runs. */
+    struct surroundings *surroundings;
     /** They see a loop that somebody else runs or stops. */
     uv_prepare_t loop_prepare;
     uv_check_t loop_check;
@@ -182,7 +185,10 @@ void fake_strict_init(struct berth_testing *testing);
 void fake_strict_close(struct berth_testing *testing);
 /** Everything of the plugin is to have ended. */
 void fake_strict_finish(struct berth_testing *testing);
-/** Around each entry into the plugin. */
+/** Around what may not change the process's surroundings; `doing` is to blame. */
+void fake_surroundings_take(struct berth_testing *testing);
+void fake_surroundings_check(struct berth_testing *testing, const char *doing);
+/** Around each entry into the plugin. `detail` may be NULL. */
 void fake_enter(struct berth_testing *testing, const char *doing, const char *detail);
 void fake_leave(struct berth_testing *testing);
 /** Runs what the loop can run at once, and looks at how long that takes. */

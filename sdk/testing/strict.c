@@ -170,6 +170,33 @@ const void *fake_store_wrap(struct berth_testing *testing, const struct berth_st
     return &store->table;
 }
 
+struct tampering {
+    struct berth_testing *testing;
+    const char *doing;
+};
+
+static void on_tampering(void *context, const char *what, bool is_restored)
+{
+    const struct tampering *tampering = context;
+
+    fake_fault(tampering->testing, "%s changed %s, which belongs to the daemon", tampering->doing, what);
+}
+
+void fake_surroundings_take(struct berth_testing *testing)
+{
+    testing->surroundings = surroundings_take();
+}
+
+void fake_surroundings_check(struct berth_testing *testing, const char *doing)
+{
+    struct tampering tampering = {testing, doing};
+
+    if (testing->surroundings != NULL)
+        surroundings_check(testing->surroundings, on_tampering, &tampering);
+    surroundings_free(testing->surroundings);
+    testing->surroundings = NULL;
+}
+
 void fake_enter(struct berth_testing *testing, const char *doing, const char *detail)
 {
     if (testing->depth < FAKE_DEPTH_MAX)
@@ -177,7 +204,9 @@ void fake_enter(struct berth_testing *testing, const char *doing, const char *de
                                                             .detail = detail,
                                                             .stack = (uintptr_t)__builtin_frame_address(0),
                                                             .begun_ns = fake_real_ns()};
-    testing->depth++;
+    /* Calls come by the thousand; steps do not. */
+    if (testing->depth++ == 0 && detail == NULL)
+        fake_surroundings_take(testing);
 }
 
 void fake_leave(struct berth_testing *testing)
@@ -190,8 +219,10 @@ void fake_leave(struct berth_testing *testing)
         return;
     }
     check_stop(testing);
-    if (testing->depth == 1)
+    if (testing->depth == 1) {
         check_snapshots(testing);
+        fake_surroundings_check(testing, testing->words[0].doing);
+    }
     word = testing->words[--testing->depth];
     took_ns = fake_real_ns() - word.begun_ns;
     check_time(testing, &word, took_ns - word.inner_ns);

@@ -344,9 +344,11 @@ static enum berth_code prepare(struct berth_testing *testing, void **ret_prepare
 
     if (!BERTH_HAS(testing->plugin, prepare))
         return BERTH_OK;
+    fake_surroundings_take(testing);
     if (pthread_create(&thread, NULL, run_prepare, &preparation) != 0)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no thread for prepare");
     pthread_join(thread, NULL);
+    fake_surroundings_check(testing, "prepare");
     if (preparation.code == BERTH_PENDING)
         fake_fault(testing, "prepare returned BERTH_PENDING, which is not allowed");
     if (preparation.code != BERTH_OK)

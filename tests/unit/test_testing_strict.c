@@ -84,6 +84,30 @@ static void each_defect_is_a_fault_with_its_sentence(void **state)
     }
 }
 
+/* Whatever it left behind is put back, or a later test would start with it. */
+static void what_belongs_to_the_process_is_not_the_plugins_to_change(void **state)
+{
+    static const struct {
+        const char *defect, *when, *fault;
+    } cases[] = {
+        {"signal", "init", "init changed the handler of SIGTERM, which belongs to the daemon"},
+        {"mask", "serve", "serve changed the signal mask"},
+        {"cwd", "close", "close changed the working directory"},
+        {"umask", "prepare", "prepare changed the umask"},
+        {"environment", "init", "init changed the environment variable "},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct berth_testing *testing = start(cases[i].defect, cases[i].when);
+        struct berth_error err = {.message = ""};
+
+        run(testing);
+        assert_int_equal(berth_testing_destroy(testing, &err), BERTH_FAILED_PRECONDITION);
+        if (strstr(err.message, cases[i].fault) == NULL)
+            fail_msg("%s in %s: %s", cases[i].defect, cases[i].when, err.message);
+    }
+}
+
 static void what_is_posted_runs_until_close_begins(void **state)
 {
     struct berth_testing *testing = start("post", "init");
@@ -193,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_defect_is_a_fault_with_its_sentence),
+        cmocka_unit_test(what_belongs_to_the_process_is_not_the_plugins_to_change),
         cmocka_unit_test(what_is_posted_runs_until_close_begins),
         cmocka_unit_test(a_callback_that_takes_too_long_is_a_fault),
         cmocka_unit_test(a_snapshot_that_is_not_ended_is_a_fault),

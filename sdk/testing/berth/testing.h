@@ -57,7 +57,8 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
  * line: a handle, a thread, a hold or a snapshot of a store left behind; a step completed twice, a close that
  * never ended; a call used after its end, replied to twice, or finished with a made-up code; a function of
  * the host called on another thread than the loop's; a callback that took too long, or that ran or stopped
- * the loop. A callback that calls exit(3) ends the test with status 70 and a line on standard error.
+ * the loop; a step that changed what belongs to the process (signals, folder, umask, locale, environment). A
+ * callback that calls exit(3) ends the test with status 70 and a line on standard error.
  */
 enum berth_code berth_testing_destroy(struct berth_testing *testing, struct berth_error *err);
 
