@@ -190,7 +190,8 @@ struct berth_plugin_costs {
     const char *uri;
     /**
      * Time on the loop in what the host called: steps, handlers, interceptors. Exclusive: without what these
-     * called in other plugins. Callbacks that libuv calls directly are nobody's: see berth_daemon_costs.
+     * called in other plugins. Where a turn of the loop has many calls, some are timed and stand for all.
+     * Callbacks that libuv calls directly are nobody's: see berth_daemon_costs.
      */
     uint64_t loop_ns, longest_ns;
     uint64_t entries;
