@@ -96,7 +96,7 @@ static bool check(struct loading *loading, struct registry_plugin *plugin, const
     struct config_diagnostics diagnostics = {0};
     bool is_fine;
 
-    running_enter(plugin->running, RUNNING_CHECK, NULL);
+    running_enter(BERTH_HAS(table, check) ? plugin->running : NULL, RUNNING_CHECK, NULL);
     is_fine = settings_check_plugin(loading->settings, plugin->entry->plugin->uri, table, &diagnostics);
     running_leave();
     return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What belongs to the whole process, compared and restored. It is done around every step of every plugin, so
- * the environment is compared by its pointers first, and the directory by its inode.
+ * it is to cost little: the environment is compared by its pointers first, and of the signals those that are
+ * changed together by one of them.
  */
 #include "surroundings.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <locale.h>
 #include <pthread.h>
 #include <signal.h>
@@ -35,13 +37,16 @@ static const struct kind {
     {SIGHUP, "SIGHUP", RESTORED},
     {SIGPIPE, "SIGPIPE", RESTORED},
     {SIGXFSZ, "SIGXFSZ", RESTORED},
+    {SIGCHLD, "SIGCHLD", RESTORED_IF_IGNORED},
     {SIGSEGV, "SIGSEGV", RESTORED_UNLESS_HANDLED},
+    /* From here on only where one above has changed. */
     {SIGBUS, "SIGBUS", RESTORED_UNLESS_HANDLED},
     {SIGILL, "SIGILL", RESTORED_UNLESS_HANDLED},
     {SIGFPE, "SIGFPE", RESTORED_UNLESS_HANDLED},
     {SIGABRT, "SIGABRT", RESTORED_UNLESS_HANDLED},
-    {SIGCHLD, "SIGCHLD", RESTORED_IF_IGNORED},
 };
+
+#define SENTINELS 8
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -49,6 +54,7 @@ struct surroundings {
     struct sigaction actions[KIND_COUNT];
     sigset_t mask;
     int folder;
+    char folder_path[PATH_MAX];
     dev_t folder_device;
     ino_t folder_inode;
     mode_t umask;
@@ -116,6 +122,13 @@ static bool take_environment(struct surroundings *surroundings)
     return true;
 }
 
+/* Empty where it has none, such as a folder that was removed. */
+static void read_folder(char path[PATH_MAX])
+{
+    if (getcwd(path, PATH_MAX) == NULL)
+        path[0] = '\0';
+}
+
 static void take_folder(struct surroundings *surroundings)
 {
     struct stat status;
@@ -123,6 +136,7 @@ static void take_folder(struct surroundings *surroundings)
     surroundings->folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (surroundings->folder < 0 || fstat(surroundings->folder, &status) != 0)
         return;
+    read_folder(surroundings->folder_path);
     surroundings->folder_device = status.st_dev;
     surroundings->folder_inode = status.st_ino;
 }
@@ -177,12 +191,15 @@ static bool is_to_restore(const struct kind *kind, const struct sigaction *now)
 
 static void check_signals(struct surroundings *surroundings, const struct report *report)
 {
-    for (size_t i = 0; i < KIND_COUNT; i++) {
+    bool any_changed = false;
+
+    for (size_t i = 0; i < (any_changed ? KIND_COUNT : SENTINELS); i++) {
         struct sigaction *before = &surroundings->actions[i], now;
         bool is_restored;
 
         if (sigaction(kinds[i].number, NULL, &now) != 0 || is_same(before, &now))
             continue;
+        any_changed = true;
         is_restored = is_to_restore(&kinds[i], &now) && sigaction(kinds[i].number, before, NULL) == 0;
         if (is_restored || kinds[i].policy != RESTORED_IF_IGNORED)
             tell(report, "the handler of ", kinds[i].name, is_restored);
@@ -205,8 +222,13 @@ static void check_mask(struct surroundings *surroundings, const struct report *r
 
 static void check_folder(struct surroundings *surroundings, const struct report *report)
 {
+    char path[PATH_MAX];
     struct stat now;
 
+    read_folder(path);
+    if (strcmp(path, surroundings->folder_path) == 0)
+        return;
+    /* It may have been renamed. */
     if (surroundings->folder < 0 || stat(".", &now) != 0 ||
         (now.st_dev == surroundings->folder_device && now.st_ino == surroundings->folder_inode))
         return;
