@@ -322,8 +322,7 @@ void box_close(void)
 {
     running_use_box(NULL);
     box_note_end();
-    if (box.page != NULL)
-        munmap(box.page, PAGE_BYTES);
+    /* A thread that is stuck in a plugin may still write to the page: it stays mapped. */
     if (box.fd >= 0)
         close(box.fd);
     box.page = NULL;
