@@ -72,7 +72,7 @@ static enum berth_code read_open(FILE *file, const char *path, struct deaths *de
 
     if (fstat(fileno(file), &status) != 0)
         return fail(path, "examine it", err);
-    if (!S_ISREG(status.st_mode) || (status.st_uid != geteuid() && status.st_uid != 0) ||
+    if (!S_ISREG(status.st_mode) || (status.st_uid != geteuid() && status.st_uid != 0 && geteuid() != 0) ||
         (status.st_mode & 0022) != 0 || status.st_size > FILE_BYTES_MAX)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s: ignoring it: too large, or not a file that only this user writes", path);
@@ -121,13 +121,19 @@ enum berth_code deaths_write(const char *state, const struct deaths *deaths, str
 {
     char *path = path_in(state, ""), *next = path_in(state, ".new");
     enum berth_code code = BERTH_OK;
+    struct stat folder;
     int fd;
 
     unlink(next);
     fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         code = fail(next, "create it", err);
-    else if (!write_all(fd, deaths) || rename(next, path) != 0)
+    /* Root may have run the command for a daemon of another user. */
+    else if (geteuid() == 0 && stat(state, &folder) == 0 && folder.st_uid != 0 &&
+             fchown(fd, folder.st_uid, folder.st_gid) != 0) {
+        code = fail(next, "give it to the daemon's user", err);
+        close(fd);
+    } else if (!write_all(fd, deaths) || rename(next, path) != 0)
         code = fail(path, "write it", err);
     free(path);
     free(next);

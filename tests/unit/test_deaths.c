@@ -5,6 +5,8 @@
 #include <core/watch/deaths.h>
 #include <tests/cmocka.h>
 
+#include "scratch.h"
+
 #define HERON "io.example.v1.heron"
 #define STORK "io.example.v1.stork"
 
@@ -91,6 +93,70 @@ static void one_or_all_are_forgotten(void **state)
     assert_int_equal(deaths.count, 0);
 }
 
+static void what_is_written_is_read_again(void **state)
+{
+    char folder[PATH_MAX];
+    struct deaths read;
+    struct berth_error error;
+
+    scratch_create(folder);
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_OK);
+    assert_int_equal(read.count, 0);
+    deaths_finish(&read);
+    for (int i = 0; i < 3; i++)
+        deaths_add(&deaths, HERON, "SIGSEGV in handler", 1000, &three);
+    assert_int_equal(deaths_write(folder, &deaths, &error), BERTH_OK);
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_OK);
+    assert_int_equal(read.count, 4);
+    for (size_t i = 0; i < read.count; i++) {
+        assert_int_equal(read.items[i].time_s, 1000);
+        assert_int_equal(read.items[i].is_quarantine, i == 3);
+        assert_string_equal(read.items[i].uri, HERON);
+        assert_string_equal(read.items[i].what, items[i].what);
+    }
+    deaths_finish(&read);
+    scratch_remove(folder);
+}
+
+static void a_link_is_not_followed(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 8];
+    struct deaths read;
+    struct berth_error error;
+
+    scratch_create(folder);
+    snprintf(path, sizeof(path), "%s/deaths", folder);
+    assert_int_equal(symlink("/dev/zero", path), 0);
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_UNAVAILABLE);
+    assert_int_equal(read.count, 0);
+    deaths_finish(&read);
+    scratch_remove(folder);
+}
+
+/* Root lifts a quarantine of a daemon that runs as somebody else. */
+static void the_file_stays_the_daemons(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 8];
+    struct deaths read;
+    struct berth_error error;
+    struct stat status;
+
+    if (geteuid() != 0)
+        skip();
+    scratch_create(folder);
+    snprintf(path, sizeof(path), "%s/deaths", folder);
+    assert_int_equal(chown(folder, 65534, 65534), 0);
+    deaths_add(&deaths, HERON, "SIGSEGV", 1000, &three);
+    assert_int_equal(deaths_write(folder, &deaths, &error), BERTH_OK);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_uid, 65534);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_OK);
+    assert_int_equal(read.count, 1);
+    deaths_finish(&read);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +166,9 @@ int main(void)
         cmocka_unit_test_setup(a_limit_of_none_quarantines_nobody, begin),
         cmocka_unit_test_setup(the_list_is_bounded_and_quarantines_outlast_deaths, begin),
         cmocka_unit_test_setup(one_or_all_are_forgotten, begin),
+        cmocka_unit_test_setup(what_is_written_is_read_again, begin),
+        cmocka_unit_test_setup(a_link_is_not_followed, begin),
+        cmocka_unit_test_setup(the_file_stays_the_daemons, begin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
