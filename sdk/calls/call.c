@@ -110,6 +110,18 @@ static struct handle *handle_of(struct berth_call *public)
     return CONTAINER_OF(public, struct handle, public);
 }
 
+/*
+ * Handles come by the page and stay: one alone, between the large blocks of the messages of its time, would
+ * keep their memory from going back to the system for as long as it rests.
+ */
+#define SLAB_HANDLES 256
+
+struct slab {
+    SLIST_ENTRY(slab) link;
+    size_t used;
+    struct handle handles[SLAB_HANDLES];
+};
+
 static struct handle *wake_oldest(struct calls *calls)
 {
     struct handle *handle = STAILQ_FIRST(&calls->resting);
@@ -123,9 +135,23 @@ static struct handle *wake_oldest(struct calls *calls)
     return handle;
 }
 
+static struct handle *take_new(struct calls *calls)
+{
+    struct slab *slab = SLIST_FIRST(&calls->slabs);
+
+    if (slab == NULL || slab->used == SLAB_HANDLES) {
+        slab = malloc(sizeof(*slab));
+        if (slab == NULL)
+            return NULL;
+        slab->used = 0;
+        SLIST_INSERT_HEAD(&calls->slabs, slab, link);
+    }
+    return &slab->handles[slab->used++];
+}
+
 static struct handle *take_handle(struct calls *calls)
 {
-    return calls->resting_count > calls->rest ? wake_oldest(calls) : malloc(sizeof(struct handle));
+    return calls->resting_count > calls->rest ? wake_oldest(calls) : take_new(calls);
 }
 
 /* The call has ended: what pointed into it points at nothing of it any more. */
@@ -139,8 +165,6 @@ static void give_handle(struct calls *calls, struct handle *handle)
     handle->public.state = NULL;
     STAILQ_INSERT_TAIL(&calls->resting, handle, link);
     calls->resting_count++;
-    if (calls->resting_count > KEPT_MAX && calls->resting_count - KEPT_MAX > calls->rest)
-        free(wake_oldest(calls));
 }
 
 void calls_init(struct calls *calls)
@@ -159,8 +183,12 @@ void calls_finish(struct calls *calls)
         free(call);
     }
     calls->kept_count = 0;
-    while (!STAILQ_EMPTY(&calls->resting))
-        free(wake_oldest(calls));
+    while (!SLIST_EMPTY(&calls->slabs)) {
+        struct slab *slab = SLIST_FIRST(&calls->slabs);
+
+        SLIST_REMOVE_HEAD(&calls->slabs, link);
+        free(slab);
+    }
 }
 
 /* The code that called the function this is used in. */

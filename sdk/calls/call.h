@@ -63,6 +63,8 @@ struct calls {
     /** Handles of ended calls, the oldest first. One is reused once `rest` calls have ended after its own. */
     STAILQ_HEAD(, handle) resting;
     size_t resting_count, rest;
+    /** The memory of all handles: of as many as calls were open at once, and of those that rest. */
+    SLIST_HEAD(, slab) slabs;
     /** Where everything happens: an address that only that thread has. */
     const void *thread;
     struct call_cursor *cursors;
