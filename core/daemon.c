@@ -196,7 +196,7 @@ static bool open_box(struct daemon *daemon)
     bool has_died;
 
     if (box_open(daemon->survey.settings->state, &has_died, &daemon->last_death, &error) != BERTH_OK)
-        log_line(BERTH_LOG_WARN, "a crash will not be remembered: %s", error.message);
+        log_line(BERTH_LOG_WARN, "a crash of this run will not be recorded: %s", error.message);
     if (has_died)
         note_death(daemon);
     return true;

@@ -467,7 +467,7 @@ static void tell_of_lost(void)
 
     if (missed == 0)
         return;
-    snprintf(text, sizeof(text), "%u lines before the last one were lost because nobody read this log",
+    snprintf(text, sizeof(text), "%u lines before the previous line were lost: log output was not being read",
              missed);
     format_line(&line, BERTH_LOG_WARN, NULL, text);
     if (write_bytes(line.bytes, line.length))

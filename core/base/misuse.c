@@ -77,7 +77,7 @@ void misuse_report(const struct misuse *misuse)
     struct place place;
     const char *file = NULL, *uri;
     uintptr_t offset = 0;
-    char where[128] = "code of no module", text[512];
+    char where[128] = "unknown caller", text[512];
 
     if (misuse->caller == NULL || find_place == NULL || !find_place(misuse->caller, &file, &offset))
         file = NULL;

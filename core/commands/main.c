@@ -110,8 +110,8 @@ static const struct cli_command commands[] = {
      "in the manifests. If a plugin has migration code of its own, its module is loaded and the\n"
      "code is run.\n",
      migrate_options, 0, 0, command_config_migrate},
-    {"quarantine ls", "", "list plugins that are quarantined or killed the daemon",
-     "A plugin that kills the daemon as often as on_crash.quarantine_after says is not loaded any more.\n",
+    {"quarantine ls", "", "list plugins that killed the daemon or are quarantined",
+     "A plugin that kills the daemon on_crash.quarantine_after times within on_crash.within is not loaded.\n",
      quarantine_options, 0, 0, command_quarantine_ls},
     {"quarantine clear", "[URI]", "lift the quarantine of one plugin or of all",
      "Forgets their crashes too. The plugin is loaded at the next start.\n", NULL, 0, 1,
@@ -125,7 +125,7 @@ static const struct cli_program program = {
     .summary = "Hosts plugins that are shared objects: scans, plans, loads and runs them.",
     .exit_status = "Exit status: 0 success or stopped by a signal, 1 failure, 2 wrong usage,\n"
                    "3 wrong configuration, 4 stopped by a second signal,\n"
-                   "5 ended by a plugin's exit().\n",
+                   "5 a plugin called exit() or ended the main thread.\n",
     .options = common_options,
     .commands = commands,
 };

@@ -177,7 +177,7 @@ static void settle(struct instance *instance)
 static void end_unstarted(struct instance *instance)
 {
     registry_blame(instance->life->registry, instance->plugin, BERTH_STATE_STOPPED, BERTH_CANCELLED,
-                   "the daemon stopped before it started", PLAN_NONE);
+                   "the daemon shut down before this plugin was started", PLAN_NONE);
     settle(instance);
 }
 
@@ -521,8 +521,8 @@ static void on_overdue(struct steps *steps, enum step step)
     config_format_duration((int64_t)steps_timeout_of(steps, is_cut_short ? STEP_CLOSE : step), limit);
     if (is_cut_short)
         snprintf(message, sizeof(message),
-                 "%s did not complete within %s after the daemon was told to stop (timeouts.close)",
-                 kinds[step].name, limit);
+                 "%s did not complete within %s after shutdown began (timeouts.close)", kinds[step].name,
+                 limit);
     else
         snprintf(message, sizeof(message), "%s did not complete within %s (timeouts.%s)%s%s",
                  kinds[step].name, limit, kinds[step].name, calls[0] != '\0' ? "; " : "", calls);

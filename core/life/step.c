@@ -126,8 +126,8 @@ static void answer(struct steps *steps, enum step step, struct step_outcome outc
         outcome = early;
     else if (is_early)
         log_plugin(BERTH_LOG_WARN, steps->uri,
-                   "completed %s with %s and then returned %s from it: only what it returned counts",
-                   name_of(steps, step), berth_code_name(early.code), berth_code_name(outcome.code));
+                   "completed %s with %s, then returned %s; using the returned code", name_of(steps, step),
+                   berth_code_name(early.code), berth_code_name(outcome.code));
     if ((int)outcome.code == BERTH_PENDING) {
         steps->records[step].status = STEP_PENDING;
         /* A prepare waits for a thread first; that time is not charged to it. */
@@ -206,9 +206,9 @@ void steps_complete(struct steps *steps, enum step step, enum berth_code code, v
         complete_late(steps, step, &outcome);
         return;
     case STEP_ENDED:
-        log_plugin(BERTH_LOG_WARN, steps->uri, "ignoring the completion of %s with %s: it has ended with %s",
-                   name_of(steps, step), berth_code_name(outcome.code),
-                   berth_code_name(steps->records[step].code));
+        log_plugin(BERTH_LOG_WARN, steps->uri,
+                   "ignoring the completion of %s with %s: it already ended with %s", name_of(steps, step),
+                   berth_code_name(outcome.code), berth_code_name(steps->records[step].code));
         return;
     }
 }

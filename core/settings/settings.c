@@ -100,15 +100,18 @@ const struct schema settings_schema = {
         FIELD(.kind = SCHEMA_OBJECT, .name = "loop", .index = 12,
               .doc = "Limits on how long plugins may block the event loop, which all of them share.",
               FIELDS(
-                  LIMIT(0, "warn_after",
-                        .doc = "Log a call into a plugin that took longer, once it returns; 0s: never.",
-                        .default_ = WORD("200ms")),
+                  LIMIT(
+                      0, "warn_after",
+                      .doc =
+                          "Log a call into a plugin that takes longer than this, when it returns; 0s: never.",
+                      .default_ = WORD("200ms")),
                   LIMIT(1, "stall_after",
-                        .doc = "Log who blocks the loop while it is stuck for longer; 0s: never.",
+                        .doc = "Log which plugin blocks the loop once the loop has been stuck for this long; "
+                               "0s: never.",
                         .default_ = WORD("2s")),
                   LIMIT(2, "abort_after",
                         .doc =
-                            "Abort the daemon, with a core dump, if the loop is stuck for longer; 0s: never.",
+                            "Abort with a core dump once the loop has been stuck for this long; 0s: never.",
                         .default_ = WORD("0s")))),
         FIELD(.kind = SCHEMA_OBJECT, .name = "on_crash", .index = 13,
               .doc = "What happens to a plugin that kills the daemon.",
@@ -121,7 +124,7 @@ const struct schema settings_schema = {
                            .has_min = true, .min = INT64_C(1000000000), .has_max = true,
                            .max = INT64_C(31536000000000000)),
                      FIELD(.kind = SCHEMA_BOOL, .name = "required", .index = 2,
-                           .doc = "Also for required plugins, without which the daemon does not start.",
+                           .doc = "Quarantine required plugins too; the daemon then does not start.",
                            .default_ = WORD("false")))),
         FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 14, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };

@@ -163,7 +163,7 @@ static void describe_end(const struct death *reported, char *text, size_t size)
     if (!reported->is_set)
         snprintf(text, size, "ended without shutting down");
     else if (reported->signal == 0)
-        snprintf(text, size, "was ended by exit()");
+        snprintf(text, size, "was ended by exit() or pthread_exit()");
     else if (reported->address != 0)
         snprintf(text, size, "crashed with %s at 0x%" PRIx64, crash_signal_name(reported->signal),
                  reported->address);

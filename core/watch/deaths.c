@@ -74,8 +74,10 @@ static enum berth_code read_open(FILE *file, const char *path, struct deaths *de
         return fail(path, "examine it", err);
     if (!S_ISREG(status.st_mode) || (status.st_uid != geteuid() && status.st_uid != 0 && geteuid() != 0) ||
         (status.st_mode & 0022) != 0 || status.st_size > FILE_BYTES_MAX)
-        return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: ignoring it: too large, or not a file that only this user writes", path);
+        return berth_error_set(
+            err, BERTH_PERMISSION_DENIED,
+            "%s: ignoring this file: too large, not a regular file, wrong owner, or writable by others",
+            path);
     while (fgets(line, sizeof(line), file) != NULL)
         read_line(deaths, line);
     return BERTH_OK;

@@ -21,7 +21,7 @@ static void on_change(void *context, const char *what, bool is_restored)
 
     log_plugin(BERTH_LOG_WARN, word->owner->uri, "changed %s in %s%s%s", what,
                running_doing_name(word->doing),
-               running_is_alone() ? "" : ", unless a prepare that runs meanwhile did",
+               running_is_alone() ? "" : " (or a prepare running at the same time did)",
                is_restored ? "; restored" : "");
 }
 

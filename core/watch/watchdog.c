@@ -106,7 +106,7 @@ static void on_slow(const struct running_word *word, uint64_t took_ns)
     running_describe(word, what, sizeof(what));
     format_span(took_ns, span, sizeof(span));
     if (left_out > 0)
-        snprintf(more, sizeof(more), "; so did %" PRIu64 " more since its last line", left_out);
+        snprintf(more, sizeof(more), "; %" PRIu64 " more slow calls since the last report", left_out);
     log_line(BERTH_LOG_WARN, "%s blocked the loop for %s%s", what, span, more);
 }
 
@@ -287,12 +287,13 @@ static void tell_stuck(struct watchdog *watchdog, const struct running_word *wor
     } else if (count > 0) {
         /* One short entry after the other: it is unfair to blame the one that happens to run. */
         verb = "busy";
-        snprintf(blame.text, sizeof(blame.text), "one turn; at present it is in ");
+        snprintf(blame.text, sizeof(blame.text), "one iteration, currently in ");
         running_describe(&words[0], blame.text + strlen(blame.text), sizeof(blame.text) - strlen(blame.text));
     } else if (take_stack(watchdog)) {
         blame_stack(&blame);
     } else {
-        snprintf(blame.text, sizeof(blame.text), "code that cannot be named: it does not answer signals");
+        snprintf(blame.text, sizeof(blame.text),
+                 "unidentified code: the loop's thread does not respond to signals");
     }
     format_span(stuck_ns, span, sizeof(span));
     log_line(BERTH_LOG_WARN, "the loop has been %s for %s in %s", verb, span, blame.text);
@@ -307,7 +308,7 @@ static void tell_moved(struct watchdog *watchdog, uint64_t moved_ms)
 
     watchdog->is_told = false;
     format_span((stuck_ms > watchdog->late_ms ? stuck_ms - watchdog->late_ms : 0) * MS, span, sizeof(span));
-    log_line(BERTH_LOG_WARN, "the loop turns again after %s", span);
+    log_line(BERTH_LOG_WARN, "the loop resumed after %s", span);
 }
 
 static void abort_loop(struct watchdog *watchdog, uint64_t stuck_ns)
@@ -570,7 +571,7 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     watchdog->has_thread = watchdog->wake_fd >= 0 && start_thread(watchdog);
     if (!watchdog->has_thread)
-        log_line(BERTH_LOG_WARN, "no thread for the watchdog: a loop that is stuck will not be noticed");
+        log_line(BERTH_LOG_WARN, "cannot start the watchdog thread: a stuck loop will not be reported");
     return watchdog;
 }
 

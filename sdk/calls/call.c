@@ -640,7 +640,7 @@ static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error 
     call->asking = NULL;
     if (code != BERTH_PENDING && code != wire_code(code))
         report(call->calls, call->public, hook->owner, *(const void **)&hook->interceptor->on_start,
-               "answered a call with the code %d, which does not exist; it became UNKNOWN", (int)code);
+               "answered a call with invalid code %d; sending UNKNOWN instead", (int)code);
     /* A refusal that was given stands, also where OK is returned behind it. */
     return code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING) ? call->answer : code;
 }
@@ -682,7 +682,7 @@ void call_admit(struct berth_call *public, enum berth_code code, const char *mes
         report(call->calls, public, owner, caller, "admitted a call twice; ignored");
     else if (code != wire_code(code))
         report(call->calls, public, owner, caller,
-               "refused a call with the code %d, which does not exist; it became UNKNOWN", (int)code);
+               "refused a call with invalid code %d; sending UNKNOWN instead", (int)code);
     if (is_second || (call->asking == NULL && call->ended))
         return;
     if (call->asking != NULL) {
@@ -792,7 +792,7 @@ void call_half_close(struct berth_call *public)
 
 void call_writable(struct berth_call *public)
 {
-    struct call *call = begin(public, "reported room for", CALLER);
+    struct call *call = begin(public, "reported room to send on", CALLER);
 
     if (call == NULL)
         return;
@@ -891,7 +891,7 @@ static enum berth_code op_send(struct berth_call *public, const void *message, s
 
 static bool op_can_send(struct berth_call *public)
 {
-    const struct call *call = call_for(public, "asked for room to send to", CALLER);
+    const struct call *call = call_for(public, "checked for room to send on", CALLER);
 
     return call != NULL && !call->ended && call->stream_ops->can_send(call->stream);
 }
@@ -908,8 +908,7 @@ static void op_finish(struct berth_call *public, enum berth_code code, const cha
     if (call->handler_finished && !is_rest_of_reply)
         report_handler(call, CALLER, "%s a call twice; ignored", "finished");
     else if (!was_ended && code != wire_code(code))
-        report_handler(call, CALLER,
-                       "finished a call with the code %d, which does not exist; it became UNKNOWN",
+        report_handler(call, CALLER, "finished a call with invalid code %d; sending UNKNOWN instead",
                        (int)code);
     enter(call);
     if (code == BERTH_OK && gives_one_reply(public) && call->replies == 0)

@@ -140,7 +140,8 @@ static struct berth_call *open_call(const struct berth_router *interface,
 
     if (!calls_on_thread(&router->calls, "opened a call", __builtin_return_address(0))) {
         request->stream_ops->finish(request->stream, BERTH_INTERNAL,
-                                    "the server opened the call on another thread than the loop's", NULL, 0);
+                                    "the server opened the call from a thread other than the loop's", NULL,
+                                    0);
         return NULL;
     }
     method = routes_find_method(&router->routes, request->path);

@@ -64,10 +64,10 @@ class Blocks(Bad):
         daemon = self.launch_bad(when, **options)
         daemon.wait_for_log("the loop has been stuck for")
         log = daemon.log
-        self.assertNotIn("turns again", log)
+        self.assertNotIn("the loop resumed", log)
         line = self.assert_line(log, " warn ", "the loop has been stuck for ", f" in {doing}")
-        daemon.wait_for_log("the loop turns again after ")
-        self.assertRegex(daemon.log, r"the loop turns again after [34]\.\d s\n")
+        daemon.wait_for_log("the loop resumed after ")
+        self.assertRegex(daemon.log, r"the loop resumed after [34]\.\d s\n")
         self.end(daemon, when)
         return daemon.log, line
 
@@ -121,7 +121,7 @@ class Blocks(Bad):
 
     def test_lines_of_json_have_the_same_text(self):
         daemon = self.launch_bad("timer", settings={"log": {"format": "json"}})
-        daemon.wait_for_log("the loop turns again")
+        daemon.wait_for_log("the loop resumed")
         texts = [json.loads(line)["message"] for line in daemon.log.splitlines()]
         self.assertTrue(any(re.search(rf"stuck for .* in a callback of {URI} \(bad\.so\+0x", text) for text in texts), texts)
         self.end(daemon, "timer")
@@ -168,7 +168,7 @@ class SignsOfLife(Bad):
         daemon = self.launch_bad("handler", WATCHDOG_USEC="400000")
         daemon.wait_for_log("stuck for")
         self.assertEqual(0, self.hear(daemon, 1.5), daemon.log)
-        daemon.wait_for_log("turns again")
+        daemon.wait_for_log("the loop resumed")
         self.assertIn(self.hear(daemon, 2), range(5, 15))
         self.assert_stops(daemon)
 

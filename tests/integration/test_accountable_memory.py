@@ -55,7 +55,7 @@ class Memory(Accountable):
     def test_an_exit_is_remembered(self):
         daemon = self.run_bad("exit", "handler")
         self.wait(daemon)
-        self.assert_next_start_says(daemon, f"was ended by exit(), in handler of {URI} (bad.so)")
+        self.assert_next_start_says(daemon, f"was ended by exit() or pthread_exit(), in handler of {URI} (bad.so)")
 
     def test_where_no_plugin_ran_nobody_is_blamed(self):
         self.set_up_bad()
@@ -101,7 +101,7 @@ class Memory(Accountable):
             box = self.workshop.state / "black-box"
             make(box)
             daemon = self.start()
-            self.assert_line(daemon.log, " warn ", "a crash will not be remembered: ", "black-box")
+            self.assert_line(daemon.log, " warn ", "a crash of this run will not be recorded: ", "black-box")
             self.assert_stops(daemon)
             self.assertEqual("precious", target.read_text())
             box.rmdir() if box.is_dir() and not box.is_symlink() else box.unlink()

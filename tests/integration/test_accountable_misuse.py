@@ -73,7 +73,7 @@ class Misuse(Case):
     def test_a_made_up_code_becomes_unknown(self):
         daemon = self.start_bad("made_up_code")
         self.assertEqual([grpc.StatusCode.UNKNOWN] * 2, self.call(daemon, 2))
-        self.assert_told_once(self.end(daemon), r"finished a call with the code 99, which does not exist; it became UNKNOWN "
+        self.assert_told_once(self.end(daemon), r"finished a call with invalid code 99; sending UNKNOWN instead "
                                                 r"\(/berth\.test\.Bad/Do; ")
 
     def test_a_leaked_handle_is_named(self):

@@ -94,7 +94,7 @@ static void an_ended_call_can_still_be_read_and_refuses_everything(void **state)
     assert_int_equal(berth_call_add_header(call, "a", "b", 1), BERTH_FAILED_PRECONDITION);
     assert_int_equal(berth_call_add_trailer(call, "a", "b", 1), BERTH_FAILED_PRECONDITION);
     assert_int_equal(berth_call_send_headers(call), BERTH_FAILED_PRECONDITION);
-    assert_events("[echo asked for room to send to a call that has ended; ignored] "
+    assert_events("[echo checked for room to send on a call that has ended; ignored] "
                   "[echo added a header to a call that has ended; ignored] "
                   "[echo added a trailer to a call that has ended; ignored] "
                   "[echo sent the headers of a call that has ended; ignored] ");
@@ -128,7 +128,7 @@ static void a_server_that_goes_on_after_the_end_is_refused(void **state)
     fixture.interface->cancel(call, BERTH_CANCELLED);
     assert_events("[echo delivered a message to a call that has ended; ignored] "
                   "[echo half-closed a call that has ended; ignored] "
-                  "[echo reported room for a call that has ended; ignored] "
+                  "[echo reported room to send on a call that has ended; ignored] "
                   "[echo cancelled a call that has ended; ignored] ");
 }
 
@@ -174,8 +174,8 @@ static void a_made_up_code_is_reported_and_becomes_unknown(void **state)
     fixture.instance.in_message = finish_with_99;
     open_path("/test.Echo/Both");
     deliver("x");
-    assert_events("start message(x) [echo finished a call with the code 99, which does not exist; it became "
-                  "UNKNOWN] finish(UNKNOWN: odd) end(UNKNOWN) ");
+    assert_events("start message(x) [echo finished a call with invalid code 99; sending "
+                  "UNKNOWN instead] finish(UNKNOWN: odd) end(UNKNOWN) ");
 }
 
 static void send_and_finish(struct berth_call *call)
@@ -242,7 +242,7 @@ static void an_interceptor_answers_once_and_with_a_code(void **state)
 
     code = (enum berth_code)99;
     assert_null(open_path("/test.Echo/Both"));
-    assert_events("[guard answered a call with the code 99, which does not exist; it became UNKNOWN] "
+    assert_events("[guard answered a call with invalid code 99; sending UNKNOWN instead] "
                   "finish(UNKNOWN: refused by waiting) ");
 }
 
@@ -271,7 +271,7 @@ static void another_thread_changes_nothing(void **state)
                   "[echo finished a call from a thread other than the loop's; ignored] "
                   "[echo cancelled a call from a thread other than the loop's; ignored] "
                   "[somebody opened a call from a thread other than the loop's; ignored] "
-                  "finish(INTERNAL: the server opened the call on another thread than the loop's) ");
+                  "finish(INTERNAL: the server opened the call from a thread other than the loop's) ");
     deliver_last("y");
     assert_events("message(y) sent(pong) finish(OK) end(OK) ");
 }

@@ -313,7 +313,7 @@ static void a_late_completion_is_closed_and_never_installed(void **state)
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
     stage_assert_logged("completed init late");
     berth_complete_init(host_of("a"), &stage);
-    stage_assert_logged("it has ended with");
+    stage_assert_logged("it already ended with");
     end();
     assert_string_equal(stage.trace, "init a, close a, ");
 }
@@ -360,7 +360,7 @@ static void what_init_returns_counts_more_than_what_it_completed(void **state)
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("a"), BERTH_STATE_FAILED);
     assert_string_equal(stage_plugin("a")->reason, "changed its mind");
-    stage_assert_logged("only what it returned counts");
+    stage_assert_logged("using the returned code");
     end();
 }
 
@@ -372,7 +372,7 @@ static void completing_twice_is_logged_and_changes_nothing(void **state)
     berth_complete_init(host_of("a"), NULL);
     stage_run_until(&stage.ready);
     assert_ptr_equal(stage_plugin("a")->instance, &stage);
-    stage_assert_logged("io.test.a.v1.a: ignoring the completion of init with OK: it has ended with OK");
+    stage_assert_logged("io.test.a.v1.a: ignoring the completion of init with OK: it already ended with OK");
     end();
 }
 
@@ -386,7 +386,7 @@ static void completing_after_failing_is_logged_and_changes_nothing(void **state)
     assert_int_equal(stage_state("a"), BERTH_STATE_FAILED);
     assert_string_equal(stage_plugin("a")->reason, "gave up");
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
-    stage_assert_logged("it has ended with ABORTED");
+    stage_assert_logged("it already ended with ABORTED");
     end();
     assert_string_equal(stage.trace, "init a, ");
 }
@@ -410,7 +410,7 @@ static void failing_after_completing_is_logged_and_changes_nothing(void **state)
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("a"), BERTH_STATE_READY);
     assert_int_equal(stage_state("b"), BERTH_STATE_READY);
-    stage_assert_logged("ignoring the completion of init with ABORTED: it has ended with OK");
+    stage_assert_logged("ignoring the completion of init with ABORTED: it already ended with OK");
     end();
 }
 

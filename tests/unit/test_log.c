@@ -250,7 +250,7 @@ static void a_reader_that_stops_reading_stops_nobody(void **state)
     while (read(ends[0], lines, sizeof(block)) > 0 && lines[0] == '\0')
         if (read(ends[0], lines, sizeof(block)) > 0)
             log_write(BERTH_LOG_INFO, NULL, "read again");
-    assert_non_null(strstr(lines, "<6>read again\n<4>2 lines before the last one were lost"));
+    assert_non_null(strstr(lines, "<6>read again\n<4>2 lines before the previous line were lost"));
     close(ends[0]);
     close(ends[1]);
     log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);

@@ -64,7 +64,7 @@ static void each_defect_is_a_fault_with_its_sentence(void **state)
         {"stale_reply", "timer", NULL},
         {"double_reply", "handler", "replied to a call twice; ignored (/berth.test.Bad/Do)"},
         {"made_up_code", "handler",
-         "finished a call with the code 99, which does not exist; it became UNKNOWN (/berth.test.Bad/Do)"},
+         "finished a call with invalid code 99; sending UNKNOWN instead (/berth.test.Bad/Do)"},
         {"leaked_handle", "init", "a handle was left open in the loop: uv_timer_t"},
         {"uv_run", "init", "init called uv_run on the loop, which is not the plugin's"},
         {"uv_run", "handler",

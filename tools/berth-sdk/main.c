@@ -7,7 +7,7 @@
 static const struct cli_option common_options[] = {{0}};
 
 static const struct cli_option new_options[] = {
-    {"dir", 'd', "DIR", "directory to create; must not exist, or be empty (default: NAME)", 0},
+    {"dir", 'd', "DIR", "directory to create; must be empty or not exist yet (default: NAME)", 0},
     {"type", 't', "TYPE", "contract the plugin fulfils (default: io.containerd.grpc.v1)", 0},
     {"service", 's', "PACKAGE.SERVICE", "service to export, such as harbour.v1.Ships (default: NAME.Greeter)",
      0},

@@ -153,7 +153,7 @@ static void on_message(void *context, struct berth_rpc_call *call, const void *b
     if (message != NULL)
         stream->what->on_message(stream->what->context, message);
     else
-        berth_rpc_call_fail(call, BERTH_INTERNAL, "the daemon's list is not readable");
+        berth_rpc_call_fail(call, BERTH_INTERNAL, "cannot decode the daemon's list");
 }
 
 static void on_patience_over(uv_timer_t *timer)

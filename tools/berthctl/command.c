@@ -13,8 +13,8 @@ static const char *advice(const char *address)
     case REACH_NOBODY:
         return "Is berthd running? Name its socket with --address or BERTH_ADDRESS.\n";
     case REACH_FORBIDDEN:
-        return "You may not use that socket: ask as its owner or in its group, which berthd's config sets "
-               "(uid, gid and mode of io.containerd.server.v1.grpc).\n";
+        return "Permission denied on that socket: run berthctl as its owner or group (uid, gid and mode of "
+               "io.containerd.server.v1.grpc).\n";
     case REACH_UNKNOWN:
         break;
     }
@@ -37,9 +37,9 @@ int command_fail(const struct command_options *options, enum berth_code code, co
         return COMMAND_EXIT_USAGE;
     }
     if (code == BERTH_UNIMPLEMENTED)
-        fprintf(stderr, "berthctl: what answers at %s does not do that: %s\n", address, err->message);
+        fprintf(stderr, "berthctl: the server at %s does not support this: %s\n", address, err->message);
     else
-        fprintf(stderr, "berthctl: the daemon at %s answers %s: %s\n", address, berth_code_name(code),
+        fprintf(stderr, "berthctl: the daemon at %s returned %s: %s\n", address, berth_code_name(code),
                 err->message);
     return COMMAND_EXIT_BAD_NEWS;
 }

@@ -33,7 +33,7 @@ static void print_line(const char *name, char *text)
 
 static const char *readiness(const Berth__Inspect__V1__DaemonResponse *daemon)
 {
-    return daemon->draining ? "stopping" : daemon->ready ? "ready" : "starting";
+    return daemon->draining ? "shutting down" : daemon->ready ? "ready" : "starting";
 }
 
 static void print_version(struct answers *answers)
@@ -48,7 +48,7 @@ static void print_version(struct answers *answers)
     printf("  %-10s %lld\n", "Process:", (long long)answers->daemon->pid);
     print_line("Root:", answers->daemon->root);
     print_line("State:", answers->daemon->state);
-    printf("  %-10s %s\n", "Is:", readiness(answers->daemon));
+    printf("  %-10s %s\n", "Status:", readiness(answers->daemon));
 }
 
 static void print_version_json(const struct answers *answers)

@@ -189,7 +189,7 @@ static void print_daemon(const struct top *top)
     costs_format_size(now->anonymous_bytes, heap);
     snprintf(text, sizeof(text),
              "up %s, cpu %.1f%%, memory %s (heap and stacks %s), %" PRIu64 " handles (%" PRIu64
-             " of no plugin)",
+             " unattributed)",
              uptime, percent(added(now->cpu_ns, before->cpu_ns), elapsed), memory, heap, now->handles,
              now->other_handles);
     print_line(top, text);

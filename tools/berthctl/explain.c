@@ -142,7 +142,7 @@ static void add_advice(struct config_text *text, const plugin_message *root)
         config_text_add(text, "%s", blocked_advice(root));
         return;
     case BERTH__INSPECT__V1__STATE__STATE_SKIPPED:
-        config_text_add(text, "nothing, unless it should apply here; then provide what the reason names");
+        config_text_add(text, "nothing; if it should run here, fix the reason above");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_QUARANTINED:
         config_text_add(text,

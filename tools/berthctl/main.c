@@ -25,7 +25,7 @@ static const struct cli_option common_options[] = {
 };
 
 static const struct cli_option list_options[] = {
-    {"all", 0, NULL, "include rejected, disabled and blocked plugins, with reasons", 0},
+    {"all", 0, NULL, "include rejected, disabled, quarantined and blocked plugins, with reasons", 0},
     {"detailed", 'd', NULL, "print everything about each plugin", 'f'},
     {"quiet", 'q', NULL, "print URIs only", 'f'},
     {"json", 0, NULL, "print JSON", 'f'},
