@@ -55,20 +55,12 @@ static const char *last_part(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static bool is_of(const struct running_plugin *plugin, const char *file)
-{
-    return strcmp(last_part(plugin->path), last_part(file)) == 0;
-}
-
 /* Who has the code is to blame; of several plugins in one module, the one that is known to be involved. */
 static struct running_plugin *blame(struct running_plugin *involved, const char *file)
 {
-    if (file == NULL || (involved != NULL && is_of(involved, file)))
-        return involved;
-    for (uint32_t i = 1; i <= running_count(); i++)
-        if (is_of(running_get(i), file))
-            return running_get(i);
-    return involved;
+    struct running_plugin *owner = file != NULL ? running_find_by_file(file, involved) : NULL;
+
+    return owner != NULL ? owner : involved;
 }
 
 void misuse_report(const struct misuse *misuse)

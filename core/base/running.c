@@ -75,6 +75,23 @@ uint32_t running_count(void)
     return atomic_load(&owner_count);
 }
 
+struct running_plugin *running_find_by_file(const char *path, const struct running_plugin *preferred)
+{
+    struct running_plugin *found = NULL;
+
+    for (uint32_t i = 1; i <= running_count(); i++) {
+        struct running_plugin *plugin = running_get(i);
+
+        if (strcmp(plugin->path, path) != 0)
+            continue;
+        if (preferred == NULL || plugin == preferred)
+            return plugin;
+        if (found == NULL)
+            found = plugin;
+    }
+    return found;
+}
+
 struct running_plugin *running_find(const char *uri)
 {
     for (uint32_t i = 1; i <= running_count(); i++)

@@ -132,6 +132,11 @@ struct running_plugin *running_get(uint32_t index);
 /** By its URI; NULL: there is none. */
 struct running_plugin *running_find(const char *uri);
 uint32_t running_count(void);
+/**
+ * The plugin whose module is this file: of several in one module `preferred`, if it is among them. NULL:
+ * none. Async-signal-safe.
+ */
+struct running_plugin *running_find_by_file(const char *path, const struct running_plugin *preferred);
 
 /** This thread's word is kept in `thread` until running_thread_end. The loop's thread begins first. */
 void running_thread_begin(struct running_thread *thread, bool is_loop);

@@ -202,14 +202,7 @@ static struct running_plugin *owner_of(const void *address, const struct running
     const char *path;
     uintptr_t offset;
 
-    if (!frames_find_file(address, &path, &offset))
-        return NULL;
-    if (preferred != NULL && strcmp(preferred->path, path) == 0)
-        return running_get(preferred->index);
-    for (uint32_t i = 1; i <= running_count(); i++)
-        if (strcmp(running_get(i)->path, path) == 0)
-            return running_get(i);
-    return NULL;
+    return frames_find_file(address, &path, &offset) ? running_find_by_file(path, preferred) : NULL;
 }
 
 static struct blame find_blame(void *const *frames, size_t count)

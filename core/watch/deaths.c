@@ -115,7 +115,7 @@ static bool write_all(int fd, const struct deaths *deaths)
         fprintf(file, "%" PRId64 " %s %s %s\n", deaths->items[i].time_s,
                 deaths->items[i].is_quarantine ? "quarantine" : "death", deaths->items[i].uri,
                 deaths->items[i].what);
-    is_complete = ferror(file) == 0;
+    is_complete = ferror(file) == 0 && fflush(file) == 0 && fsync(fd) == 0;
     return fclose(file) == 0 && is_complete;
 }
 
@@ -137,6 +137,8 @@ enum berth_code deaths_write(const char *state, const struct deaths *deaths, str
         close(fd);
     } else if (!write_all(fd, deaths) || rename(next, path) != 0)
         code = fail(path, "write it", err);
+    if (code != BERTH_OK)
+        unlink(next);
     free(path);
     free(next);
     return code;

@@ -173,16 +173,17 @@ static bool take_stack(const struct watchdog *watchdog)
 static struct running_plugin *find_plugin(const void **ret_frame)
 {
     for (size_t i = 0; i < stack.count; i++) {
+        struct running_plugin *plugin;
         const char *path;
         uintptr_t offset;
 
         if (!frames_find_file(stack.frames[i], &path, &offset))
             continue;
-        for (uint32_t k = 1; k <= running_count(); k++)
-            if (strcmp(running_get(k)->path, path) == 0) {
-                *ret_frame = stack.frames[i];
-                return running_get(k);
-            }
+        plugin = running_find_by_file(path, NULL);
+        if (plugin != NULL) {
+            *ret_frame = stack.frames[i];
+            return plugin;
+        }
     }
     return NULL;
 }
