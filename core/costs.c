@@ -212,6 +212,8 @@ static void each_costs(const struct berth_inspect *table,
     struct berth_method_costs *methods;
     bool goes_on = true;
 
+    if (!inspect_is_on_loop(table, "inspect->each_costs", __builtin_return_address(0)))
+        return;
     gather(&gathering);
     methods = memory_allocate(gathering.method_count, sizeof(*methods));
     for (size_t i = 0; i < registry_plan(registry)->run_count && goes_on; i++) {
@@ -271,6 +273,8 @@ static void daemon_costs(const struct berth_inspect *table, struct berth_daemon_
     struct berth_daemon_costs costs = {.size = ret_costs->size};
     uint64_t ticks = 0;
 
+    if (!inspect_is_on_loop(table, "inspect->daemon_costs", __builtin_return_address(0)))
+        return;
     list_parts(&gathering);
     uv_walk(gathering.costs->loop, count_handle, &gathering);
     for (uint32_t i = 1; i <= running_count(); i++)

@@ -461,7 +461,7 @@ static void format_line(struct line *line, enum berth_log_level level, const cha
 
 static void tell_of_lost(void)
 {
-    unsigned missed = atomic_load(&lost);
+    unsigned missed = atomic_exchange(&lost, 0);
     struct line line;
     char text[96];
 
@@ -470,8 +470,8 @@ static void tell_of_lost(void)
     snprintf(text, sizeof(text), "%u lines before the previous line were lost: log output was not being read",
              missed);
     format_line(&line, BERTH_LOG_WARN, NULL, text);
-    if (write_bytes(line.bytes, line.length))
-        atomic_fetch_sub(&lost, missed);
+    if (!write_bytes(line.bytes, line.length))
+        atomic_fetch_add(&lost, missed);
 }
 
 /* A reader that is gone or stuck must not stop the daemon: lines that cannot be written are lost. */

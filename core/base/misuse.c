@@ -77,9 +77,11 @@ void misuse_report(const struct misuse *misuse)
     if (plugin != NULL)
         atomic_fetch_add(&plugin->misuses, 1);
     uri = plugin != NULL ? plugin->uri : misuse->uri;
-    place = (struct place){.owner = plugin != NULL ? (const void *)plugin : (const void *)uri,
-                           .caller = misuse->caller,
-                           .what = berth_hash(BERTH_HASH_START, misuse->what, strlen(misuse->what))};
+    place = (struct place){
+        .owner = plugin != NULL ? (const void *)plugin : (const void *)uri,
+        .caller = misuse->caller,
+        /* Numbers in it are not another kind. */
+        .what = berth_hash(BERTH_HASH_START, misuse->what, strcspn(misuse->what, "0123456789"))};
     if (!remember(&place))
         return;
     if (file != NULL)

@@ -379,7 +379,8 @@ static __attribute__((noinline)) void leave_timed(struct running_thread *thread,
     uint64_t took, own;
 
     read_frame(frame, &word);
-    took = running_ticks() - word.since;
+    took = running_ticks();
+    took = took > word.since ? took - word.since : 0;
     own = took > frame->nested_ticks ? took - frame->nested_ticks : 0;
     if (depth > 0) {
         thread->frames[depth - 1].nested_ticks += took;

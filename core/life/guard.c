@@ -9,7 +9,9 @@
 #include <stdio.h>
 
 #include <core/base/misuse.h>
-#include <sdk/base/container_of.h>
+
+/* The loop's flag was set here. The loop clears it when it returns. */
+static bool is_stopping;
 
 /* @return false: no plugin runs. */
 static bool blame(const char *function, const char *consequence)
@@ -26,10 +28,11 @@ static bool blame(const char *function, const char *consequence)
     return true;
 }
 
-/* Whatever runs the loop prepares to poll. */
+/* Whatever runs the loop prepares to poll. The stop is ours, and is not blamed on who is called next. */
 static void on_prepare(uv_prepare_t *prepare)
 {
-    if (blame("uv_run", "returning after one turn"))
+    is_stopping = blame("uv_run", "returning after one turn");
+    if (is_stopping)
         uv_stop(prepare->loop);
 }
 
@@ -47,6 +50,8 @@ void guard_close(struct guard *guard, uv_close_cb on_closed)
 
 void guard_leave(uv_loop_t *loop)
 {
-    if (loop->stop_flag != 0 && blame("uv_stop", "ignored"))
+    if (loop->stop_flag == 0)
+        is_stopping = false;
+    else if (!is_stopping && blame("uv_stop", "ignored"))
         loop->stop_flag = 0;
 }

@@ -204,7 +204,7 @@ static bool visit_refused(const struct scan_file *file, visitor on_plugin, void 
 }
 
 /* Everything here is for the loop's thread: elsewhere nothing is visited, watched or changed. */
-static bool is_on_loop(const struct berth_inspect *table, const char *function, const void *caller)
+bool inspect_is_on_loop(const struct berth_inspect *table, const char *function, const void *caller)
 {
     const struct inspect *inspect = table->context;
     char what[160];
@@ -217,7 +217,7 @@ static bool is_on_loop(const struct berth_inspect *table, const char *function, 
     return false;
 }
 
-#define IS_ON_LOOP(table, function) is_on_loop(table, function, __builtin_return_address(0))
+#define IS_ON_LOOP(table, function) inspect_is_on_loop(table, function, __builtin_return_address(0))
 
 static void inspect_each(const struct berth_inspect *table, visitor on_plugin, void *context)
 {

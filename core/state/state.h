@@ -158,6 +158,9 @@ struct inspect {
     const struct scan *scan;
 };
 
+/** May the function of an inspect table go on? Elsewhere than on the loop it is refused, and `caller` blamed.
+ */
+bool inspect_is_on_loop(const struct berth_inspect *table, const char *function, const void *caller);
 /** All borrowed. Subscribes to the registry's changes; the owner forwards the router's. */
 void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *registry,
                   const struct scan *scan, const char *root, const char *state);

@@ -36,6 +36,7 @@ struct page {
         atomic_uint is_set;
         uint32_t owner;
         int32_t doing, signal;
+        uint32_t is_sent;
         uint64_t address;
     } death;
     /* Behind this page: for each plugin its URI and its file's name, each with a NUL. */
@@ -180,7 +181,7 @@ static bool is_evidence(const struct past *past)
     const struct page *page = &past->page;
 
     if (page->death.is_set)
-        return true;
+        return page->death.is_sent == 0;
     return page->running.owner != 0 &&
            (page->running.doing == RUNNING_LOAD || page->running.doing == RUNNING_MIGRATE ||
             page->running.doing == RUNNING_CHECK || page->running.doing == RUNNING_INIT);
@@ -308,6 +309,7 @@ void box_note_death(const struct crash_death *death)
     page->death.owner = death->plugin != NULL ? death->plugin->index : 0;
     page->death.doing = death->doing;
     page->death.signal = death->signal;
+    page->death.is_sent = death->is_sent;
     page->death.address = death->address;
     page->death.is_set = 1;
 }

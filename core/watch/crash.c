@@ -284,15 +284,20 @@ static bool has_address(const siginfo_t *info)
                                  info->si_signo == SIGILL || info->si_signo == SIGFPE);
 }
 
+/* By another process, where abort(3) and the watchdog are this one. */
+static bool is_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0 && info->si_pid != daemon_pid;
+}
+
 /* "crashed with SIGSEGV (address not mapped) at 0x10" */
 static void add_crash(const siginfo_t *info, const void *context)
 {
     const char *text = code_text(info, context);
-    bool is_sent = info->si_code <= 0 && info->si_pid != daemon_pid;
 
-    add(is_sent ? "killed by " : "crashed with ");
+    add(is_sent(info) ? "killed by " : "crashed with ");
     add(crash_signal_name(info->si_signo));
-    if (is_sent) {
+    if (is_sent(info)) {
         add(" from process ");
         add_number((uint64_t)info->si_pid, 10, 1);
     }
@@ -454,6 +459,7 @@ static void tell_death(const struct blame *blame, const siginfo_t *info)
 
     if (info != NULL) {
         death.signal = info->si_signo;
+        death.is_sent = is_sent(info);
         death.address = has_address(info) ? (uintptr_t)info->si_addr : 0;
     }
     if (options.on_death != NULL)

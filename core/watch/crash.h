@@ -18,6 +18,8 @@ struct crash_death {
     enum running_doing doing;
     /** 0: an exit. */
     int signal;
+    /** By another process, which may have had reasons of its own. */
+    bool is_sent;
     uintptr_t address;
 };
 

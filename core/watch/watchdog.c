@@ -263,7 +263,9 @@ static void blame_word(const struct watchdog *watchdog, const struct running_wor
 
 static uint64_t age_ns(const struct running_word *word)
 {
-    return word->since == 0 ? 0 : running_ticks_to_ns(running_ticks() - word->since);
+    uint64_t now = running_ticks();
+
+    return word->since == 0 || now <= word->since ? 0 : running_ticks_to_ns(now - word->since);
 }
 
 /* Of the entries on the stack the innermost that is as old as that. Others come and go within it. */

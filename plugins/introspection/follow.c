@@ -7,9 +7,13 @@
 
 #include "introspection.h"
 
+/* Each costs every line of the log a copy. */
+#define READINGS_MAX 64
+
 /* A call that follows the log. */
 struct introspection_reading {
     LIST_ENTRY(introspection_reading) link;
+    struct introspection *instance;
     struct berth_call *call;
     const struct berth_inspect *inspect;
     struct berth_log_follower *follower;
@@ -18,7 +22,7 @@ struct introspection_reading {
 /* The wire's levels begin with one that says nothing. */
 static int level_of(Berth__Inspect__V1__LogLevel level)
 {
-    return (int)level - (int)BERTH__INSPECT__V1__LOG_LEVEL__LOG_LEVEL_ERROR;
+    return (int)((unsigned)level - (unsigned)BERTH__INSPECT__V1__LOG_LEVEL__LOG_LEVEL_ERROR);
 }
 
 static Berth__Inspect__V1__LogLevel wire_level(int level)
@@ -71,6 +75,7 @@ void introspection_log_on_end(struct berth_call *call, enum berth_code code)
     if (reading != NULL) {
         reading->inspect->unfollow_log(reading->inspect, reading->follower);
         LIST_REMOVE(reading, link);
+        reading->instance->reading_count--;
     }
     free(reading);
 }
@@ -134,6 +139,10 @@ void introspection_log(struct berth_call *call, const Berth__Inspect__V1__LogReq
     }
     if (refuses_uri(call, inspect, request->uri))
         return;
+    if (introspection->reading_count >= READINGS_MAX) {
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "too many clients follow the log; end one of them");
+        return;
+    }
     reading = calloc(1, sizeof(*reading));
     if (reading != NULL)
         reading->follower = inspect->follow_log(inspect, &filter, on_lines, call);
@@ -142,9 +151,11 @@ void introspection_log(struct berth_call *call, const Berth__Inspect__V1__LogReq
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for a follower of the log");
         return;
     }
+    reading->instance = introspection;
     reading->call = call;
     reading->inspect = inspect;
     LIST_INSERT_HEAD(&introspection->readings, reading, link);
+    introspection->reading_count++;
     call->state = reading;
     /* So that the caller knows that it follows, however quiet the daemon is. */
     berth_call_send_headers(call);

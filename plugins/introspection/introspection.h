@@ -15,6 +15,7 @@ struct introspection {
     const struct berth_host *host;
     /** Calls that follow the log. */
     LIST_HEAD(, introspection_reading) readings;
+    size_t reading_count;
     bool is_draining;
     const struct berth_introspection *service;
     void *instance;

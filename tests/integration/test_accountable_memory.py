@@ -170,6 +170,19 @@ class Quarantine(Accountable):
         self.assertEqual("[]\n", self.quarantine("ls", "--json").stdout)
         self.assert_stops(daemon)
 
+    @unittest.skipIf(IS_SANITIZED, "crashes are the sanitizer's to report")
+    def test_a_signal_from_outside_does_not_count(self):
+        for _ in range(3):
+            self.set_up_bad("hang", "close")
+            daemon = self.start()
+            daemon.send(signal.SIGTERM)
+            daemon.wait_for_log("shutting down")
+            time.sleep(0.3)
+            daemon.send(signal.SIGABRT)
+            self.assertEqual(-signal.SIGABRT, self.wait(daemon))
+            self.assertIn(URI, daemon.log)
+        self.assertEqual("[]\n", self.quarantine("ls", "--json").stdout)
+
     def test_two_deaths_are_not_enough_unless_the_configuration_says_so(self):
         self.die(2)
         self.set_up_bad()
