@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One loaded file. The only user of dlfcn.h. */
+/* One loaded file. Only this room loads code. */
 #ifndef CORE_MODULE_MODULE_H
 #define CORE_MODULE_MODULE_H
 

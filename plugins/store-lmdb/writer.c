@@ -97,9 +97,9 @@ static int apply_job(struct environment *environment, MDB_txn *txn, const struct
 }
 
 /*
- * Where a write was short LMDB says EIO, though no system call did: the disk is full. An EIO of the disk's
- * own is not to be tried again: after one of fdatasync the next may succeed without having written what was
- * lost.
+ * Once this returns 0 the change is on the disk: LMDB has written and synced it. Where a write was short LMDB
+ * says EIO, though no system call did: the disk is full. An EIO of the disk's own is not to be tried again:
+ * after one of fdatasync the next may succeed without having written what was lost.
  */
 static int commit(MDB_txn *txn, bool *ret_was_short)
 {
