@@ -461,6 +461,8 @@ void running_allow(uint64_t limit_ns)
 
     if (depth > 0 && depth <= RUNNING_DEPTH_MAX)
         atomic_store_explicit(&thread->frames[depth - 1].limit_ns, limit_ns, memory_order_relaxed);
+    if (limit_ns > 0 && limit_ns < limits.soon_ns && thread != NULL && thread->is_loop)
+        limits.on_soon();
 }
 
 static unsigned depth_of(const struct running_thread *thread)

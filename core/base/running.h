@@ -122,6 +122,9 @@ struct running_box {
 struct running_limits {
     uint64_t slow_ns;
     void (*on_slow)(const struct running_word *word, uint64_t took_ns);
+    /** An entry of the loop's thread may last less than `soon_ns`. May be NULL. */
+    uint64_t soon_ns;
+    void (*on_soon)(void);
 };
 
 /** Adds a plugin. The texts are copied; the result lives as long as the process. Aborts without memory. */

@@ -33,6 +33,9 @@
 /* Looks within `stall_after`, and how often it looks where that is off. */
 #define LOOKS 4
 #define LOOK_MAX_MS 500
+/* How long the thread sleeps while the loop waits, where no limit says how late a stall may be seen. */
+#define REST_MS 2000
+
 /* Waking later than this, the thread itself stood still: a stopped process, a suspended machine. */
 #define LATE_MS 250
 /* So long after much happened in a turn it is expected again. */
@@ -50,12 +53,11 @@ struct watchdog {
     uv_timer_t alive;
     pthread_t loop_thread, thread;
     int wake_fd, signal;
+    uint64_t rest_ms;
     bool has_thread;
     atomic_bool is_stopping;
     /* From here on the thread's own. The moves that the loop had made when it was seen first where it is. */
     uint64_t moves, since_ms;
-    /* Until then it was not stuck. */
-    uint64_t free_ms;
     /* What the thread itself came late, and the loop is not to blame for. */
     uint64_t late_ms;
     uint64_t look_ms, told_alive_ms, crowded_ms;
@@ -427,7 +429,7 @@ static bool look(struct watchdog *watchdog)
         tell_moved(watchdog, moved_ms > 0 ? moved_ms : now_ms());
     }
     watchdog->moves = state.is_polling ? UINT64_MAX : state.moves;
-    watchdog->since_ms = state.since_ms > watchdog->free_ms ? state.since_ms : watchdog->free_ms;
+    watchdog->since_ms = state.since_ms;
     watchdog->late_ms = 0;
     return !state.is_polling;
 }
@@ -487,22 +489,14 @@ static void nap(struct watchdog *watchdog, uint64_t ms)
         doze(watchdog, end - now);
 }
 
-/* Until there is an event for the loop, or it turns without one. */
-static void sleep_with_loop(struct watchdog *watchdog)
+/*
+ * While the loop waits. The loop's descriptor cannot be polled for its events: a poll that finds them taken
+ * goes on to sleep, and the callback that took them may be the one that is stuck.
+ */
+static void rest(struct watchdog *watchdog)
 {
-    struct watch_clock *clock = watchdog->options.clock;
-    struct pollfd either[] = {{.fd = watchdog->wake_fd, .events = POLLIN},
-                              {.fd = uv_backend_fd(clock->loop), .events = POLLIN}};
-
-    watch_clock_await(clock, watchdog->wake_fd);
-    if (watch_clock_look(clock).is_polling) {
-        stamp_often(watchdog, false);
-        poll(either, 2, -1);
-        watchdog->free_ms = now_ms();
-    }
-    watch_clock_end_await(clock);
-    if (!atomic_load(&watchdog->is_stopping))
-        forget_wake(watchdog);
+    stamp_often(watchdog, false);
+    doze(watchdog, watchdog->rest_ms);
 }
 
 static void *watch(void *argument)
@@ -513,7 +507,7 @@ static void *watch(void *argument)
         if (look(watchdog))
             nap(watchdog, judge(watchdog));
         else
-            sleep_with_loop(watchdog);
+            rest(watchdog);
     return NULL;
 }
 
@@ -553,6 +547,24 @@ static uint64_t looks_of(const struct watchdog_options *options)
     return shortest_ns == 0 ? LOOK_MAX_MS : at_most(LOOK_MAX_MS, shortest_ns / MS / LOOKS + 1);
 }
 
+static uint64_t rest_of(const struct watchdog_options *options)
+{
+    uint64_t limit_ns = options->stall_after_ns > 0 ? options->stall_after_ns : options->abort_after_ns;
+
+    return limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
+}
+
+/* One watchdog at a time: a step that may last less than the thread rests is looked at from its beginning. */
+static int step_fd = -1;
+
+static void wake_for_step(void)
+{
+    uint64_t one = 1;
+    ssize_t written = write(step_fd, &one, sizeof(one));
+
+    (void)written;
+}
+
 struct watchdog *watchdog_start(const struct watchdog_options *options)
 {
     struct watchdog *watchdog = memory_allocate(1, sizeof(*watchdog));
@@ -561,11 +573,10 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->loop_thread = pthread_self();
     watchdog->moves = UINT64_MAX;
     watchdog->look_ms = looks_of(options);
-    watchdog->free_ms = now_ms();
     /* The first time it loads a library, which a signal handler must not do. */
     frames_take(stack.frames, FRAMES_MAX);
     watchdog->signal = take_signal();
-    running_limit(&(struct running_limits){.slow_ns = options->warn_after_ns, .on_slow = on_slow});
+    watchdog->rest_ms = rest_of(options);
     uv_timer_init(options->clock->loop, &watchdog->alive);
     uv_unref((uv_handle_t *)&watchdog->alive);
     watchdog->alive.data = watchdog;
@@ -573,6 +584,11 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
         uv_timer_start(&watchdog->alive, on_alive_timer, 0, at_most(options->alive_us / 2000, INT32_MAX));
     watchdog->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     watchdog->has_thread = watchdog->wake_fd >= 0 && start_thread(watchdog);
+    step_fd = watchdog->wake_fd;
+    running_limit(&(struct running_limits){.slow_ns = options->warn_after_ns,
+                                           .on_slow = on_slow,
+                                           .soon_ns = watchdog->has_thread ? watchdog->rest_ms * MS : 0,
+                                           .on_soon = wake_for_step});
     if (!watchdog->has_thread)
         log_line(BERTH_LOG_WARN, "cannot start the watchdog thread: a stuck loop will not be reported");
     return watchdog;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names who blocks the loop: when an entry into a plugin returns late, and, from a thread of its own, while
- * the loop is still stuck. The thread sleeps as long as the loop does.
+ * the loop is still stuck. While the loop waits, the thread wakes once every `stall_after`.
  */
 #ifndef CORE_WATCH_WATCHDOG_H
 #define CORE_WATCH_WATCHDOG_H

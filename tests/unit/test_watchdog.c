@@ -356,7 +356,7 @@ static void *count_twice(void *argument)
     return NULL;
 }
 
-static void the_thread_sleeps_as_long_as_the_loop_does(void **state)
+static void the_thread_wakes_once_a_limit_while_the_loop_waits(void **state)
 {
     struct watchdog *watchdog = watchdog_start(
         &(struct watchdog_options){.clock = &watch, .running = &running, .stall_after_ns = 100 * MS});
@@ -371,7 +371,7 @@ static void the_thread_sleeps_as_long_as_the_loop_does(void **state)
     uv_run(&loop, UV_RUN_DEFAULT);
     watchdog_destroy(watchdog);
     assert_true(sleeps[0] > 0);
-    assert_int_equal(sleeps[1], sleeps[0]);
+    assert_in_range(sleeps[1] - sleeps[0], 1, 8);
 }
 
 int main(void)
@@ -386,7 +386,7 @@ int main(void)
         TEST(a_step_beyond_its_deadline_is_told_once_while_it_is_stuck),
         TEST(signs_of_life_come_from_the_loop_and_while_a_step_is_within_its_deadline),
         TEST(who_blocks_often_does_not_flood_the_log),
-        TEST(the_thread_sleeps_as_long_as_the_loop_does),
+        TEST(the_thread_wakes_once_a_limit_while_the_loop_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
