@@ -184,8 +184,7 @@ static void note_death(struct daemon *daemon)
     struct berth_error error;
 
     log_line(BERTH_LOG_WARN, "%s", death->sentence);
-    if (death->uri[0] != '\0' &&
-        deaths_note(settings->state, death->uri, death->what, &limit, &error) != BERTH_OK)
+    if (death->counts && deaths_note(settings->state, death->uri, death->what, &limit, &error) != BERTH_OK)
         log_line(BERTH_LOG_WARN, "not counting this towards a quarantine: %s", error.message);
 }
 

@@ -206,12 +206,12 @@ static void explain(const struct past *past, struct box_death *death)
             add_suspect(past, page->running.prepares[i], RUNNING_PREPARE, &suspects, death);
         }
     }
-    if (!is_evidence(past))
-        death->uri[0] = '\0';
+    death->counts = death->uri[0] != '\0' && is_evidence(past);
     describe_end(&page->death, end, sizeof(end));
     read_boot_id(boot_id, sizeof(boot_id));
     if (!page->death.is_set && strcmp(boot_id, page->boot_id) != 0) {
         death->uri[0] = '\0';
+        death->counts = false;
         snprintf(death->sentence, sizeof(death->sentence),
                  "the previous run (pid %" PRId64
                  ") ended without shutting down; the machine has restarted since",

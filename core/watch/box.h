@@ -16,8 +16,10 @@
 struct box_death {
     /** One line for people. */
     char sentence[1024];
-    /** The plugin that this counts against; empty: none, or it may have been killed from outside. */
+    /** The plugin that ran; empty: none, or one of several. */
     char uri[256];
+    /** Is that plugin to blame? Not where the daemon may have been killed from outside. */
+    bool counts;
     /** "SIGSEGV in init". */
     char what[96];
 };

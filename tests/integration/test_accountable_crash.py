@@ -112,7 +112,7 @@ class Exits(Accountable):
                 self.assert_line(daemon.log, f"{URI}: called exit() in {doing}; exiting with code 5", "file=bad.so")
                 self.assertRegex(daemon.log, r"\n    #\d+ bad\.so\+0x[0-9a-f]+ \(call_exit\)\n")
                 self.assertEqual(1, daemon.log.count("called exit()"))
-                self.assertRegex(daemon.log, r"\n    #0 libc\.so")
+                self.assertRegex(daemon.log, r"\n    #0 lib(c|asan)\.so")
 
     def test_an_exit_while_it_is_loaded_is_reported(self):
         daemon = self.run_bad("none", BERTH_BAD_LOAD="exit")
