@@ -65,7 +65,7 @@ class Connection:
             response_deserializer=protos.containers.ListContainerMessage.FromString)
         request = protos.containers.ListContainersRequest()
         return {message.container.id: version_of(message.container)
-                for message in call(request, metadata=self.metadata, timeout=60)}
+                for message in call(request, metadata=self.metadata, timeout=60, wait_for_ready=True)}
 
     def write(self, name, version, before):
         """From one version to the next; DELETED is one too."""

@@ -25,6 +25,8 @@ class Kills(Case):
         print(f"TEST_SEED={SEED}")
         self.random = random.Random(SEED)
         self.workshop.add_default_modules()
+        # It is the test that kills the daemon, also while the store starts.
+        self.workshop.write_config(on_crash={"quarantine_after": 0})
         self.writers = [Writer(f"writer{number}", self.workshop.top, SEED) for number in range(WRITERS)]
         for writer in self.writers:
             self.addCleanup(writer.record.close)
