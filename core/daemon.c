@@ -10,7 +10,6 @@
 
 #include <core/base/log.h>
 #include <core/base/misuse.h>
-#include <core/life/guard.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
@@ -18,6 +17,7 @@
 #include <core/watch/crash.h>
 #include <core/watch/deaths.h>
 #include <core/watch/frames.h>
+#include <core/watch/guard.h>
 #include <core/watch/tampering.h>
 #include <core/watch/watchdog.h>
 
@@ -100,6 +100,7 @@ static void on_other_signal(void *context, int number)
 static void on_turn(uv_prepare_t *turn)
 {
     crash_check_child();
+    guard_note_turn();
     tampering_note_turn();
 }
 
@@ -117,6 +118,7 @@ static bool open_loop(struct daemon *daemon)
     uv_prepare_init(&daemon->loop, &daemon->turn);
     uv_prepare_start(&daemon->turn, on_turn);
     uv_unref((uv_handle_t *)&daemon->turn);
+    guard_watch(&daemon->loop);
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_other = on_other_signal;
     daemon->signals.on_forced = box_note_end;
@@ -284,33 +286,6 @@ static void on_route_change(void *context)
     changes_note(context);
 }
 
-static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
-{
-    const struct host *host = owner;
-
-    running_enter(host->plugin->running, part == ROUTER_HANDLER ? RUNNING_HANDLER : RUNNING_INTERCEPTOR,
-                  call->path);
-}
-
-static void on_leave(void *context, const void *owner, const struct berth_call *call)
-{
-    const struct host *host = owner;
-
-    guard_leave(host->table.loop);
-    running_leave();
-}
-
-static void on_misuse(void *context, const void *owner, const struct berth_call *call, const char *what,
-                      const void *caller)
-{
-    const struct host *host = owner;
-
-    misuse_report(&(struct misuse){.plugin = host != NULL ? host->plugin->running : NULL,
-                                   .what = what,
-                                   .path = call != NULL ? call->path : NULL,
-                                   .caller = caller});
-}
-
 static bool make_registry(struct daemon *daemon)
 {
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
@@ -323,13 +298,7 @@ static bool make_registry(struct daemon *daemon)
     box_begin();
     daemon->costs = (struct costs){&daemon->loop, daemon->registry, daemon->router, &daemon->clock};
     costs_show(&daemon->costs, &daemon->inspect);
-    router_observe(daemon->router, &(struct router_observer){
-                                       .context = &daemon->inspect.changes,
-                                       .on_enter = on_enter,
-                                       .on_leave = on_leave,
-                                       .on_change = on_route_change,
-                                       .on_misuse = on_misuse,
-                                   });
+    host_observe(daemon->router, on_route_change, &daemon->inspect.changes);
     return true;
 }
 
@@ -469,6 +438,7 @@ static void close_loop(struct daemon *daemon)
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
     tampering_end();
+    guard_end();
     process_leave_signals(&daemon->signals);
     watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);

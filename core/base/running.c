@@ -32,7 +32,7 @@ static uint64_t slow_ticks = UINT64_MAX;
 static atomic_uint_least64_t stamp_ticks = UINT64_MAX;
 static void (*on_step)(const struct running_word *word, bool has_ended);
 /* Set in a forked child only. */
-static void (*end_on_leave)(void);
+static void (*_Atomic on_leave)(void);
 static struct running_box no_box;
 static struct running_box *box = &no_box;
 
@@ -243,9 +243,9 @@ static bool is_step(enum running_doing doing)
     return doing >= RUNNING_LOAD && doing <= RUNNING_CLOSE;
 }
 
-void running_end_on_leave(void (*end)(void))
+void running_watch_leave(void (*new_on_leave)(void))
 {
-    end_on_leave = end;
+    atomic_store(&on_leave, new_on_leave);
 }
 
 static void show_in_box(const struct running_plugin *owner, enum running_doing doing)
@@ -401,13 +401,14 @@ static __attribute__((noinline)) void leave_timed(struct running_thread *thread,
 void running_leave(void)
 {
     struct running_thread *thread = this_thread;
+    void (*leave)(void) = atomic_load_explicit(&on_leave, memory_order_acquire);
     struct running_frame *frame;
     unsigned depth;
 
     if (thread == NULL)
         return;
-    if (end_on_leave != NULL)
-        end_on_leave();
+    if (leave != NULL)
+        leave();
     depth = atomic_load_explicit(&thread->depth, memory_order_relaxed) - 1;
     if (depth >= RUNNING_DEPTH_MAX) {
         atomic_store_explicit(&thread->depth, depth, memory_order_relaxed);

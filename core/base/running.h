@@ -165,8 +165,8 @@ void running_allow(uint64_t limit_ns);
 void running_watch_steps(void (*on_step)(const struct running_word *word, bool has_ended));
 /** Is no other thread in a plugin? */
 bool running_is_alone(void);
-/** In a forked child of the loop's thread: `end` is called, and must not return, once its entry is left. */
-void running_end_on_leave(void (*end)(void));
+/** Called on each thread before an entry is left, in place of who was called before; NULL: nobody. */
+void running_watch_leave(void (*on_leave)(void));
 
 /** What runs at the innermost level. Any thread, also a signal handler. False: nothing of a plugin. */
 bool running_look(const struct running_thread *thread, struct running_word *ret_word);

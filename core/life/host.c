@@ -243,3 +243,38 @@ void host_finish(struct host *host)
     folder_finish(&host->root);
     folder_finish(&host->state);
 }
+
+static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
+{
+    const struct host *host = owner;
+
+    running_enter(host->plugin->running, part == ROUTER_HANDLER ? RUNNING_HANDLER : RUNNING_INTERCEPTOR,
+                  call->path);
+}
+
+static void on_leave(void *context, const void *owner, const struct berth_call *call)
+{
+    running_leave();
+}
+
+static void on_misuse(void *context, const void *owner, const struct berth_call *call, const char *what,
+                      const void *caller)
+{
+    const struct host *host = owner;
+
+    misuse_report(&(struct misuse){.plugin = host != NULL ? host->plugin->running : NULL,
+                                   .what = what,
+                                   .path = call != NULL ? call->path : NULL,
+                                   .caller = caller});
+}
+
+void host_observe(struct router *router, void (*on_change)(void *context), void *context)
+{
+    router_observe(router, &(struct router_observer){
+                               .context = context,
+                               .on_enter = on_enter,
+                               .on_leave = on_leave,
+                               .on_change = on_change,
+                               .on_misuse = on_misuse,
+                           });
+}

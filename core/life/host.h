@@ -41,6 +41,9 @@ struct host_options {
 /** The callbacks are the caller's to set. @param settings  borrowed. */
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
                const struct berth_settings *settings);
+/** Notes whose code runs, and reports misuse: the owners of the router's services are hosts. Both parameters
+ * are those of the router's observer. */
+void host_observe(struct router *router, void (*on_change)(void *context), void *context);
 /** Removes what the plugin added to the daemon. The table is invalid afterwards. */
 void host_finish(struct host *host);
 

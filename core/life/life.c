@@ -15,7 +15,6 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
-#include "guard.h"
 #include "mailbox.h"
 #include "prepare.h"
 #include "services.h"
@@ -71,7 +70,6 @@ struct life {
     struct turns *turns;
     struct deadlines deadlines;
     struct mailroom mailroom;
-    struct guard guard;
     /* NULL until the first prepare. */
     struct prepare_pool *pool;
     /* Active while there is work, so that all of it is done from the top of the loop. */
@@ -801,11 +799,6 @@ static void on_mailroom_closed(uv_handle_t *handle)
     on_one_closed(CONTAINER_OF((uv_async_t *)handle, struct life, mailroom.async));
 }
 
-static void on_guard_closed(uv_handle_t *handle)
-{
-    on_one_closed(CONTAINER_OF((uv_prepare_t *)handle, struct life, guard.prepare));
-}
-
 static void on_pool_closed(void *context)
 {
     on_one_closed(context);
@@ -816,7 +809,7 @@ static void close_handles(struct life *life)
 {
     life->phase = LIFE_STOPPED;
     uv_idle_stop(&life->turn);
-    life->open_handles = 4;
+    life->open_handles = 3;
     /* That of an init which never ended is still open. */
     for (size_t i = 0; i < life->plan->run_count; i++)
         if (life->instances[i].host.table.mailbox != NULL)
@@ -826,7 +819,6 @@ static void close_handles(struct life *life)
     uv_close((uv_handle_t *)&life->deadlines.timer, on_deadlines_closed);
     uv_close((uv_handle_t *)&life->turn, on_idle_closed);
     mailroom_close(&life->mailroom, on_mailroom_closed);
-    guard_close(&life->guard, on_guard_closed);
 }
 
 /* One at a time, in reverse order, so that what a plugin uses outlives it. */
@@ -914,9 +906,6 @@ static void on_post_begins(void *owner)
 
 static void on_post_ends(void *owner)
 {
-    const struct instance *instance = owner;
-
-    guard_leave(instance->life->options.host.loop);
     running_leave();
 }
 
@@ -933,7 +922,6 @@ struct life *life_create(const struct life_options *options)
     life->verdicts = verdicts_create(life->plan);
     deadlines_init(&life->deadlines, options->host.loop);
     uv_idle_init(options->host.loop, &life->turn);
-    guard_init(&life->guard, options->host.loop);
     mailroom_init(&life->mailroom, options->host.loop);
     life->mailroom.on_enter = on_post_begins;
     life->mailroom.on_leave = on_post_ends;

@@ -10,8 +10,6 @@
 #include <core/base/log.h>
 #include <sdk/base/container_of.h>
 
-#include "guard.h"
-
 static const char *name_of(const struct steps *steps, enum step step)
 {
     return steps->kinds[step].name;
@@ -152,7 +150,6 @@ void steps_begin(struct steps *steps, enum step step)
     running_enter(doing != RUNNING_NOTHING ? steps->running : NULL, doing, NULL);
     running_allow(steps_timeout_of(steps, step));
     outcome.code = steps->kinds[step].call(steps, &outcome.result, &error);
-    guard_leave(steps->deadlines->timer.loop);
     running_leave();
     error.message[sizeof(error.message) - 1] = '\0';
     answer(steps, step, outcome);

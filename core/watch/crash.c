@@ -617,7 +617,7 @@ static void on_forked_child(void)
         return;
     is_child = true;
     forked_by = find_blame(frames, frames_take(frames, FRAMES_MAX));
-    running_end_on_leave(end_child);
+    running_watch_leave(end_child);
 }
 
 void crash_check_child(void)

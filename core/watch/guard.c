@@ -10,6 +10,7 @@
 
 #include <core/base/misuse.h>
 
+static uv_loop_t *loop;
 /* The loop's flag was set here. The loop clears it when it returns. */
 static bool is_stopping;
 
@@ -28,30 +29,31 @@ static bool blame(const char *function, const char *consequence)
     return true;
 }
 
-/* Whatever runs the loop prepares to poll. The stop is ours, and is not blamed on who is called next. */
-static void on_prepare(uv_prepare_t *prepare)
+static void on_leave(void)
 {
-    is_stopping = blame("uv_run", "returning after one turn");
-    if (is_stopping)
-        uv_stop(prepare->loop);
-}
-
-void guard_init(struct guard *guard, uv_loop_t *loop)
-{
-    uv_prepare_init(loop, &guard->prepare);
-    uv_prepare_start(&guard->prepare, on_prepare);
-    uv_unref((uv_handle_t *)&guard->prepare);
-}
-
-void guard_close(struct guard *guard, uv_close_cb on_closed)
-{
-    uv_close((uv_handle_t *)&guard->prepare, on_closed);
-}
-
-void guard_leave(uv_loop_t *loop)
-{
+    if (!running_is_loop())
+        return;
     if (loop->stop_flag == 0)
         is_stopping = false;
     else if (!is_stopping && blame("uv_stop", "ignored"))
         loop->stop_flag = 0;
+}
+
+void guard_watch(uv_loop_t *new_loop)
+{
+    loop = new_loop;
+    running_watch_leave(on_leave);
+}
+
+/* The stop is ours, and is not blamed on who is called next. */
+void guard_note_turn(void)
+{
+    is_stopping = blame("uv_run", "returning after one turn");
+    if (is_stopping)
+        uv_stop(loop);
+}
+
+void guard_end(void)
+{
+    running_watch_leave(NULL);
 }
