@@ -216,11 +216,21 @@ static void add_time(struct line *line)
     add_text(line, text);
 }
 
-static const char *level_name(enum berth_log_level level)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
-    return names[level];
+const char *log_level_name(enum berth_log_level level)
+{
+    return level_names[level];
+}
+
+bool log_level_parse(const char *name, enum berth_log_level *ret_level)
+{
+    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++)
+        if (strcmp(level_names[i], name) == 0) {
+            *ret_level = (enum berth_log_level)i;
+            return true;
+        }
+    return false;
 }
 
 static void add_priority(struct line *line, enum berth_log_level level)
@@ -238,7 +248,7 @@ static void add_head(struct line *line, enum berth_log_level level)
     if (output.format == LOG_JOURNAL)
         return;
     add_time(line);
-    snprintf(name, sizeof(name), " %-5s ", level_name(level));
+    snprintf(name, sizeof(name), " %-5s ", log_level_name(level));
     add_text(line, name);
 }
 
@@ -372,7 +382,7 @@ static void begin_json(struct line *line, enum berth_log_level level, const char
     add_text(line, "{\"time\":\"");
     add_time(line);
     add_text(line, "\",\"level\":\"");
-    add_text(line, level_name(level));
+    add_text(line, log_level_name(level));
     if (uri != NULL) {
         add_text(line, "\",\"plugin\":\"");
         add_escaped(line, uri);

@@ -2,8 +2,6 @@
 /* berthd's command line: its commands, their options and their help; and run, the daemon itself. */
 #include "command.h"
 
-#include <string.h>
-
 #include <core/process.h>
 
 static const struct cli_option common_options[] = {
@@ -50,23 +48,14 @@ static const struct cli_option migrate_options[] = {
     {0},
 };
 
-static bool is_level(const char *name)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strcmp(name, levels[i]) == 0)
-            return true;
-    return false;
-}
-
 static int run(const struct command_options *options)
 {
     struct settings_options settings = options->settings;
+    enum berth_log_level level;
     int code;
 
     settings.log_level = cli_value(options->line, "log-level");
-    if (settings.log_level != NULL && !is_level(settings.log_level))
+    if (settings.log_level != NULL && !log_level_parse(settings.log_level, &level))
         return cli_refuse(options->line, "--log-level: \"%s\" is not one of error, warn, info, debug",
                           settings.log_level);
     if (process_reap_orphans(&code))

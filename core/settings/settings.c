@@ -411,15 +411,10 @@ static void fill_transports(struct settings *settings)
 
 static void fill_log(struct settings *settings)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
     const struct berth_value *log = find_top(settings, "log");
-    const char *level = find(settings, log, "level")->string;
     const char *format = find(settings, log, "format")->string;
 
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        if (strcmp(levels[i], level) == 0)
-            settings->log_level = (enum berth_log_level)i;
-    }
+    log_level_parse(find(settings, log, "level")->string, &settings->log_level);
     if (strcmp(format, "auto") == 0)
         settings->log_format = log_format_of(2);
     else
