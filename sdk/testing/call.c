@@ -96,17 +96,9 @@ static bool can_send(struct berth_stream *stream)
     return !call->slow;
 }
 
-static bool key_is_valid(const char *key)
-{
-    size_t length = strspn(key, "0123456789abcdefghijklmnopqrstuvwxyz_.-");
-
-    return length > 0 && key[length] == '\0' && strncmp(key, "grpc-", 5) != 0;
-}
-
+/* The engine has refused invalid keys. */
 static enum berth_code add_pair(struct pairs *pairs, const char *key, const void *value, size_t length)
 {
-    if (!key_is_valid(key))
-        return BERTH_INVALID_ARGUMENT;
     pairs->items = memory_grow(pairs->items, pairs->count, sizeof(*pairs->items));
     pairs->items[pairs->count++] = (struct pair){
         .key = memory_copy(key),
