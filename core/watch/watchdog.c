@@ -26,6 +26,7 @@
 #include <core/base/log.h>
 #include <sdk/base/memory.h>
 
+#include "crash.h"
 #include "frames.h"
 
 #define MS UINT64_C(1000000)
@@ -523,13 +524,12 @@ static void on_alive_timer(uv_timer_t *timer)
 /* Signals are for the loop's thread, but faults of this one are its own. */
 static bool start_thread(struct watchdog *watchdog)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
     sigset_t blocked, before;
     int error;
 
     sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-        sigdelset(&blocked, faults[i]);
+    for (const int *fault = crash_signals; *fault != 0; fault++)
+        sigdelset(&blocked, *fault);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     error = pthread_create(&watchdog->thread, NULL, watch, watchdog);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -538,20 +538,12 @@ static bool start_thread(struct watchdog *watchdog)
     return error == 0;
 }
 
-static uint64_t looks_of(const struct watchdog_options *options)
+/* The first of the limits that is on; 0: none is. */
+static uint64_t first_limit_of(const struct watchdog_options *options)
 {
-    uint64_t shortest_ns = options->stall_after_ns;
+    uint64_t stall_ns = options->stall_after_ns, abort_ns = options->abort_after_ns;
 
-    if (shortest_ns == 0 || (options->abort_after_ns > 0 && options->abort_after_ns < shortest_ns))
-        shortest_ns = options->abort_after_ns;
-    return shortest_ns == 0 ? LOOK_MAX_MS : at_most(LOOK_MAX_MS, shortest_ns / MS / LOOKS + 1);
-}
-
-static uint64_t rest_of(const struct watchdog_options *options)
-{
-    uint64_t limit_ns = options->stall_after_ns > 0 ? options->stall_after_ns : options->abort_after_ns;
-
-    return limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
+    return stall_ns == 0 || (abort_ns > 0 && abort_ns < stall_ns) ? abort_ns : stall_ns;
 }
 
 /* One watchdog at a time: a step that may last less than the thread rests is looked at from its beginning. */
@@ -568,15 +560,16 @@ static void wake_for_step(void)
 struct watchdog *watchdog_start(const struct watchdog_options *options)
 {
     struct watchdog *watchdog = memory_allocate(1, sizeof(*watchdog));
+    uint64_t limit_ns = first_limit_of(options);
 
     watchdog->options = *options;
     watchdog->loop_thread = pthread_self();
     watchdog->moves = UINT64_MAX;
-    watchdog->look_ms = looks_of(options);
+    watchdog->look_ms = limit_ns > 0 ? at_most(LOOK_MAX_MS, limit_ns / MS / LOOKS + 1) : LOOK_MAX_MS;
+    watchdog->rest_ms = limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
     /* The first time it loads a library, which a signal handler must not do. */
     frames_take(stack.frames, FRAMES_MAX);
     watchdog->signal = take_signal();
-    watchdog->rest_ms = rest_of(options);
     uv_timer_init(options->clock->loop, &watchdog->alive);
     uv_unref((uv_handle_t *)&watchdog->alive);
     watchdog->alive.data = watchdog;
