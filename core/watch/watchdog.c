@@ -59,6 +59,8 @@ struct watchdog {
     atomic_bool is_stopping;
     /* From here on the thread's own. The moves that the loop had made when it was seen first where it is. */
     uint64_t moves, since_ms;
+    /* Until then it was not stuck. */
+    uint64_t free_ms;
     /* What the thread itself came late, and the loop is not to blame for. */
     uint64_t late_ms;
     uint64_t look_ms, told_alive_ms, crowded_ms;
@@ -430,7 +432,7 @@ static bool look(struct watchdog *watchdog)
         tell_moved(watchdog, moved_ms > 0 ? moved_ms : now_ms());
     }
     watchdog->moves = state.is_polling ? UINT64_MAX : state.moves;
-    watchdog->since_ms = state.since_ms;
+    watchdog->since_ms = state.since_ms > watchdog->free_ms ? state.since_ms : watchdog->free_ms;
     watchdog->late_ms = 0;
     return !state.is_polling;
 }
@@ -497,7 +499,11 @@ static void nap(struct watchdog *watchdog, uint64_t ms)
 static void rest(struct watchdog *watchdog)
 {
     stamp_often(watchdog, false);
+    watchdog->late_ms = 0;
     doze(watchdog, watchdog->rest_ms);
+    /* Where the loop stood meanwhile nobody knows, so it is not blamed for that time. */
+    if (watchdog->late_ms > 0)
+        watchdog->free_ms = now_ms();
 }
 
 static void *watch(void *argument)
