@@ -255,7 +255,7 @@ static void show_in_box(const struct running_plugin *owner, enum running_doing d
 }
 
 /* Of the entries of one turn, so that one that comes alone is always timed. */
-#define FIRST 8
+#define FIRST 4
 
 void running_begin_turn(void)
 {

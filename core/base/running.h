@@ -185,7 +185,7 @@ unsigned running_look_all(const struct running_thread *thread, struct running_wo
  * random, which stands for that many. Steps are always timed, and so is what lasts until it is stamped.
  */
 void running_begin_turn(void);
-#define RUNNING_SAMPLE 16
+#define RUNNING_SAMPLE 64
 #define RUNNING_STAMP_MS 20
 /**
  * From another thread: notes the time for an entry that has none, which has then begun before.

@@ -631,7 +631,7 @@ static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error 
 
     if (hook->removed || !BERTH_HAS(hook->interceptor, on_start))
         return BERTH_OK;
-    snprintf(err->message, sizeof(err->message), "refused by %s", hook->interceptor->name);
+    err->message[0] = '\0';
     call->asking = err;
     call->answer = BERTH_PENDING;
     enter_code(call, ROUTER_INTERCEPTOR, hook->owner);
@@ -642,7 +642,11 @@ static enum berth_code ask_hook(struct call *call, size_t i, struct berth_error 
         report(call->calls, call->public, hook->owner, *(const void **)&hook->interceptor->on_start,
                "answered a call with invalid code %d; sending UNKNOWN instead", (int)code);
     /* A refusal that was given stands, also where OK is returned behind it. */
-    return code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING) ? call->answer : code;
+    if (code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING))
+        return call->answer;
+    if (code != BERTH_OK && err->message[0] == '\0')
+        snprintf(err->message, sizeof(err->message), "refused by %s", hook->interceptor->name);
+    return code;
 }
 
 /* Asks the interceptors that have not been asked yet, as far as it goes, and then the route. */
