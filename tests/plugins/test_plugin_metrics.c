@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registry of metrics as a plugin, and what it says of the daemon. */
+#include "plugin_stage.h"
+
+#include <berth/types/metrics.h>
+
+static char *scrape(struct berth_testing *testing)
+{
+    const struct berth_metrics *metrics = berth_testing_interface(testing);
+    void *instance = berth_testing_instance(testing);
+    const struct berth_metrics_text *text;
+    struct berth_error err;
+    char *copy;
+
+    assert_int_equal(BERTH_OK, metrics->write(instance, &text, &err));
+    copy = strndup(text->text, text->length);
+    metrics->release(instance, text);
+    return copy;
+}
+
+static void assert_has(struct berth_testing *testing, const char *part, bool expected)
+{
+    char *text = scrape(testing);
+
+    if ((strstr(text, part) != NULL) != expected)
+        fail_msg("%s \"%s\" in:\n%s", expected ? "no" : "a", part, text);
+    free(text);
+}
+
+static void the_daemon_says_who_it_is(void **state)
+{
+    assert_has(*state, "# TYPE containerd_build_info_total counter\ncontainerd_build_info_total{version=\"",
+               true);
+}
+
+static void the_process_is_measured(void **state)
+{
+    static const char *const names[] = {
+        "\nprocess_cpu_seconds_total ",
+        "\nprocess_open_fds ",
+        "\nprocess_max_fds ",
+        "\nprocess_virtual_memory_max_bytes ",
+        "\nprocess_virtual_memory_bytes ",
+        "\nprocess_resident_memory_bytes ",
+        "\nprocess_start_time_seconds ",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_has(*state, names[i], true);
+}
+
+static void a_plugin_that_does_not_run_is_not_shown(void **state)
+{
+    struct berth_testing *testing = *state;
+    const struct berth_metrics *metrics = berth_testing_interface(testing);
+    struct berth_host host = *berth_testing_host(testing);
+    const struct berth_metric_info info = {.size = sizeof(info), .name = "x_total", .help = "Help."};
+    struct berth_metric *metric;
+    struct berth_error err;
+
+    metrics->add(berth_testing_instance(testing), &host, &info, &metric, &err);
+    berth_series_add(metrics->series(metric, NULL), 1);
+    assert_has(testing, "x_total{plugin=\"io.berth.metrics.v1.registry\"} 1\n", true);
+    host.uri = "io.example.v1.gone";
+    metrics->add(berth_testing_instance(testing), &host, &info, &metric, &err);
+    berth_series_add(metrics->series(metric, NULL), 1);
+    assert_has(testing, "io.example.v1.gone", false);
+}
+
+static void the_overflow_of_series_is_logged(void **state)
+{
+    static const char *const labels[] = {"of"};
+    struct berth_testing *testing = plugin_run("io.berth.metrics.v1.registry", "max_series: 2");
+    const struct berth_metrics *metrics = berth_testing_interface(testing);
+    const struct berth_metric_info info = {
+        .size = sizeof(info), .name = "x_total", .help = "Help.", .labels = labels, .label_count = 1};
+    struct berth_metric *metric;
+    struct berth_error err;
+
+    metrics->add(berth_testing_instance(testing), berth_testing_host(testing), &info, &metric, &err);
+    for (int i = 0; i < 5; i++) {
+        const char text[] = {(char)('a' + i), '\0'};
+        const char *value = text;
+
+        berth_series_add(metrics->series(metric, &value), 1);
+    }
+    assert_has(testing, "of=\"_other\"} 3\n", true);
+    assert_true(berth_testing_has_logged(
+        testing, "metric x_total of io.berth.metrics.v1.registry has reached its maximum of 2 series"));
+    plugin_destroy(testing);
+}
+
+static int set_up(void **state)
+{
+    *state = plugin_run("io.berth.metrics.v1.registry", NULL);
+    return 0;
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, plugin_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_daemon_says_who_it_is),
+        TEST(the_process_is_measured),
+        TEST(a_plugin_that_does_not_run_is_not_shown),
+        cmocka_unit_test(the_overflow_of_series_is_logged),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics: their rules, their bounds, their text, and what becomes of them when a plugin goes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tests/cmocka.h>
+
+#include <berth/metrics_registry.h>
+
+#define A "io.example.v1.a"
+
+static const struct berth_metrics table = BERTH_METRICS_REGISTRY_TABLE;
+
+struct fixture {
+    struct berth_metrics_registry *registry;
+    /* What on_sweep says of the one plugin. */
+    bool sweeps, is_running;
+    uint64_t running_generation;
+    size_t warnings;
+    char warning[BERTH_LOG_MAX];
+    struct berth_error err;
+};
+
+static struct berth_host host_of(const char *uri, uint64_t generation)
+{
+    struct berth_host host = {
+        .size = sizeof(host), .uri = uri, .type = "io.example.v1", .generation = generation};
+
+    return host;
+}
+
+static const struct berth_host a = {.size = sizeof(a), .uri = A, .type = "io.example.v1", .generation = 1};
+static const struct berth_host b = {
+    .size = sizeof(b), .uri = "io.example.v1.b", .type = "io.example.v1", .generation = 1};
+
+static void on_sweep(void *context, struct berth_metrics_registry *registry)
+{
+    const struct fixture *fixture = context;
+
+    if (fixture->is_running)
+        berth_metrics_registry_show(registry, A, fixture->running_generation);
+}
+
+static void on_warning(void *context, const char *text)
+{
+    struct fixture *fixture = context;
+
+    fixture->warnings++;
+    snprintf(fixture->warning, sizeof(fixture->warning), "%s", text);
+}
+
+static struct fixture *create(bool sweeps)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    const struct berth_metrics_options options = {
+        .on_sweep = sweeps ? on_sweep : NULL, .on_warning = on_warning, .context = fixture};
+
+    fixture->registry = berth_metrics_registry_create(&options);
+    fixture->is_running = true;
+    fixture->running_generation = 1;
+    return fixture;
+}
+
+static int set_up(void **state)
+{
+    *state = create(false);
+    return 0;
+}
+
+static int set_up_with_sweep(void **state)
+{
+    *state = create(true);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    berth_metrics_registry_destroy(fixture->registry);
+    free(fixture);
+    return 0;
+}
+
+static enum berth_code try_add(struct fixture *fixture, const struct berth_host *host,
+                               const struct berth_metric_info *info, struct berth_metric **ret_metric)
+{
+    fixture->err.message[0] = '\0';
+    return table.add(fixture->registry, host, info, ret_metric, &fixture->err);
+}
+
+static struct berth_metric *add(struct fixture *fixture, const struct berth_host *host,
+                                const struct berth_metric_info *info)
+{
+    struct berth_metric *metric = NULL;
+
+    if (try_add(fixture, host, info, &metric) != BERTH_OK)
+        fail_msg("%s", fixture->err.message);
+    return metric;
+}
+
+/* The caller frees it. */
+static char *scrape(struct fixture *fixture)
+{
+    const struct berth_metrics_text *text;
+    char *copy;
+
+    assert_int_equal(BERTH_OK, table.write(fixture->registry, &text, &fixture->err));
+    copy = strndup(text->text != NULL ? text->text : "", text->length);
+    table.release(fixture->registry, text);
+    return copy;
+}
+
+static void assert_text(struct fixture *fixture, const char *expected)
+{
+    char *text = scrape(fixture);
+
+    assert_string_equal(expected, text);
+    free(text);
+}
+
+static void assert_has(struct fixture *fixture, const char *part, bool expected)
+{
+    char *text = scrape(fixture);
+
+    if ((strstr(text, part) != NULL) != expected)
+        fail_msg("%s \"%s\" in:\n%s", expected ? "no" : "a", part, text);
+    free(text);
+}
+
+static struct berth_metric_info counter_named(const char *name)
+{
+    return (struct berth_metric_info){.size = sizeof(struct berth_metric_info),
+                                      .kind = BERTH_METRIC_COUNTER,
+                                      .name = name,
+                                      .help = "Help."};
+}
+
+static void a_counter_is_written_with_its_plugin(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_metric_info info = counter_named("x_total");
+    struct berth_series *series = table.series(add(fixture, &a, &info), NULL);
+
+    berth_series_add(series, 1);
+    berth_series_add(series, 2);
+    assert_text(fixture, "# HELP x_total Help.\n# TYPE x_total counter\nx_total{plugin=\"" A "\"} 3\n");
+}
+
+static void numbers_are_written_as_the_format_demands(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {-0.0, "0"},
+        {1, "1"},
+        {-1.5, "-1.5"},
+        {0.1, "0.1"},
+        {0.005, "0.005"},
+        {0.000000001, "0.000000001"},
+        {0.0000025, "0.0000025"},
+        {1764426772.25, "1764426772.25"},
+        {0.9999999999, "1"},
+        {9007199254740991.0, "9007199254740991"},
+        {1e18, "1.0000000000000000e+18"},
+        {18446744073709551615.0, "1.8446744073709552e+19"},
+        {1e-12, "9.9999999999999998e-13"},
+        {INFINITY, "+Inf"},
+        {-INFINITY, "-Inf"},
+        {NAN, "NaN"},
+    };
+    struct berth_metric_info info = counter_named("x");
+
+    info.kind = BERTH_METRIC_GAUGE;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char row[128];
+        struct fixture *other = create(false);
+
+        berth_series_set(table.series(add(other, &a, &info), NULL), cases[i].value);
+        snprintf(row, sizeof(row), "\nx{plugin=\"" A "\"} %s\n", cases[i].text);
+        assert_has(other, row, true);
+        tear_down((void **)&other);
+    }
+}
+
+static void values_and_help_are_escaped(void **state)
+{
+    static const char *const labels[] = {"of"};
+    static const char *const values[] = {"a\"b\\c\nd", "caf\xc3\xa9", "bad\xff", "cut\xc3"};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    struct berth_metric *metric;
+
+    info.help = "One \\ and \"two\"\nlines";
+    info.labels = labels;
+    info.label_count = 1;
+    metric = add(fixture, &a, &info);
+    for (size_t i = 0; i < 4; i++)
+        berth_series_add(table.series(metric, &values[i]), 1);
+    assert_text(fixture, "# HELP x_total One \\\\ and \"two\"\\nlines\n# TYPE x_total counter\n"
+                         "x_total{plugin=\"" A "\",of=\"a\\\"b\\\\c\\nd\"} 1\n"
+                         "x_total{plugin=\"" A "\",of=\"caf\xc3\xa9\"} 1\n"
+                         "x_total{plugin=\"" A "\",of=\"bad?\"} 1\n"
+                         "x_total{plugin=\"" A "\",of=\"cut?\"} 1\n");
+}
+
+static void a_histogram_counts_up_to_each_bound(void **state)
+{
+    static const double bounds[] = {0.1, 1, 2.5};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_seconds");
+    struct berth_series *series;
+
+    info.kind = BERTH_METRIC_HISTOGRAM;
+    info.buckets = bounds;
+    info.bucket_count = 3;
+    series = table.series(add(fixture, &a, &info), NULL);
+    berth_series_observe(series, 0.1);
+    berth_series_observe(series, 0.5);
+    berth_series_observe(series, 100);
+    assert_text(fixture, "# HELP x_seconds Help.\n# TYPE x_seconds histogram\n"
+                         "x_seconds_bucket{plugin=\"" A "\",le=\"0.1\"} 1\n"
+                         "x_seconds_bucket{plugin=\"" A "\",le=\"1\"} 2\n"
+                         "x_seconds_bucket{plugin=\"" A "\",le=\"2.5\"} 2\n"
+                         "x_seconds_bucket{plugin=\"" A "\",le=\"+Inf\"} 3\n"
+                         "x_seconds_sum{plugin=\"" A "\"} 100.6\n"
+                         "x_seconds_count{plugin=\"" A "\"} 3\n");
+}
+
+static void a_series_is_found_again_by_its_values(void **state)
+{
+    static const char *const labels[] = {"of", "by"};
+    static const char *const one[] = {"x", "y"}, *const other[] = {"y", "x"};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    struct berth_metric *metric;
+
+    info.labels = labels;
+    info.label_count = 2;
+    metric = add(fixture, &a, &info);
+    assert_ptr_equal(table.series(metric, one), table.series(metric, one));
+    assert_ptr_not_equal(table.series(metric, one), table.series(metric, other));
+    assert_ptr_equal(metric, add(fixture, &a, &info));
+    table.remove(metric, table.series(metric, one));
+    assert_has(fixture, "of=\"x\"", false);
+    assert_has(fixture, "of=\"y\"", true);
+}
+
+static void what_exceeds_the_maximum_is_counted_in_one_series_and_logged_once(void **state)
+{
+    static const char *const labels[] = {"of"};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    struct berth_metric *metric;
+
+    info.labels = labels;
+    info.label_count = 1;
+    info.max_series = 3;
+    metric = add(fixture, &a, &info);
+    for (int i = 0; i < 100000; i++) {
+        char text[16];
+        const char *value = text;
+
+        snprintf(text, sizeof(text), "%d", i);
+        berth_series_add(table.series(metric, &value), 1);
+    }
+    assert_text(fixture, "# HELP x_total Help.\n# TYPE x_total counter\n"
+                         "x_total{plugin=\"" A "\",of=\"0\"} 1\n"
+                         "x_total{plugin=\"" A "\",of=\"1\"} 1\n"
+                         "x_total{plugin=\"" A "\",of=\"2\"} 1\n"
+                         "x_total{plugin=\"" A "\",of=\"_other\"} 99997\n");
+    assert_int_equal(1, fixture->warnings);
+    assert_non_null(strstr(fixture->warning, "metric x_total of " A " has reached its maximum of 3 series"));
+}
+
+static void a_long_value_is_cut_between_characters_or_marked(void **state)
+{
+    static const char *const labels[] = {"of"};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    char value[1 << 20], row[BERTH_METRICS_VALUE_MAX + 8];
+    const char *values = value;
+
+    info.labels = labels;
+    info.label_count = 1;
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    berth_series_add(table.series(add(fixture, &a, &info), &values), 1);
+    snprintf(row, sizeof(row), "of=\"%.*s\"", (int)BERTH_METRICS_VALUE_MAX, value);
+    assert_has(fixture, row, true);
+}
+
+static void what_is_against_the_rules_is_refused_with_plugin_and_value(void **state)
+{
+    static const char *const le[] = {"le"}, *const plugin[] = {"plugin"}, *const under[] = {"__x"},
+                             *const blank[] = {"a b"}, *const twice[] = {"x", "x"};
+    static const double falling[] = {2, 1}, endless[] = {1, INFINITY};
+    const struct {
+        struct berth_metric_info info;
+        const char *reason;
+    } cases[] = {
+        {{.name = "", .help = "h"}, A ": \"\" is not the name of a metric"},
+        {{.name = "1x_total", .help = "h"}, A ": \"1x_total\" is not the name"},
+        {{.name = "a:b_total", .help = "h"}, A ": \"a:b_total\" is not the name"},
+        {{.name = "caf\xc3\xa9_total", .help = "h"}, "is not the name"},
+        {{.name = "berth_x_total", .help = "h"}, A ": metric berth_x_total: names that begin with berth_"},
+        {{.name = "berth_store_x_total", .help = "h"}, "names that begin with berth_store_ are reserved"},
+        {{.name = "grpc_server_x_total", .help = "h"}, "names that begin with grpc_server_"},
+        {{.name = "containerd_x_total", .help = "h"}, "names that begin with containerd_"},
+        {{.name = "process_x_total", .help = "h"}, "names that begin with process_"},
+        {{.name = "x", .help = "h"}, "has to end in \"_total\""},
+        {{.name = "x_total", .help = "h", .kind = BERTH_METRIC_GAUGE}, "remove \"_total\""},
+        {{.name = "x_total", .help = ""}, "help is empty"},
+        {{.name = "x_total", .help = "h", .kind = (enum berth_metric_kind)7}, "unknown kind 7"},
+        {{.name = "x_total", .help = "h", .labels = le, .label_count = 1}, "label \"le\" is reserved"},
+        {{.name = "x_total", .help = "h", .labels = plugin, .label_count = 1},
+         "label \"plugin\" is reserved"},
+        {{.name = "x_total", .help = "h", .labels = under, .label_count = 1}, "label \"__x\" is not a name"},
+        {{.name = "x_total", .help = "h", .labels = blank, .label_count = 1}, "label \"a b\" is not a name"},
+        {{.name = "x_total", .help = "h", .labels = twice, .label_count = 2}, "has label \"x\" twice"},
+        {{.name = "x_total", .help = "h", .labels = twice, .label_count = 17}, "has 17 labels"},
+        {{.name = "x_total", .help = "h", .buckets = falling, .bucket_count = 2}, "is not a histogram"},
+        {{.name = "x", .help = "h", .kind = BERTH_METRIC_HISTOGRAM, .buckets = falling, .bucket_count = 2},
+         "bound 1 of bucket 1"},
+        {{.name = "x", .help = "h", .kind = BERTH_METRIC_HISTOGRAM, .buckets = endless, .bucket_count = 2},
+         "bound inf of bucket 1"},
+        {{.name = "x", .help = "h", .kind = BERTH_METRIC_HISTOGRAM, .buckets = falling, .bucket_count = 0},
+         "has 0 buckets"},
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct berth_metric *metric = NULL;
+
+        assert_int_equal(BERTH_INVALID_ARGUMENT, try_add(fixture, &a, &cases[i].info, &metric));
+        if (strstr(fixture->err.message, cases[i].reason) == NULL)
+            fail_msg("case %zu: %s", i, fixture->err.message);
+        assert_null(metric);
+    }
+    assert_text(fixture, "");
+}
+
+static void a_type_may_fill_the_names_reserved_for_it(void **state)
+{
+    const struct berth_host store = {
+        .size = sizeof(store), .uri = "io.berth.store.v1.x", .type = "io.berth.store.v1", .generation = 1};
+    const struct berth_metric_info info = counter_named("berth_store_commits_total");
+
+    assert_non_null(add(*state, &store, &info));
+}
+
+static void two_plugins_share_a_name_if_they_agree(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total"), gauge = counter_named("x_seconds"),
+                             histogram = gauge, clash = counter_named("x_seconds_count");
+    struct berth_metric *metric;
+
+    gauge.kind = clash.kind = BERTH_METRIC_GAUGE;
+    histogram.kind = BERTH_METRIC_HISTOGRAM;
+    berth_series_add(table.series(add(fixture, &a, &info), NULL), 1);
+    berth_series_add(table.series(add(fixture, &b, &info), NULL), 2);
+    assert_text(fixture, "# HELP x_total Help.\n# TYPE x_total counter\n"
+                         "x_total{plugin=\"io.example.v1.a\"} 1\nx_total{plugin=\"io.example.v1.b\"} 2\n");
+    add(fixture, &a, &histogram);
+    assert_int_equal(BERTH_ALREADY_EXISTS, try_add(fixture, &b, &gauge, &metric));
+    assert_string_equal("io.example.v1.b: metric x_seconds exists with another kind, other labels or other "
+                        "buckets, from " A,
+                        fixture->err.message);
+    assert_int_equal(BERTH_ALREADY_EXISTS, try_add(fixture, &b, &clash, &metric));
+    assert_non_null(strstr(fixture->err.message, "would have rows of the same name"));
+}
+
+static void one_plugin_has_a_bounded_number_of_metrics(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_metric *metric;
+    char name[32];
+    struct berth_metric_info info = counter_named(name);
+
+    for (unsigned i = 0; i < BERTH_METRICS_MAX; i++) {
+        snprintf(name, sizeof(name), "x%u_total", i);
+        add(fixture, &a, &info);
+    }
+    snprintf(name, sizeof(name), "more_total");
+    assert_int_equal(BERTH_RESOURCE_EXHAUSTED, try_add(fixture, &a, &info, &metric));
+    assert_string_equal(A ": metric more_total is one too many; the maximum is 1000", fixture->err.message);
+}
+
+static void set_to_seven(void *context)
+{
+    berth_series_set(context, 7);
+}
+
+static void a_collector_runs_before_each_text(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x");
+
+    info.kind = BERTH_METRIC_GAUGE;
+    table.collect(fixture->registry, &a, set_to_seven, table.series(add(fixture, &a, &info), NULL),
+                  &fixture->err);
+    assert_has(fixture, "} 7\n", true);
+}
+
+static void must_not_run(void *context)
+{
+    fail_msg("the collector of a plugin that has stopped was called");
+}
+
+static void what_a_plugin_leaves_is_not_shown_once_it_stops_and_its_memory_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    struct berth_series *series = table.series(add(fixture, &a, &info), NULL);
+
+    assert_has(fixture, "x_total", true);
+    table.collect(fixture->registry, &a, must_not_run, NULL, &fixture->err);
+    fixture->is_running = false;
+    assert_text(fixture, "");
+    /* Its close may still count. */
+    berth_series_add(series, 1);
+    assert_text(fixture, "");
+}
+
+static void a_new_generation_begins_at_zero_without_the_old_collectors(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_metric_info info = counter_named("x_total"), old = counter_named("old_total");
+    const struct berth_host again = host_of(A, 2);
+
+    berth_series_add(table.series(add(fixture, &a, &info), NULL), 5);
+    table.series(add(fixture, &a, &old), NULL);
+    table.collect(fixture->registry, &a, must_not_run, NULL, &fixture->err);
+    fixture->running_generation = 2;
+    assert_text(fixture, "");
+    table.series(add(fixture, &again, &info), NULL);
+    assert_text(fixture, "# HELP x_total Help.\n# TYPE x_total counter\nx_total{plugin=\"" A "\"} 0\n");
+}
+
+static void the_memory_of_a_plugin_that_did_not_close_outlives_the_registry(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_metric_info info = counter_named("x_total");
+    struct berth_metric *metric = add(fixture, &a, &info);
+    struct berth_series *series = table.series(metric, NULL);
+
+    berth_metrics_registry_abandon(fixture->registry, "io.example.v1.unknown");
+    berth_metrics_registry_abandon(fixture->registry, A);
+    berth_metrics_registry_destroy(fixture->registry);
+    fixture->registry = NULL;
+    berth_series_add(series, 1);
+    table.remove(metric, series);
+}
+
+static void those_who_ask_at_once_share_a_text_and_texts_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_metrics_text *one, *two;
+
+    assert_int_equal(BERTH_OK, table.write(fixture->registry, &one, &fixture->err));
+    assert_int_equal(BERTH_OK, table.write(fixture->registry, &two, &fixture->err));
+    assert_ptr_equal(one, two);
+    table.release(fixture->registry, one);
+    table.release(fixture->registry, two);
+}
+
+static void functions_take_no_series(void **state)
+{
+    berth_series_add(NULL, 1);
+    berth_series_set(NULL, 1);
+    berth_series_observe(NULL, 1);
+}
+
+struct probe {
+    struct berth_metrics_registry *registry;
+    enum berth_code code;
+};
+
+static void on_write(void *context, struct berth_metrics_writer *writer)
+{
+    static const char *const labels[] = {"state", "ready \"x\"", NULL};
+    struct probe *probe = context;
+    const struct berth_metrics_text *text;
+    struct berth_error err;
+
+    probe->code = table.write(probe->registry, &text, &err);
+    berth_metrics_write_family(writer, "y", "Source.", BERTH_METRIC_GAUGE);
+    berth_metrics_write_row(writer, "y", labels, 1);
+    berth_metrics_write_row(writer, "z", NULL, 0.25);
+}
+
+static void a_source_writes_rows_of_its_own_and_no_text_inside_the_text(void **state)
+{
+    struct fixture *fixture = *state;
+    struct probe probe = {fixture->registry, BERTH_OK};
+
+    berth_metrics_registry_add_source(fixture->registry, on_write, &probe, &fixture->err);
+    assert_text(fixture, "# HELP y Source.\n# TYPE y gauge\ny{state=\"ready \\\"x\\\"\"} 1\nz 0.25\n");
+    assert_int_equal(BERTH_FAILED_PRECONDITION, probe.code);
+    berth_metrics_registry_remove_source(fixture->registry, &probe);
+    assert_text(fixture, "");
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define SWEPT(function) cmocka_unit_test_setup_teardown(function, set_up_with_sweep, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_counter_is_written_with_its_plugin),
+        TEST(numbers_are_written_as_the_format_demands),
+        TEST(values_and_help_are_escaped),
+        TEST(a_histogram_counts_up_to_each_bound),
+        TEST(a_series_is_found_again_by_its_values),
+        TEST(what_exceeds_the_maximum_is_counted_in_one_series_and_logged_once),
+        TEST(a_long_value_is_cut_between_characters_or_marked),
+        TEST(what_is_against_the_rules_is_refused_with_plugin_and_value),
+        TEST(a_type_may_fill_the_names_reserved_for_it),
+        TEST(two_plugins_share_a_name_if_they_agree),
+        TEST(one_plugin_has_a_bounded_number_of_metrics),
+        TEST(a_collector_runs_before_each_text),
+        SWEPT(what_a_plugin_leaves_is_not_shown_once_it_stops_and_its_memory_stays),
+        SWEPT(a_new_generation_begins_at_zero_without_the_old_collectors),
+        TEST(the_memory_of_a_plugin_that_did_not_close_outlives_the_registry),
+        TEST(those_who_ask_at_once_share_a_text_and_texts_are_bounded),
+        TEST(functions_take_no_series),
+        TEST(a_source_writes_rows_of_its_own_and_no_text_inside_the_text),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
