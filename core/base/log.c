@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <berth/trace.h>
 #include <berth/utf8.h>
 
 /* Room for the longest text of a plugin with some of it escaped; longer lines are cut and marked. */
@@ -33,6 +34,7 @@ static atomic_int daemon_level = BERTH_LOG_INFO;
 static atomic_int highest_own_level = -1;
 static _Atomic(const struct log_tap *) tap;
 static atomic_int tap_level = -1;
+static const struct berth_trace *(*_Atomic find_trace)(void);
 
 /* Lines since the last one that could be written. */
 static atomic_uint lost;
@@ -110,6 +112,11 @@ void log_use_tap(const struct log_tap *new_tap, int level)
 {
     atomic_store(&tap, new_tap);
     atomic_store(&tap_level, level);
+}
+
+void log_use_trace(const struct berth_trace *(*find)(void))
+{
+    atomic_store(&find_trace, find);
 }
 
 /* Lines name their plugin by its URI; only where some have levels of their own does it matter which it is. */
@@ -496,16 +503,39 @@ static void write_line(enum berth_log_level level, const char *uri, const char *
         atomic_fetch_add(&lost, 1);
 }
 
+#define TRACE_FIELD " trace_id="
+
+struct traced_text {
+    char bytes[LINE_MAX_BYTES];
+};
+
+/* @return the text, with the trace of what is running behind it. One that names a trace keeps it. */
+static const char *add_trace(const char *text, struct traced_text *space)
+{
+    const struct berth_trace *(*find)(void) = atomic_load(&find_trace);
+    const struct berth_trace *trace = find != NULL ? find() : NULL;
+    char id[BERTH_TRACE_ID_LENGTH + 1];
+    int length;
+
+    if (trace == NULL || strstr(text, TRACE_FIELD) != NULL)
+        return text;
+    berth_trace_format_id(trace, id);
+    length = snprintf(space->bytes, sizeof(space->bytes), "%s" TRACE_FIELD "%s", text, id);
+    return length > 0 && (size_t)length < sizeof(space->bytes) ? space->bytes : text;
+}
+
 void log_write(enum berth_log_level level, const char *uri, const char *text)
 {
     const struct log_tap *reader = atomic_load(&tap);
     int saved_errno = errno;
+    struct traced_text space;
     bool is_for_log;
 
     if ((int)level < BERTH_LOG_ERROR || level > BERTH_LOG_DEBUG)
         level = BERTH_LOG_INFO;
     if (!log_is_on(level))
         return;
+    text = add_trace(text, &space);
     is_for_log = is_logged(find_plugin(uri), level);
     if (is_for_log)
         write_line(level, uri, text);

@@ -56,6 +56,11 @@ void log_set_plugin_level(struct running_plugin *plugin, int level);
  * @param tap  borrowed for good; NULL: none.
  */
 void log_use_tap(const struct log_tap *tap, int level);
+/**
+ * Asks, for each line, which trace the calling thread works for: the line ends with " trace_id=…" then.
+ * @param find  any thread; returns NULL for none. NULL: nobody knows.
+ */
+void log_use_trace(const struct berth_trace *(*find)(void));
 /** What `format: auto` means for a descriptor: LOG_JOURNAL where the service manager reads it, else LOG_TEXT.
  */
 enum log_format log_format_of(int fd);

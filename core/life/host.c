@@ -244,16 +244,33 @@ void host_finish(struct host *host)
     folder_finish(&host->state);
 }
 
+/* The calls whose handlers and interceptors are on the loop's stack, the innermost last. */
+static struct {
+    const struct berth_call *calls[RUNNING_DEPTH_MAX];
+    unsigned depth;
+} current;
+
+static const struct berth_trace *find_trace(void)
+{
+    unsigned depth = running_is_loop() ? current.depth : 0;
+
+    return depth > 0 && depth <= RUNNING_DEPTH_MAX ? current.calls[depth - 1]->trace : NULL;
+}
+
 static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
 {
     const struct host *host = owner;
 
+    if (current.depth < RUNNING_DEPTH_MAX)
+        current.calls[current.depth] = call;
+    current.depth++;
     running_enter(host->plugin->running, part == ROUTER_HANDLER ? RUNNING_HANDLER : RUNNING_INTERCEPTOR,
                   call->path);
 }
 
 static void on_leave(void *context, const void *owner, const struct berth_call *call)
 {
+    current.depth--;
     running_leave();
 }
 
@@ -270,6 +287,7 @@ static void on_misuse(void *context, const void *owner, const struct berth_call 
 
 void host_observe(struct router *router, void (*on_change)(void *context), void *context)
 {
+    log_use_trace(find_trace);
     router_observe(router, &(struct router_observer){
                                .context = context,
                                .on_enter = on_enter,

@@ -523,6 +523,24 @@ static bool has_setting(const struct schema *config, const char *path)
     return false;
 }
 
+/* Names between bars, none of them empty. */
+static bool variables_are_valid(const char *names)
+{
+    char name[MANIFEST_SETTING_MAX + 1];
+
+    do {
+        size_t length = strcspn(names, MANIFEST_ENV_OR);
+
+        if (length == 0 || length > MANIFEST_SETTING_MAX)
+            return false;
+        snprintf(name, sizeof(name), "%.*s", (int)length, names);
+        if (!manifest_identifier_is_valid(name))
+            return false;
+        names += length;
+    } while (*names++ != '\0');
+    return true;
+}
+
 static void check_condition(struct reader *reader, const struct config_node *list, size_t i,
                             const struct manifest_plugin *plugin)
 {
@@ -531,7 +549,7 @@ static void check_condition(struct reader *reader, const struct config_node *lis
     if (plugin->config == NULL)
         return;
     if (strncmp(node->text, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0) {
-        if (!manifest_identifier_is_valid(node->text + strlen(MANIFEST_ENV)))
+        if (!variables_are_valid(node->text + strlen(MANIFEST_ENV)))
             complain(reader, &node->mark,
                      "skip_unless: \"%.200s\" does not name an environment variable such as env:NAME",
                      node->text);
@@ -578,15 +596,32 @@ static bool setting_is_set(const struct berth_settings *settings, const char *pa
     }
 }
 
+static bool any_variable_is_set(const char *names)
+{
+    bool is_last = false;
+
+    while (!is_last) {
+        char name[MANIFEST_SETTING_MAX + 1];
+        size_t length = strcspn(names, MANIFEST_ENV_OR);
+        const char *value;
+
+        snprintf(name, sizeof(name), "%.*s", (int)length, names);
+        value = getenv(name);
+        if (value != NULL && *value != '\0')
+            return true;
+        is_last = names[length] == '\0';
+        names += length + 1;
+    }
+    return false;
+}
+
 const char *manifest_find_unset(const struct manifest_plugin *plugin, const struct berth_settings *settings)
 {
     for (size_t i = 0; i < plugin->skip_unless_count; i++) {
         const char *condition = plugin->skip_unless[i];
 
         if (strncmp(condition, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0) {
-            const char *value = getenv(condition + strlen(MANIFEST_ENV));
-
-            if (value == NULL || *value == '\0')
+            if (!any_variable_is_set(condition + strlen(MANIFEST_ENV)))
                 return condition;
         } else if (!setting_is_set(settings, condition)) {
             return condition;
@@ -598,7 +633,10 @@ const char *manifest_find_unset(const struct manifest_plugin *plugin, const stru
 void manifest_explain_unset(const char *condition, struct berth_error *ret_sentence)
 {
     if (strncmp(condition, MANIFEST_ENV, strlen(MANIFEST_ENV)) == 0)
-        berth_error_set(ret_sentence, BERTH_SKIP, "the environment variable %.255s is not set",
+        berth_error_set(ret_sentence, BERTH_SKIP,
+                        strstr(condition, MANIFEST_ENV_OR) == NULL
+                            ? "the environment variable %.255s is not set"
+                            : "none of the environment variables %.255s is set",
                         condition + strlen(MANIFEST_ENV));
     else
         berth_error_set(ret_sentence, BERTH_SKIP, "%.255s is not set in its configuration", condition);

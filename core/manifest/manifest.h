@@ -86,7 +86,9 @@ struct manifest_plugin {
     uint32_t callbacks;
     /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */
     const char *interface;
-    /** Settings, and environment variables behind "env:": unless all of them are set the plugin is skipped.
+    /**
+     * Settings, and environment variables behind "env:": unless all of them are set the plugin is skipped. Of
+     * "env:A|B" one is enough.
      */
     const char *const *skip_unless;
     size_t skip_unless_count;
@@ -143,8 +145,9 @@ struct manifest *manifest_parse_source(const char *path, const char *text, size_
                                        struct config_diagnostics *diagnostics, char **ret_note);
 void manifest_destroy(struct manifest *manifest);
 
-/** Before the name of an environment variable under skip_unless. */
+/** Before the name of an environment variable under skip_unless, or before several and between them. */
 #define MANIFEST_ENV "env:"
+#define MANIFEST_ENV_OR "|"
 
 /**
  * The first condition under the plugin's skip_unless that is not met; NULL where it need not be skipped.

@@ -7,11 +7,7 @@
 #include <string.h>
 
 #include <berth/namespace.h>
-
-/* Of "00-<trace>-<parent>-<flags>" (W3C Trace Context 1, 3.2). */
-#define TRACE_ID_AT 3
-#define TRACE_ID_LENGTH 32
-#define TRACEPARENT_LENGTH 55
+#include <berth/trace.h>
 
 struct access_log {
     const struct berth_host *host;
@@ -32,23 +28,6 @@ static enum berth_code on_start(void *self, struct berth_call *call, void **ret_
     return BERTH_OK;
 }
 
-static bool is_hex(const char *text, size_t length)
-{
-    return strspn(text, "0123456789abcdef") >= length;
-}
-
-/* @return 32 hexadecimal digits; NULL where the caller sent none. */
-static const char *trace_id_of(const struct berth_call *call)
-{
-    const struct berth_metadata *header = berth_call_metadata(call, "traceparent");
-    const char *id;
-
-    if (header == NULL || header->value_length < TRACEPARENT_LENGTH)
-        return NULL;
-    id = (const char *)header->value + TRACE_ID_AT;
-    return is_hex(id, TRACE_ID_LENGTH) && id[TRACE_ID_LENGTH] == '-' ? id : NULL;
-}
-
 /* NULL where the caller named none, or something that cannot be one. */
 static const char *namespace_of(struct berth_call *call)
 {
@@ -61,14 +40,17 @@ static const char *namespace_of(struct berth_call *call)
 static void log_call(const struct access_log *self, struct berth_call *call, enum berth_log_level level,
                      const char *event, enum berth_code code, uint64_t took_us)
 {
-    const char *trace_id = trace_id_of(call), *name = namespace_of(call);
+    const char *name = namespace_of(call);
+    char trace_id[BERTH_TRACE_ID_LENGTH + 1] = "";
+    struct berth_trace trace;
 
+    if (berth_trace_of(call, &trace) == BERTH_OK)
+        berth_trace_format_id(&trace, trace_id);
     berth_log(self->host, level,
-              "%s method=%s code=%s duration_ms=%" PRIu64 ".%03u transport=%s peer=%s%s%s%s%.*s", event,
+              "%s method=%s code=%s duration_ms=%" PRIu64 ".%03u transport=%s peer=%s%s%s%s%s", event,
               call->path, berth_code_name(code), took_us / 1000, (unsigned)(took_us % 1000), call->transport,
               call->peer->address, name != NULL ? " namespace=" : "", name != NULL ? name : "",
-              trace_id != NULL ? " trace_id=" : "", trace_id != NULL ? TRACE_ID_LENGTH : 0,
-              trace_id != NULL ? trace_id : "");
+              trace_id[0] != '\0' ? " trace_id=" : "", trace_id);
 }
 
 /* How long a stream lasts says nothing: a watch goes on for as long as its caller likes. */

@@ -163,6 +163,7 @@ static void give_handle(struct calls *calls, struct handle *handle)
     handle->public.metadata_count = 0;
     handle->public.instance = NULL;
     handle->public.state = NULL;
+    handle->public.trace = NULL;
     STAILQ_INSERT_TAIL(&calls->resting, handle, link);
     calls->resting_count++;
 }
@@ -1086,6 +1087,17 @@ static const char *op_annotation(struct berth_call *public, const char *key)
     return annotation == NULL ? NULL : annotation->value;
 }
 
+static enum berth_code op_set_trace(struct berth_call *public, const struct berth_trace *trace)
+{
+    struct call *call = call_for(public, "set the trace of", CALLER);
+
+    if (call == NULL)
+        return BERTH_FAILED_PRECONDITION;
+    call->trace = *trace;
+    public->trace = &call->trace;
+    return BERTH_OK;
+}
+
 static const struct berth_call_ops call_ops = {
     .size = sizeof(call_ops),
     .send = op_send,
@@ -1101,6 +1113,7 @@ static const struct berth_call_ops call_ops = {
     .compress = op_compress,
     .came_compressed = op_came_compressed,
     .refusal = op_refusal,
+    .set_trace = op_set_trace,
 };
 
 /* Reads only the members that the server's header had. */

@@ -8,6 +8,8 @@
 
 #include <sys/queue.h>
 
+#include <berth/trace.h>
+
 #include "route.h"
 
 struct annotation;
@@ -136,6 +138,8 @@ struct call {
 
     TAILQ_ENTRY(call) held_link;
     struct annotation *annotations;
+    /** What `public->trace` points to, once it is set. */
+    struct berth_trace trace;
     /** One for each hook of the chain, followed by the copies of the request's peer and metadata. */
     struct hook_state hook_states[];
 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Interceptors around calls: order, both directions, refusals, waiting, and removal. */
+#include <berth/trace.h>
+
 #include "router_stage.h"
 
 /* An interceptor whose on_start answers with `code`. */
@@ -306,6 +308,44 @@ static void a_call_that_waits_for_a_removed_interceptor_ends(void **state)
                   "finish(UNAVAILABLE: the interceptor's plugin is stopping) ");
 }
 
+static const struct berth_trace span = {.trace_id = {1}, .span_id = {2}, .flags = BERTH_TRACE_SAMPLED};
+
+static void set_span(struct guard *guard, struct berth_call *call)
+{
+    struct berth_trace copied = span;
+
+    assert_null(call->trace);
+    assert_int_equal(berth_call_set_trace(call, &copied), BERTH_OK);
+    memset(&copied, 0, sizeof(copied));
+}
+
+static void look_at_span(struct berth_call *call)
+{
+    struct berth_trace trace;
+
+    assert_int_equal(berth_trace_of(call, &trace), BERTH_OK);
+    assert_memory_equal(&trace, &span, sizeof(span));
+    event("seen ");
+}
+
+/* It is readable until the call's on_end has returned, and nobody has it after that. */
+static void an_interceptor_gives_a_call_its_span(void **state)
+{
+    struct guard a = {.name = "a", .in_start = set_span};
+    struct berth_call *call;
+
+    add_guard(&a, 1);
+    fixture.instance.in_start = look_at_span;
+    open_path("/test.Echo/Both");
+    call = fixture.stream.call;
+    assert_events("a-start start seen ");
+    look_at_span(call);
+    fixture.interface->cancel(call, BERTH_CANCELLED);
+    assert_null(call->trace);
+    assert_int_equal(berth_call_set_trace(call, &span), BERTH_FAILED_PRECONDITION);
+    events[0] = '\0';
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +364,7 @@ int main(void)
         TEST(an_interceptor_may_end_the_call_inside_on_start),
         TEST(a_removed_interceptor_lets_go_of_running_calls),
         TEST(a_call_that_waits_for_a_removed_interceptor_ends),
+        TEST(an_interceptor_gives_a_call_its_span),
     };
 
     return cmocka_run_group_tests_name("interceptors", tests, NULL, NULL);

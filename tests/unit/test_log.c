@@ -8,6 +8,8 @@
 
 #include <tests/cmocka.h>
 
+#include <berth/trace.h>
+
 #include <core/base/log.h>
 
 #define URI "io.berth.store.v1.lmdb"
@@ -271,6 +273,32 @@ static void journal_format_is_chosen_only_for_the_stream_it_names(void **state)
     assert_int_equal(log_format_of(STDERR_FILENO), LOG_TEXT);
 }
 
+static const struct berth_trace trace = {.trace_id = {0x0a, 0xf7, [15] = 0x9c}, .span_id = {1}};
+
+static const struct berth_trace *find_trace(void)
+{
+    return &trace;
+}
+
+static const struct berth_trace *find_no_trace(void)
+{
+    return NULL;
+}
+
+static void a_line_names_the_trace_that_is_worked_for_once(void **state)
+{
+    log_use_trace(find_no_trace);
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_ERROR, NULL, "no") + 23, "Z error no\n");
+    log_use_trace(find_trace);
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_ERROR, NULL, "no a=1") + 23,
+                        "Z error no a=1 trace_id=0af7000000000000000000000000009c\n");
+    assert_non_null(strstr(logged(LOG_JSON, BERTH_LOG_ERROR, NULL, "no"),
+                           "\"no\",\"fields\":{\"trace_id\":\"0af7000000000000000000000000009c\"}}\n"));
+    assert_string_equal(logged(LOG_TEXT, BERTH_LOG_ERROR, NULL, "call trace_id=1 b=2") + 23,
+                        "Z error call trace_id=1 b=2\n");
+    log_use_trace(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +318,7 @@ int main(void)
         cmocka_unit_test(journal_priorities_are_those_of_syslog),
         cmocka_unit_test(a_text_that_is_too_long_is_cut_and_still_ends_its_line),
         cmocka_unit_test(a_reader_that_stops_reading_stops_nobody),
+        cmocka_unit_test(a_line_names_the_trace_that_is_worked_for_once),
         cmocka_unit_test(a_level_outside_the_enum_is_logged_as_info),
         cmocka_unit_test(journal_format_is_chosen_only_for_the_stream_it_names),
     };

@@ -209,6 +209,8 @@ static const struct wrong_case {
      "note:7:19: skip_unless: \"b\" is not a setting under config (for an environment variable write env:"},
     {PLUGIN "config: {a: {type: int}}\n    skip_unless: [a.b]\n", "skip_unless: \"a.b\" is not a setting"},
     {PLUGIN "skip_unless: [\"env:A-B\"]\n", "skip_unless: \"env:A-B\" does not name an environment variable"},
+    {PLUGIN "skip_unless: [\"env:A|\"]\n", "skip_unless: \"env:A|\" does not name an environment variable"},
+    {PLUGIN "skip_unless: [\"env:A||B\"]\n", "skip_unless: \"env:A||B\" does not name an environment"},
     {PLUGIN "skip_unless: a\n", "note:6:18: skip_unless must be a list, not a text"},
     {PLUGIN "carries: [TCP]\n", "note:6:15: \"TCP\" is not a transport name"},
     {PLUGIN "config: [a]\n", "note:6:13: config must be a map, not a list"},

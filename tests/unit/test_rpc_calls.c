@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <berth/trace.h>
+
 #include <sdk/rpc/ttrpc/frame.h>
 
 static bool is_grpc(void)
@@ -182,6 +184,71 @@ static void metadata_is_refused_where_it_cannot_be_sent(void **state)
     assert_refused("Bad", "x");
     if (!is_grpc())
         assert_refused("k-bin", "\xff");
+}
+
+#define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+/* Echo, for a call with these headers: what arrives behind the user agent. */
+static const char *sent_along(const struct berth_metadata *metadata, size_t count,
+                              const struct berth_trace *trace, struct berth_rpc_call_options options)
+{
+    const struct berth_call parent = {
+        .size = sizeof(parent), .metadata = metadata, .metadata_count = count, .trace = trace};
+    unsigned calls = pair.over + 1;
+
+    options.size = sizeof(options);
+    options.path = "/t.T/Echo";
+    options.parent = &parent;
+    pair_send(pair_call_with(options), "x");
+    berth_rpc_call_half_close(pair.call);
+    pair_run_until_over(calls);
+    assert_int_equal(pair.code, BERTH_OK);
+    *(strstr(seen.call, " deadline=") - strlen(seen.transport)) = '\0';
+    return is_grpc() ? strchr(seen.call, ' ') + 1 : seen.call;
+}
+
+static void a_call_goes_on_with_the_trace_of_its_parent(void **state)
+{
+    static const struct berth_metadata headers[] = {
+        {"traceparent", PARENT, 55}, {"tracestate", "a=1", 3}, {"other", "x", 1},
+        {"tracestate", "b=2", 3},    {"baggage", "k=v", 3},
+    };
+    struct berth_trace own, child;
+
+    assert_string_equal(sent_along(headers, 0, NULL, (struct berth_rpc_call_options){0}), "");
+    assert_string_equal(sent_along(headers, 5, NULL, (struct berth_rpc_call_options){0}),
+                        "traceparent=" PARENT " tracestate=a=1,b=2 baggage=k=v ");
+    assert_true(berth_trace_parse(PARENT, 55, &own));
+    memset(own.span_id, 0x11, 8);
+    own.flags = 0;
+    assert_string_equal(
+        sent_along(headers, 2, &own, (struct berth_rpc_call_options){0}),
+        "traceparent=00-0af7651916cd43dd8448eb211c80319c-1111111111111111-00 tracestate=a=1 ");
+    child = own;
+    memset(child.span_id, 0x22, 8);
+    assert_string_equal(sent_along(headers, 1, &own, (struct berth_rpc_call_options){.trace = &child}),
+                        "traceparent=00-0af7651916cd43dd8448eb211c80319c-2222222222222222-00 ");
+    assert_string_equal(sent_along(headers, 5, &own,
+                                   (struct berth_rpc_call_options){.metadata = headers, .metadata_count = 1}),
+                        "traceparent=" PARENT " ");
+}
+
+static void what_a_caller_made_up_is_not_carried_on(void **state)
+{
+    static char large[1 << 20];
+    const struct berth_metadata headers[] = {
+        {"traceparent", "00-0-0-01", 9},
+        {"tracestate", "a=1", 3},
+        {"baggage", large, sizeof(large)},
+    };
+    const struct berth_metadata strange[] = {
+        {"traceparent", PARENT, 55}, {"tracestate", "a=\t", 3}, {"baggage", " k=\t ", 5}};
+
+    memset(large, 'x', sizeof(large));
+    large[1] = '=';
+    assert_string_equal(sent_along(headers, 3, NULL, (struct berth_rpc_call_options){0}), "");
+    assert_memory_equal(sent_along(strange, 3, NULL, (struct berth_rpc_call_options){0}),
+                        "traceparent=" PARENT " ", strlen("traceparent=" PARENT " "));
 }
 
 static void many_calls_share_a_connection(void **state)
@@ -670,6 +737,8 @@ int main(void)
         BOTH(a_handler_may_end_the_call_in_its_start),
         BOTH(a_unary_handler_answers_exactly_once),
         BOTH(metadata_is_refused_where_it_cannot_be_sent),
+        BOTH(a_call_goes_on_with_the_trace_of_its_parent),
+        BOTH(what_a_caller_made_up_is_not_carried_on),
         BOTH(many_calls_share_a_connection),
         BOTH(a_long_stream_waits_for_room),
         BOTH(a_paused_caller_gets_what_waits_when_it_resumes),

@@ -402,17 +402,18 @@ static void a_refused_file_does_not_make_its_section_an_error(void **state)
     strike(&scene);
 }
 
-static const char clock_text[] = "module: clock\n"
-                                 "version: 1.0.0\n"
-                                 "plugins:\n"
-                                 "  - type: com.acme.clock.v1\n"
-                                 "    id: ntp\n"
-                                 "    services: {acme.Clock: {Now: unary}}\n"
-                                 "    skip_unless: [servers, tls.on, \"env:BERTH_TEST_CLOCK\"]\n"
-                                 "    config:\n"
-                                 "      servers: {type: list, items: {type: string}, default: []}\n"
-                                 "      key: {type: string, required: true}\n"
-                                 "      tls: {type: object, fields: {on: {type: bool, default: false}}}\n";
+static const char clock_text[] =
+    "module: clock\n"
+    "version: 1.0.0\n"
+    "plugins:\n"
+    "  - type: com.acme.clock.v1\n"
+    "    id: ntp\n"
+    "    services: {acme.Clock: {Now: unary}}\n"
+    "    skip_unless: [servers, tls.on, \"env:BERTH_TEST_CLOCK|BERTH_TEST_WATCH\"]\n"
+    "    config:\n"
+    "      servers: {type: list, items: {type: string}, default: []}\n"
+    "      key: {type: string, required: true}\n"
+    "      tls: {type: object, fields: {on: {type: bool, default: false}}}\n";
 
 /* What the plan is told of the clock, whose section is `section`; NULL: that it is not to be skipped. */
 static const char *unset_of_clock(const char *section, size_t expected_errors)
@@ -448,12 +449,17 @@ static void a_plugin_is_to_be_skipped_until_all_that_its_manifest_names_is_set(v
     assert_string_equal(unset_of_clock("version: 1\n", 0), "servers");
     assert_string_equal(unset_of_clock(CLOCK "{servers: [], tls: {on: true}}\n", 0), "servers");
     assert_string_equal(unset_of_clock(CLOCK "{servers: [a]}\n", 0), "tls.on");
-    assert_string_equal(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 0), "env:BERTH_TEST_CLOCK");
+    assert_string_equal(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 0),
+                        "env:BERTH_TEST_CLOCK|BERTH_TEST_WATCH");
     setenv("BERTH_TEST_CLOCK", "", 1);
-    assert_string_equal(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 0), "env:BERTH_TEST_CLOCK");
+    assert_string_equal(unset_of_clock(CLOCK "{servers: [a], tls: {on: true}}\n", 0),
+                        "env:BERTH_TEST_CLOCK|BERTH_TEST_WATCH");
     setenv("BERTH_TEST_CLOCK", "1", 1);
     assert_null(unset_of_clock(CLOCK "{servers: [a], key: k, tls: {on: true}}\n", 0));
     unsetenv("BERTH_TEST_CLOCK");
+    setenv("BERTH_TEST_WATCH", "1", 1);
+    assert_null(unset_of_clock(CLOCK "{servers: [a], key: k, tls: {on: true}}\n", 0));
+    unsetenv("BERTH_TEST_WATCH");
 }
 
 static void who_is_skipped_may_lack_what_is_required_but_not_be_wrong(void **state)

@@ -21,6 +21,7 @@ extern "C" {
 #endif
 
 struct berth_call;
+struct berth_trace;
 
 /** How many messages are sent each way. */
 enum berth_method_kind {
@@ -126,6 +127,7 @@ struct berth_call_ops {
     enum berth_code (*compress)(struct berth_call *call, bool wanted);
     bool (*came_compressed)(struct berth_call *call);
     const char *(*refusal)(struct berth_call *call);
+    enum berth_code (*set_trace)(struct berth_call *call, const struct berth_trace *trace);
 };
 
 /**
@@ -159,7 +161,17 @@ struct berth_call {
     void *state;
     /** As in struct berth_service. */
     const void *handlers;
+
+    /**
+     * The span of this call, under which a handler records its own and makes its outgoing calls: see
+     * <berth/trace.h>. NULL without tracing. Set by an interceptor with berth_call_set_trace.
+     */
+    const struct berth_trace *trace;
 };
+
+/** Does the host provide this member? It may be older than the header. */
+#define BERTH_CALL_HAS(call, member)                                                                         \
+    ((call)->size >= offsetof(struct berth_call, member) + sizeof((call)->member))
 
 /** Does the host provide this operation? It may be older than the header. */
 #define BERTH_CALL_OPS_HAVE(call, member)                                                                    \
@@ -296,6 +308,16 @@ static inline enum berth_code berth_call_compress(struct berth_call *call, bool 
 static inline bool berth_call_came_compressed(struct berth_call *call)
 {
     return BERTH_CALL_OPS_HAVE(call, came_compressed) && call->ops->came_compressed(call);
+}
+
+/**
+ * Sets the span of the call, as `call->trace`; replaces an earlier one. For interceptors. Copied.
+ *
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if the call has ended; BERTH_UNIMPLEMENTED by an older host.
+ */
+static inline enum berth_code berth_call_set_trace(struct berth_call *call, const struct berth_trace *trace)
+{
+    return BERTH_CALL_OPS_HAVE(call, set_trace) ? call->ops->set_trace(call, trace) : BERTH_UNIMPLEMENTED;
 }
 
 /** The first value of a key, or NULL; `key` is lower case. */

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/trace.h>
+
 #include <sdk/base/container_of.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
@@ -407,6 +409,61 @@ static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
     return call;
 }
 
+static enum berth_code add_text(struct berth_rpc_call *call, const char *key, const char *text)
+{
+    return call->channel->protocol->add_metadata(call, &(struct berth_metadata){key, text, strlen(text)});
+}
+
+static bool has_key(const struct berth_rpc_call_options *options, const char *key)
+{
+    for (size_t i = 0; i < options->metadata_count; i++)
+        if (strcmp(options->metadata[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * What its caller sent along, as far as this protocol can carry it: its mistakes are not this call's. A
+ * tracestate belongs to a traceparent (W3C Trace Context 3.3).
+ */
+static enum berth_code add_lists(struct berth_rpc_call *call, const struct berth_rpc_call_options *options,
+                                 bool is_traced)
+{
+    const struct berth_call *parent = options->parent;
+    char text[BERTH_TRACE_BAGGAGE_MAX + 1];
+    struct berth_trace received;
+    enum berth_code code = BERTH_OK;
+
+    if (is_traced && !has_key(options, BERTH_TRACE_STATE) &&
+        berth_trace_received(parent->metadata, parent->metadata_count, &received) == BERTH_OK &&
+        berth_trace_state(parent->metadata, parent->metadata_count, text) == BERTH_OK)
+        code = add_text(call, BERTH_TRACE_STATE, text);
+    if (code != BERTH_RESOURCE_EXHAUSTED && !has_key(options, BERTH_TRACE_BAGGAGE) &&
+        berth_trace_baggage(parent->metadata, parent->metadata_count, text) == BERTH_OK)
+        code = add_text(call, BERTH_TRACE_BAGGAGE, text);
+    return code == BERTH_INVALID_ARGUMENT ? BERTH_OK : code;
+}
+
+static enum berth_code add_trace(struct berth_rpc_call *call, const struct berth_rpc_call_options *options)
+{
+    char text[BERTH_TRACE_PARENT_LENGTH + 1];
+    struct berth_trace trace;
+    bool is_traced = options->trace != NULL;
+    enum berth_code code = BERTH_OK;
+
+    if (has_key(options, BERTH_TRACE_PARENT) || (options->parent == NULL && options->trace == NULL))
+        return BERTH_OK;
+    if (is_traced)
+        trace = *options->trace;
+    else
+        is_traced = berth_trace_of(options->parent, &trace) == BERTH_OK;
+    if (is_traced) {
+        berth_trace_format(&trace, text);
+        code = add_text(call, BERTH_TRACE_PARENT, text);
+    }
+    return code == BERTH_OK && options->parent != NULL ? add_lists(call, options, is_traced) : code;
+}
+
 static enum berth_code take_options(struct berth_rpc_call *call, const struct berth_rpc_call_options *options,
                                     struct berth_error *err)
 {
@@ -426,6 +483,8 @@ static enum berth_code take_options(struct berth_rpc_call *call, const struct be
         if (code != BERTH_OK)
             berth_error_set(err, code, "%s: metadata \"%s\" cannot be sent", options->path, item->key);
     }
+    if (code == BERTH_OK && (code = add_trace(call, options)) != BERTH_OK)
+        berth_error_set(err, code, "%s: the trace of its parent cannot be sent", options->path);
     return code;
 }
 

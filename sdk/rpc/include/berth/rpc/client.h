@@ -127,6 +127,13 @@ struct berth_rpc_call_options {
      * half-closes. gRPC ignores it.
      */
     enum berth_method_kind kind;
+    /**
+     * The call that this one is made for: its trace, its tracestate and its baggage go along
+     * (<berth/trace.h>), unless `metadata` has a traceparent itself. Read before start returns; NULL: none.
+     */
+    const struct berth_call *parent;
+    /** The span to go along instead of that of `parent`, such as berth_span_trace; NULL: that of `parent`. */
+    const struct berth_trace *trace;
 };
 
 /**
