@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes JSON (RFC 8259): always valid, whatever bytes a plugin's texts contain. */
+#include "json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <berth/utf8.h>
+
+void json_finish(struct json *json)
+{
+    free(json->bytes);
+    *json = (struct json){.max = json->max};
+}
+
+static bool reserve(struct json *json, size_t more)
+{
+    size_t max = json->max > 0 ? json->max : JSON_MAX;
+    size_t capacity = json->capacity > 0 ? json->capacity : 1024;
+    char *bytes;
+
+    if (json->failed || more > max - json->length) {
+        json->failed = true;
+        return false;
+    }
+    if (json->length + more <= json->capacity)
+        return true;
+    while (capacity < json->length + more)
+        capacity *= 2;
+    bytes = realloc(json->bytes, capacity);
+    if (bytes == NULL) {
+        json->failed = true;
+        return false;
+    }
+    json->bytes = bytes;
+    json->capacity = capacity;
+    return true;
+}
+
+void json_raw(struct json *json, const char *bytes, size_t length)
+{
+    if (length == 0 || !reserve(json, length))
+        return;
+    memcpy(json->bytes + json->length, bytes, length);
+    json->length += length;
+}
+
+static void put_escape(struct json *json, unsigned point)
+{
+    char text[16];
+    int length = point < 0x10000 ? snprintf(text, sizeof(text), "\\u%04x", point)
+                                 : snprintf(text, sizeof(text), "\\u%04x\\u%04x",
+                                            0xd800 + ((point - 0x10000) >> 10), 0xdc00 + (point & 0x3ff));
+
+    json_raw(json, text, (size_t)length);
+}
+
+static bool is_plain(const char *character, size_t bytes)
+{
+    return berth_utf8_is_printable(character, bytes) && (bytes > 1 || strchr("\"\\<>&", *character) == NULL);
+}
+
+/* What needs no escape goes in one piece. */
+static void put_quoted(struct json *json, const char *value)
+{
+    size_t length = strlen(value), start = 0;
+
+    json_raw(json, "\"", 1);
+    for (size_t i = 0; i < length && !json->failed;) {
+        size_t bytes = berth_utf8_character(value + i, length - i);
+
+        if (bytes > 0 && is_plain(value + i, bytes)) {
+            i += bytes;
+            continue;
+        }
+        json_raw(json, value + start, i - start);
+        put_escape(json, bytes > 0 ? berth_utf8_code_point(value + i, bytes) : 0xfffd);
+        i += bytes > 0 ? bytes : 1;
+        start = i;
+    }
+    json_raw(json, value + start, length - start);
+    json_raw(json, "\"", 1);
+}
+
+/* A comma is due after whatever ends a value. */
+static void begin_value(struct json *json, const char *key)
+{
+    char last = json->length > 0 ? json->bytes[json->length - 1] : '[';
+
+    if (last != '{' && last != '[' && last != ' ')
+        json_raw(json, ",", 1);
+    if (key == NULL)
+        return;
+    put_quoted(json, key);
+    json_raw(json, ":", 1);
+}
+
+void json_open(struct json *json, const char *key, char bracket)
+{
+    begin_value(json, key);
+    json_raw(json, &bracket, 1);
+}
+
+void json_close(struct json *json, char bracket)
+{
+    json_raw(json, &bracket, 1);
+}
+
+void json_string(struct json *json, const char *key, const char *value)
+{
+    begin_value(json, key);
+    if (value == NULL)
+        json_raw(json, "null", 4);
+    else
+        put_quoted(json, value);
+}
+
+void json_text(struct json *json, const char *key, const char *value)
+{
+    json_string(json, key, value != NULL && *value != '\0' ? value : NULL);
+}
+
+void json_integer(struct json *json, const char *key, int64_t value)
+{
+    char text[24];
+    int length = snprintf(text, sizeof(text), "%" PRId64, value);
+
+    begin_value(json, key);
+    json_raw(json, text, (size_t)length);
+}
+
+void json_count(struct json *json, const char *key, uint64_t value)
+{
+    json_integer(json, key, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
+}
+
+void json_bool(struct json *json, const char *key, bool value)
+{
+    begin_value(json, key);
+    json_raw(json, value ? "true" : "false", value ? 4 : 5);
+}
