@@ -101,27 +101,26 @@ static void count_handle(uv_handle_t *handle, void *context)
         gathering->other_handles++;
 }
 
-static bool add_method(void *context, const char *plugin, const char *path,
-                       const struct router_counts *counts)
+static bool add_method(void *context, const struct berth_method_info *method)
 {
     struct gathering *gathering = context;
 
-    if (gathering->plugin == NULL || strcmp(gathering->plugin->entry->plugin->uri, plugin) != 0)
-        gathering->plugin = registry_find(gathering->costs->registry, plugin);
+    if (gathering->plugin == NULL || strcmp(gathering->plugin->entry->plugin->uri, method->plugin) != 0)
+        gathering->plugin = registry_find(gathering->costs->registry, method->plugin);
     gathering->methods =
         memory_grow(gathering->methods, gathering->method_count, sizeof(*gathering->methods));
     gathering->methods[gathering->method_count++] = (struct method){
         .plugin = gathering->plugin,
         .costs = {.size = sizeof(struct berth_method_costs),
-                  .path = path,
-                  .opened = counts->opened,
-                  .in_flight = router_counts_open(counts),
-                  .ended = counts->ended,
-                  .ended_count = sizeof(counts->ended) / sizeof(counts->ended[0]),
-                  .messages_received = counts->messages_received,
-                  .bytes_received = counts->bytes_received,
-                  .messages_sent = counts->messages_sent,
-                  .bytes_sent = counts->bytes_sent},
+                  .path = method->path,
+                  .opened = method->opened,
+                  .in_flight = method->in_flight,
+                  .ended = method->ended,
+                  .ended_count = method->ended_count,
+                  .messages_received = method->messages_received,
+                  .bytes_received = method->bytes_received,
+                  .messages_sent = method->messages_sent,
+                  .bytes_sent = method->bytes_sent},
     };
     return true;
 }
@@ -188,9 +187,11 @@ static struct berth_plugin_costs costs_of(const struct gathering *gathering,
 
 static void gather(struct gathering *gathering)
 {
+    const struct berth_router *router = router_interface(gathering->costs->router);
+
     list_parts(gathering);
     uv_walk(gathering->costs->loop, count_handle, gathering);
-    router_each_method(gathering->costs->router, add_method, gathering);
+    router->each_method(router, add_method, gathering);
 }
 
 static void finish(struct gathering *gathering)

@@ -816,7 +816,10 @@ void call_cancel(struct berth_call *public, enum berth_code code)
     if (call == NULL)
         return;
     call->stream = NULL;
-    decide(call, code == BERTH_OK ? BERTH_CANCELLED : code, NULL, NULL, 0);
+    code = code == BERTH_OK ? BERTH_CANCELLED : code;
+    if (code == BERTH_CANCELLED && call->started && !call->ended)
+        call->method->counts->abandoned++;
+    decide(call, code, NULL, NULL, 0);
     leave(call);
 }
 

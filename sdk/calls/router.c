@@ -180,27 +180,56 @@ static void each_route(const struct berth_router *interface,
     }
 }
 
-void router_each_method(const struct router *router,
-                        bool (*on_method)(void *context, const char *plugin, const char *path,
-                                          const struct router_counts *counts),
-                        void *context)
-{
-    for (size_t i = 0; i < router->routes.count; i++) {
-        const struct route *route = router->routes.items[i];
-
-        for (size_t k = 0; k < route->method_count; k++)
-            if (!on_method(context, route->plugin, route->methods[k].path, &route->counts[k]))
-                return;
-    }
-}
-
-uint64_t router_counts_open(const struct router_counts *counts)
+static uint64_t count_open(const struct router_counts *counts)
 {
     uint64_t open = counts->opened;
 
     for (size_t i = 0; i < sizeof(counts->ended) / sizeof(counts->ended[0]); i++)
         open -= counts->ended[i];
     return open;
+}
+
+static struct berth_method_info info_of(const struct route_method *method)
+{
+    const struct router_counts *counts = method->counts;
+
+    return (struct berth_method_info){
+        .size = sizeof(struct berth_method_info),
+        .kind = method->kind,
+        .plugin = method->route->plugin,
+        .path = method->path,
+        .service = method->route->service,
+        .method = method->name,
+        .opened = counts->opened,
+        .in_flight = count_open(counts),
+        .ended = counts->ended,
+        .ended_count = sizeof(counts->ended) / sizeof(counts->ended[0]),
+        .abandoned = counts->abandoned,
+        .messages_received = counts->messages_received,
+        .bytes_received = counts->bytes_received,
+        .messages_sent = counts->messages_sent,
+        .bytes_sent = counts->bytes_sent,
+    };
+}
+
+static void each_method(const struct berth_router *interface,
+                        bool (*on_method)(void *context, const struct berth_method_info *method),
+                        void *context)
+{
+    const struct router *router = router_of(interface);
+
+    if (!calls_on_thread(&router->calls, "listed the methods", __builtin_return_address(0)))
+        return;
+    for (size_t i = 0; i < router->routes.count; i++) {
+        const struct route *route = router->routes.items[i];
+
+        for (size_t k = 0; k < route->method_count; k++) {
+            const struct berth_method_info info = info_of(&route->methods[k]);
+
+            if (!on_method(context, &info))
+                return;
+        }
+    }
 }
 
 static size_t route_calls(const struct route *route, const void *instance)
@@ -346,6 +375,7 @@ struct router *router_create(void)
         .cancel = call_cancel,
         .each = each_route,
         .deliver_last = call_deliver_last,
+        .each_method = each_method,
     };
     return router;
 }

@@ -54,6 +54,8 @@ struct router_counts {
     /** Messages delivered to handlers and sent by them, in bytes as seen inside the call. */
     uint64_t messages_received, bytes_received;
     uint64_t messages_sent, bytes_sent;
+    /** Calls that the caller cancelled while the handler had them. */
+    uint64_t abandoned;
 };
 
 /** What a router's owner can observe. Each function may be NULL. */
@@ -123,13 +125,6 @@ void router_hold(struct router *router, const char *service, size_t max_calls);
 /** Rejects new calls with the code and the reason; calls in flight continue. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
 
-/** Visits the methods, service by service in the order of declaration, until the visitor returns false. */
-void router_each_method(const struct router *router,
-                        bool (*on_method)(void *context, const char *plugin, const char *path,
-                                          const struct router_counts *counts),
-                        void *context);
-/** Calls in flight. */
-uint64_t router_counts_open(const struct router_counts *counts);
 /** Number of calls in flight on a generation of a service. */
 size_t router_calls(const struct router *router, const char *service, uint64_t generation);
 /** Number of calls in flight on an instance, over all its services. */

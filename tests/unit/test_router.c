@@ -110,53 +110,74 @@ static void the_observer_hears_whose_code_runs(void **state)
 
 struct counted {
     const char *path;
-    struct router_counts counts;
+    struct berth_method_info info;
 };
 
-static bool find_counts(void *context, const char *plugin, const char *path,
-                        const struct router_counts *counts)
+static bool find_method(void *context, const struct berth_method_info *method)
 {
     struct counted *counted = context;
 
-    if (strcmp(path, counted->path) == 0)
-        counted->counts = *counts;
-    return strcmp(path, counted->path) != 0;
+    if (strcmp(method->path, counted->path) == 0)
+        counted->info = *method;
+    return strcmp(method->path, counted->path) != 0;
 }
 
-static struct router_counts counts_of(const char *path)
+static struct berth_method_info method_at(const char *path)
 {
+    const struct berth_router *router = router_interface(fixture.router);
     struct counted counted = {.path = path};
 
-    router_each_method(fixture.router, find_counts, &counted);
-    return counted.counts;
+    router->each_method(router, find_method, &counted);
+    return counted.info;
 }
 
 static void calls_and_their_bytes_are_counted_by_method_and_code(void **state)
 {
-    struct router_counts counts;
+    struct berth_method_info counts;
 
     fixture.instance.in_message = send_one;
     open_path("/test.Echo/Both");
     deliver("four");
-    counts = counts_of("/test.Echo/Both");
+    counts = method_at("/test.Echo/Both");
     assert_int_equal(counts.opened, 1);
-    assert_int_equal(router_counts_open(&counts), 1);
+    assert_int_equal(counts.in_flight, 1);
     assert_int_equal(counts.messages_received, 1);
     assert_int_equal(counts.bytes_received, 4);
     assert_int_equal(counts.messages_sent, 1);
     assert_int_equal(counts.bytes_sent, 3);
+    assert_int_equal(counts.kind, BERTH_METHOD_BIDI_STREAM);
+    assert_string_equal(counts.service, "test.Echo");
+    assert_string_equal(counts.method, "Both");
     cancel();
-    counts = counts_of("/test.Echo/Both");
-    assert_int_equal(router_counts_open(&counts), 0);
+    counts = method_at("/test.Echo/Both");
+    assert_int_equal(counts.in_flight, 0);
     assert_int_equal(counts.ended[BERTH_CANCELLED], 1);
+    assert_int_equal(counts.abandoned, 1);
     assert_int_equal(counts.ended[BERTH_OK], 0);
-    counts = counts_of("/test.Echo/Unary");
+    counts = method_at("/test.Echo/Unary");
     assert_int_equal(counts.opened, 0);
     router_set_gone(fixture.router, "test.Echo", BERTH_UNAVAILABLE, "it stopped");
     open_path("/test.Echo/Both");
-    counts = counts_of("/test.Echo/Both");
+    counts = method_at("/test.Echo/Both");
     assert_int_equal(counts.opened, 2);
     assert_int_equal(counts.ended[BERTH_UNAVAILABLE], 1);
+}
+
+static void finish_as_cancelled(struct berth_call *call)
+{
+    berth_call_finish(call, BERTH_CANCELLED, NULL);
+}
+
+static void a_handler_that_ends_a_call_as_cancelled_has_not_been_abandoned(void **state)
+{
+    struct berth_method_info method;
+
+    fixture.instance.in_message = finish_as_cancelled;
+    open_path("/test.Echo/Both");
+    deliver("x");
+    method = method_at("/test.Echo/Both");
+    assert_int_equal(method.ended[BERTH_CANCELLED], 1);
+    assert_int_equal(method.abandoned, 0);
 }
 
 static void a_service_is_provided_by_its_own_table(void **state)
@@ -192,6 +213,7 @@ int main(void)
         TEST(ending_the_calls_of_an_instance_ends_all_of_them),
         TEST(a_call_in_the_middle_of_a_callback_counts_until_it_returns),
         TEST(the_observer_hears_whose_code_runs),
+        TEST(a_handler_that_ends_a_call_as_cancelled_has_not_been_abandoned),
         TEST(calls_and_their_bytes_are_counted_by_method_and_code),
         TEST(a_service_is_provided_by_its_own_table),
     };

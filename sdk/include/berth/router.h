@@ -98,6 +98,27 @@ struct berth_route_info {
     size_t transport_count;
 };
 
+/** One method of a service, and its calls since the daemon's start, over all transports and generations. */
+struct berth_method_info {
+    uint32_t size;
+    enum berth_method_kind kind;
+    /** The URI of the plugin that exports it. */
+    const char *plugin;
+    /** The same pointers as in every struct berth_call of the method. */
+    const char *path, *service, *method;
+    /** Calls that found the method, those that were refused before its handler among them. */
+    uint64_t opened;
+    uint64_t in_flight;
+    /** By code, BERTH_OK to BERTH_UNAUTHENTICATED. */
+    const uint64_t *ended;
+    size_t ended_count;
+    /** Those of ended[BERTH_CANCELLED] that the caller ended while the handler had them. */
+    uint64_t abandoned;
+    /** What handlers were given and what they sent: messages, and their bytes before compression. */
+    uint64_t messages_received, bytes_received;
+    uint64_t messages_sent, bytes_sent;
+};
+
 /** Is the service available over this transport? */
 static inline bool berth_route_takes(const struct berth_route_info *route, const char *transport)
 {
@@ -158,6 +179,11 @@ struct berth_router {
      * request then reaches its handler without being copied.
      */
     void (*deliver_last)(struct berth_call *call, const void *message, size_t length);
+
+    /** Visits the methods, service by service in the order of `each`, until the visitor returns false. */
+    void (*each_method)(const struct berth_router *router,
+                        bool (*on_method)(void *context, const struct berth_method_info *method),
+                        void *context);
 };
 
 /**
