@@ -11,16 +11,10 @@ struct registry {
     struct registry_config config;
 };
 
-/* From its init until its close begins. */
-static bool is_running(enum berth_state state)
-{
-    return state == BERTH_STATE_STARTING || state == BERTH_STATE_READY || state == BERTH_STATE_SERVING ||
-           state == BERTH_STATE_DRAINING;
-}
-
+/* Not while it starts: an init that fails frees what its collectors look at before the host hears of it. */
 static bool show(void *context, const struct berth_plugin_info *info)
 {
-    if (info->uri != NULL && is_running(info->state))
+    if (info->uri != NULL && metrics_is_running(info->state))
         berth_metrics_registry_show(context, info->uri, info->generation);
     return true;
 }

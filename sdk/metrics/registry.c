@@ -102,6 +102,8 @@ struct berth_metrics_registry {
     SLIST_HEAD(, held_text) texts;
     size_t text_count;
     bool is_writing;
+    /* Of the last text: the next will be about as long. */
+    size_t last_length;
 };
 
 static const double default_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
@@ -129,25 +131,35 @@ static bool ends_with(const char *text, const char *end)
     return length > end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* Names that dashboards look for, and the one type whose plugins may fill them; NULL: the registry alone. */
+/* Names that dashboards look for, and who may use them: a type, a plugin, or NULL: the registry alone. */
 static const struct reserved {
-    const char *prefix, *type;
+    const char *prefix, *owner;
 } reserved[] = {
     {"berth_store_", "io.berth.store.v1"},
     {"berth_events_", "io.containerd.event.v1"},
+    {"berth_events_", "io.containerd.grpc.v1.events"},
     {"berth_", NULL},
     {"containerd_", NULL},
     {"grpc_server_", NULL},
     {"process_", NULL},
 };
 
-static const char *reserved_prefix(const char *name, const char *type)
+/* @return NULL: the plugin may use the name. */
+static const char *reserved_prefix(const char *name, const struct berth_host *host)
 {
-    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-        if (begins_with(name, reserved[i].prefix))
-            return reserved[i].type != NULL && strcmp(reserved[i].type, type) == 0 ? NULL
-                                                                                   : reserved[i].prefix;
-    return NULL;
+    const char *prefix = NULL;
+
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        const char *owner = reserved[i].owner;
+
+        if (!begins_with(name, reserved[i].prefix))
+            continue;
+        if (owner != NULL && (strcmp(owner, host->type) == 0 || strcmp(owner, host->uri) == 0))
+            return NULL;
+        if (prefix == NULL)
+            prefix = reserved[i].prefix;
+    }
+    return prefix;
 }
 
 static enum berth_code check_labels(const struct berth_metric_info *info, const char *uri,
@@ -196,18 +208,18 @@ static enum berth_code check_buckets(const struct berth_metric_info *info, const
     return BERTH_OK;
 }
 
-static enum berth_code check_name(const struct berth_metric_info *info, const char *uri, const char *type,
+static enum berth_code check_name(const struct berth_metric_info *info, const struct berth_host *host,
                                   struct berth_error *err)
 {
+    const char *uri = host->uri, *prefix;
     bool is_total;
-    const char *prefix;
 
     if (!is_name(info->name))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "%s: \"%.200s\" is not the name of a metric (use letters, digits and "
                                "underscores, no digit at the beginning, at most %u bytes)",
                                uri, info->name != NULL ? info->name : "", BERTH_METRICS_NAME_MAX);
-    prefix = reserved_prefix(info->name, type);
+    prefix = reserved_prefix(info->name, host);
     if (prefix != NULL)
         return berth_error_set(
             err, BERTH_INVALID_ARGUMENT,
@@ -587,12 +599,14 @@ static struct owner *find_owner(const struct berth_metrics_registry *registry, c
 
 static struct owner *add_owner(struct berth_metrics_registry *registry, const char *uri)
 {
-    struct owner **owners = reallocarray(registry->owners, registry->owner_count + 1, sizeof(struct owner *));
-    struct owner *owner = owners != NULL ? calloc(1, sizeof(*owner)) : NULL;
     size_t i = place_of(registry, uri);
+    struct owner **owners = reallocarray(registry->owners, registry->owner_count + 1, sizeof(struct owner *));
+    struct owner *owner;
 
-    if (owners != NULL)
-        registry->owners = owners;
+    if (owners == NULL)
+        return NULL;
+    registry->owners = owners;
+    owner = calloc(1, sizeof(*owner));
     if (owner == NULL || (owner->uri = strdup(uri)) == NULL) {
         free(owner);
         return NULL;
@@ -677,7 +691,7 @@ enum berth_code berth_metrics_registry_add(void *instance, const struct berth_ho
     struct owner *owner = get_owner(registry, host);
     struct family *family = NULL;
     struct berth_metric *metric;
-    enum berth_code code = check_name(info, host->uri, host->type, err);
+    enum berth_code code = check_name(info, host, err);
 
     if (code == BERTH_OK)
         code = check_labels(info, host->uri, err);
@@ -812,6 +826,7 @@ enum berth_code berth_metrics_registry_write(void *instance, const struct berth_
     text = calloc(1, sizeof(*text));
     if (text == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the metrics");
+    writer_expect(&text->writer, registry->last_length);
     registry->is_writing = true;
     write_all(registry, &text->writer);
     registry->is_writing = false;
@@ -820,6 +835,7 @@ enum berth_code berth_metrics_registry_write(void *instance, const struct berth_
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
                                "no memory for the metrics, or they exceed %u bytes", WRITER_MAX);
     }
+    registry->last_length = text->writer.length;
     text->public = (struct berth_metrics_text){sizeof(text->public), text->writer.text, text->writer.length};
     text->made_ns = now;
     text->holders = 1;

@@ -17,13 +17,13 @@
 
 static bool reserve(struct berth_metrics_writer *writer, size_t more)
 {
-    size_t capacity = writer->capacity == 0 ? 16384 : writer->capacity;
+    size_t capacity = writer->capacity == 0 ? 1024 : writer->capacity;
     char *text;
 
     if (writer->failed)
         return false;
     while (capacity - writer->length < more && capacity < WRITER_MAX)
-        capacity *= 2;
+        capacity += capacity / 2;
     if (capacity == writer->capacity && capacity - writer->length >= more)
         return true;
     text = capacity - writer->length >= more ? realloc(writer->text, capacity) : NULL;
@@ -36,12 +36,37 @@ static bool reserve(struct berth_metrics_writer *writer, size_t more)
     return true;
 }
 
+void writer_expect(struct berth_metrics_writer *writer, size_t length)
+{
+    reserve(writer, length + length / 8);
+}
+
 void berth_metrics_write_bytes(struct berth_metrics_writer *writer, const char *bytes, size_t length)
 {
-    if (!reserve(writer, length))
+    if (length == 0 || !reserve(writer, length))
         return;
     memcpy(writer->text + writer->length, bytes, length);
     writer->length += length;
+}
+
+struct berth_metrics_writer *berth_metrics_writer_create(void)
+{
+    return calloc(1, sizeof(struct berth_metrics_writer));
+}
+
+void berth_metrics_writer_move(struct berth_metrics_writer *to, struct berth_metrics_writer *part)
+{
+    if (part == NULL)
+        return;
+    to->failed = to->failed || part->failed;
+    berth_metrics_write_bytes(to, part->text, part->length);
+    free(part->text);
+    free(part);
+}
+
+void berth_metrics_writer_fail(struct berth_metrics_writer *writer)
+{
+    writer->failed = true;
 }
 
 void berth_metrics_write_text(struct berth_metrics_writer *writer, const char *text)

@@ -15,4 +15,7 @@ struct berth_metrics_writer {
     bool failed;
 };
 
+/** Makes room for a text of about this length. */
+void writer_expect(struct berth_metrics_writer *writer, size_t length);
+
 #endif

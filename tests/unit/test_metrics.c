@@ -374,6 +374,23 @@ static void two_plugins_share_a_name_if_they_agree(void **state)
     assert_non_null(strstr(fixture->err.message, "would have rows of the same name"));
 }
 
+static void many_plugins_are_told_apart(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct berth_metric_info info = counter_named("x_total");
+    char uri[64], row[128];
+
+    for (unsigned i = 0; i < 1000; i++) {
+        struct berth_host host;
+
+        snprintf(uri, sizeof(uri), "io.example.v1.p%u", i * 7919 % 1000);
+        host = host_of(uri, 1);
+        berth_series_add(table.series(add(fixture, &host, &info), NULL), i);
+    }
+    snprintf(row, sizeof(row), "x_total{plugin=\"io.example.v1.p%u\"} 123\n", 123 * 7919 % 1000);
+    assert_has(fixture, row, true);
+}
+
 static void one_plugin_has_a_bounded_number_of_metrics(void **state)
 {
     struct fixture *fixture = *state;
@@ -445,9 +462,12 @@ static void the_memory_of_a_plugin_that_did_not_close_outlives_the_registry(void
 {
     struct fixture *fixture = *state;
     const struct berth_metric_info info = counter_named("x_total");
-    struct berth_metric *metric = add(fixture, &a, &info);
-    struct berth_series *series = table.series(metric, NULL);
+    /* So that it is not taken for a leak. */
+    static struct berth_metric *metric;
+    struct berth_series *series;
 
+    metric = add(fixture, &a, &info);
+    series = table.series(metric, NULL);
     berth_metrics_registry_abandon(fixture->registry, "io.example.v1.unknown");
     berth_metrics_registry_abandon(fixture->registry, A);
     berth_metrics_registry_destroy(fixture->registry);
@@ -521,6 +541,7 @@ int main(void)
         TEST(what_is_against_the_rules_is_refused_with_plugin_and_value),
         TEST(a_type_may_fill_the_names_reserved_for_it),
         TEST(two_plugins_share_a_name_if_they_agree),
+        TEST(many_plugins_are_told_apart),
         TEST(one_plugin_has_a_bounded_number_of_metrics),
         TEST(a_collector_runs_before_each_text),
         SWEPT(what_a_plugin_leaves_is_not_shown_once_it_stops_and_its_memory_stays),

@@ -9,8 +9,8 @@
  *
  * Where the daemon has no registry, or refuses the metric, which is logged, the series is NULL and every
  * function below does nothing with it. Each series gets the label `plugin` with the plugin's URI. What a
- * plugin has added is no longer shown once its close has begun; the memory stays for as long as its
- * generation may use it, so nothing has to be removed. Everything is called on the loop's thread.
+ * plugin has added is shown from the end of its init until its close begins; the memory stays for as long as
+ * its generation may use it, so nothing has to be removed. Everything is called on the loop's thread.
  */
 #ifndef BERTH_TYPES_METRICS_H
 #define BERTH_TYPES_METRICS_H
@@ -122,8 +122,9 @@ struct berth_metrics {
     /** Ends a series that has nothing to show any more; it is freed. The metric's other series stay. */
     void (*remove)(struct berth_metric *metric, struct berth_series *series);
     /**
-     * Has `on_collect(context)` called before each text, until the owner's close begins: it sets what is
-     * cheaper to look up than to keep up to date. It may call every function of this table but write.
+     * Has `on_collect(context)` called before each text, from the end of the owner's init until its close
+     * begins: it sets what is cheaper to look up than to keep up to date. It may call every function of this
+     * table but write.
      */
     enum berth_code (*collect)(void *instance, const struct berth_host *owner,
                                void (*on_collect)(void *context), void *context, struct berth_error *err);

@@ -81,6 +81,12 @@ void berth_metrics_registry_release(void *instance, const struct berth_metrics_t
 /** Writes the lines before a family's rows; `name` is complete, such as "berth_x_total". */
 void berth_metrics_write_family(struct berth_metrics_writer *writer, const char *name, const char *help,
                                 enum berth_metric_kind kind);
+/** A text of its own, for a family whose rows come between those of others. NULL without memory. */
+struct berth_metrics_writer *berth_metrics_writer_create(void);
+/** Appends such a text and frees it. Accepts NULL as `part`. */
+void berth_metrics_writer_move(struct berth_metrics_writer *to, struct berth_metrics_writer *part);
+/** Something is missing in it, for lack of memory: the text as a whole is refused. */
+void berth_metrics_writer_fail(struct berth_metrics_writer *writer);
 /** Appends bytes as they are. */
 void berth_metrics_write_bytes(struct berth_metrics_writer *writer, const char *bytes, size_t length);
 void berth_metrics_write_text(struct berth_metrics_writer *writer, const char *text);
