@@ -10,6 +10,7 @@
 
 #include <berth/namespace.h>
 #include <berth/types/events.h>
+#include <berth/types/metrics.h>
 
 /* Ten seconds in all. */
 #define RETRY_MS 100
@@ -32,6 +33,8 @@ struct events {
     /** Runs while a server has no memory to send events. */
     uv_timer_t retry;
     bool is_draining;
+    /** NULL: nobody counts. */
+    struct berth_series *subscribers_now, *queued_now, *dropped, *ended;
 };
 
 /* Events that wait for one subscriber, in order: a ring. Whoever adds and drops them keeps and releases
@@ -136,6 +139,8 @@ static void end_slow(struct subscriber *subscriber, const char *limit)
                     "the subscriber is too slow: it is %zu events (%zu bytes) behind, more than %s allows; "
                     "subscribe again for the events from here on",
                     subscriber->queue.count, subscriber->queue.bytes, limit);
+    berth_series_add(subscriber->events->dropped, (double)subscriber->queue.count + 1);
+    berth_series_add(subscriber->events->ended, 1);
     berth_log(subscriber->events->host, BERTH_LOG_WARN, "subscriber ended peer=%s behind=%zu limit=%s",
               subscriber->call->peer == NULL ? "" : subscriber->call->peer->address, subscriber->queue.count,
               limit);
@@ -361,6 +366,31 @@ static void end_all(struct events *events)
         end(TAILQ_FIRST(&events->subscribers), BERTH_UNAVAILABLE, stopping);
 }
 
+static void collect(void *context)
+{
+    const struct events *events = context;
+
+    berth_series_set(events->subscribers_now, (double)events->subscriber_count);
+    berth_series_set(events->queued_now, (double)events->queued_events);
+}
+
+static void measure(struct events *events)
+{
+    const struct berth_host *host = events->host;
+
+    events->subscribers_now =
+        berth_metrics_gauge(host, "berth_events_subscribers", "Calls of Subscribe that have not ended.");
+    events->queued_now =
+        berth_metrics_gauge(host, "berth_events_queued", "Events that wait for subscribers to read.");
+    events->dropped =
+        berth_metrics_counter(host, "berth_events_dropped_total",
+                              "Events that subscribers did not get because they were too slow.");
+    events->ended = berth_metrics_counter(host, "berth_events_slow_subscribers_total",
+                                          "Subscribers that were disconnected because they were too slow.");
+    if (events->queued_now != NULL)
+        berth_metrics_collect(host, collect, events);
+}
+
 enum berth_code events_init(const struct berth_host *host, void *prepared, void **ret_instance,
                             struct berth_error *err)
 {
@@ -384,6 +414,7 @@ enum berth_code events_init(const struct berth_host *host, void *prepared, void 
     TAILQ_INIT(&events->subscribers);
     uv_timer_init(host->loop, &events->retry);
     events->retry.data = events;
+    measure(events);
     *ret_instance = events;
     return BERTH_OK;
 }

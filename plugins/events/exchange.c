@@ -8,6 +8,7 @@
 
 #include <berth/filter.h>
 #include <berth/types/events.h>
+#include <berth/types/metrics.h>
 
 #include "envelope.h"
 #include "event_fields.h"
@@ -38,7 +39,29 @@ struct exchange {
     bool is_telling;
     /** A subscription ended during delivery. */
     bool has_left;
+    /** NULL: nobody counts. */
+    struct berth_series *published, *kept;
 };
+
+static void collect(void *context)
+{
+    const struct exchange *exchange = context;
+
+    berth_series_set(exchange->published, (double)exchange->sequence);
+    berth_series_set(exchange->kept, (double)exchange->kept_bytes);
+}
+
+static void measure(struct exchange *exchange)
+{
+    const struct berth_host *host = exchange->host;
+
+    exchange->published = berth_metrics_counter(host, "berth_events_published_total",
+                                                "Events that were published or forwarded.");
+    exchange->kept = berth_metrics_gauge(host, "berth_events_kept_bytes",
+                                         "Size of the events that subscribers have not passed on yet.");
+    if (exchange->published != NULL)
+        berth_metrics_collect(host, collect, exchange);
+}
 
 enum berth_code exchange_init(const struct berth_host *host, void *prepared, void **ret_instance,
                               struct berth_error *err)
@@ -56,6 +79,7 @@ enum berth_code exchange_init(const struct berth_host *host, void *prepared, voi
     exchange->host = host;
     TAILQ_INIT(&exchange->subscriptions);
     STAILQ_INIT(&exchange->waiting);
+    measure(exchange);
     *ret_instance = exchange;
     return BERTH_OK;
 }

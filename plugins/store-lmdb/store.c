@@ -97,6 +97,7 @@ static enum berth_code start_core(struct store *store, void **ret_instance)
         engine_stop(&store->engine, give_up);
         return BERTH_PENDING;
     }
+    berth_store_core_measure(store->core, store->host);
     log_what_was_done(store->host, store->engine.environment);
     *ret_instance = store;
     return BERTH_OK;

@@ -307,6 +307,7 @@ static void run_batch(struct berth_store_core *core)
         return;
     }
     core->is_committing = true;
+    core->commit_began_ns = uv_hrtime();
     core->engine->commit(core->self, &core->batch);
 }
 
@@ -401,8 +402,31 @@ void berth_store_core_close(struct berth_store_core *core, void (*on_closed)(voi
     wake(core);
 }
 
+static void collect(void *context)
+{
+    const struct berth_store_core *core = context;
+
+    berth_series_set(core->waiting_updates, (double)(core->waiting.count + core->running.count));
+}
+
+void berth_store_core_measure(struct berth_store_core *core, const struct berth_host *host)
+{
+    core->commits =
+        berth_metrics_counter(host, "berth_store_commits_total", "Batches of changes that were committed.");
+    core->failures = berth_metrics_counter(host, "berth_store_failed_commits_total",
+                                           "Batches of changes that could not be committed.");
+    core->commit_seconds = berth_metrics_histogram(host, "berth_store_commit_seconds",
+                                                   "Duration of commits, until they are durable.");
+    core->waiting_updates =
+        berth_metrics_gauge(host, "berth_store_waiting_changes", "Changes waiting or being committed.");
+    if (core->waiting_updates != NULL)
+        berth_metrics_collect(host, collect, core);
+}
+
 void berth_store_committed(struct berth_store_core *core, enum berth_code code, const char *message)
 {
+    berth_series_add(code == BERTH_OK ? core->commits : core->failures, 1);
+    berth_series_observe(core->commit_seconds, (double)(uv_hrtime() - core->commit_began_ns) / 1e9);
     core->on_committed(core, code, message);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include <berth/store_engine.h>
+#include <berth/types/metrics.h>
 
 #include "overlay.h"
 #include "queue.h"
@@ -48,6 +49,11 @@ struct berth_store_core {
     struct berth_error unheard;
 
     struct store_watches watches;
+
+    /* When the commit that runs began. */
+    uint64_t commit_began_ns;
+    /* NULL: nobody counts. */
+    struct berth_series *commits, *failures, *commit_seconds, *waiting_updates;
 
     /* End of the loop's turn: the idle handle keeps the loop from sleeping before it. */
     uv_check_t turn;

@@ -93,6 +93,12 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
                                                  void *self, const struct berth_store_limits *limits);
 
 /**
+ * Has the store's commits counted and timed (<berth/types/metrics.h>), if the plugin lists
+ * `wants: [io.berth.metrics.v1]` and the daemon has a registry. During init.
+ */
+void berth_store_core_measure(struct berth_store_core *core, const struct berth_host *host);
+
+/**
  * Stops accepting updates: waiting and further ones end with BERTH_UNAVAILABLE, but the batch in flight is
  * waited for. `on_closed` is called from the top level of the loop, after the last `done`, when the core has
  * been freed.
