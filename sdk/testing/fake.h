@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The fake host: shared by its files, each of which calls only those before it: strict.c, clock.c, host.c,
- * call.c, testing.c.
+ * metrics.c, call.c, testing.c.
  */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
@@ -112,6 +112,8 @@ struct berth_testing {
     struct berth_inspect inspect;
     struct berth_daemon_info daemon;
     struct changes changes;
+    /** NULL: the manifest lists none. */
+    struct berth_metrics_registry *metrics;
     uv_loop_t *loop;
 
     struct manifest *manifest;
@@ -222,6 +224,10 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete);
 /** Stops notifying watches. The handle is closed in the loop's next turn. */
 void fake_host_close(struct berth_testing *testing);
 void fake_host_finish(struct berth_testing *testing);
+
+/** Provides the registry that the manifest lists, if it does. */
+void fake_metrics_init(struct berth_testing *testing);
+void fake_metrics_finish(struct berth_testing *testing);
 
 /** Cancels the calls that have not ended; whoever created them frees them. */
 void fake_calls_finish(struct berth_testing *testing);

@@ -465,6 +465,7 @@ static const char *linked_manifest(struct berth_error *err)
 static void free_all(struct berth_testing *testing)
 {
     fake_host_finish(testing);
+    fake_metrics_finish(testing);
     router_destroy(testing->router);
     config_values_destroy(testing->values);
     config_tree_destroy(testing->section);
@@ -505,6 +506,7 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
         abort();
     fake_strict_init(testing);
     fake_host_init(testing, complete);
+    fake_metrics_init(testing);
     return testing;
 }
 

@@ -129,6 +129,14 @@ const char *berth_testing_export(const struct berth_testing *testing, const char
 bool berth_testing_has_platform(const struct berth_testing *testing, const char *os,
                                 const char *architecture);
 bool berth_testing_has_capability(const struct berth_testing *testing, const char *capability);
+/**
+ * The value of one row of the plugin's metrics, as `hellos_total` or `hellos_total{of="Ann"}`, without the
+ * label `plugin`; of a histogram `x_seconds_count`. A plugin that lists io.berth.metrics.v1 in its manifest
+ * finds a registry without any berth_testing_provide.
+ *
+ * @return NaN if there is no such row.
+ */
+double berth_testing_metric(struct berth_testing *testing, const char *row);
 /** Number of readiness holds not yet released. */
 size_t berth_testing_holds(const struct berth_testing *testing);
 /** BERTH_OK, or the code of the plugin's berth_fail with its message in `err`. */
