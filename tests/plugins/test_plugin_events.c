@@ -102,6 +102,18 @@ static void assert_heard(const struct listener *listener, const char *expected)
     assert_string_equal(all, expected);
 }
 
+static void events_are_counted_and_what_is_kept_is_measured(void **state)
+{
+    assert_true(berth_testing_metric(testing, "berth_events_published_total") == 0);
+    assert_int_equal(publish("/one"), BERTH_OK);
+    assert_int_equal(publish("/two"), BERTH_OK);
+    assert_true(berth_testing_metric(testing, "berth_events_published_total") == 2);
+    assert_true(berth_testing_metric(testing, "berth_events_kept_bytes") == 0);
+    /* NaN is not equal to itself. */
+    assert_false(berth_testing_metric(testing, "berth_events_unknown") ==
+                 berth_testing_metric(testing, "berth_events_unknown"));
+}
+
 static void everybody_is_told_in_order(void **state)
 {
     struct listener a = {0};
@@ -617,6 +629,7 @@ static int start_with_small_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(events_are_counted_and_what_is_kept_is_measured),
         TEST(everybody_is_told_in_order),
         TEST(a_published_event_is_stamped_and_a_forwarded_one_is_not),
         TEST(what_is_published_inside_is_told_after_the_running_event),

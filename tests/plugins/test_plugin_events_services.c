@@ -353,6 +353,9 @@ static void who_does_not_read_is_ended_and_the_others_are_served(void **state)
                 "max_queued_events allows; subscribe again for the events from here on");
     assert_int_equal(berth_testing_call_code(reader), BERTH_PENDING);
     assert_true(berth_testing_has_logged(testing, "limit=max_queued_events"));
+    assert_true(berth_testing_metric(testing, "berth_events_dropped_total") == 5);
+    assert_true(berth_testing_metric(testing, "berth_events_slow_subscribers_total") == 1);
+    assert_true(berth_testing_metric(testing, "berth_events_subscribers") == 1);
     berth_testing_call_destroy(reader);
 }
 
