@@ -90,6 +90,45 @@ static void the_overflow_of_series_is_logged(void **state)
     plugin_destroy(testing);
 }
 
+static void readers_that_stop_reading_do_not_add_up(void **state)
+{
+    struct berth_testing *testing = *state;
+    const struct berth_metrics *metrics = berth_testing_interface(testing);
+    void *instance = berth_testing_instance(testing);
+    const struct berth_metrics_text *texts[BERTH_METRICS_TEXTS_MAX], *more;
+    struct berth_error err;
+
+    for (size_t i = 0; i < BERTH_METRICS_TEXTS_MAX; i++) {
+        assert_int_equal(BERTH_OK, metrics->write(instance, &texts[i], &err));
+        if (i > 0)
+            assert_ptr_not_equal(texts[i - 1], texts[i]);
+        berth_testing_advance(testing, 1000);
+    }
+    assert_int_equal(BERTH_RESOURCE_EXHAUSTED, metrics->write(instance, &more, &err));
+    assert_string_equal(err.message, "16 earlier texts are still being read; retry later");
+    metrics->release(instance, texts[3]);
+    assert_int_equal(BERTH_OK, metrics->write(instance, &texts[3], &err));
+    /* The same moment: ten thousand readers hold one text. */
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(BERTH_OK, metrics->write(instance, &more, &err));
+        assert_ptr_equal(texts[3], more);
+    }
+    for (int i = 0; i < 10000; i++)
+        metrics->release(instance, more);
+    for (size_t i = 0; i < BERTH_METRICS_TEXTS_MAX; i++)
+        metrics->release(instance, texts[i]);
+}
+
+static void the_calls_need_the_registry_of_their_own_module(void **state)
+{
+    struct berth_testing *testing = plugin_create("io.containerd.metrics.v1.grpc-prometheus", NULL);
+    struct berth_error err;
+
+    assert_int_equal(BERTH_FAILED_PRECONDITION, berth_testing_start(testing, &err));
+    assert_non_null(strstr(err.message, "io.berth.metrics.v1.registry is from another module"));
+    plugin_destroy(testing);
+}
+
 static int set_up(void **state)
 {
     *state = plugin_run("io.berth.metrics.v1.registry", NULL);
@@ -104,7 +143,9 @@ int main(void)
         TEST(the_daemon_says_who_it_is),
         TEST(the_process_is_measured),
         TEST(a_plugin_that_does_not_run_is_not_shown),
+        TEST(readers_that_stop_reading_do_not_add_up),
         cmocka_unit_test(the_overflow_of_series_is_logged),
+        cmocka_unit_test(the_calls_need_the_registry_of_their_own_module),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
