@@ -628,12 +628,8 @@ void crash_check_child(void)
 
 void crash_start(const struct crash_options *new_options)
 {
-    void *frames[1];
-
     options = *new_options;
     daemon_pid = getpid();
-    /* The first call loads a library. */
-    frames_take(frames, 1);
     signal_stack_begin();
     if (!IS_SANITIZED)
         take_signals();

@@ -9,13 +9,13 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
-#include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
 /* What a file may make us read. */
 #define SECTIONS_MAX 4096
@@ -23,13 +23,37 @@
 #define NOTES_MAX 8192
 #define NAME_BYTES 128
 
+struct walk {
+    void **frames;
+    size_t count, size;
+    uintptr_t at;
+};
+
+static _Unwind_Reason_Code on_frame(struct _Unwind_Context *frame, void *context)
+{
+    struct walk *walk = context;
+    uintptr_t address = _Unwind_GetIP(frame), at = _Unwind_GetCFA(frame);
+    bool is_again =
+        walk->count > 0 && at == walk->at && walk->frames[walk->count - 1] == (void *)(address - 1);
+
+    /* The outermost frame may have no address; a broken stack may lead to where it came from. */
+    if (walk->count == walk->size || address == 0 || is_again)
+        return _URC_END_OF_STACK;
+    walk->at = at;
+    walk->frames[walk->count++] = (void *)(address - 1);
+    return _URC_NO_REASON;
+}
+
+/*
+ * Not by backtrace(3): its first call loads a library, which takes locks and memory. The unwinder is part of
+ * the program, and finds the tables of a file by _dl_find_object.
+ */
 size_t frames_take(void **frames, size_t count)
 {
-    int taken = backtrace(frames, (int)count);
+    struct walk walk = {.frames = frames, .size = count};
 
-    for (int i = 0; i < taken; i++)
-        frames[i] = (char *)frames[i] - 1;
-    return taken > 0 ? (size_t)taken : 0;
+    _Unwind_Backtrace(on_frame, &walk);
+    return walk.count;
 }
 
 /* False where we do not know how this processor keeps it. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a thread is: the frames of its stack, and their names. Async-signal-safe after the first frames_take.
- */
+/* Where a thread is: the frames of its stack, and their names. Async-signal-safe. */
 #ifndef CORE_WATCH_FRAMES_H
 #define CORE_WATCH_FRAMES_H
 
@@ -10,8 +9,7 @@
 
 /**
  * The calling thread's frames, innermost first. Each is an address inside the instruction that calls the
- * next, not the return address, which may belong to another function. Call it once at start: the first call
- * loads a library.
+ * next, not the return address, which may belong to another function.
  */
 size_t frames_take(void **frames, size_t count);
 /** The same in a signal handler: from the instruction that was interrupted. @param context  its third

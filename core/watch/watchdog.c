@@ -573,8 +573,6 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->moves = UINT64_MAX;
     watchdog->look_ms = limit_ns > 0 ? at_most(LOOK_MAX_MS, limit_ns / MS / LOOKS + 1) : LOOK_MAX_MS;
     watchdog->rest_ms = limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
-    /* The first time it loads a library, which a signal handler must not do. */
-    frames_take(stack.frames, FRAMES_MAX);
     watchdog->signal = take_signal();
     uv_timer_init(options->clock->loop, &watchdog->alive);
     uv_unref((uv_handle_t *)&watchdog->alive);

@@ -34,6 +34,16 @@ static bool any_frame_is_in(const char *function)
     return false;
 }
 
+/* In a signal handler that may not be done. */
+static void no_library_is_loaded_for_it(void **state)
+{
+    static const char unwinder[] = "libgcc_s.so.1";
+    bool was_there = dlopen(unwinder, RTLD_NOW | RTLD_NOLOAD) != NULL;
+
+    take_here();
+    assert_true(was_there || dlopen(unwinder, RTLD_NOW | RTLD_NOLOAD) == NULL);
+}
+
 static void frames_have_the_program_and_the_function(void **state)
 {
     char text[256];
@@ -180,6 +190,7 @@ static int find_library(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_library_is_loaded_for_it),
         cmocka_unit_test(frames_have_the_program_and_the_function),
         cmocka_unit_test(what_a_signal_interrupted_comes_first),
         cmocka_unit_test(the_caller_of_a_bad_pointer_is_known),
