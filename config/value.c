@@ -2,6 +2,8 @@
 /* Checks a section against its schema, completes it with the defaults, and shows it to the plugin. */
 #include "value.h"
 
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +15,17 @@
 enum {
     /* Defaults inside items multiply: a small file must not become gigabytes. */
     VALUES_MAX = 1000000,
+    /* Most plugins have no section, or a short one. */
+    FIRST_BYTES = 384,
 };
 
 struct config_values {
     struct berth_arena arena;
     struct berth_value *root;
     struct berth_settings settings;
-    struct config_misread misread;
+    /* Untyped only. */
+    struct config_misread *misread;
+    alignas(max_align_t) char first[FIRST_BYTES];
 };
 
 struct builder {
@@ -434,6 +440,7 @@ static struct config_values *create_empty(void)
 {
     struct config_values *values = memory_allocate(1, sizeof(*values));
 
+    berth_arena_init(&values->arena, values->first, sizeof(values->first));
     return values;
 }
 
@@ -458,7 +465,7 @@ static struct berth_value *copy_untyped(struct config_values *values, const stru
     struct berth_arena *arena = &values->arena;
     struct berth_value *value = config_arena_allocate(arena, sizeof(*value));
 
-    value->misread = &values->misread;
+    value->misread = values->misread;
     value->node = node;
     value->mark = node->mark;
     value->where = format_mark(arena, &node->mark);
@@ -479,6 +486,7 @@ struct config_values *config_values_create_untyped(const struct config_node *nod
 {
     struct config_values *values = create_empty();
 
+    values->misread = config_arena_allocate(&values->arena, sizeof(*values->misread));
     values->root = copy_untyped(values, node);
     show_root(values);
     return values;
@@ -486,7 +494,7 @@ struct config_values *config_values_create_untyped(const struct config_node *nod
 
 const struct config_misread *config_values_misread(const struct config_values *values)
 {
-    return &values->misread;
+    return values->misread;
 }
 
 void config_values_destroy(struct config_values *values)

@@ -81,6 +81,7 @@ struct config_misread {
  * @param node  outlives the values.
  */
 struct config_values *config_values_create_untyped(const struct config_node *node);
+/** Of untyped values. */
 const struct config_misread *config_values_misread(const struct config_values *values);
 
 const struct berth_value *config_values_root(const struct config_values *values);
