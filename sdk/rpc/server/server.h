@@ -76,7 +76,6 @@ struct allowance {
 };
 
 struct berth_rpc_server {
-    struct engine engine;
     const struct berth_router *router;
     struct berth_rpc_server_options limits;
     char *transport;
@@ -112,6 +111,8 @@ struct berth_rpc_server {
     void *drained_context;
     void (*on_closed)(void *context);
     void *closed_context;
+    /** Last, for its buffer. */
+    struct engine engine;
 };
 
 enum server_drain_step {

@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -17,15 +19,11 @@
 
 void engine_init(struct engine *engine, uv_loop_t *loop)
 {
+    memset(engine, 0, offsetof(struct engine, read_buffer));
     engine->loop = loop;
     turn_init(&engine->turn, loop);
     deadlines_init(&engine->deadlines, loop);
-    engine->spare_count = 0;
-    engine->pool = (struct pool){0};
-    engine->ebb = (struct ebb){0};
-    engine->codec = (struct codec){.deadlines = &engine->deadlines};
-    engine->bytes_received = 0;
-    engine->bytes_sent = 0;
+    engine->codec.deadlines = &engine->deadlines;
 }
 
 struct batch *engine_borrow_batch(struct engine *engine)

@@ -32,7 +32,10 @@ struct engine {
     uint64_t bytes_sent;
     unsigned open_parts;
     void (*on_closed)(struct engine *engine);
-    /** Where every connection reads to; what it holds is used up before the next read. */
+    /**
+     * Where every connection reads to; what it holds is used up before the next read. Last and never cleared:
+     * until something large is read it is address space alone.
+     */
     char read_buffer[ENGINE_READ_BYTES];
 };
 
