@@ -264,9 +264,11 @@ static void start_watchdog(struct daemon *daemon)
     });
 }
 
-/* Third-party code runs from here on. */
+/* Third-party code runs from here on. What the survey has used would make large blocks of plugins resident.
+ */
 static bool load_modules(struct daemon *daemon)
 {
+    malloc_trim(0);
     start_watchdog(daemon);
     daemon->loading.on_line = on_loading_line;
     daemon->loading.scan = &daemon->survey.scan;
