@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <core/watch/tampering.h>
 #include <sdk/base/memory.h>
 
 #include "process.h"
@@ -33,6 +34,8 @@ static void load_file(struct work *work, const struct registry_plugin *plugin, s
     outcome->start_ns = registry_since_start(loading->registry);
     running_enter(plugin->running, RUNNING_LOAD, NULL);
     outcome->code = module_load(manifest, &loading->modules[file], &error);
+    if (outcome->code == BERTH_OK && !module_ran_code(loading->modules[file]))
+        tampering_note_nothing_ran();
     running_leave();
     outcome->took_ns = registry_since_start(loading->registry) - outcome->start_ns;
     if (outcome->code != BERTH_OK)

@@ -15,6 +15,7 @@
 struct module {
     char *path;
     const struct berth_module *table;
+    bool ran_code;
 };
 
 /* The part of the loader's message between `before` and `after`, or NULL. Malloced. */
@@ -164,11 +165,31 @@ static enum berth_code find_table(void *handle, const char *path, const struct b
     return BERTH_OK;
 }
 
-static enum berth_code open_object(const struct manifest *manifest, void **ret_handle,
+/* Of the dynamic section; 0: it has none such. */
+static uintptr_t dynamic_value(const ElfW(Dyn) * entry, ElfW(Sxword) tag)
+{
+    while (entry->d_tag != DT_NULL && entry->d_tag != tag)
+        entry++;
+    return entry->d_tag == tag ? entry->d_un.d_val : 0;
+}
+
+/*
+ * Does the loader run anything of an object but what each compiler puts into it? That is an empty _init and
+ * the first entry of the array, frame_dummy; both come from the same start files.
+ */
+static bool has_constructors(void *handle)
+{
+    struct link_map *map;
+
+    return dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || dynamic_value(map->l_ld, DT_INIT) == 0 ||
+           dynamic_value(map->l_ld, DT_INIT_ARRAYSZ) > sizeof(void *);
+}
+
+static enum berth_code open_object(const struct manifest *manifest, void **ret_handle, bool *ret_ran_code,
                                    struct berth_error *err)
 {
     const struct scan_file *file = manifest->file;
-    unsigned long long loads = count_loads();
+    unsigned long long loads = count_loads(), added;
     enum berth_code code;
     void *handle;
 
@@ -177,10 +198,13 @@ static enum berth_code open_object(const struct manifest *manifest, void **ret_h
 
     if (handle == NULL)
         return say_why_not(manifest, dlerror(), err);
-    code = check_identity(handle, count_loads() == loads, file, err);
-    if (code == BERTH_OK)
-        *ret_handle = handle;
-    return code;
+    added = count_loads() - loads;
+    code = check_identity(handle, added == 0, file, err);
+    if (code != BERTH_OK)
+        return code;
+    *ret_handle = handle;
+    *ret_ran_code = added > 1 || has_constructors(handle);
+    return BERTH_OK;
 }
 
 enum berth_code module_load(const struct manifest *manifest, struct module **ret_module,
@@ -190,10 +214,11 @@ enum berth_code module_load(const struct manifest *manifest, struct module **ret
     enum berth_code code = verify_same(file->path, &file->status, err);
     const struct berth_module *table = NULL;
     struct module *module;
+    bool ran_code = true;
     void *handle = NULL;
 
     if (code == BERTH_OK)
-        code = open_object(manifest, &handle, err);
+        code = open_object(manifest, &handle, &ran_code, err);
     if (code != BERTH_OK)
         return code;
     code = find_table(handle, file->path, &table, err);
@@ -204,7 +229,7 @@ enum berth_code module_load(const struct manifest *manifest, struct module **ret
     module = malloc(sizeof(*module));
     if (module == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
-    *module = (struct module){.path = strdup(file->path), .table = table};
+    *module = (struct module){.path = strdup(file->path), .table = table, .ran_code = ran_code};
     if (module->path == NULL) {
         free(module);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
@@ -219,6 +244,11 @@ void module_destroy(struct module *module)
         return;
     free(module->path);
     free(module);
+}
+
+bool module_ran_code(const struct module *module)
+{
+    return module->ran_code;
 }
 
 struct search {

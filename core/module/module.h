@@ -26,6 +26,9 @@ enum berth_code module_load(const struct manifest *manifest, struct module **ret
  */
 void module_destroy(struct module *module);
 
+/** Did loading it run any code of its own, or of a library that came with it? */
+bool module_ran_code(const struct module *module);
+
 /** The plugin's table as the module has it, or NULL. Read members only through BERTH_HAS. */
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id);
 

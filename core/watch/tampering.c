@@ -14,6 +14,8 @@
 static struct surroundings *surroundings;
 /* Only the host's own code ran since the last look. */
 static bool is_fresh;
+/* Nothing of the plugin has run in this step. */
+static bool is_quiet;
 
 static void on_change(void *context, const char *what, bool is_restored)
 {
@@ -35,8 +37,10 @@ static void on_earlier_change(void *context, const char *what, bool is_restored)
 
 static void on_step(const struct running_word *word, bool has_ended)
 {
-    if (!has_ended && is_fresh)
+    if (has_ended ? is_quiet : is_fresh) {
+        is_quiet = false;
         return;
+    }
     is_fresh = running_is_alone();
     surroundings_check(surroundings, has_ended ? on_change : on_earlier_change, (void *)word);
 }
@@ -52,6 +56,11 @@ void tampering_watch(void)
 void tampering_note_turn(void)
 {
     is_fresh = false;
+}
+
+void tampering_note_nothing_ran(void)
+{
+    is_quiet = true;
 }
 
 void tampering_end(void)

@@ -8,6 +8,8 @@
 void tampering_watch(void);
 /** On each turn of the loop: code that libuv calls may run between this step and the next. */
 void tampering_note_turn(void);
+/** In a step: it runs no code of the plugin, so there is nothing to compare when it ends. */
+void tampering_note_nothing_ran(void);
 void tampering_end(void);
 
 #endif

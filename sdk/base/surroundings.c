@@ -213,6 +213,9 @@ static void check_mask(struct surroundings *surroundings, const struct report *r
     sigset_t now;
 
     pthread_sigmask(SIG_SETMASK, NULL, &now);
+    /* The kernel's part of it. */
+    if (memcmp(&now, &surroundings->mask, _NSIG / 8) == 0)
+        return;
     for (int number = 1; number < SIGRTMAX; number++)
         if (sigismember(&now, number) == 1 && sigismember(&surroundings->mask, number) == 0) {
             tell(report, "the signal mask", "", pthread_sigmask(SIG_SETMASK, &surroundings->mask, NULL) == 0);
@@ -235,12 +238,11 @@ static void check_folder(struct surroundings *surroundings, const struct report 
     tell(report, "the working directory", "", fchdir(surroundings->folder) == 0);
 }
 
+/* One call reads and restores it. */
 static void check_umask(struct surroundings *surroundings, const struct report *report)
 {
-    if (read_umask() == surroundings->umask)
-        return;
-    umask(surroundings->umask);
-    tell(report, "the umask", "", true);
+    if (umask(surroundings->umask) != surroundings->umask)
+        tell(report, "the umask", "", true);
 }
 
 static void check_locale(struct surroundings *surroundings, const struct report *report)

@@ -32,7 +32,7 @@ static inline enum berth_code berth_trust_status(const char *path, const struct 
                                                  struct berth_error *err)
 {
     bool is_shared = S_ISDIR(status->st_mode) && (status->st_mode & S_ISVTX) != 0;
-    uid_t us = geteuid();
+    uid_t us = status->st_uid == 0 ? 0 : geteuid();
 
     if (status->st_uid != 0 && us == 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
