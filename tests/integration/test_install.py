@@ -36,7 +36,7 @@ class Install(unittest.TestCase):
         self.assert_installed(*[f"/berth/plugins/{name}.so" for name in modules])
 
     def test_every_header_of_the_contract_and_of_the_library_is_there(self):
-        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/store/include", "sdk/testing"):
+        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/store/include", "sdk/testing"):
             headers = [path.relative_to(SOURCE / top) for path in (SOURCE / top).glob("berth/**/*.h")]
             self.assertNotEqual([], headers, top)
             self.assert_installed(*[f"/include/{header}" for header in headers])
@@ -63,6 +63,7 @@ class Install(unittest.TestCase):
         self.assertEqual({"berth_rpc_tls", "BERTH_RPC_PRIVATE"}, {line.split()[2].partition("@")[0] for line in names.splitlines()})
 
     def test_the_engine_of_regular_expressions_is_found_by_its_soname(self):
+        self.assert_installed("/libberth-fetch.a", "/libberth-fetch-curl.so.0", "/pkgconfig/berth-fetch.pc")
         self.assert_installed("/libberth-filter.a", "/libberth-filter-re2.so.0", "/pkgconfig/berth-filter.pc")
         library = next(self.top.rglob("libberth-filter-re2.so.0")).resolve()
         names = subprocess.run(["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True).stdout

@@ -58,9 +58,14 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[:2] != ("sdk", "rpc") and p.name not in speakers]
         self.assert_none(self.offenders(paths, r"<nghttp2/"), "only sdk/rpc speaks HTTP/2")
 
-    def test_zlib_is_seen_by_one_file_of_sdk_rpc_alone(self):
-        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/rpc/message/codec.c"]
-        self.assert_none(self.offenders(paths, r"<zlib\.h>"), "only sdk/rpc/message/codec.c compresses")
+    def test_zlib_is_seen_by_one_file_of_each_library_that_compresses(self):
+        places = ("sdk/rpc/message/codec.c", "sdk/fetch/gzip.c")
+        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) not in places]
+        self.assert_none(self.offenders(paths, r"<zlib\.h>"), f"only {' and '.join(places)} compress")
+
+    def test_libcurl_is_seen_by_one_file_of_sdk_fetch_alone(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/fetch/curl.c"]
+        self.assert_none(self.offenders(paths, r"<curl/"), "only sdk/fetch/curl.c speaks HTTP as a client")
 
     def test_openssl_is_seen_by_the_tls_files_of_sdk_rpc_alone(self):
         paths = [p for p in c_files() if p.parts[0] != "tests" and not re.match(r"sdk/rpc/tls/", str(p))]
