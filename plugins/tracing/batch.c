@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Encodes each span once, when it ends, so that what waits is small and has a size. A request is
+ *
+ *     ExportTraceServiceRequest { ResourceSpans resource_spans = 1 }
+ *     ResourceSpans { Resource resource = 1; ScopeSpans scope_spans = 2 }
+ *     ScopeSpans { InstrumentationScope scope = 1; Span spans = 2 }
+ *
+ * and only the heads of these are written around the spans.
+ */
+#include "batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <opentelemetry/proto/common/v1/common.pb-c.h>
+#include <opentelemetry/proto/trace/v1/trace.pb-c.h>
+
+#define QUEUE_BYTES_MAX ((size_t)16 << 20)
+/* Receivers accept 4 MiB by default. */
+#define REQUEST_BYTES_MAX ((size_t)3 << 20)
+
+/* W3C's flags are the low byte. */
+#define FLAG_IS_REMOTE_KNOWN 0x100u
+#define FLAG_IS_REMOTE 0x200u
+
+void queue_init(struct queue *queue, size_t max_count)
+{
+    STAILQ_INIT(&queue->items);
+    queue->count = queue->bytes = 0;
+    queue->max_count = max_count;
+}
+
+static void drop_first(struct queue *queue)
+{
+    struct item *item = STAILQ_FIRST(&queue->items);
+
+    STAILQ_REMOVE_HEAD(&queue->items, link);
+    queue->count--;
+    queue->bytes -= item->length;
+    free(item);
+}
+
+void queue_finish(struct queue *queue)
+{
+    while (!STAILQ_EMPTY(&queue->items))
+        drop_first(queue);
+}
+
+/* What one attribute is made of. */
+struct pair {
+    Opentelemetry__Proto__Common__V1__KeyValue pair;
+    Opentelemetry__Proto__Common__V1__AnyValue value;
+};
+
+static void fill_pair(struct pair *pair, const struct berth_attribute *from)
+{
+    opentelemetry__proto__common__v1__key_value__init(&pair->pair);
+    opentelemetry__proto__common__v1__any_value__init(&pair->value);
+    pair->pair.key = (char *)from->key;
+    pair->pair.value = &pair->value;
+    switch (from->kind) {
+    case BERTH_ATTRIBUTE_TEXT:
+        pair->value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
+        pair->value.string_value = (char *)from->text;
+        break;
+    case BERTH_ATTRIBUTE_INT:
+        pair->value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_INT_VALUE;
+        pair->value.int_value = from->number;
+        break;
+    case BERTH_ATTRIBUTE_BOOL:
+        pair->value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BOOL_VALUE;
+        pair->value.bool_value = from->truth;
+        break;
+    case BERTH_ATTRIBUTE_DOUBLE:
+        pair->value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_DOUBLE_VALUE;
+        pair->value.double_value = from->real;
+        break;
+    }
+}
+
+/* Everything that the message of a span points to. */
+struct message {
+    Opentelemetry__Proto__Trace__V1__Span span;
+    Opentelemetry__Proto__Trace__V1__Status status;
+    struct pair pairs[BERTH_SPAN_ATTRIBUTES_MAX];
+    Opentelemetry__Proto__Common__V1__KeyValue *attributes[BERTH_SPAN_ATTRIBUTES_MAX];
+    Opentelemetry__Proto__Trace__V1__Span__Event events[BERTH_SPAN_EVENTS_MAX];
+    Opentelemetry__Proto__Trace__V1__Span__Event *event_list[BERTH_SPAN_EVENTS_MAX];
+};
+
+static void fill_lists(struct message *message, const struct berth_span_data *data)
+{
+    Opentelemetry__Proto__Trace__V1__Span *span = &message->span;
+
+    for (size_t i = 0; i < data->attribute_count && i < BERTH_SPAN_ATTRIBUTES_MAX; i++) {
+        fill_pair(&message->pairs[i], &data->attributes[i]);
+        message->attributes[i] = &message->pairs[i].pair;
+        span->n_attributes++;
+    }
+    for (size_t i = 0; i < data->event_count && i < BERTH_SPAN_EVENTS_MAX; i++) {
+        opentelemetry__proto__trace__v1__span__event__init(&message->events[i]);
+        message->events[i].time_unix_nano = data->events[i].time_ns;
+        message->events[i].name = (char *)data->events[i].name;
+        message->event_list[i] = &message->events[i];
+        span->n_events++;
+    }
+    span->attributes = message->attributes;
+    span->events = message->event_list;
+    span->dropped_attributes_count = data->dropped_attributes;
+    span->dropped_events_count = data->dropped_events;
+}
+
+static void fill(struct message *message, const struct berth_span_data *data)
+{
+    static const uint8_t nobody[sizeof(data->parent_id)];
+    Opentelemetry__Proto__Trace__V1__Span *span = &message->span;
+    bool has_parent = memcmp(data->parent_id, nobody, sizeof(nobody)) != 0;
+
+    opentelemetry__proto__trace__v1__span__init(span);
+    span->trace_id = (ProtobufCBinaryData){sizeof(data->trace.trace_id), (uint8_t *)data->trace.trace_id};
+    span->span_id = (ProtobufCBinaryData){sizeof(data->trace.span_id), (uint8_t *)data->trace.span_id};
+    if (has_parent)
+        span->parent_span_id = (ProtobufCBinaryData){sizeof(data->parent_id), (uint8_t *)data->parent_id};
+    span->trace_state = (char *)data->tracestate;
+    span->name = (char *)data->name;
+    span->kind = (Opentelemetry__Proto__Trace__V1__Span__SpanKind)data->kind;
+    span->start_time_unix_nano = data->start_ns;
+    span->end_time_unix_nano = data->end_ns;
+    span->flags = data->trace.flags | FLAG_IS_REMOTE_KNOWN | (data->parent_is_remote ? FLAG_IS_REMOTE : 0);
+    if (data->status != BERTH_SPAN_UNSET) {
+        opentelemetry__proto__trace__v1__status__init(&message->status);
+        message->status.code = (Opentelemetry__Proto__Trace__V1__Status__StatusCode)data->status;
+        message->status.message = (char *)data->status_message;
+        span->status = &message->status;
+    }
+    fill_lists(message, data);
+}
+
+bool queue_add(struct queue *queue, const struct berth_span_data *data)
+{
+    struct message message;
+    size_t length, scope_size = strlen(data->scope) + 1;
+    struct item *item;
+
+    if (queue->count >= queue->max_count || queue->bytes >= QUEUE_BYTES_MAX)
+        return false;
+    fill(&message, data);
+    length = opentelemetry__proto__trace__v1__span__get_packed_size(&message.span);
+    item = malloc(sizeof(*item) + length + scope_size);
+    if (item == NULL)
+        return false;
+    item->length = opentelemetry__proto__trace__v1__span__pack(&message.span, item->bytes);
+    item->scope = memcpy(item->bytes + length, data->scope, scope_size);
+    STAILQ_INSERT_TAIL(&queue->items, item, link);
+    queue->count++;
+    queue->bytes += item->length;
+    return true;
+}
+
+bool resource_add(struct resource *resource, const char *key, const char *value)
+{
+    struct pair pair;
+    uint8_t bytes[16384];
+
+    fill_pair(&pair, &(struct berth_attribute){.key = key, .kind = BERTH_ATTRIBUTE_TEXT, .text = value});
+    if (opentelemetry__proto__common__v1__key_value__get_packed_size(&pair.pair) > sizeof(bytes))
+        return false;
+    berth_wire_put_bytes(&resource->bytes, 1, bytes,
+                         opentelemetry__proto__common__v1__key_value__pack(&pair.pair, bytes));
+    return !resource->bytes.failed;
+}
+
+/* The spans of one scope among the first `count` items, which are then without it. */
+static void write_scope(struct berth_wire_buffer *into, struct item **items, size_t count, size_t first)
+{
+    const char *scope = items[first]->scope;
+    size_t name = berth_wire_size_of_bytes(1, strlen(scope)), length = berth_wire_size_of_bytes(1, name);
+
+    for (size_t i = first; i < count; i++)
+        if (items[i] != NULL && strcmp(items[i]->scope, scope) == 0)
+            length += berth_wire_size_of_bytes(2, items[i]->length);
+    berth_wire_put_head(into, 2, length);
+    berth_wire_put_head(into, 1, name);
+    berth_wire_put_bytes(into, 1, scope, strlen(scope));
+    for (size_t i = first; i < count; i++) {
+        if (items[i] == NULL || strcmp(items[i]->scope, scope) != 0)
+            continue;
+        berth_wire_put_bytes(into, 2, items[i]->bytes, items[i]->length);
+        items[i] = NULL;
+    }
+}
+
+void queue_take(struct queue *queue, const struct resource *resource, size_t max_count,
+                struct berth_wire_buffer *ret_request, size_t *ret_count)
+{
+    struct berth_wire_buffer spans = {0};
+    struct item **items = calloc(max_count, sizeof(*items)), *item;
+    size_t count = 0, bytes = 0;
+
+    STAILQ_FOREACH(item, &queue->items, link)
+    {
+        bytes += item->length;
+        if (count == max_count || (count > 0 && bytes > REQUEST_BYTES_MAX))
+            break;
+        if (items != NULL)
+            items[count] = item;
+        count++;
+    }
+    berth_wire_put_bytes(&spans, 1, resource->bytes.bytes, resource->bytes.length);
+    for (size_t i = 0; items != NULL && i < count; i++)
+        if (items[i] != NULL)
+            write_scope(&spans, items, count, i);
+    memset(ret_request, 0, sizeof(*ret_request));
+    berth_wire_put_bytes(ret_request, 1, spans.bytes, spans.length);
+    ret_request->failed = ret_request->failed || spans.failed || items == NULL;
+    berth_wire_finish(&spans);
+    free(items);
+    for (size_t i = 0; i < count; i++)
+        drop_first(queue);
+    *ret_count = count;
+}

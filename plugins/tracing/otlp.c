@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The exporter: spans that ended wait in a bounded queue, and leave it in batches, one at a time. A collector
+ * that is down, slow or wrong costs at most the queue and one batch, and the loop never waits for it.
+ *
+ *     idle ─a span, the delay or a full batch─▶ sending ─delivered, refused─▶ idle
+ *                                                └ to be retried ─▶ waiting ─back-off─▶ sending
+ */
+#include "tracing-plugin.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <berth/types/tracing.h>
+
+#include "batch.h"
+#include "options.h"
+#include "transport.h"
+
+#define MINUTE_NS UINT64_C(60000000000)
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MAX_MS 30000
+/* How long close waits for what is left to be delivered; nothing is tried twice then. */
+#define FLUSH_MS 3000
+
+struct otlp {
+    const struct berth_host *host;
+    struct options options;
+    struct queue queue;
+    struct transport *transport;
+    /* The delay before the next batch, or before the batch is sent again. */
+    uv_timer_t timer;
+    /* Bounds the flush of close. */
+    uv_timer_t limit;
+    struct berth_wire_buffer batch;
+    size_t batch_count;
+    bool is_sending, is_closing, is_transport_closing;
+    /* When the batch was begun, and how often it failed. */
+    uint64_t batch_began_ms;
+    unsigned attempts;
+    uint32_t random;
+    unsigned open_handles;
+    struct {
+        uint64_t exported, dropped, logged, logged_ns;
+        char reason[256];
+    } count;
+};
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* Once a minute at most, and for the last time when the plugin closes. */
+static void log_dropped(struct otlp *self, bool is_last)
+{
+    uint64_t now = uv_hrtime();
+
+    if (self->count.dropped == self->count.logged ||
+        (!is_last && self->count.logged > 0 && now - self->count.logged_ns < MINUTE_NS))
+        return;
+    berth_log(self->host, BERTH_LOG_WARN,
+              "spans dropped: %s endpoint=%.200s dropped=%" PRIu64 " exported=%" PRIu64, self->count.reason,
+              self->options.endpoint, self->count.dropped, self->count.exported);
+    self->count.logged = self->count.dropped;
+    self->count.logged_ns = now;
+}
+
+static void count_dropped(struct otlp *self, uint64_t spans, const char *reason)
+{
+    if (spans == 0)
+        return;
+    self->count.dropped += spans;
+    snprintf(self->count.reason, sizeof(self->count.reason), "%.255s", reason);
+    log_dropped(self, false);
+}
+
+static void on_closed(struct otlp *self)
+{
+    const struct berth_host *host = self->host;
+
+    if (--self->open_handles > 0)
+        return;
+    count_dropped(self, self->queue.count, "shutting down");
+    log_dropped(self, true);
+    queue_finish(&self->queue);
+    berth_wire_finish(&self->batch);
+    options_finish(&self->options);
+    free(self);
+    berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_closed(handle->data);
+}
+
+static void on_transport_closed(void *context)
+{
+    on_closed(context);
+}
+
+/* Everything is delivered or lost. */
+static void finish(struct otlp *self)
+{
+    if (self->is_transport_closing)
+        return;
+    self->is_transport_closing = true;
+    if (self->batch_count > 0)
+        count_dropped(self, self->batch_count, "not delivered in time at shutdown");
+    uv_close((uv_handle_t *)&self->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&self->limit, on_handle_closed);
+    self->transport->ops->close(self->transport);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void start_timer(struct otlp *self, uint64_t delay_ms)
+{
+    uv_timer_start(&self->timer, on_timer, delay_ms, 0);
+}
+
+/* What comes next, with no batch in hand. */
+static void go_on(struct otlp *self)
+{
+    if (self->queue.count == 0) {
+        if (self->is_closing)
+            finish(self);
+        return;
+    }
+    if (self->is_closing || self->queue.count >= self->options.max_batch)
+        start_timer(self, 0);
+    else if (!uv_is_active((uv_handle_t *)&self->timer))
+        start_timer(self, self->options.schedule_delay_ms);
+}
+
+static void forget_batch(struct otlp *self)
+{
+    berth_wire_finish(&self->batch);
+    self->batch_count = 0;
+    self->attempts = 0;
+}
+
+/* ±20 %, so that daemons that lost their collector together do not return together. */
+static uint64_t backoff_ms(struct otlp *self)
+{
+    uint64_t pause = BACKOFF_FIRST_MS;
+
+    for (unsigned i = 1; i < self->attempts && pause < BACKOFF_MAX_MS; i++)
+        pause *= 2;
+    if (pause > BACKOFF_MAX_MS)
+        pause = BACKOFF_MAX_MS;
+    self->random = self->random * 1664525 + 1013904223;
+    return pause * 4 / 5 + pause * 2 / 5 * (self->random >> 16) / 65536;
+}
+
+static void retry(struct otlp *self, const struct delivery *delivery)
+{
+    uint64_t pause, age = now_ms() - self->batch_began_ms;
+
+    self->attempts++;
+    pause = backoff_ms(self);
+    if (delivery->retry_after_ms > pause)
+        pause = delivery->retry_after_ms;
+    if (!self->is_closing && age + pause < self->options.export_timeout_ms) {
+        start_timer(self, pause);
+        return;
+    }
+    count_dropped(self, self->batch_count, delivery->reason);
+    forget_batch(self);
+    /* The collector asked to be left alone, or is away: the next batch does not come sooner for that. */
+    if (!self->is_closing && self->queue.count > 0)
+        start_timer(self, pause);
+    else
+        go_on(self);
+}
+
+static void on_done(void *context, const struct delivery *delivery)
+{
+    struct otlp *self = context;
+    uint64_t rejected = delivery->rejected > 0 ? (uint64_t)delivery->rejected : 0;
+
+    self->is_sending = false;
+    if (delivery->result == DELIVERY_RETRY) {
+        retry(self, delivery);
+        return;
+    }
+    if (rejected > self->batch_count || delivery->result == DELIVERY_REFUSED)
+        rejected = self->batch_count;
+    self->count.exported += self->batch_count - rejected;
+    count_dropped(self, rejected, delivery->reason);
+    forget_batch(self);
+    go_on(self);
+}
+
+static void send_batch(struct otlp *self)
+{
+    struct berth_error err;
+
+    self->is_sending = true;
+    if (self->transport->ops->send(self->transport, self->batch.bytes, self->batch.length, &err) == BERTH_OK)
+        return;
+    self->is_sending = false;
+    count_dropped(self, self->batch_count, err.message);
+    forget_batch(self);
+    go_on(self);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct otlp *self = timer->data;
+
+    if (self->is_sending)
+        return;
+    if (self->batch_count == 0) {
+        if (self->queue.count == 0) {
+            go_on(self);
+            return;
+        }
+        queue_take(&self->queue, &self->options.resource, self->options.max_batch, &self->batch,
+                   &self->batch_count);
+        self->batch_began_ms = now_ms();
+        if (self->batch.failed) {
+            count_dropped(self, self->batch_count, "out of memory");
+            forget_batch(self);
+            go_on(self);
+            return;
+        }
+    }
+    send_batch(self);
+}
+
+static void on_span(void *instance, const struct berth_span_data *span)
+{
+    struct otlp *self = instance;
+
+    if (!queue_add(&self->queue, span))
+        count_dropped(self, 1, "the queue is full");
+    else if (!self->is_sending && self->batch_count == 0 &&
+             (self->queue.count == 1 || self->queue.count == self->options.max_batch))
+        go_on(self);
+}
+
+const struct berth_span_processor otlp_interface = {
+    .size = sizeof(otlp_interface),
+    .on_span = on_span,
+};
+
+static const struct transport_events events = {.on_done = on_done, .on_closed = on_transport_closed};
+
+/* What has ended by now leaves early, so that little is left for close. */
+enum berth_code otlp_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct otlp *self = instance;
+
+    if (self->queue.count > 0 && self->batch_count == 0)
+        start_timer(self, 0);
+    return BERTH_OK;
+}
+
+static void on_limit(uv_timer_t *timer)
+{
+    finish(timer->data);
+}
+
+enum berth_code otlp_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct otlp *self = instance;
+
+    self->is_closing = true;
+    uv_timer_start(&self->limit, on_limit, FLUSH_MS, 0);
+    if (self->batch_count > 0 && !self->is_sending)
+        start_timer(self, 0);
+    else if (self->batch_count == 0)
+        go_on(self);
+    return BERTH_PENDING;
+}
+
+enum berth_code otlp_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                          struct berth_error *err)
+{
+    struct otlp *self = calloc(1, sizeof(*self));
+    enum berth_code code;
+
+    if (self == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the exporter");
+    self->host = host;
+    code = options_init(&self->options, host->inspect->daemon->version, err);
+    if (code != BERTH_OK) {
+        free(self);
+        return code;
+    }
+    code = (self->options.is_grpc ? transport_create_grpc : transport_create_http)(
+        host->loop, &self->options, &events, self, &self->transport, err);
+    if (code != BERTH_OK) {
+        options_finish(&self->options);
+        free(self);
+        return code;
+    }
+    queue_init(&self->queue, self->options.max_queue);
+    self->random = (uint32_t)uv_hrtime();
+    uv_timer_init(host->loop, &self->timer);
+    uv_timer_init(host->loop, &self->limit);
+    self->timer.data = self->limit.data = self;
+    self->open_handles = 3;
+    berth_add_export(host, "endpoint", self->options.endpoint);
+    berth_add_export(host, "protocol", self->options.is_grpc ? "grpc" : "http/protobuf");
+    *ret_instance = self;
+    return BERTH_OK;
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One span from its beginning to its end. Its texts stand one behind another in one block, and what refers to
+ * them are offsets, because the block moves as it grows. Ended spans are kept with their blocks, so that a
+ * call that is recorded allocates nothing either.
+ */
+#include "span.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <berth/utf8.h>
+
+#define OPEN_MAX 16384
+#define KEPT_MAX 256
+/* A block that has grown beyond this is not kept. */
+#define KEPT_TEXT_MAX 4096
+#define KEY_MAX 256
+
+struct attribute {
+    uint32_t key, text;
+    enum berth_attribute_kind kind;
+    union {
+        int64_t number;
+        bool truth;
+        double real;
+    };
+};
+
+struct event {
+    uint32_t name;
+    uint64_t after_ns;
+};
+
+struct span {
+    struct berth_span public;
+    LIST_ENTRY(span) link;
+    struct berth_span_source *source;
+    uint8_t parent_id[8];
+    bool parent_is_remote;
+    enum berth_span_kind kind;
+    enum berth_span_status status;
+    uint32_t name, tracestate, status_message;
+    uint64_t start_ns, start_monotonic_ns;
+    uint32_t attribute_count, dropped_attributes, event_count, dropped_events;
+    struct attribute attributes[BERTH_SPAN_ATTRIBUTES_MAX];
+    struct event events[BERTH_SPAN_EVENTS_MAX];
+    char *texts;
+    size_t texts_length, texts_size;
+};
+
+/* Offset 0 is "", which also stands for a text that memory was short of. */
+static uint32_t add_text(struct span *span, const char *text, size_t max)
+{
+    size_t length = text == NULL ? 0 : strnlen(text, max), at = span->texts_length;
+
+    if (length == 0)
+        return 0;
+    if (at + length + 1 > span->texts_size) {
+        size_t size = 2 * (at + length + 1);
+        char *texts = realloc(span->texts, size);
+
+        if (texts == NULL)
+            return 0;
+        span->texts = texts;
+        span->texts_size = size;
+    }
+    for (size_t i = 0; i < length;) {
+        size_t bytes = berth_utf8_character(text + i, length - i);
+
+        /* What was cut in the middle of a character is shorter. */
+        if (bytes == 0 && length == max && i + 4 > length)
+            break;
+        if (bytes == 0)
+            span->texts[span->texts_length++] = '?';
+        else
+            memcpy(span->texts + span->texts_length, text + i, bytes);
+        span->texts_length += bytes;
+        i += bytes > 0 ? bytes : 1;
+    }
+    span->texts[span->texts_length++] = '\0';
+    return (uint32_t)at;
+}
+
+static struct attribute *find_attribute(struct span *span, const char *key)
+{
+    for (uint32_t i = 0; i < span->attribute_count; i++)
+        if (strcmp(span->texts + span->attributes[i].key, key) == 0)
+            return &span->attributes[i];
+    return NULL;
+}
+
+static void op_set(struct berth_span *public, const struct berth_attribute *given)
+{
+    struct span *span = (struct span *)public;
+    struct attribute *attribute = find_attribute(span, given->key);
+
+    if (attribute == NULL && span->attribute_count == BERTH_SPAN_ATTRIBUTES_MAX) {
+        span->dropped_attributes++;
+        return;
+    }
+    if (attribute == NULL) {
+        attribute = &span->attributes[span->attribute_count];
+        attribute->key = add_text(span, given->key, KEY_MAX);
+        if (attribute->key == 0) {
+            span->dropped_attributes++;
+            return;
+        }
+        span->attribute_count++;
+    }
+    attribute->kind = given->kind;
+    switch (given->kind) {
+    case BERTH_ATTRIBUTE_TEXT:
+        attribute->text = add_text(span, given->text, BERTH_SPAN_TEXT_MAX);
+        break;
+    case BERTH_ATTRIBUTE_INT:
+        attribute->number = given->number;
+        break;
+    case BERTH_ATTRIBUTE_BOOL:
+        attribute->truth = given->truth;
+        break;
+    case BERTH_ATTRIBUTE_DOUBLE:
+        attribute->real = given->real;
+        break;
+    }
+}
+
+static uint64_t age_of(const struct span *span)
+{
+    return uv_hrtime() - span->start_monotonic_ns;
+}
+
+static void op_add_event(struct berth_span *public, const char *name)
+{
+    struct span *span = (struct span *)public;
+    struct event *event = &span->events[span->event_count];
+
+    if (span->event_count == BERTH_SPAN_EVENTS_MAX) {
+        span->dropped_events++;
+        return;
+    }
+    event->name = add_text(span, name, BERTH_SPAN_TEXT_MAX);
+    event->after_ns = age_of(span);
+    span->event_count++;
+}
+
+static void op_set_status(struct berth_span *public, enum berth_span_status status, const char *message)
+{
+    struct span *span = (struct span *)public;
+
+    span->status = status;
+    span->status_message = status == BERTH_SPAN_ERROR ? add_text(span, message, BERTH_SPAN_TEXT_MAX) : 0;
+}
+
+static void free_span(struct span *span)
+{
+    free(span->texts);
+    free(span);
+}
+
+static void ignore_attribute(struct berth_span *public, const struct berth_attribute *attribute)
+{
+}
+
+static void ignore_event(struct berth_span *public, const char *name)
+{
+}
+
+static void ignore_status(struct berth_span *public, enum berth_span_status status, const char *message)
+{
+}
+
+static void ignore_end(struct berth_span *public)
+{
+}
+
+/* Of a span that has ended or was dropped, until its memory is another's. */
+static const struct berth_span_ops ended_ops = {
+    .size = sizeof(ended_ops),
+    .set = ignore_attribute,
+    .add_event = ignore_event,
+    .set_status = ignore_status,
+    .end = ignore_end,
+};
+
+/* Its memory waits for the next one, up to a limit. */
+static void put_away(struct span *span)
+{
+    struct spans *spans = span->source->spans;
+
+    LIST_REMOVE(span, link);
+    spans->open_count--;
+    span->public.ops = &ended_ops;
+    if (spans->kept_count == KEPT_MAX || span->texts_size > KEPT_TEXT_MAX) {
+        free_span(span);
+        return;
+    }
+    LIST_INSERT_HEAD(&spans->kept, span, link);
+    spans->kept_count++;
+}
+
+static void tell_end(const struct span *span)
+{
+    const struct spans *spans = span->source->spans;
+    struct berth_attribute attributes[BERTH_SPAN_ATTRIBUTES_MAX];
+    struct berth_span_event events[BERTH_SPAN_EVENTS_MAX];
+    struct berth_span_data data = {
+        .size = sizeof(data),
+        .trace = span->public.trace,
+        .parent_is_remote = span->parent_is_remote,
+        .tracestate = span->texts + span->tracestate,
+        .name = span->texts + span->name,
+        .kind = span->kind,
+        .start_ns = span->start_ns,
+        .end_ns = span->start_ns + age_of(span),
+        .attributes = attributes,
+        .attribute_count = span->attribute_count,
+        .dropped_attributes = span->dropped_attributes,
+        .events = events,
+        .event_count = span->event_count,
+        .dropped_events = span->dropped_events,
+        .status = span->status,
+        .status_message = span->texts + span->status_message,
+        .scope = span->source->uri,
+    };
+
+    memcpy(data.parent_id, span->parent_id, sizeof(data.parent_id));
+    for (uint32_t i = 0; i < span->attribute_count; i++) {
+        const struct attribute *from = &span->attributes[i];
+
+        attributes[i] = (struct berth_attribute){.key = span->texts + from->key, .kind = from->kind};
+        switch (from->kind) {
+        case BERTH_ATTRIBUTE_TEXT:
+            attributes[i].text = span->texts + from->text;
+            break;
+        case BERTH_ATTRIBUTE_INT:
+            attributes[i].number = from->number;
+            break;
+        case BERTH_ATTRIBUTE_BOOL:
+            attributes[i].truth = from->truth;
+            break;
+        case BERTH_ATTRIBUTE_DOUBLE:
+            attributes[i].real = from->real;
+            break;
+        }
+    }
+    for (uint32_t i = 0; i < span->event_count; i++)
+        events[i] = (struct berth_span_event){span->texts + span->events[i].name,
+                                              span->start_ns + span->events[i].after_ns};
+    spans->on_end(spans->context, &data);
+}
+
+static void op_end(struct berth_span *public)
+{
+    struct span *span = (struct span *)public;
+
+    tell_end(span);
+    put_away(span);
+}
+
+static const struct berth_span_ops span_ops = {
+    .size = sizeof(span_ops),
+    .set = op_set,
+    .add_event = op_add_event,
+    .set_status = op_set_status,
+    .end = op_end,
+};
+
+/* Everything but its texts is zero. */
+static struct span *take_span(struct spans *spans)
+{
+    struct span *span = LIST_FIRST(&spans->kept);
+
+    if (span != NULL) {
+        char *texts = span->texts;
+        size_t size = span->texts_size;
+
+        LIST_REMOVE(span, link);
+        spans->kept_count--;
+        memset(span, 0, offsetof(struct span, attributes));
+        span->texts = texts;
+        span->texts_size = size;
+        span->texts_length = 1;
+        return span;
+    }
+    span = calloc(1, sizeof(*span));
+    if (span == NULL)
+        return NULL;
+    span->texts_size = 512;
+    span->texts_length = 1;
+    span->texts = calloc(1, span->texts_size);
+    if (span->texts == NULL) {
+        free(span);
+        return NULL;
+    }
+    return span;
+}
+
+struct berth_span *spans_begin(struct berth_span_source *source, const struct span_beginning *beginning)
+{
+    struct spans *spans = source->spans;
+    struct span *span = spans->open_count < OPEN_MAX ? take_span(spans) : NULL;
+    struct timespec now;
+
+    if (span == NULL) {
+        spans->refused++;
+        return NULL;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    span->public = (struct berth_span){.ops = &span_ops, .trace = beginning->trace};
+    span->source = source;
+    if (beginning->parent != NULL)
+        memcpy(span->parent_id, beginning->parent->span_id, sizeof(span->parent_id));
+    span->parent_is_remote = beginning->parent_is_remote;
+    span->kind = beginning->kind;
+    span->name = add_text(span, beginning->name, BERTH_SPAN_TEXT_MAX);
+    span->tracestate = add_text(span, beginning->tracestate, BERTH_TRACE_STATE_MAX);
+    span->start_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    span->start_monotonic_ns = uv_hrtime();
+    LIST_INSERT_HEAD(&source->open, span, link);
+    spans->open_count++;
+    return &span->public;
+}
+
+struct berth_span_source *spans_open(struct spans *spans, const char *uri, uint64_t generation)
+{
+    size_t size = strlen(uri) + 1;
+    struct berth_span_source *source = malloc(sizeof(*source) + size);
+
+    if (source == NULL)
+        return NULL;
+    source->spans = spans;
+    source->generation = generation;
+    LIST_INIT(&source->open);
+    memcpy(source->uri, uri, size);
+    LIST_INSERT_HEAD(&spans->sources, source, link);
+    return source;
+}
+
+void spans_close(struct berth_span_source *source)
+{
+    if (source == NULL)
+        return;
+    while (!LIST_EMPTY(&source->open)) {
+        source->spans->abandoned++;
+        put_away(LIST_FIRST(&source->open));
+    }
+    LIST_REMOVE(source, link);
+    free(source);
+}
+
+enum berth_code spans_init(struct spans *spans,
+                           void (*on_end)(void *context, const struct berth_span_data *span), void *context,
+                           struct berth_error *err)
+{
+    int result = uv_random(NULL, NULL, spans->random, sizeof(spans->random), 0, NULL);
+
+    if (result != 0)
+        return berth_error_set(err, BERTH_INTERNAL, "cannot read random numbers: %s", uv_strerror(result));
+    spans->random[0] |= 1;
+    LIST_INIT(&spans->sources);
+    LIST_INIT(&spans->kept);
+    spans->on_end = on_end;
+    spans->context = context;
+    return BERTH_OK;
+}
+
+void spans_finish(struct spans *spans)
+{
+    while (!LIST_EMPTY(&spans->sources))
+        spans_close(LIST_FIRST(&spans->sources));
+    while (!LIST_EMPTY(&spans->kept)) {
+        struct span *span = LIST_FIRST(&spans->kept);
+
+        LIST_REMOVE(span, link);
+        free_span(span);
+    }
+}
+
+static uint64_t rotate(uint64_t value, unsigned bits)
+{
+    return value << bits | value >> (64 - bits);
+}
+
+/* xoshiro256**: IDs need to be spread, not secret. */
+static uint64_t next_random(struct spans *spans)
+{
+    uint64_t *s = spans->random;
+    uint64_t result = rotate(s[1] * 5, 7) * 9, shifted = s[1] << 17;
+
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= shifted;
+    s[3] = rotate(s[3], 45);
+    return result;
+}
+
+void spans_make_span_id(struct spans *spans, uint8_t ret_id[8])
+{
+    uint64_t id = next_random(spans);
+
+    id += id == 0;
+    memcpy(ret_id, &id, sizeof(id));
+}
+
+void spans_make_trace_id(struct spans *spans, uint8_t ret_id[16])
+{
+    spans_make_span_id(spans, ret_id);
+    spans_make_span_id(spans, ret_id + 8);
+}
