@@ -36,7 +36,7 @@ class Install(unittest.TestCase):
         self.assert_installed(*[f"/berth/plugins/{name}.so" for name in modules])
 
     def test_every_header_of_the_contract_and_of_the_library_is_there(self):
-        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/store/include", "sdk/testing"):
+        for top in ("sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/json/include", "sdk/store/include", "sdk/testing"):
             headers = [path.relative_to(SOURCE / top) for path in (SOURCE / top).glob("berth/**/*.h")]
             self.assertNotEqual([], headers, top)
             self.assert_installed(*[f"/include/{header}" for header in headers])
@@ -68,6 +68,12 @@ class Install(unittest.TestCase):
         library = next(self.top.rglob("libberth-filter-re2.so.0")).resolve()
         names = subprocess.run(["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True).stdout
         self.assertEqual(["berth_filter_re2"], [line.split()[2] for line in names.splitlines()])
+
+    def test_the_engine_of_json_is_found_by_its_soname(self):
+        self.assert_installed("/libberth-json.a", "/libberth-json-protobuf.so.0", "/pkgconfig/berth-json.pc", "/berth/json.h")
+        library = next(self.top.rglob("libberth-json-protobuf.so.0")).resolve()
+        names = subprocess.run(["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(["berth_json_protobuf"], [line.split()[2] for line in names.splitlines()])
 
     def test_manual_pages_completion_and_unit_are_there(self):
         self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",

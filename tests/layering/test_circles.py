@@ -11,7 +11,7 @@ from pathlib import Path
 import sources
 
 ROOMS = ("config", "core", "sdk", "plugins", "tools")
-INCLUDE_FOLDERS = ("", "sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/store/include", "sdk/metrics/include", "sdk/testing")
+INCLUDE_FOLDERS = ("", "sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/json/include", "sdk/store/include", "sdk/metrics/include", "sdk/testing")
 
 
 def circle_through(start, edges):

@@ -13,7 +13,7 @@ import sources
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unused-parameter"]
 LANGUAGES = [("c", "-std=c17"), ("c", "-std=gnu17"), ("c++", "-std=c++11"), ("c++", "-std=c++17"), ("c++", "-std=c++2b")]
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-FOLDERS = ["sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/store/include", "sdk/metrics/include", "sdk/testing/berth"]
+FOLDERS = ["sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/json/include", "sdk/store/include", "sdk/metrics/include", "sdk/testing/berth"]
 INCLUDES = [arguments for folder in FOLDERS
             for arguments in ("-I", str(sources.TOP / folder.removesuffix("/berth")))]
 LIBUV = subprocess.run(["pkg-config", "--cflags", "libuv"], capture_output=True, text=True).stdout.split()
@@ -56,7 +56,7 @@ class Headers(unittest.TestCase):
     def test_each_header_compiles_alone(self):
         headers = [path.relative_to(folder.removesuffix("/berth"))
                    for folder in FOLDERS for path in sources.files(".h", under=[folder])]
-        for known in ("plugin", "rpc/client", "filter", "store_engine", "testing"):
+        for known in ("plugin", "rpc/client", "filter", "json", "store_engine", "testing"):
             self.assertIn(f"berth/{known}.h", [str(header) for header in headers])
         cases = list(itertools.product(COMPILERS, LANGUAGES, headers))
 

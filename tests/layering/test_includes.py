@@ -49,6 +49,11 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/filter/re2.cc"]
         self.assert_none(self.offenders(paths, r"<re2/"), "only sdk/filter/re2.cc compiles patterns")
 
+    def test_libprotobuf_is_seen_by_one_file_of_sdk_json_and_by_the_generator(self):
+        users = ("sdk/json/protobuf.cc", "tools/protoc-gen-berth/")
+        paths = [p for p in c_files() if p.parts[0] != "tests" and not str(p).startswith(users)]
+        self.assert_none(self.offenders(paths, r"<google/protobuf/(?!.*\.pb-c\.h>)"), "only sdk/json/protobuf.cc converts JSON")
+
     def test_yaml_is_seen_by_config_yaml_alone(self):
         paths = [p for p in c_files() if str(p) != "config/yaml.c"]
         self.assert_none(self.offenders(paths, r"<yaml\.h>"), "only config/yaml.c reads YAML")
