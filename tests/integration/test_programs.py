@@ -147,7 +147,7 @@ class Programs(unittest.TestCase):
         for program, page in PAGES.items():
             text = (SOURCE / "tools/man" / page).read_text()
             words = set(re.findall(r"Fl Fl ([a-z-]+)", text)) - {"help", "version"}
-            letters = set(re.findall(r"Fl ([a-z])\b", text))
+            letters = set(re.findall(r"Fl ([A-Za-z])\b", text))
             helps = commands_of(program)
             options = options_of("\n".join(helps.values()))
             self.assertEqual({name[2:] for name in options if name != "--help"}, words, page)

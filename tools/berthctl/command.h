@@ -18,6 +18,8 @@ enum command_exit {
     COMMAND_EXIT_USAGE = 2,
     /** The daemon cannot be reached. */
     COMMAND_EXIT_UNREACHABLE = 3,
+    /** And the code of the status with which a call has ended. */
+    COMMAND_EXIT_STATUS = 64,
 };
 
 struct command_options {
@@ -35,6 +37,16 @@ struct command_options {
     /** log: up to which level; connections: which to close. NULL: not given. */
     const char *level;
     const char *close;
+    /** services: with methods; these and call: a file with descriptors, NULL: ask the server. */
+    bool with_methods;
+    const char *protoset;
+    /** call: "KEY:VALUE"; 0: no deadline given; headers and trailers are printed. */
+    const char *const *headers;
+    size_t header_count;
+    uint64_t deadline_ms;
+    bool with_metadata;
+    bool is_pretty;
+    bool emit_defaults;
     /** The arguments that are not options. */
     char *const *words;
     size_t word_count;
@@ -56,5 +68,8 @@ int command_status(const struct command_options *options);
 int command_connections(const struct command_options *options);
 int command_log(const struct command_options *options);
 int command_log_level(const struct command_options *options);
+int command_services(const struct command_options *options);
+int command_describe(const struct command_options *options);
+int command_call(const struct command_options *options);
 
 #endif

@@ -63,6 +63,29 @@ static const struct cli_option log_options[] = {
     {0},
 };
 
+static const struct cli_option services_options[] = {
+    {"methods", 'l', NULL, "list methods with kind, request and response", 'f'},
+    {"json", 0, NULL, "print JSON", 'f'},
+    {"protoset", 0, "FILE", "read a FileDescriptorSet instead of asking the server", 0},
+    {0},
+};
+
+static const struct cli_option describe_options[] = {
+    {"json", 0, NULL, "print JSON", 0},
+    {"protoset", 0, "FILE", "read a FileDescriptorSet instead of asking the server", 0},
+    {0},
+};
+
+static const struct cli_option call_options[] = {
+    {"header", 'H', "HEADER", "send the metadata KEY:VALUE; base64 if KEY ends in -bin (repeatable)", 0},
+    {"deadline", 0, "TIME", "deadline of the call (default: --timeout if unary, else none)", 0},
+    {"include", 'i', NULL, "print response headers and trailers to standard error", 0},
+    {"pretty", 0, NULL, "print each message on several lines", 0},
+    {"emit-defaults", 0, NULL, "print fields with default values too", 0},
+    {"protoset", 0, "FILE", "read a FileDescriptorSet instead of asking the server", 0},
+    {0},
+};
+
 static const char explain_help[] =
     "Follows the chain of causes: why the plugin is in its state, down to the root cause, and\n"
     "what to do about it. Exits with 1 unless the plugin is ready or serving and not degraded.\n";
@@ -110,6 +133,18 @@ static const struct cli_command commands[] = {
      "LEVEL is error, warn, info or debug; default, with URI: the daemon's level again. Changes last\n"
      "until the daemon ends, and need a connection over a unix socket.\n",
      json_options, 0, 2, command_log_level},
+    {"services", "", "list the services of the server", "Works with any server that has reflection.\n",
+     services_options, 0, 0, command_services},
+    {"describe", "NAME", "show a service, method, message or enum as a .proto does",
+     "For a method, also its messages and a call to start from. NAME is a full name, such as\n"
+     "helloworld.Greeter, or the end of a service's name.\n",
+     describe_options, 1, 1, command_describe},
+    {"call", "SERVICE/METHOD [JSON|@FILE|-]", "call any method of the server, with JSON",
+     "The request is JSON, a file, or - for standard input; default: {}. Methods that take many\n"
+     "requests read one a line, from standard input by default. Each response is printed on a line.\n"
+     "SERVICE may be the end of a service's name. A status other than OK is printed to standard error\n"
+     "as NotFound: MESSAGE, with its details, and the exit status is 64 plus its code (69: NotFound).\n",
+     call_options, 1, 2, command_call},
     {"deprecations", "", "list deprecated settings and API uses",
      "Prints each with its last occurrence: deprecated settings, old names and old versions of\n"
      "sections in the configuration, and what plugins have met since the start.\n",
@@ -123,9 +158,9 @@ static const struct cli_command commands[] = {
 static const struct cli_program program = {
     .name = "berthctl",
     .version = BERTH_VERSION,
-    .summary = "Asks a running berthd about its plugins.",
+    .summary = "Asks a running berthd about its plugins, and calls any method.",
     .exit_status = "Exit status: 0 success, 1 the answer is bad news, 2 wrong usage,\n"
-                   "3 the daemon cannot be reached.\n",
+                   "3 the daemon cannot be reached, 64 + N (call) the call ended with status code N.\n",
     .options = common_options,
     .commands = commands,
 };
@@ -156,6 +191,22 @@ static int set_interval(const struct cli_line *line, struct command_options *opt
         return cli_refuse(line, "--interval: %s", err.message);
     if (options->interval_ns < 100000000)
         return cli_refuse(line, "--interval: %s is too short (at least 100ms)", text);
+    return CLI_GO_ON;
+}
+
+static int set_deadline(const struct cli_line *line, struct command_options *options)
+{
+    const char *text = cli_value(line, "deadline");
+    struct berth_error err;
+    int64_t ns;
+
+    if (text == NULL)
+        return CLI_GO_ON;
+    if (!config_parse_duration(text, &ns, &err))
+        return cli_refuse(line, "--deadline: %s", err.message);
+    if (ns <= 0)
+        return cli_refuse(line, "--deadline: %s is too short", text);
+    options->deadline_ms = ((uint64_t)ns + 999999) / 1000000;
     return CLI_GO_ON;
 }
 
@@ -238,12 +289,20 @@ static int start(const struct cli_line *line)
         .sort = cli_value(line, "sort"),
         .level = cli_value(line, "level"),
         .close = cli_value(line, "close"),
+        .with_methods = cli_has(line, "methods"),
+        .protoset = cli_value(line, "protoset"),
+        .with_metadata = cli_has(line, "include"),
+        .is_pretty = cli_has(line, "pretty"),
+        .emit_defaults = cli_has(line, "emit-defaults"),
         .words = line->words,
         .word_count = line->word_count,
         .with_colours = table_wants_colours(),
     };
     int code = set_timeout(line, &options.client);
 
+    options.headers = cli_values(line, "header", &options.header_count);
+    if (code == CLI_GO_ON)
+        code = set_deadline(line, &options);
     if (code == CLI_GO_ON)
         code = set_tls(line, &options);
     if (code == CLI_GO_ON)

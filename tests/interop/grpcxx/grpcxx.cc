@@ -10,6 +10,8 @@
 // runs until its standard input ends.
 #include <grpc/testing/test.grpc.pb.cc>
 
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -64,6 +66,7 @@ static int run_server(const std::string &address, const Options &options)
     interop::Service service;
     grpc::ServerBuilder builder;
     int port = 0;
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     builder.AddListeningPort(address, server_credentials(options), &port);
     builder.RegisterService(&service);
     auto server = builder.BuildAndStart();
