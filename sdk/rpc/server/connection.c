@@ -243,6 +243,8 @@ static const char only_http2[] =
     HTTP1("505 HTTP Version Not Supported", "This address speaks gRPC over HTTP/2, not HTTP/1.1.");
 static const char only_tls[] =
     HTTP1("400 Bad Request", "This address speaks gRPC over TLS. Connect with TLS.");
+static const char only_https[] = HTTP1("400 Bad Request", "This address speaks HTTP over TLS. Use https.");
+static const char only_http[] = HTTP1("400 Bad Request", "This address speaks HTTP without TLS. Use http.");
 
 /* A fatal alert, unexpected_message (RFC 8446 6). SETTINGS and GOAWAY could carry a sentence, but a client
  * then takes the connection for one that worked and comes back without a pause. */
@@ -262,6 +264,7 @@ static const char *change_protocol(struct server_connection *connection,
 {
     connection->protocol->lose(connection);
     connection->ttrpc = NULL;
+    connection->http1 = NULL;
     connection->protocol = protocol;
     connection->refusal = refusal;
     return protocol->start(connection) == 0 ? NULL : "out of memory";
@@ -286,14 +289,23 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     /* Draining has begun in the expected protocol, whose session has timers by now and cannot be changed. */
     if (greeting->is_forced)
         return "wrong protocol on a draining connection";
-    if (is_tls && kind == GREETING_HTTP1)
+    if (is_tls && kind == GREETING_HTTP1 && connection->protocol->kind == GREETING_HTTP1)
+        greeting_answer(greeting, only_https, sizeof(only_https) - 1);
+    else if (is_tls && kind == GREETING_HTTP1)
         greeting_answer(greeting, only_tls, sizeof(only_tls) - 1);
     else if (is_tls)
         greeting_answer(greeting, tls_alert, sizeof(tls_alert) - 1);
     else if (kind == GREETING_HTTP2)
-        return change_protocol(connection, connection->server->grpc, "this address speaks ttrpc, not gRPC");
+        return change_protocol(connection, connection->server->grpc,
+                               greeting->expected == GREETING_HTTP1 ? "this address speaks HTTP/1.1, not gRPC"
+                                                                    : "this address speaks ttrpc, not gRPC");
     else if (kind == GREETING_TTRPC)
-        return change_protocol(connection, connection->server->ttrpc, "this address speaks gRPC, not ttrpc");
+        return change_protocol(connection, connection->server->ttrpc,
+                               greeting->expected == GREETING_HTTP1
+                                   ? "this address speaks HTTP/1.1, not ttrpc"
+                                   : "this address speaks gRPC, not ttrpc");
+    else if (greeting->expected == GREETING_HTTP1)
+        greeting_answer(greeting, only_http, sizeof(only_http) - 1);
     else if (greeting->expected == GREETING_TTRPC)
         greeting_answer(greeting, only_ttrpc, sizeof(only_ttrpc) - 1);
     else

@@ -203,19 +203,26 @@ static int listen_on_pipe(struct server_listener *listener, int fd)
 }
 
 static const struct server_protocol *find_protocol(const struct berth_rpc_server *server,
-                                                   const struct berth_rpc_unix_options *options)
+                                                   enum berth_rpc_protocol protocol)
 {
-    bool is_ttrpc = options->size > offsetof(struct berth_rpc_unix_options, protocol) &&
-                    options->protocol == BERTH_RPC_TTRPC;
-
-    return is_ttrpc ? server->ttrpc : server->grpc;
+    switch (protocol) {
+    case BERTH_RPC_TTRPC:
+        return server->ttrpc;
+    case BERTH_RPC_HTTP:
+        return &server_http1;
+    case BERTH_RPC_GRPC:
+        break;
+    }
+    return server->grpc;
 }
 
 enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
                                              const struct berth_rpc_unix_options *options,
                                              struct berth_error *err)
 {
-    struct server_listener *listener = create(server, find_protocol(server, options));
+    bool has_protocol = options->size > offsetof(struct berth_rpc_unix_options, protocol);
+    struct server_listener *listener =
+        create(server, find_protocol(server, has_protocol ? options->protocol : BERTH_RPC_GRPC));
     enum berth_code code;
     int result;
     int fd;
@@ -280,7 +287,7 @@ enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *o
 {
     struct tls_context *context = NULL;
     const char *warning;
-    enum berth_code code = tls_context_create_server(options, &context, &warning, err);
+    enum berth_code code = tls_context_create_server(options, false, &context, &warning, err);
 
     tls_context_unref(context);
     return code;
@@ -295,7 +302,8 @@ static enum berth_code set_up_tls(struct server_listener *listener,
 
     if (options->tls == NULL)
         return BERTH_OK;
-    code = tls_context_create_server(options->tls, &listener->tls, &warning, err);
+    code = tls_context_create_server(options->tls, listener->protocol->kind == GREETING_HTTP1, &listener->tls,
+                                     &warning, err);
     if (code == BERTH_OK && warning != NULL)
         server_log(listener->server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", options->address,
                    warning);
@@ -309,11 +317,16 @@ enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
     struct berth_address address;
     struct server_listener *listener;
     enum berth_code code = berth_address_parse_listener(options->address, &address, err);
+    bool has_protocol = options->size > offsetof(struct berth_rpc_tcp_options, protocol);
+    enum berth_rpc_protocol protocol = has_protocol ? options->protocol : BERTH_RPC_GRPC;
     int result;
 
     if (code != BERTH_OK)
         return code;
-    listener = create(server, server->grpc);
+    if (protocol == BERTH_RPC_TTRPC)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot listen on %s: ttrpc has no TCP addresses",
+                               options->address);
+    listener = create(server, find_protocol(server, protocol));
     if (listener == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
                                options->address);

@@ -82,6 +82,7 @@ static void on_engine_closed(struct engine *engine)
     spares_finish(&server->http2_calls);
     spares_finish(&server->ttrpc_calls);
     server_http2_destroy(server);
+    http1_mounts_finish(&server->http);
     free(server->transport);
     free(server);
     if (on_closed != NULL)

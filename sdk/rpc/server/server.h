@@ -3,7 +3,9 @@
 #define RPC_SERVER_SERVER_H
 
 #include <sys/queue.h>
+#include <time.h>
 
+#include <berth/rpc/http.h>
 #include <berth/rpc/server.h>
 
 #include <sdk/rpc/socket/greeting.h>
@@ -35,6 +37,20 @@ enum server_cause {
 };
 
 struct server_protocol;
+
+/** A server's own copy of struct berth_rpc_http_options. Zero-initialised: no handlers. */
+struct http1_mounts {
+    struct berth_rpc_http_mount *items;
+    size_t count;
+    char **hosts;
+    size_t host_count;
+    uint32_t head_timeout_ms;
+    uint32_t body_timeout_ms;
+    bool (*find)(void *context, const char *path, struct berth_rpc_http_mount *ret_mount);
+    void *context;
+};
+
+void http1_mounts_finish(struct http1_mounts *mounts);
 
 /** One address that is listened on. */
 struct server_listener {
@@ -86,6 +102,10 @@ struct berth_rpc_server {
     /** What is spoken here: one by an address, the other by those who come to it by mistake. */
     const struct server_protocol *grpc;
     const struct server_protocol *ttrpc;
+    struct http1_mounts http;
+    /** The Date field of responses, and the second it was made for. */
+    char date[40];
+    time_t dated;
     LIST_HEAD(, server_connection) connections;
     LIST_HEAD(, server_listener) listeners;
     LIST_HEAD(server_peers, server_peer) peers[SERVER_PEER_BUCKETS];
@@ -130,7 +150,7 @@ struct server_protocol {
     enum greeting_kind kind;
     /** Is there something that a peer must say before its first call, in time? */
     bool has_handshake;
-    /** Of what is allocated for each call, which begins with a struct berth_stream. */
+    /** Of what is allocated for each call, which begins with a struct berth_stream; 0: there are no calls. */
     size_t call_size;
     /** What the router does to a call. */
     const struct berth_stream_ops *stream_ops;
@@ -195,8 +215,9 @@ struct server_connection {
     struct deadline idle_deadline;
     struct deadline age_deadline;
 
-    /** The peer's side of ttrpc, if it speaks that; goes with the session. */
+    /** The peer's side of ttrpc, or of HTTP/1.1, if it speaks that; goes with the session. */
     struct server_ttrpc *ttrpc;
+    struct server_http1 *http1;
 
     /** What follows is HTTP/2's. */
     struct http2 http2;
@@ -232,6 +253,7 @@ void server_close_listeners(struct berth_rpc_server *server);
 
 extern const struct server_protocol server_http2;
 extern const struct server_protocol server_ttrpc;
+extern const struct server_protocol server_http1;
 
 /** Writes which limit leaves no room for what a peer has begun to send. @return `text`. */
 const char *server_describe_no_room(const struct server_connection *connection, char *text, size_t size);

@@ -306,6 +306,9 @@ static enum berth_code use_authorities(SSL_CTX *settings, const char *path, stru
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 static const unsigned char http2[] = {2, 'h', '2'};
+/* "http/1.1" and "http/1.0", each behind its length, of which the server prefers the first. */
+static const unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1',
+                                      8, 'h', 't', 't', 'p', '/', '1', '.', '0'};
 
 static int on_client_hello(SSL *ssl, int *alert, void *context)
 {
@@ -326,9 +329,11 @@ static int on_choice(SSL *ssl, const unsigned char **ret_chosen, unsigned char *
                      const unsigned char *offer, unsigned length, void *context)
 {
     struct tls *tls = SSL_get_app_data(ssl);
+    bool is_http1 = tls->context->is_http1;
 
     (void)context;
-    if (SSL_select_next_proto((unsigned char **)ret_chosen, ret_length, http2, sizeof(http2), offer,
+    if (SSL_select_next_proto((unsigned char **)ret_chosen, ret_length, is_http1 ? http1 : http2,
+                              is_http1 ? sizeof(http1) : sizeof(http2), offer,
                               length) == OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_OK;
     tls->lacks_protocol = true;
@@ -397,7 +402,8 @@ static enum berth_code fill_server(struct tls_context *context, const struct ber
     enum berth_code code = use_own(context, options, err);
 
     context->is_server = true;
-    SSL_CTX_set_client_hello_cb(context->settings, on_client_hello, NULL);
+    if (!context->is_http1)
+        SSL_CTX_set_client_hello_cb(context->settings, on_client_hello, NULL);
     SSL_CTX_set_alpn_select_cb(context->settings, on_choice, NULL);
     if (code != BERTH_OK || options->ca_file == NULL)
         return code;
@@ -405,7 +411,7 @@ static enum berth_code fill_server(struct tls_context *context, const struct ber
     return use_authorities(context->settings, options->ca_file, err);
 }
 
-enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options,
+enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options, bool is_http1,
                                           struct tls_context **ret_context, const char **ret_warning,
                                           struct berth_error *err)
 {
@@ -420,6 +426,7 @@ enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *op
     context = create(TLS_server_method());
     if (context == NULL)
         return out_of_memory(err);
+    context->is_http1 = is_http1;
     code = fill_server(context, &all, err);
     if (code != BERTH_OK) {
         tls_context_unref(context);

@@ -62,13 +62,13 @@ static enum berth_code load(struct berth_error *err)
     return BERTH_OK;
 }
 
-enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options,
+enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options, bool is_http1,
                                           struct tls_context **ret_context, const char **ret_warning,
                                           struct berth_error *err)
 {
     enum berth_code code = load(err);
 
-    return code == BERTH_OK ? library->create_server(options, ret_context, ret_warning, err) : code;
+    return code == BERTH_OK ? library->create_server(options, is_http1, ret_context, ret_warning, err) : code;
 }
 
 enum berth_code tls_context_create_client(const struct berth_rpc_tls_options *options, const char *host,

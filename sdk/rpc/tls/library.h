@@ -32,7 +32,7 @@ struct tls_library {
     /** Before anything else, any number of times. */
     void (*use)(const struct tls_library_user *user);
 
-    enum berth_code (*create_server)(const struct berth_rpc_tls_options *options,
+    enum berth_code (*create_server)(const struct berth_rpc_tls_options *options, bool is_http1,
                                      struct tls_context **ret_context, const char **ret_warning,
                                      struct berth_error *err);
     enum berth_code (*create_client)(const struct berth_rpc_tls_options *options, const char *host,

@@ -27,6 +27,8 @@ struct tls_context {
     /** Created for the first connection. */
     BIO_METHOD *method;
     bool is_server;
+    /** HTTP/1.1 is spoken inside, not HTTP/2. */
+    bool is_http1;
     char *warning;
     /** Of a client: the expected name of the server. */
     char *server_name;

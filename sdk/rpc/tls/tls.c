@@ -173,7 +173,8 @@ static const char *fail(struct tls *tls)
 
     tls->has_failed = true;
     if (tls->lacks_protocol)
-        return "it does not offer HTTP/2 (no \"h2\" in ALPN)";
+        return tls->context->is_http1 ? "it does not offer HTTP/1.1 (no \"http/1.1\" in ALPN)"
+                                      : "it does not offer HTTP/2 (no \"h2\" in ALPN)";
     switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
         return describe_verification(tls);
@@ -208,7 +209,7 @@ static const char *check_protocol(struct tls *tls)
     unsigned length;
 
     SSL_get0_alpn_selected(tls->ssl, &chosen, &length);
-    if (length == 2 && memcmp(chosen, "h2", 2) == 0)
+    if (tls->context->is_http1 || (length == 2 && memcmp(chosen, "h2", 2) == 0))
         return NULL;
     tls->has_failed = true;
     return "HTTP/2 not selected (\"h2\" in ALPN)";

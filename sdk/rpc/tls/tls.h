@@ -13,11 +13,12 @@ struct tls_context;
 /**
  * Reads the files.
  *
+ * @param is_http1     Clients speak HTTP/1.1 and need no ALPN; else HTTP/2, which they must ask for.
  * @param ret_warning  A warning for the operator, or NULL; lives as long as the context.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT or BERTH_PERMISSION_DENIED with the file and what is wrong with
  *         it; BERTH_UNAVAILABLE if the library with OpenSSL cannot be loaded; BERTH_RESOURCE_EXHAUSTED.
  */
-enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options,
+enum berth_code tls_context_create_server(const struct berth_rpc_tls_options *options, bool is_http1,
                                           struct tls_context **ret_context, const char **ret_warning,
                                           struct berth_error *err);
 

@@ -48,7 +48,8 @@ struct berth_http_ops {
     enum berth_code (*begin)(struct berth_http_request *request, unsigned status,
                              const struct berth_http_header *headers, size_t count, int64_t length);
     /**
-     * Sends a part of the body; copied, and always taken where nothing waits to be sent.
+     * Sends a part of the body; copied, and taken where nothing waits to be sent, however large, unless the
+     * server has no memory left.
      * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED if too much is waiting already (nothing was taken: wait for
      *         on_writable); BERTH_CANCELLED; BERTH_FAILED_PRECONDITION before begin, after end, or beyond the
      *         length given to begin.
@@ -56,7 +57,10 @@ struct berth_http_ops {
     enum berth_code (*write)(struct berth_http_request *request, const void *bytes, size_t length);
     /** Is there room to send? If not, on_writable follows once there is. */
     bool (*can_write)(struct berth_http_request *request);
-    /** The response is complete. on_end follows, possibly before this returns. */
+    /**
+     * The response is complete; on_end follows from the top level of the loop. Before begin: the client gets
+     * 500. With less than the length given to begin, its connection is closed, so that it notices.
+     */
     void (*end)(struct berth_http_request *request);
 };
 

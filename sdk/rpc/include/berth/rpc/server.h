@@ -170,8 +170,10 @@ struct berth_rpc_tcp_options {
     uint32_t size;
     /** "127.0.0.1:50051", "[::1]:50051"; port 0: any free port. No host names. Copied. */
     const char *address;
-    /** NULL: no TLS. Files are read before listen returns. TLS 1.2 or newer, ALPN "h2". */
+    /** NULL: no TLS. Files are read before listen returns. TLS 1.2 or newer, ALPN "h2" or "http/1.1". */
     const struct berth_rpc_tls_options *tls;
+    /** gRPC or HTTP/1.1. */
+    enum berth_rpc_protocol protocol;
 };
 
 /**
@@ -211,11 +213,11 @@ BERTH_RPC_API enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_
                                                          struct berth_error *err);
 
 /**
- * Listens for gRPC on a TCP address; may be called for several.
+ * Listens on a TCP address; may be called for several.
  *
  * @param ret_port  The actual port, for an address with port 0. May be NULL.
- * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an invalid address, or with the file that cannot be used and
- *         why; BERTH_ALREADY_EXISTS if the address is in use; BERTH_PERMISSION_DENIED;
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an invalid address or protocol, or with the file that cannot
+ *         be used and why; BERTH_ALREADY_EXISTS if the address is in use; BERTH_PERMISSION_DENIED;
  *         BERTH_UNAVAILABLE with the reason.
  */
 BERTH_RPC_API enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,

@@ -9,6 +9,8 @@
 enum berth_rpc_protocol {
     BERTH_RPC_GRPC = 0,
     BERTH_RPC_TTRPC = 1,
+    /** HTTP/1.1, of servers only: see <berth/rpc/http.h>. */
+    BERTH_RPC_HTTP = 2,
 };
 
 /** Identity and trust of one side of a TLS connection. Files are PEM. */
