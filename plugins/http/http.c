@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP server: every plugin of type io.containerd.http.v1 answers below its prefix. */
+#include "http-plugin.h"
+
+#include "listen.h"
+
+struct http {
+    struct berth_rpc_plugin base;
+    struct http_config config;
+};
+
+const struct berth_server http_interface = BERTH_RPC_PLUGIN_INTERFACE;
+
+void http_check(const struct berth_check *check)
+{
+    struct http_config config;
+    struct berth_error err;
+
+    if (http_config_init(&config, check->settings, &err) != BERTH_OK) {
+        berth_check_problem(check, BERTH_LOG_ERROR, NULL, "%s", err.message);
+        return;
+    }
+    http_check_place(check, &(const struct http_place)HTTP_PLACE(&config));
+    http_config_finish(&config);
+}
+
+static void destroy(struct berth_rpc_plugin *base)
+{
+    struct http *self = (struct http *)base;
+
+    http_config_finish(&self->config);
+    berth_rpc_plugin_finish(base);
+    free(self);
+}
+
+/* The handlers that are ready. */
+struct collection {
+    const struct berth_host *host;
+    struct berth_rpc_http_mount *mounts;
+    size_t count;
+    bool is_out_of_memory;
+};
+
+static bool collect(void *context, const struct berth_ref *ref)
+{
+    struct collection *collection = context;
+    struct berth_rpc_http_mount *mounts =
+        realloc(collection->mounts, (collection->count + 1) * sizeof(*mounts));
+
+    if (mounts == NULL) {
+        collection->is_out_of_memory = true;
+        return false;
+    }
+    collection->mounts = mounts;
+    mounts[collection->count++] = (struct berth_rpc_http_mount){
+        .handler = ref->interface, .instance = ref->instance, .owner = ref->uri};
+    return true;
+}
+
+static enum berth_code mount_all(struct http *self, struct berth_error *err)
+{
+    struct collection collection = {.host = self->base.host};
+    enum berth_code code = berth_each(self->base.host, "io.containerd.http.v1", collect, &collection, err);
+
+    if (code == BERTH_OK && collection.is_out_of_memory)
+        code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the HTTP handlers");
+    if (code == BERTH_OK) {
+        const struct berth_rpc_http_options options = {
+            HTTP_TIMEOUTS(&self->config),           .mounts = collection.mounts,
+            .mount_count = collection.count,        .hosts = (const char *const *)self->config.hosts.items,
+            .host_count = self->config.hosts.count,
+        };
+
+        code = berth_rpc_server_set_http(self->base.server, &options, err);
+    }
+    free(collection.mounts);
+    return code;
+}
+
+static enum berth_code set_up(struct http *self, struct berth_error *err)
+{
+    struct berth_rpc_server_options options = {HTTP_LIMITS(&self->config), .transport = "http"};
+
+    return berth_rpc_plugin_create(&self->base, &options, err);
+}
+
+enum berth_code http_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                          struct berth_error *err)
+{
+    struct http *self = calloc(1, sizeof(*self));
+    enum berth_code code;
+
+    if (self == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
+    self->base = (struct berth_rpc_plugin){.host = host, .destroy = destroy};
+    code = http_config_init(&self->config, host->settings, err);
+    if (code == BERTH_OK)
+        code = set_up(self, err);
+    if (code == BERTH_OK)
+        *ret_instance = self;
+    else
+        destroy(&self->base);
+    return code;
+}
+
+enum berth_code http_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct http *self = instance;
+    const struct http_place place = HTTP_PLACE(&self->config);
+    enum berth_code code = mount_all(self, err);
+
+    return code == BERTH_OK ? http_listen(&self->base, &place, err) : code;
+}
+
+enum berth_code http_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return berth_rpc_plugin_drain(instance);
+}
+
+enum berth_code http_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return berth_rpc_plugin_close(instance);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the servers of this module listen: a TCP address, with TLS or without, or a unix socket. */
+#include "listen.h"
+
+#define PER_PEER_LEAST 16
+
+uint32_t http_per_peer(int64_t max_connections, bool is_set, int64_t set)
+{
+    int64_t eighth = max_connections / 8;
+
+    if (is_set)
+        return (uint32_t)set;
+    return eighth > PER_PEER_LEAST ? (uint32_t)eighth : PER_PEER_LEAST;
+}
+
+static const char *path_of(const struct http_place *place)
+{
+    return berth_address_skip_scheme(place->address, "unix:");
+}
+
+void http_check_place(const struct berth_check *check, const struct http_place *place)
+{
+    struct berth_error err;
+
+    if (!berth_address_is_path(place->address)) {
+        berth_rpc_plugin_check_tcp(check, place->address, &place->tls, place->insecure);
+        return;
+    }
+    if (berth_address_check_path(path_of(place), &err) != BERTH_OK)
+        berth_check_problem(check, BERTH_LOG_ERROR, "address", "%s", err.message);
+    if (place->tls.certificate_file != NULL || place->tls.key_file != NULL || place->tls.ca_file != NULL)
+        berth_check_problem(check, BERTH_LOG_ERROR, "tls_cert",
+                            "TLS is for TCP addresses; remove the tls_ settings, or set a host and a port");
+}
+
+enum berth_code http_listen(struct berth_rpc_plugin *self, const struct http_place *place,
+                            struct berth_error *err)
+{
+    const struct berth_rpc_tcp_options tcp = {
+        .size = sizeof(tcp),
+        .address = place->address,
+        .tls = place->tls.certificate_file == NULL ? NULL : &place->tls,
+        .protocol = BERTH_RPC_HTTP,
+    };
+    struct berth_rpc_unix_options options = place->unix_options;
+    enum berth_code code;
+
+    if (!berth_address_is_path(place->address))
+        return berth_rpc_plugin_listen_tcp(self, &tcp, err);
+    code = berth_rpc_plugin_publish(self, strdup(path_of(place)), err);
+    return code == BERTH_OK ? berth_rpc_plugin_listen_unix(self, &options, err) : code;
+}
