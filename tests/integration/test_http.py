@@ -13,6 +13,7 @@ from daemon import Case, PATIENCE
 from workshop import Plugin
 
 HTTP = "io.berth.server.v1.http"
+METRICS = "io.containerd.server.v1.metrics"
 # Answers with what it was asked, the lines of the body in reverse; /page/large with many bytes; /page/kept never.
 PAGE = """
 #include <berth/types/http.h>
@@ -247,6 +248,83 @@ class Attacks(HttpCase):
         for peer in peers:
             peer.close()
         self.assertIn("GET /page", self.curl("/page"))
+        self.assert_stops(daemon)
+
+
+class Metrics(Case):
+    """The metrics server, in front of the real registry."""
+
+    def serve(self, **settings):
+        self.workshop.add_default_modules("servers", "http", "metrics", "introspection")
+        self.workshop.write_config(plugins={METRICS: {"address": "127.0.0.1:0", **settings}})
+        self.daemon = self.start()
+        found = re.search(METRICS + r".*listening address=127\.0\.0\.1:(\d+)", self.daemon.log)
+        self.port = int(found[1]) if found else 0
+        return self.daemon
+
+    def scrape(self, path="/metrics", *arguments):
+        return subprocess.run(["curl", "-sS", "-i", "--max-time", str(PATIENCE), *arguments,
+                               f"http://localhost:{self.port}{path}"], capture_output=True, text=True, check=True).stdout
+
+    def test_both_paths_have_the_text(self):
+        daemon = self.serve()
+        for path in ("/metrics", "/v1/metrics", "/metrics?x=y"):
+            answer = self.scrape(path)
+            self.assertIn("HTTP/1.1 200 OK", answer)
+            self.assertIn("Content-Type: text/plain; version=0.0.4; charset=utf-8", answer)
+            self.assertIn("# TYPE process_", answer)
+        self.assertIn("HTTP/1.1 404", self.scrape("/metrics/x"))
+        self.assertIn("HTTP/1.1 404", self.scrape("/"))
+        self.assertIn("HTTP/1.1 405", self.scrape("/metrics", "-d", "x"))
+        self.assertIn("HTTP/1.1 403", self.scrape("/metrics", "-H", "Host: evil.example"))
+        self.assertNotIn("# TYPE", self.scrape("/metrics", "-I"))
+        self.assert_stops(daemon)
+
+    def test_a_unix_socket(self):
+        path = self.workshop.short / "metrics.sock"
+        daemon = self.serve(address=str(path))
+        self.assertIn("# TYPE process_", self.scrape("/metrics", "--unix-socket", str(path)))
+        self.assert_stops(daemon)
+
+    def test_other_machines_need_tls_or_an_explicit_word(self):
+        self.workshop.add_default_modules("servers", "http", "metrics", "introspection")
+        self.workshop.write_config(plugins={METRICS: {"address": "0.0.0.0:0"}})
+        daemon = self.start()
+        self.assertIn("insecure: true", self.plugins(daemon)[METRICS].reason)
+        self.assert_stops(daemon)
+
+    def test_ten_thousand_scrapes_and_scrapers_that_stop_reading(self):
+        daemon = self.serve(max_connections_per_peer=0, max_connections=300, write_timeout="1s")
+        self.scrape()
+        before = memory_of(daemon.pid)
+        ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        deaf = []
+        for _ in range(100):
+            peer = socket.socket()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.connect(("127.0.0.1", self.port))
+            peer.sendall(ask * 50)
+            deaf.append(peer)
+        peers = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(100)]
+        for peer in peers:
+            peer.settimeout(PATIENCE)
+            peer.sendall(ask * 99 + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answers = 0
+        for peer in peers:
+            data = b""
+            while more := peer.recv(1 << 20):
+                data = data[-20:] + more
+                answers += more.count(b"HTTP/1.1 200 OK")
+            peer.close()
+        self.assertGreater(answers, 9900)
+        self.assertLess(memory_of(daemon.pid) - before, 24 << 20)
+        end = time.monotonic() + PATIENCE
+        while "http/" in daemon.ctl("connections").stdout and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertNotIn("http/", daemon.ctl("connections").stdout)
+        self.assertIn("HTTP/1.1 200 OK", self.scrape())
+        for peer in deaf:
+            peer.close()
         self.assert_stops(daemon)
 
 

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The metrics server: what the registry of io.berth.metrics.v1 has, for Prometheus. Clients that ask within a
+ * second share one text; each is sent in slices as fast as it reads, so that one that stops reading holds
+ * that text and a slice.
+ */
+#include "http-plugin.h"
+
+#include <berth/types/metrics.h>
+
+#include "listen.h"
+
+#define SLICE_BYTES (size_t)(32 * 1024)
+
+struct metrics {
+    struct berth_rpc_plugin base;
+    struct metrics_config config;
+    struct berth_ref registry;
+};
+
+/* The state of a request. */
+struct scrape {
+    const struct berth_metrics_text *text;
+    size_t sent;
+};
+
+const struct berth_server metrics_interface = BERTH_RPC_PLUGIN_INTERFACE;
+
+static const struct berth_metrics *registry_of(const struct metrics *self)
+{
+    return self->registry.interface;
+}
+
+static void on_writable(struct berth_http_request *request)
+{
+    struct scrape *scrape = request->state;
+
+    while (scrape->sent < scrape->text->length && berth_http_can_write(request)) {
+        size_t left = scrape->text->length - scrape->sent;
+        size_t length = left < SLICE_BYTES ? left : SLICE_BYTES;
+
+        if (berth_http_write(request, scrape->text->text + scrape->sent, length) != BERTH_OK)
+            return;
+        scrape->sent += length;
+    }
+    if (scrape->sent == scrape->text->length)
+        berth_http_end(request);
+}
+
+static void on_end(struct berth_http_request *request)
+{
+    const struct metrics *self = request->instance;
+    struct scrape *scrape = request->state;
+
+    if (scrape == NULL)
+        return;
+    registry_of(self)->release(self->registry.instance, scrape->text);
+    free(scrape);
+}
+
+static void refuse(struct berth_http_request *request, const char *reason)
+{
+    berth_http_respond(request, 503, "text/plain; charset=utf-8", reason, strlen(reason));
+}
+
+static void on_request(struct berth_http_request *request)
+{
+    const struct metrics *self = request->instance;
+    const struct berth_http_header type = {"Content-Type", BERTH_METRICS_CONTENT_TYPE};
+    struct scrape *scrape;
+    struct berth_error err = {0};
+
+    if (request->rest[0] != '\0') {
+        static const char where[] = "the metrics are at /v1/metrics and /metrics\n";
+
+        berth_http_respond(request, 404, "text/plain; charset=utf-8", where, sizeof(where) - 1);
+        return;
+    }
+    scrape = calloc(1, sizeof(*scrape));
+    if (scrape == NULL) {
+        refuse(request, "out of memory\n");
+        return;
+    }
+    if (registry_of(self)->write(self->registry.instance, &scrape->text, &err) != BERTH_OK) {
+        free(scrape);
+        refuse(request, err.message);
+        return;
+    }
+    request->state = scrape;
+    berth_http_begin(request, 200, &type, 1, (int64_t)scrape->text->length);
+    on_writable(request);
+}
+
+#define METRICS_AT(path)                                                                                     \
+    {                                                                                                        \
+        .size = sizeof(struct berth_http), .prefix = (path), .methods = "GET", .on_request = on_request,     \
+        .on_writable = on_writable, .on_end = on_end                                                         \
+    }
+
+static const struct berth_http handlers[] = {METRICS_AT("/v1/metrics"), METRICS_AT("/metrics")};
+
+void metrics_check(const struct berth_check *check)
+{
+    struct metrics_config config;
+    struct berth_error err;
+
+    if (metrics_config_init(&config, check->settings, &err) != BERTH_OK) {
+        berth_check_problem(check, BERTH_LOG_ERROR, NULL, "%s", err.message);
+        return;
+    }
+    http_check_place(check, &(const struct http_place)HTTP_PLACE(&config));
+    metrics_config_finish(&config);
+}
+
+static void destroy(struct berth_rpc_plugin *base)
+{
+    struct metrics *self = (struct metrics *)base;
+
+    metrics_config_finish(&self->config);
+    berth_rpc_plugin_finish(base);
+    free(self);
+}
+
+static enum berth_code find_registry(struct metrics *self, struct berth_error *err)
+{
+    enum berth_code code = berth_get_single(self->base.host, BERTH_METRICS_TYPE, &self->registry, err);
+
+    if (code == BERTH_NOT_FOUND)
+        return berth_error_set(err, BERTH_SKIP,
+                               "there are no metrics: no plugin of type " BERTH_METRICS_TYPE " is ready");
+    return code;
+}
+
+static enum berth_code set_up(struct metrics *self, struct berth_error *err)
+{
+    struct berth_rpc_server_options options = {HTTP_LIMITS(&self->config), .transport = "http"};
+
+    return berth_rpc_plugin_create(&self->base, &options, err);
+}
+
+enum berth_code metrics_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                             struct berth_error *err)
+{
+    struct metrics *self = calloc(1, sizeof(*self));
+    enum berth_code code;
+
+    if (self == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
+    self->base = (struct berth_rpc_plugin){.host = host, .destroy = destroy};
+    code = metrics_config_init(&self->config, host->settings, err);
+    if (code == BERTH_OK)
+        code = find_registry(self, err);
+    if (code == BERTH_OK)
+        code = set_up(self, err);
+    if (code == BERTH_OK)
+        *ret_instance = self;
+    else
+        destroy(&self->base);
+    return code;
+}
+
+enum berth_code metrics_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct metrics *self = instance;
+    const struct http_place place = HTTP_PLACE(&self->config);
+    const struct berth_rpc_http_mount mounts[] = {
+        {.handler = &handlers[0], .instance = self, .owner = host->uri},
+        {.handler = &handlers[1], .instance = self, .owner = host->uri},
+    };
+    const struct berth_rpc_http_options options = {
+        HTTP_TIMEOUTS(&self->config),
+        .mounts = mounts,
+        .mount_count = sizeof(mounts) / sizeof(mounts[0]),
+        .hosts = (const char *const *)self->config.hosts.items,
+        .host_count = self->config.hosts.count,
+    };
+    enum berth_code code = berth_rpc_server_set_http(self->base.server, &options, err);
+
+    return code == BERTH_OK ? http_listen(&self->base, &place, err) : code;
+}
+
+enum berth_code metrics_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return berth_rpc_plugin_drain(instance);
+}
+
+enum berth_code metrics_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return berth_rpc_plugin_close(instance);
+}
