@@ -15,6 +15,8 @@
 
 #include <sdk/base/memory.h>
 #include <core/module/module.h>
+#include <core/watch/frames.h>
+#include <core/watch/threads.h>
 
 #include "handles.h"
 
@@ -290,9 +292,44 @@ static void daemon_costs(const struct berth_inspect *table, struct berth_daemon_
     memcpy(ret_costs, &costs, ret_costs->size < sizeof(costs) ? ret_costs->size : sizeof(costs));
 }
 
+/* How long the loop may wait for the threads that it asks where they are. */
+#define STACKS_WAIT_MS 500
+
+struct stack_visit {
+    bool (*on_stack)(void *context, const struct berth_thread_stack *stack);
+    void *context;
+};
+
+static bool visit_stack(void *context, const struct thread_stack *thread)
+{
+    const struct stack_visit *visit = context;
+    char texts[THREADS_FRAMES_MAX][256];
+    const char *items[THREADS_FRAMES_MAX];
+    const struct berth_thread_stack stack = {.size = sizeof(stack),
+                                             .id = thread->id,
+                                             .name = thread->name,
+                                             .frames = {.items = items, .count = thread->count}};
+
+    for (size_t i = 0; i < thread->count; i++) {
+        frames_describe(thread->frames[i], texts[i], sizeof(texts[i]));
+        items[i] = texts[i];
+    }
+    return visit->on_stack(visit->context, &stack);
+}
+
+static void each_stack(const struct berth_inspect *table,
+                       bool (*on_stack)(void *context, const struct berth_thread_stack *stack), void *context)
+{
+    struct stack_visit visit = {on_stack, context};
+
+    if (inspect_is_on_loop(table, "inspect->stacks", __builtin_return_address(0)))
+        threads_each(STACKS_WAIT_MS, visit_stack, &visit);
+}
+
 void costs_show(const struct costs *costs, struct inspect *inspect)
 {
     inspect->costs = costs;
     inspect->table.costs = each_costs;
     inspect->table.daemon_costs = daemon_costs;
+    inspect->table.stacks = each_stack;
 }

@@ -14,15 +14,15 @@ struct http_place {
     bool insecure;
 };
 
+#define HTTP_UNIX_OPTIONS(config)                                                                            \
+    .size = sizeof(struct berth_rpc_unix_options), .mode = (mode_t)strtoul((config)->mode, NULL, 8),         \
+    .set_owner = (config)->has_uid || (config)->has_gid,                                                     \
+    .uid = (config)->has_uid ? (uid_t)(config)->uid : (uid_t)-1,                                             \
+    .gid = (config)->has_gid ? (gid_t)(config)->gid : (gid_t)-1, .protocol = BERTH_RPC_HTTP
+
 #define HTTP_PLACE(config)                                                                                   \
     {                                                                                                        \
-        .address = (config)->address,                                                                        \
-        .unix_options = {.size = sizeof(struct berth_rpc_unix_options),                                      \
-                         .mode = (mode_t)strtoul((config)->mode, NULL, 8),                                   \
-                         .set_owner = (config)->has_uid || (config)->has_gid,                                \
-                         .uid = (config)->has_uid ? (uid_t)(config)->uid : (uid_t)-1,                        \
-                         .gid = (config)->has_gid ? (gid_t)(config)->gid : (gid_t)-1,                        \
-                         .protocol = BERTH_RPC_HTTP},                                                        \
+        .address = (config)->address, .unix_options = {HTTP_UNIX_OPTIONS(config)},                           \
         .tls = {.size = sizeof(struct berth_rpc_tls_options),                                                \
                 .certificate_file = (config)->tls_cert,                                                      \
                 .key_file = (config)->tls_key,                                                               \

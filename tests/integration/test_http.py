@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 of a daemon, seen with curl and with bare sockets."""
 
+import json
 import os
 import re
 import socket
@@ -13,6 +14,7 @@ from daemon import Case, PATIENCE
 from workshop import Plugin
 
 HTTP = "io.berth.server.v1.http"
+DEBUG = "io.containerd.server.v1.debug"
 METRICS = "io.containerd.server.v1.metrics"
 # Answers with what it was asked, the lines of the body in reverse; /page/large with many bytes; /page/kept never.
 PAGE = """
@@ -325,6 +327,48 @@ class Metrics(Case):
         self.assertIn("HTTP/1.1 200 OK", self.scrape())
         for peer in deaf:
             peer.close()
+        self.assert_stops(daemon)
+
+
+class Debug(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules("servers", "http", "introspection", "greeter")
+
+    def ask(self, path, *arguments):
+        return subprocess.run(["curl", "-sS", "-f", "--max-time", str(PATIENCE), "--unix-socket",
+                               str(self.workshop.state / "debug.sock"), *arguments, f"http://localhost{path}"],
+                              capture_output=True, text=True, check=False).stdout
+
+    def test_it_is_off_by_default(self):
+        daemon = self.start()
+        self.assertEqual("skipped", self.plugins(daemon)[DEBUG].state)
+        self.assertFalse((self.workshop.state / "debug.sock").exists())
+        self.assert_stops(daemon)
+
+    def test_what_it_tells_is_what_berthctl_tells(self):
+        self.workshop.write_config(plugins={DEBUG: {"enabled": True}})
+        daemon = self.start()
+        self.assertEqual(0o600, (self.workshop.state / "debug.sock").stat().st_mode & 0o777)
+        listed = self.plugins(daemon)
+        told = {plugin["uri"]: plugin for plugin in json.loads(self.ask("/debug/plugins"))["plugins"]}
+        self.assertEqual({uri: plugin.state for uri, plugin in listed.items()},
+                         {uri: plugin["state"] for uri, plugin in told.items()})
+        self.assertIn("address is not set", told[HTTP]["reason"])
+        variables = json.loads(self.ask("/debug/vars"))
+        self.assertEqual(daemon.pid, variables["pid"])
+        self.assertTrue(variables["ready"])
+        methods = {method["path"]: method for plugin in variables["plugins"] for method in plugin["methods"]}
+        self.assertGreater(sum(method["ended"][0] for method in methods.values()), 0)
+        self.assertGreater(json.loads(self.ask("/debug/loop"))["turns"], 0)
+        self.assertTrue(self.ask("/debug/heap").startswith("<malloc"))
+        stacks = self.ask("/debug/stacks")
+        self.assertEqual(sorted(os.listdir(f"/proc/{daemon.pid}/task")), sorted(re.findall(r"^thread (\d+) ", stacks, re.MULTILINE)))
+        self.assertRegex(stacks, rf"(?m)^thread {daemon.pid} berthd\n(    .*\n)*    http\.so\+0x")
+        self.assertEqual(stacks.count("thread "), len(re.findall(r"thread .*\n    (?!\(no answer)", stacks)), stacks)
+        self.assertIn("/debug/vars", self.ask("/debug"))
+        self.assertEqual("", self.ask("/debug/other"))
+        self.assertEqual("", self.ask("/debug/vars", "-d", "x"))
         self.assert_stops(daemon)
 
 

@@ -283,6 +283,19 @@ struct berth_log_filter {
 /** Somebody who follows the log. */
 struct berth_log_follower;
 
+/** Where one thread of the daemon is. */
+struct berth_thread_stack {
+    uint32_t size;
+    /** As in /proc/PID/task, and its name. */
+    int64_t id;
+    const char *name;
+    /**
+     * Innermost first: "hello.so+0x1234 (do_work)". Of a thread that blocks signals the innermost one alone;
+     * none if it did not answer in time.
+     */
+    struct berth_strings frames;
+};
+
 /** A registration for changes. */
 struct berth_watch;
 
@@ -350,6 +363,13 @@ struct berth_inspect {
      */
     enum berth_code (*set_log_level)(const struct berth_inspect *inspect, const char *uri, int level,
                                      struct berth_error *err);
+
+    /**
+     * Visits every thread until the visitor returns false. Each is interrupted by a signal, so that what it
+     * waits in may end with EINTR; the loop waits for their answers, half a second at most.
+     */
+    void (*stacks)(const struct berth_inspect *inspect,
+                   bool (*on_stack)(void *context, const struct berth_thread_stack *stack), void *context);
 };
 
 #ifdef __cplusplus
