@@ -25,7 +25,7 @@ struct part {
     const char *path;
     struct module_range range;
     size_t plugins;
-    uint64_t handles;
+    uint64_t handles, memory_bytes;
 };
 
 struct method {
@@ -131,12 +131,10 @@ static bool add_method(void *context, const struct berth_method_info *method)
 #define PAGE_IS_PRESENT (UINT64_C(1) << 63)
 
 /* From /proc/self/pagemap, which costs as much as the module is large; smaps walks the whole process. */
-static uint64_t resident_bytes(const struct module_range *range)
+static uint64_t resident_bytes(int fd, const struct module_range *range)
 {
-    static const char path[] = "/proc/self/pagemap";
     uint64_t pages[PAGES_AT_ONCE], page_bytes = (uint64_t)sysconf(_SC_PAGESIZE), resident = 0;
     uint64_t at = range->start / page_bytes, end = (range->end + page_bytes - 1) / page_bytes;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     while (fd >= 0 && at < end) {
         size_t wanted = end - at < PAGES_AT_ONCE ? (size_t)(end - at) : PAGES_AT_ONCE;
@@ -148,9 +146,18 @@ static uint64_t resident_bytes(const struct module_range *range)
             resident += (pages[i] & PAGE_IS_PRESENT) != 0 ? page_bytes : 0;
         at += (size_t)length / sizeof(pages[0]);
     }
+    return resident;
+}
+
+/* Once a module, however many plugins it has. */
+static void measure_parts(struct gathering *gathering)
+{
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+    for (size_t i = 0; i < gathering->part_count; i++)
+        gathering->parts[i].memory_bytes = resident_bytes(fd, &gathering->parts[i].range);
     if (fd >= 0)
         close(fd);
-    return resident;
 }
 
 static size_t take_methods(const struct gathering *gathering, const struct registry_plugin *plugin,
@@ -182,7 +189,7 @@ static struct berth_plugin_costs costs_of(const struct gathering *gathering,
         .module = plugin->entry->plugin->manifest->module,
         .module_plugins = part->plugins,
         .handles = part->handles,
-        .memory_bytes = resident_bytes(&part->range),
+        .memory_bytes = part->memory_bytes,
         .misuses = atomic_load(&running->misuses),
     };
 }
@@ -192,6 +199,7 @@ static void gather(struct gathering *gathering)
     const struct berth_router *router = router_interface(gathering->costs->router);
 
     list_parts(gathering);
+    measure_parts(gathering);
     uv_walk(gathering->costs->loop, count_handle, gathering);
     router->each_method(router, add_method, gathering);
 }
