@@ -377,7 +377,7 @@ static void on_writable(struct berth_http_request *request)
     struct page *page = request->instance;
 
     if (request->state != NULL)
-        stream_on_writable(&page->stream, request->state);
+        stream_on_writable(&page->stream);
 }
 
 static void on_end(struct berth_http_request *request)

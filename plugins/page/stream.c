@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gathers what has changed and sends it to each watcher that can take it. */
+/* Gathers in rounds what has changed, and sends it to each watcher that can take it. */
 #include "stream.h"
 
 #include <stdlib.h>
@@ -9,6 +9,8 @@
 
 /* While a thousand plugins start, each turn of the loop brings a change. */
 #define CHANGE_DELAY_MS 100
+/* The share of the loop that rounds may take: one part in so many. */
+#define ROUND_SHARE 20
 
 static uint64_t hash(uint64_t seed, const void *data, size_t length)
 {
@@ -47,74 +49,66 @@ static bool tracks_grow(struct tracks *tracks)
     return true;
 }
 
-static bool look_at(struct look *look, uint64_t name, uint64_t content)
+/* @return the plugin's track with its newest version; NULL without memory. */
+static const struct track *look_at(struct look *look, uint64_t name, uint64_t content)
 {
     struct tracks *tracks = look->tracks;
+    size_t at = look->at;
     struct track *track;
 
-    if (look->at == tracks->capacity && !tracks_grow(tracks)) {
+    if (at == tracks->capacity && !tracks_grow(tracks)) {
         look->failed = true;
-        return false;
+        return NULL;
     }
-    track = &tracks->items[look->at];
-    if (look->at >= tracks->count || track->name != name) {
-        look->is_reset = true;
-        *track = (struct track){.name = name, .content = content, .version = look->version};
-    } else if (track->content != content) {
-        track->content = content;
-        track->version = look->version;
-    } else {
-        look->at++;
-        return true;
-    }
-    tracks->version = look->version;
     look->at++;
-    return true;
+    track = &tracks->items[at];
+    if (at < tracks->count && track->name == name && track->content == content)
+        return track;
+    look->is_reset = look->is_reset || at >= tracks->count || track->name != name;
+    *track = (struct track){.name = name, .content = content, .version = look->version};
+    tracks->version = look->version;
+    return track;
 }
 
-static struct look look_begin(struct tracks *tracks, struct json *scratch)
+static void append_item(struct json *list, const struct json *item)
 {
-    return (struct look){.tracks = tracks, .version = tracks->version + 1, .scratch = scratch};
+    if (list->length > 0)
+        json_raw(list, ",", 1);
+    json_raw(list, item->bytes, item->length);
+    list->failed = list->failed || item->failed;
 }
 
-/* Where memory was out, those behind keep what they have. */
-static void look_end(struct look *look)
+static void keep_item(const struct look *look, const struct track *track)
 {
     struct tracks *tracks = look->tracks;
 
-    if (look->failed)
-        return;
-    if (look->at != tracks->count)
-        look->is_reset = true;
-    tracks->count = look->at;
-    if (look->is_reset)
-        tracks->version = tracks->reset = look->version;
+    if (track->version == look->version)
+        append_item(&tracks->news, look->scratch);
+    if (tracks->oldest != UINT64_MAX && track->version > tracks->oldest)
+        append_item(&tracks->past, look->scratch);
+}
+
+static void clear(struct json *json)
+{
+    json->length = 0;
+    json->failed = false;
 }
 
 static bool look_at_plugin(void *context, const struct berth_plugin_info *plugin)
 {
     struct look *look = context;
     uint64_t name = hash_text(hash_text(HASH_SEED, plugin->uri), plugin->path);
+    const struct track *track;
 
-    look->scratch->length = 0;
-    look->scratch->failed = false;
+    clear(look->scratch);
     report_plugin(look->scratch, plugin);
-    return look_at(look, name, hash(HASH_SEED, look->scratch->bytes, look->scratch->length));
+    track = look_at(look, name, hash(HASH_SEED, look->scratch->bytes, look->scratch->length));
+    if (track != NULL)
+        keep_item(look, track);
+    return track != NULL;
 }
 
-static void look_at_plugins(struct stream *stream)
-{
-    const struct berth_inspect *inspect = stream->host->inspect;
-    struct json scratch = {0};
-    struct look look = look_begin(&stream->plugins, &scratch);
-
-    stream->is_outdated = false;
-    inspect->each(inspect, look_at_plugin, &look);
-    look_end(&look);
-    json_finish(&scratch);
-}
-
-static bool look_at_costs(void *context, const struct berth_plugin_costs *costs)
+static uint64_t hash_costs(const struct berth_plugin_costs *costs)
 {
     const uint64_t numbers[] = {costs->loop_ns, costs->entries, costs->slow,        costs->stalls,
                                 costs->misuses, costs->handles, costs->degradations};
@@ -127,55 +121,91 @@ static bool look_at_costs(void *context, const struct berth_plugin_costs *costs)
 
         content = hash(content, more, sizeof(more));
     }
-    return look_at(context, hash_text(HASH_SEED, costs->uri), content);
+    return content;
 }
 
-static void look_at_all_costs(struct stream *stream)
+static bool look_at_costs(void *context, const struct berth_plugin_costs *costs)
 {
-    const struct berth_inspect *inspect = stream->host->inspect;
-    struct look look = look_begin(&stream->costs, NULL);
+    struct look *look = context;
+    const struct track *track = look_at(look, hash_text(HASH_SEED, costs->uri), hash_costs(costs));
 
+    if (track == NULL)
+        return false;
+    if (track->version != look->version && track->version <= look->tracks->oldest)
+        return true;
+    clear(look->scratch);
+    report_costs(look->scratch, costs);
+    keep_item(look, track);
+    return true;
+}
+
+static void visit_plugins(const struct berth_inspect *inspect, struct look *look)
+{
+    inspect->each(inspect, look_at_plugin, look);
+}
+
+static void visit_costs(const struct berth_inspect *inspect, struct look *look)
+{
     if (BERTH_HAS(inspect, costs))
-        inspect->costs(inspect, look_at_costs, &look);
-    look_end(&look);
+        inspect->costs(inspect, look_at_costs, look);
 }
 
-/* Of those whose version is above what a watcher has. */
-struct selection {
-    const struct tracks *tracks;
-    struct json *json;
-    uint64_t above;
-    size_t at;
-};
-
-static bool is_selected(struct selection *selection)
+/* Where memory was out, those behind keep what they have. @return were there others than before? */
+static bool look_once(const struct berth_inspect *inspect, struct tracks *tracks,
+                      void (*visit)(const struct berth_inspect *inspect, struct look *look))
 {
-    size_t at = selection->at++;
+    struct json scratch = {0};
+    struct look look = {.tracks = tracks, .version = tracks->version + 1, .scratch = &scratch};
 
-    return at < selection->tracks->count && selection->tracks->items[at].version > selection->above;
+    clear(&tracks->news);
+    clear(&tracks->past);
+    visit(inspect, &look);
+    json_finish(&scratch);
+    if (look.failed) {
+        tracks->news.failed = tracks->past.failed = true;
+        return false;
+    }
+    look.is_reset = look.is_reset || look.at != tracks->count;
+    tracks->count = look.at;
+    if (look.is_reset)
+        tracks->version = tracks->reset = look.version;
+    return look.is_reset;
 }
 
-static bool put_plugin(void *context, const struct berth_plugin_info *plugin)
+/* Others than before are news for everybody, as a whole. */
+static void look(const struct berth_inspect *inspect, struct tracks *tracks,
+                 void (*visit)(const struct berth_inspect *inspect, struct look *look))
 {
-    struct selection *selection = context;
-
-    if (is_selected(selection))
-        report_plugin(selection->json, plugin);
-    return !selection->json->failed;
+    tracks->before = tracks->version;
+    if (!look_once(inspect, tracks, visit))
+        return;
+    tracks->before = UINT64_MAX;
+    if (tracks->oldest == 0)
+        return;
+    tracks->oldest = 0;
+    look_once(inspect, tracks, visit);
 }
 
-static bool put_costs(void *context, const struct berth_plugin_costs *costs)
+static void note_oldest(struct tracks *tracks, uint64_t seen)
 {
-    struct selection *selection = context;
-
-    if (is_selected(selection))
-        report_costs(selection->json, costs);
-    return !selection->json->failed;
+    if (seen == tracks->version && tracks->version > 0)
+        return;
+    seen = seen < tracks->reset ? 0 : seen;
+    tracks->oldest = seen < tracks->oldest ? seen : tracks->oldest;
 }
 
-static struct selection select_above(const struct tracks *tracks, struct json *json, uint64_t seen)
+static void note_who_is_behind(struct stream *stream)
 {
-    return (struct selection){.tracks = tracks, .json = json, .above = seen < tracks->reset ? 0 : seen};
+    const struct watcher *watcher;
+
+    stream->plugins.oldest = stream->costs.oldest = UINT64_MAX;
+    LIST_FOREACH(watcher, &stream->watchers, link)
+    {
+        if (!berth_http_can_write(watcher->request))
+            continue;
+        note_oldest(&stream->plugins, watcher->plugins);
+        note_oldest(&stream->costs, watcher->costs);
+    }
 }
 
 static void begin_event(struct json *json, const char *name)
@@ -190,41 +220,33 @@ static void end_event(struct json *json)
     json_raw(json, "\n\n", 2);
 }
 
-static void put_plugins(struct stream *stream, struct json *json, uint64_t seen)
+/* The items as "plugins", behind what stands in the object. */
+static void put_items(struct json *json, const struct tracks *tracks, uint64_t seen)
 {
-    struct selection selection = select_above(&stream->plugins, json, seen);
+    const struct json *items = seen == tracks->before ? &tracks->news : &tracks->past;
 
+    json_open(json, "plugins", '[');
+    json_raw(json, items->bytes, items->length);
+    json->failed = json->failed || items->failed;
+    json_close(json, ']');
+    json_close(json, '}');
+    end_event(json);
+}
+
+static void put_plugins(const struct tracks *tracks, struct json *json, uint64_t seen)
+{
     begin_event(json, "plugins");
     json_open(json, NULL, '{');
-    json_bool(json, "reset", selection.above == 0);
-    json_open(json, "plugins", '[');
-    stream->host->inspect->each(stream->host->inspect, put_plugin, &selection);
-    json_close(json, ']');
-    json_close(json, '}');
-    end_event(json);
+    json_bool(json, "reset", seen != tracks->before && tracks->oldest == 0);
+    put_items(json, tracks, seen);
 }
 
-static void put_all_costs(struct stream *stream, struct json *json, uint64_t seen)
+static void put_costs(const struct stream *stream, struct json *json, uint64_t seen)
 {
-    const struct berth_inspect *inspect = stream->host->inspect;
-    struct selection selection = select_above(&stream->costs, json, seen);
-
     begin_event(json, "costs");
     json_open(json, NULL, '{');
-    report_daemon_costs(json, "daemon", inspect);
-    json_open(json, "plugins", '[');
-    if (BERTH_HAS(inspect, costs))
-        inspect->costs(inspect, put_costs, &selection);
-    json_close(json, ']');
-    json_close(json, '}');
-    end_event(json);
-}
-
-static void put_status(struct stream *stream, struct json *json)
-{
-    begin_event(json, "status");
-    report_status(json, stream->host->inspect);
-    end_event(json);
+    json_raw(json, stream->daemon.bytes, stream->daemon.length);
+    put_items(json, &stream->costs, seen);
 }
 
 static void put_lines(struct stream *stream, struct json *json, uint64_t above)
@@ -236,63 +258,61 @@ static void put_lines(struct stream *stream, struct json *json, uint64_t above)
     end_event(json);
 }
 
-/* All that this watcher does not have yet. */
-static void put_news(struct stream *stream, const struct watcher *watcher, struct json *json)
+/* What a round has for this watcher. */
+static void put_news(struct stream *stream, const struct watcher *watcher, bool has_costs, struct json *json)
 {
     if (watcher->status != stream->status_version)
-        put_status(stream, json);
+        json_raw(json, stream->status.bytes, stream->status.length);
     if (watcher->plugins != stream->plugins.version)
-        put_plugins(stream, json, watcher->plugins);
-    if (watcher->tick != stream->tick)
-        put_all_costs(stream, json, watcher->costs);
+        put_plugins(&stream->plugins, json, watcher->plugins);
+    if (has_costs)
+        put_costs(stream, json, watcher->costs);
     if (watcher->line != stream->lines->last)
         put_lines(stream, json, watcher->line);
 }
 
 /* What could not be sent stays news. Whatever else the write returns, the watcher may be gone by then. */
-static void send_text(struct stream *stream, struct watcher *watcher, const struct json *json)
+static void send_text(struct stream *stream, struct watcher *watcher, bool has_costs, const struct json *json)
 {
     const struct watcher before = *watcher;
 
     watcher->status = stream->status_version;
     watcher->plugins = stream->plugins.version;
-    watcher->costs = stream->costs.version;
-    watcher->tick = stream->tick;
+    watcher->costs = has_costs ? stream->costs.version : watcher->costs;
     watcher->line = stream->lines->last;
     if (berth_http_write(watcher->request, json->bytes, json->length) != BERTH_RESOURCE_EXHAUSTED)
         return;
     watcher->status = before.status;
     watcher->plugins = before.plugins;
     watcher->costs = before.costs;
-    watcher->tick = before.tick;
     watcher->line = before.line;
 }
 
-static void send_news(struct stream *stream, struct watcher *watcher)
+static void send_news(struct stream *stream, struct watcher *watcher, bool has_costs)
 {
     struct json json = {0};
 
     if (!berth_http_can_write(watcher->request))
         return;
-    put_news(stream, watcher, &json);
+    put_news(stream, watcher, has_costs, &json);
     if (json.failed) {
         json_finish(&json);
         json_raw(&json, "event: trouble\ndata: {}\n\n", 25);
     }
     if (!json.failed && json.length > 0)
-        send_text(stream, watcher, &json);
+        send_text(stream, watcher, has_costs, &json);
     json_finish(&json);
 }
 
 /* A write may end the request, and on_end unlinks its watcher. */
-static void send_to_all(struct stream *stream)
+static void send_to_all(struct stream *stream, bool has_costs)
 {
     struct watcher *watcher = LIST_FIRST(&stream->watchers);
 
     while (watcher != NULL) {
         struct watcher *next = LIST_NEXT(watcher, link);
 
-        send_news(stream, watcher);
+        send_news(stream, watcher, has_costs);
         watcher = next;
     }
 }
@@ -300,45 +320,80 @@ static void send_to_all(struct stream *stream)
 /* The uptime alone is no news. */
 static void look_at_status(struct stream *stream)
 {
-    const struct berth_daemon_info *daemon = stream->host->inspect->daemon;
-    const uint64_t numbers[] = {daemon->ready, daemon->draining, daemon->ready_ns, stream->plugins.version};
+    const struct berth_inspect *inspect = stream->host->inspect;
+    const uint64_t numbers[] = {inspect->daemon->ready, inspect->daemon->draining, inspect->daemon->ready_ns,
+                                stream->plugins.version};
     uint64_t content = hash(HASH_SEED, numbers, sizeof(numbers));
 
-    if (content != stream->status_content)
-        stream->status_version++;
+    if (content == stream->status_content)
+        return;
     stream->status_content = content;
+    stream->status_version++;
+    json_finish(&stream->status);
+    begin_event(&stream->status, "status");
+    report_status(&stream->status, inspect);
+    end_event(&stream->status);
 }
 
-static void look_at_states(struct stream *stream)
+/* What one round found is kept no longer: most of the time nobody is behind. */
+static void forget(struct stream *stream)
 {
-    look_at_plugins(stream);
+    json_finish(&stream->plugins.news);
+    json_finish(&stream->plugins.past);
+    json_finish(&stream->costs.news);
+    json_finish(&stream->costs.past);
+    json_finish(&stream->daemon);
+}
+
+static void run_round(struct stream *stream, bool has_costs)
+{
+    const struct berth_inspect *inspect = stream->host->inspect;
+    uint64_t start = uv_hrtime();
+
+    note_who_is_behind(stream);
+    stream->plugins.before = stream->plugins.version;
+    if (stream->is_outdated || stream->plugins.oldest != UINT64_MAX)
+        look(inspect, &stream->plugins, visit_plugins);
+    stream->is_outdated = false;
+    if (has_costs) {
+        look(inspect, &stream->costs, visit_costs);
+        report_daemon_costs(&stream->daemon, "daemon", inspect);
+        stream->lacks_costs = false;
+    }
     look_at_status(stream);
+    send_to_all(stream, has_costs);
+    forget(stream);
+    stream->round_ns = uv_hrtime() - start;
+}
+
+/* Not before the loop has had time for others. */
+static uint64_t delay_ms(const struct stream *stream, uint64_t least_ms)
+{
+    uint64_t rest_ms = stream->round_ns * ROUND_SHARE / 1000000;
+
+    return rest_ms > least_ms ? rest_ms : least_ms;
 }
 
 static void on_change_time(uv_timer_t *timer)
 {
     struct stream *stream = timer->data;
 
-    if (stream->is_outdated)
-        look_at_states(stream);
-    send_to_all(stream);
+    run_round(stream, stream->lacks_costs);
 }
 
 static void on_interval(uv_timer_t *timer)
 {
     struct stream *stream = timer->data;
 
-    stream->tick++;
-    look_at_all_costs(stream);
-    if (stream->is_outdated)
-        look_at_states(stream);
-    send_to_all(stream);
+    run_round(stream, true);
+    if (stream->watcher_count > 0)
+        uv_timer_start(timer, on_interval, delay_ms(stream, stream->interval_ms), 0);
 }
 
-static void send_soon(struct stream *stream)
+static void send_soon(struct stream *stream, uint64_t least_ms)
 {
     if (!uv_is_active((uv_handle_t *)&stream->change_timer))
-        uv_timer_start(&stream->change_timer, on_change_time, CHANGE_DELAY_MS, 0);
+        uv_timer_start(&stream->change_timer, on_change_time, delay_ms(stream, least_ms), 0);
 }
 
 static void on_change(void *context)
@@ -346,13 +401,13 @@ static void on_change(void *context)
     struct stream *stream = context;
 
     stream->is_outdated = true;
-    send_soon(stream);
+    send_soon(stream, CHANGE_DELAY_MS);
 }
 
 void stream_lines_added(struct stream *stream)
 {
     if (stream->watcher_count > 0)
-        send_soon(stream);
+        send_soon(stream, CHANGE_DELAY_MS);
 }
 
 void stream_init(struct stream *stream, const struct berth_host *host, struct lines *lines)
@@ -373,7 +428,7 @@ static void start_watching(struct stream *stream)
     if (stream->watch == NULL)
         stream->watch = inspect->watch(inspect, on_change, stream);
     if (!uv_is_active((uv_handle_t *)&stream->interval_timer))
-        uv_timer_start(&stream->interval_timer, on_interval, stream->interval_ms, stream->interval_ms);
+        uv_timer_start(&stream->interval_timer, on_interval, stream->interval_ms, 0);
 }
 
 static void stop_watching(struct stream *stream)
@@ -401,21 +456,18 @@ enum stream_refusal stream_add(struct stream *stream, struct berth_http_request 
     request->state = watcher;
     LIST_INSERT_HEAD(&stream->watchers, watcher, link);
     stream->watcher_count++;
+    /* What changed while nobody watched was not noticed. */
+    stream->is_outdated = stream->is_outdated || stream->watch == NULL;
     start_watching(stream);
-    stream->tick++;
-    look_at_states(stream);
-    look_at_all_costs(stream);
-    if (berth_http_begin(request, 200, headers, count, -1) == BERTH_OK)
-        send_news(stream, watcher);
+    berth_http_begin(request, 200, headers, count, -1);
+    stream->lacks_costs = true;
+    send_soon(stream, stream->watcher_count == 1 ? 0 : CHANGE_DELAY_MS);
     return STREAM_ACCEPTED;
 }
 
-/* It may have waited long: what changed meanwhile has been seen by others, or is seen now. */
-void stream_on_writable(struct stream *stream, struct watcher *watcher)
+void stream_on_writable(struct stream *stream)
 {
-    if (stream->is_outdated)
-        look_at_states(stream);
-    send_news(stream, watcher);
+    send_soon(stream, 0);
 }
 
 void stream_remove(struct stream *stream, struct watcher *watcher)
@@ -447,6 +499,7 @@ static void on_timer_closed(uv_handle_t *handle)
         return;
     free(stream->plugins.items);
     free(stream->costs.items);
+    json_finish(&stream->status);
     stream->on_closed(stream);
 }
 

@@ -3,7 +3,8 @@
  * Server-sent events: what has changed of the plugins and their costs, and the log's new lines, to everybody
  * who watches. Each plugin has the version at which it changed last, and each watcher the version that it has
  * been sent; so one that reads slowly misses only states that are outdated by the time it reads on, and
- * nothing is queued for it.
+ * nothing is queued for it. All plugins are visited once a round, however many watch, and rounds keep a
+ * distance of twenty times what they take.
  */
 #ifndef PAGE_STREAM_H
 #define PAGE_STREAM_H
@@ -26,17 +27,21 @@ struct track {
 struct tracks {
     struct track *items;
     size_t count, capacity;
-    /** Of the newest change; 0: nothing was reported yet. */
-    uint64_t version;
+    /** Of the newest change; 0: nothing was reported yet. And before the round. */
+    uint64_t version, before;
     /** The version at which other plugins were visited, or in another order. */
     uint64_t reset;
+    /** Items of this round: of those that it found changed, and of all above `oldest`. */
+    struct json news, past;
+    /** What the furthest behind of those has who can be sent anything; UINT64_MAX: nobody is behind. */
+    uint64_t oldest;
 };
 
 struct watcher {
     LIST_ENTRY(watcher) link;
     struct berth_http_request *request;
     /** What it has been sent. */
-    uint64_t plugins, costs, status, line, tick;
+    uint64_t plugins, costs, status, line;
 };
 
 struct stream {
@@ -48,12 +53,16 @@ struct stream {
     struct tracks plugins, costs;
     /** Hash of the last status without its uptime, and how often that changed. */
     uint64_t status_content, status_version;
-    /** Incremented at each interval. */
-    uint64_t tick;
+    /** Of this round. */
+    struct json status, daemon;
     /** NULL while nobody watches. */
     struct berth_watch *watch;
     /** Something has changed since the plugins were looked at. */
     bool is_outdated;
+    /** Somebody has no costs yet. */
+    bool lacks_costs;
+    /** What the last round took. */
+    uint64_t round_ns;
     bool is_draining;
     /** The interval; and the short time for which changes are gathered. */
     uv_timer_t interval_timer, change_timer;
@@ -77,8 +86,8 @@ enum stream_refusal {
 /** Sends events until the request ends; `headers` precede them. Nothing is sent where it refuses. */
 enum stream_refusal stream_add(struct stream *stream, struct berth_http_request *request,
                                const struct berth_http_header *headers, size_t count);
-/** There is room again. */
-void stream_on_writable(struct stream *stream, struct watcher *watcher);
+/** There is room again for one of the watchers. */
+void stream_on_writable(struct stream *stream);
 /** The request has ended. */
 void stream_remove(struct stream *stream, struct watcher *watcher);
 

@@ -87,8 +87,8 @@ function derive() {
       provider.needed.push({plugin: p, requirement: edge.requirement, binding: edge.binding});
       if (p.state === "waiting" && STARTING.has(provider.state) && !p.waits.includes(provider)) p.waits.push(provider);
     }
-    const cause = p.cause && feed.plugins.get(p.cause);
-    if (cause && cause !== p) cause.blames.push(p);
+    // A cause may have one of its own: the last of them is to blame for all.
+    for (let cause = feed.plugins.get(p.cause); cause && cause !== p && !cause.blames.includes(p); cause = feed.plugins.get(cause.cause)) cause.blames.push(p);
   }
   for (const p of feed.plugins.values()) {
     if (p.kind !== "degraded") continue;

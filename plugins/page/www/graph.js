@@ -120,7 +120,8 @@ export function graph(root) {
 
   function layOut() {
     const columns = levels();
-    const m = measure(feed.plugins.size, area.clientWidth || root.clientWidth);
+    const style = getComputedStyle(area);
+    const m = measure(feed.plugins.size, (area.clientWidth || root.clientWidth) - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
     const hadFocus = isFocused;
     if (feed.plugins.size <= 400) untangle(columns);
     else columns.forEach(([, list]) => list.sort((a, b) => isProblem(b) - isProblem(a) || a.key.localeCompare(b.key)));
