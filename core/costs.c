@@ -15,7 +15,7 @@
 
 #include <sdk/base/memory.h>
 #include <core/module/module.h>
-#include <core/watch/frames.h>
+#include <core/base/frames.h>
 #include <core/watch/threads.h>
 
 #include "handles.h"

@@ -8,15 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <core/base/frames.h>
 #include <core/base/log.h>
 #include <core/base/misuse.h>
+#include <core/crash/box.h>
+#include <core/crash/crash.h>
+#include <core/crash/deaths.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
-#include <core/watch/box.h>
-#include <core/watch/crash.h>
-#include <core/watch/deaths.h>
-#include <core/watch/frames.h>
 #include <core/watch/guard.h>
 #include <core/watch/tampering.h>
 #include <core/watch/watchdog.h>

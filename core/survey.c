@@ -8,8 +8,8 @@
 
 #include <config/utf8.h>
 
+#include <core/crash/deaths.h>
 #include <core/state/state.h>
-#include <core/watch/deaths.h>
 #include <sdk/base/memory.h>
 
 /* An ordinary library in the directory is no module that was refused. */

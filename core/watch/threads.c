@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "frames.h"
+#include <core/base/frames.h>
 
 /* Whose answer is wanted, and whose is there; 0: nobody's. */
 static atomic_int wanted;

@@ -23,11 +23,10 @@
 
 #include <config/units.h>
 
+#include <core/base/frames.h>
 #include <core/base/log.h>
+#include <core/crash/crash.h>
 #include <sdk/base/memory.h>
-
-#include "crash.h"
-#include "frames.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND_NS UINT64_C(1000000000)

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 
 #include <core/base/running.h>
-#include <core/watch/box.h>
+#include <core/crash/box.h>
 #include <tests/cmocka.h>
 
 #include "scratch.h"

@@ -10,7 +10,7 @@
 
 #include <berth/plugin.h>
 
-#include <core/watch/frames.h>
+#include <core/base/frames.h>
 
 static void *frames[32];
 static size_t frame_count;

@@ -7,8 +7,8 @@
  * comes from the running word. Where no frame is a plugin's, the plugin that runs is to blame; else the host
  * itself.
  */
-#ifndef CORE_WATCH_CRASH_H
-#define CORE_WATCH_CRASH_H
+#ifndef CORE_CRASH_CRASH_H
+#define CORE_CRASH_CRASH_H
 
 #include <core/base/running.h>
 

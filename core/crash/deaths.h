@@ -3,8 +3,8 @@
  * Which plugins killed the daemon, and which are quarantined for it: a small file in `state`. One line each:
  * the time in seconds since 1970, "death" or "quarantine", the plugin's URI, and what happened.
  */
-#ifndef CORE_WATCH_DEATHS_H
-#define CORE_WATCH_DEATHS_H
+#ifndef CORE_CRASH_DEATHS_H
+#define CORE_CRASH_DEATHS_H
 
 #include <stdbool.h>
 #include <stddef.h>

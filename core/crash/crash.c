@@ -20,10 +20,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <core/base/frames.h>
 #include <core/base/log.h>
 #include <core/base/signal_stack.h>
-
-#include "frames.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1

@@ -3,8 +3,8 @@
  * The black box: a file in `state` in which the next start finds who was running when this one died, also
  * after _exit(2) and SIGKILL. It is mapped, so that noting an entry costs two stores.
  */
-#ifndef CORE_WATCH_BOX_H
-#define CORE_WATCH_BOX_H
+#ifndef CORE_CRASH_BOX_H
+#define CORE_CRASH_BOX_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a thread is: the frames of its stack, and their names. Async-signal-safe. */
-#ifndef CORE_WATCH_FRAMES_H
-#define CORE_WATCH_FRAMES_H
+#ifndef CORE_BASE_FRAMES_H
+#define CORE_BASE_FRAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>
