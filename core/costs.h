@@ -4,7 +4,7 @@
 #define CORE_COSTS_H
 
 #include <core/state/state.h>
-#include <core/watch/clock.h>
+#include <core/watch/watch.h>
 #include <sdk/calls/router.h>
 
 /** All borrowed. */

@@ -11,15 +11,11 @@
 #include <core/base/frames.h>
 #include <core/base/log.h>
 #include <core/base/misuse.h>
-#include <core/crash/box.h>
 #include <core/crash/crash.h>
-#include <core/crash/deaths.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
 #include <core/state/state.h>
-#include <core/watch/guard.h>
-#include <core/watch/tampering.h>
-#include <core/watch/watchdog.h>
+#include <core/watch/watch.h>
 
 #include "costs.h"
 #include "drain.h"
@@ -100,7 +96,6 @@ static void on_other_signal(void *context, int number)
 static void on_turn(uv_prepare_t *turn)
 {
     crash_check_child();
-    guard_note_turn();
     tampering_note_turn();
 }
 
@@ -118,7 +113,7 @@ static bool open_loop(struct daemon *daemon)
     uv_prepare_init(&daemon->loop, &daemon->turn);
     uv_prepare_start(&daemon->turn, on_turn);
     uv_unref((uv_handle_t *)&daemon->turn);
-    guard_watch(&daemon->loop);
+    tampering_watch_loop(&daemon->loop);
     daemon->signals.on_stop = on_stop;
     daemon->signals.on_other = on_other_signal;
     daemon->signals.on_forced = box_note_end;
@@ -275,7 +270,7 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.settings = daemon->survey.settings;
     daemon->loading.registry = daemon->registry;
     daemon->loading.notices = &daemon->notices;
-    tampering_watch();
+    tampering_watch_process();
     loading_run(&daemon->loading);
     crash_after_load();
     daemon->inspect.daemon.deprecations = daemon->notices.items;
@@ -440,7 +435,6 @@ static void close_loop(struct daemon *daemon)
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
     tampering_end();
-    guard_end();
     process_leave_signals(&daemon->signals);
     watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);

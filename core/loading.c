@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/watch/tampering.h>
+#include <core/watch/watch.h>
 #include <sdk/base/memory.h>
 
 #include "process.h"

@@ -8,7 +8,7 @@
 
 #include <config/utf8.h>
 
-#include <core/crash/deaths.h>
+#include <core/crash/crash.h>
 #include <core/state/state.h>
 #include <sdk/base/memory.h>
 

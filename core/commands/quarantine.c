@@ -9,7 +9,7 @@
 #include <config/json.h>
 
 #include <core/survey.h>
-#include <core/crash/deaths.h>
+#include <core/crash/crash.h>
 
 /* Only the folder is needed, so a configuration whose plugins are wrong will do. */
 static int read_deaths(const struct command_options *options, struct survey *survey, struct deaths *deaths)

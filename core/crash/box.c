@@ -3,7 +3,7 @@
  * The black box. Its first page is mapped and shared; the names behind it are written once. The whole file is
  * allocated before it is mapped, because a store to a page without room on the disk ends in SIGBUS.
  */
-#include "box.h"
+#include "crash.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include <core/base/log.h>
-#include <core/base/running.h>
 #include <sdk/base/memory.h>
 
 #define PAGE_BYTES 4096
@@ -32,7 +31,7 @@ struct page {
     atomic_uint is_running;
     struct running_box running;
     /* From the crash report. */
-    struct death {
+    struct box_report {
         atomic_uint is_set;
         uint32_t owner;
         int32_t doing, signal;
@@ -159,7 +158,7 @@ static void add_suspect(const struct past *past, uint32_t index, int doing, stru
     snprintf(death->uri, sizeof(death->uri), "%s", names->count == 1 ? uri : "");
 }
 
-static void describe_end(const struct death *reported, char *text, size_t size)
+static void describe_end(const struct box_report *reported, char *text, size_t size)
 {
     if (!reported->is_set)
         snprintf(text, size, "ended without shutting down");

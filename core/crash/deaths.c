@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which plugins killed the daemon, and which are quarantined for it. */
-#include "deaths.h"
+#include "crash.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Marks where the loop's turns begin and end. */
-#include "clock.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <core/base/running.h>
 #include <sdk/base/container_of.h>
 
 #define SPAN_MS 10000

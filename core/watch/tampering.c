@@ -1,15 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Compares the surroundings before and after each step of a plugin. What changed during a step was that
- * plugin, unless a prepare ran at the same time; what changed between two steps may have been any.
- */
-#include "tampering.h"
+/* Who runs or stops the loop, or changes the surroundings. */
+#include "watch.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include <core/base/log.h>
-#include <core/base/running.h>
+#include <core/base/misuse.h>
 #include <sdk/base/surroundings.h>
+
+/*
+ * A loop that a plugin runs from inside a callback handles the events of all others on that plugin's stack,
+ * and a loop that it stops handles none. Both are seen where the host has called the plugin; of what libuv
+ * called directly nobody knows whose it is.
+ */
+
+static uv_loop_t *loop;
+/* The loop's flag was set here. The loop clears it when it returns. */
+static bool is_stopping;
+
+/* @return false: no plugin runs. */
+static bool blame(const char *function, const char *consequence)
+{
+    const struct running_thread *thread = running_this_thread();
+    struct running_word word;
+    char what[160];
+
+    if (thread == NULL || !running_look(thread, &word))
+        return false;
+    snprintf(what, sizeof(what), "called %s on the daemon's loop in %s; %s", function,
+             running_doing_name(word.doing), consequence);
+    misuse_report(&(struct misuse){.plugin = word.owner, .what = what, .path = word.detail});
+    return true;
+}
+
+static void on_leave(void)
+{
+    if (!running_is_loop())
+        return;
+    if (loop->stop_flag == 0)
+        is_stopping = false;
+    else if (!is_stopping && blame("uv_stop", "ignored"))
+        loop->stop_flag = 0;
+}
+
+void tampering_watch_loop(uv_loop_t *new_loop)
+{
+    loop = new_loop;
+    running_watch_leave(on_leave);
+}
+
+/*
+ * The surroundings are compared before and after each step of a plugin. What changed during a step was that
+ * plugin, unless a prepare ran at the same time; what changed between two steps may have been any.
+ */
 
 static struct surroundings *surroundings;
 /* Only the host's own code ran since the last look. */
@@ -45,7 +89,7 @@ static void on_step(const struct running_word *word, bool has_ended)
     surroundings_check(surroundings, has_ended ? on_change : on_earlier_change, (void *)word);
 }
 
-void tampering_watch(void)
+void tampering_watch_process(void)
 {
     surroundings = surroundings_take();
     is_fresh = true;
@@ -53,8 +97,12 @@ void tampering_watch(void)
         running_watch_steps(on_step);
 }
 
+/* The stop is ours, and is not blamed on who is called next. */
 void tampering_note_turn(void)
 {
+    is_stopping = blame("uv_run", "returning after one turn");
+    if (is_stopping)
+        uv_stop(loop);
     is_fresh = false;
 }
 
@@ -66,6 +114,7 @@ void tampering_note_nothing_ran(void)
 void tampering_end(void)
 {
     running_watch_steps(NULL);
+    running_watch_leave(NULL);
     surroundings_free(surroundings);
     surroundings = NULL;
 }

@@ -8,7 +8,7 @@
  * is in. A thread that runs on a processor is not disturbed by it, so there it also adds the function to the
  * word.
  */
-#include "watchdog.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <poll.h>

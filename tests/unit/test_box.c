@@ -3,8 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include <core/base/running.h>
-#include <core/crash/box.h>
+#include <core/crash/crash.h>
 #include <tests/cmocka.h>
 
 #include "scratch.h"

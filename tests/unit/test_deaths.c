@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <core/crash/deaths.h>
+#include <core/crash/crash.h>
 #include <tests/cmocka.h>
 
 #include "scratch.h"

@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 
 #include <core/base/running.h>
-#include <core/watch/clock.h>
+#include <core/watch/watch.h>
 
 #define MS 1000000u
 

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include <core/base/log.h>
-#include <core/watch/watchdog.h>
+#include <core/watch/watch.h>
 
 #define MS 1000000u
 /* Long enough for a machine that is busy otherwise. */

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop's clock: how many turns it has made, how long they took, and how long the present one has lasted.
- *
- * A turn begins when the poll for events returns and ends with the next poll. Callbacks of I/O follow the
- * return at once, so nothing of ours runs then; but libuv looks at its clock, in milliseconds, and that is
- * the time used here. It costs one look at the clock a turn. The sum of many short turns is exact on average;
- * a single one is exact to a millisecond.
+ * Watches what plugins do to the loop and to the process: how long they keep the loop, and whether they run
+ * it, stop it, or change what is not theirs.
  */
-#ifndef CORE_WATCH_CLOCK_H
-#define CORE_WATCH_CLOCK_H
+#ifndef CORE_WATCH_WATCH_H
+#define CORE_WATCH_WATCH_H
 
 #include <uv.h>
 
@@ -16,6 +12,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include <core/base/running.h>
+
+/*
+ * The loop's clock: how many turns it has made, how long they took, and how long the present one has lasted.
+ *
+ * A turn begins when the poll for events returns and ends with the next poll. Callbacks of I/O follow the
+ * return at once, so nothing of ours runs then; but libuv looks at its clock, in milliseconds, and that is
+ * the time used here. It costs one look at the clock a turn. The sum of many short turns is exact on average;
+ * a single one is exact to a millisecond.
+ */
 
 /** Embedded by its owner; zero-initialise. Everything but the atomics is the loop's alone. */
 struct watch_clock {
@@ -83,5 +90,51 @@ bool watch_clock_is_running(const struct watch_clock *clock);
 void watch_clock_await(struct watch_clock *clock, int fd);
 /** Ends that. @return when it moved, as in `since_ms`; 0: it has not. */
 uint64_t watch_clock_end_await(struct watch_clock *clock);
+
+/*
+ * Names who blocks the loop: when an entry into a plugin returns late, and, from a thread of its own, while
+ * the loop is still stuck. While the loop waits, the thread wakes once every `stall_after`.
+ */
+
+struct watchdog;
+
+struct watchdog_options {
+    /** Started; outlives the watchdog. */
+    struct watch_clock *clock;
+    /** The word of the loop's thread. */
+    struct running_thread *running;
+    /** As in the settings `loop`; 0: off. */
+    uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
+    /**
+     * The service manager wants a sign of life every so often; 0: never. It comes from the loop, and while
+     * the loop is stuck from the watchdog's thread, if a step has it that is within its own deadline.
+     */
+    uint64_t alive_us;
+    void (*on_alive)(void);
+};
+
+/** From the loop's thread, which is the one that is watched. One at a time. */
+struct watchdog *watchdog_start(const struct watchdog_options *options);
+/** Closes its handle on the loop, which must run once more before watchdog_destroy. NULL: does nothing. */
+void watchdog_stop(struct watchdog *watchdog);
+void watchdog_destroy(struct watchdog *watchdog);
+
+/*
+ * Which plugin runs or stops the loop, which is undone, and which one changed what belongs to the whole
+ * process, in which step: logged, and restored where needed.
+ */
+
+/** On the loop's thread, before a plugin is called. One loop at a time. */
+void tampering_watch_loop(uv_loop_t *loop);
+/** On the loop's thread, before the first module is loaded: what is there is as it should be. */
+void tampering_watch_process(void);
+/**
+ * On each turn of the loop, before it polls, whoever runs it: code that libuv calls may run between this step
+ * and the next.
+ */
+void tampering_note_turn(void);
+/** In a step: it runs no code of the plugin, so there is nothing to compare when it ends. */
+void tampering_note_nothing_ran(void);
+void tampering_end(void);
 
 #endif
