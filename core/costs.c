@@ -13,15 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <sdk/base/memory.h>
-#include <core/module/module.h>
 #include <core/base/frames.h>
+#include <core/module/module.h>
 #include <core/watch/threads.h>
+#include <sdk/base/memory.h>
 
 #include "handles.h"
 
 /* One module that has a plugin of the plan. */
-struct part {
+struct module_costs {
     const char *path;
     struct module_range range;
     size_t plugins;
@@ -35,8 +35,8 @@ struct method {
 
 struct gathering {
     const struct costs *costs;
-    struct part *parts;
-    size_t part_count;
+    struct module_costs *modules;
+    size_t module_count;
     struct method *methods;
     size_t method_count;
     /** The plugin of the method before: those of one plugin come one after the other. */
@@ -49,42 +49,40 @@ static const char *path_of(const struct registry_plugin *plugin)
     return plugin->entry->plugin->manifest->file->path;
 }
 
-static struct part *find_part(const struct gathering *gathering, const char *path)
+static struct module_costs *find_module(const struct gathering *gathering, const char *path)
 {
-    for (size_t i = 0; i < gathering->part_count; i++)
-        if (strcmp(gathering->parts[i].path, path) == 0)
-            return &gathering->parts[i];
+    for (size_t i = 0; i < gathering->module_count; i++)
+        if (strcmp(gathering->modules[i].path, path) == 0)
+            return &gathering->modules[i];
     return NULL;
 }
 
-static void list_parts(struct gathering *gathering)
+static void list_modules(struct gathering *gathering)
 {
     const struct registry *registry = gathering->costs->registry;
     size_t count = registry_plan(registry)->run_count;
 
-    gathering->parts = memory_allocate(count, sizeof(*gathering->parts));
+    gathering->modules = memory_allocate(count, sizeof(*gathering->modules));
     for (size_t i = 0; i < count; i++) {
         const char *path = path_of(registry_get(registry, i));
-        struct part *part = find_part(gathering, path);
+        struct module_costs *module = find_module(gathering, path);
 
-        if (part == NULL) {
-            part = &gathering->parts[gathering->part_count++];
-            part->path = path;
-            part->range = module_range(path);
+        if (module == NULL) {
+            module = &gathering->modules[gathering->module_count++];
+            module->path = path;
+            module->range = module_range(path);
         }
-        part->plugins++;
+        module->plugins++;
     }
 }
 
-static struct part *part_at(const struct gathering *gathering, uintptr_t address)
+/* NULL: the address is no plugin's. */
+static struct module_costs *module_at(const struct gathering *gathering, uintptr_t address)
 {
-    for (size_t i = 0; i < gathering->part_count; i++) {
-        const struct module_range *range = &gathering->parts[i].range;
+    const char *path;
+    uintptr_t offset;
 
-        if (address >= range->start && address < range->end)
-            return &gathering->parts[i];
-    }
-    return NULL;
+    return frames_find_file((const void *)address, &path, &offset) ? find_module(gathering, path) : NULL;
 }
 
 static void count_handle(uv_handle_t *handle, void *context)
@@ -92,13 +90,13 @@ static void count_handle(uv_handle_t *handle, void *context)
     struct gathering *gathering = context;
     uintptr_t addresses[HANDLE_ADDRESSES_MAX];
     size_t count = handles_list_addresses(handle, addresses);
-    struct part *part = NULL;
+    struct module_costs *module = NULL;
 
-    for (size_t i = 0; i < count && part == NULL; i++)
-        part = part_at(gathering, addresses[i]);
+    for (size_t i = 0; i < count && module == NULL; i++)
+        module = module_at(gathering, addresses[i]);
     gathering->handles++;
-    if (part != NULL)
-        part->handles++;
+    if (module != NULL)
+        module->handles++;
     else
         gathering->other_handles++;
 }
@@ -154,8 +152,8 @@ static void measure_parts(struct gathering *gathering)
 {
     int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
-    for (size_t i = 0; i < gathering->part_count; i++)
-        gathering->parts[i].memory_bytes = resident_bytes(fd, &gathering->parts[i].range);
+    for (size_t i = 0; i < gathering->module_count; i++)
+        gathering->modules[i].memory_bytes = resident_bytes(fd, &gathering->modules[i].range);
     if (fd >= 0)
         close(fd);
 }
@@ -175,7 +173,7 @@ static struct berth_plugin_costs costs_of(const struct gathering *gathering,
                                           const struct registry_plugin *plugin)
 {
     const struct running_plugin *running = plugin->running;
-    const struct part *part = find_part(gathering, path_of(plugin));
+    const struct module_costs *module = find_module(gathering, path_of(plugin));
 
     return (struct berth_plugin_costs){
         .size = sizeof(struct berth_plugin_costs),
@@ -187,9 +185,9 @@ static struct berth_plugin_costs costs_of(const struct gathering *gathering,
         .stalls = atomic_load(&running->stalls),
         .degradations = plugin->degradations,
         .module = plugin->entry->plugin->manifest->module,
-        .module_plugins = part->plugins,
-        .handles = part->handles,
-        .memory_bytes = part->memory_bytes,
+        .module_plugins = module->plugins,
+        .handles = module->handles,
+        .memory_bytes = module->memory_bytes,
         .misuses = atomic_load(&running->misuses),
     };
 }
@@ -198,7 +196,7 @@ static void gather(struct gathering *gathering)
 {
     const struct berth_router *router = router_interface(gathering->costs->router);
 
-    list_parts(gathering);
+    list_modules(gathering);
     measure_parts(gathering);
     uv_walk(gathering->costs->loop, count_handle, gathering);
     router->each_method(router, add_method, gathering);
@@ -206,7 +204,7 @@ static void gather(struct gathering *gathering)
 
 static void finish(struct gathering *gathering)
 {
-    free(gathering->parts);
+    free(gathering->modules);
     free(gathering->methods);
 }
 
@@ -286,7 +284,7 @@ static void daemon_costs(const struct berth_inspect *table, struct berth_daemon_
 
     if (!inspect_is_on_loop(table, "inspect->daemon_costs", __builtin_return_address(0)))
         return;
-    list_parts(&gathering);
+    list_modules(&gathering);
     uv_walk(gathering.costs->loop, count_handle, &gathering);
     for (uint32_t i = 1; i <= running_count(); i++)
         ticks += running_get(i)->ticks;

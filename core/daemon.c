@@ -8,9 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <core/base/frames.h>
 #include <core/base/log.h>
-#include <core/base/misuse.h>
 #include <core/crash/crash.h>
 #include <core/life/life.h>
 #include <core/life/services.h>
@@ -420,18 +418,12 @@ static void end_under(const struct daemon *daemon)
     _exit(daemon->exit_code);
 }
 
-static bool name_owner(const void *context, const void *address, char *text, size_t size)
-{
-    return loading_name_owner(context, address, text, size);
-}
-
 /*
  * The threads of libuv's pool end here, not during exit(3), when destructors of modules may have run already:
  * thread-specific data of plugins is destroyed while the modules are still intact.
  */
 static void close_loop(struct daemon *daemon)
 {
-    const struct drain_owners owners = {.name = name_owner, .context = &daemon->loading};
     bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
 
     tampering_end();
@@ -442,7 +434,7 @@ static void close_loop(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->turn, NULL);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);
-    if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS, &owners))
+    if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS))
         end_under(daemon);
     uv_library_shutdown();
 }
@@ -472,7 +464,6 @@ int daemon_run(const struct settings_options *options)
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     crash_start(&(struct crash_options){.exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death});
-    misuse_start(frames_find_file);
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include <core/base/frames.h>
 #include <core/base/log.h>
+#include <core/base/running.h>
 
 #include "handles.h"
 
@@ -12,7 +14,6 @@
 #define KINDS_MAX 16
 
 struct leftovers {
-    const struct drain_owners *owners;
     size_t count, kind_count;
     struct kind {
         size_t count;
@@ -30,15 +31,23 @@ static void on_limit_closed(uv_handle_t *handle)
     *(bool *)handle->data = true;
 }
 
-static void name_owner(const struct drain_owners *owners, const uv_handle_t *handle, char *text, size_t size)
+/* The plugin; of several in one module the module; or the file that is nobody's. */
+static void name_owner(const uv_handle_t *handle, char *text, size_t size)
 {
-    uintptr_t addresses[HANDLE_ADDRESSES_MAX];
-    size_t count = handles_list_addresses(handle, addresses);
+    uintptr_t addresses[HANDLE_ADDRESSES_MAX], offset;
+    size_t count = handles_list_addresses(handle, addresses), i = 0;
+    const struct running_plugin *plugin;
+    const char *file;
 
-    for (size_t i = 0; i < count; i++)
-        if (owners->name(owners->context, (const void *)addresses[i], text, size))
-            return;
-    snprintf(text, size, "unknown owner (no callback set)");
+    while (i < count && !frames_find_file((const void *)addresses[i], &file, &offset))
+        i++;
+    plugin = i < count ? running_find_by_file(file, NULL) : NULL;
+    if (i == count)
+        snprintf(text, size, "unknown owner (no callback set)");
+    else if (plugin != NULL && running_is_alone_in_its_module(plugin))
+        snprintf(text, size, "%s", plugin->uri);
+    else
+        snprintf(text, size, "%s%s", plugin != NULL ? "module " : "", frames_file_name(file));
 }
 
 static void name_handle(uv_handle_t *handle, void *context)
@@ -48,7 +57,7 @@ static void name_handle(uv_handle_t *handle, void *context)
     size_t i = 0;
 
     leftovers->count++;
-    name_owner(leftovers->owners, handle, owner, sizeof(owner));
+    name_owner(handle, owner, sizeof(owner));
     snprintf(text, sizeof(text), "%s of %s%s", uv_handle_type_name(handle->type), owner,
              uv_is_closing(handle) ? ", still closing" : "");
     while (i < leftovers->kind_count && strcmp(leftovers->kinds[i].text, text) != 0)
@@ -96,9 +105,9 @@ static void run_to_end(uv_loop_t *loop, unsigned limit_ms)
         uv_run(loop, UV_RUN_NOWAIT);
 }
 
-bool drain_loop(uv_loop_t *loop, unsigned limit_ms, const struct drain_owners *owners)
+bool drain_loop(uv_loop_t *loop, unsigned limit_ms)
 {
-    struct leftovers leftovers = {.owners = owners};
+    struct leftovers leftovers = {.count = 0};
 
     run_to_end(loop, limit_ms);
     if (uv_loop_close(loop) == 0)

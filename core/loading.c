@@ -176,29 +176,6 @@ void loading_run(struct loading *loading)
     free(work.outcomes);
 }
 
-bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size)
-{
-    const struct plan *plan = registry_plan(loading->registry);
-    const char *file = module_file_at(address), *slash;
-
-    if (file == NULL)
-        return false;
-    slash = strrchr(file, '/');
-    snprintf(text, size, "%s", slash != NULL ? slash + 1 : file);
-    for (size_t i = 0; loading->modules != NULL && i < plan->run_count; i++) {
-        const struct manifest *manifest = plan->entries[i].plugin->manifest;
-
-        if (strcmp(manifest->file->path, file) != 0)
-            continue;
-        if (manifest->plugin_count == 1)
-            snprintf(text, size, "%s", manifest->plugins[0].uri);
-        else
-            snprintf(text, size, "module %s", slash + 1);
-        break;
-    }
-    return true;
-}
-
 void loading_finish(struct loading *loading)
 {
     for (size_t i = 0; loading->modules != NULL && i < loading->scan->count; i++)

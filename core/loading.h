@@ -32,11 +32,6 @@ struct loading {
  * that its plugin cannot migrate or refuses, cost those plugins only: they have failed in the registry then.
  */
 void loading_run(struct loading *loading);
-/**
- * Names the owner of an address: "io.example.v1.clock"; "module clock.so" if it has several plugins; else a
- * library. @return false if unknown.
- */
-bool loading_name_owner(const struct loading *loading, const void *address, char *text, size_t size);
 /** All plugins are closed. Their code stays in memory. */
 void loading_finish(struct loading *loading);
 

@@ -295,7 +295,7 @@ static void add_hex(char *text, size_t size, size_t *length, uintptr_t value)
     add_text(text, size, length, digits + i);
 }
 
-static const char *name_of(const char *path)
+const char *frames_file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
@@ -318,7 +318,7 @@ void frames_describe(const void *address, char *text, size_t size)
         add_hex(text, size, &length, (uintptr_t)address);
         return;
     }
-    add_text(text, size, &length, name_of(image.path));
+    add_text(text, size, &length, frames_file_name(image.path));
     add_text(text, size, &length, "+");
     add_hex(text, size, &length, (uintptr_t)address - image.base);
     if (open_file(&image) && find_function(&image, (uintptr_t)address - image.base, function)) {

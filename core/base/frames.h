@@ -21,6 +21,8 @@ size_t frames_take_interrupted(const void *context, void **frames, size_t count)
  * offset in it. Borrowed for as long as the file is loaded. @return false if unknown.
  */
 bool frames_find_file(const void *address, const char **ret_path, uintptr_t *ret_offset);
+/** The last part of such a path; the program's name for "". */
+const char *frames_file_name(const char *path);
 /**
  * Writes "hello.so+0x1234 (do_work)"; without a symbol "hello.so+0x1234"; where no file has the address
  * "0x7f0012345678".

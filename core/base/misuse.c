@@ -8,6 +8,7 @@
 
 #include <sdk/base/hash.h>
 
+#include "frames.h"
 #include "log.h"
 
 /* Further places are counted but not logged. */
@@ -19,12 +20,6 @@ static struct place {
     uint64_t what;
 } places[PLACES_MAX];
 static size_t place_count;
-static misuse_find_place *find_place;
-
-void misuse_start(misuse_find_place *new_find_place)
-{
-    find_place = new_find_place;
-}
 
 static bool is_seen(const struct place *place)
 {
@@ -48,13 +43,6 @@ static bool remember(const struct place *place)
     return is_new;
 }
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* Who has the code is to blame; of several plugins in one module, the one that is known to be involved. */
 static struct running_plugin *blame(struct running_plugin *involved, const char *file)
 {
@@ -71,7 +59,7 @@ void misuse_report(const struct misuse *misuse)
     uintptr_t offset = 0;
     char where[128] = "unknown caller", text[512];
 
-    if (misuse->caller == NULL || find_place == NULL || !find_place(misuse->caller, &file, &offset))
+    if (misuse->caller == NULL || !frames_find_file(misuse->caller, &file, &offset))
         file = NULL;
     plugin = blame(misuse->plugin, file);
     if (plugin != NULL)
@@ -85,8 +73,7 @@ void misuse_report(const struct misuse *misuse)
     if (!remember(&place))
         return;
     if (file != NULL)
-        snprintf(where, sizeof(where), "%s+0x%zx", file[0] != '\0' ? last_part(file) : "berthd",
-                 (size_t)offset);
+        snprintf(where, sizeof(where), "%s+0x%zx", frames_file_name(file), (size_t)offset);
     if (misuse->path != NULL && file != NULL)
         snprintf(text, sizeof(text), "%s (%s; %s)", misuse->what, misuse->path, where);
     else if (misuse->path != NULL || misuse->caller != NULL)

@@ -21,11 +21,6 @@ struct misuse {
     const void *caller;
 };
 
-/** The file of the loaded object that has an address ("": the program), and where in it. Any thread. */
-typedef bool misuse_find_place(const void *address, const char **ret_file, uintptr_t *ret_offset);
-
-/** How places are found. Before any thread is started. */
-void misuse_start(misuse_find_place *find_place);
 void misuse_report(const struct misuse *misuse);
 
 #endif

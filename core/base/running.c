@@ -92,6 +92,14 @@ struct running_plugin *running_find_by_file(const char *path, const struct runni
     return found;
 }
 
+bool running_is_alone_in_its_module(const struct running_plugin *plugin)
+{
+    for (uint32_t i = 1; i <= running_count(); i++)
+        if (running_get(i) != plugin && strcmp(running_get(i)->path, plugin->path) == 0)
+            return false;
+    return true;
+}
+
 struct running_plugin *running_find(const char *uri)
 {
     for (uint32_t i = 1; i <= running_count(); i++)

@@ -140,6 +140,8 @@ uint32_t running_count(void);
  * none. Async-signal-safe.
  */
 struct running_plugin *running_find_by_file(const char *path, const struct running_plugin *preferred);
+/** Is no other plugin of its module running? */
+bool running_is_alone_in_its_module(const struct running_plugin *plugin);
 
 /** This thread's word is kept in `thread` until running_thread_end. The loop's thread begins first. */
 void running_thread_begin(struct running_thread *thread, bool is_loop);

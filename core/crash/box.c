@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <core/base/frames.h>
 #include <core/base/log.h>
 #include <sdk/base/memory.h>
 
@@ -275,9 +276,8 @@ static void write_names(FILE *names)
 {
     for (uint32_t i = 1; i <= running_count(); i++) {
         const struct running_plugin *plugin = running_get(i);
-        const char *slash = strrchr(plugin->path, '/');
 
-        fprintf(names, "%s%c%s%c", plugin->uri, 0, slash != NULL ? slash + 1 : plugin->path, 0);
+        fprintf(names, "%s%c%s%c", plugin->uri, 0, frames_file_name(plugin->path), 0);
     }
 }
 

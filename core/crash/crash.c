@@ -362,13 +362,6 @@ static void begin_report(const struct blame *blame)
     }
 }
 
-static const char *file_of(const struct running_plugin *plugin)
-{
-    const char *slash = strrchr(plugin->path, '/');
-
-    return slash != NULL ? slash + 1 : plugin->path;
-}
-
 static const char *thread_kind(char *name)
 {
     if (running_is_loop())
@@ -424,7 +417,7 @@ static void end_report(const struct blame *blame, const siginfo_t *info, const v
     if (blame->plugin != NULL) {
         add_field("module", blame->plugin->module, false);
         add_field("version", blame->plugin->version, false);
-        add_field("file", file_of(blame->plugin), false);
+        add_field("file", frames_file_name(blame->plugin->path), false);
     }
     if (is_json() && info != NULL) {
         add_field("code", code_text(info, context), false);

@@ -284,13 +284,6 @@ struct module_range module_range(const char *path)
     return search.range;
 }
 
-const char *module_file_at(const void *address)
-{
-    Dl_info info;
-
-    return address != NULL && dladdr(address, &info) != 0 ? info.dli_fname : NULL;
-}
-
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id)
 {
     for (size_t i = 0; module->table->plugins[i] != NULL; i++) {

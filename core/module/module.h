@@ -40,7 +40,4 @@ struct module_range {
 /** Of a file that is loaded; empty where none such is. */
 struct module_range module_range(const char *path);
 
-/** The file of the loaded object that has an address; NULL: none has. Borrowed for good. */
-const char *module_file_at(const void *address);
-
 #endif

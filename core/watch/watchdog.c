@@ -192,14 +192,6 @@ static struct running_plugin *find_plugin(const void **ret_frame)
     return NULL;
 }
 
-static bool is_alone_in_its_module(const struct running_plugin *plugin)
-{
-    for (uint32_t i = 1; i <= running_count(); i++)
-        if (running_get(i) != plugin && strcmp(running_get(i)->path, plugin->path) == 0)
-            return false;
-    return true;
-}
-
 /* " (hello.so+0x1234, do_work)" */
 static void describe_frame(const void *frame, char *text, size_t size)
 {
@@ -239,7 +231,7 @@ static void blame_stack(struct blame *blame)
 {
     const void *frame = find_caller();
     struct running_plugin *plugin = find_plugin(&frame);
-    bool is_alone = plugin != NULL && is_alone_in_its_module(plugin);
+    bool is_alone = plugin != NULL && running_is_alone_in_its_module(plugin);
     char place[320];
 
     describe_frame(frame, place, sizeof(place));

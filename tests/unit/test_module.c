@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real modules, whole and each with one defect, through the loader. */
+#include <core/base/frames.h>
 #include <core/manifest/manifest.h>
 #include <core/manifest/note.h>
 #include <core/module/module.h>
@@ -331,16 +332,19 @@ static void code_and_data_of_a_module_lead_back_to_its_file(void **state)
 {
     struct fixture file;
     struct module *module;
+    const char *path;
+    uintptr_t offset;
     int on_the_stack = 0;
     char *on_the_heap = malloc(1);
 
     find("good", &file);
     module = load(&file);
-    assert_string_equal(module_file_at(module_find(module, "io.berth.fixture.v1", "good")), file.file.path);
+    assert_true(frames_find_file(module_find(module, "io.berth.fixture.v1", "good"), &path, &offset));
+    assert_string_equal(path, file.file.path);
     module_destroy(module);
-    assert_null(module_file_at(NULL));
-    assert_null(module_file_at(&on_the_stack));
-    assert_null(module_file_at(on_the_heap));
+    assert_false(frames_find_file(NULL, &path, &offset));
+    assert_false(frames_find_file(&on_the_stack, &path, &offset));
+    assert_false(frames_find_file(on_the_heap, &path, &offset));
     free(on_the_heap);
     finish(&file);
 }
