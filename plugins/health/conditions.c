@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/plugin.h>
+
 /* The position of the URI, or where to insert it. */
 static size_t find_place(const struct conditions *conditions, const char *uri)
 {
@@ -37,7 +39,7 @@ static bool is_up(const struct berth_plugin_info *plugin)
 
 static bool is_degraded(const struct berth_plugin_info *plugin)
 {
-    return plugin->size > offsetof(struct berth_plugin_info, condition) && plugin->condition != BERTH_OK;
+    return BERTH_HAS(plugin, condition);
 }
 
 /* A provider that never came up is one that its dependents do without, or they would not be up either. */

@@ -150,7 +150,7 @@ static Berth__Inspect__V1__Step *fill_step(Berth__Inspect__V1__Step *step, uint6
 
 static void fill_condition(plugin_message *message, const struct berth_plugin_info *plugin)
 {
-    if (plugin->size <= offsetof(struct berth_plugin_info, condition_reason))
+    if (!BERTH_HAS(plugin, condition))
         return;
     message->condition = (int32_t)plugin->condition;
     message->condition_reason = introspection_text(plugin->condition_reason);

@@ -101,9 +101,7 @@ struct visit {
 
 static const char *condition_of(const struct berth_plugin_info *plugin)
 {
-    bool is_known = plugin->size > offsetof(struct berth_plugin_info, condition);
-
-    return is_known && plugin->condition != BERTH_OK ? "degraded" : NULL;
+    return BERTH_HAS(plugin, condition) ? "degraded" : NULL;
 }
 
 /* As ctr and berthctl print it. */

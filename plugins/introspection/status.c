@@ -18,8 +18,7 @@ struct report {
 
 static bool is_degraded(const struct berth_plugin_info *plugin)
 {
-    return plugin->size > offsetof(struct berth_plugin_info, condition_reason) &&
-           plugin->condition != BERTH_OK;
+    return BERTH_HAS(plugin, condition);
 }
 
 /* Failed, timed out, blocked, or kept from running for its crashes. */
