@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,28 +196,4 @@ void notify_watchdog(void)
     /* A manager that has not read the last ones needs no more of them. */
     if (result != -EAGAIN)
         report(line, result);
-}
-
-int notify_barrier(int timeout_ms)
-{
-    int ends[2];
-    struct pollfd closed;
-    int result;
-
-    if (manager.address_length == 0)
-        return -ENOTCONN;
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    result = notify_send("BARRIER=1", &ends[1], 1);
-    close(ends[1]);
-    /* The manager closes its copy when it has read everything before: then no writer is left. */
-    closed = (struct pollfd){.fd = ends[0]};
-    if (result == 0) {
-        do
-            result = poll(&closed, 1, timeout_ms);
-        while (result < 0 && errno == EINTR);
-        result = result < 0 ? -errno : result == 0 ? -ETIMEDOUT : 0;
-    }
-    close(ends[0]);
-    return result;
 }

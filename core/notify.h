@@ -33,18 +33,11 @@ uint64_t notify_watchdog_us(void);
 void notify_watchdog(void);
 
 /**
- * Sends lines of NAME=VALUE with descriptors, as FDSTORE=1 and BARRIER=1 do. The descriptors stay the
+ * Sends lines of NAME=VALUE with descriptors, as FDSTORE=1 does. The descriptors stay the
  * caller's.
  *
  * @return 0; -ENOTCONN without a service manager, -E2BIG above NOTIFY_FDS_MAX, or sendmsg's own errors.
  */
 int notify_send(const char *lines, const int *fds, size_t fd_count);
-
-/**
- * Waits until the service manager has read all that was sent before.
- *
- * @return 0; -ETIMEDOUT; what notify_send returns.
- */
-int notify_barrier(int timeout_ms);
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the service manager hears, on which kinds of socket, and what no child of the daemon can say. */
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +142,6 @@ static void without_a_manager_nothing_is_sent(void **state)
     notify_ready("nobody");
     assert_true(notify_watchdog_us() == 0);
     assert_int_equal(notify_send("READY=1", NULL, 0), -ENOTCONN);
-    assert_int_equal(notify_barrier(0), -ENOTCONN);
 }
 
 static void an_address_that_is_none_is_ignored(void **state)
@@ -196,32 +193,6 @@ static void descriptors_travel_with_the_lines(void **state)
     close(ends[1]);
 }
 
-static void *close_what_comes(void *context)
-{
-    while (hear()[0] == '\0' || manager.fd_count == 0)
-        usleep(1000);
-    close(manager.fds[0]);
-    return NULL;
-}
-
-static void a_barrier_waits_until_the_manager_has_come_so_far(void **state)
-{
-    pthread_t reader;
-
-    listen_at(manager.path);
-    notify_start();
-    assert_int_equal(notify_barrier(20), -ETIMEDOUT);
-    assert_string_equal(hear(), "BARRIER=1");
-    assert_int_equal(manager.fd_count, 1);
-    close(manager.fds[0]);
-
-    notify_status("before");
-    assert_int_equal(pthread_create(&reader, NULL, close_what_comes, NULL), 0);
-    assert_int_equal(notify_barrier(60000), 0);
-    pthread_join(reader, NULL);
-    assert_string_equal(manager.text, "BARRIER=1");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -235,7 +206,6 @@ int main(void)
         TEST(an_address_that_is_none_is_ignored),
         TEST(a_manager_that_is_gone_is_an_error_and_no_signal),
         TEST(descriptors_travel_with_the_lines),
-        TEST(a_barrier_waits_until_the_manager_has_come_so_far),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
