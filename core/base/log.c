@@ -223,18 +223,11 @@ static void add_time(struct line *line)
     add_text(line, text);
 }
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
-
-const char *log_level_name(enum berth_log_level level)
-{
-    return level_names[level];
-}
-
 bool log_level_parse(const char *name, enum berth_log_level *ret_level)
 {
-    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++)
-        if (strcmp(level_names[i], name) == 0) {
-            *ret_level = (enum berth_log_level)i;
+    for (int level = BERTH_LOG_ERROR; level <= BERTH_LOG_DEBUG; level++)
+        if (strcmp(berth_log_level_name((enum berth_log_level)level), name) == 0) {
+            *ret_level = (enum berth_log_level)level;
             return true;
         }
     return false;
@@ -255,7 +248,7 @@ static void add_head(struct line *line, enum berth_log_level level)
     if (output.format == LOG_JOURNAL)
         return;
     add_time(line);
-    snprintf(name, sizeof(name), " %-5s ", log_level_name(level));
+    snprintf(name, sizeof(name), " %-5s ", berth_log_level_name(level));
     add_text(line, name);
 }
 
@@ -389,7 +382,7 @@ static void begin_json(struct line *line, enum berth_log_level level, const char
     add_text(line, "{\"time\":\"");
     add_time(line);
     add_text(line, "\",\"level\":\"");
-    add_text(line, log_level_name(level));
+    add_text(line, berth_log_level_name(level));
     if (uri != NULL) {
         add_text(line, "\",\"plugin\":\"");
         add_escaped(line, uri);

@@ -30,11 +30,10 @@ static Berth__Inspect__V1__LogLevel wire_level(int level)
     return (Berth__Inspect__V1__LogLevel)(level + (int)BERTH__INSPECT__V1__LOG_LEVEL__LOG_LEVEL_ERROR);
 }
 
+/* Of -1 too, which is a plugin's. */
 static const char *level_name(int level)
 {
-    static const char *const names[] = {"the daemon's", "error", "warn", "info", "debug"};
-
-    return names[level + 1];
+    return level < 0 ? "the daemon's" : berth_log_level_name((enum berth_log_level)level);
 }
 
 static enum berth_code send_line(struct berth_call *call, const struct berth_log_line *line)

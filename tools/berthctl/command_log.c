@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <berth/plugin.h>
+
 #include <config/json.h>
 #include <config/utf8.h>
 
@@ -14,9 +16,9 @@ typedef Berth__Inspect__V1__LogLevel log_level;
 
 static const char *log_level_name(log_level level)
 {
-    static const char *const names[] = {"default", "error", "warn", "info", "debug"};
+    int first = BERTH__INSPECT__V1__LOG_LEVEL__LOG_LEVEL_ERROR;
 
-    return (size_t)level < sizeof(names) / sizeof(names[0]) ? names[level] : "unknown";
+    return (int)level < first ? "default" : berth_log_level_name((enum berth_log_level)((int)level - first));
 }
 
 /* "default" is LOG_LEVEL_UNSPECIFIED. @return false where there is none. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <berth/address.h>
+#include <berth/plugin.h>
 #include <config/units.h>
 
 #include "address.h"
@@ -226,9 +227,11 @@ static int check_choice(const struct cli_line *line, const char *option, const c
 static int check_choices(const struct cli_line *line)
 {
     static const char *const keys[] = {"time", "calls", "bytes", "memory", NULL};
-    static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+    const char *levels[BERTH_LOG_DEBUG + 2] = {NULL};
     int code = check_choice(line, "sort", keys, "time, calls, bytes, memory");
 
+    for (int level = BERTH_LOG_ERROR; level <= BERTH_LOG_DEBUG; level++)
+        levels[level] = berth_log_level_name((enum berth_log_level)level);
     return code != CLI_GO_ON ? code : check_choice(line, "level", levels, "error, warn, info, debug");
 }
 

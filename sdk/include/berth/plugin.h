@@ -44,6 +44,14 @@ enum berth_log_level {
     BERTH_LOG_DEBUG = 3,
 };
 
+/** "error", "warn", "info" or "debug", as in the configuration; "unknown" for a value outside the enum. */
+static inline const char *berth_log_level_name(enum berth_log_level level)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    return (unsigned)level < sizeof(names) / sizeof(names[0]) ? names[level] : "unknown";
+}
+
 /** Longest line a plugin can log, including its NUL; longer lines are truncated. */
 #define BERTH_LOG_MAX 2048
 
