@@ -203,7 +203,7 @@ bool report_servers(const struct registry *registry)
     if (servers > 0)
         log_line(BERTH_LOG_ERROR, "no server is running: none of %zu could start; shutting down", servers);
     else
-        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu plugins is one; shutting down",
+        log_line(BERTH_LOG_ERROR, "no server is running: none of %zu plugins is a server; shutting down",
                  registry_plan(registry)->count);
     return false;
 }

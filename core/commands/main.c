@@ -25,7 +25,7 @@ static const struct cli_option plan_options[] = {
 };
 
 static const struct cli_option default_options[] = {
-    {"output", 'o', "FILE", "write to FILE, which must not exist", 0},
+    {"output", 'o', "FILE", "write to FILE (must not exist)", 0},
     {0},
 };
 
@@ -44,7 +44,7 @@ static const struct cli_option dump_options[] = {
 
 static const struct cli_option migrate_options[] = {
     {"in-place", 0, NULL, "rewrite the file; keep the old one as FILE.bak", 'o'},
-    {"output", 'o', "FILE", "write to FILE, which must not exist", 'o'},
+    {"output", 'o', "FILE", "write to FILE (must not exist)", 'o'},
     {0},
 };
 

@@ -373,7 +373,7 @@ static enum berth_code inspect_set_log_level(const struct berth_inspect *table, 
     if (level < (uri != NULL ? -1 : BERTH_LOG_ERROR) || level > BERTH_LOG_DEBUG)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%d is not a level of the log", level);
     if (uri != NULL && plugin == NULL)
-        return berth_error_set(err, BERTH_NOT_FOUND, "there is no plugin %s that is running", uri);
+        return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found or not running", uri);
     if (plugin != NULL)
         log_set_plugin_level(plugin, level);
     else

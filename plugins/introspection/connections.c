@@ -99,7 +99,8 @@ void introspection_close_connection(struct berth_call *call,
     }
     inspect->connections(inspect, compare, &search);
     if (search.count == 0)
-        code = berth_error_set(&err, BERTH_NOT_FOUND, "there is no open connection \"%.100s\"", request->id);
+        code = berth_error_set(&err, BERTH_NOT_FOUND, "connection \"%.100s\" not found; it may have closed",
+                               request->id);
     else if (search.count > 1)
         code = berth_error_set(&err, BERTH_INVALID_ARGUMENT,
                                "%zu servers have a connection %s; name the server by its URI, as %s/%" PRIu64,

@@ -112,7 +112,7 @@ static bool refuses_uri(struct berth_call *call, const struct berth_inspect *ins
     inspect->each(inspect, has_plugin, &wanted);
     if (wanted == NULL)
         return false;
-    berth_call_finish(call, berth_error_set(&err, BERTH_NOT_FOUND, "there is no plugin %.200s", uri),
+    berth_call_finish(call, berth_error_set(&err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri),
                       err.message);
     return true;
 }

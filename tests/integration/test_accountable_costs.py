@@ -354,7 +354,7 @@ class Connections(Costs):
         for name in ("grpc/999", "ttrpc/1", "nonsense", ""):
             done = daemon.ctl("connections", "--close", name)
             self.assertEqual(1, done.returncode, done.stderr)
-            self.assertIn("there is no open connection", done.stderr)
+            self.assertIn("not found; it may have closed", done.stderr)
         self.assert_stops(daemon)
 
     def test_nobody_changes_the_daemon_over_tcp(self):
@@ -401,7 +401,7 @@ class Log(Costs):
                       ["log-level", "io.example.talker.v1.tolker"]):
             done = daemon.ctl(*words)
             self.assertEqual((1, ""), (done.returncode, done.stdout))
-            self.assertIn("there is no plugin io.example.talker.v1.tolker", done.stderr)
+            self.assertIn('plugin "io.example.talker.v1.tolker" not found', done.stderr)
         self.assert_stops(daemon)
 
     def test_a_slow_reader_loses_the_oldest_lines_and_is_told_how_many(self):

@@ -21,15 +21,13 @@ static const plugin_message *find_plugin(const struct command_options *options,
         return plugin;
     nearest = plugin_list_nearest(list, uri);
     if (nearest != NULL)
-        fprintf(stderr, "berthctl: there is no plugin %s; did you mean %s?\n", uri, nearest);
+        fprintf(stderr, "berthctl: plugin \"%s\" not found; did you mean \"%s\"?\n", uri, nearest);
     else
-        fprintf(stderr, "berthctl: there is no plugin %s; berthctl plugins ls --all lists what was found\n",
+        fprintf(stderr, "berthctl: plugin \"%s\" not found; berthctl plugins ls --all lists all plugins\n",
                 uri);
     if (refused > 0)
-        fprintf(
-            stderr,
-            "It may be in a file that was refused, of which there %s %zu: see berthctl plugins ls --all\n",
-            refused == 1 ? "is" : "are", refused);
+        fprintf(stderr, "It may be in one of the rejected files (%zu); see berthctl plugins ls --all\n",
+                refused);
     return NULL;
 }
 

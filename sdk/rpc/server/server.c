@@ -250,6 +250,6 @@ enum berth_code berth_rpc_server_close_connection(struct berth_rpc_server *serve
         turn_add(&server->engine.turn, &server->end_task);
         return BERTH_OK;
     }
-    return berth_error_set(err, BERTH_NOT_FOUND, "there is no open connection %llu",
+    return berth_error_set(err, BERTH_NOT_FOUND, "connection %llu not found; it may have closed",
                            (unsigned long long)number);
 }
