@@ -168,6 +168,37 @@ static void give_handle(struct calls *calls, struct handle *handle)
     calls->resting_count++;
 }
 
+/* A handful is usual; a server that makes up new ones all the time costs no memory. */
+#define TRANSPORTS_MAX 64
+
+struct name {
+    SLIST_ENTRY(name) link;
+    char text[];
+};
+
+/* @return NULL without memory. */
+static const char *keep_transport(struct calls *calls, const char *transport)
+{
+    struct name *name;
+    size_t size;
+
+    SLIST_FOREACH(name, &calls->transports, link)
+    {
+        if (strcmp(name->text, transport) == 0)
+            return name->text;
+    }
+    if (calls->transport_count == TRANSPORTS_MAX)
+        return "other";
+    size = strlen(transport) + 1;
+    name = malloc(sizeof(*name) + size);
+    if (name == NULL)
+        return NULL;
+    memcpy(name->text, transport, size);
+    SLIST_INSERT_HEAD(&calls->transports, name, link);
+    calls->transport_count++;
+    return name->text;
+}
+
 void calls_init(struct calls *calls)
 {
     STAILQ_INIT(&calls->resting);
@@ -189,6 +220,12 @@ void calls_finish(struct calls *calls)
 
         SLIST_REMOVE_HEAD(&calls->slabs, link);
         free(slab);
+    }
+    while (!SLIST_EMPTY(&calls->transports)) {
+        struct name *name = SLIST_FIRST(&calls->transports);
+
+        SLIST_REMOVE_HEAD(&calls->transports, link);
+        free(name);
     }
 }
 
@@ -1208,7 +1245,8 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
 {
     struct berth_peer peer = known_peer(request);
     size_t fixed = sizeof(struct call) + chain->count * sizeof(struct hook_state);
-    struct call *call = take_block(calls, fixed, copies_size(request, &peer));
+    const char *transport = keep_transport(calls, request->transport);
+    struct call *call = transport != NULL ? take_block(calls, fixed, copies_size(request, &peer)) : NULL;
     struct handle *handle = call != NULL ? take_handle(calls) : NULL;
 
     if (call == NULL)
@@ -1224,7 +1262,7 @@ static struct call *call_create(struct calls *calls, struct chain *chain, const 
                    .service = method->route->service,
                    .method = method->name,
                    .kind = method->kind,
-                   .transport = request->transport,
+                   .transport = transport,
                    .deadline_ns = request->deadline_ns},
         .calls = calls,
         .call = call,

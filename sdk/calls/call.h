@@ -13,6 +13,7 @@
 #include "route.h"
 
 struct annotation;
+struct name;
 
 /** One interceptor. After its removal it lives on while a call holds a chain that contains it. */
 struct hook {
@@ -67,6 +68,9 @@ struct calls {
     size_t resting_count, rest;
     /** The memory of all handles: of as many as calls were open at once, and of those that rest. */
     SLIST_HEAD(, slab) slabs;
+    /** Copies of the transports' names: a handle that rests may outlive the server that it came from. */
+    SLIST_HEAD(, name) transports;
+    size_t transport_count;
     /** Where everything happens: an address that only that thread has. */
     const void *thread;
     struct call_cursor *cursors;

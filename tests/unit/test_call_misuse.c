@@ -116,6 +116,48 @@ static void an_ended_call_can_still_be_read_and_refuses_everything(void **state)
     assert_non_null(seen_caller);
 }
 
+/* A server's name for its transport goes with the server. */
+static struct berth_call *open_and_cancel_over(const char *transport)
+{
+    char *name = strdup(transport);
+    const struct berth_call_request request = {
+        .size = sizeof(request),
+        .path = "/test.Echo/Both",
+        .transport = name,
+        .stream = &fixture.stream,
+        .stream_ops = &stream_ops,
+    };
+    struct berth_call *call = fixture.interface->open(fixture.interface, &request);
+
+    fixture.interface->cancel(call, BERTH_CANCELLED);
+    memset(name, '?', strlen(name));
+    free(name);
+    assert_events("start end(CANCELLED) ");
+    return call;
+}
+
+static void an_ended_call_keeps_the_name_of_its_transport(void **state)
+{
+    struct berth_call *carried = open_and_cancel_over("carrier-pigeon"), *sent = open_and_cancel_over("post");
+
+    assert_string_equal(carried->transport, "carrier-pigeon");
+    assert_string_equal(sent->transport, "post");
+    assert_ptr_equal(open_and_cancel_over("post")->transport, sent->transport);
+}
+
+static void a_server_that_makes_up_transports_costs_no_memory(void **state)
+{
+    const char *transport = NULL;
+    char name[16];
+
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "made-up-%d", i);
+        transport = open_and_cancel_over(name)->transport;
+        assert_string_equal(transport, i < 64 ? name : "other");
+    }
+    assert_string_equal(open_and_cancel_over("made-up-7")->transport, "made-up-7");
+}
+
 static void a_server_that_goes_on_after_the_end_is_refused(void **state)
 {
     struct berth_call *call = open_path("/test.Echo/Both");
@@ -303,6 +345,8 @@ int main(void)
         WATCHED(a_reply_to_an_ended_call_reaches_none_of_the_next_1024),
         WATCHED(where_none_is_used_again_it_reaches_nobody_in_2000),
         WATCHED(an_ended_call_can_still_be_read_and_refuses_everything),
+        WATCHED(an_ended_call_keeps_the_name_of_its_transport),
+        WATCHED(a_server_that_makes_up_transports_costs_no_memory),
         WATCHED(a_server_that_goes_on_after_the_end_is_refused),
         WATCHED(a_second_reply_is_reported_once_and_goes_nowhere),
         WATCHED(a_made_up_code_is_reported_and_becomes_unknown),

@@ -67,8 +67,9 @@ struct berth_stream_ops {
     ((ops)->size > offsetof(struct berth_stream_ops, member) && (ops)->member != NULL)
 
 /**
- * What a server knows about a call when it opens it. `transport` and `stream_ops` must be constant for the
- * server's whole life and `stream` must live until the call has ended; open copies the rest.
+ * What a server knows about a call when it opens it. `stream_ops` must be constant for the server's whole
+ * life and `stream` must live until the call has ended; open copies the rest. Handlers see the first 64
+ * transports of a host by their names, further ones as "other".
  */
 struct berth_call_request {
     uint32_t size;
