@@ -45,7 +45,8 @@ static void put_quoted(FILE *out, const char *value)
 
 static void new_line(struct config_json *json)
 {
-    fprintf(json->out, "\n%*s", (int)(json->depth * 2), "");
+    if (!json->is_on_one_line)
+        fprintf(json->out, "\n%*s", (int)(json->depth * 2), "");
 }
 
 static void begin_value(struct config_json *json, const char *key)
@@ -58,7 +59,7 @@ static void begin_value(struct config_json *json, const char *key)
     if (key == NULL)
         return;
     put_quoted(json->out, key);
-    fputs(": ", json->out);
+    fputs(json->is_on_one_line ? ":" : ": ", json->out);
 }
 
 void config_json_open(struct config_json *json, const char *key, char bracket)

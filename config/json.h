@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes JSON to a stream, one member a line. */
+/* Writes JSON to a stream, one member a line, or all of a value in one. */
 #ifndef CONFIG_JSON_H
 #define CONFIG_JSON_H
 
@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** Initialise with the stream alone: `{.out = stdout}`. A failed write shows in ferror(out). */
+/** Initialise with the stream: `{.out = stdout}`. A failed write shows in ferror(out). */
 struct config_json {
     FILE *out;
+    /** For readers that read by lines. */
+    bool is_on_one_line;
     unsigned depth;
     bool has_items;
 };

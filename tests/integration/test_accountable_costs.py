@@ -395,6 +395,17 @@ class Log(Costs):
         self.assertNotIn("a detail", daemon.log)
         self.assert_stops(daemon)
 
+    def test_lines_are_objects_for_a_script(self):
+        daemon = self.run_with(talker_plugin())
+        log = self.follow(daemon, "log", "--json", TALKER)
+        log.wait_for("a warning")
+        self.assertEqual((0, ""), log.interrupt())
+        lines = [json.loads(line) for line in log.text.splitlines()]
+        self.assertEqual({("warn", TALKER, "a warning number=0")}, {(line["level"], line["plugin"], line["message"]) for line in lines[:1]})
+        self.assertRegex(lines[0]["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertNotIn("lost", lines[0])
+        self.assert_stops(daemon)
+
     def test_a_plugin_that_is_not_there_is_bad_news(self):
         daemon = self.run_with()
         for words in (["log", "io.example.talker.v1.tolker"], ["log-level", "debug", "io.example.talker.v1.tolker"],

@@ -32,7 +32,7 @@ static bool log_level_parse(const char *name, log_level *ret_level)
     return false;
 }
 
-static void print_time(int64_t time_ns)
+static void format_time(int64_t time_ns, char *ret_text, size_t size)
 {
     time_t seconds = (time_t)(time_ns / 1000000000);
     struct tm parts;
@@ -40,24 +40,51 @@ static void print_time(int64_t time_ns)
 
     if (gmtime_r(&seconds, &parts) != NULL)
         strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    printf("%s.%03uZ", text, (unsigned)(time_ns / 1000000 % 1000));
+    snprintf(ret_text, size, "%s.%03uZ", text, (unsigned)(time_ns / 1000000 % 1000));
 }
 
-/* As the daemon writes it itself. Flushed at once: it may go to a pipe. */
-static void print_line(void *context, ProtobufCMessage *message)
-{
-    Berth__Inspect__V1__LogLine *line = (Berth__Inspect__V1__LogLine *)message;
+typedef Berth__Inspect__V1__LogLine log_line_message;
 
-    utf8_make_line(line->uri);
-    utf8_make_line(line->text);
+static void print_line_text(const log_line_message *line, const char *moment)
+{
     if (line->lost > 0) {
         fflush(stdout);
         fprintf(stderr, "berthctl: %" PRIu64 " line%s missed here; this reader is too slow\n", line->lost,
                 line->lost == 1 ? "" : "s");
     }
-    print_time(line->time_ns);
-    printf(" %-5s %s%s%s\n", log_level_name(line->level), line->uri, *line->uri != '\0' ? ": " : "",
+    printf("%s %-5s %s%s%s\n", moment, log_level_name(line->level), line->uri, *line->uri != '\0' ? ": " : "",
            line->text);
+}
+
+static void print_line_json(const log_line_message *line, const char *moment)
+{
+    struct config_json json = {.out = stdout, .is_on_one_line = true};
+
+    config_json_open(&json, NULL, '{');
+    config_json_string(&json, "time", moment);
+    config_json_string(&json, "level", log_level_name(line->level));
+    if (*line->uri != '\0')
+        config_json_string(&json, "plugin", line->uri);
+    config_json_string(&json, "message", line->text);
+    if (line->lost > 0)
+        config_json_integer(&json, "lost", (int64_t)line->lost);
+    config_json_close(&json, '}');
+}
+
+/* As the daemon writes it itself. Flushed at once: it may go to a pipe. */
+static void print_line(void *context, ProtobufCMessage *message)
+{
+    const struct command_options *options = context;
+    log_line_message *line = (log_line_message *)message;
+    char moment[80];
+
+    utf8_make_line(line->uri);
+    utf8_make_line(line->text);
+    format_time(line->time_ns, moment, sizeof(moment));
+    if (options->json)
+        print_line_json(line, moment);
+    else
+        print_line_text(line, moment);
     fflush(stdout);
     protobuf_c_message_free_unpacked(message, NULL);
 }
@@ -70,6 +97,7 @@ int command_log(const struct command_options *options)
         .request = &request.base,
         .answer = &berth__inspect__v1__log_line__descriptor,
         .on_message = print_line,
+        .context = (void *)(uintptr_t)options,
         .is_endless = true,
     };
     struct berth_error err;

@@ -61,6 +61,7 @@ static const struct cli_option connections_options[] = {
 static const struct cli_option log_options[] = {
     {"level", 'l', "LEVEL", "show lines up to LEVEL: error, warn, info or debug (default: what the log has)",
      0},
+    {"json", 0, NULL, "print JSON, one object per line", 0},
     {0},
 };
 
@@ -128,7 +129,8 @@ static const struct cli_command commands[] = {
      connections_options, 0, 0, command_connections},
     {"log", "[URI]", "follow the daemon's log, or the lines of one plugin",
      "Prints lines as they are logged until interrupted. With --level, also lines that the log itself\n"
-     "leaves out. If this reader is too slow, it is told how many lines it missed.\n",
+     "leaves out. If this reader is too slow, it is told how many lines it missed; with --json, in the\n"
+     "member lost of the next line.\n",
      log_options, 0, 1, command_log},
     {"log-level", "[LEVEL] [URI]", "show or set the log level, of the daemon or of one plugin",
      "LEVEL is error, warn, info or debug; default, with URI: the daemon's level again. Changes last\n"
