@@ -432,6 +432,22 @@ void running_leave(void)
     atomic_load_explicit(&frame->owner, memory_order_relaxed)->entries++;
 }
 
+bool running_is_own(void)
+{
+    const struct running_thread *thread = this_thread;
+    unsigned depth = thread == NULL ? 0 : atomic_load_explicit(&thread->depth, memory_order_relaxed);
+
+    return depth > 0 && depth <= RUNNING_DEPTH_MAX && !thread->is_leaving_own &&
+           atomic_load_explicit(&thread->frames[depth - 1].doing, memory_order_relaxed) == RUNNING_OWN;
+}
+
+void running_leave_own(void)
+{
+    this_thread->is_leaving_own = true;
+    running_leave();
+    this_thread->is_leaving_own = false;
+}
+
 /* The thread that is looked at may be the one that was interrupted by the signal in which we look. */
 static bool is_whole(const struct running_thread *thread, unsigned before)
 {
@@ -526,8 +542,8 @@ bool running_look(const struct running_thread *thread, struct running_word *ret_
 const char *running_doing_name(enum running_doing doing)
 {
     static const char *const names[] = {
-        "nothing", "loading", "migrate", "check",   "prepare",     "discard",         "init",
-        "serve",   "drain",   "close",   "handler", "interceptor", "posted function", "callback",
+        "nothing", "loading", "migrate", "check",       "prepare",         "discard",  "init",     "serve",
+        "drain",   "close",   "handler", "interceptor", "posted function", "callback", "callback",
     };
 
     return (size_t)doing < sizeof(names) / sizeof(names[0]) ? names[doing] : "unknown";

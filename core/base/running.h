@@ -32,6 +32,8 @@ enum running_doing {
     RUNNING_POST = 12,
     /** A function that a plugin handed to the host: a visitor, a watch. */
     RUNNING_CALLBACK = 13,
+    /** What libuv called directly, as the plugin itself says. */
+    RUNNING_OWN = 14,
 };
 
 /** A plugin, and what it has cost. Never freed, so that a signal handler and the next start can name it. */
@@ -82,6 +84,8 @@ struct running_thread {
     atomic_uint version;
     atomic_uint depth;
     bool is_loop;
+    /** The innermost entry ends because its plugin says so. */
+    bool is_leaving_own;
     /** Somebody calls running_stamp every RUNNING_STAMP_MS: not every entry need read the clock. */
     atomic_bool is_stamped;
     /** More entries than the first few have begun in a turn. */
@@ -159,6 +163,10 @@ void running_use_box(struct running_box *box);
  */
 void running_enter(struct running_plugin *owner, enum running_doing doing, const char *detail);
 void running_leave(void);
+/** As running_leave, of an entry that the plugin itself has announced: RUNNING_OWN, and the innermost. */
+void running_leave_own(void);
+/** Is the innermost entry of this thread one, which its plugin has yet to leave? */
+bool running_is_own(void);
 /** The innermost entry of this thread is to return within that time. */
 void running_allow(uint64_t limit_ns);
 

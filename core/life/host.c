@@ -193,6 +193,39 @@ static void host_report(const struct berth_host *table, enum berth_code code, co
         host->on_report(host, code, message);
 }
 
+/* Whose code has `caller` is to blame, not the plugin that tells. */
+static void host_report_misuse(const struct berth_host *table, const char *what, const void *caller)
+{
+    if (ON_LOOP(table, "berth_report_misuse", NULL) != NULL)
+        misuse_report(&(struct misuse){.what = what != NULL ? what : "broke the contract of an interface",
+                                       .caller = caller});
+}
+
+static void host_enter(const struct berth_host *table, const char *what)
+{
+    struct host *host = ON_LOOP(table, "berth_enter", NULL);
+
+    if (host != NULL)
+        running_enter(host->plugin->running, RUNNING_OWN, what);
+}
+
+/* Only its own entry, and only the innermost: another would leave somebody else's. */
+static void host_leave(const struct berth_host *table)
+{
+    struct host *host = ON_LOOP(table, "berth_leave", NULL);
+    struct running_word word;
+
+    if (host == NULL)
+        return;
+    if (running_is_own() && running_look(running_this_thread(), &word) && word.owner == host->plugin->running)
+        running_leave_own();
+    else
+        misuse_report(&(struct misuse){.plugin = host->plugin->running,
+                                       .uri = table->uri,
+                                       .what = "called berth_leave without berth_enter; ignored",
+                                       .caller = __builtin_return_address(0)});
+}
+
 static const struct berth_host functions = {
     .size = sizeof(functions),
     .logs = host_logs,
@@ -212,6 +245,9 @@ static const struct berth_host functions = {
     .complete = host_complete,
     .fail = host_fail,
     .report = host_report,
+    .report_misuse = host_report_misuse,
+    .enter = host_enter,
+    .leave = host_leave,
 };
 
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,

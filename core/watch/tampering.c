@@ -34,10 +34,26 @@ static bool blame(const char *function, const char *consequence)
     return true;
 }
 
+/* Whether it was forgotten, or the callback runs the loop itself, shows only once it calls berth_leave. */
+static void end_own_entries(void)
+{
+    struct running_word word;
+    char what[160];
+
+    while (running_is_own() && running_look(running_this_thread(), &word)) {
+        snprintf(what, sizeof(what),
+                 "called berth_enter(\"%.64s\"), but not berth_leave before the callback returned",
+                 word.detail != NULL ? word.detail : "");
+        misuse_report(&(struct misuse){.plugin = word.owner, .what = what});
+        running_leave_own();
+    }
+}
+
 static void on_leave(void)
 {
     if (!running_is_loop())
         return;
+    end_own_entries();
     if (loop->stop_flag == 0)
         is_stopping = false;
     else if (!is_stopping && blame("uv_stop", "ignored"))
@@ -100,6 +116,7 @@ void tampering_watch_process(void)
 /* The stop is ours, and is not blamed on who is called next. */
 void tampering_note_turn(void)
 {
+    end_own_entries();
     is_stopping = blame("uv_run", "returning after one turn");
     if (is_stopping)
         uv_stop(loop);

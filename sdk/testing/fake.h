@@ -29,6 +29,8 @@
 /** What the plugin is called for: "handler", "/x.Y/Z". */
 struct fake_word {
     const char *doing, *detail;
+    /** The plugin says so itself. */
+    bool is_own;
     /** Where it was called. */
     uintptr_t stack;
     /** Of real time; of entries inside this one. */
@@ -193,6 +195,9 @@ void fake_surroundings_check(struct berth_testing *testing, const char *doing);
 /** Around each entry into the plugin. `detail` may be NULL. */
 void fake_enter(struct berth_testing *testing, const char *doing, const char *detail);
 void fake_leave(struct berth_testing *testing);
+/** Around what the plugin says is a callback of its own. @return false: it did not say so before. */
+void fake_enter_own(struct berth_testing *testing, const char *what);
+bool fake_leave_own(struct berth_testing *testing);
 /** Runs what the loop can run at once, and looks at how long that takes. */
 void fake_turn(struct berth_testing *testing);
 /** Are there threads that the plugin, or the test, has started? */

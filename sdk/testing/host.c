@@ -379,6 +379,35 @@ static enum berth_code prepare_state_dir(const struct berth_prepare *prepare, co
     return folder_get(&of_prepare(prepare)->state_dir, ret_path, err);
 }
 
+/* Of others, of whom here is only the test itself. */
+static void report_misuse(const struct berth_host *host, const char *what, const void *caller)
+{
+    struct berth_testing *testing = on_loop(host, "berth_report_misuse", NULL);
+    char *line;
+
+    if (testing == NULL)
+        return;
+    line = memory_format("reported a misuse: %s", what);
+    fake_log(testing, BERTH_LOG_WARN, line);
+    free(line);
+}
+
+static void enter(const struct berth_host *host, const char *what)
+{
+    struct berth_testing *testing = on_loop(host, "berth_enter", NULL);
+
+    if (testing != NULL)
+        fake_enter_own(testing, what);
+}
+
+static void leave(const struct berth_host *host)
+{
+    struct berth_testing *testing = on_loop(host, "berth_leave", NULL);
+
+    if (testing != NULL && !fake_leave_own(testing))
+        fake_fault(testing, "called berth_leave without berth_enter");
+}
+
 static bool is_cancelled(const struct berth_prepare *prepare)
 {
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
@@ -571,6 +600,9 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .fail = fail,
         .report = report,
         .mailbox = mailbox_create(&testing->mailroom, testing),
+        .report_misuse = report_misuse,
+        .enter = enter,
+        .leave = leave,
     };
 }
 

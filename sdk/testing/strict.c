@@ -209,7 +209,7 @@ void fake_enter(struct berth_testing *testing, const char *doing, const char *de
         fake_surroundings_take(testing);
 }
 
-void fake_leave(struct berth_testing *testing)
+static void leave_word(struct berth_testing *testing)
 {
     struct fake_word word;
     uint64_t took_ns;
@@ -219,7 +219,7 @@ void fake_leave(struct berth_testing *testing)
         return;
     }
     check_stop(testing);
-    if (testing->depth == 1) {
+    if (testing->depth == 1 && !testing->words[0].is_own) {
         check_snapshots(testing);
         fake_surroundings_check(testing, testing->words[0].doing);
     }
@@ -232,6 +232,45 @@ void fake_leave(struct berth_testing *testing)
         testing->known_ns += took_ns;
 }
 
+static bool is_in_own(const struct berth_testing *testing)
+{
+    return testing->depth > 0 && testing->depth <= FAKE_DEPTH_MAX && running(testing)->is_own;
+}
+
+void fake_enter_own(struct berth_testing *testing, const char *what)
+{
+    fake_enter(testing, "callback", what != NULL ? what : "");
+    if (testing->depth <= FAKE_DEPTH_MAX)
+        testing->words[testing->depth - 1].is_own = true;
+}
+
+bool fake_leave_own(struct berth_testing *testing)
+{
+    bool is_own = is_in_own(testing);
+
+    if (is_own)
+        leave_word(testing);
+    return is_own;
+}
+
+/* What the host called ends, or the loop goes round: what libuv called has returned, or calls uv_run. */
+static void check_own(struct berth_testing *testing)
+{
+    char text[160];
+
+    while (is_in_own(testing)) {
+        name_running(testing, text, sizeof(text));
+        fake_fault(testing, "%s called berth_enter, but not berth_leave before it returned", text);
+        leave_word(testing);
+    }
+}
+
+void fake_leave(struct berth_testing *testing)
+{
+    check_own(testing);
+    leave_word(testing);
+}
+
 void fake_turn(struct berth_testing *testing)
 {
     uint64_t begun_ns = fake_real_ns();
@@ -241,6 +280,7 @@ void fake_turn(struct berth_testing *testing)
     testing->is_loop_stopped = false;
     uv_update_time(testing->loop);
     uv_run(testing->loop, UV_RUN_NOWAIT);
+    check_own(testing);
     check_time(testing, running(testing), fake_real_ns() - begun_ns - testing->known_ns);
     check_snapshots(testing);
 }
@@ -252,6 +292,7 @@ static void on_prepare(uv_prepare_t *handle)
     char text[160];
 
     check_stop(testing);
+    check_own(testing);
     if (testing->depth == 0 && testing->iterations++ == 0)
         return;
     name_running(testing, text, sizeof(text));

@@ -200,6 +200,9 @@ struct berth_host {
     void (*report)(const struct berth_host *host, enum berth_code code, const char *message);
     /** Of this instance. */
     struct berth_mailbox *mailbox;
+    void (*report_misuse)(const struct berth_host *host, const char *what, const void *caller);
+    void (*enter)(const struct berth_host *host, const char *what);
+    void (*leave)(const struct berth_host *host);
 };
 
 /**
@@ -563,6 +566,41 @@ static inline void berth_mailbox_release(struct berth_mailbox *mailbox)
 {
     if (mailbox != NULL)
         mailbox->release(mailbox);
+}
+
+/**
+ * Around what a callback does that libuv calls directly, which the host does not see: its time is then the
+ * plugin's in `berthctl top`, and a callback that takes long or crashes is named with `what`. Without these
+ * it is unattributed. On the loop's thread; every enter needs its leave before the callback returns. What
+ * others do in calls that it makes meanwhile is theirs.
+ *
+ * @param what  "read"; lives as long as the module.
+ */
+static inline void berth_enter(const struct berth_host *host, const char *what)
+{
+    if (BERTH_HAS(host, enter))
+        host->enter(host, what);
+}
+
+/** @see berth_enter */
+static inline void berth_leave(const struct berth_host *host)
+{
+    if (BERTH_HAS(host, leave))
+        host->leave(host);
+}
+
+/**
+ * For a plugin whose interface others use: one of them has broken the contract of that interface. The host
+ * logs it with the name of that plugin, once for each place in its code, and counts it against it.
+ *
+ * @param what    what was done, and what has come of it: "left a snapshot of the store open; closed".
+ * @param caller  an address in the code that did it: __builtin_return_address(0) in a function of the
+ * interface.
+ */
+static inline void berth_report_misuse(const struct berth_host *host, const char *what, const void *caller)
+{
+    if (BERTH_HAS(host, report_misuse))
+        host->report_misuse(host, what, caller);
 }
 
 #ifdef __cplusplus
