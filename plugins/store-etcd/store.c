@@ -521,6 +521,7 @@ enum berth_code store_start(const struct berth_host *host, const struct store_op
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a store");
     }
     berth_store_core_measure(store->core, host);
+    berth_store_core_watch_snapshots(store->core, host);
     commit_init(&store->commit, &store->state, &commit_events, store);
     begin_to_dial(store);
     *ret_store = store;

@@ -98,6 +98,7 @@ static enum berth_code start_core(struct store *store, void **ret_instance)
         return BERTH_PENDING;
     }
     berth_store_core_measure(store->core, store->host);
+    berth_store_core_watch_snapshots(store->core, store->host);
     log_what_was_done(store->host, store->engine.environment);
     *ret_instance = store;
     return BERTH_OK;

@@ -326,6 +326,7 @@ static void on_awake_closed(uv_handle_t *handle)
     while (core->waiting.count > 0)
         fail_waiting(core, BERTH_UNAVAILABLE, CLOSING);
     finish_watches(&core->watches);
+    store_snapshots_finish(core);
     store_overlay_finish(&core->overlay);
     free(core);
     on_closed(self);
@@ -338,6 +339,15 @@ static void on_turn_closed(uv_handle_t *handle)
     uv_close((uv_handle_t *)&core->awake, on_awake_closed);
 }
 
+static void on_turn_end_closed(uv_handle_t *handle)
+{
+    struct berth_store_core *core = handle->data;
+
+    if (core->host != NULL)
+        store_snapshots_close(core);
+    uv_close((uv_handle_t *)&core->turn, on_turn_closed);
+}
+
 static void end_waiting(struct berth_store_core *core)
 {
     fail_waiting(core, BERTH_UNAVAILABLE, CLOSING);
@@ -346,7 +356,7 @@ static void end_waiting(struct berth_store_core *core)
         return;
     }
     core->is_ending = true;
-    uv_close((uv_handle_t *)&core->turn, on_turn_closed);
+    uv_close((uv_handle_t *)&core->turn_end, on_turn_end_closed);
 }
 
 static void on_turn(uv_check_t *turn)
@@ -390,9 +400,17 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
     core->on_committed = store_core_end_batch;
     uv_check_init(loop, &core->turn);
     uv_idle_init(loop, &core->awake);
+    uv_prepare_init(loop, &core->turn_end);
+    uv_unref((uv_handle_t *)&core->turn_end);
     core->turn.data = core;
+    core->turn_end.data = core;
     core->awake.data = core;
     return core;
+}
+
+void berth_store_core_watch_snapshots(struct berth_store_core *core, const struct berth_host *host)
+{
+    core->host = host;
 }
 
 void berth_store_core_close(struct berth_store_core *core, void (*on_closed)(void *self))

@@ -4,6 +4,7 @@
 #define BERTH_STORE_CORE_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include <berth/store_engine.h>
 #include <berth/types/metrics.h>
@@ -32,6 +33,12 @@ struct berth_store_core {
     struct berth_store_limits limits;
     /* Open snapshots and changes. */
     size_t brackets;
+    /* Snapshots that are open, and those that the core closed for their owners, until these end them. */
+    LIST_HEAD(, berth_store_txn) snapshots, closed;
+    /* Learns who left one open; NULL: nobody does. */
+    const struct berth_host *host;
+    /* Before each poll of the loop, while there may be an open snapshot. */
+    uv_prepare_t turn_end;
 
     struct store_queue waiting;
     /* The updates in the batch, in order. */
@@ -65,6 +72,10 @@ struct berth_store_core {
 
 struct berth_store_txn {
     struct berth_store_core *core;
+    /* Snapshots only: among those of the core, and the code that opened it. */
+    LIST_ENTRY(berth_store_txn) link;
+    const void *caller;
+    bool is_closed;
     /* False: a snapshot, which does not see uncommitted writes. */
     bool is_change;
     /* The error of a function of this view; a change ends with it. The core has the message. */
@@ -74,6 +85,11 @@ struct berth_store_txn {
 /* Snapshots and changes read within one. */
 enum berth_code store_bracket_open(struct berth_store_core *core, struct berth_error *err);
 void store_bracket_close(struct berth_store_core *core);
+
+/* The loop's turn ends: closes the snapshots that are still open. */
+void store_snapshots_close(struct berth_store_core *core);
+/* Nobody uses a snapshot any more. */
+void store_snapshots_finish(struct berth_store_core *core);
 
 /* The batch has ended with this result. */
 void store_core_end_batch(struct berth_store_core *core, enum berth_code code, const char *message);

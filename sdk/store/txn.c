@@ -23,6 +23,38 @@ void store_bracket_close(struct berth_store_core *core)
         core->engine->end(core->self);
 }
 
+/* An open one would keep everybody's view of the store where it is, and with that all changes from success.
+ */
+void store_snapshots_close(struct berth_store_core *core)
+{
+    struct berth_store_txn *txn;
+
+    while ((txn = LIST_FIRST(&core->snapshots)) != NULL) {
+        LIST_REMOVE(txn, link);
+        LIST_INSERT_HEAD(&core->closed, txn, link);
+        txn->is_closed = true;
+        store_bracket_close(core);
+        berth_report_misuse(core->host, "left a snapshot of the store open; closed", txn->caller);
+    }
+}
+
+void store_snapshots_finish(struct berth_store_core *core)
+{
+    struct berth_store_txn *txn;
+
+    while ((txn = LIST_FIRST(&core->closed)) != NULL) {
+        LIST_REMOVE(txn, link);
+        free(txn);
+    }
+}
+
+/* Most snapshots are ended long before. */
+static void on_turn_end(uv_prepare_t *turn_end)
+{
+    uv_prepare_stop(turn_end);
+    store_snapshots_close(turn_end->data);
+}
+
 enum berth_code berth_store_core_begin(void *instance, struct berth_store_txn **ret_txn,
                                        struct berth_error *err)
 {
@@ -38,6 +70,10 @@ enum berth_code berth_store_core_begin(void *instance, struct berth_store_txn **
         return code;
     }
     txn->core = core;
+    txn->caller = __builtin_return_address(0);
+    LIST_INSERT_HEAD(&core->snapshots, txn, link);
+    if (core->host != NULL && !uv_is_active((uv_handle_t *)&core->turn_end))
+        uv_prepare_start(&core->turn_end, on_turn_end);
     *ret_txn = txn;
     return BERTH_OK;
 }
@@ -46,13 +82,18 @@ void berth_store_core_end(struct berth_store_txn *txn)
 {
     if (txn == NULL)
         return;
-    store_bracket_close(txn->core);
+    LIST_REMOVE(txn, link);
+    if (!txn->is_closed)
+        store_bracket_close(txn->core);
     free(txn);
 }
 
 /* A view that failed keeps failing with the same reason. */
 static enum berth_code check_view(struct berth_store_txn *txn, struct berth_error *err)
 {
+    if (txn->is_closed)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "the snapshot was not ended by the callback that opened it, and is closed");
     return txn->failure == BERTH_OK ? BERTH_OK
                                     : berth_error_set(err, txn->failure, "%s", txn->core->sentence.message);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plugin does against the contract is refused and named, and reaches nobody else."""
 
+import json
 import re
 import shutil
 import signal
@@ -8,6 +9,8 @@ import unittest
 
 import grpc
 
+import ask
+import protos
 from daemon import Case
 from workshop import BUILD
 
@@ -19,7 +22,7 @@ class Misuse(Case):
     def start_bad(self, defect, when="handler"):
         shutil.copy(BUILD / "tests" / "fixtures" / "bad.so", self.workshop.plugins)
         (self.workshop.plugins / "bad.so").chmod(0o755)
-        self.workshop.add_default_modules("servers", "introspection", "health", "store-lmdb")
+        self.workshop.add_default_modules("servers", "introspection", "health", "store-lmdb", "namespaces", "events")
         self.workshop.write_config(plugins={URI: {"defect": defect, "when": when}})
         daemon = self.launch()
         daemon.wait_for()
@@ -80,6 +83,19 @@ class Misuse(Case):
         daemon = self.start_bad("leaked_handle", "init")
         self.assertIn(f"plugins leaked 1 handle: timer of {URI}", self.end(daemon))
 
+    def test_a_snapshot_that_is_left_open_is_closed_and_harms_nobody(self):
+        for when in ("init", "handler"):
+            with self.subTest(when=when):
+                daemon = self.start_bad("leaked_snapshot", when)
+                self.assertEqual([b"0", b"1"], self.call(daemon, 2))
+                for name in (f"{when}-one", f"{when}-two"):
+                    ask.unary(daemon.address, "/containerd.services.namespaces.v1.Namespaces/Create",
+                              protos.namespaces.CreateNamespaceRequest(namespace=protos.namespaces.Namespace(name=name)),
+                              protos.namespaces.CreateNamespaceResponse)
+                costs = json.loads(daemon.ctl("plugins", "inspect", "--json", URI).stdout)["costs"]
+                self.assertEqual(1 if when == "init" else 2, costs["misuses"])
+                self.assert_told_once(self.end(daemon), rf"left a snapshot of the store open; closed \({PLACE}\)$")
+
     def test_who_runs_the_loop_or_stops_it_is_named_and_nothing_stops(self):
         for function, result in (("uv_run", "returning after one turn"), ("uv_stop", "ignored")):
             for when in ("init", "handler"):
@@ -88,6 +104,28 @@ class Misuse(Case):
                     self.assertEqual([b"0", b"1"], self.call(daemon, 2))
                     detail = r" \(/berth\.test\.Bad/Do\)" if when == "handler" else ""
                     self.assert_told_once(self.end(daemon), rf"called {function} on the daemon's loop in {when}; {result}{detail}$")
+
+    def test_a_callback_that_a_plugin_announces_is_its_own(self):
+        daemon = self.start_bad("work", "timer")
+        daemon.wait_for_log(f" warn  callback work of {URI} blocked the loop for ")
+        costs = json.loads(daemon.ctl("plugins", "inspect", "--json", URI).stdout)["costs"]
+        self.assertGreater(costs["longest_ns"], 290e6)
+        self.assertEqual(0, costs["misuses"])
+        self.end(daemon)
+
+    def test_an_announced_callback_has_its_end(self):
+        for when in ("timer", "init", "handler"):
+            with self.subTest(when=when):
+                daemon = self.start_bad("forgotten_leave", when)
+                self.assertEqual([b"0", b"1"], self.call(daemon, 2))
+                daemon.wait_for_log("not berth_leave")
+                self.assert_told_once(self.end(daemon), r'called berth_enter\("work"\), but not berth_leave before the callback returned$')
+        for when in ("timer", "handler"):
+            with self.subTest(when=when):
+                daemon = self.start_bad("unentered_leave", when)
+                self.assertEqual([b"0", b"1"], self.call(daemon, 2))
+                daemon.wait_for_log("called berth_leave")
+                self.assert_told_once(self.end(daemon), r"called berth_leave without berth_enter; ignored \(")
 
     def test_a_thread_posts_to_the_loop(self):
         daemon = self.start_bad("post")

@@ -480,6 +480,102 @@ static void brackets_nest_and_only_the_outermost_reaches_the_engine(void **state
     store->end(NULL);
 }
 
+static struct {
+    char what[80];
+    const void *caller;
+    unsigned times;
+} misuse;
+
+static void on_misuse(const struct berth_host *host, const char *what, const void *caller)
+{
+    snprintf(misuse.what, sizeof(misuse.what), "%s", what);
+    misuse.caller = caller;
+    misuse.times++;
+}
+
+static const struct berth_host host = {.size = sizeof(host), .report_misuse = on_misuse};
+
+static __attribute__((noinline)) struct berth_store_txn *open_snapshot(void)
+{
+    struct berth_store_txn *txn;
+    struct berth_error err;
+
+    assert_int_equal(store->begin(&f.engine, &txn, &err), BERTH_OK);
+    return txn;
+}
+
+static void do_nothing(uv_idle_t *idle)
+{
+}
+
+/* Also of a loop that has nothing to do. */
+static void turn(void)
+{
+    uv_idle_t idle;
+
+    uv_idle_init(&f.loop, &idle);
+    uv_idle_start(&idle, do_nothing);
+    uv_run(&f.loop, UV_RUN_NOWAIT);
+    uv_close((uv_handle_t *)&idle, NULL);
+    uv_run(&f.loop, UV_RUN_NOWAIT);
+}
+
+static void a_snapshot_that_is_left_open_is_closed_and_its_user_named(void **state)
+{
+    struct berth_store_bytes value;
+    struct berth_store_txn *left, *ended;
+    struct berth_error err;
+    uintptr_t away;
+
+    memset(&misuse, 0, sizeof(misuse));
+    berth_store_core_watch_snapshots(f.engine.core, &host);
+    ended = open_snapshot();
+    left = open_snapshot();
+    store->end(ended);
+    assert_int_equal(store->get(left, "bucket", berth_store_text("a"), &value, &err), BERTH_NOT_FOUND);
+    assert_true(f.engine.is_open);
+    turn();
+    assert_false(f.engine.is_open);
+    assert_int_equal(misuse.times, 1);
+    assert_string_equal(misuse.what, "left a snapshot of the store open; closed");
+    away = (uintptr_t)misuse.caller - (uintptr_t)open_snapshot;
+    assert_in_range(away, 1, 1024);
+    turn();
+    assert_int_equal(misuse.times, 1);
+
+    assert_int_equal(store->get(left, "bucket", berth_store_text("a"), &value, &err),
+                     BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "was not ended by the callback that opened it"));
+    store->end(open_snapshot());
+    store->end(left);
+    turn();
+    assert_int_equal(misuse.times, 1);
+}
+
+static void snapshots_that_are_never_ended_end_with_the_store(void **state)
+{
+    memset(&misuse, 0, sizeof(misuse));
+    berth_store_core_watch_snapshots(f.engine.core, &host);
+    open_snapshot();
+    turn();
+    open_snapshot();
+    berth_store_core_close(f.engine.core, on_closed);
+    while (!f.engine.is_closed)
+        uv_run(&f.loop, UV_RUN_ONCE);
+    assert_int_equal(misuse.times, 2);
+    assert_false(f.engine.is_open);
+}
+
+static void where_nobody_watches_a_snapshot_may_outlast_the_turn(void **state)
+{
+    struct berth_store_txn *txn = open_snapshot();
+
+    turn();
+    assert_true(f.engine.is_open);
+    store->end(txn);
+    assert_false(f.engine.is_open);
+}
+
 struct watcher {
     struct berth_store_watch *watch;
     struct berth_store_watch *victim;
@@ -564,6 +660,9 @@ int main(void)
         TEST(every_update_that_comes_before_the_very_end_ends),
         TEST(a_conflict_during_the_close_ends_as_unavailable),
         TEST(brackets_nest_and_only_the_outermost_reaches_the_engine),
+        TEST(a_snapshot_that_is_left_open_is_closed_and_its_user_named),
+        TEST(snapshots_that_are_never_ended_end_with_the_store),
+        TEST(where_nobody_watches_a_snapshot_may_outlast_the_turn),
         TEST(a_watch_hears_of_its_prefix_until_it_is_taken_back),
         TEST(who_begins_to_watch_meanwhile_hears_from_the_next_on),
     };

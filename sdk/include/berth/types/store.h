@@ -117,7 +117,8 @@ struct berth_store {
     /**
      * Opens a snapshot of what this daemon knows to be durable. In a cluster it may lag behind others, but
      * never behind a `done` of this instance; to be certain, read in a change. Close it with `end` before the
-     * callback that opened it returns to the loop. Several may be open.
+     * callback that opened it returns to the loop: one that is still open then is closed, and its user named
+     * in the log. Several may be open.
      * @return BERTH_OK; BERTH_UNAVAILABLE, BERTH_RESOURCE_EXHAUSTED, BERTH_DATA_LOSS.
      */
     enum berth_code (*begin)(void *instance, struct berth_store_txn **ret_txn, struct berth_error *err);

@@ -99,6 +99,12 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
 void berth_store_core_measure(struct berth_store_core *core, const struct berth_host *host);
 
 /**
+ * From here on a snapshot that its user has not ended when the loop's turn ends is closed, and the host is
+ * told whose code opened it. Without that, it stays open, and all changes fail once another was committed.
+ */
+void berth_store_core_watch_snapshots(struct berth_store_core *core, const struct berth_host *host);
+
+/**
  * Stops accepting updates: waiting and further ones end with BERTH_UNAVAILABLE, but the batch in flight is
  * waited for. `on_closed` is called from the top level of the loop, after the last `done`, when the core has
  * been freed.
