@@ -11,8 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <setjmp.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -111,6 +114,38 @@ size_t frames_take_interrupted(const void *context, void **frames, size_t count)
     memmove(frames, frames + first, (taken - first) * sizeof(*frames));
     frames[0] = (void *)instruction;
     return taken - first;
+}
+
+/* Where frames_take_guarded goes on, and the thread that is in it; 0: none. */
+static sigjmp_buf after_frames;
+static _Atomic pid_t taker;
+
+static pid_t thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+size_t frames_take_guarded(const void *context, void **frames, size_t count)
+{
+    volatile size_t taken = 0;
+    uintptr_t instruction, caller;
+
+    atomic_store(&taker, thread_id());
+    if (sigsetjmp(after_frames, 1) == 0)
+        taken = frames_take_interrupted(context, frames, count);
+    atomic_store(&taker, 0);
+    if (taken > 0 || count == 0 || !find_interrupted(context, &instruction, &caller))
+        return taken;
+    frames[0] = (void *)instruction;
+    return 1;
+}
+
+void frames_recover(void)
+{
+    pid_t self = thread_id();
+
+    if (atomic_compare_exchange_strong(&taker, &self, 0))
+        siglongjmp(after_frames, 1);
 }
 
 /* A file that is loaded, and the file on disk if it is still the same. */

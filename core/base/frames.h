@@ -17,6 +17,14 @@ size_t frames_take(void **frames, size_t count);
 size_t frames_take_interrupted(const void *context, void **frames, size_t count);
 
 /**
+ * As frames_take_interrupted, on a stack that is broken, too: a fault on the way ends it, and the instruction
+ * that was interrupted is there all the same. On one thread at a time, with the signals of faults unblocked.
+ */
+size_t frames_take_guarded(const void *context, void **frames, size_t count);
+/** In a handler of faults: does not return if frames_take_guarded on this thread has caused it. */
+void frames_recover(void);
+
+/**
  * The path of the loaded file that has an address, as it was loaded ("" for the program itself), and the
  * offset in it. Borrowed for as long as the file is loaded. @return false if unknown.
  */

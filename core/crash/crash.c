@@ -528,6 +528,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
     struct blame blame;
     size_t count;
 
+    frames_recover();
     if (getpid() != daemon_pid || !begin_reporting()) {
         end_by(number, info);
         return;

@@ -135,8 +135,15 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
     if (!atomic_compare_exchange_strong(&stack.answer, &wanted, ANSWER_BEGUN))
         return;
-    stack.count = frames_take_interrupted(context, stack.frames, FRAMES_MAX);
+    stack.count = frames_take_guarded(context, stack.frames, FRAMES_MAX);
     atomic_store(&stack.answer, ANSWER_GIVEN);
+}
+
+static void block_all_but_faults(sigset_t *ret_mask)
+{
+    sigfillset(ret_mask);
+    for (const int *fault = crash_signals; *fault != 0; fault++)
+        sigdelset(ret_mask, *fault);
 }
 
 /* The last of the real-time signals that nobody uses. @return 0: none. */
@@ -145,7 +152,7 @@ static int take_signal(void)
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK},
                      before;
 
-    sigfillset(&action.sa_mask);
+    block_all_but_faults(&action.sa_mask);
     for (int number = SIGRTMAX; number >= SIGRTMIN; number--)
         if (sigaction(number, NULL, &before) == 0 && (before.sa_flags & SA_SIGINFO) == 0 &&
             before.sa_handler == SIG_DFL && sigaction(number, &action, NULL) == 0)
@@ -524,9 +531,7 @@ static bool start_thread(struct watchdog *watchdog)
     sigset_t blocked, before;
     int error;
 
-    sigfillset(&blocked);
-    for (const int *fault = crash_signals; *fault != 0; fault++)
-        sigdelset(&blocked, *fault);
+    block_all_but_faults(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     error = pthread_create(&watchdog->thread, NULL, watch, watchdog);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

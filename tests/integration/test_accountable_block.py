@@ -96,6 +96,12 @@ class Blocks(Bad):
         self.assertRegex(line, r"\(bad\.so\+0x[0-9a-f]+, block\)$")
         self.assertNotIn("blocked the loop", log)
 
+    @unittest.skipIf(IS_SANITIZED, "the sanitizer takes the fault")
+    def test_a_stack_that_cannot_be_followed_costs_its_frames_alone(self):
+        log, line = self.assert_named("timer", f"a callback of {URI} (bad.so+0x", defect="spin_on_nothing")
+        self.assertRegex(line, r"\(bad\.so\+0x[0-9a-f]+, spin_(without_stack|on_nothing)\)$")
+        self.assertNotIn("SIGSEGV", log)
+
     def test_a_step_past_its_deadline_is_told_while_it_blocks(self):
         for when in ("init", "serve", "drain", "close"):
             with self.subTest(when=when):
