@@ -131,7 +131,7 @@ void deaths_finish(struct deaths *deaths);
 /** Adds a death, and a quarantine where the limit is reached and there is none. @return was it reached? */
 bool deaths_add(struct deaths *deaths, const char *uri, const char *what, int64_t now_s,
                 const struct deaths_limit *limit);
-/** Adds one to the file, now. A file that cannot be read is replaced. */
+/** Adds one to the file, now. A file that cannot be read stays as it is. */
 enum berth_code deaths_note(const char *state, const char *uri, const char *what,
                             const struct deaths_limit *limit, struct berth_error *err);
 /** Forgets a plugin, or all of them with NULL. @return how many quarantines that lifted. */

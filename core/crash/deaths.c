@@ -80,7 +80,10 @@ static enum berth_code read_open(FILE *file, const char *path, struct deaths *de
             path);
     while (fgets(line, sizeof(line), file) != NULL)
         read_line(deaths, line);
-    return BERTH_OK;
+    if (ferror(file) == 0)
+        return BERTH_OK;
+    deaths->count = 0;
+    return fail(path, "read it", err);
 }
 
 enum berth_code deaths_read(const char *state, struct deaths *ret_deaths, struct berth_error *err)
@@ -194,11 +197,12 @@ enum berth_code deaths_note(const char *state, const char *uri, const char *what
                             const struct deaths_limit *limit, struct berth_error *err)
 {
     struct deaths deaths;
-    enum berth_code code;
+    enum berth_code code = deaths_read(state, &deaths, err);
 
-    deaths_read(state, &deaths, NULL);
-    deaths_add(&deaths, uri, what, (int64_t)time(NULL), limit);
-    code = deaths_write(state, &deaths, err);
+    if (code == BERTH_OK) {
+        deaths_add(&deaths, uri, what, (int64_t)time(NULL), limit);
+        code = deaths_write(state, &deaths, err);
+    }
     deaths_finish(&deaths);
     return code;
 }

@@ -133,6 +133,29 @@ static void a_link_is_not_followed(void **state)
     scratch_remove(folder);
 }
 
+/* It may be only for now that it cannot be read; and somebody wrote it. */
+static void a_file_that_cannot_be_read_is_not_replaced(void **state)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 8];
+    struct deaths read;
+    struct berth_error error;
+
+    scratch_create(folder);
+    snprintf(path, sizeof(path), "%s/deaths", folder);
+    assert_int_equal(deaths_note(folder, HERON, "SIGSEGV in init", &three, &error), BERTH_OK);
+    assert_int_equal(chmod(path, 0666), 0);
+    assert_int_equal(deaths_note(folder, STORK, "SIGSEGV in init", &three, &error), BERTH_PERMISSION_DENIED);
+    assert_non_null(strstr(error.message, path));
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(deaths_note(folder, STORK, "SIGABRT in serve", &three, &error), BERTH_OK);
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_OK);
+    assert_int_equal(read.count, 2);
+    assert_string_equal(read.items[0].uri, HERON);
+    assert_string_equal(read.items[1].what, "SIGABRT in serve");
+    deaths_finish(&read);
+    scratch_remove(folder);
+}
+
 /* Root lifts a quarantine of a daemon that runs as somebody else. */
 static void the_file_stays_the_daemons(void **state)
 {
@@ -168,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup(one_or_all_are_forgotten, begin),
         cmocka_unit_test_setup(what_is_written_is_read_again, begin),
         cmocka_unit_test_setup(a_link_is_not_followed, begin),
+        cmocka_unit_test_setup(a_file_that_cannot_be_read_is_not_replaced, begin),
         cmocka_unit_test_setup(the_file_stays_the_daemons, begin),
     };
 
