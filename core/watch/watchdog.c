@@ -64,6 +64,9 @@ struct watchdog {
     uint64_t late_ms;
     uint64_t look_ms, told_alive_ms, crowded_ms;
     bool is_told, is_often;
+    /* The loop's word when it was seen last, and when it was seen to have changed within this turn. */
+    unsigned version;
+    uint64_t changed_ms;
     /* The entry whose deadline has been told, by when it began. */
     uint64_t told_entry;
 };
@@ -73,6 +76,11 @@ struct watchdog {
 static uint64_t at_most(uint64_t one, uint64_t other)
 {
     return one < other ? one : other;
+}
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / MS;
 }
 
 static void format_span(uint64_t ns, char *text, size_t size)
@@ -280,6 +288,21 @@ static const struct running_word *find_old(const struct running_word *words, uns
     return NULL;
 }
 
+/* How long no entry has come or gone, as far as it was seen in this turn. */
+static uint64_t quiet_ns(const struct watchdog *watchdog, uint64_t stuck_ns)
+{
+    return watchdog->changed_ms > 0 ? at_most(stuck_ns, (now_ms() - watchdog->changed_ms) * MS) : stuck_ns;
+}
+
+static void note_change(struct watchdog *watchdog)
+{
+    unsigned version = atomic_load(&watchdog->options.running->version);
+
+    if (version != watchdog->version)
+        watchdog->changed_ms = now_ms();
+    watchdog->version = version;
+}
+
 static void tell_stuck(struct watchdog *watchdog, const struct running_word *words, unsigned count,
                        uint64_t stuck_ns)
 {
@@ -295,6 +318,9 @@ static void tell_stuck(struct watchdog *watchdog, const struct running_word *wor
         verb = "busy";
         snprintf(blame.text, sizeof(blame.text), "one iteration, currently in ");
         running_describe(&words[0], blame.text + strlen(blame.text), sizeof(blame.text) - strlen(blame.text));
+    } else if (quiet_ns(watchdog, stuck_ns) < stuck_ns / 2) {
+        verb = "busy";
+        snprintf(blame.text, sizeof(blame.text), "one iteration, currently in code that libuv called");
     } else if (take_stack(watchdog)) {
         blame_stack(&blame);
     } else {
@@ -353,11 +379,6 @@ static void tell_overdue(struct watchdog *watchdog, const struct running_word *w
 
 /* The thread */
 
-static uint64_t now_ms(void)
-{
-    return uv_hrtime() / MS;
-}
-
 /* @return how long until then, at least 1; `until` if it has passed or is off. */
 static uint64_t wait_until(uint64_t limit_ns, uint64_t passed_ns, uint64_t until)
 {
@@ -392,8 +413,9 @@ static uint64_t judge(struct watchdog *watchdog)
     struct running_word words[RUNNING_DEPTH_MAX];
     unsigned count = running_look_all(options->running, words);
     const struct running_word *step = find_step(words, count);
-    uint64_t late_ns = watchdog->late_ms * MS, pause = watchdog->look_ms, stuck_ns, step_ns;
+    uint64_t late_ns = watchdog->late_ms * MS, pause = watchdog->look_ms, stuck_ns, step_ns, lasted_ns;
 
+    note_change(watchdog);
     correct_since(watchdog, words, count);
     stuck_ns = (now_ms() - watchdog->since_ms) * MS;
     stuck_ns = stuck_ns > late_ns ? stuck_ns - late_ns : 0;
@@ -411,10 +433,11 @@ static uint64_t judge(struct watchdog *watchdog)
         watch_clock_await(options->clock, watchdog->wake_fd);
         tell_stuck(watchdog, words, count, stuck_ns);
     }
-    if (options->abort_after_ns > 0 && stuck_ns >= options->abort_after_ns)
-        abort_loop(watchdog, stuck_ns);
+    lasted_ns = count > 0 ? at_most(stuck_ns, age_ns(&words[count - 1])) : quiet_ns(watchdog, stuck_ns);
+    if (options->abort_after_ns > 0 && lasted_ns >= options->abort_after_ns)
+        abort_loop(watchdog, lasted_ns);
     pause = wait_until(options->stall_after_ns, stuck_ns, pause);
-    return wait_until(options->abort_after_ns, stuck_ns, pause);
+    return wait_until(options->abort_after_ns, lasted_ns, pause);
 }
 
 /* @return is the loop where it was, or in a turn that has just been seen? */
@@ -432,6 +455,8 @@ static bool look(struct watchdog *watchdog)
     watchdog->moves = state.is_polling ? UINT64_MAX : state.moves;
     watchdog->since_ms = state.since_ms > watchdog->free_ms ? state.since_ms : watchdog->free_ms;
     watchdog->late_ms = 0;
+    watchdog->version = atomic_load(&watchdog->options.running->version);
+    watchdog->changed_ms = 0;
     return !state.is_polling;
 }
 

@@ -242,6 +242,15 @@ static void one_of_many_short_entries_is_not_blamed(void **state)
     assert_int_equal(watch.unattributed_stalls, 1);
 }
 
+/* Else this process had died. */
+static void a_loop_that_is_merely_busy_is_not_aborted(void **state)
+{
+    run(on_timer_serves_many,
+        (struct watchdog_options){.stall_after_ns = 100 * MS, .abort_after_ns = BLOCK_MS / 2 * MS});
+    assert_has(meanwhile, "the loop has been busy for ");
+    assert_lacks(after, "aborting");
+}
+
 static void on_timer_inits(uv_timer_t *handle)
 {
     running_enter(heron, RUNNING_INIT, NULL);
@@ -383,6 +392,7 @@ int main(void)
         TEST(what_libuv_calls_itself_is_named_by_its_stack),
         TEST(a_callback_of_io_is_seen_though_nothing_of_ours_ran_since_the_poll),
         TEST(one_of_many_short_entries_is_not_blamed),
+        TEST(a_loop_that_is_merely_busy_is_not_aborted),
         TEST(a_step_beyond_its_deadline_is_told_once_while_it_is_stuck),
         TEST(signs_of_life_come_from_the_loop_and_while_a_step_is_within_its_deadline),
         TEST(who_blocks_often_does_not_flood_the_log),
