@@ -367,7 +367,7 @@ static void on_stopped(void *context)
 
     daemon->is_stopped = true;
     progress_end(&daemon->progress);
-    uv_stop(&daemon->loop);
+    tampering_stop_loop();
 }
 
 static bool run_plugins(struct daemon *daemon)
@@ -391,9 +391,12 @@ static bool run_plugins(struct daemon *daemon)
     daemon->life = life_create(&options);
     progress_begin(&daemon->progress, "starting", daemon->life, daemon->router);
     life_start(daemon->life);
-    /* A plugin may have stopped the loop in a callback that libuv called. */
-    while (!daemon->is_stopped)
+    for (;;) {
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        if (daemon->is_stopped)
+            break;
+        tampering_note_return();
+    }
     return true;
 }
 

@@ -256,6 +256,21 @@ void running_watch_leave(void (*new_on_leave)(void))
     atomic_store(&on_leave, new_on_leave);
 }
 
+static const unsigned no_flag, *flag = &no_flag;
+
+void running_watch_flag(const unsigned *new_flag)
+{
+    flag = new_flag != NULL ? new_flag : &no_flag;
+}
+
+bool running_flag_was_set(void)
+{
+    const struct running_thread *thread = this_thread;
+    unsigned depth = thread == NULL ? 0 : atomic_load_explicit(&thread->depth, memory_order_relaxed);
+
+    return depth > 0 && depth <= RUNNING_DEPTH_MAX && thread->frames[depth - 1].flag_was_set;
+}
+
 static void show_in_box(const struct running_plugin *owner, enum running_doing doing)
 {
     atomic_store_explicit(&box->owner, owner != NULL ? owner->index : 0, memory_order_relaxed);
@@ -318,6 +333,7 @@ void running_enter(struct running_plugin *owner, enum running_doing doing, const
     frame = &thread->frames[depth];
     frame->weight = depth > 0 ? 1 : weigh(thread, owner, doing);
     frame->nested_ticks = 0;
+    frame->flag_was_set = thread->is_loop && *flag != 0;
     now = frame->weight > 0 ? running_ticks() : 0;
     version = atomic_load_explicit(&thread->version, memory_order_relaxed);
     atomic_store_explicit(&thread->version, version + 1, memory_order_relaxed);

@@ -101,6 +101,7 @@ struct running_thread {
         /** What entries within it took. */
         uint64_t nested_ticks;
         atomic_int doing;
+        bool flag_was_set;
         /** How many entries it stands for. */
         uint32_t weight;
     } frames[RUNNING_DEPTH_MAX];
@@ -175,6 +176,10 @@ void running_allow(uint64_t limit_ns);
 void running_watch_steps(void (*on_step)(const struct running_word *word, bool has_ended));
 /** Is no other thread in a plugin? */
 bool running_is_alone(void);
+/** Notes at each entry whether this flag of the loop's thread is set; NULL: of none. */
+void running_watch_flag(const unsigned *flag);
+/** Was it set when the innermost entry of this thread began? */
+bool running_flag_was_set(void);
 /** Called on each thread before an entry is left, in place of who was called before; NULL: nobody. */
 void running_watch_leave(void (*on_leave)(void));
 

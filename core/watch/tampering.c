@@ -56,14 +56,33 @@ static void on_leave(void)
     end_own_entries();
     if (loop->stop_flag == 0)
         is_stopping = false;
-    else if (!is_stopping && blame("uv_stop", "ignored"))
+    else if (!is_stopping && !running_flag_was_set() && blame("uv_stop", "ignored"))
         loop->stop_flag = 0;
+}
+
+static void note_stop(void)
+{
+    misuse_report(&(struct misuse){
+        .what = "a plugin called uv_stop on the daemon's loop in a callback that libuv called; ignored"});
 }
 
 void tampering_watch_loop(uv_loop_t *new_loop)
 {
     loop = new_loop;
+    running_watch_flag(&loop->stop_flag);
     running_watch_leave(on_leave);
+}
+
+void tampering_stop_loop(void)
+{
+    is_stopping = true;
+    uv_stop(loop);
+}
+
+void tampering_note_return(void)
+{
+    if (!is_stopping)
+        note_stop();
 }
 
 /*
@@ -117,9 +136,14 @@ void tampering_watch_process(void)
 void tampering_note_turn(void)
 {
     end_own_entries();
-    is_stopping = blame("uv_run", "returning after one turn");
-    if (is_stopping)
-        uv_stop(loop);
+    if (loop->stop_flag == 0)
+        is_stopping = false;
+    if (blame("uv_run", "returning after one turn")) {
+        tampering_stop_loop();
+    } else if (loop->stop_flag != 0 && !is_stopping) {
+        loop->stop_flag = 0;
+        note_stop();
+    }
     is_fresh = false;
 }
 
@@ -132,6 +156,7 @@ void tampering_end(void)
 {
     running_watch_steps(NULL);
     running_watch_leave(NULL);
+    running_watch_flag(NULL);
     surroundings_free(surroundings);
     surroundings = NULL;
 }

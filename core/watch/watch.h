@@ -135,6 +135,10 @@ void tampering_watch_process(void);
 void tampering_note_turn(void);
 /** In a step: it runs no code of the plugin, so there is nothing to compare when it ends. */
 void tampering_note_nothing_ran(void);
+/** The host itself stops the loop: uv_stop. */
+void tampering_stop_loop(void);
+/** The loop has returned to the host, who did not stop it. */
+void tampering_note_return(void);
 void tampering_end(void);
 
 #endif

@@ -105,6 +105,14 @@ class Misuse(Case):
                     detail = r" \(/berth\.test\.Bad/Do\)" if when == "handler" else ""
                     self.assert_told_once(self.end(daemon), rf"called {function} on the daemon's loop in {when}; {result}{detail}$")
 
+    def test_who_stops_the_loop_where_the_host_sees_nobody_is_nobody(self):
+        daemon = self.start_bad("uv_stop", "timer")
+        daemon.wait_for_log("uv_stop")
+        self.assertEqual([b"0", b"1"], self.call(daemon, 2))
+        log = self.end(daemon)
+        self.assert_line(log, " warn ", "a plugin called uv_stop on the daemon's loop in a callback that libuv called; ignored")
+        self.assertEqual(1, log.count("uv_stop"))
+
     def test_a_callback_that_a_plugin_announces_is_its_own(self):
         daemon = self.start_bad("work", "timer")
         daemon.wait_for_log(f" warn  callback work of {URI} blocked the loop for ")
