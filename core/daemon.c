@@ -431,13 +431,15 @@ static void close_loop(struct daemon *daemon)
 
     tampering_end();
     process_leave_signals(&daemon->signals);
-    watchdog_stop(daemon->watchdog);
-    watch_clock_stop(&daemon->clock);
     progress_finish(&daemon->progress);
-    uv_close((uv_handle_t *)&daemon->turn, NULL);
     if (daemon->registry != NULL)
         inspect_finish(&daemon->inspect);
-    if (is_busy || !drain_loop(&daemon->loop, DRAIN_LIMIT_MS))
+    if (!is_busy)
+        drain_run(&daemon->loop, DRAIN_LIMIT_MS);
+    watchdog_stop(daemon->watchdog);
+    watch_clock_stop(&daemon->clock);
+    uv_close((uv_handle_t *)&daemon->turn, NULL);
+    if (is_busy || !drain_loop(&daemon->loop))
         end_under(daemon);
     uv_library_shutdown();
 }

@@ -90,7 +90,7 @@ static void report(const struct leftovers *leftovers)
              leftovers->count == 1 ? "" : "s", text);
 }
 
-static void run_to_end(uv_loop_t *loop, unsigned limit_ms)
+void drain_run(uv_loop_t *loop, unsigned limit_ms)
 {
     uv_timer_t limit;
     bool is_closed = false;
@@ -105,11 +105,15 @@ static void run_to_end(uv_loop_t *loop, unsigned limit_ms)
         uv_run(loop, UV_RUN_NOWAIT);
 }
 
-bool drain_loop(uv_loop_t *loop, unsigned limit_ms)
+/* Two turns: handles close at the end of one, and signals only after another. */
+#define LAST_TURNS 2
+
+bool drain_loop(uv_loop_t *loop)
 {
     struct leftovers leftovers = {.count = 0};
 
-    run_to_end(loop, limit_ms);
+    for (int i = 0; i < LAST_TURNS; i++)
+        uv_run(loop, UV_RUN_NOWAIT);
     if (uv_loop_close(loop) == 0)
         return true;
     uv_walk(loop, name_handle, &leftovers);

@@ -8,11 +8,13 @@
 
 #include <uv.h>
 
+/** Lets the plugins' closing handles finish, within `limit_ms`, while the loop is still watched. */
+void drain_run(uv_loop_t *loop, unsigned limit_ms);
 /**
- * Lets closing handles finish, within `limit_ms`, and closes the loop.
+ * Closes the loop, once the last handles of the host have been closed.
  * @return false if handles or requests are left open; they are logged with their owners, and the loop stays
  * open.
  */
-bool drain_loop(uv_loop_t *loop, unsigned limit_ms);
+bool drain_loop(uv_loop_t *loop);
 
 #endif

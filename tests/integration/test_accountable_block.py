@@ -96,6 +96,12 @@ class Blocks(Bad):
         self.assertRegex(line, r"\(bad\.so\+0x[0-9a-f]+, block\)$")
         self.assertNotIn("blocked the loop", log)
 
+    def test_a_callback_that_blocks_after_the_last_close_is_named(self):
+        daemon = self.launch_bad("after_close").wait_for()
+        daemon.send(signal.SIGTERM)
+        self.assertEqual(0, daemon.wait(), daemon.log)
+        self.assert_line(daemon.log, " warn ", "the loop has been stuck for ", f" in a callback of {URI} (bad.so+0x")
+
     @unittest.skipIf(IS_SANITIZED, "the sanitizer takes the fault")
     def test_a_stack_that_cannot_be_followed_costs_its_frames_alone(self):
         log, line = self.assert_named("timer", f"a callback of {URI} (bad.so+0x", defect="spin_on_nothing")
