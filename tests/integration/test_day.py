@@ -62,6 +62,10 @@ class Day(Sdk, Case):
         daemon = self.start()
         said = self.must(self.harbour / "build" / "call_harbour", daemon.address, "Ann")
         self.assertEqual(["Hello, Ann", "1", "2", "3"], said.splitlines())
+        # The same handlers over the other transport, and without a client.
+        self.assertEqual(said, self.must(self.harbour / "build" / "call_harbour", "--ttrpc", f"{daemon.address}.ttrpc", "Ann"))
+        self.assertEqual('{"message":"Hello, Ann"}\n', daemon.ctl("call", "harbour.Greeter/SayHello", '{"name":"Ann"}').stdout)
+        self.assertEqual('{"number":1}\n{"number":2}\n', daemon.ctl("call", "harbour.Greeter/Count", '{"upTo":2}').stdout)
         readme = (self.harbour / "README.md").read_text()
         script = textwrap.dedent(re.search(r"^    import grpc.*?(?=^##)", readme, re.MULTILINE | re.DOTALL)[0])
         self.must("protoc", "--python_out=.", "harbour.proto", cwd=self.harbour)
