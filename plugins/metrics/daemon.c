@@ -161,11 +161,18 @@ static void put_steps(struct rows *rows, const struct berth_plugin_info *info)
     }
 }
 
-/* A server without connections has a row as well. */
-static void add_server(struct rows *rows, const char *uri)
+/* @return where a server's connections are counted; NULL beyond SERVERS_MAX. */
+static struct server *get_server(struct rows *rows, const char *uri)
 {
-    if (rows->server_count < SERVERS_MAX)
-        snprintf(rows->servers[rows->server_count++].uri, sizeof(rows->servers[0].uri), "%s", uri);
+    size_t i = 0;
+
+    while (i < rows->server_count && strcmp(rows->servers[i].uri, uri) != 0)
+        i++;
+    if (i == SERVERS_MAX)
+        return NULL;
+    if (i == rows->server_count)
+        snprintf(rows->servers[rows->server_count++].uri, sizeof(rows->servers[i].uri), "%s", uri);
+    return &rows->servers[i];
 }
 
 static bool put_plugin(void *context, const struct berth_plugin_info *info)
@@ -186,8 +193,9 @@ static bool put_plugin(void *context, const struct berth_plugin_info *info)
         return true;
     put(rows, PLUGIN_DEGRADED, labels,
         info->size > offsetof(struct berth_plugin_info, condition) && info->condition != BERTH_OK ? 1 : 0);
-    if (strcmp(info->type, "io.containerd.server.v1") == 0)
-        add_server(rows, info->uri);
+    /* A server without connections has a row as well. */
+    if (strcmp(info->type, "io.containerd.server.v1") == 0 || strcmp(info->type, "io.berth.server.v1") == 0)
+        get_server(rows, info->uri);
     return true;
 }
 
@@ -210,11 +218,10 @@ static bool put_costs(void *context, const struct berth_plugin_costs *costs)
 
 static bool count_connection(void *context, const struct berth_connection *connection)
 {
-    struct rows *rows = context;
+    struct server *server = get_server(context, connection->server);
 
-    for (size_t i = 0; i < rows->server_count; i++)
-        if (strcmp(rows->servers[i].uri, connection->server) == 0)
-            rows->servers[i].connections++;
+    if (server != NULL)
+        server->connections++;
     return true;
 }
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of the daemon, of its plugins and of calls, beside containerd's and as Debian's Prometheus reads them."""
 
-import http.server
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import unittest
 import urllib.parse
@@ -362,18 +360,6 @@ static const struct berth_service *const services_{i}[] = {{&service_{i}, NULL}}
         self.assertLess(sorted(costs)[len(costs) // 2], 200 if IS_SANITIZED else 10)
 
 
-class Relay(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        text = self.server.read().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *unused):
-        pass
-
-
 @unittest.skipIf(shutil.which("prometheus") is None, "prometheus is not installed")
 class Prometheus(Metrics):
     """Debian's Prometheus reads the text and answers the queries of dashboards for containerd."""
@@ -381,19 +367,15 @@ class Prometheus(Metrics):
     def setUp(self):
         super().setUp()
         self.workshop.add("author", AUTHOR, code=AUTHOR_CODE)
-        self.serve(**{"metrics.v1.grpc-prometheus": {"grpc_histogram": True}})
-        self.relay = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Relay)
-        self.relay.read = self.text
-        threading.Thread(target=self.relay.serve_forever, daemon=True).start()
-        self.addCleanup(self.relay.server_close)
-        self.addCleanup(self.relay.shutdown)
+        self.serve(**{"metrics.v1.grpc-prometheus": {"grpc_histogram": True}, "server.v1.metrics": {"address": "127.0.0.1:0"}})
+        target = re.search(r"io\.containerd\.server\.v1\.metrics: .*address=(127\.0\.0\.1:\d+)", self.daemon.log)[1]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         folder = self.workshop.top / "prometheus"
         folder.mkdir()
         job = {"job_name": "berth", "metrics_path": "/v1/metrics",
-               "static_configs": [{"targets": [f"127.0.0.1:{self.relay.server_address[1]}"]}]}
+               "static_configs": [{"targets": [target]}]}
         (folder / "prometheus.yml").write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
         with open(folder / "log", "wb") as log:
             self.prometheus = subprocess.Popen(
