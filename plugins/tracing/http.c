@@ -19,6 +19,9 @@
 
 struct http {
     struct transport base;
+    uv_loop_t *loop;
+    const struct options *options;
+    /* NULL until the first request: libcurl and what it brings are larger than the daemon. */
     struct berth_fetch *fetch;
 };
 
@@ -46,12 +49,34 @@ static void on_done(void *context, const struct berth_fetch_result *result)
     http->base.events->on_done(http->base.context, &delivery);
 }
 
+static enum berth_code create_fetch(struct http *http, struct berth_error *err)
+{
+    const struct options *options = http->options;
+    struct berth_metadata headers[HEADERS_MAX] = {HEADER("content-type", "application/x-protobuf")};
+    struct berth_fetch_options where = {
+        .size = sizeof(where),
+        .url = options->endpoint,
+        .headers = headers,
+        .header_count = 1,
+        .ca_file = options->ca_file,
+        .certificate_file = options->certificate_file,
+        .key_file = options->key_file,
+        .timeout_ms = options->timeout_ms,
+        .compress = options->compress,
+    };
+
+    for (size_t i = 0; i < options->header_count; i++)
+        headers[where.header_count++] = options->headers[i];
+    return berth_fetch_create(http->loop, &where, &http->fetch, err);
+}
+
 static enum berth_code send_request(struct transport *transport, const void *request, size_t length,
                                     struct berth_error *err)
 {
     struct http *http = (struct http *)transport;
+    enum berth_code code = http->fetch == NULL ? create_fetch(http, err) : BERTH_OK;
 
-    return berth_fetch_post(http->fetch, request, length, on_done, http, err);
+    return code == BERTH_OK ? berth_fetch_post(http->fetch, request, length, on_done, http, err) : code;
 }
 
 static void on_closed(void *context)
@@ -68,7 +93,10 @@ static void close_http(struct transport *transport)
 {
     struct http *http = (struct http *)transport;
 
-    berth_fetch_close(http->fetch, on_closed, http);
+    if (http->fetch != NULL)
+        berth_fetch_close(http->fetch, on_closed, http);
+    else
+        on_closed(http);
 }
 
 static const struct transport_ops ops = {.send = send_request, .close = close_http};
@@ -77,31 +105,13 @@ enum berth_code transport_create_http(uv_loop_t *loop, const struct options *opt
                                       const struct transport_events *events, void *context,
                                       struct transport **ret_transport, struct berth_error *err)
 {
-    struct berth_metadata headers[HEADERS_MAX] = {HEADER("content-type", "application/x-protobuf")};
-    struct berth_fetch_options where = {
-        .size = sizeof(where),
-        .url = options->endpoint,
-        .headers = headers,
-        .header_count = 1,
-        .ca_file = options->ca_file,
-        .certificate_file = options->certificate_file,
-        .key_file = options->key_file,
-        .timeout_ms = options->timeout_ms,
-        .compress = options->compress,
-    };
     struct http *http = calloc(1, sizeof(*http));
-    enum berth_code code;
 
     if (http == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the exporter");
     http->base = (struct transport){.ops = &ops, .events = events, .context = context};
-    for (size_t i = 0; i < options->header_count; i++)
-        headers[where.header_count++] = options->headers[i];
-    code = berth_fetch_create(loop, &where, &http->fetch, err);
-    if (code != BERTH_OK) {
-        free(http);
-        return code;
-    }
+    http->loop = loop;
+    http->options = options;
     *ret_transport = &http->base;
     return BERTH_OK;
 }

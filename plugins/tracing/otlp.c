@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/types/metrics.h>
 #include <berth/types/tracing.h>
 
 #include "batch.h"
@@ -38,9 +39,12 @@ struct otlp {
     bool is_sending, is_closing, is_transport_closing;
     /* When the batch was begun, and how often it failed. */
     uint64_t batch_began_ms;
+    /* Nothing is sent before: a failed batch's back-off outlives the batch. */
+    uint64_t not_before_ms;
     unsigned attempts;
     uint32_t random;
     unsigned open_handles;
+    struct berth_series *exported, *dropped;
     struct {
         uint64_t exported, dropped, logged, logged_ns;
         char reason[256];
@@ -72,6 +76,7 @@ static void count_dropped(struct otlp *self, uint64_t spans, const char *reason)
     if (spans == 0)
         return;
     self->count.dropped += spans;
+    berth_series_add(self->dropped, (double)spans);
     snprintf(self->count.reason, sizeof(self->count.reason), "%.255s", reason);
     log_dropped(self, false);
 }
@@ -121,6 +126,14 @@ static void start_timer(struct otlp *self, uint64_t delay_ms)
     uv_timer_start(&self->timer, on_timer, delay_ms, 0);
 }
 
+/* @return at least `wanted`, and as long as the collector is to be left alone. */
+static uint64_t pause_ms(const struct otlp *self, uint64_t wanted)
+{
+    uint64_t now = now_ms(), left = self->not_before_ms > now ? self->not_before_ms - now : 0;
+
+    return left > wanted ? left : wanted;
+}
+
 /* What comes next, with no batch in hand. */
 static void go_on(struct otlp *self)
 {
@@ -129,10 +142,12 @@ static void go_on(struct otlp *self)
             finish(self);
         return;
     }
-    if (self->is_closing || self->queue.count >= self->options.max_batch)
+    if (self->is_closing)
         start_timer(self, 0);
+    else if (self->queue.count >= self->options.max_batch)
+        start_timer(self, pause_ms(self, 0));
     else if (!uv_is_active((uv_handle_t *)&self->timer))
-        start_timer(self, self->options.schedule_delay_ms);
+        start_timer(self, pause_ms(self, self->options.schedule_delay_ms));
 }
 
 static void forget_batch(struct otlp *self)
@@ -163,17 +178,14 @@ static void retry(struct otlp *self, const struct delivery *delivery)
     pause = backoff_ms(self);
     if (delivery->retry_after_ms > pause)
         pause = delivery->retry_after_ms;
+    self->not_before_ms = now_ms() + pause;
     if (!self->is_closing && age + pause < self->options.export_timeout_ms) {
         start_timer(self, pause);
         return;
     }
     count_dropped(self, self->batch_count, delivery->reason);
     forget_batch(self);
-    /* The collector asked to be left alone, or is away: the next batch does not come sooner for that. */
-    if (!self->is_closing && self->queue.count > 0)
-        start_timer(self, pause);
-    else
-        go_on(self);
+    go_on(self);
 }
 
 static void on_done(void *context, const struct delivery *delivery)
@@ -189,6 +201,7 @@ static void on_done(void *context, const struct delivery *delivery)
     if (rejected > self->batch_count || delivery->result == DELIVERY_REFUSED)
         rejected = self->batch_count;
     self->count.exported += self->batch_count - rejected;
+    berth_series_add(self->exported, (double)(self->batch_count - rejected));
     count_dropped(self, rejected, delivery->reason);
     forget_batch(self);
     go_on(self);
@@ -255,7 +268,7 @@ enum berth_code otlp_drain(const struct berth_host *host, void *instance, struct
     struct otlp *self = instance;
 
     if (self->queue.count > 0 && self->batch_count == 0)
-        start_timer(self, 0);
+        start_timer(self, pause_ms(self, 0));
     return BERTH_OK;
 }
 
@@ -304,6 +317,9 @@ enum berth_code otlp_init(const struct berth_host *host, void *prepared, void **
     uv_timer_init(host->loop, &self->limit);
     self->timer.data = self->limit.data = self;
     self->open_handles = 3;
+    self->exported =
+        berth_metrics_counter(host, "otlp_spans_exported_total", "Spans taken by the collector.");
+    self->dropped = berth_metrics_counter(host, "otlp_spans_dropped_total", "Spans that were not delivered.");
     berth_add_export(host, "endpoint", self->options.endpoint);
     berth_add_export(host, "protocol", self->options.is_grpc ? "grpc" : "http/protobuf");
     *ret_instance = self;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <berth/address.h>
+#include <berth/types/metrics.h>
 #include <berth/types/tracing.h>
 
 #include "environment.h"
@@ -37,6 +38,7 @@ struct tracing {
     const struct berth_span_processor *processors[PROCESSORS_MAX];
     void *processor_instances[PROCESSORS_MAX];
     size_t processor_count;
+    struct berth_series *invalid_headers;
     /* What callers sent and could not be used, and when that was last logged. */
     struct {
         uint64_t parents, states, baggage, logged, logged_ns;
@@ -72,6 +74,7 @@ static void log_bad(struct tracing *self, bool is_last)
 static void count_bad(struct tracing *self, uint64_t *counter)
 {
     ++*counter;
+    berth_series_add(self->invalid_headers, 1);
     log_bad(self, false);
 }
 
@@ -353,6 +356,8 @@ static enum berth_code configure(struct tracing *self, struct berth_error *err)
     if (code == BERTH_OK)
         code = berth_each(self->host, BERTH_SPAN_PROCESSOR_TYPE, add_processor, self, err);
     self->conventions = read_conventions();
+    self->invalid_headers = berth_metrics_counter(self->host, "tracing_invalid_headers_total",
+                                                  "Trace headers of callers that could not be used.");
     return code;
 }
 

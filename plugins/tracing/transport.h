@@ -44,7 +44,10 @@ struct transport_ops {
     /** Borrows the request until on_done, which follows from the loop unless this fails. */
     enum berth_code (*send)(struct transport *transport, const void *request, size_t length,
                             struct berth_error *err);
-    /** Cancels what is in flight, without on_done, and frees the transport before on_closed. */
+    /**
+     * Cancels what is in flight, without on_done, and frees the transport before on_closed, which may come
+     * before this returns.
+     */
     void (*close)(struct transport *transport);
 };
 

@@ -136,13 +136,16 @@ class Receiver:
 class GrpcReceiver(Receiver):
     """An answer is bytes (a response), or (status, details)."""
 
-    def __init__(self, address):
+    def __init__(self, address, credentials=None):
         super().__init__()
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
         handler = grpc.unary_unary_rpc_method_handler(self.answer)
         self.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(
             "opentelemetry.proto.collector.trace.v1.TraceService", {"Export": handler})])
-        self.port = self.server.add_insecure_port(address)
+        if credentials is None:
+            self.port = self.server.add_insecure_port(address)
+        else:
+            self.port = self.server.add_secure_port(address, credentials)
         self.server.start()
 
     def answer(self, request, context):
@@ -161,7 +164,7 @@ class GrpcReceiver(Receiver):
 class HttpReceiver(Receiver):
     """An answer is bytes (a response), or (status, headers)."""
 
-    def __init__(self):
+    def __init__(self, context=None):
         super().__init__()
         receiver = self
 
@@ -188,6 +191,8 @@ class HttpReceiver(Receiver):
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -3,12 +3,14 @@
 
 import shutil
 import socket
+import ssl
 import time
 import unittest
 
 import ask
 import grpc
 import protos
+import test_tls
 from daemon import Case, run
 from otlp_receiver import GrpcReceiver, HttpReceiver
 from test_ttrpc import Peer, REQUEST, field, request
@@ -308,7 +310,10 @@ class Http(Traced):
     def test_spans_arrive(self):
         receiver = self.receive_http()
         daemon = self.trace_to(receiver, OTEL_EXPORTER_OTLP_HEADERS="api-key=secret")
-        threads = set(open(f"/proc/{daemon.pid}/status", encoding="utf-8").read().splitlines())
+        with open(f"/proc/{daemon.pid}/status", encoding="utf-8") as status:
+            threads = status.read().splitlines()
+        with open(f"/proc/{daemon.pid}/maps", encoding="utf-8") as maps:
+            self.assertNotIn("libcurl", maps.read(), "before the first span")
         for _ in range(3):
             self.hello(daemon, traceparent=PARENT)
             time.sleep(0.1)
@@ -381,6 +386,52 @@ class Http(Traced):
         daemon.wait_for_log("spans dropped: ")
         self.hello(daemon)
         self.assert_stops(daemon)
+
+
+class Secure(Traced):
+    """Both transports over TLS, with a certificate of the daemon's own."""
+
+    openssl, make_authority = test_tls.Tls.openssl, test_tls.Tls.make_authority
+    make_certificate = test_tls.Tls.make_certificate
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.workshop.top / "tls"
+        self.folder.mkdir()
+        self.make_authority("ca")
+        for name in ("server", "client"):
+            self.make_certificate(name, "ca", "DNS:localhost")
+
+    def file(self, name):
+        return self.folder / name
+
+    def start_secure(self, receiver, protocol, **variables):
+        return self.start(OTEL_EXPORTER_OTLP_ENDPOINT=f"https://localhost:{receiver.port}", OTEL_BSP_SCHEDULE_DELAY=20,
+                          OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_CERTIFICATE=self.file("ca.pem"), **variables)
+
+    def assert_takes_only_the_clients(self, receiver, protocol):
+        self.addCleanup(receiver.close)
+        daemon = self.start_secure(receiver, protocol, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=self.file("client.pem"),
+                                   OTEL_EXPORTER_OTLP_CLIENT_KEY=self.file("client.key"))
+        self.hello(daemon)
+        receiver.wait(name="helloworld.Greeter/SayHello")
+        self.assert_stops(daemon)
+        daemon = self.start_secure(receiver, protocol, OTEL_BSP_EXPORT_TIMEOUT=300)
+        self.hello(daemon)
+        daemon.wait_for_log("spans dropped: ")
+        self.assert_stops(daemon)
+        self.assertEqual(1, len(receiver.spans))
+
+    def test_grpc(self):
+        read = [self.file(name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")]
+        credentials = grpc.ssl_server_credentials([(read[0], read[1])], read[2], require_client_auth=True)
+        self.assert_takes_only_the_clients(GrpcReceiver("localhost:0", credentials), "grpc")
+
+    def test_http(self):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.file("ca.pem"))
+        context.load_cert_chain(self.file("server.pem"), self.file("server.key"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        self.assert_takes_only_the_clients(HttpReceiver(context), "http/protobuf")
 
 
 class Propagation(Traced):
