@@ -15,7 +15,7 @@
 
 #include <core/base/frames.h>
 #include <core/module/module.h>
-#include <core/watch/threads.h>
+#include <core/watch/watch.h>
 #include <sdk/base/memory.h>
 
 #include "handles.h"

@@ -4,7 +4,7 @@
  * thread that blocks signals, or does not answer in time, the kernel tells the innermost frame if it is in a
  * system call. One that answers after its time finds that nobody wants it.
  */
-#include "threads.h"
+#include "watch.h"
 
 #include <dirent.h>
 #include <signal.h>
