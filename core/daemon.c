@@ -439,9 +439,14 @@ static void close_loop(struct daemon *daemon)
     watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);
     uv_close((uv_handle_t *)&daemon->turn, NULL);
-    if (is_busy || !drain_loop(&daemon->loop))
+    if (is_busy)
         end_under(daemon);
+    if (!drain_loop(&daemon->loop)) {
+        lingering_report(false);
+        end_under(daemon);
+    }
     uv_library_shutdown();
+    lingering_report(true);
 }
 
 static void finish(struct daemon *daemon)

@@ -121,6 +121,7 @@ static void on_step(const struct running_word *word, bool has_ended)
         return;
     }
     is_fresh = running_is_alone();
+    lingering_note_step(word, has_ended);
     surroundings_check(surroundings, has_ended ? on_change : on_earlier_change, (void *)word);
 }
 
@@ -128,6 +129,7 @@ void tampering_watch_process(void)
 {
     surroundings = surroundings_take();
     is_fresh = true;
+    lingering_watch();
     if (surroundings != NULL)
         running_watch_steps(on_step);
 }

@@ -160,4 +160,17 @@ struct thread_stack {
 void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struct thread_stack *stack),
                   void *context);
 
+/* Who left a thread behind. */
+
+/** As tampering_watch_process, which does this too: the threads that are there are the host's. */
+void lingering_watch(void);
+/** Before and after a step, unless nothing of a plugin can have run since the last time. */
+void lingering_note_step(const struct running_word *word, bool has_ended);
+/**
+ * Logs each thread that a plugin has left running, with the step or the function it began in.
+ * @param have_all_ended  the host's own threads have: what still runs is a plugin's, also where nothing says
+ * whose.
+ */
+void lingering_report(bool have_all_ended);
+
 #endif

@@ -2,6 +2,7 @@
 """What a plugin does against the contract is refused and named, and reaches nobody else."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import protos
 from daemon import Case
 from workshop import BUILD
 
+IS_SANITIZED = os.environ.get("BERTH_TEST_SANITIZE", "none") != "none"
 URI = "io.berth.test.v1.bad"
 PLACE = r"bad\.so\+0x[0-9a-f]+"
 
@@ -104,6 +106,18 @@ class Misuse(Case):
                     self.assertEqual([b"0", b"1"], self.call(daemon, 2))
                     detail = r" \(/berth\.test\.Bad/Do\)" if when == "handler" else ""
                     self.assert_told_once(self.end(daemon), rf"called {function} on the daemon's loop in {when}; {result}{detail}$")
+
+    def test_a_thread_that_is_left_running_is_named_with_its_function(self):
+        for when in ("init", "handler", "prepare", "close"):
+            with self.subTest(when=when):
+                daemon = self.start_bad("thread", when)
+                self.assertEqual([b"0"], self.call(daemon))
+                step = f" since {when}" if when in ("init", "close") else ""
+                function = "" if IS_SANITIZED else r", bad\.so\+0x[0-9a-f]+ \(sleep_forever\)$"
+                self.assert_told_once(self.end(daemon), rf"left a thread running{step}: berthd{function}")
+
+    def test_threads_that_end_are_not_mentioned(self):
+        self.assertNotIn("thread", self.end(self.start_bad("post", "serve")))
 
     def test_who_stops_the_loop_where_the_host_sees_nobody_is_nobody(self):
         daemon = self.start_bad("uv_stop", "timer")
