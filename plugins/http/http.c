@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP server: every plugin of type io.containerd.http.v1 answers below its prefix. */
+/* The HTTP server: plugins of type io.containerd.http.v1 or io.berth.http.v1 answer below their prefixes. */
 #include "http-plugin.h"
 
 #include "listen.h"
@@ -62,6 +62,8 @@ static enum berth_code mount_all(struct http *self, struct berth_error *err)
     struct collection collection = {.host = self->base.host};
     enum berth_code code = berth_each(self->base.host, "io.containerd.http.v1", collect, &collection, err);
 
+    if (code == BERTH_OK)
+        code = berth_each(self->base.host, "io.berth.http.v1", collect, &collection, err);
     if (code == BERTH_OK && collection.is_out_of_memory)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the HTTP handlers");
     if (code == BERTH_OK) {

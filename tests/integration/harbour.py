@@ -41,7 +41,7 @@ class Harbour(Case):
             self.workshop.add(f"more{i}", *plugins)
         (self.workshop.plugins / "broken.so").write_bytes(b"no module")
         (self.workshop.plugins / "broken.so").chmod(0o755)
-        self.workshop.write_config(plugins={"io.berth.server.v1.http": self.http, "io.containerd.http.v1.page": self.page})
+        self.workshop.write_config(plugins={"io.berth.server.v1.http": self.http, "io.berth.http.v1.page": self.page})
         self.daemon = self.start()
         self.broken = self.workshop.root / STORE / "broken"
         listening = re.search(r"io\.berth\.server\.v1\.http: listening address=(\S+)", self.daemon.log)

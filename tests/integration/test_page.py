@@ -142,5 +142,5 @@ class Off(Harbour):
 
     def test_it_is_skipped_unless_it_is_enabled(self):
         self.assertEqual(404, self.ask("/page/")[0])
-        self.assert_line(self.daemon.ctl("plugins", "ls", "--all").stdout, "io.containerd.http.v1", "page", "skip",
+        self.assert_line(self.daemon.ctl("plugins", "ls", "--all").stdout, "io.berth.http.v1", "page", "skip",
                          "enabled is not set")

@@ -205,7 +205,7 @@ class Views(Seen):
         see.wait("document.getElementById('banner').checkVisibility()")
         self.assertEqual(["reconnecting"], self.texts("#link"))
         see.wait("document.getElementById('verdict').textContent === 'unknown'")
-        self.workshop.write_config(plugins={"io.berth.server.v1.http": {"address": f"127.0.0.1:{self.port}"}, "io.containerd.http.v1.page": self.page})
+        self.workshop.write_config(plugins={"io.berth.server.v1.http": {"address": f"127.0.0.1:{self.port}"}, "io.berth.http.v1.page": self.page})
         self.start()
         see.wait("!document.getElementById('banner').checkVisibility()")
         self.assertEqual(["live"], self.texts("#link"))

@@ -280,7 +280,7 @@ static void what_is_not_there_is_refused(void **state)
     assert_status(*state, "/data/plugins", "uri=a%0", NULL, 400);
     assert_status(*state, "/data/plugins", "uri=a%00", NULL, 400);
     assert_status(*state, "/data/plugins", "uri=a&uri=b", NULL, 400);
-    assert_status(*state, "/data/status", "uri=io.containerd.http.v1.page", NULL, 400);
+    assert_status(*state, "/data/status", "uri=io.berth.http.v1.page", NULL, 400);
 }
 
 static void a_uri_of_any_length_is_refused_within_bounds(void **state)
@@ -306,12 +306,12 @@ static void data_is_for_pages_of_this_origin_alone(void **state)
 
 static void one_plugin_is_found_by_its_encoded_uri(void **state)
 {
-    struct answer *answer = ask(*state, "/data/plugins", "uri=io.containerd.http.v1%2Epage", NULL);
+    struct answer *answer = ask(*state, "/data/plugins", "uri=io.berth.http.v1%2Epage", NULL);
 
     assert_int_equal(answer->status, 200);
     assert_true(has_header(answer, "Content-Type: application/json"));
     assert_true(has_header(answer, "Cache-Control: no-store"));
-    assert_int_equal(count_of(answer->body, "\"uri\":\"io.containerd.http.v1.page\""), 1);
+    assert_int_equal(count_of(answer->body, "\"uri\":\"io.berth.http.v1.page\""), 1);
     answer_destroy(answer);
 }
 
@@ -337,7 +337,7 @@ static void a_stream_begins_with_all_and_goes_on_with_what_changes(void **state)
     berth_testing_advance(testing, 200);
     assert_int_equal(count_of(answer->body, "event: plugins\ndata: {\"reset\":false"), 1);
     assert_int_equal(count_of(answer->body, "the disk is \\u003cfull\\u003e"), 2);
-    assert_int_equal(count_of(answer->body, "io.containerd.http.v1.page"), 0);
+    assert_int_equal(count_of(answer->body, "io.berth.http.v1.page"), 0);
     answer_destroy(answer);
 }
 

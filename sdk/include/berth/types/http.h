@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plugins of type io.containerd.http.v1: pages, webhooks and other HTTP handlers, carried by the servers that
- * serve HTTP. A handler answers below one path prefix and needs no server of its own.
+ * Plugins of type io.containerd.http.v1, and berth's own of type io.berth.http.v1: pages, webhooks and other
+ * HTTP handlers, carried by the servers that serve HTTP. A handler answers below one path prefix and needs no
+ * server of its own.
  *
  *     static void on_request(struct berth_http_request *request)
  *     {
