@@ -12,10 +12,9 @@
 #include <fcntl.h>
 #include <link.h>
 #include <setjmp.h>
-#include <stdatomic.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -116,24 +115,23 @@ size_t frames_take_interrupted(const void *context, void **frames, size_t count)
     return taken - first;
 }
 
-/* Where frames_take_guarded goes on, and the thread that is in it; 0: none. */
-static sigjmp_buf after_frames;
-static _Atomic pid_t taker;
-
-static pid_t thread_id(void)
-{
-    return (pid_t)syscall(SYS_gettid);
-}
+/*
+ * Where frames_take_guarded goes on, and whether this thread is in it. A program's own thread-local variables
+ * are there from a thread's start, so that a signal handler may use them.
+ */
+static _Thread_local sigjmp_buf after_frames;
+static _Thread_local volatile sig_atomic_t is_taking;
 
 size_t frames_take_guarded(const void *context, void **frames, size_t count)
 {
     volatile size_t taken = 0;
     uintptr_t instruction, caller;
 
-    atomic_store(&taker, thread_id());
-    if (sigsetjmp(after_frames, 1) == 0)
+    if (sigsetjmp(after_frames, 1) == 0) {
+        is_taking = 1;
         taken = frames_take_interrupted(context, frames, count);
-    atomic_store(&taker, 0);
+    }
+    is_taking = 0;
     if (taken > 0 || count == 0 || !find_interrupted(context, &instruction, &caller))
         return taken;
     frames[0] = (void *)instruction;
@@ -142,10 +140,10 @@ size_t frames_take_guarded(const void *context, void **frames, size_t count)
 
 void frames_recover(void)
 {
-    pid_t self = thread_id();
-
-    if (atomic_compare_exchange_strong(&taker, &self, 0))
-        siglongjmp(after_frames, 1);
+    if (!is_taking)
+        return;
+    is_taking = 0;
+    siglongjmp(after_frames, 1);
 }
 
 /* A file that is loaded, and the file on disk if it is still the same. */

@@ -18,7 +18,8 @@ size_t frames_take_interrupted(const void *context, void **frames, size_t count)
 
 /**
  * As frames_take_interrupted, on a stack that is broken, too: a fault on the way ends it, and the instruction
- * that was interrupted is there all the same. On one thread at a time, with the signals of faults unblocked.
+ * that was interrupted is there all the same. In a handler that leaves the signals of faults unblocked, and
+ * not in one that interrupts another such handler.
  */
 size_t frames_take_guarded(const void *context, void **frames, size_t count);
 /** In a handler of faults: does not return if frames_take_guarded on this thread has caused it. */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <core/base/frames.h>
+#include <core/crash/crash.h>
 
 /* Whose answer is wanted, and whose is there; 0: nobody's. */
 static atomic_int wanted;
@@ -35,23 +36,27 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
     if (!atomic_compare_exchange_strong(&wanted, &id, 0))
         return;
-    answer.count = frames_take_interrupted(context, answer.frames, THREADS_FRAMES_MAX);
+    answer.count = frames_take_guarded(context, answer.frames, THREADS_FRAMES_MAX);
     atomic_store(&given, answer.id);
 }
 
-/* The last of the real-time signals that nobody uses. It stays ours: an answer may come late. @return 0:
- * none.
- */
-static int find_signal(void)
+void threads_block_all_but_faults(sigset_t *ret_mask)
 {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+    sigfillset(ret_mask);
+    for (const int *fault = crash_signals; *fault != 0; fault++)
+        sigdelset(ret_mask, *fault);
+}
+
+int threads_take_signal(void (*handler)(int number, siginfo_t *info, void *context))
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     struct sigaction before;
 
-    sigfillset(&action.sa_mask);
+    threads_block_all_but_faults(&action.sa_mask);
     for (int number = SIGRTMAX; number >= SIGRTMIN; number--) {
         if (sigaction(number, NULL, &before) != 0)
             continue;
-        if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction == on_signal)
+        if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction == handler)
             return number;
         if ((before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_DFL &&
             sigaction(number, &action, NULL) == 0)
@@ -135,7 +140,7 @@ static void ask(int number, unsigned *left_ms)
 void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struct thread_stack *stack),
                   void *context)
 {
-    int number = find_signal();
+    int number = threads_take_signal(on_signal);
     DIR *folder = opendir("/proc/self/task");
     const struct dirent *entry;
     bool goes_on = true;

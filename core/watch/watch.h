@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -140,6 +141,14 @@ void tampering_stop_loop(void);
 /** The loop has returned to the host, who did not stop it. */
 void tampering_note_return(void);
 void tampering_end(void);
+
+/** Every signal but those of faults, which are a handler's own. */
+void threads_block_all_but_faults(sigset_t *ret_mask);
+/**
+ * Takes the last real-time signal that nobody uses, or the one that has this handler already. Only faults
+ * interrupt the handler. @return 0: none is free.
+ */
+int threads_take_signal(void (*handler)(int number, siginfo_t *info, void *context));
 
 #define THREADS_FRAMES_MAX 64
 

@@ -25,7 +25,6 @@
 
 #include <core/base/frames.h>
 #include <core/base/log.h>
-#include <core/crash/crash.h>
 #include <sdk/base/memory.h>
 
 #define MS UINT64_C(1000000)
@@ -145,27 +144,6 @@ static void on_signal(int number, siginfo_t *info, void *context)
         return;
     stack.count = frames_take_guarded(context, stack.frames, FRAMES_MAX);
     atomic_store(&stack.answer, ANSWER_GIVEN);
-}
-
-static void block_all_but_faults(sigset_t *ret_mask)
-{
-    sigfillset(ret_mask);
-    for (const int *fault = crash_signals; *fault != 0; fault++)
-        sigdelset(ret_mask, *fault);
-}
-
-/* The last of the real-time signals that nobody uses. @return 0: none. */
-static int take_signal(void)
-{
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK},
-                     before;
-
-    block_all_but_faults(&action.sa_mask);
-    for (int number = SIGRTMAX; number >= SIGRTMIN; number--)
-        if (sigaction(number, NULL, &before) == 0 && (before.sa_flags & SA_SIGINFO) == 0 &&
-            before.sa_handler == SIG_DFL && sigaction(number, &action, NULL) == 0)
-            return number;
-    return 0;
 }
 
 static void sleep_ms(unsigned ms)
@@ -556,7 +534,7 @@ static bool start_thread(struct watchdog *watchdog)
     sigset_t blocked, before;
     int error;
 
-    block_all_but_faults(&blocked);
+    threads_block_all_but_faults(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     error = pthread_create(&watchdog->thread, NULL, watch, watchdog);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -594,7 +572,7 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->moves = UINT64_MAX;
     watchdog->look_ms = limit_ns > 0 ? at_most(LOOK_MAX_MS, limit_ns / MS / LOOKS + 1) : LOOK_MAX_MS;
     watchdog->rest_ms = limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
-    watchdog->signal = take_signal();
+    watchdog->signal = threads_take_signal(on_signal);
     uv_timer_init(options->clock->loop, &watchdog->alive);
     uv_unref((uv_handle_t *)&watchdog->alive);
     watchdog->alive.data = watchdog;
