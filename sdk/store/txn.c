@@ -72,7 +72,7 @@ enum berth_code berth_store_core_begin(void *instance, struct berth_store_txn **
     txn->core = core;
     txn->caller = __builtin_return_address(0);
     LIST_INSERT_HEAD(&core->snapshots, txn, link);
-    if (core->host != NULL && !uv_is_active((uv_handle_t *)&core->turn_end))
+    if (core->host != NULL && !uv_is_closing((uv_handle_t *)&core->turn_end))
         uv_prepare_start(&core->turn_end, on_turn_end);
     *ret_txn = txn;
     return BERTH_OK;
