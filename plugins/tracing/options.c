@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <berth/utf8.h>
+
 #include "environment.h"
 
 #define GRPC_PORT "4317"
@@ -222,6 +224,7 @@ static enum berth_code read_batch(struct options *options, struct berth_error *e
 
 struct own_resource {
     struct resource *resource;
+    const char *variable;
     bool has_name;
 };
 
@@ -235,20 +238,25 @@ static enum berth_code take_attribute(void *context, const char *key, const char
     if (is_name && own->has_name)
         return BERTH_OK;
     own->has_name = own->has_name || is_name;
+    if (!berth_utf8_is_valid(key, strlen(key)) || !berth_utf8_is_valid(value, strlen(value)))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%s: \"%.100s\" or its value is not UTF-8, which collectors reject",
+                               own->variable, key);
     if (own->resource->bytes.length > 32768 || !resource_add(own->resource, key, value))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "OTEL_RESOURCE_ATTRIBUTES: too large");
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: too large", own->variable);
     return BERTH_OK;
 }
 
 static enum berth_code read_resource(struct options *options, const char *version, struct berth_error *err)
 {
-    struct own_resource own = {.resource = &options->resource};
+    struct own_resource own = {.resource = &options->resource, .variable = "OTEL_SERVICE_NAME"};
     const char *name = environment_text("OTEL_SERVICE_NAME");
     const char *list = environment_text("OTEL_RESOURCE_ATTRIBUTES");
     enum berth_code code = BERTH_OK;
 
     if (name != NULL)
         code = take_attribute(&own, "service.name", name, err);
+    own.variable = "OTEL_RESOURCE_ATTRIBUTES";
     if (code == BERTH_OK && list != NULL)
         code = environment_pairs("OTEL_RESOURCE_ATTRIBUTES", list, take_attribute, &own, err);
     if (code == BERTH_OK && !own.has_name)

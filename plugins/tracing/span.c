@@ -6,6 +6,7 @@
  */
 #include "span.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,8 @@
 /* A block that has grown beyond this is not kept. */
 #define KEPT_TEXT_MAX 4096
 #define KEY_MAX 256
+/* A block this large is mostly texts that others have replaced. */
+#define TEXTS_MAX ((size_t)512 << 10)
 
 struct attribute {
     uint32_t key, text;
@@ -50,13 +53,53 @@ struct span {
     size_t texts_length, texts_size;
 };
 
+static_assert(TEXTS_MAX / 2 > (BERTH_SPAN_ATTRIBUTES_MAX + BERTH_SPAN_EVENTS_MAX + 3) *
+                                  (KEY_MAX + BERTH_SPAN_TEXT_MAX + 2),
+              "without what was replaced, half of the block is free");
+
+static void move_text(struct span *span, const char *before, uint32_t *offset)
+{
+    size_t size = strlen(before + *offset) + 1;
+
+    if (*offset == 0)
+        return;
+    memcpy(span->texts + span->texts_length, before + *offset, size);
+    *offset = (uint32_t)span->texts_length;
+    span->texts_length += size;
+}
+
+/* Leaves out the texts that others have replaced: a span may be open for days. */
+static bool compact(struct span *span)
+{
+    char *before = span->texts, *texts = malloc(TEXTS_MAX);
+
+    if (texts == NULL)
+        return false;
+    texts[0] = '\0';
+    span->texts = texts;
+    span->texts_length = 1;
+    span->texts_size = TEXTS_MAX;
+    move_text(span, before, &span->name);
+    move_text(span, before, &span->tracestate);
+    move_text(span, before, &span->status_message);
+    for (uint32_t i = 0; i < span->attribute_count; i++) {
+        move_text(span, before, &span->attributes[i].key);
+        move_text(span, before, &span->attributes[i].text);
+    }
+    for (uint32_t i = 0; i < span->event_count; i++)
+        move_text(span, before, &span->events[i].name);
+    free(before);
+    return true;
+}
+
 /* Offset 0 is "", which also stands for a text that memory was short of. */
 static uint32_t add_text(struct span *span, const char *text, size_t max)
 {
-    size_t length = text == NULL ? 0 : strnlen(text, max), at = span->texts_length;
+    size_t length = text == NULL ? 0 : strnlen(text, max), at;
 
-    if (length == 0)
+    if (length == 0 || (span->texts_length + length + 1 > TEXTS_MAX && !compact(span)))
         return 0;
+    at = span->texts_length;
     if (at + length + 1 > span->texts_size) {
         size_t size = 2 * (at + length + 1);
         char *texts = realloc(span->texts, size);
@@ -107,6 +150,7 @@ static void op_set(struct berth_span *public, const struct berth_attribute *give
             span->dropped_attributes++;
             return;
         }
+        attribute->text = 0;
         span->attribute_count++;
     }
     attribute->kind = given->kind;

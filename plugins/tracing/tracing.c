@@ -39,6 +39,8 @@ struct tracing {
     void *processor_instances[PROCESSORS_MAX];
     size_t processor_count;
     struct berth_series *invalid_headers;
+    /* A plugin whose close has not ended may still make spans: they go nowhere, and the memory stays. */
+    bool is_abandoned;
     /* What callers sent and could not be used, and when that was last logged. */
     struct {
         uint64_t parents, states, baggage, logged, logged_ns;
@@ -256,12 +258,15 @@ const struct berth_tracing tracing_interface = {
     .start = start_span,
 };
 
+/* Code of a plugin whose close has not ended may still run. */
 static bool note_running(void *context, const struct berth_plugin_info *info)
 {
     const struct tracing *self = context;
     struct berth_span_source *source;
+    bool may_run = (info->state >= BERTH_STATE_PREPARING && info->state <= BERTH_STATE_DRAINING) ||
+                   info->state == BERTH_STATE_TIMED_OUT;
 
-    if (info->uri == NULL || info->state < BERTH_STATE_PREPARING || info->state > BERTH_STATE_DRAINING)
+    if (info->uri == NULL || !may_run)
         return true;
     LIST_FOREACH(source, &self->spans.sources, link)
     if (strcmp(source->uri, info->uri) == 0)
@@ -333,12 +338,30 @@ static enum conventions read_conventions(void)
     return text != NULL && strstr(text, "rpc/old") != NULL ? CONVENTIONS_OLD : CONVENTIONS_NEW;
 }
 
+static bool note_stuck(void *context, const struct berth_plugin_info *info)
+{
+    struct tracing *self = context;
+    const struct berth_span_source *source;
+
+    if (info->uri == NULL || info->state != BERTH_STATE_TIMED_OUT)
+        return true;
+    LIST_FOREACH(source, &self->spans.sources, link)
+    self->is_abandoned = self->is_abandoned || strcmp(source->uri, info->uri) == 0;
+    return true;
+}
+
 enum berth_code tracing_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct tracing *self = instance;
 
     if (self->watch != NULL)
         host->inspect->unwatch(host->inspect, self->watch);
+    host->inspect->each(host->inspect, note_stuck, self);
+    if (self->is_abandoned) {
+        self->processor_count = 0;
+        self->sampler = (struct sampler){.follows_parent = false};
+        return BERTH_OK;
+    }
     spans_finish(&self->spans);
     log_bad(self, true);
     free(self);

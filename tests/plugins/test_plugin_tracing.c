@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Spans of calls and of plugins, which are recorded, and what the variables of OpenTelemetry mean. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -374,6 +375,37 @@ static void a_span_has_limits(void **state)
     finish(testing);
 }
 
+/* What was replaced is left out, and what was set last is there. */
+static void a_span_that_is_changed_for_days_stays_small(void **state)
+{
+    struct berth_testing *testing = start();
+    struct berth_span *span;
+    char text[1024];
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+
+    open_tracer(testing, AUTHOR);
+    span = berth_span_start(&tracer, NULL, "days");
+    berth_span_event(span, "began");
+    for (int i = 0; i < 20000; i++) {
+        snprintf(text, sizeof(text), "%01000d", i);
+        berth_span_set(span, "rest", text);
+        if (i % 2 == 0)
+            berth_span_set(span, "progress", text + 995);
+        else
+            berth_span_set_int(span, "progress", i);
+        berth_span_set_status(span, BERTH_SPAN_ERROR, text + 995);
+    }
+    berth_span_set(span, "rest", "done");
+    assert_true(mallinfo2().uordblks + mallinfo2().hblkhd < before + ((size_t)2 << 20));
+    berth_span_end(span);
+    assert_string_equal(told.name, "days");
+    assert_string_equal(told.attributes, "rest=done progress=19999 ");
+    assert_string_equal(told.events, "began ");
+    assert_string_equal(told.message, "19999");
+    berth_tracer_close(&tracer);
+    finish(testing);
+}
+
 static void samplers_decide_by_parent_and_ratio(void **state)
 {
     static const struct {
@@ -456,6 +488,8 @@ static void the_exporters_variables_are_checked(void **state)
         {"OTEL_TRACES_EXPORTER=zipkin", "\"zipkin\" is not supported (use otlp or none)"},
         {"OTEL_SDK_DISABLED=yes", "\"yes\" is neither true nor false"},
         {"OTEL_RESOURCE_ATTRIBUTES=a=1,b", "OTEL_RESOURCE_ATTRIBUTES: \"b\" is not KEY=VALUE"},
+        {"OTEL_RESOURCE_ATTRIBUTES=a=%ff", "OTEL_RESOURCE_ATTRIBUTES: \"a\" or its value is not UTF-8"},
+        {"OTEL_SERVICE_NAME=\xff", "OTEL_SERVICE_NAME: \"service.name\" or its value is not UTF-8"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -580,6 +614,7 @@ int main(void)
         cmocka_unit_test(what_is_not_recorded_costs_nothing_to_write_to),
         cmocka_unit_test(what_a_plugin_leaves_open_is_dropped),
         cmocka_unit_test(a_span_has_limits),
+        cmocka_unit_test(a_span_that_is_changed_for_days_stays_small),
         cmocka_unit_test(samplers_decide_by_parent_and_ratio),
         cmocka_unit_test(a_variable_without_effect_is_an_error),
         cmocka_unit_test(the_exporters_variables_are_checked),
