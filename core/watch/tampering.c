@@ -15,6 +15,7 @@
  * called directly nobody knows whose it is.
  */
 
+/* NULL: whoever stops it may. */
 static uv_loop_t *loop;
 /* The loop's flag was set here. The loop clears it when it returns. */
 static bool is_stopping;
@@ -137,6 +138,8 @@ void tampering_watch_process(void)
 /* The stop is ours, and is not blamed on who is called next. */
 void tampering_note_turn(void)
 {
+    if (loop == NULL)
+        return;
     end_own_entries();
     if (loop->stop_flag == 0)
         is_stopping = false;
@@ -159,6 +162,7 @@ void tampering_end(void)
     running_watch_steps(NULL);
     running_watch_leave(NULL);
     running_watch_flag(NULL);
+    loop = NULL;
     surroundings_free(surroundings);
     surroundings = NULL;
 }

@@ -221,7 +221,7 @@ class Quarantine(Accountable):
         self.set_up_bad(required_plugins=[URI], on_crash={"required": True, "quarantine_after": 3})
         self.assert_refuses(1, URI, "quarantined")
 
-    def test_a_broken_list_is_replaced(self):
+    def test_a_broken_list_is_ignored_and_an_unsafe_one_stays(self):
         self.set_up_bad()
         self.workshop.state.mkdir(mode=0o711)
         deaths = self.workshop.state / "deaths"
@@ -234,8 +234,15 @@ class Quarantine(Accountable):
         deaths.chmod(0o666)
         self.die(1)
         self.set_up_bad()
+        daemon = self.start()
+        self.assert_line(daemon.log, " warn ", "not counting this towards a quarantine: ", str(deaths))
+        self.assert_stops(daemon)
+        self.assertEqual(content, deaths.read_bytes())
+        deaths.chmod(0o600)
+        self.die(1)
+        self.set_up_bad()
         self.assert_stops(self.start())
-        self.assertEqual(1, len(json.loads(self.quarantine("ls", "--json").stdout)))
+        self.assertEqual(1, self.quarantine("ls", "--json").stdout.count(URI))
 
 
 if __name__ == "__main__":
