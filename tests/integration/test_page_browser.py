@@ -194,7 +194,7 @@ class Views(Seen):
         self.assertIn(str(self.daemon.pid), "".join(self.texts("dl.facts")))
         self.assertTrue(any("listening" in text for text in self.texts(".log li")))
         see.wait("document.querySelectorAll('.plot strong').length === 4 && /MiB/.test(document.querySelectorAll('.plot strong')[3].textContent)")
-        see.wait("document.querySelector('.plot path.stroke').getAttribute('d').includes('L')")
+        see.wait("document.querySelector('.plot path.stroke').getAttribute('d')?.includes('L')")
         self.daemon.ctl("plugins", "ls")
         self.go("plugin/io.containerd.grpc.v1.introspection", ".methods tbody td")
         self.assertTrue(any(text.startswith("Plugins") for text in self.texts(".methods tbody tr")), self.texts(".methods tbody tr"))
