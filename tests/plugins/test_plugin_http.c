@@ -149,6 +149,36 @@ static void flood(struct berth_http_request *request)
     berth_http_end(request);
 }
 
+static char large[1 << 20];
+static size_t asked_length;
+
+static void respond_at_length(struct berth_http_request *request)
+{
+    begun++;
+    berth_http_respond(request, 200, "text/plain", large, asked_length);
+}
+
+/* More than the server may keep, again and again. */
+static void exceed(struct berth_http_request *request)
+{
+    assert_int_equal(berth_http_write(request, large, sizeof(large)), BERTH_RESOURCE_EXHAUSTED);
+}
+
+static void start_exceeding(struct berth_http_request *request)
+{
+    begun++;
+    berth_http_begin(request, 200, NULL, 0, sizeof(large));
+    exceed(request);
+}
+
+/* Says at the end what it did not before. */
+static void respond_late(struct berth_http_request *request)
+{
+    berth_http_respond(request, 200, "text/plain", "late", 4);
+    berth_http_end(request);
+    count_end(request);
+}
+
 #define HANDLE(name, path, verbs, function)                                                                  \
     static const struct berth_http name = {.size = sizeof(name),                                             \
                                            .prefix = (path),                                                 \
@@ -167,13 +197,31 @@ HANDLE(silent, "/silent", "GET", say_nothing);
 HANDLE(broken, "/broken", "GET", break_off);
 HANDLE(endless, "/endless", "GET", start_pouring);
 HANDLE(flooding, "/flood", "GET", flood);
+HANDLE(long_one, "/long", "GET", respond_at_length);
+static const struct berth_http exceeding = {.size = sizeof(exceeding),
+                                            .prefix = "/exceed",
+                                            .methods = "GET",
+                                            .on_request = start_exceeding,
+                                            .on_writable = exceed,
+                                            .on_end = count_end};
+static const struct berth_http late = {
+    .size = sizeof(late), .prefix = "/late", .methods = "GET", .on_request = keep, .on_end = respond_late};
 
 static const struct {
     const char *id;
     const struct berth_http *handler;
-} handlers[] = {{"a", &a},           {"ab", &a_b},        {"later", &later},   {"stream", &streamed},
-                {"bad", &bad},       {"silent", &silent}, {"broken", &broken}, {"endless", &endless},
-                {"flood", &flooding}};
+} handlers[] = {{"a", &a},
+                {"ab", &a_b},
+                {"later", &later},
+                {"stream", &streamed},
+                {"bad", &bad},
+                {"silent", &silent},
+                {"broken", &broken},
+                {"endless", &endless},
+                {"flood", &flooding},
+                {"long", &long_one},
+                {"exceed", &exceeding},
+                {"late", &late}};
 
 static char folder[] = "/tmp/berth-test-XXXXXX";
 
@@ -419,6 +467,59 @@ static void a_client_that_hangs_up_ends_its_request(void **state)
     while (ended == 0)
         berth_testing_run(testing);
     assert_null(waiting);
+    plugin_destroy(testing);
+}
+
+static void a_handler_may_respond_to_nobody(void **state)
+{
+    struct berth_testing *testing = serve("");
+    int fd = connect_to(testing);
+
+    say(fd, "GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (begun == 0)
+        berth_testing_run(testing);
+    close(fd);
+    while (ended == 0)
+        berth_testing_run(testing);
+    plugin_destroy(testing);
+}
+
+static bool count_until_end(void *context)
+{
+    struct answer *answer = context;
+    ssize_t length;
+
+    while ((length = recv(answer->fd, answer->text, sizeof(answer->text), MSG_DONTWAIT)) > 0)
+        answer->length += (size_t)length;
+    return length == 0 || errno != EAGAIN;
+}
+
+/* The input behind the request is not read; that must not cut the response, wherever the socket was full. */
+static void a_slow_reader_gets_the_whole_last_response(void **state)
+{
+    static struct answer answer;
+    struct berth_testing *testing = serve("");
+
+    for (asked_length = sizeof(large); asked_length > 0; asked_length -= sizeof(large) / 16) {
+        answer = (struct answer){.fd = connect_to(testing)};
+        say(answer.fd, "GET /long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /long HTTP/1.1\r\n");
+        while (begun == 0)
+            berth_testing_run(testing);
+        assert_true(berth_testing_run_until(testing, count_until_end, &answer));
+        assert_true(answer.length > asked_length);
+        assert_int_equal(begun, 1);
+        close(answer.fd);
+        begun = 0;
+    }
+    plugin_destroy(testing);
+}
+
+static void a_response_beyond_all_memory_ends_the_connection(void **state)
+{
+    struct berth_testing *testing = serve("max_buffered_bytes: 1MiB\nmax_recv_message_bytes: 1KiB\n");
+
+    assert_has(ask(testing, "GET /exceed"), "Content-Length: 1048576\r\n");
+    assert_int_equal(ended, 1);
     plugin_destroy(testing);
 }
 
@@ -669,6 +770,9 @@ int main(void)
         cmocka_unit_test(what_a_handler_may_not_say_is_refused),
         cmocka_unit_test(requests_behind_each_other_are_answered_in_order),
         cmocka_unit_test(a_client_that_hangs_up_ends_its_request),
+        cmocka_unit_test(a_handler_may_respond_to_nobody),
+        cmocka_unit_test(a_slow_reader_gets_the_whole_last_response),
+        cmocka_unit_test(a_response_beyond_all_memory_ends_the_connection),
         cmocka_unit_test(a_client_that_has_closed_its_side_gets_its_answer),
         cmocka_unit_test(one_that_waits_for_leave_gets_it),
         cmocka_unit_test(a_handler_waits_for_its_client_to_read),

@@ -29,6 +29,9 @@
 /* Time for a client to read the last response and close, before input that was not read resets it. */
 #define LINGER_MS 1000
 
+/* Of a response that waits: its memory is given back block by block while a slow client reads. */
+#define BLOCK_MAX ((size_t)64 * 1024)
+
 /* Of what a batch takes at a time. */
 #define RUN_MAX 16384
 
@@ -126,29 +129,65 @@ static const char *date_of(struct berth_rpc_server *server)
 
 /* Responses. */
 
-/* @return false without memory, or if the connection's share is used up; nothing was queued. */
-static bool queue(struct server_http1 *peer, const void *before, size_t before_length, const void *bytes,
-                  size_t length, const void *behind, size_t behind_length)
+/* Copies what comes next of the parts, which must have as much, and takes it off them. */
+static void copy_parts(unsigned char *to, size_t length, struct span *parts)
 {
-    size_t total = before_length + length + behind_length;
-    struct message_block *block;
+    for (; length > 0; parts++) {
+        size_t run = parts->length < length ? parts->length : length;
 
-    if (!budget_take(peer->outflow.queued, total))
+        if (run == 0)
+            continue;
+        memcpy(to, parts->bytes, run);
+        parts->bytes += run;
+        parts->length -= run;
+        to += run;
+        length -= run;
+    }
+}
+
+static bool add_blocks(struct pool *pool, struct outbox *outbox, struct span *parts, size_t total)
+{
+    while (total > 0) {
+        size_t length = total < BLOCK_MAX ? total : BLOCK_MAX;
+        struct message_block *block = pool_take(pool, sizeof(*block) + length);
+
+        if (block == NULL)
+            return false;
+        *block = (struct message_block){.references = 1, .length = length};
+        copy_parts(block->bytes, length, parts);
+        outbox_add(outbox, block);
+        total -= length;
+    }
+    return true;
+}
+
+/* @return false without memory, or if the connection's share is used up; nothing was queued. */
+static bool queue(struct server_http1 *peer, struct span before, struct span middle, struct span behind)
+{
+    struct span parts[] = {before, middle, behind};
+    size_t total = before.length + middle.length + behind.length;
+    struct outflow made = {.queued = peer->outflow.queued};
+
+    if (!budget_take(made.queued, total))
         return false;
-    block = pool_take(peer->outflow.pool, sizeof(*block) + total);
-    if (block == NULL) {
-        budget_give(peer->outflow.queued, total);
+    if (!add_blocks(peer->outflow.pool, &made.outbox, parts, total)) {
+        budget_give(made.queued, total - made.outbox.length);
+        outflow_clear(&made);
         return false;
     }
-    *block = (struct message_block){.references = 1, .length = total};
-    if (before_length > 0)
-        memcpy(block->bytes, before, before_length);
-    if (length > 0)
-        memcpy(block->bytes + before_length, bytes, length);
-    if (behind_length > 0)
-        memcpy(block->bytes + before_length + length, behind, behind_length);
-    outbox_add(&peer->outflow.outbox, block);
+    while (made.outbox.first != NULL) {
+        struct message_block *block = made.outbox.first;
+
+        made.outbox.first = block->next;
+        block->next = NULL;
+        outbox_add(&peer->outflow.outbox, block);
+    }
     return true;
+}
+
+static struct span span_of(const void *bytes, size_t length)
+{
+    return (struct span){bytes, length};
 }
 
 static bool is_reserved(const char *name)
@@ -221,7 +260,7 @@ static bool queue_head(struct server_http1 *peer, unsigned status, const struct 
                   buffer_append(&head, ": ", 2, NULL) &&
                   buffer_append(&head, fields[i].value, strlen(fields[i].value), NULL) &&
                   buffer_append(&head, "\r\n", 2, NULL);
-    is_well = is_well && queue(peer, NULL, 0, head.bytes, head.length, "\r\n", 2);
+    is_well = is_well && queue(peer, (struct span){0}, span_of(head.bytes, head.length), span_of("\r\n", 2));
     buffer_finish(&head, NULL);
     return is_well;
 }
@@ -261,9 +300,9 @@ static bool queue_body(struct server_http1 *peer, const void *bytes, size_t leng
     if (is_head(peer))
         return true;
     if (peer->framing != HTTP1_FRAMING_CHUNKS)
-        return queue(peer, NULL, 0, bytes, length, NULL, 0);
+        return queue(peer, (struct span){0}, span_of(bytes, length), (struct span){0});
     digits = snprintf(size, sizeof(size), "%zx\r\n", length);
-    return queue(peer, size, (size_t)digits, bytes, length, "\r\n", 2);
+    return queue(peer, span_of(size, (size_t)digits), span_of(bytes, length), span_of("\r\n", 2));
 }
 
 static enum berth_code write_body(struct berth_http_request *request, const void *bytes, size_t length)
@@ -279,6 +318,11 @@ static enum berth_code write_body(struct berth_http_request *request, const void
         return BERTH_OK;
     if (is_full(peer, length) || !queue_body(peer, bytes, length)) {
         peer->outflow.is_awaited = true;
+        /* Nothing is left that could leave and bring on_writable. */
+        if (peer->outflow.outbox.length == 0) {
+            peer->connection->base.doom = "out of memory for a response";
+            connection_touch(&peer->connection->base);
+        }
         return BERTH_RESOURCE_EXHAUSTED;
     }
     if (peer->framing == HTTP1_FRAMING_LENGTH)
@@ -301,7 +345,7 @@ static void end(struct berth_http_request *request)
 {
     struct server_http1 *peer = from_request(request);
 
-    if (!peer->is_busy || peer->has_ended)
+    if (!peer->is_busy || peer->has_ended || peer->connection->base.is_lost)
         return;
     if (!peer->has_begun) {
         respond(peer, 500, "the handler gave no response");
@@ -536,9 +580,11 @@ static void finish_request(struct server_http1 *peer)
     peer->is_paused = false;
 }
 
+/* What is being written is not: it would be lost where lingering shuts the socket's side down. */
 static bool has_left(const struct server_http1 *peer)
 {
-    return peer->has_ended && peer->outflow.outbox.length == 0 && !peer->owes_last_chunk;
+    return peer->has_ended && peer->outflow.outbox.length == 0 && !peer->owes_last_chunk &&
+           peer->connection->base.writing == NULL;
 }
 
 /* @return false if the connection ends. */
@@ -640,6 +686,8 @@ static void on_overdue(struct deadline *deadline)
 
     if (!peer->is_lingering && http1_reader_is_inside(&peer->reader))
         refuse(peer, 408, "the request took too long", true);
+    else if (peer->is_lingering && peer->connection->base.writing != NULL)
+        await(peer, LINGER_MS);
     else
         connection_lose(&peer->connection->base,
                         peer->is_lingering ? "connection ended" : "no request in time");

@@ -52,8 +52,9 @@ struct berth_http_ops {
      * Sends a part of the body; copied, and taken where nothing waits to be sent, however large, unless the
      * server has no memory left.
      * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED if too much is waiting already (nothing was taken: wait for
-     *         on_writable); BERTH_CANCELLED; BERTH_FAILED_PRECONDITION before begin, after end, or beyond the
-     *         length given to begin.
+     *         on_writable, or for on_end, as the server closes the connection if nothing is waiting and there
+     *         is no memory left); BERTH_CANCELLED; BERTH_FAILED_PRECONDITION before begin, after end, or
+     *         beyond the length given to begin.
      */
     enum berth_code (*write)(struct berth_http_request *request, const void *bytes, size_t length);
     /** Is there room to send? If not, on_writable follows once there is. */
