@@ -4,13 +4,14 @@
 import json
 import os
 import select
+import shlex
 import signal
 import subprocess
 import unittest
 from concurrent import futures
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import any_pb2, descriptor_pb2, duration_pb2
 
 from daemon import BERTHCTL, PATIENCE, Case, environment, run
 
@@ -229,6 +230,19 @@ class WithoutReflection(Case):
         self.assertIn("< taste-bin: AP8=\n", done.stderr)
         self.assertEqual(f"{GREETER}\n", self.ctl("services", "--protoset", self.protoset).stdout)
         self.assertIn("string name = 1", self.ctl("describe", "--protoset", self.protoset, "helloworld.HelloRequest").stdout)
+
+    def test_a_default_does_not_leave_the_quotes_of_the_example(self):
+        field = descriptor_pb2.FieldDescriptorProto(name="text", number=1, type="TYPE_STRING", label="LABEL_OPTIONAL",
+                                                    default_value="'; touch /tmp/x; 'é")
+        file = descriptor_pb2.FileDescriptorProto(name="odd.proto", package="odd")
+        file.message_type.add(name="Request", field=[field])
+        file.service.add(name="Shell").method.add(name="Run", input_type=".odd.Request", output_type=".odd.Request")
+        self.protoset.write_bytes(descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString())
+        done = self.ctl("describe", "--protoset", self.protoset, "odd.Shell.Run")
+        self.assertEqual(0, done.returncode, done.stderr)
+        words = shlex.split(done.stdout.splitlines()[-1])
+        self.assertEqual(["berthctl", "call", "odd.Shell/Run"], words[:3])
+        self.assertEqual([{"text": "'; touch /tmp/x; 'é"}], [json.loads(word) for word in words[3:]])
 
     def test_a_status_is_printed_with_its_details(self):
         done = self.ctl("call", "--protoset", self.protoset, "-H", "Say: what?", "-H", "raw-bin:AP8", "Greeter/SayHello")

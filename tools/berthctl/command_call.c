@@ -186,7 +186,8 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buffer
 {
     struct exchange *exchange = handle->data;
 
-    memmove(exchange->input, exchange->input + exchange->sent, exchange->length - exchange->sent);
+    if (exchange->sent > 0)
+        memmove(exchange->input, exchange->input + exchange->sent, exchange->length - exchange->sent);
     exchange->length -= exchange->sent;
     exchange->sent = 0;
     exchange->input = memory_or_abort(realloc(exchange->input, exchange->length + 65536));

@@ -135,6 +135,21 @@ static enum berth_code print_description(const struct reflect *reflect, const ch
     return code;
 }
 
+/* JSON between single quotes of a shell, in which it must have none: defaults of fields come from the server.
+ */
+static void print_quoted(const char *text, size_t length)
+{
+    for (const char *end = text + length; text < end;) {
+        const char *quote = memchr(text, '\'', (size_t)(end - text));
+        const char *stop = quote != NULL ? quote : end;
+
+        json_text_write(stdout, text, (size_t)(stop - text));
+        if (quote != NULL)
+            fputs("\\u0027", stdout);
+        text = quote != NULL ? quote + 1 : end;
+    }
+}
+
 /* Both messages, and a request to start from. */
 static enum berth_code print_method(const struct reflect *reflect, const char *service,
                                     const struct berth_json_method *method, struct berth_error *err)
@@ -156,7 +171,7 @@ static enum berth_code print_method(const struct reflect *reflect, const char *s
     if (code != BERTH_OK)
         return code;
     printf("\nberthctl call %s/%s '", service, method->name);
-    json_text_write(stdout, request, length);
+    print_quoted(request, length);
     puts("'");
     free(request);
     return BERTH_OK;

@@ -16,6 +16,8 @@
 #include <tools/cli/text_file.h>
 
 #define FILES_MAX 4096
+/* Imports of all files; most are named more than once. */
+#define IMPORTS_MAX (64 * FILES_MAX)
 #define SET_MAX BERTH_JSON_MAX_INPUT
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest request_message;
@@ -191,6 +193,15 @@ static enum berth_code take_file(struct reflect *reflect, struct harvest *harves
     return BERTH_OK;
 }
 
+static enum berth_code check_size(const struct reflect *reflect, const struct harvest *harvest,
+                                  struct berth_error *err)
+{
+    if (reflect->file_count <= FILES_MAX && harvest->wanted.count <= IMPORTS_MAX &&
+        harvest->length <= SET_MAX)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the server's descriptors are too large");
+}
+
 static enum berth_code take_files(struct reflect *reflect, struct harvest *harvest,
                                   const request_message *request, struct berth_error *err)
 {
@@ -208,9 +219,7 @@ static enum berth_code take_files(struct reflect *reflect, struct harvest *harve
         code =
             take_file(reflect, harvest, &response->file_descriptor_response->file_descriptor_proto[i], err);
     protobuf_c_message_free_unpacked(&response->base, NULL);
-    if (code == BERTH_OK && (reflect->file_count > FILES_MAX || harvest->length > SET_MAX))
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the server's descriptors are too large");
-    return code;
+    return code != BERTH_OK ? code : check_size(reflect, harvest, err);
 }
 
 /* Imports that a server does not know are let pass, as the library does. */
@@ -231,6 +240,9 @@ static enum berth_code take_imports(struct reflect *reflect, struct harvest *har
             return code;
         if (!is_known(reflect, name))
             note_known(reflect, name);
+        code = check_size(reflect, harvest, err);
+        if (code != BERTH_OK)
+            return code;
     }
     return BERTH_OK;
 }
