@@ -297,7 +297,7 @@ class Metrics(Case):
         self.assert_stops(daemon)
 
     def test_ten_thousand_scrapes_and_scrapers_that_stop_reading(self):
-        daemon = self.serve(max_connections_per_peer=0, max_connections=300, write_timeout="1s")
+        daemon = self.serve(max_connections_per_peer=0, max_connections=300, write_timeout="10s")
         self.scrape()
         before = memory_of(daemon.pid)
         ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"

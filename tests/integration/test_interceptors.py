@@ -66,7 +66,7 @@ class Example(Case):
     def build(self):
         """As the README has it: its YAML, its C, and what berth-sdk makes of the first."""
         text = (SOURCE / "sdk/README.md").read_text(encoding="utf-8")
-        section = text[text.index("## Interceptors"):text.index("## Testing")]
+        section = text[text.index("## Interceptors"):].split("\n## ")[0]
         manifest = "".join(line[4:] + "\n" for line in section.splitlines() if line.startswith("    ")
                            and line.lstrip().startswith(("module", "version", "plugins", "- type", "id", "wants")))
         folder = self.workshop.top / "author"
