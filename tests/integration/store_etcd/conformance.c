@@ -40,6 +40,13 @@ static enum berth_code add_export(const struct berth_host *host, const char *key
     return BERTH_OK;
 }
 
+/* There is no other plugin. */
+static enum berth_code get_single(const struct berth_host *host, const char *type, struct berth_ref *ret_ref,
+                                  struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_NOT_FOUND, "no plugin of type %s", type);
+}
+
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
     fprintf(stderr, "condition: %s\n", message == NULL ? "well" : message);
@@ -104,6 +111,7 @@ static enum berth_code open_store(void *context, uv_loop_t *loop, bool is_fresh,
                                       .inspect = &scene->inspect,
                                       .logs = logs,
                                       .log = write_log,
+                                      .get_single = get_single,
                                       .add_export = add_export,
                                       .report = report};
     scene->started = BERTH_PENDING;

@@ -75,6 +75,13 @@ static enum berth_code add_export(const struct berth_host *host, const char *key
     return BERTH_OK;
 }
 
+/* There is no other plugin. */
+static enum berth_code get_single(const struct berth_host *host, const char *type, struct berth_ref *ret_ref,
+                                  struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_NOT_FOUND, "no plugin of type %s", type);
+}
+
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
     say("condition %s %s", berth_code_name(code), message == NULL ? "" : message);
@@ -368,6 +375,7 @@ int main(int argc, char **argv)
                                       .inspect = &driver.inspect,
                                       .logs = logs,
                                       .log = write_log,
+                                      .get_single = get_single,
                                       .add_export = add_export,
                                       .report = report};
     uv_loop_init(&loop);
