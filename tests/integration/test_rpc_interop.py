@@ -175,6 +175,8 @@ class Interop(unittest.TestCase):
         next(stream)
         self.server.send_signal(signal.SIGTERM)
         self.assertEqual(sum(1 for _ in stream), 19999)
+        # A second SIGTERM, when it no longer handles the first, would end it.
+        self.assertEqual(self.server.wait(timeout=20), 0)
 
 
 if __name__ == "__main__":
