@@ -306,10 +306,11 @@ static void destroy(struct berth_rpc_plugin *base)
     free(self);
 }
 
-static enum berth_code set_up(struct debug *self, struct berth_error *err)
+static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
+    struct debug *self = (struct debug *)base;
     const struct berth_rpc_http_mount mount = {
-        .handler = &handler, .instance = self, .owner = self->base.host->uri};
+        .handler = &handler, .instance = self, .owner = base->host->uri};
     const struct berth_rpc_http_options http = {.size = sizeof(http), .mounts = &mount, .mount_count = 1};
     struct berth_rpc_server_options options = {.size = sizeof(options),
                                                .max_connections = 16,
@@ -317,42 +318,31 @@ static enum berth_code set_up(struct debug *self, struct berth_error *err)
                                                .max_idle_ms = 60000,
                                                .max_queued_bytes = 64 << 20,
                                                .transport = "http"};
-    char *path = berth_rpc_plugin_path(self->base.host, self->config.address, "debug.sock");
-    enum berth_code code = berth_rpc_plugin_publish(&self->base, path, err);
+    enum berth_code code = debug_config_init(&self->config, base->host->settings, err);
 
     if (code == BERTH_OK)
-        code = berth_rpc_plugin_create(&self->base, &options, err);
+        code = berth_rpc_plugin_publish(
+            base, berth_rpc_plugin_path(base->host, self->config.address, "debug.sock"), err);
+    if (code == BERTH_OK)
+        code = berth_rpc_plugin_create(base, &options, err);
     /* One valid handler: it can only lack memory, and then nothing answers. */
-    if (code == BERTH_OK && berth_rpc_server_set_http(self->base.server, &http, err) != BERTH_OK)
-        berth_log(self->base.host, BERTH_LOG_WARN, "%s", err->message);
+    if (code == BERTH_OK && berth_rpc_server_set_http(base->server, &http, err) != BERTH_OK)
+        berth_log(base->host, BERTH_LOG_WARN, "%s", err->message);
     return code;
 }
 
 enum berth_code debug_init(const struct berth_host *host, void *prepared, void **ret_instance,
                            struct berth_error *err)
 {
-    struct debug *self;
-    enum berth_code code;
-
-    self = calloc(1, sizeof(*self));
-    if (self == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
-    self->base = (struct berth_rpc_plugin){.host = host, .destroy = destroy};
-    code = debug_config_init(&self->config, host->settings, err);
-    if (code == BERTH_OK)
-        code = set_up(self, err);
-    if (code == BERTH_OK)
-        *ret_instance = self;
-    else
-        destroy(&self->base);
-    return code;
+    return berth_rpc_plugin_init(host, sizeof(struct debug), set_up, destroy, ret_instance, err);
 }
 
 enum berth_code debug_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct debug *self = instance;
     const struct debug_config *config = &self->config;
-    struct berth_rpc_unix_options options = {HTTP_UNIX_OPTIONS(config)};
+    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(config),
+                                             .protocol = BERTH_RPC_HTTP};
 
     return berth_rpc_plugin_listen_unix(&self->base, &options, err);
 }

@@ -79,30 +79,19 @@ static enum berth_code mount_all(struct http *self, struct berth_error *err)
     return code;
 }
 
-static enum berth_code set_up(struct http *self, struct berth_error *err)
+static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
+    struct http *self = (struct http *)base;
+    enum berth_code code = http_config_init(&self->config, base->host->settings, err);
     struct berth_rpc_server_options options = {HTTP_LIMITS(&self->config), .transport = "http"};
 
-    return berth_rpc_plugin_create(&self->base, &options, err);
+    return code == BERTH_OK ? berth_rpc_plugin_create(base, &options, err) : code;
 }
 
 enum berth_code http_init(const struct berth_host *host, void *prepared, void **ret_instance,
                           struct berth_error *err)
 {
-    struct http *self = calloc(1, sizeof(*self));
-    enum berth_code code;
-
-    if (self == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
-    self->base = (struct berth_rpc_plugin){.host = host, .destroy = destroy};
-    code = http_config_init(&self->config, host->settings, err);
-    if (code == BERTH_OK)
-        code = set_up(self, err);
-    if (code == BERTH_OK)
-        *ret_instance = self;
-    else
-        destroy(&self->base);
-    return code;
+    return berth_rpc_plugin_init(host, sizeof(struct http), set_up, destroy, ret_instance, err);
 }
 
 enum berth_code http_serve(const struct berth_host *host, void *instance, struct berth_error *err)

@@ -2,17 +2,6 @@
 /* Where the servers of this module listen: a TCP address, with TLS or without, or a unix socket. */
 #include "listen.h"
 
-#define PER_PEER_LEAST 16
-
-uint32_t http_per_peer(int64_t max_connections, bool is_set, int64_t set)
-{
-    int64_t eighth = max_connections / 8;
-
-    if (is_set)
-        return (uint32_t)set;
-    return eighth > PER_PEER_LEAST ? (uint32_t)eighth : PER_PEER_LEAST;
-}
-
 static const char *path_of(const struct http_place *place)
 {
     return berth_address_skip_scheme(place->address, "unix:");

@@ -14,15 +14,10 @@ struct http_place {
     bool insecure;
 };
 
-#define HTTP_UNIX_OPTIONS(config)                                                                            \
-    .size = sizeof(struct berth_rpc_unix_options), .mode = (mode_t)strtoul((config)->mode, NULL, 8),         \
-    .set_owner = (config)->has_uid || (config)->has_gid,                                                     \
-    .uid = (config)->has_uid ? (uid_t)(config)->uid : (uid_t)-1,                                             \
-    .gid = (config)->has_gid ? (gid_t)(config)->gid : (gid_t)-1, .protocol = BERTH_RPC_HTTP
-
 #define HTTP_PLACE(config)                                                                                   \
     {                                                                                                        \
-        .address = (config)->address, .unix_options = {HTTP_UNIX_OPTIONS(config)},                           \
+        .address = (config)->address,                                                                        \
+        .unix_options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(config), .protocol = BERTH_RPC_HTTP},                 \
         .tls = {.size = sizeof(struct berth_rpc_tls_options),                                                \
                 .certificate_file = (config)->tls_cert,                                                      \
                 .key_file = (config)->tls_key,                                                               \
@@ -33,9 +28,9 @@ struct http_place {
 /** The settings of the anchor `limits`, as members of struct berth_rpc_server_options. */
 #define HTTP_LIMITS(config)                                                                                  \
     .size = sizeof(struct berth_rpc_server_options), .max_connections = (uint32_t)(config)->max_connections, \
-    .max_connections_per_peer =                                                                              \
-        http_per_peer((config)->max_connections, (config)->has_max_connections_per_peer,                     \
-                      (config)->max_connections_per_peer),                                                   \
+    .max_connections_per_peer = (config)->has_max_connections_per_peer                                       \
+                                    ? (uint32_t)(config)->max_connections_per_peer                           \
+                                    : berth_rpc_plugin_per_peer((config)->max_connections),                  \
     .max_header_list_bytes = (uint32_t)(config)->max_header_list_bytes,                                      \
     .max_recv_message_bytes = (uint64_t)(config)->max_recv_message_bytes,                                    \
     .max_queued_bytes = (uint64_t)(config)->max_queued_bytes,                                                \
@@ -48,9 +43,6 @@ struct http_place {
     .size = sizeof(struct berth_rpc_http_options),                                                           \
     .head_timeout_ms = berth_rpc_milliseconds((config)->head_timeout),                                       \
     .body_timeout_ms = berth_rpc_milliseconds((config)->body_timeout)
-
-/** One peer may use an eighth of the connections, or a small number if that is more. */
-uint32_t http_per_peer(int64_t max_connections, bool is_set, int64_t set);
 
 /** For `check`. */
 void http_check_place(const struct berth_check *check, const struct http_place *place);

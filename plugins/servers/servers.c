@@ -44,13 +44,6 @@ static_assert((int)GRPC_TCP_CONFIG_COMPRESSION_ON_REQUEST == (int)BERTH_RPC_COMP
     .min_ping_interval_ms =                                                                                  \
         (config)->has_min_ping_interval ? berth_rpc_milliseconds((config)->min_ping_interval) : 0
 
-/* The settings of unix socket servers, as members of struct berth_rpc_unix_options. */
-#define SERVER_UNIX_OPTIONS(config)                                                                          \
-    .size = sizeof(struct berth_rpc_unix_options), .mode = (mode_t)strtoul((config)->mode, NULL, 8),         \
-    .set_owner = (config)->has_uid || (config)->has_gid,                                                     \
-    .uid = (config)->has_uid ? (uid_t)(config)->uid : (uid_t)-1,                                             \
-    .gid = (config)->has_gid ? (gid_t)(config)->gid : (gid_t)-1
-
 /* Creates a server on a unix socket, whose address is known and exported from then on: the configured one,
  * or `name` in the daemon's state folder. */
 static enum berth_code server_init_unix(struct berth_rpc_plugin *self, const char *configured,
@@ -83,37 +76,27 @@ static void grpc_destroy(struct berth_rpc_plugin *server)
     free(grpc);
 }
 
-static enum berth_code grpc_set_up(struct grpc *grpc, struct berth_error *err)
+static enum berth_code grpc_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
+    struct grpc *grpc = (struct grpc *)server;
+    enum berth_code code = grpc_config_init(&grpc->config, server->host->settings, err);
     struct berth_rpc_server_options options = {SERVER_OPTIONS(&grpc->config),
                                                SERVER_HTTP2_OPTIONS(&grpc->config)};
 
-    return server_init_unix(&grpc->server, grpc->config.address, "berth.sock", &options, err);
+    return code == BERTH_OK ? server_init_unix(server, grpc->config.address, "berth.sock", &options, err)
+                            : code;
 }
 
 enum berth_code grpc_init(const struct berth_host *host, void *prepared, void **ret_instance,
                           struct berth_error *err)
 {
-    struct grpc *grpc = calloc(1, sizeof(*grpc));
-    enum berth_code code;
-
-    if (grpc == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
-    grpc->server = (struct berth_rpc_plugin){.host = host, .destroy = grpc_destroy};
-    code = grpc_config_init(&grpc->config, host->settings, err);
-    if (code == BERTH_OK)
-        code = grpc_set_up(grpc, err);
-    if (code == BERTH_OK)
-        *ret_instance = grpc;
-    else
-        grpc_destroy(&grpc->server);
-    return code;
+    return berth_rpc_plugin_init(host, sizeof(struct grpc), grpc_set_up, grpc_destroy, ret_instance, err);
 }
 
 enum berth_code grpc_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct grpc *grpc = instance;
-    struct berth_rpc_unix_options options = {SERVER_UNIX_OPTIONS(&grpc->config)};
+    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&grpc->config)};
 
     return berth_rpc_plugin_listen_unix(&grpc->server, &options, err);
 }
@@ -129,8 +112,6 @@ enum berth_code grpc_close(const struct berth_host *host, void *instance, struct
 }
 
 /* gRPC on TCP. */
-
-#define PER_PEER_LEAST 16
 
 struct grpc_tcp {
     struct berth_rpc_plugin server;
@@ -171,43 +152,28 @@ void grpc_tcp_check(const struct berth_check *check)
     grpc_tcp_config_finish(&config);
 }
 
-/* One peer may use an eighth of the connections, or a small number if that is more. */
-static uint32_t per_peer(const struct grpc_tcp_config *config)
+static enum berth_code grpc_tcp_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
-    uint32_t eighth = (uint32_t)config->max_connections / 8;
+    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
+    const struct grpc_tcp_config *config = &tcp->config;
+    enum berth_code code = grpc_tcp_config_init(&tcp->config, server->host->settings, err);
+    struct berth_rpc_server_options options = {
+        SERVER_OPTIONS(config),
+        SERVER_HTTP2_OPTIONS(config),
+        .transport = "tcp",
+        .max_connections_per_peer = config->has_max_connections_per_peer
+                                        ? (uint32_t)config->max_connections_per_peer
+                                        : berth_rpc_plugin_per_peer(config->max_connections),
+    };
 
-    if (config->has_max_connections_per_peer)
-        return (uint32_t)config->max_connections_per_peer;
-    return eighth > PER_PEER_LEAST ? eighth : PER_PEER_LEAST;
-}
-
-static enum berth_code grpc_tcp_set_up(struct grpc_tcp *tcp, struct berth_error *err)
-{
-    struct berth_rpc_server_options options = {SERVER_OPTIONS(&tcp->config),
-                                               SERVER_HTTP2_OPTIONS(&tcp->config), .transport = "tcp"};
-
-    options.max_connections_per_peer = per_peer(&tcp->config);
-
-    return berth_rpc_plugin_create(&tcp->server, &options, err);
+    return code == BERTH_OK ? berth_rpc_plugin_create(server, &options, err) : code;
 }
 
 enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, void **ret_instance,
                               struct berth_error *err)
 {
-    struct grpc_tcp *tcp = calloc(1, sizeof(*tcp));
-    enum berth_code code;
-
-    if (tcp == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
-    tcp->server = (struct berth_rpc_plugin){.host = host, .destroy = grpc_tcp_destroy};
-    code = grpc_tcp_config_init(&tcp->config, host->settings, err);
-    if (code == BERTH_OK)
-        code = grpc_tcp_set_up(tcp, err);
-    if (code == BERTH_OK)
-        *ret_instance = tcp;
-    else
-        grpc_tcp_destroy(&tcp->server);
-    return code;
+    return berth_rpc_plugin_init(host, sizeof(struct grpc_tcp), grpc_tcp_set_up, grpc_tcp_destroy,
+                                 ret_instance, err);
 }
 
 enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, struct berth_error *err)
@@ -250,36 +216,27 @@ static void ttrpc_destroy(struct berth_rpc_plugin *server)
     free(ttrpc);
 }
 
-static enum berth_code ttrpc_set_up(struct ttrpc *ttrpc, struct berth_error *err)
+static enum berth_code ttrpc_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
+    struct ttrpc *ttrpc = (struct ttrpc *)server;
+    enum berth_code code = ttrpc_config_init(&ttrpc->config, server->host->settings, err);
     struct berth_rpc_server_options options = {SERVER_OPTIONS(&ttrpc->config)};
 
-    return server_init_unix(&ttrpc->server, ttrpc->config.address, "berth.sock.ttrpc", &options, err);
+    return code == BERTH_OK
+               ? server_init_unix(server, ttrpc->config.address, "berth.sock.ttrpc", &options, err)
+               : code;
 }
 
 enum berth_code ttrpc_init(const struct berth_host *host, void *prepared, void **ret_instance,
                            struct berth_error *err)
 {
-    struct ttrpc *ttrpc = calloc(1, sizeof(*ttrpc));
-    enum berth_code code;
-
-    if (ttrpc == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
-    ttrpc->server = (struct berth_rpc_plugin){.host = host, .destroy = ttrpc_destroy};
-    code = ttrpc_config_init(&ttrpc->config, host->settings, err);
-    if (code == BERTH_OK)
-        code = ttrpc_set_up(ttrpc, err);
-    if (code == BERTH_OK)
-        *ret_instance = ttrpc;
-    else
-        ttrpc_destroy(&ttrpc->server);
-    return code;
+    return berth_rpc_plugin_init(host, sizeof(struct ttrpc), ttrpc_set_up, ttrpc_destroy, ret_instance, err);
 }
 
 enum berth_code ttrpc_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct ttrpc *ttrpc = instance;
-    struct berth_rpc_unix_options options = {SERVER_UNIX_OPTIONS(&ttrpc->config),
+    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&ttrpc->config),
                                              .protocol = BERTH_RPC_TTRPC};
 
     return berth_rpc_plugin_listen_unix(&ttrpc->server, &options, err);

@@ -8,8 +8,9 @@
  *         …
  *     };
  *
- * init: berth_rpc_plugin_create; serve: berth_rpc_plugin_listen_unix or _tcp; drain and close are
- * berth_rpc_plugin_drain and _close; `.interface` is a constant BERTH_RPC_PLUGIN_INTERFACE.
+ * init is berth_rpc_plugin_init, whose `set_up` reads the settings and calls berth_rpc_plugin_create; serve:
+ * berth_rpc_plugin_listen_unix or _tcp; drain and close are berth_rpc_plugin_drain and _close; `.interface`
+ * is a constant BERTH_RPC_PLUGIN_INTERFACE.
  */
 #ifndef BERTH_RPC_PLUGIN_H
 #define BERTH_RPC_PLUGIN_H
@@ -27,7 +28,7 @@
 extern "C" {
 #endif
 
-/** First member of an instance. Set `host` and `destroy`; the rest is filled in here. */
+/** First member of an instance. Everything is filled in here. */
 struct berth_rpc_plugin {
     const struct berth_host *host;
     /** Frees the instance, this struct included, with berth_rpc_plugin_finish. */
@@ -39,6 +40,40 @@ struct berth_rpc_plugin {
     bool drain_is_pending;
     bool drained;
 };
+
+/**
+ * The plugin's `init`: an instance of `size` bytes, zeroed but for its struct berth_rpc_plugin.
+ *
+ * @param set_up   reads the settings into the instance and creates the server. If it fails, `destroy`
+ * follows.
+ * @param destroy  frees the instance, also one that is set up in part only.
+ */
+static inline enum berth_code berth_rpc_plugin_init(const struct berth_host *host, size_t size,
+                                                    enum berth_code (*set_up)(struct berth_rpc_plugin *self,
+                                                                              struct berth_error *err),
+                                                    void (*destroy)(struct berth_rpc_plugin *self),
+                                                    void **ret_instance, struct berth_error *err)
+{
+    struct berth_rpc_plugin *self = (struct berth_rpc_plugin *)calloc(1, size);
+    enum berth_code code;
+
+    if (self == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server");
+    self->host = host;
+    self->destroy = destroy;
+    code = set_up(self, err);
+    if (code == BERTH_OK)
+        *ret_instance = self;
+    else
+        destroy(self);
+    return code;
+}
+
+/** The default of max_connections_per_peer: an eighth of all connections, or 16 if that is more. */
+static inline uint32_t berth_rpc_plugin_per_peer(int64_t max_connections)
+{
+    return max_connections / 8 > 16 ? (uint32_t)(max_connections / 8) : 16;
+}
 
 /** Rounded up, so that a short time does not become 0, which has another meaning. */
 static inline uint32_t berth_rpc_milliseconds(int64_t nanoseconds)
@@ -110,6 +145,15 @@ static inline char *berth_rpc_plugin_path(const struct berth_host *host, const c
         snprintf(path, size, "%s/%s", folder, name);
     return path;
 }
+
+/**
+ * The settings mode, uid and gid of a generated config struct, as members of struct berth_rpc_unix_options.
+ */
+#define BERTH_RPC_PLUGIN_UNIX_OPTIONS(config)                                                                \
+    .size = sizeof(struct berth_rpc_unix_options), .mode = (mode_t)strtoul((config)->mode, NULL, 8),         \
+    .set_owner = (config)->has_uid || (config)->has_gid,                                                     \
+    .uid = (config)->has_uid ? (uid_t)(config)->uid : (uid_t)-1,                                             \
+    .gid = (config)->has_gid ? (gid_t)(config)->gid : (gid_t)-1
 
 /** Listens at `self->address`, which is published; sets the path of the options. */
 static inline enum berth_code berth_rpc_plugin_listen_unix(struct berth_rpc_plugin *self,
