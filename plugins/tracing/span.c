@@ -367,7 +367,7 @@ struct berth_span *spans_begin(struct berth_span_source *source, const struct sp
     return &span->public;
 }
 
-struct berth_span_source *spans_open(struct spans *spans, const char *uri, uint64_t generation)
+struct berth_span_source *spans_open(struct spans *spans, const char *uri)
 {
     size_t size = strlen(uri) + 1;
     struct berth_span_source *source = malloc(sizeof(*source) + size);
@@ -375,7 +375,6 @@ struct berth_span_source *spans_open(struct spans *spans, const char *uri, uint6
     if (source == NULL)
         return NULL;
     source->spans = spans;
-    source->generation = generation;
     LIST_INIT(&source->open);
     memcpy(source->uri, uri, size);
     LIST_INSERT_HEAD(&spans->sources, source, link);

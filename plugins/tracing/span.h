@@ -16,7 +16,6 @@ struct berth_span_source {
     LIST_ENTRY(berth_span_source) link;
     struct spans *spans;
     struct span_list open;
-    uint64_t generation;
     /** Found among the running plugins, while that is asked. */
     bool is_running;
     char uri[];
@@ -42,7 +41,7 @@ enum berth_code spans_init(struct spans *spans,
 /** Drops what is open, and frees everything. */
 void spans_finish(struct spans *spans);
 
-struct berth_span_source *spans_open(struct spans *spans, const char *uri, uint64_t generation);
+struct berth_span_source *spans_open(struct spans *spans, const char *uri);
 /** Drops its spans. */
 void spans_close(struct berth_span_source *source);
 

@@ -213,11 +213,11 @@ static const struct berth_interceptor interceptor = {
     .on_finish = on_finish,
 };
 
-static struct berth_span_source *open_source(void *instance, const char *uri, uint64_t generation)
+static struct berth_span_source *open_source(void *instance, const char *uri)
 {
     struct tracing *self = instance;
 
-    return spans_open(&self->spans, uri, generation);
+    return spans_open(&self->spans, uri);
 }
 
 static void close_source(void *instance, struct berth_span_source *source)
@@ -395,7 +395,7 @@ enum berth_code tracing_init(const struct berth_host *host, void *prepared, void
     self->host = host;
     code = configure(self, err);
     if (code == BERTH_OK) {
-        self->calls = spans_open(&self->spans, host->uri, host->generation);
+        self->calls = spans_open(&self->spans, host->uri);
         self->watch = host->inspect->watch(host->inspect, on_change, self);
         if (self->calls == NULL || self->watch == NULL)
             code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for tracing");

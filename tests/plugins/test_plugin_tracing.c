@@ -276,7 +276,7 @@ static void open_tracer(struct berth_testing *testing, const char *uri)
 {
     tracer.tracing = berth_testing_interface(testing);
     tracer.instance = berth_testing_instance(testing);
-    tracer.source = tracer.tracing->open(tracer.instance, uri, 1);
+    tracer.source = tracer.tracing->open(tracer.instance, uri);
     assert_non_null(tracer.source);
 }
 

@@ -94,7 +94,7 @@ struct berth_tracing {
      * when it closes its source or is no longer running.
      * @return NULL without memory.
      */
-    struct berth_span_source *(*open)(void *instance, const char *uri, uint64_t generation);
+    struct berth_span_source *(*open)(void *instance, const char *uri);
     void (*close)(void *instance, struct berth_span_source *source);
     /**
      * Begins a span.
@@ -124,7 +124,7 @@ static inline void berth_tracer_open(const struct berth_host *host, struct berth
         return;
     ret_tracer->tracing = (const struct berth_tracing *)ref.interface;
     ret_tracer->instance = ref.instance;
-    ret_tracer->source = ret_tracer->tracing->open(ref.instance, host->uri, host->generation);
+    ret_tracer->source = ret_tracer->tracing->open(ref.instance, host->uri);
 }
 
 /** In close. Spans that are still open are dropped and must not be used again. */
@@ -164,57 +164,54 @@ static inline const struct berth_trace *berth_span_trace(const struct berth_span
     return span == NULL ? NULL : &span->trace;
 }
 
-/** Sets an attribute; replaces an earlier value of the key. */
-static inline void berth_span_set(struct berth_span *span, const char *key, const char *value)
+static inline struct berth_attribute berth_attribute_of(const char *key, enum berth_attribute_kind kind)
 {
     struct berth_attribute attribute;
 
-    if (span == NULL)
-        return;
     memset(&attribute, 0, sizeof(attribute));
     attribute.key = key;
-    attribute.kind = BERTH_ATTRIBUTE_TEXT;
+    attribute.kind = kind;
+    return attribute;
+}
+
+/** Sets an attribute; replaces an earlier value of the key. */
+static inline void berth_span_set_attribute(struct berth_span *span, const struct berth_attribute *attribute)
+{
+    if (span != NULL)
+        span->ops->set(span, attribute);
+}
+
+/** The same with a text. */
+static inline void berth_span_set(struct berth_span *span, const char *key, const char *value)
+{
+    struct berth_attribute attribute = berth_attribute_of(key, BERTH_ATTRIBUTE_TEXT);
+
     attribute.text = value;
-    span->ops->set(span, &attribute);
+    berth_span_set_attribute(span, &attribute);
 }
 
 static inline void berth_span_set_int(struct berth_span *span, const char *key, int64_t value)
 {
-    struct berth_attribute attribute;
+    struct berth_attribute attribute = berth_attribute_of(key, BERTH_ATTRIBUTE_INT);
 
-    if (span == NULL)
-        return;
-    memset(&attribute, 0, sizeof(attribute));
-    attribute.key = key;
-    attribute.kind = BERTH_ATTRIBUTE_INT;
     attribute.number = value;
-    span->ops->set(span, &attribute);
+    berth_span_set_attribute(span, &attribute);
 }
 
 static inline void berth_span_set_bool(struct berth_span *span, const char *key, bool value)
 {
-    struct berth_attribute attribute;
+    struct berth_attribute attribute = berth_attribute_of(key, BERTH_ATTRIBUTE_BOOL);
 
-    if (span == NULL)
-        return;
-    memset(&attribute, 0, sizeof(attribute));
-    attribute.key = key;
-    attribute.kind = BERTH_ATTRIBUTE_BOOL;
     attribute.truth = value;
-    span->ops->set(span, &attribute);
+    berth_span_set_attribute(span, &attribute);
 }
 
 static inline void berth_span_set_double(struct berth_span *span, const char *key, double value)
 {
-    struct berth_attribute attribute;
+    struct berth_attribute attribute = berth_attribute_of(key, BERTH_ATTRIBUTE_DOUBLE);
 
-    if (span == NULL)
-        return;
-    memset(&attribute, 0, sizeof(attribute));
-    attribute.key = key;
-    attribute.kind = BERTH_ATTRIBUTE_DOUBLE;
     attribute.real = value;
-    span->ops->set(span, &attribute);
+    berth_span_set_attribute(span, &attribute);
 }
 
 /** Something that happened just now. */
