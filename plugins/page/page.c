@@ -314,9 +314,9 @@ static void send_data(struct page *page, struct berth_http_request *request, siz
     data[which].write(page, &list);
     json_raw(&json, "\n", 1);
     if (json.failed)
-        send_text(request, 503, "the list exceeds 16 MiB, or there is no memory for it\n");
+        send_text(request, 503, "the list exceeds 16 MiB, or memory is exhausted\n");
     else if (*uri != '\0' && !list.has_uri)
-        send_text(request, 404, "there is no such plugin, or nothing is known of it yet\n");
+        send_text(request, 404, "plugin not found, or not listed yet\n");
     else
         respond(request, 200, &headers, json.bytes, json.length);
     json_finish(&json);
@@ -369,7 +369,7 @@ static void on_request(struct berth_http_request *request)
             send_data(page, request, i);
             return;
         }
-    send_text(request, 404, "there is no such page; the first one is " PREFIX "/\n");
+    send_text(request, 404, "page not found; start at " PREFIX "/\n");
 }
 
 static void on_writable(struct berth_http_request *request)

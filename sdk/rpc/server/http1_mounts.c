@@ -50,7 +50,7 @@ static enum berth_code check_mount(const struct berth_rpc_http_mount *mount, str
             handler->prefix);
     if (!are_methods(handler->methods))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: its methods are no list such as \"GET POST\"", owner);
+                               "%s: its methods are not a list of names such as \"GET POST\"", owner);
     return BERTH_OK;
 }
 
