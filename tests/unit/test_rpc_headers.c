@@ -4,6 +4,7 @@
 
 #include <tests/cmocka.h>
 
+#include <sdk/base/base64.h>
 #include <sdk/rpc/message/metadata.h>
 #include <sdk/rpc/http2/request.h>
 

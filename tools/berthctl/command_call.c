@@ -24,10 +24,10 @@
 #include <config/utf8.h>
 #include <google/rpc/status.pb-c.h>
 
+#include <sdk/base/base64.h>
 #include <sdk/base/memory.h>
 #include <tools/cli/text_file.h>
 
-#include "base64.h"
 #include "json_text.h"
 #include "reflect.h"
 
@@ -247,12 +247,22 @@ static bool read_lines_of_input(struct exchange *exchange)
     return true;
 }
 
+/* Malloced. */
+static char *format_base64(const void *bytes, size_t length)
+{
+    char *text = memory_allocate(BASE64_ENCODED_LENGTH(length) + 3, 1);
+
+    base64_encode(bytes, length, text);
+    base64_pad(text, BASE64_ENCODED_LENGTH(length));
+    return text;
+}
+
 static void print_metadata(const struct berth_metadata *metadata, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t length = strlen(metadata[i].key);
         bool is_binary = length > 4 && strcmp(metadata[i].key + length - 4, "-bin") == 0;
-        char *value = is_binary ? base64_format(metadata[i].value, metadata[i].value_length) : NULL;
+        char *value = is_binary ? format_base64(metadata[i].value, metadata[i].value_length) : NULL;
 
         fputs("< ", stderr);
         utf8_write_line(stderr, metadata[i].key);
@@ -502,7 +512,7 @@ static bool parse_header(const char *text, struct berth_metadata *ret_metadata)
     length = strlen(value);
     *ret_metadata = (struct berth_metadata){.key = key, .value = value, .value_length = length};
     if (strlen(key) > 4 && strcmp(key + strlen(key) - 4, "-bin") == 0 &&
-        !base64_parse(colon, value, &ret_metadata->value_length))
+        !base64_decode(colon, strlen(colon), value, &ret_metadata->value_length))
         return false;
     return true;
 }

@@ -58,18 +58,6 @@ enum berth_code metadata_prepare(struct metadata_list *list, struct berth_arena 
 enum berth_code metadata_add(struct metadata_list *list, struct berth_arena *arena,
                              struct berth_metadata item);
 
-/** The bytes that base64_encode writes for `length` bytes, without a NUL. */
-#define BASE64_ENCODED_LENGTH(length) (((length) / 3) * 4 + ((length) % 3 == 0 ? 0 : (length) % 3 + 1))
-
-/** The most bytes that base64_decode writes for `length` characters. */
-#define BASE64_DECODED_MAX(length) ((length) / 4 * 3 + 3)
-
-/** Writes the standard alphabet without padding; no NUL. */
-void base64_encode(const void *bytes, size_t length, char *ret_text);
-
-/** Takes padded and unpadded text. @return false where it is neither. */
-bool base64_decode(const char *text, size_t length, void *ret_bytes, size_t *ret_length);
-
 /** The most bytes that percent_encode writes for `length` bytes, without a NUL. */
 #define PERCENT_ENCODED_MAX(length) ((length)*9)
 

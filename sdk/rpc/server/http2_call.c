@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <sdk/base/base64.h>
 #include <sdk/base/container_of.h>
 #include <sdk/rpc/message/metadata.h>
 
