@@ -8,9 +8,11 @@
 #include <inttypes.h>
 #include <malloc.h>
 
-#include <berth/utf8.h>
+#include <berth/json_writer.h>
 
 #include "listen.h"
+
+#define RESPONSE_MAX ((size_t)64 << 20)
 
 struct debug {
     struct berth_rpc_plugin base;
@@ -19,148 +21,94 @@ struct debug {
 
 const struct berth_server debug_interface = BERTH_RPC_PLUGIN_INTERFACE;
 
-/* Writes a list or an object: a comma ahead of every element but the first. */
-struct json {
-    FILE *out;
-    bool has_element;
-};
-
-static void put_text(FILE *out, const char *text)
+static void put_list(struct berth_json_writer *json, const char *key, const struct berth_strings *strings)
 {
-    size_t left = text == NULL ? 0 : strlen(text);
-
-    if (text == NULL) {
-        fputs("null", out);
-        return;
-    }
-    fputc('"', out);
-    while (left > 0) {
-        size_t length = berth_utf8_character(text, left);
-        unsigned char character = (unsigned char)*text;
-
-        if (length == 0)
-            fputs("\\ufffd", out);
-        else if (length == 1 && (character < 0x20 || character == '"' || character == '\\'))
-            fprintf(out, "\\u%04x", character);
-        else
-            fwrite(text, 1, length, out);
-        text += length > 0 ? length : 1;
-        left -= length > 0 ? length : 1;
-    }
-    fputc('"', out);
-}
-
-static void put_next(struct json *json)
-{
-    fputs(json->has_element ? ",\n" : "\n", json->out);
-    json->has_element = true;
-}
-
-static void put_string(FILE *out, const char *name, const char *value)
-{
-    fprintf(out, ",\"%s\":", name);
-    put_text(out, value);
-}
-
-static void put_number(FILE *out, const char *name, uint64_t value)
-{
-    fprintf(out, ",\"%s\":%" PRIu64, name, value);
-}
-
-static void put_list(FILE *out, const char *name, const struct berth_strings *strings)
-{
-    fprintf(out, ",\"%s\":[", name);
-    for (size_t i = 0; i < strings->count; i++) {
-        fputs(i > 0 ? "," : "", out);
-        put_text(out, strings->items[i]);
-    }
-    fputc(']', out);
+    berth_json_open(json, key, '[');
+    for (size_t i = 0; i < strings->count; i++)
+        berth_json_string(json, NULL, strings->items[i]);
+    berth_json_close(json, ']');
 }
 
 static bool put_plugin(void *context, const struct berth_plugin_info *info)
 {
-    struct json *json = context;
-    FILE *out = json->out;
+    struct berth_json_writer *json = context;
 
-    put_next(json);
-    fputs("{\"uri\":", out);
-    put_text(out, info->uri);
-    put_string(out, "state", berth_state_name(info->state));
-    put_number(out, "code", (uint64_t)info->code);
-    put_string(out, "reason", info->reason);
-    put_string(out, "cause", info->cause);
-    put_number(out, "condition", (uint64_t)info->condition);
-    put_string(out, "condition_reason", info->condition_reason);
-    put_string(out, "path", info->path);
-    put_string(out, "module", info->module);
-    put_string(out, "version", info->version);
-    put_number(out, "generation", info->generation);
-    fprintf(out, ",\"level\":%d", (int)info->level);
-    put_list(out, "requires", &info->requirements);
-    put_list(out, "wants", &info->wants);
-    put_list(out, "services", &info->services);
-    put_list(out, "holds", &info->holds);
-    put_number(out, "load_ns", info->times.load_ns);
-    put_number(out, "config_ns", info->times.config_ns);
-    put_number(out, "prepare_ns", info->times.prepare_ns);
-    put_number(out, "init_ns", info->times.init_ns);
-    put_number(out, "serve_ns", info->times.serve_ns);
-    put_number(out, "ready_at_ns", info->times.ready_at_ns);
-    fputc('}', out);
+    berth_json_open(json, NULL, '{');
+    berth_json_string(json, "uri", info->uri);
+    berth_json_string(json, "state", berth_state_name(info->state));
+    berth_json_count(json, "code", (uint64_t)info->code);
+    berth_json_string(json, "reason", info->reason);
+    berth_json_string(json, "cause", info->cause);
+    berth_json_count(json, "condition", (uint64_t)info->condition);
+    berth_json_string(json, "condition_reason", info->condition_reason);
+    berth_json_string(json, "path", info->path);
+    berth_json_string(json, "module", info->module);
+    berth_json_string(json, "version", info->version);
+    berth_json_count(json, "generation", info->generation);
+    berth_json_integer(json, "level", info->level);
+    put_list(json, "requires", &info->requirements);
+    put_list(json, "wants", &info->wants);
+    put_list(json, "services", &info->services);
+    put_list(json, "holds", &info->holds);
+    berth_json_count(json, "load_ns", info->times.load_ns);
+    berth_json_count(json, "config_ns", info->times.config_ns);
+    berth_json_count(json, "prepare_ns", info->times.prepare_ns);
+    berth_json_count(json, "init_ns", info->times.init_ns);
+    berth_json_count(json, "serve_ns", info->times.serve_ns);
+    berth_json_count(json, "ready_at_ns", info->times.ready_at_ns);
+    berth_json_close(json, '}');
     return true;
 }
 
-static void write_plugins(const struct debug *self, FILE *out)
+static void write_plugins(const struct debug *self, struct berth_json_writer *json)
 {
     const struct berth_inspect *inspect = self->base.host->inspect;
-    struct json json = {.out = out};
 
-    fputs("{\"plugins\":[", out);
-    inspect->each(inspect, put_plugin, &json);
-    fputs("\n]}\n", out);
+    berth_json_open(json, NULL, '{');
+    berth_json_open(json, "plugins", '[');
+    inspect->each(inspect, put_plugin, json);
+    berth_json_close(json, ']');
+    berth_json_close(json, '}');
 }
 
-static void put_method(FILE *out, const struct berth_method_costs *method)
+static void put_method(struct berth_json_writer *json, const struct berth_method_costs *method)
 {
-    fputs("{\"path\":", out);
-    put_text(out, method->path);
-    put_number(out, "opened", method->opened);
-    put_number(out, "in_flight", method->in_flight);
-    fputs(",\"ended\":[", out);
+    berth_json_open(json, NULL, '{');
+    berth_json_string(json, "path", method->path);
+    berth_json_count(json, "opened", method->opened);
+    berth_json_count(json, "in_flight", method->in_flight);
+    berth_json_open(json, "ended", '[');
     for (size_t i = 0; i < method->ended_count; i++)
-        fprintf(out, "%s%" PRIu64, i > 0 ? "," : "", method->ended[i]);
-    fputc(']', out);
-    put_number(out, "messages_received", method->messages_received);
-    put_number(out, "bytes_received", method->bytes_received);
-    put_number(out, "messages_sent", method->messages_sent);
-    put_number(out, "bytes_sent", method->bytes_sent);
-    fputc('}', out);
+        berth_json_count(json, NULL, method->ended[i]);
+    berth_json_close(json, ']');
+    berth_json_count(json, "messages_received", method->messages_received);
+    berth_json_count(json, "bytes_received", method->bytes_received);
+    berth_json_count(json, "messages_sent", method->messages_sent);
+    berth_json_count(json, "bytes_sent", method->bytes_sent);
+    berth_json_close(json, '}');
 }
 
 static bool put_costs(void *context, const struct berth_plugin_costs *costs)
 {
-    struct json *json = context;
-    FILE *out = json->out;
+    struct berth_json_writer *json = context;
 
-    put_next(json);
-    fputs("{\"uri\":", out);
-    put_text(out, costs->uri);
-    put_string(out, "module", costs->module);
-    put_number(out, "loop_ns", costs->loop_ns);
-    put_number(out, "longest_ns", costs->longest_ns);
-    put_number(out, "entries", costs->entries);
-    put_number(out, "slow", costs->slow);
-    put_number(out, "stalls", costs->stalls);
-    put_number(out, "degradations", costs->degradations);
-    put_number(out, "handles", costs->handles);
-    put_number(out, "memory_bytes", costs->memory_bytes);
-    put_number(out, "misuses", costs->misuses);
-    fputs(",\"methods\":[", out);
-    for (size_t i = 0; i < costs->method_count; i++) {
-        fputs(i > 0 ? "," : "", out);
-        put_method(out, &costs->methods[i]);
-    }
-    fputs("]}", out);
+    berth_json_open(json, NULL, '{');
+    berth_json_string(json, "uri", costs->uri);
+    berth_json_string(json, "module", costs->module);
+    berth_json_count(json, "loop_ns", costs->loop_ns);
+    berth_json_count(json, "longest_ns", costs->longest_ns);
+    berth_json_count(json, "entries", costs->entries);
+    berth_json_count(json, "slow", costs->slow);
+    berth_json_count(json, "stalls", costs->stalls);
+    berth_json_count(json, "degradations", costs->degradations);
+    berth_json_count(json, "handles", costs->handles);
+    berth_json_count(json, "memory_bytes", costs->memory_bytes);
+    berth_json_count(json, "misuses", costs->misuses);
+    berth_json_open(json, "methods", '[');
+    for (size_t i = 0; i < costs->method_count; i++)
+        put_method(json, &costs->methods[i]);
+    berth_json_close(json, ']');
+    berth_json_close(json, '}');
     return true;
 }
 
@@ -170,56 +118,56 @@ static bool count_connection(void *context, const struct berth_connection *conne
     return true;
 }
 
-static void put_loop(FILE *out, const struct berth_inspect *inspect)
+static void put_loop(struct berth_json_writer *json, const char *key, const struct berth_inspect *inspect)
 {
     struct berth_daemon_costs costs = {.size = sizeof(costs)};
 
     inspect->daemon_costs(inspect, &costs);
-    fprintf(out, "{\"uptime_ns\":%" PRIu64, costs.uptime_ns);
-    put_number(out, "turns", costs.turns);
-    put_number(out, "busy_ns", costs.busy_ns);
-    put_number(out, "plugins_ns", costs.plugins_ns);
-    put_number(out, "unattributed_ns", costs.unattributed_ns);
-    put_number(out, "longest_turn_ns", costs.longest_turn_ns);
-    put_number(out, "lag_ns", costs.lag_ns);
-    put_number(out, "handles", costs.handles);
-    put_number(out, "other_handles", costs.other_handles);
-    put_number(out, "other_stalls", costs.other_stalls);
-    put_number(out, "cpu_ns", costs.cpu_ns);
-    put_number(out, "memory_bytes", costs.memory_bytes);
-    put_number(out, "anonymous_bytes", costs.anonymous_bytes);
-    fputc('}', out);
+    berth_json_open(json, key, '{');
+    berth_json_count(json, "uptime_ns", costs.uptime_ns);
+    berth_json_count(json, "turns", costs.turns);
+    berth_json_count(json, "busy_ns", costs.busy_ns);
+    berth_json_count(json, "plugins_ns", costs.plugins_ns);
+    berth_json_count(json, "unattributed_ns", costs.unattributed_ns);
+    berth_json_count(json, "longest_turn_ns", costs.longest_turn_ns);
+    berth_json_count(json, "lag_ns", costs.lag_ns);
+    berth_json_count(json, "handles", costs.handles);
+    berth_json_count(json, "other_handles", costs.other_handles);
+    berth_json_count(json, "other_stalls", costs.other_stalls);
+    berth_json_count(json, "cpu_ns", costs.cpu_ns);
+    berth_json_count(json, "memory_bytes", costs.memory_bytes);
+    berth_json_count(json, "anonymous_bytes", costs.anonymous_bytes);
+    berth_json_close(json, '}');
 }
 
-static void write_loop(const struct debug *self, FILE *out)
+static void write_loop(const struct debug *self, struct berth_json_writer *json)
 {
-    put_loop(out, self->base.host->inspect);
-    fputc('\n', out);
+    put_loop(json, NULL, self->base.host->inspect);
 }
 
-static void write_vars(const struct debug *self, FILE *out)
+static void write_vars(const struct debug *self, struct berth_json_writer *json)
 {
     const struct berth_inspect *inspect = self->base.host->inspect;
     const struct berth_daemon_info *daemon = inspect->daemon;
-    struct json json = {.out = out};
     uint64_t connections = 0;
 
     inspect->connections(inspect, count_connection, &connections);
-    fprintf(out, "{\"pid\":%" PRId64, daemon->pid);
-    put_string(out, "version", daemon->version);
-    put_string(out, "revision", daemon->revision);
-    fprintf(out, ",\"ready\":%s,\"draining\":%s", daemon->ready ? "true" : "false",
-            daemon->draining ? "true" : "false");
-    put_number(out, "ready_ns", daemon->ready_ns);
-    put_number(out, "connections", connections);
-    fputs(",\"loop\":", out);
-    put_loop(out, inspect);
-    fputs(",\"plugins\":[", out);
-    inspect->costs(inspect, put_costs, &json);
-    fputs("\n]}\n", out);
+    berth_json_open(json, NULL, '{');
+    berth_json_integer(json, "pid", daemon->pid);
+    berth_json_string(json, "version", daemon->version);
+    berth_json_string(json, "revision", daemon->revision);
+    berth_json_bool(json, "ready", daemon->ready);
+    berth_json_bool(json, "draining", daemon->draining);
+    berth_json_count(json, "ready_ns", daemon->ready_ns);
+    berth_json_count(json, "connections", connections);
+    put_loop(json, "loop", inspect);
+    berth_json_open(json, "plugins", '[');
+    inspect->costs(inspect, put_costs, json);
+    berth_json_close(json, ']');
+    berth_json_close(json, '}');
 }
 
-static void write_heap(const struct debug *self, FILE *out)
+static void print_heap(const struct debug *self, FILE *out)
 {
     malloc_info(0, out);
 }
@@ -235,7 +183,7 @@ static bool put_stack(void *context, const struct berth_thread_stack *stack)
     return true;
 }
 
-static void write_stacks(const struct debug *self, FILE *out)
+static void print_stacks(const struct debug *self, FILE *out)
 {
     const struct berth_inspect *inspect = self->base.host->inspect;
 
@@ -245,7 +193,7 @@ static void write_stacks(const struct debug *self, FILE *out)
         fputs("the daemon is too old to tell\n", out);
 }
 
-static void write_index(const struct debug *self, FILE *out)
+static void print_index(const struct debug *self, FILE *out)
 {
     fputs("/debug/vars     counters of the daemon, its plugins and their methods, JSON\n"
           "/debug/plugins  every plugin with its state and reason, JSON\n"
@@ -255,29 +203,54 @@ static void write_index(const struct debug *self, FILE *out)
           out);
 }
 
+/* JSON, or a text of another kind. */
 static const struct page {
     const char *rest;
+    void (*write)(const struct debug *self, struct berth_json_writer *json);
+    void (*print)(const struct debug *self, FILE *out);
     const char *type;
-    void (*write)(const struct debug *self, FILE *out);
 } pages[] = {
-    {"", "text/plain; charset=utf-8", write_index},
-    {"/", "text/plain; charset=utf-8", write_index},
-    {"/vars", "application/json", write_vars},
-    {"/plugins", "application/json", write_plugins},
-    {"/stacks", "text/plain; charset=utf-8", write_stacks},
-    {"/loop", "application/json", write_loop},
-    {"/heap", "application/xml", write_heap},
+    {"", NULL, print_index, "text/plain; charset=utf-8"},
+    {"/", NULL, print_index, "text/plain; charset=utf-8"},
+    {"/vars", write_vars, NULL, "application/json"},
+    {"/plugins", write_plugins, NULL, "application/json"},
+    {"/loop", write_loop, NULL, "application/json"},
+    {"/stacks", NULL, print_stacks, "text/plain; charset=utf-8"},
+    {"/heap", NULL, print_heap, "application/xml"},
 };
+
+static char *print_text(const struct debug *self, const struct page *page, size_t *ret_length)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, ret_length);
+
+    if (out == NULL)
+        return NULL;
+    page->print(self, out);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static char *write_json(const struct debug *self, const struct page *page, size_t *ret_length)
+{
+    struct berth_json_writer json = {.max = RESPONSE_MAX};
+
+    page->write(self, &json);
+    berth_json_raw(&json, "\n", 1);
+    if (json.failed)
+        berth_json_finish(&json);
+    *ret_length = json.length;
+    return json.bytes;
+}
 
 static void answer(struct berth_http_request *request, const struct page *page)
 {
-    char *text = NULL;
     size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
+    char *text = (page->write != NULL ? write_json : print_text)(request->instance, page, &length);
 
-    if (out != NULL)
-        page->write(request->instance, out);
-    if (out == NULL || fclose(out) != 0 || text == NULL)
+    if (text == NULL)
         berth_http_respond(request, 503, "text/plain; charset=utf-8", "out of memory\n", 14);
     else
         berth_http_respond(request, 200, page->type, text, length);
@@ -316,7 +289,7 @@ static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error 
                                                .max_connections = 16,
                                                .max_recv_message_bytes = 1024,
                                                .max_idle_ms = 60000,
-                                               .max_queued_bytes = 64 << 20,
+                                               .max_queued_bytes = RESPONSE_MAX,
                                                .transport = "http"};
     enum berth_code code = debug_config_init(&self->config, base->host->settings, err);
 

@@ -97,22 +97,22 @@ static const struct line *first_above(const struct lines *lines, uint64_t above)
     return first;
 }
 
-void lines_report(const struct lines *lines, struct json *json, const char *key, uint64_t above,
+void lines_report(const struct lines *lines, struct berth_json_writer *json, const char *key, uint64_t above,
                   const char *uri)
 {
-    json_open(json, key, '[');
+    berth_json_open(json, key, '[');
     for (const struct line *line = first_above(lines, above); line != NULL; line = TAILQ_NEXT(line, link)) {
         if (uri != NULL && (line->uri == NULL || strcmp(line->uri, uri) != 0))
             continue;
-        json_open(json, NULL, '{');
-        json_count(json, "number", line->number);
-        json_integer(json, "time_ns", line->time_ns);
-        json_string(json, "level", level_name(line->level));
-        json_string(json, "uri", line->uri);
-        json_string(json, "text", line->text);
+        berth_json_open(json, NULL, '{');
+        berth_json_count(json, "number", line->number);
+        berth_json_integer(json, "time_ns", line->time_ns);
+        berth_json_string(json, "level", level_name(line->level));
+        berth_json_string(json, "uri", line->uri);
+        berth_json_string(json, "text", line->text);
         if (line->lost > 0)
-            json_count(json, "lost", line->lost);
-        json_close(json, '}');
+            berth_json_count(json, "lost", line->lost);
+        berth_json_close(json, '}');
     }
-    json_close(json, ']');
+    berth_json_close(json, ']');
 }

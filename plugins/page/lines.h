@@ -7,7 +7,7 @@
 
 #include <berth/plugin.h>
 
-#include "json.h"
+#include <berth/json_writer.h>
 
 struct line {
     TAILQ_ENTRY(line) link;
@@ -40,7 +40,7 @@ void lines_init(struct lines *lines, const struct berth_inspect *inspect, size_t
 void lines_finish(struct lines *lines);
 
 /** Appends, in order, the lines above a number as an array. @param uri  NULL: of everybody. */
-void lines_report(const struct lines *lines, struct json *json, const char *key, uint64_t above,
+void lines_report(const struct lines *lines, struct berth_json_writer *json, const char *key, uint64_t above,
                   const char *uri);
 
 #endif

@@ -220,7 +220,7 @@ static bool read_uri(const char *query, char ret_uri[URI_MAX])
 }
 
 struct list {
-    struct json *json;
+    struct berth_json_writer *json;
     /** Only this one; "": all. */
     const char *uri;
     bool has_uri;
@@ -254,22 +254,22 @@ static bool put_costs(void *context, const struct berth_plugin_costs *costs)
 
 static void write_plugins(const struct page *page, struct list *list)
 {
-    json_open(list->json, NULL, '[');
+    berth_json_open(list->json, NULL, '[');
     page->host->inspect->each(page->host->inspect, put_plugin, list);
-    json_close(list->json, ']');
+    berth_json_close(list->json, ']');
 }
 
 static void write_costs(const struct page *page, struct list *list)
 {
     const struct berth_inspect *inspect = page->host->inspect;
 
-    json_open(list->json, NULL, '{');
+    berth_json_open(list->json, NULL, '{');
     report_daemon_costs(list->json, "daemon", inspect);
-    json_open(list->json, "plugins", '[');
+    berth_json_open(list->json, "plugins", '[');
     if (BERTH_HAS(inspect, costs))
         inspect->costs(inspect, put_costs, list);
-    json_close(list->json, ']');
-    json_close(list->json, '}');
+    berth_json_close(list->json, ']');
+    berth_json_close(list->json, '}');
 }
 
 static void write_status(const struct page *page, struct list *list)
@@ -304,7 +304,7 @@ static void send_data(struct page *page, struct berth_http_request *request, siz
 {
     struct headers headers = headers_of("application/json", "no-store");
     char uri[URI_MAX];
-    struct json json = {0};
+    struct berth_json_writer json = {0};
     struct list list = {.json = &json, .uri = uri};
 
     if (!read_uri(request->query, uri) || (*uri != '\0' && !data[which].takes_uri)) {
@@ -312,14 +312,14 @@ static void send_data(struct page *page, struct berth_http_request *request, siz
         return;
     }
     data[which].write(page, &list);
-    json_raw(&json, "\n", 1);
+    berth_json_raw(&json, "\n", 1);
     if (json.failed)
         send_text(request, 503, "the list exceeds 16 MiB, or memory is exhausted\n");
     else if (*uri != '\0' && !list.has_uri)
         send_text(request, 404, "plugin not found, or not listed yet\n");
     else
         respond(request, 200, &headers, json.bytes, json.length);
-    json_finish(&json);
+    berth_json_finish(&json);
 }
 
 static void send_events(struct page *page, struct berth_http_request *request)

@@ -5,24 +5,25 @@
 
 #include <berth/plugin.h>
 
-#include "json.h"
+#include <berth/json_writer.h>
 
 /**
  * As an item of `berthctl plugins ls --all --json`, but without edges to "*", which stands for everybody
  * before it in the order.
  */
-void report_plugin(struct json *json, const struct berth_plugin_info *plugin);
+void report_plugin(struct berth_json_writer *json, const struct berth_plugin_info *plugin);
 
 /** As `berthctl status --json`, and what else is known of the daemon. */
-void report_status(struct json *json, const struct berth_inspect *inspect);
+void report_status(struct berth_json_writer *json, const struct berth_inspect *inspect);
 
 /** As the member "daemon" of `berthctl top --json`. */
-void report_daemon_costs(struct json *json, const char *key, const struct berth_inspect *inspect);
+void report_daemon_costs(struct berth_json_writer *json, const char *key,
+                         const struct berth_inspect *inspect);
 /** As an item of "plugins" there, without its state and steps. */
-void report_costs(struct json *json, const struct berth_plugin_costs *costs);
+void report_costs(struct berth_json_writer *json, const struct berth_plugin_costs *costs);
 
 /** As `berthctl connections --json`; at most REPORT_CONNECTIONS_MAX of them. */
-void report_connections(struct json *json, const struct berth_inspect *inspect);
+void report_connections(struct berth_json_writer *json, const struct berth_inspect *inspect);
 
 #define REPORT_CONNECTIONS_MAX 1000
 

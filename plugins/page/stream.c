@@ -34,7 +34,7 @@ struct look {
     size_t at;
     uint64_t version;
     bool is_reset, failed;
-    struct json *scratch;
+    struct berth_json_writer *scratch;
 };
 
 static bool tracks_grow(struct tracks *tracks)
@@ -70,11 +70,11 @@ static const struct track *look_at(struct look *look, uint64_t name, uint64_t co
     return track;
 }
 
-static void append_item(struct json *list, const struct json *item)
+static void append_item(struct berth_json_writer *list, const struct berth_json_writer *item)
 {
     if (list->length > 0)
-        json_raw(list, ",", 1);
-    json_raw(list, item->bytes, item->length);
+        berth_json_raw(list, ",", 1);
+    berth_json_raw(list, item->bytes, item->length);
     list->failed = list->failed || item->failed;
 }
 
@@ -88,7 +88,7 @@ static void keep_item(const struct look *look, const struct track *track)
         append_item(&tracks->past, look->scratch);
 }
 
-static void clear(struct json *json)
+static void clear(struct berth_json_writer *json)
 {
     json->length = 0;
     json->failed = false;
@@ -154,13 +154,13 @@ static void visit_costs(const struct berth_inspect *inspect, struct look *look)
 static bool look_once(const struct berth_inspect *inspect, struct tracks *tracks,
                       void (*visit)(const struct berth_inspect *inspect, struct look *look))
 {
-    struct json scratch = {0};
+    struct berth_json_writer scratch = {0};
     struct look look = {.tracks = tracks, .version = tracks->version + 1, .scratch = &scratch};
 
     clear(&tracks->news);
     clear(&tracks->past);
     visit(inspect, &look);
-    json_finish(&scratch);
+    berth_json_finish(&scratch);
     if (look.failed) {
         tracks->news.failed = tracks->past.failed = true;
         return false;
@@ -208,61 +208,62 @@ static void note_who_is_behind(struct stream *stream)
     }
 }
 
-static void begin_event(struct json *json, const char *name)
+static void begin_event(struct berth_json_writer *json, const char *name)
 {
-    json_raw(json, "event: ", 7);
-    json_raw(json, name, strlen(name));
-    json_raw(json, "\ndata: ", 7);
+    berth_json_raw(json, "event: ", 7);
+    berth_json_raw(json, name, strlen(name));
+    berth_json_raw(json, "\ndata: ", 7);
 }
 
-static void end_event(struct json *json)
+static void end_event(struct berth_json_writer *json)
 {
-    json_raw(json, "\n\n", 2);
+    berth_json_raw(json, "\n\n", 2);
 }
 
 /* The items as "plugins", behind what stands in the object. */
-static void put_items(struct json *json, const struct tracks *tracks, uint64_t seen)
+static void put_items(struct berth_json_writer *json, const struct tracks *tracks, uint64_t seen)
 {
-    const struct json *items = seen == tracks->before ? &tracks->news : &tracks->past;
+    const struct berth_json_writer *items = seen == tracks->before ? &tracks->news : &tracks->past;
 
-    json_open(json, "plugins", '[');
-    json_raw(json, items->bytes, items->length);
+    berth_json_open(json, "plugins", '[');
+    berth_json_raw(json, items->bytes, items->length);
     json->failed = json->failed || items->failed;
-    json_close(json, ']');
-    json_close(json, '}');
+    berth_json_close(json, ']');
+    berth_json_close(json, '}');
     end_event(json);
 }
 
-static void put_plugins(const struct tracks *tracks, struct json *json, uint64_t seen)
+static void put_plugins(const struct tracks *tracks, struct berth_json_writer *json, uint64_t seen)
 {
     begin_event(json, "plugins");
-    json_open(json, NULL, '{');
-    json_bool(json, "reset", seen != tracks->before && tracks->oldest == 0);
+    berth_json_open(json, NULL, '{');
+    berth_json_bool(json, "reset", seen != tracks->before && tracks->oldest == 0);
     put_items(json, tracks, seen);
 }
 
-static void put_costs(const struct stream *stream, struct json *json, uint64_t seen)
+static void put_costs(const struct stream *stream, struct berth_json_writer *json, uint64_t seen)
 {
     begin_event(json, "costs");
-    json_open(json, NULL, '{');
-    json_raw(json, stream->daemon.bytes, stream->daemon.length);
+    berth_json_open(json, NULL, '{');
+    berth_json_raw(json, stream->daemon.bytes, stream->daemon.length);
     put_items(json, &stream->costs, seen);
 }
 
-static void put_lines(struct stream *stream, struct json *json, uint64_t above)
+static void put_lines(struct stream *stream, struct berth_json_writer *json, uint64_t above)
 {
     begin_event(json, "log");
-    json_open(json, NULL, '{');
+    berth_json_open(json, NULL, '{');
     lines_report(stream->lines, json, "lines", above, NULL);
-    json_close(json, '}');
+    berth_json_close(json, '}');
     end_event(json);
 }
 
 /* What a round has for this watcher. */
-static void put_news(struct stream *stream, const struct watcher *watcher, bool has_costs, struct json *json)
+static void put_news(struct stream *stream, const struct watcher *watcher, bool has_costs,
+                     struct berth_json_writer *json)
 {
     if (watcher->status != stream->status_version)
-        json_raw(json, stream->status.bytes, stream->status.length);
+        berth_json_raw(json, stream->status.bytes, stream->status.length);
     if (watcher->plugins != stream->plugins.version)
         put_plugins(&stream->plugins, json, watcher->plugins);
     if (has_costs)
@@ -272,7 +273,8 @@ static void put_news(struct stream *stream, const struct watcher *watcher, bool 
 }
 
 /* What could not be sent stays news. Whatever else the write returns, the watcher may be gone by then. */
-static void send_text(struct stream *stream, struct watcher *watcher, bool has_costs, const struct json *json)
+static void send_text(struct stream *stream, struct watcher *watcher, bool has_costs,
+                      const struct berth_json_writer *json)
 {
     const struct watcher before = *watcher;
 
@@ -290,18 +292,18 @@ static void send_text(struct stream *stream, struct watcher *watcher, bool has_c
 
 static void send_news(struct stream *stream, struct watcher *watcher, bool has_costs)
 {
-    struct json json = {0};
+    struct berth_json_writer json = {0};
 
     if (!berth_http_can_write(watcher->request))
         return;
     put_news(stream, watcher, has_costs, &json);
     if (json.failed) {
-        json_finish(&json);
-        json_raw(&json, "event: trouble\ndata: {}\n\n", 25);
+        berth_json_finish(&json);
+        berth_json_raw(&json, "event: trouble\ndata: {}\n\n", 25);
     }
     if (!json.failed && json.length > 0)
         send_text(stream, watcher, has_costs, &json);
-    json_finish(&json);
+    berth_json_finish(&json);
 }
 
 /* A write may end the request, and on_end unlinks its watcher. */
@@ -329,7 +331,7 @@ static void look_at_status(struct stream *stream)
         return;
     stream->status_content = content;
     stream->status_version++;
-    json_finish(&stream->status);
+    berth_json_finish(&stream->status);
     begin_event(&stream->status, "status");
     report_status(&stream->status, inspect);
     end_event(&stream->status);
@@ -338,11 +340,11 @@ static void look_at_status(struct stream *stream)
 /* What one round found is kept no longer: most of the time nobody is behind. */
 static void forget(struct stream *stream)
 {
-    json_finish(&stream->plugins.news);
-    json_finish(&stream->plugins.past);
-    json_finish(&stream->costs.news);
-    json_finish(&stream->costs.past);
-    json_finish(&stream->daemon);
+    berth_json_finish(&stream->plugins.news);
+    berth_json_finish(&stream->plugins.past);
+    berth_json_finish(&stream->costs.news);
+    berth_json_finish(&stream->costs.past);
+    berth_json_finish(&stream->daemon);
 }
 
 static void run_round(struct stream *stream, bool has_costs)
@@ -499,7 +501,7 @@ static void on_timer_closed(uv_handle_t *handle)
         return;
     free(stream->plugins.items);
     free(stream->costs.items);
-    json_finish(&stream->status);
+    berth_json_finish(&stream->status);
     stream->on_closed(stream);
 }
 

@@ -32,7 +32,7 @@ struct tracks {
     /** The version at which other plugins were visited, or in another order. */
     uint64_t reset;
     /** Items of this round: of those that it found changed, and of all above `oldest`. */
-    struct json news, past;
+    struct berth_json_writer news, past;
     /** What the furthest behind of those has who can be sent anything; UINT64_MAX: nobody is behind. */
     uint64_t oldest;
 };
@@ -54,7 +54,7 @@ struct stream {
     /** Hash of the last status without its uptime, and how often that changed. */
     uint64_t status_content, status_version;
     /** Of this round. */
-    struct json status, daemon;
+    struct berth_json_writer status, daemon;
     /** NULL while nobody watches. */
     struct berth_watch *watch;
     /** Something has changed since the plugins were looked at. */

@@ -8,7 +8,7 @@
 #include <berth/types/http.h>
 
 #include <plugins/page/files.h>
-#include <plugins/page/json.h>
+#include <berth/json_writer.h>
 #include <plugins/page/lines.h>
 #include <plugins/page/report.h>
 #include <plugins/page/stream.h>
@@ -149,31 +149,31 @@ static int set_up(void **state)
 
 /* JSON. */
 
-static void assert_json(struct json *json, const char *expected)
+static void assert_json(struct berth_json_writer *json, const char *expected)
 {
-    json_raw(json, "", 1);
+    berth_json_raw(json, "", 1);
     assert_false(json->failed);
     assert_string_equal(json->bytes, expected);
-    json_finish(json);
+    berth_json_finish(json);
 }
 
 static void texts_are_escaped_where_they_could_harm(void **state)
 {
-    struct json json = {0};
+    struct berth_json_writer json = {0};
 
-    json_open(&json, NULL, '[');
-    json_string(&json, NULL, "plain ä € 😀");
-    json_string(&json, NULL, "\"\\\n\t\x01\x7f");
-    json_string(&json, NULL, "<script>&amp;</script>");
-    json_string(&json, NULL,
-                "a\xe2\x80\xae"
-                "b\xe2\x80\xa8"
-                "c\xf3\xa0\x80\x81");
-    json_string(&json, NULL, "\xff\xc0\xafz\xe2\x82");
-    json_string(&json, NULL, "");
-    json_string(&json, NULL, NULL);
-    json_text(&json, NULL, "");
-    json_close(&json, ']');
+    berth_json_open(&json, NULL, '[');
+    berth_json_string(&json, NULL, "plain ä € 😀");
+    berth_json_string(&json, NULL, "\"\\\n\t\x01\x7f");
+    berth_json_string(&json, NULL, "<script>&amp;</script>");
+    berth_json_string(&json, NULL,
+                      "a\xe2\x80\xae"
+                      "b\xe2\x80\xa8"
+                      "c\xf3\xa0\x80\x81");
+    berth_json_string(&json, NULL, "\xff\xc0\xafz\xe2\x82");
+    berth_json_string(&json, NULL, "");
+    berth_json_string(&json, NULL, NULL);
+    berth_json_text(&json, NULL, "");
+    berth_json_close(&json, ']');
     assert_json(&json, "[\"plain ä € 😀\",\"\\u0022\\u005c\\u000a\\u0009\\u0001\\u007f\","
                        "\"\\u003cscript\\u003e\\u0026amp;\\u003c/script\\u003e\","
                        "\"a\\u202eb\\u2028c\\udb40\\udc01\",\"\\ufffd\\ufffd\\ufffdz\\ufffd\\ufffd\",\"\","
@@ -182,35 +182,35 @@ static void texts_are_escaped_where_they_could_harm(void **state)
 
 static void members_and_numbers_are_separated(void **state)
 {
-    struct json json = {0};
+    struct berth_json_writer json = {0};
 
-    json_raw(&json, "data: ", 6);
-    json_open(&json, NULL, '{');
-    json_open(&json, "a", '[');
-    json_close(&json, ']');
-    json_integer(&json, "b", INT64_MIN);
-    json_count(&json, "c", UINT64_MAX);
-    json_bool(&json, "d", false);
-    json_open(&json, "e:", '{');
-    json_bool(&json, "[", true);
-    json_close(&json, '}');
-    json_string(&json, "f", "[");
-    json_string(&json, "g", "{ ");
-    json_close(&json, '}');
+    berth_json_raw(&json, "data: ", 6);
+    berth_json_open(&json, NULL, '{');
+    berth_json_open(&json, "a", '[');
+    berth_json_close(&json, ']');
+    berth_json_integer(&json, "b", INT64_MIN);
+    berth_json_count(&json, "c", UINT64_MAX);
+    berth_json_bool(&json, "d", false);
+    berth_json_open(&json, "e:", '{');
+    berth_json_bool(&json, "[", true);
+    berth_json_close(&json, '}');
+    berth_json_string(&json, "f", "[");
+    berth_json_string(&json, "g", "{ ");
+    berth_json_close(&json, '}');
     assert_json(&json, "data: {\"a\":[],\"b\":-9223372036854775808,\"c\":9223372036854775807,\"d\":false,"
                        "\"e:\":{\"[\":true},\"f\":\"[\",\"g\":\"{ \"}");
 }
 
 static void a_text_ends_at_its_bound(void **state)
 {
-    struct json json = {.max = 100};
+    struct berth_json_writer json = {.max = 100};
 
-    json_open(&json, NULL, '[');
+    berth_json_open(&json, NULL, '[');
     for (int i = 0; i < 100; i++)
-        json_string(&json, NULL, "0123456789");
+        berth_json_string(&json, NULL, "0123456789");
     assert_true(json.failed);
     assert_true(json.length <= 100);
-    json_finish(&json);
+    berth_json_finish(&json);
     assert_false(json.failed);
     assert_null(json.bytes);
 }
@@ -470,7 +470,7 @@ static void the_newest_lines_are_kept_within_the_bound(void **state)
                                           .follow_log = follow_log,
                                           .next_line = next_line,
                                           .unfollow_log = unfollow_log};
-    struct json json = {0};
+    struct berth_json_writer json = {0};
     struct lines lines;
     int added = 0;
 
@@ -511,14 +511,14 @@ static void edges_to_everybody_are_left_out(void **state)
         .condition = BERTH_UNAVAILABLE,
         .condition_reason = "tired",
     };
-    struct json json = {0};
+    struct berth_json_writer json = {0};
 
     report_plugin(&json, &plugin);
-    json_raw(&json, "", 1);
+    berth_json_raw(&json, "", 1);
     assert_non_null(strstr(
         json.bytes, "\"edges\":[{\"provider\":\"a.v1.y\",\"requirement\":\"a.v1\",\"binding\":true}]"));
     assert_non_null(strstr(json.bytes, "\"condition\":\"UNAVAILABLE\",\"condition_reason\":\"tired\""));
-    json_finish(&json);
+    berth_json_finish(&json);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes JSON (RFC 8259): always valid, whatever bytes a plugin's texts contain. */
-#include "json.h"
+#include <berth/json_writer.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,15 +9,15 @@
 
 #include <berth/utf8.h>
 
-void json_finish(struct json *json)
+void berth_json_finish(struct berth_json_writer *json)
 {
     free(json->bytes);
-    *json = (struct json){.max = json->max};
+    *json = (struct berth_json_writer){.max = json->max};
 }
 
-static bool reserve(struct json *json, size_t more)
+static bool reserve(struct berth_json_writer *json, size_t more)
 {
-    size_t max = json->max > 0 ? json->max : JSON_MAX;
+    size_t max = json->max > 0 ? json->max : BERTH_JSON_WRITER_MAX;
     size_t capacity = json->capacity > 0 ? json->capacity : 1024;
     char *bytes;
 
@@ -39,7 +39,7 @@ static bool reserve(struct json *json, size_t more)
     return true;
 }
 
-void json_raw(struct json *json, const char *bytes, size_t length)
+void berth_json_raw(struct berth_json_writer *json, const char *bytes, size_t length)
 {
     if (length == 0 || !reserve(json, length))
         return;
@@ -47,14 +47,14 @@ void json_raw(struct json *json, const char *bytes, size_t length)
     json->length += length;
 }
 
-static void put_escape(struct json *json, unsigned point)
+static void put_escape(struct berth_json_writer *json, unsigned point)
 {
     char text[16];
     int length = point < 0x10000 ? snprintf(text, sizeof(text), "\\u%04x", point)
                                  : snprintf(text, sizeof(text), "\\u%04x\\u%04x",
                                             0xd800 + ((point - 0x10000) >> 10), 0xdc00 + (point & 0x3ff));
 
-    json_raw(json, text, (size_t)length);
+    berth_json_raw(json, text, (size_t)length);
 }
 
 static bool is_plain(const char *character, size_t bytes)
@@ -63,11 +63,11 @@ static bool is_plain(const char *character, size_t bytes)
 }
 
 /* What needs no escape goes in one piece. */
-static void put_quoted(struct json *json, const char *value)
+static void put_quoted(struct berth_json_writer *json, const char *value)
 {
     size_t length = strlen(value), start = 0;
 
-    json_raw(json, "\"", 1);
+    berth_json_raw(json, "\"", 1);
     for (size_t i = 0; i < length && !json->failed;) {
         size_t bytes = berth_utf8_character(value + i, length - i);
 
@@ -75,69 +75,69 @@ static void put_quoted(struct json *json, const char *value)
             i += bytes;
             continue;
         }
-        json_raw(json, value + start, i - start);
+        berth_json_raw(json, value + start, i - start);
         put_escape(json, bytes > 0 ? berth_utf8_code_point(value + i, bytes) : 0xfffd);
         i += bytes > 0 ? bytes : 1;
         start = i;
     }
-    json_raw(json, value + start, length - start);
-    json_raw(json, "\"", 1);
+    berth_json_raw(json, value + start, length - start);
+    berth_json_raw(json, "\"", 1);
 }
 
 /* A comma is due after whatever ends a value. */
-static void begin_value(struct json *json, const char *key)
+static void begin_value(struct berth_json_writer *json, const char *key)
 {
     char last = json->length > 0 ? json->bytes[json->length - 1] : '[';
 
     if (last != '{' && last != '[' && last != ' ')
-        json_raw(json, ",", 1);
+        berth_json_raw(json, ",", 1);
     if (key == NULL)
         return;
     put_quoted(json, key);
-    json_raw(json, ":", 1);
+    berth_json_raw(json, ":", 1);
 }
 
-void json_open(struct json *json, const char *key, char bracket)
+void berth_json_open(struct berth_json_writer *json, const char *key, char bracket)
 {
     begin_value(json, key);
-    json_raw(json, &bracket, 1);
+    berth_json_raw(json, &bracket, 1);
 }
 
-void json_close(struct json *json, char bracket)
+void berth_json_close(struct berth_json_writer *json, char bracket)
 {
-    json_raw(json, &bracket, 1);
+    berth_json_raw(json, &bracket, 1);
 }
 
-void json_string(struct json *json, const char *key, const char *value)
+void berth_json_string(struct berth_json_writer *json, const char *key, const char *value)
 {
     begin_value(json, key);
     if (value == NULL)
-        json_raw(json, "null", 4);
+        berth_json_raw(json, "null", 4);
     else
         put_quoted(json, value);
 }
 
-void json_text(struct json *json, const char *key, const char *value)
+void berth_json_text(struct berth_json_writer *json, const char *key, const char *value)
 {
-    json_string(json, key, value != NULL && *value != '\0' ? value : NULL);
+    berth_json_string(json, key, value != NULL && *value != '\0' ? value : NULL);
 }
 
-void json_integer(struct json *json, const char *key, int64_t value)
+void berth_json_integer(struct berth_json_writer *json, const char *key, int64_t value)
 {
     char text[24];
     int length = snprintf(text, sizeof(text), "%" PRId64, value);
 
     begin_value(json, key);
-    json_raw(json, text, (size_t)length);
+    berth_json_raw(json, text, (size_t)length);
 }
 
-void json_count(struct json *json, const char *key, uint64_t value)
+void berth_json_count(struct berth_json_writer *json, const char *key, uint64_t value)
 {
-    json_integer(json, key, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
+    berth_json_integer(json, key, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
 }
 
-void json_bool(struct json *json, const char *key, bool value)
+void berth_json_bool(struct berth_json_writer *json, const char *key, bool value)
 {
     begin_value(json, key);
-    json_raw(json, value ? "true" : "false", value ? 4 : 5);
+    berth_json_raw(json, value ? "true" : "false", value ? 4 : 5);
 }
