@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP server as a plugin: where it listens, which handler answers, and what clients may cost it. */
 #include "plugin_stage.h"
+#include "server_stage.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,32 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <berth/rpc/server.h>
 #include <berth/types/http.h>
 
 #define HTTP "io.berth.server.v1.http"
 #define HANDLER "io.containerd.http.v1."
-
-/* What the plugin asked of the library last: the linker has its calls pass through here. */
-static struct berth_rpc_server_options asked;
-
-enum berth_code __real_berth_rpc_server_create(uv_loop_t *loop,
-                                               const struct berth_rpc_server_options *options,
-                                               const struct berth_router *router,
-                                               struct berth_rpc_server **ret_server, struct berth_error *err);
-enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
-                                               const struct berth_rpc_server_options *options,
-                                               const struct berth_router *router,
-                                               struct berth_rpc_server **ret_server, struct berth_error *err);
-
-enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
-                                               const struct berth_rpc_server_options *options,
-                                               const struct berth_router *router,
-                                               struct berth_rpc_server **ret_server, struct berth_error *err)
-{
-    asked = *options;
-    return __real_berth_rpc_server_create(loop, options, router, ret_server, err);
-}
 
 static size_t begun;
 static size_t ended;

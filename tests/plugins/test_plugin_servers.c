@@ -1,38 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The servers as plugins: where they listen, what their configuration allows, and how they stop. */
 #include "plugin_stage.h"
+#include "server_stage.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <berth/rpc/server.h>
-
 #define GRPC "io.containerd.server.v1.grpc"
 #define TCP "io.containerd.server.v1.grpc-tcp"
 #define TTRPC "io.containerd.server.v1.ttrpc"
-
-/* What the plugin asked of the library last: the linker has its calls pass through here. */
-static struct berth_rpc_server_options asked;
-
-enum berth_code __real_berth_rpc_server_create(uv_loop_t *loop,
-                                               const struct berth_rpc_server_options *options,
-                                               const struct berth_router *router,
-                                               struct berth_rpc_server **ret_server, struct berth_error *err);
-enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
-                                               const struct berth_rpc_server_options *options,
-                                               const struct berth_router *router,
-                                               struct berth_rpc_server **ret_server, struct berth_error *err);
-
-enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
-                                               const struct berth_rpc_server_options *options,
-                                               const struct berth_router *router,
-                                               struct berth_rpc_server **ret_server, struct berth_error *err)
-{
-    asked = *options;
-    return __real_berth_rpc_server_create(loop, options, router, ret_server, err);
-}
 
 static char folder[] = "/tmp/berth-test-XXXXXX";
 
