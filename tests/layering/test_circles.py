@@ -11,7 +11,17 @@ from pathlib import Path
 import sources
 
 ROOMS = ("config", "core", "sdk", "plugins", "tools")
-INCLUDE_FOLDERS = ("", "sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/json/include", "sdk/store/include", "sdk/metrics/include", "sdk/testing")
+INCLUDE_FOLDERS = (
+    "",
+    "sdk/fetch/include",
+    "sdk/filter/include",
+    "sdk/include",
+    "sdk/json/include",
+    "sdk/metrics/include",
+    "sdk/rpc/include",
+    "sdk/store/include",
+    "sdk/testing",
+)
 
 
 def circle_through(start, edges):

@@ -13,7 +13,16 @@ import sources
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unused-parameter"]
 LANGUAGES = [("c", "-std=c17"), ("c", "-std=gnu17"), ("c++", "-std=c++11"), ("c++", "-std=c++17"), ("c++", "-std=c++2b")]
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-FOLDERS = ["sdk/include", "sdk/rpc/include", "sdk/filter/include", "sdk/fetch/include", "sdk/json/include", "sdk/store/include", "sdk/metrics/include", "sdk/testing/berth"]
+FOLDERS = [
+    "sdk/fetch/include",
+    "sdk/filter/include",
+    "sdk/include",
+    "sdk/json/include",
+    "sdk/metrics/include",
+    "sdk/rpc/include",
+    "sdk/store/include",
+    "sdk/testing/berth",
+]
 INCLUDES = [arguments for folder in FOLDERS
             for arguments in ("-I", str(sources.TOP / folder.removesuffix("/berth")))]
 LIBUV = subprocess.run(["pkg-config", "--cflags", "libuv"], capture_output=True, text=True).stdout.split()
