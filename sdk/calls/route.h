@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One service as the router knows it: its methods, its state, and the instances on which calls still run.
- * Data for call.c and router.c; about calls it knows only their number and the queue of those held.
+ * Data for the engine; about calls it knows only their number and the queue of those held.
  */
 #ifndef SDK_CALLS_ROUTE_H
 #define SDK_CALLS_ROUTE_H

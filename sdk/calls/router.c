@@ -9,6 +9,8 @@
 #include <sdk/base/container_of.h>
 
 #include "call.h"
+#include "chain.h"
+#include "operations.h"
 
 /* Waits for the last call on an instance. */
 struct watch {
@@ -25,71 +27,6 @@ struct router {
     struct routes routes;
     LIST_HEAD(, watch) watches;
 };
-
-static struct chain *chain_create(size_t hooks)
-{
-    struct chain *chain = calloc(1, sizeof(*chain) + hooks * sizeof(chain->hooks[0]));
-
-    if (chain != NULL)
-        chain->references = 1;
-    return chain;
-}
-
-static void chain_append(struct chain *chain, struct hook *hook)
-{
-    hook->references++;
-    chain->hooks[chain->count++] = hook;
-}
-
-static void hook_drop(struct hook *hook)
-{
-    if (--hook->references == 0)
-        free(hook);
-}
-
-static void chain_drop(struct chain *chain)
-{
-    if (--chain->references > 0)
-        return;
-    for (size_t i = 0; i < chain->count; i++)
-        hook_drop(chain->hooks[i]);
-    free(chain);
-}
-
-/* A chain with one more hook, after those of the same order; NULL without memory. */
-static struct chain *chain_with(const struct chain *chain, const struct hook *hook)
-{
-    struct chain *longer = chain_create(chain->count + 1);
-    struct hook *added = malloc(sizeof(*added));
-    size_t i = 0;
-
-    if (longer == NULL || added == NULL) {
-        free(longer);
-        free(added);
-        return NULL;
-    }
-    *added = *hook;
-    added->references = 0;
-    while (i < chain->count && chain->hooks[i]->order <= hook->order)
-        chain_append(longer, chain->hooks[i++]);
-    chain_append(longer, added);
-    while (i < chain->count)
-        chain_append(longer, chain->hooks[i++]);
-    return longer;
-}
-
-/* A chain without the hooks of an owner; NULL without memory. */
-static struct chain *chain_without(const struct chain *chain, const void *owner)
-{
-    struct chain *shorter = chain_create(chain->count);
-
-    if (shorter == NULL)
-        return NULL;
-    for (size_t i = 0; i < chain->count; i++)
-        if (chain->hooks[i]->owner != owner)
-            chain_append(shorter, chain->hooks[i]);
-    return shorter;
-}
 
 static struct router *router_of(const struct berth_router *interface)
 {
@@ -138,7 +75,7 @@ static struct berth_call *open_call(const struct berth_router *interface,
     const struct route_method *method;
     struct berth_error err;
 
-    if (!calls_on_thread(&router->calls, "opened a call", __builtin_return_address(0))) {
+    if (!handles_on_thread(&router->calls.handles, "opened a call", __builtin_return_address(0))) {
         request->stream_ops->finish(request->stream, BERTH_INTERNAL,
                                     "the server opened the call from a thread other than the loop's", NULL,
                                     0);
@@ -158,7 +95,7 @@ static void each_route(const struct berth_router *interface,
 {
     const struct router *router = router_of(interface);
 
-    if (!calls_on_thread(&router->calls, "listed the services", __builtin_return_address(0)))
+    if (!handles_on_thread(&router->calls.handles, "listed the services", __builtin_return_address(0)))
         return;
     for (size_t i = 0; i < router->routes.count; i++) {
         const struct route *route = router->routes.items[i];
@@ -218,7 +155,7 @@ static void each_method(const struct berth_router *interface,
 {
     const struct router *router = router_of(interface);
 
-    if (!calls_on_thread(&router->calls, "listed the methods", __builtin_return_address(0)))
+    if (!handles_on_thread(&router->calls.handles, "listed the methods", __builtin_return_address(0)))
         return;
     for (size_t i = 0; i < router->routes.count; i++) {
         const struct route *route = router->routes.items[i];
@@ -348,7 +285,7 @@ void router_when_idle(struct router *router, const void *instance, void (*on_idl
         abort();
     *watch = (struct watch){.instance = instance, .on_idle = on_idle, .context = context};
     LIST_INSERT_HEAD(&router->watches, watch, link);
-    calls_reap(&router->calls);
+    call_reap(&router->calls);
     if (find_watch(router, instance) == watch)
         tell_if_idle(router, watch);
 }
@@ -364,8 +301,7 @@ struct router *router_create(void)
         return NULL;
     }
     router->chain = chain;
-    calls_init(&router->calls);
-    router->calls.on_gone = on_gone;
+    calls_init(&router->calls, &call_operations, on_gone);
     router->interface = (struct berth_router){
         .size = sizeof(router->interface),
         .open = open_call,
@@ -386,7 +322,7 @@ void router_destroy(struct router *router)
 
     if (router == NULL)
         return;
-    calls_reap(&router->calls);
+    call_reap(&router->calls);
     while ((watch = LIST_FIRST(&router->watches)) != NULL)
         drop_watch(watch);
     chain_drop(router->chain);
@@ -402,7 +338,7 @@ const struct berth_router *router_interface(const struct router *router)
 
 void router_set_rest(struct router *router, size_t calls)
 {
-    router->calls.rest = calls;
+    router->calls.handles.rest = calls;
 }
 
 void router_observe(struct router *router, const struct router_observer *observer)

@@ -13,7 +13,9 @@
  * reported to the interceptors in reverse, then to the server, and last to the handler (on_end). Then the
  * instance is unpinned.
  *
- * route.c has the services, call.c one call's life, router.c the changes from outside.
+ * From below: route.c has the services, handle.c what others hold of a call, chain.c the interceptors,
+ * calls.c the memory of open calls, call.c one call's life, operations.c what a handler may do with it, and
+ * router.c the changes from outside.
  */
 #ifndef SDK_CALLS_ROUTER_H
 #define SDK_CALLS_ROUTER_H
