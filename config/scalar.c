@@ -231,6 +231,23 @@ static bool read_number(const struct schema *schema, const struct config_node *n
     return check_range(schema, node, ret_value->integer, err);
 }
 
+/* As YAML readers take it: unquoted, it may be a boolean or a number. */
+static void read_as_written(const struct config_node *node, struct berth_value *ret_value)
+{
+    struct berth_error ignored;
+
+    if (node->plain && config_read_bool(node, &ret_value->boolean, &ignored)) {
+        ret_value->kind = BERTH_VALUE_BOOL;
+    } else if (node->plain && config_read_int(node, &ret_value->integer, &ignored)) {
+        ret_value->kind = BERTH_VALUE_INT;
+    } else if (node->plain && config_read_float(node, &ret_value->number, &ignored)) {
+        ret_value->kind = BERTH_VALUE_FLOAT;
+    } else {
+        ret_value->kind = BERTH_VALUE_STRING;
+        ret_value->string = node->text;
+    }
+}
+
 bool scalar_read(const struct schema *schema, const struct config_node *node, struct berth_arena *arena,
                  struct berth_value *ret_value, struct berth_error *err)
 {
@@ -253,6 +270,9 @@ bool scalar_read(const struct schema *schema, const struct config_node *node, st
             berth_error_set(err, BERTH_INVALID_ARGUMENT, "<secret> is not a valid %s within its bounds",
                             schema_kind_name(schema->kind));
         return is_read;
+    case SCHEMA_ANY:
+        read_as_written(node, ret_value);
+        return true;
     case SCHEMA_LIST:
     case SCHEMA_MAP:
     case SCHEMA_OBJECT:

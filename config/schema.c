@@ -9,7 +9,7 @@ static const char *const kind_names[] = {
     [SCHEMA_STRING] = "string", [SCHEMA_BOOL] = "bool",         [SCHEMA_INT] = "int",
     [SCHEMA_FLOAT] = "float",   [SCHEMA_DURATION] = "duration", [SCHEMA_BYTES] = "bytes",
     [SCHEMA_PATH] = "path",     [SCHEMA_ENUM] = "enum",         [SCHEMA_LIST] = "list",
-    [SCHEMA_MAP] = "map",       [SCHEMA_OBJECT] = "object",
+    [SCHEMA_MAP] = "map",       [SCHEMA_OBJECT] = "object",     [SCHEMA_ANY] = "any",
 };
 
 const char *schema_kind_name(enum schema_kind kind)

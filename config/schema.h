@@ -28,14 +28,16 @@ enum schema_kind {
     SCHEMA_LIST,
     SCHEMA_MAP,
     SCHEMA_OBJECT,
+    /** Whatever is written: a scalar, read by how it looks, or a list or map of such. */
+    SCHEMA_ANY,
 };
 
-#define SCHEMA_KIND_COUNT (SCHEMA_OBJECT + 1)
+#define SCHEMA_KIND_COUNT (SCHEMA_ANY + 1)
 
 /**
  * One setting, or one object with its fields. In YAML: a map with `type` and the rest of the members by the
  * same names (`default`, `required`, `min`, `max`, `pattern`, `format`, `doc`, `deprecated`, `secret`,
- * `values` for an enum, `items` for list and map, `fields` for an object).
+ * `values` for an enum, `items` for list and map, `merge` for a map, `fields` for an object).
  */
 struct schema {
     enum schema_kind kind;
@@ -64,6 +66,8 @@ struct schema {
     size_t choice_count;
     /** List and map. */
     const struct schema *items;
+    /** Map: the default's entries remain beside those that are set, and are merged with them key by key. */
+    bool merge;
     /** Object. */
     const struct schema *const *fields;
     size_t field_count;

@@ -109,6 +109,13 @@ static bool read_deprecated(struct reader *reader, struct schema *schema, const 
     return want_text(reader, schema, node);
 }
 
+static bool read_merge(struct reader *reader, struct schema *schema, const struct config_node *node)
+{
+    if (schema->default_ == NULL)
+        return add_error(reader, &node->key_mark, "%s: merge needs a default", schema->name);
+    return want_bool(reader, schema, node, &schema->merge);
+}
+
 static bool read_default(struct reader *reader, struct schema *schema, const struct config_node *node)
 {
     if (schema->kind == SCHEMA_OBJECT)
@@ -252,8 +259,9 @@ static const struct member {
     {"secret", read_secret},
     {"deprecated", read_deprecated},
     {"default", read_default},
-    {"min", read_min, ~(OF(BOOL) | OF(ENUM) | OF(OBJECT))},
-    {"max", read_max, ~(OF(BOOL) | OF(ENUM) | OF(OBJECT))},
+    {"merge", read_merge, OF(MAP)},
+    {"min", read_min, ~(OF(BOOL) | OF(ENUM) | OF(OBJECT) | OF(ANY))},
+    {"max", read_max, ~(OF(BOOL) | OF(ENUM) | OF(OBJECT) | OF(ANY))},
     {"pattern", read_pattern, OF(STRING) | OF(PATH)},
     {"format", read_format},
     {"values", read_values, OF(ENUM)},
@@ -328,7 +336,7 @@ static bool read_kind(struct reader *reader, struct schema *schema, const struct
     }
     return add_error(reader, &type->mark,
                      "%s: \"%.60s\" is not a type%s; use string, bool, int, float, duration, bytes, path, "
-                     "enum, list, map or object",
+                     "enum, list, map, object or any",
                      schema->name, type->text, config_hint(type->text, known, SCHEMA_KIND_COUNT).text);
 }
 

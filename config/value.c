@@ -117,11 +117,52 @@ static struct berth_value *add_value(struct builder *builder, const struct schem
 static struct berth_value *build(struct builder *builder, const struct schema *schema,
                                  const struct config_node *node, bool is_default, const struct place *place);
 
+static struct config_node *copy_node(struct builder *builder, const struct config_node *node, size_t count)
+{
+    struct config_node *copy = config_arena_allocate(builder->arena, sizeof(*copy));
+
+    *copy = *node;
+    copy->count = 0;
+    copy->items = config_arena_allocate(builder->arena, count * sizeof(struct config_node *));
+    return copy;
+}
+
+/* Of a default, which is set in no file. */
+static struct config_node *copy_default(struct builder *builder, const struct config_node *node)
+{
+    struct config_node *copy = copy_node(builder, node, node->count);
+
+    copy->mark = copy->key_mark = (struct config_mark){0};
+    for (size_t i = 0; i < node->count; i++)
+        copy->items[copy->count++] = copy_default(builder, node->items[i]);
+    return copy;
+}
+
+/* What is set, over a default: two maps. */
+static struct config_node *merge_default(struct builder *builder, const struct config_node *node,
+                                         const struct config_node *under)
+{
+    struct config_node *merged = copy_node(builder, node, node->count + under->count);
+
+    for (size_t i = 0; i < under->count; i++)
+        if (config_node_find(node, under->items[i]->key) == NULL)
+            merged->items[merged->count++] = copy_default(builder, under->items[i]);
+    for (size_t i = 0; i < node->count; i++) {
+        struct config_node *item = node->items[i];
+        const struct config_node *below = config_node_find(under, item->key);
+        bool are_maps = below != NULL && below->kind == CONFIG_MAP && item->kind == CONFIG_MAP;
+
+        merged->items[merged->count++] = are_maps ? merge_default(builder, item, below) : item;
+    }
+    return merged;
+}
+
 static void build_items(struct builder *builder, struct berth_value *value, const struct config_node *node,
                         bool is_default, const struct place *place)
 {
     const struct schema *schema = value->schema;
-    bool is_map = schema->kind == SCHEMA_MAP;
+    const struct schema *items = schema->kind == SCHEMA_ANY ? schema : schema->items;
+    bool is_map = node->kind == CONFIG_MAP;
     struct berth_error err;
 
     value->kind = is_map ? BERTH_VALUE_MAP : BERTH_VALUE_LIST;
@@ -131,7 +172,7 @@ static void build_items(struct builder *builder, struct berth_value *value, cons
     for (size_t i = 0; i < node->count; i++) {
         const struct config_node *item = node->items[i];
         struct place at = {.parent = place, .key = is_map ? item->key : NULL, .index = i};
-        struct berth_value *built = build(builder, schema->items, item, is_default, &at);
+        struct berth_value *built = build(builder, items, item, is_default, &at);
 
         if (built == NULL)
             continue;
@@ -236,11 +277,11 @@ static bool kind_fits(const struct schema *schema, const struct config_node *nod
 {
     switch (node->kind) {
     case CONFIG_SCALAR:
-        return schema->kind < SCHEMA_LIST;
+        return schema->kind < SCHEMA_LIST || schema->kind == SCHEMA_ANY;
     case CONFIG_LIST:
-        return schema->kind == SCHEMA_LIST;
+        return schema->kind == SCHEMA_LIST || schema->kind == SCHEMA_ANY;
     case CONFIG_MAP:
-        return schema->kind == SCHEMA_MAP || schema->kind == SCHEMA_OBJECT;
+        return schema->kind == SCHEMA_MAP || schema->kind == SCHEMA_OBJECT || schema->kind == SCHEMA_ANY;
     }
     return false;
 }
@@ -278,13 +319,14 @@ static struct berth_value *build_scalar(struct builder *builder, struct berth_va
     return NULL;
 }
 
-/* NULL on error. Recursion is bounded by the depth of the schema. */
+/* NULL on error. Recursion is bounded by the depth of the schema, and of the file where it takes anything. */
 static struct berth_value *build(struct builder *builder, const struct schema *schema,
                                  const struct config_node *node, bool is_default, const struct place *place)
 {
     struct berth_value *value;
 
-    if (node != NULL && config_node_is_empty(node) && schema->kind >= SCHEMA_LIST) {
+    if (node != NULL && config_node_is_empty(node) && schema->kind >= SCHEMA_LIST &&
+        schema->kind != SCHEMA_ANY) {
         node = schema->default_;
         is_default = true;
     }
@@ -295,9 +337,11 @@ static struct berth_value *build(struct builder *builder, const struct schema *s
         report_kind(builder, schema, node, place);
         return NULL;
     }
+    if (schema->merge && node != NULL && !is_default)
+        node = merge_default(builder, node, schema->default_);
     if (schema->kind == SCHEMA_OBJECT)
         build_object(builder, value, node, place);
-    else if (node != NULL && schema->kind < SCHEMA_LIST)
+    else if (node != NULL && node->kind == CONFIG_SCALAR)
         return build_scalar(builder, value, node, place);
     else if (node != NULL)
         build_items(builder, value, node, is_default, place);

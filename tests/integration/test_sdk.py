@@ -47,6 +47,8 @@ plugins:
       names: {type: list, items: {type: string}}
       modes: {type: list, items: {type: enum, values: [x, y]}}
       labels: {type: map, items: {type: string}}
+      extra: {type: any}
+      options: {type: map, merge: true, default: {a: 1}, items: {type: any}}
       peers: {type: list, items: {type: object, fields: {host: {type: string, required: true}, ports: {type: list, items: {type: int}}}}}
       limits: {type: object, fields: {burst: {type: int, default: 3}, per: {type: map, items: {type: object, fields: {rate: {type: float, default: 1.5}}}}}}
   - {type: io.example.v1, id: twin}
@@ -419,6 +421,8 @@ mode: very_slow
 names: [a, b]
 modes: [y, x]
 labels: {k: v}
+extra: [true, x]
+options: {b: no text}
 peers: [{host: h, ports: [1, 2]}, {host: i}]
 limits: {per: {u: {rate: 2.5}, w: {}}}
 """
@@ -446,6 +450,7 @@ static void expect_defaults(const struct everything_config *c)
     assert(strcmp(c->greeting, "Hello") == 0 && c->token == NULL && !c->has_class_ && c->size == 4096);
     assert(c->ratio == 0.5 && c->on && !c->has_wait && c->file == NULL);
     assert(c->mode == EVERYTHING_CONFIG_MODE_FAST && c->names.count == 0 && c->limits.burst == 3);
+    assert(c->extra == NULL && c->options.count == 1 && c->options.items[0].value != NULL);
 }
 
 static void expect_filled(const struct everything_config *c)
@@ -458,6 +463,7 @@ static void expect_filled(const struct everything_config *c)
     assert(c->labels.count == 1 && strcmp(c->labels.items[0].key, "k") == 0 && strcmp(c->labels.items[0].value, "v") == 0);
     assert(c->peers.count == 2 && c->peers.items[0].ports.count == 2 && c->peers.items[0].ports.items[1] == 2);
     assert(strcmp(c->peers.items[1].host, "i") == 0 && c->peers.items[1].ports.count == 0);
+    assert(c->extra != NULL && c->options.count == 2 && strcmp(c->options.items[1].key, "b") == 0);
     assert(c->limits.per.count == 2 && c->limits.per.items[0].value.rate == 2.5 && c->limits.per.items[1].value.rate == 1.5);
 }
 

@@ -23,7 +23,8 @@ static const char schema_text[] =
     "80}}}}\n"
     "limits: {type: map, items: {type: int}, default: {}}\n"
     "tls: {type: object, fields: {key: {type: path, required: true}, strict: {type: bool, default: true}}}\n"
-    "log: {type: object, fields: {level: {type: enum, values: [low, high], default: low}}}\n";
+    "log: {type: object, fields: {level: {type: enum, values: [low, high], default: low}}}\n"
+    "free: {type: map, items: {type: any}, default: {}}\n";
 
 static const struct config_print_options plain = {0}, all = {.secrets = true};
 
@@ -98,7 +99,41 @@ static void values_print_as_people_write_them(void **state)
                                            "  key: /k\n"
                                            "  strict: true\n"
                                            "log:\n"
-                                           "  level: low\n");
+                                           "  level: low\n"
+                                           "free: {}\n");
+    end(&printed);
+}
+
+static void what_is_read_as_written_loads_back_the_same(void **state)
+{
+    static const char text[] = "free:\n"
+                               "  count: 16384\n"
+                               "  deep:\n"
+                               "    - true\n"
+                               "    -\n"
+                               "      - 0.5\n"
+                               "  none: \"\"\n"
+                               "  quoted: \"true\"\n"
+                               "  \"yes\": {}\n"
+                               "  zero: \"0\"\n";
+    struct printed printed = begin(text);
+    const struct berth_settings *settings = config_values_settings(printed.values);
+    struct berth_value map = {.kind = BERTH_VALUE_MAP, .count = 1};
+    struct berth_value *items[1];
+    char *json = NULL;
+    size_t length;
+    struct config_json writer = {.out = open_memstream(&json, &length)};
+
+    items[0] = (struct berth_value *)(uintptr_t)settings->find(settings->root, "free");
+    map.items = items;
+    config_print_values(&printed.out, &map, 0, &plain);
+    assert_string_equal(printed.out.bytes, text);
+    config_print_json(&writer, NULL, items[0], &plain);
+    fclose(writer.out);
+    assert_string_equal(json,
+                        "{\n  \"count\": 16384,\n  \"deep\": [\n    true,\n    [\n      0.5\n    ]\n  ],\n"
+                        "  \"none\": \"\",\n  \"quoted\": \"true\",\n  \"yes\": {},\n  \"zero\": \"0\"\n}\n");
+    free(json);
     end(&printed);
 }
 
@@ -254,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_print_as_people_write_them),
+        cmocka_unit_test(what_is_read_as_written_loads_back_the_same),
         cmocka_unit_test(origins_stand_behind_each_value),
         cmocka_unit_test(json_has_no_secrets_either),
         cmocka_unit_test(defaults_have_their_docs_and_load_back),

@@ -119,6 +119,79 @@ static void every_kind_is_read(void **state)
     finish(&checked);
 }
 
+static void anything_is_read_as_it_is_written(void **state)
+{
+    struct checked checked = check("options: {type: map, items: {type: any}}\nextra: {type: any}\n"
+                                   "more: {type: any, default: 7}\n",
+                                   "options:\n"
+                                   "  on: true\n"
+                                   "  quoted: \"true\"\n"
+                                   "  count: -3\n"
+                                   "  ratio: 0.5\n"
+                                   "  word: 1m\n"
+                                   "  none: \"\"\n"
+                                   "  list: [1, {deep: [x, 2]}]\n");
+    const struct berth_settings *settings = config_values_settings(checked.values);
+    const struct berth_value *options = find(&checked, "options");
+    const struct berth_value *list = settings->find(options, "list");
+    const struct berth_value *deep = settings->find(settings->at(list, 1, NULL), "deep");
+
+    assert_true(settings->boolean(settings->find(options, "on")));
+    assert_string_equal(settings->string(settings->find(options, "quoted")), "true");
+    assert_int_equal(settings->integer(settings->find(options, "count")), -3);
+    assert_true(settings->number(settings->find(options, "ratio")) == 0.5);
+    assert_string_equal(settings->string(settings->find(options, "word")), "1m");
+    assert_string_equal(settings->string(settings->find(options, "none")), "");
+    assert_int_equal(settings->count(list), 2);
+    assert_int_equal(settings->integer(settings->at(list, 0, NULL)), 1);
+    assert_string_equal(settings->string(settings->at(deep, 0, NULL)), "x");
+    assert_int_equal(settings->integer(settings->at(deep, 1, NULL)), 2);
+    assert_int_equal(settings->kind(find(&checked, "extra")), BERTH_VALUE_NONE);
+    assert_int_equal(settings->integer(find(&checked, "more")), 7);
+    finish(&checked);
+}
+
+static void a_default_that_merges_stays_below_what_is_set(void **state)
+{
+    struct checked checked = check(
+        "runtimes: {type: map, merge: true, default: {a: {kind: x, options: {one: 1, two: 2}}, b: {}}, "
+        "items: "
+        "{type: object, fields: {kind: {type: string, default: y}, options: {type: map, items: {type: any}, "
+        "default: {}}}}}\n",
+        "runtimes: {c: {}, a: {options: {two: 3, three: 4}}}\n");
+    const struct berth_settings *settings = config_values_settings(checked.values);
+    const struct berth_value *runtimes = find(&checked, "runtimes");
+    const struct berth_value *a = settings->find(runtimes, "a");
+    const struct berth_value *options = settings->find(a, "options");
+
+    assert_int_equal(settings->count(runtimes), 3);
+    assert_string_equal(settings->string(settings->find(a, "kind")), "x");
+    assert_string_equal(settings->where(settings->find(a, "kind")), "default");
+    assert_string_equal(settings->where(a), "/etc/berth/berthd.yaml:1:22");
+    assert_int_equal(settings->count(options), 3);
+    assert_int_equal(settings->integer(settings->find(options, "one")), 1);
+    assert_string_equal(settings->where(settings->find(options, "one")), "default");
+    assert_int_equal(settings->integer(settings->find(options, "two")), 3);
+    assert_int_equal(settings->integer(settings->find(options, "three")), 4);
+    assert_string_equal(settings->string(settings->find(settings->find(runtimes, "b"), "kind")), "y");
+    assert_string_equal(settings->where(settings->find(runtimes, "b")), "default");
+    assert_string_equal(settings->string(settings->find(settings->find(runtimes, "c"), "kind")), "y");
+    finish(&checked);
+}
+
+static void what_replaces_a_merged_default_is_checked(void **state)
+{
+    static const char schema[] = "m: {type: map, merge: true, default: {a: 1}, items: {type: int}}\n";
+
+    assert_refused(schema, "m: {a: x}",
+                   "/etc/berth/berthd.yaml:1:8: T.a: m.a: \"x\" is not an integer "
+                   "(use digits, unquoted)");
+    assert_refused(schema, "m: [1]", "/etc/berth/berthd.yaml:1:4: T.a: m: expected map, found a list");
+    assert_refused("a: {type: any}\n", "a:\n",
+                   "/etc/berth/berthd.yaml:1:3: T.a: a: no value; set one (any), or remove the key to use "
+                   "the default");
+}
+
 static void defaults_complete_a_section_that_is_not_there(void **state)
 {
     struct checked checked = check("greeting: {type: string, default: Hello}\n"
@@ -538,6 +611,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_is_read),
+        cmocka_unit_test(anything_is_read_as_it_is_written),
+        cmocka_unit_test(a_default_that_merges_stays_below_what_is_set),
+        cmocka_unit_test(what_replaces_a_merged_default_is_checked),
         cmocka_unit_test(defaults_complete_a_section_that_is_not_there),
         cmocka_unit_test(a_value_says_where_it_was_set),
         cmocka_unit_test(each_mistake_has_its_sentence),

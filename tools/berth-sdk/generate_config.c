@@ -42,9 +42,19 @@ static const char *reader(const struct schema *schema)
     case SCHEMA_LIST:
     case SCHEMA_MAP:
     case SCHEMA_OBJECT:
+    case SCHEMA_ANY:
         break;
     }
     return "integer";
+}
+
+/* From `item`. */
+static void write_read(FILE *out, const struct schema *schema)
+{
+    if (schema->kind == SCHEMA_ANY)
+        fputs("berth_generated_has(settings, item) ? item : NULL;\n", out);
+    else
+        fprintf(out, "settings->%s(item);\n", reader(schema));
 }
 
 static void begin_fill(FILE *out, const struct schema *schema, const char *tag)
@@ -97,10 +107,12 @@ static void write_fill_collection(FILE *out, const struct schema *schema, const 
             "    for (size_t i = 0; i < count && code == BERTH_OK; i++) {\n"
             "        const struct berth_value *item = settings->at(value, i, %s);\n\n",
             item_type, map ? "&ret->items[i].key" : "NULL");
-    if (has_own_function(schema->items))
+    if (has_own_function(schema->items)) {
         fprintf(out, "        code = fill_%s(settings, item, &%s, err);\n", inner, target);
-    else
-        fprintf(out, "        %s = settings->%s(item);\n", target, reader(schema->items));
+    } else {
+        fprintf(out, "        %s = ", target);
+        write_read(out, schema->items);
+    }
     fputs("    }\n    return code;\n}\n\n", out);
     free(item_type);
 }
@@ -124,16 +136,18 @@ static void write_fill_field(FILE *out, const struct schema *field, const char *
     fputs("\");\n", out);
     if (optional)
         fprintf(out, "    ret->has_%s = berth_generated_has(settings, item);\n", name);
-    if (!has_own_function(field))
-        fprintf(out, "    ret->%s = settings->%s(item);\n", name, reader(field));
-    else if (optional)
+    if (!has_own_function(field)) {
+        fprintf(out, "    ret->%s = ", name);
+        write_read(out, field);
+    } else if (optional) {
         fprintf(out,
                 "    if (code == BERTH_OK && ret->has_%s)\n        code = fill_%s(settings, item, &ret->%s, "
                 "err);\n",
                 name, inner, name);
-    else
+    } else {
         fprintf(out, "    if (code == BERTH_OK)\n        code = fill_%s(settings, item, &ret->%s, err);\n",
                 inner, name);
+    }
     free(name);
 }
 

@@ -19,6 +19,7 @@ static const char *unit(const struct schema *schema)
         return schema->required || schema->default_ != NULL ? " An absolute path."
                                                             : " An absolute path, or NULL.";
     case SCHEMA_STRING:
+    case SCHEMA_ANY:
         return schema->required || schema->default_ != NULL ? "" : " NULL if it is not set.";
     case SCHEMA_BOOL:
     case SCHEMA_INT:

@@ -76,6 +76,7 @@ void generate_walk(const struct schema *schema, const char *tag,
     case SCHEMA_DURATION:
     case SCHEMA_BYTES:
     case SCHEMA_PATH:
+    case SCHEMA_ANY:
         return;
     case SCHEMA_ENUM:
         break;
@@ -105,6 +106,8 @@ char *generate_type(const struct schema *schema, const char *tag)
         return memory_format("int64_t ");
     case SCHEMA_FLOAT:
         return memory_format("double ");
+    case SCHEMA_ANY:
+        return memory_format("const struct berth_value *");
     case SCHEMA_ENUM:
         return memory_format("enum %s ", tag);
     case SCHEMA_LIST:
@@ -132,6 +135,7 @@ bool generate_has_presence(const struct schema *schema)
     case SCHEMA_LIST:
     case SCHEMA_MAP:
     case SCHEMA_OBJECT:
+    case SCHEMA_ANY:
         break;
     }
     return false;
