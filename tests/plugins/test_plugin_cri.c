@@ -48,6 +48,24 @@ static void the_defaults_are_containerds(void **state)
     plugin_destroy(testing);
 }
 
+static void runc_remains_beside_other_runtimes(void **state)
+{
+    struct berth_testing *testing = plugin_run(
+        BERTH_CRI_RUNTIME_URI, "containerd: {runtimes: {kata: {runtime_type: io.containerd.kata.v2, "
+                               "options: {ConfigPath: /etc/kata.toml}}, runc: {options: "
+                               "{SystemdCgroup: true}}}}");
+    const struct berth_settings *settings = settings_of(testing);
+    const struct berth_value *runtimes = find(settings, "containerd.runtimes");
+
+    assert_int_equal(settings->count(runtimes), 2);
+    assert_string_equal(settings->string(find(settings, "containerd.runtimes.runc.runtime_type")),
+                        "io.containerd.runc.v2");
+    assert_true(settings->boolean(find(settings, "containerd.runtimes.runc.options.SystemdCgroup")));
+    assert_int_equal(settings->integer(find(settings, "containerd.runtimes.runc.options.IoUid")), 0);
+    assert_int_equal(settings->count(find(settings, "containerd.runtimes.kata.options")), 1);
+    plugin_destroy(testing);
+}
+
 /* @param expected  what the error or warning contains; NULL: there is none, and the plugin starts. */
 static void assert_check(const char *uri, const char *text, enum berth_code code, const char *expected)
 {
@@ -106,8 +124,7 @@ static void a_runtime_needs_what_it_builds_on(void **state)
                  "privileged_without_host_devices: true, "
                  "privileged_without_host_devices_all_devices_allowed: true}}}",
                  BERTH_OK, NULL);
-    assert_check(BERTH_CRI_RUNTIME_URI,
-                 "containerd: {runtimes: {runc: {runtime_type: io.containerd.runc.v2}, odd: {}}}", BERTH_OK,
+    assert_check(BERTH_CRI_RUNTIME_URI, "containerd: {runtimes: {odd: {}}}", BERTH_OK,
                  "containerd.runtimes.odd: no pod can run with it");
 }
 
@@ -166,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_defaults_are_containerds),
+        cmocka_unit_test(runc_remains_beside_other_runtimes),
         cmocka_unit_test(mirrors_and_config_path_exclude_each_other),
         cmocka_unit_test(an_endpoint_is_a_url),
         cmocka_unit_test(the_default_runtime_is_listed),
