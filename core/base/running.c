@@ -11,6 +11,8 @@
 
 #include <sdk/base/memory.h>
 
+#include "frames.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <x86intrin.h>
@@ -90,6 +92,25 @@ struct running_plugin *running_find_by_file(const char *path, const struct runni
             found = plugin;
     }
     return found;
+}
+
+struct running_plugin *running_find_by_frames(void *const *frames, size_t count,
+                                              const struct running_plugin *preferred, const void **ret_frame)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct running_plugin *plugin = NULL;
+        const char *path;
+        uintptr_t offset;
+
+        if (frames_find_file(frames[i], &path, &offset))
+            plugin = running_find_by_file(path, preferred);
+        if (plugin == NULL)
+            continue;
+        if (ret_frame != NULL)
+            *ret_frame = frames[i];
+        return plugin;
+    }
+    return NULL;
 }
 
 bool running_is_alone_in_its_module(const struct running_plugin *plugin)

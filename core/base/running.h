@@ -145,6 +145,14 @@ uint32_t running_count(void);
  * none. Async-signal-safe.
  */
 struct running_plugin *running_find_by_file(const char *path, const struct running_plugin *preferred);
+/**
+ * The plugin whose module has the innermost of these frames that is any plugin's; else as
+ * running_find_by_file. NULL: none is. Async-signal-safe.
+ *
+ * @param ret_frame  that frame; may be NULL.
+ */
+struct running_plugin *running_find_by_frames(void *const *frames, size_t count,
+                                              const struct running_plugin *preferred, const void **ret_frame);
 /** Is no other plugin of its module running? */
 bool running_is_alone_in_its_module(const struct running_plugin *plugin);
 

@@ -196,14 +196,6 @@ static void add_number_field(const char *key, uint64_t value)
 
 /* Who did it */
 
-static struct running_plugin *owner_of(const void *address, const struct running_plugin *preferred)
-{
-    const char *path;
-    uintptr_t offset;
-
-    return frames_find_file(address, &path, &offset) ? running_find_by_file(path, preferred) : NULL;
-}
-
 static struct blame find_blame(void *const *frames, size_t count)
 {
     struct blame blame = {NULL, {NULL, RUNNING_NOTHING, NULL, 0}};
@@ -211,8 +203,7 @@ static struct blame find_blame(void *const *frames, size_t count)
 
     if (thread != NULL)
         running_look(thread, &blame.word);
-    for (size_t i = 0; i < count && blame.plugin == NULL; i++)
-        blame.plugin = owner_of(frames[i], blame.word.owner);
+    blame.plugin = running_find_by_frames(frames, count, blame.word.owner, NULL);
     if (blame.plugin == NULL)
         blame.plugin = blame.word.owner;
     return blame;

@@ -169,20 +169,7 @@ static bool take_stack(const struct watchdog *watchdog)
 /* The innermost frame of a plugin's module. @return NULL: none. */
 static struct running_plugin *find_plugin(const void **ret_frame)
 {
-    for (size_t i = 0; i < stack.count; i++) {
-        struct running_plugin *plugin;
-        const char *path;
-        uintptr_t offset;
-
-        if (!frames_find_file(stack.frames[i], &path, &offset))
-            continue;
-        plugin = running_find_by_file(path, NULL);
-        if (plugin != NULL) {
-            *ret_frame = stack.frames[i];
-            return plugin;
-        }
-    }
-    return NULL;
+    return running_find_by_frames(stack.frames, stack.count, NULL, ret_frame);
 }
 
 /* " (hello.so+0x1234, do_work)" */
