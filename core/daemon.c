@@ -95,6 +95,7 @@ static void on_turn(uv_prepare_t *turn)
 {
     crash_check_child();
     tampering_note_turn();
+    printing_note_turn();
 }
 
 static bool open_loop(struct daemon *daemon)
@@ -269,6 +270,7 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.registry = daemon->registry;
     daemon->loading.notices = &daemon->notices;
     tampering_watch_process();
+    printing_begin();
     loading_run(&daemon->loading);
     crash_after_load();
     daemon->inspect.daemon.deprecations = daemon->notices.items;
@@ -416,6 +418,7 @@ static void end_under(const struct daemon *daemon)
 {
     if (daemon->life != NULL)
         name_busy(daemon);
+    printing_end();
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon->exit_code);
     box_note_end();
     _exit(daemon->exit_code);
@@ -473,7 +476,8 @@ int daemon_run(const struct settings_options *options)
 
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
-    crash_start(&(struct crash_options){.exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death});
+    crash_start(&(struct crash_options){
+        .exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death, .each_rest = printing_each_rest});
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))
@@ -481,6 +485,7 @@ int daemon_run(const struct settings_options *options)
     if (process_is_to_stop() && daemon.life == NULL)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
+    printing_end();
     running_thread_end();
     box_close();
     crash_expect_exit();

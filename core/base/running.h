@@ -36,6 +36,19 @@ enum running_doing {
     RUNNING_OWN = 14,
 };
 
+/** What was printed past the log, from any thread: see core/watch/printing.c. */
+struct running_prints {
+    /** Of the present span of time: when it began, on the clock of uv_hrtime() in milliseconds, and its
+     * lines.
+     */
+    atomic_uint_least64_t since_ms;
+    atomic_uint lines;
+    /** Lines since the last report of them that the log has not got. */
+    atomic_uint dropped;
+    /** A bit for each stream that was reported. */
+    atomic_uint told;
+};
+
 /** A plugin, and what it has cost. Never freed, so that a signal handler and the next start can name it. */
 struct running_plugin {
     /** In the order they were added; from 1, because 0 is the host in the black box. */
@@ -60,6 +73,7 @@ struct running_plugin {
     } slow_lines;
     /** What it did against the contract, from any thread. */
     atomic_uint_least64_t misuses;
+    struct running_prints prints;
 };
 
 /** What is running, as another thread sees it. */

@@ -194,6 +194,16 @@ static void add_number_field(const char *key, uint64_t value)
     add_number(value, 10, 1);
 }
 
+/* What was printed and is nowhere else. */
+static void add_rest(const char *name, const char *text)
+{
+    add(is_json() ? ",\"" : " ");
+    add(name);
+    add(is_json() ? "\":\"" : "=\"");
+    add_safe(text);
+    add("\"");
+}
+
 /* Who did it */
 
 static struct blame find_blame(void *const *frames, size_t count)
@@ -410,6 +420,8 @@ static void end_report(const struct blame *blame, const siginfo_t *info, const v
         add_field("version", blame->plugin->version, false);
         add_field("file", frames_file_name(blame->plugin->path), false);
     }
+    if (options.each_rest != NULL)
+        options.each_rest(add_rest);
     if (is_json() && info != NULL) {
         add_field("code", code_text(info, context), false);
         if (has_address(info)) {

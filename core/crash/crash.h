@@ -36,6 +36,8 @@ struct crash_options {
     int exit_code;
     /** Called before the daemon dies, in a signal handler; may be NULL. */
     void (*on_death)(const struct crash_death *death);
+    /** Hands over what was printed, but not logged, in a signal handler; may be NULL. */
+    void (*each_rest)(void (*on_rest)(const char *name, const char *text));
 };
 
 /**

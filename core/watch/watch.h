@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Watches what plugins do to the loop and to the process: how long they keep the loop, and whether they run
- * it, stop it, or change what is not theirs.
+ * it, stop it, print, or change what is not theirs.
  */
 #ifndef CORE_WATCH_WATCH_H
 #define CORE_WATCH_WATCH_H
@@ -141,6 +141,20 @@ void tampering_stop_loop(void);
 /** The loop has returned to the host, who did not stop it. */
 void tampering_note_return(void);
 void tampering_end(void);
+
+/*
+ * What plugins print to the C library's stdout and stderr becomes lines of theirs in the log, and once for
+ * each of them a warning that says where.
+ */
+
+/** Before the first module is loaded: code of one keeps the streams that it finds. */
+void printing_begin(void);
+/** On each turn of the loop: logs what has been printed without the end of a line. */
+void printing_note_turn(void);
+/** No turn follows: logs what is left, and from here on everything at once. */
+void printing_end(void);
+/** What has been printed, but not logged, because its line has not ended. Async-signal-safe. */
+void printing_each_rest(void (*on_rest)(const char *name, const char *text));
 
 /** Every signal but those of faults, which are a handler's own. */
 void threads_block_all_but_faults(sigset_t *ret_mask);
