@@ -723,12 +723,14 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
 
     def test_functions_that_act_on_the_whole_process(self):
         names = ["exit", "_exit", "abort", "signal", "sigaction", "chdir", "fork", "setenv", "setlocale", "pthread_key_create",
-                 "__cxa_thread_atexit_impl"]
+                 "__cxa_thread_atexit_impl", "printf", "__printf_chk", "vprintf", "__vprintf_chk", "puts", "putchar", "perror",
+                 "stdout", "stderr", "_ZSt4cout", "_ZSt4cerr", "_ZSt4clog"]
         for name in names:
             with self.subTest(name=name):
                 source = MODULE + f"extern void taken(void) __asm__(\"{name}\");\n" \
                     "__attribute__((used)) static void (*const keep)(void) = taken;\n"
-                self.assert_found("m", "warning", "process", f"imports {name}, which ", source=source)
+                libraries = ("-luv", "-lstdc++") if name.startswith("_Z") else ("-luv",)
+                self.assert_found("m", "warning", "process", f"imports {name}, which ", source=source, libraries=libraries)
 
     def test_libuv_that_is_not_linked(self):
         source = MODULE + "__attribute__((used)) static int (*const keep)(uv_timer_t *) = uv_timer_stop;\n"

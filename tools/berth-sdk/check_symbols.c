@@ -127,6 +127,9 @@ static void check_undefined(const struct elf_image *image, const struct names *n
     }
 }
 
+#define PRINTS "prints past the daemon's log"
+#define USE_LOG "use berth_log"
+
 /* What a plugin had better not import: it shares its process with the host and all other plugins. */
 static const struct process_wide {
     const char *name;
@@ -150,6 +153,18 @@ static const struct process_wide {
      "keep the data in the instance"},
     {"__cxa_thread_atexit_impl", "registers a destructor that runs when a thread ends, perhaps after close",
      "keep the data in the instance, not in a thread_local object"},
+    {"printf", PRINTS, USE_LOG},
+    {"__printf_chk", PRINTS, USE_LOG},
+    {"vprintf", PRINTS, USE_LOG},
+    {"__vprintf_chk", PRINTS, USE_LOG},
+    {"puts", PRINTS, USE_LOG},
+    {"putchar", PRINTS, USE_LOG},
+    {"perror", PRINTS, USE_LOG},
+    {"stdout", PRINTS, USE_LOG},
+    {"stderr", PRINTS, USE_LOG},
+    {"_ZSt4cout", PRINTS, USE_LOG},
+    {"_ZSt4cerr", PRINTS, USE_LOG},
+    {"_ZSt4clog", PRINTS, USE_LOG},
 };
 
 static void check_process_wide(const struct elf_image *image, struct check_report *report)
