@@ -189,9 +189,9 @@ void fake_strict_init(struct berth_testing *testing);
 void fake_strict_close(struct berth_testing *testing);
 /** Everything of the plugin is to have ended. */
 void fake_strict_finish(struct berth_testing *testing);
-/** Around what may not change the process's surroundings; `doing` is to blame. */
-void fake_surroundings_take(struct berth_testing *testing);
-void fake_surroundings_check(struct berth_testing *testing, const char *doing);
+/** Around the plugin's prepare, which runs on another thread. */
+void fake_prepare_begin(struct berth_testing *testing);
+void fake_prepare_end(struct berth_testing *testing);
 /** Around each entry into the plugin. `detail` may be NULL. */
 void fake_enter(struct berth_testing *testing, const char *doing, const char *detail);
 void fake_leave(struct berth_testing *testing);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the plugin does against the contract while its code runs: how long a callback takes, whether it runs
- * or stops the loop, ends the process, or leaves threads behind. A daemon survives some of it and names it
- * all.
+ * or stops the loop, prints, ends the process, or leaves threads behind. A daemon survives some of it and
+ * names it all.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include <sdk/base/container_of.h>
 
@@ -170,6 +171,79 @@ const void *fake_store_wrap(struct berth_testing *testing, const struct berth_st
     return &store->table;
 }
 
+/*
+ * While the plugin runs, the C library's streams are these, which pass on what they get. The test's own
+ * output is its own outside of the plugin's callbacks and of the loop.
+ */
+static struct stream {
+    const char *title;
+    FILE **place;
+    FILE *original, *listener;
+} streams[] = {
+    {.title = "standard output", .place = &stdout},
+    {.title = "standard error", .place = &stderr},
+};
+
+#define STREAM_COUNT (sizeof(streams) / sizeof(streams[0]))
+
+/* 0: the streams are the test's. */
+static unsigned listening;
+/* Whose thread is another than the loop's. */
+static bool is_preparing;
+
+static void blame_print(const char *title)
+{
+    char text[160];
+
+    if (is_preparing)
+        snprintf(text, sizeof(text), "prepare");
+    else if (!pthread_equal(pthread_self(), current->thread))
+        snprintf(text, sizeof(text), "a thread");
+    else
+        name_running(current, text, sizeof(text));
+    fake_fault(current, "%s printed to %s: use berth_log", text, title);
+}
+
+static ssize_t on_print(void *cookie, const char *bytes, size_t length)
+{
+    const struct stream *stream = cookie;
+
+    if (current != NULL)
+        blame_print(stream->title);
+    return fwrite(bytes, 1, length, stream->original) == length ? (ssize_t)length : 0;
+}
+
+/* Without a buffer: who prints is known before the call returns. */
+static void open_listeners(void)
+{
+    for (size_t i = 0; i < STREAM_COUNT; i++) {
+        FILE *listener = fopencookie(&streams[i], "w", (cookie_io_functions_t){.write = on_print});
+
+        if (listener == NULL)
+            abort();
+        setvbuf(listener, NULL, _IONBF, 0);
+        fwide(listener, -1);
+        listener->_fileno = fileno(*streams[i].place);
+        streams[i].listener = listener;
+    }
+}
+
+static void start_listening(void)
+{
+    for (size_t i = 0; listening == 0 && i < STREAM_COUNT; i++) {
+        streams[i].original = *streams[i].place;
+        *streams[i].place = streams[i].listener;
+    }
+    listening++;
+}
+
+static void stop_listening(void)
+{
+    listening--;
+    for (size_t i = 0; listening == 0 && i < STREAM_COUNT; i++)
+        *streams[i].place = streams[i].original;
+}
+
 struct tampering {
     struct berth_testing *testing;
     const char *doing;
@@ -182,12 +256,12 @@ static void on_tampering(void *context, const char *what, bool is_restored)
     fake_fault(tampering->testing, "%s changed %s, which belongs to the daemon", tampering->doing, what);
 }
 
-void fake_surroundings_take(struct berth_testing *testing)
+static void take_surroundings(struct berth_testing *testing)
 {
     testing->surroundings = surroundings_take();
 }
 
-void fake_surroundings_check(struct berth_testing *testing, const char *doing)
+static void check_surroundings(struct berth_testing *testing, const char *doing)
 {
     struct tampering tampering = {testing, doing};
 
@@ -195,6 +269,20 @@ void fake_surroundings_check(struct berth_testing *testing, const char *doing)
         surroundings_check(testing->surroundings, on_tampering, &tampering);
     surroundings_free(testing->surroundings);
     testing->surroundings = NULL;
+}
+
+void fake_prepare_begin(struct berth_testing *testing)
+{
+    take_surroundings(testing);
+    is_preparing = true;
+    start_listening();
+}
+
+void fake_prepare_end(struct berth_testing *testing)
+{
+    stop_listening();
+    is_preparing = false;
+    check_surroundings(testing, "prepare");
 }
 
 void fake_enter(struct berth_testing *testing, const char *doing, const char *detail)
@@ -206,7 +294,8 @@ void fake_enter(struct berth_testing *testing, const char *doing, const char *de
                                                             .begun_ns = fake_real_ns()};
     /* Calls come by the thousand; steps do not. */
     if (testing->depth++ == 0 && detail == NULL)
-        fake_surroundings_take(testing);
+        take_surroundings(testing);
+    start_listening();
 }
 
 static void leave_word(struct berth_testing *testing)
@@ -214,6 +303,7 @@ static void leave_word(struct berth_testing *testing)
     struct fake_word word;
     uint64_t took_ns;
 
+    stop_listening();
     if (testing->depth > FAKE_DEPTH_MAX) {
         testing->depth--;
         return;
@@ -221,7 +311,7 @@ static void leave_word(struct berth_testing *testing)
     check_stop(testing);
     if (testing->depth == 1 && !testing->words[0].is_own) {
         check_snapshots(testing);
-        fake_surroundings_check(testing, testing->words[0].doing);
+        check_surroundings(testing, testing->words[0].doing);
     }
     word = testing->words[--testing->depth];
     took_ns = fake_real_ns() - word.begun_ns;
@@ -279,8 +369,10 @@ void fake_turn(struct berth_testing *testing)
     testing->iterations = 0;
     testing->is_loop_stopped = false;
     uv_update_time(testing->loop);
+    start_listening();
     uv_run(testing->loop, UV_RUN_NOWAIT);
     check_own(testing);
+    stop_listening();
     check_time(testing, running(testing), fake_real_ns() - begun_ns - testing->known_ns);
     check_snapshots(testing);
 }
@@ -320,9 +412,10 @@ static void on_exit_called(void)
     _exit(EXIT_CODE);
 }
 
-static void register_exit(void)
+static void begin_process(void)
 {
     atexit(on_exit_called);
+    open_listeners();
 }
 
 static bool is_known(const struct berth_testing *testing, long thread)
@@ -405,7 +498,10 @@ void fake_strict_init(struct berth_testing *testing)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, register_exit);
+    pthread_once(&once, begin_process);
+    /* A test that failed within a callback has not come back from there. */
+    while (listening > 0)
+        stop_listening();
     current = testing;
     testing->thread = pthread_self();
     testing->callback_limit_ns = CALLBACK_LIMIT_NS;

@@ -340,15 +340,18 @@ static void *run_prepare(void *context)
 static enum berth_code prepare(struct berth_testing *testing, void **ret_prepared, struct berth_error *err)
 {
     struct preparation preparation = {.testing = testing};
+    bool has_thread;
     pthread_t thread;
 
     if (!BERTH_HAS(testing->plugin, prepare))
         return BERTH_OK;
-    fake_surroundings_take(testing);
-    if (pthread_create(&thread, NULL, run_prepare, &preparation) != 0)
+    fake_prepare_begin(testing);
+    has_thread = pthread_create(&thread, NULL, run_prepare, &preparation) == 0;
+    if (has_thread)
+        pthread_join(thread, NULL);
+    fake_prepare_end(testing);
+    if (!has_thread)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no thread for prepare");
-    pthread_join(thread, NULL);
-    fake_surroundings_check(testing, "prepare");
     if (preparation.code == BERTH_PENDING)
         fake_fault(testing, "prepare returned BERTH_PENDING, which is not allowed");
     if (preparation.code != BERTH_OK)

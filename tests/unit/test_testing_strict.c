@@ -81,6 +81,15 @@ static void each_defect_is_a_fault_with_its_sentence(void **state)
         {"unentered_leave", "handler", "called berth_leave without berth_enter"},
         {"post", "handler", NULL},
         {"post", "close", NULL},
+        {"print", "check", "check printed to standard output: use berth_log"},
+        {"print", "prepare", "prepare printed to standard output: use berth_log"},
+        {"print", "init", "init printed to standard output: use berth_log"},
+        {"print", "close", "close printed to standard output: use berth_log"},
+        {"print", "handler", "handler /berth.test.Bad/Do printed to standard output: use berth_log"},
+        {"print_start", "timer", "a callback of the loop printed to standard output: use berth_log"},
+        {"print_error", "handler", "handler /berth.test.Bad/Do printed to standard error: use berth_log"},
+        {"print_on_thread", "init", "a thread printed to standard output: use berth_log"},
+        {"print_on_thread", "timer", "a thread printed to standard output: use berth_log"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
