@@ -322,7 +322,6 @@ static void open_services(struct instance *instance)
     const struct services_target target = {
         .table = instance->table,
         .instance = instance->plugin->instance,
-        .generation = instance->plugin->generation,
         .owner = &instance->host,
     };
     struct berth_error error;

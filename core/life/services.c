@@ -53,8 +53,7 @@ enum berth_code services_open(struct router *router, const struct manifest_plugi
         if (service == NULL)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                    "service %s is in the manifest, but not in the module", name);
-        code =
-            router_set_live(router, name, service, target->instance, target->generation, target->owner, err);
+        code = router_set_live(router, name, service, target->instance, target->owner, err);
         if (code != BERTH_OK)
             return code;
     }

@@ -17,7 +17,6 @@ enum berth_code services_declare(struct router *router, const struct manifest_pl
 struct services_target {
     const struct berth_plugin *table;
     void *instance;
-    uint64_t generation;
     const void *owner;
 };
 

@@ -776,8 +776,9 @@ void library_finder_destroy(struct library_finder *finder)
     free(finder);
 }
 
-const char *library_find_loaded(const struct library_finder *finder, const char *name, dev_t *ret_device,
-                                ino_t *ret_inode)
+/* The file under whose name this process has loaded a library, whatever a module would find; or NULL. */
+static const char *find_loaded(const struct library_finder *finder, const char *name, dev_t *ret_device,
+                               ino_t *ret_inode)
 {
     for (size_t i = 0; i < finder->loaded_count; i++) {
         if (strcmp(finder->loaded[i].name, name) != 0)
@@ -866,7 +867,7 @@ static char *compare_library(struct library_names *names, const struct library_f
     const struct named *soname = find_named(&names->sonames, library->name);
     dev_t device = 0;
     ino_t inode = 0;
-    const char *loaded = library_find_loaded(finder, library->name, &device, &inode);
+    const char *loaded = find_loaded(finder, library->name, &device, &inode);
 
     if (loaded != NULL && (device != library->device || inode != library->inode))
         return memory_format("it links %s, but would get the host's own %s of the same name; %s",
@@ -889,7 +890,7 @@ static char *compare_soname(struct library_names *names, const struct library_fi
     const struct named *needed = find_named(&names->needed, soname);
     dev_t device;
     ino_t inode;
-    const char *loaded = library_find_loaded(finder, soname, &device, &inode);
+    const char *loaded = find_loaded(finder, soname, &device, &inode);
 
     if (loaded == NULL && needed == NULL)
         return NULL;

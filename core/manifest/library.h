@@ -65,9 +65,6 @@ bool library_find(struct library_finder *finder, const char *name, unsigned mach
                   struct library_list *list);
 void library_list_finish(struct library_list *list);
 
-/** The file under whose name this process has loaded a library, whatever a module would find; or NULL. */
-const char *library_find_loaded(const struct library_finder *finder, const char *name, dev_t *ret_device,
-                                ino_t *ret_inode);
 /** Visits what this process has loaded, but for the program itself. */
 void library_each_loaded(struct library_finder *finder,
                          void (*on_library)(void *context, const struct library *library), void *context);

@@ -16,7 +16,7 @@ struct registry {
     struct changes *changes;
 };
 
-void registry_note_change(struct registry *registry)
+static void note_change(struct registry *registry)
 {
     changes_note(registry->changes);
 }
@@ -41,7 +41,7 @@ static enum berth_code replace_export(struct registry *registry, struct berth_ex
         return BERTH_RESOURCE_EXHAUSTED;
     free((char *)export->value);
     export->value = copy;
-    registry_note_change(registry);
+    note_change(registry);
     return BERTH_OK;
 }
 
@@ -66,7 +66,7 @@ enum berth_code registry_add_export(struct registry *registry, struct registry_p
         return BERTH_RESOURCE_EXHAUSTED;
     }
     exports[plugin->export_count++] = added;
-    registry_note_change(registry);
+    note_change(registry);
     return BERTH_OK;
 }
 
@@ -112,7 +112,7 @@ enum berth_code registry_add_platform(struct registry *registry, struct registry
         return BERTH_RESOURCE_EXHAUSTED;
     }
     platforms[plugin->platform_count++] = added;
-    registry_note_change(registry);
+    note_change(registry);
     return BERTH_OK;
 }
 
@@ -134,7 +134,7 @@ enum berth_code registry_add_capability(struct registry *registry, struct regist
     if (capabilities[plugin->capability_count] == NULL)
         return BERTH_RESOURCE_EXHAUSTED;
     plugin->capability_count++;
-    registry_note_change(registry);
+    note_change(registry);
     return BERTH_OK;
 }
 
@@ -179,7 +179,7 @@ struct berth_hold *registry_hold(struct registry *registry, struct registry_plug
         end = &(*end)->next;
     *end = hold;
     plugin->hold_count++;
-    registry_note_change(registry);
+    note_change(registry);
     return hold;
 }
 
@@ -194,7 +194,7 @@ bool registry_release(struct registry *registry, struct registry_plugin *plugin,
     *place = hold->next;
     free(hold);
     plugin->hold_count--;
-    registry_note_change(registry);
+    note_change(registry);
     return true;
 }
 
@@ -308,7 +308,7 @@ bool registry_set_condition(struct registry *registry, struct registry_plugin *p
     forget_condition(plugin);
     plugin->condition = code;
     plugin->condition_reason = line;
-    registry_note_change(registry);
+    note_change(registry);
     return true;
 }
 
@@ -318,7 +318,7 @@ void registry_move(struct registry *registry, struct registry_plugin *plugin, en
         forget_condition(plugin);
     plugin->state = state;
     plugin->code = BERTH_OK;
-    registry_note_change(registry);
+    note_change(registry);
 }
 
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
@@ -335,7 +335,7 @@ void registry_blame(struct registry *registry, struct registry_plugin *plugin, e
     plugin->code = code;
     plugin->cause = cause;
     free_holds(plugin);
-    registry_note_change(registry);
+    note_change(registry);
 }
 
 bool registry_plugin_is_ready(const struct registry_plugin *plugin)

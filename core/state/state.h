@@ -94,8 +94,6 @@ uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns);
 
 /** Who is told of changes; borrowed. NULL (default): nobody. */
 void registry_set_changes(struct registry *registry, struct changes *changes);
-/** Notes a change that was made without the functions below. */
-void registry_note_change(struct registry *registry);
 
 /** Moves a healthy plugin to its next state. */
 void registry_move(struct registry *registry, struct registry_plugin *plugin, enum berth_state state);

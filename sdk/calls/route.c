@@ -280,7 +280,7 @@ static struct binding *binding_create(struct route *route, const struct berth_se
 }
 
 enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
-                           uint64_t generation, const void *owner, struct berth_error *err)
+                           const void *owner, struct berth_error *err)
 {
     enum berth_code code = check_table(route, table, err);
     struct binding *binding;
@@ -297,7 +297,6 @@ enum berth_code route_bind(struct route *route, const struct berth_service *tabl
         return code;
     }
     binding->instance = instance;
-    binding->generation = generation;
     binding->owner = owner;
     route_unbind(route);
     route->live = binding;

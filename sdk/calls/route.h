@@ -32,7 +32,6 @@ struct binding {
     LIST_ENTRY(binding) link;
     struct route *route;
     void *instance;
-    uint64_t generation;
     /** For the observer. */
     const void *owner;
     bool live;
@@ -106,7 +105,7 @@ bool route_takes_transport(const struct route *route, const char *transport);
  *         BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
-                           uint64_t generation, const void *owner, struct berth_error *err);
+                           const void *owner, struct berth_error *err);
 /** Closes the live instance to new calls; calls in flight keep it. */
 void route_unbind(struct route *route);
 

@@ -364,15 +364,14 @@ static void retry_held(struct route *route)
 }
 
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
-                                void *instance, uint64_t generation, const void *owner,
-                                struct berth_error *err)
+                                void *instance, const void *owner, struct berth_error *err)
 {
     struct route *route = routes_find(&router->routes, service);
     enum berth_code code;
 
     if (route == NULL)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is not declared", service);
-    code = route_bind(route, table, instance, generation, owner, err);
+    code = route_bind(route, table, instance, owner, err);
     if (code != BERTH_OK)
         return code;
     route->state = ROUTE_LIVE;
@@ -422,7 +421,7 @@ enum berth_code router_provide(struct router *router, const char *plugin, const 
     service.methods = methods;
     code = router_declare(router, &service, err);
     free(methods);
-    return code == BERTH_OK ? router_set_live(router, table->name, table, instance, 1, NULL, err) : code;
+    return code == BERTH_OK ? router_set_live(router, table->name, table, instance, NULL, err) : code;
 }
 
 void router_hold(struct router *router, const char *service, size_t max_calls)
@@ -453,20 +452,6 @@ void router_set_gone(struct router *router, const char *service, enum berth_code
     route_unbind(route);
     note_change(router);
     retry_held(route);
-}
-
-size_t router_calls(const struct router *router, const char *service, uint64_t generation)
-{
-    const struct route *route = routes_find(&router->routes, service);
-    const struct binding *binding;
-    size_t calls = 0;
-
-    if (route == NULL)
-        return 0;
-    LIST_FOREACH(binding, &route->bindings, link)
-    if (binding->generation == generation)
-        calls += binding->calls;
-    return calls;
 }
 
 void router_end_calls(struct router *router, const void *instance, const char *reason)

@@ -110,15 +110,13 @@ enum berth_code router_declare(struct router *router, const struct router_servic
 /**
  * Directs new calls to this instance; calls in flight stay where they began.
  *
- * @param table       borrowed until no call runs on the instance and another is live or the route gone.
- * @param generation  for router_calls.
- * @param owner       for the observer.
+ * @param table  borrowed until no call runs on the instance and another is live or the route gone.
+ * @param owner  for the observer.
  * @return BERTH_OK; BERTH_FAILED_PRECONDITION if the service is not declared or its methods do not match the
  *         table; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
-                                void *instance, uint64_t generation, const void *owner,
-                                struct berth_error *err);
+                                void *instance, const void *owner, struct berth_error *err);
 /** Declares a service by its table and makes it live, if there is no other description of it. */
 enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
                                void *instance, struct berth_error *err);
@@ -127,8 +125,6 @@ void router_hold(struct router *router, const char *service, size_t max_calls);
 /** Rejects new calls with the code and the reason; calls in flight continue. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
 
-/** Number of calls in flight on a generation of a service. */
-size_t router_calls(const struct router *router, const char *service, uint64_t generation);
 /** Number of calls in flight on an instance, over all its services. */
 size_t router_instance_calls(const struct router *router, const void *instance);
 /**

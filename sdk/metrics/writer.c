@@ -74,7 +74,8 @@ void berth_metrics_write_text(struct berth_metrics_writer *writer, const char *t
     berth_metrics_write_bytes(writer, text, strlen(text));
 }
 
-void berth_metrics_write_escaped(struct berth_metrics_writer *writer, const char *text, bool is_help)
+/* Appends the value of a label, or with `is_help` a family's help, with what has to be escaped. */
+static void write_escaped(struct berth_metrics_writer *writer, const char *text, bool is_help)
 {
     const char *special = is_help ? "\\\n" : "\\\n\"";
 
@@ -170,7 +171,7 @@ void berth_metrics_write_family(struct berth_metrics_writer *writer, const char 
     berth_metrics_write_text(writer, "# HELP ");
     berth_metrics_write_text(writer, name);
     berth_metrics_write_bytes(writer, " ", 1);
-    berth_metrics_write_escaped(writer, help, true);
+    write_escaped(writer, help, true);
     berth_metrics_write_text(writer, "\n# TYPE ");
     berth_metrics_write_text(writer, name);
     berth_metrics_write_text(writer, kinds[kind]);
@@ -184,7 +185,7 @@ void berth_metrics_write_row(struct berth_metrics_writer *writer, const char *na
         berth_metrics_write_bytes(writer, i == 0 ? "{" : ",", 1);
         berth_metrics_write_text(writer, labels[i]);
         berth_metrics_write_bytes(writer, "=\"", 2);
-        berth_metrics_write_escaped(writer, labels[i + 1] != NULL ? labels[i + 1] : "", false);
+        write_escaped(writer, labels[i + 1] != NULL ? labels[i + 1] : "", false);
         berth_metrics_write_bytes(writer, "\"", 1);
     }
     if (labels != NULL && labels[0] != NULL)

@@ -192,7 +192,7 @@ static void go_live(struct berth_testing *testing, void *instance)
     for (size_t i = 0; testing->plugin->services[i] != NULL; i++) {
         const struct berth_service *service = testing->plugin->services[i];
 
-        if (router_set_live(testing->router, service->name, service, instance, 1, testing, &err) != BERTH_OK)
+        if (router_set_live(testing->router, service->name, service, instance, testing, &err) != BERTH_OK)
             fake_fault(testing, "%s", err.message);
     }
 }

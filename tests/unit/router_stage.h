@@ -226,12 +226,11 @@ static inline void declare(void)
     assert_int_equal(router_declare(fixture.router, &declared_service, NULL), BERTH_OK);
 }
 
-static inline void set_live(struct instance *instance, uint64_t generation)
+static inline void set_live(struct instance *instance)
 {
     struct berth_error err;
 
-    assert_int_equal(router_set_live(fixture.router, "test.Echo", &service, instance, generation, NULL, &err),
-                     BERTH_OK);
+    assert_int_equal(router_set_live(fixture.router, "test.Echo", &service, instance, NULL, &err), BERTH_OK);
 }
 
 static inline int set_up(void **state)
@@ -240,7 +239,7 @@ static inline int set_up(void **state)
 
     events[0] = '\0';
     declare();
-    set_live(&fixture.instance, 1);
+    set_live(&fixture.instance);
     return 0;
 }
 

@@ -32,14 +32,14 @@ static void a_call_stays_on_the_generation_it_began_on(void **state)
 
     fixture.instance.in_message = finish_badly;
     open_path("/test.Echo/Both");
-    set_live(&second, 2);
+    set_live(&second);
     open_with(&late, "/test.Echo/Both");
-    assert_int_equal(router_calls(fixture.router, "test.Echo", 1), 1);
-    assert_int_equal(router_calls(fixture.router, "test.Echo", 2), 1);
+    assert_int_equal(router_instance_calls(fixture.router, &fixture.instance), 1);
+    assert_int_equal(router_instance_calls(fixture.router, &second), 1);
     assert_events("start start ");
     deliver("a");
     assert_events("message(a) finish(NOT_FOUND: no such thing) end(NOT_FOUND) ");
-    assert_int_equal(router_calls(fixture.router, "test.Echo", 1), 0);
+    assert_int_equal(router_instance_calls(fixture.router, &fixture.instance), 0);
     fixture.interface->deliver(late.call, "b", 1);
     assert_events("message(b) sent(pong) finish(OK) end(OK) ");
 }
@@ -58,7 +58,7 @@ static void held_calls_wait_for_the_next_generation(void **state)
         "paused paused finish(UNAVAILABLE: service test.Echo: plugin io.test.v1.echo is starting and "
         "2 calls are already waiting; retry later) ");
     other.resume_with = "late";
-    set_live(&second, 2);
+    set_live(&second);
     assert_events("start resumed start resumed message(late) sent(pong) finish(OK) end(OK) ");
     deliver_last("x");
     assert_events("message(x) sent(pong) finish(OK) end(OK) ");
@@ -75,7 +75,7 @@ static void what_came_while_held_is_kept(void **state)
     open_with(&other, "/test.Echo/Both");
     fixture.interface->half_close(other.call);
     assert_events("paused paused ");
-    set_live(&second, 2);
+    set_live(&second);
     assert_events("start resumed message(x) sent(pong) finish(OK) end(OK) start resumed half_close ");
     fixture.interface->cancel(other.call, BERTH_CANCELLED);
     assert_events("end(CANCELLED) ");

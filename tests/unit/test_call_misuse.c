@@ -20,7 +20,7 @@ static int set_up_watched(void **state)
     static const struct router_observer observer = {.on_misuse = on_misuse};
     set_up(state);
     router_observe(fixture.router, &observer);
-    router_set_live(fixture.router, "test.Echo", &service, &fixture.instance, 2, "echo", NULL);
+    router_set_live(fixture.router, "test.Echo", &service, &fixture.instance, "echo", NULL);
     ends_quietly = true;
     seen_caller = NULL;
     return 0;

@@ -200,6 +200,15 @@ static void a_request_is_read_and_what_follows_is_left(void **state)
         }
 }
 
+/* The first field of a name. */
+static const char *field_of(const struct http1_reader *reader, const char *name)
+{
+    for (size_t i = 0; i < reader->field_count; i++)
+        if (strcmp(reader->fields[i].name, name) == 0)
+            return reader->fields[i].value;
+    return NULL;
+}
+
 static void fields_are_in_lower_case_and_trimmed(void **state)
 {
     static const char text[] = GET "X-Long-NAME:  a b\tc \r\nEmpty:\r\nX: \xc3\xa4\r\n\r\n";
@@ -209,10 +218,10 @@ static void fields_are_in_lower_case_and_trimmed(void **state)
     read_all(&reader, text, sizeof(text) - 1, sizeof(text), &result);
     assert_int_equal(result, HTTP1_READ_WHOLE);
     assert_int_equal(reader.field_count, 4);
-    assert_string_equal(http1_field(&reader, "x-long-name"), "a b\tc");
-    assert_string_equal(http1_field(&reader, "empty"), "");
-    assert_string_equal(http1_field(&reader, "x"), "\xc3\xa4");
-    assert_null(http1_field(&reader, "y"));
+    assert_string_equal(field_of(&reader, "x-long-name"), "a b\tc");
+    assert_string_equal(field_of(&reader, "empty"), "");
+    assert_string_equal(field_of(&reader, "x"), "\xc3\xa4");
+    assert_null(field_of(&reader, "y"));
     http1_reader_finish(&reader);
 }
 

@@ -31,7 +31,7 @@ static void ending_the_calls_of_an_instance_ends_all_of_them(void **state)
 
     open_with(&streams[0], "/test.Echo/Both");
     open_with(&streams[1], "/test.Echo/Down");
-    set_live(&second, 2);
+    set_live(&second);
     open_with(&streams[2], "/test.Echo/Both");
     assert_events("start start start ");
     router_end_calls(fixture.router, &fixture.instance, "it stops");
@@ -98,7 +98,7 @@ static void the_observer_hears_whose_code_runs(void **state)
         .context = changed, .on_enter = on_enter, .on_leave = on_leave, .on_change = on_change};
     router_observe(fixture.router, &observer);
     router_add_interceptor(fixture.router, &hooks, NULL, 0, "guard", NULL);
-    router_set_live(fixture.router, "test.Echo", &service, &fixture.instance, 2, "echo", NULL);
+    router_set_live(fixture.router, "test.Echo", &service, &fixture.instance, "echo", NULL);
     assert_events("changed ");
     fixture.instance.in_message = send_one;
     open_path("/test.Echo/Both");

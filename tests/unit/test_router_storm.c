@@ -221,7 +221,7 @@ static void change_route(void)
         router_end_calls(router, &instances[any(2)], "it stops");
         break;
     default:
-        router_set_live(router, "test.Storm", &service, &instances[any(2)], any(100), NULL, NULL);
+        router_set_live(router, "test.Storm", &service, &instances[any(2)], NULL, NULL);
         break;
     }
 }
@@ -335,7 +335,7 @@ static void storm(uint32_t its_seed)
     router = router_create();
     interface = router_interface(router);
     assert_int_equal(router_declare(router, &declared, NULL), BERTH_OK);
-    router_set_live(router, "test.Storm", &service, &instances[0], 1, NULL, NULL);
+    router_set_live(router, "test.Storm", &service, &instances[0], NULL, NULL);
     router_add_interceptor(router, &hooks, NULL, 1, &instances[0], NULL);
     router_add_interceptor(router, &hooks, NULL, 2, &instances[1], NULL);
     for (size_t round = 0; round < ROUNDS; round++) {

@@ -76,11 +76,11 @@ static void a_table_that_differs_from_its_manifest_never_gets_live(void **state)
         table.methods = cases[i].methods;
         table.method_count = cases[i].count;
         table.method_size = cases[i].method_size;
-        assert_int_equal(router_set_live(fixture.router, "test.Echo", &table, NULL, 2, NULL, &err),
+        assert_int_equal(router_set_live(fixture.router, "test.Echo", &table, NULL, NULL, &err),
                          BERTH_FAILED_PRECONDITION);
         assert_non_null(strstr(err.message, cases[i].reason));
     }
-    assert_int_equal(router_set_live(fixture.router, "test.Nope", &service, NULL, 2, NULL, NULL),
+    assert_int_equal(router_set_live(fixture.router, "test.Nope", &service, NULL, NULL, NULL),
                      BERTH_FAILED_PRECONDITION);
 }
 
@@ -98,7 +98,7 @@ static void a_module_with_wider_methods_is_served(void **state)
     }
     table.methods = &wide[0].method;
     table.method_size = sizeof(wide[0]);
-    assert_int_equal(router_set_live(fixture.router, "test.Echo", &table, &fixture.instance, 2, NULL, NULL),
+    assert_int_equal(router_set_live(fixture.router, "test.Echo", &table, &fixture.instance, NULL, NULL),
                      BERTH_OK);
     fixture.instance.in_message = reply;
     open_path("/test.Echo/Unary");
@@ -125,7 +125,7 @@ static void a_service_goes_over_the_transports_that_its_plugin_names(void **stat
 {
     static const char *const carried_by[] = {"grpc", "ttrpc", "test"};
     router_declare(fixture.router, &narrow_service, NULL);
-    router_set_live(fixture.router, "test.Narrow", &service, &fixture.instance, 1, NULL, NULL);
+    router_set_live(fixture.router, "test.Narrow", &service, &fixture.instance, NULL, NULL);
     for (size_t i = 0; i < 3; i++) {
         assert_non_null(open_over(&fixture.stream, "/test.Narrow/Both", carried_by[i]));
         assert_string_equal(fixture.stream.call->transport, carried_by[i]);
@@ -137,7 +137,7 @@ static void a_service_goes_over_the_transports_that_its_plugin_names(void **stat
 static void over_another_transport_a_service_is_unknown(void **state)
 {
     router_declare(fixture.router, &narrow_service, NULL);
-    router_set_live(fixture.router, "test.Narrow", &service, &fixture.instance, 1, NULL, NULL);
+    router_set_live(fixture.router, "test.Narrow", &service, &fixture.instance, NULL, NULL);
     assert_null(open_over(&fixture.stream, "/test.Narrow/Both", "tcp"));
     assert_null(open_over(&fixture.stream, "/test.Narrow/Nope", "tcp"));
     assert_null(open_over(&fixture.stream, "/test.Narrow/Both", "grp"));
@@ -174,8 +174,8 @@ static void many_services_are_all_found(void **state)
         snprintf(names[i], sizeof(names[i]), "test.S%zu", i);
         more.name = names[i];
         assert_int_equal(router_declare(fixture.router, &more, NULL), BERTH_OK);
-        assert_int_equal(
-            router_set_live(fixture.router, names[i], &service, &fixture.instance, 1, NULL, NULL), BERTH_OK);
+        assert_int_equal(router_set_live(fixture.router, names[i], &service, &fixture.instance, NULL, NULL),
+                         BERTH_OK);
     }
     for (size_t i = 0; i < 500; i++) {
         char path[64];

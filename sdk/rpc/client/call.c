@@ -104,7 +104,8 @@ static void leave_list(struct berth_rpc_call *call)
     call->list = NULL;
 }
 
-void client_call_join(struct berth_rpc_call *call, struct call_list *list)
+/* Moves it to the end of one of the lists of calls. */
+static void join_list(struct berth_rpc_call *call, struct call_list *list)
 {
     leave_list(call);
     call->list = list;
@@ -114,7 +115,7 @@ void client_call_join(struct berth_rpc_call *call, struct call_list *list)
 void client_call_enter(struct berth_rpc_call *call, struct client_connection *connection, int32_t id,
                        uint64_t batch_number)
 {
-    client_call_join(call, &connection->calls);
+    join_list(call, &connection->calls);
     call->id = id;
     call->is_unknown = false;
     call->connection = connection;
@@ -314,7 +315,7 @@ void client_call_detach(struct berth_rpc_call *call)
     call->outflow.queued = NULL;
     call->outflow.is_deferred = false;
     call->connection = NULL;
-    client_call_join(call, &call->channel->waiting);
+    join_list(call, &call->channel->waiting);
 }
 
 bool client_call_retry(struct berth_rpc_call *call)
@@ -405,7 +406,7 @@ static struct berth_rpc_call *create(struct berth_rpc_channel *channel,
     call->inbox.framing.max_message_bytes = channel->limits.max_recv_message_bytes;
     berth_arena_init(&call->arena, call->first, sizeof(call->first));
     init_coding(call);
-    client_call_join(call, &channel->waiting);
+    join_list(call, &channel->waiting);
     return call;
 }
 

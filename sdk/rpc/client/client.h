@@ -270,8 +270,6 @@ void client_call_end(struct berth_rpc_call *call, enum berth_code code, const ch
 /** A connection takes it. @param batch_number  The first batch that may hold a byte of the request. */
 void client_call_enter(struct berth_rpc_call *call, struct client_connection *connection, int32_t id,
                        uint64_t batch_number);
-/** Moves it to the end of one of the lists of calls. */
-void client_call_join(struct berth_rpc_call *call, struct call_list *list);
 /** The protocol knows it no more, or never will. */
 void client_call_forget(struct berth_rpc_call *call);
 /** Takes it from its connection, which is gone or has forgotten it. */

@@ -155,14 +155,6 @@ bool http1_host_name(const char *host, char *ret_name, size_t size)
     return true;
 }
 
-const char *http1_field(const struct http1_reader *reader, const char *name)
-{
-    for (size_t i = 0; i < reader->field_count; i++)
-        if (strcmp(reader->fields[i].name, name) == 0)
-            return reader->fields[i].value;
-    return NULL;
-}
-
 static enum http1_read fail(struct http1_reader *reader, unsigned status, const char *reason)
 {
     reader->phase = HTTP1_FAILED;

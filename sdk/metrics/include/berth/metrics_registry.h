@@ -90,8 +90,6 @@ void berth_metrics_writer_fail(struct berth_metrics_writer *writer);
 /** Appends bytes as they are. */
 void berth_metrics_write_bytes(struct berth_metrics_writer *writer, const char *bytes, size_t length);
 void berth_metrics_write_text(struct berth_metrics_writer *writer, const char *text);
-/** Appends the value of a label, or with `is_help` a family's help, with what has to be escaped. */
-void berth_metrics_write_escaped(struct berth_metrics_writer *writer, const char *text, bool is_help);
 void berth_metrics_write_number(struct berth_metrics_writer *writer, double value);
 void berth_metrics_write_count(struct berth_metrics_writer *writer, uint64_t value);
 /** A row of a family: `labels` are pairs of name and value, ended by NULL. */
