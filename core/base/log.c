@@ -14,6 +14,7 @@
 
 #include <berth/trace.h>
 #include <berth/utf8.h>
+#include <sdk/base/rfc3339.h>
 
 /* Room for the longest text of a plugin with some of it escaped; longer lines are cut and marked. */
 #define LINE_MAX_BYTES 8192
@@ -208,19 +209,13 @@ static void add_escaped(struct line *line, const char *text)
     }
 }
 
-/* RFC 3339 in UTC with milliseconds. */
 static void add_time(struct line *line)
 {
     struct timespec moment;
-    struct tm parts;
-    char text[40];
-    size_t length;
+    char text[RFC3339_MAX];
 
     clock_gettime(CLOCK_REALTIME, &moment);
-    gmtime_r(&moment.tv_sec, &parts);
-    length = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + length, sizeof(text) - length, ".%03ldZ", moment.tv_nsec / 1000000);
-    add_text(line, text);
+    add_text(line, rfc3339_format(moment.tv_sec, (uint32_t)moment.tv_nsec, 3, text));
 }
 
 bool log_level_parse(const char *name, enum berth_log_level *ret_level)

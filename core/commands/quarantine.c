@@ -10,6 +10,7 @@
 
 #include <core/survey.h>
 #include <core/crash/crash.h>
+#include <sdk/base/rfc3339.h>
 
 /* Only the folder is needed, so a configuration whose plugins are wrong will do. */
 static int read_deaths(const struct command_options *options, struct survey *survey, struct deaths *deaths)
@@ -29,20 +30,15 @@ static int read_deaths(const struct command_options *options, struct survey *sur
     return DAEMON_EXIT_FAILED;
 }
 
-static const char *format_time(int64_t time_s, char *text, size_t size)
+static const char *format_time(int64_t time_s, char ret_text[RFC3339_MAX])
 {
-    time_t seconds = (time_t)time_s;
-    struct tm parts;
-
-    if (gmtime_r(&seconds, &parts) == NULL || strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        snprintf(text, size, "-");
-    return text;
+    return *rfc3339_format(time_s, 0, 0, ret_text) != '\0' ? ret_text : "-";
 }
 
 static void print_json(const struct deaths *deaths)
 {
     struct config_json json = {.out = stdout};
-    char time[32];
+    char time[RFC3339_MAX];
 
     config_json_open(&json, NULL, '[');
     for (size_t i = 0; i < deaths->count; i++) {
@@ -51,7 +47,7 @@ static void print_json(const struct deaths *deaths)
         config_json_open(&json, NULL, '{');
         config_json_string(&json, "uri", death->uri);
         config_json_bool(&json, "quarantined", death->is_quarantine);
-        config_json_string(&json, "time", format_time(death->time_s, time, sizeof(time)));
+        config_json_string(&json, "time", format_time(death->time_s, time));
         config_json_string(&json, "what", death->what);
         config_json_close(&json, '}');
     }
@@ -60,7 +56,7 @@ static void print_json(const struct deaths *deaths)
 
 static void print_text(const struct deaths *deaths, bool only_uris)
 {
-    char time[32];
+    char time[RFC3339_MAX];
 
     if (!only_uris && deaths->count > 0)
         printf("%-20s  %-11s  PLUGIN\n", "TIME", "EVENT");
@@ -68,7 +64,7 @@ static void print_text(const struct deaths *deaths, bool only_uris)
         const struct death *death = &deaths->items[i];
 
         if (!only_uris)
-            printf("%-20s  %-11s  %s: %s\n", format_time(death->time_s, time, sizeof(time)),
+            printf("%-20s  %-11s  %s: %s\n", format_time(death->time_s, time),
                    death->is_quarantine ? "quarantined" : "crash", death->uri, death->what);
         else if (death->is_quarantine)
             printf("%s\n", death->uri);

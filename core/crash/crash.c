@@ -23,6 +23,7 @@
 #include <core/base/frames.h>
 #include <core/base/log.h>
 #include <core/base/signal_stack.h>
+#include <sdk/base/rfc3339.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
@@ -118,33 +119,13 @@ static void add_address(uintptr_t address)
     add_number(address, 16, 1);
 }
 
-/* gmtime_r(3) takes a lock. Days to a date: the year begins in March, so that the odd day comes last. */
 static void add_time(void)
 {
     struct timespec now;
-    uint64_t days, seconds, era_day, era_year, year_day, month;
+    char text[RFC3339_MAX];
 
     clock_gettime(CLOCK_REALTIME, &now);
-    seconds = (uint64_t)now.tv_sec % 86400;
-    days = (uint64_t)now.tv_sec / 86400 + 719468;
-    era_day = days % 146097;
-    era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
-    year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
-    month = (5 * year_day + 2) / 153;
-    add_number(era_year + days / 146097 * 400 + (month >= 10), 10, 4);
-    add("-");
-    add_number(month < 10 ? month + 3 : month - 9, 10, 2);
-    add("-");
-    add_number(year_day - (153 * month + 2) / 5 + 1, 10, 2);
-    add("T");
-    add_number(seconds / 3600, 10, 2);
-    add(":");
-    add_number(seconds / 60 % 60, 10, 2);
-    add(":");
-    add_number(seconds % 60, 10, 2);
-    add(".");
-    add_number((uint64_t)now.tv_nsec / 1000000, 10, 3);
-    add("Z");
+    add(rfc3339_format(now.tv_sec, (uint32_t)now.tv_nsec, 3, text));
 }
 
 /* A reader that is stuck must not keep a dying daemon. */

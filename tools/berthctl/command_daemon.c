@@ -3,10 +3,10 @@
 #include "command.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include <config/json.h>
 #include <config/utf8.h>
+#include <sdk/base/rfc3339.h>
 
 #include "table.h"
 
@@ -103,30 +103,18 @@ int command_version(const struct command_options *options)
 typedef Containerd__Services__Introspection__V1__ServerResponse server_message;
 typedef Containerd__Services__Introspection__V1__DeprecationWarning warning_message;
 
-/* "2026-11-24T02:08:26.000000000Z" (RFC 3339), with room for a year that a peer made up. */
-#define TIME_MAX 64
-
 /* "" where the daemon said none, or one that no calendar has. */
-static void format_time(const Google__Protobuf__Timestamp *time, bool is_exact, char ret_text[TIME_MAX])
+static const char *format_time(const Google__Protobuf__Timestamp *time, unsigned digits,
+                               char text[RFC3339_MAX])
 {
-    time_t seconds = time != NULL ? (time_t)time->seconds : 0;
-    struct tm calendar;
-    size_t length;
-
-    ret_text[0] = '\0';
-    if (time == NULL || gmtime_r(&seconds, &calendar) == NULL)
-        return;
-    length = strftime(ret_text, TIME_MAX, "%Y-%m-%dT%H:%M:%S", &calendar);
-    if (is_exact)
-        length += (size_t)snprintf(ret_text + length, TIME_MAX - length, ".%09u",
-                                   (unsigned)time->nanos % 1000000000u);
-    snprintf(ret_text + length, TIME_MAX - length, "Z");
+    return time == NULL ? ""
+                        : rfc3339_format(time->seconds, (uint32_t)time->nanos % 1000000000, digits, text);
 }
 
 static void print_deprecations(const server_message *server, const struct command_options *options)
 {
     struct table table = {0};
-    char when[TIME_MAX];
+    char text[RFC3339_MAX];
 
     table_add(&table, "ID");
     table_add(&table, "LAST OCCURRENCE");
@@ -135,9 +123,8 @@ static void print_deprecations(const server_message *server, const struct comman
     for (size_t i = 0; i < server->n_deprecations; i++) {
         const warning_message *warning = server->deprecations[i];
 
-        format_time(warning->last_occurrence, false, when);
         table_add(&table, warning->id);
-        table_add(&table, when);
+        table_add(&table, format_time(warning->last_occurrence, 0, text));
         table_add(&table, warning->message);
         table_end_line(&table);
     }
@@ -148,13 +135,13 @@ static void print_deprecations(const server_message *server, const struct comman
 static void print_deprecations_json(const server_message *server)
 {
     struct config_json json = {.out = stdout};
-    char when[TIME_MAX];
+    char text[RFC3339_MAX];
 
     config_json_open(&json, NULL, '[');
     for (size_t i = 0; i < server->n_deprecations; i++) {
         const warning_message *warning = server->deprecations[i];
+        const char *when = format_time(warning->last_occurrence, 9, text);
 
-        format_time(warning->last_occurrence, true, when);
         config_json_open(&json, NULL, '{');
         config_json_string(&json, "id", warning->id);
         config_json_string(&json, "message", warning->message);

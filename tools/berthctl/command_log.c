@@ -5,12 +5,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <berth/plugin.h>
 
 #include <config/json.h>
 #include <config/utf8.h>
+#include <sdk/base/rfc3339.h>
 
 typedef Berth__Inspect__V1__LogLevel log_level;
 
@@ -32,15 +32,12 @@ static bool log_level_parse(const char *name, log_level *ret_level)
     return false;
 }
 
-static void format_time(int64_t time_ns, char *ret_text, size_t size)
+static const char *format_time(int64_t time_ns, char ret_text[RFC3339_MAX])
 {
-    time_t seconds = (time_t)(time_ns / 1000000000);
-    struct tm parts;
-    char text[64] = "";
+    const int64_t second = 1000000000, rest = time_ns % second;
 
-    if (gmtime_r(&seconds, &parts) != NULL)
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(ret_text, size, "%s.%03uZ", text, (unsigned)(time_ns / 1000000 % 1000));
+    return rfc3339_format(time_ns / second - (rest < 0), (uint32_t)(rest < 0 ? rest + second : rest), 3,
+                          ret_text);
 }
 
 typedef Berth__Inspect__V1__LogLine log_line_message;
@@ -76,11 +73,11 @@ static void print_line(void *context, ProtobufCMessage *message)
 {
     const struct command_options *options = context;
     log_line_message *line = (log_line_message *)message;
-    char moment[80];
+    char text[RFC3339_MAX];
+    const char *moment = format_time(line->time_ns, text);
 
     utf8_make_line(line->uri);
     utf8_make_line(line->text);
-    format_time(line->time_ns, moment, sizeof(moment));
     if (options->json)
         print_line_json(line, moment);
     else
