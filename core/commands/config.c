@@ -16,7 +16,7 @@
 #include <core/module/module.h>
 #include <core/notify.h>
 #include <core/survey.h>
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 
 /* NULL: to standard output. */
 static int write_text(const char *output, mode_t mode, const char *text)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that are written whole or not at all. */
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 
 #include <stdio.h>
 #include <stdlib.h>

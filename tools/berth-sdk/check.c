@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include <core/scan/scan.h>
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 
 #include "check.h"
 #include "command.h"

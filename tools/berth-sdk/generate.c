@@ -6,7 +6,7 @@
 #include <berth/plugin.h>
 
 #include <sdk/base/memory.h>
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 #include <tools/protoc-gen-berth/names.h>
 
 #include "command.h"

@@ -11,7 +11,7 @@
 
 #include <core/manifest/manifest.h>
 #include <sdk/base/memory.h>
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 #include <tools/protoc-gen-berth/names.h>
 
 #include "command.h"

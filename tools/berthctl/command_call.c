@@ -26,7 +26,7 @@
 
 #include <sdk/base/base64.h>
 #include <sdk/base/memory.h>
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 
 #include "json_text.h"
 #include "reflect.h"

@@ -13,7 +13,7 @@
 #include <grpc/reflection/v1/reflection.pb-c.h>
 
 #include <sdk/base/memory.h>
-#include <tools/cli/text_file.h>
+#include <sdk/base/text_file.h>
 
 #define FILES_MAX 4096
 /* Imports of all files; most are named more than once. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole files: read within a bound, written completely or not at all. */
-#ifndef TOOLS_CLI_TEXT_FILE_H
-#define TOOLS_CLI_TEXT_FILE_H
+#ifndef SDK_BASE_TEXT_FILE_H
+#define SDK_BASE_TEXT_FILE_H
 
 #include <stddef.h>
 #include <sys/types.h>
