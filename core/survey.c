@@ -76,6 +76,7 @@ static void take_quarantine(struct survey *survey)
 {
     const struct settings_on_crash *on_crash = &survey->settings->on_crash;
     struct settings_plan *plan = &survey->settings->plan;
+    char others[BERTH_ERROR_MAX];
     struct berth_error error;
     struct deaths deaths;
 
@@ -83,6 +84,8 @@ static void take_quarantine(struct survey *survey)
         return;
     if (deaths_read(survey->settings->state, &deaths, &error) != BERTH_OK)
         config_diagnostics_add(&survey->diagnostics, CONFIG_WARNING, NULL, "%s", error.message);
+    else if (deaths_describe_others(&deaths, survey->settings->state, others))
+        config_diagnostics_add(&survey->diagnostics, CONFIG_WARNING, NULL, "%s", others);
     survey->quarantined = memory_allocate(deaths.count, sizeof(*survey->quarantined));
     for (size_t i = 0; i < deaths.count; i++) {
         const struct death *death = &deaths.items[i];

@@ -15,6 +15,7 @@
 /* Only the folder is needed, so a configuration whose plugins are wrong will do. */
 static int read_deaths(const struct command_options *options, struct survey *survey, struct deaths *deaths)
 {
+    char others[BERTH_ERROR_MAX];
     struct berth_error error;
 
     if (!survey_take(&options->settings, survey)) {
@@ -22,8 +23,11 @@ static int read_deaths(const struct command_options *options, struct survey *sur
         survey_finish(survey);
         return DAEMON_EXIT_CONFIG;
     }
-    if (deaths_read(survey->settings->state, deaths, &error) == BERTH_OK)
+    if (deaths_read(survey->settings->state, deaths, &error) == BERTH_OK) {
+        if (deaths_describe_others(deaths, survey->settings->state, others))
+            fprintf(stderr, "berthd: %s\n", others);
         return DAEMON_EXIT_OK;
+    }
     fprintf(stderr, "berthd: %s\n", error.message);
     deaths_finish(deaths);
     survey_finish(survey);

@@ -111,6 +111,12 @@ struct deaths {
     /** `DEATHS_MAX` of them; the oldest first. */
     struct death *items;
     size_t count;
+    /**
+     * Lines that this version cannot read, as they are: another version may have written them. They are
+     * written behind the rest. NULL: none. There may be more than are kept.
+     */
+    char *others;
+    size_t other_count, lost_count;
 };
 
 /** A plugin that died this often within this time is quarantined. */
@@ -121,11 +127,13 @@ struct deaths_limit {
 };
 
 /**
- * Reads the file; a missing one is empty. Lines that cannot be one are ignored.
+ * Reads the file; a missing one is empty. Lines that cannot be read are kept.
  *
  * @return BERTH_OK; else the list is empty, and `err` says why.
  */
 enum berth_code deaths_read(const char *state, struct deaths *ret_deaths, struct berth_error *err);
+/** Describes the lines that cannot be read. @return false if there are none. */
+bool deaths_describe_others(const struct deaths *deaths, const char *state, char ret_text[BERTH_ERROR_MAX]);
 /** Replaces the file. */
 enum berth_code deaths_write(const char *state, const struct deaths *deaths, struct berth_error *err);
 void deaths_finish(struct deaths *deaths);

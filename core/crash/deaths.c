@@ -15,12 +15,16 @@
 #include <config/units.h>
 
 #include <sdk/base/memory.h>
+#include <sdk/base/text_file.h>
 
-#define FILE_BYTES_MAX (128 * 1024)
+#define FILE_BYTES_MAX (144 * 1024)
 
-static char *path_in(const char *state, const char *ending)
+/* Of lines that are kept without being understood. */
+#define OTHERS_BYTES_MAX (16 * 1024)
+
+static char *path_in(const char *state)
 {
-    return memory_format("%s/deaths%s", state, ending);
+    return memory_format("%s/deaths", state);
 }
 
 static enum berth_code fail(const char *path, const char *what, struct berth_error *err)
@@ -50,25 +54,61 @@ static bool is_plain(const char *text)
     return true;
 }
 
-static void read_line(struct deaths *deaths, const char *line)
+/* @return false if this cannot be one. */
+static bool read_line(struct deaths *deaths, const char *line)
 {
     struct death death = {.time_s = 0};
     char kind[16];
+    int end = 0;
 
-    if (sscanf(line, "%" SCNd64 " %15s %255s %191[^\n]", &death.time_s, kind, death.uri, death.what) != 4 ||
-        !is_plain(death.uri) || !is_plain(death.what))
-        return;
+    if (sscanf(line, "%" SCNd64 " %15s %255s %191[^\n]%n", &death.time_s, kind, death.uri, death.what,
+               &end) != 4 ||
+        line[end] != '\0' || !is_plain(death.uri) || !is_plain(death.what))
+        return false;
     death.is_quarantine = strcmp(kind, "quarantine") == 0;
     if (!death.is_quarantine && strcmp(kind, "death") != 0)
-        return;
+        return false;
     make_room(deaths);
     deaths->items[deaths->count++] = death;
+    return true;
+}
+
+static char *put_line(char *to, const char *line, size_t length)
+{
+    memmove(to, line, length);
+    to[length] = '\n';
+    return to + length + 1;
+}
+
+/* Takes the text, in which the lines to be kept move to the front. */
+static void read_lines(struct deaths *deaths, char *text)
+{
+    char *from = text, *to = text;
+
+    while (*from != '\0') {
+        size_t length = strcspn(from, "\n");
+        bool is_last = from[length] == '\0';
+
+        from[length] = '\0';
+        if (!read_line(deaths, from) && length > 0) {
+            bool has_room = (size_t)(to - text) + length < OTHERS_BYTES_MAX;
+
+            deaths->other_count += has_room;
+            deaths->lost_count += !has_room;
+            if (has_room)
+                to = put_line(to, from, length);
+        }
+        from += length + !is_last;
+    }
+    *to = '\0';
+    deaths->others = text;
 }
 
 static enum berth_code read_open(FILE *file, const char *path, struct deaths *deaths, struct berth_error *err)
 {
     struct stat status;
-    char line[512];
+    size_t length;
+    char *text;
 
     if (fstat(fileno(file), &status) != 0)
         return fail(path, "examine it", err);
@@ -78,23 +118,27 @@ static enum berth_code read_open(FILE *file, const char *path, struct deaths *de
             err, BERTH_PERMISSION_DENIED,
             "%s: ignoring this file: too large, not a regular file, wrong owner, or writable by others",
             path);
-    while (fgets(line, sizeof(line), file) != NULL)
-        read_line(deaths, line);
-    if (ferror(file) == 0)
-        return BERTH_OK;
-    deaths->count = 0;
-    return fail(path, "read it", err);
+    /* One more for the end of a last line that has none, and one for the NUL. */
+    text = memory_allocate((size_t)status.st_size + 2, 1);
+    length = fread(text, 1, (size_t)status.st_size, file);
+    if (ferror(file) != 0) {
+        free(text);
+        return fail(path, "read it", err);
+    }
+    for (char *nul = text; (nul = memchr(nul, '\0', length - (size_t)(nul - text))) != NULL;)
+        *nul = '?';
+    read_lines(deaths, text);
+    return BERTH_OK;
 }
 
 enum berth_code deaths_read(const char *state, struct deaths *ret_deaths, struct berth_error *err)
 {
-    char *path = path_in(state, "");
+    char *path = path_in(state);
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     enum berth_code code = BERTH_OK;
 
-    ret_deaths->count = 0;
-    ret_deaths->items = memory_allocate(DEATHS_MAX, sizeof(*ret_deaths->items));
+    *ret_deaths = (struct deaths){.items = memory_allocate(DEATHS_MAX, sizeof(*ret_deaths->items))};
     if (file != NULL)
         code = read_open(file, path, ret_deaths, err);
     else if (errno != ENOENT)
@@ -105,53 +149,55 @@ enum berth_code deaths_read(const char *state, struct deaths *ret_deaths, struct
     return code;
 }
 
-static bool write_all(int fd, const struct deaths *deaths)
+bool deaths_describe_others(const struct deaths *deaths, const char *state, char ret_text[BERTH_ERROR_MAX])
 {
-    FILE *file = fdopen(fd, "w");
-    bool is_complete = true;
-
-    if (file == NULL) {
-        close(fd);
+    if (deaths->other_count == 0)
         return false;
-    }
+    snprintf(ret_text, BERTH_ERROR_MAX, "%s/deaths: cannot read %zu line%s; leaving %s as %s", state,
+             deaths->other_count, deaths->other_count == 1 ? "" : "s",
+             deaths->other_count == 1 ? "it" : "them", deaths->other_count == 1 ? "it is" : "they are");
+    if (deaths->lost_count > 0)
+        snprintf(ret_text + strlen(ret_text), BERTH_ERROR_MAX - strlen(ret_text),
+                 ", but dropping %zu more: too many to keep", deaths->lost_count);
+    return true;
+}
+
+static char *format(const struct deaths *deaths)
+{
+    size_t size;
+    char *text;
+    FILE *file = memory_or_abort(open_memstream(&text, &size));
+
     for (size_t i = 0; i < deaths->count; i++)
         fprintf(file, "%" PRId64 " %s %s %s\n", deaths->items[i].time_s,
                 deaths->items[i].is_quarantine ? "quarantine" : "death", deaths->items[i].uri,
                 deaths->items[i].what);
-    is_complete = ferror(file) == 0 && fflush(file) == 0 && fsync(fd) == 0;
-    return fclose(file) == 0 && is_complete;
+    fputs(deaths->others != NULL ? deaths->others : "", file);
+    if (fclose(file) != 0)
+        abort();
+    return text;
 }
 
 enum berth_code deaths_write(const char *state, const struct deaths *deaths, struct berth_error *err)
 {
-    char *path = path_in(state, ""), *next = path_in(state, ".new");
-    enum berth_code code = BERTH_OK;
-    struct stat folder;
-    int fd;
+    char *path = path_in(state), *text = format(deaths);
+    struct stat like;
+    bool is_root = geteuid() == 0 && stat(state, &like) == 0;
+    enum berth_code code;
 
-    unlink(next);
-    fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        code = fail(next, "create it", err);
     /* Root may have run the command for a daemon of another user. */
-    else if (geteuid() == 0 && stat(state, &folder) == 0 && folder.st_uid != 0 &&
-             fchown(fd, folder.st_uid, folder.st_gid) != 0) {
-        code = fail(next, "give it to the daemon's user", err);
-        close(fd);
-    } else if (!write_all(fd, deaths) || rename(next, path) != 0)
-        code = fail(path, "write it", err);
-    if (code != BERTH_OK)
-        unlink(next);
+    like.st_mode = 0600;
+    code = text_file_keep(path, text, is_root ? &like : NULL, err);
+    free(text);
     free(path);
-    free(next);
     return code;
 }
 
 void deaths_finish(struct deaths *deaths)
 {
     free(deaths->items);
-    deaths->items = NULL;
-    deaths->count = 0;
+    free(deaths->others);
+    *deaths = (struct deaths){.items = NULL};
 }
 
 static void append(struct deaths *deaths, const char *uri, const char *what, int64_t now_s,

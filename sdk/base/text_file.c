@@ -85,7 +85,7 @@ static enum berth_code write_all(int fd, const char *path, const char *text, str
     return BERTH_OK;
 }
 
-/* `like`: the file that it replaces, or NULL. */
+/* `like`: whose owner and mode it takes, or NULL. */
 static enum berth_code write_new(const char *path, mode_t mode, const char *text, const struct stat *like,
                                  bool is_lasting, struct berth_error *err)
 {
@@ -113,6 +113,36 @@ enum berth_code text_file_create(const char *path, mode_t mode, const char *text
     return write_new(path, mode, text, NULL, true, err);
 }
 
+/* Gives the new file its name. */
+static enum berth_code move(const char *next, const char *path, struct berth_error *err)
+{
+    enum berth_code code;
+
+    if (rename(next, path) == 0)
+        return BERTH_OK;
+    code = fail(path, "replace it", err);
+    unlink(next);
+    return code;
+}
+
+static enum berth_code refuse_path(const char *path, struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
+}
+
+enum berth_code text_file_keep(const char *path, const char *text, const struct stat *like,
+                               struct berth_error *err)
+{
+    char next[PATH_MAX];
+    enum berth_code code;
+
+    if ((size_t)snprintf(next, sizeof(next), "%s.new", path) >= sizeof(next))
+        return refuse_path(path, err);
+    unlink(next);
+    code = write_new(next, 0600, text, like, true, err);
+    return code == BERTH_OK ? move(next, path, err) : code;
+}
+
 enum berth_code text_file_replace(const char *path, const char *text, struct berth_error *err)
 {
     char next[PATH_MAX], kept[PATH_MAX];
@@ -121,19 +151,17 @@ enum berth_code text_file_replace(const char *path, const char *text, struct ber
 
     if ((size_t)snprintf(next, sizeof(next), "%s.new", path) >= sizeof(next) ||
         (size_t)snprintf(kept, sizeof(kept), "%s.bak", path) >= sizeof(kept))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
+        return refuse_path(path, err);
     if (stat(path, &status) != 0)
         return fail(path, "read it", err);
     code = write_new(next, 0600, text, &status, true, err);
     if (code != BERTH_OK)
         return code;
     unlink(kept);
-    if (link(path, kept) != 0)
-        code = fail(kept, "create it", err);
-    else if (rename(next, path) != 0)
-        code = fail(path, "replace it", err);
-    if (code != BERTH_OK)
-        unlink(next);
+    if (link(path, kept) == 0)
+        return move(next, path, err);
+    code = fail(kept, "create it", err);
+    unlink(next);
     return code;
 }
 
@@ -144,11 +172,7 @@ enum berth_code text_file_write(const char *path, const char *text, struct berth
 
     /* Builds that run at once may write the same file. */
     if ((size_t)snprintf(next, sizeof(next), "%s.%d.new", path, (int)getpid()) >= sizeof(next))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", path);
+        return refuse_path(path, err);
     code = write_new(next, 0666, text, NULL, false, err);
-    if (code == BERTH_OK && rename(next, path) != 0) {
-        code = fail(path, "replace it", err);
-        unlink(next);
-    }
-    return code;
+    return code == BERTH_OK ? move(next, path, err) : code;
 }

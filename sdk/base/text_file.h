@@ -4,6 +4,7 @@
 #define SDK_BASE_TEXT_FILE_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <berth/error.h>
@@ -21,6 +22,15 @@ enum berth_code text_file_read(const char *path, size_t max_bytes, char **ret_te
 
 /** Writes a new file. @return BERTH_OK, or the reason for the failure, such as BERTH_ALREADY_EXISTS. */
 enum berth_code text_file_create(const char *path, mode_t mode, const char *text, struct berth_error *err);
+
+/**
+ * Writes a program's own record, replacing what is there. Its neighbour `path`.new is replaced as well: one
+ * process writes it at a time.
+ *
+ * @param like  whose owner and mode it takes; NULL: the process's own and 0600.
+ */
+enum berth_code text_file_keep(const char *path, const char *text, const struct stat *like,
+                               struct berth_error *err);
 
 /** Replaces a file, keeping its mode and owner; keeps the old one as `path`.bak. */
 enum berth_code text_file_replace(const char *path, const char *text, struct berth_error *err);

@@ -156,6 +156,78 @@ static void a_file_that_cannot_be_read_is_not_replaced(void **state)
     scratch_remove(folder);
 }
 
+static void write_file(const char *path, const char *bytes, size_t length)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void assert_file(const char *path, const char *expected)
+{
+    char found[1024] = "";
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    found[fread(found, 1, sizeof(found) - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(found, expected);
+}
+
+/* Another version may have written them. */
+static void lines_that_cannot_be_read_are_kept(void **state)
+{
+    static const char text[] = "later 5 of a version to come\n\n1 hang " HERON " what\n2 death " HERON
+                               " SIGSEGV\n3 death " HERON "\n4 death " STORK " a\0b\nno end of line";
+    char folder[PATH_MAX], path[PATH_MAX + 8], sentence[BERTH_ERROR_MAX];
+    struct deaths read;
+    struct berth_error error;
+
+    scratch_create(folder);
+    snprintf(path, sizeof(path), "%s/deaths", folder);
+    write_file(path, text, sizeof(text) - 1);
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_OK);
+    assert_int_equal(read.count, 2);
+    assert_string_equal(read.items[0].uri, HERON);
+    assert_string_equal(read.items[1].what, "a?b");
+    assert_int_equal(read.other_count, 4);
+    assert_true(deaths_describe_others(&read, folder, sentence));
+    assert_non_null(strstr(sentence, "/deaths: cannot read 4 lines; leaving them as they are"));
+    assert_int_equal(deaths_forget(&read, STORK), 0);
+    assert_int_equal(deaths_write(folder, &read, &error), BERTH_OK);
+    deaths_finish(&read);
+    assert_file(path, "2 death " HERON " SIGSEGV\nlater 5 of a version to come\n1 hang " HERON
+                      " what\n3 death " HERON "\nno end of line\n");
+    scratch_remove(folder);
+}
+
+static void only_so_many_of_them_are_kept(void **state)
+{
+    static char text[120 * 1000];
+    char folder[PATH_MAX], path[PATH_MAX + 8], sentence[BERTH_ERROR_MAX];
+    struct deaths read;
+    struct berth_error error;
+
+    scratch_create(folder);
+    snprintf(path, sizeof(path), "%s/deaths", folder);
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 999; i < sizeof(text); i += 1000)
+        text[i] = '\n';
+    write_file(path, text, sizeof(text));
+    assert_int_equal(deaths_read(folder, &read, &error), BERTH_OK);
+    assert_int_equal(read.count, 0);
+    assert_int_equal(read.other_count, 16);
+    assert_int_equal(read.lost_count, 104);
+    assert_true(deaths_describe_others(&read, folder, sentence));
+    assert_non_null(strstr(sentence, "dropping 104 more"));
+    deaths_finish(&read);
+    assert_false(deaths_describe_others(&read, folder, sentence));
+    scratch_remove(folder);
+}
+
 /* Root lifts a quarantine of a daemon that runs as somebody else. */
 static void the_file_stays_the_daemons(void **state)
 {
@@ -192,6 +264,8 @@ int main(void)
         cmocka_unit_test_setup(what_is_written_is_read_again, begin),
         cmocka_unit_test_setup(a_link_is_not_followed, begin),
         cmocka_unit_test_setup(a_file_that_cannot_be_read_is_not_replaced, begin),
+        cmocka_unit_test_setup(lines_that_cannot_be_read_are_kept, begin),
+        cmocka_unit_test_setup(only_so_many_of_them_are_kept, begin),
         cmocka_unit_test_setup(the_file_stays_the_daemons, begin),
     };
 

@@ -95,6 +95,31 @@ static void replacing_keeps_the_old_file_and_its_mode(void **state)
     assert_int_not_equal(access(folder->next, F_OK), 0);
 }
 
+static void a_record_is_replaced_and_what_a_crash_left_is_overwritten(void **state)
+{
+    const struct folder *folder = *state;
+    struct berth_error err;
+    struct stat status;
+
+    assert_int_equal(text_file_create(folder->next, 0644, "half", &err), BERTH_OK);
+    assert_int_equal(text_file_keep(folder->file, "one\n", NULL, &err), BERTH_OK);
+    assert_int_equal(stat(folder->file, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    status.st_mode = 0640;
+    assert_int_equal(text_file_keep(folder->file, "two\n", &status, &err), BERTH_OK);
+    expect_text(folder->file, "two\n");
+    assert_int_equal(stat(folder->file, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0640);
+    assert_int_not_equal(access(folder->next, F_OK), 0);
+    assert_int_not_equal(access(folder->kept, F_OK), 0);
+    assert_int_equal(unlink(folder->file), 0);
+    assert_int_equal(mkdir(folder->file, 0700), 0);
+    assert_int_not_equal(text_file_keep(folder->file, "three\n", NULL, &err), BERTH_OK);
+    assert_non_null(strstr(err.message, folder->file));
+    assert_int_not_equal(access(folder->next, F_OK), 0);
+    assert_int_equal(rmdir(folder->file), 0);
+}
+
 static void what_cannot_be_written_changes_nothing(void **state)
 {
     const struct folder *folder = *state;
@@ -114,6 +139,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_is_there_is_not_overwritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_is_made_with_the_mode_that_was_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replacing_keeps_the_old_file_and_its_mode, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_record_is_replaced_and_what_a_crash_left_is_overwritten, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_written_changes_nothing, set_up, tear_down),
     };
 
