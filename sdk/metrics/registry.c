@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include <berth/utf8.h>
+#include <sdk/base/hash.h>
 
 #include "writer.h"
 
@@ -404,15 +405,6 @@ static size_t format_labels(const struct berth_metric *metric, const char *const
     return (size_t)(at - ret_text);
 }
 
-static uint64_t hash_of(const char *text, size_t length)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static struct entry *find_entry(const struct berth_metric *metric, const char *labels, uint64_t hash)
 {
     struct entry *entry = metric->slot_count > 0 ? metric->slots[hash & (metric->slot_count - 1)] : NULL;
@@ -496,7 +488,7 @@ static struct entry *overflow_of(struct berth_metric *metric)
 
     if (metric->overflow != NULL)
         return metric->overflow;
-    hash = hash_of(labels, format_labels(metric, NULL, labels));
+    hash = berth_hash(BERTH_HASH_START, labels, format_labels(metric, NULL, labels));
     metric->overflow = find_entry(metric, labels, hash);
     if (metric->overflow == NULL)
         metric->overflow = add_entry(metric, labels, hash);
@@ -508,7 +500,7 @@ static struct entry *overflow_of(struct berth_metric *metric)
 struct berth_series *berth_metrics_registry_series(struct berth_metric *metric, const char *const *values)
 {
     char labels[LABELS_TEXT_MAX];
-    uint64_t hash = hash_of(labels, format_labels(metric, values, labels));
+    uint64_t hash = berth_hash(BERTH_HASH_START, labels, format_labels(metric, values, labels));
     struct entry *entry = find_entry(metric, labels, hash);
 
     if (entry == NULL)
