@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where berthctl looks for a user's daemon: where that user's berthd listens. */
-#include <tools/berthctl/address.h>
+#include <tools/berthctl/daemon/address.h>
 
 #include <stdlib.h>
 #include <sys/prctl.h>

@@ -5,7 +5,7 @@
 #include <tests/cmocka.h>
 
 #include <sdk/base/base64.h>
-#include <tools/berthctl/json_text.h>
+#include <tools/berthctl/print/json_text.h>
 
 static void bytes_come_back(void **state)
 {

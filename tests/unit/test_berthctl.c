@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What berthctl makes of a daemon's answer: finding, explaining, blaming, formatting. */
-#include <tools/berthctl/plugin_list.h>
-#include <tools/berthctl/explain.h>
-#include <tools/berthctl/plugin_print.h>
+#include <tools/berthctl/plugin/list.h>
+#include <tools/berthctl/plugin/explain.h>
+#include <tools/berthctl/plugin/print.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why berthctl reaches nobody: nobody is there, or this user may not. */
-#include <tools/berthctl/address.h>
+#include <tools/berthctl/daemon/address.h>
 
 #include <stdio.h>
 #include <string.h>

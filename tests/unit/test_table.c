@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Columns as Go's tabwriter lays them out, byte by byte. */
-#include <tools/berthctl/table.h>
+#include <tools/berthctl/print/table.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,8 +10,8 @@
 #include <berth/plugin.h>
 #include <config/units.h>
 
-#include "address.h"
-#include "command.h"
+#include <tools/berthctl/daemon/address.h>
+#include <tools/berthctl/commands/command.h>
 
 #define DEFAULT_TIMEOUT_MS 10000
 

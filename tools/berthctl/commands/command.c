@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "address.h"
+#include <tools/berthctl/daemon/address.h>
 
 static const char *advice(const char *address)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON from a server, for a terminal or a pipe. */
-#ifndef BERTHCTL_JSON_TEXT_H
-#define BERTHCTL_JSON_TEXT_H
+#ifndef BERTHCTL_PRINT_JSON_TEXT_H
+#define BERTHCTL_PRINT_JSON_TEXT_H
 
 #include <stddef.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include <config/utf8.h>
 #include <sdk/base/rfc3339.h>
 
-#include "table.h"
+#include <tools/berthctl/print/table.h>
 
 /* What a daemon said of itself; what it did not answer is NULL. */
 struct answers {

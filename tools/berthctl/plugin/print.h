@@ -6,10 +6,10 @@
 #include <containerd/services/introspection/v1/introspection.pb-c.h>
 
 #include <config/json.h>
+#include <tools/berthctl/print/table.h>
 
-#include "costs_print.h"
-#include "plugin_list.h"
-#include "table.h"
+#include "costs.h"
+#include "list.h"
 
 /** "linux/amd64,linux/arm64/v8", sorted, without doubles; "-" for none. Malloced. */
 char *plugin_platforms(const plugin_message *plugin);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The questions that berthctl asks a daemon, over its gRPC socket. */
-#ifndef BERTHCTL_CLIENT_H
-#define BERTHCTL_CLIENT_H
+#ifndef BERTHCTL_DAEMON_CLIENT_H
+#define BERTHCTL_DAEMON_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include <containerd/services/introspection/v1/introspection.pb-c.h>
 #include <containerd/services/version/v1/version.pb-c.h>
 
-#include "plugin_list.h"
+#include <tools/berthctl/plugin/list.h>
 
 struct client {
     const char *address;

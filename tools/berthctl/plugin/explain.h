@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a plugin is as it is: its chain of causes down to the root, and what can be done about that. */
-#ifndef BERTHCTL_EXPLAIN_H
-#define BERTHCTL_EXPLAIN_H
+#ifndef BERTHCTL_PLUGIN_EXPLAIN_H
+#define BERTHCTL_PLUGIN_EXPLAIN_H
 
-#include "plugin_list.h"
+#include "list.h"
 
 void explain_print(FILE *out, const struct plugin_list *list, const plugin_message *plugin,
                    bool with_colours);

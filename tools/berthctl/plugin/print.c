@@ -3,7 +3,7 @@
  * Prints a plugin: everything that berthd reports, or what containerd's introspection reports, in the layout
  * of containerd's own client.
  */
-#include "plugin_print.h"
+#include "print.h"
 
 #include <stdio.h>
 #include <stdlib.h>

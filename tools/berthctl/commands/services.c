@@ -10,9 +10,9 @@
 
 #include <sdk/base/memory.h>
 
-#include "json_text.h"
-#include "reflect.h"
-#include "table.h"
+#include <tools/berthctl/print/json_text.h>
+#include <tools/berthctl/daemon/reflect.h>
+#include <tools/berthctl/print/table.h>
 
 static const char *kind_name(enum berth_method_kind kind)
 {

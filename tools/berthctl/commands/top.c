@@ -16,7 +16,7 @@
 #include <config/json.h>
 #include <config/utf8.h>
 
-#include "costs_print.h"
+#include <tools/berthctl/plugin/costs.h>
 
 typedef Berth__Inspect__V1__CostsResponse costs_message;
 typedef Berth__Inspect__V1__DaemonCosts daemon_costs;

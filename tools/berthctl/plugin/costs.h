@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one plugin costs, for people and for programs. */
-#ifndef BERTHCTL_COSTS_PRINT_H
-#define BERTHCTL_COSTS_PRINT_H
+#ifndef BERTHCTL_PLUGIN_COSTS_H
+#define BERTHCTL_PLUGIN_COSTS_H
 
 #include <config/json.h>
 
-#include "plugin_list.h"
-#include "table.h"
+#include <tools/berthctl/print/table.h>
+
+#include "list.h"
 
 typedef Berth__Inspect__V1__PluginCosts plugin_costs;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berthctl's commands, and what they share. */
-#ifndef BERTHCTL_COMMAND_H
-#define BERTHCTL_COMMAND_H
+#ifndef BERTHCTL_COMMANDS_COMMAND_H
+#define BERTHCTL_COMMANDS_COMMAND_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include <tools/cli/cli.h>
 
-#include "client.h"
+#include <tools/berthctl/daemon/client.h>
 
 /** Exit codes, documented in the manual page. */
 enum command_exit {

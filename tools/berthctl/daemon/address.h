@@ -3,8 +3,8 @@
  * Where the daemon listens when nobody says otherwise, and why it cannot be reached, as far as its socket
  * tells.
  */
-#ifndef BERTHCTL_ADDRESS_H
-#define BERTHCTL_ADDRESS_H
+#ifndef BERTHCTL_DAEMON_ADDRESS_H
+#define BERTHCTL_DAEMON_ADDRESS_H
 
 /** $BERTH_ADDRESS, else the default of root's or the user's own daemon. Malloced. */
 char *address_find(void);

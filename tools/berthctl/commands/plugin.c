@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "explain.h"
-#include "plugin_print.h"
+#include <tools/berthctl/plugin/explain.h>
+#include <tools/berthctl/plugin/print.h>
 
 /* Finds the plugin that the only word names. @return NULL after a message with the nearest one. */
 static const plugin_message *find_plugin(const struct command_options *options,

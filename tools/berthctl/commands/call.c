@@ -28,8 +28,8 @@
 #include <sdk/base/memory.h>
 #include <sdk/base/text_file.h>
 
-#include "json_text.h"
-#include "reflect.h"
+#include <tools/berthctl/print/json_text.h>
+#include <tools/berthctl/daemon/reflect.h>
 
 /* Of JSON; a request in protobuf may have 16 MiB. */
 #define INPUT_MAX ((size_t)64 << 20)

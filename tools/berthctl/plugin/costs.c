@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one plugin costs, for people and for programs. */
-#include "costs_print.h"
+#include "costs.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The plugins as a daemon told of them. */
-#include "plugin_list.h"
+#include "list.h"
 
 #include <stdio.h>
 #include <stdlib.h>

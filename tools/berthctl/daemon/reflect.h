@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a server says of its services and their messages, by reflection; or what a file says instead. */
-#ifndef BERTHCTL_REFLECT_H
-#define BERTHCTL_REFLECT_H
+#ifndef BERTHCTL_DAEMON_REFLECT_H
+#define BERTHCTL_DAEMON_REFLECT_H
 
 #include <stdbool.h>
 #include <stddef.h>

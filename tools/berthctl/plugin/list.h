@@ -10,7 +10,7 @@
 #include <berth/error.h>
 #include <berth/inspect/v1/inspect.pb-c.h>
 
-#include "table.h"
+#include <tools/berthctl/print/table.h>
 
 typedef Berth__Inspect__V1__Plugin plugin_message;
 

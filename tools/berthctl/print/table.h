@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of cells in columns that are as wide as they need be, laid out as Go's text/tabwriter does. */
-#ifndef BERTHCTL_TABLE_H
-#define BERTHCTL_TABLE_H
+#ifndef BERTHCTL_PRINT_TABLE_H
+#define BERTHCTL_PRINT_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
