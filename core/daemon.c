@@ -474,6 +474,8 @@ int daemon_run(const struct settings_options *options)
     struct daemon daemon = {.options = options, .exit_code = DAEMON_EXIT_OK, .start_ns = uv_hrtime()};
     size_t count = sizeof(phases) / sizeof(phases[0]);
 
+    /* Each manifest's reader would take its buffers from the kernel, and return them, anew. */
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     crash_start(&(struct crash_options){

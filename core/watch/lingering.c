@@ -6,6 +6,7 @@
 #include "watch.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -36,12 +37,17 @@ static struct known {
 static size_t known_count;
 /* Links of the folder: two of its own, and one for each thread. 0: nobody looks. */
 static nlink_t links;
+/* Of the folder, held open: the kernel walks the path to it five times as long as it counts. -1: not open. */
+static int tasks = -1;
 
 static nlink_t count_links(void)
 {
     struct stat status;
 
-    return stat(TASKS, &status) == 0 ? status.st_nlink : 0;
+    /* A plugin may have closed it, or put something else in its place. */
+    if (tasks < 0 || fstat(tasks, &status) != 0 || !S_ISDIR(status.st_mode))
+        return stat(TASKS, &status) == 0 ? status.st_nlink : 0;
+    return status.st_nlink;
 }
 
 static const struct known *find_known(pid_t id)
@@ -84,6 +90,8 @@ static void forget_ended(void)
 void lingering_watch(void)
 {
     known_count = 0;
+    if (tasks < 0)
+        tasks = open(TASKS, O_PATH | O_DIRECTORY | O_CLOEXEC);
     note_new((struct known){.is_hosts = true});
     links = count_links();
 }
