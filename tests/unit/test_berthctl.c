@@ -2,6 +2,7 @@
 /* What berthctl makes of a daemon's answer: finding, explaining, blaming, formatting. */
 #include <tools/berthctl/plugin/list.h>
 #include <tools/berthctl/plugin/explain.h>
+#include <tools/berthctl/plugin/introspected.h>
 #include <tools/berthctl/plugin/print.h>
 
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 
 #include <config/utf8.h>
 
+#include <tools/berthctl/plugin/introspected.h>
 #include <tools/berthctl/plugin/print.h>
 
 static enum table_colour status_colour(const char *status)

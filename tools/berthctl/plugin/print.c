@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Prints a plugin: everything that berthd reports, or what containerd's introspection reports, in the layout
- * of containerd's own client.
- */
+/* Prints a plugin: everything that berthd reports. */
 #include "print.h"
 
 #include <stdio.h>
@@ -13,60 +10,16 @@
 
 #include <sdk/base/memory.h>
 
-/* Platforms as listings show them: "linux/amd64,linux/arm64/v8". Zero-initialise. */
-struct platform_set {
-    char **texts;
-    size_t count;
-};
-
-/* Parts that are empty are left out. */
-static void platform_set_add(struct platform_set *set, const char *os, const char *architecture,
-                             const char *variant)
-{
-    set->texts = memory_grow(set->texts, set->count, sizeof(*set->texts));
-    set->texts[set->count++] =
-        memory_format("%s%s%s%s%s", *os == '\0' ? "unknown" : os, *architecture == '\0' ? "" : "/",
-                      architecture, *variant == '\0' ? "" : "/", variant);
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted, without doubles; "-" for none. Malloced; the set is empty afterwards. */
-static char *platform_set_join(struct platform_set *set)
-{
-    char *joined = NULL;
-    size_t length;
-    FILE *out = open_memstream(&joined, &length);
-
-    if (out == NULL)
-        abort();
-    if (set->count == 0)
-        fputc('-', out);
-    else
-        qsort(set->texts, set->count, sizeof(*set->texts), compare_texts);
-    for (size_t i = 0; i < set->count; i++)
-        if (i == 0 || strcmp(set->texts[i], set->texts[i - 1]) != 0)
-            fprintf(out, "%s%s", i == 0 ? "" : ",", set->texts[i]);
-    if (fclose(out) != 0)
-        abort();
-    for (size_t i = 0; i < set->count; i++)
-        free(set->texts[i]);
-    free(set->texts);
-    *set = (struct platform_set){0};
-    return joined;
-}
+#include "join.h"
 
 char *plugin_platforms(const plugin_message *plugin)
 {
     struct platform_set set = {0};
 
     for (size_t i = 0; i < plugin->n_platforms; i++)
-        platform_set_add(&set, plugin->platforms[i]->os, plugin->platforms[i]->architecture,
-                         plugin->platforms[i]->variant);
-    return platform_set_join(&set);
+        join_platform(&set, plugin->platforms[i]->os, plugin->platforms[i]->architecture,
+                      plugin->platforms[i]->variant);
+    return join_platforms(&set);
 }
 
 static void add_line(struct table *table, const char *name, const char *text)
@@ -123,22 +76,6 @@ static void add_edges(struct table *table, const plugin_message *plugin)
                    plugin->edges[i]->binding ? "requires" : "wants", plugin->edges[i]->requirement);
 }
 
-/* "grpc, tcp"; to be freed. */
-static char *join(char *const *texts, size_t count, const char *separator)
-{
-    char *joined = NULL;
-    size_t size;
-    FILE *out = open_memstream(&joined, &size);
-
-    if (out == NULL)
-        abort();
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s%s", i == 0 ? "" : separator, texts[i]);
-    if (fclose(out) != 0)
-        abort();
-    return joined;
-}
-
 /* A daemon of an older version does not tell the transports. */
 static void add_services(struct table *table, const plugin_message *plugin)
 {
@@ -146,7 +83,7 @@ static void add_services(struct table *table, const plugin_message *plugin)
         add_list(table, "Services:", plugin->services, plugin->n_services);
     for (size_t i = 0; i < plugin->n_transports; i++) {
         const Berth__Inspect__V1__ServiceTransports *service = plugin->transports[i];
-        char *transports = join(service->transports, service->n_transports, ", ");
+        char *transports = join_texts(service->transports, service->n_transports, ", ");
 
         add_format(table, i == 0 ? "Services:" : "", "%s over %s", service->service, transports);
         free(transports);
@@ -334,141 +271,4 @@ void plugin_print_json(struct config_json *json, const plugin_message *plugin, c
         config_json_close(json, '}');
     }
     config_json_close(json, '}');
-}
-
-const char *introspected_status(const introspected_plugin *plugin)
-{
-    if (plugin->init_err == NULL)
-        return "ok";
-    return strstr(plugin->init_err->message, "skip plugin") != NULL ? "skip" : "error";
-}
-
-static char *format_platforms(const introspected_plugin *plugin)
-{
-    struct platform_set set = {0};
-
-    for (size_t i = 0; i < plugin->n_platforms; i++)
-        platform_set_add(&set, plugin->platforms[i]->os, plugin->platforms[i]->architecture,
-                         plugin->platforms[i]->variant);
-    return platform_set_join(&set);
-}
-
-void introspected_add_line(struct table *table, const introspected_plugin *plugin,
-                           enum table_colour status_colour)
-{
-    char *platforms = format_platforms(plugin);
-
-    table_add(table, plugin->type);
-    table_add(table, plugin->id);
-    table_add(table, platforms);
-    table_add_coloured(table, status_colour, introspected_status(plugin));
-    table_add(table, "");
-    table_end_line(table);
-    free(platforms);
-}
-
-/* A value stands behind a space, as Go's Fprintln puts it between its arguments. */
-BERTH_PRINTF(2, 3)
-static void add_value(struct table *table, const char *format, ...)
-{
-    va_list arguments;
-    char *text;
-
-    va_start(arguments, format);
-    text = memory_format_arguments(format, arguments);
-    va_end(arguments);
-    table_add(table, text);
-    free(text);
-}
-
-static void add_pair(struct table *table, const char *name, const char *value)
-{
-    table_add(table, name);
-    add_value(table, " %s", value);
-    table_end_line(table);
-}
-
-static void add_heading(struct table *table, const char *name)
-{
-    table_add(table, name);
-    table_add(table, "");
-    table_end_line(table);
-}
-
-static void add_listed_exports(struct table *table, const introspected_plugin *plugin)
-{
-    if (plugin->n_exports == 0)
-        return;
-    add_heading(table, "Exports:");
-    for (size_t i = 0; i < plugin->n_exports; i++) {
-        table_add(table, "");
-        add_value(table, " %s ", plugin->exports[i]->key);
-        add_value(table, " %s", plugin->exports[i]->value);
-        table_end_line(table);
-    }
-}
-
-static void add_capabilities(struct table *table, const introspected_plugin *plugin)
-{
-    char *joined;
-
-    if (plugin->n_capabilities == 0)
-        return;
-    joined = join(plugin->capabilities, plugin->n_capabilities, ",");
-    add_pair(table, "Capabilities:", joined);
-    free(joined);
-}
-
-/* "FailedPrecondition": Go's spelling of "FAILED_PRECONDITION". */
-static void add_code(struct table *table, int code)
-{
-    const char *name = berth_code_name((enum berth_code)code);
-    char words[64] = {0};
-    size_t length = 0;
-
-    for (size_t i = 0; name[i] != '\0' && length < sizeof(words) - 1; i++) {
-        bool is_first = i == 0 || name[i - 1] == '_';
-
-        if (name[i] != '_')
-            words[length++] = is_first ? name[i] : (char)(name[i] | 0x20);
-    }
-    table_add(table, "");
-    table_add(table, " Code:");
-    add_value(table, " %s", code == BERTH_CANCELLED ? "Canceled" : code == BERTH_OK ? "OK" : words);
-    table_end_line(table);
-}
-
-static void add_error(struct table *table, const introspected_plugin *plugin)
-{
-    if (plugin->init_err == NULL)
-        return;
-    add_heading(table, "Error:");
-    add_code(table, plugin->init_err->code);
-    table_add(table, "");
-    table_add(table, " Message:");
-    add_value(table, " %s", plugin->init_err->message);
-    table_end_line(table);
-}
-
-void introspected_add_block(struct table *table, const introspected_plugin *plugin, bool is_first)
-{
-    char *platforms = format_platforms(plugin);
-
-    if (!is_first) {
-        for (size_t i = 0; i < 4; i++)
-            table_add(table, "");
-        table_end_line(table);
-    }
-    add_pair(table, "Type:", plugin->type);
-    add_pair(table, "ID:", plugin->id);
-    if (plugin->n_requires > 0)
-        add_heading(table, "Requires:");
-    for (size_t i = 0; i < plugin->n_requires; i++)
-        add_pair(table, "", plugin->requires[i]);
-    if (plugin->n_platforms > 0)
-        add_pair(table, "Platforms:", platforms);
-    add_listed_exports(table, plugin);
-    add_capabilities(table, plugin);
-    add_error(table, plugin);
-    free(platforms);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One plugin for people and for programs, as berthd reports it or as `ctr plugins ls` shows it. */
+/* One plugin for people and for programs, as berthd reports it. */
 #ifndef BERTHCTL_PLUGIN_PRINT_H
 #define BERTHCTL_PLUGIN_PRINT_H
-
-#include <containerd/services/introspection/v1/introspection.pb-c.h>
 
 #include <config/json.h>
 #include <tools/berthctl/print/table.h>
@@ -20,14 +18,5 @@ void plugin_print_text(struct table *table, const plugin_message *plugin);
  * @param costs  NULL: not asked for.
  */
 void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs);
-
-typedef Containerd__Services__Introspection__V1__Plugin introspected_plugin;
-
-/** "ok"; "skip" where the error's text says so; "error". */
-const char *introspected_status(const introspected_plugin *plugin);
-void introspected_add_line(struct table *table, const introspected_plugin *plugin,
-                           enum table_colour status_colour);
-/** All of it in lines of their own; an empty line before all but the first. */
-void introspected_add_block(struct table *table, const introspected_plugin *plugin, bool is_first);
 
 #endif
