@@ -11,7 +11,6 @@
 #include <core/base/log.h>
 #include <core/crash/crash.h>
 #include <core/life/life.h>
-#include <core/life/services.h>
 #include <core/state/state.h>
 #include <core/watch/watch.h>
 
@@ -211,7 +210,7 @@ static void declare_service(struct daemon *daemon, const struct plan_entry *entr
     char reason[BERTH_ERROR_MAX];
     struct berth_error error;
 
-    if (services_declare(daemon->router, entry->plugin, service, &error) != BERTH_OK) {
+    if (service_routes_declare(daemon->router, entry->plugin, service, &error) != BERTH_OK) {
         if (plan_entry_will_run(entry))
             log_plugin(BERTH_LOG_WARN, entry->plugin->uri, "%s", error.message);
         return;

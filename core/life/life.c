@@ -17,7 +17,6 @@
 
 #include "mailbox.h"
 #include "prepare.h"
-#include "services.h"
 #include "step.h"
 #include "turns.h"
 
@@ -118,7 +117,7 @@ static void close_services(struct instance *instance)
         return;
     snprintf(reason, sizeof(reason), "%s is %s%s%s", uri_of(instance), berth_state_name(plugin->state),
              plugin->reason != NULL ? ": " : "", plugin->reason != NULL ? plugin->reason : "");
-    services_close(instance->life->router, plugin->entry->plugin, reason);
+    service_routes_close(instance->life->router, plugin->entry->plugin, reason);
 }
 
 static void show_dependents(struct instance *instance)
@@ -319,7 +318,7 @@ static enum berth_code call_init(struct steps *steps, void **ret_instance, struc
 
 static void open_services(struct instance *instance)
 {
-    const struct services_target target = {
+    const struct service_routes_target target = {
         .table = instance->table,
         .instance = instance->plugin->instance,
         .owner = &instance->host,
@@ -328,7 +327,7 @@ static void open_services(struct instance *instance)
     enum berth_code code = BERTH_OK;
 
     if (instance->life->router != NULL)
-        code = services_open(instance->life->router, instance->plugin->entry->plugin, &target, &error);
+        code = service_routes_open(instance->life->router, instance->plugin->entry->plugin, &target, &error);
     if (code != BERTH_OK)
         fall(instance, BERTH_STATE_FAILED, code, error.message, PLAN_NONE);
 }

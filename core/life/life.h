@@ -6,6 +6,7 @@
 #include <core/settings/settings.h>
 
 #include "host.h"
+#include "service_routes.h"
 
 struct life;
 

@@ -68,9 +68,9 @@ void plan_rules_apply(struct plan_build *build);
 void plan_rules_block(struct plan_build *build);
 
 /** Rejects whoever exports a service that another plugin is to export, and adds the configured transports. */
-void plan_services_apply(struct plan_build *build);
+void plan_exports_apply(struct plan_build *build);
 /** Warns about transports that no server carries. */
-void plan_services_warn(struct plan_build *build);
+void plan_exports_warn(struct plan_build *build);
 
 /** Ignores each `wants` inside a cycle, and blocks what is in a cycle without it. @return true if any was. */
 bool plan_cycles_apply(struct plan_build *build);

@@ -10,12 +10,12 @@ struct plan *plan_create(const struct catalog *catalog, const struct settings_pl
 
     plan_build_collect(&build, catalog);
     plan_rules_apply(&build);
-    plan_services_apply(&build);
+    plan_exports_apply(&build);
     plan_rules_block(&build);
     if (plan_cycles_apply(&build))
         plan_rules_block(&build);
     plan_cycles_warn(&build);
-    plan_services_warn(&build);
+    plan_exports_warn(&build);
     plan_build_publish(&build, plan_graph_set_levels(build.plan));
     return build.plan;
 }

@@ -279,8 +279,8 @@ static const struct berth_server *server_of(const struct registry_plugin *plugin
 {
     const char *interface = plugin->entry->plugin->interface;
 
-    if (interface == NULL || strcmp(interface, "berth_server") != 0 || !registry_plugin_is_ready(plugin) ||
-        !BERTH_HAS(plugin->table, interface))
+    if (interface == NULL || strcmp(interface, BERTH_SERVER_INTERFACE) != 0 ||
+        !registry_plugin_is_ready(plugin) || !BERTH_HAS(plugin->table, interface))
         return NULL;
     return plugin->table->interface;
 }

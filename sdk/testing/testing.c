@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/life/services.h>
+#include <core/life/service_routes.h>
 #include <core/manifest/manifest.h>
 #include <core/settings/settings.h>
 
@@ -153,8 +153,8 @@ static enum berth_code check_settings(struct berth_testing *testing, struct bert
 static bool declare_services(struct berth_testing *testing, struct berth_error *err)
 {
     for (size_t i = 0; i < testing->description->service_count; i++)
-        if (services_declare(testing->router, testing->description, &testing->description->services[i],
-                             err) != BERTH_OK)
+        if (service_routes_declare(testing->router, testing->description, &testing->description->services[i],
+                                   err) != BERTH_OK)
             return false;
     return true;
 }

@@ -12,7 +12,6 @@
 #include <tests/cmocka.h>
 
 #include <core/life/life.h>
-#include <core/life/services.h>
 #include <core/base/log.h>
 
 #define STAGE_PLUGINS 16
@@ -94,8 +93,8 @@ static inline void stage_open(const char *plugins)
     stage.router = router_create();
     for (size_t i = 0; i < stage.plan->run_count; i++)
         for (size_t k = 0; k < stage.plan->entries[i].plugin->service_count; k++)
-            assert_int_equal(services_declare(stage.router, stage.plan->entries[i].plugin,
-                                              &stage.plan->entries[i].plugin->services[k], NULL),
+            assert_int_equal(service_routes_declare(stage.router, stage.plan->entries[i].plugin,
+                                                    &stage.plan->entries[i].plugin->services[k], NULL),
                              BERTH_OK);
     assert_int_equal(uv_loop_init(&stage.loop), 0);
 }

@@ -13,6 +13,9 @@
 extern "C" {
 #endif
 
+/** What a plugin's manifest says if its `interface` is one of these. */
+#define BERTH_SERVER_INTERFACE "berth_server"
+
 struct berth_server {
     uint32_t size;
     /**

@@ -159,7 +159,7 @@ static void widen_all(struct plan_build *build)
     }
 }
 
-void plan_services_apply(struct plan_build *build)
+void plan_exports_apply(struct plan_build *build)
 {
     reject_second_exporters(build);
     widen_all(build);
@@ -189,7 +189,7 @@ static void warn_of_entry(struct plan_build *build, const struct plan_entry *ent
 }
 
 /* Disabled and skipped servers count too: naming their transports is no mistake. */
-void plan_services_warn(struct plan_build *build)
+void plan_exports_warn(struct plan_build *build)
 {
     const struct plan *plan = build->plan;
     const char **carried;

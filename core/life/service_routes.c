@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plugin's services at the router: declared from its manifest, live with its instance, gone with a reason.
  */
-#include "services.h"
+#include "service_routes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum berth_code services_declare(struct router *router, const struct manifest_plugin *plugin,
-                                 const struct manifest_service *service, struct berth_error *err)
+enum berth_code service_routes_declare(struct router *router, const struct manifest_plugin *plugin,
+                                       const struct manifest_service *service, struct berth_error *err)
 {
     struct router_method *methods = calloc(service->method_count + 1, sizeof(*methods));
     enum berth_code code;
@@ -42,8 +42,8 @@ static const struct berth_service *find_service(const struct berth_plugin *table
     return NULL;
 }
 
-enum berth_code services_open(struct router *router, const struct manifest_plugin *plugin,
-                              const struct services_target *target, struct berth_error *err)
+enum berth_code service_routes_open(struct router *router, const struct manifest_plugin *plugin,
+                                    const struct service_routes_target *target, struct berth_error *err)
 {
     for (size_t i = 0; i < plugin->service_count; i++) {
         const char *name = plugin->services[i].name;
@@ -60,7 +60,7 @@ enum berth_code services_open(struct router *router, const struct manifest_plugi
     return BERTH_OK;
 }
 
-void services_close(struct router *router, const struct manifest_plugin *plugin, const char *reason)
+void service_routes_close(struct router *router, const struct manifest_plugin *plugin, const char *reason)
 {
     for (size_t i = 0; i < plugin->service_count; i++)
         router_set_gone(router, plugin->services[i].name, BERTH_UNAVAILABLE, reason);
