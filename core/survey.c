@@ -12,27 +12,27 @@
 #include <core/state/state.h>
 #include <sdk/base/memory.h>
 
-/* An ordinary library in the directory is no module that was refused. */
+/* An ordinary library in the directory is not a rejected module. */
 static void judge_files(struct survey *survey)
 {
     for (size_t i = 0; i < survey->scan.count; i++)
-        survey->refused_count +=
+        survey->rejected_count +=
             survey->scan.files[i].reason != NULL && survey->scan.files[i].code != BERTH_NOT_FOUND;
 }
 
 /* A configured directory must exist; the built-in ones need not. */
 static void judge_directories(struct survey *survey)
 {
-    for (size_t i = 0; i < survey->scan.refusal_count; i++) {
-        const struct scan_refusal *refusal = &survey->scan.refusals[i];
-        const struct config_mark *mark = &survey->settings->plugin_dir_marks[refusal->directory];
+    for (size_t i = 0; i < survey->scan.rejection_count; i++) {
+        const struct scan_rejection *rejection = &survey->scan.rejections[i];
+        const struct config_mark *mark = &survey->settings->plugin_dir_marks[rejection->directory];
         bool is_default = mark->file == NULL;
 
-        if (is_default && refusal->is_missing)
+        if (is_default && rejection->is_missing)
             continue;
         config_diagnostics_add(&survey->diagnostics, is_default ? CONFIG_WARNING : CONFIG_ERROR, mark,
-                               "plugin_dirs: %s", refusal->reason);
-        survey->refused_count++;
+                               "plugin_dirs: %s", rejection->reason);
+        survey->rejected_count++;
     }
 }
 
@@ -59,7 +59,7 @@ bool survey_is_good(const struct survey *survey)
 
 bool survey_check(struct survey *survey)
 {
-    settings_check_plugins(survey->settings, &survey->catalog, survey->refused_count > 0,
+    settings_check_plugins(survey->settings, &survey->catalog, survey->rejected_count > 0,
                            &survey->diagnostics);
     return survey_is_good(survey);
 }
@@ -119,25 +119,25 @@ static size_t count_servers(const struct plan *plan)
 }
 
 static void refuse_required(const struct plan *plan, const struct settings_uri *required,
-                            struct config_diagnostics *refusals)
+                            struct config_diagnostics *diagnostics)
 {
     size_t entry = plan_find(plan, required->uri);
 
     if (entry == PLAN_NONE)
-        config_diagnostics_add(refusals, CONFIG_ERROR, &required->mark, "required plugin %s: no such plugin",
-                               required->uri);
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &required->mark,
+                               "required plugin %s: no such plugin", required->uri);
     else if (!plan_entry_will_run(&plan->entries[entry]))
-        config_diagnostics_add(refusals, CONFIG_ERROR, &required->mark, "required plugin %s is %s: %s",
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &required->mark, "required plugin %s is %s: %s",
                                required->uri, berth_state_name(plan->entries[entry].state),
                                plan->entries[entry].reason);
 }
 
-static void refuse_folder(const char *what, const char *path, struct config_diagnostics *refusals)
+static void refuse_folder(const char *what, const char *path, struct config_diagnostics *diagnostics)
 {
     struct berth_error err;
 
     if (folder_check(what, path, &err) != BERTH_OK)
-        config_diagnostics_add(refusals, CONFIG_ERROR, NULL, "%s", err.message);
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, NULL, "%s", err.message);
 }
 
 bool survey_would_start(struct survey *survey)

@@ -18,7 +18,7 @@ struct survey {
     /**
      * Rejected directories and modules; not ordinary libraries, nor missing built-in directories.
      */
-    size_t refused_count;
+    size_t rejected_count;
     /** After survey_plan; with who is quarantined. */
     struct plan *plan;
     struct settings_quarantine *quarantined;

@@ -15,7 +15,7 @@ static bool all_will_run(const struct survey *survey)
             (entry->state == BERTH_STATE_REJECTED && !entry->is_replaced))
             return false;
     }
-    return survey->refused_count == 0;
+    return survey->rejected_count == 0;
 }
 
 static void print(const struct survey *survey, const struct command_options *options)

@@ -202,7 +202,7 @@ struct catalog {
 
 /**
  * Scans plugin directories and reads the manifest of each file: a module without one, with a bad one or of
- * another machine is refused in `ret_scan`, and what only keeps it from being loaded is its objection. Then
+ * another machine is rejected in `ret_scan`, and what only keeps it from being loaded is its objection. Then
  * as catalog_init. Aborts without memory.
  *
  * @param ret_scan  outlives the catalog.

@@ -21,7 +21,7 @@ struct module;
 enum berth_code module_load(const struct manifest *manifest, struct module **ret_module,
                             struct berth_error *err);
 /**
- * Its code and data stay in memory for as long as the process lives, also where it was refused: a destructor
+ * Its code and data stay in memory for as long as the process lives, also where it was rejected: a destructor
  * of thread-specific data, an exit handler or a thread of its own may still run them, and nothing tells.
  */
 void module_destroy(struct module *module);

@@ -56,7 +56,7 @@ static void print_row(FILE *out, const struct plan_entry *entry, const struct wi
     fputc('\n', out);
 }
 
-static void print_refused_rows(FILE *out, const struct scan *scan)
+static void print_rejected_rows(FILE *out, const struct scan *scan)
 {
     for (size_t i = 0; i < scan->count; i++)
         if (scan->files[i].reason != NULL) {
@@ -70,18 +70,18 @@ static void print_summary(FILE *out, const struct plan *plan, const struct scan 
 {
     static const enum berth_state states[] = {BERTH_STATE_DISABLED, BERTH_STATE_SKIPPED, BERTH_STATE_BLOCKED,
                                               BERTH_STATE_REJECTED, BERTH_STATE_QUARANTINED};
-    size_t counts[BERTH_STATE_QUARANTINED + 1] = {0}, refused = 0;
+    size_t counts[BERTH_STATE_QUARANTINED + 1] = {0}, rejected = 0;
 
     for (size_t i = 0; i < plan->count; i++)
         counts[plan->entries[i].state]++;
     for (size_t i = 0; i < scan->count; i++)
-        refused += scan->files[i].reason != NULL;
+        rejected += scan->files[i].reason != NULL;
     fprintf(out, "\n%zu to run", plan->run_count);
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (counts[states[i]] > 0)
             fprintf(out, ", %zu %s", counts[states[i]], berth_state_name(states[i]));
-    if (refused > 0)
-        fprintf(out, ", %zu file%s rejected", refused, refused == 1 ? "" : "s");
+    if (rejected > 0)
+        fprintf(out, ", %zu file%s rejected", rejected, rejected == 1 ? "" : "s");
     fputs("\n", out);
 }
 
@@ -93,7 +93,7 @@ void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan
             "MODULE");
     for (size_t i = 0; i < plan->count; i++)
         print_row(out, &plan->entries[i], &widths);
-    print_refused_rows(out, scan);
+    print_rejected_rows(out, scan);
     print_summary(out, plan, scan);
 }
 
@@ -178,7 +178,7 @@ static void add_types(struct config_json *json, const struct plan *plan)
     config_json_close(json, ']');
 }
 
-static void add_refused(struct config_json *json, const struct scan *scan)
+static void add_rejected(struct config_json *json, const struct scan *scan)
 {
     config_json_open(json, "rejected_files", '[');
     for (size_t i = 0; i < scan->count; i++) {
@@ -213,7 +213,7 @@ void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan
         add_entry(&json, plan, &plan->entries[i]);
     config_json_close(&json, ']');
     add_types(&json, plan);
-    add_refused(&json, scan);
+    add_rejected(&json, scan);
     add_warnings(&json, plan, scan);
     config_json_close(&json, '}');
 }

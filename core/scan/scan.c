@@ -50,11 +50,11 @@ void scan_warn(struct scan *scan, const char *format, ...)
     va_end(arguments);
 }
 
-static void refuse_directory(struct scan *scan, size_t directory, const char *given, const char *why,
+static void reject_directory(struct scan *scan, size_t directory, const char *given, const char *why,
                              bool is_missing)
 {
-    scan->refusals = memory_grow(scan->refusals, scan->refusal_count, sizeof(scan->refusals[0]));
-    scan->refusals[scan->refusal_count++] = (struct scan_refusal){
+    scan->rejections = memory_grow(scan->rejections, scan->rejection_count, sizeof(scan->rejections[0]));
+    scan->rejections[scan->rejection_count++] = (struct scan_rejection){
         .directory = directory,
         .is_missing = is_missing,
         .reason = as_line(memory_format("%s: %s", given, why)),
@@ -62,13 +62,13 @@ static void refuse_directory(struct scan *scan, size_t directory, const char *gi
 }
 
 /* With errno. */
-static void refuse_unreadable(struct scan *scan, size_t directory, const char *given)
+static void reject_unreadable(struct scan *scan, size_t directory, const char *given)
 {
     bool is_missing = errno == ENOENT;
     char why[128];
 
     snprintf(why, sizeof(why), "cannot be read: %s", strerror(errno));
-    refuse_directory(scan, directory, given, is_missing ? "no such directory" : why, is_missing);
+    reject_directory(scan, directory, given, is_missing ? "no such directory" : why, is_missing);
 }
 
 static int compare_seen(const void *a, const void *b)
@@ -187,7 +187,7 @@ static void scan_names(struct scanner *scanner, size_t index, const char *direct
     int count = scandir(directory, &entries, is_module_name, compare_names);
 
     if (count < 0) {
-        refuse_unreadable(scanner->scan, index, directory);
+        reject_unreadable(scanner->scan, index, directory);
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -205,9 +205,9 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
     const char *first;
 
     if (directory == NULL || stat(directory, &status) != 0)
-        refuse_unreadable(scanner->scan, index, given);
+        reject_unreadable(scanner->scan, index, given);
     else if (berth_trust_folder(directory, &err) != BERTH_OK)
-        refuse_directory(scanner->scan, index, given, err.message, false);
+        reject_directory(scanner->scan, index, given, err.message, false);
     else if ((first = meet(&scanner->directories, &status, given)) != NULL)
         scan_warn(scanner->scan, "%s: same plugin directory as %s; read once", given, first);
     else
@@ -236,9 +236,9 @@ void scan_finish(struct scan *scan)
     }
     for (size_t i = 0; i < scan->warning_count; i++)
         free(scan->warnings[i]);
-    for (size_t i = 0; i < scan->refusal_count; i++)
-        free(scan->refusals[i].reason);
-    free(scan->refusals);
+    for (size_t i = 0; i < scan->rejection_count; i++)
+        free(scan->rejections[i].reason);
+    free(scan->rejections);
     free(scan->files);
     free(scan->warnings);
     *scan = (struct scan){0};

@@ -11,19 +11,19 @@
 
 /** One file that was found. */
 struct scan_file {
-    /** The real path: absolute, without symlinks; of a refused file perhaps the path it was found at. */
+    /** The real path: absolute, without symlinks; of a rejected file perhaps the path it was found at. */
     char *path;
     /** The path for people and wires: one line of UTF-8, whatever the file is called. */
     char *shown;
     /** As fstat gave it when the bytes were read; for verify_same. */
     struct stat status;
     enum berth_code code;
-    /** Why it is refused, one line that begins with the path, malloced; NULL where it is not. */
+    /** Why it is rejected, one line that begins with the path, malloced; NULL where it is not. */
     char *reason;
 };
 
-/** A directory that was refused. */
-struct scan_refusal {
+/** A directory that was rejected. */
+struct scan_rejection {
     /** Its place among those that were given. */
     size_t directory;
     /** Nothing is there. Otherwise it is not trusted or cannot be read. */
@@ -37,8 +37,8 @@ struct scan {
     struct scan_file *files;
     size_t count;
     /** In the order of the directories. */
-    struct scan_refusal *refusals;
-    size_t refusal_count;
+    struct scan_rejection *rejections;
+    size_t rejection_count;
     /** One line each, malloced: a file or directory given twice, and what the reader adds. */
     char **warnings;
     size_t warning_count;
@@ -48,7 +48,7 @@ struct scan {
  * Is handed each trusted file with its bytes, which are gone afterwards.
  *
  * @param ret_reason  one line that begins with the path, malloced.
- * @return BERTH_OK, or why the file is refused.
+ * @return BERTH_OK, or why the file is rejected.
  */
 typedef enum berth_code scan_reader(void *context, const struct scan_file *file, const void *bytes,
                                     size_t length, char **ret_reason);

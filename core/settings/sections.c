@@ -19,7 +19,7 @@ struct found {
         const struct manifest_plugin *plugin;
     } * services;
     size_t service_count;
-    bool files_refused;
+    bool files_rejected;
 };
 
 static int compare_services(const void *a, const void *b)
@@ -64,7 +64,7 @@ static void forget_all(struct found *found)
 /* A rejected file must not stop the daemon by making its plugins unknown. */
 static enum config_severity severity_of_unknown(const struct settings *settings, const struct found *found)
 {
-    return settings->store->lenient || found->files_refused ? CONFIG_WARNING : CONFIG_ERROR;
+    return settings->store->lenient || found->files_rejected ? CONFIG_WARNING : CONFIG_ERROR;
 }
 
 /* The URI of the plugin with that id or former name. */
@@ -105,7 +105,7 @@ static void check_uri(const struct settings *settings, const struct found *found
     }
     config_diagnostics_add(diagnostics, severity_of_unknown(settings, found), mark,
                            "%s: no plugin \"%.200s\" was found%s%s", what, uri, hint.text,
-                           found->files_refused ? "; it may be in a rejected file" : "");
+                           found->files_rejected ? "; it may be in a rejected file" : "");
 }
 
 static void check_uris(const struct settings *settings, const struct found *found, const char *what,
@@ -386,12 +386,12 @@ static void list_unset(struct settings *settings)
                 (struct settings_unset){store->sections[i].plugin->uri, store->sections[i].unset};
 }
 
-bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
+bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_rejected,
                             struct config_diagnostics *diagnostics)
 {
     struct found found = {
         .catalog = catalog,
-        .files_refused = files_refused || settings->store->is_incomplete,
+        .files_rejected = files_rejected || settings->store->is_incomplete,
     };
     size_t errors = diagnostics->error_count;
 

@@ -139,11 +139,11 @@ void settings_destroy(struct settings *settings);
  * disabled plugin may lack required settings.
  *
  * @param catalog        must outlive the settings.
- * @param files_refused  some files were rejected, so an unknown URI may be in one of them; the message says
+ * @param files_rejected  some files were rejected, so an unknown URI may be in one of them; the message says
  * so.
  * @return false with errors in `diagnostics`.
  */
-bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_refused,
+bool settings_check_plugins(struct settings *settings, const struct catalog *catalog, bool files_rejected,
                             struct config_diagnostics *diagnostics);
 
 /** Does the section wait for the plugin's own `migrate`? settings_of_plugin is NULL until it has run. */

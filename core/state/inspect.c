@@ -189,7 +189,7 @@ static bool visit_plugin(const struct inspect *inspect, size_t index, visitor on
     return goes_on;
 }
 
-static bool visit_refused(const struct scan_file *file, visitor on_plugin, void *context)
+static bool visit_rejected(const struct scan_file *file, visitor on_plugin, void *context)
 {
     struct berth_plugin_info info = {
         .size = sizeof(info),
@@ -231,7 +231,7 @@ static void inspect_each(const struct berth_inspect *table, visitor on_plugin, v
             return;
     for (size_t i = 0; inspect->scan != NULL && i < inspect->scan->count; i++)
         if (inspect->scan->files[i].reason != NULL &&
-            !visit_refused(&inspect->scan->files[i], on_plugin, context))
+            !visit_rejected(&inspect->scan->files[i], on_plugin, context))
             return;
 }
 

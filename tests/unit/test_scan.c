@@ -157,11 +157,11 @@ static void names_that_do_not_end_in_so_are_no_modules(void **state)
     finish(&scan);
 }
 
-static const struct refused_case {
+static const struct rejected_case {
     const char *fixture;
     enum berth_code code;
     const char *piece;
-} refused_cases[] = {
+} rejected_cases[] = {
     {"no_note", BERTH_NOT_FOUND, "has no berth note"},
     {"note_type_2", BERTH_INVALID_ARGUMENT, "has type 2, this host reads type 1"},
     {"note_huge", BERTH_INVALID_ARGUMENT, "the maximum is 65536"},
@@ -174,15 +174,15 @@ static void a_bad_file_costs_that_file_only_and_its_reason_is_kept(void **state)
 {
     struct scan scan;
 
-    for (size_t i = 0; i < sizeof(refused_cases) / sizeof(refused_cases[0]); i++) {
-        const struct refused_case *refused = &refused_cases[i];
+    for (size_t i = 0; i < sizeof(rejected_cases) / sizeof(rejected_cases[0]); i++) {
+        const struct rejected_case *rejected = &rejected_cases[i];
 
-        put(refused->fixture, "first/bad.so");
+        put(rejected->fixture, "first/bad.so");
         put("good", "first/good.so");
         scan_both(&scan);
         assert_int_equal(scan.count, 2);
-        if (scan.files[0].code != refused->code || strstr(scan.files[0].reason, refused->piece) == NULL)
-            fail_msg("%s: %s: %s", refused->fixture, berth_code_name(scan.files[0].code),
+        if (scan.files[0].code != rejected->code || strstr(scan.files[0].reason, rejected->piece) == NULL)
+            fail_msg("%s: %s: %s", rejected->fixture, berth_code_name(scan.files[0].code),
                      scan.files[0].reason);
         assert_int_equal(strncmp(scan.files[0].reason, scan.files[0].path, strlen(scan.files[0].path)), 0);
         assert_null(strchr(scan.files[0].reason, '\n'));
@@ -304,16 +304,16 @@ static void a_bad_directory_costs_that_directory_only(void **state)
     assert_int_equal(scan.count, 1);
     assert_non_null(manifest_of(&scan.files[0]));
     assert_int_equal(scan.warning_count, 0);
-    assert_int_equal(scan.refusal_count, 3);
-    assert_int_equal(scan.refusals[0].directory, 0);
-    assert_true(scan.refusals[0].is_missing);
-    assert_string_equal(scan.refusals[0].reason, "/nowhere/at/all: no such directory");
-    assert_int_equal(scan.refusals[1].directory, 1);
-    assert_false(scan.refusals[1].is_missing);
-    assert_non_null(strstr(scan.refusals[1].reason, "everybody may write to it (mode 0777"));
-    assert_int_equal(scan.refusals[2].directory, 2);
-    assert_false(scan.refusals[2].is_missing);
-    assert_non_null(strstr(scan.refusals[2].reason, "/dev/null: is not a directory"));
+    assert_int_equal(scan.rejection_count, 3);
+    assert_int_equal(scan.rejections[0].directory, 0);
+    assert_true(scan.rejections[0].is_missing);
+    assert_string_equal(scan.rejections[0].reason, "/nowhere/at/all: no such directory");
+    assert_int_equal(scan.rejections[1].directory, 1);
+    assert_false(scan.rejections[1].is_missing);
+    assert_non_null(strstr(scan.rejections[1].reason, "everybody may write to it (mode 0777"));
+    assert_int_equal(scan.rejections[2].directory, 2);
+    assert_false(scan.rejections[2].is_missing);
+    assert_non_null(strstr(scan.rejections[2].reason, "/dev/null: is not a directory"));
     finish(&scan);
 }
 

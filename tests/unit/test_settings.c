@@ -389,7 +389,7 @@ static void lenient_makes_unknown_names_warnings(void **state)
     strike(&scene);
 }
 
-static void a_refused_file_does_not_make_its_section_an_error(void **state)
+static void a_rejected_file_does_not_make_its_section_an_error(void **state)
 {
     struct scene scene =
         set_scene("plugins:\n  io.berth.store.v1.needy: {address: a}\n  io.x.y.v1.z: {a: 1}\n");
@@ -936,7 +936,7 @@ int main(void)
         cmocka_unit_test(plugins_are_not_checked_against_directories_that_nobody_meant),
         cmocka_unit_test(unknown_plugins_are_errors_with_the_nearest_name),
         cmocka_unit_test(lenient_makes_unknown_names_warnings),
-        cmocka_unit_test(a_refused_file_does_not_make_its_section_an_error),
+        cmocka_unit_test(a_rejected_file_does_not_make_its_section_an_error),
         cmocka_unit_test(sections_are_checked_and_completed),
         cmocka_unit_test(wrong_sections_are_named_with_their_plugin),
         cmocka_unit_test(a_plugin_is_not_both_required_and_disabled),
