@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <core/base/log.h>
+#include <core/base/signal_name.h>
 #include <core/crash/crash.h>
 #include <core/life/life.h>
 #include <core/state/state.h>
@@ -79,14 +80,14 @@ static void on_stop(void *context, int number)
 {
     struct daemon *daemon = context;
 
-    log_line(BERTH_LOG_INFO, "received %s, shutting down", process_signal_name(number));
+    log_line(BERTH_LOG_INFO, "received %s, shutting down", signal_name(number));
     if (daemon->life != NULL)
         begin_stop(daemon);
 }
 
 static void on_other_signal(void *context, int number)
 {
-    log_line(BERTH_LOG_INFO, "received %s, ignoring it%s", process_signal_name(number),
+    log_line(BERTH_LOG_INFO, "received %s, ignoring it%s", signal_name(number),
              number == SIGHUP ? "; restart berthd to apply a changed configuration" : "");
 }
 

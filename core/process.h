@@ -53,7 +53,5 @@ bool process_take_signals(struct process_signals *signals, uv_loop_t *loop, int 
 void process_leave_signals(struct process_signals *signals);
 /** Was the daemon told to stop, perhaps while nobody ran the loop? */
 bool process_is_to_stop(void);
-/** "SIGTERM" */
-const char *process_signal_name(int number);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include <core/base/frames.h>
 #include <core/base/log.h>
+#include <core/base/signal_name.h>
 #include <sdk/base/memory.h>
 
 #define PAGE_BYTES 4096
@@ -166,10 +167,10 @@ static void describe_end(const struct box_report *reported, char *text, size_t s
     else if (reported->signal == 0)
         snprintf(text, size, "was ended by exit() or pthread_exit()");
     else if (reported->address != 0)
-        snprintf(text, size, "crashed with %s at 0x%" PRIx64, crash_signal_name(reported->signal),
+        snprintf(text, size, "crashed with %s at 0x%" PRIx64, signal_name(reported->signal),
                  reported->address);
     else
-        snprintf(text, size, "crashed with %s", crash_signal_name(reported->signal));
+        snprintf(text, size, "crashed with %s", signal_name(reported->signal));
 }
 
 /*
@@ -223,7 +224,7 @@ static void explain(const struct past *past, struct box_death *death)
              suspects.count > 0 ? log_names_text(&suspects) : "");
     snprintf(death->what, sizeof(death->what), "%s%s%s",
              !page->death.is_set       ? "ended"
-             : page->death.signal != 0 ? crash_signal_name(page->death.signal)
+             : page->death.signal != 0 ? signal_name(page->death.signal)
                                        : "exit()",
              doing != RUNNING_NOTHING ? " in " : "",
              doing != RUNNING_NOTHING ? running_doing_name((enum running_doing)doing) : "");

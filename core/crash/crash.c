@@ -22,6 +22,7 @@
 
 #include <core/base/frames.h>
 #include <core/base/log.h>
+#include <core/base/signal_name.h>
 #include <core/base/signal_stack.h>
 #include <sdk/base/rfc3339.h>
 
@@ -202,22 +203,6 @@ static struct blame find_blame(void *const *frames, size_t count)
 
 /* The report */
 
-const char *crash_signal_name(int number)
-{
-    static const struct {
-        int number;
-        const char *name;
-    } names[] = {
-        {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"}, {SIGFPE, "SIGFPE"},
-        {SIGABRT, "SIGABRT"}, {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},
-    };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (names[i].number == number)
-            return names[i].name;
-    return "a signal";
-}
-
 static bool is_overflow(const siginfo_t *info, const void *context)
 {
     uintptr_t address = (uintptr_t)info->si_addr, stack;
@@ -277,7 +262,7 @@ static void add_crash(const siginfo_t *info, const void *context)
     const char *text = code_text(info, context);
 
     add(is_sent(info) ? "killed by " : "crashed with ");
-    add(crash_signal_name(info->si_signo));
+    add(signal_name(info->si_signo));
     if (is_sent(info)) {
         add(" from process ");
         add_number((uint64_t)info->si_pid, 10, 1);
@@ -395,7 +380,7 @@ static void end_report(const struct blame *blame, const siginfo_t *info, const v
     add_field("thread", thread_kind(name), true);
     add_number_field("tid", (uint64_t)thread_id());
     if (info != NULL)
-        add_field("signal", crash_signal_name(info->si_signo), false);
+        add_field("signal", signal_name(info->si_signo), false);
     if (blame->plugin != NULL) {
         add_field("module", blame->plugin->module, false);
         add_field("version", blame->plugin->version, false);

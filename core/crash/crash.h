@@ -52,8 +52,6 @@ void crash_expect_exit(void);
 /** On each turn of the loop: ends a child that was forked from code that libuv called. */
 void crash_check_child(void);
 
-/** "SIGSEGV" */
-const char *crash_signal_name(int number);
 /** The signals whose handlers are ours, 0 at the end. */
 extern const int crash_signals[];
 
