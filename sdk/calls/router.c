@@ -90,6 +90,24 @@ static struct berth_call *open_call(const struct berth_router *interface,
     return NULL;
 }
 
+static struct berth_route_info info_of_route(const struct route *route)
+{
+    struct berth_route_info info = {
+        .size = sizeof(info),
+        .service = route->service,
+        .plugin = route->plugin,
+        .live = route->state == ROUTE_LIVE,
+        .transports = (const char *const *)route->transports,
+        .transport_count = route->transport_count,
+    };
+
+    if (route->live != NULL) {
+        info.descriptors = route->live->descriptors;
+        info.descriptors_length = route->live->descriptors_length;
+    }
+    return info;
+}
+
 static void each_route(const struct berth_router *interface,
                        bool (*on_route)(void *context, const struct berth_route_info *route), void *context)
 {
@@ -98,20 +116,8 @@ static void each_route(const struct berth_router *interface,
     if (!handles_on_thread(&router->calls.handles, "listed the services", __builtin_return_address(0)))
         return;
     for (size_t i = 0; i < router->routes.count; i++) {
-        const struct route *route = router->routes.items[i];
-        struct berth_route_info info = {
-            .size = sizeof(info),
-            .service = route->service,
-            .plugin = route->plugin,
-            .live = route->state == ROUTE_LIVE,
-            .transports = (const char *const *)route->transports,
-            .transport_count = route->transport_count,
-        };
+        const struct berth_route_info info = info_of_route(router->routes.items[i]);
 
-        if (route->live != NULL) {
-            info.descriptors = route->live->descriptors;
-            info.descriptors_length = route->live->descriptors_length;
-        }
         if (!on_route(context, &info))
             return;
     }
@@ -167,6 +173,22 @@ static void each_method(const struct berth_router *interface,
                 return;
         }
     }
+}
+
+static bool find_method(const struct berth_router *interface, const char *path, const char *transport,
+                        struct berth_method_info *ret_method, struct berth_route_info *ret_route)
+{
+    const struct router *router = router_of(interface);
+    const struct route_method *method;
+
+    if (!handles_on_thread(&router->calls.handles, "looked up a method", __builtin_return_address(0)))
+        return false;
+    method = routes_find_method(&router->routes, path);
+    if (method == NULL || !route_takes_transport(method->route, transport))
+        return false;
+    *ret_method = info_of(method);
+    *ret_route = info_of_route(method->route);
+    return true;
 }
 
 static size_t route_calls(const struct route *route, const void *instance)
@@ -312,6 +334,7 @@ struct router *router_create(void)
         .each = each_route,
         .deliver_last = call_deliver_last,
         .each_method = each_method,
+        .find = find_method,
     };
     return router;
 }

@@ -206,6 +206,33 @@ static void a_service_is_provided_by_its_own_table(void **state)
                      BERTH_INVALID_ARGUMENT);
 }
 
+static void a_method_is_found_by_its_path_where_the_transport_may_carry_it(void **state)
+{
+    const struct berth_router *router = fixture.interface;
+    struct berth_method_info method;
+    struct berth_route_info route;
+
+    assert_int_equal(router_declare(fixture.router, &narrow_service, NULL), BERTH_OK);
+    assert_true(router->find(router, "/test.Narrow/Both", "ttrpc", &method, &route));
+    assert_string_equal(route.service, "test.Narrow");
+    assert_false(route.live);
+    assert_false(router->find(router, "/test.Narrow/Both", "http", &method, &route));
+    assert_true(router->find(router, "/test.Echo/Both", "http", &method, &route));
+    assert_string_equal(method.path, "/test.Echo/Both");
+    assert_ptr_equal(method.path, method_at("/test.Echo/Both").path);
+    assert_int_equal(method.kind, BERTH_METHOD_BIDI_STREAM);
+    assert_string_equal(route.service, "test.Echo");
+    assert_true(route.live);
+    assert_int_equal(route.descriptors_length, 11);
+    assert_false(router->find(router, "/test.Echo/None", "grpc", &method, &route));
+    assert_false(router->find(router, "test.Echo/Both", "grpc", &method, &route));
+    assert_false(router->find(router, "", "grpc", &method, &route));
+    router_set_gone(fixture.router, "test.Echo", BERTH_UNAVAILABLE, "it stopped");
+    assert_true(router->find(router, "/test.Echo/Both", "grpc", &method, &route));
+    assert_false(route.live);
+    assert_null(route.descriptors);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +243,7 @@ int main(void)
         TEST(a_handler_that_ends_a_call_as_cancelled_has_not_been_abandoned),
         TEST(calls_and_their_bytes_are_counted_by_method_and_code),
         TEST(a_service_is_provided_by_its_own_table),
+        TEST(a_method_is_found_by_its_path_where_the_transport_may_carry_it),
     };
 
     return cmocka_run_group_tests_name("router", tests, NULL, NULL);

@@ -185,6 +185,14 @@ struct berth_router {
     void (*each_method)(const struct berth_router *router,
                         bool (*on_method)(void *context, const struct berth_method_info *method),
                         void *context);
+
+    /**
+     * Finds a method by its path, with the service it belongs to.
+     *
+     * @return false if there is none, or if `transport` may not carry its service; nothing was written.
+     */
+    bool (*find)(const struct berth_router *router, const char *path, const char *transport,
+                 struct berth_method_info *ret_method, struct berth_route_info *ret_route);
 };
 
 /**
