@@ -614,6 +614,14 @@ void http1_reader_finish(struct http1_reader *reader)
     buffer_finish(&reader->body, reader->budget);
 }
 
+const char *http1_field(const struct http1_reader *reader, const char *name)
+{
+    for (size_t i = 0; i < reader->field_count; i++)
+        if (strcmp(reader->fields[i].name, name) == 0)
+            return reader->fields[i].value;
+    return NULL;
+}
+
 void http1_reader_next(struct http1_reader *reader)
 {
     const struct http1_reader kept = {.max_head_bytes = reader->max_head_bytes,

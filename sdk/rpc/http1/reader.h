@@ -97,6 +97,9 @@ bool http1_reader_is_inside(const struct http1_reader *reader);
 
 void http1_reader_finish(struct http1_reader *reader);
 
+/** @return the value of the first field of a name in lower case; NULL without one. */
+const char *http1_field(const struct http1_reader *reader, const char *name);
+
 /** Is `token` an element of a comma-separated list? Letters of either case. */
 bool http1_list_has(const char *list, const char *token);
 

@@ -7,7 +7,7 @@
  * Operations of handlers only record what happened; on_writable and on_end come from the top level, from
  * `process` or when the connection is lost.
  */
-#include "http1.h"
+#include "connect.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -61,6 +61,8 @@ struct server_http1 {
     struct berth_http_request request;
     const struct berth_http *handler;
     struct outflow outflow;
+    /** The request is a call by the Connect protocol, which is counted as one. */
+    bool is_call;
     /** A request has come and its response has not left. */
     bool is_busy;
     /** on_request was called, and on_end was not. */
@@ -286,10 +288,11 @@ static enum berth_code begin(struct berth_http_request *request, unsigned status
     return BERTH_OK;
 }
 
-static bool is_full(const struct server_http1 *peer, size_t more)
+static bool is_full(struct server_http1 *peer, size_t more)
 {
-    return peer->outflow.outbox.length > 0 &&
-           peer->connection->base.queued.used + more > server_of(peer)->limits.max_queued_bytes;
+    uint64_t most = server_of(peer)->limits.max_queued_bytes;
+
+    return peer->connection->base.queued.used + more > most && !outflow_can_send(&peer->outflow, most);
 }
 
 static bool queue_body(struct server_http1 *peer, const void *bytes, size_t length)
@@ -367,10 +370,15 @@ static const struct berth_http_ops ops = {
     .end = end,
 };
 
-/* Answers with a sentence; also what could not be read as a request. */
-static void respond(struct server_http1 *peer, unsigned status, const char *reason)
+/*
+ * Answers with a sentence; also what could not be read as a request.
+ *
+ * @param field  to go with it; NULL: none.
+ */
+static void respond_with(struct server_http1 *peer, unsigned status, const char *reason,
+                         const struct berth_http_header *field)
 {
-    struct berth_http_header fields[2] = {{"Content-Type", "text/plain; charset=utf-8"}};
+    struct berth_http_header fields[3] = {{"Content-Type", "text/plain; charset=utf-8"}};
     char allowed[128];
     char text[512];
     int length = snprintf(text, sizeof(text), "%s\n", reason);
@@ -389,6 +397,8 @@ static void respond(struct server_http1 *peer, unsigned status, const char *reas
         allowed[used] = '\0';
         fields[count++] = (struct berth_http_header){"Allow", allowed};
     }
+    if (field != NULL && field->name != NULL)
+        fields[count++] = *field;
     peer->request.ops = &ops;
     peer->is_busy = true;
     if (begin(&peer->request, status, fields, count, length) == BERTH_OK)
@@ -396,8 +406,14 @@ static void respond(struct server_http1 *peer, unsigned status, const char *reas
     end(&peer->request);
 }
 
+static void respond(struct server_http1 *peer, unsigned status, const char *reason)
+{
+    respond_with(peer, status, reason, NULL);
+}
+
 /* Refuses a request of which more may come; nothing of that is read. */
-static void refuse(struct server_http1 *peer, unsigned status, const char *reason, bool has_unread)
+static void refuse_with(struct server_http1 *peer, unsigned status, const char *reason,
+                        const struct berth_http_header *field, bool has_unread)
 {
     struct server_connection *connection = peer->connection;
 
@@ -407,7 +423,12 @@ static void refuse(struct server_http1 *peer, unsigned status, const char *reaso
     server_log(connection->server, SERVER_CAUSE_MALFORMED, BERTH_RPC_LOG_DEBUG,
                "request refused: %s status=%u peer=%s", reason, status, connection->peer.address);
     peer->request.method = peer->reader.method;
-    respond(peer, status, reason);
+    respond_with(peer, status, reason, field);
+}
+
+static void refuse(struct server_http1 *peer, unsigned status, const char *reason, bool has_unread)
+{
+    refuse_with(peer, status, reason, NULL, has_unread);
 }
 
 /* Requests. */
@@ -424,8 +445,10 @@ static bool admit(struct server_http1 *peer)
     const struct http1_mounts *mounts = &server_of(peer)->http;
     bool has_body = reader->is_chunked || reader->left > 0;
     struct berth_rpc_http_mount mount = {0};
+    struct connect_refusal refusal;
 
     peer->handler = NULL;
+    peer->is_call = false;
     if (is_host_checked(peer) && !http1_host_is_served(mounts, reader->host)) {
         server_log(server_of(peer), SERVER_CAUSE_ABUSE, BERTH_RPC_LOG_WARN,
                    "request refused: Host \"%.100s\" is not among hosts peer=%s", reader->host,
@@ -434,14 +457,20 @@ static bool admit(struct server_http1 *peer)
                has_body);
         return false;
     }
-    if (!http1_mounts_find(mounts, reader->path, &mount)) {
+    mount.handler = connect_find(server_of(peer), reader->path, reader->method);
+    peer->is_call = mount.handler != NULL;
+    if (!peer->is_call && !http1_mounts_find(mounts, reader->path, &mount)) {
         refuse(peer, 404, "nothing answers at this path", has_body);
         return false;
     }
     peer->handler = mount.handler;
-    peer->request.instance = mount.instance;
+    peer->request.instance = peer->is_call ? peer->connection : mount.instance;
     if (!http1_method_is_taken(mount.handler, reader->method)) {
         refuse(peer, 405, "this method is not allowed here", has_body);
+        return false;
+    }
+    if (peer->is_call && connect_refuses(server_of(peer), reader, &refusal)) {
+        refuse_with(peer, refusal.status, refusal.reason, &refusal.field, has_body);
         return false;
     }
     return true;
@@ -469,10 +498,19 @@ static void dispatch(struct server_http1 *peer)
     peer->closes = reader->closes;
     peer->is_busy = true;
     peer->is_handled = true;
-    connection->calls++;
-    connection->server->stats.calls++;
-    connection->server->stats.calls_opened++;
+    if (!peer->is_call) {
+        connection->calls++;
+        connection->server->stats.calls++;
+        connection->server->stats.calls_opened++;
+    }
     peer->handler->on_request(request);
+}
+
+static void stop_counting(struct server_connection *connection)
+{
+    connection->server->stats.calls--;
+    if (--connection->calls == 0)
+        connection->idle_since_ns = uv_hrtime();
 }
 
 static void end_handling(struct server_http1 *peer)
@@ -483,9 +521,8 @@ static void end_handling(struct server_http1 *peer)
     if (!peer->is_handled)
         return;
     peer->is_handled = false;
-    connection->server->stats.calls--;
-    if (--connection->calls == 0)
-        connection->idle_since_ns = uv_hrtime();
+    if (!peer->is_call)
+        stop_counting(connection);
     if (handler->size > offsetof(struct berth_http, on_end) && handler->on_end != NULL)
         handler->on_end(&peer->request);
 }
@@ -608,9 +645,12 @@ static bool take_held(struct server_http1 *peer)
 static void process(struct server_connection *connection)
 {
     struct server_http1 *peer = connection->http1;
+    struct berth_stream *stream;
 
     if (peer == NULL)
         return;
+    while ((stream = server_stream_next(connection)) != NULL)
+        server_stream_process(stream);
     if (peer->is_handled && peer->is_writable_due) {
         const struct berth_http *handler = peer->handler;
 
@@ -738,10 +778,13 @@ static void end_all(struct server_connection *connection, const char *reason)
 {
     struct server_http1 *peer = connection->http1;
 
-    if (peer == NULL || !peer->is_busy || peer->has_begun)
+    if (peer == NULL || !peer->is_busy)
         return;
     peer->closes = true;
-    respond(peer, 503, reason);
+    if (peer->is_handled && peer->is_call)
+        connect_end(&peer->request, BERTH_UNAVAILABLE, reason);
+    else if (!peer->has_begun)
+        respond(peer, 503, reason);
 }
 
 static void lose(struct server_connection *connection)
@@ -760,8 +803,12 @@ static void lose(struct server_connection *connection)
 
 const struct server_protocol server_http1 = {
     .kind = GREETING_HTTP1,
+    .call_size = CONNECT_CALL_SIZE,
+    .stream_ops = &connect_ops,
     .start = start,
     .process = process,
+    .give_held = connect_give_held,
+    .drop_output = connect_drop_output,
     .is_receiving = is_receiving,
     .drain = drain,
     .end = end_all,

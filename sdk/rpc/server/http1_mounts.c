@@ -72,36 +72,68 @@ static enum berth_code check_mounts(const struct berth_rpc_http_options *options
     return BERTH_OK;
 }
 
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+/* @return false without memory; what was copied is to be freed. */
+static bool copy_texts(char ***texts, size_t *count, const char *const *from, size_t from_count)
+{
+    *texts = calloc(from_count + 1, sizeof(**texts));
+    for (size_t i = 0; *texts != NULL && i < from_count; i++) {
+        (*texts)[i] = strdup(from[i]);
+        if ((*texts)[i] == NULL)
+            return false;
+        (*count)++;
+    }
+    return *texts != NULL;
+}
+
 void http1_mounts_finish(struct http1_mounts *mounts)
 {
-    for (size_t i = 0; i < mounts->host_count; i++)
-        free(mounts->hosts[i]);
-    free(mounts->hosts);
+    free_texts(mounts->hosts, mounts->host_count);
+    if (mounts->connect != NULL) {
+        free_texts(mounts->connect->origins, mounts->connect->origin_count);
+        free_texts(mounts->connect->headers, mounts->connect->header_count);
+    }
+    free(mounts->connect);
     free(mounts->items);
     *mounts = (struct http1_mounts){0};
+}
+
+static enum berth_code copy_connect(struct http1_mounts *mounts,
+                                    const struct berth_rpc_connect_options *options, struct berth_error *err)
+{
+    struct connect_settings *settings = calloc(1, sizeof(*settings));
+    struct berth_rpc_connect_options whole = {0};
+
+    memcpy(&whole, options, options->size < sizeof(whole) ? options->size : sizeof(whole));
+    mounts->connect = settings;
+    if (settings == NULL ||
+        !copy_texts(&settings->origins, &settings->origin_count, whole.origins, whole.origin_count) ||
+        !copy_texts(&settings->headers, &settings->header_count, whole.headers, whole.header_count))
+        return out_of_memory(err);
+    settings->json = whole.json;
+    settings->max_age_s = whole.max_age_s;
+    return BERTH_OK;
 }
 
 static enum berth_code copy(struct http1_mounts *mounts, const struct berth_rpc_http_options *options,
                             struct berth_error *err)
 {
     mounts->items = calloc(options->mount_count + 1, sizeof(*mounts->items));
-    mounts->hosts = calloc(options->host_count + 1, sizeof(*mounts->hosts));
-    if (mounts->items == NULL || mounts->hosts == NULL)
+    if (mounts->items == NULL ||
+        !copy_texts(&mounts->hosts, &mounts->host_count, options->hosts, options->host_count))
         return out_of_memory(err);
     if (options->mount_count > 0)
         memcpy(mounts->items, options->mounts, options->mount_count * sizeof(*mounts->items));
     mounts->count = options->mount_count;
-    for (size_t i = 0; i < options->host_count; i++) {
-        mounts->hosts[i] = strdup(options->hosts[i]);
-        if (mounts->hosts[i] == NULL)
-            return out_of_memory(err);
-        mounts->host_count++;
-    }
     mounts->head_timeout_ms = options->head_timeout_ms != 0 ? options->head_timeout_ms : HEAD_TIMEOUT_MS;
     mounts->body_timeout_ms = options->body_timeout_ms != 0 ? options->body_timeout_ms : BODY_TIMEOUT_MS;
-    mounts->find = options->find;
-    mounts->context = options->context;
-    return BERTH_OK;
+    return options->connect == NULL ? BERTH_OK : copy_connect(mounts, options->connect, err);
 }
 
 enum berth_code berth_rpc_server_set_http(struct berth_rpc_server *server,
@@ -140,8 +172,6 @@ bool http1_mounts_find(const struct http1_mounts *mounts, const char *path,
 {
     const struct berth_rpc_http_mount *best = NULL;
 
-    if (mounts->find != NULL && mounts->find(mounts->context, path, ret_mount))
-        return true;
     for (size_t i = 0; i < mounts->count; i++) {
         const struct berth_rpc_http_mount *mount = &mounts->items[i];
 

@@ -70,6 +70,7 @@ static void drop_spares(struct ebb *ebb)
 
     spares_finish(&server->http2_calls);
     spares_finish(&server->ttrpc_calls);
+    spares_finish(&server->connect_calls);
     pool_finish(&server->engine.pool);
 }
 
@@ -81,6 +82,7 @@ static void on_engine_closed(struct engine *engine)
 
     spares_finish(&server->http2_calls);
     spares_finish(&server->ttrpc_calls);
+    spares_finish(&server->connect_calls);
     server_http2_destroy(server);
     http1_mounts_finish(&server->http);
     free(server->transport);
@@ -181,6 +183,7 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     server->buffered.limit = server->limits.max_buffered_bytes;
     server->http2_calls = (struct spares){.size = server->grpc->call_size, .max = SPARE_CALLS_MAX};
     server->ttrpc_calls = (struct spares){.size = server->ttrpc->call_size, .max = SPARE_CALLS_MAX};
+    server->connect_calls = (struct spares){.size = server_http1.call_size, .max = SPARE_CALLS_MAX};
     server->close_task.run = close_all;
     server->end_task.run = end_some;
     engine_init(&server->engine, loop);

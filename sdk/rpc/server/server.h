@@ -38,6 +38,16 @@ enum server_cause {
 
 struct server_protocol;
 
+/** A server's own copy of struct berth_rpc_connect_options. */
+struct connect_settings {
+    const struct berth_rpc_connect_json *json;
+    char **origins;
+    size_t origin_count;
+    char **headers;
+    size_t header_count;
+    uint32_t max_age_s;
+};
+
 /** A server's own copy of struct berth_rpc_http_options. Zero-initialised: no handlers. */
 struct http1_mounts {
     struct berth_rpc_http_mount *items;
@@ -46,8 +56,8 @@ struct http1_mounts {
     size_t host_count;
     uint32_t head_timeout_ms;
     uint32_t body_timeout_ms;
-    bool (*find)(void *context, const char *path, struct berth_rpc_http_mount *ret_mount);
-    void *context;
+    /** NULL: no calls. */
+    struct connect_settings *connect;
 };
 
 void http1_mounts_finish(struct http1_mounts *mounts);
@@ -122,6 +132,7 @@ struct berth_rpc_server {
     /** Memory of calls that ended. */
     struct spares http2_calls;
     struct spares ttrpc_calls;
+    struct spares connect_calls;
     bool is_draining;
     bool is_closing;
     bool is_engine_closing;
@@ -338,6 +349,13 @@ size_t server_message_length(const char *message);
  */
 enum berth_code server_stream_send(struct berth_stream *stream, const void *message, size_t length,
                                    uint64_t most);
+/** The longest reason of a refusal, with its NUL. */
+#define SERVER_REFUSAL_MAX 256
+
+/** Logs why a message could not be queued, and keeps that for server_stream_refusal. */
+void server_stream_refuse(struct berth_stream *stream, enum outflow_result why, size_t length, uint64_t most);
+/** The same for any other reason, without a log line. */
+void server_stream_refuse_because(struct berth_stream *stream, const char *reason);
 /** A message was sent: the refusal of the one before is forgotten. */
 void server_stream_sent(struct berth_stream *stream);
 

@@ -18,8 +18,6 @@
 /* The longest sentence that goes with a status: larger headers would cost the call its status. */
 #define MESSAGE_MAX 4096
 
-#define REFUSAL_MAX 256
-
 /* Says which limit it was, and what it is set to. */
 static void describe_refusal(char *text, size_t size, const struct server_connection *connection,
                              enum outflow_result why, size_t length, uint64_t most)
@@ -278,21 +276,25 @@ size_t server_message_length(const char *message)
     return length;
 }
 
-/* Logs why a message could not be queued, and keeps the sentence in place of the one before: a handler may
- * retry without end. */
-static void refuse(struct berth_stream *stream, enum outflow_result why, size_t length, uint64_t most)
+/* The sentence takes the place of the one before: a handler may retry without end. */
+void server_stream_refuse_because(struct berth_stream *stream, const char *reason)
 {
-    char text[REFUSAL_MAX] = "";
+    if (stream->refusal == NULL)
+        stream->refusal = berth_arena_take(&stream->arena, SERVER_REFUSAL_MAX);
+    if (stream->refusal != NULL)
+        snprintf(stream->refusal, SERVER_REFUSAL_MAX, "%s", reason);
+}
+
+void server_stream_refuse(struct berth_stream *stream, enum outflow_result why, size_t length, uint64_t most)
+{
+    char text[SERVER_REFUSAL_MAX] = "";
 
     describe_refusal(text, sizeof(text), stream->connection, why, length, most);
     /* What is over the budget of all is logged at the end of the turn, once for all calls. */
     if (why != OUTFLOW_NO_BUDGET)
         server_log(server_of(stream), SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
                    text, stream->connection->peer.address);
-    if (stream->refusal == NULL)
-        stream->refusal = berth_arena_take(&stream->arena, REFUSAL_MAX);
-    if (stream->refusal != NULL)
-        memcpy(stream->refusal, text, sizeof(text));
+    server_stream_refuse_because(stream, text);
 }
 
 void server_stream_sent(struct berth_stream *stream)
@@ -311,7 +313,7 @@ enum berth_code server_stream_send(struct berth_stream *stream, const void *mess
         server_stream_sent(stream);
         return BERTH_OK;
     }
-    refuse(stream, result, length, most);
+    server_stream_refuse(stream, result, length, most);
     return BERTH_RESOURCE_EXHAUSTED;
 }
 

@@ -18,6 +18,7 @@
 #ifndef BERTH_RPC_HTTP_H
 #define BERTH_RPC_HTTP_H
 
+#include <berth/rpc/connect.h>
 #include <berth/rpc/server.h>
 #include <berth/types/http.h>
 
@@ -52,11 +53,10 @@ struct berth_rpc_http_options {
     /** Time from there to the end of its body. Default 60 s. */
     uint32_t body_timeout_ms;
     /**
-     * Asked for each path before the mounts. NULL: only they are. @return false: not here; true with
-     * `ret_mount` filled in.
+     * Methods of the router are called by the Connect protocol, at their paths, ahead of the mounts. NULL:
+     * they are not.
      */
-    bool (*find)(void *context, const char *path, struct berth_rpc_http_mount *ret_mount);
-    void *context;
+    const struct berth_rpc_connect_options *connect;
 };
 
 /**
