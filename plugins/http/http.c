@@ -1,15 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP server: plugins of type io.containerd.http.v1 or io.berth.http.v1 answer below their prefixes. */
+/*
+ * The HTTP server: plugins of type io.containerd.http.v1 or io.berth.http.v1 answer below their prefixes, and
+ * services that allow the transport http are called by the Connect protocol.
+ */
 #include "http-plugin.h"
 
+#include "connect.h"
 #include "listen.h"
 
 struct http {
     struct berth_rpc_plugin base;
     struct http_config config;
+    struct connect *connect;
 };
 
 const struct berth_server http_interface = BERTH_RPC_PLUGIN_INTERFACE;
+
+/* What is not one would never match. */
+static void check_origins(const struct berth_check *check, const struct http_config *config)
+{
+    for (size_t i = 0; i < config->cors_origins.count; i++)
+        if (!connect_origin_is_valid(config->cors_origins.items[i]))
+            berth_check_problem(
+                check, BERTH_LOG_ERROR, "cors_origins",
+                "\"%.100s\" is not an origin: write scheme, host and port only, in lower case, as "
+                "https://example.org or http://localhost:3000",
+                config->cors_origins.items[i]);
+    for (size_t i = 0; i < config->cors_headers.count; i++) {
+        const char *name = config->cors_headers.items[i];
+
+        if (*name == '\0' || name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] != '\0')
+            berth_check_problem(
+                check, BERTH_LOG_ERROR, "cors_headers",
+                "\"%.100s\" is not the name of a header field in lower case, as authorization", name);
+    }
+}
 
 void http_check(const struct berth_check *check)
 {
@@ -21,6 +46,7 @@ void http_check(const struct berth_check *check)
         return;
     }
     http_check_place(check, &(const struct http_place)HTTP_PLACE(&config));
+    check_origins(check, &config);
     http_config_finish(&config);
 }
 
@@ -28,6 +54,7 @@ static void destroy(struct berth_rpc_plugin *base)
 {
     struct http *self = (struct http *)base;
 
+    connect_destroy(self->connect);
     http_config_finish(&self->config);
     berth_rpc_plugin_finish(base);
     free(self);
@@ -67,10 +94,19 @@ static enum berth_code mount_all(struct http *self, struct berth_error *err)
     if (code == BERTH_OK && collection.is_out_of_memory)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the HTTP handlers");
     if (code == BERTH_OK) {
+        const struct berth_rpc_connect_options connect = {
+            .size = sizeof(connect),
+            .json = connect_json(self->connect),
+            .origins = (const char *const *)self->config.cors_origins.items,
+            .origin_count = self->config.cors_origins.count,
+            .headers = (const char *const *)self->config.cors_headers.items,
+            .header_count = self->config.cors_headers.count,
+            .max_age_s = (uint32_t)(self->config.cors_max_age / 1000000000),
+        };
         const struct berth_rpc_http_options options = {
             HTTP_TIMEOUTS(&self->config),           .mounts = collection.mounts,
             .mount_count = collection.count,        .hosts = (const char *const *)self->config.hosts.items,
-            .host_count = self->config.hosts.count,
+            .host_count = self->config.hosts.count, .connect = &connect,
         };
 
         code = berth_rpc_server_set_http(self->base.server, &options, err);
@@ -83,8 +119,18 @@ static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error 
 {
     struct http *self = (struct http *)base;
     enum berth_code code = http_config_init(&self->config, base->host->settings, err);
-    struct berth_rpc_server_options options = {HTTP_LIMITS(&self->config), .transport = "http"};
+    struct berth_rpc_server_options options = {
+        HTTP_LIMITS(&self->config),
+        .transport = "http",
+        .max_send_message_bytes = (uint64_t)self->config.max_send_message_bytes,
+        .compression = (enum berth_rpc_compression)self->config.compression,
+    };
 
+    if (code == BERTH_OK) {
+        self->connect = connect_create(base->host);
+        if (self->connect == NULL)
+            code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to watch the services");
+    }
     return code == BERTH_OK ? berth_rpc_plugin_create(base, &options, err) : code;
 }
 

@@ -98,9 +98,9 @@ class Berthctl(Case):
 
     def test_inspect_tells_all_of_one(self):
         text = self.ctl("plugins", "inspect", GREETER)
-        for word in (GREETER, "greeter.so", "helloworld.Greeter over grpc, tcp, ttrpc"):
+        for word in (GREETER, "greeter.so", "helloworld.Greeter over grpc, tcp, ttrpc, http"):
             self.assertIn(word, text)
-        self.assertEqual({"helloworld.Greeter": ["grpc", "tcp", "ttrpc"]},
+        self.assertEqual({"helloworld.Greeter": ["grpc", "tcp", "ttrpc", "http"]},
                          json.loads(self.ctl("plugins", "inspect", "--json", GREETER))["transports"])
 
     def test_inspect_of_nobody_is_bad_news_with_the_nearest_name(self):

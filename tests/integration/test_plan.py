@@ -229,7 +229,7 @@ config:
 
     def test_a_transport_that_no_server_carries_is_a_warning_everywhere(self):
         self.workshop.add("web", Plugin(kind("web"), "web", yaml="services: {web.Site: {Get: unary}}\n"
-                                        "transports: {web.Site: [http, grpc]}", code="""
+                                        "transports: {web.Site: [quic, grpc]}", code="""
             static void on_message(struct berth_call *call, const void *message, size_t length)
             {
                 (void)message, (void)length;
@@ -241,7 +241,7 @@ config:
                 .size = sizeof(site), .name = "web.Site", .methods = methods, .method_count = 1};
             static const struct berth_service *const sites[] = {&site, NULL};""", members=".services = sites,"))
         config = self.workshop.write_config()
-        warning = ("web.Site lists transport http, but no server carries it", "carried: grpc, tcp, ttrpc")
+        warning = ("web.Site lists transport quic, but no server carries it", "carried: http, grpc, tcp, ttrpc")
         for done in (self.berthd("plan", "--config", config), self.berthd("config", "check", "--config", config)):
             self.assertEqual(0, done.returncode, done.stderr)
             self.assert_line(done.stderr, "warning: ", *warning)

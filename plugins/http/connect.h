@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_CONNECT_H
+#define HTTP_CONNECT_H
+
+#include <berth/rpc/connect.h>
+
+struct berth_host;
+
+/** What is known of the messages of methods. */
+struct connect;
+
+/** @return NULL without memory. */
+struct connect *connect_create(const struct berth_host *host);
+/** After the last call. Accepts NULL. */
+void connect_destroy(struct connect *connect);
+
+/** For struct berth_rpc_connect_options; lives as long as `connect`. */
+const struct berth_rpc_connect_json *connect_json(const struct connect *connect);
+
+/** Is it an origin as a browser writes it: "https://example.org", "http://localhost:3000"? */
+bool connect_origin_is_valid(const char *origin);
+
+#endif
