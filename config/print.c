@@ -126,6 +126,10 @@ static void end_line(struct config_text *out, const struct berth_value *value,
     if (options->origins) {
         config_text_add(out, "  # ");
         config_text_add_cleaned(out, value->where, strlen(value->where));
+        if (value->was != NULL) {
+            config_text_add(out, ", was ");
+            config_text_add_cleaned(out, value->was, strlen(value->was));
+        }
     }
     config_text_add(out, "\n");
 }

@@ -8,7 +8,8 @@
 #include "value.h"
 
 struct config_print_options {
-    /** After each value, a comment with its file:line:column, or `default`. */
+    /** After each value, a comment with its file:line:column, or `default`, and where a migration took it
+     * from. */
     bool origins;
     bool secrets;
 };

@@ -2,6 +2,7 @@
 /* Untyped trees: nodes in one arena, and the merging of two trees. */
 #include "tree.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -257,4 +258,73 @@ void config_tree_merge(struct config_tree *tree, struct config_tree *over)
         merge_maps(tree, tree->root, root);
     else if (!keeps_what_is_below(tree->root, root))
         tree->root = root;
+}
+
+/* Below this number of items sorting costs more than it saves. */
+#define SORTED_MIN 16
+
+/* The place of a key among the first `count` items; `count` if there is none. `slots` is NULL for a small
+ * map. */
+static size_t find_slot(const struct config_node *map, const struct slot *slots, size_t count,
+                        const char *key)
+{
+    const struct slot wanted = {.key = key};
+    const struct slot *slot;
+    size_t i = 0;
+
+    if (slots != NULL) {
+        slot = bsearch(&wanted, slots, count, sizeof(*slots), compare_slots);
+        return slot == NULL ? count : slot->index;
+    }
+    while (i < count && strcmp(map->items[i]->key, key) != 0)
+        i++;
+    return i;
+}
+
+/* Who is told what is in both trees, and where. */
+struct filling {
+    struct config_tree *tree;
+    void (*on_both)(void *context, const char *path, const struct config_node *kept,
+                    const struct config_node *dropped);
+    void *context;
+};
+
+/* Recursion is bounded by the depth that the readers accept. A path too long for `path` is cut off. */
+static void fill_map(const struct filling *filling, struct config_node *base, const struct config_node *under,
+                     char path[512], size_t length)
+{
+    struct slot *slots = base->count < SORTED_MIN || under->count < 2 ? NULL : create_slots(base);
+    size_t count = base->count;
+
+    for (size_t i = 0; i < under->count; i++) {
+        struct config_node *item = under->items[i], *kept;
+        size_t place = find_slot(base, slots, count, item->key), end;
+        int more;
+
+        if (place == count) {
+            config_node_append(filling->tree, base, item);
+            continue;
+        }
+        kept = base->items[place];
+        more = snprintf(path + length, 512 - length, "%s%s", length == 0 ? "" : ".", item->key);
+        end = (size_t)more < 512 - length ? length + (size_t)more : 511;
+        if (config_node_is_empty(kept))
+            base->items[place] = item;
+        else if (kept->kind == CONFIG_MAP && item->kind == CONFIG_MAP)
+            fill_map(filling, kept, item, path, end);
+        else if (!config_node_is_empty(item))
+            filling->on_both(filling->context, path, kept, item);
+    }
+    free(slots);
+}
+
+void config_tree_fill(struct config_tree *tree, struct config_node *base, const struct config_node *under,
+                      void (*on_both)(void *context, const char *path, const struct config_node *kept,
+                                      const struct config_node *dropped),
+                      void *context)
+{
+    struct filling filling = {tree, on_both, context};
+    char path[512] = "";
+
+    fill_map(&filling, base, under, path, 0);
 }

@@ -22,6 +22,8 @@ struct config_node {
     /** In a map: its key and the place of the key; else NULL. */
     const char *key;
     struct config_mark key_mark;
+    /** Where a migration took it from: "sandbox_image of io.example.v1.old"; NULL if it is as written. */
+    const char *was;
 
     /** CONFIG_SCALAR: UTF-8 without embedded NUL; `plain` if unquoted. */
     const char *text;
@@ -96,6 +98,18 @@ struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tr
  * value leaves a map or list unchanged. Destroys `over`.
  */
 void config_tree_merge(struct config_tree *tree, struct config_tree *over);
+
+/**
+ * Adds what `under` has and `base` has not, maps key by key; a key without a value counts as missing. What is
+ * in both at one key and is not two maps stays as in `base`, and `on_both` is told of it.
+ *
+ * @param under  a map of the same tree; its nodes are moved.
+ * @param on_both  `path` is dotted.
+ */
+void config_tree_fill(struct config_tree *tree, struct config_node *base, const struct config_node *under,
+                      void (*on_both)(void *context, const char *path, const struct config_node *kept,
+                                      const struct config_node *dropped),
+                      void *context);
 
 /**
  * Reads one YAML document. Refuses tags, duplicate keys, keys other than scalars, NUL, invalid UTF-8, a

@@ -110,6 +110,7 @@ static struct berth_value *add_value(struct builder *builder, const struct schem
     if (node != NULL && !is_default && node->mark.file != NULL) {
         value->mark = node->mark;
         value->where = format_mark(builder->arena, &node->mark);
+        value->was = node->was;
     }
     return value;
 }
@@ -354,6 +355,12 @@ static enum berth_value_kind view_kind(const struct berth_value *value)
     return value == NULL ? BERTH_VALUE_NONE : value->kind;
 }
 
+/* A value of config_values_create_untyped. */
+struct untyped {
+    struct berth_value value;
+    struct config_values *values;
+};
+
 static bool is_untyped(const struct berth_value *value)
 {
     return value != NULL && value->misread != NULL;
@@ -429,11 +436,18 @@ static const char *view_string(const struct berth_value *value)
     return view_kind(value) == BERTH_VALUE_STRING ? value->string : NULL;
 }
 
+/* The items of an untyped list or map are made when somebody first looks: a migration sees little of a
+ * section. */
+static void unfold(const struct berth_value *value);
+
 static size_t view_count(const struct berth_value *value)
 {
     enum berth_value_kind kind = view_kind(value);
 
-    return kind == BERTH_VALUE_LIST || kind == BERTH_VALUE_MAP ? value->count : 0;
+    if (kind != BERTH_VALUE_LIST && kind != BERTH_VALUE_MAP)
+        return 0;
+    unfold(value);
+    return value->count;
 }
 
 static const struct berth_value *view_at(const struct berth_value *value, size_t i, const char **ret_key)
@@ -449,6 +463,7 @@ static const struct berth_value *view_find(const struct berth_value *value, cons
 {
     if (view_kind(value) != BERTH_VALUE_MAP)
         return NULL;
+    unfold(value);
     for (size_t i = 0; i < value->count; i++) {
         if (strcmp(value->items[i]->key, key) == 0)
             return value->items[i];
@@ -504,26 +519,37 @@ struct config_values *config_values_create(const struct schema *schema, const st
     return values;
 }
 
-static struct berth_value *copy_untyped(struct config_values *values, const struct config_node *node)
+static struct berth_value *show_node(struct config_values *values, const struct config_node *node)
 {
-    struct berth_arena *arena = &values->arena;
-    struct berth_value *value = config_arena_allocate(arena, sizeof(*value));
+    struct untyped *untyped = config_arena_allocate(&values->arena, sizeof(*untyped));
+    struct berth_value *value = &untyped->value;
 
+    untyped->values = values;
     value->misread = values->misread;
     value->node = node;
     value->mark = node->mark;
-    value->where = format_mark(arena, &node->mark);
+    value->where = format_mark(&values->arena, &node->mark);
+    value->was = node->was;
     value->key = node->key;
-    if (node->kind == CONFIG_SCALAR) {
-        value->kind = BERTH_VALUE_STRING;
+    value->kind = node->kind == CONFIG_SCALAR ? BERTH_VALUE_STRING
+                  : node->kind == CONFIG_LIST ? BERTH_VALUE_LIST
+                                              : BERTH_VALUE_MAP;
+    if (node->kind == CONFIG_SCALAR)
         value->string = node->text;
-        return value;
-    }
-    value->kind = node->kind == CONFIG_LIST ? BERTH_VALUE_LIST : BERTH_VALUE_MAP;
-    value->items = config_arena_allocate(arena, node->count * sizeof(struct berth_value *));
-    for (size_t i = 0; i < node->count; i++)
-        value->items[value->count++] = copy_untyped(values, node->items[i]);
     return value;
+}
+
+static void unfold(const struct berth_value *folded)
+{
+    struct untyped *untyped = (struct untyped *)folded;
+    struct berth_value *value = &untyped->value;
+
+    if (!is_untyped(folded) || value->items != NULL)
+        return;
+    value->items =
+        config_arena_allocate(&untyped->values->arena, value->node->count * sizeof(struct berth_value *));
+    for (size_t i = 0; i < value->node->count; i++)
+        value->items[value->count++] = show_node(untyped->values, value->node->items[i]);
 }
 
 struct config_values *config_values_create_untyped(const struct config_node *node)
@@ -531,7 +557,7 @@ struct config_values *config_values_create_untyped(const struct config_node *nod
     struct config_values *values = create_empty();
 
     values->misread = config_arena_allocate(&values->arena, sizeof(*values->misread));
-    values->root = copy_untyped(values, node);
+    values->root = show_node(values, node);
     show_root(values);
     return values;
 }

@@ -24,6 +24,8 @@ struct berth_value {
     struct config_mark mark;
     /** The mark as text, or "default". */
     const char *where;
+    /** Where a migration took it from; NULL if it is as written. */
+    const char *was;
     /** In a map or object. */
     const char *key;
     union {
@@ -74,9 +76,9 @@ struct config_misread {
 };
 
 /**
- * An unchecked section, for migrations. Each scalar is a string; boolean(), integer() and number() parse its
- * text, integer() also a duration (nanoseconds) or a size (bytes). A text that cannot be parsed is noted as a
- * misread, so the migration can be refused.
+ * An unchecked section, for migrations; a level is read from the node when it is first asked for. Each scalar
+ * is a string; boolean(), integer() and number() parse its text, integer() also a duration (nanoseconds) or a
+ * size (bytes). A text that cannot be parsed is noted as a misread, so the migration can be refused.
  *
  * @param node  outlives the values.
  */
