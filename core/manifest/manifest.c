@@ -21,8 +21,9 @@ static const char *const module_keys[] = {"module",  "version", "description", "
                                           "licence", "needs",   "plugins"};
 
 static const char *const plugin_keys[] = {
-    "type",      "id",        "description",    "requires", "wants",  "services", "transports",  "carries",
-    "callbacks", "interface", "config_version", "renames",  "config", "protos",   "skip_unless", "formerly",
+    "type",        "id",        "description", "requires",       "wants",    "services", "transports",
+    "carries",     "callbacks", "interface",   "config_version", "renames",  "config",   "protos",
+    "skip_unless", "formerly",  "leaves",      "gives_to",       "migrates",
 };
 
 /* In the order of enum manifest_callback. */
@@ -419,16 +420,38 @@ static const char *read_setting_path(struct reader *reader, const struct config_
 {
     const char *path = read_text(reader, map, key, required, "a rename");
 
-    if (path != NULL && *path != '\0' && !manifest_setting_is_valid(path))
-        complain(reader, &find(map, key)->mark, "%s: \"%.200s\" is not a setting name such as limits.burst",
-                 key, path);
+    if (path != NULL && *path != '\0' && !manifest_rename_is_valid(path))
+        complain(reader, &find(map, key)->mark,
+                 "%s: \"%.200s\" is not a setting name such as limits.burst or hosts.*.port", key, path);
     return path;
+}
+
+static size_t count_stars(const char *path)
+{
+    size_t count = 0;
+
+    for (; *path != '\0'; path++)
+        count += *path == '*';
+    return count;
+}
+
+static void read_wrap(struct reader *reader, const struct config_node *map, struct manifest_rename *rename)
+{
+    const struct config_node *node = find(map, "wrap");
+
+    if (node == NULL || !expect(reader, node, CONFIG_SCALAR, "wrap"))
+        return;
+    rename->is_wrapped = strcmp(node->text, "true") == 0;
+    if (!rename->is_wrapped && strcmp(node->text, "false") != 0)
+        complain(reader, &node->mark, "wrap: \"%.60s\" is neither true nor false", node->text);
+    else if (rename->is_wrapped && rename->to == NULL)
+        complain(reader, &node->mark, "wrap: a rename without to leaves the setting to migrate; remove wrap");
 }
 
 static void read_rename(struct reader *reader, const struct config_node *node,
                         const struct manifest_plugin *plugin, struct manifest_rename *rename)
 {
-    static const char *const known[] = {"before", "from", "to"};
+    static const char *const known[] = {"before", "from", "to", "wrap"};
     const struct config_node *before;
 
     if (!expect(reader, node, CONFIG_MAP, "a rename"))
@@ -436,6 +459,11 @@ static void read_rename(struct reader *reader, const struct config_node *node,
     check_keys(reader, node, "a rename", known, COUNT(known));
     rename->from = read_setting_path(reader, node, "from", true);
     rename->to = read_setting_path(reader, node, "to", (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) == 0);
+    if (rename->from != NULL && rename->to != NULL && count_stars(rename->from) != count_stars(rename->to))
+        complain(reader, &node->mark,
+                 "from has %zu \"*\" and to has %zu: each key must have its place in both",
+                 count_stars(rename->from), count_stars(rename->to));
+    read_wrap(reader, node, rename);
     before = find(node, "before");
     if (before == NULL)
         complain(reader, &node->mark, "a rename has no before, which is required");
@@ -492,6 +520,46 @@ static void read_formerly(struct reader *reader, const struct config_node *map,
                    &plugin->formerly, &plugin->formerly_count);
 }
 
+static void check_left(struct reader *reader, const struct config_node *list, size_t i,
+                       const struct manifest_plugin *plugin)
+{
+    const struct config_node *node = list->items[i];
+
+    if (!manifest_setting_is_valid(node->text))
+        complain(reader, &node->mark, "leaves: \"%.200s\" is not a setting name such as limits.burst",
+                 node->text);
+    else if (plugin->formerly_count == 0)
+        complain(reader, &node->mark, "leaves: there are no former names under formerly");
+}
+
+static void check_taker(struct reader *reader, const struct config_node *list, size_t i,
+                        const struct manifest_plugin *plugin)
+{
+    const struct config_node *node = list->items[i];
+    size_t type_length;
+
+    if (!manifest_uri_split(node->text, &type_length))
+        complain(reader, &node->mark,
+                 "gives_to: \"%.200s\" is not the URI of a plugin such as io.example.store.v1.main",
+                 node->text);
+    else if (plugin->uri != NULL && strcmp(node->text, plugin->uri) == 0)
+        complain(reader, &node->mark, "gives_to: %s is the plugin's own URI", plugin->uri);
+}
+
+static void read_migrates(struct reader *reader, const struct config_node *map,
+                          struct manifest_plugin *plugin)
+{
+    const struct config_node *node = find(map, "migrates");
+
+    if (node == NULL || !expect(reader, node, CONFIG_SCALAR, "migrates"))
+        return;
+    plugin->migrates_listed = strcmp(node->text, "listed") == 0;
+    if (!plugin->migrates_listed && strcmp(node->text, "all") != 0)
+        complain(reader, &node->mark, "migrates: \"%.60s\" is neither all nor listed", node->text);
+    else if (plugin->migrates_listed && (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) == 0)
+        complain(reader, &node->mark, "migrates: there is no migrate under callbacks");
+}
+
 static void read_config(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
 {
     const struct config_node *version = find(map, "config_version");
@@ -502,6 +570,11 @@ static void read_config(struct reader *reader, const struct config_node *map, st
         read_number(reader, version, "config_version", &plugin->config_version);
     read_renames(reader, map, plugin);
     read_formerly(reader, map, plugin);
+    read_texts(reader, find(map, "leaves"), "leaves", "a setting under leaves", check_left, plugin,
+               &plugin->leaves, &plugin->leave_count);
+    read_texts(reader, find(map, "gives_to"), "gives_to", "a URI under gives_to", check_taker, plugin,
+               &plugin->gives_to, &plugin->gives_to_count);
+    read_migrates(reader, map, plugin);
     if (config == NULL || expect(reader, config, CONFIG_MAP, "config"))
         plugin->config = schema_create(config, reader->diagnostics);
 }
@@ -857,6 +930,8 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->wants);
     free((void *)plugin->renames);
     free((void *)plugin->formerly);
+    free((void *)plugin->leaves);
+    free((void *)plugin->gives_to);
     free((void *)plugin->protos);
     free((void *)plugin->skip_unless);
     schema_destroy((struct schema *)plugin->config);

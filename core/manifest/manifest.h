@@ -38,13 +38,18 @@ struct manifest_requirement {
     struct config_mark mark;
 };
 
-/** A setting of an older version of the section that has another name or meaning: dotted paths. */
+/**
+ * A setting of an older version of the section that has another name or meaning: dotted paths, in which `*`
+ * stands for every key of a map, as often and in the same order in both.
+ */
 struct manifest_rename {
     /** The rename applies to sections written for a version below this one. */
     uint32_t before_version;
     const char *from;
     /** NULL where the plugin's `migrate` takes care of it. */
     const char *to;
+    /** The value becomes a list with this one item. */
+    bool is_wrapped;
 };
 
 /** What a plugin does beside init, named under `callbacks`: for `berth-sdk generate`. */
@@ -79,9 +84,18 @@ struct manifest_plugin {
     uint32_t config_version;
     const struct manifest_rename *renames;
     size_t rename_count;
-    /** Names that the section had before: words or URIs. */
+    /** Names that the section had before, or of sections that it was part of: words or URIs; the newest
+     * first. */
     const char *const *formerly;
     size_t formerly_count;
+    /** Settings that a section under a former name had in another sense: they are not this plugin's. */
+    const char *const *leaves;
+    size_t leave_count;
+    /** The URIs of plugins of other modules that may take settings out of this section. */
+    const char *const *gives_to;
+    size_t gives_to_count;
+    /** `migrate` is only needed by sections that hold a setting listed in `renames` without `to`. */
+    bool migrates_listed;
     /** Bits of enum manifest_callback. */
     uint32_t callbacks;
     /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */

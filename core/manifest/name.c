@@ -159,3 +159,15 @@ bool manifest_setting_is_valid(const char *path)
 {
     return is_dotted(path, is_setting);
 }
+
+static bool is_setting_or_star(const char *name, size_t length)
+{
+    return (length == 1 && *name == '*') || is_setting(name, length);
+}
+
+bool manifest_rename_is_valid(const char *path)
+{
+    const char *last = strrchr(path, '.');
+
+    return is_dotted(path, is_setting_or_star) && *path != '*' && (last == NULL || last[1] != '*');
+}

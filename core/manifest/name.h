@@ -20,5 +20,7 @@ bool manifest_transport_is_valid(const char *name);
 bool manifest_proto_is_valid(const char *path);
 /** "limits.burst". */
 bool manifest_setting_is_valid(const char *path);
+/** The same, in which `*` may stand for every key of a map: "hosts.*.port". Not as the first or last step. */
+bool manifest_rename_is_valid(const char *path);
 
 #endif

@@ -193,54 +193,66 @@ static void put_version(struct config_tree *tree, struct config_node *section, u
     section->items[0] = node;
 }
 
+/* Leaves a section whose module is not to be loaded as it is, and says so. */
+static bool waits(const struct settings_migration *options, const struct settings_section *section,
+                  struct config_diagnostics *diagnostics)
+{
+    if (options->on_migrate != NULL || !migration_needs_plugin(section))
+        return false;
+    config_diagnostics_add(diagnostics, CONFIG_WARNING, &section->node->key_mark,
+                           "%s: its section has version %u and is left unchanged; only its module can "
+                           "migrate it to version %u",
+                           section->plugin->uri, section->migration.version, section->plugin->config_version);
+    return true;
+}
+
 /* True if the section was changed. A section of the current version without `config_version` stays without.
  */
 static bool migrate_section(const struct settings_migration *options, struct config_tree *tree,
-                            const struct manifest_plugin *plugin, struct config_node *section,
-                            struct config_diagnostics *diagnostics)
+                            struct settings_section *section, struct config_diagnostics *diagnostics)
 {
-    struct migration migration;
-    bool is_old;
+    const struct manifest_plugin *plugin = section->plugin;
+    const struct migration *migration = &section->migration;
+    bool is_old, is_joined = section->part_count > 0;
 
-    if (!migration_begin(tree, plugin, section, &migration, diagnostics))
+    if (!migration_begin_all(tree, section, diagnostics))
         return false;
-    if (migration.needs_plugin && options->on_migrate == NULL) {
-        if (migration.is_said)
-            put_version(tree, section, migration.version);
-        config_diagnostics_add(diagnostics, CONFIG_WARNING, &section->key_mark,
-                               "%s: its section has version %u and is left unchanged; only its module can "
-                               "migrate it to version %u",
-                               plugin->uri, migration.version, plugin->config_version);
+    if (waits(options, section, diagnostics)) {
+        if (migration->is_said)
+            put_version(tree, section->node, migration->version);
         return false;
     }
-    if (migration_run(tree, plugin, section, &migration, options->on_migrate, options->context,
-                      diagnostics) != BERTH_OK)
+    if (migration_run_all(tree, section, options->on_migrate, options->context, diagnostics) != BERTH_OK)
         return false;
-    is_old = migration.version < plugin->config_version;
-    if (migration.is_said || is_old)
-        put_version(tree, section, plugin->config_version);
-    return migration.renamed > 0 || is_old;
+    is_old = migration->version < plugin->config_version;
+    if (migration->is_said || is_old)
+        put_version(tree, section->node, plugin->config_version);
+    return migration->renamed > 0 || is_old || is_joined;
 }
 
 static size_t migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
                            struct config_diagnostics *diagnostics)
 {
     struct config_node *sections = config_node_find(config_tree_root(tree), "plugins"), *before;
+    struct former_parts parts;
     size_t changed = 0;
 
     if (sections == NULL || sections->kind != CONFIG_MAP)
         return 0;
     before = config_tree_copy_node(tree, sections);
-    former_apply(tree, sections, migration->catalog, diagnostics);
+    former_apply(tree, sections, migration->catalog, &parts, diagnostics);
     for (size_t i = 0; i < sections->count; i++) {
-        struct config_node *section = sections->items[i];
-        const struct manifest_plugin *plugin = catalog_find(migration->catalog, section->key);
-        bool is_changed = config_node_find(before, section->key) == NULL;
+        struct settings_section section = {
+            .node = sections->items[i], .plugin = catalog_find(migration->catalog, sections->items[i]->key)};
+        bool is_changed = config_node_find(before, sections->items[i]->key) == NULL;
 
-        if (plugin != NULL && section->kind == CONFIG_MAP)
-            is_changed = migrate_section(migration, tree, plugin, section, diagnostics) || is_changed;
+        former_give(&parts, &section);
+        sections->items[i] = section.node;
+        if (section.plugin != NULL && section.node->kind == CONFIG_MAP)
+            is_changed = migrate_section(migration, tree, &section, diagnostics) || is_changed;
         changed += is_changed;
     }
+    former_finish(&parts);
     return changed;
 }
 

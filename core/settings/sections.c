@@ -278,8 +278,10 @@ static void create_sections(struct settings *settings, const struct found *found
     for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
         struct settings_section *section = find_section(settings, store->plugins->items[i]->key);
 
-        if (section != NULL)
-            section->node = store->plugins->items[i];
+        if (section == NULL)
+            continue;
+        section->node = store->plugins->items[i];
+        former_give(&store->parts, section);
     }
     for (size_t i = 0; i < settings->plan.disabled_count; i++) {
         struct settings_section *section = find_section(settings, settings->plan.disabled[i].uri);
@@ -356,17 +358,14 @@ static bool check_section(struct settings *settings, struct settings_section *se
 static void prepare_section(struct settings *settings, struct settings_section *section,
                             struct config_diagnostics *diagnostics)
 {
-    struct migration *migration = &section->migration;
-
-    migration->version = section->plugin->config_version;
+    section->migration.version = section->plugin->config_version;
     if (section->node != NULL && section->node->kind == CONFIG_MAP) {
-        if (!migration_begin(settings->store->tree, section->plugin, section->node, migration, diagnostics) ||
-            migration_run(settings->store->tree, section->plugin, section->node, migration, NULL, NULL,
-                          diagnostics) != BERTH_OK)
+        if (!migration_begin_all(settings->store->tree, section, diagnostics) ||
+            migration_run_all(settings->store->tree, section, NULL, NULL, diagnostics) != BERTH_OK)
             return;
-        migration_warn_of_version(section->plugin, section->node, migration, diagnostics);
+        migration_warn_of_version(section->plugin, section->node, &section->migration, diagnostics);
     }
-    if (migration->needs_plugin)
+    if (migration_needs_plugin(section))
         section->waits = !section->disabled;
     else
         check_section(settings, section, diagnostics);
@@ -396,7 +395,8 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
     size_t errors = diagnostics->error_count;
 
     find_all(&found);
-    former_apply(settings->store->tree, settings->store->plugins, catalog, diagnostics);
+    former_apply(settings->store->tree, settings->store->plugins, catalog, &settings->store->parts,
+                 diagnostics);
     check_names(settings, &found, diagnostics);
     explain_misplaced(settings, &found, diagnostics);
     create_sections(settings, &found);
@@ -454,8 +454,7 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
 
     if (section == NULL || !section->waits)
         return BERTH_OK;
-    code = migration_run(settings->store->tree, plugin, section->node, &section->migration, call_table,
-                         &callback, diagnostics);
+    code = migration_run_all(settings->store->tree, section, call_table, &callback, diagnostics);
     if (code != BERTH_OK)
         return code;
     section->waits = false;

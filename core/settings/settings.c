@@ -544,6 +544,7 @@ void settings_destroy(struct settings *settings)
     store = settings->store;
     for (size_t i = 0; i < store->section_count; i++)
         config_values_destroy(store->sections[i].values);
+    former_finish(&store->parts);
     config_values_destroy(store->values);
     config_tree_destroy(store->tree);
     berth_arena_finish(&store->arena);

@@ -10,12 +10,31 @@
 
 #include "settings.h"
 
+/** Settings of a plugin that stood in another section, where the plugin has a section too. */
+struct former_part {
+    const struct manifest_plugin *plugin;
+    /** With the other section's `config_version`, until the migration begins. */
+    struct config_node *node;
+    /** The place of the other section's name among the plugin's former ones. */
+    size_t rank;
+    bool is_section;
+    struct migration migration;
+};
+
+struct former_parts {
+    struct former_part *items;
+    size_t count;
+};
+
 /** One plugin and what the configuration says about it. */
 struct settings_section {
     const struct manifest_plugin *plugin;
     /** NULL if the files have none. Its `config_version` has been taken out. */
     struct config_node *node;
     struct migration migration;
+    /** Migrated each by itself, as each has its own version, and then merged into `node`. */
+    struct former_part *parts;
+    size_t part_count;
     bool disabled;
     /** The condition of skip_unless that is not met, so the plugin is skipped; or NULL. */
     const char *unset;
@@ -36,6 +55,8 @@ struct settings_store {
     bool lenient, look_at_files;
     /** A file could not be read, so other plugin directories may be meant. */
     bool is_incomplete;
+    /** What sections hold of other plugins' settings. */
+    struct former_parts parts;
     /** Sorted by URI. */
     struct settings_section *sections;
     size_t section_count;
@@ -53,31 +74,53 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
                                  struct config_diagnostics *diagnostics);
 
 /**
- * Applies the renames between `version` and the plugin's version, with a warning for each. A section of the
- * plugin's own version may still use an old name that the schema does not know.
+ * Applies the renames between the section's version and the plugin's version, with a warning for each. A
+ * section of the plugin's own version may still use an old name that the schema does not know. If both names
+ * are set, the newer one wins in a section that says it is of an older version, with a warning; in any other
+ * this is an error.
  *
  * @return the number of renames applied; errors are in `diagnostics`.
  */
 size_t migration_apply_renames(struct config_tree *tree, const struct manifest_plugin *plugin,
-                               struct config_node *section, uint32_t version,
+                               struct config_node *section, const struct migration *migration,
                                struct config_diagnostics *diagnostics);
 
 /** Warns about a section of an older version, unless the warnings about its renames have said so. */
 void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
                                const struct migration *migration, struct config_diagnostics *diagnostics);
 
-/** The setting at a dotted path of a section, or NULL. */
-struct config_node *migration_find_setting(struct config_node *section, const char *path);
+/** Calls `on_setting` with each setting that a path, perhaps with stars, names. */
+void migration_each_setting(struct config_node *section, const char *path,
+                            void (*on_setting)(void *context, const struct config_node *node), void *context);
+
+/** As migration_begin, for a section and the parts of it that other sections held. */
+bool migration_begin_all(struct config_tree *tree, struct settings_section *section,
+                         struct config_diagnostics *diagnostics);
+/**
+ * As migration_run, for all of them. Once none needs the plugin, merges the parts into the section: what that
+ * sets wins, then what parts of newer names set, with a warning for each value that is not used.
+ */
+enum berth_code migration_run_all(struct config_tree *tree, struct settings_section *section,
+                                  migration_callback *on_migrate, void *context,
+                                  struct config_diagnostics *diagnostics);
+/** Has any of them still to be migrated by the plugin? */
+bool migration_needs_plugin(const struct settings_section *section);
 
 /**
  * Renames sections whose name plugins list under `formerly`. If several plugins list it, or it is also the
- * URI of one, the section is split: each plugin without a section of its own gets the settings it declares,
- * including their old names. Settings that no plugin declares stay with the plugin whose URI is the name,
- * else with the first. Each move is a deprecation.
+ * URI of one, the section is split: each plugin gets the settings it declares, including their old names.
+ * Settings that no plugin declares stay with the plugin whose URI is the name, else with the first. Each move
+ * is a deprecation. Out of the section of a plugin that was found, only plugins of its module may take
+ * settings, and those that it lists under `gives_to`. Every section is divided as it was read, so nothing is
+ * moved twice.
  *
- * @param sections  the map under `plugins`; may be NULL.
+ * @param sections  the map under `plugins`; may be NULL. A plugin without a section of its own gets one.
+ * @param ret_parts  what plugins with a section get beside it; by URI and rank. To be finished.
  */
 void former_apply(struct config_tree *tree, struct config_node *sections, const struct catalog *catalog,
-                  struct config_diagnostics *diagnostics);
+                  struct former_parts *ret_parts, struct config_diagnostics *diagnostics);
+void former_finish(struct former_parts *parts);
+/** Shows a section its parts. */
+void former_give(const struct former_parts *parts, struct settings_section *section);
 
 #endif

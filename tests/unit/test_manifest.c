@@ -39,8 +39,12 @@ static void every_key_is_read(void **state)
                    "    callbacks: [prepare, discard, migrate]\n    interface: berth_greeter\n"
                    "    protos: [greeter.proto, example/v1/more.proto]\n"
                    "    config_version: 3\n"
-                   "    renames: [{before: 2, from: word, to: texts.word}, {before: 3, from: old}]\n"
+                   "    renames: [{before: 2, from: word, to: texts.word}, {before: 3, from: old},\n"
+                   "              {before: 3, from: 'hosts.*.dir', to: 'dirs.*.all', wrap: true}]\n"
                    "    formerly: [cri, io.example.v1.old]\n"
+                   "    leaves: [period]\n"
+                   "    gives_to: [io.example.v1.new]\n"
+                   "    migrates: listed\n"
                    "    carries: [quic, tcp]\n"
                    "    skip_unless: [greeting, \"env:GREETER_ON\"]\n"
                    "    config:\n      greeting: {type: string, default: Hello}\n");
@@ -75,8 +79,14 @@ static void every_key_is_read(void **state)
     assert_string_equal(plugin->protos[1], "example/v1/more.proto");
     assert_string_equal(plugin->interface, "berth_greeter");
     assert_int_equal(plugin->config_version, 3);
-    assert_int_equal(plugin->rename_count, 2);
+    assert_int_equal(plugin->rename_count, 3);
     assert_null(plugin->renames[1].to);
+    assert_false(plugin->renames[0].is_wrapped);
+    assert_true(plugin->renames[2].is_wrapped);
+    assert_int_equal(plugin->leave_count, 1);
+    assert_int_equal(plugin->gives_to_count, 1);
+    assert_string_equal(plugin->gives_to[0], "io.example.v1.new");
+    assert_true(plugin->migrates_listed);
     assert_int_equal(plugin->formerly_count, 2);
     assert_string_equal(plugin->formerly[0], "cri");
     assert_string_equal(plugin->formerly[1], "io.example.v1.old");
@@ -202,6 +212,24 @@ static const struct wrong_case {
     {PLUGIN "renames: [{from: a, to: b}]\n", "note:6:15: a rename has no before"},
     {PLUGIN "config_version: 2\n    renames: [{before: 2, from: a..b, to: b}]\n",
      "note:7:33: from: \"a..b\" is not a setting name"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: '*.a', to: '*.b'}]\n",
+     "\"*.a\" is not a setting name"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: 'a.*', to: 'b.*'}]\n",
+     "\"a.*\" is not a setting name"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: 'a.*b.c', to: a}]\n",
+     "\"a.*b.c\" is not a setting"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: 'a.*.b', to: c}]\n",
+     "note:7:15: from has 1 \"*\" and to has 0: each key must have its place in both"},
+    {PLUGIN "config_version: 2\n    renames: [{before: 2, from: a, to: b, wrap: 1}]\n",
+     "wrap: \"1\" is neither true nor false"},
+    {PLUGIN "config_version: 2\n    callbacks: [migrate]\n    renames: [{before: 2, from: a, wrap: true}]\n",
+     "wrap: a rename without to leaves the setting to migrate; remove wrap"},
+    {PLUGIN "gives_to: [cri]\n", "note:6:16: gives_to: \"cri\" is not the URI of a plugin"},
+    {PLUGIN "gives_to: [io.example.v1.a]\n", "gives_to: io.example.v1.a is the plugin's own URI"},
+    {PLUGIN "leaves: [a]\n", "note:6:14: leaves: there are no former names under formerly"},
+    {PLUGIN "formerly: [b]\n    leaves: ['*']\n", "leaves: \"*\" is not a setting name"},
+    {PLUGIN "migrates: sometimes\n", "note:6:15: migrates: \"sometimes\" is neither all nor listed"},
+    {PLUGIN "migrates: listed\n", "note:6:15: migrates: there is no migrate under callbacks"},
     {"module: m\nversion: 1\nneeds: [skip_unless, holograms]\nplugins: {}\n",
      "note:3:22: needs \"holograms\", which this version of berth does not understand: upgrade berth"},
     {"module: m\nversion: 1\nneeds: prepare\nplugins: []\n", "note:3:8: needs must be a list, not a text"},

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tests/cmocka.h>
@@ -383,6 +384,353 @@ static void a_section_that_is_moved_and_migrated_counts_once(void **state)
     strike(&scene);
 }
 
+/* Several modules, each from a text of its own. */
+static struct scene set_scene_of(const char *const *manifests, size_t count, struct manifest *read[4],
+                                 const char *text)
+{
+    struct scene scene = set_scene(manifests[0], text);
+
+    read[0] = scene.manifest;
+    catalog_finish(&scene.catalog);
+    for (size_t i = 1; i < count; i++) {
+        read[i] = manifest_parse("n.so", manifests[i], strlen(manifests[i]), &scene.diagnostics);
+        assert_non_null(read[i]);
+    }
+    catalog_init(&scene.catalog, (const struct manifest *const *)read, count);
+    return scene;
+}
+
+static void strike_all(struct scene *scene, struct manifest **read, size_t count)
+{
+    strike(scene);
+    for (size_t i = 1; i < count; i++)
+        manifest_destroy(read[i]);
+}
+
+/* As containerd divided its CRI plugin: old names in maps of names, a list where there was one value. */
+static const char divided[] = HEAD
+    "  - {type: io.example.grpc.v1, id: cri, config_version: 4, formerly: [cri], config: {\n"
+    "      port: {type: int, default: 1}}}\n"
+    "  - {type: io.example.cri.v1, id: images, config_version: 4, formerly: [io.example.grpc.v1.cri, cri],\n"
+    "     renames: [{before: 3, from: sandbox_image, to: pinned.sandbox},\n"
+    "               {before: 3, from: runtimes.*.snapshotter, to: platforms.*.snapshotter}], config: {\n"
+    "      period: {type: int, default: 10},\n"
+    "      pinned: {type: map, items: {type: string}},\n"
+    "      platforms: {type: map, items: {type: object, fields: {snapshotter: {type: string}}}}}}\n"
+    "  - {type: io.example.cri.v1, id: runtime, config_version: 4, formerly: [io.example.grpc.v1.cri, cri],\n"
+    "     leaves: [period], callbacks: [migrate], migrates: listed,\n"
+    "     renames: [{before: 4, from: cni.bin_dir, to: cni.bin_dirs, wrap: true}, {before: 3, from: "
+    "untrusted},\n"
+    "               {before: 3, from: runtimes.*.mode, to: runtimes.*.sandboxer}], config: {\n"
+    "      period: {type: duration, default: 1s},\n"
+    "      cni: {type: object, fields: {bin_dirs: {type: list, items: {type: string}}}},\n"
+    "      runtimes: {type: map, items: {type: object, fields: {snapshotter: {type: string},\n"
+    "                                                           sandboxer: {type: string}}}}}}\n";
+
+static void settings_move_to_the_plugins_that_declare_them(void **state)
+{
+    expect_file(divided,
+                "plugins:\n"
+                "  io.example.grpc.v1.cri:\n"
+                "    config_version: 2\n"
+                "    port: 7\n"
+                "    sandbox_image: pause\n"
+                "    period: 5\n"
+                "    cni: {bin_dir: /opt}\n"
+                "    runtimes:\n"
+                "      a.b: {snapshotter: native, mode: shim}\n"
+                "      runc: {mode: pod, sandboxer: shim}\n",
+                "plugins:\n"
+                "  io.example.grpc.v1.cri:\n"
+                "    config_version: 4\n"
+                "    port: 7\n"
+                "  io.example.cri.v1.images:\n"
+                "    config_version: 4\n"
+                "    period: 5\n"
+                "    pinned:\n"
+                "      sandbox: pause\n"
+                "    platforms:\n"
+                "      a.b:\n"
+                "        snapshotter: native\n"
+                "  io.example.cri.v1.runtime:\n"
+                "    config_version: 4\n"
+                "    runtimes:\n"
+                "      a.b:\n"
+                "        snapshotter: native\n"
+                "        sandboxer: shim\n"
+                "      runc:\n"
+                "        sandboxer: shim\n"
+                "    cni:\n"
+                "      bin_dirs:\n"
+                "        - /opt\n");
+}
+
+static void what_moved_is_reported_with_its_place_and_keeps_it(void **state)
+{
+    struct scene scene =
+        set_scene(divided, "plugins:\n  cri: {config_version: 1, port: 7, sandbox_image: pause,\n"
+                           "        runtimes: {kata: {mode: shim}}}\n");
+    const struct config_print_options print = {.origins = true};
+    char *text;
+
+    assert_true(load(&scene));
+    assert_true(
+        says(&scene, CONFIG_WARNING,
+             "io.example.cri.v1.images: its settings are in section \"cri\", a former name (sandbox_image at "
+             "2:37)"));
+    assert_true(says(
+        &scene, CONFIG_WARNING,
+        "io.example.cri.v1.runtime: its settings are in section \"cri\", a former name (runtimes at 3:9)"));
+    assert_true(says(&scene, CONFIG_WARNING,
+                     "sandbox_image was renamed to pinned.sandbox in version 3 of this section"));
+    text = settings_print(scene.settings, &print);
+    assert_non_null(strstr(text, ":2:52, was sandbox_image of cri\n"));
+    assert_non_null(strstr(text, ":3:33, was runtimes.*.mode of cri\n"));
+    assert_non_null(strstr(text, ":2:34, was port of cri\n"));
+    free(text);
+    strike(&scene);
+}
+
+static void what_the_newer_section_sets_wins_and_is_reported(void **state)
+{
+    static const char text[] =
+        "plugins:\n"
+        "  cri: {config_version: 1, sandbox_image: one, port: 1}\n"
+        "  io.example.cri.v1.images: {pinned: {other: four}}\n"
+        "  io.example.grpc.v1.cri: {config_version: 2, sandbox_image: two, cni: {bin_dir: /b}}\n"
+        "  io.example.cri.v1.runtime: {config_version: 3, cni: {bin_dirs: [/a]}}\n";
+    struct scene scene = migrate_file(divided, text);
+
+    assert_true(scene.fine);
+    assert_string_equal(scene.migrated, "plugins:\n"
+                                        "  io.example.cri.v1.images:\n"
+                                        "    pinned:\n"
+                                        "      other: four\n"
+                                        "      sandbox: two\n"
+                                        "  io.example.grpc.v1.cri:\n"
+                                        "    config_version: 4\n"
+                                        "    port: 1\n"
+                                        "  io.example.cri.v1.runtime:\n"
+                                        "    config_version: 4\n"
+                                        "    cni:\n"
+                                        "      bin_dirs:\n"
+                                        "        - /a\n");
+    assert_true(says(&scene, CONFIG_WARNING,
+                     "io.example.cri.v1.images: pinned.sandbox comes from section \"cri\", and is also "
+                     "set at "));
+    assert_true(
+        says(&scene, CONFIG_WARNING,
+             "io.example.cri.v1.runtime: cni.bin_dirs comes from section \"io.example.grpc.v1.cri\""));
+    strike(&scene);
+}
+
+static void two_sections_that_say_no_version_and_differ_are_an_error(void **state)
+{
+    expect_refusal(divided,
+                   "plugins: {io.example.grpc.v1.cri: {runtimes: {a: {sandboxer: x}}},\n"
+                   "          io.example.cri.v1.runtime: {runtimes: {a: {sandboxer: y}}}}\n",
+                   "runtimes.a.sandboxer comes from section \"io.example.grpc.v1.cri\", and is also set at ");
+}
+
+/* Of two modules the second lists the first's URI under formerly. */
+static const char owner[] = "module: o\nversion: 1.0.0\nplugins:\n"
+                            "  - {type: io.example.v1, id: owner, config: {port: {type: int, default: 1}}}\n";
+static const char giver[] = "module: o\nversion: 1.0.0\nplugins:\n"
+                            "  - {type: io.example.v1, id: owner, gives_to: [io.example.v1.taker],\n"
+                            "     config: {port: {type: int, default: 1}}}\n";
+static const char taker[] = "module: t\nversion: 1.0.0\nplugins:\n"
+                            "  - {type: io.example.v1, id: taker, formerly: [io.example.v1.owner],\n"
+                            "     config: {secret: {type: string}, port: {type: int}}}\n";
+
+static void another_module_takes_only_what_the_owner_gives(void **state)
+{
+    static const char text[] = "plugins: {io.example.v1.owner: {port: 2, secret: x}}\n";
+    const char *const without[] = {owner, taker}, *const with[] = {giver, taker};
+    struct manifest *read[4];
+    struct scene scene = set_scene_of(without, 2, read, text);
+
+    assert_false(load(&scene));
+    assert_true(says(&scene, CONFIG_WARNING,
+                     "io.example.v1.owner: module t wants to take settings out of this section for "
+                     "io.example.v1.taker, but io.example.v1.owner does not list it under gives_to"));
+    assert_true(says(&scene, CONFIG_ERROR, "io.example.v1.owner: unknown setting \"secret\""));
+    strike_all(&scene, read, 2);
+    scene = set_scene_of(with, 2, read, text);
+    assert_true(load(&scene));
+    assert_int_equal(scene.diagnostics.error_count, 0);
+    assert_non_null(settings_of_plugin(scene.settings, "io.example.v1.taker"));
+    strike_all(&scene, read, 2);
+}
+
+static void a_claim_on_nothing_is_not_worth_a_word(void **state)
+{
+    const char *const both[] = {owner, taker};
+    struct manifest *read[4];
+    struct scene scene = set_scene_of(both, 2, read, "plugins: {io.example.v1.owner: {port: 2}}\n");
+
+    assert_true(load(&scene));
+    assert_int_equal(scene.diagnostics.count, 0);
+    strike_all(&scene, read, 2);
+}
+
+/* Each had the other's name. */
+static const char circle[] = HEAD "  - {type: io.example.v1, id: a, formerly: [io.example.v1.b],\n"
+                                  "     config: {x: {type: int, default: 1}}}\n"
+                                  "  - {type: io.example.v1, id: b, formerly: [io.example.v1.a],\n"
+                                  "     config: {y: {type: int, default: 1}}}\n";
+
+static void a_circle_of_names_moves_each_setting_once(void **state)
+{
+    expect_file(circle,
+                "plugins: {io.example.v1.a: {y: 5, config_version: 1}, io.example.v1.b: {x: 6, "
+                "config_version: 1}}\n",
+                "plugins:\n"
+                "  io.example.v1.a:\n"
+                "    config_version: 1\n"
+                "    x: 6\n"
+                "  io.example.v1.b:\n"
+                "    config_version: 1\n"
+                "    \"y\": 5\n");
+}
+
+static enum berth_code call_divided(void *context, const struct manifest_plugin *plugin,
+                                    const struct berth_migration *migration, struct berth_error *err)
+{
+    (*(size_t *)context)++;
+    assert_int_equal(migration->move(migration, "untrusted", "runtimes.\"a.b\"", err), BERTH_OK);
+    assert_int_equal(migration->move(migration, "untrusted", "runtimes.c", err), BERTH_NOT_FOUND);
+    assert_int_equal(migration->move(migration, "runtimes", "runtimes.c", err), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(migration->move(migration, "runtimes.\"a.b\"", "cni.bin_dirs", err),
+                     BERTH_ALREADY_EXISTS);
+    assert_null(find(migration, "untrusted"));
+    return migration->set(migration, "runtimes.\"c.d\".sandboxer", "shim", err);
+}
+
+static void code_runs_only_for_settings_that_are_listed(void **state)
+{
+    struct scene scene = set_scene(divided, "plugins: {io.example.cri.v1.runtime: {config_version: 2, "
+                                            "runtimes: {a: {mode: shim}}}}\n");
+    size_t calls = 0;
+    struct settings_migration migration = {&scene.catalog, call_divided, &calls};
+
+    assert_true(load(&scene));
+    assert_false(settings_needs_migration(scene.settings, "io.example.cri.v1.runtime"));
+    assert_non_null(settings_of_plugin(scene.settings, "io.example.cri.v1.runtime"));
+    strike(&scene);
+    scene = set_scene(divided, "plugins: {io.example.grpc.v1.cri: {config_version: 2, "
+                               "untrusted: {sandboxer: x}, cni: {bin_dirs: [/a]}}}\n");
+    migration.catalog = &scene.catalog;
+    assert_true(
+        settings_migrate_file(scene.path, &migration, &scene.migrated, &scene.changed, &scene.diagnostics));
+    assert_int_equal(calls, 1);
+    assert_true(says(&scene, CONFIG_WARNING, "untrusted is now runtimes.\"a.b\""));
+    assert_true(says(&scene, CONFIG_WARNING, "runtimes.\"a.b\" is now cni.bin_dirs, which is also set"));
+    assert_non_null(strstr(scene.migrated, "c.d:\n        sandboxer: shim\n"));
+    strike(&scene);
+}
+
+static enum berth_code set_for_ever(void *context, const struct manifest_plugin *plugin,
+                                    const struct berth_migration *migration, struct berth_error *err)
+{
+    const char *yaml = context;
+    struct berth_error ignored;
+    enum berth_code code = BERTH_OK;
+
+    for (size_t i = 0; i < 200000 && code == BERTH_OK; i++)
+        code = yaml != NULL ? migration->set(migration, "on", yaml, &ignored)
+               : migration->remove(migration, "on") == BERTH_RESOURCE_EXHAUSTED ? BERTH_RESOURCE_EXHAUSTED
+                                                                                : BERTH_OK;
+    assert_int_equal(code, BERTH_RESOURCE_EXHAUSTED);
+    return BERTH_OK;
+}
+
+static void a_migration_without_end_is_refused_whatever_it_returns(void **state)
+{
+    static char list[10001];
+    static char one[] = "x";
+    char *const values[] = {one, list, NULL};
+
+    list[0] = '[';
+    for (size_t i = 1; i < 9999; i += 2)
+        memcpy(list + i, "1,", 2);
+    list[9999] = ']';
+    for (size_t i = 0; i < 3; i++) {
+        struct scene scene = set_scene(kettle, "plugins: {" KETTLE ": {config_version: 1, off: true}}\n");
+        struct settings_migration migration = {&scene.catalog, set_for_ever, values[i]};
+
+        assert_false(settings_migrate_file(scene.path, &migration, &scene.migrated, &scene.changed,
+                                           &scene.diagnostics));
+        assert_true(says(&scene, CONFIG_ERROR,
+                         "cannot migrate its section from version 1 to version 2: a migration may make"));
+        strike(&scene);
+    }
+}
+
+static void renames_with_stars_stay_within_what_is_a_map(void **state)
+{
+    static const char *const wrong[] = {
+        "{runtimes: [a]}",    "{runtimes: x}", "{cni: {bin_dir: {a: b}}}",
+        "{runtimes: {a: x}}", "{pinned: 5}",   "{sandbox_image: [x], pinned: {sandbox: y}}"};
+    char text[256];
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct scene scene;
+
+        snprintf(text, sizeof(text), "plugins: {io.example.grpc.v1.cri: %s}\n", wrong[i]);
+        scene = set_scene(divided, text);
+        assert_false(load(&scene));
+        assert_true(scene.diagnostics.error_count > 0);
+        strike(&scene);
+    }
+}
+
+/* A file of a megabyte, most of it names that move. */
+static char *write_large(size_t *ret_count)
+{
+    char *text = malloc(2 * 1024 * 1024);
+    size_t length, count = 0;
+
+    assert_non_null(text);
+    length = (size_t)sprintf(text, "plugins:\n  io.example.grpc.v1.cri:\n    config_version: 2\n"
+                                   "    sandbox_image: pause\n    runtimes:\n");
+    while (length < 1024 * 1024)
+        length += (size_t)sprintf(text + length, "      runtime%06zu: {snapshotter: native, mode: shim}\n",
+                                  count++);
+    *ret_count = count;
+    return text;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void a_megabyte_is_migrated_in_time(void **state)
+{
+    size_t count;
+    char *text = write_large(&count);
+    struct scene scene = set_scene(divided, text);
+    const struct berth_settings *images;
+    uint64_t start = now_ns(), loaded, checked;
+
+    scene.settings = settings_load(&(struct settings_options){.path = scene.path}, &scene.diagnostics);
+    assert_non_null(scene.settings);
+    loaded = now_ns();
+    assert_true(settings_check_plugins(scene.settings, &scene.catalog, false, &scene.diagnostics));
+    checked = now_ns();
+    print_message("%zu bytes: read in %.1f ms, migrated and checked in %.1f ms\n", strlen(text),
+                  (double)(loaded - start) / 1e6, (double)(checked - loaded) / 1e6);
+    images = settings_of_plugin(scene.settings, "io.example.cri.v1.images");
+    assert_int_equal(images->count(images->find(images->root, "platforms")), count);
+    /* Quadratic work would take many seconds; a sanitizer takes its share. */
+    assert_true(checked - loaded < 2000000000);
+    strike(&scene);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +748,17 @@ int main(void)
         cmocka_unit_test(a_section_of_today_is_not_split),
         cmocka_unit_test(what_nobody_declares_is_one_error),
         cmocka_unit_test(a_section_that_is_moved_and_migrated_counts_once),
+        cmocka_unit_test(settings_move_to_the_plugins_that_declare_them),
+        cmocka_unit_test(what_moved_is_reported_with_its_place_and_keeps_it),
+        cmocka_unit_test(what_the_newer_section_sets_wins_and_is_reported),
+        cmocka_unit_test(two_sections_that_say_no_version_and_differ_are_an_error),
+        cmocka_unit_test(another_module_takes_only_what_the_owner_gives),
+        cmocka_unit_test(a_claim_on_nothing_is_not_worth_a_word),
+        cmocka_unit_test(a_circle_of_names_moves_each_setting_once),
+        cmocka_unit_test(code_runs_only_for_settings_that_are_listed),
+        cmocka_unit_test(a_migration_without_end_is_refused_whatever_it_returns),
+        cmocka_unit_test(renames_with_stars_stay_within_what_is_a_map),
+        cmocka_unit_test(a_megabyte_is_migrated_in_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,12 +110,24 @@ struct berth_migration {
     const struct berth_settings *settings;
     /**
      * Sets the value at a dotted path ("limits.burst") to a YAML text, replacing any earlier value and
-     * creating the maps above it. BERTH_INVALID_ARGUMENT if the text is not valid YAML.
+     * creating the maps above it. A step with dots goes in double quotes: mirrors."docker.io".endpoint.
+     * BERTH_INVALID_ARGUMENT if the text is not valid YAML; BERTH_RESOURCE_EXHAUSTED beyond 20,000 changes,
+     * 100,000 values or 4 MiB, which fails the migration whatever it returns.
      */
     enum berth_code (*set)(const struct berth_migration *migration, const char *path, const char *yaml,
                            struct berth_error *err);
     /** Removes the value at a path; BERTH_NOT_FOUND if there is none. */
     enum berth_code (*remove)(const struct berth_migration *migration, const char *path);
+    /**
+     * Moves a value to another path, and with it the file, line and column that `berthd config dump --origin`
+     * shows. If something is set at `to`, it stays, the value at `from` is removed, and the host reports
+     * both.
+     *
+     * @return BERTH_OK; BERTH_NOT_FOUND if `from` is not set; BERTH_ALREADY_EXISTS if `to` is set;
+     *         BERTH_FAILED_PRECONDITION if a step of `to` is not a map.
+     */
+    enum berth_code (*move)(const struct berth_migration *migration, const char *from, const char *to,
+                            struct berth_error *err);
 };
 
 /** What `check` may use: the plugin's settings, complete and valid by their schema. */
