@@ -66,6 +66,67 @@ static void runc_remains_beside_other_runtimes(void **state)
     plugin_destroy(testing);
 }
 
+static void runtimes_of_containerd_1_become_those_of_the_list(void **state)
+{
+    struct berth_testing *testing = plugin_run(
+        BERTH_CRI_RUNTIME_URI,
+        "{config_version: 2, disable_cgroup: false, systemd_cgroup: false, cni: {bin_dir: /opt/cni},\n"
+        " containerd: {no_pivot: false, default_runtime_name: runc,\n"
+        "  default_runtime: {runtime_type: io.containerd.kata.v2, runtime_engine: '', base_runtime_spec: "
+        "''},\n"
+        "  untrusted_workload_runtime: {runtime_type: '', runtime_root: ''},\n"
+        "  runtimes: {x.y: {runtime_type: io.containerd.runc.v2, runtime_root: '', sandbox_mode: shim}}}}");
+    const struct berth_settings *settings = settings_of(testing);
+    const struct berth_value *runtimes = find(settings, "containerd.runtimes");
+
+    assert_int_equal(settings->count(runtimes), 3);
+    assert_string_equal(settings->string(find(settings, "containerd.default_runtime_name")), "default");
+    assert_string_equal(settings->string(find(settings, "containerd.runtimes.default.runtime_type")),
+                        "io.containerd.kata.v2");
+    assert_string_equal(settings->string(settings->find(settings->find(runtimes, "x.y"), "sandboxer")),
+                        "shim");
+    assert_null(find(settings, "containerd.runtimes.untrusted"));
+    assert_string_equal(settings->string(settings->at(find(settings, "cni.bin_dirs"), 0, NULL)), "/opt/cni");
+    plugin_destroy(testing);
+}
+
+static void an_untrusted_runtime_is_kept_beside_the_default_one(void **state)
+{
+    struct berth_testing *testing = plugin_run(
+        BERTH_CRI_RUNTIME_URI, "{config_version: 1, containerd: {\n"
+                               " untrusted_workload_runtime: {runtime_type: io.containerd.kata.v2},\n"
+                               " runtimes: {untrusted: {runtime_type: io.containerd.runc.v2}}}}");
+    const struct berth_settings *settings = settings_of(testing);
+
+    /* What is set in the list wins. */
+    assert_string_equal(settings->string(find(settings, "containerd.runtimes.untrusted.runtime_type")),
+                        "io.containerd.runc.v2");
+    assert_string_equal(settings->string(find(settings, "containerd.default_runtime_name")), "runc");
+    plugin_destroy(testing);
+}
+
+static void what_no_longer_exists_is_refused_only_where_it_is_in_use(void **state)
+{
+    static const char *const lost[][2] = {
+        {"{config_version: 2, systemd_cgroup: true}", "unknown setting \"systemd_cgroup\""},
+        {"{config_version: 2, disable_cgroup: perhaps}", "disable_cgroup: \"perhaps\" is not"},
+        {"{config_version: 2, containerd: {no_pivot: true}}", "unknown setting \"no_pivot\""},
+        {"{config_version: 2, containerd: {runtimes: {a: {runtime_engine: /bin/x}}}}",
+         "unknown setting \"runtime_engine\""},
+        {"{config_version: 2, containerd: {default_runtime: x, runtimes: x}}",
+         "containerd.runtimes: expected map"},
+        {"{config_version: 4, containerd: {default_runtime: {runtime_type: ''}}}",
+         "unknown setting \"default_runtime\""},
+    };
+    struct berth_error err;
+
+    for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++) {
+        assert_null(berth_testing_create(&berth_module, BERTH_CRI_RUNTIME_URI, lost[i][0], &err));
+        if (strstr(err.message, lost[i][1]) == NULL)
+            fail_msg("%s: %s", lost[i][0], err.message);
+    }
+}
+
 /* @param expected  what the error or warning contains; NULL: there is none, and the plugin starts. */
 static void assert_check(const char *uri, const char *text, enum berth_code code, const char *expected)
 {
@@ -184,6 +245,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_defaults_are_containerds),
         cmocka_unit_test(runc_remains_beside_other_runtimes),
+        cmocka_unit_test(runtimes_of_containerd_1_become_those_of_the_list),
+        cmocka_unit_test(an_untrusted_runtime_is_kept_beside_the_default_one),
+        cmocka_unit_test(what_no_longer_exists_is_refused_only_where_it_is_in_use),
         cmocka_unit_test(mirrors_and_config_path_exclude_each_other),
         cmocka_unit_test(an_endpoint_is_a_url),
         cmocka_unit_test(the_default_runtime_is_listed),
