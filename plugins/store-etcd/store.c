@@ -515,8 +515,13 @@ enum berth_code store_start(const struct berth_host *host, const struct store_op
     store->on_started = on_started;
     store->held_end = &store->held;
     layout_init(&store->state.layout, options->prefix);
+    if (!make_id(store->state.id, sizeof(store->state.id))) {
+        free(store);
+        return berth_error_set(err, BERTH_UNAVAILABLE,
+                               "the system has no random bytes for the ID of this node");
+    }
     store->core = berth_store_core_create(host->loop, &engine, store, &options->limits);
-    if (store->core == NULL || !make_id(store->state.id, sizeof(store->state.id))) {
+    if (store->core == NULL) {
         free(store);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a store");
     }

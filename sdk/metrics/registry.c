@@ -103,6 +103,8 @@ struct berth_metrics_registry {
     SLIST_HEAD(, held_text) texts;
     size_t text_count;
     bool is_writing;
+    /* Somebody whose close has not ended may still use it, so that it stays. */
+    bool is_abandoned;
     /* Of the last text: the next will be about as long. */
     size_t last_length;
 };
@@ -636,8 +638,10 @@ void berth_metrics_registry_abandon(struct berth_metrics_registry *registry, con
 {
     size_t i = place_of(registry, uri);
 
+    registry->is_abandoned = registry->is_abandoned || registry->text_count > 0;
     if (find_owner(registry, uri) == NULL)
         return;
+    registry->is_abandoned = true;
     registry->owner_count--;
     memmove(registry->owners + i, registry->owners + i + 1,
             (registry->owner_count - i) * sizeof(struct owner *));
@@ -902,10 +906,16 @@ void berth_metrics_registry_destroy(struct berth_metrics_registry *registry)
         free(registry->owners[i]->uri);
         free(registry->owners[i]);
     }
-    while (!SLIST_EMPTY(&registry->texts))
-        berth_metrics_registry_release(registry, &SLIST_FIRST(&registry->texts)->public);
     while (!SLIST_EMPTY(&registry->sources))
         berth_metrics_registry_remove_source(registry, SLIST_FIRST(&registry->sources)->context);
     free(registry->owners);
+    if (registry->is_abandoned) {
+        registry->options = (struct berth_metrics_options){0};
+        registry->owners = NULL;
+        registry->owner_count = 0;
+        return;
+    }
+    while (!SLIST_EMPTY(&registry->texts))
+        berth_metrics_registry_release(registry, &SLIST_FIRST(&registry->texts)->public);
     free(registry);
 }

@@ -408,6 +408,29 @@ static void without_endpoints_it_is_skipped(void **state)
     plugin_destroy(testing);
 }
 
+/* Names with the linker's prefix. */
+ssize_t __real_getrandom(void *bytes, size_t size, unsigned flags);
+ssize_t __wrap_getrandom(void *bytes, size_t size, unsigned flags);
+
+static bool has_no_random_bytes;
+
+ssize_t __wrap_getrandom(void *bytes, size_t size, unsigned flags)
+{
+    return has_no_random_bytes ? -1 : __real_getrandom(bytes, size, flags);
+}
+
+static void without_random_bytes_it_fails_and_leaves_nothing(void **state)
+{
+    struct berth_error err;
+    struct berth_testing *testing = plugin_create(NULL, "endpoints: [\"tcp:127.0.0.1:1\"]\n");
+
+    has_no_random_bytes = true;
+    assert_int_equal(berth_testing_start(testing, &err), BERTH_UNAVAILABLE);
+    has_no_random_bytes = false;
+    assert_non_null(strstr(err.message, "no random bytes"));
+    plugin_destroy(testing);
+}
+
 static void limits_that_do_not_fit_into_a_request_are_refused(void **state)
 {
     struct berth_error err;
@@ -826,6 +849,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_endpoints_it_is_skipped),
+        cmocka_unit_test(without_random_bytes_it_fails_and_leaves_nothing),
         cmocka_unit_test(limits_that_do_not_fit_into_a_request_are_refused),
         cmocka_unit_test(what_is_there_is_loaded_and_followed_from_the_next_revision),
         cmocka_unit_test(a_change_is_done_when_the_watch_shows_it_and_not_before),

@@ -476,6 +476,46 @@ static void the_memory_of_a_plugin_that_did_not_close_outlives_the_registry(void
     table.remove(metric, series);
 }
 
+static void a_plugin_that_did_not_close_may_exceed_its_maximum_after_the_registry(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *const labels[] = {"kind"}, *const one[] = {"one"}, *const two[] = {"two"};
+    struct berth_metric_info info = counter_named("x_total");
+    /* So that it is not taken for a leak. */
+    static struct berth_metric *metric;
+    struct berth_series *series;
+
+    info.labels = labels;
+    info.label_count = 1;
+    info.max_series = 1;
+    metric = add(fixture, &a, &info);
+    table.series(metric, one);
+    berth_metrics_registry_abandon(fixture->registry, A);
+    berth_metrics_registry_destroy(fixture->registry);
+    fixture->registry = NULL;
+    series = table.series(metric, two);
+    assert_non_null(series);
+    berth_series_add(series, 1);
+    assert_int_equal(fixture->warnings, 0);
+}
+
+static void a_text_is_released_after_the_registry_by_who_did_not_close(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct berth_metrics_registry *kept;
+    const struct berth_metric_info info = counter_named("x_total");
+    const struct berth_metrics_text *text;
+
+    table.series(add(fixture, &b, &info), NULL);
+    assert_int_equal(BERTH_OK, table.write(fixture->registry, &text, &fixture->err));
+    berth_metrics_registry_abandon(fixture->registry, A);
+    kept = fixture->registry;
+    berth_metrics_registry_destroy(fixture->registry);
+    fixture->registry = NULL;
+    assert_memory_equal(text->text, "# HELP x_total Help.\n", 21);
+    table.release(kept, text);
+}
+
 static void those_who_ask_at_once_share_a_text_and_texts_are_bounded(void **state)
 {
     struct fixture *fixture = *state;
@@ -547,6 +587,8 @@ int main(void)
         SWEPT(what_a_plugin_leaves_is_not_shown_once_it_stops_and_its_memory_stays),
         SWEPT(a_new_generation_begins_at_zero_without_the_old_collectors),
         TEST(the_memory_of_a_plugin_that_did_not_close_outlives_the_registry),
+        TEST(a_plugin_that_did_not_close_may_exceed_its_maximum_after_the_registry),
+        TEST(a_text_is_released_after_the_registry_by_who_did_not_close),
         TEST(those_who_ask_at_once_share_a_text_and_texts_are_bounded),
         TEST(functions_take_no_series),
         TEST(a_source_writes_rows_of_its_own_and_no_text_inside_the_text),

@@ -42,7 +42,8 @@ void berth_metrics_registry_show(struct berth_metrics_registry *registry, const 
 
 /**
  * Before destroy: keeps the memory of a plugin whose close has not ended, because its code may still use it.
- * Nothing else may be called in between.
+ * If it has metrics, or any text is held, destroy keeps the registry as well, without its options. Nothing
+ * else may be called in between.
  */
 void berth_metrics_registry_abandon(struct berth_metrics_registry *registry, const char *uri);
 
