@@ -9,11 +9,9 @@
 #include <config/utf8.h>
 
 #include <core/base/names.h>
+#include <core/elf/elf.h>
 #include <core/scan/scan.h>
 #include <sdk/base/memory.h>
-#include "library.h"
-#include "note.h"
-
 /* Warnings about one manifest, and about all of them: a folder of modules from the future is no flood. */
 #define MANIFEST_WARNINGS_MAX 8
 #define ALL_WARNINGS_MAX 64

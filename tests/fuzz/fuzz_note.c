@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The note's reader against any bytes that call themselves a file. */
-#include <core/manifest/note.h>
+#include <core/elf/elf.h>
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -97,13 +97,19 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("core"), forbidden), "plugins are named in configuration only")
 
     def test_the_way_from_directories_to_modules_goes_one_way(self):
-        above = {"base": "", "scan": "base/", "manifest": r"base/|scan/scan\.h", "module": r"base/|(scan/scan|manifest/manifest)\.h"}
+        above = {
+            "base": "",
+            "scan": "base/",
+            "elf": r"base/|scan/scan\.h",
+            "manifest": r"base/|(scan/scan|elf/elf)\.h",
+            "module": r"base/|(scan/scan|manifest/manifest)\.h",
+        }
         for room, doors in above.items():
             strange = rf"<core/(?!{doors or 'base/'})"
             self.assert_none(self.offenders(c_files(f"core/{room}"), strange), f"what core/{room} may see of the core")
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
-        doors = {"scan": "scan", "manifest": "manifest", "settings": "settings", "plan": "plan", "module": "module",
+        doors = {"scan": "scan", "elf": "elf", "manifest": "manifest", "settings": "settings", "plan": "plan", "module": "module",
                  "life": "life", "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
             others = [p for p in c_files("core") if p.parts[1] != room]
@@ -159,7 +165,7 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("tools/berthctl"), r"<(core|plugins|tests)/"), "no shared core")
 
     def test_berth_sdk_has_of_the_core_what_loads_nothing(self):
-        forbidden = r"<(core/(?!manifest/|scan/scan\.h)|plugins/|tests/)"
+        forbidden = r"<(core/(?!manifest/|elf/elf\.h|scan/scan\.h)|plugins/|tests/)"
         self.assert_none(self.offenders(c_files("tools/berth-sdk"), forbidden), "it loads no module")
 
     def test_command_lines_are_parsed_by_one_parser(self):

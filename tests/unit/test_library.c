@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Libraries of files that are made to be hard to search for. */
-#include <core/manifest/library.h>
+#include <core/elf/elf.h>
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Real modules, whole and each with one defect, through the loader. */
 #include <core/base/frames.h>
 #include <core/manifest/manifest.h>
-#include <core/manifest/note.h>
+#include <core/elf/elf.h>
 #include <core/module/module.h>
 #include <core/scan/scan.h>
 

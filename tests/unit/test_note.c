@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The note's reader against files that are made up byte by byte, whole and broken. */
-#include <core/manifest/note.h>
+#include <core/elf/elf.h>
 
 #include <elf.h>
 #include <stdlib.h>

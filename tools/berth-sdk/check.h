@@ -7,8 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include <core/manifest/elf_image.h>
-#include <core/manifest/library.h>
+#include <core/elf/elf.h>
 #include <core/manifest/manifest.h>
 
 enum check_severity {

@@ -9,7 +9,7 @@
 #include <berth/plugin.h>
 
 #include <core/manifest/manifest.h>
-#include <core/manifest/note.h>
+#include <core/elf/elf.h>
 #include <sdk/base/memory.h>
 #include <tools/protoc-gen-berth/names.h>
 

@@ -8,7 +8,7 @@
 
 #include <berth/plugin.h>
 
-#include <core/manifest/elf_image.h>
+#include <core/elf/elf.h>
 
 struct module_image;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the manifest's text in an ELF file, from its program headers alone. Trusts no byte of it. */
-#ifndef CORE_MANIFEST_NOTE_H
-#define CORE_MANIFEST_NOTE_H
+#ifndef CORE_ELF_NOTE_H
+#define CORE_ELF_NOTE_H
 
 #include <stddef.h>
 

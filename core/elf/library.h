@@ -3,8 +3,8 @@
  * The shared libraries that a module needs, found where the dynamic linker would find them, and whether they
  * may be loaded: nothing that a module names for itself may lie where others could put a file. Loads nothing.
  */
-#ifndef CORE_MANIFEST_LIBRARY_H
-#define CORE_MANIFEST_LIBRARY_H
+#ifndef CORE_ELF_LIBRARY_H
+#define CORE_ELF_LIBRARY_H
 
 #include <sys/stat.h>
 

@@ -3,8 +3,8 @@
  * A shared object in memory, read through its program headers and dynamic section alone. Trusts no byte:
  * what lies outside the file is as if it were not there.
  */
-#ifndef CORE_MANIFEST_ELF_IMAGE_H
-#define CORE_MANIFEST_ELF_IMAGE_H
+#ifndef CORE_ELF_ELF_IMAGE_H
+#define CORE_ELF_ELF_IMAGE_H
 
 #include <elf.h>
 #include <stdbool.h>
