@@ -142,15 +142,17 @@ static void on_wake(uv_async_t *wake)
         follower->on_lines(follower->context);
 }
 
-void followers_init(struct followers *followers, uv_loop_t *loop)
+void followers_init(struct followers *followers, uv_loop_t *loop,
+                    void (*use_tap)(const struct log_tap *tap, int level))
 {
-    *followers = (struct followers){.loop = loop, .tap = {.on_line = on_line, .context = followers}};
+    *followers = (struct followers){
+        .loop = loop, .use_tap = use_tap, .tap = {.on_line = on_line, .context = followers}};
     pthread_mutex_init(&followers->lock, NULL);
 }
 
 void followers_finish(struct followers *followers)
 {
-    log_use_tap(NULL, -1);
+    followers->use_tap(NULL, -1);
     pthread_mutex_lock(&followers->lock);
     if (followers->is_open)
         uv_close((uv_handle_t *)&followers->wake, NULL);
@@ -166,7 +168,7 @@ static void update_tap(struct followers *followers)
     LIST_FOREACH(follower, &followers->all, link)
     if (follower->level > level)
         level = follower->level;
-    log_use_tap(LIST_EMPTY(&followers->all) ? NULL : &followers->tap, level);
+    followers->use_tap(LIST_EMPTY(&followers->all) ? NULL : &followers->tap, level);
 }
 
 static bool open_handle(struct followers *followers)

@@ -13,6 +13,7 @@
 /** Embedded by the owner. One at a time in a process. */
 struct followers {
     uv_loop_t *loop;
+    void (*use_tap)(const struct log_tap *tap, int level);
     struct log_tap tap;
     /** Lines come from any thread. */
     pthread_mutex_t lock;
@@ -21,7 +22,9 @@ struct followers {
     bool is_open;
 };
 
-void followers_init(struct followers *followers, uv_loop_t *loop);
+/** @param use_tap  gives them the log's lines: log_use_tap. */
+void followers_init(struct followers *followers, uv_loop_t *loop,
+                    void (*use_tap)(const struct log_tap *tap, int level));
 /** Nobody may follow any more. Closes its handle, which takes one more turn of the loop. */
 void followers_finish(struct followers *followers);
 

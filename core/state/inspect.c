@@ -415,6 +415,6 @@ void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *reg
         .scan = scan,
     };
     changes_init(&inspect->changes, loop);
-    followers_init(&inspect->followers, loop);
+    followers_init(&inspect->followers, loop, log_use_tap);
     registry_set_changes(registry, &inspect->changes);
 }

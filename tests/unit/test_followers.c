@@ -38,7 +38,7 @@ static int set_up(void **state)
     uv_loop_init(&fixture->loop);
     uv_timer_init(&fixture->loop, &fixture->alive);
     uv_timer_start(&fixture->alive, on_timer, 3600000, 0);
-    followers_init(&fixture->followers, &fixture->loop);
+    followers_init(&fixture->followers, &fixture->loop, log_use_tap);
     *state = fixture;
     return 0;
 }
