@@ -205,6 +205,16 @@ struct berth_log_follower *followers_add(struct followers *followers, const stru
     return follower;
 }
 
+bool followers_has(const struct followers *followers, const struct berth_log_follower *follower)
+{
+    const struct berth_log_follower *known;
+
+    LIST_FOREACH(known, &followers->all, link)
+    if (known == follower)
+        return true;
+    return false;
+}
+
 bool followers_next(struct followers *followers, struct berth_log_follower *follower,
                     struct berth_log_line *ret_line)
 {

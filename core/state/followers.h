@@ -31,6 +31,8 @@ void followers_finish(struct followers *followers);
 /** As in struct berth_inspect. */
 struct berth_log_follower *followers_add(struct followers *followers, const struct berth_log_filter *filter,
                                          void (*on_lines)(void *context), void *context);
+/** Has it been added, and not been removed? */
+bool followers_has(const struct followers *followers, const struct berth_log_follower *follower);
 bool followers_next(struct followers *followers, struct berth_log_follower *follower,
                     struct berth_log_line *ret_line);
 void followers_remove(struct followers *followers, struct berth_log_follower *follower);

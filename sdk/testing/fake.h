@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fake host: shared by its files, each of which calls only those before it: strict.c, clock.c, host.c,
- * metrics.c, call.c, testing.c.
+ * The fake host: shared by its files, each of which calls only those before it: strict.c, clock.c, inspect.c,
+ * host.c, metrics.c, call.c, testing.c.
  */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
@@ -14,6 +14,7 @@
 #include <berth/types/store.h>
 #include <config/value.h>
 #include <core/state/changes.h>
+#include <core/state/followers.h>
 #include <core/manifest/manifest.h>
 #include <core/life/mailbox.h>
 #include <sdk/base/memory.h>
@@ -31,6 +32,8 @@ struct fake_word {
     const char *doing, *detail;
     /** The plugin says so itself. */
     bool is_own;
+    /** Of another plugin than the one under test, and so not its cost. */
+    bool is_strange;
     /** Where it was called. */
     uintptr_t stack;
     /** Of real time; of entries inside this one. */
@@ -60,6 +63,12 @@ struct fake_line {
 struct fake_condition {
     enum berth_code code;
     char *reason;
+    uint64_t degradations;
+};
+
+/** What the plugin has cost, in real time. */
+struct fake_costs {
+    uint64_t loop_ns, longest_ns, entries, slow;
 };
 
 struct fake_provider {
@@ -67,6 +76,8 @@ struct fake_provider {
     const void *interface;
     void *instance;
     struct fake_condition condition;
+    /** Its own level of the log, and one more; 0: the daemon's. */
+    atomic_int log_level;
 };
 
 struct fake_export {
@@ -114,6 +125,16 @@ struct berth_testing {
     struct berth_inspect inspect;
     struct berth_daemon_info daemon;
     struct changes changes;
+    struct followers followers;
+    /** As in enum berth_log_level; the plugin's own, and one more, or 0. */
+    atomic_int daemon_level, own_level;
+    struct fake_costs costs;
+    /** What the test wants instead; all borrowed. */
+    const struct berth_plugin_costs **set_costs;
+    size_t set_costs_count;
+    const struct berth_daemon_costs *set_daemon_costs;
+    /** On the clock of uv_hrtime(). */
+    uint64_t begun_ns;
     /** NULL: the manifest lists none. */
     struct berth_metrics_registry *metrics;
     uv_loop_t *loop;
@@ -180,6 +201,8 @@ struct berth_testing {
 
 /** Records a violation of the contract by the plugin, each sentence once. Any thread. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
+/** As in a host: all but the log and the posts are for the loop's thread. Elsewhere that is a fault. */
+bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err);
 /** The monotonic clock that does not stand still. */
 uint64_t fake_real_ns(void);
 
@@ -194,6 +217,8 @@ void fake_prepare_begin(struct berth_testing *testing);
 void fake_prepare_end(struct berth_testing *testing);
 /** Around each entry into the plugin. `detail` may be NULL. */
 void fake_enter(struct berth_testing *testing, const char *doing, const char *detail);
+/** The same for an entry into another plugin, which the test provides. */
+void fake_enter_other(struct berth_testing *testing, const char *doing, const char *detail);
 void fake_leave(struct berth_testing *testing);
 /** Around what the plugin says is a callback of its own. @return false: it did not say so before. */
 void fake_enter_own(struct berth_testing *testing, const char *what);
@@ -217,10 +242,20 @@ void fake_deadline_clear(struct fake_deadline *deadline);
 bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
                bool stop_when_idle);
 
+/** Fills in what berth_inspect gives. Needs the loop. */
+void fake_inspect_init(struct berth_testing *testing);
+/** Nobody may watch or follow any more. The handles are closed in the loop's next turn. */
+void fake_inspect_close(struct berth_testing *testing);
+/** Any thread. */
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);
+/** As berth_host's `logs`. */
+bool fake_logs(const struct berth_host *host, enum berth_log_level level);
+/** Is this URI of the type, the part before its last dot? */
+bool fake_is_of_type(const char *uri, const char *type);
+/** Notifies the watches for changes. */
+void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
+                        const char *message);
 
-/** As in a host: all but the log and the posts are for the loop's thread. Elsewhere that is a fault. */
-bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err);
 /** The plugin's complete(). */
 typedef void fake_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
                            void *instance, const char *message);

@@ -10,14 +10,6 @@
 
 #include "fake.h"
 
-void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text)
-{
-    pthread_mutex_lock(&testing->lines_lock);
-    testing->lines = memory_grow(testing->lines, testing->line_count, sizeof(*testing->lines));
-    testing->lines[testing->line_count++] = (struct fake_line){.level = level, .text = memory_copy(text)};
-    pthread_mutex_unlock(&testing->lines_lock);
-}
-
 /*
  * A directory for this test, created on first use in the directory for temporary files, and removed with the
  * test.
@@ -67,28 +59,10 @@ static struct berth_testing *of_prepare(const struct berth_prepare *prepare)
     return CONTAINER_OF(prepare, struct berth_testing, prepare);
 }
 
-bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err)
-{
-    if (pthread_equal(pthread_self(), testing->thread))
-        return true;
-    fake_fault(testing, "called %s from a thread other than the loop's: use berth_post", function);
-    berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                    "%s called %s from a thread other than the loop's: use berth_post", testing->host.uri,
-                    function);
-    return false;
-}
-
 static struct berth_testing *on_loop(const struct berth_host *host, const char *function,
                                      struct berth_error *err)
 {
     return fake_is_on_loop(of_host(host), function, err) ? of_host(host) : NULL;
-}
-
-static bool logs(const struct berth_host *host, enum berth_log_level level)
-{
-    (void)host;
-    (void)level;
-    return true;
 }
 
 static void host_log(const struct berth_host *host, enum berth_log_level level, const char *text)
@@ -115,20 +89,12 @@ static enum berth_code state_dir(const struct berth_host *host, const char **ret
     return folder_get(&testing->state_dir, ret_path, err);
 }
 
-/* Is `uri` of this type, the part of the URI before its last dot? */
-static bool is_of_type(const char *uri, const char *type)
-{
-    size_t length = strlen(type);
-
-    return strncmp(uri, type, length) == 0 && uri[length] == '.' && strchr(uri + length + 1, '.') == NULL;
-}
-
 static bool names(const struct manifest_requirement *requirements, size_t count, const char *wanted)
 {
     for (size_t i = 0; i < count; i++) {
         const char *name = requirements[i].name;
 
-        if (strcmp(name, "*") == 0 || strcmp(name, wanted) == 0 || is_of_type(wanted, name))
+        if (strcmp(name, "*") == 0 || strcmp(name, wanted) == 0 || fake_is_of_type(wanted, name))
             return true;
     }
     return false;
@@ -187,7 +153,7 @@ static enum berth_code get_single(const struct berth_host *host, const char *typ
     if (!is_declared(testing, type))
         return undeclared(type, err);
     for (size_t i = 0; i < testing->provider_count; i++) {
-        if (!is_of_type(testing->providers[i].uri, type))
+        if (!fake_is_of_type(testing->providers[i].uri, type))
             continue;
         if (found != NULL)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION,
@@ -214,7 +180,7 @@ static enum berth_code each(const struct berth_host *host, const char *type,
     for (size_t i = 0; i < testing->provider_count; i++) {
         struct berth_ref ref = make_ref(&testing->providers[i]);
 
-        if (is_of_type(ref.uri, type) && !on_ref(context, &ref))
+        if (fake_is_of_type(ref.uri, type) && !on_ref(context, &ref))
             break;
     }
     return BERTH_OK;
@@ -339,16 +305,6 @@ static void fail(const struct berth_host *host, enum berth_code code, const char
     snprintf(testing->failure_message, sizeof(testing->failure_message), "%s", message);
 }
 
-/* Notifies the watches for changes. */
-static void condition_set(struct berth_testing *testing, struct fake_condition *condition,
-                          enum berth_code code, const char *message)
-{
-    free(condition->reason);
-    condition->code = code;
-    condition->reason = code == BERTH_OK ? NULL : memory_copy(message);
-    changes_note(&testing->changes);
-}
-
 static void report(const struct berth_host *host, enum berth_code code, const char *message)
 {
     struct berth_testing *testing = on_loop(host, "berth_report", NULL);
@@ -359,7 +315,7 @@ static void report(const struct berth_host *host, enum berth_code code, const ch
         fake_fault(testing, "berth_report was called before init");
     if (code != BERTH_OK && (message == NULL || *message == '\0'))
         fake_fault(testing, "berth_report gave %s without a reason", berth_code_name(code));
-    condition_set(testing, &testing->condition, code, message == NULL ? "" : message);
+    fake_condition_set(testing, &testing->condition, code, message == NULL ? "" : message);
 }
 
 static void prepare_log(const struct berth_prepare *prepare, enum berth_log_level level, const char *text)
@@ -413,93 +369,6 @@ static bool is_cancelled(const struct berth_prepare *prepare)
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
 }
 
-static const struct berth_testing *testing_of(const struct berth_inspect *inspect)
-{
-    return inspect->context;
-}
-
-/* Splits "io.example.v1.hello" into type and id, in place. */
-static void split(char *uri, struct berth_plugin_info *info)
-{
-    size_t length;
-
-    if (!manifest_uri_split(uri, &length))
-        return;
-    uri[length] = '\0';
-    info->type = uri;
-    info->id = uri + length + 1;
-}
-
-static bool tell_provider(const struct fake_provider *provider,
-                          bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
-                          void *context)
-{
-    char *parts = memory_copy(provider->uri);
-    struct berth_plugin_info info = {
-        .size = sizeof(info),
-        .uri = provider->uri,
-        .state = BERTH_STATE_READY,
-        .generation = 1,
-        .condition = provider->condition.code,
-        .condition_reason = provider->condition.reason,
-    };
-    bool more;
-
-    split(parts, &info);
-    more = on_plugin(context, &info);
-    free(parts);
-    return more;
-}
-
-static void inspect_each(const struct berth_inspect *inspect,
-                         bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
-                         void *context)
-{
-    const struct berth_testing *testing = testing_of(inspect);
-    struct berth_plugin_info info = {
-        .size = sizeof(info),
-        .uri = testing->description->uri,
-        .type = testing->description->type,
-        .id = testing->description->id,
-        .path = testing->manifest->path,
-        .module = testing->manifest->module,
-        .version = testing->manifest->version,
-        .description = testing->description->description,
-        .state = testing->instance_is_open ? BERTH_STATE_READY : BERTH_STATE_STARTING,
-        .level = testing->provider_count > 0,
-        .generation = 1,
-        .condition = testing->condition.code,
-        .condition_reason = testing->condition.reason,
-    };
-
-    if (!fake_is_on_loop((struct berth_testing *)(uintptr_t)inspect->context, "inspect->each", NULL))
-        return;
-    for (size_t i = 0; i < testing->provider_count; i++)
-        if (!tell_provider(&testing->providers[i], on_plugin, context))
-            return;
-    on_plugin(context, &info);
-}
-
-static struct changes *changes_of(const struct berth_inspect *inspect)
-{
-    return &((struct berth_testing *)(uintptr_t)inspect->context)->changes;
-}
-
-static struct berth_watch *inspect_watch(const struct berth_inspect *inspect,
-                                         void (*on_change)(void *context), void *context)
-{
-    if (!fake_is_on_loop((struct berth_testing *)(uintptr_t)inspect->context, "inspect->watch", NULL))
-        return NULL;
-    return changes_watch(changes_of(inspect), on_change, context);
-}
-
-static void inspect_unwatch(const struct berth_inspect *inspect, struct berth_watch *watch)
-{
-    if (!fake_is_on_loop((struct berth_testing *)(uintptr_t)inspect->context, "inspect->unwatch", NULL))
-        return;
-    changes_unwatch(changes_of(inspect), watch);
-}
-
 static void on_route_change(void *context)
 {
     struct berth_testing *testing = context;
@@ -509,7 +378,12 @@ static void on_route_change(void *context)
 
 static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
 {
-    fake_enter(context, part == ROUTER_HANDLER ? "handler" : "interceptor", call->path);
+    const char *doing = part == ROUTER_HANDLER ? "handler" : "interceptor";
+
+    if (owner == context)
+        fake_enter(context, doing, call->path);
+    else
+        fake_enter_other(context, doing, call->path);
 }
 
 static void on_leave(void *context, const void *owner, const struct berth_call *call)
@@ -536,7 +410,7 @@ static void on_posted(void *owner)
 
 void fake_host_init(struct berth_testing *testing, fake_complete *complete)
 {
-    changes_init(&testing->changes, testing->loop);
+    fake_inspect_init(testing);
     router_observe(testing->router, &(struct router_observer){.context = testing,
                                                               .on_enter = on_enter,
                                                               .on_leave = on_leave,
@@ -546,23 +420,6 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
     mailroom_init(&testing->mailroom, testing->loop);
     testing->mailroom.on_enter = on_post;
     testing->mailroom.on_leave = on_posted;
-    testing->daemon = (struct berth_daemon_info){
-        .size = sizeof(testing->daemon),
-        .version = "0.0.0-testing",
-        .revision = "",
-        .root = "/nonexistent/root",
-        .state = "/nonexistent/state",
-        .pid = getpid(),
-    };
-    testing->inspect = (struct berth_inspect){
-        /* No other plugins run here, so nobody costs anything, is connected or logs. */
-        .size = offsetof(struct berth_inspect, costs),
-        .context = testing,
-        .each = inspect_each,
-        .daemon = &testing->daemon,
-        .watch = inspect_watch,
-        .unwatch = inspect_unwatch,
-    };
     testing->prepare = (struct berth_prepare){
         .size = sizeof(testing->prepare),
         .uri = testing->description->uri,
@@ -582,7 +439,7 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .settings = config_values_settings(testing->values),
         .router = router_interface(testing->router),
         .inspect = &testing->inspect,
-        .logs = logs,
+        .logs = fake_logs,
         .log = host_log,
         .root_dir = root_dir,
         .state_dir = state_dir,
@@ -608,9 +465,7 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
 
 void fake_host_close(struct berth_testing *testing)
 {
-    if (!LIST_EMPTY(&testing->changes.watches))
-        fake_fault(testing, "a watch for changes was never removed");
-    changes_finish(&testing->changes);
+    fake_inspect_close(testing);
     mailbox_close(testing->host.mailbox, false);
     mailroom_close(&testing->mailroom, NULL);
 }
@@ -657,19 +512,11 @@ void berth_testing_provide(struct berth_testing *testing, const char *uri, const
         memory_grow(testing->providers, testing->provider_count, sizeof(*testing->providers));
     testing->providers[testing->provider_count++] = (struct fake_provider){
         .uri = memory_copy(uri),
-        .interface = interface != NULL && is_of_type(uri, BERTH_STORE_TYPE)
+        .interface = interface != NULL && fake_is_of_type(uri, BERTH_STORE_TYPE)
                          ? fake_store_wrap(testing, interface, instance)
                          : interface,
         .instance = instance,
     };
-}
-
-void berth_testing_set_condition(struct berth_testing *testing, const char *uri, enum berth_code code,
-                                 const char *message)
-{
-    for (size_t i = 0; i < testing->provider_count; i++)
-        if (strcmp(testing->providers[i].uri, uri) == 0)
-            condition_set(testing, &testing->providers[i].condition, code, message);
 }
 
 enum berth_code berth_testing_provide_service(struct berth_testing *testing,
@@ -677,13 +524,6 @@ enum berth_code berth_testing_provide_service(struct berth_testing *testing,
                                               struct berth_error *err)
 {
     return router_provide(testing->router, "io.berth.testing.v1.stranger", service, instance, err);
-}
-
-void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining)
-{
-    testing->daemon.ready = ready;
-    testing->daemon.draining = draining;
-    changes_note(&testing->changes);
 }
 
 bool berth_testing_has_logged(const struct berth_testing *testing, const char *text)
@@ -726,16 +566,6 @@ bool berth_testing_has_capability(const struct berth_testing *testing, const cha
         if (strcmp(testing->capabilities[i], capability) == 0)
             return true;
     return false;
-}
-
-size_t berth_testing_holds(const struct berth_testing *testing)
-{
-    const struct berth_hold *hold;
-    size_t count = 0;
-
-    LIST_FOREACH(hold, &testing->holds, link)
-    count++;
-    return count;
 }
 
 enum berth_code berth_testing_failure(const struct berth_testing *testing, struct berth_error *err)

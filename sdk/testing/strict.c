@@ -57,6 +57,17 @@ void fake_fault(struct berth_testing *testing, const char *format, ...)
     pthread_mutex_unlock(&testing->faults_lock);
 }
 
+bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err)
+{
+    if (pthread_equal(pthread_self(), testing->thread))
+        return true;
+    fake_fault(testing, "called %s from a thread other than the loop's: use berth_post", function);
+    berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                    "%s called %s from a thread other than the loop's: use berth_post", testing->host.uri,
+                    function);
+    return false;
+}
+
 uint64_t fake_real_ns(void)
 {
     struct timespec now = {0};
@@ -298,6 +309,26 @@ void fake_enter(struct berth_testing *testing, const char *doing, const char *de
     start_listening();
 }
 
+void fake_enter_other(struct berth_testing *testing, const char *doing, const char *detail)
+{
+    fake_enter(testing, doing, detail);
+    if (testing->depth <= FAKE_DEPTH_MAX)
+        testing->words[testing->depth - 1].is_strange = true;
+}
+
+static void charge(struct berth_testing *testing, const struct fake_word *word, uint64_t took_ns)
+{
+    struct fake_costs *costs = &testing->costs;
+
+    if (word->is_strange)
+        return;
+    costs->entries++;
+    costs->loop_ns += took_ns;
+    if (took_ns > costs->longest_ns)
+        costs->longest_ns = took_ns;
+    costs->slow += testing->callback_limit_ns > 0 && took_ns > testing->callback_limit_ns;
+}
+
 static void leave_word(struct berth_testing *testing)
 {
     struct fake_word word;
@@ -316,6 +347,7 @@ static void leave_word(struct berth_testing *testing)
     word = testing->words[--testing->depth];
     took_ns = fake_real_ns() - word.begun_ns;
     check_time(testing, &word, took_ns - word.inner_ns);
+    charge(testing, &word, took_ns - word.inner_ns);
     if (testing->depth > 0)
         testing->words[testing->depth - 1].inner_ns += took_ns;
     else

@@ -65,6 +65,8 @@ enum berth_code berth_testing_destroy(struct berth_testing *testing, struct bert
 
 /**
  * Provides a ready instance of another plugin. As always, the manifest must list it under requires or wants.
+ * One of the types io.containerd.server.v1 and io.berth.server.v1 needs no listing, and is a server
+ * (<berth/types/server.h>), whose connections berth_inspect shows.
  * @param interface  what berth/types/… declares for its type, or NULL; must live as long as the test.
  */
 void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
@@ -113,6 +115,14 @@ void berth_testing_run(struct berth_testing *testing);
 
 /** Sets what berth_inspect reports for the daemon, initially false and false; watches are notified. */
 void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining);
+/**
+ * What berth_inspect shows that a plugin has cost, by its `uri`, in place of what the test measures: of the
+ * plugin under test its entries, their real time, its calls, handles and faults; of provided ones, nothing.
+ * Borrowed until the test ends.
+ */
+void berth_testing_set_costs(struct berth_testing *testing, const struct berth_plugin_costs *costs);
+/** The same for the daemon as a whole: its members that `size` reaches. */
+void berth_testing_set_daemon_costs(struct berth_testing *testing, const struct berth_daemon_costs *costs);
 
 const struct berth_host *berth_testing_host(struct berth_testing *testing);
 uv_loop_t *berth_testing_loop(struct berth_testing *testing);
