@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/text.h>
-#include <config/utf8.h>
+#include <config/text/text.h>
+#include <config/text/utf8.h>
 #include <core/base/log.h>
 #include <core/plan/plan.h>
 

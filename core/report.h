@@ -8,7 +8,7 @@
 
 #include <berth/inspect.h>
 
-#include <config/diagnostics.h>
+#include <config/text/diagnostics.h>
 #include <core/life/life.h>
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>

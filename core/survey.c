@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <core/crash/crash.h>
 #include <core/state/state.h>

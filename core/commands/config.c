@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include <config/json.h>
-#include <config/load.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/tree/load.h>
+#include <config/text/utf8.h>
 #include <core/loading.h>
 #include <core/module/module.h>
 #include <core/notify.h>

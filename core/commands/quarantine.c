@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <config/json.h>
+#include <config/print/json.h>
 
 #include <core/survey.h>
 #include <core/crash/crash.h>

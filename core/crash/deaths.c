@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <config/units.h>
+#include <config/tree/units.h>
 
 #include <sdk/base/memory.h>
 #include <sdk/base/text_file.h>

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/units.h>
+#include <config/tree/units.h>
 
 #include <core/base/log.h>
 #include <core/plan/plan.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/units.h>
+#include <config/tree/units.h>
 
 #include <core/base/log.h>
 #include <sdk/base/container_of.h>

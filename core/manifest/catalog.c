@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <core/base/names.h>
 #include <core/elf/elf.h>

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/diagnostics.h>
-#include <config/print.h>
-#include <config/schema.h>
-#include <config/value.h>
+#include <config/text/diagnostics.h>
+#include <config/print/print.h>
+#include <config/schema/schema.h>
+#include <config/schema/value.h>
 
 #include <sdk/base/hash.h>
 #include "name.h"

@@ -10,7 +10,7 @@
 #include <berth/call.h>
 #include <berth/error.h>
 #include <berth/settings.h>
-#include <config/schema.h>
+#include <config/schema/schema.h>
 
 struct berth_module;
 struct scan;

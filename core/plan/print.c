@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 
 /* "run", "disabled". */
 static const char *verdict_name(const struct plan_entry *entry)

@@ -13,7 +13,7 @@
 
 #include <berth/trust.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/load.h>
+#include <config/tree/load.h>
 
 /* The map without its last field, `plugins`, which is printed section by section. */
 static struct berth_value without_plugins(const struct berth_value *top)

@@ -7,7 +7,7 @@
 
 #include <uv.h>
 
-#include <config/diagnostics.h>
+#include <config/text/diagnostics.h>
 
 /* The plugins found, by name. */
 struct found {

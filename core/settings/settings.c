@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <config/load.h>
-#include <config/utf8.h>
+#include <config/tree/load.h>
+#include <config/text/utf8.h>
 
 /* A field's place in FIELDS is its `index`. */
 #define FIELD(...)                                                                                           \

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include <berth/plugin.h>
-#include <config/print.h>
+#include <config/print/print.h>
 
 #include <core/base/log.h>
 #include <core/manifest/manifest.h>

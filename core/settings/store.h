@@ -3,8 +3,8 @@
 #ifndef CORE_SETTINGS_STORE_H
 #define CORE_SETTINGS_STORE_H
 
-#include <config/arena.h>
-#include <config/value.h>
+#include <config/tree/arena.h>
+#include <config/schema/value.h>
 
 #include <sdk/base/memory.h>
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 /* What may wait for one follower. */
 #define WAITING_MAX ((size_t)64 * 1024)

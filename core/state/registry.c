@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

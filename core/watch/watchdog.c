@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <config/units.h>
+#include <config/tree/units.h>
 
 #include <core/base/frames.h>
 #include <core/base/log.h>

@@ -12,7 +12,7 @@
 
 #include <berth/testing.h>
 #include <berth/types/store.h>
-#include <config/value.h>
+#include <config/schema/value.h>
 #include <core/state/changes.h>
 #include <core/state/followers.h>
 #include <core/manifest/manifest.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The manifest's reader against any text: it gives a manifest or says what is wrong, never both or neither.
  */
-#include <config/value.h>
+#include <config/schema/value.h>
 #include <core/manifest/manifest.h>
 
 #include <stdlib.h>

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/print.h>
-#include <config/schema.h>
-#include <config/value.h>
+#include <config/print/print.h>
+#include <config/schema/schema.h>
+#include <config/schema/value.h>
 
 static const char schema_text[] =
     "text: {type: string, default: x, max: 64, pattern: '[a-z]*'}\n"

@@ -55,8 +55,8 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(paths, r"<google/protobuf/(?!.*\.pb-c\.h>)"), "only sdk/json/protobuf.cc converts JSON")
 
     def test_yaml_is_seen_by_config_yaml_alone(self):
-        paths = [p for p in c_files() if str(p) != "config/yaml.c"]
-        self.assert_none(self.offenders(paths, r"<yaml\.h>"), "only config/yaml.c reads YAML")
+        paths = [p for p in c_files() if str(p) != "config/tree/yaml.c"]
+        self.assert_none(self.offenders(paths, r"<yaml\.h>"), "only config/tree/yaml.c reads YAML")
 
     def test_nghttp2_is_seen_by_sdk_rpc_alone(self):
         speakers = ("http2_peer.c", "fuzz_rpc_http_message.c")
@@ -91,6 +91,12 @@ class Includes(unittest.TestCase):
 
     def test_config_does_not_know_the_core(self):
         self.assert_none(self.offenders(c_files("config"), r"<(core|rpc|plugins|tests|tools)/"), "layers go down")
+
+    def test_a_room_of_config_sees_those_before_it(self):
+        order = ["text", "tree", "schema", "print"]
+        for i, room in enumerate(order):
+            strange = rf"<config/(?!({'|'.join(order[: i + 1])})/)"
+            self.assert_none(self.offenders(c_files(f"config/{room}"), strange), f"{room} sees {order[:i]}")
 
     def test_the_core_knows_no_plugin_and_none_of_their_libraries(self):
         forbidden = r"<(plugins|rpc|nghttp2|protobuf-c|openssl|tests)/|<tools/(?!cli/)|<lmdb\.h>"

@@ -5,7 +5,7 @@
 
 #include <tests/cmocka.h>
 
-#include <config/diagnostics.h>
+#include <config/text/diagnostics.h>
 
 static void assert_line(const struct config_diagnostics *diagnostics, size_t i, const char *expected)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON that any reader takes, whatever was put in. */
-#include <config/json.h>
+#include <config/print/json.h>
 
 #include <stdlib.h>
 #include <string.h>

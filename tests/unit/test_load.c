@@ -8,7 +8,7 @@
 
 #include <tests/cmocka.h>
 
-#include <config/load.h>
+#include <config/tree/load.h>
 
 /* A folder of its own, which is the working directory, for each test. */
 static int enter_folder(void **state)

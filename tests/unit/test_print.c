@@ -5,8 +5,8 @@
 
 #include <tests/cmocka.h>
 
-#include <config/print.h>
-#include <config/schema.h>
+#include <config/print/print.h>
+#include <config/schema/schema.h>
 
 static const char schema_text[] =
     "greeting: {type: string, default: Hello, doc: \"The word that\\nopens.\"}\n"

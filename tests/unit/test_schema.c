@@ -6,7 +6,7 @@
 
 #include <tests/cmocka.h>
 
-#include <config/schema.h>
+#include <config/schema/schema.h>
 
 struct parsed {
     struct config_tree *tree;

@@ -6,8 +6,8 @@
 
 #include <tests/cmocka.h>
 
-#include <config/print.h>
-#include <config/tree.h>
+#include <config/print/print.h>
+#include <config/tree/tree.h>
 
 static struct config_tree *read_tree(const char *name, const char *text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is a character of UTF-8 and what only looks like one, and lines made of both. */
 #include <berth/utf8.h>
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <string.h>
 

@@ -6,9 +6,9 @@
 
 #include <tests/cmocka.h>
 
-#include <config/diagnostics.h>
-#include <config/schema.h>
-#include <config/value.h>
+#include <config/text/diagnostics.h>
+#include <config/schema/schema.h>
+#include <config/schema/value.h>
 
 /* A schema, a section, and what came of them. */
 struct checked {

@@ -7,8 +7,8 @@
 
 #include <tests/cmocka.h>
 
-#include <config/print.h>
-#include <config/tree.h>
+#include <config/print/print.h>
+#include <config/tree/tree.h>
 
 static struct config_tree *read_bytes(const char *text, size_t length, struct config_diagnostics *diagnostics)
 {

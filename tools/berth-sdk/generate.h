@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include <config/diagnostics.h>
+#include <config/text/diagnostics.h>
 #include <core/manifest/manifest.h>
 
 /** One plugin of the module with its C names. */

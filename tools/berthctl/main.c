@@ -8,7 +8,7 @@
 
 #include <berth/address.h>
 #include <berth/plugin.h>
-#include <config/units.h>
+#include <config/tree/units.h>
 
 #include <tools/berthctl/daemon/address.h>
 #include <tools/berthctl/commands/command.h>

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <config/diagnostics.h>
-#include <config/text.h>
-#include <config/utf8.h>
+#include <config/text/diagnostics.h>
+#include <config/text/text.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

@@ -20,8 +20,8 @@
 #include <berth/protobuf.h>
 #include <berth/rpc/client.h>
 
-#include <config/diagnostics.h>
-#include <config/utf8.h>
+#include <config/text/diagnostics.h>
+#include <config/text/utf8.h>
 #include <google/rpc/status.pb-c.h>
 
 #include <sdk/base/base64.h>

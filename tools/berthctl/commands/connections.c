@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 
 typedef Berth__Inspect__V1__Connection connection_message;
 

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 #include <sdk/base/rfc3339.h>
 
 #include <tools/berthctl/print/table.h>

@@ -8,8 +8,8 @@
 
 #include <berth/plugin.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 #include <sdk/base/rfc3339.h>
 
 typedef Berth__Inspect__V1__LogLevel log_level;

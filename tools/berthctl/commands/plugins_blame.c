@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/json.h>
+#include <config/print/json.h>
 
 #include <sdk/base/memory.h>
 

@@ -2,7 +2,7 @@
 /* berthctl plugins graph: who requires or wants whom. */
 #include "command.h"
 
-#include <config/json.h>
+#include <config/print/json.h>
 
 typedef Berth__Inspect__V1__Edge edge_message;
 

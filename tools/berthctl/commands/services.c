@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

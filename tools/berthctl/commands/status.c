@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 
 typedef Berth__Inspect__V1__StatusResponse status_message;
 

@@ -13,8 +13,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <config/json.h>
-#include <config/utf8.h>
+#include <config/print/json.h>
+#include <config/text/utf8.h>
 
 #include <tools/berthctl/plugin/costs.h>
 

@@ -9,7 +9,7 @@
 #include <berth/protobuf.h>
 #include <berth/rpc/client.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

@@ -7,8 +7,8 @@
 
 #include <berth/protobuf.h>
 
-#include <config/diagnostics.h>
-#include <config/utf8.h>
+#include <config/text/diagnostics.h>
+#include <config/text/utf8.h>
 #include <google/protobuf/descriptor.pb-c.h>
 #include <grpc/reflection/v1/reflection.pb-c.h>
 

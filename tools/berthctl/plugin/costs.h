@@ -3,7 +3,7 @@
 #ifndef BERTHCTL_PLUGIN_COSTS_H
 #define BERTHCTL_PLUGIN_COSTS_H
 
-#include <config/json.h>
+#include <config/print/json.h>
 
 #include <tools/berthctl/print/table.h>
 

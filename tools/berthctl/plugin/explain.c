@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config/json.h>
-#include <config/text.h>
+#include <config/print/json.h>
+#include <config/text/text.h>
 
 #include <sdk/base/memory.h>
 

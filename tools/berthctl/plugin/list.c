@@ -8,8 +8,8 @@
 
 #include <berth/inspect.h>
 
-#include <config/diagnostics.h>
-#include <config/utf8.h>
+#include <config/text/diagnostics.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <config/utf8.h>
+#include <config/text/utf8.h>
 
 #include <sdk/base/memory.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Booleans, numbers, durations and sizes as people write them, both ways. */
-#ifndef CONFIG_UNITS_H
-#define CONFIG_UNITS_H
+#ifndef CONFIG_TREE_UNITS_H
+#define CONFIG_TREE_UNITS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 
 #include <sdk/base/memory.h>
 
-#include "arena.h"
+#include <config/tree/arena.h>
 #include "scalar.h"
 
 enum {

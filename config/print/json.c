@@ -7,7 +7,7 @@
 
 #include <berth/utf8.h>
 
-#include "units.h"
+#include <config/tree/units.h>
 
 static void put_character(FILE *out, const char *text, size_t length)
 {

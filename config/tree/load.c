@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "format.h"
-#include "text.h"
+#include <config/text/text.h>
 #include "units.h"
 
 struct loader {

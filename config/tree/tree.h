@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsed YAML, untyped, each node with its place; and how two such trees are merged. */
-#ifndef CONFIG_TREE_H
-#define CONFIG_TREE_H
+#ifndef CONFIG_TREE_TREE_H
+#define CONFIG_TREE_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "diagnostics.h"
+#include <config/text/diagnostics.h>
 
 enum config_node_kind {
     CONFIG_SCALAR,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One scalar against its schema. */
-#ifndef CONFIG_SCALAR_H
-#define CONFIG_SCALAR_H
+#ifndef CONFIG_SCHEMA_SCALAR_H
+#define CONFIG_SCHEMA_SCALAR_H
 
-#include "arena.h"
+#include <config/tree/arena.h>
 #include "value.h"
 
 /**

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a section of configuration may hold: read from the `config:` of a manifest, or a table in the source.
  */
-#ifndef CONFIG_SCHEMA_H
-#define CONFIG_SCHEMA_H
+#ifndef CONFIG_SCHEMA_SCHEMA_H
+#define CONFIG_SCHEMA_SCHEMA_H
 
 #include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "format.h"
-#include "tree.h"
-#include "units.h"
+#include <config/tree/format.h>
+#include <config/tree/tree.h>
+#include <config/tree/units.h>
 
 enum schema_kind {
     SCHEMA_STRING,

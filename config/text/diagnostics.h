@@ -3,8 +3,8 @@
  * Collects the problems found in files, each with its place, so they can all be reported at once; "did you
  * mean …?"
  */
-#ifndef CONFIG_DIAGNOSTICS_H
-#define CONFIG_DIAGNOSTICS_H
+#ifndef CONFIG_TEXT_DIAGNOSTICS_H
+#define CONFIG_TEXT_DIAGNOSTICS_H
 
 #include <stdarg.h>
 #include <stdbool.h>

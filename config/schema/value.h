@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A checked section: typed, complete with its defaults, each value with its origin. */
-#ifndef CONFIG_VALUE_H
-#define CONFIG_VALUE_H
+#ifndef CONFIG_SCHEMA_VALUE_H
+#define CONFIG_SCHEMA_VALUE_H
 
 #include <berth/settings.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A main file and its imports, as one tree in which each value knows its file. */
-#ifndef CONFIG_LOAD_H
-#define CONFIG_LOAD_H
+#ifndef CONFIG_TREE_LOAD_H
+#define CONFIG_TREE_LOAD_H
 
 #include <stdbool.h>
 

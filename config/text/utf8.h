@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns arbitrary bytes into one printable line: terminals and logs take only printable UTF-8. */
-#ifndef CONFIG_UTF8_H
-#define CONFIG_UTF8_H
+#ifndef CONFIG_TEXT_UTF8_H
+#define CONFIG_TEXT_UTF8_H
 
 #include <stdbool.h>
 #include <stdio.h>

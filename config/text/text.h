@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A growing text, for messages and printed configuration. */
-#ifndef CONFIG_TEXT_H
-#define CONFIG_TEXT_H
+#ifndef CONFIG_TEXT_TEXT_H
+#define CONFIG_TEXT_TEXT_H
 
 #include <stddef.h>
 

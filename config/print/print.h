@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Configuration back into text: typed values, untyped trees, and a schema's defaults with their docs. */
-#ifndef CONFIG_PRINT_H
-#define CONFIG_PRINT_H
+#ifndef CONFIG_PRINT_PRINT_H
+#define CONFIG_PRINT_PRINT_H
 
 #include "json.h"
-#include "text.h"
-#include "value.h"
+#include <config/text/text.h>
+#include <config/schema/value.h>
 
 struct config_print_options {
     /** After each value, a comment with its file:line:column, or `default`, and where a migration took it

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of a text: formats, paths and patterns. */
-#ifndef CONFIG_FORMAT_H
-#define CONFIG_FORMAT_H
+#ifndef CONFIG_TREE_FORMAT_H
+#define CONFIG_TREE_FORMAT_H
 
 #include <regex.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arena of sdk/base for callers that bound what they ask for: memory is cleared, and running out of it
  * aborts. */
-#ifndef CONFIG_ARENA_H
-#define CONFIG_ARENA_H
+#ifndef CONFIG_TREE_ARENA_H
+#define CONFIG_TREE_ARENA_H
 
 #include <stdlib.h>
 #include <string.h>

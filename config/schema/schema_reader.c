@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
+#include <config/tree/arena.h>
 #include "value.h"
 
 struct compiled {

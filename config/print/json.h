@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes JSON to a stream, one member a line, or all of a value in one. */
-#ifndef CONFIG_JSON_H
-#define CONFIG_JSON_H
+#ifndef CONFIG_PRINT_JSON_H
+#define CONFIG_PRINT_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>
