@@ -59,14 +59,18 @@ class Day(Sdk, Case):
 
     def test_its_streaming_service_is_called_from_c_and_from_python_as_its_readme_says(self):
         self.drop_in()
+        self.workshop.write_config(plugins={"io.berth.server.v1.http": {"address": "127.0.0.1:0"}})
         daemon = self.start()
         said = self.must(self.harbour / "build" / "call_harbour", daemon.address, "Ann")
         self.assertEqual(["Hello, Ann", "1", "2", "3"], said.splitlines())
-        # The same handlers over the other transport, and without a client.
+        # The same handlers over the other transports, and without a client.
         self.assertEqual(said, self.must(self.harbour / "build" / "call_harbour", "--ttrpc", f"{daemon.address}.ttrpc", "Ann"))
         self.assertEqual('{"message":"Hello, Ann"}\n', daemon.ctl("call", "harbour.Greeter/SayHello", '{"name":"Ann"}').stdout)
         self.assertEqual('{"number":1}\n{"number":2}\n', daemon.ctl("call", "harbour.Greeter/Count", '{"upTo":2}').stdout)
         readme = (self.harbour / "README.md").read_text()
+        curl = re.search(r"^    (curl .*?)\n\n", readme, re.MULTILINE | re.DOTALL)[1]
+        port = re.search(r"io\.berth\.server\.v1\.http.*listening address=127\.0\.0\.1:(\d+)", daemon.log)[1]
+        self.assertEqual('{"message":"Hello, Ann"}', self.must("sh", "-c", curl.replace("8080", port)))
         script = textwrap.dedent(re.search(r"^    import grpc.*?(?=^##)", readme, re.MULTILINE | re.DOTALL)[0])
         self.must("protoc", "--python_out=.", "harbour.proto", cwd=self.harbour)
         (self.harbour / "call.py").write_text(script)
