@@ -3,6 +3,7 @@
 #include <berth/json_writer.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,24 @@ void berth_json_integer(struct berth_json_writer *json, const char *key, int64_t
 void berth_json_count(struct berth_json_writer *json, const char *key, uint64_t value)
 {
     berth_json_integer(json, key, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
+}
+
+void berth_json_number(struct berth_json_writer *json, const char *key, double value)
+{
+    char text[32];
+    int length = 0;
+
+    if (!isfinite(value)) {
+        berth_json_string(json, key, NULL);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        length = snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    begin_value(json, key);
+    berth_json_raw(json, text, (size_t)length);
 }
 
 void berth_json_bool(struct berth_json_writer *json, const char *key, bool value)

@@ -3,6 +3,8 @@
  */
 #include "plugin_stage.h"
 
+#include <math.h>
+
 #include <ctype.h>
 
 #include <berth/types/http.h>
@@ -191,6 +193,12 @@ static void members_and_numbers_are_separated(void **state)
     berth_json_integer(&json, "b", INT64_MIN);
     berth_json_count(&json, "c", UINT64_MAX);
     berth_json_bool(&json, "d", false);
+    berth_json_open(&json, "n", '[');
+    berth_json_number(&json, NULL, 0.1);
+    berth_json_number(&json, NULL, -2.5e-300);
+    berth_json_number(&json, NULL, 1.0 / 3);
+    berth_json_number(&json, NULL, (double)INFINITY);
+    berth_json_close(&json, ']');
     berth_json_open(&json, "e:", '{');
     berth_json_bool(&json, "[", true);
     berth_json_close(&json, '}');
@@ -198,6 +206,7 @@ static void members_and_numbers_are_separated(void **state)
     berth_json_string(&json, "g", "{ ");
     berth_json_close(&json, '}');
     assert_json(&json, "data: {\"a\":[],\"b\":-9223372036854775808,\"c\":9223372036854775807,\"d\":false,"
+                       "\"n\":[0.1,-2.5e-300,0.3333333333333333,null],"
                        "\"e:\":{\"[\":true},\"f\":\"[\",\"g\":\"{ \"}");
 }
 

@@ -41,6 +41,8 @@ void berth_json_text(struct berth_json_writer *json, const char *key, const char
 void berth_json_integer(struct berth_json_writer *json, const char *key, int64_t value);
 /** Values above INT64_MAX become that. */
 void berth_json_count(struct berth_json_writer *json, const char *key, uint64_t value);
+/** The shortest text that reads back as the same number; null if it is not finite. */
+void berth_json_number(struct berth_json_writer *json, const char *key, double value);
 void berth_json_bool(struct berth_json_writer *json, const char *key, bool value);
 
 #ifdef __cplusplus
