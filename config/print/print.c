@@ -353,23 +353,52 @@ static void add_kind(struct config_text *text, const struct schema *schema)
         config_text_add(text, ", format %s", config_format_name(schema->format));
 }
 
+static void add_doc(struct config_text *doc, const struct schema *schema)
+{
+    if (schema->doc != NULL && schema->doc[0] != '\0')
+        config_text_add(doc, "%s ", schema->doc);
+    config_text_add(doc, "(");
+    add_kind(doc, schema);
+    if (schema->required)
+        config_text_add(doc, "; required");
+    if (schema->secret)
+        config_text_add(doc, "; secret");
+    if (schema->merge)
+        config_text_add(doc, "; merged with its default");
+    if (schema->deprecated != NULL)
+        config_text_add(doc, "; deprecated: use %s", schema->deprecated);
+    config_text_add(doc, ")");
+}
+
+/* The fields of each item, which the default need not have. Recursion is bounded by the depth of the schema.
+ */
+static void print_item_docs(const struct printer *printer, const struct schema *object, const char *above)
+{
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct schema *field = object->fields[i];
+        struct config_text doc = {0}, path = {0};
+
+        config_text_add(&path, "%s%s", above, field->name);
+        config_text_add(&doc, "- %s: ", path.bytes);
+        add_doc(&doc, field);
+        config_print_comment(printer->out, doc.bytes, printer->indent);
+        config_text_add(&path, ".");
+        if (field->kind == SCHEMA_OBJECT)
+            print_item_docs(printer, field, path.bytes);
+        config_text_finish(&doc);
+        config_text_finish(&path);
+    }
+}
+
 static void print_doc(const struct printer *printer, const struct schema *schema)
 {
     struct config_text doc = {0};
 
-    if (schema->doc != NULL && schema->doc[0] != '\0')
-        config_text_add(&doc, "%s ", schema->doc);
-    config_text_add(&doc, "(");
-    add_kind(&doc, schema);
-    if (schema->required)
-        config_text_add(&doc, "; required");
-    if (schema->secret)
-        config_text_add(&doc, "; secret");
-    if (schema->deprecated != NULL)
-        config_text_add(&doc, "; deprecated: use %s", schema->deprecated);
-    config_text_add(&doc, ")");
+    add_doc(&doc, schema);
     config_print_comment(printer->out, doc.bytes, printer->indent);
     config_text_finish(&doc);
+    if (schema->items != NULL && schema->items->kind == SCHEMA_OBJECT)
+        print_item_docs(printer, schema->items, "");
 }
 
 static void print_object(const struct printer *printer, const struct schema *object,

@@ -24,7 +24,10 @@ static const char schema_text[] =
     "limits: {type: map, items: {type: int}, default: {}}\n"
     "tls: {type: object, fields: {key: {type: path, required: true}, strict: {type: bool, default: true}}}\n"
     "log: {type: object, fields: {level: {type: enum, values: [low, high], default: low}}}\n"
-    "free: {type: map, items: {type: any}, default: {}}\n";
+    "free: {type: map, items: {type: any}, default: {}, merge: true}\n"
+    "doors: {type: map, items: {type: object, fields: {at: {type: object, fields: {hour: {type: int, doc: "
+    "From "
+    "0.}}}}}}\n";
 
 static const struct config_print_options plain = {0}, all = {.secrets = true};
 
@@ -100,7 +103,8 @@ static void values_print_as_people_write_them(void **state)
                                            "  strict: true\n"
                                            "log:\n"
                                            "  level: low\n"
-                                           "free: {}\n");
+                                           "free: {}\n"
+                                           "# doors: not set\n");
     end(&printed);
 }
 
@@ -191,6 +195,11 @@ static void defaults_have_their_docs_and_load_back(void **state)
     assert_non_null(
         strstr(printed.out.bytes, "# tls:\n  # (path; required)\n  # key:\n  # (bool)\n  # strict:\n"));
     assert_non_null(strstr(printed.out.bytes, "log:\n  # (enum: low, high)\n  level: low\n"));
+    assert_non_null(strstr(printed.out.bytes, "# (map of any; merged with its default)\nfree: {}\n"));
+    assert_non_null(
+        strstr(printed.out.bytes, "# (list of object)\n# - name: (string)\n# - port: (int)\n# hosts:\n"));
+    assert_non_null(strstr(printed.out.bytes,
+                           "# (map of object)\n# - at: (object)\n# - at.hour: From 0. (int)\n# doors:\n"));
     assert_null(strstr(printed.out.bytes, "hunter2"));
     again = begin(printed.out.bytes);
     assert_int_equal(again.diagnostics.count, 0);
