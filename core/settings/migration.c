@@ -824,16 +824,37 @@ struct check {
     bool failed;
 };
 
-static const struct berth_value *step_into(const struct berth_settings *settings,
-                                           const struct berth_value *value, const char *step)
+/* The length of `key` at the start of a dotted path; 0 if something else is there. */
+static size_t match_key(const char *path, const char *key)
 {
-    char *end;
-    size_t index;
+    size_t length = strlen(key);
 
-    if (settings->kind(value) != BERTH_VALUE_LIST)
-        return settings->find(value, step);
-    index = strtoul(step, &end, 10);
-    return *end == '\0' && step[0] >= '0' && step[0] <= '9' ? settings->at(value, index, NULL) : NULL;
+    return strncmp(path, key, length) == 0 && (path[length] == '.' || path[length] == '\0') ? length : 0;
+}
+
+/* The item that a path begins with; moves the path behind it. Keys of maps may have dots in them. */
+static const struct berth_value *step_into(const struct berth_settings *settings,
+                                           const struct berth_value *value, const char **path)
+{
+    const struct berth_value *found = NULL;
+    size_t longest = 0;
+
+    for (size_t i = 0; i < settings->count(value); i++) {
+        char number[24];
+        const char *key = number;
+        const struct berth_value *item;
+        size_t length;
+
+        snprintf(number, sizeof(number), "%zu", i);
+        item = settings->at(value, i, settings->kind(value) == BERTH_VALUE_MAP ? &key : NULL);
+        length = match_key(*path, key);
+        if (length > longest) {
+            longest = length;
+            found = item;
+        }
+    }
+    *path += longest + ((*path)[longest] == '.');
+    return found;
 }
 
 /* The mark of the innermost value on the way to `path` that is set. */
@@ -842,12 +863,9 @@ static const struct config_mark *find_mark(const struct check *check, const char
     const struct berth_settings *settings = check->table.settings;
     const struct berth_value *value = settings->root;
     const struct config_mark *mark = check->section;
-    char text[PATH_MAX_BYTES];
-    char *rest = text;
 
-    snprintf(text, sizeof(text), "%s", path);
-    while (rest != NULL && value != NULL) {
-        value = step_into(settings, value, strsep(&rest, "."));
+    while (*path != '\0' && value != NULL) {
+        value = step_into(settings, value, &path);
         if (value != NULL && value->mark.file != NULL)
             mark = &value->mark;
     }
