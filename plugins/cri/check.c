@@ -124,6 +124,9 @@ void runtime_check(const struct berth_check *check)
     if (config.cni.bin_dir != NULL && !is_default(check->settings, "cni", "bin_dirs"))
         berth_check_problem(check, BERTH_LOG_ERROR, "cni.bin_dir",
                             "cannot be set beside bin_dirs; add the directory there and remove bin_dir");
+    if (config.cni.conf_template != NULL)
+        berth_check_problem(check, BERTH_LOG_WARN, "cni.conf_template",
+                            "no network configuration is made from it yet; write one to cni.conf_dir");
     runtime_config_finish(&config);
 }
 

@@ -44,4 +44,5 @@ namespaces = importlib.import_module("containerd.services.namespaces.v1.namespac
 tasks = importlib.import_module("containerd.events.task_pb2")
 empty = importlib.import_module("google.protobuf.empty_pb2")
 containers = importlib.import_module("containerd.services.containers.v1.containers_pb2")
+cri = importlib.import_module("runtime.v1.api_pb2")
 greeter = importlib.import_module("helloworld.helloworld_pb2")

@@ -12,11 +12,15 @@ import protos  # noqa: F401 - makes the modules below
 _SERVICES = {
     "Containers": "containerd.services.containers.v1.containers_pb2",
     "Events": "containerd.services.events.v1.events_pb2",
+    "ImageService": "runtime.v1.api_pb2",
     "Introspection": "containerd.services.introspection.v1.introspection_pb2",
     "Leases": "containerd.services.leases.v1.leases_pb2",
     "Namespaces": "containerd.services.namespaces.v1.namespace_pb2",
+    "RuntimeService": "runtime.v1.api_pb2",
     "Version": "containerd.services.version.v1.version_pb2",
 }
+# Where this protobuf does not say so.
+_STREAMS = re.compile("ListStream|Subscribe|Stream[A-Z].*|GetContainerEvents")
 NAMESPACE = "containerd-namespace"
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -27,7 +31,7 @@ def method(name):
     descriptor = importlib.import_module(_SERVICES[service]).DESCRIPTOR.services_by_name[service]
     found = descriptor.methods_by_name[call]
     classes = [symbol_database.Default().GetPrototype(each) for each in (found.input_type, found.output_type)]
-    return f"/{descriptor.full_name}/{call}", *classes, getattr(found, "server_streaming", call in ("ListStream", "Subscribe"))
+    return f"/{descriptor.full_name}/{call}", *classes, getattr(found, "server_streaming", bool(_STREAMS.fullmatch(call)))
 
 
 class Raw:

@@ -196,6 +196,12 @@ static void bin_dir_and_bin_dirs_exclude_each_other(void **state)
                  BERTH_INVALID_ARGUMENT, "cni.bin_dir: cannot be set beside bin_dirs");
 }
 
+static void settings_without_effect_are_named(void **state)
+{
+    assert_check(BERTH_CRI_RUNTIME_URI, "cni: {conf_template: /etc/cni/template.json}", BERTH_OK,
+                 "cni.conf_template: no network configuration is made from it yet");
+}
+
 static void durations_and_choices_are_checked_by_the_schema(void **state)
 {
     static const struct {
@@ -253,6 +259,7 @@ int main(void)
         cmocka_unit_test(the_default_runtime_is_listed),
         cmocka_unit_test(a_runtime_needs_what_it_builds_on),
         cmocka_unit_test(bin_dir_and_bin_dirs_exclude_each_other),
+        cmocka_unit_test(settings_without_effect_are_named),
         cmocka_unit_test(durations_and_choices_are_checked_by_the_schema),
         cmocka_unit_test(the_stream_server_is_checked),
     };
