@@ -76,7 +76,7 @@ static void list_modules(struct gathering *gathering)
     }
 }
 
-/* NULL: the address is no plugin's. */
+/* NULL if the address belongs to no plugin. */
 static struct module_costs *module_at(const struct gathering *gathering, uintptr_t address)
 {
     const char *path;

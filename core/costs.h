@@ -15,7 +15,7 @@ struct costs {
     struct watch_clock *clock;
 };
 
-/** From here on the table of `inspect` tells what plugins and the daemon cost. */
+/** From here on the table of `inspect` reports what plugins and the daemon cost. */
 void costs_show(const struct costs *costs, struct inspect *inspect);
 
 #endif

@@ -103,7 +103,7 @@ static bool open_loop(struct daemon *daemon)
     int error = uv_loop_init(&daemon->loop);
 
     if (error != 0) {
-        log_line(BERTH_LOG_ERROR, "no event loop: %s", uv_strerror(error));
+        log_line(BERTH_LOG_ERROR, "cannot create the event loop: %s", uv_strerror(error));
         return fail(daemon, DAEMON_EXIT_FAILED);
     }
     daemon->is_loop_open = true;
@@ -184,7 +184,7 @@ static void note_death(struct daemon *daemon)
         log_line(BERTH_LOG_WARN, "not counting this towards a quarantine: %s", error.message);
 }
 
-/* Before the plan, which leaves out what is quarantined. */
+/* Before the plan, because it omits quarantined plugins. */
 static bool open_box(struct daemon *daemon)
 {
     struct berth_error error;
@@ -204,7 +204,7 @@ static bool make_plan(struct daemon *daemon)
     return true;
 }
 
-/* Services of plugins that do not run are declared too, so that callers are told why they are gone. */
+/* Declares services of plugins that do not run too, so that callers learn the reason. */
 static void declare_service(struct daemon *daemon, const struct plan_entry *entry,
                             const struct manifest_service *service)
 {

@@ -45,8 +45,7 @@ static bool reap_all(pid_t daemon, int *ret_exit_code)
     return false;
 }
 
-/* A terminal signals the whole group; only what was sent to this process alone is passed on.
- */
+/* A terminal signals the whole group; only signals sent to this process alone are passed on. */
 static bool is_for_daemon(const siginfo_t *info)
 {
     return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
@@ -72,8 +71,7 @@ bool process_reap_orphans(int *ret_exit_code)
     sigset_t all, before;
     pid_t daemon;
 
-    /* If whoever started berthd left it ignored, the kernel would keep no child's status.
-     */
+    /* If the parent of berthd left it ignored, the kernel would not keep the status of children. */
     signal(SIGCHLD, SIG_DFL);
     if (getpid() != 1)
         return false;

@@ -42,16 +42,15 @@ struct process_signals {
 };
 
 /**
- * Ignores SIGPIPE and SIGXFSZ too. Leaves SIGALRM and the like to whoever has taken them before, such as a
- * profiler. One at a time in a process.
- *
+ * Ignores SIGPIPE and SIGXFSZ too. Leaves SIGALRM and similar signals to earlier users, such as a profiler.
+ * One at a time in a process.
  * @param exit_code  of the process when a second signal ends it.
- * @return false where the loop has no room.
+ * @return false if the loop has no room.
  */
 bool process_take_signals(struct process_signals *signals, uv_loop_t *loop, int exit_code);
 /** Closes the handle. A signal to stop, and a second, are still noticed: the process is about to end. */
 void process_leave_signals(struct process_signals *signals);
-/** Was the daemon told to stop, perhaps while nobody ran the loop? */
+/** Was the daemon told to stop, perhaps while the loop was not running? */
 bool process_is_to_stop(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the daemon tells its operator about a run: log lines, the pending steps of a start or a stop, and
+ * What the daemon reports to its operator: log lines, the pending steps of a start or a stop, and
  * deprecations. Decides nothing.
  */
 #include "report.h"

@@ -19,7 +19,7 @@ struct survey {
      * Rejected directories and modules; not ordinary libraries, nor missing built-in directories.
      */
     size_t rejected_count;
-    /** After survey_plan; with who is quarantined. */
+    /** After survey_plan; includes quarantined plugins. */
     struct plan *plan;
     struct settings_quarantine *quarantined;
     struct config_diagnostics diagnostics;
@@ -32,7 +32,7 @@ struct survey {
  * @return false if it could not continue; `ret_survey` must be finished even so.
  */
 bool survey_take(const struct settings_options *options, struct survey *ret_survey);
-/** No errors so far? */
+/** No errors yet? */
 bool survey_is_good(const struct survey *survey);
 /** Checks what the configuration says about plugins. @return survey_is_good. */
 bool survey_check(struct survey *survey);

@@ -116,8 +116,8 @@ size_t frames_take_interrupted(const void *context, void **frames, size_t count)
 }
 
 /*
- * Where frames_take_guarded goes on, and whether this thread is in it. A program's own thread-local variables
- * are there from a thread's start, so that a signal handler may use them.
+ * Where frames_take_guarded continues, and whether this thread is in it. Thread-local variables of the
+ * program itself exist from a thread's start, so a signal handler may use them.
  */
 static _Thread_local sigjmp_buf after_frames;
 static _Thread_local volatile sig_atomic_t is_taking;

@@ -126,7 +126,7 @@ static const struct running_plugin *find_plugin(const char *uri)
     return uri != NULL && atomic_load(&highest_own_level) >= 0 ? running_find(uri) : NULL;
 }
 
-/* systemd.exec(5): the device and inode of what it connected our standard error to. */
+/* systemd.exec(5): the device and inode that our standard error was connected to. */
 enum log_format log_format_of(int fd)
 {
     const char *journal = getenv("JOURNAL_STREAM");
@@ -265,7 +265,7 @@ static size_t key_length(const char *text)
     return text[0] >= 'a' && text[0] <= 'z' && text[length] == '=' ? length + 1 : 0;
 }
 
-/* The bytes of a value: up to a blank, or in double quotes with backslashes. 0 where there is none. */
+/* The bytes of a value: up to a blank, or in double quotes with backslashes; 0 if there is none. */
 static size_t value_length(const char *text)
 {
     size_t length = 1;
@@ -277,8 +277,7 @@ static size_t value_length(const char *text)
     return text[length] == '"' ? length + 1 : 0;
 }
 
-/* Where the data at the end of a text begin, each a blank, a key and a value; the text's end where there are
- * none. */
+/* Where the key=value data at the end of a text begins; the end of the text if there is none. */
 static const char *find_fields(const char *text)
 {
     const char *at = strchr(text, ' '), *start = NULL;
@@ -497,7 +496,7 @@ struct traced_text {
     char bytes[LINE_MAX_BYTES];
 };
 
-/* @return the text, with the trace of what is running behind it. One that names a trace keeps it. */
+/* Appends the trace of what is running, unless the text names one. @return the text. */
 static const char *add_trace(const char *text, struct traced_text *space)
 {
     const struct berth_trace *(*find)(void) = atomic_load(&find_trace);

@@ -43,7 +43,7 @@ static bool remember(const struct place *place)
     return is_new;
 }
 
-/* Who has the code is to blame; of several plugins in one module, the one that is known to be involved. */
+/* The owner of the code is to blame; of several plugins in one module, the one known to be involved. */
 static struct running_plugin *blame(struct running_plugin *involved, const char *file)
 {
     struct running_plugin *owner = file != NULL ? running_find_by_file(file, involved) : NULL;

@@ -9,11 +9,11 @@
 #include "running.h"
 
 struct misuse {
-    /** Who is to blame; NULL: whoever's module has `caller`. */
+    /** The plugin to blame; NULL: the one whose module contains `caller`. */
     struct running_plugin *plugin;
-    /** Of the plugin, for where it has no word yet; may be NULL. */
+    /** Its URI, if it has no running word yet; may be NULL. */
     const char *uri;
-    /** What was done, and what has come of it: "replied to a call that has ended; ignored". */
+    /** What was done, and the consequence: "replied to a call that has ended; ignored". */
     const char *what;
     /** Of the call, if there is one. */
     const char *path;

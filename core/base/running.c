@@ -314,7 +314,7 @@ static uint32_t next_gap(struct running_thread *thread)
     return (thread->random >> 8) % (2 * RUNNING_SAMPLE - 1) + 1;
 }
 
-/* @return how many entries the time of the next one stands for; 0: it need not be timed. */
+/* @return how many entries the time of the next one represents; 0: it need not be timed. */
 static uint32_t weigh(struct running_thread *thread, const struct running_plugin *owner,
                       enum running_doing doing)
 {
@@ -389,7 +389,7 @@ static void report_slow(const struct running_word *word, uint64_t own_ticks)
     uint64_t ns = running_ticks_to_ns(own_ticks);
 
     if (ns < limits.slow_ns) {
-        /* Not slow after all: what was measured shows how many ticks it takes. */
+        /* Not slow after all: the measurement shows how many ticks it takes. */
         slow_ticks = own_ticks;
         return;
     }
@@ -398,8 +398,8 @@ static void report_slow(const struct running_word *word, uint64_t own_ticks)
 }
 
 /*
- * Those that last long enough to be stamped are all timed and count once each; of the others one stands for
- * as many as it weighs, and those of no weight are among them.
+ * Entries that last long enough to be stamped are all timed and count once each. Of the others, one
+ * represents as many as its weight says, including those of no weight.
  */
 static void charge(const struct running_frame *frame, const struct running_word *word, uint64_t own_ticks)
 {
@@ -545,7 +545,7 @@ static unsigned look_once(const struct running_thread *thread, struct running_wo
     return count;
 }
 
-/* A thread that stands in the middle of a change, or changes all the time, runs nothing in particular. */
+/* A thread that is in the middle of a change, or changes all the time, runs nothing in particular. */
 #define TRIES 1000
 
 unsigned running_look_all(const struct running_thread *thread, struct running_word *ret_words)

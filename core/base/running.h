@@ -36,7 +36,7 @@ enum running_doing {
     RUNNING_OWN = 14,
 };
 
-/** What was printed past the log, from any thread: see core/watch/printing.c. */
+/** Output that bypassed the log, from any thread: see core/watch/printing.c. */
 struct running_prints {
     /** Of the present span of time: when it began, on the clock of uv_hrtime() in milliseconds, and its
      * lines.
@@ -49,7 +49,7 @@ struct running_prints {
     atomic_uint told;
 };
 
-/** A plugin, and what it has cost. Never freed, so that a signal handler and the next start can name it. */
+/** A plugin and its costs so far. Never freed, so that a signal handler and the next start can name it. */
 struct running_plugin {
     /** In the order they were added; from 1, because 0 is the host in the black box. */
     uint32_t index;
@@ -71,12 +71,12 @@ struct running_plugin {
     struct {
         uint64_t told, told_ns, blocked_ns, pause_ns;
     } slow_lines;
-    /** What it did against the contract, from any thread. */
+    /** Its violations of the contract, from any thread. */
     atomic_uint_least64_t misuses;
     struct running_prints prints;
 };
 
-/** What is running, as another thread sees it. */
+/** A snapshot of what is running, for another thread. */
 struct running_word {
     /** NULL: the host itself, or what libuv called directly. */
     struct running_plugin *owner;
@@ -116,7 +116,7 @@ struct running_thread {
         uint64_t nested_ticks;
         atomic_int doing;
         bool flag_was_set;
-        /** How many entries it stands for. */
+        /** How many entries it represents. */
         uint32_t weight;
     } frames[RUNNING_DEPTH_MAX];
     /** Of another thread than the loop's: its place in the box, while it is in a plugin. */
@@ -149,9 +149,9 @@ struct running_limits {
 /** Adds a plugin. The texts are copied; the result lives as long as the process. Aborts without memory. */
 struct running_plugin *running_add(const char *uri, const char *module, const char *version,
                                    const char *path);
-/** By its index; NULL: there is none. Async-signal-safe. */
+/** By index; NULL if there is none. Async-signal-safe. */
 struct running_plugin *running_get(uint32_t index);
-/** By its URI; NULL: there is none. */
+/** By URI; NULL if there is none. */
 struct running_plugin *running_find(const char *uri);
 uint32_t running_count(void);
 /**
@@ -167,10 +167,10 @@ struct running_plugin *running_find_by_file(const char *path, const struct runni
  */
 struct running_plugin *running_find_by_frames(void *const *frames, size_t count,
                                               const struct running_plugin *preferred, const void **ret_frame);
-/** Is no other plugin of its module running? */
+/** Is this the only running plugin of its module? */
 bool running_is_alone_in_its_module(const struct running_plugin *plugin);
 
-/** This thread's word is kept in `thread` until running_thread_end. The loop's thread begins first. */
+/** Keeps this thread's word in `thread` until running_thread_end. The loop's thread begins first. */
 void running_thread_begin(struct running_thread *thread, bool is_loop);
 void running_thread_end(void);
 /** This thread's; NULL: it has none. Async-signal-safe. */
@@ -188,7 +188,7 @@ void running_enter(struct running_plugin *owner, enum running_doing doing, const
 void running_leave(void);
 /** As running_leave, of an entry that the plugin itself has announced: RUNNING_OWN, and the innermost. */
 void running_leave_own(void);
-/** Is the innermost entry of this thread one, which its plugin has yet to leave? */
+/** Is the innermost entry of this thread one of these, which its plugin has not left yet? */
 bool running_is_own(void);
 /** The innermost entry of this thread is to return within that time. */
 void running_allow(uint64_t limit_ns);
@@ -196,16 +196,16 @@ void running_allow(uint64_t limit_ns);
 /** Called on the loop's thread before and after each step of a plugin, but not its handlers; NULL: no more.
  */
 void running_watch_steps(void (*on_step)(const struct running_word *word, bool has_ended));
-/** Is no other thread in a plugin? */
+/** Is no other thread inside a plugin? */
 bool running_is_alone(void);
-/** Notes at each entry whether this flag of the loop's thread is set; NULL: of none. */
+/** At each entry, notes whether this flag of the loop's thread is set; NULL: stops doing so. */
 void running_watch_flag(const unsigned *flag);
 /** Was it set when the innermost entry of this thread began? */
 bool running_flag_was_set(void);
 /** Called on each thread before an entry is left, in place of who was called before; NULL: nobody. */
 void running_watch_leave(void (*on_leave)(void));
 
-/** What runs at the innermost level. Any thread, also a signal handler. False: nothing of a plugin. */
+/** What runs at the innermost level. From any thread and from signal handlers. False if no plugin runs. */
 bool running_look(const struct running_thread *thread, struct running_word *ret_word);
 /**
  * All that is on the stack, from the innermost level outwards, the host's own levels left out. As safe as
@@ -217,9 +217,9 @@ bool running_look(const struct running_thread *thread, struct running_word *ret_
 unsigned running_look_all(const struct running_thread *thread, struct running_word *ret_words);
 
 /**
- * A new turn of the loop. Reading the clock is most of what an entry costs. Where a turn has many entries of
- * calls, and another thread stamps those that last, the first few are timed and then one of RUNNING_SAMPLE at
- * random, which stands for that many. Steps are always timed, and so is what lasts until it is stamped.
+ * Begins a turn of the loop. Reading the clock is most of what an entry costs. If a turn has many entries of
+ * calls, and another thread stamps those that last, the first few are timed, and then one of RUNNING_SAMPLE
+ * at random, which represents that many. Steps are always timed, and so is what lasts until it is stamped.
  */
 void running_begin_turn(void);
 #define RUNNING_SAMPLE 64

@@ -86,9 +86,9 @@ static const struct cli_command commands[] = {
      default_options, 0, 0, command_config_default},
     {"config check", "", "check the configuration and report every error",
      "Checks the daemon's settings and each plugin's section, without running plugin code.\n"
-     "Exits with 1 if they are valid but run would not start, for want of a required plugin or a\n"
-     "server. --load also loads the modules, which runs their constructors, and lets plugins check\n"
-     "what only they know, such as whether a key matches its certificate. Nothing is started.\n",
+     "Exits with 1 if they are valid but run would not start because a required plugin or a server\n"
+     "is missing. --load also loads the modules, which runs their constructors, and lets plugins\n"
+     "check what only they know, such as whether a key matches its certificate. Nothing is started.\n",
      check_options, 0, 0, command_config_check},
     {"config dump", "", "print the effective configuration",
      "Prints the merged files with all defaults. The output loads back as the same configuration,\n"

@@ -83,7 +83,7 @@ static enum berth_code take(const char *path, struct berth_error *err)
     if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1 ||
         (status.st_mode & 0077) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: not a file of this user alone (mode 0600); remove it", path);
+                               "%s: does not belong to this user alone (mode 0600); remove it", path);
     if (fcntl(box.fd, F_SETLK, &whole) != 0)
         return fail(path, "another daemon uses it", err);
     return BERTH_OK;

@@ -52,7 +52,7 @@ static pid_t daemon_pid;
 static pthread_key_t loop_key;
 static volatile sig_atomic_t exit_is_expected;
 
-/* The thread that reports, and where it goes on after a fault of its own. */
+/* The thread that reports, and where it continues after a fault of its own. */
 static _Atomic pid_t reporter;
 static sigjmp_buf next_part;
 static volatile sig_atomic_t can_go_on;
@@ -176,7 +176,7 @@ static void add_number_field(const char *key, uint64_t value)
     add_number(value, 10, 1);
 }
 
-/* What was printed and is nowhere else. */
+/* Output that was printed but not logged. */
 static void add_rest(const char *name, const char *text)
 {
     add(is_json() ? ",\"" : " ");
@@ -370,7 +370,7 @@ static void add_frames(void *const *frames, size_t count)
     add(is_json() ? "]" : "");
 }
 
-/* The message is complete: what it is about, and where each thread frame is. */
+/* The message is complete: what happened, and the frames of the thread. */
 static void end_report(const struct blame *blame, const siginfo_t *info, const void *context,
                        void *const *frames, size_t count)
 {
@@ -401,7 +401,7 @@ static void end_report(const struct blame *blame, const siginfo_t *info, const v
         add_field("method", blame->word.detail, false);
     }
     if (!is_json()) {
-        /* What is known so far is out before the riskier part. */
+        /* Write what is known before the riskier part. */
         add("\n");
         flush();
     }
@@ -481,8 +481,8 @@ static void set_default(int number)
 }
 
 /*
- * Where the kernel found a fault, returning repeats it, and the core shows the instruction. What was sent, or
- * happens after its instruction, is sent again: it arrives on return.
+ * If the kernel found the fault, returning repeats it, and the core dump shows the instruction. A signal that
+ * was sent, or that arrives after its instruction, is sent again: it arrives on return.
  */
 static void end_by(int number, const siginfo_t *info)
 {
@@ -549,7 +549,7 @@ static void on_exit_called(int status, void *unused)
         end_early("called exit()");
 }
 
-/* The loop's thread ends although its loop runs. Its frames are gone; the word is still there. */
+/* The loop's thread ends although its loop runs. Its frames are gone; its word still exists. */
 static void on_loop_thread_ended(void *unused)
 {
     if (!exit_is_expected && getpid() == daemon_pid)

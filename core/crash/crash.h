@@ -36,7 +36,7 @@ struct crash_options {
     int exit_code;
     /** Called before the daemon dies, in a signal handler; may be NULL. */
     void (*on_death)(const struct crash_death *death);
-    /** Hands over what was printed, but not logged, in a signal handler; may be NULL. */
+    /** Passes on what a signal handler printed but did not log; may be NULL. */
     void (*each_rest)(void (*on_rest)(const char *name, const char *text));
 };
 
@@ -81,7 +81,7 @@ struct box_death {
  */
 enum berth_code box_open(const char *state, bool *ret_has_died, struct box_death *ret_death,
                          struct berth_error *err);
-/** Writes the names of all plugins that were added so far, and follows the running word from here on. */
+/** Writes the names of all plugins added until now, and follows the running word from here on. */
 void box_begin(void);
 /** For crash_options. Async-signal-safe. */
 void box_note_death(const struct crash_death *death);
@@ -136,7 +136,7 @@ bool deaths_describe_others(const struct deaths *deaths, const char *state, char
 enum berth_code deaths_write(const char *state, const struct deaths *deaths, struct berth_error *err);
 void deaths_finish(struct deaths *deaths);
 
-/** Adds a death, and a quarantine where the limit is reached and there is none. @return was it reached? */
+/** Adds a death, and a quarantine if the limit is reached and there is none yet. @return was it reached? */
 bool deaths_add(struct deaths *deaths, const char *uri, const char *what, int64_t now_s,
                 const struct deaths_limit *limit);
 /** Adds one to the file, now. A file that cannot be read stays as it is. */

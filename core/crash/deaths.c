@@ -118,7 +118,7 @@ static enum berth_code read_open(FILE *file, const char *path, struct deaths *de
             err, BERTH_PERMISSION_DENIED,
             "%s: ignoring this file: too large, not a regular file, wrong owner, or writable by others",
             path);
-    /* One more for the end of a last line that has none, and one for the NUL. */
+    /* One byte for the end of a last line that lacks it, and one for the NUL. */
     text = memory_allocate((size_t)status.st_size + 2, 1);
     length = fread(text, 1, (size_t)status.st_size, file);
     if (ferror(file) != 0) {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** A table inside the file: nothing of it lies outside. */
+/** A table that lies entirely inside the file. */
 struct elf_table {
     const unsigned char *bytes;
     size_t length;
@@ -24,14 +24,14 @@ struct elf_image {
     struct elf_table dynamic;
     struct elf_table strings;
     struct elf_table symbols;
-    /** How many symbols the hash table tells of; 0 where there is none. */
+    /** The number of symbols according to the hash table; 0 if there is none. */
     size_t symbol_count;
 };
 
 /**
  * Opens 64-bit little-endian bytes.
  * @param image  borrows the bytes.
- * @return false where they are no such ELF file, or one with more dynamic entries than linkers write.
+ * @return false if they are not such an ELF file, or if it has more dynamic entries than linkers write.
  */
 bool elf_image_init(struct elf_image *image, const void *bytes, size_t length);
 

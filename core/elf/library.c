@@ -35,8 +35,10 @@
 #define MULTIARCH "."
 #endif
 
-/* What ldconfig wrote down of the system's libraries, in the format of glibc since 2.2 (its
- * sysdeps/generic/dl-cache.h). Empty where there is none. */
+/*
+ * The cache of the system's libraries that ldconfig writes, in glibc's format since 2.2 (its
+ * sysdeps/generic/dl-cache.h). Empty if there is none.
+ */
 struct linker_cache {
     const char *bytes;
     size_t length;
@@ -121,7 +123,7 @@ static const char *const default_folders[] = {
     "/lib/" MULTIARCH, "/usr/lib/" MULTIARCH, "/lib64", "/usr/lib64", "/lib", "/usr/lib",
 };
 
-/* A path that was tried; without bytes where there is no library. */
+/* A path that was tried; without bytes if there is no library. */
 struct file {
     char *path;
     bool is_mapped;
@@ -170,7 +172,7 @@ struct library_finder {
     size_t looks;
 };
 
-/* Maps a regular file, once. Where strangers could cut it short meanwhile it is to be verified before. */
+/* Maps a regular file, once. If others could truncate it meanwhile, it has to be verified first. */
 static void map(struct file *file)
 {
     int fd = file->is_mapped ? -1 : open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -311,8 +313,10 @@ static bool starts_token(const char *text, const char *name, size_t *ret_length)
     return strncmp(text + 1, name, length) == 0;
 }
 
-/* One folder of a path, or a name, with $ORIGIN for the folder of the file that has it. NULL for other
- * tokens, whose meaning only the dynamic linker knows, and for what is longer than any path. */
+/*
+ * One folder of a path, or a name, with $ORIGIN replaced by the folder of its file. NULL for other tokens,
+ * which only the dynamic linker understands, and for anything longer than a path.
+ */
 static char *expand(const char *text, size_t length, const char *user_path)
 {
     const char *slash = strrchr(user_path, '/');
@@ -435,7 +439,7 @@ static void check_search_path(const struct walk *walk, size_t user, int64_t tag,
     each_folder(folders, path_of(walk, user), check_folder, &check);
 }
 
-/* The loader hands out what it has under a soname to whoever asks for a file of that path. */
+/* The loader returns a library known under a soname to anyone who asks for a file of that path. */
 static void check_soname(const struct walk *walk, size_t user)
 {
     const char *soname = search_path(image_of(walk, user), DT_SONAME);

@@ -16,7 +16,7 @@
 #define LIBRARY_MODULE ((size_t)-1)
 
 struct library {
-    /** As it stands under DT_NEEDED, and the file it was found in; borrowed from the finder. */
+    /** Its name in DT_NEEDED, and the file it was found in; borrowed from the finder. */
     const char *name;
     const char *path;
     dev_t device;
@@ -74,7 +74,7 @@ void library_each_loaded(struct library_finder *finder,
  * loaded second gets it. Zero-initialise.
  */
 struct library_names {
-    /** Trees for tsearch: what is needed, and the sonames of modules. */
+    /** Trees for tsearch: the libraries that are needed, and the sonames of modules. */
     void *needed;
     void *sonames;
 };

@@ -193,7 +193,7 @@ static void host_report(const struct berth_host *table, enum berth_code code, co
         host->on_report(host, code, message);
 }
 
-/* Whose code has `caller` is to blame, not the plugin that tells. */
+/* The module that contains `caller` is to blame, not the plugin that reports. */
 static void host_report_misuse(const struct berth_host *table, const char *what, const void *caller)
 {
     if (ON_LOOP(table, "berth_report_misuse", NULL) != NULL)

@@ -10,7 +10,7 @@
 #include <core/state/state.h>
 #include <sdk/calls/router.h>
 
-/** The host as one plugin sees it. Embedded by whoever runs the plugin, who answers the callbacks. */
+/** The host as one plugin sees it. Embedded by its runner, which answers the callbacks. */
 struct host {
     struct berth_host table;
     /** The loop's. */

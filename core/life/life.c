@@ -347,7 +347,7 @@ static void become_ready(struct instance *instance, void *result)
         open_services(instance);
 }
 
-/* There is no instance that what was posted could work on. */
+/* There is no instance for the posted functions to work on. */
 static void drop_posts(struct instance *instance)
 {
     size_t dropped = mailbox_close(instance->host.table.mailbox, false);
@@ -368,7 +368,7 @@ static void on_init_ended(struct steps *steps, const struct step_outcome *outcom
     if (outcome->code == BERTH_OK) {
         become_ready(instance, outcome->result);
     } else {
-        /* Nothing of a plugin without an instance may be called, neither a hook nor a hold. */
+        /* No code of a plugin without an instance may be called: no hooks, no holds. */
         instance->host.takes_holds = false;
         if (life->router != NULL)
             router_remove_interceptors(life->router, &instance->host);
@@ -465,7 +465,7 @@ static enum berth_code call_close(struct steps *steps, void **ret_result, struct
 {
     struct instance *instance = of_steps(steps);
 
-    /* What was posted may answer calls, so it runs before they are ended. */
+    /* Posted functions may answer calls, so they run before the calls are ended. */
     mailbox_close(instance->host.table.mailbox, true);
     cut_off(instance);
     return BERTH_HAS(instance->table, close)

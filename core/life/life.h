@@ -19,7 +19,7 @@ struct life_part {
     struct settings_timeouts timeouts;
 };
 
-/** What the owner hears, each once, from the top of the loop. */
+/** The events of a life, each once, from the top of the loop. */
 struct life_events {
     /** All have settled, and none serves: life_serve or life_stop is due. */
     void (*on_settled)(void *context);

@@ -134,7 +134,7 @@ static void run(const struct mailbox *mailbox, struct letter *letter)
     free(letter);
 }
 
-/* Runs some. What is left, or came meanwhile, waits behind the other mailboxes. */
+/* Runs some. The rest, and what has arrived since, waits behind the other mailboxes. */
 static size_t empty(struct mailbox *mailbox)
 {
     struct letter *letter;

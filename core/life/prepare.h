@@ -56,7 +56,7 @@ void prepare_submit(struct prepare_pool *pool, struct prepare_job *job);
 void prepare_abandon(struct prepare_job *job);
 /** Withdraws a job that has not begun; on_ended does not come. @return false if it has begun. */
 bool prepare_withdraw(struct prepare_job *job);
-/** Only tells the plugin; the result still counts. */
+/** Only informs the plugin; the result still counts. */
 void prepare_cancel(struct prepare_job *job);
 
 /**

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose turn it is: counts for each plugin and each type what has not ended yet. */
+/* Decides whose turn it is: counts for each plugin and each type what has not ended yet. */
 #include "turns.h"
 
 #include <stdlib.h>

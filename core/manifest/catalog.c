@@ -12,11 +12,11 @@
 #include <core/elf/elf.h>
 #include <core/scan/scan.h>
 #include <sdk/base/memory.h>
-/* Warnings about one manifest, and about all of them: a folder of modules from the future is no flood. */
+/* Warnings about one manifest, and about all of them: a folder of newer modules must not flood the log. */
 #define MANIFEST_WARNINGS_MAX 8
 #define ALL_WARNINGS_MAX 64
 
-/* Where each URI that has been given away so far stands among the winners. */
+/* For each URI assigned until now, its place among the winners. */
 struct contest {
     struct catalog *catalog;
     struct name_table winners;
@@ -166,7 +166,7 @@ struct reader {
     struct catalog *catalog;
     struct library_finder *finder;
     struct library_names names;
-    /* How many lines there were about what is ignored in manifests, said or not. */
+    /* The number of warnings about ignored parts of manifests, printed or not. */
     size_t warnings;
 };
 

@@ -7,7 +7,7 @@
 
 #include <berth/plugin.h>
 
-/* Tables end with NULL; one that has lost its end is not followed for ever. */
+/* Tables end with NULL; one without its end is followed only this far. */
 #define TABLE_MAX 1024
 
 static enum berth_code stale(const struct manifest *manifest, struct berth_error *err, const char *what,

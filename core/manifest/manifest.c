@@ -118,7 +118,7 @@ static const struct config_node *find(const struct config_node *map, const char 
     return node != NULL && config_node_is_empty(node) ? NULL : node;
 }
 
-/* The text at a key; NULL if it is missing or wrong; what is wrong has been reported. */
+/* The text at a key; NULL if it is missing or wrong, which has been reported. */
 static const char *read_text(struct reader *reader, const struct config_node *map, const char *key,
                              bool required, const char *what)
 {

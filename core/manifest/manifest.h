@@ -32,15 +32,15 @@ struct manifest_service {
     size_t transport_count;
 };
 
-/** A type, a URI or "*", and where it stands in the note. */
+/** A type, a URI or "*", and its place in the note. */
 struct manifest_requirement {
     const char *name;
     struct config_mark mark;
 };
 
 /**
- * A setting of an older version of the section that has another name or meaning: dotted paths, in which `*`
- * stands for every key of a map, as often and in the same order in both.
+ * A setting that has another name or meaning in an older version of the section. Both are dotted paths, in
+ * which `*` means every key of a map; it occurs equally often in both, in the same order.
  */
 struct manifest_rename {
     /** The rename applies to sections written for a version below this one. */
@@ -127,8 +127,10 @@ struct manifest {
     size_t plugin_count;
     /** FNV-1a, 64 bits, of the text. */
     uint64_t hash;
-    /** Why nothing of the module can run although the manifest is good: of its libraries, say. Malloced, or
-     * NULL; whoever found it out sets both. */
+    /**
+     * Why nothing of the module can run although its manifest is valid, such as a problem with its libraries.
+     * Malloced, or NULL; set by whoever finds it.
+     */
     char *objection;
     enum berth_code objection_code;
     /** Where it was found; NULL where nobody scanned. */

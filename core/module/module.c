@@ -81,7 +81,7 @@ static int on_object(struct dl_phdr_info *info, size_t size, void *ret_loads)
     return 1;
 }
 
-/* How many objects this process has loaded so far. */
+/* The number of objects this process has loaded until now. */
 static unsigned long long count_loads(void)
 {
     unsigned long long loads = 0;
@@ -114,7 +114,7 @@ static uint64_t mapped_inode(uintptr_t address)
 
 /*
  * The loader goes by names: asked for a path that it knows, or that some library claims as its soname, it
- * hands out what it has. So an object that was there before is compared by what is mapped.
+ * returns what it already has. So an object that was there before is compared by what is mapped.
  */
 static enum berth_code check_identity(void *handle, bool was_there, const struct scan_file *file,
                                       struct berth_error *err)

@@ -141,7 +141,7 @@ static void add_member(struct plan_build *build, size_t type, size_t entry)
     build->memory->members[(size_t)(of->members - build->memory->members) + of->member_count++] = entry;
 }
 
-/* One that lost to another of its URI is no provider. */
+/* A plugin that lost to another of its URI is not a provider. */
 static bool is_member(const struct plan *plan, size_t entry)
 {
     return entry == 0 || strcmp(plan->entries[entry - 1].plugin->uri, plan->entries[entry].plugin->uri) != 0;

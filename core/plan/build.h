@@ -67,12 +67,15 @@ void plan_rules_apply(struct plan_build *build);
 /** Blocks or skips what can never start, and then all that requires it. */
 void plan_rules_block(struct plan_build *build);
 
-/** Rejects whoever exports a service that another plugin is to export, and adds the configured transports. */
+/** Rejects plugins that export a service assigned to another plugin, and adds the configured transports. */
 void plan_exports_apply(struct plan_build *build);
 /** Warns about transports that no server carries. */
 void plan_exports_warn(struct plan_build *build);
 
-/** Ignores each `wants` inside a cycle, and blocks what is in a cycle without it. @return true if any was. */
+/**
+ * Ignores each `wants` inside a cycle, and blocks plugins in a cycle without one. @return true if there were
+ * any.
+ */
 bool plan_cycles_apply(struct plan_build *build);
 /** Warns about each `wants` that is ignored. */
 void plan_cycles_warn(struct plan_build *build);

@@ -188,7 +188,7 @@ static void warn_of_entry(struct plan_build *build, const struct plan_entry *ent
                         carried_count);
 }
 
-/* Disabled and skipped servers count too: naming their transports is no mistake. */
+/* Disabled and skipped servers count too: naming their transports is not a mistake. */
 void plan_exports_warn(struct plan_build *build)
 {
     const struct plan *plan = build->plan;

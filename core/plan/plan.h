@@ -138,7 +138,7 @@ void plan_graph_finish(struct plan_graph *graph);
 bool plan_graph_is_star(const struct plan_entry *entry);
 
 /**
- * Where each entry of a plan stands, as its dependents see it. The plan asks it ahead of time and life while
+ * The state of each entry of a plan, as its dependents see it. The plan asks it ahead of time, life while
  * plugins start: what blocks a plugin, and who is to blame, is decided here and nowhere else.
  */
 struct verdicts;

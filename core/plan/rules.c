@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who will not run: first for what a plugin, its module or the configuration says, then because of a
- * requirement. Decides only what is certain ahead of time: a provider that will run may still become
- * anything.
+ * Decides who will not run: first because of what a plugin, its module or the configuration says, then
+ * because of a requirement. Decides only what is certain ahead of time: a provider that will run may still
+ * end in any state.
  */
 #include "build.h"
 

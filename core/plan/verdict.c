@@ -28,7 +28,7 @@ struct standing {
     const char *reason;
     /** Where the chain of causes ends. */
     size_t root;
-    /** The type whose tally counts it; PLAN_NONE if it is no member of its type. */
+    /** The type whose tally counts it; PLAN_NONE if it is not a member of its type. */
     size_t type;
 };
 
@@ -266,8 +266,7 @@ static char *explain_end(const struct verdicts *verdicts, const struct verdict *
     return text;
 }
 
-/* A type can lose some of its providers and still be there. What is to blame further down has its own line.
- */
+/* A type can lose some of its providers and still be available. Causes further down have their own line. */
 static char *explain_start(const struct verdicts *verdicts, const struct verdict *verdict)
 {
     const struct standing *fallen = &verdicts->standings[verdict->cause];

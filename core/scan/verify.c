@@ -14,7 +14,7 @@
 
 #include <sdk/base/error_code.h>
 
-/* Whoever may write to a folder may have made the symlinks in it, sticky or not. */
+/* Anyone who may write to a folder may have created the symlinks in it, sticky or not. */
 static enum berth_code check_link(const char *path, const struct stat *link, const struct stat *folder,
                                   struct berth_error *err)
 {

@@ -225,7 +225,7 @@ static void set_origin(struct config_node *node, const char *was)
         set_origin(node->items[i], was);
 }
 
-/* What is taken out of a section remembers its name and that of its setting there. */
+/* A part that is taken out of a section keeps that section's name, and its setting's name there. */
 static void set_origins(struct config_tree *tree, struct config_node *taken, const char *section)
 {
     char text[512];
@@ -270,8 +270,10 @@ static bool add_beside(struct split *split, const struct claimant *claimant, str
     return true;
 }
 
-/* The section itself becomes the owner's or the first claimant's. Who has one gets a part to be merged into
- * it. */
+/*
+ * The section itself becomes the owner's or the first claimant's. A plugin that has a section gets its part
+ * merged into it.
+ */
 static void divide(struct split *split, size_t place, struct config_diagnostics *diagnostics)
 {
     struct config_node *sections = split->sections;
@@ -433,7 +435,7 @@ static void close_gaps(struct config_node *sections, const bool *gone)
     sections->count = kept;
 }
 
-/* What has become a section of its own is no part of one. */
+/* A part that has become a section of its own no longer belongs to the other. */
 static void drop_sections(struct former_parts *parts)
 {
     size_t kept = 0;

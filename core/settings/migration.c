@@ -246,7 +246,8 @@ void migration_warn_of_version(const struct manifest_plugin *plugin, const struc
             migration->version, current);
 }
 
-/* One rename at work: what it takes out gathers in a tree of its own, which is then merged into the section.
+/*
+ * One rename in progress: what it takes out is collected in a separate tree and then merged into the section.
  */
 struct renaming {
     struct config_tree *tree;
@@ -534,7 +535,7 @@ struct run {
     struct config_values **views;
     size_t view_count;
     size_t changes, nodes, bytes;
-    /* A bound was passed: nothing of it counts, whatever the callback returns. */
+    /* A limit was exceeded: the migration has no effect, whatever the callback returns. */
     bool is_exhausted;
     struct config_diagnostics *diagnostics;
 };

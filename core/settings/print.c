@@ -193,7 +193,7 @@ static void put_version(struct config_tree *tree, struct config_node *section, u
     section->items[0] = node;
 }
 
-/* Leaves a section whose module is not to be loaded as it is, and says so. */
+/* Leaves a section unchanged if its module must not be loaded, and says so. */
 static bool waits(const struct settings_migration *options, const struct settings_section *section,
                   struct config_diagnostics *diagnostics)
 {

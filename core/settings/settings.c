@@ -269,7 +269,7 @@ static void add_defaults(struct config_tree *tree)
     override(tree, "plugin_dirs", list);
 }
 
-/* A `log` that is no map is left to those who report it. */
+/* A `log` that is not a map is left to the code that reports it. */
 static void override_log_level(struct config_tree *tree, const char *level)
 {
     struct config_node *log = config_node_find(config_tree_root(tree), "log");

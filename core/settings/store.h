@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands behind `struct settings`, and what the files of this room share. */
+/* The inside of `struct settings`, and what the files of this room share. */
 #ifndef CORE_SETTINGS_STORE_H
 #define CORE_SETTINGS_STORE_H
 
@@ -32,7 +32,7 @@ struct settings_section {
     /** NULL if the files have none. Its `config_version` has been taken out. */
     struct config_node *node;
     struct migration migration;
-    /** Migrated each by itself, as each has its own version, and then merged into `node`. */
+    /** Each migrated separately, because each has its own version, and then merged into `node`. */
     struct former_part *parts;
     size_t part_count;
     bool disabled;

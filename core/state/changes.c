@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells watchers that something shown in listings has changed. */
+/* Notifies watchers that something shown in listings has changed. */
 #include "changes.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells watchers that something shown in listings has changed. */
+/* Notifies watchers that something shown in listings has changed. */
 #ifndef CORE_STATE_CHANGES_H
 #define CORE_STATE_CHANGES_H
 
@@ -11,10 +11,10 @@
 
 /** Embedded by its owner. */
 struct changes {
-    /** Active from a change until all watchers have been told. */
+    /** Active from a change until all watchers have been notified. */
     uv_idle_t turn;
     LIST_HEAD(, berth_watch) watches;
-    /** The watch that is told next. */
+    /** The watch to notify next. */
     struct berth_watch *next;
 };
 
@@ -22,8 +22,10 @@ void changes_init(struct changes *changes, uv_loop_t *loop);
 /** Drops all watches and closes the handle, which takes one more turn of the loop. */
 void changes_finish(struct changes *changes);
 
-/** Notes a change. Watchers are told from the top of the loop, once for any number of changes. NULL is
- * ignored. */
+/**
+ * Notes a change. Watchers are notified from the top of the loop, once for any number of changes. NULL is
+ * ignored.
+ */
 void changes_note(struct changes *changes);
 
 /** See struct berth_inspect. */

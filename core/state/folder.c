@@ -73,7 +73,7 @@ static enum berth_code check_mode(const char *what, const char *path, const stru
     return BERTH_OK;
 }
 
-/* Only the last folder: whoever chose the path is responsible for the folders above it. */
+/* Only the last folder: whoever chose the path is responsible for its parents. */
 static enum berth_code check_owner(const char *what, const char *path, int fd, struct berth_error *err)
 {
     struct stat status;

@@ -12,7 +12,7 @@
 
 #include <config/text/utf8.h>
 
-/* What may wait for one follower. */
+/* The most that may wait for one follower. */
 #define WAITING_MAX ((size_t)64 * 1024)
 
 struct waiting_line {
@@ -40,7 +40,7 @@ struct berth_log_follower {
     uint64_t lost;
     /** It knows that lines wait. */
     bool is_told;
-    /** What it was handed last. */
+    /** The line it was given last. */
     struct waiting_line *taken;
 };
 

@@ -274,7 +274,7 @@ static bool visit_connection(void *context, const struct berth_connection *told)
     return visit->goes_on;
 }
 
-/* NULL where the plugin is no server, is not ready, or has another interface. */
+/* NULL if the plugin is not a server, is not ready, or has another interface. */
 static const struct berth_server *server_of(const struct registry_plugin *plugin)
 {
     const char *interface = plugin->entry->plugin->interface;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The door of the room: each plugin at run time, what listings show of it, who is told of changes, and the
- * daemon's folders.
+ * The door of the room: each plugin at run time, what listings show of it, who is notified of changes, and
+ * the daemon's folders.
  */
 #ifndef CORE_STATE_STATE_H
 #define CORE_STATE_STATE_H
@@ -59,7 +59,7 @@ struct registry_plugin {
     uint64_t generation;
     struct berth_times times;
 
-    /** What it publishes for listings, in its order. All strings are copies. */
+    /** What it publishes for listings, in its own order. All strings are copies. */
     struct berth_export *exports;
     size_t export_count;
     struct berth_platform *platforms;
@@ -92,7 +92,7 @@ uint64_t registry_since_start(const struct registry *registry);
 /** The same for a time on the clock of uv_hrtime(); 0 for one before the start. */
 uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns);
 
-/** Who is told of changes; borrowed. NULL (default): nobody. */
+/** Receives changes; borrowed. NULL (default): none. */
 void registry_set_changes(struct registry *registry, struct changes *changes);
 
 /** Moves a healthy plugin to its next state. */
@@ -156,7 +156,9 @@ struct inspect {
     const struct scan *scan;
 };
 
-/** May the function of an inspect table go on? Elsewhere than on the loop it is refused, and `caller` blamed.
+/**
+ * May the function of an inspect table continue? On any thread but the loop's it is refused, and `caller`
+ * blamed.
  */
 bool inspect_is_on_loop(const struct berth_inspect *table, const char *function, const void *caller);
 /** All borrowed. Subscribes to the registry's changes; the owner forwards the router's. */

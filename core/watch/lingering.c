@@ -30,7 +30,7 @@
 static struct known {
     pid_t id;
     bool is_hosts;
-    /* NULL: whoever ran between two steps. */
+    /* NULL: code that ran between two steps. */
     struct running_plugin *owner;
     enum running_doing doing;
 } known[KNOWN_MAX];

@@ -40,7 +40,7 @@ struct source {
     bool is_loop;
 };
 
-/* Guarded by the lock of its stream, which whoever prints holds. */
+/* Guarded by the lock of its stream, held by whoever prints. */
 static struct output {
     const char *name, *title;
     enum berth_log_level level;
@@ -59,7 +59,7 @@ static struct output {
 
 /* What nobody's plugin has printed. */
 static struct running_prints of_nobody;
-/* There are lines without an end, or dropped ones that no line tells of. */
+/* There are incomplete lines, or dropped ones not reported yet. */
 static atomic_bool is_due;
 /* No turn of the loop follows. */
 static atomic_bool is_ended;
@@ -258,7 +258,10 @@ void printing_begin(void)
     stderr = outputs[1].stream;
 }
 
-/* Of another thread only where it has been there for long: it may be about to go on. @return is some left? */
+/*
+ * Takes lines of another thread only after a while: it may be about to complete them. @return is anything
+ * left?
+ */
 static bool end_lines(bool are_all)
 {
     bool is_left = false;

@@ -15,7 +15,7 @@
  * called directly nobody knows whose it is.
  */
 
-/* NULL: whoever stops it may. */
+/* NULL: anyone may stop it. */
 static uv_loop_t *loop;
 /* The loop's flag was set here. The loop clears it when it returns. */
 static bool is_stopping;
@@ -94,7 +94,7 @@ void tampering_note_return(void)
 static struct surroundings *surroundings;
 /* Only the host's own code ran since the last look. */
 static bool is_fresh;
-/* Nothing of the plugin has run in this step. */
+/* No code of the plugin has run in this step. */
 static bool is_quiet;
 
 static void on_change(void *context, const char *what, bool is_restored)
@@ -135,7 +135,7 @@ void tampering_watch_process(void)
         running_watch_steps(on_step);
 }
 
-/* The stop is ours, and is not blamed on who is called next. */
+/* The stop is ours and must not be blamed on the plugin called next. */
 void tampering_note_turn(void)
 {
     if (loop == NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Watches what plugins do to the loop and to the process: how long they keep the loop, and whether they run
- * it, stop it, print, or change what is not theirs.
+ * it, stop it, print, or change process-wide state.
  */
 #ifndef CORE_WATCH_WATCH_H
 #define CORE_WATCH_WATCH_H
@@ -57,7 +57,7 @@ struct watch_times {
     uint64_t turns;
     /** Wall time; processor time of the loop's thread since it began. */
     uint64_t busy_ns, cpu_ns;
-    /** Busy time that is no plugin's: the host's own, and what libuv called directly. */
+    /** Busy time not attributed to plugins: the host's own, and callbacks called by libuv directly. */
     uint64_t unattributed_ns;
     uint64_t longest_ns;
     /** How long an event had to wait at worst during the last 10 to 20 seconds: the longest turn. */
@@ -102,7 +102,7 @@ struct watchdog;
 struct watchdog_options {
     /** Started; outlives the watchdog. */
     struct watch_clock *clock;
-    /** The word of the loop's thread. */
+    /** The running word of the loop's thread. */
     struct running_thread *running;
     /** As in the settings `loop`; 0: off. */
     uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
@@ -127,11 +127,11 @@ void watchdog_destroy(struct watchdog *watchdog);
 
 /** On the loop's thread, before a plugin is called. One loop at a time. */
 void tampering_watch_loop(uv_loop_t *loop);
-/** On the loop's thread, before the first module is loaded: what is there is as it should be. */
+/** On the loop's thread, before the first module is loaded: takes the present state as correct. */
 void tampering_watch_process(void);
 /**
- * On each turn of the loop, before it polls, whoever runs it: code that libuv calls may run between this step
- * and the next.
+ * On each turn of the loop, before it polls, whoever runs the loop: code that libuv calls may run between
+ * this step and the next.
  */
 void tampering_note_turn(void);
 /** In a step: it runs no code of the plugin, so there is nothing to compare when it ends. */
@@ -149,11 +149,11 @@ void tampering_end(void);
 
 /** Before the first module is loaded: code of one keeps the streams that it finds. */
 void printing_begin(void);
-/** On each turn of the loop: logs what has been printed without the end of a line. */
+/** On each turn of the loop: logs printed lines that still lack their end. */
 void printing_note_turn(void);
-/** No turn follows: logs what is left, and from here on everything at once. */
+/** No turn follows: logs the rest, and everything at once from here on. */
 void printing_end(void);
-/** What has been printed, but not logged, because its line has not ended. Async-signal-safe. */
+/** What has been printed but not logged, because its line is incomplete. Async-signal-safe. */
 void printing_each_rest(void (*on_rest)(const char *name, const char *text));
 
 /** Every signal but those of faults, which are a handler's own. */
@@ -187,7 +187,7 @@ void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struc
 
 /** As tampering_watch_process, which does this too: the threads that are there are the host's. */
 void lingering_watch(void);
-/** Before and after a step, unless nothing of a plugin can have run since the last time. */
+/** Before and after a step, unless no plugin code can have run since the last time. */
 void lingering_note_step(const struct running_word *word, bool has_ended);
 /**
  * Logs each thread that a plugin has left running, with the step or the function it began in.

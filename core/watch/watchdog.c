@@ -63,10 +63,10 @@ struct watchdog {
     uint64_t late_ms;
     uint64_t look_ms, told_alive_ms, crowded_ms;
     bool is_told, is_often;
-    /* The loop's word when it was seen last, and when it was seen to have changed within this turn. */
+    /* The loop's word when last seen, and when it was seen to have changed within this turn. */
     unsigned version;
     uint64_t changed_ms;
-    /* The entry whose deadline has been told, by when it began. */
+    /* The entry whose exceeded deadline has been reported, by its start. */
     uint64_t told_entry;
 };
 
@@ -316,7 +316,7 @@ static void abort_loop(struct watchdog *watchdog, uint64_t stuck_ns)
     config_format_duration((int64_t)watchdog->options.abort_after_ns, limit);
     log_line(BERTH_LOG_ERROR, "the loop has been stuck for %s; aborting after %s (loop.abort_after)", span,
              limit);
-    /* On its own thread, so that the core and the crash report begin with what it does. */
+    /* Sent to the loop's thread, so that the core dump and the crash report start with what it does. */
     pthread_kill(watchdog->loop_thread, SIGABRT);
     sleep_ms(DEATH_MS);
     abort();

@@ -62,7 +62,7 @@ static size_t round_up(size_t length)
     return (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* What is larger than a block has one to itself, and what is left of the one before goes on being used. */
+/* A piece larger than a block gets a block of its own, and the rest of the block before stays in use. */
 static void *take_from_new_block(struct berth_arena *arena, size_t length)
 {
     size_t rounded = round_up(length);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory for what is read once at the start: bounded by those who ask for it, so that running out aborts. */
+/* Memory for data that is read once at the start: its users bound it, so that running out aborts. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 

@@ -24,7 +24,8 @@ extern char **environ;
 
 /*
  * Those that a host needs are restored. Handlers of faults may belong to a language's run time, which passes
- * on what is not its own; libuv takes SIGCHLD for its processes, but ignoring it loses their status.
+ * on faults that are not its own; libuv takes SIGCHLD for its processes, but ignoring SIGCHLD loses their
+ * status.
  */
 static const struct kind {
     int number;

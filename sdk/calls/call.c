@@ -68,7 +68,7 @@ void call_decide(struct call *call, enum berth_code code, const char *message, c
         call->stream_ops->finish(stream, call->code, message, details, details_length);
 }
 
-/* Tells the handler the end and frees the call, on which nobody works any more. */
+/* Tells the handler the end and frees the call, which no function on the stack uses any more. */
 static void release(struct call *call)
 {
     struct calls *calls = call->calls;
@@ -231,7 +231,7 @@ static void take_half_close(struct call *call)
     }
 }
 
-/* Pins the live instance, calls its on_start, and passes on what came meanwhile. */
+/* Pins the live instance, calls its on_start, and passes on what has arrived in the meantime. */
 static void start(struct call *call)
 {
     struct binding *binding = call->method->route->live;
@@ -383,8 +383,8 @@ void call_forget_hooks(struct call *call, const void *owner)
 }
 
 /*
- * Begins an event that the server brings, usually from the top level of the loop. NULL: not to be. What is
- * abandoned is reaped first, and this call may be of it.
+ * Begins an event of the server, usually from the top level of the loop. Abandoned calls are reaped first,
+ * and this may be one of them. @return NULL if the event is to be ignored.
  */
 static struct call *begin(struct berth_call *public, const char *done, const void *caller)
 {

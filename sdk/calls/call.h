@@ -40,10 +40,9 @@ void call_reap(struct calls *calls);
 void call_enter(struct call *call);
 /** Frees the call if it has ended and nobody else works on it. */
 void call_leave(struct call *call);
-/** Returns to the handler, who may go on using the call even if it has ended. */
+/** Returns to the handler, which may continue to use the call even if it has ended. */
 void call_leave_to_handler(struct call *call);
-/** Decides the end, tells the interceptors and then the server. The handler hears of it when the call is
- * left. */
+/** Decides the end, tells the interceptors and then the server. The handler is told when the call is left. */
 void call_decide(struct call *call, enum berth_code code, const char *message, const void *details,
                  size_t details_length);
 /** Pauses or resumes the server's stream as the call's state demands. */

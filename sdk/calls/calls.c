@@ -195,7 +195,7 @@ static size_t peer_size(const struct berth_peer *peer)
     return size;
 }
 
-/* Bytes that a call needs behind its hooks for what it copies out of the request. */
+/* Bytes that a call needs behind its hooks for its copies of the request. */
 static size_t copies_size(const struct berth_call_request *request, const struct berth_peer *peer)
 {
     size_t size = peer_size(peer);

@@ -30,7 +30,7 @@ struct call {
     /** From on_start of the handler until the call is freed. */
     struct binding *binding;
     struct chain *chain;
-    /** How many hooks know of this call, and are told its end. */
+    /** The number of hooks that know of this call and will be told its end. */
     size_t hooks_started;
     /** While a hook's on_start runs: its error, and the arguments of an admit meanwhile. */
     struct berth_error *asking;
@@ -47,7 +47,7 @@ struct call {
     bool ended;
     /** on_start of the handler has been called. */
     bool started;
-    /** An interceptor has yet to admit it. */
+    /** An interceptor has not admitted it yet. */
     bool pending;
     /** In the queue of a held route. */
     bool held;

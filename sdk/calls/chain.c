@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interceptors in order, and what each is told of a call. */
+/* The interceptors in order, and what each of them learns about a call. */
 #include "chain.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interceptors in order, and what each is told of a call. */
+/* The interceptors in order, and what each of them learns about a call. */
 #ifndef SDK_CALLS_CHAIN_H
 #define SDK_CALLS_CHAIN_H
 
@@ -42,13 +42,13 @@ struct chain *chain_without(const struct chain *chain, const void *owner);
 
 /** Asks one interceptor. @return BERTH_OK, BERTH_PENDING, or a refusal with its sentence. */
 enum berth_code chain_ask(struct call *call, size_t i, struct berth_error *err);
-/** Shows a message for the handler to all that know of the call, until one ends it. */
+/** Shows a message for the handler to all hooks that know of the call, until one ends it. */
 void chain_show_message(struct call *call, const void *message, size_t length);
 /** The same for a reply, in reverse order. A hook that ends the call keeps the message from leaving. */
 void chain_show_reply(struct call *call, const void *message, size_t length);
 /** Tells one interceptor the end, once. */
 void chain_finish_one(struct call *call, size_t i, enum berth_code code, const char *message);
-/** Tells the call's end to all that know of it, in reverse order. */
+/** Tells all hooks that know of the call its end, in reverse order. */
 void chain_finish(struct call *call, const char *message);
 
 #endif

@@ -23,7 +23,7 @@ const struct berth_peer handle_unknown_peer = {
     .gid = -1,
 };
 
-/* A thread is told by where its own variables are: to ask for that costs less than pthread_self. */
+/* Identifies a thread by the address of one of its own variables, which is cheaper than pthread_self. */
 static const void *this_thread(void)
 {
     static _Thread_local char mark;
@@ -125,7 +125,7 @@ void handles_report(const struct handles *handles, const struct berth_call *call
     handles->observer->on_misuse(handles->observer->context, owner, call, what, caller);
 }
 
-/* Who watches nothing may also have begun on one thread what it runs on another. */
+/* Without an observer, a router may be created on one thread and run on another. */
 static bool is_on_thread(const struct handles *handles)
 {
     return handles->observer->on_misuse == NULL || this_thread() == handles->thread;

@@ -27,9 +27,8 @@ struct handles {
 };
 
 /**
- * A call as everybody outside the engine sees it. Once the call has ended it rests: whoever still uses it is
- * refused and named, and no later call is mistaken for it. What stays readable is what lives as long as the
- * router.
+ * A call as seen from outside the engine. Once the call has ended the handle rests: late users are refused
+ * and reported, and no later call is mistaken for it. Whatever lives as long as the router stays readable.
  */
 struct handle {
     struct berth_call public;
@@ -51,7 +50,7 @@ void handles_finish(struct handles *handles);
 
 /** @return a handle to be filled in, whose contents are undefined; NULL without memory. */
 struct handle *handle_take(struct handles *handles);
-/** The call has ended: the handle points at nothing of it any more, and rests. */
+/** The call has ended: the handle no longer refers to any part of it, and rests. */
 void handle_give(struct handle *handle);
 struct handle *handle_of(struct berth_call *public);
 

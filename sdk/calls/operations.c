@@ -123,7 +123,7 @@ static enum berth_code op_add_header(struct berth_call *public, const char *key,
     return code;
 }
 
-/* Allowed while the interceptors hear the end, so `ended` does not matter. */
+/* Allowed while the interceptors are told the end, so `ended` does not matter. */
 static enum berth_code op_add_trailer(struct berth_call *public, const char *key, const void *value,
                                       size_t length)
 {

@@ -95,7 +95,7 @@ void router_destroy(struct router *router);
  * 1,024 unless set. SIZE_MAX: it never does.
  */
 void router_set_rest(struct router *router, size_t calls);
-/** Replaces the observer; initially there is none. Copied. */
+/** Replaces the observer; there is none at first. Copied. */
 void router_observe(struct router *router, const struct router_observer *observer);
 /** The router as servers see it. */
 const struct berth_router *router_interface(const struct router *router);
@@ -117,7 +117,7 @@ enum berth_code router_declare(struct router *router, const struct router_servic
  */
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
                                 void *instance, const void *owner, struct berth_error *err);
-/** Declares a service by its table and makes it live, if there is no other description of it. */
+/** Declares a service by its table and makes it live, for services without another description. */
 enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
                                void *instance, struct berth_error *err);
 /** Makes new calls wait, up to `max_calls` of them and each within its deadline; more are rejected. */
@@ -153,7 +153,7 @@ void router_end_calls(struct router *router, const void *instance, const char *r
  */
 enum berth_code router_add_interceptor(struct router *router, const struct berth_interceptor *interceptor,
                                        void *self, size_t order, const void *owner, struct berth_error *err);
-/** Removes an owner's interceptors: they are told the end of the calls they know, and nothing after. */
+/** Removes an owner's interceptors: they are told the end of the calls they know, and nothing afterwards. */
 void router_remove_interceptors(struct router *router, const void *owner);
 /** Completes a pending on_start of `owner`. `caller` is for the observer. */
 void router_admit(struct router *router, const void *owner, struct berth_call *call, enum berth_code code,

@@ -366,7 +366,7 @@ static void old_versions_are_refused(void **state)
     serve(false);
     come_with_tls("\2h2", TLS1_1_VERSION);
     assert_false(shake_hands(4096));
-    pair_run_until_logged("no TLS 1.2 or newer");
+    pair_run_until_logged("TLS 1.2 or newer required");
     go();
 }
 

@@ -59,8 +59,8 @@ static const struct cli_option connections_options[] = {
 };
 
 static const struct cli_option log_options[] = {
-    {"level", 'l', "LEVEL", "show lines up to LEVEL: error, warn, info or debug (default: what the log has)",
-     0},
+    {"level", 'l', "LEVEL",
+     "show lines up to LEVEL: error, warn, info or debug (default: the level of the log)", 0},
     {"json", 0, NULL, "print JSON, one object per line", 0},
     {0},
 };
@@ -162,7 +162,7 @@ static const struct cli_program program = {
     .name = "berthctl",
     .version = BERTH_VERSION,
     .summary = "Asks a running berthd about its plugins, and calls any method.",
-    .exit_status = "Exit status: 0 success, 1 the answer is bad news, 2 wrong usage,\n"
+    .exit_status = "Exit status: 0 success, 1 negative result, 2 wrong usage,\n"
                    "3 the daemon cannot be reached, 64 + N (call) the call ended with status code N.\n",
     .options = common_options,
     .commands = commands,

@@ -28,7 +28,7 @@ struct pool {
 };
 
 /**
- * Frees what it keeps; the pool is then empty. At its end, nothing allocated from it may be freed after this.
+ * Frees what it keeps; the pool is then empty. At its end, nothing allocated from it may be freed afterwards.
  */
 void pool_finish(struct pool *pool);
 

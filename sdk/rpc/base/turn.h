@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-/** Work for the end of this turn of the loop; embedded in what has the work. */
+/** Work for the end of this turn of the loop; embedded in its owner. */
 struct turn_task {
     TAILQ_ENTRY(turn_task) link;
     bool is_queued;

@@ -40,7 +40,7 @@ void replay_finish(struct replay *replay)
     replay->is_over = true;
 }
 
-/* Keeps the message that was last put into an outbox; forgets all where there is no room. */
+/* Keeps the message that was last put into an outbox; forgets all messages if there is no room. */
 static void replay_keep(struct replay *replay, struct message_block *block)
 {
     if (replay->is_over)
@@ -170,7 +170,7 @@ void client_call_forget(struct berth_rpc_call *call)
     client_call_ready(call);
 }
 
-/* Its protocol does not know it; nothing is told. */
+/* The protocol does not know the call; nobody is told. */
 static void destroy(struct berth_rpc_call *call)
 {
     struct berth_rpc_channel *channel = call->channel;
@@ -592,7 +592,7 @@ void berth_rpc_call_resume(struct berth_rpc_call *call)
     client_call_ready(call);
 }
 
-/* The server was told the coding ahead of the messages. */
+/* The server learns the coding before the first message. */
 enum berth_code berth_rpc_call_compress(struct berth_rpc_call *call, bool wanted)
 {
     if (call->channel->limits.protocol != BERTH_RPC_GRPC)

@@ -27,7 +27,7 @@ struct client_protocol {
      * error. */
     int (*start)(struct client_connection *connection);
 
-    /** No byte moves any more; the calls hear of it next. */
+    /** No more bytes are moved; the calls are told next. */
     void (*lose)(struct client_connection *connection);
 
     /** Does the server take one more call on it? */
@@ -86,7 +86,7 @@ void backoff_reset(struct backoff *backoff);
  */
 uint64_t backoff_next(struct backoff *backoff, uint32_t random);
 
-/** What was sent on a call that may yet have to be sent again. All zero with `budget` set is empty. */
+/** What was sent on a call and may have to be sent again. Empty: all zero except for `budget`. */
 struct replay {
     struct message_block *first;
     struct message_block *last;
@@ -229,7 +229,7 @@ struct berth_rpc_call {
     _Alignas(max_align_t) unsigned char first[1024];
 };
 
-/** Why there is no connection: "the address: the reason". */
+/** Why there is no connection: "ADDRESS: REASON". */
 void client_describe_failure(const struct berth_rpc_channel *channel, char *text, size_t size);
 
 /** Calls may begin on it. */
@@ -260,7 +260,7 @@ enum berth_code response_result(const struct response *response, uint32_t stream
 void replay_finish(struct replay *replay);
 
 void client_call_ready(struct berth_rpc_call *call);
-/** Does what is due. From the top level; may free it. */
+/** Does pending work. From the top level; may free the call. */
 void client_call_process(struct berth_rpc_call *call);
 void client_call_take(struct berth_rpc_call *call, const uint8_t *bytes, size_t length);
 /** An inbox_deliver; `context` is the call. */

@@ -79,7 +79,7 @@ static void on_closed(struct connection *base)
     struct client_connection *connection = from_base(base);
     struct berth_rpc_channel *channel = connection->channel;
 
-    /* Calls that were not yet told of the end outlive the connection. */
+    /* Calls that have not been told their end outlive the connection. */
     while (!TAILQ_EMPTY(&connection->calls))
         client_call_detach(TAILQ_FIRST(&connection->calls));
     LIST_REMOVE(connection, link);

@@ -150,7 +150,7 @@ static int on_before_frame(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
-/* nghttp2 says what was wrong to the server alone. */
+/* nghttp2 reports what was wrong to the server only. */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct client_connection *connection = from_http2(user_data);
@@ -253,7 +253,7 @@ static void put_fields(struct http2_fields *fields, struct berth_rpc_call *call,
 /* Sends GOAWAY as well; the connection ends with its last call. */
 static void retire(struct client_connection *connection)
 {
-    client_connection_leave(connection, "all its stream IDs are used");
+    client_connection_leave(connection, "all stream IDs of the connection are used");
     http2_go_away(&connection->http2, NGHTTP2_NO_ERROR, "");
 }
 

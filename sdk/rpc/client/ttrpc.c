@@ -281,7 +281,7 @@ static void submit(struct berth_rpc_call *call, struct client_connection *connec
     }
     if (ttrpc->next_id >= ID_LAST) {
         ttrpc->session.is_leaving = true;
-        client_connection_leave(connection, "all its stream IDs are used");
+        client_connection_leave(connection, "all stream IDs of the connection are used");
         return;
     }
     client_call_enter(call, connection, (int32_t)ttrpc->next_id, UINT64_MAX);

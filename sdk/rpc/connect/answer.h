@@ -11,7 +11,7 @@
 /** The flag of the last envelope of a response. */
 #define CONNECT_END_STREAM 2
 
-/** "invalid_argument"; "unknown" for what is no code of gRPC. */
+/** "invalid_argument"; "unknown" for anything that is not a gRPC code. */
 const char *connect_code_name(enum berth_code code);
 
 /** The HTTP status of a unary error. */

@@ -108,7 +108,7 @@ static bool find_parameter(const char *query, const char *name, struct span *ret
     return false;
 }
 
-/* A short word. @return its length; 0 if it is missing, or longer than `size`. */
+/* A short token. @return its length; 0 if it is missing, or longer than `size`. */
 static size_t short_parameter(const char *query, const char *name, char *ret_text, size_t size)
 {
     struct span value;

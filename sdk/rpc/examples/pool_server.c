@@ -50,7 +50,7 @@ static void answer(uv_work_t *work, int status)
         if (status == 0)
             berth_call_reply(job->call, text, strlen(text));
         else
-            berth_call_finish(job->call, BERTH_CANCELLED, "the work was given up");
+            berth_call_finish(job->call, BERTH_CANCELLED, "the work was cancelled");
     }
     free(job);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads HTTP/1.1 requests from a stream of bytes, strictly. Knows no socket. */
+/* Reads HTTP/1.1 requests from a stream of bytes, strictly. Independent of sockets. */
 #include "reader.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 
 static const char too_large[] = "the body is larger than max_recv_message_bytes";
 
-/* Digits of a length; more than fit 64 bits are no size of anything here. */
+/* Digits of a length; a number beyond 64 bits exceeds every limit here. */
 #define DECIMAL_DIGITS_MAX 18
 #define HEX_DIGITS_MAX 15
 
@@ -271,7 +271,7 @@ static enum http1_read read_request_line(struct http1_reader *reader, char *line
     return reason == NULL ? HTTP1_READ_MORE : fail(reader, 400, reason);
 }
 
-/* `line` ends with NUL. @return why it is no field; NULL: it is one. */
+/* `line` ends with NUL. @return why it is not a field; NULL if it is one. */
 static const char *read_field(char *line, size_t length, struct berth_http_header *ret_field)
 {
     char *colon = memchr(line, ':', length);
@@ -334,9 +334,9 @@ static enum http1_read read_framing(struct http1_reader *reader)
     if (length != NULL && coding != NULL)
         return fail(reader, 400, "Content-Length and Transfer-Encoding exclude each other");
     if (coding != NULL && reader->is_old)
-        return fail(reader, 400, "HTTP/1.0 has no Transfer-Encoding");
+        return fail(reader, 400, "Transfer-Encoding is not allowed in HTTP/1.0");
     if (coding != NULL && strcasecmp(coding, "chunked") != 0)
-        return fail(reader, 501, "the only Transfer-Encoding is chunked");
+        return fail(reader, 501, "Transfer-Encoding supports only chunked");
     if (length != NULL && !read_decimal(length, &reader->left))
         return fail(reader, 400, "Content-Length is not a decimal number");
     reader->is_chunked = coding != NULL;
@@ -354,7 +354,7 @@ static enum http1_read read_host(struct http1_reader *reader)
     if (host == NULL || *host == '\0')
         return fail(reader, 400, "Host is missing");
     if (reader->host != NULL && strcasecmp(reader->host, host) != 0)
-        return fail(reader, 400, "Host is not the host of the request target");
+        return fail(reader, 400, "Host differs from the host of the request target");
     reader->host = host;
     return HTTP1_READ_MORE;
 }
@@ -374,7 +374,7 @@ static enum http1_read read_wishes(struct http1_reader *reader)
     reader->closes = reader->is_old || any_list_has(reader, "connection", "close");
     if (!find_single(reader, "expect", &expected) ||
         (expected != NULL && strcasecmp(expected, "100-continue") != 0))
-        return fail(reader, 417, "the only expectation is 100-continue");
+        return fail(reader, 417, "Expect supports only 100-continue");
     reader->expects_continue = expected != NULL && !reader->is_old;
     return HTTP1_READ_MORE;
 }
@@ -394,7 +394,7 @@ static enum http1_read read_head(struct http1_reader *reader)
 
         line[length] = '\0';
         if (memchr(line, '\0', length) != NULL)
-            return fail(reader, 400, "the head has a NUL");
+            return fail(reader, 400, "the request head contains a NUL");
         if (!is_first && reader->field_count == HTTP1_FIELDS_MAX)
             return fail(reader, 431, "the request has more than 100 header fields");
         if (is_first)
@@ -473,7 +473,7 @@ static enum http1_read take_head(struct http1_reader *reader, const uint8_t **by
         if (!is_first)
             return read_head(reader);
         if (++reader->empty_lines > EMPTY_LINES_MAX)
-            return fail(reader, 400, "empty lines ahead of the request");
+            return fail(reader, 400, "too many empty lines before the request");
         text->length = 0;
     }
     return HTTP1_READ_MORE;
@@ -548,7 +548,8 @@ static enum http1_read read_trailer(struct http1_reader *reader)
         return HTTP1_READ_WHOLE;
     }
     line[length] = '\0';
-    reason = memchr(line, '\0', length) != NULL ? "a trailer has a NUL" : read_field(line, length, &field);
+    reason =
+        memchr(line, '\0', length) != NULL ? "a trailer contains a NUL" : read_field(line, length, &field);
     return reason == NULL ? HTTP1_READ_MORE : fail(reader, 400, reason);
 }
 

@@ -204,7 +204,9 @@ static const char *feed_run(struct http2 *http2, const uint8_t *bytes, size_t le
     return NULL;
 }
 
-/* What the framer lets through is fed run by run: what it drops counts once all before it was heard. */
+/*
+ * The framer's output is fed run by run: a frame that it drops counts after everything before it was handled.
+ */
 static const char *feed_framed(struct http2 *http2, const uint8_t *bytes, size_t length)
 {
     struct framer *framer = http2->framer;
@@ -338,7 +340,7 @@ static uint64_t now_ms(const struct keepalive *keepalive)
     return uv_now(engine_of(keepalive)->loop);
 }
 
-/* Without memory there is no ping, and the connection lives on. */
+/* Without memory no ping is sent, and the connection stays open. */
 static void wait_for_silence(struct keepalive *keepalive, uint64_t pause_ms)
 {
     deadlines_start(&engine_of(keepalive)->deadlines, &keepalive->deadline,

@@ -20,13 +20,13 @@ struct http2 {
     void (*on_chunk)(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length, bool is_last);
 
-    /** What comes passes through it; NULL: as it is. The next three go with it. */
+    /** Input passes through it; NULL: unchanged. The next three belong to it. */
     struct framer *framer;
 
     /** The framer has dropped so many frames; from the top level. */
     void (*on_dropped)(struct http2 *http2, uint64_t frames);
 
-    /** What comes next is DATA or HEADERS for a stream that the client has ended; from the top level. */
+    /** The next frame is DATA or HEADERS for a stream that the client has ended; from the top level. */
     void (*on_late)(struct http2 *http2, int32_t stream_id, enum framer_end end);
 
     /** The input ends inside a frame that began in it; from the top level. */
@@ -90,7 +90,7 @@ struct http2_fields {
 void http2_put(struct http2_fields *fields, const char *name, const char *value);
 void http2_put_list(struct http2_fields *fields, const struct metadata_list *list);
 
-/** Tells the peer that `length` bytes of a stream are used up, so that it may send as many more. */
+/** Tells the peer that `length` bytes of a stream have been consumed, so that it may send as many more. */
 void http2_consume(struct http2 *http2, int32_t stream_id, size_t length);
 
 /*
@@ -132,7 +132,7 @@ struct keepalive {
 
 /** Waits for silence from now on; does nothing where it does already. The first four members are set. */
 void keepalive_start(struct keepalive *keepalive);
-/** There is a reason to ask again: the silence so far counts. */
+/** There is a reason to ask again: the silence until now counts. */
 void keepalive_wake(struct keepalive *keepalive);
 /** Before the connection goes. */
 void keepalive_stop(struct keepalive *keepalive);

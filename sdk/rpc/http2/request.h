@@ -22,7 +22,7 @@ struct request {
     const char *message;
     /** 200 but for peers that do not speak gRPC. */
     const char *http_status;
-    /** How its messages are compressed, and the peer's own word for it. */
+    /** How its messages are compressed, and the name the peer uses for it. */
     enum coding coding;
     const char *encoding;
     /** What the peer takes. */

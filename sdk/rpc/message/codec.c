@@ -65,7 +65,7 @@ enum coding coding_choose(enum coding known, const char *value, size_t length)
 /* Members of one message; each takes a peer 20 bytes, and this side a start. */
 #define GZIP_MEMBERS_MAX 1024
 
-/* What is not used for so long is given back. */
+/* State unused for this long is freed. */
 #define IDLE_NS UINT64_C(10000000000)
 
 struct codec_stream {

@@ -19,7 +19,7 @@ enum coding {
 
 #define CODINGS_KNOWN CODING_UNKNOWN
 
-/** What is said of the codings that are known here, in grpc-accept-encoding. */
+/** The supported codings, as listed in grpc-accept-encoding. */
 #define CODING_ACCEPTED "identity,deflate,gzip"
 
 /** @return CODING_UNKNOWN for an unknown name; case-sensitive, as all of gRPC. */
@@ -54,7 +54,7 @@ struct codec {
     struct codec_stream *compressing[CODINGS_KNOWN];
     struct codec_stream *expanding;
     struct buffer plain;
-    /** Where the wait for the end of use is kept; NULL: what was made stays until codec_finish. */
+    /** Where the timer for unused state is kept; NULL: state stays until codec_finish. */
     struct deadlines *deadlines;
     struct deadline idle;
     bool was_used;

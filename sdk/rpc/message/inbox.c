@@ -141,7 +141,7 @@ static enum framing_state refusal(enum codec_result result)
     return FRAMING_MESSAGE;
 }
 
-/* @return FRAMING_MESSAGE; FRAMING_MORE where the call accepts no further one; or what is wrong with it. */
+/* @return FRAMING_MESSAGE; FRAMING_MORE if the call accepts no further message; or what is wrong with it. */
 static enum framing_state deliver_expanded(struct inbox *inbox, const struct span *message,
                                            inbox_deliver deliver, void *context)
 {
@@ -236,7 +236,8 @@ static enum framing_state take_held(struct inbox *inbox, bool more_behind, inbox
     return state;
 }
 
-/* What was given out goes when it is more than what is left, so that the buffer stays within twice a window.
+/*
+ * Delivered bytes are dropped once they outnumber the rest, so that the buffer stays within twice a window.
  */
 static bool hold(struct inbox *inbox, const struct span *input)
 {

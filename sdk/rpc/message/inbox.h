@@ -71,7 +71,7 @@ struct inbox {
 
     /** Only one message is due: it is kept until there is another one, or the end. */
     bool takes_one;
-    /** Nothing follows what is being taken. */
+    /** No input follows the present one. */
     bool is_ending;
     /** Of the message that is being given out: nothing follows it. */
     bool is_last;
@@ -94,7 +94,7 @@ typedef bool (*inbox_deliver)(void *context, const void *message, size_t length)
 enum framing_state inbox_take(struct inbox *inbox, const void *bytes, size_t length, inbox_deliver deliver,
                               void *context, size_t *ret_eaten, struct span *ret_bad);
 
-/** Holds a whole message behind what is held. @return false without memory or budget. */
+/** Holds a whole message behind those already held. @return false without memory or budget. */
 bool inbox_hold(struct inbox *inbox, const void *message, size_t length);
 
 size_t inbox_held_bytes(const struct inbox *inbox);

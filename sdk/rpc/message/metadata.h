@@ -65,7 +65,7 @@ enum berth_code metadata_add(struct metadata_list *list, struct berth_arena *are
  * the number of bytes written. */
 size_t percent_encode(const char *text, size_t length, char *ret_encoded);
 
-/** Undoes it; what is no valid escape stays as it is. `ret_text` needs `length` bytes; no NUL. */
+/** Reverses it; invalid escapes stay as they are. `ret_text` needs `length` bytes; no NUL. */
 size_t percent_decode(const char *encoded, size_t length, char *ret_text);
 
 /** The longest text that timeout_format writes, with its NUL. */

@@ -23,7 +23,7 @@ static struct message_block *block_create(struct pool *pool, const void *message
     return block;
 }
 
-/* Compressed in place, and what was too much of the block is given back. */
+/* Compressed in place; the unused part of the block is returned. */
 struct message_block *message_block_create_compressed(struct pool *pool, struct codec *codec,
                                                       enum coding coding, const void *message,
                                                       uint32_t length)

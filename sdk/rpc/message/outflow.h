@@ -19,8 +19,10 @@ struct message_block {
     unsigned char bytes[];
 };
 
-/** @return a block with a reference, holding the prefix and the message compressed; NULL without memory, and
- * where that is no smaller. */
+/**
+ * @return a block with a reference, holding the prefix and the compressed message; NULL without memory, or if
+ * that is not smaller.
+ */
 struct message_block *message_block_create_compressed(struct pool *pool, struct codec *codec,
                                                       enum coding coding, const void *message,
                                                       uint32_t length);
@@ -48,9 +50,9 @@ struct outflow {
     /** Where its bytes count: the connection's; NULL: nowhere. */
     struct budget *queued;
     struct outbox outbox;
-    /** Nothing follows what is in the outbox. */
+    /** No message follows those in the outbox. */
     bool is_ended;
-    /** HTTP/2 has been told that there is nothing to send and waits to be told otherwise. */
+    /** HTTP/2 has been told that there is nothing to send, and waits until told otherwise. */
     bool is_deferred;
     /** can_send returned false: on_room is due once there is room. */
     bool is_awaited;
@@ -96,7 +98,7 @@ void outflow_take(struct outflow *outflow, size_t length,
                                  size_t length),
                   void *context);
 
-/** Forgets what has not left. */
+/** Discards whatever has not been sent. */
 void outflow_clear(struct outflow *outflow);
 
 #endif

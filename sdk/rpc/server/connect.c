@@ -275,7 +275,7 @@ static const char *accepted_coding(const struct server_connect_call *self)
     return is_compressing ? coding_name(self->request.accepted) : NULL;
 }
 
-/* @return how long it has become; 0 if it is not to be compressed, or would not be smaller. */
+/* @return the compressed length; 0 if it must not be compressed, or would not be smaller. */
 static size_t compress(struct server_connect_call *self, const void *bytes, size_t length, void *to)
 {
     if (accepted_coding(self) == NULL || length <= CODEC_NEVER_SMALLER)
@@ -341,7 +341,7 @@ static void end_with_error(struct server_connect_call *self, const struct connec
     send_last(self);
 }
 
-/* Replaces what is kept by its compressed form where that is smaller. @return the coding; NULL: none. */
+/* Replaces the kept message by its compressed form if that is smaller. @return the coding; NULL: none. */
 static const char *compress_kept(struct server_connect_call *self)
 {
     unsigned char *packed;
@@ -393,7 +393,7 @@ static void finish(struct berth_stream *stream, enum berth_code code, const char
     }
 }
 
-/* What is queued is part of a body that cannot be taken back: the error goes behind it. */
+/* Queued data is part of a body that cannot be taken back: the error follows it. */
 void connect_drop_output(struct berth_stream *stream)
 {
 }
@@ -418,7 +418,7 @@ static enum berth_code send_envelope(struct server_connect_call *self, const voi
         server_stream_refuse(&self->base,
                              berth_http_can_write(self->http) ? OUTFLOW_NO_BUDGET : OUTFLOW_QUEUE_FULL,
                              length, most);
-    /* That the client has gone is told by the end of the request. */
+    /* The end of the request reports that the client has gone. */
     return code == BERTH_RESOURCE_EXHAUSTED ? code : BERTH_OK;
 }
 
@@ -566,7 +566,7 @@ static enum berth_code send_headers(struct berth_stream *stream)
     return BERTH_OK;
 }
 
-/* A stream's coding was told ahead of its messages. */
+/* A stream's coding is announced before its messages. */
 static enum berth_code set_compression(struct berth_stream *stream, bool wanted)
 {
     struct server_connect_call *self = from_stream(stream);

@@ -258,7 +258,7 @@ static void tell_foreign(const struct server_connection *connection, enum greeti
                greeting_name(expected), connection->peer.address);
 }
 
-/* No byte of the protocol so far was received or sent. */
+/* No byte of a protocol has been received or sent yet. */
 static const char *change_protocol(struct server_connection *connection,
                                    const struct server_protocol *protocol, const char *refusal)
 {
@@ -313,8 +313,10 @@ static const char *on_foreign(struct greeting *greeting, enum greeting_kind kind
     return NULL;
 }
 
-/* Inside TLS: a client that has agreed on HTTP/2 and speaks HTTP/1.1 all the same. What else it is HTTP/2
- * tells it. */
+/*
+ * Inside TLS: a client that agreed on HTTP/2 and speaks HTTP/1.1 anyway. HTTP/2 itself reports everything
+ * else.
+ */
 static const char *on_foreign_covered(struct greeting *greeting, enum greeting_kind kind)
 {
     if (kind != GREETING_HTTP1 || greeting->is_forced)

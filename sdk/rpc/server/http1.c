@@ -57,7 +57,7 @@ struct server_http1 {
     /** Of the head, the body, or the lingering. */
     struct deadline deadline;
 
-    /** The request being answered; `handler` is NULL if the server answers by itself. */
+    /** The request being answered; `handler` is NULL if the server itself answers. */
     struct berth_http_request request;
     const struct berth_http *handler;
     struct outflow outflow;
@@ -131,7 +131,7 @@ static const char *date_of(struct berth_rpc_server *server)
 
 /* Responses. */
 
-/* Copies what comes next of the parts, which must have as much, and takes it off them. */
+/* Copies the next bytes of the parts, which must have enough, and removes them from the parts. */
 static void copy_parts(unsigned char *to, size_t length, struct span *parts)
 {
     for (; length > 0; parts++) {
@@ -227,7 +227,7 @@ static bool is_head(const struct server_http1 *peer)
     return peer->request.method != NULL && strcmp(peer->request.method, "HEAD") == 0;
 }
 
-/* Decides how the body ends, and what is said of it. */
+/* Decides how the body ends, and how that is announced. */
 static void choose_framing(struct server_http1 *peer, unsigned status, int64_t length, char *text,
                            size_t size)
 {
@@ -351,7 +351,7 @@ static void end(struct berth_http_request *request)
     if (!peer->is_busy || peer->has_ended || peer->connection->base.is_lost)
         return;
     if (!peer->has_begun) {
-        respond(peer, 500, "the handler gave no response");
+        respond(peer, 500, "the handler sent no response");
         return;
     }
     peer->has_ended = true;
@@ -411,7 +411,7 @@ static void respond(struct server_http1 *peer, unsigned status, const char *reas
     respond_with(peer, status, reason, NULL);
 }
 
-/* Refuses a request of which more may come; nothing of that is read. */
+/* Rejects a request that may not be complete; the rest of it is not read. */
 static void refuse_with(struct server_http1 *peer, unsigned status, const char *reason,
                         const struct berth_http_header *field, bool has_unread)
 {
@@ -527,7 +527,7 @@ static void end_handling(struct server_http1 *peer)
         handler->on_end(&peer->request);
 }
 
-/* What comes behind the request waits. @return NULL, or why the connection ends. */
+/* Input behind the request waits. @return NULL, or why the connection ends. */
 static const char *hold(struct server_http1 *peer, const uint8_t *bytes, size_t length)
 {
     if (length == 0)
@@ -617,7 +617,7 @@ static void finish_request(struct server_http1 *peer)
     peer->is_paused = false;
 }
 
-/* What is being written is not: it would be lost where lingering shuts the socket's side down. */
+/* Data being written is not dropped: it would be lost when lingering shuts the socket down. */
 static bool has_left(const struct server_http1 *peer)
 {
     return peer->has_ended && peer->outflow.outbox.length == 0 && !peer->owes_last_chunk &&
@@ -730,7 +730,7 @@ static void on_overdue(struct deadline *deadline)
         await(peer, LINGER_MS);
     else
         connection_lose(&peer->connection->base,
-                        peer->is_lingering ? "connection ended" : "no request in time");
+                        peer->is_lingering ? "connection ended" : "timed out waiting for a request");
 }
 
 static void on_room(struct outflow *outflow)
@@ -765,7 +765,7 @@ static bool is_receiving(const struct server_connection *connection)
     return connection->http1 != NULL && http1_reader_is_inside(&connection->http1->reader);
 }
 
-/* A response that has not begun says that the connection ends; others end it without a word. */
+/* A response that has not begun announces the end of the connection; otherwise it just ends. */
 static void drain(struct server_connection *connection)
 {
     connection->drain_step = SERVER_DRAIN_FINAL;

@@ -79,7 +79,7 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
-/* @return false without memory; what was copied is to be freed. */
+/* @return false without memory; the copies made must be freed. */
 static bool copy_texts(char ***texts, size_t *count, const char *const *from, size_t from_count)
 {
     *texts = calloc(from_count + 1, sizeof(**texts));

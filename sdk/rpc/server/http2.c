@@ -278,14 +278,14 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     return 0;
 }
 
-/* A client that is still sending is told to stop (RFC 9113 8.1). */
+/* Tells a client that is still sending to stop (RFC 9113 8.1). */
 static void reset_unread(nghttp2_session *session, int32_t stream_id)
 {
     if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
 }
 
-/* What terminate() has not told already. */
+/* Whatever terminate() has not reported already. */
 static void tell_goaway(struct server_connection *connection, const nghttp2_goaway *goaway)
 {
     const char *name = nghttp2_http2_strerror(goaway->error_code);
@@ -437,8 +437,8 @@ static void await_frame(struct server_connection *connection, uint64_t due_ns)
 }
 
 /*
- * Since when the peer owes the rest of a frame; 0: it does not. What is in half a record of TLS nobody has
- * seen yet, and it is taken for a part of one.
+ * Since when the rest of a frame is missing; 0: it is not. Part of a TLS record cannot be seen yet, and
+ * counts as part of a frame.
  */
 static uint64_t find_begin_ns(const struct server_connection *connection)
 {
@@ -449,7 +449,7 @@ static uint64_t find_begin_ns(const struct server_connection *connection)
     return held_ns == 0 || connection->frame_began_ns < held_ns ? connection->frame_began_ns : held_ns;
 }
 
-/* A loop that was held up hears of its clocks before it reads: what the peer has sent by then counts. */
+/* A loop that was blocked runs its timers before it reads: data the peer has sent by then counts. */
 static void on_frame_overdue(struct deadline *deadline)
 {
     struct server_connection *connection = CONTAINER_OF(deadline, struct server_connection, frame_deadline);

@@ -378,7 +378,7 @@ static enum berth_code send_headers(struct berth_stream *stream)
     return begin_response(self) ? BERTH_OK : BERTH_RESOURCE_EXHAUSTED;
 }
 
-/* The peer was told the compression ahead of the messages, so it can only be chosen before that. */
+/* The compression is announced before the messages, so it can only be chosen before them. */
 static enum berth_code compress(struct berth_stream *stream, bool wanted)
 {
     const struct server_http2_call *self = from_stream(stream);

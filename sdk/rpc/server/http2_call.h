@@ -27,7 +27,7 @@ struct server_http2_call {
 struct server_http2_call *http2_call_create(struct server_connection *connection, int32_t id);
 /** From the top level, or without a call. */
 void http2_call_destroy(struct server_http2_call *self);
-/** Does what is due; may destroy it. From the top level. */
+/** Does pending work; may destroy the call. From the top level. */
 void http2_call_process(struct server_http2_call *self);
 /** @param is_last  Nothing follows these bytes. */
 void http2_call_take(struct server_http2_call *self, const uint8_t *bytes, size_t length, bool is_last);

@@ -67,7 +67,7 @@ static bool is_short_of_descriptors(int fd, struct rlimit *ret_limit)
     return (rlim_t)fd + reserve >= ret_limit->rlim_cur;
 }
 
-/* @return false, and the reason is logged, where there is no room for one more. */
+/* @return false, with the reason logged, if there is no room for one more. */
 static bool has_room(struct server_connection *connection)
 {
     struct berth_rpc_server *server = connection->server;
@@ -112,7 +112,8 @@ static void on_refused_closed(uv_handle_t *handle)
     on_handle_closed(listener);
 }
 
-/* Closes the connection that waits, which there is no memory to serve: libuv listens again when it is taken.
+/*
+ * Closes the waiting connection if there is no memory to serve it: libuv listens again once it is accepted.
  */
 static void refuse(struct server_listener *listener)
 {
@@ -258,7 +259,7 @@ static enum berth_code refuse_tcp(const char *address, int error, struct berth_e
     if (error == UV_EACCES || error == UV_EPERM)
         return berth_error_set(
             err, BERTH_PERMISSION_DENIED,
-            "cannot listen on %s: %s (a port below 1024 takes root or CAP_NET_BIND_SERVICE)", address,
+            "cannot listen on %s: %s (ports below 1024 require root or CAP_NET_BIND_SERVICE)", address,
             uv_strerror(error));
     return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", address, uv_strerror(error));
 }
@@ -270,7 +271,7 @@ static int listen_on_tcp(struct server_listener *listener, struct sockaddr_stora
 
     uv_tcp_init(listener->server->engine.loop, &listener->socket.tcp);
     join(listener);
-    /* libuv sets SO_REUSEADDR, and tells of an address that is taken only when it listens. */
+    /* libuv sets SO_REUSEADDR, and reports an address in use only when it listens. */
     result = uv_tcp_bind(&listener->socket.tcp, (struct sockaddr *)address, 0);
     if (result == 0)
         result = uv_listen(&listener->socket.stream, BACKLOG, on_connection);
@@ -324,8 +325,8 @@ enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
     if (code != BERTH_OK)
         return code;
     if (protocol == BERTH_RPC_TTRPC)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot listen on %s: ttrpc has no TCP addresses",
-                               options->address);
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "cannot listen on %s: ttrpc is not supported over TCP", options->address);
     listener = create(server, find_protocol(server, protocol));
     if (listener == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",

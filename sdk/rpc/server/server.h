@@ -109,7 +109,9 @@ struct berth_rpc_server {
     /** For TCP; and for unix sockets, where requests are checked here. */
     nghttp2_option *option;
     nghttp2_option *unix_option;
-    /** What is spoken here: one by an address, the other by those who come to it by mistake. */
+    /**
+     * The protocols spoken here: one for each address, the other for clients that connect to it by mistake.
+     */
     const struct server_protocol *grpc;
     const struct server_protocol *ttrpc;
     struct http1_mounts http;
@@ -127,7 +129,7 @@ struct berth_rpc_server {
     struct turn_task close_task;
     /** Of the newest connection. */
     uint64_t last_number;
-    /** Ends the connections that are to be closed. */
+    /** Ends the connections marked for closing. */
     struct turn_task end_task;
     /** Memory of calls that ended. */
     struct spares http2_calls;
@@ -161,7 +163,10 @@ struct server_protocol {
     enum greeting_kind kind;
     /** Is there something that a peer must say before its first call, in time? */
     bool has_handshake;
-    /** Of what is allocated for each call, which begins with a struct berth_stream; 0: there are no calls. */
+    /**
+     * Size of what is allocated for each call, which begins with a struct berth_stream; 0: there are no
+     * calls.
+     */
     size_t call_size;
     /** What the router does to a call. */
     const struct berth_stream_ops *stream_ops;
@@ -181,7 +186,7 @@ struct server_protocol {
     /** Has the peer begun to say something that is not whole? NULL: that holds no idle connection open. */
     bool (*is_receiving)(const struct server_connection *connection);
 
-    /** Sends GOAWAY or the like; called again when a step of that was acknowledged, or timed out. */
+    /** Sends GOAWAY or its equivalent; called again when a step of it was acknowledged or timed out. */
     void (*drain)(struct server_connection *connection);
 
     /** Cancels every call with UNAVAILABLE, and sends the last GOAWAY. */
@@ -218,7 +223,7 @@ struct server_connection {
 
     /** Calls that have something to do. */
     TAILQ_HEAD(, berth_stream) ready;
-    /** Calls in flight, and since when there are none. */
+    /** Calls in flight, and since when there have been none. */
     uint32_t calls;
     uint64_t idle_since_ns;
     /** It was found to be idle for too long. */
@@ -316,9 +321,9 @@ size_t server_stream_finish(struct berth_stream *stream);
 
 /** It has something to do, at the top level. */
 void server_stream_ready(struct berth_stream *stream);
-/** The next in line. @return NULL where there is none. */
+/** The next in line. @return NULL if there is none. */
 struct berth_stream *server_stream_next(struct server_connection *connection);
-/** Gives the router what is due. */
+/** Passes pending events to the router. */
 void server_stream_process(struct berth_stream *stream);
 
 /**
@@ -335,7 +340,7 @@ bool server_stream_takes_one(const struct berth_stream *stream);
 bool server_stream_deliver(void *context, const void *message, size_t length);
 /** The same for the only message, behind which nothing follows. */
 bool server_stream_deliver_last(struct berth_stream *stream, const void *message, size_t length);
-/** Nothing follows what is held: tells the router once that is given out. */
+/** Nothing follows what is held: the router is told once all of it has been delivered. */
 void server_stream_half_close(struct berth_stream *stream);
 
 /** Ends the router's side: no event follows. @return false where that has been. */

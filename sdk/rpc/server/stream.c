@@ -18,7 +18,7 @@
 /* The longest sentence that goes with a status: larger headers would cost the call its status. */
 #define MESSAGE_MAX 4096
 
-/* Says which limit it was, and what it is set to. */
+/* Names the limit that was reached, and its value. */
 static void describe_refusal(char *text, size_t size, const struct server_connection *connection,
                              enum outflow_result why, size_t length, uint64_t most)
 {
@@ -174,7 +174,7 @@ static void on_overdue(struct deadline *deadline)
                         "deadline exceeded");
 }
 
-/* @return false where there is no time left. */
+/* @return false if no time is left. */
 static bool start_deadline(struct berth_stream *stream, uint64_t timeout_ns, uint64_t *ret_deadline_ns)
 {
     *ret_deadline_ns = 0;
@@ -290,7 +290,7 @@ void server_stream_refuse(struct berth_stream *stream, enum outflow_result why, 
     char text[SERVER_REFUSAL_MAX] = "";
 
     describe_refusal(text, sizeof(text), stream->connection, why, length, most);
-    /* What is over the budget of all is logged at the end of the turn, once for all calls. */
+    /* Exceeding the shared budget is logged at the end of the turn, once for all calls. */
     if (why != OUTFLOW_NO_BUDGET)
         server_log(server_of(stream), SERVER_CAUSE_UNSENT, BERTH_RPC_LOG_WARN, "reply refused: %s peer=%s",
                    text, stream->connection->peer.address);

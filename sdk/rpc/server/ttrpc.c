@@ -41,7 +41,7 @@ struct server_ttrpc_call {
 
     /** The one message where it is small; otherwise the outflow has it. */
     struct span reply;
-    /** A Response that tells of a failure; empty where all went well. */
+    /** A Response that reports a failure; empty if there was none. */
     struct span failure;
     /** It says no more than the code where there was no memory. */
     unsigned char bare_failure[8];
@@ -129,7 +129,10 @@ static void prepare_answer(struct server_ttrpc_call *self, enum berth_code code,
     self->failure = (struct span){bytes, size};
 }
 
-/* What the router's refusals are called in ttrpc. @return `message` or what is meant, in the call's arena. */
+/*
+ * Translates the router's refusals to ttrpc's wording. @return `message` or its translation, in the call's
+ * arena.
+ */
 static const char *refusal_for(struct server_ttrpc_call *self, enum berth_code code, const char *message)
 {
     static const char unknown[] = "unknown ";
@@ -449,7 +452,7 @@ static void take_first(struct server_ttrpc_call *self, const struct ttrpc_reques
         call_half_close(self);
 }
 
-/* Opens the call of a Request and gives it the payload. `bytes` is what was parsed. */
+/* Opens the call of a Request and passes it the payload. `bytes` is the parsed input. */
 static void call_open(struct server_ttrpc_call *self, const struct ttrpc_request *request, struct span bytes,
                       unsigned flags)
 {
@@ -636,7 +639,7 @@ static bool is_receiving(const struct server_connection *connection)
     return connection->ttrpc != NULL && ttrpc_reader_is_inside(&connection->ttrpc->session.reader);
 }
 
-/* There is no frame that says so: a peer without calls sees the connection close. */
+/* ttrpc has no frame for this: a peer without calls sees the connection close. */
 static void drain(struct server_connection *connection)
 {
     connection->drain_step = SERVER_DRAIN_FINAL;

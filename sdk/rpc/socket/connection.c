@@ -78,7 +78,7 @@ void engine_close(struct engine *engine, void (*on_closed)(struct engine *engine
 /* Batches that one connection may write in one turn before the others have theirs. */
 #define ROUNDS_MAX 4
 
-/* The kernel takes as much again for what it keeps of each piece (socket(7), SO_SNDBUF). */
+/* The kernel counts as much again for its bookkeeping of each piece (socket(7), SO_SNDBUF). */
 #define UNIX_SOCKET_BYTES (208 * 1024)
 
 #define NANOSECONDS_PER_MILLISECOND 1000000u
@@ -437,8 +437,8 @@ void connection_write(struct connection *connection)
 }
 
 /*
- * Writing tells streams that they are done with, which on_ready hears of in this turn: only what comes up
- * then is worth another one.
+ * Writing completes streams, and on_ready reports them in this turn: only work that comes up after that needs
+ * another one.
  */
 static void write_in_turn(struct connection *connection)
 {

@@ -33,8 +33,8 @@ struct engine {
     unsigned open_parts;
     void (*on_closed)(struct engine *engine);
     /**
-     * Where every connection reads to; what it holds is used up before the next read. Last and never cleared:
-     * until something large is read it is address space alone.
+     * The buffer every connection reads into; its contents are consumed before the next read. Last and never
+     * cleared: until something large is read it is address space only.
      */
     char read_buffer[ENGINE_READ_BYTES];
 };
@@ -62,7 +62,7 @@ struct connection_events {
     void (*on_closed)(struct connection *connection);
 };
 
-/** What is spoken on a connection. `session` is what connection_start was given. All from the top level. */
+/** The protocol of a connection. `session` is the argument of connection_start. All from the top level. */
 struct connection_protocol {
     /** Takes all that came; the bytes are borrowed. @return NULL, or why the connection ends. */
     const char *(*feed)(void *session, const uint8_t *bytes, size_t length);
@@ -72,21 +72,21 @@ struct connection_protocol {
     const char *(*fill)(void *session, struct batch *batch);
 
     /**
-     * The connection ends, for whatever reason: adds what the peer should hear last, which is sent as far as
-     * the socket takes it at once. NULL: nothing.
+     * The connection ends, for whatever reason: adds final bytes for the peer, which are sent as far as the
+     * socket takes them at once. NULL: nothing.
      */
     void (*leave)(void *session, struct batch *batch);
 
-    /** Is there nothing more to hear or to say? Then the connection ends. */
+    /** Is there nothing left to receive or send? Then the connection ends. */
     bool (*is_over)(const void *session);
 
-    /** No byte moves any more, and every call was told so: frees what the session holds. */
+    /** No more bytes are moved, and every call has been told: frees what the session holds. */
     void (*finish)(void *session);
 };
 
 /**
- * Stands between a connection's protocol and its socket, as TLS does, and is itself a protocol to what stands
- * nearer to the socket. Embedded in what has more to it, or the first member of that.
+ * A layer between a connection's protocol and its socket, such as TLS; towards the socket it acts as a
+ * protocol itself. Embedded as the first member of a larger struct, if there is one.
  */
 struct connection_filter {
     /**
@@ -125,7 +125,7 @@ struct connection {
     const struct connection_events *events;
     const struct connection_protocol *protocol;
     void *session;
-    /** What stands between them and the socket, from the protocol on; NULL: nothing. */
+    /** The layers between the protocol and the socket, starting at the protocol; NULL: none. */
     struct connection_filter *filters;
     struct turn_task task;
     /** Its task is being run, and there has been something to do since. */
@@ -150,7 +150,7 @@ struct connection {
     /** Bytes of messages that wait to be written, over all streams. */
     struct budget queued;
 
-    /** Why the connection ends once what is submitted has been written; NULL: it does not. */
+    /** Why the connection ends once the submitted data has been written; NULL: it does not. */
     const char *doom;
     bool is_lost;
 };
@@ -184,7 +184,7 @@ void connection_release(struct connection *connection);
 void connection_pause_reading(struct connection *connection);
 void connection_resume_reading(struct connection *connection);
 
-/** Has the peer sent what was not read? */
+/** Has the peer sent data that was not read? */
 bool connection_has_unread(const struct connection *connection);
 
 /** There is something to write or to do: at the end of this turn. */

@@ -67,7 +67,7 @@ static enum greeting_kind match_ttrpc(bool from_server, const uint8_t *bytes, si
     return GREETING_OTHER;
 }
 
-/* A word in capitals and what it is to be done to: a path, a URL or everything (RFC 9112 3.2). */
+/* A method in capitals and its target: a path, a URL or "*" (RFC 9112 3.2). */
 static enum greeting_kind match_method(const uint8_t *bytes, size_t length)
 {
     size_t most = length < METHOD_BYTES ? length : METHOD_BYTES;
@@ -93,7 +93,7 @@ static enum greeting_kind match_settings(const uint8_t *bytes, size_t length)
     return GREETING_HTTP2;
 }
 
-/* The first that it is; else what it may become. */
+/* The first that matches; otherwise one that still may. */
 static enum greeting_kind better(enum greeting_kind a, enum greeting_kind b)
 {
     if (a == GREETING_OTHER || (a == GREETING_PARTIAL && b != GREETING_OTHER))

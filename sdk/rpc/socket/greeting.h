@@ -70,7 +70,7 @@ const char *greeting_name(enum greeting_kind kind);
 /** Ends the connection with these bytes, which are constant. For on_foreign. */
 void greeting_answer(struct greeting *greeting, const char *bytes, size_t length);
 
-/** Inserts it between the connection's socket and everything on it so far. */
+/** Inserts it between the connection's socket and all layers on it. */
 void greeting_attach(struct greeting *greeting, struct connection *connection);
 
 #endif

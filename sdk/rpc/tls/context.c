@@ -455,7 +455,7 @@ static enum berth_code fill_client(struct tls_context *context, const struct ber
                                "server_name is empty; leave it out to verify the certificate against %s",
                                host);
     SSL_CTX_set_verify(settings, SSL_VERIFY_PEER, NULL);
-    /* A certificate knows no interface of this machine: "fe80::1%eth0" is fe80::1 in it. */
+    /* Certificates do not contain interface names: "fe80::1%eth0" is fe80::1 there. */
     context->server_name =
         options->server_name != NULL ? strdup(options->server_name) : strndup(host, strcspn(host, "%"));
     if (context->server_name == NULL || SSL_CTX_set_alpn_protos(settings, http2, sizeof(http2)) != 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libberth-rpc-tls: what it exports to libberth-rpc, and what it uses of it. */
+/* libberth-rpc-tls: its exports for libberth-rpc, and its imports from there. */
 #include "library.h"
 
 /* The same for every caller, as a process has one libberth-rpc. */

@@ -54,7 +54,7 @@ struct tls {
     size_t source_length;
     /** Where OpenSSL writes while a batch is being filled. */
     struct batch *sink;
-    /** What it wrote at other times: handshake messages, alerts. NULL: nothing. */
+    /** Receives its other output: handshake messages, alerts. NULL: none. */
     struct batch *answers;
     /** Frames that are not encrypted yet. */
     struct batch *text;

@@ -165,7 +165,7 @@ static const char *describe_verification(struct tls *tls)
     return tls->reason;
 }
 
-/* Why OpenSSL failed; its own text where there is no better one. */
+/* Why OpenSSL failed; its own text if there is none better. */
 static const char *fail(struct tls *tls)
 {
     unsigned long error = ERR_peek_last_error();
@@ -181,7 +181,7 @@ static const char *fail(struct tls *tls)
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
         return "client certificate required, but none was sent";
     case SSL_R_UNSUPPORTED_PROTOCOL:
-        return "no TLS 1.2 or newer";
+        return "TLS 1.2 or newer required";
     default:
         snprintf(tls->reason, sizeof(tls->reason), "TLS: %s", reason);
         return tls->reason;

@@ -125,7 +125,7 @@ static const char *skip_group(struct span *rest, uint32_t number)
     return NULL;
 }
 
-/* Takes a field off the front of what is not empty. @return NULL, or what is wrong with it. */
+/* Takes a field off the front of non-empty input. @return NULL, or what is wrong with it. */
 static const char *read_field(struct span *rest, struct wire_field *ret_field)
 {
     const unsigned char *begin = rest->bytes;

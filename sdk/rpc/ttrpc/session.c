@@ -112,7 +112,10 @@ void ttrpc_session_refuse(struct ttrpc_session *session, uint32_t id, enum berth
 
 static void on_stall_overdue(struct deadline *deadline);
 
-/* Reads on when no call is full; and while one is, not, unless there is no memory to end that in time. */
+/*
+ * Pauses reading while a call is full, unless there is no memory for the timer that bounds this; resumes
+ * otherwise.
+ */
 static void settle_reading(struct ttrpc_session *session)
 {
     struct deadlines *deadlines = &session->connection->engine->deadlines;
@@ -295,7 +298,9 @@ static const char *feed(void *context, const uint8_t *bytes, size_t length)
                : NULL;
 }
 
-/* What was written goes when it is more than what is left, or a peer that is always behind would keep it all.
+/*
+ * Written data is dropped once it outnumbers the rest; otherwise a peer that is always behind would keep all
+ * of it.
  */
 static void drop_written(struct ttrpc_session *session)
 {
@@ -343,7 +348,7 @@ static const char *fill(void *context, struct batch *batch)
     return NULL;
 }
 
-/* What has come unread is a call that would never hear why. */
+/* Unread input is a call that would never learn the reason. */
 static bool is_over(const void *context)
 {
     const struct ttrpc_session *session = context;

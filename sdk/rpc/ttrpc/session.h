@@ -116,7 +116,7 @@ void ttrpc_stream_due(struct ttrpc_stream *stream);
  */
 enum framing_state ttrpc_stream_give(struct ttrpc_stream *stream, struct span message, inbox_deliver deliver,
                                      void *context);
-/** Gives out what is held, as long as the inbox is not paused; also where it left. */
+/** Delivers what is held, as long as the inbox is not paused; also after the stream has left. */
 void ttrpc_stream_give_held(struct ttrpc_stream *stream, inbox_deliver deliver, void *context);
 
 /** Writes a frame's header. */

@@ -465,7 +465,7 @@ static int run(struct exchange *exchange, const struct berth_metadata *metadata,
     enum berth_code code;
 
     if (uv_loop_init(&exchange->loop) != 0) {
-        fprintf(stderr, "berthctl: call: no event loop: out of file descriptors\n");
+        fprintf(stderr, "berthctl: call: cannot create an event loop: out of file descriptors\n");
         return COMMAND_EXIT_BAD_NEWS;
     }
     code = start_call(exchange, metadata, count, &err);

@@ -160,7 +160,7 @@ static void on_patience_over(uv_timer_t *timer)
 {
     struct stream *stream = timer->data;
 
-    berth_rpc_call_fail(stream->call, BERTH_DEADLINE_EXCEEDED, "the daemon does not answer");
+    berth_rpc_call_fail(stream->call, BERTH_DEADLINE_EXCEEDED, "the daemon does not respond");
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -255,7 +255,8 @@ enum berth_code client_stream(const struct client *client, const struct client_s
     uv_loop_t loop;
 
     if (uv_loop_init(&loop) != 0)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no event loop: out of file descriptors");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "cannot create an event loop: out of file descriptors");
     code = berth_rpc_channel_create(&loop, &options, &stream.channel, err);
     if (code == BERTH_OK) {
         code = start_call(&stream, &loop);

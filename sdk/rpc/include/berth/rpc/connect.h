@@ -65,7 +65,7 @@ struct berth_rpc_connect_options {
     /** Header fields, in lower case, that these pages may send beyond those of the protocol. Copied. */
     const char *const *headers;
     size_t header_count;
-    /** How long a browser may keep what it was told of them. 0: its own default. */
+    /** How long a browser may cache these answers. 0: the browser's default. */
     uint32_t max_age_s;
 };
 

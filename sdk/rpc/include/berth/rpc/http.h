@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-/** One handler. What it points to must outlive the server. */
+/** One handler. Everything it points to must outlive the server. */
 struct berth_rpc_http_mount {
     const struct berth_http *handler;
     /** `instance` of its requests. */

@@ -33,7 +33,7 @@ struct berth_rpc_plugin {
     const struct berth_host *host;
     /** Frees the instance, this struct included, with berth_rpc_plugin_finish. */
     void (*destroy)(struct berth_rpc_plugin *self);
-    /** What is listened on: a path, or a host and the actual port. Owned; NULL before it is known. */
+    /** The address listened on: a path, or a host and the actual port. Owned; NULL before it is known. */
     char *address;
     struct berth_rpc_server *server;
     /** The host waits for the end of a drain. */

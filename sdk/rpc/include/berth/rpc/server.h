@@ -61,7 +61,7 @@ struct berth_rpc_server_options {
     uint32_t max_header_list_bytes;
     /** Time from accept to the HTTP/2 preface and SETTINGS. Default 10 s. */
     uint32_t handshake_timeout_ms;
-    /** Time in which a peer must read something of what is being written to it. Default 60 s. */
+    /** Time in which a peer must read some of the data being written to it. Default 60 s. */
     uint32_t write_timeout_ms;
 
     /** Largest message accepted; a larger one ends its call with RESOURCE_EXHAUSTED. Default 16 MiB. */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/** What is spoken on a listener or connection. */
+/** The protocol of a listener or connection. */
 enum berth_rpc_protocol {
     BERTH_RPC_GRPC = 0,
     BERTH_RPC_TTRPC = 1,
