@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
+import connect  # noqa: E402
 import memory  # noqa: E402
 import plan  # noqa: E402
 import rpc  # noqa: E402
@@ -18,7 +19,7 @@ import services  # noqa: E402
 import startup  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
-BENCHMARKS = {"startup": startup, "memory": memory, "plan": plan, "rpc": rpc, "services": services}
+BENCHMARKS = {"startup": startup, "memory": memory, "plan": plan, "rpc": rpc, "connect": connect, "services": services}
 HEAD = """# Measured
 
 Every section is written by the command that stands in it. Numbers are medians, with the least and the greatest in

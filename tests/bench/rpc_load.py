@@ -35,13 +35,23 @@ class Run:
 
 
 def h2load(server, path, calls, connections, streams, request=b"", log=False, headers=()):
-    """So many unary calls; every one must be answered with status 200."""
+    """So many unary calls of gRPC; every one must be answered with status 200."""
+    words = ["-p", "h2c", "-m", streams, "-H", "content-type: application/grpc", "-H", "te: trailers",
+             *(word for header in headers for word in ("-H", header))]
+    return post(server, path, calls, connections, framed(request), words, log)
+
+
+def http1(server, path, calls, connections, kind, request):
+    """The same over HTTP/1.1, one request at a time on each connection."""
+    return post(server, path, calls, connections, request, ["--h1", "-H", f"content-type: {kind}"], True)
+
+
+def post(server, path, calls, connections, body, words, log):
     with tempfile.TemporaryDirectory(prefix="load") as folder:
         data, lines = Path(folder, "request"), Path(folder, "lines")
-        data.write_bytes(framed(request))
-        command = ["h2load", "-B", f"unix:{server.address}", "-p", "h2c", "-n", calls, "-c", connections, "-m", streams,
-                   "-d", data, "-H", "content-type: application/grpc", "-H", "te: trailers",
-                   *(word for header in headers for word in ("-H", header)), *(["--log-file", lines] if log else []), f"http://localhost{path}"]
+        data.write_bytes(body)
+        command = ["h2load", "-B", f"unix:{server.address}", "-n", calls, "-c", connections, "-d", data, *words,
+                   *(["--log-file", lines] if log else []), f"http://localhost{path}"]
         before = server.cpu_seconds()
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True, timeout=600)
         cpu = server.cpu_seconds() - before
