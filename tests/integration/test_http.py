@@ -8,12 +8,13 @@ import select
 import socket
 import ssl
 import subprocess
+import textwrap
 import time
 import unittest
 
 from accountable import IS_SANITIZED
 from daemon import Case, PATIENCE
-from workshop import Plugin
+from workshop import BUILD, SOURCE, Plugin
 
 HTTP = "io.berth.server.v1.http"
 DEBUG = "io.containerd.server.v1.debug"
@@ -136,6 +137,23 @@ class Requests(HttpCase):
             time.sleep(0.2)
             self.assert_stops(daemon)
             self.assertIn(b"HTTP/1.1 503", peer.recv(4096))
+
+
+class Example(HttpCase):
+    def test_the_handler_of_the_guide_answers(self):
+        text = (SOURCE / "sdk/README.md").read_text(encoding="utf-8")
+        section = text[text.index("### Handlers"):text.index("### Services over HTTP")]
+        yaml = re.search(r"^(    module: hook\n.*?)^$", section, re.DOTALL | re.MULTILINE)[1]
+        folder = self.workshop.top / "author"
+        folder.mkdir()
+        (folder / "plugin.yaml").write_text(textwrap.dedent(yaml), encoding="utf-8")
+        subprocess.run([BUILD / "tools/berth-sdk/berth-sdk", "generate", "plugin.yaml"], cwd=folder, check=True)
+        self.workshop.compile("hook", re.search(r"```c\n(.*?)```", section, re.DOTALL)[1], "-Wall", "-Wextra", "-Werror",
+                              "-Wno-unused-parameter", f"-I{folder}", str(folder / "hook-plugin.c"))
+        daemon = self.serve()
+        self.assertIn("Ann sent 5 bytes\n", self.curl("/hook/Ann", "-d", "hello"))
+        self.assertIn("HTTP/1.1 405", self.curl("/hook/Ann"))
+        self.assert_stops(daemon)
 
 
 class Tls(HttpCase):

@@ -144,7 +144,7 @@ struct berth_call {
     const char *method;
     enum berth_method_kind kind;
 
-    /** The transport: "grpc" (a unix socket), "tcp" (gRPC over TCP), "ttrpc" or "test". */
+    /** The transport: "grpc" (a unix socket), "tcp" (gRPC over TCP), "ttrpc", "http" (Connect) or "test". */
     const char *transport;
     const struct berth_peer *peer;
 
