@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fake host: shared by its files, each of which calls only those before it: strict.c, clock.c, inspect.c,
- * host.c, metrics.c, call.c, testing.c.
+ * The fake host: shared by its files, each of which calls only those before it: words.c, process.c,
+ * strict.c, clock.c, inspect.c, host.c, metrics.c, call.c, testing.c.
  */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
@@ -39,6 +39,18 @@ struct fake_word {
     /** Of real time; of entries inside this one. */
     uint64_t begun_ns, inner_ns;
 };
+
+/** What libuv called, if the plugin says nothing else. */
+#define FAKE_CALLBACK "a callback of the loop"
+
+/** A child that was forked in a callback, and the end of a pipe that shows what it does. */
+struct fake_fork {
+    int fd;
+    char who[160];
+};
+
+/** Further ones are not looked at while these run. */
+#define FAKE_FORKS_MAX 16
 
 /** A store that counts its snapshots. */
 struct fake_store {
@@ -191,6 +203,13 @@ struct berth_testing {
     uv_check_t loop_check;
     unsigned iterations;
     bool is_loop_stopped;
+    /** Where libuv was called; 0: no turn of the loop runs. */
+    uintptr_t turn_stack;
+    /** Its thread is another than the loop's. */
+    bool is_preparing;
+    pid_t pid;
+    struct fake_fork forks[FAKE_FORKS_MAX];
+    size_t fork_count;
     /** The process's threads when this was made. */
     long *threads;
     size_t thread_count;
@@ -199,12 +218,33 @@ struct berth_testing {
     size_t snapshot_count;
 };
 
+/** The one that runs, because exit(3) and others do not say whose they are; NULL: none does. */
+extern struct berth_testing *fake_current;
+
 /** Records a violation of the contract by the plugin, each sentence once. Any thread. */
 BERTH_PRINTF(2, 3) void fake_fault(struct berth_testing *testing, const char *format, ...);
 /** As in a host: all but the log and the posts are for the loop's thread. Elsewhere that is a fault. */
 bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err);
 /** The monotonic clock that does not stand still. */
 uint64_t fake_real_ns(void);
+
+/** What runs at the innermost level. */
+const struct fake_word *fake_running(const struct berth_testing *testing);
+/** "handler /a.B/C", "a callback of the loop" */
+void fake_name_word(const struct fake_word *word, char *text, size_t size);
+void fake_name_running(const struct berth_testing *testing, char *text, size_t size);
+/** The same for the calling thread, which may be another. */
+void fake_name_caller(const struct berth_testing *testing, char *text, size_t size);
+
+void fake_process_init(struct berth_testing *testing);
+/** The outermost entry into the plugin, and since when, in real time; NULL: it has ended. */
+void fake_process_enter(const char *doing, uint64_t begun_ns);
+/** How long a callback may take; 0: as long as it likes. */
+void fake_process_limit(uint64_t limit_ns);
+/** Ends a forked child that has come back from a callback. */
+void fake_process_check_child(struct berth_testing *testing);
+/** Everything of the plugin is to have ended. */
+void fake_process_finish(struct berth_testing *testing);
 
 /** Needs the loop. */
 void fake_strict_init(struct berth_testing *testing);

@@ -1,100 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the plugin does against the contract while its code runs: how long a callback takes, whether it runs
- * or stops the loop, prints, ends the process, or leaves threads behind. A daemon survives some of it and
- * names it all.
+ * or stops the loop, prints, changes the process's surroundings, or leaves a snapshot of a store open. A
+ * daemon survives it and names it.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 #include <wchar.h>
 
 #include <sdk/base/container_of.h>
 
 #include "fake.h"
 
-#define CALLBACK_LIMIT_NS (1000 * MILLISECOND_NS)
-
-/* How long a thread may take to end that has nothing more to do, and how often that is looked at. */
-#define THREAD_END_TRIES 50
-#define THREAD_END_STEP_NS (10 * MILLISECOND_NS)
-
-/* As EX_SOFTWARE of sysexits.h. */
-#define EXIT_CODE 70
-
-/* Is this one of the lines? */
-static bool has_line(const char *lines, const char *line)
-{
-    size_t length = strlen(line);
-
-    for (const char *at = lines; at != NULL; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (strncmp(at, line, length) == 0 && (at[length] == '\n' || at[length] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-void fake_fault(struct berth_testing *testing, const char *format, ...)
-{
-    char text[BERTH_ERROR_MAX];
-    va_list arguments;
-    char *before;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    pthread_mutex_lock(&testing->faults_lock);
-    before = testing->faults;
-    if (!has_line(before, text)) {
-        testing->faults =
-            memory_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "\n", text);
-        free(before);
-    }
-    pthread_mutex_unlock(&testing->faults_lock);
-}
-
-bool fake_is_on_loop(struct berth_testing *testing, const char *function, struct berth_error *err)
-{
-    if (pthread_equal(pthread_self(), testing->thread))
-        return true;
-    fake_fault(testing, "called %s from a thread other than the loop's: use berth_post", function);
-    berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                    "%s called %s from a thread other than the loop's: use berth_post", testing->host.uri,
-                    function);
-    return false;
-}
-
-uint64_t fake_real_ns(void)
-{
-    struct timespec now = {0};
-
-    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * MILLISECOND_NS + (uint64_t)now.tv_nsec;
-}
-
-static void name_word(const struct fake_word *word, char *text, size_t size)
-{
-    snprintf(text, size, "%s%s%s", word->doing, word->detail != NULL ? " " : "",
-             word->detail != NULL ? word->detail : "");
-}
-
-/* What runs at the innermost level. */
-static const struct fake_word *running(const struct berth_testing *testing)
-{
-    static const struct fake_word unknown = {.doing = "a callback of the loop"};
-    unsigned depth = testing->depth < FAKE_DEPTH_MAX ? testing->depth : FAKE_DEPTH_MAX;
-
-    return depth > 0 ? &testing->words[depth - 1] : &unknown;
-}
-
-static void name_running(const struct berth_testing *testing, char *text, size_t size)
-{
-    name_word(running(testing), text, size);
-}
+#define CALLBACK_LIMIT_MS 1000
 
 static void check_time(struct berth_testing *testing, const struct fake_word *word, uint64_t took_ns)
 {
@@ -102,7 +20,7 @@ static void check_time(struct berth_testing *testing, const struct fake_word *wo
 
     if (testing->callback_limit_ns == 0 || took_ns <= testing->callback_limit_ns)
         return;
-    name_word(word, text, sizeof(text));
+    fake_name_word(word, text, sizeof(text));
     fake_fault(testing, "%s blocked the loop for %.1f s", text, (double)took_ns / 1e9);
 }
 
@@ -112,7 +30,7 @@ static void check_stop(struct berth_testing *testing)
 
     if (testing->loop->stop_flag == 0 || testing->is_loop_stopped)
         return;
-    name_running(testing, text, sizeof(text));
+    fake_name_running(testing, text, sizeof(text));
     fake_fault(testing, "%s called uv_stop on the loop, which is not the plugin's", text);
     testing->is_loop_stopped = true;
 }
@@ -126,18 +44,15 @@ static void check_snapshots(struct berth_testing *testing)
         if (testing->snapshots[i].is_blamed)
             continue;
         testing->snapshots[i].is_blamed = true;
-        name_running(testing, text, sizeof(text));
+        fake_name_running(testing, text, sizeof(text));
         fake_fault(testing, "%s returned without ending a snapshot of the store", text);
     }
 }
 
-/* The one that runs: what the store is asked and exit(3) do not say whose it is. */
-static struct berth_testing *current;
-
 static enum berth_code snapshot_begin(void *instance, struct berth_store_txn **ret_txn,
                                       struct berth_error *err)
 {
-    struct fake_store *store = current->stores;
+    struct fake_store *store = fake_current->stores;
     enum berth_code code;
 
     while (store->instance != instance)
@@ -145,9 +60,10 @@ static enum berth_code snapshot_begin(void *instance, struct berth_store_txn **r
     code = store->real->begin(instance, ret_txn, err);
     if (code != BERTH_OK)
         return code;
-    current->snapshots =
-        memory_grow(current->snapshots, current->snapshot_count, sizeof(*current->snapshots));
-    current->snapshots[current->snapshot_count++] = (struct fake_snapshot){.txn = *ret_txn, .store = store};
+    fake_current->snapshots =
+        memory_grow(fake_current->snapshots, fake_current->snapshot_count, sizeof(*fake_current->snapshots));
+    fake_current->snapshots[fake_current->snapshot_count++] =
+        (struct fake_snapshot){.txn = *ret_txn, .store = store};
     return BERTH_OK;
 }
 
@@ -155,19 +71,19 @@ static void snapshot_end(struct berth_store_txn *txn)
 {
     char text[160];
 
-    for (size_t i = 0; i < current->snapshot_count; i++) {
-        const struct fake_snapshot snapshot = current->snapshots[i];
+    for (size_t i = 0; i < fake_current->snapshot_count; i++) {
+        const struct fake_snapshot snapshot = fake_current->snapshots[i];
 
         if (snapshot.txn != txn)
             continue;
-        current->snapshots[i] = current->snapshots[--current->snapshot_count];
+        fake_current->snapshots[i] = fake_current->snapshots[--fake_current->snapshot_count];
         snapshot.store->real->end(txn);
         return;
     }
     if (txn == NULL)
         return;
-    name_running(current, text, sizeof(text));
-    fake_fault(current, "%s ended a snapshot of the store that is not open", text);
+    fake_name_running(fake_current, text, sizeof(text));
+    fake_fault(fake_current, "%s ended a snapshot of the store that is not open", text);
 }
 
 const void *fake_store_wrap(struct berth_testing *testing, const struct berth_store *real, void *instance)
@@ -199,27 +115,19 @@ static struct stream {
 
 /* 0: the streams are the test's. */
 static unsigned listening;
-/* Whose thread is another than the loop's. */
-static bool is_preparing;
-
 static void blame_print(const char *title)
 {
     char text[160];
 
-    if (is_preparing)
-        snprintf(text, sizeof(text), "prepare");
-    else if (!pthread_equal(pthread_self(), current->thread))
-        snprintf(text, sizeof(text), "a thread");
-    else
-        name_running(current, text, sizeof(text));
-    fake_fault(current, "%s printed to %s: use berth_log", text, title);
+    fake_name_caller(fake_current, text, sizeof(text));
+    fake_fault(fake_current, "%s printed to %s: use berth_log", text, title);
 }
 
 static ssize_t on_print(void *cookie, const char *bytes, size_t length)
 {
     const struct stream *stream = cookie;
 
-    if (current != NULL)
+    if (fake_current != NULL)
         blame_print(stream->title);
     return fwrite(bytes, 1, length, stream->original) == length ? (ssize_t)length : 0;
 }
@@ -285,14 +193,16 @@ static void check_surroundings(struct berth_testing *testing, const char *doing)
 void fake_prepare_begin(struct berth_testing *testing)
 {
     take_surroundings(testing);
-    is_preparing = true;
+    testing->is_preparing = true;
+    fake_process_enter("prepare", fake_real_ns());
     start_listening();
 }
 
 void fake_prepare_end(struct berth_testing *testing)
 {
     stop_listening();
-    is_preparing = false;
+    testing->is_preparing = false;
+    fake_process_enter(NULL, 0);
     check_surroundings(testing, "prepare");
 }
 
@@ -306,6 +216,8 @@ void fake_enter(struct berth_testing *testing, const char *doing, const char *de
     /* Calls come by the thousand; steps do not. */
     if (testing->depth++ == 0 && detail == NULL)
         take_surroundings(testing);
+    if (testing->depth == 1)
+        fake_process_enter(doing, testing->words[0].begun_ns);
     start_listening();
 }
 
@@ -334,6 +246,7 @@ static void leave_word(struct berth_testing *testing)
     struct fake_word word;
     uint64_t took_ns;
 
+    fake_process_check_child(testing);
     stop_listening();
     if (testing->depth > FAKE_DEPTH_MAX) {
         testing->depth--;
@@ -348,15 +261,17 @@ static void leave_word(struct berth_testing *testing)
     took_ns = fake_real_ns() - word.begun_ns;
     check_time(testing, &word, took_ns - word.inner_ns);
     charge(testing, &word, took_ns - word.inner_ns);
-    if (testing->depth > 0)
+    if (testing->depth > 0) {
         testing->words[testing->depth - 1].inner_ns += took_ns;
-    else
-        testing->known_ns += took_ns;
+        return;
+    }
+    testing->known_ns += took_ns;
+    fake_process_enter(testing->turn_stack != 0 ? FAKE_CALLBACK : NULL, word.begun_ns + took_ns);
 }
 
 static bool is_in_own(const struct berth_testing *testing)
 {
-    return testing->depth > 0 && testing->depth <= FAKE_DEPTH_MAX && running(testing)->is_own;
+    return testing->depth > 0 && testing->depth <= FAKE_DEPTH_MAX && fake_running(testing)->is_own;
 }
 
 void fake_enter_own(struct berth_testing *testing, const char *what)
@@ -381,7 +296,7 @@ static void check_own(struct berth_testing *testing)
     char text[160];
 
     while (is_in_own(testing)) {
-        name_running(testing, text, sizeof(text));
+        fake_name_running(testing, text, sizeof(text));
         fake_fault(testing, "%s called berth_enter, but not berth_leave before it returned", text);
         leave_word(testing);
     }
@@ -402,10 +317,15 @@ void fake_turn(struct berth_testing *testing)
     testing->is_loop_stopped = false;
     uv_update_time(testing->loop);
     start_listening();
+    testing->turn_stack = (uintptr_t)__builtin_frame_address(0);
+    fake_process_enter(FAKE_CALLBACK, begun_ns);
     uv_run(testing->loop, UV_RUN_NOWAIT);
     check_own(testing);
+    fake_process_check_child(testing);
+    fake_process_enter(NULL, 0);
+    testing->turn_stack = 0;
     stop_listening();
-    check_time(testing, running(testing), fake_real_ns() - begun_ns - testing->known_ns);
+    check_time(testing, fake_running(testing), fake_real_ns() - begun_ns - testing->known_ns);
     check_snapshots(testing);
 }
 
@@ -419,7 +339,7 @@ static void on_prepare(uv_prepare_t *handle)
     check_own(testing);
     if (testing->depth == 0 && testing->iterations++ == 0)
         return;
-    name_running(testing, text, sizeof(text));
+    fake_name_running(testing, text, sizeof(text));
     fake_fault(testing, "%s called uv_run on the loop, which is not the plugin's", text);
     testing->is_loop_stopped = true;
     uv_stop(testing->loop);
@@ -428,81 +348,6 @@ static void on_prepare(uv_prepare_t *handle)
 static void on_check(uv_check_t *handle)
 {
     check_stop(CONTAINER_OF(handle, struct berth_testing, loop_check));
-}
-
-/* exit(3) runs this on the stack of who called it: inside a callback, or above where it once was. */
-static void on_exit_called(void)
-{
-    char text[160];
-
-    if (current == NULL || current->depth == 0 || !pthread_equal(pthread_self(), current->thread) ||
-        (uintptr_t)__builtin_frame_address(0) > running(current)->stack)
-        return;
-    name_running(current, text, sizeof(text));
-    fflush(NULL);
-    fprintf(stderr, "berth-testing: %s called exit, which would end the daemon\n", text);
-    _exit(EXIT_CODE);
-}
-
-static void begin_process(void)
-{
-    atexit(on_exit_called);
-    open_listeners();
-}
-
-static bool is_known(const struct berth_testing *testing, long thread)
-{
-    for (size_t i = 0; i < testing->thread_count; i++)
-        if (testing->threads[i] == thread)
-            return true;
-    return false;
-}
-
-/* Each thread of the process that was not there when the host was made. */
-static size_t each_thread(struct berth_testing *testing, void (*on_thread)(struct berth_testing *, long))
-{
-    DIR *folder = opendir("/proc/self/task");
-    const struct dirent *entry;
-    size_t count = 0;
-
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        long thread = strtol(entry->d_name, NULL, 10);
-
-        if (thread == 0 || is_known(testing, thread))
-            continue;
-        count++;
-        if (on_thread != NULL)
-            on_thread(testing, thread);
-    }
-    if (folder != NULL)
-        closedir(folder);
-    return count;
-}
-
-static void know(struct berth_testing *testing, long thread)
-{
-    testing->threads = memory_grow(testing->threads, testing->thread_count, sizeof(*testing->threads));
-    testing->threads[testing->thread_count++] = thread;
-}
-
-static void blame_thread(struct berth_testing *testing, long thread)
-{
-    char path[64], name[32] = "";
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%ld/comm", thread);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return;
-    if (fgets(name, sizeof(name), file) != NULL)
-        name[strcspn(name, "\n")] = '\0';
-    fclose(file);
-    fake_fault(testing, "a thread was left behind: %s", name);
-}
-
-bool fake_has_threads(struct berth_testing *testing)
-{
-    return each_thread(testing, NULL) > 0;
 }
 
 static void do_nothing(uv_work_t *request)
@@ -526,19 +371,25 @@ static void start_pool(struct berth_testing *testing)
         uv_run(testing->loop, UV_RUN_ONCE);
 }
 
+void berth_testing_set_callback_limit(struct berth_testing *testing, uint64_t milliseconds)
+{
+    testing->callback_limit_ns = milliseconds * MILLISECOND_NS;
+    fake_process_limit(testing->callback_limit_ns);
+}
+
 void fake_strict_init(struct berth_testing *testing)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, begin_process);
+    pthread_once(&once, open_listeners);
     /* A test that failed within a callback has not come back from there. */
     while (listening > 0)
         stop_listening();
-    current = testing;
+    fake_current = testing;
     testing->thread = pthread_self();
-    testing->callback_limit_ns = CALLBACK_LIMIT_NS;
+    berth_testing_set_callback_limit(testing, CALLBACK_LIMIT_MS);
     start_pool(testing);
-    each_thread(testing, know);
+    fake_process_init(testing);
     uv_prepare_init(testing->loop, &testing->loop_prepare);
     uv_check_init(testing->loop, &testing->loop_check);
     uv_prepare_start(&testing->loop_prepare, on_prepare);
@@ -555,12 +406,8 @@ void fake_strict_close(struct berth_testing *testing)
 
 void fake_strict_finish(struct berth_testing *testing)
 {
-    const struct timespec step = {.tv_nsec = THREAD_END_STEP_NS};
-
-    for (int i = 0; i < THREAD_END_TRIES && fake_has_threads(testing); i++)
-        nanosleep(&step, NULL);
-    each_thread(testing, blame_thread);
-    current = NULL;
+    fake_process_finish(testing);
+    fake_current = NULL;
     while (testing->stores != NULL) {
         struct fake_store *store = testing->stores;
 
@@ -568,10 +415,4 @@ void fake_strict_finish(struct berth_testing *testing)
         free(store);
     }
     free(testing->snapshots);
-    free(testing->threads);
-}
-
-void berth_testing_set_callback_limit(struct berth_testing *testing, uint64_t milliseconds)
-{
-    testing->callback_limit_ns = milliseconds * MILLISECOND_NS;
 }

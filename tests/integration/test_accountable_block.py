@@ -131,6 +131,19 @@ class Blocks(Bad):
         time.sleep(2.5)
         self.end(daemon, "prepare")
 
+    def test_a_prepare_that_never_returns_is_left_behind_and_named(self):
+        daemon = self.launch_bad("prepare", defect="hang", settings={"timeouts": {"prepare": "300ms"}}).wait_for()
+        self.assert_line(daemon.log, f"{URI}: timed out: DEADLINE_EXCEEDED: prepare did not complete within 300ms (timeouts.prepare)")
+        self.end(daemon, "prepare")
+        self.assert_line(daemon.log, f"{URI}: still running; exiting without waiting for it")
+
+    def test_a_close_that_never_returns_is_named_until_somebody_ends_it(self):
+        daemon = self.launch_bad("close", defect="hang", settings={"timeouts": {"close": "300ms"}})
+        daemon.wait_for_log(f"{URI}: close has not returned within 300ms (timeouts.close), and the loop is stuck until it does")
+        daemon.wait_for_log(f" in close of {URI}")
+        daemon.send(signal.SIGTERM)
+        self.assertEqual(4, daemon.wait(10), daemon.log)
+
     def test_lines_of_json_have_the_same_text(self):
         daemon = self.launch_bad("timer", settings={"log": {"format": "json"}})
         daemon.wait_for_log("the loop resumed")

@@ -52,6 +52,18 @@ class Crashes(Accountable):
         self.assertEqual(-signal.SIGSEGV, self.wait(daemon), daemon.log)
         self.assert_line(daemon.log, f"{URI}: crashed with SIGSEGV (stack overflow) at 0x", " in prepare ")
 
+    def test_a_destructor_of_thread_specific_data_is_named_when_its_thread_ends(self):
+        daemon = self.run_bad("thread_destructor", "prepare").wait_for()
+        daemon.send(signal.SIGTERM)
+        self.assertEqual(-signal.SIGSEGV, self.wait(daemon), daemon.log)
+        self.assert_line(daemon.log, f"{URI}: crashed with SIGSEGV (address not mapped) at 0x10 on a thread of its own or libuv's ",
+                         "module=bad version=1.2.3 file=bad.so")
+        self.assertRegex(daemon.log, r"\n    #0 bad\.so\+0x[0-9a-f]+ \(crash\)\n")
+        self.set_up_bad()
+        daemon = self.start()
+        self.assert_line(daemon.log, " warn ", "the previous run", f"crashed with SIGSEGV at 0x10, in {URI} (bad.so)")
+        self.assert_stops(daemon)
+
     def test_an_uncaught_exception_is_an_abort_of_its_module(self):
         self.set_up_bad()
         self.add_fixture("bad_cxx")

@@ -2,6 +2,7 @@
 /* The fake host fails an author's test for each defect of the fixture `bad`, with a sentence that names it.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ static void what_belongs_to_the_process_is_not_the_plugins_to_change(void **stat
         {"mask", "serve", "serve changed the signal mask"},
         {"cwd", "close", "close changed the working directory"},
         {"umask", "prepare", "prepare changed the umask"},
+        {"locale", "init", "init changed the locale"},
         {"environment", "init", "init changed the environment variable "},
     };
 
@@ -182,10 +184,12 @@ static void a_snapshot_that_is_not_ended_is_a_fault(void **state)
     end(testing, "handler /berth.test.Bad/Do returned without ending a snapshot of the store");
 }
 
-/* In a process of its own: @return its status. */
+/* In a process of its own: @return its status, or a signal's number below 0. */
 static int run_apart(const char *defect, const char *when, char *output, size_t size)
 {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
     int ends[2], status = 0;
+    size_t used = 0;
     ssize_t length;
     pid_t child;
 
@@ -193,40 +197,118 @@ static int run_apart(const char *defect, const char *when, char *output, size_t 
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        struct berth_testing *testing = start(defect, when);
+        struct berth_testing *testing;
         struct berth_error err = {.message = ""};
 
+        /* Not cmocka's, nor a sanitizer's. */
+        for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+            signal(signals[i], SIG_DFL);
         dup2(ends[1], STDERR_FILENO);
+        close(ends[1]);
+        testing = start(defect, when);
+        if (strcmp(defect, "hang") == 0 || strcmp(defect, "pthread_exit") == 0)
+            berth_testing_set_callback_limit(testing, 20);
         run(testing);
         berth_testing_destroy(testing, &err);
         fprintf(stderr, "%s", err.message);
         _exit(3);
     }
     close(ends[1]);
-    length = read(ends[0], output, size - 1);
-    output[length > 0 ? length : 0] = '\0';
+    while (used + 1 < size && (length = read(ends[0], output + used, size - 1 - used)) > 0)
+        used += (size_t)length;
+    output[used] = '\0';
     close(ends[0]);
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static void a_callback_that_ends_the_process_fails_the_test(void **state)
+/* Some of them would pass the test otherwise, or never end. */
+static void a_callback_that_ends_the_process_or_hangs_fails_the_test(void **state)
 {
-    char output[256];
+    static const struct {
+        const char *defect, *when, *line;
+    } cases[] = {
+        {"exit", "prepare", "prepare called exit, which would end the daemon"},
+        {"exit", "init", "init called exit, which would end the daemon"},
+        {"exit", "handler", "handler /berth.test.Bad/Do called exit, which would end the daemon"},
+        {"exit", "timer", "a callback of the loop called exit, which would end the daemon"},
+        {"_exit", "check", "check called _exit, which would end the daemon"},
+        {"_exit", "prepare", "prepare called _exit, which would end the daemon"},
+        {"_exit", "handler", "handler /berth.test.Bad/Do called _exit, which would end the daemon"},
+        {"_exit", "timer", "a callback of the loop called _exit, which would end the daemon"},
+        {"hang", "prepare", "prepare has not returned for 20 times as long as a callback may take"},
+        {"hang", "close", "close has not returned for 20 times as long as a callback may take"},
+        {"hang", "handler", "handler has not returned for 20 times as long as a callback may take"},
+        {"hang", "timer",
+         "a callback of the loop has not returned for 20 times as long as a callback may take"},
+        {"pthread_exit", "init", "init has not returned for 20 times as long as a callback may take"},
+    };
+    char output[512], line[256];
 
-    assert_int_equal(run_apart("exit", "init", output, sizeof(output)), 70);
-    assert_string_equal(output, "berth-testing: init called exit, which would end the daemon\n");
-    assert_int_equal(run_apart("exit", "handler", output, sizeof(output)), 70);
-    assert_non_null(strstr(output, "handler /berth.test.Bad/Do called exit"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(line, sizeof(line), "berth-testing: %s\n", cases[i].line);
+        assert_int_equal(run_apart(cases[i].defect, cases[i].when, output, sizeof(output)), 70);
+        assert_string_equal(output, line);
+    }
 }
 
-static void a_thread_that_is_left_behind_is_a_fault(void **state)
+static void a_callback_that_crashes_crashes_the_test(void **state)
+{
+    static const struct {
+        const char *defect, *when;
+        int signal;
+    } cases[] = {
+        {"crash", "init", SIGSEGV},       {"crash", "handler", SIGSEGV},
+        {"crash", "timer", SIGSEGV},      {"crash", "prepare", SIGSEGV},
+        {"overflow", "handler", SIGSEGV}, {"call_null", "init", SIGSEGV},
+        {"trap", "handler", SIGILL},      {"abort", "serve", SIGABRT},
+        {"assert_uv", "init", SIGABRT},   {"thread_destructor", "prepare", SIGSEGV},
+    };
+    char output[4096];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int status = run_apart(cases[i].defect, cases[i].when, output, sizeof(output));
+
+        if (status != -cases[i].signal)
+            fail_msg("%s in %s: %d instead of %d: %s", cases[i].defect, cases[i].when, status,
+                     -cases[i].signal, output);
+    }
+}
+
+static void what_is_left_behind_in_the_process_is_a_fault(void **state)
 {
     char output[256];
 
     assert_int_equal(run_apart("thread", "init", output, sizeof(output)), 3);
     assert_non_null(strstr(output, "a thread was left behind: "));
+    assert_int_equal(run_apart("thread_destructor", "init", output, sizeof(output)), 3);
+    assert_string_equal(output, "a thread-specific key with a destructor was left behind");
+}
+
+static void a_child_that_returns_is_a_fault_and_one_that_ends_is_none(void **state)
+{
+    static const struct {
+        const char *defect, *when, *fault;
+    } cases[] = {
+        {"fork", "init", "init forked, and the child returned into the daemon: use uv_spawn"},
+        {"fork", "handler",
+         "handler /berth.test.Bad/Do forked, and the child returned into the daemon: use uv_spawn"},
+        {"fork", "timer",
+         "a callback of the loop forked, and the child returned into the daemon: use uv_spawn"},
+        {"fork_exit", "init", NULL},
+        {"fork_exit", "handler", NULL},
+        {"fork_crash", "init", NULL},
+    };
+    char output[512];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(run_apart(cases[i].defect, cases[i].when, output, sizeof(output)), 3);
+        if (cases[i].fault != NULL)
+            assert_string_equal(output, cases[i].fault);
+        /* A sanitizer has something to say when the child exits. */
+        else
+            assert_null(strstr(output, "forked"));
+    }
 }
 
 int main(void)
@@ -237,8 +319,10 @@ int main(void)
         cmocka_unit_test(what_is_posted_runs_until_close_begins),
         cmocka_unit_test(a_callback_that_takes_too_long_is_a_fault),
         cmocka_unit_test(a_snapshot_that_is_not_ended_is_a_fault),
-        cmocka_unit_test(a_callback_that_ends_the_process_fails_the_test),
-        cmocka_unit_test(a_thread_that_is_left_behind_is_a_fault),
+        cmocka_unit_test(a_callback_that_ends_the_process_or_hangs_fails_the_test),
+        cmocka_unit_test(a_callback_that_crashes_crashes_the_test),
+        cmocka_unit_test(what_is_left_behind_in_the_process_is_a_fault),
+        cmocka_unit_test(a_child_that_returns_is_a_fault_and_one_that_ends_is_none),
     };
 
     return cmocka_run_group_tests_name("testing_strict", tests, NULL, NULL);

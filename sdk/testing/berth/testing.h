@@ -54,12 +54,14 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
  * Closes the instance if that has not happened, and frees everything.
  *
  * @return BERTH_OK; BERTH_FAILED_PRECONDITION with all that the plugin did against the contract, a sentence a
- * line: a handle, a thread, a hold or a snapshot of a store left behind; a step completed twice, a close that
- * never ended; a call used after its end, replied to twice, or finished with a made-up code; a function of
- * the host called on another thread than the loop's; a callback that took too long, that ran or stopped
- * the loop, or that printed to stdout or stderr, for which one of the test's own on the loop is taken too; a
- * step that changed what belongs to the process (signals, folder, umask, locale, environment). A
- * callback that calls exit(3) ends the test with status 70 and a line on standard error.
+ * line: a handle, a thread, a thread-specific key with a destructor, a hold or a snapshot of a store left
+ * behind; a step completed twice, a close that never ended; a call used after its end, replied to twice, or
+ * finished with a made-up code; a function of the host called on another thread than the loop's; a callback
+ * that took too long, that ran or stopped the loop, or that printed to stdout or stderr, for which one of the
+ * test's own on the loop is taken too; a step that changed what belongs to the process (signals, folder,
+ * umask, locale, environment); a forked child that came back. A callback that calls exit(3) or _exit(2), or
+ * that does not return for 20 times as long as one may take, ends the test with status 70 and a line on
+ * standard error.
  */
 enum berth_code berth_testing_destroy(struct berth_testing *testing, struct berth_error *err);
 
