@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Closes the loop once nobody should use it any more, and names who leaked a handle on it. */
+/* Closes the loop once it should not be used any more, and names the plugins that leaked a handle on it. */
 #include "drain.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ static void on_limit_closed(uv_handle_t *handle)
     *(bool *)handle->data = true;
 }
 
-/* The plugin; of several in one module the module; or the file that is nobody's. */
+/* The plugin; if several share the module, the module; or the file, if it belongs to no plugin. */
 static void name_owner(const uv_handle_t *handle, char *text, size_t size)
 {
     uintptr_t addresses[HANDLE_ADDRESSES_MAX], offset;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Closes the loop once nobody should use it any more. */
+/* Closes the loop once it should not be used any more. */
 #ifndef CORE_DRAIN_H
 #define CORE_DRAIN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose a handle on the loop is, as far as its callbacks tell. */
+/* Finds out which plugin owns a handle on the loop, as far as its callbacks show. */
 #include "handles.h"
 
 size_t handles_list_addresses(const uv_handle_t *handle, uintptr_t addresses[HANDLE_ADDRESSES_MAX])

@@ -24,7 +24,9 @@ void report_plan(const struct plan *plan);
 void report_fallen(const struct registry *registry);
 /** A line for each plugin under `required_plugins` that is not ready. @return are all ready? */
 bool report_required(const struct registry *registry, const struct settings *settings);
-/** Logs an error if no server runs: nobody could reach the daemon, not even to ask why. @return does one? */
+/**
+ * Logs an error if no server runs: the daemon could not be reached, not even to ask why. @return does one?
+ */
 bool report_servers(const struct registry *registry);
 /** What keeps the daemon from being ready. */
 void report_holds(const struct registry *registry);

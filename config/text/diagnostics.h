@@ -74,7 +74,7 @@ char *config_diagnostic_format(const struct config_diagnostic *diagnostic);
 void config_diagnostics_finish(struct config_diagnostics *diagnostics);
 
 /**
- * The known name nearest to `name` by edit distance; NULL where none is within a third of the name's length,
+ * The known name nearest to `name` by edit distance; NULL if none is within a third of the name's length,
  * or within three edits.
  */
 const char *config_nearest(const char *name, const char *const *known, size_t count);

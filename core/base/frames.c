@@ -38,7 +38,7 @@ static _Unwind_Reason_Code on_frame(struct _Unwind_Context *frame, void *context
     bool is_again =
         walk->count > 0 && at == walk->at && walk->frames[walk->count - 1] == (void *)(address - 1);
 
-    /* The outermost frame may have no address; a broken stack may lead to where it came from. */
+    /* The outermost frame may have no address; a broken stack may lead back to an earlier frame. */
     if (walk->count == walk->size || address == 0 || is_again)
         return _URC_END_OF_STACK;
     walk->at = at;
@@ -58,7 +58,7 @@ size_t frames_take(void **frames, size_t count)
     return walk.count;
 }
 
-/* False where we do not know how this processor keeps it. */
+/* False if we do not know how this processor keeps it. */
 static bool find_interrupted(const void *context, uintptr_t *ret_instruction, uintptr_t *ret_caller)
 {
 #if defined(__x86_64__)
@@ -80,8 +80,8 @@ static bool find_interrupted(const void *context, uintptr_t *ret_instruction, ui
 }
 
 /*
- * A call of a bad function pointer: no frame can be found from where it led, but the caller's address was
- * just put on the stack, or into the link register.
+ * A call of a bad function pointer: no frame can be found from its target, but the caller's address was just
+ * pushed on the stack, or stored in the link register.
  */
 static size_t take_bad_call(uintptr_t instruction, uintptr_t caller, void **frames, size_t count)
 {

@@ -18,7 +18,7 @@ size_t frames_take_interrupted(const void *context, void **frames, size_t count)
 
 /**
  * As frames_take_interrupted, on a stack that is broken, too: a fault on the way ends it, and the instruction
- * that was interrupted is there all the same. In a handler that leaves the signals of faults unblocked, and
+ * that was interrupted is there anyway. In a handler that leaves the signals of faults unblocked, and
  * not in one that interrupts another such handler.
  */
 size_t frames_take_guarded(const void *context, void **frames, size_t count);

@@ -37,7 +37,7 @@ void log_start(enum berth_log_level level, enum log_format format, int fd);
 /** The format in use, and whether lines begin with "<3>". Async-signal-safe. */
 enum log_format log_format_in_use(void);
 bool log_has_priorities(void);
-/** By its berth_log_level_name. @return false where no level has that name. */
+/** By its berth_log_level_name. @return false if no level has that name. */
 bool log_level_parse(const char *name, enum berth_log_level *ret_level);
 /** May anybody want a line of this level? Then log_write looks whose it is. */
 bool log_is_on(enum berth_log_level level);

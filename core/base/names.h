@@ -10,7 +10,7 @@
 #define NAME_TABLE_NONE SIZE_MAX
 
 struct name_table_slot {
-    /** Borrowed; NULL where the slot is free. */
+    /** Borrowed; NULL if the slot is free. */
     const char *name;
     uint64_t hash;
     size_t value;

@@ -492,7 +492,7 @@ static bool is_whole(const struct running_thread *thread, unsigned before)
     return before % 2 == 0 && atomic_load_explicit(&thread->version, memory_order_relaxed) == before;
 }
 
-/* If the entry ends meanwhile, the next one seems to have begun as much earlier as this takes. */
+/* If the entry ends in the meantime, the next one seems to have begun earlier by as much as this takes. */
 bool running_stamp(struct running_thread *thread)
 {
     struct running_frame *frame = &thread->frames[0];

@@ -133,7 +133,7 @@ struct running_thread {
 struct running_box {
     atomic_uint owner;
     atomic_int doing;
-    /** Who runs on other threads, in any order; 0 where it is free. */
+    /** Who runs on other threads, in any order; 0 if it is free. */
     atomic_uint prepares[RUNNING_BOX_PREPARES];
 };
 
@@ -179,10 +179,10 @@ struct running_thread *running_this_thread(void);
 bool running_is_loop(void);
 
 void running_limit(const struct running_limits *limits);
-/** NULL: none any more. */
+/** NULL: stops using one. */
 void running_use_box(struct running_box *box);
 
-/** Around each entry into a plugin. `owner` may be NULL, and then nothing is noted; pairs nest all the same.
+/** Around each entry into a plugin. `owner` may be NULL, and then nothing is noted; pairs still nest.
  */
 void running_enter(struct running_plugin *owner, enum running_doing doing, const char *detail);
 void running_leave(void);
@@ -202,7 +202,7 @@ bool running_is_alone(void);
 void running_watch_flag(const unsigned *flag);
 /** Was it set when the innermost entry of this thread began? */
 bool running_flag_was_set(void);
-/** Called on each thread before an entry is left, in place of who was called before; NULL: nobody. */
+/** Called on each thread before an entry is left, replacing the previous function; NULL: none. */
 void running_watch_leave(void (*on_leave)(void));
 
 /** What runs at the innermost level. From any thread and from signal handlers. False if no plugin runs. */

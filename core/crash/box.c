@@ -29,7 +29,7 @@ struct page {
     char magic[8];
     int64_t pid;
     char boot_id[40];
-    /* Set while the daemon runs; cleared where it ends on purpose. */
+    /* Set while the daemon runs; cleared when it exits on purpose. */
     atomic_uint is_running;
     struct running_box running;
     /* From the crash report. */

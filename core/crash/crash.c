@@ -427,7 +427,7 @@ static void tell_death(const struct blame *blame, const siginfo_t *info)
         options.on_death(&death);
 }
 
-/* False where a report is under way: this thread's own has failed, or another's has ended late. */
+/* False if a report is under way: this thread's own has failed, or another's has ended late. */
 static bool begin_reporting(void)
 {
     pid_t nobody = 0, self = thread_id();

@@ -40,9 +40,9 @@ bool elf_image_segment(const struct elf_image *image, size_t i, Elf64_Phdr *ret)
 
 /** The value of the `n`th entry with this tag. */
 bool elf_image_dynamic(const struct elf_image *image, int64_t tag, size_t n, uint64_t *ret);
-/** The flags under a tag, 0 where it is not there. */
+/** The flags under a tag, 0 if it is not there. */
 uint64_t elf_image_flags(const struct elf_image *image, int64_t tag);
-/** A string of the dynamic string table; NULL where it does not end within it. */
+/** A string of the dynamic string table; NULL if it does not end within it. */
 const char *elf_image_string(const struct elf_image *image, uint64_t offset);
 
 bool elf_image_symbol(const struct elf_image *image, size_t i, Elf64_Sym *ret);

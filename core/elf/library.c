@@ -293,7 +293,7 @@ static const char *whose(const struct walk *walk, size_t user)
     return user == LIBRARY_MODULE ? "its" : walk->list->items[user].path;
 }
 
-/* The text under RUNPATH or RPATH; NULL where it has none. */
+/* The text under RUNPATH or RPATH; NULL if it has none. */
 static const char *search_path(const struct elf_image *image, int64_t tag)
 {
     uint64_t offset;

@@ -185,7 +185,7 @@ static uint64_t align_up(uint64_t offset, uint64_t align)
     return (offset + align - 1) & ~(align - 1);
 }
 
-/* Walks one note segment. It lies within the file, so that no sum of 32-bit sizes behind it overflows. */
+/* Walks one note segment. It lies within the file, so sums of 32-bit sizes in it cannot overflow. */
 static enum berth_code walk_segment(const struct source *source, const Elf64_Phdr *segment,
                                     unsigned *note_count, struct found *found, struct berth_error *err)
 {
@@ -230,7 +230,7 @@ static enum berth_code find_in_segments(const struct source *source, const Elf64
                                    "program headers", err);
 
     for (size_t i = 0; code == BERTH_OK && i < header->e_phnum; i++) {
-        /* Mapped all the same, a segment that ends past the file would end the process where it is touched.
+        /* If mapped, a segment that ends past the file would kill the process on access.
          */
         if (segments[i].p_type == PT_LOAD && !fits(source, segments[i].p_offset, segments[i].p_filesz))
             code = truncated(source, "segments", err);

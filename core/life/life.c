@@ -27,7 +27,7 @@
 struct instance {
     struct life *life;
     struct registry_plugin *plugin;
-    /* NULL where the module is not loaded. */
+    /* NULL if the module is not loaded. */
     const struct berth_plugin *table;
     struct host host;
     struct steps steps;

@@ -12,7 +12,7 @@ struct life;
 
 /** One for each entry of the plan that runs, in its order. All borrowed. */
 struct life_part {
-    /** NULL where the module could not be loaded; then the registry says why. */
+    /** NULL if the module could not be loaded; then the registry says why. */
     const struct berth_plugin *table;
     const struct berth_settings *settings;
     /** 0: no deadline. */

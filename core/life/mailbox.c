@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From any thread to the loop's. A mailbox has a lock of its own, so that plugins do not wait for each other;
- * the room's lock is taken inside it, only when a mailbox that was empty gets its first letter. A mailbox
- * needs its room until it is closed, and is then on nobody's list: who still holds it finds it closed.
+ * From any thread to the loop's. Each mailbox has its own lock, so that plugins do not wait for each other;
+ * the room's lock is taken inside it, only when an empty mailbox gets its first letter. A mailbox needs its
+ * room until it is closed, and is then in no list: whoever still holds it finds it closed.
  */
 #include "mailbox.h"
 

@@ -22,7 +22,7 @@ struct service_routes_target {
 
 /**
  * Leads calls of every service of a plugin to an instance.
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION where its module lacks a service that its manifest names; else
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if its module lacks a service that its manifest names; else
  * as router_set_live.
  */
 enum berth_code service_routes_open(struct router *router, const struct manifest_plugin *plugin,

@@ -44,7 +44,7 @@ struct steps;
 /** What a step is: one row in the table of a life. */
 struct step_kind {
     const char *name;
-    /** What its call does on the loop; RUNNING_NOTHING where it only hands work to another thread. */
+    /** What its call does on the loop; RUNNING_NOTHING if it only hands work to another thread. */
     enum running_doing doing;
     /** Where its deadline is in struct settings_timeouts. */
     size_t timeout;
@@ -52,7 +52,7 @@ struct step_kind {
     enum berth_state state_during, state_after;
     /** What becomes of a result that came past the deadline, for the log; may be NULL. */
     const char *if_late;
-    /** Calls the plugin. BERTH_PENDING where steps_complete follows. */
+    /** Calls the plugin. BERTH_PENDING if steps_complete follows. */
     enum berth_code (*call)(struct steps *steps, void **ret_result, struct berth_error *err);
     /** In time, or by its deadline. May begin the next step. */
     void (*on_ended)(struct steps *steps, const struct step_outcome *outcome);

@@ -176,7 +176,7 @@ static const struct berth_method *method_at(const struct berth_service *service,
     return (const struct berth_method *)((const char *)service->methods + i * service->method_size);
 }
 
-/* Tables mostly have the manifest's order, so that the search begins where that has the name. */
+/* Tables usually have the manifest's order, so the search begins at the name's place there. */
 static const struct berth_method *find_method(const struct berth_service *service, const char *name,
                                               size_t hint)
 {

@@ -46,7 +46,7 @@ struct manifest_rename {
     /** The rename applies to sections written for a version below this one. */
     uint32_t before_version;
     const char *from;
-    /** NULL where the plugin's `migrate` takes care of it. */
+    /** NULL if the plugin's `migrate` takes care of it. */
     const char *to;
     /** The value becomes a list with this one item. */
     bool is_wrapped;
@@ -133,7 +133,7 @@ struct manifest {
      */
     char *objection;
     enum berth_code objection_code;
-    /** Where it was found; NULL where nobody scanned. */
+    /** Where it was found; NULL if nobody scanned. */
     const struct scan_file *file;
     /** One sentence on a library that it may get in place of its own, as another file has the same name.
      * Malloced, or NULL. */
@@ -166,7 +166,7 @@ void manifest_destroy(struct manifest *manifest);
 #define MANIFEST_ENV_OR "|"
 
 /**
- * The first condition under the plugin's skip_unless that is not met; NULL where it need not be skipped.
+ * The first condition under the plugin's skip_unless that is not met; NULL if it need not be skipped.
  * Unset are settings that are absent, empty or false; variables that are absent or empty.
  */
 const char *manifest_find_unset(const struct manifest_plugin *plugin, const struct berth_settings *settings);
@@ -184,7 +184,7 @@ bool manifest_type_is_valid(const char *type);
 bool manifest_id_is_valid(const char *id);
 
 /**
- * Splits a URI behind its `vN` label. @return false where it is none; a bare type is none.
+ * Splits a URI behind its `vN` label. @return false if it is not one; a bare type is not.
  * @param ret_type_length  bytes of `uri` that are its type; the id stands behind the dot that follows.
  */
 bool manifest_uri_split(const char *uri, size_t *ret_type_length);

@@ -8,7 +8,7 @@
 
 #include "plan.h"
 
-/** The plan and the memory behind it. */
+/** The plan and the memory it uses. */
 struct plan_memory {
     struct plan plan;
     /** Those of all entries, in the order in which entries were collected. */

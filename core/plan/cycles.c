@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds what waits for itself. A `wants` inside a cycle is ignored; what remains is blocked, each entry with
- * the whole path of a cycle that it is part of.
+ * Finds plugins that wait for themselves. A `wants` inside a cycle is ignored; the remaining plugins are
+ * blocked, each with the whole path of a cycle that contains it.
  */
 #include "build.h"
 

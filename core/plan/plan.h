@@ -66,7 +66,7 @@ struct plan_entry {
      * twice.
      */
     enum berth_state state;
-    /** Rejected only because another module provides it, which is nobody's fault. */
+    /** Rejected only because another module provides it, which is not an error. */
     bool is_replaced;
     /** BERTH_OK if it will run; BERTH_SKIP if disabled or skipped. */
     enum berth_code code;

@@ -18,7 +18,7 @@ struct scan_file {
     /** As fstat gave it when the bytes were read; for verify_same. */
     struct stat status;
     enum berth_code code;
-    /** Why it is rejected, one line that begins with the path, malloced; NULL where it is not. */
+    /** Why it is rejected, one line that begins with the path, malloced; NULL if it is not. */
     char *reason;
 };
 

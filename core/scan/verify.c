@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trusts a file only where nobody but root and ourselves could have written it or put it in its place. */
+/* Trusts a file only if nobody but root and ourselves could have written it or put it in its place. */
 #include "scan.h"
 
 #include <errno.h>

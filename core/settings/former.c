@@ -121,7 +121,7 @@ static void find_known(struct split *split, struct claimant *claimant)
     sort_places(&claimant->left);
 }
 
-/* Does an item of the section go to this claimant? What nobody declares stays with the first. */
+/* Does an item of the section go to this claimant? Undeclared items stay with the first. */
 static bool gets(const struct split *split, const struct claimant *claimant, const struct config_node *item)
 {
     if (split->count == 1 || declares(claimant, item) || strcmp(item->key, "config_version") == 0)
@@ -345,7 +345,7 @@ static bool may_take(const struct manifest_plugin *owner, const struct manifest_
     return false;
 }
 
-/* A claim without consent matters only where there is something to take. */
+/* A claim without consent matters only if there is something to take. */
 static void refuse(struct split *split, const struct manifest_plugin *owner,
                    const struct manifest_plugin *taker, struct config_diagnostics *diagnostics)
 {

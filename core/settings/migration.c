@@ -833,7 +833,7 @@ static size_t match_key(const char *path, const char *key)
     return strncmp(path, key, length) == 0 && (path[length] == '.' || path[length] == '\0') ? length : 0;
 }
 
-/* The item that a path begins with; moves the path behind it. Keys of maps may have dots in them. */
+/* The first item of a path; moves the path behind it. Keys of maps may contain dots. */
 static const struct berth_value *step_into(const struct berth_settings *settings,
                                            const struct berth_value *value, const char **path)
 {

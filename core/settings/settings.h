@@ -26,7 +26,7 @@ struct settings_loop {
     uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
 };
 
-/** A plugin's URI and where it was written. */
+/** A plugin's URI and its place in the configuration. */
 struct settings_uri {
     const char *uri;
     struct config_mark mark;
@@ -58,7 +58,7 @@ struct settings_plan {
     size_t transport_count;
     const struct settings_unset *unset;
     size_t unset_count;
-    /** Plugins that killed the daemon too often; the caller's. */
+    /** Plugins that killed the daemon too often; owned by the caller. */
     const struct settings_quarantine {
         const char *uri;
         const char *reason;
@@ -95,7 +95,7 @@ struct settings {
     struct settings_on_crash on_crash;
     unsigned prepare_threads;
     struct settings_loop loop;
-    /** The trees, values and sections behind it. */
+    /** The trees, values and sections it is made of. */
     struct settings_store *store;
 };
 

@@ -36,7 +36,7 @@ struct berth_log_follower {
     void *context;
     struct waiting_lines lines;
     size_t bytes;
-    /** For want of memory, or to make room. */
+    /** For lack of memory, or to make room. */
     uint64_t lost;
     /** It knows that lines wait. */
     bool is_told;

@@ -25,7 +25,7 @@ struct followers {
 /** @param use_tap  gives them the log's lines: log_use_tap. */
 void followers_init(struct followers *followers, uv_loop_t *loop,
                     void (*use_tap)(const struct log_tap *tap, int level));
-/** Nobody may follow any more. Closes its handle, which takes one more turn of the loop. */
+/** Following is no longer possible. Closes its handle, which takes one more turn of the loop. */
 void followers_finish(struct followers *followers);
 
 /** As in struct berth_inspect. */

@@ -50,9 +50,9 @@ struct registry_plugin {
     /** How often it stopped being healthy. */
     uint64_t degradations;
 
-    /** Under which name its code runs; NULL where it will not. */
+    /** Under which name its code runs; NULL if it will not. */
     struct running_plugin *running;
-    /** NULL where the module is not loaded. */
+    /** NULL if the module is not loaded. */
     const struct berth_plugin *table;
     /** What init returned, which may be NULL; valid while registry_plugin_is_ready. */
     void *instance;
@@ -124,7 +124,7 @@ enum berth_code registry_add_capability(struct registry *registry, struct regist
 
 /** @param what  copied, made one line. @return NULL when out of memory. */
 struct berth_hold *registry_hold(struct registry *registry, struct registry_plugin *plugin, const char *what);
-/** @return false where the plugin has no such hold: released already, or made up. */
+/** @return false if the plugin has no such hold: released already, or made up. */
 bool registry_release(struct registry *registry, struct registry_plugin *plugin, struct berth_hold *hold);
 
 /** Ready or serving; on its way out others may still use it, so draining counts too. */

@@ -125,7 +125,7 @@ struct watch_times watch_clock_read(struct watch_clock *clock)
         .unattributed_stalls = atomic_load(&clock->unattributed_stalls),
     };
 
-    /* Where nothing has happened for long, the spans are over all the same. */
+    /* Where nothing has happened for long, the spans are over anyway. */
     note_turn(clock, 0, now);
     times.lag_ns = MS * (clock->span_longest_ms > clock->last_span_longest_ms ? clock->span_longest_ms
                                                                               : clock->last_span_longest_ms);

@@ -60,7 +60,7 @@ static inline size_t base64_without_padding(const char *text, size_t length)
     return text[length - 2] == '=' ? length - 2 : length - 1;
 }
 
-/** Takes padded and unpadded text. @return false where it is neither. */
+/** Takes padded and unpadded text. @return false if it is neither. */
 static inline bool base64_decode(const char *text, size_t length, void *ret_bytes, size_t *ret_length)
 {
     unsigned char *to = ret_bytes;

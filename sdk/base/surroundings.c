@@ -123,7 +123,7 @@ static bool take_environment(struct surroundings *surroundings)
     return true;
 }
 
-/* Empty where it has none, such as a folder that was removed. */
+/* Empty if it has none, such as a folder that was removed. */
 static void read_folder(char path[PATH_MAX])
 {
     if (getcwd(path, PATH_MAX) == NULL)

@@ -32,7 +32,7 @@ struct call {
     struct chain *chain;
     /** The number of hooks that know of this call and will be told its end. */
     size_t hooks_started;
-    /** While a hook's on_start runs: its error, and the arguments of an admit meanwhile. */
+    /** While a hook's on_start runs: its error, and the arguments of an admit made meanwhile. */
     struct berth_error *asking;
     enum berth_code answer;
 
@@ -117,10 +117,10 @@ void calls_finish(struct calls *calls);
 struct call *calls_first(struct calls *calls, struct call_cursor *cursor);
 struct call *calls_next(struct calls *calls, struct call_cursor *cursor);
 
-/** Takes a reference to the chain. @return the call, which nobody has seen yet; NULL without memory. */
+/** Takes a reference to the chain. @return the call, not visible to anyone yet; NULL without memory. */
 struct call *call_create(struct calls *calls, struct chain *chain, const struct route_method *method,
                          const struct berth_call_request *request);
-/** Frees the call, on which nobody works any more; its handle rests. The reference to the chain remains. */
+/** Frees the call, which no function uses any more; its handle rests. The reference to the chain remains. */
 void call_free(struct call *call);
 
 /** These two stand around each callback and tell the observer whose code runs. */

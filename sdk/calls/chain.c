@@ -111,7 +111,7 @@ enum berth_code chain_ask(struct call *call, size_t i, struct berth_error *err)
         handles_report(&call->calls->handles, call->public, hook->owner,
                        *(const void **)&hook->interceptor->on_start,
                        "answered a call with invalid code %d; sending UNKNOWN instead", (int)code);
-    /* A refusal that was given stands, also where OK is returned behind it. */
+    /* A refusal that was given stands, even if OK is returned after it. */
     if (code == BERTH_PENDING || (code == BERTH_OK && call->answer != BERTH_PENDING))
         return call->answer;
     if (code != BERTH_OK && err->message[0] == '\0')

@@ -40,8 +40,8 @@ static void note_change(const struct router *router)
 }
 
 /*
- * Why no method has this path. A service that the call's transport may not carry is as unknown as one that
- * nobody exports.
+ * Why no method has this path. A service that the call's transport may not carry is reported as unknown, like
+ * one that is not exported.
  */
 static void explain_unknown(const struct routes *routes, const char *path, const char *transport,
                             struct berth_error *err)
@@ -379,7 +379,7 @@ enum berth_code router_declare(struct router *router, const struct router_servic
     return code;
 }
 
-/* Retries the calls that are waiting now; those that join the queue meanwhile stay. */
+/* Retries the calls waiting at this moment; those that join the queue meanwhile stay. */
 static void retry_held(struct route *route)
 {
     for (size_t waiting = route->held_count; waiting > 0 && route->held_count > 0; waiting--)

@@ -78,7 +78,7 @@ struct router_observer {
      * is NULL nobody asks which thread it is. Called on the thread of who did it.
      *
      * @param owner   whose handler or interceptor had the call; NULL: unknown, such as a server.
-     * @param call    NULL where there is none.
+     * @param call    NULL if there is none.
      * @param what    what was done, and what came of it: "replied to a call that has ended; ignored".
      * @param caller  an address in the code that did it, or in what called it last.
      */
@@ -129,7 +129,7 @@ void router_set_gone(struct router *router, const char *service, enum berth_code
 size_t router_instance_calls(const struct router *router, const void *instance);
 /**
  * Describes the open calls by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over grpc
- * (2)"; "" where there is none.
+ * (2)"; "" if there is none.
  *
  * @param instance  whose calls; NULL: all.
  */

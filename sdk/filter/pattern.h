@@ -16,7 +16,7 @@ struct pattern;
  *
  * @param max_bytes  what it may take of memory; written back is what it leaves of that.
  * @return BERTH_OK; BERTH_INVALID_ARGUMENT with the reason alone; BERTH_RESOURCE_EXHAUSTED without memory;
- *         BERTH_UNAVAILABLE where RE2 cannot be loaded.
+ *         BERTH_UNAVAILABLE if RE2 cannot be loaded.
  */
 enum berth_code pattern_create(const char *text, size_t *max_bytes, struct pattern **ret_pattern,
                                struct berth_error *err);

@@ -11,7 +11,7 @@
  *
  * @param text      with its quotes.
  * @param ret_text  room for `length` bytes.
- * @return false where an escape stands for nothing, or for NUL, which no value holds.
+ * @return false if an escape stands for nothing, or for NUL, which no value holds.
  */
 bool quote_remove(const char *text, size_t length, char *ret_text);
 

@@ -12,7 +12,7 @@ static void note_error(struct scanner *scanner, const char *error)
         scanner->error = error;
 }
 
-/* How many bytes follow a leading byte, and the bits it carries; -1 where it leads nothing. */
+/* How many bytes follow a leading byte, and the bits it carries; -1 if it leads nothing. */
 static int continuation_count(unsigned char lead, int32_t *ret_bits)
 {
     if (lead >= 0xc2 && lead <= 0xdf)

@@ -39,7 +39,7 @@ struct lexeme {
     size_t length;
 };
 
-/** What `scanner_peek` answers where there is no character. */
+/** What `scanner_peek` answers if there is no character. */
 #define SCANNER_END (-1)
 #define SCANNER_ILLEGAL (-2)
 

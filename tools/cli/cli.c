@@ -60,7 +60,7 @@ static struct option_set options_of(const struct cli_program *program, const str
     return set;
 }
 
-/* The command's group: as many bytes of its name; 0 where the name is one word. */
+/* The command's group: as many bytes of its name; 0 if the name is one word. */
 static size_t group_length(const struct cli_command *command)
 {
     const char *space = strchr(command->name, ' ');

@@ -34,7 +34,7 @@ struct command_options;
 struct cli_command {
     /** One word, or a group and a word: "run", "config check". Tables end with a NULL name. */
     const char *name;
-    /** "[FILTER]..."; "" where it takes options only. */
+    /** "[FILTER]..."; "" if it takes options only. */
     const char *arguments;
     /** A line of the program's help. */
     const char *summary;

@@ -162,9 +162,9 @@ struct berth_daemon_info {
     /** Deprecated settings, former names, and sections of older versions in the configuration. */
     const struct berth_notice *deprecations;
     size_t deprecation_count;
-    /** How the previous run died, one line; NULL where it ended on purpose or nothing is known. */
+    /** How the previous run died, one line; NULL if it ended on purpose or nothing is known. */
     const char *last_death;
-    /** The URI of the plugin to blame for it; NULL where none is known. */
+    /** The URI of the plugin to blame for it; NULL if none is known. */
     const char *last_death_plugin;
 };
 
@@ -208,7 +208,7 @@ struct berth_plugin_costs {
     uint64_t handles;
     /**
      * Resident bytes of the module's code, constants and variables. What it has allocated is on the one heap
-     * of the process and cannot be told apart. 0 where the kernel does not tell.
+     * of the process and cannot be told apart. 0 if the kernel does not tell.
      */
     uint64_t memory_bytes;
     /** What it did against the contract: host functions from a wrong thread, replies to calls that ended. */
@@ -230,7 +230,7 @@ struct berth_daemon_costs {
     uint64_t plugins_ns;
     /**
      * Time that the loop was not waiting, and what of it was in no entry of the host's: callbacks that libuv
-     * calls directly, and the host itself. 0 where the loop has no clock.
+     * calls directly, and the host itself. 0 if the loop has no clock.
      */
     uint64_t busy_ns, unattributed_ns;
     uint64_t turns;
@@ -330,7 +330,7 @@ struct berth_inspect {
     void (*connections)(const struct berth_inspect *inspect,
                         bool (*on_connection)(void *context, const struct berth_connection *connection),
                         void *context);
-    /** BERTH_OK; BERTH_NOT_FOUND where there is no such server or connection. */
+    /** BERTH_OK; BERTH_NOT_FOUND if there is no such server or connection. */
     enum berth_code (*close_connection)(const struct berth_inspect *inspect, const char *server,
                                         uint64_t number, struct berth_error *err);
 
@@ -353,13 +353,13 @@ struct berth_inspect {
     /**
      * The log's level, as enum berth_log_level; of a plugin that has one of its own, that.
      * @param uri  NULL: the daemon's.
-     * @return -1 where there is no such plugin, or it has none of its own.
+     * @return -1 if there is no such plugin, or it has none of its own.
      */
     int (*log_level)(const struct berth_inspect *inspect, const char *uri);
     /**
      * Changes it until the daemon ends.
      * @param level  -1, with a URI: the daemon's again.
-     * @return BERTH_OK; BERTH_NOT_FOUND where no plugin that may run has the URI; BERTH_INVALID_ARGUMENT.
+     * @return BERTH_OK; BERTH_NOT_FOUND if no plugin that may run has the URI; BERTH_INVALID_ARGUMENT.
      */
     enum berth_code (*set_log_level)(const struct berth_inspect *inspect, const char *uri, int level,
                                      struct berth_error *err);

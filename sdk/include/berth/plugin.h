@@ -543,7 +543,7 @@ static inline void berth_report(const struct berth_host *host, enum berth_code c
  * fails, what has not run by then is dropped. From any thread, which must have ended before close returns:
  * see berth_mailbox_get for others.
  *
- * @return BERTH_OK; BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_RESOURCE_EXHAUSTED where
+ * @return BERTH_OK; BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_RESOURCE_EXHAUSTED if
  *         BERTH_POSTS_MAX are waiting or memory is out; BERTH_UNIMPLEMENTED by an older host. `function` is
  * not called then: `data` stays the caller's.
  */

@@ -18,7 +18,7 @@ struct budget {
     uint64_t limit;
     /** The total budget that this is part of; NULL: none. */
     struct budget *parent;
-    /** How often a part of this was refused because of this. */
+    /** How often a part of this was refused memory because this was full. */
     uint64_t refusals;
     /** The last refusal was due to the parent. */
     bool is_parent_full;

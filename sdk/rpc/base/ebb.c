@@ -9,7 +9,7 @@
 /* One burst may be followed by the next. */
 #define QUIET_NS UINT64_C(1000000000)
 
-/* Of all the time, one part in so many may be spent on it. */
+/* The share of all time that may be spent on it: one part in this many. */
 #define SHARE 100
 
 /* About 0.2 ms for each MiB that is free: not on the loop. */

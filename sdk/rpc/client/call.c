@@ -424,8 +424,8 @@ static bool has_key(const struct berth_rpc_call_options *options, const char *ke
 }
 
 /*
- * What its caller sent along, as far as this protocol can carry it: its mistakes are not this call's. A
- * tracestate belongs to a traceparent (W3C Trace Context 3.3).
+ * The trace state and baggage of the parent call, as far as this protocol can carry them: the parent's
+ * mistakes must not fail this call. A tracestate belongs to a traceparent (W3C Trace Context 3.3).
  */
 static enum berth_code add_lists(struct berth_rpc_call *call, const struct berth_rpc_call_options *options,
                                  bool is_traced)

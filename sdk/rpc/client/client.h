@@ -163,7 +163,7 @@ struct client_connection {
     struct http2 http2;
     /** Why this side ends it, where the server breaks HTTP/2. */
     char goaway_reason[128];
-    /** The session of ttrpc, where that is spoken; goes with the connection's. */
+    /** The ttrpc session, if ttrpc is spoken; freed with the connection's. */
     struct client_ttrpc *ttrpc;
 };
 
@@ -186,7 +186,7 @@ struct response {
 struct berth_rpc_call {
     struct berth_rpc_channel *channel;
     struct client_connection *connection;
-    /** Where it waits, or its connection's; NULL: in none. */
+    /** The list it waits in, its own or its connection's; NULL: none. */
     struct call_list *list;
     TAILQ_ENTRY(berth_rpc_call) link;
     TAILQ_ENTRY(berth_rpc_call) ready;
@@ -234,12 +234,12 @@ void client_describe_failure(const struct berth_rpc_channel *channel, char *text
 
 /** Calls may begin on it. */
 void client_connection_ready(struct client_connection *connection);
-/** It accepts no further call. `reason` is reported where it never accepted one. */
+/** It accepts no more calls. `reason` is reported if it never accepted any. */
 void client_connection_leave(struct client_connection *connection, const char *reason);
 /**
  * Connects on its own; what fails comes as on_connect_failed.
  *
- * @return NULL where it cannot even begin, and why.
+ * @return NULL if it cannot even begin, and why.
  */
 struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason);
 
@@ -274,7 +274,7 @@ void client_call_enter(struct berth_rpc_call *call, struct client_connection *co
 void client_call_forget(struct berth_rpc_call *call);
 /** Takes it from its connection, which is gone or has forgotten it. */
 void client_call_detach(struct berth_rpc_call *call);
-/** Queues it for a connection again where no server can have processed it. @return false where it ends.
+/** Queues it for a connection again where no server can have processed it. @return false if it ends.
  */
 bool client_call_retry(struct berth_rpc_call *call);
 

@@ -40,7 +40,7 @@ static void init_keepalive(struct client_connection *connection)
     };
 }
 
-/* Does the server say that it was pinged too often? Then later connections do so half as often. */
+/* Does the server say that it was pinged too often? Then later connections ping half as often. */
 static void hear_of_pings(struct berth_rpc_channel *channel, const nghttp2_goaway *goaway)
 {
     uint32_t *time_ms = &channel->limits.keepalive_time_ms;

@@ -200,7 +200,7 @@ static bool begins_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Fields of HTTP itself, which are nobody's metadata. */
+/* Fields of HTTP itself, which are not metadata. */
 static bool is_of_http(const char *name)
 {
     static const char *const names[] = {"content-encoding", "accept-encoding", "expect", "trailer"};

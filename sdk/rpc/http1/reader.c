@@ -531,7 +531,7 @@ static enum http1_read read_chunk_end(struct http1_reader *reader)
     return length == 2 ? HTTP1_READ_MORE : fail(reader, 400, "a chunk is longer than its size");
 }
 
-/* Trailers are checked, and nobody asks for them. */
+/* Trailers are checked and then dropped. */
 static enum http1_read read_trailer(struct http1_reader *reader)
 {
     char *line = (char *)reader->tail.bytes;

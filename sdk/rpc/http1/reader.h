@@ -30,7 +30,7 @@ enum http1_read {
     HTTP1_READ_MORE,
     /** The head is complete and its body is not: answer it or read on. Once a request. */
     HTTP1_READ_HEAD,
-    /** The request is complete. Bytes behind it are not used. */
+    /** The request is complete. Bytes after it are not consumed. */
     HTTP1_READ_WHOLE,
     /** `status` and `reason` say why the request is refused; the connection cannot be read any further. */
     HTTP1_READ_FAILED,
@@ -48,7 +48,7 @@ struct http1_reader {
     struct budget *budget;
 
     enum http1_phase phase;
-    /** The head as far as it was received. */
+    /** The head, as far as it was received. */
     struct buffer text;
     /** A line of a chunked body as far as it was received. */
     struct buffer tail;
@@ -115,7 +115,7 @@ const char *http1_phrase(unsigned status);
  * Splits a Host field into its name in lower case, without the brackets of an IPv6 address, and drops the
  * port.
  *
- * @return false if it is no host with an optional port, or longer than `size` - 1.
+ * @return false if it is not a host with an optional port, or longer than `size` - 1.
  */
 bool http1_host_name(const char *host, char *ret_name, size_t size);
 

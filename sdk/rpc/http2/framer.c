@@ -37,7 +37,7 @@ static int32_t read_id(const uint8_t *bytes)
                      ID_MASK);
 }
 
-/* How much of a frame must be there before it is judged, as far as `length` bytes of it tell. */
+/* How much of a frame must be present before it is judged, as far as the first `length` bytes show. */
 static size_t needed(const uint8_t *head, size_t length)
 {
     if (length < HEAD_LENGTH)
@@ -129,7 +129,7 @@ static void begin(struct framer *framer, const uint8_t *head, enum verdict verdi
 
 /*
  * A head that did not come in one piece, or is not to pass as it is.
- * @return how many bytes of it pass, in framer->head; 0 where the rest has not come, or it is dropped.
+ * @return how many bytes of it pass, in framer->head; 0 if the rest has not come, or it is dropped.
  */
 static size_t take_head(struct framer *framer, const uint8_t **bytes, size_t *length)
 {

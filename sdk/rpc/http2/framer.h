@@ -42,7 +42,7 @@ struct framer {
     /** Bytes that pass before the next header: the preface, and the rest of a frame. */
     uint32_t passing;
     uint32_t dropping;
-    /** A header of which the rest has not arrived. */
+    /** A header that is still incomplete. */
     uint8_t head[FRAMER_HEAD_MAX];
     uint8_t held;
     bool has_begun;

@@ -15,7 +15,7 @@ struct http2 {
     struct connection *connection;
     nghttp2_session *session;
 
-    /** Bytes of a message, borrowed; from the top level. `stream_data` is the stream's, NULL where it has
+    /** Bytes of a message, borrowed; from the top level. `stream_data` is the stream's, NULL if it has
      * none. `is_last`: nothing follows them on the stream; some peers say so only later. */
     void (*on_chunk)(struct http2 *http2, void *stream_data, int32_t stream_id, const uint8_t *bytes,
                      size_t length, bool is_last);
@@ -23,7 +23,7 @@ struct http2 {
     /** Input passes through it; NULL: unchanged. The next three belong to it. */
     struct framer *framer;
 
-    /** The framer has dropped so many frames; from the top level. */
+    /** The framer has dropped this many frames; from the top level. */
     void (*on_dropped)(struct http2 *http2, uint64_t frames);
 
     /** The next frame is DATA or HEADERS for a stream that the client has ended; from the top level. */

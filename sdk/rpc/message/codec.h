@@ -36,7 +36,7 @@ enum coding coding_choose(enum coding known, const char *value, size_t length);
 
 enum codec_result {
     CODEC_DONE,
-    /** No such data, cut off, or with something behind it. */
+    /** Invalid data, truncated data, or trailing bytes. */
     CODEC_BROKEN,
     CODEC_TOO_LARGE,
     CODEC_NO_ROOM,
@@ -62,7 +62,7 @@ struct codec {
 
 #define CODEC_PLAIN_KEPT (64 * 1024)
 
-/** The wrapping alone of the smallest coding has so many bytes. */
+/** The smallest coding's envelope alone has this many bytes. */
 #define CODEC_NEVER_SMALLER 10
 
 void codec_finish(struct codec *codec);
@@ -70,7 +70,7 @@ void codec_finish(struct codec *codec);
 /**
  * Compresses a message.
  *
- * @return how many bytes of `room` were written; 0 where they do not suffice, or without memory.
+ * @return how many bytes of `room` were written; 0 if they do not suffice, or without memory.
  */
 size_t codec_compress(struct codec *codec, enum coding coding, const void *message, size_t length, void *to,
                       size_t room);
@@ -83,7 +83,7 @@ size_t codec_compress(struct codec *codec, enum coding coding, const void *messa
 enum codec_result codec_expand(struct codec *codec, enum coding coding, const void *bytes, size_t length,
                                uint64_t largest, const void **ret_plain, size_t *ret_length);
 
-/** What codec_expand gave is not used any more. */
+/** The output of codec_expand is not needed any more. */
 void codec_release_plain(struct codec *codec);
 
 #endif

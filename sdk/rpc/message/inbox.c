@@ -167,7 +167,7 @@ static enum framing_state deliver_one(struct inbox *inbox, const struct span *me
     return deliver(context, message->bytes, message->length) ? FRAMING_MESSAGE : FRAMING_MORE;
 }
 
-/* @return FRAMING_MESSAGE where it was given out or kept, and there may be another one. */
+/* @return FRAMING_MESSAGE if it was given out or kept, and there may be another one. */
 static enum framing_state give_or_keep(struct inbox *inbox, struct span *message, bool more_follows,
                                        inbox_deliver deliver, void *context)
 {
@@ -183,7 +183,7 @@ static enum framing_state give_or_keep(struct inbox *inbox, struct span *message
 
 /*
  * @param more_behind  More than the input follows.
- * @return FRAMING_MORE; FRAMING_MESSAGE where the call accepts no further one and the rest is dropped; or
+ * @return FRAMING_MORE; FRAMING_MESSAGE if the call accepts no further one and the rest is dropped; or
  * what is wrong.
  */
 static enum framing_state give_out(struct inbox *inbox, struct span *input, bool more_behind,

@@ -38,7 +38,7 @@ size_t metadata_size(const char *key, size_t key_length, const char *value, size
 
 /**
  * Adds a field as it came off the wire; a "-bin" value is split at its commas and decoded.
- * @return BERTH_OK; BERTH_INTERNAL where it is no base64; BERTH_RESOURCE_EXHAUSTED.
+ * @return BERTH_OK; BERTH_INTERNAL if it is not base64; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code metadata_receive(struct metadata_list *list, struct berth_arena *arena, const char *key,
                                  size_t key_length, const char *value, size_t value_length);

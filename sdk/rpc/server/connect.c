@@ -100,7 +100,7 @@ const struct berth_http *connect_find(struct berth_rpc_server *server, const cha
 
     if (settings == NULL || !find_method(server, path, &info, &route))
         return NULL;
-    /* Whether it has side effects is not asked where it does not matter. */
+    /* Side effects are looked up only if they matter. */
     is_got = strcmp(method, "POST") != 0 && may_be_got(settings, &info, &route);
     if (settings->origin_count > 0 && strcmp(method, "OPTIONS") == 0)
         return is_got ? &get_questions : &post_questions;
@@ -182,7 +182,7 @@ static void send_last(struct server_connect_call *self)
     uint64_t charge = self->kept_charge;
 
     self->is_ending = true;
-    /* It is charged once more while it is queued. */
+    /* It is charged again while it is queued. */
     budget_give(&self->base.connection->base.queued, charge);
     self->kept_charge = 0;
     if (self->kept_length > 0 &&
@@ -310,7 +310,7 @@ static bool begin_stream(struct server_connect_call *self)
                  accepted_coding(self), -1);
 }
 
-/* Without memory the response ends where it is, and the client notices. */
+/* Without memory the response ends here, and the client notices. */
 static void end_stream(struct server_connect_call *self, const struct connect_end *end)
 {
     struct berth_json_writer json = {0};

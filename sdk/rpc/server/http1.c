@@ -691,7 +691,7 @@ static const char *fill(void *session, struct batch *batch)
     return NULL;
 }
 
-/* A client that has closed its side may read the response all the same. */
+/* A client that has closed its side may read the response anyway. */
 static void leave(void *session, struct batch *batch)
 {
     struct server_http1 *peer = session;

@@ -15,7 +15,9 @@
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 
-/* gRPC's keepalive proposal A8: pings closer than this are strikes, and so many strikes are forgiven. */
+/*
+ * gRPC's keepalive proposal A8: pings at shorter intervals are strikes, and this many strikes are forgiven.
+ */
 #define PING_INTERVAL_MS (300 * 1000)
 #define IDLE_PING_INTERVAL_MS (7200 * 1000)
 #define PING_STRIKES_MAX 2
@@ -39,8 +41,8 @@
 #define UNENFORCED 0x10000
 
 /*
- * One byte on the wire can stand for a field as long as HPACK's table, and each costs work. A block that
- * exceeds the limit by so much is an attack; below that the call is refused with a gRPC status.
+ * One byte on the wire can represent a field as long as HPACK's table, and each costs work. A block that
+ * exceeds the limit by this much is an attack; below that the call is refused with a gRPC status.
  */
 #define BLOCK_EXCESS_MAX (1024 * 1024)
 #define FIELD_OVERHEAD 32
@@ -53,7 +55,7 @@ static struct server_connection *from_http2(struct http2 *http2)
     return CONTAINER_OF(http2, struct server_connection, http2);
 }
 
-/* Takes `count` from an allowance; false where it is used up. */
+/* Takes `count` from an allowance; false if it is used up. */
 static bool allowance_take(struct allowance *allowance, uint64_t count, uint32_t burst, uint32_t per_second)
 {
     uint64_t now = uv_hrtime();
@@ -83,7 +85,7 @@ static void terminate(struct server_connection *connection, uint32_t code, const
                what, connection->peer.address);
 }
 
-/* The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL where it does not. */
+/* The request breaks HTTP: resets the stream, and says so in the log. `why`: NULL if it does not. */
 static void reject(struct server_http2_call *call, const char *why)
 {
     struct server_connection *connection = call->base.connection;

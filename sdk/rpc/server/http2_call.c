@@ -40,7 +40,7 @@ static void put_coding(struct http2_fields *fields, struct server_http2_call *se
         http2_put(fields, "grpc-encoding", coding_name(self->base.outflow.coding));
 }
 
-/* Where not even that can be had, the peer learns of it by the end of the connection. */
+/* If even that fails, the peer learns of it when the connection ends. */
 static void reset(struct server_http2_call *self, uint32_t error)
 {
     if (nghttp2_submit_rst_stream(self->base.connection->http2.session, NGHTTP2_FLAG_NONE, self->id, error) !=

@@ -48,7 +48,7 @@ void server_close_listeners(struct berth_rpc_server *server)
     close_listener(listener);
 }
 
-/* Descriptors that no connection takes: an eighth of all, and at most so many. */
+/* Descriptors reserved for other uses: an eighth of all, and at most this many. */
 #define DESCRIPTORS_RESERVED 64
 
 static bool is_full(const struct berth_rpc_server *server)
@@ -56,7 +56,7 @@ static bool is_full(const struct berth_rpc_server *server)
     return server->stats.connections > server->limits.max_connections;
 }
 
-/* Files that plugins open, and second descriptors of sockets, must be had all the same. */
+/* Files that plugins open, and second descriptors of sockets, need some too. */
 static bool is_short_of_descriptors(int fd, struct rlimit *ret_limit)
 {
     rlim_t reserve;

@@ -95,7 +95,7 @@ struct server_peer {
     uint32_t connections;
 };
 
-/** How often something that costs a peer little may happen: `burst` at once, and so many a second after. */
+/** A rate limit for actions that cost a peer little: `burst` at once, and then this many per second. */
 struct allowance {
     uint64_t last_ns;
     uint32_t left;
@@ -150,7 +150,7 @@ struct berth_rpc_server {
 
 enum server_drain_step {
     SERVER_DRAIN_NONE,
-    /** The notice is out, and a ping behind it. */
+    /** The notice has been sent, followed by a ping. */
     SERVER_DRAIN_NOTICED,
     /** The peer knows which of its calls are served. */
     SERVER_DRAIN_FINAL,
@@ -206,7 +206,7 @@ struct server_connection {
     uint64_t since_ns;
     /** By its owner's wish, at the end of the turn. */
     bool is_to_end;
-    /** Where it is counted; NULL: nowhere. */
+    /** The list in which it is counted; NULL: none. */
     struct server_peer *counted;
     struct budget unfinished;
 
@@ -289,7 +289,7 @@ void server_connection_end(struct server_connection *connection, const char *rea
 /** What counts as one network peer: an IPv4 address, an IPv6 /64; the whole address where hosts share a /64
  * (link-local, NAT64). @return false for other families, which are not counted. */
 bool server_peer_key(const struct sockaddr *address, unsigned char ret_key[SERVER_PEER_KEY]);
-/** Counts a connection of the network peer of `fd`. @return false where it is one too many, or
+/** Counts a connection of the network peer of `fd`. @return false if it is one too many, or
  * without memory. */
 bool server_peer_join(struct server_connection *connection, int fd);
 
@@ -343,7 +343,7 @@ bool server_stream_deliver_last(struct berth_stream *stream, const void *message
 /** Nothing follows what is held: the router is told once all of it has been delivered. */
 void server_stream_half_close(struct berth_stream *stream);
 
-/** Ends the router's side: no event follows. @return false where that has been. */
+/** Ends the router's side: no event follows. @return false if that has been done already. */
 bool server_stream_end(struct berth_stream *stream, enum berth_code code);
 /** Ends the call on both sides. */
 void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);

@@ -39,11 +39,11 @@ struct server_ttrpc_call {
     /** It answers with Data; otherwise with one Response. */
     bool is_streaming;
 
-    /** The one message where it is small; otherwise the outflow has it. */
+    /** The only message, if it is small; otherwise the outflow has it. */
     struct span reply;
     /** A Response that reports a failure; empty if there was none. */
     struct span failure;
-    /** It says no more than the code where there was no memory. */
+    /** It contains only the code if there was no memory. */
     unsigned char bare_failure[8];
 
     struct metadata_list metadata;
@@ -202,7 +202,7 @@ static void drop_output(struct berth_stream *stream)
     outflow_clear(&stream->outflow);
 }
 
-/* @return false where the message is over the limit. */
+/* @return false if the message is over the limit. */
 static bool is_takeable(struct server_ttrpc_call *self, struct span message)
 {
     uint64_t most = server_of(self)->limits.max_recv_message_bytes;
@@ -416,7 +416,7 @@ static char *make_path(struct server_ttrpc_call *self, const struct ttrpc_reques
     return path;
 }
 
-/* @return NULL where the call is refused. */
+/* @return NULL if the call is refused. */
 static const char *take_head(struct server_ttrpc_call *self, const struct ttrpc_request *request,
                              struct span bytes)
 {
@@ -501,7 +501,7 @@ static void refuse(struct server_ttrpc *peer, uint32_t id, enum berth_code code,
         server_stream_abort(&call->base, code, text);
 }
 
-/* @return false where the call is refused. */
+/* @return false if the call is refused. */
 static bool may_begin(struct server_ttrpc *peer, const struct ttrpc_frame *frame)
 {
     uint32_t most = peer->connection->server->limits.max_concurrent_streams;

@@ -403,7 +403,7 @@ static int write_batch(struct connection *connection, struct batch *batch)
     return result;
 }
 
-/* @return true where there may be more to write, and others are to have their turn first. */
+/* @return true if there may be more to write, and others are to have their turn first. */
 static bool write_rounds(struct connection *connection)
 {
     for (int round = 0; round < ROUNDS_MAX && connection->writing == NULL; round++) {

@@ -116,7 +116,7 @@ union socket_handle {
 struct connection {
     union socket_handle socket;
     uv_os_fd_t fd;
-    /** Waits for room in the socket where it was full; `blocked_fd` is -1 until then. */
+    /** Waits for room in the socket after it was full; `blocked_fd` is -1 until then. */
     uv_poll_t blocked;
     int blocked_fd;
     /** Handles that are not closed, and whatever else holds it. */
@@ -134,7 +134,9 @@ struct connection {
 
     /** The batch that is being written. */
     struct batch *writing;
-    /** Of the batch that was begun last, counted from 1, and of the last one of which a byte was written. */
+    /**
+     * The number of the batch begun last, counted from 1, and of the last one of which a byte was written.
+     */
     uint64_t batch_number;
     uint64_t written_number;
     struct deadline write_deadline;

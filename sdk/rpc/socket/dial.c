@@ -66,7 +66,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
     stop_polling(dial);
 }
 
-/* @return 0 where an answer is awaited, otherwise a libuv error. */
+/* @return 0 if an answer is awaited, otherwise a libuv error. */
 static int try_address(struct dial *dial, const struct addrinfo *address)
 {
     int result;

@@ -10,7 +10,7 @@
 
 #include <sdk/base/container_of.h>
 
-/* The longest method of HTTP/1 that is looked for, with the blank behind it. */
+/* The longest HTTP/1 method recognised, with the space after it. */
 #define METHOD_BYTES 16
 
 #define TLS_ALERT 21
@@ -32,7 +32,7 @@ static uint32_t read32(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* @return GREETING_OTHER where it cannot become `kind`. */
+/* @return GREETING_OTHER if it cannot become `kind`. */
 static enum greeting_kind match(const uint8_t *bytes, size_t length, const char *text,
                                 enum greeting_kind kind)
 {

@@ -49,7 +49,7 @@ struct greeting {
     void (*on_waiting)(struct greeting *greeting);
 
     struct connection *connection;
-    /** The protocol behind it. */
+    /** The protocol on top of it. */
     const struct connection_protocol *protocol;
     void *session;
 

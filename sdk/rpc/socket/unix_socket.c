@@ -38,7 +38,7 @@ static struct sockaddr_un address_of(const char *path)
     return address;
 }
 
-/* @return 1 where a process is listening, with its pid if known; 0 where none is; -1 and errno. */
+/* @return 1 if a process is listening, with its pid if known; 0 if none is; -1 and errno. */
 static int probe(const char *path, pid_t *ret_pid)
 {
     struct sockaddr_un address = address_of(path);

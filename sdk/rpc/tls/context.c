@@ -185,7 +185,7 @@ static enum berth_code use_pem_certificate(SSL_CTX *settings, BIO *pem, const ch
     return code;
 }
 
-/* Has `settings` show the certificate and the chain behind it. Refuses one that is not valid today. */
+/* Has `settings` present the certificate and its chain. Rejects one that is not valid today. */
 static enum berth_code use_certificate(SSL_CTX *settings, const char *path, struct berth_error *err)
 {
     struct content content;
@@ -255,7 +255,7 @@ static bool add_authority(SSL_CTX *settings, STACK_OF(X509_NAME) * names, X509 *
     return X509_STORE_add_cert(SSL_CTX_get_cert_store(settings), certificate) == 1;
 }
 
-/* @return how many there were; -1 where one of them is wrong. */
+/* @return how many there were; -1 if one of them is wrong. */
 static int add_authorities(SSL_CTX *settings, STACK_OF(X509_NAME) * names, BIO *pem)
 {
     int count = 0;
@@ -306,7 +306,7 @@ static enum berth_code use_authorities(SSL_CTX *settings, const char *path, stru
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 static const unsigned char http2[] = {2, 'h', '2'};
-/* "http/1.1" and "http/1.0", each behind its length, of which the server prefers the first. */
+/* "http/1.1" and "http/1.0", each preceded by its length; the server prefers the first. */
 static const unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1',
                                       8, 'h', 't', 't', 'p', '/', '1', '.', '0'};
 

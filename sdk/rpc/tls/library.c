@@ -17,8 +17,10 @@ static const struct tls_library_user user = {
     .advance = batch_advance,
 };
 
-/* Set before there is a context, and never changed afterwards: every pointer below implies it. Channels may
- * be created on several threads, each of which finds the same. */
+/*
+ * Set before there is a context, and never changed afterwards: every pointer below implies it. Several
+ * threads may create channels; each finds the same.
+ */
 static _Atomic(const struct tls_library *) library;
 
 static enum berth_code refuse(struct berth_error *err, const char *why)

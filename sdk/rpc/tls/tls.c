@@ -188,7 +188,7 @@ static const char *fail(struct tls *tls)
     }
 }
 
-/* @return NULL where OpenSSL only waits for more. */
+/* @return NULL if OpenSSL only waits for more. */
 static const char *judge(struct tls *tls, int result)
 {
     switch (SSL_get_error(tls->ssl, result)) {

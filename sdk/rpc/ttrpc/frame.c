@@ -43,7 +43,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Drops the frame that was given out, and skipped bytes. @return false where the input ends before that. */
+/* Drops the frame that was given out, and skipped bytes. @return false if the input ends before that. */
 static bool clear_the_way(struct ttrpc_reader *reader, struct span *input)
 {
     size_t skipped = least(reader->skipping, input->length);
@@ -57,7 +57,7 @@ static bool clear_the_way(struct ttrpc_reader *reader, struct span *input)
     return input->length > 0;
 }
 
-/* @return false where the header is not whole. */
+/* @return false if the header is not whole. */
 static bool take_header(struct ttrpc_reader *reader, struct span *input)
 {
     size_t more = least(TTRPC_HEADER - reader->header_length, input->length);

@@ -168,7 +168,7 @@ static size_t bytes_size(size_t length)
     return 1 + varint_size(length) + length;
 }
 
-/* Each of these writes, and returns the place behind it. */
+/* Each of these writes, and returns the position after it. */
 static unsigned char *write_varint(unsigned char *place, uint64_t value)
 {
     while (value >= 0x80) {

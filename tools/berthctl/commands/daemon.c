@@ -103,7 +103,7 @@ int command_version(const struct command_options *options)
 typedef Containerd__Services__Introspection__V1__ServerResponse server_message;
 typedef Containerd__Services__Introspection__V1__DeprecationWarning warning_message;
 
-/* "" where the daemon said none, or one that no calendar has. */
+/* "" if the daemon said none, or one that no calendar has. */
 static const char *format_time(const Google__Protobuf__Timestamp *time, unsigned digits,
                                char text[RFC3339_MAX])
 {

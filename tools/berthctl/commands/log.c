@@ -21,7 +21,7 @@ static const char *log_level_name(log_level level)
     return (int)level < first ? "default" : berth_log_level_name((enum berth_log_level)((int)level - first));
 }
 
-/* "default" is LOG_LEVEL_UNSPECIFIED. @return false where there is none. */
+/* "default" is LOG_LEVEL_UNSPECIFIED. @return false if there is none. */
 static bool log_level_parse(const char *name, log_level *ret_level)
 {
     for (int level = 0; level <= BERTH__INSPECT__V1__LOG_LEVEL__LOG_LEVEL_DEBUG; level++)

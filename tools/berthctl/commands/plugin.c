@@ -31,7 +31,7 @@ static const plugin_message *find_plugin(const struct command_options *options,
     return NULL;
 }
 
-/* NULL where it has never run. */
+/* NULL if it has never run. */
 static const plugin_costs *find_costs(const Berth__Inspect__V1__CostsResponse *all, const char *uri)
 {
     for (size_t i = 0; all != NULL && i < all->n_plugins; i++)

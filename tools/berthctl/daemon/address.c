@@ -15,7 +15,7 @@
 
 #include <sdk/base/memory.h>
 
-/* An absolute folder in a variable of the environment; NULL where it says none. */
+/* An absolute folder in a variable of the environment; NULL if it names none. */
 static const char *folder_in(const char *variable)
 {
     const char *folder = getenv(variable);

@@ -33,7 +33,7 @@ struct client_stream {
     bool is_endless;
 };
 
-/** @return BERTH_OK; else how the call ended: BERTH_UNAVAILABLE where there is no daemon. */
+/** @return BERTH_OK; else how the call ended: BERTH_UNAVAILABLE if there is no daemon. */
 enum berth_code client_stream(const struct client *client, const struct client_stream *what,
                               struct berth_error *err);
 
@@ -47,7 +47,7 @@ enum berth_code client_ask(const struct client *client, const char *path, const 
  *
  * @param filters  in containerd's grammar; any of them.
  * @param all      also those that never could run, and refused files.
- * @return BERTH_OK; else how the call ended: BERTH_UNAVAILABLE where there is no daemon.
+ * @return BERTH_OK; else how the call ended: BERTH_UNAVAILABLE if there is no daemon.
  */
 enum berth_code client_plugins(const struct client *client, char *const *filters, size_t count, bool all,
                                struct plugin_list *ret_list, struct berth_error *err);

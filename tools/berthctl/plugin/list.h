@@ -24,7 +24,7 @@ struct plugin_list {
 void plugin_list_add(struct plugin_list *list, plugin_message *plugin);
 void plugin_list_finish(struct plugin_list *list);
 
-/** By URI; NULL where there is none. Of a URI that is there twice the first that is not rejected. */
+/** By URI; NULL if there is none. Of a URI that is there twice the first that is not rejected. */
 const plugin_message *plugin_list_find(const struct plugin_list *list, const char *uri);
 /** The URI that was probably meant by what is none: by edit distance, or the only one with that id. Or NULL.
  */
@@ -60,7 +60,7 @@ void plugin_format_duration(uint64_t ns, char ret_text[PLUGIN_DURATION_MAX]);
  * From the plugin that was ready last back through, of what each waited for, the one that settled last.
  *
  * @param ret_path  `list->count` slots, filled from the first to start to the last to be ready.
- * @return how many are filled; 0 where nothing was ready.
+ * @return how many are filled; 0 if nothing was ready.
  */
 size_t critical_path_find(const struct plugin_list *list, const plugin_message **ret_path);
 

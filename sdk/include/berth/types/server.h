@@ -27,7 +27,7 @@ struct berth_server {
                             void *context);
     /**
      * Closes a connection soon: its calls end as UNAVAILABLE.
-     * @return BERTH_OK; BERTH_NOT_FOUND where no open connection has the number.
+     * @return BERTH_OK; BERTH_NOT_FOUND if no open connection has the number.
      */
     enum berth_code (*close_connection)(void *instance, uint64_t number, struct berth_error *err);
 };

@@ -264,7 +264,7 @@ BERTH_RPC_API void berth_rpc_server_each_connection(
  * Closes a connection at the end of this turn of the loop: calls in flight are cancelled, and their caller
  * gets UNAVAILABLE.
  *
- * @return BERTH_OK; BERTH_NOT_FOUND where no open connection has the number.
+ * @return BERTH_OK; BERTH_NOT_FOUND if no open connection has the number.
  */
 BERTH_RPC_API enum berth_code berth_rpc_server_close_connection(struct berth_rpc_server *server,
                                                                 uint64_t number, struct berth_error *err);
