@@ -15,7 +15,13 @@ void http_check_place(const struct berth_check *check, const struct http_place *
         berth_rpc_plugin_check_tcp(check, place->address, &place->tls, place->insecure);
         return;
     }
-    if (berth_address_check_path(path_of(place), &err) != BERTH_OK)
+    /* An address without its port would be a socket wherever the daemon happens to be. */
+    if (path_of(place)[0] != '/')
+        berth_check_problem(check, BERTH_LOG_ERROR, "address",
+                            "\"%.200s\" is neither an IP address and port, such as 127.0.0.1:8080, nor the "
+                            "absolute path of a unix socket",
+                            place->address);
+    else if (berth_address_check_path(path_of(place), &err) != BERTH_OK)
         berth_check_problem(check, BERTH_LOG_ERROR, "address", "%s", err.message);
     if (place->tls.certificate_file != NULL || place->tls.key_file != NULL || place->tls.ca_file != NULL)
         berth_check_problem(check, BERTH_LOG_ERROR, "tls_cert",
