@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parses and explains the command lines of berthd, berthctl and berth-sdk. */
+/* Parses and explains the command lines of all programs. */
 #include "cli.h"
 
 #include <errno.h>
@@ -42,6 +42,11 @@ struct option_set {
     size_t count;
 };
 
+static bool is_only(const struct cli_command *command)
+{
+    return command != NULL && *command->name == '\0';
+}
+
 static void add_options(struct option_set *set, const struct cli_option *table)
 {
     for (; table != NULL && table->name != NULL && set->count < NAMES_MAX; table++)
@@ -55,7 +60,7 @@ static struct option_set options_of(const struct cli_program *program, const str
     add_options(&set, command == NULL ? NULL : command->options);
     add_options(&set, program->options);
     set.options[set.count < NAMES_MAX ? set.count++ : NAMES_MAX - 1] = &help_option;
-    if (command == NULL)
+    if (command == NULL || is_only(command))
         set.options[set.count < NAMES_MAX ? set.count++ : NAMES_MAX - 1] = &version_option;
     return set;
 }
@@ -178,8 +183,8 @@ static int print_help(const struct cli_line *line, const char *group)
         print_commands_help(stdout, line->program, group);
         return 0;
     }
-    printf("usage: %s %s [OPTION]...%s%s\n\n%s\n", line->program->name, command->name,
-           *command->arguments == '\0' ? "" : " ", command->arguments, command->help);
+    printf("usage: %s%s%s [OPTION]...%s%s\n\n%s\n", line->program->name, is_only(command) ? "" : " ",
+           command->name, *command->arguments == '\0' ? "" : " ", command->arguments, command->help);
     print_options(&set);
     printf("\n%s", line->program->exit_status);
     return 0;
@@ -417,6 +422,8 @@ int cli_parse(const struct cli_program *program, int argc, char **argv, struct c
         room += strlen(argv[i]) + 1;
     *ret_line =
         (struct cli_line){.program = program, .words = memory_allocate((size_t)argc + 1, sizeof(char *))};
+    if (is_only(program->commands))
+        ret_line->command = program->commands;
     ret_line->options = memory_allocate(room, sizeof(*ret_line->options));
     ret_line->values = memory_allocate(room, sizeof(*ret_line->values));
     while (code == CLI_GO_ON && parser.next < argc)

@@ -32,7 +32,10 @@ struct cli_option {
 struct command_options;
 
 struct cli_command {
-    /** One word, or a group and a word: "run", "config check". Tables end with a NULL name. */
+    /**
+     * One word, or a group and a word: "run", "config check". Tables end with a NULL name. "" for the only
+     * command of a program that needs no name for it.
+     */
     const char *name;
     /** "[FILTER]..."; "" if it takes options only. */
     const char *arguments;
