@@ -44,7 +44,7 @@ static bool looks_typed(const char *text)
     return strpbrk(text, "0123456789") != NULL && text[strspn(text, "0123456789.+-eExXoO_:")] == '\0';
 }
 
-static bool is_plain(const char *text, size_t length)
+bool config_print_is_plain(const char *text, size_t length)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._";
 
@@ -62,7 +62,7 @@ static void print_text(struct config_text *out, const char *text)
 {
     size_t length = strlen(text);
 
-    if (is_plain(text, length))
+    if (config_print_is_plain(text, length))
         config_text_add_bytes(out, text, length);
     else
         config_text_add_quoted(out, text, length);

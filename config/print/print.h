@@ -39,6 +39,8 @@ void config_print_defaults(struct config_text *out, const struct schema *object,
 /** Adds a map or list as YAML, as written but without comments. */
 void config_print_tree(struct config_text *out, const struct config_node *node, size_t indent);
 
+/** Does a text mean itself to every YAML reader without quotes? */
+bool config_print_is_plain(const char *text, size_t length);
 /** Adds a key, quoted if necessary. */
 void config_print_key(struct config_text *out, const char *key);
 /** Adds a comment, wrapped. */

@@ -148,10 +148,26 @@ static char *load_bytes(const struct source *source, size_t most, struct stat *r
     return bytes;
 }
 
+bool config_load_is_stream(const char *path)
+{
+    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+           strncmp(path, "/proc/self/fd/", 14) == 0;
+}
+
+/* What messages call it. */
+static const char *name_stream(const char *path)
+{
+    if (!config_load_is_stream(path))
+        return path;
+    return path[0] == '-' || path[5] == 's' ? "standard input" : "pipe";
+}
+
 char *config_load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
                         size_t *ret_length)
 {
-    const struct source source = {.path = path, .diagnostics = diagnostics};
+    const struct source source = {.path = name_stream(path),
+                                  .stream = config_load_is_stream(path) ? path : NULL,
+                                  .diagnostics = diagnostics};
     struct stat status;
 
     return load_bytes(&source, most, &status, ret_length);
@@ -382,12 +398,6 @@ static struct config_tree *load_one(struct loader *loader, const struct origin *
     return tree;
 }
 
-bool config_load_is_stream(const char *path)
-{
-    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
-           strncmp(path, "/proc/self/fd/", 14) == 0;
-}
-
 struct config_tree *config_load(const char *path, bool missing_is_fine,
                                 struct config_diagnostics *diagnostics, bool *ret_is_complete)
 {
@@ -397,7 +407,7 @@ struct config_tree *config_load(const char *path, bool missing_is_fine,
         .stream = is_stream ? path : NULL,
     };
     /* Without a slash: its folder is the working directory. */
-    const char *name = !is_stream ? path : path[0] == '-' || path[5] == 's' ? "standard input" : "pipe";
+    const char *name = name_stream(path);
     struct config_mark mark = whole_file(name);
     struct config_tree *tree;
 

@@ -13,8 +13,8 @@
 #define CONFIG_LOAD_MAX_BYTES (16 * 1024 * 1024)
 
 /**
- * The bytes of a file, malloced and NUL-terminated; NULL with an error in `diagnostics`, also for a file
- * larger than `most`.
+ * The bytes of a file or stream, malloced and NUL-terminated; NULL with an error in `diagnostics`, also for a
+ * file larger than `most`.
  */
 char *config_load_bytes(const char *path, size_t most, struct config_diagnostics *diagnostics,
                         size_t *ret_length);
