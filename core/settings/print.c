@@ -230,8 +230,8 @@ static bool migrate_section(const struct settings_migration *options, struct con
     return migration->renamed > 0 || is_old || is_joined;
 }
 
-static size_t migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
-                           struct config_diagnostics *diagnostics)
+size_t settings_migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
+                             struct config_diagnostics *diagnostics)
 {
     struct config_node *sections = config_node_find(config_tree_root(tree), "plugins"), *before;
     struct former_parts parts;
@@ -276,7 +276,7 @@ bool settings_migrate_file(const char *path, const struct settings_migration *mi
     if (text != NULL)
         tree = config_yaml_read(path, text, length, &config_limits_file, diagnostics);
     if (tree != NULL)
-        changed = migrate_tree(migration, tree, diagnostics);
+        changed = settings_migrate_tree(migration, tree, diagnostics);
     if (tree == NULL || diagnostics->error_count > errors) {
         free(text);
         config_tree_destroy(tree);

@@ -262,6 +262,14 @@ struct settings_migration {
 };
 
 /**
+ * Migrates the sections under `plugins` of a file that has been read. Each change is a warning.
+ *
+ * @return the number of sections migrated; errors are in `diagnostics`.
+ */
+size_t settings_migrate_tree(const struct settings_migration *migration, struct config_tree *tree,
+                             struct config_diagnostics *diagnostics);
+
+/**
  * Rewrites one file, without its imports, for the versions of the sections in the manifests. If anything
  * changed, comments and layout are lost; otherwise the text is the file's own.
  *
