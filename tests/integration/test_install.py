@@ -29,7 +29,7 @@ class Install(unittest.TestCase):
                 self.assertEqual(1, sum(path.endswith(ending) for path in self.files), ending)
 
     def test_programs_modules_and_headers_are_there(self):
-        self.assert_installed("/bin/berthd", "/bin/berthctl", "/bin/berth-sdk", "/bin/protoc-gen-berth",
+        self.assert_installed("/bin/berthd", "/bin/berthctl", "/bin/berth-sdk", "/bin/berth-import", "/bin/protoc-gen-berth",
                               "/pkgconfig/berth.pc", "/berth/module.map")
         modules = sorted(path.name for path in (SOURCE / "plugins").iterdir() if path.is_dir())
         self.assertIn("greeter", modules)
@@ -76,9 +76,9 @@ class Install(unittest.TestCase):
         self.assertEqual(["berth_json_protobuf"], [line.split()[2] for line in names.splitlines()])
 
     def test_manual_pages_completion_and_unit_are_there(self):
-        self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",
+        self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/berth-import.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",
                               "/man5/berthd.yaml.5", "/systemd/system/berthd.service")
-        self.assert_installed(*[f"/bash-completion/completions/{name}" for name in ("berthd", "berthctl", "berth-sdk")])
+        self.assert_installed(*[f"/bash-completion/completions/{name}" for name in ("berthd", "berthctl", "berth-sdk", "berth-import")])
 
     def test_the_unit_starts_the_daemon_that_was_installed(self):
         unit = next(self.top.rglob("berthd.service")).read_text()

@@ -10,6 +10,8 @@ from pathlib import Path
 SOURCE = Path(os.environ["BERTH_SOURCE"])
 BUILD = Path(os.environ["BERTH_BUILD"])
 PROGRAMS = {"berthd": "core", "berthctl": "tools/berthctl", "berth-sdk": "tools/berth-sdk"}
+# This one has no commands.
+IMPORT = BUILD / "tools/berth-import/berth-import"
 PAGES = {"berthd": "berthd.8", "berthctl": "berthctl.1", "berth-sdk": "berth-sdk.1"}
 
 # bash-completion's own functions, as far as the script uses them; COMPREPLY is printed a line each.
@@ -171,6 +173,24 @@ class Programs(unittest.TestCase):
         self.assertEqual({"files:-d"}, complete("berthd", "--root", ""))
         self.assertEqual({"files:so"}, complete("berth-sdk", "check", ""))
         self.assertEqual({"files:"}, complete("berthd", "config", "default", "-o", ""))
+
+    def test_a_program_without_commands_is_like_the_others(self):
+        text = subprocess.run([IMPORT, "-h"], capture_output=True, text=True, timeout=20, check=True).stdout
+        self.assertTrue(text.startswith("usage: berth-import [OPTION]... FILE\n"), text)
+        page = (SOURCE / "tools/man/berth-import.1").read_text(encoding="utf-8")
+        for option in options_of(text):
+            self.assertIn(f"Fl Fl {option[2:]}", page)
+        for arguments, expected in (([], "missing argument: FILE"), (["a", "b"], 'unexpected argument "b"'),
+                                    (["a", "--outptu", "x"], "did you mean --output?"), (["a", "-o"], "-o needs a value: FILE")):
+            done = subprocess.run([IMPORT, *arguments], capture_output=True, text=True, timeout=20)
+            self.assertEqual((2, ""), (done.returncode, done.stdout))
+            self.assertTrue(done.stderr.startswith("berth-import: "), done.stderr)
+            self.assertIn(expected, done.stderr)
+        for words, offered in ((["-"], set(options_of(text))), ([""], {"files:toml"}), (["--output", ""], {"files:"}),
+                               (["--plugin-dir", ""], {"files:-d"})):
+            done = subprocess.run(["bash", "-c", COMPLETE, "bash", SOURCE / "tools/completion/berth", IMPORT, *words],
+                                  capture_output=True, text=True, timeout=20, check=True)
+            self.assertEqual(("", offered), (done.stderr, set(done.stdout.split())))
 
     def test_completion_knows_levels_and_keys(self):
         self.assertEqual({"error", "warn", "info", "debug"}, complete("berthd", "run", "--log-level", ""))

@@ -80,6 +80,10 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[0] != "tests" and p.parts[:2] != ("plugins", "store-lmdb")]
         self.assert_none(self.offenders(paths, r"<lmdb\.h>"), "only plugins/store-lmdb keeps a file of LMDB")
 
+    def test_tomlplusplus_is_seen_by_one_file_of_berth_import(self):
+        paths = [p for p in c_files() if str(p) != "tools/berth-import/toml.cc"]
+        self.assert_none(self.offenders(paths, r"<toml\+\+/"), "only tools/berth-import/toml.cc reads TOML")
+
     def test_libsystemd_is_seen_by_nobody(self):
         self.assert_none(self.offenders(c_files(), r"<systemd/"), "core/notify.c speaks sd_notify's protocol itself")
 
@@ -173,6 +177,10 @@ class Includes(unittest.TestCase):
     def test_berth_sdk_has_of_the_core_what_loads_nothing(self):
         forbidden = r"<(core/(?!manifest/|elf/elf\.h|scan/scan\.h)|plugins/|tests/)"
         self.assert_none(self.offenders(c_files("tools/berth-sdk"), forbidden), "it loads no module")
+
+    def test_berth_import_has_of_the_core_what_runs_no_code_of_plugins(self):
+        forbidden = r"<(core/(?!(scan/scan|settings/settings)\.h>)|plugins/|tests/)"
+        self.assert_none(self.offenders(c_files("tools/berth-import"), forbidden), "it loads no module")
 
     def test_command_lines_are_parsed_by_one_parser(self):
         paths = [p for p in c_files("config", "core", "sdk", "plugins", "tools") if "examples" not in p.parts]
