@@ -64,10 +64,35 @@ static enum berth_code read_protocol(struct options *options, struct berth_error
                            "%s: \"%.200s\" is not supported (use grpc or http/protobuf)", name, text);
 }
 
+/* Where a URL's "USER:PASSWORD@" ends; NULL: there is none. */
+static const char *find_secret_end(const char *text, const char **ret_start)
+{
+    const char *scheme = strstr(text, "://");
+    size_t length;
+
+    *ret_start = scheme != NULL ? scheme + 3 : text;
+    length = strcspn(*ret_start, "/?#");
+    return memrchr(*ret_start, '@', length);
+}
+
+static char *hide_secret(const char *text)
+{
+    const char *start, *end = find_secret_end(text, &start);
+    char *shown = NULL;
+
+    if (end == NULL)
+        return strdup(text);
+    return asprintf(&shown, "%.*s***%s", (int)(start - text), text, end) < 0 ? NULL : shown;
+}
+
 static enum berth_code bad_endpoint(const char *name, const char *text, const char *why,
                                     struct berth_error *err)
 {
-    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: \"%.200s\" %s", name, text, why);
+    char *shown = hide_secret(text);
+
+    berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: \"%.200s\" %s", name, shown != NULL ? shown : "", why);
+    free(shown);
+    return BERTH_INVALID_ARGUMENT;
 }
 
 /* INSECURE is for an endpoint without a scheme, and must not contradict one. */
@@ -108,6 +133,10 @@ static enum berth_code read_grpc_endpoint(struct options *options, const char *n
     }
     if (host[length] != '\0' && strcmp(host + length, "/") != 0)
         return bad_endpoint(name, text, "has a path, which gRPC cannot use; remove it", err);
+    if (memchr(host, '@', length) != NULL)
+        return bad_endpoint(name, text,
+                            "has a user, which gRPC cannot use; remove it and set OTEL_EXPORTER_OTLP_HEADERS",
+                            err);
     if (length == 0 || length > URL_MAX)
         return bad_endpoint(name, text, "has no host (try http://localhost:" GRPC_PORT ")", err);
     port = memrchr(host, ':', length);
@@ -148,7 +177,9 @@ static enum berth_code read_endpoint(struct options *options, struct berth_error
         return berth_error_set(err, BERTH_SKIP, "OTEL_EXPORTER_OTLP_ENDPOINT is not set");
     code = options->is_grpc ? read_grpc_endpoint(options, name, text, err)
                             : read_http_endpoint(options, name, text, err);
-    if (code == BERTH_OK && options->endpoint == NULL)
+    if (code == BERTH_OK && options->endpoint != NULL)
+        options->shown_endpoint = hide_secret(options->endpoint);
+    if (code == BERTH_OK && options->shown_endpoint == NULL)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for %s", name);
     return code;
 }
@@ -222,54 +253,80 @@ static enum berth_code read_batch(struct options *options, struct berth_error *e
     return code;
 }
 
+/* A resource in the making. An attribute has one value, and the first one counts. */
 struct own_resource {
     struct resource *resource;
     const char *variable;
-    bool has_name;
+    char **keys;
+    size_t key_count;
 };
 
-/* OTEL_SERVICE_NAME counts before service.name in the list. */
+static bool has_key(const struct own_resource *own, const char *key)
+{
+    for (size_t i = 0; i < own->key_count; i++)
+        if (strcmp(own->keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+static bool keep_key(struct own_resource *own, const char *key)
+{
+    char **keys = reallocarray(own->keys, own->key_count + 1, sizeof(*keys));
+
+    if (keys == NULL)
+        return false;
+    own->keys = keys;
+    keys[own->key_count] = strdup(key);
+    return keys[own->key_count] != NULL && ++own->key_count > 0;
+}
+
 static enum berth_code take_attribute(void *context, const char *key, const char *value,
                                       struct berth_error *err)
 {
     struct own_resource *own = context;
-    bool is_name = strcmp(key, "service.name") == 0;
 
-    if (is_name && own->has_name)
-        return BERTH_OK;
-    own->has_name = own->has_name || is_name;
     if (!berth_utf8_is_valid(key, strlen(key)) || !berth_utf8_is_valid(value, strlen(value)))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "%s: \"%.100s\" or its value is not UTF-8, which collectors reject",
                                own->variable, key);
+    if (has_key(own, key))
+        return BERTH_OK;
     if (own->resource->bytes.length > 32768 || !resource_add(own->resource, key, value))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: too large", own->variable);
-    return BERTH_OK;
+    return keep_key(own, key) ? BERTH_OK
+                              : berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the resource");
+}
+
+/* What describes this exporter is not the operator's to change; the rest is. */
+static enum berth_code add_resource(struct own_resource *own, const char *version, struct berth_error *err)
+{
+    const char *name = environment_text("OTEL_SERVICE_NAME");
+    const char *list = environment_text("OTEL_RESOURCE_ATTRIBUTES");
+    enum berth_code code = take_attribute(own, "telemetry.sdk.name", "berth", err);
+
+    if (code == BERTH_OK)
+        code = take_attribute(own, "telemetry.sdk.language", "c", err);
+    if (code == BERTH_OK)
+        code = take_attribute(own, "telemetry.sdk.version", version, err);
+    if (code == BERTH_OK && name != NULL)
+        code = take_attribute(own, "service.name", name, err);
+    own->variable = "OTEL_RESOURCE_ATTRIBUTES";
+    if (code == BERTH_OK && list != NULL)
+        code = environment_pairs("OTEL_RESOURCE_ATTRIBUTES", list, take_attribute, own, err);
+    if (code == BERTH_OK)
+        code = take_attribute(own, "service.name", "berthd", err);
+    return code == BERTH_OK ? take_attribute(own, "service.version", version, err) : code;
 }
 
 static enum berth_code read_resource(struct options *options, const char *version, struct berth_error *err)
 {
     struct own_resource own = {.resource = &options->resource, .variable = "OTEL_SERVICE_NAME"};
-    const char *name = environment_text("OTEL_SERVICE_NAME");
-    const char *list = environment_text("OTEL_RESOURCE_ATTRIBUTES");
-    enum berth_code code = BERTH_OK;
+    enum berth_code code = add_resource(&own, version, err);
 
-    if (name != NULL)
-        code = take_attribute(&own, "service.name", name, err);
-    own.variable = "OTEL_RESOURCE_ATTRIBUTES";
-    if (code == BERTH_OK && list != NULL)
-        code = environment_pairs("OTEL_RESOURCE_ATTRIBUTES", list, take_attribute, &own, err);
-    if (code == BERTH_OK && !own.has_name)
-        code = take_attribute(&own, "service.name", "berthd", err);
-    if (code != BERTH_OK)
-        return code;
-    resource_add(&options->resource, "service.version", version);
-    resource_add(&options->resource, "telemetry.sdk.name", "berth");
-    resource_add(&options->resource, "telemetry.sdk.language", "c");
-    resource_add(&options->resource, "telemetry.sdk.version", version);
-    return options->resource.bytes.failed
-               ? berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the resource of spans")
-               : BERTH_OK;
+    for (size_t i = 0; i < own.key_count; i++)
+        free(own.keys[i]);
+    free(own.keys);
+    return code;
 }
 
 static enum berth_code check_exporter(struct berth_error *err)
@@ -316,6 +373,7 @@ void options_finish(struct options *options)
     }
     options->header_count = 0;
     free(options->endpoint);
-    options->endpoint = NULL;
+    free(options->shown_endpoint);
+    options->endpoint = options->shown_endpoint = NULL;
     berth_wire_finish(&options->resource.bytes);
 }

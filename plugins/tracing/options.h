@@ -18,6 +18,8 @@ struct options {
     bool is_grpc;
     /** For gRPC an address, for HTTP a URL. */
     char *endpoint;
+    /** The same without a password, for logs and listings. */
+    char *shown_endpoint;
     bool tls;
     /** NULL: none. */
     const char *ca_file, *certificate_file, *key_file;

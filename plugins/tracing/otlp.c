@@ -66,7 +66,7 @@ static void log_dropped(struct otlp *self, bool is_last)
         return;
     berth_log(self->host, BERTH_LOG_WARN,
               "spans dropped: %s endpoint=%.200s dropped=%" PRIu64 " exported=%" PRIu64, self->count.reason,
-              self->options.endpoint, self->count.dropped, self->count.exported);
+              self->options.shown_endpoint, self->count.dropped, self->count.exported);
     self->count.logged = self->count.dropped;
     self->count.logged_ns = now;
 }
@@ -320,7 +320,7 @@ enum berth_code otlp_init(const struct berth_host *host, void *prepared, void **
     self->exported =
         berth_metrics_counter(host, "otlp_spans_exported_total", "Spans taken by the collector.");
     self->dropped = berth_metrics_counter(host, "otlp_spans_dropped_total", "Spans that were not delivered.");
-    berth_add_export(host, "endpoint", self->options.endpoint);
+    berth_add_export(host, "endpoint", self->options.shown_endpoint);
     berth_add_export(host, "protocol", self->options.is_grpc ? "grpc" : "http/protobuf");
     *ret_instance = self;
     return BERTH_OK;

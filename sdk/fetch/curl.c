@@ -386,8 +386,13 @@ static enum berth_code read_url(struct client *client, struct berth_error *err)
                    curl_url_get(url, CURLUPART_PORT, &client->port, CURLU_DEFAULT_PORT) == CURLUE_OK;
 
     curl_url_cleanup(url);
-    if (!is_good || strlen(client->host) > 200)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is not a URL", client->url);
+    if (!is_good || strlen(client->host) > 200) {
+        /* A password ends with it. */
+        const char *rest = strrchr(client->url, '@');
+
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%s%.200s\" is not a URL",
+                               rest != NULL ? "***" : "", rest != NULL ? rest : client->url);
+    }
     client->host_is_address = is_address(client->host);
     return BERTH_OK;
 }

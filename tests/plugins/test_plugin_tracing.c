@@ -543,6 +543,79 @@ static void endpoints_are_read_as_opentelemetry_has_them(void **state)
     assert_endpoint("grpc", all, "a:1", "a:1", false);
 }
 
+static void a_password_is_used_and_not_shown(void **state)
+{
+    static const struct {
+        const char *protocol, *endpoint, *shown, *problem;
+    } cases[] = {
+        {"", "http://ann:s3cret@a:4318", "http://***@a:4318/v1/traces", NULL},
+        {"", "https://s3cret@a/x@y", "https://***@a/x@y/v1/traces", NULL},
+        {"", "https://a:1/p@q", "https://a:1/p@q/v1/traces", NULL},
+        {"", "https://ann:s3@cret@a", "https://***@a/v1/traces", NULL},
+        {"", "ann:s3cret@a:4318", NULL, "\"***@a:4318\" is not a URL (try"},
+        {"", "http://ann:s3cret@a:4318/ b", NULL, "\"http://***@a:4318/ b\" is not a URL"},
+        {"grpc", "https://ann:s3cret@a", NULL, "\"https://***@a\" has a user, which gRPC cannot use"},
+        {"grpc", "ann:s3cret@a/x", NULL, "\"***@a/x\" has a path"},
+        {"grpc", "unix:///run/a@b", "unix:/run/a@b", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct berth_error err = {""};
+        struct options options;
+        enum berth_code code;
+
+        setenv("OTEL_EXPORTER_OTLP_PROTOCOL", cases[i].protocol, 1);
+        setenv("OTEL_EXPORTER_OTLP_ENDPOINT", cases[i].endpoint, 1);
+        code = options_init(&options, "1", &err);
+        if (code != (cases[i].shown != NULL ? BERTH_OK : BERTH_INVALID_ARGUMENT))
+            fail_msg("%s: %s", cases[i].endpoint, err.message);
+        assert_null(strstr(err.message, "s3cret"));
+        if (cases[i].shown != NULL) {
+            assert_string_equal(options.shown_endpoint, cases[i].shown);
+            options_finish(&options);
+        } else if (strstr(err.message, cases[i].problem) == NULL) {
+            fail_msg("%s: %s", cases[i].endpoint, err.message);
+        }
+        clear_environment();
+    }
+}
+
+static size_t count_in(const struct resource *resource, const char *text)
+{
+    const uint8_t *at = resource->bytes.bytes, *end = at + resource->bytes.length;
+    size_t count = 0;
+
+    while ((at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
+        at += strlen(text);
+        count++;
+    }
+    return count;
+}
+
+static void an_attribute_of_the_resource_has_one_value(void **state)
+{
+    struct berth_error err = {""};
+    struct options options;
+
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a", 1);
+    setenv("OTEL_SERVICE_NAME", "shop", 1);
+    setenv("OTEL_RESOURCE_ATTRIBUTES",
+           "service.version=9.9,service.name=other,a=first,a=second,telemetry.sdk.name=mine", 1);
+    assert_int_equal(options_init(&options, "1.2.3", &err), BERTH_OK);
+    assert_int_equal(count_in(&options.resource, "service.version"), 1);
+    assert_int_equal(count_in(&options.resource, "9.9"), 1);
+    assert_int_equal(count_in(&options.resource, "service.name"), 1);
+    assert_int_equal(count_in(&options.resource, "shop"), 1);
+    assert_int_equal(count_in(&options.resource, "first"), 1);
+    assert_int_equal(count_in(&options.resource, "second"), 0);
+    assert_int_equal(count_in(&options.resource, "telemetry.sdk.name"), 1);
+    assert_int_equal(count_in(&options.resource, "mine"), 0);
+    /* Of the exporter. */
+    assert_int_equal(count_in(&options.resource, "1.2.3"), 1);
+    options_finish(&options);
+    clear_environment();
+}
+
 static void disabled_is_skipped(void **state)
 {
     struct berth_error err = {""};
@@ -619,6 +692,8 @@ int main(void)
         cmocka_unit_test(a_variable_without_effect_is_an_error),
         cmocka_unit_test(the_exporters_variables_are_checked),
         cmocka_unit_test(endpoints_are_read_as_opentelemetry_has_them),
+        cmocka_unit_test(a_password_is_used_and_not_shown),
+        cmocka_unit_test(an_attribute_of_the_resource_has_one_value),
         cmocka_unit_test(disabled_is_skipped),
         cmocka_unit_test(the_queue_is_bounded_and_leaves_in_batches),
         cmocka_unit_test(an_answer_that_cannot_be_read_is_survived),
