@@ -230,6 +230,31 @@ static void a_histogram_counts_up_to_each_bound(void **state)
                          "x_seconds_count{plugin=\"" A "\"} 3\n");
 }
 
+static void what_is_no_number_changes_nothing(void **state)
+{
+    static const double bounds[] = {1};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    struct berth_series *series, *total;
+
+    total = table.series(add(fixture, &a, &info), NULL);
+    berth_series_add(total, 2);
+    berth_series_add(total, NAN);
+    assert_true(total->value == 2);
+    info = counter_named("y_seconds");
+    info.kind = BERTH_METRIC_HISTOGRAM;
+    info.buckets = bounds;
+    info.bucket_count = 1;
+    series = table.series(add(fixture, &a, &info), NULL);
+    berth_series_observe(series, 0.5);
+    berth_series_observe(series, NAN);
+    berth_series_observe(series, -NAN);
+    berth_series_observe(series, INFINITY);
+    assert_int_equal(series->counts[0], 1);
+    assert_int_equal(series->counts[1], 1);
+    assert_true(isinf(series->value));
+}
+
 static void a_series_is_found_again_by_its_values(void **state)
 {
     static const char *const labels[] = {"of", "by"};
@@ -575,6 +600,7 @@ int main(void)
         TEST(numbers_are_written_as_the_format_demands),
         TEST(values_and_help_are_escaped),
         TEST(a_histogram_counts_up_to_each_bound),
+        TEST(what_is_no_number_changes_nothing),
         TEST(a_series_is_found_again_by_its_values),
         TEST(what_exceeds_the_maximum_is_counted_in_one_series_and_logged_once),
         TEST(a_long_value_is_cut_between_characters_or_marked),

@@ -15,6 +15,8 @@
 #ifndef BERTH_TYPES_METRICS_H
 #define BERTH_TYPES_METRICS_H
 
+#include <math.h>
+
 #include <berth/plugin.h>
 
 #ifdef __cplusplus
@@ -145,10 +147,13 @@ struct berth_metrics {
 /** Texts of different moments that may be held at once. */
 #define BERTH_METRICS_TEXTS_MAX 16u
 
-/** Adds to a counter or gauge. Counters take no negative amounts. Accepts NULL. */
+/**
+ * Adds to a counter or gauge. Counters take no negative amounts. NaN, which no sum recovers from, is ignored.
+ * Accepts NULL.
+ */
 static inline void berth_series_add(struct berth_series *series, double amount)
 {
-    if (series != NULL)
+    if (series != NULL && !isnan(amount))
         series->value += amount;
 }
 
@@ -159,12 +164,12 @@ static inline void berth_series_set(struct berth_series *series, double value)
         series->value = value;
 }
 
-/** One observation of a histogram. Accepts NULL. */
+/** One observation of a histogram. NaN, which is in no bucket, is ignored. Accepts NULL. */
 static inline void berth_series_observe(struct berth_series *series, double value)
 {
     uint32_t i = 0;
 
-    if (series == NULL || series->counts == NULL)
+    if (series == NULL || series->counts == NULL || isnan(value))
         return;
     while (i < series->bucket_count && value > series->bounds[i])
         i++;
