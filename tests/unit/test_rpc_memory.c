@@ -3,14 +3,18 @@
  * No allocation of a server or a channel may fail without an end: each test makes calls again and again, and
  * each time the next allocation of all fails.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <tests/cmocka.h>
 
 #include <berth/rpc/client.h>
+#include <berth/rpc/http.h>
 #include <berth/rpc/server.h>
 #include <berth/rpc/services.h>
 
@@ -66,6 +70,12 @@ static void fail_with_details(struct berth_call *call)
     berth_call_finish_with_details(call, BERTH_NOT_FOUND, "no such thing", "\x08\x05", 2);
 }
 
+static void fail_with_metadata(struct berth_call *call)
+{
+    berth_call_add_trailer(call, "x-trailer", "1", 1);
+    fail_with_details(call);
+}
+
 static const struct berth_method methods[] = {
     {.name = "Echo",
      .kind = BERTH_METHOD_UNARY,
@@ -77,6 +87,12 @@ static const struct berth_method methods[] = {
      .on_start = count_start,
      .on_message = send_back,
      .on_half_close = fail_with_details,
+     .on_end = count_end},
+    {.name = "Sum",
+     .kind = BERTH_METHOD_CLIENT_STREAM,
+     .on_start = count_start,
+     .on_message = send_back,
+     .on_half_close = fail_with_metadata,
      .on_end = count_end},
 };
 
@@ -111,6 +127,61 @@ static void on_late(uv_timer_t *timer)
     uv_stop(&f.loop);
 }
 
+/* What JSON would be: the same bytes in memory of their own. */
+static enum berth_code find_types(void *context, const struct berth_method_info *method,
+                                  const struct berth_route_info *route, void **ret_types,
+                                  struct berth_error *err)
+{
+    *ret_types = malloc(1);
+    return *ret_types != NULL ? BERTH_OK : berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory");
+}
+
+static void release_types(void *context, void *types)
+{
+    free(types);
+}
+
+static enum berth_code to_message(void *types, const char *text, size_t length, size_t max,
+                                  void **ret_message, size_t *ret_length, struct berth_error *err)
+{
+    *ret_message = malloc(length + 1);
+    if (*ret_message == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory");
+    memcpy(*ret_message, text, length);
+    *ret_length = length;
+    return BERTH_OK;
+}
+
+static enum berth_code from_message(void *types, const void *message, size_t length, size_t max,
+                                    char **ret_text, size_t *ret_length, struct berth_error *err)
+{
+    void *text;
+    enum berth_code code = to_message(types, message, length, max, &text, ret_length, err);
+
+    if (code == BERTH_OK)
+        *ret_text = text;
+    return code;
+}
+
+static const struct berth_rpc_connect_json json = {
+    .size = sizeof(json),
+    .find = find_types,
+    .release = release_types,
+    .to_message = to_message,
+    .from_message = from_message,
+};
+
+static bool serve_connect(void)
+{
+    static const char *const origins[] = {"https://a.example"};
+    const struct berth_rpc_connect_options connect = {
+        .size = sizeof(connect), .json = &json, .origins = origins, .origin_count = 1};
+    const struct berth_rpc_http_options http = {.size = sizeof(http), .connect = &connect};
+    struct berth_error err;
+
+    return berth_rpc_server_set_http(f.server, &http, &err) == BERTH_OK;
+}
+
 static bool start_server(struct berth_rpc_services *services)
 {
     const struct berth_rpc_server_options options = {.size = sizeof(options),
@@ -121,6 +192,7 @@ static bool start_server(struct berth_rpc_services *services)
 
     return berth_rpc_server_create(&f.loop, &options, berth_rpc_services_router(services), &f.server, &err) ==
                BERTH_OK &&
+           (f.protocol != BERTH_RPC_HTTP || serve_connect()) &&
            berth_rpc_server_listen_unix(f.server, &where, &err) == BERTH_OK;
 }
 
@@ -172,6 +244,40 @@ static void make_calls(void)
         uv_run(&f.loop, UV_RUN_DEFAULT);
 }
 
+#define HEAD(path, type)                                                                                     \
+    "POST /t.T/" path                                                                                        \
+    " HTTP/1.1\r\nHost: a\r\nOrigin: https://a.example\r\nX-Key: value\r\nContent-Type: " type               \
+    "\r\nAccept-Encoding: gzip\r\nConnect-Accept-Encoding: gzip\r\n"
+#define SOME_TEXT "0123456789012345678901234567890123456789"
+
+/* Requests of both kinds on one connection, which ends with the last answer or with a failure. */
+static void make_connect_calls(void)
+{
+    static const char requests[] = HEAD("Echo", "application/json") "Content-Length: 40\r\n\r\n" SOME_TEXT
+        HEAD("Echo", "application/proto") "Content-Length: 40\r\n\r\n" SOME_TEXT HEAD(
+            "Sum", "application/connect+json") "Connection: close\r\nContent-Length: 45\r\n\r\n"
+                                               "\0\0\0\0\x28" SOME_TEXT;
+    struct sockaddr_un place = {.sun_family = AF_UNIX};
+    static char answers[16 * 1024];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    size_t length = 0;
+    ssize_t more = -1;
+
+    snprintf(place.sun_path, sizeof(place.sun_path), "%s", f.path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&place, sizeof(place)), 0);
+    assert_int_equal(send(fd, requests, sizeof(requests) - 1, MSG_NOSIGNAL), sizeof(requests) - 1);
+    uv_timer_start(&f.timer, on_late, PATIENCE_MS, 0);
+    while (more != 0 && !f.is_late) {
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+        more = recv(fd, answers + length, sizeof(answers) - length, MSG_DONTWAIT);
+        length += more > 0 ? (size_t)more : 0;
+        more = more < 0 && errno == ECONNRESET ? 0 : more;
+    }
+    close(fd);
+    /* Without a failure, every call was answered, and the last with an error behind its message. */
+    f.codes[0] = memmem(answers, length, "\"code\":\"not_found\"", 18) != NULL ? BERTH_OK : BERTH_UNAVAILABLE;
+}
+
 /* @return how many pieces of memory it left behind. */
 static long run_with_failure(enum berth_rpc_protocol protocol, long number)
 {
@@ -189,8 +295,12 @@ static long run_with_failure(enum berth_rpc_protocol protocol, long number)
     uv_timer_init(&f.loop, &f.timer);
     assert_int_equal(berth_rpc_services_create(&entry, 1, &services, &err), BERTH_OK);
     countdown = number;
-    if (start_server(services) && open_channel())
-        make_calls();
+    if (start_server(services)) {
+        if (f.protocol == BERTH_RPC_HTTP)
+            make_connect_calls();
+        else if (open_channel())
+            make_calls();
+    }
     f.is_past = countdown > 0;
     countdown = 0;
     if (f.channel != NULL)
@@ -235,11 +345,32 @@ static void any_failed_allocation_of_ttrpc_ends_the_calls_and_leaves_nothing(voi
     fail_each(BERTH_RPC_TTRPC);
 }
 
+static void any_failed_allocation_of_connect_ends_the_calls_and_leaves_nothing(void **state)
+{
+    bool is_done = false;
+
+    if (HAS_OWN_MALLOC)
+        skip();
+    run_with_failure(BERTH_RPC_HTTP, 0);
+    assert_int_equal(f.codes[0], BERTH_OK);
+    assert_int_equal(f.handlers_started, 3);
+    for (long number = 1; !is_done; number++) {
+        long left = run_with_failure(BERTH_RPC_HTTP, number);
+
+        is_done = f.is_past;
+        if (left != 0 || f.is_late || f.handlers_started != f.handlers_ended)
+            fail_msg("allocation %ld: %ld pieces left, %u of %u handlers ended", number, left,
+                     f.handlers_ended, f.handlers_started);
+    }
+    assert_int_equal(f.codes[0], BERTH_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_failed_allocation_of_grpc_ends_the_calls_and_leaves_nothing),
         cmocka_unit_test(any_failed_allocation_of_ttrpc_ends_the_calls_and_leaves_nothing),
+        cmocka_unit_test(any_failed_allocation_of_connect_ends_the_calls_and_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, spare_libuv, NULL);

@@ -8,6 +8,7 @@
 
 #include <tests/cmocka.h>
 
+#include <berth/rpc/http.h>
 #include <berth/rpc/services.h>
 
 #include <sdk/rpc/ttrpc/frame.h>
@@ -16,6 +17,8 @@ struct served {
     uv_loop_t loop;
     uv_thread_t thread;
     uv_async_t order;
+    /** Resumes the call that paused last. */
+    uv_timer_t rest;
     struct berth_rpc_services *services;
     struct berth_rpc_server *server;
     char path[64];
@@ -297,9 +300,29 @@ static void close_server(void *context)
 {
     berth_rpc_server_close(served.server, NULL, NULL);
     uv_close((uv_handle_t *)&served.order, NULL);
+    uv_close((uv_handle_t *)&served.rest, NULL);
 }
 
 /* What comes while it waits is in the socket and unread when the drain begins. */
+static void resume(uv_timer_t *timer)
+{
+    berth_call_resume(timer->data);
+}
+
+/* One call at a time, for a moment. */
+static void rest(struct berth_call *call)
+{
+    berth_call_pause(call);
+    served.rest.data = call;
+    uv_timer_start(&served.rest, resume, 2, 0);
+}
+
+static void sip(struct berth_call *call, const void *message, size_t length)
+{
+    add_byte_count(call, message, length);
+    rest(call);
+}
+
 static void drain_later(struct berth_call *call, const void *message, size_t length)
 {
     started++;
@@ -367,6 +390,12 @@ static const struct berth_method methods[] = {
      .on_half_close = finish_well},
     {.name = "LastWords", .kind = BERTH_METHOD_BIDI_STREAM, .on_start = speak_and_fail},
     {.name = "LastSum", .kind = BERTH_METHOD_CLIENT_STREAM, .on_start = speak_and_fail},
+    {.name = "Rest", .kind = BERTH_METHOD_UNARY, .on_start = rest, .on_message = echo},
+    {.name = "Sip",
+     .kind = BERTH_METHOD_CLIENT_STREAM,
+     .on_start = rest,
+     .on_message = sip,
+     .on_half_close = answer_sum},
     {.name = "Drain", .kind = BERTH_METHOD_UNARY, .on_message = drain_later},
     {.name = "Hold",
      .kind = BERTH_METHOD_BIDI_STREAM,
@@ -412,6 +441,8 @@ int wire_serve(enum berth_rpc_protocol protocol, const struct berth_rpc_server_o
     const struct berth_rpc_service_entry entry = {.service = &service};
     const struct berth_rpc_unix_options where = {
         .size = sizeof(where), .path = served.path, .protocol = protocol};
+    const struct berth_rpc_connect_options connect = {.size = sizeof(connect)};
+    const struct berth_rpc_http_options http = {.size = sizeof(http), .connect = &connect};
     const struct berth_rpc_tcp_options beside = {.size = sizeof(beside), .address = "127.0.0.1:0"};
     struct berth_rpc_server_options chosen = *options;
     struct berth_error err;
@@ -423,9 +454,11 @@ int wire_serve(enum berth_rpc_protocol protocol, const struct berth_rpc_server_o
     snprintf(served.path, sizeof(served.path), "/tmp/rpc-wire-%ld", (long)getpid());
     uv_loop_init(&served.loop);
     uv_async_init(&served.loop, &served.order, on_order);
+    uv_timer_init(&served.loop, &served.rest);
     if (berth_rpc_services_create(&entry, 1, &served.services, &err) != BERTH_OK ||
         berth_rpc_server_create(&served.loop, &chosen, berth_rpc_services_router(served.services),
                                 &served.server, &err) != BERTH_OK ||
+        berth_rpc_server_set_http(served.server, &http, &err) != BERTH_OK ||
         berth_rpc_server_listen_unix(served.server, &where, &err) != BERTH_OK ||
         berth_rpc_server_listen_tcp(served.server, &beside, &served.port, &err) != BERTH_OK) {
         fprintf(stderr, "%s\n", err.message);

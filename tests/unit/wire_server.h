@@ -17,8 +17,9 @@
  * Streams: Three; Many sends 1000 blocks; Fill sends until it may not; Insist tries to a hundred times;
  * LargeStream; Sum and Early answer a number; Chat sends all back, after its headers; Greet after a greeting;
  * Silent takes all and sends nothing; Stop fails at the first message; Hold takes nothing; LastWords and
- * LastSum speak and fail; Small and Plain send a kilobyte for each message, Small compressed until a message
- * has three bytes, and again from one that has two.
+ * LastSum speak and fail; Rest and Sip, an Echo and a Sum, pause for a moment ahead of every message; Small
+ * and Plain send a kilobyte for each message, Small compressed until a message has three bytes, and again
+ * from one that has two.
  */
 #define WIRE_LARGE (600 * 1024)
 

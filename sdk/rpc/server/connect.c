@@ -510,11 +510,12 @@ static bool can_send(struct berth_stream *stream)
     return berth_http_can_write(from_stream(stream)->http);
 }
 
-/* Fields whose meaning is HTTP's or the protocol's. */
-static bool is_reserved(const char *key)
+/* Fields whose meaning is HTTP's or the protocol's. Others are kept from the headers of a unary response,
+ * where trailers are, by their prefix. */
+static bool is_reserved(const char *key, bool is_header)
 {
     static const char *const names[] = {"content-encoding", "accept-encoding", "date", "trailer"};
-    static const char *const prefixes[] = {"connect-", "access-control-", TRAILER_PREFIX};
+    static const char *const prefixes[] = {"connect-", "access-control-"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], key) == 0)
@@ -522,7 +523,7 @@ static bool is_reserved(const char *key)
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (strncmp(prefixes[i], key, strlen(prefixes[i])) == 0)
             return true;
-    return false;
+    return is_header && strncmp(TRAILER_PREFIX, key, strlen(TRAILER_PREFIX)) == 0;
 }
 
 static enum berth_code add_metadata(struct server_connect_call *self, struct metadata_list *list,
@@ -530,7 +531,8 @@ static enum berth_code add_metadata(struct server_connect_call *self, struct met
 {
     size_t bytes = 2 * strlen(key) + length;
 
-    if (is_reserved(key) || self->headers.count + self->trailers.count >= METADATA_COUNT_MAX ||
+    if (is_reserved(key, list == &self->headers) ||
+        self->headers.count + self->trailers.count >= METADATA_COUNT_MAX ||
         bytes > METADATA_BYTES_MAX - self->metadata_bytes)
         return BERTH_INVALID_ARGUMENT;
     self->metadata_bytes += bytes;
