@@ -73,12 +73,14 @@ void config_print_key(struct config_text *out, const char *key)
     print_text(out, key);
 }
 
-static void print_float(struct config_text *out, double number)
+/* Where any kind may be, a whole number would read back as an integer. */
+static void print_float(struct config_text *out, const struct berth_value *value)
 {
+    bool is_any = value->schema != NULL && value->schema->kind == SCHEMA_ANY;
     char text[CONFIG_UNITS_MAX];
 
-    config_format_float(number, text);
-    config_text_add(out, "%s", text);
+    config_format_float(value->number, text);
+    config_text_add(out, "%s%s", text, is_any && strpbrk(text, ".e") == NULL ? ".0" : "");
 }
 
 /* A duration or size in its unit; false for a plain number. */
@@ -103,7 +105,7 @@ void config_print_scalar(struct config_text *out, const struct berth_value *valu
         config_text_add(out, "%s", units);
         break;
     case BERTH_VALUE_FLOAT:
-        print_float(out, value->number);
+        print_float(out, value);
         break;
     case BERTH_VALUE_STRING:
         print_text(out, value->string);

@@ -118,6 +118,7 @@ static void what_is_read_as_written_loads_back_the_same(void **state)
                                "      - 0.5\n"
                                "  none: \"\"\n"
                                "  quoted: \"true\"\n"
+                               "  whole: 1.0\n"
                                "  \"yes\": {}\n"
                                "  zero: \"0\"\n";
     struct printed printed = begin(text);
@@ -136,7 +137,8 @@ static void what_is_read_as_written_loads_back_the_same(void **state)
     fclose(writer.out);
     assert_string_equal(json,
                         "{\n  \"count\": 16384,\n  \"deep\": [\n    true,\n    [\n      0.5\n    ]\n  ],\n"
-                        "  \"none\": \"\",\n  \"quoted\": \"true\",\n  \"yes\": {},\n  \"zero\": \"0\"\n}\n");
+                        "  \"none\": \"\",\n  \"quoted\": \"true\",\n  \"whole\": 1,\n  \"yes\": {},\n  "
+                        "\"zero\": \"0\"\n}\n");
     free(json);
     end(&printed);
 }
