@@ -23,7 +23,11 @@ static const char schema_text[] =
     "limits: {type: map, items: {type: duration}}\n"
     "hosts: {type: list, items: {type: object, fields: {name: {type: string, required: true}, port: {type: "
     "int}}}}\n"
-    "tls: {type: object, fields: {key: {type: path, required: true}, on: {type: bool, default: false}}}\n";
+    "tls: {type: object, fields: {key: {type: path, required: true}, on: {type: bool, default: false}}}\n"
+    "free: {type: any}\n"
+    "more: {type: map, merge: true, default: {a: {b: {c: 1}}, d: {b: {e: [true, 0.5]}}}, max: 100, items: "
+    "{type: "
+    "object, fields: {b: {type: map, items: {type: any}, default: {}}}}}\n";
 
 static struct config_tree *schema_tree;
 static struct schema *schema;
