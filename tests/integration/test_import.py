@@ -272,6 +272,14 @@ class Import(Case):
                     self.assertIn(lost.split(": ")[0], comments(text))
                 self.loads(text)
 
+    def test_names_of_berth_mean_nothing_to_containerd(self):
+        text = self.converted(self.write("version = 3\nlog = 7\ntransports = {a = [\"tcp\"]}\nplugin_dirs = [\"/x\"]\n"
+                                         "[debug]\nlevel = \"error\"\n"))
+        self.assertEqual({"version": 1, "log": {"level": "error"}}, yaml.safe_load(text))
+        for name in ("log: 7", "transports:", "plugin_dirs:"):
+            self.assertIn(name, comments(text))
+        self.loads(text)
+
     def test_what_loses_is_reported_with_both_places(self):
         done = self.convert(FILES / "v3-mixed.toml")
         for setting in ("pinned_images.sandbox", "enable_selinux", "cni.bin_dirs"):

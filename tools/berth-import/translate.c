@@ -335,11 +335,22 @@ static void translate_format(struct import *import, struct config_node *format, 
     config_node_append(import->tree, log, format);
 }
 
+static const char *find_reason(const char *name)
+{
+    for (size_t i = 0; i < COUNT(elsewhere); i++)
+        if (strcmp(elsewhere[i].name, name) == 0)
+            return elsewhere[i].reason;
+    return "containerd has no such setting";
+}
+
 /* `debug` is the log, and until version 3 also a server, which has moved to its section by now. */
 static void translate_debug(struct import *import)
 {
     struct config_node *debug = config_node_take(import->root, "debug"), *log;
 
+    /* Berth's name of it means nothing to containerd. */
+    if ((log = config_node_take(import->root, "log")) != NULL)
+        import_lose(import, NULL, "log", log, find_reason("log"));
     if (debug == NULL)
         return;
     if (debug->kind != CONFIG_MAP) {
@@ -380,14 +391,6 @@ static bool is_ours(const char *name)
         if (strcmp(names[i], name) == 0)
             return true;
     return false;
-}
-
-static const char *find_reason(const char *name)
-{
-    for (size_t i = 0; i < COUNT(elsewhere); i++)
-        if (strcmp(elsewhere[i].name, name) == 0)
-            return elsewhere[i].reason;
-    return "containerd has no such setting";
 }
 
 /* Tables of servers are empty once their settings have moved. */
