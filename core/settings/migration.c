@@ -254,6 +254,8 @@ struct renaming {
     const struct manifest_plugin *plugin;
     const struct manifest_rename *rename;
     struct path to;
+    /* The steps of `to`, in the tree's memory. */
+    const char *names[PATH_MAX_STEPS];
     struct config_node *moved;
     /* "sandbox_image of io.example.v1.old" */
     const char *was;
@@ -295,7 +297,7 @@ static void place_match(struct walk *walk, struct config_node *node)
     if (renaming->rename->is_wrapped && node->kind != CONFIG_LIST)
         node = wrap(renaming->tree, node);
     for (size_t i = 0; i < renaming->to.count; i++) {
-        const char *step = is_star(renaming->to.steps[i]) ? walk->keys[key++] : renaming->to.steps[i];
+        const char *step = renaming->names[i] != NULL ? renaming->names[i] : walk->keys[key++];
         struct config_node *last = map->count == 0 ? NULL : map->items[map->count - 1];
         bool is_last = i + 1 == renaming->to.count;
 
@@ -304,10 +306,21 @@ static void place_match(struct walk *walk, struct config_node *node)
             continue;
         }
         last = is_last ? node : config_tree_add_node(renaming->tree, CONFIG_MAP, node->mark);
-        last->key = config_tree_add_text(renaming->tree, step, strlen(step));
+        last->key = step;
         last->key_mark = key_mark;
         config_node_append(renaming->tree, map, last);
         map = last;
+    }
+}
+
+/* Keys that stars stand for are texts of the tree already. */
+static void keep_names(struct renaming *renaming)
+{
+    for (size_t i = 0; i < renaming->to.count; i++) {
+        const char *step = renaming->to.steps[i];
+
+        if (!is_star(step))
+            renaming->names[i] = config_tree_add_text(renaming->tree, step, strlen(step));
     }
 }
 
@@ -369,6 +382,7 @@ static bool apply_rename(struct config_tree *tree, const struct manifest_plugin 
                                section->was != NULL   ? section->was
                                : section->key != NULL ? section->key
                                                       : plugin->uri);
+    keep_names(&renaming);
     walk_path(section, rename->from, true, place_match, &renaming);
     config_tree_fill(tree, section, renaming.moved, report_both, &renaming);
     if (diagnostics->error_count > errors)

@@ -321,6 +321,51 @@ class Config(Case):
         self.assertNotIn("old_name", done.stdout)
         self.assert_stops(self.start())
 
+    def test_a_section_that_was_split_is_reported_wherever_one_looks(self):
+        cri, images, runtime = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"
+        config = self.workshop.write_config(self.base() + f"""plugins:
+  {cri}:
+    config_version: 2
+    sandbox_image: registry.example.com/pause:9
+    enable_selinux: true
+    cni: {{bin_dir: /opt/bin}}
+    containerd: {{default_runtime: {{runtime_type: io.containerd.kata.v2}}}}
+  {runtime}: {{cni: {{bin_dirs: [/opt/new]}}}}
+""")
+        renamed = f"{config}:8:5: {images}: sandbox_image was renamed to pinned_images.sandbox in version 3"
+        taken = (f'{config}:6:3: {runtime}: its settings are in section "{cri}", a former name (enable_selinux at 9:5, '
+                 "cni at 10:5, containerd at 11:5)")
+        lost = (f'{config}:10:11: {runtime}: cni.bin_dirs comes from section "{cri}", and is also set at {config}:12:50, '
+                "which wins")
+        moved = f"{config}:11:18: {runtime}: containerd.default_runtime is now containerd.runtimes.default"
+        done = self.berthd("config", "check", "--config", config)
+        self.assertEqual(0, done.returncode, done.stderr)
+        for line in (renamed, taken):
+            self.assert_line(done.stderr, line)
+        self.assertNotIn("is now containerd", done.stderr)
+        done = self.berthd("config", "check", "--config", config, "--load")
+        self.assertEqual(0, done.returncode, done.stderr)
+        for line in (renamed, taken, lost, moved):
+            self.assert_line(done.stderr, line)
+        done = self.berthd("config", "dump", "--origin", "--config", config)
+        self.assert_line(done.stdout, f"sandbox: registry.example.com/pause:9  # {config}:8:20, was sandbox_image of {cri}")
+        self.assert_line(done.stdout, f"{runtime} has a section of version")
+        daemon = self.start()
+        for line in (renamed, taken, lost, moved):
+            self.assert_line(daemon.log, line)
+        self.assertEqual("ready", self.plugins(daemon)[runtime].state)
+        self.assert_stops(daemon)
+        done = self.berthd("config", "migrate", "--config", config, "--in-place")
+        self.assertEqual(0, done.returncode, done.stderr)
+        for line in (renamed, taken, lost, moved):
+            self.assert_line(done.stderr, line)
+        done = self.berthd("config", "check", "--config", config)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        done = self.berthd("config", "dump", "--config", config)
+        for line in ("default_runtime_name: default", "runtime_type: io.containerd.kata.v2", "enable_selinux: true", "- /opt/new"):
+            self.assert_line(done.stdout, line)
+        self.assertNotIn("/opt/bin", done.stdout)
+
     def test_a_migrated_copy_is_no_more_readable_than_the_file(self):
         self.workshop.add("mover", Plugin("io.example.mover.v1", "mover", yaml=(
             "config_version: 2\nrenames: [{before: 2, from: pin, to: password}]\n"
