@@ -15,8 +15,6 @@
 #ifndef BERTH_TYPES_METRICS_H
 #define BERTH_TYPES_METRICS_H
 
-#include <math.h>
-
 #include <berth/plugin.h>
 
 #ifdef __cplusplus
@@ -147,13 +145,19 @@ struct berth_metrics {
 /** Texts of different moments that may be held at once. */
 #define BERTH_METRICS_TEXTS_MAX 16u
 
+/* NaN is no more than 0, and no less. */
+static inline bool berth_metrics_is_number(double value)
+{
+    return value <= 0 || value > 0;
+}
+
 /**
  * Adds to a counter or gauge. Counters take no negative amounts. NaN, which no sum recovers from, is ignored.
  * Accepts NULL.
  */
 static inline void berth_series_add(struct berth_series *series, double amount)
 {
-    if (series != NULL && !isnan(amount))
+    if (series != NULL && berth_metrics_is_number(amount))
         series->value += amount;
 }
 
@@ -169,7 +173,7 @@ static inline void berth_series_observe(struct berth_series *series, double valu
 {
     uint32_t i = 0;
 
-    if (series == NULL || series->counts == NULL || isnan(value))
+    if (series == NULL || series->counts == NULL || !berth_metrics_is_number(value))
         return;
     while (i < series->bucket_count && value > series->bounds[i])
         i++;
