@@ -126,7 +126,7 @@ void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compress
     prefix[4] = (unsigned char)length;
 }
 
-static enum framing_state refusal(enum codec_result result)
+enum framing_state framing_state_of(enum codec_result result)
 {
     switch (result) {
     case CODEC_DONE:
@@ -148,8 +148,9 @@ static enum framing_state deliver_expanded(struct inbox *inbox, const struct spa
     struct codec *codec = inbox->codec;
     const void *plain = NULL;
     size_t length = 0;
-    enum framing_state state = refusal(codec_expand(codec, inbox->coding, message->bytes, message->length,
-                                                    inbox->framing.max_message_bytes, &plain, &length));
+    enum framing_state state =
+        framing_state_of(codec_expand(codec, inbox->coding, message->bytes, message->length,
+                                      inbox->framing.max_message_bytes, &plain, &length));
 
     if (state != FRAMING_MESSAGE)
         return state;

@@ -55,6 +55,9 @@ bool framing_is_inside(const struct framing *framing);
 
 void framing_finish(struct framing *framing);
 
+/** What is wrong with a message that was expanded; FRAMING_MESSAGE: nothing. */
+enum framing_state framing_state_of(enum codec_result result);
+
 /** Writes the prefix of a message. */
 void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compressed, uint32_t length);
 

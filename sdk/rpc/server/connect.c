@@ -8,7 +8,6 @@
  */
 #include "connect.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -635,43 +634,16 @@ static bool deliver(void *context, const void *bytes, size_t length)
     return goes_on;
 }
 
+static const struct server_framing_words framing_words = {
+    .code = BERTH_INVALID_ARGUMENT,
+    .prefix = "",
+    .compressed = "an envelope is flagged as compressed, without connect-content-encoding",
+    .bad_flag = "an envelope has flags other than 0 and 1 (compressed)",
+};
+
 static void complain(struct berth_stream *stream, enum framing_state state, const struct span *message)
 {
-    uint64_t limit = stream->connection->server->limits.max_recv_message_bytes;
-    char text[160];
-
-    switch (state) {
-    case FRAMING_MORE:
-    case FRAMING_MESSAGE:
-        break;
-    case FRAMING_COMPRESSED:
-        server_stream_abort(stream, BERTH_INVALID_ARGUMENT,
-                            "an envelope is flagged as compressed, without connect-content-encoding");
-        break;
-    case FRAMING_BAD_FLAG:
-        server_stream_abort(stream, BERTH_INVALID_ARGUMENT,
-                            "an envelope has flags other than 0 and 1 (compressed)");
-        break;
-    case FRAMING_TOO_LARGE:
-        snprintf(text, sizeof(text), "received message larger than max (%zu vs. %" PRIu64 ")",
-                 message->length, limit);
-        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
-        break;
-    case FRAMING_BROKEN:
-        server_stream_abort(stream, BERTH_INVALID_ARGUMENT, "failed to decompress the received message");
-        break;
-    case FRAMING_TOO_LARGE_EXPANDED:
-        snprintf(text, sizeof(text),
-                 "received message of %zu bytes is larger than max when decompressed (at least %" PRIu64
-                 " vs. %" PRIu64 ")",
-                 message->length, limit + 1, limit);
-        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
-        break;
-    case FRAMING_NO_ROOM:
-        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED,
-                            server_describe_no_room(stream->connection, text, sizeof(text)));
-        break;
-    }
+    server_stream_complain(stream, state, message, &framing_words);
 }
 
 static void take_envelopes(struct server_connect_call *self, const void *bytes, size_t length)
@@ -712,21 +684,6 @@ static void take_plain(struct server_connect_call *self, const void *bytes, size
                             server_describe_no_room(self->base.connection, text, sizeof(text)));
 }
 
-static enum framing_state state_of(enum codec_result result)
-{
-    switch (result) {
-    case CODEC_DONE:
-        break;
-    case CODEC_BROKEN:
-        return FRAMING_BROKEN;
-    case CODEC_TOO_LARGE:
-        return FRAMING_TOO_LARGE_EXPANDED;
-    case CODEC_NO_ROOM:
-        return FRAMING_NO_ROOM;
-    }
-    return FRAMING_MESSAGE;
-}
-
 static void take_bare(struct server_connect_call *self, struct span message)
 {
     struct codec *codec = &server_of(self)->engine.codec;
@@ -738,8 +695,8 @@ static void take_bare(struct server_connect_call *self, struct span message)
         take_plain(self, message.bytes, message.length);
         return;
     }
-    state = state_of(codec_expand(codec, self->request.coding, message.bytes, message.length,
-                                  server_of(self)->limits.max_recv_message_bytes, &plain, &length));
+    state = framing_state_of(codec_expand(codec, self->request.coding, message.bytes, message.length,
+                                          server_of(self)->limits.max_recv_message_bytes, &plain, &length));
     complain(&self->base, state, &message);
     if (state != FRAMING_MESSAGE)
         return;

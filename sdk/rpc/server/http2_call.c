@@ -6,7 +6,6 @@
  */
 #include "http2_call.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include <sdk/base/base64.h>
@@ -263,43 +262,12 @@ static bool deliver(void *context, const void *message, size_t length)
                : server_stream_deliver(stream, message, length);
 }
 
-static void complain(struct berth_stream *stream, enum framing_state state, const struct span *message)
-{
-    uint64_t limit = stream->connection->server->limits.max_recv_message_bytes;
-    char text[160];
-
-    switch (state) {
-    case FRAMING_MORE:
-    case FRAMING_MESSAGE:
-        break;
-    case FRAMING_COMPRESSED:
-        server_stream_abort(stream, BERTH_INTERNAL,
-                            "grpc: compressed flag set with identity or empty encoding");
-        break;
-    case FRAMING_BAD_FLAG:
-        server_stream_abort(stream, BERTH_INTERNAL, "grpc: received a message with an unknown flag");
-        break;
-    case FRAMING_TOO_LARGE:
-        snprintf(text, sizeof(text), "grpc: received message larger than max (%zu vs. %" PRIu64 ")",
-                 message->length, limit);
-        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
-        break;
-    case FRAMING_BROKEN:
-        server_stream_abort(stream, BERTH_INTERNAL, "grpc: failed to decompress the received message");
-        break;
-    case FRAMING_TOO_LARGE_EXPANDED:
-        snprintf(text, sizeof(text),
-                 "grpc: received message of %zu bytes is larger than max when decompressed (at least %" PRIu64
-                 " vs. %" PRIu64 ")",
-                 message->length, limit + 1, limit);
-        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
-        break;
-    case FRAMING_NO_ROOM:
-        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED,
-                            server_describe_no_room(stream->connection, text, sizeof(text)));
-        break;
-    }
-}
+static const struct server_framing_words framing_words = {
+    .code = BERTH_INTERNAL,
+    .prefix = "grpc: ",
+    .compressed = "grpc: compressed flag set with identity or empty encoding",
+    .bad_flag = "grpc: received a message with an unknown flag",
+};
 
 void http2_call_take(struct server_http2_call *self, const uint8_t *bytes, size_t length, bool is_last)
 {
@@ -309,7 +277,9 @@ void http2_call_take(struct server_http2_call *self, const uint8_t *bytes, size_
 
     if (self->base.call != NULL) {
         inbox->is_ending = is_last;
-        complain(&self->base, inbox_take(inbox, bytes, length, deliver, &self->base, &eaten, &bad), &bad);
+        server_stream_complain(&self->base,
+                               inbox_take(inbox, bytes, length, deliver, &self->base, &eaten, &bad), &bad,
+                               &framing_words);
     }
     http2_consume(&self->base.connection->http2, self->id, eaten);
 }

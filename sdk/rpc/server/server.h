@@ -347,6 +347,21 @@ void server_stream_half_close(struct berth_stream *stream);
 bool server_stream_end(struct berth_stream *stream, enum berth_code code);
 /** Ends the call on both sides. */
 void server_stream_abort(struct berth_stream *stream, enum berth_code code, const char *message);
+
+/** How a protocol reports requests that break its framing. */
+struct server_framing_words {
+    /** For requests that break the protocol. */
+    enum berth_code code;
+    /** Before the sentences that the protocols share. */
+    const char *prefix;
+    const char *compressed;
+    const char *bad_flag;
+};
+
+/** Ends the call if the inbox found something wrong with `message`. */
+void server_stream_complain(struct berth_stream *stream, enum framing_state state, const struct span *message,
+                            const struct server_framing_words *words);
+
 /** How much of the sentence of a status is sent; it is cut where a character begins. */
 size_t server_message_length(const char *message);
 

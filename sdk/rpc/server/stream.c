@@ -168,6 +168,45 @@ void server_stream_abort(struct berth_stream *stream, enum berth_code code, cons
         server_of(stream)->router->cancel(call, code == BERTH_DEADLINE_EXCEEDED ? code : BERTH_CANCELLED);
 }
 
+void server_stream_complain(struct berth_stream *stream, enum framing_state state, const struct span *message,
+                            const struct server_framing_words *words)
+{
+    uint64_t limit = server_of(stream)->limits.max_recv_message_bytes;
+    char text[160];
+
+    switch (state) {
+    case FRAMING_MORE:
+    case FRAMING_MESSAGE:
+        break;
+    case FRAMING_COMPRESSED:
+        server_stream_abort(stream, words->code, words->compressed);
+        break;
+    case FRAMING_BAD_FLAG:
+        server_stream_abort(stream, words->code, words->bad_flag);
+        break;
+    case FRAMING_TOO_LARGE:
+        snprintf(text, sizeof(text), "%sreceived message larger than max (%zu vs. %" PRIu64 ")",
+                 words->prefix, message->length, limit);
+        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
+        break;
+    case FRAMING_BROKEN:
+        snprintf(text, sizeof(text), "%sfailed to decompress the received message", words->prefix);
+        server_stream_abort(stream, words->code, text);
+        break;
+    case FRAMING_TOO_LARGE_EXPANDED:
+        snprintf(text, sizeof(text),
+                 "%sreceived message of %zu bytes is larger than max when decompressed (at least %" PRIu64
+                 " vs. %" PRIu64 ")",
+                 words->prefix, message->length, limit + 1, limit);
+        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED, text);
+        break;
+    case FRAMING_NO_ROOM:
+        server_stream_abort(stream, BERTH_RESOURCE_EXHAUSTED,
+                            server_describe_no_room(stream->connection, text, sizeof(text)));
+        break;
+    }
+}
+
 static void on_overdue(struct deadline *deadline)
 {
     server_stream_abort(CONTAINER_OF(deadline, struct berth_stream, deadline), BERTH_DEADLINE_EXCEEDED,
