@@ -134,13 +134,19 @@ static void run(const struct mailbox *mailbox, struct letter *letter)
     free(letter);
 }
 
-/* Runs some. The rest, and what has arrived since, waits behind the other mailboxes. */
+/*
+ * Runs some of those that are there. The rest waits behind the other mailboxes. What arrives meanwhile waits
+ * for the next turn, so a function may post itself to continue without holding up the loop.
+ */
 static size_t empty(struct mailbox *mailbox)
 {
     struct letter *letter;
-    size_t ran = 0;
+    size_t ran = 0, most;
 
-    while (ran < BURST && (letter = take(mailbox)) != NULL) {
+    pthread_mutex_lock(&mailbox->lock);
+    most = mailbox->count < BURST ? mailbox->count : BURST;
+    pthread_mutex_unlock(&mailbox->lock);
+    while (ran < most && (letter = take(mailbox)) != NULL) {
         run(mailbox, letter);
         ran++;
     }
@@ -164,14 +170,25 @@ static struct mailbox *next(struct mailroom *room)
     return mailbox;
 }
 
+/* The mailboxes that wait now, each once: one that has letters again is last, and has the loop called again.
+ */
 static void on_letters(uv_async_t *async)
 {
     struct mailroom *room = CONTAINER_OF(async, struct mailroom, async);
+    const struct mailbox *last;
     struct mailbox *mailbox;
     size_t ran = 0;
 
-    while (ran < TURN && (mailbox = next(room)) != NULL)
+    pthread_mutex_lock(&room->lock);
+    last = TAILQ_LAST(&room->waiting, mailboxes);
+    pthread_mutex_unlock(&room->lock);
+    while (ran < TURN && (mailbox = next(room)) != NULL) {
+        bool is_last = mailbox == last;
+
         ran += empty(mailbox);
+        if (is_last)
+            break;
+    }
     if (ran >= TURN)
         uv_async_send(async);
 }

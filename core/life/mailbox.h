@@ -16,7 +16,7 @@ struct mailbox;
 struct mailroom {
     uv_async_t async;
     pthread_mutex_t lock;
-    TAILQ_HEAD(, mailbox) waiting;
+    TAILQ_HEAD(mailboxes, mailbox) waiting;
     /** Around each function that was posted, with the owner of its mailbox. May be NULL. */
     void (*on_enter)(void *owner);
     void (*on_leave)(void *owner);

@@ -149,9 +149,11 @@ static void who_posts_without_end_keeps_nobody_from_the_loop(void **state)
 
     assert_int_equal(berth_post(&host, go_on, &endless), BERTH_OK);
     assert_int_equal(berth_mailbox_post(other, count, &counted), BERTH_OK);
-    uv_run(&loop, UV_RUN_NOWAIT);
-    assert_int_equal(counted, 1);
-    assert_true(endless > 0);
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        assert_int_equal(counted, 1);
+        assert_int_equal(endless, turn);
+    }
     mailbox_close(other, false);
     berth_mailbox_release(other);
 }

@@ -539,8 +539,9 @@ static inline void berth_report(const struct berth_host *host, enum berth_code c
 
 /**
  * Has the loop's thread call `function(data)`, from the top of the loop: after this has returned BERTH_OK
- * exactly once, in the order of the posts of one plugin, and before the plugin's close is called. Where init
- * fails, what has not run by then is dropped. From any thread, which must have ended before close returns:
+ * exactly once, in the order of the posts of one plugin, and before the plugin's close is called. What a
+ * posted function posts runs in a later turn, so long work can post itself to continue. Where init fails,
+ * what has not run by then is dropped. From any thread, which must have ended before close returns:
  * see berth_mailbox_get for others.
  *
  * @return BERTH_OK; BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_RESOURCE_EXHAUSTED if
