@@ -129,6 +129,8 @@ struct listing {
     const char *bucket;
     struct search search;
     bool (*on_container)(void *context, const struct berth_store_entry *container);
+    /* NULL: they are passed over. */
+    bool (*on_other)(void *context, const struct berth_store_entry *container);
     void *context;
 };
 
@@ -157,6 +159,8 @@ static enum berth_code visit(struct listing *listing, struct berth_store_bytes a
             return code;
         if (matches)
             goes_on = listing->on_container(listing->context, &entry);
+        else if (listing->on_other != NULL)
+            goes_on = listing->on_other(listing->context, &entry);
     }
     return end;
 }
@@ -172,6 +176,7 @@ static enum berth_code list(void *instance, struct berth_store_txn *txn,
         .store = service->store,
         .bucket = bucket,
         .on_container = on_container,
+        .on_other = BERTH_HAS(query, on_other) ? query->on_other : NULL,
         .context = context,
     };
     enum berth_code code = containers_bucket(query->namespace_name, bucket, err);

@@ -789,6 +789,119 @@ static void a_list_is_bounded_by_max_list_bytes(void **state)
     assert_int_equal(berth_testing_call_reply_count(stage.call), 40);
 }
 
+/* More than one turn of the loop visits. */
+#define MANY 5000
+
+/* Without a turn of the loop. @param value  NULL: removes it. */
+static void write_as_other(const char *id, const char *value)
+{
+    const struct berth_store_bytes bytes = {value, value == NULL ? 0 : strlen(value)};
+    struct berth_error err;
+
+    assert_int_equal(berth_store_memory_write_as_other(stage.memory, "containers/default",
+                                                       berth_store_text(id), bytes, &err),
+                     BERTH_OK);
+}
+
+static void create_many(void)
+{
+    char id[8], value[16];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof(id), "c%04d", i);
+        snprintf(value, sizeof(value), "\n\5%s", id);
+        write_as_other(id, value);
+    }
+    /* The service sees them come. */
+    for (int turn = 0; turn < 100; turn++)
+        berth_testing_run(stage.testing);
+    stage.told[0] = '\0';
+}
+
+static struct berth_testing_call *begin_list(const char *method, const char *filter)
+{
+    const struct berth_testing_call_options options = {.namespace_name = "default", .transport = "grpc"};
+    struct berth_testing_call *call = berth_testing_call_create(stage.testing, method, &options);
+    char request[64];
+    int length = snprintf(request, sizeof(request), "\n%c%s", (char)strlen(filter), filter);
+
+    berth_testing_call_send(call, request, (size_t)length);
+    berth_testing_call_half_close(call);
+    return call;
+}
+
+/* Of a list that goes on: how many turns of the loop it has had, and what happens after the first. */
+struct turns {
+    uv_check_t check;
+    struct berth_testing_call *call;
+    void (*after_first)(struct berth_testing_call *call);
+    int count;
+};
+
+static void on_turn(uv_check_t *check)
+{
+    struct turns *turns = check->data;
+
+    if (berth_testing_call_code(turns->call) == BERTH_PENDING && ++turns->count == 2)
+        turns->after_first(turns->call);
+}
+
+/* The call that is begun here is the stage's. */
+static void run_list(struct turns *turns, const char *method, const char *filter)
+{
+    uv_loop_t *loop = berth_testing_loop(stage.testing);
+
+    berth_testing_call_destroy(stage.call);
+    turns->count = 0;
+    turns->call = stage.call = begin_list(method, filter);
+    assert_int_equal(uv_check_init(loop, &turns->check), 0);
+    turns->check.data = turns;
+    assert_int_equal(uv_check_start(&turns->check, on_turn), 0);
+    for (int i = 0; i < 100 && berth_testing_call_code(stage.call) == BERTH_PENDING; i++)
+        berth_testing_run(stage.testing);
+    uv_close((uv_handle_t *)&turns->check, NULL);
+    berth_testing_run(stage.testing);
+}
+
+/* Behind what the first turn visited, and before. */
+static void change_both_ends(struct berth_testing_call *call)
+{
+    write_as_other("c9999", "\n\5c9999");
+    write_as_other("c0001", NULL);
+}
+
+static void a_list_of_many_takes_several_turns_of_the_loop(void **state)
+{
+    static const char *const methods[] = {METHODS "List", METHODS "ListStream"};
+    struct turns turns = {.after_first = change_both_ends};
+    char ids[256];
+
+    create_many();
+    for (size_t i = 0; i < 2; i++) {
+        run_list(&turns, methods[i], "id~=\"c(0001|3499|4999|9999)\"");
+        stage_assert(BERTH_OK, "");
+        assert_true(turns.count > 2);
+        ids_of(ids, sizeof(ids));
+        assert_string_equal(ids, "c0001 c3499 c4999 c9999");
+        write_as_other("c9999", NULL);
+        write_as_other("c0001", "\n\5c0001");
+        berth_testing_run(stage.testing);
+    }
+}
+
+static void a_list_of_many_that_its_caller_gives_up_ends(void **state)
+{
+    struct turns turns = {.after_first = berth_testing_call_cancel};
+
+    create_many();
+    run_list(&turns, METHODS "List", "id==nothing");
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_CANCELLED);
+    assert_int_equal(turns.count, 2);
+    run_list(&turns, METHODS "ListStream", "id==nothing");
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_CANCELLED);
+    assert_int_equal(turns.count, 2);
+}
+
 static void each_change_is_told(void **state)
 {
     const struct given given = {.id = "c2", .labels = "n=1"};
@@ -922,6 +1035,25 @@ static void a_stream_that_met_a_damaged_container_says_so_however_slowly_it_is_r
     assert_string_equal(ids, "c");
 }
 
+static void do_nothing(struct berth_testing_call *call)
+{
+}
+
+static void a_damaged_container_among_many_is_told_once_all_were_visited(void **state)
+{
+    static const char *const methods[] = {METHODS "List", METHODS "ListStream"};
+    struct turns turns = {.after_first = do_nothing};
+
+    create_many();
+    damage("c0003");
+    for (size_t i = 0; i < 2; i++) {
+        run_list(&turns, methods[i], "id==c4999");
+        stage_assert(BERTH_DATA_LOSS, "bucket containers/default, key \"c0003\": the entry is damaged");
+        assert_int_equal(berth_testing_call_reply_count(stage.call), i);
+        assert_true(turns.count > 2);
+    }
+}
+
 static void a_damaged_container_can_be_removed_and_made_again(void **state)
 {
     const struct given given = {.id = "b", .runtime = "runc", .spec = "oci"};
@@ -981,6 +1113,9 @@ int main(void)
         TEST(a_list_that_is_too_large_for_one_message_says_what_helps),
         cmocka_unit_test_setup_teardown(a_list_is_bounded_by_max_list_bytes, set_up_for_short_lists,
                                         tear_down),
+        TEST(a_list_of_many_takes_several_turns_of_the_loop),
+        TEST(a_list_of_many_that_its_caller_gives_up_ends),
+        TEST(a_damaged_container_among_many_is_told_once_all_were_visited),
         TEST(each_change_is_told),
         TEST(what_another_daemon_does_is_told_too),
         TEST(fields_of_a_newer_program_survive_an_update),

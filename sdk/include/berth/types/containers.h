@@ -45,6 +45,11 @@ struct berth_containers_query {
     size_t filter_count;
     /** Only containers whose id is greater; empty: all. */
     struct berth_store_bytes after;
+    /**
+     * Called with the visitor's context for each container that does not match, in the same order; ends the
+     * visit with false, so that a caller can bound it. May be NULL.
+     */
+    bool (*on_other)(void *context, const struct berth_store_entry *container);
 };
 
 struct berth_containers {
