@@ -6,10 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <berth/types/server.h>
-
 #include <core/base/misuse.h>
 
+#include "connections.h"
 #include "revision.h"
 
 /* Memory for the parts of an info that exist nowhere else. */
@@ -254,35 +253,12 @@ static void inspect_unwatch(const struct berth_inspect *table, struct berth_watc
         changes_unwatch(changes_of(table), watch);
 }
 
-/* What the visitor of one server's connections needs. */
-struct connection_visit {
-    const char *server;
-    bool (*on_connection)(void *context, const struct berth_connection *connection);
-    void *context;
-    bool goes_on;
-};
-
-static bool visit_connection(void *context, const struct berth_connection *told)
-{
-    struct connection_visit *visit = context;
-    struct berth_connection connection = {0};
-
-    memcpy(&connection, told, told->size < sizeof(connection) ? told->size : sizeof(connection));
-    connection.size = sizeof(connection);
-    connection.server = visit->server;
-    visit->goes_on = visit->on_connection(visit->context, &connection);
-    return visit->goes_on;
-}
-
 /* NULL if the plugin is not a server, is not ready, or has another interface. */
 static const struct berth_server *server_of(const struct registry_plugin *plugin)
 {
-    const char *interface = plugin->entry->plugin->interface;
-
-    if (interface == NULL || strcmp(interface, BERTH_SERVER_INTERFACE) != 0 ||
-        !registry_plugin_is_ready(plugin) || !BERTH_HAS(plugin->table, interface))
-        return NULL;
-    return plugin->table->interface;
+    return registry_plugin_is_ready(plugin)
+               ? connections_server(plugin->entry->plugin->interface, plugin->table)
+               : NULL;
 }
 
 static void inspect_connections(const struct berth_inspect *table,
@@ -291,19 +267,19 @@ static void inspect_connections(const struct berth_inspect *table,
                                 void *context)
 {
     const struct registry *registry = ((const struct inspect *)table->context)->registry;
-    struct connection_visit visit = {.on_connection = on_connection, .context = context, .goes_on = true};
+    bool wants_more = true;
 
     if (!IS_ON_LOOP(table, "inspect->connections"))
         return;
-    for (size_t i = 0; i < registry_plan(registry)->run_count && visit.goes_on; i++) {
+    for (size_t i = 0; i < registry_plan(registry)->run_count && wants_more; i++) {
         const struct registry_plugin *plugin = registry_get(registry, i);
         const struct berth_server *server = server_of(plugin);
 
-        if (server == NULL || !BERTH_HAS(server, each_connection))
+        if (server == NULL)
             continue;
-        visit.server = plugin->entry->plugin->uri;
         running_enter(plugin->running, RUNNING_CALLBACK, "each_connection");
-        server->each_connection(plugin->instance, visit_connection, &visit);
+        wants_more =
+            connections_each(server, plugin->instance, plugin->entry->plugin->uri, on_connection, context);
         running_leave();
     }
 }
@@ -318,10 +294,10 @@ static enum berth_code inspect_close_connection(const struct berth_inspect *tabl
 
     if (!IS_ON_LOOP(table, "inspect->close_connection"))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "close_connection is for the loop's thread");
-    if (server == NULL || !BERTH_HAS(server, close_connection))
-        return berth_error_set(err, BERTH_NOT_FOUND, "%s is not a server that can close connections", uri);
+    if (server == NULL)
+        return connections_close(NULL, NULL, uri, number, err);
     running_enter(plugin->running, RUNNING_CALLBACK, "close_connection");
-    code = server->close_connection(plugin->instance, number, err);
+    code = connections_close(server, plugin->instance, uri, number, err);
     running_leave();
     return code;
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <berth/types/server.h>
+#include <core/state/connections.h>
 
 #include "fake.h"
 
@@ -448,25 +448,6 @@ static void daemon_costs(const struct berth_inspect *inspect, struct berth_daemo
 
 /* Connections */
 
-struct connection_visit {
-    const char *server;
-    bool (*on_connection)(void *context, const struct berth_connection *connection);
-    void *context;
-    bool goes_on;
-};
-
-static bool visit_connection(void *context, const struct berth_connection *told)
-{
-    struct connection_visit *visit = context;
-    struct berth_connection connection = {0};
-
-    memcpy(&connection, told, told->size < sizeof(connection) ? told->size : sizeof(connection));
-    connection.size = sizeof(connection);
-    connection.server = visit->server;
-    visit->goes_on = visit->on_connection(visit->context, &connection);
-    return visit->goes_on;
-}
-
 static bool is_server(const char *uri)
 {
     return fake_is_of_type(uri, "io.containerd.server.v1") || fake_is_of_type(uri, "io.berth.server.v1");
@@ -474,12 +455,8 @@ static bool is_server(const char *uri)
 
 static const struct berth_server *own_server(const struct berth_testing *testing)
 {
-    const char *interface = testing->description->interface;
-
-    if (interface == NULL || strcmp(interface, "berth_server") != 0 || !testing->instance_is_open ||
-        !BERTH_HAS(testing->plugin, interface))
-        return NULL;
-    return testing->plugin->interface;
+    return testing->instance_is_open ? connections_server(testing->description->interface, testing->plugin)
+                                     : NULL;
 }
 
 static void connections(const struct berth_inspect *inspect,
@@ -487,21 +464,17 @@ static void connections(const struct berth_inspect *inspect,
                         void *context)
 {
     struct berth_testing *testing = testing_of(inspect);
-    struct connection_visit visit = {.on_connection = on_connection, .context = context, .goes_on = true};
-    const struct berth_server *server;
+    bool wants_more = true;
 
     if (!fake_is_on_loop(testing, "inspect->connections", NULL))
         return;
-    for (size_t i = 0; i < testing->provider_count && visit.goes_on; i++) {
-        server = testing->providers[i].interface;
-        visit.server = testing->providers[i].uri;
-        if (is_server(visit.server) && server != NULL && BERTH_HAS(server, each_connection))
-            server->each_connection(testing->providers[i].instance, visit_connection, &visit);
-    }
-    server = own_server(testing);
-    visit.server = testing->description->uri;
-    if (visit.goes_on && server != NULL && BERTH_HAS(server, each_connection))
-        server->each_connection(testing->instance, visit_connection, &visit);
+    for (size_t i = 0; i < testing->provider_count && wants_more; i++)
+        if (is_server(testing->providers[i].uri))
+            wants_more = connections_each(testing->providers[i].interface, testing->providers[i].instance,
+                                          testing->providers[i].uri, on_connection, context);
+    if (wants_more)
+        connections_each(own_server(testing), testing->instance, testing->description->uri, on_connection,
+                         context);
 }
 
 static enum berth_code close_connection(const struct berth_inspect *inspect, const char *uri, uint64_t number,
@@ -509,21 +482,14 @@ static enum berth_code close_connection(const struct berth_inspect *inspect, con
 {
     struct berth_testing *testing = testing_of(inspect);
     const struct fake_provider *provider = find_provider(testing, uri);
-    const struct berth_server *server = NULL;
-    void *instance = NULL;
 
     if (!fake_is_on_loop(testing, "inspect->close_connection", err))
         return BERTH_FAILED_PRECONDITION;
-    if (provider != NULL && is_server(uri)) {
-        server = provider->interface;
-        instance = provider->instance;
-    } else if (strcmp(uri, testing->description->uri) == 0) {
-        server = own_server(testing);
-        instance = testing->instance;
-    }
-    if (server == NULL || !BERTH_HAS(server, close_connection))
-        return berth_error_set(err, BERTH_NOT_FOUND, "%s is not a server that can close connections", uri);
-    return server->close_connection(instance, number, err);
+    if (provider != NULL && is_server(uri))
+        return connections_close(provider->interface, provider->instance, uri, number, err);
+    if (strcmp(uri, testing->description->uri) == 0)
+        return connections_close(own_server(testing), testing->instance, uri, number, err);
+    return connections_close(NULL, NULL, uri, number, err);
 }
 
 /* The log */

@@ -126,7 +126,7 @@ class Includes(unittest.TestCase):
             self.assert_none(self.offenders(others, rf"<core/{room}/(?!({names})\.h>)"), f"doors of core/{room}: {names}")
 
     def test_the_fake_host_has_of_the_core_what_both_hosts_do_alike(self):
-        shared = r"(manifest/manifest|settings/settings|life/(mailbox|service_routes)|state/(changes|followers))\.h>"
+        shared = r"(manifest/manifest|settings/settings|life/(mailbox|service_routes)|state/(changes|connections|followers))\.h>"
         self.assert_none(self.offenders(c_files("sdk/testing"), rf"<core/(?!{shared})"), "the rest it fakes")
 
     def test_the_plan_knows_what_was_found_and_what_is_configured(self):
