@@ -361,6 +361,42 @@ static void requests_behind_each_other_are_answered_in_order(void **state)
     plugin_destroy(testing);
 }
 
+/* Some wait in the server, and some in the kernel; where one ends and the next begins is anywhere. */
+static void many_requests_behind_each_other_are_all_answered(void **state)
+{
+    static char requests[4000 * 32], expected[32];
+    struct berth_testing *testing = serve("");
+    int fd = connect_to(testing);
+    size_t length = 0, sent = 0;
+    struct answer answer = {.fd = fd};
+    unsigned number = 0;
+
+    for (unsigned i = 0; i < 3000; i++)
+        length += (size_t)snprintf(requests + length, sizeof(requests) - length,
+                                   "GET /a/%u HTTP/1.1\r\nHost: a\r\n\r\n", i);
+    while (number < 3000) {
+        size_t part = length - sent < 7001 ? length - sent : 7001;
+        ssize_t more = part > 0 ? send(fd, requests + sent, part, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+        char *at;
+
+        sent += more > 0 ? (size_t)more : 0;
+        berth_testing_run(testing);
+        is_there(&answer);
+        assert_false(answer.has_ended);
+        /* In their order, and none twice. */
+        snprintf(expected, sizeof(expected), "GET /a/%u [", number);
+        while ((at = strstr(answer.text, expected)) != NULL) {
+            answer.length -= (size_t)(at + strlen(expected) - answer.text);
+            memmove(answer.text, at + strlen(expected), answer.length + 1);
+            snprintf(expected, sizeof(expected), "GET /a/%u [", ++number);
+        }
+    }
+    assert_int_equal(ended, 3000);
+    assert_int_equal(sent, length);
+    close(fd);
+    plugin_destroy(testing);
+}
+
 static void a_client_that_hangs_up_ends_its_request(void **state)
 {
     struct berth_testing *testing = serve("");
@@ -676,6 +712,7 @@ int main(void)
         cmocka_unit_test(a_body_of_unknown_length_is_chunked),
         cmocka_unit_test(what_a_handler_may_not_say_is_refused),
         cmocka_unit_test(requests_behind_each_other_are_answered_in_order),
+        cmocka_unit_test(many_requests_behind_each_other_are_all_answered),
         cmocka_unit_test(a_client_that_hangs_up_ends_its_request),
         cmocka_unit_test(a_handler_may_respond_to_nobody),
         cmocka_unit_test(a_slow_reader_gets_the_whole_last_response),

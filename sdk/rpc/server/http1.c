@@ -54,6 +54,8 @@ struct server_http1 {
     struct http1_reader reader;
     /** Input behind the request. */
     struct buffer held;
+    /** What of it has been taken. */
+    size_t held_used;
     /** Of the head, the body, or the lingering. */
     struct deadline deadline;
 
@@ -527,14 +529,35 @@ static void end_handling(struct server_http1 *peer)
         handler->on_end(&peer->request);
 }
 
-/* Input behind the request waits. @return NULL, or why the connection ends. */
+static size_t count_held(const struct server_http1 *peer)
+{
+    return peer->held.length - peer->held_used;
+}
+
+/* What has been taken goes once it is the larger part, so that a byte moves a few times at most. */
+static bool append_held(struct server_http1 *peer, const uint8_t *bytes, size_t length)
+{
+    if (peer->held_used > count_held(peer)) {
+        memmove(peer->held.bytes, peer->held.bytes + peer->held_used, count_held(peer));
+        peer->held.length = count_held(peer);
+        peer->held_used = 0;
+    }
+    return buffer_append(&peer->held, bytes, length, &peer->connection->unfinished);
+}
+
+/* Input behind the request waits, where it is if it has waited before. @return NULL, or why the connection
+ * ends. */
 static const char *hold(struct server_http1 *peer, const uint8_t *bytes, size_t length)
 {
+    bool has_waited = peer->held.length > 0 && bytes + length == peer->held.bytes + peer->held.length;
+
     if (length == 0)
         return NULL;
-    if (!buffer_append(&peer->held, bytes, length, &peer->connection->unfinished))
+    if (has_waited)
+        peer->held_used = peer->held.length - length;
+    else if (!append_held(peer, bytes, length))
         return "no memory left for pipelined requests";
-    if (peer->held.length >= HELD_MAX && !peer->is_paused) {
+    if (count_held(peer) >= HELD_MAX && !peer->is_paused) {
         peer->is_paused = true;
         connection_pause_reading(&peer->connection->base);
     }
@@ -592,7 +615,7 @@ static const char *feed(void *session, const uint8_t *bytes, size_t length)
 /* The response has left. */
 static void finish_request(struct server_http1 *peer)
 {
-    bool is_unread = peer->has_unread || peer->held.length > 0;
+    bool is_unread = peer->has_unread || count_held(peer) > 0;
 
     end_handling(peer);
     peer->is_busy = false;
@@ -627,15 +650,19 @@ static bool has_left(const struct server_http1 *peer)
 /* @return false if the connection ends. */
 static bool take_held(struct server_http1 *peer)
 {
-    struct buffer held = peer->held;
+    size_t used = peer->held_used;
     const char *reason;
 
-    peer->held = (struct buffer){0};
-    reason = take(peer, held.bytes, held.length);
-    buffer_finish(&held, &peer->connection->unfinished);
+    /* Until something of it is held again. */
+    peer->held_used = peer->held.length;
+    reason = take(peer, peer->held.bytes + used, peer->held.length - used);
+    if (count_held(peer) == 0) {
+        buffer_finish(&peer->held, &peer->connection->unfinished);
+        peer->held_used = 0;
+    }
     if (reason != NULL)
         peer->connection->base.doom = reason;
-    if (peer->held.length < HELD_MAX && peer->is_paused && reason == NULL) {
+    if (count_held(peer) < HELD_MAX && peer->is_paused && reason == NULL) {
         peer->is_paused = false;
         connection_resume_reading(&peer->connection->base);
     }
@@ -661,7 +688,7 @@ static void process(struct server_connection *connection)
     }
     if (peer->is_busy && has_left(peer))
         finish_request(peer);
-    if (!peer->is_busy && !peer->is_lingering && !peer->is_finished && peer->held.length > 0)
+    if (!peer->is_busy && !peer->is_lingering && !peer->is_finished && count_held(peer) > 0)
         take_held(peer);
     if (!peer->is_busy && peer->is_leaving && !peer->is_lingering && !http1_reader_is_inside(&peer->reader))
         peer->is_finished = true;
