@@ -270,9 +270,10 @@ static void check_transport(struct reader *reader, const struct config_node *lis
     const struct config_node *node = list->items[i];
 
     if (!manifest_transport_is_valid(node->text))
-        complain(reader, &node->mark,
-                 "\"%.60s\" is not a transport name such as grpc, tcp or ttrpc: use a-z, then a-z, 0-9 and -",
-                 node->text);
+        complain(
+            reader, &node->mark,
+            "\"%.60s\" is not a transport name such as grpc, ttrpc or http: use a-z, then a-z, 0-9 and -",
+            node->text);
     else if (is_named_before(list, i))
         complain(reader, &node->mark, "the transport %s is named twice", node->text);
 }
