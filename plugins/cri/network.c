@@ -28,9 +28,12 @@ enum berth_code network_init(struct network *network, const struct berth_host *h
     if (code != BERTH_OK)
         return code;
     *network = (struct network){.host = host, .store = store.interface, .store_instance = store.instance};
-    if (gethostname(network->key, sizeof(network->key)) != 0 || network->key[0] == '\0')
+    if (gethostname(network->key, sizeof(network->key)) != 0)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "the name of this machine is unknown: %s",
-                               network->key[0] == '\0' && errno == 0 ? "it is empty" : strerror(errno));
+                               strerror(errno));
+    if (network->key[0] == '\0')
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "this machine has no name; set one (hostnamectl hostname NAME)");
     return BERTH_OK;
 }
 

@@ -71,8 +71,7 @@ static void explain_runtime(const struct cri *cri, char *message, size_t size)
             used +=
                 (size_t)snprintf(message + used, size - used, "%s%s (%s)",
                                  missing++ == 0 ? "no plugin provides " : ", ", parts[i].type, parts[i].what);
-    snprintf(message + used, size - used, "%s%s does not use them yet", missing == 0 ? "" : "; ",
-             cri->host->uri);
+    snprintf(message + used, size - used, "%s%s starts none yet", missing == 0 ? "" : "; ", cri->host->uri);
 }
 
 /* A JSON object of messages by id, without those that are ignored. */

@@ -13,6 +13,7 @@ import grpc
 import protos
 from daemon import PATIENCE, Case, run
 from raw_calls import Raw, method
+from workshop import Plugin
 
 RUNTIME = "RuntimeService/"
 # What is answered on a node without pods and images; the other methods are not implemented.
@@ -99,6 +100,16 @@ class Cri(Case):
         for value in status.info.values():
             json.loads(value)
         self.assertEqual("SYSTEMD", protos.cri.CgroupDriver.Name(self.call(RUNTIME + "RuntimeConfig").linux.cgroup_driver))
+        self.assert_stops(self.daemon)
+
+    def test_a_part_that_is_there_is_not_missed(self):
+        self.workshop.add("content", Plugin("io.containerd.content.v1", "content"))
+        self.workshop.add("snapshots", Plugin("io.containerd.snapshotter.v1", "overlayfs", init="return BERTH_SKIP;"))
+        self.begin()
+        message = self.call(RUNTIME + "Status").status.conditions[0].message
+        self.assertNotIn("io.containerd.content.v1", message)
+        self.assertIn("io.containerd.snapshotter.v1 (their file systems), io.containerd.transfer.v1 (pulls of images); ", message)
+        self.assertTrue(message.endswith("; io.containerd.grpc.v1.cri starts none yet"), message)
         self.assert_stops(self.daemon)
 
     def test_deprecated_settings_are_a_condition(self):
