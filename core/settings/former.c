@@ -23,8 +23,10 @@ struct claimant {
 struct split {
     struct config_tree *tree;
     struct config_node *sections;
-    /* Sections that went to their plugins as parts, by place. */
+    /* Which of the sections that were read went to their plugins as parts, by place; new ones stand behind
+     * them. */
     bool *gone;
+    size_t read_count;
     struct former_parts *parts;
     struct config_node *section;
     struct claimant *claimants;
@@ -251,8 +253,8 @@ static bool add_beside(struct split *split, const struct claimant *claimant, str
 {
     size_t place = 0;
 
-    while (place < split->sections->count &&
-           (split->gone[place] || strcmp(split->sections->items[place]->key, node->key) != 0))
+    while (place < split->sections->count && ((place < split->read_count && split->gone[place]) ||
+                                              strcmp(split->sections->items[place]->key, node->key) != 0))
         place++;
     if (place == split->sections->count)
         return false;
@@ -425,12 +427,12 @@ static int compare_parts(const void *a, const void *b)
     return left->rank < right->rank ? -1 : left->rank > right->rank;
 }
 
-static void close_gaps(struct config_node *sections, const bool *gone)
+static void close_gaps(struct config_node *sections, const bool *gone, size_t read_count)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < sections->count; i++)
-        if (!gone[i])
+        if (i >= read_count || !gone[i])
             sections->items[kept++] = sections->items[i];
     sections->count = kept;
 }
@@ -458,19 +460,19 @@ void former_apply(struct config_tree *tree, struct config_node *sections, const 
     for (size_t i = 0; i < catalog->count; i++)
         if (catalog->plugins[i]->formerly_count > 0)
             renamed[renamed_count++] = catalog->plugins[i];
-    /* Each section is divided among as many plugins as are found. */
-    gone = memory_allocate(count * (catalog->count + 1), sizeof(*gone));
+    gone = memory_allocate(count, sizeof(*gone));
     for (size_t i = 0; i < count && renamed_count > 0; i++) {
         struct split split = {.tree = tree,
                               .sections = sections,
                               .gone = gone,
+                              .read_count = count,
                               .parts = ret_parts,
                               .section = sections->items[i]};
 
         take_section(&split, i, catalog, renamed, renamed_count, diagnostics);
     }
     if (count > 0)
-        close_gaps(sections, gone);
+        close_gaps(sections, gone, count);
     drop_sections(ret_parts);
     if (ret_parts->count > 1)
         qsort(ret_parts->items, ret_parts->count, sizeof(*ret_parts->items), compare_parts);

@@ -144,6 +144,70 @@ static void a_printed_tree_reads_back_the_same(void **state)
     config_text_finish(&second);
 }
 
+static void note_both(void *context, const char *path, const struct config_node *kept,
+                      const struct config_node *dropped)
+{
+    struct config_text *said = context;
+
+    config_text_add(said, "%s %u/%u\n", path, kept->mark.column, dropped->mark.column);
+}
+
+static void assert_fills(const char *base, const char *under, const char *expected, const char *said)
+{
+    struct config_tree *tree = read_tree("base", base);
+    struct config_node *rest = config_tree_adopt(tree, read_tree("under", under));
+    struct config_text both = {0};
+
+    config_tree_fill(tree, config_tree_root(tree), rest, note_both, &both);
+    assert_prints(tree, expected);
+    assert_string_equal(both.bytes == NULL ? "" : both.bytes, said);
+    config_text_finish(&both);
+    config_tree_destroy(tree);
+}
+
+static void what_is_set_stays_when_the_rest_is_filled_in(void **state)
+{
+    assert_fills("a: 1\nb: {x: 1}\n", "b: {z: 2}\nc: [3]\n", "a: 1\nb:\n  x: 1\n  z: 2\nc:\n  - 3\n", "");
+    assert_fills("a: 1\n", "a: 1\n", "a: 1\n", "a 4/4\n");
+    assert_fills("a: {b: {c: 1}}\n", "a: {b:   {c: 2, d: 3}}\n", "a:\n  b:\n    c: 1\n    d: 3\n",
+                 "a.b.c 12/14\n");
+    assert_fills("a: [1]\n", "a: [2]\n", "a:\n  - 1\n", "a 4/4\n");
+    assert_fills("a: {b: 1}\n", "a: 2\n", "a:\n  b: 1\n", "a 4/4\n");
+    assert_fills("a: 2\n", "a: {b: 1}\n", "a: 2\n", "a 4/4\n");
+    assert_fills("a:\nb: ''\n", "a: {b: 1}\nb: x\n", "a:\n  b: 1\nb: \"\"\n", "b 4/4\n");
+    assert_fills("a: 1\n", "a:\n", "a: 1\n", "");
+}
+
+/* Longer than what is searched one by one, and than a path may be. */
+static void large_maps_are_filled_too(void **state)
+{
+    struct config_text base = {0}, under = {0}, both = {0};
+    struct config_tree *tree;
+    char long_key[600];
+
+    memset(long_key, 'k', sizeof(long_key) - 1);
+    long_key[sizeof(long_key) - 1] = '\0';
+    config_text_add(&base, "%s: {a: 1}\n", long_key);
+    config_text_add(&under, "%s: {a: 2}\n", long_key);
+    for (size_t i = 0; i < 1000; i++) {
+        config_text_add(&base, "k%zu: 1\n", 2 * i);
+        config_text_add(&under, "k%zu: 2\n", 3 * i);
+    }
+    tree = read_tree("base", base.bytes);
+    config_tree_fill(tree, config_tree_root(tree), config_tree_adopt(tree, read_tree("under", under.bytes)),
+                     note_both, &both);
+    /* Multiples of 2 and of 3 below 2000 and 3000. */
+    assert_int_equal(config_tree_root(tree)->count, 1 + 1000 + 1000 - 334);
+    assert_string_equal(config_node_find(config_tree_root(tree), "k6")->text, "1");
+    assert_string_equal(config_node_find(config_tree_root(tree), "k9")->text, "2");
+    assert_non_null(strstr(both.bytes, "k6 5/5\n"));
+    assert_int_equal(strspn(both.bytes, "k"), 511);
+    config_text_finish(&base);
+    config_text_finish(&under);
+    config_text_finish(&both);
+    config_tree_destroy(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +217,8 @@ int main(void)
         cmocka_unit_test(maps_grow_and_shrink),
         cmocka_unit_test(looking_up_where_there_is_no_map_finds_nothing),
         cmocka_unit_test(large_maps_merge),
+        cmocka_unit_test(what_is_set_stays_when_the_rest_is_filled_in),
+        cmocka_unit_test(large_maps_are_filled_too),
         cmocka_unit_test(a_printed_tree_reads_back_the_same),
     };
 
