@@ -59,7 +59,7 @@ void config_text_add_spaces(struct config_text *text, size_t count)
 }
 
 /* The length of a character that must be escaped between quotes, or 0. YAML 1.1 also breaks lines at U+0085,
- * U+2028 and U+2029, and its readers skip U+FEFF. */
+ * U+2028 and U+2029, and its readers skip U+FEFF and refuse U+FFFE and U+FFFF. */
 static size_t special_length(const unsigned char *bytes, size_t length, unsigned *ret_character)
 {
     *ret_character = bytes[0];
@@ -75,6 +75,10 @@ static size_t special_length(const unsigned char *bytes, size_t length, unsigned
     }
     if (length >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
         *ret_character = 0xfeff;
+        return 3;
+    }
+    if (length >= 3 && bytes[0] == 0xef && bytes[1] == 0xbf && bytes[2] >= 0xbe) {
+        *ret_character = 0xff00u + 0x40u + bytes[2];
         return 3;
     }
     return 0;
