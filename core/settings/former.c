@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the owners of sections under former names, and splits a section among several owners. */
-#include "store.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "path.h"
+#include "store.h"
 
 /* Settings, each identified by the place of its key, which a rename does not change. */
 struct places {
@@ -104,9 +105,9 @@ static void add_declared(struct places *places, const struct schema *object, con
     }
 }
 
-static void add_match(void *context, const struct config_node *node)
+static void add_match(struct path_walk *walk, struct config_node *node)
 {
-    add_all(context, node);
+    add_all(walk->context, node);
 }
 
 /* Under its old name a setting is known even if the new one is set too, so that both are compared. */
@@ -115,10 +116,10 @@ static void find_known(struct split *split, struct claimant *claimant)
     const struct manifest_plugin *plugin = claimant->plugin;
 
     for (size_t i = 0; i < plugin->rename_count; i++)
-        migration_each_setting(split->section, plugin->renames[i].from, add_match, &claimant->known);
+        path_walk(split->section, plugin->renames[i].from, false, add_match, &claimant->known);
     add_declared(&claimant->known, plugin->config, split->section);
     for (size_t i = 0; i < plugin->leave_count; i++)
-        migration_each_setting(split->section, plugin->leaves[i], add_match, &claimant->left);
+        path_walk(split->section, plugin->leaves[i], false, add_match, &claimant->left);
     sort_places(&claimant->known);
     sort_places(&claimant->left);
 }
@@ -220,23 +221,12 @@ static void tell(const struct split *split, const struct manifest_plugin *plugin
     config_text_finish(&list);
 }
 
-static void set_origin(struct config_node *node, const char *was)
-{
-    node->was = was;
-    for (size_t i = 0; i < node->count; i++)
-        set_origin(node->items[i], was);
-}
-
 /* A part that is taken out of a section keeps that section's name, and its setting's name there. */
 static void set_origins(struct config_tree *tree, struct config_node *taken, const char *section)
 {
-    char text[512];
-
     taken->was = section;
-    for (size_t i = 0; taken->kind == CONFIG_MAP && i < taken->count; i++) {
-        snprintf(text, sizeof(text), "%s of %s", taken->items[i]->key, section);
-        set_origin(taken->items[i], config_tree_add_text(tree, text, strlen(text)));
-    }
+    for (size_t i = 0; taken->kind == CONFIG_MAP && i < taken->count; i++)
+        migration_set_origin(taken->items[i], migration_name_origin(tree, taken->items[i]->key, section));
 }
 
 static void add_part(struct former_parts *parts, const struct claimant *claimant, struct config_node *node,

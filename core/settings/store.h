@@ -89,9 +89,20 @@ size_t migration_apply_renames(struct config_tree *tree, const struct manifest_p
 void migration_warn_of_version(const struct manifest_plugin *plugin, const struct config_node *section,
                                const struct migration *migration, struct config_diagnostics *diagnostics);
 
-/** Calls `on_setting` with each setting that a path, perhaps with stars, names. */
-void migration_each_setting(struct config_node *section, const char *path,
-                            void (*on_setting)(void *context, const struct config_node *node), void *context);
+/** A deprecation that `config migrate` fixes: an old name of a setting, or an old version of the section. */
+BERTH_PRINTF(5, 6)
+void migration_deprecate(const struct manifest_plugin *plugin, const char *name,
+                         const struct config_mark *mark, struct config_diagnostics *diagnostics,
+                         const char *format, ...);
+/** Notes for a node and all below it where they were taken from. */
+void migration_set_origin(struct config_node *node, const char *was);
+/** "sandbox_image of io.example.v1.old", in the tree's memory. */
+const char *migration_name_origin(struct config_tree *tree, const char *setting, const char *section);
+
+/** Lets the plugin migrate its section. A failure is also an error in `diagnostics`. */
+enum berth_code migration_call(struct config_tree *tree, const struct manifest_plugin *plugin,
+                               struct config_node *section, uint32_t version, migration_callback *on_migrate,
+                               void *context, struct config_diagnostics *diagnostics);
 
 /** As migration_begin, for a section and the parts of it that other sections held. */
 bool migration_begin_all(struct config_tree *tree, struct settings_section *section,
