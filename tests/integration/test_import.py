@@ -337,7 +337,7 @@ class Import(Case):
                 self.assertEqual(b"", done.stdout)
 
     def test_texts_survive_whatever_is_in_them(self):
-        texts = ["yes", "null", "~", "0x10", "1e3", " a ", "#", "a: b", "- a", "'", '"', "\\", "ä\u2028\u0085", "\x01\x1b[31m", "",
+        texts = ["yes", "null", "~", "0x10", "1e3", " a ", "#", "a: b", "- a", "'", '"', "\\", "ä\u2028\u0085", "\ufffe\uffff\ufeff\U0001ffff", "\x01\x1b[31m", "",
                  "{a: b}", "&a", "*a", "!!str", "%", "@", "a\nb\n", "\t"]
         table = "\n".join(f"{key} = {value}" for key, value in
                           ((quote(f"k{i}{text}"), quote(text)) for i, text in enumerate(texts)))
