@@ -79,6 +79,13 @@ static void fill_pair(struct pair *pair, const struct berth_attribute *from)
     }
 }
 
+/* Of events and links. */
+struct details {
+    struct pair pairs[BERTH_SPAN_DETAILS_MAX];
+    Opentelemetry__Proto__Common__V1__KeyValue *list[BERTH_SPAN_DETAILS_MAX];
+    size_t count;
+};
+
 /* Everything that the message of a span points to. */
 struct message {
     Opentelemetry__Proto__Trace__V1__Span span;
@@ -87,28 +94,77 @@ struct message {
     Opentelemetry__Proto__Common__V1__KeyValue *attributes[BERTH_SPAN_ATTRIBUTES_MAX];
     Opentelemetry__Proto__Trace__V1__Span__Event events[BERTH_SPAN_EVENTS_MAX];
     Opentelemetry__Proto__Trace__V1__Span__Event *event_list[BERTH_SPAN_EVENTS_MAX];
+    Opentelemetry__Proto__Trace__V1__Span__Link links[BERTH_SPAN_LINKS_MAX];
+    Opentelemetry__Proto__Trace__V1__Span__Link *link_list[BERTH_SPAN_LINKS_MAX];
+    struct details details;
 };
+
+/* @return how many there are. */
+static size_t add_details(struct details *details, const struct berth_span_details *from,
+                          Opentelemetry__Proto__Common__V1__KeyValue ***ret_list)
+{
+    size_t first = details->count;
+
+    for (size_t i = 0; i < from->count && details->count < BERTH_SPAN_DETAILS_MAX; i++) {
+        fill_pair(&details->pairs[details->count], &from->attributes[i]);
+        details->list[details->count] = &details->pairs[details->count].pair;
+        details->count++;
+    }
+    *ret_list = details->list + first;
+    return details->count - first;
+}
+
+static void fill_event(struct message *message, const struct berth_span_data *data, size_t i)
+{
+    Opentelemetry__Proto__Trace__V1__Span__Event *event = &message->events[i];
+
+    opentelemetry__proto__trace__v1__span__event__init(event);
+    event->time_unix_nano = data->events[i].time_ns;
+    event->name = (char *)data->events[i].name;
+    if (!BERTH_HAS(data, event_details))
+        return;
+    event->n_attributes = add_details(&message->details, &data->event_details[i], &event->attributes);
+    event->dropped_attributes_count = data->event_details[i].dropped;
+}
+
+static void fill_link(struct message *message, const struct berth_span_link *from, size_t i)
+{
+    Opentelemetry__Proto__Trace__V1__Span__Link *link = &message->links[i];
+
+    opentelemetry__proto__trace__v1__span__link__init(link);
+    link->trace_id = (ProtobufCBinaryData){sizeof(from->to.trace_id), (uint8_t *)from->to.trace_id};
+    link->span_id = (ProtobufCBinaryData){sizeof(from->to.span_id), (uint8_t *)from->to.span_id};
+    link->flags = from->to.flags;
+    link->n_attributes = add_details(&message->details, &from->details, &link->attributes);
+    link->dropped_attributes_count = from->details.dropped;
+}
 
 static void fill_lists(struct message *message, const struct berth_span_data *data)
 {
     Opentelemetry__Proto__Trace__V1__Span *span = &message->span;
 
+    message->details.count = 0;
     for (size_t i = 0; i < data->attribute_count && i < BERTH_SPAN_ATTRIBUTES_MAX; i++) {
         fill_pair(&message->pairs[i], &data->attributes[i]);
         message->attributes[i] = &message->pairs[i].pair;
         span->n_attributes++;
     }
     for (size_t i = 0; i < data->event_count && i < BERTH_SPAN_EVENTS_MAX; i++) {
-        opentelemetry__proto__trace__v1__span__event__init(&message->events[i]);
-        message->events[i].time_unix_nano = data->events[i].time_ns;
-        message->events[i].name = (char *)data->events[i].name;
+        fill_event(message, data, i);
         message->event_list[i] = &message->events[i];
         span->n_events++;
     }
+    for (size_t i = 0; BERTH_HAS(data, links) && i < data->link_count && i < BERTH_SPAN_LINKS_MAX; i++) {
+        fill_link(message, &data->links[i], i);
+        message->link_list[i] = &message->links[i];
+        span->n_links++;
+    }
     span->attributes = message->attributes;
     span->events = message->event_list;
+    span->links = message->link_list;
     span->dropped_attributes_count = data->dropped_attributes;
     span->dropped_events_count = data->dropped_events;
+    span->dropped_links_count = BERTH_HAS(data, dropped_links) ? data->dropped_links : 0;
 }
 
 static void fill(struct message *message, const struct berth_span_data *data)

@@ -27,7 +27,7 @@ void queue_finish(struct queue *queue);
 /** @return false if it is full or memory is out. */
 bool queue_add(struct queue *queue, const struct berth_span_data *span);
 
-/** Pairs of texts for a resource, with the value of the last one of a key. */
+/** Pairs of texts for a resource. Each key once, which the caller sees to. */
 struct resource {
     struct berth_wire_buffer bytes;
 };

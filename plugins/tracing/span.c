@@ -31,9 +31,20 @@ struct attribute {
     };
 };
 
+/* A part of a span's `details`. */
+struct details {
+    uint32_t first, count, dropped;
+};
+
 struct event {
     uint32_t name;
     uint64_t after_ns;
+    struct details details;
+};
+
+struct link {
+    struct berth_trace to;
+    struct details details;
 };
 
 struct span {
@@ -47,14 +58,19 @@ struct span {
     uint32_t name, tracestate, status_message;
     uint64_t start_ns, start_monotonic_ns;
     uint32_t attribute_count, dropped_attributes, event_count, dropped_events;
+    uint32_t link_count, dropped_links, detail_count;
     struct attribute attributes[BERTH_SPAN_ATTRIBUTES_MAX];
     struct event events[BERTH_SPAN_EVENTS_MAX];
+    struct link links[BERTH_SPAN_LINKS_MAX];
+    /** Of events and links. */
+    struct attribute details[BERTH_SPAN_DETAILS_MAX];
     char *texts;
     size_t texts_length, texts_size;
 };
 
-static_assert(TEXTS_MAX / 2 > (BERTH_SPAN_ATTRIBUTES_MAX + BERTH_SPAN_EVENTS_MAX + 3) *
-                                  (KEY_MAX + BERTH_SPAN_TEXT_MAX + 2),
+static_assert(TEXTS_MAX / 2 >
+                  (BERTH_SPAN_ATTRIBUTES_MAX + BERTH_SPAN_EVENTS_MAX + BERTH_SPAN_DETAILS_MAX + 3) *
+                      (KEY_MAX + BERTH_SPAN_TEXT_MAX + 2),
               "without what was replaced, half of the block is free");
 
 static void move_text(struct span *span, const char *before, uint32_t *offset)
@@ -66,6 +82,15 @@ static void move_text(struct span *span, const char *before, uint32_t *offset)
     memcpy(span->texts + span->texts_length, before + *offset, size);
     *offset = (uint32_t)span->texts_length;
     span->texts_length += size;
+}
+
+static void move_attributes(struct span *span, const char *before, struct attribute *attributes,
+                            uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        move_text(span, before, &attributes[i].key);
+        move_text(span, before, &attributes[i].text);
+    }
 }
 
 /* Leaves out the texts that others have replaced: a span may be open for days. */
@@ -82,10 +107,8 @@ static bool compact(struct span *span)
     move_text(span, before, &span->name);
     move_text(span, before, &span->tracestate);
     move_text(span, before, &span->status_message);
-    for (uint32_t i = 0; i < span->attribute_count; i++) {
-        move_text(span, before, &span->attributes[i].key);
-        move_text(span, before, &span->attributes[i].text);
-    }
+    move_attributes(span, before, span->attributes, span->attribute_count);
+    move_attributes(span, before, span->details, span->detail_count);
     for (uint32_t i = 0; i < span->event_count; i++)
         move_text(span, before, &span->events[i].name);
     free(before);
@@ -134,25 +157,8 @@ static struct attribute *find_attribute(struct span *span, const char *key)
     return NULL;
 }
 
-static void op_set(struct berth_span *public, const struct berth_attribute *given)
+static void set_value(struct span *span, struct attribute *attribute, const struct berth_attribute *given)
 {
-    struct span *span = (struct span *)public;
-    struct attribute *attribute = find_attribute(span, given->key);
-
-    if (attribute == NULL && span->attribute_count == BERTH_SPAN_ATTRIBUTES_MAX) {
-        span->dropped_attributes++;
-        return;
-    }
-    if (attribute == NULL) {
-        attribute = &span->attributes[span->attribute_count];
-        attribute->key = add_text(span, given->key, KEY_MAX);
-        if (attribute->key == 0) {
-            span->dropped_attributes++;
-            return;
-        }
-        attribute->text = 0;
-        span->attribute_count++;
-    }
     attribute->kind = given->kind;
     switch (given->kind) {
     case BERTH_ATTRIBUTE_TEXT:
@@ -170,12 +176,72 @@ static void op_set(struct berth_span *public, const struct berth_attribute *give
     }
 }
 
+/* @return false if it is dropped. */
+static bool add_attribute(struct span *span, struct attribute *attribute, const struct berth_attribute *given)
+{
+    /* Its text is not there yet, in case the texts move. */
+    *attribute = (struct attribute){.key = 0};
+    attribute->key = add_text(span, given->key, KEY_MAX);
+    return attribute->key != 0;
+}
+
+static void op_set(struct berth_span *public, const struct berth_attribute *given)
+{
+    struct span *span = (struct span *)public;
+    struct attribute *attribute = find_attribute(span, given->key);
+
+    if (attribute == NULL && span->attribute_count == BERTH_SPAN_ATTRIBUTES_MAX) {
+        span->dropped_attributes++;
+        return;
+    }
+    if (attribute == NULL) {
+        attribute = &span->attributes[span->attribute_count];
+        if (!add_attribute(span, attribute, given)) {
+            span->dropped_attributes++;
+            return;
+        }
+        span->attribute_count++;
+    }
+    set_value(span, attribute, given);
+}
+
+/* Of keys that are repeated the last one counts. */
+static bool has_later(const struct berth_attribute *given, size_t i, size_t count)
+{
+    for (size_t k = i + 1; k < count; k++)
+        if (strcmp(given[i].key, given[k].key) == 0)
+            return true;
+    return false;
+}
+
+static struct details add_details(struct span *span, const struct berth_attribute *given, size_t count)
+{
+    struct details details = {.first = span->detail_count};
+
+    for (size_t i = 0; i < count; i++) {
+        struct attribute *attribute = &span->details[span->detail_count];
+
+        /* So few that looking for repetitions costs little. */
+        if (details.count < BERTH_SPAN_DETAILS_MAX && has_later(given, i, count))
+            continue;
+        if (span->detail_count == BERTH_SPAN_DETAILS_MAX || !add_attribute(span, attribute, &given[i])) {
+            details.dropped++;
+            continue;
+        }
+        span->detail_count++;
+        details.count++;
+        set_value(span, attribute, &given[i]);
+    }
+    return details;
+}
+
 static uint64_t age_of(const struct span *span)
 {
     return uv_hrtime() - span->start_monotonic_ns;
 }
 
-static void op_add_event(struct berth_span *public, const char *name)
+static void op_add_event_with(struct berth_span *public, const char *name,
+                              const struct berth_attribute *attributes, size_t count)
 {
     struct span *span = (struct span *)public;
     struct event *event = &span->events[span->event_count];
@@ -187,6 +253,27 @@ static void op_add_event(struct berth_span *public, const char *name)
     event->name = add_text(span, name, BERTH_SPAN_TEXT_MAX);
     event->after_ns = age_of(span);
     span->event_count++;
+    event->details = add_details(span, attributes, count);
+}
+
+static void op_add_event(struct berth_span *public, const char *name)
+{
+    op_add_event_with(public, name, NULL, 0);
+}
+
+static void op_add_link(struct berth_span *public, const struct berth_trace *to,
+                        const struct berth_attribute *attributes, size_t count)
+{
+    struct span *span = (struct span *)public;
+    struct link *link = &span->links[span->link_count];
+
+    if (span->link_count == BERTH_SPAN_LINKS_MAX) {
+        span->dropped_links++;
+        return;
+    }
+    link->to = *to;
+    link->details = add_details(span, attributes, count);
+    span->link_count++;
 }
 
 static void op_set_status(struct berth_span *public, enum berth_span_status status, const char *message)
@@ -211,6 +298,16 @@ static void ignore_event(struct berth_span *public, const char *name)
 {
 }
 
+static void ignore_event_with(struct berth_span *public, const char *name,
+                              const struct berth_attribute *attributes, size_t count)
+{
+}
+
+static void ignore_link(struct berth_span *public, const struct berth_trace *to,
+                        const struct berth_attribute *attributes, size_t count)
+{
+}
+
 static void ignore_status(struct berth_span *public, enum berth_span_status status, const char *message)
 {
 }
@@ -226,6 +323,8 @@ static const struct berth_span_ops ended_ops = {
     .add_event = ignore_event,
     .set_status = ignore_status,
     .end = ignore_end,
+    .add_event_with = ignore_event_with,
+    .add_link = ignore_link,
 };
 
 /* Its memory waits for the next one, up to a limit. */
@@ -244,11 +343,45 @@ static void put_away(struct span *span)
     spans->kept_count++;
 }
 
+static void show_attributes(const struct span *span, const struct attribute *attributes, uint32_t count,
+                            struct berth_attribute *ret_attributes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct attribute *from = &attributes[i];
+        struct berth_attribute *to = &ret_attributes[i];
+
+        *to = (struct berth_attribute){.key = span->texts + from->key, .kind = from->kind};
+        switch (from->kind) {
+        case BERTH_ATTRIBUTE_TEXT:
+            to->text = span->texts + from->text;
+            break;
+        case BERTH_ATTRIBUTE_INT:
+            to->number = from->number;
+            break;
+        case BERTH_ATTRIBUTE_BOOL:
+            to->truth = from->truth;
+            break;
+        case BERTH_ATTRIBUTE_DOUBLE:
+            to->real = from->real;
+            break;
+        }
+    }
+}
+
+static struct berth_span_details show_details(const struct details *details,
+                                              const struct berth_attribute *all)
+{
+    return (struct berth_span_details){
+        .attributes = all + details->first, .count = details->count, .dropped = details->dropped};
+}
+
 static void tell_end(const struct span *span)
 {
     const struct spans *spans = span->source->spans;
-    struct berth_attribute attributes[BERTH_SPAN_ATTRIBUTES_MAX];
+    struct berth_attribute attributes[BERTH_SPAN_ATTRIBUTES_MAX], details[BERTH_SPAN_DETAILS_MAX];
     struct berth_span_event events[BERTH_SPAN_EVENTS_MAX];
+    struct berth_span_details event_details[BERTH_SPAN_EVENTS_MAX];
+    struct berth_span_link links[BERTH_SPAN_LINKS_MAX];
     struct berth_span_data data = {
         .size = sizeof(data),
         .trace = span->public.trace,
@@ -267,31 +400,23 @@ static void tell_end(const struct span *span)
         .status = span->status,
         .status_message = span->texts + span->status_message,
         .scope = span->source->uri,
+        .event_details = event_details,
+        .links = links,
+        .link_count = span->link_count,
+        .dropped_links = span->dropped_links,
     };
 
     memcpy(data.parent_id, span->parent_id, sizeof(data.parent_id));
-    for (uint32_t i = 0; i < span->attribute_count; i++) {
-        const struct attribute *from = &span->attributes[i];
-
-        attributes[i] = (struct berth_attribute){.key = span->texts + from->key, .kind = from->kind};
-        switch (from->kind) {
-        case BERTH_ATTRIBUTE_TEXT:
-            attributes[i].text = span->texts + from->text;
-            break;
-        case BERTH_ATTRIBUTE_INT:
-            attributes[i].number = from->number;
-            break;
-        case BERTH_ATTRIBUTE_BOOL:
-            attributes[i].truth = from->truth;
-            break;
-        case BERTH_ATTRIBUTE_DOUBLE:
-            attributes[i].real = from->real;
-            break;
-        }
-    }
-    for (uint32_t i = 0; i < span->event_count; i++)
+    show_attributes(span, span->attributes, span->attribute_count, attributes);
+    show_attributes(span, span->details, span->detail_count, details);
+    for (uint32_t i = 0; i < span->event_count; i++) {
         events[i] = (struct berth_span_event){span->texts + span->events[i].name,
                                               span->start_ns + span->events[i].after_ns};
+        event_details[i] = show_details(&span->events[i].details, details);
+    }
+    for (uint32_t i = 0; i < span->link_count; i++)
+        links[i] =
+            (struct berth_span_link){span->links[i].to, show_details(&span->links[i].details, details)};
     spans->on_end(spans->context, &data);
 }
 
@@ -309,6 +434,8 @@ static const struct berth_span_ops span_ops = {
     .add_event = op_add_event,
     .set_status = op_set_status,
     .end = op_end,
+    .add_event_with = op_add_event_with,
+    .add_link = op_add_link,
 };
 
 /* Everything but its texts is zero. */

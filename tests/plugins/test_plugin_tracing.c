@@ -10,6 +10,7 @@
 
 #include <berth/testing.h>
 #include <berth/types/tracing.h>
+#include <opentelemetry/proto/trace/v1/trace.pb-c.h>
 
 #include <plugins/tracing/batch.h>
 #include <plugins/tracing/options.h>
@@ -25,7 +26,9 @@
 static struct {
     unsigned count;
     struct berth_span_data data;
-    char name[128], state[64], scope[128], message[128], attributes[2048], events[2048];
+    char name[128], state[64], scope[128], message[128], attributes[2048], events[2048], links[1024];
+    /* Of all events and links. */
+    uint32_t dropped_details;
 } told;
 
 /* Of the last call. */
@@ -33,17 +36,10 @@ static struct berth_trace seen;
 static bool has_seen;
 static struct berth_tracer tracer;
 
-static void on_span(void *instance, const struct berth_span_data *span)
+static void add_attributes(char *text, size_t size, const struct berth_attribute *attributes, size_t count)
 {
-    told.count++;
-    told.data = *span;
-    snprintf(told.name, sizeof(told.name), "%s", span->name);
-    snprintf(told.state, sizeof(told.state), "%s", span->tracestate);
-    snprintf(told.scope, sizeof(told.scope), "%s", span->scope);
-    snprintf(told.message, sizeof(told.message), "%s", span->status_message);
-    told.attributes[0] = told.events[0] = '\0';
-    for (size_t i = 0; i < span->attribute_count; i++) {
-        const struct berth_attribute *one = &span->attributes[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct berth_attribute *one = &attributes[i];
         char value[64];
 
         if (one->kind == BERTH_ATTRIBUTE_TEXT)
@@ -54,12 +50,43 @@ static void on_span(void *instance, const struct berth_span_data *span)
             snprintf(value, sizeof(value), "%s", one->truth ? "true" : "false");
         else
             snprintf(value, sizeof(value), "%g", one->real);
-        snprintf(told.attributes + strlen(told.attributes), sizeof(told.attributes) - strlen(told.attributes),
-                 "%s=%s ", one->key, value);
+        snprintf(text + strlen(text), size - strlen(text), "%s=%s ", one->key, value);
     }
-    for (size_t i = 0; i < span->event_count; i++)
+}
+
+static void add_details(char *text, size_t size, const struct berth_span_details *details)
+{
+    told.dropped_details += details->dropped;
+    if (details->count == 0)
+        return;
+    snprintf(text + strlen(text), size - strlen(text), "( ");
+    add_attributes(text, size, details->attributes, details->count);
+    snprintf(text + strlen(text), size - strlen(text), ") ");
+}
+
+static void on_span(void *instance, const struct berth_span_data *span)
+{
+    char id[BERTH_TRACE_ID_LENGTH + 1];
+
+    told.count++;
+    told.data = *span;
+    told.dropped_details = 0;
+    snprintf(told.name, sizeof(told.name), "%s", span->name);
+    snprintf(told.state, sizeof(told.state), "%s", span->tracestate);
+    snprintf(told.scope, sizeof(told.scope), "%s", span->scope);
+    snprintf(told.message, sizeof(told.message), "%s", span->status_message);
+    told.attributes[0] = told.events[0] = told.links[0] = '\0';
+    add_attributes(told.attributes, sizeof(told.attributes), span->attributes, span->attribute_count);
+    for (size_t i = 0; i < span->event_count; i++) {
         snprintf(told.events + strlen(told.events), sizeof(told.events) - strlen(told.events), "%s ",
                  span->events[i].name);
+        add_details(told.events, sizeof(told.events), &span->event_details[i]);
+    }
+    for (size_t i = 0; i < span->link_count; i++) {
+        berth_trace_format_id(&span->links[i].to, id);
+        snprintf(told.links + strlen(told.links), sizeof(told.links) - strlen(told.links), "%.4s ", id);
+        add_details(told.links, sizeof(told.links), &span->links[i].details);
+    }
 }
 
 static const struct berth_span_processor processor = {.size = sizeof(processor), .on_span = on_span};
@@ -318,6 +345,68 @@ static void a_plugin_records_spans_of_its_own(void **state)
     finish(testing);
 }
 
+static struct berth_attribute text_of(const char *key, const char *text)
+{
+    return (struct berth_attribute){.key = key, .kind = BERTH_ATTRIBUTE_TEXT, .text = text};
+}
+
+static void events_and_links_have_attributes(void **state)
+{
+    const struct berth_attribute attributes[] = {
+        text_of("a", "first"),
+        {.key = "b", .kind = BERTH_ATTRIBUTE_INT, .number = 7},
+        text_of("a", "last"),
+    };
+    struct berth_testing *testing = start();
+    struct berth_trace parent, other;
+    struct berth_span *span;
+
+    open_tracer(testing, AUTHOR);
+    assert_true(berth_trace_parse(PARENT, strlen(PARENT), &parent));
+    other = parent;
+    other.trace_id[0] = 0xff;
+    span = berth_span_start(&tracer, NULL, "batch");
+    berth_span_event(span, "plain");
+    berth_span_event_with(span, "rich", attributes, 3);
+    berth_span_event_with(span, "poor", NULL, 0);
+    berth_span_link(span, &parent, NULL, 0);
+    berth_span_link(span, NULL, attributes, 3);
+    berth_span_link(span, &other, attributes, 2);
+    berth_span_end(span);
+    assert_string_equal(told.events, "plain rich ( b=7 a=last ) poor ");
+    assert_string_equal(told.links, "0af7 fff7 ( a=first b=7 ) ");
+    assert_string_equal(told.attributes, "");
+    assert_int_equal(told.dropped_details, 0);
+    /* Nothing of it is in the next one, which has its memory. */
+    span = berth_span_start(&tracer, NULL, "next");
+    berth_span_event(span, "plain");
+    berth_span_end(span);
+    assert_string_equal(told.events, "plain ");
+    assert_string_equal(told.links, "");
+    berth_tracer_close(&tracer);
+    finish(testing);
+}
+
+/* Of an older tracing plugin. */
+static char older_events[64];
+
+static void older_add_event(struct berth_span *span, const char *name)
+{
+    snprintf(older_events + strlen(older_events), sizeof(older_events) - strlen(older_events), "%s ", name);
+}
+
+static void an_older_tracing_plugin_takes_the_names_alone(void **state)
+{
+    const struct berth_span_ops ops = {.size = offsetof(struct berth_span_ops, add_event_with),
+                                       .add_event = older_add_event};
+    const struct berth_attribute attribute = text_of("a", "b");
+    struct berth_span span = {.ops = &ops};
+
+    berth_span_event_with(&span, "rich", &attribute, 1);
+    berth_span_link(&span, &span.trace, &attribute, 1);
+    assert_string_equal(older_events, "rich ");
+}
+
 static void what_is_not_recorded_costs_nothing_to_write_to(void **state)
 {
     struct berth_tracer none = {.tracing = NULL};
@@ -327,6 +416,8 @@ static void what_is_not_recorded_costs_nothing_to_write_to(void **state)
     assert_null(berth_span_trace(span));
     berth_span_set(span, "a", "b");
     berth_span_event(span, "c");
+    berth_span_event_with(span, "c", NULL, 0);
+    berth_span_link(span, NULL, NULL, 0);
     berth_span_set_status(span, BERTH_SPAN_OK, NULL);
     berth_span_end(span);
     berth_tracer_close(&none);
@@ -353,6 +444,8 @@ static void what_a_plugin_leaves_open_is_dropped(void **state)
 
 static void a_span_has_limits(void **state)
 {
+    const struct berth_attribute few[] = {text_of("a", "1"), text_of("b", "2"), text_of("c", "3"),
+                                          text_of("d", "4"), text_of("e", "5")};
     static char text[4096];
     struct berth_testing *testing = start();
     struct berth_span *span;
@@ -366,11 +459,16 @@ static void a_span_has_limits(void **state)
         berth_span_set_int(span, key, i);
         berth_span_event(span, "e");
     }
+    for (int i = 0; i < 20; i++)
+        berth_span_link(span, berth_span_trace(span), few, 5);
     berth_span_end(span);
     assert_int_equal(told.data.attribute_count, BERTH_SPAN_ATTRIBUTES_MAX);
     assert_int_equal(told.data.dropped_attributes, 100 - BERTH_SPAN_ATTRIBUTES_MAX);
     assert_int_equal(told.data.event_count, BERTH_SPAN_EVENTS_MAX);
     assert_int_equal(told.data.dropped_events, 100 - BERTH_SPAN_EVENTS_MAX);
+    assert_int_equal(told.data.link_count, BERTH_SPAN_LINKS_MAX);
+    assert_int_equal(told.data.dropped_links, 20 - BERTH_SPAN_LINKS_MAX);
+    assert_int_equal(told.dropped_details, 5 * BERTH_SPAN_LINKS_MAX - BERTH_SPAN_DETAILS_MAX);
     berth_tracer_close(&tracer);
     finish(testing);
 }
@@ -385,7 +483,7 @@ static void a_span_that_is_changed_for_days_stays_small(void **state)
 
     open_tracer(testing, AUTHOR);
     span = berth_span_start(&tracer, NULL, "days");
-    berth_span_event(span, "began");
+    berth_span_event_with(span, "began", &(struct berth_attribute){.key = "by", .text = "me"}, 1);
     for (int i = 0; i < 20000; i++) {
         snprintf(text, sizeof(text), "%01000d", i);
         berth_span_set(span, "rest", text);
@@ -400,7 +498,7 @@ static void a_span_that_is_changed_for_days_stays_small(void **state)
     berth_span_end(span);
     assert_string_equal(told.name, "days");
     assert_string_equal(told.attributes, "rest=done progress=19999 ");
-    assert_string_equal(told.events, "began ");
+    assert_string_equal(told.events, "began ( by=me ) ");
     assert_string_equal(told.message, "19999");
     berth_tracer_close(&tracer);
     finish(testing);
@@ -660,6 +758,52 @@ static void the_queue_is_bounded_and_leaves_in_batches(void **state)
     assert_int_equal(queue.bytes, 0);
 }
 
+static void a_span_is_encoded_with_all_that_it_has(void **state)
+{
+    const struct berth_attribute attributes[] = {text_of("a", "b"), text_of("c", "d")};
+    const struct berth_span_event events[] = {{"plain", 5}, {"rich", 6}};
+    const struct berth_span_details details[] = {{NULL, 0, 0}, {attributes, 1, 3}};
+    const struct berth_span_link link = {.to = {.trace_id = {9}, .span_id = {8}, .flags = 1},
+                                         .details = {attributes + 1, 1, 4}};
+    struct berth_span_data data = {.size = sizeof(data),
+                                   .tracestate = "",
+                                   .name = "n",
+                                   .status_message = "",
+                                   .scope = "s",
+                                   .events = events,
+                                   .event_count = 2,
+                                   .event_details = details,
+                                   .links = &link,
+                                   .link_count = 1,
+                                   .dropped_links = 2};
+    Opentelemetry__Proto__Trace__V1__Span *span;
+    struct queue queue;
+
+    queue_init(&queue, 3);
+    assert_true(queue_add(&queue, &data));
+    span = opentelemetry__proto__trace__v1__span__unpack(NULL, STAILQ_FIRST(&queue.items)->length,
+                                                         STAILQ_FIRST(&queue.items)->bytes);
+    assert_non_null(span);
+    assert_int_equal(span->n_events, 2);
+    assert_int_equal(span->events[0]->n_attributes, 0);
+    assert_int_equal(span->events[1]->n_attributes, 1);
+    assert_string_equal(span->events[1]->attributes[0]->value->string_value, "b");
+    assert_int_equal(span->events[1]->dropped_attributes_count, 3);
+    assert_int_equal(span->n_links, 1);
+    assert_int_equal(span->links[0]->trace_id.data[0], 9);
+    assert_int_equal(span->links[0]->trace_id.len, 16);
+    assert_int_equal(span->links[0]->span_id.data[0], 8);
+    assert_int_equal(span->links[0]->flags, 1);
+    assert_string_equal(span->links[0]->attributes[0]->key, "c");
+    assert_int_equal(span->links[0]->dropped_attributes_count, 4);
+    assert_int_equal(span->dropped_links_count, 2);
+    opentelemetry__proto__trace__v1__span__free_unpacked(span, NULL);
+    /* From a tracing plugin that knows neither. */
+    data.size = offsetof(struct berth_span_data, event_details);
+    assert_true(queue_add(&queue, &data));
+    queue_finish(&queue);
+}
+
 static void an_answer_that_cannot_be_read_is_survived(void **state)
 {
     /* partial_success { rejected_spans = 7, error_message = "no" } */
@@ -684,6 +828,8 @@ int main(void)
         cmocka_unit_test(conventions_are_those_of_the_transport_and_of_the_variable),
         cmocka_unit_test(hostile_lists_are_counted_and_stay_out_of_the_span),
         cmocka_unit_test(a_plugin_records_spans_of_its_own),
+        cmocka_unit_test(events_and_links_have_attributes),
+        cmocka_unit_test(an_older_tracing_plugin_takes_the_names_alone),
         cmocka_unit_test(what_is_not_recorded_costs_nothing_to_write_to),
         cmocka_unit_test(what_a_plugin_leaves_open_is_dropped),
         cmocka_unit_test(a_span_has_limits),
@@ -696,6 +842,7 @@ int main(void)
         cmocka_unit_test(an_attribute_of_the_resource_has_one_value),
         cmocka_unit_test(disabled_is_skipped),
         cmocka_unit_test(the_queue_is_bounded_and_leaves_in_batches),
+        cmocka_unit_test(a_span_is_encoded_with_all_that_it_has),
         cmocka_unit_test(an_answer_that_cannot_be_read_is_survived),
     };
 

@@ -9,6 +9,7 @@
  *     berth_tracer_open(host, &self->tracer);                                      // in init
  *     struct berth_span *span = berth_span_start(&self->tracer, call->trace, "resize");
  *     berth_span_set_int(span, "image.width", width);
+ *     berth_span_event(span, "decoded");
  *     berth_span_end(span);
  *     berth_tracer_close(&self->tracer);                                           // in close
  *
@@ -34,6 +35,9 @@ extern "C" {
 /** Limits of one span; what is beyond them is dropped and counted in it, and longer texts are cut. */
 #define BERTH_SPAN_ATTRIBUTES_MAX 64
 #define BERTH_SPAN_EVENTS_MAX 64
+#define BERTH_SPAN_LINKS_MAX 16
+/** Of all events and links of the span together. */
+#define BERTH_SPAN_DETAILS_MAX 64
 #define BERTH_SPAN_TEXT_MAX 1024
 
 /** As OpenTelemetry numbers them. */
@@ -75,6 +79,11 @@ struct berth_span_ops {
     void (*add_event)(struct berth_span *span, const char *name);
     void (*set_status)(struct berth_span *span, enum berth_span_status status, const char *message);
     void (*end)(struct berth_span *span);
+    /** Attributes may be NULL where `count` is 0. */
+    void (*add_event_with)(struct berth_span *span, const char *name,
+                           const struct berth_attribute *attributes, size_t count);
+    void (*add_link)(struct berth_span *span, const struct berth_trace *to,
+                     const struct berth_attribute *attributes, size_t count);
 };
 
 /** A span that is being recorded. Freed when it ends. */
@@ -221,6 +230,29 @@ static inline void berth_span_event(struct berth_span *span, const char *name)
         span->ops->add_event(span, name);
 }
 
+/** The same with attributes. A tracing plugin that is too old for them takes the name alone. */
+static inline void berth_span_event_with(struct berth_span *span, const char *name,
+                                         const struct berth_attribute *attributes, size_t count)
+{
+    if (span == NULL)
+        return;
+    if (BERTH_HAS(span->ops, add_event_with))
+        span->ops->add_event_with(span, name, attributes, count);
+    else
+        span->ops->add_event(span, name);
+}
+
+/**
+ * Another span that this one has to do with, and is not below of: of a batch each call that it answers.
+ * `attributes` may be NULL where `count` is 0. Accepts `to` NULL, as of a call that is not recorded.
+ */
+static inline void berth_span_link(struct berth_span *span, const struct berth_trace *to,
+                                   const struct berth_attribute *attributes, size_t count)
+{
+    if (span != NULL && to != NULL && BERTH_HAS(span->ops, add_link))
+        span->ops->add_link(span, to, attributes, count);
+}
+
 /** How it went; `message` counts for BERTH_SPAN_ERROR only and may be NULL. */
 static inline void berth_span_set_status(struct berth_span *span, enum berth_span_status status,
                                          const char *message)
@@ -239,6 +271,18 @@ static inline void berth_span_end(struct berth_span *span)
 struct berth_span_event {
     const char *name;
     uint64_t time_ns;
+};
+
+/** What an event or a link says about itself. */
+struct berth_span_details {
+    const struct berth_attribute *attributes;
+    size_t count;
+    uint32_t dropped;
+};
+
+struct berth_span_link {
+    struct berth_trace to;
+    struct berth_span_details details;
 };
 
 /** A span that has ended. Borrowed. Times are nanoseconds since 1970, UTC. */
@@ -265,6 +309,11 @@ struct berth_span_data {
     const char *status_message;
     /** The URI of the plugin that made it. */
     const char *scope;
+    /** Of each of `events`, in their order. */
+    const struct berth_span_details *event_details;
+    const struct berth_span_link *links;
+    size_t link_count;
+    uint32_t dropped_links;
 };
 
 /** The interface of plugins of type io.containerd.tracing.processor.v1. */
