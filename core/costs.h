@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each plugin costs, gathered from those who count it, when somebody asks. */
+/* The costs of each plugin, gathered on request from the rooms that count them. */
 #ifndef CORE_COSTS_H
 #define CORE_COSTS_H
 

@@ -10,7 +10,7 @@
 
 #include "process.h"
 
-/* What became of one file, for the plugins of it that come later in the plan. */
+/* The result of loading one file, for its plugins that come later in the plan. */
 struct outcome {
     bool is_tried;
     enum berth_code code;
@@ -105,7 +105,7 @@ static bool check(struct loading *loading, struct registry_plugin *plugin, const
     return settle_section(loading, plugin, is_fine ? BERTH_OK : BERTH_INVALID_ARGUMENT, &diagnostics);
 }
 
-/* What its section lacks showed only after its own code had migrated it. */
+/* Skips a plugin whose missing settings showed only after its own code had migrated the section. */
 static void skip(struct loading *loading, struct registry_plugin *plugin, const char *condition)
 {
     struct berth_error reason;

@@ -28,10 +28,10 @@ bool report_required(const struct registry *registry, const struct settings *set
  * Logs an error if no server runs: the daemon could not be reached, not even to ask why. @return does one?
  */
 bool report_servers(const struct registry *registry);
-/** What keeps the daemon from being ready. */
+/** The reasons why the daemon is not ready. */
 void report_holds(const struct registry *registry);
 
-/** What a start or a stop is waiting for. Embedded by its owner. */
+/** The pending steps of a start or a stop. Embedded by its owner. */
 struct progress {
     uv_timer_t timer;
     const char *what;

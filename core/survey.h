@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be known without loading anything: configuration, files, manifests and the plan. The daemon starts
+ * Everything known without loading anything: configuration, files, manifests and the plan. The daemon starts
  * with it; the other commands print it.
  */
 #ifndef CORE_SURVEY_H

@@ -231,7 +231,7 @@ static bool read_number(const struct schema *schema, const struct config_node *n
     return check_range(schema, node, ret_value->integer, err);
 }
 
-/* As YAML readers take it: unquoted, it may be a boolean or a number. */
+/* Read as YAML readers do: unquoted, it may be a boolean or a number. */
 static void read_as_written(const struct config_node *node, struct berth_value *ret_value)
 {
     struct berth_error ignored;

@@ -60,7 +60,7 @@ struct schema {
     const char *pattern;
     /** NULL in a table written in C: compiled where it is used. */
     const regex_t *compiled_pattern;
-    /** Of a string or path. */
+    /** For a string or path. */
     enum config_format format;
     const char *const *choices;
     size_t choice_count;

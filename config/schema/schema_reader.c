@@ -13,7 +13,7 @@ struct compiled {
     regex_t regex;
 };
 
-/* What schema_create hands out is the first member. */
+/* The result of schema_create is the first member. */
 struct schema_root {
     struct schema schema;
     struct berth_arena arena;

@@ -128,7 +128,7 @@ static struct config_node *copy_node(struct builder *builder, const struct confi
     return copy;
 }
 
-/* Of a default, which is set in no file. */
+/* For a default, which no file sets. */
 static struct config_node *copy_default(struct builder *builder, const struct config_node *node)
 {
     struct config_node *copy = copy_node(builder, node, node->count);
@@ -139,7 +139,7 @@ static struct config_node *copy_default(struct builder *builder, const struct co
     return copy;
 }
 
-/* What is set, over a default: two maps. */
+/* Merges the set values over a default: two maps. */
 static struct config_node *merge_default(struct builder *builder, const struct config_node *node,
                                          const struct config_node *under)
 {
@@ -349,7 +349,7 @@ static struct berth_value *build(struct builder *builder, const struct schema *s
     return value;
 }
 
-/* What a plugin sees of values: each question takes NULL for what is not there. */
+/* A plugin's view of values: each function takes NULL for a missing value. */
 static enum berth_value_kind view_kind(const struct berth_value *value)
 {
     return value == NULL ? BERTH_VALUE_NONE : value->kind;

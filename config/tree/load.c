@@ -34,9 +34,9 @@ struct origin {
 
 /* A file to read, and where it is named. */
 struct source {
-    /* What marks call it. */
+    /* Its name in marks. */
     const char *path;
-    /* What to read instead of a regular file; NULL for one. */
+    /* The text to read instead of a regular file; NULL for one. */
     const char *stream;
     /* NULL for the main file. */
     const struct config_mark *import;
@@ -154,7 +154,7 @@ bool config_load_is_stream(const char *path)
            strncmp(path, "/proc/self/fd/", 14) == 0;
 }
 
-/* What messages call it. */
+/* Its name in messages. */
 static const char *name_stream(const char *path)
 {
     if (!config_load_is_stream(path))

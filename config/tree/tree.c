@@ -281,7 +281,7 @@ static size_t find_slot(const struct config_node *map, const struct slot *slots,
     return i;
 }
 
-/* Who is told what is in both trees, and where. */
+/* Receives what is in both trees, and where. */
 struct filling {
     struct config_tree *tree;
     void (*on_both)(void *context, const char *path, const struct config_node *kept,

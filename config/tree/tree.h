@@ -38,7 +38,7 @@ struct config_node {
 /** A tree and the memory of all its nodes. */
 struct config_tree;
 
-/** What a reader accepts. */
+/** The limits of a reader. */
 struct config_limits {
     size_t max_bytes;
     unsigned max_depth;

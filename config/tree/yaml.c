@@ -34,7 +34,7 @@ struct reader {
     struct config_tree *tree;
     struct frame *frames;
     unsigned depth;
-    /* Only where the limits allow aliases; the last one of a name counts. */
+    /* Used only if the limits allow aliases; the last one of a name counts. */
     struct anchor *anchors;
     size_t anchor_count;
     size_t node_count;

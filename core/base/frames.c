@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <unwind.h>
 
-/* What a file may make us read. */
+/* The most that a file may make us read. */
 #define SECTIONS_MAX 4096
 #define SYMBOLS_MAX (1u << 20)
 #define NOTES_MAX 8192

@@ -46,7 +46,7 @@ bool log_is_on_for(const struct running_plugin *plugin, enum berth_log_level lev
 
 enum berth_log_level log_level(void);
 void log_set_level(enum berth_log_level level);
-/** Of one plugin, instead of the daemon's. -1: it has the daemon's. */
+/** For one plugin, instead of the daemon's. -1: the plugin uses the daemon's. */
 int log_plugin_level(const struct running_plugin *plugin);
 void log_set_plugin_level(struct running_plugin *plugin, int level);
 /**
@@ -59,7 +59,8 @@ void log_use_tap(const struct log_tap *tap, int level);
  * @param find  any thread; returns NULL for none. NULL: nobody knows.
  */
 void log_use_trace(const struct berth_trace *(*find)(void));
-/** What `format: auto` means for a descriptor: LOG_JOURNAL where the service manager reads it, else LOG_TEXT.
+/**
+ * The meaning of `format: auto` for a descriptor: LOG_JOURNAL if the service manager reads it, else LOG_TEXT.
  */
 enum log_format log_format_of(int fd);
 /** `uri` is NULL for the daemon itself. Control characters in the text are escaped: one event is one line. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What plugins do against the contract at run time: logged once per plugin and place in its code, and always
- * counted. Any thread.
+ * Violations of the contract at run time: logged once per plugin and place in its code, and always counted.
+ * Any thread.
  */
 #ifndef CORE_BASE_MISUSE_H
 #define CORE_BASE_MISUSE_H
@@ -15,7 +15,7 @@ struct misuse {
     const char *uri;
     /** What was done, and the consequence: "replied to a call that has ended; ignored". */
     const char *what;
-    /** Of the call, if there is one. */
+    /** The path of the call, if there is one. */
     const char *path;
     /** An address in the code that did it, or in what called that code last; NULL: unknown. */
     const void *caller;

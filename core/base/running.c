@@ -30,7 +30,7 @@ static _Thread_local struct running_thread *this_thread;
 static struct running_limits limits;
 /* Below it no entry can be too slow, whatever a tick is worth. */
 static uint64_t slow_ticks = UINT64_MAX;
-/* What lasts RUNNING_STAMP_MS is timed. */
+/* Entries that last RUNNING_STAMP_MS are timed. */
 static atomic_uint_least64_t stamp_ticks = UINT64_MAX;
 static void (*on_step)(const struct running_word *word, bool has_ended);
 /* Set in a forked child only. */
@@ -194,7 +194,7 @@ uint64_t running_ticks_to_ns(uint64_t ticks)
     return (uint64_t)((double)ticks * ((double)elapsed_ns / (double)elapsed_ticks));
 }
 
-/* Without a free place the thread is not shown. */
+/* If no place is free, the thread is not shown. */
 static void take_place(struct running_thread *thread, const struct running_plugin *owner)
 {
     for (size_t i = 0; owner != NULL && i < RUNNING_BOX_PREPARES; i++) {

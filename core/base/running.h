@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** What a plugin is called for. The values are kept in files: add at the end. */
+/** Why a plugin is called. The values are kept in files: add at the end. */
 enum running_doing {
     RUNNING_NOTHING = 0,
     RUNNING_LOAD = 1,
@@ -32,7 +32,7 @@ enum running_doing {
     RUNNING_POST = 12,
     /** A function that a plugin handed to the host: a visitor, a watch. */
     RUNNING_CALLBACK = 13,
-    /** What libuv called directly, as the plugin itself says. */
+    /** Code that libuv called directly, as announced by the plugin. */
     RUNNING_OWN = 14,
 };
 
@@ -56,7 +56,7 @@ struct running_plugin {
     /** Its own level of the log, and one more, as core/base/log.h keeps it; 0: the daemon's. */
     atomic_int log_level;
     const char *uri;
-    /** Of its manifest; the file's path. */
+    /** Module and version as in its manifest, and the path of the file. */
     const char *module, *version, *path;
     /** The loop's thread only, except `stalls` and `misuses`. In units of running_ticks(); see
      * running_begin_turn.
@@ -67,7 +67,7 @@ struct running_plugin {
     uint64_t slow;
     /** Times that the watchdog found the loop stuck in it. */
     atomic_uint_least64_t stalls;
-    /** What the log has said of `slow`: see core/watch/watchdog.c. */
+    /** What the log has reported of `slow`: see core/watch/watchdog.c. */
     struct {
         uint64_t told, told_ns, blocked_ns, pause_ns;
     } slow_lines;
@@ -112,32 +112,32 @@ struct running_thread {
         /** 0: it is not timed. Then it was seen at `seen` for the first time; 0: not yet. */
         atomic_uint_least64_t begun, seen;
         atomic_uint_least64_t limit_ns;
-        /** What entries within it took. */
+        /** The time taken by entries within it. */
         uint64_t nested_ticks;
         atomic_int doing;
         bool flag_was_set;
         /** How many entries it represents. */
         uint32_t weight;
     } frames[RUNNING_DEPTH_MAX];
-    /** Of another thread than the loop's: its place in the box, while it is in a plugin. */
+    /** For threads other than the loop's: its place in the box, while it is in a plugin. */
     atomic_uint *place;
 };
 
-/** As many as prepare_threads allows. */
+/** Threads: as many as prepare_threads allows. */
 #define RUNNING_BOX_PREPARES 64
 
 /**
- * What outlives the process: mapped from a file, written at each entry of the loop's thread. The next start
- * reads who was running when the daemon died.
+ * The part that outlives the process: mapped from a file, written at each entry of the loop's thread. The
+ * next start reads from it who was running when the daemon died.
  */
 struct running_box {
     atomic_uint owner;
     atomic_int doing;
-    /** Who runs on other threads, in any order; 0 if it is free. */
+    /** The plugins running on other threads, in any order; 0 if a place is free. */
     atomic_uint prepares[RUNNING_BOX_PREPARES];
 };
 
-/** What to do about an entry of the loop's thread that took longer than `slow_ns`. 0: nothing. */
+/** The action for an entry of the loop's thread that took longer than `slow_ns`. 0: none. */
 struct running_limits {
     uint64_t slow_ns;
     void (*on_slow)(const struct running_word *word, uint64_t took_ns);

@@ -61,7 +61,7 @@ static volatile sig_atomic_t can_go_on;
 static bool is_child;
 static struct blame {
     const struct running_plugin *plugin;
-    /** What the host had called, which may be another plugin. */
+    /** The plugin that the host had called, perhaps another one. */
     struct running_word word;
 } forked_by;
 

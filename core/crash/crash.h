@@ -32,7 +32,7 @@ struct crash_death {
 };
 
 struct crash_options {
-    /** Of an exit that the daemon did not begin. */
+    /** The exit code, for an exit that the daemon did not begin. */
     int exit_code;
     /** Called before the daemon dies, in a signal handler; may be NULL. */
     void (*on_death)(const struct crash_death *death);
@@ -87,7 +87,7 @@ void box_begin(void);
 void box_note_death(const struct crash_death *death);
 /** The daemon ends on purpose. Async-signal-safe. */
 void box_note_end(void);
-/** Also where box_open failed. */
+/** Also if box_open failed. */
 void box_close(void);
 
 /*

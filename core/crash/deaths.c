@@ -19,7 +19,7 @@
 
 #define FILE_BYTES_MAX (144 * 1024)
 
-/* Of lines that are kept without being understood. */
+/* The most bytes of lines that are kept although they cannot be read. */
 #define OTHERS_BYTES_MAX (16 * 1024)
 
 static char *path_in(const char *state)

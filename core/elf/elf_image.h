@@ -51,7 +51,7 @@ bool elf_image_find_symbol(const struct elf_image *image, const char *name, Elf6
 /** Is it defined here and seen from outside? */
 bool elf_symbol_is_exported(const Elf64_Sym *symbol);
 
-/** What the file has for an address range; at most `length` bytes, fewer where the segment ends sooner. */
+/** The file's bytes for an address range: at most `length`, fewer if the segment ends sooner. */
 struct elf_table elf_image_at(const struct elf_image *image, uint64_t address, uint64_t length);
 
 #endif

@@ -151,7 +151,7 @@ struct loaded {
     const struct file *file;
 };
 
-/* What a name resolves to without a search path of its own. */
+/* The file that a name resolves to without a search path of its own. */
 struct known {
     char *name;
     const struct file *file;
@@ -810,7 +810,7 @@ void library_each_loaded(struct library_finder *finder,
     }
 }
 
-/* Who came first under a name: a library and the module that needs it, or a module by its own soname. */
+/* The first under a name: a library and the module that needs it, or a module by its own soname. */
 struct named {
     char *name;
     dev_t device;

@@ -22,7 +22,7 @@ struct library {
     dev_t device;
     ino_t inode;
     const struct elf_image *image;
-    /** Who needs it first: an index of the list. */
+    /** The first user: an index of the list. */
     size_t user;
 };
 

@@ -28,7 +28,7 @@ struct host {
     void (*on_released)(struct host *host);
 };
 
-/** What all plugins' tables share. All of it borrowed; `router` and `inspect` may be NULL in tests. */
+/** Shared by the tables of all plugins. All of it borrowed; `router` and `inspect` may be NULL in tests. */
 struct host_options {
     uv_loop_t *loop;
     struct registry *registry;

@@ -33,7 +33,7 @@ struct instance {
     struct steps steps;
     /* While its prepare runs, even after it was abandoned; else NULL. */
     struct prepare_job *job;
-    /* What prepare made, on its way to init. */
+    /* The result of prepare, on its way to init. */
     void *prepared;
     /* Init has returned an instance, and close has not been called for it. */
     bool is_open;
@@ -194,7 +194,7 @@ static void begin(struct instance *instance, enum step step)
     steps_begin(&instance->steps, step);
 }
 
-/* What the ends of all steps have in common. */
+/* Common to the ends of all steps. */
 static void take_end(struct instance *instance, enum step step, enum berth_code code)
 {
     instance->life->in_flight--;
@@ -808,7 +808,7 @@ static void close_handles(struct life *life)
     life->phase = LIFE_STOPPED;
     uv_idle_stop(&life->turn);
     life->open_handles = 3;
-    /* That of an init which never ended is still open. */
+    /* The mailbox of an init that never ended is still open. */
     for (size_t i = 0; i < life->plan->run_count; i++)
         if (life->instances[i].host.table.mailbox != NULL)
             mailbox_close(life->instances[i].host.table.mailbox, false);

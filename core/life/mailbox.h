@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What other threads leave for a plugin to do on the loop's thread. Inside the host and the fake host alike.
- */
+/* Work that other threads post to a plugin for the loop's thread. Used by the host and the fake host. */
 #ifndef CORE_LIFE_MAILBOX_H
 #define CORE_LIFE_MAILBOX_H
 

@@ -41,7 +41,7 @@ struct step_outcome {
 
 struct steps;
 
-/** What a step is: one row in the table of a life. */
+/** The definition of a step: one row in the table of a life. */
 struct step_kind {
     const char *name;
     /** What its call does on the loop; RUNNING_NOTHING if it only hands work to another thread. */
@@ -50,7 +50,7 @@ struct step_kind {
     size_t timeout;
     /** How the instance is listed while the step runs, and once it has ended well. */
     enum berth_state state_during, state_after;
-    /** What becomes of a result that came past the deadline, for the log; may be NULL. */
+    /** What happens to a result that came after the deadline, for the log; may be NULL. */
     const char *if_late;
     /** Calls the plugin. BERTH_PENDING if steps_complete follows. */
     enum berth_code (*call)(struct steps *steps, void **ret_result, struct berth_error *err);
@@ -77,7 +77,7 @@ struct steps {
         /** On the clock of uv_hrtime(). */
         uint64_t begun_ns, ended_ns;
     } records[STEP_COUNT];
-    /** Of the one that is pending. */
+    /** The deadline of the pending step. */
     struct deadline deadline;
     bool is_last_look;
     /** A completion from inside the callback itself, kept until that returns. */

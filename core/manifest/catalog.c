@@ -188,7 +188,7 @@ static char *reason_of(struct config_diagnostics *diagnostics)
     return reason;
 }
 
-/* What of a manifest is ignored; of many such things the first few are enough. */
+/* Warns of ignored parts of a manifest; of many, the first few are enough. */
 static void warn_of_ignored(struct reader *reader, struct config_diagnostics *diagnostics)
 {
     size_t said = 0;

@@ -108,7 +108,7 @@ static enum berth_code check_uv_sizes(const struct berth_module *module, const s
     return BERTH_OK;
 }
 
-/* What can be looked for by name: does the table reach its name at all? */
+/* Can it be looked up by name: is the table large enough to contain its name? */
 static enum berth_code check_plugin_tables(const struct berth_module *module, const struct manifest *manifest,
                                            struct berth_error *err)
 {

@@ -6,7 +6,7 @@
 
 #include "manifest.h"
 
-/* As long as a file's name may be. */
+/* The longest file name. */
 #define NAME_BYTES_MAX 255
 #define TRANSPORT_BYTES_MAX 31
 

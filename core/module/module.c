@@ -165,7 +165,7 @@ static enum berth_code find_table(void *handle, const char *path, const struct b
     return BERTH_OK;
 }
 
-/* Of the dynamic section; 0: it has none such. */
+/* An entry of the dynamic section; 0 if it has none. */
 static uintptr_t dynamic_value(const ElfW(Dyn) * entry, ElfW(Sxword) tag)
 {
     while (entry->d_tag != DT_NULL && entry->d_tag != tag)

@@ -37,7 +37,7 @@ struct module_range {
     uintptr_t start, end;
 };
 
-/** Of a file that is loaded; empty if there is none. */
+/** For a file that is loaded; empty if there is none. */
 struct module_range module_range(const char *path);
 
 #endif

@@ -214,7 +214,10 @@ void plan_build_collect(struct plan_build *build, const struct catalog *catalog)
     reject_losers(build, catalog);
 }
 
-/* Those that will run by level, then the others, each by URI. `place_of` has room for all. */
+/*
+ * Plugins that will run come first, by level, then the others, each group by URI. `place_of` has room for
+ * all.
+ */
 static void find_places(const struct plan *plan, size_t level_count, size_t *place_of)
 {
     size_t *next = memory_allocate(level_count + 2, sizeof(*next));

@@ -78,7 +78,7 @@ static void reject_second_exporters(struct plan_build *build)
     name_table_finish(&exporters);
 }
 
-/* What the configuration adds to a service, or NULL. */
+/* The transports that the configuration adds to a service, or NULL. */
 static const struct settings_transports *find_added(const struct plan_build *build, const char *service)
 {
     const struct settings_plan *settings = build->settings;

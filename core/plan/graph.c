@@ -100,7 +100,7 @@ struct levels {
     struct plan *plan;
     struct plan_graph dependents;
     int32_t max_level;
-    /** Of each node: how many providers have no level yet, and the highest level of the others; -1: none. */
+    /** For each node: how many providers have no level yet, and the highest level of the others; -1: none. */
     size_t *waits_for;
     int32_t *highest;
     size_t *queue;

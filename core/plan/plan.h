@@ -81,7 +81,7 @@ struct plan_entry {
     int32_t level;
     const struct plan_requirement *requirements;
     size_t requirement_count;
-    /** Those of its manifest, with the transports that the configuration adds. */
+    /** The services of its manifest, with the transports that the configuration adds. */
     const struct manifest_service *services;
 };
 
@@ -143,7 +143,7 @@ bool plan_graph_is_star(const struct plan_entry *entry);
  */
 struct verdicts;
 
-/** What becomes of an entry, and because of whom. */
+/** The verdict on an entry, and who causes it. */
 struct verdict {
     /**
      * BERTH_STATE_WAITING: some providers have not settled. BERTH_STATE_STARTING: it may start.

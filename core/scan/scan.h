@@ -15,7 +15,7 @@ struct scan_file {
     char *path;
     /** The path for people and wires: one line of UTF-8, whatever the file is called. */
     char *shown;
-    /** As fstat gave it when the bytes were read; for verify_same. */
+    /** The fstat result when the bytes were read; for verify_same. */
     struct stat status;
     enum berth_code code;
     /** Why it is rejected, one line that begins with the path, malloced; NULL if it is not. */
@@ -26,7 +26,7 @@ struct scan_file {
 struct scan_rejection {
     /** Its place among those that were given. */
     size_t directory;
-    /** Nothing is there. Otherwise it is not trusted or cannot be read. */
+    /** It does not exist. Otherwise it is not trusted or cannot be read. */
     bool is_missing;
     /** One line that begins with the path, malloced. */
     char *reason;

@@ -88,7 +88,7 @@ static void add_all(struct places *places, const struct config_node *node)
         add_all(places, node->items[i]);
 }
 
-/* As deep as the schema, which its reader bounds. */
+/* Recursion is as deep as the schema, which its reader bounds. */
 static void add_declared(struct places *places, const struct schema *object, const struct config_node *map)
 {
     for (size_t i = 0; map->kind == CONFIG_MAP && i < map->count; i++) {

@@ -51,7 +51,7 @@ static void add_plugin_defaults(struct config_text *out, const struct manifest_p
     config_diagnostics_finish(&diagnostics);
 }
 
-/* What the installed file adds to the defaults, so that a copy of this text imports the same files. */
+/* The imports of the installed file, so that a copy of this text imports the same files. */
 static struct config_tree *create_shipped(void)
 {
     static const char text[] = "imports: [conf.d/*.yaml]\n";

@@ -55,7 +55,7 @@ struct settings_store {
     bool lenient, look_at_files;
     /** A file could not be read, so other plugin directories may be meant. */
     bool is_incomplete;
-    /** What sections hold of other plugins' settings. */
+    /** Settings of other plugins that sections contain. */
     struct former_parts parts;
     /** Sorted by URI. */
     struct settings_section *sections;
@@ -69,7 +69,7 @@ struct settings_store {
  */
 extern const struct schema settings_schema;
 
-/** As settings_load, for a tree, which it takes over. */
+/** The same as settings_load, for a tree, which it takes over. */
 struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,
                                  struct config_diagnostics *diagnostics);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Those who follow the log: each has the lines that wait for it, within a bound. */
+/* Followers of the log: each has the lines that wait for it, within a bound. */
 #ifndef CORE_STATE_FOLLOWERS_H
 #define CORE_STATE_FOLLOWERS_H
 

@@ -54,7 +54,7 @@ struct registry_plugin {
     struct running_plugin *running;
     /** NULL if the module is not loaded. */
     const struct berth_plugin *table;
-    /** What init returned, which may be NULL; valid while registry_plugin_is_ready. */
+    /** The result of init, which may be NULL; valid while registry_plugin_is_ready. */
     void *instance;
     uint64_t generation;
     struct berth_times times;
@@ -66,7 +66,7 @@ struct registry_plugin {
     size_t platform_count;
     const char **capabilities;
     size_t capability_count;
-    /** What keeps the daemon from being ready, the oldest first. */
+    /** Holds that keep the daemon from being ready, the oldest first. */
     struct berth_hold *holds;
     size_t hold_count;
 };

@@ -24,15 +24,15 @@
 /* Longer lines are logged in parts. */
 #define LINE_BYTES 1024
 #define FRAMES_MAX 64
-/* As many lines of a plugin are logged in a span of time. */
+/* The number of lines of a plugin that are logged in a span of time. */
 #define LINES_MAX 100
 #define SPAN_MS 1000
 
-/* Who prints. */
+/* The plugin that prints. */
 struct source {
     /* NULL: the host, or one of several plugins of a module. */
     struct running_plugin *plugin;
-    /* Of several plugins; NULL: there is one. */
+    /* The module, if several plugins may be meant; NULL: it is one plugin. */
     const char *module;
     struct running_word word;
     const void *caller;
@@ -57,7 +57,7 @@ static struct output {
 
 #define OUTPUT_COUNT (sizeof(outputs) / sizeof(outputs[0]))
 
-/* What nobody's plugin has printed. */
+/* Output of code that belongs to no plugin. */
 static struct running_prints of_nobody;
 /* There are incomplete lines, or dropped ones not reported yet. */
 static atomic_bool is_due;
@@ -231,8 +231,8 @@ static ssize_t on_write(void *cookie, const char *bytes, size_t length)
 }
 
 /*
- * Without a buffer, so that each call that prints gets here before it returns. Of bytes, because a stream
- * like this has no wide characters. With the descriptor's number, for those who ask for it.
+ * Unbuffered, so that each call that prints gets here before it returns. A byte stream, because such a stream
+ * has no wide characters. With the descriptor's number, for code that asks for it.
  */
 static FILE *open_stream(struct output *output)
 {

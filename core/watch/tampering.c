@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who runs or stops the loop, or changes the surroundings. */
+/* Detects who runs or stops the loop, or changes the surroundings. */
 #include "watch.h"
 
 #include <stddef.h>

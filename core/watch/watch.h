@@ -52,7 +52,7 @@ void watch_clock_start(struct watch_clock *clock, uv_loop_t *loop);
 /** Closes its handles. */
 void watch_clock_stop(struct watch_clock *clock);
 
-/** What the loop has done since watch_clock_start. */
+/** The loop's activity since watch_clock_start. */
 struct watch_times {
     uint64_t turns;
     /** Wall time; processor time of the loop's thread since it began. */
@@ -183,7 +183,7 @@ struct thread_stack {
 void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struct thread_stack *stack),
                   void *context);
 
-/* Who left a thread behind. */
+/* Detects threads left behind. */
 
 /** As tampering_watch_process, which does this too: the threads that are there are the host's. */
 void lingering_watch(void);

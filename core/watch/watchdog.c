@@ -59,7 +59,7 @@ struct watchdog {
     uint64_t moves, since_ms;
     /* Until then it was not stuck. */
     uint64_t free_ms;
-    /* What the thread itself came late, and the loop is not to blame for. */
+    /* The time by which the thread itself was late, which is not the loop's fault. */
     uint64_t late_ms;
     uint64_t look_ms, told_alive_ms, crowded_ms;
     bool is_told, is_often;
@@ -186,7 +186,7 @@ static void describe_frame(const void *frame, char *text, size_t size)
 
 /* A loop that is stuck */
 
-/* Who keeps the loop, as it reads after "in". */
+/* Who keeps the loop, worded to follow "in". */
 struct blame {
     /* NULL: nobody's, or one of several plugins of a module. */
     struct running_plugin *plugin;
@@ -206,7 +206,7 @@ static const void *find_caller(void)
     return stack.frames[0];
 }
 
-/* What libuv called directly. */
+/* Code that libuv called directly. */
 static void blame_stack(struct blame *blame)
 {
     const void *frame = find_caller();
@@ -244,7 +244,7 @@ static uint64_t age_ns(const struct running_word *word)
     return word->since == 0 || now <= word->since ? 0 : running_ticks_to_ns(now - word->since);
 }
 
-/* Of the entries on the stack the innermost that is as old as that. Others come and go within it. */
+/* The innermost entry on the stack that is at least this old. Others come and go within it. */
 static const struct running_word *find_old(const struct running_word *words, unsigned count, uint64_t ns)
 {
     for (unsigned i = 0; i < count; i++)

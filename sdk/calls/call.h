@@ -36,7 +36,10 @@ void call_forget_hooks(struct call *call, const void *owner);
 /** Frees the abandoned calls, unless an engine function is on the stack. */
 void call_reap(struct calls *calls);
 
-/** What the handler's operations are made of; call.c has the rules. Enter, then leave in one of two ways. */
+/**
+ * The parts that the handler's operations are made of; call.c has the rules. Enter, then leave in one of two
+ * ways.
+ */
 void call_enter(struct call *call);
 /** Frees the call if it has ended and nobody else works on it. */
 void call_leave(struct call *call);

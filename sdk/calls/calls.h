@@ -20,7 +20,7 @@ struct annotation {
 };
 
 struct call {
-    /** That of its handle, which outlives it. */
+    /** The call's public part inside its handle, which outlives it. */
     struct berth_call *public;
     /** Size of its memory. */
     size_t block_bytes;
@@ -70,7 +70,7 @@ struct call {
 
     TAILQ_ENTRY(call) held_link;
     struct annotation *annotations;
-    /** What `public->trace` points to, once it is set. */
+    /** The trace that `public->trace` points to, once it is set. */
     struct berth_trace trace;
     /** One for each hook of the chain, followed by the copies of the request's peer and metadata. */
     struct hook_state hook_states[];
@@ -89,7 +89,7 @@ struct calls {
     LIST_HEAD(, call) kept;
     size_t kept_count;
     struct handles handles;
-    /** What a handler may do with its call. */
+    /** The operations that handlers get. */
     const struct berth_call_ops *operations;
     /** Copies of the transports' names: a handle that rests may outlive the server that it came from. */
     SLIST_HEAD(, name) transports;

@@ -22,7 +22,7 @@ static bool gives_one_reply(const struct berth_call *public)
  */
 static const char no_second_reply[] = "the handler had replied already";
 
-/* What an interceptor does in between is not the handler's. */
+/* Skipped while an interceptor runs: what it does is not the handler's mistake. */
 BERTH_PRINTF(3, 4)
 static void report_handler(const struct call *call, const void *caller, const char *format, ...)
 {

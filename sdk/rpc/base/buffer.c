@@ -7,7 +7,7 @@
 
 #define BUFFER_SMALLEST 1024
 
-/* As dynamic thresholds do for the queues of a switch (Choudhury and Hahne 1998). */
+/* Like dynamic thresholds for the queues of a switch (Choudhury and Hahne 1998). */
 bool budget_take(struct budget *budget, uint64_t bytes)
 {
     struct budget *parent = budget->parent;

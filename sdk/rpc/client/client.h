@@ -55,7 +55,7 @@ struct client_protocol {
 extern const struct client_protocol client_http2;
 extern const struct client_protocol client_ttrpc;
 
-/** What a channel makes of what happens below it. All from the top level. */
+/** The channel's reactions to events below it. All from the top level. */
 struct client_events {
     /** Processes every queued call. */
     void (*process)(struct berth_rpc_channel *channel);
@@ -108,7 +108,7 @@ struct berth_rpc_channel {
     uint16_t port;
     /** NULL: no TLS. */
     struct tls_context *tls;
-    /** What calls say as :authority (RFC 9113 8.3.1). */
+    /** The value of :authority in calls (RFC 9113 8.3.1). */
     const char *authority;
     char *user_agent;
     nghttp2_session_callbacks *callbacks;
@@ -167,7 +167,7 @@ struct client_connection {
     struct client_ttrpc *ttrpc;
 };
 
-/** What the server said. */
+/** The server's response. */
 struct response {
     size_t header_bytes;
     unsigned http_status;
@@ -243,7 +243,7 @@ void client_connection_leave(struct client_connection *connection, const char *r
  */
 struct client_connection *client_connection_open(struct berth_rpc_channel *channel, const char **ret_reason);
 
-/** What HTTP/2 needs once for a channel. @return 0 or an nghttp2 error. */
+/** Sets up what HTTP/2 needs once for a channel. @return 0 or an nghttp2 error. */
 int client_http2_create(struct berth_rpc_channel *channel);
 void client_http2_destroy(struct berth_rpc_channel *channel);
 

@@ -13,7 +13,7 @@
 #include <sdk/base/container_of.h>
 #include <sdk/rpc/ttrpc/message.h>
 
-/* What a Request has besides its payload must fit into a batch in one piece. */
+/* The parts of a Request besides its payload must fit into a batch in one piece. */
 #define HEAD_MAX (16 * 1024)
 
 /* A new connection is made before the ids are used up. */
@@ -39,7 +39,7 @@ static bool is_answered_once(const struct berth_rpc_call *call)
     return call->kind == BERTH_METHOD_UNARY || call->kind == BERTH_METHOD_CLIENT_STREAM;
 }
 
-/* Nothing more will come for it, or nothing more that matters. */
+/* Nothing more will come for it, or nothing that matters. */
 static void forget(struct berth_rpc_call *call)
 {
     ttrpc_stream_leave(&call->stream);

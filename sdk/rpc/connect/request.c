@@ -10,7 +10,7 @@
 #include <sdk/base/base64.h>
 
 #define REASON_MAX 256
-/* As much of a client's value as is worth quoting to it. */
+/* The most of a client's value that is worth quoting to it. */
 #define QUOTED_MAX 64
 
 #define TIMEOUT_DIGITS_MAX 10
@@ -225,7 +225,7 @@ static void read_metadata(struct connect_request *request, const struct berth_ht
         complain(request, code, "out of memory");
 }
 
-/* What the codings are called, which for streams belong to each message and not to the body. */
+/* The names of the codings, which for streams belong to each message and not to the body. */
 struct coding_fields {
     const char *sent;
     const char *accepted;

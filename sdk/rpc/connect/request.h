@@ -18,7 +18,7 @@ bool connect_type_parse(const char *type, bool is_stream, bool *ret_is_json);
 /** The parameter `encoding` of a GET. @return false if it is missing or unknown. */
 bool connect_query_codec(const char *query, bool *ret_is_json);
 
-/** What a request says ahead of its messages. Zero-initialise except for `arena`, which owns the memory. */
+/** The head of a request. Zero-initialise except for `arena`, which owns the memory. */
 struct connect_request {
     struct berth_arena *arena;
     struct metadata_list metadata;

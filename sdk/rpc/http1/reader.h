@@ -9,7 +9,7 @@
 /** Fields of one request that are accepted at most, whatever the server's options say. */
 #define HTTP1_FIELDS_MAX 100
 
-/** What a chunked body may have beside its data: the lines of the sizes, with their extensions. */
+/** The most that a chunked body may contain besides its data: the size lines, with their extensions. */
 #define HTTP1_CHUNK_LINE_MAX 128
 #define HTTP1_CHUNK_EXTENSIONS_MAX (16 * 1024)
 

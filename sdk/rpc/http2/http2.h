@@ -38,7 +38,7 @@ struct http2 {
     /** Frames that may wait to be written; more than that a peer can only cause on purpose. 0: no bound. */
     size_t max_queued_frames;
 
-    /** As framer_unfinished said last. */
+    /** The last result of framer_unfinished. */
     uint64_t unfinished;
 
     /** The batch that is being filled. */
@@ -57,8 +57,10 @@ struct http2 {
 /** Its session is a `struct http2` of which all members down to `max_queued_frames` are set. */
 extern const struct connection_protocol http2_protocol;
 
-/** What to hand to nghttp2 with the headers: it pulls the outflow's messages at the pace of the peer's
- * windows. */
+/**
+ * The data source to hand to nghttp2 with the headers: it pulls the outflow's messages at the pace of the
+ * peer's windows.
+ */
 nghttp2_data_provider http2_provider(struct outflow *outflow);
 /** There is more to send on a stream, which HTTP/2 may wait for. */
 void http2_wake(struct http2 *http2, struct outflow *outflow, int32_t stream_id);

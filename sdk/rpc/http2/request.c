@@ -9,7 +9,7 @@
 #include <sdk/rpc/message/metadata.h>
 
 #define MESSAGE_MAX 256
-/* As much of a peer's value as is worth quoting to it. */
+/* The most of a peer's value that is worth quoting to it. */
 #define QUOTED_MAX 64
 
 #define GRPC_CONTENT_TYPE "application/grpc"
@@ -158,7 +158,7 @@ static void check_coding(struct request *request, bool takes_compressed)
 
 void request_complete(struct request *request, bool takes_compressed)
 {
-    /* Of headers that are too large the rest is not looked at, and the content type may be in it. */
+    /* If headers are too large, the rest is not looked at, and may contain the content type. */
     if (request->content_type == NULL && request->code != BERTH_RESOURCE_EXHAUSTED &&
         strcmp(request->http_status, "200") == 0)
         complain(request, "415", BERTH_INVALID_ARGUMENT, "invalid gRPC request content-type \"\"");

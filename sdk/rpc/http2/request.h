@@ -25,7 +25,7 @@ struct request {
     /** How its messages are compressed, and the name the peer uses for it. */
     enum coding coding;
     const char *encoding;
-    /** What the peer takes. */
+    /** The coding that the peer accepts. */
     enum coding accepted;
     /** Did it say anything of compression? */
     bool speaks_of_coding;

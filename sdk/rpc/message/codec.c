@@ -110,7 +110,7 @@ static void on_idle(struct deadline *deadline)
         give_back(codec);
 }
 
-/* Without memory for the wait it stays until the next use. */
+/* Without memory for the timer it stays until the next use. */
 static void wait_for_idleness(struct codec *codec)
 {
     codec->was_used = false;

@@ -64,7 +64,7 @@ void framing_write_prefix(unsigned char prefix[FRAMING_PREFIX], bool is_compress
 /** Input of one call. All zero with `framing.budget` and its limit set is fresh. */
 struct inbox {
     struct framing framing;
-    /** What expands messages, where `framing.takes_compressed`. */
+    /** Decompresses messages, if `framing.takes_compressed`. */
     struct codec *codec;
     enum coding coding;
     /** Raw input received while paused. */

@@ -151,8 +151,10 @@ bool metadata_is_binary(const char *key, size_t length)
 
 bool metadata_is_reserved(const char *key, size_t length)
 {
-    /* What belongs to one message or connection: a peer refuses all that has it wrong (RFC
-     * 9113 8.1.1, 8.2.2). */
+    /*
+     * Fields that belong to one message or connection: peers reject a message that gets them wrong (RFC 9113
+     * 8.1.1, 8.2.2).
+     */
     static const char *const names[] = {
         "te",         "content-type", "content-length",   "user-agent",        "host",
         "connection", "keep-alive",   "proxy-connection", "transfer-encoding", "upgrade"};

@@ -326,7 +326,7 @@ static const char *on_foreign_covered(struct greeting *greeting, enum greeting_k
     return NULL;
 }
 
-/* Without memory for a deadline the peer may take its time. */
+/* Without memory for a deadline the peer has unlimited time. */
 static void on_waiting(struct greeting *greeting)
 {
     struct server_connection *connection = from_greeting(greeting);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* What clients of the protocol send. */
+/* The header fields that clients of the protocol send. */
 static const char *const own_headers[] = {
     "content-type",     "connect-protocol-version", "connect-timeout-ms", "connect-content-encoding",
     "content-encoding", "connect-accept-encoding",  "accept-encoding",    "x-user-agent",

@@ -100,7 +100,7 @@ static struct berth_rpc_server *server_of(const struct server_http1 *peer)
 
 static void on_overdue(struct deadline *deadline);
 
-/* Without memory for a deadline the client may take its time. */
+/* Without memory for a deadline the client has unlimited time. */
 static void await(struct server_http1 *peer, uint32_t timeout_ms)
 {
     deadlines_start(&server_of(peer)->engine.deadlines, &peer->deadline,

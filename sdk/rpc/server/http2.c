@@ -117,7 +117,7 @@ static void receive_late(struct server_connection *connection, int32_t stream_id
 {
     nghttp2_session *session = connection->http2.session;
 
-    /* Of a stream that is not closed yet nghttp2 sees it itself. */
+    /* If the stream is not closed yet, nghttp2 notices it itself. */
     if (nghttp2_session_find_stream(session, stream_id) != NULL)
         return;
     if (end == FRAMER_END_STREAM)
@@ -181,7 +181,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-/* What nghttp2 thinks of a request, or of the first bytes of a connection. */
+/* nghttp2's verdict on a request, or on the first bytes of a connection. */
 static int on_error(nghttp2_session *session, int code, const char *text, size_t length, void *user_data)
 {
     struct server_connection *connection = from_http2(user_data);
@@ -191,7 +191,7 @@ static int on_error(nghttp2_session *session, int code, const char *text, size_t
     return 0;
 }
 
-/* What the owner allows holds for a connection without calls too. */
+/* The owner's setting also applies to a connection without calls. */
 static uint64_t ping_interval_ns(const struct server_connection *connection)
 {
     uint32_t allowed_ms = connection->server->limits.min_ping_interval_ms;

@@ -19,7 +19,7 @@
 #include <sdk/rpc/tls/tls.h>
 #include <sdk/rpc/socket/unix_socket.h>
 
-/** What a log line is about; each may speak once a second. */
+/** The subject of a log line; each may log once a second. */
 enum server_cause {
     SERVER_CAUSE_REFUSED,
     SERVER_CAUSE_ACCEPT,
@@ -168,7 +168,7 @@ struct server_protocol {
      * calls.
      */
     size_t call_size;
-    /** What the router does to a call. */
+    /** The router's operations on a call. */
     const struct berth_stream_ops *stream_ops;
 
     /** Makes a session and starts the connection on it. @return 0 or a libuv error. */
@@ -235,12 +235,12 @@ struct server_connection {
     struct server_ttrpc *ttrpc;
     struct server_http1 *http1;
 
-    /** What follows is HTTP/2's. */
+    /** The members below are HTTP/2's. */
     struct http2 http2;
     struct framer framer;
     /** By http_message.h rather than by nghttp2. */
     bool checks_messages;
-    /** What the fields of the header block that comes in add up to (RFC 9113 6.5.2). */
+    /** The size of the header block that is being received (RFC 9113 6.5.2). */
     size_t block_bytes;
     /** Waits for the end of a frame; one that began later moves it when it is due. */
     struct deadline frame_deadline;
@@ -385,7 +385,7 @@ const char *server_stream_refusal(struct berth_stream *stream);
 void server_stream_pause(struct berth_stream *stream);
 void server_stream_resume(struct berth_stream *stream);
 
-/** What HTTP/2 needs once for a server. @return 0 or an nghttp2 error. */
+/** Sets up what HTTP/2 needs once for a server. @return 0 or an nghttp2 error. */
 int server_http2_create(struct berth_rpc_server *server);
 void server_http2_destroy(struct berth_rpc_server *server);
 

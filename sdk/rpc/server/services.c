@@ -4,7 +4,7 @@
 
 #include <sdk/calls/router.h>
 
-/* What the caller holds is the engine itself. */
+/* The caller's pointer is the engine itself. */
 static struct router *router_of(const struct berth_rpc_services *services)
 {
     return (struct router *)(uintptr_t)services;

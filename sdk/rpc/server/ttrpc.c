@@ -65,7 +65,7 @@ static struct berth_rpc_server *server_of(const struct server_ttrpc_call *self)
     return self->base.connection->server;
 }
 
-/* What of a sentence is over it once it is text is cut, and details over theirs are left out. */
+/* A sentence longer than this as text is cut, and longer details are left out. */
 #define TEXT_MAX 4096
 #define DETAILS_MAX 8192
 
@@ -357,7 +357,7 @@ static const struct berth_stream_ops call_ops = {
     .refusal = server_stream_refusal,
 };
 
-/* What handlers get as a C string must end where the peer ended it. */
+/* Strings that handlers get as C strings must end where the peer ended them. */
 static bool is_word(struct span text)
 {
     for (size_t i = 0; i < text.length; i++)

@@ -242,7 +242,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     const char *reason;
     uint64_t began;
 
-    /* Of a buffer without room: what waits is read in the next round. */
+    /* If a buffer has no room, waiting input is read in the next round. */
     if (length == UV_ENOBUFS)
         return;
     if (length < 0) {

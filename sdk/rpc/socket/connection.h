@@ -17,7 +17,7 @@
 #define ENGINE_READ_BYTES (64 * 1024)
 #define ENGINE_SPARES 2
 
-/** What all connections of one server or one channel share. */
+/** Shared by all connections of one server or one channel. */
 struct engine {
     uv_loop_t *loop;
     struct turn turn;
@@ -50,7 +50,7 @@ void engine_close(struct engine *engine, void (*on_closed)(struct engine *engine
 
 struct connection;
 
-/** What happens on a connection, for the server's or the client's side of it. All from the top level. */
+/** The events of a connection, for the server's or the client's side of it. All from the top level. */
 struct connection_events {
     /** Calls may have something to do; called after every piece of input, before and after writing. */
     void (*on_ready)(struct connection *connection);

@@ -347,7 +347,7 @@ static bool set_rules(SSL_CTX *settings)
     SSL_CTX_set_options(settings, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                                       SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(settings, SSL_SESS_CACHE_OFF);
-    /* What the operator names is trusted, whether or not another CA has signed it too. */
+    /* CAs named by the operator are trusted, whether or not another CA has signed them too. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(settings), X509_V_FLAG_PARTIAL_CHAIN);
     return SSL_CTX_set_min_proto_version(settings, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(settings, CIPHERS) == 1 && SSL_CTX_set_num_tickets(settings, 0) == 1;

@@ -162,7 +162,7 @@ static size_t varint_size(uint64_t value)
     return size;
 }
 
-/* Of a field of bytes. All numbers of fields that are written here are below 16: a tag is one byte. */
+/* Size of a bytes field. All field numbers written here are below 16, so a tag is one byte. */
 static size_t bytes_size(size_t length)
 {
     return 1 + varint_size(length) + length;
@@ -202,7 +202,7 @@ static unsigned char *write_bytes(unsigned char *place, uint32_t number, const v
     return write_raw(write_length(place, number, length), bytes, length);
 }
 
-/* What a pair costs besides its bytes, as with HTTP/2's fields (RFC 9113 6.5.2). */
+/* The cost of a pair besides its bytes, as with HTTP/2's fields (RFC 9113 6.5.2). */
 #define PAIR_OVERHEAD 32
 
 /* ttrpc.Request, ttrpc.KeyValue, ttrpc.Response, google.rpc.Status */
@@ -408,7 +408,7 @@ size_t ttrpc_response_payload_prefix(unsigned char bytes[TTRPC_PAYLOAD_PREFIX_MA
     return (size_t)(write_length(bytes, RESPONSE_PAYLOAD, length) - bytes);
 }
 
-/* Of a serialised google.rpc.Status the next of its details, with its tag. */
+/* The next detail of a serialised google.rpc.Status, with its tag. */
 static bool next_detail(struct span *rest, struct span *ret_whole)
 {
     while (rest->length > 0) {

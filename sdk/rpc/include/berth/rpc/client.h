@@ -197,7 +197,7 @@ BERTH_RPC_API void berth_rpc_call_cancel(struct berth_rpc_call *call);
 BERTH_RPC_API void berth_rpc_call_fail(struct berth_rpc_call *call, enum berth_code code,
                                        const char *message);
 
-/** What the call was started with as `tag`. */
+/** The `tag` that the call was started with. */
 BERTH_RPC_API const void *berth_rpc_call_tag(const struct berth_rpc_call *call);
 
 /**
