@@ -27,7 +27,8 @@ void frames_recover(void);
 
 /**
  * The path of the loaded file that has an address, as it was loaded ("" for the program itself), and the
- * offset in it. Borrowed for as long as the file is loaded. @return false if unknown.
+ * offset in it. Borrowed for as long as the file is loaded: whoever unloads files has to keep other threads,
+ * such as the watchdog's, from asking meanwhile. @return false if unknown.
  */
 bool frames_find_file(const void *address, const char **ret_path, uintptr_t *ret_offset);
 /** The last part of such a path; the program's name for "". */

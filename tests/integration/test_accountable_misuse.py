@@ -107,6 +107,13 @@ class Misuse(Case):
                     detail = r" \(/berth\.test\.Bad/Do\)" if when == "handler" else ""
                     self.assert_told_once(self.end(daemon), rf"called {function} on the daemon's loop in {when}; {result}{detail}$")
 
+    def test_a_loop_that_a_plugin_closes_is_in_use_and_stays(self):
+        for when in ("init", "handler", "close"):
+            with self.subTest(when=when):
+                daemon = self.start_bad("uv_loop_close", when)
+                self.assertEqual([b"0", b"1"], self.call(daemon, 2))
+                self.end(daemon)
+
     def test_a_thread_that_is_left_running_is_named_with_its_function(self):
         for when in ("init", "handler", "prepare", "close"):
             with self.subTest(when=when):

@@ -73,6 +73,8 @@ static void each_defect_is_a_fault_with_its_sentence(void **state)
         {"uv_run", "timer", "a callback of the loop called uv_run on the loop, which is not the plugin's"},
         {"uv_stop", "close", "close called uv_stop on the loop, which is not the plugin's"},
         {"uv_stop", "timer", "a callback of the loop called uv_stop on the loop, which is not the plugin's"},
+        {"uv_loop_close", "init", NULL},
+        {"uv_loop_close", "close", NULL},
         {"work", "timer", NULL},
         {"forgotten_leave", "timer",
          "callback work called berth_enter, but not berth_leave before it returned"},
