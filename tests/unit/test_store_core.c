@@ -34,6 +34,8 @@ struct update {
     unsigned ended;
     enum berth_code code;
     char message[64];
+    /* On the clock of the store. */
+    uint64_t takes_ns;
 };
 
 static struct {
@@ -94,6 +96,14 @@ static void commit(void *self, const struct berth_store_batch *batch)
     f.engine.commits++;
 }
 
+/* The clock of the store stands still but for changes that take time: a busy machine cuts no batch short. */
+static uint64_t clock_ns;
+
+uint64_t uv_hrtime(void)
+{
+    return clock_ns;
+}
+
 static const struct berth_store_engine engine = {
     .size = sizeof(engine),
     .begin = begin,
@@ -121,6 +131,7 @@ static enum berth_code change(struct berth_store_update *base, struct berth_stor
     struct berth_store_bytes value = {0};
 
     update->runs++;
+    clock_ns += update->takes_ns;
     if (update->fails)
         store->put(txn, "not a bucket", key, value, err);
     if (update->value != NULL &&
@@ -303,6 +314,19 @@ static void a_batch_joins_no_more_than_it_may(void **state)
     }
     for (size_t i = 0; i < 300; i++)
         assert_int_equal(f.order[i], i);
+}
+
+static void a_batch_takes_no_longer_than_it_may(void **state)
+{
+    for (size_t i = 0; i < 3; i++)
+        put(i, (char)('a' + i), "x")->takes_ns = 1000000;
+    run_until_commit(1);
+    assert_int_equal(f.engine.batch.changes, 2);
+    commit_ends(BERTH_OK, NULL);
+    run_until_commit(2);
+    assert_int_equal(f.engine.batch.changes, 1);
+    commit_ends(BERTH_OK, NULL);
+    assert_int_equal(f.ended, 3);
 }
 
 static void a_batch_is_no_larger_than_one_change_may_be(void **state)
@@ -648,6 +672,7 @@ int main(void)
         TEST(a_failed_change_beside_others_fails_alone),
         TEST(changes_that_come_during_a_commit_wait_for_the_next),
         TEST(a_batch_joins_no_more_than_it_may),
+        TEST(a_batch_takes_no_longer_than_it_may),
         TEST(a_batch_is_no_larger_than_one_change_may_be),
         TEST(a_conflict_runs_all_again_on_what_is_there_then),
         TEST(who_always_loses_is_told_so_in_the_end),
