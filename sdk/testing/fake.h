@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The fake host: shared by its files, each of which calls only those before it: words.c, process.c,
- * strict.c, clock.c, inspect.c, host.c, metrics.c, call.c, testing.c.
+ * strict.c, clock.c, providers.c, costs.c, log.c, inspect.c, host.c, metrics.c, call.c, testing.c.
  */
 #ifndef TESTING_FAKE_H
 #define TESTING_FAKE_H
@@ -282,20 +282,39 @@ void fake_deadline_clear(struct fake_deadline *deadline);
 bool fake_wait(struct berth_testing *testing, bool (*is_done)(void *context), void *context,
                bool stop_when_idle);
 
-/** Fills in what berth_inspect gives. Needs the loop. */
-void fake_inspect_init(struct berth_testing *testing);
-/** Nobody may watch or follow any more. The handles are closed in the loop's next turn. */
-void fake_inspect_close(struct berth_testing *testing);
+/** Is this URI of the type, the part before its last dot? */
+bool fake_is_of_type(const char *uri, const char *type);
+/** @return NULL if the test does not provide it. */
+struct fake_provider *fake_provider_find(struct berth_testing *testing, const char *uri);
+/** Notifies the watches for changes. */
+void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
+                        const char *message);
+void fake_providers_finish(struct berth_testing *testing);
+
+/** Whose table it is. */
+static inline struct berth_testing *fake_of_inspect(const struct berth_inspect *inspect)
+{
+    return (struct berth_testing *)(uintptr_t)inspect->context;
+}
+
+/** Fills in its part of berth_inspect. */
+void fake_costs_init(struct berth_testing *testing);
+void fake_costs_finish(struct berth_testing *testing);
+
+/** Fills in its part of berth_inspect. Needs the loop. */
+void fake_log_init(struct berth_testing *testing);
+/** Nobody may follow any more. The handle is closed in the loop's next turn. */
+void fake_log_close(struct berth_testing *testing);
+void fake_log_finish(struct berth_testing *testing);
 /** Any thread. */
 void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text);
 /** As berth_host's `logs`. */
 bool fake_logs(const struct berth_host *host, enum berth_log_level level);
-/** Is this URI of the type, the part before its last dot? */
-bool fake_is_of_type(const char *uri, const char *type);
-/** Notifies the watches for changes. */
-void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
-                        const char *message);
 
+/** Fills in what berth_inspect gives. Needs the loop. */
+void fake_inspect_init(struct berth_testing *testing);
+/** Nobody may watch or follow any more. The handles are closed in the loop's next turn. */
+void fake_inspect_close(struct berth_testing *testing);
 /** The plugin's complete(). */
 typedef void fake_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,
                            void *instance, const char *message);

@@ -128,18 +128,17 @@ static enum berth_code get(const struct berth_host *host, const char *uri, struc
                            struct berth_error *err)
 {
     struct berth_testing *testing = on_loop(host, "berth_get", err);
+    const struct fake_provider *provider;
 
     if (testing == NULL)
         return BERTH_FAILED_PRECONDITION;
     if (!is_declared(testing, uri))
         return undeclared(uri, err);
-    for (size_t i = 0; i < testing->provider_count; i++) {
-        if (strcmp(testing->providers[i].uri, uri) != 0)
-            continue;
-        *ret_ref = make_ref(&testing->providers[i]);
-        return BERTH_OK;
-    }
-    return berth_error_set(err, BERTH_NOT_FOUND, "%s is not provided: see berth_testing_provide", uri);
+    provider = fake_provider_find(testing, uri);
+    if (provider == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "%s is not provided: see berth_testing_provide", uri);
+    *ret_ref = make_ref(provider);
+    return BERTH_OK;
 }
 
 static enum berth_code get_single(const struct berth_host *host, const char *type, struct berth_ref *ret_ref,
@@ -478,13 +477,8 @@ void fake_host_finish(struct berth_testing *testing)
 
         release(&testing->host, kept);
     }
-    for (size_t i = 0; i < testing->provider_count; i++) {
-        free(testing->providers[i].uri);
-        free(testing->providers[i].condition.reason);
-    }
-    free(testing->condition.reason);
-    for (size_t i = 0; i < testing->line_count; i++)
-        free(testing->lines[i].text);
+    fake_providers_finish(testing);
+    fake_log_finish(testing);
     for (size_t i = 0; i < testing->export_count; i++) {
         free(testing->exports[i].key);
         free(testing->exports[i].value);
@@ -496,8 +490,6 @@ void fake_host_finish(struct berth_testing *testing)
     }
     for (size_t i = 0; i < testing->capability_count; i++)
         free(testing->capabilities[i]);
-    free(testing->providers);
-    free(testing->lines);
     free(testing->exports);
     free(testing->platforms);
     free(testing->capabilities);
@@ -505,42 +497,11 @@ void fake_host_finish(struct berth_testing *testing)
     folder_remove(testing->state_dir);
 }
 
-void berth_testing_provide(struct berth_testing *testing, const char *uri, const void *interface,
-                           void *instance)
-{
-    testing->providers =
-        memory_grow(testing->providers, testing->provider_count, sizeof(*testing->providers));
-    testing->providers[testing->provider_count++] = (struct fake_provider){
-        .uri = memory_copy(uri),
-        .interface = interface != NULL && fake_is_of_type(uri, BERTH_STORE_TYPE)
-                         ? fake_store_wrap(testing, interface, instance)
-                         : interface,
-        .instance = instance,
-    };
-}
-
 enum berth_code berth_testing_provide_service(struct berth_testing *testing,
                                               const struct berth_service *service, void *instance,
                                               struct berth_error *err)
 {
     return router_provide(testing->router, "io.berth.testing.v1.stranger", service, instance, err);
-}
-
-bool berth_testing_has_logged(const struct berth_testing *testing, const char *text)
-{
-    for (size_t i = 0; i < testing->line_count; i++)
-        if (strstr(testing->lines[i].text, text) != NULL)
-            return true;
-    return false;
-}
-
-const char *berth_testing_log(const struct berth_testing *testing, size_t i, enum berth_log_level *ret_level)
-{
-    if (i >= testing->line_count)
-        return NULL;
-    if (ret_level != NULL)
-        *ret_level = testing->lines[i].level;
-    return testing->lines[i].text;
 }
 
 const char *berth_testing_export(const struct berth_testing *testing, const char *key)

@@ -6,56 +6,11 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <core/state/connections.h>
 
 #include "fake.h"
-
-/* Of plugins that the test provides. */
-#define NO_MODULE "testing"
-
-static struct berth_testing *testing_of(const struct berth_inspect *inspect)
-{
-    return (struct berth_testing *)(uintptr_t)inspect->context;
-}
-
-bool fake_is_of_type(const char *uri, const char *type)
-{
-    size_t length = strlen(type);
-
-    return strncmp(uri, type, length) == 0 && uri[length] == '.' && strchr(uri + length + 1, '.') == NULL;
-}
-
-/* Conditions */
-
-void fake_condition_set(struct berth_testing *testing, struct fake_condition *condition, enum berth_code code,
-                        const char *message)
-{
-    condition->degradations += condition->code == BERTH_OK && code != BERTH_OK;
-    free(condition->reason);
-    condition->code = code;
-    condition->reason = code == BERTH_OK ? NULL : memory_copy(message);
-    changes_note(&testing->changes);
-}
-
-static struct fake_provider *find_provider(struct berth_testing *testing, const char *uri)
-{
-    for (size_t i = 0; i < testing->provider_count; i++)
-        if (strcmp(testing->providers[i].uri, uri) == 0)
-            return &testing->providers[i];
-    return NULL;
-}
-
-void berth_testing_set_condition(struct berth_testing *testing, const char *uri, enum berth_code code,
-                                 const char *message)
-{
-    struct fake_provider *provider = find_provider(testing, uri);
-
-    if (provider != NULL)
-        fake_condition_set(testing, &provider->condition, code, message);
-}
 
 /* Plugins */
 
@@ -228,7 +183,7 @@ static void fill_lists(struct berth_plugin_info *info, struct lists *lists,
 static void each(const struct berth_inspect *inspect,
                  bool (*on_plugin)(void *context, const struct berth_plugin_info *info), void *context)
 {
-    struct berth_testing *testing = testing_of(inspect);
+    struct berth_testing *testing = fake_of_inspect(inspect);
     struct berth_plugin_info info = {
         .size = sizeof(info),
         .uri = testing->description->uri,
@@ -263,7 +218,7 @@ static void each(const struct berth_inspect *inspect,
 static struct berth_watch *watch(const struct berth_inspect *inspect, void (*on_change)(void *context),
                                  void *context)
 {
-    struct berth_testing *testing = testing_of(inspect);
+    struct berth_testing *testing = fake_of_inspect(inspect);
 
     if (!fake_is_on_loop(testing, "inspect->watch", NULL))
         return NULL;
@@ -272,7 +227,7 @@ static struct berth_watch *watch(const struct berth_inspect *inspect, void (*on_
 
 static void unwatch(const struct berth_inspect *inspect, struct berth_watch *watch)
 {
-    struct berth_testing *testing = testing_of(inspect);
+    struct berth_testing *testing = fake_of_inspect(inspect);
 
     if (fake_is_on_loop(testing, "inspect->unwatch", NULL))
         changes_unwatch(&testing->changes, watch);
@@ -283,167 +238,6 @@ void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool dr
     testing->daemon.ready = ready;
     testing->daemon.draining = draining;
     changes_note(&testing->changes);
-}
-
-/* Costs */
-
-void berth_testing_set_costs(struct berth_testing *testing, const struct berth_plugin_costs *costs)
-{
-    testing->set_costs =
-        memory_grow(testing->set_costs, testing->set_costs_count, sizeof(struct berth_plugin_costs *));
-    testing->set_costs[testing->set_costs_count++] = costs;
-}
-
-void berth_testing_set_daemon_costs(struct berth_testing *testing, const struct berth_daemon_costs *costs)
-{
-    testing->set_daemon_costs = costs;
-}
-
-/* The last ones that were set. */
-static const struct berth_plugin_costs *find_set(const struct berth_testing *testing, const char *uri)
-{
-    for (size_t i = testing->set_costs_count; i > 0; i--)
-        if (strcmp(testing->set_costs[i - 1]->uri, uri) == 0)
-            return testing->set_costs[i - 1];
-    return NULL;
-}
-
-struct method_costs {
-    const char *plugin;
-    struct berth_method_costs *items;
-    size_t count;
-};
-
-static bool add_method(void *context, const struct berth_method_info *method)
-{
-    struct method_costs *methods = context;
-
-    if (strcmp(methods->plugin, method->plugin) != 0)
-        return true;
-    methods->items = memory_grow(methods->items, methods->count, sizeof(*methods->items));
-    methods->items[methods->count++] = (struct berth_method_costs){
-        .size = sizeof(struct berth_method_costs),
-        .path = method->path,
-        .opened = method->opened,
-        .in_flight = method->in_flight,
-        .ended = method->ended,
-        .ended_count = method->ended_count,
-        .messages_received = method->messages_received,
-        .bytes_received = method->bytes_received,
-        .messages_sent = method->messages_sent,
-        .bytes_sent = method->bytes_sent,
-    };
-    return true;
-}
-
-struct handle_count {
-    const struct berth_testing *testing;
-    uint64_t all, of_host;
-};
-
-static void count_handle(uv_handle_t *handle, void *context)
-{
-    struct handle_count *count = context;
-    uintptr_t address = (uintptr_t)handle, start = (uintptr_t)count->testing;
-
-    count->all++;
-    count->of_host += address >= start && address < start + sizeof(*count->testing);
-}
-
-static struct handle_count count_handles(const struct berth_testing *testing)
-{
-    struct handle_count count = {.testing = testing};
-
-    uv_walk(testing->loop, count_handle, &count);
-    return count;
-}
-
-/* A sentence for each. */
-static uint64_t count_faults(struct berth_testing *testing)
-{
-    uint64_t count = 0;
-
-    pthread_mutex_lock(&testing->faults_lock);
-    for (const char *at = testing->faults; at != NULL; at = strchr(at + 1, '\n'))
-        count++;
-    pthread_mutex_unlock(&testing->faults_lock);
-    return count;
-}
-
-static bool tell_costs(struct berth_testing *testing, struct berth_plugin_costs *costs,
-                       bool (*on_costs)(void *context, const struct berth_plugin_costs *costs), void *context)
-{
-    const struct berth_router *router = router_interface(testing->router);
-    const struct berth_plugin_costs *set = find_set(testing, costs->uri);
-    struct method_costs methods = {.plugin = costs->uri};
-    bool goes_on;
-
-    if (set != NULL)
-        return on_costs(context, set);
-    router->each_method(router, add_method, &methods);
-    costs->methods = methods.items;
-    costs->method_count = methods.count;
-    goes_on = on_costs(context, costs);
-    free(methods.items);
-    return goes_on;
-}
-
-static void each_costs(const struct berth_inspect *inspect,
-                       bool (*on_costs)(void *context, const struct berth_plugin_costs *costs), void *context)
-{
-    struct berth_testing *testing = testing_of(inspect);
-    struct handle_count handles;
-    struct berth_plugin_costs costs;
-
-    if (!fake_is_on_loop(testing, "inspect->costs", NULL))
-        return;
-    for (size_t i = 0; i < testing->provider_count; i++) {
-        costs = (struct berth_plugin_costs){.size = sizeof(costs),
-                                            .uri = testing->providers[i].uri,
-                                            .degradations = testing->providers[i].condition.degradations,
-                                            .module = NO_MODULE,
-                                            .module_plugins = 1};
-        if (!tell_costs(testing, &costs, on_costs, context))
-            return;
-    }
-    handles = count_handles(testing);
-    costs = (struct berth_plugin_costs){.size = sizeof(costs),
-                                        .uri = testing->description->uri,
-                                        .loop_ns = testing->costs.loop_ns,
-                                        .longest_ns = testing->costs.longest_ns,
-                                        .entries = testing->costs.entries,
-                                        .slow = testing->costs.slow,
-                                        .degradations = testing->condition.degradations,
-                                        .module = testing->manifest->module,
-                                        .module_plugins = testing->manifest->plugin_count,
-                                        .handles = handles.all - handles.of_host,
-                                        .misuses = count_faults(testing)};
-    tell_costs(testing, &costs, on_costs, context);
-}
-
-static void daemon_costs(const struct berth_inspect *inspect, struct berth_daemon_costs *ret_costs)
-{
-    struct berth_testing *testing = testing_of(inspect);
-    struct berth_daemon_costs costs = {0};
-    struct timespec cpu = {0};
-    struct handle_count handles;
-    uint32_t size = ret_costs->size;
-
-    if (!fake_is_on_loop(testing, "inspect->daemon_costs", NULL))
-        return;
-    handles = count_handles(testing);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-    costs.uptime_ns = uv_hrtime() - testing->begun_ns;
-    costs.cpu_ns = (uint64_t)cpu.tv_sec * 1000 * MILLISECOND_NS + (uint64_t)cpu.tv_nsec;
-    costs.handles = handles.all;
-    costs.other_handles = handles.of_host;
-    costs.plugins_ns = testing->costs.loop_ns;
-    if (testing->set_daemon_costs != NULL)
-        memcpy(&costs, testing->set_daemon_costs,
-               testing->set_daemon_costs->size < sizeof(costs) ? testing->set_daemon_costs->size
-                                                               : sizeof(costs));
-    costs.size = size;
-    memcpy(ret_costs, &costs, size < sizeof(costs) ? size : sizeof(costs));
 }
 
 /* Connections */
@@ -463,7 +257,7 @@ static void connections(const struct berth_inspect *inspect,
                         bool (*on_connection)(void *context, const struct berth_connection *connection),
                         void *context)
 {
-    struct berth_testing *testing = testing_of(inspect);
+    struct berth_testing *testing = fake_of_inspect(inspect);
     bool wants_more = true;
 
     if (!fake_is_on_loop(testing, "inspect->connections", NULL))
@@ -480,8 +274,8 @@ static void connections(const struct berth_inspect *inspect,
 static enum berth_code close_connection(const struct berth_inspect *inspect, const char *uri, uint64_t number,
                                         struct berth_error *err)
 {
-    struct berth_testing *testing = testing_of(inspect);
-    const struct fake_provider *provider = find_provider(testing, uri);
+    struct berth_testing *testing = fake_of_inspect(inspect);
+    const struct fake_provider *provider = fake_provider_find(testing, uri);
 
     if (!fake_is_on_loop(testing, "inspect->close_connection", err))
         return BERTH_FAILED_PRECONDITION;
@@ -490,126 +284,6 @@ static enum berth_code close_connection(const struct berth_inspect *inspect, con
     if (strcmp(uri, testing->description->uri) == 0)
         return connections_close(own_server(testing), testing->instance, uri, number, err);
     return connections_close(NULL, NULL, uri, number, err);
-}
-
-/* The log */
-
-/* Lines come from any thread; there is one host at a time. */
-static _Atomic(const struct log_tap *) tap;
-static atomic_int tap_level = -1;
-
-static void use_tap(const struct log_tap *new_tap, int level)
-{
-    atomic_store(&tap, new_tap);
-    atomic_store(&tap_level, level);
-}
-
-/* Is it one of the test's lines, not only for who follows the log? */
-static bool is_logged(struct berth_testing *testing, enum berth_log_level level)
-{
-    int own = atomic_load(&testing->own_level) - 1;
-
-    return (int)level <= (own >= 0 ? own : atomic_load(&testing->daemon_level));
-}
-
-bool fake_logs(const struct berth_host *host, enum berth_log_level level)
-{
-    return is_logged(testing_of(host->inspect), level) || (int)level <= atomic_load(&tap_level);
-}
-
-void fake_log(struct berth_testing *testing, enum berth_log_level level, const char *text)
-{
-    const struct log_tap *reader = atomic_load(&tap);
-    bool is_for_log = is_logged(testing, level);
-
-    if (is_for_log) {
-        pthread_mutex_lock(&testing->lines_lock);
-        testing->lines = memory_grow(testing->lines, testing->line_count, sizeof(*testing->lines));
-        testing->lines[testing->line_count++] = (struct fake_line){.level = level, .text = memory_copy(text)};
-        pthread_mutex_unlock(&testing->lines_lock);
-    }
-    if (reader != NULL)
-        reader->on_line(reader->context, level, is_for_log, testing->description->uri, text);
-}
-
-static bool is_following(struct berth_testing *testing, const struct berth_log_follower *follower,
-                         const char *function)
-{
-    bool is_known = followers_has(&testing->followers, follower);
-
-    if (!is_known)
-        fake_fault(testing, "called %s for a follower of the log that is not there", function);
-    return is_known;
-}
-
-static struct berth_log_follower *follow_log(const struct berth_inspect *inspect,
-                                             const struct berth_log_filter *filter,
-                                             void (*on_lines)(void *context), void *context)
-{
-    struct berth_testing *testing = testing_of(inspect);
-
-    if (!fake_is_on_loop(testing, "inspect->follow_log", NULL))
-        return NULL;
-    return followers_add(&testing->followers, filter, on_lines, context);
-}
-
-static bool next_line(const struct berth_inspect *inspect, struct berth_log_follower *follower,
-                      struct berth_log_line *ret_line)
-{
-    struct berth_testing *testing = testing_of(inspect);
-
-    if (!fake_is_on_loop(testing, "inspect->next_line", NULL) ||
-        !is_following(testing, follower, "inspect->next_line"))
-        return false;
-    return followers_next(&testing->followers, follower, ret_line);
-}
-
-static void unfollow_log(const struct berth_inspect *inspect, struct berth_log_follower *follower)
-{
-    struct berth_testing *testing = testing_of(inspect);
-
-    if (fake_is_on_loop(testing, "inspect->unfollow_log", NULL) &&
-        is_following(testing, follower, "inspect->unfollow_log"))
-        followers_remove(&testing->followers, follower);
-}
-
-/* Of a plugin, and one more, so that 0 is the daemon's. @return NULL: there is no such plugin. */
-static atomic_int *find_level(struct berth_testing *testing, const char *uri)
-{
-    struct fake_provider *provider = find_provider(testing, uri);
-
-    if (strcmp(uri, testing->description->uri) == 0)
-        return &testing->own_level;
-    return provider != NULL ? &provider->log_level : NULL;
-}
-
-static int get_log_level(const struct berth_inspect *inspect, const char *uri)
-{
-    struct berth_testing *testing = testing_of(inspect);
-    const atomic_int *level = uri != NULL ? find_level(testing, uri) : NULL;
-
-    if (uri == NULL)
-        return atomic_load(&testing->daemon_level);
-    return level != NULL ? atomic_load(level) - 1 : -1;
-}
-
-static enum berth_code set_log_level(const struct berth_inspect *inspect, const char *uri, int level,
-                                     struct berth_error *err)
-{
-    struct berth_testing *testing = testing_of(inspect);
-    atomic_int *place = uri != NULL ? find_level(testing, uri) : NULL;
-
-    if (!fake_is_on_loop(testing, "inspect->set_log_level", err))
-        return BERTH_FAILED_PRECONDITION;
-    if (level < (uri != NULL ? -1 : BERTH_LOG_ERROR) || level > BERTH_LOG_DEBUG)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%d is not a level of the log", level);
-    if (uri != NULL && place == NULL)
-        return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found or not running", uri);
-    if (place != NULL)
-        atomic_store(place, level + 1);
-    else
-        atomic_store(&testing->daemon_level, level);
-    return BERTH_OK;
 }
 
 /* Threads are not interrupted in a test: each is there with its name, as one that does not answer. */
@@ -623,7 +297,7 @@ static void stacks(const struct berth_inspect *inspect,
     DIR *folder;
     FILE *file;
 
-    if (!fake_is_on_loop(testing_of(inspect), "inspect->stacks", NULL))
+    if (!fake_is_on_loop(fake_of_inspect(inspect), "inspect->stacks", NULL))
         return;
     folder = opendir("/proc/self/task");
     while (folder != NULL && goes_on && (entry = readdir(folder)) != NULL) {
@@ -646,9 +320,6 @@ static void stacks(const struct berth_inspect *inspect,
 void fake_inspect_init(struct berth_testing *testing)
 {
     changes_init(&testing->changes, testing->loop);
-    followers_init(&testing->followers, testing->loop, use_tap);
-    testing->begun_ns = uv_hrtime();
-    atomic_store(&testing->daemon_level, BERTH_LOG_DEBUG);
     testing->daemon = (struct berth_daemon_info){
         .size = sizeof(testing->daemon),
         .version = "0.0.0-testing",
@@ -664,17 +335,12 @@ void fake_inspect_init(struct berth_testing *testing)
         .daemon = &testing->daemon,
         .watch = watch,
         .unwatch = unwatch,
-        .costs = each_costs,
-        .daemon_costs = daemon_costs,
         .connections = connections,
         .close_connection = close_connection,
-        .follow_log = follow_log,
-        .next_line = next_line,
-        .unfollow_log = unfollow_log,
-        .log_level = get_log_level,
-        .set_log_level = set_log_level,
         .stacks = stacks,
     };
+    fake_costs_init(testing);
+    fake_log_init(testing);
 }
 
 void fake_inspect_close(struct berth_testing *testing)
@@ -682,10 +348,6 @@ void fake_inspect_close(struct berth_testing *testing)
     if (!LIST_EMPTY(&testing->changes.watches))
         fake_fault(testing, "a watch for changes was never removed");
     changes_finish(&testing->changes);
-    if (!LIST_EMPTY(&testing->followers.all))
-        fake_fault(testing, "a follower of the log was never removed");
-    while (!LIST_EMPTY(&testing->followers.all))
-        followers_remove(&testing->followers, LIST_FIRST(&testing->followers.all));
-    followers_finish(&testing->followers);
-    free(testing->set_costs);
+    fake_log_close(testing);
+    fake_costs_finish(testing);
 }
