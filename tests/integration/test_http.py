@@ -266,7 +266,8 @@ class Attacks(HttpCase):
         while "http/" in daemon.ctl("connections").stdout:
             self.assertLess(time.monotonic(), end, daemon.ctl("connections").stdout)
             time.sleep(0.1)
-        self.assertLess(memory_of(daemon.pid) - before, 24 << 20)
+        # A sanitizer holds back what was freed.
+        self.assertLess(memory_of(daemon.pid) - before, (128 if IS_SANITIZED else 24) << 20)
         for peer in peers:
             peer.close()
         self.assertIn("GET /page", self.curl("/page"))
