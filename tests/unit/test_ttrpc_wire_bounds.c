@@ -185,7 +185,7 @@ static void a_peer_that_reads_no_answers_is_left(void **state)
     for (int i = 0; i < 100; i++)
         ttrpc_header_write((unsigned char *)frames + (size_t)i * TTRPC_HEADER, 0, 2, TTRPC_REQUEST, 0);
     for (int i = 0; i < 400 && !is_lost; i++)
-        is_lost = write(peer, frames, sizeof(frames)) < 0;
+        is_lost = send(peer, frames, sizeof(frames), MSG_NOSIGNAL) < 0;
     assert_true(is_lost);
     close(peer);
     peer = ttrpc_peer_open(wire_path());
