@@ -118,6 +118,11 @@ static size_t short_parameter(const char *query, const char *name, char *ret_tex
     return decode((const char *)value.bytes, value.length, ret_text);
 }
 
+bool connect_is_get(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 bool connect_query_codec(const char *query, bool *ret_is_json)
 {
     char text[PARAMETER_NAME_MAX];

@@ -15,6 +15,9 @@ const char *connect_types(bool is_stream);
 /** @param type  a Content-Type field, or NULL. @return Is it one of connect_types? */
 bool connect_type_parse(const char *type, bool is_stream, bool *ret_is_json);
 
+/** GET, or HEAD, which is answered as one. */
+bool connect_is_get(const char *method);
+
 /** The parameter `encoding` of a GET. @return false if it is missing or unknown. */
 bool connect_query_codec(const char *query, bool *ret_is_json);
 

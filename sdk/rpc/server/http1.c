@@ -8,6 +8,7 @@
  * `process` or when the connection is lost.
  */
 #include "connect.h"
+#include "connect_call.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -809,7 +810,7 @@ static void end_all(struct server_connection *connection, const char *reason)
         return;
     peer->closes = true;
     if (peer->is_handled && peer->is_call)
-        connect_end(&peer->request, BERTH_UNAVAILABLE, reason);
+        connect_call_end(&peer->request, BERTH_UNAVAILABLE, reason);
     else if (!peer->has_begun)
         respond(peer, 503, reason);
 }
@@ -830,12 +831,12 @@ static void lose(struct server_connection *connection)
 
 const struct server_protocol server_http1 = {
     .kind = GREETING_HTTP1,
-    .call_size = CONNECT_CALL_SIZE,
-    .stream_ops = &connect_ops,
+    .call_size = sizeof(struct server_connect_call),
+    .stream_ops = &connect_call_ops,
     .start = start,
     .process = process,
-    .give_held = connect_give_held,
-    .drop_output = connect_drop_output,
+    .give_held = connect_call_give_held,
+    .drop_output = connect_call_drop_output,
     .is_receiving = is_receiving,
     .drain = drain,
     .end = end_all,
