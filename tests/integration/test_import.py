@@ -279,6 +279,12 @@ class Import(Case):
         for name in ("log: 7", "transports:", "plugin_dirs:"):
             self.assertIn(name, comments(text))
         self.loads(text)
+        text = self.converted(self.write(f"version = 4\n[plugins.\"{GRPC}\"]\nconfig_version = 0\naddress = \"/s\"\n"
+                                         f"[plugins.\"{RUNTIME}\"]\nconfig_version = 2\nenable_cdi = false\n"))
+        self.assertEqual({GRPC: {"address": "/s"}, RUNTIME: {"config_version": 4, "enable_cdi": False}},
+                         yaml.safe_load(text)["plugins"])
+        self.assertIn("config_version: 0", comments(text))
+        self.loads(text)
 
     def test_what_loses_is_reported_with_both_places(self):
         done = self.convert(FILES / "v3-mixed.toml")
@@ -321,6 +327,8 @@ class Import(Case):
             f"version = 2\n{cri}max_concurrent_downloads = \"many\"\n":
                 f'config.toml:3:28: {IMAGES}: max_concurrent_downloads: "many" is not an integer',
             f"version = 2\n{cri}stream_idle_timeout = \"soon\"\n": f'config.toml:3:23: {CRI}: stream_idle_timeout: "soon" is not',
+            f"version = 2\n{cri}containerd.default_runtime.runtime_type = \"kata\"\nenable_selinux = \"x\"\n":
+                f'config.toml:4:18: {RUNTIME}: enable_selinux: "x" is not',
             f"version = 2\n{cri}enable_selinux = nan\n": "config.toml:3:18: infinity and NaN",
             f"version = 2\n{cri}sandbox_image = \"a\\u0000b\"\n": "config.toml:3:17: a NUL character",
             b"a = \"\xff\"\n": "config.toml:1:",

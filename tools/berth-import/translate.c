@@ -185,13 +185,30 @@ static bool is_old(const struct manifest_plugin *plugin, const struct config_nod
     return version != NULL && strtoul(version->text, NULL, 10) < plugin->config_version;
 }
 
+/* What is left to the plugin's code is unknown to the schema; the rest of such a section must be right. */
+static void check_section(struct import *import, const struct section *section,
+                          const struct config_node *node)
+{
+    const struct config_check_options options = {
+        .section = node->key, .lenient = section->is_old, .partial = section->is_old};
+    struct config_diagnostics diagnostics = {0};
+
+    config_values_destroy(config_values_create(section->plugin->config, node, &options, &diagnostics));
+    for (size_t i = 0; i < diagnostics.count; i++) {
+        const struct config_diagnostic *diagnostic = &diagnostics.items[i];
+
+        if (diagnostic->severity == CONFIG_ERROR || !section->is_old)
+            config_diagnostics_add(import->diagnostics, diagnostic->severity, &diagnostic->mark, "%s",
+                                   diagnostic->message);
+    }
+    config_diagnostics_finish(&diagnostics);
+}
+
 /* True if something of it stays. */
 static bool translate_section(struct import *import, struct config_node *node)
 {
     struct section section = {.import = import, .plugin = catalog_find(import->catalog, node->key)};
-    const struct config_check_options options = {.section = node->key};
     struct config_node *version;
-    struct config_values *values;
 
     if (section.plugin == NULL) {
         import_lose(import, NULL, node->key, node, "no such plugin");
@@ -206,10 +223,7 @@ static bool translate_section(struct import *import, struct config_node *node)
     version = config_node_take(node, "config_version");
     section.is_old = is_old(section.plugin, version);
     adapt_items(&section, section.plugin->config, node);
-    if (!section.is_old) {
-        values = config_values_create(section.plugin->config, node, &options, import->diagnostics);
-        config_values_destroy(values);
-    }
+    check_section(import, &section, node);
     if (node->count == 0)
         return false;
     if (version != NULL) {

@@ -287,7 +287,7 @@ static void set_version(struct import *import, struct config_tree *tree, struct 
     uint32_t known = version_of(import, section->key);
     char text[16];
 
-    if (section->kind != CONFIG_MAP || known < 2 || config_node_find(section, "config_version") != NULL)
+    if (section->kind != CONFIG_MAP || known < 2)
         return;
     snprintf(text, sizeof(text), "%u", version < known ? version : known);
     add_text(tree, section, "config_version", config_tree_add_text(tree, text, strlen(text)), section)
@@ -299,6 +299,16 @@ struct leftover {
     struct import *import;
     const char *section, *name;
 };
+
+/* What berth calls the version of a section means nothing to containerd. */
+static void drop_version(struct import *import, struct config_node *section)
+{
+    struct config_node *version =
+        section->kind == CONFIG_MAP ? config_node_take(section, "config_version") : NULL;
+
+    if (version != NULL)
+        import_lose(import, section->key, "config_version", version, "no such setting");
+}
 
 /* Takes out what a path names, if it says nothing; a star stands for every key. */
 static void drop_path(const struct leftover *leftover, struct config_node *map, const char *path)
@@ -368,6 +378,7 @@ void import_migrate(struct import *import, struct config_tree *tree, unsigned ve
         move_servers(tree, root);
     plugins = config_node_find(root, "plugins");
     for (size_t i = 0; plugins != NULL && plugins->kind == CONFIG_MAP && i < plugins->count; i++) {
+        drop_version(import, plugins->items[i]);
         drop_unset(import, plugins->items[i], version);
         set_version(import, tree, plugins->items[i], version);
     }
