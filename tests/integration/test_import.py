@@ -335,6 +335,11 @@ class Import(Case):
             "a = " + "[" * 100 + "]" * 100: "nested too deeply",
             "a = " + "[" * 1000 + "]" * 1000: "config.toml:1:",
             "a = [" + "1," * 150000 + "]": "too many values",
+            "a = 1\na" + ".a" * 500000 + " = 1": "config.toml:2:128: a key has more than 64 parts",
+            "[a" + ".\"a\"" * 500000 + "]": "config.toml:1:255: a key has more than 64 parts",
+            "a = \"\"\"\"\"\"\"\"\na" + ".a" * 500000 + " = 1": "config.toml:2:128: a key has more than 64 parts",
+            "a = 'b\\'\na" + ".a" * 500000 + " = 1": "config.toml:2:128: a key has more than 64 parts",
+            "a = " + ("{" + ".".join("a" * 64) + " = ") * 200 + "1" + "}" * 200: "nested too deeply",
             "a = \"" + "x" * (5 * 1024 * 1024) + "\"": "config.toml",
         }
         for text, expected in wrong.items():
@@ -354,6 +359,24 @@ class Import(Case):
         made = yaml.safe_load(text)["plugins"][RUNTIME]["containerd"]["runtimes"]["runc"]["options"]
         self.assertEqual({f"k{i}{text}": text for i, text in enumerate(texts)}, made)
         self.loads(text)
+
+    def test_only_keys_have_a_limit_of_dots(self):
+        dots = "." * 1000
+        texts = {"a": f'"{dots}"', "b": f"'{dots}\\'", "c": f'"""\n\\"{dots}"""""', "d": f"'''\n{dots}'''", "e": f"1 # {dots}",
+                 f'"{dots}"': '"\\"' + dots + '"', "f": "[" + "1.5, " * 100 + "]"}
+        table = "\n".join(f"{key} = {value}" for key, value in texts.items())
+        path = self.write(f"version = 4\n[plugins.\"{RUNTIME}\".containerd.runtimes.runc.options]\n{table}\n")
+        made = yaml.safe_load(self.converted(path))["plugins"][RUNTIME]["containerd"]["runtimes"]["runc"]["options"]
+        self.assertEqual({"a": dots, "b": dots + "\\", "c": f'"{dots}""', "d": dots, "e": 1, dots: f'"{dots}', "f": [1.5] * 100}, made)
+
+    def test_a_version_that_is_none_is_no_trouble_to_merge(self):
+        for one, other in (("[1]", "{a = 1}"), ("3", "[1]"), ('""', "4")):
+            with self.subTest(one=one, other=other):
+                self.write(f"version = 3\n[plugins.\"io.example.v1.unknown\"]\nconfig_version = {other}\n", "more.toml")
+                path = self.write(f"version = 3\nimports = [\"more.toml\"]\n[plugins.\"io.example.v1.unknown\"]\nconfig_version = {one}\n")
+                text = self.converted(path)
+                self.assertIsNone(yaml.safe_load(text).get("plugins"))
+                self.assertIn("config_version:", comments(text))
 
     def test_imports_may_go_in_circles_and_may_be_many(self):
         first = self.write("version = 3\nimports = [\"second.toml\", \"config.toml\", \"./second.toml\"]\nroot = \"/one\"\n")

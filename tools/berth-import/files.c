@@ -175,8 +175,12 @@ static void keep_older_version(struct config_node *into, struct config_node *fro
     struct config_node *old = config_node_find(into, "config_version");
     struct config_node *young = config_node_find(from, "config_version");
 
-    if (old != NULL && young != NULL && strcmp(old->text, young->text) < 0)
-        young->text = old->text;
+    if (old == NULL || young == NULL || old->kind != CONFIG_SCALAR || young->kind != CONFIG_SCALAR)
+        return;
+    if (strtoul(old->text, NULL, 10) >= strtoul(young->text, NULL, 10))
+        return;
+    young->text = old->text;
+    young->length = old->length;
 }
 
 static void replace(struct config_node *into, const struct config_node *from)

@@ -4,6 +4,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <new>
 #include <sstream>
 #include <string>
@@ -193,6 +194,52 @@ config_node *read_node(reader &reader, const toml::node &node, unsigned depth)
     return add_scalar(reader, "", false, mark);
 }
 
+/* @return where the text ends that begins with a quote. */
+size_t skip_text(std::string_view toml, size_t at)
+{
+    const std::string quotes(3, toml[at]);
+    const bool is_long = toml.substr(at, 3) == quotes;
+
+    for (at += is_long ? 3 : 1; at < toml.size(); at++) {
+        if (quotes[0] == '"' && toml[at] == '\\') {
+            at++;
+        } else if (is_long && toml.substr(at, 3) == quotes) {
+            /* Two more quotes may belong to the text. */
+            at = toml.find_first_not_of(quotes[0], at);
+            return std::min(at, toml.size());
+        } else if (!is_long && (toml[at] == quotes[0] || toml[at] == '\n')) {
+            return at + 1;
+        }
+    }
+    return toml.size();
+}
+
+/*
+ * The parser bounds how deeply values are nested, but not how many parts a key has. Each part is a table in a
+ * table, and these are freed by recursion. Outside of texts and comments only keys have many dots.
+ *
+ * @return where a key is too long; npos: none is.
+ */
+size_t find_long_key(std::string_view toml, unsigned most)
+{
+    unsigned dots = 0;
+
+    for (size_t at = toml.find_first_of("\"'#.=,[]{}\n"); at < toml.size();
+         at = toml.find_first_of("\"'#.=,[]{}\n", at)) {
+        if (toml[at] == '#') {
+            at = toml.find('\n', at);
+        } else if (toml[at] == '"' || toml[at] == '\'') {
+            at = skip_text(toml, at);
+        } else {
+            dots = toml[at] == '.' ? dots + 1 : 0;
+            if (dots == most)
+                return at;
+            at++;
+        }
+    }
+    return std::string_view::npos;
+}
+
 struct config_tree *read_document(const char *name, std::string_view text, const struct config_limits *limits,
                                   struct config_diagnostics *diagnostics)
 {
@@ -220,6 +267,17 @@ struct config_tree *toml_read(const char *name, const char *text, size_t length,
     if (length > limits->max_bytes) {
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark,
                                "the file has %zu bytes (at most %zu are read)", length, limits->max_bytes);
+        return nullptr;
+    }
+    size_t end = find_long_key(std::string_view(text, length), limits->max_depth);
+    if (end < length) {
+        const char *line =
+            std::find(std::make_reverse_iterator(text + end), std::make_reverse_iterator(text), '\n').base();
+
+        mark.line = 1 + (unsigned)std::count(text, line, '\n');
+        mark.column = 1 + (unsigned)(text + end - line);
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &mark, "a key has more than %u parts",
+                               limits->max_depth);
         return nullptr;
     }
     try {
