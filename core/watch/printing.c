@@ -45,14 +45,25 @@ static struct output {
     const char *name, *title;
     enum berth_log_level level;
     int fd;
-    FILE *stream;
+    /* The C library's variable. */
+    FILE **place;
+    /* What was there before, and what is. */
+    FILE *own, *stream;
     struct source source;
     uint64_t since_ms;
     size_t length;
     char line[LINE_BYTES];
 } outputs[] = {
-    {.name = "stdout", .title = "standard output", .level = BERTH_LOG_INFO, .fd = STDOUT_FILENO},
-    {.name = "stderr", .title = "standard error", .level = BERTH_LOG_WARN, .fd = STDERR_FILENO},
+    {.name = "stdout",
+     .title = "standard output",
+     .level = BERTH_LOG_INFO,
+     .fd = STDOUT_FILENO,
+     .place = &stdout},
+    {.name = "stderr",
+     .title = "standard error",
+     .level = BERTH_LOG_WARN,
+     .fd = STDERR_FILENO,
+     .place = &stderr},
 };
 
 #define OUTPUT_COUNT (sizeof(outputs) / sizeof(outputs[0]))
@@ -65,6 +76,8 @@ static atomic_bool is_due;
 static atomic_bool is_ended;
 /* The log, or what follows it, prints. */
 static _Thread_local bool is_inside;
+/* A child that was forked has our streams, and locks that nobody unlocks there. */
+static pid_t process;
 
 static uint64_t now_ms(void)
 {
@@ -217,7 +230,7 @@ static ssize_t on_write(void *cookie, const char *bytes, size_t length)
     struct output *output = cookie;
     int saved_errno = errno;
 
-    if (is_inside) {
+    if (is_inside || getpid() != process) {
         ssize_t written = write(output->fd, bytes, length);
 
         (void)written;
@@ -230,13 +243,15 @@ static ssize_t on_write(void *cookie, const char *bytes, size_t length)
     return (ssize_t)length;
 }
 
+static int on_close(void *cookie);
+
 /*
  * Unbuffered, so that each call that prints gets here before it returns. A byte stream, because such a stream
  * has no wide characters. With the descriptor's number, for code that asks for it.
  */
 static FILE *open_stream(struct output *output)
 {
-    FILE *stream = fopencookie(output, "w", (cookie_io_functions_t){.write = on_write});
+    FILE *stream = fopencookie(output, "w", (cookie_io_functions_t){.write = on_write, .close = on_close});
 
     if (stream == NULL)
         return NULL;
@@ -246,16 +261,37 @@ static FILE *open_stream(struct output *output)
     return stream;
 }
 
+/*
+ * The C library's own streams can be closed without harm to whoever prints next; it frees one like this. So
+ * another one takes its place, with the descriptor, which stays open. Without memory that is the C library's
+ * own one again, and what is printed is not seen.
+ */
+static int on_close(void *cookie)
+{
+    struct output *output = cookie;
+    bool was_inside = is_inside;
+
+    is_inside = true;
+    if (output->length > 0)
+        end_line(output);
+    is_inside = was_inside;
+    output->stream = open_stream(output);
+    *output->place = output->stream != NULL ? output->stream : output->own;
+    return 0;
+}
+
 void printing_begin(void)
 {
     fflush(stdout);
+    process = getpid();
     for (size_t i = 0; i < OUTPUT_COUNT; i++) {
+        outputs[i].own = *outputs[i].place;
         outputs[i].stream = open_stream(&outputs[i]);
         if (outputs[i].stream == NULL)
             return;
     }
-    stdout = outputs[0].stream;
-    stderr = outputs[1].stream;
+    for (size_t i = 0; i < OUTPUT_COUNT; i++)
+        *outputs[i].place = outputs[i].stream;
 }
 
 /*

@@ -108,6 +108,24 @@ class Prints(Accountable):
         self.assertEqual(5, costs["misuses"])
         self.end(daemon)
 
+    def test_a_child_writes_to_the_descriptor_and_blames_nobody(self):
+        for when in ("init", "handler"):
+            with self.subTest(when=when):
+                log = self.end(self.run_bad("fork_and_print", when).wait_for())
+                self.assertIn("half a line of a child", log.splitlines())
+                self.assertNotIn("printed to", log)
+
+    def test_a_closed_stream_takes_nothing_away(self):
+        for when in ("init", "timer", "handler", "close"):
+            with self.subTest(when=when):
+                daemon = self.run_bad("close_streams", when)
+                if when in ("init", "timer"):
+                    daemon.wait_for()
+                    daemon.wait_for_log("bad was here")
+                log = self.end(daemon)
+                self.assertIn("stdout: half a line", self.lines_of(log, "info"))
+                self.assertIn("stdout: bad was here", self.lines_of(log, "info"))
+
     def test_what_is_written_to_the_descriptor_passes_and_blames_nobody(self):
         for when in ("init", "handler"):
             with self.subTest(when=when):
