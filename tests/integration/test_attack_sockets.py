@@ -4,7 +4,6 @@
 import os
 import re
 import resource
-import subprocess
 import time
 import unittest
 
@@ -115,10 +114,7 @@ class Sockets(AttackCase):
         self.assert_garbage_is_survived(self.tcp_address())
 
     def test_garbage_on_tls(self):
-        key, certificate = self.workshop.top / "k.pem", self.workshop.top / "c.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        self.serve(plugins={TCP: {"address": "127.0.0.1:0", "tls_cert": str(certificate), "tls_key": str(key)}})
+        self.serve(plugins={TCP: {"address": "127.0.0.1:0", **self.workshop.certify()}})
         self.assert_garbage_is_survived(self.tcp_address())
 
 

@@ -97,14 +97,10 @@ class Services(ConnectCase):
         self.assert_stops(self.daemon)
 
     def test_over_tls(self):
-        key, certificate = self.workshop.top / "key.pem", self.workshop.top / "cert.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
-                        "-out", str(certificate)], check=True, capture_output=True)
-        key.chmod(0o600)
+        files = self.workshop.certify()
         self.workshop.add_default_modules("servers", "http", "introspection", "greeter")
-        self.serve({"tls_cert": str(certificate), "tls_key": str(key)})
-        done = subprocess.run(["curl", "-sS", "--cacert", str(certificate), "--max-time", str(PATIENCE), "-d", '{"name":"Ann"}', "-H",
+        self.serve(files)
+        done = subprocess.run(["curl", "-sS", "--cacert", files["tls_cert"], "--max-time", str(PATIENCE), "-d", '{"name":"Ann"}', "-H",
                                "content-type: application/json", f"https://localhost:{self.client.port}{GREETER}/SayHello"],
                               capture_output=True, text=True, check=True)
         self.assertEqual('{"message":"Hello Ann"}', done.stdout)

@@ -157,16 +157,8 @@ class Example(HttpCase):
 
 
 class Tls(HttpCase):
-    def certify(self):
-        key, certificate = self.workshop.top / "key.pem", self.workshop.top / "cert.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
-                        "-out", str(certificate)], check=True, capture_output=True)
-        key.chmod(0o600)
-        return {"tls_cert": str(certificate), "tls_key": str(key)}
-
     def test_https_with_and_without_alpn(self):
-        files = self.certify()
+        files = self.workshop.certify()
         daemon = self.serve(**files)
         trust = ["--cacert", files["tls_cert"]]
         self.assertIn("GET /page", self.curl("/page", *trust, scheme="https"))
@@ -183,7 +175,7 @@ class Tls(HttpCase):
         self.assert_stops(daemon)
 
     def test_client_certificates(self):
-        files = self.certify()
+        files = self.workshop.certify()
         daemon = self.serve(**files, tls_ca=files["tls_cert"])
         trust = ["--cacert", files["tls_cert"]]
         self.assertTrue(self.curl("/page", *trust, scheme="https").startswith("curl "))

@@ -4,7 +4,6 @@
 import os
 import socket
 import struct
-import subprocess
 import time
 import unittest
 import zlib
@@ -246,15 +245,10 @@ class Mistakes(Servers):
     def setUp(self):
         super().setUp()
         for name in ("server", "other"):
-            self.make_certificate(name)
+            self.workshop.certify(name)
 
     def path(self, name):
         return str(self.workshop.top / name)
-
-    def make_certificate(self, name):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-days", "30", "-subj", "/CN=localhost", "-keyout", self.path(f"{name}.key"),
-                        "-out", self.path(f"{name}.pem")], check=True, capture_output=True)
 
     def assert_told(self, text, seen_by_check=True, **settings):
         """The plugin itself has to look: only its own start fails, and `config check --load` says it before."""

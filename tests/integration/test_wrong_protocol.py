@@ -4,8 +4,8 @@
 import http.client
 import re
 import socket
-import subprocess
 import unittest
+from pathlib import Path
 
 import ask
 import grpc
@@ -33,10 +33,7 @@ class WrongProtocol(Case):
     def setUp(self):
         super().setUp()
         self.workshop.add_default_modules("servers", "greeter", "introspection")
-        self.folder = self.workshop.top
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
-                        "k.pem", "-out", "c.pem"], check=True, capture_output=True, cwd=self.folder)
+        self.tls = self.workshop.certify()
 
     def serve(self, **tcp):
         self.workshop.write_config(plugins={"io.containerd.server.v1.grpc-tcp": {"address": "127.0.0.1:0", **tcp}})
@@ -45,7 +42,7 @@ class WrongProtocol(Case):
         self.port = int(re.search(r"listening address=127\.0\.0\.1:(\d+)", self.daemon.log)[1])
 
     def serve_tls(self):
-        self.serve(tls_cert=str(self.folder / "c.pem"), tls_key=str(self.folder / "k.pem"))
+        self.serve(**self.tls)
 
     def fail_to_say_hello(self, channel):
         with channel, self.assertRaises(grpc.RpcError) as raised:
@@ -88,12 +85,12 @@ class WrongProtocol(Case):
 
     def test_tls_on_an_address_in_clear(self):
         self.serve()
-        credentials = grpc.ssl_channel_credentials((self.folder / "c.pem").read_bytes())
+        credentials = grpc.ssl_channel_credentials(Path(self.tls["tls_cert"]).read_bytes())
         error = self.fail_to_say_hello(grpc.secure_channel(f"localhost:{self.port}", credentials))
         self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
         self.assertIn("WRONG_VERSION_NUMBER", error.details().upper().replace(" ", "_"))
         self.assert_logged("TLS", "gRPC")
-        done = run(BERTHCTL, "--address", f"tcp:localhost:{self.port}", "--tls-ca", str(self.folder / "c.pem"), "version")
+        done = run(BERTHCTL, "--address", f"tcp:localhost:{self.port}", "--tls-ca", self.tls["tls_cert"], "version")
         self.assertIn("the server does not speak TLS: connect without TLS", done.stderr)
         self.assert_stops(self.daemon)
 

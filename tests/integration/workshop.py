@@ -123,6 +123,15 @@ class Workshop:
         ])
         return self.compile(name, source, *flags)
 
+    def certify(self, name="server"):
+        """Makes NAME.pem, a certificate of localhost that is its own authority, and NAME.key: settings of a server."""
+        certificate, key = self.top / f"{name}.pem", self.top / f"{name}.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
+                        "-out", str(certificate)], check=True, capture_output=True)
+        key.chmod(0o600)
+        return {"tls_cert": str(certificate), "tls_key": str(key)}
+
     def write_config(self, text=None, **settings):
         """berthd.yaml of text as it is, or of settings (JSON is YAML) on top of the test's own folders."""
         self.config = self.top / "berthd.yaml"
