@@ -263,6 +263,14 @@ static void move_servers(struct config_tree *tree, struct config_node *root)
     remove_moved(root);
 }
 
+static bool knows_section(const struct manifest_plugin *plugin, const char *name)
+{
+    for (size_t i = 0; i < plugin->formerly_count; i++)
+        if (strcmp(plugin->formerly[i], name) == 0)
+            return true;
+    return strcmp(plugin->uri, name) == 0;
+}
+
 /* The newest version that plugins know of a section by that name; 0 if nobody does. */
 static uint32_t version_of(const struct import *import, const char *name)
 {
@@ -270,11 +278,8 @@ static uint32_t version_of(const struct import *import, const char *name)
 
     for (size_t i = 0; i < import->catalog->count; i++) {
         const struct manifest_plugin *plugin = import->catalog->plugins[i];
-        bool is_known = strcmp(plugin->uri, name) == 0;
 
-        for (size_t j = 0; j < plugin->formerly_count; j++)
-            is_known = is_known || strcmp(plugin->formerly[j], name) == 0;
-        if (is_known && plugin->config_version > version)
+        if (knows_section(plugin, name) && plugin->config_version > version)
             version = plugin->config_version;
     }
     return version;
@@ -333,21 +338,13 @@ static void drop_path(const struct leftover *leftover, struct config_node *map, 
     map->count = kept;
 }
 
-static bool had_section(const struct manifest_plugin *plugin, const char *name)
-{
-    for (size_t i = 0; i < plugin->formerly_count; i++)
-        if (strcmp(plugin->formerly[i], name) == 0)
-            return true;
-    return strcmp(plugin->uri, name) == 0;
-}
-
 /* A setting that is left to its plugin's own code, but not set, needs none. */
 static void drop_unset(struct import *import, struct config_node *section, unsigned version)
 {
     for (size_t i = 0; i < import->catalog->count; i++) {
         const struct manifest_plugin *plugin = import->catalog->plugins[i];
 
-        for (size_t j = 0; j < plugin->rename_count && had_section(plugin, section->key); j++) {
+        for (size_t j = 0; j < plugin->rename_count && knows_section(plugin, section->key); j++) {
             const struct leftover leftover = {import, plugin->uri, plugin->renames[j].from};
 
             if (plugin->renames[j].to == NULL && plugin->renames[j].before_version > version)
