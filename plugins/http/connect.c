@@ -7,7 +7,6 @@
 #include "connect.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <berth/json.h>
 #include <berth/plugin.h>
@@ -248,15 +247,4 @@ void connect_destroy(struct connect *connect)
 const struct berth_rpc_connect_json *connect_json(const struct connect *connect)
 {
     return &connect->json;
-}
-
-bool connect_origin_is_valid(const char *origin)
-{
-    const char *host = strstr(origin, "://");
-    size_t scheme = strspn(origin, "abcdefghijklmnopqrstuvwxyz0123456789+-.");
-
-    if (host == NULL || host != origin + scheme || scheme == 0)
-        return false;
-    host += 3;
-    return *host != '\0' && host[strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]%")] == '\0';
 }

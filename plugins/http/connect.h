@@ -17,7 +17,4 @@ void connect_destroy(struct connect *connect);
 /** For struct berth_rpc_connect_options; lives as long as `connect`. */
 const struct berth_rpc_connect_json *connect_json(const struct connect *connect);
 
-/** Is it an origin as a browser writes it: "https://example.org", "http://localhost:3000"? */
-bool connect_origin_is_valid(const char *origin);
-
 #endif
