@@ -133,6 +133,8 @@ struct config_node *config_tree_copy_node(struct config_tree *tree, const struct
 
 struct config_node *config_node_take(struct config_node *map, const char *key)
 {
+    if (map == NULL || map->kind != CONFIG_MAP)
+        return NULL;
     for (size_t i = 0; i < map->count; i++) {
         struct config_node *item = map->items[i];
 

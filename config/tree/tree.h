@@ -75,7 +75,7 @@ struct config_node *config_tree_add_scalar(struct config_tree *tree, const char 
 struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node);
 /** Appends to a list, or to a map if `item->key` is set. */
 void config_node_append(struct config_tree *tree, struct config_node *parent, struct config_node *item);
-/** Removes the item at a key of a map and returns it; NULL if there is none. */
+/** Removes the value at a key and returns it; NULL if there is none, or `map` is NULL or not a map. */
 struct config_node *config_node_take(struct config_node *map, const char *key);
 
 /** The value at a key; NULL if there is none, or `map` is NULL or not a map. Linear. */

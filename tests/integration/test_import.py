@@ -16,6 +16,7 @@ Where containerd's own slips are not reproduced:
   `untrusted_workload_runtime`.
 """
 
+import itertools
 import os
 import re
 import subprocess
@@ -377,6 +378,20 @@ class Import(Case):
                 text = self.converted(path)
                 self.assertIsNone(yaml.safe_load(text).get("plugins"))
                 self.assertIn("config_version:", comments(text))
+
+    def test_files_that_disagree_on_what_is_a_table_are_merged(self):
+        kinds = ("[1, \"a\"]", "[]", "{a = 1}", "{a = {b = 1}}", "{}", "5", '""')
+        tables = ("plugins", "proxy_plugins", "timeouts", "stream_processors", "grpc", "ttrpc", "debug", "metrics", "cgroup", "oom_score")
+        for name in tables:
+            for first, second in itertools.product(kinds, kinds):
+                self.write(f"version = 2\n{name} = {second}\n", "more.toml")
+                path = self.write(f"version = 2\nimports = [\"more.toml\"]\n{name} = {first}\n")
+                for flags in (["--containerd", "1"], ["--containerd", "2"]):
+                    done = self.convert(path, *flags)
+                    with self.subTest(name=name, first=first, second=second, flags=flags):
+                        self.assertIn(done.returncode, (0, 1))
+                        self.assertEqual(done.returncode == 1, b"expected" in done.stderr, done.stderr)
+                        self.assertEqual(done.returncode == 0, done.stdout != b"")
 
     def test_imports_may_go_in_circles_and_may_be_many(self):
         first = self.write("version = 3\nimports = [\"second.toml\", \"config.toml\", \"./second.toml\"]\nroot = \"/one\"\n")

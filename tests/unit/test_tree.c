@@ -97,6 +97,9 @@ static void looking_up_where_there_is_no_map_finds_nothing(void **state)
 
     assert_null(config_node_find(NULL, "a"));
     assert_null(config_node_find(config_tree_root(tree), "a"));
+    assert_null(config_node_take(NULL, "a"));
+    assert_null(config_node_take(config_tree_root(tree), "a"));
+    assert_int_equal(config_tree_root(tree)->count, 1);
     config_tree_destroy(tree);
     config_tree_destroy(NULL);
 }
