@@ -393,7 +393,12 @@ static void a_call_that_is_cancelled_leaves_its_change_to_end(void **state)
     stage.call = berth_testing_call_create(stage.testing, METHODS "Create", &options);
     berth_testing_call_send(stage.call, request, sizeof(request) - 1);
     berth_testing_call_half_close(stage.call);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_PENDING);
     berth_testing_call_cancel(stage.call);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_CANCELLED);
+    berth_testing_run(stage.testing);
+    get_in("default", "c");
+    assert_replied("c image= runtime=runc spec=oci snapshot=/");
 }
 
 int main(void)

@@ -129,7 +129,10 @@ static void a_stream_that_nobody_reads_ends_with_its_caller(void **state)
     berth_testing_call_send(stage.call, "\x0a\x02id", 4);
     berth_testing_call_half_close(stage.call);
     berth_testing_run(stage.testing);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_PENDING);
     berth_testing_call_cancel(stage.call);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_CANCELLED);
+    assert_int_equal(berth_testing_call_reply_count(stage.call), 0);
 }
 
 struct paging {
