@@ -73,7 +73,7 @@ void config_print_key(struct config_text *out, const char *key)
     print_text(out, key);
 }
 
-/* Where any kind may be, a whole number would read back as an integer. */
+/* In a value of any kind, a whole number would read back as an integer. */
 static void print_float(struct config_text *out, const struct berth_value *value)
 {
     bool is_any = value->schema != NULL && value->schema->kind == SCHEMA_ANY;
@@ -372,7 +372,8 @@ static void add_doc(struct config_text *doc, const struct schema *schema)
     config_text_add(doc, ")");
 }
 
-/* The fields of each item, which the default need not have. Recursion is bounded by the depth of the schema.
+/* The fields of each item, which may be missing in the default. Recursion is bounded by the depth of the
+ * schema.
  */
 static void print_item_docs(const struct printer *printer, const struct schema *object, const char *above)
 {

@@ -28,7 +28,7 @@ enum schema_kind {
     SCHEMA_LIST,
     SCHEMA_MAP,
     SCHEMA_OBJECT,
-    /** Whatever is written: a scalar, read by how it looks, or a list or map of such. */
+    /** Any value: a scalar, typed by its form, or a list or map of such. */
     SCHEMA_ANY,
 };
 

@@ -529,7 +529,7 @@ static void check_left(struct reader *reader, const struct config_node *list, si
         complain(reader, &node->mark, "leaves: \"%.200s\" is not a setting name such as limits.burst",
                  node->text);
     else if (plugin->formerly_count == 0)
-        complain(reader, &node->mark, "leaves: there are no former names under formerly");
+        complain(reader, &node->mark, "leaves requires former names under formerly");
 }
 
 static void check_taker(struct reader *reader, const struct config_node *list, size_t i,
@@ -557,7 +557,7 @@ static void read_migrates(struct reader *reader, const struct config_node *map,
     if (!plugin->migrates_listed && strcmp(node->text, "all") != 0)
         complain(reader, &node->mark, "migrates: \"%.60s\" is neither all nor listed", node->text);
     else if (plugin->migrates_listed && (plugin->callbacks & MANIFEST_CALLBACK_MIGRATE) == 0)
-        complain(reader, &node->mark, "migrates: there is no migrate under callbacks");
+        complain(reader, &node->mark, "migrates: listed requires migrate under callbacks");
 }
 
 static void read_config(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)

@@ -38,7 +38,7 @@ static enum berth_code exhaust(struct run *run, struct berth_error *err)
 {
     run->is_exhausted = true;
     return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                           "a migration may make %d changes, and set %d values and %zu bytes",
+                           "exceeded the limits of a migration: %d changes, %d values, %zu bytes",
                            RUN_CHANGES_MAX, RUN_NODES_MAX, config_limits_file.max_bytes);
 }
 
@@ -139,7 +139,10 @@ static enum berth_code on_move(const struct berth_migration *migration, const ch
     if (!may_change(run, 0))
         return exhaust(run, err);
     if (!path_split(from, &source) || !path_split(to, &target) || is_within(&source, &target))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot move \"%.200s\" to \"%.200s\"", from, to);
+        return berth_error_set(
+            err, BERTH_INVALID_ARGUMENT,
+            "cannot move \"%.200s\" to \"%.200s\": expected two dotted paths, neither within the other", from,
+            to);
     node = path_take(run->section, &source);
     if (node == NULL)
         return berth_error_set(err, BERTH_NOT_FOUND, "%s is not set", from);

@@ -358,7 +358,7 @@ static void refuse(struct split *split, const struct manifest_plugin *owner,
         finish_claimant(&claimants[i]);
 }
 
-/* A section that does not say its version is taken for a mistake beside one of the present name. */
+/* Next to a section under the present name, one without `config_version` is taken for a mistake. */
 static bool is_mistake(const struct config_node *section, const struct manifest_plugin *owner)
 {
     return owner == NULL && config_node_find(section, "config_version") == NULL;

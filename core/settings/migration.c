@@ -185,7 +185,7 @@ struct joining {
     struct config_diagnostics *diagnostics;
 };
 
-/* A part that does not say its version may be of the same as the section: then one of the two is a mistake.
+/* A part without `config_version` may have the section's version: then one of the two values is a mistake.
  */
 static void report_loser(void *context, const char *path, const struct config_node *kept,
                          const struct config_node *dropped)

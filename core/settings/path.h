@@ -18,11 +18,11 @@ struct path {
     size_t count;
 };
 
-/** A step in double quotes may hold dots: mirrors."docker.io".endpoint. @return false for no valid path. */
+/** A step in double quotes may hold dots: mirrors."docker.io".endpoint. @return false if it is invalid. */
 bool path_split(const char *text, struct path *ret_path);
 bool path_is_star(const char *step);
 
-/** What stands at a path without stars, or NULL. */
+/** The value at a path without stars; NULL if there is none. */
 struct config_node *path_find(struct config_node *map, const struct path *path);
 /** Takes it out, and with it maps on the way that become empty. NULL if there is nothing. */
 struct config_node *path_take(struct config_node *section, const struct path *path);

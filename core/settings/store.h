@@ -10,7 +10,7 @@
 
 #include "settings.h"
 
-/** Settings of a plugin that stood in another section, where the plugin has a section too. */
+/** Settings of a plugin from another section, for a plugin that also has a section of its own. */
 struct former_part {
     const struct manifest_plugin *plugin;
     /** With the other section's `config_version`, until the migration begins. */
@@ -94,7 +94,7 @@ BERTH_PRINTF(5, 6)
 void migration_deprecate(const struct manifest_plugin *plugin, const char *name,
                          const struct config_mark *mark, struct config_diagnostics *diagnostics,
                          const char *format, ...);
-/** Notes for a node and all below it where they were taken from. */
+/** Records the origin of a node and of all nodes below it. */
 void migration_set_origin(struct config_node *node, const char *was);
 /** "sandbox_image of io.example.v1.old", in the tree's memory. */
 const char *migration_name_origin(struct config_tree *tree, const char *setting, const char *section);
@@ -108,13 +108,14 @@ enum berth_code migration_call(struct config_tree *tree, const struct manifest_p
 bool migration_begin_all(struct config_tree *tree, struct settings_section *section,
                          struct config_diagnostics *diagnostics);
 /**
- * As migration_run, for all of them. Once none needs the plugin, merges the parts into the section: what that
- * sets wins, then what parts of newer names set, with a warning for each value that is not used.
+ * As migration_run, for all of them. Once none needs the plugin, merges the parts into the section: its
+ * values take precedence, then those of parts with newer names, with a warning for each value that is not
+ * used.
  */
 enum berth_code migration_run_all(struct config_tree *tree, struct settings_section *section,
                                   migration_callback *on_migrate, void *context,
                                   struct config_diagnostics *diagnostics);
-/** Has any of them still to be migrated by the plugin? */
+/** Does any of them still need the plugin's `migrate`? */
 bool migration_needs_plugin(const struct settings_section *section);
 
 /**
@@ -131,7 +132,7 @@ bool migration_needs_plugin(const struct settings_section *section);
 void former_apply(struct config_tree *tree, struct config_node *sections, const struct catalog *catalog,
                   struct former_parts *ret_parts, struct config_diagnostics *diagnostics);
 void former_finish(struct former_parts *parts);
-/** Shows a section its parts. */
+/** Hands the parts to the sections they belong to. */
 void former_give(const struct former_parts *parts, struct settings_section *section);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What plugins print instead of logging it. The C library's stdout and stderr are replaced by streams that
- * call this file, on the thread that prints and while its stack is there: so it is certain who prints, also
- * in a handler or on a thread of its own, and nobody else pays for it. Nothing is kept back but the beginning
- * of a line.
+ * call this file on the printing thread, while its stack shows who prints, also in a handler or on a thread
+ * of the plugin's own. Code that does not print pays nothing. Only the beginning of an incomplete line is
+ * held back.
  *
- * The descriptors stay what they were. What writes to them directly, without the C library's streams, is not
- * seen, and neither is a child process: the output goes where the daemon's own goes, and nobody is named.
+ * The descriptors stay unchanged. Output written to them directly, without the C library's streams, and that
+ * of child processes is not seen: it goes where the daemon's own goes and is not attributed.
  */
 #include "watch.h"
 
@@ -161,8 +161,8 @@ static void tell_dropped(struct running_prints *prints, const char *uri)
     unsigned dropped = atomic_exchange(&prints->dropped, 0);
 
     if (dropped > 0)
-        log_plugin(BERTH_LOG_WARN, uri, "%u more printed line%s left out: more than %d a second", dropped,
-                   dropped == 1 ? " was" : "s were", LINES_MAX);
+        log_plugin(BERTH_LOG_WARN, uri, "dropped %u printed line%s: more than %d a second", dropped,
+                   dropped == 1 ? "" : "s", LINES_MAX);
 }
 
 static bool may_log(struct running_plugin *plugin)
@@ -224,7 +224,7 @@ static void take(struct output *output, const char *bytes, size_t length)
         atomic_store(&is_due, true);
 }
 
-/* Never fails: who prints could not do anything about it. */
+/* Never fails: the printing code could not handle it. */
 static ssize_t on_write(void *cookie, const char *bytes, size_t length)
 {
     struct output *output = cookie;

@@ -11,7 +11,7 @@
 
 #define SERVICE(name) Containerd__Services__Containers__V1__##name
 
-/* What a turn may cost: each container that it visits its bytes, and these. */
+/* Maximum cost of a turn, and the cost of a container beyond its bytes. */
 #define TURN_COST ((size_t)4 * 1024 * 1024)
 #define VISIT_COST ((size_t)4096)
 
@@ -23,21 +23,19 @@ struct listing {
     size_t filter_count;
     char **filters;
     char last[BERTH_IDENTIFIER_MAX + 1];
-    /* What the store said of the first damaged container; the others are listed before the caller hears of
-     * it.
-     */
+    /* The store's message about the first damaged container; the others are listed before it is reported. */
     bool met_damage;
     char *damage;
 
-    /* Of this turn: why it ended before the namespace did. */
+    /* Why this turn ended before the end of the namespace. */
     size_t cost;
     bool is_over_cost, is_full, is_too_long;
     /* A turn has been posted. */
     bool is_posted;
-    /* Of a stream: what the caller's connection said to the last message. */
+    /* ListStream: the result of sending the last message. */
     enum berth_code sent;
 
-    /* Of List the reply, of a stream each message. */
+    /* The reply of List; each message of ListStream. */
     struct berth_list_reply reply;
 };
 
@@ -97,7 +95,7 @@ static struct listing *make(struct berth_call *call, const SERVICE(ListContainer
     return NULL;
 }
 
-/* A refusal of filters in containerd's form: the sentence, then the class of the error once more. */
+/* Refuses filters in containerd's form: the sentence, followed by the class of the error. */
 static void refuse(struct berth_call *call, enum berth_code code, const struct berth_error *err)
 {
     char sentence[BERTH_ERROR_MAX + 32];
@@ -199,7 +197,7 @@ static void post(struct listing *listing)
 
     listing->is_posted = code == BERTH_OK;
     if (code != BERTH_OK)
-        berth_call_finish(listing->call, code, "the list of containers cannot be continued");
+        berth_call_finish(listing->call, code, "cannot continue the list of containers; call again");
 }
 
 /* Finishing the call frees the listing. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * List and ListStream. One turn of the loop visits a bounded part of a namespace, so that a filter that
- * matches nothing in a large one holds up nobody; the next turn goes on behind the last id, in a new
+ * matches nothing in a large one does not block the loop; the next turn continues after the last id, in a new
  * snapshot. A container that exists throughout is listed once, whatever changes meanwhile.
  */
 #ifndef CONTAINERS_LISTING_H
@@ -20,7 +20,7 @@ struct containers {
     const struct berth_host *host;
     const struct berth_containers *service;
     void *instance;
-    /** Of List's reply. */
+    /** Maximum size of a reply of List. */
     size_t max_list_bytes;
 };
 

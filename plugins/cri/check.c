@@ -34,7 +34,7 @@ static void check_mirrors(const struct berth_check *check, const struct images_c
 
     if (config->registry.mirrors.count > 0 && !is_blank(config->registry.config_path))
         berth_check_problem(check, BERTH_LOG_ERROR, "registry.config_path",
-                            "cannot be set beside mirrors; describe the mirrors in its hosts.toml files "
+                            "cannot be combined with mirrors; describe the mirrors in its hosts.toml files "
                             "instead, and remove mirrors");
     for (size_t i = 0; i < config->registry.mirrors.count; i++) {
         const char *name = config->registry.mirrors.items[i].key;
@@ -79,7 +79,7 @@ static void check_runtime(const struct berth_check *check, const char *name,
     if (is_blank(runtime->runtime_type) && runtime->runtime_path == NULL) {
         snprintf(path, sizeof(path), "containerd.runtimes.%.255s", name);
         berth_check_problem(check, BERTH_LOG_WARN, path,
-                            "no pod can run with it: set runtime_type (such as io.containerd.runc.v2)");
+                            "cannot run pods without runtime_type; set it (such as io.containerd.runc.v2)");
     }
     if (runtime->cgroup_writable && !has_cgroup_v2()) {
         snprintf(path, sizeof(path), "containerd.runtimes.%.255s.cgroup_writable", name);
@@ -107,7 +107,8 @@ static void check_runtimes(const struct berth_check *check,
     }
     if (!is_known)
         berth_check_problem(check, BERTH_LOG_ERROR, "containerd.default_runtime_name",
-                            "\"%.100s\" is not listed under containerd.runtimes",
+                            "\"%.100s\" is not listed under containerd.runtimes; add it there, or "
+                            "name one that is",
                             containerd->default_runtime_name);
 }
 
@@ -123,10 +124,10 @@ void runtime_check(const struct berth_check *check)
     check_runtimes(check, &config.containerd);
     if (config.cni.bin_dir != NULL && !is_default(check->settings, "cni", "bin_dirs"))
         berth_check_problem(check, BERTH_LOG_ERROR, "cni.bin_dir",
-                            "cannot be set beside bin_dirs; add the directory there and remove bin_dir");
+                            "cannot be combined with bin_dirs; add the directory there and remove bin_dir");
     if (config.cni.conf_template != NULL)
         berth_check_problem(check, BERTH_LOG_WARN, "cni.conf_template",
-                            "no network configuration is made from it yet; write one to cni.conf_dir");
+                            "not supported yet; write a network configuration to cni.conf_dir instead");
     runtime_config_finish(&config);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plugin that serves CRI: its life. */
+/* The life of the plugin that serves CRI. */
 #include "cri.h"
 
 #include <stdlib.h>

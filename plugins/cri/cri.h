@@ -11,14 +11,14 @@
 #include "network.h"
 
 struct cri {
-    /** First, so that its end finds the plugin. */
+    /** First member, so that on_idle finds the plugin. */
     struct network network;
     const struct berth_host *host;
-    /** Of the other two plugins. */
+    /** The settings of the other two plugins. */
     struct images_config images;
     struct runtime_config runtime;
     const struct berth_settings *runtime_settings;
-    /** NULL: nothing keeps deprecations. */
+    /** NULL: no plugin records deprecations. */
     const struct berth_deprecations *deprecations;
     void *deprecations_instance;
     struct event_streams streams;

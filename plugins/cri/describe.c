@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the settings of the runtime as containerd does, whose names for them in JSON follow no single rule.
- * What is not set is "".
+ * Writes the settings of the runtime as containerd does, whose JSON names for them follow no single rule.
+ * Unset texts are "".
  */
 #include "describe.h"
 

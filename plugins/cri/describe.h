@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The settings for people who look for a fault. */
+/* The settings as JSON, for debugging. */
 #ifndef CRI_DESCRIBE_H
 #define CRI_DESCRIBE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps the streams of GetContainerEvents open. As long as no container runs, there is nothing to tell. */
+/* Keeps the streams of GetContainerEvents open. No container runs yet, so there are no events. */
 #include "events.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The methods of the image service: there are no images, and none is pulled. */
+/* The methods of the image service: there are no images, and pulls are refused. */
 #include <stdio.h>
 #include <time.h>
 
@@ -15,7 +15,7 @@ static void stream_images(struct berth_call *call, const Runtime__V1__StreamImag
     berth_call_finish(call, BERTH_OK, NULL);
 }
 
-/* An image that is not there is no error: the reply has none. */
+/* A missing image is not an error: the reply contains none. */
 static void image_status(struct berth_call *call, const Runtime__V1__ImageStatusRequest *request)
 {
     berth_call_reply(call, "", 0);

@@ -20,7 +20,7 @@ static bool is_blank(const struct berth_migration *migration, const struct berth
     return text != NULL && *text == '\0';
 }
 
-/* A runtime with a name of its own in containerd 1.x; without a type it is not in use. */
+/* A runtime that containerd 1.x kept in a setting of its own; without a type it is unused. */
 static enum berth_code move_runtime(const struct berth_migration *migration, const char *name,
                                     const char *from, const char *to, struct berth_error *err)
 {
@@ -38,7 +38,7 @@ static enum berth_code move_runtime(const struct berth_migration *migration, con
     return code == BERTH_ALREADY_EXISTS ? BERTH_OK : code;
 }
 
-/* What `containerd config default` of 1.x printed for every runtime says nothing while it is empty. */
+/* `containerd config default` of 1.x printed these for every runtime; empty ones have no meaning. */
 static void remove_blanks(const struct berth_migration *migration)
 {
     static const char *const names[] = {"runtime_engine", "runtime_root", "runtime_path", "base_runtime_spec",
@@ -58,7 +58,7 @@ static void remove_blanks(const struct berth_migration *migration)
     }
 }
 
-/* Switches that no longer exist. Where one is on, it stays, so that its loss is an error with its place. */
+/* Switches that no longer exist. One that is on stays in the section, so that it is reported as an error. */
 static void remove_off(const struct berth_migration *migration)
 {
     static const char *const names[] = {"disable_cgroup", "systemd_cgroup"};

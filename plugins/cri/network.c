@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks the addresses of pods and keeps them in the store, so that a restart does not lose them. */
+/* Checks the address ranges of pods and keeps them in the store, so that a restart does not lose them. */
 #include "network.h"
 
 #include <arpa/inet.h>
@@ -29,11 +29,11 @@ enum berth_code network_init(struct network *network, const struct berth_host *h
         return code;
     *network = (struct network){.host = host, .store = store.interface, .store_instance = store.instance};
     if (gethostname(network->key, sizeof(network->key)) != 0)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "the name of this machine is unknown: %s",
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "cannot read the host name: %s",
                                strerror(errno));
     if (network->key[0] == '\0')
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "this machine has no name; set one (hostnamectl hostname NAME)");
+                               "this machine has no host name; set one (hostnamectl hostname NAME)");
     return BERTH_OK;
 }
 
@@ -69,7 +69,7 @@ static bool is_range(const char *text, size_t length)
     return inet_pton(AF_INET6, address, &parsed) == 1 && is_prefix(slash + 1, length - size - 1, 128);
 }
 
-/* Copies the ranges without the spaces around them. @return the length; 0 with a message. */
+/* Copies the ranges without surrounding spaces. @return the length; 0 with a message. */
 static size_t read_ranges(const char *text, char *ret_ranges, struct berth_error *err)
 {
     size_t used = 0;
@@ -83,7 +83,7 @@ static size_t read_ranges(const char *text, char *ret_ranges, struct berth_error
             length--;
         if (!is_range(text, length)) {
             berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                            "pod_cidr: \"%.*s\" is not a range of addresses (such as 10.244.0.0/16)",
+                            "pod_cidr: \"%.*s\" is not an address range (such as 10.244.0.0/16)",
                             (int)(length < 100 ? length : 100), text);
             return 0;
         }
@@ -113,7 +113,7 @@ static void on_done(struct berth_store_update *update, enum berth_code code, con
     struct network *network = change->network;
 
     if (code == BERTH_OK)
-        berth_log(network->host, BERTH_LOG_INFO, "pods of this node get addresses of %.*s",
+        berth_log(network->host, BERTH_LOG_INFO, "pods of this node get addresses from %.*s",
                   (int)change->length, change->ranges);
     berth_answer_finish(change->answer, code, message);
     free(change);
@@ -129,14 +129,14 @@ void network_set(struct network *network, struct berth_call *call, const char *r
     struct change *change;
 
     if (length > NETWORK_MAX) {
-        berth_error_set(&err, BERTH_INVALID_ARGUMENT, "pod_cidr has %zu bytes; at most %d", length,
+        berth_error_set(&err, BERTH_INVALID_ARGUMENT, "pod_cidr has %zu bytes (limit: %d)", length,
                         NETWORK_MAX);
         berth_call_finish(call, BERTH_INVALID_ARGUMENT, err.message);
         return;
     }
     change = malloc(sizeof(*change) + length + 1);
     if (change == NULL) {
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the addresses of pods");
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the address ranges of pods");
         return;
     }
     *change = (struct change){.update = {.change = put, .done = on_done}, .network = network};
@@ -171,7 +171,7 @@ size_t network_get(const struct network *network, char ret_ranges[NETWORK_MAX + 
         network->store->end(txn);
     }
     if (code != BERTH_OK && code != BERTH_NOT_FOUND)
-        berth_log(network->host, BERTH_LOG_WARN, "the addresses of pods cannot be read: %s", err.message);
+        berth_log(network->host, BERTH_LOG_WARN, "cannot read the address ranges of pods: %s", err.message);
     ret_ranges[value.length] = '\0';
     return value.length;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The addresses that the kubelet assigns to the pods of this node, kept in the store. */
+/* The address ranges that the kubelet assigns to the pods of this node, kept in the store. */
 #ifndef CRI_NETWORK_H
 #define CRI_NETWORK_H
 
@@ -17,11 +17,11 @@ struct network {
     const struct berth_host *host;
     const struct berth_store *store;
     void *store_instance;
-    /** The name of this machine: other nodes may share the store. */
+    /** The host name: other nodes may share the store. */
     char key[HOST_NAME_MAX + 1];
-    /** Changes that the store has not answered. */
+    /** Changes that the store has not completed. */
     size_t pending;
-    /** Closing; called when the last one is answered. */
+    /** Set while closing; called when the last change is completed. */
     void (*on_idle)(struct network *network);
 };
 

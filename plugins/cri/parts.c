@@ -25,7 +25,7 @@ enum berth_code images_init(const struct berth_host *host, void *prepared, void 
     return BERTH_OK;
 }
 
-/* By Go's names, as clients know them. */
+/* Architectures and systems under Go's names, as clients expect. */
 #if defined(__x86_64__)
 #define ARCHITECTURE "amd64"
 #elif defined(__aarch64__)
@@ -46,8 +46,7 @@ enum berth_code images_init(const struct berth_host *host, void *prepared, void 
 #define ARCHITECTURE "unknown"
 #endif
 
-/* The default is no sign that somebody relies on it; containerd's id, so that its lists of what to ignore
- * fit. */
+/* Reported only if set. The id is containerd's, so that existing lists of ignored deprecations apply. */
 static void report_deprecations(const struct berth_host *host)
 {
     const struct berth_settings *table = host->settings;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The methods of the runtime service: no pod and no container exists, and what would make one is refused. */
+/* The methods of the runtime service: there are no pods or containers; calls that would create one fail. */
 #include <berth/answer.h>
 
 #include "status.h"
@@ -31,7 +31,7 @@ ANSWER_EMPTY(list_pod_sandbox, ListPodSandbox)
 ANSWER_EMPTY(list_containers, ListContainers)
 ANSWER_EMPTY(list_container_stats, ListContainerStats)
 ANSWER_EMPTY(list_pod_sandbox_stats, ListPodSandboxStats)
-/* Of the metrics that the next method lists: none. */
+/* Descriptors of the metrics that the next method lists: none. */
 ANSWER_EMPTY(list_metric_descriptors, ListMetricDescriptors)
 ANSWER_EMPTY(list_pod_sandbox_metrics, ListPodSandboxMetrics)
 END_STREAM(stream_pod_sandboxes, StreamPodSandboxes)
@@ -65,29 +65,29 @@ static void update_runtime_config(struct berth_call *call,
         network_set(&cri->network, call, network->pod_cidr);
 }
 
-/* Their requests make no difference, so they are not looked into. */
+/* The answer does not depend on the request, so it is not decoded. */
 static void refuse_pods(struct berth_call *call, const void *request, size_t length)
 {
     berth_call_finish(call, BERTH_UNIMPLEMENTED,
-                      "this daemon runs no pods yet: it has no sandbox controller and no network for pods");
+                      "this daemon does not run pods yet: it has no sandbox controller and no pod network");
 }
 
 static void refuse_containers(struct berth_call *call, const void *request, size_t length)
 {
     berth_call_finish(call, BERTH_UNIMPLEMENTED,
-                      "this daemon runs no containers of pods yet: it has no snapshotter and no shims");
+                      "this daemon does not run containers yet: it has no snapshotter and no shims");
 }
 
 static void refuse_streaming(struct berth_call *call, const void *request, size_t length)
 {
     berth_call_finish(call, BERTH_UNIMPLEMENTED,
-                      "this daemon runs no containers of pods yet, and has no server for their streams");
+                      "this daemon does not run containers yet, and has no streaming server");
 }
 
 static void refuse_checkpoints(struct berth_call *call, const void *request, size_t length)
 {
     berth_call_finish(call, BERTH_UNIMPLEMENTED,
-                      "this daemon runs no containers of pods yet, and does not call CRIU");
+                      "this daemon does not run containers yet, and does not call CRIU");
 }
 
 const struct runtime_v1_runtime_service_handlers cri_runtime_service_handlers = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers what the node is, whether it can run pods, and why not. */
+/* Reports what the node is, whether it can run pods, and why not. */
 #include "status.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #define KUBELET_VERSION "0.1.0"
 #define API_VERSION "v1"
 
-/* Of one value in a reply. */
+/* Maximum size of one value in a reply. */
 #define INFO_MAX ((size_t)1 << 20)
 
 /* For fields of a reply, which are not const. */
@@ -34,16 +34,16 @@ void status_version(struct berth_call *call, const Runtime__V1__VersionRequest *
     runtime_v1_runtime_service_version_reply(call, &reply);
 }
 
-/* What pods need of other plugins. */
+/* Plugin types that pods need. */
 static const struct part {
     const char *type;
     const char *what;
 } parts[] = {
-    {"io.containerd.podsandbox.controller.v1", "sandboxes of pods"},
-    {"io.containerd.runtime.v2", "processes of containers"},
+    {"io.containerd.podsandbox.controller.v1", "pod sandboxes"},
+    {"io.containerd.runtime.v2", "container processes"},
     {"io.containerd.snapshotter.v1", "their file systems"},
-    {"io.containerd.content.v1", "the content of images"},
-    {"io.containerd.transfer.v1", "pulls of images"},
+    {"io.containerd.content.v1", "image content"},
+    {"io.containerd.transfer.v1", "image pulls"},
 };
 
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
@@ -71,7 +71,8 @@ static void explain_runtime(const struct cri *cri, char *message, size_t size)
             used +=
                 (size_t)snprintf(message + used, size - used, "%s%s (%s)",
                                  missing++ == 0 ? "no plugin provides " : ", ", parts[i].type, parts[i].what);
-    snprintf(message + used, size - used, "%s%s starts none yet", missing == 0 ? "" : "; ", cri->host->uri);
+    snprintf(message + used, size - used, "%s%s does not start pods yet", missing == 0 ? "" : "; ",
+             cri->host->uri);
 }
 
 /* A JSON object of messages by id, without those that are ignored. */
@@ -175,10 +176,10 @@ void status_get(struct berth_call *call, const Runtime__V1__StatusRequest *reque
     list_deprecations(cri, &deprecations);
     set_condition(&conditions[0], "RuntimeReady", "NoPodSandboxes", message);
     set_condition(&conditions[1], "NetworkReady", "NetworkPluginNotReady",
-                  "pods get no network: this daemon does not load network plugins (CNI) yet");
+                  "pods have no network: this daemon does not load CNI plugins yet");
     set_condition(&conditions[2], "ContainerdHasNoDeprecationWarnings",
                   deprecations.count > 0 ? "ContainerdHasDeprecationWarnings" : NULL,
-                  deprecations.json.failed ? "too many to list here; see berthctl deprecations"
+                  deprecations.json.failed ? "too many to list here; run berthctl deprecations"
                                            : deprecations.json.bytes);
     status.conditions = pointers;
     status.n_conditions = 3;
@@ -192,7 +193,7 @@ void status_get(struct berth_call *call, const Runtime__V1__StatusRequest *reque
     berth_json_finish(&deprecations.json);
 }
 
-/* Only runc's options say so. */
+/* Only the options of runc have SystemdCgroup. */
 static bool find_driver(const struct cri *cri, const struct runtime_config_containerd_runtimes_entry *entry,
                         Runtime__V1__CgroupDriver *ret_driver)
 {

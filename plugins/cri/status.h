@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the node says of itself. */
+/* The status of the node. */
 #ifndef CRI_STATUS_H
 #define CRI_STATUS_H
 

@@ -2,7 +2,7 @@
 /*
  * Messages of the Connect protocol as JSON, by the descriptors that modules carry. A service's descriptors
  * are read with its first JSON call, into a set of their own, since two modules may have different files of
- * one name. Whatever changes in the daemon drops what was read; calls in flight keep theirs.
+ * the same name. Any change in the daemon drops them; calls in flight keep theirs.
  */
 #include "connect.h"
 
@@ -11,7 +11,7 @@
 #include <berth/json.h>
 #include <berth/plugin.h>
 
-/* Sets that are kept; more are used one after another. */
+/* Maximum number of sets kept; one more drops all of them. */
 #define SETS_MAX 64
 
 #define BUCKETS 256
@@ -20,7 +20,7 @@
 struct set {
     size_t references;
     struct berth_json_types *types;
-    /** Where the router has its name, which tells it from others. */
+    /** The router's copy of its name; the address identifies the service. */
     const char *service;
     struct set *next;
 };
@@ -30,7 +30,7 @@ struct types {
     size_t references;
     struct set *set;
     struct berth_json_method method;
-    /** Where the router has its path. */
+    /** The router's copy of its path; the address identifies the method. */
     const char *path;
     struct types *next;
 };
@@ -89,7 +89,7 @@ static enum berth_code make_set(struct connect *connect, const struct berth_rout
     if (route->descriptors == NULL)
         return berth_error_set(err, BERTH_UNIMPLEMENTED,
                                "%s has no descriptors, so this server cannot read or write its messages as "
-                               "JSON; send proto (for the author of %s: list its .proto under protos)",
+                               "JSON; send protobuf (for the author of %s: list its .proto under protos)",
                                route->service, route->plugin);
     set = calloc(1, sizeof(*set));
     if (set == NULL)
@@ -143,7 +143,7 @@ static enum berth_code make_types(struct connect *connect, const struct berth_me
     if (code == BERTH_OK &&
         berth_json_method_find(set->types, method->service, method->method, &found, err) != BERTH_OK)
         code = berth_error_set(err, BERTH_UNIMPLEMENTED,
-                               "the descriptors of %s do not have %s; send proto (for the author of %s: "
+                               "the descriptors of %s lack %s; send protobuf (for the author of %s: "
                                "rebuild it)",
                                route->service, method->path, route->plugin);
     if (code != BERTH_OK)

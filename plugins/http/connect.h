@@ -6,7 +6,7 @@
 
 struct berth_host;
 
-/** What is known of the messages of methods. */
+/** The message types of methods. */
 struct connect;
 
 /** @return NULL without memory. */

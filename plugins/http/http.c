@@ -30,7 +30,7 @@ static bool is_origin(const char *origin)
     return *host != '\0' && host[strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]%")] == '\0';
 }
 
-/* What is not one would never match. */
+/* A value that is not an origin would never match. */
 static void check_origins(const struct berth_check *check, const struct http_config *config)
 {
     for (size_t i = 0; i < config->cors_origins.count; i++)

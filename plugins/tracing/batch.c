@@ -79,7 +79,7 @@ static void fill_pair(struct pair *pair, const struct berth_attribute *from)
     }
 }
 
-/* Of events and links. */
+/* Attributes of events and links. */
 struct details {
     struct pair pairs[BERTH_SPAN_DETAILS_MAX];
     Opentelemetry__Proto__Common__V1__KeyValue *list[BERTH_SPAN_DETAILS_MAX];
@@ -99,7 +99,7 @@ struct message {
     struct details details;
 };
 
-/* @return how many there are. */
+/* @return the number of attributes. */
 static size_t add_details(struct details *details, const struct berth_span_details *from,
                           Opentelemetry__Proto__Common__V1__KeyValue ***ret_list)
 {

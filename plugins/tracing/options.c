@@ -253,7 +253,7 @@ static enum berth_code read_batch(struct options *options, struct berth_error *e
     return code;
 }
 
-/* A resource in the making. An attribute has one value, and the first one counts. */
+/* A resource under construction. The first value of an attribute counts. */
 struct own_resource {
     struct resource *resource;
     const char *variable;
@@ -297,7 +297,7 @@ static enum berth_code take_attribute(void *context, const char *key, const char
                               : berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the resource");
 }
 
-/* What describes this exporter is not the operator's to change; the rest is. */
+/* Operators cannot change the attributes that describe this exporter. */
 static enum berth_code add_resource(struct own_resource *own, const char *version, struct berth_error *err)
 {
     const char *name = environment_text("OTEL_SERVICE_NAME");

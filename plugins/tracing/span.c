@@ -62,7 +62,7 @@ struct span {
     struct attribute attributes[BERTH_SPAN_ATTRIBUTES_MAX];
     struct event events[BERTH_SPAN_EVENTS_MAX];
     struct link links[BERTH_SPAN_LINKS_MAX];
-    /** Of events and links. */
+    /** Attributes of events and links. */
     struct attribute details[BERTH_SPAN_DETAILS_MAX];
     char *texts;
     size_t texts_length, texts_size;
@@ -179,7 +179,7 @@ static void set_value(struct span *span, struct attribute *attribute, const stru
 /* @return false if it is dropped. */
 static bool add_attribute(struct span *span, struct attribute *attribute, const struct berth_attribute *given)
 {
-    /* Its text is not there yet, in case the texts move. */
+    /* Without its text for now: adding texts may move them. */
     *attribute = (struct attribute){.key = 0};
     attribute->key = add_text(span, given->key, KEY_MAX);
     return attribute->key != 0;
@@ -205,7 +205,7 @@ static void op_set(struct berth_span *public, const struct berth_attribute *give
     set_value(span, attribute, given);
 }
 
-/* Of keys that are repeated the last one counts. */
+/* If a key is repeated, the last value counts. */
 static bool has_later(const struct berth_attribute *given, size_t i, size_t count)
 {
     for (size_t k = i + 1; k < count; k++)
@@ -221,7 +221,7 @@ static struct details add_details(struct span *span, const struct berth_attribut
     for (size_t i = 0; i < count; i++) {
         struct attribute *attribute = &span->details[span->detail_count];
 
-        /* So few that looking for repetitions costs little. */
+        /* There are few attributes, so a linear search is cheap. */
         if (details.count < BERTH_SPAN_DETAILS_MAX && has_later(given, i, count))
             continue;
         if (span->detail_count == BERTH_SPAN_DETAILS_MAX || !add_attribute(span, attribute, &given[i])) {

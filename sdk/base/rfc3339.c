@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moments as RFC 3339 writes them: the calendar from a count of days, and nothing that takes a lock. */
+/* Timestamps of RFC 3339: computes the calendar date from a count of days, without taking a lock. */
 #include "rfc3339.h"
 
 #define SECONDS_A_DAY 86400

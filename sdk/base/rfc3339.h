@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moments as RFC 3339 writes them, in UTC: "2026-11-24T02:08:26.125Z". */
+/* Timestamps of RFC 3339, in UTC: "2026-11-24T02:08:26.125Z". */
 #ifndef SDK_BASE_RFC3339_H
 #define SDK_BASE_RFC3339_H
 
@@ -14,7 +14,7 @@
  * @param seconds      since 1970 in UTC, negative before.
  * @param nanoseconds  of the next second, below 1,000,000,000.
  * @param digits       of the second's fraction, 0 to 9; the rest is cut off, not rounded.
- * @return ret_text; "" for a year that has not four digits.
+ * @return ret_text; "" for a year without four digits.
  */
 char *rfc3339_format(int64_t seconds, uint32_t nanoseconds, unsigned digits, char ret_text[RFC3339_MAX]);
 

@@ -43,7 +43,7 @@ struct handle {
 /** The peer of a call whose server does not know it, and of one that has ended. */
 extern const struct berth_peer handle_unknown_peer;
 
-/** The calling thread becomes theirs. Borrows the observer. */
+/** The calling thread becomes the router's. Borrows the observer. */
 void handles_init(struct handles *handles, const struct router_observer *observer);
 /** Frees the memory of all handles. */
 void handles_finish(struct handles *handles);

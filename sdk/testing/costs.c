@@ -24,7 +24,7 @@ void berth_testing_set_daemon_costs(struct berth_testing *testing, const struct 
     testing->set_daemon_costs = costs;
 }
 
-/* The last ones that were set. */
+/* The costs that were set last. */
 static const struct berth_plugin_costs *find_set(const struct berth_testing *testing, const char *uri)
 {
     for (size_t i = testing->set_costs_count; i > 0; i--)

@@ -32,7 +32,7 @@ struct fake_word {
     const char *doing, *detail;
     /** The plugin says so itself. */
     bool is_own;
-    /** Of another plugin than the one under test, and so not its cost. */
+    /** Belongs to a plugin other than the one under test, so it is not its cost. */
     bool is_strange;
     /** Where it was called. */
     uintptr_t stack;
@@ -43,13 +43,13 @@ struct fake_word {
 /** What libuv called, if the plugin says nothing else. */
 #define FAKE_CALLBACK "a callback of the loop"
 
-/** A child that was forked in a callback, and the end of a pipe that shows what it does. */
+/** A child that was forked in a callback, and the reading end of its pipe. */
 struct fake_fork {
     int fd;
     char who[160];
 };
 
-/** Further ones are not looked at while these run. */
+/** Maximum number of children watched at the same time. */
 #define FAKE_FORKS_MAX 16
 
 /** A store that counts its snapshots. */
@@ -88,7 +88,7 @@ struct fake_provider {
     const void *interface;
     void *instance;
     struct fake_condition condition;
-    /** Its own level of the log, and one more; 0: the daemon's. */
+    /** Its own log level plus one; 0: the daemon's. */
     atomic_int log_level;
 };
 
@@ -138,10 +138,10 @@ struct berth_testing {
     struct berth_daemon_info daemon;
     struct changes changes;
     struct followers followers;
-    /** As in enum berth_log_level; the plugin's own, and one more, or 0. */
+    /** As in enum berth_log_level; the plugin's own level plus one, or 0. */
     atomic_int daemon_level, own_level;
     struct fake_costs costs;
-    /** What the test wants instead; all borrowed. */
+    /** Costs set by the test instead; all borrowed. */
     const struct berth_plugin_costs **set_costs;
     size_t set_costs_count;
     const struct berth_daemon_costs *set_daemon_costs;
@@ -205,7 +205,7 @@ struct berth_testing {
     bool is_loop_stopped;
     /** Where libuv was called; 0: no turn of the loop runs. */
     uintptr_t turn_stack;
-    /** Its thread is another than the loop's. */
+    /** Runs on a thread other than the loop's. */
     bool is_preparing;
     pid_t pid;
     struct fake_fork forks[FAKE_FORKS_MAX];
@@ -218,7 +218,7 @@ struct berth_testing {
     size_t snapshot_count;
 };
 
-/** The one that runs, because exit(3) and others do not say whose they are; NULL: none does. */
+/** The running one, since exit(3) and others do not pass it on; NULL: none. */
 extern struct berth_testing *fake_current;
 
 /** Records a violation of the contract by the plugin, each sentence once. Any thread. */
@@ -239,9 +239,9 @@ void fake_name_caller(const struct berth_testing *testing, char *text, size_t si
 void fake_process_init(struct berth_testing *testing);
 /** The outermost entry into the plugin, and since when, in real time; NULL: it has ended. */
 void fake_process_enter(const char *doing, uint64_t begun_ns);
-/** How long a callback may take; 0: as long as it likes. */
+/** Maximum duration of a callback; 0: unlimited. */
 void fake_process_limit(uint64_t limit_ns);
-/** Ends a forked child that has come back from a callback. */
+/** Ends a forked child that has returned from a callback. */
 void fake_process_check_child(struct berth_testing *testing);
 /** Everything of the plugin is to have ended. */
 void fake_process_finish(struct berth_testing *testing);
@@ -313,7 +313,7 @@ bool fake_logs(const struct berth_host *host, enum berth_log_level level);
 
 /** Fills in what berth_inspect gives. Needs the loop. */
 void fake_inspect_init(struct berth_testing *testing);
-/** Nobody may watch or follow any more. The handles are closed in the loop's next turn. */
+/** Ends watching and following. The handles are closed in the loop's next turn. */
 void fake_inspect_close(struct berth_testing *testing);
 /** The plugin's complete(). */
 typedef void fake_complete(const struct berth_host *host, enum berth_step step, enum berth_code code,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What berth_inspect shows in a test: the plugin under test, those that the test provides, what both cost,
- * who is connected to provided servers, and the log. Whoever asks is held to the rules of the real host.
+ * who is connected to provided servers, and the log. Its callers are held to the rules of the real host.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static bool tell_provider(const struct fake_provider *provider,
     return more;
 }
 
-/* Whether it has got as far as that step, and well. */
+/* Has the plugin completed that step successfully? */
 static bool has_done(const struct berth_testing *testing, enum berth_step step)
 {
     return testing->steps[step].ended && testing->steps[step].code == BERTH_OK;
@@ -286,7 +286,7 @@ static enum berth_code close_connection(const struct berth_inspect *inspect, con
     return connections_close(NULL, NULL, uri, number, err);
 }
 
-/* Threads are not interrupted in a test: each is there with its name, as one that does not answer. */
+/* Threads are not interrupted in a test: each is listed by name, as if it did not respond. */
 static void stacks(const struct berth_inspect *inspect,
                    bool (*on_stack)(void *context, const struct berth_thread_stack *stack), void *context)
 {

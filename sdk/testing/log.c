@@ -15,7 +15,7 @@ static void use_tap(const struct log_tap *new_tap, int level)
     atomic_store(&tap_level, level);
 }
 
-/* Is it one of the test's lines, not only for who follows the log? */
+/* Is the line for the test, not only for followers of the log? */
 static bool is_logged(struct berth_testing *testing, enum berth_log_level level)
 {
     int own = atomic_load(&testing->own_level) - 1;
@@ -84,7 +84,7 @@ static void unfollow_log(const struct berth_inspect *inspect, struct berth_log_f
         followers_remove(&testing->followers, follower);
 }
 
-/* Of a plugin, and one more, so that 0 is the daemon's. @return NULL: there is no such plugin. */
+/* The level of a plugin plus one, so that 0 is the daemon's. @return NULL if there is no such plugin. */
 static atomic_int *find_level(struct berth_testing *testing, const char *uri)
 {
     struct fake_provider *provider = fake_provider_find(testing, uri);

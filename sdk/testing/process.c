@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the plugin does to the process that it shares with the daemon: ends it, hangs in it, forks it, leaves
- * threads in it, or destructors that run when a thread ends. What a test would not survive, or would even
- * pass, ends it with a line on standard error.
+ * threads in it, or destructors that run when a thread ends. A violation that a test would not survive, or
+ * would not notice, ends the test program with a line on standard error.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,16 +16,16 @@
 
 #include "fake.h"
 
-/* How long a thread may take to end that has nothing more to do, and how often that is looked at. */
+/* Time that a thread with nothing more to do may take to end, and the interval of checking. */
 #define THREAD_END_TRIES 50
 #define THREAD_END_STEP_NS (10 * MILLISECOND_NS)
-/* How long a forked child may take to show what it does. */
+/* Time that a forked child may take to exec, end or return. */
 #define CHILD_MS 1000
 
 /* As EX_SOFTWARE of sysexits.h. */
 #define EXIT_CODE 70
 
-/* A callback has hung that takes this many times as long as one may take. */
+/* A callback that takes this many times its limit has hung. */
 #define HANG_FACTOR 20
 #define WATCH_STEP_NS (20 * MILLISECOND_NS)
 
@@ -35,7 +35,7 @@ static void end_process(int status)
         syscall(SYS_exit_group, status);
 }
 
-/* Nothing of the streams: the thread that runs may hold them. */
+/* Uses no streams: the running thread may hold their locks. */
 static void end_test(const char *who, const char *what)
 {
     char text[320];
@@ -49,8 +49,8 @@ static void end_test(const char *who, const char *what)
 /* Exits */
 
 /*
- * Is the plugin's code on this stack: inside a callback, and not above where it once was, in a test that has
- * failed there and come back?
+ * Is the plugin's code on this stack, inside a callback? A test that failed in a callback has left it by a
+ * jump, and runs above it.
  */
 static bool is_plugins(uintptr_t stack)
 {
@@ -74,13 +74,13 @@ static void end_plugins(const char *function, uintptr_t stack)
     end_test(who, what);
 }
 
-/* exit(3) runs this on the stack of who called it. */
+/* exit(3) runs this on the stack of its caller. */
 static void on_exit_called(void)
 {
     end_plugins("exit", (uintptr_t)__builtin_frame_address(0));
 }
 
-/* In place of the C library's, whose own exit(3) does not get here: a test that ends like this would pass. */
+/* Replaces the C library's, whose exit(3) does not call it. Otherwise a test that ends here would pass. */
 __attribute__((visibility("default"), noreturn)) void _exit(int status)
 {
     end_plugins("_exit", (uintptr_t)__builtin_frame_address(0));
@@ -112,7 +112,7 @@ void fake_process_limit(uint64_t limit_ns)
     atomic_store(&hang_ns, limit_ns * HANG_FACTOR);
 }
 
-/* A process that stands still, as in a debugger, does not age. */
+/* Time in which the process is stopped, as in a debugger, does not count. */
 static void *watch(void *unused)
 {
     const struct timespec step = {.tv_nsec = WATCH_STEP_NS};
@@ -148,8 +148,8 @@ static void start_watch(void)
 /* Forks */
 
 /*
- * The child has the writing end of a pipe: it closes it by exec or by its end, and writes to it if it gets
- * back into the host, which would be a second daemon.
+ * The child has the writing end of a pipe: exec or its end closes it. A child that returns into the host,
+ * where it would be a second daemon, writes to it.
  */
 static int fork_pipe[2] = {-1, -1};
 static bool is_child;
@@ -160,7 +160,7 @@ static void before_fork(void)
         fork_pipe[0] = fork_pipe[1] = -1;
 }
 
-/* @return does it show what the child does, within that time? */
+/* @return did the child exec, end or return within that time? */
 static bool look_at_child(struct berth_testing *testing, const struct fake_fork *child, int wait_ms)
 {
     struct pollfd end = {.fd = child->fd, .events = POLLIN};
@@ -173,7 +173,7 @@ static bool look_at_child(struct berth_testing *testing, const struct fake_fork 
     return true;
 }
 
-/* Keeps those that go on for longer. */
+/* Keeps those that are still running. */
 static void look_at_children(struct berth_testing *testing, int wait_ms)
 {
     size_t kept = 0;
@@ -226,10 +226,10 @@ void fake_process_check_child(struct berth_testing *testing)
 extern int __pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
 extern const char __executable_start, etext;
 
-/* Made by the plugin, or by the test: by the program itself, and not one of its libraries. */
+/* Keys made by the plugin or the test: by the program itself, not by its libraries. */
 static bool made_here[PTHREAD_KEYS_MAX];
 
-/* In place of the C library's, which has another name, too. */
+/* Replaces the C library's, which is called by its other name. */
 __attribute__((visibility("default"))) int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 {
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
@@ -244,7 +244,7 @@ __attribute__((visibility("default"))) int pthread_key_create(pthread_key_t *key
 static void check_keys(struct berth_testing *testing)
 {
     for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++) {
-        /* Fails for one that was deleted. */
+        /* Fails for a key that was deleted. */
         if (made_here[key] && pthread_setspecific(key, pthread_getspecific(key)) == 0)
             fake_fault(testing, "a thread-specific key with a destructor was left behind");
         made_here[key] = false;
@@ -261,7 +261,7 @@ static bool is_known(const struct berth_testing *testing, long thread)
     return false;
 }
 
-/* Each thread of the process that was not there when the host was made. */
+/* Each thread of the process that did not exist when the host was created. */
 static size_t each_thread(struct berth_testing *testing, void (*on_thread)(struct berth_testing *, long))
 {
     DIR *folder = opendir("/proc/self/task");

@@ -99,8 +99,8 @@ const void *fake_store_wrap(struct berth_testing *testing, const struct berth_st
 }
 
 /*
- * While the plugin runs, the C library's streams are these, which pass on what they get. The test's own
- * output is its own outside of the plugin's callbacks and of the loop.
+ * While the plugin runs, these replace the C library's streams and pass on their output. Output of the test
+ * is not a fault outside of the plugin's callbacks and of the loop.
  */
 static struct stream {
     const char *title;
@@ -113,7 +113,7 @@ static struct stream {
 
 #define STREAM_COUNT (sizeof(streams) / sizeof(streams[0]))
 
-/* 0: the streams are the test's. */
+/* 0: the streams are not replaced. */
 static unsigned listening;
 static void blame_print(const char *title)
 {
@@ -132,7 +132,7 @@ static ssize_t on_print(void *cookie, const char *bytes, size_t length)
     return fwrite(bytes, 1, length, stream->original) == length ? (ssize_t)length : 0;
 }
 
-/* Without a buffer: who prints is known before the call returns. */
+/* Unbuffered, so that the fault is recorded while the printing code is on the stack. */
 static void open_listeners(void)
 {
     for (size_t i = 0; i < STREAM_COUNT; i++) {
@@ -382,7 +382,7 @@ void fake_strict_init(struct berth_testing *testing)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, open_listeners);
-    /* A test that failed within a callback has not come back from there. */
+    /* A test that failed within a callback did not return from it. */
     while (listening > 0)
         stop_listening();
     fake_current = testing;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is to blame, and the list of what for: the words for what of the plugin runs. */
+/* The list of violations, and names for the plugin's code that is running. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>

@@ -91,7 +91,7 @@ class Prints(Accountable):
         lines = [line for line in self.lines_of(log, "info") if line.startswith("stdout")]
         self.assertLess(len(lines), 400)
         self.assertGreaterEqual(len(lines), 100)
-        left_out = sum(int(number) for number in re.findall(r"(\d+) more printed lines were left out: more than 100 a second", log))
+        left_out = sum(int(number) for number in re.findall(r"dropped (\d+) printed lines: more than 100 a second", log))
         self.assertEqual(1000, len(lines) + left_out)
 
     def test_json_stays_json(self):

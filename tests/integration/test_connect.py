@@ -82,7 +82,7 @@ class Services(ConnectCase):
         self.serve(transports={"example.Echo": ["http"]})
         self.assertEqual(b"\x0a\x02me", self.client.post("/example.Echo/Say", b"\x0a\x02me", PROTO).body)
         self.assert_error(self.client.post("/example.Echo/Say", {}), 501, "unimplemented",
-                          "example.Echo has no descriptors, so this server cannot read or write its messages as JSON; send proto")
+                          "example.Echo has no descriptors, so this server cannot read or write its messages as JSON; send protobuf")
         self.assertEqual(405, self.client.request("GET", "/example.Echo/Say?encoding=proto&message=").status)
         self.assert_stops(self.daemon)
 

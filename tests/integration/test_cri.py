@@ -63,7 +63,7 @@ class Cri(Case):
                     if name in answered:
                         self.assertNotRegex(answer, "^[A-Z_]+: ")
                     else:
-                        self.assertRegex(answer, "^UNIMPLEMENTED: this daemon (runs no|has no) .* yet")
+                        self.assertRegex(answer, "^UNIMPLEMENTED: this daemon (does not run|has no) .* yet")
         self.assert_stops(self.daemon)
 
     def test_the_commands_of_crictl(self):
@@ -108,8 +108,8 @@ class Cri(Case):
         self.begin()
         message = self.call(RUNTIME + "Status").status.conditions[0].message
         self.assertNotIn("io.containerd.content.v1", message)
-        self.assertIn("io.containerd.snapshotter.v1 (their file systems), io.containerd.transfer.v1 (pulls of images); ", message)
-        self.assertTrue(message.endswith("; io.containerd.grpc.v1.cri starts none yet"), message)
+        self.assertIn("io.containerd.snapshotter.v1 (their file systems), io.containerd.transfer.v1 (image pulls); ", message)
+        self.assertTrue(message.endswith("; io.containerd.grpc.v1.cri does not start pods yet"), message)
         self.assert_stops(self.daemon)
 
     def test_deprecated_settings_are_a_condition(self):
@@ -216,7 +216,7 @@ class Cri(Case):
         done = self.berthd("config", "check", "--load", "--config", config)
         self.assertNotEqual(0, done.returncode)
         text = done.stdout + done.stderr
-        self.assertRegex(text, re.escape(str(config)) + r":8:20: .*registry\.config_path: cannot be set beside mirrors")
+        self.assertRegex(text, re.escape(str(config)) + r":8:20: .*registry\.config_path: cannot be combined with mirrors")
         self.assertRegex(text, r":9:40: .*\"mirror\" is not a URL")
         self.assertRegex(text, r":12:29: .*\"kata\" is not listed under containerd\.runtimes")
         self.assertRegex(text, r":14:25: .*\"70000\" is not a port")

@@ -323,7 +323,7 @@ class Import(Case):
             "version = 2\n[debug]\nlevel = \"loud\"\n": "config.toml:3:9: debug.level: expected one of trace",
             "version = 2\ndisabled_plugins = \"cri\"\n": "config.toml:2:20: disabled_plugins: expected a list",
             "version = 2\nimports = [\"missing.toml\"]\n": "config.toml:2:12: imports: cannot read",
-            "version = 2\nimports = [5]\n": "config.toml:2:12: imports: expected the name of a file",
+            "version = 2\nimports = [5]\n": "config.toml:2:12: imports: expected a file name",
             "version = 2\nplugins = 5\n": "config.toml:2:11: plugins: expected tables",
             f"version = 2\n{cri}max_concurrent_downloads = \"many\"\n":
                 f'config.toml:3:28: {IMAGES}: max_concurrent_downloads: "many" is not an integer',

@@ -13,8 +13,8 @@ from side_by_side import SideBySide
 PODS = "we run no pods yet: we say so, whatever the request; containerd looks for the pod or the container first"
 LATER = "containerd has it since 1.7 or later; Debian's is older"
 # What we answer where that is not what containerd does, and why: the whole answer, or its begin for "…".
-NO_PODS = "UNIMPLEMENTED: this daemon runs no pods yet…"
-NO_CONTAINERS = "UNIMPLEMENTED: this daemon runs no containers of pods yet…"
+NO_PODS = "UNIMPLEMENTED: this daemon does not run pods yet…"
+NO_CONTAINERS = "UNIMPLEMENTED: this daemon does not run containers yet…"
 NO_IMAGES = "UNIMPLEMENTED: this daemon has no images yet…"
 DIFFERENCES = {
     "RuntimeService/Version": ("each has its own name and version", 'version: "0.1.0"\nruntime_name: "berth"…'),
@@ -67,7 +67,7 @@ REQUESTS = (
     ("RuntimeService/UpdateRuntimeConfig", {"runtime_config": {"network_config": {"pod_cidr": "10.0.0.0/16, fd00::/64"}}}),
     *(("RuntimeService/UpdateRuntimeConfig", {"runtime_config": {"network_config": {"pod_cidr": text}}},
        "a wrong request is its caller's mistake; containerd says UNKNOWN",
-       f'INVALID_ARGUMENT: pod_cidr: "{text}" is not a range of addresses…')
+       f'INVALID_ARGUMENT: pod_cidr: "{text}" is not an address range…')
       for text in ("x", "10.0.0.0", "10.0.0.0/33", "010.0.0.0/8", "fd00::/129", "10.0.0.0/08", "10.0.0.0/+8")),
     ("ImageService/ListImages", {"filter": {"image": {"image": "busybox"}}}),
     ("ImageService/ImageStatus", {"image": {"image": "busybox"}, "verbose": True}),

@@ -150,7 +150,7 @@ static void mirrors_and_config_path_exclude_each_other(void **state)
     assert_check(BERTH_CRI_IMAGES_URI,
                  "registry: {config_path: /etc/certs.d, mirrors: {docker.io: {endpoint: "
                  "[\"https://mirror.example.com\"]}}}",
-                 BERTH_INVALID_ARGUMENT, "registry.config_path: cannot be set beside mirrors");
+                 BERTH_INVALID_ARGUMENT, "registry.config_path: cannot be combined with mirrors");
 }
 
 static void an_endpoint_is_a_url(void **state)
@@ -186,20 +186,20 @@ static void a_runtime_needs_what_it_builds_on(void **state)
                  "privileged_without_host_devices_all_devices_allowed: true}}}",
                  BERTH_OK, NULL);
     assert_check(BERTH_CRI_RUNTIME_URI, "containerd: {runtimes: {odd: {}}}", BERTH_OK,
-                 "containerd.runtimes.odd: no pod can run with it");
+                 "containerd.runtimes.odd: cannot run pods without runtime_type; set it");
 }
 
 static void bin_dir_and_bin_dirs_exclude_each_other(void **state)
 {
     assert_check(BERTH_CRI_RUNTIME_URI, "cni: {bin_dir: /opt/bin}", BERTH_OK, NULL);
     assert_check(BERTH_CRI_RUNTIME_URI, "cni: {bin_dir: /opt/bin, bin_dirs: [/opt/cni/bin]}",
-                 BERTH_INVALID_ARGUMENT, "cni.bin_dir: cannot be set beside bin_dirs");
+                 BERTH_INVALID_ARGUMENT, "cni.bin_dir: cannot be combined with bin_dirs");
 }
 
 static void settings_without_effect_are_named(void **state)
 {
     assert_check(BERTH_CRI_RUNTIME_URI, "cni: {conf_template: /etc/cni/template.json}", BERTH_OK,
-                 "cni.conf_template: no network configuration is made from it yet");
+                 "cni.conf_template: not supported yet; write a network configuration");
 }
 
 static void durations_and_choices_are_checked_by_the_schema(void **state)

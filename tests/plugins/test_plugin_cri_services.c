@@ -186,8 +186,8 @@ static void status_names_what_is_missing(void **state)
     assert_false(conditions[0]->status);
     assert_string_equal(conditions[0]->reason, "NoPodSandboxes");
     assert_has(conditions[0]->message,
-               "no plugin provides io.containerd.podsandbox.controller.v1 (sandboxes of");
-    assert_has(conditions[0]->message, "io.containerd.transfer.v1 (pulls of images)");
+               "no plugin provides io.containerd.podsandbox.controller.v1 (pod sandboxes)");
+    assert_has(conditions[0]->message, "io.containerd.transfer.v1 (image pulls)");
     assert_string_equal(conditions[1]->type, "NetworkReady");
     assert_false(conditions[1]->status);
     assert_string_equal(conditions[1]->reason, "NetworkPluginNotReady");
@@ -337,24 +337,24 @@ static void what_needs_pods_or_images_is_refused(void **state)
         const char *method;
         const char *why;
     } cases[] = {
-        {RUNTIME "RunPodSandbox", "runs no pods yet"},
-        {RUNTIME "StopPodSandbox", "runs no pods yet"},
-        {RUNTIME "RemovePodSandbox", "runs no pods yet"},
-        {RUNTIME "PodSandboxStatus", "runs no pods yet"},
-        {RUNTIME "PodSandboxStats", "runs no pods yet"},
-        {RUNTIME "UpdatePodSandboxResources", "runs no pods yet"},
-        {RUNTIME "CreateContainer", "runs no containers of pods yet"},
-        {RUNTIME "StartContainer", "runs no containers of pods yet"},
-        {RUNTIME "StopContainer", "runs no containers of pods yet"},
-        {RUNTIME "RemoveContainer", "runs no containers of pods yet"},
-        {RUNTIME "ContainerStatus", "runs no containers of pods yet"},
-        {RUNTIME "UpdateContainerResources", "runs no containers of pods yet"},
-        {RUNTIME "ReopenContainerLog", "runs no containers of pods yet"},
-        {RUNTIME "ContainerStats", "runs no containers of pods yet"},
-        {RUNTIME "ExecSync", "runs no containers of pods yet"},
-        {RUNTIME "Exec", "no server for their streams"},
-        {RUNTIME "Attach", "no server for their streams"},
-        {RUNTIME "PortForward", "no server for their streams"},
+        {RUNTIME "RunPodSandbox", "does not run pods yet"},
+        {RUNTIME "StopPodSandbox", "does not run pods yet"},
+        {RUNTIME "RemovePodSandbox", "does not run pods yet"},
+        {RUNTIME "PodSandboxStatus", "does not run pods yet"},
+        {RUNTIME "PodSandboxStats", "does not run pods yet"},
+        {RUNTIME "UpdatePodSandboxResources", "does not run pods yet"},
+        {RUNTIME "CreateContainer", "does not run containers yet"},
+        {RUNTIME "StartContainer", "does not run containers yet"},
+        {RUNTIME "StopContainer", "does not run containers yet"},
+        {RUNTIME "RemoveContainer", "does not run containers yet"},
+        {RUNTIME "ContainerStatus", "does not run containers yet"},
+        {RUNTIME "UpdateContainerResources", "does not run containers yet"},
+        {RUNTIME "ReopenContainerLog", "does not run containers yet"},
+        {RUNTIME "ContainerStats", "does not run containers yet"},
+        {RUNTIME "ExecSync", "does not run containers yet"},
+        {RUNTIME "Exec", "no streaming server"},
+        {RUNTIME "Attach", "no streaming server"},
+        {RUNTIME "PortForward", "no streaming server"},
         {RUNTIME "CheckpointContainer", "does not call CRIU"},
         {RUNTIME "CheckpointPod", "does not call CRIU"},
         {RUNTIME "RestorePod", "does not call CRIU"},
@@ -462,13 +462,12 @@ static void what_is_no_range_is_refused(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         if (update(wrong[i]) != BERTH_INVALID_ARGUMENT)
             fail_msg("accepted: \"%s\"", wrong[i]);
-        assert_has(berth_testing_call_message(stage.call),
-                   "is not a range of addresses (such as 10.244.0.0/16)");
+        assert_has(berth_testing_call_message(stage.call), "is not an address range (such as 10.244.0.0/16)");
     }
     memset(many, 'x', sizeof(many) - 1);
     many[sizeof(many) - 1] = '\0';
     assert_int_equal(update(many), BERTH_INVALID_ARGUMENT);
-    assert_string_equal(berth_testing_call_message(stage.call), "pod_cidr has 4999 bytes; at most 4096");
+    assert_string_equal(berth_testing_call_message(stage.call), "pod_cidr has 4999 bytes (limit: 4096)");
     assert_kept(NULL);
 }
 
@@ -480,7 +479,7 @@ static void damaged_ranges_do_not_hide_the_status(void **state)
     gethostname(host, sizeof(host));
     assert_true(berth_store_memory_damage(stage.memory, "cri/pod-cidr", berth_store_text(host)));
     assert_kept(NULL);
-    assert_true(berth_testing_has_logged(stage.server, "the addresses of pods cannot be read"));
+    assert_true(berth_testing_has_logged(stage.server, "cannot read the address ranges of pods"));
 }
 
 static void close_waits_for_the_store(void **state)

@@ -197,7 +197,7 @@ static void without_a_converter_there_is_no_json_and_no_get(void **state)
 
     call_with("Echo", "application/json", "", "{}", 2);
     assert_error("501",
-                 "{\"code\":\"unimplemented\",\"message\":\"this server cannot read JSON; send proto\"}");
+                 "{\"code\":\"unimplemented\",\"message\":\"this server cannot read JSON; send protobuf\"}");
     assert_int_equal(send(fd, get, sizeof(get) - 1, 0), sizeof(get) - 1);
     read_all(fd);
     assert_status("405");

@@ -103,9 +103,8 @@ static void add_imports(struct import *import, struct queue *queue, const char *
         char *name;
 
         if (item->kind != CONFIG_SCALAR || item->plain || item->length == 0 || item->length >= PATH_MAX) {
-            config_diagnostics_add(
-                import->diagnostics, CONFIG_ERROR, &item->mark,
-                "imports: expected the name of a file, or a pattern such as conf.d/*.toml");
+            config_diagnostics_add(import->diagnostics, CONFIG_ERROR, &item->mark,
+                                   "imports: expected a file name, or a pattern such as conf.d/*.toml");
             continue;
         }
         if (import->replaces_sections && item->text[0] != '/' && strchr(item->text, '*') != NULL)
@@ -154,7 +153,7 @@ static void join_lists(struct config_tree *tree, struct config_node *into, const
             config_node_append(tree, into, from->items[i]);
 }
 
-/* What is not set in a later file leaves what an earlier one sets. */
+/* A value that is unset in a later file does not replace that of an earlier one. */
 static void drop_zeros(struct config_node *map)
 {
     size_t kept = 0;
@@ -169,7 +168,7 @@ static void drop_zeros(struct config_node *map)
     map->count = kept;
 }
 
-/* A section that waits for its plugin's own code is of the older version of the two. */
+/* A section that still needs its plugin's code has the older of the two versions. */
 static void keep_older_version(struct config_node *into, struct config_node *from)
 {
     struct config_node *old = config_node_find(into, "config_version");

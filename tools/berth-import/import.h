@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A configuration of containerd on its way to berth's. */
+/* A configuration of containerd, translated step by step into berth's. */
 #ifndef BERTH_IMPORT_IMPORT_H
 #define BERTH_IMPORT_IMPORT_H
 
 #include <core/settings/settings.h>
 
-/** The newest version of containerd's configuration that is understood. */
+/** The newest supported version of containerd's configuration. */
 #define IMPORT_VERSION_MAX 4
 
-/** A setting that berth has no place for. */
+/** A setting without a counterpart in berth. */
 struct import_loss {
     /** The section that it would be in, if berth has that plugin; else NULL. */
     const char *section;
-    /** What it was called: "oom_score". */
+    /** Its name in containerd: "oom_score". */
     const char *name;
     const struct config_node *node;
     const char *reason;
@@ -29,7 +29,7 @@ struct import {
     /** All files, merged; borrows its memory from `tree`. */
     struct config_tree *tree;
     struct config_node *root;
-    /** Of the main file. */
+    /** Version of the main file. */
     unsigned version;
     struct import_loss *losses;
     size_t loss_count;
@@ -45,7 +45,7 @@ struct import {
 bool import_read(struct import *import, const char *path);
 
 /**
- * Turns what was read into berth's settings, in `root`: names, types, and what has no place here as a loss.
+ * Turns `root` into berth's settings, by name and type; settings without a counterpart become losses.
  *
  * @return false with errors in `diagnostics`.
  */
@@ -61,7 +61,7 @@ void import_finish(struct import *import);
 /** The version that a file says it is written for; 0 with an error in `diagnostics`. */
 unsigned import_version(const struct config_node *root, struct config_diagnostics *diagnostics);
 
-/** Gives plugins and their sections the names that they have since version 2. */
+/** Renames plugins and their sections as in version 2. */
 void import_name_plugins(struct config_tree *tree, struct config_node *root, unsigned version);
 
 /**

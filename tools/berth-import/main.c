@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berth-import: prints the berthd.yaml that means the same as a configuration of containerd. */
+/* berth-import: translates a configuration of containerd into a berthd.yaml. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static void print_diagnostics(struct config_diagnostics *diagnostics)
         fprintf(stderr, "berth-import: %zu more\n", diagnostics->dropped);
 }
 
-/* What is written holds the secrets of what was read. */
+/* The output holds the secrets of the input. */
 static int write_text(const struct cli_line *line, const char *text)
 {
     const char *output = cli_value(line, "output");
@@ -84,12 +84,12 @@ static int import_file(const struct cli_line *line, const struct catalog *catalo
     return code;
 }
 
-/* Which settings exist is what the manifests of the installed modules say. No module is loaded. */
+/* The manifests of the installed modules define which settings exist. No module is loaded. */
 static int run(const struct command_options *given)
 {
     const struct cli_line *line = given->line;
     const char *containerd = cli_value(line, "containerd");
-    /* Where modules are is in berth's own configuration, as far as there is one. */
+    /* Only for plugin_dirs; berth may have no configuration yet. */
     struct settings_options settings_options = {.lenient = true, .keep_going = true};
     struct config_diagnostics diagnostics = {0};
     struct settings *settings;
@@ -123,8 +123,8 @@ static int run(const struct command_options *given)
 
 static const struct cli_command commands[] = {
     {"", "FILE", "",
-     "Prints the berthd.yaml that means the same as FILE, a config.toml of containerd (version 1 to 4),\n"
-     "and the files that it imports. What has no counterpart becomes a comment with its place.\n"
+     "Prints a berthd.yaml equivalent to FILE, a config.toml of containerd (version 1 to 4), with the\n"
+     "files that it imports. A setting without a counterpart becomes a comment with its place.\n"
      "-: standard input.\n",
      options, 1, 1, run},
     {0},

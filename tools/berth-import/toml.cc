@@ -31,7 +31,7 @@ constexpr bool is_reported(std::string_view assertion)
 
 } // namespace
 
-/* A file must not abort the program, and an assertion must not become an assumption. */
+/* A file must not abort the program, and a failed assertion must not be ignored. */
 #undef NDEBUG
 #define TOML_ASSERT(expression) ((expression) || is_reported(#expression) ? (void)0 : give_up())
 #define TOML_HEADER_ONLY 1
@@ -74,7 +74,7 @@ void refuse(reader &reader, const config_mark &mark, const char *why)
     reader.failed = true;
 }
 
-/* A text with NUL would end there for whoever reads it as C. */
+/* C code would take NUL for the end of the text. */
 const char *copy_text(reader &reader, std::string_view text, const config_mark &mark)
 {
     if (text.find('\0') != std::string_view::npos)
@@ -132,7 +132,7 @@ bool stands_before(const toml::source_region &left, const toml::source_region &r
     return left.begin.column < right.begin.column;
 }
 
-/* toml++ sorts keys; the file's order is what people know. */
+/* toml++ sorts keys; restore the order of the file. */
 config_node *read_map(reader &reader, const toml::table &table, const config_mark &mark, unsigned depth)
 {
     config_node *map = config_tree_add_node(reader.tree, CONFIG_MAP, mark);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What containerd was told, in berth's settings; what has no place here becomes a loss. */
+/* Translates containerd's settings into berth's; a setting without a counterpart becomes a loss. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +14,22 @@
 /* Depth of a setting in its section. */
 #define STEPS_MAX 64
 
-/* Settings of the daemon that are the service manager's here, or have no meaning. */
+/* Settings of the daemon that belong to the service manager here, or have no meaning. */
 static const struct {
     const char *name, *reason;
 } elsewhere[] = {
     {"oom_score", "set by the service manager: OOMScoreAdjust= of berthd.service"},
     {"cgroup", "set by the service manager: Slice= of berthd.service"},
-    {"subreaper", "orphans are reaped only where berthd is process 1"},
-    {"no_subreaper", "orphans are reaped only where berthd is process 1"},
-    {"temp", "no setting: berthd makes no temporary files; TMPDIR counts for plugins"},
-    {"plugin_dir", "plugins of containerd cannot be loaded; berth's own are in plugin_dirs"},
+    {"subreaper", "no counterpart: orphans are reaped only if berthd is process 1"},
+    {"no_subreaper", "no counterpart: orphans are reaped only if berthd is process 1"},
+    {"temp", "no counterpart: berthd creates no temporary files; plugins use TMPDIR"},
+    {"plugin_dir", "containerd's plugins cannot be loaded; berth's own are in plugin_dirs"},
     {"timeouts", "no counterpart: these are timeouts of shims, tasks and containerd's database"},
     {"stream_processors", "no counterpart: image layers are not unpacked here"},
     {"proxy_plugins", "no counterpart: plugins in other processes are not supported"},
-    {"grpc", "containerd ignores it since version 4; use the section io.containerd.server.v1.grpc"},
-    {"ttrpc", "containerd ignores it since version 4; use the section io.containerd.server.v1.ttrpc"},
-    {"metrics", "containerd ignores it since version 4; use the section io.containerd.server.v1.metrics"},
+    {"grpc", "ignored by containerd since version 4; use the section io.containerd.server.v1.grpc"},
+    {"ttrpc", "ignored by containerd since version 4; use the section io.containerd.server.v1.ttrpc"},
+    {"metrics", "ignored by containerd since version 4; use the section io.containerd.server.v1.metrics"},
 };
 
 /* Settings that berth's plugin of the same URI calls by another name. */
@@ -42,7 +42,7 @@ static const struct {
     {"io.containerd.server.v1.grpc-tcp", "max_send_message_size", "max_send_message_bytes"},
 };
 
-/* A section on its way: the plugin, and the path from its top to where the work is. */
+/* A section being translated: the plugin, and the path from its top to the present setting. */
 struct section {
     struct import *import;
     const struct manifest_plugin *plugin;
@@ -66,7 +66,7 @@ static bool matches(const struct section *section, const char *pattern)
         i++;
         pattern += length + (pattern[length] == '.');
     }
-    /* What is below a setting that is left to code, or on the way to one, stays. */
+    /* A setting that is left to code stays, with everything above and below it. */
     return true;
 }
 
@@ -95,7 +95,7 @@ static const char *name_path(const struct section *section)
     return config_tree_add_text(section->import->tree, text, length);
 }
 
-/* A quoted text that is to be read as something else, or that needs no quotes. */
+/* Removes quotes from a text that has another type in berth, or that does not need them. */
 static void adapt_text(const struct schema *schema, struct config_node *node)
 {
     if (node->plain)
@@ -107,7 +107,7 @@ static void adapt_text(const struct schema *schema, struct config_node *node)
         node->plain = config_print_is_plain(node->text, node->length);
 }
 
-/* Is an empty text no value, but "not set"? */
+/* Does an empty text mean "not set"? */
 static bool is_unset(const struct schema *schema, const struct config_node *node)
 {
     if (node->kind != CONFIG_SCALAR || node->plain || node->length > 0)
@@ -122,7 +122,7 @@ static bool adapt_item(struct section *section, const struct schema *schema, str
 {
     size_t count = item->count;
 
-    /* An empty one would only be a warning. */
+    /* An empty one would only cause a warning. */
     if (schema != NULL && schema->deprecated != NULL && import_is_zero(item))
         return false;
     if (schema == NULL && is_left_to_code(section))
@@ -281,7 +281,7 @@ static void translate_list(struct import *import, const char *name, const char *
     list->count = kept;
 }
 
-/* Berth reads a path by rules of its own: "~" and "$" are refused. */
+/* berth has its own rules for paths: "~" and "$" are refused. */
 static void check_path(struct import *import, struct config_node *node)
 {
     const struct schema path = {.kind = SCHEMA_PATH, .name = node->key};
@@ -362,7 +362,7 @@ static void translate_debug(struct import *import)
 {
     struct config_node *debug = config_node_take(import->root, "debug"), *log;
 
-    /* Berth's name of it means nothing to containerd. */
+    /* containerd does not know berth's name `log`. */
     if ((log = config_node_take(import->root, "log")) != NULL)
         import_lose(import, NULL, "log", log, find_reason("log"));
     if (debug == NULL)
@@ -384,12 +384,12 @@ static void translate_debug(struct import *import)
             translate_format(import, item, log);
         else if (strcmp(item->key, "log_trace_id") == 0)
             import_lose(import, NULL, "debug.log_trace_id", item,
-                        "no setting: lines of calls that are traced always have the trace ID");
+                        "no counterpart: log lines of traced calls always have the trace ID");
         else if (!import_is_zero(item) ||
                  (strcmp(item->key, "level") != 0 && strcmp(item->key, "format") != 0))
             import_lose(
                 import, NULL, config_tree_add_text(import->tree, name, strlen(name)), item,
-                "containerd ignores it since version 4; use the section io.containerd.server.v1.debug");
+                "ignored by containerd since version 4; use the section io.containerd.server.v1.debug");
         free((void *)name);
     }
     if (log->count > 0)
@@ -431,7 +431,7 @@ bool import_translate(struct import *import)
     translate_folder(import, "state");
     translate_debug(import);
     translate_list(import, "required_plugins", "no such plugin, so it cannot be required");
-    translate_list(import, "disabled_plugins", "no such plugin, so nothing is to be disabled");
+    translate_list(import, "disabled_plugins", "no such plugin, so nothing to disable");
     translate_sections(import);
     translate_rest(import);
     return import->diagnostics->error_count == errors;

@@ -174,7 +174,7 @@ static bool is_set(const struct config_node *table, const char *name)
     return node != NULL && !import_is_zero(node);
 }
 
-/* Beside an address a socket's owner 0 is root; alone it is not set. */
+/* With an address, owner 0 of a socket is root; without one it means "not set". */
 static bool counts(const struct config_node *table, const struct config_node *value)
 {
     if (!import_is_zero(value))
@@ -214,7 +214,7 @@ static void remove_moved(struct config_node *root)
     }
 }
 
-/* Without an address of its own the ttrpc server stands beside the gRPC server, with its owner. */
+/* Without an address, the ttrpc server listens next to the gRPC server, with the same owner. */
 static void derive_ttrpc(struct config_tree *tree, struct config_node *root, struct config_node *plugins)
 {
     static const char uri[] = "io.containerd.server.v1.ttrpc";
@@ -243,7 +243,7 @@ static void derive_ttrpc(struct config_tree *tree, struct config_node *root, str
     }
 }
 
-/* What a plugin's own section sets as a whole wins over the old tables. */
+/* A value in a plugin's own section takes precedence over the old tables. */
 static void move_servers(struct config_tree *tree, struct config_node *root)
 {
     struct config_node *plugins = config_node_find(root, "plugins");
@@ -285,7 +285,7 @@ static uint32_t version_of(const struct import *import, const char *name)
     return version;
 }
 
-/* `config_version` counts as containerd does, for plugins that have had as many. */
+/* `config_version` follows containerd's numbering, for plugins that have had as many versions. */
 static void set_version(struct import *import, struct config_tree *tree, struct config_node *section,
                         unsigned version)
 {
@@ -305,7 +305,7 @@ struct leftover {
     const char *section, *name;
 };
 
-/* What berth calls the version of a section means nothing to containerd. */
+/* containerd does not know berth's name for the version of a section. */
 static void drop_version(struct import *import, struct config_node *section)
 {
     struct config_node *version =
@@ -315,7 +315,7 @@ static void drop_version(struct import *import, struct config_node *section)
         import_lose(import, section->key, "config_version", version, "no such setting");
 }
 
-/* Takes out what a path names, if it says nothing; a star stands for every key. */
+/* Takes out a setting that is unset in containerd's sense; a star stands for every key. */
 static void drop_path(const struct leftover *leftover, struct config_node *map, const char *path)
 {
     size_t length = strcspn(path, "."), kept = 0;
@@ -333,12 +333,12 @@ static void drop_path(const struct leftover *leftover, struct config_node *map, 
             map->items[kept++] = item;
         else
             import_lose(leftover->import, leftover->section, leftover->name, item,
-                        "not set, and no longer a setting");
+                        "unset, and no longer a setting");
     }
     map->count = kept;
 }
 
-/* A setting that is left to its plugin's own code, but not set, needs none. */
+/* A setting that is left to its plugin's code, but unset, does not need that code. */
 static void drop_unset(struct import *import, struct config_node *section, unsigned version)
 {
     for (size_t i = 0; i < import->catalog->count; i++) {
@@ -353,7 +353,7 @@ static void drop_unset(struct import *import, struct config_node *section, unsig
     }
 }
 
-/* Everything is of an older version here: what was renamed is no news, what lost to another value is. */
+/* All sections are of an older version here: renames are not reported, but values that are not used are. */
 static void keep_conflicts(struct import *import, const struct config_diagnostics *diagnostics)
 {
     for (size_t i = 0; i < diagnostics->count; i++) {

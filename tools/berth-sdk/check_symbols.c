@@ -127,7 +127,7 @@ static void check_undefined(const struct elf_image *image, const struct names *n
     }
 }
 
-#define PRINTS "prints past the daemon's log"
+#define PRINTS "bypasses the daemon's log"
 #define USE_LOG "use berth_log"
 
 /* What a plugin had better not import: it shares its process with the host and all other plugins. */

@@ -139,8 +139,8 @@ struct berth_check {
      * Reports a problem: BERTH_LOG_ERROR if the plugin cannot run with these settings, BERTH_LOG_WARN if it
      * can. Any number of times, until check returns.
      *
-     * @param path  the setting, dotted ("limits.burst", "endpoints.2"), where keys of a map may have dots in
-     *              them; NULL for the section as a whole.
+     * @param path  the setting, dotted ("limits.burst", "endpoints.2"); keys of maps may contain dots.
+     *              NULL: the section as a whole.
      * @param text  what is wrong with the value, and what to do. The host adds file, line and column.
      */
     void (*problem)(const struct berth_check *check, enum berth_log_level level, const char *path,

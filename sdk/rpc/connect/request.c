@@ -41,7 +41,7 @@ const char *connect_types(bool is_stream)
                      : "application/json, application/proto";
 }
 
-/* Nothing, or the one parameter that changes nothing: JSON is UTF-8 anyway. */
+/* No parameter, or charset=utf-8, which JSON implies. */
 static bool is_utf8_parameter(const char *text)
 {
     text += strspn(text, " \t");
@@ -182,7 +182,7 @@ static bool is_refused(const char *parameters, size_t length)
     return false;
 }
 
-/* The first that is known here: the list is in the client's order. */
+/* The first supported coding: the list is in the client's order of preference. */
 static enum coding choose_coding(const char *list)
 {
     while (*list != '\0') {
@@ -258,7 +258,7 @@ static void read_field(struct connect_request *request, const struct berth_http_
     }
 }
 
-/* The alphabet that is safe in URLs (RFC 4648 5); the other one is accepted, too. */
+/* The URL-safe alphabet (RFC 4648 5); the standard one is accepted, too. */
 static bool decode_base64(char *text, size_t *length)
 {
     for (size_t i = 0; i < *length; i++) {

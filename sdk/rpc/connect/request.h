@@ -30,7 +30,7 @@ struct connect_request {
     /** How its messages are compressed, and how the response may be. */
     enum coding coding;
     enum coding accepted;
-    /** Of a GET. */
+    /** The message of a GET. */
     struct span message;
 
     /** Why the call cannot be opened, or BERTH_OK. */
@@ -42,7 +42,7 @@ struct connect_request {
  * Reads the header fields, whose content type was checked, and for a GET the query.
  *
  * @param query             NULL: a POST.
- * @param takes_compressed  otherwise the request must not be, and the response will not be.
+ * @param takes_compressed  false: a compressed request is refused, and the response is not compressed.
  */
 void connect_request_read(struct connect_request *request, const struct berth_http_header *fields,
                           size_t count, const char *query, bool is_stream, bool takes_compressed);

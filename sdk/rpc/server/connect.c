@@ -100,10 +100,10 @@ bool connect_refuses(struct berth_rpc_server *server, const struct http1_reader 
     *ret_refusal = (struct connect_refusal){
         .status = 415,
         .reason = connect_is_get(reader->method)
-                      ? "a GET names its encoding, json or proto, in the query, and has no body"
-                  : is_stream ? "a stream's content type is application/connect+json or "
+                      ? "a GET must name its encoding, json or proto, in the query and have no body"
+                  : is_stream ? "a stream's content type must be application/connect+json or "
                                 "application/connect+proto"
-                              : "the content type is application/json or application/proto",
+                              : "the content type must be application/json or application/proto",
         .field = {"Accept-Post", connect_types(is_stream)},
     };
     return true;

@@ -8,11 +8,11 @@
  * be called over HTTP there. */
 const struct berth_http *connect_find(struct berth_rpc_server *server, const char *path, const char *method);
 
-/** Why a request is refused as soon as its head is there. */
+/** Why a request is refused before its body is read. */
 struct connect_refusal {
     unsigned status;
     const char *reason;
-    /** To go with it; its name is NULL without one. */
+    /** A header field of the response; its name is NULL without one. */
     struct berth_http_header field;
 };
 

@@ -48,7 +48,7 @@ void connect_call_drop_output(struct berth_stream *stream)
 {
 }
 
-/* Finds out about the call's messages once. */
+/* Looks up the types of the call's messages, once. */
 static enum berth_code find_types(struct server_connect_call *self, struct berth_error *err)
 {
     const struct berth_rpc_connect_json *json = connect_call_settings(self)->json;
@@ -58,11 +58,11 @@ static enum berth_code find_types(struct server_connect_call *self, struct berth
     if (self->types != NULL)
         return BERTH_OK;
     if (!connect_call_find_method(connect_call_server(self), self->path, &method, &route))
-        return berth_error_set(err, BERTH_UNAVAILABLE, "the method is gone");
+        return berth_error_set(err, BERTH_UNAVAILABLE, "the method no longer exists");
     return json->find(json->context, &method, &route, &self->types, err);
 }
 
-/* @return BERTH_OK with `ret_text`, or the reason is the refusal of the message. */
+/* @return BERTH_OK with `ret_text`; otherwise the stream has the reason. */
 static enum berth_code write_json(struct server_connect_call *self, const void *message, size_t length,
                                   uint64_t most, char **ret_text, size_t *ret_length)
 {
@@ -350,7 +350,7 @@ static bool read_request(struct server_connect_call *self)
                          connect_call_server(self)->limits.compression != BERTH_RPC_COMPRESS_NEVER);
     if (self->request.code == BERTH_OK && self->is_json && connect_call_settings(self)->json == NULL) {
         self->request.code = BERTH_UNIMPLEMENTED;
-        self->request.reason = "this server cannot read JSON; send proto";
+        self->request.reason = "this server cannot read JSON; send protobuf";
     }
     return self->request.code == BERTH_OK;
 }

@@ -13,21 +13,21 @@
 struct server_connect_call {
     struct berth_stream base;
     struct berth_http_request *http;
-    /** As long as the router. */
+    /** Lives as long as the router. */
     const char *path;
     struct connect_request request;
     bool is_json;
-    /** Of JSON, once a message was read or written. */
+    /** Types for JSON, once a message was read or written. */
     void *types;
     bool is_stream;
     bool has_begun;
-    /** Of a stream: its head named how messages are compressed. */
+    /** Stream: its head named a coding for messages. */
     bool tells_coding;
     /** Of a unary request. */
     bool came_compressed;
     struct metadata_list headers;
     struct metadata_list trailers;
-    /** What both have, as header fields. */
+    /** Metadata of the response, as header fields. */
     size_t metadata_bytes;
     /** A unary reply that waits for the call's end, or output that waits for room. */
     unsigned char *kept;

@@ -40,7 +40,7 @@ void connect_response_send_last(struct server_connect_call *self)
     berth_http_end(self->http);
 }
 
-/* The names of the metadata of a response, for the page that it goes to. */
+/* The names of the metadata of a response, which a page must be allowed to read. */
 static const char *list_names(struct server_connect_call *self, const struct berth_http_header *fields,
                               size_t count)
 {

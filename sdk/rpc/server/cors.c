@@ -44,7 +44,7 @@ static bool is_allowed(const struct connect_settings *settings, const char *name
     return false;
 }
 
-/* Those of the wanted header fields that the page may send; the browser compares. */
+/* The requested header fields that the page may send; the browser compares. */
 static void list_allowed(const struct connect_settings *settings, const char *wanted, char *ret_text,
                          size_t size)
 {
@@ -66,7 +66,7 @@ static void list_allowed(const struct connect_settings *settings, const char *wa
 void cors_preflight(const struct connect_settings *settings, struct berth_http_request *request,
                     const char *methods)
 {
-    static const char foreign[] = "pages of this origin may not call methods here; see cors_origins\n";
+    static const char foreign[] = "pages from this origin may not call methods here; see cors_origins\n";
     const char *origin = cors_origin(settings, request);
     const char *wanted = berth_http_header(request, "access-control-request-headers");
     struct berth_http_header fields[5];

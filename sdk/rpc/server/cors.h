@@ -4,13 +4,13 @@
 
 #include "http1.h"
 
-/** Fields that a response has at most because of the page it goes to. */
+/** Maximum number of header fields that CORS adds to a response. */
 #define CORS_FIELDS_MAX 3
 
 /** @return the request's Origin if pages from there may call methods; NULL otherwise, and without one. */
 const char *cors_origin(const struct connect_settings *settings, const struct berth_http_request *request);
 
-/** Answers the question of a browser whether a page may send a request. @param methods  "GET, POST". */
+/** Answers a preflight: a browser asks whether a page may send a request. @param methods  "GET, POST". */
 void cors_preflight(const struct connect_settings *settings, struct berth_http_request *request,
                     const char *methods);
 

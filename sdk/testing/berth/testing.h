@@ -57,17 +57,17 @@ struct berth_testing *berth_testing_create_from(const char *manifest, const stru
  * line: a handle, a thread, a thread-specific key with a destructor, a hold or a snapshot of a store left
  * behind; a step completed twice, a close that never ended; a call used after its end, replied to twice, or
  * finished with a made-up code; a function of the host called on another thread than the loop's; a callback
- * that took too long, that ran or stopped the loop, or that printed to stdout or stderr, for which one of the
- * test's own on the loop is taken too; a step that changed what belongs to the process (signals, folder,
- * umask, locale, environment); a forked child that came back. A callback that calls exit(3) or _exit(2), or
- * that does not return for 20 times as long as one may take, ends the test with status 70 and a line on
+ * that took too long, that ran or stopped the loop, or that printed to stdout or stderr (callbacks of the
+ * test on the loop count too); a step that changed what belongs to the process (signals, folder, umask,
+ * locale, environment); a forked child that returned into the host. A callback that calls exit(3) or
+ * _exit(2), or that does not return within 20 times its limit, ends the test with status 70 and a line on
  * standard error.
  */
 enum berth_code berth_testing_destroy(struct berth_testing *testing, struct berth_error *err);
 
 /**
  * Provides a ready instance of another plugin. As always, the manifest must list it under requires or wants.
- * One of the types io.containerd.server.v1 and io.berth.server.v1 needs no listing, and is a server
+ * Plugins of the types io.containerd.server.v1 and io.berth.server.v1 need no listing; they are servers
  * (<berth/types/server.h>), whose connections berth_inspect shows.
  * @param interface  what berth/types/… declares for its type, or NULL; must live as long as the test.
  */
@@ -118,12 +118,12 @@ void berth_testing_run(struct berth_testing *testing);
 /** Sets what berth_inspect reports for the daemon, initially false and false; watches are notified. */
 void berth_testing_set_daemon(struct berth_testing *testing, bool ready, bool draining);
 /**
- * What berth_inspect shows that a plugin has cost, by its `uri`, in place of what the test measures: of the
- * plugin under test its entries, their real time, its calls, handles and faults; of provided ones, nothing.
+ * Overrides the costs that berth_inspect shows for the plugin `uri`. Otherwise they are measured: entries,
+ * their real time, calls, handles and faults of the plugin under test; nothing of provided ones.
  * Borrowed until the test ends.
  */
 void berth_testing_set_costs(struct berth_testing *testing, const struct berth_plugin_costs *costs);
-/** The same for the daemon as a whole: its members that `size` reaches. */
+/** The same for the daemon as a whole: the members within `size`. */
 void berth_testing_set_daemon_costs(struct berth_testing *testing, const struct berth_daemon_costs *costs);
 
 const struct berth_host *berth_testing_host(struct berth_testing *testing);

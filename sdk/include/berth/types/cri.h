@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io.containerd.cri.v1: the parts of Kubernetes' Container Runtime Interface that carry its settings, by
- * containerd's names: images and runtime. What serves CRI, or runs its sandboxes, requires them by URI. On
- * the loop's thread.
+ * io.containerd.cri.v1: the parts of Kubernetes' Container Runtime Interface (CRI) that hold its settings,
+ * under containerd's names: images and runtime. Plugins that serve CRI or run its sandboxes require them by
+ * URI. On the loop's thread.
  */
 #ifndef BERTH_TYPES_CRI_H
 #define BERTH_TYPES_CRI_H

@@ -49,8 +49,8 @@ struct berth_http_ops {
     enum berth_code (*begin)(struct berth_http_request *request, unsigned status,
                              const struct berth_http_header *headers, size_t count, int64_t length);
     /**
-     * Sends a part of the body; copied, and taken where little waits to be sent, however large, unless the
-     * server has no memory left.
+     * Sends a part of the body, which is copied. If little is waiting to be sent, it is accepted whatever its
+     * size, unless the server is out of memory.
      * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED if too much is waiting already (nothing was taken: wait for
      *         on_writable, or for on_end, as the server closes the connection if nothing is waiting and there
      *         is no memory left); BERTH_CANCELLED; BERTH_FAILED_PRECONDITION before begin, after end, or

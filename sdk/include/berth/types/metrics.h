@@ -145,7 +145,7 @@ struct berth_metrics {
 /** Texts of different moments that may be held at once. */
 #define BERTH_METRICS_TEXTS_MAX 16u
 
-/* NaN is no more than 0, and no less. */
+/* NaN compares as false with any number. */
 static inline bool berth_metrics_is_number(double value)
 {
     return value <= 0 || value > 0;

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/** What a plugin's manifest says if its `interface` is one of these. */
+/** The value of `interface` in the manifest of a plugin that provides a struct berth_server. */
 #define BERTH_SERVER_INTERFACE "berth_server"
 
 struct berth_server {

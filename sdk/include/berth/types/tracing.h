@@ -36,7 +36,7 @@ extern "C" {
 #define BERTH_SPAN_ATTRIBUTES_MAX 64
 #define BERTH_SPAN_EVENTS_MAX 64
 #define BERTH_SPAN_LINKS_MAX 16
-/** Of all events and links of the span together. */
+/** Attributes of all events and links of a span together. */
 #define BERTH_SPAN_DETAILS_MAX 64
 #define BERTH_SPAN_TEXT_MAX 1024
 
@@ -230,7 +230,7 @@ static inline void berth_span_event(struct berth_span *span, const char *name)
         span->ops->add_event(span, name);
 }
 
-/** The same with attributes. A tracing plugin that is too old for them takes the name alone. */
+/** The same with attributes. An older tracing plugin records only the name. */
 static inline void berth_span_event_with(struct berth_span *span, const char *name,
                                          const struct berth_attribute *attributes, size_t count)
 {
@@ -243,8 +243,8 @@ static inline void berth_span_event_with(struct berth_span *span, const char *na
 }
 
 /**
- * Another span that this one has to do with, and is not below of: of a batch each call that it answers.
- * `attributes` may be NULL where `count` is 0. Accepts `to` NULL, as of a call that is not recorded.
+ * Relates the span to another that is not above it in its trace, such as each of the calls that a batch
+ * answers. `attributes` may be NULL if `count` is 0. `to` may be NULL, as for a call that is not recorded.
  */
 static inline void berth_span_link(struct berth_span *span, const struct berth_trace *to,
                                    const struct berth_attribute *attributes, size_t count)
@@ -273,7 +273,7 @@ struct berth_span_event {
     uint64_t time_ns;
 };
 
-/** What an event or a link says about itself. */
+/** Attributes of an event or a link. */
 struct berth_span_details {
     const struct berth_attribute *attributes;
     size_t count;
@@ -309,7 +309,7 @@ struct berth_span_data {
     const char *status_message;
     /** The URI of the plugin that made it. */
     const char *scope;
-    /** Of each of `events`, in their order. */
+    /** One for each of `events`, in the same order. */
     const struct berth_span_details *event_details;
     const struct berth_span_link *links;
     size_t link_count;

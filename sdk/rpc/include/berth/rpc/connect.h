@@ -3,8 +3,8 @@
  * The Connect protocol on an HTTP server of <berth/rpc/http.h>: the methods that the router may carry over
  * the server's transport, for any HTTP client:
  *
- *     curl -d '{"name": "Ann"}' -H 'content-type: application/json'
- * http://localhost:8080/helloworld.Greeter/SayHello
+ *     curl -d '{"name": "Ann"}' -H 'content-type: application/json' \
+ *         http://localhost:8080/helloworld.Greeter/SayHello
  *
  * Unary, server-streaming and client-streaming methods; bidirectional ones need HTTP/2 and get 505. The body
  * of a request is read whole before its call begins.
@@ -19,17 +19,17 @@ extern "C" {
 #endif
 
 /**
- * Knows the messages of methods by their descriptors: what <berth/json.h> can do, handed in so that
- * libberth-rpc needs no protobuf.
+ * Converts messages of methods by their descriptors, as <berth/json.h> can. Passed in so that libberth-rpc
+ * does not need protobuf.
  */
 struct berth_rpc_connect_json {
     uint32_t size;
     void *context;
 
     /**
-     * What it knows of a method that the router found. It stays for the call, whatever becomes of the route.
+     * Finds the types of a method that the router found. They outlive the route, until `release`.
      *
-     * @param ret_types  to be given to `release`.
+     * @param ret_types  to be passed to `release`.
      * @return BERTH_OK; an error for the client, such as BERTH_UNIMPLEMENTED without descriptors.
      */
     enum berth_code (*find)(void *context, const struct berth_method_info *method,
@@ -57,7 +57,7 @@ struct berth_rpc_connect_options {
     /** NULL: only binary messages, and no GET. Must outlive the server. */
     const struct berth_rpc_connect_json *json;
     /**
-     * Pages that may call methods from other origins, as a browser writes them: "https://example.org:8443".
+     * Origins whose pages may call methods, as browsers write them: "https://example.org:8443".
      * Copied.
      */
     const char *const *origins;
@@ -65,7 +65,7 @@ struct berth_rpc_connect_options {
     /** Header fields, in lower case, that these pages may send beyond those of the protocol. Copied. */
     const char *const *headers;
     size_t header_count;
-    /** How long a browser may cache these answers. 0: the browser's default. */
+    /** Time for which browsers may cache these answers. 0: the browser's default. */
     uint32_t max_age_s;
 };
 
