@@ -341,8 +341,10 @@ static size_t count_ready(const struct daemon *daemon)
  * Not before everything has started: large blocks that plugins allocate once and barely touch, such as LMDB's
  * list of 2 MiB, would otherwise come from memory that was used before, and be resident.
  */
-static void settle_heap(void)
+static void settle_heap(const struct catalog *catalog)
 {
+    for (size_t i = 0; i < catalog->manifest_count; i++)
+        manifest_forget_patterns(catalog->manifests[i]);
     mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     malloc_trim(0);
@@ -360,7 +362,7 @@ static void on_ready(void *context)
              (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey.plan->count);
     log_line(BERTH_LOG_INFO, "%s", status);
     notify_ready(status);
-    settle_heap();
+    settle_heap(&daemon->survey.catalog);
 }
 
 static void on_stopped(void *context)

@@ -100,5 +100,10 @@ void schema_format_integer(enum schema_kind kind, int64_t integer, char ret_text
  */
 struct schema *schema_create(const struct config_node *node, struct config_diagnostics *diagnostics);
 void schema_destroy(struct schema *schema);
+/** Copies the nodes of defaults: of the tree it was read from, only the texts are needed from here on. */
+void schema_own_defaults(struct schema *schema);
+/** Frees the compiled patterns, which take up to 100 KiB each once used. They are compiled again where
+ * needed. */
+void schema_forget_patterns(struct schema *schema);
 
 #endif

@@ -449,14 +449,65 @@ struct schema *schema_create(const struct config_node *node, struct config_diagn
     return NULL;
 }
 
+/* Of the schema, and of all below it. */
+static void visit(struct schema *schema, void (*change)(struct schema *schema, struct berth_arena *arena),
+                  struct berth_arena *arena)
+{
+    change(schema, arena);
+    if (schema->items != NULL)
+        visit((struct schema *)schema->items, change, arena);
+    for (size_t i = 0; i < schema->field_count; i++)
+        visit((struct schema *)schema->fields[i], change, arena);
+}
+
+static struct config_node *copy_node(struct berth_arena *arena, const struct config_node *node)
+{
+    struct config_node *copy = config_arena_allocate(arena, sizeof(*copy));
+
+    *copy = *node;
+    if (node->count > 0)
+        copy->items = config_arena_allocate(arena, node->count * sizeof(struct config_node *));
+    for (size_t i = 0; i < node->count; i++)
+        copy->items[i] = copy_node(arena, node->items[i]);
+    return copy;
+}
+
+static void own_default(struct schema *schema, struct berth_arena *arena)
+{
+    if (schema->default_ != NULL)
+        schema->default_ = copy_node(arena, schema->default_);
+}
+
+void schema_own_defaults(struct schema *schema)
+{
+    visit(schema, own_default, &((struct schema_root *)schema)->arena);
+}
+
+static void free_patterns(struct schema_root *root)
+{
+    for (struct compiled *at = root->patterns; at != NULL; at = at->next)
+        regfree(&at->regex);
+    root->patterns = NULL;
+}
+
+static void forget_pattern(struct schema *schema, struct berth_arena *arena)
+{
+    schema->compiled_pattern = NULL;
+}
+
+void schema_forget_patterns(struct schema *schema)
+{
+    free_patterns((struct schema_root *)schema);
+    visit(schema, forget_pattern, NULL);
+}
+
 void schema_destroy(struct schema *schema)
 {
     struct schema_root *root = (struct schema_root *)schema;
 
     if (schema == NULL)
         return;
-    for (struct compiled *at = root->patterns; at != NULL; at = at->next)
-        regfree(&at->regex);
+    free_patterns(root);
     berth_arena_finish(&root->arena);
     free(root);
 }

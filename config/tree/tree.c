@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Untyped trees: nodes in one arena, and the merging of two trees. */
+/* Untyped trees: nodes in one arena, their texts in another, and the merging of two trees. */
 #include "tree.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "arena.h"
 
 struct config_tree {
-    struct berth_arena arena;
+    struct berth_arena nodes, texts;
     struct config_node *root;
     struct config_node *files;
     bool expanded;
@@ -47,8 +47,16 @@ void config_tree_destroy(struct config_tree *tree)
 {
     if (tree == NULL)
         return;
-    berth_arena_finish(&tree->arena);
+    berth_arena_finish(&tree->nodes);
+    berth_arena_finish(&tree->texts);
     free(tree);
+}
+
+void config_tree_forget_nodes(struct config_tree *tree)
+{
+    berth_arena_finish(&tree->nodes);
+    tree->nodes = (struct berth_arena){0};
+    tree->root = tree->files = NULL;
 }
 
 struct config_node *config_tree_root(const struct config_tree *tree)
@@ -74,7 +82,7 @@ void config_tree_set_expanded(struct config_tree *tree)
 struct config_node *config_tree_add_node(struct config_tree *tree, enum config_node_kind kind,
                                          struct config_mark mark)
 {
-    struct config_node *node = config_arena_allocate(&tree->arena, sizeof(*node));
+    struct config_node *node = config_arena_allocate(&tree->nodes, sizeof(*node));
 
     node->kind = kind;
     node->mark = mark;
@@ -85,7 +93,7 @@ struct config_node *config_tree_add_node(struct config_tree *tree, enum config_n
 
 const char *config_tree_add_text(struct config_tree *tree, const char *text, size_t length)
 {
-    return config_arena_copy(&tree->arena, text, length);
+    return config_arena_copy(&tree->texts, text, length);
 }
 
 struct config_node *config_tree_add_scalar(struct config_tree *tree, const char *text,
@@ -109,7 +117,7 @@ void config_node_append(struct config_tree *tree, struct config_node *parent, st
     if (is_full(parent->count)) {
         size_t capacity = parent->count == 0 ? 4 : parent->count * 2;
         struct config_node **items =
-            config_arena_allocate(&tree->arena, capacity * sizeof(struct config_node *));
+            config_arena_allocate(&tree->nodes, capacity * sizeof(struct config_node *));
 
         if (parent->count > 0)
             memcpy(items, parent->items, parent->count * sizeof(struct config_node *));
@@ -121,7 +129,7 @@ void config_node_append(struct config_tree *tree, struct config_node *parent, st
 /* Recursion is bounded by the depth that the reader accepts. */
 struct config_node *config_tree_copy_node(struct config_tree *tree, const struct config_node *node)
 {
-    struct config_node *copy = config_arena_allocate(&tree->arena, sizeof(*copy));
+    struct config_node *copy = config_arena_allocate(&tree->nodes, sizeof(*copy));
 
     *copy = *node;
     copy->items = NULL;
@@ -179,7 +187,8 @@ struct config_node *config_tree_adopt(struct config_tree *tree, struct config_tr
 {
     struct config_node *root = other->root;
 
-    berth_arena_adopt(&tree->arena, &other->arena);
+    berth_arena_adopt(&tree->nodes, &other->nodes);
+    berth_arena_adopt(&tree->texts, &other->texts);
     free(other);
     return root;
 }

@@ -57,6 +57,9 @@ extern const struct config_limits config_limits_source;
 struct config_tree *config_tree_create(void);
 void config_tree_destroy(struct config_tree *tree);
 
+/** Frees all nodes. Texts, and the file names of marks, live on. */
+void config_tree_forget_nodes(struct config_tree *tree);
+
 /** The root, or NULL for an empty document. */
 struct config_node *config_tree_root(const struct config_tree *tree);
 void config_tree_set_root(struct config_tree *tree, struct config_node *root);

@@ -819,9 +819,19 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
     snprintf(name, sizeof(name), "%s: note", path);
     tree = config_yaml_read(name, text, length, &config_limits_manifest, diagnostics);
     manifest = parse_tree(path, name, tree, diagnostics);
-    if (manifest != NULL)
-        manifest->hash = manifest_hash(text, length);
+    if (manifest == NULL)
+        return NULL;
+    manifest->hash = manifest_hash(text, length);
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        schema_own_defaults((struct schema *)manifest->plugins[i].config);
+    config_tree_forget_nodes(tree);
     return manifest;
+}
+
+void manifest_forget_patterns(struct manifest *manifest)
+{
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        schema_forget_patterns((struct schema *)manifest->plugins[i].config);
 }
 
 struct manifest *manifest_parse_source(const char *path, const char *text, size_t length,

@@ -160,6 +160,8 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
 struct manifest *manifest_parse_source(const char *path, const char *text, size_t length,
                                        struct config_diagnostics *diagnostics, char **ret_note);
 void manifest_destroy(struct manifest *manifest);
+/** Settings have been checked: see schema_forget_patterns. */
+void manifest_forget_patterns(struct manifest *manifest);
 
 /** Before the name of an environment variable under skip_unless, or before several and between them. */
 #define MANIFEST_ENV "env:"
