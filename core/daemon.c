@@ -288,6 +288,7 @@ static bool make_registry(struct daemon *daemon)
     daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
     inspect_init(&daemon->inspect, &daemon->loop, daemon->registry, &daemon->survey.scan,
                  daemon->survey.settings->root, daemon->survey.settings->state);
+    daemon->inspect.settings = daemon->survey.settings;
     if (daemon->last_death.sentence[0] != '\0')
         daemon->inspect.daemon.last_death = daemon->last_death.sentence;
     if (daemon->last_death.uri[0] != '\0')

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A list with secret items is secret as a whole: hiding some items would move the others. */
-static bool is_secret(const struct berth_value *value)
+bool config_print_is_secret(const struct berth_value *value)
 {
     const struct schema *schema = value->schema;
 
@@ -18,18 +17,17 @@ static bool is_secret(const struct berth_value *value)
 
 static bool is_hidden(const struct berth_value *value, const struct config_print_options *options)
 {
-    return !options->secrets && value->kind != BERTH_VALUE_NONE && is_secret(value);
+    return !options->secrets && value->kind != BERTH_VALUE_NONE && config_print_is_secret(value);
 }
 
-/* Loading it back would be the first use of a deprecated setting. */
-static bool is_unused(const struct berth_value *value)
+bool config_print_is_unused(const struct berth_value *value)
 {
     return value->schema != NULL && value->schema->deprecated != NULL && value->mark.file == NULL;
 }
 
 static bool is_shown(const struct berth_value *value, const struct config_print_options *options)
 {
-    return value->kind != BERTH_VALUE_NONE && !is_hidden(value, options) && !is_unused(value);
+    return value->kind != BERTH_VALUE_NONE && !is_hidden(value, options) && !config_print_is_unused(value);
 }
 
 /* Would other YAML readers take it for something other than a string? */
@@ -176,7 +174,7 @@ static void print_entries(struct config_text *out, const struct berth_value *map
                           const struct config_print_options *options, bool behind_dash)
 {
     for (size_t i = 0; i < map->count; i++) {
-        if (is_unused(map->items[i]))
+        if (config_print_is_unused(map->items[i]))
             continue;
         if (i > 0 || !behind_dash)
             config_text_add_spaces(out, indent);

@@ -39,6 +39,11 @@ void config_print_defaults(struct config_text *out, const struct schema *object,
 /** Adds a map or list as YAML, as written but without comments. */
 void config_print_tree(struct config_text *out, const struct config_node *node, size_t indent);
 
+/** Is it not to be shown? A list with secret items is secret as a whole: hiding some would move the others.
+ */
+bool config_print_is_secret(const struct berth_value *value);
+/** Is it a deprecated setting that is not set? Loading it back would be its first use. */
+bool config_print_is_unused(const struct berth_value *value);
 /** Does a text mean itself to every YAML reader without quotes? */
 bool config_print_is_plain(const char *text, size_t length);
 /** Adds a key, quoted if necessary. */

@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include <config/print/each.h>
 #include <config/text/diagnostics.h>
 
 /* The plugins found, by name. */
@@ -466,6 +467,17 @@ const struct berth_settings *settings_of_plugin(const struct settings *settings,
     const struct settings_section *section = find_section(settings, uri);
 
     return section == NULL || section->values == NULL ? NULL : config_values_settings(section->values);
+}
+
+bool settings_each(const struct settings *settings, const char *uri,
+                   bool (*on_setting)(void *context, const struct berth_setting *setting), void *context)
+{
+    const struct settings_section *section = find_section(settings, uri);
+
+    if (section == NULL || section->values == NULL)
+        return false;
+    config_print_each(section->values, on_setting, context);
+    return true;
 }
 
 const char *settings_find_unset(const struct settings *settings, const char *uri)

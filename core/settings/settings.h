@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <berth/inspect.h>
 #include <berth/plugin.h>
 #include <config/print/print.h>
 
@@ -172,6 +173,9 @@ bool settings_check_plugin(const struct settings *settings, const char *uri, con
 
 /** A plugin's complete section, after settings_check_plugins. NULL for a plugin that was not checked. */
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri);
+/** Visits them as berth_inspect does. @return false for a plugin that was not checked. */
+bool settings_each(const struct settings *settings, const char *uri,
+                   bool (*on_setting)(void *context, const struct berth_setting *setting), void *context);
 /** The condition of skip_unless that a migrated section does not meet; NULL: none. */
 const char *settings_find_unset(const struct settings *settings, const char *uri);
 /** When the check of its section started, on the clock of uv_hrtime(), and how long it took; 0 if not

@@ -357,6 +357,23 @@ static enum berth_code inspect_set_log_level(const struct berth_inspect *table, 
     return BERTH_OK;
 }
 
+static enum berth_code inspect_settings(const struct berth_inspect *table, const char *uri,
+                                        bool (*on_setting)(void *context,
+                                                           const struct berth_setting *setting),
+                                        void *context, struct berth_error *err)
+{
+    const struct inspect *inspect = table->context;
+
+    if (!IS_ON_LOOP(table, "inspect->settings"))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "settings is for the loop's thread");
+    if (registry_find(inspect->registry, uri) == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
+    if (inspect->settings == NULL || !settings_each(inspect->settings, uri, on_setting, context))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "the settings of %.200s are not checked, or wait for its migration", uri);
+    return BERTH_OK;
+}
+
 void inspect_finish(struct inspect *inspect)
 {
     followers_finish(&inspect->followers);
@@ -379,7 +396,8 @@ void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *reg
                   .next_line = inspect_next_line,
                   .unfollow_log = inspect_unfollow_log,
                   .log_level = inspect_log_level,
-                  .set_log_level = inspect_set_log_level},
+                  .set_log_level = inspect_set_log_level,
+                  .settings = inspect_settings},
         .daemon = {.size = sizeof(inspect->daemon),
                    .version = BERTH_VERSION,
                    .revision = BERTH_REVISION,

@@ -15,6 +15,7 @@
 #include <core/base/running.h>
 #include <core/plan/plan.h>
 #include <core/scan/scan.h>
+#include <core/settings/settings.h>
 
 #include "changes.h"
 #include "followers.h"
@@ -154,6 +155,8 @@ struct inspect {
     const struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;
+    /** Set by the owner, for what plugins' sections hold; NULL: nobody's was checked. */
+    const struct settings *settings;
 };
 
 /**

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <config/print/each.h>
 #include <core/state/connections.h>
 
 #include "fake.h"
@@ -317,6 +318,27 @@ static void stacks(const struct berth_inspect *inspect,
         closedir(folder);
 }
 
+/* Settings */
+
+/* Those that a test provides have none. */
+static enum berth_code settings(const struct berth_inspect *inspect, const char *uri,
+                                bool (*on_setting)(void *context, const struct berth_setting *setting),
+                                void *context, struct berth_error *err)
+{
+    struct berth_testing *testing = fake_of_inspect(inspect);
+
+    if (!fake_is_on_loop(testing, "inspect->settings", err))
+        return BERTH_FAILED_PRECONDITION;
+    if (strcmp(uri, testing->description->uri) == 0) {
+        config_print_each(testing->values, on_setting, context);
+        return BERTH_OK;
+    }
+    for (size_t i = 0; i < testing->provider_count; i++)
+        if (strcmp(uri, testing->providers[i].uri) == 0)
+            return BERTH_OK;
+    return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
+}
+
 void fake_inspect_init(struct berth_testing *testing)
 {
     changes_init(&testing->changes, testing->loop);
@@ -338,6 +360,7 @@ void fake_inspect_init(struct berth_testing *testing)
         .connections = connections,
         .close_connection = close_connection,
         .stacks = stacks,
+        .settings = settings,
     };
     fake_costs_init(testing);
     fake_log_init(testing);

@@ -5,6 +5,7 @@
 
 #include <tests/cmocka.h>
 
+#include <config/print/each.h>
 #include <config/print/print.h>
 #include <config/schema/schema.h>
 
@@ -155,6 +156,76 @@ static void origins_stand_behind_each_value(void **state)
     end(&printed);
 }
 
+/* Each setting as one line of a text. */
+static bool note_setting(void *context, const struct berth_setting *setting)
+{
+    struct config_text *text = context;
+
+    config_text_add(text, "%s = %s @ %s%s%s\n", setting->path, setting->value != NULL ? setting->value : "-",
+                    setting->where != NULL ? setting->where : "-", setting->is_secret ? " secret" : "",
+                    setting->is_cut ? " cut" : "");
+    return true;
+}
+
+static void each_setting_has_its_path_value_and_origin(void **state)
+{
+    struct printed printed = begin("size: 8192\ntoken: swordfish\nkeys: [swordfish]\n"
+                                   "hosts: [{name: x}, {port: 81}]\nlimits: {a.b: 1, 'c d': 2}\n"
+                                   "free: {deep: [[true], {}], \"q\\\"\\n\": 'yes'}\n");
+
+    config_print_each(printed.values, note_setting, &printed.out);
+    assert_string_equal(printed.out.bytes, "greeting = Hello @ default\n"
+                                           "size = 8KiB @ f:1:7\n"
+                                           "wait = 1m30s @ default\n"
+                                           "ratio = 0.1 @ default\n"
+                                           "on = true @ default\n"
+                                           "token = - @ f:2:8 secret\n"
+                                           "keys = - @ f:3:7 secret\n"
+                                           "address = - @ -\n"
+                                           "names[0] = \"1\" @ default\n"
+                                           "names[1] = a b @ default\n"
+                                           "names[2] = \"\" @ default\n"
+                                           "hosts[0].name = x @ f:4:16\n"
+                                           "hosts[0].port = 80 @ default\n"
+                                           "hosts[1].name = - @ -\n"
+                                           "hosts[1].port = 81 @ f:4:27\n"
+                                           "limits.\"a.b\" = 1 @ f:5:15\n"
+                                           "limits.\"c d\" = 2 @ f:5:25\n"
+                                           "tls = - @ -\n"
+                                           "log.level = low @ default\n"
+                                           "free.deep[0][0] = true @ f:6:16\n"
+                                           "free.deep[1] = {} @ f:6:23\n"
+                                           "free.\"q\\\"\\n\" = \"yes\" @ f:6:37\n"
+                                           "doors = - @ -\n");
+    end(&printed);
+}
+
+static bool note_one(void *context, const struct berth_setting *setting)
+{
+    note_setting(context, setting);
+    return false;
+}
+
+static void a_long_setting_is_cut_between_characters_and_a_visitor_may_stop(void **state)
+{
+    struct config_text section = {0}, expected = {0};
+    struct printed printed;
+
+    config_text_add(&section, "greeting: ");
+    for (size_t i = 0; i < BERTH_SETTING_TEXT_MAX; i++)
+        config_text_add(&section, "\xc3\xa9");
+    printed = begin(section.bytes);
+    config_print_each(printed.values, note_one, &printed.out);
+    config_text_add(&expected, "greeting = \"");
+    for (size_t i = 0; i < (BERTH_SETTING_TEXT_MAX - 1) / 2; i++)
+        config_text_add(&expected, "\xc3\xa9");
+    config_text_add(&expected, " @ f:1:11 cut\n");
+    assert_string_equal(printed.out.bytes, expected.bytes);
+    config_text_finish(&section);
+    config_text_finish(&expected);
+    end(&printed);
+}
+
 static void print_json(struct printed *printed, const struct config_print_options *options)
 {
     char *text = NULL;
@@ -302,6 +373,8 @@ int main(void)
         cmocka_unit_test(values_print_as_people_write_them),
         cmocka_unit_test(what_is_read_as_written_loads_back_the_same),
         cmocka_unit_test(origins_stand_behind_each_value),
+        cmocka_unit_test(each_setting_has_its_path_value_and_origin),
+        cmocka_unit_test(a_long_setting_is_cut_between_characters_and_a_visitor_may_stop),
         cmocka_unit_test(json_has_no_secrets_either),
         cmocka_unit_test(defaults_have_their_docs_and_load_back),
         cmocka_unit_test(a_printed_section_reads_back_the_same),

@@ -426,6 +426,36 @@ static void levels_of_the_log_are_obeyed(void **state)
     end(&reader.fixture, NULL);
 }
 
+static bool on_setting(void *context, const struct berth_setting *setting)
+{
+    char *text = context;
+    size_t length = strlen(text);
+
+    snprintf(text + length, 128 - length, "%s=%s@%s ", setting->path, setting->value, setting->where);
+    return true;
+}
+
+static void settings_are_those_of_the_plugin_and_providers_have_none(void **state)
+{
+    const struct berth_inspect *inspect;
+    struct fixture fixture;
+    struct berth_error err;
+    char text[128] = "";
+
+    begin(&fixture, "defect: none");
+    berth_testing_provide(fixture.testing, OTHER, NULL, NULL);
+    start(&fixture);
+    inspect = fixture.inspect;
+    assert_int_equal(inspect->settings(inspect, URI, on_setting, text, &err), BERTH_OK);
+    assert_string_equal(text, "defect=none@settings:1:9 when=init@default ");
+    text[0] = '\0';
+    assert_int_equal(inspect->settings(inspect, OTHER, on_setting, text, &err), BERTH_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(inspect->settings(inspect, "io.no.v1.x", on_setting, text, &err), BERTH_NOT_FOUND);
+    assert_string_equal(err.message, "plugin \"io.no.v1.x\" not found");
+    end(&fixture, NULL);
+}
+
 static bool on_stack(void *context, const struct berth_thread_stack *stack)
 {
     assert_true(stack->id > 0);
@@ -462,6 +492,7 @@ static void *ask_all(void *context)
     inspect->close_connection(inspect, SERVER, 1, &err);
     inspect->set_log_level(inspect, NULL, BERTH_LOG_WARN, &err);
     inspect->stacks(inspect, on_stack, &count);
+    count += inspect->settings(inspect, URI, on_setting, NULL, &err) != BERTH_FAILED_PRECONDITION;
     return (void *)(uintptr_t)(seen.visits + count + (size_t)inspect->log_level(inspect, NULL));
 }
 
@@ -481,7 +512,8 @@ static void other_threads_are_told_nothing_and_change_nothing(void **state)
                   "called inspect->connections from a thread other than the loop's: use berth_post\n"
                   "called inspect->close_connection from a thread other than the loop's: use berth_post\n"
                   "called inspect->set_log_level from a thread other than the loop's: use berth_post\n"
-                  "called inspect->stacks from a thread other than the loop's: use berth_post");
+                  "called inspect->stacks from a thread other than the loop's: use berth_post\n"
+                  "called inspect->settings from a thread other than the loop's: use berth_post");
 }
 
 int main(void)
@@ -496,6 +528,7 @@ int main(void)
         cmocka_unit_test(who_follows_the_log_hears_from_the_loop),
         cmocka_unit_test(a_follower_that_stays_is_a_fault_and_so_is_one_that_has_gone),
         cmocka_unit_test(levels_of_the_log_are_obeyed),
+        cmocka_unit_test(settings_are_those_of_the_plugin_and_providers_have_none),
         cmocka_unit_test(every_thread_is_there_with_its_name),
         cmocka_unit_test(other_threads_are_told_nothing_and_change_nothing),
     };

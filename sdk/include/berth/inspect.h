@@ -296,6 +296,26 @@ struct berth_thread_stack {
     struct berth_strings frames;
 };
 
+/** Longest path and value of a berth_setting, in bytes. */
+#define BERTH_SETTING_TEXT_MAX 1024
+
+/** One setting of a plugin as it is in effect: a scalar, or a list or map that is empty or secret. */
+struct berth_setting {
+    uint32_t size;
+    /** Below the plugin's section: "tls.key", "names[0]", "hosts.\"a.b\".port". */
+    const char *path;
+    /** As YAML has it on one line: "4KiB", "\"true\"", "[]". NULL if it is not set, or secret. */
+    const char *value;
+    /** "/etc/berth/berthd.yaml:12:9", or "default"; NULL: not set, and without a default. */
+    const char *where;
+    /** Where a migration took it from: "image of io.example.v1.old"; NULL if it is as written. */
+    const char *was;
+    /** The manifest declares it `secret`: the host hands out no more than where it was set. */
+    bool is_secret;
+    /** Path or value was longer, and is cut. */
+    bool is_cut;
+};
+
 /** A registration for changes. */
 struct berth_watch;
 
@@ -370,6 +390,17 @@ struct berth_inspect {
      */
     void (*stacks)(const struct berth_inspect *inspect,
                    bool (*on_stack)(void *context, const struct berth_thread_stack *stack), void *context);
+
+    /**
+     * Visits the settings of one plugin in its schema's order until the visitor returns false, deprecated
+     * ones that are not set left out. A section may have thousands: stop where there is no use for more.
+     *
+     * @return BERTH_OK; BERTH_NOT_FOUND if no plugin has the URI; BERTH_FAILED_PRECONDITION if its section
+     * was not checked, or waits for its migration.
+     */
+    enum berth_code (*settings)(const struct berth_inspect *inspect, const char *uri,
+                                bool (*on_setting)(void *context, const struct berth_setting *setting),
+                                void *context, struct berth_error *err);
 };
 
 #ifdef __cplusplus
