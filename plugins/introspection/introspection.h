@@ -70,5 +70,6 @@ void introspection_log_on_end(struct berth_call *call, enum berth_code code);
 void introspection_log_levels(struct berth_call *call, const Berth__Inspect__V1__LogLevelsRequest *request);
 void introspection_set_log_level(struct berth_call *call,
                                  const Berth__Inspect__V1__SetLogLevelRequest *request);
+void introspection_settings(struct berth_call *call, const Berth__Inspect__V1__SettingsRequest *request);
 
 #endif

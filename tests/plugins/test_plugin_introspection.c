@@ -519,6 +519,27 @@ static void our_clients_see_the_daemon(void **state)
     berth_testing_call_destroy(call);
 }
 
+static struct berth_testing_call *ask_settings(struct fixture *fixture, const char *uri)
+{
+    Berth__Inspect__V1__SettingsRequest request = BERTH__INSPECT__V1__SETTINGS_REQUEST__INIT;
+    uint8_t bytes[256];
+
+    request.uri = (char *)(uintptr_t)uri;
+    return berth_testing_unary(fixture->testing, "/berth.inspect.v1.Inspect/Settings", bytes,
+                               berth__inspect__v1__settings_request__pack(&request, bytes));
+}
+
+static void our_clients_see_the_settings_of_one_plugin(void **state)
+{
+    struct berth_testing_call *call = ask_settings(*state, GRPC);
+
+    assert_int_equal(berth_testing_call_code(call), BERTH_OK);
+    berth_testing_call_destroy(call);
+    call = ask_settings(*state, "io.nobody.v1.there");
+    assert_int_equal(berth_testing_call_code(call), BERTH_NOT_FOUND);
+    berth_testing_call_destroy(call);
+}
+
 static void a_root_that_cannot_be_written_costs_only_the_memory(void **state)
 {
     assert_string_equal(logged, "1 root: /r: read-only file system; using a new UUID until the next start");
@@ -613,6 +634,7 @@ int main(void)
         TEST(what_never_could_run_is_left_out_unless_asked_for),
         TEST(a_slow_reader_gets_the_rest_later),
         TEST(our_clients_see_the_daemon),
+        TEST(our_clients_see_the_settings_of_one_plugin),
         TEST(a_root_that_cannot_be_written_costs_only_the_memory),
         cmocka_unit_test(a_uuid_is_made_once_and_kept),
         cmocka_unit_test(a_uuid_file_that_holds_none_is_written_again),

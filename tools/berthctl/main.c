@@ -99,7 +99,8 @@ static const struct cli_command commands[] = {
      "of them matches.\n",
      list_options, 0, SIZE_MAX, command_plugins_ls},
     {"plugins inspect", "URI", "show everything about a plugin",
-     "Prints state, reason, origin, requirements, services, exports, times and costs.\n"
+     "Prints state, reason, origin, requirements, services, exports, times, costs, and each setting\n"
+     "with its value and where it was set; secrets are left out.\n"
      "Exits with 1 unless the plugin is ready or serving and not degraded.\n",
      json_options, 1, 1, command_plugins_inspect},
     {"plugins graph", "", "show which plugin requires or wants which",

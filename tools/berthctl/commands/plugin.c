@@ -46,23 +46,31 @@ static void inspect(const struct plugin_list *list, const plugin_message *plugin
     struct config_json json = {.out = stdout};
     struct table table = {0};
     Berth__Inspect__V1__CostsResponse *all = NULL;
+    settings_message *settings = NULL;
     const plugin_costs *costs;
     struct berth_error err;
 
-    /* An older daemon does not tell them. */
+    /* An older daemon does not tell them; nor has a plugin of a rejected file settings. */
     if (client_costs(&options->client, &all, &err) != BERTH_OK)
         all = NULL;
+    if (client_settings(&options->client, plugin->uri, &settings, &err) != BERTH_OK)
+        settings = NULL;
+    else
+        settings_clean(settings);
     costs = find_costs(all, plugin->uri);
     if (options->json) {
-        plugin_print_json(&json, plugin, costs);
+        plugin_print_json(&json, plugin, costs, settings);
     } else {
         plugin_print_text(&table, plugin);
         if (costs != NULL)
             costs_print_text(&table, costs);
+        if (settings != NULL)
+            settings_print_text(&table, settings);
         table_print(&table, stdout, options->with_colours);
         table_finish(&table);
     }
     protobuf_c_message_free_unpacked((ProtobufCMessage *)all, NULL);
+    protobuf_c_message_free_unpacked((ProtobufCMessage *)settings, NULL);
 }
 
 static void explain(const struct plugin_list *list, const plugin_message *plugin,

@@ -85,7 +85,7 @@ static void print_json(const struct plugin_list *list)
 
     config_json_open(&json, NULL, '[');
     for (size_t i = 0; i < list->count; i++)
-        plugin_print_json(&json, list->plugins[i], NULL);
+        plugin_print_json(&json, list->plugins[i], NULL, NULL);
     config_json_close(&json, ']');
 }
 

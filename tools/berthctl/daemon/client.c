@@ -108,6 +108,16 @@ enum berth_code client_costs(const struct client *client, Berth__Inspect__V1__Co
                       &berth__inspect__v1__costs_response__descriptor, ret_answer, err);
 }
 
+enum berth_code client_settings(const struct client *client, const char *uri,
+                                Berth__Inspect__V1__SettingsResponse **ret_answer, struct berth_error *err)
+{
+    Berth__Inspect__V1__SettingsRequest request = BERTH__INSPECT__V1__SETTINGS_REQUEST__INIT;
+
+    request.uri = (char *)(uintptr_t)uri;
+    return client_ask(client, "/berth.inspect.v1.Inspect/Settings", &request.base,
+                      &berth__inspect__v1__settings_response__descriptor, ret_answer, err);
+}
+
 enum berth_code client_daemon(const struct client *client, Berth__Inspect__V1__DaemonResponse **ret_answer,
                               struct berth_error *err)
 {

@@ -64,6 +64,8 @@ enum berth_code client_version(const struct client *client,
                                struct berth_error *err);
 enum berth_code client_costs(const struct client *client, Berth__Inspect__V1__CostsResponse **ret_answer,
                              struct berth_error *err);
+enum berth_code client_settings(const struct client *client, const char *uri,
+                                Berth__Inspect__V1__SettingsResponse **ret_answer, struct berth_error *err);
 enum berth_code client_daemon(const struct client *client, Berth__Inspect__V1__DaemonResponse **ret_answer,
                               struct berth_error *err);
 

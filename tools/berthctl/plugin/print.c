@@ -242,7 +242,8 @@ static void json_transports(struct config_json *json, const plugin_message *plug
     config_json_close(json, '}');
 }
 
-void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs)
+void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs,
+                       const settings_message *settings)
 {
     config_json_open(json, NULL, '{');
     json_identity(json, plugin);
@@ -270,5 +271,7 @@ void plugin_print_json(struct config_json *json, const plugin_message *plugin, c
         costs_print_json(json, costs);
         config_json_close(json, '}');
     }
+    if (settings != NULL)
+        settings_print_json(json, settings);
     config_json_close(json, '}');
 }

@@ -8,6 +8,7 @@
 
 #include "costs.h"
 #include "list.h"
+#include "settings.h"
 
 /** "linux/amd64,linux/arm64/v8", sorted, without doubles; "-" for none. Malloced. */
 char *plugin_platforms(const plugin_message *plugin);
@@ -16,7 +17,9 @@ void plugin_print_text(struct table *table, const plugin_message *plugin);
 /**
  * As an item of an array, or the outermost value. Durations are in nanoseconds.
  * @param costs  NULL: not asked for.
+ * @param settings  NULL: not asked for, or not told.
  */
-void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs);
+void plugin_print_json(struct config_json *json, const plugin_message *plugin, const plugin_costs *costs,
+                       const settings_message *settings);
 
 #endif
