@@ -290,14 +290,19 @@ static void write_log(const struct page *page, struct list *list)
     lines_report(&page->lines, list->json, NULL, 0, *list->uri != '\0' ? list->uri : NULL);
 }
 
+static void write_settings(const struct page *page, struct list *list)
+{
+    list->has_uri = report_settings(list->json, page->host->inspect, list->uri);
+}
+
 static const struct {
     const char *path;
-    bool takes_uri;
+    enum { WITHOUT_URI, MAY_HAVE_URI, WITH_URI } query;
     void (*write)(const struct page *page, struct list *list);
 } data[] = {
-    {"/data/plugins", true, write_plugins}, {"/data/costs", true, write_costs},
-    {"/data/status", false, write_status},  {"/data/connections", false, write_connections},
-    {"/data/log", true, write_log},
+    {"/data/plugins", MAY_HAVE_URI, write_plugins}, {"/data/costs", MAY_HAVE_URI, write_costs},
+    {"/data/status", WITHOUT_URI, write_status},    {"/data/connections", WITHOUT_URI, write_connections},
+    {"/data/log", MAY_HAVE_URI, write_log},         {"/data/settings", WITH_URI, write_settings},
 };
 
 static void send_data(struct page *page, struct berth_http_request *request, size_t which)
@@ -307,8 +312,12 @@ static void send_data(struct page *page, struct berth_http_request *request, siz
     struct berth_json_writer json = {0};
     struct list list = {.json = &json, .uri = uri};
 
-    if (!read_uri(request->query, uri) || (*uri != '\0' && !data[which].takes_uri)) {
+    if (!read_uri(request->query, uri) || (*uri != '\0' && data[which].query == WITHOUT_URI)) {
         send_text(request, 400, "invalid query; only uri=URI is known, and only where plugins are listed\n");
+        return;
+    }
+    if (*uri == '\0' && data[which].query == WITH_URI) {
+        send_text(request, 400, "add ?uri=URI: these are of one plugin\n");
         return;
     }
     data[which].write(page, &list);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes plugins, the daemon's state and connections as JSON. */
+/* Writes plugins, their settings, the daemon's state and connections as JSON. */
 #include "report.h"
 
 #include <inttypes.h>
@@ -280,4 +280,45 @@ void report_connections(struct berth_json_writer *json, const struct berth_inspe
     if (BERTH_HAS(inspect, connections))
         inspect->connections(inspect, put_connection, &visit);
     berth_json_close(json, ']');
+}
+
+struct settings_visit {
+    struct berth_json_writer *json;
+    size_t count;
+    bool has_more;
+};
+
+static bool put_setting(void *context, const struct berth_setting *setting)
+{
+    struct settings_visit *visit = context;
+    struct berth_json_writer *json = visit->json;
+
+    visit->has_more = visit->count++ == REPORT_SETTINGS_MAX;
+    if (visit->has_more)
+        return false;
+    berth_json_open(json, NULL, '{');
+    berth_json_string(json, "path", setting->path);
+    berth_json_text(json, "value", setting->value);
+    berth_json_text(json, "where", setting->where);
+    berth_json_text(json, "was", setting->was);
+    berth_json_bool(json, "secret", setting->is_secret);
+    berth_json_bool(json, "cut", setting->is_cut);
+    berth_json_close(json, '}');
+    return !json->failed;
+}
+
+bool report_settings(struct berth_json_writer *json, const struct berth_inspect *inspect, const char *uri)
+{
+    struct settings_visit visit = {.json = json};
+    struct berth_error err;
+    enum berth_code code = BERTH_OK;
+
+    berth_json_open(json, NULL, '{');
+    berth_json_open(json, "settings", '[');
+    if (BERTH_HAS(inspect, settings))
+        code = inspect->settings(inspect, uri, put_setting, &visit, &err);
+    berth_json_close(json, ']');
+    berth_json_bool(json, "more_settings", visit.has_more);
+    berth_json_close(json, '}');
+    return code != BERTH_NOT_FOUND;
 }

@@ -22,6 +22,14 @@ void report_daemon_costs(struct berth_json_writer *json, const char *key,
 /** As an item of "plugins" there, without its state and steps. */
 void report_costs(struct berth_json_writer *json, const struct berth_plugin_costs *costs);
 
+/**
+ * As the members `settings` and `more_settings` of `berthctl plugins inspect --json`; at most
+ * REPORT_SETTINGS_MAX of them. None of a section that waits for its migration. @return false: no such plugin.
+ */
+bool report_settings(struct berth_json_writer *json, const struct berth_inspect *inspect, const char *uri);
+
+#define REPORT_SETTINGS_MAX 1000
+
 /** As `berthctl connections --json`; at most REPORT_CONNECTIONS_MAX of them. */
 void report_connections(struct berth_json_writer *json, const struct berth_inspect *inspect);
 

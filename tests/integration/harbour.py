@@ -21,6 +21,7 @@ PLUGINS = (
     Plugin("io.example.weather.v1", "weather", requires=["io.example.dial.v1.north"]),
     Plugin("io.example.weather.v1", "forecast", requires=["io.example.weather.v1.weather"]),
     Plugin("io.example.skipped.v1", "skipped", init='return berth_error_set(err, BERTH_SKIP, "no such device");'),
+    Plugin("io.example.door.v1", "door", yaml="config:\n  sign: {type: string}\n  height: {type: int, default: 2}\n  password: {type: string, secret: true}\n  lamp: {type: string}"),
     Plugin("io.example.evil.v1", "evil", yaml=f"description: {json.dumps(SCRIPT)}",
            init='return berth_error_set(err, BERTH_UNKNOWN, "<b>bold</b> \\xe2\\x80\\xaegnp.exe");'),
 )
@@ -32,6 +33,7 @@ class Harbour(Case):
     more = ()
     http = {"address": "127.0.0.1:0"}
     page = {"enabled": True}
+    door = {"sign": SCRIPT, "password": "swordfish"}
 
     def setUp(self):
         super().setUp()
@@ -41,7 +43,7 @@ class Harbour(Case):
             self.workshop.add(f"more{i}", *plugins)
         (self.workshop.plugins / "broken.so").write_bytes(b"no module")
         (self.workshop.plugins / "broken.so").chmod(0o755)
-        self.workshop.write_config(plugins={"io.berth.server.v1.http": self.http, "io.berth.http.v1.page": self.page})
+        self.workshop.write_config(plugins={"io.berth.server.v1.http": self.http, "io.berth.http.v1.page": self.page, "io.example.door.v1.door": self.door})
         self.daemon = self.start()
         self.broken = self.workshop.root / STORE / "broken"
         listening = re.search(r"io\.berth\.server\.v1\.http: listening address=(\S+)", self.daemon.log)

@@ -82,6 +82,17 @@ class Page(Harbour):
         self.assertTrue(any("listening" in line["text"] for line in lines), lines)
         self.assertEqual([STORE], [p["uri"] for p in self.get_json(f"/page/data/plugins?uri={STORE}")])
 
+    def test_settings_are_those_of_berthctl_without_secrets(self):
+        ours = self.get_json("/page/data/settings?uri=io.example.door.v1.door")
+        theirs = json.loads(self.daemon.ctl("plugins", "inspect", "--json", "io.example.door.v1.door").stdout)
+        self.assertEqual({key: theirs[key] for key in ("settings", "more_settings")}, ours)
+        self.assertEqual(["sign", "height", "password", "lamp"], [s["path"] for s in ours["settings"]])
+        self.assertEqual((None, True), (ours["settings"][2]["value"], ours["settings"][2]["secret"]))
+        self.assertNotIn("swordfish", json.dumps(ours))
+        self.assertEqual(400, self.ask("/page/data/settings")[0])
+        self.assertEqual(404, self.ask("/page/data/settings?uri=io.no.v1.body")[0])
+        self.assertEqual(403, self.ask("/page/data/settings?uri=io.example.door.v1.door", **{"Sec-Fetch-Site": "cross-site"})[0])
+
     def test_the_stream_tells_that_a_store_degrades_and_recovers(self):
         events = Events(self.port)
         self.addCleanup(events.close)

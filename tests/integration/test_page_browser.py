@@ -116,6 +116,20 @@ class Views(Seen):
         self.assertTrue(any("TrustedHTML" in text for text in self.browser.complaints), self.browser.complaints)
         self.browser.complaints.clear()
 
+    def test_one_plugins_settings_are_shown_with_their_places(self):
+        self.go("plugin/io.example.door.v1.door", ".settings tbody tr")
+        sign, height, password, lamp = self.browser.js("[...document.querySelectorAll('.settings tbody tr')].map(tr => [...tr.children].map(e => e.textContent))")
+        self.assertEqual(["sign", f'"{SCRIPT}"'], sign[:2])
+        self.assertRegex(sign[2], r"berthd\.yaml:\d+:\d+$")
+        self.assertEqual(["height", "2", "default"], height)
+        self.assertEqual(["password", "secret, not shown"], password[:2])
+        self.assertRegex(password[2], r"berthd\.yaml:\d+:\d+$")
+        self.assertEqual(["lamp", "not set", ""], lamp)
+        self.assertNotIn("swordfish", self.browser.js("document.documentElement.outerHTML"))
+        self.assertEqual(0, self.browser.js("document.querySelectorAll('main script, main img, main b').length"))
+        self.go("plugin/io.example.dial.v1.north", ".view-plugin h1")
+        self.browser.wait("!document.querySelector('.settings')")
+
     def test_the_table_filters_sorts_and_obeys_the_keyboard(self):
         see = self.browser
         self.go("plugins", "table.plugins tbody a")
@@ -220,7 +234,7 @@ class Views(Seen):
             for width, height, phone in ((1280, 800, False), (360, 740, True)):
                 self.browser.resize(width, height, phone)
                 for view, until in (("", ".node"), ("plugins", "tbody a"), ("startup", ".bar"), ("daemon", ".log"),
-                                    (f"plugin/{STORE}", ".headline"), ("plugin/io.example.weather.v1.forecast", ".headline")):
+                                    (f"plugin/{STORE}", ".headline"), ("plugin/io.example.door.v1.door", ".settings td"), ("plugin/io.example.weather.v1.forecast", ".headline")):
                     self.go(view, until)
                     with self.subTest(theme=theme, width=width, view=view):
                         self.assertEqual([], self.browser.js(CONTRAST))

@@ -324,6 +324,20 @@ static void one_plugin_is_found_by_its_encoded_uri(void **state)
     answer_destroy(answer);
 }
 
+static void settings_are_those_of_one_plugin(void **state)
+{
+    struct answer *answer = ask(*state, "/data/settings", "uri=io.berth.http.v1.page", NULL);
+
+    assert_int_equal(answer->status, 200);
+    assert_non_null(strstr(answer->body, "{\"path\":\"log_bytes\",\"value\":\"256KiB\",\"where\":\"default\","
+                                         "\"was\":null,\"secret\":false,\"cut\":false}"));
+    assert_non_null(strstr(answer->body, "],\"more_settings\":false}"));
+    answer_destroy(answer);
+    assert_status(*state, "/data/settings", "", NULL, 400);
+    assert_status(*state, "/data/settings", "uri=io.nobody.v1.there", NULL, 404);
+    assert_status(*state, "/data/settings", "uri=io.berth.http.v1.page", &from_elsewhere, 403);
+}
+
 /* Streams. */
 
 static void a_stream_begins_with_all_and_goes_on_with_what_changes(void **state)
@@ -546,6 +560,7 @@ int main(void)
                                         plugin_tear_down),
         cmocka_unit_test_setup_teardown(data_is_for_pages_of_this_origin_alone, set_up, plugin_tear_down),
         cmocka_unit_test_setup_teardown(one_plugin_is_found_by_its_encoded_uri, set_up, plugin_tear_down),
+        cmocka_unit_test_setup_teardown(settings_are_those_of_one_plugin, set_up, plugin_tear_down),
         cmocka_unit_test_setup_teardown(a_stream_begins_with_all_and_goes_on_with_what_changes, set_up,
                                         plugin_tear_down),
         cmocka_unit_test_setup_teardown(costs_follow_at_each_interval_and_nothing_else, set_up,

@@ -85,12 +85,31 @@ function about(p) {
   return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["File", p.path], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
     ["Generation", p.generation ? String(p.generation) : "never started"], ["Code", p.code === "OK" ? null : p.code],
     ...p.steps.map(step => [`${step.name[0].toUpperCase()}${step.name.slice(1)}`, `${duration(step.duration_ns)} at ${duration(step.start_ns)}`]),
-    ["Ready", p.times.ready_at_ns ? `after ${duration(p.times.ready_at_ns)}` : null]]),
-  p.uri ? h("p", {class: "quiet"}, "Settings are not shown here: the host does not give one plugin's settings to another. Run ", h("code", null, "berthd config dump"), " to see the effective ones.") : null);
+    ["Ready", p.times.ready_at_ns ? `after ${duration(p.times.ready_at_ns)}` : null]]));
+}
+
+function setting({path, value, where, was, secret, cut}) {
+  const text = where === null ? "not set" : secret ? "secret, not shown" : value;
+  return h("tr", null, h("th", {scope: "row"}, path), h("td", {class: secret || where === null ? "quiet" : ""}, cut ? `${text}…` : text),
+    h("td", {class: "quiet"}, where || "", was ? `, was ${was}` : ""));
+}
+
+// They stand as long as the daemon runs, once a migration has ended: asked for when the plugin changes.
+async function showSettings(p, place) {
+  const answer = await fetch(`data/settings?uri=${encodeURIComponent(p.uri)}`).catch(() => null);
+  const told = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (!answer) return;
+  if (!told?.settings.length) {
+    place.replaceChildren();
+    return;
+  }
+  place.replaceChildren(h("section", {class: "card flush"}, h("div", {class: "title"}, h("h2", null, "Settings")), h("div", {class: "scroll"}, h("table", {class: "plain settings"},
+    h("thead", null, h("tr", null, ["Setting", "Value", "Set at"].map(name => h("th", {scope: "col"}, name)))), h("tbody", null, told.settings.map(setting)))),
+  told.more_settings ? h("p", {class: "quiet"}, `The first ${count(told.settings.length)}; run `, h("code", null, "berthd config dump --origin"), " to see all.") : ""));
 }
 
 export function plugin(root, key) {
-  const head = h("div"), body = h("div", {class: "stack"}), live = h("div"), table = h("div");
+  const head = h("div"), body = h("div", {class: "stack"}), live = h("div"), table = h("div"), settings = h("div");
   const plots = [new Plot("Loop time", percent, "loop"), new Plot("Calls per second", rate, "calls")];
   const log = logList(key);
   let shown = null;
@@ -105,9 +124,10 @@ export function plugin(root, key) {
       return;
     }
     shown = p;
+    if (p.uri) showSettings(p, settings);
     head.replaceChildren(h("p", {class: "crumbs"}, h("a", {href: "#/plugins"}, "Plugins"), " / ", shortType(p)), h("div", {class: "headline"}, h("h1", null, p.name), pill(p)), h("p", {class: "uri"}, p.key), p.description ? h("p", {class: "lead"}, p.description) : "");
     drawCosts();
-    body.replaceChildren(...[explanation(p), p.uri ? h("section", {class: "plots", "aria-label": "Costs"}, plots.map(plot => plot.element)) : null, live, relations(p), table, h("div", {class: "columns"}, holdings(p), about(p)), p.uri ? log.element : null].filter(Boolean));
+    body.replaceChildren(...[explanation(p), p.uri ? h("section", {class: "plots", "aria-label": "Costs"}, plots.map(plot => plot.element)) : null, live, relations(p), table, settings, h("div", {class: "columns"}, holdings(p), about(p)), p.uri ? log.element : null].filter(Boolean));
   }
 
   function drawCosts() {
