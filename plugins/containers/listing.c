@@ -109,9 +109,13 @@ static void refuse(struct berth_call *call, enum berth_code code, const struct b
 static bool pass(void *context, const struct berth_store_entry *container)
 {
     struct listing *listing = context;
+    size_t length = container->key.length;
 
-    snprintf(listing->last, sizeof(listing->last), "%.*s", (int)container->key.length,
-             (const char *)container->key.data);
+    /* Longer ids could not have been stored. */
+    if (length > BERTH_IDENTIFIER_MAX)
+        length = BERTH_IDENTIFIER_MAX;
+    memcpy(listing->last, container->key.data, length);
+    listing->last[length] = '\0';
     listing->cost += VISIT_COST + container->value.length;
     listing->is_over_cost = listing->cost >= TURN_COST;
     return !listing->is_over_cost;
