@@ -2,6 +2,7 @@
 """berthd under test: started on a scratch folder, asked over its socket, stopped, and held to a clean end."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,10 @@ BERTHCTL = BUILD / "tools" / "berthctl" / "berthctl"
 
 # Under a sanitizer everything takes several times as long; this is for a machine that is busy besides.
 PATIENCE = 60.0
+
+# The leak check at exit may itself crash, seen once in some thousand stops: it then says so, and nothing of leaks.
+LEAK_CHECK_CRASHED = re.compile(r"Tracer caught signal 11: .*\n==\d+==LeakSanitizer has encountered a fatal error\.\n"
+                                r"(?:==\d+==HINT: .*\n)*")
 
 
 def environment(**more):
@@ -104,10 +109,12 @@ class Daemon:
             raise AssertionError(f"berthd did not end within {timeout} s:\n{self.log}") from None
         finally:
             self.notify.close()
+        said, crashes = LEAK_CHECK_CRASHED.subn("", self.log)
         for alarm in ("Sanitizer", "runtime error:", "Assertion", "assertion"):
-            if alarm in self.log:
+            if alarm in said:
                 raise AssertionError(self.log)
-        return code
+        stopped = re.search(r"stopped exit_code=(\d+)", said)
+        return int(stopped[1]) if crashes == 1 and stopped else code
 
     def stop(self, number=signal.SIGTERM):
         self.send(number)
