@@ -347,7 +347,6 @@ static void settle_heap(const struct catalog *catalog)
     for (size_t i = 0; i < catalog->manifest_count; i++)
         manifest_forget_patterns(catalog->manifests[i]);
     mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES);
-    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     malloc_trim(0);
 }
 

@@ -80,7 +80,7 @@ bool scalar_check_file(const struct schema *schema, const struct berth_value *va
     return finish_format(schema, config_format_check_file(schema->format, value->string, err), err);
 }
 
-/* A table in the source brings a pattern that nobody has compiled. */
+/* A pattern of a table in the source, or one that was forgotten, is compiled for this text alone. */
 static bool matches_pattern(const struct schema *schema, const char *text)
 {
     regex_t compiled;

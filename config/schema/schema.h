@@ -58,7 +58,7 @@ struct schema {
     double min_float, max_float;
     /** POSIX extended; must match the whole string. */
     const char *pattern;
-    /** NULL in a table written in C: compiled where it is used. */
+    /** NULL in a table written in C, and once forgotten: compiled where it is used. */
     const regex_t *compiled_pattern;
     /** For a string or path. */
     enum config_format format;
