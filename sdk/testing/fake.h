@@ -108,6 +108,12 @@ struct berth_hold {
     char *what;
 };
 
+/** What somebody holds of the plugin under test. */
+struct berth_holding {
+    LIST_ENTRY(berth_holding) link;
+    char *what;
+};
+
 /** An event due at a time on the clock of uv_hrtime(). Embedded; zero: not set. */
 struct fake_deadline {
     LIST_ENTRY(fake_deadline) link;
@@ -156,6 +162,9 @@ struct berth_testing {
     const struct berth_plugin *plugin;
     struct config_tree *section;
     struct config_values *values;
+    /** What save_state has written. */
+    unsigned char *state;
+    size_t state_length;
     struct router *router;
 
     atomic_bool prepare_is_cancelled;
@@ -177,6 +186,7 @@ struct berth_testing {
     char **capabilities;
     size_t capability_count;
     LIST_HEAD(, berth_hold) holds;
+    LIST_HEAD(, berth_holding) holdings;
     LIST_HEAD(, berth_testing_call) calls;
     LIST_HEAD(, fake_deadline) deadlines;
 

@@ -363,6 +363,41 @@ static void leave(const struct berth_host *host)
         fake_fault(testing, "called berth_leave without berth_enter");
 }
 
+static struct berth_holding *note_holding(const struct berth_host *host, const char *what, const void *caller)
+{
+    struct berth_testing *testing = on_loop(host, "berth_note_holding", NULL);
+    struct berth_holding *holding;
+
+    if (testing == NULL)
+        return NULL;
+    holding = memory_grow(NULL, 0, sizeof(*holding));
+    holding->what = memory_copy(what);
+    LIST_INSERT_HEAD(&testing->holdings, holding, link);
+    return holding;
+}
+
+static void free_holding(struct berth_holding *holding)
+{
+    LIST_REMOVE(holding, link);
+    free(holding->what);
+    free(holding);
+}
+
+static void end_holding(const struct berth_host *host, struct berth_holding *ended)
+{
+    struct berth_testing *testing = on_loop(host, "berth_end_holding", NULL);
+    struct berth_holding *holding;
+
+    if (testing == NULL)
+        return;
+    LIST_FOREACH(holding, &testing->holdings, link)
+    if (holding == ended) {
+        free_holding(holding);
+        return;
+    }
+    fake_fault(testing, "berth_end_holding was called for what is not held");
+}
+
 static bool is_cancelled(const struct berth_prepare *prepare)
 {
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
@@ -459,6 +494,8 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .report_misuse = report_misuse,
         .enter = enter,
         .leave = leave,
+        .note_holding = note_holding,
+        .end_holding = end_holding,
     };
 }
 
@@ -477,6 +514,8 @@ void fake_host_finish(struct berth_testing *testing)
 
         release(&testing->host, kept);
     }
+    while (!LIST_EMPTY(&testing->holdings))
+        free_holding(LIST_FIRST(&testing->holdings));
     fake_providers_finish(testing);
     fake_log_finish(testing);
     for (size_t i = 0; i < testing->export_count; i++) {
@@ -527,6 +566,16 @@ bool berth_testing_has_capability(const struct berth_testing *testing, const cha
         if (strcmp(testing->capabilities[i], capability) == 0)
             return true;
     return false;
+}
+
+size_t berth_testing_holdings(const struct berth_testing *testing, const char *what)
+{
+    const struct berth_holding *holding;
+    size_t count = 0;
+
+    LIST_FOREACH(holding, &testing->holdings, link)
+    count += what == NULL || strstr(holding->what, what) != NULL;
+    return count;
 }
 
 enum berth_code berth_testing_failure(const struct berth_testing *testing, struct berth_error *err)

@@ -453,6 +453,114 @@ enum berth_code berth_testing_close(struct berth_testing *testing, struct berth_
                     BERTH_HAS(testing->plugin, close) ? testing->plugin->close : NULL, err);
 }
 
+void berth_testing_set_ending(struct berth_testing *testing, enum berth_ending ending)
+{
+    testing->host.ending = ending;
+}
+
+static void use_values(struct berth_testing *testing, struct config_values *values,
+                       struct config_tree *section)
+{
+    testing->values = values;
+    testing->section = section;
+    testing->host.settings = config_values_settings(values);
+}
+
+enum berth_code berth_testing_reconfigure(struct berth_testing *testing, const char *settings,
+                                          struct berth_error *err)
+{
+    struct config_values *values = testing->values;
+    struct config_tree *section = testing->section;
+    struct berth_error failure = {.message = ""};
+    enum berth_code code = BERTH_INVALID_ARGUMENT;
+
+    if (!testing->instance_is_open || !BERTH_HAS(testing->plugin, reconfigure))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "reconfigure cannot run: %s",
+                               testing->instance_is_open ? "the plugin has none" : "init has not completed");
+    testing->values = NULL;
+    testing->section = NULL;
+    if (read_settings(testing, settings, &failure))
+        code = check_settings(testing, &failure);
+    if (code == BERTH_OK) {
+        testing->host.settings = config_values_settings(testing->values);
+        fake_enter(testing, "reconfigure", NULL);
+        code = testing->plugin->reconfigure(&testing->host, testing->instance, config_values_settings(values),
+                                            &failure);
+        fake_leave(testing);
+    }
+    if (code == BERTH_PENDING || code == BERTH_SKIP)
+        fake_fault(testing, "reconfigure returned %s, which is not allowed", berth_code_name(code));
+    if (code != BERTH_OK) {
+        struct config_values *refused = testing->values;
+        struct config_tree *refused_section = testing->section;
+
+        use_values(testing, values, section);
+        values = refused;
+        section = refused_section;
+        berth_error_set(err, code, "%s", failure.message);
+    }
+    config_values_destroy(values);
+    config_tree_destroy(section);
+    return code;
+}
+
+struct state_writer {
+    struct berth_state_writer table;
+    struct berth_testing *testing;
+};
+
+static enum berth_code write_state(const struct berth_state_writer *table, const void *bytes, size_t length,
+                                   struct berth_error *err)
+{
+    struct berth_testing *testing = CONTAINER_OF(table, struct state_writer, table)->testing;
+    unsigned char *state;
+
+    if (length > BERTH_STATE_MAX - testing->state_length)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the state exceeds %u bytes", BERTH_STATE_MAX);
+    state = realloc(testing->state, testing->state_length + length + 1);
+    if (state == NULL)
+        abort();
+    if (length > 0)
+        memcpy(state + testing->state_length, bytes, length);
+    testing->state = state;
+    testing->state_length += length;
+    return BERTH_OK;
+}
+
+enum berth_code berth_testing_save_state(struct berth_testing *testing, const void **ret_bytes,
+                                         size_t *ret_length, struct berth_error *err)
+{
+    const struct state_writer writer = {{sizeof(writer.table), write_state}, testing};
+    enum berth_code code;
+
+    if (!testing->instance_is_open || !BERTH_HAS(testing->plugin, save_state))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "save_state cannot run: %s",
+                               testing->instance_is_open ? "the plugin has none" : "init has not completed");
+    testing->state_length = 0;
+    fake_enter(testing, "save_state", NULL);
+    code = testing->plugin->save_state(&testing->host, testing->instance, &writer.table, err);
+    fake_leave(testing);
+    if (code == BERTH_OK) {
+        *ret_bytes = testing->state;
+        *ret_length = testing->state_length;
+    }
+    return code;
+}
+
+enum berth_code berth_testing_load_state(struct berth_testing *testing, uint32_t version, const void *bytes,
+                                         size_t length, struct berth_error *err)
+{
+    enum berth_code code;
+
+    if (!testing->instance_is_open || !BERTH_HAS(testing->plugin, load_state))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "load_state cannot run: %s",
+                               testing->instance_is_open ? "the plugin has none" : "init has not completed");
+    fake_enter(testing, "load_state", NULL);
+    code = testing->plugin->load_state(&testing->host, testing->instance, version, bytes, length, err);
+    fake_leave(testing);
+    return code;
+}
+
 static const char *linked_manifest(struct berth_error *err)
 {
     /* The compiler assumes that a weak object is always defined unless its address is compared. */
@@ -476,6 +584,7 @@ static void free_all(struct berth_testing *testing)
     pthread_mutex_destroy(&testing->lines_lock);
     pthread_mutex_destroy(&testing->faults_lock);
     free(testing->faults);
+    free(testing->state);
     free(testing);
     fake_clock_let_go();
 }

@@ -31,6 +31,7 @@ struct clockwork {
     const char *greeting;
     const char *fault;
     struct berth_ref store;
+    enum berth_ending ending;
     int started;
 };
 
@@ -106,6 +107,50 @@ static enum berth_code clockwork_serve(const struct berth_host *host, void *inst
 
     if (strcmp(clock->fault, "keeps hold") != 0)
         berth_release(host, clock->hold);
+    return BERTH_OK;
+}
+
+/* The spring cannot be changed while it turns. */
+static enum berth_code clockwork_reconfigure(const struct berth_host *host, void *instance,
+                                             const struct berth_settings *before, struct berth_error *err)
+{
+    struct clockwork *clock = instance;
+    const char *greeting = setting(host->settings, "greeting");
+
+    if (strcmp(greeting, "No") == 0)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "No is no greeting after %s",
+                               setting(before, "greeting"));
+    if (strcmp(setting(host->settings, "fault"), clock->fault) != 0)
+        return berth_error_set(err, BERTH_RESTART, "a fault is built in");
+    clock->greeting = greeting;
+    return BERTH_OK;
+}
+
+static enum berth_code clockwork_save_state(const struct berth_host *host, void *instance,
+                                            const struct berth_state_writer *writer, struct berth_error *err)
+{
+    const struct clockwork *clock = instance;
+    enum berth_code code = writer->write(writer, "said ", 5, err);
+
+    return code == BERTH_OK ? writer->write(writer, clock->greeting, strlen(clock->greeting), err) : code;
+}
+
+static enum berth_code clockwork_load_state(const struct berth_host *host, void *instance, uint32_t version,
+                                            const void *bytes, size_t length, struct berth_error *err)
+{
+    struct clockwork *clock = instance;
+
+    if (version != 2 || length < 5 || memcmp(bytes, "said ", 5) != 0)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "no state of a clock");
+    clock->started = (int)length;
+    return BERTH_OK;
+}
+
+static enum berth_code clockwork_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct clockwork *clock = instance;
+
+    clock->ending = berth_ending_of(host);
     return BERTH_OK;
 }
 
@@ -247,11 +292,15 @@ static const struct berth_plugin plugin = {
     .discard = free,
     .init = clockwork_init,
     .serve = clockwork_serve,
+    .drain = clockwork_drain,
     .close = clockwork_close,
     .interface = &table,
     .services = services,
     .migrate = clockwork_migrate,
     .check = clockwork_check,
+    .reconfigure = clockwork_reconfigure,
+    .save_state = clockwork_save_state,
+    .load_state = clockwork_load_state,
 };
 BERTH_MODULE(&plugin);
 
@@ -313,6 +362,68 @@ static void a_life_from_prepare_to_close(void **state)
     assert_ptr_equal(berth_testing_interface(testing), &table);
     assert_int_equal(berth_testing_drain(testing, &err), BERTH_OK);
     assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
+    destroy(testing);
+}
+
+static void changed_settings_reach_an_instance_that_runs(void **state)
+{
+    struct berth_testing *testing = start("greeting: Hi");
+    const struct clockwork *clock = berth_testing_instance(testing);
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_reconfigure(testing, "greeting: Hello again", &err), BERTH_OK);
+    assert_string_equal(clock->greeting, "Hello again");
+    assert_int_equal(berth_testing_reconfigure(testing, "greeting: No", &err), BERTH_INVALID_ARGUMENT);
+    assert_string_equal(err.message, "No is no greeting after Hello again");
+    assert_string_equal(setting(berth_testing_host(testing)->settings, "greeting"), "Hello again");
+    assert_int_equal(berth_testing_reconfigure(testing, "fault: keeps hold", &err), BERTH_RESTART);
+    assert_int_equal(berth_testing_reconfigure(testing, "greeting: Bye", &err), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(berth_testing_reconfigure(testing, "greting: Hi", &err), BERTH_INVALID_ARGUMENT);
+    assert_string_equal(clock->greeting, "Hello again");
+    destroy(testing);
+}
+
+static void state_passes_to_the_next_generation(void **state)
+{
+    struct berth_testing *testing = start("greeting: Hi");
+    const struct clockwork *clock = berth_testing_instance(testing);
+    const void *bytes;
+    size_t length;
+    struct berth_error err;
+
+    assert_int_equal(berth_testing_save_state(testing, &bytes, &length, &err), BERTH_OK);
+    assert_int_equal(length, 7);
+    assert_memory_equal(bytes, "said Hi", 7);
+    assert_int_equal(berth_testing_load_state(testing, 2, bytes, length, &err), BERTH_OK);
+    assert_int_equal(clock->started, 7);
+    assert_int_equal(berth_testing_load_state(testing, 1, bytes, length, &err), BERTH_INVALID_ARGUMENT);
+    destroy(testing);
+}
+
+static void an_instance_is_told_why_it_ends(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    const struct clockwork *clock = berth_testing_instance(testing);
+    struct berth_error err;
+
+    berth_testing_set_ending(testing, BERTH_ENDING_REPLACED);
+    assert_int_equal(berth_testing_drain(testing, &err), BERTH_OK);
+    assert_int_equal(clock->ending, BERTH_ENDING_REPLACED);
+    destroy(testing);
+}
+
+static void what_others_hold_is_counted_until_it_ends(void **state)
+{
+    struct berth_testing *testing = start(NULL);
+    const struct berth_host *host = berth_testing_host(testing);
+    struct berth_holding *ear = berth_note_holding(host, "an ear for ticks", __builtin_return_address(0));
+
+    berth_note_holding(host, "a spare spring", __builtin_return_address(0));
+    assert_int_equal(berth_testing_holdings(testing, NULL), 2);
+    assert_int_equal(berth_testing_holdings(testing, "ear"), 1);
+    berth_end_holding(host, ear);
+    berth_end_holding(host, NULL);
+    assert_int_equal(berth_testing_holdings(testing, "ear"), 0);
     destroy(testing);
 }
 
@@ -766,6 +877,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_life_from_prepare_to_close),
+        cmocka_unit_test(changed_settings_reach_an_instance_that_runs),
+        cmocka_unit_test(state_passes_to_the_next_generation),
+        cmocka_unit_test(an_instance_is_told_why_it_ends),
+        cmocka_unit_test(what_others_hold_is_counted_until_it_ends),
         cmocka_unit_test(destroy_closes_what_is_open),
         cmocka_unit_test(settings_are_checked_against_the_manifest),
         cmocka_unit_test(a_caller_can_compress_and_sees_what_is_compressed_for_it),

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 /**
- * Result of an operation. Values 0 to 16 are gRPC's canonical codes and may be sent over a wire; the two
+ * Result of an operation. Values 0 to 16 are gRPC's canonical codes and may be sent over a wire; those
  * above them are returned by callbacks to the host and never leave the process.
  */
 enum berth_code {
@@ -37,6 +37,8 @@ enum berth_code {
     BERTH_PENDING = 256,
     /** Does not apply here, which is not a failure; the error's message says why. */
     BERTH_SKIP = 257,
+    /** From `reconfigure`: these settings take effect only if the plugin is started anew. Not a failure. */
+    BERTH_RESTART = 258,
 };
 
 /** Maximum length of a message including its NUL. */
@@ -91,6 +93,8 @@ static inline const char *berth_code_name(enum berth_code code)
         return "PENDING";
     if ((int)code == BERTH_SKIP)
         return "SKIP";
+    if ((int)code == BERTH_RESTART)
+        return "RESTART";
     return (int)code >= 0 && (int)code <= BERTH_UNAUTHENTICATED ? names[(int)code] : "UNKNOWN";
 }
 

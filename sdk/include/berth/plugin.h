@@ -63,6 +63,30 @@ enum berth_step {
     BERTH_STEP_CLOSE = 3,
 };
 
+/** Why an instance is drained and closed. */
+enum berth_ending {
+    /** The daemon stops. */
+    BERTH_ENDING_STOPPING = 0,
+    /** Another generation of the plugin takes over: clients do well to try again at once. */
+    BERTH_ENDING_REPLACED = 1,
+    /** The plugin is stopped while the daemon goes on. */
+    BERTH_ENDING_REMOVED = 2,
+};
+
+/** How many bytes of state a plugin may hand over to its next generation. */
+#define BERTH_STATE_MAX (64u * 1024 * 1024)
+
+/** Where `save_state` writes to. */
+struct berth_state_writer {
+    uint32_t size;
+    /**
+     * Appends bytes, which are copied. Any number of times, until save_state returns.
+     * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED past BERTH_STATE_MAX or without memory.
+     */
+    enum berth_code (*write)(const struct berth_state_writer *writer, const void *bytes, size_t length,
+                             struct berth_error *err);
+};
+
 /** Another plugin's instance, and the table to use it with. Filled in by the host. */
 struct berth_ref {
     const char *uri;
@@ -216,6 +240,11 @@ struct berth_host {
     void (*report_misuse)(const struct berth_host *host, const char *what, const void *caller);
     void (*enter)(const struct berth_host *host, const char *what);
     void (*leave)(const struct berth_host *host);
+    /** Set before drain and close are called; see berth_ending_of. */
+    enum berth_ending ending;
+    struct berth_holding *(*note_holding)(const struct berth_host *host, const char *what,
+                                          const void *caller);
+    void (*end_holding)(const struct berth_host *host, struct berth_holding *holding);
 };
 
 /**
@@ -281,6 +310,35 @@ struct berth_plugin {
      * anywhere, change anything or take long.
      */
     void (*check)(const struct berth_check *check);
+
+    /**
+     * Takes changed settings while the instance runs. `host->settings` is the changed section already,
+     * checked like that of a start. To be listed under `callbacks` in the manifest.
+     *
+     * @param before  the settings until now; valid until this returns.
+     * @return BERTH_OK: they are in effect; BERTH_RESTART: they take effect only if the plugin is started
+     * anew, which the host does next; an error: nothing has changed, and `before` is in force again.
+     */
+    enum berth_code (*reconfigure)(const struct berth_host *host, void *instance,
+                                   const struct berth_settings *before, struct berth_error *err);
+
+    /**
+     * Hands the state over to the next generation: called after drain, when no call is in flight. Its version
+     * is `state.writes` of the manifest. The instance is closed afterwards, or goes on if the change is given
+     * up.
+     */
+    enum berth_code (*save_state)(const struct berth_host *host, void *instance,
+                                  const struct berth_state_writer *writer, struct berth_error *err);
+
+    /**
+     * Takes the state that the generation before has saved: called after init, before any call arrives. An
+     * error ends the change, and the generation before goes on.
+     *
+     * @param version  one of `state.reads` of the manifest.
+     * @param bytes    valid until this returns.
+     */
+    enum berth_code (*load_state)(const struct berth_host *host, void *instance, uint32_t version,
+                                  const void *bytes, size_t length, struct berth_error *err);
 };
 
 /**
@@ -615,6 +673,35 @@ static inline void berth_report_misuse(const struct berth_host *host, const char
 {
     if (BERTH_HAS(host, report_misuse))
         host->report_misuse(host, what, caller);
+}
+
+/** For drain and close: why they are called. An older host only ever stops with the daemon. */
+static inline enum berth_ending berth_ending_of(const struct berth_host *host)
+{
+    return BERTH_HAS(host, ending) ? host->ending : BERTH_ENDING_STOPPING;
+}
+
+/**
+ * For a plugin whose interface others use: one of them holds something of it from here on, such as a
+ * subscription or a snapshot. The host lists it with what the holder holds, and does not unload the holder's
+ * module before it has ended.
+ *
+ * @param what    "a subscription to events"; copied.
+ * @param caller  an address in the holder's code: the callback it has passed, or __builtin_return_address(0)
+ *                in a function of the interface.
+ * @return to be passed to berth_end_holding; NULL by an older host or without memory.
+ */
+static inline struct berth_holding *berth_note_holding(const struct berth_host *host, const char *what,
+                                                       const void *caller)
+{
+    return BERTH_HAS(host, note_holding) ? host->note_holding(host, what, caller) : NULL;
+}
+
+/** What was noted is held no more. Accepts NULL. */
+static inline void berth_end_holding(const struct berth_host *host, struct berth_holding *holding)
+{
+    if (holding != NULL && BERTH_HAS(host, end_holding))
+        host->end_holding(host, holding);
 }
 
 #ifdef __cplusplus

@@ -93,6 +93,29 @@ enum berth_code berth_testing_serve(struct berth_testing *testing, struct berth_
 enum berth_code berth_testing_drain(struct berth_testing *testing, struct berth_error *err);
 enum berth_code berth_testing_close(struct berth_testing *testing, struct berth_error *err);
 
+/** What drain and close see as the reason; BERTH_ENDING_STOPPING unless set. */
+void berth_testing_set_ending(struct berth_testing *testing, enum berth_ending ending);
+/**
+ * Changes the settings of the instance as a reload does: checks the section, then calls `reconfigure`.
+ *
+ * @param settings  as in berth_testing_create.
+ * @return the result of reconfigure, BERTH_RESTART among others; BERTH_INVALID_ARGUMENT for settings that a
+ *         daemon would refuse. Except with BERTH_OK the settings before are in force again.
+ */
+enum berth_code berth_testing_reconfigure(struct berth_testing *testing, const char *settings,
+                                          struct berth_error *err);
+/**
+ * Calls save_state. @param ret_bytes  valid until the next call of this, or destroy.
+ * @return its result; BERTH_FAILED_PRECONDITION if the plugin has none or no instance.
+ */
+enum berth_code berth_testing_save_state(struct berth_testing *testing, const void **ret_bytes,
+                                         size_t *ret_length, struct berth_error *err);
+/** Calls load_state. @return as berth_testing_save_state. */
+enum berth_code berth_testing_load_state(struct berth_testing *testing, uint32_t version, const void *bytes,
+                                         size_t length, struct berth_error *err);
+/** How many holdings with this text in their description the plugin has noted; NULL: all of them. */
+size_t berth_testing_holdings(const struct berth_testing *testing, const char *what);
+
 /** State of a step: BERTH_PENDING until it has ended, BERTH_DEADLINE_EXCEEDED if it took too long. */
 enum berth_code berth_testing_step(const struct berth_testing *testing, enum berth_step step,
                                    struct berth_error *err);
