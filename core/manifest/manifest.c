@@ -22,12 +22,15 @@ static const char *const module_keys[] = {"module",  "version", "description", "
 static const char *const plugin_keys[] = {
     "type",        "id",        "description", "requires",       "wants",    "services", "transports",
     "carries",     "callbacks", "interface",   "config_version", "renames",  "config",   "protos",
-    "skip_unless", "formerly",  "leaves",      "gives_to",       "migrates",
+    "skip_unless", "formerly",  "leaves",      "gives_to",       "migrates", "upgrade",  "state",
 };
 
 /* In the order of enum manifest_callback. */
-static const char *const callback_names[] = {"prepare", "discard", "serve", "drain",
-                                             "close",   "migrate", "check"};
+static const char *const callback_names[] = {"prepare", "discard", "serve",       "drain",      "close",
+                                             "migrate", "check",   "reconfigure", "save_state", "load_state"};
+
+/* In the order of enum manifest_upgrade. */
+static const char *const upgrade_names[] = {"exclusive", "handover", "beside"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -370,7 +373,8 @@ static uint32_t read_callback(struct reader *reader, const struct config_node *n
     nearest = config_nearest(node->text, callback_names, COUNT(callback_names));
     complain_of_unknown(reader, &node->mark, "callbacks: unknown callback \"%.60s\" (%s%s%s)", node->text,
                         nearest != NULL ? "did you mean \""
-                                        : "use prepare, discard, serve, drain, close, migrate or check",
+                                        : "use prepare, discard, serve, drain, close, migrate, check, "
+                                          "reconfigure, save_state or load_state",
                         nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     return 0;
 }
@@ -392,6 +396,102 @@ static void read_callbacks(struct reader *reader, const struct config_node *map,
     if ((plugin->callbacks & MANIFEST_CALLBACK_DISCARD) != 0 &&
         (plugin->callbacks & MANIFEST_CALLBACK_PREPARE) == 0)
         complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
+}
+
+const char *manifest_upgrade_name(enum manifest_upgrade mode)
+{
+    return upgrade_names[mode];
+}
+
+static void read_upgrade(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    const char *name = read_text(reader, map, "upgrade", false, "a plugin");
+
+    for (size_t i = 0; name != NULL && i < COUNT(upgrade_names); i++) {
+        if (strcmp(name, upgrade_names[i]) != 0)
+            continue;
+        plugin->upgrade = (enum manifest_upgrade)i;
+        return;
+    }
+    if (name != NULL && *name != '\0')
+        complain(reader, &find(map, "upgrade")->mark,
+                 "upgrade: \"%.60s\" is not a mode: use beside, handover or exclusive", name);
+}
+
+/* A plugin has had few formats of its state. */
+#define STATE_READS_MAX 32
+
+bool manifest_reads_state(const struct manifest_plugin *to, const struct manifest_plugin *from)
+{
+    for (size_t i = 0; i < to->state.read_count; i++)
+        if (to->state.reads[i] == from->state.writes)
+            return true;
+    return from->state.writes == 0;
+}
+
+/* Without a list it reads what it writes. */
+static void read_state_reads(struct reader *reader, const struct config_node *state,
+                             const struct config_node *list, struct manifest_plugin *plugin)
+{
+    size_t count = list == NULL ? 1 : list->count;
+    uint32_t *reads;
+
+    if (list != NULL && !expect(reader, list, CONFIG_LIST, "state.reads"))
+        return;
+    if (count > STATE_READS_MAX) {
+        complain(reader, &list->mark, "state.reads: %zu versions are too many (at most %d)", count,
+                 STATE_READS_MAX);
+        return;
+    }
+    reads = allocate(reader, state, count, sizeof(*reads));
+    if (reads == NULL)
+        return;
+    plugin->state.reads = reads;
+    if (list == NULL)
+        reads[plugin->state.read_count++] = plugin->state.writes;
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (read_number(reader, list->items[i], "a version under state.reads",
+                        &reads[plugin->state.read_count]))
+            plugin->state.read_count++;
+    if (plugin->state.writes != 0 && !manifest_reads_state(plugin, plugin))
+        complain(reader, &list->mark,
+                 "state.reads: lacks %u, which it writes itself: a restart hands the state over too",
+                 plugin->state.writes);
+}
+
+static bool has_callback(const struct manifest_plugin *plugin, uint32_t callback)
+{
+    return (plugin->callbacks & callback) != 0;
+}
+
+static void read_state(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    static const char *const known[] = {"writes", "reads"};
+    const struct config_node *state = find(map, "state"), *writes;
+
+    if (state == NULL) {
+        if (has_callback(plugin, MANIFEST_CALLBACK_SAVE_STATE | MANIFEST_CALLBACK_LOAD_STATE))
+            complain(reader, &find(map, "callbacks")->mark,
+                     "save_state and load_state require the versions they write and read, such as state: "
+                     "{writes: 1}");
+        return;
+    }
+    if (!expect(reader, state, CONFIG_MAP, "state"))
+        return;
+    check_keys(reader, state, "state", known, COUNT(known));
+    if (!has_callback(plugin, MANIFEST_CALLBACK_SAVE_STATE) ||
+        !has_callback(plugin, MANIFEST_CALLBACK_LOAD_STATE))
+        complain(reader, &state->mark, "state requires save_state and load_state under callbacks");
+    if (plugin->upgrade == MANIFEST_UPGRADE_BESIDE)
+        complain(
+            reader, &state->mark,
+            "state: with upgrade: beside both generations run at once, so none hands its state over; use "
+            "upgrade: handover");
+    writes = find(state, "writes");
+    if (writes == NULL)
+        complain(reader, &state->mark, "state has no writes, which is required");
+    else if (read_number(reader, writes, "state.writes", &plugin->state.writes))
+        read_state_reads(reader, state, find(state, "reads"), plugin);
 }
 
 static void read_interface(struct reader *reader, const struct config_node *map,
@@ -673,6 +773,8 @@ static void read_plugin(struct reader *reader, const struct config_node *node, s
     read_texts(reader, find(node, "carries"), "carries", "a transport", check_transport, plugin,
                &plugin->carries, &plugin->carry_count);
     read_callbacks(reader, node, plugin);
+    read_upgrade(reader, node, plugin);
+    read_state(reader, node, plugin);
     read_interface(reader, node, plugin);
     read_texts(reader, find(node, "protos"), "protos", "a file under protos", check_proto, plugin,
                &plugin->protos, &plugin->proto_count);
@@ -863,6 +965,7 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->gives_to);
     free((void *)plugin->protos);
     free((void *)plugin->skip_unless);
+    free((void *)plugin->state.reads);
     schema_destroy((struct schema *)plugin->config);
 }
 

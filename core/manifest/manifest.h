@@ -61,6 +61,31 @@ enum manifest_callback {
     MANIFEST_CALLBACK_CLOSE = 1 << 4,
     MANIFEST_CALLBACK_MIGRATE = 1 << 5,
     MANIFEST_CALLBACK_CHECK = 1 << 6,
+    MANIFEST_CALLBACK_RECONFIGURE = 1 << 7,
+    MANIFEST_CALLBACK_SAVE_STATE = 1 << 8,
+    MANIFEST_CALLBACK_LOAD_STATE = 1 << 9,
+};
+
+/** How a plugin's next generation takes over. The strictest comes first, and is the default. */
+enum manifest_upgrade {
+    /** The old one is closed before the new one is created: two never live at once. */
+    MANIFEST_UPGRADE_EXCLUSIVE,
+    /** The new one is created first; calls wait while the old one drains and hands its state over. */
+    MANIFEST_UPGRADE_HANDOVER,
+    /** Both run until the last call of the old one has ended. Nothing waits. */
+    MANIFEST_UPGRADE_BESIDE,
+};
+
+/** "exclusive", as in the manifest. */
+const char *manifest_upgrade_name(enum manifest_upgrade mode);
+
+/** Versions of the state that one generation hands to the next. */
+struct manifest_state {
+    /** 0: it hands nothing over. */
+    uint32_t writes;
+    /** `writes` among them. */
+    const uint32_t *reads;
+    size_t read_count;
 };
 
 struct manifest;
@@ -109,6 +134,8 @@ struct manifest_plugin {
     /** The transports that it carries calls over, where it is a server that says so. */
     const char *const *carries;
     size_t carry_count;
+    enum manifest_upgrade upgrade;
+    struct manifest_state state;
     /** The .proto files in which its services stand, as protoc is given them: for the generator. */
     const char *const *protos;
     size_t proto_count;
@@ -162,6 +189,9 @@ struct manifest *manifest_parse_source(const char *path, const char *text, size_
 void manifest_destroy(struct manifest *manifest);
 /** Settings have been checked: see schema_forget_patterns. */
 void manifest_forget_patterns(struct manifest *manifest);
+
+/** Can it take over the state that `from` writes? True if there is none. */
+bool manifest_reads_state(const struct manifest_plugin *to, const struct manifest_plugin *from);
 
 /** Before the name of an environment variable under skip_unless, or before several and between them. */
 #define MANIFEST_ENV "env:"

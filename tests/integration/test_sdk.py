@@ -29,7 +29,9 @@ description: 'Says "hello" \\ ??= wörld */'
 plugins:
   - type: io.example.service.v1
     id: everything
-    callbacks: [prepare, discard, serve, drain, close, migrate]
+    callbacks: [prepare, discard, serve, drain, close, migrate, check, reconfigure, save_state, load_state]
+    upgrade: handover
+    state: {writes: 2, reads: [1, 2]}
     interface: example_table
     services:
       example.One: {SayHello: unary, Watch: server_stream, Init: unary}
@@ -442,6 +444,13 @@ enum berth_code everything_serve(const struct berth_host *h, void *i, struct ber
 enum berth_code everything_drain(const struct berth_host *h, void *i, struct berth_error *e) { return BERTH_OK; }
 enum berth_code everything_close(const struct berth_host *h, void *i, struct berth_error *e) { return BERTH_OK; }
 enum berth_code everything_migrate(const struct berth_migration *m, struct berth_error *e) { return BERTH_OK; }
+void everything_check(const struct berth_check *c) {}
+enum berth_code everything_reconfigure(const struct berth_host *h, void *i, const struct berth_settings *b, struct berth_error *e)
+{ return BERTH_OK; }
+enum berth_code everything_save_state(const struct berth_host *h, void *i, const struct berth_state_writer *w,
+    struct berth_error *e) { return BERTH_OK; }
+enum berth_code everything_load_state(const struct berth_host *h, void *i, uint32_t v, const void *b, size_t l,
+    struct berth_error *e) { return BERTH_OK; }
 enum berth_code example_twin_init(const struct berth_host *h, void *p, void **r, struct berth_error *e) { return BERTH_OK; }
 enum berth_code other_twin_init(const struct berth_host *h, void *p, void **r, struct berth_error *e) { return BERTH_OK; }
 

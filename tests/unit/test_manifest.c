@@ -9,6 +9,7 @@
 
 #define HEAD "module: m\nversion: 1.0.0\nplugins:\n  - "
 #define PLUGIN HEAD "type: io.example.v1\n    id: a\n    "
+#define STATE PLUGIN "callbacks: [save_state, load_state]\n    "
 
 static struct manifest *parse(const char *text, struct config_diagnostics *diagnostics)
 {
@@ -26,6 +27,22 @@ static struct manifest *parse_good(const char *text)
     return manifest;
 }
 
+static void a_plugin_reads_the_state_it_lists(void **state)
+{
+    struct manifest *one = parse_good(STATE "state: {writes: 1}\n");
+    struct manifest *two = parse_good(STATE "state: {writes: 2, reads: [1, 2]}\n");
+    struct manifest *none = parse_good(PLUGIN "upgrade: handover\n");
+
+    assert_true(manifest_reads_state(&one->plugins[0], &one->plugins[0]));
+    assert_true(manifest_reads_state(&two->plugins[0], &one->plugins[0]));
+    assert_false(manifest_reads_state(&one->plugins[0], &two->plugins[0]));
+    assert_true(manifest_reads_state(&one->plugins[0], &none->plugins[0]));
+    assert_false(manifest_reads_state(&none->plugins[0], &one->plugins[0]));
+    manifest_destroy(one);
+    manifest_destroy(two);
+    manifest_destroy(none);
+}
+
 static void every_key_is_read(void **state)
 {
     struct manifest *manifest =
@@ -36,7 +53,9 @@ static void every_key_is_read(void **state)
                    "    wants: [\"*\"]\n"
                    "    services:\n      helloworld.Greeter: {SayHello: unary, Watch: server_stream}\n"
                    "    transports: {helloworld.Greeter: [tcp, ttrpc]}\n"
-                   "    callbacks: [prepare, discard, migrate]\n    interface: berth_greeter\n"
+                   "    callbacks: [prepare, discard, migrate, reconfigure, save_state, load_state]\n"
+                   "    interface: berth_greeter\n    upgrade: handover\n"
+                   "    state: {writes: 3, reads: [2, 3]}\n"
                    "    protos: [greeter.proto, example/v1/more.proto]\n"
                    "    config_version: 3\n"
                    "    renames: [{before: 2, from: word, to: texts.word}, {before: 3, from: old},\n"
@@ -73,8 +92,13 @@ static void every_key_is_read(void **state)
     assert_int_equal(plugin->services[0].transport_count, 2);
     assert_string_equal(plugin->services[0].transports[0], "tcp");
     assert_string_equal(plugin->services[0].transports[1], "ttrpc");
-    assert_int_equal(plugin->callbacks,
-                     MANIFEST_CALLBACK_PREPARE | MANIFEST_CALLBACK_DISCARD | MANIFEST_CALLBACK_MIGRATE);
+    assert_int_equal(plugin->callbacks, MANIFEST_CALLBACK_PREPARE | MANIFEST_CALLBACK_DISCARD |
+                                            MANIFEST_CALLBACK_MIGRATE | MANIFEST_CALLBACK_RECONFIGURE |
+                                            MANIFEST_CALLBACK_SAVE_STATE | MANIFEST_CALLBACK_LOAD_STATE);
+    assert_int_equal(plugin->upgrade, MANIFEST_UPGRADE_HANDOVER);
+    assert_int_equal(plugin->state.writes, 3);
+    assert_int_equal(plugin->state.read_count, 2);
+    assert_int_equal(plugin->state.reads[0], 2);
     assert_int_equal(plugin->proto_count, 2);
     assert_string_equal(plugin->protos[1], "example/v1/more.proto");
     assert_string_equal(plugin->interface, "berth_greeter");
@@ -110,6 +134,9 @@ static void what_may_be_left_out_is_empty(void **state)
     assert_null(plugin->interface);
     assert_int_equal(plugin->requirement_count + plugin->want_count + plugin->service_count, 0);
     assert_int_equal(plugin->callbacks, 0);
+    assert_int_equal(plugin->upgrade, MANIFEST_UPGRADE_EXCLUSIVE);
+    assert_int_equal(plugin->state.writes, 0);
+    assert_int_equal(plugin->state.read_count, 0);
     assert_int_equal(plugin->proto_count, 0);
     assert_int_equal(plugin->config_version, 1);
     assert_non_null(plugin->config);
@@ -229,6 +256,18 @@ static const struct wrong_case {
     {PLUGIN "leaves: [a]\n", "note:6:14: leaves requires former names under formerly"},
     {PLUGIN "formerly: [b]\n    leaves: ['*']\n", "leaves: \"*\" is not a setting name"},
     {PLUGIN "migrates: sometimes\n", "note:6:15: migrates: \"sometimes\" is neither all nor listed"},
+    {PLUGIN "upgrade: besides\n",
+     "note:6:14: upgrade: \"besides\" is not a mode: use beside, handover or exclusive"},
+    {PLUGIN "callbacks: [save_state]\n",
+     "note:6:16: save_state and load_state require the versions they write and read"},
+    {PLUGIN "state: {writes: 1}\n", "note:6:12: state requires save_state and load_state under callbacks"},
+    {STATE "state: {writes: 1}\n    upgrade: beside\n",
+     "note:7:12: state: with upgrade: beside both generations run at once"},
+    {STATE "state: {reads: [1]}\n", "note:7:12: state has no writes, which is required"},
+    {STATE "state: {writes: none}\n", "note:7:21: state.writes: \"none\" is not a number"},
+    {STATE "state: {writes: 3, reads: [1, 2]}\n", "note:7:31: state.reads: lacks 3, which it writes itself"},
+    {STATE "state: {writes: 3, reads: [x, 3]}\n", "note:7:32: a version under state.reads: \"x\" is not"},
+    {STATE "state: {writes: 1, red: [1]}\n", "note:7:24: state has no key \"red\" (did you mean \"reads\"?)"},
     {PLUGIN "migrates: listed\n", "note:6:15: migrates: listed requires migrate under callbacks"},
     {"module: m\nversion: 1\nneeds: [skip_unless, holograms]\nplugins: {}\n",
      "note:3:22: needs \"holograms\", which this version of berth does not understand: upgrade berth"},
@@ -299,7 +338,7 @@ static void what_is_not_known_is_a_warning_where_that_is_forgiven(void **state)
         "note:3:1: a manifest has no key \"home\"; ignoring it",
         "note:7:5: a plugin has no key \"colour\"; ignoring it",
         ("note:8:17: callbacks: unknown callback \"init2\" (use prepare, discard, serve, drain, close, "
-         "migrate or check); ignoring it"),
+         "migrate, check, reconfigure, save_state or load_state); ignoring it"),
         "note:10:25: a: a setting has no key \"shape\"; ignoring it",
         "note:11:33: b: type string has no format \"mac_address\"; ignoring it",
     };
@@ -457,6 +496,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(a_plugin_reads_the_state_it_lists),
         cmocka_unit_test(what_may_be_left_out_is_empty),
         cmocka_unit_test(a_service_goes_over_grpc_alone_unless_its_plugin_says_more),
         cmocka_unit_test(the_hash_is_fnv_1a_of_the_text),

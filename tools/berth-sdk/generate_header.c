@@ -170,6 +170,15 @@ static void write_callbacks(FILE *out, const struct generate_plugin *plugin)
         {MANIFEST_CALLBACK_MIGRATE,
          "enum berth_code %s_migrate(const struct berth_migration *migration, struct berth_error *err);\n"},
         {MANIFEST_CALLBACK_CHECK, "void %s_check(const struct berth_check *check);\n"},
+        {MANIFEST_CALLBACK_RECONFIGURE,
+         "enum berth_code %s_reconfigure(const struct berth_host *host, void *instance,\n"
+         "    const struct berth_settings *before, struct berth_error *err);\n"},
+        {MANIFEST_CALLBACK_SAVE_STATE,
+         "enum berth_code %s_save_state(const struct berth_host *host, void *instance,\n"
+         "    const struct berth_state_writer *writer, struct berth_error *err);\n"},
+        {MANIFEST_CALLBACK_LOAD_STATE,
+         "enum berth_code %s_load_state(const struct berth_host *host, void *instance, uint32_t version,\n"
+         "    const void *bytes, size_t length, struct berth_error *err);\n"},
     };
 
     fprintf(out, "/* Defined by the author; see struct berth_plugin. */\n");

@@ -142,9 +142,9 @@ bool generate_has_presence(const struct schema *schema)
 }
 
 /* The life-cycle functions of a plugin; a method with such a name is prefixed with its service's name. */
-static const char *const reserved[] = {"prepare",     "discard",       "init",      "serve",
-                                       "drain",       "close",         "migrate",   "config",
-                                       "config_init", "config_finish", "interface", "check"};
+static const char *const reserved[] = {"prepare",   "discard", "init",        "serve",       "drain",
+                                       "close",     "migrate", "config",      "config_init", "config_finish",
+                                       "interface", "check",   "reconfigure", "save_state",  "load_state"};
 
 struct naming {
     struct names_set taken;

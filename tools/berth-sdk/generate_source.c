@@ -161,6 +161,9 @@ static void write_plugin(FILE *out, const struct generate_plugin *plugin)
         fputs("    NULL, /* services */\n", out);
     write_callback(out, plugin, MANIFEST_CALLBACK_MIGRATE, "migrate");
     write_callback(out, plugin, MANIFEST_CALLBACK_CHECK, "check");
+    write_callback(out, plugin, MANIFEST_CALLBACK_RECONFIGURE, "reconfigure");
+    write_callback(out, plugin, MANIFEST_CALLBACK_SAVE_STATE, "save_state");
+    write_callback(out, plugin, MANIFEST_CALLBACK_LOAD_STATE, "load_state");
     fputs("};\n\n", out);
 }
 
