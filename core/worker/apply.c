@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Applies a sandbox to the calling process. */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "landlock.h"
+
+/* Standard input, output and error, and the connection to the daemon. */
+#define FIRST_FOREIGN_DESCRIPTOR 4
+#define DEFAULT_DESCRIPTORS 1024u
+
+static enum berth_code fail(struct berth_error *err, const char *what)
+{
+    return berth_error_set(err, BERTH_INTERNAL, "sandbox: cannot %s: %s", what, strerror(errno));
+}
+
+/* Says the first promise that is missing. */
+static enum berth_code check_required(const struct sandbox_wanted *wanted,
+                                      const struct sandbox_kernel *kernel, struct berth_error *err)
+{
+    struct sandbox_report report;
+
+    sandbox_judge(wanted, kernel, &report);
+    for (size_t i = 0; i < SANDBOX_PROMISES && wanted->is_required; i++)
+        if (report.items[i].verdict == SANDBOX_MISSING)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "sandbox is required, but %s: %s",
+                                   report.items[i].name, report.items[i].text);
+    return BERTH_OK;
+}
+
+static bool set_limit(int resource, uint64_t value)
+{
+    struct rlimit now;
+    struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
+
+    if (getrlimit(resource, &now) != 0)
+        return false;
+    /* Never above what was inherited. */
+    if (limit.rlim_max > now.rlim_max)
+        limit.rlim_cur = limit.rlim_max = now.rlim_max;
+    return setrlimit(resource, &limit) == 0;
+}
+
+static enum berth_code limit_resources(const struct sandbox_wanted *wanted, struct berth_error *err)
+{
+    if (!set_limit(RLIMIT_NOFILE, wanted->descriptors > 0 ? wanted->descriptors : DEFAULT_DESCRIPTORS))
+        return fail(err, "limit descriptors");
+    /* What a plugin has in memory is not written to a file that others may read. */
+    if (!set_limit(RLIMIT_CORE, 0))
+        return fail(err, "turn core dumps off");
+    if (wanted->memory_bytes > 0 && !set_limit(RLIMIT_DATA, wanted->memory_bytes))
+        return fail(err, "limit memory");
+    if (wanted->tasks > 0 && !set_limit(RLIMIT_NPROC, wanted->tasks))
+        return fail(err, "limit tasks");
+    if (!set_limit(RLIMIT_MSGQUEUE, 0) || !set_limit(RLIMIT_RTPRIO, 0))
+        return fail(err, "limit queues and priorities");
+    return BERTH_OK;
+}
+
+/* The filter closes sockets and IPC already; these stand behind it where the daemon may make them. */
+static void make_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
+{
+    if (!kernel->can_make_namespaces)
+        return;
+    unshare(CLONE_NEWIPC);
+    if (wanted->network == SANDBOX_NETWORK_NONE)
+        unshare(CLONE_NEWNET);
+}
+
+static enum berth_code change_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                                   struct berth_error *err)
+{
+    if (!wanted->has_user || !kernel->can_set_user)
+        return BERTH_OK;
+    if (setgroups(0, NULL) != 0)
+        return fail(err, "leave the daemon's groups");
+    if (setresgid(wanted->group, wanted->group, wanted->group) != 0)
+        return fail(err, "change the group");
+    if (setresuid(wanted->user, wanted->user, wanted->user) != 0)
+        return fail(err, "change the user");
+    return BERTH_OK;
+}
+
+static enum berth_code drop_capabilities(struct berth_error *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    /* The bounding set is emptied where that is allowed; without rights to gain, it grants nothing. */
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &header, none) != 0)
+        return fail(err, "drop capabilities");
+    return BERTH_OK;
+}
+
+/* After the change of user, which clears it. The parent may have died before. */
+static enum berth_code die_with(pid_t parent, struct berth_error *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return fail(err, "tie its life to the daemon's");
+    if (getppid() != parent)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "sandbox: the daemon is gone");
+    return BERTH_OK;
+}
+
+static enum berth_code confine(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                               int ruleset, pid_t parent, struct berth_error *err)
+{
+    enum berth_code code = change_user(wanted, kernel, err);
+
+    if (code == BERTH_OK)
+        code = drop_capabilities(err);
+    if (code == BERTH_OK)
+        code = die_with(parent, err);
+    /* Nobody of the same user may trace it. */
+    if (code == BERTH_OK && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        code = fail(err, "make it untraceable");
+    if (code == BERTH_OK && ruleset >= 0)
+        code = landlock_restrict(ruleset, err);
+    else if (ruleset >= 0)
+        close(ruleset);
+    if (code == BERTH_OK && kernel->has_seccomp)
+        code = filter_apply(wanted, err);
+    return code;
+}
+
+enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                              pid_t parent, struct berth_error *err)
+{
+    enum berth_code code = check_required(wanted, kernel, err);
+    int ruleset = -1;
+
+    if (code != BERTH_OK)
+        return code;
+    if (close_range(FIRST_FOREIGN_DESCRIPTOR, ~0u, 0) != 0 && errno != ENOSYS)
+        return fail(err, "close inherited descriptors");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return fail(err, "set no_new_privs");
+    make_namespaces(wanted, kernel);
+    /* Paths are opened as the daemon: the user it changes to may be unable to reach them. */
+    if (kernel->landlock_abi > 0)
+        code = landlock_create(wanted, kernel->landlock_abi, &ruleset, err);
+    if (code == BERTH_OK)
+        code = limit_resources(wanted, err);
+    if (code != BERTH_OK) {
+        if (ruleset >= 0)
+            close(ruleset);
+        return code;
+    }
+    return confine(wanted, kernel, ruleset, parent, err);
+}

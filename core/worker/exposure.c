@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Judges a wanted sandbox by what the kernel can enforce: promise by promise, and as a whole. Pure. */
+#include "sandbox.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define ABI_TRUNCATE 3
+#define ABI_NET 4
+#define ABI_IOCTL_DEV 5
+#define ABI_SCOPE 6
+
+#define MIB (UINT64_C(1) << 20)
+
+/* What the worst case of each weighs. They add up to 100. */
+static const struct {
+    const char *name;
+    unsigned weight;
+} promises[SANDBOX_PROMISES] = {
+    [SANDBOX_USER] = {"user", 14},
+    [SANDBOX_PRIVILEGES] = {"privileges", 12},
+    [SANDBOX_READ] = {"files-read", 10},
+    [SANDBOX_WRITE] = {"files-write", 10},
+    [SANDBOX_TRUNCATE] = {"files-truncate", 2},
+    [SANDBOX_DEVICES] = {"devices", 2},
+    [SANDBOX_EXECUTE] = {"execute", 8},
+    [SANDBOX_SOCKETS] = {"sockets", 9},
+    [SANDBOX_PORTS] = {"ports", 4},
+    [SANDBOX_ABSTRACT_SOCKETS] = {"abstract-sockets", 2},
+    [SANDBOX_SIGNALS] = {"signals", 6},
+    [SANDBOX_SYSTEM_CALLS] = {"system-calls", 9},
+    [SANDBOX_PROCESSES] = {"processes", 3},
+    [SANDBOX_MEMORY] = {"memory", 5},
+    [SANDBOX_TASKS] = {"tasks", 3},
+    [SANDBOX_LIFETIME] = {"lifetime", 1},
+};
+
+BERTH_PRINTF(3, 4)
+static void say(struct sandbox_item *item, enum sandbox_verdict verdict, const char *format, ...)
+{
+    va_list arguments;
+
+    item->verdict = verdict;
+    va_start(arguments, format);
+    vsnprintf(item->text, sizeof(item->text), format, arguments);
+    va_end(arguments);
+}
+
+static void judge_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                       struct sandbox_item *item)
+{
+    if (wanted->has_user && wanted->user != kernel->user && !kernel->can_set_user)
+        say(item, SANDBOX_MISSING, "cannot change to user %u: the daemon runs as user %u, not as root",
+            wanted->user, kernel->user);
+    else if (wanted->has_user && wanted->user != kernel->user)
+        say(item, SANDBOX_KEPT, "runs as user %u, group %u", wanted->user, wanted->group);
+    else
+        say(item, SANDBOX_OPEN, "runs as the daemon's user%s; set user",
+            kernel->user == 0 ? ", which is root" : "");
+}
+
+static void judge_landlock(const struct sandbox_kernel *kernel, int abi, const char *kept,
+                           struct sandbox_item *item)
+{
+    if (kernel->landlock_abi >= abi)
+        say(item, SANDBOX_KEPT, "%s", kept);
+    else if (kernel->landlock_abi == 0)
+        say(item, SANDBOX_MISSING, "not enforced: Landlock is missing or disabled in this kernel");
+    else
+        say(item, SANDBOX_MISSING, "not enforced: needs Landlock ABI %d, this kernel has %d", abi,
+            kernel->landlock_abi);
+}
+
+static void judge_filter(const struct sandbox_kernel *kernel, const char *kept, struct sandbox_item *item)
+{
+    if (kernel->has_seccomp)
+        say(item, SANDBOX_KEPT, "%s", kept);
+    else
+        say(item, SANDBOX_MISSING, "not enforced: this kernel has no seccomp filters");
+}
+
+static void judge_files(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                        struct sandbox_item *items)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text), "reads the system's libraries, its module and %zu listed path%s",
+             wanted->read_count, wanted->read_count == 1 ? "" : "s");
+    judge_landlock(kernel, 1, text, &items[SANDBOX_READ]);
+    snprintf(text, sizeof(text), "writes to %zu listed path%s", wanted->write_count,
+             wanted->write_count == 1 ? "" : "s");
+    judge_landlock(kernel, 1, text, &items[SANDBOX_WRITE]);
+    judge_landlock(kernel, ABI_TRUNCATE, "truncates nothing that it may not write", &items[SANDBOX_TRUNCATE]);
+    judge_landlock(kernel, ABI_IOCTL_DEV, "controls no devices", &items[SANDBOX_DEVICES]);
+    if (kernel->has_seccomp || kernel->landlock_abi > 0)
+        say(&items[SANDBOX_EXECUTE], SANDBOX_KEPT, "runs no other program");
+    else
+        say(&items[SANDBOX_EXECUTE], SANDBOX_MISSING,
+            "not enforced: this kernel has neither seccomp filters nor Landlock");
+}
+
+static void judge_network(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                          struct sandbox_item *items)
+{
+    bool has_none = wanted->network == SANDBOX_NETWORK_NONE && kernel->has_seccomp;
+
+    switch (wanted->network) {
+    case SANDBOX_NETWORK_NONE:
+        judge_filter(kernel, "opens no sockets", &items[SANDBOX_SOCKETS]);
+        break;
+    case SANDBOX_NETWORK_UNIX:
+        judge_filter(kernel, "opens only Unix sockets", &items[SANDBOX_SOCKETS]);
+        break;
+    case SANDBOX_NETWORK_TCP:
+        judge_filter(kernel, "opens only Unix and TCP sockets", &items[SANDBOX_SOCKETS]);
+        break;
+    case SANDBOX_NETWORK_ALL:
+        say(&items[SANDBOX_SOCKETS], SANDBOX_OPEN, "opens sockets of every kind");
+        say(&items[SANDBOX_PORTS], SANDBOX_OPEN, "reaches every port");
+        say(&items[SANDBOX_ABSTRACT_SOCKETS], SANDBOX_OPEN, "reaches abstract sockets of other processes");
+        return;
+    }
+    if (kernel->has_seccomp && wanted->network != SANDBOX_NETWORK_TCP)
+        say(&items[SANDBOX_PORTS], SANDBOX_KEPT, "uses no ports");
+    else
+        judge_landlock(kernel, ABI_NET, "uses only the listed TCP ports", &items[SANDBOX_PORTS]);
+    if (has_none)
+        say(&items[SANDBOX_ABSTRACT_SOCKETS], SANDBOX_KEPT, "reaches no abstract sockets");
+    else
+        judge_landlock(kernel, ABI_SCOPE, "reaches no abstract sockets of other processes",
+                       &items[SANDBOX_ABSTRACT_SOCKETS]);
+}
+
+static void judge_calls(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                        struct sandbox_item *items)
+{
+    if (kernel->has_seccomp || kernel->landlock_abi >= ABI_SCOPE)
+        say(&items[SANDBOX_SIGNALS], SANDBOX_KEPT, "sends no signals to other processes");
+    else
+        say(&items[SANDBOX_SIGNALS], SANDBOX_MISSING,
+            "not enforced: needs seccomp filters or Landlock ABI %d", ABI_SCOPE);
+    judge_filter(kernel,
+                 "no tracing, mounting, modules, keyrings, BPF, io_uring or other rarely needed system calls",
+                 &items[SANDBOX_SYSTEM_CALLS]);
+    if (wanted->allows_processes)
+        say(&items[SANDBOX_PROCESSES], SANDBOX_OPEN, "may create processes");
+    else
+        judge_filter(kernel, "creates threads, but no processes", &items[SANDBOX_PROCESSES]);
+}
+
+/* The kernel counts tasks by user, and never those of root. */
+static void judge_tasks(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                        struct sandbox_item *item)
+{
+    uid_t user = wanted->has_user && kernel->can_set_user ? wanted->user : kernel->user;
+
+    if (wanted->tasks == 0)
+        say(item, SANDBOX_OPEN, "unlimited number of threads; set tasks");
+    else if (user == 0)
+        say(item, SANDBOX_MISSING, "cannot limit the threads of a plugin that runs as root; set user");
+    else
+        say(item, SANDBOX_KEPT, "at most %u threads and processes of its user", wanted->tasks);
+}
+
+static void judge_memory(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                         struct sandbox_item *item)
+{
+    if (wanted->memory_bytes == 0)
+        say(item, SANDBOX_OPEN, "unlimited memory; set memory");
+    else if (wanted->allows_processes)
+        say(item, SANDBOX_MISSING, "each of its processes may use %llu MiB; their sum cannot be limited",
+            (unsigned long long)(wanted->memory_bytes / MIB));
+    else if (!kernel->has_seccomp)
+        say(item, SANDBOX_MISSING,
+            "limits private memory only: shared memory needs seccomp filters to be limited");
+    else
+        say(item, SANDBOX_KEPT, "at most %llu MiB of memory",
+            (unsigned long long)(wanted->memory_bytes / MIB));
+}
+
+void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                   struct sandbox_report *ret_report)
+{
+    struct sandbox_item *items = ret_report->items;
+
+    for (size_t i = 0; i < SANDBOX_PROMISES; i++)
+        items[i] = (struct sandbox_item){.name = promises[i].name, .weight = promises[i].weight};
+    judge_user(wanted, kernel, &items[SANDBOX_USER]);
+    /* A plugin of an ordinary user's daemon has that user's rights, which are fewer than root's. */
+    if (kernel->user != 0)
+        items[SANDBOX_USER].weight /= 2;
+    say(&items[SANDBOX_PRIVILEGES], SANDBOX_KEPT, "has no capabilities and cannot gain any");
+    judge_files(wanted, kernel, items);
+    judge_network(wanted, kernel, items);
+    judge_calls(wanted, kernel, items);
+    judge_memory(wanted, kernel, &items[SANDBOX_MEMORY]);
+    judge_tasks(wanted, kernel, &items[SANDBOX_TASKS]);
+    say(&items[SANDBOX_LIFETIME], SANDBOX_KEPT, "ends with the daemon");
+    ret_report->exposure = 0;
+    ret_report->missing_count = 0;
+    for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
+        if (items[i].verdict != SANDBOX_KEPT)
+            ret_report->exposure += items[i].weight;
+        ret_report->missing_count += items[i].verdict == SANDBOX_MISSING;
+    }
+}
+
+const char *sandbox_exposure_name(unsigned exposure)
+{
+    static const struct {
+        unsigned up_to;
+        const char *name;
+    } levels[] = {{10, "tight"}, {25, "ok"}, {50, "medium"}, {75, "exposed"}};
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (exposure <= levels[i].up_to)
+            return levels[i].name;
+    return "unsafe";
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The system calls of a worker. The only user of libseccomp, which is linked by berth-worker and its tests
+ * alone. */
+#ifndef CORE_WORKER_FILTER_H
+#define CORE_WORKER_FILTER_H
+
+#include "sandbox.h"
+
+/**
+ * Allows the calling process what an ordinary library needs, on itself alone, and what `wanted` names.
+ * Everything else fails with EPERM, and calls of another architecture end the process. It has no_new_privs.
+ *
+ * @return BERTH_OK; BERTH_INTERNAL with the rule that could not be made.
+ */
+enum berth_code filter_apply(const struct sandbox_wanted *wanted, struct berth_error *err);
+
+#endif

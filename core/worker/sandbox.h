@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sandbox of a worker: what is wanted, what this kernel can enforce of it, and how it is applied to the
+ * calling process before any code of a plugin is mapped. The door of these files.
+ */
+#ifndef CORE_WORKER_SANDBOX_H
+#define CORE_WORKER_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <berth/error.h>
+
+enum sandbox_network {
+    /** No socket at all, except pairs of connected ones within the process. */
+    SANDBOX_NETWORK_NONE = 0,
+    /** Sockets of the file system, as far as file permissions let it. */
+    SANDBOX_NETWORK_UNIX,
+    /** These, and TCP to and on the listed ports. */
+    SANDBOX_NETWORK_TCP,
+    /** Everything. */
+    SANDBOX_NETWORK_ALL,
+};
+
+/** What a worker is to be confined to. Zeroed, it is as strict as it can be. All pointers are borrowed. */
+struct sandbox_wanted {
+    /** The user and group to run as; without, those of the daemon. */
+    bool has_user;
+    uid_t user;
+    gid_t group;
+    /** Files and directories, with all below them, in addition to the system's libraries. */
+    const char *const *read;
+    size_t read_count;
+    /** The same, to be written as well. */
+    const char *const *write;
+    size_t write_count;
+    enum sandbox_network network;
+    const uint16_t *connect_ports, *bind_ports;
+    size_t connect_port_count, bind_port_count;
+    /** Bytes of private memory; 0: unlimited. */
+    uint64_t memory_bytes;
+    /** Threads and processes; 0: unlimited. */
+    uint32_t tasks;
+    /** Open descriptors; 0: 1024. */
+    uint32_t descriptors;
+    /** May it fork? It never runs another program. */
+    bool allows_processes;
+    /** Refuse to run unless all of this can be enforced. */
+    bool is_required;
+};
+
+/** What this kernel and the rights of the calling process can enforce. */
+struct sandbox_kernel {
+    /** 0: Landlock is missing or disabled. */
+    int landlock_abi;
+    bool has_seccomp;
+    /** May the process change its user, and make namespaces? */
+    bool can_set_user, can_make_namespaces;
+    /** Its effective user. */
+    uid_t user;
+};
+
+/** What a sandbox can promise. */
+enum sandbox_promise {
+    SANDBOX_USER,
+    SANDBOX_PRIVILEGES,
+    SANDBOX_READ,
+    SANDBOX_WRITE,
+    SANDBOX_TRUNCATE,
+    SANDBOX_DEVICES,
+    SANDBOX_EXECUTE,
+    SANDBOX_SOCKETS,
+    SANDBOX_PORTS,
+    SANDBOX_ABSTRACT_SOCKETS,
+    SANDBOX_SIGNALS,
+    SANDBOX_SYSTEM_CALLS,
+    SANDBOX_PROCESSES,
+    SANDBOX_MEMORY,
+    SANDBOX_TASKS,
+    SANDBOX_LIFETIME,
+};
+#define SANDBOX_PROMISES 16
+
+enum sandbox_verdict {
+    /** Enforced. */
+    SANDBOX_KEPT,
+    /** Not asked for. */
+    SANDBOX_OPEN,
+    /** Asked for, but this kernel or the daemon's rights cannot enforce it. */
+    SANDBOX_MISSING,
+};
+
+/** The exposure of one plugin, promise by promise. */
+struct sandbox_report {
+    struct sandbox_item {
+        /** "files-read"; static. */
+        const char *name;
+        enum sandbox_verdict verdict;
+        /** What it contributes to the exposure when it is not kept. */
+        unsigned weight;
+        /** One sentence for the operator. */
+        char text[200];
+    } items[SANDBOX_PROMISES];
+    size_t missing_count;
+    /** In tenths, from 0 (everything is kept) to 100. */
+    unsigned exposure;
+};
+
+/** Asks the running kernel. Changes nothing. */
+void sandbox_kernel_ask(struct sandbox_kernel *ret_kernel);
+
+/** Judges every promise, and the exposure as a whole. Pure. */
+void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                   struct sandbox_report *ret_report);
+
+/** "tight", "ok", "medium", "exposed" or "unsafe". */
+const char *sandbox_exposure_name(unsigned exposure);
+
+/**
+ * Confines the calling process, for good. It has one thread and no code of a plugin; standard descriptors and
+ * number 3 are its only ones afterwards. What sandbox_judge says is kept is kept when this returns BERTH_OK.
+ * After an error the process may be confined in part: it must exit.
+ *
+ * @param parent  the process to die with; it is checked to be alive.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if is_required and a promise is missing, which `err` names, if
+ * a listed path cannot be opened, or if the parent is gone; BERTH_INTERNAL if the kernel refuses what it
+ * should be able to do.
+ */
+enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                              pid_t parent, struct berth_error *err);
+
+#endif
