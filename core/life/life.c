@@ -457,7 +457,7 @@ static void cut_off(struct instance *instance)
         return;
     close_services(instance);
     if (instance->plugin->entry->plugin->service_count > 0)
-        router_end_calls(router, instance->plugin->instance, "the daemon is shutting down");
+        router_end_calls(router, &instance->host, "the daemon is shutting down");
     router_remove_interceptors(router, &instance->host);
 }
 
@@ -503,8 +503,7 @@ static void describe_calls(const struct instance *instance, enum step step, char
 
     text[0] = '\0';
     if (step == STEP_DRAIN && instance->life->router != NULL)
-        router_describe_calls(instance->life->router, is_server ? NULL : instance->plugin->instance, text,
-                              size);
+        router_describe_calls(instance->life->router, is_server ? NULL : &instance->host, text, size);
 }
 
 static void on_overdue(struct steps *steps, enum step step)

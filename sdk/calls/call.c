@@ -39,15 +39,26 @@ static const struct berth_method *handler_of(const struct call *call)
     return &call->binding->methods[call->method->index];
 }
 
+/* It waits no more, whatever for. */
 static void leave_queue(struct call *call)
 {
     struct route *route = call->method->route;
 
-    if (!call->held)
+    switch (call->wait) {
+    case CALL_WAITS_FOR_NOTHING:
         return;
-    call->held = false;
-    TAILQ_REMOVE(&route->held, call, held_link);
-    route->held_count--;
+    case CALL_WAITS_AT_GATE:
+        TAILQ_REMOVE(&call->calls->gated, call, queue_link);
+        break;
+    case CALL_WAITS_FOR_HOOK:
+        call->chain->hooks[call->hooks_started - 1]->pending--;
+        break;
+    case CALL_WAITS_FOR_ROUTE:
+        TAILQ_REMOVE(&route->held, call, queue_link);
+        route->held_count--;
+        break;
+    }
+    call->wait = CALL_WAITS_FOR_NOTHING;
 }
 
 void call_decide(struct call *call, enum berth_code code, const char *message, const void *details,
@@ -60,7 +71,8 @@ void call_decide(struct call *call, enum berth_code code, const char *message, c
     call->ended = true;
     call->code = call_wire_code(code);
     call->method->counts->ended[call->code]++;
-    leave_queue(call);
+    if (call->wait != CALL_WAITS_FOR_NOTHING)
+        leave_queue(call);
     chain_finish(call, message);
     stream = call->stream;
     call->stream = NULL;
@@ -73,10 +85,8 @@ static void release(struct call *call)
 {
     struct calls *calls = call->calls;
     struct chain *chain = call->chain;
-    const void *instance = call->public->instance;
-    bool started = call->started;
 
-    if (started) {
+    if (call->started) {
         call->depth++;
         if (handler_of(call)->on_end != NULL) {
             call_enter_code(call, ROUTER_HANDLER, call->binding->owner);
@@ -86,7 +96,7 @@ static void release(struct call *call)
         binding_unpin(call->binding);
     }
     call_free(call);
-    calls->on_gone(calls, chain, instance, started);
+    calls->on_gone(calls, chain);
 }
 
 void call_enter(struct call *call)
@@ -231,12 +241,34 @@ static void take_half_close(struct call *call)
     }
 }
 
+static void refuse(struct call *call, const char *format, size_t number)
+{
+    const struct route *route = call->method->route;
+    char message[BERTH_ERROR_MAX];
+
+    snprintf(message, sizeof(message), format, route->service, route->plugin, number);
+    call_decide(call, BERTH_UNAVAILABLE, message, NULL, 0);
+}
+
+/* Does the live instance have the method as it was when the call began? */
+static bool is_served(const struct call *call)
+{
+    const struct binding *binding = call->method->route->live;
+    size_t index = call->method->index;
+
+    return index < binding->method_count && binding->methods[index].kind == call->public->kind;
+}
+
 /* Pins the live instance, calls its on_start, and passes on what has arrived in the meantime. */
 static void start(struct call *call)
 {
     struct binding *binding = call->method->route->live;
     bool half_closed = call->half_closed;
 
+    if (!is_served(call)) {
+        refuse(call, "service %s: plugin %s was replaced by a version that has no such method", 0);
+        return;
+    }
     binding_pin(binding);
     call->binding = binding;
     handle_of(call->public)->owner = binding->owner;
@@ -255,17 +287,9 @@ static void start(struct call *call)
         pass_half_close(call);
 }
 
-static void refuse(struct call *call, const char *format, size_t number)
-{
-    const struct route *route = call->method->route;
-    char message[BERTH_ERROR_MAX];
-
-    snprintf(message, sizeof(message), format, route->service, route->plugin, number);
-    call_decide(call, BERTH_UNAVAILABLE, message, NULL, 0);
-}
-
 static void wait_in_queue(struct call *call)
 {
+    const struct router_observer *observer = &call->calls->observer;
     struct route *route = call->method->route;
 
     if (route->held_count >= route->max_held) {
@@ -273,10 +297,12 @@ static void wait_in_queue(struct call *call)
                route->held_count);
         return;
     }
-    call->held = true;
-    TAILQ_INSERT_TAIL(&route->held, call, held_link);
+    call->wait = CALL_WAITS_FOR_ROUTE;
+    TAILQ_INSERT_TAIL(&route->held, call, queue_link);
     route->held_count++;
     call_update_pause(call);
+    if (observer->on_held != NULL && route->held_count == 1)
+        observer->on_held(observer->context, route->service, route->plugin);
 }
 
 /* After all interceptors have let the call pass. */
@@ -297,6 +323,9 @@ static void bind_to_route(struct call *call)
     case ROUTE_GONE:
         call_decide(call, route->code, route->reason, NULL, 0);
         break;
+    case ROUTE_REMOVED:
+        refuse(call, "service %s of plugin %s was removed", 0);
+        break;
     }
 }
 
@@ -316,7 +345,8 @@ static void proceed(struct call *call)
         }
         call->hooks_started++;
         if (code == BERTH_PENDING) {
-            call->pending = true;
+            call->wait = CALL_WAITS_FOR_HOOK;
+            call->chain->hooks[call->hooks_started - 1]->pending++;
             call_update_pause(call);
             return;
         }
@@ -328,11 +358,13 @@ void call_admit(struct berth_call *public, enum berth_code code, const char *mes
                 const void *caller)
 {
     struct call *call = handle_call_for(public, "admitted", owner, caller);
+    struct calls *calls;
     bool is_second;
 
     if (call == NULL)
         return;
-    is_second = call->asking != NULL ? call->answer != BERTH_PENDING : !call->pending && !call->ended;
+    is_second = call->asking != NULL ? call->answer != BERTH_PENDING
+                                     : call->wait != CALL_WAITS_FOR_HOOK && !call->ended;
     if (is_second)
         handles_report(&call->calls->handles, public, owner, caller, "admitted a call twice; ignored");
     else if (code != call_wire_code(code))
@@ -345,8 +377,9 @@ void call_admit(struct berth_call *public, enum berth_code code, const char *mes
         snprintf(call->asking->message, sizeof(call->asking->message), "%s", message == NULL ? "" : message);
         return;
     }
+    calls = call->calls;
     call_enter(call);
-    call->pending = false;
+    leave_queue(call);
     if (code == BERTH_OK) {
         proceed(call);
     } else {
@@ -354,6 +387,7 @@ void call_admit(struct berth_call *public, enum berth_code code, const char *mes
         call_decide(call, code, message, NULL, 0);
     }
     call_leave(call);
+    calls->on_gone(calls, NULL);
 }
 
 void call_retry(struct call *call)
@@ -374,7 +408,7 @@ void call_forget_hooks(struct call *call, const void *owner)
     for (size_t i = call->hooks_started; i > 0 && !call->ended; i--) {
         if (call->chain->hooks[i - 1]->owner != owner)
             continue;
-        if (call->pending && i == call->hooks_started)
+        if (call->wait == CALL_WAITS_FOR_HOOK && i == call->hooks_started)
             call_decide(call, BERTH_UNAVAILABLE, reason, NULL, 0);
         else
             chain_finish_one(call, i - 1, BERTH_UNAVAILABLE, reason);
@@ -473,8 +507,8 @@ void call_cancel(struct berth_call *public, enum berth_code code)
     call_leave(call);
 }
 
-struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
-                             const struct berth_call_request *request)
+static struct berth_call *run_new(struct calls *calls, struct chain *chain, const struct route_method *method,
+                                  const struct berth_call_request *request, bool is_gated)
 {
     struct berth_call *public;
     struct call *call;
@@ -489,8 +523,57 @@ struct berth_call *call_open(struct calls *calls, struct chain *chain, const str
     if (BERTH_STREAM_OPS_HAVE(request->stream_ops, found))
         request->stream_ops->found(request->stream, call->public->kind);
     call_enter(call);
-    proceed(call);
+    if (is_gated) {
+        call->wait = CALL_WAITS_AT_GATE;
+        TAILQ_INSERT_TAIL(&calls->gated, call, queue_link);
+        call_update_pause(call);
+    } else {
+        proceed(call);
+    }
     public = call->ended ? NULL : call->public;
     call_leave(call);
     return public;
+}
+
+struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
+                             const struct berth_call_request *request)
+{
+    return run_new(calls, chain, method, request, false);
+}
+
+struct berth_call *call_open_gated(struct calls *calls, struct chain *chain,
+                                   const struct route_method *method,
+                                   const struct berth_call_request *request)
+{
+    return run_new(calls, chain, method, request, true);
+}
+
+/* No hook knows the call yet. @return false without memory. */
+static bool set_chain(struct call *call, struct chain *chain)
+{
+    struct hook_state *states = call->hook_states;
+
+    if (chain->count > call->chain->count) {
+        states = calloc(chain->count, sizeof(*states));
+        if (states == NULL)
+            return false;
+    }
+    if (states != call->hook_states && call->hook_states != call->own_states)
+        free(call->hook_states);
+    call->hook_states = states;
+    chain->references++;
+    chain_drop(call->chain);
+    call->chain = chain;
+    return true;
+}
+
+void call_pass_gate(struct call *call, struct chain *chain)
+{
+    call_enter(call);
+    leave_queue(call);
+    if (set_chain(call, chain))
+        proceed(call);
+    else
+        call_decide(call, BERTH_RESOURCE_EXHAUSTED, "out of memory for the call", NULL, 0);
+    call_leave(call);
 }

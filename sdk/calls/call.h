@@ -17,6 +17,13 @@
 struct berth_call *call_open(struct calls *calls, struct chain *chain, const struct route_method *method,
                              const struct berth_call_request *request);
 
+/** The same, but it waits before the first interceptor until call_pass_gate. */
+struct berth_call *call_open_gated(struct calls *calls, struct chain *chain,
+                                   const struct route_method *method,
+                                   const struct berth_call_request *request);
+/** Runs a call that waited at the gate, with this chain. */
+void call_pass_gate(struct call *call, struct chain *chain);
+
 /** As in struct berth_router. */
 void call_deliver(struct berth_call *public, const void *message, size_t length);
 void call_deliver_last(struct berth_call *public, const void *message, size_t length);

@@ -86,11 +86,12 @@ static const char *keep_transport(struct calls *calls, const char *transport)
 }
 
 void calls_init(struct calls *calls, const struct berth_call_ops *operations,
-                void (*on_gone)(struct calls *calls, struct chain *chain, const void *instance, bool started))
+                void (*on_gone)(struct calls *calls, struct chain *chain))
 {
     handles_init(&calls->handles, &calls->observer);
     calls->operations = operations;
     calls->on_gone = on_gone;
+    TAILQ_INIT(&calls->gated);
 }
 
 void calls_finish(struct calls *calls)
@@ -280,6 +281,7 @@ struct call *call_create(struct calls *calls, struct chain *chain, const struct 
     call->public = &handle->public;
     copy_request(call, request, &peer, (char *)call + fixed);
     call->calls = calls;
+    call->hook_states = call->own_states;
     call->chain = chain;
     chain->references++;
     call->method = method;
@@ -297,6 +299,8 @@ void call_free(struct call *call)
     unlink_call(call);
     free_annotations(call);
     free(call->request);
+    if (call->hook_states != call->own_states)
+        free(call->hook_states);
     handle_give(handle);
     give_block(call->calls, call);
 }

@@ -19,6 +19,16 @@ struct annotation {
     char key[];
 };
 
+enum call_wait {
+    CALL_WAITS_FOR_NOTHING,
+    /** In the queue before the first interceptor. */
+    CALL_WAITS_AT_GATE,
+    /** An interceptor has not admitted it yet. */
+    CALL_WAITS_FOR_HOOK,
+    /** In the queue of a held route. */
+    CALL_WAITS_FOR_ROUTE,
+};
+
 struct call {
     /** The call's public part inside its handle, which outlives it. */
     struct berth_call *public;
@@ -47,10 +57,8 @@ struct call {
     bool ended;
     /** on_start of the handler has been called. */
     bool started;
-    /** An interceptor has not admitted it yet. */
-    bool pending;
-    /** In the queue of a held route. */
-    bool held;
+    /** What it waits for before its handler gets it. */
+    enum call_wait wait;
     bool handler_paused;
     bool stream_paused;
     bool half_closed;
@@ -68,12 +76,15 @@ struct call {
     void *request;
     size_t request_length;
 
-    TAILQ_ENTRY(call) held_link;
+    /** In the queue that it waits in. */
+    TAILQ_ENTRY(call) queue_link;
     struct annotation *annotations;
     /** The trace that `public->trace` points to, once it is set. */
     struct berth_trace trace;
-    /** One for each hook of the chain, followed by the copies of the request's peer and metadata. */
-    struct hook_state hook_states[];
+    /** One for each hook of the chain: `own_states`, unless the chain changed while the call was gated. */
+    struct hook_state *hook_states;
+    /** Followed by the copies of the request's peer and metadata. */
+    struct hook_state own_states[];
 };
 
 /** A position in a walk over all calls. It stays valid while calls come and go. */
@@ -95,21 +106,20 @@ struct calls {
     SLIST_HEAD(, name) transports;
     size_t transport_count;
     struct call_cursor *cursors;
+    /** Calls that wait before the first interceptor, the oldest first. */
+    TAILQ_HEAD(, call) gated;
     /** Engine functions on the stack, for any call. */
     unsigned depth;
     /** Ended calls that could not be freed yet; the next event on any call frees them. */
     size_t abandoned;
     struct router_observer observer;
-    /**
-     * A call has been freed: returns its reference to the chain and, if it had started, unpins the instance.
-     */
-    void (*on_gone)(struct calls *calls, struct chain *chain, const void *instance, bool started);
+    /** A call has been freed: returns its reference to the chain. NULL: an interceptor answered. */
+    void (*on_gone)(struct calls *calls, struct chain *chain);
 };
 
 /** Operations are those of `struct berth_call`. For on_gone see struct calls. */
 void calls_init(struct calls *calls, const struct berth_call_ops *operations,
-                void (*on_gone)(struct calls *calls, struct chain *chain, const void *instance,
-                                bool started));
+                void (*on_gone)(struct calls *calls, struct chain *chain));
 /** Frees the kept memory. */
 void calls_finish(struct calls *calls);
 

@@ -24,8 +24,10 @@ static void chain_append(struct chain *chain, struct hook *hook)
 
 static void hook_drop(struct hook *hook)
 {
-    if (--hook->references == 0)
-        free(hook);
+    if (--hook->references > 0)
+        return;
+    LIST_REMOVE(hook, link);
+    free(hook);
 }
 
 void chain_drop(struct chain *chain)
@@ -37,7 +39,7 @@ void chain_drop(struct chain *chain)
     free(chain);
 }
 
-struct chain *chain_with(const struct chain *chain, const struct hook *hook)
+struct chain *chain_with(const struct chain *chain, const struct hook *hook, struct hooks *all)
 {
     struct chain *longer = chain_create(chain->count + 1);
     struct hook *added = malloc(sizeof(*added));
@@ -50,12 +52,30 @@ struct chain *chain_with(const struct chain *chain, const struct hook *hook)
     }
     *added = *hook;
     added->references = 0;
+    LIST_INSERT_HEAD(all, added, link);
     while (i < chain->count && chain->hooks[i]->order <= hook->order)
         chain_append(longer, chain->hooks[i++]);
     chain_append(longer, added);
     while (i < chain->count)
         chain_append(longer, chain->hooks[i++]);
     return longer;
+}
+
+struct chain *chain_sorted(const struct chain *chain)
+{
+    struct chain *sorted = chain_create(chain->count);
+
+    if (sorted == NULL)
+        return NULL;
+    for (size_t i = 0; i < chain->count; i++) {
+        size_t place = sorted->count;
+
+        chain_append(sorted, chain->hooks[i]);
+        for (; place > 0 && sorted->hooks[place - 1]->order > chain->hooks[i]->order; place--)
+            sorted->hooks[place] = sorted->hooks[place - 1];
+        sorted->hooks[place] = chain->hooks[i];
+    }
+    return sorted;
 }
 
 struct chain *chain_without(const struct chain *chain, const void *owner)

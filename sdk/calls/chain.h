@@ -3,18 +3,26 @@
 #ifndef SDK_CALLS_CHAIN_H
 #define SDK_CALLS_CHAIN_H
 
+#include <sys/queue.h>
+
 #include <berth/plugin.h>
 
 struct call;
 
 /** One interceptor. After its removal it lives on while a call holds a chain that contains it. */
 struct hook {
+    /** Among all of the router's. */
+    LIST_ENTRY(hook) link;
     const struct berth_interceptor *interceptor;
     void *self;
     const void *owner;
     size_t order;
     /** Removed: not called any more. */
     bool removed;
+    /** In no chain of later calls, but called for those that began with it. */
+    bool retired;
+    /** Calls that wait for its answer. */
+    size_t pending;
     size_t references;
 };
 
@@ -35,8 +43,15 @@ struct chain {
 struct chain *chain_create(size_t hooks);
 /** Returns a reference. */
 void chain_drop(struct chain *chain);
-/** @return a chain with one more hook, after those of the same order; NULL without memory. */
-struct chain *chain_with(const struct chain *chain, const struct hook *hook);
+LIST_HEAD(hooks, hook);
+
+/**
+ * @return a chain with one more hook, after those of the same order, which also joins the list of all; NULL
+ * without memory.
+ */
+struct chain *chain_with(const struct chain *chain, const struct hook *hook, struct hooks *all);
+/** @return the same hooks in the order that they have now; NULL without memory. */
+struct chain *chain_sorted(const struct chain *chain);
 /** @return a chain without the hooks of an owner; NULL without memory. */
 struct chain *chain_without(const struct chain *chain, const void *owner);
 

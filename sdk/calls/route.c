@@ -68,6 +68,21 @@ static void binding_destroy(struct binding *binding)
     free(binding);
 }
 
+static void free_transports(char **transports, size_t count)
+{
+    for (size_t i = 0; transports != NULL && i < count; i++)
+        free(transports[i]);
+    free(transports);
+}
+
+static void method_destroy(struct route_method *method)
+{
+    free(method->path);
+    free(method->name);
+    free(method->counts);
+    free(method);
+}
+
 static void route_destroy(struct route *route)
 {
     struct binding *binding;
@@ -76,54 +91,99 @@ static void route_destroy(struct route *route)
         return;
     while ((binding = LIST_FIRST(&route->bindings)) != NULL)
         binding_destroy(binding);
-    for (size_t i = 0; i < route->method_count; i++) {
-        free(route->methods[i].path);
-        free(route->methods[i].name);
-    }
-    for (size_t i = 0; i < route->transport_count; i++)
-        free(route->transports[i]);
-    free(route->transports);
+    for (size_t i = 0; i < route->method_count; i++)
+        method_destroy(route->methods[i]);
+    free_transports(route->transports, route->transport_count);
     free(route->methods);
-    free(route->counts);
     free(route->service);
     free(route->plugin);
     free(route->reason);
     free(route);
 }
 
-static bool add_methods(struct route *route, const struct router_service *service)
+static struct route_method *method_create(struct route *route, const struct router_method *declared)
 {
-    route->methods = calloc(service->method_count + 1, sizeof(*route->methods));
-    route->counts = calloc(service->method_count + 1, sizeof(*route->counts));
-    if (route->methods == NULL || route->counts == NULL)
-        return false;
-    for (size_t i = 0; i < service->method_count; i++) {
-        struct route_method *method = &route->methods[i];
+    struct route_method *method = calloc(1, sizeof(*method));
 
-        *method = (struct route_method){
-            .route = route, .kind = service->methods[i].kind, .index = i, .counts = &route->counts[i]};
-        route->method_count++;
-        method->name = strdup(service->methods[i].name);
-        if (method->name == NULL || asprintf(&method->path, "/%s/%s", service->name, method->name) < 0)
+    if (method == NULL)
+        return NULL;
+    method->route = route;
+    method->kind = declared->kind;
+    method->index = route->method_count;
+    method->counts = calloc(1, sizeof(*method->counts));
+    method->name = strdup(declared->name);
+    if (method->name == NULL || method->counts == NULL ||
+        asprintf(&method->path, "/%s/%s", route->service, method->name) < 0) {
+        method->path = NULL;
+        method_destroy(method);
+        return NULL;
+    }
+    return method;
+}
+
+static struct route_method *find_method(const struct route *route, const char *name)
+{
+    for (size_t i = 0; i < route->method_count; i++)
+        if (strcmp(route->methods[i]->name, name) == 0)
+            return route->methods[i];
+    return NULL;
+}
+
+/* Methods that the route does not know yet, which nobody can call until they are offered. */
+static bool add_methods(struct routes *routes, struct route *route, const struct router_service *service)
+{
+    struct route_method **methods;
+
+    if (!index_reserve(&routes->by_path, key_of_method, service->method_count))
+        return false;
+    methods = reallocarray(route->methods, route->method_count + service->method_count + 1, sizeof(*methods));
+    if (methods == NULL)
+        return false;
+    route->methods = methods;
+    for (size_t i = 0; i < service->method_count; i++) {
+        struct route_method *method;
+
+        if (find_method(route, service->methods[i].name) != NULL)
+            continue;
+        method = method_create(route, &service->methods[i]);
+        if (method == NULL)
             return false;
+        methods[route->method_count++] = method;
+        index_add(&routes->by_path, key_of_method, method);
     }
     return true;
 }
 
-static bool add_transports(struct route *route, const struct router_service *service)
+static void offer_methods(struct route *route, const struct router_service *service)
 {
-    if (service->transport_count == 0)
-        return true;
-    route->transports = calloc(service->transport_count, sizeof(*route->transports));
-    if (route->transports == NULL)
-        return false;
-    for (size_t i = 0; i < service->transport_count; i++) {
-        route->transports[i] = strdup(service->transports[i]);
-        if (route->transports[i] == NULL)
-            return false;
-        route->transport_count++;
+    for (size_t i = 0; i < route->method_count; i++)
+        route->methods[i]->is_offered = false;
+    for (size_t i = 0; i < service->method_count; i++) {
+        struct route_method *method = find_method(route, service->methods[i].name);
+
+        method->is_offered = true;
+        method->kind = service->methods[i].kind;
     }
-    return true;
+}
+
+/* @return NULL also if it names none. */
+static char **copy_transports(const struct router_service *service, bool *ret_is_out_of_memory)
+{
+    char **transports;
+
+    *ret_is_out_of_memory = false;
+    if (service->transport_count == 0)
+        return NULL;
+    transports = calloc(service->transport_count, sizeof(*transports));
+    for (size_t i = 0; transports != NULL && i < service->transport_count; i++) {
+        transports[i] = strdup(service->transports[i]);
+        if (transports[i] == NULL) {
+            free_transports(transports, service->transport_count);
+            transports = NULL;
+        }
+    }
+    *ret_is_out_of_memory = transports == NULL;
+    return transports;
 }
 
 static struct route *route_create(const struct router_service *service)
@@ -134,9 +194,7 @@ static struct route *route_create(const struct router_service *service)
         return NULL;
     TAILQ_INIT(&route->held);
     route->service = strdup(service->name);
-    route->plugin = strdup(service->plugin);
-    if (route->service == NULL || route->plugin == NULL || !add_methods(route, service) ||
-        !add_transports(route, service)) {
+    if (route->service == NULL) {
         route_destroy(route);
         return NULL;
     }
@@ -152,48 +210,103 @@ void routes_finish(struct routes *routes)
     free(routes->by_path.slots);
 }
 
-static bool routes_reserve(struct routes *routes, size_t methods)
+/* The route of a name, perhaps one that was removed; created if there is none. NULL without memory. */
+static struct route *find_or_create(struct routes *routes, const struct router_service *service)
 {
-    struct route **items = reallocarray(routes->items, routes->count + 1, sizeof(struct route *));
+    struct route *route = index_find(&routes->by_service, key_of_route, service->name);
+    struct route **items;
 
+    if (route != NULL)
+        return route;
+    items = reallocarray(routes->items, routes->count + 1, sizeof(struct route *));
     if (items == NULL)
-        return false;
+        return NULL;
     routes->items = items;
-    return index_reserve(&routes->by_service, key_of_route, 1) &&
-           index_reserve(&routes->by_path, key_of_method, methods);
+    route = index_reserve(&routes->by_service, key_of_route, 1) ? route_create(service) : NULL;
+    if (route == NULL)
+        return NULL;
+    routes->items[routes->count++] = route;
+    index_add(&routes->by_service, key_of_route, route);
+    return route;
+}
+
+/* What is not a question of methods. */
+static bool copy_service(struct route_offer *offer, const struct router_service *service)
+{
+    bool is_out_of_memory;
+
+    offer->service = service;
+    offer->plugin = strdup(service->plugin);
+    offer->transports = copy_transports(service, &is_out_of_memory);
+    return offer->plugin != NULL && !is_out_of_memory;
+}
+
+static void take_service(struct route_offer *offer)
+{
+    struct route *route = offer->route;
+
+    if (offer->service == NULL)
+        return;
+    free(route->plugin);
+    free_transports(route->transports, route->transport_count);
+    route->plugin = offer->plugin;
+    route->transports = offer->transports;
+    route->transport_count = offer->service->transport_count;
+    offer->plugin = NULL;
+    offer->transports = NULL;
+    offer_methods(route, offer->service);
+}
+
+void route_drop(struct route_offer *offer)
+{
+    if (offer->transports != NULL)
+        free_transports(offer->transports, offer->service->transport_count);
+    free(offer->plugin);
+    free(offer->binding);
+    *offer = (struct route_offer){0};
 }
 
 enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
                                struct berth_error *err)
 {
     const struct route *before = routes_find(routes, service->name);
-    struct route *route;
+    struct route_offer offer = {0};
 
     if (before != NULL)
         return berth_error_set(err, BERTH_ALREADY_EXISTS,
                                "service %s is already exported by %s; %s cannot export it too", service->name,
                                before->plugin, service->plugin);
-    route = route_create(service);
-    if (route == NULL || !routes_reserve(routes, route->method_count)) {
-        route_destroy(route);
+    offer.route = find_or_create(routes, service);
+    if (offer.route == NULL || !copy_service(&offer, service) || !add_methods(routes, offer.route, service)) {
+        route_drop(&offer);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
                                service->name);
     }
-    routes->items[routes->count++] = route;
-    index_add(&routes->by_service, key_of_route, route);
-    for (size_t i = 0; i < route->method_count; i++)
-        index_add(&routes->by_path, key_of_method, &route->methods[i]);
+    take_service(&offer);
+    offer.route->state = ROUTE_DECLARED;
     return BERTH_OK;
 }
 
 struct route *routes_find(const struct routes *routes, const char *service)
 {
-    return index_find(&routes->by_service, key_of_route, service);
+    struct route *route = index_find(&routes->by_service, key_of_route, service);
+
+    return route != NULL && route->state != ROUTE_REMOVED ? route : NULL;
 }
 
 const struct route_method *routes_find_method(const struct routes *routes, const char *path)
 {
-    return index_find(&routes->by_path, key_of_method, path);
+    const struct route_method *method = index_find(&routes->by_path, key_of_method, path);
+
+    return method != NULL && method->is_offered ? method : NULL;
+}
+
+void route_remove(struct route *route)
+{
+    route_unbind(route);
+    for (size_t i = 0; i < route->method_count; i++)
+        route->methods[i]->is_offered = false;
+    route->state = ROUTE_REMOVED;
 }
 
 bool route_takes_transport(const struct route *route, const char *transport)
@@ -226,82 +339,123 @@ static bool table_find(const struct berth_service *table, const char *name, stru
     return false;
 }
 
-static enum berth_code bind_method(const struct route_method *method, const struct berth_service *table,
-                                   struct berth_method *ret_method, struct berth_error *err)
+/* The plugin, the path and the kind are those of the declaration that the table has to match. */
+static enum berth_code bind_method(const char *plugin, const char *path, const struct router_method *declared,
+                                   const struct berth_service *table, struct berth_method *ret_method,
+                                   struct berth_error *err)
 {
-    const struct route *route = method->route;
     struct berth_method found;
 
-    if (!table_find(table, method->name, &found))
+    if (!table_find(table, declared->name, &found))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: method %s is declared but missing from the code", route->plugin,
-                               method->path);
-    if (found.kind != method->kind)
+                               "%s: method %s is declared but missing from the code", plugin, path);
+    if (found.kind != declared->kind)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: the code of %s has another streaming kind than declared", route->plugin,
-                               method->path);
+                               "%s: the code of %s has another streaming kind than declared", plugin, path);
     if (route_takes_one_request(found.kind) && found.on_message == NULL)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: the code of %s has no on_message",
-                               route->plugin, method->path);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: the code of %s has no on_message", plugin,
+                               path);
     *ret_method = found;
     return BERTH_OK;
 }
 
-static enum berth_code check_table(const struct route *route, const struct berth_service *table,
-                                   struct berth_error *err)
+static enum berth_code check_table(const char *plugin, const char *service, size_t declared_count,
+                                   const struct berth_service *table, struct berth_error *err)
 {
     if (table->size < offsetof(struct berth_service, method_count) + sizeof(table->method_count) ||
         table->method_size < offsetof(struct berth_method, on_end) + sizeof(table->methods->on_end))
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s: the table of %s is too small (%u and %u bytes); rebuild it against this SDK", route->plugin,
-            route->service, table->size, table->method_size);
-    if (table->method_count != route->method_count)
+            "%s: the table of %s is too small (%u and %u bytes); rebuild it against this SDK", plugin,
+            service, table->size, table->method_size);
+    if (table->method_count != declared_count)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s: %zu methods of %s are declared, but its code has %zu", route->plugin,
-                               route->method_count, route->service, table->method_count);
+                               "%s: %zu methods of %s are declared, but its code has %zu", plugin,
+                               declared_count, service, table->method_count);
     return BERTH_OK;
 }
 
-static struct binding *binding_create(struct route *route, const struct berth_service *table)
+static struct binding *binding_create(struct route *route, const struct router_target *target)
 {
     struct binding *binding = calloc(1, sizeof(*binding) + route->method_count * sizeof(binding->methods[0]));
+    const struct berth_service *table = target->table;
 
     if (binding == NULL)
         return NULL;
     binding->route = route;
-    binding->live = true;
+    binding->instance = target->instance;
+    binding->owner = target->owner;
     if (BERTH_HAS(table, descriptors) && BERTH_HAS(table, descriptors_length)) {
         binding->descriptors = table->descriptors;
         binding->descriptors_length = table->descriptors_length;
     }
     binding->handlers = BERTH_SERVICE_HANDLERS(table);
+    binding->method_count = route->method_count;
+    for (size_t i = 0; i < route->method_count; i++)
+        binding->methods[i].kind = ROUTE_NO_KIND;
     return binding;
 }
 
-enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
-                           const void *owner, struct berth_error *err)
+/* The methods of the service as it becomes, or as it is. */
+static enum berth_code bind_methods(const struct route *route, const struct router_service *service,
+                                    const struct berth_service *table, struct binding *binding,
+                                    struct berth_error *err)
 {
-    enum berth_code code = check_table(route, table, err);
-    struct binding *binding;
+    const char *plugin = service != NULL ? service->plugin : route->plugin;
+    size_t count = service != NULL ? service->method_count : 0;
+    enum berth_code code;
 
-    if (code != BERTH_OK)
-        return code;
-    binding = binding_create(route, table);
-    if (binding == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for %s", route->service);
-    for (size_t i = 0; i < route->method_count && code == BERTH_OK; i++)
-        code = bind_method(&route->methods[i], table, &binding->methods[i], err);
-    if (code != BERTH_OK) {
-        free(binding);
-        return code;
+    for (size_t i = 0; service == NULL && i < route->method_count; i++)
+        count += route->methods[i]->is_offered;
+    code = check_table(plugin, route->service, count, table, err);
+    for (size_t i = 0; service != NULL && i < count && code == BERTH_OK; i++) {
+        const struct route_method *method = find_method(route, service->methods[i].name);
+
+        code = bind_method(plugin, method->path, &service->methods[i], table,
+                           &binding->methods[method->index], err);
     }
-    binding->instance = instance;
-    binding->owner = owner;
+    for (size_t i = 0; service == NULL && i < route->method_count && code == BERTH_OK; i++) {
+        const struct route_method *method = route->methods[i];
+        const struct router_method declared = {method->name, method->kind};
+
+        if (method->is_offered)
+            code = bind_method(plugin, method->path, &declared, table, &binding->methods[i], err);
+    }
+    return code;
+}
+
+enum berth_code route_prepare(struct routes *routes, struct route *route,
+                              const struct router_service *service, const struct router_target *target,
+                              struct route_offer *ret_offer, struct berth_error *err)
+{
+    struct route_offer offer = {.route = route};
+    enum berth_code code;
+
+    if (service != NULL && (!copy_service(&offer, service) || !add_methods(routes, route, service)))
+        code = BERTH_RESOURCE_EXHAUSTED;
+    else
+        code = (offer.binding = binding_create(route, target)) != NULL ? BERTH_OK : BERTH_RESOURCE_EXHAUSTED;
+    if (code != BERTH_OK)
+        berth_error_set(err, code, "out of memory for %s", route->service);
+    else
+        code = bind_methods(route, service, target->table, offer.binding, err);
+    if (code == BERTH_OK)
+        *ret_offer = offer;
+    else
+        route_drop(&offer);
+    return code;
+}
+
+void route_take(struct route_offer *offer)
+{
+    struct route *route = offer->route;
+
+    take_service(offer);
     route_unbind(route);
-    route->live = binding;
-    LIST_INSERT_HEAD(&route->bindings, binding, link);
-    return BERTH_OK;
+    route->live = offer->binding;
+    route->live->live = true;
+    LIST_INSERT_HEAD(&route->bindings, route->live, link);
+    route->state = ROUTE_LIVE;
 }
 
 void route_unbind(struct route *route)

@@ -15,12 +15,16 @@
 struct call;
 struct route;
 
+/** A method by its path. Once known it is kept for as long as the router: ended calls still show its names.
+ */
 struct route_method {
     struct route *route;
     /** "/helloworld.Greeter/SayHello" */
     char *path;
     char *name;
     enum berth_method_kind kind;
+    /** Does the service have it, as it was last declared? */
+    bool is_offered;
     /** Its place in the methods of every binding. */
     size_t index;
     /** Over all generations. */
@@ -32,18 +36,25 @@ struct binding {
     LIST_ENTRY(binding) link;
     struct route *route;
     void *instance;
-    /** For the observer. */
+    /** The generation: by it calls are counted, ended and waited for. */
     const void *owner;
     bool live;
     size_t calls;
     const void *descriptors;
     size_t descriptors_length;
     const void *handlers;
-    /** Copies of the module's, as wide as this engine knows them, in the order they were declared. */
+    /** Copies of the module's, as wide as this engine knows them, by `index`. Those it does not have are
+     * ROUTE_NO_KIND. */
+    size_t method_count;
     struct berth_method methods[];
 };
 
+/** The kind of a method that a binding does not have. */
+#define ROUTE_NO_KIND ((enum berth_method_kind) - 1)
+
 enum route_state {
+    /** Unknown to callers; its name is free. */
+    ROUTE_REMOVED,
     ROUTE_DECLARED,
     ROUTE_LIVE,
     ROUTE_HELD,
@@ -57,9 +68,9 @@ struct route {
     char **transports;
     size_t transport_count;
     enum route_state state;
-    struct route_method *methods;
+    /** All that it ever had. */
+    struct route_method **methods;
     size_t method_count;
-    struct router_counts *counts;
     struct binding *live;
     LIST_HEAD(, binding) bindings;
     /** ROUTE_GONE: the error for callers. */
@@ -71,7 +82,7 @@ struct route {
     size_t max_held;
 };
 
-/** All routes, in the order they were declared, and where each path leads. */
+/** All routes, in the order they were first declared, and where each path leads. */
 struct routes {
     struct route **items;
     size_t count;
@@ -86,8 +97,12 @@ void routes_finish(struct routes *routes);
 /** BERTH_ALREADY_EXISTS if another plugin has declared the service; BERTH_RESOURCE_EXHAUSTED. */
 enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
                                struct berth_error *err);
+/** NULL if there is none, or if it was removed. */
 struct route *routes_find(const struct routes *routes, const char *service);
+/** Only one that is offered. */
 const struct route_method *routes_find_method(const struct routes *routes, const char *path);
+/** Calls in flight keep their instance. The waiting calls must have been refused. */
+void route_remove(struct route *route);
 
 /** Does the handler get exactly one whole request, after the caller's half-close? */
 static inline bool route_takes_one_request(enum berth_method_kind kind)
@@ -98,14 +113,29 @@ static inline bool route_takes_one_request(enum berth_method_kind kind)
 /** May this transport carry it? Tests may carry everything. */
 bool route_takes_transport(const struct route *route, const char *transport);
 
+/** What a route becomes in a switch, ready to be taken without failing. */
+struct route_offer {
+    struct route *route;
+    struct binding *binding;
+    /** What the service is from here on; NULL: as declared before. Borrowed until the offer is taken. */
+    const struct router_service *service;
+    char *plugin;
+    char **transports;
+};
+
 /**
- * Makes an instance the route's live one, replacing the one before.
+ * Readies an instance to become the route's live one, with the methods of `service`, or with those that were
+ * declared if that is NULL.
  *
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION if its methods do not match the route's;
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if the table does not have just these methods;
  *         BERTH_RESOURCE_EXHAUSTED.
  */
-enum berth_code route_bind(struct route *route, const struct berth_service *table, void *instance,
-                           const void *owner, struct berth_error *err);
+enum berth_code route_prepare(struct routes *routes, struct route *route,
+                              const struct router_service *service, const struct router_target *target,
+                              struct route_offer *ret_offer, struct berth_error *err);
+/** Replaces the instance before. */
+void route_take(struct route_offer *offer);
+void route_drop(struct route_offer *offer);
 /** Closes the live instance to new calls; calls in flight keep it. */
 void route_unbind(struct route *route);
 

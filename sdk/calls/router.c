@@ -12,10 +12,10 @@
 #include "chain.h"
 #include "operations.h"
 
-/* Waits for the last call on an instance. */
+/* Waits for the last call on an owner. */
 struct watch {
     LIST_ENTRY(watch) link;
-    const void *instance;
+    const void *owner;
     void (*on_idle)(void *context);
     void *context;
 };
@@ -24,6 +24,9 @@ struct router {
     struct berth_router interface;
     struct calls calls;
     struct chain *chain;
+    struct hooks hooks;
+    /* Calls that are opened wait before the first interceptor. */
+    bool is_gated;
     struct routes routes;
     LIST_HEAD(, watch) watches;
 };
@@ -58,8 +61,8 @@ static void explain_unknown(const struct routes *routes, const char *path, const
     for (size_t i = 0; i < routes->count; i++) {
         const struct route *route = routes->items[i];
 
-        if (strncmp(route->service, service, length) != 0 || route->service[length] != '\0' ||
-            !route_takes_transport(route, transport))
+        if (route->state == ROUTE_REMOVED || strncmp(route->service, service, length) != 0 ||
+            route->service[length] != '\0' || !route_takes_transport(route, transport))
             continue;
         berth_error_set(err, BERTH_UNIMPLEMENTED, "unknown method %s for service %s", slash + 1,
                         route->service);
@@ -84,7 +87,8 @@ static struct berth_call *open_call(const struct berth_router *interface,
     method = routes_find_method(&router->routes, request->path);
 
     if (method != NULL && route_takes_transport(method->route, request->transport))
-        return call_open(&router->calls, router->chain, method, request);
+        return (router->is_gated ? call_open_gated : call_open)(&router->calls, router->chain, method,
+                                                                request);
     explain_unknown(&router->routes, request->path, request->transport, &err);
     request->stream_ops->finish(request->stream, BERTH_UNIMPLEMENTED, err.message, NULL, 0);
     return NULL;
@@ -96,7 +100,7 @@ static struct berth_route_info info_of_route(const struct route *route)
         .size = sizeof(info),
         .service = route->service,
         .plugin = route->plugin,
-        .live = route->state == ROUTE_LIVE,
+        .live = route->state == ROUTE_LIVE || route->state == ROUTE_HELD,
         .transports = (const char *const *)route->transports,
         .transport_count = route->transport_count,
     };
@@ -118,7 +122,7 @@ static void each_route(const struct berth_router *interface,
     for (size_t i = 0; i < router->routes.count; i++) {
         const struct berth_route_info info = info_of_route(router->routes.items[i]);
 
-        if (!on_route(context, &info))
+        if (router->routes.items[i]->state != ROUTE_REMOVED && !on_route(context, &info))
             return;
     }
 }
@@ -167,9 +171,9 @@ static void each_method(const struct berth_router *interface,
         const struct route *route = router->routes.items[i];
 
         for (size_t k = 0; k < route->method_count; k++) {
-            const struct berth_method_info info = info_of(&route->methods[k]);
+            const struct berth_method_info info = info_of(route->methods[k]);
 
-            if (!on_method(context, &info))
+            if (route->methods[k]->is_offered && !on_method(context, &info))
                 return;
         }
     }
@@ -191,24 +195,39 @@ static bool find_method(const struct berth_router *interface, const char *path, 
     return true;
 }
 
-static size_t route_calls(const struct route *route, const void *instance)
+static size_t route_calls(const struct route *route, const void *owner)
 {
     const struct binding *binding;
     size_t calls = 0;
 
     LIST_FOREACH(binding, &route->bindings, link)
-    if (binding->instance == instance)
+    if (binding->owner == owner)
         calls += binding->calls;
     return calls;
 }
 
-size_t router_instance_calls(const struct router *router, const void *instance)
+size_t router_owner_calls(const struct router *router, const void *owner)
 {
+    const struct hook *hook;
     size_t calls = 0;
 
     for (size_t i = 0; i < router->routes.count; i++)
-        calls += route_calls(router->routes.items[i], instance);
+        calls += route_calls(router->routes.items[i], owner);
+    LIST_FOREACH(hook, &router->hooks, link)
+    if (hook->owner == owner)
+        calls += hook->pending;
     return calls;
+}
+
+/* Of one that was retired: calls that began with it. */
+static bool has_retired_hooks(const struct router *router, const void *owner)
+{
+    const struct hook *hook;
+
+    LIST_FOREACH(hook, &router->hooks, link)
+    if (hook->owner == owner && hook->retired && !hook->removed)
+        return true;
+    return false;
 }
 
 /* How many kinds of calls a description lists; others are only counted. */
@@ -234,7 +253,7 @@ static void count_call(const struct call *call, struct kind *kinds, size_t *kind
     kinds[i].count++;
 }
 
-void router_describe_calls(const struct router *router, const void *instance, char *text, size_t size)
+void router_describe_calls(const struct router *router, const void *owner, char *text, size_t size)
 {
     struct kind kinds[KINDS_MAX];
     size_t kind_count = 0, count = 0, used = 0;
@@ -242,7 +261,7 @@ void router_describe_calls(const struct router *router, const void *instance, ch
 
     LIST_FOREACH(call, &router->calls.all, link)
     {
-        if (call->ended || (instance != NULL && (!call->started || call->public->instance != instance)))
+        if (call->ended || (owner != NULL && (!call->started || call->binding->owner != owner)))
             continue;
         count++;
         count_call(call, kinds, &kind_count);
@@ -256,12 +275,12 @@ void router_describe_calls(const struct router *router, const void *instance, ch
                                  kinds[i].count);
 }
 
-static struct watch *find_watch(const struct router *router, const void *instance)
+static struct watch *find_watch(const struct router *router, const void *owner)
 {
     struct watch *watch;
 
     LIST_FOREACH(watch, &router->watches, link)
-    if (watch->instance == instance)
+    if (watch->owner == owner)
         return watch;
     return NULL;
 }
@@ -272,31 +291,43 @@ static void drop_watch(struct watch *watch)
     free(watch);
 }
 
-static void tell_if_idle(struct router *router, struct watch *watch)
+static bool is_idle(const struct router *router, const void *owner)
 {
-    void (*on_idle)(void *context) = watch->on_idle;
-    void *context = watch->context;
-
-    if (router_instance_calls(router, watch->instance) > 0)
-        return;
-    drop_watch(watch);
-    on_idle(context);
+    return router_owner_calls(router, owner) == 0 && !has_retired_hooks(router, owner);
 }
 
-static void on_gone(struct calls *calls, struct chain *chain, const void *instance, bool started)
+/* Whoever is told may set and drop watches, so the list is looked at anew. */
+static void tell_who_is_idle(struct router *router)
+{
+    struct watch *watch = LIST_FIRST(&router->watches);
+
+    while (watch != NULL) {
+        void (*on_idle)(void *context) = watch->on_idle;
+        void *context = watch->context;
+
+        if (!is_idle(router, watch->owner)) {
+            watch = LIST_NEXT(watch, link);
+            continue;
+        }
+        drop_watch(watch);
+        on_idle(context);
+        watch = LIST_FIRST(&router->watches);
+    }
+}
+
+static void on_gone(struct calls *calls, struct chain *chain)
 {
     struct router *router = CONTAINER_OF(calls, struct router, calls);
-    struct watch *watch = started ? find_watch(router, instance) : NULL;
 
-    chain_drop(chain);
-    if (watch != NULL)
-        tell_if_idle(router, watch);
+    if (chain != NULL)
+        chain_drop(chain);
+    if (!LIST_EMPTY(&router->watches))
+        tell_who_is_idle(router);
 }
 
-void router_when_idle(struct router *router, const void *instance, void (*on_idle)(void *context),
-                      void *context)
+void router_when_idle(struct router *router, const void *owner, void (*on_idle)(void *context), void *context)
 {
-    struct watch *watch = find_watch(router, instance);
+    struct watch *watch = find_watch(router, owner);
 
     if (watch != NULL)
         drop_watch(watch);
@@ -305,11 +336,10 @@ void router_when_idle(struct router *router, const void *instance, void (*on_idl
     watch = malloc(sizeof(*watch));
     if (watch == NULL)
         abort();
-    *watch = (struct watch){.instance = instance, .on_idle = on_idle, .context = context};
+    *watch = (struct watch){.owner = owner, .on_idle = on_idle, .context = context};
     LIST_INSERT_HEAD(&router->watches, watch, link);
     call_reap(&router->calls);
-    if (find_watch(router, instance) == watch)
-        tell_if_idle(router, watch);
+    tell_who_is_idle(router);
 }
 
 struct router *router_create(void)
@@ -386,21 +416,150 @@ static void retry_held(struct route *route)
         call_retry(TAILQ_FIRST(&route->held));
 }
 
+/* The chain as it will be; NULL without memory. */
+static struct chain *make_chain(struct router *router, const struct router_switch *change)
+{
+    struct chain *chain = chain_sorted(router->chain);
+
+    for (size_t i = 0; i < change->retired_count && chain != NULL; i++) {
+        struct chain *next = chain_without(chain, change->retired[i]);
+
+        chain_drop(chain);
+        chain = next;
+    }
+    for (size_t i = 0; i < change->hook_count && chain != NULL; i++) {
+        const struct router_hook *added = &change->hooks[i];
+        const struct hook hook = {.interceptor = added->interceptor,
+                                  .self = added->self,
+                                  .owner = added->owner,
+                                  .order = added->order};
+        struct chain *next = chain_with(chain, &hook, &router->hooks);
+
+        chain_drop(chain);
+        chain = next;
+    }
+    return chain;
+}
+
+/* Those that no later call will have are retired first, so that dropping the chain before frees them. */
+static void take_chain(struct router *router, struct chain *chain, const struct router_switch *change)
+{
+    struct chain *before = router->chain;
+
+    for (size_t i = 0; i < change->retired_count; i++)
+        for (size_t k = 0; k < before->count; k++)
+            if (before->hooks[k]->owner == change->retired[i])
+                before->hooks[k]->retired = true;
+    router->chain = chain;
+    chain_drop(before);
+}
+
+static enum berth_code prepare_offers(struct router *router, const struct router_switch *change,
+                                      struct route_offer *offers, struct berth_error *err)
+{
+    for (size_t i = 0; i < change->target_count; i++) {
+        const struct router_target *target = &change->targets[i];
+        struct route *route = routes_find(&router->routes, target->service);
+        enum berth_code code;
+
+        if (route == NULL)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is not declared",
+                                   target->service);
+        code = route_prepare(&router->routes, route, target->declaration, target, &offers[i], err);
+        if (code != BERTH_OK)
+            return code;
+    }
+    return BERTH_OK;
+}
+
+enum berth_code router_switch(struct router *router, const struct router_switch *change,
+                              struct berth_error *err)
+{
+    struct route_offer *offers = calloc(change->target_count + 1, sizeof(*offers));
+    bool has_hooks = change->hook_count + change->retired_count > 0;
+    struct chain *chain = has_hooks ? make_chain(router, change) : NULL;
+    enum berth_code code = BERTH_RESOURCE_EXHAUSTED;
+
+    if (offers == NULL || (has_hooks && chain == NULL))
+        berth_error_set(err, code, "out of memory for a change of routes");
+    else
+        code = prepare_offers(router, change, offers, err);
+    for (size_t i = 0; code == BERTH_OK && i < change->target_count; i++)
+        route_take(&offers[i]);
+    for (size_t i = 0; code != BERTH_OK && offers != NULL && i < change->target_count; i++)
+        route_drop(&offers[i]);
+    if (code == BERTH_OK && has_hooks)
+        take_chain(router, chain, change);
+    else if (chain != NULL)
+        chain_drop(chain);
+    if (code == BERTH_OK && change->target_count > 0)
+        note_change(router);
+    for (size_t i = 0; code == BERTH_OK && i < change->target_count; i++)
+        retry_held(offers[i].route);
+    free(offers);
+    if (code == BERTH_OK && !LIST_EMPTY(&router->watches))
+        tell_who_is_idle(router);
+    return code;
+}
+
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
                                 void *instance, const void *owner, struct berth_error *err)
 {
+    const struct router_target target = {
+        .service = service, .table = table, .instance = instance, .owner = owner};
+
+    return router_switch(router, &(struct router_switch){.targets = &target, .target_count = 1}, err);
+}
+
+void router_remove(struct router *router, const char *service)
+{
     struct route *route = routes_find(&router->routes, service);
-    enum berth_code code;
 
     if (route == NULL)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is not declared", service);
-    code = route_bind(route, table, instance, owner, err);
-    if (code != BERTH_OK)
-        return code;
-    route->state = ROUTE_LIVE;
+        return;
+    route_remove(route);
     note_change(router);
     retry_held(route);
-    return BERTH_OK;
+}
+
+void router_release(struct router *router, const char *service)
+{
+    struct route *route = routes_find(&router->routes, service);
+
+    if (route == NULL || route->state != ROUTE_HELD)
+        return;
+    route->state = route->live != NULL ? ROUTE_LIVE : ROUTE_DECLARED;
+    note_change(router);
+    retry_held(route);
+}
+
+const void *router_find_owner(const struct router *router, const char *service)
+{
+    const struct route *route = routes_find(&router->routes, service);
+
+    return route != NULL && route->live != NULL ? route->live->owner : NULL;
+}
+
+const char *router_find_exporter(const struct router *router, const char *service)
+{
+    const struct route *route = routes_find(&router->routes, service);
+
+    return route != NULL ? route->plugin : NULL;
+}
+
+void router_close_gate(struct router *router)
+{
+    router->is_gated = true;
+}
+
+/* Whoever is let pass may close it again. */
+void router_open_gate(struct router *router)
+{
+    struct call *call;
+
+    router->is_gated = false;
+    while (!router->is_gated && (call = TAILQ_FIRST(&router->calls.gated)) != NULL)
+        call_pass_gate(call, router->chain);
 }
 
 /* For a table that neither a manifest nor a generator has checked. */
@@ -477,28 +636,37 @@ void router_set_gone(struct router *router, const char *service, enum berth_code
     retry_held(route);
 }
 
-void router_end_calls(struct router *router, const void *instance, const char *reason)
+void router_end_calls(struct router *router, const void *owner, const char *reason)
 {
     struct call_cursor cursor;
     struct call *call = calls_first(&router->calls, &cursor);
 
     for (; call != NULL; call = calls_next(&router->calls, &cursor))
-        if (call->started && call->public->instance == instance)
+        if (call->started && call->binding->owner == owner)
             call_end(call, BERTH_UNAVAILABLE, reason);
 }
 
 enum berth_code router_add_interceptor(struct router *router, const struct berth_interceptor *interceptor,
                                        void *self, size_t order, const void *owner, struct berth_error *err)
 {
-    const struct hook hook = {.interceptor = interceptor, .self = self, .owner = owner, .order = order};
-    struct chain *chain = chain_with(router->chain, &hook);
+    const struct router_hook hook = {interceptor, self, owner, order};
 
+    return router_switch(router, &(struct router_switch){.hooks = &hook, .hook_count = 1}, err);
+}
+
+void router_order_interceptors(struct router *router, size_t (*order_of)(void *context, const void *owner),
+                               void *context)
+{
+    struct chain *chain;
+    struct hook *hook;
+
+    LIST_FOREACH(hook, &router->hooks, link)
+    hook->order = order_of(context, hook->owner);
+    chain = chain_sorted(router->chain);
     if (chain == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the interceptor %s",
-                               interceptor->name);
+        abort();
     chain_drop(router->chain);
     router->chain = chain;
-    return BERTH_OK;
 }
 
 static void forget_hooks(struct router *router, const void *owner)
@@ -514,15 +682,18 @@ void router_remove_interceptors(struct router *router, const void *owner)
 {
     struct chain *before = router->chain;
     struct chain *chain = chain_without(before, owner);
+    struct hook *hook;
 
     if (chain == NULL)
         abort();
     router->chain = chain;
     forget_hooks(router, owner);
-    for (size_t i = 0; i < before->count; i++)
-        if (before->hooks[i]->owner == owner)
-            before->hooks[i]->removed = true;
+    LIST_FOREACH(hook, &router->hooks, link)
+    if (hook->owner == owner)
+        hook->removed = true;
     chain_drop(before);
+    if (!LIST_EMPTY(&router->watches))
+        tell_who_is_idle(router);
 }
 
 void router_admit(struct router *router, const void *owner, struct berth_call *call, enum berth_code code,

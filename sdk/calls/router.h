@@ -4,10 +4,15 @@
  * configuration or plugin states. A router belongs to one thread: its loop's.
  *
  *     server ─open─▶ the path's route ─▶ the interceptors' on_start ─▶ by the route's state:
- *         live       the call is pinned to the instance; its handlers get it
+ *         live       the call is pinned to the instance and its owner; its handlers get it
  *         held       it waits, within its deadline and a limit, until the route is live or gone
  *         declared   UNAVAILABLE: the plugin has not started
  *         gone       rejected with the code and reason of router_set_gone
+ *         removed    unknown, as if nobody had ever declared it
+ *
+ * Two instances of one service may have calls at once: each belongs to an owner, the generation of a plugin,
+ * and by owner calls are counted, ended and waited for. A switch moves any number of services and
+ * interceptors from one generation to another at once, and each brings its own set of methods.
  *
  * Messages pass the interceptors in order, then reach the handler; replies pass them in reverse. The end is
  * reported to the interceptors in reverse, then to the server, and last to the handler (on_end). Then the
@@ -41,6 +46,36 @@ struct router_service {
     size_t transport_count;
 };
 
+/** A service that becomes live, see router_switch. */
+struct router_target {
+    const char *service;
+    /** The service as it is from here on; NULL: as it was declared last. Copied. */
+    const struct router_service *declaration;
+    const struct berth_service *table;
+    void *instance;
+    /** Whose the calls are. */
+    const void *owner;
+};
+
+/** An interceptor that joins, see router_add_interceptor. */
+struct router_hook {
+    const struct berth_interceptor *interceptor;
+    void *self;
+    const void *owner;
+    size_t order;
+};
+
+/** What router_switch changes at once. */
+struct router_switch {
+    const struct router_target *targets;
+    size_t target_count;
+    const struct router_hook *hooks;
+    size_t hook_count;
+    /** Owners whose interceptors no later call gets; those in flight keep them until they end. */
+    const void *const *retired;
+    size_t retired_count;
+};
+
 /** Whose code a router is about to run. */
 enum router_part {
     ROUTER_HANDLER,
@@ -72,6 +107,8 @@ struct router_observer {
     void (*on_leave)(void *context, const void *owner, const struct berth_call *call);
     /** A route was added or changed its state. */
     void (*on_change)(void *context);
+    /** The first call waits for a held route. It only takes note: a call is in the middle of its opening. */
+    void (*on_held)(void *context, const char *service, const char *plugin);
     /**
      * A call was used against the contract: after its end, twice where once is allowed, with a code that does
      * not exist, from another thread. Nothing has come of it, except that the code became UNKNOWN. Where this
@@ -111,40 +148,68 @@ enum berth_code router_declare(struct router *router, const struct router_servic
  * Directs new calls to this instance; calls in flight stay where they began.
  *
  * @param table  borrowed until no call runs on the instance and another is live or the route gone.
- * @param owner  for the observer.
+ * @param owner  whose the calls are, also for the observer.
  * @return BERTH_OK; BERTH_FAILED_PRECONDITION if the service is not declared or its methods do not match the
  *         table; BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code router_set_live(struct router *router, const char *service, const struct berth_service *table,
                                 void *instance, const void *owner, struct berth_error *err);
+/**
+ * Makes services live and has interceptors join and leave, all at once: no call sees a part of it. Waiting
+ * calls of these services proceed before this returns.
+ *
+ * @return as router_set_live; then nothing has changed.
+ */
+enum berth_code router_switch(struct router *router, const struct router_switch *change,
+                              struct berth_error *err);
 /** Declares a service by its table and makes it live, for services without another description. */
 enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
                                void *instance, struct berth_error *err);
 /** Makes new calls wait, up to `max_calls` of them and each within its deadline; more are rejected. */
 void router_hold(struct router *router, const char *service, size_t max_calls);
+/** Ends router_hold without a switch: calls reach the instance that they did before. */
+void router_release(struct router *router, const char *service);
 /** Rejects new calls with the code and the reason; calls in flight continue. */
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason);
+/** Forgets a service: its name is free, new calls find nothing, and calls in flight continue. Its methods'
+ * counters go on when it is declared again. */
+void router_remove(struct router *router, const char *service);
+/** Whose instance is live; NULL: none. */
+const void *router_find_owner(const struct router *router, const char *service);
+/** The URI of the plugin that has declared a service; NULL: nobody has. */
+const char *router_find_exporter(const struct router *router, const char *service);
 
-/** Number of calls in flight on an instance, over all its services. */
-size_t router_instance_calls(const struct router *router, const void *instance);
+/**
+ * Has all new calls wait, each within its deadline, before the first interceptor, so that interceptors can be
+ * replaced without a call that passes none of them.
+ */
+void router_close_gate(struct router *router);
+/** Lets them pass, in order, with the interceptors as they are then. */
+void router_open_gate(struct router *router);
+
+/**
+ * How many calls hold an owner: in flight on its instance over all its services, or waiting for an answer of
+ * its interceptors.
+ */
+size_t router_owner_calls(const struct router *router, const void *owner);
 /**
  * Describes the open calls by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over grpc
  * (2)"; "" if there is none.
  *
- * @param instance  whose calls; NULL: all.
+ * @param owner  whose calls; NULL: all.
  */
-void router_describe_calls(const struct router *router, const void *instance, char *text, size_t size);
+void router_describe_calls(const struct router *router, const void *owner, char *text, size_t size);
 /**
- * Calls `on_idle` once, as soon as no call runs on the instance, possibly before this returns. One watch per
- * instance; a NULL `on_idle` removes it.
+ * Calls `on_idle` once, as soon as no call holds the owner and none passes interceptors of it that were
+ * retired, possibly before this returns. One watch per owner; a NULL `on_idle` removes it.
  */
-void router_when_idle(struct router *router, const void *instance, void (*on_idle)(void *context),
+void router_when_idle(struct router *router, const void *owner, void (*on_idle)(void *context),
                       void *context);
 /**
- * Ends every call on the instance with UNAVAILABLE. A call with a running callback counts as in flight until
- * that returns; see router_when_idle.
+ * Ends every call on an owner's instance with UNAVAILABLE. A call with a running callback counts as in flight
+ * until that returns; see router_when_idle.
  */
-void router_end_calls(struct router *router, const void *instance, const char *reason);
+void router_end_calls(struct router *router, const void *owner, const char *reason);
 
 /**
  * Adds an interceptor, after those with a lower or the same `order`, for calls opened from here on.
@@ -153,6 +218,9 @@ void router_end_calls(struct router *router, const void *instance, const char *r
  */
 enum berth_code router_add_interceptor(struct router *router, const struct berth_interceptor *interceptor,
                                        void *self, size_t order, const void *owner, struct berth_error *err);
+/** Gives the interceptors the order of another plan, for calls opened from here on. */
+void router_order_interceptors(struct router *router, size_t (*order_of)(void *context, const void *owner),
+                               void *context);
 /** Removes an owner's interceptors: they are told the end of the calls they know, and nothing afterwards. */
 void router_remove_interceptors(struct router *router, const void *owner);
 /** Completes a pending on_start of `owner`. `caller` is for the observer. */

@@ -439,7 +439,7 @@ static void end_calls(struct berth_testing *testing)
     for (size_t i = 0; i < testing->description->service_count; i++)
         router_set_gone(testing->router, testing->description->services[i].name, BERTH_UNAVAILABLE,
                         "the plugin is being closed");
-    router_end_calls(testing->router, testing->instance, "the plugin is being closed");
+    router_end_calls(testing->router, testing, "the plugin is being closed");
     router_remove_interceptors(testing->router, testing);
 }
 

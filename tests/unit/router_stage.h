@@ -230,7 +230,8 @@ static inline void set_live(struct instance *instance)
 {
     struct berth_error err;
 
-    assert_int_equal(router_set_live(fixture.router, "test.Echo", &service, instance, NULL, &err), BERTH_OK);
+    assert_int_equal(router_set_live(fixture.router, "test.Echo", &service, instance, instance, &err),
+                     BERTH_OK);
 }
 
 static inline int set_up(void **state)

@@ -34,12 +34,12 @@ static void a_call_stays_on_the_generation_it_began_on(void **state)
     open_path("/test.Echo/Both");
     set_live(&second);
     open_with(&late, "/test.Echo/Both");
-    assert_int_equal(router_instance_calls(fixture.router, &fixture.instance), 1);
-    assert_int_equal(router_instance_calls(fixture.router, &second), 1);
+    assert_int_equal(router_owner_calls(fixture.router, &fixture.instance), 1);
+    assert_int_equal(router_owner_calls(fixture.router, &second), 1);
     assert_events("start start ");
     deliver("a");
     assert_events("message(a) finish(NOT_FOUND: no such thing) end(NOT_FOUND) ");
-    assert_int_equal(router_instance_calls(fixture.router, &fixture.instance), 0);
+    assert_int_equal(router_owner_calls(fixture.router, &fixture.instance), 0);
     fixture.interface->deliver(late.call, "b", 1);
     assert_events("message(b) sent(pong) finish(OK) end(OK) ");
 }

@@ -11,7 +11,7 @@ static void the_last_call_of_an_instance_is_heard_of(void **state)
 {
     open_path("/test.Echo/Both");
     router_when_idle(fixture.router, &fixture.instance, on_idle, NULL);
-    assert_int_equal(router_instance_calls(fixture.router, &fixture.instance), 1);
+    assert_int_equal(router_owner_calls(fixture.router, &fixture.instance), 1);
     assert_events("start ");
     cancel();
     assert_events("end(CANCELLED) idle ");
@@ -37,7 +37,7 @@ static void ending_the_calls_of_an_instance_ends_all_of_them(void **state)
     router_end_calls(fixture.router, &fixture.instance, "it stops");
     assert_events("finish(UNAVAILABLE: it stops) end(UNAVAILABLE) finish(UNAVAILABLE: it stops) "
                   "end(UNAVAILABLE) ");
-    assert_int_equal(router_instance_calls(fixture.router, &second), 1);
+    assert_int_equal(router_owner_calls(fixture.router, &second), 1);
     fixture.interface->cancel(streams[2].call, BERTH_CANCELLED);
     assert_events("end(CANCELLED) ");
 }
@@ -45,7 +45,7 @@ static void ending_the_calls_of_an_instance_ends_all_of_them(void **state)
 static void end_all_inside(struct berth_call *call)
 {
     router_end_calls(fixture.router, &fixture.instance, "it stops");
-    event("%zu-left ", router_instance_calls(fixture.router, &fixture.instance));
+    event("%zu-left ", router_owner_calls(fixture.router, &fixture.instance));
 }
 
 static void a_call_in_the_middle_of_a_callback_counts_until_it_returns(void **state)

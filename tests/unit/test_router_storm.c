@@ -208,9 +208,81 @@ static void admit_one(void)
     router_admit(router, NULL, call, BERTH_UNAUTHENTICATED, "no", NULL);
 }
 
+/* Another generation, with other methods and interceptors, and sometimes with a mistake. */
+static void switch_generations(void)
+{
+    static const struct berth_service shorter = {
+        .size = sizeof(shorter),
+        .method_size = sizeof(methods[0]),
+        .name = "test.Storm",
+        .methods = methods,
+        .method_count = 3,
+    };
+    static const struct router_service declared[] = {
+        {"io.test.v1.storm", "test.Storm", declared_methods, 4, NULL, 0},
+        {"io.test.v1.storm", "test.Storm", declared_methods, 3, NULL, 0},
+    };
+    const void *owner = &instances[any(2)], *retired = &instances[any(2)];
+    uint32_t which = any(2);
+    const struct router_target target = {.service = "test.Storm",
+                                         .declaration = &declared[which],
+                                         .table = which + any(10) / 9 == 1 ? &shorter : &service,
+                                         .instance = (void *)owner,
+                                         .owner = owner};
+    const struct router_hook hook = {&hooks, NULL, owner, any(3)};
+
+    router_switch(router,
+                  &(struct router_switch){.targets = &target,
+                                          .target_count = 1,
+                                          .hooks = &hook,
+                                          .hook_count = any(2),
+                                          .retired = &retired,
+                                          .retired_count = any(2)},
+                  NULL);
+}
+
+static void declare_again(void)
+{
+    static const struct router_service other = {
+        "io.test.v1.other", "test.Storm", declared_methods, 2, NULL, 0};
+
+    router_remove(router, "test.Storm");
+    assert_int_equal(router_declare(router, &other, NULL), BERTH_OK);
+}
+
+static size_t any_order(void *context, const void *owner)
+{
+    return any(3);
+}
+
 static void change_route(void)
 {
-    switch (any(8)) {
+    uint32_t which;
+
+    switch (any(16)) {
+    case 8:
+    case 9:
+        switch_generations();
+        break;
+    case 10:
+        declare_again();
+        break;
+    case 11:
+        router_release(router, "test.Storm");
+        break;
+    case 12:
+        router_close_gate(router);
+        break;
+    case 13:
+        router_open_gate(router);
+        break;
+    case 14:
+        if (any(8) == 0)
+            router_remove_interceptors(router, &instances[any(2)]);
+        break;
+    case 15:
+        router_order_interceptors(router, any_order, NULL);
+        break;
     case 0:
         router_hold(router, "test.Storm", any(4));
         break;
@@ -221,7 +293,8 @@ static void change_route(void)
         router_end_calls(router, &instances[any(2)], "it stops");
         break;
     default:
-        router_set_live(router, "test.Storm", &service, &instances[any(2)], NULL, NULL);
+        which = any(2);
+        router_set_live(router, "test.Storm", &service, &instances[which], &instances[which], NULL);
         break;
     }
 }
@@ -335,7 +408,7 @@ static void storm(uint32_t its_seed)
     router = router_create();
     interface = router_interface(router);
     assert_int_equal(router_declare(router, &declared, NULL), BERTH_OK);
-    router_set_live(router, "test.Storm", &service, &instances[0], NULL, NULL);
+    router_set_live(router, "test.Storm", &service, &instances[0], &instances[0], NULL);
     router_add_interceptor(router, &hooks, NULL, 1, &instances[0], NULL);
     router_add_interceptor(router, &hooks, NULL, 2, &instances[1], NULL);
     for (size_t round = 0; round < ROUNDS; round++) {
