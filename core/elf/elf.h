@@ -7,5 +7,6 @@
 #include "elf_image.h"
 #include "library.h"
 #include "note.h"
+#include "residence.h"
 
 #endif

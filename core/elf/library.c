@@ -155,6 +155,7 @@ struct loaded {
 struct known {
     char *name;
     const struct file *file;
+    bool is_system;
 };
 
 struct library_finder {
@@ -458,6 +459,8 @@ struct attempt {
     /** Where the module or one of its libraries says, not the machine: it is verified before it is read. */
     bool is_own;
     struct file *found;
+    /** Where the machine keeps its libraries. */
+    bool is_system;
 };
 
 static bool try_path(void *context, const char *path)
@@ -563,13 +566,17 @@ static bool try_known(struct library_finder *finder, struct attempt *attempt)
 
     for (size_t i = 0; i < finder->known_count; i++)
         if (strcmp(finder->known[i].name, attempt->name) == 0 && finder->known[i].file != NULL &&
-            finder->known[i].file->image.header.e_machine == attempt->machine)
+            finder->known[i].file->image.header.e_machine == attempt->machine) {
+            attempt->is_system = finder->known[i].is_system;
             return try_path(attempt, finder->known[i].file->path);
-    if (!try_environment(finder, attempt) && !try_system(finder, attempt))
+        }
+    attempt->is_system = !try_environment(finder, attempt);
+    if (attempt->is_system && !try_system(finder, attempt))
         return false;
     finder->known = memory_grow(finder->known, finder->known_count, sizeof(*finder->known));
     known = &finder->known[finder->known_count++];
-    *known = (struct known){.name = memory_copy(attempt->name), .file = attempt->found};
+    *known = (struct known){
+        .name = memory_copy(attempt->name), .file = attempt->found, .is_system = attempt->is_system};
     return true;
 }
 
@@ -585,7 +592,7 @@ static bool has_own_path(const struct walk *walk, size_t user)
     }
 }
 
-static struct file *search(const struct walk *walk, size_t user, const char *name)
+static struct file *search(const struct walk *walk, size_t user, const char *name, bool *ret_is_system)
 {
     struct attempt attempt = {
         .finder = walk->finder, .name = name, .machine = walk->module->header.e_machine, .is_own = true};
@@ -603,7 +610,10 @@ static struct file *search(const struct walk *walk, size_t user, const char *nam
             return attempt.found;
     }
     attempt.is_own = false;
-    return try_known(walk->finder, &attempt) ? attempt.found : NULL;
+    if (!try_known(walk->finder, &attempt))
+        return NULL;
+    *ret_is_system = attempt.is_system;
+    return attempt.found;
 }
 
 static bool is_listed(const struct library_list *list, const char *name)
@@ -614,7 +624,8 @@ static bool is_listed(const struct library_list *list, const char *name)
     return false;
 }
 
-static void add(struct library_list *list, const char *name, const struct file *file, size_t user)
+static void add(struct library_list *list, const char *name, const struct file *file, size_t user,
+                bool is_system)
 {
     list->items = memory_grow(list->items, list->count, sizeof(*list->items));
     list->items[list->count++] = (struct library){.name = name,
@@ -622,7 +633,8 @@ static void add(struct library_list *list, const char *name, const struct file *
                                                   .device = file->device,
                                                   .inode = file->inode,
                                                   .image = &file->image,
-                                                  .user = user};
+                                                  .user = user,
+                                                  .is_system = is_system};
 }
 
 static void say_missing(const struct walk *walk, size_t user, const char *name)
@@ -639,11 +651,12 @@ static void say_missing(const struct walk *walk, size_t user, const char *name)
 
 static void add_named(struct walk *walk, size_t user, const char *name, bool is_optional)
 {
+    bool is_system = false;
     struct file *file;
 
     if (is_listed(walk->list, name))
         return;
-    file = search(walk, user, name);
+    file = search(walk, user, name, &is_system);
     if (file == NULL) {
         if (!is_optional)
             say_missing(walk, user, name);
@@ -653,7 +666,7 @@ static void add_named(struct walk *walk, size_t user, const char *name, bool is_
         complain(walk, file->trust, false, "needs the library %.200s, which is not safe to load: %.1200s",
                  name, file->objection);
     else
-        add(walk->list, name, file, user);
+        add(walk->list, name, file, user, is_system);
 }
 
 static void add_needed(struct walk *walk, size_t user, int64_t tag, bool is_optional)
@@ -719,7 +732,7 @@ bool library_find(struct library_finder *finder, const char *name, unsigned mach
         return true;
     if (!try_known(finder, &attempt))
         return false;
-    add(list, name, attempt.found, LIBRARY_MODULE);
+    add(list, name, attempt.found, LIBRARY_MODULE, attempt.is_system);
     return true;
 }
 

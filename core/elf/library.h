@@ -24,6 +24,8 @@ struct library {
     const struct elf_image *image;
     /** The first user: an index of the list. */
     size_t user;
+    /** Found where the machine keeps its libraries, not where a module or the environment says. */
+    bool is_system;
 };
 
 /** In the order in which the dynamic linker loads them. Zero-initialise. */

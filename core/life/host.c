@@ -226,23 +226,6 @@ static void host_leave(const struct berth_host *table)
                                        .caller = __builtin_return_address(0)});
 }
 
-static enum berth_code host_listen(const struct berth_host *table, const struct berth_listen *request,
-                                   int *ret_fd, struct berth_error *err)
-{
-    struct host *host = ON_LOOP(table, "berth_listen", err);
-
-    return host != NULL ? listeners_listen(host->listeners, host, table->uri, request, ret_fd, err)
-                        : BERTH_FAILED_PRECONDITION;
-}
-
-static void host_unlisten(const struct berth_host *table, const char *address)
-{
-    struct host *host = ON_LOOP(table, "berth_unlisten", NULL);
-
-    if (host != NULL)
-        listeners_unlisten(host->listeners, host, address);
-}
-
 static const struct berth_host functions = {
     .size = sizeof(functions),
     .logs = host_logs,
@@ -265,8 +248,6 @@ static const struct berth_host functions = {
     .report_misuse = host_report_misuse,
     .enter = host_enter,
     .leave = host_leave,
-    .listen = host_listen,
-    .unlisten = host_unlisten,
 };
 
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
@@ -286,11 +267,6 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     host->registry = options->registry;
     host->plugin = plugin;
     host->router = options->router;
-    host->listeners = options->listeners;
-    if (host->listeners == NULL) {
-        host->table.listen = NULL;
-        host->table.unlisten = NULL;
-    }
     host->root = (struct folder){.base = options->root, .name = manifest->uri};
     host->state = (struct folder){.base = options->state, .name = manifest->uri};
 }
@@ -299,8 +275,6 @@ void host_finish(struct host *host)
 {
     if (host->router != NULL)
         router_remove_interceptors(host->router, host);
-    if (host->listeners != NULL)
-        listeners_release(host->listeners, host);
     berth_mailbox_release(host->table.mailbox);
     folder_finish(&host->root);
     folder_finish(&host->state);

@@ -7,7 +7,6 @@
 
 #include <berth/plugin.h>
 
-#include <core/listen/listen.h>
 #include <core/state/state.h>
 #include <sdk/calls/router.h>
 
@@ -19,7 +18,6 @@ struct host {
     struct registry *registry;
     struct registry_plugin *plugin;
     struct router *router;
-    struct listeners *listeners;
     struct folder root, state;
     /** What the plugin may do in its current step. */
     bool takes_holds, takes_interceptors;
@@ -30,14 +28,12 @@ struct host {
     void (*on_released)(struct host *host);
 };
 
-/** Shared by the tables of all plugins. All of it borrowed; `router`, `inspect` and `listeners` may be NULL
- * in tests. */
+/** Shared by the tables of all plugins. All of it borrowed; `router` and `inspect` may be NULL in tests. */
 struct host_options {
     uv_loop_t *loop;
     struct registry *registry;
     struct router *router;
     const struct berth_inspect *inspect;
-    struct listeners *listeners;
     const char *root;
     const char *state;
 };

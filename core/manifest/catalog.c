@@ -12,6 +12,7 @@
 #include <core/elf/elf.h>
 #include <core/scan/scan.h>
 #include <sdk/base/memory.h>
+
 /* Warnings about one manifest, and about all of them: a folder of newer modules must not flood the log. */
 #define MANIFEST_WARNINGS_MAX 8
 #define ALL_WARNINGS_MAX 64
@@ -228,6 +229,7 @@ static void check_libraries(struct reader *reader, struct manifest *manifest, co
                                                          "its dynamic section is damaged or too long"});
         return;
     }
+    residence_predict(&image, &manifest->residence);
     library_find_all(reader->finder, &image, path, keep_problem, manifest, &list);
     manifest->conflict = library_names_add(&reader->names, reader->finder, &image, manifest->path, &list);
     library_list_finish(&list);

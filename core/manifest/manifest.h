@@ -11,6 +11,7 @@
 #include <berth/error.h>
 #include <berth/settings.h>
 #include <config/schema/schema.h>
+#include <core/elf/elf.h>
 
 struct berth_module;
 struct scan;
@@ -165,6 +166,8 @@ struct manifest {
     /** One sentence on a library that it may get in place of its own, as another file has the same name.
      * Malloced, or NULL. */
     char *conflict;
+    /** What of it may stay in memory after an upgrade; empty if nobody scanned. */
+    struct residence residence;
 };
 
 /**

@@ -12,10 +12,29 @@
 #include <core/base/log.h>
 #include <core/scan/scan.h>
 
+#include "copy.h"
+#include "mapped.h"
+#include "needs.h"
+
 struct module {
     char *path;
     const struct berth_module *table;
     bool ran_code;
+    /* NULL once it was closed, although it may still be there. */
+    void *handle;
+    struct module_range range;
+    struct residence residence;
+    /* NULL if it was loaded from where it was found. */
+    struct module_copy *copy;
+    /* Found when somebody asks. */
+    struct needs *needs;
+};
+
+/* A file that is to be loaded: the one that was scanned, or a copy of it. */
+struct source {
+    const struct manifest *manifest;
+    const char *path;
+    const struct stat *status;
 };
 
 /* The part of the loader's message between `before` and `after`, or NULL. Malloced. */
@@ -55,10 +74,10 @@ static enum berth_code add_conflict(const struct manifest *manifest, enum berth_
 }
 
 /* Rewords the loader's messages that we know so that the missing thing comes first. */
-static enum berth_code say_why_not(const struct manifest *manifest, const char *reason,
-                                   struct berth_error *err)
+static enum berth_code say_why_not(const struct source *source, const char *reason, struct berth_error *err)
 {
-    const char *path = manifest->file->path;
+    const char *path = source->path;
+    const struct manifest *manifest = source->manifest;
     static const char undefined[] = "undefined symbol: ";
     const char *symbol = strstr(reason, undefined);
     char *library = cut_out(reason, "", ": cannot open shared object file: No such file or directory");
@@ -90,53 +109,32 @@ static unsigned long long count_loads(void)
     return loads;
 }
 
-/* The inode of the file that is mapped at an address, or 0. */
-static uint64_t mapped_inode(uintptr_t address)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char *line = NULL;
-    size_t capacity = 0;
-    uint64_t inode = 0;
-
-    while (maps != NULL && inode == 0 && getline(&line, &capacity, maps) > 0) {
-        uintptr_t start, end;
-        uint64_t found;
-
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64, &start, &end, &found) == 3 &&
-            address >= start && address < end)
-            inode = found;
-    }
-    free(line);
-    if (maps != NULL)
-        fclose(maps);
-    return inode;
-}
-
 /*
  * The loader goes by names: asked for a path that it knows, or that some library claims as its soname, it
  * returns what it already has. So an object that was there before is compared by what is mapped.
  */
-static enum berth_code check_identity(void *handle, bool was_there, const struct scan_file *file,
-                                      struct berth_error *err)
+static enum berth_code check_identity(void *handle, bool was_there, const struct source *source,
+                                      struct module_range *ret_range, struct berth_error *err)
 {
+    uint64_t inode, expected = (uint64_t)source->status->st_ino;
     struct link_map *map;
-    uint64_t inode;
 
     if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0)
-        return berth_error_set(err, BERTH_INTERNAL, "%s: cannot tell what the loader loaded: %s", file->path,
-                               dlerror());
-    if (strcmp(map->l_name, file->path) != 0)
+        return berth_error_set(err, BERTH_INTERNAL, "%s: cannot tell what the loader loaded: %s",
+                               source->path, dlerror());
+    if (strcmp(map->l_name, source->path) != 0)
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
             "%s: the loader returned %s instead, which has this path as its soname or is the same file",
-            file->path, map->l_name);
-    inode = was_there ? mapped_inode((uintptr_t)map->l_ld) : (uint64_t)file->status.st_ino;
-    if (inode != (uint64_t)file->status.st_ino)
+            source->path, map->l_name);
+    inode = was_there ? mapped_inode((uintptr_t)map->l_ld) : expected;
+    if (inode != expected)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s: an older file of this name is still in memory (inode %" PRIu64
                                " then, %" PRIu64 " now); restart berthd",
-                               file->path, inode, (uint64_t)file->status.st_ino);
-    return verify_same(file->path, &file->status, err);
+                               source->path, inode, expected);
+    *ret_range = mapped_range(map);
+    return verify_same(source->path, source->status, err);
 }
 
 /* Finds the constant in this object itself, not in one of its libraries, and at least as large as it claims.
@@ -185,103 +183,175 @@ static bool has_constructors(void *handle)
            dynamic_value(map->l_ld, DT_INIT_ARRAYSZ) > sizeof(void *);
 }
 
-static enum berth_code open_object(const struct manifest *manifest, void **ret_handle, bool *ret_ran_code,
+/* @param module  gets what is known of the object. */
+static enum berth_code open_object(const struct source *source, struct module *module,
                                    struct berth_error *err)
 {
-    const struct scan_file *file = manifest->file;
     unsigned long long loads = count_loads(), added;
     enum berth_code code;
-    void *handle;
 
-    log_line(BERTH_LOG_DEBUG, "loading module path=%s", file->path);
-    handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
-
-    if (handle == NULL)
-        return say_why_not(manifest, dlerror(), err);
+    log_line(BERTH_LOG_DEBUG, "loading module path=%s", source->path);
+    module->handle = dlopen(source->path, RTLD_NOW | RTLD_LOCAL);
+    if (module->handle == NULL)
+        return say_why_not(source, dlerror(), err);
     added = count_loads() - loads;
-    code = check_identity(handle, added == 0, file, err);
+    module->ran_code = added != 1 || has_constructors(module->handle);
+    code = check_identity(module->handle, added == 0, source, &module->range, err);
+    if (code == BERTH_OK)
+        code = find_table(module->handle, source->path, &module->table, err);
+    if (code == BERTH_OK)
+        code = manifest_check(module->table, source->manifest, err);
+    if (added == 0)
+        module->ran_code = false;
+    return code;
+}
+
+/* Code of a rejected file that has run may run again; if none has, nothing refers to it. */
+static void discard(struct module *module)
+{
+    if (module->handle != NULL && !module->ran_code)
+        dlclose(module->handle);
+    free(module->path);
+    free(module);
+}
+
+static enum berth_code load(const struct source *source, struct module **ret_module, struct berth_error *err)
+{
+    enum berth_code code = verify_same(source->path, source->status, err);
+    struct module *module = code == BERTH_OK ? calloc(1, sizeof(*module)) : NULL;
+
     if (code != BERTH_OK)
         return code;
-    *ret_handle = handle;
-    *ret_ran_code = added > 1 || has_constructors(handle);
-    return BERTH_OK;
+    if (module != NULL)
+        module->path = strdup(source->path);
+    if (module == NULL || module->path == NULL) {
+        free(module);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", source->path);
+    }
+    module->residence = source->manifest->residence;
+    code = open_object(source, module, err);
+    if (code == BERTH_OK)
+        *ret_module = module;
+    else
+        discard(module);
+    return code;
 }
 
 enum berth_code module_load(const struct manifest *manifest, struct module **ret_module,
                             struct berth_error *err)
 {
-    const struct scan_file *file = manifest->file;
-    enum berth_code code = verify_same(file->path, &file->status, err);
-    const struct berth_module *table = NULL;
-    struct module *module;
-    bool ran_code = true;
-    void *handle = NULL;
+    const struct source source = {
+        .manifest = manifest, .path = manifest->file->path, .status = &manifest->file->status};
 
-    if (code == BERTH_OK)
-        code = open_object(manifest, &handle, &ran_code, err);
-    if (code != BERTH_OK)
-        return code;
-    code = find_table(handle, file->path, &table, err);
-    if (code == BERTH_OK)
-        code = manifest_check(table, manifest, err);
-    if (code != BERTH_OK)
-        return code;
-    module = malloc(sizeof(*module));
-    if (module == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
-    *module = (struct module){.path = strdup(file->path), .table = table, .ran_code = ran_code};
-    if (module->path == NULL) {
-        free(module);
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", file->path);
+    return load(&source, ret_module, err);
+}
+
+enum berth_code module_load_copy(const struct manifest *manifest, struct module_copy *copy,
+                                 struct module **ret_module, struct berth_error *err)
+{
+    const struct source source = {.manifest = manifest, .path = copy->path, .status = &copy->status};
+    size_t count = copy->siblings.count;
+    void **handles = calloc(count > 0 ? count : 1, sizeof(*handles));
+    struct module *module = NULL;
+    enum berth_code code;
+
+    if (handles == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for the module", copy->path);
+    code = siblings_load(&copy->siblings, handles, err);
+    if (code == BERTH_OK) {
+        code = load(&source, &module, err);
+        siblings_drop(handles, count);
     }
+    free(handles);
+    if (code != BERTH_OK)
+        return code;
+    /* Their constructors have run. */
+    module->ran_code = module->ran_code || count > 0;
+    module->copy = copy;
     *ret_module = module;
     return BERTH_OK;
 }
 
-void module_destroy(struct module *module)
+static void free_module(struct module *module)
 {
-    if (module == NULL)
-        return;
+    needs_destroy(module->needs);
     free(module->path);
     free(module);
+}
+
+void module_destroy(struct module *module)
+{
+    if (module != NULL)
+        free_module(module);
+}
+
+/* The first cause that explains it. */
+static enum residence_cause cause_of(const struct residence *residence)
+{
+    if ((residence->certain & RESIDENCE_NODELETE) != 0)
+        return RESIDENCE_NODELETE;
+    if ((residence->certain & RESIDENCE_UNIQUE) != 0)
+        return RESIDENCE_UNIQUE;
+    if ((residence->possible & RESIDENCE_THREAD_LOCAL) != 0)
+        return RESIDENCE_THREAD_LOCAL;
+    return RESIDENCE_LOADER;
+}
+
+bool module_unload(struct module *module, enum residence_cause *ret_cause)
+{
+    if (module->handle != NULL)
+        dlclose(module->handle);
+    module->handle = NULL;
+    /* What it names may be gone, too. */
+    needs_destroy(module->needs);
+    module->needs = NULL;
+    if (mapped_is_there(module->path, module->range)) {
+        *ret_cause = cause_of(&module->residence);
+        return false;
+    }
+    module_copy_destroy(module->copy);
+    free_module(module);
+    return true;
+}
+
+const char *module_path(const struct module *module)
+{
+    return module->path;
+}
+
+const struct residence *module_residence(const struct module *module)
+{
+    return &module->residence;
+}
+
+static const struct needs *needs_of(struct module *module)
+{
+    if (module->needs == NULL && module->handle != NULL)
+        module->needs = needs_find(module->handle);
+    return module->needs;
+}
+
+bool module_has_address(struct module *module, const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+
+    if (at >= module->range.start && at < module->range.end)
+        return true;
+    return needs_of(module) != NULL && needs_has_address(needs_of(module), at);
+}
+
+bool module_imports(struct module *module, const char *function)
+{
+    struct link_map *map;
+
+    if (module->handle == NULL || dlinfo(module->handle, RTLD_DI_LINKMAP, &map) != 0)
+        return true;
+    return needs_object_imports(map, function) || needs_import(needs_of(module), function);
 }
 
 bool module_ran_code(const struct module *module)
 {
     return module->ran_code;
-}
-
-struct search {
-    const char *path;
-    struct module_range range;
-};
-
-static int find_range(struct dl_phdr_info *info, size_t size, void *context)
-{
-    struct search *search = context;
-
-    if (strcmp(info->dlpi_name, search->path) != 0)
-        return 0;
-    search->range.start = UINTPTR_MAX;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-
-        if (info->dlpi_phdr[i].p_type != PT_LOAD)
-            continue;
-        if (start < search->range.start)
-            search->range.start = start;
-        if (start + info->dlpi_phdr[i].p_memsz > search->range.end)
-            search->range.end = start + info->dlpi_phdr[i].p_memsz;
-    }
-    return 1;
-}
-
-struct module_range module_range(const char *path)
-{
-    struct search search = {.path = path};
-
-    dl_iterate_phdr(find_range, &search);
-    return search.range;
 }
 
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One loaded file. Only this room loads code. */
+/*
+ * One loaded file, and the copies that further generations of it are loaded from. Only this room loads code.
+ */
 #ifndef CORE_MODULE_MODULE_H
 #define CORE_MODULE_MODULE_H
 
@@ -8,6 +10,14 @@
 #include <core/manifest/manifest.h>
 
 struct module;
+
+/** Where a module is mapped, from its first page to the end of its variables. */
+struct module_range {
+    uintptr_t start, end;
+};
+
+/** For a file that is loaded; empty if there is none. */
+struct module_range module_range(const char *path);
 
 /**
  * Loads a file and proves that it is the one that was checked, that it was built for this host, and that it
@@ -26,18 +36,69 @@ enum berth_code module_load(const struct manifest *manifest, struct module **ret
  */
 void module_destroy(struct module *module);
 
+/*
+ * Copies: the loader goes by paths and inodes, so a second generation is loaded from
+ * `<root>/modules/<sha256>-<generation>/NAME.so`. The name stays that of the module, for debuggers.
+ */
+
+struct module_copy;
+
+/**
+ * Copies the file of a manifest, and proves that what was copied is what was scanned: it is the same open
+ * file before and after, and the manifest in the copy is this one. Blocks for as long as that takes; from any
+ * thread, one at a time for each `root`.
+ *
+ * @param root        the daemon's folder; see module_copies_check.
+ * @param generation  a number that no other copy of this file has.
+ * @return BERTH_OK; FAILED_PRECONDITION if the file changed, or "needs a daemon restart: …" if a library that
+ *         came with the module is loaded from another file; else what the file system says. Nothing is left
+ *         of a copy that failed.
+ */
+enum berth_code module_copy_create(const struct manifest *manifest, const char *root, uint64_t generation,
+                                   struct module_copy **ret_copy, struct berth_error *err);
+/** Where it lies. */
+const char *module_copy_path(const struct module_copy *copy);
+/** Removes the files and frees it. NULL is fine. */
+void module_copy_destroy(struct module_copy *copy);
+
+/** Removes what an earlier run left in `<root>/modules`. Before the first copy. @return how many. */
+size_t module_copies_tidy(const char *root);
+/** Can code be loaded from there? FAILED_PRECONDITION if it is mounted noexec; `root` need not exist. */
+enum berth_code module_copies_check(const char *root, struct berth_error *err);
+
+/**
+ * As module_load, from a copy, which the module keeps until it is unloaded. On an error the copy is still the
+ * caller's.
+ */
+enum berth_code module_load_copy(const struct manifest *manifest, struct module_copy *copy,
+                                 struct module **ret_module, struct berth_error *err);
+
+/** The path that it was loaded from. */
+const char *module_path(const struct module *module);
+/** What its file predicts; see residence_predict. */
+const struct residence *module_residence(const struct module *module);
+/**
+ * Does an address belong to it, or to a library that it needs and the host does not? Such a library may call
+ * it. On the loop's thread.
+ */
+bool module_has_address(struct module *module, const void *address);
+/** Does it, or such a library, import a function? True if that cannot be told. */
+bool module_imports(struct module *module, const char *function);
+
+/**
+ * Runs its destructors and gives its memory back, unless the loader keeps it; the loader's own success says
+ * nothing. The caller has made sure that none of its code can run any more (unloading_run does).
+ *
+ * @param ret_cause  why it is still there: RESIDENCE_UNIQUE, _NODELETE, _THREAD_LOCAL or _LOADER.
+ * @return is it proven to be gone? Then `module` is freed and its copy removed. Otherwise it may be called
+ *         again: some causes pass.
+ */
+bool module_unload(struct module *module, enum residence_cause *ret_cause);
+
 /** Did loading it run any code of its own, or of a library that came with it? */
 bool module_ran_code(const struct module *module);
 
 /** The plugin's table as the module has it, or NULL. Read members only through BERTH_HAS. */
 const struct berth_plugin *module_find(const struct module *module, const char *type, const char *id);
-
-/** Where a module is mapped, from its first page to the end of its variables. */
-struct module_range {
-    uintptr_t start, end;
-};
-
-/** For a file that is loaded; empty if there is none. */
-struct module_range module_range(const char *path);
 
 #endif

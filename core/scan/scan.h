@@ -96,5 +96,8 @@ enum berth_code verify_links(const char *path, struct berth_error *err);
 
 /** Is the file at the path still the one that was checked? */
 enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err);
+/** The same for an open descriptor; the path is for messages. */
+enum berth_code verify_same_open(int fd, const char *path, const struct stat *status,
+                                 struct berth_error *err);
 
 #endif

@@ -275,23 +275,39 @@ static bool is_same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+static enum berth_code compare(const char *path, const struct stat *status, const struct stat *current,
+                               struct berth_error *err)
+{
+    if (current->st_dev != status->st_dev || current->st_ino != status->st_ino)
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: was replaced since it was checked (inode %llu then, %llu now); restart berthd", path,
+            (unsigned long long)status->st_ino, (unsigned long long)current->st_ino);
+    if (current->st_size != status->st_size || !is_same_time(current->st_mtim, status->st_mtim) ||
+        !is_same_time(current->st_ctim, status->st_ctim))
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: was changed since it was checked (%lld bytes then, %lld now); restart berthd", path,
+            (long long)status->st_size, (long long)current->st_size);
+    return BERTH_OK;
+}
+
+static enum berth_code disappeared(const char *path, struct berth_error *err)
+{
+    return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
+                           "%s: disappeared since it was checked: %s", path, strerror(errno));
+}
+
 enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err)
 {
     struct stat current;
 
-    if (lstat(path, &current) != 0)
-        return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
-                               "%s: disappeared since it was checked: %s", path, strerror(errno));
-    if (current.st_dev != status->st_dev || current.st_ino != status->st_ino)
-        return berth_error_set(
-            err, BERTH_FAILED_PRECONDITION,
-            "%s: was replaced since it was checked (inode %llu then, %llu now); restart berthd", path,
-            (unsigned long long)status->st_ino, (unsigned long long)current.st_ino);
-    if (current.st_size != status->st_size || !is_same_time(current.st_mtim, status->st_mtim) ||
-        !is_same_time(current.st_ctim, status->st_ctim))
-        return berth_error_set(
-            err, BERTH_FAILED_PRECONDITION,
-            "%s: was changed since it was checked (%lld bytes then, %lld now); restart berthd", path,
-            (long long)status->st_size, (long long)current.st_size);
-    return BERTH_OK;
+    return lstat(path, &current) != 0 ? disappeared(path, err) : compare(path, status, &current, err);
+}
+
+enum berth_code verify_same_open(int fd, const char *path, const struct stat *status, struct berth_error *err)
+{
+    struct stat current;
+
+    return fstat(fd, &current) != 0 ? disappeared(path, err) : compare(path, status, &current, err);
 }

@@ -96,6 +96,13 @@ void lingering_watch(void)
     links = count_links();
 }
 
+bool lingering_is_hosts(pid_t id)
+{
+    const struct known *thread = find_known(id);
+
+    return links > 0 && thread != NULL && thread->is_hosts;
+}
+
 void lingering_note_step(const struct running_word *word, bool has_ended)
 {
     nlink_t count = links > 0 ? count_links() : 0;

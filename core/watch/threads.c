@@ -7,6 +7,7 @@
 #include "watch.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -17,8 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <core/base/c_library.h>
 #include <core/base/frames.h>
 #include <core/crash/crash.h>
+
+/* Most threads answer before a sleep of any length would end. */
+#define YIELDS_MAX 200
 
 /* Whose answer is wanted, and whose is there; 0: nobody's. */
 static atomic_int wanted;
@@ -37,6 +42,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
     if (!atomic_compare_exchange_strong(&wanted, &id, 0))
         return;
     answer.count = frames_take_guarded(context, answer.frames, THREADS_FRAMES_MAX);
+    answer.is_whole = answer.count < THREADS_FRAMES_MAX;
+    answer.start = c_library_start_routine();
     atomic_store(&given, answer.id);
 }
 
@@ -121,6 +128,7 @@ static void read_place(pid_t id)
 static void ask(int number, unsigned *left_ms)
 {
     int id = answer.id;
+    unsigned yields = 0;
 
     atomic_store(&given, 0);
     atomic_store(&wanted, id);
@@ -129,12 +137,23 @@ static void ask(int number, unsigned *left_ms)
         return;
     }
     while (atomic_load(&given) != answer.id) {
+        if (yields++ < YIELDS_MAX) {
+            sched_yield();
+            continue;
+        }
         if (*left_ms == 0 && atomic_compare_exchange_strong(&wanted, &id, 0))
             return;
         id = answer.id;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         *left_ms -= *left_ms > 0;
     }
+}
+
+static void take_own(void)
+{
+    answer.count = frames_take(answer.frames, THREADS_FRAMES_MAX);
+    answer.is_whole = answer.count < THREADS_FRAMES_MAX;
+    answer.start = c_library_start_routine();
 }
 
 void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struct thread_stack *stack),
@@ -145,16 +164,19 @@ void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struc
     const struct dirent *entry;
     bool goes_on = true;
 
+    c_library_prepare();
     if (folder == NULL)
         return;
     while (goes_on && (entry = readdir(folder)) != NULL) {
         answer.id = (pid_t)strtol(entry->d_name, NULL, 10);
         answer.count = 0;
+        answer.is_whole = false;
+        answer.start = NULL;
         if (answer.id <= 0)
             continue;
         read_name(answer.id);
         if (answer.id == own_id())
-            answer.count = frames_take(answer.frames, THREADS_FRAMES_MAX);
+            take_own();
         else
             ask(number, &wait_ms);
         if (answer.count == 0)

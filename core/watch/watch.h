@@ -173,6 +173,10 @@ struct thread_stack {
     /** Innermost first; only that one if it blocks signals, and none if it did not answer in time. */
     void *frames[THREADS_FRAMES_MAX];
     size_t count;
+    /** It answered, and its stack is not deeper than that. */
+    bool is_whole;
+    /** The function that it began with; NULL if it did not answer or the C library does not say. */
+    const void *start;
 };
 
 /**
@@ -187,6 +191,8 @@ void threads_each(unsigned wait_ms, bool (*on_thread)(void *context, const struc
 
 /** As tampering_watch_process, which does this too: the threads that are there are the host's. */
 void lingering_watch(void);
+/** Was this thread there before the first module was loaded? False if nobody watches. */
+bool lingering_is_hosts(pid_t id);
 /** Before and after a step, unless no plugin code can have run since the last time. */
 void lingering_note_step(const struct running_word *word, bool has_ended);
 /**

@@ -398,22 +398,6 @@ static void end_holding(const struct berth_host *host, struct berth_holding *end
     fake_fault(testing, "berth_end_holding was called for what is not held");
 }
 
-static enum berth_code host_listen(const struct berth_host *host, const struct berth_listen *request,
-                                   int *ret_fd, struct berth_error *err)
-{
-    struct berth_testing *testing = on_loop(host, "berth_listen", err);
-
-    return testing != NULL ? fake_listen(testing, request, ret_fd, err) : BERTH_FAILED_PRECONDITION;
-}
-
-static void host_unlisten(const struct berth_host *host, const char *address)
-{
-    struct berth_testing *testing = on_loop(host, "berth_unlisten", NULL);
-
-    if (testing != NULL)
-        fake_unlisten(testing, address);
-}
-
 static bool is_cancelled(const struct berth_prepare *prepare)
 {
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
@@ -512,8 +496,6 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .leave = leave,
         .note_holding = note_holding,
         .end_holding = end_holding,
-        .listen = host_listen,
-        .unlisten = host_unlisten,
     };
 }
 
@@ -534,7 +516,6 @@ void fake_host_finish(struct berth_testing *testing)
     }
     while (!LIST_EMPTY(&testing->holdings))
         free_holding(LIST_FIRST(&testing->holdings));
-    fake_listen_finish(testing);
     fake_providers_finish(testing);
     fake_log_finish(testing);
     for (size_t i = 0; i < testing->export_count; i++) {

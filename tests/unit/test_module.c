@@ -17,64 +17,10 @@
 
 #include <tests/cmocka.h>
 
+#include "found_module.h"
 #include "scratch.h"
 
-/* A module as catalog_read would find it, without the question whether it may be trusted. */
-struct fixture {
-    struct scan_file file;
-    struct manifest *manifest;
-};
-
-static bool read_module(const char *path, struct fixture *file)
-{
-    struct config_diagnostics diagnostics = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct berth_error err;
-    struct stat status;
-    size_t length;
-    char *text;
-    void *bytes;
-    bool is_module;
-
-    if (fd < 0 || fstat(fd, &status) != 0)
-        fail_msg("%s: %s", path, strerror(errno));
-    bytes = malloc((size_t)status.st_size);
-    assert_int_equal(read(fd, bytes, (size_t)status.st_size), status.st_size);
-    close(fd);
-    is_module = note_find(bytes, (size_t)status.st_size, path, &text, &length, &err) == BERTH_OK;
-    free(bytes);
-    if (!is_module)
-        return false;
-    *file = (struct fixture){.file = {.path = strdup(path), .status = status}};
-    file->manifest = manifest_parse(path, text, length, &diagnostics);
-    free(text);
-    assert_non_null(file->manifest);
-    file->manifest->file = &file->file;
-    config_diagnostics_finish(&diagnostics);
-    return true;
-}
-
-static void find_at(const char *path, struct fixture *file)
-{
-    if (!read_module(path, file))
-        fail_msg("%s: no module", path);
-}
-
-static void find(const char *name, struct fixture *file)
-{
-    char path[PATH_MAX];
-
-    snprintf(path, sizeof(path), "%s/%s.so", getenv("BERTH_FIXTURES"), name);
-    find_at(path, file);
-}
-
-static void finish(struct fixture *file)
-{
-    manifest_destroy(file->manifest);
-    free(file->file.path);
-}
-
-static struct module *load(const struct fixture *file)
+static struct module *load(const struct found_module *file)
 {
     struct module *module = NULL;
     struct berth_error err;
@@ -86,10 +32,10 @@ static struct module *load(const struct fixture *file)
 
 static void a_good_module_is_loaded_and_its_plugin_found(void **state)
 {
-    struct fixture file;
+    struct found_module file;
     struct module *module;
 
-    find("good", &file);
+    found_module_fixture(&file, "good");
     module = load(&file);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "good"));
     assert_null(module_find(module, "io.berth.fixture.v1", "other"));
@@ -98,46 +44,46 @@ static void a_good_module_is_loaded_and_its_plugin_found(void **state)
     if (dlsym(RTLD_DEFAULT, "__asan_init") == NULL)
         assert_false(module_ran_code(module));
     module_destroy(module);
-    finish(&file);
+    found_module_finish(&file);
 }
 
 static void a_module_can_be_loaded_again(void **state)
 {
-    struct fixture file;
+    struct found_module file;
 
-    find("good", &file);
+    found_module_fixture(&file, "good");
     module_destroy(load(&file));
     module_destroy(load(&file));
-    finish(&file);
+    found_module_finish(&file);
 }
 
 static void a_module_gives_no_symbol_to_another(void **state)
 {
-    struct fixture generous, needy;
+    struct found_module generous, needy;
     struct module *module, *refused;
     struct berth_error err;
 
-    find("shows_a_symbol", &generous);
-    find("undefined_symbol", &needy);
+    found_module_fixture(&generous, "shows_a_symbol");
+    found_module_fixture(&needy, "undefined_symbol");
     module = load(&generous);
     assert_int_equal(module_load(needy.manifest, &refused, &err), BERTH_UNAVAILABLE);
     assert_non_null(strstr(err.message, "fixture_nobody_has_this"));
     module_destroy(module);
-    finish(&generous);
-    finish(&needy);
+    found_module_finish(&generous);
+    found_module_finish(&needy);
 }
 
 static void services_may_stand_in_another_order_than_in_the_manifest(void **state)
 {
-    struct fixture file;
+    struct found_module file;
     struct module *module;
 
-    find("services", &file);
+    found_module_fixture(&file, "services");
     module = load(&file);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "echo")->services);
     assert_non_null(module_find(module, "io.berth.fixture.v1", "plain"));
     module_destroy(module);
-    finish(&file);
+    found_module_finish(&file);
 }
 
 static void a_module_in_cxx_is_loaded_like_one_in_c(void **state)
@@ -145,18 +91,18 @@ static void a_module_in_cxx_is_loaded_like_one_in_c(void **state)
     const struct berth_host host = {.size = sizeof(host), .uri = "io.berth.fixture.v1.in_cxx"};
     const struct berth_plugin *plugin;
     struct berth_error err;
-    struct fixture file;
+    struct found_module file;
     struct module *module;
     void *instance = NULL;
 
-    find("in_cxx", &file);
+    found_module_fixture(&file, "in_cxx");
     module = load(&file);
     plugin = module_find(module, "io.berth.fixture.v1", "in_cxx");
     assert_int_equal(plugin->init(&host, NULL, &instance, &err), BERTH_OK);
     assert_non_null(instance);
     assert_int_equal(plugin->close(&host, instance, &err), BERTH_OK);
     module_destroy(module);
-    finish(&file);
+    found_module_finish(&file);
 }
 
 static const struct refused_case {
@@ -189,17 +135,17 @@ static void a_defect_is_refused_with_the_field_and_both_values(void **state)
         const struct refused_case *refused = &refused_cases[i];
         struct berth_error err = {{0}};
         struct module *module = NULL;
-        struct fixture file;
+        struct found_module file;
         enum berth_code code;
 
-        find(refused->name, &file);
+        found_module_fixture(&file, refused->name);
         code = module_load(file.manifest, &module, &err);
         if (code != refused->code || strstr(err.message, refused->first) == NULL ||
             strstr(err.message, refused->second) == NULL)
             fail_msg("%s: %s: %s", refused->name, berth_code_name(code), err.message);
         assert_int_equal(strncmp(err.message, file.file.path, strlen(file.file.path)), 0);
         assert_null(module);
-        finish(&file);
+        found_module_finish(&file);
     }
 }
 
@@ -218,38 +164,38 @@ static void a_file_replaced_since_it_was_checked_is_refused(void **state)
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct berth_error err;
     struct module *module;
-    struct fixture file;
+    struct found_module file;
 
     scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("good", path);
-    find_at(path, &file);
+    found_module_get(&file, path);
     copy_fixture("standalone", path);
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "was replaced since it was checked"));
     unlink(path);
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_NOT_FOUND);
-    finish(&file);
+    found_module_finish(&file);
     scratch_remove(folder);
 }
 
 static void a_module_cut_anywhere_is_refused_or_still_whole(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
-    struct fixture file;
+    struct found_module file;
     off_t length;
 
     scratch_create(folder);
-    find("good", &file);
+    found_module_fixture(&file, "good");
     length = file.file.status.st_size;
-    finish(&file);
+    found_module_finish(&file);
     for (; length > 0; length -= length / 16 + 1) {
         snprintf(path, sizeof(path), "%s/%u.so", folder, (unsigned)length);
         copy_fixture("good", path);
         assert_int_equal(truncate(path, length), 0);
-        if (read_module(path, &file)) {
+        if (found_module_read(&file, path)) {
             module_destroy(load(&file));
-            finish(&file);
+            found_module_finish(&file);
         }
     }
     scratch_remove(folder);
@@ -260,19 +206,19 @@ static void a_file_written_to_since_it_was_checked_is_refused(void **state)
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct berth_error err;
     struct module *module;
-    struct fixture file;
+    struct found_module file;
     int fd;
 
     scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("good", path);
-    find_at(path, &file);
+    found_module_get(&file, path);
     fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_int_equal(write(fd, "x", 1), 1);
     close(fd);
     assert_int_equal(module_load(file.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "was changed since it was checked"));
-    finish(&file);
+    found_module_finish(&file);
     scratch_remove(folder);
 }
 
@@ -281,32 +227,32 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     char folder[PATH_MAX], path[PATH_MAX + 16];
     struct berth_error err;
     struct module *module;
-    struct fixture old, current;
+    struct found_module old, current;
 
     scratch_create(folder);
     snprintf(path, sizeof(path), "%s/a.so", folder);
     copy_fixture("stays_loaded", path);
-    find_at(path, &old);
+    found_module_get(&old, path);
     module_destroy(load(&old));
     module_destroy(load(&old));
     copy_fixture("stays_loaded", path);
-    find_at(path, &current);
+    found_module_get(&current, path);
     assert_int_equal(module_load(current.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "an older file of this name is still in memory"));
-    finish(&old);
-    finish(&current);
+    found_module_finish(&old);
+    found_module_finish(&current);
     scratch_remove(folder);
 }
 
 /* In a process of its own, where nobody has loaded the victim. */
 static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
 {
-    struct fixture imitator, victim;
+    struct found_module imitator, victim;
     pid_t child;
     int status;
 
-    find("good", &victim);
-    find("soname_of_another", &imitator);
+    found_module_fixture(&victim, "good");
+    found_module_fixture(&imitator, "soname_of_another");
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -324,20 +270,20 @@ static void a_module_cannot_answer_for_another_path_by_its_soname(void **state)
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    finish(&imitator);
-    finish(&victim);
+    found_module_finish(&imitator);
+    found_module_finish(&victim);
 }
 
 static void code_and_data_of_a_module_lead_back_to_its_file(void **state)
 {
-    struct fixture file;
+    struct found_module file;
     struct module *module;
     const char *path;
     uintptr_t offset;
     int on_the_stack = 0;
     char *on_the_heap = malloc(1);
 
-    find("good", &file);
+    found_module_fixture(&file, "good");
     module = load(&file);
     assert_true(frames_find_file(module_find(module, "io.berth.fixture.v1", "good"), &path, &offset));
     assert_string_equal(path, file.file.path);
@@ -346,14 +292,14 @@ static void code_and_data_of_a_module_lead_back_to_its_file(void **state)
     assert_false(frames_find_file(&on_the_stack, &path, &offset));
     assert_false(frames_find_file(on_the_heap, &path, &offset));
     free(on_the_heap);
-    finish(&file);
+    found_module_finish(&file);
 }
 
 static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16], link_path[PATH_MAX + 16];
     struct berth_error err;
-    struct fixture first, second;
+    struct found_module first, second;
     struct module *module, *loaded;
 
     scratch_create(folder);
@@ -361,35 +307,35 @@ static void a_file_that_is_loaded_under_another_name_is_refused(void **state)
     snprintf(link_path, sizeof(link_path), "%s/b.so", folder);
     copy_fixture("good", path);
     assert_int_equal(link(path, link_path), 0);
-    find_at(path, &first);
-    find_at(link_path, &second);
+    found_module_get(&first, path);
+    found_module_get(&second, link_path);
     loaded = load(&first);
     assert_int_equal(module_load(second.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "the loader returned"));
     assert_non_null(strstr(err.message, path));
     module_destroy(loaded);
-    finish(&first);
-    finish(&second);
+    found_module_finish(&first);
+    found_module_finish(&second);
     scratch_remove(folder);
 }
 
 static void a_constructor_runs_only_when_its_module_is_loaded(void **state)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
-    struct fixture file;
+    struct found_module file;
     struct module *module;
 
     scratch_create(folder);
     snprintf(path, sizeof(path), "%s/mark", folder);
     setenv("BERTH_FIXTURE_MARK", path, 1);
-    find("constructor_marks", &file);
+    found_module_fixture(&file, "constructor_marks");
     assert_int_equal(access(path, F_OK), -1);
     module = load(&file);
     assert_int_equal(access(path, F_OK), 0);
     assert_true(module_ran_code(module));
     module_destroy(module);
     unsetenv("BERTH_FIXTURE_MARK");
-    finish(&file);
+    found_module_finish(&file);
     scratch_remove(folder);
 }
 

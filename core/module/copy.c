@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copies a module to a path that was never used before, so that the loader takes it for another file while
+ * the original is loaded. Never a link: it would be the same file to the loader, and what somebody installs
+ * over the original would change code that runs.
+ */
+#include "copy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <core/elf/elf.h>
+#include <core/scan/scan.h>
+#include <sdk/base/error_code.h>
+
+#include "digest.h"
+
+#define FOLDER_NAME "modules"
+/* Before the digest is known. */
+#define UNFINISHED "unfinished-"
+#define CHUNK_BYTES 65536
+/* Far above any module, and little enough for a state folder. */
+#define COPY_MAX_BYTES ((off_t)1 << 30)
+
+static enum berth_code fail(const char *path, const char *doing, int error, struct berth_error *err)
+{
+    return berth_error_set(err, berth_code_of_errno(error, BERTH_UNAVAILABLE), "%s: cannot %s: %s", path,
+                           doing, strerror(error));
+}
+
+/* Ours, and closed to others; whoever can write to `root` could replace it otherwise. */
+static enum berth_code check_folder(const char *path, struct berth_error *err)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return fail(path, "access it", errno, err);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0077) != 0)
+        return berth_error_set(err, BERTH_PERMISSION_DENIED,
+                               "%s: must be a folder of user %u with mode 0700; move it away", path,
+                               (unsigned)geteuid());
+    return BERTH_OK;
+}
+
+static enum berth_code make_folder(const char *path, struct berth_error *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return fail(path, "create it", errno, err);
+    return check_folder(path, err);
+}
+
+static bool write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(fd, bytes, length);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        bytes += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+/* @param from  the file that was checked, open. */
+static enum berth_code copy_bytes(int from, int to, const struct scan_file *file, const char *path,
+                                  struct digest *digest, struct berth_error *err)
+{
+    off_t left = file->status.st_size;
+    char chunk[CHUNK_BYTES];
+
+    if (left > COPY_MAX_BYTES)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: has %lld MiB, a copy may have %lld",
+                               file->path, (long long)left >> 20, (long long)COPY_MAX_BYTES >> 20);
+    while (left > 0) {
+        ssize_t got = read(from, chunk, left < CHUNK_BYTES ? (size_t)left : sizeof(chunk));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail(file->path, "read it", errno, err);
+        if (got == 0)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: shrank while being copied; try again",
+                                   file->path);
+        digest_add(digest, chunk, (size_t)got);
+        if (!write_all(to, chunk, (size_t)got))
+            return fail(path, "write it", errno, err);
+        left -= got;
+    }
+    return verify_same_open(from, file->path, &file->status, err);
+}
+
+/* The manifest that everything was planned by is that of the copy, and so are its libraries. */
+static enum berth_code check_bytes(int fd, const struct manifest *manifest, struct module_copy *copy,
+                                   struct berth_error *err)
+{
+    const char *original = manifest->file->path;
+    size_t length = (size_t)copy->status.st_size, text_length;
+    void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+    enum berth_code code;
+    char *text;
+
+    if (bytes == MAP_FAILED)
+        return fail(copy->path, "map it", errno, err);
+    code = note_find(bytes, length, original, &text, &text_length, err);
+    if (code == BERTH_OK) {
+        if (manifest_hash(text, text_length) != manifest->hash)
+            code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                                   "%s: its manifest changed since it was checked; try again", original);
+        free(text);
+    }
+    if (code == BERTH_OK)
+        code = siblings_find(bytes, length, original, &copy->siblings, err);
+    munmap(bytes, length);
+    return code;
+}
+
+static enum berth_code write_copy(int from, const struct scan_file *file, const char *path, int *ret_fd,
+                                  char digest_text[DIGEST_TEXT_BYTES], struct berth_error *err)
+{
+    struct digest *digest = NULL;
+    enum berth_code code = digest_begin(&digest, err);
+    int fd;
+
+    if (code != BERTH_OK)
+        return code;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0500);
+    code = fd < 0 ? fail(path, "create it", errno, err) : copy_bytes(from, fd, file, path, digest, err);
+    digest_end(digest, digest_text);
+    if (code == BERTH_OK)
+        *ret_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+static char *join(const char *folder, const char *name)
+{
+    char *path;
+
+    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *listing = opendir(folder);
+    const struct dirent *entry;
+
+    while (listing != NULL && (entry = readdir(listing)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(listing), entry->d_name, 0);
+    if (listing != NULL)
+        closedir(listing);
+    rmdir(folder);
+}
+
+/* Gives the folder its name, once all of it is there. */
+static enum berth_code settle(struct module_copy *copy, const char *parent, const char *digest,
+                              uint64_t generation, const char *name, struct berth_error *err)
+{
+    char *folder, *path = NULL;
+
+    if (asprintf(&folder, "%s/%s-%" PRIu64, parent, digest, generation) < 0)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for its path", copy->path);
+    /* Of a generation that failed before its copy was removed. */
+    remove_folder(folder);
+    path = join(folder, name);
+    if (path == NULL || rename(copy->folder, folder) != 0) {
+        enum berth_code code = fail(folder, "create it", path == NULL ? ENOMEM : errno, err);
+
+        free(folder);
+        free(path);
+        return code;
+    }
+    free(copy->folder);
+    free(copy->path);
+    copy->folder = folder;
+    copy->path = path;
+    return BERTH_OK;
+}
+
+static enum berth_code fill(struct module_copy *copy, const struct manifest *manifest, const char *parent,
+                            uint64_t generation, struct berth_error *err)
+{
+    const struct scan_file *file = manifest->file;
+    int from = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), fd = -1;
+    char digest[DIGEST_TEXT_BYTES];
+    enum berth_code code;
+
+    if (from < 0)
+        return fail(file->path, "open it", errno, err);
+    code = verify_same_open(from, file->path, &file->status, err);
+    if (code == BERTH_OK)
+        code = write_copy(from, file, copy->path, &fd, digest, err);
+    if (code == BERTH_OK && (fchmod(fd, 0500) != 0 || fstat(fd, &copy->status) != 0))
+        code = fail(copy->path, "write it", errno, err);
+    if (code == BERTH_OK)
+        code = check_bytes(fd, manifest, copy, err);
+    if (code == BERTH_OK)
+        code = settle(copy, parent, digest, generation, name_of(file->path), err);
+    /* Its change time is another since the folder got its name. */
+    if (code == BERTH_OK && fstat(fd, &copy->status) != 0)
+        code = fail(copy->path, "access it", errno, err);
+    if (fd >= 0)
+        close(fd);
+    close(from);
+    return code;
+}
+
+enum berth_code module_copy_create(const struct manifest *manifest, const char *root, uint64_t generation,
+                                   struct module_copy **ret_copy, struct berth_error *err)
+{
+    struct module_copy *copy = calloc(1, sizeof(*copy));
+    char *parent = join(root, FOLDER_NAME);
+    enum berth_code code = BERTH_OK;
+
+    if (copy != NULL && parent != NULL &&
+        asprintf(&copy->folder, "%s/" UNFINISHED "%" PRIu64, parent, generation) >= 0)
+        copy->path = join(copy->folder, name_of(manifest->file->path));
+    if (copy == NULL || copy->path == NULL)
+        code =
+            berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for a copy", manifest->file->path);
+    if (code == BERTH_OK)
+        code = make_folder(parent, err);
+    if (code == BERTH_OK) {
+        remove_folder(copy->folder);
+        code = make_folder(copy->folder, err);
+    }
+    if (code == BERTH_OK)
+        code = fill(copy, manifest, parent, generation, err);
+    free(parent);
+    if (code == BERTH_OK)
+        *ret_copy = copy;
+    else
+        module_copy_destroy(copy);
+    return code;
+}
+
+const char *module_copy_path(const struct module_copy *copy)
+{
+    return copy->path;
+}
+
+void module_copy_destroy(struct module_copy *copy)
+{
+    if (copy == NULL)
+        return;
+    if (copy->folder != NULL)
+        remove_folder(copy->folder);
+    siblings_finish(&copy->siblings);
+    free(copy->folder);
+    free(copy->path);
+    free(copy);
+}
+
+/* "<64 hexadecimal digits>-<number>", or one that was never finished. */
+static bool is_copy_name(const char *name)
+{
+    size_t digits = strspn(name, "0123456789abcdef");
+    const char *number = name + digits + 1;
+
+    if (strncmp(name, UNFINISHED, sizeof(UNFINISHED) - 1) == 0)
+        number = name + sizeof(UNFINISHED) - 1;
+    else if (digits != DIGEST_TEXT_BYTES - 1 || name[digits] != '-')
+        return false;
+    return number[0] != '\0' && number[strspn(number, "0123456789")] == '\0';
+}
+
+size_t module_copies_tidy(const char *root)
+{
+    char *parent = join(root, FOLDER_NAME);
+    DIR *listing = parent == NULL || check_folder(parent, NULL) != BERTH_OK ? NULL : opendir(parent);
+    const struct dirent *entry;
+    size_t count = 0;
+
+    while (listing != NULL && (entry = readdir(listing)) != NULL) {
+        char *folder = is_copy_name(entry->d_name) ? join(parent, entry->d_name) : NULL;
+
+        if (folder != NULL) {
+            remove_folder(folder);
+            count++;
+        }
+        free(folder);
+    }
+    if (listing != NULL)
+        closedir(listing);
+    free(parent);
+    return count;
+}
+
+enum berth_code module_copies_check(const char *root, struct berth_error *err)
+{
+    char path[PATH_MAX];
+    struct statvfs status;
+
+    if (snprintf(path, sizeof(path), "%s", root) >= (int)sizeof(path))
+        return BERTH_OK;
+    /* What is to be created lies on the file system of the first folder that exists. */
+    while (statvfs(path, &status) != 0) {
+        char *slash = strrchr(path, '/');
+
+        if (errno != ENOENT || slash == NULL || slash == path)
+            return BERTH_OK;
+        *slash = '\0';
+    }
+    if ((status.f_flag & ST_NOEXEC) == 0)
+        return BERTH_OK;
+    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                           "root: %s: mounted noexec, so modules cannot be upgraded from copies in it; set "
+                           "`root` to a folder on another file system, or mount this one without noexec",
+                           root);
+}
