@@ -226,6 +226,17 @@ static void host_leave(const struct berth_host *table)
                                        .caller = __builtin_return_address(0)});
 }
 
+static enum berth_code host_start_outgoing(const struct berth_host *table,
+                                           const struct berth_outgoing_options *options,
+                                           const struct berth_outgoing_handlers *handlers, void *context,
+                                           struct berth_outgoing **ret_call, struct berth_error *err)
+{
+    struct host *host = ON_LOOP(table, "berth_outgoing_start", err);
+
+    return host != NULL ? outgoing_start(&host->caller, options, handlers, context, ret_call, err)
+                        : BERTH_FAILED_PRECONDITION;
+}
+
 static const struct berth_host functions = {
     .size = sizeof(functions),
     .logs = host_logs,
@@ -248,6 +259,7 @@ static const struct berth_host functions = {
     .report_misuse = host_report_misuse,
     .enter = host_enter,
     .leave = host_leave,
+    .start_outgoing = host_start_outgoing,
 };
 
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
@@ -269,6 +281,7 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     host->router = options->router;
     host->root = (struct folder){.base = options->root, .name = manifest->uri};
     host->state = (struct folder){.base = options->state, .name = manifest->uri};
+    outgoing_caller_init(&host->caller, options->outgoings, manifest->uri, host);
 }
 
 void host_finish(struct host *host)
@@ -276,6 +289,7 @@ void host_finish(struct host *host)
     if (host->router != NULL)
         router_remove_interceptors(host->router, host);
     berth_mailbox_release(host->table.mailbox);
+    outgoing_caller_finish(&host->caller);
     folder_finish(&host->root);
     folder_finish(&host->state);
 }
@@ -293,6 +307,19 @@ static const struct berth_trace *find_trace(void)
     return depth > 0 && depth <= RUNNING_DEPTH_MAX ? current.calls[depth - 1]->trace : NULL;
 }
 
+static enum running_doing doing_of(enum router_part part)
+{
+    switch (part) {
+    case ROUTER_HANDLER:
+        return RUNNING_HANDLER;
+    case ROUTER_INTERCEPTOR:
+        return RUNNING_INTERCEPTOR;
+    case ROUTER_CALLER:
+        break;
+    }
+    return RUNNING_CALLBACK;
+}
+
 static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
 {
     const struct host *host = owner;
@@ -300,8 +327,7 @@ static void on_enter(void *context, const void *owner, enum router_part part, co
     if (current.depth < RUNNING_DEPTH_MAX)
         current.calls[current.depth] = call;
     current.depth++;
-    running_enter(host->plugin->running, part == ROUTER_HANDLER ? RUNNING_HANDLER : RUNNING_INTERCEPTOR,
-                  call->path);
+    running_enter(host->plugin->running, doing_of(part), call->path);
 }
 
 static void on_leave(void *context, const void *owner, const struct berth_call *call)

@@ -8,6 +8,7 @@
 #include <berth/plugin.h>
 
 #include <core/state/state.h>
+#include <sdk/calls/outgoing.h>
 #include <sdk/calls/router.h>
 
 /** The host as one plugin sees it. Embedded by its runner, which answers the callbacks. */
@@ -19,6 +20,8 @@ struct host {
     struct registry_plugin *plugin;
     struct router *router;
     struct folder root, state;
+    /** Its calls of other services. */
+    struct outgoing_caller caller;
     /** What the plugin may do in its current step. */
     bool takes_holds, takes_interceptors;
     void (*on_complete)(struct host *host, enum berth_step step, enum berth_code code, void *instance,
@@ -28,11 +31,13 @@ struct host {
     void (*on_released)(struct host *host);
 };
 
-/** Shared by the tables of all plugins. All of it borrowed; `router` and `inspect` may be NULL in tests. */
+/** Shared by the tables of all plugins. All of it borrowed; those of calls and `inspect` may be NULL in
+ * tests. */
 struct host_options {
     uv_loop_t *loop;
     struct registry *registry;
     struct router *router;
+    struct outgoings *outgoings;
     const struct berth_inspect *inspect;
     const char *root;
     const char *state;

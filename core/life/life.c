@@ -69,6 +69,7 @@ struct life {
     struct turns *turns;
     struct deadlines deadlines;
     struct mailroom mailroom;
+    struct outgoings outgoings;
     /* NULL until the first prepare. */
     struct prepare_pool *pool;
     /* Active while there is work, so that all of it is done from the top of the loop. */
@@ -352,6 +353,8 @@ static void drop_posts(struct instance *instance)
 {
     size_t dropped = mailbox_close(instance->host.table.mailbox, false);
 
+    outgoing_caller_close(&instance->host.caller, false);
+
     if (dropped > 0)
         log_plugin(BERTH_LOG_WARN, uri_of(instance), "dropped %zu posted function%s because init failed",
                    dropped, dropped == 1 ? "" : "s");
@@ -467,6 +470,7 @@ static enum berth_code call_close(struct steps *steps, void **ret_result, struct
 
     /* Posted functions may answer calls, so they run before the calls are ended. */
     mailbox_close(instance->host.table.mailbox, true);
+    outgoing_caller_close(&instance->host.caller, true);
     cut_off(instance);
     return BERTH_HAS(instance->table, close)
                ? instance->table->close(&instance->host.table, instance->plugin->instance, err)
@@ -796,6 +800,11 @@ static void on_mailroom_closed(uv_handle_t *handle)
     on_one_closed(CONTAINER_OF((uv_async_t *)handle, struct life, mailroom.async));
 }
 
+static void on_outgoings_closed(void *context)
+{
+    on_one_closed(context);
+}
+
 static void on_pool_closed(void *context)
 {
     on_one_closed(context);
@@ -809,13 +818,19 @@ static void close_handles(struct life *life)
     life->open_handles = 3;
     /* The mailbox of an init that never ended is still open. */
     for (size_t i = 0; i < life->plan->run_count; i++)
-        if (life->instances[i].host.table.mailbox != NULL)
+        if (life->instances[i].host.table.mailbox != NULL) {
             mailbox_close(life->instances[i].host.table.mailbox, false);
+            outgoing_caller_close(&life->instances[i].host.caller, false);
+        }
     if (life->pool != NULL && prepare_pool_close(life->pool, on_pool_closed, life))
         life->open_handles++;
     uv_close((uv_handle_t *)&life->deadlines.timer, on_deadlines_closed);
     uv_close((uv_handle_t *)&life->turn, on_idle_closed);
     mailroom_close(&life->mailroom, on_mailroom_closed);
+    if (life->router != NULL) {
+        life->open_handles++;
+        outgoings_close(&life->outgoings, on_outgoings_closed, life);
+    }
 }
 
 /* One at a time, in reverse order, so that what a plugin uses outlives it. */
@@ -906,6 +921,9 @@ static void on_post_ends(void *owner)
     running_leave();
 }
 
+/* Ended calls of plugins whose late use is still noticed. */
+#define OUTGOING_REST 256
+
 struct life *life_create(const struct life_options *options)
 {
     struct life *life = memory_allocate(1, sizeof(*life));
@@ -920,6 +938,10 @@ struct life *life_create(const struct life_options *options)
     deadlines_init(&life->deadlines, options->host.loop);
     uv_idle_init(options->host.loop, &life->turn);
     mailroom_init(&life->mailroom, options->host.loop);
+    if (life->router != NULL) {
+        outgoings_init(&life->outgoings, life->router, options->host.loop, OUTGOING_REST);
+        life->options.host.outgoings = &life->outgoings;
+    }
     life->mailroom.on_enter = on_post_begins;
     life->mailroom.on_leave = on_post_ends;
     life->on_turn = on_turn;

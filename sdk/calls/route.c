@@ -314,7 +314,8 @@ bool route_takes_transport(const struct route *route, const char *transport)
     for (size_t i = 0; i < route->transport_count; i++)
         if (strcmp(route->transports[i], transport) == 0)
             return true;
-    return route->transport_count == 0 || strcmp(transport, "test") == 0;
+    return route->transport_count == 0 || strcmp(transport, "test") == 0 ||
+           strcmp(transport, BERTH_OUTGOING_TRANSPORT) == 0;
 }
 
 struct berth_method route_table_method(const struct berth_service *table, size_t i)

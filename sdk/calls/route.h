@@ -110,7 +110,7 @@ static inline bool route_takes_one_request(enum berth_method_kind kind)
     return kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
 }
 
-/** May this transport carry it? Tests may carry everything. */
+/** May this transport carry it? Tests and calls from inside the daemon may carry everything. */
 bool route_takes_transport(const struct route *route, const char *transport);
 
 /** What a route becomes in a switch, ready to be taken without failing. */

@@ -701,3 +701,30 @@ void router_admit(struct router *router, const void *owner, struct berth_call *c
 {
     call_admit(call, code, message, owner, caller);
 }
+
+void router_enter_caller(const struct router *router, const void *owner, const struct berth_call *call)
+{
+    const struct router_observer *observer = &router->calls.observer;
+
+    if (observer->on_enter != NULL)
+        observer->on_enter(observer->context, owner, ROUTER_CALLER, call);
+}
+
+void router_leave_caller(const struct router *router, const void *owner, const struct berth_call *call)
+{
+    const struct router_observer *observer = &router->calls.observer;
+
+    if (observer->on_leave != NULL)
+        observer->on_leave(observer->context, owner, call);
+}
+
+bool router_is_on_thread(const struct router *router, const char *what, const void *caller)
+{
+    return handles_on_thread(&router->calls.handles, what, caller);
+}
+
+void router_report_misuse(const struct router *router, const void *owner, const char *what,
+                          const void *caller)
+{
+    handles_report(&router->calls.handles, NULL, owner, caller, "%s", what);
+}

@@ -19,8 +19,8 @@
  * instance is unpinned.
  *
  * From below: route.c has the services, handle.c what others hold of a call, chain.c the interceptors,
- * calls.c the memory of open calls, call.c one call's life, operations.c what a handler may do with it, and
- * router.c the changes from outside.
+ * calls.c the memory of open calls, call.c one call's life, operations.c what a handler may do with it,
+ * router.c the changes from outside, and above it outgoing.c the calls of plugins.
  */
 #ifndef SDK_CALLS_ROUTER_H
 #define SDK_CALLS_ROUTER_H
@@ -80,6 +80,8 @@ struct router_switch {
 enum router_part {
     ROUTER_HANDLER,
     ROUTER_INTERCEPTOR,
+    /** A callback of who made the call, if that is a plugin. */
+    ROUTER_CALLER,
 };
 
 /** Statistics of one method. All on the loop's thread. */
@@ -226,5 +228,14 @@ void router_remove_interceptors(struct router *router, const void *owner);
 /** Completes a pending on_start of `owner`. `caller` is for the observer. */
 void router_admit(struct router *router, const void *owner, struct berth_call *call, enum berth_code code,
                   const char *message, const void *caller);
+
+/** Around a callback of who made a call; `call` has its path and its trace. */
+void router_enter_caller(const struct router *router, const void *owner, const struct berth_call *call);
+void router_leave_caller(const struct router *router, const void *owner, const struct berth_call *call);
+/** Is this the router's thread? If not, that `what` was done is reported. */
+bool router_is_on_thread(const struct router *router, const char *what, const void *caller);
+/** As router_observer.on_misuse. */
+void router_report_misuse(const struct router *router, const void *owner, const char *what,
+                          const void *caller);
 
 #endif

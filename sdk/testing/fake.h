@@ -19,6 +19,7 @@
 #include <core/life/mailbox.h>
 #include <sdk/base/memory.h>
 #include <sdk/base/surroundings.h>
+#include <sdk/calls/outgoing.h>
 #include <sdk/calls/router.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -202,6 +203,8 @@ struct berth_testing {
     /** Everything happens on it. */
     pthread_t thread;
     struct mailroom mailroom;
+    struct outgoings outgoings;
+    struct outgoing_caller caller;
     /** What of the plugin runs, the innermost last; real time spent in it during one turn of the loop. */
     struct fake_word words[FAKE_DEPTH_MAX];
     unsigned depth;

@@ -398,6 +398,17 @@ static void end_holding(const struct berth_host *host, struct berth_holding *end
     fake_fault(testing, "berth_end_holding was called for what is not held");
 }
 
+static enum berth_code start_outgoing(const struct berth_host *host,
+                                      const struct berth_outgoing_options *options,
+                                      const struct berth_outgoing_handlers *handlers, void *context,
+                                      struct berth_outgoing **ret_call, struct berth_error *err)
+{
+    struct berth_testing *testing = on_loop(host, "berth_outgoing_start", err);
+
+    return testing != NULL ? outgoing_start(&testing->caller, options, handlers, context, ret_call, err)
+                           : BERTH_FAILED_PRECONDITION;
+}
+
 static bool is_cancelled(const struct berth_prepare *prepare)
 {
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
@@ -412,7 +423,9 @@ static void on_route_change(void *context)
 
 static void on_enter(void *context, const void *owner, enum router_part part, const struct berth_call *call)
 {
-    const char *doing = part == ROUTER_HANDLER ? "handler" : "interceptor";
+    static const char *const doings[] = {
+        [ROUTER_HANDLER] = "handler", [ROUTER_INTERCEPTOR] = "interceptor", [ROUTER_CALLER] = "callback"};
+    const char *doing = doings[part];
 
     if (owner == context)
         fake_enter(context, doing, call->path);
@@ -496,19 +509,25 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .leave = leave,
         .note_holding = note_holding,
         .end_holding = end_holding,
+        .start_outgoing = start_outgoing,
     };
+    outgoings_init(&testing->outgoings, testing->router, testing->loop, SIZE_MAX);
+    outgoing_caller_init(&testing->caller, &testing->outgoings, testing->description->uri, testing);
 }
 
 void fake_host_close(struct berth_testing *testing)
 {
     fake_inspect_close(testing);
     mailbox_close(testing->host.mailbox, false);
+    outgoing_caller_close(&testing->caller, false);
     mailroom_close(&testing->mailroom, NULL);
+    outgoings_close(&testing->outgoings, NULL, NULL);
 }
 
 void fake_host_finish(struct berth_testing *testing)
 {
     berth_mailbox_release(testing->host.mailbox);
+    outgoing_caller_finish(&testing->caller);
     while (!LIST_EMPTY(&testing->holds)) {
         struct berth_hold *kept = LIST_FIRST(&testing->holds);
 

@@ -200,6 +200,7 @@ static void go_live(struct berth_testing *testing, void *instance)
 /* There is no instance that what was posted could work on. */
 static void drop_posts(struct berth_testing *testing)
 {
+    outgoing_caller_close(&testing->caller, false);
     if (mailbox_close(testing->host.mailbox, false) > 0)
         fake_log(testing, BERTH_LOG_WARN, "dropped posted functions because init failed");
 }
@@ -447,6 +448,7 @@ enum berth_code berth_testing_close(struct berth_testing *testing, struct berth_
 {
     if (testing->instance_is_open && !testing->steps[BERTH_STEP_CLOSE].begun) {
         mailbox_close(testing->host.mailbox, true);
+        outgoing_caller_close(&testing->caller, true);
         end_calls(testing);
     }
     return run_step(testing, BERTH_STEP_CLOSE,

@@ -138,3 +138,45 @@ void generate_method_values(struct generate_values *values, const struct model_s
             },
     };
 }
+
+const struct generate_way generate_on_channel = {
+    .ending = "client",
+    .guard = "CLIENT",
+    .header = "berth/rpc/client.h",
+    .prefix = "berth_rpc_call",
+    .infix = "",
+    .where = "struct berth_rpc_channel *channel",
+    .from = "channel",
+    .set_kind = "    options.kind = kind;\n",
+    .filled = "path, kind and tag",
+    .limits = "this channel's limits",
+    .has_blocking = true,
+};
+
+const struct generate_way generate_in_host = {
+    .ending = "calls",
+    .guard = "CALLS",
+    .header = "berth/plugin.h",
+    .prefix = "berth_outgoing",
+    .infix = "_outgoing",
+    .where = "const struct berth_host *host",
+    .from = "host",
+    .set_kind = "    (void)kind;\n",
+    .filled = "path and tag",
+    .limits = "the limit of calls between plugins",
+};
+
+void generate_way_values(struct generate_values *values, const struct generate_way *way)
+{
+    const struct text_value more[] = {
+        {"ending", way->ending}, {"GUARD", way->guard},       {"header", way->header},
+        {"prefix", way->prefix}, {"way", way->infix},         {"where", way->where},
+        {"from", way->from},     {"set_kind", way->set_kind}, {"filled", way->filled},
+        {"limits", way->limits},
+    };
+    size_t count = 0;
+
+    while (values->items[count].name != NULL)
+        count++;
+    memcpy(&values->items[count], more, sizeof(more));
+}

@@ -21,7 +21,7 @@ void text_write_comment(FILE *out, const char *before, const char *comment);
 
 /** The values of placeholders for a file, a service or a method; ends with a NULL name. */
 struct generate_values {
-    struct text_value items[16];
+    struct text_value items[24];
 };
 
 void generate_file_values(struct generate_values *values, const struct model_file *file);
@@ -29,14 +29,34 @@ void generate_service_values(struct generate_values *values, const struct model_
 void generate_method_values(struct generate_values *values, const struct model_service *service,
                             const struct model_method *method);
 
+/** Where typed calls go: over a channel of libberth-rpc, or to the services of the plugin's own daemon. */
+struct generate_way {
+    const char *ending, *guard, *header;
+    /** Of the functions and types of a call; a struct of this name is one. */
+    const char *prefix;
+    /** Between the name of a method and that of a function. */
+    const char *infix;
+    /** The parameter that says where a call goes, and its name. */
+    const char *where, *from;
+    const char *set_kind, *filled, *limits;
+    bool has_blocking;
+};
+
+extern const struct generate_way generate_on_channel, generate_in_host;
+
+/** Adds the placeholders of a way. */
+void generate_way_values(struct generate_values *values, const struct generate_way *way);
+
 /** Does its caller, or its handler, send a stream of messages? */
 bool generate_streams_requests(const struct model_method *method);
 bool generate_streams_replies(const struct model_method *method);
 
-/** The four files of a .proto: "x.berth.h", "x.berth.c", "x.client.h", "x.client.c". */
+/** The files of a .proto: "x.berth.h", "x.berth.c", "x.client.h", "x.client.c", "x.calls.h", "x.calls.c". */
 void generate_service_header(FILE *out, const struct model_file *file);
 void generate_service_source(FILE *out, const struct model_file *file);
 void generate_client_header(FILE *out, const struct model_file *file);
 void generate_client_source(FILE *out, const struct model_file *file);
+void generate_calls_header(FILE *out, const struct model_file *file);
+void generate_calls_source(FILE *out, const struct model_file *file);
 
 #endif

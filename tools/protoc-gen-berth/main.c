@@ -18,6 +18,8 @@ static const char help[] =
     "  service   FILE.berth.h, FILE.berth.c: for each service a table of typed handlers, its\n"
     "            struct berth_service, typed replies, and descriptors for reflection\n"
     "  client    FILE.client.h, FILE.client.c: typed calls on a channel of libberth-rpc\n"
+    "  calls     FILE.calls.h, FILE.calls.c: typed calls of a plugin to other services of its\n"
+    "            own daemon\n"
     "  messages  FILE.pb-c.h, FILE.pb-c.c: the messages, written by protobuf-c's protoc-gen-c\n"
     "\n"
     "Default of --berth_opt: service,client. For a file without services, empty files are\n"

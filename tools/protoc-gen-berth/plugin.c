@@ -2,6 +2,7 @@
 /* Answers a request of protoc. */
 #include "plugin.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,13 +23,16 @@ typedef Google__Protobuf__Compiler__CodeGeneratorResponse__File code_file;
 
 static const struct output {
     const char *ending;
-    bool client;
+    /** The option that asks for it. */
+    size_t option;
     void (*generate)(FILE *out, const struct model_file *file);
 } outputs[] = {
-    {"berth.h", false, generate_service_header},
-    {"berth.c", false, generate_service_source},
-    {"client.h", true, generate_client_header},
-    {"client.c", true, generate_client_source},
+    {"berth.h", offsetof(struct plugin_options, service), generate_service_header},
+    {"berth.c", offsetof(struct plugin_options, service), generate_service_source},
+    {"client.h", offsetof(struct plugin_options, client), generate_client_header},
+    {"client.c", offsetof(struct plugin_options, client), generate_client_source},
+    {"calls.h", offsetof(struct plugin_options, calls), generate_calls_header},
+    {"calls.c", offsetof(struct plugin_options, calls), generate_calls_source},
 };
 
 code_request *plugin_unpack(const void *bytes, size_t length)
@@ -44,7 +48,11 @@ static bool set_option(struct plugin_options *options, const char *word, size_t 
         const char *name;
         bool *option;
     } known[] = {
-        {"service", &options->service}, {"client", &options->client}, {"messages", &options->messages}};
+        {"service", &options->service},
+        {"client", &options->client},
+        {"calls", &options->calls},
+        {"messages", &options->messages},
+    };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strlen(known[i].name) == length && memcmp(known[i].name, word, length) == 0)
@@ -65,10 +73,10 @@ enum berth_code plugin_options_parse(const char *text, struct plugin_options *re
         size_t length = strcspn(text, ",");
 
         if (!set_option(&options, text, length))
-            return berth_error_set(
-                err, BERTH_INVALID_ARGUMENT,
-                "--berth_opt: unknown word \"%.*s\": use service, client and messages, separated by commas",
-                (int)(length < 60 ? length : 60), text);
+            return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                                   "--berth_opt: unknown word \"%.*s\": use service, client, calls and "
+                                   "messages, separated by commas",
+                                   (int)(length < 60 ? length : 60), text);
         if (text[length] == '\0')
             break;
         text += length + 1;
@@ -113,7 +121,7 @@ static void write_response(const struct model *model, const struct plugin_option
 
     for (size_t i = 0; i < model->count; i++)
         for (size_t j = 0; j < count; j++)
-            if (outputs[j].client ? options->client : options->service)
+            if (*(const bool *)((const char *)options + outputs[j].option))
                 files[response.n_file++] = write_file(&model->files[i], &outputs[j]);
     response.file = files;
     response.has_supported_features = true;

@@ -14,6 +14,7 @@
 struct plugin_options {
     bool service;
     bool client;
+    bool calls;
     bool messages;
 };
 

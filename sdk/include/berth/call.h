@@ -94,7 +94,7 @@ struct berth_metadata {
 /** The caller. Lives as long as the call. */
 struct berth_peer {
     uint32_t size;
-    /** For people: "unix:pid=412,uid=0" or "127.0.0.1:41822". */
+    /** For people: "unix:pid=412,uid=0", "127.0.0.1:41822" or "plugin:io.example.v1.heron". */
     const char *address;
     /** From SO_PEERCRED; -1 if the transport does not provide them. */
     int64_t pid;
@@ -144,7 +144,10 @@ struct berth_call {
     const char *method;
     enum berth_method_kind kind;
 
-    /** The transport: "grpc" (a unix socket), "tcp" (gRPC over TCP), "ttrpc", "http" (Connect) or "test". */
+    /**
+     * The transport: "grpc" (a unix socket), "tcp" (gRPC over TCP), "ttrpc", "http" (Connect), "plugin"
+     * (another plugin of this daemon, see <berth/outgoing.h>) or "test".
+     */
     const char *transport;
     const struct berth_peer *peer;
 

@@ -24,6 +24,7 @@
 #include <berth/call.h>
 #include <berth/error.h>
 #include <berth/inspect.h>
+#include <berth/outgoing.h>
 #include <berth/router.h>
 #include <berth/settings.h>
 
@@ -245,6 +246,10 @@ struct berth_host {
     struct berth_holding *(*note_holding)(const struct berth_host *host, const char *what,
                                           const void *caller);
     void (*end_holding)(const struct berth_host *host, struct berth_holding *holding);
+    enum berth_code (*start_outgoing)(const struct berth_host *host,
+                                      const struct berth_outgoing_options *options,
+                                      const struct berth_outgoing_handlers *handlers, void *context,
+                                      struct berth_outgoing **ret_call, struct berth_error *err);
 };
 
 /**
@@ -554,6 +559,30 @@ static inline enum berth_code berth_intercept(const struct berth_host *host,
                                               struct berth_error *err)
 {
     return host->intercept(host, interceptor, self, err);
+}
+
+/**
+ * Starts a call of a service of this daemon, by path: see <berth/outgoing.h>. From init until close begins;
+ * what is still open then ends with CANCELLED before the plugin's close is called. If init fails, no callback
+ * follows.
+ *
+ * @param handlers  borrowed until on_end has returned; usually static.
+ * @param ret_call  may be NULL.
+ * @return BERTH_OK: exactly one on_end follows, also if there is no such service or its plugin is not
+ *         running. Otherwise none does: BERTH_INVALID_ARGUMENT for a path or metadata that cannot be sent;
+ *         BERTH_RESOURCE_EXHAUSTED with BERTH_OUTGOING_CALLS_MAX open, too much metadata, or without memory;
+ *         BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_UNIMPLEMENTED by an older host.
+ */
+static inline enum berth_code berth_outgoing_start(const struct berth_host *host,
+                                                   const struct berth_outgoing_options *options,
+                                                   const struct berth_outgoing_handlers *handlers,
+                                                   void *context, struct berth_outgoing **ret_call,
+                                                   struct berth_error *err)
+{
+    return BERTH_HAS(host, start_outgoing)
+               ? host->start_outgoing(host, options, handlers, context, ret_call, err)
+               : berth_error_set(err, BERTH_UNIMPLEMENTED,
+                                 "this host is too old for calls of other services");
 }
 
 /** Completes an init that returned BERTH_PENDING: the instance is ready. */

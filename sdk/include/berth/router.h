@@ -120,16 +120,17 @@ struct berth_method_info {
     uint64_t messages_sent, bytes_sent;
 };
 
-/** Is the service available over this transport? */
+/** Is the service available over this transport? Tests and calls from inside the daemon reach every service.
+ */
 static inline bool berth_route_takes(const struct berth_route_info *route, const char *transport)
 {
-    static const char test[] = "test";
+    static const char *const everywhere[] = {"test", "plugin"};
     const char *const *names = route->transports;
 
     if (route->size <= offsetof(struct berth_route_info, transport_count) || names == NULL)
         return true;
-    for (size_t i = 0; i <= route->transport_count; i++) {
-        const char *a = i < route->transport_count ? names[i] : test;
+    for (size_t i = 0; i < route->transport_count + 2; i++) {
+        const char *a = i < route->transport_count ? names[i] : everywhere[i - route->transport_count];
         const char *b = transport;
 
         while (*a != '\0' && *a == *b)

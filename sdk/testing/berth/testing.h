@@ -76,7 +76,10 @@ void berth_testing_provide(struct berth_testing *testing, const char *uri, const
 /** Sets the condition of a provided instance, as berth_report would; watches are notified. */
 void berth_testing_set_condition(struct berth_testing *testing, const char *uri, enum berth_code code,
                                  const char *message);
-/** Provides a service of another plugin, for testing servers and interceptors. Static, as in a module. */
+/**
+ * Provides a service of another plugin, for testing servers and interceptors, and to answer the calls that
+ * the plugin makes with berth_outgoing_start. Static, as in a module.
+ */
 enum berth_code berth_testing_provide_service(struct berth_testing *testing,
                                               const struct berth_service *service, void *instance,
                                               struct berth_error *err);
