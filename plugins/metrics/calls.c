@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <berth/metrics_registry.h>
+#include <berth/wire.h>
 
 #define NANOSECONDS 1e9
 
@@ -23,8 +24,8 @@ static const uint64_t bounds_ns[] = {5000000,   10000000,   25000000,   50000000
 
 /* How long the calls of one method took. */
 struct latency {
-    /* The router's pointer, which every call of the method carries; NULL: an empty slot. */
-    const char *path;
+    /* NULL: an empty slot. */
+    char *path;
     uint64_t counts[BOUND_COUNT + 1];
     uint64_t total_ns;
 };
@@ -33,7 +34,7 @@ struct calls {
     const struct berth_host *host;
     struct grpc_prometheus_config config;
     struct berth_metrics_registry *metrics;
-    /* By the path's address. More than half of the slots are empty. */
+    /* By path. More than half of the slots are empty. */
     struct latency *latencies;
     size_t slot_count, used;
 };
@@ -55,12 +56,22 @@ static const char *kind_name(enum berth_method_kind kind)
     return names[kind];
 }
 
+/* 64-bit FNV-1a. */
+static size_t hash(const char *path)
+{
+    uint64_t value = UINT64_C(0xcbf29ce484222325);
+
+    for (; *path != '\0'; path++)
+        value = (value ^ (unsigned char)*path) * UINT64_C(0x100000001b3);
+    return (size_t)value;
+}
+
 static struct latency *slot_of(const struct calls *self, const char *path)
 {
-    size_t i = ((uintptr_t)path >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    size_t i = hash(path);
 
     for (i &= self->slot_count - 1; self->latencies[i].path != NULL; i = (i + 1) & (self->slot_count - 1))
-        if (self->latencies[i].path == path)
+        if (strcmp(self->latencies[i].path, path) == 0)
             break;
     return &self->latencies[i];
 }
@@ -88,12 +99,14 @@ static struct latency *get_latency(struct calls *self, const char *path)
 {
     struct latency *latency = self->slot_count > 0 ? slot_of(self, path) : NULL;
 
-    if (latency != NULL && latency->path == path)
+    if (latency != NULL && latency->path != NULL)
         return latency;
     if (!grow(self))
         return NULL;
     latency = slot_of(self, path);
-    latency->path = path;
+    latency->path = strdup(path);
+    if (latency->path == NULL)
+        return NULL;
     self->used++;
     return latency;
 }
@@ -245,6 +258,8 @@ static void write_calls(void *context, struct berth_metrics_writer *writer)
 static void destroy(struct calls *self)
 {
     grpc_prometheus_config_finish(&self->config);
+    for (size_t i = 0; i < self->slot_count; i++)
+        free(self->latencies[i].path);
     free(self->latencies);
     free(self);
 }
@@ -298,4 +313,124 @@ enum berth_code grpc_prometheus_init(const struct berth_host *host, void *prepar
     }
     *ret_instance = self;
     return BERTH_OK;
+}
+
+/* The interceptor can only join in init. */
+enum berth_code grpc_prometheus_reconfigure(const struct berth_host *host, void *instance,
+                                            const struct berth_settings *before, struct berth_error *err)
+{
+    struct calls *self = instance;
+    struct grpc_prometheus_config config;
+    enum berth_code code = grpc_prometheus_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    if (config.grpc_histogram != self->config.grpc_histogram) {
+        grpc_prometheus_config_finish(&config);
+        return BERTH_RESTART;
+    }
+    grpc_prometheus_config_finish(&self->config);
+    self->config = config;
+    return BERTH_OK;
+}
+
+/*
+ * The state, in protobuf's wire format:
+ *
+ *     State  { repeated Method methods = 1; }
+ *     Method { string path = 1; repeated uint64 counts = 2; uint64 total_ns = 3; }
+ */
+#define STATE_VERSION 1u
+#define PATH_LENGTH_MAX 1024
+
+static void put_latency(struct berth_wire_buffer *buffer, const struct latency *latency)
+{
+    struct berth_wire_buffer part = {0};
+
+    berth_wire_put_bytes(&part, 1, latency->path, strlen(latency->path));
+    for (size_t i = 0; i <= BOUND_COUNT; i++) {
+        berth_wire_put_varint(&part, 2u << 3 | BERTH_WIRE_VARINT);
+        berth_wire_put_varint(&part, latency->counts[i]);
+    }
+    berth_wire_put_number(&part, 3, latency->total_ns);
+    buffer->failed = buffer->failed || part.failed;
+    berth_wire_put_bytes(buffer, 1, part.bytes, part.length);
+    berth_wire_finish(&part);
+}
+
+enum berth_code grpc_prometheus_save_state(const struct berth_host *host, void *instance,
+                                           const struct berth_state_writer *writer, struct berth_error *err)
+{
+    const struct calls *self = instance;
+    struct berth_wire_buffer buffer = {0};
+    enum berth_code code;
+
+    for (size_t i = 0; i < self->slot_count; i++)
+        if (self->latencies[i].path != NULL)
+            put_latency(&buffer, &self->latencies[i]);
+    code = buffer.failed
+               ? berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the state of the metrics")
+               : writer->write(writer, buffer.bytes, buffer.length, err);
+    berth_wire_finish(&buffer);
+    return code;
+}
+
+/* @return false if it is not a Method, or has other buckets. */
+static bool read_latency(const struct berth_wire_field *from, struct latency *ret_latency,
+                         char ret_path[PATH_LENGTH_MAX + 1])
+{
+    struct berth_wire wire = berth_wire_of(from->data, from->length);
+    struct berth_wire_field field;
+    size_t count = 0;
+
+    *ret_latency = (struct latency){.path = NULL};
+    while (berth_wire_next(&wire, &field)) {
+        if (field.number == 1 && field.type == BERTH_WIRE_BYTES && field.length <= PATH_LENGTH_MAX &&
+            field.length > 0 && memchr(field.data, '\0', field.length) == NULL) {
+            memcpy(ret_path, field.data, field.length);
+            ret_path[field.length] = '\0';
+            ret_latency->path = ret_path;
+        } else if (field.number == 2 && field.type == BERTH_WIRE_VARINT && count <= BOUND_COUNT) {
+            ret_latency->counts[count++] = field.value;
+        } else if (field.number == 3 && field.type == BERTH_WIRE_VARINT) {
+            ret_latency->total_ns = field.value;
+        } else {
+            return false;
+        }
+    }
+    return berth_wire_is_whole(&wire) && ret_latency->path != NULL && count == BOUND_COUNT + 1;
+}
+
+static enum berth_code load_latency(struct calls *self, const struct berth_wire_field *from,
+                                    struct berth_error *err)
+{
+    char path[PATH_LENGTH_MAX + 1];
+    struct latency read, *latency;
+
+    if (from->number != 1 || from->type != BERTH_WIRE_BYTES || !read_latency(from, &read, path))
+        return berth_error_set(err, BERTH_DATA_LOSS, "the state of the metrics is damaged");
+    latency = get_latency(self, path);
+    if (latency == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the metrics of calls");
+    for (size_t i = 0; i <= BOUND_COUNT; i++)
+        latency->counts[i] += read.counts[i];
+    latency->total_ns += read.total_ns;
+    return BERTH_OK;
+}
+
+enum berth_code grpc_prometheus_load_state(const struct berth_host *host, void *instance, uint32_t version,
+                                           const void *bytes, size_t length, struct berth_error *err)
+{
+    struct berth_wire wire = berth_wire_of(bytes, length);
+    struct berth_wire_field field;
+    enum berth_code code = BERTH_OK;
+
+    if (version != STATE_VERSION)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "state of version %u; expected %u", version,
+                               STATE_VERSION);
+    while (code == BERTH_OK && berth_wire_next(&wire, &field))
+        code = load_latency(instance, &field, err);
+    if (code == BERTH_OK && !berth_wire_is_whole(&wire))
+        code = berth_error_set(err, BERTH_DATA_LOSS, "the state of the metrics is cut off");
+    return code;
 }

@@ -3,66 +3,24 @@
  * Metrics by name, and the series of each plugin in them.
  *
  * Whoever adds a metric owns it: a plugin in one generation. Its code may use its series for as long as the
- * generation lasts, which the registry is never told, so their memory stays until the next generation adds
- * its own or the registry ends. What is shown is a matter of its own: of an owner that no longer runs neither
- * a series nor a collector is touched.
+ * generation lasts, so their memory stays until a later generation adds its own and the host no longer knows
+ * the earlier one, or the registry ends. Two generations may live at once: each has series of its own, and a
+ * row shows what all of them have counted, those that are gone included. Of a gauge it shows the newest. What
+ * is shown is a matter of its own: of an owner that no longer runs no collector is touched.
  */
-#include <berth/metrics_registry.h>
+#include "registry.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <berth/utf8.h>
 #include <sdk/base/hash.h>
 
 #include "writer.h"
 
-/* Each value, escaped, with its name, and `plugin` before them. */
-#define LABELS_TEXT_MAX                                                                                      \
-    ((BERTH_METRICS_LABELS_MAX + 1) * (BERTH_METRICS_NAME_MAX + 2 * BERTH_METRICS_VALUE_MAX + 4))
-
 /* How long those who ask share a text. */
 #define SHARED_NS UINT64_C(1000000000)
-
-struct owner;
-
-/* A name, and what all who add it have to agree on. */
-struct family {
-    LIST_ENTRY(family) link;
-    char *name, *help;
-    enum berth_metric_kind kind;
-    char **labels;
-    size_t label_count;
-    double *bounds;
-    size_t bound_count;
-    /* In the order in which they were added. */
-    TAILQ_HEAD(, berth_metric) metrics;
-};
-
-struct entry {
-    struct berth_series series;
-    TAILQ_ENTRY(entry) link;
-    /* The next of its slot. */
-    struct entry *next;
-    uint64_t hash;
-    /* As text: `plugin="io.x.v1.a",kind="b"`. */
-    char *labels;
-    uint64_t counts[];
-};
-
-struct berth_metric {
-    TAILQ_ENTRY(berth_metric) in_family;
-    SLIST_ENTRY(berth_metric) in_owner;
-    struct berth_metrics_registry *registry;
-    struct family *family;
-    struct owner *owner;
-    TAILQ_HEAD(, entry) entries;
-    struct entry **slots;
-    size_t slot_count, count, max_series;
-    struct entry *overflow;
-};
 
 struct collector {
     SLIST_ENTRY(collector) link;
@@ -93,156 +51,7 @@ struct held_text {
     size_t holders;
 };
 
-struct berth_metrics_registry {
-    struct berth_metrics_options options;
-    LIST_HEAD(, family) families;
-    /* Sorted by URI. */
-    struct owner **owners;
-    size_t owner_count;
-    SLIST_HEAD(, source) sources;
-    SLIST_HEAD(, held_text) texts;
-    size_t text_count;
-    bool is_writing;
-    /* Somebody whose close has not ended may still use it, so that it stays. */
-    bool is_abandoned;
-    /* Of the last text: the next will be about as long. */
-    size_t last_length;
-};
-
 static const double default_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
-
-/* Rules. */
-
-static bool is_name(const char *name)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
-    size_t length = name != NULL ? strnlen(name, BERTH_METRICS_NAME_MAX + 1) : 0;
-
-    return length > 0 && length <= BERTH_METRICS_NAME_MAX && strspn(name, letters) == length &&
-           (name[0] < '0' || name[0] > '9');
-}
-
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), end_length = strlen(end);
-
-    return length > end_length && strcmp(text + length - end_length, end) == 0;
-}
-
-/* Names that dashboards look for, and who may use them: a type, a plugin, or NULL: the registry alone. */
-static const struct reserved {
-    const char *prefix, *owner;
-} reserved[] = {
-    {"berth_store_", "io.berth.store.v1"},
-    {"berth_events_", "io.containerd.event.v1"},
-    {"berth_events_", "io.containerd.grpc.v1.events"},
-    {"berth_", NULL},
-    {"containerd_", NULL},
-    {"grpc_server_", NULL},
-    {"process_", NULL},
-};
-
-/* @return NULL: the plugin may use the name. */
-static const char *reserved_prefix(const char *name, const struct berth_host *host)
-{
-    const char *prefix = NULL;
-
-    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        const char *owner = reserved[i].owner;
-
-        if (!begins_with(name, reserved[i].prefix))
-            continue;
-        if (owner != NULL && (strcmp(owner, host->type) == 0 || strcmp(owner, host->uri) == 0))
-            return NULL;
-        if (prefix == NULL)
-            prefix = reserved[i].prefix;
-    }
-    return prefix;
-}
-
-static enum berth_code check_labels(const struct berth_metric_info *info, const char *uri,
-                                    struct berth_error *err)
-{
-    if (info->label_count > BERTH_METRICS_LABELS_MAX)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: metric %s has %zu labels; the maximum is %u",
-                               uri, info->name, info->label_count, BERTH_METRICS_LABELS_MAX);
-    for (size_t i = 0; i < info->label_count; i++) {
-        const char *label = info->labels[i];
-
-        if (!is_name(label) || begins_with(label, "__"))
-            return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                                   "%s: metric %s: label \"%.200s\" is not a name (use letters, digits and "
-                                   "underscores, but no digit and no two underscores at the beginning)",
-                                   uri, info->name, label != NULL ? label : "");
-        if (strcmp(label, "plugin") == 0 || strcmp(label, "le") == 0 || strcmp(label, "quantile") == 0)
-            return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                                   "%s: metric %s: label \"%s\" is reserved; choose another name", uri,
-                                   info->name, label);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(info->labels[k], label) == 0)
-                return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: metric %s has label \"%s\" twice",
-                                       uri, info->name, label);
-    }
-    return BERTH_OK;
-}
-
-static enum berth_code check_buckets(const struct berth_metric_info *info, const char *uri,
-                                     struct berth_error *err)
-{
-    if (info->kind != BERTH_METRIC_HISTOGRAM && info->buckets != NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: metric %s has buckets, but is not a histogram", uri, info->name);
-    if (info->buckets == NULL)
-        return BERTH_OK;
-    if (info->bucket_count == 0 || info->bucket_count > BERTH_METRICS_BUCKETS_MAX)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: metric %s has %zu buckets; expected 1 to %u",
-                               uri, info->name, info->bucket_count, BERTH_METRICS_BUCKETS_MAX);
-    for (size_t i = 0; i < info->bucket_count; i++)
-        if (!isfinite(info->buckets[i]) || (i > 0 && info->buckets[i] <= info->buckets[i - 1]))
-            return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                                   "%s: metric %s: bound %g of bucket %zu is not finite or not above the one "
-                                   "before",
-                                   uri, info->name, info->buckets[i], i);
-    return BERTH_OK;
-}
-
-static enum berth_code check_name(const struct berth_metric_info *info, const struct berth_host *host,
-                                  struct berth_error *err)
-{
-    const char *uri = host->uri, *prefix;
-    bool is_total;
-
-    if (!is_name(info->name))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: \"%.200s\" is not the name of a metric (use letters, digits and "
-                               "underscores, no digit at the beginning, at most %u bytes)",
-                               uri, info->name != NULL ? info->name : "", BERTH_METRICS_NAME_MAX);
-    prefix = reserved_prefix(info->name, host);
-    if (prefix != NULL)
-        return berth_error_set(
-            err, BERTH_INVALID_ARGUMENT,
-            "%s: metric %s: names that begin with %s are reserved; use a prefix of your own", uri, info->name,
-            prefix);
-    if ((int)info->kind < 0 || (int)info->kind > BERTH_METRIC_HISTOGRAM)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: metric %s: unknown kind %d", uri, info->name,
-                               (int)info->kind);
-    is_total = ends_with(info->name, "_total");
-    if (is_total != (info->kind == BERTH_METRIC_COUNTER))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               is_total ? "%s: metric %s is not a counter; remove \"_total\" from its name"
-                                        : "%s: metric %s is a counter; its name has to end in \"_total\"",
-                               uri, info->name);
-    if (info->help == NULL || info->help[0] == '\0' || !berth_utf8_is_valid(info->help, strlen(info->help)))
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: metric %s: help is empty or not UTF-8; describe it in one sentence", uri,
-                               info->name);
-    return BERTH_OK;
-}
 
 /* Families. */
 
@@ -264,7 +73,7 @@ static struct family *family_create(const struct berth_metric_info *info)
 
     if (family == NULL)
         return NULL;
-    TAILQ_INIT(&family->metrics);
+    TAILQ_INIT(&family->shares);
     family->kind = info->kind;
     family->label_count = info->label_count;
     if (info->kind == BERTH_METRIC_HISTOGRAM)
@@ -315,19 +124,19 @@ static bool agrees(const struct family *family, const struct berth_metric_info *
 }
 
 /* A histogram writes rows of three more names. @return the family that has one of these. */
-static const struct family *find_overlap(const struct berth_metrics_registry *registry,
-                                         const struct berth_metric_info *info)
+static struct family *find_overlap(const struct berth_metrics_registry *registry,
+                                   const struct berth_metric_info *info)
 {
     static const char *const parts[] = {"_bucket", "_sum", "_count"};
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         char longer[BERTH_METRICS_NAME_MAX + sizeof("_bucket")];
-        const struct family *family = NULL;
+        struct family *family = NULL;
 
         snprintf(longer, sizeof(longer), "%s%s", info->name, parts[i]);
         if (info->kind == BERTH_METRIC_HISTOGRAM)
             family = find_family(registry, longer, strlen(longer));
-        if (family == NULL && ends_with(info->name, parts[i]))
+        if (family == NULL && registry_ends_with(info->name, parts[i]))
             family = find_family(registry, info->name, strlen(info->name) - strlen(parts[i]));
         if (family != NULL &&
             (family->kind == BERTH_METRIC_HISTOGRAM || info->kind == BERTH_METRIC_HISTOGRAM))
@@ -336,22 +145,73 @@ static const struct family *find_overlap(const struct berth_metrics_registry *re
     return NULL;
 }
 
-static enum berth_code get_family(struct berth_metrics_registry *registry,
-                                  const struct berth_metric_info *info, const char *uri,
-                                  struct family **ret_family, struct berth_error *err)
+void registry_drop_family(struct family *family)
 {
-    struct family *family = find_family(registry, info->name, strlen(info->name));
-    const struct family *overlap = find_overlap(registry, info);
+    if (family->is_held || !TAILQ_EMPTY(&family->shares))
+        return;
+    LIST_REMOVE(family, link);
+    family_destroy(family);
+}
 
-    if (family != NULL && !agrees(family, info))
-        return berth_error_set(
-            err, BERTH_ALREADY_EXISTS,
-            "%s: metric %s exists with another kind, other labels or other buckets, from %s", uri, info->name,
-            TAILQ_FIRST(&family->metrics)->owner->uri);
-    if (overlap != NULL)
-        return berth_error_set(err, BERTH_ALREADY_EXISTS,
-                               "%s: metric %s and metric %s of %s would have rows of the same name", uri,
-                               info->name, overlap->name, TAILQ_FIRST(&overlap->metrics)->owner->uri);
+static void free_row(struct share *share, struct row *row)
+{
+    TAILQ_REMOVE(&share->rows, row, link);
+    share->row_count--;
+    free(row->labels);
+    free(row);
+}
+
+static void drop_past(struct family *family)
+{
+    struct share *share;
+
+    while ((share = TAILQ_FIRST(&family->shares)) != NULL) {
+        while (!TAILQ_EMPTY(&share->rows))
+            free_row(share, TAILQ_FIRST(&share->rows));
+        TAILQ_REMOVE(&family->shares, share, link);
+        free(share->slots);
+        free(share->uri);
+        free(share);
+    }
+    registry_drop_family(family);
+}
+
+/* The first plugin that uses it. NULL: it is only left of generations that are gone. */
+static const char *user_of(const struct family *family)
+{
+    const struct share *share;
+
+    TAILQ_FOREACH(share, &family->shares, link)
+    if (!LIST_EMPTY(&share->metrics))
+        return share->uri;
+    return NULL;
+}
+
+enum berth_code registry_get_family(struct berth_metrics_registry *registry,
+                                    const struct berth_metric_info *info, const char *uri,
+                                    struct family **ret_family, struct berth_error *err)
+{
+    struct family *family = find_family(registry, info->name, strlen(info->name)), *overlap;
+    const char *user;
+
+    if (family != NULL && !agrees(family, info)) {
+        user = user_of(family);
+        if (user != NULL)
+            return berth_error_set(
+                err, BERTH_ALREADY_EXISTS,
+                "%s: metric %s exists with another kind, other labels or other buckets, from %s", uri,
+                info->name, user);
+        drop_past(family);
+        family = NULL;
+    }
+    while ((overlap = find_overlap(registry, info)) != NULL) {
+        user = user_of(overlap);
+        if (user != NULL)
+            return berth_error_set(err, BERTH_ALREADY_EXISTS,
+                                   "%s: metric %s and metric %s of %s would have rows of the same name", uri,
+                                   info->name, overlap->name, user);
+        drop_past(overlap);
+    }
     if (family == NULL) {
         family = family_create(info);
         if (family == NULL)
@@ -394,79 +254,179 @@ static char *put_label(char *at, const char *name, const char *value)
 }
 
 /* @param values  NULL: those of the series for what exceeds the maximum. @return the length. */
-static size_t format_labels(const struct berth_metric *metric, const char *const *values,
+static size_t format_labels(const struct share *share, const char *const *values,
                             char ret_text[LABELS_TEXT_MAX])
 {
-    char *at = put_label(ret_text, "plugin", metric->owner->uri);
+    char *at = put_label(ret_text, "plugin", share->uri);
 
-    for (size_t i = 0; i < metric->family->label_count; i++) {
+    for (size_t i = 0; i < share->family->label_count; i++) {
         *at++ = ',';
-        at = put_label(at, metric->family->labels[i],
+        at = put_label(at, share->family->labels[i],
                        values == NULL || values[i] == NULL ? BERTH_METRICS_OTHER : values[i]);
     }
     return (size_t)(at - ret_text);
 }
 
-static struct entry *find_entry(const struct berth_metric *metric, const char *labels, uint64_t hash)
+struct share *registry_get_share(struct family *family, const char *uri)
 {
-    struct entry *entry = metric->slot_count > 0 ? metric->slots[hash & (metric->slot_count - 1)] : NULL;
+    struct share *share;
 
-    while (entry != NULL && (entry->hash != hash || strcmp(entry->labels, labels) != 0))
-        entry = entry->next;
-    return entry;
+    TAILQ_FOREACH(share, &family->shares, link)
+    if (strcmp(share->uri, uri) == 0)
+        return share;
+    share = calloc(1, sizeof(*share));
+    if (share == NULL || (share->uri = strdup(uri)) == NULL) {
+        free(share);
+        return NULL;
+    }
+    share->family = family;
+    LIST_INIT(&share->metrics);
+    TAILQ_INIT(&share->rows);
+    TAILQ_INSERT_TAIL(&family->shares, share, link);
+    return share;
 }
 
-static void link_entry(struct berth_metric *metric, struct entry *entry)
+void registry_drop_share(struct share *share)
 {
-    struct entry **slot = &metric->slots[entry->hash & (metric->slot_count - 1)];
+    struct family *family = share->family;
 
-    entry->next = *slot;
-    *slot = entry;
+    if (!LIST_EMPTY(&share->metrics) || !TAILQ_EMPTY(&share->rows))
+        return;
+    TAILQ_REMOVE(&family->shares, share, link);
+    free(share->slots);
+    free(share->uri);
+    free(share);
+    registry_drop_family(family);
+}
+
+static struct row *find_row(const struct share *share, const char *labels, uint64_t hash)
+{
+    struct row *row = share->slot_count > 0 ? share->slots[hash & (share->slot_count - 1)] : NULL;
+
+    while (row != NULL && (row->hash != hash || strcmp(row->labels, labels) != 0))
+        row = row->next;
+    return row;
+}
+
+static void link_row(struct share *share, struct row *row)
+{
+    struct row **slot = &share->slots[row->hash & (share->slot_count - 1)];
+
+    row->next = *slot;
+    *slot = row;
+}
+
+static void unlink_row(struct share *share, const struct row *row)
+{
+    struct row **at = &share->slots[row->hash & (share->slot_count - 1)];
+
+    while (*at != row)
+        at = &(*at)->next;
+    *at = row->next;
 }
 
 /* Room for one more. */
-static bool grow(struct berth_metric *metric)
+static bool grow(struct share *share)
 {
-    size_t wanted = metric->slot_count == 0 ? 4 : metric->slot_count * 2;
-    struct entry **slots, *entry;
+    size_t wanted = share->slot_count == 0 ? 4 : share->slot_count * 2;
+    struct row **slots, *row;
 
-    if (metric->count < metric->slot_count)
+    if (share->row_count < share->slot_count)
         return true;
-    slots = calloc(wanted, sizeof(struct entry *));
+    slots = calloc(wanted, sizeof(struct row *));
     if (slots == NULL)
         return false;
-    free(metric->slots);
-    metric->slots = slots;
-    metric->slot_count = wanted;
-    TAILQ_FOREACH(entry, &metric->entries, link)
-    link_entry(metric, entry);
+    free(share->slots);
+    share->slots = slots;
+    share->slot_count = wanted;
+    TAILQ_FOREACH(row, &share->rows, link)
+    link_row(share, row);
     return true;
+}
+
+static size_t bucket_count(const struct family *family)
+{
+    return family->kind == BERTH_METRIC_HISTOGRAM ? family->bound_count + 1 : 0;
+}
+
+static struct row *get_row(struct share *share, const char *labels, uint64_t hash)
+{
+    struct row *row = find_row(share, labels, hash);
+
+    if (row != NULL || !grow(share))
+        return row;
+    row = calloc(1, sizeof(*row) + bucket_count(share->family) * sizeof(uint64_t));
+    if (row == NULL || (row->labels = strdup(labels)) == NULL) {
+        free(row);
+        return NULL;
+    }
+    row->hash = hash;
+    LIST_INIT(&row->entries);
+    TAILQ_INSERT_TAIL(&share->rows, row, link);
+    share->row_count++;
+    link_row(share, row);
+    return row;
+}
+
+struct row *registry_get_row(struct share *share, const char *labels)
+{
+    return get_row(share, labels, berth_hash(BERTH_HASH_START, labels, strlen(labels)));
+}
+
+/* Nothing is left of a row that no generation has a series of, unless it is kept for the next one. */
+static void drop_row(struct share *share, struct row *row)
+{
+    if (!LIST_EMPTY(&row->entries))
+        return;
+    unlink_row(share, row);
+    free_row(share, row);
+}
+
+static struct entry *find_entry(const struct berth_metric *metric, const char *labels, uint64_t hash)
+{
+    const struct row *row = find_row(metric->share, labels, hash);
+    struct entry *entry;
+
+    if (row == NULL)
+        return NULL;
+    LIST_FOREACH(entry, &row->entries, link)
+    if (entry->metric == metric)
+        return entry;
+    return NULL;
 }
 
 static struct entry *add_entry(struct berth_metric *metric, const char *labels, uint64_t hash)
 {
-    const struct family *family = metric->family;
-    size_t buckets = family->kind == BERTH_METRIC_HISTOGRAM ? family->bound_count + 1 : 0;
-    struct entry *entry = grow(metric) ? calloc(1, sizeof(*entry) + buckets * sizeof(uint64_t)) : NULL;
+    struct share *share = metric->share;
+    const struct family *family = share->family;
+    size_t buckets = bucket_count(family);
+    struct entry *entry = calloc(1, sizeof(*entry) + buckets * sizeof(uint64_t));
+    struct row *row = entry != NULL ? get_row(share, labels, hash) : NULL;
 
-    if (entry == NULL)
-        return NULL;
-    entry->labels = strdup(labels);
-    if (entry->labels == NULL) {
+    if (row == NULL) {
         free(entry);
         return NULL;
     }
-    entry->hash = hash;
+    entry->row = row;
+    entry->metric = metric;
     entry->series = (struct berth_series){
         .size = sizeof(struct berth_series),
         .bucket_count = (uint32_t)family->bound_count,
         .bounds = buckets > 0 ? family->bounds : NULL,
         .counts = buckets > 0 ? entry->counts : NULL,
     };
-    TAILQ_INSERT_TAIL(&metric->entries, entry, link);
-    link_entry(metric, entry);
+    LIST_INSERT_HEAD(&row->entries, entry, link);
     metric->count++;
     return entry;
+}
+
+static size_t max_series(const struct berth_metric *metric)
+{
+    size_t fallback = metric->registry->options.max_series;
+
+    if (metric->max_series > 0)
+        return metric->max_series;
+    return fallback > 0 ? fallback : BERTH_METRICS_SERIES;
 }
 
 static void warn_of_overflow(const struct berth_metric *metric)
@@ -479,7 +439,7 @@ static void warn_of_overflow(const struct berth_metric *metric)
     snprintf(text, sizeof(text),
              "metric %s of %s has reached its maximum of %zu series; counting further label values as "
              "\"" BERTH_METRICS_OTHER "\"",
-             metric->family->name, metric->owner->uri, metric->max_series);
+             metric->share->family->name, metric->share->uri, max_series(metric));
     options->on_warning(options->context, text);
 }
 
@@ -490,7 +450,7 @@ static struct entry *overflow_of(struct berth_metric *metric)
 
     if (metric->overflow != NULL)
         return metric->overflow;
-    hash = berth_hash(BERTH_HASH_START, labels, format_labels(metric, NULL, labels));
+    hash = berth_hash(BERTH_HASH_START, labels, format_labels(metric->share, NULL, labels));
     metric->overflow = find_entry(metric, labels, hash);
     if (metric->overflow == NULL)
         metric->overflow = add_entry(metric, labels, hash);
@@ -502,50 +462,92 @@ static struct entry *overflow_of(struct berth_metric *metric)
 struct berth_series *berth_metrics_registry_series(struct berth_metric *metric, const char *const *values)
 {
     char labels[LABELS_TEXT_MAX];
-    uint64_t hash = berth_hash(BERTH_HASH_START, labels, format_labels(metric, values, labels));
+    uint64_t hash = berth_hash(BERTH_HASH_START, labels, format_labels(metric->share, values, labels));
     struct entry *entry = find_entry(metric, labels, hash);
 
     if (entry == NULL)
-        entry = metric->count < metric->max_series ? add_entry(metric, labels, hash) : overflow_of(metric);
+        entry = metric->count < max_series(metric) ? add_entry(metric, labels, hash) : overflow_of(metric);
     return entry != NULL ? &entry->series : NULL;
-}
-
-static void free_entry(struct entry *entry)
-{
-    free(entry->labels);
-    free(entry);
 }
 
 void berth_metrics_registry_remove(struct berth_metric *metric, struct berth_series *series)
 {
-    struct entry *entry = (struct entry *)series, **at;
+    struct entry *entry = (struct entry *)series;
+    struct row *row;
 
     if (metric == NULL || entry == NULL || entry == metric->overflow)
         return;
-    at = &metric->slots[entry->hash & (metric->slot_count - 1)];
-    while (*at != entry)
-        at = &(*at)->next;
-    *at = entry->next;
-    TAILQ_REMOVE(&metric->entries, entry, link);
+    row = entry->row;
+    LIST_REMOVE(entry, link);
     metric->count--;
-    free_entry(entry);
+    free(entry);
+    drop_row(metric->share, row);
+}
+
+double registry_sum_row(const struct family *family, const struct row *row, uint64_t *ret_counts)
+{
+    size_t buckets = bucket_count(family);
+    const struct entry *entry;
+    double value = row->past;
+
+    if (buckets > 0)
+        memcpy(ret_counts, row->past_counts, buckets * sizeof(*ret_counts));
+    LIST_FOREACH(entry, &row->entries, link)
+    {
+        value += entry->series.value;
+        for (size_t i = 0; i < buckets; i++)
+            ret_counts[i] += entry->counts[i];
+    }
+    return value;
+}
+
+/* What a generation has counted stays in the row. */
+static void keep_past(struct row *row, const struct entry *entry, const struct family *family)
+{
+    row->past += entry->series.value;
+    for (size_t i = 0; i < bucket_count(family); i++)
+        row->past_counts[i] += entry->counts[i];
+}
+
+static bool has_past(const struct row *row, const struct family *family)
+{
+    for (size_t i = 0; i < bucket_count(family); i++)
+        if (row->past_counts[i] > 0)
+            return true;
+    return row->past != 0;
+}
+
+/* The next generation may have other labels: what nobody has a series of is kept within the maximum. */
+static void forget_entry(struct berth_metric *metric, struct row *row, struct entry *entry)
+{
+    struct share *share = metric->share;
+    const struct family *family = share->family;
+
+    LIST_REMOVE(entry, link);
+    if (family->kind != BERTH_METRIC_GAUGE)
+        keep_past(row, entry, family);
+    free(entry);
+    if (!has_past(row, family) || share->row_count > max_series(metric) + 1)
+        drop_row(share, row);
 }
 
 static void metric_destroy(struct berth_metric *metric)
 {
-    struct family *family = metric->family;
-    struct entry *entry;
+    struct share *share = metric->share;
+    struct row *row, *next_row;
 
-    while ((entry = TAILQ_FIRST(&metric->entries)) != NULL) {
-        TAILQ_REMOVE(&metric->entries, entry, link);
-        free_entry(entry);
+    for (row = TAILQ_FIRST(&share->rows); row != NULL; row = next_row) {
+        struct entry *entry;
+
+        next_row = TAILQ_NEXT(row, link);
+        LIST_FOREACH(entry, &row->entries, link)
+        if (entry->metric == metric)
+            break;
+        if (entry != NULL)
+            forget_entry(metric, row, entry);
     }
-    TAILQ_REMOVE(&family->metrics, metric, in_family);
-    if (TAILQ_EMPTY(&family->metrics)) {
-        LIST_REMOVE(family, link);
-        family_destroy(family);
-    }
-    free(metric->slots);
+    LIST_REMOVE(metric, in_share);
+    registry_drop_share(share);
     free(metric);
 }
 
@@ -567,15 +569,22 @@ static void owner_clear(struct owner *owner)
     owner->metric_count = 0;
 }
 
-/* @return the place of the first owner whose URI is not before this one. */
-static size_t place_of(const struct berth_metrics_registry *registry, const char *uri)
+static int compare(const struct owner *owner, const char *uri, uint64_t generation)
+{
+    int order = strcmp(owner->uri, uri);
+
+    return order != 0 ? order : (owner->generation > generation) - (owner->generation < generation);
+}
+
+/* @return the place of the first owner that is not before this one. */
+static size_t place_of(const struct berth_metrics_registry *registry, const char *uri, uint64_t generation)
 {
     size_t first = 0, end = registry->owner_count;
 
     while (first < end) {
         size_t middle = first + (end - first) / 2;
 
-        if (strcmp(registry->owners[middle]->uri, uri) < 0)
+        if (compare(registry->owners[middle], uri, generation) < 0)
             first = middle + 1;
         else
             end = middle;
@@ -583,17 +592,23 @@ static size_t place_of(const struct berth_metrics_registry *registry, const char
     return first;
 }
 
-static struct owner *find_owner(const struct berth_metrics_registry *registry, const char *uri)
+static bool is_at(const struct berth_metrics_registry *registry, size_t i, const char *uri)
 {
-    size_t i = place_of(registry, uri);
-
-    return i < registry->owner_count && strcmp(registry->owners[i]->uri, uri) == 0 ? registry->owners[i]
-                                                                                   : NULL;
+    return i < registry->owner_count && strcmp(registry->owners[i]->uri, uri) == 0;
 }
 
-static struct owner *add_owner(struct berth_metrics_registry *registry, const char *uri)
+static struct owner *find_owner(const struct berth_metrics_registry *registry, const char *uri,
+                                uint64_t generation)
 {
-    size_t i = place_of(registry, uri);
+    size_t i = place_of(registry, uri, generation);
+
+    return is_at(registry, i, uri) && registry->owners[i]->generation == generation ? registry->owners[i]
+                                                                                    : NULL;
+}
+
+static struct owner *add_owner(struct berth_metrics_registry *registry, const char *uri, uint64_t generation)
+{
+    size_t i = place_of(registry, uri, generation);
     struct owner **owners = reallocarray(registry->owners, registry->owner_count + 1, sizeof(struct owner *));
     struct owner *owner;
 
@@ -605,64 +620,99 @@ static struct owner *add_owner(struct berth_metrics_registry *registry, const ch
         free(owner);
         return NULL;
     }
+    owner->generation = generation;
     memmove(owners + i + 1, owners + i, (registry->owner_count - i) * sizeof(struct owner *));
     owners[i] = owner;
     registry->owner_count++;
     return owner;
 }
 
-/* The owner for a plugin's host; what an earlier generation left goes. */
+static void remove_owner(struct berth_metrics_registry *registry, size_t i)
+{
+    registry->owner_count--;
+    memmove(registry->owners + i, registry->owners + i + 1,
+            (registry->owner_count - i) * sizeof(struct owner *));
+}
+
+static void owner_destroy(struct owner *owner)
+{
+    owner_clear(owner);
+    free(owner->uri);
+    free(owner);
+}
+
+/* Whose code cannot use its series any more. */
+static void drop_the_gone(struct berth_metrics_registry *registry, const char *uri, uint64_t newest)
+{
+    const struct berth_metrics_options *options = &registry->options;
+    size_t i = place_of(registry, uri, 0);
+
+    while (is_at(registry, i, uri)) {
+        struct owner *owner = registry->owners[i];
+
+        if (owner->generation == newest ||
+            (options->lives != NULL && options->lives(options->context, uri, owner->generation))) {
+            i++;
+            continue;
+        }
+        remove_owner(registry, i);
+        owner_destroy(owner);
+    }
+}
+
+/* The owner for a plugin's host. */
 static struct owner *get_owner(struct berth_metrics_registry *registry, const struct berth_host *host)
 {
-    struct owner *owner = find_owner(registry, host->uri);
+    struct owner *owner = find_owner(registry, host->uri, host->generation);
 
-    if (owner == NULL)
-        owner = add_owner(registry, host->uri);
-    if (owner != NULL && owner->generation != host->generation) {
-        owner_clear(owner);
-        owner->generation = host->generation;
-    }
-    return owner;
+    if (owner != NULL)
+        return owner;
+    drop_the_gone(registry, host->uri, host->generation);
+    return add_owner(registry, host->uri, host->generation);
 }
 
 void berth_metrics_registry_show(struct berth_metrics_registry *registry, const char *uri,
                                  uint64_t generation)
 {
-    struct owner *owner = find_owner(registry, uri);
+    struct owner *owner = find_owner(registry, uri, generation);
 
-    if (owner != NULL && owner->generation == generation)
+    if (owner != NULL)
         owner->is_shown = true;
 }
 
 void berth_metrics_registry_abandon(struct berth_metrics_registry *registry, const char *uri)
 {
-    size_t i = place_of(registry, uri);
+    size_t i = place_of(registry, uri, 0);
 
     registry->is_abandoned = registry->is_abandoned || registry->text_count > 0;
-    if (find_owner(registry, uri) == NULL)
-        return;
-    registry->is_abandoned = true;
-    registry->owner_count--;
-    memmove(registry->owners + i, registry->owners + i + 1,
-            (registry->owner_count - i) * sizeof(struct owner *));
+    while (is_at(registry, i, uri)) {
+        registry->is_abandoned = true;
+        remove_owner(registry, i);
+    }
+}
+
+void berth_metrics_registry_set_max_series(struct berth_metrics_registry *registry, size_t max_series)
+{
+    registry->options.max_series = max_series;
 }
 
 static struct berth_metric *metric_create(struct berth_metrics_registry *registry, struct owner *owner,
                                           struct family *family, const struct berth_metric_info *info)
 {
     struct berth_metric *metric = calloc(1, sizeof(*metric));
-    size_t fallback = registry->options.max_series > 0 ? registry->options.max_series : BERTH_METRICS_SERIES;
+    struct share *share = metric != NULL ? registry_get_share(family, owner->uri) : NULL;
 
-    if (metric == NULL)
+    if (share == NULL) {
+        free(metric);
         return NULL;
+    }
     metric->registry = registry;
     metric->owner = owner;
-    metric->family = family;
-    metric->max_series = info->max_series == 0 ? fallback : info->max_series;
+    metric->share = share;
+    metric->max_series = info->max_series;
     if (metric->max_series > BERTH_METRICS_SERIES_MAX)
         metric->max_series = BERTH_METRICS_SERIES_MAX;
-    TAILQ_INIT(&metric->entries);
-    TAILQ_INSERT_TAIL(&family->metrics, metric, in_family);
+    LIST_INSERT_HEAD(&share->metrics, metric, in_share);
     SLIST_INSERT_HEAD(&owner->metrics, metric, in_owner);
     owner->metric_count++;
     return metric;
@@ -674,7 +724,7 @@ static struct berth_metric *find_metric(const struct owner *owner, const struct 
     struct berth_metric *metric;
 
     SLIST_FOREACH(metric, &owner->metrics, in_owner)
-    if (metric->family == family)
+    if (metric->share->family == family)
         return metric;
     return NULL;
 }
@@ -687,28 +737,23 @@ enum berth_code berth_metrics_registry_add(void *instance, const struct berth_ho
     struct owner *owner = get_owner(registry, host);
     struct family *family = NULL;
     struct berth_metric *metric;
-    enum berth_code code = check_name(info, host, err);
+    enum berth_code code = registry_check(info, host->uri, err);
 
     if (code == BERTH_OK)
-        code = check_labels(info, host->uri, err);
-    if (code == BERTH_OK)
-        code = check_buckets(info, host->uri, err);
+        code = registry_check_reserved(info, host, err);
     if (code == BERTH_OK && owner != NULL && owner->metric_count >= BERTH_METRICS_MAX)
         code =
             berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: metric %s is one too many; the maximum is %u",
                             host->uri, info->name, BERTH_METRICS_MAX);
     if (code == BERTH_OK)
-        code = get_family(registry, info, host->uri, &family, err);
+        code = registry_get_family(registry, info, host->uri, &family, err);
     if (code != BERTH_OK)
         return code;
     metric = owner != NULL ? find_metric(owner, family) : NULL;
     if (metric == NULL && owner != NULL)
         metric = metric_create(registry, owner, family, info);
     if (metric == NULL) {
-        if (TAILQ_EMPTY(&family->metrics)) {
-            LIST_REMOVE(family, link);
-            family_destroy(family);
-        }
+        registry_drop_family(family);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: no memory for metric %s", host->uri,
                                info->name);
     }
@@ -732,37 +777,67 @@ enum berth_code berth_metrics_registry_collect(void *instance, const struct bert
 
 /* The text. */
 
-static void write_entry(struct berth_metrics_writer *writer, const struct family *family,
-                        const struct entry *entry)
+static void write_row(struct berth_metrics_writer *writer, const struct family *family, const struct row *row,
+                      double value, const uint64_t *counts)
 {
     if (family->kind == BERTH_METRIC_HISTOGRAM) {
-        berth_metrics_write_histogram(writer, family->name, entry->labels, family->bounds, entry->counts,
-                                      family->bound_count, entry->series.value);
+        berth_metrics_write_histogram(writer, family->name, row->labels, family->bounds, counts,
+                                      family->bound_count, value);
         return;
     }
     berth_metrics_write_text(writer, family->name);
     berth_metrics_write_bytes(writer, "{", 1);
-    berth_metrics_write_text(writer, entry->labels);
+    berth_metrics_write_text(writer, row->labels);
     berth_metrics_write_bytes(writer, "} ", 2);
-    berth_metrics_write_number(writer, entry->series.value);
+    berth_metrics_write_number(writer, value);
     berth_metrics_write_bytes(writer, "\n", 1);
+}
+
+/* That of the newest generation that runs. */
+static const struct entry *newest_shown(const struct row *row)
+{
+    const struct entry *entry, *newest = NULL;
+
+    LIST_FOREACH(entry, &row->entries, link)
+    if (entry->metric->owner->is_shown &&
+        (newest == NULL || entry->metric->owner->generation > newest->metric->owner->generation))
+        newest = entry;
+    return newest;
+}
+
+static void write_share(struct berth_metrics_writer *writer, const struct share *share, bool *has_begun)
+{
+    const struct family *family = share->family;
+    uint64_t counts[BERTH_METRICS_BUCKETS_MAX + 1];
+    const struct row *row;
+
+    TAILQ_FOREACH(row, &share->rows, link)
+    {
+        const struct entry *gauge = family->kind == BERTH_METRIC_GAUGE ? newest_shown(row) : NULL;
+
+        if (family->kind == BERTH_METRIC_GAUGE && gauge == NULL)
+            continue;
+        if (!*has_begun)
+            berth_metrics_write_family(writer, family->name, family->help, family->kind);
+        *has_begun = true;
+        write_row(writer, family, row,
+                  gauge != NULL ? gauge->series.value : registry_sum_row(family, row, counts), counts);
+    }
 }
 
 static void write_family(struct berth_metrics_writer *writer, const struct family *family)
 {
     const struct berth_metric *metric;
-    const struct entry *entry;
+    const struct share *share;
     bool has_begun = false;
 
-    TAILQ_FOREACH(metric, &family->metrics, in_family)
+    TAILQ_FOREACH(share, &family->shares, link)
     {
-        if (!metric->owner->is_shown || metric->count == 0)
-            continue;
-        if (!has_begun)
-            berth_metrics_write_family(writer, family->name, family->help, family->kind);
-        has_begun = true;
-        TAILQ_FOREACH(entry, &metric->entries, link)
-        write_entry(writer, family, entry);
+        LIST_FOREACH(metric, &share->metrics, in_share)
+        if (metric->owner->is_shown)
+            break;
+        if (metric != NULL)
+            write_share(writer, share, &has_begun);
     }
 }
 
@@ -899,12 +974,16 @@ void *berth_metrics_registry_context(const struct berth_metrics_registry *regist
 
 void berth_metrics_registry_destroy(struct berth_metrics_registry *registry)
 {
+    struct family *family, *next;
+
     if (registry == NULL)
         return;
-    for (size_t i = 0; i < registry->owner_count; i++) {
-        owner_clear(registry->owners[i]);
-        free(registry->owners[i]->uri);
-        free(registry->owners[i]);
+    for (size_t i = 0; i < registry->owner_count; i++)
+        owner_destroy(registry->owners[i]);
+    for (family = LIST_FIRST(&registry->families); family != NULL; family = next) {
+        next = LIST_NEXT(family, link);
+        if (user_of(family) == NULL)
+            drop_past(family);
     }
     while (!SLIST_EMPTY(&registry->sources))
         berth_metrics_registry_remove_source(registry, SLIST_FIRST(&registry->sources)->context);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deprecations: each is kept once, with when it was last met. */
-#include "plugin_stage.h"
+#include "state_stage.h"
 
 #include <time.h>
 
@@ -135,6 +135,64 @@ static void there_is_an_end_to_them(void **state)
     assert_int_equal(emit(fixture, "id-0", "use even less"), BERTH_OK);
 }
 
+static void the_next_generation_knows_what_was_met(void **state)
+{
+    struct fixture *fixture = *state, next = {.testing = NULL};
+    struct listing before = {.text = ""}, after = {.text = ""};
+    struct saved_state saved;
+
+    emit(fixture, "a", "use b");
+    emit(fixture, "io.berth.deprecation/old", "use new");
+    emit(fixture, "c", "use d");
+    fixture->deprecations->each(fixture->instance, list, &before);
+    saved = state_save(fixture->testing);
+    /* Both live at once. */
+    next.testing = plugin_run(NULL, NULL);
+    next.deprecations = berth_testing_interface(next.testing);
+    next.instance = berth_testing_instance(next.testing);
+    emit(&next, "e", "use f");
+    emit(&next, "a", "use z");
+    state_refuse_version(next.testing, &saved);
+    state_load(next.testing, &saved);
+    next.deprecations->each(next.instance, list, &after);
+    /* In their order, with what is newer; a setting that is not in the configuration any more is over. */
+    assert_string_equal(after.text, "a=use z, c=use d, e=use f, ");
+    emit(fixture, "g", "use h");
+    assert_int_equal(after.count, 3);
+    plugin_destroy(next.testing);
+    saved_state_finish(&saved);
+}
+
+static void times_are_handed_over(void **state)
+{
+    struct fixture *fixture = *state;
+    struct listing before = {.text = ""}, after = {.text = ""};
+    struct saved_state saved;
+    struct berth_testing *next;
+
+    emit(fixture, "a", "use b");
+    fixture->deprecations->each(fixture->instance, list, &before);
+    saved = state_save(fixture->testing);
+    next = plugin_run(NULL, NULL);
+    state_load(next, &saved);
+    fixture->deprecations->each(berth_testing_instance(next), list, &after);
+    assert_true(nanoseconds(before.last) == nanoseconds(after.last));
+    plugin_destroy(next);
+    saved_state_finish(&saved);
+}
+
+static void damaged_state_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct saved_state saved;
+
+    emit(fixture, "a", "use b");
+    emit(fixture, "c", "use d");
+    saved = state_save(fixture->testing);
+    assert_true(state_damage(NULL, NULL, &saved) > saved.length);
+    saved_state_finish(&saved);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -144,6 +202,9 @@ int main(void)
         TEST(a_visitor_may_stop),
         TEST(what_is_no_line_is_refused),
         TEST(there_is_an_end_to_them),
+        TEST(the_next_generation_knows_what_was_met),
+        TEST(times_are_handed_over),
+        TEST(damaged_state_is_refused),
     };
 
     return cmocka_run_group_tests_name("deprecations", tests, NULL, NULL);

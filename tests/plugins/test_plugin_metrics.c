@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The registry of metrics as a plugin, and what it says of the daemon. */
-#include "plugin_stage.h"
+#include "state_stage.h"
 
 #include <berth/types/metrics.h>
 
@@ -129,6 +129,74 @@ static void the_calls_need_the_registry_of_their_own_module(void **state)
     plugin_destroy(testing);
 }
 
+#define REGISTRY "io.berth.metrics.v1.registry"
+
+static struct berth_series *count(struct berth_testing *testing, double amount)
+{
+    const struct berth_metrics *metrics = berth_testing_interface(testing);
+    const struct berth_metric_info info = {.size = sizeof(info), .name = "x_total", .help = "Help."};
+    struct berth_metric *metric;
+    struct berth_series *series;
+    struct berth_error err;
+
+    assert_int_equal(BERTH_OK, metrics->add(berth_testing_instance(testing), berth_testing_host(testing),
+                                            &info, &metric, &err));
+    series = metrics->series(metric, NULL);
+    berth_series_add(series, amount);
+    return series;
+}
+
+static void counters_go_on_in_the_next_generation(void **state)
+{
+    struct berth_testing *next = plugin_run(REGISTRY, NULL);
+    struct saved_state saved;
+
+    /* Both live at once. */
+    count(*state, 5);
+    count(next, 1);
+    saved = state_save(*state);
+    state_refuse_version(next, &saved);
+    state_load(next, &saved);
+    assert_has(next, "\nx_total{plugin=\"" REGISTRY "\"} 6\n", true);
+    assert_has(*state, "\nx_total{plugin=\"" REGISTRY "\"} 5\n", true);
+    plugin_destroy(next);
+    saved_state_finish(&saved);
+}
+
+static void damaged_state_is_refused(void **state)
+{
+    struct saved_state saved;
+
+    count(*state, 5);
+    saved = state_save(*state);
+    assert_true(state_damage(REGISTRY, NULL, &saved) > saved.length);
+    saved_state_finish(&saved);
+}
+
+static void the_maximum_of_series_is_changed_in_place(void **state)
+{
+    static const char *const labels[] = {"of"}, *const one[] = {"a"}, *const two[] = {"b"},
+                             *const three[] = {"c"};
+    struct berth_testing *testing = plugin_run(REGISTRY, "max_series: 1");
+    const struct berth_metrics *metrics = berth_testing_interface(testing);
+    const struct berth_metric_info info = {
+        .size = sizeof(info), .name = "x_total", .help = "Help.", .labels = labels, .label_count = 1};
+    struct berth_metric *metric;
+    struct berth_error err;
+
+    metrics->add(berth_testing_instance(testing), berth_testing_host(testing), &info, &metric, &err);
+    metrics->series(metric, one);
+    metrics->series(metric, two);
+    assert_has(testing, "of=\"b\"", false);
+    assert_int_equal(BERTH_OK, berth_testing_reconfigure(testing, "max_series: 3", &err));
+    metrics->series(metric, two);
+    assert_has(testing, "of=\"b\"", true);
+    assert_int_equal(BERTH_INVALID_ARGUMENT, berth_testing_reconfigure(testing, "max_series: 0", &err));
+    metrics->series(metric, three);
+    assert_has(testing, "of=\"c\"", false);
+    plugin_destroy(testing);
+}
+
 static int set_up(void **state)
 {
     *state = plugin_run("io.berth.metrics.v1.registry", NULL);
@@ -144,6 +212,9 @@ int main(void)
         TEST(the_process_is_measured),
         TEST(a_plugin_that_does_not_run_is_not_shown),
         TEST(readers_that_stop_reading_do_not_add_up),
+        TEST(counters_go_on_in_the_next_generation),
+        TEST(damaged_state_is_refused),
+        cmocka_unit_test(the_maximum_of_series_is_changed_in_place),
         cmocka_unit_test(the_overflow_of_series_is_logged),
         cmocka_unit_test(the_calls_need_the_registry_of_their_own_module),
     };

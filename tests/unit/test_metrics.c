@@ -468,7 +468,7 @@ static void what_a_plugin_leaves_is_not_shown_once_it_stops_and_its_memory_stays
     assert_text(fixture, "");
 }
 
-static void a_new_generation_begins_at_zero_without_the_old_collectors(void **state)
+static void a_new_generation_counts_on_without_the_old_collectors(void **state)
 {
     struct fixture *fixture = *state;
     const struct berth_metric_info info = counter_named("x_total"), old = counter_named("old_total");
@@ -480,7 +480,236 @@ static void a_new_generation_begins_at_zero_without_the_old_collectors(void **st
     fixture->running_generation = 2;
     assert_text(fixture, "");
     table.series(add(fixture, &again, &info), NULL);
-    assert_text(fixture, "# HELP x_total Help.\n# TYPE x_total counter\nx_total{plugin=\"" A "\"} 0\n");
+    assert_text(fixture, "# HELP x_total Help.\n# TYPE x_total counter\nx_total{plugin=\"" A "\"} 5\n");
+}
+
+/* For `lives`: every generation may still run. */
+static bool lives_always(void *context, const char *uri, uint64_t generation)
+{
+    return true;
+}
+
+static void set_to_three(void *context)
+{
+    berth_series_set(context, 3);
+}
+
+static void two_generations_at_once_add_up_and_the_newest_sets_the_gauge(void **state)
+{
+    const struct berth_metrics_options options = {.lives = lives_always};
+    struct fixture fixture = {.registry = berth_metrics_registry_create(&options)};
+    struct berth_metric_info counter = counter_named("x_total"), gauge = counter_named("y");
+    const struct berth_host again = host_of(A, 2);
+    struct berth_series *old, *new, *old_gauge, *new_gauge;
+
+    gauge.kind = BERTH_METRIC_GAUGE;
+    old = table.series(add(&fixture, &a, &counter), NULL);
+    old_gauge = table.series(add(&fixture, &a, &gauge), NULL);
+    berth_series_add(old, 5);
+    new = table.series(add(&fixture, &again, &counter), NULL);
+    new_gauge = table.series(add(&fixture, &again, &gauge), NULL);
+    assert_ptr_not_equal(old, new);
+    /* A counter that the new one keeps elsewhere begins at its own zero. */
+    table.collect(fixture.registry, &again, set_to_three, new, &fixture.err);
+    berth_series_set(new_gauge, 1);
+    berth_series_add(old, 2);
+    berth_series_set(old_gauge, 9);
+    assert_has(&fixture, "\nx_total{plugin=\"" A "\"} 10\n", true);
+    assert_has(&fixture, "\ny{plugin=\"" A "\"} 1\n", true);
+    berth_metrics_registry_destroy(fixture.registry);
+}
+
+static void memory_is_flat_over_a_thousand_generations(void **state)
+{
+    static const char *const labels[] = {"of"};
+    struct fixture *fixture = *state;
+    struct berth_metric_info info = counter_named("x_total");
+    char text[16];
+    const char *value = text;
+    size_t rows = 0;
+    char *whole;
+
+    info.labels = labels;
+    info.label_count = 1;
+    info.max_series = 10;
+    for (unsigned i = 1; i <= 1000; i++) {
+        const struct berth_host host = host_of(A, i);
+
+        snprintf(text, sizeof(text), "%u", i);
+        berth_series_add(table.series(add(fixture, &host, &info), &value), 1);
+    }
+    whole = scrape(fixture);
+    for (const char *at = whole; (at = strstr(at, "x_total{")) != NULL; at++)
+        rows++;
+    free(whole);
+    assert_in_range(rows, 2, 12);
+}
+
+struct state_buffer {
+    struct berth_state_writer writer;
+    unsigned char bytes[65536];
+    size_t length;
+};
+
+static enum berth_code append(const struct berth_state_writer *writer, const void *bytes, size_t length,
+                              struct berth_error *err)
+{
+    struct state_buffer *buffer = (struct state_buffer *)(uintptr_t)writer;
+
+    assert_true(buffer->length + length <= sizeof(buffer->bytes));
+    memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    return BERTH_OK;
+}
+
+static struct state_buffer *save(struct fixture *fixture)
+{
+    struct state_buffer *buffer = calloc(1, sizeof(*buffer));
+
+    buffer->writer = (struct berth_state_writer){sizeof(buffer->writer), append};
+    assert_int_equal(BERTH_OK,
+                     berth_metrics_registry_save(fixture->registry, &buffer->writer, &fixture->err));
+    return buffer;
+}
+
+static enum berth_code load(struct fixture *fixture, const struct state_buffer *buffer)
+{
+    fixture->err.message[0] = '\0';
+    return berth_metrics_registry_load(fixture->registry, buffer->bytes, buffer->length, &fixture->err);
+}
+
+static const char *const kinds[] = {"kind"};
+
+/* Two counters, one of them with labels that have to be escaped, a histogram and a gauge. */
+static void fill(struct fixture *fixture, const struct berth_host *host, bool counts)
+{
+    static const double bounds[] = {0.1, 1};
+    static const char *const odd[] = {"a \"b\" \\ \n"};
+    struct berth_metric_info info = counter_named("x_total"), labelled = counter_named("z_total"),
+                             histogram = counter_named("y_seconds"), gauge = counter_named("g");
+    struct berth_series *series;
+
+    labelled.labels = kinds;
+    labelled.label_count = 1;
+    histogram.kind = BERTH_METRIC_HISTOGRAM;
+    histogram.buckets = bounds;
+    histogram.bucket_count = 2;
+    gauge.kind = BERTH_METRIC_GAUGE;
+    series = table.series(add(fixture, host, &info), NULL);
+    if (counts)
+        berth_series_add(series, 5);
+    series = table.series(add(fixture, host, &labelled), odd);
+    if (counts)
+        berth_series_add(series, 0.5);
+    series = table.series(add(fixture, host, &histogram), NULL);
+    if (counts) {
+        berth_series_observe(series, 0.5);
+        berth_series_observe(series, 7);
+    }
+    series = table.series(add(fixture, host, &gauge), NULL);
+    if (counts)
+        berth_series_set(series, 1);
+}
+
+static struct state_buffer *state_of_one(void)
+{
+    struct fixture *one = create(false);
+    struct state_buffer *buffer;
+
+    fill(one, &a, true);
+    buffer = save(one);
+    tear_down((void **)&one);
+    return buffer;
+}
+
+static void assert_went_on(struct fixture *fixture)
+{
+    assert_has(fixture, "\nx_total{plugin=\"" A "\"} 5\n", true);
+    assert_has(fixture, "\nz_total{plugin=\"" A "\",kind=\"a \\\"b\\\" \\\\ \\n\"} 0.5\n", true);
+    assert_has(fixture, "\ny_seconds_bucket{plugin=\"" A "\",le=\"0.1\"} 0\n", true);
+    assert_has(fixture, "\ny_seconds_bucket{plugin=\"" A "\",le=\"1\"} 1\n", true);
+    assert_has(fixture, "\ny_seconds_bucket{plugin=\"" A "\",le=\"+Inf\"} 2\n", true);
+    assert_has(fixture, "\ny_seconds_sum{plugin=\"" A "\"} 7.5\n", true);
+    assert_has(fixture, "\ng{plugin=\"" A "\"} 0\n", true);
+}
+
+static void another_registry_goes_on_from_the_state_of_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct state_buffer *buffer = state_of_one(), *again;
+    const struct berth_host next = host_of(A, 2);
+
+    assert_int_equal(BERTH_OK, load(fixture, buffer));
+    assert_text(fixture, "");
+    /* Handed on by one whose plugins have not added them yet. */
+    again = save(fixture);
+    assert_int_equal(buffer->length, again->length);
+    fill(fixture, &next, false);
+    assert_went_on(fixture);
+    free(buffer);
+    free(again);
+}
+
+static void state_may_come_after_the_metrics_were_added(void **state)
+{
+    struct fixture *fixture = *state;
+    struct state_buffer *buffer = state_of_one();
+    const struct berth_host next = host_of(A, 2);
+
+    fill(fixture, &next, false);
+    assert_int_equal(BERTH_OK, load(fixture, buffer));
+    assert_went_on(fixture);
+    free(buffer);
+}
+
+static void what_a_new_version_counts_in_another_form_begins_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct state_buffer *buffer = state_of_one();
+    struct berth_metric_info x = counter_named("x_total"), y = counter_named("y_seconds");
+    const struct berth_host next = host_of(A, 2);
+
+    x.labels = kinds;
+    x.label_count = 1;
+    table.series(add(fixture, &next, &x), kinds);
+    assert_int_equal(BERTH_OK, load(fixture, buffer));
+    assert_has(fixture, "\nx_total{plugin=\"" A "\",kind=\"kind\"} 0\n", true);
+    y.kind = BERTH_METRIC_GAUGE;
+    table.series(add(fixture, &next, &y), NULL);
+    assert_has(fixture, "# TYPE y_seconds gauge\ny_seconds{plugin=\"" A "\"} 0\n", true);
+    free(buffer);
+}
+
+static void damaged_state_is_an_error_with_words(void **state)
+{
+    struct state_buffer *whole = state_of_one();
+    size_t refused = 0;
+
+    for (size_t i = 0; i < whole->length; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            struct fixture *fixture = create(false);
+            struct state_buffer *damaged = malloc(sizeof(*damaged));
+            enum berth_code code;
+
+            memcpy(damaged, whole, sizeof(*damaged));
+            damaged->bytes[i] ^= (unsigned char)(1u << bit);
+            code = load(fixture, damaged);
+            if (code != BERTH_OK) {
+                assert_int_equal(BERTH_DATA_LOSS, code);
+                assert_true(strlen(fixture->err.message) > 10);
+                refused++;
+            }
+            damaged->bytes[i] ^= (unsigned char)(1u << bit);
+            damaged->length = i;
+            /* Families are whole where one has ended. */
+            if (load(fixture, damaged) != BERTH_OK)
+                refused++;
+            free(scrape(fixture));
+            free(damaged);
+            tear_down((void **)&fixture);
+        }
+    assert_true(refused > whole->length * 8);
+    free(whole);
 }
 
 static void the_memory_of_a_plugin_that_did_not_close_outlives_the_registry(void **state)
@@ -611,7 +840,13 @@ int main(void)
         TEST(one_plugin_has_a_bounded_number_of_metrics),
         TEST(a_collector_runs_before_each_text),
         SWEPT(what_a_plugin_leaves_is_not_shown_once_it_stops_and_its_memory_stays),
-        SWEPT(a_new_generation_begins_at_zero_without_the_old_collectors),
+        SWEPT(a_new_generation_counts_on_without_the_old_collectors),
+        TEST(two_generations_at_once_add_up_and_the_newest_sets_the_gauge),
+        TEST(memory_is_flat_over_a_thousand_generations),
+        TEST(another_registry_goes_on_from_the_state_of_one),
+        TEST(state_may_come_after_the_metrics_were_added),
+        TEST(what_a_new_version_counts_in_another_form_begins_anew),
+        TEST(damaged_state_is_an_error_with_words),
         TEST(the_memory_of_a_plugin_that_did_not_close_outlives_the_registry),
         TEST(a_plugin_that_did_not_close_may_exceed_its_maximum_after_the_registry),
         TEST(a_text_is_released_after_the_registry_by_who_did_not_close),

@@ -24,6 +24,11 @@ struct berth_metrics_options {
      * Tells berth_metrics_registry_show which generations run, before each text. NULL: all do.
      */
     void (*on_sweep)(void *context, struct berth_metrics_registry *registry);
+    /**
+     * May code of this generation of a plugin still run? Asked when a later one adds its first metric: the
+     * series of those that are gone are freed then. NULL: none may.
+     */
+    bool (*lives)(void *context, const char *uri, uint64_t generation);
     /** A sentence for the log. May be NULL. */
     void (*on_warning)(void *context, const char *text);
     void *context;
@@ -46,6 +51,28 @@ void berth_metrics_registry_show(struct berth_metrics_registry *registry, const 
  * else may be called in between.
  */
 void berth_metrics_registry_abandon(struct berth_metrics_registry *registry, const char *uri);
+
+/** Changes the option; series that exist stay. */
+void berth_metrics_registry_set_max_series(struct berth_metrics_registry *registry, size_t max_series);
+
+/** The format of berth_metrics_registry_save. */
+#define BERTH_METRICS_STATE 1u
+
+/**
+ * Writes what counters and histograms have come to, for the registry that takes over.
+ * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED without memory, or what the writer says.
+ */
+enum berth_code berth_metrics_registry_save(const struct berth_metrics_registry *registry,
+                                            const struct berth_state_writer *writer, struct berth_error *err);
+/**
+ * Goes on from where another registry was when it wrote `bytes`. Plugins may have added metrics before, or
+ * add them later. What a plugin does not add again is not shown, but saved again.
+ *
+ * @return BERTH_OK; BERTH_DATA_LOSS for bytes that are not of this format; BERTH_RESOURCE_EXHAUSTED. The
+ *         registry may have taken over a part of it then.
+ */
+enum berth_code berth_metrics_registry_load(struct berth_metrics_registry *registry, const void *bytes,
+                                            size_t length, struct berth_error *err);
 
 /**
  * Has `on_write` write families of its own into each text, under the reserved names. For parts of the
