@@ -61,8 +61,7 @@ static bool tell(struct walk *walk, const struct berth_value *value)
     return goes_on;
 }
 
-/* A key that would read as several steps, or as an index, is quoted. */
-static void add_key(struct config_text *path, const char *key)
+void config_print_add_key(struct config_text *path, const char *key)
 {
     bool is_plain = *key != '\0';
 
@@ -92,7 +91,7 @@ static bool visit(struct walk *walk, const struct berth_value *value)
         return config_print_is_unused(value) || tell(walk, value);
     for (size_t i = 0; i < value->count && goes_on; i++) {
         if (value->kind == BERTH_VALUE_MAP)
-            add_key(&walk->path, value->items[i]->key);
+            config_print_add_key(&walk->path, value->items[i]->key);
         else
             config_text_add(&walk->path, "[%zu]", i);
         goes_on = visit(walk, value->items[i]);

@@ -5,6 +5,7 @@
 
 #include <berth/inspect.h>
 #include <config/schema/value.h>
+#include <config/text/text.h>
 
 /**
  * Visits a section's values in the schema's order until the visitor returns false: each scalar, and each list
@@ -13,5 +14,8 @@
  */
 void config_print_each(const struct config_values *values,
                        bool (*on_setting)(void *context, const struct berth_setting *setting), void *context);
+
+/** Adds a key to a dotted path, quoted if it would read as several steps or as an index. */
+void config_print_add_key(struct config_text *path, const char *key);
 
 #endif

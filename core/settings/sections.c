@@ -10,6 +10,8 @@
 #include <config/print/each.h>
 #include <config/text/diagnostics.h>
 
+#include <sdk/base/hash.h>
+
 /* The plugins found, by name. */
 struct found {
     const struct catalog *catalog;
@@ -256,7 +258,7 @@ static int compare_sections(const void *a, const void *b)
                   ((const struct settings_section *)b)->plugin->uri);
 }
 
-static struct settings_section *find_section(const struct settings *settings, const char *uri)
+struct settings_section *settings_find_section(const struct settings *settings, const char *uri)
 {
     struct manifest_plugin plugin = {.uri = uri};
     struct settings_section key = {.plugin = &plugin};
@@ -277,7 +279,7 @@ static void create_sections(struct settings *settings, const struct found *found
     for (size_t i = 0; i < found->catalog->count; i++)
         store->sections[i].plugin = found->catalog->plugins[i];
     for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
-        struct settings_section *section = find_section(settings, store->plugins->items[i]->key);
+        struct settings_section *section = settings_find_section(settings, store->plugins->items[i]->key);
 
         if (section == NULL)
             continue;
@@ -285,7 +287,7 @@ static void create_sections(struct settings *settings, const struct found *found
         former_give(&store->parts, section);
     }
     for (size_t i = 0; i < settings->plan.disabled_count; i++) {
-        struct settings_section *section = find_section(settings, settings->plan.disabled[i].uri);
+        struct settings_section *section = settings_find_section(settings, settings->plan.disabled[i].uri);
 
         if (section != NULL)
             section->disabled = true;
@@ -306,7 +308,7 @@ static void check_required(const struct settings *settings, struct config_diagno
 {
     for (size_t i = 0; i < settings->required_count; i++) {
         const char *uri = settings->required[i].uri;
-        const struct settings_section *section = find_section(settings, uri);
+        const struct settings_section *section = settings_find_section(settings, uri);
         const struct config_mark *mark;
 
         if (section == NULL || !section->disabled)
@@ -356,6 +358,18 @@ static bool check_section(struct settings *settings, struct settings_section *se
     return section->values != NULL;
 }
 
+/* Two configurations are compared before either plugin has migrated its section. */
+static uint64_t hash_written(const struct settings_section *section)
+{
+    uint64_t hash = BERTH_HASH_START;
+
+    if (section->node != NULL)
+        hash = settings_hash_section(section->node, hash);
+    for (size_t i = 0; i < section->part_count; i++)
+        hash = settings_hash_section(section->parts[i].node, hash);
+    return hash;
+}
+
 static void prepare_section(struct settings *settings, struct settings_section *section,
                             struct config_diagnostics *diagnostics)
 {
@@ -366,10 +380,12 @@ static void prepare_section(struct settings *settings, struct settings_section *
             return;
         migration_warn_of_version(section->plugin, section->node, &section->migration, diagnostics);
     }
-    if (migration_needs_plugin(section))
+    if (migration_needs_plugin(section)) {
         section->waits = !section->disabled;
-    else
+        section->written = hash_written(section);
+    } else {
         check_section(settings, section, diagnostics);
+    }
 }
 
 /* For the plan, which skips these plugins. */
@@ -416,7 +432,7 @@ bool settings_check_plugins(struct settings *settings, const struct catalog *cat
 
 bool settings_needs_migration(const struct settings *settings, const char *uri)
 {
-    const struct settings_section *section = find_section(settings, uri);
+    const struct settings_section *section = settings_find_section(settings, uri);
 
     return section != NULL && section->waits;
 }
@@ -425,7 +441,7 @@ bool settings_check_plugin(const struct settings *settings, const char *uri, con
                            struct config_diagnostics *diagnostics)
 {
     static const struct config_mark nowhere = {0};
-    const struct settings_section *section = find_section(settings, uri);
+    const struct settings_section *section = settings_find_section(settings, uri);
 
     if (section == NULL || section->values == NULL || !BERTH_HAS(table, check))
         return true;
@@ -449,7 +465,7 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
                                                                    struct berth_error *err),
                                         struct config_diagnostics *diagnostics)
 {
-    struct settings_section *section = find_section(settings, plugin->uri);
+    struct settings_section *section = settings_find_section(settings, plugin->uri);
     struct table_callback callback = {migrate};
     enum berth_code code;
 
@@ -464,7 +480,7 @@ enum berth_code settings_migrate_plugin(struct settings *settings, const struct 
 
 const struct berth_settings *settings_of_plugin(const struct settings *settings, const char *uri)
 {
-    const struct settings_section *section = find_section(settings, uri);
+    const struct settings_section *section = settings_find_section(settings, uri);
 
     return section == NULL || section->values == NULL ? NULL : config_values_settings(section->values);
 }
@@ -472,7 +488,7 @@ const struct berth_settings *settings_of_plugin(const struct settings *settings,
 bool settings_each(const struct settings *settings, const char *uri,
                    bool (*on_setting)(void *context, const struct berth_setting *setting), void *context)
 {
-    const struct settings_section *section = find_section(settings, uri);
+    const struct settings_section *section = settings_find_section(settings, uri);
 
     if (section == NULL || section->values == NULL)
         return false;
@@ -482,7 +498,7 @@ bool settings_each(const struct settings *settings, const char *uri,
 
 const char *settings_find_unset(const struct settings *settings, const char *uri)
 {
-    const struct settings_section *section = find_section(settings, uri);
+    const struct settings_section *section = settings_find_section(settings, uri);
 
     return section == NULL ? NULL : section->unset;
 }
@@ -490,7 +506,7 @@ const char *settings_find_unset(const struct settings *settings, const char *uri
 void settings_get_check_time(const struct settings *settings, const char *uri, uint64_t *ret_start_ns,
                              uint64_t *ret_took_ns)
 {
-    const struct settings_section *section = find_section(settings, uri);
+    const struct settings_section *section = settings_find_section(settings, uri);
 
     *ret_start_ns = section == NULL ? 0 : section->check_start_ns;
     *ret_took_ns = section == NULL ? 0 : section->check_ns;

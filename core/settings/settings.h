@@ -185,6 +185,42 @@ void settings_get_check_time(const struct settings *settings, const char *uri, u
 /** The deadlines of one plugin: its own from `timeouts.plugins`, else the general ones. */
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri);
 
+/** A setting that differs between two configurations. */
+struct settings_difference {
+    /** "limits.burst", as in struct berth_setting; "" for a section that only its plugin's `migrate` can
+     * read. */
+    char *path;
+    /** Where it is set; if it has its default again, where it was set before. No file: neither. */
+    struct config_mark mark;
+    bool is_removed;
+    /** Of the daemon's own settings: the old value stays in effect until berthd starts again. */
+    bool needs_restart;
+};
+
+/** The most that are kept of one section; the rest are only counted. */
+#define SETTINGS_DIFFERENCES_MAX 32
+
+struct settings_differences {
+    struct settings_difference *items;
+    size_t count;
+    size_t dropped;
+};
+
+/**
+ * What differs in one plugin's section, after settings_check_plugins of both. None for a plugin that one of
+ * them does not know. Two sections that await the plugin's own migration are compared as written.
+ *
+ * @param ret_found  to be finished. Independent of both.
+ */
+void settings_compare_plugin(const struct settings *before, const struct settings *after, const char *uri,
+                             struct settings_differences *ret_found);
+/** The same for the daemon's own settings, without the plugins' sections. */
+void settings_compare_daemon(const struct settings *before, const struct settings *after,
+                             struct settings_differences *ret_found);
+/** "limits.burst changed at conf.d/20.yaml:7:3", malloced. */
+char *settings_difference_explain(const struct settings_difference *difference);
+void settings_differences_finish(struct settings_differences *differences);
+
 /** How far a section of an older version has come. */
 struct migration {
     /** The version that it is written for. */

@@ -40,6 +40,8 @@ struct settings_section {
     const char *unset;
     /** The plugin's own `migrate` must run first; until then there are no values. */
     bool waits;
+    /** The hash of a section that waits, as it was written. */
+    uint64_t written;
     /** When its check started, on the clock of uv_hrtime(), and how long it took. */
     uint64_t check_start_ns, check_ns;
     struct config_values *values;
@@ -68,6 +70,11 @@ struct settings_store {
  * their own.
  */
 extern const struct schema settings_schema;
+
+/** NULL for a plugin that was not found. */
+struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
+/** Hashes a node with its key and all below it, without places. */
+uint64_t settings_hash_section(const struct config_node *node, uint64_t hash);
 
 /** The same as settings_load, for a tree, which it takes over. */
 struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,
