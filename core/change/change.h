@@ -64,7 +64,10 @@ struct change_running {
     bool is_ready;
     /** Its table has an interface, whatever the manifest says. */
     bool has_interface;
-    /** URIs of plugins that hold a reference to it by the ledger, declared or not. */
+    /** The ledger has recorded every reference to it: `users` are all that use its interface. Otherwise
+     * whoever requires or wants it counts as a user too. */
+    bool users_are_known;
+    /** URIs of plugins that hold a reference to it, declared or not. */
     const char *const *users;
     size_t user_count;
     /** How long its last prepare, init and serve took together; 0: not known. */

@@ -93,32 +93,41 @@ struct cycles {
     bool is_any;
 };
 
-static void cycles_init(struct cycles *cycles, struct plan_build *build)
+size_t plan_graph_components(const struct plan_graph *graph, size_t *component_of, size_t *sizes)
 {
-    size_t count = build->plan->count + build->plan->type_count;
+    size_t count = graph->node_count;
     size_t *memory = memory_allocate(count * 5, sizeof(*memory));
     struct search search = {
-        .graph = &cycles->providers,
+        .graph = graph,
         .number = memory,
         .low = memory + count,
         .open = memory + 2 * count,
         .path = memory + 3 * count,
         .next_edge = memory + 4 * count,
-        .component_of = memory_allocate(count, sizeof(*search.component_of)),
-        .sizes = memory_allocate(count, sizeof(*search.sizes)),
+        .component_of = component_of,
+        .sizes = sizes,
     };
 
-    plan_graph_init(&cycles->providers, build->plan, false);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         search.number[i] = search.component_of[i] = PLAN_NONE;
+        sizes[i] = 0;
+    }
     for (size_t i = 0; i < count; i++)
         if (search.number[i] == PLAN_NONE)
             visit(&search, i);
     free(memory);
+    return search.component_count;
+}
+
+static void cycles_init(struct cycles *cycles, struct plan_build *build)
+{
+    size_t count = build->plan->count + build->plan->type_count;
+
     cycles->build = build;
-    cycles->component_of = search.component_of;
-    cycles->sizes = search.sizes;
-    cycles->is_any = search.component_count < count;
+    cycles->component_of = memory_allocate(count, sizeof(*cycles->component_of));
+    cycles->sizes = memory_allocate(count, sizeof(*cycles->sizes));
+    plan_graph_init(&cycles->providers, build->plan, false);
+    cycles->is_any = plan_graph_components(&cycles->providers, cycles->component_of, cycles->sizes) < count;
 }
 
 static void cycles_finish(struct cycles *cycles)

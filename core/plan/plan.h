@@ -134,6 +134,14 @@ struct plan_graph {
 void plan_graph_init(struct plan_graph *graph, const struct plan *plan, bool binding_only);
 void plan_graph_init_reverse(struct plan_graph *graph, const struct plan_graph *forward);
 void plan_graph_finish(struct plan_graph *graph);
+/**
+ * Finds the strongly connected components. A component has a higher number than all that its nodes point at.
+ *
+ * @param component_of, sizes  a slot for each node: the number of its component; and, by that number, how
+ * many nodes it has.
+ * @return how many components there are.
+ */
+size_t plan_graph_components(const struct plan_graph *graph, size_t *component_of, size_t *sizes);
 /** Does the entry come after all that do not come after it? */
 bool plan_graph_is_star(const struct plan_entry *entry);
 

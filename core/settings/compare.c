@@ -7,7 +7,6 @@
 #include <config/print/each.h>
 
 #include <core/base/names.h>
-#include <sdk/base/hash.h>
 
 /* A map of this many keys is searched from the start; a longer one by a table. */
 #define FEW_KEYS 16
@@ -168,21 +167,6 @@ static void compare_values(const struct config_values *before, const struct conf
 
     compare(&comparison, config_values_root(before), config_values_root(after));
     config_text_finish(&comparison.path);
-}
-
-uint64_t settings_hash_section(const struct config_node *node, uint64_t hash)
-{
-    hash = berth_hash(hash, &node->kind, sizeof(node->kind));
-    if (node->key != NULL)
-        hash = berth_hash(hash, node->key, strlen(node->key) + 1);
-    if (node->kind == CONFIG_SCALAR) {
-        hash = berth_hash(hash, &node->plain, sizeof(node->plain));
-        return berth_hash(hash, node->text, node->length + 1);
-    }
-    hash = berth_hash(hash, &node->count, sizeof(node->count));
-    for (size_t i = 0; i < node->count; i++)
-        hash = settings_hash_section(node->items[i], hash);
-    return hash;
 }
 
 void settings_compare_plugin(const struct settings *before, const struct settings *after, const char *uri,

@@ -358,15 +358,31 @@ static bool check_section(struct settings *settings, struct settings_section *se
     return section->values != NULL;
 }
 
+/* With its key and all below it, without places. As deep as a file may be. */
+static uint64_t hash_node(const struct config_node *node, uint64_t hash)
+{
+    hash = berth_hash(hash, &node->kind, sizeof(node->kind));
+    if (node->key != NULL)
+        hash = berth_hash(hash, node->key, strlen(node->key) + 1);
+    if (node->kind == CONFIG_SCALAR) {
+        hash = berth_hash(hash, &node->plain, sizeof(node->plain));
+        return berth_hash(hash, node->text, node->length + 1);
+    }
+    hash = berth_hash(hash, &node->count, sizeof(node->count));
+    for (size_t i = 0; i < node->count; i++)
+        hash = hash_node(node->items[i], hash);
+    return hash;
+}
+
 /* Two configurations are compared before either plugin has migrated its section. */
 static uint64_t hash_written(const struct settings_section *section)
 {
     uint64_t hash = BERTH_HASH_START;
 
     if (section->node != NULL)
-        hash = settings_hash_section(section->node, hash);
+        hash = hash_node(section->node, hash);
     for (size_t i = 0; i < section->part_count; i++)
-        hash = settings_hash_section(section->parts[i].node, hash);
+        hash = hash_node(section->parts[i].node, hash);
     return hash;
 }
 

@@ -73,8 +73,6 @@ extern const struct schema settings_schema;
 
 /** NULL for a plugin that was not found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);
-/** Hashes a node with its key and all below it, without places. */
-uint64_t settings_hash_section(const struct config_node *node, uint64_t hash);
 
 /** The same as settings_load, for a tree, which it takes over. */
 struct settings *settings_create(struct config_tree *tree, const struct settings_options *options,

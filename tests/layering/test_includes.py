@@ -139,6 +139,9 @@ class Includes(unittest.TestCase):
                          "the plan is made of manifests and settings")
 
     def test_life_writes_what_state_shows_and_neither_looks_up(self):
+        pure = [path for path in c_files("core/change") if "perform" not in path.name]
+        self.assert_none(self.offenders(pure, r"<(uv\.h|core/(?!base/names\.h|(manifest/manifest|plan/plan|settings/settings)\.h>))"),
+                         "a change is computed from a plan and what runs")
         top = r"<core/([a-z_]+\.h|commands/"
         self.assert_none(self.offenders(c_files("core/module"), top + "|state/|life/)"), "module loads one file")
         self.assert_none(self.offenders(c_files("core/state"), top + "|module/|life/)"), "life includes state")
