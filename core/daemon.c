@@ -164,12 +164,27 @@ static bool make_folder(const char *what, const char *path, mode_t mode)
     return code == BERTH_OK;
 }
 
+/* Upgrades load modules from copies in it. */
+static bool check_root(const char *root)
+{
+    struct berth_error error;
+
+    if (module_copies_check(root, &error) != BERTH_OK) {
+        log_line(BERTH_LOG_ERROR, "%s", error.message);
+        return false;
+    }
+    module_copies_tidy(root);
+    return true;
+}
+
 static bool make_folders(struct daemon *daemon)
 {
     bool has_root = make_folder("root", daemon->survey.settings->root, ROOT_MODE);
     bool has_state = make_folder("state", daemon->survey.settings->state, STATE_MODE);
 
-    return (has_root && has_state) || fail(daemon, DAEMON_EXIT_FAILED);
+    if (!has_root || !has_state)
+        return fail(daemon, DAEMON_EXIT_FAILED);
+    return check_root(daemon->survey.settings->root) || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
 static void note_death(struct daemon *daemon)

@@ -9,6 +9,7 @@
 #include <config/text/utf8.h>
 
 #include <core/crash/crash.h>
+#include <core/module/module.h>
 #include <core/state/state.h>
 #include <sdk/base/memory.h>
 
@@ -140,6 +141,14 @@ static void refuse_folder(const char *what, const char *path, struct config_diag
         config_diagnostics_add(diagnostics, CONFIG_ERROR, NULL, "%s", err.message);
 }
 
+static void refuse_noexec(const char *root, struct config_diagnostics *diagnostics)
+{
+    struct berth_error err;
+
+    if (module_copies_check(root, &err) != BERTH_OK)
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, NULL, "%s", err.message);
+}
+
 bool survey_would_start(struct survey *survey)
 {
     const struct settings *settings = survey->settings;
@@ -147,6 +156,7 @@ bool survey_would_start(struct survey *survey)
 
     refuse_folder("root", settings->root, &survey->diagnostics);
     refuse_folder("state", settings->state, &survey->diagnostics);
+    refuse_noexec(settings->root, &survey->diagnostics);
     for (size_t i = 0; i < settings->required_count; i++)
         refuse_required(survey->plan, &settings->required[i], &survey->diagnostics);
     if (count_servers(survey->plan) == 0)

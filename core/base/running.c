@@ -77,6 +77,63 @@ uint32_t running_count(void)
     return atomic_load(&owner_count);
 }
 
+/*
+ * Files besides the one that a plugin was added with. A signal handler may read the list at any time, so a
+ * place is never freed, but used again for a path that fits.
+ */
+struct file {
+    struct file *next;
+    _Atomic(struct running_plugin *) owner;
+    size_t size;
+    char path[];
+};
+static _Atomic(struct file *) files;
+
+static struct file *find_free_file(size_t size)
+{
+    struct file *file = atomic_load(&files);
+
+    while (file != NULL && (atomic_load(&file->owner) != NULL || file->size < size))
+        file = file->next;
+    return file;
+}
+
+void running_add_file(struct running_plugin *plugin, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    struct file *file = find_free_file(size);
+
+    if (file == NULL) {
+        file = memory_allocate(1, sizeof(*file) + size);
+        file->size = size;
+        file->next = atomic_load(&files);
+        memcpy(file->path, path, size);
+        atomic_store(&file->owner, plugin);
+        atomic_store(&files, file);
+        return;
+    }
+    memcpy(file->path, path, size);
+    atomic_store(&file->owner, plugin);
+}
+
+void running_remove_file(const char *path)
+{
+    for (struct file *file = atomic_load(&files); file != NULL; file = file->next)
+        if (atomic_load(&file->owner) != NULL && strcmp(file->path, path) == 0)
+            atomic_store(&file->owner, NULL);
+}
+
+/* Is it loaded from this file, or has it a generation that is? */
+static bool has_file(const struct running_plugin *plugin, const char *path)
+{
+    if (strcmp(plugin->path, path) == 0)
+        return true;
+    for (const struct file *file = atomic_load(&files); file != NULL; file = file->next)
+        if (atomic_load(&file->owner) == plugin && strcmp(file->path, path) == 0)
+            return true;
+    return false;
+}
+
 struct running_plugin *running_find_by_file(const char *path, const struct running_plugin *preferred)
 {
     struct running_plugin *found = NULL;
@@ -84,7 +141,7 @@ struct running_plugin *running_find_by_file(const char *path, const struct runni
     for (uint32_t i = 1; i <= running_count(); i++) {
         struct running_plugin *plugin = running_get(i);
 
-        if (strcmp(plugin->path, path) != 0)
+        if (!has_file(plugin, path))
             continue;
         if (preferred == NULL || plugin == preferred)
             return plugin;

@@ -149,6 +149,13 @@ struct running_limits {
 /** Adds a plugin. The texts are copied; the result lives as long as the process. Aborts without memory. */
 struct running_plugin *running_add(const char *uri, const char *module, const char *version,
                                    const char *path);
+/**
+ * Code of the plugin is also in this file: a copy that a further generation was loaded from. Until
+ * running_remove_file. On the loop's thread. Aborts without memory.
+ */
+void running_add_file(struct running_plugin *plugin, const char *path);
+/** Of all plugins. */
+void running_remove_file(const char *path);
 /** By index; NULL if there is none. Async-signal-safe. */
 struct running_plugin *running_get(uint32_t index);
 /** By URI; NULL if there is none. */

@@ -742,13 +742,34 @@ void library_list_finish(struct library_list *list)
     *list = (struct library_list){0};
 }
 
+/*
+ * The loader lists objects in the order in which they were loaded. What was there when somebody first looked
+ * is the program's; what comes later comes with modules, and is not what they may collide with.
+ */
+static size_t host_count;
+
+static int count_loaded(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)info, (void)size, (void)context;
+    host_count++;
+    return 0;
+}
+
+struct visit_loaded {
+    struct library_finder *finder;
+    size_t visited;
+};
+
 static int add_loaded(struct dl_phdr_info *info, size_t size, void *context)
 {
-    struct library_finder *finder = context;
+    struct visit_loaded *visit = context;
+    struct library_finder *finder = visit->finder;
     const char *slash = strrchr(info->dlpi_name, '/');
     struct file *file;
 
     (void)size;
+    if (visit->visited++ == host_count)
+        return 1;
     if (slash == NULL || info->dlpi_name[0] != '/')
         return 0;
     file = get_file(finder, info->dlpi_name);
@@ -768,7 +789,9 @@ struct library_finder *library_finder_create(bool with_environment)
 
     linker_cache_init(&finder->cache);
     finder->environment = environment != NULL && *environment != '\0' ? environment : NULL;
-    dl_iterate_phdr(add_loaded, finder);
+    if (host_count == 0)
+        dl_iterate_phdr(count_loaded, NULL);
+    dl_iterate_phdr(add_loaded, &(struct visit_loaded){.finder = finder});
     return finder;
 }
 

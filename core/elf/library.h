@@ -49,7 +49,11 @@ struct library_problem {
 /** Files that were found and folders that were looked at, each once for many modules. */
 struct library_finder;
 
-/** @param with_environment  LD_LIBRARY_PATH counts, as it does in this process. Aborts without memory. */
+/**
+ * The first one takes what is loaded for the program's own: it is created before the first module is loaded.
+ *
+ * @param with_environment  LD_LIBRARY_PATH counts, as it does in this process. Aborts without memory.
+ */
 struct library_finder *library_finder_create(bool with_environment);
 void library_finder_destroy(struct library_finder *finder);
 
@@ -67,7 +71,7 @@ bool library_find(struct library_finder *finder, const char *name, unsigned mach
                   struct library_list *list);
 void library_list_finish(struct library_list *list);
 
-/** Visits what this process has loaded, but for the program itself. */
+/** Visits the program's own libraries. */
 void library_each_loaded(struct library_finder *finder,
                          void (*on_library)(void *context, const struct library *library), void *context);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <core/base/log.h>
+#include <core/base/running.h>
 #include <core/scan/scan.h>
 
 #include "copy.h"
@@ -309,6 +310,7 @@ bool module_unload(struct module *module, enum residence_cause *ret_cause)
         *ret_cause = cause_of(&module->residence);
         return false;
     }
+    running_remove_file(module->path);
     module_copy_destroy(module->copy);
     free_module(module);
     return true;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -257,6 +258,22 @@ static void another_thread_never_sees_half_an_entry(void **state)
     assert_int_equal((uintptr_t)torn, 0);
 }
 
+static void a_further_generation_leads_to_its_plugin_by_its_own_file(void **state)
+{
+    char path[32];
+
+    assert_null(running_find_by_file("/copies/2/heron.so", NULL));
+    for (int i = 0; i < 100; i++) {
+        snprintf(path, sizeof(path), "/copies/%d/heron.so", i);
+        running_add_file(heron, path);
+        running_add_file(stork, path);
+        assert_ptr_equal(running_find_by_file(path, stork), stork);
+        assert_ptr_equal(running_find_by_file(path, heron), heron);
+        running_remove_file(path);
+        assert_null(running_find_by_file(path, NULL));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -269,6 +286,7 @@ int main(void)
         TEST(all_entries_of_plugins_are_seen_with_their_deadlines),
         TEST(many_entries_of_a_turn_are_sampled_and_cost_what_they_cost),
         TEST(an_entry_that_is_not_timed_but_lasts_is_told_all_the_same),
+        TEST(a_further_generation_leads_to_its_plugin_by_its_own_file),
         TEST(another_thread_never_sees_half_an_entry),
     };
 
