@@ -261,10 +261,15 @@ const char *module_copy_path(const struct module_copy *copy)
 
 void module_copy_destroy(struct module_copy *copy)
 {
+    if (copy != NULL && copy->folder != NULL)
+        remove_folder(copy->folder);
+    module_copy_forget(copy);
+}
+
+void module_copy_forget(struct module_copy *copy)
+{
     if (copy == NULL)
         return;
-    if (copy->folder != NULL)
-        remove_folder(copy->folder);
     siblings_finish(&copy->siblings);
     free(copy->folder);
     free(copy->path);

@@ -17,4 +17,7 @@ struct module_copy {
     struct siblings siblings;
 };
 
+/** Frees it and leaves the files, which are in use. NULL is fine. */
+void module_copy_forget(struct module_copy *copy);
+
 #endif

@@ -282,8 +282,10 @@ static void free_module(struct module *module)
 
 void module_destroy(struct module *module)
 {
-    if (module != NULL)
-        free_module(module);
+    if (module == NULL)
+        return;
+    module_copy_forget(module->copy);
+    free_module(module);
 }
 
 /* The first cause that explains it. */

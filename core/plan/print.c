@@ -85,6 +85,30 @@ static void print_summary(FILE *out, const struct plan *plan, const struct scan 
     fputs("\n", out);
 }
 
+/* Is it the first plugin of its module that will run? */
+static bool leads_module(const struct plan *plan, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (plan->entries[j].plugin->manifest == plan->entries[i].plugin->manifest)
+            return false;
+    return true;
+}
+
+/* Only what is certain: most of what may stay does not. */
+static void print_residents(FILE *out, const struct plan *plan)
+{
+    char text[512];
+
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const struct manifest *manifest = plan->entries[i].plugin->manifest;
+
+        if (manifest->residence.certain == 0 || !leads_module(plan, i))
+            continue;
+        residence_format(&manifest->residence, text, sizeof(text));
+        fprintf(out, "%s %s %s\n", manifest->module, manifest->version, text);
+    }
+}
+
 void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan)
 {
     const struct widths widths = measure(plan);
@@ -95,6 +119,7 @@ void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan
         print_row(out, &plan->entries[i], &widths);
     print_rejected_rows(out, scan);
     print_summary(out, plan, scan);
+    print_residents(out, plan);
 }
 
 static void add_requirements(struct config_json *json, const struct plan_entry *entry, const char *key,
@@ -137,6 +162,24 @@ static void add_transports(struct config_json *json, const struct plan_entry *en
     config_json_close(json, '}');
 }
 
+static void add_causes(struct config_json *json, const char *key, uint32_t causes)
+{
+    config_json_open(json, key, '[');
+    for (unsigned i = 0; i < RESIDENCE_CAUSES; i++)
+        if ((causes & 1u << i) != 0)
+            config_json_string(json, NULL, residence_name(1u << i));
+    config_json_close(json, ']');
+}
+
+static void add_residence(struct config_json *json, const struct residence *residence)
+{
+    config_json_open(json, "residence", '{');
+    config_json_integer(json, "mapped_bytes", (int64_t)residence->bytes);
+    add_causes(json, "will_stay", residence->certain);
+    add_causes(json, "may_stay", residence->possible);
+    config_json_close(json, '}');
+}
+
 static void add_entry(struct config_json *json, const struct plan *plan, const struct plan_entry *entry)
 {
     const struct manifest_plugin *plugin = entry->plugin;
@@ -158,6 +201,7 @@ static void add_entry(struct config_json *json, const struct plan *plan, const s
     add_requirements(json, entry, "wants", plugin->requirement_count, plugin->want_count);
     add_services(json, plugin);
     add_transports(json, entry);
+    add_residence(json, &plugin->manifest->residence);
     config_json_close(json, '}');
 }
 

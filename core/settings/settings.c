@@ -46,7 +46,8 @@ const struct schema settings_schema = {
         FIELD(.kind = SCHEMA_INT, .name = "version", .index = 0, .doc = "Version of this file's format.",
               .default_ = WORD("1"), .has_min = true, .min = 1, .has_max = true, .max = 1),
         FIELD(.kind = SCHEMA_PATH, .name = "root", .index = 1,
-              .doc = "Persistent data of plugins, one directory per plugin, and copies of upgraded modules. Must "
+              .doc = "Persistent data of plugins, one directory per plugin, and copies of upgraded modules. "
+                     "Must "
                      "not be mounted noexec."),
         FIELD(.kind = SCHEMA_PATH, .name = "state", .index = 2,
               .doc = "Sockets and other run-time files; may be emptied at boot."),

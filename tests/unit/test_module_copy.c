@@ -4,6 +4,8 @@
 #include <core/module/module.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -186,8 +188,25 @@ static void a_bad_module_is_refused_as_a_copy_too_and_leaves_nothing(void **stat
     assert_non_null(strstr(err.message, "a stale build"));
     module_copy_destroy(made);
     assert_int_equal(count_copies(), 0);
-    assert_int_equal(module_range(path).end, 0);
+    /* Constructors of a sanitizer have run, so it stays. */
+    if (dlsym(RTLD_DEFAULT, "__asan_init") == NULL)
+        assert_int_equal(module_range(path).end, 0);
     found_module_finish(&found);
+}
+
+/* A process that ends before it has loaded or removed its copy. */
+static void leave_copy(const struct found_module *found)
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        copy(found, 3);
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(count_copies(), 1);
 }
 
 static void what_a_crash_left_is_tidied_and_nothing_else(void **state)
@@ -198,7 +217,7 @@ static void what_a_crash_left_is_tidied_and_nothing_else(void **state)
 
     assert_int_equal(module_copies_tidy(root), 0);
     found_module_fixture(&found, "good");
-    copy(&found, 3);
+    leave_copy(&found);
     snprintf(command, sizeof(command),
              "cd '%s/modules' && mkdir unfinished-12 %s-4 keep %s-x '%.63s-4' && touch unfinished-12/a.so "
              "%s-4/a.so",

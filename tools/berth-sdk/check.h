@@ -13,6 +13,8 @@
 enum check_severity {
     CHECK_ERROR,
     CHECK_WARNING,
+    /** Good to know; counted as neither. */
+    CHECK_NOTE,
 };
 
 struct check_finding {

@@ -140,7 +140,7 @@ static void add_name(struct names *names, const char *name)
 
 static void check_exports(const struct elf_image *image, struct check_report *report)
 {
-    struct names names = {0}, unique = {0};
+    struct names names = {0};
     Elf64_Sym symbol;
 
     for (size_t i = 1; elf_image_symbol(image, i, &symbol); i++) {
@@ -148,9 +148,8 @@ static void check_exports(const struct elf_image *image, struct check_report *re
 
         if (name == NULL || !elf_symbol_is_exported(&symbol) || strcmp(name, BERTH_MODULE_SYMBOL) == 0)
             continue;
-        if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE)
-            add_name(&unique, name);
-        else if (ELF64_ST_TYPE(symbol.st_info) != STT_SECTION && symbol.st_shndx != SHN_ABS)
+        if (ELF64_ST_BIND(symbol.st_info) != STB_GNU_UNIQUE && ELF64_ST_TYPE(symbol.st_info) != STT_SECTION &&
+            symbol.st_shndx != SHN_ABS)
             add_name(&names, name);
     }
     if (names.count > 0)
@@ -158,11 +157,26 @@ static void check_exports(const struct elf_image *image, struct check_report *re
                          "exports %zu symbols besides %s: %s; link with the version script of "
                          "`pkg-config --variable=modulemap berth`",
                          names.count, BERTH_MODULE_SYMBOL, names.text);
-    if (unique.count > 0)
-        check_report_add(report, CHECK_WARNING, "exports",
-                         "%zu unique symbols prevent unloading: %s; compile with -fno-gnu-unique or link "
-                         "with the version script",
-                         unique.count, unique.text);
+}
+
+/* What keeps it in memory once another generation has taken over. */
+static void check_unload(const struct elf_image *image, struct check_report *report)
+{
+    struct names unique = {0};
+    struct residence residence;
+    Elf64_Sym symbol;
+    char text[1024];
+
+    residence_predict(image, &residence);
+    residence_format(&residence, text, sizeof(text));
+    if (text[0] == '\0')
+        return;
+    for (size_t i = 1; elf_image_symbol(image, i, &symbol); i++)
+        if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE &&
+            elf_image_string(image, symbol.st_name) != NULL)
+            add_name(&unique, elf_image_string(image, symbol.st_name));
+    check_report_add(report, residence.certain != 0 ? CHECK_WARNING : CHECK_NOTE, "unload", "%s%s%s", text,
+                     unique.count > 0 ? "; they are " : "", unique.text);
 }
 
 static void check_segments(const struct elf_image *image, struct check_report *report)
@@ -213,8 +227,6 @@ static void check_flags(const struct elf_image *image, struct check_report *repo
         check_report_add(report, CHECK_ERROR, "open", "forbids dlopen: link without -z nodlopen");
     if ((flags_1 & DF_1_PIE) != 0)
         check_report_add(report, CHECK_ERROR, "open", "is an executable: link with -shared");
-    if ((flags_1 & DF_1_NODELETE) != 0)
-        check_report_add(report, CHECK_WARNING, "open", "cannot be unloaded: link without -z nodelete");
 }
 
 /* gcc and clang put one function, frame_dummy, into every shared object. */
@@ -271,6 +283,7 @@ void check_bytes(const void *bytes, size_t length, const char *path, struct chec
     check_module(&image, manifest, report);
     check_exports(&image, report);
     check_hardening(&image, report);
+    check_unload(&image, report);
 out:
     manifest_destroy(manifest);
 }

@@ -19,6 +19,8 @@ static const char *severity_name(enum check_severity severity)
         return "error";
     case CHECK_WARNING:
         return "warning";
+    case CHECK_NOTE:
+        return "note";
     }
     return "";
 }
