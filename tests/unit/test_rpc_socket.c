@@ -10,7 +10,7 @@
 
 #include <tests/cmocka.h>
 
-#include <sdk/rpc/socket/unix_socket.h>
+#include <sdk/base/unix_socket.h>
 
 static char folder[] = "/tmp/rpcXXXXXX";
 
@@ -40,7 +40,7 @@ static int remove_folder(void **state)
 static enum berth_code claim(struct unix_socket *claimed, const char *path, int *ret_fd,
                              struct berth_error *err)
 {
-    return unix_socket_claim(claimed, &(struct berth_rpc_unix_options){.path = path}, ret_fd, err);
+    return unix_socket_claim(claimed, &(struct unix_socket_options){.path = path}, ret_fd, err);
 }
 
 static int bind_plainly(const char *path)
@@ -61,7 +61,7 @@ static void a_free_path_is_taken_with_its_mode_and_given_back(void **state)
     int fd;
 
     assert_int_equal(unix_socket_claim(&claimed,
-                                       &(struct berth_rpc_unix_options){.path = in_folder("s"), .mode = 0600},
+                                       &(struct unix_socket_options){.path = in_folder("s"), .mode = 0600},
                                        &fd, &err),
                      BERTH_OK);
     assert_int_equal(lstat(in_folder("s"), &status), 0);
@@ -75,7 +75,7 @@ static void a_free_path_is_taken_with_its_mode_and_given_back(void **state)
 
 static void a_socket_is_given_to_the_owner_and_group_that_were_chosen(void **state)
 {
-    const struct berth_rpc_unix_options options = {
+    const struct unix_socket_options options = {
         .path = in_folder("s"), .set_owner = true, .uid = (uid_t)-1, .gid = 12345};
     struct unix_socket claimed;
     struct berth_error err;

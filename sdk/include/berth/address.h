@@ -94,6 +94,19 @@ static inline bool berth_address_read_ip(const char *host, uint16_t port, struct
     return true;
 }
 
+/** @return the port; 0 for other families. */
+static inline uint16_t berth_address_port(const struct sockaddr_storage *ip)
+{
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+
+    memcpy(&in, ip, sizeof(in));
+    memcpy(&in6, ip, sizeof(in6));
+    if (ip->ss_family == AF_INET6)
+        return ntohs(in6.sin6_port);
+    return ip->ss_family == AF_INET ? ntohs(in.sin_port) : 0;
+}
+
 /** Is it reachable from this machine only? 127.0.0.0/8, ::1, and 127.0.0.0/8 mapped into IPv6. */
 static inline bool berth_address_is_loopback(const struct sockaddr_storage *ip)
 {

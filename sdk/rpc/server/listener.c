@@ -1,27 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server's listeners: unix sockets and TCP addresses, from bind to the last close. Connections beyond the
- * limit are closed at once.
+ * A server's listeners: unix sockets and TCP addresses, from their socket to the last close. Connections
+ * beyond the limit are closed at once.
  */
 #include "server.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <berth/address.h>
 
 #define BACKLOG 1024
 
-static void on_handle_closed(struct server_listener *listener)
+static void listener_free(struct berth_rpc_listener *listener)
+{
+    tls_context_unref(listener->tls);
+    free(listener->name);
+    free(listener);
+}
+
+static void on_handle_closed(struct berth_rpc_listener *listener)
 {
     struct berth_rpc_server *server = listener->server;
 
     if (--listener->open_handles > 0)
         return;
     LIST_REMOVE(listener, link);
-    tls_context_unref(listener->tls);
-    free(listener);
+    listener_free(listener);
     server->settle(server);
 }
 
@@ -30,22 +42,22 @@ static void on_listener_closed(uv_handle_t *handle)
     on_handle_closed(handle->data);
 }
 
-static void close_listener(struct server_listener *listener)
+void berth_rpc_listener_close(struct berth_rpc_listener *listener)
 {
     if (listener->is_closing)
         return;
     listener->is_closing = true;
-    if (listener->socket.handle.type == UV_NAMED_PIPE)
+    if (listener->has_place)
         unix_socket_release(&listener->place);
     uv_close(&listener->socket.handle, on_listener_closed);
 }
 
 void server_close_listeners(struct berth_rpc_server *server)
 {
-    struct server_listener *listener;
+    struct berth_rpc_listener *listener;
 
     LIST_FOREACH(listener, &server->listeners, link)
-    close_listener(listener);
+    berth_rpc_listener_close(listener);
 }
 
 /* Descriptors reserved for other uses: an eighth of all, and at most this many. */
@@ -100,11 +112,11 @@ static bool has_room(struct server_connection *connection)
     return false;
 }
 
-static void take_connection(struct server_listener *listener, int status);
+static void take_connection(struct berth_rpc_listener *listener, int status);
 
 static void on_refused_closed(uv_handle_t *handle)
 {
-    struct server_listener *listener = handle->data;
+    struct berth_rpc_listener *listener = handle->data;
 
     listener->is_refusing = false;
     if (listener->has_waiting && !listener->is_closing)
@@ -115,7 +127,7 @@ static void on_refused_closed(uv_handle_t *handle)
 /*
  * Closes the waiting connection if there is no memory to serve it: libuv listens again once it is accepted.
  */
-static void refuse(struct server_listener *listener)
+static void refuse(struct berth_rpc_listener *listener)
 {
     uv_loop_t *loop = listener->server->engine.loop;
 
@@ -134,7 +146,7 @@ static void refuse(struct server_listener *listener)
 }
 
 /* @return 0 or a libuv error. */
-static int accept_connection(struct server_listener *listener)
+static int accept_connection(struct berth_rpc_listener *listener)
 {
     struct server_connection *connection =
         server_connection_create(listener->server, listener->socket.handle.type, listener->protocol);
@@ -156,7 +168,7 @@ static int accept_connection(struct server_listener *listener)
     return result;
 }
 
-static void take_connection(struct server_listener *listener, int status)
+static void take_connection(struct berth_rpc_listener *listener, int status)
 {
     if (status == 0)
         status = accept_connection(listener);
@@ -168,39 +180,6 @@ static void take_connection(struct server_listener *listener, int status)
 static void on_connection(uv_stream_t *stream, int status)
 {
     take_connection(stream->data, status);
-}
-
-static struct server_listener *create(struct berth_rpc_server *server, const struct server_protocol *protocol)
-{
-    struct server_listener *listener = calloc(1, sizeof(*listener));
-
-    if (listener == NULL)
-        return NULL;
-    listener->server = server;
-    listener->protocol = protocol;
-    return listener;
-}
-
-/* The handle is ready, so that only closing gets rid of the listener. */
-static void join(struct server_listener *listener)
-{
-    listener->socket.handle.data = listener;
-    LIST_INSERT_HEAD(&listener->server->listeners, listener, link);
-    listener->open_handles = 1;
-}
-
-static int listen_on_pipe(struct server_listener *listener, int fd)
-{
-    int result;
-
-    uv_pipe_init(listener->server->engine.loop, &listener->socket.pipe, 0);
-    join(listener);
-    result = uv_pipe_open(&listener->socket.pipe, fd);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
-    return uv_listen(&listener->socket.stream, BACKLOG, on_connection);
 }
 
 static const struct server_protocol *find_protocol(const struct berth_rpc_server *server,
@@ -217,72 +196,6 @@ static const struct server_protocol *find_protocol(const struct berth_rpc_server
     return server->grpc;
 }
 
-enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
-                                             const struct berth_rpc_unix_options *options,
-                                             struct berth_error *err)
-{
-    bool has_protocol = options->size > offsetof(struct berth_rpc_unix_options, protocol);
-    struct server_listener *listener =
-        create(server, find_protocol(server, has_protocol ? options->protocol : BERTH_RPC_GRPC));
-    enum berth_code code;
-    int result;
-    int fd;
-
-    if (listener == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
-                               options->path);
-    code = unix_socket_claim(&listener->place, options, &fd, err);
-    if (code != BERTH_OK) {
-        free(listener);
-        return code;
-    }
-    listener->name = listener->place.path;
-    result = listen_on_pipe(listener, fd);
-    if (result == 0)
-        return BERTH_OK;
-    close_listener(listener);
-    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", options->path,
-                           uv_strerror(result));
-}
-
-static enum berth_code refuse_tcp(const char *address, int error, struct berth_error *err)
-{
-    if (error == UV_EADDRINUSE)
-        return berth_error_set(
-            err, BERTH_ALREADY_EXISTS,
-            "cannot listen on %s: another process is already listening there; stop it or choose another port",
-            address);
-    if (error == UV_EADDRNOTAVAIL)
-        return berth_error_set(
-            err, BERTH_UNAVAILABLE,
-            "cannot listen on %s: it is not an address of this machine (\"ip address\" lists them)", address);
-    if (error == UV_EACCES || error == UV_EPERM)
-        return berth_error_set(
-            err, BERTH_PERMISSION_DENIED,
-            "cannot listen on %s: %s (ports below 1024 require root or CAP_NET_BIND_SERVICE)", address,
-            uv_strerror(error));
-    return berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", address, uv_strerror(error));
-}
-
-static int listen_on_tcp(struct server_listener *listener, struct sockaddr_storage *address)
-{
-    int length = sizeof(*address);
-    int result;
-
-    uv_tcp_init(listener->server->engine.loop, &listener->socket.tcp);
-    join(listener);
-    /* libuv sets SO_REUSEADDR, and reports an address in use only when it listens. */
-    result = uv_tcp_bind(&listener->socket.tcp, (struct sockaddr *)address, 0);
-    if (result == 0)
-        result = uv_listen(&listener->socket.stream, BACKLOG, on_connection);
-    if (result == 0)
-        result = uv_tcp_getsockname(&listener->socket.tcp, (struct sockaddr *)address, &length);
-    if (result == 0)
-        tcp_address_format(address, listener->address);
-    listener->name = listener->address;
-    return result;
-}
-
 enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *options,
                                            struct berth_error *err)
 {
@@ -294,54 +207,233 @@ enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_tls_options *o
     return code;
 }
 
-/* Files and keys are read before anybody is let in. */
-static enum berth_code set_up_tls(struct server_listener *listener,
-                                  const struct berth_rpc_tcp_options *options, struct berth_error *err)
+/* Reads files and keys. */
+static enum berth_code load_tls(struct berth_rpc_listener *listener, const struct berth_rpc_tls_options *tls,
+                                struct tls_context **ret_context, struct berth_error *err)
 {
     const char *warning = NULL;
-    enum berth_code code;
+    enum berth_code code = tls_context_create_server(tls, listener->protocol->kind == GREETING_HTTP1,
+                                                     ret_context, &warning, err);
 
-    if (options->tls == NULL)
-        return BERTH_OK;
-    code = tls_context_create_server(options->tls, listener->protocol->kind == GREETING_HTTP1, &listener->tls,
-                                     &warning, err);
     if (code == BERTH_OK && warning != NULL)
-        server_log(listener->server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", options->address,
-                   warning);
+        server_log(listener->server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", listener->name, warning);
     return code;
+}
+
+/* What is needed before anybody is let in. */
+static enum berth_code create(struct berth_rpc_server *server, const struct berth_rpc_socket_options *options,
+                              struct berth_rpc_listener **ret_listener, struct berth_error *err)
+{
+    struct berth_rpc_listener *listener = calloc(1, sizeof(*listener));
+    enum berth_code code = BERTH_OK;
+
+    if (listener != NULL)
+        listener->name = strdup(options->name);
+    if (listener == NULL || listener->name == NULL) {
+        free(listener);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
+                               options->name);
+    }
+    listener->server = server;
+    listener->protocol = find_protocol(server, options->protocol);
+    if (options->tls != NULL)
+        code = load_tls(listener, options->tls, &listener->tls, err);
+    if (code == BERTH_OK)
+        *ret_listener = listener;
+    else
+        listener_free(listener);
+    return code;
+}
+
+/* Opens the handle. Once that has been tried, only closing gets rid of the listener. */
+static int open_handle(struct berth_rpc_listener *listener, int family, int fd)
+{
+    uv_loop_t *loop = listener->server->engine.loop;
+
+    if (family == AF_UNIX)
+        uv_pipe_init(loop, &listener->socket.pipe, 0);
+    else
+        uv_tcp_init(loop, &listener->socket.tcp);
+    listener->socket.handle.data = listener;
+    LIST_INSERT_HEAD(&listener->server->listeners, listener, link);
+    listener->open_handles = 1;
+    return family == AF_UNIX ? uv_pipe_open(&listener->socket.pipe, fd)
+                             : uv_tcp_open(&listener->socket.tcp, fd);
+}
+
+/* A second listen(2) of the same socket only sets its backlog. The descriptor is closed on failure. */
+static enum berth_code begin(struct berth_rpc_listener *listener, int family, int fd, uint32_t backlog,
+                             struct berth_error *err)
+{
+    int most = backlog > 0 && backlog < INT_MAX ? (int)backlog : BACKLOG;
+    int result = open_handle(listener, family, fd);
+    enum berth_code code = BERTH_OK;
+
+    if (result < 0)
+        close(fd);
+    else
+        result = uv_listen(&listener->socket.stream, most, on_connection);
+    if (result < 0)
+        code = berth_error_set(err, BERTH_UNAVAILABLE, "cannot listen on %s: %s", listener->name,
+                               uv_strerror(result));
+    if (code != BERTH_OK)
+        berth_rpc_listener_close(listener);
+    return code;
+}
+
+enum berth_code berth_rpc_server_listen_unix(struct berth_rpc_server *server,
+                                             const struct berth_rpc_unix_options *options,
+                                             struct berth_error *err)
+{
+    bool has_protocol = options->size > offsetof(struct berth_rpc_unix_options, protocol);
+    const struct unix_socket_options place = {
+        .path = options->path,
+        .mode = options->mode,
+        .set_owner = options->set_owner,
+        .uid = options->uid,
+        .gid = options->gid,
+    };
+    struct berth_rpc_listener *listener;
+    enum berth_code code = create(
+        server,
+        &(struct berth_rpc_socket_options){.name = options->path != NULL ? options->path : "",
+                                           .protocol = has_protocol ? options->protocol : BERTH_RPC_GRPC},
+        &listener, err);
+    int fd;
+
+    if (code != BERTH_OK)
+        return code;
+    code = unix_socket_claim(&listener->place, &place, &fd, err);
+    if (code != BERTH_OK) {
+        listener_free(listener);
+        return code;
+    }
+    listener->has_place = true;
+    return begin(listener, AF_UNIX, fd, 0, err);
+}
+
+/* With the port that a configured 0 has become. Without memory it keeps the configured name. */
+static void take_name(struct berth_rpc_listener *listener, const struct sockaddr_storage *address)
+{
+    char text[TCP_ADDRESS_MAX];
+    char *name;
+
+    tcp_address_format(address, text);
+    name = strdup(text);
+    if (name == NULL)
+        return;
+    free(listener->name);
+    listener->name = name;
 }
 
 enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
                                             const struct berth_rpc_tcp_options *options, uint16_t *ret_port,
                                             struct berth_error *err)
 {
-    struct berth_address address;
-    struct server_listener *listener;
-    enum berth_code code = berth_address_parse_listener(options->address, &address, err);
     bool has_protocol = options->size > offsetof(struct berth_rpc_tcp_options, protocol);
-    enum berth_rpc_protocol protocol = has_protocol ? options->protocol : BERTH_RPC_GRPC;
-    int result;
+    struct berth_rpc_socket_options here = {
+        .name = options->address,
+        .protocol = has_protocol ? options->protocol : BERTH_RPC_GRPC,
+        .tls = options->tls,
+    };
+    struct berth_address address;
+    struct berth_rpc_listener *listener;
+    socklen_t length = sizeof(address.ip);
+    enum berth_code code = berth_address_parse_listener(options->address, &address, err);
+    int fd;
 
     if (code != BERTH_OK)
         return code;
-    if (protocol == BERTH_RPC_TTRPC)
+    if (here.protocol == BERTH_RPC_TTRPC)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "cannot listen on %s: ttrpc is not supported over TCP", options->address);
-    listener = create(server, find_protocol(server, protocol));
-    if (listener == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
-                               options->address);
-    code = set_up_tls(listener, options, err);
+    code = create(server, &here, &listener, err);
+    if (code != BERTH_OK)
+        return code;
+    code = tcp_socket_listen(&address.ip, options->address, 0, &fd, err);
     if (code != BERTH_OK) {
-        free(listener);
+        listener_free(listener);
         return code;
     }
-    result = listen_on_tcp(listener, &address.ip);
-    if (result < 0) {
-        close_listener(listener);
-        return refuse_tcp(options->address, result, err);
-    }
+    getsockname(fd, (struct sockaddr *)&address.ip, &length);
+    take_name(listener, &address.ip);
     if (ret_port != NULL)
-        *ret_port = tcp_address_port(&address.ip);
+        *ret_port = berth_address_port(&address.ip);
+    return begin(listener, address.ip.ss_family, fd, 0, err);
+}
+
+static bool is_listening(int fd, struct sockaddr_storage *ret_address)
+{
+    socklen_t length = sizeof(int);
+    socklen_t address_length = sizeof(*ret_address);
+    int type = 0;
+    int listens = 0;
+
+    memset(ret_address, 0, sizeof(*ret_address));
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0 &&
+           getsockname(fd, (struct sockaddr *)ret_address, &address_length) == 0;
+}
+
+enum berth_code berth_rpc_server_listen_socket(struct berth_rpc_server *server, int fd,
+                                               const struct berth_rpc_socket_options *options,
+                                               struct berth_rpc_listener **ret_listener,
+                                               struct berth_error *err)
+{
+    struct berth_rpc_socket_options here = {0};
+    struct sockaddr_storage address;
+    struct berth_rpc_listener *listener;
+    char name[sizeof(struct sockaddr_un) + 1];
+    enum berth_code code;
+    int own;
+
+    memcpy(&here, options, options->size < sizeof(here) ? options->size : sizeof(here));
+    if (!is_listening(fd, &address))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "cannot listen on descriptor %d: it is not a listening stream socket", fd);
+    if (address.ss_family == AF_UNIX)
+        snprintf(name, sizeof(name), "%.*s", (int)sizeof(((struct sockaddr_un *)NULL)->sun_path),
+                 ((const struct sockaddr_un *)&address)->sun_path);
+    else
+        tcp_address_format(&address, name);
+    if (here.name == NULL)
+        here.name = name;
+    if (address.ss_family == AF_UNIX && here.tls != NULL)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot listen on %s: TLS is for TCP", here.name);
+    code = create(server, &here, &listener, err);
+    if (code != BERTH_OK)
+        return code;
+    /* Whatever goes wrong with the handle closes its descriptor. */
+    own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) {
+        listener_free(listener);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: %s", here.name,
+                               strerror(errno));
+    }
+    code = begin(listener, address.ss_family, own, here.backlog, err);
+    if (code != BERTH_OK)
+        return code;
+    close(fd);
+    if (ret_listener != NULL)
+        *ret_listener = listener;
+    return BERTH_OK;
+}
+
+enum berth_code berth_rpc_listener_set_tls(struct berth_rpc_listener *listener,
+                                           const struct berth_rpc_tls_options *tls, struct berth_error *err)
+{
+    struct tls_context *context = NULL;
+    enum berth_code code;
+
+    if ((tls != NULL) != (listener->tls != NULL))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: TLS cannot be turned on or off while listening", listener->name);
+    if (tls == NULL)
+        return BERTH_OK;
+    code = load_tls(listener, tls, &context, err);
+    if (code != BERTH_OK)
+        return code;
+    tls_context_unref(listener->tls);
+    listener->tls = context;
     return BERTH_OK;
 }

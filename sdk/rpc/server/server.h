@@ -8,6 +8,7 @@
 #include <berth/rpc/http.h>
 #include <berth/rpc/server.h>
 
+#include <sdk/base/unix_socket.h>
 #include <sdk/rpc/socket/greeting.h>
 #include <sdk/rpc/http2/http2.h>
 #include <sdk/rpc/http2/http_message.h>
@@ -17,7 +18,6 @@
 #include <sdk/rpc/base/pool.h>
 #include <sdk/rpc/http2/request.h>
 #include <sdk/rpc/tls/tls.h>
-#include <sdk/rpc/socket/unix_socket.h>
 
 /** The subject of a log line; each may log once a second. */
 enum server_cause {
@@ -63,18 +63,18 @@ struct http1_mounts {
 void http1_mounts_finish(struct http1_mounts *mounts);
 
 /** One address that is listened on. */
-struct server_listener {
-    LIST_ENTRY(server_listener) link;
+struct berth_rpc_listener {
+    LIST_ENTRY(berth_rpc_listener) link;
     struct berth_rpc_server *server;
     const struct server_protocol *protocol;
     union socket_handle socket;
-    /** Of a unix socket. */
+    /** Of a unix socket that the server has opened itself. */
     struct unix_socket place;
+    bool has_place;
     /** NULL: no TLS. */
     struct tls_context *tls;
     /** For people. */
-    const char *name;
-    char address[TCP_ADDRESS_MAX];
+    char *name;
     bool is_closing;
     /** Handles that are not closed. */
     unsigned open_handles;
@@ -119,7 +119,7 @@ struct berth_rpc_server {
     char date[40];
     time_t dated;
     LIST_HEAD(, server_connection) connections;
-    LIST_HEAD(, server_listener) listeners;
+    LIST_HEAD(, berth_rpc_listener) listeners;
     LIST_HEAD(server_peers, server_peer) peers[SERVER_PEER_BUCKETS];
     struct berth_rpc_server_stats stats;
     /** All that is kept for peers: the parent of what each connection has. */

@@ -7,13 +7,7 @@
 
 #include <berth/call.h>
 
-/** Size of "[IPv6%scope]:port" including its NUL. */
-#define TCP_ADDRESS_MAX 88
-
-/** "127.0.0.1:41822", "[::1]:41822"; "" for other families. */
-void tcp_address_format(const struct sockaddr_storage *address, char ret_text[TCP_ADDRESS_MAX]);
-
-uint16_t tcp_address_port(const struct sockaddr_storage *address);
+#include <sdk/base/tcp_socket.h>
 
 /** Size of an IPv6 address with its port, or of a unix peer's numbers. */
 #define PEER_ADDRESS_MAX TCP_ADDRESS_MAX

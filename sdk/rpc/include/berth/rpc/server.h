@@ -30,6 +30,8 @@ extern "C" {
 #endif
 
 struct berth_rpc_server;
+/** One address that a server listens on; ends with berth_rpc_listener_close, or with its server. */
+struct berth_rpc_listener;
 
 enum berth_rpc_log_level {
     BERTH_RPC_LOG_ERROR = 0,
@@ -223,6 +225,45 @@ BERTH_RPC_API enum berth_code berth_rpc_server_check_tls(const struct berth_rpc_
 BERTH_RPC_API enum berth_code berth_rpc_server_listen_tcp(struct berth_rpc_server *server,
                                                           const struct berth_rpc_tcp_options *options,
                                                           uint16_t *ret_port, struct berth_error *err);
+
+/** A socket that listens already. */
+struct berth_rpc_socket_options {
+    uint32_t size;
+    /** For people: the address. NULL: as the kernel names it. Copied. */
+    const char *name;
+    enum berth_rpc_protocol protocol;
+    /** As in struct berth_rpc_tcp_options; for TCP. */
+    const struct berth_rpc_tls_options *tls;
+    /** Connections that may wait to be accepted; 0: 1024. */
+    uint32_t backlog;
+};
+
+/**
+ * Accepts connections from a listening unix or TCP socket that somebody else has opened, such as a plugin's
+ * host. The descriptor belongs to the server on BERTH_OK; otherwise it stays the caller's. The file of a unix
+ * socket is the caller's in any case.
+ *
+ * @param ret_listener  May be NULL.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT if it is not a listening stream socket, or with the file of `tls`
+ *         that cannot be used and why; BERTH_UNAVAILABLE with the reason; BERTH_RESOURCE_EXHAUSTED.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_listen_socket(struct berth_rpc_server *server, int fd,
+                                                             const struct berth_rpc_socket_options *options,
+                                                             struct berth_rpc_listener **ret_listener,
+                                                             struct berth_error *err);
+
+/**
+ * Reads the files of `tls` and uses them for connections accepted from now on; others keep what they have.
+ *
+ * @return BERTH_OK; as berth_rpc_server_check_tls, and then the listener goes on with what it had;
+ *         BERTH_FAILED_PRECONDITION for a listener without TLS, or for NULL on one with TLS.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_listener_set_tls(struct berth_rpc_listener *listener,
+                                                         const struct berth_rpc_tls_options *tls,
+                                                         struct berth_error *err);
+
+/** Accepts nothing further there. Connections stay. The listener must not be used afterwards. */
+BERTH_RPC_API void berth_rpc_listener_close(struct berth_rpc_listener *listener);
 
 /**
  * Serves a connected stream socket, such as one end of a socketpair. On BERTH_OK the descriptor belongs to

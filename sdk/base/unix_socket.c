@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <sdk/base/error_code.h>
+#include "error_code.h"
 
 #define BACKLOG 1024
 #define DEFAULT_MODE 0660
@@ -63,6 +63,12 @@ static int probe(const char *path, pid_t *ret_pid)
 
 static enum berth_code refuse_taken(const char *path, pid_t pid, struct berth_error *err)
 {
+    if (pid == getpid())
+        return berth_error_set(
+            err, BERTH_ALREADY_EXISTS,
+            "cannot listen on %s: process %ld is already listening there, which is this one; "
+            "choose another path",
+            path, (long)pid);
     if (pid > 0)
         return berth_error_set(
             err, BERTH_ALREADY_EXISTS,
@@ -125,18 +131,39 @@ static void make_temporary_name(const char *path, char ret_name[PATH_LENGTH_MAX 
     ret_name[length + 1] = '\0';
 }
 
-static enum berth_code dress(const char *name, const struct berth_rpc_unix_options *options,
-                             struct berth_error *err)
+/*
+ * By a descriptor of the file, so that no other file can take its place meanwhile. While the owner changes,
+ * the mode allows nothing that it does not allow before and after.
+ */
+static enum berth_code dress(const char *name, dev_t device, ino_t inode,
+                             const struct unix_socket_options *options, struct berth_error *err)
 {
-    if (chmod(name, options->mode != 0 ? options->mode : DEFAULT_MODE) < 0)
-        return refuse(err, options->path, "setting its mode");
-    if (options->set_owner && chown(name, options->uid, options->gid) < 0)
-        return refuse(err, options->path, "setting its owner");
-    return BERTH_OK;
+    mode_t mode = options->mode != 0 ? options->mode : DEFAULT_MODE;
+    enum berth_code code = BERTH_OK;
+    struct stat status;
+    char self[64];
+    int fd = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return refuse(err, options->path, "opening it");
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    if (fstat(fd, &status) < 0)
+        code = refuse(err, options->path, "checking it");
+    else if (!S_ISSOCK(status.st_mode) || status.st_dev != device || status.st_ino != inode)
+        code = berth_error_set(err, BERTH_NOT_FOUND, "%s is not our socket any more", options->path);
+    else if (options->set_owner && chmod(self, mode & status.st_mode) < 0)
+        code = refuse(err, options->path, "setting its mode");
+    else if (options->set_owner &&
+             fchownat(fd, "", options->uid, options->gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+        code = refuse(err, options->path, "setting its owner");
+    else if (chmod(self, mode) < 0)
+        code = refuse(err, options->path, "setting its mode");
+    close(fd);
+    return code;
 }
 
 static enum berth_code bind_and_show(struct unix_socket *unix_socket,
-                                     const struct berth_rpc_unix_options *options, int fd,
+                                     const struct unix_socket_options *options, int fd,
                                      struct berth_error *err)
 {
     char name[PATH_LENGTH_MAX + 1];
@@ -150,10 +177,11 @@ static enum berth_code bind_and_show(struct unix_socket *unix_socket,
     address = address_of(name);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return refuse(err, unix_socket->path, "binding");
-    code = dress(name, options, err);
-    if (code == BERTH_OK && listen(fd, BACKLOG) < 0)
+    code = lstat(name, &status) < 0 ? refuse(err, unix_socket->path, "checking it")
+                                    : dress(name, status.st_dev, status.st_ino, options, err);
+    if (code == BERTH_OK && listen(fd, options->backlog > 0 ? options->backlog : BACKLOG) < 0)
         code = refuse(err, unix_socket->path, "listening");
-    if (code == BERTH_OK && (lstat(name, &status) < 0 || rename(name, unix_socket->path) < 0))
+    if (code == BERTH_OK && rename(name, unix_socket->path) < 0)
         code = refuse(err, unix_socket->path, "renaming it");
     if (code != BERTH_OK) {
         unlink(name);
@@ -165,7 +193,7 @@ static enum berth_code bind_and_show(struct unix_socket *unix_socket,
 }
 
 static enum berth_code claim_locked(struct unix_socket *unix_socket,
-                                    const struct berth_rpc_unix_options *options, int *ret_fd,
+                                    const struct unix_socket_options *options, int *ret_fd,
                                     struct berth_error *err)
 {
     enum berth_code code = check_path_is_free(unix_socket->path, err);
@@ -196,37 +224,83 @@ static enum berth_code check_length(const char *path, struct berth_error *err)
     return BERTH_OK;
 }
 
-enum berth_code unix_socket_claim(struct unix_socket *unix_socket,
-                                  const struct berth_rpc_unix_options *options, int *ret_fd,
-                                  struct berth_error *err)
+/* Locks the path. @return BERTH_OK: it must be released. */
+static enum berth_code lock_path(struct unix_socket *unix_socket, const char *path, struct berth_error *err)
 {
-    enum berth_code code = check_length(options->path, err);
+    enum berth_code code = check_length(path, err);
 
     if (code != BERTH_OK)
         return code;
-    *unix_socket = (struct unix_socket){.path = strdup(options->path), .lock_fd = -1};
+    *unix_socket = (struct unix_socket){.path = strdup(path), .lock_fd = -1};
     if (unix_socket->path == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory",
-                               options->path);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot listen on %s: out of memory", path);
     code = take_lock(unix_socket, err);
     if (code != BERTH_OK)
-        goto free_path;
-    code = claim_locked(unix_socket, options, ret_fd, err);
-    if (code == BERTH_OK)
-        return BERTH_OK;
-    close(unix_socket->lock_fd);
-free_path:
-    free(unix_socket->path);
+        free(unix_socket->path);
     return code;
+}
+
+enum berth_code unix_socket_claim(struct unix_socket *unix_socket, const struct unix_socket_options *options,
+                                  int *ret_fd, struct berth_error *err)
+{
+    enum berth_code code = lock_path(unix_socket, options->path, err);
+
+    if (code != BERTH_OK)
+        return code;
+    code = claim_locked(unix_socket, options, ret_fd, err);
+    if (code != BERTH_OK)
+        unix_socket_leave(unix_socket);
+    return code;
+}
+
+static bool is_ours(const struct unix_socket *unix_socket)
+{
+    struct stat status;
+
+    return lstat(unix_socket->path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+           status.st_dev == unix_socket->device && status.st_ino == unix_socket->inode;
+}
+
+enum berth_code unix_socket_take_over(struct unix_socket *unix_socket, const char *path, dev_t device,
+                                      ino_t inode, struct berth_error *err)
+{
+    enum berth_code code = lock_path(unix_socket, path, err);
+
+    if (code != BERTH_OK)
+        return code;
+    unix_socket->device = device;
+    unix_socket->inode = inode;
+    if (is_ours(unix_socket))
+        return BERTH_OK;
+    unix_socket_leave(unix_socket);
+    return berth_error_set(err, BERTH_NOT_FOUND, "%s is not the socket that was listened on before", path);
+}
+
+enum berth_code unix_socket_dress(const struct unix_socket *unix_socket,
+                                  const struct unix_socket_options *options, struct berth_error *err)
+{
+    return dress(unix_socket->path, unix_socket->device, unix_socket->inode, options, err);
 }
 
 void unix_socket_release(struct unix_socket *unix_socket)
 {
-    struct stat status;
-
-    if (lstat(unix_socket->path, &status) == 0 && status.st_dev == unix_socket->device &&
-        status.st_ino == unix_socket->inode)
+    if (is_ours(unix_socket))
         unlink(unix_socket->path);
+    unix_socket_leave(unix_socket);
+}
+
+void unix_socket_leave(struct unix_socket *unix_socket)
+{
     close(unix_socket->lock_fd);
     free(unix_socket->path);
+}
+
+bool unix_socket_is_bound_at(const char *name, const char *path)
+{
+    char temporary[PATH_LENGTH_MAX + 1];
+
+    if (strlen(path) > PATH_LENGTH_MAX)
+        return false;
+    make_temporary_name(path, temporary);
+    return strcmp(name, path) == 0 || strcmp(name, temporary) == 0;
 }
