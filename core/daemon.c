@@ -12,6 +12,7 @@
 #include <core/base/signal_name.h>
 #include <core/crash/crash.h>
 #include <core/life/life.h>
+#include <core/listen/listen.h>
 #include <core/state/state.h>
 #include <core/watch/watch.h>
 
@@ -50,6 +51,7 @@ struct daemon {
     struct survey survey;
     struct registry *registry;
     struct router *router;
+    struct listeners *listeners;
     struct inspect inspect;
     struct costs costs;
     struct loading loading;
@@ -73,6 +75,7 @@ static void begin_stop(struct daemon *daemon)
     changes_note(&daemon->inspect.changes);
     notify_stopping();
     progress_begin(&daemon->progress, "shutting down", daemon->life, daemon->router);
+    listeners_stop(daemon->listeners);
     life_stop(daemon->life);
 }
 
@@ -341,6 +344,7 @@ static void on_served(void *context)
         return;
     }
     progress_end(&daemon->progress);
+    listeners_sweep(daemon->listeners);
     report_holds(daemon->registry);
 }
 
@@ -398,6 +402,7 @@ static bool run_plugins(struct daemon *daemon)
                 .registry = daemon->registry,
                 .router = daemon->router,
                 .inspect = &daemon->inspect.table,
+                .listeners = daemon->listeners,
                 .root = daemon->survey.settings->root,
                 .state = daemon->survey.settings->state,
             },
@@ -435,6 +440,7 @@ static void end_under(const struct daemon *daemon)
 {
     if (daemon->life != NULL)
         name_busy(daemon);
+    listeners_destroy(daemon->listeners);
     printing_end();
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon->exit_code);
     box_note_end();
@@ -475,6 +481,7 @@ static void finish(struct daemon *daemon)
         close_loop(daemon);
     watchdog_destroy(daemon->watchdog);
     life_destroy(daemon->life);
+    listeners_destroy(daemon->listeners);
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);
     loading_finish(&daemon->loading);
@@ -497,6 +504,7 @@ int daemon_run(const struct settings_options *options)
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
     crash_start(&(struct crash_options){
         .exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death, .each_rest = printing_each_rest});
+    daemon.listeners = listeners_create(notify_send);
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))

@@ -14,6 +14,7 @@
 #include <config/text/utf8.h>
 #include <core/loading.h>
 #include <core/module/module.h>
+#include <core/listen/listen.h>
 #include <core/notify.h>
 #include <core/survey.h>
 #include <sdk/base/text_file.h>
@@ -105,6 +106,7 @@ static size_t load(struct survey *survey, bool json)
     size_t failed = 0;
 
     notify_hide();
+    listeners_hide();
     loading_run(&loading);
     for (size_t i = 0; i < survey->plan->run_count; i++)
         failed += registry_get(registry, i)->state == BERTH_STATE_FAILED;
@@ -260,6 +262,7 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
     enum berth_code code;
 
     notify_hide();
+    listeners_hide();
     code = module_load(plugin->manifest, &module, err);
     if (code != BERTH_OK)
         return code;

@@ -237,6 +237,23 @@ static enum berth_code host_start_outgoing(const struct berth_host *table,
                         : BERTH_FAILED_PRECONDITION;
 }
 
+static enum berth_code host_listen(const struct berth_host *table, const struct berth_listen *request,
+                                   int *ret_fd, struct berth_error *err)
+{
+    struct host *host = ON_LOOP(table, "berth_listen", err);
+
+    return host != NULL ? listeners_listen(host->listeners, host, table->uri, request, ret_fd, err)
+                        : BERTH_FAILED_PRECONDITION;
+}
+
+static void host_unlisten(const struct berth_host *table, const char *address)
+{
+    struct host *host = ON_LOOP(table, "berth_unlisten", NULL);
+
+    if (host != NULL)
+        listeners_unlisten(host->listeners, host, address);
+}
+
 static const struct berth_host functions = {
     .size = sizeof(functions),
     .logs = host_logs,
@@ -260,6 +277,8 @@ static const struct berth_host functions = {
     .enter = host_enter,
     .leave = host_leave,
     .start_outgoing = host_start_outgoing,
+    .listen = host_listen,
+    .unlisten = host_unlisten,
 };
 
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
@@ -279,6 +298,11 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     host->registry = options->registry;
     host->plugin = plugin;
     host->router = options->router;
+    host->listeners = options->listeners;
+    if (host->listeners == NULL) {
+        host->table.listen = NULL;
+        host->table.unlisten = NULL;
+    }
     host->root = (struct folder){.base = options->root, .name = manifest->uri};
     host->state = (struct folder){.base = options->state, .name = manifest->uri};
     outgoing_caller_init(&host->caller, options->outgoings, manifest->uri, host);
@@ -288,6 +312,8 @@ void host_finish(struct host *host)
 {
     if (host->router != NULL)
         router_remove_interceptors(host->router, host);
+    if (host->listeners != NULL)
+        listeners_release(host->listeners, host);
     berth_mailbox_release(host->table.mailbox);
     outgoing_caller_finish(&host->caller);
     folder_finish(&host->root);

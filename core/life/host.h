@@ -7,6 +7,7 @@
 
 #include <berth/plugin.h>
 
+#include <core/listen/listen.h>
 #include <core/state/state.h>
 #include <sdk/calls/outgoing.h>
 #include <sdk/calls/router.h>
@@ -19,6 +20,7 @@ struct host {
     struct registry *registry;
     struct registry_plugin *plugin;
     struct router *router;
+    struct listeners *listeners;
     struct folder root, state;
     /** Its calls of other services. */
     struct outgoing_caller caller;
@@ -31,14 +33,15 @@ struct host {
     void (*on_released)(struct host *host);
 };
 
-/** Shared by the tables of all plugins. All of it borrowed; those of calls and `inspect` may be NULL in
- * tests. */
+/** Shared by the tables of all plugins. All of it borrowed; those of calls, `inspect` and `listeners` may be
+ * NULL in tests. */
 struct host_options {
     uv_loop_t *loop;
     struct registry *registry;
     struct router *router;
     struct outgoings *outgoings;
     const struct berth_inspect *inspect;
+    struct listeners *listeners;
     const char *root;
     const char *state;
 };

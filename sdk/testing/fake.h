@@ -20,6 +20,7 @@
 #include <sdk/base/memory.h>
 #include <sdk/base/surroundings.h>
 #include <sdk/calls/outgoing.h>
+#include <sdk/base/unix_socket.h>
 #include <sdk/calls/router.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -115,6 +116,15 @@ struct berth_holding {
     char *what;
 };
 
+/** A socket that the plugin under test listens on. */
+struct fake_socket {
+    LIST_ENTRY(fake_socket) link;
+    char *address;
+    int fd;
+    bool is_unix;
+    struct unix_socket place;
+};
+
 /** An event due at a time on the clock of uv_hrtime(). Embedded; zero: not set. */
 struct fake_deadline {
     LIST_ENTRY(fake_deadline) link;
@@ -188,6 +198,7 @@ struct berth_testing {
     size_t capability_count;
     LIST_HEAD(, berth_hold) holds;
     LIST_HEAD(, berth_holding) holdings;
+    LIST_HEAD(, fake_socket) sockets;
     LIST_HEAD(, berth_testing_call) calls;
     LIST_HEAD(, fake_deadline) deadlines;
 
@@ -336,6 +347,13 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete);
 /** Stops notifying watches. The handle is closed in the loop's next turn. */
 void fake_host_close(struct berth_testing *testing);
 void fake_host_finish(struct berth_testing *testing);
+
+/** As berth_listen and berth_unlisten. */
+enum berth_code fake_listen(struct berth_testing *testing, const struct berth_listen *request, int *ret_fd,
+                            struct berth_error *err);
+void fake_unlisten(struct berth_testing *testing, const char *address);
+/** Closes what is left. */
+void fake_listen_finish(struct berth_testing *testing);
 
 /** Provides the registry that the manifest lists, if it does. */
 void fake_metrics_init(struct berth_testing *testing);

@@ -409,6 +409,22 @@ static enum berth_code start_outgoing(const struct berth_host *host,
                            : BERTH_FAILED_PRECONDITION;
 }
 
+static enum berth_code host_listen(const struct berth_host *host, const struct berth_listen *request,
+                                   int *ret_fd, struct berth_error *err)
+{
+    struct berth_testing *testing = on_loop(host, "berth_listen", err);
+
+    return testing != NULL ? fake_listen(testing, request, ret_fd, err) : BERTH_FAILED_PRECONDITION;
+}
+
+static void host_unlisten(const struct berth_host *host, const char *address)
+{
+    struct berth_testing *testing = on_loop(host, "berth_unlisten", NULL);
+
+    if (testing != NULL)
+        fake_unlisten(testing, address);
+}
+
 static bool is_cancelled(const struct berth_prepare *prepare)
 {
     return atomic_load(&of_prepare(prepare)->prepare_is_cancelled);
@@ -510,6 +526,8 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .note_holding = note_holding,
         .end_holding = end_holding,
         .start_outgoing = start_outgoing,
+        .listen = host_listen,
+        .unlisten = host_unlisten,
     };
     outgoings_init(&testing->outgoings, testing->router, testing->loop, SIZE_MAX);
     outgoing_caller_init(&testing->caller, &testing->outgoings, testing->description->uri, testing);
@@ -535,6 +553,7 @@ void fake_host_finish(struct berth_testing *testing)
     }
     while (!LIST_EMPTY(&testing->holdings))
         free_holding(LIST_FIRST(&testing->holdings));
+    fake_listen_finish(testing);
     fake_providers_finish(testing);
     fake_log_finish(testing);
     for (size_t i = 0; i < testing->export_count; i++) {

@@ -62,15 +62,15 @@ class Notify:
 class Daemon:
     """One run of `berthd run`."""
 
-    def __init__(self, workshop, *arguments, preexec=None, **variables):
+    def __init__(self, workshop, *arguments, preexec=None, notify=None, prefix=(), pass_fds=(), **variables):
         self.workshop = workshop
         self.address = str(workshop.state / "berth.sock")
-        self.notify = Notify(workshop.short / f"notify-{time.monotonic_ns()}")
+        self.notify = notify or Notify(workshop.short / f"notify-{time.monotonic_ns()}")
         self.log_path = workshop.top / f"log-{time.monotonic_ns()}"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [str(BERTHD), "run", "--config", str(workshop.config), *arguments], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, preexec_fn=preexec,
+                [*prefix, str(BERTHD), "run", "--config", str(workshop.config), *arguments], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, preexec_fn=preexec, pass_fds=pass_fds,
                 env=environment(NOTIFY_SOCKET=self.notify.path, **variables))
 
     @property
@@ -152,16 +152,16 @@ class Case(unittest.TestCase):
                 daemon.process.wait()
             daemon.notify.close()
 
-    def launch(self, *arguments, preexec=None, **variables):
-        """Starts berthd and waits for nothing."""
+    def launch(self, *arguments, **options):
+        """Starts berthd and waits for nothing. The options are those of Daemon."""
         if self.workshop.config is None:
             self.workshop.write_config()
-        daemon = Daemon(self.workshop, *arguments, preexec=preexec, **variables)
+        daemon = Daemon(self.workshop, *arguments, **options)
         self.daemons.append(daemon)
         return daemon
 
-    def start(self, *arguments, **variables):
-        return self.launch(*arguments, **variables).wait_for()
+    def start(self, *arguments, **options):
+        return self.launch(*arguments, **options).wait_for()
 
     def assert_stops(self, daemon):
         self.assertEqual(0, daemon.stop(), daemon.log)

@@ -77,7 +77,7 @@ class Install(unittest.TestCase):
 
     def test_manual_pages_completion_and_unit_are_there(self):
         self.assert_installed("/man1/berthctl.1", "/man1/berth-sdk.1", "/man1/berth-import.1", "/man1/protoc-gen-berth.1", "/man8/berthd.8",
-                              "/man5/berthd.yaml.5", "/systemd/system/berthd.service")
+                              "/man5/berthd.yaml.5", "/systemd/system/berthd.service", "/systemd/system/berthd.socket")
         self.assert_installed(*[f"/bash-completion/completions/{name}" for name in ("berthd", "berthctl", "berth-sdk", "berth-import")])
 
     def test_the_unit_starts_the_daemon_that_was_installed(self):

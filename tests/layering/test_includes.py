@@ -125,7 +125,7 @@ class Includes(unittest.TestCase):
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
         doors = {"scan": "scan", "elf": "elf", "manifest": "manifest", "settings": "settings", "plan": "plan", "module": "module",
-                 "life": "life", "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
+                 "life": "life", "listen": "listen", "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
             others = [p for p in c_files("core") if p.parts[1] != room]
             self.assert_none(self.offenders(others, rf"<core/{room}/(?!({names})\.h>)"), f"doors of core/{room}: {names}")
@@ -146,6 +146,9 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("core/module"), top + "|state/|life/)"), "module loads one file")
         self.assert_none(self.offenders(c_files("core/state"), top + "|module/|life/)"), "life includes state")
         self.assert_none(self.offenders(c_files("core/life"), top + ")"), "life calls functions that it is handed")
+
+    def test_listeners_know_the_log_and_no_room(self):
+        self.assert_none(self.offenders(c_files("core/listen"), r"<core/(?!base/)"), "it is handed what it calls")
 
     def test_the_watch_and_the_crash_report_know_who_runs_and_no_room(self):
         self.assert_none(self.offenders(c_files("core/watch"), r"<core/(?!base/|crash/)"), "it is handed what it calls")

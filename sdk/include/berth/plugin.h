@@ -183,6 +183,22 @@ struct berth_mailbox {
     void (*release)(struct berth_mailbox *mailbox);
 };
 
+/** Where a server listens; see berth_listen. All but `address` may be 0. */
+struct berth_listen {
+    uint32_t size;
+    /** The path of a unix socket; or an IP address and port, as 127.0.0.1:50051, where port 0 is any free
+     * one. */
+    const char *address;
+    /** Connections that may wait to be accepted; 0: 1024. */
+    uint32_t backlog;
+    /** Of a unix socket: its permission bits; 0: 0660. */
+    uint32_t mode;
+    /** Of a unix socket: its owner and group; (uint32_t)-1 leaves one of them. Only used with `set_owner`. */
+    bool set_owner;
+    uint32_t uid;
+    uint32_t gid;
+};
+
 /** How many posted functions of one plugin may be waiting. */
 #define BERTH_POSTS_MAX 65536u
 
@@ -250,6 +266,9 @@ struct berth_host {
                                       const struct berth_outgoing_options *options,
                                       const struct berth_outgoing_handlers *handlers, void *context,
                                       struct berth_outgoing **ret_call, struct berth_error *err);
+    enum berth_code (*listen)(const struct berth_host *host, const struct berth_listen *request, int *ret_fd,
+                              struct berth_error *err);
+    void (*unlisten)(const struct berth_host *host, const char *address);
 };
 
 /**
@@ -731,6 +750,41 @@ static inline void berth_end_holding(const struct berth_host *host, struct berth
 {
     if (holding != NULL && BERTH_HAS(host, end_holding))
         host->end_holding(host, holding);
+}
+
+/**
+ * For servers: a listening socket, which the host opens and keeps for the address. Another generation of the
+ * plugin gets the same socket, so that clients wait in its queue meanwhile and none is refused. The service
+ * manager may have opened it, or kept it since an earlier run of the daemon. While one plugin listens on an
+ * address, no other can.
+ *
+ * A later call for the same address gives a unix socket a changed mode and owner.
+ *
+ * @param ret_fd  A descriptor of the caller's own, non-blocking and closed on exec; closing it leaves the
+ *                socket open. NULL: none is needed.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for an address that cannot be parsed or a path that is too long;
+ *         BERTH_ALREADY_EXISTS if another plugin or process listens there, which `err` names, or the path is
+ *         not a socket; BERTH_NOT_FOUND (no such directory), BERTH_PERMISSION_DENIED,
+ *         BERTH_RESOURCE_EXHAUSTED or BERTH_UNAVAILABLE with the reason; BERTH_UNIMPLEMENTED by an older
+ * host.
+ */
+static inline enum berth_code berth_listen(const struct berth_host *host, const struct berth_listen *request,
+                                           int *ret_fd, struct berth_error *err)
+{
+    if (BERTH_HAS(host, listen))
+        return (host->listen)(host, request, ret_fd, err);
+    return berth_error_set(err, BERTH_UNIMPLEMENTED, "this host keeps no sockets for its plugins");
+}
+
+/**
+ * This instance no longer listens on an address that it passed to berth_listen; it has closed its
+ * descriptors. Where no other generation does, the host closes the socket once the change of which this is a
+ * part is complete. Implied by the end of the instance.
+ */
+static inline void berth_unlisten(const struct berth_host *host, const char *address)
+{
+    if (BERTH_HAS(host, unlisten))
+        host->unlisten(host, address);
 }
 
 #ifdef __cplusplus

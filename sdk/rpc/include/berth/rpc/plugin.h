@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <berth/address.h>
 #include <berth/plugin.h>
@@ -36,6 +37,9 @@ struct berth_rpc_plugin {
     /** The address listened on: a path, or a host and the actual port. Owned; NULL before it is known. */
     char *address;
     struct berth_rpc_server *server;
+    /** Where it listens on a socket of the host's: the address there, owned. NULL: nowhere. */
+    char *listened;
+    struct berth_rpc_listener *listener;
     /** The host waits for the end of a drain. */
     bool drain_is_pending;
     bool drained;
@@ -155,6 +159,95 @@ static inline char *berth_rpc_plugin_path(const struct berth_host *host, const c
     .uid = (config)->has_uid ? (uid_t)(config)->uid : (uid_t)-1,                                             \
     .gid = (config)->has_gid ? (gid_t)(config)->gid : (gid_t)-1
 
+/* The host has no part in what is opened for a test, or by a host that is older than berth_listen. */
+static inline bool berth_rpc_plugin_is_hosted(const struct berth_rpc_plugin *self)
+{
+    return BERTH_HAS(self->host, listen);
+}
+
+/* Accepts nothing further at the host's socket, and gives it back. */
+static inline void berth_rpc_plugin_unlisten(struct berth_rpc_plugin *self)
+{
+    if (self->listener != NULL)
+        berth_rpc_listener_close(self->listener);
+    if (self->listened != NULL)
+        berth_unlisten(self->host, self->listened);
+    free(self->listened);
+    self->listener = NULL;
+    self->listened = NULL;
+}
+
+/**
+ * Listens on a socket of the host's, and no longer on the one before, if there is one: a server has one
+ * address. Connections stay. If it fails, nothing has changed.
+ *
+ * @param ret_port  of TCP; may be NULL.
+ */
+static inline enum berth_code berth_rpc_plugin_listen(struct berth_rpc_plugin *self,
+                                                      const struct berth_listen *where,
+                                                      const struct berth_rpc_socket_options *options,
+                                                      uint16_t *ret_port, struct berth_error *err)
+{
+    struct berth_rpc_listener *listener = NULL;
+    char *listened = strdup(where->address);
+    struct sockaddr_storage ip;
+    socklen_t length = sizeof(ip);
+    enum berth_code code;
+    int fd = -1;
+
+    if (listened == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server's address");
+    code = berth_listen(self->host, where, &fd, err);
+    if (code == BERTH_OK) {
+        memset(&ip, 0, sizeof(ip));
+        if (ret_port != NULL && getsockname(fd, (struct sockaddr *)&ip, &length) == 0)
+            *ret_port = berth_address_port(&ip);
+        code = berth_rpc_server_listen_socket(self->server, fd, options, &listener, err);
+        if (code != BERTH_OK) {
+            close(fd);
+            if (self->listened == NULL || strcmp(self->listened, listened) != 0)
+                berth_unlisten(self->host, listened);
+        }
+    }
+    if (code != BERTH_OK) {
+        free(listened);
+        return code;
+    }
+    if (self->listened != NULL && strcmp(self->listened, listened) == 0) {
+        /* The same socket: only the descriptor is another. */
+        berth_rpc_listener_close(self->listener);
+        free(self->listened);
+    } else {
+        berth_rpc_plugin_unlisten(self);
+    }
+    self->listener = listener;
+    self->listened = listened;
+    return BERTH_OK;
+}
+
+static inline enum berth_code berth_rpc_plugin_open_unix(struct berth_rpc_plugin *self,
+                                                         struct berth_rpc_unix_options *options,
+                                                         struct berth_error *err)
+{
+    struct berth_rpc_socket_options socket;
+    struct berth_listen where;
+
+    if (!berth_rpc_plugin_is_hosted(self))
+        return berth_rpc_server_listen_unix(self->server, options, err);
+    memset(&where, 0, sizeof(where));
+    where.size = sizeof(where);
+    where.address = options->path;
+    where.mode = (uint32_t)options->mode;
+    where.set_owner = options->set_owner;
+    where.uid = (uint32_t)options->uid;
+    where.gid = (uint32_t)options->gid;
+    memset(&socket, 0, sizeof(socket));
+    socket.size = sizeof(socket);
+    socket.name = options->path;
+    socket.protocol = options->protocol;
+    return berth_rpc_plugin_listen(self, &where, &socket, NULL, err);
+}
+
 /** Listens at `self->address`, which is published; sets the path of the options. */
 static inline enum berth_code berth_rpc_plugin_listen_unix(struct berth_rpc_plugin *self,
                                                            struct berth_rpc_unix_options *options,
@@ -163,10 +256,29 @@ static inline enum berth_code berth_rpc_plugin_listen_unix(struct berth_rpc_plug
     enum berth_code code;
 
     options->path = self->address;
-    code = berth_rpc_server_listen_unix(self->server, options, err);
+    code = berth_rpc_plugin_open_unix(self, options, err);
     if (code == BERTH_OK)
         berth_log(self->host, BERTH_LOG_INFO, "listening address=%s", self->address);
     return code;
+}
+
+static inline enum berth_code berth_rpc_plugin_open_tcp(struct berth_rpc_plugin *self,
+                                                        const struct berth_rpc_tcp_options *options,
+                                                        uint16_t *ret_port, struct berth_error *err)
+{
+    struct berth_rpc_socket_options socket;
+    struct berth_listen where;
+
+    if (!berth_rpc_plugin_is_hosted(self))
+        return berth_rpc_server_listen_tcp(self->server, options, ret_port, err);
+    memset(&where, 0, sizeof(where));
+    where.size = sizeof(where);
+    where.address = options->address;
+    memset(&socket, 0, sizeof(socket));
+    socket.size = sizeof(socket);
+    socket.protocol = options->protocol;
+    socket.tls = options->tls;
+    return berth_rpc_plugin_listen(self, &where, &socket, ret_port, err);
 }
 
 /** Listens, and publishes the address with the port that is listened on. */
@@ -177,7 +289,7 @@ static inline enum berth_code berth_rpc_plugin_listen_tcp(struct berth_rpc_plugi
     const char *configured = berth_address_skip_scheme(options->address, "tcp:");
     size_t size = strlen(configured) + 8;
     uint16_t port = 0;
-    enum berth_code code = berth_rpc_server_listen_tcp(self->server, options, &port, err);
+    enum berth_code code = berth_rpc_plugin_open_tcp(self, options, &port, err);
     const char *colon;
     char *address;
 
@@ -234,9 +346,10 @@ static inline void berth_rpc_plugin_on_drained(void *context)
         berth_complete(self->host, BERTH_STEP_DRAIN, BERTH_OK, NULL);
 }
 
-/** The result is that of the plugin's `drain`. */
+/** The result is that of the plugin's `drain`. What waits at the socket is left to another generation. */
 static inline enum berth_code berth_rpc_plugin_drain(struct berth_rpc_plugin *self)
 {
+    berth_rpc_plugin_unlisten(self);
     berth_rpc_server_drain(self->server, berth_rpc_plugin_on_drained, self);
     self->drain_is_pending = !self->drained;
     return self->drained ? BERTH_OK : BERTH_PENDING;
@@ -254,6 +367,7 @@ static inline void berth_rpc_plugin_on_closed(void *context)
 /** The result is that of the plugin's `close`; calls `destroy`. */
 static inline enum berth_code berth_rpc_plugin_close(struct berth_rpc_plugin *self)
 {
+    berth_rpc_plugin_unlisten(self);
     berth_rpc_server_close(self->server, berth_rpc_plugin_on_closed, self);
     return BERTH_PENDING;
 }
@@ -261,6 +375,7 @@ static inline enum berth_code berth_rpc_plugin_close(struct berth_rpc_plugin *se
 /** For `destroy`. */
 static inline void berth_rpc_plugin_finish(struct berth_rpc_plugin *self)
 {
+    free(self->listened);
     free(self->address);
 }
 
