@@ -115,3 +115,17 @@ enum berth_code access_log_init(const struct berth_host *host, void *prepared, v
         access_log_close(host, self, err);
     return code;
 }
+
+enum berth_code access_log_reconfigure(const struct berth_host *host, void *instance,
+                                       const struct berth_settings *before, struct berth_error *err)
+{
+    struct access_log *self = instance;
+    struct access_log_config config;
+    enum berth_code code = access_log_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    access_log_config_finish(&self->config);
+    self->config = config;
+    return BERTH_OK;
+}

@@ -42,6 +42,20 @@ enum berth_code containers_init(const struct berth_host *host, void *prepared, v
     return code;
 }
 
+enum berth_code containers_reconfigure(const struct berth_host *host, void *instance,
+                                       const struct berth_settings *before, struct berth_error *err)
+{
+    struct containers *containers = instance;
+    struct containers_config config;
+    enum berth_code code = containers_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    containers->max_list_bytes = (size_t)config.max_list_bytes;
+    containers_config_finish(&config);
+    return BERTH_OK;
+}
+
 enum berth_code containers_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     free(instance);

@@ -75,7 +75,7 @@ enum berth_code cri_drain(const struct berth_host *host, void *instance, struct 
 {
     struct cri *cri = instance;
 
-    events_drain(&cri->streams);
+    events_drain(&cri->streams, host);
     return BERTH_OK;
 }
 

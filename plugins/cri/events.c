@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include <berth/ending.h>
+
 struct event_stream {
     struct berth_call *call;
     LIST_ENTRY(event_stream) link;
@@ -48,15 +50,15 @@ void events_remove(struct berth_call *call)
 }
 
 /* Finishing a call removes its stream. */
-void events_drain(struct event_streams *streams)
+void events_drain(struct event_streams *streams, const struct berth_host *host)
 {
     struct event_stream *stream = LIST_FIRST(&streams->open);
 
-    streams->is_draining = true;
+    streams->is_draining = berth_is_stopping(host);
     while (stream != NULL) {
         struct event_stream *next = LIST_NEXT(stream, link);
 
-        berth_call_finish(stream->call, BERTH_UNAVAILABLE, stopping);
+        berth_call_end(host, stream->call, stopping);
         stream = next;
     }
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include <berth/call.h>
+#include <berth/plugin.h>
 
 struct event_stream;
 
@@ -20,7 +20,7 @@ void events_init(struct event_streams *streams);
 void events_add(struct event_streams *streams, struct berth_call *call);
 /** From the method's on_end. */
 void events_remove(struct berth_call *call);
-/** Ends all, and refuses those that come later. */
-void events_drain(struct event_streams *streams);
+/** Ends all, and refuses those that come later if the daemon stops. */
+void events_drain(struct event_streams *streams, const struct berth_host *host);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include <berth/ending.h>
 #include <berth/namespace.h>
 #include <berth/types/events.h>
 #include <berth/types/metrics.h>
@@ -122,13 +123,18 @@ static void destroy(struct subscriber *subscriber)
 }
 
 /* The call no longer refers to it, whenever on_end comes. */
-static void end(struct subscriber *subscriber, enum berth_code code, const char *message)
+static struct berth_call *detach(struct subscriber *subscriber)
 {
     struct berth_call *call = subscriber->call;
 
     call->state = NULL;
     destroy(subscriber);
-    berth_call_finish(call, code, message);
+    return call;
+}
+
+static void end(struct subscriber *subscriber, enum berth_code code, const char *message)
+{
+    berth_call_finish(detach(subscriber), code, message);
 }
 
 static void end_slow(struct subscriber *subscriber, const char *limit)
@@ -362,8 +368,11 @@ static void subscribe(struct berth_call *call,
 static void end_all(struct events *events)
 {
     uv_timer_stop(&events->retry);
-    while (!TAILQ_EMPTY(&events->subscribers))
-        end(TAILQ_FIRST(&events->subscribers), BERTH_UNAVAILABLE, stopping);
+    while (!TAILQ_EMPTY(&events->subscribers)) {
+        struct berth_call *call = detach(TAILQ_FIRST(&events->subscribers));
+
+        berth_call_end(events->host, call, stopping);
+    }
 }
 
 static void collect(void *context)
@@ -419,12 +428,27 @@ enum berth_code events_init(const struct berth_host *host, void *prepared, void 
     return BERTH_OK;
 }
 
+/* Lower limits apply to later subscribers, and to the next event of each. */
+enum berth_code events_reconfigure(const struct berth_host *host, void *instance,
+                                   const struct berth_settings *before, struct berth_error *err)
+{
+    struct events *events = instance;
+    struct events_config config;
+    enum berth_code code = events_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    events_config_finish(&events->config);
+    events->config = config;
+    return BERTH_OK;
+}
+
 /* Subscriptions do not end by themselves and would hold the daemon until the drain times out. */
 enum berth_code events_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct events *events = instance;
 
-    events->is_draining = true;
+    events->is_draining = berth_is_stopping(host);
     end_all(events);
     return BERTH_OK;
 }

@@ -102,6 +102,21 @@ enum berth_code exchange_close(const struct berth_host *host, void *instance, st
     return BERTH_OK;
 }
 
+/* Lower limits apply to what is published from here on. */
+enum berth_code exchange_reconfigure(const struct berth_host *host, void *instance,
+                                     const struct berth_settings *before, struct berth_error *err)
+{
+    struct exchange *exchange = instance;
+    struct exchange_config config;
+    enum berth_code code = exchange_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    exchange_config_finish(&exchange->config);
+    exchange->config = config;
+    return BERTH_OK;
+}
+
 static bool count_kept(struct exchange *exchange, struct envelope *envelope)
 {
     size_t limit = (size_t)exchange->config.max_kept_bytes;

@@ -130,6 +130,20 @@ enum berth_code greeter_close(const struct berth_host *host, void *instance, str
     return BERTH_OK;
 }
 
+/* Strings belong to the settings: all of them are taken anew. */
+enum berth_code greeter_reconfigure(const struct berth_host *host, void *instance,
+                                    const struct berth_settings *before, struct berth_error *err)
+{
+    struct greeter_config *config = instance, changed;
+    enum berth_code code = greeter_config_init(&changed, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    greeter_config_finish(config);
+    *config = changed;
+    return BERTH_OK;
+}
+
 enum berth_code greeter_migrate(const struct berth_migration *migration, struct berth_error *err)
 {
     const struct berth_settings *settings = migration->settings;

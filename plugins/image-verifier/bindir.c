@@ -20,9 +20,9 @@
 /* The most text of all verifiers together that makes up a reason. */
 #define REASON_MAX 131072
 
-/* What all verifications of an instance have in common. */
-struct bindir {
-    const struct berth_host *host;
+/* The settings at one time. Verifications keep those that they began with. */
+struct options {
+    size_t holders;
     char *bin_dir;
     /* Negative: all. */
     int64_t max_verifiers;
@@ -30,6 +30,12 @@ struct bindir {
     /* As environ. */
     char **environment;
     int64_t max_running;
+};
+
+/* What all verifications of an instance have in common. */
+struct bindir {
+    const struct berth_host *host;
+    struct options *options;
     int64_t running_count;
     LIST_HEAD(, berth_verification) running;
     bool is_closing;
@@ -41,6 +47,7 @@ struct berth_verification {
     struct child child;
     LIST_ENTRY(berth_verification) link;
     struct bindir *bindir;
+    struct options *options;
     berth_image_verified *done;
     void *context;
     bool is_cancelled;
@@ -64,18 +71,27 @@ struct berth_verification {
     size_t reason_length;
 };
 
+static void release(struct options *options)
+{
+    if (options == NULL || --options->holders > 0)
+        return;
+    for (size_t i = 0; options->environment != NULL && options->environment[i] != NULL; i++)
+        free(options->environment[i]);
+    free(options->environment);
+    free(options->bin_dir);
+    free(options);
+}
+
 static void destroy(struct bindir *bindir)
 {
-    for (size_t i = 0; bindir->environment != NULL && bindir->environment[i] != NULL; i++)
-        free(bindir->environment[i]);
-    free(bindir->environment);
-    free(bindir->bin_dir);
+    release(bindir->options);
     free(bindir);
 }
 
 static void destroy_verification(struct berth_verification *verification)
 {
     folder_finish(&verification->folder);
+    release(verification->options);
     free(verification->name);
     free(verification->digest);
     free(verification->reason);
@@ -184,7 +200,7 @@ static void fail_by_time(struct berth_verification *verification)
 
     berth_error_set(&err, BERTH_DEADLINE_EXCEEDED,
                     "timed out after per_verifier_timeout (%.3fs) and was killed",
-                    (double)verification->bindir->timeout_ms / 1e3);
+                    (double)verification->options->timeout_ms / 1e3);
     fail(verification, BERTH_DEADLINE_EXCEEDED, err.message);
 }
 
@@ -246,7 +262,7 @@ static enum berth_code start_program(struct berth_verification *verification, co
     const struct program_call call = {
         .path = path,
         .arguments = arguments,
-        .environment = verification->bindir->environment,
+        .environment = verification->options->environment,
         .input = verification->input,
         .input_length = verification->input_length,
     };
@@ -281,7 +297,7 @@ static void on_program(uv_work_t *work, int status)
         return;
     }
     verification->runs = true;
-    child_watch(&verification->child, verification->bindir->host->loop, verification->bindir->timeout_ms,
+    child_watch(&verification->child, verification->bindir->host->loop, verification->options->timeout_ms,
                 on_child_end);
     if (verification->is_cancelled)
         child_kill(&verification->child);
@@ -304,15 +320,15 @@ static void run_next(struct berth_verification *verification)
 
 static void begin(struct berth_verification *verification)
 {
-    const struct bindir *bindir = verification->bindir;
+    const struct options *options = verification->options;
     size_t count = verification->folder.count;
 
     verification->limit = count;
-    if (bindir->max_verifiers >= 0 && (size_t)bindir->max_verifiers < count) {
-        verification->limit = (size_t)bindir->max_verifiers;
-        berth_log(bindir->host, BERTH_LOG_WARN,
+    if (options->max_verifiers >= 0 && (size_t)options->max_verifiers < count) {
+        verification->limit = (size_t)options->max_verifiers;
+        berth_log(verification->bindir->host, BERTH_LOG_WARN,
                   "skipping verifiers beyond max_verifiers folder=%s verifiers=%zu max_verifiers=%zu",
-                  bindir->bin_dir, count, verification->limit);
+                  options->bin_dir, count, verification->limit);
     }
     run_next(verification);
 }
@@ -321,7 +337,7 @@ static void accept_all(struct berth_verification *verification, const char *form
 {
     struct berth_error text;
 
-    snprintf(text.message, sizeof(text.message), format, verification->bindir->bin_dir);
+    snprintf(text.message, sizeof(text.message), format, verification->options->bin_dir);
     finish(verification, BERTH_OK, true, text.message);
 }
 
@@ -330,7 +346,7 @@ static void work_on_folder(uv_work_t *work)
     struct berth_verification *verification = work->data;
 
     verification->code =
-        folder_read(&verification->folder, verification->bindir->bin_dir, &verification->err);
+        folder_read(&verification->folder, verification->options->bin_dir, &verification->err);
 }
 
 static void on_folder(uv_work_t *work, int status)
@@ -401,7 +417,7 @@ static enum berth_code check_room(const struct bindir *bindir, struct berth_erro
 {
     if (bindir->is_closing)
         return berth_error_set(err, BERTH_UNAVAILABLE, "the image verifier is closing");
-    if (bindir->running_count < bindir->max_running)
+    if (bindir->running_count < bindir->options->max_running)
         return BERTH_OK;
     return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
                            "%lld images are being verified already, as many as max_running allows",
@@ -427,6 +443,8 @@ static enum berth_code verify(void *instance, const struct berth_image *image, b
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to verify an image");
     }
     verification->bindir = bindir;
+    verification->options = bindir->options;
+    verification->options->holders++;
     verification->done = done;
     verification->context = context;
     verification->work.data = verification;
@@ -467,15 +485,15 @@ static enum berth_code check_variable(const char *name, struct berth_error *err)
                            name);
 }
 
-static enum berth_code set_environment(struct bindir *bindir, const struct bindir_config *config,
+static enum berth_code set_environment(struct options *options, const struct bindir_config *config,
                                        struct berth_error *err)
 {
     enum berth_code code = BERTH_OK;
     size_t count = config->environment.count;
     bool has_path = false;
 
-    bindir->environment = calloc(count + 2, sizeof(bindir->environment[0]));
-    if (bindir->environment == NULL)
+    options->environment = calloc(count + 2, sizeof(options->environment[0]));
+    if (options->environment == NULL)
         return say_no_memory(err);
     for (size_t i = 0; i < count && code == BERTH_OK; i++) {
         const char *name = config->environment.items[i].key;
@@ -483,49 +501,77 @@ static enum berth_code set_environment(struct bindir *bindir, const struct bindi
         has_path = has_path || strcmp(name, "PATH") == 0;
         code = check_variable(name, err);
         if (code == BERTH_OK &&
-            asprintf(&bindir->environment[i], "%s=%s", name, config->environment.items[i].value) < 0) {
-            bindir->environment[i] = NULL;
+            asprintf(&options->environment[i], "%s=%s", name, config->environment.items[i].value) < 0) {
+            options->environment[i] = NULL;
             code = say_no_memory(err);
         }
     }
     if (code != BERTH_OK || has_path)
         return code;
-    bindir->environment[count] = strdup(USUAL_PATH);
-    return bindir->environment[count] != NULL ? BERTH_OK : say_no_memory(err);
+    options->environment[count] = strdup(USUAL_PATH);
+    return options->environment[count] != NULL ? BERTH_OK : say_no_memory(err);
 }
 
-static enum berth_code set_folder(struct bindir *bindir, const char *path, struct berth_error *err)
+static enum berth_code set_folder(struct options *options, const struct berth_host *host, const char *path,
+                                  struct berth_error *err)
 {
     const char *root;
     enum berth_code code = BERTH_OK;
 
     if (path != NULL) {
-        bindir->bin_dir = strdup(path);
+        options->bin_dir = strdup(path);
     } else {
-        code = berth_root_dir(bindir->host, &root, err);
+        code = berth_root_dir(host, &root, err);
         if (code != BERTH_OK)
             return code;
-        if (asprintf(&bindir->bin_dir, "%s/bin", root) < 0)
-            bindir->bin_dir = NULL;
+        if (asprintf(&options->bin_dir, "%s/bin", root) < 0)
+            options->bin_dir = NULL;
     }
-    return bindir->bin_dir != NULL ? BERTH_OK : say_no_memory(err);
+    return options->bin_dir != NULL ? BERTH_OK : say_no_memory(err);
 }
 
-static enum berth_code configure(struct bindir *bindir, struct berth_error *err)
+static enum berth_code fill(struct options *options, const struct berth_host *host, struct berth_error *err)
 {
     struct bindir_config config;
-    enum berth_code code = bindir_config_init(&config, bindir->host->settings, err);
+    enum berth_code code = bindir_config_init(&config, host->settings, err);
 
     if (code != BERTH_OK)
         return code;
-    code = set_folder(bindir, config.bin_dir, err);
+    code = set_folder(options, host, config.bin_dir, err);
     if (code == BERTH_OK)
-        code = set_environment(bindir, &config, err);
-    bindir->max_running = config.max_running;
-    bindir->max_verifiers = config.max_verifiers;
-    bindir->timeout_ms = (uint64_t)config.per_verifier_timeout / 1000000;
+        code = set_environment(options, &config, err);
+    options->max_running = config.max_running;
+    options->max_verifiers = config.max_verifiers;
+    options->timeout_ms = (uint64_t)config.per_verifier_timeout / 1000000;
     bindir_config_finish(&config);
     return code;
+}
+
+/* Puts options in place that are complete, or leaves those before. */
+static enum berth_code configure(struct bindir *bindir, struct berth_error *err)
+{
+    struct options *options = calloc(1, sizeof(*options));
+    enum berth_code code;
+
+    if (options == NULL)
+        return say_no_memory(err);
+    options->holders = 1;
+    code = fill(options, bindir->host, err);
+    if (code == BERTH_OK)
+        code = berth_add_export(bindir->host, "bin_dir", options->bin_dir);
+    if (code != BERTH_OK) {
+        release(options);
+        return code;
+    }
+    release(bindir->options);
+    bindir->options = options;
+    return BERTH_OK;
+}
+
+enum berth_code bindir_reconfigure(const struct berth_host *host, void *instance,
+                                   const struct berth_settings *before, struct berth_error *err)
+{
+    return configure(instance, err);
 }
 
 enum berth_code bindir_init(const struct berth_host *host, void *prepared, void **ret_instance,
@@ -538,8 +584,6 @@ enum berth_code bindir_init(const struct berth_host *host, void *prepared, void 
         return say_no_memory(err);
     bindir->host = host;
     code = configure(bindir, err);
-    if (code == BERTH_OK)
-        code = berth_add_export(host, "bin_dir", bindir->bin_dir);
     if (code == BERTH_OK)
         *ret_instance = bindir;
     else

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/ending.h>
+
 #include "introspection.h"
 
 /* Each costs every line of the log a copy. */
@@ -83,11 +85,11 @@ void introspection_log_end(struct introspection *introspection)
 {
     struct introspection_reading *reading = LIST_FIRST(&introspection->readings);
 
-    introspection->is_draining = true;
+    introspection->is_draining = berth_is_stopping(introspection->host);
     while (reading != NULL) {
         struct introspection_reading *next = LIST_NEXT(reading, link);
 
-        berth_call_finish(reading->call, BERTH_UNAVAILABLE, "the daemon is shutting down");
+        berth_call_end(introspection->host, reading->call, "the daemon is shutting down");
         reading = next;
     }
 }

@@ -44,6 +44,20 @@ enum berth_code leases_init(const struct berth_host *host, void *prepared, void 
     return code;
 }
 
+enum berth_code leases_reconfigure(const struct berth_host *host, void *instance,
+                                   const struct berth_settings *before, struct berth_error *err)
+{
+    struct leases *leases = instance;
+    struct leases_config config;
+    enum berth_code code = leases_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    leases->max_list_bytes = (size_t)config.max_list_bytes;
+    leases_config_finish(&config);
+    return BERTH_OK;
+}
+
 enum berth_code leases_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     free(instance);

@@ -78,6 +78,25 @@ free_service:
     return code;
 }
 
+/* Whether there is a sweeper at all is decided by init. */
+enum berth_code leases_service_reconfigure(const struct berth_host *host, void *instance,
+                                           const struct berth_settings *before, struct berth_error *err)
+{
+    struct service *service = instance;
+    bool sweeps = service->sweeper.store != NULL;
+    struct leases_service_config config;
+    enum berth_code code = leases_service_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    if (config.sweep != sweeps)
+        code = BERTH_RESTART;
+    else if (sweeps)
+        sweeper_set(&service->sweeper, config.sweep_batch, config.sweep_retry);
+    leases_service_config_finish(&config);
+    return code;
+}
+
 static void on_sweeper_closed(struct sweeper *sweeper)
 {
     struct service *service = (struct service *)sweeper;

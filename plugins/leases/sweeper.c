@@ -230,11 +230,12 @@ static void on_change(void *context, const struct berth_store_change *change)
 }
 
 /* Two writes for each lease. */
-static size_t bound_batch(const struct sweeper_settings *settings)
+void sweeper_set(struct sweeper *sweeper, int64_t batch, int64_t retry_ns)
 {
-    uint64_t most = settings->store->limits(settings->store_instance)->max_writes / 2;
+    uint64_t most = sweeper->store->limits(sweeper->store_instance)->max_writes / 2;
 
-    return (uint64_t)settings->batch < most ? (size_t)settings->batch : (size_t)most;
+    sweeper->batch = (uint64_t)batch < most ? (size_t)batch : (size_t)most;
+    sweeper->retry_ns = retry_ns;
 }
 
 enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_settings *settings,
@@ -249,8 +250,7 @@ enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_sett
     sweeper->host = settings->host;
     sweeper->store = settings->store;
     sweeper->store_instance = settings->store_instance;
-    sweeper->batch = bound_batch(settings);
-    sweeper->retry_ns = settings->retry_ns;
+    sweeper_set(sweeper, settings->batch, settings->retry_ns);
     sweeper->watch = sweeper->store->watch(sweeper->store_instance, INDEX_BUCKET, on_change, sweeper);
     if (sweeper->watch == NULL)
         berth_log(sweeper->host, BERTH_LOG_WARN,

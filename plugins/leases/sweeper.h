@@ -52,6 +52,8 @@ struct sweeper_settings {
 /** Starts it. @param sweeper  zero-initialised. */
 enum berth_code sweeper_start(struct sweeper *sweeper, const struct sweeper_settings *settings,
                               struct berth_error *err);
+/** Changes how many it removes at once, and when it tries again; for the next change and failure. */
+void sweeper_set(struct sweeper *sweeper, int64_t batch, int64_t retry_ns);
 /** A lease with this expiry was created. No-op if the sweeper was never started. */
 void sweeper_hear(struct sweeper *sweeper, const struct expiry *expiry);
 /** `on_closed` is called from the top level of the loop. */

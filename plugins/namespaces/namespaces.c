@@ -45,6 +45,20 @@ enum berth_code namespaces_init(const struct berth_host *host, void *prepared, v
     return code;
 }
 
+enum berth_code namespaces_reconfigure(const struct berth_host *host, void *instance,
+                                       const struct berth_settings *before, struct berth_error *err)
+{
+    struct namespaces *namespaces = instance;
+    struct namespaces_config config;
+    enum berth_code code = namespaces_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    namespaces->max_list_bytes = (size_t)config.max_list_bytes;
+    namespaces_config_finish(&config);
+    return BERTH_OK;
+}
+
 enum berth_code namespaces_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     free(instance);

@@ -14,6 +14,12 @@ static void drop_oldest(struct lines *lines)
     free(line);
 }
 
+static void drop_excess(struct lines *lines)
+{
+    while (lines->bytes > lines->max_bytes)
+        drop_oldest(lines);
+}
+
 static struct line *copy(const struct berth_log_line *told)
 {
     size_t text = strlen(told->text) + 1, uri = told->uri != NULL ? strlen(told->uri) + 1 : 0;
@@ -49,8 +55,7 @@ static void on_lines(void *context)
         line->number = lines->last;
         TAILQ_INSERT_TAIL(&lines->list, line, link);
         lines->bytes += line->size;
-        while (lines->bytes > lines->max_bytes)
-            drop_oldest(lines);
+        drop_excess(lines);
     }
     lines->on_added(lines->context);
 }
@@ -65,6 +70,12 @@ void lines_init(struct lines *lines, const struct berth_inspect *inspect, size_t
     TAILQ_INIT(&lines->list);
     if (BERTH_HAS(inspect, unfollow_log))
         lines->follower = inspect->follow_log(inspect, &filter, on_lines, lines);
+}
+
+void lines_set_max(struct lines *lines, size_t max_bytes)
+{
+    lines->max_bytes = max_bytes;
+    drop_excess(lines);
 }
 
 void lines_finish(struct lines *lines)

@@ -37,6 +37,8 @@ struct lines {
 /** Follows the log from here on. Where the host has no such function, there are no lines. */
 void lines_init(struct lines *lines, const struct berth_inspect *inspect, size_t max_bytes,
                 void (*on_added)(void *context), void *context);
+/** Drops the oldest lines beyond it. */
+void lines_set_max(struct lines *lines, size_t max_bytes);
 void lines_finish(struct lines *lines);
 
 /** Appends, in order, the lines above a number as an array. @param uri  NULL: of everybody. */

@@ -52,6 +52,23 @@ enum berth_code page_init(const struct berth_host *host, void *prepared, void **
     return BERTH_OK;
 }
 
+/* Whoever watches more than max_watchers by now goes on. */
+enum berth_code page_reconfigure(const struct berth_host *host, void *instance,
+                                 const struct berth_settings *before, struct berth_error *err)
+{
+    struct page *page = instance;
+    struct page_config config;
+    enum berth_code code = page_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    page->stream.interval_ms = (uint64_t)(config.interval / 1000000);
+    page->stream.max_watchers = (size_t)config.max_watchers;
+    lines_set_max(&page->lines, (size_t)config.log_bytes);
+    page_config_finish(&config);
+    return BERTH_OK;
+}
+
 /* Streams would hold the server until its drain times out. */
 enum berth_code page_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/ending.h>
+
 #include "report.h"
 
 /* While a thousand plugins start, each turn of the loop brings a change. */
@@ -484,7 +486,7 @@ void stream_drain(struct stream *stream)
 {
     struct watcher *watcher = LIST_FIRST(&stream->watchers);
 
-    stream->is_draining = true;
+    stream->is_draining = berth_is_stopping(stream->host);
     while (watcher != NULL) {
         struct watcher *next = LIST_NEXT(watcher, link);
 

@@ -91,7 +91,7 @@ void stream_on_writable(struct stream *stream);
 /** The request has ended. */
 void stream_remove(struct stream *stream, struct watcher *watcher);
 
-/** Ends all requests and refuses further ones. */
+/** Ends all requests; refuses further ones if the daemon stops. */
 void stream_drain(struct stream *stream);
 /** Calls on_closed once the timers are closed. */
 void stream_close(struct stream *stream, void (*on_closed)(struct stream *stream));

@@ -38,6 +38,29 @@ static inline struct berth_testing *plugin_run(const char *uri, const char *sett
     return testing;
 }
 
+/** As a reload does; see berth_testing_reconfigure. */
+static inline enum berth_code plugin_reconfigure(struct berth_testing *testing, const char *settings)
+{
+    struct berth_error err = {""};
+    enum berth_code code = berth_testing_reconfigure(testing, settings, &err);
+
+    if (code != BERTH_OK && code != BERTH_RESTART && code != BERTH_INVALID_ARGUMENT)
+        fail_msg("%s", err.message);
+    return code;
+}
+
+/** Drains it because another generation takes over. */
+static inline void plugin_drain_for_another(struct berth_testing *testing)
+{
+    struct berth_error err = {""};
+
+    berth_testing_set_ending(testing, BERTH_ENDING_REPLACED);
+    if (berth_testing_drain(testing, &err) != BERTH_OK)
+        fail_msg("%s", err.message);
+}
+
+#define PLUGIN_REPLACED "the service is being replaced; call again"
+
 static inline void plugin_destroy(struct berth_testing *testing)
 {
     struct berth_error err = {""};

@@ -136,6 +136,50 @@ static void a_slow_call_is_a_warning_whatever_the_sample(void **state)
     finish(testing);
 }
 
+static void changed_settings_are_in_effect_at_the_next_call(void **state)
+{
+    static const struct {
+        const char *settings;
+        const char *call;
+        size_t lines;
+    } cases[] = {
+        {"{enabled: true, sample: 0}", "x", 0},
+        {"{enabled: true, sample: 1}", "x", 1},
+        {"{enabled: true, sample: 0, failed: false}", "bad", 0},
+        {"{enabled: true, sample: 0, failed: true}", "bad", 1},
+        {"{enabled: true, sample: 0, slow_after: 3ms}", "slow", 1},
+        {"{enabled: true, sample: 0, slow_after: 4ms}", "slow", 0},
+    };
+    struct berth_testing *testing = start("enabled: true");
+    struct berth_error err = {""};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t before = count_lines(testing, "call method=");
+
+        assert_int_equal(berth_testing_reconfigure(testing, cases[i].settings, &err), BERTH_OK);
+        call(testing, cases[i].call, "");
+        assert_int_equal(count_lines(testing, "call method=") - before, cases[i].lines);
+    }
+    assert_int_equal(berth_testing_reconfigure(testing, "{enabled: true, sample: -1}", &err),
+                     BERTH_INVALID_ARGUMENT);
+    finish(testing);
+}
+
+static void a_call_that_began_before_a_change_is_told_its_end(void **state)
+{
+    struct berth_testing *testing = start("{enabled: true, sample: 0}");
+    struct berth_testing_call *made = berth_testing_call_create(testing, "/test.Access/Say", NULL);
+    struct berth_error err = {""};
+
+    assert_int_equal(berth_testing_reconfigure(testing, "{enabled: true, sample: 1}", &err), BERTH_OK);
+    berth_testing_call_send(made, "x", 1);
+    berth_testing_call_half_close(made);
+    berth_testing_run(testing);
+    assert_int_equal(count_lines(testing, "call method="), 1);
+    berth_testing_call_destroy(made);
+    finish(testing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +188,8 @@ int main(void)
         cmocka_unit_test(one_call_in_so_many_is_logged_and_all_that_fail),
         cmocka_unit_test(failed_calls_are_sampled_too_where_the_operator_says_so),
         cmocka_unit_test(a_slow_call_is_a_warning_whatever_the_sample),
+        cmocka_unit_test(changed_settings_are_in_effect_at_the_next_call),
+        cmocka_unit_test(a_call_that_began_before_a_change_is_told_its_end),
     };
 
     return cmocka_run_group_tests_name("access_log", tests, NULL, NULL);

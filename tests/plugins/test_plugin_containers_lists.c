@@ -217,6 +217,12 @@ static void a_list_is_bounded_by_max_list_bytes(void **state)
     stage_assert(BERTH_OK, "");
     list(METHODS "ListStream", NULL);
     assert_int_equal(berth_testing_call_reply_count(stage.call), 40);
+    assert_int_equal(plugin_reconfigure(stage.testing, "max_list_bytes: 1MiB"), BERTH_OK);
+    list(METHODS "List", NULL);
+    stage_assert(BERTH_OK, "");
+    assert_int_equal(plugin_reconfigure(stage.testing, "max_list_bytes: 1KiB"), BERTH_OK);
+    list(METHODS "List", NULL);
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_RESOURCE_EXHAUSTED);
 }
 
 /* More than one turn of the loop visits. */

@@ -534,6 +534,18 @@ static void events_stay_open_until_the_caller_or_the_plugin_ends_them(void **sta
     assert_int_equal(berth_testing_call_code(stage.call), BERTH_UNAVAILABLE);
 }
 
+static void streams_of_a_plugin_that_is_replaced_ask_to_call_again(void **state)
+{
+    struct berth_testing_call *call = open_events();
+
+    plugin_drain_for_another(stage.server);
+    assert_int_equal(berth_testing_call_code(call), BERTH_UNAVAILABLE);
+    assert_string_equal(berth_testing_call_message(call), PLUGIN_REPLACED);
+    berth_testing_call_destroy(call);
+    stage.call = open_events();
+    assert_int_equal(berth_testing_call_code(stage.call), BERTH_PENDING);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_default, tear_down)
 
 int main(void)
@@ -554,6 +566,7 @@ int main(void)
         TEST(damaged_ranges_do_not_hide_the_status),
         TEST(close_waits_for_the_store),
         TEST(events_stay_open_until_the_caller_or_the_plugin_ends_them),
+        TEST(streams_of_a_plugin_that_is_replaced_ask_to_call_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -612,6 +612,34 @@ static void subscriptions_left_behind_go_with_the_exchange(void **state)
     assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
 }
 
+static void the_largest_event_is_changed_in_place(void **state)
+{
+    static const struct {
+        const char *settings;
+        enum berth_code code;
+    } cases[] = {
+        {"max_event_bytes: 1KiB", BERTH_RESOURCE_EXHAUSTED},
+        {"max_event_bytes: 4KiB", BERTH_OK},
+        {NULL, BERTH_OK},
+    };
+    static const uint8_t value[2048];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct berth_event event = {
+            .size = sizeof(event),
+            .namespace_name = "default",
+            .topic = "/a",
+            .type_url = "x.Y",
+            .value = value,
+            .value_length = sizeof(value),
+        };
+        const struct berth_exchange *table = berth_testing_interface(testing);
+
+        assert_int_equal(plugin_reconfigure(testing, cases[i].settings), BERTH_OK);
+        assert_int_equal(table->publish(berth_testing_instance(testing), &event, &err), cases[i].code);
+    }
+}
+
 static int start_with_little_memory(void **state)
 {
     start("max_kept_bytes: 64KiB");
@@ -651,6 +679,7 @@ int main(void)
         TEST(events_of_unknown_types_or_broken_bytes_have_no_fields),
         TEST(a_filter_that_costs_too_much_fails_its_subscription_alone),
         TEST(subscriptions_left_behind_go_with_the_exchange),
+        TEST(the_largest_event_is_changed_in_place),
     };
 
     return cmocka_run_group_tests_name("events", tests, NULL, NULL);

@@ -460,6 +460,40 @@ static void a_drain_ends_the_subscribers_and_takes_no_new_ones(void **state)
     assert_ends(subscribe(NULL), BERTH_UNAVAILABLE, "the daemon is stopping");
 }
 
+static void who_is_replaced_asks_to_subscribe_again_and_may_go_on(void **state)
+{
+    struct berth_testing_call *reader = subscribe(NULL);
+    struct berth_testing_call *later;
+
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    plugin_drain_for_another(testing);
+    assert_ends(reader, BERTH_UNAVAILABLE, PLUGIN_REPLACED);
+    /* The upgrade was given up. */
+    later = subscribe(NULL);
+    tell(0);
+    assert_replies(later, 0, 1);
+    berth_testing_call_destroy(later);
+}
+
+static void changed_limits_are_in_effect(void **state)
+{
+    struct berth_testing_call *slow = subscribe(NULL), *second;
+
+    berth_testing_call_set_slow(slow, true);
+    for (unsigned i = 0; i < 4; i++)
+        tell(i);
+    assert_int_equal(plugin_reconfigure(testing, "{max_subscribers: 1, max_queued_events: 4}"), BERTH_OK);
+    assert_int_equal(berth_testing_call_code(slow), BERTH_PENDING);
+    second = subscribe(NULL);
+    assert_int_equal(berth_testing_call_code(second), BERTH_RESOURCE_EXHAUSTED);
+    berth_testing_call_destroy(second);
+    tell(4);
+    assert_int_equal(berth_testing_call_code(slow), BERTH_RESOURCE_EXHAUSTED);
+    berth_testing_call_destroy(slow);
+    assert_int_equal(plugin_reconfigure(testing, "max_subscribers: 0"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(plugin_reconfigure(testing, NULL), BERTH_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_plain, stop)
 #define SMALL(name) cmocka_unit_test_setup_teardown(name, start_small, stop)
 
@@ -480,6 +514,8 @@ int main(void)
         TEST(who_has_nothing_waiting_goes_itself_where_nothing_can_be_kept),
         SMALL(too_many_subscribers_are_refused),
         TEST(a_drain_ends_the_subscribers_and_takes_no_new_ones),
+        TEST(who_is_replaced_asks_to_subscribe_again_and_may_go_on),
+        TEST(changed_limits_are_in_effect),
     };
 
     return cmocka_run_group_tests_name("events services", tests, NULL, NULL);

@@ -45,6 +45,60 @@ static void it_greets_with_the_configured_word(void **state)
     }
 }
 
+static void changed_settings_are_in_effect_at_the_next_call(void **state)
+{
+    static const struct {
+        const char *settings;
+        enum berth_code code;
+        const char *reply;
+    } cases[] = {
+        {"greeting: Salut", BERTH_OK, "Salut Ada"},
+        {"greeting: [x]", BERTH_INVALID_ARGUMENT, "Salut Ada"},
+        {NULL, BERTH_OK, "Hello Ada"},
+        {"max_name: 2", BERTH_OK, NULL},
+        {"max_name: 3", BERTH_OK, "Hello Ada"},
+        {"max_name: 0", BERTH_INVALID_ARGUMENT, "Hello Ada"},
+    };
+    struct berth_testing *testing = plugin_run(NULL, NULL);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct berth_testing_call *call;
+
+        assert_int_equal(plugin_reconfigure(testing, cases[i].settings), cases[i].code);
+        call = call_with(testing, "/helloworld.Greeter/SayHello", "Ada");
+        if (cases[i].reply != NULL)
+            assert_reply(call, 0, cases[i].reply);
+        else
+            assert_int_equal(berth_testing_call_code(call), BERTH_INVALID_ARGUMENT);
+        berth_testing_call_destroy(call);
+    }
+    plugin_destroy(testing);
+}
+
+static void two_generations_answer_at_once(void **state)
+{
+    struct berth_testing *old = plugin_run(NULL, NULL), *new = plugin_run(NULL, "greeting: Salut");
+    struct berth_testing_call *spelled =
+        berth_testing_call_create(old, "/helloworld.Greeter/SpellHello", NULL);
+    struct berth_testing_call *call;
+    uint8_t bytes[64];
+
+    berth_testing_call_set_slow(spelled, true);
+    berth_testing_call_send(spelled, bytes, pack("Ada", bytes));
+    berth_testing_call_half_close(spelled);
+    berth_testing_run(old);
+    call = call_with(new, "/helloworld.Greeter/SayHello", "Ada");
+    assert_reply(call, 0, "Salut Ada");
+    berth_testing_call_destroy(call);
+    plugin_destroy(new);
+    /* What the old one began, it finishes. */
+    berth_testing_call_set_slow(spelled, false);
+    berth_testing_run(old);
+    assert_int_equal(berth_testing_call_code(spelled), BERTH_OK);
+    berth_testing_call_destroy(spelled);
+    plugin_destroy(old);
+}
+
 static void a_name_that_is_too_long_is_refused(void **state)
 {
     static const char *const paths[] = {"/helloworld.Greeter/SayHello", "/helloworld.Greeter/SpellHello"};
@@ -164,6 +218,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_greets_with_the_configured_word),
+        cmocka_unit_test(changed_settings_are_in_effect_at_the_next_call),
+        cmocka_unit_test(two_generations_answer_at_once),
         cmocka_unit_test(a_name_that_is_too_long_is_refused),
         cmocka_unit_test(bytes_that_are_no_request_are_refused),
         cmocka_unit_test(it_spells_letter_by_letter),

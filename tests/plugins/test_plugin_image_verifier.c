@@ -550,6 +550,33 @@ static void more_at_one_time_than_allowed_are_refused(void **state)
     free(answer.reason);
 }
 
+static void settings_change_for_the_next_image(void **state)
+{
+    char settings[PATH_MAX + 256];
+    struct answer slow, answer;
+
+    add("a", "read x; sleep 0.2; echo $NAME", 0755);
+    start("environment: {NAME: old}\n");
+    ask(&slow);
+    snprintf(settings, sizeof(settings), "bin_dir: %s/bin\nmax_running: 1\nenvironment: {NAME: new}\n",
+             stage.top);
+    assert_int_equal(plugin_reconfigure(stage.testing, settings), BERTH_OK);
+    /* A bad name changes nothing. */
+    assert_int_equal(plugin_reconfigure(stage.testing, "environment: {\"A=B\": x}"), BERTH_INVALID_ARGUMENT);
+    wait_until(is_answered, &slow);
+    assert_string_equal(slow.reason, "a => old");
+    verify(&answer);
+    assert_string_equal(answer.reason, "a => new");
+    free(slow.reason);
+    free(answer.reason);
+    snprintf(settings, sizeof(settings), "bin_dir: %s/none", stage.top);
+    assert_int_equal(plugin_reconfigure(stage.testing, settings), BERTH_OK);
+    assert_string_equal(berth_testing_export(stage.testing, "bin_dir"), strchr(settings, '/'));
+    verify(&answer);
+    assert_true(answer.ok);
+    free(answer.reason);
+}
+
 static void many_at_one_time_leave_nothing_behind(void **state)
 {
     struct answer answers[16];
@@ -631,6 +658,7 @@ int main(void)
         ON_A_STAGE(one_that_vanishes_after_the_folder_was_read_gives_no_verdict),
         ON_A_STAGE(what_others_may_write_to_is_not_run),
         ON_A_STAGE(a_symlink_to_a_program_is_followed_and_what_it_leads_to_is_looked_at),
+        ON_A_STAGE(settings_change_for_the_next_image),
         ON_A_STAGE(only_the_first_are_asked_where_there_are_too_many),
         ON_A_STAGE(any_number_is_asked_without_a_limit),
         ON_A_STAGE(a_cancelled_verification_ends_soon),

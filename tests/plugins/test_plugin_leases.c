@@ -865,6 +865,25 @@ static void a_daemon_that_is_told_not_to_removes_nothing(void **state)
     tear_down(NULL);
 }
 
+static void the_sweeper_changes_in_place_but_for_whether_there_is_one(void **state)
+{
+    static const struct {
+        const char *settings;
+        enum berth_code code;
+    } cases[] = {
+        {"{sweep_batch: 1, sweep_retry: 1s}", BERTH_OK},
+        {"sweep: false", BERTH_RESTART},
+        {"sweep_batch: 0", BERTH_INVALID_ARGUMENT},
+        {NULL, BERTH_OK},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(plugin_reconfigure(stage.testing, cases[i].settings), cases[i].code);
+    create_until("l1", 10);
+    wall.seconds = BEGIN + 3600;
+    berth_testing_run(stage.testing);
+}
+
 struct holding {
     struct berth_store_update update;
     const char *lease;
@@ -954,6 +973,8 @@ int main(void)
         ON_A_STAGE(a_store_that_refuses_is_asked_again_later),
         cmocka_unit_test(a_daemon_that_starts_goes_on_where_another_stopped),
         cmocka_unit_test(a_daemon_that_is_told_not_to_removes_nothing),
+        cmocka_unit_test_setup_teardown(the_sweeper_changes_in_place_but_for_whether_there_is_one, set_up,
+                                        tear_down),
         ON_A_STAGE(another_plugin_puts_what_it_makes_into_a_lease),
         ON_A_STAGE(a_close_waits_for_the_change_on_its_way),
     };

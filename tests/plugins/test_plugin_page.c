@@ -445,6 +445,35 @@ static void draining_ends_the_streams_and_refuses_others(void **state)
     plugin_destroy(testing);
 }
 
+static void streams_of_a_page_that_is_replaced_may_come_back(void **state)
+{
+    struct answer *answer = ask(*state, "/events", "", NULL), *late;
+
+    plugin_drain_for_another(*state);
+    assert_true(answer->has_ended);
+    late = ask(*state, "/events", "", NULL);
+    assert_int_equal(late->status, 200);
+    answer_destroy(late);
+    answer_destroy(answer);
+}
+
+static void changed_limits_are_in_effect(void **state)
+{
+    struct answer *first = ask(*state, "/events", "", NULL), *second;
+
+    assert_int_equal(plugin_reconfigure(*state, "{enabled: true, max_watchers: 1, log_bytes: 4KiB}"),
+                     BERTH_OK);
+    second = ask(*state, "/events", "", NULL);
+    assert_int_equal(second->status, 503);
+    answer_destroy(second);
+    assert_int_equal(plugin_reconfigure(*state, "{enabled: true, max_watchers: 0}"), BERTH_INVALID_ARGUMENT);
+    assert_int_equal(plugin_reconfigure(*state, "{enabled: true, max_watchers: 2}"), BERTH_OK);
+    second = ask(*state, "/events", "", NULL);
+    assert_int_equal(second->status, 200);
+    answer_destroy(second);
+    answer_destroy(first);
+}
+
 /* The log. */
 
 static size_t told_of;
@@ -514,6 +543,8 @@ static void the_newest_lines_are_kept_within_the_bound(void **state)
         &json,
         "[{\"number\":999,\"time_ns\":5,\"level\":\"warn\",\"uri\":\"a.v1.b\",\"text\":\"line with 1 to "
         "go\"}]");
+    lines_set_max(&lines, 200);
+    assert_true(lines.bytes <= 200 && lines.bytes > 0);
     lines_finish(&lines);
     assert_null(when_lines);
 }
@@ -570,6 +601,9 @@ int main(void)
                                         plugin_tear_down),
         cmocka_unit_test_setup_teardown(a_client_that_has_gone_is_forgotten, set_up, plugin_tear_down),
         cmocka_unit_test(draining_ends_the_streams_and_refuses_others),
+        cmocka_unit_test_setup_teardown(streams_of_a_page_that_is_replaced_may_come_back, set_up,
+                                        plugin_tear_down),
+        cmocka_unit_test_setup_teardown(changed_limits_are_in_effect, set_up, plugin_tear_down),
         cmocka_unit_test(the_newest_lines_are_kept_within_the_bound),
         cmocka_unit_test(edges_to_everybody_are_left_out),
     };
