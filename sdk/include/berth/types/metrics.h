@@ -11,8 +11,8 @@
  * function below does nothing with it. Each series gets the label `plugin` with the plugin's URI. What a
  * plugin has added is shown from the end of its init until its close begins; the memory stays for as long as
  * its generation may use it, so nothing has to be removed. A plugin's next generation starts at zero, also
- * where it sets counters in a collector: the text adds what the generations before it have counted. Of a gauge
- * it shows the newest. Everything is called on the loop's thread.
+ * where it sets counters in a collector: the text adds what the generations before it have counted. Of a
+ * gauge it shows the newest. Everything is called on the loop's thread.
  */
 #ifndef BERTH_TYPES_METRICS_H
 #define BERTH_TYPES_METRICS_H
