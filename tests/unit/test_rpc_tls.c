@@ -566,6 +566,87 @@ static void a_flood_of_key_updates_is_bounded(void **state)
     go();
 }
 
+/* Listens as a host does that opens its sockets itself. */
+static void serve_and_follow(void)
+{
+    const struct berth_rpc_tls_options tls = {.size = sizeof(tls),
+                                              .certificate_file = certificates_path("followed.pem"),
+                                              .key_file = certificates_path("followed.key")};
+    const struct berth_rpc_socket_options options = {
+        .size = sizeof(options), .tls = &tls, .follows_tls = true};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    port = ntohs(address.sin_port);
+    if (berth_rpc_server_listen_socket(pair.server, fd, &options, NULL, &pair.err) != BERTH_OK)
+        fail_msg("%s", pair.err.message);
+}
+
+static void make_followed(const char *signer)
+{
+    certificate_make(&(struct certificate_request){
+        .name = "followed", .signer = signer, .names = "DNS:localhost", .valid_until = YEAR});
+}
+
+static void assert_call_works(const char *authority)
+{
+    const struct berth_rpc_tls_options tls = believing(authority);
+
+    pair.code = BERTH_UNKNOWN;
+    pair.over = 0;
+    call_at("localhost", &tls);
+    assert_string_equal(pair.message, "");
+    assert_int_equal(pair.code, BERTH_OK);
+}
+
+static void files_that_change_are_used_for_new_connections_alone(void **state)
+{
+    make_followed("ca");
+    serve_and_follow();
+    assert_call_works("ca.pem");
+    make_followed("other");
+    pair_run_until_logged("using the changed TLS files");
+    /* The connection that was there before. */
+    pair.over = 0;
+    pair_ask("/t.T/Echo", "again");
+    pair_run_until_over(1);
+    assert_int_equal(pair.code, BERTH_OK);
+    assert_call_works("other.pem");
+}
+
+static void files_that_cannot_be_used_leave_those_in_use(void **state)
+{
+    make_followed("ca");
+    serve_and_follow();
+    certificates_write("followed.pem", "hello\n");
+    pair_run_until_logged("those in use stay");
+    assert_non_null(strstr(pair.log, "followed.pem"));
+    assert_call_works("ca.pem");
+    pair.log[0] = '\0';
+    make_followed("other");
+    pair_run_until_logged("using the changed TLS files");
+    assert_call_works("other.pem");
+}
+
+static void a_file_of_its_own_is_no_listening_socket(void **state)
+{
+    const struct berth_rpc_socket_options options = {.size = sizeof(options)};
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(berth_rpc_server_listen_socket(pair.server, ends[0], &options, NULL, &pair.err),
+                     BERTH_INVALID_ARGUMENT);
+    assert_non_null(strstr(pair.err.message, "not a listening stream socket"));
+    assert_int_equal(berth_rpc_server_listen_socket(pair.server, -1, &options, NULL, &pair.err),
+                     BERTH_INVALID_ARGUMENT);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static int make_files(void **state)
 {
     certificates_open();
@@ -637,6 +718,9 @@ int main(void)
         CALL(garbage_in_records_ends_the_connection),
         CALL(a_client_may_go_in_the_midst_of_a_handshake),
         CALL(a_server_that_closes_says_so),
+        CALL(files_that_change_are_used_for_new_connections_alone),
+        CALL(files_that_cannot_be_used_leave_those_in_use),
+        CALL(a_file_of_its_own_is_no_listening_socket),
         HASTY(a_flood_of_key_updates_is_bounded),
     };
 

@@ -27,10 +27,30 @@ static void blank_controls(char *text)
             *text = '?';
 }
 
+static void tell(struct berth_rpc_server *server, enum berth_rpc_log_level level, const char *format,
+                 va_list arguments)
+{
+    char text[512];
+
+    vsnprintf(text, sizeof(text), format, arguments);
+    blank_controls(text);
+    server->limits.on_log(server->limits.context, level, text);
+}
+
+void server_tell(struct berth_rpc_server *server, enum berth_rpc_log_level level, const char *format, ...)
+{
+    va_list arguments;
+
+    if (server->limits.on_log == NULL)
+        return;
+    va_start(arguments, format);
+    tell(server, level, format, arguments);
+    va_end(arguments);
+}
+
 void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
                 const char *format, ...)
 {
-    char text[512];
     uint64_t now = uv_hrtime();
     va_list arguments;
 
@@ -39,10 +59,8 @@ void server_log(struct berth_rpc_server *server, enum server_cause cause, enum b
         return;
     server->logged_ns[cause] = now;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    tell(server, level, format, arguments);
     va_end(arguments);
-    blank_controls(text);
-    server->limits.on_log(server->limits.context, level, text);
 }
 
 /* One host can choose any address of its /64 network; where other hosts share those bits, the whole counts.
@@ -208,6 +226,19 @@ static void stop_aging(struct server_connection *connection)
 {
     deadlines_stop(deadlines_of(connection), &connection->idle_deadline);
     deadlines_stop(deadlines_of(connection), &connection->age_deadline);
+}
+
+/* One that has been asked to leave for its age waits for the end of its grace. */
+void server_connection_set_limits(struct server_connection *connection)
+{
+    const struct berth_rpc_server_options *limits = &connection->server->limits;
+
+    connection->unfinished.limit = limits->max_unfinished_bytes;
+    connection->base.write_timeout_ms = limits->write_timeout_ms;
+    if (connection->base.is_lost || connection->drain_step != SERVER_DRAIN_NONE)
+        return;
+    stop_aging(connection);
+    start_aging(connection);
 }
 
 static void on_handshake_overdue(struct deadline *deadline)

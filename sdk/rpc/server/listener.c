@@ -47,6 +47,9 @@ void berth_rpc_listener_close(struct berth_rpc_listener *listener)
     if (listener->is_closing)
         return;
     listener->is_closing = true;
+    if (listener->files != NULL)
+        tls_files_close(listener->files);
+    listener->files = NULL;
     if (listener->has_place)
         unix_socket_release(&listener->place);
     uv_close(&listener->socket.handle, on_listener_closed);
@@ -218,6 +221,45 @@ static enum berth_code load_tls(struct berth_rpc_listener *listener, const struc
     if (code == BERTH_OK && warning != NULL)
         server_log(listener->server, SERVER_CAUSE_TLS, BERTH_RPC_LOG_WARN, "%s: %s", listener->name, warning);
     return code;
+}
+
+static enum berth_code use_tls(struct berth_rpc_listener *listener, const struct berth_rpc_tls_options *tls,
+                               struct berth_error *err)
+{
+    struct tls_context *context = NULL;
+    enum berth_code code = load_tls(listener, tls, &context, err);
+
+    if (code != BERTH_OK)
+        return code;
+    tls_context_unref(listener->tls);
+    listener->tls = context;
+    return BERTH_OK;
+}
+
+static void on_files_changed(void *context, const struct berth_rpc_tls_options *tls)
+{
+    struct berth_rpc_listener *listener = context;
+    struct berth_error err;
+
+    if (use_tls(listener, tls, &err) == BERTH_OK)
+        server_tell(listener->server, BERTH_RPC_LOG_INFO,
+                    "%s: using the changed TLS files for new connections", listener->name);
+    else
+        server_tell(listener->server, BERTH_RPC_LOG_WARN,
+                    "%s: TLS files have changed, but those in use stay: %s", listener->name, err.message);
+}
+
+/* Without memory or inotify the files are read when they are set, and not again. */
+static void follow(struct berth_rpc_listener *listener, const struct berth_rpc_tls_options *tls)
+{
+    struct berth_error err;
+
+    if (listener->files != NULL)
+        tls_files_close(listener->files);
+    listener->files = tls_files_watch(listener->server->engine.loop, tls, on_files_changed, listener, &err);
+    if (listener->files == NULL)
+        server_tell(listener->server, BERTH_RPC_LOG_WARN, "%s: not watching the TLS files: %s",
+                    listener->name, err.message);
 }
 
 /* What is needed before anybody is let in. */
@@ -414,6 +456,8 @@ enum berth_code berth_rpc_server_listen_socket(struct berth_rpc_server *server, 
     if (code != BERTH_OK)
         return code;
     close(fd);
+    if (here.follows_tls && here.tls != NULL)
+        follow(listener, here.tls);
     if (ret_listener != NULL)
         *ret_listener = listener;
     return BERTH_OK;
@@ -422,7 +466,6 @@ enum berth_code berth_rpc_server_listen_socket(struct berth_rpc_server *server, 
 enum berth_code berth_rpc_listener_set_tls(struct berth_rpc_listener *listener,
                                            const struct berth_rpc_tls_options *tls, struct berth_error *err)
 {
-    struct tls_context *context = NULL;
     enum berth_code code;
 
     if ((tls != NULL) != (listener->tls != NULL))
@@ -430,10 +473,8 @@ enum berth_code berth_rpc_listener_set_tls(struct berth_rpc_listener *listener,
                                "%s: TLS cannot be turned on or off while listening", listener->name);
     if (tls == NULL)
         return BERTH_OK;
-    code = load_tls(listener, tls, &context, err);
-    if (code != BERTH_OK)
-        return code;
-    tls_context_unref(listener->tls);
-    listener->tls = context;
-    return BERTH_OK;
+    code = use_tls(listener, tls, err);
+    if (code == BERTH_OK && listener->files != NULL)
+        follow(listener, tls);
+    return code;
 }

@@ -120,7 +120,8 @@ enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *server, int fd, 
     return berth_error_set(err, BERTH_UNAVAILABLE, "cannot serve descriptor %d: %s", fd, uv_strerror(result));
 }
 
-void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context), void *context)
+static void drain(struct berth_rpc_server *server, bool spares_ttrpc, void (*on_drained)(void *context),
+                  void *context)
 {
     struct server_connection *connection;
 
@@ -129,9 +130,21 @@ void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(
     server->drained_context = context;
     server_close_listeners(server);
     LIST_FOREACH(connection, &server->connections, link)
-    if (connection->drain_step == SERVER_DRAIN_NONE)
+    if (connection->drain_step == SERVER_DRAIN_NONE &&
+        !(spares_ttrpc && connection->protocol == server->ttrpc))
         server_connection_drain(connection);
     settle(server);
+}
+
+void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context), void *context)
+{
+    drain(server, false, on_drained, context);
+}
+
+void berth_rpc_server_retire(struct berth_rpc_server *server, void (*on_drained)(void *context),
+                             void *context)
+{
+    drain(server, true, on_drained, context);
 }
 
 static void close_all(struct turn_task *task)
@@ -189,6 +202,26 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     engine_init(&server->engine, loop);
     ebb_watch(&server->engine.ebb, &server->buffered, loop, &server->engine.deadlines, drop_spares);
     *ret_server = server;
+    return BERTH_OK;
+}
+
+enum berth_code berth_rpc_server_set_options(struct berth_rpc_server *server,
+                                             const struct berth_rpc_server_options *options,
+                                             struct berth_error *err)
+{
+    struct berth_rpc_server_options limits;
+    struct server_connection *connection;
+    enum berth_code code = take_options(&limits, options, err);
+
+    if (code != BERTH_OK)
+        return code;
+    limits.transport = server->limits.transport;
+    limits.on_log = server->limits.on_log;
+    limits.context = server->limits.context;
+    server->limits = limits;
+    server->buffered.limit = limits.max_buffered_bytes;
+    LIST_FOREACH(connection, &server->connections, link)
+    server_connection_set_limits(connection);
     return BERTH_OK;
 }
 

@@ -19,6 +19,8 @@
 #include <sdk/rpc/http2/request.h>
 #include <sdk/rpc/tls/tls.h>
 
+#include "tls_files.h"
+
 /** The subject of a log line; each may log once a second. */
 enum server_cause {
     SERVER_CAUSE_REFUSED,
@@ -76,6 +78,8 @@ struct berth_rpc_listener {
     /** For people. */
     char *name;
     bool is_closing;
+    /** Its TLS files, if they are watched. */
+    struct tls_files *files;
     /** Handles that are not closed. */
     unsigned open_handles;
     /** A connection that is closed at once, and whether a further one waits behind it. */
@@ -264,6 +268,10 @@ BERTH_PRINTF(4, 5)
 void server_log(struct berth_rpc_server *server, enum server_cause cause, enum berth_rpc_log_level level,
                 const char *format, ...);
 
+/** Logs in any case: for what happens seldom. */
+BERTH_PRINTF(3, 4)
+void server_tell(struct berth_rpc_server *server, enum berth_rpc_log_level level, const char *format, ...);
+
 /** Takes no further connections; `settle` follows when they are closed. */
 void server_close_listeners(struct berth_rpc_server *server);
 
@@ -282,6 +290,8 @@ struct server_connection *server_connection_create(struct berth_rpc_server *serv
                                                    const struct server_protocol *protocol);
 /** Its socket is connected: serves it. @param tls  NULL: in clear. @return 0 or a libuv error. */
 int server_connection_start(struct server_connection *connection, struct tls_context *tls);
+/** The server's limits have changed. */
+void server_connection_set_limits(struct server_connection *connection);
 void server_connection_drain(struct server_connection *connection);
 /** Cancels every call, says so to the peer as far as it listens, and closes. From the top level. */
 void server_connection_end(struct server_connection *connection, const char *reason);

@@ -43,6 +43,8 @@ struct berth_rpc_plugin {
     /** The host waits for the end of a drain. */
     bool drain_is_pending;
     bool drained;
+    /** While peers of a replaced server may stay: does the daemon stop meanwhile? */
+    struct berth_watch *changes;
 };
 
 /**
@@ -262,6 +264,32 @@ static inline enum berth_code berth_rpc_plugin_listen_unix(struct berth_rpc_plug
     return code;
 }
 
+/**
+ * For `reconfigure`: listens at another path, or at the same one with another mode or owner; publishes it. If
+ * it fails, nothing has changed.
+ *
+ * @param path  owned from here on; NULL if memory ran out.
+ */
+static inline enum berth_code berth_rpc_plugin_move_unix(struct berth_rpc_plugin *self, char *path,
+                                                         struct berth_rpc_unix_options *options,
+                                                         struct berth_error *err)
+{
+    enum berth_code code;
+
+    if (path == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the server's address");
+    options->path = path;
+    code = berth_rpc_plugin_open_unix(self, options, err);
+    if (code != BERTH_OK) {
+        free(path);
+        return code;
+    }
+    code = berth_rpc_plugin_publish(self, path, err);
+    if (code == BERTH_OK)
+        berth_log(self->host, BERTH_LOG_INFO, "listening address=%s", self->address);
+    return code;
+}
+
 static inline enum berth_code berth_rpc_plugin_open_tcp(struct berth_rpc_plugin *self,
                                                         const struct berth_rpc_tcp_options *options,
                                                         uint16_t *ret_port, struct berth_error *err)
@@ -278,6 +306,7 @@ static inline enum berth_code berth_rpc_plugin_open_tcp(struct berth_rpc_plugin 
     socket.size = sizeof(socket);
     socket.protocol = options->protocol;
     socket.tls = options->tls;
+    socket.follows_tls = true;
     return berth_rpc_plugin_listen(self, &where, &socket, ret_port, err);
 }
 
@@ -346,11 +375,38 @@ static inline void berth_rpc_plugin_on_drained(void *context)
         berth_complete(self->host, BERTH_STEP_DRAIN, BERTH_OK, NULL);
 }
 
-/** The result is that of the plugin's `drain`. What waits at the socket is left to another generation. */
+static inline void berth_rpc_plugin_unwatch(struct berth_rpc_plugin *self)
+{
+    if (self->changes != NULL)
+        self->host->inspect->unwatch(self->host->inspect, self->changes);
+    self->changes = NULL;
+}
+
+static inline void berth_rpc_plugin_on_change(void *context)
+{
+    struct berth_rpc_plugin *self = (struct berth_rpc_plugin *)context;
+
+    if (!self->host->inspect->daemon->draining)
+        return;
+    berth_rpc_plugin_unwatch(self);
+    berth_rpc_server_drain(self->server, berth_rpc_plugin_on_drained, self);
+}
+
+/**
+ * The result is that of the plugin's `drain`. Where another generation takes over, what waits at the socket
+ * is left to it, and peers that ttrpc cannot ask to leave may stay until the deadline.
+ */
 static inline enum berth_code berth_rpc_plugin_drain(struct berth_rpc_plugin *self)
 {
+    const struct berth_inspect *inspect = self->host->inspect;
+
     berth_rpc_plugin_unlisten(self);
-    berth_rpc_server_drain(self->server, berth_rpc_plugin_on_drained, self);
+    if (berth_ending_of(self->host) == BERTH_ENDING_REPLACED && BERTH_HAS(inspect, watch))
+        self->changes = inspect->watch(inspect, berth_rpc_plugin_on_change, self);
+    if (self->changes != NULL)
+        berth_rpc_server_retire(self->server, berth_rpc_plugin_on_drained, self);
+    else
+        berth_rpc_server_drain(self->server, berth_rpc_plugin_on_drained, self);
     self->drain_is_pending = !self->drained;
     return self->drained ? BERTH_OK : BERTH_PENDING;
 }
@@ -367,6 +423,7 @@ static inline void berth_rpc_plugin_on_closed(void *context)
 /** The result is that of the plugin's `close`; calls `destroy`. */
 static inline enum berth_code berth_rpc_plugin_close(struct berth_rpc_plugin *self)
 {
+    berth_rpc_plugin_unwatch(self);
     berth_rpc_plugin_unlisten(self);
     berth_rpc_server_close(self->server, berth_rpc_plugin_on_closed, self);
     return BERTH_PENDING;

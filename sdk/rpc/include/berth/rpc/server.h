@@ -236,6 +236,11 @@ struct berth_rpc_socket_options {
     const struct berth_rpc_tls_options *tls;
     /** Connections that may wait to be accepted; 0: 1024. */
     uint32_t backlog;
+    /**
+     * Watch the files of `tls`: connections accepted after a change get the new ones. Files that cannot be
+     * used leave those in use, with a warning that says why.
+     */
+    bool follows_tls;
 };
 
 /**
@@ -251,6 +256,18 @@ BERTH_RPC_API enum berth_code berth_rpc_server_listen_socket(struct berth_rpc_se
                                                              const struct berth_rpc_socket_options *options,
                                                              struct berth_rpc_listener **ret_listener,
                                                              struct berth_error *err);
+
+/**
+ * Replaces the limits and times of a running server; its transport and its log stay. Connections keep what
+ * was agreed with their peers when they were accepted: the number of concurrent calls, the size of headers,
+ * and the intervals of keepalive pings.
+ *
+ * @param options  NULL: defaults.
+ * @return as berth_rpc_server_create; on an error nothing has changed.
+ */
+BERTH_RPC_API enum berth_code berth_rpc_server_set_options(struct berth_rpc_server *server,
+                                                           const struct berth_rpc_server_options *options,
+                                                           struct berth_error *err);
 
 /**
  * Reads the files of `tls` and uses them for connections accepted from now on; others keep what they have.
@@ -281,6 +298,14 @@ BERTH_RPC_API enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *se
  */
 BERTH_RPC_API void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context),
                                           void *context);
+
+/**
+ * As berth_rpc_server_drain, for a server whose successor listens already: peers that cannot be asked to
+ * leave, because ttrpc has no message for it, stay until they close their connections. berth_rpc_server_drain
+ * may follow.
+ */
+BERTH_RPC_API void berth_rpc_server_retire(struct berth_rpc_server *server, void (*on_drained)(void *context),
+                                           void *context);
 
 /**
  * Closes everything: calls in flight are cancelled, and their callers get UNAVAILABLE. The server must not be
