@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include <berth/ending.h>
+
 #include "conditions.h"
 
 typedef Grpc__Health__V1__HealthCheckRequest check_request;
@@ -215,7 +217,7 @@ enum berth_code health_init(const struct berth_host *host, void *prepared, void 
     return BERTH_OK;
 }
 
-/* Watches do not end by themselves and would hold the daemon until the drain times out. */
+/* Watches do not end by themselves and would hold up a shutdown or an upgrade until the drain times out. */
 enum berth_code health_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct health *health = instance;
@@ -225,7 +227,7 @@ enum berth_code health_drain(const struct berth_host *host, void *instance, stru
         struct watch *next = LIST_NEXT(watch, link);
 
         tell(watch);
-        berth_call_finish(watch->call, BERTH_UNAVAILABLE, going);
+        berth_call_end(host, watch->call, going);
         watch = next;
     }
     return BERTH_OK;

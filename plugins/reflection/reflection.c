@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include <berth/ending.h>
+
 #include "answer.h"
 #include "descriptor_index.h"
 
@@ -223,7 +225,7 @@ enum berth_code reflection_init(const struct berth_host *host, void *prepared, v
     return BERTH_OK;
 }
 
-/* Streams do not end by themselves and would hold the daemon until the drain times out. */
+/* Streams do not end by themselves and would hold up a shutdown or an upgrade until the drain times out. */
 enum berth_code reflection_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct reflection *reflection = instance;
@@ -232,7 +234,7 @@ enum berth_code reflection_drain(const struct berth_host *host, void *instance, 
     while (stream != NULL) {
         struct stream *next = LIST_NEXT(stream, link);
 
-        berth_call_finish(stream->call, BERTH_UNAVAILABLE, "the daemon is stopping");
+        berth_call_end(host, stream->call, "the daemon is stopping");
         stream = next;
     }
     return BERTH_OK;

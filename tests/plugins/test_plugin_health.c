@@ -158,6 +158,19 @@ static void a_drain_ends_those_who_watch(void **state)
     plugin_destroy(testing);
 }
 
+static void who_watches_is_asked_to_call_the_next_generation(void **state)
+{
+    struct berth_testing *testing = plugin_run(NULL, NULL);
+    struct berth_testing_call *call = ask(testing, WATCH, "");
+
+    plugin_drain_for_another(testing);
+    berth_testing_run(testing);
+    assert_int_equal(berth_testing_call_code(call), BERTH_UNAVAILABLE);
+    assert_string_equal(berth_testing_call_message(call), PLUGIN_REPLACED);
+    berth_testing_call_destroy(call);
+    plugin_destroy(testing);
+}
+
 static void several_watch_at_one_time(void **state)
 {
     struct berth_testing *testing = plugin_run(NULL, NULL);
@@ -359,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_watch_tells_of_changes_alone),
         cmocka_unit_test(a_slow_watcher_is_told_when_it_reads),
         cmocka_unit_test(a_drain_ends_those_who_watch),
+        cmocka_unit_test(who_watches_is_asked_to_call_the_next_generation),
         cmocka_unit_test(several_watch_at_one_time),
         cmocka_unit_test(the_daemon_serves_from_ready_until_it_drains),
         cmocka_unit_test(a_plugin_is_asked_for_by_its_uri),

@@ -275,6 +275,17 @@ static void a_drain_ends_those_who_ask(void **state)
     berth_testing_call_destroy(second);
 }
 
+static void who_asks_is_asked_to_call_the_next_generation(void **state)
+{
+    struct berth_testing_call *call = berth_testing_call_create(*state, V1, NULL);
+
+    plugin_drain_for_another(*state);
+    berth_testing_run(*state);
+    assert_int_equal(berth_testing_call_code(call), BERTH_UNAVAILABLE);
+    assert_string_equal(berth_testing_call_message(call), PLUGIN_REPLACED);
+    berth_testing_call_destroy(call);
+}
+
 /* A set with one file, in `bytes`. */
 static size_t pack_set(const file_message *file, uint8_t *bytes, size_t size)
 {
@@ -460,6 +471,7 @@ int main(void)
         TEST(who_does_not_read_is_asked_for_no_more),
         TEST(bytes_that_are_no_request_end_the_stream),
         TEST(a_drain_ends_those_who_ask),
+        TEST(who_asks_is_asked_to_call_the_next_generation),
         TEST(every_kind_of_symbol_and_extension_is_found),
         TEST(broken_descriptors_are_told_of_and_the_rest_is_shown),
         cmocka_unit_test(descriptors_cut_or_changed_anywhere_crash_nothing),
