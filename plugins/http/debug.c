@@ -320,6 +320,30 @@ enum berth_code debug_serve(const struct berth_host *host, void *instance, struc
     return berth_rpc_plugin_listen_unix(&self->base, &options, err);
 }
 
+/* Where it listens is all that can be set. */
+enum berth_code debug_reconfigure(const struct berth_host *host, void *instance,
+                                  const struct berth_settings *before, struct berth_error *err)
+{
+    struct debug *self = instance;
+    struct debug_config config;
+    struct berth_rpc_unix_options options;
+    enum berth_code code = debug_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    options =
+        (struct berth_rpc_unix_options){BERTH_RPC_PLUGIN_UNIX_OPTIONS(&config), .protocol = BERTH_RPC_HTTP};
+    code = berth_rpc_plugin_move_unix(&self->base, berth_rpc_plugin_path(host, config.address, "debug.sock"),
+                                      &options, err);
+    if (code != BERTH_OK) {
+        debug_config_finish(&config);
+        return code;
+    }
+    debug_config_finish(&self->config);
+    self->config = config;
+    return BERTH_OK;
+}
+
 enum berth_code debug_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     return berth_rpc_plugin_drain(instance);

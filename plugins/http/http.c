@@ -98,7 +98,7 @@ static bool collect(void *context, const struct berth_ref *ref)
     return true;
 }
 
-static enum berth_code mount_all(struct http *self, struct berth_error *err)
+static enum berth_code mount_all(struct http *self, const struct http_config *config, struct berth_error *err)
 {
     struct collection collection = {.host = self->base.host};
     enum berth_code code = berth_each(self->base.host, "io.containerd.http.v1", collect, &collection, err);
@@ -111,16 +111,19 @@ static enum berth_code mount_all(struct http *self, struct berth_error *err)
         const struct berth_rpc_connect_options connect = {
             .size = sizeof(connect),
             .json = connect_json(self->connect),
-            .origins = (const char *const *)self->config.cors_origins.items,
-            .origin_count = self->config.cors_origins.count,
-            .headers = (const char *const *)self->config.cors_headers.items,
-            .header_count = self->config.cors_headers.count,
-            .max_age_s = (uint32_t)(self->config.cors_max_age / 1000000000),
+            .origins = (const char *const *)config->cors_origins.items,
+            .origin_count = config->cors_origins.count,
+            .headers = (const char *const *)config->cors_headers.items,
+            .header_count = config->cors_headers.count,
+            .max_age_s = (uint32_t)(config->cors_max_age / 1000000000),
         };
         const struct berth_rpc_http_options options = {
-            HTTP_TIMEOUTS(&self->config),           .mounts = collection.mounts,
-            .mount_count = collection.count,        .hosts = (const char *const *)self->config.hosts.items,
-            .host_count = self->config.hosts.count, .connect = &connect,
+            HTTP_TIMEOUTS(config),
+            .mounts = collection.mounts,
+            .mount_count = collection.count,
+            .hosts = (const char *const *)config->hosts.items,
+            .host_count = config->hosts.count,
+            .connect = &connect,
         };
 
         code = berth_rpc_server_set_http(self->base.server, &options, err);
@@ -129,16 +132,21 @@ static enum berth_code mount_all(struct http *self, struct berth_error *err)
     return code;
 }
 
+static struct berth_rpc_server_options limits_of(const struct http_config *config)
+{
+    return (struct berth_rpc_server_options){
+        HTTP_LIMITS(config),
+        .transport = "http",
+        .max_send_message_bytes = (uint64_t)config->max_send_message_bytes,
+        .compression = (enum berth_rpc_compression)config->compression,
+    };
+}
+
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
     struct http *self = (struct http *)base;
     enum berth_code code = http_config_init(&self->config, base->host->settings, err);
-    struct berth_rpc_server_options options = {
-        HTTP_LIMITS(&self->config),
-        .transport = "http",
-        .max_send_message_bytes = (uint64_t)self->config.max_send_message_bytes,
-        .compression = (enum berth_rpc_compression)self->config.compression,
-    };
+    struct berth_rpc_server_options options = limits_of(&self->config);
 
     if (code == BERTH_OK) {
         self->connect = connect_create(base->host);
@@ -158,9 +166,36 @@ enum berth_code http_serve(const struct berth_host *host, void *instance, struct
 {
     struct http *self = instance;
     const struct http_place place = HTTP_PLACE(&self->config);
-    enum berth_code code = mount_all(self, err);
+    enum berth_code code = mount_all(self, &self->config, err);
 
     return code == BERTH_OK ? http_listen(&self->base, &place, err) : code;
+}
+
+/* Memory aside, only the address can fail: it is first. */
+enum berth_code http_reconfigure(const struct berth_host *host, void *instance,
+                                 const struct berth_settings *before, struct berth_error *err)
+{
+    struct http *self = instance;
+    struct http_config config;
+    struct berth_rpc_server_options limits;
+    enum berth_code code = http_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    limits = limits_of(&config);
+    code = http_move(&self->base, &(const struct http_place)HTTP_PLACE(&self->config),
+                     &(const struct http_place)HTTP_PLACE(&config), err);
+    if (code == BERTH_OK)
+        code = mount_all(self, &config, err);
+    if (code == BERTH_OK)
+        code = berth_rpc_server_set_options(self->base.server, &limits, err);
+    if (code != BERTH_OK) {
+        http_config_finish(&config);
+        return code;
+    }
+    http_config_finish(&self->config);
+    self->config = config;
+    return BERTH_OK;
 }
 
 enum berth_code http_drain(const struct berth_host *host, void *instance, struct berth_error *err)

@@ -38,10 +38,35 @@ enum berth_code http_listen(struct berth_rpc_plugin *self, const struct http_pla
         .protocol = BERTH_RPC_HTTP,
     };
     struct berth_rpc_unix_options options = place->unix_options;
-    enum berth_code code;
 
     if (!berth_address_is_path(place->address))
         return berth_rpc_plugin_listen_tcp(self, &tcp, err);
-    code = berth_rpc_plugin_publish(self, strdup(path_of(place)), err);
-    return code == BERTH_OK ? berth_rpc_plugin_listen_unix(self, &options, err) : code;
+    return berth_rpc_plugin_move_unix(self, strdup(path_of(place)), &options, err);
+}
+
+static bool is_same_text(const char *left, const char *right)
+{
+    return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
+}
+
+static bool is_same_place(const struct http_place *left, const struct http_place *right)
+{
+    return is_same_text(left->address, right->address) &&
+           left->unix_options.mode == right->unix_options.mode &&
+           left->unix_options.set_owner == right->unix_options.set_owner &&
+           left->unix_options.uid == right->unix_options.uid &&
+           left->unix_options.gid == right->unix_options.gid &&
+           is_same_text(left->tls.certificate_file, right->tls.certificate_file) &&
+           is_same_text(left->tls.key_file, right->tls.key_file) &&
+           is_same_text(left->tls.ca_file, right->tls.ca_file);
+}
+
+enum berth_code http_move(struct berth_rpc_plugin *self, const struct http_place *before,
+                          const struct http_place *place, struct berth_error *err)
+{
+    /* TLS files that keep their names are watched. */
+    if (is_same_place(before, place))
+        return BERTH_OK;
+    /* Without an address the plugin is skipped, which the host decides. */
+    return place->address == NULL ? BERTH_RESTART : http_listen(self, place, err);
 }

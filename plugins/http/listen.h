@@ -47,8 +47,12 @@ struct http_place {
 /** For `check`. */
 void http_check_place(const struct berth_check *check, const struct http_place *place);
 
-/** For `serve`: listens and publishes the address. */
+/** For `serve`: listens and publishes the address. If it fails, nothing has changed. */
 enum berth_code http_listen(struct berth_rpc_plugin *self, const struct http_place *place,
                             struct berth_error *err);
+
+/** For `reconfigure`: listens elsewhere, if that is what has changed. @return as reconfigure. */
+enum berth_code http_move(struct berth_rpc_plugin *self, const struct http_place *before,
+                          const struct http_place *place, struct berth_error *err);
 
 #endif

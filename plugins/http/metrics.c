@@ -131,11 +131,16 @@ static enum berth_code find_registry(struct metrics *self, struct berth_error *e
     return code;
 }
 
+static struct berth_rpc_server_options limits_of(const struct metrics_config *config)
+{
+    return (struct berth_rpc_server_options){HTTP_LIMITS(config), .transport = "http"};
+}
+
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
     struct metrics *self = (struct metrics *)base;
     enum berth_code code = metrics_config_init(&self->config, base->host->settings, err);
-    struct berth_rpc_server_options options = {HTTP_LIMITS(&self->config), .transport = "http"};
+    struct berth_rpc_server_options options = limits_of(&self->config);
 
     if (code == BERTH_OK)
         code = find_registry(self, err);
@@ -148,24 +153,59 @@ enum berth_code metrics_init(const struct berth_host *host, void *prepared, void
     return berth_rpc_plugin_init(host, sizeof(struct metrics), set_up, destroy, ret_instance, err);
 }
 
+static enum berth_code mount(struct metrics *self, const struct metrics_config *config,
+                             struct berth_error *err)
+{
+    const char *owner = self->base.host->uri;
+    const struct berth_rpc_http_mount mounts[] = {
+        {.handler = &handlers[0], .instance = self, .owner = owner},
+        {.handler = &handlers[1], .instance = self, .owner = owner},
+    };
+    const struct berth_rpc_http_options options = {
+        HTTP_TIMEOUTS(config),
+        .mounts = mounts,
+        .mount_count = sizeof(mounts) / sizeof(mounts[0]),
+        .hosts = (const char *const *)config->hosts.items,
+        .host_count = config->hosts.count,
+    };
+
+    return berth_rpc_server_set_http(self->base.server, &options, err);
+}
+
 enum berth_code metrics_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct metrics *self = instance;
     const struct http_place place = HTTP_PLACE(&self->config);
-    const struct berth_rpc_http_mount mounts[] = {
-        {.handler = &handlers[0], .instance = self, .owner = host->uri},
-        {.handler = &handlers[1], .instance = self, .owner = host->uri},
-    };
-    const struct berth_rpc_http_options options = {
-        HTTP_TIMEOUTS(&self->config),
-        .mounts = mounts,
-        .mount_count = sizeof(mounts) / sizeof(mounts[0]),
-        .hosts = (const char *const *)self->config.hosts.items,
-        .host_count = self->config.hosts.count,
-    };
-    enum berth_code code = berth_rpc_server_set_http(self->base.server, &options, err);
+    enum berth_code code = mount(self, &self->config, err);
 
     return code == BERTH_OK ? http_listen(&self->base, &place, err) : code;
+}
+
+/* Memory aside, only the address can fail: it is first. */
+enum berth_code metrics_reconfigure(const struct berth_host *host, void *instance,
+                                    const struct berth_settings *before, struct berth_error *err)
+{
+    struct metrics *self = instance;
+    struct metrics_config config;
+    struct berth_rpc_server_options limits;
+    enum berth_code code = metrics_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    limits = limits_of(&config);
+    code = http_move(&self->base, &(const struct http_place)HTTP_PLACE(&self->config),
+                     &(const struct http_place)HTTP_PLACE(&config), err);
+    if (code == BERTH_OK)
+        code = mount(self, &config, err);
+    if (code == BERTH_OK)
+        code = berth_rpc_server_set_options(self->base.server, &limits, err);
+    if (code != BERTH_OK) {
+        metrics_config_finish(&config);
+        return code;
+    }
+    metrics_config_finish(&self->config);
+    self->config = config;
+    return BERTH_OK;
 }
 
 enum berth_code metrics_drain(const struct berth_host *host, void *instance, struct berth_error *err)

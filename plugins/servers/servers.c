@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <berth/rpc/plugin.h>
 
@@ -56,6 +57,22 @@ static enum berth_code server_init_unix(struct berth_rpc_plugin *self, const cha
     return code == BERTH_OK ? berth_rpc_plugin_create(self, options, err) : code;
 }
 
+/* For `reconfigure`: listens elsewhere, or with another mode or owner, if that is what has changed. */
+static enum berth_code server_move_unix(struct berth_rpc_plugin *self, const char *configured,
+                                        const char *name, struct berth_rpc_unix_options *options,
+                                        const struct berth_rpc_unix_options *before, struct berth_error *err)
+{
+    char *path = berth_rpc_plugin_path(self->host, configured, name);
+
+    if (path != NULL && strcmp(path, self->address) == 0 && options->mode == before->mode &&
+        options->set_owner == before->set_owner && options->uid == before->uid &&
+        options->gid == before->gid) {
+        free(path);
+        return BERTH_OK;
+    }
+    return berth_rpc_plugin_move_unix(self, path, options, err);
+}
+
 const struct berth_server grpc_interface = BERTH_RPC_PLUGIN_INTERFACE;
 const struct berth_server grpc_tcp_interface = BERTH_RPC_PLUGIN_INTERFACE;
 const struct berth_server ttrpc_interface = BERTH_RPC_PLUGIN_INTERFACE;
@@ -76,12 +93,16 @@ static void grpc_destroy(struct berth_rpc_plugin *server)
     free(grpc);
 }
 
+static struct berth_rpc_server_options grpc_options(const struct grpc_config *config)
+{
+    return (struct berth_rpc_server_options){SERVER_OPTIONS(config), SERVER_HTTP2_OPTIONS(config)};
+}
+
 static enum berth_code grpc_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
     struct grpc *grpc = (struct grpc *)server;
     enum berth_code code = grpc_config_init(&grpc->config, server->host->settings, err);
-    struct berth_rpc_server_options options = {SERVER_OPTIONS(&grpc->config),
-                                               SERVER_HTTP2_OPTIONS(&grpc->config)};
+    struct berth_rpc_server_options options = grpc_options(&grpc->config);
 
     return code == BERTH_OK ? server_init_unix(server, grpc->config.address, "berth.sock", &options, err)
                             : code;
@@ -99,6 +120,34 @@ enum berth_code grpc_serve(const struct berth_host *host, void *instance, struct
     struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&grpc->config)};
 
     return berth_rpc_plugin_listen_unix(&grpc->server, &options, err);
+}
+
+/* The address first, which alone can fail: then nothing has changed. */
+enum berth_code grpc_reconfigure(const struct berth_host *host, void *instance,
+                                 const struct berth_settings *before, struct berth_error *err)
+{
+    struct grpc *grpc = instance;
+    struct grpc_config config;
+    struct berth_rpc_server_options limits;
+    struct berth_rpc_unix_options options;
+    enum berth_code code = grpc_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    limits = grpc_options(&config);
+    options = (struct berth_rpc_unix_options){BERTH_RPC_PLUGIN_UNIX_OPTIONS(&config)};
+    code =
+        server_move_unix(&grpc->server, config.address, "berth.sock", &options,
+                         &(struct berth_rpc_unix_options){BERTH_RPC_PLUGIN_UNIX_OPTIONS(&grpc->config)}, err);
+    if (code == BERTH_OK)
+        code = berth_rpc_server_set_options(grpc->server.server, &limits, err);
+    if (code != BERTH_OK) {
+        grpc_config_finish(&config);
+        return code;
+    }
+    grpc_config_finish(&grpc->config);
+    grpc->config = config;
+    return BERTH_OK;
 }
 
 enum berth_code grpc_drain(const struct berth_host *host, void *instance, struct berth_error *err)
@@ -152,12 +201,9 @@ void grpc_tcp_check(const struct berth_check *check)
     grpc_tcp_config_finish(&config);
 }
 
-static enum berth_code grpc_tcp_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
+static struct berth_rpc_server_options grpc_tcp_options(const struct grpc_tcp_config *config)
 {
-    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
-    const struct grpc_tcp_config *config = &tcp->config;
-    enum berth_code code = grpc_tcp_config_init(&tcp->config, server->host->settings, err);
-    struct berth_rpc_server_options options = {
+    return (struct berth_rpc_server_options){
         SERVER_OPTIONS(config),
         SERVER_HTTP2_OPTIONS(config),
         .transport = "tcp",
@@ -165,6 +211,13 @@ static enum berth_code grpc_tcp_set_up(struct berth_rpc_plugin *server, struct b
                                         ? (uint32_t)config->max_connections_per_peer
                                         : berth_rpc_plugin_per_peer(config->max_connections),
     };
+}
+
+static enum berth_code grpc_tcp_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
+{
+    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
+    enum berth_code code = grpc_tcp_config_init(&tcp->config, server->host->settings, err);
+    struct berth_rpc_server_options options = grpc_tcp_options(&tcp->config);
 
     return code == BERTH_OK ? berth_rpc_plugin_create(server, &options, err) : code;
 }
@@ -176,10 +229,9 @@ enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, voi
                                  ret_instance, err);
 }
 
-enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+static enum berth_code grpc_tcp_listen(struct grpc_tcp *tcp, const struct grpc_tcp_config *config,
+                                       struct berth_error *err)
 {
-    struct grpc_tcp *tcp = instance;
-    const struct grpc_tcp_config *config = &tcp->config;
     const struct berth_rpc_tls_options tls = tls_options(config);
     const struct berth_rpc_tcp_options options = {
         .size = sizeof(options),
@@ -188,6 +240,52 @@ enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, st
     };
 
     return berth_rpc_plugin_listen_tcp(&tcp->server, &options, err);
+}
+
+enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct grpc_tcp *tcp = instance;
+
+    return grpc_tcp_listen(tcp, &tcp->config, err);
+}
+
+static bool is_same_text(const char *left, const char *right)
+{
+    return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
+}
+
+/* Files that keep their names are watched. */
+static bool grpc_tcp_moves(const struct grpc_tcp_config *before, const struct grpc_tcp_config *after)
+{
+    return !is_same_text(before->address, after->address) ||
+           !is_same_text(before->tls_cert, after->tls_cert) ||
+           !is_same_text(before->tls_key, after->tls_key) || !is_same_text(before->tls_ca, after->tls_ca);
+}
+
+/* The address first, which alone can fail: then nothing has changed. */
+enum berth_code grpc_tcp_reconfigure(const struct berth_host *host, void *instance,
+                                     const struct berth_settings *before, struct berth_error *err)
+{
+    struct grpc_tcp *tcp = instance;
+    struct grpc_tcp_config config;
+    struct berth_rpc_server_options limits;
+    enum berth_code code = grpc_tcp_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    limits = grpc_tcp_options(&config);
+    if (grpc_tcp_moves(&tcp->config, &config))
+        /* Without an address the plugin is skipped, which the host decides. */
+        code = config.address == NULL ? BERTH_RESTART : grpc_tcp_listen(tcp, &config, err);
+    if (code == BERTH_OK)
+        code = berth_rpc_server_set_options(tcp->server.server, &limits, err);
+    if (code != BERTH_OK) {
+        grpc_tcp_config_finish(&config);
+        return code;
+    }
+    grpc_tcp_config_finish(&tcp->config);
+    tcp->config = config;
+    return BERTH_OK;
 }
 
 enum berth_code grpc_tcp_drain(const struct berth_host *host, void *instance, struct berth_error *err)
@@ -216,11 +314,16 @@ static void ttrpc_destroy(struct berth_rpc_plugin *server)
     free(ttrpc);
 }
 
+static struct berth_rpc_server_options ttrpc_options(const struct ttrpc_config *config)
+{
+    return (struct berth_rpc_server_options){SERVER_OPTIONS(config)};
+}
+
 static enum berth_code ttrpc_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
     struct ttrpc *ttrpc = (struct ttrpc *)server;
     enum berth_code code = ttrpc_config_init(&ttrpc->config, server->host->settings, err);
-    struct berth_rpc_server_options options = {SERVER_OPTIONS(&ttrpc->config)};
+    struct berth_rpc_server_options options = ttrpc_options(&ttrpc->config);
 
     return code == BERTH_OK
                ? server_init_unix(server, ttrpc->config.address, "berth.sock.ttrpc", &options, err)
@@ -240,6 +343,35 @@ enum berth_code ttrpc_serve(const struct berth_host *host, void *instance, struc
                                              .protocol = BERTH_RPC_TTRPC};
 
     return berth_rpc_plugin_listen_unix(&ttrpc->server, &options, err);
+}
+
+/* The address first, which alone can fail: then nothing has changed. */
+enum berth_code ttrpc_reconfigure(const struct berth_host *host, void *instance,
+                                  const struct berth_settings *before, struct berth_error *err)
+{
+    struct ttrpc *ttrpc = instance;
+    struct ttrpc_config config;
+    struct berth_rpc_server_options limits;
+    struct berth_rpc_unix_options options;
+    enum berth_code code = ttrpc_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    limits = ttrpc_options(&config);
+    options =
+        (struct berth_rpc_unix_options){BERTH_RPC_PLUGIN_UNIX_OPTIONS(&config), .protocol = BERTH_RPC_TTRPC};
+    code = server_move_unix(&ttrpc->server, config.address, "berth.sock.ttrpc", &options,
+                            &(struct berth_rpc_unix_options){BERTH_RPC_PLUGIN_UNIX_OPTIONS(&ttrpc->config)},
+                            err);
+    if (code == BERTH_OK)
+        code = berth_rpc_server_set_options(ttrpc->server.server, &limits, err);
+    if (code != BERTH_OK) {
+        ttrpc_config_finish(&config);
+        return code;
+    }
+    ttrpc_config_finish(&ttrpc->config);
+    ttrpc->config = config;
+    return BERTH_OK;
 }
 
 enum berth_code ttrpc_drain(const struct berth_host *host, void *instance, struct berth_error *err)

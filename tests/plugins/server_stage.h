@@ -26,4 +26,22 @@ enum berth_code __wrap_berth_rpc_server_create(uv_loop_t *loop,
     return __real_berth_rpc_server_create(loop, options, router, ret_server, err);
 }
 
+/* The same for changed settings. */
+static struct berth_rpc_server_options asked_anew;
+
+enum berth_code __real_berth_rpc_server_set_options(struct berth_rpc_server *server,
+                                                    const struct berth_rpc_server_options *options,
+                                                    struct berth_error *err);
+enum berth_code __wrap_berth_rpc_server_set_options(struct berth_rpc_server *server,
+                                                    const struct berth_rpc_server_options *options,
+                                                    struct berth_error *err);
+
+enum berth_code __wrap_berth_rpc_server_set_options(struct berth_rpc_server *server,
+                                                    const struct berth_rpc_server_options *options,
+                                                    struct berth_error *err)
+{
+    asked_anew = *options;
+    return __real_berth_rpc_server_set_options(server, options, err);
+}
+
 #endif

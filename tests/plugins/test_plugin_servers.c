@@ -3,6 +3,7 @@
 #include "plugin_stage.h"
 #include "server_stage.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -129,6 +130,118 @@ static void a_connected_peer_does_not_keep_it_from_closing(void **state)
     berth_testing_drain(testing, &err);
     assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
     close(fd);
+    plugin_destroy(testing);
+}
+
+static int dial(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, name);
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static bool is_connected(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return got > 0 || (got < 0 && errno == EAGAIN);
+}
+
+static enum berth_code change(struct berth_testing *testing, const char *name, const char *more)
+{
+    char settings[512];
+
+    snprintf(settings, sizeof(settings), "address: %s/%s\n%s", folder, name, more);
+    return plugin_reconfigure(testing, settings);
+}
+
+static void mode_address_and_limits_change_while_a_peer_stays(void **state)
+{
+    struct berth_testing *testing = start(state, "e.sock", "");
+    struct berth_error err;
+    int fd;
+    mode_t mode;
+
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    fd = dial("e.sock");
+    assert_true(fd >= 0);
+    berth_testing_run(testing);
+    assert_int_equal(change(testing, "e.sock", "mode: \"0600\"\n"), BERTH_OK);
+    assert_true(socket_mode("e.sock", &mode));
+    assert_int_equal(mode, 0600);
+    assert_int_equal(change(testing, "f.sock", "max_connections: 7\n"), BERTH_OK);
+    assert_false(socket_mode("e.sock", &mode));
+    assert_true(socket_mode("f.sock", &mode));
+    assert_int_equal(mode, 0660);
+    assert_non_null(strstr(berth_testing_export(testing, "address"), "/f.sock"));
+    assert_int_equal(asked_anew.max_connections, 7);
+    berth_testing_run(testing);
+    assert_true(is_connected(fd));
+    close(fd);
+    fd = dial("f.sock");
+    berth_testing_run(testing);
+    assert_true(is_connected(fd));
+    close(fd);
+    plugin_destroy(testing);
+}
+
+static void an_address_that_cannot_be_had_changes_nothing(void **state)
+{
+    struct berth_testing *testing = start(state, "g.sock", "");
+    struct berth_error err;
+    char settings[256];
+    mode_t mode;
+
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    asked_anew.max_connections = 1;
+    snprintf(settings, sizeof(settings), "address: %s/no/such/g.sock\nmax_connections: 9\n", folder);
+    assert_int_equal(berth_testing_reconfigure(testing, settings, &err), BERTH_NOT_FOUND);
+    assert_non_null(strstr(err.message, "/no/such/g.sock"));
+    assert_true(socket_mode("g.sock", &mode));
+    assert_int_equal(asked_anew.max_connections, 1);
+    assert_non_null(strstr(berth_testing_export(testing, "address"), "/g.sock"));
+    plugin_destroy(testing);
+}
+
+/* ttrpc cannot ask a peer to leave, and clients of it do not connect again. */
+static void a_peer_of_ttrpc_stays_with_its_generation(void **state)
+{
+    struct berth_testing *testing = start(state, "h.sock", "");
+    struct berth_error err;
+    int fd;
+
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    fd = dial("h.sock");
+    berth_testing_run(testing);
+    berth_testing_set_ending(testing, BERTH_ENDING_REPLACED);
+    assert_int_equal(berth_testing_drain(testing, &err), BERTH_PENDING);
+    berth_testing_run(testing);
+    assert_true(is_connected(fd));
+    assert_int_equal(dial("h.sock"), -1);
+    close(fd);
+    assert_int_equal(berth_testing_close(testing, &err), BERTH_OK);
+    plugin_destroy(testing);
+}
+
+static void tcp_moves_to_another_port(void **state)
+{
+    struct berth_error err;
+    struct berth_testing *testing = plugin_run(TCP, "address: 127.0.0.1:0\n");
+    char first[64];
+
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    snprintf(first, sizeof(first), "%s", berth_testing_export(testing, "address"));
+    assert_int_equal(plugin_reconfigure(testing, "{address: 127.0.0.1:0, max_age: 1h}"), BERTH_OK);
+    assert_string_equal(berth_testing_export(testing, "address"), first);
+    assert_int_equal(asked_anew.max_age_ms, 3600 * 1000);
+    assert_int_equal(plugin_reconfigure(testing, "address: 127.0.0.2:0"), BERTH_OK);
+    assert_memory_equal(berth_testing_export(testing, "address"), "127.0.0.2:", 10);
     plugin_destroy(testing);
 }
 
@@ -300,6 +413,8 @@ static int run_on_unix_sockets(const char *name, const char *uri)
         cmocka_unit_test_prestate(a_path_that_no_socket_can_have_is_named, server),
         cmocka_unit_test_prestate(a_mode_that_is_none_is_refused, server),
         cmocka_unit_test_prestate(a_connected_peer_does_not_keep_it_from_closing, server),
+        cmocka_unit_test_prestate(mode_address_and_limits_change_while_a_peer_stays, server),
+        cmocka_unit_test_prestate(an_address_that_cannot_be_had_changes_nothing, server),
     };
 
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);
@@ -314,6 +429,8 @@ int main(void)
         cmocka_unit_test(one_peer_takes_an_eighth_of_the_connections_unless_that_is_few),
         cmocka_unit_test(what_is_not_set_is_as_the_library_has_it),
         cmocka_unit_test(no_time_at_all_means_never_and_a_short_one_does_not),
+        cmocka_unit_test_prestate(a_peer_of_ttrpc_stays_with_its_generation, (void *)TTRPC),
+        cmocka_unit_test(tcp_moves_to_another_port),
         cmocka_unit_test(tcp_says_on_which_port_it_listens),
         cmocka_unit_test(without_an_address_tcp_does_not_apply),
         cmocka_unit_test(other_machines_are_not_served_in_clear_unless_told),
