@@ -13,12 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/utf8.h>
 #include <opentelemetry/proto/common/v1/common.pb-c.h>
 #include <opentelemetry/proto/trace/v1/trace.pb-c.h>
 
 #define QUEUE_BYTES_MAX ((size_t)16 << 20)
 /* Receivers accept 4 MiB by default. */
 #define REQUEST_BYTES_MAX ((size_t)3 << 20)
+
+/* Bytes of a plugin's name. */
+#define SCOPE_MAX 512
 
 /* W3C's flags are the low byte. */
 #define FLAG_IS_REMOTE_KNOWN 0x100u
@@ -212,6 +216,64 @@ bool queue_add(struct queue *queue, const struct berth_span_data *data)
     queue->count++;
     queue->bytes += item->length;
     return true;
+}
+
+void queue_save(const struct queue *queue, struct berth_wire_buffer *buffer)
+{
+    const struct item *item;
+
+    STAILQ_FOREACH(item, &queue->items, link)
+    {
+        size_t scope = strlen(item->scope);
+
+        berth_wire_put_head(buffer, 1,
+                            berth_wire_size_of_bytes(1, scope) + berth_wire_size_of_bytes(2, item->length));
+        berth_wire_put_bytes(buffer, 1, item->scope, scope);
+        berth_wire_put_bytes(buffer, 2, item->bytes, item->length);
+    }
+}
+
+static bool is_span(const struct berth_wire_field *field)
+{
+    Opentelemetry__Proto__Trace__V1__Span *span =
+        opentelemetry__proto__trace__v1__span__unpack(NULL, field->length, field->data);
+
+    opentelemetry__proto__trace__v1__span__free_unpacked(span, NULL);
+    return span != NULL;
+}
+
+bool queue_load(struct queue *queue, const struct berth_wire_field *from, bool *ret_full)
+{
+    struct berth_wire wire = berth_wire_of(from->data, from->length);
+    struct berth_wire_field scope, span;
+    struct item *item = NULL;
+
+    if (from->type != BERTH_WIRE_BYTES || !berth_wire_next(&wire, &scope) || scope.number != 1 ||
+        scope.type != BERTH_WIRE_BYTES || scope.length > SCOPE_MAX ||
+        !berth_utf8_is_valid((const char *)scope.data, scope.length) ||
+        memchr(scope.data, '\0', scope.length) != NULL || !berth_wire_next(&wire, &span) ||
+        span.number != 2 || span.type != BERTH_WIRE_BYTES || !berth_wire_is_whole(&wire) || !is_span(&span))
+        return false;
+    if (queue->count < queue->max_count && queue->bytes < QUEUE_BYTES_MAX)
+        item = malloc(sizeof(*item) + span.length + scope.length + 1);
+    *ret_full = item == NULL;
+    if (item == NULL)
+        return true;
+    item->length = span.length;
+    memcpy(item->bytes, span.data, span.length);
+    memcpy(item->bytes + span.length, scope.data, scope.length);
+    item->bytes[span.length + scope.length] = '\0';
+    item->scope = (const char *)item->bytes + span.length;
+    STAILQ_INSERT_TAIL(&queue->items, item, link);
+    queue->count++;
+    queue->bytes += item->length;
+    return true;
+}
+
+void queue_drop(struct queue *queue, size_t count)
+{
+    while (count-- > 0 && !STAILQ_EMPTY(&queue->items))
+        drop_first(queue);
 }
 
 bool resource_add(struct resource *resource, const char *key, const char *value)

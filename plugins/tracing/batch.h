@@ -27,6 +27,21 @@ void queue_finish(struct queue *queue);
 /** @return false if it is full or memory is out. */
 bool queue_add(struct queue *queue, const struct berth_span_data *span);
 
+/**
+ * Appends each span as a field 1 of a message of its own:
+ *
+ *     { string scope = 1; bytes span = 2; }
+ */
+void queue_save(const struct queue *queue, struct berth_wire_buffer *buffer);
+/**
+ * Adds what queue_save has written.
+ * @param ret_full  there was no room for it, or no memory.
+ * @return false if it is not a span.
+ */
+bool queue_load(struct queue *queue, const struct berth_wire_field *field, bool *ret_full);
+/** Drops the oldest. */
+void queue_drop(struct queue *queue, size_t count);
+
 /** Pairs of texts for a resource. Each key once, which the caller sees to. */
 struct resource {
     struct berth_wire_buffer bytes;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/ending.h>
 #include <berth/types/metrics.h>
 #include <berth/types/tracing.h>
 
@@ -24,6 +25,10 @@
 #define BACKOFF_MAX_MS 30000
 /* How long close waits for what is left to be delivered; nothing is tried twice then. */
 #define FLUSH_MS 3000
+/* The same, and how long drain waits for what is on its way, while the daemon's calls wait for an upgrade. */
+#define HANDOVER_MS 250
+/* After drain for another generation: if this one is still there, the upgrade was given up. */
+#define RESUME_MS 5000
 
 struct otlp {
     const struct berth_host *host;
@@ -32,11 +37,18 @@ struct otlp {
     struct transport *transport;
     /* The delay before the next batch, or before the batch is sent again. */
     uv_timer_t timer;
-    /* Bounds the flush of close. */
+    /* Bounds the flush of close, and drain. */
     uv_timer_t limit;
     struct berth_wire_buffer batch;
     size_t batch_count;
     bool is_sending, is_closing, is_transport_closing;
+    /* Another generation is about to take over: nothing is sent. */
+    bool is_paused;
+    /* Drain waits for what is on its way. */
+    bool is_draining;
+    /* save_state has handed over the batch, and so many of the queue. */
+    bool has_saved;
+    size_t saved_count;
     /* When the batch was begun, and how often it failed. */
     uint64_t batch_began_ms;
     /* Nothing is sent before: a failed batch's back-off outlives the batch. */
@@ -113,7 +125,7 @@ static void finish(struct otlp *self)
         return;
     self->is_transport_closing = true;
     if (self->batch_count > 0)
-        count_dropped(self, self->batch_count, "not delivered in time at shutdown");
+        count_dropped(self, self->batch_count, "not delivered in time");
     uv_close((uv_handle_t *)&self->timer, on_handle_closed);
     uv_close((uv_handle_t *)&self->limit, on_handle_closed);
     self->transport->ops->close(self->transport);
@@ -134,9 +146,20 @@ static uint64_t pause_ms(const struct otlp *self, uint64_t wanted)
     return left > wanted ? left : wanted;
 }
 
+static void end_drain(struct otlp *self)
+{
+    if (!self->is_draining)
+        return;
+    self->is_draining = false;
+    uv_timer_stop(&self->limit);
+    berth_complete(self->host, BERTH_STEP_DRAIN, BERTH_OK, NULL);
+}
+
 /* What comes next, with no batch in hand. */
 static void go_on(struct otlp *self)
 {
+    if (self->is_paused && !self->is_closing)
+        return;
     if (self->queue.count == 0) {
         if (self->is_closing)
             finish(self);
@@ -196,6 +219,7 @@ static void on_done(void *context, const struct delivery *delivery)
     self->is_sending = false;
     if (delivery->result == DELIVERY_RETRY) {
         retry(self, delivery);
+        end_drain(self);
         return;
     }
     if (rejected > self->batch_count || delivery->result == DELIVERY_REFUSED)
@@ -205,6 +229,7 @@ static void on_done(void *context, const struct delivery *delivery)
     count_dropped(self, rejected, delivery->reason);
     forget_batch(self);
     go_on(self);
+    end_drain(self);
 }
 
 static void send_batch(struct otlp *self)
@@ -224,6 +249,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct otlp *self = timer->data;
 
+    self->is_paused = self->has_saved = false;
     if (self->is_sending)
         return;
     if (self->batch_count == 0) {
@@ -262,11 +288,25 @@ const struct berth_span_processor otlp_interface = {
 
 static const struct transport_events events = {.on_done = on_done, .on_closed = on_transport_closed};
 
+static void on_drain_limit(uv_timer_t *timer)
+{
+    end_drain(timer->data);
+}
+
 /* What has ended by now leaves early, so that little is left for close. */
 enum berth_code otlp_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct otlp *self = instance;
 
+    self->has_saved = false;
+    if (!berth_is_stopping(host)) {
+        self->is_paused = true;
+        start_timer(self, pause_ms(self, RESUME_MS));
+        self->is_draining = self->is_sending;
+        if (self->is_draining)
+            uv_timer_start(&self->limit, on_drain_limit, HANDOVER_MS, 0);
+        return self->is_draining ? BERTH_PENDING : BERTH_OK;
+    }
     if (self->queue.count > 0 && self->batch_count == 0)
         start_timer(self, pause_ms(self, 0));
     return BERTH_OK;
@@ -277,12 +317,124 @@ static void on_limit(uv_timer_t *timer)
     finish(timer->data);
 }
 
+/*
+ * The state, in protobuf's wire format; queue_save has what a span is:
+ *
+ *     State { repeated Span spans = 1; bytes batch = 2; uint64 batch_count = 3; uint64 exported = 4;
+ *             uint64 dropped = 5; }
+ *
+ * The batch is a whole ExportTraceServiceRequest: if it was on its way, the collector may get it twice.
+ */
+#define STATE_VERSION 1u
+#define BATCH_BYTES_MAX ((size_t)8 << 20)
+
+enum berth_code otlp_save_state(const struct berth_host *host, void *instance,
+                                const struct berth_state_writer *writer, struct berth_error *err)
+{
+    struct otlp *self = instance;
+    struct berth_wire_buffer buffer = {0};
+    enum berth_code code;
+
+    queue_save(&self->queue, &buffer);
+    if (self->batch_count > 0) {
+        berth_wire_put_bytes(&buffer, 2, self->batch.bytes, self->batch.length);
+        berth_wire_put_number(&buffer, 3, self->batch_count);
+    }
+    berth_wire_put_number(&buffer, 4, self->count.exported);
+    berth_wire_put_number(&buffer, 5, self->count.dropped);
+    code = buffer.failed ? berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the spans that wait")
+                         : writer->write(writer, buffer.bytes, buffer.length, err);
+    berth_wire_finish(&buffer);
+    if (code == BERTH_OK) {
+        self->has_saved = true;
+        self->saved_count = self->queue.count;
+    }
+    return code;
+}
+
+static bool is_request(const struct berth_wire_field *field)
+{
+    struct berth_wire wire = berth_wire_of(field->data, field->length);
+    struct berth_wire_field part;
+
+    while (berth_wire_next(&wire, &part))
+        if (part.number != 1 || part.type != BERTH_WIRE_BYTES)
+            return false;
+    return field->length <= BATCH_BYTES_MAX && berth_wire_is_whole(&wire);
+}
+
+/* @return false if the field is not one of the state. */
+static bool load_field(struct otlp *self, const struct berth_wire_field *field)
+{
+    bool is_full = false;
+
+    switch (field->number) {
+    case 1:
+        if (!queue_load(&self->queue, field, &is_full))
+            return false;
+        if (is_full)
+            count_dropped(self, 1, "the queue is full");
+        return true;
+    case 2:
+        if (field->type != BERTH_WIRE_BYTES || self->batch.length > 0 || !is_request(field))
+            return false;
+        berth_wire_put(&self->batch, field->data, field->length);
+        return !self->batch.failed;
+    case 3:
+        self->batch_count = (size_t)field->value;
+        return field->type == BERTH_WIRE_VARINT && field->value > 0 && field->value <= UINT32_MAX;
+    case 4:
+        self->count.exported += field->value;
+        return field->type == BERTH_WIRE_VARINT;
+    case 5:
+        self->count.dropped += field->value;
+        self->count.logged += field->value;
+        return field->type == BERTH_WIRE_VARINT;
+    default:
+        return false;
+    }
+}
+
+enum berth_code otlp_load_state(const struct berth_host *host, void *instance, uint32_t version,
+                                const void *bytes, size_t length, struct berth_error *err)
+{
+    struct otlp *self = instance;
+    struct berth_wire wire = berth_wire_of(bytes, length);
+    struct berth_wire_field field;
+    bool is_whole = true;
+
+    if (version != STATE_VERSION)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "state of version %u; expected %u", version,
+                               STATE_VERSION);
+    while (is_whole && berth_wire_next(&wire, &field))
+        is_whole = load_field(self, &field);
+    if (!is_whole || !berth_wire_is_whole(&wire) || (self->batch.length > 0) != (self->batch_count > 0)) {
+        queue_finish(&self->queue);
+        forget_batch(self);
+        return berth_error_set(err, BERTH_DATA_LOSS, "the state of the exporter is damaged");
+    }
+    self->batch_began_ms = now_ms();
+    if (self->batch_count > 0 || self->queue.count > 0)
+        start_timer(self, 0);
+    return BERTH_OK;
+}
+
+/* What the next generation has is no longer of this one. */
+static void let_go_of_saved(struct otlp *self)
+{
+    queue_drop(&self->queue, self->saved_count);
+    uv_timer_stop(&self->timer);
+    self->batch_count = 0;
+}
+
 enum berth_code otlp_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct otlp *self = instance;
 
     self->is_closing = true;
-    uv_timer_start(&self->limit, on_limit, FLUSH_MS, 0);
+    if (self->has_saved && berth_ending_of(host) == BERTH_ENDING_REPLACED)
+        let_go_of_saved(self);
+    uv_timer_start(&self->limit, on_limit, berth_is_stopping(host) ? FLUSH_MS : HANDOVER_MS, 0);
     if (self->batch_count > 0 && !self->is_sending)
         start_timer(self, 0);
     else if (self->batch_count == 0)

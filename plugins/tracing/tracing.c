@@ -12,6 +12,7 @@
 #include <berth/address.h>
 #include <berth/types/metrics.h>
 #include <berth/types/tracing.h>
+#include <berth/wire.h>
 
 #include "environment.h"
 #include "sampler.h"
@@ -407,4 +408,52 @@ enum berth_code tracing_init(const struct berth_host *host, void *prepared, void
     else
         tracing_close(host, self, &(struct berth_error){""});
     return code;
+}
+
+/*
+ * What is logged counts from the daemon's start. The state, in protobuf's wire format:
+ *
+ *     State { uint64 parents = 1; uint64 states = 2; uint64 baggage = 3; uint64 logged = 4; uint64 refused =
+ * 5; uint64 abandoned = 6; }
+ */
+#define STATE_VERSION 1u
+
+enum berth_code tracing_save_state(const struct berth_host *host, void *instance,
+                                   const struct berth_state_writer *writer, struct berth_error *err)
+{
+    const struct tracing *self = instance;
+    const uint64_t numbers[] = {self->bad.parents, self->bad.states,    self->bad.baggage,
+                                self->bad.logged,  self->spans.refused, self->spans.abandoned};
+    struct berth_wire_buffer buffer = {0};
+    enum berth_code code;
+
+    for (uint32_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        berth_wire_put_number(&buffer, i + 1, numbers[i]);
+    code = buffer.failed
+               ? berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the state of tracing")
+               : writer->write(writer, buffer.bytes, buffer.length, err);
+    berth_wire_finish(&buffer);
+    return code;
+}
+
+enum berth_code tracing_load_state(const struct berth_host *host, void *instance, uint32_t version,
+                                   const void *bytes, size_t length, struct berth_error *err)
+{
+    struct tracing *self = instance;
+    uint64_t *const numbers[] = {&self->bad.parents, &self->bad.states,    &self->bad.baggage,
+                                 &self->bad.logged,  &self->spans.refused, &self->spans.abandoned};
+    struct berth_wire wire = berth_wire_of(bytes, length);
+    struct berth_wire_field field;
+
+    if (version != STATE_VERSION)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "state of version %u; expected %u", version,
+                               STATE_VERSION);
+    while (berth_wire_next(&wire, &field)) {
+        if (field.number > sizeof(numbers) / sizeof(numbers[0]) || field.type != BERTH_WIRE_VARINT)
+            return berth_error_set(err, BERTH_DATA_LOSS, "the state of tracing is damaged");
+        *numbers[field.number - 1] += field.value;
+    }
+    return berth_wire_is_whole(&wire)
+               ? BERTH_OK
+               : berth_error_set(err, BERTH_DATA_LOSS, "the state of tracing is damaged");
 }

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Spans of calls and of plugins, which are recorded, and what the variables of OpenTelemetry mean. */
 #include <malloc.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
-#include <berth/testing.h>
+#include "state_stage.h"
+
 #include <berth/types/tracing.h>
 #include <opentelemetry/proto/trace/v1/trace.pb-c.h>
 
@@ -804,6 +799,172 @@ static void a_span_is_encoded_with_all_that_it_has(void **state)
     queue_finish(&queue);
 }
 
+#define OTLP "io.containerd.tracing.processor.v1.otlp"
+
+static struct berth_testing *start_otlp(void)
+{
+    /* Nobody listens there. */
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", 1);
+    setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", 1);
+    return plugin_run(OTLP, NULL);
+}
+
+static void record(struct berth_testing *testing, int count)
+{
+    const struct berth_span_data span = {.size = sizeof(span),
+                                         .trace = {.trace_id = {1}, .span_id = {2}},
+                                         .tracestate = "",
+                                         .name = "n",
+                                         .kind = BERTH_SPAN_SERVER,
+                                         .status_message = "",
+                                         .scope = "s"};
+    const struct berth_span_processor *otlp = berth_testing_interface(testing);
+
+    for (int i = 0; i < count; i++)
+        otlp->on_span(berth_testing_instance(testing), &span);
+}
+
+static void close_because(struct berth_testing *testing, enum berth_ending ending)
+{
+    struct berth_error err = {""};
+
+    berth_testing_set_ending(testing, ending);
+    for (int i = 0; i < 100 && berth_testing_close(testing, &err) == BERTH_PENDING; i++) {
+        berth_testing_run(testing);
+        berth_testing_advance(testing, 100);
+        if (berth_testing_step(testing, BERTH_STEP_CLOSE, &err) == BERTH_OK)
+            break;
+    }
+    assert_int_equal(berth_testing_step(testing, BERTH_STEP_CLOSE, &err), BERTH_OK);
+}
+
+static void spans_that_wait_go_to_the_next_generation_once(void **state)
+{
+    struct berth_testing *old = start_otlp(), *new;
+    struct saved_state saved, again;
+    struct berth_error err;
+
+    record(old, 5);
+    assert_int_equal(berth_testing_serve(old, &err), BERTH_OK);
+    plugin_drain_for_another(old);
+    saved = state_save(old);
+    new = start_otlp();
+    state_refuse_version(new, &saved);
+    state_load(new, &saved);
+    again = state_save(new);
+    assert_int_equal(again.length, saved.length);
+    assert_memory_equal(again.bytes, saved.bytes, saved.length);
+    /* Two that end only when the old one closes are its own to deliver; here it cannot. */
+    record(old, 2);
+    close_because(old, BERTH_ENDING_REPLACED);
+    assert_true(berth_testing_has_logged(old, " dropped=2 exported=0"));
+    close_because(new, BERTH_ENDING_STOPPING);
+    assert_true(berth_testing_has_logged(new, " dropped=5 exported=0"));
+    saved_state_finish(&saved);
+    saved_state_finish(&again);
+    plugin_destroy(new);
+    plugin_destroy(old);
+    clear_environment();
+}
+
+static void an_exporter_whose_upgrade_is_given_up_goes_on(void **state)
+{
+    struct berth_testing *testing = start_otlp();
+    struct saved_state saved;
+    struct berth_error err;
+
+    record(testing, 5);
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    plugin_drain_for_another(testing);
+    saved = state_save(testing);
+    /* It tries to send, again and again, and drops them after the export timeout. */
+    for (int i = 0; i < 600 && !berth_testing_has_logged(testing, " dropped=5 "); i++) {
+        berth_testing_advance(testing, 100);
+        berth_testing_run(testing);
+    }
+    assert_true(berth_testing_has_logged(testing, " dropped=5 "));
+    saved_state_finish(&saved);
+    close_because(testing, BERTH_ENDING_STOPPING);
+    plugin_destroy(testing);
+    clear_environment();
+}
+
+static void a_batch_in_hand_is_handed_over_as_it_is(void **state)
+{
+    static const uint8_t batch[] = {1 << 3 | 2, 3, 'a', 'b', 'c'};
+    uint8_t bytes[64];
+    struct berth_wire_buffer buffer = {0};
+    struct saved_state given, saved;
+    struct berth_testing *testing = start_otlp();
+
+    berth_wire_put_bytes(&buffer, 2, batch, sizeof(batch));
+    berth_wire_put_number(&buffer, 3, 7);
+    berth_wire_put_number(&buffer, 4, 12);
+    assert_true(buffer.length < sizeof(bytes));
+    given = (struct saved_state){buffer.bytes, buffer.length};
+    state_load(testing, &given);
+    saved = state_save(testing);
+    assert_int_equal(saved.length, given.length);
+    assert_memory_equal(saved.bytes, given.bytes, given.length);
+    close_because(testing, BERTH_ENDING_STOPPING);
+    assert_true(berth_testing_has_logged(testing, " dropped=7 exported=12"));
+    saved_state_finish(&saved);
+    berth_wire_finish(&buffer);
+    plugin_destroy(testing);
+    clear_environment();
+}
+
+static void damaged_spans_are_refused(void **state)
+{
+    struct berth_testing *testing = start_otlp();
+    struct saved_state saved;
+
+    record(testing, 2);
+    saved = state_save(testing);
+    close_because(testing, BERTH_ENDING_STOPPING);
+    plugin_destroy(testing);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", 1);
+    for (size_t i = 0; i < saved.length * 9; i++) {
+        size_t length = i < saved.length * 8 ? saved.length : i - saved.length * 8;
+        uint8_t *bytes = malloc(length > 0 ? length : 1);
+        struct berth_error err = {""};
+        enum berth_code code;
+
+        memcpy(bytes, saved.bytes, length);
+        if (i < saved.length * 8)
+            bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+        testing = start_otlp();
+        code = berth_testing_load_state(testing, 1, bytes, length, &err);
+        if (code != BERTH_OK && (code != BERTH_DATA_LOSS || strlen(err.message) < 10))
+            fail_msg("%s: \"%s\"", berth_code_name(code), err.message);
+        close_because(testing, BERTH_ENDING_STOPPING);
+        plugin_destroy(testing);
+        free(bytes);
+    }
+    saved_state_finish(&saved);
+    clear_environment();
+}
+
+static void what_is_logged_counts_on_in_the_next_generation(void **state)
+{
+    struct berth_testing *old = start(), *new;
+    struct saved_state saved, again;
+
+    call(old, "x", "bad", "");
+    saved = state_save(old);
+    assert_true(saved.length > 0);
+    new = start();
+    state_load(new, &saved);
+    state_refuse_version(new, &saved);
+    again = state_save(new);
+    assert_int_equal(again.length, saved.length);
+    assert_memory_equal(again.bytes, saved.bytes, saved.length);
+    finish(new);
+    finish(old);
+    saved_state_finish(&saved);
+    saved_state_finish(&again);
+}
+
 static void an_answer_that_cannot_be_read_is_survived(void **state)
 {
     /* partial_success { rejected_spans = 7, error_message = "no" } */
@@ -843,6 +1004,11 @@ int main(void)
         cmocka_unit_test(disabled_is_skipped),
         cmocka_unit_test(the_queue_is_bounded_and_leaves_in_batches),
         cmocka_unit_test(a_span_is_encoded_with_all_that_it_has),
+        cmocka_unit_test(spans_that_wait_go_to_the_next_generation_once),
+        cmocka_unit_test(an_exporter_whose_upgrade_is_given_up_goes_on),
+        cmocka_unit_test(a_batch_in_hand_is_handed_over_as_it_is),
+        cmocka_unit_test(damaged_spans_are_refused),
+        cmocka_unit_test(what_is_logged_counts_on_in_the_next_generation),
         cmocka_unit_test(an_answer_that_cannot_be_read_is_survived),
     };
 
