@@ -15,7 +15,6 @@
 #include <core/base/c_library.h>
 #include <core/base/frames.h>
 #include <core/watch/watch.h>
-#include <sdk/base/memory.h>
 
 #include "handles.h"
 
@@ -241,65 +240,4 @@ bool unloading_run(struct module *module, uv_loop_t *loop, struct unloading_resu
     snprintf(ret_result->reason, sizeof(ret_result->reason), "the loader keeps it: %s",
              residence_name(ret_result->cause));
     return false;
-}
-
-static void keep(struct residents *residents, struct module *module, const char *name,
-                 const struct unloading_result *result)
-{
-    residents->items = memory_grow(residents->items, residents->count, sizeof(*residents->items));
-    residents->items[residents->count++] =
-        (struct resident){.module = module, .name = memory_copy(name), .result = *result};
-    residents->bytes += result->bytes;
-}
-
-bool residents_take(struct residents *residents, struct module *module, const char *name, uv_loop_t *loop)
-{
-    struct unloading_result result;
-
-    if (unloading_run(module, loop, &result))
-        return true;
-    keep(residents, module, name, &result);
-    return false;
-}
-
-size_t residents_retry(struct residents *residents, uv_loop_t *loop)
-{
-    size_t kept = 0, before = residents->count;
-
-    residents->bytes = 0;
-    for (size_t i = 0; i < before; i++) {
-        struct resident *resident = &residents->items[i];
-
-        if (unloading_run(resident->module, loop, &resident->result)) {
-            free(resident->name);
-            continue;
-        }
-        residents->bytes += resident->result.bytes;
-        residents->items[kept++] = *resident;
-    }
-    residents->count = kept;
-    return before - kept;
-}
-
-enum berth_code residents_check(const struct residents *residents, uint64_t bytes, uint64_t max_bytes,
-                                struct berth_error *err)
-{
-    if (max_bytes == 0 || residents->bytes + bytes <= max_bytes)
-        return BERTH_OK;
-    return berth_error_set(
-        err, BERTH_RESOURCE_EXHAUSTED,
-        "needs a daemon restart: %zu unloaded modules that stay resident take %llu KiB, and %llu "
-        "KiB more would exceed upgrade.max_resident (%llu KiB)",
-        residents->count, (unsigned long long)residents->bytes / 1024, (unsigned long long)bytes / 1024,
-        (unsigned long long)max_bytes / 1024);
-}
-
-void residents_finish(struct residents *residents)
-{
-    for (size_t i = 0; i < residents->count; i++) {
-        module_destroy(residents->items[i].module);
-        free(residents->items[i].name);
-    }
-    free(residents->items);
-    *residents = (struct residents){0};
 }

@@ -35,31 +35,4 @@ struct unloading_result {
  */
 bool unloading_run(struct module *module, uv_loop_t *loop, struct unloading_result *ret_result);
 
-/*
- * Modules that are still there although nothing uses them: a healthy state, but memory that only a restart
- * gives back, so it is bounded. Zero-initialise.
- */
-struct residents {
-    struct resident {
-        struct module *module;
-        char *name;
-        struct unloading_result result;
-    } * items;
-    size_t count;
-    uint64_t bytes;
-};
-
-/** Unloads it or keeps it. @param name  for listings, copied: "greeter 1.2.0". @return is it gone? */
-bool residents_take(struct residents *residents, struct module *module, const char *name, uv_loop_t *loop);
-/** Tries each again. @return how many are gone now. */
-size_t residents_retry(struct residents *residents, uv_loop_t *loop);
-/**
- * May a module be loaded beside these, if it should have to stay in its turn? RESOURCE_EXHAUSTED: the daemon
- * needs a restart first. @param max_bytes  0: unlimited.
- */
-enum berth_code residents_check(const struct residents *residents, uint64_t bytes, uint64_t max_bytes,
-                                struct berth_error *err);
-/** The process ends: they stay in memory. */
-void residents_finish(struct residents *residents);
-
 #endif

@@ -191,37 +191,6 @@ static void threads_of_the_pool_and_requests_of_others_keep_no_plain_module(void
     try_one(&plain, 2);
 }
 
-static void residents_are_counted_and_bounded_and_go_when_they_can(void **state)
-{
-    struct residents residents = {.count = 0};
-    const struct berth_host host = {.size = sizeof(host), .uri = "io.berth.fixture.v1.any", .loop = &loop};
-    struct found_module found;
-    const struct berth_plugin *plugin;
-    struct module *module;
-    struct berth_error err;
-    void *instance = NULL;
-
-    found_module_fixture(&found, "leaves_a_handler");
-    module = load_copy(&found, 2);
-    plugin = module_find(module, "io.berth.fixture.v1", "leaves_a_handler");
-    assert_int_equal(plugin->init(&host, NULL, &instance, &err), BERTH_OK);
-    assert_false(residents_take(&residents, module, "leaves_a_handler 1.0.0", &loop));
-    assert_int_equal(residents.count, 1);
-    assert_int_equal(residents.bytes, found.manifest->residence.bytes);
-    assert_int_equal(residents_check(&residents, 4096, residents.bytes + 4096, &err), BERTH_OK);
-    assert_int_equal(residents_check(&residents, 4096, 0, &err), BERTH_OK);
-    assert_int_equal(residents_check(&residents, 4096, residents.bytes + 4095, &err),
-                     BERTH_RESOURCE_EXHAUSTED);
-    assert_non_null(strstr(err.message, "needs a daemon restart: 1 unloaded module"));
-    assert_int_equal(residents_retry(&residents, &loop), 0);
-    assert_int_equal(plugin->close(&host, instance, &err), BERTH_OK);
-    assert_int_equal(residents_retry(&residents, &loop), 1);
-    assert_int_equal(residents.count, 0);
-    assert_int_equal(residents.bytes, 0);
-    residents_finish(&residents);
-    found_module_finish(&found);
-}
-
 static void a_prediction_is_a_sentence_with_a_remedy(void **state)
 {
     struct residence residence = {.certain = RESIDENCE_UNIQUE, .possible = RESIDENCE_THREAD, .bytes = 36864};
@@ -248,7 +217,6 @@ int main(void)
         TEST(of_unique_symbols_only_the_first_copy_stays),
         TEST(exit_handlers_run_when_a_module_is_unloaded),
         TEST(threads_of_the_pool_and_requests_of_others_keep_no_plain_module),
-        TEST(residents_are_counted_and_bounded_and_go_when_they_can),
         TEST(a_prediction_is_a_sentence_with_a_remedy),
     };
 

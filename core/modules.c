@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads each file once, and unloads what nobody uses, in its own time. */
+#include "modules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <core/base/log.h>
+#include <core/scan/scan.h>
+#include <core/watch/watch.h>
+#include <sdk/base/memory.h>
+
+/* When it is tried to unload a module: callbacks and threads may need a moment to end. After the last time it
+ * is resident, and tried again whenever another module leaves. */
+static const uint64_t waits_ms[] = {0, 20, 200, 1000};
+#define ATTEMPTS (sizeof(waits_ms) / sizeof(waits_ms[0]))
+
+static bool is_same_time(struct timespec left, struct timespec right)
+{
+    return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
+}
+
+static bool is_same_inode(const struct loaded_module *file, const struct stat *status)
+{
+    return file->status.st_dev == status->st_dev && file->status.st_ino == status->st_ino;
+}
+
+static bool is_same_file(const struct loaded_module *file, const struct scan_file *found)
+{
+    return strcmp(file->path, found->path) == 0 && is_same_inode(file, &found->status) &&
+           file->status.st_size == found->status.st_size &&
+           is_same_time(file->status.st_mtim, found->status.st_mtim) &&
+           is_same_time(file->status.st_ctim, found->status.st_ctim);
+}
+
+static struct loaded_module *find_file(const struct modules *modules, const struct scan_file *found)
+{
+    struct loaded_module *file = modules->files;
+
+    while (file != NULL && !is_same_file(file, found))
+        file = file->next;
+    return file;
+}
+
+/* The loader would return what it has under this path or inode. */
+static bool needs_copy(const struct modules *modules, const struct scan_file *found)
+{
+    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
+        if (file->module != NULL &&
+            (strcmp(file->path, found->path) == 0 || is_same_inode(file, &found->status)))
+            return true;
+    return false;
+}
+
+uint64_t modules_resident_bytes(const struct modules *modules, size_t *ret_count)
+{
+    uint64_t bytes = 0;
+    size_t count = 0;
+
+    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next) {
+        if (!modules_is_resident(file))
+            continue;
+        bytes += file->result.bytes;
+        count++;
+    }
+    if (ret_count != NULL)
+        *ret_count = count;
+    return bytes;
+}
+
+/* What the present generation of this path is certain to leave behind once the next has taken over. */
+static uint64_t bytes_to_stay(const struct modules *modules, const char *path)
+{
+    uint64_t bytes = 0;
+
+    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
+        if (file->users > 0 && file->module != NULL && strcmp(file->path, path) == 0 &&
+            module_residence(file->module)->certain != 0)
+            bytes += module_residence(file->module)->bytes;
+    return bytes;
+}
+
+static enum berth_code check_bound(const struct modules *modules, const char *path, struct berth_error *err)
+{
+    size_t count;
+    uint64_t resident = modules_resident_bytes(modules, &count), more = bytes_to_stay(modules, path);
+
+    if (modules->max_resident == 0 || resident + more <= modules->max_resident)
+        return BERTH_OK;
+    return berth_error_set(
+        err, BERTH_RESOURCE_EXHAUSTED,
+        "%s: needs a daemon restart: %zu module%s that cannot be unloaded take %llu KiB, and "
+        "%llu KiB more would exceed upgrade.max_resident (%llu KiB)",
+        path, count, count == 1 ? "" : "s", (unsigned long long)resident / 1024,
+        (unsigned long long)more / 1024, (unsigned long long)modules->max_resident / 1024);
+}
+
+static enum berth_code load_copy(struct modules *modules, const struct manifest *manifest,
+                                 struct module **ret_module, struct berth_error *err)
+{
+    struct module_copy *copy = NULL;
+    enum berth_code code = check_bound(modules, manifest->file->path, err);
+
+    if (code == BERTH_OK)
+        code = module_copy_create(manifest, modules->root, ++modules->copies + 1, &copy, err);
+    if (code == BERTH_OK)
+        code = module_load_copy(manifest, copy, ret_module, err);
+    if (code != BERTH_OK)
+        module_copy_destroy(copy);
+    return code;
+}
+
+/* So that what its code does is blamed on its plugins. */
+static void note_path(const struct manifest *manifest, const char *path)
+{
+    for (size_t i = 0; i < manifest->plugin_count; i++) {
+        struct running_plugin *plugin = running_find(manifest->plugins[i].uri);
+
+        if (plugin != NULL && running_find_by_file(path, plugin) != plugin)
+            running_add_file(plugin, path);
+    }
+}
+
+struct loaded_module *modules_load(struct modules *modules, const struct manifest *manifest,
+                                   struct running_plugin *running)
+{
+    struct loaded_module *file = find_file(modules, manifest->file);
+    struct berth_error err = {""};
+
+    if (file != NULL)
+        return file;
+    file = memory_allocate(1, sizeof(*file));
+    *file = (struct loaded_module){
+        .next = modules->files,
+        .path = memory_copy(manifest->file->path),
+        .status = manifest->file->status,
+        .name = memory_format("%s %s", manifest->module, manifest->version),
+        .begun_ns = uv_hrtime(),
+    };
+    running_enter(running, RUNNING_LOAD, NULL);
+    file->code = needs_copy(modules, manifest->file) ? load_copy(modules, manifest, &file->module, &err)
+                                                     : module_load(manifest, &file->module, &err);
+    if (file->code == BERTH_OK && !module_ran_code(file->module))
+        tampering_note_nothing_ran();
+    running_leave();
+    file->took_ns = uv_hrtime() - file->begun_ns;
+    if (file->code == BERTH_OK)
+        note_path(manifest, module_path(file->module));
+    else
+        file->reason = memory_copy(err.message);
+    modules->files = file;
+    return file;
+}
+
+void modules_hold(struct loaded_module *file)
+{
+    file->users++;
+    file->attempts = 0;
+}
+
+static void forget(struct modules *modules, struct loaded_module *file)
+{
+    struct loaded_module **link = &modules->files;
+
+    while (*link != file)
+        link = &(*link)->next;
+    *link = file->next;
+    free(file->path);
+    free(file->name);
+    free(file->reason);
+    free(file);
+}
+
+bool modules_is_resident(const struct loaded_module *file)
+{
+    return file->users == 0 && file->module != NULL && file->attempts >= ATTEMPTS;
+}
+
+/* @return is it gone? */
+static bool try_to_unload(struct modules *modules, struct loaded_module *file)
+{
+    bool was_resident = modules_is_resident(file);
+
+    if (unloading_run(file->module, modules->loop, &file->result)) {
+        log_line(BERTH_LOG_DEBUG, "unloaded module %s path=%s", file->name, file->path);
+        forget(modules, file);
+        return true;
+    }
+    file->attempts += file->attempts < ATTEMPTS;
+    if (modules_is_resident(file) && !was_resident)
+        log_line(BERTH_LOG_INFO, "module %s stays resident until the next restart: %s bytes=%llu path=%s",
+                 file->name, file->result.reason, (unsigned long long)file->result.bytes, file->path);
+    return false;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static bool is_leaving(const struct loaded_module *file)
+{
+    return file->users == 0 && file->module != NULL && file->attempts < ATTEMPTS;
+}
+
+/* For the one that has been tried least. */
+static void set_timer(struct modules *modules)
+{
+    const struct loaded_module *first = NULL;
+
+    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
+        if (is_leaving(file) && (first == NULL || file->attempts < first->attempts))
+            first = file;
+    if (first != NULL)
+        uv_timer_start(&modules->timer, on_timer, waits_ms[first->attempts], 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct modules *modules = timer->data;
+    struct loaded_module *next;
+    bool has_gone = false;
+
+    for (struct loaded_module *file = modules->files; file != NULL; file = next) {
+        next = file->next;
+        if (is_leaving(file))
+            has_gone = try_to_unload(modules, file) || has_gone;
+    }
+    /* What kept another may have gone with it. */
+    for (struct loaded_module *file = modules->files; has_gone && file != NULL; file = next) {
+        next = file->next;
+        if (modules_is_resident(file))
+            try_to_unload(modules, file);
+    }
+    set_timer(modules);
+}
+
+void modules_release(struct modules *modules, struct loaded_module *file)
+{
+    if (file->users > 0)
+        file->users--;
+    if (file->users == 0 && modules->timer.data != NULL)
+        set_timer(modules);
+}
+
+void modules_forget_failures(struct modules *modules)
+{
+    struct loaded_module *next;
+
+    for (struct loaded_module *file = modules->files; file != NULL; file = next) {
+        next = file->next;
+        if (file->module == NULL)
+            forget(modules, file);
+    }
+}
+
+void modules_each(const struct modules *modules,
+                  bool (*on_module)(void *context, const struct loaded_module *file), void *context)
+{
+    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
+        if (file->module != NULL && !on_module(context, file))
+            return;
+}
+
+void modules_init(struct modules *modules, uv_loop_t *loop, const char *root, uint64_t max_resident)
+{
+    *modules = (struct modules){.loop = loop, .root = root, .max_resident = max_resident};
+    uv_timer_init(loop, &modules->timer);
+    uv_unref((uv_handle_t *)&modules->timer);
+    modules->timer.data = modules;
+}
+
+void modules_stop(struct modules *modules)
+{
+    if (modules->timer.data == NULL)
+        return;
+    modules->timer.data = NULL;
+    uv_close((uv_handle_t *)&modules->timer, NULL);
+}
+
+void modules_finish(struct modules *modules)
+{
+    while (modules->files != NULL) {
+        module_destroy(modules->files->module);
+        forget(modules, modules->files);
+    }
+}
