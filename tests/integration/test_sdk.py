@@ -387,6 +387,33 @@ class Typed(Sdk):
         self.assertEqual([], self.check("hello/hello.so")["hello.so"])
 
 
+    def test_the_state_of_the_guide_passes_to_the_next_generation(self):
+        guide = (SOURCE / "sdk" / "README.md").read_text()
+        section = guide[guide.index("## Changing while the daemon runs"):guide.index("### What keeps a module in memory")]
+        code = re.search(r"```c\n(.*?)```", section, re.DOTALL)[1]
+        self.must(self.sdk, "new", "hello")
+        folder = self.folder / "hello"
+        self.edit(folder / "plugin.yaml", ("upgrade: beside", "upgrade: handover\n    state: {writes: 1}"),
+                  ("[close, reconfigure]", "[close, reconfigure, save_state, load_state]"))
+        self.edit(folder / "hello.c", ("#include <berth/types/metrics.h>", "#include <berth/types/metrics.h>\n#include <berth/wire.h>"),
+                  ("    struct berth_series *hellos;", "    struct berth_series *hellos;\n    uint64_t greeted;"),
+                  ("    const struct state *state = call->instance;", "    struct state *state = call->instance;"),
+                  ("        berth_series_add(state->hellos, 1);", "        berth_series_add(state->hellos, 1);\n        state->greeted++;"))
+        with (folder / "hello.c").open("a") as out:
+            out.write("\n" + code)
+        self.edit(folder / "test_hello.c", ("int main(void)\n{\n", HANDED_OVER + "int main(void)\n{\n    state_is_handed_over();\n"))
+        sanitize = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if self.sanitized else []
+        self.must("meson", "setup", "build", "--werror", "-Dc_args=-Wno-unused-parameter", *sanitize, cwd=folder)
+        self.must("meson", "test", "-C", "build", "--print-errorlogs", cwd=folder)
+        self.assertEqual([], self.check("hello/build/hello.so")["hello.so"])
+
+    def edit(self, path, *replacements):
+        text = path.read_text()
+        for old, new in replacements:
+            self.assertIn(old, text)
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+
     def test_the_well_known_types_build_by_the_recipes_of_the_guide(self):
         """With make and with meson, as messages, as what a method takes and returns, and in the client."""
         names = ("any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers")
@@ -412,6 +439,26 @@ class Typed(Sdk):
         self.must("meson", "setup", "build", "--werror", *sanitize, cwd=folder)
         self.must("meson", "test", "-C", "build", cwd=folder)
 
+
+HANDED_OVER = r"""
+static void state_is_handed_over(void)
+{
+    struct berth_testing *old = start(NULL), *new = start(NULL);
+    const void *bytes, *again;
+    size_t length, again_length;
+    struct berth_error err;
+
+    berth_testing_call_destroy(say_hello(old, "Ann"));
+    assert(berth_testing_save_state(old, &bytes, &length, &err) == BERTH_OK && length > 0);
+    assert(berth_testing_load_state(new, 1, bytes, length, &err) == BERTH_OK);
+    assert(berth_testing_save_state(new, &again, &again_length, &err) == BERTH_OK);
+    assert(again_length == length && memcmp(bytes, again, length) == 0);
+    assert(berth_testing_load_state(new, 1, "\x0a\x05", 2, &err) == BERTH_DATA_LOSS);
+    stop(new);
+    stop(old);
+}
+
+"""
 
 FILLED = """
 greeting: Hi
