@@ -60,12 +60,15 @@ static struct module_costs *find_module(const struct gathering *gathering, const
 static void list_modules(struct gathering *gathering)
 {
     const struct registry *registry = gathering->costs->registry;
-    size_t count = registry_plan(registry)->run_count;
+    size_t count = registry_count(registry);
 
     gathering->modules = memory_allocate(count, sizeof(*gathering->modules));
     for (size_t i = 0; i < count; i++) {
-        const char *path = path_of(registry_get(registry, i));
+        const char *path = path_of(registry_at(registry, i));
         struct module_costs *module = find_module(gathering, path);
+
+        if (registry_at(registry, i)->running == NULL)
+            continue;
 
         if (module == NULL) {
             module = &gathering->modules[gathering->module_count++];
@@ -225,8 +228,8 @@ static void each_costs(const struct berth_inspect *table,
         return;
     gather(&gathering);
     methods = memory_allocate(gathering.method_count, sizeof(*methods));
-    for (size_t i = 0; i < registry_plan(registry)->run_count && goes_on; i++) {
-        const struct registry_plugin *plugin = registry_get(registry, i);
+    for (size_t i = 0; i < registry_count(registry) && goes_on; i++) {
+        const struct registry_plugin *plugin = registry_at(registry, i);
         struct berth_plugin_costs costs;
 
         if (plugin->running == NULL)

@@ -11,10 +11,11 @@
 #include <core/base/log.h>
 #include <core/base/signal_name.h>
 #include <core/crash/crash.h>
-#include <core/life/life.h>
 #include <core/listen/listen.h>
+#include <core/perform/perform.h>
 #include <core/state/state.h>
 #include <core/watch/watch.h>
+#include <sdk/base/memory.h>
 
 #include "costs.h"
 #include "drain.h"
@@ -48,7 +49,10 @@ struct daemon {
     struct watchdog *watchdog;
     struct process_signals signals;
     uv_prepare_t turn;
-    struct survey survey;
+    /** The newest. */
+    struct survey *survey;
+    /** Where plugins keep things, as the start had it. */
+    char *root, *state;
     struct registry *registry;
     struct router *router;
     struct listeners *listeners;
@@ -56,7 +60,7 @@ struct daemon {
     struct costs costs;
     struct loading loading;
     struct notices notices;
-    struct life *life;
+    struct perform *perform;
     struct progress progress;
     bool is_loop_open, is_stopped;
     /** How the previous run died, unless its sentence is empty. */
@@ -74,9 +78,9 @@ static void begin_stop(struct daemon *daemon)
     daemon->inspect.daemon.draining = true;
     changes_note(&daemon->inspect.changes);
     notify_stopping();
-    progress_begin(&daemon->progress, "shutting down", daemon->life, daemon->router);
+    progress_begin(&daemon->progress, "shutting down", daemon->perform, daemon->router);
     listeners_stop(daemon->listeners);
-    life_stop(daemon->life);
+    perform_stop(daemon->perform);
 }
 
 static void on_stop(void *context, int number)
@@ -84,7 +88,7 @@ static void on_stop(void *context, int number)
     struct daemon *daemon = context;
 
     log_line(BERTH_LOG_INFO, "received %s, shutting down", signal_name(number));
-    if (daemon->life != NULL)
+    if (daemon->perform != NULL)
         begin_stop(daemon);
 }
 
@@ -127,9 +131,11 @@ static bool open_loop(struct daemon *daemon)
 
 static bool take_survey(struct daemon *daemon)
 {
-    struct survey *survey = &daemon->survey;
+    bool is_readable;
+    struct survey *survey = survey_create(daemon->options, &is_readable);
 
-    if (!survey_take(daemon->options, survey)) {
+    daemon->survey = survey;
+    if (!is_readable) {
         report_start(NULL);
         report_diagnostics(&survey->diagnostics);
         return fail(daemon, DAEMON_EXIT_CONFIG);
@@ -142,10 +148,10 @@ static bool take_survey(struct daemon *daemon)
 
 static bool check_settings(struct daemon *daemon)
 {
-    bool is_fine = survey_check(&daemon->survey);
+    bool is_fine = survey_check(daemon->survey);
 
-    report_diagnostics(&daemon->survey.diagnostics);
-    notices_take(&daemon->notices, &daemon->survey.diagnostics);
+    report_diagnostics(&daemon->survey->diagnostics);
+    notices_take(&daemon->notices, &daemon->survey->diagnostics);
     return is_fine || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
@@ -182,17 +188,17 @@ static bool check_root(const char *root)
 
 static bool make_folders(struct daemon *daemon)
 {
-    bool has_root = make_folder("root", daemon->survey.settings->root, ROOT_MODE);
-    bool has_state = make_folder("state", daemon->survey.settings->state, STATE_MODE);
+    bool has_root = make_folder("root", daemon->survey->settings->root, ROOT_MODE);
+    bool has_state = make_folder("state", daemon->survey->settings->state, STATE_MODE);
 
     if (!has_root || !has_state)
         return fail(daemon, DAEMON_EXIT_FAILED);
-    return check_root(daemon->survey.settings->root) || fail(daemon, DAEMON_EXIT_CONFIG);
+    return check_root(daemon->survey->settings->root) || fail(daemon, DAEMON_EXIT_CONFIG);
 }
 
 static void note_death(struct daemon *daemon)
 {
-    const struct settings *settings = daemon->survey.settings;
+    const struct settings *settings = daemon->survey->settings;
     const struct deaths_limit limit = {settings->on_crash.quarantine_after, settings->on_crash.within_ns};
     const struct box_death *death = &daemon->last_death;
     struct berth_error error;
@@ -208,7 +214,7 @@ static bool open_box(struct daemon *daemon)
     struct berth_error error;
     bool has_died;
 
-    if (box_open(daemon->survey.settings->state, &has_died, &daemon->last_death, &error) != BERTH_OK)
+    if (box_open(daemon->survey->settings->state, &has_died, &daemon->last_death, &error) != BERTH_OK)
         log_line(BERTH_LOG_WARN, "a crash of this run will not be recorded: %s", error.message);
     if (has_died)
         note_death(daemon);
@@ -217,8 +223,8 @@ static bool open_box(struct daemon *daemon)
 
 static bool make_plan(struct daemon *daemon)
 {
-    survey_plan(&daemon->survey);
-    report_plan(daemon->survey.plan);
+    survey_plan(daemon->survey);
+    report_plan(daemon->survey->plan);
     return true;
 }
 
@@ -245,10 +251,10 @@ static bool declare_services(struct daemon *daemon)
     daemon->router = router_create();
     if (daemon->router == NULL)
         abort();
-    for (size_t i = 0; i < daemon->survey.plan->count; i++)
-        for (size_t k = 0; k < daemon->survey.plan->entries[i].plugin->service_count; k++)
-            declare_service(daemon, &daemon->survey.plan->entries[i],
-                            &daemon->survey.plan->entries[i].services[k]);
+    for (size_t i = 0; i < daemon->survey->plan->count; i++)
+        for (size_t k = 0; k < daemon->survey->plan->entries[i].plugin->service_count; k++)
+            declare_service(daemon, &daemon->survey->plan->entries[i],
+                            &daemon->survey->plan->entries[i].services[k]);
     return true;
 }
 
@@ -263,7 +269,7 @@ static void on_loading_line(void *context, enum berth_log_level level, const cha
 
 static void start_watchdog(struct daemon *daemon)
 {
-    const struct settings_loop *limits = &daemon->survey.settings->loop;
+    const struct settings_loop *limits = &daemon->survey->settings->loop;
 
     daemon->watchdog = watchdog_start(&(struct watchdog_options){
         .clock = &daemon->clock,
@@ -274,48 +280,6 @@ static void start_watchdog(struct daemon *daemon)
         .alive_us = notify_watchdog_us(),
         .on_alive = notify_watchdog,
     });
-}
-
-/* Third-party code runs from here on. What the survey has used would make large blocks of plugins resident.
- */
-static bool load_modules(struct daemon *daemon)
-{
-    malloc_trim(0);
-    start_watchdog(daemon);
-    daemon->loading.on_line = on_loading_line;
-    daemon->loading.scan = &daemon->survey.scan;
-    daemon->loading.settings = daemon->survey.settings;
-    daemon->loading.registry = daemon->registry;
-    daemon->loading.notices = &daemon->notices;
-    tampering_watch_process();
-    printing_begin();
-    loading_run(&daemon->loading);
-    crash_after_load();
-    daemon->inspect.daemon.deprecations = daemon->notices.items;
-    daemon->inspect.daemon.deprecation_count = daemon->notices.count;
-    return true;
-}
-
-static void on_route_change(void *context)
-{
-    changes_note(context);
-}
-
-static bool make_registry(struct daemon *daemon)
-{
-    daemon->registry = registry_create(daemon->survey.plan, daemon->start_ns);
-    inspect_init(&daemon->inspect, &daemon->loop, daemon->registry, &daemon->survey.scan,
-                 daemon->survey.settings->root, daemon->survey.settings->state);
-    daemon->inspect.settings = daemon->survey.settings;
-    if (daemon->last_death.sentence[0] != '\0')
-        daemon->inspect.daemon.last_death = daemon->last_death.sentence;
-    if (daemon->last_death.uri[0] != '\0')
-        daemon->inspect.daemon.last_death_plugin = daemon->last_death.uri;
-    box_begin();
-    daemon->costs = (struct costs){&daemon->loop, daemon->registry, daemon->router, &daemon->clock};
-    costs_show(&daemon->costs, &daemon->inspect);
-    host_observe(daemon->router, on_route_change, &daemon->inspect.changes);
-    return true;
 }
 
 static void give_up(struct daemon *daemon)
@@ -329,8 +293,8 @@ static void on_settled(void *context)
     struct daemon *daemon = context;
 
     report_fallen(daemon->registry);
-    if (report_required(daemon->registry, daemon->survey.settings))
-        life_serve(daemon->life);
+    if (report_required(daemon->registry, daemon->survey->settings))
+        perform_serve(daemon->perform);
     else
         give_up(daemon);
 }
@@ -339,7 +303,7 @@ static void on_served(void *context)
 {
     struct daemon *daemon = context;
 
-    if (!report_required(daemon->registry, daemon->survey.settings) || !report_servers(daemon->registry)) {
+    if (!report_required(daemon->registry, daemon->survey->settings) || !report_servers(daemon->registry)) {
         give_up(daemon);
         return;
     }
@@ -352,7 +316,7 @@ static size_t count_ready(const struct daemon *daemon)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < daemon->survey.plan->run_count; i++)
+    for (size_t i = 0; i < daemon->survey->plan->run_count; i++)
         count += registry_plugin_is_ready(registry_get(daemon->registry, i));
     return count;
 }
@@ -378,10 +342,10 @@ static void on_ready(void *context)
     daemon->inspect.daemon.ready_ns = registry_since_start(daemon->registry);
     changes_note(&daemon->inspect.changes);
     snprintf(status, sizeof(status), "ready in %.0f ms, %zu of %zu plugins",
-             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey.plan->count);
+             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey->plan->count);
     log_line(BERTH_LOG_INFO, "%s", status);
     notify_ready(status);
-    settle_heap(&daemon->survey.catalog);
+    settle_heap(&daemon->survey->catalog);
 }
 
 static void on_stopped(void *context)
@@ -393,9 +357,24 @@ static void on_stopped(void *context)
     tampering_stop_loop();
 }
 
-static bool run_plugins(struct daemon *daemon)
+static enum berth_code on_load(void *context, const struct plan_entry *entry, struct registry_plugin *plugin,
+                               struct generation_source *ret_source)
 {
-    struct life_options options = {
+    struct daemon *daemon = context;
+
+    return loading_load(&daemon->loading, daemon->survey, entry, plugin, ret_source);
+}
+
+static void on_drop(void *context, const struct generation_source *source)
+{
+    struct daemon *daemon = context;
+
+    loading_drop(&daemon->loading, source);
+}
+
+static void make_perform(struct daemon *daemon)
+{
+    daemon->perform = perform_create(&(struct perform_options){
         .host =
             {
                 .loop = &daemon->loop,
@@ -403,18 +382,65 @@ static bool run_plugins(struct daemon *daemon)
                 .router = daemon->router,
                 .inspect = &daemon->inspect.table,
                 .listeners = daemon->listeners,
-                .root = daemon->survey.settings->root,
-                .state = daemon->survey.settings->state,
+                .root = daemon->root,
+                .state = daemon->state,
             },
-        .parts = daemon->loading.parts,
-        .prepare_threads = daemon->survey.settings->prepare_threads,
+        .prepare_threads = daemon->survey->settings->prepare_threads,
         .events = {on_settled, on_served, on_ready, on_stopped},
+        .load = on_load,
+        .drop = on_drop,
         .context = daemon,
-    };
+    });
+}
 
-    daemon->life = life_create(&options);
-    progress_begin(&daemon->progress, "starting", daemon->life, daemon->router);
-    life_start(daemon->life);
+/* Third-party code runs from here on. What the survey has used would make large blocks of plugins resident.
+ */
+static bool load_modules(struct daemon *daemon)
+{
+    malloc_trim(0);
+    start_watchdog(daemon);
+    daemon->loading.on_line = on_loading_line;
+    daemon->loading.context = daemon;
+    daemon->loading.registry = daemon->registry;
+    daemon->loading.notices = &daemon->notices;
+    tampering_watch_process();
+    printing_begin();
+    make_perform(daemon);
+    perform_load(daemon->perform, process_is_to_stop);
+    crash_after_load();
+    daemon->inspect.daemon.deprecations = daemon->notices.items;
+    daemon->inspect.daemon.deprecation_count = daemon->notices.count;
+    return true;
+}
+
+static void on_route_change(void *context)
+{
+    changes_note(context);
+}
+
+static bool make_registry(struct daemon *daemon)
+{
+    daemon->registry = registry_create(daemon->survey->plan, daemon->start_ns);
+    daemon->root = memory_copy(daemon->survey->settings->root);
+    daemon->state = memory_copy(daemon->survey->settings->state);
+    inspect_init(&daemon->inspect, &daemon->loop, daemon->registry, &daemon->survey->scan, daemon->root,
+                 daemon->state);
+    daemon->inspect.settings = daemon->survey->settings;
+    if (daemon->last_death.sentence[0] != '\0')
+        daemon->inspect.daemon.last_death = daemon->last_death.sentence;
+    if (daemon->last_death.uri[0] != '\0')
+        daemon->inspect.daemon.last_death_plugin = daemon->last_death.uri;
+    box_begin();
+    daemon->costs = (struct costs){&daemon->loop, daemon->registry, daemon->router, &daemon->clock};
+    costs_show(&daemon->costs, &daemon->inspect);
+    host_observe(daemon->router, on_route_change, &daemon->inspect.changes);
+    return true;
+}
+
+static bool run_plugins(struct daemon *daemon)
+{
+    progress_begin(&daemon->progress, "starting", daemon->perform, daemon->router);
+    perform_start(daemon->perform);
     for (;;) {
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         if (daemon->is_stopped)
@@ -424,12 +450,9 @@ static bool run_plugins(struct daemon *daemon)
     return true;
 }
 
-static void name_busy(const struct daemon *daemon)
+static void name_busy(void *context, const char *uri)
 {
-    for (size_t i = 0; i < daemon->survey.plan->run_count; i++)
-        if (life_is_busy(daemon->life, i))
-            log_plugin(BERTH_LOG_WARN, daemon->survey.plan->entries[i].plugin->uri,
-                       "still running; exiting without waiting for it");
+    log_plugin(BERTH_LOG_WARN, uri, "still running; exiting without waiting for it");
 }
 
 /*
@@ -438,8 +461,8 @@ static void name_busy(const struct daemon *daemon)
  */
 static void end_under(const struct daemon *daemon)
 {
-    if (daemon->life != NULL)
-        name_busy(daemon);
+    if (daemon->perform != NULL)
+        perform_is_any_busy(daemon->perform, name_busy, NULL);
     listeners_destroy(daemon->listeners);
     printing_end();
     log_line(BERTH_LOG_INFO, "stopped exit_code=%d", daemon->exit_code);
@@ -453,7 +476,7 @@ static void end_under(const struct daemon *daemon)
  */
 static void close_loop(struct daemon *daemon)
 {
-    bool is_busy = daemon->life != NULL && life_is_any_busy(daemon->life);
+    bool is_busy = daemon->perform != NULL && perform_is_any_busy(daemon->perform, NULL, NULL);
 
     tampering_end();
     process_leave_signals(&daemon->signals);
@@ -480,13 +503,15 @@ static void finish(struct daemon *daemon)
     if (daemon->is_loop_open)
         close_loop(daemon);
     watchdog_destroy(daemon->watchdog);
-    life_destroy(daemon->life);
+    perform_destroy(daemon->perform);
     listeners_destroy(daemon->listeners);
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);
     loading_finish(&daemon->loading);
     notices_finish(&daemon->notices);
-    survey_finish(&daemon->survey);
+    survey_drop(daemon->survey);
+    free(daemon->root);
+    free(daemon->state);
 }
 
 int daemon_run(const struct settings_options *options)
@@ -509,7 +534,7 @@ int daemon_run(const struct settings_options *options)
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))
             break;
-    if (process_is_to_stop() && daemon.life == NULL)
+    if (process_is_to_stop() && daemon.perform == NULL)
         log_line(BERTH_LOG_INFO, "shutting down before any plugin has started");
     finish(&daemon);
     printing_end();

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the modules of a plan's plugins, each file once, and readies each plugin's part for its life. */
+/* Loads modules, each file once, for whoever is to run: its table, and its settings as its own code has them.
+ */
 #ifndef CORE_LOADING_H
 #define CORE_LOADING_H
 
-#include <core/life/life.h>
+#include <core/life/generation.h>
 #include <core/module/module.h>
-#include <core/scan/scan.h>
 #include <core/settings/settings.h>
 
 #include "report.h"
+#include "survey.h"
 
-/** Borrowed, except what loading_run and loading_finish make and free. */
+struct loaded;
+
+/** Borrowed, except `files`. Zero-initialise the rest. */
 struct loading {
-    const struct scan *scan;
-    struct settings *settings;
     struct registry *registry;
     /** Collects deprecations of a section after its plugin has migrated it. */
     struct notices *notices;
@@ -21,18 +22,22 @@ struct loading {
     void (*on_line)(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                     const char *text);
     void *context;
-    /** One for each file of the scan; NULL if not needed or not loadable. */
-    struct module **modules;
-    /** One for each entry of the plan that runs. */
-    struct life_part *parts;
+    /** The files that were loaded, the last one first. */
+    struct loaded *files;
 };
 
 /**
- * Loads, in the plan's order, until the daemon is told to stop. A file that cannot be loaded, and a section
- * that its plugin cannot migrate or refuses, cost those plugins only: they have failed in the registry then.
+ * Loads what an entry of the survey's plan runs, and has it migrate and check its section.
+ *
+ * @param plugin      the record for the times, and to blame.
+ * @param ret_source  with BERTH_OK; to be passed to loading_drop. It keeps the survey and the module.
+ * @return BERTH_OK; else the code of what the record says: a file that cannot be loaded, a section that its
+ *         plugin refuses; BERTH_SKIP if a setting is missing.
  */
-void loading_run(struct loading *loading);
-/** All plugins are closed. Their code stays in memory. */
+enum berth_code loading_load(struct loading *loading, struct survey *survey, const struct plan_entry *entry,
+                             struct registry_plugin *plugin, struct generation_source *ret_source);
+void loading_drop(struct loading *loading, const struct generation_source *source);
+/** All is dropped. What is still loaded stays in memory. */
 void loading_finish(struct loading *loading);
 
 #endif

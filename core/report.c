@@ -94,52 +94,49 @@ void report_plan(const struct plan *plan)
 }
 
 /* Where the chain of causes ends; a cycle of plugins ends somewhere in it. */
-static size_t root_of(const struct registry *registry, size_t entry)
+static const struct registry_plugin *root_of(const struct registry *registry,
+                                             const struct registry_plugin *plugin)
 {
-    size_t cause = registry_get(registry, entry)->cause;
-
-    for (size_t steps = 0; cause != PLAN_NONE && steps < registry_plan(registry)->count; steps++) {
-        entry = cause;
-        cause = registry_get(registry, entry)->cause;
-    }
-    return entry;
+    for (size_t steps = 0; plugin->cause != NULL && steps < registry_count(registry); steps++)
+        plugin = plugin->cause;
+    return plugin;
 }
 
 /* One line for all plugins that fall with one; its own line has said why. */
-static void report_fallen_with(const struct registry *registry, size_t root, enum berth_state state,
-                               enum berth_log_level level)
+static void report_fallen_with(const struct registry *registry, const struct registry_plugin *root,
+                               enum berth_state state, enum berth_log_level level)
 {
     struct log_names names = {0};
 
-    for (size_t i = 0; i < registry_plan(registry)->count; i++) {
-        const struct registry_plugin *plugin = registry_get(registry, i);
+    for (size_t i = 0; i < registry_count(registry); i++) {
+        const struct registry_plugin *plugin = registry_at(registry, i);
 
-        if (i != root && plugin->state == state && root_of(registry, i) == root)
+        if (plugin != root && plugin->state == state && root_of(registry, plugin) == root)
             log_names_add(&names, "%s", plugin->entry->plugin->uri);
     }
     if (names.count > 0)
-        log_plugin(level, registry_plan(registry)->entries[root].plugin->uri,
-                   "%zu plugin%s %s because of it: %s", names.count, names.count == 1 ? "" : "s",
-                   berth_state_name(state), log_names_text(&names));
+        log_plugin(level, root->entry->plugin->uri, "%zu plugin%s %s because of it: %s", names.count,
+                   names.count == 1 ? "" : "s", berth_state_name(state), log_names_text(&names));
+}
+
+static bool is_root(const struct registry *registry, const struct registry_plugin *plugin)
+{
+    for (size_t i = 0; i < registry_count(registry); i++)
+        if (registry_at(registry, i)->cause == plugin)
+            return plugin->cause == NULL || root_of(registry, plugin) == plugin;
+    return false;
 }
 
 void report_fallen(const struct registry *registry)
 {
-    size_t count = registry_plan(registry)->count;
-    bool *is_root = calloc(count + 1, sizeof(*is_root));
+    for (size_t i = 0; i < registry_count(registry); i++) {
+        const struct registry_plugin *plugin = registry_at(registry, i);
 
-    for (size_t i = 0; is_root != NULL && i < count; i++) {
-        size_t root = root_of(registry, i);
-
-        is_root[root] = is_root[root] || root != i;
-    }
-    for (size_t i = 0; is_root != NULL && i < count; i++) {
-        if (!is_root[i])
+        if (registry_plugin_is_ready(plugin) || !is_root(registry, plugin))
             continue;
-        report_fallen_with(registry, i, BERTH_STATE_BLOCKED, BERTH_LOG_WARN);
-        report_fallen_with(registry, i, BERTH_STATE_SKIPPED, BERTH_LOG_INFO);
+        report_fallen_with(registry, plugin, BERTH_STATE_BLOCKED, BERTH_LOG_WARN);
+        report_fallen_with(registry, plugin, BERTH_STATE_SKIPPED, BERTH_LOG_INFO);
     }
-    free(is_root);
 }
 
 static void place_of(const struct config_mark *mark, char *text, size_t size)
@@ -235,7 +232,7 @@ static void on_timer(uv_timer_t *timer)
     struct log_names waiting = {0};
     char calls[512], status[sizeof(progress->told)];
 
-    life_each_pending(progress->life, add_name, &waiting);
+    perform_each_pending(progress->perform, add_name, &waiting);
     if (waiting.count == 0)
         return;
     notify_extend_timeout(EXTENSION_US);
@@ -255,11 +252,11 @@ void progress_init(struct progress *progress, uv_loop_t *loop)
     progress->timer.data = progress;
 }
 
-void progress_begin(struct progress *progress, const char *what, const struct life *life,
+void progress_begin(struct progress *progress, const char *what, const struct perform *perform,
                     const struct router *router)
 {
     progress->what = what;
-    progress->life = life;
+    progress->perform = perform;
     progress->router = router;
     progress->told[0] = '\0';
     uv_timer_start(&progress->timer, on_timer, INTERVAL_MS, INTERVAL_MS);

@@ -9,7 +9,7 @@
 #include <berth/inspect.h>
 
 #include <config/text/diagnostics.h>
-#include <core/life/life.h>
+#include <core/perform/perform.h>
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>
 #include <core/state/state.h>
@@ -35,7 +35,7 @@ void report_holds(const struct registry *registry);
 struct progress {
     uv_timer_t timer;
     const char *what;
-    const struct life *life;
+    const struct perform *perform;
     const struct router *router;
     /** The last line, so that it is not logged twice. */
     char told[1400];
@@ -48,7 +48,7 @@ void progress_init(struct progress *progress, uv_loop_t *loop);
  *
  * @param what  "starting", "shutting down"; borrowed.
  */
-void progress_begin(struct progress *progress, const char *what, const struct life *life,
+void progress_begin(struct progress *progress, const char *what, const struct perform *perform,
                     const struct router *router);
 void progress_end(struct progress *progress);
 /** Closes its handle. */

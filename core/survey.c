@@ -208,3 +208,25 @@ void survey_finish(struct survey *survey)
     scan_finish(&survey->scan);
     config_diagnostics_finish(&survey->diagnostics);
 }
+
+struct survey *survey_create(const struct settings_options *options, bool *ret_is_readable)
+{
+    struct survey *survey = memory_allocate(1, sizeof(*survey));
+
+    *ret_is_readable = survey_take(options, survey);
+    return survey_hold(survey);
+}
+
+struct survey *survey_hold(struct survey *survey)
+{
+    survey->holders++;
+    return survey;
+}
+
+void survey_drop(struct survey *survey)
+{
+    if (survey == NULL || --survey->holders > 0)
+        return;
+    survey_finish(survey);
+    free(survey);
+}

@@ -23,6 +23,8 @@ struct survey {
     struct plan *plan;
     struct settings_quarantine *quarantined;
     struct config_diagnostics diagnostics;
+    /** Of one that survey_create has made. */
+    size_t holders;
 };
 
 /**
@@ -32,6 +34,18 @@ struct survey {
  * @return false if it could not continue; `ret_survey` must be finished even so.
  */
 bool survey_take(const struct settings_options *options, struct survey *ret_survey);
+/**
+ * Takes a survey that lives as long as somebody holds it: whoever creates it, and each generation that was
+ * started from it.
+ *
+ * @param ret_is_readable  as survey_take returns.
+ */
+struct survey *survey_create(const struct settings_options *options, bool *ret_is_readable);
+/** @return the survey. */
+struct survey *survey_hold(struct survey *survey);
+/** Finished and freed with its last holder. Accepts NULL. */
+void survey_drop(struct survey *survey);
+
 /** No errors yet? */
 bool survey_is_good(const struct survey *survey);
 /** Checks what the configuration says about plugins. @return survey_is_good. */

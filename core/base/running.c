@@ -636,8 +636,9 @@ bool running_look(const struct running_thread *thread, struct running_word *ret_
 const char *running_doing_name(enum running_doing doing)
 {
     static const char *const names[] = {
-        "nothing", "loading", "migrate", "check",       "prepare",         "discard",  "init",     "serve",
-        "drain",   "close",   "handler", "interceptor", "posted function", "callback", "callback",
+        "nothing",  "loading",     "migrate",    "check",      "prepare",     "discard",         "init",
+        "serve",    "drain",       "close",      "handler",    "interceptor", "posted function", "callback",
+        "callback", "reconfigure", "save_state", "load_state",
     };
 
     return (size_t)doing < sizeof(names) / sizeof(names[0]) ? names[doing] : "unknown";

@@ -34,6 +34,9 @@ enum running_doing {
     RUNNING_CALLBACK = 13,
     /** Code that libuv called directly, as announced by the plugin. */
     RUNNING_OWN = 14,
+    RUNNING_RECONFIGURE = 15,
+    RUNNING_SAVE = 16,
+    RUNNING_RESTORE = 17,
 };
 
 /** Output that bypassed the log, from any thread: see core/watch/printing.c. */

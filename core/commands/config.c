@@ -96,8 +96,6 @@ static size_t load(struct survey *survey, bool json)
     struct registry *registry = registry_create(survey->plan, uv_hrtime());
     struct notices notices = {0};
     struct loading loading = {
-        .scan = &survey->scan,
-        .settings = survey->settings,
         .registry = registry,
         .notices = &notices,
         .on_line = json ? keep_line : print_line,
@@ -107,9 +105,15 @@ static size_t load(struct survey *survey, bool json)
 
     notify_hide();
     listeners_hide();
-    loading_run(&loading);
-    for (size_t i = 0; i < survey->plan->run_count; i++)
-        failed += registry_get(registry, i)->state == BERTH_STATE_FAILED;
+    survey_hold(survey);
+    for (size_t i = 0; i < survey->plan->run_count; i++) {
+        struct registry_plugin *plugin = registry_get(registry, i);
+        struct generation_source source;
+
+        if (loading_load(&loading, survey, plugin->entry, plugin, &source) == BERTH_OK)
+            loading_drop(&loading, &source);
+        failed += plugin->state == BERTH_STATE_FAILED;
+    }
     loading_finish(&loading);
     notices_finish(&notices);
     registry_destroy(registry);

@@ -2,11 +2,13 @@
 /* Fills the table that a plugin is handed. Trusts no pointer and no text that comes back through it. */
 #include "host.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <core/base/log.h>
 #include <core/base/misuse.h>
 #include <sdk/base/container_of.h>
+#include <sdk/base/memory.h>
 
 static struct host *of_table(const struct berth_host *table)
 {
@@ -156,7 +158,10 @@ static enum berth_code host_intercept(const struct berth_host *table,
                                table->uri);
     if (interceptor == NULL)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s added a NULL interceptor", table->uri);
-    return router_add_interceptor(host->router, interceptor, self, host->plugin->index, host, err);
+    host->hooks = memory_grow(host->hooks, host->hook_count, sizeof(*host->hooks));
+    host->hooks[host->hook_count++] =
+        (struct router_hook){.interceptor = interceptor, .self = self, .owner = host};
+    return BERTH_OK;
 }
 
 static void host_admit(const struct berth_host *table, struct berth_call *call, enum berth_code code,
@@ -287,9 +292,12 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     const struct manifest_plugin *manifest = plugin->entry->plugin;
 
     host->table = functions;
-    host->table.uri = manifest->uri;
-    host->table.type = manifest->type;
-    host->table.id = manifest->id;
+    host->uri = memory_copy(manifest->uri);
+    host->type = memory_copy(manifest->type);
+    host->id = memory_copy(manifest->id);
+    host->table.uri = host->uri;
+    host->table.type = host->type;
+    host->table.id = host->id;
     host->table.loop = options->loop;
     host->table.settings = settings;
     host->table.router = options->router != NULL ? router_interface(options->router) : NULL;
@@ -303,21 +311,32 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
         host->table.listen = NULL;
         host->table.unlisten = NULL;
     }
-    host->root = (struct folder){.base = options->root, .name = manifest->uri};
-    host->state = (struct folder){.base = options->state, .name = manifest->uri};
-    outgoing_caller_init(&host->caller, options->outgoings, manifest->uri, host);
+    host->root = (struct folder){.base = options->root, .name = host->uri};
+    host->state = (struct folder){.base = options->state, .name = host->uri};
+    outgoing_caller_init(&host->caller, options->outgoings, host->uri, host);
+}
+
+void host_forget_interceptors(struct host *host)
+{
+    if (host->router != NULL)
+        router_remove_interceptors(host->router, host);
+    free(host->hooks);
+    host->hooks = NULL;
+    host->hook_count = 0;
 }
 
 void host_finish(struct host *host)
 {
-    if (host->router != NULL)
-        router_remove_interceptors(host->router, host);
+    host_forget_interceptors(host);
     if (host->listeners != NULL)
         listeners_release(host->listeners, host);
     berth_mailbox_release(host->table.mailbox);
     outgoing_caller_finish(&host->caller);
     folder_finish(&host->root);
     folder_finish(&host->state);
+    free(host->uri);
+    free(host->type);
+    free(host->id);
 }
 
 /* The calls whose handlers and interceptors are on the loop's stack, the innermost last. */

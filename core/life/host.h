@@ -24,8 +24,13 @@ struct host {
     struct folder root, state;
     /** Its calls of other services. */
     struct outgoing_caller caller;
+    /** What the table's names point at: the manifest may be replaced while a plugin keeps them. */
+    char *uri, *type, *id;
     /** What the plugin may do in its current step. */
     bool takes_holds, takes_interceptors;
+    /** What it has added in its init, to join the router's with its services. */
+    struct router_hook *hooks;
+    size_t hook_count;
     void (*on_complete)(struct host *host, enum berth_step step, enum berth_code code, void *instance,
                         const char *message);
     void (*on_fail)(struct host *host, enum berth_code code, const char *message);
@@ -52,6 +57,8 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
 /** Notes whose code runs, and reports misuse: the owners of the router's services are hosts. Both parameters
  * are those of the router's observer. */
 void host_observe(struct router *router, void (*on_change)(void *context), void *context);
+/** What it has added is forgotten, and removed if it has joined. */
+void host_forget_interceptors(struct host *host);
 /** Removes what the plugin added to the daemon. The table is invalid afterwards. */
 void host_finish(struct host *host);
 

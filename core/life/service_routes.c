@@ -6,29 +6,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum berth_code service_routes_declare(struct router *router, const struct manifest_plugin *plugin,
-                                       const struct manifest_service *service, struct berth_error *err)
-{
-    struct router_method *methods = calloc(service->method_count + 1, sizeof(*methods));
-    enum berth_code code;
+#include <sdk/base/memory.h>
 
-    if (methods == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
-                               service->name);
+/* The service as the router is told of it. Freed by free(): one block. */
+static struct router_service *make_declaration(const struct manifest_plugin *plugin,
+                                               const struct manifest_service *service)
+{
+    struct router_service *made =
+        malloc(sizeof(*made) + service->method_count * sizeof(struct router_method));
+    struct router_method *methods;
+
+    if (made == NULL)
+        return NULL;
+    methods = (struct router_method *)(made + 1);
     for (size_t i = 0; i < service->method_count; i++)
         methods[i] =
             (struct router_method){.name = service->methods[i].name, .kind = service->methods[i].kind};
-    code = router_declare(router,
-                          &(struct router_service){
-                              .plugin = plugin->uri,
-                              .name = service->name,
-                              .methods = methods,
-                              .method_count = service->method_count,
-                              .transports = service->transports,
-                              .transport_count = service->transport_count,
-                          },
-                          err);
-    free(methods);
+    *made = (struct router_service){
+        .plugin = plugin->uri,
+        .name = service->name,
+        .methods = methods,
+        .method_count = service->method_count,
+        .transports = service->transports,
+        .transport_count = service->transport_count,
+    };
+    return made;
+}
+
+enum berth_code service_routes_declare(struct router *router, const struct manifest_plugin *plugin,
+                                       const struct manifest_service *service, struct berth_error *err)
+{
+    struct router_service *declaration = make_declaration(plugin, service);
+    enum berth_code code;
+
+    if (declaration == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
+                               service->name);
+    code = router_declare(router, declaration, err);
+    free(declaration);
     return code;
 }
 
@@ -42,26 +57,60 @@ static const struct berth_service *find_service(const struct berth_plugin *table
     return NULL;
 }
 
-enum berth_code service_routes_open(struct router *router, const struct manifest_plugin *plugin,
-                                    const struct service_routes_target *target, struct berth_error *err)
+enum berth_code service_targets_add(struct service_targets *targets, const struct router *router,
+                                    const struct plan_entry *entry, const struct berth_plugin *table,
+                                    void *instance, const void *owner, struct berth_error *err)
 {
-    for (size_t i = 0; i < plugin->service_count; i++) {
-        const char *name = plugin->services[i].name;
-        const struct berth_service *service = find_service(target->table, name);
-        enum berth_code code;
+    const struct manifest_plugin *plugin = entry->plugin;
 
-        if (service == NULL)
+    for (size_t i = 0; i < plugin->service_count; i++) {
+        /* With the transports that the configuration adds. */
+        const struct manifest_service *service =
+            entry->services != NULL ? &entry->services[i] : &plugin->services[i];
+        const struct berth_service *code = find_service(table, service->name);
+        const char *exporter = router_find_exporter(router, service->name);
+        struct router_service *declaration;
+
+        if (code == NULL)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                                   "service %s is in the manifest, but not in the module", name);
-        code = router_set_live(router, name, service, target->instance, target->owner, err);
-        if (code != BERTH_OK)
-            return code;
+                                   "service %s is in the manifest, but not in the module", service->name);
+        if (exporter != NULL && strcmp(exporter, plugin->uri) != 0)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is exported by %s",
+                                   service->name, exporter);
+        declaration = make_declaration(plugin, service);
+        if (declaration == NULL)
+            abort();
+        targets->items = memory_grow(targets->items, targets->count, sizeof(*targets->items));
+        targets->declarations =
+            memory_grow(targets->declarations, targets->count, sizeof(*targets->declarations));
+        targets->declarations[targets->count] = declaration;
+        targets->items[targets->count++] = (struct router_target){.service = service->name,
+                                                                  .declaration = declaration,
+                                                                  .table = code,
+                                                                  .instance = instance,
+                                                                  .owner = owner};
     }
     return BERTH_OK;
 }
 
-void service_routes_close(struct router *router, const struct manifest_plugin *plugin, const char *reason)
+void service_targets_finish(struct service_targets *targets)
 {
-    for (size_t i = 0; i < plugin->service_count; i++)
-        router_set_gone(router, plugin->services[i].name, BERTH_UNAVAILABLE, reason);
+    for (size_t i = 0; i < targets->count; i++)
+        free(targets->declarations[i]);
+    free(targets->declarations);
+    free(targets->items);
+    *targets = (struct service_targets){0};
+}
+
+void service_routes_close(struct router *router, const struct manifest_plugin *plugin, const void *owner,
+                          const char *reason)
+{
+    for (size_t i = 0; i < plugin->service_count; i++) {
+        const char *name = plugin->services[i].name;
+        const char *exporter = router_find_exporter(router, name);
+        const void *live = router_find_owner(router, name);
+
+        if (exporter != NULL && strcmp(exporter, plugin->uri) == 0 && (live == NULL || live == owner))
+            router_set_gone(router, name, BERTH_UNAVAILABLE, reason);
+    }
 }

@@ -115,7 +115,7 @@ static bool allocate_scratch(struct scratch *scratch, const struct plan *plan,
     const struct manifest_plugin *manifest = plugin->entry->plugin;
     size_t strings =
         manifest->requirement_count + manifest->want_count + manifest->service_count + plugin->hold_count;
-    size_t edges = count_edges(plan, plugin->index);
+    size_t edges = plugin->index != PLAN_NONE ? count_edges(plan, plugin->index) : 0;
 
     scratch->strings = calloc(strings > 0 ? strings : 1, sizeof(*scratch->strings));
     scratch->transports = calloc(manifest->service_count + 1, sizeof(*scratch->transports));
@@ -150,7 +150,7 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     info->state = plugin->state;
     info->code = plugin->code;
     info->reason = plugin->reason;
-    info->cause = plugin->cause != PLAN_NONE ? plan->entries[plugin->cause].plugin->uri : NULL;
+    info->cause = plugin->cause != NULL ? plugin->cause->entry->plugin->uri : NULL;
     info->capabilities = (struct berth_strings){plugin->capabilities, plugin->capability_count};
     info->platforms = plugin->platforms;
     info->platform_count = plugin->platform_count;
@@ -160,7 +160,8 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     info->generation = plugin->generation;
     info->times = plugin->times;
     info->holds = add_holds(scratch, plugin);
-    add_edges(scratch, plan, plugin->index);
+    if (plugin->index != PLAN_NONE)
+        add_edges(scratch, plan, plugin->index);
     info->edges = scratch->edges;
     info->edge_count = scratch->edge_count;
     info->condition = plugin->condition;
@@ -172,7 +173,7 @@ typedef bool (*visitor)(void *context, const struct berth_plugin_info *info);
 static bool visit_plugin(const struct inspect *inspect, size_t index, visitor on_plugin, void *context)
 {
     const struct plan *plan = registry_plan(inspect->registry);
-    const struct registry_plugin *plugin = registry_get(inspect->registry, index);
+    const struct registry_plugin *plugin = registry_at(inspect->registry, index);
     struct berth_plugin_info info = {.size = sizeof(info)};
     struct scratch scratch;
     bool goes_on = false;
@@ -221,7 +222,7 @@ bool inspect_is_on_loop(const struct berth_inspect *table, const char *function,
 static void inspect_each(const struct berth_inspect *table, visitor on_plugin, void *context)
 {
     const struct inspect *inspect = table->context;
-    size_t count = registry_plan(inspect->registry)->count;
+    size_t count = registry_count(inspect->registry);
 
     if (!IS_ON_LOOP(table, "inspect->each"))
         return;
@@ -271,8 +272,8 @@ static void inspect_connections(const struct berth_inspect *table,
 
     if (!IS_ON_LOOP(table, "inspect->connections"))
         return;
-    for (size_t i = 0; i < registry_plan(registry)->run_count && wants_more; i++) {
-        const struct registry_plugin *plugin = registry_get(registry, i);
+    for (size_t i = 0; i < registry_count(registry) && wants_more; i++) {
+        const struct registry_plugin *plugin = registry_at(registry, i);
         const struct berth_server *server = server_of(plugin);
 
         if (server == NULL)

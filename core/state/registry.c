@@ -7,11 +7,31 @@
 
 #include <config/text/utf8.h>
 
+#include <core/base/log.h>
+#include <core/base/names.h>
+#include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
+
+/* The names of a plugin whose plan is gone. */
+struct ghost {
+    struct plan_entry entry;
+    struct manifest_plugin plugin;
+    struct manifest manifest;
+    struct scan_file file;
+};
+
+/* A record with what only this file needs. */
+struct record {
+    struct registry_plugin plugin;
+    struct ghost *ghost;
+    /* Found by its URI: not a module that lost it, and no generation beside it. */
+    bool is_primary;
+};
 
 struct registry {
     const struct plan *plan;
-    struct registry_plugin *plugins;
+    struct record **records;
+    size_t count;
     uint64_t start_ns;
     struct changes *changes;
 };
@@ -151,6 +171,10 @@ static void finish_publication(struct registry_plugin *plugin)
     free(plugin->exports);
     free(plugin->platforms);
     free(plugin->capabilities);
+    plugin->exports = NULL;
+    plugin->platforms = NULL;
+    plugin->capabilities = NULL;
+    plugin->export_count = plugin->platform_count = plugin->capability_count = 0;
 }
 
 static void free_holds(struct registry_plugin *plugin)
@@ -198,20 +222,104 @@ bool registry_release(struct registry *registry, struct registry_plugin *plugin,
     return true;
 }
 
-static void init_plugin(struct registry *registry, size_t index)
+static void forget_condition(struct registry_plugin *plugin)
 {
-    const struct plan_entry *entry = &registry->plan->entries[index];
-    struct registry_plugin *plugin = &registry->plugins[index];
+    free(plugin->condition_reason);
+    plugin->condition_reason = NULL;
+    plugin->condition = BERTH_OK;
+}
+
+static struct record *of_plugin(const struct registry_plugin *plugin)
+{
+    return CONTAINER_OF((struct registry_plugin *)(uintptr_t)plugin, struct record, plugin);
+}
+
+static void ghost_destroy(struct ghost *ghost)
+{
+    if (ghost == NULL)
+        return;
+    free((char *)ghost->plugin.uri);
+    free((char *)ghost->plugin.type);
+    free((char *)ghost->plugin.id);
+    free((char *)ghost->manifest.module);
+    free((char *)ghost->manifest.version);
+    free((char *)ghost->manifest.path);
+    free(ghost);
+}
+
+/* What is listed of a plugin that is gone; its services, requirements and settings are gone with its file. */
+static struct ghost *ghost_create(const struct plan_entry *entry)
+{
+    const struct manifest_plugin *plugin = entry->plugin;
+    struct ghost *ghost = memory_allocate(1, sizeof(*ghost));
+
+    ghost->manifest.module = memory_copy(plugin->manifest->module);
+    ghost->manifest.version = memory_copy(plugin->manifest->version);
+    ghost->manifest.path = memory_copy(plugin->manifest->path);
+    ghost->file.path = (char *)ghost->manifest.path;
+    ghost->manifest.file = &ghost->file;
+    ghost->plugin.manifest = &ghost->manifest;
+    ghost->plugin.uri = memory_copy(plugin->uri);
+    ghost->plugin.type = memory_copy(plugin->type);
+    ghost->plugin.id = memory_copy(plugin->id);
+    ghost->entry = (struct plan_entry){.plugin = &ghost->plugin,
+                                       .state = BERTH_STATE_STOPPED,
+                                       .code = BERTH_NOT_FOUND,
+                                       .cause = PLAN_NONE,
+                                       .level = -1};
+    return ghost;
+}
+
+static void record_destroy(struct record *record)
+{
+    free(record->plugin.reason);
+    free(record->plugin.condition_reason);
+    finish_publication(&record->plugin);
+    free_holds(&record->plugin);
+    ghost_destroy(record->ghost);
+    free(record);
+}
+
+static struct record *record_create(const struct plan_entry *entry)
+{
+    struct record *record = memory_allocate(1, sizeof(*record));
+
+    record->plugin.entry = entry;
+    record->plugin.index = PLAN_NONE;
+    return record;
+}
+
+/* The name that its code runs under: that of an earlier generation of the same file, or another. */
+static struct running_plugin *running_of(const struct plan_entry *entry)
+{
+    const struct manifest *manifest = entry->plugin->manifest;
+    struct running_plugin *before = running_find(entry->plugin->uri), *running;
+
+    if (before != NULL && strcmp(before->path, manifest->path) == 0 &&
+        strcmp(before->version, manifest->version != NULL ? manifest->version : "") == 0)
+        return before;
+    running = running_add(entry->plugin->uri, manifest->module, manifest->version, manifest->path);
+    if (before != NULL)
+        log_set_plugin_level(running, log_plugin_level(before));
+    return running;
+}
+
+static const struct registry_plugin *cause_of(const struct registry *registry, const struct plan_entry *entry)
+{
+    return entry->cause != PLAN_NONE ? &registry->records[entry->cause]->plugin : NULL;
+}
+
+/* No generation has it: what is it by the newest plan? */
+static void take_verdict(struct registry *registry, struct registry_plugin *plugin)
+{
+    const struct plan_entry *entry = plugin->planned;
 
     plugin->entry = entry;
-    plugin->index = index;
-    plugin->cause = PLAN_NONE;
     if (plan_entry_will_run(entry)) {
-        plugin->running = running_add(entry->plugin->uri, entry->plugin->manifest->module,
-                                      entry->plugin->manifest->version, entry->plugin->manifest->path);
+        plugin->running = running_of(entry);
         registry_move(registry, plugin, BERTH_STATE_WAITING);
     } else {
-        registry_blame(registry, plugin, entry->state, entry->code, entry->reason, entry->cause);
+        registry_blame(registry, plugin, entry->state, entry->code, entry->reason, cause_of(registry, entry));
     }
 }
 
@@ -219,11 +327,8 @@ struct registry *registry_create(const struct plan *plan, uint64_t start_ns)
 {
     struct registry *registry = memory_allocate(1, sizeof(*registry));
 
-    registry->plugins = memory_allocate(plan->count, sizeof(*registry->plugins));
-    registry->plan = plan;
     registry->start_ns = start_ns;
-    for (size_t i = 0; i < plan->count; i++)
-        init_plugin(registry, i);
+    registry_adopt_plan(registry, plan);
     return registry;
 }
 
@@ -231,14 +336,101 @@ void registry_destroy(struct registry *registry)
 {
     if (registry == NULL)
         return;
-    for (size_t i = 0; i < registry->plan->count; i++) {
-        free(registry->plugins[i].reason);
-        free(registry->plugins[i].condition_reason);
-        finish_publication(&registry->plugins[i]);
-        free_holds(&registry->plugins[i]);
-    }
-    free(registry->plugins);
+    for (size_t i = 0; i < registry->count; i++)
+        record_destroy(registry->records[i]);
+    free(registry->records);
     free(registry);
+}
+
+static void forget_cause(struct registry *registry, const struct registry_plugin *cause)
+{
+    for (size_t i = 0; i < registry->count; i++)
+        if (registry->records[i]->plugin.cause == cause)
+            registry->records[i]->plugin.cause = NULL;
+}
+
+/* Its plan goes, and no generation has it. */
+static void outlive_plan(struct registry *registry, struct record *record)
+{
+    struct registry_plugin *plugin = &record->plugin;
+
+    if (record->ghost == NULL) {
+        record->ghost = ghost_create(plugin->entry);
+        registry_blame(registry, plugin, BERTH_STATE_STOPPED, BERTH_OK, "removed: no file provides it", NULL);
+    }
+    plugin->entry = &record->ghost->entry;
+}
+
+/* Has it been tried, and ended otherwise than by the verdict of a plan? */
+static bool was_tried(const struct registry_plugin *plugin)
+{
+    return plugin->generation > 0 || plugin->state == BERTH_STATE_FAILED ||
+           plugin->state == BERTH_STATE_TIMED_OUT;
+}
+
+static void adopt_entry(struct registry *registry, struct record *record, size_t index, bool is_new)
+{
+    struct registry_plugin *plugin = &record->plugin;
+    bool ran = !is_new && record->ghost == NULL && plan_entry_will_run(plugin->entry);
+
+    plugin->index = index;
+    plugin->planned = &registry->plan->entries[index];
+    if (plugin->is_taken)
+        return;
+    if (ran && plan_entry_will_run(plugin->planned) && was_tried(plugin))
+        plugin->entry = plugin->planned;
+    else
+        take_verdict(registry, plugin);
+    ghost_destroy(record->ghost);
+    record->ghost = NULL;
+}
+
+/* First the records of the plan's entries, in its order; then those it does not have. */
+void registry_adopt_plan(struct registry *registry, const struct plan *plan)
+{
+    struct record **before = registry->records;
+    size_t count_before = registry->count, kept = plan->count;
+    struct name_table names;
+    bool *is_new = memory_allocate(plan->count + 1, sizeof(*is_new));
+
+    name_table_init(&names, plan->count);
+    for (size_t i = 0; i < plan->count; i++)
+        name_table_add(&names, plan->entries[i].plugin->uri, plan_find(plan, plan->entries[i].plugin->uri));
+    registry->plan = plan;
+    registry->records = memory_allocate(plan->count + count_before, sizeof(struct record *));
+    for (size_t i = 0; i < count_before; i++) {
+        struct record *record = before[i];
+        size_t index = name_table_find(&names, record->plugin.entry->plugin->uri);
+
+        record->plugin.index = PLAN_NONE;
+        record->plugin.planned = NULL;
+        if (record->is_primary && index != NAME_TABLE_NONE)
+            registry->records[index] = record;
+        else if (record->is_primary || record->plugin.is_taken)
+            registry->records[kept++] = record;
+    }
+    registry->count = kept;
+    for (size_t i = 0; i < plan->count; i++)
+        if (registry->records[i] == NULL) {
+            is_new[i] = true;
+            registry->records[i] = record_create(&plan->entries[i]);
+            registry->records[i]->is_primary = name_table_find(&names, plan->entries[i].plugin->uri) == i;
+        }
+    /* Those that lost their URI are made anew at each plan. */
+    for (size_t i = 0; i < count_before; i++)
+        if (!before[i]->is_primary && !before[i]->plugin.is_taken) {
+            forget_cause(registry, &before[i]->plugin);
+            record_destroy(before[i]);
+        }
+    for (size_t i = 0; i < plan->count; i++)
+        adopt_entry(registry, registry->records[i], i, is_new[i]);
+    for (size_t i = plan->count; i < kept; i++)
+        if (!registry->records[i]->plugin.is_taken)
+            outlive_plan(registry, registry->records[i]);
+    name_table_finish(&names);
+    free(is_new);
+    free(before);
+    note_change(registry);
 }
 
 const struct plan *registry_plan(const struct registry *registry)
@@ -248,14 +440,140 @@ const struct plan *registry_plan(const struct registry *registry)
 
 struct registry_plugin *registry_get(const struct registry *registry, size_t index)
 {
-    return &registry->plugins[index];
+    return &registry->records[index]->plugin;
+}
+
+size_t registry_count(const struct registry *registry)
+{
+    return registry->count;
+}
+
+struct registry_plugin *registry_at(const struct registry *registry, size_t i)
+{
+    return &registry->records[i]->plugin;
 }
 
 struct registry_plugin *registry_find(const struct registry *registry, const char *uri)
 {
     size_t index = plan_find(registry->plan, uri);
 
-    return index != PLAN_NONE ? &registry->plugins[index] : NULL;
+    if (index != PLAN_NONE)
+        return &registry->records[index]->plugin;
+    for (size_t i = registry->plan->count; i < registry->count; i++)
+        if (registry->records[i]->is_primary &&
+            strcmp(registry->records[i]->plugin.entry->plugin->uri, uri) == 0)
+            return &registry->records[i]->plugin;
+    return NULL;
+}
+
+void registry_take(struct registry *registry, struct registry_plugin *plugin, const struct plan_entry *entry)
+{
+    struct record *record = of_plugin(plugin);
+
+    finish_publication(plugin);
+    free_holds(plugin);
+    free(plugin->reason);
+    plugin->reason = NULL;
+    plugin->cause = NULL;
+    plugin->times = (struct berth_times){0};
+    plugin->table = NULL;
+    plugin->instance = NULL;
+    plugin->entry = entry;
+    plugin->running = running_of(entry);
+    plugin->is_taken = true;
+    forget_condition(plugin);
+    ghost_destroy(record->ghost);
+    record->ghost = NULL;
+    registry_move(registry, plugin, BERTH_STATE_WAITING);
+}
+
+void registry_number(struct registry *registry, struct registry_plugin *plugin)
+{
+    struct registry_plugin *own = registry_find(registry, plugin->entry->plugin->uri);
+
+    if (own == NULL)
+        own = plugin;
+    plugin->generation = ++own->last_generation;
+}
+
+void registry_leave(struct registry *registry, struct registry_plugin *plugin)
+{
+    struct record *record = of_plugin(plugin);
+
+    plugin->is_taken = false;
+    plugin->table = NULL;
+    plugin->instance = NULL;
+    /* Its own survey may go from here on. */
+    if (record->ghost == NULL && plugin->planned == NULL) {
+        record->ghost = ghost_create(plugin->entry);
+        plugin->entry = &record->ghost->entry;
+    } else if (plugin->planned != NULL) {
+        plugin->entry = plugin->planned;
+    }
+    note_change(registry);
+}
+
+static void add_record(struct registry *registry, struct record *record)
+{
+    registry->records = memory_grow(registry->records, registry->count, sizeof(struct record *));
+    registry->records[registry->count++] = record;
+}
+
+struct registry_plugin *registry_stage(struct registry *registry, struct registry_plugin *plugin)
+{
+    struct record *record = record_create(plugin->entry);
+
+    record->plugin.is_staged = true;
+    plugin->next = &record->plugin;
+    add_record(registry, record);
+    return &record->plugin;
+}
+
+static size_t place_of(const struct registry *registry, const struct record *record)
+{
+    size_t i = 0;
+
+    while (registry->records[i] != record)
+        i++;
+    return i;
+}
+
+void registry_promote(struct registry *registry, struct registry_plugin *plugin)
+{
+    struct record *before = of_plugin(plugin), *record = of_plugin(plugin->next);
+    size_t place = place_of(registry, before);
+
+    registry->records[place_of(registry, record)] = before;
+    registry->records[place] = record;
+    record->is_primary = before->is_primary;
+    record->plugin.index = plugin->index;
+    record->plugin.planned = plugin->planned;
+    record->plugin.is_staged = false;
+    record->plugin.last_generation = plugin->last_generation;
+    before->is_primary = false;
+    plugin->index = PLAN_NONE;
+    plugin->planned = NULL;
+    plugin->next = NULL;
+    for (size_t i = 0; i < registry->count; i++)
+        if (registry->records[i]->plugin.cause == plugin)
+            registry->records[i]->plugin.cause = &record->plugin;
+    note_change(registry);
+}
+
+void registry_forget(struct registry *registry, struct registry_plugin *plugin)
+{
+    struct record *record = of_plugin(plugin);
+    size_t place = place_of(registry, record);
+
+    for (size_t i = 0; i < registry->count; i++)
+        if (registry->records[i]->plugin.next == plugin)
+            registry->records[i]->plugin.next = NULL;
+    memmove(&registry->records[place], &registry->records[place + 1],
+            (registry->count - place - 1) * sizeof(struct record *));
+    registry->count--;
+    forget_cause(registry, plugin);
+    record_destroy(record);
+    note_change(registry);
 }
 
 uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns)
@@ -281,13 +599,6 @@ static char *make_line(const char *text)
     if (line != NULL)
         utf8_make_line(line);
     return line;
-}
-
-static void forget_condition(struct registry_plugin *plugin)
-{
-    free(plugin->condition_reason);
-    plugin->condition_reason = NULL;
-    plugin->condition = BERTH_OK;
 }
 
 bool registry_set_condition(struct registry *registry, struct registry_plugin *plugin, enum berth_code code,
@@ -322,7 +633,7 @@ void registry_move(struct registry *registry, struct registry_plugin *plugin, en
 }
 
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
-                    enum berth_code code, const char *reason, size_t cause)
+                    enum berth_code code, const char *reason, const struct registry_plugin *cause)
 {
     char *copy = reason != NULL ? strdup(reason) : NULL;
 
@@ -387,6 +698,13 @@ static struct berth_ref ref_to(const struct registry_plugin *plugin)
     };
 }
 
+/* The generation that an asker gets to see: one that is to take over sees those that take over with it. */
+static const struct registry_plugin *seen_by(const struct registry_plugin *asker,
+                                             const struct registry_plugin *plugin)
+{
+    return asker->is_staged && plugin->next != NULL ? plugin->next : plugin;
+}
+
 enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err)
 {
@@ -398,6 +716,7 @@ enum berth_code registry_fetch(const struct registry *registry, const struct reg
     found = registry_find(registry, uri);
     if (found == NULL)
         return berth_error_set(err, BERTH_NOT_FOUND, "nobody provides %s", uri);
+    found = seen_by(plugin, found);
     if (!registry_plugin_is_ready(found))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not ready but %s%s%s", uri,
                                berth_state_name(found->state), found->reason != NULL ? ": " : "",
@@ -417,7 +736,7 @@ static const struct registry_plugin *next_ready(const struct registry *registry,
         return NULL;
     while (*place < registry->plan->types[index].member_count) {
         const struct registry_plugin *member =
-            &registry->plugins[registry->plan->types[index].members[(*place)++]];
+            seen_by(asker, registry_get(registry, registry->plan->types[index].members[(*place)++]));
 
         if (member != asker && registry_plugin_is_ready(member))
             return member;

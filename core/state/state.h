@@ -29,18 +29,33 @@ struct berth_hold {
     char what[];
 };
 
-/** The record of one plan entry. Others may read it; the functions below are the only way to change what they
- * change. */
+/**
+ * The record of one plugin, by URI, for as long as the daemon lives: what its newest generation is, or why it
+ * has none. A generation beside it, one that is to take over or one that was replaced, has a record of its
+ * own, and so has each module that lost a URI to another. Others may read it; the functions below are the
+ * only way to change what they change.
+ */
 struct registry_plugin {
+    /** Of the generation that has the record, in the plan that it came from; else of the newest plan. Never
+     * NULL: a plugin that no plan has any more keeps its names. */
     const struct plan_entry *entry;
+    /** The newest plan's; NULL: it has none. */
+    const struct plan_entry *planned;
+    /** Its place in the newest plan; PLAN_NONE: none, or another record has it. */
     size_t index;
+    /** A generation has the record, from registry_take to registry_leave. */
+    bool is_taken;
+    /** The generation that is to take over from this one, while both live. */
+    struct registry_plugin *next;
+    /** It is a `next`: it sees the `next` of others rather than themselves. */
+    bool is_staged;
 
     enum berth_state state;
     enum berth_code code;
     /** One line of UTF-8, or NULL. */
     char *reason;
-    /** The entry to blame; PLAN_NONE if none or itself. */
-    size_t cause;
+    /** The plugin to blame; NULL if none or itself. */
+    const struct registry_plugin *cause;
 
     /** The condition that its instance reported last, with the reason; BERTH_OK and NULL: healthy. */
     enum berth_code condition;
@@ -58,6 +73,8 @@ struct registry_plugin {
     /** The result of init, which may be NULL; valid while registry_plugin_is_ready. */
     void *instance;
     uint64_t generation;
+    /** The last number that a generation of the plugin was given. */
+    uint64_t last_generation;
     struct berth_times times;
 
     /** What it publishes for listings, in its own order. All strings are copies. */
@@ -77,16 +94,43 @@ struct registry;
 /**
  * States, codes and reasons are those of the plan's verdicts.
  *
- * @param plan      borrowed.
+ * @param plan      borrowed until another is adopted.
  * @param start_ns  when the daemon started, on the clock of uv_hrtime().
  */
 struct registry *registry_create(const struct plan *plan, uint64_t start_ns);
 void registry_destroy(struct registry *registry);
 
+/**
+ * Makes another plan the newest. Records of its URIs stay; what no generation has takes the plan's verdict,
+ * unless it was tried before and is to run in both plans. What the plan does not have is listed as stopped,
+ * once no generation of it is left.
+ */
+void registry_adopt_plan(struct registry *registry, const struct plan *plan);
+/** The newest. */
 const struct plan *registry_plan(const struct registry *registry);
+/** By its place in the newest plan. */
 struct registry_plugin *registry_get(const struct registry *registry, size_t index);
-/** NULL if no plugin has the URI. */
+/** All records, in the order of listings: `registry_plan()->count` of the newest plan, then the others. */
+size_t registry_count(const struct registry *registry);
+struct registry_plugin *registry_at(const struct registry *registry, size_t i);
+/** NULL if no plan ever had the URI. */
 struct registry_plugin *registry_find(const struct registry *registry, const char *uri);
+
+/**
+ * A new generation has the record from here on: what the one before published is forgotten, and it waits.
+ * @param entry  borrowed until registry_leave.
+ */
+void registry_take(struct registry *registry, struct registry_plugin *plugin, const struct plan_entry *entry);
+/** Gives its generation the next number of the plugin. */
+void registry_number(struct registry *registry, struct registry_plugin *plugin);
+/** Its generation has ended. State and reason stay. */
+void registry_leave(struct registry *registry, struct registry_plugin *plugin);
+/** Another record for a plugin whose own is taken, which becomes its `next`. */
+struct registry_plugin *registry_stage(struct registry *registry, struct registry_plugin *plugin);
+/** The `next` of a record takes its place; the record remains beside it until registry_forget. */
+void registry_promote(struct registry *registry, struct registry_plugin *plugin);
+/** Frees a record that is not the plugin's own, or not any more, and is not taken. */
+void registry_forget(struct registry *registry, struct registry_plugin *plugin);
 
 /** Nanoseconds since the daemon's start. */
 uint64_t registry_since_start(const struct registry *registry);
@@ -98,9 +142,9 @@ void registry_set_changes(struct registry *registry, struct changes *changes);
 
 /** Moves a healthy plugin to its next state. */
 void registry_move(struct registry *registry, struct registry_plugin *plugin, enum berth_state state);
-/** Records a failure or a skip. `reason` is copied; `cause` is PLAN_NONE if the plugin itself is to blame. */
+/** Records a failure or a skip. `reason` is copied; `cause` is NULL if the plugin itself is to blame. */
 void registry_blame(struct registry *registry, struct registry_plugin *plugin, enum berth_state state,
-                    enum berth_code code, const char *reason, size_t cause);
+                    enum berth_code code, const char *reason, const struct registry_plugin *cause);
 
 /**
  * Records what the instance reports; dropped once it is blamed or stopped.

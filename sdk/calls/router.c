@@ -291,7 +291,7 @@ static void drop_watch(struct watch *watch)
     free(watch);
 }
 
-static bool is_idle(const struct router *router, const void *owner)
+bool router_is_idle(const struct router *router, const void *owner)
 {
     return router_owner_calls(router, owner) == 0 && !has_retired_hooks(router, owner);
 }
@@ -305,7 +305,7 @@ static void tell_who_is_idle(struct router *router)
         void (*on_idle)(void *context) = watch->on_idle;
         void *context = watch->context;
 
-        if (!is_idle(router, watch->owner)) {
+        if (!router_is_idle(router, watch->owner)) {
             watch = LIST_NEXT(watch, link);
             continue;
         }

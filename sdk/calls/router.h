@@ -194,6 +194,8 @@ void router_open_gate(struct router *router);
  * its interceptors.
  */
 size_t router_owner_calls(const struct router *router, const void *owner);
+/** Would router_when_idle call back at once? */
+bool router_is_idle(const struct router *router, const void *owner);
 /**
  * Describes the open calls by method, plugin and transport: "2 calls in flight: /a.B/C of a.v1.b over grpc
  * (2)"; "" if there is none.

@@ -11,7 +11,7 @@
 
 #include <tests/cmocka.h>
 
-#include <core/life/life.h>
+#include <core/perform/perform.h>
 #include <core/base/log.h>
 
 #define STAGE_PLUGINS 16
@@ -24,8 +24,8 @@ struct stage {
     struct plan *plan;
     struct registry *registry;
     struct router *router;
-    struct life_part parts[STAGE_PLUGINS];
-    struct life *life;
+    struct generation_source parts[STAGE_PLUGINS];
+    struct perform *perform;
     int log_fd;
     /** Where plugins may keep things; nowhere unless a test says. */
     const char *root;
@@ -51,9 +51,9 @@ static inline void stage_on_settled(void *context)
 {
     stage.settled = true;
     if (stage.stops_when_settled)
-        life_stop(stage.life);
+        perform_stop(stage.perform);
     else
-        life_serve(stage.life);
+        perform_serve(stage.perform);
 }
 
 static inline void stage_on_served(void *context)
@@ -113,7 +113,7 @@ static inline enum berth_state stage_state(const char *id)
     return stage_plugin(id)->state;
 }
 
-static inline struct life_part *stage_part(const char *id)
+static inline struct generation_source *stage_part(const char *id)
 {
     return &stage.parts[stage_plugin(id)->index];
 }
@@ -133,21 +133,51 @@ static inline void stage_cast(const struct berth_plugin *table)
     }
 }
 
+static inline enum berth_code stage_load(void *context, const struct plan_entry *entry,
+                                         struct registry_plugin *plugin, struct generation_source *ret_source)
+{
+    *ret_source = stage.parts[plugin->index];
+    ret_source->entry = entry;
+    if (ret_source->table != NULL)
+        return BERTH_OK;
+    registry_blame(stage.registry, plugin, BERTH_STATE_FAILED, BERTH_UNAVAILABLE,
+                   "undefined symbol: frobnicate", NULL);
+    return BERTH_UNAVAILABLE;
+}
+
 static inline void stage_start(void)
 {
-    const struct life_options options = {
+    const struct perform_options options = {
         .host = {.loop = &stage.loop,
                  .registry = stage.registry,
                  .router = stage.router,
                  .root = stage.root != NULL ? stage.root : "/nonexistent/root",
                  .state = "/nonexistent/state"},
-        .parts = stage.parts,
         .prepare_threads = 2,
         .events = {stage_on_settled, stage_on_served, stage_on_ready, stage_on_stopped},
+        .load = stage_load,
     };
 
-    stage.life = life_create(&options);
-    life_start(stage.life);
+    stage.perform = perform_create(&options);
+    perform_load(stage.perform, NULL);
+    perform_start(stage.perform);
+}
+
+static inline void stage_name_busy(void *context, const char *uri)
+{
+    const char **wanted = context;
+
+    if (*wanted != NULL && strcmp(uri, *wanted) == 0)
+        *wanted = NULL;
+}
+
+/** After stage_stop: may code of this plugin still run? */
+static inline bool stage_is_busy(const char *id)
+{
+    const char *wanted = stage_plugin(id)->entry->plugin->uri;
+
+    perform_is_any_busy(stage.perform, stage_name_busy, &wanted);
+    return wanted == NULL;
 }
 
 static inline void stage_run_until(const bool *flag)
@@ -178,7 +208,7 @@ static inline void stage_later(unsigned ms, void (*on_timer)(void))
 
 static inline void stage_stop(void)
 {
-    life_stop(stage.life);
+    perform_stop(stage.perform);
     stage_run_until(&stage.stopped);
 }
 
@@ -211,10 +241,10 @@ static inline size_t stage_count_logged(const char *text)
 /** After stage_stop: nothing may be left on the loop. */
 static inline void stage_close(void)
 {
-    assert_false(life_is_any_busy(stage.life));
+    assert_false(perform_is_any_busy(stage.perform, NULL, NULL));
     uv_run(&stage.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&stage.loop), 0);
-    life_destroy(stage.life);
+    perform_destroy(stage.perform);
     router_destroy(stage.router);
     registry_destroy(stage.registry);
     plan_destroy(stage.plan);

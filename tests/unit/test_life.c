@@ -218,9 +218,9 @@ static void a_failure_is_listed_and_blocks_by_its_root_cause(void **state)
     assert_int_equal(stage_plugin("a")->code, BERTH_DATA_LOSS);
     assert_string_equal(stage_plugin("a")->reason, "the disk is made of ? cheese");
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
-    assert_int_equal(stage_plugin("b")->cause, stage_plugin("a")->index);
+    assert_ptr_equal(stage_plugin("b")->cause, stage_plugin("a"));
     assert_int_equal(stage_state("c"), BERTH_STATE_BLOCKED);
-    assert_int_equal(stage_plugin("c")->cause, stage_plugin("b")->index);
+    assert_ptr_equal(stage_plugin("c")->cause, stage_plugin("b"));
     assert_non_null(strstr(stage_plugin("c")->reason, "because of io.test.a.v1.a"));
     assert_non_null(strstr(stage_plugin("c")->reason, "cheese"));
     assert_int_equal(stage_state("w"), BERTH_STATE_READY);
@@ -261,7 +261,7 @@ static void where_one_skips_and_one_fails_the_failure_is_to_blame(void **state)
     stage_start();
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
-    assert_int_equal(stage_plugin("b")->cause, stage_plugin("a2")->index);
+    assert_ptr_equal(stage_plugin("b")->cause, stage_plugin("a2"));
     end();
 }
 
@@ -270,8 +270,6 @@ static void a_module_that_could_not_be_loaded_has_failed_and_blocks(void **state
     stage_open(A B);
     stage_cast(&good);
     stage_part("a")->table = NULL;
-    registry_blame(stage.registry, stage_plugin("a"), BERTH_STATE_FAILED, BERTH_UNAVAILABLE,
-                   "undefined symbol: frobnicate", PLAN_NONE);
     stage_start();
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
@@ -289,7 +287,7 @@ static void an_init_that_never_completes_times_out(void **state)
     assert_non_null(strstr(stage_plugin("a")->reason, "20ms"));
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
     stage_stop();
-    assert_true(life_is_busy(stage.life, stage_plugin("a")->index));
+    assert_true(stage_is_busy("a"));
     berth_fail_init(host_of("a"), BERTH_ABORTED, "at last");
     stage_close();
 }
@@ -321,7 +319,7 @@ static void a_late_completion_is_closed_and_never_installed(void **state)
 static void a_completion_between_stop_and_end_is_closed_too(void **state)
 {
     start_late();
-    life_stop(stage.life);
+    perform_stop(stage.perform);
     berth_complete_init(host_of("a"), &stage);
     stage_run_until(&stage.stopped);
     stage_close();
@@ -587,8 +585,8 @@ static void a_close_that_never_completes_keeps_only_its_module(void **state)
     stage_start();
     stage_run_until(&stage.ready);
     stage_stop();
-    assert_true(life_is_busy(stage.life, stage_plugin("b")->index));
-    assert_false(life_is_busy(stage.life, stage_plugin("a")->index));
+    assert_true(stage_is_busy("b"));
+    assert_false(stage_is_busy("a"));
     stage_assert_logged("close did not complete within 10ms");
     assert_string_equal(stage.trace, "init a, init b, later b, close a, ");
     berth_complete(host_of("b"), BERTH_STEP_CLOSE, BERTH_OK, NULL);
@@ -634,7 +632,7 @@ static void a_drain_past_its_deadline_is_closed_all_the_same(void **state)
     stage_run_until(&stage.ready);
     stage_stop();
     assert_string_equal(stage.trace, "init a, serve a, later a, close a, ");
-    assert_false(life_is_any_busy(stage.life));
+    assert_false(perform_is_any_busy(stage.perform, NULL, NULL));
     berth_complete(host_of("a"), BERTH_STEP_DRAIN, BERTH_OK, NULL);
     stage_close();
 }
@@ -662,7 +660,7 @@ static void a_stop_during_start_waits_no_longer_than_a_close_may_take(void **sta
     stage_run_until_state("a", BERTH_STATE_STARTING);
     stage_stop();
     assert_int_equal(stage_state("a"), BERTH_STATE_TIMED_OUT);
-    assert_true(life_is_any_busy(stage.life));
+    assert_true(perform_is_any_busy(stage.perform, NULL, NULL));
     berth_fail_init(host_of("a"), BERTH_CANCELLED, NULL);
     stage_close();
 }
@@ -790,7 +788,7 @@ static void run_until_begun(void)
 
 static void run_until_discarded(void)
 {
-    while (atomic_load(&discarded) == 0 || life_is_any_busy(stage.life))
+    while (atomic_load(&discarded) == 0 || perform_is_any_busy(stage.perform, NULL, NULL))
         uv_run(&stage.loop, UV_RUN_ONCE);
 }
 
@@ -802,7 +800,7 @@ static void a_prepare_past_its_deadline_is_abandoned_and_its_result_discarded(vo
     stage_run_until(&stage.ready);
     assert_int_equal(stage_state("a"), BERTH_STATE_TIMED_OUT);
     assert_int_equal(stage_state("b"), BERTH_STATE_BLOCKED);
-    assert_true(life_is_busy(stage.life, stage_plugin("a")->index));
+    assert_true(stage_is_busy("a"));
     atomic_store(&may_return, true);
     run_until_discarded();
     end();
@@ -842,7 +840,7 @@ static void a_prepare_that_does_not_heed_a_stop_keeps_its_module_and_nobody_else
     run_until_begun();
     stage_run_until_state("d", BERTH_STATE_READY);
     stage_stop();
-    assert_true(life_is_busy(stage.life, stage_plugin("a")->index));
+    assert_true(stage_is_busy("a"));
     assert_string_equal(stage.trace, "init d, close d, ");
     atomic_store(&may_return, true);
     run_until_discarded();

@@ -3,7 +3,7 @@
 #include "stage.h"
 
 #include <core/state/state.h>
-#include <core/life/turns.h>
+#include <core/perform/turns.h>
 
 #include "scratch.h"
 
@@ -84,7 +84,7 @@ static void one_that_is_not_ready_is_refused_with_its_reason(void **state)
 
     open_all_ready(A B USER);
     registry_blame(stage.registry, stage_plugin("one"), BERTH_STATE_FAILED, BERTH_DATA_LOSS, "made of cheese",
-                   PLAN_NONE);
+                   NULL);
     assert_int_equal(fetch("user", "io.test.a.v1.one", &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "made of cheese"));
     close_all();

@@ -3,8 +3,8 @@
  * Whose turn it is: each plugin comes after all that it requires and wants; those that wait for nothing come
  * at once. Pure; linear in plugins and requirements, since a type counts for its members.
  */
-#ifndef CORE_LIFE_TURNS_H
-#define CORE_LIFE_TURNS_H
+#ifndef CORE_PERFORM_TURNS_H
+#define CORE_PERFORM_TURNS_H
 
 #include <core/plan/plan.h>
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All generations that live, and those that were replaced and leave once their last call has ended. */
+#ifndef CORE_CHANGE_CREW_H
+#define CORE_CHANGE_CREW_H
+
+#include <core/life/generation.h>
+
+#include "perform.h"
+
+TAILQ_HEAD(generations, generation);
+
+/** Embedded by the machine. */
+struct crew {
+    struct generation_ground ground;
+    const struct perform_options *options;
+    /** In the order in which they were made. */
+    struct generations all;
+};
+
+/** A generation of an entry, without a source yet. */
+struct generation *crew_add(struct crew *crew, const struct plan_entry *entry, bool is_staged);
+/** Loads what it runs. @return as perform_options.load; then it is only fit to be removed. */
+enum berth_code crew_load(struct crew *crew, struct generation *generation);
+/** Destroys one that is not busy. */
+void crew_remove(struct crew *crew, struct generation *generation);
+/** The one that has the plugin's own record; NULL: none. */
+struct generation *crew_find(const struct crew *crew, const char *uri);
+
+/**
+ * Another has taken its place: it drains, waits for its calls, closes and is removed, in its own time.
+ */
+void crew_retire(struct crew *crew, struct generation *generation);
+/** From the top of the loop, whenever something has ended. */
+void crew_tend(struct crew *crew);
+/** Those that were retired need not wait any longer for calls of others that pass their interceptors; with
+ * `is_forced`, not for their own either. */
+void crew_hurry(struct crew *crew, bool is_forced);
+/** Does one that was retired still live? */
+bool crew_has_retired(const struct crew *crew);
+
+#endif
