@@ -279,6 +279,15 @@ static void destroy(struct berth_rpc_plugin *base)
     free(self);
 }
 
+static enum berth_code listen_again(struct berth_rpc_plugin *base, struct berth_error *err)
+{
+    const struct debug *self = (const struct debug *)base;
+    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&self->config),
+                                             .protocol = BERTH_RPC_HTTP};
+
+    return berth_rpc_plugin_listen_unix(base, &options, err);
+}
+
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
     struct debug *self = (struct debug *)base;
@@ -293,6 +302,7 @@ static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error 
                                                .transport = "http"};
     enum berth_code code = debug_config_init(&self->config, base->host->settings, err);
 
+    base->listen_again = listen_again;
     if (code == BERTH_OK)
         code = berth_rpc_plugin_publish(
             base, berth_rpc_plugin_path(base->host, self->config.address, "debug.sock"), err);
@@ -312,12 +322,7 @@ enum berth_code debug_init(const struct berth_host *host, void *prepared, void *
 
 enum berth_code debug_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
-    struct debug *self = instance;
-    const struct debug_config *config = &self->config;
-    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(config),
-                                             .protocol = BERTH_RPC_HTTP};
-
-    return berth_rpc_plugin_listen_unix(&self->base, &options, err);
+    return listen_again(instance, err);
 }
 
 /* Where it listens is all that can be set. */

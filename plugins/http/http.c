@@ -142,12 +142,20 @@ static struct berth_rpc_server_options limits_of(const struct http_config *confi
     };
 }
 
+static enum berth_code listen_again(struct berth_rpc_plugin *base, struct berth_error *err)
+{
+    const struct http *self = (const struct http *)base;
+
+    return http_listen(base, &(const struct http_place)HTTP_PLACE(&self->config), err);
+}
+
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
     struct http *self = (struct http *)base;
     enum berth_code code = http_config_init(&self->config, base->host->settings, err);
     struct berth_rpc_server_options options = limits_of(&self->config);
 
+    base->listen_again = listen_again;
     if (code == BERTH_OK) {
         self->connect = connect_create(base->host);
         if (self->connect == NULL)
@@ -165,10 +173,9 @@ enum berth_code http_init(const struct berth_host *host, void *prepared, void **
 enum berth_code http_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct http *self = instance;
-    const struct http_place place = HTTP_PLACE(&self->config);
     enum berth_code code = mount_all(self, &self->config, err);
 
-    return code == BERTH_OK ? http_listen(&self->base, &place, err) : code;
+    return code == BERTH_OK ? listen_again(&self->base, err) : code;
 }
 
 /* Memory aside, only the address can fail: it is first. */

@@ -136,12 +136,20 @@ static struct berth_rpc_server_options limits_of(const struct metrics_config *co
     return (struct berth_rpc_server_options){HTTP_LIMITS(config), .transport = "http"};
 }
 
+static enum berth_code listen_again(struct berth_rpc_plugin *base, struct berth_error *err)
+{
+    const struct metrics *self = (const struct metrics *)base;
+
+    return http_listen(base, &(const struct http_place)HTTP_PLACE(&self->config), err);
+}
+
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
     struct metrics *self = (struct metrics *)base;
     enum berth_code code = metrics_config_init(&self->config, base->host->settings, err);
     struct berth_rpc_server_options options = limits_of(&self->config);
 
+    base->listen_again = listen_again;
     if (code == BERTH_OK)
         code = find_registry(self, err);
     return code == BERTH_OK ? berth_rpc_plugin_create(base, &options, err) : code;
@@ -175,10 +183,9 @@ static enum berth_code mount(struct metrics *self, const struct metrics_config *
 enum berth_code metrics_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     struct metrics *self = instance;
-    const struct http_place place = HTTP_PLACE(&self->config);
     enum berth_code code = mount(self, &self->config, err);
 
-    return code == BERTH_OK ? http_listen(&self->base, &place, err) : code;
+    return code == BERTH_OK ? listen_again(&self->base, err) : code;
 }
 
 /* Memory aside, only the address can fail: it is first. */

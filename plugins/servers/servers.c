@@ -98,11 +98,21 @@ static struct berth_rpc_server_options grpc_options(const struct grpc_config *co
     return (struct berth_rpc_server_options){SERVER_OPTIONS(config), SERVER_HTTP2_OPTIONS(config)};
 }
 
+static enum berth_code grpc_listen(struct berth_rpc_plugin *server, struct berth_error *err)
+{
+    const struct grpc *grpc = (const struct grpc *)server;
+    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&grpc->config)};
+
+    return berth_rpc_plugin_listen_unix(server, &options, err);
+}
+
 static enum berth_code grpc_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
     struct grpc *grpc = (struct grpc *)server;
     enum berth_code code = grpc_config_init(&grpc->config, server->host->settings, err);
     struct berth_rpc_server_options options = grpc_options(&grpc->config);
+
+    server->listen_again = grpc_listen;
 
     return code == BERTH_OK ? server_init_unix(server, grpc->config.address, "berth.sock", &options, err)
                             : code;
@@ -116,10 +126,7 @@ enum berth_code grpc_init(const struct berth_host *host, void *prepared, void **
 
 enum berth_code grpc_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
-    struct grpc *grpc = instance;
-    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&grpc->config)};
-
-    return berth_rpc_plugin_listen_unix(&grpc->server, &options, err);
+    return grpc_listen(instance, err);
 }
 
 /* The address first, which alone can fail: then nothing has changed. */
@@ -213,22 +220,6 @@ static struct berth_rpc_server_options grpc_tcp_options(const struct grpc_tcp_co
     };
 }
 
-static enum berth_code grpc_tcp_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
-{
-    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
-    enum berth_code code = grpc_tcp_config_init(&tcp->config, server->host->settings, err);
-    struct berth_rpc_server_options options = grpc_tcp_options(&tcp->config);
-
-    return code == BERTH_OK ? berth_rpc_plugin_create(server, &options, err) : code;
-}
-
-enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, void **ret_instance,
-                              struct berth_error *err)
-{
-    return berth_rpc_plugin_init(host, sizeof(struct grpc_tcp), grpc_tcp_set_up, grpc_tcp_destroy,
-                                 ret_instance, err);
-}
-
 static enum berth_code grpc_tcp_listen(struct grpc_tcp *tcp, const struct grpc_tcp_config *config,
                                        struct berth_error *err)
 {
@@ -242,11 +233,34 @@ static enum berth_code grpc_tcp_listen(struct grpc_tcp *tcp, const struct grpc_t
     return berth_rpc_plugin_listen_tcp(&tcp->server, &options, err);
 }
 
-enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+static enum berth_code grpc_tcp_listen_again(struct berth_rpc_plugin *server, struct berth_error *err)
 {
-    struct grpc_tcp *tcp = instance;
+    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
 
     return grpc_tcp_listen(tcp, &tcp->config, err);
+}
+
+static enum berth_code grpc_tcp_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
+{
+    struct grpc_tcp *tcp = (struct grpc_tcp *)server;
+    enum berth_code code = grpc_tcp_config_init(&tcp->config, server->host->settings, err);
+    struct berth_rpc_server_options options = grpc_tcp_options(&tcp->config);
+
+    server->listen_again = grpc_tcp_listen_again;
+
+    return code == BERTH_OK ? berth_rpc_plugin_create(server, &options, err) : code;
+}
+
+enum berth_code grpc_tcp_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                              struct berth_error *err)
+{
+    return berth_rpc_plugin_init(host, sizeof(struct grpc_tcp), grpc_tcp_set_up, grpc_tcp_destroy,
+                                 ret_instance, err);
+}
+
+enum berth_code grpc_tcp_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return grpc_tcp_listen_again(instance, err);
 }
 
 static bool is_same_text(const char *left, const char *right)
@@ -319,11 +333,22 @@ static struct berth_rpc_server_options ttrpc_options(const struct ttrpc_config *
     return (struct berth_rpc_server_options){SERVER_OPTIONS(config)};
 }
 
+static enum berth_code ttrpc_listen(struct berth_rpc_plugin *server, struct berth_error *err)
+{
+    const struct ttrpc *ttrpc = (const struct ttrpc *)server;
+    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&ttrpc->config),
+                                             .protocol = BERTH_RPC_TTRPC};
+
+    return berth_rpc_plugin_listen_unix(server, &options, err);
+}
+
 static enum berth_code ttrpc_set_up(struct berth_rpc_plugin *server, struct berth_error *err)
 {
     struct ttrpc *ttrpc = (struct ttrpc *)server;
     enum berth_code code = ttrpc_config_init(&ttrpc->config, server->host->settings, err);
     struct berth_rpc_server_options options = ttrpc_options(&ttrpc->config);
+
+    server->listen_again = ttrpc_listen;
 
     return code == BERTH_OK
                ? server_init_unix(server, ttrpc->config.address, "berth.sock.ttrpc", &options, err)
@@ -338,11 +363,7 @@ enum berth_code ttrpc_init(const struct berth_host *host, void *prepared, void *
 
 enum berth_code ttrpc_serve(const struct berth_host *host, void *instance, struct berth_error *err)
 {
-    struct ttrpc *ttrpc = instance;
-    struct berth_rpc_unix_options options = {BERTH_RPC_PLUGIN_UNIX_OPTIONS(&ttrpc->config),
-                                             .protocol = BERTH_RPC_TTRPC};
-
-    return berth_rpc_plugin_listen_unix(&ttrpc->server, &options, err);
+    return ttrpc_listen(instance, err);
 }
 
 /* The address first, which alone can fail: then nothing has changed. */

@@ -133,6 +133,20 @@ static void a_connected_peer_does_not_keep_it_from_closing(void **state)
     plugin_destroy(testing);
 }
 
+static void get(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_reply(call, message, length);
+}
+
+static const struct berth_method methods[] = {{.name = "Get", .on_message = get}};
+static const struct berth_service service = {
+    .size = sizeof(service),
+    .method_size = sizeof(methods[0]),
+    .name = "test.Any",
+    .methods = methods,
+    .method_count = 1,
+};
+
 static int dial(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -206,6 +220,26 @@ static void an_address_that_cannot_be_had_changes_nothing(void **state)
     assert_true(socket_mode("g.sock", &mode));
     assert_int_equal(asked_anew.max_connections, 1);
     assert_non_null(strstr(berth_testing_export(testing, "address"), "/g.sock"));
+    plugin_destroy(testing);
+}
+
+static void it_listens_again_when_its_replacement_is_given_up(void **state)
+{
+    struct berth_testing *testing = start(state, "i.sock", "");
+    struct berth_error err;
+    int fd;
+
+    assert_int_equal(berth_testing_serve(testing, &err), BERTH_OK);
+    plugin_drain_for_another(testing);
+    assert_int_equal(dial("i.sock"), -1);
+    berth_testing_set_ending(testing, BERTH_ENDING_STOPPING);
+    assert_int_equal(berth_testing_provide_service(testing, &service, NULL, &err), BERTH_OK);
+    berth_testing_run(testing);
+    fd = dial("i.sock");
+    assert_true(fd >= 0);
+    berth_testing_run(testing);
+    assert_true(is_connected(fd));
+    close(fd);
     plugin_destroy(testing);
 }
 
@@ -415,6 +449,7 @@ static int run_on_unix_sockets(const char *name, const char *uri)
         cmocka_unit_test_prestate(a_connected_peer_does_not_keep_it_from_closing, server),
         cmocka_unit_test_prestate(mode_address_and_limits_change_while_a_peer_stays, server),
         cmocka_unit_test_prestate(an_address_that_cannot_be_had_changes_nothing, server),
+        cmocka_unit_test_prestate(it_listens_again_when_its_replacement_is_given_up, server),
     };
 
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);

@@ -311,6 +311,8 @@ static enum berth_code begin(struct berth_rpc_listener *listener, int family, in
     int result = open_handle(listener, family, fd);
     enum berth_code code = BERTH_OK;
 
+    listener->server->is_draining = false;
+    listener->server->on_drained = NULL;
     if (result < 0)
         close(fd);
     else

@@ -43,8 +43,11 @@ struct berth_rpc_plugin {
     /** The host waits for the end of a drain. */
     bool drain_is_pending;
     bool drained;
-    /** While peers of a replaced server may stay: does the daemon stop meanwhile? */
+    /** From a drain for another generation on: does the daemon stop meanwhile, or is the change given up? */
     struct berth_watch *changes;
+    /** Listens as serve does, because the change is given up. Set by `set_up`; NULL: the server stays deaf.
+     */
+    enum berth_code (*listen_again)(struct berth_rpc_plugin *self, struct berth_error *err);
 };
 
 /**
@@ -386,15 +389,26 @@ static inline void berth_rpc_plugin_on_change(void *context)
 {
     struct berth_rpc_plugin *self = (struct berth_rpc_plugin *)context;
 
-    if (!self->host->inspect->daemon->draining)
-        return;
-    berth_rpc_plugin_unwatch(self);
-    berth_rpc_server_drain(self->server, berth_rpc_plugin_on_drained, self);
+    struct berth_error err;
+    enum berth_code code;
+
+    if (self->host->inspect->daemon->draining) {
+        berth_rpc_plugin_unwatch(self);
+        berth_rpc_server_drain(self->server, berth_rpc_plugin_on_drained, self);
+    } else if (berth_ending_of(self->host) != BERTH_ENDING_REPLACED) {
+        berth_rpc_plugin_unwatch(self);
+        self->drain_is_pending = false;
+        self->drained = false;
+        code = self->listen_again != NULL ? self->listen_again(self, &err) : BERTH_OK;
+        if (code != BERTH_OK)
+            berth_fail(self->host, code, err.message);
+    }
 }
 
 /**
  * The result is that of the plugin's `drain`. Where another generation takes over, what waits at the socket
- * is left to it, and peers that ttrpc cannot ask to leave may stay until the deadline.
+ * is left to it, and peers that ttrpc cannot ask to leave may stay until they close
+ * their connections.
  */
 static inline enum berth_code berth_rpc_plugin_drain(struct berth_rpc_plugin *self)
 {

@@ -294,7 +294,7 @@ BERTH_RPC_API enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *se
  * deadline: the owner calls close when it has waited long enough.
  *
  * @param on_drained  Called once, when no connection is left, possibly before this returns; not called
- *                    if close is called first. May be NULL.
+ *                    if close is called first, or the server listens again. May be NULL.
  */
 BERTH_RPC_API void berth_rpc_server_drain(struct berth_rpc_server *server, void (*on_drained)(void *context),
                                           void *context);
