@@ -349,6 +349,11 @@ static enum berth_code open_all(struct environment *environment, const struct en
     return code;
 }
 
+void environment_set_max_size(struct environment *environment, uint64_t max_size)
+{
+    environment->max_size = round_up(max_size);
+}
+
 enum berth_code environment_open(const struct environment_options *options,
                                  struct environment **ret_environment, struct berth_error *err)
 {
@@ -358,7 +363,7 @@ enum berth_code environment_open(const struct environment_options *options,
     if (environment == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the store");
     environment->lock_fd = environment->file_fd = -1;
-    environment->max_size = round_up(options->max_size);
+    environment_set_max_size(environment, options->max_size);
     if (snprintf(environment->path, sizeof(environment->path), "%s/" FILE_NAME, options->folder) >=
         (int)sizeof(environment->path))
         code = berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: the path is too long", options->folder);

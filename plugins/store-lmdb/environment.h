@@ -28,7 +28,8 @@ struct environment {
     MDB_env *lmdb;
     MDB_dbi entries;
     char path[PATH_MAX];
-    uint64_t max_size;
+    /** The writer's thread reads it. */
+    _Atomic uint64_t max_size;
     /** The address space that the file has. */
     uint64_t map_size;
     /** The version that the file had. */
@@ -51,6 +52,8 @@ struct environment {
  */
 enum berth_code environment_open(const struct environment_options *options,
                                  struct environment **ret_environment, struct berth_error *err);
+/** Changes max_size, for what is written from here on. */
+void environment_set_max_size(struct environment *environment, uint64_t max_size);
 /** No transaction may be open. NULL is fine. */
 void environment_close(struct environment *environment);
 

@@ -123,6 +123,21 @@ enum berth_code lmdb_init(const struct berth_host *host, void *prepared, void **
     return code;
 }
 
+/* The initial size of the map and the check matter when the file is opened. */
+enum berth_code lmdb_reconfigure(const struct berth_host *host, void *instance,
+                                 const struct berth_settings *before, struct berth_error *err)
+{
+    struct store *store = instance;
+    struct lmdb_config config;
+    enum berth_code code = lmdb_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    environment_set_max_size(store->engine.environment, (uint64_t)config.max_size);
+    lmdb_config_finish(&config);
+    return BERTH_OK;
+}
+
 static void on_stopped(void *context)
 {
     struct store *store = context;

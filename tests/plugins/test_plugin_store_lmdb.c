@@ -151,6 +151,28 @@ static bool is_well(void *context)
     return berth_testing_condition(context, &err) == BERTH_OK;
 }
 
+static void a_full_store_goes_on_once_its_limit_is_raised(void **state)
+{
+    struct berth_testing *testing = *state;
+    char *large = malloc(3 << 20);
+    struct berth_error err;
+
+    assert_non_null(large);
+    memset(large, 'x', 3 << 20);
+    large[(3 << 20) - 1] = '\0';
+    assert_int_equal(put(testing, "first", large), BERTH_OK);
+    assert_int_equal(put(testing, "second", large), BERTH_RESOURCE_EXHAUSTED);
+    assert_int_equal(plugin_reconfigure(testing, "{map_size: 1MiB, max_size: 16MiB}"), BERTH_OK);
+    assert_int_equal(put(testing, "second", large), BERTH_OK);
+    /* A limit below what is there: only removals are left. */
+    assert_int_equal(plugin_reconfigure(testing, "{map_size: 1MiB, max_size: 4MiB}"), BERTH_OK);
+    assert_int_equal(put(testing, "third", large), BERTH_RESOURCE_EXHAUSTED);
+    assert_entry(testing, "second", large);
+    assert_int_equal(put(testing, "second", NULL), BERTH_OK);
+    assert_int_equal(berth_testing_reconfigure(testing, "max_size: 1", &err), BERTH_INVALID_ARGUMENT);
+    free(large);
+}
+
 static void it_is_degraded_while_ordinary_changes_would_fail_and_only_then(void **state)
 {
     struct berth_testing *testing = *state;
@@ -202,6 +224,7 @@ int main(void)
         TEST(a_refused_change_leaves_nothing_behind),
         TEST(changes_that_wait_together_all_end_well),
         TEST(it_exports_its_file_the_schema_and_the_size),
+        TEST(a_full_store_goes_on_once_its_limit_is_raised),
         TEST(it_is_degraded_while_ordinary_changes_would_fail_and_only_then),
         TEST(close_ends_the_changes_that_wait),
     };
