@@ -8,9 +8,11 @@
  *
  * REQUEST is hexadecimal, or @ and the name of a file; where eight # stand in it each call puts its number,
  * counted from FIRST, and after so many NUMBERS from there again. NAMESPACE is containerd's. It prints what a
- * second brings, after how long calls were answered, and when the first message came.
+ * second brings, after how long calls were answered, and when the first message came. SIGTERM ends it once
+ * the calls that have begun are answered. Any call that does not end well ends it with an error.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,7 @@ struct load {
     uint64_t *latencies_ns;
     uint64_t messages, bytes;
     uint64_t begin_ns, first_ns;
+    uv_signal_t signal;
     /** Of a call that writes: what each of its messages is, and how many are left. */
     unsigned char *chunk;
     size_t chunk_length, chunks_left;
@@ -88,6 +91,20 @@ static void on_writable(void *context, struct berth_rpc_call *call)
     write_on(call, ((struct one *)context)->load);
 }
 
+static void close_all(struct load *load)
+{
+    uv_close((uv_handle_t *)&load->signal, NULL);
+    for (size_t i = 0; i < load->channel_count; i++)
+        berth_rpc_channel_close(load->channels[i], NULL, NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct load *load = handle->data;
+
+    load->calls = load->started;
+}
+
 static void on_end(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,
                    const struct berth_metadata *trailers, size_t count)
 {
@@ -103,8 +120,7 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
     }
     free(one);
     if (load->ended == load->calls)
-        for (size_t i = 0; i < load->channel_count; i++)
-            berth_rpc_channel_close(load->channels[i], NULL, NULL);
+        close_all(load);
 }
 
 static const struct berth_rpc_call_handlers handlers = {
@@ -172,6 +188,9 @@ static void open_channels(struct load *load, uv_loop_t *loop, const char *addres
 static void run(struct load *load, uv_loop_t *loop, size_t at_a_time)
 {
     load->latencies_ns = allocate(load->calls, sizeof(*load->latencies_ns));
+    uv_signal_init(loop, &load->signal);
+    load->signal.data = load;
+    uv_signal_start(&load->signal, on_signal, SIGTERM);
     load->begin_ns = uv_hrtime();
     for (size_t i = 0; i < at_a_time * load->channel_count && load->started < load->calls; i++) {
         struct one *one = allocate(1, sizeof(*one));
@@ -197,10 +216,11 @@ static void report(const struct load *load)
 
     qsort(load->latencies_ns, load->calls, sizeof(*load->latencies_ns), by_size);
     printf("seconds=%.6f first=%.6f calls=%zu messages=%" PRIu64 " bytes=%" PRIu64
-           " p50_us=%.1f p99_us=%.1f\n",
+           " p50_us=%.1f p99_us=%.1f longest_us=%.1f\n",
            seconds, load->messages == 0 ? 0 : (double)(load->first_ns - load->begin_ns) / 1e9, load->calls,
            load->messages, load->bytes, (double)load->latencies_ns[load->calls / 2] / 1e3,
-           (double)load->latencies_ns[load->calls * 99 / 100] / 1e3);
+           (double)load->latencies_ns[load->calls * 99 / 100] / 1e3,
+           (double)load->latencies_ns[load->calls - 1] / 1e3);
 }
 
 static size_t number(const char *text)
