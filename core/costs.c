@@ -44,9 +44,14 @@ struct gathering {
     uint64_t handles, other_handles;
 };
 
+/* Of the generation that runs, which may have been loaded from a copy. */
 static const char *path_of(const struct registry_plugin *plugin)
 {
-    return plugin->entry->plugin->manifest->file->path;
+    const char *path;
+    uintptr_t offset;
+
+    return plugin->table != NULL && frames_find_file(plugin->table, &path, &offset) ? path
+                                                                                    : plugin->running->path;
 }
 
 static struct module_costs *find_module(const struct gathering *gathering, const char *path)
@@ -64,12 +69,12 @@ static void list_modules(struct gathering *gathering)
 
     gathering->modules = memory_allocate(count, sizeof(*gathering->modules));
     for (size_t i = 0; i < count; i++) {
-        const char *path = path_of(registry_at(registry, i));
-        struct module_costs *module = find_module(gathering, path);
+        const struct registry_plugin *plugin = registry_at(registry, i);
+        const char *path = plugin->running != NULL ? path_of(plugin) : NULL;
+        struct module_costs *module = path != NULL ? find_module(gathering, path) : NULL;
 
-        if (registry_at(registry, i)->running == NULL)
+        if (path == NULL)
             continue;
-
         if (module == NULL) {
             module = &gathering->modules[gathering->module_count++];
             module->path = path;

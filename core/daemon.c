@@ -78,6 +78,7 @@ static void begin_stop(struct daemon *daemon)
     daemon->inspect.daemon.draining = true;
     changes_note(&daemon->inspect.changes);
     notify_stopping();
+    loading_stop(&daemon->loading);
     progress_begin(&daemon->progress, "shutting down", daemon->perform, daemon->router);
     listeners_stop(daemon->listeners);
     perform_stop(daemon->perform);
@@ -403,6 +404,7 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.context = daemon;
     daemon->loading.registry = daemon->registry;
     daemon->loading.notices = &daemon->notices;
+    modules_init(&daemon->loading.modules, &daemon->loop, daemon->root, 0);
     tampering_watch_process();
     printing_begin();
     make_perform(daemon);
@@ -478,6 +480,7 @@ static void close_loop(struct daemon *daemon)
 {
     bool is_busy = daemon->perform != NULL && perform_is_any_busy(daemon->perform, NULL, NULL);
 
+    loading_stop(&daemon->loading);
     tampering_end();
     process_leave_signals(&daemon->signals);
     progress_finish(&daemon->progress);

@@ -5,73 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/watch/watch.h>
 #include <sdk/base/memory.h>
-
-/* One file, as it was when it was loaded or tried. */
-struct loaded {
-    struct loaded *next;
-    char *path;
-    struct stat status;
-    /* NULL: it could not be loaded, for this survey. */
-    struct module *module;
-    const struct survey *failed_in;
-    enum berth_code code;
-    char *reason;
-    uint64_t start_ns, took_ns;
-    /* Generations that run it. */
-    size_t users;
-};
 
 /* What a generation's source keeps. */
 struct kept {
     struct survey *survey;
-    struct loaded *file;
+    struct loaded_module *file;
 };
 
-static bool is_same_file(const struct loaded *loaded, const struct scan_file *file)
+/* What could not be loaded is tried once for each survey. */
+static void use_survey(struct loading *loading, struct survey *survey)
 {
-    const struct stat *left = &loaded->status, *right = &file->status;
-
-    return strcmp(loaded->path, file->path) == 0 && left->st_dev == right->st_dev &&
-           left->st_ino == right->st_ino && left->st_size == right->st_size &&
-           left->st_mtim.tv_sec == right->st_mtim.tv_sec && left->st_mtim.tv_nsec == right->st_mtim.tv_nsec &&
-           left->st_ctim.tv_sec == right->st_ctim.tv_sec && left->st_ctim.tv_nsec == right->st_ctim.tv_nsec;
-}
-
-static struct loaded *find_file(const struct loading *loading, const struct survey *survey,
-                                const struct scan_file *file)
-{
-    struct loaded *loaded = loading->files;
-
-    while (loaded != NULL &&
-           !(is_same_file(loaded, file) && (loaded->module != NULL || loaded->failed_in == survey)))
-        loaded = loaded->next;
-    return loaded;
-}
-
-static struct loaded *load_file(struct loading *loading, const struct survey *survey,
-                                const struct registry_plugin *plugin, const struct manifest *manifest)
-{
-    struct loaded *loaded = memory_allocate(1, sizeof(*loaded));
-    struct berth_error error;
-
-    loaded->path = memory_copy(manifest->file->path);
-    loaded->status = manifest->file->status;
-    loaded->start_ns = registry_since_start(loading->registry);
-    running_enter(plugin->running, RUNNING_LOAD, NULL);
-    loaded->code = module_load(manifest, &loaded->module, &error);
-    if (loaded->code == BERTH_OK && !module_ran_code(loaded->module))
-        tampering_note_nothing_ran();
-    running_leave();
-    loaded->took_ns = registry_since_start(loading->registry) - loaded->start_ns;
-    if (loaded->code != BERTH_OK) {
-        loaded->reason = memory_copy(error.message);
-        loaded->failed_in = survey;
-    }
-    loaded->next = loading->files;
-    loading->files = loaded;
-    return loaded;
+    if (loading->newest == survey)
+        return;
+    survey_drop(loading->newest);
+    loading->newest = survey_hold(survey);
+    modules_forget_failures(&loading->modules);
 }
 
 static void fail(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
@@ -178,26 +127,28 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
                              struct registry_plugin *plugin, struct generation_source *ret_source)
 {
     const struct manifest_plugin *manifest = entry->plugin;
-    struct loaded *file = find_file(loading, survey, manifest->manifest->file);
     const struct berth_plugin *table;
     const struct berth_settings *settings;
+    struct loaded_module *file;
     struct kept *kept;
 
-    if (file == NULL)
-        file = load_file(loading, survey, plugin, manifest->manifest);
-    plugin->times.load_start_ns = file->start_ns;
+    use_survey(loading, survey);
+    file = modules_load(&loading->modules, manifest->manifest, plugin->running);
+    plugin->times.load_start_ns = registry_time_of(loading->registry, file->begun_ns);
     plugin->times.load_ns = file->took_ns;
     if (file->module == NULL) {
         fail(loading, plugin, file->code, file->reason);
         return file->code;
     }
+    modules_hold(file);
     table = module_find(file->module, manifest->type, manifest->id);
     settings = settings_for(loading, survey->settings, plugin, table);
-    if (settings == NULL)
+    if (settings == NULL) {
+        modules_release(&loading->modules, file);
         return plugin->code != BERTH_OK ? plugin->code : BERTH_INVALID_ARGUMENT;
+    }
     kept = memory_allocate(1, sizeof(*kept));
     *kept = (struct kept){survey_hold(survey), file};
-    file->users++;
     *ret_source = (struct generation_source){
         .entry = entry,
         .table = table,
@@ -212,20 +163,19 @@ void loading_drop(struct loading *loading, const struct generation_source *sourc
 {
     struct kept *kept = source->keep;
 
-    kept->file->users--;
+    modules_release(&loading->modules, kept->file);
     survey_drop(kept->survey);
     free(kept);
 }
 
+void loading_stop(struct loading *loading)
+{
+    modules_stop(&loading->modules);
+}
+
 void loading_finish(struct loading *loading)
 {
-    struct loaded *loaded;
-
-    while ((loaded = loading->files) != NULL) {
-        loading->files = loaded->next;
-        module_destroy(loaded->module);
-        free(loaded->path);
-        free(loaded->reason);
-        free(loaded);
-    }
+    modules_finish(&loading->modules);
+    survey_drop(loading->newest);
+    loading->newest = NULL;
 }

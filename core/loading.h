@@ -5,15 +5,13 @@
 #define CORE_LOADING_H
 
 #include <core/life/generation.h>
-#include <core/module/module.h>
 #include <core/settings/settings.h>
 
+#include "modules.h"
 #include "report.h"
 #include "survey.h"
 
-struct loaded;
-
-/** Borrowed, except `files`. Zero-initialise the rest. */
+/** Borrowed, except `modules` and `newest`. */
 struct loading {
     struct registry *registry;
     /** Collects deprecations of a section after its plugin has migrated it. */
@@ -22,8 +20,10 @@ struct loading {
     void (*on_line)(void *context, enum berth_log_level level, const char *uri, enum berth_code code,
                     const char *text);
     void *context;
-    /** The files that were loaded, the last one first. */
-    struct loaded *files;
+    /** After modules_init. */
+    struct modules modules;
+    /** The survey of the last load; NULL at first. */
+    struct survey *newest;
 };
 
 /**
@@ -37,6 +37,8 @@ struct loading {
 enum berth_code loading_load(struct loading *loading, struct survey *survey, const struct plan_entry *entry,
                              struct registry_plugin *plugin, struct generation_source *ret_source);
 void loading_drop(struct loading *loading, const struct generation_source *source);
+/** The daemon ends: from here on nothing is unloaded. Closes its handle. */
+void loading_stop(struct loading *loading);
 /** All is dropped. What is still loaded stays in memory. */
 void loading_finish(struct loading *loading);
 
