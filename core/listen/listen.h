@@ -36,6 +36,8 @@ void listeners_release(struct listeners *listeners, const void *owner);
 
 /** A start or a change is complete: closes what nobody uses, the sockets of the service manager included. */
 void listeners_sweep(struct listeners *listeners);
+/** A change has failed: closes what was opened for it. What was used before it may be used again. */
+void listeners_give_up(struct listeners *listeners);
 /**
  * The daemon stops: what nobody uses is closed at once, unless the service manager keeps it for the next run,
  * for which clients then wait.

@@ -43,6 +43,8 @@ struct claim {
     char kept_name[KEPT_NAME_MAX];
     const void *users[USERS_MAX];
     size_t user_count;
+    /** It was in use at a sweep, so that it is not of a change that is under way. */
+    bool is_settled;
 };
 
 struct listeners {
@@ -490,7 +492,19 @@ void listeners_sweep(struct listeners *listeners)
     drop_inherited(listeners);
     for (claim = LIST_FIRST(&listeners->claims); claim != NULL; claim = next) {
         next = next_claim(claim);
+        claim->is_settled = true;
         if (claim->user_count == 0)
+            close_claim(listeners, claim);
+    }
+}
+
+void listeners_give_up(struct listeners *listeners)
+{
+    struct claim *claim, *next;
+
+    for (claim = LIST_FIRST(&listeners->claims); claim != NULL; claim = next) {
+        next = next_claim(claim);
+        if (claim->user_count == 0 && !claim->is_settled)
             close_claim(listeners, claim);
     }
 }

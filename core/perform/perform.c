@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <core/base/log.h>
+#include <core/listen/listen.h>
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
@@ -270,6 +271,8 @@ static void answer(struct perform *perform, enum berth_code code, const char *me
     perform->is_busy = false;
     exchange_destroy(perform->exchange);
     perform->exchange = NULL;
+    if (perform->options.host.listeners != NULL)
+        (report.code == BERTH_OK ? listeners_sweep : listeners_give_up)(perform->options.host.listeners);
     request->on_done(request, &report);
     forget_results(perform);
     wake(perform);

@@ -130,6 +130,25 @@ static void what_nobody_uses_after_a_change_is_closed_and_its_path_removed(void 
     assert_false(exists(path));
 }
 
+static void a_change_that_fails_closes_what_was_opened_for_it_alone(void **state)
+{
+    char other[PATH_MAX + 16];
+
+    snprintf(other, sizeof(other), "%s/other", folder);
+    assert_int_equal(listen_at(&first, ONE, path, NULL), BERTH_OK);
+    listeners_sweep(listeners);
+    /* The generation that runs has drained, and the next one fails. */
+    listeners_unlisten(listeners, &first, path);
+    assert_int_equal(listen_at(&second, ONE, other, NULL), BERTH_OK);
+    listeners_release(listeners, &second);
+    listeners_give_up(listeners);
+    assert_false(exists(other));
+    assert_true(exists(path));
+    assert_int_equal(listen_at(&first, ONE, path, NULL), BERTH_OK);
+    listeners_sweep(listeners);
+    assert_true(exists(path));
+}
+
 static void a_second_plugin_is_refused_with_the_name_of_the_first(void **state)
 {
     int fd, other = -1;
@@ -608,6 +627,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(connections_wait_for_the_next_generation),
         TEST(what_nobody_uses_after_a_change_is_closed_and_its_path_removed),
+        TEST(a_change_that_fails_closes_what_was_opened_for_it_alone),
         TEST(a_second_plugin_is_refused_with_the_name_of_the_first),
         TEST(another_spelling_of_a_path_is_refused_too),
         TEST(the_mode_changes_while_clients_wait),
