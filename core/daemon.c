@@ -404,7 +404,8 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.context = daemon;
     daemon->loading.registry = daemon->registry;
     daemon->loading.notices = &daemon->notices;
-    modules_init(&daemon->loading.modules, &daemon->loop, daemon->root, 0);
+    modules_init(&daemon->loading.modules, &daemon->loop, daemon->root,
+                 daemon->survey->settings->upgrade.max_resident_bytes);
     tampering_watch_process();
     printing_begin();
     make_perform(daemon);

@@ -128,7 +128,19 @@ const struct schema settings_schema = {
                      FIELD(.kind = SCHEMA_BOOL, .name = "required", .index = 2,
                            .doc = "Quarantine required plugins too; the daemon then does not start.",
                            .default_ = WORD("false")))),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 14, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "upgrade", .index = 14,
+              .doc = "Limits on what replacing plugins of a running daemon may cost.",
+              FIELDS(
+                  TIMEOUT(0, "drain",
+                          .doc =
+                              "How long calls of the old plugin may delay an upgrade before it is given up.",
+                          .default_ = WORD("30s")),
+                  FIELD(.kind = SCHEMA_BYTES, .name = "max_resident", .index = 1,
+                        .doc = "Maximum memory of replaced modules that cannot be unloaded; an upgrade that "
+                               "would exceed it is refused until a restart. 0: unlimited.",
+                        .default_ = WORD("64MiB"), .has_min = true, .min = 0, .has_max = true,
+                        .max = INT64_C(1) << 40))),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 15, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -461,6 +473,14 @@ static void fill_on_crash(struct settings *settings)
     settings->on_crash.required = find(settings, map, "required")->boolean;
 }
 
+static void fill_upgrade(struct settings *settings)
+{
+    const struct berth_value *upgrade = find_top(settings, "upgrade");
+
+    read_timeout(settings, upgrade, "drain", &settings->upgrade.drain_ns);
+    settings->upgrade.max_resident_bytes = (uint64_t)find(settings, upgrade, "max_resident")->integer;
+}
+
 static void fill(struct settings *settings)
 {
     settings->version = (uint32_t)find_top(settings, "version")->integer;
@@ -477,6 +497,7 @@ static void fill(struct settings *settings)
     fill_on_crash(settings);
     read_timeouts(settings, find_top(settings, "timeouts"), &settings->timeouts);
     fill_loop(settings);
+    fill_upgrade(settings);
 }
 
 static struct settings *create_empty(void)

@@ -27,6 +27,11 @@ struct settings_loop {
     uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
 };
 
+/** What replacing plugins of a running daemon may cost; 0: without a limit. */
+struct settings_upgrade {
+    uint64_t drain_ns, max_resident_bytes;
+};
+
 /** A plugin's URI and its place in the configuration. */
 struct settings_uri {
     const char *uri;
@@ -96,6 +101,7 @@ struct settings {
     struct settings_on_crash on_crash;
     unsigned prepare_threads;
     struct settings_loop loop;
+    struct settings_upgrade upgrade;
     /** The trees, values and sections it is made of. */
     struct settings_store *store;
 };
