@@ -81,6 +81,30 @@ class Tls(Case):
         self.assert_unavailable(grpc.insecure_channel(f"127.0.0.1:{self.port}"))
         self.assert_stops(self.daemon)
 
+    def test_a_renewed_certificate_is_used_without_a_restart(self):
+        """As tools renew it: beside the old pair, and a symlink to the directory of both is switched."""
+        self.make_server()
+        self.make_certificate("next", "other", "DNS:localhost")
+        for name, of in (("old", "server"), ("new", "next")):
+            (self.folder / name).mkdir()
+            for ending in ("pem", "key"):
+                shutil.copy(self.folder / f"{of}.{ending}", self.folder / name / f"tls.{ending}")
+        (self.folder / "live").symlink_to("old")
+        for ending in ("pem", "key"):
+            (self.folder / f"tls.{ending}").symlink_to(f"live/tls.{ending}")
+        self.serve(tls_cert=str(self.folder / "tls.pem"), tls_key=str(self.folder / "tls.key"))
+        self.assertIn("world", self.hello(self.secure("ca")))
+        (self.folder / "switch").symlink_to("new")
+        (self.folder / "switch").rename(self.folder / "live")
+        self.daemon.wait_for_log("using the changed TLS files")
+        self.assertIn("world", self.hello(self.secure("other")))
+        self.assert_unavailable(self.secure("ca"))
+        (self.folder / "new" / "tls.pem").rename(self.folder / "new" / "gone.pem")
+        (self.folder / "tls.key").unlink()
+        self.daemon.wait_for_log("those in use stay")
+        self.assertIn("world", self.hello(self.secure("other")))
+        self.assert_stops(self.daemon)
+
     def test_with_a_certificate_on_both_sides(self):
         self.serve(tls_ca=str(self.folder / "ca.pem"), **self.make_server())
         self.make_certificate("client", "ca", "URI:spiffe://tests/client")

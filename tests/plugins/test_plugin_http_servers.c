@@ -26,8 +26,8 @@ static struct berth_testing *serve(const char *uri, const char *settings)
 
 static void assert_has(const char *text, const char *part)
 {
-    if (strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in \"%s\"", part, text);
+    if (text == NULL || strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, text != NULL ? text : "");
 }
 
 static void assert_refuses(const char *uri, const char *settings, enum berth_code code, const char *text)
