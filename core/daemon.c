@@ -25,8 +25,8 @@
 #include "report.h"
 #include "survey.h"
 
-/* The state folder holds sockets that other users must reach; the root is private. */
-#define ROOT_MODE 0700
+/* The state folder holds sockets that other users must reach, and both hold folders of isolated plugins. */
+#define ROOT_MODE 0711
 #define STATE_MODE 0711
 
 /*

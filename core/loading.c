@@ -4,13 +4,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <core/worker/isolated.h>
 #include <sdk/base/memory.h>
 
-/* What a generation's source keeps. */
+/* What a generation's source keeps: a file, or what stands in for a plugin in a process of its own. */
 struct kept {
     struct survey *survey;
     struct loaded_module *file;
+    struct isolated *isolated;
 };
 
 /* What could not be loaded is tried once for each survey. */
@@ -123,6 +126,95 @@ static const struct berth_settings *settings_for(struct loading *loading, struct
     return settings_of_plugin(settings, uri);
 }
 
+/* What this kernel cannot enforce is said, never assumed. */
+static void warn_of_missing(struct loading *loading, const struct isolated_options *options)
+{
+    struct sandbox_report report;
+    struct berth_error error;
+    char line[256];
+
+    if (isolated_judge(options, &report, &error) != BERTH_OK)
+        return;
+    for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
+        if (report.items[i].verdict != SANDBOX_MISSING)
+            continue;
+        snprintf(line, sizeof(line), "isolation: %s: %s", report.items[i].name, report.items[i].text);
+        loading->on_line(loading->context, BERTH_LOG_WARN, options->plugin->uri, BERTH_OK, line);
+    }
+}
+
+static enum berth_code isolate(struct loading *loading, const struct survey *survey,
+                               const struct isolated_options *options, struct isolated **ret_isolated,
+                               struct berth_error *err)
+{
+    enum berth_code code;
+
+    if (settings_needs_migration(survey->settings, options->plugin->uri))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "its settings are of an older version, and an isolated plugin cannot migrate "
+                               "them; run `berthd config migrate`");
+    if (options->settings == NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "its settings were not checked");
+    code = isolated_create(options, ret_isolated, err);
+    if (code == BERTH_OK)
+        warn_of_missing(loading, options);
+    return code;
+}
+
+/* Its module is not mapped here, and its own check of its settings runs in its worker. */
+static enum berth_code load_isolated(struct loading *loading, struct survey *survey,
+                                     const struct plan_entry *entry, struct registry_plugin *plugin,
+                                     const struct settings_isolation *isolation,
+                                     struct generation_source *ret_source)
+{
+    struct isolated_options options = {
+        .plugin = entry->plugin,
+        .settings = settings_of_plugin(survey->settings, entry->plugin->uri),
+        .isolation = isolation,
+        .timeouts = settings_timeouts_of(survey->settings, entry->plugin->uri),
+        .root = survey->settings->root,
+        .state = survey->settings->state,
+    };
+    struct isolated *isolated;
+    struct berth_error error;
+    enum berth_code code;
+    struct kept *kept;
+
+    /* Its init is the start of a process, and prepare too. */
+    if (options.timeouts.prepare_ns > 0 && options.timeouts.init_ns > 0)
+        options.timeouts.init_ns += options.timeouts.prepare_ns;
+    code = isolate(loading, survey, &options, &isolated, &error);
+    if (code != BERTH_OK) {
+        fail(loading, plugin, code, error.message);
+        return code;
+    }
+    kept = memory_allocate(1, sizeof(*kept));
+    *kept = (struct kept){.survey = survey_hold(survey), .isolated = isolated};
+    *ret_source = (struct generation_source){
+        .entry = entry,
+        .table = isolated_table(isolated),
+        .settings = options.settings,
+        .timeouts = options.timeouts,
+        .keep = kept,
+    };
+    return BERTH_OK;
+}
+
+/* The folders of a plugin that was isolated belong to the user of its worker. */
+static void take_back(const struct loading *loading, const struct settings *settings, const char *uri)
+{
+    const char *const bases[] = {settings->root, settings->state};
+
+    for (size_t i = 0; i < 2 && geteuid() == 0; i++) {
+        char *path = memory_format("%s/%s", bases[i], uri);
+        struct berth_error error;
+
+        if (ownership_give(path, 0, 0, false, &error) != BERTH_OK)
+            loading->on_line(loading->context, BERTH_LOG_WARN, uri, BERTH_OK, error.message);
+        free(path);
+    }
+}
+
 enum berth_code loading_load(struct loading *loading, struct survey *survey, const struct plan_entry *entry,
                              struct registry_plugin *plugin, struct generation_source *ret_source)
 {
@@ -130,8 +222,12 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
     const struct berth_plugin *table;
     const struct berth_settings *settings;
     struct loaded_module *file;
+    const struct settings_isolation *isolation = settings_find_isolation(survey->settings, manifest->uri);
     struct kept *kept;
 
+    if (isolation != NULL)
+        return load_isolated(loading, survey, entry, plugin, isolation, ret_source);
+    take_back(loading, survey->settings, manifest->uri);
     use_survey(loading, survey);
     file = modules_load(&loading->modules, manifest->manifest, plugin->running);
     plugin->times.load_start_ns = registry_time_of(loading->registry, file->begun_ns);
@@ -148,7 +244,7 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
         return plugin->code != BERTH_OK ? plugin->code : BERTH_INVALID_ARGUMENT;
     }
     kept = memory_allocate(1, sizeof(*kept));
-    *kept = (struct kept){survey_hold(survey), file};
+    *kept = (struct kept){.survey = survey_hold(survey), .file = file};
     *ret_source = (struct generation_source){
         .entry = entry,
         .table = table,
@@ -163,7 +259,9 @@ void loading_drop(struct loading *loading, const struct generation_source *sourc
 {
     struct kept *kept = source->keep;
 
-    modules_release(&loading->modules, kept->file);
+    if (kept->file != NULL)
+        modules_release(&loading->modules, kept->file);
+    isolated_destroy(kept->isolated);
     survey_drop(kept->survey);
     free(kept);
 }

@@ -84,6 +84,11 @@ static enum change_action find_own_change(struct change_build *build, struct cha
         node->reason = change_text(build, "the transports of %s changed", service);
         return CHANGE_RESTART;
     }
+    if (node->running->settings != NULL && build->settings != NULL &&
+        settings_isolation_differs(node->running->settings, build->settings, node->uri)) {
+        node->reason = change_text(build, "its isolation changed");
+        return CHANGE_RESTART;
+    }
     if (node->running->settings != NULL && build->settings != NULL)
         settings_compare_plugin(node->running->settings, build->settings, node->uri, &node->differences);
     if (node->differences.count == 0)

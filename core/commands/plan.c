@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include <core/survey.h>
+#include <core/worker/isolated.h>
 
 static bool all_will_run(const struct survey *survey)
 {
@@ -24,8 +25,10 @@ static void print(const struct survey *survey, const struct command_options *opt
         plan_print_json(stdout, survey->plan, &survey->scan);
     else if (cli_has(options->line, "dot"))
         plan_print_dot(stdout, survey->plan);
-    else
+    else {
         plan_print_text(stdout, survey->plan, &survey->scan);
+        isolated_print_text(stdout, survey->plan, survey->settings);
+    }
 }
 
 int command_plan(const struct command_options *options)

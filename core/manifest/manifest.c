@@ -20,14 +20,17 @@ static const char *const module_keys[] = {"module",  "version", "description", "
                                           "licence", "needs",   "plugins"};
 
 static const char *const plugin_keys[] = {
-    "type",        "id",        "description", "requires",       "wants",    "services", "transports",
-    "carries",     "callbacks", "interface",   "config_version", "renames",  "config",   "protos",
-    "skip_unless", "formerly",  "leaves",      "gives_to",       "migrates", "upgrade",  "state",
+    "type",      "id",        "description",    "requires", "wants",  "services", "transports",  "carries",
+    "callbacks", "interface", "config_version", "renames",  "config", "protos",   "skip_unless", "formerly",
+    "leaves",    "gives_to",  "migrates",       "upgrade",  "state",  "uses",
 };
 
 /* In the order of enum manifest_callback. */
 static const char *const callback_names[] = {"prepare", "discard", "serve",       "drain",      "close",
                                              "migrate", "check",   "reconfigure", "save_state", "load_state"};
+
+/* In the order of enum manifest_uses. */
+static const char *const uses_names[] = {"router", "inspect", "intercept"};
 
 /* In the order of enum manifest_upgrade. */
 static const char *const upgrade_names[] = {"exclusive", "handover", "beside"};
@@ -396,6 +399,30 @@ static void read_callbacks(struct reader *reader, const struct config_node *map,
     if ((plugin->callbacks & MANIFEST_CALLBACK_DISCARD) != 0 &&
         (plugin->callbacks & MANIFEST_CALLBACK_PREPARE) == 0)
         complain(reader, &list->mark, "discard frees what prepare made: name prepare too");
+}
+
+/* What the plan cannot see in the code: a key of its own, because it keeps the plugin in the daemon. */
+static void read_uses(struct reader *reader, const struct config_node *map, struct manifest_plugin *plugin)
+{
+    const struct config_node *list = find(map, "uses");
+
+    if (list == NULL || !expect(reader, list, CONFIG_LIST, "uses"))
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_node *node = list->items[i];
+        size_t k = 0;
+
+        if (!expect(reader, node, CONFIG_SCALAR, "a table of the host"))
+            continue;
+        while (k < COUNT(uses_names) && strcmp(node->text, uses_names[k]) != 0)
+            k++;
+        if (k == COUNT(uses_names))
+            complain_of_unknown(
+                reader, &node->mark,
+                "uses: \"%.60s\" is not a table of the host: use router, inspect or intercept", node->text);
+        else
+            plugin->uses |= 1u << k;
+    }
 }
 
 const char *manifest_upgrade_name(enum manifest_upgrade mode)
@@ -774,6 +801,7 @@ static void read_plugin(struct reader *reader, const struct config_node *node, s
                &plugin->carries, &plugin->carry_count);
     read_callbacks(reader, node, plugin);
     read_upgrade(reader, node, plugin);
+    read_uses(reader, node, plugin);
     read_state(reader, node, plugin);
     read_interface(reader, node, plugin);
     read_texts(reader, find(node, "protos"), "protos", "a file under protos", check_proto, plugin,

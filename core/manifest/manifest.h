@@ -67,6 +67,16 @@ enum manifest_callback {
     MANIFEST_CALLBACK_LOAD_STATE = 1 << 9,
 };
 
+/** What a plugin uses of the daemon beside its own calls, named under `uses`: none of it reaches a worker. */
+enum manifest_uses {
+    /** Other routes than its own. */
+    MANIFEST_USES_ROUTER = 1 << 0,
+    /** Other plugins, in struct berth_inspect; what is said there of the daemon itself does reach a worker.
+     */
+    MANIFEST_USES_INSPECT = 1 << 1,
+    MANIFEST_USES_INTERCEPT = 1 << 2,
+};
+
 /** How a plugin's next generation takes over. The strictest comes first, and is the default. */
 enum manifest_upgrade {
     /** The old one is closed before the new one is created: two never live at once. */
@@ -136,6 +146,8 @@ struct manifest_plugin {
     const char *const *carries;
     size_t carry_count;
     enum manifest_upgrade upgrade;
+    /** Bits of enum manifest_uses. */
+    uint32_t uses;
     struct manifest_state state;
     /** The .proto files in which its services stand, as protoc is given them: for the generator. */
     const char *const *protos;

@@ -67,6 +67,9 @@ void plan_rules_apply(struct plan_build *build);
 /** Blocks or skips what can never start, and then all that requires it. */
 void plan_rules_block(struct plan_build *build);
 
+/** Rejects plugins that are to run in a process of their own, but use or offer what does not reach one. */
+void plan_isolation_apply(struct plan_build *build);
+
 /** Rejects plugins that export a service assigned to another plugin, and adds the configured transports. */
 void plan_exports_apply(struct plan_build *build);
 /** Warns about transports that no server carries. */

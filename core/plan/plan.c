@@ -10,6 +10,7 @@ struct plan *plan_create(const struct catalog *catalog, const struct settings_pl
 
     plan_build_collect(&build, catalog);
     plan_rules_apply(&build);
+    plan_isolation_apply(&build);
     plan_exports_apply(&build);
     plan_rules_block(&build);
     if (plan_cycles_apply(&build))

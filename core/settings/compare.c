@@ -185,6 +185,29 @@ void settings_compare_plugin(const struct settings *before, const struct setting
         note(ret_found, "", new->node != NULL ? &new->node->key_mark : &nowhere, new->node == NULL);
 }
 
+static const struct berth_value *find_isolation(const struct settings *settings, const char *uri)
+{
+    const struct berth_settings *view = config_values_settings(settings->store->values);
+
+    return view->find(view->find(view->root, "isolation"), uri);
+}
+
+bool settings_isolation_differs(const struct settings *before, const struct settings *after, const char *uri)
+{
+    const struct berth_value *old = find_isolation(before, uri), *new = find_isolation(after, uri);
+    struct settings_differences found = {0};
+    struct comparison comparison = {.found = &found};
+    bool differs = old != new;
+
+    if (old != NULL && new != NULL) {
+        compare(&comparison, old, new);
+        differs = found.count > 0;
+        config_text_finish(&comparison.path);
+        settings_differences_finish(&found);
+    }
+    return differs;
+}
+
 /* What is decided once, at the start of the process. */
 static bool needs_restart_of_daemon(const char *path)
 {

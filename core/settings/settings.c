@@ -140,7 +140,12 @@ const struct schema settings_schema = {
                                "would exceed it is refused until a restart. 0: unlimited.",
                         .default_ = WORD("64MiB"), .has_min = true, .min = 0, .has_max = true,
                         .max = INT64_C(1) << 40))),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 15, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_MAP, .name = "isolation", .index = 15,
+              .doc =
+                  "Plugins that run in a process of their own, confined, by URI. A crash then costs only the "
+                  "plugin's own calls.",
+              .default_ = EMPTY(CONFIG_MAP), .items = &settings_isolation_schema),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 16, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -498,6 +503,7 @@ static void fill(struct settings *settings)
     read_timeouts(settings, find_top(settings, "timeouts"), &settings->timeouts);
     fill_loop(settings);
     fill_upgrade(settings);
+    settings_fill_isolation(settings);
 }
 
 static struct settings *create_empty(void)

@@ -45,6 +45,42 @@ struct settings_unset {
     const char *condition;
 };
 
+/** Sockets that an isolated plugin may open: each includes those before it. */
+enum settings_network {
+    SETTINGS_NETWORK_NONE,
+    SETTINGS_NETWORK_UNIX,
+    SETTINGS_NETWORK_TCP,
+    SETTINGS_NETWORK_ALL,
+};
+
+/** When the process of an isolated plugin is started again. */
+enum settings_restart {
+    SETTINGS_RESTART_ON_FAILURE,
+    SETTINGS_RESTART_ALWAYS,
+    SETTINGS_RESTART_NO,
+};
+
+/** A plugin that runs in its own process, and how. 0: unlimited, or never. */
+struct settings_isolation {
+    const char *uri;
+    struct config_mark mark;
+    /** NULL: the daemon's. */
+    const char *user, *group;
+    uint64_t memory_bytes;
+    uint32_t tasks;
+    const char *const *read, *const *write;
+    size_t read_count, write_count;
+    enum settings_network network;
+    const uint16_t *connect, *bind;
+    size_t connect_count, bind_count;
+    bool processes, required;
+    enum settings_restart restart;
+    uint64_t restart_delay_ns;
+    uint32_t start_limit;
+    uint64_t start_limit_interval_ns;
+    uint64_t stall_after_ns;
+};
+
 /** What the configuration decides about the plan. */
 struct settings_plan {
     const struct settings_uri *disabled;
@@ -64,6 +100,8 @@ struct settings_plan {
     size_t transport_count;
     const struct settings_unset *unset;
     size_t unset_count;
+    const struct settings_isolation *isolation;
+    size_t isolation_count;
     /** Plugins that killed the daemon too often; owned by the caller. */
     const struct settings_quarantine {
         const char *uri;
@@ -220,12 +258,17 @@ struct settings_differences {
  */
 void settings_compare_plugin(const struct settings *before, const struct settings *after, const char *uri,
                              struct settings_differences *ret_found);
+/** Does a plugin run in another process than before, or otherwise confined? */
+bool settings_isolation_differs(const struct settings *before, const struct settings *after, const char *uri);
 /** The same for the daemon's own settings, without the plugins' sections. */
 void settings_compare_daemon(const struct settings *before, const struct settings *after,
                              struct settings_differences *ret_found);
 /** "limits.burst changed at conf.d/20.yaml:7:3", malloced. */
 char *settings_difference_explain(const struct settings_difference *difference);
 void settings_differences_finish(struct settings_differences *differences);
+
+/** How a plugin is isolated; NULL: it runs in the daemon. */
+const struct settings_isolation *settings_find_isolation(const struct settings *settings, const char *uri);
 
 /** How far a section of an older version has come. */
 struct migration {

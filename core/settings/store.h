@@ -70,6 +70,10 @@ struct settings_store {
  * their own.
  */
 extern const struct schema settings_schema;
+/** One entry under `isolation`. */
+extern const struct schema settings_isolation_schema;
+/** Fills settings->plan.isolation from the checked values. */
+void settings_fill_isolation(struct settings *settings);
 
 /** NULL for a plugin that was not found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);

@@ -262,6 +262,16 @@ static const char *op_annotation(struct berth_call *public, const char *key)
     return annotation == NULL ? NULL : annotation->value;
 }
 
+void router_each_annotation(struct berth_call *public,
+                            void (*on_annotation)(void *context, const char *key, const char *value),
+                            void *context)
+{
+    const struct call *call = handle_call_quietly(public);
+
+    for (const struct annotation *at = call != NULL ? call->annotations : NULL; at != NULL; at = at->next)
+        on_annotation(context, at->key, at->value);
+}
+
 static enum berth_code op_set_trace(struct berth_call *public, const struct berth_trace *trace)
 {
     struct call *call = handle_call(public, "set the trace of", CALLER);

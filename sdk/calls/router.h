@@ -215,6 +215,11 @@ void router_when_idle(struct router *router, const void *owner, void (*on_idle)(
  */
 void router_end_calls(struct router *router, const void *owner, const char *reason);
 
+/** Visits what interceptors and the handler have attached to an open call, in no order. */
+void router_each_annotation(struct berth_call *call,
+                            void (*on_annotation)(void *context, const char *key, const char *value),
+                            void *context);
+
 /**
  * Adds an interceptor, after those with a lower or the same `order`, for calls opened from here on.
  *

@@ -125,7 +125,7 @@ class Includes(unittest.TestCase):
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
         doors = {"scan": "scan", "elf": "elf", "manifest": "manifest", "settings": "settings", "plan": "plan", "module": "module",
-                 "life": "generation", "perform": "perform", "listen": "listen",
+                 "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated|sandbox",
                  "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
             others = [p for p in c_files("core") if p.parts[1] != room]

@@ -580,6 +580,83 @@ static void nothing_is_widened_by_default(void **state)
     assert_ptr_equal(entry_of("a.v1.x")->services, scene.services[0]);
 }
 
+/* A plugin of a case is to run in a process of its own. */
+static void isolate(const char *uri)
+{
+    static struct settings_isolation isolation;
+
+    isolation = (struct settings_isolation){.uri = uri, .mark = {"berthd.yaml", 5, 3}};
+    scene.settings = (struct settings_plan){.isolation = &isolation, .isolation_count = 1};
+}
+
+static void only_calls_reach_a_process_of_its_own(void **state)
+{
+    static const struct fake fakes[] = {
+        {.uri = "a.v1.store"},
+        {.uri = "b.v1.user", .requirements = {"a.v1"}},
+        {.uri = "c.v1.alone"},
+        {.uri = "d.v1.wishes", .wants = {"a.v1"}},
+    };
+    static const struct {
+        const char *uri, *reason;
+    } cases[] = {
+        {"a.v1.store", "cannot be isolated: it has an interface that b.v1.user uses, and only calls reach "
+                       "another process; remove it from isolation (berthd.yaml:5:3)"},
+        {"b.v1.user",
+         "cannot be isolated: it requires a.v1, and uses the interface of a.v1.store, which stays "
+         "in the daemon; remove it from isolation (berthd.yaml:5:3)"},
+        {"c.v1.alone", NULL},
+        {"d.v1.wishes", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start_again();
+        isolate(cases[i].uri);
+        for (size_t k = 0; k < sizeof(fakes) / sizeof(fakes[0]); k++)
+            add_fake(&fakes[k]);
+        scene.plugins[0].interface = "store";
+        make_plan(NULL, 0);
+        if (cases[i].reason == NULL)
+            expect_run(cases[i].uri);
+        else
+            expect(cases[i].uri, BERTH_STATE_REJECTED, BERTH_FAILED_PRECONDITION, cases[i].reason);
+    }
+    assert_int_equal(scene.plan->warning_count, 1);
+    assert_string_equal(scene.plan->warnings[0],
+                        "d.v1.wishes is isolated and runs without a.v1.store, which it wants");
+}
+
+static void who_uses_the_daemon_itself_stays_in_it(void **state)
+{
+    static const struct fake fake = {.uri = "a.v1.b"};
+    static const char *const carries[] = {"grpc"};
+    static const struct {
+        uint32_t uses;
+        size_t carries;
+        const char *reason;
+    } cases[] = {
+        {0, 1, "is a server, and calls reach the daemon through it"},
+        {MANIFEST_USES_INTERCEPT, 0, "intercepts calls of the daemon"},
+        {MANIFEST_USES_ROUTER, 0, "uses the routes of other plugins (uses: router)"},
+        {MANIFEST_USES_INSPECT, 0, "looks at other plugins (uses: inspect)"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char reason[256];
+
+        start_again();
+        isolate(fake.uri);
+        add_fake(&fake);
+        scene.plugins[0].uses = cases[i].uses;
+        scene.plugins[0].carries = carries;
+        scene.plugins[0].carry_count = cases[i].carries;
+        make_plan(NULL, 0);
+        snprintf(reason, sizeof(reason),
+                 "cannot be isolated: it %s; remove it from isolation (berthd.yaml:5:3)", cases[i].reason);
+        expect(fake.uri, BERTH_STATE_REJECTED, BERTH_FAILED_PRECONDITION, reason);
+    }
+}
+
 static void a_transport_that_nobody_carries_is_a_warning(void **state)
 {
     static const char *const quic[] = {"quic"};
@@ -787,6 +864,8 @@ int main(void)
         TEST(what_is_disabled_is_not_skipped_and_a_failure_outweighs_a_skip),
         TEST(the_configuration_widens_the_transports_of_a_service),
         TEST(nothing_is_widened_by_default),
+        TEST(only_calls_reach_a_process_of_its_own),
+        TEST(who_uses_the_daemon_itself_stays_in_it),
         TEST(a_transport_that_nobody_carries_is_a_warning),
         TEST(where_no_server_says_what_it_carries_nobody_is_warned),
         TEST(many_warnings_are_cut_with_their_number),

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who can run in a process of its own: between processes pass calls, not interfaces. A plugin that others use
+ * by its interface, or that uses one, stays in the daemon.
+ */
+#include "build.h"
+
+/* How to run it after all. */
+#define CHOICES "remove it from isolation (%s:%u:%u)"
+
+BERTH_PRINTF(3, 4)
+static void refuse(struct plan_build *build, const struct settings_isolation *isolation, const char *format,
+                   ...)
+{
+    size_t entry = name_table_find(&build->memory->uris, isolation->uri);
+    va_list arguments;
+    char *why;
+
+    va_start(arguments, format);
+    why = memory_format_arguments(format, arguments);
+    va_end(arguments);
+    plan_build_stop(build, entry, BERTH_STATE_REJECTED, BERTH_FAILED_PRECONDITION,
+                    plan_build_text(build, "cannot be isolated: it %s; " CHOICES, why, isolation->mark.file,
+                                    isolation->mark.line, isolation->mark.column),
+                    PLAN_NONE);
+    free(why);
+}
+
+/* What it says of itself. */
+static const char *find_own_reason(const struct manifest_plugin *plugin)
+{
+    if (plugin->carry_count > 0)
+        return "is a server, and calls reach the daemon through it";
+    if ((plugin->uses & MANIFEST_USES_INTERCEPT) != 0)
+        return "intercepts calls of the daemon";
+    if ((plugin->uses & MANIFEST_USES_ROUTER) != 0)
+        return "uses the routes of other plugins (uses: router)";
+    if ((plugin->uses & MANIFEST_USES_INSPECT) != 0)
+        return "looks at other plugins (uses: inspect)";
+    return NULL;
+}
+
+static bool points_at(const struct plan *plan, const struct plan_requirement *requirement, size_t entry)
+{
+    if (requirement->target == PLAN_TARGET_PLUGIN)
+        return requirement->index == entry;
+    return requirement->target == PLAN_TARGET_TYPE && requirement->index == plan->entries[entry].type;
+}
+
+/* The first plugin that runs, whom the requirement means, and that has an interface; or PLAN_NONE. */
+static size_t find_interface(const struct plan_build *build, const struct plan_requirement *requirement)
+{
+    for (size_t i = 0; i < build->plan->count; i++)
+        if (plan_build_will_run(build, i) && build->plan->entries[i].plugin->interface != NULL &&
+            points_at(build->plan, requirement, i))
+            return i;
+    return PLAN_NONE;
+}
+
+/* Another plugin that uses the interface of this one; or PLAN_NONE. */
+static size_t find_user(const struct plan_build *build, size_t entry)
+{
+    for (size_t i = 0; i < build->plan->count; i++) {
+        const struct plan_entry *user = &build->plan->entries[i];
+
+        for (size_t k = 0; i != entry && plan_build_will_run(build, i) && k < user->requirement_count; k++)
+            if (points_at(build->plan, &user->requirements[k], entry))
+                return i;
+    }
+    return PLAN_NONE;
+}
+
+static void judge(struct plan_build *build, const struct settings_isolation *isolation, size_t entry)
+{
+    const struct plan_entry *isolated = &build->plan->entries[entry];
+    const char *reason = find_own_reason(isolated->plugin);
+    size_t other;
+
+    if (reason != NULL) {
+        refuse(build, isolation, "%s", reason);
+        return;
+    }
+    other = isolated->plugin->interface != NULL ? find_user(build, entry) : PLAN_NONE;
+    if (other != PLAN_NONE) {
+        refuse(build, isolation, "has an interface that %s uses, and only calls reach another process",
+               plan_build_uri(build, other));
+        return;
+    }
+    for (size_t i = 0; i < isolated->requirement_count; i++) {
+        const struct plan_requirement *requirement = &isolated->requirements[i];
+
+        other = find_interface(build, requirement);
+        if (other == PLAN_NONE || other == entry)
+            continue;
+        if (requirement->binding) {
+            refuse(build, isolation, "requires %s, and uses the interface of %s, which stays in the daemon",
+                   requirement->name, plan_build_uri(build, other));
+            return;
+        }
+        plan_build_warn(build, "%s is isolated and runs without %s, which it wants", isolation->uri,
+                        plan_build_uri(build, other));
+    }
+}
+
+void plan_isolation_apply(struct plan_build *build)
+{
+    for (size_t i = 0; i < build->settings->isolation_count; i++) {
+        const struct settings_isolation *isolation = &build->settings->isolation[i];
+        size_t entry = name_table_find(&build->memory->uris, isolation->uri);
+
+        if (entry != NAME_TABLE_NONE && plan_build_will_run(build, entry))
+            judge(build, isolation, entry);
+    }
+}

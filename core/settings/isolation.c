@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which plugins run in processes of their own, what these may do, and what follows when one ends. */
+#include "store.h"
+
+#include <string.h>
+
+#define FIELD(...)                                                                                           \
+    &(const struct schema)                                                                                   \
+    {                                                                                                        \
+        __VA_ARGS__                                                                                          \
+    }
+#define FIELDS(...)                                                                                          \
+    .fields = (const struct schema *const[]){__VA_ARGS__},                                                   \
+    .field_count = sizeof((const struct schema *const[]){__VA_ARGS__}) / sizeof(const struct schema *)
+#define WORD(literal)                                                                                        \
+    &(const struct config_node)                                                                              \
+    {                                                                                                        \
+        .kind = CONFIG_SCALAR, .text = literal, .length = sizeof(literal) - 1, .plain = true                 \
+    }
+#define EMPTY(node_kind)                                                                                     \
+    &(const struct config_node)                                                                              \
+    {                                                                                                        \
+        .kind = (node_kind)                                                                                  \
+    }
+#define CHOICES(...)                                                                                         \
+    .choices = (const char *const[]){__VA_ARGS__},                                                           \
+    .choice_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
+#define PATHS .kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST), .items = FIELD(.kind = SCHEMA_PATH)
+#define PORTS                                                                                                \
+    .kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST),                                                     \
+    .items = FIELD(.kind = SCHEMA_INT, .has_min = true, .min = 1, .has_max = true, .max = 65535)
+#define DAY_NS INT64_C(86400000000000)
+
+/* In the order of enum settings_network and enum settings_restart. */
+static const char *const networks[] = {"none", "unix", "tcp", "all"};
+static const char *const restarts[] = {"on-failure", "always", "no"};
+
+const struct schema settings_isolation_schema = {
+    .kind = SCHEMA_OBJECT,
+    FIELDS(
+        FIELD(.kind = SCHEMA_STRING, .name = "user", .index = 0,
+              .doc = "User to run as; unset: the daemon's. Needs a daemon that runs as root.",
+              .has_min = true, .min = 1),
+        FIELD(.kind = SCHEMA_STRING, .name = "group", .index = 1,
+              .doc = "Group to run as; unset: that of the user.", .has_min = true, .min = 1),
+        FIELD(.kind = SCHEMA_BYTES, .name = "memory", .index = 2,
+              .doc = "Maximum private memory; beyond it, allocations fail. 0: unlimited.",
+              .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = INT64_C(1) << 50),
+        FIELD(.kind = SCHEMA_INT, .name = "tasks", .index = 3,
+              .doc = "Maximum number of threads, counted for the user, which must not be root. 0: unlimited.",
+              .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = 1000000),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "files", .index = 4,
+              .doc =
+                  "Files and directories that can be used, with all below them. The system's libraries, the "
+                  "module's directory, the plugin's own folders and its settings of type path are added.",
+              FIELDS(FIELD(PATHS, .name = "read", .index = 0, .doc = "To read."),
+                     FIELD(PATHS, .name = "write", .index = 1, .doc = "To read and write."))),
+        FIELD(.kind = SCHEMA_ENUM, .name = "network", .index = 5,
+              .doc = "Sockets that can be opened: none; unix; tcp, on the ports under connect and bind, and "
+                     "unix; or all.",
+              .default_ = WORD("none"), CHOICES("none", "unix", "tcp", "all")),
+        FIELD(PORTS, .name = "connect", .index = 6, .doc = "TCP ports to connect to, with network: tcp."),
+        FIELD(PORTS, .name = "bind", .index = 7, .doc = "TCP ports to listen on, with network: tcp."),
+        FIELD(.kind = SCHEMA_BOOL, .name = "processes", .index = 8,
+              .doc = "Allow child processes. Other programs cannot be run.", .default_ = WORD("false")),
+        FIELD(.kind = SCHEMA_BOOL, .name = "required", .index = 9,
+              .doc = "Do not start the plugin if the kernel cannot enforce all of this.",
+              .default_ = WORD("false")),
+        FIELD(.kind = SCHEMA_ENUM, .name = "restart", .index = 10,
+              .doc = "When to start its process again: on-failure (a signal, an exit code other than 0, a "
+                     "stall), always or no.",
+              .default_ = WORD("on-failure"), CHOICES("on-failure", "always", "no")),
+        FIELD(.kind = SCHEMA_DURATION, .name = "restart_delay", .index = 11,
+              .doc = "Pause before a restart; doubles with each one in a row, up to 30s.",
+              .default_ = WORD("10ms"), .has_min = true, .min = 0, .has_max = true, .max = DAY_NS),
+        FIELD(.kind = SCHEMA_INT, .name = "start_limit", .index = 12,
+              .doc = "Restarts within start_limit_interval after which the plugin has failed. 0: unlimited.",
+              .default_ = WORD("5"), .has_min = true, .min = 0, .has_max = true, .max = 1000000),
+        FIELD(.kind = SCHEMA_DURATION, .name = "start_limit_interval", .index = 13,
+              .doc = "The time within which restarts count.", .default_ = WORD("10s"), .has_min = true,
+              .min = INT64_C(1000000), .has_max = true, .max = DAY_NS),
+        FIELD(.kind = SCHEMA_DURATION, .name = "stall_after", .index = 14,
+              .doc = "Kill and restart the process if its loop has not answered for this long while it has "
+                     "work; 0s: never.",
+              .default_ = WORD("10s"), .has_min = true, .min = 0, .has_max = true, .max = DAY_NS)),
+};
+
+static int find_word(const char *const *words, size_t count, const char *word)
+{
+    size_t i = 0;
+
+    while (i + 1 < count && strcmp(words[i], word) != 0)
+        i++;
+    return (int)i;
+}
+
+#define FIND_WORD(words, word) find_word(words, sizeof(words) / sizeof(words[0]), word)
+
+struct reading {
+    struct settings *settings;
+    const struct berth_settings *view;
+};
+
+static const struct berth_value *get(const struct reading *reading, const struct berth_value *map,
+                                     const char *key)
+{
+    return reading->view->find(map, key);
+}
+
+static uint64_t get_integer(const struct reading *reading, const struct berth_value *map, const char *key)
+{
+    return (uint64_t)reading->view->integer(get(reading, map, key));
+}
+
+static const char *const *get_paths(const struct reading *reading, const struct berth_value *map,
+                                    const char *key, size_t *ret_count)
+{
+    const struct berth_value *list = get(reading, map, key);
+    size_t count = reading->view->count(list);
+    const char **paths =
+        config_arena_allocate(&reading->settings->store->arena, (count + 1) * sizeof(*paths));
+
+    for (size_t i = 0; i < count; i++)
+        paths[i] = reading->view->string(reading->view->at(list, i, NULL));
+    *ret_count = count;
+    return paths;
+}
+
+static const uint16_t *get_ports(const struct reading *reading, const struct berth_value *map,
+                                 const char *key, size_t *ret_count)
+{
+    const struct berth_value *list = get(reading, map, key);
+    size_t count = reading->view->count(list);
+    uint16_t *ports = config_arena_allocate(&reading->settings->store->arena, (count + 1) * sizeof(*ports));
+
+    for (size_t i = 0; i < count; i++)
+        ports[i] = (uint16_t)reading->view->integer(reading->view->at(list, i, NULL));
+    *ret_count = count;
+    return ports;
+}
+
+static void read_one(const struct reading *reading, const struct berth_value *map,
+                     struct settings_isolation *isolation)
+{
+    const struct berth_value *files = get(reading, map, "files");
+
+    isolation->mark = map->mark;
+    isolation->user = reading->view->string(get(reading, map, "user"));
+    isolation->group = reading->view->string(get(reading, map, "group"));
+    isolation->memory_bytes = get_integer(reading, map, "memory");
+    isolation->tasks = (uint32_t)get_integer(reading, map, "tasks");
+    isolation->read = get_paths(reading, files, "read", &isolation->read_count);
+    isolation->write = get_paths(reading, files, "write", &isolation->write_count);
+    isolation->network =
+        (enum settings_network)FIND_WORD(networks, reading->view->string(get(reading, map, "network")));
+    isolation->connect = get_ports(reading, map, "connect", &isolation->connect_count);
+    isolation->bind = get_ports(reading, map, "bind", &isolation->bind_count);
+    isolation->processes = reading->view->boolean(get(reading, map, "processes"));
+    isolation->required = reading->view->boolean(get(reading, map, "required"));
+    isolation->restart =
+        (enum settings_restart)FIND_WORD(restarts, reading->view->string(get(reading, map, "restart")));
+    isolation->restart_delay_ns = get_integer(reading, map, "restart_delay");
+    isolation->start_limit = (uint32_t)get_integer(reading, map, "start_limit");
+    isolation->start_limit_interval_ns = get_integer(reading, map, "start_limit_interval");
+    isolation->stall_after_ns = get_integer(reading, map, "stall_after");
+}
+
+void settings_fill_isolation(struct settings *settings)
+{
+    const struct reading reading = {settings, config_values_settings(settings->store->values)};
+    const struct berth_value *map = get(&reading, config_values_root(settings->store->values), "isolation");
+    size_t count = reading.view->count(map);
+    struct settings_isolation *isolation =
+        config_arena_allocate(&settings->store->arena, (count + 1) * sizeof(*isolation));
+
+    for (size_t i = 0; i < count; i++) {
+        const char *uri;
+        const struct berth_value *one = reading.view->at(map, i, &uri);
+
+        /* One may be wrong where errors are forgiven. */
+        if (reading.view->kind(one) != BERTH_VALUE_MAP)
+            continue;
+        isolation[settings->plan.isolation_count].uri = uri;
+        read_one(&reading, one, &isolation[settings->plan.isolation_count++]);
+    }
+    settings->plan.isolation = isolation;
+}
+
+const struct settings_isolation *settings_find_isolation(const struct settings *settings, const char *uri)
+{
+    for (size_t i = 0; i < settings->plan.isolation_count; i++)
+        if (strcmp(settings->plan.isolation[i].uri, uri) == 0)
+            return &settings->plan.isolation[i];
+    return NULL;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads and writes packets on a socket that does not block. */
+#include "channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sdk/base/container_of.h>
+
+#define READ_BYTES (64u * 1024)
+/* One busy or hostile worker must not keep the loop from others. */
+#define READS_PER_TURN 8
+/* Buffers that large messages have grown are given back beyond this. */
+#define KEPT_BYTES (256u * 1024)
+
+size_t channel_queued(const struct channel *channel)
+{
+    return channel->out.length - channel->out_start;
+}
+
+static void report(struct channel *channel, const char *reason)
+{
+    if (channel->is_broken)
+        return;
+    channel->is_broken = true;
+    uv_poll_stop(&channel->poll);
+    uv_prepare_stop(&channel->turn);
+    channel->on_broken(channel, reason);
+}
+
+void channel_break(struct channel *channel, const char *reason)
+{
+    report(channel, reason);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+static void poll_for(struct channel *channel, bool writes)
+{
+    if (channel->is_writing == writes)
+        return;
+    channel->is_writing = writes;
+    uv_poll_start(&channel->poll, writes ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_ready);
+}
+
+/* Everything has been sent. */
+static void empty_queue(struct channel *channel)
+{
+    channel->out.length = channel->out_start = 0;
+    if (channel->out.capacity > KEPT_BYTES)
+        packet_writer_finish(&channel->out);
+}
+
+void channel_flush(struct channel *channel)
+{
+    while (!channel->is_broken && channel_queued(channel) > 0) {
+        ssize_t sent = send(channel->fd, channel->out.bytes + channel->out_start, channel_queued(channel),
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            poll_for(channel, true);
+            return;
+        }
+        if (sent < 0) {
+            /* What it has said before it went away is still to be read. */
+            empty_queue(channel);
+            return;
+        }
+        channel->out_start += (size_t)sent;
+    }
+    if (channel->is_broken)
+        return;
+    empty_queue(channel);
+    poll_for(channel, false);
+}
+
+static void on_turn(uv_prepare_t *turn)
+{
+    struct channel *channel = CONTAINER_OF(turn, struct channel, turn);
+
+    uv_prepare_stop(turn);
+    if (channel->out.is_bad)
+        report(channel, "out of memory");
+    else if (channel_queued(channel) > CHANNEL_QUEUE_MAX)
+        report(channel, "does not read what it is sent");
+    else if (!channel->is_writing)
+        channel_flush(channel);
+}
+
+struct packet_writer *channel_write(struct channel *channel)
+{
+    if (!channel->is_broken && channel->is_open)
+        uv_prepare_start(&channel->turn, on_turn);
+    /* Moves the rest of what was sent in part to the front, where it is small beside what is free. */
+    if (channel->out_start > 0 && channel->out_start >= channel->out.length / 2) {
+        memmove(channel->out.bytes, channel->out.bytes + channel->out_start, channel_queued(channel));
+        channel->out.length -= channel->out_start;
+        channel->out_start = 0;
+    }
+    return &channel->out;
+}
+
+/* @return how many bytes the packet at the front lacks at least; 0: the channel is broken or closed. */
+static size_t take_packets(struct channel *channel)
+{
+    for (;;) {
+        size_t available = channel->in_end - channel->in_start, needed;
+        struct packet packet;
+
+        switch (packet_parse(channel->in + channel->in_start, available, &packet, &needed)) {
+        case PACKET_WHOLE:
+            channel->in_start += needed;
+            channel->on_packet(channel, &packet);
+            if (channel->is_broken || !channel->is_open)
+                return 0;
+            break;
+        case PACKET_PARTIAL:
+            return needed - available;
+        case PACKET_BAD:
+            report(channel, "sent bytes that are no packet");
+            return 0;
+        }
+    }
+}
+
+/* What was taken makes place; then the buffer grows to what one packet needs, or shrinks. */
+static bool make_room(struct channel *channel, size_t lacking)
+{
+    size_t held = channel->in_end - channel->in_start;
+    size_t capacity = held + (lacking > READ_BYTES ? lacking : READ_BYTES);
+    uint8_t *in;
+
+    if (channel->in_start > 0) {
+        memmove(channel->in, channel->in + channel->in_start, held);
+        channel->in_start = 0;
+        channel->in_end = held;
+    }
+    if (channel->in_capacity >= capacity && (channel->in_capacity <= KEPT_BYTES || capacity > KEPT_BYTES))
+        return true;
+    in = realloc(channel->in, capacity);
+    if (in == NULL)
+        return false;
+    channel->in = in;
+    channel->in_capacity = capacity;
+    return true;
+}
+
+/* @return is there perhaps more to read? */
+static bool read_some(struct channel *channel)
+{
+    size_t lacking = take_packets(channel);
+    ssize_t got;
+
+    if (lacking == 0)
+        return false;
+    if (!make_room(channel, lacking)) {
+        report(channel, "out of memory");
+        return false;
+    }
+    do
+        got = recv(channel->fd, channel->in + channel->in_end, channel->in_capacity - channel->in_end,
+                   MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return false;
+    if (got <= 0) {
+        channel->has_ended = true;
+        report(channel, "closed its connection");
+        return false;
+    }
+    channel->in_end += (size_t)got;
+    take_packets(channel);
+    return !channel->is_broken && channel->is_open;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct channel *channel = CONTAINER_OF(poll, struct channel, poll);
+
+    if (status < 0) {
+        channel->has_ended = true;
+        report(channel, "closed its connection");
+        return;
+    }
+    if (events & UV_WRITABLE)
+        channel_flush(channel);
+    if (events & UV_READABLE)
+        for (int i = 0; i < READS_PER_TURN && !channel->is_broken; i++)
+            if (!read_some(channel))
+                break;
+}
+
+int channel_open(struct channel *channel, uv_loop_t *loop, int fd)
+{
+    int error = uv_poll_init(loop, &channel->poll, fd);
+
+    if (error != 0) {
+        close(fd);
+        return error;
+    }
+    channel->fd = fd;
+    channel->is_open = true;
+    channel->is_broken = channel->has_ended = false;
+    channel->is_writing = false;
+    channel->in_start = channel->in_end = 0;
+    channel->out_start = 0;
+    uv_prepare_init(loop, &channel->turn);
+    uv_poll_start(&channel->poll, UV_READABLE, on_ready);
+    return 0;
+}
+
+static void count_closed(struct channel *channel)
+{
+    if (--channel->closing > 0)
+        return;
+    close(channel->fd);
+    free(channel->in);
+    channel->in = NULL;
+    channel->in_capacity = 0;
+    packet_writer_finish(&channel->out);
+    channel->on_closed(channel);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    count_closed(CONTAINER_OF((uv_poll_t *)handle, struct channel, poll));
+}
+
+static void on_turn_closed(uv_handle_t *handle)
+{
+    count_closed(CONTAINER_OF((uv_prepare_t *)handle, struct channel, turn));
+}
+
+void channel_close(struct channel *channel, void (*on_closed)(struct channel *channel))
+{
+    channel->is_open = false;
+    channel->closing = 2;
+    channel->on_closed = on_closed;
+    uv_close((uv_handle_t *)&channel->poll, on_poll_closed);
+    uv_close((uv_handle_t *)&channel->turn, on_turn_closed);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packets to and from the other side of a socket, on a loop. It never blocks, and what it holds is bounded.
+ */
+#ifndef CORE_WORKER_CHANNEL_H
+#define CORE_WORKER_CHANNEL_H
+
+#include <uv.h>
+
+#include "packet.h"
+
+/** More than this waiting to be sent breaks the channel: the other side does not read. */
+#define CHANNEL_QUEUE_MAX (64u << 20)
+
+/** Embedded by its owner, who fills in the first part. */
+struct channel {
+    /** One packet. The owner may write, break and close. */
+    void (*on_packet)(struct channel *channel, const struct packet *packet);
+    /** The other side is gone, or does not keep to the protocol; once, and nothing follows. One sentence. */
+    void (*on_broken)(struct channel *channel, const char *reason);
+
+    uv_poll_t poll;
+    /** Sends once a turn what was written in it. */
+    uv_prepare_t turn;
+    int fd;
+    uint8_t *in;
+    size_t in_start, in_end, in_capacity;
+    struct packet_writer out;
+    size_t out_start;
+    bool is_open, is_broken, is_writing;
+    /** It broke because the other side closed its end. */
+    bool has_ended;
+    /** Of the two handles. */
+    unsigned closing;
+    void (*on_closed)(struct channel *channel);
+};
+
+/**
+ * Starts reading.
+ *
+ * @param fd  a connected socket that does not block; owned from here on.
+ * @return 0, or a negative errno: then `fd` is closed.
+ */
+int channel_open(struct channel *channel, uv_loop_t *loop, int fd);
+/** Stops. on_closed follows from the loop; no other callback does. */
+void channel_close(struct channel *channel, void (*on_closed)(struct channel *channel));
+
+/** Where to write packets; they are sent at the end of this turn of the loop. */
+struct packet_writer *channel_write(struct channel *channel);
+/** Bytes that wait to be sent. */
+size_t channel_queued(const struct channel *channel);
+/** Sends what waits, as far as that does not block. For the last words. */
+void channel_flush(struct channel *channel);
+/** The other side broke the protocol: on_broken follows. `reason` is static. */
+void channel_break(struct channel *channel, const char *reason);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an isolated plugin is confined to: what the operator says, its own folders, and the paths in its
+ * settings. */
+#include "isolated.h"
+
+#include <assert.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <config/schema/value.h>
+
+#include <core/scan/scan.h>
+
+#include <sdk/base/memory.h>
+
+static_assert((int)SETTINGS_NETWORK_ALL == (int)SANDBOX_NETWORK_ALL, "both have the same networks");
+
+/* The list under `read` or `write` while it is made. */
+struct paths {
+    const char **items;
+    size_t count;
+};
+
+static void add(struct paths *paths, const char *path)
+{
+    paths->items = memory_grow(paths->items, paths->count, sizeof(*paths->items));
+    paths->items[paths->count++] = path;
+}
+
+static const char *keep(struct isolated_sandbox *sandbox, char *path)
+{
+    sandbox->paths = memory_grow(sandbox->paths, sandbox->path_count, sizeof(*sandbox->paths));
+    return sandbox->paths[sandbox->path_count++] = path;
+}
+
+struct collecting {
+    const struct berth_settings *settings;
+    struct paths read, write;
+    bool has_socket;
+};
+
+/* An operator who names a path to a plugin means it to be used. Those that do not exist are left out. */
+static void add_setting(struct collecting *collecting, const struct berth_value *value)
+{
+    const char *path = value->string;
+
+    if (path[0] != '/' || access(path, F_OK) != 0)
+        return;
+    switch (value->schema->format) {
+    case CONFIG_FORMAT_DIRECTORY:
+        add(&collecting->write, path);
+        return;
+    case CONFIG_FORMAT_SOCKET:
+        collecting->has_socket = true;
+        add(&collecting->write, path);
+        return;
+    case CONFIG_FORMAT_ANY:
+    case CONFIG_FORMAT_ADDRESS:
+    case CONFIG_FORMAT_HOST_PORT:
+    case CONFIG_FORMAT_FILE:
+        add(&collecting->read, path);
+        return;
+    }
+}
+
+static void collect(struct collecting *collecting, const struct berth_value *value)
+{
+    if (value->kind == BERTH_VALUE_STRING && value->schema != NULL && value->schema->kind == SCHEMA_PATH)
+        add_setting(collecting, value);
+    for (size_t i = 0; i < collecting->settings->count(value); i++)
+        collect(collecting, collecting->settings->at(value, i, NULL));
+}
+
+static enum berth_code find_user(const struct settings_isolation *isolation, struct sandbox_wanted *wanted,
+                                 struct berth_error *err)
+{
+    const struct passwd *user = isolation->user != NULL ? getpwnam(isolation->user) : NULL;
+    const struct group *group;
+
+    wanted->user = geteuid();
+    wanted->group = getegid();
+    if (isolation->user != NULL && user == NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s:%u:%u: isolation: there is no user \"%s\"",
+                               isolation->mark.file, isolation->mark.line, isolation->mark.column,
+                               isolation->user);
+    if (user != NULL) {
+        wanted->user = user->pw_uid;
+        wanted->group = user->pw_gid;
+    }
+    group = isolation->group != NULL ? getgrnam(isolation->group) : NULL;
+    if (isolation->group != NULL && group == NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s:%u:%u: isolation: there is no group \"%s\"", isolation->mark.file,
+                               isolation->mark.line, isolation->mark.column, isolation->group);
+    if (group != NULL)
+        wanted->group = group->gr_gid;
+    wanted->has_user = user != NULL || group != NULL;
+    return BERTH_OK;
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL || slash == path ? memory_copy("/")
+                                          : memory_format("%.*s", (int)(slash - path), path);
+}
+
+enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
+                                      const struct isolated_options *options, struct berth_error *err)
+{
+    const struct settings_isolation *isolation = options->isolation;
+    struct collecting collecting = {.settings = options->settings};
+    enum berth_code code;
+
+    *sandbox = (struct isolated_sandbox){0};
+    code = find_user(isolation, &sandbox->wanted, err);
+    if (code != BERTH_OK)
+        return code;
+    for (size_t i = 0; i < isolation->read_count; i++)
+        add(&collecting.read, isolation->read[i]);
+    for (size_t i = 0; i < isolation->write_count; i++)
+        add(&collecting.write, isolation->write[i]);
+    if (options->settings != NULL)
+        collect(&collecting, options->settings->root);
+    add(&collecting.read, keep(sandbox, folder_of(options->plugin->manifest->file->path)));
+    add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->root, options->plugin->uri)));
+    add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->state, options->plugin->uri)));
+    sandbox->wanted.read = collecting.read.items;
+    sandbox->wanted.read_count = collecting.read.count;
+    sandbox->wanted.write = collecting.write.items;
+    sandbox->wanted.write_count = collecting.write.count;
+    sandbox->wanted.network = (enum sandbox_network)isolation->network;
+    if (collecting.has_socket && sandbox->wanted.network == SANDBOX_NETWORK_NONE)
+        sandbox->wanted.network = SANDBOX_NETWORK_UNIX;
+    sandbox->wanted.connect_ports = isolation->connect;
+    sandbox->wanted.connect_port_count = isolation->connect_count;
+    sandbox->wanted.bind_ports = isolation->bind;
+    sandbox->wanted.bind_port_count = isolation->bind_count;
+    sandbox->wanted.memory_bytes = isolation->memory_bytes;
+    sandbox->wanted.tasks = isolation->tasks;
+    sandbox->wanted.allows_processes = isolation->processes;
+    sandbox->wanted.is_required = isolation->required;
+    return BERTH_OK;
+}
+
+void isolated_sandbox_finish(struct isolated_sandbox *sandbox)
+{
+    for (size_t i = 0; i < sandbox->path_count; i++)
+        free(sandbox->paths[i]);
+    free(sandbox->paths);
+    free((void *)(uintptr_t)sandbox->wanted.read);
+    free((void *)(uintptr_t)sandbox->wanted.write);
+    *sandbox = (struct isolated_sandbox){0};
+}
+
+enum berth_code isolated_judge(const struct isolated_options *options, struct sandbox_report *ret_report,
+                               struct berth_error *err)
+{
+    struct isolated_sandbox sandbox;
+    struct sandbox_kernel kernel;
+    enum berth_code code = isolated_sandbox_init(&sandbox, options, err);
+
+    if (code == BERTH_OK) {
+        sandbox_kernel_ask(&kernel);
+        sandbox_judge(&sandbox.wanted, &kernel, ret_report);
+    }
+    isolated_sandbox_finish(&sandbox);
+    return code;
+}
+
+static void print_report(FILE *out, const struct sandbox_report *report)
+{
+    static const char *const marks[] = {[SANDBOX_KEPT] = "+", [SANDBOX_OPEN] = "-", [SANDBOX_MISSING] = "!"};
+
+    fprintf(out, "  exposure %u of 100: %s\n", report->exposure, sandbox_exposure_name(report->exposure));
+    for (size_t i = 0; i < SANDBOX_PROMISES; i++)
+        fprintf(out, "    %s %-17s %s\n", marks[report->items[i].verdict], report->items[i].name,
+                report->items[i].text);
+}
+
+void isolated_print_text(FILE *out, const struct plan *plan, const struct settings *settings)
+{
+    bool has_any = false;
+
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const struct manifest_plugin *plugin = plan->entries[i].plugin;
+        const struct isolated_options options = {
+            .plugin = plugin,
+            .settings = settings_of_plugin(settings, plugin->uri),
+            .isolation = settings_find_isolation(settings, plugin->uri),
+            .root = settings->root,
+            .state = settings->state,
+        };
+        struct sandbox_report report;
+        struct berth_error error;
+
+        if (options.isolation == NULL)
+            continue;
+        if (!has_any)
+            fputs("\nIsolated (+ enforced, - not asked for, ! cannot be enforced here):\n", out);
+        has_any = true;
+        fprintf(out, "%s\n", plugin->uri);
+        if (isolated_judge(&options, &report, &error) == BERTH_OK)
+            print_report(out, &report);
+        else
+            fprintf(out, "  ! %s\n", error.message);
+    }
+}
+
+char *isolated_find_program(void)
+{
+    char own[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    char *folder, *path;
+
+    if (length > 0) {
+        own[length] = '\0';
+        folder = folder_of(own);
+        path = memory_format("%s/berth-worker", folder);
+        free(folder);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+    }
+    return memory_copy(BERTH_LIBEXEC_DIR "/berth-worker");
+}

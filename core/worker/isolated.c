@@ -1,0 +1,922 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stands in for a plugin that runs in a worker. The rest of the host sees an ordinary table; its steps become
+ * packets, and what the worker says becomes calls of the host table.
+ *
+ *     DOWN ─init─▶ STARTING ─▶ UP ─crash─▶ FALLING ─gone─▶ WAITING ─delay─▶ STARTING …
+ *                     └─ failed ──────────────┘ └─ no restart, too many: FAILED; close: DOWN
+ */
+#include "isolated.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <config/tree/units.h>
+
+#include <core/scan/scan.h>
+
+#include <sdk/base/container_of.h>
+#include <sdk/base/memory.h>
+
+#include "child.h"
+#include "forward.h"
+#include "ownership.h"
+#include "start.h"
+
+/* How long a restart is put off at most, and how long a worker must have run for the next to be the first
+ * again. */
+#define RESTART_DELAY_MAX_NS UINT64_C(30000000000)
+#define WELL_AFTER_NS UINT64_C(10000000000)
+/* How often a worker that has work is asked whether its loop turns. */
+#define PING_MS 1000
+/* Its last chance to end by itself once it has said that it is closed. */
+#define EXIT_MS 1000
+/* Of the daemon's own deadline, so that the reason is ours. */
+#define DEADLINE_PERCENT 90
+#define HOLDS_MAX 64
+
+enum isolated_state {
+    ISOLATED_DOWN,
+    ISOLATED_STARTING,
+    ISOLATED_UP,
+    /* To end; its calls have not been told why yet. */
+    ISOLATED_FALLING,
+    ISOLATED_WAITING,
+    ISOLATED_FAILED,
+};
+
+struct isolated {
+    LIST_ENTRY(isolated) link;
+    struct isolated_options options;
+    struct isolated_sandbox sandbox;
+    struct berth_plugin table;
+    struct berth_service **services;
+    size_t service_count;
+    char *program, *root, *state_folder;
+    /* From init until close has completed. */
+    const struct berth_host *host;
+    enum isolated_state state;
+    struct channel channel;
+    struct child child;
+    struct forward forward;
+    uv_timer_t timer;
+    /* The timer is on the loop; then destroying waits for it. */
+    bool has_timer, is_dropped;
+    /* Handles of the present worker that are not closed: two. */
+    unsigned open_parts;
+    bool child_has_ended;
+    /* The daemon waits for this step; -1: for none. And the one that the worker works on. */
+    int awaited, running;
+    /* It has served: a new worker is to serve too. */
+    bool serves;
+    /* The worker has said that it is closed. */
+    bool has_closed;
+    /* What the worker's first init ended with, once it has failed. */
+    enum berth_code failure;
+    /* Why it was killed; "" if it ended by itself. */
+    char fault[BERTH_ERROR_MAX];
+    /* Why the last worker ended. */
+    char reason[BERTH_ERROR_MAX];
+    bool ended_well;
+    uint64_t started_ns, pinged_ns;
+    /* Restarts in a row, and in the present interval. */
+    uint32_t in_a_row, in_interval;
+    uint64_t interval_ns;
+    struct {
+        uint32_t number;
+        struct berth_hold *hold;
+    } holds[HOLDS_MAX];
+    size_t hold_count;
+};
+
+/*
+ * Init is handed a host and nothing else: the host's URI finds the plugin. Of several generations the newest
+ * that has not begun is meant. The loop's thread only.
+ */
+static LIST_HEAD(, isolated) all = LIST_HEAD_INITIALIZER(all);
+
+static struct isolated *find(const char *uri)
+{
+    struct isolated *isolated;
+
+    LIST_FOREACH(isolated, &all, link)
+    if (isolated->host == NULL && strcmp(isolated->options.plugin->uri, uri) == 0)
+        return isolated;
+    return NULL;
+}
+
+static struct isolated *of_instance(void *instance)
+{
+    return CONTAINER_OF((struct forward *)instance, struct isolated, forward);
+}
+
+/* Time */
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(struct isolated *isolated, uint64_t after_ms)
+{
+    uv_update_time(isolated->host->loop);
+    uv_timer_start(&isolated->timer, on_timer, after_ms, 0);
+}
+
+static void release(struct isolated *isolated)
+{
+    for (size_t i = 0; i < isolated->service_count; i++)
+        forward_free_service(isolated->services[i]);
+    free(isolated->services);
+    forward_finish(&isolated->forward);
+    isolated_sandbox_finish(&isolated->sandbox);
+    free(isolated->program);
+    free(isolated->root);
+    free(isolated->state_folder);
+    free(isolated);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct isolated *isolated = CONTAINER_OF((uv_timer_t *)handle, struct isolated, timer);
+
+    isolated->has_timer = false;
+    if (isolated->is_dropped) {
+        release(isolated);
+        return;
+    }
+    if (isolated->awaited == BERTH_STEP_CLOSE) {
+        const struct berth_host *host = isolated->host;
+
+        isolated->awaited = -1;
+        isolated->host = NULL;
+        berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
+    }
+}
+
+/* No handle is left on the loop afterwards; then a close is complete. */
+static void rest(struct isolated *isolated)
+{
+    uv_close((uv_handle_t *)&isolated->timer, on_timer_closed);
+}
+
+static uint64_t timeout_ms(const struct isolated *isolated, enum berth_step step)
+{
+    const struct settings_timeouts *timeouts = &isolated->options.timeouts;
+    const uint64_t limits_ns[] = {timeouts->init_ns, timeouts->serve_ns, timeouts->drain_ns,
+                                  timeouts->close_ns};
+
+    return limits_ns[step] / 1000000 * DEADLINE_PERCENT / 100;
+}
+
+static void await(struct isolated *isolated, enum berth_step step)
+{
+    isolated->running = (int)step;
+    if (timeout_ms(isolated, step) > 0)
+        set_timer(isolated, timeout_ms(isolated, step));
+}
+
+/* The end of a worker */
+
+BERTH_PRINTF(2, 3)
+static void kill_for(struct isolated *isolated, const char *format, ...)
+{
+    va_list arguments;
+
+    if (isolated->fault[0] == '\0') {
+        va_start(arguments, format);
+        vsnprintf(isolated->fault, sizeof(isolated->fault), format, arguments);
+        va_end(arguments);
+    }
+    if (!isolated->child_has_ended)
+        child_kill(&isolated->child);
+}
+
+static void release_holds(struct isolated *isolated)
+{
+    for (size_t i = 0; i < isolated->hold_count; i++)
+        berth_release(isolated->host, isolated->holds[i].hold);
+    isolated->hold_count = 0;
+}
+
+static void complete(struct isolated *isolated, enum berth_code code, const char *message)
+{
+    int step = isolated->awaited;
+
+    if (step < 0 || step == BERTH_STEP_CLOSE)
+        return;
+    isolated->awaited = -1;
+    if (step != BERTH_STEP_INIT)
+        berth_complete(isolated->host, (enum berth_step)step, code, message);
+    else if (code == BERTH_OK)
+        berth_complete_init(isolated->host, &isolated->forward);
+    else
+        berth_fail_init(isolated->host, code, message);
+}
+
+static enum berth_code start_worker(struct isolated *isolated, struct berth_error *err);
+
+static bool may_restart(struct isolated *isolated)
+{
+    const struct settings_isolation *isolation = isolated->options.isolation;
+    uint64_t now = uv_hrtime();
+
+    if (isolation->restart == SETTINGS_RESTART_NO ||
+        (isolation->restart == SETTINGS_RESTART_ON_FAILURE && isolated->ended_well))
+        return false;
+    if (now - isolated->started_ns > WELL_AFTER_NS)
+        isolated->in_a_row = 0;
+    if (now - isolated->interval_ns > isolation->start_limit_interval_ns) {
+        isolated->interval_ns = now;
+        isolated->in_interval = 0;
+    }
+    return isolation->start_limit == 0 || isolated->in_interval < isolation->start_limit;
+}
+
+static uint64_t next_delay_ms(struct isolated *isolated)
+{
+    uint64_t delay_ns = isolated->options.isolation->restart_delay_ns;
+
+    for (uint32_t i = 0; i < isolated->in_a_row && delay_ns < RESTART_DELAY_MAX_NS; i++)
+        delay_ns *= 2;
+    isolated->in_a_row++;
+    isolated->in_interval++;
+    return (delay_ns < RESTART_DELAY_MAX_NS ? delay_ns : RESTART_DELAY_MAX_NS) / 1000000;
+}
+
+static void give_up(struct isolated *isolated)
+{
+    const struct settings_isolation *isolation = isolated->options.isolation;
+    char text[BERTH_ERROR_MAX], interval[CONFIG_UNITS_MAX];
+
+    isolated->state = ISOLATED_FAILED;
+    if (isolation->restart != SETTINGS_RESTART_NO && isolation->start_limit > 0 &&
+        isolated->in_interval >= isolation->start_limit) {
+        config_format_duration((int64_t)isolation->start_limit_interval_ns, interval);
+        snprintf(text, sizeof(text), "%.900s; not restarted again after %u restarts within %s (start_limit)",
+                 isolated->reason, isolated->in_interval, interval);
+    } else {
+        snprintf(text, sizeof(text), "%.900s; not restarted (restart)", isolated->reason);
+    }
+    forward_close(&isolated->forward, text);
+    (isolated->host->fail)(isolated->host, BERTH_UNAVAILABLE, text);
+}
+
+static void wait_for_restart(struct isolated *isolated)
+{
+    char text[BERTH_ERROR_MAX];
+    uint64_t delay_ms = next_delay_ms(isolated);
+
+    isolated->state = ISOLATED_WAITING;
+    snprintf(text, sizeof(text), "%.900s; restarting in %llu ms", isolated->reason,
+             (unsigned long long)delay_ms);
+    berth_report(isolated->host, BERTH_UNAVAILABLE, text);
+    set_timer(isolated, delay_ms);
+}
+
+/* Both its process and the connection are gone. */
+static void decide(struct isolated *isolated)
+{
+    if (isolated->awaited == BERTH_STEP_INIT) {
+        /* The first start has failed: close does not follow, and the host is not used again. */
+        isolated->state = ISOLATED_DOWN;
+        forward_close(&isolated->forward, isolated->reason);
+        rest(isolated);
+        complete(isolated, isolated->failure != BERTH_OK ? isolated->failure : BERTH_UNAVAILABLE,
+                 isolated->reason);
+        return;
+    }
+    if (isolated->awaited == BERTH_STEP_CLOSE) {
+        isolated->state = ISOLATED_DOWN;
+        rest(isolated);
+        return;
+    }
+    complete(isolated, BERTH_UNAVAILABLE, isolated->reason);
+    if (may_restart(isolated))
+        wait_for_restart(isolated);
+    else
+        give_up(isolated);
+}
+
+static void count_closed(struct isolated *isolated)
+{
+    if (--isolated->open_parts == 0)
+        decide(isolated);
+}
+
+static void on_channel_closed(struct channel *channel)
+{
+    count_closed(CONTAINER_OF(channel, struct isolated, channel));
+}
+
+static void on_child_closed(struct child *child)
+{
+    count_closed(CONTAINER_OF(child, struct isolated, child));
+}
+
+static void explain_end(struct isolated *isolated, const char *end)
+{
+    char words[BERTH_ERROR_MAX / 2];
+    bool by_us = isolated->child.was_killed && isolated->fault[0] != '\0';
+
+    child_last_words(&isolated->child, words, sizeof(words));
+    isolated->ended_well = !by_us && strcmp(end, "exited with code 0") == 0;
+    snprintf(isolated->reason, sizeof(isolated->reason), "its process %.400s%s%s%s",
+             by_us ? isolated->fault : end, words[0] != '\0' ? " (last output: " : "", words,
+             words[0] != '\0' ? ")" : "");
+}
+
+static void on_ended(struct child *child, const char *end)
+{
+    struct isolated *isolated = CONTAINER_OF(child, struct isolated, child);
+    bool was_up = isolated->state == ISOLATED_UP || isolated->state == ISOLATED_FALLING;
+
+    isolated->child_has_ended = true;
+    uv_timer_stop(&isolated->timer);
+    if (!isolated->has_closed && isolated->failure == BERTH_OK) {
+        explain_end(isolated, end);
+        berth_log(isolated->host, was_up ? BERTH_LOG_ERROR : BERTH_LOG_DEBUG, "%s", isolated->reason);
+    }
+    isolated->state = ISOLATED_FALLING;
+    isolated->running = -1;
+    if (isolated->awaited == BERTH_STEP_CLOSE)
+        forward_close(&isolated->forward, "the plugin is closed");
+    else
+        forward_hold(&isolated->forward, isolated->reason);
+    release_holds(isolated);
+    channel_close(&isolated->channel, on_channel_closed);
+    child_close(&isolated->child, on_child_closed);
+}
+
+static void on_line(struct child *child, const char *line)
+{
+    struct isolated *isolated = CONTAINER_OF(child, struct isolated, child);
+
+    if (isolated->host != NULL)
+        berth_log(isolated->host, BERTH_LOG_INFO, "output: %s", line);
+}
+
+/* What the worker says */
+
+static void on_broken(struct channel *channel, const char *reason)
+{
+    struct isolated *isolated = CONTAINER_OF(channel, struct isolated, channel);
+
+    /* A process that ends closes its connection first: its own end is the better reason, where there is one.
+     */
+    if (isolated->state == ISOLATED_UP)
+        isolated->state = ISOLATED_FALLING;
+    if (isolated->has_closed)
+        return;
+    if (channel->has_ended)
+        set_timer(isolated, EXIT_MS);
+    else
+        kill_for(isolated, "was killed: it %s", reason);
+}
+
+/* A worker that has work is asked from time to time whether its loop turns. */
+static void watch_if_busy(struct isolated *isolated)
+{
+    if (isolated->state == ISOLATED_UP && isolated->running < 0 && isolated->forward.in_flight > 0 &&
+        isolated->options.isolation->stall_after_ns > 0 && !uv_is_active((uv_handle_t *)&isolated->timer))
+        set_timer(isolated, PING_MS);
+}
+
+static void become_up(struct isolated *isolated)
+{
+    bool is_restart = isolated->awaited < 0;
+
+    isolated->state = ISOLATED_UP;
+    forward_open(&isolated->forward);
+    watch_if_busy(isolated);
+    if (is_restart)
+        berth_report(isolated->host, BERTH_OK, NULL);
+}
+
+static void send_step(struct isolated *isolated, enum berth_step step)
+{
+    struct packet_writer *writer = channel_write(&isolated->channel);
+
+    packet_begin(writer, PACKET_STEP, 0, 0);
+    packet_put_u8(writer, (uint8_t)step);
+    packet_end(writer);
+    await(isolated, step);
+}
+
+/* The end of a start of the worker: of init, or of serve after a restart. */
+static void end_start(struct isolated *isolated, int step, enum berth_code code, const char *message)
+{
+    if (code != BERTH_OK) {
+        if (isolated->awaited == BERTH_STEP_INIT) {
+            isolated->failure = code;
+            snprintf(isolated->reason, sizeof(isolated->reason), "%s", message);
+        }
+        kill_for(isolated, "could not start again: %.800s", message);
+        return;
+    }
+    if (step == BERTH_STEP_INIT && isolated->awaited < 0 && isolated->serves) {
+        send_step(isolated, BERTH_STEP_SERVE);
+        return;
+    }
+    become_up(isolated);
+    complete(isolated, BERTH_OK, NULL);
+}
+
+static void take_step_end(struct isolated *isolated, struct packet_reader *reader)
+{
+    int step = packet_get_u8(reader);
+    enum berth_code code = (enum berth_code)packet_get_u32(reader);
+    const char *message = packet_get_text(reader);
+
+    if (reader->is_bad) {
+        channel_break(&isolated->channel, "ended a step in a packet that cannot be read");
+        return;
+    }
+    /* It may have crossed with a close that does not wait for it. */
+    if (step != isolated->running)
+        return;
+    isolated->running = -1;
+    uv_timer_stop(&isolated->timer);
+    if (isolated->state == ISOLATED_STARTING) {
+        end_start(isolated, step, code, message);
+        return;
+    }
+    if (step == BERTH_STEP_SERVE)
+        isolated->serves = code == BERTH_OK;
+    if (step == BERTH_STEP_CLOSE) {
+        isolated->has_closed = true;
+        if (code != BERTH_OK)
+            berth_log(isolated->host, BERTH_LOG_WARN, "close failed: %s: %s", berth_code_name(code), message);
+        set_timer(isolated, EXIT_MS);
+        return;
+    }
+    watch_if_busy(isolated);
+    complete(isolated, code, message);
+}
+
+static void take_log(struct isolated *isolated, struct packet_reader *reader)
+{
+    uint8_t level = packet_get_u8(reader);
+    const char *text = packet_get_text(reader);
+
+    if (!reader->is_bad && level <= BERTH_LOG_DEBUG)
+        berth_log(isolated->host, (enum berth_log_level)level, "%s", text);
+}
+
+static void take_hold(struct isolated *isolated, struct packet_reader *reader)
+{
+    uint32_t number = packet_get_u32(reader);
+    const char *what = packet_get_text(reader);
+    struct berth_hold *hold;
+
+    if (reader->is_bad || isolated->hold_count == HOLDS_MAX)
+        return;
+    hold = berth_hold(isolated->host, what);
+    if (hold == NULL)
+        return;
+    isolated->holds[isolated->hold_count].number = number;
+    isolated->holds[isolated->hold_count++].hold = hold;
+}
+
+static void take_release(struct isolated *isolated, struct packet_reader *reader)
+{
+    uint32_t number = packet_get_u32(reader);
+
+    for (size_t i = 0; i < isolated->hold_count; i++) {
+        if (isolated->holds[i].number != number)
+            continue;
+        berth_release(isolated->host, isolated->holds[i].hold);
+        isolated->holds[i] = isolated->holds[--isolated->hold_count];
+        return;
+    }
+}
+
+static void take_descriptors(struct isolated *isolated, struct packet_reader *reader)
+{
+    const char *name = packet_get_text(reader);
+    size_t length;
+    const void *bytes = packet_get_bytes(reader, &length);
+
+    for (size_t i = 0; !reader->is_bad && i < isolated->options.plugin->service_count; i++) {
+        struct berth_service *service = isolated->services[i];
+        void *copy;
+
+        /* Once: the routes borrow them. */
+        if (strcmp(service->name, name) != 0 || service->descriptors != NULL)
+            continue;
+        copy = malloc(length + 1);
+        if (copy == NULL)
+            return;
+        memcpy(copy, bytes, length);
+        service->descriptors = copy;
+        service->descriptors_length = length;
+    }
+}
+
+static void take_published(struct isolated *isolated, const struct packet *packet,
+                           struct packet_reader *reader)
+{
+    const char *first = packet_get_text(reader);
+    const char *second = packet->type != PACKET_CAPABILITY ? packet_get_text(reader) : "";
+    const char *third = packet->type == PACKET_PLATFORM ? packet_get_optional(reader) : NULL;
+
+    if (reader->is_bad)
+        return;
+    if (packet->type == PACKET_EXPORT)
+        berth_add_export(isolated->host, first, second);
+    else if (packet->type == PACKET_PLATFORM)
+        berth_add_platform(isolated->host, first, second, third);
+    else
+        berth_add_capability(isolated->host, first);
+}
+
+static void take_condition(struct isolated *isolated, const struct packet *packet,
+                           struct packet_reader *reader)
+{
+    enum berth_code code = (enum berth_code)packet_get_u32(reader);
+    const char *message = packet_get_text(reader);
+
+    if (reader->is_bad)
+        return;
+    if (packet->type == PACKET_REPORT)
+        berth_report(isolated->host, code, message);
+    else
+        (isolated->host->fail)(isolated->host, code, message);
+}
+
+static void on_packet(struct channel *channel, const struct packet *packet)
+{
+    struct isolated *isolated = CONTAINER_OF(channel, struct isolated, channel);
+    struct packet_reader reader;
+
+    packet_reader_init(&reader, packet);
+    if (packet->call != 0) {
+        forward_take(&isolated->forward, packet);
+        return;
+    }
+    switch (packet->type) {
+    case PACKET_STEP_ENDED:
+        take_step_end(isolated, &reader);
+        return;
+    case PACKET_PONG:
+        isolated->pinged_ns = 0;
+        return;
+    case PACKET_LOG:
+        take_log(isolated, &reader);
+        return;
+    case PACKET_EXPORT:
+    case PACKET_PLATFORM:
+    case PACKET_CAPABILITY:
+        take_published(isolated, packet, &reader);
+        return;
+    case PACKET_HOLD:
+        take_hold(isolated, &reader);
+        return;
+    case PACKET_RELEASE:
+        take_release(isolated, &reader);
+        return;
+    case PACKET_REPORT:
+    case PACKET_FAIL:
+        take_condition(isolated, packet, &reader);
+        return;
+    case PACKET_DESCRIPTORS:
+        take_descriptors(isolated, &reader);
+        return;
+    case PACKET_START:
+    case PACKET_STEP:
+    case PACKET_PING:
+    case PACKET_CALL:
+    case PACKET_HALF_CLOSE:
+    case PACKET_CANCEL:
+    case PACKET_MESSAGE:
+    case PACKET_CREDIT:
+    case PACKET_HEADER:
+    case PACKET_TRAILER:
+    case PACKET_SEND_HEADERS:
+    case PACKET_COMPRESS:
+    case PACKET_END:
+        channel_break(channel, "sent a packet that a worker does not send");
+        return;
+    }
+}
+
+/* The start of a worker */
+
+/* The daemon's environment may hold secrets: a worker gets what a library needs, and what its manifest names.
+ */
+static bool is_passed(const char *variable, const struct manifest_plugin *plugin)
+{
+    static const char *const passed[] = {
+        "PATH=", "LANG=", "LC_", "TZ=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
+    const char *equals = strchr(variable, '=');
+
+    for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+        if (strncmp(variable, passed[i], strlen(passed[i])) == 0)
+            return true;
+    for (size_t i = 0; equals != NULL && i < plugin->skip_unless_count; i++) {
+        const char *at = plugin->skip_unless[i];
+
+        if (strncmp(at, MANIFEST_ENV, strlen(MANIFEST_ENV)) != 0)
+            continue;
+        at += strlen(MANIFEST_ENV);
+        while (*at != '\0') {
+            size_t length = strcspn(at, MANIFEST_ENV_OR);
+
+            if (length == (size_t)(equals - variable) && strncmp(at, variable, length) == 0)
+                return true;
+            at += length + (at[length] != '\0');
+        }
+    }
+    return false;
+}
+
+/* Freed by the caller; borrows the variables. */
+static char **make_environment(const struct manifest_plugin *plugin)
+{
+    size_t count = 0, passed = 0;
+    char **environment;
+
+    while (environ[count] != NULL)
+        count++;
+    environment = memory_allocate(count + 1, sizeof(*environment));
+    for (size_t i = 0; i < count; i++)
+        if (is_passed(environ[i], plugin))
+            environment[passed++] = environ[i];
+    return environment;
+}
+
+static enum berth_code give_folders(struct isolated *isolated, struct berth_error *err)
+{
+    const struct sandbox_wanted *wanted = &isolated->sandbox.wanted;
+    enum berth_code code = ownership_give(isolated->root, wanted->user, wanted->group, true, err);
+
+    return code == BERTH_OK ? ownership_give(isolated->state_folder, wanted->user, wanted->group, true, err)
+                            : code;
+}
+
+static void send_start(struct isolated *isolated)
+{
+    const struct isolated_options *options = &isolated->options;
+    const struct berth_daemon_info *daemon = isolated->host->inspect->daemon;
+    const struct worker_start start = {
+        .uri = options->plugin->uri,
+        .type = options->plugin->type,
+        .id = options->plugin->id,
+        .path = options->plugin->manifest->file->path,
+        .status = options->plugin->manifest->file->status,
+        .root = isolated->root,
+        .state = isolated->state_folder,
+        .daemon_version = daemon->version,
+        .daemon_revision = daemon->revision,
+        .daemon_root = daemon->root,
+        .daemon_state = daemon->state,
+        .daemon_pid = getpid(),
+        .log_level = isolated->host->logs(isolated->host, BERTH_LOG_DEBUG)  ? BERTH_LOG_DEBUG
+                     : isolated->host->logs(isolated->host, BERTH_LOG_INFO) ? BERTH_LOG_INFO
+                                                                            : BERTH_LOG_WARN,
+        .sandbox = isolated->sandbox.wanted,
+    };
+
+    worker_start_write(channel_write(&isolated->channel), &start, options->settings);
+}
+
+static enum berth_code connect_worker(struct isolated *isolated, int *pair, struct berth_error *err)
+{
+    char **environment = make_environment(isolated->options.plugin);
+    enum berth_code code =
+        child_start(&isolated->child, isolated->host->loop, isolated->program, pair[1], environment, err);
+    int error;
+
+    free(environment);
+    close(pair[1]);
+    if (code != BERTH_OK) {
+        close(pair[0]);
+        return code;
+    }
+    isolated->child_has_ended = false;
+    isolated->open_parts = 2;
+    error = channel_open(&isolated->channel, isolated->host->loop, pair[0]);
+    if (error != 0)
+        /* The loop could watch two descriptors of the child just before. */
+        abort();
+    return BERTH_OK;
+}
+
+static enum berth_code start_worker(struct isolated *isolated, struct berth_error *err)
+{
+    enum berth_code code = give_folders(isolated, err);
+    int pair[2];
+
+    if (code != BERTH_OK)
+        return code;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a connection: %s",
+                               strerror(errno));
+    isolated->fault[0] = '\0';
+    isolated->has_closed = false;
+    isolated->pinged_ns = 0;
+    code = connect_worker(isolated, pair, err);
+    if (code != BERTH_OK)
+        return code;
+    isolated->state = ISOLATED_STARTING;
+    isolated->started_ns = uv_hrtime();
+    send_start(isolated);
+    await(isolated, BERTH_STEP_INIT);
+    return BERTH_OK;
+}
+
+static void restart(struct isolated *isolated)
+{
+    struct berth_error error;
+
+    if (start_worker(isolated, &error) == BERTH_OK)
+        return;
+    snprintf(isolated->reason, sizeof(isolated->reason), "its process could not be started: %.800s",
+             error.message);
+    isolated->ended_well = false;
+    if (may_restart(isolated))
+        wait_for_restart(isolated);
+    else
+        give_up(isolated);
+}
+
+/* While it has calls, its loop must turn. */
+static void watch(struct isolated *isolated)
+{
+    uint64_t stall_ns = isolated->options.isolation->stall_after_ns;
+    char time[CONFIG_UNITS_MAX];
+
+    if (isolated->forward.in_flight == 0) {
+        isolated->pinged_ns = 0;
+        return;
+    }
+    if (isolated->pinged_ns == 0) {
+        struct packet_writer *writer = channel_write(&isolated->channel);
+
+        packet_begin(writer, PACKET_PING, 0, 0);
+        packet_end(writer);
+        isolated->pinged_ns = uv_hrtime();
+    } else if (uv_hrtime() - isolated->pinged_ns >= stall_ns) {
+        config_format_duration((int64_t)stall_ns, time);
+        kill_for(isolated, "was killed: its loop was stuck for %s (stall_after)", time);
+        return;
+    }
+    set_timer(isolated, PING_MS < stall_ns / 2000000 ? PING_MS : stall_ns / 2000000 + 1);
+}
+
+static void on_busy(struct forward *forward)
+{
+    watch_if_busy(of_instance(forward));
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    static const char *const names[] = {"init", "serve", "drain", "close"};
+    struct isolated *isolated = CONTAINER_OF(timer, struct isolated, timer);
+
+    if (isolated->state == ISOLATED_WAITING)
+        restart(isolated);
+    else if (isolated->channel.has_ended)
+        kill_for(isolated, "was killed: it closed its connection to the daemon");
+    else if (isolated->running >= 0)
+        kill_for(isolated, "was killed: its %s did not complete within %llu ms (timeouts.%s)",
+                 names[isolated->running],
+                 (unsigned long long)timeout_ms(isolated, (enum berth_step)isolated->running),
+                 names[isolated->running]);
+    else if (isolated->has_closed)
+        kill_for(isolated, "was killed: it did not exit after it was closed");
+    else if (isolated->state == ISOLATED_UP)
+        watch(isolated);
+}
+
+/* The table */
+
+static enum berth_code on_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                               struct berth_error *err)
+{
+    struct isolated *isolated = find(host->uri);
+    enum berth_code code;
+
+    if (isolated == NULL)
+        return berth_error_set(err, BERTH_INTERNAL, "%s is not isolated", host->uri);
+    isolated->host = host;
+    isolated->awaited = BERTH_STEP_INIT;
+    isolated->serves = false;
+    isolated->in_a_row = isolated->in_interval = 0;
+    isolated->failure = BERTH_OK;
+    uv_timer_init(host->loop, &isolated->timer);
+    isolated->has_timer = true;
+    code = start_worker(isolated, err);
+    if (code == BERTH_OK)
+        return BERTH_PENDING;
+    isolated->awaited = -1;
+    rest(isolated);
+    return code;
+}
+
+/* A step that the worker is to take; without one there is nothing to do. */
+static enum berth_code begin_step(void *instance, enum berth_step step)
+{
+    struct isolated *isolated = of_instance(instance);
+
+    if (isolated->state != ISOLATED_UP)
+        return BERTH_OK;
+    isolated->awaited = (int)step;
+    send_step(isolated, step);
+    return BERTH_PENDING;
+}
+
+static enum berth_code on_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return begin_step(instance, BERTH_STEP_SERVE);
+}
+
+static enum berth_code on_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    return begin_step(instance, BERTH_STEP_DRAIN);
+}
+
+static enum berth_code on_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    struct isolated *isolated = of_instance(instance);
+
+    isolated->awaited = BERTH_STEP_CLOSE;
+    switch (isolated->state) {
+    case ISOLATED_UP:
+        send_step(isolated, BERTH_STEP_CLOSE);
+        break;
+    case ISOLATED_STARTING:
+        kill_for(isolated, "was killed: the daemon closes it");
+        break;
+    case ISOLATED_FALLING:
+        break;
+    case ISOLATED_DOWN:
+    case ISOLATED_WAITING:
+    case ISOLATED_FAILED:
+        forward_close(&isolated->forward, "the plugin is closed");
+        isolated->state = ISOLATED_DOWN;
+        rest(isolated);
+        break;
+    }
+    return BERTH_PENDING;
+}
+
+enum berth_code isolated_create(const struct isolated_options *options, struct isolated **ret_isolated,
+                                struct berth_error *err)
+{
+    const struct manifest_plugin *plugin = options->plugin;
+    struct isolated *isolated = memory_allocate(1, sizeof(*isolated));
+    enum berth_code code = isolated_sandbox_init(&isolated->sandbox, options, err);
+
+    if (code != BERTH_OK) {
+        isolated_sandbox_finish(&isolated->sandbox);
+        free(isolated);
+        return code;
+    }
+    isolated->options = *options;
+    isolated->awaited = isolated->running = -1;
+    isolated->program = isolated_find_program();
+    isolated->root = memory_format("%s/%s", options->root, plugin->uri);
+    isolated->state_folder = memory_format("%s/%s", options->state, plugin->uri);
+    isolated->services = memory_allocate(plugin->service_count + 1, sizeof(*isolated->services));
+    isolated->service_count = plugin->service_count;
+    for (size_t i = 0; i < plugin->service_count; i++)
+        isolated->services[i] = memory_or_abort(forward_create_service(&plugin->services[i]));
+    isolated->channel.on_packet = on_packet;
+    isolated->channel.on_broken = on_broken;
+    isolated->child.on_line = on_line;
+    isolated->child.on_ended = on_ended;
+    isolated->forward.channel = &isolated->channel;
+    isolated->forward.uri = plugin->uri;
+    isolated->forward.on_busy = on_busy;
+    isolated->table = (struct berth_plugin){
+        .size = sizeof(isolated->table),
+        .type = plugin->type,
+        .id = plugin->id,
+        .init = on_init,
+        .serve = (plugin->callbacks & MANIFEST_CALLBACK_SERVE) != 0 ? on_serve : NULL,
+        .drain = on_drain,
+        .close = on_close,
+        .services = (const struct berth_service *const *)isolated->services,
+    };
+    LIST_INSERT_HEAD(&all, isolated, link);
+    *ret_isolated = isolated;
+    return BERTH_OK;
+}
+
+void isolated_destroy(struct isolated *isolated)
+{
+    if (isolated == NULL)
+        return;
+    LIST_REMOVE(isolated, link);
+    if (isolated->has_timer)
+        isolated->is_dropped = true;
+    else
+        release(isolated);
+}
+
+const struct berth_plugin *isolated_table(const struct isolated *isolated)
+{
+    return &isolated->table;
+}

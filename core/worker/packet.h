@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What passes between the daemon and a worker, as bytes: packets of a fixed head and a bounded body. Both
+ * sides use this file, and neither trusts a byte of the other.
+ *
+ *     length of the body  type  flags  0 0  call   (4, 1, 1, 2 and 4 bytes; both run on one machine: its own
+ * order)
+ */
+#ifndef CORE_WORKER_PACKET_H
+#define CORE_WORKER_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Of the head. */
+#define PACKET_HEAD 12u
+/** Longest message of a call, and longest body: a message, or the beginning of a call with its metadata. */
+#define PACKET_MESSAGE_MAX (16u << 20)
+#define PACKET_BODY_MAX (PACKET_MESSAGE_MAX + (1u << 20))
+
+/** Changes with every change of this file: both sides come from one build. */
+#define PACKET_VERSION 1u
+
+/** Bytes of messages that one side of a call sends before the other has asked for more, but always one
+ * message. */
+#define PACKET_WINDOW (1u << 20)
+
+enum packet_type {
+    /* To the worker */
+    /** What to confine itself to, to load and to start: the first packet, and once. */
+    PACKET_START = 1,
+    /** One of enum berth_step, but not init. */
+    PACKET_STEP,
+    PACKET_PING,
+    /** A call begins. */
+    PACKET_CALL,
+    PACKET_HALF_CLOSE,
+    /** A call is over for the caller, with a code. */
+    PACKET_CANCEL,
+
+    /* Both ways */
+    PACKET_MESSAGE,
+    /** As many more bytes of messages are welcome. */
+    PACKET_CREDIT,
+
+    /* To the daemon */
+    /** A step has ended, with its code and message. */
+    PACKET_STEP_ENDED,
+    PACKET_PONG,
+    PACKET_LOG,
+    PACKET_EXPORT,
+    PACKET_PLATFORM,
+    PACKET_CAPABILITY,
+    PACKET_HOLD,
+    PACKET_RELEASE,
+    PACKET_REPORT,
+    PACKET_FAIL,
+    /** Of one service, for reflection. */
+    PACKET_DESCRIPTORS,
+    PACKET_HEADER,
+    PACKET_TRAILER,
+    PACKET_SEND_HEADERS,
+    PACKET_COMPRESS,
+    /** The handler has finished a call. */
+    PACKET_END,
+};
+
+/** In the flags of PACKET_MESSAGE: nothing follows; it came compressed. */
+#define PACKET_LAST 1u
+#define PACKET_COMPRESSED 2u
+
+/** One packet; the body is borrowed. */
+struct packet {
+    enum packet_type type;
+    uint8_t flags;
+    /** 0: of no call. */
+    uint32_t call;
+    const uint8_t *body;
+    size_t length;
+};
+
+enum packet_parsed {
+    PACKET_WHOLE,
+    /** `*ret_bytes` is what the whole packet takes, or the head if that is not there yet. */
+    PACKET_PARTIAL,
+    /** The other side does not keep to this file. */
+    PACKET_BAD,
+};
+
+/**
+ * Reads the packet at the beginning of some bytes.
+ * @param ret_bytes  its length with the head.
+ */
+enum packet_parsed packet_parse(const uint8_t *bytes, size_t length, struct packet *ret_packet,
+                                size_t *ret_bytes);
+
+/** Reads a body from its beginning. After the first value that does not fit, all that follow are 0 or "". */
+struct packet_reader {
+    const uint8_t *at;
+    size_t left;
+    bool is_bad;
+};
+
+void packet_reader_init(struct packet_reader *reader, const struct packet *packet);
+uint8_t packet_get_u8(struct packet_reader *reader);
+uint32_t packet_get_u32(struct packet_reader *reader);
+uint64_t packet_get_u64(struct packet_reader *reader);
+/** Borrowed from the body; never NULL. */
+const void *packet_get_bytes(struct packet_reader *reader, size_t *ret_length);
+/** The same with a NUL behind it, and none within. */
+const char *packet_get_text(struct packet_reader *reader);
+/** The same; NULL where packet_put_optional had NULL. */
+const char *packet_get_optional(struct packet_reader *reader);
+/** A count of items of at least `least` bytes each: 0 and bad if they cannot be there. */
+uint32_t packet_get_count(struct packet_reader *reader, size_t least);
+
+/** Packets one after another. Zero-initialise. */
+struct packet_writer {
+    uint8_t *bytes;
+    size_t length, capacity;
+    /** The packet being written begins here. */
+    size_t start;
+    /** Out of memory, or a body too long: what was written is of no use. */
+    bool is_bad;
+};
+
+void packet_begin(struct packet_writer *writer, enum packet_type type, unsigned flags, uint32_t call);
+void packet_put_u8(struct packet_writer *writer, uint8_t value);
+void packet_put_u32(struct packet_writer *writer, uint32_t value);
+void packet_put_u64(struct packet_writer *writer, uint64_t value);
+void packet_put_bytes(struct packet_writer *writer, const void *bytes, size_t length);
+/** NULL is the empty text. */
+void packet_put_text(struct packet_writer *writer, const char *text);
+void packet_put_optional(struct packet_writer *writer, const char *text);
+/** As they are, without their length: what is behind them in the body is up to both sides. */
+void packet_put_raw(struct packet_writer *writer, const void *bytes, size_t length);
+void packet_end(struct packet_writer *writer);
+void packet_writer_finish(struct packet_writer *writer);
+
+#endif

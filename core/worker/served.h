@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's side of calls: packets of the daemon become calls at a router, as with any server. */
+#ifndef CORE_WORKER_SERVED_H
+#define CORE_WORKER_SERVED_H
+
+#include <sdk/calls/router.h>
+
+#include "channel.h"
+
+struct berth_stream;
+
+/** Embedded by the owner. */
+struct served {
+    struct channel *channel;
+    struct router *router;
+    const struct berth_router *calls;
+    /** By the low half of a call's number. */
+    struct berth_stream **streams;
+    size_t stream_count;
+    /** Of the call that is being opened, for the hook that puts them there. */
+    struct packet_reader *annotations;
+    const struct berth_trace *trace;
+};
+
+/** Both are borrowed. @return false without memory. */
+bool served_init(struct served *served, struct channel *channel, struct router *router);
+/** Takes a packet that belongs to a call. Breaks the channel where the daemon broke the protocol. */
+void served_take(struct served *served, const struct packet *packet);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first packet: all that a worker needs to know to confine itself, load its module and start its plugin.
+ */
+#ifndef CORE_WORKER_START_H
+#define CORE_WORKER_START_H
+
+#include <sys/stat.h>
+
+#include "carried.h"
+#include "sandbox.h"
+
+struct worker_start {
+    const char *uri, *type, *id;
+    /** The module, and the file that was checked. */
+    const char *path;
+    struct stat status;
+    /** The plugin's own folders, which exist. */
+    const char *root, *state;
+    /** What a plugin may read about the daemon. */
+    const char *daemon_version, *daemon_revision, *daemon_root, *daemon_state;
+    int64_t daemon_pid;
+    /** As enum berth_log_level. */
+    int log_level;
+    struct sandbox_wanted sandbox;
+};
+
+/** Appends the packet. */
+void worker_start_write(struct packet_writer *writer, const struct worker_start *start,
+                        const struct berth_settings *settings);
+/**
+ * Reads it. Text is borrowed from the packet.
+ *
+ * @param ret_settings  to be destroyed.
+ * @return false if it is of another version or no such packet; nothing is to be freed then.
+ */
+bool worker_start_read(const struct packet *packet, struct worker_start *ret_start,
+                       struct carried **ret_settings);
+/** Frees the lists of a sandbox that was read. */
+void worker_start_finish(struct worker_start *start);
+
+#endif

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plugin in a process of its own: it answers as it would in the daemon, and what it does wrong stays with it."""
+
+import concurrent.futures
+import importlib
+import os
+import re
+import shutil
+import signal
+import time
+import unittest
+from pathlib import Path
+
+import grpc
+
+import ask
+from daemon import PATIENCE, Case
+import protos  # noqa: F401 (makes the modules below)
+from workshop import BUILD
+
+helloworld_pb2 = importlib.import_module("helloworld.helloworld_pb2")
+
+URI = "io.berth.test.v1.hostile"
+GREETER = "io.containerd.grpc.v1.greeter"
+VERSION = "io.containerd.grpc.v1.version"
+IS_SANITIZED = os.environ.get("BERTH_TEST_SANITIZE", "none") != "none"
+
+
+class Isolated(Case):
+    isolation = {"restart_delay": "5ms"}
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(BUILD / "tests" / "fixtures" / "hostile.so", self.workshop.plugins)
+        self.workshop.add_default_modules("servers", "greeter", "introspection", "version")
+
+    def begin(self, isolation=None, plugins=None, others=None, **settings):
+        chosen = {**self.isolation, **(isolation or {})}
+        self.workshop.write_config(isolation={URI: chosen, **(others or {})}, plugins={URI: plugins or {}}, **settings)
+        return self.start()
+
+    def workers(self, daemon):
+        children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text(encoding="ascii").split()
+        return [int(child) for child in children if "berth-worker" in Path(f"/proc/{child}/comm").read_text(encoding="ascii")]
+
+    def do(self, daemon, word, timeout=20, **options):
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            return channel.unary_unary("/berth.test.Hostile/Do")(word.encode(), timeout=timeout, **options).decode()
+
+    def error_of(self, daemon, word, timeout=20):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.do(daemon, word, timeout)
+        return caught.exception
+
+    def greet(self, daemon):
+        request = helloworld_pb2.HelloRequest(name="you")
+        answer = ask.unary(daemon.address, "/helloworld.Greeter/SayHello", request, helloworld_pb2.HelloReply)
+        self.assertEqual("Hello you", answer.message)
+
+    def state_of(self, daemon, uri=URI):
+        return daemon.ctl("explain", uri).stdout
+
+    def wait_until_it_works(self, daemon):
+        """Calls wait while the process restarts; this one is answered by the next."""
+        self.assertEqual("unknown", self.do(daemon, "hello"))
+
+
+class Alike(Isolated):
+    """The same module, in the daemon and out of it."""
+
+    def compare(self, ask_daemon):
+        answers = []
+        for isolated in (False, True):
+            self.workshop.write_config(isolation={URI: {}, GREETER: {}, VERSION: {}} if isolated else {},
+                                       plugins={URI: {}})
+            daemon = self.start()
+            self.assertEqual(3 if isolated else 0, len(self.workers(daemon)))
+            answers.append(ask_daemon(daemon))
+            self.assert_stops(daemon)
+            for word in ("serving", "draining", "closing"):
+                self.assert_line(daemon.log, URI, word)
+        self.assertEqual(answers[0], answers[1])
+        return answers[1]
+
+    def test_unary_calls_metadata_errors_and_trailers(self):
+        def ask_daemon(daemon):
+            with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+                method = channel.unary_unary("/berth.test.Hostile/Do")
+                answer, call = method.with_call(b"metadata", metadata=[("x-test", "seen")], timeout=20)
+                headers = [pair for pair in call.initial_metadata() if pair[0].startswith("x-")]
+                with self.assertRaises(grpc.RpcError) as caught:
+                    method(b"fail", timeout=20)
+                error = caught.exception
+                trailers = [pair for pair in error.trailing_metadata() if pair[0] == "why"]
+                return answer, headers, error.code(), error.details(), trailers
+
+        answer, headers, code, details, trailers = self.compare(ask_daemon)
+        self.assertEqual((b"seen grpc -", [("x-answer", "1")]), (answer, [tuple(pair) for pair in headers]))
+        self.assertEqual((grpc.StatusCode.DATA_LOSS, "asked to"), (code, details))
+        self.assertEqual([("why", "asked")], [tuple(pair) for pair in trailers])
+
+    def test_streams_of_every_kind(self):
+        def ask_daemon(daemon):
+            with grpc.insecure_channel(f"unix:{daemon.address}", options=[("grpc.max_receive_message_length", -1)]) as channel:
+                # Several windows' worth, so that both sides wait for each other.
+                counted = sum(len(part) for part in channel.unary_stream("/berth.test.Hostile/Count")(b"2000", timeout=60))
+                sent = [bytes([number % 256]) * 100000 for number in range(60)]
+                echoed = list(channel.stream_stream("/berth.test.Hostile/Echo")(iter(sent), timeout=60))
+                return counted, echoed == sent
+
+        self.assertEqual((2000 * 4096, True), self.compare(ask_daemon))
+
+    def test_the_projects_own_plugins(self):
+        def ask_daemon(daemon):
+            self.greet(daemon)
+            request = helloworld_pb2.HelloRequest(name="abc")
+            spelt = [each.message for each in ask.stream(daemon.address, "/helloworld.Greeter/SpellHello", request, helloworld_pb2.HelloReply)]
+            version = re.sub(r"(Process|UUID): .*", "", daemon.ctl("version").stdout)
+            described = daemon.ctl("describe", "helloworld.Greeter").stdout
+            exports = [{each.key: each.value for each in self.plugins(daemon)[URI].message.exports}]
+            return spelt, version, described, exports
+
+        spelt, version, described, exports = self.compare(ask_daemon)
+        self.assertEqual(["a", "b", "c"], spelt)
+        self.assertIn("0.1.0", version)
+        self.assertEqual([{"hostile": "yes"}], exports)
+
+    def test_an_init_that_refuses_or_skips_says_so(self):
+        for word, text in (("refuse", "asked to refuse"), ("skip", "asked to skip")):
+            found = []
+            for isolated in (False, True):
+                self.workshop.write_config(isolation={URI: {}} if isolated else {}, plugins={URI: {"init": word}})
+                daemon = self.start()
+                found.append([line for line in self.state_of(daemon).splitlines() if "next" not in line])
+                self.assert_stops(daemon)
+            self.assertEqual(found[0], found[1])
+            self.assertIn(text, "".join(found[1]))
+
+
+class Contained(Isolated):
+    """Each attempt is refused or ends the process that made it; all others go on."""
+
+    def assert_refused(self, word, *expected, isolation=None):
+        daemon = self.begin(isolation)
+        before = self.workers(daemon)
+        self.assertIn(self.do(daemon, word), expected)
+        self.assertEqual(before, self.workers(daemon))
+        self.greet(daemon)
+        self.assert_stops(daemon)
+
+    def assert_costs_its_calls(self, word, *reasons, isolation=None, code=grpc.StatusCode.UNAVAILABLE):
+        daemon = self.begin(isolation)
+        error = self.error_of(daemon, word)
+        self.assertEqual(code, error.code(), error.details())
+        for reason in reasons:
+            self.assertIn(reason, error.details())
+        self.greet(daemon)
+        self.wait_until_it_works(daemon)
+        daemon.wait_for_log("recovered after")
+        self.assert_line(daemon.log, URI, "degraded", *reasons)
+        self.assert_stops(daemon)
+
+    def test_reading_etc_shadow(self):
+        self.assert_refused("shadow", "EACCES", "EPERM")
+
+    def test_connecting_out(self):
+        self.assert_refused("connect", "EPERM")
+
+    def test_running_a_program(self):
+        self.assert_refused("exec", "EPERM", "EACCES")
+
+    def test_tracing_the_daemon(self):
+        self.assert_refused("ptrace", "EPERM")
+
+    def test_signalling_the_daemon(self):
+        self.assert_refused("kill", "EPERM")
+
+    def test_a_fork_bomb(self):
+        self.assert_refused("fork", "EPERM")
+
+    @unittest.skipIf(IS_SANITIZED, "a sanitizer reserves more than any limit")
+    def test_ten_gibibytes(self):
+        self.assert_refused("memory", "ENOMEM", isolation={"memory": "256MiB"})
+
+    def test_a_crash_in_a_handler(self):
+        # A sanitizer reports the crash and exits.
+        self.assert_costs_its_calls("crash", "its process" if IS_SANITIZED else "its process was killed by SIGSEGV")
+
+    def test_a_crash_in_a_timer(self):
+        self.assert_costs_its_calls("timer", "its process" if IS_SANITIZED else "its process was killed by SIGSEGV")
+
+    def test_an_abort(self):
+        self.assert_costs_its_calls("abort", "its process was killed by SIGABRT" if not IS_SANITIZED else "its process")
+
+    def test_an_exit(self):
+        self.assert_costs_its_calls("exit", "its process exited with code 3" if not IS_SANITIZED else "its process exited")
+
+    def test_an_endless_loop(self):
+        self.assert_costs_its_calls("loop", "its loop was stuck for 1s (stall_after)", isolation={"stall_after": "1s"})
+
+    def test_an_endless_loop_costs_a_call_its_deadline_alone(self):
+        daemon = self.begin()
+        error = self.error_of(daemon, "loop", timeout=1)
+        self.assertEqual(grpc.StatusCode.DEADLINE_EXCEEDED, error.code())
+        self.greet(daemon)
+        os.kill(self.workers(daemon)[0], signal.SIGKILL)
+        daemon.wait_for_log("degraded")
+        self.wait_until_it_works(daemon)
+        self.assert_stops(daemon)
+
+    def test_garbage_on_the_connection(self):
+        self.assert_costs_its_calls("garbage", "its process was killed: it sent bytes that are no packet")
+
+    def test_a_connection_that_is_closed(self):
+        self.assert_costs_its_calls("close", "its process")
+
+    def test_a_slow_answer_costs_the_call_and_never_the_plugin(self):
+        daemon = self.begin()
+        before = self.workers(daemon)
+        self.assertEqual(grpc.StatusCode.DEADLINE_EXCEEDED, self.error_of(daemon, "never", timeout=0.5).code())
+        self.wait_until_it_works(daemon)
+        self.assertEqual(before, self.workers(daemon))
+        self.assert_stops(daemon)
+
+    def test_a_crash_in_init_is_a_failure_with_its_reason(self):
+        for word, reason in (("crash", "was killed by SIGSEGV"), ("exit", "exited with code 3")):
+            daemon = self.begin(plugins={"init": word})
+            self.greet(daemon)
+            self.assertIn("failed (UNAVAILABLE)", self.state_of(daemon))
+            if not IS_SANITIZED:
+                self.assertIn(reason, self.state_of(daemon))
+            self.assert_stops(daemon)
+
+    def test_an_init_that_never_ends_is_killed(self):
+        daemon = self.begin(plugins={"init": "loop"}, timeouts={"plugins": {URI: {"init": "1s", "prepare": "1ms"}}})
+        # By the worker's deadline, or on a busy machine by the daemon's own just after it.
+        self.assertIn("init did not complete within", self.state_of(daemon))
+        end = time.monotonic() + PATIENCE
+        while self.workers(daemon):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+        self.assert_stops(daemon)
+
+    def test_secrets_of_the_environment_stay_in_the_daemon(self):
+        self.workshop.write_config(isolation={URI: {}})
+        daemon = self.start(HOSTILE_SECRET="x")
+        self.assertEqual("hidden", self.do(daemon, "secret"))
+        self.assert_stops(daemon)
+
+    def test_a_path_in_its_settings_may_be_read(self):
+        file = self.workshop.top / "allowed"
+        file.write_text("x", encoding="utf-8")
+        daemon = self.begin(plugins={"file": str(file)})
+        self.assertEqual("ok", self.do(daemon, str(file)))
+        self.assertIn(self.do(daemon, str(self.workshop.config)), ("EACCES", "EPERM"))
+        self.assert_stops(daemon)
+
+    def test_a_path_that_is_allowed_but_missing_is_named(self):
+        daemon = self.begin({"files": {"read": ["/nowhere/at/all"]}})
+        self.assertIn("/nowhere/at/all", self.state_of(daemon))
+        self.assert_stops(daemon)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_its_own_user_and_its_folders(self):
+        for folder in [self.workshop.top, *self.workshop.top.parents]:
+            if folder.stat().st_mode & 0o001 == 0 and folder.is_relative_to(self.workshop.top.parent):
+                folder.chmod(0o711)
+        if any(folder.stat().st_mode & 0o001 == 0 for folder in self.workshop.plugins.parents):
+            self.skipTest("the scratch folder is private")
+        self.workshop.short.chmod(0o711)
+        daemon = self.begin({"user": "nobody"})
+        self.assertEqual("somebody", self.do(daemon, "who"))
+        folder = self.workshop.root / URI
+        self.assertEqual(65534, folder.stat().st_uid)
+        self.assert_stops(daemon)
+        self.workshop.write_config()
+        daemon = self.start()
+        self.assertEqual(0, folder.stat().st_uid)
+        self.assert_stops(daemon)
+
+    def test_a_user_that_does_not_exist(self):
+        daemon = self.begin({"user": "no-such-user"})
+        self.assertIn("there is no user \"no-such-user\"", self.state_of(daemon))
+        self.assert_stops(daemon)
+
+
+class Restarted(Isolated):
+    def test_a_first_restart_takes_little_time(self):
+        daemon = self.begin()
+        took = []
+        for _ in range(3):
+            self.wait_until_it_works(daemon)
+            noticed = daemon.log.count("degraded")
+            os.kill(self.workers(daemon)[0], signal.SIGKILL)
+            begun = time.monotonic()
+            while daemon.log.count("degraded") == noticed:
+                time.sleep(0.001)
+            self.wait_until_it_works(daemon)
+            took.append(time.monotonic() - begun)
+        # The bound leaves room for a busy machine; restarts in a row wait longer each.
+        self.assertLess(min(took), 5 if IS_SANITIZED else 0.5, took)
+        self.assert_stops(daemon)
+
+    def test_a_start_limit_ends_it_and_the_reason_is_told(self):
+        daemon = self.begin({"start_limit": 2})
+        for _ in range(3):
+            end = time.monotonic() + PATIENCE
+            while not self.workers(daemon):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            os.kill(self.workers(daemon)[0], signal.SIGKILL)
+            time.sleep(0.3 if not IS_SANITIZED else 2)
+        daemon.wait_for_log("failed: UNAVAILABLE")
+        state = self.state_of(daemon)
+        self.assertIn("not restarted again after 2 restarts within 10s (start_limit)", state)
+        self.assertIn("was killed by SIGKILL", state)
+        error = self.error_of(daemon, "hello")
+        self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
+        self.greet(daemon)
+        self.assert_stops(daemon)
+
+    def test_without_restarts_one_is_enough(self):
+        daemon = self.begin({"restart": "no"})
+        os.kill(self.workers(daemon)[0], signal.SIGKILL)
+        daemon.wait_for_log("not restarted (restart)")
+        self.assert_stops(daemon)
+
+    def test_an_exit_with_code_0_is_no_failure_unless_always(self):
+        daemon = self.begin({"restart": "always"})
+        self.error_of(daemon, "exit0")
+        self.wait_until_it_works(daemon)
+        self.assert_stops(daemon)
+
+    def test_crashes_under_load_cost_nobody_else_a_call(self):
+        daemon = self.begin({"start_limit": 0, "restart_delay": "0s"})
+        rounds = 20 if IS_SANITIZED else 150
+        ended = {"OK": 0}
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            greetings = [pool.submit(self.greet, daemon) for _ in range(rounds)]
+            for number in range(rounds):
+                if number % 3 == 0:
+                    for worker in self.workers(daemon):
+                        try:
+                            os.kill(worker, signal.SIGKILL)
+                        except ProcessLookupError:
+                            pass
+                try:
+                    self.do(daemon, "hello")
+                    ended["OK"] += 1
+                except grpc.RpcError as error:
+                    self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
+                    self.assertIn("its process", error.details())
+            for greeting in greetings:
+                greeting.result()
+        self.assertGreater(ended["OK"], rounds // 2)
+        self.wait_until_it_works(daemon)
+        self.assert_stops(daemon)
+
+    def test_no_worker_outlives_the_daemon(self):
+        daemon = self.begin()
+        workers = self.workers(daemon)
+        daemon.process.kill()
+        daemon.process.wait()
+        end = time.monotonic() + PATIENCE
+        while any(Path(f"/proc/{worker}/comm").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text(encoding="ascii").split()[2]
+                  for worker in workers):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
+
+class Planned(Isolated):
+    def assert_plan_refuses(self, uri, *texts):
+        self.workshop.add_default_modules()
+        self.workshop.write_config(isolation={uri: {}})
+        printed = self.berthd("plan", "--config", self.workshop.config)
+        self.assert_line(printed.stdout + printed.stderr, uri, "cannot be isolated")
+        for text in texts:
+            self.assertIn(text, " ".join((printed.stdout + printed.stderr).split()))
+
+    def test_a_server_is_refused(self):
+        self.assert_plan_refuses("io.containerd.server.v1.grpc", "is a server")
+
+    def test_an_interceptor_is_refused(self):
+        self.assert_plan_refuses("io.berth.interceptor.v1.namespace", "intercepts calls")
+
+    def test_a_user_of_an_interface_is_refused_with_the_edge(self):
+        self.assert_plan_refuses("io.containerd.grpc.v1.leases", "io.containerd.service.v1.leases-service", "stays in the daemon")
+
+    def test_a_provider_is_refused_with_its_user(self):
+        self.assert_plan_refuses("io.berth.store.v1.lmdb", "has an interface that")
+
+    def test_the_exposure_is_shown(self):
+        self.workshop.write_config(isolation={GREETER: {"memory": "256MiB", "network": "all"}})
+        printed = self.berthd("plan", "--config", self.workshop.config)
+        self.assertEqual(0, printed.returncode, printed.stderr)
+        self.assert_line(printed.stdout, "exposure", "of 100")
+        self.assert_line(printed.stdout, "+ memory", "at most 256 MiB")
+        self.assert_line(printed.stdout, "- sockets", "every kind")
+
+    @unittest.skipUnless(os.geteuid() == 0, "the kernel counts no threads of root")
+    def test_what_cannot_be_enforced_is_said_and_refused_where_it_is_required(self):
+        daemon = self.begin({"tasks": 5})
+        self.assert_line(daemon.log, URI, "isolation: tasks: cannot limit the threads")
+        self.assert_stops(daemon)
+        daemon = self.begin({"tasks": 5, "required": True})
+        self.assertIn("sandbox is required, but tasks", self.state_of(daemon))
+        self.assert_stops(daemon)
+
+    def test_an_unknown_plugin_is_an_error_with_its_place(self):
+        self.workshop.write_config(isolation={"io.nobody.v1.here": {}})
+        checked = self.berthd("config", "check", "--config", self.workshop.config)
+        self.assertEqual(3, checked.returncode)
+        self.assert_line(checked.stderr + checked.stdout, "berthd.yaml:", "isolation", "io.nobody.v1.here")
+
+
+if __name__ == "__main__":
+    unittest.main()
