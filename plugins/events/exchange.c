@@ -23,6 +23,7 @@ struct berth_subscription {
     void *context;
     /** Sequence number of the last event published before it began. */
     uint64_t began_after;
+    struct berth_holding *holding;
     bool is_over;
     /** Its filters failed; it receives no further events. */
     bool has_failed;
@@ -87,6 +88,7 @@ enum berth_code exchange_init(const struct berth_host *host, void *prepared, voi
 static void subscription_destroy(struct exchange *exchange, struct berth_subscription *subscription)
 {
     TAILQ_REMOVE(&exchange->subscriptions, subscription, link);
+    berth_end_holding(exchange->host, subscription->holding);
     berth_filter_destroy(subscription->filter);
     free(subscription);
 }
@@ -307,6 +309,8 @@ static enum berth_code subscribe(void *instance, const char *const *filters, siz
     subscription->on_event = on_event;
     subscription->context = context;
     subscription->began_after = exchange->sequence;
+    subscription->holding =
+        berth_note_holding(exchange->host, "a subscription to events", (const void *)(uintptr_t)on_event);
     TAILQ_INSERT_TAIL(&exchange->subscriptions, subscription, link);
     *ret_subscription = subscription;
     return BERTH_OK;

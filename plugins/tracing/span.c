@@ -502,6 +502,7 @@ struct berth_span_source *spans_open(struct spans *spans, const char *uri)
     if (source == NULL)
         return NULL;
     source->spans = spans;
+    source->holding = NULL;
     LIST_INIT(&source->open);
     memcpy(source->uri, uri, size);
     LIST_INSERT_HEAD(&spans->sources, source, link);
@@ -516,6 +517,7 @@ void spans_close(struct berth_span_source *source)
         source->spans->abandoned++;
         put_away(LIST_FIRST(&source->open));
     }
+    berth_end_holding(source->spans->host, source->holding);
     LIST_REMOVE(source, link);
     free(source);
 }

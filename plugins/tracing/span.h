@@ -15,6 +15,8 @@ LIST_HEAD(span_list, span);
 struct berth_span_source {
     LIST_ENTRY(berth_span_source) link;
     struct spans *spans;
+    /** That the plugin has it. */
+    struct berth_holding *holding;
     struct span_list open;
     /** Found among the running plugins, while that is asked. */
     bool is_running;
@@ -23,6 +25,8 @@ struct berth_span_source {
 
 /** All spans and sources of a tracing plugin. */
 struct spans {
+    /** Learns who has a source. */
+    const struct berth_host *host;
     LIST_HEAD(, berth_span_source) sources;
     /** Memory of ended spans, for new ones. */
     struct span_list kept;

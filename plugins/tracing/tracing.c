@@ -217,8 +217,11 @@ static const struct berth_interceptor interceptor = {
 static struct berth_span_source *open_source(void *instance, const char *uri)
 {
     struct tracing *self = instance;
+    struct berth_span_source *source = spans_open(&self->spans, uri);
 
-    return spans_open(&self->spans, uri);
+    if (source != NULL)
+        source->holding = berth_note_holding(self->host, "a tracer", __builtin_return_address(0));
+    return source;
 }
 
 static void close_source(void *instance, struct berth_span_source *source)
@@ -393,7 +396,7 @@ enum berth_code tracing_init(const struct berth_host *host, void *prepared, void
 
     if (self == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for tracing");
-    self->host = host;
+    self->host = self->spans.host = host;
     code = configure(self, err);
     if (code == BERTH_OK) {
         self->calls = spans_open(&self->spans, host->uri);

@@ -17,6 +17,7 @@
 
 struct berth_store_watch {
     struct berth_store_watch *next;
+    struct berth_holding *holding;
     void (*on_change)(void *context, const struct berth_store_change *change);
     void *context;
     bool is_over;
@@ -476,12 +477,24 @@ struct berth_store_watch *berth_store_core_watch(void *instance, const char *pre
                                                                    const struct berth_store_change *change),
                                                  void *context)
 {
-    return add_watch(&core_of(instance)->watches, prefix, on_change, context);
+    struct berth_store_core *core = core_of(instance);
+    struct berth_store_watch *watch = add_watch(&core->watches, prefix, on_change, context);
+    char what[BERTH_STORE_BUCKET_MAX + 64];
+
+    if (watch == NULL || core->host == NULL)
+        return watch;
+    snprintf(what, sizeof(what), "a watch of the store below \"%.*s\"", BERTH_STORE_BUCKET_MAX, prefix);
+    watch->holding = berth_note_holding(core->host, what, (const void *)(uintptr_t)on_change);
+    return watch;
 }
 
 void berth_store_core_unwatch(void *instance, struct berth_store_watch *watch)
 {
-    remove_watch(&core_of(instance)->watches, watch);
+    struct berth_store_core *core = core_of(instance);
+
+    if (watch != NULL && core->host != NULL)
+        berth_end_holding(core->host, watch->holding);
+    remove_watch(&core->watches, watch);
 }
 
 const struct berth_store_limits *berth_store_core_limits(void *instance)

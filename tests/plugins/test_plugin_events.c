@@ -604,6 +604,17 @@ static void a_filter_that_costs_too_much_fails_its_subscription_alone(void **sta
     leave(&other);
 }
 
+static void who_subscribes_is_known_until_it_unsubscribes(void **state)
+{
+    const struct berth_exchange *table = berth_testing_interface(testing);
+    struct listener a = {0};
+
+    listen_to(&a, NULL);
+    assert_int_equal(berth_testing_holdings(testing, "a subscription to events"), 1);
+    table->unsubscribe(berth_testing_instance(testing), a.subscription);
+    assert_int_equal(berth_testing_holdings(testing, NULL), 0);
+}
+
 static void subscriptions_left_behind_go_with_the_exchange(void **state)
 {
     struct listener a = {0};
@@ -678,6 +689,7 @@ int main(void)
         TEST(filters_look_into_messages_but_not_into_what_any_holds),
         TEST(events_of_unknown_types_or_broken_bytes_have_no_fields),
         TEST(a_filter_that_costs_too_much_fails_its_subscription_alone),
+        TEST(who_subscribes_is_known_until_it_unsubscribes),
         TEST(subscriptions_left_behind_go_with_the_exchange),
         TEST(the_largest_event_is_changed_in_place),
     };

@@ -151,6 +151,21 @@ static bool is_well(void *context)
     return berth_testing_condition(context, &err) == BERTH_OK;
 }
 
+static void ignore_change(void *context, const struct berth_store_change *change)
+{
+}
+
+static void who_watches_is_known_until_it_ends(void **state)
+{
+    struct berth_testing *testing = *state;
+    struct berth_store_watch *watch =
+        store->watch(berth_testing_instance(testing), "leases/", ignore_change, NULL);
+
+    assert_int_equal(berth_testing_holdings(testing, "a watch of the store below \"leases/\""), 1);
+    store->unwatch(berth_testing_instance(testing), watch);
+    assert_int_equal(berth_testing_holdings(testing, NULL), 0);
+}
+
 static void a_full_store_goes_on_once_its_limit_is_raised(void **state)
 {
     struct berth_testing *testing = *state;
@@ -224,6 +239,7 @@ int main(void)
         TEST(a_refused_change_leaves_nothing_behind),
         TEST(changes_that_wait_together_all_end_well),
         TEST(it_exports_its_file_the_schema_and_the_size),
+        TEST(who_watches_is_known_until_it_ends),
         TEST(a_full_store_goes_on_once_its_limit_is_raised),
         TEST(it_is_degraded_while_ordinary_changes_would_fail_and_only_then),
         TEST(close_ends_the_changes_that_wait),

@@ -302,6 +302,18 @@ static void open_tracer(struct berth_testing *testing, const char *uri)
     assert_non_null(tracer.source);
 }
 
+static void who_has_a_tracer_is_known_until_it_is_closed(void **state)
+{
+    struct berth_testing *testing = start();
+    const struct berth_tracing *tracing = berth_testing_interface(testing);
+    struct berth_span_source *source = tracing->open(berth_testing_instance(testing), AUTHOR);
+
+    assert_int_equal(berth_testing_holdings(testing, "a tracer"), 1);
+    tracing->close(berth_testing_instance(testing), source);
+    assert_int_equal(berth_testing_holdings(testing, NULL), 0);
+    finish(testing);
+}
+
 static void a_plugin_records_spans_of_its_own(void **state)
 {
     struct berth_testing *testing = start();
@@ -988,6 +1000,7 @@ int main(void)
         cmocka_unit_test(only_the_servers_faults_are_errors),
         cmocka_unit_test(conventions_are_those_of_the_transport_and_of_the_variable),
         cmocka_unit_test(hostile_lists_are_counted_and_stay_out_of_the_span),
+        cmocka_unit_test(who_has_a_tracer_is_known_until_it_is_closed),
         cmocka_unit_test(a_plugin_records_spans_of_its_own),
         cmocka_unit_test(events_and_links_have_attributes),
         cmocka_unit_test(an_older_tracing_plugin_takes_the_names_alone),
