@@ -438,7 +438,11 @@ static void cut_off(struct generation *generation)
 
     if (router == NULL)
         return;
-    close_services(generation);
+    /* Calls of one that is replaced wait for its successor. */
+    if (generation->host.table.ending == BERTH_ENDING_REPLACED)
+        router_detach(router, &generation->host);
+    else
+        close_services(generation);
     if (generation->source.entry->plugin->service_count > 0)
         router_end_calls(router, &generation->host, ending_reasons[generation->host.table.ending]);
     router_remove_interceptors(router, &generation->host);

@@ -319,6 +319,42 @@ static void reconfigure(struct exchange *exchange, struct member *member)
     member->generation = member->before->plugin->generation;
 }
 
+/* A service belongs to whom the newest plan gives it, once the plugin that had it does not run any more. */
+static void declare_services(struct exchange *exchange, const struct generation *generation)
+{
+    const struct plan_entry *entry = generation->source.entry;
+    struct router *router = router_of(exchange);
+
+    for (size_t i = 0; router != NULL && i < entry->plugin->service_count; i++) {
+        const char *service = entry->plugin->services[i].name;
+        const char *exporter = router_find_exporter(router, service);
+
+        if (exporter != NULL && strcmp(exporter, entry->plugin->uri) != 0 &&
+            router_find_owner(router, service) == NULL) {
+            router_remove(router, service);
+            exporter = NULL;
+        }
+        if (exporter == NULL)
+            service_routes_declare(router, entry->plugin, &entry->services[i], NULL);
+    }
+}
+
+/* Whoever does not run tells why to those whose calls have waited. */
+static void refuse_calls(struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->count && router_of(exchange) != NULL; i++) {
+        const struct member *member = &exchange->members[i];
+        char reason[BERTH_ERROR_MAX];
+
+        if (member->after == NULL || registry_plugin_is_ready(member->after->plugin))
+            continue;
+        snprintf(reason, sizeof(reason), "%s is %s: %.1500s", member->of->uri,
+                 berth_state_name(member->after->plugin->state), reason_of(member->after));
+        service_routes_close(router_of(exchange), member->after->source.entry->plugin, &member->after->host,
+                             reason);
+    }
+}
+
 static bool load(struct exchange *exchange)
 {
     struct member *fault;
@@ -335,6 +371,8 @@ static bool load(struct exchange *exchange)
             continue;
         clear_failed(exchange, member);
         member->after = crew_add(exchange->crew, member->of->to, !exchange->only_starts);
+        if (exchange->only_starts)
+            declare_services(exchange, member->after);
         code = crew_load(exchange->crew, member->after);
         if (code != BERTH_OK)
             say(member, code, "%s", reason_of(member->after));
@@ -440,11 +478,18 @@ static void on_idle(void *context)
     exchange->on_wake(exchange->context);
 }
 
+/* Its drain had all the time there was, and did not end. */
+static bool has_drained_in_vain(const struct generation *generation)
+{
+    return generation->steps.records[STEP_DRAIN].status == STEP_LATE;
+}
+
 static bool is_at_rest(const struct exchange *exchange, const struct member *member)
 {
-    return member->before == NULL || (!steps_are_pending(&member->before->steps) &&
-                                      (router_of(exchange) == NULL ||
-                                       router_owner_calls(router_of(exchange), &member->before->host) == 0));
+    return member->before == NULL ||
+           (!steps_are_pending(&member->before->steps) && !has_drained_in_vain(member->before) &&
+            (router_of(exchange) == NULL ||
+             router_owner_calls(router_of(exchange), &member->before->host) == 0));
 }
 
 static enum berth_ending ending_of(const struct member *member)
@@ -486,11 +531,13 @@ static bool drain(struct exchange *exchange)
     if (!exchange->is_overdue)
         return false;
     if (exchange->work->is_forced || busy->of->action == CHANGE_STOP) {
+        if (is_pending(exchange))
+            return false;
         for (size_t i = 0; i < exchange->end_count && router_of(exchange) != NULL; i++)
             if (exchange->members[exchange->ends[i]].before != NULL)
                 router_end_calls(router_of(exchange), &exchange->members[exchange->ends[i]].before->host,
                                  "its plugin is being replaced; try again");
-        return !is_pending(exchange);
+        return true;
     }
     calls[0] = '\0';
     if (router_of(exchange) != NULL)
@@ -633,15 +680,6 @@ static bool restore(struct exchange *exchange)
         return false;
     }
     return true;
-}
-
-static void declare_services(struct exchange *exchange, const struct generation *generation)
-{
-    const struct plan_entry *entry = generation->source.entry;
-
-    for (size_t i = 0; i < entry->plugin->service_count; i++)
-        if (router_find_exporter(router_of(exchange), entry->plugin->services[i].name) == NULL)
-            service_routes_declare(router_of(exchange), entry->plugin, &entry->services[i], NULL);
 }
 
 /* Services that only the version before had. */
@@ -820,22 +858,6 @@ static void report_return(struct exchange *exchange)
     }
 }
 
-/* Whoever does not run tells why to those whose calls have waited. */
-static void refuse_calls(struct exchange *exchange)
-{
-    for (size_t i = 0; i < exchange->count && router_of(exchange) != NULL; i++) {
-        const struct member *member = &exchange->members[i];
-        char reason[BERTH_ERROR_MAX];
-
-        if (member->after == NULL || registry_plugin_is_ready(member->after->plugin))
-            continue;
-        snprintf(reason, sizeof(reason), "%s is %s: %.1500s", member->of->uri,
-                 berth_state_name(member->after->plugin->state), reason_of(member->after));
-        service_routes_close(router_of(exchange), member->after->source.entry->plugin, &member->after->host,
-                             reason);
-    }
-}
-
 /* The stages */
 
 static bool is_in_place(const struct exchange *exchange)
@@ -875,6 +897,7 @@ static enum stage next_stage(struct exchange *exchange)
         if (exchange->only_starts) {
             check_after(exchange);
             take_places(exchange);
+            refuse_calls(exchange);
             return STAGE_OVER;
         }
         if (!check_after(exchange))

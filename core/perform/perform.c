@@ -229,6 +229,21 @@ static size_t order_of(void *context, const void *owner)
     return CONTAINER_OF(host, struct generation, host)->order;
 }
 
+/* Callers of what does not run learn the reason. */
+static void declare_idle_services(struct router *router, const struct plan *plan)
+{
+    for (size_t i = plan->run_count; router != NULL && i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        char reason[BERTH_ERROR_MAX];
+
+        snprintf(reason, sizeof(reason), "%s does not run: %s", entry->plugin->uri, entry->reason);
+        for (size_t k = 0; k < entry->plugin->service_count; k++)
+            if (router_find_exporter(router, entry->services[k].name) == NULL &&
+                service_routes_declare(router, entry->plugin, &entry->services[k], NULL) == BERTH_OK)
+                router_set_gone(router, entry->services[k].name, BERTH_UNAVAILABLE, reason);
+    }
+}
+
 static void adopt_plan(struct perform *perform, const struct plan *plan)
 {
     struct generation *generation;
@@ -238,6 +253,7 @@ static void adopt_plan(struct perform *perform, const struct plan *plan)
     registry_adopt_plan(registry_of(perform), plan);
     TAILQ_FOREACH(generation, &perform->crew.all, link)
     generation_find_place(generation);
+    declare_idle_services(perform->options.host.router, plan);
     if (perform->options.host.router != NULL)
         router_order_interceptors(perform->options.host.router, order_of, NULL);
 }

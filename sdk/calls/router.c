@@ -533,6 +533,19 @@ void router_release(struct router *router, const char *service)
     retry_held(route);
 }
 
+void router_detach(struct router *router, const void *owner)
+{
+    for (size_t i = 0; i < router->routes.count; i++) {
+        struct route *route = router->routes.items[i];
+
+        if (route->live == NULL || route->live->owner != owner)
+            continue;
+        route_unbind(route);
+        if (route->state == ROUTE_LIVE)
+            route->state = ROUTE_DECLARED;
+    }
+}
+
 const void *router_find_owner(const struct router *router, const char *service)
 {
     const struct route *route = routes_find(&router->routes, service);

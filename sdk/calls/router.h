@@ -176,6 +176,8 @@ void router_set_gone(struct router *router, const char *service, enum berth_code
 /** Forgets a service: its name is free, new calls find nothing, and calls in flight continue. Its methods'
  * counters go on when it is declared again. */
 void router_remove(struct router *router, const char *service);
+/** No call reaches an owner any more: its services that are held stay so, without an instance. */
+void router_detach(struct router *router, const void *owner);
 /** Whose instance is live; NULL: none. */
 const void *router_find_owner(const struct router *router, const char *service);
 /** The URI of the plugin that has declared a service; NULL: nobody has. */

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A machine with plugins that do as they are told, worlds that it changes between, and a clock that jumps. */
+#ifndef TESTS_PERFORM_STAGE_H
+#define TESTS_PERFORM_STAGE_H
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "change_world.h"
+
+#include <core/base/log.h>
+#include <core/perform/perform.h>
+#include <sdk/base/container_of.h>
+
+#define MILLISECOND 1000000ull
+
+/* The clock of libuv, in nanoseconds. */
+static uint64_t clock_ns = 1000000000;
+
+/* Visible, so that it takes precedence over the library's also for libuv. */
+__attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+    if (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_COARSE)
+        return (int)syscall(SYS_clock_gettime, id, ret_time);
+    *ret_time = (struct timespec){.tv_sec = (time_t)(clock_ns / 1000000000),
+                                  .tv_nsec = (long)(clock_ns % 1000000000)};
+    return 0;
+}
+
+/* What a generation of this URI and version does wrong: "init fails", "init hangs", "serve fails", "drain
+ * hangs", "close hangs", "save fails", "load fails", "module fails", "restart", "refuse". */
+struct fault {
+    const char *uri, *version, *what;
+};
+
+static struct stage {
+    uv_loop_t loop;
+    struct registry *registry;
+    struct router *router;
+    struct perform *perform;
+    /* The world that is wanted; those before it are kept until the end. */
+    struct world worlds[64];
+    size_t world_count;
+    struct fault faults[64];
+    size_t fault_count;
+    bool ready, stopped;
+    /* Sources that were loaded and not dropped. */
+    size_t sources;
+    /* "init a1, close a2, " */
+    char trace[4096];
+    char report[8192];
+    size_t answers;
+    int log_fd;
+    uint64_t drain_ns;
+    bool is_forced;
+    /* Generations that are open. */
+    size_t open;
+    /* Steps that never completed, of generations that are kept for that. */
+    struct {
+        const struct berth_host *host;
+        enum berth_step step;
+    } hung[64];
+    size_t hung_count;
+} stage;
+
+static inline bool is_faulty(const struct plan_entry *entry, const char *what)
+{
+    for (size_t i = 0; i < stage.fault_count; i++)
+        if (strcmp(stage.faults[i].uri, entry->plugin->uri) == 0 && strcmp(stage.faults[i].what, what) == 0 &&
+            strcmp(stage.faults[i].version, entry->plugin->manifest->version) == 0)
+            return true;
+    return false;
+}
+
+static inline const struct plan_entry *entry_of(const struct berth_host *table)
+{
+    const struct host *host = CONTAINER_OF(table, struct host, table);
+
+    return CONTAINER_OF(host, struct generation, host)->source.entry;
+}
+
+static inline void note(const struct berth_host *host, const char *what)
+{
+    size_t used = strlen(stage.trace);
+
+    if (used + 100 < sizeof(stage.trace))
+        snprintf(stage.trace + used, sizeof(stage.trace) - used, "%s %s%.1s, ", what, host->id,
+                 entry_of(host)->plugin->manifest->version);
+}
+
+static enum berth_code ask(void *self, struct berth_call *call, void **ret_state, struct berth_error *err)
+{
+    return BERTH_OK;
+}
+
+static const struct berth_interceptor interceptor = {
+    .size = sizeof(interceptor), .name = "stage", .on_start = ask};
+
+static inline enum berth_code hang(const struct berth_host *host, enum berth_step step)
+{
+    assert_true(stage.hung_count < sizeof(stage.hung) / sizeof(stage.hung[0]));
+    stage.hung[stage.hung_count].host = host;
+    stage.hung[stage.hung_count++].step = step;
+    return BERTH_PENDING;
+}
+
+static inline enum berth_code on_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                                      struct berth_error *err)
+{
+    const struct plan_entry *entry = entry_of(host);
+
+    note(host, "init");
+    if (strstr(host->id, "guard") != NULL)
+        assert_int_equal(berth_intercept(host, &interceptor, NULL, err), BERTH_OK);
+    for (size_t i = 0; i < entry->requirement_count; i++) {
+        struct berth_ref ref;
+
+        if (entry->requirements[i].target == PLAN_TARGET_PLUGIN && entry->requirements[i].binding) {
+            assert_int_equal(berth_get(host, entry->requirements[i].name, &ref, err), BERTH_OK);
+            note(host, (const char *)ref.instance);
+        }
+    }
+    if (is_faulty(entry, "init fails"))
+        return berth_error_set(err, BERTH_DATA_LOSS, "made of cheese");
+    if (is_faulty(entry, "init hangs"))
+        return hang(host, BERTH_STEP_INIT);
+    /* What users of it see: "one", "two". */
+    *ret_instance = (void *)(uintptr_t)(entry->plugin->manifest->version[0] == '1' ? "one" : "two");
+    stage.open++;
+    return BERTH_OK;
+}
+
+static inline enum berth_code on_serve(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    if (is_faulty(entry_of(host), "serve fails"))
+        return berth_error_set(err, BERTH_ALREADY_EXISTS, "in use");
+    return BERTH_OK;
+}
+
+static inline enum berth_code on_drain(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    static const char *const why[] = {"stop", "drain", "remove"};
+
+    note(host, why[berth_ending_of(host)]);
+    return is_faulty(entry_of(host), "drain hangs") ? BERTH_PENDING : BERTH_OK;
+}
+
+static inline enum berth_code on_close(const struct berth_host *host, void *instance, struct berth_error *err)
+{
+    note(host, "close");
+    stage.open--;
+    return is_faulty(entry_of(host), "close hangs") ? hang(host, BERTH_STEP_CLOSE) : BERTH_OK;
+}
+
+static inline enum berth_code on_reconfigure(const struct berth_host *host, void *instance,
+                                             const struct berth_settings *before, struct berth_error *err)
+{
+    note(host, "take");
+    if (is_faulty(entry_of(host), "restart"))
+        return berth_error_set(err, BERTH_RESTART, "built in");
+    if (is_faulty(entry_of(host), "refuse"))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "too much");
+    return BERTH_OK;
+}
+
+static inline enum berth_code on_save(const struct berth_host *host, void *instance,
+                                      const struct berth_state_writer *writer, struct berth_error *err)
+{
+    if (is_faulty(entry_of(host), "save fails"))
+        return berth_error_set(err, BERTH_INTERNAL, "no pen");
+    note(host, "save");
+    return writer->write(writer, "state", 5, err);
+}
+
+static inline enum berth_code on_load(const struct berth_host *host, void *instance, uint32_t version,
+                                      const void *bytes, size_t length, struct berth_error *err)
+{
+    note(host, "restore");
+    assert_memory_equal(bytes, "state", 5);
+    return is_faulty(entry_of(host), "load fails") ? berth_error_set(err, BERTH_DATA_LOSS, "illegible")
+                                                   : BERTH_OK;
+}
+
+static inline void on_message(struct berth_call *call, const void *message, size_t length)
+{
+    if (length == 0)
+        return;
+    berth_call_reply(call, call->instance, strlen(call->instance));
+}
+
+static const struct berth_method methods[] = {
+    {.name = "Ask", .kind = BERTH_METHOD_UNARY, .on_message = on_message}};
+static const struct berth_service service = {.size = sizeof(service),
+                                             .method_size = sizeof(methods[0]),
+                                             .name = "test.Stage",
+                                             .methods = methods,
+                                             .method_count = 1};
+static const struct berth_service *const services[] = {&service, NULL};
+
+static const struct berth_plugin actor = {.size = sizeof(actor),
+                                          .init = on_init,
+                                          .serve = on_serve,
+                                          .drain = on_drain,
+                                          .close = on_close,
+                                          .services = services,
+                                          .reconfigure = on_reconfigure,
+                                          .save_state = on_save,
+                                          .load_state = on_load};
+
+static inline enum berth_code stage_load(void *context, const struct plan_entry *entry,
+                                         struct registry_plugin *plugin, struct generation_source *ret_source)
+{
+    const struct settings_timeouts timeouts = {60 * MILLISECOND, 60 * MILLISECOND, 60 * MILLISECOND,
+                                               60 * MILLISECOND, 60 * MILLISECOND};
+
+    if (is_faulty(entry, "module fails")) {
+        registry_blame(stage.registry, plugin, BERTH_STATE_FAILED, BERTH_UNAVAILABLE, "undefined symbol",
+                       NULL);
+        return BERTH_UNAVAILABLE;
+    }
+    *ret_source = (struct generation_source){
+        .entry = entry,
+        .table = &actor,
+        .settings = settings_of_plugin(stage.worlds[stage.world_count - 1].settings, entry->plugin->uri),
+        .timeouts = timeouts,
+        .keep = stage.worlds[stage.world_count - 1].settings,
+    };
+    stage.sources++;
+    return BERTH_OK;
+}
+
+static inline void stage_drop(void *context, const struct generation_source *source)
+{
+    stage.sources--;
+}
+
+static inline void stage_on_settled(void *context)
+{
+    perform_serve(stage.perform);
+}
+
+static inline void stage_on_ready(void *context)
+{
+    stage.ready = true;
+}
+
+static inline void stage_on_stopped(void *context)
+{
+    stage.stopped = true;
+}
+
+static inline void stage_nothing(void *context)
+{
+}
+
+/** One turn, or a jump of the clock to what is due. */
+static inline void stage_turn(void)
+{
+    uint64_t before = clock_ns;
+    int timeout = uv_backend_timeout(&stage.loop);
+
+    if (timeout > 0)
+        clock_ns += (uint64_t)timeout * MILLISECOND;
+    else if (timeout < 0 && !uv_loop_alive(&stage.loop))
+        return;
+    uv_update_time(&stage.loop);
+    uv_run(&stage.loop, UV_RUN_NOWAIT);
+    clock_ns += clock_ns == before ? 1000 : 0;
+}
+
+static inline void stage_run_until(const bool *flag)
+{
+    for (size_t i = 0; !*flag; i++) {
+        if (i > 100000)
+            fail_msg("nothing happens any more: %s", stage.trace);
+        stage_turn();
+    }
+}
+
+static inline struct world *stage_world(const char *const *modules, const char *configuration)
+{
+    struct world *world = &stage.worlds[stage.world_count++];
+
+    world_open(world, modules, "new", configuration);
+    return world;
+}
+
+/** @param modules  to a NULL. */
+static inline void stage_start(const char *const *modules, const char *configuration)
+{
+    struct world *world;
+
+    memset(&stage, 0, sizeof(stage));
+    stage.log_fd = memfd_create("log", MFD_CLOEXEC);
+    log_start(BERTH_LOG_DEBUG, LOG_JOURNAL, stage.log_fd);
+    stage.drain_ns = 100 * MILLISECOND;
+    world = stage_world(modules, configuration);
+    assert_int_equal(uv_loop_init(&stage.loop), 0);
+    stage.registry = registry_create(world->plan, clock_ns);
+    stage.router = router_create();
+    for (size_t i = 0; i < world->plan->run_count; i++)
+        for (size_t k = 0; k < world->plan->entries[i].plugin->service_count; k++)
+            service_routes_declare(stage.router, world->plan->entries[i].plugin,
+                                   &world->plan->entries[i].services[k], NULL);
+    stage.perform = perform_create(&(struct perform_options){
+        .host = {.loop = &stage.loop,
+                 .registry = stage.registry,
+                 .router = stage.router,
+                 .root = "/nonexistent/root",
+                 .state = "/nonexistent/state"},
+        .prepare_threads = 1,
+        .events = {stage_on_settled, stage_nothing, stage_on_ready, stage_on_stopped},
+        .load = stage_load,
+        .drop = stage_drop,
+    });
+    perform_load(stage.perform, NULL);
+    perform_start(stage.perform);
+    stage_run_until(&stage.ready);
+    stage.trace[0] = '\0';
+}
+
+static inline void stage_fault(const char *uri, const char *version, const char *what)
+{
+    stage.faults[stage.fault_count++] = (struct fault){uri, version, what};
+}
+
+/* A change to the newest world. */
+struct asked {
+    struct perform_request request;
+    enum change_kind kind;
+    const char *subjects[4];
+    size_t subject_count;
+    struct change *change;
+    struct change_running *running;
+    bool is_done;
+};
+
+static inline bool take_running(void *context, const struct generation *generation)
+{
+    struct change_running **next = context;
+
+    *(*next)++ = (struct change_running){
+        .entry = generation->source.entry,
+        .settings = generation->source.keep,
+        .generation = generation->plugin->generation,
+        .is_ready = registry_plugin_is_ready(generation->plugin),
+    };
+    return true;
+}
+
+static inline bool count_running(void *context, const struct generation *generation)
+{
+    ++*(size_t *)context;
+    return true;
+}
+
+static inline void free_change(struct asked *asked)
+{
+    change_destroy(asked->change);
+    free(asked->running);
+    asked->change = NULL;
+    asked->running = NULL;
+}
+
+static inline enum berth_code stage_begin(struct perform_request *request, const char *const *unwilling,
+                                          size_t unwilling_count, struct perform_work *ret_work,
+                                          struct berth_error *err)
+{
+    struct asked *asked = CONTAINER_OF(request, struct asked, request);
+    struct world *world = &stage.worlds[stage.world_count - 1];
+    struct change_running *next;
+    size_t count = 0;
+
+    perform_each(stage.perform, count_running, &count);
+    next = calloc(count + 1, sizeof(*next));
+    struct change_running *running = next;
+    perform_each(stage.perform, take_running, &next);
+    free_change(asked);
+    asked->running = running;
+    asked->change = change_create(asked->running, count, NULL, world->plan, world->settings,
+                                  &(struct change_request){.kind = asked->kind,
+                                                           .subjects = asked->subjects,
+                                                           .subject_count = asked->subject_count,
+                                                           .unwilling = unwilling,
+                                                           .unwilling_count = unwilling_count,
+                                                           .cascade = true});
+    *ret_work = (struct perform_work){.plan = world->plan,
+                                      .change = asked->change,
+                                      .drain_ns = stage.drain_ns,
+                                      .is_forced = stage.is_forced};
+    return BERTH_OK;
+}
+
+static inline void stage_on_done(struct perform_request *request, const struct perform_report *report)
+{
+    struct asked *asked = CONTAINER_OF(request, struct asked, request);
+    size_t used = 0;
+
+    stage.report[0] = '\0';
+    if (report->result_count == 0 && report->code != BERTH_OK)
+        snprintf(stage.report, sizeof(stage.report), "%s: %s\n", berth_code_name(report->code),
+                 report->message);
+    for (size_t i = 0; i < report->result_count && used < sizeof(stage.report); i++) {
+        const struct perform_result *result = &report->results[i];
+
+        used +=
+            (size_t)snprintf(stage.report + used, sizeof(stage.report) - used, "%s %s %s%s%s\n",
+                             change_action_name(result->action), result->uri, berth_code_name(result->code),
+                             result->message[0] != '\0' ? ": " : "", result->message);
+    }
+    asked->is_done = true;
+    stage.answers++;
+    free_change(asked);
+}
+
+/** Changes to a world, and waits until that is done. */
+static inline void stage_change(const char *const *modules, const char *configuration)
+{
+    struct asked asked = {.request = {.begin = stage_begin, .on_done = stage_on_done}};
+
+    stage.trace[0] = '\0';
+    stage_world(modules, configuration);
+    perform_ask(stage.perform, &asked.request);
+    stage_run_until(&asked.is_done);
+}
+
+/** Stops; nothing may be left but what hangs. */
+static inline void stage_end(void)
+{
+    perform_stop(stage.perform);
+    stage_run_until(&stage.stopped);
+    for (int i = 0; i < 3; i++)
+        uv_run(&stage.loop, UV_RUN_NOWAIT);
+    assert_int_equal(uv_loop_close(&stage.loop), 0);
+    assert_int_equal(perform_is_any_busy(stage.perform, NULL, NULL), stage.hung_count > 0);
+    for (size_t i = 0; i < stage.hung_count; i++)
+        stage.hung[i].host->complete(stage.hung[i].host, stage.hung[i].step, BERTH_ABORTED, NULL, "at last");
+    assert_false(perform_is_any_busy(stage.perform, NULL, NULL));
+    assert_int_equal(stage.open, 0);
+    perform_destroy(stage.perform);
+    assert_int_equal(stage.sources, 0);
+    router_destroy(stage.router);
+    registry_destroy(stage.registry);
+    while (stage.world_count > 0)
+        world_close(&stage.worlds[--stage.world_count]);
+    log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
+    close(stage.log_fd);
+}
+
+static inline const struct registry_plugin *stage_plugin(const char *uri)
+{
+    const struct registry_plugin *plugin = registry_find(stage.registry, uri);
+
+    if (plugin == NULL)
+        fail_msg("no plugin %s", uri);
+    return plugin;
+}
+
+#endif

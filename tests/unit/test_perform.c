@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a change is performed: what happens in which order, what callers notice, and what a failure leaves. */
+#include "perform_stage.h"
+
+#define GREETER_WITH(version, more)                                                                          \
+    "{module: greeter, version: " version ", plugins: [{type: io.x.v1, id: greeter, " more                   \
+    "config: {word: {type: string, default: a}}, services: {test.Stage: {Ask: unary}}}]}"
+#define BESIDE(version) GREETER_WITH(version, "upgrade: beside, callbacks: [reconfigure],\n")
+#define STATE "state: {writes: 3, reads: [2, 3]}, callbacks: [reconfigure, save_state, load_state],\n"
+#define HANDOVER(version) GREETER_WITH(version, "upgrade: handover, " STATE)
+#define EXCLUSIVE(version) GREETER_WITH(version, "upgrade: exclusive, " STATE)
+#define STORE(version)                                                                                       \
+    "{module: store, version: " version ", plugins: [{type: io.x.store.v1, id: store, interface: s}]}"
+#define USER                                                                                                 \
+    "{module: user, version: 1.0.0, plugins: [{type: io.x.user.v1, id: user, interface: u,\n"                \
+    " requires: [io.x.store.v1.store]}]}"
+#define GUARD(version) "{module: guard, version: " version ", plugins: [{type: io.x.guard.v1, id: guard}]}"
+
+#define MODULES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* A server with one call at a time. */
+struct berth_stream {
+    char got[64];
+};
+
+static enum berth_code stream_send(struct berth_stream *stream, const void *message, size_t length)
+{
+    snprintf(stream->got, sizeof(stream->got), "%.*s", (int)length, (const char *)message);
+    return BERTH_OK;
+}
+
+static bool stream_can_send(struct berth_stream *stream)
+{
+    return true;
+}
+
+static enum berth_code stream_add(struct berth_stream *stream, const char *key, const void *value,
+                                  size_t length)
+{
+    return BERTH_OK;
+}
+
+static enum berth_code stream_send_headers(struct berth_stream *stream)
+{
+    return BERTH_OK;
+}
+
+static void stream_finish(struct berth_stream *stream, enum berth_code code, const char *message,
+                          const void *details, size_t details_length)
+{
+    if (code != BERTH_OK)
+        snprintf(stream->got, sizeof(stream->got), "%s", berth_code_name(code));
+}
+
+static void stream_ignore(struct berth_stream *stream)
+{
+}
+
+static const struct berth_stream_ops stream_ops = {.size = sizeof(stream_ops),
+                                                   .send = stream_send,
+                                                   .can_send = stream_can_send,
+                                                   .add_header = stream_add,
+                                                   .add_trailer = stream_add,
+                                                   .send_headers = stream_send_headers,
+                                                   .finish = stream_finish,
+                                                   .pause = stream_ignore,
+                                                   .resume = stream_ignore};
+
+static struct berth_call *open_call(struct berth_stream *stream)
+{
+    const struct berth_router *router = router_interface(stage.router);
+
+    memset(stream, 0, sizeof(*stream));
+    return router->open(router, &(struct berth_call_request){.size = sizeof(struct berth_call_request),
+                                                             .path = "/test.Stage/Ask",
+                                                             .transport = "test",
+                                                             .stream = stream,
+                                                             .stream_ops = &stream_ops});
+}
+
+static void answer_call(struct berth_call *call)
+{
+    router_interface(stage.router)->deliver_last(call, "x", 1);
+}
+
+static void assert_answered(const char *expected)
+{
+    struct berth_stream stream;
+    struct berth_call *call = open_call(&stream);
+
+    if (call != NULL)
+        answer_call(call);
+    assert_string_equal(stream.got, expected);
+}
+
+static void assert_change(const char *const *modules, const char *trace, const char *report)
+{
+    stage_change(modules, "");
+    assert_string_equal(stage.trace, trace);
+    assert_string_equal(stage.report, report);
+}
+
+static void what_is_the_same_is_not_touched(void **state)
+{
+    stage_start(MODULES(BESIDE("1.0.0"), STORE("1.0.0"), USER), "");
+    assert_change(MODULES(BESIDE("1.0.0"), STORE("1.0.0"), USER), "", "");
+    stage_end();
+}
+
+static void beside_the_new_one_is_there_before_the_old_one_goes(void **state)
+{
+    stage_start(MODULES(BESIDE("1.0.0")), "");
+    assert_answered("one");
+    assert_change(MODULES(BESIDE("2.0.0")), "init greeter2, drain greeter1, close greeter1, ",
+                  "upgrade io.x.v1.greeter OK\n");
+    assert_answered("two");
+    assert_int_equal(stage_plugin("io.x.v1.greeter")->generation, 2);
+    assert_int_equal(registry_count(stage.registry), 1);
+    stage_end();
+}
+
+static void a_call_ends_where_it_began_and_keeps_its_generation(void **state)
+{
+    struct berth_stream stream;
+
+    stage_start(MODULES(BESIDE("1.0.0")), "");
+    struct berth_call *call = open_call(&stream);
+
+    assert_change(MODULES(BESIDE("2.0.0")), "init greeter2, drain greeter1, ",
+                  "upgrade io.x.v1.greeter OK\n");
+    assert_int_equal(registry_count(stage.registry), 2);
+    assert_int_equal(registry_at(stage.registry, 1)->generation, 1);
+    assert_answered("two");
+    answer_call(call);
+    assert_string_equal(stream.got, "one");
+    while (registry_count(stage.registry) > 1)
+        stage_turn();
+    assert_non_null(strstr(stage.trace, "close greeter1"));
+    stage_end();
+}
+
+static void in_a_handover_state_passes_while_calls_wait(void **state)
+{
+    struct berth_stream streams[2];
+
+    stage_start(MODULES(HANDOVER("1.0.0")), "");
+    struct berth_call *early = open_call(&streams[0]);
+    struct asked asked = {.request = {.begin = stage_begin, .on_done = stage_on_done}};
+    stage_world(MODULES(HANDOVER("2.0.0")), "");
+    perform_ask(stage.perform, &asked.request);
+    for (int i = 0; i < 5; i++)
+        uv_run(&stage.loop, UV_RUN_NOWAIT);
+    struct berth_call *held = open_call(&streams[1]);
+    assert_string_equal(stage.trace, "init greeter2, drain greeter1, ");
+    answer_call(held);
+    assert_string_equal(streams[1].got, "");
+    answer_call(early);
+    stage_run_until(&asked.is_done);
+    assert_string_equal(streams[0].got, "one");
+    assert_string_equal(streams[1].got, "two");
+    assert_string_equal(stage.trace,
+                        "init greeter2, drain greeter1, save greeter1, restore greeter2, close greeter1, ");
+    stage_end();
+}
+
+static void exclusive_ones_are_closed_first_with_their_users(void **state)
+{
+    stage_start(MODULES(BESIDE("1.0.0"), STORE("1.0.0"), USER), "");
+    assert_change(
+        MODULES(BESIDE("1.0.0"), STORE("2.0.0"), USER),
+        "drain user1, drain store1, close user1, close store1, init store2, init user1, two user1, ",
+        "upgrade io.x.store.v1.store OK\nrestart io.x.user.v1.user OK\n");
+    assert_int_equal(stage_plugin("io.x.user.v1.user")->generation, 2);
+    stage_end();
+}
+
+static void calls_are_held_and_never_refused(void **state)
+{
+    struct berth_stream streams[200];
+    struct berth_call *calls[200];
+
+    stage_start(MODULES(EXCLUSIVE("1.0.0")), "");
+    struct berth_stream stream;
+    struct berth_call *early = open_call(&stream);
+    struct asked asked = {.request = {.begin = stage_begin, .on_done = stage_on_done}};
+    stage_world(MODULES(EXCLUSIVE("2.0.0")), "");
+    perform_ask(stage.perform, &asked.request);
+    for (int i = 0; i < 5; i++)
+        uv_run(&stage.loop, UV_RUN_NOWAIT);
+    for (size_t i = 0; i < 200; i++) {
+        calls[i] = open_call(&streams[i]);
+        assert_non_null(calls[i]);
+        answer_call(calls[i]);
+    }
+    answer_call(early);
+    stage_run_until(&asked.is_done);
+    for (size_t i = 0; i < 200; i++)
+        assert_string_equal(streams[i].got, "two");
+    assert_string_equal(stage.trace,
+                        "drain greeter1, save greeter1, close greeter1, init greeter2, restore greeter2, ");
+    stage_end();
+}
+
+static void a_failure_before_the_switch_leaves_the_old_one_untouched(void **state)
+{
+    static const char *const faults[][2] = {{"init fails", "made of cheese"},
+                                            {"init hangs", "did not complete"},
+                                            {"module fails", "undefined symbol"}};
+
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; k < 3; k++) {
+            stage_start(i == 0 ? MODULES(BESIDE("1.0.0")) : MODULES(HANDOVER("1.0.0")), "");
+            stage_fault("io.x.v1.greeter", "2.0.0", faults[k][0]);
+            stage_change(i == 0 ? MODULES(BESIDE("2.0.0")) : MODULES(HANDOVER("2.0.0")), "");
+            assert_null(strstr(stage.trace, "greeter1"));
+            assert_non_null(strstr(stage.report, faults[k][1]));
+            assert_answered("one");
+            assert_int_equal(stage_plugin("io.x.v1.greeter")->state, BERTH_STATE_SERVING);
+            stage_end();
+        }
+}
+
+static void after_a_close_the_old_module_starts_again(void **state)
+{
+    stage_start(MODULES(STORE("1.0.0"), USER), "");
+    stage_fault("io.x.store.v1.store", "2.0.0", "init fails");
+    assert_change(
+        MODULES(STORE("2.0.0"), USER),
+        "drain user1, drain store1, close user1, close store1, init store2, init store1, init user1, one "
+        "user1, ",
+        "upgrade io.x.store.v1.store DATA_LOSS: failed: made of cheese; version 1.0.0 runs again\n"
+        "restart io.x.user.v1.user FAILED_PRECONDITION: blocked: requires io.x.store.v1.store, which has "
+        "failed: made of cheese; version 1.0.0 runs again\n");
+    assert_int_equal(stage_plugin("io.x.user.v1.user")->state, BERTH_STATE_SERVING);
+    stage_end();
+}
+
+static void state_goes_back_to_the_old_module(void **state)
+{
+    stage_start(MODULES(EXCLUSIVE("1.0.0")), "");
+    stage_fault("io.x.v1.greeter", "2.0.0", "load fails");
+    stage_change(MODULES(EXCLUSIVE("2.0.0")), "");
+    assert_string_equal(stage.trace,
+                        "drain greeter1, save greeter1, close greeter1, init greeter2, restore greeter2, "
+                        "close greeter2, init greeter1, restore greeter1, ");
+    assert_non_null(strstr(stage.report, "illegible; version 1.0.0 runs again"));
+    assert_answered("one");
+    stage_end();
+}
+
+static void what_cannot_be_saved_goes_on(void **state)
+{
+    stage_start(MODULES(EXCLUSIVE("1.0.0")), "");
+    stage_fault("io.x.v1.greeter", "1.0.0", "save fails");
+    assert_change(MODULES(EXCLUSIVE("2.0.0")), "drain greeter1, ",
+                  "upgrade io.x.v1.greeter INTERNAL: its state could not be saved: no pen\n");
+    assert_answered("one");
+    stage_end();
+}
+
+static void a_change_that_calls_delay_too_long_is_given_up(void **state)
+{
+    struct berth_stream stream;
+
+    stage_start(MODULES(EXCLUSIVE("1.0.0")), "");
+    struct berth_call *call = open_call(&stream);
+    stage_change(MODULES(EXCLUSIVE("2.0.0")), "");
+    assert_non_null(strstr(stage.report, "DEADLINE_EXCEEDED: given up"));
+    assert_non_null(
+        strstr(stage.report, "1 call in flight: /test.Stage/Ask of io.x.v1.greeter over test (1)"));
+    assert_answered("one");
+    answer_call(call);
+    assert_string_equal(stream.got, "one");
+    assert_int_equal(stage_plugin("io.x.v1.greeter")->state, BERTH_STATE_SERVING);
+    stage_change(MODULES(EXCLUSIVE("2.0.0")), "");
+    assert_string_equal(stage.report, "upgrade io.x.v1.greeter OK\n");
+    assert_answered("two");
+    stage_end();
+}
+
+static void a_forced_change_ends_the_calls_that_are_left(void **state)
+{
+    struct berth_stream stream;
+
+    stage_start(MODULES(EXCLUSIVE("1.0.0")), "");
+    stage.is_forced = true;
+    open_call(&stream);
+    stage_change(MODULES(EXCLUSIVE("2.0.0")), "");
+    assert_string_equal(stage.report, "upgrade io.x.v1.greeter OK\n");
+    assert_string_equal(stream.got, "UNAVAILABLE");
+    stage_end();
+}
+
+static void a_drain_that_never_ends_gives_the_change_up(void **state)
+{
+    stage_start(MODULES(STORE("1.0.0"), USER), "");
+    stage_fault("io.x.user.v1.user", "1.0.0", "drain hangs");
+    stage_change(MODULES(STORE("2.0.0"), USER), "");
+    assert_non_null(strstr(stage.report, "io.x.user.v1.user DEADLINE_EXCEEDED: given up"));
+    assert_string_equal(stage.trace, "drain user1, drain store1, ");
+    assert_int_equal(stage_plugin("io.x.store.v1.store")->state, BERTH_STATE_SERVING);
+    stage_end();
+}
+
+static void settings_are_taken_in_place(void **state)
+{
+    stage_start(MODULES(BESIDE("1.0.0")), "");
+    stage_change(MODULES(BESIDE("1.0.0")), "plugins: {io.x.v1.greeter: {word: b}}");
+    assert_string_equal(stage.trace, "take greeter1, ");
+    assert_string_equal(stage.report, "reconfigure io.x.v1.greeter OK\n");
+    assert_int_equal(stage_plugin("io.x.v1.greeter")->generation, 1);
+    stage_fault("io.x.v1.greeter", "1.0.0", "refuse");
+    stage_change(MODULES(BESIDE("1.0.0")), "plugins: {io.x.v1.greeter: {word: c}}");
+    assert_string_equal(stage.report, "reconfigure io.x.v1.greeter INVALID_ARGUMENT: too much\n");
+    stage.fault_count = 0;
+    stage_fault("io.x.v1.greeter", "1.0.0", "restart");
+    stage_change(MODULES(BESIDE("1.0.0")), "plugins: {io.x.v1.greeter: {word: d}}");
+    assert_string_equal(stage.trace, "take greeter1, init greeter1, drain greeter1, close greeter1, ");
+    assert_string_equal(stage.report, "restart io.x.v1.greeter OK\n");
+    stage_end();
+}
+
+static void plugins_come_and_go(void **state)
+{
+    stage_start(MODULES(STORE("1.0.0")), "");
+    assert_change(MODULES(STORE("1.0.0"), USER, BESIDE("1.0.0")), "init greeter1, init user1, one user1, ",
+                  "start io.x.v1.greeter OK\nstart io.x.user.v1.user OK\n");
+    assert_answered("one");
+    assert_change(MODULES(STORE("1.0.0")), "remove user1, close user1, remove greeter1, close greeter1, ",
+                  "stop io.x.user.v1.user OK\nstop io.x.v1.greeter OK\n");
+    assert_answered("UNIMPLEMENTED");
+    assert_int_equal(stage_plugin("io.x.v1.greeter")->state, BERTH_STATE_STOPPED);
+    assert_change(MODULES(STORE("1.0.0"), BESIDE("2.0.0")), "init greeter2, ", "start io.x.v1.greeter OK\n");
+    assert_answered("two");
+    assert_int_equal(stage_plugin("io.x.v1.greeter")->generation, 2);
+    stage_end();
+}
+
+static void one_that_failed_may_be_mended(void **state)
+{
+    stage_start(MODULES(STORE("1.0.0")), "");
+    stage_fault("io.x.v1.greeter", "1.0.0", "init fails");
+    assert_change(MODULES(STORE("1.0.0"), BESIDE("1.0.0")), "init greeter1, ",
+                  "start io.x.v1.greeter DATA_LOSS: failed: made of cheese\n");
+    assert_answered("UNAVAILABLE");
+    assert_change(MODULES(STORE("1.0.0"), BESIDE("2.0.0")), "init greeter2, ", "start io.x.v1.greeter OK\n");
+    assert_answered("two");
+    stage_end();
+}
+
+static void no_call_passes_without_the_interceptor_that_is_replaced(void **state)
+{
+    struct berth_stream stream;
+
+    stage_start(MODULES(GUARD("1.0.0"), BESIDE("1.0.0")), "");
+    stage_fault("io.x.guard.v1.guard", "2.0.0", "init hangs");
+    struct asked asked = {.request = {.begin = stage_begin, .on_done = stage_on_done}};
+    stage_world(MODULES(GUARD("2.0.0"), BESIDE("1.0.0")), "");
+    perform_ask(stage.perform, &asked.request);
+    while (strstr(stage.trace, "init guard2") == NULL)
+        uv_run(&stage.loop, UV_RUN_NOWAIT);
+    struct berth_call *call = open_call(&stream);
+    assert_non_null(call);
+    answer_call(call);
+    assert_string_equal(stream.got, "");
+    stage_run_until(&asked.is_done);
+    assert_string_equal(stream.got, "one");
+    assert_non_null(strstr(stage.report, "version 1.0.0 runs again"));
+    stage_end();
+}
+
+static void requests_wait_for_their_turn_and_each_is_answered(void **state)
+{
+    struct asked asked[3] = {0};
+
+    stage_start(MODULES(BESIDE("1.0.0")), "");
+    stage_world(MODULES(BESIDE("2.0.0")), "");
+    for (size_t i = 0; i < 3; i++) {
+        asked[i].request = (struct perform_request){.begin = stage_begin, .on_done = stage_on_done};
+        perform_ask(stage.perform, &asked[i].request);
+    }
+    stage_run_until(&asked[2].is_done);
+    assert_true(asked[0].is_done && asked[1].is_done);
+    assert_int_equal(stage.answers, 3);
+    assert_int_equal(stage_plugin("io.x.v1.greeter")->generation, 2);
+    stage_end();
+}
+
+static void a_stop_ends_a_change_and_answers_all(void **state)
+{
+    static const char *const faults[] = {"init hangs", "drain hangs", "close hangs", "none"};
+
+    for (size_t i = 0; i < 4; i++)
+        for (int turns = 0; turns < 8; turns++) {
+            struct asked asked[2] = {0};
+
+            stage_start(MODULES(STORE("1.0.0"), USER, HANDOVER("1.0.0")), "");
+            stage_fault("io.x.store.v1.store", i == 0 ? "2.0.0" : "1.0.0", faults[i]);
+            stage_world(MODULES(STORE("2.0.0"), USER, HANDOVER("2.0.0")), "");
+            for (size_t k = 0; k < 2; k++) {
+                asked[k].request = (struct perform_request){.begin = stage_begin, .on_done = stage_on_done};
+                perform_ask(stage.perform, &asked[k].request);
+            }
+            for (int k = 0; k < turns; k++)
+                uv_run(&stage.loop, UV_RUN_NOWAIT);
+            perform_stop(stage.perform);
+            stage_run_until(&stage.stopped);
+            assert_int_equal(stage.answers, 2);
+            stage_end();
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_the_same_is_not_touched),
+        cmocka_unit_test(beside_the_new_one_is_there_before_the_old_one_goes),
+        cmocka_unit_test(a_call_ends_where_it_began_and_keeps_its_generation),
+        cmocka_unit_test(in_a_handover_state_passes_while_calls_wait),
+        cmocka_unit_test(exclusive_ones_are_closed_first_with_their_users),
+        cmocka_unit_test(calls_are_held_and_never_refused),
+        cmocka_unit_test(a_failure_before_the_switch_leaves_the_old_one_untouched),
+        cmocka_unit_test(after_a_close_the_old_module_starts_again),
+        cmocka_unit_test(state_goes_back_to_the_old_module),
+        cmocka_unit_test(what_cannot_be_saved_goes_on),
+        cmocka_unit_test(a_change_that_calls_delay_too_long_is_given_up),
+        cmocka_unit_test(a_forced_change_ends_the_calls_that_are_left),
+        cmocka_unit_test(a_drain_that_never_ends_gives_the_change_up),
+        cmocka_unit_test(settings_are_taken_in_place),
+        cmocka_unit_test(plugins_come_and_go),
+        cmocka_unit_test(one_that_failed_may_be_mended),
+        cmocka_unit_test(no_call_passes_without_the_interceptor_that_is_replaced),
+        cmocka_unit_test(requests_wait_for_their_turn_and_each_is_answered),
+        cmocka_unit_test(a_stop_ends_a_change_and_answers_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
