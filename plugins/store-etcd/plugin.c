@@ -187,6 +187,57 @@ enum berth_code etcd_init(const struct berth_host *host, void *prepared, void **
     return code;
 }
 
+static bool is_same(const char *one, const char *other)
+{
+    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
+}
+
+/* Do both lead to the same entries, as the same user, within the same limits? */
+static bool are_alike(const struct etcd_config *one, const struct etcd_config *other)
+{
+    const char *const texts[][2] = {
+        {one->prefix, other->prefix},     {one->user, other->user},         {one->password, other->password},
+        {one->tls_ca, other->tls_ca},     {one->tls_cert, other->tls_cert}, {one->tls_key, other->tls_key},
+        {one->tls_name, other->tls_name},
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!is_same(texts[i][0], texts[i][1]))
+            return false;
+    if (one->endpoints.count != other->endpoints.count)
+        return false;
+    for (size_t i = 0; i < one->endpoints.count; i++)
+        if (!is_same(one->endpoints.items[i], other->endpoints.items[i]))
+            return false;
+    return one->tls == other->tls && one->lease_ttl == other->lease_ttl &&
+           one->max_writes == other->max_writes && one->max_value == other->max_value &&
+           one->max_request == other->max_request;
+}
+
+/* Timeouts and the size of the copy change in place. The strings are the settings', so all are taken anew. */
+enum berth_code etcd_reconfigure(const struct berth_host *host, void *instance,
+                                 const struct berth_settings *before, struct berth_error *err)
+{
+    struct store *store = instance;
+    struct instance *self = store->owner;
+    struct store_options options;
+    struct etcd_config config;
+    enum berth_code code = etcd_config_init(&config, host->settings, err);
+
+    if (code != BERTH_OK)
+        return code;
+    if (!are_alike(&self->config, &config)) {
+        etcd_config_finish(&config);
+        return BERTH_RESTART;
+    }
+    etcd_config_finish(&self->config);
+    self->config = config;
+    code = choose(self, &options, err);
+    if (code == BERTH_OK)
+        store_set_options(store, &options);
+    return code;
+}
+
 static void on_ended(struct store *store)
 {
     struct instance *self = store->owner;

@@ -533,6 +533,12 @@ enum berth_code store_start(const struct berth_host *host, const struct store_op
     return BERTH_OK;
 }
 
+void store_set_options(struct store *store, const struct store_options *options)
+{
+    store->state.options = *options;
+    check_mirror(store);
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct store *store = handle->data;

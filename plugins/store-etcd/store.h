@@ -52,6 +52,10 @@ enum berth_code store_start(const struct berth_host *host, const struct store_op
                                                const char *message),
                             struct store **ret_store, struct berth_error *err);
 
+/** Changes timeouts and max_mirror, for what begins from here on. The rest of the options must be the same.
+ */
+void store_set_options(struct store *store, const struct store_options *options);
+
 /** Ends it: `on_ended` comes once, from the loop, as the last thing; the store is to be freed in it. */
 void store_end(struct store *store, void (*on_ended)(struct store *store));
 

@@ -670,6 +670,48 @@ static void a_silent_heart_is_a_lost_connection_and_reads_go_on_until_max_stale(
     stage_destroy(stage);
 }
 
+static void timeouts_and_the_copy_change_in_place_and_the_rest_asks_for_a_restart(void **state)
+{
+    static const struct {
+        const char *more;
+        enum berth_code code;
+    } cases[] = {
+        {"max_stale: 10s", BERTH_OK},
+        {"{max_stale: 10s, commit_timeout: 2s, dial_timeout: 1s, max_mirror: 1GiB}", BERTH_OK},
+        {"prefix: /other", BERTH_RESTART},
+        {"user: ada", BERTH_RESTART},
+        {"tls: true", BERTH_RESTART},
+        {"max_value: 1025KiB", BERTH_RESTART},
+        {"max_stale: soon", BERTH_INVALID_ARGUMENT},
+        {"lease_ttl: 9s", BERTH_RESTART},
+        {"", BERTH_OK},
+        {"max_stale: 10s", BERTH_OK},
+    };
+    struct stage *stage = stage_create("max_stale: 5m");
+    struct berth_error err;
+    char settings[512];
+
+    keep(stage, 4, "/berth/data/b,k", "v");
+    assert_int_equal(start(stage, &err), BERTH_OK);
+    assert_true(berth_testing_run_until(stage->testing, is_watched, stage));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *more = cases[i].more;
+        bool is_map = more[0] == '{';
+
+        snprintf(settings, sizeof(settings), "{endpoints: [\"unix:%s\"]%s%.*s}", stage->path,
+                 more[0] != '\0' ? ", " : "", (int)(strlen(more) - (is_map ? 2 : 0)), more + is_map);
+        assert_int_equal(plugin_reconfigure(stage->testing, settings), cases[i].code);
+    }
+    /* The last one is in force. */
+    stage->range_code = BERTH_UNAVAILABLE;
+    stage->keeps_silent = true;
+    berth_testing_advance(stage->testing, 12000);
+    assert_string_equal(get(stage, "k"), "v");
+    berth_testing_advance(stage->testing, 12000);
+    assert_string_equal(get(stage, "k"), "UNAVAILABLE");
+    stage_destroy(stage);
+}
+
 static void an_etcd_without_leases_is_a_good_store_and_said_so_once(void **state)
 {
     struct stage *stage = stage_create("lease_ttl: 9s");
@@ -862,6 +904,7 @@ int main(void)
         cmocka_unit_test(a_watch_that_was_compacted_away_is_loaded_anew_and_the_difference_told),
         cmocka_unit_test(a_head_of_the_same_number_in_another_history_is_noticed),
         cmocka_unit_test(a_silent_heart_is_a_lost_connection_and_reads_go_on_until_max_stale),
+        cmocka_unit_test(timeouts_and_the_copy_change_in_place_and_the_rest_asks_for_a_restart),
         cmocka_unit_test(an_etcd_without_leases_is_a_good_store_and_said_so_once),
         cmocka_unit_test(old_news_ends_the_connection_and_changes_nothing),
         cmocka_unit_test(revisions_that_go_backwards_while_a_batch_is_on_its_way_are_no_news),
