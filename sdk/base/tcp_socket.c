@@ -63,14 +63,18 @@ static unsigned port_of(const struct sockaddr_storage *address)
 
 void tcp_address_format(const struct sockaddr_storage *address, char ret_text[TCP_ADDRESS_MAX])
 {
+    const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)address;
     char host[INET6_ADDRSTRLEN] = "";
+    char scope[16] = "";
 
     ret_text[0] = '\0';
     if (address->ss_family == AF_INET) {
         inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, host, sizeof(host));
         snprintf(ret_text, TCP_ADDRESS_MAX, "%s:%u", host, port_of(address));
     } else if (address->ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, host, sizeof(host));
-        snprintf(ret_text, TCP_ADDRESS_MAX, "[%s]:%u", host, port_of(address));
+        inet_ntop(AF_INET6, &ipv6->sin6_addr, host, sizeof(host));
+        if (ipv6->sin6_scope_id != 0)
+            snprintf(scope, sizeof(scope), "%%%u", (unsigned)ipv6->sin6_scope_id);
+        snprintf(ret_text, TCP_ADDRESS_MAX, "[%s%s]:%u", host, scope, port_of(address));
     }
 }

@@ -21,7 +21,8 @@ enum berth_code tcp_socket_listen(const struct sockaddr_storage *ip, const char 
 /** Size of "[IPv6%scope]:port" including its NUL. */
 #define TCP_ADDRESS_MAX 88
 
-/** "127.0.0.1:41822", "[::1]:41822"; "" for other families. */
+/** "127.0.0.1:41822", "[::1]:41822", "[fe80::1%2]:41822" with the number of its interface; "" for other
+ * families. */
 void tcp_address_format(const struct sockaddr_storage *address, char ret_text[TCP_ADDRESS_MAX]);
 
 #endif

@@ -8,6 +8,8 @@
 #include <berth/rpc/server.h>
 #include <berth/rpc/services.h>
 
+#include <sdk/base/unix_socket.h>
+
 #include "rpc_caller.h"
 #include "rpc_service.h"
 
@@ -129,12 +131,64 @@ static void no_call_fails_when_nobody_listens_for_a_while_and_there_are_tries_le
     take_over_under_load(20);
 }
 
+/* As in a host that keeps the socket: servers get duplicates, the next one before or after the end of the
+ * last. */
+static void hand_over_under_load(bool is_beside, uint64_t pause_ms)
+{
+    const struct berth_rpc_socket_options options = {.size = sizeof(options)};
+    const struct unix_socket_options where = {.path = c.path};
+    struct unix_socket kept;
+    struct berth_error err;
+    int fd;
+
+    assert_int_equal(unix_socket_claim(&kept, &where, &fd, &err), BERTH_OK);
+    for (unsigned i = 0; i <= TAKEOVERS; i++) {
+        if (i > 0 && !is_beside)
+            berth_rpc_server_retire(servers[i - 1], on_drained, servers[i - 1]);
+        if (pause_ms > 0)
+            caller_run_for(&c, pause_ms);
+        if (berth_rpc_server_create(&c.loop, NULL, berth_rpc_services_router(services), &servers[i], &err) !=
+                BERTH_OK ||
+            berth_rpc_server_listen_socket(servers[i], dup(fd), &options, NULL, &err) != BERTH_OK)
+            fail_msg("%s", err.message);
+        if (i > 0 && is_beside)
+            berth_rpc_server_retire(servers[i - 1], on_drained, servers[i - 1]);
+        for (unsigned k = 0; i == 0 && k < CALLERS; k++)
+            ask(&callers[k]);
+        run_until_answered((i + 1) * CALLS_BETWEEN);
+    }
+    is_enough = true;
+    caller_run_for(&c, 50);
+    berth_rpc_server_close(servers[TAKEOVERS], on_closed, NULL);
+    while (closed <= TAKEOVERS)
+        uv_run(&c.loop, UV_RUN_ONCE);
+    close(fd);
+    unix_socket_release(&kept);
+    assert_int_equal(failed, 0);
+}
+
+static void no_call_fails_when_servers_live_beside_each_other_on_one_socket(void **state)
+{
+    caller_open(&c, NULL);
+    hand_over_under_load(true, 0);
+}
+
+static void no_call_fails_while_connections_wait_in_the_queue_of_a_kept_socket(void **state)
+{
+    caller_open(&c, NULL);
+    hand_over_under_load(false, 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(no_call_fails_when_another_server_takes_over_at_once, start, stop),
         cmocka_unit_test_setup_teardown(
             no_call_fails_when_nobody_listens_for_a_while_and_there_are_tries_left, start, stop),
+        cmocka_unit_test_setup_teardown(no_call_fails_when_servers_live_beside_each_other_on_one_socket,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(no_call_fails_while_connections_wait_in_the_queue_of_a_kept_socket,
+                                        start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
