@@ -179,9 +179,13 @@ bool modules_is_resident(const struct loaded_module *file)
 /* @return is it gone? */
 static bool try_to_unload(struct modules *modules, struct loaded_module *file)
 {
-    bool was_resident = modules_is_resident(file);
+    bool was_resident = modules_is_resident(file), is_gone;
 
-    if (unloading_run(file->module, modules->loop, &file->result)) {
+    /* Its destructors run. */
+    running_enter(running_find_by_file(module_path(file->module), NULL), RUNNING_UNLOAD, NULL);
+    is_gone = unloading_run(file->module, modules->loop, &file->result);
+    running_leave();
+    if (is_gone) {
         log_line(BERTH_LOG_DEBUG, "unloaded module %s path=%s", file->name, file->path);
         forget(modules, file);
         return true;

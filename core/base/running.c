@@ -638,7 +638,7 @@ const char *running_doing_name(enum running_doing doing)
     static const char *const names[] = {
         "nothing",  "loading",     "migrate",    "check",      "prepare",     "discard",         "init",
         "serve",    "drain",       "close",      "handler",    "interceptor", "posted function", "callback",
-        "callback", "reconfigure", "save_state", "load_state",
+        "callback", "reconfigure", "save_state", "load_state", "unloading",
     };
 
     return (size_t)doing < sizeof(names) / sizeof(names[0]) ? names[doing] : "unknown";

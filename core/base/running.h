@@ -37,6 +37,7 @@ enum running_doing {
     RUNNING_RECONFIGURE = 15,
     RUNNING_SAVE = 16,
     RUNNING_RESTORE = 17,
+    RUNNING_UNLOAD = 18,
 };
 
 /** Output that bypassed the log, from any thread: see core/watch/printing.c. */
