@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* containerd's leases service: passes requests to the service, and returns its bytes. */
 #include "leases-plugin.h"
+#include "listing.h"
 
 #include <stdlib.h>
 
 #include <berth/answer.h>
 #include <berth/namespace.h>
 #include <berth/protobuf.h>
-#include <berth/types/leases.h>
-
-/* What the handlers find in `call->instance`. */
-struct leases {
-    const struct berth_leases *service;
-    void *instance;
-    /** Of a list's reply. */
-    size_t max_list_bytes;
-};
 
 enum berth_code leases_init(const struct berth_host *host, void *prepared, void **ret_instance,
                             struct berth_error *err)
@@ -34,6 +26,7 @@ enum berth_code leases_init(const struct berth_host *host, void *prepared, void 
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the leases service");
     else
         *leases = (struct leases){
+            .host = host,
             .service = ref.interface,
             .instance = ref.instance,
             .max_list_bytes = (size_t)config.max_list_bytes,
@@ -187,7 +180,6 @@ static void delete_resource(struct berth_call *call,
     set_resource(call, leases->service->remove_resource, asked->id, asked->resource);
 }
 
-/* Both lists have their messages in field 1. */
 static bool add_to_list(void *context, struct berth_store_bytes value)
 {
     return berth_list_reply_add(context, value.data, value.length);
@@ -204,25 +196,6 @@ static void finish_list(struct berth_call *call, struct berth_list_reply *list, 
         message = err.message;
     }
     berth_call_answer_wire(call, &list->wire, code, message);
-}
-
-/* Malformed filters are refused in containerd's form: the message, then the class of the error. */
-static void list(struct berth_call *call, const Containerd__Services__Leases__V1__ListRequest *asked)
-{
-    const struct leases *leases = call->instance;
-    char sentence[BERTH_ERROR_MAX + 32];
-    struct berth_list_reply found = {.max_bytes = leases->max_list_bytes};
-    struct berth_error err = {""};
-    const char *name;
-    enum berth_code code;
-
-    if (!find_namespace(call, &name))
-        return;
-    code = leases->service->list(leases->instance, NULL, name, (const char *const *)asked->filters,
-                                 asked->n_filters, add_to_list, &found, &err);
-    snprintf(sentence, sizeof(sentence), "%s%s", err.message,
-             code == BERTH_INVALID_ARGUMENT ? ": invalid argument" : "");
-    finish_list(call, &found, code, sentence);
 }
 
 static void list_resources(struct berth_call *call,
@@ -243,7 +216,7 @@ static void list_resources(struct berth_call *call,
 const struct containerd_services_leases_v1_leases_handlers leases_leases_handlers = {
     .create = {.on_message = create, .on_end = berth_answer_on_end},
     .delete_ = {.on_message = remove_lease, .on_end = berth_answer_on_end},
-    .list = {.on_message = list},
+    .list = {.on_message = listing_begin, .on_end = listing_on_end},
     .add_resource = {.on_message = add_resource, .on_end = berth_answer_on_end},
     .delete_resource = {.on_message = delete_resource, .on_end = berth_answer_on_end},
     .list_resources = {.on_message = list_resources},

@@ -176,7 +176,8 @@ static bool find_field(void *context, const char *const *path, size_t count, con
 struct listing {
     struct berth_filter *filter;
     struct match *match;
-    bool (*on_lease)(void *context, struct berth_store_bytes value);
+    bool (*on_lease)(void *context, const struct berth_store_entry *lease);
+    bool (*on_other)(void *context, const struct berth_store_entry *lease);
     void *context;
 };
 
@@ -201,9 +202,9 @@ static enum berth_code matches(struct listing *listing, struct berth_store_bytes
 }
 
 static enum berth_code visit(const struct service *service, struct berth_store_txn *txn, const char *bucket,
-                             struct listing *listing, struct berth_error *err)
+                             struct berth_store_bytes after, struct listing *listing, struct berth_error *err)
 {
-    struct berth_store_entry entry = {.key = {"", 0}};
+    struct berth_store_entry entry = {.key = after.length > 0 ? after : (struct berth_store_bytes){"", 0}};
     enum berth_code code;
     bool goes_on = true;
     bool is_wanted;
@@ -219,7 +220,9 @@ static enum berth_code visit(const struct service *service, struct berth_store_t
         if (code != BERTH_OK)
             return code;
         if (is_wanted)
-            goes_on = listing->on_lease(listing->context, entry.value);
+            goes_on = listing->on_lease(listing->context, &entry);
+        else if (listing->on_other != NULL)
+            goes_on = listing->on_other(listing->context, &entry);
     }
     return BERTH_OK;
 }
@@ -246,28 +249,54 @@ static enum berth_code prepare_listing(struct listing *listing, const char *cons
     return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to filter leases");
 }
 
-static enum berth_code list(void *instance, struct berth_store_txn *txn, const char *namespace_name,
-                            const char *const *filters, size_t filter_count,
-                            bool (*on_lease)(void *context, struct berth_store_bytes value), void *context,
-                            struct berth_error *err)
+static enum berth_code list_part(void *instance, struct berth_store_txn *txn,
+                                 const struct berth_leases_query *query,
+                                 bool (*on_lease)(void *context, const struct berth_store_entry *lease),
+                                 void *context, struct berth_error *err)
 {
     const struct service *service = instance;
-    struct listing listing = {.on_lease = on_lease, .context = context};
+    struct listing listing = {.on_lease = on_lease, .on_other = query->on_other, .context = context};
     char bucket[SERVICE_BUCKET_MAX];
     struct berth_store_txn *view;
-    enum berth_code code = service_bucket(namespace_name, bucket, err);
+    enum berth_code code = service_bucket(query->namespace_name, bucket, err);
 
     if (code == BERTH_OK)
-        code = prepare_listing(&listing, filters, filter_count, err);
+        code = prepare_listing(&listing, query->filters, query->filter_count, err);
     if (code == BERTH_OK)
         code = berth_store_begin_view(service->store, service->store_instance, txn, &view, err);
     if (code == BERTH_OK) {
-        code = visit(service, view, bucket, &listing, err);
+        code = visit(service, view, bucket, query->after, &listing, err);
         berth_store_end_view(service->store, txn, view);
     }
     berth_filter_destroy(listing.filter);
     free(listing.match);
     return code;
+}
+
+struct whole_list {
+    bool (*on_lease)(void *context, struct berth_store_bytes value);
+    void *context;
+};
+
+static bool pass_value(void *context, const struct berth_store_entry *lease)
+{
+    const struct whole_list *list = context;
+
+    return list->on_lease(list->context, lease->value);
+}
+
+static enum berth_code list(void *instance, struct berth_store_txn *txn, const char *namespace_name,
+                            const char *const *filters, size_t filter_count,
+                            bool (*on_lease)(void *context, struct berth_store_bytes value), void *context,
+                            struct berth_error *err)
+{
+    const struct berth_leases_query query = {.size = sizeof(query),
+                                             .namespace_name = namespace_name,
+                                             .filters = filters,
+                                             .filter_count = filter_count};
+    struct whole_list whole = {on_lease, context};
+
+    return list_part(instance, txn, &query, pass_value, &whole, err);
 }
 
 static enum berth_code resources(void *instance, struct berth_store_txn *txn, const char *namespace_name,
@@ -301,4 +330,5 @@ const struct berth_leases leases_service_interface = {
     .hold = change_hold,
     .list = list,
     .resources = resources,
+    .list_part = list_part,
 };

@@ -318,6 +318,50 @@ static const char *list(const char *filter)
     return ids;
 }
 
+/* Two visits a part. */
+struct part {
+    char ids[1024], last[16];
+    unsigned left;
+};
+
+static bool count_visit(void *context, const struct berth_store_entry *lease)
+{
+    struct part *part = context;
+
+    snprintf(part->last, sizeof(part->last), "%.*s", (int)lease->key.length, (const char *)lease->key.data);
+    return --part->left > 0;
+}
+
+static bool add_part(void *context, const struct berth_store_entry *lease)
+{
+    struct part *part = context;
+
+    add_id(part->ids, lease->value);
+    return count_visit(part, lease);
+}
+
+static void a_list_in_parts_continues_behind_the_last_id(void **state)
+{
+    static const char *const filters[] = {"id!=b"};
+    struct part part = {.ids = ""};
+    struct berth_leases_query query = {.size = sizeof(query),
+                                       .namespace_name = "default",
+                                       .filters = filters,
+                                       .filter_count = 1,
+                                       .on_other = count_visit};
+    struct berth_error err;
+
+    for (const char *id = "a\0b\0c\0d\0e\0"; *id != '\0'; id += 2)
+        create(id, NULL);
+    do {
+        part.left = 2;
+        query.after = berth_store_text(part.last);
+        assert_int_equal(stage.leases->list_part(stage.instance, NULL, &query, add_part, &part, &err),
+                         BERTH_OK);
+    } while (part.left == 0);
+    assert_string_equal(part.ids, "a c d e ");
+}
+
 static void set_wall(int64_t seconds)
 {
     wall.seconds = BEGIN + seconds;
@@ -955,6 +999,7 @@ int main(void)
         ON_A_STAGE(without_its_namespace_nothing_is_made),
         ON_A_STAGE(a_removed_lease_is_gone_with_all_that_was_of_it),
         ON_A_STAGE(filters_are_containerds),
+        ON_A_STAGE(a_list_in_parts_continues_behind_the_last_id),
         ON_A_STAGE(resources_are_kept_once_and_in_order),
         ON_A_STAGE(what_no_lease_can_keep_is_refused_in_containerds_words),
         cmocka_unit_test(digests_are_the_ocis),

@@ -36,6 +36,22 @@ extern "C" {
 typedef void berth_leases_done(void *context, enum berth_code code, const char *message,
                                struct berth_store_bytes value);
 
+/** Zero-initialise, and set `size`. */
+struct berth_leases_query {
+    uint32_t size;
+    const char *namespace_name;
+    /** At least one must match (<berth/filter.h>); none selects all. Fields: id, labels.<key>. */
+    const char *const *filters;
+    size_t filter_count;
+    /** Only leases whose id is greater; empty: all. */
+    struct berth_store_bytes after;
+    /**
+     * Called with the visitor's context for each lease that does not match, in the same order; ends the visit
+     * with false, so that a caller can bound it. May be NULL.
+     */
+    bool (*on_other)(void *context, const struct berth_store_entry *lease);
+};
+
 /**
  * Functions that make a change copy their arguments. BERTH_OK: `done` follows, exactly once. Anything else,
  * with a message: rejected, and `done` is not called.
@@ -89,6 +105,15 @@ struct berth_leases {
     enum berth_code (*resources)(void *instance, struct berth_store_txn *txn, const char *namespace_name,
                                  const char *id,
                                  bool (*on_resource)(void *context, struct berth_store_bytes resource),
+                                 void *context, struct berth_error *err);
+
+    /**
+     * As `list`, for a namespace of any size: to continue later, copy the last id and set `after`.
+     * @param on_lease  gets the id and the lease.
+     */
+    enum berth_code (*list_part)(void *instance, struct berth_store_txn *txn,
+                                 const struct berth_leases_query *query,
+                                 bool (*on_lease)(void *context, const struct berth_store_entry *lease),
                                  void *context, struct berth_error *err);
 };
 
