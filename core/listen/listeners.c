@@ -342,6 +342,32 @@ static enum berth_code pass_claim(struct claim *claim, const struct wish *wish, 
     return BERTH_OK;
 }
 
+/*
+ * Somebody has removed the path or put another file there: nobody can reach the socket, so a new one takes
+ * its place, if the path is free. Whoever has the old one keeps its descriptor.
+ */
+static enum berth_code renew_claim(struct listeners *listeners, struct claim *claim, const struct wish *wish,
+                                   struct berth_error *err)
+{
+    enum berth_code code;
+
+    close(claim->fd);
+    withdraw(listeners, claim->kept_name);
+    claim->kept_name[0] = '\0';
+    unix_socket_release(&claim->place);
+    code = open_socket(claim, wish, err);
+    if (code == BERTH_OK) {
+        log_plugin(BERTH_LOG_WARN, wish->uri, "the socket had lost its path; opened another one address=%s",
+                   wish->address);
+        keep(listeners, claim);
+        return BERTH_OK;
+    }
+    LIST_REMOVE(claim, link);
+    listeners->claim_count--;
+    free_claim(claim);
+    return code;
+}
+
 static bool is_user(const struct claim *claim, const void *owner)
 {
     for (size_t i = 0; i < claim->user_count; i++)
@@ -385,6 +411,8 @@ enum berth_code listeners_listen(struct listeners *listeners, const void *owner,
         return code;
     claim = find_claim(listeners, &wish);
     code = claim != NULL ? pass_claim(claim, &wish, err) : make_claim(listeners, &wish, &claim, err);
+    if (code == BERTH_NOT_FOUND && claim != NULL)
+        code = renew_claim(listeners, claim, &wish, err);
     return code == BERTH_OK ? add_user(claim, owner, ret_fd, err) : code;
 }
 

@@ -216,13 +216,31 @@ static void a_file_that_took_the_place_of_the_socket_keeps_its_mode(void **state
     assert_int_equal(listen_at(&first, ONE, path, &fd), BERTH_OK);
     unlink(path);
     assert_int_equal(symlink(precious, path), 0);
-    assert_int_equal(listeners_listen(listeners, &first, ONE, &request, NULL, &err), BERTH_NOT_FOUND);
+    assert_int_equal(listeners_listen(listeners, &first, ONE, &request, NULL, &err), BERTH_ALREADY_EXISTS);
+    assert_non_null(strstr(err.message, "not a socket"));
     assert_int_equal(stat(precious, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     close(fd);
     listeners_release(listeners, &first);
     listeners_sweep(listeners);
     assert_true(exists(path));
+}
+
+static void a_path_that_was_removed_is_opened_anew(void **state)
+{
+    int fd, again, client;
+
+    assert_int_equal(listen_at(&first, ONE, path, &fd), BERTH_OK);
+    unlink(path);
+    assert_int_equal(listen_at(&second, ONE, path, &again), BERTH_OK);
+    client = dial(path);
+    assert_true(client >= 0);
+    close(client);
+    client = accept(again, NULL, NULL);
+    assert_true(client >= 0);
+    close(client);
+    close(again);
+    close(fd);
 }
 
 static void a_symlink_is_no_socket(void **state)
@@ -632,6 +650,7 @@ int main(void)
         TEST(another_spelling_of_a_path_is_refused_too),
         TEST(the_mode_changes_while_clients_wait),
         TEST(a_file_that_took_the_place_of_the_socket_keeps_its_mode),
+        TEST(a_path_that_was_removed_is_opened_anew),
         TEST(a_symlink_is_no_socket),
         TEST(a_lock_that_is_a_symlink_is_refused),
         TEST(a_lock_of_another_process_is_refused),
