@@ -81,6 +81,10 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if str(p) != "core/worker/filter.c"]
         self.assert_none(self.offenders(paths, r"<seccomp\.h>"), "only core/worker/filter.c filters system calls")
 
+    def test_libsodium_is_seen_by_one_file_of_sdk_signature(self):
+        paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/signature/sodium.c"]
+        self.assert_none(self.offenders(paths, r"<sodium"), "only sdk/signature/sodium.c verifies and signs")
+
     def test_lmdb_is_seen_by_its_plugin_alone(self):
         paths = [p for p in c_files() if p.parts[0] != "tests" and p.parts[:2] != ("plugins", "store-lmdb")]
         self.assert_none(self.offenders(paths, r"<lmdb\.h>"), "only plugins/store-lmdb keeps a file of LMDB")
