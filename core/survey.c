@@ -46,8 +46,11 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
     ret_survey->settings = settings_load(&patient, &ret_survey->diagnostics);
     if (ret_survey->settings == NULL)
         return false;
-    catalog_read(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count, &ret_survey->scan,
-                 &ret_survey->catalog);
+    ret_survey->settings->trust.is_locking = options->is_locking;
+    ret_survey->trust = trust_create(&ret_survey->settings->trust, &ret_survey->diagnostics);
+    catalog_read(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count, ret_survey->trust,
+                 &ret_survey->scan, &ret_survey->catalog);
+    trust_report_missing(ret_survey->trust, &ret_survey->diagnostics);
     judge_files(ret_survey);
     judge_directories(ret_survey);
     return true;
@@ -203,6 +206,7 @@ void survey_finish(struct survey *survey)
         free((char *)survey->quarantined[i].reason);
     }
     free(survey->quarantined);
+    trust_destroy(survey->trust);
     settings_destroy(survey->settings);
     catalog_finish(&survey->catalog);
     scan_finish(&survey->scan);

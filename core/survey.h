@@ -12,6 +12,8 @@
 
 struct survey {
     struct settings *settings;
+    /** Borrows from the settings. */
+    struct trust *trust;
     struct scan scan;
     /** The manifests, and which of their plugins are used. */
     struct catalog catalog;

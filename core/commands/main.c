@@ -21,6 +21,7 @@ static const struct cli_option run_options[] = {
 static const struct cli_option plan_options[] = {
     {"json", 0, NULL, "print JSON", 'f'},
     {"dot", 0, NULL, "print a graph for dot(1)", 'f'},
+    {"lock", 0, NULL, "write the modules' hashes to FILE (default: the file that lock names)", 'f'},
     {0},
 };
 
@@ -76,10 +77,14 @@ static const struct cli_command commands[] = {
      "Scans, plans, loads and starts plugins, then runs until a signal arrives.\n"
      "SIGTERM and SIGINT drain and close; a second signal exits immediately.\n",
      run_options, 0, 0, run},
-    {"plan", "", "show what run would do, without running plugin code",
-     "Prints order, levels, verdicts and reasons, based on the manifests and the configuration.\n"
-     "Exits with 1 if anything is blocked or rejected, or if run would not start.\n",
-     plan_options, 0, 0, command_plan},
+    {"plan", "[FILE]", "show what run would do, without running plugin code",
+     "Prints order, levels, verdicts, signers and reasons, based on the manifests and the configuration.\n"
+     "Exits with 1 if anything is blocked or rejected, or if run would not start.\n"
+     "\n"
+     "--lock writes module, version and SHA-256 of every module found, and of the libraries that they\n"
+     "bring along, instead: look at the plan first. Where the configuration has `lock` with that file,\n"
+     "what is not in it or differs from it does not run. A file that is there is replaced.\n",
+     plan_options, 0, 1, command_plan},
     {"config default", "", "print a complete, commented configuration from the manifests",
      "Prints every setting of the daemon and of the installed plugins with its documentation\n"
      "and default. The output can be loaded as it is.\n",

@@ -21,11 +21,15 @@ struct library {
     const char *path;
     dev_t device;
     ino_t inode;
+    /** When its bytes were mapped. */
+    const struct stat *status;
     const struct elf_image *image;
     /** The first user: an index of the list. */
     size_t user;
     /** Found where the machine keeps its libraries, not where a module or the environment says. */
     bool is_system;
+    /** Found where the module or one of its libraries says. */
+    bool is_own;
 };
 
 /** In the order in which the dynamic linker loads them. Zero-initialise. */
@@ -56,6 +60,8 @@ struct library_finder;
  */
 struct library_finder *library_finder_create(bool with_environment);
 void library_finder_destroy(struct library_finder *finder);
+/** Nothing found from here on is BERTH_PERMISSION_DENIED: who could have written it does not matter. */
+void library_finder_trust_all(struct library_finder *finder);
 
 /**
  * Finds everything that a module needs, and what that needs.

@@ -11,6 +11,7 @@
 #include <core/base/names.h>
 #include <core/elf/elf.h>
 #include <core/scan/scan.h>
+#include <core/trust/trust.h>
 #include <sdk/base/memory.h>
 
 /* Warnings about one manifest, and about all of them: a folder of newer modules must not flood the log. */
@@ -163,6 +164,8 @@ void catalog_init(struct catalog *catalog, const struct manifest *const *manifes
 }
 
 struct reader {
+    /* NULL: only owner and mode matter. */
+    struct trust *trust;
     struct scan *scan;
     struct catalog *catalog;
     struct library_finder *finder;
@@ -218,6 +221,82 @@ static void keep_problem(void *context, const struct library_problem *problem)
     utf8_make_line(manifest->objection);
 }
 
+static char *take(char **text)
+{
+    char *taken = *text;
+
+    *text = NULL;
+    return taken;
+}
+
+static struct catalog_library *find_library(const struct catalog *catalog, const char *path)
+{
+    for (size_t i = 0; i < catalog->library_count; i++)
+        if (strcmp(catalog->libraries[i].path, path) == 0)
+            return &catalog->libraries[i];
+    return NULL;
+}
+
+static struct catalog_library *add_library(struct catalog *catalog, const char *path, struct trust_seal *seal)
+{
+    catalog->libraries = memory_grow(catalog->libraries, catalog->library_count, sizeof(*catalog->libraries));
+    catalog->libraries[catalog->library_count] = (struct catalog_library){
+        .path = memory_copy(path), .signer = take(&seal->key_id), .sha256 = take(&seal->sha256)};
+    return &catalog->libraries[catalog->library_count++];
+}
+
+/* Each once, whoever brings it along. */
+static const struct catalog_library *check_library(struct reader *reader, const struct library *library)
+{
+    char *real = realpath(library->path, NULL);
+    const char *path = real != NULL ? real : library->path;
+    struct catalog_library *known = find_library(reader->catalog, path);
+
+    if (known == NULL) {
+        struct trust_seal seal;
+        struct berth_error err;
+        enum berth_code code =
+            trust_check_file(reader->trust, path, library->image->bytes, library->image->length, &seal, &err);
+
+        known = add_library(reader->catalog, path, &seal);
+        known->code = code;
+        known->objection = code != BERTH_OK ? memory_copy(err.message) : NULL;
+        trust_seal_finish(&seal);
+    }
+    free(real);
+    return known;
+}
+
+static void keep_library(struct manifest *manifest, const struct library *library)
+{
+    manifest->libraries =
+        memory_grow(manifest->libraries, manifest->library_count, sizeof(*manifest->libraries));
+    manifest->libraries[manifest->library_count++] =
+        (struct manifest_library){.path = memory_copy(library->path), .status = *library->status};
+}
+
+/* What a module brings along runs with the same rights, and is judged alike. */
+static void judge_own_libraries(struct reader *reader, struct manifest *manifest,
+                                const struct library_list *list)
+{
+    if (reader->trust == NULL || !trust_needs_libraries(reader->trust))
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct catalog_library *library =
+            list->items[i].is_own ? check_library(reader, &list->items[i]) : NULL;
+        struct berth_error text;
+
+        if (library == NULL)
+            continue;
+        keep_library(manifest, &list->items[i]);
+        if (library->objection == NULL)
+            continue;
+        berth_error_set(&text, library->code, "needs the library %.200s, which is not trusted: %s",
+                        list->items[i].name, library->objection);
+        keep_problem(manifest, &(struct library_problem){library->code, false, text.message});
+    }
+}
+
 static void check_libraries(struct reader *reader, struct manifest *manifest, const char *path,
                             const void *bytes, size_t length)
 {
@@ -231,6 +310,7 @@ static void check_libraries(struct reader *reader, struct manifest *manifest, co
     }
     residence_predict(&image, &manifest->residence);
     library_find_all(reader->finder, &image, path, keep_problem, manifest, &list);
+    judge_own_libraries(reader, manifest, &list);
     manifest->conflict = library_names_add(&reader->names, reader->finder, &image, manifest->path, &list);
     library_list_finish(&list);
     if (manifest->conflict != NULL) {
@@ -239,11 +319,37 @@ static void check_libraries(struct reader *reader, struct manifest *manifest, co
     }
 }
 
-static enum berth_code read_manifest(void *context, const struct scan_file *file, const void *bytes,
-                                     size_t length, char **ret_reason)
+/* Takes over the manifest, unless its file may not run for what it says. */
+static enum berth_code add_found(struct reader *reader, const struct scan_file *file,
+                                 struct manifest *manifest, struct trust_seal *seal, const void *bytes,
+                                 size_t length, char **ret_reason)
 {
-    struct reader *reader = context;
     struct catalog *catalog = reader->catalog;
+    enum berth_code code = BERTH_OK;
+    struct berth_error err;
+
+    if (reader->trust != NULL)
+        code = trust_check_module(reader->trust, file->path, seal, manifest->module, manifest->version, &err);
+    if (code != BERTH_OK) {
+        *ret_reason = memory_copy(err.message);
+        manifest_destroy(manifest);
+        return code;
+    }
+    manifest->is_verified = seal->state == TRUST_SIGNED;
+    manifest->signer = take(&seal->key_id);
+    manifest->signer_comment = take(&seal->comment);
+    manifest->sha256 = take(&seal->sha256);
+    check_libraries(reader, manifest, file->path, bytes, length);
+    catalog->manifests =
+        memory_grow(catalog->manifests, catalog->manifest_count, sizeof(*catalog->manifests));
+    catalog->manifests[catalog->manifest_count++] = manifest;
+    return BERTH_OK;
+}
+
+static enum berth_code parse_note(struct reader *reader, const struct scan_file *file,
+                                  struct trust_seal *seal, const void *bytes, size_t length,
+                                  char **ret_reason)
+{
     struct config_diagnostics diagnostics = {.forgives_unknown = true};
     struct manifest *manifest;
     struct berth_error err;
@@ -259,24 +365,52 @@ static enum berth_code read_manifest(void *context, const struct scan_file *file
     free(text);
     if (manifest != NULL) {
         warn_of_ignored(reader, &diagnostics);
-        check_libraries(reader, manifest, file->path, bytes, length);
-        catalog->manifests =
-            memory_grow(catalog->manifests, catalog->manifest_count, sizeof(*catalog->manifests));
-        catalog->manifests[catalog->manifest_count++] = manifest;
+        code = add_found(reader, file, manifest, seal, bytes, length, ret_reason);
     } else {
         *ret_reason = reason_of(&diagnostics);
+        code = BERTH_INVALID_ARGUMENT;
     }
     config_diagnostics_finish(&diagnostics);
-    return manifest != NULL ? BERTH_OK : BERTH_INVALID_ARGUMENT;
+    return code;
 }
 
-void catalog_read(const char *const *directories, size_t count, struct scan *ret_scan,
+/* Nothing reads the bytes before they are trusted. */
+static enum berth_code read_manifest(void *context, const struct scan_file *file, const void *bytes,
+                                     size_t length, char **ret_reason)
+{
+    struct reader *reader = context;
+    struct trust_seal seal = {0};
+    struct berth_error err;
+    enum berth_code code = BERTH_OK;
+
+    if (reader->trust != NULL)
+        code = trust_check_file(reader->trust, file->path, bytes, length, &seal, &err);
+    if (code != BERTH_OK)
+        *ret_reason = memory_copy(err.message);
+    else
+        code = parse_note(reader, file, &seal, bytes, length, ret_reason);
+    /* An ordinary library is nothing that runs, but a module may bring it along. */
+    if (code == BERTH_NOT_FOUND && reader->trust != NULL && trust_needs_libraries(reader->trust) &&
+        find_library(reader->catalog, file->path) == NULL)
+        add_library(reader->catalog, file->path, &seal);
+    trust_seal_finish(&seal);
+    return code;
+}
+
+void catalog_read(const char *const *directories, size_t count, struct trust *trust, struct scan *ret_scan,
                   struct catalog *ret_catalog)
 {
-    struct reader reader = {.scan = ret_scan, .catalog = ret_catalog, .finder = library_finder_create(true)};
+    struct reader reader = {
+        .trust = trust, .scan = ret_scan, .catalog = ret_catalog, .finder = library_finder_create(true)};
+    const struct scan_rules rules = {
+        .needs_owner = trust == NULL || trust_needs_owner(trust),
+        .needs_copy = trust != NULL && trust_needs_copy(trust),
+    };
 
     *ret_catalog = (struct catalog){0};
-    scan_directories(directories, count, read_manifest, &reader, ret_scan);
+    if (!rules.needs_owner)
+        library_finder_trust_all(reader.finder);
+    scan_directories(directories, count, &rules, read_manifest, &reader, ret_scan);
     if (reader.warnings > ALL_WARNINGS_MAX)
         scan_warn(ret_scan, "and %zu more warnings about manifests", reader.warnings - ALL_WARNINGS_MAX);
     library_finder_destroy(reader.finder);
@@ -293,6 +427,13 @@ void catalog_finish(struct catalog *catalog)
         free(catalog->losers[i].reason);
     for (size_t i = 0; i < catalog->manifest_count; i++)
         manifest_destroy(catalog->manifests[i]);
+    for (size_t i = 0; i < catalog->library_count; i++) {
+        free(catalog->libraries[i].path);
+        free(catalog->libraries[i].objection);
+        free(catalog->libraries[i].signer);
+        free(catalog->libraries[i].sha256);
+    }
+    free(catalog->libraries);
     free(catalog->manifests);
     free(catalog->plugins);
     free(catalog->losers);

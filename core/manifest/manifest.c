@@ -1006,6 +1006,12 @@ void manifest_destroy(struct manifest *manifest)
     for (size_t i = 0; i < manifest->plugin_count; i++)
         finish_plugin(&manifest->plugins[i]);
     free(manifest->objection);
+    free(manifest->signer);
+    free(manifest->signer_comment);
+    free(manifest->sha256);
+    for (size_t i = 0; i < manifest->library_count; i++)
+        free(manifest->libraries[i].path);
+    free(manifest->libraries);
     free(manifest->conflict);
     free(manifest->plugins);
     config_tree_destroy(owned->tree);

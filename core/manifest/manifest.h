@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <berth/call.h>
 #include <berth/error.h>
@@ -14,6 +15,7 @@
 #include <core/elf/elf.h>
 
 struct berth_module;
+struct trust;
 struct scan;
 struct scan_file;
 
@@ -155,6 +157,13 @@ struct manifest_plugin {
     struct config_mark mark;
 };
 
+/** A library that was verified with a module that brings it along: the same file has to be loaded. */
+struct manifest_library {
+    /** As the loader finds it, malloced. */
+    char *path;
+    struct stat status;
+};
+
 struct manifest {
     /** Where the text came from; marks in messages name it. */
     const char *path;
@@ -175,6 +184,14 @@ struct manifest {
     enum berth_code objection_code;
     /** Where it was found; NULL if nobody scanned. */
     const struct scan_file *file;
+    /** The key that signed the file, NULL if it is unsigned; whether that was verified, and what the signer
+     * says. These and the file's SHA-256, if anybody needs it, are malloced. */
+    char *signer;
+    bool is_verified;
+    char *signer_comment;
+    char *sha256;
+    struct manifest_library *libraries;
+    size_t library_count;
     /** One sentence on a library that it may get in place of its own, as another file has the same name.
      * Malloced, or NULL. */
     char *conflict;
@@ -247,6 +264,17 @@ struct catalog_loser {
     size_t place;
 };
 
+/** A library that comes with modules rather than with the system. */
+struct catalog_library {
+    /** Real and absolute. */
+    char *path;
+    /** As in struct manifest. */
+    char *signer, *sha256;
+    enum berth_code code;
+    /** Why it may not be loaded, or NULL. */
+    char *objection;
+};
+
 /**
  * All plugins that the modules register, each URI once: the one decision on which of several modules provides
  * it. The configuration is checked against this list, and the plan is made of it.
@@ -261,16 +289,20 @@ struct catalog {
     /** By URI, those of one URI in the order in which they were found. */
     struct catalog_loser *losers;
     size_t loser_count;
+    /** Libraries beside modules, and those that modules bring along, if `trust` has to see them. */
+    struct catalog_library *libraries;
+    size_t library_count;
 };
 
 /**
- * Scans plugin directories and reads the manifest of each file: a module without one, with a bad one or of
- * another machine is rejected in `ret_scan`, and what only keeps it from being loaded is its objection. Then
- * as catalog_init. Aborts without memory.
+ * Scans plugin directories and reads the manifest of each file: a module that is not trusted, without one,
+ * with a bad one or of another machine is rejected in `ret_scan`, and what only keeps it from being loaded is
+ * its objection. Then as catalog_init. Aborts without memory.
  *
+ * @param trust     NULL: only owner and mode matter.
  * @param ret_scan  outlives the catalog.
  */
-void catalog_read(const char *const *directories, size_t count, struct scan *ret_scan,
+void catalog_read(const char *const *directories, size_t count, struct trust *trust, struct scan *ret_scan,
                   struct catalog *ret_catalog);
 /**
  * Decides who wins, as a shell does with PATH: of two plugins with one URI the one whose module comes first.

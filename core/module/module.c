@@ -110,6 +110,17 @@ static unsigned long long count_loads(void)
     return loads;
 }
 
+/* The module and the libraries that were verified with it, before any of their code can run. */
+static enum berth_code check_files(const struct source *source, struct berth_error *err)
+{
+    const struct manifest *manifest = source->manifest;
+    enum berth_code code = verify_same(source->path, source->status, err);
+
+    for (size_t i = 0; i < manifest->library_count && code == BERTH_OK; i++)
+        code = verify_same_behind(manifest->libraries[i].path, &manifest->libraries[i].status, err);
+    return code;
+}
+
 /*
  * The loader goes by names: asked for a path that it knows, or that some library claims as its soname, it
  * returns what it already has. So an object that was there before is compared by what is mapped.
@@ -135,7 +146,7 @@ static enum berth_code check_identity(void *handle, bool was_there, const struct
                                " then, %" PRIu64 " now); restart berthd",
                                source->path, inode, expected);
     *ret_range = mapped_range(map);
-    return verify_same(source->path, source->status, err);
+    return check_files(source, err);
 }
 
 /* Finds the constant in this object itself, not in one of its libraries, and at least as large as it claims.
@@ -218,7 +229,7 @@ static void discard(struct module *module)
 
 static enum berth_code load(const struct source *source, struct module **ret_module, struct berth_error *err)
 {
-    enum berth_code code = verify_same(source->path, source->status, err);
+    enum berth_code code = check_files(source, err);
     struct module *module = code == BERTH_OK ? calloc(1, sizeof(*module)) : NULL;
 
     if (code != BERTH_OK)

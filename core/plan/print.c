@@ -16,6 +16,7 @@ static const char *verdict_name(const struct plan_entry *entry)
 struct widths {
     int uri;
     int module;
+    int signer;
 };
 
 static int longer(int width, size_t length)
@@ -29,13 +30,33 @@ static size_t module_length(const struct manifest *manifest)
     return strlen(manifest->module) + 1 + strlen(manifest->version);
 }
 
+/* "67AFED32E2C8F0A1 berth module=greeter version=1.2.0", "unsigned" */
+static size_t signer_length(const struct manifest *manifest)
+{
+    if (manifest->signer == NULL)
+        return strlen("unsigned");
+    return strlen(manifest->signer) + 1 +
+           (manifest->is_verified ? strlen(manifest->signer_comment) : strlen("not verified"));
+}
+
+static void print_signer(FILE *out, const struct manifest *manifest)
+{
+    if (manifest->signer == NULL)
+        fputs("unsigned", out);
+    else
+        fprintf(out, "%s %s", manifest->signer,
+                manifest->is_verified ? manifest->signer_comment : "not verified");
+}
+
 static struct widths measure(const struct plan *plan)
 {
-    struct widths widths = {.uri = (int)strlen("PLUGIN"), .module = (int)strlen("MODULE")};
+    struct widths widths = {
+        .uri = (int)strlen("PLUGIN"), .module = (int)strlen("MODULE"), .signer = (int)strlen("SIGNER")};
 
     for (size_t i = 0; i < plan->count; i++) {
         widths.uri = longer(widths.uri, strlen(plan->entries[i].plugin->uri));
         widths.module = longer(widths.module, module_length(plan->entries[i].plugin->manifest));
+        widths.signer = longer(widths.signer, signer_length(plan->entries[i].plugin->manifest));
     }
     return widths;
 }
@@ -47,10 +68,11 @@ static void print_row(FILE *out, const struct plan_entry *entry, const struct wi
 
     if (plan_entry_will_run(entry))
         snprintf(level, sizeof(level), "%d", (int)entry->level);
-    fprintf(out, "%-6s %-9s %-*s  %s %s", level, verdict_name(entry), widths->uri, entry->plugin->uri,
-            manifest->module, manifest->version);
+    fprintf(out, "%-6s %-9s %-*s  %s %s%*s  ", level, verdict_name(entry), widths->uri, entry->plugin->uri,
+            manifest->module, manifest->version, widths->module - (int)module_length(manifest), "");
+    print_signer(out, manifest);
     if (entry->reason != NULL) {
-        fprintf(out, "%*s  ", widths->module - (int)module_length(manifest), "");
+        fprintf(out, "%*s  ", widths->signer - (int)signer_length(manifest), "");
         utf8_write_line(out, entry->reason);
     }
     fputc('\n', out);
@@ -113,8 +135,8 @@ void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan
 {
     const struct widths widths = measure(plan);
 
-    fprintf(out, "%-6s %-9s %-*s  %-*s  REASON\n", "LEVEL", "VERDICT", widths.uri, "PLUGIN", widths.module,
-            "MODULE");
+    fprintf(out, "%-6s %-9s %-*s  %-*s  %-*s  REASON\n", "LEVEL", "VERDICT", widths.uri, "PLUGIN",
+            widths.module, "MODULE", widths.signer, "SIGNER");
     for (size_t i = 0; i < plan->count; i++)
         print_row(out, &plan->entries[i], &widths);
     print_rejected_rows(out, scan);
@@ -191,6 +213,9 @@ static void add_entry(struct config_json *json, const struct plan *plan, const s
     config_json_string(json, "module", plugin->manifest->module);
     config_json_string(json, "version", plugin->manifest->version);
     config_json_string(json, "path", plugin->manifest->path);
+    config_json_string(json, "signer", plugin->manifest->signer);
+    config_json_bool(json, "signature_verified", plugin->manifest->is_verified);
+    config_json_string(json, "signer_comment", plugin->manifest->signer_comment);
     config_json_string(json, "verdict", verdict_name(entry));
     config_json_integer(json, "level", entry->level);
     config_json_string(json, "code", berth_code_name(entry->code));

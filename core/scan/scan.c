@@ -28,6 +28,7 @@ struct scanner {
     struct scan *scan;
     scan_reader *read;
     void *context;
+    const struct scan_rules *rules;
     char buffer[32768];
     /* Trees of struct seen, for tsearch. */
     void *files;
@@ -103,31 +104,58 @@ static const char *meet(void **tree, const struct stat *status, const char *path
     return first->path;
 }
 
+/* Into the buffer, or if it is larger into memory to be freed. @return BERTH_OK, or why not. */
+static enum berth_code copy_file(struct scanner *scanner, struct scan_file *file, int fd, void **ret_bytes)
+{
+    size_t length = (size_t)file->status.st_size, done = 0;
+    ssize_t count = 1;
+    char *bytes = scanner->buffer;
+
+    if (length > SCAN_COPY_MAX) {
+        file->reason = memory_format("%s: has %zu bytes, more than %zu cannot be verified", file->path,
+                                     length, SCAN_COPY_MAX);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    if (length > sizeof(scanner->buffer) && (bytes = malloc(length)) == NULL) {
+        file->reason = memory_format("%s: no memory for its %zu bytes", file->path, length);
+        return BERTH_RESOURCE_EXHAUSTED;
+    }
+    while (done < length && count > 0) {
+        count = TEMP_FAILURE_RETRY(pread(fd, bytes + done, length - done, (off_t)done));
+        done += count > 0 ? (size_t)count : 0;
+    }
+    *ret_bytes = bytes;
+    if (count < 0)
+        file->reason = memory_format("%s: cannot be read: %s", file->path, strerror(errno));
+    else if (done < length)
+        file->reason = memory_format("%s: shrank while being read; try again", file->path);
+    return count < 0 ? BERTH_UNAVAILABLE : done < length ? BERTH_INVALID_ARGUMENT : BERTH_OK;
+}
+
+static enum berth_code map_file(struct scan_file *file, int fd, void **ret_bytes)
+{
+    *ret_bytes = mmap(NULL, (size_t)file->status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (*ret_bytes != MAP_FAILED)
+        return BERTH_OK;
+    file->reason = memory_format("%s: cannot be read: %s", file->path, strerror(errno));
+    return BERTH_UNAVAILABLE;
+}
+
 /* The only time that the file is read. Most modules are small, and for those reading takes a third of the
  * time of mapping and unmapping. */
 static enum berth_code read_file(struct scanner *scanner, struct scan_file *file, int fd)
 {
     size_t length = (size_t)file->status.st_size;
-    bool is_mapped = length > sizeof(scanner->buffer);
+    bool is_mapped = !scanner->rules->needs_copy && length > sizeof(scanner->buffer);
     void *bytes = scanner->buffer;
-    ssize_t count = (ssize_t)length;
-    enum berth_code code;
+    enum berth_code code = is_mapped ? map_file(file, fd, &bytes) : copy_file(scanner, file, fd, &bytes);
 
-    if (is_mapped)
-        bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
-    else
-        count = TEMP_FAILURE_RETRY(pread(fd, bytes, length, 0));
-    if (count < 0 || bytes == MAP_FAILED) {
-        file->reason = memory_format("%s: cannot be read: %s", file->path, strerror(errno));
-        return BERTH_UNAVAILABLE;
-    }
-    if ((size_t)count < length) {
-        file->reason = memory_format("%s: shrank while being read; try again", file->path);
-        return BERTH_INVALID_ARGUMENT;
-    }
-    code = scanner->read(scanner->context, file, bytes, length, &file->reason);
-    if (is_mapped)
+    if (code == BERTH_OK)
+        code = scanner->read(scanner->context, file, bytes, length, &file->reason);
+    if (is_mapped && bytes != MAP_FAILED)
         munmap(bytes, length);
+    else if (!is_mapped && bytes != scanner->buffer)
+        free(bytes);
     return code;
 }
 
@@ -147,7 +175,8 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
     const char *first;
     int fd;
 
-    file.code = verify_open(directory, name, &fd, &file.path, &file.status, &err);
+    file.code =
+        verify_open(directory, name, scanner->rules->needs_owner, &fd, &file.path, &file.status, &err);
     if (file.code != BERTH_OK) {
         file.path = found;
         file.shown = as_line(memory_copy(found));
@@ -206,7 +235,7 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
 
     if (directory == NULL || stat(directory, &status) != 0)
         reject_unreadable(scanner->scan, index, given);
-    else if (berth_trust_folder(directory, &err) != BERTH_OK)
+    else if (scanner->rules->needs_owner && berth_trust_folder(directory, &err) != BERTH_OK)
         reject_directory(scanner->scan, index, given, err.message, false);
     else if ((first = meet(&scanner->directories, &status, given)) != NULL)
         scan_warn(scanner->scan, "%s: same plugin directory as %s; read once", given, first);
@@ -215,10 +244,10 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
     free(directory);
 }
 
-void scan_directories(const char *const *directories, size_t count, scan_reader *read, void *context,
-                      struct scan *ret_scan)
+void scan_directories(const char *const *directories, size_t count, const struct scan_rules *rules,
+                      scan_reader *read, void *context, struct scan *ret_scan)
 {
-    struct scanner scanner = {.scan = ret_scan, .read = read, .context = context};
+    struct scanner scanner = {.scan = ret_scan, .read = read, .context = context, .rules = rules};
 
     *ret_scan = (struct scan){0};
     for (size_t i = 0; i < count; i++)

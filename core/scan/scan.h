@@ -53,12 +53,24 @@ struct scan {
 typedef enum berth_code scan_reader(void *context, const struct scan_file *file, const void *bytes,
                                     size_t length, char **ret_reason);
 
+struct scan_rules {
+    /** Files and folders that somebody else could have written are rejected. */
+    bool needs_owner;
+    /**
+     * The reader is handed a copy, which stays what it is even if the file is written to meanwhile: for one
+     * that verifies the bytes first and reads them afterwards. Files above SCAN_COPY_MAX are rejected then.
+     */
+    bool needs_copy;
+};
+
+#define SCAN_COPY_MAX ((size_t)256 << 20)
+
 /**
  * Scans directories for files whose names end in ".so". A bad file costs that file only, a bad directory that
  * directory only. Aborts without memory.
  */
-void scan_directories(const char *const *directories, size_t count, scan_reader *read, void *context,
-                      struct scan *ret_scan);
+void scan_directories(const char *const *directories, size_t count, const struct scan_rules *rules,
+                      scan_reader *read, void *context, struct scan *ret_scan);
 /** Adds a warning, made one line of UTF-8. */
 BERTH_PRINTF(2, 3)
 void scan_warn(struct scan *scan, const char *format, ...);
@@ -72,12 +84,13 @@ void scan_finish(struct scan *scan);
  * Opens a file of a verified directory: regular, owned by root or us, writable by nobody else, not reached
  * through a symlink that leads out of the directory.
  *
+ * @param needs_owner  otherwise owner and mode do not matter.
  * @param ret_path    its real path, malloced.
  * @param ret_status  of the open descriptor.
  * @return BERTH_OK and an open descriptor; BERTH_PERMISSION_DENIED; BERTH_NOT_FOUND; BERTH_INVALID_ARGUMENT.
  */
-enum berth_code verify_open(const char *directory, const char *name, int *ret_fd, char **ret_path,
-                            struct stat *ret_status, struct berth_error *err);
+enum berth_code verify_open(const char *directory, const char *name, bool needs_owner, int *ret_fd,
+                            char **ret_path, struct stat *ret_status, struct berth_error *err);
 
 /**
  * May something be loaded by this path, now and later? Each folder on the way, behind each symlink too, and
@@ -94,8 +107,10 @@ enum berth_code verify_way(const char *path, struct berth_error *err);
  */
 enum berth_code verify_links(const char *path, struct berth_error *err);
 
-/** Is the file at the path still the one that was checked? */
+/** Is the file at the path still the one that was checked? The path is a real one. */
 enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err);
+/** The same for a path that may lead through symlinks. */
+enum berth_code verify_same_behind(const char *path, const struct stat *status, struct berth_error *err);
 /** The same for an open descriptor; the path is for messages. */
 enum berth_code verify_same_open(int fd, const char *path, const struct stat *status,
                                  struct berth_error *err);

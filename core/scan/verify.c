@@ -140,7 +140,7 @@ static bool is_below(const char *directory, const char *path)
 }
 
 /* The target of a symlink, unless it is outside the directory. */
-static enum berth_code follow(const char *directory, const char *link, char **ret_path,
+static enum berth_code follow(const char *directory, const char *link, bool needs_owner, char **ret_path,
                               struct berth_error *err)
 {
     char *path = realpath(link, NULL);
@@ -158,7 +158,7 @@ static enum berth_code follow(const char *directory, const char *link, char **re
     } else {
         slash = strrchr(path, '/');
         *slash = '\0';
-        if (strcmp(path, directory) != 0)
+        if (needs_owner && strcmp(path, directory) != 0)
             code = berth_trust_folder(path[0] != '\0' ? path : "/", err);
         *slash = '/';
     }
@@ -186,10 +186,11 @@ static const char *kind_name(mode_t mode)
     }
 }
 
-static enum berth_code check_file(int fd, const char *path, struct stat *ret_status, struct berth_error *err)
+static enum berth_code check_file(int fd, const char *path, bool needs_owner, struct stat *ret_status,
+                                  struct berth_error *err)
 {
     struct stat status;
-    enum berth_code code;
+    enum berth_code code = BERTH_OK;
 
     if (fstat(fd, &status) != 0)
         return berth_error_set(err, berth_code_of_errno(errno, BERTH_INVALID_ARGUMENT),
@@ -197,7 +198,8 @@ static enum berth_code check_file(int fd, const char *path, struct stat *ret_sta
     if (!S_ISREG(status.st_mode))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: is %s, not a regular file", path,
                                kind_name(status.st_mode));
-    code = berth_trust_status(path, &status, err);
+    if (needs_owner)
+        code = berth_trust_status(path, &status, err);
     if (code == BERTH_OK)
         *ret_status = status;
     return code;
@@ -220,14 +222,15 @@ static enum berth_code say_unopened(const char *path, int error, struct berth_er
 
 /* Opens a file, or what a symlink leads to; `*path` is the real path in the end. Malloced, owned by the
  * caller. */
-static enum berth_code open_real(const char *directory, char **path, int *ret_fd, struct berth_error *err)
+static enum berth_code open_real(const char *directory, char **path, bool needs_owner, int *ret_fd,
+                                 struct berth_error *err)
 {
     int fd = open_file(*path);
     enum berth_code code;
     char *real = NULL;
 
     if (fd < 0 && errno == ELOOP) {
-        code = follow(directory, *path, &real, err);
+        code = follow(directory, *path, needs_owner, &real, err);
         if (code != BERTH_OK)
             return code;
         free(*path);
@@ -240,8 +243,8 @@ static enum berth_code open_real(const char *directory, char **path, int *ret_fd
     return BERTH_OK;
 }
 
-enum berth_code verify_open(const char *directory, const char *name, int *ret_fd, char **ret_path,
-                            struct stat *ret_status, struct berth_error *err)
+enum berth_code verify_open(const char *directory, const char *name, bool needs_owner, int *ret_fd,
+                            char **ret_path, struct stat *ret_status, struct berth_error *err)
 {
     const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
     enum berth_code code;
@@ -253,10 +256,10 @@ enum berth_code verify_open(const char *directory, const char *name, int *ret_fd
     if (asprintf(&path, "%s%s%s", directory, slash, name) < 0)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s/%s: no memory for its path", directory,
                                name);
-    code = open_real(directory, &path, &fd, err);
+    code = open_real(directory, &path, needs_owner, &fd, err);
     if (code != BERTH_OK)
         goto free_path;
-    code = check_file(fd, path, ret_status, err);
+    code = check_file(fd, path, needs_owner, ret_status, err);
     if (code != BERTH_OK)
         goto close_file;
     *ret_path = path;
@@ -303,6 +306,13 @@ enum berth_code verify_same(const char *path, const struct stat *status, struct 
     struct stat current;
 
     return lstat(path, &current) != 0 ? disappeared(path, err) : compare(path, status, &current, err);
+}
+
+enum berth_code verify_same_behind(const char *path, const struct stat *status, struct berth_error *err)
+{
+    struct stat current;
+
+    return stat(path, &current) != 0 ? disappeared(path, err) : compare(path, status, &current, err);
 }
 
 enum berth_code verify_same_open(int fd, const char *path, const struct stat *status, struct berth_error *err)

@@ -32,6 +32,18 @@
 #define CHOICES(...)                                                                                         \
     .choices = (const char *const[]){__VA_ARGS__},                                                           \
     .choice_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
+#define TRUSTED_KEYS                                                                                         \
+    &(const struct config_node)                                                                              \
+    {                                                                                                        \
+        .kind = CONFIG_LIST, .count = 1, .items = (struct config_node *[])                                   \
+        {                                                                                                    \
+            &(struct config_node)                                                                            \
+            {                                                                                                \
+                .kind = CONFIG_SCALAR, .text = TRUST_DEFAULT_KEYS, .plain = true,                            \
+                .length = sizeof(TRUST_DEFAULT_KEYS) - 1                                                     \
+            }                                                                                                \
+        }                                                                                                    \
+    }
 #define STRINGS .items = FIELD(.kind = SCHEMA_STRING)
 #define TIMEOUT(place, ...)                                                                                  \
     FIELD(.kind = SCHEMA_DURATION, .index = place, .has_min = true, .min = 1000000, .has_max = true,         \
@@ -145,7 +157,29 @@ const struct schema settings_schema = {
                   "Plugins that run in a process of their own, confined, by URI. A crash then costs only the "
                   "plugin's own calls.",
               .default_ = EMPTY(CONFIG_MAP), .items = &settings_isolation_schema),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 16, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_OBJECT, .name = "trust", .index = 16,
+              .doc = "Which modules may run. A signature that is there must be right, whatever is required.",
+              FIELDS(
+                  FIELD(.kind = SCHEMA_ENUM, .name = "require", .index = 0,
+                        .doc = "owner: files and folders must be owned by root or the daemon's user and "
+                               "writable by nobody else. signature: a signature by one of the keys as well. "
+                               "none: whoever can write to a plugin directory controls the daemon; for "
+                               "development only.",
+                        .default_ = WORD("owner"), CHOICES("none", "owner", "signature")),
+                  FIELD(.kind = SCHEMA_LIST, .name = "keys", .index = 1,
+                        .doc = "Public keys in minisign's format: files, or patterns such as "
+                               "/etc/berth/trusted/*.pub. Owned as modules must be.",
+                        .default_ = TRUSTED_KEYS, .items = FIELD(.kind = SCHEMA_PATH)),
+                  FIELD(.kind = SCHEMA_MAP, .name = "minimum", .index = 2,
+                        .doc = "Lowest version per module; older ones are rejected.",
+                        .default_ = EMPTY(CONFIG_MAP), STRINGS),
+                  FIELD(.kind = SCHEMA_LIST, .name = "revoked", .index = 3,
+                        .doc = "Keys by id, and files by SHA-256, that are rejected.",
+                        .default_ = EMPTY(CONFIG_LIST), STRINGS))),
+        FIELD(.kind = SCHEMA_PATH, .name = "lock", .index = 17,
+              .doc = "Lock file, as `berthd plan --lock` writes it: modules that it does not list, or that "
+                     "differ from it, are rejected. Unset: no lock."),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 18, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -486,6 +520,48 @@ static void fill_upgrade(struct settings *settings)
     settings->upgrade.max_resident_bytes = (uint64_t)find(settings, upgrade, "max_resident")->integer;
 }
 
+static const struct trust_text *copy_texts(struct settings *settings, const struct berth_value *list)
+{
+    struct trust_text *texts = config_arena_allocate(&settings->store->arena, list->count * sizeof(*texts));
+
+    for (size_t i = 0; i < list->count; i++)
+        texts[i] = (struct trust_text){list->items[i]->string, list->items[i]->mark};
+    return texts;
+}
+
+static enum trust_require parse_require(const char *word)
+{
+    if (strcmp(word, "none") == 0)
+        return TRUST_REQUIRE_NONE;
+    return strcmp(word, "signature") == 0 ? TRUST_REQUIRE_SIGNATURE : TRUST_REQUIRE_OWNER;
+}
+
+static void fill_trust(struct settings *settings)
+{
+    const struct berth_value *map = find_top(settings, "trust"), *lock = find_top(settings, "lock");
+    const struct berth_value *require = find(settings, map, "require"), *keys = find(settings, map, "keys");
+    const struct berth_value *minimum = find(settings, map, "minimum");
+    const struct berth_value *revoked = find(settings, map, "revoked");
+    struct trust_minimum *minimums =
+        config_arena_allocate(&settings->store->arena, minimum->count * sizeof(*minimums));
+
+    for (size_t i = 0; i < minimum->count; i++)
+        minimums[i] = (struct trust_minimum){minimum->items[i]->key,
+                                             {minimum->items[i]->string, minimum->items[i]->mark}};
+    settings->trust = (struct trust_options){
+        .require = parse_require(require->string),
+        .require_mark = require->mark,
+        .keys = copy_texts(settings, keys),
+        .key_count = keys->count,
+        .minimums = minimums,
+        .minimum_count = minimum->count,
+        .revoked = copy_texts(settings, revoked),
+        .revoked_count = revoked->count,
+    };
+    if (lock != NULL && lock->kind == BERTH_VALUE_STRING)
+        settings->trust.lock = (struct trust_text){lock->string, lock->mark};
+}
+
 static void fill(struct settings *settings)
 {
     settings->version = (uint32_t)find_top(settings, "version")->integer;
@@ -504,6 +580,7 @@ static void fill(struct settings *settings)
     fill_loop(settings);
     fill_upgrade(settings);
     settings_fill_isolation(settings);
+    fill_trust(settings);
 }
 
 static struct settings *create_empty(void)

@@ -16,6 +16,7 @@
 
 #include <core/base/log.h>
 #include <core/manifest/manifest.h>
+#include <core/trust/trust.h>
 
 /** How long each step may take, in nanoseconds. */
 struct settings_timeouts {
@@ -140,6 +141,7 @@ struct settings {
     unsigned prepare_threads;
     struct settings_loop loop;
     struct settings_upgrade upgrade;
+    struct trust_options trust;
     /** The trees, values and sections it is made of. */
     struct settings_store *store;
 };
@@ -163,6 +165,8 @@ struct settings_options {
     bool keep_going;
     /** Files and directories named by plugins' settings must exist. */
     bool look_at_files;
+    /** As trust_options.is_locking. */
+    bool is_locking;
 };
 
 /** The default path of the main file; malloced. */

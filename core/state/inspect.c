@@ -136,6 +136,9 @@ static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *s
     info->path = manifest->manifest->path;
     info->module = manifest->manifest->module;
     info->version = manifest->manifest->version;
+    info->signer = manifest->manifest->signer;
+    info->signature_verified = manifest->manifest->is_verified;
+    info->signer_comment = manifest->manifest->signer_comment;
     info->description =
         manifest->description != NULL ? manifest->description : manifest->manifest->description;
     info->requirements = add_requirements(scratch, manifest->requirements, manifest->requirement_count);

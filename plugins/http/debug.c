@@ -44,6 +44,7 @@ static bool put_plugin(void *context, const struct berth_plugin_info *info)
     berth_json_string(json, "path", info->path);
     berth_json_string(json, "module", info->module);
     berth_json_string(json, "version", info->version);
+    berth_json_string(json, "signer", info->signer);
     berth_json_count(json, "generation", info->generation);
     berth_json_integer(json, "level", info->level);
     put_list(json, "requires", &info->requirements);

@@ -156,6 +156,15 @@ static void fill_condition(plugin_message *message, const struct berth_plugin_in
     message->condition_reason = introspection_text(plugin->condition_reason);
 }
 
+static void fill_signer(plugin_message *message, const struct berth_plugin_info *plugin)
+{
+    if (plugin->size <= offsetof(struct berth_plugin_info, signer_comment))
+        return;
+    message->signer = introspection_text(plugin->signer);
+    message->signature_verified = plugin->signature_verified;
+    message->signer_comment = introspection_text(plugin->signer_comment);
+}
+
 static bool append_with_times(plugin_message *message, const struct berth_times *times,
                               struct berth_wire_buffer *replies)
 {
@@ -219,6 +228,7 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
     message.level = plugin->level;
     message.generation = plugin->generation;
     fill_condition(&message, plugin);
+    fill_signer(&message, plugin);
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
                fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
                append_with_times(&message, &plugin->times, replies);

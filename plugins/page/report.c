@@ -105,6 +105,11 @@ static void put_identity(struct berth_json_writer *json, const struct berth_plug
     berth_json_text(json, "path", plugin->path);
     berth_json_text(json, "module", plugin->module);
     berth_json_text(json, "version", plugin->version);
+    if (plugin->size > offsetof(struct berth_plugin_info, signer_comment)) {
+        berth_json_text(json, "signer", plugin->signer);
+        berth_json_bool(json, "signature_verified", plugin->signature_verified);
+        berth_json_text(json, "signer_comment", plugin->signer_comment);
+    }
     berth_json_text(json, "description", plugin->description);
 }
 

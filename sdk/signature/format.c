@@ -126,17 +126,19 @@ static int digit_of(char letter)
 
 bool berth_key_id_parse(const char *text, uint8_t ret_id[BERTH_KEY_ID_BYTES])
 {
-    uint8_t id[BERTH_KEY_ID_BYTES];
+    size_t length = strlen(text);
+    uint64_t value = 0;
 
-    if (strlen(text) != 2 * sizeof(id))
+    if (length < BERTH_KEY_ID_BYTES || length > (size_t)2 * BERTH_KEY_ID_BYTES)
         return false;
-    for (size_t i = 0; i < sizeof(id); i++) {
-        int high = digit_of(text[2 * i]), low = digit_of(text[2 * i + 1]);
+    for (size_t i = 0; i < length; i++) {
+        int digit = digit_of(text[i]);
 
-        if (high < 0 || low < 0)
+        if (digit < 0)
             return false;
-        id[sizeof(id) - 1 - i] = (uint8_t)(high << 4 | low);
+        value = value << 4 | (uint64_t)digit;
     }
-    memcpy(ret_id, id, sizeof(id));
+    for (size_t i = 0; i < BERTH_KEY_ID_BYTES; i++, value >>= 8)
+        ret_id[i] = (uint8_t)value;
     return true;
 }

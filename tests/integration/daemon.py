@@ -26,7 +26,7 @@ def environment(**more):
     """No setting of whoever runs the tests may reach the programs."""
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("BERTH_", "XDG_", "NOTIFY_", "JOURNAL_", "OTEL_"))}
-    kept["LD_LIBRARY_PATH"] = f"{BUILD}/sdk/rpc:{BUILD}/sdk/filter:{BUILD}/sdk/fetch:{BUILD}/sdk/json:" + kept.get("LD_LIBRARY_PATH", "")
+    kept["LD_LIBRARY_PATH"] = f"{BUILD}/sdk/rpc:{BUILD}/sdk/filter:{BUILD}/sdk/fetch:{BUILD}/sdk/json:{BUILD}/sdk/signature:" + kept.get("LD_LIBRARY_PATH", "")
     kept["LC_ALL"] = "C.UTF-8"
     return {**kept, **{name: str(value) for name, value in more.items()}}
 

@@ -119,8 +119,9 @@ class Includes(unittest.TestCase):
         above = {
             "base": "",
             "scan": "base/",
+            "trust": r"base/|scan/scan\.h",
             "elf": r"base/|scan/scan\.h",
-            "manifest": r"base/|(scan/scan|elf/elf)\.h",
+            "manifest": r"base/|(scan/scan|trust/trust|elf/elf)\.h",
             "module": r"base/|(scan/scan|elf/elf|manifest/manifest)\.h",
         }
         for room, doors in above.items():
@@ -128,8 +129,8 @@ class Includes(unittest.TestCase):
             self.assert_none(self.offenders(c_files(f"core/{room}"), strange), f"what core/{room} may see of the core")
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
-        doors = {"scan": "scan", "elf": "elf", "manifest": "manifest", "settings": "settings", "plan": "plan", "module": "module",
-                 "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated|sandbox",
+        doors = {"scan": "scan", "trust": "trust", "elf": "elf", "manifest": "manifest", "settings": "settings",
+                 "plan": "plan", "module": "module", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated|sandbox",
                  "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
             others = [p for p in c_files("core") if p.parts[1] != room]
@@ -191,7 +192,7 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("tools/berthctl"), r"<(core|plugins|tests)/"), "no shared core")
 
     def test_berth_sdk_has_of_the_core_what_loads_nothing(self):
-        forbidden = r"<(core/(?!manifest/|elf/elf\.h|scan/scan\.h)|plugins/|tests/)"
+        forbidden = r"<(core/(?!manifest/|elf/elf\.h|scan/scan\.h|trust/trust\.h)|plugins/|tests/)"
         self.assert_none(self.offenders(c_files("tools/berth-sdk"), forbidden), "it loads no module")
 
     def test_berth_import_has_of_the_core_what_runs_no_code_of_plugins(self):

@@ -337,7 +337,7 @@ static void a_new_pair_of_keys_belongs_together(void **state)
 
 static void ids_are_read_as_they_are_printed(void **state)
 {
-    static const char *const wrong[] = {"", "67AFED32E2C8F0A", "67AFED32E2C8F0A12", "67AFED32E2C8F0Ag",
+    static const char *const wrong[] = {"", "7AFED32", "67AFED32E2C8F0A12", "67AFED32E2C8F0Ag",
                                         " 7AFED32E2C8F0A1"};
     uint8_t id[BERTH_KEY_ID_BYTES];
     char text[BERTH_KEY_ID_TEXT];
@@ -346,6 +346,9 @@ static void ids_are_read_as_they_are_printed(void **state)
     berth_key_id_format(id, text);
     assert_string_equal(text, "67AFED32E2C8F0A1");
     assert_int_equal(id[0], 0xa1);
+    assert_true(berth_key_id_parse("7AFED32E2C8F0A1", id));
+    berth_key_id_format(id, text);
+    assert_string_equal(text, "07AFED32E2C8F0A1");
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_false(berth_key_id_parse(wrong[i], id));
 }

@@ -128,7 +128,8 @@ static void a_directory_or_file_of_a_stranger_is_refused(void **state)
         skip();
     make_file(place, "a.so", 0644);
     assert_int_equal(chown(place->path, STRANGER, 0), 0);
-    assert_int_equal(verify_open(place->root, "a.so", &fd, &path, &status, &err), BERTH_PERMISSION_DENIED);
+    assert_int_equal(verify_open(place->root, "a.so", true, &fd, &path, &status, &err),
+                     BERTH_PERMISSION_DENIED);
     assert_non_null(strstr(err.message, "owned by user 4711, must be owned by root (chown root /"));
     make_folder(place, "theirs", 0755);
     assert_int_equal(chown(place->path, STRANGER, 0), 0);
@@ -154,7 +155,7 @@ static void a_file_of_ours_is_opened(void **state)
     int fd;
 
     make_file(place, "a.so", 0644);
-    assert_int_equal(verify_open(place->root, "a.so", &fd, &path, &status, &err), BERTH_OK);
+    assert_int_equal(verify_open(place->root, "a.so", true, &fd, &path, &status, &err), BERTH_OK);
     assert_string_equal(path, place->path);
     assert_int_equal(status.st_size, 4);
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -168,7 +169,7 @@ static void expect_refused(struct place *place, const char *name, enum berth_cod
     struct stat status;
     char *path = NULL;
     int fd = -1;
-    enum berth_code found = verify_open(place->root, name, &fd, &path, &status, &err);
+    enum berth_code found = verify_open(place->root, name, true, &fd, &path, &status, &err);
 
     if (found != code || strstr(err.message, piece) == NULL)
         fail_msg("%s: %s: %s", name, berth_code_name(found), err.message);
@@ -222,7 +223,7 @@ static void a_symlink_that_stays_in_its_directory_is_followed(void **state)
     make_folder(place, "v1", 0755);
     make_file(place, "v1/a.so.1", 0644);
     link_to(place, "v1/a.so.1", "a.so");
-    if (verify_open(place->root, "a.so", &fd, &path, &status, &err) != BERTH_OK)
+    if (verify_open(place->root, "a.so", true, &fd, &path, &status, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     assert_string_equal(path, below(place, "v1/a.so.1"));
     free(path);

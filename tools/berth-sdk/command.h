@@ -18,5 +18,8 @@ struct command_options {
 int command_new(const struct command_options *options);
 int command_generate(const struct command_options *options);
 int command_check(const struct command_options *options);
+int command_sign(const struct command_options *options);
+int command_keygen(const struct command_options *options);
+int command_verify(const struct command_options *options);
 
 #endif

@@ -27,6 +27,26 @@ static const struct cli_option check_options[] = {
     {0},
 };
 
+static const struct cli_option sign_options[] = {
+    {"key", 'k', "FILE", "secret key to sign with", 0},
+    {"password-file", 0, "FILE", "read the key's password from the first line of FILE; -: standard input", 0},
+    {"comment", 'c', "TEXT", "trusted comment (default: module and version of the manifest)", 0},
+    {0},
+};
+
+static const struct cli_option verify_options[] = {
+    {"key", 'k', "FILE", "public key to trust; may be repeated", 0},
+    {"trusted", 0, "DIR", "trust the public keys DIR/*.pub; may be repeated", 0},
+    {"json", 0, NULL, "print a JSON array: path, signer and verdict on each file", 0},
+    {0},
+};
+
+static const struct cli_option keygen_options[] = {
+    {"no-password", 0, NULL, "do not encrypt the secret key", 'p'},
+    {"password-file", 0, "FILE", "read the password from the first line of FILE; -: standard input", 'p'},
+    {0},
+};
+
 static const struct cli_command commands[] = {
     {"new", "NAME", "create the folder of a plugin that builds and tests itself",
      "Creates the folder of a plugin: plugin.yaml, a .proto with a unary and a streaming method,\n"
@@ -52,6 +72,19 @@ static const struct cli_command commands[] = {
      "           that others may write to, which a host refuses to load from; a library that\n"
      "           another file of the same name would replace\n",
      check_options, 1, SIZE_MAX, command_check},
+    {"keygen", "NAME", "make a pair of keys to sign modules with",
+     "Writes NAME.key, the secret key, and NAME.pub, the public key, in minisign's format; neither\n"
+     "may exist. The secret key is encrypted with a password that is asked for.\n",
+     keygen_options, 1, 1, command_keygen},
+    {"sign", "FILE.so...", "sign built modules",
+     "Writes FILE.so.minisig beside each file: a signature in minisign's format, whose trusted\n"
+     "comment names the manifest's module and version. A host that requires signatures loads the\n"
+     "module if it has the public key. Strip a module before it is signed, not afterwards.\n",
+     sign_options, 1, SIZE_MAX, command_sign},
+    {"verify", "FILE.so...", "verify the signatures of modules",
+     "Says of each file who signed it, or why a host with these keys would not load it. Without\n"
+     "--key and --trusted the keys are those of " BERTH_SYSCONF_DIR "/berth/trusted.\n",
+     verify_options, 1, SIZE_MAX, command_verify},
     {0},
 };
 
@@ -59,8 +92,9 @@ static const struct cli_program program = {
     .name = "berth-sdk",
     .version = BERTH_VERSION,
     .summary = "The plugin author's tool: works on sources and built modules, and runs no module's code.",
-    .exit_status = "Exit status: 0 success, 1 the manifest or module is wrong or a file cannot be written,\n"
-                   "2 wrong usage.\n",
+    .exit_status =
+        "Exit status: 0 success, 1 the manifest, module or signature is wrong or a file cannot be written,\n"
+        "2 wrong usage.\n",
     .options = common_options,
     .commands = commands,
 };

@@ -81,8 +81,14 @@ function costsOf(p) {
     ["Slow entries", count(costs.slow)], ["Stalls", count(costs.stalls)], ["Degradations", count(costs.degradations)], ["Contract violations", count(costs.misuses)]]);
 }
 
+function signerOf(p) {
+  if (!p.module) return null;
+  if (!p.signer) return "unsigned";
+  return p.signature_verified ? `${p.signer}${p.signer_comment ? ` (${p.signer_comment})` : ""}` : `${p.signer} (not verified)`;
+}
+
 function about(p) {
-  return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["File", p.path], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
+  return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["File", p.path], ["Signer", signerOf(p)], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
     ["Generation", p.generation ? String(p.generation) : "never started"], ["Code", p.code === "OK" ? null : p.code],
     ...p.steps.map(step => [`${step.name[0].toUpperCase()}${step.name.slice(1)}`, `${duration(step.duration_ns)} at ${duration(step.start_ns)}`]),
     ["Ready", p.times.ready_at_ns ? `after ${duration(p.times.ready_at_ns)}` : null]]));

@@ -135,6 +135,12 @@ struct berth_plugin_info {
     enum berth_code condition;
     /** One line; NULL if all is well. */
     const char *condition_reason;
+    /** The id of the key that signed the module's file, 16 hexadecimal digits; NULL: unsigned or unknown. */
+    const char *signer;
+    /** By a key that the daemon knows. If it knows none, signatures are not verified. */
+    bool signature_verified;
+    /** What the signer says of the file, the signature's trusted comment: one line; NULL unless verified. */
+    const char *signer_comment;
 };
 
 /** Something deprecated that still works. */

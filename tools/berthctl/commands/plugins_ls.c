@@ -36,6 +36,13 @@ static const char *file_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+static const char *signer_of(const plugin_message *plugin)
+{
+    if (*plugin->uri == '\0')
+        return "-";
+    return *plugin->signer == '\0' ? "unsigned" : plugin->signer;
+}
+
 /* A refused file has no type, and its name for an id. */
 static void add_plugin(struct table *table, const plugin_message *plugin)
 {
@@ -48,6 +55,7 @@ static void add_plugin(struct table *table, const plugin_message *plugin)
     table_add(table, platforms);
     table_add_coloured(table, status_colour(plugin_status(plugin)), plugin_status(plugin));
     table_add_coloured(table, plugin_state_colour(plugin), state);
+    table_add(table, signer_of(plugin));
     table_add(table, *plugin->reason != '\0' ? plugin->reason : plugin->condition_reason);
     table_end_line(table);
     free(platforms);
@@ -55,7 +63,7 @@ static void add_plugin(struct table *table, const plugin_message *plugin)
 
 static void print_all(const struct plugin_list *list, const struct command_options *options)
 {
-    static const char *const names[] = {"TYPE", "ID", "PLATFORMS", "STATUS", "STATE"};
+    static const char *const names[] = {"TYPE", "ID", "PLATFORMS", "STATUS", "STATE", "SIGNER"};
     struct table table = {0};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -69,6 +69,18 @@ static void add_state(struct table *table, const plugin_message *plugin)
     add_list(table, "Not ready for:", plugin->holds, plugin->n_holds);
 }
 
+/* Nothing is known about a refused file, nor by a daemon that does not look. */
+static void add_signer(struct table *table, const plugin_message *plugin)
+{
+    if (*plugin->uri == '\0' || *plugin->signer == '\0')
+        add_line(table, "Signer:", *plugin->uri == '\0' ? "" : "unsigned");
+    else if (!plugin->signature_verified)
+        add_format(table, "Signer:", "%s (not verified: the daemon has no keys)", plugin->signer);
+    else
+        add_format(table, "Signer:", "%s%s%s%s", plugin->signer, *plugin->signer_comment == '\0' ? "" : " (",
+                   plugin->signer_comment, *plugin->signer_comment == '\0' ? "" : ")");
+}
+
 static void add_edges(struct table *table, const plugin_message *plugin)
 {
     for (size_t i = 0; i < plugin->n_edges; i++)
@@ -133,6 +145,7 @@ void plugin_print_text(struct table *table, const plugin_message *plugin)
     add_format(table, "Module:", "%s%s%s", plugin->module, *plugin->version == '\0' ? "" : " ",
                plugin->version);
     add_line(table, "File:", plugin->path);
+    add_signer(table, plugin);
     add_line(table, "Description:", plugin->description);
     add_list(table, "Requires:", plugin->requires, plugin->n_requires);
     add_list(table, "Wants:", plugin->wants, plugin->n_wants);
@@ -230,6 +243,9 @@ static void json_identity(struct config_json *json, const plugin_message *plugin
     json_text(json, "path", plugin->path);
     json_text(json, "module", plugin->module);
     json_text(json, "version", plugin->version);
+    json_text(json, "signer", plugin->signer);
+    config_json_bool(json, "signature_verified", plugin->signature_verified);
+    json_text(json, "signer_comment", plugin->signer_comment);
     json_text(json, "description", plugin->description);
 }
 

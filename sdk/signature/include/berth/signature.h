@@ -25,7 +25,7 @@ extern "C" {
 #define BERTH_SIGNATURE_COMMENT_MAX 8192
 #define BERTH_SIGNATURE_BYTES 64
 #define BERTH_KEY_ID_BYTES 8
-/** "67AFED32E2C8F0A1", as minisign prints it, and its NUL. */
+/** "07AFED32E2C8F0A1" and its NUL; minisign leaves zeros in front out. */
 #define BERTH_KEY_ID_TEXT 17
 #define BERTH_PUBLIC_KEY_BYTES 32
 #define BERTH_SECRET_KEY_BYTES 64
@@ -67,9 +67,9 @@ struct berth_signature {
     uint8_t global[BERTH_SIGNATURE_BYTES];
 };
 
-/** The id as minisign prints it. */
+/** The id in 16 digits. */
 void berth_key_id_format(const uint8_t id[BERTH_KEY_ID_BYTES], char ret_text[BERTH_KEY_ID_TEXT]);
-/** Reads 16 hexadecimal digits. */
+/** Reads 8 to 16 hexadecimal digits. */
 bool berth_key_id_parse(const char *text, uint8_t ret_id[BERTH_KEY_ID_BYTES]);
 
 /**
