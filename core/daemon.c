@@ -531,9 +531,10 @@ int daemon_run(const struct settings_options *options)
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     running_thread_begin(&daemon.running, true);
     log_start(BERTH_LOG_INFO, log_format_of(STDERR_FILENO), STDERR_FILENO);
+    /* Before anything is opened that could pass for a descriptor of the service manager. */
+    daemon.listeners = listeners_create(notify_send);
     crash_start(&(struct crash_options){
         .exit_code = DAEMON_EXIT_PLUGIN, .on_death = box_note_death, .each_rest = printing_each_rest});
-    daemon.listeners = listeners_create(notify_send);
     notify_start();
     for (size_t i = 0; i < count && !process_is_to_stop(); i++)
         if (!phases[i](&daemon))

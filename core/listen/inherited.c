@@ -21,6 +21,9 @@
 /* The first one, by the protocol. */
 #define FIRST_FD 3
 
+/* Descriptors that are refused with a log line of their own. */
+#define REFUSALS_MAX 16
+
 static bool parse_number(const char *text, uint64_t *ret_number)
 {
     uint64_t number;
@@ -99,26 +102,42 @@ static const char *take_name(const char *names, char ret_name[INHERITED_NAME_MAX
     return names[length] == ':' ? names + length + 1 : names + length;
 }
 
+/* How many the service manager says it has passed to this process. */
+static uint64_t take_number(void)
+{
+    const char *text = getenv("LISTEN_FDS");
+    uint64_t number = 0;
+
+    if (is_for_us(getenv("LISTEN_PID")) && text != NULL && !parse_number(text, &number))
+        log_line(BERTH_LOG_WARN, "ignoring LISTEN_FDS: \"%s\" is not a number", text);
+    return number;
+}
+
+/* The first few are named, however many there are. */
+static void refuse(const struct inherited *inherited, const char *problem, size_t refused)
+{
+    close(inherited->fd);
+    if (refused < REFUSALS_MAX)
+        log_line(BERTH_LOG_WARN, "closing descriptor %d (%s) of the service manager: %s", inherited->fd,
+                 inherited->name[0] != '\0' ? inherited->name : "without a name", problem);
+}
+
 size_t inherited_take(struct inherited **ret_sockets)
 {
     const char *names = getenv("LISTEN_FDNAMES");
     struct inherited *sockets = NULL;
-    size_t count = 0;
-    uint64_t fd_count = 0;
+    size_t count = 0, refused = 0;
+    uint64_t number = take_number();
 
-    *ret_sockets = NULL;
     if (names == NULL)
         names = "";
-    if (is_for_us(getenv("LISTEN_PID")) && getenv("LISTEN_FDS") != NULL &&
-        !parse_number(getenv("LISTEN_FDS"), &fd_count))
-        log_line(BERTH_LOG_WARN, "ignoring LISTEN_FDS: \"%s\" is not a number", getenv("LISTEN_FDS"));
-    for (uint64_t i = 0; i < fd_count; i++) {
+    for (uint64_t i = 0; i < number; i++) {
         struct inherited next = {.fd = FIRST_FD + (int)i};
         const char *problem;
 
         /* Ends a number that is far too large, whatever it is. */
         if (i > INT32_MAX - FIRST_FD || fcntl(next.fd, F_SETFD, FD_CLOEXEC) != 0) {
-            log_line(BERTH_LOG_WARN, "LISTEN_FDS is %" PRIu64 ", but descriptor %d is not open", fd_count,
+            log_line(BERTH_LOG_WARN, "LISTEN_FDS is %" PRIu64 ", but descriptor %d is not open", number,
                      next.fd);
             break;
         }
@@ -127,12 +146,13 @@ size_t inherited_take(struct inherited **ret_sockets)
         if (problem == NULL) {
             sockets = memory_grow(sockets, count, sizeof(*sockets));
             sockets[count++] = next;
-            continue;
+        } else {
+            refuse(&next, problem, refused++);
         }
-        log_line(BERTH_LOG_WARN, "closing descriptor %d (%s) of the service manager: %s", next.fd,
-                 next.name[0] != '\0' ? next.name : "without a name", problem);
-        close(next.fd);
     }
+    if (refused > REFUSALS_MAX)
+        log_line(BERTH_LOG_WARN, "closed %zu more descriptors of the service manager",
+                 refused - REFUSALS_MAX);
     inherited_hide();
     *ret_sockets = sockets;
     return count;

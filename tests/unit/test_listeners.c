@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -502,6 +503,42 @@ static void a_number_of_descriptors_is_not_trusted(void **state)
     }
 }
 
+static int play_many(void)
+{
+    /* As many as are taken, and nothing behind them is left open. */
+    return is_open(3 + 1023) && !is_open(3 + 1024) && !is_open(3 + 9999) ? 0 : 1;
+}
+
+static void ten_thousand_sockets_are_bounded(void **state)
+{
+    struct rlimit limit = {.rlim_cur = 16384, .rlim_max = 16384};
+    pid_t child;
+    int status, fd;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max < 11000)
+        skip();
+    child = fork();
+    if (child == 0) {
+        char pid[32];
+
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            _exit(92);
+        fd = bind_at(path, SOCK_STREAM);
+        listen(fd, 8);
+        for (int i = 3; i < 3 + 10000; i++)
+            if (i != fd && dup2(fd, i) != i)
+                _exit(93);
+        snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "10000", 1);
+        listeners = listeners_create(on_notify);
+        _exit(play_many());
+    }
+    waitpid(child, &status, 0);
+    assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : 128, 0);
+}
+
 static int play_untouched(void)
 {
     int fd;
@@ -662,6 +699,7 @@ int main(void)
         TEST(what_cannot_be_listened_on_is_closed),
         TEST(what_nobody_asks_for_is_closed_after_the_start),
         TEST(a_number_of_descriptors_is_not_trusted),
+        TEST(ten_thousand_sockets_are_bounded),
         TEST(what_was_passed_to_another_process_is_left_alone),
         TEST(the_next_run_goes_on_with_the_socket_that_was_kept),
         TEST(a_kept_socket_that_has_lost_its_path_is_dropped),

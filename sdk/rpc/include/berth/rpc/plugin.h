@@ -414,6 +414,9 @@ static inline enum berth_code berth_rpc_plugin_drain(struct berth_rpc_plugin *se
 {
     const struct berth_inspect *inspect = self->host->inspect;
 
+    /* The change before may have been given up just now. */
+    berth_rpc_plugin_unwatch(self);
+    self->drained = false;
     berth_rpc_plugin_unlisten(self);
     if (berth_ending_of(self->host) == BERTH_ENDING_REPLACED && BERTH_HAS(inspect, watch))
         self->changes = inspect->watch(inspect, berth_rpc_plugin_on_change, self);
