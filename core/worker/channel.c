@@ -108,6 +108,8 @@ struct packet_writer *channel_write(struct channel *channel)
 /* @return how many bytes the packet at the front lacks at least; 0: the channel is broken or closed. */
 static size_t take_packets(struct channel *channel)
 {
+    if (channel->in == NULL)
+        return PACKET_HEAD;
     for (;;) {
         size_t available = channel->in_end - channel->in_start, needed;
         struct packet packet;
@@ -176,6 +178,12 @@ static bool read_some(struct channel *channel)
     channel->in_end += (size_t)got;
     take_packets(channel);
     return !channel->is_broken && channel->is_open;
+}
+
+void channel_drain(struct channel *channel)
+{
+    while (!channel->is_broken && read_some(channel))
+        ;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)

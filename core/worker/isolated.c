@@ -333,6 +333,8 @@ static void on_ended(struct child *child, const char *end)
     bool was_up = isolated->state == ISOLATED_UP || isolated->state == ISOLATED_FALLING;
 
     isolated->child_has_ended = true;
+    /* Its last words may say why, and the loop may show its end first. */
+    channel_drain(&isolated->channel);
     uv_timer_stop(&isolated->timer);
     if (!isolated->has_closed && isolated->failure == BERTH_OK) {
         explain_end(isolated, end);

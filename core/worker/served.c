@@ -466,3 +466,19 @@ bool served_init(struct served *served, struct channel *channel, struct router *
     *served = (struct served){.channel = channel, .router = router, .calls = router_interface(router)};
     return router_add_interceptor(router, &interceptor, served, 0, served, NULL) == BERTH_OK;
 }
+
+void served_finish(struct served *served)
+{
+    for (size_t i = 0; i < served->stream_count; i++) {
+        struct berth_call *call = served->streams[i] != NULL ? served->streams[i]->call : NULL;
+
+        if (served->streams[i] != NULL)
+            drop(served->streams[i]);
+        if (call != NULL)
+            served->calls->cancel(call, BERTH_CANCELLED);
+    }
+    router_remove_interceptors(served->router, served);
+    free(served->streams);
+    served->streams = NULL;
+    served->stream_count = 0;
+}

@@ -24,6 +24,8 @@ struct served {
 
 /** Both are borrowed. @return false without memory. */
 bool served_init(struct served *served, struct channel *channel, struct router *router);
+/** Cancels what is open. */
+void served_finish(struct served *served);
 /** Takes a packet that belongs to a call. Breaks the channel where the daemon broke the protocol. */
 void served_take(struct served *served, const struct packet *packet);
 
