@@ -237,7 +237,7 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
         return file->code;
     }
     modules_hold(file);
-    table = module_find(file->module, manifest->type, manifest->id);
+    table = module_find(file->module, manifest_tabled(manifest)->type, manifest_tabled(manifest)->id);
     settings = settings_for(loading, survey->settings, plugin, table);
     if (settings == NULL) {
         modules_release(&loading->modules, file);

@@ -53,6 +53,8 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
     trust_report_missing(ret_survey->trust, &ret_survey->diagnostics);
     judge_files(ret_survey);
     judge_directories(ret_survey);
+    settings_make_plugins(ret_survey->settings, &ret_survey->catalog, ret_survey->rejected_count > 0,
+                          &ret_survey->diagnostics);
     return true;
 }
 

@@ -52,7 +52,7 @@ static const struct berth_service *find_service(const struct berth_plugin *table
     if (!BERTH_HAS(table, services))
         return NULL;
     for (const struct berth_service *const *service = table->services; *service != NULL; service++)
-        if (strcmp((*service)->name, name) == 0)
+        if (strcmp((*service)->name, name) == 0 || strcmp((*service)->name, MANIFEST_ANY) == 0)
             return *service;
     return NULL;
 }

@@ -150,11 +150,25 @@ static void hold_contest(struct catalog *catalog, const struct manifest *const *
     qsort(catalog->losers, catalog->loser_count, sizeof(*catalog->losers), compare_losers);
 }
 
+static void set_makers_apart(struct catalog *catalog)
+{
+    size_t kept = 0;
+
+    catalog->makers = memory_allocate(catalog->count, sizeof(*catalog->makers));
+    for (size_t i = 0; i < catalog->count; i++)
+        if (catalog->plugins[i]->makes != NULL)
+            catalog->makers[catalog->maker_count++] = catalog->plugins[i];
+        else
+            catalog->plugins[kept++] = catalog->plugins[i];
+    catalog->count = kept;
+}
+
 static void decide(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
 {
     add_all(catalog, manifests, count);
     if (has_twins(catalog))
         hold_contest(catalog, manifests, count);
+    set_makers_apart(catalog);
 }
 
 void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count)
@@ -437,6 +451,8 @@ void catalog_finish(struct catalog *catalog)
     free(catalog->manifests);
     free(catalog->plugins);
     free(catalog->losers);
+    free(catalog->makers);
+    berth_arena_finish(&catalog->arena);
     *catalog = (struct catalog){0};
 }
 

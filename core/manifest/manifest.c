@@ -12,6 +12,7 @@
 #include <config/schema/schema.h>
 
 #include <sdk/base/hash.h>
+#include "makes.h"
 #include "name.h"
 
 #define PLUGINS_MAX 256
@@ -22,7 +23,7 @@ static const char *const module_keys[] = {"module",  "version", "description", "
 static const char *const plugin_keys[] = {
     "type",      "id",        "description",    "requires", "wants",  "services", "transports",  "carries",
     "callbacks", "interface", "config_version", "renames",  "config", "protos",   "skip_unless", "formerly",
-    "leaves",    "gives_to",  "migrates",       "upgrade",  "state",  "uses",
+    "leaves",    "gives_to",  "migrates",       "upgrade",  "state",  "uses",     "makes",
 };
 
 /* In the order of enum manifest_callback. */
@@ -807,6 +808,8 @@ static void read_plugin(struct reader *reader, const struct config_node *node, s
     read_texts(reader, find(node, "protos"), "protos", "a file under protos", check_proto, plugin,
                &plugin->protos, &plugin->proto_count);
     read_config(reader, node, plugin);
+    if (find(node, "makes") != NULL)
+        plugin->makes = makes_read(find(node, "makes"), reader->diagnostics);
     read_texts(reader, find(node, "skip_unless"), "skip_unless", "a condition under skip_unless",
                check_condition, plugin, &plugin->skip_unless, &plugin->skip_unless_count);
 }
@@ -994,6 +997,7 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->protos);
     free((void *)plugin->skip_unless);
     free((void *)plugin->state.reads);
+    makes_destroy(plugin->makes);
     schema_destroy((struct schema *)plugin->config);
 }
 

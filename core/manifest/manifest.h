@@ -12,7 +12,9 @@
 #include <berth/error.h>
 #include <berth/settings.h>
 #include <config/schema/schema.h>
+#include <config/tree/tree.h>
 #include <core/elf/elf.h>
+#include <sdk/base/arena.h>
 
 struct berth_module;
 struct trust;
@@ -103,6 +105,27 @@ struct manifest_state {
 
 struct manifest;
 
+/** The method that stands for every method of a service; see struct berth_service. */
+#define MANIFEST_ANY "*"
+
+/** A type of the plugins that a section declares, by a word of its own, and what such plugins usually export.
+ */
+struct manifest_made_type {
+    const char *word;
+    const char *type;
+    const struct manifest_service *services;
+    size_t service_count;
+};
+
+/** How the entries of a section of the configuration become plugins. */
+struct manifest_maker {
+    /** "proxy_plugins" */
+    const char *section;
+    const struct manifest_made_type *types;
+    size_t type_count;
+    struct berth_arena arena;
+};
+
 struct manifest_plugin {
     const struct manifest *manifest;
     const char *type;
@@ -154,6 +177,13 @@ struct manifest_plugin {
     /** The .proto files in which its services stand, as protoc is given them: for the generator. */
     const char *const *protos;
     size_t proto_count;
+    /**
+     * It is no plugin itself: the entries of a section are, each with its table and its schema. NULL for all
+     * others.
+     */
+    struct manifest_maker *makes;
+    /** Of such an entry; else NULL. Its type, id, requirements and services come from the configuration. */
+    const struct manifest_plugin *made_by;
     struct config_mark mark;
 };
 
@@ -163,6 +193,12 @@ struct manifest_library {
     char *path;
     struct stat status;
 };
+
+/** The plugin whose table in the module this one has. */
+static inline const struct manifest_plugin *manifest_tabled(const struct manifest_plugin *plugin)
+{
+    return plugin->made_by != NULL ? plugin->made_by : plugin;
+}
 
 struct manifest {
     /** Where the text came from; marks in messages name it. */
@@ -292,6 +328,11 @@ struct catalog {
     /** Libraries beside modules, and those that modules bring along, if `trust` has to see them. */
     struct catalog_library *libraries;
     size_t library_count;
+    /** Those with `makes`, of which none is among `plugins`. */
+    const struct manifest_plugin **makers;
+    size_t maker_count;
+    /** The plugins of catalog_make. */
+    struct berth_arena arena;
 };
 
 /**
@@ -313,6 +354,16 @@ void catalog_read(const char *const *directories, size_t count, struct trust *tr
  *                   Borrowed for as long as the catalog lives.
  */
 void catalog_init(struct catalog *catalog, const struct manifest *const *manifests, size_t count);
+/**
+ * Adds the plugins that a section of the configuration declares, by their ids.
+ *
+ * @param section         its name: the manifest of a module says what becomes of it.
+ * @param map             read here only; NULL: there is none.
+ * @param files_rejected  some files were rejected, so that one of them may be the module.
+ * @return with errors in `diagnostics` for entries that become no plugin.
+ */
+void catalog_make(struct catalog *catalog, const char *section, const struct config_node *map,
+                  bool files_rejected, struct config_diagnostics *diagnostics);
 void catalog_finish(struct catalog *catalog);
 
 /** The plugin that is used under this URI, or NULL. */

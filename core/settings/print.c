@@ -98,13 +98,19 @@ char *settings_print_default(const struct settings_options *options, const struc
     return config_text_take(&out);
 }
 
+/* The key of a section: the URI, or the id of a plugin that the configuration declares. */
+static const char *key_of(const struct settings_section *section)
+{
+    return section->plugin->made_by != NULL ? section->plugin->id : section->plugin->uri;
+}
+
 static void add_section(struct config_text *out, const struct settings_section *section,
                         const struct config_print_options *options)
 {
     bool has_settings = section->values != NULL && config_values_root(section->values)->count > 0;
 
     config_text_add(out, has_settings ? "  " : "  # ");
-    config_print_key(out, section->plugin->uri);
+    config_print_key(out, key_of(section));
     if (has_settings) {
         config_text_add(out, ":\n");
         config_print_values(out, config_values_root(section->values), 4, options);
@@ -116,18 +122,27 @@ static void add_section(struct config_text *out, const struct settings_section *
     }
 }
 
-/* The daemon's own values without `imports`, which are merged, and `plugins`. Has room for one more;
- * malloced. */
+/* The daemon's own values without `imports`, which are merged, and the sections of plugins. Has room for two
+ * more; malloced. */
 static struct berth_value **effective_items(const struct settings *settings, size_t *ret_count)
 {
     struct berth_value daemon = without_plugins(config_values_root(settings->store->values));
-    struct berth_value **items = memory_allocate(daemon.count + 1, sizeof(struct berth_value *));
+    struct berth_value **items = memory_allocate(daemon.count + 2, sizeof(struct berth_value *));
 
     *ret_count = 0;
     for (size_t i = 0; i < daemon.count; i++)
-        if (strcmp(daemon.items[i]->key, "imports") != 0)
+        if (strcmp(daemon.items[i]->key, "imports") != 0 && strcmp(daemon.items[i]->key, SETTINGS_MADE) != 0)
             items[(*ret_count)++] = daemon.items[i];
     return items;
+}
+
+/* Those that the configuration declares, or all others. */
+static void add_sections(struct config_text *out, const struct settings_store *store, bool made,
+                         const struct config_print_options *options)
+{
+    for (size_t i = 0; i < store->section_count; i++)
+        if ((store->sections[i].plugin->made_by != NULL) == made)
+            add_section(out, &store->sections[i], options);
 }
 
 char *settings_print(const struct settings *settings, const struct config_print_options *options)
@@ -139,9 +154,10 @@ char *settings_print(const struct settings *settings, const struct config_print_
     daemon.items = effective_items(settings, &daemon.count);
     config_print_values(&out, &daemon, 0, options);
     free(daemon.items);
+    config_text_add(&out, SETTINGS_MADE ":%s\n", store->made == NULL || store->made->count == 0 ? " {}" : "");
+    add_sections(&out, store, true, options);
     config_text_add(&out, "plugins:\n");
-    for (size_t i = 0; i < store->section_count; i++)
-        add_section(&out, &store->sections[i], options);
+    add_sections(&out, store, false, options);
     return config_text_take(&out);
 }
 
@@ -151,6 +167,7 @@ char *settings_print_json(const struct settings *settings, const struct config_p
     const struct settings_store *store = settings->store;
     struct berth_value *sections = memory_allocate(store->section_count, sizeof(*sections));
     struct berth_value plugins = {.kind = BERTH_VALUE_MAP, .key = "plugins"};
+    struct berth_value made = {.kind = BERTH_VALUE_MAP, .key = SETTINGS_MADE};
     struct berth_value daemon = {.kind = BERTH_VALUE_MAP};
     char *text = NULL;
     size_t length;
@@ -158,21 +175,27 @@ char *settings_print_json(const struct settings *settings, const struct config_p
 
     daemon.items = effective_items(settings, &daemon.count);
     plugins.items = memory_allocate(store->section_count, sizeof(struct berth_value *));
+    made.items = memory_allocate(store->section_count, sizeof(struct berth_value *));
     if (json.out == NULL)
         abort();
     for (size_t i = 0; i < store->section_count; i++) {
         if (store->sections[i].values == NULL)
             continue;
         sections[i] = *config_values_root(store->sections[i].values);
-        sections[i].key = store->sections[i].plugin->uri;
-        plugins.items[plugins.count++] = &sections[i];
+        sections[i].key = key_of(&store->sections[i]);
+        if (store->sections[i].plugin->made_by != NULL)
+            made.items[made.count++] = &sections[i];
+        else
+            plugins.items[plugins.count++] = &sections[i];
     }
+    daemon.items[daemon.count++] = &made;
     daemon.items[daemon.count++] = &plugins;
     config_print_json(&json, NULL, &daemon, options);
     if (fclose(json.out) != 0)
         abort();
     free(daemon.items);
     free(plugins.items);
+    free(made.items);
     free(sections);
     return text;
 }

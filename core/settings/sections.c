@@ -187,6 +187,22 @@ static void check_choice(const struct settings *settings, const struct found *fo
                            first->plugin->uri);
 }
 
+/* A plugin that the configuration declares has its settings where it is declared. */
+static void check_made(const struct settings *settings, const struct found *found,
+                       struct config_diagnostics *diagnostics)
+{
+    const struct config_node *plugins = settings->store->plugins;
+
+    for (size_t i = 0; plugins != NULL && i < plugins->count; i++) {
+        const struct manifest_plugin *plugin = catalog_find(found->catalog, plugins->items[i]->key);
+
+        if (plugin != NULL && plugin->made_by != NULL)
+            config_diagnostics_add(diagnostics, CONFIG_ERROR, &plugins->items[i]->key_mark,
+                                   "plugins: the settings of %s belong to " SETTINGS_MADE ".%s", plugin->uri,
+                                   plugin->id);
+    }
+}
+
 static void check_names(const struct settings *settings, const struct found *found,
                         struct config_diagnostics *diagnostics)
 {
@@ -195,6 +211,7 @@ static void check_names(const struct settings *settings, const struct found *fou
     const struct config_node *transports = config_node_find(root, "transports");
 
     check_keys(settings, found, "plugins", settings->store->plugins, diagnostics);
+    check_made(settings, found, diagnostics);
     check_keys(settings, found, "timeouts.plugins",
                config_node_find(config_node_find(root, "timeouts"), "plugins"), diagnostics);
     check_keys(settings, found, "isolation", config_node_find(root, "isolation"), diagnostics);
@@ -277,12 +294,15 @@ static void create_sections(struct settings *settings, const struct found *found
 
     store->sections = config_arena_allocate(&store->arena, found->catalog->count * sizeof(*store->sections));
     store->section_count = found->catalog->count;
-    for (size_t i = 0; i < found->catalog->count; i++)
+    for (size_t i = 0; i < found->catalog->count; i++) {
         store->sections[i].plugin = found->catalog->plugins[i];
+        if (store->sections[i].plugin->made_by != NULL)
+            store->sections[i].node = config_node_find(store->made, store->sections[i].plugin->id);
+    }
     for (size_t i = 0; store->plugins != NULL && i < store->plugins->count; i++) {
         struct settings_section *section = settings_find_section(settings, store->plugins->items[i]->key);
 
-        if (section == NULL)
+        if (section == NULL || section->plugin->made_by != NULL)
             continue;
         section->node = store->plugins->items[i];
         former_give(&store->parts, section);

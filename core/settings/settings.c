@@ -179,7 +179,10 @@ const struct schema settings_schema = {
         FIELD(.kind = SCHEMA_PATH, .name = "lock", .index = 17,
               .doc = "Lock file, as `berthd plan --lock` writes it: modules that it does not list, or that "
                      "differ from it, are rejected. Unset: no lock."),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 18, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_MAP, .name = SETTINGS_MADE, .index = 18,
+              .doc = "Plugins behind sockets, by name: any gRPC server, whatever it is written in.",
+              .default_ = EMPTY(CONFIG_MAP), .items = FIELD(.kind = SCHEMA_OBJECT)),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 19, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -365,6 +368,20 @@ static void take_plugins(struct settings_store *store, struct config_diagnostics
     else
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &plugins->mark,
                                "plugins: expected a map of plugin URIs to settings");
+}
+
+/* The same for the plugins that they declare. */
+static void take_made(struct settings_store *store, struct config_diagnostics *diagnostics)
+{
+    struct config_node *made = config_node_take(config_tree_root(store->tree), SETTINGS_MADE);
+
+    if (made == NULL || config_node_is_empty(made))
+        return;
+    if (made->kind == CONFIG_MAP)
+        store->made = made;
+    else
+        config_diagnostics_add(diagnostics, CONFIG_ERROR, &made->mark,
+                               SETTINGS_MADE ": expected a map of names to settings");
 }
 
 /* The version is often mistaken for the daemon's, or that of another program's file. */
@@ -614,6 +631,7 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
     apply_options(tree, options);
     add_defaults(tree);
     take_plugins(store, diagnostics);
+    take_made(store, diagnostics);
     check_version(store, diagnostics);
     store->values = config_values_create(&settings_schema, config_tree_root(tree), &check, diagnostics);
     if (store->values != NULL)
@@ -656,6 +674,12 @@ void settings_destroy(struct settings *settings)
     berth_arena_finish(&store->arena);
     free(store);
     free(settings);
+}
+
+void settings_make_plugins(const struct settings *settings, struct catalog *catalog, bool files_rejected,
+                           struct config_diagnostics *diagnostics)
+{
+    catalog_make(catalog, SETTINGS_MADE, settings->store->made, files_rejected, diagnostics);
 }
 
 struct settings_timeouts settings_timeouts_of(const struct settings *settings, const char *uri)

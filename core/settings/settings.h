@@ -181,6 +181,13 @@ struct settings *settings_load(const struct settings_options *options,
                                struct config_diagnostics *diagnostics);
 void settings_destroy(struct settings *settings);
 
+/** The section whose entries become plugins, if a module says so in its manifest. */
+#define SETTINGS_MADE "proxy_plugins"
+
+/** Adds the plugins that the configuration declares to those found; see catalog_make. Before the check. */
+void settings_make_plugins(const struct settings *settings, struct catalog *catalog, bool files_rejected,
+                           struct config_diagnostics *diagnostics);
+
 /**
  * Checks what the configuration says about plugins against the plugins found: sections, required and disabled
  * URIs, timeouts, services and transports. Applies declared renames to sections of older versions, with a

@@ -54,6 +54,8 @@ struct settings_store {
     struct config_values *values;
     /** The map under `plugins`, taken out of the tree's root; or NULL. */
     struct config_node *plugins;
+    /** The map under SETTINGS_MADE, as well; or NULL. */
+    struct config_node *made;
     bool lenient, look_at_files;
     /** A file could not be read, so other plugin directories may be meant. */
     bool is_incomplete;

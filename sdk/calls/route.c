@@ -58,8 +58,10 @@ static bool index_reserve(struct route_index *index, key_of *key, size_t more)
 
 static void index_add(struct route_index *index, key_of *key, void *entry)
 {
-    *index_slot(index, key, key(entry)) = entry;
-    index->count++;
+    void **slot = index_slot(index, key, key(entry));
+
+    index->count += *slot == NULL;
+    *slot = entry;
 }
 
 static void binding_destroy(struct binding *binding)
@@ -79,7 +81,8 @@ static void method_destroy(struct route_method *method)
 {
     free(method->path);
     free(method->name);
-    free(method->counts);
+    if (!method->is_succeeded)
+        free(method->counts);
     free(method);
 }
 
@@ -93,6 +96,9 @@ static void route_destroy(struct route *route)
         binding_destroy(binding);
     for (size_t i = 0; i < route->method_count; i++)
         method_destroy(route->methods[i]);
+    for (size_t i = 0; i < route->stray_count; i++)
+        method_destroy(route->strays[i]);
+    free(route->strays);
     free_transports(route->transports, route->transport_count);
     free(route->methods);
     free(route->service);
@@ -129,6 +135,16 @@ static struct route_method *find_method(const struct route *route, const char *n
     return NULL;
 }
 
+/* Another method gets the path of this one, and its counts. */
+static void succeed(struct route_method *method, struct route_method *former)
+{
+    if (former == NULL)
+        return;
+    free(method->counts);
+    method->counts = former->counts;
+    former->is_succeeded = true;
+}
+
 /* Methods that the route does not know yet, which nobody can call until they are offered. */
 static bool add_methods(struct routes *routes, struct route *route, const struct router_service *service)
 {
@@ -149,6 +165,7 @@ static bool add_methods(struct routes *routes, struct route *route, const struct
         if (method == NULL)
             return false;
         methods[route->method_count++] = method;
+        succeed(method, index_find(&routes->by_path, key_of_method, method->path));
         index_add(&routes->by_path, key_of_method, method);
     }
     return true;
@@ -294,11 +311,73 @@ struct route *routes_find(const struct routes *routes, const char *service)
     return route != NULL && route->state != ROUTE_REMOVED ? route : NULL;
 }
 
-const struct route_method *routes_find_method(const struct routes *routes, const char *path)
+bool route_method_is_offered(const struct route_method *method)
 {
-    const struct route_method *method = index_find(&routes->by_path, key_of_method, path);
+    return method->any != NULL ? method->any->is_offered : method->is_offered;
+}
 
-    return method != NULL && method->is_offered ? method : NULL;
+static bool name_is_valid(const char *name)
+{
+    size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return length > 0 && length <= 128 && name[length] == '\0';
+}
+
+/* The method "*" of the service in a path; NULL if it has none, or if no method could have that path. */
+static const struct route_method *find_any(const struct routes *routes, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const struct route_method *any;
+    const struct route *route;
+    char service[256];
+    size_t length;
+
+    if (path[0] != '/' || slash == path || !name_is_valid(slash + 1))
+        return NULL;
+    length = (size_t)(slash - path - 1);
+    if (length >= sizeof(service))
+        return NULL;
+    memcpy(service, path + 1, length);
+    service[length] = '\0';
+    route = routes_find(routes, service);
+    any = route != NULL ? find_method(route, ROUTE_ANY) : NULL;
+    return any != NULL && any->is_offered ? any : NULL;
+}
+
+/* It is kept, like any method, so that their number has a limit. @return NULL if there are too many, or
+ * without memory. */
+static struct route_method *add_stray(struct routes *routes, const struct route_method *any, const char *name)
+{
+    const struct router_method declared = {name, any->kind};
+    struct route *route = any->route;
+    struct route_method *method, **strays;
+
+    if (route->stray_count == ROUTE_STRAYS_MAX || !index_reserve(&routes->by_path, key_of_method, 1))
+        return NULL;
+    strays = reallocarray(route->strays, route->stray_count + 1, sizeof(*strays));
+    if (strays == NULL)
+        return NULL;
+    route->strays = strays;
+    method = method_create(route, &declared);
+    if (method == NULL)
+        return NULL;
+    method->any = any;
+    method->index = any->index;
+    strays[route->stray_count++] = method;
+    succeed(method, index_find(&routes->by_path, key_of_method, method->path));
+    index_add(&routes->by_path, key_of_method, method);
+    return method;
+}
+
+const struct route_method *routes_find_method(struct routes *routes, const char *path)
+{
+    struct route_method *method = index_find(&routes->by_path, key_of_method, path);
+    const struct route_method *any;
+
+    if (method != NULL && route_method_is_offered(method))
+        return strcmp(method->name, ROUTE_ANY) != 0 ? method : NULL;
+    any = find_any(routes, path);
+    return any != NULL ? add_stray(routes, any, strrchr(path, '/') + 1) : NULL;
 }
 
 void route_remove(struct route *route)
@@ -347,7 +426,9 @@ static enum berth_code bind_method(const char *plugin, const char *path, const s
 {
     struct berth_method found;
 
-    if (!table_find(table, declared->name, &found))
+    if (table_find(table, ROUTE_ANY, &found) && !table_find(table, declared->name, &found))
+        found.kind = declared->kind;
+    else if (!table_find(table, declared->name, &found))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s: method %s is declared but missing from the code", plugin, path);
     if (found.kind != declared->kind)
@@ -363,13 +444,15 @@ static enum berth_code bind_method(const char *plugin, const char *path, const s
 static enum berth_code check_table(const char *plugin, const char *service, size_t declared_count,
                                    const struct berth_service *table, struct berth_error *err)
 {
+    struct berth_method any;
+
     if (table->size < offsetof(struct berth_service, method_count) + sizeof(table->method_count) ||
         table->method_size < offsetof(struct berth_method, on_end) + sizeof(table->methods->on_end))
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
             "%s: the table of %s is too small (%u and %u bytes); rebuild it against this SDK", plugin,
             service, table->size, table->method_size);
-    if (table->method_count != declared_count)
+    if (table->method_count != declared_count && !table_find(table, ROUTE_ANY, &any))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s: %zu methods of %s are declared, but its code has %zu", plugin,
                                declared_count, service, table->method_count);

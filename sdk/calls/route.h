@@ -25,10 +25,14 @@ struct route_method {
     enum berth_method_kind kind;
     /** Does the service have it, as it was last declared? */
     bool is_offered;
-    /** Its place in the methods of every binding. */
+    /** Its place in the methods of every binding; that of `any` if it is one of those. */
     size_t index;
+    /** The method "*" through which this one is known, because somebody has called it; else NULL. */
+    const struct route_method *any;
     /** Over all generations. */
     struct router_counts *counts;
+    /** Another method has this path and these counts by now; calls that began with this one keep it. */
+    bool is_succeeded;
 };
 
 /** An instance that serves a route. It lives while it is live or a call is pinned to it. */
@@ -71,6 +75,9 @@ struct route {
     /** All that it ever had. */
     struct route_method **methods;
     size_t method_count;
+    /** Those that were called through "*". */
+    struct route_method **strays;
+    size_t stray_count;
     struct binding *live;
     LIST_HEAD(, binding) bindings;
     /** ROUTE_GONE: the error for callers. */
@@ -99,8 +106,13 @@ enum berth_code routes_declare(struct routes *routes, const struct router_servic
                                struct berth_error *err);
 /** NULL if there is none, or if it was removed. */
 struct route *routes_find(const struct routes *routes, const char *service);
-/** Only one that is offered. */
-const struct route_method *routes_find_method(const struct routes *routes, const char *path);
+/** Only one that is offered. If the service has a method "*", that is any, up to ROUTE_STRAYS_MAX. */
+const struct route_method *routes_find_method(struct routes *routes, const char *path);
+/** The name of the method that stands for all that have no name of their own. */
+#define ROUTE_ANY "*"
+#define ROUTE_STRAYS_MAX 4096
+/** Is it offered to callers, by its own name or through "*"? */
+bool route_method_is_offered(const struct route_method *method);
 /** Calls in flight keep their instance. The waiting calls must have been refused. */
 void route_remove(struct route *route);
 

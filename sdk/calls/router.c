@@ -159,6 +159,21 @@ static struct berth_method_info info_of(const struct route_method *method)
     };
 }
 
+/* Not "*" itself, which nobody can call. @return false if the visitor has seen enough. */
+static bool visit_methods(struct route_method *const *methods, size_t count,
+                          bool (*on_method)(void *context, const struct berth_method_info *method),
+                          void *context)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct berth_method_info info = info_of(methods[i]);
+
+        if (route_method_is_offered(methods[i]) && !methods[i]->is_succeeded &&
+            strcmp(methods[i]->name, ROUTE_ANY) != 0 && !on_method(context, &info))
+            return false;
+    }
+    return true;
+}
+
 static void each_method(const struct berth_router *interface,
                         bool (*on_method)(void *context, const struct berth_method_info *method),
                         void *context)
@@ -170,19 +185,16 @@ static void each_method(const struct berth_router *interface,
     for (size_t i = 0; i < router->routes.count; i++) {
         const struct route *route = router->routes.items[i];
 
-        for (size_t k = 0; k < route->method_count; k++) {
-            const struct berth_method_info info = info_of(route->methods[k]);
-
-            if (route->methods[k]->is_offered && !on_method(context, &info))
-                return;
-        }
+        if (!visit_methods(route->methods, route->method_count, on_method, context) ||
+            !visit_methods(route->strays, route->stray_count, on_method, context))
+            return;
     }
 }
 
 static bool find_method(const struct berth_router *interface, const char *path, const char *transport,
                         struct berth_method_info *ret_method, struct berth_route_info *ret_route)
 {
-    const struct router *router = router_of(interface);
+    struct router *router = router_of(interface);
     const struct route_method *method;
 
     if (!handles_on_thread(&router->calls.handles, "looked up a method", __builtin_return_address(0)))

@@ -187,7 +187,8 @@ static void go_live(struct berth_testing *testing, void *instance)
 
     testing->instance = instance;
     testing->instance_is_open = true;
-    if (!BERTH_HAS(testing->plugin, services))
+    /* Which services a plugin has that the configuration declares is not in the manifest. */
+    if (!BERTH_HAS(testing->plugin, services) || testing->description->makes != NULL)
         return;
     for (size_t i = 0; testing->plugin->services[i] != NULL; i++) {
         const struct berth_service *service = testing->plugin->services[i];

@@ -188,9 +188,111 @@ static void many_services_are_all_found(void **state)
     }
 }
 
+static const struct berth_method any_methods[] = {METHOD("*", BERTH_METHOD_BIDI_STREAM)};
+
+static const struct berth_service any_table = {
+    .size = sizeof(any_table),
+    .method_size = sizeof(any_methods[0]),
+    .name = "*",
+    .methods = any_methods,
+    .method_count = 1,
+};
+
+static const struct router_method any_declared[] = {{"*", BERTH_METHOD_BIDI_STREAM}};
+static const struct router_method named_declared[] = {{"Named", BERTH_METHOD_UNARY}};
+
+static void declare_any(const struct router_method *declared)
+{
+    const struct router_service any = {
+        .plugin = "io.test.v1.any", .name = "test.Any", .methods = declared, .method_count = 1};
+    struct berth_error err;
+
+    assert_int_equal(router_declare(fixture.router, &any, &err), BERTH_OK);
+    assert_int_equal(router_set_live(fixture.router, "test.Any", &any_table, &fixture.instance, "any", &err),
+                     BERTH_OK);
+}
+
+static bool add_path(void *context, const struct berth_method_info *method)
+{
+    if (strcmp(method->service, "test.Any") == 0)
+        event("%s=%d ", method->path, (int)method->opened);
+    return true;
+}
+
+static void a_method_called_star_takes_calls_of_every_method(void **state)
+{
+    declare_any(any_declared);
+    open_path("/test.Any/First");
+    assert_string_equal(fixture.stream.call->path, "/test.Any/First");
+    assert_string_equal(fixture.stream.call->method, "First");
+    assert_int_equal(fixture.stream.call->kind, BERTH_METHOD_BIDI_STREAM);
+    deliver("x");
+    cancel();
+    open_path("/test.Any/First");
+    cancel();
+    assert_events("start message(x) end(CANCELLED) start end(CANCELLED) ");
+    assert_null(open_path("/test.Any/*"));
+    assert_null(open_path("/test.Any/no-name"));
+    assert_null(open_path("/test.Any/"));
+    events[0] = '\0';
+    fixture.interface->each_method(fixture.interface, add_path, NULL);
+    assert_events("/test.Any/First=2 ");
+}
+
+static void as_many_methods_as_a_router_bears_are_known_by_star(void **state)
+{
+    char path[64];
+
+    declare_any(any_declared);
+    for (int i = 0; i < 4096; i++) {
+        snprintf(path, sizeof(path), "/test.Any/M%d", i);
+        assert_non_null(open_path(path));
+        cancel();
+        events[0] = '\0';
+    }
+    assert_null(open_path("/test.Any/M4096"));
+    assert_non_null(open_path("/test.Any/M17"));
+    cancel();
+}
+
+static void a_table_with_star_serves_methods_that_are_declared_by_name(void **state)
+{
+    declare_any(named_declared);
+    open_path("/test.Any/Named");
+    assert_int_equal(fixture.stream.call->kind, BERTH_METHOD_UNARY);
+    cancel();
+    assert_null(open_path("/test.Any/Other"));
+}
+
+static void a_method_that_gets_a_name_keeps_its_counts(void **state)
+{
+    const struct router_service named = {
+        .plugin = "io.test.v1.any", .name = "test.Any", .methods = named_declared, .method_count = 1};
+    struct berth_error err;
+
+    declare_any(any_declared);
+    open_path("/test.Any/Named");
+    router_remove(fixture.router, "test.Any");
+    assert_int_equal(router_declare(fixture.router, &named, &err), BERTH_OK);
+    assert_int_equal(router_set_live(fixture.router, "test.Any", &any_table, &fixture.instance, "any", &err),
+                     BERTH_OK);
+    deliver("still there");
+    cancel();
+    open_path("/test.Any/Named");
+    assert_int_equal(fixture.stream.call->kind, BERTH_METHOD_UNARY);
+    cancel();
+    events[0] = '\0';
+    fixture.interface->each_method(fixture.interface, add_path, NULL);
+    assert_events("/test.Any/Named=2 ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_method_called_star_takes_calls_of_every_method),
+        TEST(as_many_methods_as_a_router_bears_are_known_by_star),
+        TEST(a_table_with_star_serves_methods_that_are_declared_by_name),
+        TEST(a_method_that_gets_a_name_keeps_its_counts),
         TEST(unknown_paths_are_refused_in_the_words_that_clients_know),
         TEST(a_path_of_any_length_is_refused),
         TEST(a_service_is_declared_once),

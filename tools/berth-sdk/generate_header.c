@@ -194,6 +194,16 @@ static void write_callbacks(FILE *out, const struct generate_plugin *plugin)
     fputc('\n', out);
 }
 
+/* Of a plugin that the configuration declares, the services are only known there. */
+static void write_made_services(FILE *out, const struct generate_plugin *plugin)
+{
+    if (plugin->plugin->makes != NULL)
+        fprintf(out,
+                "/** Ends with NULL. A service \"*\" serves all that an entry of %s names. */\n"
+                "extern const struct berth_service *const %s_services[];\n\n",
+                plugin->plugin->makes->section, plugin->name);
+}
+
 static void write_handlers(FILE *out, const struct generate_plugin *plugin)
 {
     static const char *const kinds[] = {"unary", "server streaming", "client streaming", "bidirectional"};
@@ -252,6 +262,7 @@ void generate_header(FILE *out, const struct generate_model *model, const char *
         if (model->plugins[i].config != NULL)
             write_config(out, &model->plugins[i]);
         write_callbacks(out, &model->plugins[i]);
+        write_made_services(out, &model->plugins[i]);
         if (model->plugins[i].tables != NULL)
             write_tables(out, &model->plugins[i]);
         else

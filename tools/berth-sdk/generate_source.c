@@ -155,7 +155,9 @@ static void write_plugin(FILE *out, const struct generate_plugin *plugin)
         fprintf(out, "    &%s_interface,\n", plugin->name);
     else
         fputs("    NULL, /* interface */\n", out);
-    if (plugin->plugin->service_count > 0)
+    if (plugin->plugin->makes != NULL)
+        fprintf(out, "    %s_services,\n", plugin->name);
+    else if (plugin->plugin->service_count > 0)
         fprintf(out, "    generated_%s_services,\n", plugin->name);
     else
         fputs("    NULL, /* services */\n", out);

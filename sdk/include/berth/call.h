@@ -62,7 +62,13 @@ struct berth_method {
     void (*on_end)(struct berth_call *call, enum berth_code code);
 };
 
-/** The methods that a plugin exports under one name. Static and constant. */
+/**
+ * The methods that a plugin exports under one name. Static and constant.
+ *
+ * For plugins that the configuration declares (`makes` in plugin.yaml): a service named "*" serves each
+ * service that an entry names, and a method named "*", of the kind BERTH_METHOD_BIDI_STREAM, any method. A
+ * call then shows the path that it was made by.
+ */
 struct berth_service {
     /** sizeof(struct berth_service) when the module was compiled. */
     uint32_t size;
