@@ -270,7 +270,7 @@ static enum berth_code run_migrate(void *context, const struct manifest_plugin *
     code = module_load(plugin->manifest, &module, err);
     if (code != BERTH_OK)
         return code;
-    table = module_find(module, plugin->type, plugin->id);
+    table = module_find(module, manifest_tabled(plugin)->type, manifest_tabled(plugin)->id);
     if (table == NULL || !BERTH_HAS(table, migrate))
         code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s: %s has no migrate, although its manifest lists it", plugin->uri,

@@ -29,6 +29,8 @@ static void refuse(struct plan_build *build, const struct settings_isolation *is
 /* What it says of itself. */
 static const char *find_own_reason(const struct manifest_plugin *plugin)
 {
+    if (plugin->made_by != NULL)
+        return "is only the way to a server behind a socket, which runs in a process of its own anyway";
     if (plugin->carry_count > 0)
         return "is a server, and calls reach the daemon through it";
     if ((plugin->uses & MANIFEST_USES_INTERCEPT) != 0)

@@ -26,7 +26,7 @@ static const struct {
     {"plugin_dir", "containerd's plugins cannot be loaded; berth's own are in plugin_dirs"},
     {"timeouts", "no counterpart: these are timeouts of shims, tasks and containerd's database"},
     {"stream_processors", "no counterpart: image layers are not unpacked here"},
-    {"proxy_plugins", "no counterpart: plugins in other processes are not supported"},
+    {"proxy_plugins", "not translated: berthd.yaml has the same section with the same keys, so copy it"},
     {"grpc", "ignored by containerd since version 4; use the section io.containerd.server.v1.grpc"},
     {"ttrpc", "ignored by containerd since version 4; use the section io.containerd.server.v1.ttrpc"},
     {"metrics", "ignored by containerd since version 4; use the section io.containerd.server.v1.metrics"},
