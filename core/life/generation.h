@@ -81,6 +81,8 @@ struct generation {
     bool is_late;
     /** Another has taken its place, and it ends once its calls have. The owner's. */
     bool is_leaving;
+    /** Its number among those that others have replaced, from 1; 0: it was not. */
+    uint64_t retirement;
     /** The step that is pending ends by timeouts.close, because of generation_cancel. */
     bool is_cut_short;
     /** The owner's. */

@@ -54,6 +54,7 @@ static void on_idle(void *context)
 void crew_retire(struct crew *crew, struct generation *generation)
 {
     generation->is_leaving = true;
+    generation->retirement = ++crew->retirements;
     /* It may take as long as its calls do. */
     generation->steps.timeouts.drain_ns = 0;
     generation_drain(generation, BERTH_ENDING_REPLACED);
@@ -102,12 +103,12 @@ void crew_hurry(struct crew *crew, bool is_forced)
     }
 }
 
-bool crew_has_retired(const struct crew *crew)
+bool crew_has_retired(const struct crew *crew, uint64_t others)
 {
     const struct generation *generation;
 
     TAILQ_FOREACH(generation, &crew->all, link)
-    if (generation->is_leaving && generation->is_open)
+    if (generation->retirement > others && generation->is_open)
         return true;
     return false;
 }

@@ -15,6 +15,8 @@ struct crew {
     const struct perform_options *options;
     /** In the order in which they were made. */
     struct generations all;
+    /** How many have been retired. */
+    uint64_t retirements;
 };
 
 /** A generation of an entry, without a source yet. */
@@ -35,7 +37,7 @@ void crew_tend(struct crew *crew);
 /** Those that were retired need not wait any longer for calls of others that pass their interceptors; with
  * `is_forced`, not for their own either. */
 void crew_hurry(struct crew *crew, bool is_forced);
-/** Does one that was retired still live? */
-bool crew_has_retired(const struct crew *crew);
+/** Does one still live that was retired after so many others? */
+bool crew_has_retired(const struct crew *crew, uint64_t others);
 
 #endif

@@ -72,6 +72,8 @@ struct exchange {
     bool only_starts;
     enum stage stage;
     bool stage_has_begun;
+    /* How many had been retired before. */
+    uint64_t retirements;
     struct wave *wave;
     /* Until when calls may delay it. */
     struct deadline deadline;
@@ -738,6 +740,7 @@ static void promote(struct exchange *exchange, const struct generation *generati
 
 static void take_places(struct exchange *exchange)
 {
+    exchange->retirements = exchange->crew->retirements;
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
 
@@ -774,13 +777,16 @@ static bool make_switch(struct exchange *exchange)
     return true;
 }
 
-/* Those that were replaced have some time to leave before the change is reported. */
+/*
+ * Those that were replaced have some time to leave before the change is reported. Others may take longer: a
+ * server of ttrpc leaves when its last peer does.
+ */
 static bool leave(struct exchange *exchange)
 {
     if (!exchange->stage_has_begun)
         limit(exchange);
     exchange->stage_has_begun = true;
-    if (!crew_has_retired(exchange->crew))
+    if (!crew_has_retired(exchange->crew, exchange->retirements))
         return true;
     if (exchange->is_overdue)
         crew_hurry(exchange->crew, exchange->work->is_forced);
