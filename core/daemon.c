@@ -19,6 +19,7 @@
 
 #include "costs.h"
 #include "drain.h"
+#include "holds.h"
 #include "loading.h"
 #include "notify.h"
 #include "process.h"
@@ -58,6 +59,7 @@ struct daemon {
     struct listeners *listeners;
     struct inspect inspect;
     struct costs costs;
+    struct holds holds;
     struct loading loading;
     struct notices notices;
     struct perform *perform;
@@ -392,6 +394,7 @@ static void make_perform(struct daemon *daemon)
         .drop = on_drop,
         .context = daemon,
     });
+    daemon->holds.perform = daemon->perform;
 }
 
 /* Third-party code runs from here on. What the survey has used would make large blocks of plugins resident.
@@ -436,6 +439,9 @@ static bool make_registry(struct daemon *daemon)
     box_begin();
     daemon->costs = (struct costs){&daemon->loop, daemon->registry, daemon->router, &daemon->clock};
     costs_show(&daemon->costs, &daemon->inspect);
+    daemon->holds =
+        (struct holds){.loop = &daemon->loop, .registry = daemon->registry, .router = daemon->router};
+    holds_show(&daemon->holds, &daemon->inspect);
     host_observe(daemon->router, on_route_change, &daemon->inspect.changes);
     return true;
 }

@@ -349,9 +349,11 @@ static void on_init_ended(struct steps *steps, const struct step_outcome *outcom
         /* No code of a plugin without an instance may be called: no hooks, no holds. */
         generation->host.takes_holds = false;
         host_forget_interceptors(&generation->host);
-        /* One that comes late is closed, and may post until then. */
-        if (!outcome->is_timeout)
+        /* One that comes late is closed, and may post and use others until then. */
+        if (!outcome->is_timeout) {
             drop_posts(generation);
+            ledger_forget(registry_ledger(registry_of(generation)), &generation->host);
+        }
         fall_in(generation, "init", outcome);
     }
     settle(generation);
@@ -363,6 +365,7 @@ static void on_init_late(struct steps *steps, const struct step_outcome *outcome
 
     if (outcome->code != BERTH_OK) {
         drop_posts(generation);
+        ledger_forget(registry_ledger(registry_of(generation)), &generation->host);
         return;
     }
     generation->plugin->instance = outcome->result;
@@ -466,6 +469,8 @@ static void on_close_ended(struct steps *steps, const struct step_outcome *outco
     take_end(of_steps(steps), STEP_CLOSE, outcome->code);
     warn_of_end(of_steps(steps), STEP_CLOSE, outcome, "continuing without it");
     of_steps(steps)->plugin->instance = NULL;
+    if (!outcome->is_timeout)
+        ledger_forget(registry_ledger(registry_of(of_steps(steps))), &of_steps(steps)->host);
 }
 
 #define TIMEOUT(member) offsetof(struct settings_timeouts, member)

@@ -259,6 +259,28 @@ static void host_unlisten(const struct berth_host *table, const char *address)
         listeners_unlisten(host->listeners, host, address);
 }
 
+static struct berth_holding *host_note_holding(const struct berth_host *table, const char *what,
+                                               const void *caller)
+{
+    struct host *host = ON_LOOP(table, "berth_note_holding", NULL);
+    struct ledger_side holder, provider;
+
+    if (host == NULL)
+        return NULL;
+    holder = registry_find_holder(host->registry, caller);
+    provider = (struct ledger_side){host, host->uri, table->generation};
+    return ledger_hold(registry_ledger(host->registry), &holder, &provider,
+                       what != NULL ? what : "something");
+}
+
+static void host_end_holding(const struct berth_host *table, struct berth_holding *holding)
+{
+    struct host *host = ON_LOOP(table, "berth_end_holding", NULL);
+
+    if (host != NULL && holding != NULL && !ledger_release(registry_ledger(host->registry), host, holding))
+        log_plugin(BERTH_LOG_DEBUG, table->uri, "ignoring the end of a holding that is unknown");
+}
+
 static const struct berth_host functions = {
     .size = sizeof(functions),
     .logs = host_logs,
@@ -281,6 +303,8 @@ static const struct berth_host functions = {
     .report_misuse = host_report_misuse,
     .enter = host_enter,
     .leave = host_leave,
+    .note_holding = host_note_holding,
+    .end_holding = host_end_holding,
     .start_outgoing = host_start_outgoing,
     .listen = host_listen,
     .unlisten = host_unlisten,
@@ -305,6 +329,7 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     host->thread = pthread_self();
     host->registry = options->registry;
     host->plugin = plugin;
+    plugin->owner = host;
     host->router = options->router;
     host->listeners = options->listeners;
     if (host->listeners == NULL) {
@@ -327,6 +352,8 @@ void host_forget_interceptors(struct host *host)
 
 void host_finish(struct host *host)
 {
+    ledger_forget(registry_ledger(host->registry), host);
+    host->plugin->owner = NULL;
     host_forget_interceptors(host);
     if (host->listeners != NULL)
         listeners_release(host->listeners, host);

@@ -220,6 +220,17 @@ struct berth_mailbox *mailbox_create(struct mailroom *room, void *owner)
     return &mailbox->public;
 }
 
+size_t mailbox_count(struct berth_mailbox *public)
+{
+    struct mailbox *mailbox = of_public(public);
+    size_t count;
+
+    pthread_mutex_lock(&mailbox->lock);
+    count = mailbox->count + mailbox->references - 1;
+    pthread_mutex_unlock(&mailbox->lock);
+    return count;
+}
+
 size_t mailbox_close(struct berth_mailbox *public, bool runs)
 {
     struct mailbox *mailbox = of_public(public), *other;

@@ -28,6 +28,8 @@ void mailroom_close(struct mailroom *room, uv_close_cb on_closed);
 
 /** @return held once, for the caller. Aborts when out of memory. */
 struct berth_mailbox *mailbox_create(struct mailroom *room, void *owner);
+/** How many functions wait, and how many others than its host hold it. */
+size_t mailbox_count(struct berth_mailbox *mailbox);
 /**
  * Refuses posts from here on, and runs what has been accepted, in order, or drops it. Loop thread.
  *

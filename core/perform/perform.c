@@ -705,6 +705,17 @@ void perform_each(const struct perform *perform,
         return;
 }
 
+void perform_each_living(const struct perform *perform,
+                         bool (*on_generation)(void *context, const struct generation *generation),
+                         void *context)
+{
+    const struct generation *generation;
+
+    TAILQ_FOREACH(generation, &perform->crew.all, link)
+    if (!on_generation(context, generation))
+        return;
+}
+
 void perform_each_pending(const struct perform *perform,
                           void (*on_pending)(void *context, const char *uri, const char *step), void *context)
 {

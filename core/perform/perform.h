@@ -121,6 +121,10 @@ void perform_ask(struct perform *perform, struct perform_request *request);
  */
 void perform_each(const struct perform *perform,
                   bool (*on_generation)(void *context, const struct generation *generation), void *context);
+/** The same, those that were replaced and still live as well. */
+void perform_each_living(const struct perform *perform,
+                         bool (*on_generation)(void *context, const struct generation *generation),
+                         void *context);
 /** Names each prepare that runs and each step that is pending, within its deadline. */
 void perform_each_pending(const struct perform *perform,
                           void (*on_pending)(void *context, const char *uri, const char *step),

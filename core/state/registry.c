@@ -7,6 +7,7 @@
 
 #include <config/text/utf8.h>
 
+#include <core/base/frames.h>
 #include <core/base/log.h>
 #include <core/base/names.h>
 #include <sdk/base/container_of.h>
@@ -34,6 +35,7 @@ struct registry {
     size_t count;
     uint64_t start_ns;
     struct changes *changes;
+    struct ledger ledger;
 };
 
 static void note_change(struct registry *registry)
@@ -338,6 +340,7 @@ void registry_destroy(struct registry *registry)
         return;
     for (size_t i = 0; i < registry->count; i++)
         record_destroy(registry->records[i]);
+    ledger_finish(&registry->ledger);
     free(registry->records);
     free(registry);
 }
@@ -576,6 +579,46 @@ void registry_forget(struct registry *registry, struct registry_plugin *plugin)
     note_change(registry);
 }
 
+struct ledger *registry_ledger(struct registry *registry)
+{
+    return &registry->ledger;
+}
+
+/* Of several generations of one file, the one that starts: its init takes most of what is ever held. */
+static const struct registry_plugin *find_running(const struct registry *registry,
+                                                  const struct running_plugin *running)
+{
+    const struct registry_plugin *found = NULL;
+
+    for (size_t i = 0; i < registry->count; i++) {
+        const struct registry_plugin *plugin = &registry->records[i]->plugin;
+
+        if (plugin->running == running && plugin->is_taken &&
+            (found == NULL || plugin->state == BERTH_STATE_STARTING))
+            found = plugin;
+    }
+    return found;
+}
+
+struct ledger_side registry_find_holder(const struct registry *registry, const void *caller)
+{
+    const struct registry_plugin *plugin = NULL;
+    const struct running_plugin *running = NULL;
+    struct running_word word;
+    const char *file = NULL;
+    uintptr_t offset;
+
+    if (running_this_thread() != NULL && running_look(running_this_thread(), &word) && word.owner != NULL)
+        plugin = find_running(registry, word.owner);
+    if (plugin == NULL && caller != NULL && frames_find_file(caller, &file, &offset))
+        running = running_find_by_file(file, NULL);
+    if (running != NULL && running_is_alone_in_its_module(running))
+        plugin = find_running(registry, running);
+    if (plugin != NULL)
+        return (struct ledger_side){plugin->owner, plugin->entry->plugin->uri, plugin->generation};
+    return (struct ledger_side){.name = running != NULL ? frames_file_name(file) : NULL};
+}
+
 uint64_t registry_time_of(const struct registry *registry, uint64_t clock_ns)
 {
     return clock_ns > registry->start_ns ? clock_ns - registry->start_ns : 0;
@@ -698,6 +741,17 @@ static struct berth_ref ref_to(const struct registry_plugin *plugin)
     };
 }
 
+/* The asker has it from here on. */
+static void note_ref(struct registry *registry, const struct registry_plugin *asker,
+                     const struct registry_plugin *provider)
+{
+    const struct ledger_side holder = {asker->owner, asker->entry->plugin->uri, asker->generation};
+    const struct ledger_side side = {provider->owner, provider->entry->plugin->uri, provider->generation};
+
+    if (asker->owner != NULL && provider->owner != NULL)
+        ledger_refer(&registry->ledger, &holder, &side);
+}
+
 /* The generation that an asker gets to see: one that is to take over sees those that take over with it. */
 static const struct registry_plugin *seen_by(const struct registry_plugin *asker,
                                              const struct registry_plugin *plugin)
@@ -705,7 +759,7 @@ static const struct registry_plugin *seen_by(const struct registry_plugin *asker
     return asker->is_staged && plugin->next != NULL ? plugin->next : plugin;
 }
 
-enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
+enum berth_code registry_fetch(struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err)
 {
     enum berth_code code = check_declared(plugin, uri, err);
@@ -722,6 +776,7 @@ enum berth_code registry_fetch(const struct registry *registry, const struct reg
                                berth_state_name(found->state), found->reason != NULL ? ": " : "",
                                found->reason != NULL ? found->reason : "");
     *ret_ref = ref_to(found);
+    note_ref(registry, plugin, found);
     return BERTH_OK;
 }
 
@@ -761,7 +816,7 @@ static enum berth_code refuse_several(const struct registry *registry, const str
         asker->entry->plugin->uri, type, names);
 }
 
-enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,
+enum berth_code registry_fetch_single(struct registry *registry, const struct registry_plugin *plugin,
                                       const char *type, struct berth_ref *ret_ref, struct berth_error *err)
 {
     enum berth_code code = check_declared(plugin, type, err);
@@ -776,10 +831,11 @@ enum berth_code registry_fetch_single(const struct registry *registry, const str
     if (next_ready(registry, plugin, type, &place) != NULL)
         return refuse_several(registry, plugin, type, err);
     *ret_ref = ref_to(first);
+    note_ref(registry, plugin, first);
     return BERTH_OK;
 }
 
-enum berth_code registry_each(const struct registry *registry, const struct registry_plugin *plugin,
+enum berth_code registry_each(struct registry *registry, const struct registry_plugin *plugin,
                               const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
                               void *context, struct berth_error *err)
 {
@@ -792,6 +848,7 @@ enum berth_code registry_each(const struct registry *registry, const struct regi
     while ((member = next_ready(registry, plugin, type, &place)) != NULL) {
         struct berth_ref ref = ref_to(member);
 
+        note_ref(registry, plugin, member);
         if (!on_ref(context, &ref))
             break;
     }

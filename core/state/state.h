@@ -19,6 +19,7 @@
 
 #include "changes.h"
 #include "followers.h"
+#include "ledger.h"
 
 /** The most exports, platforms and capabilities that one plugin may publish, each. */
 #define REGISTRY_PUBLISHED_MAX 256
@@ -45,6 +46,8 @@ struct registry_plugin {
     size_t index;
     /** A generation has the record, from registry_take to registry_leave. */
     bool is_taken;
+    /** Its generation, as the router and the ledger know it; NULL before it begins. */
+    const void *owner;
     /** The generation that is to take over from this one, while both live. */
     struct registry_plugin *next;
     /** It is a `next`: it sees the `next` of others rather than themselves. */
@@ -132,6 +135,13 @@ void registry_promote(struct registry *registry, struct registry_plugin *plugin)
 /** Frees a record that is not the plugin's own, or not any more, and is not taken. */
 void registry_forget(struct registry *registry, struct registry_plugin *plugin);
 
+struct ledger *registry_ledger(struct registry *registry);
+/**
+ * Who runs code on this thread, as the ledger has it: by the running word, else by the module of an address
+ * in the caller's code. Unknown if neither tells.
+ */
+struct ledger_side registry_find_holder(const struct registry *registry, const void *caller);
+
 /** Nanoseconds since the daemon's start. */
 uint64_t registry_since_start(const struct registry *registry);
 /** The same for a time on the clock of uv_hrtime(); 0 for one before the start. */
@@ -176,15 +186,16 @@ bool registry_release(struct registry *registry, struct registry_plugin *plugin,
 bool registry_plugin_is_ready(const struct registry_plugin *plugin);
 
 /** See berth_get, berth_get_single and berth_each; limited to what `plugin` declared. */
-enum berth_code registry_fetch(const struct registry *registry, const struct registry_plugin *plugin,
+enum berth_code registry_fetch(struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err);
-enum berth_code registry_fetch_single(const struct registry *registry, const struct registry_plugin *plugin,
+enum berth_code registry_fetch_single(struct registry *registry, const struct registry_plugin *plugin,
                                       const char *type, struct berth_ref *ret_ref, struct berth_error *err);
-enum berth_code registry_each(const struct registry *registry, const struct registry_plugin *plugin,
+enum berth_code registry_each(struct registry *registry, const struct registry_plugin *plugin,
                               const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
                               void *context, struct berth_error *err);
 
 struct costs;
+struct holds;
 
 /** Embedded by the owner, who keeps `daemon` up to date and notes each update in `changes`. */
 struct inspect {
@@ -196,6 +207,8 @@ struct inspect {
     struct followers followers;
     /** For what plugins cost; kept here for the functions that the owner adds to the table. May be NULL. */
     const struct costs *costs;
+    /** The same for who holds what. */
+    const struct holds *holds;
     const struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;

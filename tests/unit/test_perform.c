@@ -2,6 +2,8 @@
 /* How a change is performed: what happens in which order, what callers notice, and what a failure leaves. */
 #include "perform_stage.h"
 
+#include <core/holds.h>
+
 #define GREETER_WITH(version, more)                                                                          \
     "{module: greeter, version: " version ", plugins: [{type: io.x.v1, id: greeter, " more                   \
     "config: {word: {type: string, default: a}}, services: {test.Stage: {Ask: unary}}}]}"
@@ -386,6 +388,75 @@ static void requests_wait_for_their_turn_and_each_is_answered(void **state)
     stage_end();
 }
 
+static void assert_held(const char *uri, const char *expected)
+{
+    const struct holds holds = {&stage.loop, stage.registry, stage.router, stage.perform};
+    char text[512];
+
+    holds_explain(&holds, uri, text, sizeof(text));
+    assert_string_equal(text, expected);
+}
+
+static void the_ledger_names_who_holds_what(void **state)
+{
+    struct berth_stream streams[2];
+
+    stage_start(MODULES(STORE("1.0.0"), USER, BESIDE("1.0.0"), GUARD("1.0.0")), "");
+    assert_held("io.x.store.v1.store", "io.x.user.v1.user holds its interface");
+    assert_held("io.x.user.v1.user", "");
+    assert_held("io.x.guard.v1.guard", "one interceptor is open");
+    struct berth_call *first = open_call(&streams[0]), *second = open_call(&streams[1]);
+    assert_held("io.x.v1.greeter", "2 calls run");
+    answer_call(first);
+    assert_held("io.x.v1.greeter", "one call runs");
+    stage_change(MODULES(STORE("1.0.0"), BESIDE("2.0.0"), GUARD("1.0.0")), "");
+    assert_held("io.x.store.v1.store", "");
+    assert_held("io.x.v1.greeter", "one call runs");
+    answer_call(second);
+    while (registry_count(stage.registry) > 4)
+        stage_turn();
+    assert_held("io.x.v1.greeter", "");
+    stage_end();
+}
+
+static void providers_note_what_is_held_of_them(void **state)
+{
+    struct running_thread thread = {0};
+    const struct berth_host *store = NULL;
+    struct berth_holding *holding;
+
+    running_thread_begin(&thread, true);
+
+    stage_start(MODULES(STORE("1.0.0"), USER), "");
+    store = &((const struct host *)stage_plugin("io.x.store.v1.store")->owner)->table;
+    holding = berth_note_holding(store, "a watch", NULL);
+    assert_held("io.x.store.v1.store",
+                "an unknown owner holds a watch, io.x.user.v1.user holds its interface");
+    berth_end_holding(store, holding);
+    berth_end_holding(store, holding);
+    running_enter(stage_plugin("io.x.user.v1.user")->running, RUNNING_HANDLER, NULL);
+    berth_note_holding(store, "a subscription", NULL);
+    running_leave();
+    assert_held("io.x.store.v1.store",
+                "io.x.user.v1.user holds a subscription, io.x.user.v1.user holds its interface");
+    stage_change(MODULES(STORE("1.0.0")), "");
+    assert_held("io.x.store.v1.store", "io.x.user.v1.user holds a subscription though it has ended");
+    stage_end();
+    running_thread_end();
+}
+
+static void an_init_that_fails_leaves_nothing(void **state)
+{
+    stage_start(MODULES(STORE("1.0.0")), "");
+    stage_fault("io.x.user.v1.user", "1.0.0", "init fails");
+    stage_fault("io.x.guard.v1.guard", "1.0.0", "init fails");
+    stage_change(MODULES(STORE("1.0.0"), USER, GUARD("1.0.0")), "");
+    assert_non_null(strstr(stage.trace, "init user1, one user1"));
+    assert_held("io.x.store.v1.store", "");
+    assert_held("io.x.guard.v1.guard", "");
+    stage_end();
+}
+
 static void a_stop_ends_a_change_and_answers_all(void **state)
 {
     static const char *const faults[] = {"init hangs", "drain hangs", "close hangs", "none"};
@@ -431,6 +502,9 @@ int main(void)
         cmocka_unit_test(one_that_failed_may_be_mended),
         cmocka_unit_test(no_call_passes_without_the_interceptor_that_is_replaced),
         cmocka_unit_test(requests_wait_for_their_turn_and_each_is_answered),
+        cmocka_unit_test(the_ledger_names_who_holds_what),
+        cmocka_unit_test(providers_note_what_is_held_of_them),
+        cmocka_unit_test(an_init_that_fails_leaves_nothing),
         cmocka_unit_test(a_stop_ends_a_change_and_answers_all),
     };
 

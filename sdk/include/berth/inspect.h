@@ -322,6 +322,25 @@ struct berth_setting {
     bool is_cut;
 };
 
+/** One thing that is held, or several of a kind. */
+struct berth_hold_info {
+    uint32_t size;
+    /** The URI of who holds it; of a module whose plugin is not known, its file; NULL: unknown owner. */
+    const char *holder;
+    /** 0: unknown. */
+    uint64_t holder_generation;
+    /** The URI of whose it is; NULL: the host's. */
+    const char *provider;
+    uint64_t provider_generation;
+    /** "its interface", "a subscription to events", "call", "timer". */
+    const char *what;
+    uint64_t count;
+    /** Which generation holds it, or which plugin of its module, is not known. */
+    bool unknown;
+    /** The generation that held it has ended, and this has not. */
+    bool orphan;
+};
+
 /** A registration for changes. */
 struct berth_watch;
 
@@ -407,6 +426,16 @@ struct berth_inspect {
     enum berth_code (*settings)(const struct berth_inspect *inspect, const char *uri,
                                 bool (*on_setting)(void *context, const struct berth_setting *setting),
                                 void *context, struct berth_error *err);
+
+    /**
+     * Visits what a plugin holds, in the host and of others, and what others hold of it, until the visitor
+     * returns false: all that keeps a generation of it, or its module, where it is.
+     *
+     * @return BERTH_OK; BERTH_NOT_FOUND if no plugin has the URI.
+     */
+    enum berth_code (*holds)(const struct berth_inspect *inspect, const char *uri,
+                             bool (*on_hold)(void *context, const struct berth_hold_info *hold),
+                             void *context, struct berth_error *err);
 };
 
 #ifdef __cplusplus

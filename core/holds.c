@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gathers on request what the ledger, the router, the loop and each generation know of who holds what. */
+#include "holds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <core/base/frames.h>
+#include <core/base/running.h>
+#include <sdk/base/memory.h>
+
+#include "handles.h"
+
+typedef bool (*visitor)(void *context, const struct berth_hold_info *hold);
+
+struct visit {
+    const struct holds *holds;
+    const char *uri;
+    visitor on_hold;
+    void *context;
+    bool goes_on;
+};
+
+static void show(struct visit *visit, struct berth_hold_info hold)
+{
+    hold.size = sizeof(hold);
+    if (visit->goes_on && hold.count > 0)
+        visit->goes_on = visit->on_hold(visit->context, &hold);
+}
+
+/* What is noted of a plugin and for it. */
+static void show_ledger(struct visit *visit)
+{
+    const struct berth_holding *holding;
+
+    LIST_FOREACH(holding, &registry_ledger(visit->holds->registry)->all, link)
+    {
+        const char *holder = holding->holder.name;
+
+        if (strcmp(holding->provider.name, visit->uri) != 0 &&
+            (holder == NULL || strcmp(holder, visit->uri) != 0))
+            continue;
+        show(visit, (struct berth_hold_info){.holder = holder,
+                                             .holder_generation = holding->holder.generation,
+                                             .provider = holding->provider.name,
+                                             .provider_generation = holding->provider.generation,
+                                             .what = holding->what,
+                                             .count = holding->count,
+                                             .unknown = holder == NULL || holding->holder.generation == 0,
+                                             .orphan = holding->is_orphan});
+    }
+}
+
+/* One kind of handle of one module's. */
+struct handle_kind {
+    uv_handle_type type;
+    size_t count;
+};
+
+struct handle_count {
+    const char *path;
+    struct handle_kind kinds[UV_HANDLE_TYPE_MAX];
+};
+
+static void count_handle(uv_handle_t *handle, void *context)
+{
+    struct handle_count *counted = context;
+    uintptr_t addresses[HANDLE_ADDRESSES_MAX], offset;
+    size_t count = handles_list_addresses(handle, addresses);
+    const char *file;
+
+    for (size_t i = 0; i < count; i++)
+        if (frames_find_file((const void *)addresses[i], &file, &offset)) {
+            if (strcmp(file, counted->path) == 0 && handle->type < UV_HANDLE_TYPE_MAX)
+                counted->kinds[handle->type].count++;
+            return;
+        }
+}
+
+/* By the addresses of their callbacks: with several plugins in a module, they may be another's of the same.
+ */
+static void show_handles(struct visit *visit, const struct registry_plugin *plugin)
+{
+    struct handle_count counted = {.path = plugin->running != NULL ? plugin->running->path : ""};
+
+    uv_walk(visit->holds->loop, count_handle, &counted);
+    for (size_t i = 0; i < UV_HANDLE_TYPE_MAX; i++) {
+        char what[64];
+
+        snprintf(what, sizeof(what), "%s handle", uv_handle_type_name((uv_handle_type)i));
+        show(visit, (struct berth_hold_info){.holder = visit->uri,
+                                             .holder_generation = plugin->generation,
+                                             .what = i == UV_TIMER ? "timer" : what,
+                                             .count = counted.kinds[i].count,
+                                             .unknown = plugin->running != NULL &&
+                                                        !running_is_alone_in_its_module(plugin->running)});
+    }
+}
+
+static bool show_generation(void *context, const struct generation *generation)
+{
+    struct visit *visit = context;
+    struct berth_hold_info hold = {.holder = visit->uri, .holder_generation = generation->plugin->generation};
+    struct router *router = visit->holds->router;
+
+    if (strcmp(generation_uri(generation), visit->uri) != 0)
+        return true;
+    hold.what = "call";
+    hold.count = router != NULL ? router_owner_calls(router, &generation->host) : 0;
+    show(visit, hold);
+    hold.what = "interceptor";
+    hold.count = generation->host.hook_count;
+    show(visit, hold);
+    hold.what = "readiness hold";
+    hold.count = generation->plugin->hold_count;
+    show(visit, hold);
+    hold.what = "prepare that has not returned";
+    hold.count = generation->job != NULL;
+    show(visit, hold);
+    hold.what = "step that has not completed";
+    hold.count = steps_are_late(&generation->steps);
+    show(visit, hold);
+    hold.what = "mailbox with its threads, or posted function";
+    hold.count = generation->host.table.mailbox != NULL ? mailbox_count(generation->host.table.mailbox) : 0;
+    show(visit, hold);
+    return visit->goes_on;
+}
+
+static void visit_all(struct visit *visit)
+{
+    const struct registry_plugin *plugin = registry_find(visit->holds->registry, visit->uri);
+
+    show_ledger(visit);
+    if (visit->holds->perform != NULL)
+        perform_each_living(visit->holds->perform, show_generation, visit);
+    if (plugin != NULL)
+        show_handles(visit, plugin);
+}
+
+static const struct holds *holds_behind(const struct berth_inspect *table)
+{
+    return ((const struct inspect *)table->context)->holds;
+}
+
+static enum berth_code inspect_holds(const struct berth_inspect *table, const char *uri, visitor on_hold,
+                                     void *context, struct berth_error *err)
+{
+    struct visit visit = {holds_behind(table), uri, on_hold, context, true};
+
+    if (!inspect_is_on_loop(table, "inspect->holds", __builtin_return_address(0)))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "holds is for the loop's thread");
+    if (registry_find(visit.holds->registry, uri) == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
+    visit_all(&visit);
+    return BERTH_OK;
+}
+
+void holds_show(struct holds *holds, struct inspect *inspect)
+{
+    inspect->holds = holds;
+    inspect->table.holds = inspect_holds;
+}
+
+struct sentence {
+    const char *uri;
+    char *text;
+    size_t size, used;
+};
+
+static bool add_to_sentence(void *context, const struct berth_hold_info *hold)
+{
+    struct sentence *sentence = context;
+    bool is_by_other = hold->provider != NULL && strcmp(hold->provider, sentence->uri) == 0;
+    char *text;
+
+    /* What it holds of others does not keep it, nor does what it holds of itself. */
+    if (hold->provider != NULL &&
+        (!is_by_other || (hold->holder != NULL && strcmp(hold->holder, sentence->uri) == 0)))
+        return true;
+    if (is_by_other)
+        text = memory_format("%s holds %s%s", hold->holder != NULL ? hold->holder : "an unknown owner",
+                             hold->what, hold->orphan ? " though it has ended" : "");
+    else if (strcmp(hold->what, "call") == 0)
+        text = hold->count == 1 ? memory_copy("one call runs")
+                                : memory_format("%llu calls run", (unsigned long long)hold->count);
+    else if (hold->count == 1)
+        text = memory_format("one %s is open", hold->what);
+    else
+        text = memory_format("%llu %ss are open", (unsigned long long)hold->count, hold->what);
+    if (sentence->used < sentence->size)
+        sentence->used += (size_t)snprintf(sentence->text + sentence->used, sentence->size - sentence->used,
+                                           "%s%s", sentence->used > 0 ? ", " : "", text);
+    free(text);
+    return true;
+}
+
+void holds_explain(const struct holds *holds, const char *uri, char *text, size_t size)
+{
+    struct sentence sentence = {uri, text, size, 0};
+    struct visit visit = {holds, uri, add_to_sentence, &sentence, true};
+
+    text[0] = '\0';
+    visit_all(&visit);
+}

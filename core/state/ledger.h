@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who holds what of whom: references to other plugins' interfaces, which the host hands out, and what
+ * providers note themselves, such as subscriptions. Recorded where it is taken; what cannot be attributed
+ * says so.
+ */
+#ifndef CORE_STATE_LEDGER_H
+#define CORE_STATE_LEDGER_H
+
+#include <sys/queue.h>
+
+#include <berth/plugin.h>
+
+/** One side of an entry: a generation, as its owner. */
+struct ledger_side {
+    /** NULL: unknown, or it has ended. */
+    const void *owner;
+    /** NULL: unknown. For a module whose plugin is unknown, the name of its file. Copied. */
+    const char *name;
+    /** 0: unknown. */
+    uint64_t generation;
+};
+
+/** Plugins see it as an opaque pointer. */
+struct berth_holding {
+    LIST_ENTRY(berth_holding) link;
+    struct ledger_side provider, holder;
+    /** "its interface", "a subscription to events" */
+    char *what;
+    /** To the provider's interface: handed out by the host, which ends with the holder. */
+    bool is_reference;
+    /** The holder's generation has ended, and this has not. */
+    bool is_orphan;
+    size_t count;
+};
+
+/** Zero-initialise. */
+struct ledger {
+    LIST_HEAD(holdings, berth_holding) all;
+};
+
+/** A plugin was handed another's interface. Once for each pair of generations, and counted. */
+void ledger_refer(struct ledger *ledger, const struct ledger_side *holder,
+                  const struct ledger_side *provider);
+/** @param what  made one line. @return NULL without memory. */
+struct berth_holding *ledger_hold(struct ledger *ledger, const struct ledger_side *holder,
+                                  const struct ledger_side *provider, const char *what);
+/** @return false if the provider has noted no such thing. */
+bool ledger_release(struct ledger *ledger, const void *provider, struct berth_holding *holding);
+/**
+ * A generation has ended: what it held of interfaces is returned, and what others held of it is gone. What
+ * providers have noted for it stays, as an orphan: they may still use it.
+ */
+void ledger_forget(struct ledger *ledger, const void *owner);
+void ledger_finish(struct ledger *ledger);
+
+#endif
