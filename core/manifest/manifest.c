@@ -11,6 +11,7 @@
 #include <config/print/print.h>
 #include <config/schema/schema.h>
 
+#include <core/scan/scan.h>
 #include <sdk/base/hash.h>
 #include "makes.h"
 #include "name.h"
@@ -999,6 +1000,15 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->state.reads);
     makes_destroy(plugin->makes);
     schema_destroy((struct schema *)plugin->config);
+}
+
+enum berth_code manifest_verify_libraries(const struct manifest *manifest, struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    for (size_t i = 0; i < manifest->library_count && code == BERTH_OK; i++)
+        code = verify_same_behind(manifest->libraries[i].path, &manifest->libraries[i].status, err);
+    return code;
 }
 
 void manifest_destroy(struct manifest *manifest)

@@ -255,6 +255,9 @@ struct manifest *manifest_parse(const char *path, const char *text, size_t lengt
 struct manifest *manifest_parse_source(const char *path, const char *text, size_t length,
                                        struct config_diagnostics *diagnostics, char **ret_note);
 void manifest_destroy(struct manifest *manifest);
+/** Are the libraries that were verified with the module still the same files? Asked before they are loaded.
+ */
+enum berth_code manifest_verify_libraries(const struct manifest *manifest, struct berth_error *err);
 /** Settings have been checked: see schema_forget_patterns. */
 void manifest_forget_patterns(struct manifest *manifest);
 

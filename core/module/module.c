@@ -113,12 +113,9 @@ static unsigned long long count_loads(void)
 /* The module and the libraries that were verified with it, before any of their code can run. */
 static enum berth_code check_files(const struct source *source, struct berth_error *err)
 {
-    const struct manifest *manifest = source->manifest;
     enum berth_code code = verify_same(source->path, source->status, err);
 
-    for (size_t i = 0; i < manifest->library_count && code == BERTH_OK; i++)
-        code = verify_same_behind(manifest->libraries[i].path, &manifest->libraries[i].status, err);
-    return code;
+    return code == BERTH_OK ? manifest_verify_libraries(source->manifest, err) : code;
 }
 
 /*

@@ -312,8 +312,9 @@ static enum berth_code verify_by_keys(const struct trust *trust, const char *pat
             "it, or install a file signed by one that is",
             path, seal->key_id);
     if (code != BERTH_OK)
-        return berth_error_set(err, code, "%s: wrong signature by key %s: %s", path, seal->key_id,
-                               reason.message);
+        return berth_error_set(err, code, "%s: %s by key %s%s: %s", path,
+                               code == BERTH_UNAVAILABLE ? "the signature" : "wrong signature", seal->key_id,
+                               code == BERTH_UNAVAILABLE ? " cannot be verified" : "", reason.message);
     seal->state = TRUST_SIGNED;
     seal->comment = memory_copy(signature->comment);
     utf8_make_line(seal->comment);

@@ -710,6 +710,8 @@ static enum berth_code start_worker(struct isolated *isolated, struct berth_erro
     enum berth_code code = give_folders(isolated, err);
     int pair[2];
 
+    if (code == BERTH_OK)
+        code = manifest_verify_libraries(isolated->options.plugin->manifest, err);
     if (code != BERTH_OK)
         return code;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)

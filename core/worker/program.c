@@ -74,6 +74,7 @@ static struct manifest *read_manifest(const struct worker_start *start, struct b
     int fd = open(start->path, O_RDONLY | O_CLOEXEC);
     size_t size = (size_t)start->status.st_size, length;
     struct manifest *manifest;
+    enum berth_code code;
     char *text;
     void *file;
 
@@ -82,8 +83,11 @@ static struct manifest *read_manifest(const struct worker_start *start, struct b
                         strerror(errno));
         return NULL;
     }
-    file = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    code = verify_same_open(fd, start->path, &start->status, err);
+    file = code == BERTH_OK ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     close(fd);
+    if (code != BERTH_OK)
+        return NULL;
     if (file == MAP_FAILED) {
         berth_error_set(err, BERTH_UNAVAILABLE, "%s: cannot be read: %s", start->path, strerror(errno));
         return NULL;

@@ -70,7 +70,7 @@ class Cost(unittest.TestCase):
         kib = memory.idle_kib(server)
         self.assertLessEqual(kib["Rss"] / 1024, memory.IDLE_MIB, memory.largest(server.process.pid))
         mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
-        for library in ("libcrypto", "libssl", "libsystemd", "libgcrypt", "libstdc++", "libgcc_s"):
+        for library in ("libcrypto", "libssl", "libsodium", "libsystemd", "libgcrypt", "libstdc++", "libgcc_s"):
             self.assertNotIn(library, mapped)
 
     def test_memory_that_unread_replies_took_is_given_back_when_their_callers_are_gone(self):

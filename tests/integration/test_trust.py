@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 from pathlib import Path
@@ -270,6 +271,27 @@ class Trust(Case):
         self.assertNotIn("library evil", daemon.log)
         self.assert_stops(daemon)
 
+    def test_a_process_of_its_own_loads_what_was_verified(self):
+        """A signed module runs isolated; once its file is another one, its next process refuses to load it."""
+        greeter = "io.containerd.grpc.v1.greeter"
+        self.workshop.add_default_modules("greeter")
+        self.workshop.write_config(isolation={greeter: {"restart_delay": "5ms", "start_limit": 2}},
+                                   trust={"require": "signature", "keys": [str(self.keys / "*.pub")]})
+        self.sign_all()
+        daemon = self.start()
+        self.assertIn(self.plugins(daemon)[greeter].state, ("ready", "serving"))
+        children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+        worker = [int(each) for each in children if "berth-worker" in Path(f"/proc/{each}/comm").read_text()]
+        self.assertEqual(1, len(worker))
+        path = self.workshop.plugins / "greeter.so"
+        replacement = self.workshop.top / "other.bin"
+        replacement.write_bytes(path.read_bytes() + b"x")
+        replacement.chmod(0o755)
+        replacement.rename(path)
+        os.kill(worker[0], signal.SIGKILL)
+        daemon.wait_for_log("was replaced since it was checked")
+        self.assert_stops(daemon)
+
     @unittest.skipIf(os.geteuid() != 0, "only root can give a file away")
     def test_owners_matter_unless_nothing_is_required(self):
         os.chown(self.module, 12345, 12345)
@@ -357,6 +379,17 @@ class Trust(Case):
         done = self.berthd("plan", "--config", self.workshop.config, "somewhere")
         self.assertEqual(2, done.returncode)
         self.assertIn("FILE is for --lock", done.stderr)
+
+    @unittest.skipIf(IS_PRELOADED, "a sanitizer's libraries are another program's")
+    def test_where_its_library_is_missing_nothing_counts_as_verified(self):
+        self.configure()
+        self.sign()
+        alone = self.workshop.top / "alone"
+        alone.mkdir()
+        shutil.copy(BUILD / "core" / "berthd", alone)
+        done = run(alone / "berthd", "plan", "--config", self.workshop.config, LD_LIBRARY_PATH=BUILD / "sdk" / "rpc")
+        self.assertEqual(1, done.returncode)
+        self.assertRegex(done.stdout, r"hello\.so: the signature by key \w+ cannot be verified: cannot use signatures: libberth-signature-sodium")
 
     @unittest.skipIf(IS_PRELOADED, "a sanitizer's libraries are another program's")
     def test_libsodium_is_mapped_by_whoever_verifies_and_by_nobody_else(self):
