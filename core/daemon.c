@@ -2,6 +2,7 @@
 /* The phases of the daemon in order; owns the loop, the signals and the exit code. */
 #include "daemon.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,10 +20,12 @@
 
 #include "costs.h"
 #include "drain.h"
+#include "files_watch.h"
 #include "holds.h"
 #include "loading.h"
 #include "notify.h"
 #include "process.h"
+#include "reload.h"
 #include "report.h"
 #include "survey.h"
 
@@ -60,6 +63,9 @@ struct daemon {
     struct inspect inspect;
     struct costs costs;
     struct holds holds;
+    struct reload *reload;
+    /** NULL unless the settings ask for it. */
+    struct files_watch *files_watch;
     struct loading loading;
     struct notices notices;
     struct perform *perform;
@@ -81,6 +87,7 @@ static void begin_stop(struct daemon *daemon)
     changes_note(&daemon->inspect.changes);
     notify_stopping();
     loading_stop(&daemon->loading);
+    reload_stop(daemon->reload);
     progress_begin(&daemon->progress, "shutting down", daemon->perform, daemon->router);
     listeners_stop(daemon->listeners);
     perform_stop(daemon->perform);
@@ -97,8 +104,12 @@ static void on_stop(void *context, int number)
 
 static void on_other_signal(void *context, int number)
 {
-    log_line(BERTH_LOG_INFO, "received %s, ignoring it%s", signal_name(number),
-             number == SIGHUP ? "; restart berthd to apply a changed configuration" : "");
+    struct daemon *daemon = context;
+
+    if (number == SIGHUP)
+        reload_ask(daemon->reload, "received SIGHUP");
+    else
+        log_line(BERTH_LOG_INFO, "received %s, ignoring it", signal_name(number));
 }
 
 static void on_turn(uv_prepare_t *turn)
@@ -302,6 +313,28 @@ static void on_settled(void *context)
         give_up(daemon);
 }
 
+static void on_files_changed(void *context)
+{
+    struct daemon *daemon = context;
+
+    reload_ask(daemon->reload, "files changed");
+}
+
+static void watch_files(struct daemon *daemon, const struct settings *settings)
+{
+    if (settings->watched_count == 0) {
+        files_watch_destroy(daemon->files_watch);
+        daemon->files_watch = NULL;
+        return;
+    }
+    if (daemon->files_watch == NULL)
+        daemon->files_watch = files_watch_create(&daemon->loop, on_files_changed, daemon);
+    if (daemon->files_watch == NULL)
+        log_line(BERTH_LOG_WARN, "cannot watch files for changes: %s", strerror(errno));
+    else
+        files_watch_set(daemon->files_watch, settings->watched, settings->watched_count);
+}
+
 static void on_served(void *context)
 {
     struct daemon *daemon = context;
@@ -311,6 +344,8 @@ static void on_served(void *context)
         return;
     }
     progress_end(&daemon->progress);
+    reload_begin(daemon->reload, daemon->perform);
+    watch_files(daemon, daemon->survey->settings);
     listeners_sweep(daemon->listeners);
     report_holds(daemon->registry);
 }
@@ -336,6 +371,13 @@ static void settle_heap(const struct catalog *catalog)
     malloc_trim(0);
 }
 
+static void notify_of_ready(const struct daemon *daemon, char *status, size_t size)
+{
+    snprintf(status, size, "ready in %.0f ms, %zu of %zu plugins",
+             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey->plan->count);
+    notify_ready(status);
+}
+
 static void on_ready(void *context)
 {
     struct daemon *daemon = context;
@@ -344,10 +386,8 @@ static void on_ready(void *context)
     daemon->inspect.daemon.ready = true;
     daemon->inspect.daemon.ready_ns = registry_since_start(daemon->registry);
     changes_note(&daemon->inspect.changes);
-    snprintf(status, sizeof(status), "ready in %.0f ms, %zu of %zu plugins",
-             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey->plan->count);
+    notify_of_ready(daemon, status, sizeof(status));
     log_line(BERTH_LOG_INFO, "%s", status);
-    notify_ready(status);
     settle_heap(&daemon->survey->catalog);
 }
 
@@ -419,6 +459,49 @@ static bool load_modules(struct daemon *daemon)
     return true;
 }
 
+static struct settings_timeouts find_timeouts(void *context, const char *uri)
+{
+    return settings_timeouts_of(context, uri);
+}
+
+/* A level that was set at run time stays, unless the configuration has another one now. */
+static void apply_settings(struct daemon *daemon, struct survey *survey)
+{
+    if (survey->settings->log_level != daemon->survey->settings->log_level)
+        log_set_level(survey->settings->log_level);
+    daemon->loading.modules.max_resident = survey->settings->upgrade.max_resident_bytes;
+    perform_set_timeouts(daemon->perform, find_timeouts, survey->settings);
+    watch_files(daemon, survey->settings);
+}
+
+static void on_adopt(void *context, struct survey *survey)
+{
+    struct daemon *daemon = context;
+
+    apply_settings(daemon, survey);
+    daemon->inspect.scan = &survey->scan;
+    daemon->inspect.settings = survey->settings;
+    notices_finish(&daemon->notices);
+    notices_take(&daemon->notices, &(survey->base != NULL ? survey->base : survey)->diagnostics);
+    daemon->inspect.daemon.deprecations = daemon->notices.items;
+    daemon->inspect.daemon.deprecation_count = daemon->notices.count;
+    survey_hold(survey);
+    survey_drop(daemon->survey);
+    daemon->survey = survey;
+    changes_note(&daemon->inspect.changes);
+}
+
+static void on_work(void *context, bool is_busy)
+{
+    struct daemon *daemon = context;
+    char status[128];
+
+    if (is_busy)
+        notify_reloading();
+    else if (daemon->inspect.daemon.ready && !daemon->inspect.daemon.draining)
+        notify_of_ready(daemon, status, sizeof(status));
+}
+
 static void on_route_change(void *context)
 {
     changes_note(context);
@@ -442,6 +525,16 @@ static bool make_registry(struct daemon *daemon)
     daemon->holds =
         (struct holds){.loop = &daemon->loop, .registry = daemon->registry, .router = daemon->router};
     holds_show(&daemon->holds, &daemon->inspect);
+    daemon->reload = reload_create(&(struct reload_options){
+        .loop = &daemon->loop,
+        .settings = daemon->options,
+        .inspect = &daemon->inspect,
+        .registry = daemon->registry,
+        .survey = daemon->survey,
+        .on_adopt = on_adopt,
+        .on_work = on_work,
+        .context = daemon,
+    });
     host_observe(daemon->router, on_route_change, &daemon->inspect.changes);
     return true;
 }
@@ -491,8 +584,11 @@ static void close_loop(struct daemon *daemon)
     tampering_end();
     process_leave_signals(&daemon->signals);
     progress_finish(&daemon->progress);
-    if (daemon->registry != NULL)
+    if (daemon->registry != NULL) {
+        files_watch_destroy(daemon->files_watch);
+        reload_close(daemon->reload);
         inspect_finish(&daemon->inspect);
+    }
     if (!is_busy)
         drain_run(&daemon->loop, DRAIN_LIMIT_MS);
     watchdog_stop(daemon->watchdog);
@@ -515,6 +611,7 @@ static void finish(struct daemon *daemon)
     watchdog_destroy(daemon->watchdog);
     perform_destroy(daemon->perform);
     listeners_destroy(daemon->listeners);
+    reload_destroy(daemon->reload);
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);
     loading_finish(&daemon->loading);

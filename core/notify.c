@@ -162,6 +162,18 @@ void notify_ready(const char *status)
     tell(lines);
 }
 
+/* sd_notify(3): the manager tells this reload from an earlier one by the time. */
+void notify_reloading(void)
+{
+    char lines[128];
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(lines, sizeof(lines), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=Reloading.",
+             (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    tell(lines);
+}
+
 void notify_stopping(void)
 {
     tell("STOPPING=1\nSTATUS=Stopping.");

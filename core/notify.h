@@ -21,6 +21,8 @@ void notify_hide(void);
 
 /** `status` is one line for `systemctl status`. */
 void notify_ready(const char *status);
+/** A reload begins; it ends with notify_ready. */
+void notify_reloading(void);
 void notify_stopping(void);
 void notify_status(const char *status);
 

@@ -108,10 +108,41 @@ static void take_quarantine(struct survey *survey)
     deaths_finish(&deaths);
 }
 
-void survey_plan(struct survey *survey)
+static void make_plan(struct survey *survey, const char *const *stopped, size_t stopped_count)
+{
+    struct settings_plan settings = survey->settings->plan;
+
+    settings.stopped = stopped;
+    settings.stopped_count = stopped_count;
+    survey->plan = plan_create(&survey->catalog, &settings);
+}
+
+void survey_plan_without(struct survey *survey, const char *const *stopped, size_t stopped_count)
 {
     take_quarantine(survey);
-    survey->plan = plan_create(&survey->catalog, &survey->settings->plan);
+    make_plan(survey, stopped, stopped_count);
+}
+
+void survey_plan(struct survey *survey)
+{
+    survey_plan_without(survey, NULL, 0);
+}
+
+struct survey *survey_derive(struct survey *survey, const char *const *stopped, size_t stopped_count)
+{
+    struct survey *base = survey->base != NULL ? survey->base : survey;
+    struct survey *derived = memory_allocate(1, sizeof(*derived));
+
+    *derived = (struct survey){
+        .settings = base->settings,
+        .scan = base->scan,
+        .catalog = base->catalog,
+        .rejected_count = base->rejected_count,
+        .holders = 1,
+        .base = survey_hold(base),
+    };
+    make_plan(derived, stopped, stopped_count);
+    return derived;
 }
 
 /* Only what the manifest lists: other callbacks cannot be known without running plugin code. */
@@ -233,6 +264,11 @@ void survey_drop(struct survey *survey)
 {
     if (survey == NULL || --survey->holders > 0)
         return;
-    survey_finish(survey);
+    if (survey->base != NULL) {
+        plan_destroy(survey->plan);
+        survey_drop(survey->base);
+    } else {
+        survey_finish(survey);
+    }
     free(survey);
 }

@@ -27,6 +27,8 @@ struct survey {
     struct config_diagnostics diagnostics;
     /** Of one that survey_create has made. */
     size_t holders;
+    /** Whose configuration, files and manifests it shares, because only its plan is another; or NULL. */
+    struct survey *base;
 };
 
 /**
@@ -53,6 +55,15 @@ bool survey_is_good(const struct survey *survey);
 /** Checks what the configuration says about plugins. @return survey_is_good. */
 bool survey_check(struct survey *survey);
 void survey_plan(struct survey *survey);
+/**
+ * The same configuration and files with another plan, in which these plugins are stopped on request.
+ *
+ * @param stopped  borrowed until this returns.
+ * @return to be dropped.
+ */
+struct survey *survey_derive(struct survey *survey, const char *const *stopped, size_t stopped_count);
+/** survey_plan, with plugins that are stopped on request. */
+void survey_plan_without(struct survey *survey, const char *const *stopped, size_t stopped_count);
 /**
  * After survey_plan: would the daemon become ready, as far as can be told without plugin code? It
  * needs its folders, the required plugins and a server. What is missing goes to `diagnostics`.

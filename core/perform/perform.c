@@ -716,6 +716,20 @@ void perform_each_living(const struct perform *perform,
         return;
 }
 
+void perform_set_timeouts(struct perform *perform,
+                          struct settings_timeouts (*find)(void *context, const char *uri), void *context)
+{
+    struct generation *generation;
+
+    TAILQ_FOREACH(generation, &perform->crew.all, link)
+    {
+        if (generation->is_leaving || generation->source.table == NULL)
+            continue;
+        generation->source.timeouts = find(context, generation_uri(generation));
+        generation->steps.timeouts = generation->source.timeouts;
+    }
+}
+
 void perform_each_pending(const struct perform *perform,
                           void (*on_pending)(void *context, const char *uri, const char *step), void *context)
 {

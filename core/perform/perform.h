@@ -125,6 +125,9 @@ void perform_each(const struct perform *perform,
 void perform_each_living(const struct perform *perform,
                          bool (*on_generation)(void *context, const struct generation *generation),
                          void *context);
+/** Gives each generation the deadlines that `find` has for it, from its next step on. */
+void perform_set_timeouts(struct perform *perform,
+                          struct settings_timeouts (*find)(void *context, const char *uri), void *context);
 /** Names each prepare that runs and each step that is pending, within its deadline. */
 void perform_each_pending(const struct perform *perform,
                           void (*on_pending)(void *context, const char *uri, const char *step),

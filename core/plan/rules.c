@@ -26,6 +26,19 @@ static void disable(struct plan_build *build)
     }
 }
 
+static void stop_on_request(struct plan_build *build)
+{
+    for (size_t i = 0; i < build->settings->stopped_count; i++) {
+        size_t entry = name_table_find(&build->memory->uris, build->settings->stopped[i]);
+
+        if (entry != NAME_TABLE_NONE && plan_build_will_run(build, entry))
+            plan_build_stop(build, entry, BERTH_STATE_DISABLED, BERTH_SKIP,
+                            plan_build_text(build, "stopped on request; run `berthctl plugins start %s`",
+                                            build->settings->stopped[i]),
+                            PLAN_NONE);
+    }
+}
+
 static void quarantine(struct plan_build *build)
 {
     for (size_t i = 0; i < build->settings->quarantined_count; i++) {
@@ -88,6 +101,7 @@ static void reject_broken(struct plan_build *build, size_t entry)
 void plan_rules_apply(struct plan_build *build)
 {
     disable(build);
+    stop_on_request(build);
     quarantine(build);
     skip(build);
     for (size_t i = 0; i < build->plan->count; i++)

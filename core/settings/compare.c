@@ -211,12 +211,12 @@ bool settings_isolation_differs(const struct settings *before, const struct sett
 /* What is decided once, at the start of the process. */
 static bool needs_restart_of_daemon(const char *path)
 {
-    static const char *const names[] = {"root", "state", "prepare_threads", "version"};
+    static const char *const names[] = {"root", "state", "prepare_threads", "version", "log.format"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(path, names[i]) == 0)
             return true;
-    return false;
+    return strncmp(path, "loop.", strlen("loop.")) == 0;
 }
 
 void settings_compare_daemon(const struct settings *before, const struct settings *after,

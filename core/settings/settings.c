@@ -182,7 +182,12 @@ const struct schema settings_schema = {
         FIELD(.kind = SCHEMA_MAP, .name = SETTINGS_MADE, .index = 18,
               .doc = "Plugins behind sockets, by name: any gRPC server, whatever it is written in.",
               .default_ = EMPTY(CONFIG_MAP), .items = FIELD(.kind = SCHEMA_OBJECT)),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 19, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_BOOL, .name = "watch", .index = 19,
+              .doc =
+                  "Reload when the configuration or a plugin directory changes, once it has been quiet for "
+                  "a second.",
+              .default_ = WORD("false")),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 20, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -529,6 +534,46 @@ static void fill_on_crash(struct settings *settings)
     settings->on_crash.required = find(settings, map, "required")->boolean;
 }
 
+static const char *copy_directory(struct settings *settings, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+
+    return config_arena_copy(&settings->store->arena, slash == NULL ? "." : path, length);
+}
+
+/* Where a file would be imported from: also one that does not exist yet. */
+static const char *find_import_directory(struct settings *settings, const char *pattern)
+{
+    char *joined;
+    const char *directory;
+
+    if (pattern[0] == '/' || settings->file_count == 0)
+        return copy_directory(settings, pattern);
+    joined = memory_format("%s/%s", copy_directory(settings, settings->files[0]), pattern);
+    directory = copy_directory(settings, joined);
+    free(joined);
+    return directory;
+}
+
+/* The plugin directories, and those of the files that were read or that imports may name. */
+static void fill_watched(struct settings *settings)
+{
+    const struct berth_value *imports = find_top(settings, "imports");
+    size_t most = settings->plugin_dir_count + settings->file_count + imports->count;
+    const char **watched = config_arena_allocate(&settings->store->arena, most * sizeof(*watched));
+    size_t count = 0;
+
+    for (size_t i = 0; i < settings->plugin_dir_count; i++)
+        watched[count++] = settings->plugin_dirs[i];
+    for (size_t i = 0; i < settings->file_count; i++)
+        watched[count++] = copy_directory(settings, settings->files[i]);
+    for (size_t i = 0; i < imports->count; i++)
+        watched[count++] = find_import_directory(settings, imports->items[i]->string);
+    settings->watched = watched;
+    settings->watched_count = find_top(settings, "watch")->boolean ? count : 0;
+}
+
 static void fill_upgrade(struct settings *settings)
 {
     const struct berth_value *upgrade = find_top(settings, "upgrade");
@@ -596,6 +641,7 @@ static void fill(struct settings *settings)
     read_timeouts(settings, find_top(settings, "timeouts"), &settings->timeouts);
     fill_loop(settings);
     fill_upgrade(settings);
+    fill_watched(settings);
     settings_fill_isolation(settings);
     fill_trust(settings);
 }

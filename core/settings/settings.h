@@ -103,6 +103,9 @@ struct settings_plan {
     size_t unset_count;
     const struct settings_isolation *isolation;
     size_t isolation_count;
+    /** Plugins that an operator has stopped until further notice; owned by the caller. */
+    const char *const *stopped;
+    size_t stopped_count;
     /** Plugins that killed the daemon too often; owned by the caller. */
     const struct settings_quarantine {
         const char *uri;
@@ -141,6 +144,9 @@ struct settings {
     unsigned prepare_threads;
     struct settings_loop loop;
     struct settings_upgrade upgrade;
+    /** Directories in which a change of a file asks for a reload; none unless `watch` is set. */
+    const char *const *watched;
+    size_t watched_count;
     struct trust_options trust;
     /** The trees, values and sections it is made of. */
     struct settings_store *store;

@@ -367,12 +367,14 @@ static enum berth_code inspect_settings(const struct berth_inspect *table, const
                                         void *context, struct berth_error *err)
 {
     const struct inspect *inspect = table->context;
+    const struct settings *settings;
 
     if (!IS_ON_LOOP(table, "inspect->settings"))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "settings is for the loop's thread");
     if (registry_find(inspect->registry, uri) == NULL)
         return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
-    if (inspect->settings == NULL || !settings_each(inspect->settings, uri, on_setting, context))
+    settings = inspect->settings_of != NULL ? inspect->settings_of(inspect, uri) : inspect->settings;
+    if (settings == NULL || !settings_each(settings, uri, on_setting, context))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "the settings of %.200s are not checked, or wait for its migration", uri);
     return BERTH_OK;

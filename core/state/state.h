@@ -196,6 +196,7 @@ enum berth_code registry_each(struct registry *registry, const struct registry_p
 
 struct costs;
 struct holds;
+struct reload;
 
 /** Embedded by the owner, who keeps `daemon` up to date and notes each update in `changes`. */
 struct inspect {
@@ -209,11 +210,15 @@ struct inspect {
     const struct costs *costs;
     /** The same for who holds what. */
     const struct holds *holds;
+    /** The same for changes that are asked for. */
+    struct reload *reload;
     const struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;
     /** Set by the owner, for what plugins' sections hold; NULL: nobody's was checked. */
     const struct settings *settings;
+    /** Those that a plugin runs with, where it has not the newest; NULL: all have. Set by the owner. */
+    const struct settings *(*settings_of)(const struct inspect *inspect, const char *uri);
 };
 
 /**

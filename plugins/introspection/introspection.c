@@ -31,6 +31,7 @@ enum berth_code introspection_init(const struct berth_host *host, void *prepared
 enum berth_code introspection_drain(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     introspection_log_end(instance);
+    introspection_change_end(instance);
     return BERTH_OK;
 }
 

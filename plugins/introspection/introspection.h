@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include <berth/change/v1/change.pb-c.h>
 #include <berth/inspect/v1/inspect.pb-c.h>
 #include <berth/plugin.h>
 #include <berth/protobuf.h>
@@ -16,6 +17,9 @@ struct introspection {
     /** Calls that follow the log. */
     LIST_HEAD(, introspection_reading) readings;
     size_t reading_count;
+    /** Calls that wait for the report of a change. */
+    LIST_HEAD(, introspection_change) changes;
+    size_t change_count;
     bool is_draining;
     const struct berth_introspection *service;
     void *instance;
@@ -51,6 +55,8 @@ void introspection_list_on_end(struct berth_call *call, enum berth_code code);
 
 /** Ends the calls that follow the log. */
 void introspection_log_end(struct introspection *introspection);
+/** Ends the calls that wait for a change: this plugin may be what is changed. */
+void introspection_change_end(struct introspection *introspection);
 
 /** Ends a call that changes something and did not come over a unix socket. @return did it? */
 bool introspection_refuses_remote(struct berth_call *call);

@@ -108,9 +108,9 @@ class Workshop:
         path.chmod(0o755)
         return path
 
-    def add(self, name, *plugins, code="", manifest="", flags=()):
+    def add(self, name, *plugins, code="", manifest="", flags=(), version="1.0.0"):
         """Builds a module of these plugins by hand, as the README says one can without any tool."""
-        lines = [f"module: {name}", "version: 1.0.0", *manifest.splitlines(), "plugins:"]
+        lines = [f"module: {name}", f"version: {version}", *manifest.splitlines(), "plugins:"]
         for plugin in plugins:
             lines += plugin.manifest()
         text = json.dumps("\n".join(lines) + "\n")

@@ -113,6 +113,22 @@ static void what_the_daemon_itself_can_change_is_told_from_what_needs_its_restar
     settings_destroy(after);
 }
 
+static void another_isolation_of_a_plugin_is_noticed(void **state)
+{
+    struct settings *none = load("none", ""), *some = load("some", "isolation: {" URI ": {memory: 64MiB}}\n");
+    struct settings *other = load("other", "isolation: {" URI ": {memory: 32MiB}}\n");
+
+    assert_false(settings_isolation_differs(none, none, URI));
+    assert_false(settings_isolation_differs(some, some, URI));
+    assert_true(settings_isolation_differs(none, some, URI));
+    assert_true(settings_isolation_differs(some, none, URI));
+    assert_true(settings_isolation_differs(some, other, URI));
+    assert_false(settings_isolation_differs(some, other, "io.example.v1.b"));
+    settings_destroy(none);
+    settings_destroy(some);
+    settings_destroy(other);
+}
+
 static void long_maps_are_compared_in_any_order_and_many_differences_counted(void **state)
 {
     char forwards[4096] = SECTION "    hosts:\n", backwards[4096] = SECTION "    hosts:\n";
@@ -149,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(differences_of_a_section_are_told_with_their_place),
         cmocka_unit_test(what_the_daemon_itself_can_change_is_told_from_what_needs_its_restart),
+        cmocka_unit_test(another_isolation_of_a_plugin_is_noticed),
         cmocka_unit_test(long_maps_are_compared_in_any_order_and_many_differences_counted),
     };
     struct config_diagnostics diagnostics = {0};

@@ -88,6 +88,31 @@ static const struct cli_option call_options[] = {
     {0},
 };
 
+static const struct cli_option reload_options[] = {
+    {"dry-run", 0, NULL, "only tell what would change, and why", 0},
+    {"atomic", 0, NULL, "stop at the first failure", 0},
+    {"force", 0, NULL,
+     "end calls that delay a change for longer than upgrade.drain; drop state that cannot be read", 0},
+    {"json", 0, NULL, "print JSON", 0},
+    {0},
+};
+
+static const struct cli_option change_options[] = {
+    {"dry-run", 0, NULL, "only tell what would change, and why", 0},
+    {"force", 0, NULL,
+     "end calls that delay the change for longer than upgrade.drain; drop state that cannot be read", 0},
+    {"json", 0, NULL, "print JSON", 0},
+    {0},
+};
+
+static const struct cli_option stop_options[] = {
+    {"cascade", 0, NULL, "also stop plugins that cannot do without these", 0},
+    {"dry-run", 0, NULL, "only tell what would change, and why", 0},
+    {"force", 0, NULL, "also end calls that take longer than upgrade.drain, and stop required plugins", 0},
+    {"json", 0, NULL, "print JSON", 0},
+    {0},
+};
+
 static const char explain_help[] =
     "Follows the chain of causes: why the plugin is in its state, down to the root cause, and\n"
     "what to do about it. Exits with 1 unless the plugin is ready or serving and not degraded.\n";
@@ -110,6 +135,20 @@ static const struct cli_command commands[] = {
      "Prints the time of each step, and the chain of plugins that determined when the daemon\n"
      "became ready.\n",
      json_options, 0, 0, command_plugins_blame},
+    {"plugins start", "URI...", "start plugins that were stopped, or that failed",
+     "Plugins that had to stop with them start again too.\n", change_options, 1, SIZE_MAX,
+     command_plugins_start},
+    {"plugins stop", "URI...", "stop plugins until they are started again",
+     "They stay stopped, also over a reload, until plugins start or a restart of the daemon. If others\n"
+     "cannot do without them, these are named and nothing is done, unless --cascade is given.\n",
+     stop_options, 1, SIZE_MAX, command_plugins_stop},
+    {"plugins restart", "URI...", "restart plugins, with those that use their interface",
+     "Calls wait or finish as the upgrade mode of each plugin has it.\n", change_options, 1, SIZE_MAX,
+     command_plugins_restart},
+    {"plugins upgrade", "URI|FILE...", "move plugins to the files that are installed now",
+     "Install the new file first. All plugins of its module move together; other changes are left to a\n"
+     "reload. If the new version does not start, the old one goes on.\n",
+     change_options, 1, SIZE_MAX, command_plugins_upgrade},
     {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
     {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,
      1, command_explain},
@@ -117,6 +156,12 @@ static const struct cli_command commands[] = {
      "Names each plugin that failed, timed out, is blocked, quarantined or degraded, with the reason,\n"
      "and how the daemon died the last time, if it did. Exits with 1 if there is any such plugin.\n",
      json_options, 0, 0, command_status},
+    {"reload", "", "apply a changed configuration and changed modules",
+     "The daemon reads its configuration and its plugin directories again, plans, and compares that with\n"
+     "what runs. Prints what happens to each plugin, and why; plugins that do not change are not touched.\n"
+     "If the configuration has errors, they are printed and nothing changes. Needs a connection over a\n"
+     "unix socket. Exits with 1 if nothing was done, with 4 if a part of it failed.\n",
+     reload_options, 0, 0, command_reload},
     {"top", "", "show what each plugin costs: time on the loop, calls, bytes, handles, memory",
      "On a terminal: a live screen; press t, c, b or m to sort, q to quit. Otherwise a list at each\n"
      "interval. The first list has totals since the daemon's start, the others what was added.\n"
@@ -164,7 +209,8 @@ static const struct cli_program program = {
     .version = BERTH_VERSION,
     .summary = "Asks a running berthd about its plugins, and calls any method.",
     .exit_status = "Exit status: 0 success, 1 negative result, 2 wrong usage,\n"
-                   "3 the daemon cannot be reached, 64 + N (call) the call ended with status code N.\n",
+                   "3 the daemon cannot be reached, 4 a change was done in part,\n"
+                   "64 + N (call) the call ended with status code N.\n",
     .options = common_options,
     .commands = commands,
 };
@@ -300,6 +346,10 @@ static int start(const struct cli_line *line)
         .with_metadata = cli_has(line, "include"),
         .is_pretty = cli_has(line, "pretty"),
         .emit_defaults = cli_has(line, "emit-defaults"),
+        .is_dry_run = cli_has(line, "dry-run"),
+        .is_atomic = cli_has(line, "atomic"),
+        .cascades = cli_has(line, "cascade"),
+        .is_forced = cli_has(line, "force"),
         .words = line->words,
         .word_count = line->word_count,
         .with_colours = table_wants_colours(),

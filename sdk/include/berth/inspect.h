@@ -341,6 +341,90 @@ struct berth_hold_info {
     bool orphan;
 };
 
+/** What is to be done to the running daemon. */
+enum berth_change_kind {
+    /** Read the configuration and the plugin directories again, and apply what differs from what runs. */
+    BERTH_CHANGE_RELOAD = 0,
+    BERTH_CHANGE_START = 1,
+    BERTH_CHANGE_STOP = 2,
+    BERTH_CHANGE_RESTART = 3,
+    /** Move to the files that the plugin directories have now. */
+    BERTH_CHANGE_UPGRADE = 4,
+    /** Move back to the files before the last upgrade. */
+    BERTH_CHANGE_ROLLBACK = 5,
+};
+
+struct berth_change_request {
+    uint32_t size;
+    enum berth_change_kind kind;
+    /** URIs of plugins; none for a reload. */
+    struct berth_strings subjects;
+    /** Only tell what would be done. */
+    bool is_dry_run;
+    /** Undo what was done once any of it fails. */
+    bool is_atomic;
+    /** Of a stop: also stop plugins that cannot do without the subjects. */
+    bool cascades;
+    /** End calls that delay the change for too long, drop state that a new version cannot read, and stop
+     * required plugins. */
+    bool is_forced;
+    /** Of a rollback: the next start of the daemon uses the older files too. */
+    bool is_kept;
+};
+
+/** What was done, or would be, to one plugin. */
+struct berth_change_step {
+    uint32_t size;
+    const char *uri;
+    /** "reconfigure", "restart", "upgrade", "start" or "stop". */
+    const char *action;
+    /** Why, one line. */
+    const char *reason;
+    /** The URI of the plugin that makes it necessary; NULL: itself. */
+    const char *cause;
+    /** The version that ran, and the one that runs then; NULL: none. */
+    const char *from_version, *to_version;
+    /** Steps with the same number are done together or not at all, in the order of the numbers. */
+    uint64_t group;
+    /** How a replacement is done: "beside", "handover" or "exclusive". */
+    const char *mode;
+    /** How long its callers are expected to wait; and how long they did. */
+    uint64_t expected_pause_ns, pause_ns;
+    /** Unless it is a dry run: BERTH_OK if it was done; else why not, in one line. */
+    enum berth_code code;
+    const char *message;
+    /** Of what runs afterwards; 0: nothing, or it is a dry run. */
+    uint64_t generation;
+};
+
+/** What came of a request for a change. */
+struct berth_change_report {
+    uint32_t size;
+    uint64_t number;
+    bool is_dry_run;
+    /**
+     * BERTH_OK: all was done, or would be. Without having changed anything: BERTH_INVALID_ARGUMENT, there are
+     * errors among `problems`; BERTH_FAILED_PRECONDITION or BERTH_NOT_FOUND, it was refused;
+     * BERTH_UNAVAILABLE, the daemon stops. BERTH_ABORTED: some steps failed.
+     */
+    enum berth_code code;
+    /** One line, unless all is well; NULL otherwise. */
+    const char *message;
+    /** Those of plugins that change, in the order in which they are done. */
+    const struct berth_change_step *steps;
+    size_t step_count;
+    /** How many plugins were compared. */
+    uint64_t plugin_count;
+    /** Settings of the daemon itself that took effect: "log.level changed at /etc/berth/berthd.yaml:3:9". */
+    struct berth_strings applied;
+    struct berth_strings warnings;
+    /** Errors and warnings of the configuration, each with its place. */
+    struct berth_strings problems;
+};
+
+/** Somebody who waits for the report of a change. */
+struct berth_change_wait;
+
 /** A registration for changes. */
 struct berth_watch;
 
@@ -436,6 +520,32 @@ struct berth_inspect {
     enum berth_code (*holds)(const struct berth_inspect *inspect, const char *uri,
                              bool (*on_hold)(void *context, const struct berth_hold_info *hold),
                              void *context, struct berth_error *err);
+
+    /**
+     * Asks for a change, which is done after all that were asked for before.
+     *
+     * @param request  copied.
+     * @return its number, from 1; 0 with BERTH_RESOURCE_EXHAUSTED in `ret_code` if too many wait, or
+     * BERTH_INVALID_ARGUMENT for subjects that do not go with its kind.
+     */
+    uint64_t (*request_change)(const struct berth_inspect *inspect,
+                               const struct berth_change_request *request, enum berth_code *ret_code,
+                               struct berth_error *err);
+    /**
+     * Waits for the report of a change, also of one of the last that are done. `on_report` comes once, from
+     * the top level of the loop, and the wait is over then. The report is NULL if the change is still under
+     * way after a quarter of a second: end the call and have the client ask again, because a call that waits
+     * may be what the change waits for.
+     *
+     * @return to be given to `leave_change` unless on_report has come; NULL: there is no such change, it was
+     * too long ago, or memory is out.
+     */
+    struct berth_change_wait *(*await_change)(const struct berth_inspect *inspect, uint64_t number,
+                                              void (*on_report)(void *context,
+                                                                const struct berth_change_report *report),
+                                              void *context);
+    /** The change itself goes on. */
+    void (*leave_change)(const struct berth_inspect *inspect, struct berth_change_wait *wait);
 };
 
 #ifdef __cplusplus

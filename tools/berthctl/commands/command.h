@@ -18,6 +18,8 @@ enum command_exit {
     COMMAND_EXIT_USAGE = 2,
     /** The daemon cannot be reached. */
     COMMAND_EXIT_UNREACHABLE = 3,
+    /** Some steps of a change have failed. */
+    COMMAND_EXIT_PARTLY = 4,
     /** And the code of the status with which a call has ended. */
     COMMAND_EXIT_STATUS = 64,
 };
@@ -47,6 +49,9 @@ struct command_options {
     bool with_metadata;
     bool is_pretty;
     bool emit_defaults;
+    /** Changes: tell only what would be done; stop at the first failure; take others along; end what delays.
+     */
+    bool is_dry_run, is_atomic, cascades, is_forced;
     /** The arguments that are not options. */
     char *const *words;
     size_t word_count;
@@ -70,6 +75,11 @@ int command_log(const struct command_options *options);
 int command_log_level(const struct command_options *options);
 int command_services(const struct command_options *options);
 int command_describe(const struct command_options *options);
+int command_reload(const struct command_options *options);
+int command_plugins_start(const struct command_options *options);
+int command_plugins_stop(const struct command_options *options);
+int command_plugins_restart(const struct command_options *options);
+int command_plugins_upgrade(const struct command_options *options);
 int command_call(const struct command_options *options);
 
 #endif

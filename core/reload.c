@@ -1,0 +1,827 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes requests for changes one after the other, and keeps their reports for whoever asks. */
+#include "reload.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <config/tree/arena.h>
+#include <core/base/log.h>
+#include <core/change/change.h>
+#include <sdk/base/container_of.h>
+#include <sdk/base/memory.h>
+
+/* Requests that wait for their turn, and reports that are kept. */
+#define WAITING_MAX 64
+#define KEPT_MAX 16
+#define SUBJECTS_MAX 1024
+/* A call that waits for the report may be what the change waits for, so that it is sent away meanwhile. */
+#define PATIENCE_MS 250
+
+/* Whoever waits for a report. */
+struct berth_change_wait {
+    LIST_ENTRY(berth_change_wait) link;
+    void (*on_report)(void *context, const struct berth_change_report *report);
+    void *context;
+};
+
+/* A change that was asked for, until its report is forgotten. */
+struct asked {
+    TAILQ_ENTRY(asked) link;
+    struct reload *reload;
+    struct perform_request perform;
+    struct berth_change_request request;
+    struct berth_change_report report;
+    bool is_done;
+    /* Once its turn has come: what is wanted, what the daemon ran by, and the comparison. */
+    struct survey *survey, *before;
+    struct change *change;
+    /* When its turn came, on the clock of uv_hrtime(). */
+    uint64_t begun_ns;
+    /* Who stays stopped once it is done. */
+    const char *const *stopped;
+    size_t stopped_count;
+    /* Of the subjects and the report. */
+    struct berth_arena arena;
+    LIST_HEAD(, berth_change_wait) waits;
+};
+
+TAILQ_HEAD(asked_list, asked);
+
+struct reload {
+    struct reload_options options;
+    /* Runs at the top of the loop. */
+    uv_idle_t turn;
+    /* Active while somebody waits. */
+    uv_timer_t patience;
+    uint64_t last_number;
+    /* In the order of their numbers: those that are done, the oldest first, then the others. */
+    struct asked_list all;
+    size_t waiting, kept;
+    /* NULL until all has served, and once it stops. */
+    struct perform *perform;
+    bool is_stopping;
+    /* All that generations are from, the newest last. */
+    struct survey **surveys;
+    size_t survey_count;
+    /* Plugins that stay stopped until somebody starts them. */
+    char **stopped;
+    size_t stopped_count;
+};
+
+static void on_turn(uv_idle_t *turn);
+
+static const char *copy_text(struct asked *asked, const char *text)
+{
+    return text == NULL ? NULL : config_arena_copy(&asked->arena, text, strlen(text));
+}
+
+static struct berth_strings copy_texts(struct asked *asked, const char *const *texts, size_t count)
+{
+    const char **copies = config_arena_allocate(&asked->arena, count * sizeof(*copies));
+
+    for (size_t i = 0; i < count; i++)
+        copies[i] = copy_text(asked, texts[i]);
+    return (struct berth_strings){copies, count};
+}
+
+/* What the comparison says */
+
+static const char *version_of(const struct plan_entry *entry)
+{
+    return entry == NULL ? NULL : entry->plugin->manifest->version;
+}
+
+static bool is_replacement(enum change_action action)
+{
+    return action == CHANGE_RESTART || action == CHANGE_UPGRADE;
+}
+
+static void copy_step(struct asked *asked, const struct change *change, size_t i,
+                      struct berth_change_step *ret_step)
+{
+    const struct change_step *step = &change->steps[i];
+    const struct change_group *group = &change->groups[step->group];
+
+    *ret_step = (struct berth_change_step){
+        .size = sizeof(*ret_step),
+        .uri = copy_text(asked, step->uri),
+        .action = change_action_name(step->action),
+        .reason = copy_text(asked, step->reason),
+        .cause = step->cause == CHANGE_NONE ? NULL : copy_text(asked, change->steps[step->cause].uri),
+        .from_version = copy_text(asked, version_of(step->from)),
+        .to_version = copy_text(asked, version_of(step->to)),
+        .group = step->group + 1,
+        .mode = is_replacement(step->action) ? manifest_upgrade_name(group->mode) : NULL,
+        .expected_pause_ns = step->expected_pause_ns,
+        .code = group->code,
+        .message = copy_text(asked, group->reason),
+    };
+}
+
+static void copy_steps(struct asked *asked, const struct change *change)
+{
+    struct berth_change_step *steps =
+        config_arena_allocate(&asked->arena, change->work_count * sizeof(*steps));
+    size_t count = 0;
+
+    for (size_t g = 0; g < change->group_count; g++) {
+        const struct change_group *group = &change->groups[g];
+
+        for (size_t i = 0; i < group->end_count; i++)
+            if (change->steps[group->ends[i]].action == CHANGE_STOP)
+                copy_step(asked, change, group->ends[i], &steps[count++]);
+        for (size_t i = 0; i < group->begin_count; i++)
+            copy_step(asked, change, group->begins[i], &steps[count++]);
+    }
+    asked->report.steps = steps;
+    asked->report.step_count = count;
+    asked->report.plugin_count = change->step_count;
+}
+
+static void copy_applied(struct asked *asked, const struct change *change)
+{
+    const char **lines = config_arena_allocate(&asked->arena, change->daemon_count * sizeof(*lines));
+    size_t count = 0;
+
+    for (size_t i = 0; i < change->daemon_count; i++) {
+        char *line = settings_difference_explain(&change->daemon[i]);
+
+        if (!change->daemon[i].needs_restart)
+            lines[count++] = copy_text(asked, line);
+        free(line);
+    }
+    asked->report.applied = (struct berth_strings){lines, count};
+}
+
+static void copy_change(struct asked *asked, const struct change *change)
+{
+    asked->report.code = change->code;
+    asked->report.message = copy_text(asked, change->refusal);
+    asked->report.plugin_count = change->step_count;
+    asked->report.warnings = copy_texts(asked, change->warnings, change->warning_count);
+    if (change->code != BERTH_OK)
+        return;
+    copy_steps(asked, change);
+    copy_applied(asked, change);
+}
+
+/* Which survey a generation is from */
+
+static bool has_entry(const struct survey *survey, const struct plan_entry *entry)
+{
+    uintptr_t first = (uintptr_t)survey->plan->entries, at = (uintptr_t)entry;
+
+    return at >= first && at < first + survey->plan->count * sizeof(*entry);
+}
+
+static struct survey *survey_of(const struct reload *reload, const struct plan_entry *entry)
+{
+    for (size_t i = reload->survey_count; i-- > 0;)
+        if (has_entry(reload->surveys[i], entry))
+            return reload->surveys[i];
+    return NULL;
+}
+
+static struct survey *newest(const struct reload *reload)
+{
+    return reload->surveys[reload->survey_count - 1];
+}
+
+struct use {
+    const struct survey *survey;
+    bool is_found;
+};
+
+static bool look_for_use(void *context, const struct generation *generation)
+{
+    struct use *use = context;
+
+    use->is_found = has_entry(use->survey, generation->source.entry);
+    return !use->is_found;
+}
+
+/* A generation whose module could not be loaded keeps no survey by itself. */
+static void drop_unused(struct reload *reload)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < reload->survey_count; i++) {
+        struct use use = {.survey = reload->surveys[i], .is_found = i + 1 == reload->survey_count};
+
+        if (!use.is_found)
+            perform_each(reload->perform, look_for_use, &use);
+        if (use.is_found)
+            reload->surveys[kept++] = reload->surveys[i];
+        else
+            survey_drop(reload->surveys[i]);
+    }
+    reload->survey_count = kept;
+}
+
+static void adopt(struct reload *reload, struct survey *survey)
+{
+    reload->surveys = memory_grow(reload->surveys, reload->survey_count, sizeof(struct survey *));
+    reload->surveys[reload->survey_count++] = survey_hold(survey);
+    reload->options.on_adopt(reload->options.context, survey);
+}
+
+/* What runs */
+
+struct listing {
+    const struct reload *reload;
+    struct change_running *items;
+    size_t count;
+};
+
+static bool list_generation(void *context, const struct generation *generation)
+{
+    struct listing *listing = context;
+    const struct registry_plugin *plugin = generation->plugin;
+    const struct survey *survey = survey_of(listing->reload, generation->source.entry);
+
+    listing->items = memory_grow(listing->items, listing->count, sizeof(*listing->items));
+    listing->items[listing->count++] = (struct change_running){
+        .entry = generation->source.entry,
+        .settings = survey != NULL ? survey->settings : NULL,
+        .generation = plugin->generation,
+        .is_ready = registry_plugin_is_ready(plugin),
+        .has_interface = plugin->table != NULL && BERTH_HAS(plugin->table, interface),
+        .start_ns = plugin->times.prepare_ns + plugin->times.init_ns + plugin->times.serve_ns,
+    };
+    return true;
+}
+
+struct search {
+    const struct reload *reload;
+    const char *uri;
+    const struct settings *found;
+};
+
+static bool find_settings(void *context, const struct generation *generation)
+{
+    struct search *search = context;
+    const struct survey *survey;
+
+    if (strcmp(generation_uri(generation), search->uri) != 0)
+        return true;
+    survey = survey_of(search->reload, generation->source.entry);
+    search->found = survey != NULL ? survey->settings : NULL;
+    return false;
+}
+
+static const struct settings *settings_of(const struct inspect *inspect, const char *uri)
+{
+    const struct reload *reload = inspect->reload;
+    struct search search = {reload, uri, NULL};
+
+    if (reload->perform != NULL)
+        perform_each(reload->perform, find_settings, &search);
+    return search.found != NULL ? search.found : newest(reload)->settings;
+}
+
+/* What is wanted */
+
+static void copy_problems(struct asked *asked, struct survey *survey)
+{
+    const struct config_diagnostics *diagnostics = &survey->diagnostics;
+    size_t total = diagnostics->count + survey->scan.warning_count, count = 0;
+    const char **lines = config_arena_allocate(&asked->arena, total * sizeof(*lines));
+
+    config_diagnostics_sort(&survey->diagnostics);
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char *line = config_diagnostic_format(&diagnostics->items[i]);
+
+        lines[count++] = copy_text(asked, line);
+        free(line);
+    }
+    for (size_t i = 0; i < survey->scan.warning_count; i++)
+        lines[count++] = copy_text(asked, survey->scan.warnings[i]);
+    asked->report.problems = (struct berth_strings){lines, count};
+}
+
+static bool is_subject(const struct asked *asked, const char *uri)
+{
+    for (size_t i = 0; i < asked->request.subjects.count; i++)
+        if (strcmp(asked->request.subjects.items[i], uri) == 0)
+            return true;
+    return false;
+}
+
+/* Who stays stopped once this is done; in the memory of `asked`. */
+static void find_stopped(const struct reload *reload, struct asked *asked)
+{
+    bool stops = asked->request.kind == BERTH_CHANGE_STOP;
+    bool starts = asked->request.kind == BERTH_CHANGE_START || asked->request.kind == BERTH_CHANGE_RESTART;
+    const char **stopped = config_arena_allocate(
+        &asked->arena, (reload->stopped_count + asked->request.subjects.count) * sizeof(*stopped));
+
+    for (size_t i = 0; i < reload->stopped_count; i++)
+        if (!(starts || stops) || !is_subject(asked, reload->stopped[i]))
+            stopped[asked->stopped_count++] = copy_text(asked, reload->stopped[i]);
+    for (size_t i = 0; stops && i < asked->request.subjects.count; i++)
+        stopped[asked->stopped_count++] = asked->request.subjects.items[i];
+    asked->stopped = stopped;
+}
+
+static void remember_stopped(struct reload *reload, const struct asked *asked)
+{
+    for (size_t i = 0; i < reload->stopped_count; i++)
+        free(reload->stopped[i]);
+    free(reload->stopped);
+    reload->stopped = memory_allocate(asked->stopped_count, sizeof(*reload->stopped));
+    reload->stopped_count = asked->stopped_count;
+    for (size_t i = 0; i < asked->stopped_count; i++)
+        reload->stopped[i] = memory_copy(asked->stopped[i]);
+}
+
+/* @return could the daemon start with what it finds? If not, the problems say why. */
+static bool look(struct reload *reload, struct asked *asked)
+{
+    bool is_good;
+    struct survey *survey = survey_create(reload->options.settings, &is_good);
+
+    asked->survey = survey;
+    is_good = is_good && survey_check(survey);
+    if (is_good) {
+        survey_plan_without(survey, asked->stopped, asked->stopped_count);
+        is_good = survey_would_start(survey);
+    }
+    copy_problems(asked, survey);
+    return is_good;
+}
+
+static bool reads_files(const struct asked *asked)
+{
+    return asked->request.kind == BERTH_CHANGE_RELOAD || asked->request.kind == BERTH_CHANGE_UPGRADE;
+}
+
+/* A module's path stands for its plugins. */
+static void resolve_path(struct asked *asked, const char *path, const char **subjects, size_t *count,
+                         size_t most)
+{
+    char *real = realpath(path, NULL);
+    const struct plan *plan = asked->survey->plan;
+    size_t before = *count;
+
+    for (size_t i = 0; i < plan->count && real != NULL && *count < most; i++)
+        if (plan->entries[i].plugin->manifest->file != NULL &&
+            strcmp(plan->entries[i].plugin->manifest->file->path, real) == 0)
+            subjects[(*count)++] = plan->entries[i].plugin->uri;
+    if (*count == before && *count < most)
+        subjects[(*count)++] = path;
+    free(real);
+}
+
+static struct berth_strings resolve_subjects(struct asked *asked)
+{
+    size_t most = asked->request.subjects.count + asked->survey->plan->count, count = 0;
+    const char **subjects = config_arena_allocate(&asked->arena, most * sizeof(*subjects));
+
+    for (size_t i = 0; i < asked->request.subjects.count && count < most; i++)
+        if (strchr(asked->request.subjects.items[i], '/') != NULL)
+            resolve_path(asked, asked->request.subjects.items[i], subjects, &count, most);
+        else
+            subjects[count++] = asked->request.subjects.items[i];
+    return (struct berth_strings){subjects, count};
+}
+
+static struct change *compare(struct reload *reload, struct asked *asked, const char *const *unwilling,
+                              size_t unwilling_count)
+{
+    static const enum change_kind kinds[] = {
+        [BERTH_CHANGE_RELOAD] = CHANGE_RELOAD,           [BERTH_CHANGE_START] = CHANGE_START_PLUGINS,
+        [BERTH_CHANGE_STOP] = CHANGE_STOP_PLUGINS,       [BERTH_CHANGE_RESTART] = CHANGE_RESTART_PLUGINS,
+        [BERTH_CHANGE_UPGRADE] = CHANGE_UPGRADE_PLUGINS,
+    };
+    const struct berth_strings subjects = resolve_subjects(asked);
+    const struct change_request request = {
+        .kind = kinds[asked->request.kind],
+        .subjects = subjects.items,
+        .subject_count = subjects.count,
+        .unwilling = unwilling,
+        .unwilling_count = unwilling_count,
+        .cascade = asked->request.cascades,
+        .force = asked->request.is_forced,
+    };
+    struct listing listing = {.reload = reload};
+    struct change *change;
+
+    perform_each(reload->perform, list_generation, &listing);
+    change = change_create(listing.items, listing.count, asked->before->settings, asked->survey->plan,
+                           asked->survey->settings, &request);
+    free(listing.items);
+    return change;
+}
+
+/* Only what listings show may differ, if anything. */
+static bool is_the_same(const struct survey *before, const struct survey *after, const struct change *change)
+{
+    return change->work_count == 0 && change->daemon_count == 0 &&
+           before->plan->count == after->plan->count && before->plan->run_count == after->plan->run_count &&
+           before->scan.count == after->scan.count && before->rejected_count == after->rejected_count;
+}
+
+static enum berth_code refuse_for_problems(struct asked *asked, struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s; nothing was changed",
+                           asked->survey->diagnostics.error_count > 0 ? "the configuration has errors"
+                                                                      : "the configuration cannot be read");
+}
+
+/* Its turn has come; or plugins would not take their settings in place. */
+static enum berth_code begin(struct perform_request *request, const char *const *unwilling,
+                             size_t unwilling_count, struct perform_work *ret_work, struct berth_error *err)
+{
+    struct asked *asked = CONTAINER_OF(request, struct asked, perform);
+    struct reload *reload = asked->reload;
+
+    if (asked->survey == NULL) {
+        asked->begun_ns = uv_hrtime();
+        asked->before = survey_hold(newest(reload));
+        find_stopped(reload, asked);
+        if (!reads_files(asked))
+            asked->survey = survey_derive(asked->before, asked->stopped, asked->stopped_count);
+        else if (!look(reload, asked))
+            return refuse_for_problems(asked, err);
+    }
+    change_destroy(asked->change);
+    asked->change = compare(reload, asked, unwilling, unwilling_count);
+    copy_change(asked, asked->change);
+    if (asked->change->code != BERTH_OK)
+        return berth_error_set(err, asked->change->code, "%s", asked->change->refusal);
+    if (asked->request.is_dry_run)
+        return berth_error_set(err, BERTH_CANCELLED, "a dry run");
+    remember_stopped(reload, asked);
+    if (newest(reload) != asked->survey && !is_the_same(asked->before, asked->survey, asked->change))
+        adopt(reload, asked->survey);
+    *ret_work = (struct perform_work){
+        .plan = newest(reload)->plan,
+        .change = asked->change,
+        .drain_ns = newest(reload)->settings->upgrade.drain_ns,
+        .is_forced = asked->request.is_forced,
+        .is_atomic = asked->request.is_atomic,
+    };
+    return BERTH_OK;
+}
+
+/* What came of it */
+
+static void tell(struct asked *asked, const struct berth_change_report *report)
+{
+    struct berth_change_wait *wait;
+
+    while ((wait = LIST_FIRST(&asked->waits)) != NULL) {
+        LIST_REMOVE(wait, link);
+        wait->on_report(wait->context, report);
+        free(wait);
+    }
+}
+
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct reload *reload = CONTAINER_OF(timer, struct reload, patience);
+    struct asked *asked;
+
+    TAILQ_FOREACH(asked, &reload->all, link)
+    tell(asked, asked->is_done ? &asked->report : NULL);
+}
+
+static void forget(struct reload *reload, struct asked *asked)
+{
+    TAILQ_REMOVE(&reload->all, asked, link);
+    berth_arena_finish(&asked->arena);
+    free(asked);
+}
+
+static const struct perform_result *find_result(const struct perform_report *report, const char *uri)
+{
+    for (size_t i = 0; i < report->result_count; i++)
+        if (strcmp(report->results[i].uri, uri) == 0)
+            return &report->results[i];
+    return NULL;
+}
+
+/* @return how many steps have been done. */
+static size_t copy_results(struct asked *asked, const struct perform_report *report)
+{
+    struct berth_change_step *steps = (struct berth_change_step *)(uintptr_t)asked->report.steps;
+    size_t done = 0;
+
+    for (size_t i = 0; i < asked->report.step_count; i++) {
+        const struct perform_result *result = find_result(report, steps[i].uri);
+
+        if (result == NULL) {
+            steps[i].code = BERTH_CANCELLED;
+            steps[i].message = "not tried";
+            continue;
+        }
+        steps[i].code = result->code;
+        steps[i].message = copy_text(asked, result->message);
+        steps[i].generation = result->generation;
+        steps[i].pause_ns = result->pause_ns;
+        done += result->code == BERTH_OK;
+    }
+    return done;
+}
+
+/* What has stopped is listed with the plan's reason. */
+static void explain_stops(const struct reload *reload, const struct asked *asked)
+{
+    for (size_t i = 0; i < asked->change->step_count; i++) {
+        const struct change_step *step = &asked->change->steps[i];
+        struct registry_plugin *plugin = registry_find(reload->options.registry, step->uri);
+
+        if (step->action == CHANGE_STOP && plugin != NULL && plugin->state == BERTH_STATE_STOPPED)
+            registry_blame(reload->options.registry, plugin, BERTH_STATE_STOPPED, BERTH_SKIP,
+                           plugin->planned != NULL && plugin->planned->reason != NULL
+                               ? plugin->planned->reason
+                               : step->reason,
+                           NULL);
+    }
+}
+
+static const char *name_of(enum berth_change_kind kind)
+{
+    static const char *const names[] = {"reload", "start", "stop", "restart", "upgrade", "rollback"};
+
+    return names[kind];
+}
+
+static void log_problems(const struct asked *asked)
+{
+    for (size_t i = 0; i < asked->report.problems.count; i++)
+        log_line(asked->report.code == BERTH_INVALID_ARGUMENT ? BERTH_LOG_ERROR : BERTH_LOG_WARN, "%s",
+                 asked->report.problems.items[i]);
+}
+
+static void log_end(const struct asked *asked, size_t done)
+{
+    const struct berth_change_report *report = &asked->report;
+
+    if (report->is_dry_run)
+        return;
+    log_problems(asked);
+    for (size_t i = 0; i < report->applied.count; i++)
+        log_line(BERTH_LOG_INFO, "%s", report->applied.items[i]);
+    for (size_t i = 0; i < report->warnings.count; i++)
+        log_line(BERTH_LOG_WARN, "%s", report->warnings.items[i]);
+    if (report->code == BERTH_OK)
+        log_line(BERTH_LOG_INFO, "%s done change=%" PRIu64 " plugins=%zu took_ms=%.1f",
+                 name_of(asked->request.kind), report->number, done,
+                 (double)(uv_hrtime() - asked->begun_ns) / 1e6);
+    else
+        log_line(BERTH_LOG_ERROR, "%s not done change=%" PRIu64 ": %s", name_of(asked->request.kind),
+                 report->number, report->message);
+}
+
+static void copy_report(struct asked *asked, const struct perform_report *report, size_t *ret_done)
+{
+    asked->report.code = report->code;
+    asked->report.message = report->code == BERTH_OK ? NULL : copy_text(asked, report->message);
+    *ret_done = 0;
+    if (asked->request.is_dry_run && report->code == BERTH_CANCELLED) {
+        asked->report.code = BERTH_OK;
+        asked->report.message = NULL;
+        return;
+    }
+    if (asked->request.is_dry_run || asked->change == NULL || asked->change->code != BERTH_OK)
+        return;
+    *ret_done = copy_results(asked, report);
+    if (report->code == BERTH_OK)
+        return;
+    asked->report.code =
+        report->code == BERTH_UNAVAILABLE && report->result_count == 0 ? report->code : BERTH_ABORTED;
+    asked->report.message = copy_text(asked, report->message);
+}
+
+static void on_done(struct perform_request *request, const struct perform_report *report)
+{
+    struct asked *asked = CONTAINER_OF(request, struct asked, perform);
+    struct reload *reload = asked->reload;
+    size_t done;
+
+    copy_report(asked, report, &done);
+    log_end(asked, done);
+    if (asked->change != NULL && !asked->request.is_dry_run)
+        explain_stops(reload, asked);
+    change_destroy(asked->change);
+    asked->change = NULL;
+    survey_drop(asked->survey);
+    survey_drop(asked->before);
+    asked->is_done = true;
+    asked->survey = asked->before = NULL;
+    if (reload->perform != NULL)
+        drop_unused(reload);
+    if (--reload->waiting == 0)
+        reload->options.on_work(reload->options.context, false);
+    if (++reload->kept > KEPT_MAX) {
+        tell(TAILQ_FIRST(&reload->all), &TAILQ_FIRST(&reload->all)->report);
+        forget(reload, TAILQ_FIRST(&reload->all));
+        reload->kept--;
+    }
+    uv_idle_start(&reload->turn, on_turn);
+}
+
+/* Whoever waits is told at the top of the loop. */
+static void on_turn(uv_idle_t *turn)
+{
+    struct reload *reload = CONTAINER_OF(turn, struct reload, turn);
+    struct asked *asked, *next;
+
+    uv_idle_stop(turn);
+    for (asked = TAILQ_FIRST(&reload->all); asked != NULL; asked = next) {
+        next = TAILQ_NEXT(asked, link);
+        if (asked->is_done)
+            tell(asked, &asked->report);
+    }
+}
+
+/* Who asks */
+
+static struct reload *of_table(const struct berth_inspect *table)
+{
+    return ((const struct inspect *)table->context)->reload;
+}
+
+static enum berth_code check_request(const struct berth_change_request *request, struct berth_error *err)
+{
+    if ((unsigned)request->kind > BERTH_CHANGE_UPGRADE)
+        return berth_error_set(err, BERTH_UNIMPLEMENTED, "this berthd does not know this kind of change");
+    if ((request->kind == BERTH_CHANGE_RELOAD) != (request->subjects.count == 0))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s",
+                               request->subjects.count == 0
+                                   ? "name the plugins to change"
+                                   : "a reload is of the whole daemon; name no plugin");
+    if (request->subjects.count > SUBJECTS_MAX)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%zu plugins are too many for one request (at most %d)",
+                               request->subjects.count, SUBJECTS_MAX);
+    return BERTH_OK;
+}
+
+/* Before everything has started, requests wait for that. */
+static uint64_t ask(struct reload *reload, const struct berth_change_request *request)
+{
+    struct asked *asked = memory_allocate(1, sizeof(*asked));
+
+    asked->reload = reload;
+    asked->request = *request;
+    asked->request.subjects = copy_texts(asked, request->subjects.items, request->subjects.count);
+    asked->report = (struct berth_change_report){
+        .size = sizeof(asked->report), .number = ++reload->last_number, .is_dry_run = request->is_dry_run};
+    asked->perform = (struct perform_request){.begin = begin, .on_done = on_done};
+    TAILQ_INSERT_TAIL(&reload->all, asked, link);
+    if (reload->waiting++ == 0 && !request->is_dry_run)
+        reload->options.on_work(reload->options.context, true);
+    if (reload->perform != NULL)
+        perform_ask(reload->perform, &asked->perform);
+    else if (reload->is_stopping)
+        on_done(&asked->perform, &(struct perform_report){.code = BERTH_UNAVAILABLE,
+                                                          .message = "the daemon is shutting down"});
+    return asked->report.number;
+}
+
+static uint64_t request_change(const struct berth_inspect *table, const struct berth_change_request *request,
+                               enum berth_code *ret_code, struct berth_error *err)
+{
+    struct reload *reload = of_table(table);
+
+    if (!inspect_is_on_loop(table, "inspect->request_change", __builtin_return_address(0))) {
+        *ret_code =
+            berth_error_set(err, BERTH_FAILED_PRECONDITION, "request_change is for the loop's thread");
+        return 0;
+    }
+    *ret_code = check_request(request, err);
+    if (*ret_code == BERTH_OK && reload->waiting >= WAITING_MAX)
+        *ret_code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                                    "%d changes wait already; try again when some are done", WAITING_MAX);
+    return *ret_code == BERTH_OK ? ask(reload, request) : 0;
+}
+
+void reload_ask(struct reload *reload, const char *why)
+{
+    const struct berth_change_request request = {.size = sizeof(request), .kind = BERTH_CHANGE_RELOAD};
+
+    if (reload == NULL || reload->waiting >= WAITING_MAX) {
+        log_line(BERTH_LOG_WARN, "%s, not reloading: %s", why,
+                 reload == NULL ? "nothing has started" : "too many changes wait");
+        return;
+    }
+    log_line(BERTH_LOG_INFO, "%s, reloading", why);
+    ask(reload, &request);
+}
+
+static struct berth_change_wait *await_change(const struct berth_inspect *table, uint64_t number,
+                                              void (*on_report)(void *context,
+                                                                const struct berth_change_report *report),
+                                              void *context)
+{
+    struct reload *reload = of_table(table);
+    struct berth_change_wait *wait;
+    struct asked *asked;
+
+    if (!inspect_is_on_loop(table, "inspect->await_change", __builtin_return_address(0)))
+        return NULL;
+    TAILQ_FOREACH(asked, &reload->all, link)
+    if (asked->report.number == number)
+        break;
+    wait = asked != NULL ? calloc(1, sizeof(*wait)) : NULL;
+    if (wait == NULL)
+        return NULL;
+    wait->on_report = on_report;
+    wait->context = context;
+    LIST_INSERT_HEAD(&asked->waits, wait, link);
+    uv_timer_start(&reload->patience, on_patience_over, PATIENCE_MS, 0);
+    uv_idle_start(&reload->turn, on_turn);
+    return wait;
+}
+
+static void leave_change(const struct berth_inspect *table, struct berth_change_wait *wait)
+{
+    if (!inspect_is_on_loop(table, "inspect->leave_change", __builtin_return_address(0)))
+        return;
+    LIST_REMOVE(wait, link);
+    free(wait);
+}
+
+struct reload *reload_create(const struct reload_options *options)
+{
+    struct reload *reload = memory_allocate(1, sizeof(*reload));
+
+    reload->options = *options;
+    TAILQ_INIT(&reload->all);
+    uv_idle_init(options->loop, &reload->turn);
+    uv_timer_init(options->loop, &reload->patience);
+    reload->surveys = memory_grow(NULL, 0, sizeof(struct survey *));
+    reload->surveys[reload->survey_count++] = survey_hold(options->survey);
+    options->inspect->reload = reload;
+    options->inspect->settings_of = settings_of;
+    options->inspect->table.request_change = request_change;
+    options->inspect->table.await_change = await_change;
+    options->inspect->table.leave_change = leave_change;
+    return reload;
+}
+
+void reload_begin(struct reload *reload, struct perform *perform)
+{
+    struct asked *asked;
+
+    reload->perform = perform;
+    TAILQ_FOREACH(asked, &reload->all, link)
+    if (!asked->is_done)
+        perform_ask(perform, &asked->perform);
+}
+
+void reload_stop(struct reload *reload)
+{
+    static const struct perform_report stopping = {.code = BERTH_UNAVAILABLE,
+                                                   .message = "the daemon is shutting down"};
+    struct asked *asked, *next;
+
+    if (reload == NULL || reload->is_stopping)
+        return;
+    reload->is_stopping = true;
+    for (asked = TAILQ_FIRST(&reload->all); asked != NULL && reload->perform == NULL; asked = next) {
+        next = TAILQ_NEXT(asked, link);
+        if (!asked->is_done)
+            on_done(&asked->perform, &stopping);
+    }
+}
+
+void reload_close(struct reload *reload)
+{
+    uv_close((uv_handle_t *)&reload->turn, NULL);
+    uv_close((uv_handle_t *)&reload->patience, NULL);
+}
+
+static void leave_all(struct asked *asked)
+{
+    struct berth_change_wait *wait;
+
+    while ((wait = LIST_FIRST(&asked->waits)) != NULL) {
+        LIST_REMOVE(wait, link);
+        free(wait);
+    }
+}
+
+void reload_destroy(struct reload *reload)
+{
+    struct asked *asked;
+
+    if (reload == NULL)
+        return;
+    while ((asked = TAILQ_FIRST(&reload->all)) != NULL) {
+        leave_all(asked);
+        forget(reload, asked);
+    }
+    for (size_t i = 0; i < reload->survey_count; i++)
+        survey_drop(reload->surveys[i]);
+    for (size_t i = 0; i < reload->stopped_count; i++)
+        free(reload->stopped[i]);
+    free(reload->surveys);
+    free(reload->stopped);
+    free(reload);
+}

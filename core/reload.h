@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes that are asked for while the daemon runs: reads configuration and directories again, compares with
+ * what runs, and answers whoever waits.
+ */
+#ifndef CORE_RELOAD_H
+#define CORE_RELOAD_H
+
+#include <uv.h>
+
+#include <core/perform/perform.h>
+#include <core/state/state.h>
+
+#include "survey.h"
+
+struct reload;
+
+struct reload_options {
+    uv_loop_t *loop;
+    /** How the daemon was started; borrowed. */
+    const struct settings_options *settings;
+    struct inspect *inspect;
+    struct registry *registry;
+    /** What the daemon runs by at first; held. */
+    struct survey *survey;
+    /**
+     * The daemon runs by another survey from here on: modules are loaded from it, its settings are in effect.
+     * It is held until another is adopted.
+     */
+    void (*on_adopt)(void *context, struct survey *survey);
+    /** Something is under way, or all is done. */
+    void (*on_work)(void *context, bool is_busy);
+    void *context;
+};
+
+/** Adds its functions to the inspect table. Aborts when out of memory. */
+struct reload *reload_create(const struct reload_options *options);
+/** All has served: from here on changes are done. */
+void reload_begin(struct reload *reload, struct perform *perform);
+/** Asks for a reload on behalf of nobody who waits. @param why  "received SIGHUP", for the log. */
+void reload_ask(struct reload *reload, const char *why);
+/** The daemon stops: answers all that wait, and those that ask later. NULL: does nothing. */
+void reload_stop(struct reload *reload);
+/** Closes its handle, which takes one more turn of the loop; then reload_destroy. */
+void reload_close(struct reload *reload);
+/** Nothing runs any more. */
+void reload_destroy(struct reload *reload);
+
+#endif

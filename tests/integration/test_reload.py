@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A changed configuration and changed modules, as an operator applies them to a running daemon."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from daemon import BUILD, Case
+from workshop import Plugin
+
+STORE = "io.example.store.v1.store"
+USER = "io.example.user.v1.user"
+CALLER = "io.example.caller.v1.caller"
+LIMITS = "config:\n  burst: {type: int, default: 5}\n  token: {type: string, secret: true}"
+
+
+class Reload(Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules("servers", "introspection")
+        self.workshop.add("store", Plugin("io.example.store.v1", "store", yaml=f"interface: example_store\n{LIMITS}"))
+        self.workshop.add("user", Plugin("io.example.user.v1", "user", requires=["io.example.store.v1"]))
+        self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}"))
+
+    def ctl(self, daemon, *words, code=0):
+        done = subprocess.run([BUILD / "tools/berthctl/berthctl", "--address", daemon.address, *words], capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return done
+
+    def states(self, daemon):
+        listed = json.loads(self.ctl(daemon, "plugins", "ls", "--json").stdout)
+        return {plugin["uri"]: (plugin["state"], plugin["generation"]) for plugin in listed}
+
+    def test_a_dry_run_says_what_would_change_and_why_and_changes_nothing(self):
+        daemon = self.start()
+        before = self.states(daemon)
+        self.assertRegex(self.ctl(daemon, "reload", "--dry-run").stdout, r"^0 of \d+ plugins would change\n$")
+
+        self.workshop.write_config(plugins={STORE: {"burst": 7, "token": "swordfish"}, CALLER: {"burst": 9}},
+                                   log={"level": "debug"})
+        self.workshop.add("late", Plugin("io.example.late.v1", "late"))
+        done = self.ctl(daemon, "reload", "--dry-run")
+        self.assertIn(f"apply       log.level changed at {self.workshop.config}:", done.stdout)
+        self.assertIn(f"restart     {STORE}: burst changed at {self.workshop.config}:", done.stdout)
+        self.assertIn(f"restart     {USER}: it uses the interface of {STORE}\n            exclusive: calls wait", done.stdout)
+        self.assertIn(f"restart     {CALLER}: burst changed at {self.workshop.config}:", done.stdout)
+        self.assertIn("            beside: no call waits\n", done.stdout)
+        self.assertIn("start       io.example.late.v1.late: late 1.0.0\n", done.stdout)
+        self.assertRegex(done.stdout, r"\n4 of \d+ plugins would change\n$")
+        self.assertNotIn("swordfish", done.stdout + done.stderr)
+        self.assertEqual(before, self.states(daemon))
+
+    def test_json_has_the_same(self):
+        daemon = self.start()
+        self.workshop.write_config(plugins={STORE: {"burst": 7}})
+        told = json.loads(self.ctl(daemon, "reload", "--dry-run", "--json").stdout)
+        self.assertEqual(("OK", True, None), (told["code"], told["dry_run"], told["message"]))
+        self.assertEqual([("restart", STORE, None), ("restart", USER, STORE)],
+                         [(step["action"], step["uri"], step["cause"]) for step in told["steps"]])
+        self.assertEqual({1}, {step["group"] for step in told["steps"]})
+        self.assertEqual({"exclusive"}, {step["mode"] for step in told["steps"]})
+
+    def test_errors_in_the_configuration_are_told_with_their_place_and_nothing_changes(self):
+        daemon = self.start()
+        self.workshop.write_config(plugins={STORE: {"burst": "many"}, "io.example.nobody.v1.nobody": {}})
+        done = self.ctl(daemon, "reload", "--dry-run", code=1)
+        self.assertIn("burst: \"many\" is not an integer", done.stderr)
+        self.assertIn("io.example.nobody.v1.nobody", done.stderr)
+        self.assertIn("the configuration has errors; nothing was changed", done.stderr)
+        self.assertEqual("", done.stdout)
+
+    def test_a_new_version_of_a_module_is_seen(self):
+        daemon = self.start()
+        self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}"), version="1.1.0")
+        done = self.ctl(daemon, "reload", "--dry-run")
+        self.assertIn(f"upgrade     {CALLER}: caller 1.1.0 replaces 1.0.0\n            beside: no call waits\n", done.stdout)
+
+    def test_a_reload_does_it_and_leaves_the_rest_alone(self):
+        daemon = self.start()
+        before = self.states(daemon)
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+        self.assertEqual(before, self.states(daemon))
+        self.workshop.write_config(plugins={STORE: {"burst": 7}}, log={"level": "debug"})
+        self.workshop.add("late", Plugin("io.example.late.v1", "late"))
+        done = self.ctl(daemon, "reload")
+        self.assertRegex(done.stdout, r"\n3 of \d+ plugins changed\n$")
+        after = self.states(daemon)
+        self.assertEqual("ready", after["io.example.late.v1.late"][0])
+        changed = {uri for uri in before if before[uri] != after[uri]}
+        self.assertEqual({STORE, USER}, changed)
+        self.assertEqual({("ready", 2)}, {after[uri] for uri in changed})
+        self.assertEqual("debug\n", self.ctl(daemon, "log-level").stdout)
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+        told = json.loads(self.ctl(daemon, "plugins", "inspect", "--json", STORE).stdout)
+        self.assertEqual(["7"], [setting["value"] for setting in told["settings"] if setting["path"] == "burst"])
+
+    def test_a_new_version_takes_over_and_a_bad_one_does_not(self):
+        daemon = self.start()
+        self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}"), version="1.1.0")
+        self.assertIn(f"upgrade     {CALLER}: caller 1.1.0 replaces 1.0.0\n            beside: calls waited for no time\n",
+                      self.ctl(daemon, "plugins", "upgrade", CALLER).stdout)
+        self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
+        self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}",
+                                           init='return berth_error_set(err, BERTH_INTERNAL, "no luck");'), version="1.2.0")
+        done = self.ctl(daemon, "reload", code=4)
+        self.assertIn("no luck", done.stdout)
+        self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
+        self.assertIn("1.1.0", self.ctl(daemon, "plugins", "ls", "--json").stdout)
+
+    def test_stop_names_who_falls_and_start_brings_them_back(self):
+        daemon = self.start()
+        refused = self.ctl(daemon, "plugins", "stop", STORE, code=1)
+        self.assertIn(f"this takes others along: {USER} (stop); add --cascade if they may", refused.stderr)
+        self.assertIn("stop        ", self.ctl(daemon, "plugins", "stop", "--cascade", STORE).stdout)
+        listed = json.loads(self.ctl(daemon, "plugins", "ls", "--all", "--json").stdout)
+        reasons = {plugin["uri"]: plugin["reason"] for plugin in listed}
+        self.assertIn("stopped on request", reasons[STORE])
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+        started = self.ctl(daemon, "plugins", "start", STORE).stdout
+        self.assertIn(f"start       {STORE}: requested\n", started)
+        self.assertIn(f"start       {USER}: what it requires is back\n", started)
+        self.assertEqual({"ready"}, {self.states(daemon)[uri][0] for uri in (STORE, USER)})
+
+    def test_a_restart_of_what_answers_is_answered(self):
+        daemon = self.start()
+        for uri in ("io.containerd.grpc.v1.introspection", "io.containerd.server.v1.grpc"):
+            generation = self.states(daemon)[uri][1]
+            self.assertIn(f"restart     {uri}: requested\n", self.ctl(daemon, "plugins", "restart", uri).stdout)
+            self.assertEqual(generation + 1, self.states(daemon)[uri][1])
+
+    def test_sighup_reloads(self):
+        daemon = self.start()
+        self.workshop.write_config(plugins={CALLER: {"burst": 9}})
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for_log("reload done change=1 plugins=1")
+        self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
+        self.workshop.write_config("version: one\n")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for_log("reload not done change=2: the configuration")
+        self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
+
+    def test_watched_files_are_reloaded_once_they_are_quiet(self):
+        daemon = self.start()
+        self.workshop.write_config(watch=True)
+        self.ctl(daemon, "reload")
+        self.workshop.write_config(watch=True, plugins={CALLER: {"burst": 9}})
+        daemon.wait_for_log("reload done change=2 plugins=1")
+        half = self.workshop.plugins / "half.so"
+        content = self.workshop.add("late", Plugin("io.example.late.v1", "late")).read_bytes()
+        with half.open("wb") as file:
+            file.write(content[:100])
+            file.flush()
+            daemon.wait_for_log("reload done change=3 plugins=1")
+            self.assertNotIn("change=4", daemon.log)
+        daemon.wait_for_log("change=4")
+        (self.workshop.plugins / "late.so").rename(half)
+        daemon.wait_for_log("change=5")
+        self.assertEqual("ready", self.states(daemon)["io.example.late.v1.late"][0])
+        self.workshop.write_config(watch=False)
+        daemon.wait_for_log("change=6")
+        self.workshop.write_config(plugins={CALLER: {"burst": 11}})
+        time.sleep(2)
+        self.assertNotIn("change=7", daemon.log)
+
+    def test_a_plugin_directory_may_be_replaced_as_a_whole(self):
+        releases = self.workshop.top / "releases"
+        shutil.copytree(self.workshop.plugins, releases / "1")
+        link = self.workshop.top / "current"
+        link.symlink_to(releases / "1")
+        self.workshop.write_config(watch=True, plugin_dirs=[str(link)])
+        daemon = self.start()
+        self.workshop.add("late", Plugin("io.example.late.v1", "late"))
+        shutil.copytree(self.workshop.plugins, releases / "2")
+        (self.workshop.top / "next").symlink_to(releases / "2")
+        (self.workshop.top / "next").rename(link)
+        daemon.wait_for_log("reload done change=1")
+        self.assertEqual("ready", self.states(daemon)["io.example.late.v1.late"][0])
+
+
+if __name__ == "__main__":
+    unittest.main()
