@@ -276,6 +276,10 @@ const char *manifest_find_unset(const struct manifest_plugin *plugin, const stru
 /** Words that, as the reason of a skip. */
 void manifest_explain_unset(const char *condition, struct berth_error *ret_sentence);
 
+/** Why it cannot run in a process of its own, whatever else runs: "is a server, …"; NULL: nothing here
+ * forbids it. */
+const char *manifest_find_obstacle(const struct manifest_plugin *plugin);
+
 uint64_t manifest_hash(const char *text, size_t length);
 
 /**

@@ -26,22 +26,6 @@ static void refuse(struct plan_build *build, const struct settings_isolation *is
     free(why);
 }
 
-/* What it says of itself. */
-static const char *find_own_reason(const struct manifest_plugin *plugin)
-{
-    if (plugin->made_by != NULL)
-        return "is only the way to a server behind a socket, which runs in a process of its own anyway";
-    if (plugin->carry_count > 0)
-        return "is a server, and calls reach the daemon through it";
-    if ((plugin->uses & MANIFEST_USES_INTERCEPT) != 0)
-        return "intercepts calls of the daemon";
-    if ((plugin->uses & MANIFEST_USES_ROUTER) != 0)
-        return "uses the routes of other plugins (uses: router)";
-    if ((plugin->uses & MANIFEST_USES_INSPECT) != 0)
-        return "looks at other plugins (uses: inspect)";
-    return NULL;
-}
-
 static bool points_at(const struct plan *plan, const struct plan_requirement *requirement, size_t entry)
 {
     if (requirement->target == PLAN_TARGET_PLUGIN)
@@ -75,7 +59,7 @@ static size_t find_user(const struct plan_build *build, size_t entry)
 static void judge(struct plan_build *build, const struct settings_isolation *isolation, size_t entry)
 {
     const struct plan_entry *isolated = &build->plan->entries[entry];
-    const char *reason = find_own_reason(isolated->plugin);
+    const char *reason = manifest_find_obstacle(isolated->plugin);
     size_t other;
 
     if (reason != NULL) {

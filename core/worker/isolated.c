@@ -83,8 +83,8 @@ struct isolated {
     char reason[BERTH_ERROR_MAX];
     bool ended_well;
     uint64_t started_ns, pinged_ns;
-    /* Restarts in a row, and in the present interval. */
-    uint32_t in_a_row, in_interval;
+    /* Restarts: all, in a row, and in the present interval. */
+    uint32_t restarts, in_a_row, in_interval;
     uint64_t interval_ns;
     struct {
         uint32_t number;
@@ -242,6 +242,7 @@ static uint64_t next_delay_ms(struct isolated *isolated)
         delay_ns *= 2;
     isolated->in_a_row++;
     isolated->in_interval++;
+    isolated->restarts++;
     return (delay_ns < RESTART_DELAY_MAX_NS ? delay_ns : RESTART_DELAY_MAX_NS) / 1000000;
 }
 
@@ -683,6 +684,17 @@ static void send_start(struct isolated *isolated)
     worker_start_write(channel_write(&isolated->channel), &start, options->settings);
 }
 
+/* For listings: which process it is, and how many came before it. */
+static void show_process(struct isolated *isolated)
+{
+    char number[24];
+
+    snprintf(number, sizeof(number), "%d", (int)isolated->child.pid);
+    berth_add_export(isolated->host, "berth.process", number);
+    snprintf(number, sizeof(number), "%u", isolated->restarts);
+    berth_add_export(isolated->host, "berth.restarts", number);
+}
+
 static enum berth_code connect_worker(struct isolated *isolated, int *pair, struct berth_error *err)
 {
     char **environment = make_environment(isolated->options.plugin);
@@ -725,6 +737,7 @@ static enum berth_code start_worker(struct isolated *isolated, struct berth_erro
         return code;
     isolated->state = ISOLATED_STARTING;
     isolated->started_ns = uv_hrtime();
+    show_process(isolated);
     send_start(isolated);
     await(isolated, BERTH_STEP_INIT);
     return BERTH_OK;

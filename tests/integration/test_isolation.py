@@ -119,13 +119,13 @@ class Alike(Isolated):
             spelt = [each.message for each in ask.stream(daemon.address, "/helloworld.Greeter/SpellHello", request, helloworld_pb2.HelloReply)]
             version = re.sub(r"(Process|UUID): .*", "", daemon.ctl("version").stdout)
             described = daemon.ctl("describe", "helloworld.Greeter").stdout
-            exports = [{each.key: each.value for each in self.plugins(daemon)[URI].message.exports}]
+            exports = [(each.key, each.value) for each in self.plugins(daemon)[URI].message.exports if not each.key.startswith("berth.")]
             return spelt, version, described, exports
 
         spelt, version, described, exports = self.compare(ask_daemon)
         self.assertEqual(["a", "b", "c"], spelt)
         self.assertIn("0.1.0", version)
-        self.assertEqual([{"hostile": "yes"}], exports)
+        self.assertEqual([("hostile", "yes")], exports)
 
     def test_an_init_that_refuses_or_skips_says_so(self):
         for word, text in (("refuse", "asked to refuse"), ("skip", "asked to skip")):
@@ -321,6 +321,18 @@ class Restarted(Isolated):
         error = self.error_of(daemon, "hello")
         self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
         self.greet(daemon)
+        self.assert_stops(daemon)
+
+    def test_listings_show_its_process_and_its_restarts(self):
+        daemon = self.begin()
+        for restarts in range(2):
+            self.wait_until_it_works(daemon)
+            shown = {each.key: each.value for each in self.plugins(daemon)[URI].message.exports}
+            self.assertEqual([int(shown["berth.process"])], self.workers(daemon))
+            self.assertEqual(str(restarts), shown["berth.restarts"])
+            os.kill(self.workers(daemon)[0], signal.SIGKILL)
+            daemon.wait_for_log("degraded")
+        self.wait_until_it_works(daemon)
         self.assert_stops(daemon)
 
     def test_without_restarts_one_is_enough(self):

@@ -636,7 +636,7 @@ static void who_uses_the_daemon_itself_stays_in_it(void **state)
         const char *reason;
     } cases[] = {
         {0, 1, "is a server, and calls reach the daemon through it"},
-        {MANIFEST_USES_INTERCEPT, 0, "intercepts calls of the daemon"},
+        {MANIFEST_USES_INTERCEPT, 0, "intercepts calls of the daemon (uses: intercept)"},
         {MANIFEST_USES_ROUTER, 0, "uses the routes of other plugins (uses: router)"},
         {MANIFEST_USES_INSPECT, 0, "looks at other plugins (uses: inspect)"},
     };

@@ -55,6 +55,20 @@ static void check_requirements(const struct manifest_plugin *plugin, struct chec
     }
 }
 
+/* What an operator who isolates it will meet. */
+static void check_isolation(const struct manifest_plugin *plugin, struct check_report *report)
+{
+    const char *obstacle = manifest_find_obstacle(plugin);
+
+    if (obstacle != NULL)
+        check_report_add(report, CHECK_NOTE, "isolation", "%s cannot run in a process of its own: it %s",
+                         plugin->uri, obstacle);
+    else if (plugin->interface != NULL)
+        check_report_add(report, CHECK_NOTE, "isolation",
+                         "%s can run in a process of its own only where no other plugin uses its interface",
+                         plugin->uri);
+}
+
 static struct manifest *check_manifest(const void *bytes, size_t length, const char *path,
                                        struct check_report *report)
 {
@@ -76,6 +90,8 @@ static struct manifest *check_manifest(const void *bytes, size_t length, const c
     keep_names(manifest, report);
     for (size_t i = 0; i < manifest->plugin_count; i++)
         check_requirements(&manifest->plugins[i], report);
+    for (size_t i = 0; i < manifest->plugin_count; i++)
+        check_isolation(&manifest->plugins[i], report);
     return manifest;
 }
 
