@@ -56,17 +56,23 @@ static bool is_requirement(const char *name)
     return strcmp(name, "*") == 0 || manifest_type_is_valid(name) || manifest_uri_split(name, &length);
 }
 
+/* Those of the entry, and those that every such plugin has. */
 static const struct manifest_requirement *read_requirements(const struct making *making, const char *key,
-                                                            size_t *ret_count)
+                                                            const struct manifest_requirement *own,
+                                                            size_t own_count, size_t *ret_count)
 {
     const struct config_node *list = config_node_find(making->node, key);
+    size_t count;
     const char **names =
-        makes_read_list(&making->catalog->arena, list, key, is_requirement, ret_count, making->diagnostics);
+        makes_read_list(&making->catalog->arena, list, key, is_requirement, &count, making->diagnostics);
     struct manifest_requirement *requirements =
-        config_arena_allocate(&making->catalog->arena, *ret_count * sizeof(*requirements));
+        config_arena_allocate(&making->catalog->arena, (count + own_count) * sizeof(*requirements));
 
-    for (size_t i = 0; i < *ret_count; i++)
+    for (size_t i = 0; i < count; i++)
         requirements[i] = (struct manifest_requirement){names[i], list->mark};
+    for (size_t i = 0; i < own_count; i++)
+        requirements[count + i] = own[i];
+    *ret_count = count + own_count;
     return requirements;
 }
 
@@ -115,8 +121,10 @@ static const struct manifest_plugin *make(const struct making *making)
     snprintf(uri, length, "%s.%s", type, id);
     made->uri = uri;
     made->mark = making->node->key_mark;
-    made->requirements = read_requirements(making, "requires", &made->requirement_count);
-    made->wants = read_requirements(making, "wants", &made->want_count);
+    made->requirements = read_requirements(making, "requires", making->maker->requirements,
+                                           making->maker->requirement_count, &made->requirement_count);
+    made->wants = read_requirements(making, "wants", making->maker->wants, making->maker->want_count,
+                                    &made->want_count);
     read_services(making, known, made);
     return made;
 }

@@ -48,10 +48,11 @@ static bool means_dead(enum berth_code code)
 
 static void show_latency(const struct proxy *proxy)
 {
+    double latency_ns = (double)(uv_hrtime() - proxy->probe_start_ns);
     char text[32];
 
-    snprintf(text, sizeof(text), "%.0fus",
-             (double)(uv_hrtime() - proxy->probe_start_ns) / NANOSECONDS_PER_MICROSECOND);
+    berth_series_set(proxy->latency, latency_ns / 1e9);
+    snprintf(text, sizeof(text), "%.0fus", latency_ns / NANOSECONDS_PER_MICROSECOND);
     berth_add_export(proxy->host, "latency", text);
 }
 
@@ -67,7 +68,8 @@ static void on_end(void *context, struct berth_rpc_call *call, enum berth_code c
     berth_enter(proxy->host, "the answer to a health check");
     if (means_dead(code)) {
         snprintf(reason, sizeof(reason), "%s", message);
-        proxy->take_state(proxy, reason);
+        if (!proxy->is_program_down)
+            proxy->take_state(proxy, reason);
         sleep_for(proxy, proxy->retry_ms);
         proxy->retry_ms = proxy->retry_ms * 2 < RETRY_LAST_MS ? proxy->retry_ms * 2 : RETRY_LAST_MS;
     } else {

@@ -37,6 +37,7 @@ static void take_state(struct proxy *proxy, const char *reason)
         return;
     is_news = was_connected != (reason == NULL) || (reason != NULL && strcmp(reason, proxy->reason) != 0);
     proxy->is_connected = reason == NULL;
+    berth_series_set(proxy->connected, reason == NULL ? 1 : 0);
     snprintf(proxy->reason, sizeof(proxy->reason), "%s", reason == NULL ? "" : reason);
     finish_start(proxy);
     if (reason != NULL)
@@ -73,6 +74,17 @@ static void show(const struct proxy *proxy)
         berth_add_export(proxy->host, config->exports.items[i].key, config->exports.items[i].value);
     for (size_t i = 0; i < config->capabilities.count; i++)
         berth_add_capability(proxy->host, config->capabilities.items[i]);
+}
+
+static void count(struct proxy *proxy)
+{
+    const struct berth_host *host = proxy->host;
+
+    proxy->connected =
+        berth_metrics_gauge(host, "proxy_connected", "Does the server behind the socket answer?");
+    proxy->latency = berth_metrics_gauge(host, "proxy_latency_seconds",
+                                         "How long its last answer to a health check took.");
+    proxy->starts = berth_metrics_counter(host, "proxy_starts_total", "Starts of its program.");
 }
 
 static enum berth_code choose_address(struct proxy *proxy, struct berth_error *err)
@@ -120,6 +132,7 @@ static enum berth_code set_up(struct proxy *proxy, struct berth_error *err)
 {
     enum berth_code code = proxy_config_init(&proxy->config, proxy->host->settings, err);
 
+    count(proxy);
     if (code == BERTH_OK)
         code = choose_address(proxy, err);
     if (code == BERTH_OK && proxy->config.command.count > 0)

@@ -230,7 +230,9 @@ static enum berth_code launch(struct program *program, struct berth_error *err)
     if (error != 0)
         return berth_error_set(err, BERTH_UNAVAILABLE, "%.300s: cannot be started: %s", program->arguments[0],
                                strerror(error));
+    berth_series_add(program->proxy->starts, 1);
     program->is_running = true;
+    program->proxy->is_program_down = false;
     program->started_ns = uv_hrtime();
     program->open_handles += 2;
     uv_poll_init(program->proxy->host->loop, &program->exit, program->pidfd);
@@ -405,6 +407,7 @@ static void on_exit_seen(uv_poll_t *poll, int poll_status, int events)
     kill(-program->pid, SIGKILL);
     reap(program->pid, &status);
     program->is_running = false;
+    program->proxy->is_program_down = true;
     if (program->line_length > 0)
         take_line(program);
     if (!program->is_stopping)

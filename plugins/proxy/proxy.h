@@ -14,6 +14,7 @@
 
 #include <berth/plugin.h>
 #include <berth/rpc/client.h>
+#include <berth/types/metrics.h>
 
 #include "proxy-plugin.h"
 
@@ -42,7 +43,12 @@ struct proxy {
     uint64_t probe_start_ns, retry_ms;
     bool is_not_serving;
 
+    /** Metrics; NULL without io.berth.metrics.v1. */
+    struct berth_series *connected, *latency, *starts;
+
     struct program *program;
+    /** It does not run, and `reason` says why: that it cannot be reached is no news. */
+    bool is_program_down;
     /** Init is pending until the server answers, or `patience_ns` is over. */
     bool is_starting, is_closing;
     uint64_t patience_ns;

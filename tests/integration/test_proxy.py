@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 import ask
 import grpc
@@ -197,6 +198,19 @@ class Calls(Proxied):
         self.assertRegex(exports["latency"], r"^\d+us$")
         done = run(BERTHCTL, "--address", self.daemon.address, "services")
         self.assertIn(SERVICE, done.stdout)
+
+    def test_prometheus_is_told_of_the_server(self):
+        self.assert_stops(self.daemon)
+        config = json.loads(self.workshop.config.read_text(encoding="utf-8"))
+        config["plugins"] = {"io.containerd.server.v1.metrics": {"address": "127.0.0.1:0"}}
+        self.workshop.config.write_text(json.dumps(config), encoding="utf-8")
+        self.daemon = self.start()
+        address = ask.plugins(self.daemon.address)["io.containerd.server.v1.metrics"].message
+        address = next(export.value for export in address.exports if export.key == "address")
+        with urllib.request.urlopen(f"http://{address}/v1/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        self.assertIn(f'proxy_connected{{plugin="{NAME}"}} 1', text)
+        self.assertRegex(text, rf'proxy_latency_seconds{{plugin="{NAME}"}} 0\.\d+')
 
     def test_a_server_that_goes_and_comes(self):
         self.server.stop(None).wait()
@@ -388,8 +402,8 @@ class Configuration(Proxied):
             "overlay": {"type": "snapshot", "address": "/z"},
             "c": {"address": "/x", "services": ["c.C"], "requires": ["io.no.such.v1"]}})
         done = self.berthd("plan", "--config", str(self.workshop.config))
-        self.assert_line(done.stdout, "1 ", "run", "io.berth.proxy.v1.a", "proxy 0.1.0")
-        self.assert_line(done.stdout, "0 ", "run", "io.berth.proxy.v1.b")
+        self.assert_line(done.stdout, "2 ", "run", "io.berth.proxy.v1.a", "proxy 0.1.0")
+        self.assert_line(done.stdout, "1 ", "run", "io.berth.proxy.v1.b")
         self.assert_line(done.stdout, "run", "io.containerd.snapshotter.v1.overlay")
         self.assert_line(done.stdout, "blocked", "io.berth.proxy.v1.c", "io.no.such.v1")
 
