@@ -11,7 +11,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from daemon import BUILD, Case, run
+from daemon import BUILD, Case, environment, run
 from workshop import Plugin
 
 TYPE = "io.example.fixture.v1"
@@ -24,8 +24,9 @@ def minisign(*arguments, password=None):
     return subprocess.run(["minisign", *map(str, arguments)], input=password, capture_output=True, text=True, check=False)
 
 
-@unittest.skipIf(shutil.which("minisign") is None, "needs minisign")
-class Trust(Case):
+class Signed(Case):
+    """A folder with a module to sign, and a key that the configuration trusts."""
+
     def setUp(self):
         super().setUp()
         self.workshop.add_default_modules("servers", "introspection")
@@ -83,6 +84,9 @@ class Trust(Case):
         for text in texts:
             self.assertIn(text, reason)
 
+
+@unittest.skipIf(shutil.which("minisign") is None, "needs minisign")
+class Trust(Signed):
     def test_an_operator_installs_an_unsigned_module_and_reads_why_it_does_not_run(self):
         self.configure()
         self.sign_all()
@@ -271,6 +275,24 @@ class Trust(Case):
         self.assertNotIn("library evil", daemon.log)
         self.assert_stops(daemon)
 
+    def test_a_reload_judges_every_file_anew(self):
+        """A module that was revoked stops, and starts again once it is not."""
+        self.sign_all()
+        self.configure()
+        daemon = self.start()
+        self.assertEqual("ready", self.plugins(daemon)[self.uri].state)
+        hash_of_hello = hashlib.sha256(self.module.read_bytes()).hexdigest()
+        self.configure(revoked=[hash_of_hello])
+        daemon.ctl("reload")
+        found = self.plugins(daemon)
+        self.assertEqual("rejected", found["hello.so"].state)
+        self.assertIn("this file is revoked at ", found["hello.so"].reason)
+        self.assertNotEqual("ready", found[self.uri].state if self.uri in found else "gone")
+        self.configure()
+        daemon.ctl("reload")
+        self.assertEqual("ready", self.plugins(daemon)[self.uri].state)
+        self.assert_stops(daemon)
+
     def test_a_process_of_its_own_loads_what_was_verified(self):
         """A signed module runs isolated; once its file is another one, its next process refuses to load it."""
         greeter = "io.containerd.grpc.v1.greeter"
@@ -411,12 +433,12 @@ class Trust(Case):
 
 
 @unittest.skipIf(shutil.which("minisign") is None, "needs minisign")
-class Sdk(Trust):
-    """berth-sdk keygen, sign and verify, each against minisign."""
+class Sdk(Signed):
+    """berth-sdk keygen, sign and verify, each against minisign and against a host."""
 
     def sdk(self, *arguments, password=None):
         done = subprocess.run([str(SDK), *map(str, arguments)], input=password, capture_output=True, text=True, check=False,
-                              start_new_session=True, cwd=self.workshop.top)
+                              start_new_session=True, cwd=self.workshop.top, env=environment())
         self.assertNotIn("Sanitizer", done.stderr)
         return done
 
@@ -425,9 +447,8 @@ class Sdk(Trust):
         return done
 
     def sign(self, *modules, key=None, comment=None, legacy=False):
-        """The same tests, with signatures of our own."""
         if legacy:
-            super().sign(*modules, key=key, comment=comment, legacy=True)
+            Signed.sign(self, *modules, key=key, comment=comment, legacy=True)
             return
         more = [] if comment is None else ["--comment", comment]
         self.assert_done(self.sdk("sign", "--key", key or self.secret, *more, *(modules or (self.module,))))
@@ -448,9 +469,9 @@ class Sdk(Trust):
         self.assertIn("berth module=hello version=1.0.0", done.stdout)
 
     def test_minisign_signs_with_our_keys(self):
-        Trust.sign(self)
+        Signed.sign(self)
         self.assertIn(f"signed by {self.id_of()}: berth module=hello version=1.0.0", self.assert_done(self.verify(self.module)).stdout)
-        Trust.sign(self, legacy=True)
+        Signed.sign(self, legacy=True)
         self.assert_done(self.verify(self.module))
 
     def test_we_sign_with_keys_of_minisign_that_have_a_password(self):
@@ -498,9 +519,13 @@ class Sdk(Trust):
         self.assertEqual([True, True, False], [each["signature_verified"] for each in told])
         self.assertEqual(["hello", "other", None], [each["module"] for each in told])
 
-    def test_a_signature_is_bound_to_module_and_version_by_itself(self):
+    def test_a_host_runs_what_we_sign_and_it_is_bound_to_module_and_version(self):
         done = self.assert_done(self.sdk("sign", "--key", self.secret, self.module))
         self.assertIn("berth module=hello version=1.0.0", done.stdout)
+        self.configure()
+        self.assertEqual("berth module=hello version=1.0.0", self.assert_runs()["signer_comment"])
+        self.sign(comment="berth module=hello version=2.0.0")
+        self.assert_rejected('signed it as version "2.0.0"')
 
     def test_wrong_usage_is_said(self):
         self.assertEqual(2, self.sdk("sign", self.module).returncode)
