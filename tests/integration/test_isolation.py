@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -383,6 +384,54 @@ class Restarted(Isolated):
                   for worker in workers):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
+
+
+class Reloaded(Isolated):
+    """One line more, a reload, and the plugin runs isolated; one line less, and it is back."""
+
+    def reload(self, daemon, isolation):
+        self.workshop.write_config(isolation=isolation, plugins={URI: {}})
+        done = daemon.ctl("reload")
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr + daemon.log)
+        # What it tells the service manager is read, as a service manager does.
+        daemon.notify.wait("none of them", 0.05, lambda: True)
+
+    def test_a_plugin_moves_out_and_back_while_calls_go_on(self):
+        self.workshop.write_config(plugins={URI: {}})
+        daemon = self.start()
+        is_over = threading.Event()
+
+        def call_all_the_time():
+            count = 0
+            while not is_over.is_set():
+                self.wait_until_it_works(daemon)
+                self.greet(daemon)
+                count += 1
+            return count
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            calls = pool.submit(call_all_the_time)
+            try:
+                for _ in range(3):
+                    self.reload(daemon, {URI: {}})
+                    self.assertEqual(1, len(self.workers(daemon)))
+                    self.reload(daemon, {URI: {"memory": "0"}, GREETER: {}})
+                    self.assertEqual(2, len(self.workers(daemon)))
+                    self.reload(daemon, {})
+                    self.assertEqual([], self.workers(daemon))
+            finally:
+                is_over.set()
+            self.assertGreater(calls.result(), 0)
+        self.assert_stops(daemon)
+
+    def test_a_change_of_its_confinement_restarts_it(self):
+        daemon = self.begin()
+        before = self.workers(daemon)
+        self.assertIn(self.do(daemon, str(self.workshop.config)), ("EACCES", "EPERM"))
+        self.reload(daemon, {URI: {"files": {"read": [str(self.workshop.top)]}}})
+        self.assertEqual("ok", self.do(daemon, str(self.workshop.config)))
+        self.assertNotEqual(before, self.workers(daemon))
+        self.assert_stops(daemon)
 
 
 class Planned(Isolated):
