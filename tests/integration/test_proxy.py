@@ -118,7 +118,7 @@ class Proxied(Case):
             time.sleep(0.02)
 
 
-class Calls(Proxied):
+class Beside(Proxied):
     """A server that runs before the daemon does, in this process."""
 
     def setUp(self):
@@ -129,6 +129,8 @@ class Calls(Proxied):
         self.configure(address=str(self.socket))
         self.daemon = self.start()
 
+
+class Calls(Beside):
     def test_bytes_headers_and_trailers_pass(self):
         with self.channel() as channel:
             reply, call = channel.unary_unary(f"/{SERVICE}/Echo").with_call(
@@ -235,6 +237,40 @@ class Calls(Proxied):
             self.assert_stops(self.daemon)
             with self.assertRaises(grpc.RpcError):
                 list(call)
+
+
+class Reload(Beside):
+    """Entries come, change and go while the daemon runs."""
+
+    def reload(self, **entries):
+        self.workshop.write_config(proxy_plugins=entries)
+        done = run(BERTHCTL, "--address", self.daemon.address, "reload")
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr + self.daemon.log)
+        return done.stdout
+
+    def test_entries_come_change_and_go(self):
+        first = {"address": str(self.socket), "services": [SERVICE], "check_interval": "200ms"}
+        other = self.workshop.short / "other.sock"
+        server = serve(f"unix:{other}")
+        self.addCleanup(lambda: server.stop(None))
+        self.assertIn("io.berth.proxy.v1.more", self.reload(ships=first, more={"address": str(other), "services": ["test.More"]}))
+        with self.channel() as channel, self.assertRaises(grpc.RpcError) as raised:
+            channel.unary_unary("/test.More/Nothing")(b"", timeout=20)
+        self.assertEqual(grpc.StatusCode.UNIMPLEMENTED, raised.exception.code())
+        self.assertIn("Method not found", raised.exception.details())
+        self.reload(ships={**first, "address": str(other)})
+        self.assertEqual(b"x", self.call("Echo", b"x"))
+        self.assertEqual([], self.ships.seen)
+        with self.channel() as channel, self.assertRaises(grpc.RpcError) as raised:
+            channel.unary_unary("/test.More/Nothing")(b"", timeout=20)
+        self.assertNotIn("Method not found", raised.exception.details())
+        self.reload(ships={**first, "services": [SERVICE, "test.More"]})
+        with self.channel() as channel, self.assertRaises(grpc.RpcError) as raised:
+            channel.unary_unary("/test.More/Nothing")(b"", timeout=20)
+        self.assertIn("Method not found", raised.exception.details())
+        self.assertEqual(b"y", self.call("Echo", b"y"))
+        self.assertEqual(1, len(self.ships.seen))
+        self.assert_stops(self.daemon)
 
 
 PROGRAM = """
