@@ -246,6 +246,8 @@ static void ghost_destroy(struct ghost *ghost)
     free((char *)ghost->manifest.module);
     free((char *)ghost->manifest.version);
     free((char *)ghost->manifest.path);
+    free(ghost->manifest.signer);
+    free(ghost->manifest.signer_comment);
     free(ghost);
 }
 
@@ -258,6 +260,11 @@ static struct ghost *ghost_create(const struct plan_entry *entry)
     ghost->manifest.module = memory_copy(plugin->manifest->module);
     ghost->manifest.version = memory_copy(plugin->manifest->version);
     ghost->manifest.path = memory_copy(plugin->manifest->path);
+    if (plugin->manifest->signer != NULL)
+        ghost->manifest.signer = memory_copy(plugin->manifest->signer);
+    if (plugin->manifest->signer_comment != NULL)
+        ghost->manifest.signer_comment = memory_copy(plugin->manifest->signer_comment);
+    ghost->manifest.is_verified = plugin->manifest->is_verified;
     ghost->file.path = (char *)ghost->manifest.path;
     ghost->manifest.file = &ghost->file;
     ghost->plugin.manifest = &ghost->manifest;
