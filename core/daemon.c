@@ -437,6 +437,15 @@ static void make_perform(struct daemon *daemon)
     daemon->holds.perform = daemon->perform;
 }
 
+static void on_residents(void *context)
+{
+    struct daemon *daemon = context;
+
+    daemon->inspect.daemon.residents = daemon->loading.modules.residents;
+    daemon->inspect.daemon.resident_count = daemon->loading.modules.resident_count;
+    changes_note(&daemon->inspect.changes);
+}
+
 /* Third-party code runs from here on. What the survey has used would make large blocks of plugins resident.
  */
 static bool load_modules(struct daemon *daemon)
@@ -449,6 +458,8 @@ static bool load_modules(struct daemon *daemon)
     daemon->loading.notices = &daemon->notices;
     modules_init(&daemon->loading.modules, &daemon->loop, daemon->root,
                  daemon->survey->settings->upgrade.max_resident_bytes);
+    daemon->loading.modules.on_residents = on_residents;
+    daemon->loading.modules.context = daemon;
     tampering_watch_process();
     printing_begin();
     make_perform(daemon);

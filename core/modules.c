@@ -216,6 +216,22 @@ static void set_timer(struct modules *modules)
         uv_timer_start(&modules->timer, on_timer, waits_ms[first->attempts], 0);
 }
 
+static void list_residents(struct modules *modules)
+{
+    size_t before = modules->resident_count, count;
+
+    modules_resident_bytes(modules, &count);
+    free(modules->residents);
+    modules->residents = memory_allocate(count, sizeof(*modules->residents));
+    modules->resident_count = 0;
+    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
+        if (modules_is_resident(file))
+            modules->residents[modules->resident_count++] =
+                (struct berth_resident){file->name, file->path, file->result.reason, file->result.bytes};
+    if (modules->on_residents != NULL && (before > 0 || count > 0))
+        modules->on_residents(modules->context);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct modules *modules = timer->data;
@@ -233,6 +249,7 @@ static void on_timer(uv_timer_t *timer)
         if (modules_is_resident(file))
             try_to_unload(modules, file);
     }
+    list_residents(modules);
     set_timer(modules);
 }
 
@@ -285,4 +302,5 @@ void modules_finish(struct modules *modules)
         module_destroy(modules->files->module);
         forget(modules, modules->files);
     }
+    free(modules->residents);
 }

@@ -7,6 +7,8 @@
 #ifndef CORE_MODULES_H
 #define CORE_MODULES_H
 
+#include <berth/inspect.h>
+
 #include <core/base/running.h>
 
 #include "unloading.h"
@@ -44,6 +46,12 @@ struct modules {
     /** Of the copies made so far. */
     uint64_t copies;
     uv_timer_t timer;
+    /** For listings. */
+    struct berth_resident *residents;
+    size_t resident_count;
+    /** The residents have changed; may be NULL. */
+    void (*on_residents)(void *context);
+    void *context;
 };
 
 void modules_init(struct modules *modules, uv_loop_t *loop, const char *root, uint64_t max_resident);

@@ -8,6 +8,7 @@
 
 typedef Berth__Inspect__V1__StatusResponse status_message;
 typedef Berth__Inspect__V1__Problem problem_message;
+typedef Berth__Inspect__V1__Resident resident_message;
 
 /* The texts belong to the host and stay while the loop is not entered. */
 struct report {
@@ -90,8 +91,37 @@ static const char *verdict(const struct report *report, const struct berth_daemo
     return daemon->ready ? "ready" : "starting";
 }
 
+/* The texts are the host's, and live until the message is sent. */
+static void add_residents(struct report *report, const struct berth_daemon_info *daemon)
+{
+    size_t count = BERTH_HAS(daemon, resident_count) ? daemon->resident_count : 0;
+    resident_message *residents;
+
+    if (count == 0)
+        return;
+    report->message.residents = calloc(count, sizeof(*report->message.residents));
+    residents = calloc(count, sizeof(*residents));
+    if (report->message.residents == NULL || residents == NULL) {
+        free(residents);
+        report->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        berth__inspect__v1__resident__init(&residents[i]);
+        residents[i].module = introspection_text(daemon->residents[i].module);
+        residents[i].path = introspection_text(daemon->residents[i].path);
+        residents[i].reason = introspection_text(daemon->residents[i].reason);
+        residents[i].bytes = daemon->residents[i].bytes;
+        report->message.residents[i] = &residents[i];
+    }
+    report->message.n_residents = count;
+}
+
 static void finish(struct report *report)
 {
+    if (report->message.n_residents > 0)
+        free(report->message.residents[0]);
+    free(report->message.residents);
     for (size_t i = 0; i < report->message.n_problems; i++) {
         problem_message *problem = report->message.problems[i];
 
@@ -128,6 +158,7 @@ void introspection_status(struct berth_call *call, const Berth__Inspect__V1__Sta
         report.message.last_death_plugin = introspection_text(inspect->daemon->last_death_plugin);
     if (BERTH_HAS(inspect->daemon, last_death))
         report.message.last_death = introspection_text(inspect->daemon->last_death);
+    add_residents(&report, inspect->daemon);
     if (report.failed)
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the list of problems");
     else

@@ -213,11 +213,15 @@ static void what_cannot_go_is_resident_and_goes_when_it_can(void **state)
     assert_true(modules_resident_bytes(&modules, NULL) >= found.manifest->residence.bytes);
     modules_each(&modules, take_reason, text);
     assert_non_null(strstr(text, "leaves_a_handler 1.0.0: it handles signal 12"));
+    assert_int_equal(modules.resident_count, 1);
+    assert_string_equal(modules.residents[0].module, "leaves_a_handler 1.0.0");
+    assert_string_equal(modules.residents[0].path, found.file.path);
     close_plugin(stuck, "leaves_a_handler");
     /* Looked at again when another goes. */
     other = load(&plain);
     modules_release(&modules, other);
     wait_until(0, 0);
+    assert_int_equal(modules.resident_count, 0);
     found_module_finish(&found);
     found_module_finish(&plain);
 }

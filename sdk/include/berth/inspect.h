@@ -151,6 +151,18 @@ struct berth_notice {
     const char *message;
 };
 
+/** A module that nothing uses any more, but that could not be unloaded. That is no fault. */
+struct berth_resident {
+    /** "greeter 1.2.0" */
+    const char *module;
+    /** The file that it was found in. */
+    const char *path;
+    /** One line. */
+    const char *reason;
+    /** Memory that it is mapped to, which only a restart gives back. */
+    uint64_t bytes;
+};
+
 /** State of the whole daemon. */
 struct berth_daemon_info {
     uint32_t size;
@@ -172,6 +184,9 @@ struct berth_daemon_info {
     const char *last_death;
     /** The URI of the plugin to blame for it; NULL if none is known. */
     const char *last_death_plugin;
+    /** Modules of replaced plugins that stay in memory. */
+    const struct berth_resident *residents;
+    size_t resident_count;
 };
 
 /** One method, since the daemon's start and over all generations of its plugin. */

@@ -33,6 +33,12 @@ static void print_problem(const Berth__Inspect__V1__Problem *problem)
     putchar('\n');
 }
 
+static void print_resident(const Berth__Inspect__V1__Resident *resident)
+{
+    printf("resident until the next restart: %s, %" PRIu64 " KiB: %s\n", resident->module,
+           resident->bytes / 1024, resident->reason);
+}
+
 static void print_text(const status_message *status, const struct command_options *options)
 {
     char uptime[PLUGIN_DURATION_MAX];
@@ -49,6 +55,8 @@ static void print_text(const status_message *status, const struct command_option
         print_problem(status->problems[i]);
     if (*status->last_death != '\0')
         printf("last death: %s\n", status->last_death);
+    for (size_t i = 0; i < status->n_residents; i++)
+        print_resident(status->residents[i]);
     if (status->n_problems > 0)
         puts("berthctl explain URI says what to do.");
 }
@@ -78,6 +86,16 @@ static void print_json(const status_message *status)
     config_json_integer(&json, "uptime_ns", (int64_t)status->uptime_ns);
     config_json_string(&json, "last_death", or_null(status->last_death));
     config_json_string(&json, "last_death_plugin", or_null(status->last_death_plugin));
+    config_json_open(&json, "residents", '[');
+    for (size_t i = 0; i < status->n_residents; i++) {
+        config_json_open(&json, NULL, '{');
+        config_json_string(&json, "module", status->residents[i]->module);
+        config_json_string(&json, "path", status->residents[i]->path);
+        config_json_string(&json, "reason", status->residents[i]->reason);
+        config_json_integer(&json, "bytes", (int64_t)status->residents[i]->bytes);
+        config_json_close(&json, '}');
+    }
+    config_json_close(&json, ']');
     config_json_close(&json, '}');
 }
 
@@ -93,6 +111,11 @@ static void clean(status_message *status)
         utf8_make_line(status->problems[i]->state);
         utf8_make_line(status->problems[i]->reason);
         utf8_make_line(status->problems[i]->cause);
+    }
+    for (size_t i = 0; i < status->n_residents; i++) {
+        utf8_make_line(status->residents[i]->module);
+        utf8_make_line(status->residents[i]->path);
+        utf8_make_line(status->residents[i]->reason);
     }
 }
 
