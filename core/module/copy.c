@@ -18,11 +18,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <berth/signature.h>
+
 #include <core/elf/elf.h>
 #include <core/scan/scan.h>
 #include <sdk/base/error_code.h>
-
-#include "digest.h"
 
 #define FOLDER_NAME "modules"
 /* Before the digest is known. */
@@ -75,7 +75,7 @@ static bool write_all(int fd, const char *bytes, size_t length)
 
 /* @param from  the file that was checked, open. */
 static enum berth_code copy_bytes(int from, int to, const struct scan_file *file, const char *path,
-                                  struct digest *digest, struct berth_error *err)
+                                  struct berth_error *err)
 {
     off_t left = file->status.st_size;
     char chunk[CHUNK_BYTES];
@@ -93,7 +93,6 @@ static enum berth_code copy_bytes(int from, int to, const struct scan_file *file
         if (got == 0)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: shrank while being copied; try again",
                                    file->path);
-        digest_add(digest, chunk, (size_t)got);
         if (!write_all(to, chunk, (size_t)got))
             return fail(path, "write it", errno, err);
         left -= got;
@@ -102,42 +101,52 @@ static enum berth_code copy_bytes(int from, int to, const struct scan_file *file
 }
 
 /* The manifest that everything was planned by is that of the copy, and so are its libraries. */
-static enum berth_code check_bytes(int fd, const struct manifest *manifest, struct module_copy *copy,
-                                   struct berth_error *err)
+static enum berth_code check_bytes(const void *bytes, size_t length, const struct manifest *manifest,
+                                   struct module_copy *copy, struct berth_error *err)
 {
     const char *original = manifest->file->path;
-    size_t length = (size_t)copy->status.st_size, text_length;
+    size_t text_length;
+    char *text;
+    enum berth_code code = note_find(bytes, length, original, &text, &text_length, err);
+
+    if (code != BERTH_OK)
+        return code;
+    if (manifest_hash(text, text_length) != manifest->hash)
+        code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: its manifest changed since it was checked; try again", original);
+    free(text);
+    return code == BERTH_OK ? siblings_find(bytes, length, original, &copy->siblings, err) : code;
+}
+
+/* Where files are signed or locked, the scan has hashed what it read. */
+static enum berth_code check_copy(int fd, const struct manifest *manifest, struct module_copy *copy,
+                                  char ret_digest[BERTH_SHA256_TEXT], struct berth_error *err)
+{
+    const char *original = manifest->file->path;
+    size_t length = (size_t)copy->status.st_size;
     void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
     enum berth_code code;
-    char *text;
 
     if (bytes == MAP_FAILED)
         return fail(copy->path, "map it", errno, err);
-    code = note_find(bytes, length, original, &text, &text_length, err);
-    if (code == BERTH_OK) {
-        if (manifest_hash(text, text_length) != manifest->hash)
-            code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                                   "%s: its manifest changed since it was checked; try again", original);
-        free(text);
-    }
+    code = check_bytes(bytes, length, manifest, copy, err);
     if (code == BERTH_OK)
-        code = siblings_find(bytes, length, original, &copy->siblings, err);
+        code = berth_sha256(bytes, length, ret_digest, err);
     munmap(bytes, length);
+    if (code == BERTH_OK && manifest->sha256 != NULL && strcmp(manifest->sha256, ret_digest) != 0)
+        code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s: changed since it was checked (sha256 %s then, %s now); try again",
+                               original, manifest->sha256, ret_digest);
     return code;
 }
 
 static enum berth_code write_copy(int from, const struct scan_file *file, const char *path, int *ret_fd,
-                                  char digest_text[DIGEST_TEXT_BYTES], struct berth_error *err)
+                                  struct berth_error *err)
 {
-    struct digest *digest = NULL;
-    enum berth_code code = digest_begin(&digest, err);
-    int fd;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0500);
+    enum berth_code code =
+        fd < 0 ? fail(path, "create it", errno, err) : copy_bytes(from, fd, file, path, err);
 
-    if (code != BERTH_OK)
-        return code;
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0500);
-    code = fd < 0 ? fail(path, "create it", errno, err) : copy_bytes(from, fd, file, path, digest, err);
-    digest_end(digest, digest_text);
     if (code == BERTH_OK)
         *ret_fd = fd;
     else if (fd >= 0)
@@ -202,14 +211,14 @@ static enum berth_code fill(struct module_copy *copy, const struct manifest *man
 {
     const struct scan_file *file = manifest->file;
     int from = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), fd = -1;
-    char digest[DIGEST_TEXT_BYTES];
+    char digest[BERTH_SHA256_TEXT];
     enum berth_code code;
 
     if (from < 0)
         return fail(file->path, "open it", errno, err);
     code = verify_same_open(from, file->path, &file->status, err);
     if (code == BERTH_OK)
-        code = write_copy(from, file, copy->path, &fd, digest, err);
+        code = write_copy(from, file, copy->path, &fd, err);
     if (code == BERTH_OK && manifest->sha256 != NULL && strcmp(digest, manifest->sha256) != 0)
         code =
             berth_error_set(err, BERTH_FAILED_PRECONDITION,
@@ -218,7 +227,7 @@ static enum berth_code fill(struct module_copy *copy, const struct manifest *man
     if (code == BERTH_OK && (fchmod(fd, 0500) != 0 || fstat(fd, &copy->status) != 0))
         code = fail(copy->path, "write it", errno, err);
     if (code == BERTH_OK)
-        code = check_bytes(fd, manifest, copy, err);
+        code = check_copy(fd, manifest, copy, digest, err);
     if (code == BERTH_OK)
         code = settle(copy, parent, digest, generation, name_of(file->path), err);
     /* Its change time is another since the folder got its name. */
@@ -289,7 +298,7 @@ static bool is_copy_name(const char *name)
 
     if (strncmp(name, UNFINISHED, sizeof(UNFINISHED) - 1) == 0)
         number = name + sizeof(UNFINISHED) - 1;
-    else if (digits != DIGEST_TEXT_BYTES - 1 || name[digits] != '-')
+    else if (digits != BERTH_SHA256_TEXT - 1 || name[digits] != '-')
         return false;
     return number[0] != '\0' && number[strspn(number, "0123456789")] == '\0';
 }
