@@ -48,7 +48,6 @@ static void collect(void *context)
 {
     const struct exchange *exchange = context;
 
-    berth_series_set(exchange->published, (double)exchange->sequence);
     berth_series_set(exchange->kept, (double)exchange->kept_bytes);
 }
 
@@ -60,7 +59,7 @@ static void measure(struct exchange *exchange)
                                                 "Events that were published or forwarded.");
     exchange->kept = berth_metrics_gauge(host, "berth_events_kept_bytes",
                                          "Size of the events that subscribers have not passed on yet.");
-    if (exchange->published != NULL)
+    if (exchange->kept != NULL)
         berth_metrics_collect(host, collect, exchange);
 }
 
@@ -246,6 +245,7 @@ static enum berth_code accept_event(struct exchange *exchange, const struct bert
     struct envelope *envelope;
 
     exchange->sequence++;
+    berth_series_add(exchange->published, 1);
     if (TAILQ_EMPTY(&exchange->subscriptions))
         return BERTH_OK;
     envelope = envelope_create(event);

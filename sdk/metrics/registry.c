@@ -853,17 +853,23 @@ static void run_collectors(struct berth_metrics_registry *registry)
     }
 }
 
-static void write_all(struct berth_metrics_registry *registry, struct berth_metrics_writer *writer)
+void registry_collect(struct berth_metrics_registry *registry)
 {
     const struct berth_metrics_options *options = &registry->options;
-    const struct family *family;
-    const struct source *source;
 
     for (size_t i = 0; i < registry->owner_count; i++)
         registry->owners[i]->is_shown = options->on_sweep == NULL;
     if (options->on_sweep != NULL)
         options->on_sweep(options->context, registry);
     run_collectors(registry);
+}
+
+static void write_all(struct berth_metrics_registry *registry, struct berth_metrics_writer *writer)
+{
+    const struct family *family;
+    const struct source *source;
+
+    registry_collect(registry);
     SLIST_FOREACH(source, &registry->sources, link)
     source->on_write(source->context, writer);
     LIST_FOREACH(family, &registry->families, link)

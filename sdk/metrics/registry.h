@@ -126,6 +126,9 @@ void registry_drop_share(struct share *share);
 /** @return NULL without memory. */
 struct row *registry_get_row(struct share *share, const char *labels);
 
+/** Runs the collectors of those that run. */
+void registry_collect(struct berth_metrics_registry *registry);
+
 /** What a row shows of a counter or histogram: the value or sum, and the counts of the buckets. */
 double registry_sum_row(const struct family *family, const struct row *row, uint64_t *ret_counts);
 

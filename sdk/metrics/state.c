@@ -109,13 +109,14 @@ static enum berth_code say_no_memory(struct berth_error *err)
     return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the state of the metrics");
 }
 
-enum berth_code berth_metrics_registry_save(const struct berth_metrics_registry *registry,
+enum berth_code berth_metrics_registry_save(struct berth_metrics_registry *registry,
                                             const struct berth_state_writer *writer, struct berth_error *err)
 {
     struct berth_wire_buffer part = {0}, whole = {0};
     const struct family *family;
     enum berth_code code = BERTH_OK;
 
+    registry_collect(registry);
     LIST_FOREACH(family, &registry->families, link)
     {
         if (family->kind == BERTH_METRIC_GAUGE || strlen(family->help) >= HELP_MAX || code != BERTH_OK)

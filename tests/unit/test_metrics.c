@@ -650,6 +650,22 @@ static void another_registry_goes_on_from_the_state_of_one(void **state)
     free(again);
 }
 
+static void what_collectors_set_is_handed_over_as_it_is_at_the_end(void **state)
+{
+    struct fixture *fixture = *state, *one = create(false);
+    struct berth_metric_info info = counter_named("x_total");
+    const struct berth_host next = host_of(A, 2);
+    struct state_buffer *buffer;
+
+    table.collect(one->registry, &a, set_to_seven, table.series(add(one, &a, &info), NULL), &one->err);
+    buffer = save(one);
+    assert_int_equal(BERTH_OK, load(fixture, buffer));
+    table.series(add(fixture, &next, &info), NULL);
+    assert_has(fixture, "\nx_total{plugin=\"" A "\"} 7\n", true);
+    free(buffer);
+    tear_down((void **)&one);
+}
+
 static void state_may_come_after_the_metrics_were_added(void **state)
 {
     struct fixture *fixture = *state;
@@ -844,6 +860,7 @@ int main(void)
         TEST(two_generations_at_once_add_up_and_the_newest_sets_the_gauge),
         TEST(memory_is_flat_over_a_thousand_generations),
         TEST(another_registry_goes_on_from_the_state_of_one),
+        TEST(what_collectors_set_is_handed_over_as_it_is_at_the_end),
         TEST(state_may_come_after_the_metrics_were_added),
         TEST(what_a_new_version_counts_in_another_form_begins_anew),
         TEST(damaged_state_is_an_error_with_words),

@@ -163,7 +163,10 @@ static inline void berth_series_add(struct berth_series *series, double amount)
         series->value += amount;
 }
 
-/** Sets a gauge; in a collector also a counter that is kept elsewhere. Accepts NULL. */
+/**
+ * Sets a gauge; in a collector also a counter that is kept elsewhere, and then in close too, so that the next
+ * generation counts on from there. Accepts NULL.
+ */
 static inline void berth_series_set(struct berth_series *series, double value)
 {
     if (series != NULL)

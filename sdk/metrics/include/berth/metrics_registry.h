@@ -59,10 +59,10 @@ void berth_metrics_registry_set_max_series(struct berth_metrics_registry *regist
 #define BERTH_METRICS_STATE 1u
 
 /**
- * Writes what counters and histograms have come to, for the registry that takes over.
+ * Writes what counters and histograms have come to, for the registry that takes over. Collectors run before.
  * @return BERTH_OK; BERTH_RESOURCE_EXHAUSTED without memory, or what the writer says.
  */
-enum berth_code berth_metrics_registry_save(const struct berth_metrics_registry *registry,
+enum berth_code berth_metrics_registry_save(struct berth_metrics_registry *registry,
                                             const struct berth_state_writer *writer, struct berth_error *err);
 /**
  * Goes on from where another registry was when it wrote `bytes`. Plugins may have added metrics before, or
