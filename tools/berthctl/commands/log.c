@@ -89,6 +89,7 @@ static void print_line(void *context, ProtobufCMessage *message)
 int command_log(const struct command_options *options)
 {
     Berth__Inspect__V1__LogRequest request = BERTH__INSPECT__V1__LOG_REQUEST__INIT;
+    bool is_replaced;
     const struct client_stream what = {
         .path = "/berth.inspect.v1.Inspect/Log",
         .request = &request.base,
@@ -96,6 +97,7 @@ int command_log(const struct command_options *options)
         .on_message = print_line,
         .context = (void *)(uintptr_t)options,
         .is_endless = true,
+        .ret_is_replaced = &is_replaced,
     };
     struct berth_error err;
     enum berth_code code;
@@ -104,7 +106,12 @@ int command_log(const struct command_options *options)
         log_level_parse(options->level, &request.level);
     if (options->word_count > 0)
         request.uri = options->words[0];
-    code = client_stream(&options->client, &what, &err);
+    do {
+        is_replaced = false;
+        code = client_stream(&options->client, &what, &err);
+        if (is_replaced)
+            fputs("berthctl: introspection was replaced; lines may be missing here\n", stderr);
+    } while (is_replaced);
     if (code == BERTH_NOT_FOUND) {
         fprintf(stderr, "berthctl: %s; berthctl plugins ls --all lists them\n", err.message);
         return COMMAND_EXIT_BAD_NEWS;

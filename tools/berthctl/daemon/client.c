@@ -190,11 +190,25 @@ static void close_handles(struct stream *stream)
     uv_close((uv_handle_t *)&stream->terminate, NULL);
 }
 
+/* google.rpc.RetryInfo, which <berth/ending.h> puts into the status. */
+static bool has_retry_info(const struct berth_metadata *trailers, size_t count)
+{
+    static const char type[] = "type.googleapis.com/google.rpc.RetryInfo";
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(trailers[i].key, "grpc-status-details-bin") == 0 &&
+            memmem(trailers[i].value, trailers[i].value_length, type, sizeof(type) - 1) != NULL)
+            return true;
+    return false;
+}
+
 static void on_end(void *context, struct berth_rpc_call *call, enum berth_code code, const char *message,
                    const struct berth_metadata *trailers, size_t count)
 {
     struct stream *stream = context;
 
+    if (stream->what->ret_is_replaced != NULL)
+        *stream->what->ret_is_replaced = code == BERTH_UNAVAILABLE && has_retry_info(trailers, count);
     if (stream->code == BERTH_OK && code != BERTH_OK && !stream->is_interrupted)
         stream->code = berth_error_set(stream->err, code, "%s", message);
     berth_rpc_channel_close(stream->channel, NULL, NULL);

@@ -31,6 +31,9 @@ struct client_stream {
     void *context;
     /** The time limit is for the daemon to begin; SIGINT and SIGTERM end the call well. */
     bool is_endless;
+    /** Set if the call ended because another generation of the plugin takes over: it may be made again at
+     * once. May be NULL. */
+    bool *ret_is_replaced;
 };
 
 /** @return BERTH_OK; else how the call ended: BERTH_UNAVAILABLE if there is no daemon. */
