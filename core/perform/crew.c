@@ -33,6 +33,17 @@ void crew_remove(struct crew *crew, struct generation *generation)
         crew->options->drop(crew->options->context, &source);
 }
 
+void crew_sweep(struct crew *crew)
+{
+    struct generation *generation, *next;
+
+    for (generation = TAILQ_FIRST(&crew->all); generation != NULL; generation = next) {
+        next = TAILQ_NEXT(generation, link);
+        if (generation->source.table == NULL)
+            crew_remove(crew, generation);
+    }
+}
+
 struct generation *crew_find(const struct crew *crew, const char *uri)
 {
     const struct registry_plugin *plugin = registry_find(crew->ground.host.registry, uri);
@@ -67,6 +78,7 @@ static bool may_close(const struct crew *crew, const struct generation *generati
     struct router *router = crew->ground.host.router;
 
     return !steps_are_pending(&generation->steps) &&
+           !ledger_is_used(registry_ledger(crew->ground.host.registry), &generation->host) &&
            (router == NULL || router_is_idle(router, &generation->host));
 }
 

@@ -25,6 +25,8 @@ struct generation *crew_add(struct crew *crew, const struct plan_entry *entry, b
 enum berth_code crew_load(struct crew *crew, struct generation *generation);
 /** Destroys one that is not busy. */
 void crew_remove(struct crew *crew, struct generation *generation);
+/** Removes those that could not be loaded: nothing keeps their survey, and their records say why. */
+void crew_sweep(struct crew *crew);
 /** The one that has the plugin's own record; NULL: none. */
 struct generation *crew_find(const struct crew *crew, const char *uri);
 

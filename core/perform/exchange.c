@@ -261,11 +261,30 @@ static bool is_pending(const struct exchange *exchange)
 
 /* Load: what will run, with its settings. Nothing that runs has noticed. */
 
+/* Code of it may still run. It stays, without a say: the plugin gets another record. */
+static void leave_record(struct exchange *exchange, struct generation *generation)
+{
+    struct registry *registry = exchange->crew->ground.host.registry;
+    struct registry_plugin *own = registry_find(registry, generation_uri(generation));
+
+    generation->is_leaving = true;
+    if (own == generation->plugin) {
+        if (own->next == NULL)
+            registry_stage(registry, own);
+        registry_promote(registry, own);
+        own = registry_find(registry, generation_uri(generation));
+        if (!own->is_taken)
+            registry_blame(registry, own, generation->plugin->state, generation->plugin->code,
+                           generation->plugin->reason, generation->plugin->cause);
+    } else if (own != NULL && own->next == generation->plugin) {
+        registry_unstage(registry, own);
+    }
+}
+
 /* An earlier generation that never came to run gives way at once. */
 static void clear_failed(struct exchange *exchange, struct member *member)
 {
     struct generation *before = member->before;
-    struct registry_plugin *plugin;
 
     if (before == NULL || before->is_open || restarts(member) || member->of->action == CHANGE_RECONFIGURE)
         return;
@@ -274,11 +293,7 @@ static void clear_failed(struct exchange *exchange, struct member *member)
         crew_remove(exchange->crew, before);
         return;
     }
-    /* Its code may still run. The plugin gets another record, and this one stays until that has ended. */
-    plugin = before->plugin;
-    before->is_leaving = true;
-    registry_stage(before->ground->host.registry, plugin);
-    registry_promote(before->ground->host.registry, plugin);
+    leave_record(exchange, before);
 }
 
 static enum berth_code load_settings(struct exchange *exchange, struct member *member)
@@ -357,9 +372,34 @@ static void refuse_calls(struct exchange *exchange)
     }
 }
 
+/*
+ * One that failed while it ran is closed before another starts, unless others still have its interface: then
+ * it leaves once they have gone. @return is that done?
+ */
+static bool close_failed(struct exchange *exchange, struct member *member)
+{
+    struct generation *before = member->before;
+
+    if (before == NULL || member->of->action != CHANGE_START)
+        return true;
+    if (before->is_open &&
+        ledger_is_used(registry_ledger(exchange->crew->ground.host.registry), &before->host)) {
+        leave_record(exchange, before);
+        crew_retire(exchange->crew, before);
+        member->before = NULL;
+        return true;
+    }
+    generation_close(before, BERTH_ENDING_REMOVED);
+    return !steps_are_pending(&before->steps);
+}
+
 static bool load(struct exchange *exchange)
 {
     struct member *fault;
+
+    for (size_t i = 0; i < exchange->count; i++)
+        if (!close_failed(exchange, &exchange->members[i]))
+            return false;
 
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
@@ -636,7 +676,7 @@ static void end_stopped(struct exchange *exchange, struct member *member)
     if (!generation_is_busy(member->before))
         crew_remove(exchange->crew, member->before);
     else
-        member->before->is_leaving = true;
+        leave_record(exchange, member->before);
     member->before = NULL;
 }
 
@@ -808,7 +848,7 @@ static bool close_after(struct exchange *exchange)
         if (steps_are_pending(&member->after->steps))
             return false;
         if (generation_is_busy(member->after))
-            member->after->is_leaving = true;
+            leave_record(exchange, member->after);
         else
             crew_remove(exchange->crew, member->after);
         member->after = NULL;

@@ -203,6 +203,7 @@ static void serve_some(struct perform *perform)
         return;
     wave_destroy(perform->wave);
     perform->wave = NULL;
+    crew_sweep(&perform->crew);
     enter(perform, PHASE_RUNNING, perform->options.events.on_served);
     wake(perform);
 }
@@ -369,6 +370,11 @@ static void refuse_group(struct perform *perform, const struct change_group *gro
         const struct change_step *step = &perform->work.change->steps[index];
         struct perform_result *result = result_of(perform, step->uri);
 
+        struct registry_plugin *plugin = registry_find(registry_of(perform), step->uri);
+
+        if (plugin != NULL && !plugin->is_taken && plugin->state == BERTH_STATE_WAITING)
+            registry_blame(registry_of(perform), plugin, BERTH_STATE_BLOCKED, group->code, group->reason,
+                           NULL);
         if (result->message != NULL)
             continue;
         *result = (struct perform_result){.uri = result->uri,
@@ -440,6 +446,7 @@ static void change_some(struct perform *perform)
             note_outcomes(perform);
             exchange_destroy(perform->exchange);
             perform->exchange = NULL;
+            crew_sweep(&perform->crew);
         }
         if (!begin_next_group(perform))
             continue;

@@ -25,6 +25,15 @@ static void note_record(struct wave *wave, size_t entry, const struct registry_p
                  plugin->cause != NULL ? plugin->cause->index : PLAN_NONE);
 }
 
+/* One that is not among those that start, and was not tried yet either, does not wait: it does not run. */
+static void note_other(struct wave *wave, size_t entry, const struct registry_plugin *plugin)
+{
+    if (plugin->state == BERTH_STATE_WAITING)
+        verdicts_set(wave->verdicts, entry, BERTH_STATE_BLOCKED, "it was not started", PLAN_NONE);
+    else
+        note_record(wave, entry, plugin);
+}
+
 static void begin_turns(struct wave *wave)
 {
     wave->turns = turns_create(wave->plan);
@@ -46,7 +55,7 @@ struct wave *wave_create(const struct registry *registry, struct generation *con
             wave->members[generations[i]->entry] = generations[i];
     for (size_t i = 0; i < wave->plan->run_count; i++)
         if (wave->members[i] == NULL)
-            note_record(wave, i, registry_get(registry, i));
+            note_other(wave, i, registry_get(registry, i));
         else if (wave->members[i]->plugin->state != BERTH_STATE_WAITING)
             note_record(wave, i, wave->members[i]->plugin);
     begin_turns(wave);

@@ -85,6 +85,16 @@ void ledger_forget(struct ledger *ledger, const void *owner)
     }
 }
 
+bool ledger_is_used(const struct ledger *ledger, const void *owner)
+{
+    const struct berth_holding *holding;
+
+    LIST_FOREACH(holding, &ledger->all, link)
+    if (holding->is_reference && holding->provider.owner == owner && holding->holder.owner != owner)
+        return true;
+    return false;
+}
+
 void ledger_finish(struct ledger *ledger)
 {
     while (!LIST_EMPTY(&ledger->all))

@@ -52,6 +52,8 @@ bool ledger_release(struct ledger *ledger, const void *provider, struct berth_ho
  * providers have noted for it stays, as an orphan: they may still use it.
  */
 void ledger_forget(struct ledger *ledger, const void *owner);
+/** Does another generation that lives have this one's interface? */
+bool ledger_is_used(const struct ledger *ledger, const void *owner);
 void ledger_finish(struct ledger *ledger);
 
 #endif

@@ -326,6 +326,9 @@ static void take_verdict(struct registry *registry, struct registry_plugin *plug
     plugin->entry = entry;
     if (plan_entry_will_run(entry)) {
         plugin->running = running_of(entry);
+        free(plugin->reason);
+        plugin->reason = NULL;
+        plugin->cause = NULL;
         registry_move(registry, plugin, BERTH_STATE_WAITING);
     } else {
         registry_blame(registry, plugin, entry->state, entry->code, entry->reason, cause_of(registry, entry));
@@ -567,6 +570,15 @@ void registry_promote(struct registry *registry, struct registry_plugin *plugin)
     for (size_t i = 0; i < registry->count; i++)
         if (registry->records[i]->plugin.cause == plugin)
             registry->records[i]->plugin.cause = &record->plugin;
+    if (!record->plugin.is_taken)
+        registry_leave(registry, &record->plugin);
+    note_change(registry);
+}
+
+void registry_unstage(struct registry *registry, struct registry_plugin *plugin)
+{
+    plugin->next->is_staged = false;
+    plugin->next = NULL;
     note_change(registry);
 }
 

@@ -132,6 +132,8 @@ void registry_leave(struct registry *registry, struct registry_plugin *plugin);
 struct registry_plugin *registry_stage(struct registry *registry, struct registry_plugin *plugin);
 /** The `next` of a record takes its place; the record remains beside it until registry_forget. */
 void registry_promote(struct registry *registry, struct registry_plugin *plugin);
+/** The `next` of a record takes no place: it stays beside it until registry_forget. */
+void registry_unstage(struct registry *registry, struct registry_plugin *plugin);
 /** Frees a record that is not the plugin's own, or not any more, and is not taken. */
 void registry_forget(struct registry *registry, struct registry_plugin *plugin);
 

@@ -40,9 +40,12 @@ static struct stage {
     struct registry *registry;
     struct router *router;
     struct perform *perform;
-    /* The world that is wanted; those before it are kept until the end. */
-    struct world worlds[64];
-    size_t world_count;
+    /* The world that is wanted, and those before it that something still runs of. */
+    struct counted_world {
+        struct world world;
+        size_t users;
+        struct counted_world *older;
+    } * newest;
     struct fault faults[64];
     size_t fault_count;
     bool ready, stopped;
@@ -64,6 +67,11 @@ static struct stage {
     } hung[64];
     size_t hung_count;
 } stage;
+
+/* For a test that wants to know what became of each plugin of a change, and to set faults before the start.
+ */
+static void (*stage_on_result)(const struct perform_result *result);
+static void (*stage_before_start)(void);
 
 static inline bool is_faulty(const struct plan_entry *entry, const char *what)
 {
@@ -118,7 +126,8 @@ static inline enum berth_code on_init(const struct berth_host *host, void *prepa
         struct berth_ref ref;
 
         if (entry->requirements[i].target == PLAN_TARGET_PLUGIN && entry->requirements[i].binding) {
-            assert_int_equal(berth_get(host, entry->requirements[i].name, &ref, err), BERTH_OK);
+            if (berth_get(host, entry->requirements[i].name, &ref, err) != BERTH_OK)
+                fail_msg("%s: %s; %s", host->uri, err->message, stage.trace);
             note(host, (const char *)ref.instance);
         }
     }
@@ -223,16 +232,18 @@ static inline enum berth_code stage_load(void *context, const struct plan_entry 
     *ret_source = (struct generation_source){
         .entry = entry,
         .table = &actor,
-        .settings = settings_of_plugin(stage.worlds[stage.world_count - 1].settings, entry->plugin->uri),
+        .settings = settings_of_plugin(stage.newest->world.settings, entry->plugin->uri),
         .timeouts = timeouts,
-        .keep = stage.worlds[stage.world_count - 1].settings,
+        .keep = stage.newest,
     };
+    stage.newest->users++;
     stage.sources++;
     return BERTH_OK;
 }
 
 static inline void stage_drop(void *context, const struct generation_source *source)
 {
+    ((struct counted_world *)source->keep)->users--;
     stage.sources--;
 }
 
@@ -281,10 +292,31 @@ static inline void stage_run_until(const bool *flag)
 
 static inline struct world *stage_world(const char *const *modules, const char *configuration)
 {
-    struct world *world = &stage.worlds[stage.world_count++];
+    struct counted_world *counted = calloc(1, sizeof(*counted));
 
-    world_open(world, modules, "new", configuration);
-    return world;
+    assert_non_null(counted);
+    world_open(&counted->world, modules, "new", configuration);
+    counted->older = stage.newest;
+    stage.newest = counted;
+    return &counted->world;
+}
+
+/** Frees what nothing is left of. Whatever is the registry's plan stays. */
+static inline void stage_sweep(void)
+{
+    struct counted_world **place = &stage.newest->older;
+
+    while (*place != NULL) {
+        struct counted_world *counted = *place;
+
+        if (counted->users > 0) {
+            place = &counted->older;
+            continue;
+        }
+        *place = counted->older;
+        world_close(&counted->world);
+        free(counted);
+    }
 }
 
 /** @param modules  to a NULL. */
@@ -296,6 +328,8 @@ static inline void stage_start(const char *const *modules, const char *configura
     stage.log_fd = memfd_create("log", MFD_CLOEXEC);
     log_start(BERTH_LOG_DEBUG, LOG_JOURNAL, stage.log_fd);
     stage.drain_ns = 100 * MILLISECOND;
+    if (stage_before_start != NULL)
+        stage_before_start();
     world = stage_world(modules, configuration);
     assert_int_equal(uv_loop_init(&stage.loop), 0);
     stage.registry = registry_create(world->plan, clock_ns);
@@ -339,11 +373,12 @@ struct asked {
 
 static inline bool take_running(void *context, const struct generation *generation)
 {
+    const struct counted_world *world = generation->source.keep;
     struct change_running **next = context;
 
     *(*next)++ = (struct change_running){
         .entry = generation->source.entry,
-        .settings = generation->source.keep,
+        .settings = world != NULL ? world->world.settings : NULL,
         .generation = generation->plugin->generation,
         .is_ready = registry_plugin_is_ready(generation->plugin),
     };
@@ -369,7 +404,7 @@ static inline enum berth_code stage_begin(struct perform_request *request, const
                                           struct berth_error *err)
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, request);
-    struct world *world = &stage.worlds[stage.world_count - 1];
+    struct world *world = &stage.newest->world;
     struct change_running *next;
     size_t count = 0;
 
@@ -410,6 +445,8 @@ static inline void stage_on_done(struct perform_request *request, const struct p
                              change_action_name(result->action), result->uri, berth_code_name(result->code),
                              result->message[0] != '\0' ? ": " : "", result->message);
     }
+    for (size_t i = 0; stage_on_result != NULL && i < report->result_count; i++)
+        stage_on_result(&report->results[i]);
     asked->is_done = true;
     stage.answers++;
     free_change(asked);
@@ -426,6 +463,14 @@ static inline void stage_change(const char *const *modules, const char *configur
     stage_run_until(&asked.is_done);
 }
 
+/** What hung completes at last. */
+static inline void stage_complete(void)
+{
+    for (size_t i = 0; i < stage.hung_count; i++)
+        stage.hung[i].host->complete(stage.hung[i].host, stage.hung[i].step, BERTH_ABORTED, NULL, "at last");
+    stage.hung_count = 0;
+}
+
 /** Stops; nothing may be left but what hangs. */
 static inline void stage_end(void)
 {
@@ -435,16 +480,16 @@ static inline void stage_end(void)
         uv_run(&stage.loop, UV_RUN_NOWAIT);
     assert_int_equal(uv_loop_close(&stage.loop), 0);
     assert_int_equal(perform_is_any_busy(stage.perform, NULL, NULL), stage.hung_count > 0);
-    for (size_t i = 0; i < stage.hung_count; i++)
-        stage.hung[i].host->complete(stage.hung[i].host, stage.hung[i].step, BERTH_ABORTED, NULL, "at last");
+    stage_complete();
     assert_false(perform_is_any_busy(stage.perform, NULL, NULL));
     assert_int_equal(stage.open, 0);
     perform_destroy(stage.perform);
     assert_int_equal(stage.sources, 0);
     router_destroy(stage.router);
     registry_destroy(stage.registry);
-    while (stage.world_count > 0)
-        world_close(&stage.worlds[--stage.world_count]);
+    stage_sweep();
+    world_close(&stage.newest->world);
+    free(stage.newest);
     log_start(BERTH_LOG_INFO, LOG_TEXT, STDERR_FILENO);
     close(stage.log_fd);
 }
