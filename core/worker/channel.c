@@ -27,7 +27,7 @@ static void report(struct channel *channel, const char *reason)
         return;
     channel->is_broken = true;
     uv_poll_stop(&channel->poll);
-    uv_prepare_stop(&channel->turn);
+    uv_idle_stop(&channel->turn);
     channel->on_broken(channel, reason);
 }
 
@@ -79,11 +79,11 @@ void channel_flush(struct channel *channel)
     poll_for(channel, false);
 }
 
-static void on_turn(uv_prepare_t *turn)
+static void on_turn(uv_idle_t *turn)
 {
     struct channel *channel = CONTAINER_OF(turn, struct channel, turn);
 
-    uv_prepare_stop(turn);
+    uv_idle_stop(turn);
     if (channel->out.is_bad)
         report(channel, "out of memory");
     else if (channel_queued(channel) > CHANNEL_QUEUE_MAX)
@@ -95,7 +95,7 @@ static void on_turn(uv_prepare_t *turn)
 struct packet_writer *channel_write(struct channel *channel)
 {
     if (!channel->is_broken && channel->is_open)
-        uv_prepare_start(&channel->turn, on_turn);
+        uv_idle_start(&channel->turn, on_turn);
     /* Moves the rest of what was sent in part to the front, where it is small beside what is free. */
     if (channel->out_start > 0 && channel->out_start >= channel->out.length / 2) {
         memmove(channel->out.bytes, channel->out.bytes + channel->out_start, channel_queued(channel));
@@ -217,7 +217,7 @@ int channel_open(struct channel *channel, uv_loop_t *loop, int fd)
     channel->is_writing = false;
     channel->in_start = channel->in_end = 0;
     channel->out_start = 0;
-    uv_prepare_init(loop, &channel->turn);
+    uv_idle_init(loop, &channel->turn);
     uv_poll_start(&channel->poll, UV_READABLE, on_ready);
     return 0;
 }
@@ -241,7 +241,7 @@ static void on_poll_closed(uv_handle_t *handle)
 
 static void on_turn_closed(uv_handle_t *handle)
 {
-    count_closed(CONTAINER_OF((uv_prepare_t *)handle, struct channel, turn));
+    count_closed(CONTAINER_OF((uv_idle_t *)handle, struct channel, turn));
 }
 
 void channel_close(struct channel *channel, void (*on_closed)(struct channel *channel))

@@ -19,8 +19,11 @@ struct channel {
     void (*on_broken)(struct channel *channel, const char *reason);
 
     uv_poll_t poll;
-    /** Sends once a turn what was written in it. */
-    uv_prepare_t turn;
+    /**
+     * Sends once a turn what was written in it. Active while something waits, so that the loop does not sleep
+     * on it: servers write in their own turn, behind that of a handle of another kind.
+     */
+    uv_idle_t turn;
     int fd;
     uint8_t *in;
     size_t in_start, in_end, in_capacity;

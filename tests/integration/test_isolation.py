@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 
 import ask
-from daemon import PATIENCE, Case
+from daemon import PATIENCE, Case, run
 import protos  # noqa: F401 (makes the modules below)
 from workshop import BUILD
 
@@ -24,6 +24,7 @@ helloworld_pb2 = importlib.import_module("helloworld.helloworld_pb2")
 URI = "io.berth.test.v1.hostile"
 GREETER = "io.containerd.grpc.v1.greeter"
 VERSION = "io.containerd.grpc.v1.version"
+LOAD_CLIENT = BUILD / "tests" / "bench" / "load" / "load_client"
 # The log then has what the sanitizer of the worker says, which elsewhere is a failure of the daemon.
 REPORTS = "a sanitizer reports the crash, or what an exit leaks"
 IS_SANITIZED = os.environ.get("BERTH_TEST_SANITIZE", "none") != "none"
@@ -112,6 +113,16 @@ class Alike(Isolated):
                 return counted, echoed == sent
 
         self.assertEqual((2000 * 4096, True), self.compare(ask_daemon))
+
+    @unittest.skipUnless(LOAD_CLIENT.exists(), "the load client was not built")
+    def test_a_stream_goes_on_with_nothing_else_to_wake_the_loop(self):
+        # Credit that the daemon writes while it sends to the caller must not wait for a timer: there is none.
+        daemon = self.begin({"stall_after": "0s"})
+        done = run(LOAD_CLIENT, "grpc", f"unix:{daemon.address}", "/berth.test.Hostile/Count",
+                   10, 1, 1, b"10000".hex())
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn(f"bytes={10 * 10000 * 4096} ", done.stdout.replace("\n", " "))
+        self.assert_stops(daemon)
 
     def test_the_projects_own_plugins(self):
         def ask_daemon(daemon):
