@@ -867,6 +867,17 @@ static bool undo(struct exchange *exchange)
     return true;
 }
 
+/* A step of what ran never completed: its code may still run, so it is not started once more. */
+static void note_lost(struct exchange *exchange, const struct member *member)
+{
+    struct registry *registry = exchange->crew->ground.host.registry;
+    struct registry_plugin *own = registry_find(registry, member->of->uri);
+
+    if (own != NULL && !own->is_taken)
+        registry_blame(registry, own, BERTH_STATE_FAILED, BERTH_ABORTED,
+                       "not started again, because its close never completed", NULL);
+}
+
 static bool begin_return(struct exchange *exchange)
 {
     if (!close_after(exchange))
@@ -874,6 +885,8 @@ static bool begin_return(struct exchange *exchange)
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
 
+        if (restarts(member) && !member->has_source && member->before == NULL)
+            note_lost(exchange, member);
         if (!member->has_source || !restarts(member))
             continue;
         member->after = crew_add(exchange->crew, member->source.entry, true);

@@ -126,8 +126,9 @@ static inline enum berth_code on_init(const struct berth_host *host, void *prepa
         struct berth_ref ref;
 
         if (entry->requirements[i].target == PLAN_TARGET_PLUGIN && entry->requirements[i].binding) {
+            /* Only one that returns to what it was before may miss what did not. */
             if (berth_get(host, entry->requirements[i].name, &ref, err) != BERTH_OK)
-                fail_msg("%s: %s; %s", host->uri, err->message, stage.trace);
+                return BERTH_FAILED_PRECONDITION;
             note(host, (const char *)ref.instance);
         }
     }
