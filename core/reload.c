@@ -545,7 +545,7 @@ static void explain_stops(const struct reload *reload, const struct asked *asked
 
 static const char *name_of(enum berth_change_kind kind)
 {
-    static const char *const names[] = {"reload", "start", "stop", "restart", "upgrade", "rollback"};
+    static const char *const names[] = {"reload", "start", "stop", "restart", "upgrade"};
 
     return names[kind];
 }

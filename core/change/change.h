@@ -45,8 +45,7 @@ enum change_kind {
     CHANGE_START_PLUGINS,
     CHANGE_STOP_PLUGINS,
     CHANGE_RESTART_PLUGINS,
-    /** Moves the subjects' modules to the files of the plan. A rollback is the same with a plan of older
-       files. */
+    /** Moves the subjects' modules to the files of the plan. */
     CHANGE_UPGRADE_PLUGINS,
 };
 

@@ -177,7 +177,6 @@ static void request_change(struct berth_call *call, const Berth__Change__V1__Cha
         .is_atomic = request->atomic,
         .cascades = request->cascade,
         .is_forced = request->force,
-        .is_kept = request->keep,
     };
     struct berth_error err;
     enum berth_code code;

@@ -365,8 +365,6 @@ enum berth_change_kind {
     BERTH_CHANGE_RESTART = 3,
     /** Move to the files that the plugin directories have now. */
     BERTH_CHANGE_UPGRADE = 4,
-    /** Move back to the files before the last upgrade. */
-    BERTH_CHANGE_ROLLBACK = 5,
 };
 
 struct berth_change_request {
@@ -376,15 +374,13 @@ struct berth_change_request {
     struct berth_strings subjects;
     /** Only tell what would be done. */
     bool is_dry_run;
-    /** Undo what was done once any of it fails. */
+    /** Stop at the first failure: what comes after it is not tried. */
     bool is_atomic;
     /** Of a stop: also stop plugins that cannot do without the subjects. */
     bool cascades;
     /** End calls that delay the change for too long, drop state that a new version cannot read, and stop
      * required plugins. */
     bool is_forced;
-    /** Of a rollback: the next start of the daemon uses the older files too. */
-    bool is_kept;
 };
 
 /** What was done, or would be, to one plugin. */
