@@ -167,6 +167,9 @@ struct files_watch *files_watch_create(uv_loop_t *loop, void (*on_change)(void *
         return NULL;
     }
     uv_timer_init(loop, &watch->quiet);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&watch->quiet, on_quiet, 0, 0);
+    uv_timer_stop(&watch->quiet);
     uv_poll_start(&watch->poll, UV_READABLE, on_readable);
     return watch;
 }

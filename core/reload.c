@@ -754,7 +754,13 @@ struct reload *reload_create(const struct reload_options *options)
     reload->options = *options;
     TAILQ_INIT(&reload->all);
     uv_idle_init(options->loop, &reload->turn);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_idle_start(&reload->turn, on_turn);
+    uv_idle_stop(&reload->turn);
     uv_timer_init(options->loop, &reload->patience);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&reload->patience, on_patience_over, 0, 0);
+    uv_timer_stop(&reload->patience);
     reload->surveys = memory_grow(NULL, 0, sizeof(struct survey *));
     reload->surveys[reload->survey_count++] = survey_hold(options->survey);
     options->inspect->reload = reload;

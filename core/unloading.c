@@ -6,6 +6,7 @@
  */
 #include "unloading.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,25 @@ static bool may_own(struct look *look, uv_handle_type type)
     return may_have_used(look, functions);
 }
 
+/*
+ * A handle on the loop's own stack, in a frame that is older than this one, is the host's: the host called
+ * all that plugins run, and this runs from the top of the loop.
+ */
+static bool is_on_stack(const uv_handle_t *handle)
+{
+    uintptr_t at = (uintptr_t)handle, here = (uintptr_t)__builtin_frame_address(0);
+    pthread_attr_t attributes;
+    size_t size = 0;
+    void *low = NULL;
+
+    if (at < here || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    if (pthread_attr_getstack(&attributes, &low, &size) != 0)
+        size = 0;
+    pthread_attr_destroy(&attributes);
+    return at < (uintptr_t)low + size;
+}
+
 static void on_handle(uv_handle_t *handle, void *context)
 {
     uintptr_t addresses[HANDLE_ADDRESSES_MAX], offset;
@@ -115,13 +135,20 @@ static void on_handle(uv_handle_t *handle, void *context)
 
     for (size_t i = 0; i < count; i++) {
         if (module_has_address(look->module, (const void *)addresses[i])) {
-            hold(look, RESIDENCE_LOOP, false, "a %s on the loop is its", type);
+            bool is_own = frames_find_file((const void *)addresses[i], &file, &offset) &&
+                          strcmp(file, module_path(look->module)) == 0;
+
+            /* Other modules may need the same library. */
+            hold(look, RESIDENCE_LOOP, !is_own,
+                 is_own ? "a %s on the loop is its"
+                        : "a %s of a library that it needs is on the loop: owner unknown",
+                 type);
             return;
         }
         /* A callback tells; a variable of another file may only be what its data points to. */
         is_known = is_known || frames_find_file((const void *)addresses[i], &file, &offset);
     }
-    if (!is_known && may_own(look, handle->type))
+    if (!is_known && !is_on_stack(handle) && may_own(look, handle->type))
         hold(look, RESIDENCE_LOOP, true, "a %s on the loop may be its: owner unknown", type);
 }
 

@@ -629,6 +629,9 @@ struct perform *perform_create(const struct perform_options *options)
     TAILQ_INIT(&perform->requests);
     generation_ground_init(&perform->crew.ground);
     uv_idle_init(options->host.loop, &perform->turn);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_idle_start(&perform->turn, on_turn);
+    uv_idle_stop(&perform->turn);
     return perform;
 }
 

@@ -31,6 +31,9 @@ void changes_init(struct changes *changes, uv_loop_t *loop)
     *changes = (struct changes){0};
     LIST_INIT(&changes->watches);
     uv_idle_init(loop, &changes->turn);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_idle_start(&changes->turn, on_turn);
+    uv_idle_stop(&changes->turn);
 }
 
 void changes_finish(struct changes *changes)

@@ -561,6 +561,9 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->rest_ms = limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
     watchdog->signal = threads_take_signal(on_signal);
     uv_timer_init(options->clock->loop, &watchdog->alive);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&watchdog->alive, on_alive_timer, 0, 0);
+    uv_timer_stop(&watchdog->alive);
     uv_unref((uv_handle_t *)&watchdog->alive);
     watchdog->alive.data = watchdog;
     if (options->alive_us > 0)

@@ -422,6 +422,9 @@ enum berth_code events_init(const struct berth_host *host, void *prepared, void 
     events->exchange_instance = ref.instance;
     TAILQ_INIT(&events->subscribers);
     uv_timer_init(host->loop, &events->retry);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&events->retry, on_retry, 0, 0);
+    uv_timer_stop(&events->retry);
     events->retry.data = events;
     measure(events);
     *ret_instance = events;

@@ -595,6 +595,9 @@ static enum berth_code start_writer(struct engine *engine, struct berth_error *e
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the store's thread cannot be started: %s",
                                uv_strerror(number));
     uv_timer_init(engine->host->loop, &engine->pause);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&engine->pause, on_pause_over, 0, 0);
+    uv_timer_stop(&engine->pause);
     engine->pause.data = engine;
     engine->open_handles = 2;
     return BERTH_OK;

@@ -79,6 +79,9 @@ void deadlines_init(struct deadlines *deadlines, uv_loop_t *loop)
 {
     *deadlines = (struct deadlines){0};
     uv_timer_init(loop, &deadlines->timer);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&deadlines->timer, on_timer, 0, 0);
+    uv_timer_stop(&deadlines->timer);
     deadlines->timer.data = deadlines;
 }
 

@@ -875,6 +875,9 @@ void outgoings_init(struct outgoings *room, struct router *router, uv_loop_t *lo
     STAILQ_INIT(&room->resting);
     deadlines_init(&room->deadlines, loop);
     uv_idle_init(loop, &room->pump);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_idle_start(&room->pump, on_pump);
+    uv_idle_stop(&room->pump);
     room->pump.data = room;
 }
 

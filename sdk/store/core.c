@@ -400,7 +400,12 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
     core->limits = *limits;
     core->on_committed = store_core_end_batch;
     uv_check_init(loop, &core->turn);
+    uv_check_start(&core->turn, on_turn);
+    uv_check_stop(&core->turn);
     uv_idle_init(loop, &core->awake);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_idle_start(&core->awake, stay_awake);
+    uv_idle_stop(&core->awake);
     uv_prepare_init(loop, &core->turn_end);
     uv_unref((uv_handle_t *)&core->turn_end);
     core->turn.data = core;

@@ -60,6 +60,12 @@ void turn_init(struct turn *turn, uv_loop_t *loop)
     TAILQ_INIT(&turn->tasks);
     uv_prepare_init(loop, &turn->prepare);
     uv_idle_init(loop, &turn->idle);
+    /* Their functions say whose they are, for whoever looks at the loop's handles before a module is
+     * unloaded. */
+    uv_prepare_start(&turn->prepare, on_prepare);
+    uv_prepare_stop(&turn->prepare);
+    uv_idle_start(&turn->idle, on_idle);
+    uv_idle_stop(&turn->idle);
     turn->prepare.data = turn;
     turn->idle.data = turn;
 }

@@ -185,6 +185,9 @@ struct tls_files *tls_files_watch(uv_loop_t *loop, const struct berth_rpc_tls_op
         files->events[i].data = files;
     }
     uv_timer_init(loop, &files->settling);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&files->settling, on_settled, 0, 0);
+    uv_timer_stop(&files->settling);
     files->settling.data = files;
     files->open_handles = FILES + 1;
     result = watch(files);
