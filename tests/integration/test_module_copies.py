@@ -4,7 +4,9 @@
 import json
 import shutil
 import subprocess
+import time
 import unittest
+from pathlib import Path
 
 from daemon import BERTHD, PATIENCE, Case, environment
 from workshop import BUILD
@@ -47,6 +49,33 @@ class ModuleCopies(Case):
         self.assertEqual((["unique symbols"], []), (found["cxx_unique"]["will_stay"], found["cxx_unique"]["may_stay"]))
         self.assertEqual(([], ["threads"]), (found["leaves_a_thread"]["will_stay"], found["leaves_a_thread"]["may_stay"]))
         self.assertGreater(found["cxx_unique"]["mapped_bytes"], 4096)
+
+    def mapped_copies(self, daemon, name):
+        """The files under which a module is in memory."""
+        maps = Path(f"/proc/{daemon.pid}/maps").read_text(encoding="utf-8")
+        return {line.split()[-1] for line in maps.splitlines() if line.endswith(f"/{name}")}
+
+    def test_modules_that_are_replaced_often_leave_nothing_in_memory(self):
+        names = ("greeter.so", "events.so", "store-lmdb.so")
+        daemon = self.start()
+        for _ in range(12):
+            for name in names:
+                new = self.workshop.plugins / f"{name}.new"
+                shutil.copy(self.workshop.plugins / name, new)
+                new.rename(self.workshop.plugins / name)
+            done = daemon.ctl("reload")
+            self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+            # As systemd does, or the socket would be full.
+            daemon.notify.wait("NEVER=1", 0.01, daemon.is_alive)
+        end = time.monotonic() + PATIENCE
+        while any(len(self.mapped_copies(daemon, name)) != 1 for name in names) and time.monotonic() < end:
+            time.sleep(0.05)
+        for name in names:
+            self.assertEqual(1, len(self.mapped_copies(daemon, name)), name)
+            self.assertIn("/modules/", next(iter(self.mapped_copies(daemon, name))))
+        self.assertEqual([], json.loads(daemon.ctl("status", "--json").stdout)["residents"])
+        self.assertEqual(len(names), len(list((self.workshop.root / "modules").iterdir())))
+        self.assert_stops(daemon)
 
     def test_copies_that_a_crash_left_are_gone_after_the_next_start(self):
         copies = self.workshop.root / "modules"
