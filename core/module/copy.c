@@ -219,11 +219,6 @@ static enum berth_code fill(struct module_copy *copy, const struct manifest *man
     code = verify_same_open(from, file->path, &file->status, err);
     if (code == BERTH_OK)
         code = write_copy(from, file, copy->path, &fd, err);
-    if (code == BERTH_OK && manifest->sha256 != NULL && strcmp(digest, manifest->sha256) != 0)
-        code =
-            berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                            "%s: was changed since it was checked (SHA-256 %s then, %s now); restart berthd",
-                            file->path, manifest->sha256, digest);
     if (code == BERTH_OK && (fchmod(fd, 0500) != 0 || fstat(fd, &copy->status) != 0))
         code = fail(copy->path, "write it", errno, err);
     if (code == BERTH_OK)

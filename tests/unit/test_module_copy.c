@@ -154,6 +154,28 @@ static void a_file_that_changed_since_it_was_scanned_is_not_copied(void **state)
     found_module_finish(&found);
 }
 
+/* Where files are signed or locked, the hash of what was checked is known. */
+static void a_copy_has_the_hash_that_was_checked(void **state)
+{
+    struct found_module found;
+    struct module_copy *made;
+    struct berth_error err;
+    const char *digest;
+
+    found_module_fixture(&found, "good");
+    made = copy(&found, 1);
+    digest = strstr(module_copy_path(made), "/modules/") + strlen("/modules/");
+    found.manifest->sha256 = strndup(digest, 64);
+    module_copy_destroy(made);
+    made = copy(&found, 2);
+    module_copy_destroy(made);
+    found.manifest->sha256[0] = found.manifest->sha256[0] == '0' ? '1' : '0';
+    assert_int_equal(module_copy_create(found.manifest, root, 3, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "changed since it was checked (sha256 "));
+    assert_int_equal(count_copies(), 0);
+    found_module_finish(&found);
+}
+
 static void a_copy_that_somebody_touched_is_not_loaded(void **state)
 {
     struct found_module found;
@@ -389,6 +411,7 @@ int main(void)
         TEST(a_copy_has_the_bytes_the_name_and_the_digest_of_its_module),
         TEST(a_second_generation_is_other_code_beside_the_first),
         TEST(a_file_that_changed_since_it_was_scanned_is_not_copied),
+        TEST(a_copy_has_the_hash_that_was_checked),
         TEST(a_copy_that_somebody_touched_is_not_loaded),
         TEST(a_bad_module_is_refused_as_a_copy_too_and_leaves_nothing),
         TEST(what_a_crash_left_is_tidied_and_nothing_else),
