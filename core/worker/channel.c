@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -152,38 +153,47 @@ static bool make_room(struct channel *channel, size_t lacking)
     return true;
 }
 
-/* @return is there perhaps more to read? */
-static bool read_some(struct channel *channel)
+/* @return how many bytes came; 0: none for now, or the channel is broken or closed. */
+static size_t read_some(struct channel *channel)
 {
     size_t lacking = take_packets(channel);
     ssize_t got;
 
     if (lacking == 0)
-        return false;
+        return 0;
     if (!make_room(channel, lacking)) {
         report(channel, "out of memory");
-        return false;
+        return 0;
     }
     do
         got = recv(channel->fd, channel->in + channel->in_end, channel->in_capacity - channel->in_end,
                    MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        return false;
+        return 0;
     if (got <= 0) {
         channel->has_ended = true;
         report(channel, "closed its connection");
-        return false;
+        return 0;
     }
     channel->in_end += (size_t)got;
     take_packets(channel);
-    return !channel->is_broken && channel->is_open;
+    return !channel->is_broken && channel->is_open ? (size_t)got : 0;
 }
 
 void channel_drain(struct channel *channel)
 {
-    while (!channel->is_broken && read_some(channel))
-        ;
+    int queued = 0;
+    size_t got = 1;
+
+    /* What is there now: others may have its end too, and go on writing. */
+    if (channel->is_broken || ioctl(channel->fd, FIONREAD, &queued) != 0)
+        return;
+    for (size_t left = (size_t)queued; left > 0 && got > 0; left -= got < left ? got : left)
+        got = read_some(channel);
+    /* The end, if it is there. */
+    if (got > 0)
+        read_some(channel);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -199,7 +209,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         channel_flush(channel);
     if (events & UV_READABLE)
         for (int i = 0; i < READS_PER_TURN && !channel->is_broken; i++)
-            if (!read_some(channel))
+            if (read_some(channel) == 0)
                 break;
 }
 

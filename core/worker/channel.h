@@ -53,7 +53,7 @@ struct packet_writer *channel_write(struct channel *channel);
 size_t channel_queued(const struct channel *channel);
 /** Sends what waits, as far as that does not block. For the last words. */
 void channel_flush(struct channel *channel);
-/** Takes what the other side has sent before it went away: there is an end to it, and it is not far. */
+/** Takes what the other side has sent before it went away, but nothing that follows meanwhile. */
 void channel_drain(struct channel *channel);
 /** The other side broke the protocol: on_broken follows. `reason` is static. */
 void channel_break(struct channel *channel, const char *reason);
