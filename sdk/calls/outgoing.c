@@ -488,8 +488,12 @@ static void open_target(struct outgoing *call)
 
     call->opened = true;
     target = router->open(router, &request);
-    if (!call->finished)
-        call->target = target;
+    if (call->finished || target == NULL)
+        return;
+    call->target = target;
+    /* The handler's on_start may have had this caller closed: nobody listens any more. */
+    if (call->caller == NULL)
+        end(call, false);
 }
 
 static bool can_deliver(const struct outgoing *call)

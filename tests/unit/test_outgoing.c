@@ -461,6 +461,21 @@ static void a_plugin_that_calls_itself_for_ever_hits_the_limit(void **state)
     assert_int_equal(outgoing_start(&caller, &options, NULL, NULL, NULL, &err), BERTH_RESOURCE_EXHAUSTED);
 }
 
+static void close_caller(struct berth_call *call)
+{
+    assert_int_equal(outgoing_caller_close(&caller, true), 1);
+}
+
+/* Else the handler would send to a stream whose memory is another's by then. */
+static void a_caller_that_is_closed_while_its_call_begins_leaves_no_call_behind(void **state)
+{
+    fixture.instance.in_start = close_caller;
+    start("/test.Echo/Both");
+    run();
+    assert_events("start over(CANCELLED: the calling plugin is closing) end(CANCELLED) ");
+    assert_true(router_is_idle(fixture.router, NULL));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_room, tear_down_room)
@@ -473,6 +488,7 @@ int main(void)
         CASE(the_target_ends_during_the_call),
         CASE(cancelling_tells_the_handler_and_then_the_caller),
         CASE(closing_a_caller_ends_its_calls_at_once_and_refuses_new_ones),
+        CASE(a_caller_that_is_closed_while_its_call_begins_leaves_no_call_behind),
         CASE(the_handler_sees_who_calls_and_for_whom),
         CASE(a_paused_target_stops_the_caller),
         CASE(a_paused_caller_stops_the_target),
