@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,14 +211,37 @@ static int spawn(struct program *program)
     return error;
 }
 
-/* A socket that the last one left would make the next one's bind fail. */
+/* Nobody listens on it: whose it was is gone. */
+static bool is_left_over(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    bool is_refused;
+    int fd;
+
+    if (strlen(path) >= sizeof(address.sun_path) || lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return false;
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    is_refused =
+        connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return is_refused;
+}
+
+/*
+ * A socket that the last one left would make the next one's bind fail. What is no socket stays, and so does
+ * one on which somebody listens: it is not for us to take away.
+ */
 static void clear_socket(const struct program *program)
 {
     const char *address = program->proxy->address;
 
     if (strncmp(address, "unix:", 5) == 0)
         address += 5;
-    if (address[0] == '/')
+    if (address[0] == '/' && is_left_over(address))
         unlink(address);
 }
 

@@ -354,6 +354,21 @@ class Programs(Proxied):
             self.call("Echo", b"x")
         self.assertIn("exited with code 3", raised.exception.details())
 
+    def test_what_somebody_else_has_at_the_address_stays(self):
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(self.socket))
+            other.listen()
+            self.begin("raise SystemExit('no')", address=str(self.socket))
+            self.daemon.wait_for_log("it printed last: no")
+            self.assert_stops(self.daemon)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(self.socket))
+        self.socket.unlink()
+        self.socket.write_text("kept", encoding="utf-8")
+        self.begin("raise SystemExit('no')", address=str(self.socket))
+        self.daemon.wait_for_log("it printed last: no")
+        self.assertEqual("kept", self.socket.read_text(encoding="utf-8"))
+
     def test_a_program_that_prints_without_end_floods_no_log(self):
         self.configure(command=["/bin/sh", "-c", "yes"])
         begun = time.monotonic()
