@@ -133,7 +133,7 @@ static enum berth_code confine(const struct sandbox_wanted *wanted, const struct
     else if (ruleset >= 0)
         close(ruleset);
     if (code == BERTH_OK && kernel->has_seccomp)
-        code = filter_apply(wanted, err);
+        code = filter_apply(wanted, sandbox_allows_modes(wanted, kernel), err);
     return code;
 }
 

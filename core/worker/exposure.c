@@ -46,17 +46,30 @@ static void say(struct sandbox_item *item, enum sandbox_verdict verdict, const c
     va_end(arguments);
 }
 
+/* Does it run as a user of its own? */
+static bool changes_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
+{
+    return wanted->has_user && wanted->user != kernel->user && kernel->can_set_user;
+}
+
+bool sandbox_allows_modes(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
+{
+    /* Whoever listens on a socket of the file system gives it a mode. */
+    return changes_user(wanted, kernel) || wanted->network != SANDBOX_NETWORK_NONE;
+}
+
 static void judge_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                        struct sandbox_item *item)
 {
     if (wanted->has_user && wanted->user != kernel->user && !kernel->can_set_user)
         say(item, SANDBOX_MISSING, "cannot change to user %u: the daemon runs as user %u, not as root",
             wanted->user, kernel->user);
-    else if (wanted->has_user && wanted->user != kernel->user)
+    else if (changes_user(wanted, kernel))
         say(item, SANDBOX_KEPT, "runs as user %u, group %u", wanted->user, wanted->group);
     else
-        say(item, SANDBOX_OPEN, "runs as the daemon's user%s; set user",
-            kernel->user == 0 ? ", which is root" : "");
+        say(item, SANDBOX_OPEN, "runs as the daemon's user%s%s; set user",
+            kernel->user == 0 ? ", which is root" : "",
+            sandbox_allows_modes(wanted, kernel) ? ", and can change the modes of its files" : "");
 }
 
 static void judge_landlock(const struct sandbox_kernel *kernel, int abi, const char *kept,

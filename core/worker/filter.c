@@ -3,6 +3,7 @@
 #include "filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
@@ -34,7 +35,6 @@ static const char *const allowed[] = {
     "dup",
     "dup2",
     "dup3",
-    "fcntl",
     "flock",
     "lseek",
     "stat",
@@ -75,9 +75,7 @@ static const char *const allowed[] = {
     "linkat",
     "symlink",
     "symlinkat",
-    "chmod",
     "fchmod",
-    "fchmodat",
     "utime",
     "utimes",
     "futimesat",
@@ -216,6 +214,8 @@ static const char *const allowed[] = {
 };
 
 static const char *const with_sockets[] = {"connect", "bind", "listen", "accept", "accept4"};
+/* Landlock does not see a mode change: these reach every file of the user, listed or not. */
+static const char *const with_modes[] = {"chmod", "fchmodat"};
 static const char *const with_processes[] = {"fork", "vfork"};
 
 /* The options of prctl(2) that open nothing. PR_SET_PDEATHSIG would let it outlive the daemon. */
@@ -353,18 +353,35 @@ static void allow_network(struct builder *builder, const struct sandbox_wanted *
     }
 }
 
-/* All but those that inject input into a terminal. A rule compares an argument once, hence the ranges. */
+/*
+ * All but those that name who gets the signal of a descriptor: it may be any, and any process of the same
+ * user. A rule compares an argument once, hence the ranges, here and below.
+ */
+static void allow_fcntl(struct builder *builder)
+{
+    allow_one(builder, "fcntl", SCMP_A1_32(SCMP_CMP_LT, F_SETOWN));
+    allow_one(builder, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_GETOWN));
+    allow_one(builder, "fcntl", SCMP_A1_32(SCMP_CMP_GT, F_SETOWN_EX));
+}
+
+/* All but those that inject input into a terminal, and FIOSETOWN and SIOCSPGRP, which are as F_SETOWN. */
 static void allow_ioctl(struct builder *builder)
 {
     allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_LT, TIOCSTI));
     allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, TIOCGWINSZ));
     allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, FIONREAD));
-    allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_GT, TIOCLINUX));
+    /* FIONBIO, FIOCLEX and their like. */
+    allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xffffffe0, 0x5420));
+    allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xffffffe0, 0x5440));
+    allow_one(builder, "ioctl", SCMP_A1_32(SCMP_CMP_GT, SIOCSPGRP));
 }
 
-static void build(struct builder *builder, const struct sandbox_wanted *wanted)
+static void build(struct builder *builder, const struct sandbox_wanted *wanted, bool allows_modes)
 {
     ALLOW_LIST(builder, allowed);
+    if (allows_modes)
+        ALLOW_LIST(builder, with_modes);
+    allow_fcntl(builder);
     allow_self(builder);
     allow_memory(builder, wanted);
     allow_tasks(builder, wanted);
@@ -372,7 +389,7 @@ static void build(struct builder *builder, const struct sandbox_wanted *wanted)
     allow_ioctl(builder);
 }
 
-enum berth_code filter_apply(const struct sandbox_wanted *wanted, struct berth_error *err)
+enum berth_code filter_apply(const struct sandbox_wanted *wanted, bool allows_modes, struct berth_error *err)
 {
     struct builder builder = {.context = seccomp_init(SCMP_ACT_ERRNO(EPERM))};
 
@@ -380,7 +397,7 @@ enum berth_code filter_apply(const struct sandbox_wanted *wanted, struct berth_e
         return berth_error_set(err, BERTH_INTERNAL, "sandbox: no memory for the system call filter");
     /* A tree instead of a list: some calls are made for every message. */
     seccomp_attr_set(builder.context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    build(&builder, wanted);
+    build(&builder, wanted, allows_modes);
     if (builder.error == 0) {
         builder.error = seccomp_load(builder.context);
         builder.failed = "the filter as a whole";

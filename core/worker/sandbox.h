@@ -115,6 +115,9 @@ void sandbox_kernel_ask(struct sandbox_kernel *ret_kernel);
 void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                    struct sandbox_report *ret_report);
 
+/** Does it need to change modes of files by their paths, or are these of another user than the daemon's? */
+bool sandbox_allows_modes(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel);
+
 /** "tight", "ok", "medium", "exposed" or "unsafe". */
 const char *sandbox_exposure_name(unsigned exposure);
 

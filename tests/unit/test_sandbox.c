@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -278,6 +279,61 @@ static int signal_thread_of_parent(void)
     return result(syscall(SYS_tgkill, getppid(), getppid(), 0));
 }
 
+/* Who is told that a descriptor is ready may be any process of the user, and the signal any, as SIGKILL. */
+static int aim_at_parent(void)
+{
+    int pair[2];
+
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
+               ? 0
+               : result(fcntl(pair[0], F_SETOWN, getppid()));
+}
+
+static int aim_at_parent_by_struct(void)
+{
+    struct f_owner_ex owner = {.type = F_OWNER_PID, .pid = getppid()};
+    int pair[2];
+
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
+               ? 0
+               : result(fcntl(pair[0], F_SETOWN_EX, &owner));
+}
+
+static int aim_at_parent_by_device(void)
+{
+    int pair[2], parent = getppid();
+
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
+               ? 0
+               : result(ioctl(pair[0], FIOSETOWN, &parent));
+}
+
+static int choose_signal(void)
+{
+    int pair[2];
+
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0
+               ? 0
+               : result(fcntl(pair[0], F_SETSIG, SIGKILL));
+}
+
+/* What libraries do with descriptors. */
+static int set_up_descriptors(void)
+{
+    int pair[2], yes = 1;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 || ioctl(pair[0], FIONBIO, &yes) != 0 ||
+        ioctl(pair[0], FIOCLEX) != 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0 ||
+        fcntl(pair[0], F_SETFD, FD_CLOEXEC) != 0)
+        return errno;
+    return result(fcntl(pair[0], F_DUPFD_CLOEXEC, 0));
+}
+
+static int change_mode(void)
+{
+    return result(chmod(outside_file, 0666));
+}
+
 static int open_pidfd(void)
 {
     return result(syscall(SYS_pidfd_open, getppid(), 0));
@@ -544,6 +600,26 @@ static void other_processes_get_no_signals(void **state)
     assert_int_equal(attempt_in(&strict, signal_self), 0);
 }
 
+static void other_processes_get_no_signals_of_descriptors(void **state)
+{
+    need_filters();
+    assert_refused(&strict, aim_at_parent);
+    assert_refused(&strict, aim_at_parent_by_struct);
+    assert_refused(&strict, aim_at_parent_by_device);
+    assert_refused(&strict, choose_signal);
+    assert_int_equal(attempt_in(&strict, set_up_descriptors), 0);
+}
+
+static void modes_of_the_daemons_files_are_not_changed(void **state)
+{
+    /* Whoever listens has to change that of its socket. */
+    const struct sandbox_wanted listening = {.network = SANDBOX_NETWORK_UNIX};
+
+    need_filters();
+    assert_refused(&strict, change_mode);
+    assert_int_equal(attempt_in(&listening, change_mode), 0);
+}
+
 static void other_processes_are_not_touched(void **state)
 {
     need_filters();
@@ -717,6 +793,8 @@ int main(void)
         cmocka_unit_test(unix_sockets_alone_can_be_allowed),
         cmocka_unit_test(only_listed_ports_are_connected_to),
         cmocka_unit_test(other_processes_get_no_signals),
+        cmocka_unit_test(other_processes_get_no_signals_of_descriptors),
+        cmocka_unit_test(modes_of_the_daemons_files_are_not_changed),
         cmocka_unit_test(other_processes_are_not_touched),
         cmocka_unit_test(calls_that_change_the_system_are_refused),
         cmocka_unit_test(no_capability_is_left),
